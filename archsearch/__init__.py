@@ -1,0 +1,80 @@
+"""archsearch: which choices of a lightweight CNN pay on your device.
+
+    import archsearch
+    study = archsearch.run("quickstart")
+    print(study.front.knee)
+    model = archsearch.load(archsearch.retrain("quickstart", trial="best", epochs=3).folder)
+
+Everything is imported when it is first used, so that `import archsearch` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from archsearch.api.describe import Description, describe
+    from archsearch.api.retrain import Retrained, retrain
+    from archsearch.api.run import plan, run
+    from archsearch.api.study import Study, all_studies, open_study
+    from archsearch.errors import ArchsearchError
+    from archsearch.models.families import build
+    from archsearch.records import Cost, Epoch, Latency, Record, Score, TrialStatus
+    from archsearch.training.model_folder import evaluate_folder, load
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Description": "archsearch.api.describe",
+    "describe": "archsearch.api.describe",
+    "Retrained": "archsearch.api.retrain",
+    "retrain": "archsearch.api.retrain",
+    "plan": "archsearch.api.run",
+    "run": "archsearch.api.run",
+    "Study": "archsearch.api.study",
+    "all_studies": "archsearch.api.study",
+    "open_study": "archsearch.api.study",
+    "ArchsearchError": "archsearch.errors",
+    "build": "archsearch.models.families",
+    "Cost": "archsearch.records",
+    "Epoch": "archsearch.records",
+    "Latency": "archsearch.records",
+    "Record": "archsearch.records",
+    "Score": "archsearch.records",
+    "TrialStatus": "archsearch.records",
+    "evaluate_folder": "archsearch.training.model_folder",
+    "load": "archsearch.training.model_folder",
+}
+
+__all__ = [
+    "ArchsearchError",
+    "Cost",
+    "Description",
+    "Epoch",
+    "Latency",
+    "Record",
+    "Retrained",
+    "Score",
+    "Study",
+    "TrialStatus",
+    "all_studies",
+    "build",
+    "describe",
+    "evaluate_folder",
+    "load",
+    "open_study",
+    "plan",
+    "retrain",
+    "run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'archsearch' has no attribute '{name}'")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -1,0 +1,1 @@
+"""Fronts, hypervolume, verdicts: records in, frozen dataclasses out. Every objective is lower-is-better here."""

@@ -1,0 +1,90 @@
+"""Under which conditions the records of a front were trained and measured, and what to warn of where they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from archsearch.records import Latency, Record, Score
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """The distinct values of each condition over the records, sorted; one value means that all share it."""
+
+    device: tuple[str, ...] = ()
+    backend: tuple[str, ...] = ()
+    batch: tuple[int, ...] = ()
+    threads: tuple[int, ...] = ()
+    input_size: tuple[int, ...] = ()
+    fingerprint: tuple[str, ...] = ()
+    reference: tuple[str, ...] = ()
+    epochs: tuple[int, ...] = ()
+    seed: tuple[int, ...] = ()
+    split: tuple[str, ...] = ()
+    train_images: tuple[int, ...] = ()
+    eval_images: tuple[int, ...] = ()
+    protocol: tuple[str, ...] = ()
+
+
+_LATENCY: tuple[tuple[str, Callable[[Latency], Any]], ...] = (
+    ("device", lambda latency: latency.device),
+    ("backend", lambda latency: latency.backend),
+    ("batch", lambda latency: latency.batch),
+    ("threads", lambda latency: latency.threads),
+    ("input_size", lambda latency: latency.input_size),
+    ("fingerprint", lambda latency: latency.fingerprint),
+    ("reference", lambda latency: latency.reference),
+)
+_SCORE: tuple[tuple[str, Callable[[Score], Any]], ...] = (
+    ("epochs", lambda score: score.epochs),
+    ("seed", lambda score: score.seed),
+    ("split", lambda score: score.split),
+    ("train_images", lambda score: score.train_images),
+    ("eval_images", lambda score: score.eval_images),
+    ("protocol", lambda score: score.protocol),
+)
+# What a difference in each condition means for the reader.
+_LATENCY_CONSEQUENCE = "latencies are not comparable"
+_SCORE_CONSEQUENCE = "accuracies are not comparable"
+_NAMED_TRIALS = 8
+
+
+def conditions_of(records: Sequence[Record]) -> Conditions:
+    """The distinct conditions of these records; a record without latency or score adds nothing for it."""
+    latencies = [record.latency for record in records if record.latency is not None]
+    scores = [record.score for record in records if record.score is not None]
+    found: dict[str, tuple[Any, ...]] = {}
+    for name, of_latency in _LATENCY:
+        found[name] = tuple(sorted({of_latency(latency) for latency in latencies}))
+    for name, of_score in _SCORE:
+        found[name] = tuple(sorted({of_score(score) for score in scores}))
+    return Conditions(**found)
+
+
+def condition_warnings(records: Sequence[Record], conditions: Conditions) -> tuple[str, ...]:
+    """One sentence for each condition in which the records differ, and for measurements to distrust."""
+    texts: list[str] = []
+    for names, consequence in (
+        ([name for name, _ in _LATENCY], _LATENCY_CONSEQUENCE),
+        ([name for name, _ in _SCORE], _SCORE_CONSEQUENCE),
+    ):
+        for name in names:
+            values = getattr(conditions, name)
+            if len(values) > 1:
+                listed = ", ".join(str(value) for value in values[:5]) + (", ..." if len(values) > 5 else "")
+                texts.append(f"{consequence}: {len(values)} values of {name.replace('_', ' ')} ({listed})")
+    unconverged = [record for record in records if record.latency is not None and not record.latency.converged]
+    contended = [record for record in records if record.latency is not None and record.latency.contended]
+    if unconverged:
+        texts.append(f"latency not converged, so its rank may be wrong: {_named(unconverged)}")
+    if contended:
+        texts.append(f"latency measured while the device may have been busy: {_named(contended)}")
+    return tuple(texts)
+
+
+def _named(records: Sequence[Record]) -> str:
+    named = ", ".join(record.label for record in records[:_NAMED_TRIALS])
+    more = len(records) - _NAMED_TRIALS
+    return f"{named} and {more} more" if more > 0 else named

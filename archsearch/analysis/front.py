@@ -1,0 +1,137 @@
+"""The front of a study: its complete records, which of them nothing dominates, and under which conditions."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from archsearch.analysis.conditions import Conditions, condition_warnings, conditions_of
+from archsearch.analysis.objectives import is_complete, objective_values, resolve_objectives
+from archsearch.analysis.pareto import hypervolume, knee, non_dominated
+from archsearch.errors import ConfigError
+from archsearch.records import Record, TrialStatus
+
+DEFAULT_OBJECTIVES = ("error_percent", "latency_ms")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrontRow:
+    """One complete record, its objective values in the front's order, and whether nothing dominates it."""
+
+    record: Record
+    values: tuple[float, ...]
+    on_front: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Front:
+    """The complete records of a study against its objectives, each lower-is-better.
+
+    Attributes:
+        objectives: names, in the order of every `values` and of the reference point.
+        rows: every complete record, sorted by latency (then by the objectives, then by trial).
+        reference_point: the study's fixed corner of the hypervolume; None if it has none.
+        hypervolume: in the product of the objectives' units; None without a reference point.
+        hypervolume_share: the hypervolume as a share of the box between zero and the reference point, in [0, 1]:
+            zero error at zero cost would be 1. None without a reference point.
+        conditions: the distinct conditions of the complete records.
+        statuses: how many records of each status there were, complete or not.
+        unusable: records that count as complete but lack a cost, latency or score, or hold a value that is not
+            finite; they are in no row, and a warning names them.
+        warnings: sentences to show beside the front.
+    """
+
+    objectives: tuple[str, ...]
+    rows: tuple[FrontRow, ...]
+    reference_point: tuple[float, ...] | None
+    hypervolume: float | None
+    hypervolume_share: float | None
+    conditions: Conditions
+    statuses: Mapping[str, int]
+    unusable: tuple[Record, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def members(self) -> tuple[FrontRow, ...]:
+        """The rows on the front, sorted by latency."""
+        return tuple(row for row in self.rows if row.on_front)
+
+    @property
+    def knee(self) -> FrontRow | None:
+        """The front's knee (see `pareto.knee`), or None without complete records."""
+        members = self.members
+        return members[knee([row.values for row in members])] if members else None
+
+
+def front_of(
+    records: Sequence[Record],
+    objectives: Sequence[str] = DEFAULT_OBJECTIVES,
+    reference_point: Sequence[float] | None = None,
+) -> Front:
+    """The front of these records.
+
+    Args:
+        records: of any status; only complete ones become rows.
+        objectives: 2 or 3 names of OBJECTIVES.
+        reference_point: one value for each objective, in that order and in its unit, positive and finite.
+
+    Raises ConfigError for unknown or repeated objectives, for other than 2 or 3 of them, and for a reference point
+    that does not fit them.
+    """
+    chosen = resolve_objectives(objectives)
+    if len(chosen) not in (2, 3):
+        raise ConfigError(f"objectives: 2 or 3 are needed for a front, got {len(chosen)}: {', '.join(objectives)}")
+    corner = _checked_reference(reference_point, objectives)
+    finished = [record for record in records if record.status is TrialStatus.COMPLETE]
+    usable = [
+        is_complete(record) and bool(np.isfinite(objective_values([record], objectives)).all()) for record in finished
+    ]
+    kept = [record for record, good in zip(finished, usable, strict=True) if good]
+    unusable = tuple(record for record, good in zip(finished, usable, strict=True) if not good)
+    values = objective_values(kept, objectives)
+    mask = non_dominated(values)
+    rows = [
+        FrontRow(record=record, values=tuple(row), on_front=bool(on_front))
+        for record, row, on_front in zip(kept, values.tolist(), mask, strict=True)
+    ]
+    rows.sort(key=lambda row: (_p10_ms(row.record), row.values, row.record.trial))
+    conditions = conditions_of(kept)
+    volume = None if corner is None else hypervolume(values[mask], corner)
+    warnings = list(condition_warnings([row.record for row in rows], conditions))
+    if unusable:
+        listed = ", ".join(record.label for record in unusable[:8]) + (", ..." if len(unusable) > 8 else "")
+        warnings.append(f"left out, because a value is missing or not finite: {listed}")
+    if volume == 0.0 and rows:
+        warnings.append("every point lies beyond the reference point, so the hypervolume is 0")
+    return Front(
+        objectives=tuple(objectives),
+        rows=tuple(rows),
+        reference_point=corner,
+        hypervolume=volume,
+        hypervolume_share=None if corner is None or volume is None else volume / math.prod(corner),
+        conditions=conditions,
+        statuses=dict(Counter(record.status.value for record in records)),
+        unusable=unusable,
+        warnings=tuple(warnings),
+    )
+
+
+def _p10_ms(record: Record) -> float:
+    return record.latency.p10_ms if record.latency is not None else math.inf
+
+
+def _checked_reference(point: Sequence[float] | None, objectives: Sequence[str]) -> tuple[float, ...] | None:
+    if point is None:
+        return None
+    if len(point) != len(objectives):
+        raise ConfigError(
+            f"reference_point: one value for each of {', '.join(objectives)} is needed, got {list(point)}"
+        )
+    corner = tuple(float(value) for value in point)
+    if not all(math.isfinite(value) and value > 0 for value in corner):
+        raise ConfigError(f"reference_point: positive finite values are needed, got {list(corner)}")
+    return corner

@@ -1,0 +1,156 @@
+"""The objectives that a front can stand on: name, unit, axis title and where the number is found in a record.
+
+Every objective is lower-is-better, so accuracy enters as its error. Directions are settled here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archsearch.errors import ConfigError
+from archsearch.records import Cost, Latency, Record, TrialStatus
+from archsearch.registry import Registry
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objective:
+    """One objective, lower is better.
+
+    Attributes:
+        name: as written in a study's YAML.
+        unit: of the value; empty for a count.
+        title: for an axis or a column, with the unit.
+        extract: the value of a record; raises ValueError naming the trial if the record lacks it.
+        show: a value as text for people, with its unit.
+        difference: text of an improvement from `worse` to `best`, such as "0.31 ms (9.1 %) faster".
+    """
+
+    name: str
+    unit: str
+    title: str
+    extract: Callable[[Record], float]
+    show: Callable[[float], str]
+    difference: Callable[[float, float], str]
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """A number with this many significant digits and no exponent: 0.0314, 3.14, 314, 31400."""
+    if not math.isfinite(value) or value == 0:
+        return f"{value:g}"
+    decimals = digits - 1 - math.floor(math.log10(abs(value)))
+    return f"{round(value, decimals):.{max(decimals, 0)}f}"
+
+
+def count_text(value: float) -> str:
+    """A count with k, M or G: 2.28 M, 341 k, 950."""
+    for size, suffix in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if abs(value) >= size:
+            return f"{significant(value / size)}{suffix}"
+    return f"{value:.0f}"
+
+
+def relative_percent(worse: float, best: float) -> float:
+    """How far `best` is below `worse`, in percent of `worse`; 0 where `worse` is 0."""
+    return 100.0 * (worse - best) / worse if worse else 0.0
+
+
+def percent_text(value: float) -> str:
+    """A relative difference for people: one decimal below 10 %, none above."""
+    return f"{value:.1f} %" if abs(value) < 10 else f"{value:.0f} %"
+
+
+def _latency(record: Record) -> Latency:
+    if record.latency is None:
+        raise ValueError(f"trial {record.trial} of study '{record.study}' has no latency")
+    return record.latency
+
+
+def _cost(record: Record) -> Cost:
+    if record.cost is None:
+        raise ValueError(f"trial {record.trial} of study '{record.study}' has no cost")
+    return record.cost
+
+
+def _points_more_accurate(worse: float, best: float) -> str:
+    return f"{worse - best:.2f} points more accurate"
+
+
+def _milliseconds_faster(worse: float, best: float) -> str:
+    return f"{significant(worse - best, 2)} ms ({percent_text(relative_percent(worse, best))}) faster"
+
+
+def _fewer(what: str) -> Callable[[float, float], str]:
+    return lambda worse, best: (
+        f"{count_text(worse - best)} ({percent_text(relative_percent(worse, best))}) fewer {what}"
+    )
+
+
+OBJECTIVES: Registry[Objective] = Registry(
+    "objective",
+    {
+        "error_percent": Objective(
+            name="error_percent",
+            unit="%",
+            title="Validation top-1 error (%)",
+            extract=lambda record: record.error_percent,
+            show=lambda value: f"{value:.2f} %",
+            difference=_points_more_accurate,
+        ),
+        "latency_ms": Objective(  # p10: interference only ever adds time, so it ranks networks best
+            name="latency_ms",
+            unit="ms",
+            title="Latency, p10 (ms)",
+            extract=lambda record: _latency(record).p10_ms,
+            show=lambda value: f"{significant(value)} ms",
+            difference=_milliseconds_faster,
+        ),
+        "params": Objective(
+            name="params",
+            unit="",
+            title="Parameters",
+            extract=lambda record: float(_cost(record).params),
+            show=count_text,
+            difference=_fewer("parameters"),
+        ),
+        "macs": Objective(
+            name="macs",
+            unit="",
+            title="Multiply-adds of one image",
+            extract=lambda record: float(_cost(record).macs),
+            show=count_text,
+            difference=_fewer("multiply-adds"),
+        ),
+    },
+)
+
+
+def resolve_objectives(names: Sequence[str]) -> tuple[Objective, ...]:
+    """The objectives of these names. Raises UnknownNameError, or ConfigError for a name given twice."""
+    if len(set(names)) != len(names):
+        raise ConfigError(f"objectives: a name is given twice: {', '.join(names)}", hint="name each objective once")
+    return tuple(OBJECTIVES[name] for name in names)
+
+
+def objective_values(records: Sequence[Record], names: Sequence[str]) -> NDArray[np.float64]:
+    """The objectives of the records, (n records, m names), lower is better.
+
+    Raises UnknownNameError for an unknown objective, ValueError naming the trial whose record lacks one.
+    """
+    chosen = resolve_objectives(names)
+    rows = [[objective.extract(record) for objective in chosen] for record in records]
+    return np.array(rows, dtype=np.float64).reshape(len(records), len(chosen))
+
+
+def is_complete(record: Record) -> bool:
+    """Whether the trial ended with a cost, a latency and a score: only such records reach a front."""
+    return (
+        record.status is TrialStatus.COMPLETE
+        and record.cost is not None
+        and record.latency is not None
+        and record.score is not None
+    )

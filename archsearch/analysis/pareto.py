@@ -1,0 +1,170 @@
+"""Pareto arithmetic on plain arrays (n points, m objectives); every objective is lower-is-better.
+
+A point dominates another if it is nowhere worse and somewhere better (Deb 2001, definition 2.5). With up to three
+objectives one sweep over the sorted points keeps the staircase of the other two: O(n log n) for front and
+hypervolume (Beume, Fonseca et al. 2009, doi:10.1109/TEVC.2009.2015575, section III).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+# Sums of scaled values that differ by less than rounding are ties for the knee.
+_KNEE_TIE = 1e-12
+
+
+def dominates(one: Sequence[float], other: Sequence[float]) -> bool:
+    """Whether `one` is nowhere worse than `other` and somewhere better."""
+    return all(a <= b for a, b in zip(one, other, strict=True)) and any(a < b for a, b in zip(one, other, strict=True))
+
+
+def non_dominated(values: ArrayLike) -> NDArray[np.bool_]:
+    """Which points no other point dominates; equal points are all kept.
+
+    Args:
+        values: (n, m), lower is better; infinities are allowed.
+
+    Returns:
+        (n,) True for the front.
+
+    Raises ValueError if `values` is not two-dimensional or contains NaN.
+    """
+    points = _points(values)
+    count, objectives = points.shape
+    if count == 0:
+        return np.zeros(0, dtype=np.bool_)
+    if objectives == 0:
+        return np.ones(count, dtype=np.bool_)
+    unique, group = np.unique(points, axis=0, return_inverse=True)  # sorted lexicographically
+    keep = _sweep(unique) if objectives <= 3 else _sieve(unique)
+    return np.asarray(keep[group.reshape(-1)], dtype=np.bool_)
+
+
+def hypervolume(values: ArrayLike, reference_point: ArrayLike) -> float:
+    """The exact volume that the points dominate below the reference point, for 2 or 3 objectives.
+
+    Args:
+        values: (n, m), lower is better. A point that is not strictly below the reference point in every objective
+            contributes nothing.
+        reference_point: (m,), finite.
+
+    Returns:
+        The volume, in the product of the objectives' units; 0.0 without points.
+
+    Raises ValueError for NaN, -inf, an infinite reference point, or other than 2 or 3 objectives.
+    """
+    reference = np.asarray(reference_point, dtype=np.float64)
+    if reference.ndim != 1 or reference.shape[0] not in (2, 3):
+        raise ValueError(f"the hypervolume needs a reference point of 2 or 3 objectives, got shape {reference.shape}")
+    if not np.isfinite(reference).all():
+        raise ValueError(f"the reference point must be finite, got {reference.tolist()}")
+    points = _points(values, columns=reference.shape[0])
+    if np.isneginf(points).any():
+        raise ValueError("a value of -inf has no finite hypervolume")
+    points = points[(points < reference).all(axis=1)]
+    if reference.shape[0] == 2:  # a slab of thickness 1
+        points = np.column_stack([points, np.zeros(len(points))])
+        reference = np.append(reference, 1.0)
+    stairs = _Staircase(float(reference[0]), float(reference[1]))
+    volume, height = 0.0, 0.0
+    for x, y, z in points[np.argsort(points[:, 2], kind="stable")].tolist():
+        volume += stairs.area * (z - height)
+        height = z
+        stairs.add(x, y)
+    return volume + stairs.area * (float(reference[2]) - height)
+
+
+def knee(values: ArrayLike) -> int:
+    """The index of the knee: where giving up a little of one objective stops paying in the others.
+
+    Rule: scale each objective of the non-dominated points to [0, 1]; the knee is the point farthest below the line
+    through the two extremes, that is the smallest sum of scaled values (Das 1999, "On characterizing the knee of the
+    Pareto curve", doi:10.1007/s001580050072; the same distance as in Kneedle, Satopaa 2011). With three objectives
+    the line becomes the plane of equal sums. An objective in which all points are equal counts for nothing.
+
+    Ties go to the lower first objective, then to the lower index. So one point is its own knee; two points are both
+    on the line, and the first objective decides; and a front that bulges away from the origin has its knee at an
+    extreme. Dominated points are never the knee.
+
+    Args:
+        values: (n, m), lower is better, finite.
+
+    Raises ValueError without points, or for NaN or infinite values.
+    """
+    points = _points(values)
+    if len(points) == 0:
+        raise ValueError("there is no knee without points")
+    if not np.isfinite(points).all():
+        raise ValueError("the knee needs finite values")
+    front = np.flatnonzero(non_dominated(points))
+    chosen = points[front]
+    span = np.ptp(chosen, axis=0)
+    scaled = (chosen - chosen.min(axis=0)) / np.where(span > 0.0, span, 1.0)
+    total = scaled.sum(axis=1)
+    tied = np.flatnonzero(total <= total.min() + _KNEE_TIE)
+    return int(front[tied[np.argmin(chosen[tied, 0])]])
+
+
+class _Staircase:
+    """Non-dominated (x, y) pairs by growing x and falling y, and the area that they dominate below a corner."""
+
+    def __init__(self, corner_x: float, corner_y: float) -> None:
+        self._corner = (corner_x, corner_y)
+        self._xs: list[float] = []
+        self._ys: list[float] = []
+        self.area = 0.0
+
+    def add(self, x: float, y: float) -> bool:
+        """Add one pair; False if a pair on the staircase is at least as good in both."""
+        xs, ys = self._xs, self._ys
+        before = bisect_right(xs, x)
+        if before and ys[before - 1] <= y:
+            return False
+        first = last = bisect_left(xs, x)
+        left, level = x, ys[first - 1] if first else self._corner[1]
+        gained = 0.0
+        while last < len(xs) and ys[last] >= y:  # steps that the new pair covers
+            gained += (xs[last] - left) * (level - y)
+            left, level = xs[last], ys[last]
+            last += 1
+        gained += ((xs[last] if last < len(xs) else self._corner[0]) - left) * (level - y)
+        self.area += gained
+        xs[first:last] = [x]
+        ys[first:last] = [y]
+        return True
+
+
+def _points(values: ArrayLike, *, columns: int | None = None) -> Floats:
+    points = np.asarray(values, dtype=np.float64)
+    if points.size == 0 and points.ndim < 2:
+        points = points.reshape(0, columns or 0)
+    if points.ndim != 2:
+        raise ValueError(f"values must be (n points, m objectives), got shape {points.shape}")
+    if columns is not None and points.shape[1] != columns:
+        raise ValueError(f"values of {points.shape[1]} objectives against a reference point of {columns}")
+    if np.isnan(points).any():
+        raise ValueError("values contain NaN: a missing value has no place on a front")
+    return points
+
+
+def _sweep(unique: Floats) -> NDArray[np.bool_]:
+    """The front of sorted distinct points of 1 to 3 objectives: whoever came before is no worse in the first."""
+    padded = np.zeros((len(unique), 3))
+    padded[:, : unique.shape[1]] = unique
+    stairs = _Staircase(0.0, 0.0)  # the corner moves only the area, which is not asked for here
+    return np.array([stairs.add(y, z) for _, y, z in padded.tolist()], dtype=np.bool_)
+
+
+def _sieve(unique: Floats) -> NDArray[np.bool_]:
+    """The front of sorted distinct points of any number of objectives: O(front * n)."""
+    keep = np.ones(len(unique), dtype=np.bool_)
+    for index in range(len(unique)):
+        if keep[index]:
+            keep[index + 1 :] &= (unique[index + 1 :] < unique[index]).any(axis=1)
+    return keep

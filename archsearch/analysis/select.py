@@ -1,0 +1,118 @@
+"""Which network to take: a rule written as `knee`, `accuracy`, `latency`, or a budget such as `latency<=3.5`.
+
+    rule   = "knee" | "accuracy" | "latency" | budget
+    budget = ("latency" | "error" | "params" | "macs") "<=" number [unit]  |  "accuracy" ">=" number ["%"]
+    unit   = "ms" after latency; "%" after error; "k", "M" or "G" after params and macs
+
+A budget on latency, params or macs takes the most accurate network within it; a budget on error (or accuracy) takes
+the fastest. Budgets look at every complete record, since the best within one on `params` need not be on a front of
+error and latency.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from archsearch.analysis.front import Front
+from archsearch.analysis.objectives import OBJECTIVES
+from archsearch.errors import ArchsearchError, ConfigError
+from archsearch.records import Record
+
+GRAMMAR = "knee, accuracy, latency, latency<=MS, error<=PERCENT, accuracy>=PERCENT, params<=N or macs<=N (k, M, G)"
+
+_BUDGET = re.compile(r"([a-z_0-9]+)\s*(<=|>=|<|>|==?)\s*(.*)")
+_NUMBER = re.compile(r"([0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)\s*(ms|%|[kKmMgG])?")
+_SCALE = {"k": 1e3, "m": 1e6, "g": 1e9}
+# budget name -> objective that it limits, units that may follow its number
+_BUDGETS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "latency": ("latency_ms", ("ms",)),
+    "error": ("error_percent", ("%",)),
+    "params": ("params", ("k", "m", "g")),
+    "macs": ("macs", ("k", "m", "g")),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectionRule:
+    """A parsed rule: `kind` alone, or the most an `objective` may be (in its unit) and what is then minimised."""
+
+    text: str
+    kind: Literal["knee", "accuracy", "latency", "budget"]
+    objective: str | None = None
+    at_most: float | None = None
+    minimise: str = "error_percent"
+
+
+def parse_rule(text: str) -> SelectionRule:
+    """The rule that a person wrote. Raises ConfigError saying what is allowed."""
+    rule = text.strip()
+    if rule in ("knee", "accuracy", "latency"):
+        return SelectionRule(text=rule, kind=rule, minimise="latency_ms" if rule == "latency" else "error_percent")  # type: ignore[arg-type]
+    budget = _BUDGET.fullmatch(rule)
+    if budget is None:
+        raise _wrong(text, "is not a rule")
+    name, sign, amount = budget.groups()
+    if name == "accuracy":
+        if sign != ">=":
+            raise _wrong(text, "accuracy can only be asked to be >= a percentage")
+        top1_percent = _amount(text, amount, ("%",))
+        return SelectionRule(
+            text=rule, kind="budget", objective="error_percent", at_most=100.0 - top1_percent, minimise="latency_ms"
+        )
+    if name not in _BUDGETS:
+        raise _wrong(text, f"does not limit anything known by '{name}'")
+    if sign != "<=":
+        raise _wrong(text, f"{name} can only be limited with <=")
+    objective, units = _BUDGETS[name]
+    minimise = "latency_ms" if objective == "error_percent" else "error_percent"
+    return SelectionRule(
+        text=rule, kind="budget", objective=objective, at_most=_amount(text, amount, units), minimise=minimise
+    )
+
+
+def select(front: Front, rule: str | SelectionRule) -> Record:
+    """The record that a rule chooses; ties go to the lower latency, then error, params and trial number.
+
+    Raises ConfigError for a rule that cannot be read or that nothing satisfies (naming the nearest), and
+    ArchsearchError if there is no complete trial to choose from.
+    """
+    parsed = parse_rule(rule) if isinstance(rule, str) else rule
+    best_knee = front.knee
+    if best_knee is None:
+        raise ArchsearchError("no complete trial to choose from", hint="run the study first")
+    if parsed.kind == "knee":
+        return best_knee.record
+    records = [row.record for row in front.rows]
+    if parsed.objective is not None and parsed.at_most is not None:
+        limited = OBJECTIVES[parsed.objective]
+        # 100 - x is not exact in binary, so a limit also admits what differs from it by rounding alone
+        slack = 1e-9 * max(1.0, abs(parsed.at_most))
+        within = [record for record in records if limited.extract(record) <= parsed.at_most + slack]
+        if not within:
+            nearest = min(records, key=lambda record: (limited.extract(record), record.trial))
+            raise ConfigError(
+                f"no complete trial satisfies '{parsed.text}'",
+                hint=f"the nearest is {nearest.label} with {limited.show(limited.extract(nearest))}",
+            )
+        records = within
+    order = [OBJECTIVES[name].extract for name in (parsed.minimise, "latency_ms", "error_percent", "params")]
+    return min(records, key=lambda record: (*(extract(record) for extract in order), record.trial))
+
+
+def _amount(rule: str, text: str, units: tuple[str, ...]) -> float:
+    match = _NUMBER.fullmatch(text.strip())
+    if match is None:
+        raise _wrong(rule, f"'{text.strip()}' is not a number" if text.strip() else "lacks the number")
+    number, unit = float(match.group(1)), (match.group(2) or "").lower()
+    if unit and unit not in units:
+        raise _wrong(rule, f"the unit '{match.group(2)}' does not fit; allowed: {', '.join(units)}")
+    if not math.isfinite(number):
+        raise _wrong(rule, f"'{text.strip()}' is not finite")
+    return number * _SCALE.get(unit, 1.0)
+
+
+def _wrong(rule: str, what: str) -> ConfigError:
+    return ConfigError(f"select: '{rule}': {what}", hint=f"allowed: {GRAMMAR}")

@@ -1,0 +1,153 @@
+"""What became of each named variant: on the front, level with another, or dominated, by whom and by how much."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from archsearch.analysis.front import Front, FrontRow
+from archsearch.analysis.objectives import OBJECTIVES, relative_percent
+from archsearch.records import Record, TrialStatus
+
+
+class Outcome(StrEnum):
+    """Where a variant stands."""
+
+    ON_FRONT = "on the front"
+    TIE = "tie"  # on the front, with another record at exactly the same values
+    DOMINATED = "dominated"
+    NOT_MEASURED = "not measured"  # failed, rejected, still running, ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What became of one variant.
+
+    Attributes:
+        variant: its published name.
+        record: its own record.
+        outcome: where it stands.
+        by: the front record that dominates it, or the lowest-numbered one level with it; None otherwise.
+        accuracy_points: how many points of top-1 `by` is more accurate (0 or more when dominated).
+        faster_ms: how many milliseconds (p10) `by` is faster; negative if slower, which needs a third objective.
+        faster_percent: the same in percent of the variant's latency.
+        sentence: all of it in one sentence.
+    """
+
+    variant: str
+    record: Record
+    outcome: Outcome
+    by: Record | None = None
+    accuracy_points: float | None = None
+    faster_ms: float | None = None
+    faster_percent: float | None = None
+    sentence: str
+
+
+def verdicts_of(records: Sequence[Record], front: Front) -> tuple[Verdict, ...]:
+    """One verdict for each record that names a variant: by latency, those without a measurement last.
+
+    Of several records that dominate a variant, the strongest on the front is named: the largest sum of gains after
+    dividing each objective's gain by its range over the complete records; ties go to the lower trial number. A
+    variant that was answered from an equal network's record (a replay) gets that record's verdict.
+
+    Args:
+        records: of the study, of any status, those of `front` among them.
+        front: `front_of(records, ...)`.
+    """
+    row_of = {row.record.trial: row for row in front.rows}
+    row_of_network = {row.record.arch_id: row for row in front.rows}
+    spans = _spans(front)
+    found: list[tuple[tuple[float, ...], Verdict]] = []
+    for record in records:
+        if record.variant is None:
+            continue
+        row = row_of.get(record.trial)
+        if row is None and record.status is TrialStatus.REPLAY:
+            row = row_of_network.get(record.arch_id)
+        if row is None:
+            found.append(((1.0, 0.0, record.trial), _not_measured(record.variant, record)))
+        else:
+            p10_ms = OBJECTIVES["latency_ms"].extract(row.record)
+            found.append(((0.0, p10_ms, record.trial), _verdict(record.variant, record, row, front, spans)))
+    return tuple(verdict for _, verdict in sorted(found, key=lambda item: item[0]))
+
+
+def _spans(front: Front) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    values = np.array([row.values for row in front.rows], dtype=np.float64).reshape(-1, len(front.objectives))
+    span = np.ptp(values, axis=0) if len(values) else np.ones(len(front.objectives))
+    return np.where(span > 0.0, span, 1.0)
+
+
+def _verdict(
+    variant: str, record: Record, row: FrontRow, front: Front, spans: np.ndarray[tuple[int], np.dtype[np.float64]]
+) -> Verdict:
+    members = [member for member in front.members if member is not row]
+    place = f"{100.0 - row.record.error_percent:.2f} % top-1, " + ", ".join(
+        OBJECTIVES[name].show(value)
+        for name, value in zip(front.objectives, row.values, strict=True)
+        if name != "error_percent"
+    )
+    if row.on_front:
+        level = [member for member in members if member.values == row.values]
+        if not level:
+            sentence = f"{variant} ({place}) is on the front."
+            return Verdict(variant=variant, record=record, outcome=Outcome.ON_FRONT, sentence=sentence)
+        other = min((member.record for member in level), key=lambda tied: tied.trial)
+        return Verdict(
+            variant=variant,
+            record=record,
+            outcome=Outcome.TIE,
+            by=other,
+            accuracy_points=0.0,
+            faster_ms=0.0,
+            faster_percent=0.0,
+            sentence=f"{variant} ({place}) is on the front, level with {other.label}.",
+        )
+    own = np.array(row.values)
+    candidates = [member for member in members if (np.array(member.values) <= own).all()]
+    strongest = min(
+        candidates,
+        key=lambda member: (-float(((own - np.array(member.values)) / spans).sum()), member.record.trial),
+    )
+    return _dominated(record, row, strongest, place, front.objectives)
+
+
+def _dominated(record: Record, row: FrontRow, strongest: FrontRow, place: str, objectives: Sequence[str]) -> Verdict:
+    variant = record.variant or record.label
+    latency = OBJECTIVES["latency_ms"].extract
+    worse_ms, best_ms = latency(row.record), latency(strongest.record)
+    gains = [
+        OBJECTIVES[name].difference(worse, best)
+        for name, worse, best in zip(objectives, row.values, strongest.values, strict=True)
+        if worse > best
+    ]
+    equals = [
+        OBJECTIVES[name].title.split(",")[0].split(" (")[0].lower()
+        for name, worse, best in zip(objectives, row.values, strongest.values, strict=True)
+        if worse == best
+    ]
+    sentence = f"{variant} ({place}) is dominated by {strongest.record.label}: {' and '.join(gains)}"
+    sentence += f", at equal {' and '.join(equals)}." if equals else "."
+    own, other = row.record.latency, strongest.record.latency
+    if own is not None and other is not None and own.fingerprint != other.fingerprint:
+        sentence += " The two latencies were measured on different devices."
+    return Verdict(
+        variant=variant,
+        record=record,
+        outcome=Outcome.DOMINATED,
+        by=strongest.record,
+        accuracy_points=row.record.error_percent - strongest.record.error_percent,
+        faster_ms=worse_ms - best_ms,
+        faster_percent=relative_percent(worse_ms, best_ms),
+        sentence=sentence,
+    )
+
+
+def _not_measured(variant: str, record: Record) -> Verdict:
+    why = f": {record.reason}" if record.reason else ""
+    sentence = f"{variant} was not measured ({record.status.value}{why})."
+    return Verdict(variant=variant, record=record, outcome=Outcome.NOT_MEASURED, sentence=sentence)

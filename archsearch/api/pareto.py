@@ -1,0 +1,70 @@
+"""The front of a study as a page, a picture and tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from archsearch.analysis.files import write_atomically
+from archsearch.analysis.tables import csv_text, front_table, verdict_table
+from archsearch.api.study import Study
+from archsearch.models.families import FAMILIES
+from archsearch.plots.front import FrontInfo, front_info
+from archsearch.plots.front_figure import front_figure
+from archsearch.plots.front_page import write_front_page
+from archsearch.plots.image import write_png
+
+PNG_SIZE = (1400, 860)
+
+
+def write_page(study: Study, path: Path, *, command: str | None = None) -> Path:
+    """Write the front as one self-contained HTML page; returns its path."""
+    write_front_page(_info(study), study.front, study.verdicts, path, study=study.name, command=command)
+    return path
+
+
+def write_picture(study: Study, path: Path) -> Path:
+    """Write the front as a PNG; returns its path. Raises ArchsearchError without the extra `png` or a browser."""
+    width, height = PNG_SIZE
+    write_png(front_figure(_info(study), width=width, height=height), path, width=width, height=height, scale=1.5)
+    return path
+
+
+def write_table(study: Study, path: Path) -> Path:
+    """Write every complete trial as CSV, the front marked; returns its path."""
+    write_atomically(path, csv_text(front_table(study.front)).encode())
+    return path
+
+
+def front_json(study: Study) -> dict[str, Any]:
+    """The front, the verdicts and the hypervolume as plain data."""
+    front = study.front
+    return {
+        "study": study.name,
+        "objectives": list(front.objectives),
+        "counts": dict(study.counts),
+        "reference_point": None if front.reference_point is None else list(front.reference_point),
+        "hypervolume": front.hypervolume,
+        "hypervolume_share": front.hypervolume_share,
+        "knee_trial": None if front.knee is None else front.knee.record.trial,
+        "front": front_table(front, only_front=True),
+        "variants": verdict_table(study.verdicts),
+        "warnings": list(front.warnings),
+    }
+
+
+def device_name(study: Study) -> str:
+    """The device that the study's first run measured on, for people."""
+    device = study.info.facts.get("device", {})
+    return str(device.get("gpu") or device.get("cpu") or "unknown device")
+
+
+def _info(study: Study) -> FrontInfo:
+    family = str(study.info.space["family"])
+    return front_info(
+        study.front,
+        study.verdicts,
+        study=study.name,
+        dataset=str(study.info.config["dataset"]),
+        base=FAMILIES[family].base.choices(),
+    )

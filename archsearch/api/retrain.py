@@ -1,0 +1,184 @@
+"""The full training of one network of a study, over several seeds, and the folder that holds the model."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from archsearch.api.places import open_database, study_folder
+from archsearch.api.study import Chosen, Study, open_study
+from archsearch.cost.architecture import cost_of
+from archsearch.data.catalog import load_dataset
+from archsearch.data.dataset import Dataset
+from archsearch.errors import ArchsearchError, ConfigError, StudyChangedError
+from archsearch.latency.lease import DeviceLease
+from archsearch.plots.curves import curves_figure, curves_info
+from archsearch.plots.image import write_png
+from archsearch.plots.page import write_page
+from archsearch.records import Epoch
+from archsearch.search.devices import usable_cores, worker_devices
+from archsearch.store.trials import add_training
+from archsearch.training.model_facts import ModelFacts
+from archsearch.training.model_folder import save_model_folder
+from archsearch.training.protocols import PROTOCOLS
+from archsearch.training.retrain import RetrainedSeed, retrain_seed
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_PROTOCOL = "shufflenetv2-s"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retrained:
+    """A retrained network: the folder that `archsearch.load` reads, and what is known of it."""
+
+    folder: Path
+    facts: ModelFacts
+    curve: Path
+
+
+def retrain(
+    study: str | None = None,
+    *,
+    trial: str = "best",
+    rule: str = "knee",
+    protocol: str = DEFAULT_PROTOCOL,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    seeds: int = 1,
+    device: str = "auto",
+    data_dir: Path | None = None,
+    storage: str | None = None,
+    resume: bool = True,
+    on_start: Callable[[Study, Chosen], None] | None = None,
+    on_epoch: Callable[[int, Epoch], None] | None = None,
+) -> Retrained:
+    """Train one network of a study on the whole training split and score it on the test split.
+
+    Args:
+        study: a stored study's name; None: the one worked on last.
+        trial: `best`, a trial's number, or a variant's name.
+        rule: what best means: knee, accuracy, latency<=MS, ... (`analysis.select`).
+        protocol: a name in `training.protocols.PROTOCOLS`.
+        epochs, batch_size: in place of the protocol's own.
+        seeds: how many seeds, from 0 on; the test accuracy is their mean.
+        device: auto, cpu, cuda or cuda:N.
+        resume: continue what an earlier call left; False begins anew.
+        on_start: called once with the study and the chosen network.
+        on_epoch: called with the seed after each of its epochs.
+
+    The same call again continues after a stop or a kill, and does nothing when all is done.
+
+    Raises ConfigError, UnknownNameError, StoreError, DataError, TrainingError.
+    """
+    if seeds < 1:
+        raise ConfigError(f"--seeds {seeds}: at least one seed is needed")
+    recipe = PROTOCOLS[protocol]
+    opened = open_study(study, storage=storage)
+    chosen = opened.choose(trial, rule=rule)
+    dataset = load_dataset(str(opened.info.config["dataset"]), data_dir=data_dir)
+    _check_data(opened, dataset)
+    target = worker_devices(device, None)[0]
+    if target == "cpu":
+        torch.set_num_threads(usable_cores())
+    if on_start is not None:
+        on_start(opened, chosen)
+    length = epochs or recipe.epochs
+    folder = study_folder(opened.name) / "retrain" / chosen.spec.arch_id
+    trained = [
+        retrain_seed(
+            chosen.spec,
+            dataset,
+            recipe,
+            epochs=length,
+            batch_size=batch_size,
+            seed=seed,
+            input_size=opened.input_size,
+            device=target,
+            folder=folder / f"{recipe.name}-{length}-epochs",
+            resume=resume,
+            on_epoch=_seeded(on_epoch, seed),
+            chunk=DeviceLease.of_device(target).shared,
+        )
+        for seed in range(seeds)
+    ]
+    facts = _facts(opened, chosen, dataset, trained, protocol=protocol)
+    curve = _draw_curve(folder, facts)
+    save_model_folder(
+        folder,
+        facts,
+        weights_from=trained[0].weights,
+        curve_image=curve.name if curve.suffix == ".png" else None,
+    )
+    _store(opened, chosen, trained, folder, storage)
+    return Retrained(folder=folder, facts=facts, curve=curve)
+
+
+def _check_data(study: Study, dataset: Dataset) -> None:
+    stored = study.info.facts["data_fingerprint"]
+    if dataset.fingerprint != stored:
+        raise StudyChangedError(
+            f"the images of '{dataset.name}' are not those that study '{study.name}' was run on "
+            f"(were {stored}, now {dataset.fingerprint})",
+            hint="put the old images back, or run the study under another name",
+        )
+
+
+def _seeded(on_epoch: Callable[[int, Epoch], None] | None, seed: int) -> Callable[[Epoch], None] | None:
+    if on_epoch is None:
+        return None
+    return lambda epoch: on_epoch(seed, epoch)
+
+
+def _facts(
+    study: Study, chosen: Chosen, dataset: Dataset, trained: list[RetrainedSeed], *, protocol: str
+) -> ModelFacts:
+    first = trained[0]
+    return ModelFacts(
+        name=chosen.label,
+        spec=chosen.spec,
+        classes=dataset.classes,
+        input_size=study.input_size,
+        mean=first.mean,
+        std=first.std,
+        scores=tuple(seed.score for seed in trained),
+        protocol=PROTOCOLS[protocol],
+        batch_size=first.batch_size,
+        dataset=dataset.name,
+        dataset_fingerprint=dataset.fingerprint,
+        study=study.name,
+        trial=None if chosen.record is None else chosen.record.trial,
+        cost=cost_of(chosen.spec, num_classes=dataset.num_classes, input_size=study.input_size),
+        latency=None if chosen.record is None else chosen.record.latency,
+    )
+
+
+def _draw_curve(folder: Path, facts: ModelFacts) -> Path:
+    """The learning curves as a PNG where the extra `png` and a browser are there, else as a page."""
+    figure = curves_figure(curves_info(facts.scores, title=facts.name))
+    try:
+        write_png(figure, folder / "curve.png", width=1000, height=600)
+    except ArchsearchError as error:
+        logger.info("the learning curves become a page, not a PNG: %s", error)
+        write_page([figure], folder / "curve.html", title=f"Learning curves of {facts.name}")
+        return folder / "curve.html"
+    return folder / "curve.png"
+
+
+def _store(study: Study, chosen: Chosen, trained: list[RetrainedSeed], folder: Path, storage: str | None) -> None:
+    database = open_database(storage, create=False)
+    try:
+        for seed in trained:
+            add_training(
+                database,
+                study_id=study.info.id,
+                arch_id=chosen.spec.arch_id,
+                score=seed.score,
+                folder=str(folder),
+            )
+    finally:
+        database.close()

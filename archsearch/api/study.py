@@ -1,0 +1,131 @@
+"""A stored study to look at: its records, its front, its verdicts, and the network that a rule chooses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from archsearch.analysis.front import Front, front_of
+from archsearch.analysis.select import select
+from archsearch.analysis.verdicts import Verdict, verdicts_of
+from archsearch.api.places import open_database
+from archsearch.errors import ConfigError, UnknownNameError
+from archsearch.models.families import FAMILIES
+from archsearch.models.spec import Spec
+from archsearch.models.variants import VARIANTS
+from archsearch.records import Record
+from archsearch.store.claims import trial_counts
+from archsearch.store.database import Database
+from archsearch.store.studies import StudyInfo, find_study, latest_study, list_studies
+from archsearch.store.trials import load_records
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """A network that was asked for: its specification, its label, and its record where the study has one."""
+
+    spec: Spec
+    label: str
+    record: Record | None
+
+
+@dataclass(frozen=True)
+class Study:
+    """A stored study, as it was when it was opened.
+
+    Attributes:
+        info: its configuration, space, reference point and the facts of its first run.
+        records: every trial, in order of number.
+        counts: trials by status.
+    """
+
+    info: StudyInfo
+    records: tuple[Record, ...]
+    counts: Mapping[str, int]
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return self.info.name
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """Names of the objectives, all minimised."""
+        return tuple(self.info.config["objectives"])
+
+    @property
+    def input_size(self) -> int:
+        """Height and width of the images that its networks see (pixels)."""
+        return int(self.info.facts["input_size"])
+
+    @property
+    def num_classes(self) -> int:
+        """Classes of its dataset."""
+        return int(self.info.facts["num_classes"])
+
+    @cached_property
+    def front(self) -> Front:
+        """The front of the complete records, with the study's fixed reference point."""
+        point = self.info.reference_point
+        corner = None if point is None else [point[name] for name in self.objectives]
+        return front_of(self.records, self.objectives, corner)
+
+    @cached_property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """What became of each published network."""
+        return verdicts_of(self.records, self.front)
+
+    def choose(self, which: str, *, rule: str = "knee") -> Chosen:
+        """The network that `which` names: `best` (by the rule), a trial's number, or a variant's name.
+
+        A variant that the study has not evaluated is taken at the study's scale, without a record.
+        Raises ConfigError or UnknownNameError saying what there is.
+        """
+        if which == "best":
+            return _chosen(select(self.front, rule))
+        if which.isdigit():
+            return _chosen(self._trial(int(which)))
+        for record in self.records:
+            if record.variant == which and record.arch_id and record.score is not None:
+                return _chosen(record)
+        spec = VARIANTS[which].spec.with_choices(self.info.config["scale"])
+        return Chosen(spec=spec.normalised(self.input_size), label=which, record=None)
+
+    def _trial(self, number: int) -> Record:
+        for record in self.records:
+            if record.trial == number:
+                if not record.arch_id:
+                    raise ConfigError(f"trial {number} of study '{self.name}' has no network yet ({record.status})")
+                return record
+        raise UnknownNameError(f"trial of study '{self.name}'", str(number), [str(r.trial) for r in self.records])
+
+
+def _chosen(record: Record) -> Chosen:
+    spec = FAMILIES[record.family].base.with_choices(record.choices)
+    return Chosen(spec=spec, label=record.label, record=record)
+
+
+def open_study(name: str | None = None, *, storage: str | None = None) -> Study:
+    """A stored study by name, or the one that was worked on last.
+
+    Raises StoreError if there is no database or no study, UnknownNameError for a name that it does not hold.
+    """
+    database = open_database(storage, create=False)
+    try:
+        return _read(database, find_study(database, name) if name else latest_study(database))
+    finally:
+        database.close()
+
+
+def all_studies(*, storage: str | None = None) -> tuple[Study, ...]:
+    """Every stored study. Raises StoreError if there is no database."""
+    database = open_database(storage, create=False)
+    try:
+        return tuple(_read(database, info) for info in list_studies(database))
+    finally:
+        database.close()
+
+
+def _read(database: Database, info: StudyInfo) -> Study:
+    return Study(info=info, records=load_records(database, info.id), counts=trial_counts(database, info.id))

@@ -1,0 +1,75 @@
+"""The channel shuffle of ShuffleNet V2 (arXiv 1807.11164, section 3.3), for two parts of any widths."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+
+def interleaving(first: int, second: int) -> tuple[int, ...]:
+    """The order in which channels of two concatenated parts leave the shuffle.
+
+    Channel i of the first part (n1 = `first` channels a) has the key i/n1, channel j of the second (n2 = `second`
+    channels b) the key j/n2; channels leave in ascending order of keys, a before b where they tie. Keys are compared
+    exactly, as the integers i*n2 and j*n1. With n1 == n2 this is a0 b0 a1 b1 ..., torchvision's channel_shuffle with
+    two groups; otherwise each contiguous window of the output holds both parts in the proportion n1 : n2.
+
+    >>> interleaving(2, 4)  # a0 b0 b1 a1 b2 b3
+    (0, 2, 3, 1, 4, 5)
+    """
+    keys = [(i * second, 0, i) for i in range(first)] + [(j * first, 1, first + j) for j in range(second)]
+    return tuple(index for _, _, index in sorted(keys))
+
+
+def shuffle_halves(first: Tensor, second: Tensor) -> Tensor:
+    """Two (N, C, H, W) -> (N, 2C, H, W): torchvision's channel_shuffle(cat((first, second), 1), 2), bit for bit.
+
+    Stacking writes the result once, in the layout of `second`; torchvision's view, transpose and copy concatenates
+    first, and turns channels_last maps back to contiguous ones in every unit.
+    """
+    if _channels_last(second):
+        pairs = torch.stack((first.permute(0, 2, 3, 1), second.permute(0, 2, 3, 1)), dim=-1)
+        return pairs.flatten(-2).permute(0, 3, 1, 2)
+    return torch.stack((first, second), dim=2).flatten(1, 2)
+
+
+def shuffle_parts(first: Tensor, second: Tensor, order: Tensor) -> Tensor:
+    """(N, n1, H, W) and (N, n2, H, W) -> (N, n1+n2, H, W): the concatenation's channels taken in `order` (int64)."""
+    joined = torch.cat((first, second), dim=1)
+    if _channels_last(second):
+        return joined.permute(0, 2, 3, 1).index_select(3, order).permute(0, 3, 1, 2)
+    return joined.index_select(1, order)
+
+
+def _channels_last(x: Tensor) -> bool:
+    return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+
+
+# one node each to torch.fx: they look at the memory format, which a proxy lacks
+torch.fx.wrap("shuffle_halves")
+torch.fx.wrap("shuffle_parts")
+
+
+class ChannelShuffle(nn.Module):
+    """(N, n1, H, W) and (N, n2, H, W) -> (N, n1+n2, H, W): concatenates two parts and interleaves their channels.
+
+    The order is that of `interleaving`. It has no parameters and adds nothing to a state_dict.
+    """
+
+    def __init__(self, first: int, second: int) -> None:
+        super().__init__()
+        self.first, self.second = first, second
+        if first != second:
+            self.register_buffer("order", torch.tensor(interleaving(first, second)), persistent=False)
+
+    def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        """(N, n1, H, W) and (N, n2, H, W) -> (N, n1+n2, H, W), in the memory format of `second`."""
+        if self.first == self.second:
+            return shuffle_halves(first, second)
+        return shuffle_parts(first, second, cast(Tensor, self.order))
+
+    def extra_repr(self) -> str:
+        """The widths of both parts."""
+        return f"{self.first}, {self.second}"

@@ -1,0 +1,57 @@
+"""What commands print with: results on standard output, progress and errors on standard error."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.markup import escape
+
+from archsearch.errors import ArchsearchError
+
+console = Console(highlight=False)
+error_console = Console(stderr=True, highlight=False)
+
+
+def log_to_console(*, verbose: bool) -> None:
+    """Show the library's warnings (and, if verbose, what it does) on standard error."""
+    handler = RichHandler(console=error_console, show_time=False, show_path=False, markup=False)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler], force=True)
+    logging.getLogger("archsearch").setLevel(logging.INFO if verbose else logging.WARNING)
+
+
+def print_error(error: ArchsearchError) -> None:
+    """One error: what was wrong, and below it what to do."""
+    error_console.print(f"[bold red]error:[/] {escape(error.message)}", soft_wrap=True)
+    if error.hint:
+        error_console.print(f"[dim]{escape(error.hint)}[/]", soft_wrap=True)
+
+
+def print_json(content: Mapping[str, Any] | Sequence[Any]) -> None:
+    """JSON for programs: no colour, no wrapping."""
+    sys.stdout.write(json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def is_terminal() -> bool:
+    """Whether a person watches standard output."""
+    return console.is_terminal
+
+
+def count(value: float) -> str:
+    """A count for people: 2,278,604 as it is below a million of digits, 146.0M above."""
+    return f"{value / 1e6:,.2f}M" if value >= 1e6 else f"{value:,.0f}"
+
+
+def duration(seconds: float) -> str:
+    """A time for people: 42 s, 5 min 10 s, 2 h 5 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

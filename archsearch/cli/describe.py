@@ -1,0 +1,111 @@
+"""`archsearch describe`: what a network is and costs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from archsearch.cli.console import console, print_json
+from archsearch.cli.options import JsonOption, StorageOption
+from archsearch.errors import ConfigError
+
+if TYPE_CHECKING:
+    from archsearch.api.describe import Description
+
+
+def describe(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME|FILE|STUDY:TRIAL",
+            help="A published network, a spec.json or YAML file, or a trial of a study (its number, a variant, best).",
+        ),
+    ],
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="CHOICE=VALUE", help="Change a choice, e.g. stage3.kernel=5 or kernel=5. Repeatable."
+        ),
+    ] = None,
+    input_size: Annotated[int | None, typer.Option(min=1, metavar="H", help="Height and width in pixels.")] = None,
+    classes: Annotated[int | None, typer.Option(min=1, metavar="N", help="Outputs of the classifier.")] = None,
+    json: JsonOption = False,
+    storage: StorageOption = None,
+) -> None:
+    """Print a network's choices, its id, its cost and its layers.
+
+    Examples:  archsearch describe shufflenet_v2_x1_0  |  archsearch describe shufflenet_v2_x1_0 --set kernel=5 --json  |
+    archsearch describe quickstart:best
+    """
+    from archsearch.api.describe import describe as describe_network
+
+    found = describe_network(
+        name, changes=_changes(set_ or []), input_size=input_size, num_classes=classes, storage=storage
+    )
+    if json:
+        print_json(found.to_dict())
+    else:
+        _print(found)
+
+
+def _changes(pairs: list[str]) -> dict[str, str]:
+    changes: dict[str, str] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"--set {pair}: expected choice=value", hint="for example --set stage3.kernel=5")
+        if key in changes:
+            raise ConfigError(f"--set {key} is given twice")
+        changes[key.strip()] = value.strip()
+    return changes
+
+
+def _print(found: Description) -> None:
+    cost = found.cost
+    console.print(f"[bold]{escape(found.name)}[/]", soft_wrap=True)
+    if found.source:
+        console.print(f"source    {found.source}", markup=False, soft_wrap=True)
+    if found.note:
+        console.print(f"note      {found.note}", markup=False, soft_wrap=True)
+    uncounted = ", ".join(f"{op} ({times} times)" for op, times in sorted(cost.unsupported_ops.items()))
+    console.print(
+        f"arch_id   {found.spec.arch_id}\n"
+        f"input     {cost.input_size}x{cost.input_size}, {cost.num_classes} classes\n"
+        f"params    {cost.params:,}\n"
+        f"MACs      {cost.macs:,}  (multiply-adds of one image in convolutions and linear layers)"
+        + (f"\nuncounted {uncounted}" if uncounted else ""),
+        soft_wrap=True,
+    )
+    console.print(_choices_table(found))
+    console.print(_layers_table(found))
+
+
+def _choices_table(found: Description) -> Table:
+    from archsearch.models.families import FAMILIES
+
+    base = FAMILIES[found.spec.family].base.choices()
+    table = Table(title="Choices", box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    table.add_column("choice")
+    table.add_column("value")
+    table.add_column("base, where it differs")
+    for name, value in found.spec.choices().items():
+        differs = base.get(name) != value
+        table.add_row(name, f"[bold]{value}[/]" if differs else str(value), str(base.get(name)) if differs else "")
+    return table
+
+
+def _layers_table(found: Description) -> Table:
+    table = Table(title="Layers", box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, show_footer=True)
+    table.add_column("layer", footer="whole network")
+    table.add_column("kind")
+    table.add_column("output", justify="right")
+    table.add_column("params", justify="right", footer=f"{found.cost.params:,}")
+    table.add_column("MACs", justify="right", footer=f"{found.cost.macs:,}")
+    for layer in found.layers:
+        shape = "x".join(str(size) for size in layer.output_shape)
+        table.add_row(layer.name, layer.kind, shape, f"{layer.params:,}", f"{layer.macs:,}")
+    return table

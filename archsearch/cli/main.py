@@ -1,0 +1,70 @@
+"""The command line's entry: commands in groups. torch and Optuna are imported inside commands only."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from archsearch.cli import describe, pareto, retrain, run, studies
+from archsearch.cli.console import error_console, log_to_console, print_error
+from archsearch.errors import ArchsearchError
+
+SEARCH = "Search"
+LOOK = "Look"
+EPILOG = (
+    "Examples:  archsearch run --study quickstart   |   archsearch pareto --plot   |   "
+    "archsearch retrain --trial best --epochs 3   |   archsearch describe shufflenet_v2_x1_0"
+)
+
+app = typer.Typer(
+    name="archsearch",
+    help="Which choices of a lightweight CNN pay on your device: search the ShuffleNetV2 family, "
+    "with latency measured, not guessed.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("run", rich_help_panel=SEARCH)(run.run)
+app.command("retrain", rich_help_panel=SEARCH)(retrain.retrain)
+app.command("pareto", rich_help_panel=LOOK)(pareto.pareto)
+app.command("studies", rich_help_panel=LOOK)(studies.studies)
+app.command("describe", rich_help_panel=LOOK)(describe.describe)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from archsearch import __version__
+
+        typer.echo(f"archsearch {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say what is done, not only what is wrong.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Options of every command."""
+    log_to_console(verbose=verbose)
+
+
+def main() -> None:
+    """Run a command: exit code 0 done, 1 failed or stopped, 2 wrong usage."""
+    try:
+        app()
+    except ArchsearchError as error:
+        print_error(error)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        error_console.print("stopped")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

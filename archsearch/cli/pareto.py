@@ -1,0 +1,82 @@
+"""`archsearch pareto`: the front of a study, as a table, a page, a picture."""
+
+from __future__ import annotations
+
+import sys
+import webbrowser
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from archsearch.cli.console import console, is_terminal, print_json
+from archsearch.cli.options import JsonOption, StorageOption, StudyOption
+
+if TYPE_CHECKING:
+    from archsearch.api.study import Study
+
+
+def pareto(
+    study: StudyOption = None,
+    plot: Annotated[bool, typer.Option("--plot", help="Write pareto.html, one self-contained page.")] = False,
+    png: Annotated[bool, typer.Option("--png", help="Write pareto.png (extra `png`).")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Write pareto.csv: every complete network.")] = False,
+    json: JsonOption = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Where the files go. Default: runs/STUDY.")
+    ] = None,
+    storage: StorageOption = None,
+) -> None:
+    """Show the accuracy-latency front, and what became of each published network.
+
+    Examples:  archsearch pareto  |  archsearch pareto --study quickstart --plot --csv
+    """
+    from archsearch.api import pareto as outputs
+    from archsearch.api.places import study_folder
+    from archsearch.api.study import open_study
+    from archsearch.cli.tables import front_view
+
+    opened = open_study(study, storage=storage)
+    folder = out or study_folder(opened.name)
+    command = " ".join(["archsearch", *sys.argv[1:]])
+    written = []
+    if plot:
+        written.append(outputs.write_page(opened, folder / "pareto.html", command=command))
+    if png:
+        written.append(outputs.write_picture(opened, folder / "pareto.png"))
+    if csv:
+        written.append(outputs.write_table(opened, folder / "pareto.csv"))
+    if json:
+        print_json(outputs.front_json(opened))
+        return
+    front_view(opened, console)
+    _print_verdicts(opened)
+    for path in written:
+        console.print(f"wrote {path}", markup=False, soft_wrap=True)
+    if plot and is_terminal():
+        webbrowser.open((folder / "pareto.html").resolve().as_uri())
+
+
+def _print_verdicts(study: Study) -> None:
+    if not study.verdicts:
+        return
+    table = Table(title="Published networks", box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    for name in ("network", "verdict", "by"):
+        table.add_column(name, no_wrap=name != "verdict")
+    for name in ("points", "ms"):
+        table.add_column(name, justify="right")
+    for verdict in study.verdicts:
+        lost = "" if verdict.accuracy_points is None else f"{-verdict.accuracy_points:+.2f}"
+        slower = "" if verdict.faster_ms is None else f"{verdict.faster_ms:+.3f}"
+        table.add_row(
+            escape(verdict.variant),
+            escape(verdict.outcome.value),
+            escape(verdict.by.label if verdict.by else ""),
+            lost,
+            slower,
+        )
+    console.print(table)
+    console.print("points: accuracy against the network named; ms: latency (p10) against it", soft_wrap=True)

@@ -1,0 +1,148 @@
+"""Progress of long commands: a live view in a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rich import box
+from rich.console import Console, Group
+from rich.live import Live
+from rich.markup import escape
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from archsearch.cli.console import duration
+from archsearch.records import Record, TrialStatus
+
+if TYPE_CHECKING:
+    from archsearch.records import Epoch
+    from archsearch.search.plan import RunPlan
+    from archsearch.search.run import Progress
+
+_LAST_TRIALS = 10
+
+
+class RunDisplay:
+    """Shows a run: its last trials, the front so far, the time left."""
+
+    def __init__(self, plan: RunPlan, console: Console) -> None:
+        self._objectives = plan.config.objectives
+        self._console = console
+        self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
+        self._known: set[int] | None = None
+        self._began = time.monotonic()
+
+    @property
+    def elapsed_seconds(self) -> float:
+        """Since the display was made."""
+        return time.monotonic() - self._began
+
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._live.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.__exit__(kind, error, trace)
+
+    def show(self, progress: Progress) -> None:
+        """Show how far the run is."""
+        if self._live is not None:
+            self._live.update(self._view(progress))
+            return
+        ended = [record for record in progress.records if record.status is not TrialStatus.RUNNING]
+        if self._known is None:  # what an earlier run left is not news
+            self._known = {record.trial for record in ended}
+            if ended:
+                self._console.print(f"continuing: {progress.done} of {progress.total} trials are done", soft_wrap=True)
+        for record in ended:
+            if record.trial not in self._known:
+                self._known.add(record.trial)
+                self._console.print(
+                    f"[{progress.done}/{progress.total}] {line(record)}{_left(progress)}", markup=False, soft_wrap=True
+                )
+
+    def _view(self, progress: Progress) -> Group:
+        from archsearch.analysis.front import front_of
+        from archsearch.cli.tables import front_table
+
+        ended = [record for record in progress.records if record.status is not TrialStatus.RUNNING]
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for name in ("trial", "network", "status", "top-1 val %", "p10 ms", "params", "took"):
+            table.add_column(name, no_wrap=name != "status")
+        for record in ended[-_LAST_TRIALS:]:
+            table.add_row(*_cells(record))
+        head = Text(f"{progress.done} of {progress.total} trials, {progress.workers} workers{_left(progress)}")
+        bar = ProgressBar(total=progress.total, completed=progress.done, width=60)
+        return Group(table, front_table(front_of(progress.records, self._objectives), title="Front so far"), head, bar)
+
+
+def line(record: Record) -> str:
+    """One ended trial in one line."""
+    _, name, status, top1, p10, params, took = _cells(record)
+    if record.status is TrialStatus.COMPLETE:
+        return f"trial {record.trial} {name}: top-1 {top1} % (validation), p10 {p10} ms, {params} params, {took}"
+    return f"trial {record.trial} {name}: {status}"
+
+
+def _cells(record: Record) -> tuple[str, ...]:
+    status = record.status.value
+    if record.reason and record.status is not TrialStatus.COMPLETE:
+        status += f": {escape(record.reason.splitlines()[0][:100])}"
+    return (
+        str(record.trial),
+        escape(record.variant or record.arch_id or "-"),
+        status,
+        "" if record.score is None else f"{record.score.top1_percent:.2f}",
+        "" if record.latency is None else f"{record.latency.p10_ms:.3f}",
+        "" if record.cost is None else f"{record.cost.params:,}",
+        "" if record.seconds is None else duration(record.seconds),
+    )
+
+
+def _left(progress: Progress) -> str:
+    seconds = progress.seconds_left
+    return "" if seconds is None or progress.done >= progress.total else f", {duration(seconds)} left"
+
+
+class RetrainDisplay:
+    """Shows a retraining: one bar over all seeds and epochs in a terminal, one line an epoch elsewhere."""
+
+    def __init__(self, *, epochs: int, seeds: int, console: Console) -> None:
+        self._epochs, self._seeds, self._console = epochs, seeds, console
+        self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
+        self._began = time.monotonic()
+        self._first: int | None = None  # epochs that were done before this call
+
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._live.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.__exit__(kind, error, trace)
+
+    def show(self, seed: int, epoch: Epoch) -> None:
+        """Show one finished epoch."""
+        done = seed * self._epochs + epoch.epoch
+        total = self._seeds * self._epochs
+        if self._first is None:
+            self._first = done - 1
+        left = (time.monotonic() - self._began) / (done - self._first) * (total - done)
+        text = (
+            f"seed {seed} epoch {epoch.epoch}/{self._epochs}: loss {epoch.train_loss:.4f}, "
+            f"test top-1 {epoch.top1_percent:.2f} %, lr {epoch.learning_rate:.2g}, {duration(left)} left"
+        )
+        if self._live is not None:
+            self._live.update(Group(Text(text), ProgressBar(total=total, completed=done, width=60)))
+        else:
+            self._console.print(text, markup=False, soft_wrap=True)

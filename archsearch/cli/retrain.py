@@ -1,0 +1,99 @@
+"""`archsearch retrain`: from a point of the front to a trained model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from archsearch.cli.console import console, error_console
+from archsearch.cli.options import DataDirOption, DeviceOption, StorageOption, StudyOption
+
+if TYPE_CHECKING:
+    from archsearch.api.study import Chosen, Study
+    from archsearch.records import Epoch
+
+
+def retrain(
+    trial: Annotated[
+        str, typer.Option("--trial", "-t", metavar="best|N|VARIANT", help="Which network: see --select for best.")
+    ] = "best",
+    study: StudyOption = None,
+    select: Annotated[
+        str,
+        typer.Option(
+            metavar="RULE", help="What best means: knee, accuracy, latency, latency<=MS, params<=N, error<=PERCENT."
+        ),
+    ] = "knee",
+    epochs: Annotated[int | None, typer.Option(min=1, metavar="N", help="Default: the protocol's own.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, metavar="K", help="Train K seeds; report mean and deviation.")] = 1,
+    protocol: Annotated[str, typer.Option(metavar="NAME", help="shufflenetv2-s or one-cycle.")] = "shufflenetv2-s",
+    batch_size: Annotated[int | None, typer.Option(min=2, metavar="N", help="Default: the protocol's own.")] = None,
+    resume: Annotated[bool, typer.Option(help="Continue what an earlier call left, or begin anew.")] = True,
+    device: DeviceOption = "auto",
+    data_dir: DataDirOption = None,
+    storage: StorageOption = None,
+) -> None:
+    """Train one network in full and score it on the test split, which nothing has seen before.
+
+    Writes runs/STUDY/retrain/ARCH_ID: spec, weights, metrics, curve, model card. A checkpoint after each epoch: the
+    same command typed again continues. Load the model with `archsearch.load(FOLDER)` in Python.
+
+    Examples:  archsearch retrain --trial best  |  archsearch retrain --trial best --select "latency<=3.5" --seeds 3  |
+    archsearch retrain --trial shufflenet_v2_x1_0 --epochs 30
+    """
+    from archsearch.api.retrain import retrain as train_in_full
+    from archsearch.cli.progress import RetrainDisplay
+    from archsearch.training.protocols import PROTOCOLS
+
+    length = epochs or PROTOCOLS[protocol].epochs
+
+    def started(opened: Study, chosen: Chosen) -> None:
+        rule = f" ({select} of the front)" if trial == "best" else ""
+        console.print(f"study '{opened.name}': {chosen.label}{rule}, network {chosen.spec.arch_id}", markup=False)
+        console.print(
+            f"protocol {protocol}, {length} epochs, {seeds} seed{'s' if seeds > 1 else ''}, "
+            f"{opened.info.config['dataset']} at {opened.input_size}x{opened.input_size}",
+            markup=False,
+            soft_wrap=True,
+        )
+
+    try:
+        with RetrainDisplay(epochs=length, seeds=seeds, console=error_console) as display:
+
+            def shown(seed: int, epoch: Epoch) -> None:
+                display.show(seed, epoch)
+
+            result = train_in_full(
+                study,
+                trial=trial,
+                rule=select,
+                protocol=protocol,
+                epochs=epochs,
+                batch_size=batch_size,
+                seeds=seeds,
+                device=device,
+                data_dir=data_dir,
+                storage=storage,
+                resume=resume,
+                on_start=started,
+                on_epoch=shown,
+            )
+    except KeyboardInterrupt:
+        error_console.print("stopped; each finished epoch is kept: type the same command to continue")
+        raise typer.Exit(1) from None
+    facts = result.facts
+    spread = "" if facts.std_top1_percent is None else f" ± {facts.std_top1_percent:.2f}"
+    first = facts.scores[0]
+    console.print(
+        f"test top-1 {facts.mean_top1_percent:.2f}{spread} % (n = {len(facts.scores)} seed"
+        f"{'s' if len(facts.scores) > 1 else ''}, {first.epochs} epochs, {first.eval_images:,} test images)",
+        soft_wrap=True,
+    )
+    console.print(f"model     {result.folder}", markup=False, soft_wrap=True)
+    console.print(f"curve     {result.curve}", markup=False, soft_wrap=True)
+    console.print(
+        f"load it   python -c \"import archsearch; print(archsearch.load('{result.folder}').archsearch)\"",
+        markup=False,
+        soft_wrap=True,
+    )

@@ -1,0 +1,106 @@
+"""`archsearch run`: a study from its YAML file to its front."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from archsearch.cli.console import console, duration, error_console
+from archsearch.cli.options import DataDirOption, DeviceOption, StorageOption
+
+if TYPE_CHECKING:
+    from archsearch.api.study import Study
+    from archsearch.search.plan import RunPlan
+
+
+def run(
+    study: Annotated[
+        str,
+        typer.Option("--study", "-s", metavar="NAME|FILE", help="A shipped study's name, or a YAML file of your own."),
+    ],
+    trials: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Networks to evaluate in all: the same command again goes on to N."),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Worker processes. Default: one for each GPU, or for each CPU core."),
+    ] = None,
+    device: DeviceOption = "auto",
+    data_dir: DataDirOption = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Change one key of the study, e.g. proxy.epochs=3. Repeatable."
+        ),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, metavar="S", help="Seed of suggestions and proxies.")] = None,
+    storage: StorageOption = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done, try three networks, stop.")
+    ] = False,
+) -> None:
+    """Run a study, or continue it.
+
+    Published networks are evaluated first, then what the sampler suggests. Each network's cost and latency come before
+    its short training. Ctrl-C ends cleanly; the same command typed again continues.
+
+    Examples:  archsearch run --study quickstart  |  archsearch run --study cifar100 --trials 200  |
+    archsearch run --study mine.yaml --set proxy.epochs=3 --workers 2
+    """
+    from archsearch.api.run import plan
+    from archsearch.api.run import run as run_planned
+    from archsearch.cli.progress import RunDisplay
+
+    with error_console.status("reading the study, its data and its search space"):
+        planned = plan(
+            study, trials=trials, workers=workers, device=device, data_dir=data_dir, overrides=set_ or [], seed=seed
+        )
+    _print_plan(planned)
+    if dry_run:
+        console.print("dry run: nothing was stored")
+        return
+    try:
+        with RunDisplay(planned, error_console) as display:
+            finished = run_planned(planned, data_dir=data_dir, storage=storage, on_progress=display.show)
+    except KeyboardInterrupt:
+        error_console.print("stopped; nothing that had finished is lost: type the same command to continue")
+        raise typer.Exit(1) from None
+    _print_end(finished, display.elapsed_seconds)
+
+
+def _print_plan(plan: RunPlan) -> None:
+    config = plan.config
+    console.print(f"[bold]{config.name}[/]  {config.description}".rstrip(), soft_wrap=True)
+    kinds: dict[str, int] = {}
+    for name in plan.devices:
+        kinds[name] = kinds.get(name, 0) + 1
+    where = ", ".join(f"{number} worker{'s' if number > 1 else ''} on {name}" for name, number in kinds.items())
+    inside = sum(variant.suggested is not None for variant in plan.variants)
+    console.print(
+        f"space     {plan.space.name}, {len(plan.space.domains)} choices, {plan.space.size:.3g} points\n"
+        f"variants  {len(plan.variants)} published networks first ({inside} inside the space, "
+        f"{len(plan.variants) - inside} outside)\n"
+        f"data      {config.dataset}: {plan.train_images:,} training and {plan.validation_images:,} validation images, "
+        f"{plan.num_classes} classes, {plan.input_size}x{plan.input_size}\n"
+        f"proxy     {config.proxy.epochs} epochs, batch {config.proxy.batch_size}, seed {config.seed}\n"
+        f"latency   {config.latency.backend}, batch {config.latency.batch_on(plan.devices[0])}, "
+        f"{config.latency.threads} thread, beside {config.reference}\n"
+        f"trials    {plan.total} in all, sampler {config.sampler}, {where}",
+        soft_wrap=True,
+    )
+
+
+def _print_end(study: Study, elapsed_seconds: float) -> None:
+    from archsearch.cli.tables import front_view
+
+    counts = ", ".join(f"{number} {status}" for status, number in sorted(study.counts.items()))
+    console.print(f"\nstudy '{study.name}': {counts or 'no trials'} ({duration(elapsed_seconds)} in this run)")
+    reasons = {record.reason for record in study.records if record.status == "failed" and record.reason}
+    for reason in sorted(reasons)[:3]:
+        console.print(f"failed: {reason.splitlines()[0]}", markup=False, soft_wrap=True)
+    front_view(study, console)
+    if not study.front.rows:
+        raise typer.Exit(1)
+    console.print("next: archsearch pareto --plot   |   archsearch retrain --trial best", soft_wrap=True)

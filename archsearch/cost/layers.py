@@ -1,0 +1,105 @@
+"""A network as a table: one row for the stem, each unit and each part of the head, with what it costs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from archsearch.cost.architecture import params_of
+from archsearch.cost.count import CHANNELS, count_operators, evaluating
+from archsearch.models.families import build
+from archsearch.models.spec import Spec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """One row of the table.
+
+    Attributes:
+        name: the module's dotted name in the network, `stage2.0` for the first unit of stage 2.
+        kind: what it is, in words: `conv 3x3 s2`, `max pool 3x3 s2`, `down unit`, `linear`.
+        output_shape: of one image, without the batch: (channels, height, width) or (features,).
+        params: trainable parameters; the column sums to the network's.
+        macs: multiply-adds of one image, conv+linear convention; the column sums to the network's.
+    """
+
+    name: str
+    kind: str
+    output_shape: tuple[int, ...]
+    params: int
+    macs: int
+
+
+def layer_table(spec: Spec, *, num_classes: int, input_size: int) -> tuple[Layer, ...]:
+    """The network's rows in the order in which they run, for one image of `input_size` x `input_size` pixels.
+
+    Raises BuildError if the specification cannot be built at this input size.
+    """
+    model = build(spec, num_classes=num_classes, input_size=input_size, seed=0)
+    macs = count_operators(model, input_size).by_module
+    rows = dict(_rows(model, ""))
+    return tuple(
+        Layer(
+            name=name,
+            kind=_kind(rows[name]),
+            output_shape=shape,
+            params=params_of(rows[name]),
+            macs=macs.get(name, 0),
+        )
+        for name, shape in _output_shapes(model, rows, input_size).items()
+    )
+
+
+def _rows(module: nn.Module, prefix: str) -> Iterator[tuple[str, nn.Module]]:
+    """Parts of the network. A stage gives a row for each unit, a classifier of two linear layers one for each."""
+    for name, child in module.named_children():
+        parts = list(child.children())
+        if isinstance(child, nn.Sequential) and parts and all(any(part.children()) for part in parts):
+            yield from _rows(child, f"{prefix}{name}.")
+        elif sum(isinstance(part, nn.Linear) for part in parts) > 1:
+            for part_name, part in child.named_children():
+                if isinstance(part, nn.Linear):
+                    yield f"{prefix}{name}.{part_name}", part
+        elif not isinstance(child, nn.Identity):
+            yield f"{prefix}{name}", child
+
+
+def _output_shapes(model: nn.Module, rows: dict[str, nn.Module], input_size: int) -> dict[str, tuple[int, ...]]:
+    """Output shape of each row that runs, in the order of running."""
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def keep(name: str) -> Callable[[nn.Module, Any, Any], None]:
+        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+            if isinstance(output, Tensor):
+                shapes[name] = tuple(output.shape[1:])
+
+        return hook
+
+    handles = [module.register_forward_hook(keep(name)) for name, module in rows.items()]
+    try:
+        with evaluating(model), torch.no_grad():
+            model(torch.zeros(1, CHANNELS, input_size, input_size))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return shapes
+
+
+def _kind(module: nn.Module) -> str:
+    """The part in words: the class of its first operation, with kernel and stride where it has them."""
+    first = next(module.children()) if isinstance(module, nn.Sequential) else module
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(first).__name__.removesuffix("2d")).lower()
+    weight = getattr(first, "weight", None)
+    kernel = (
+        weight.shape[-1] if isinstance(weight, Tensor) and weight.ndim == 4 else getattr(first, "kernel_size", None)
+    )
+    if kernel is None:
+        return words
+    stride = getattr(first, "stride", 1)
+    stride = stride[0] if isinstance(stride, tuple) else stride
+    return f"{words} {kernel}x{kernel}" + (f" s{stride}" if stride != 1 else "")

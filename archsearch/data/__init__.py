@@ -1,0 +1,1 @@
+"""Datasets, one file each; splits; batches and augmentation on the device."""

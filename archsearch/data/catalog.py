@@ -1,0 +1,145 @@
+"""The datasets by name: `cifar10`, `cifar100`, `digits`, `folder:PATH`, `npz:PATH`. Torch is imported on loading."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from archsearch.errors import ConfigError
+from archsearch.registry import Registry
+
+if TYPE_CHECKING:
+    from archsearch.data.dataset import Dataset
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataRequest:
+    """What a loader is asked for.
+
+    Attributes:
+        uri: the dataset as the user wrote it.
+        path: the user's own folder, for the entries that take one.
+        data_dir: where downloaded datasets lie.
+        download: whether a dataset that is not there may be fetched from the network.
+    """
+
+    uri: str
+    path: Path
+    data_dir: Path
+    download: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetEntry:
+    """One kind of dataset: how it is written (`usage`), what it is (`summary`), and how it is loaded."""
+
+    usage: str
+    summary: str
+    takes_path: bool
+    load: Callable[[DataRequest], Dataset]
+
+
+def _cifar10(request: DataRequest) -> Dataset:
+    from archsearch.data.cifar import load_cifar
+
+    return load_cifar("cifar10", data_dir=request.data_dir, download=request.download)
+
+
+def _cifar100(request: DataRequest) -> Dataset:
+    from archsearch.data.cifar import load_cifar
+
+    return load_cifar("cifar100", data_dir=request.data_dir, download=request.download)
+
+
+def _digits(request: DataRequest) -> Dataset:
+    from archsearch.data.digits import load_digits_dataset
+
+    return load_digits_dataset()
+
+
+def _folder(request: DataRequest) -> Dataset:
+    from archsearch.data.folder import load_folder
+
+    return load_folder(request.path, name=request.uri)
+
+
+def _npz(request: DataRequest) -> Dataset:
+    from archsearch.data.npz import load_npz
+
+    return load_npz(request.path, name=request.uri)
+
+
+DATASETS: Registry[DatasetEntry] = Registry(
+    "dataset",
+    {
+        "cifar10": DatasetEntry(
+            usage="cifar10",
+            summary="CIFAR-10: 50,000 + 10,000 photographs of 10 classes, 32x32; downloaded (163 MiB) on first use",
+            takes_path=False,
+            load=_cifar10,
+        ),
+        "cifar100": DatasetEntry(
+            usage="cifar100",
+            summary="CIFAR-100: 50,000 + 10,000 photographs of 100 classes, 32x32; downloaded (161 MiB) on first use",
+            takes_path=False,
+            load=_cifar100,
+        ),
+        "digits": DatasetEntry(
+            usage="digits",
+            summary="1,797 handwritten digits that come with scikit-learn, 8x8 enlarged to 32x32; for a first try",
+            takes_path=False,
+            load=_digits,
+        ),
+        "folder": DatasetEntry(
+            usage="folder:PATH",
+            summary="your images as PATH/train/CLASS/*.png and PATH/test/CLASS/*.png (or .jpg, ...; or PATH/val)",
+            takes_path=True,
+            load=_folder,
+        ),
+        "npz": DatasetEntry(
+            usage="npz:PATH",
+            summary="your arrays as PATH/train.npz and PATH/test.npz: uint8 `images` (N, S, S, 3), `labels` (N,)",
+            takes_path=True,
+            load=_npz,
+        ),
+    },
+)
+
+
+def default_data_dir() -> Path:
+    """Where downloads lie unless the user says otherwise: `archsearch` in the user's cache folder."""
+    cache = os.environ.get("XDG_CACHE_HOME", "")
+    # the XDG base directory specification: a relative path is invalid and to be ignored
+    return (Path(cache) if cache and Path(cache).is_absolute() else Path.home() / ".cache") / "archsearch"
+
+
+def parse_dataset(uri: str) -> tuple[DatasetEntry, Path]:
+    """The entry that a dataset's name means, and its path (`.` for an entry that takes none). Opens nothing.
+
+    Raises UnknownNameError for a name that is not in the table, ConfigError for a path that is missing or too much.
+    """
+    name, colon, path = uri.strip().partition(":")
+    entry = DATASETS[name]
+    if entry.takes_path and not path:
+        raise ConfigError(f"dataset '{uri}' names no folder", hint=f"write {entry.usage}")
+    if colon and not entry.takes_path:
+        raise ConfigError(f"dataset '{name}' takes no path, got '{uri}'", hint=f"write {entry.usage}")
+    return entry, Path(path).expanduser()
+
+
+def load_dataset(uri: str, *, data_dir: Path | None = None, download: bool = True) -> Dataset:
+    """Load the training images of a dataset, and prepare the way to its test images.
+
+    Args:
+        uri: `cifar10`, `cifar100`, `digits`, `folder:PATH` or `npz:PATH`.
+        data_dir: where downloaded datasets lie; `default_data_dir()` if None.
+        download: whether a dataset that is not there may be fetched from the network.
+
+    Raises UnknownNameError or ConfigError if `uri` is wrong, DataError if the data are absent, incomplete or damaged.
+    """
+    entry, path = parse_dataset(uri)
+    folder = default_data_dir() if data_dir is None else data_dir.expanduser()
+    return entry.load(DataRequest(uri=uri.strip(), path=path, data_dir=folder, download=download))

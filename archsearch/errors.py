@@ -1,0 +1,79 @@
+"""Every error that archsearch raises on purpose. The command line catches the root and prints one line.
+
+ArchsearchError          what went wrong, and what to do (`hint`)
+├── ConfigError          a YAML file, an option or a choice is wrong (exit code 2)
+│   └── UnknownNameError a name that no registry, study or choice knows; suggests the nearest
+├── BuildError           a specification that cannot be built at this input size
+├── DataError            a dataset is absent, incomplete or not in the expected layout
+├── MeasurementError     a latency could not be measured
+├── TrainingError        a training could not be finished
+│   └── DivergedError    the loss became NaN or infinite
+└── StoreError           the database cannot be read or written as asked
+    └── StudyChangedError a study of that name exists with another space or protocol
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class ArchsearchError(Exception):
+    """The root: a message that says what was wrong and what was got, and a hint that says what to do."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+
+class ConfigError(ArchsearchError):
+    """A value that a person wrote is wrong: the message names the file and the key where there is one."""
+
+    exit_code = 2
+
+
+class UnknownNameError(ConfigError):
+    """A name that is not in the table it was looked up in."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        near = get_close_matches(name, names, n=1, cutoff=0.5)
+        listed = ", ".join(names) if len(names) <= 40 else f"{', '.join(names[:40])}, ... ({len(names)} in all)"
+        hint = f"did you mean '{near[0]}'? " if near else ""
+        super().__init__(f"unknown {kind} '{name}'", hint=f"{hint}known: {listed or 'none yet'}")
+
+
+class BuildError(ArchsearchError):
+    """A specification that is valid by itself but cannot be built, for example at this input size."""
+
+
+class DataError(ArchsearchError):
+    """A dataset is absent, incomplete, or not laid out as expected."""
+
+
+class MeasurementError(ArchsearchError):
+    """A latency could not be measured; there is never a default in its place."""
+
+
+class TrainingError(ArchsearchError):
+    """A training could not be finished."""
+
+
+class DivergedError(TrainingError):
+    """The training loss became NaN or infinite."""
+
+
+class StoreError(ArchsearchError):
+    """The database cannot be opened, is newer than this version, or lacks what was asked for."""
+
+
+class StudyChangedError(StoreError):
+    """A study of this name exists with another space, dataset or protocol; the message says what differs."""
+
+    exit_code = 2

@@ -1,0 +1,154 @@
+"""What a latency belongs to. Two latencies with different fingerprints are not comparable.
+
+The id is made of what stays as it is for months; load, clocks and temperature are told by `volatile_facts` only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from archsearch.latency.backends import BACKENDS
+
+_GPU_QUERY = (
+    "clocks.sm",
+    "clocks.mem",
+    "temperature.gpu",
+    "power.draw",
+    "utilization.gpu",
+    "clocks_throttle_reasons.active",
+)
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """A device as measured: `id` is the first 12 hex digits of the SHA-256 of `facts` as sorted JSON."""
+
+    id: str
+    facts: Mapping[str, str]
+
+    @classmethod
+    def of(cls, facts: Mapping[str, str]) -> Fingerprint:
+        """The fingerprint of these facts, whatever their order."""
+        text = json.dumps(dict(facts), sort_keys=True, ensure_ascii=True)
+        return cls(id=hashlib.sha256(text.encode()).hexdigest()[:12], facts=dict(facts))
+
+    def differences(self, other: Fingerprint) -> dict[str, tuple[str | None, str | None]]:
+        """Facts that differ: name -> (here, there); None where a side does not know it."""
+        names = sorted({*self.facts, *other.facts})
+        pairs = {name: (self.facts.get(name), other.facts.get(name)) for name in names}
+        return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def device_fingerprint(device: str, backend: str, threads: int) -> Fingerprint:
+    """The fingerprint of a torch device ("cpu", "cuda:0") with a backend and a number of CPU threads.
+
+    Raises UnknownNameError if there is no such backend.
+    """
+    import torch
+
+    facts = {
+        "device": device.partition(":")[0],
+        "cpu": cpu_name(),
+        "cores": str(os.cpu_count()),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "torch": torch.__version__,
+        "backend": backend,
+        "backend_version": BACKENDS[backend].version(),
+        "threads": str(threads),
+        "float32_matmul_precision": torch.get_float32_matmul_precision(),
+    }
+    governor = _read(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"))
+    if governor:
+        facts["governor"] = governor
+    if facts["device"] == "cuda":
+        facts |= _gpu_facts(device)
+    return Fingerprint.of(facts)
+
+
+def volatile_facts(device: str) -> dict[str, str]:
+    """What changes from minute to minute: load average and CPU frequency; clocks, heat and throttling of a GPU.
+
+    Facts that the system does not tell are absent.
+    """
+    facts = {"kernel": platform.release()}
+    if hasattr(os, "getloadavg"):
+        facts["load_average_1_minute"] = f"{os.getloadavg()[0]:.2f}"
+    frequency = re.search(r"^cpu MHz\s*:\s*([\d.]+)", _read(Path("/proc/cpuinfo")) or "", re.MULTILINE)
+    if frequency:
+        facts["cpu_mhz"] = frequency[1]
+    if device.partition(":")[0] == "cuda":
+        facts |= _gpu_state(device)
+    return facts
+
+
+def cpu_name() -> str:
+    """The CPU's name, with family and model where the kernel tells: a virtual machine's name alone says little."""
+    text = _read(Path("/proc/cpuinfo")) or ""
+    found: dict[str, str] = dict(re.findall(r"^(model name|cpu family|model)\s*:\s*(.+)$", text, re.MULTILINE))
+    if "model name" not in found:
+        return platform.processor() or platform.machine()
+    if "cpu family" not in found:
+        return found["model name"]
+    return f"{found['model name']} (family {found['cpu family']}, model {found['model']})"
+
+
+def _gpu_facts(device: str) -> dict[str, str]:
+    import torch
+
+    properties = torch.cuda.get_device_properties(torch.device(device))
+    return {
+        "gpu": properties.name,
+        "gpu_memory_mib": str(properties.total_memory // 2**20),
+        "driver": _driver_version(),
+        "cuda": str(torch.version.cuda),
+        "cudnn": str(torch.backends.cudnn.version()),  # type: ignore[no-untyped-call]
+        "cudnn_tf32": str(torch.backends.cudnn.allow_tf32),
+        "cudnn_benchmark": str(torch.backends.cudnn.benchmark),
+    }
+
+
+def _driver_version() -> str:
+    text = _read(Path("/proc/driver/nvidia/version")) or ""
+    found = re.search(r"Kernel Module.*?\s(\d+\.\d+(?:\.\d+)?)\s", text)
+    if found:
+        return found[1]
+    return _nvidia_smi(("driver_version",), None).get("driver_version", "unknown")
+
+
+def _gpu_state(device: str) -> dict[str, str]:
+    import torch
+
+    uuid = getattr(torch.cuda.get_device_properties(torch.device(device)), "uuid", None)
+    return {f"gpu_{name}": value for name, value in _nvidia_smi(_GPU_QUERY, f"GPU-{uuid}" if uuid else None).items()}
+
+
+def _nvidia_smi(names: tuple[str, ...], gpu: str | None) -> dict[str, str]:
+    """What nvidia-smi answers about a GPU; nothing where it is missing or does not answer."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return {}
+    command = [program, f"--query-gpu={','.join(names)}", "--format=csv,noheader", *([f"--id={gpu}"] if gpu else [])]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=5.0, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    values = [value.strip() for value in done.stdout.partition("\n")[0].split(",")]
+    return dict(zip(names, values, strict=True)) if len(values) == len(names) else {}
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return None

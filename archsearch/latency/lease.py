@@ -1,0 +1,202 @@
+"""Who may use a device now: any number of trainings in short chunks, or one measurement alone.
+
+A readers-writer lock between processes, of two empty files and `flock`:
+
+    gate   held while entering. A measurement keeps it until it is over, so that new chunks wait behind it.
+    room   held while using the device: shared by chunks, exclusively by a measurement.
+
+A measurement therefore waits for the chunks that run, and for none that begins later: it is never starved. The kernel
+drops the locks of a process that ends in any way, SIGKILL included, so a dead holder never blocks the others.
+
+What it covers: processes of one user on one machine that find the same folder (`lease_folder`). Other users' work
+and other programs are not stopped; the protocol's halves tell when they disturbed.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import stat
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import ModuleType
+
+from archsearch.errors import MeasurementError
+
+logger = logging.getLogger(__name__)
+
+fcntl: ModuleType | None
+try:
+    import fcntl
+except ImportError:  # not a POSIX system
+    fcntl = None
+
+_SLOW_WAIT_SECONDS = 60.0
+
+
+class DeviceLease:
+    """The lease of one device.
+
+    Threads: every thread is a holder of its own, so a measurement in one thread excludes chunks of all others.
+    Re-entry: within `shared()` or `exclusive()` the same thread may enter `shared()` again, and within `exclusive()`
+    also `exclusive()`; both then do nothing. `exclusive()` within `shared()` would wait for itself for ever and raises
+    RuntimeError at once. All objects with one key and folder are one lease.
+    Fork: a child starts without the leases of its parent.
+
+    Raises:
+        MeasurementError: the system has no `fcntl` (Windows). There is no lease to fall back to: pass `lease=None` to
+            the protocol instead, and every latency says `contended: true`. Also if the folder is not the user's own.
+    """
+
+    def __init__(self, device_key: str, folder: Path | None = None) -> None:
+        if fcntl is None:
+            raise MeasurementError(
+                "this system has no file locks between processes (fcntl), which the device lease is made of",
+                hint="use Linux, macOS or WSL, or measure without a lease; latencies then say contended",
+            )
+        self.device_key = device_key
+        self.folder = folder if folder is not None else lease_folder()
+        _make_private(self.folder)
+        stem = re.sub(r"[^A-Za-z0-9._-]", "_", device_key)
+        self._gate = str(self.folder / f"{stem}.gate")
+        self._room = str(self.folder / f"{stem}.room")
+
+    @classmethod
+    def of_device(cls, device: str, folder: Path | None = None) -> DeviceLease:
+        """The lease of a torch device ("cpu", "cuda", "cuda:1"), by its key in `device_key`."""
+        return cls(device_key(device), folder)
+
+    @contextmanager
+    def shared(self) -> Iterator[None]:
+        """Use the device beside other chunks, for a second or less; waits while a measurement runs or waits."""
+        with ExitStack() as stack:
+            if not _held(self._room):
+                gate = _lock(self._gate, exclusive=True)
+                try:
+                    room = _lock(self._room, exclusive=False)
+                finally:
+                    _unlock(gate)
+                stack.callback(_unlock, room)
+                stack.enter_context(_holding(self._room, "shared"))
+            yield
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Use the device alone; waits for running chunks, and new ones wait until this is over."""
+        held = _held(self._room)
+        if held == "shared":
+            raise RuntimeError(
+                f"exclusive() within shared() on '{self.device_key}' would wait for itself: leave the chunk first"
+            )
+        with ExitStack() as stack:
+            if not held:
+                began = time.monotonic()
+                stack.callback(_unlock, _lock(self._gate, exclusive=True))
+                stack.callback(_unlock, _lock(self._room, exclusive=True))
+                stack.enter_context(_holding(self._room, "exclusive"))
+                waited = time.monotonic() - began
+                if waited > _SLOW_WAIT_SECONDS:
+                    logger.warning("waited %.0f s for the device '%s'", waited, self.device_key)
+            yield
+
+
+def device_key(device: str) -> str:
+    """One name for a physical device: "cpu", or the UUID of a GPU (its index where torch does not tell the UUID)."""
+    kind, _, index = device.partition(":")
+    if kind != "cuda":
+        return device.replace(":", "-")
+    import torch
+
+    number = int(index) if index else torch.cuda.current_device()
+    return f"gpu-{getattr(torch.cuda.get_device_properties(number), 'uuid', number)}"
+
+
+def lease_folder() -> Path:
+    """The user's own folder on this machine: XDG_RUNTIME_DIR, /run/user/UID, or the directory for temporary files.
+
+    /run/user/UID is tried by itself because cron, sudo and ssh commands lack the variable that names it.
+    """
+    user = os.getuid()
+    for runtime in (os.environ.get("XDG_RUNTIME_DIR"), f"/run/user/{user}"):
+        if runtime and os.access(runtime, os.W_OK | os.X_OK) and Path(runtime).is_dir():
+            return Path(runtime) / "archsearch"
+    return Path(tempfile.gettempdir()) / f"archsearch-{user}"
+
+
+def _make_private(folder: Path) -> None:
+    """Make the folder for its owner alone. Raises MeasurementError if it is a link, a file or another user's."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        facts = folder.lstat()
+    except OSError as error:
+        raise MeasurementError(f"the lease folder {folder} cannot be made: {error}") from error
+    if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.getuid():
+        raise MeasurementError(
+            f"the lease folder {folder} is not a folder of yours",
+            hint="remove it, or set XDG_RUNTIME_DIR to a folder of your own",
+        )
+
+
+# Which leases this thread holds, by the path of the room.
+_THREAD = threading.local()
+# Open lock files of this process: a forked child closes its copies, or its parent's death would not free them.
+_OPEN: set[int] = set()
+
+
+def _held(room: str) -> str | None:
+    return getattr(_THREAD, "held", {}).get(room)
+
+
+@contextmanager
+def _holding(room: str, how: str) -> Iterator[None]:
+    held: dict[str, str] = _THREAD.__dict__.setdefault("held", {})
+    held[room] = how
+    try:
+        yield
+    finally:
+        held.pop(room, None)
+
+
+def _lock(path: str, *, exclusive: bool) -> int:
+    """Open a lock file and wait for its lock. The descriptor; opened anew each time, so threads exclude each other."""
+    assert fcntl is not None  # the constructor refuses without it
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        _OPEN.add(descriptor)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
+            if _is_at(path, descriptor):
+                return descriptor
+        except BaseException:  # Ctrl-C while waiting included
+            _unlock(descriptor)
+            raise
+        _unlock(descriptor)  # a cleaner of temporary files removed it meanwhile: others would lock another file
+
+
+def _unlock(descriptor: int) -> None:
+    if descriptor in _OPEN:  # not in a child that was forked within the lease
+        _OPEN.discard(descriptor)
+        os.close(descriptor)  # which also releases its lock
+
+
+def _is_at(path: str, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(Path(path).stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _forget_in_child() -> None:
+    for descriptor in _OPEN:
+        os.close(descriptor)
+    _OPEN.clear()
+    _THREAD.__dict__.clear()
+
+
+if fcntl is not None:
+    os.register_at_fork(after_in_child=_forget_in_child)

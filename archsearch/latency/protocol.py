@@ -1,0 +1,236 @@
+"""The one measuring procedure of archsearch: what is timed, in which order, and when it is enough.
+
+1. The device is held (`lease.exclusive()`), and both networks run untimed until successive windows agree.
+2. In each visit: a few untimed runs, then bursts of the candidate and of the reference in turn, the order swapped
+   after each pair, every run timed by itself: synchronise, read the host clock, run, synchronise, read the clock.
+3. Between visits the device is free and the process sleeps, so that the runs see different episodes of interference.
+4. When the planned bursts are done and their halves (earlier and later; even and odd visits) give the same ratio
+   within the tolerance, the measurement has converged; else visits go on until the budget ends, and it says so.
+
+The clock and the sleep are arguments: the tests run all this on a simulated clock.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Protocol
+
+from archsearch.errors import MeasurementError
+from archsearch.latency.runner import Runner
+from archsearch.latency.samples import NS_PER_MS, Samples
+from archsearch.latency.settings import LatencySettings
+from archsearch.latency.warmup import warm_up
+from archsearch.records import Latency
+
+logger = logging.getLogger(__name__)
+
+NS_PER_SECOND = 1e9
+_WARMUP_SHARE = 0.125  # of the budget, for each network's warm-up
+_PLAN_SHARE = 0.5  # of the budget, for the planned bursts
+_DEVICE_CLOCK_SLACK = 1.05  # two clocks of different resolution never agree exactly
+_DEVICE_CLOCK_SLACK_MS = 0.02
+
+
+class Lease(Protocol):
+    """What the protocol needs of a device lease; `archsearch.latency.lease.DeviceLease` is one."""
+
+    def exclusive(self) -> AbstractContextManager[None]:
+        """Hold the device alone."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """What a measured number belongs to, as `records.Latency` stores it."""
+
+    reference: str
+    device: str
+    backend: str
+    batch: int
+    threads: int
+    input_size: int
+    fingerprint: str
+
+
+def measure(
+    candidate: Runner,
+    reference: Runner,
+    settings: LatencySettings,
+    *,
+    lease: Lease | None,
+    conditions: Conditions,
+    clock: Callable[[], int] = time.perf_counter_ns,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Latency:
+    """Measure one network against the reference.
+
+    Args:
+        candidate, reference: networks made ready by a backend, on the same device and with the same batch.
+        settings: bursts, visits, tolerance, budget.
+        lease: held for every visit; None where there is none, and then the result says `contended`.
+        conditions: stored beside the numbers.
+        clock: a monotonic clock (nanoseconds).
+        sleep: spends so many seconds between visits; a caller may do other work meanwhile.
+
+    Raises:
+        MeasurementError: a run took no time, a negative time or no finite time, or was not waited for.
+    """
+    samples = collect((candidate, reference), settings, lease=lease, clock=clock, sleep=sleep)
+    return to_latency(samples, 0, conditions, contended=lease is None)
+
+
+def to_latency(samples: Samples, network: int, conditions: Conditions, *, contended: bool) -> Latency:
+    """The record of one network of a measurement. Raises MeasurementError where a number would be missing."""
+    own, reference = samples.quantiles(network), samples.quantiles(-1)
+    return Latency(
+        p10_ms=own.p10_ms,
+        median_ms=own.median_ms,
+        p90_ms=own.p90_ms,
+        ratio_to_reference=samples.ratio(network),
+        reference=conditions.reference,
+        reference_p10_ms=reference.p10_ms,
+        n=len(samples.runs_ns(network)),
+        bursts=samples.bursts,
+        half_split_difference=samples.half_split_difference(network),
+        converged=samples.converged,
+        contended=contended,
+        device=conditions.device,
+        backend=conditions.backend,
+        batch=conditions.batch,
+        threads=conditions.threads,
+        input_size=conditions.input_size,
+        fingerprint=conditions.fingerprint,
+        measure_seconds=samples.total_seconds,
+    )
+
+
+def collect(
+    runners: Sequence[Runner],
+    settings: LatencySettings,
+    *,
+    lease: Lease | None,
+    clock: Callable[[], int] = time.perf_counter_ns,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Samples:
+    """Time a group of networks in interleaved bursts; the last one is the reference. See `measure`."""
+    samples = Samples.of(len(runners))
+    began = clock()
+    budget_ns = settings.budget_seconds * NS_PER_SECOND
+    gap_ns = settings.gap_seconds * NS_PER_SECOND
+    waited_ns, runs = 0, settings.runs_per_burst
+
+    def spent_ns() -> int:
+        return clock() - began - waited_ns
+
+    while True:
+        asked = clock()
+        with lease.exclusive() if lease is not None else nullcontext():
+            visit_began = clock()
+            waited_ns += visit_began - asked
+            with _visit(runners):
+                if samples.visits == 0:
+                    runs = _warm_up(runners, settings, samples, clock)
+                for runner in runners:
+                    for _ in range(settings.untimed_runs if samples.visits else 0):
+                        runner()
+                    runner.synchronize()
+                for _ in range(settings.bursts_of_visit(samples.visits)):
+                    if samples.bursts >= 2 and spent_ns() >= budget_ns:
+                        break
+                    _burst(runners, runs, samples, clock)
+            samples.held_seconds += (clock() - visit_began) / NS_PER_SECOND
+        samples.visits += 1
+        if samples.bursts >= settings.bursts and samples.halves_agree(settings.tolerance):
+            samples.converged = True
+            break
+        pause_ns = max(0.0, visit_began + gap_ns - clock())
+        if samples.bursts >= 2 and spent_ns() + pause_ns >= budget_ns:
+            break
+        if pause_ns > 0:
+            sleep(pause_ns / NS_PER_SECOND)
+    samples.waited_seconds = waited_ns / NS_PER_SECOND
+    samples.total_seconds = (clock() - began) / NS_PER_SECOND
+    logger.debug(
+        "%d bursts in %d visits: held %.2f s, waited %.2f s, %.2f s in all, %s",
+        samples.bursts,
+        samples.visits,
+        samples.held_seconds,
+        samples.waited_seconds,
+        samples.total_seconds,
+        "converged" if samples.converged else "not converged",
+    )
+    return samples
+
+
+def _burst(runners: Sequence[Runner], runs: int, samples: Samples, clock: Callable[[], int]) -> None:
+    """One burst of every network, in the order of `runners` and in the reverse order in turn."""
+    order = range(len(runners))
+    samples.visit_of_burst.append(samples.visits)
+    for index in order if samples.bursts % 2 == 0 else reversed(order):
+        samples.bursts_ns[index].append([_time_run(runners[index], clock) for _ in range(runs)])
+
+
+def _time_run(runner: Runner, clock: Callable[[], int]) -> int:
+    """One run (nanoseconds), from an idle device to an idle device."""
+    runner.synchronize()
+    start = clock()
+    runner()
+    runner.synchronize()
+    elapsed = clock() - start
+    if not (math.isfinite(elapsed) and elapsed > 0):
+        raise MeasurementError(
+            f"a run took {elapsed} ns by the host clock", hint="the clock is broken, or nothing was run"
+        )
+    device_ms = runner.device_ms()
+    if device_ms is not None:
+        _check_device_clock(device_ms, elapsed / NS_PER_MS)
+    return elapsed
+
+
+def _check_device_clock(device_ms: float, host_ms: float) -> None:
+    if not (math.isfinite(device_ms) and device_ms > 0):
+        raise MeasurementError(f"a run took {device_ms} ms by the device's clock", hint="nothing was run on the device")
+    if device_ms > host_ms * _DEVICE_CLOCK_SLACK + _DEVICE_CLOCK_SLACK_MS:
+        raise MeasurementError(
+            f"the device worked for {device_ms:.3f} ms on a run that the host saw for {host_ms:.3f} ms",
+            hint="the backend did not wait for its device; this is a fault of the backend",
+        )
+
+
+def _warm_up(runners: Sequence[Runner], settings: LatencySettings, samples: Samples, clock: Callable[[], int]) -> int:
+    """Warm every network up; the runs of a burst for which the planned bursts fit in their share of the budget."""
+    budget_ns = settings.budget_seconds * NS_PER_SECOND
+    run_ns = 0.0
+    for runner in runners:
+        warm = warm_up(
+            runner,
+            time_run=lambda one: _time_run(one, clock),
+            window=settings.warmup_runs,
+            max_windows=settings.warmup_windows,
+            tolerance=settings.warmup_tolerance,
+            max_ns=_WARMUP_SHARE * budget_ns,
+        )
+        samples.warmup_runs.append(warm.runs)
+        run_ns += warm.run_ns
+    fitting = int(_PLAN_SHARE * budget_ns / (settings.bursts * run_ns))
+    return max(1, min(settings.runs_per_burst, fitting))
+
+
+@contextmanager
+def _visit(runners: Sequence[Runner]) -> Iterator[None]:
+    """The conditions of every runner, and no garbage collection between the runs (as `timeit` does)."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        with ExitStack() as stack:
+            for runner in runners:
+                stack.enter_context(runner.ready())
+            yield
+    finally:
+        if collecting:
+            gc.enable()

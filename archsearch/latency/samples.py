@@ -1,0 +1,101 @@
+"""The raw runs of one measurement, burst by burst, and the numbers that are computed from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+
+import numpy as np
+
+from archsearch.errors import MeasurementError
+
+NS_PER_MS = 1e6
+
+
+@dataclass(frozen=True)
+class Quantiles:
+    """Three points of a latency distribution (milliseconds a run); numpy's linear interpolation."""
+
+    p10_ms: float
+    median_ms: float
+    p90_ms: float
+
+
+@dataclass
+class Samples:
+    """Every timed run of a group of networks that were measured together; the last network is the reference.
+
+    Attributes:
+        bursts_ns: for each network, its bursts in the order of time, each a list of runs (nanoseconds).
+        visit_of_burst: number of the visit that each burst was in; 0 is the first.
+        visits: visits that the bursts were divided into.
+        held_seconds: time for which the device was held, warm-up included.
+        waited_seconds: time spent waiting for the device.
+        total_seconds: wall time of it all.
+        converged: whether the planned bursts were done and the halves agreed before the budget ended.
+        warmup_runs: runs of each network's warm-up.
+    """
+
+    bursts_ns: list[list[list[int]]]
+    visit_of_burst: list[int] = field(default_factory=list)
+    visits: int = 0
+    held_seconds: float = 0.0
+    waited_seconds: float = 0.0
+    total_seconds: float = 0.0
+    converged: bool = False
+    warmup_runs: list[int] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, networks: int) -> Samples:
+        """No runs yet, of so many networks."""
+        return cls(bursts_ns=[[] for _ in range(networks)])
+
+    @property
+    def bursts(self) -> int:
+        """Bursts that every network has."""
+        return min(len(bursts) for bursts in self.bursts_ns)
+
+    def runs_ns(self, network: int) -> list[int]:
+        """All runs of a network in the order of time (nanoseconds)."""
+        return list(chain.from_iterable(self.bursts_ns[network]))
+
+    def quantiles(self, network: int) -> Quantiles:
+        """p10, median and p90 over all runs of a network. Raises MeasurementError if there are none."""
+        p10, median, p90 = (_quantiles_ns(self.bursts_ns[network], (0.1, 0.5, 0.9)) / NS_PER_MS).tolist()
+        return Quantiles(p10_ms=p10, median_ms=median, p90_ms=p90)
+
+    def ratio(self, network: int, bursts: Sequence[int] | None = None) -> float:
+        """p10 of a network over p10 of the reference in the same bursts (their numbers; None: all)."""
+        chosen = range(self.bursts) if bursts is None else bursts
+        own, reference = (
+            _quantiles_ns([self.bursts_ns[index][burst] for burst in chosen], (0.1,))[0] for index in (network, -1)
+        )
+        return float(own / reference)
+
+    def half_split_difference(self, network: int) -> float:
+        """|ratio in one half of the bursts / ratio in the other half - 1|, the larger of two ways to halve.
+
+        The earlier and the later half tell drift; the bursts of even and of odd visits tell whether episodes of
+        interference weigh. One way alone too often agrees by chance, the more so as it is asked after every visit.
+        Raises MeasurementError with fewer than two bursts.
+        """
+        count = self.bursts
+        if count < 2:
+            raise MeasurementError(f"two halves need at least two bursts of each network; got {count}")
+        splits = [(list(range(count // 2)), list(range(count // 2, count)))]
+        odd = [burst for burst in range(count) if self.visit_of_burst[burst] % 2]
+        if odd:
+            splits.append(([burst for burst in range(count) if not self.visit_of_burst[burst] % 2], odd))
+        return max(abs(self.ratio(network, one) / self.ratio(network, other) - 1.0) for one, other in splits)
+
+    def halves_agree(self, tolerance: float) -> bool:
+        """Whether the halves of every network but the reference differ by no more than `tolerance`."""
+        return all(self.half_split_difference(network) <= tolerance for network in range(len(self.bursts_ns) - 1))
+
+
+def _quantiles_ns(bursts: list[list[int]], probabilities: tuple[float, ...]) -> np.ndarray:
+    runs = list(chain.from_iterable(bursts))
+    if not runs:
+        raise MeasurementError("no run was timed", hint="a latency is measured or missing, never 0")
+    return np.quantile(np.asarray(runs, dtype=np.float64), probabilities)

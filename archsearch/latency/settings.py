@@ -1,0 +1,95 @@
+"""What a study says about measuring latency. Torch-free, frozen, and every wrong value is answered in words."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from archsearch.errors import UnknownNameError
+from archsearch.latency.backends import BACKENDS
+
+CPU_BATCH = 1
+GPU_BATCH = 8  # the batch of the GPU column of ShuffleNet V2 (Ma et al. 2018), section 2
+
+
+class LatencySettings(BaseModel):
+    """One measurement: how a network is run, and how often, over how long, and until when it is timed.
+
+    Interference comes in episodes of seconds, so the runs are divided into short bursts, and the bursts into visits
+    that lie apart in time. The device is held for a visit only; between visits it belongs to whoever trains.
+
+    Attributes:
+        backend: a name of `archsearch.latency.backends.BACKENDS`.
+        batch: images a run; None means 1 on a CPU and 8 on a GPU, as in the ShuffleNet V2 paper.
+        threads: CPU threads of one run.
+        bursts: planned bursts of each network; with the reference between them, so twice as many in all.
+        runs_per_burst: timed runs of one burst, at most. A slow network gets fewer (at least one), so that the
+            planned bursts fit in half of the budget.
+        visits: how many visits the planned bursts are divided into.
+        spread_seconds: time from the start of the first visit to the start of the last planned one.
+        warmup_runs: runs of one warm-up window; warm-up of a network ends when two successive windows agree.
+        warmup_windows: windows after which warm-up ends in any case.
+        warmup_tolerance: largest relative difference of the medians of two windows that agree.
+        untimed_runs: runs of each network at the start of every visit that are not counted.
+        tolerance: largest relative difference of the two halves' ratios that counts as converged.
+        budget_seconds: wall time of a measurement, without waiting for the device, after which no burst begins.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    backend: str = "torch"
+    batch: int | None = Field(default=None, ge=1)
+    threads: int = Field(default=1, ge=1)
+    bursts: int = Field(default=30, ge=2)
+    runs_per_burst: int = Field(default=10, ge=1)
+    visits: int = Field(default=5, ge=1)
+    spread_seconds: float = Field(default=5.0, ge=0.0, allow_inf_nan=False)
+    warmup_runs: int = Field(default=10, ge=1)
+    warmup_windows: int = Field(default=20, ge=2)
+    warmup_tolerance: float = Field(default=0.05, gt=0.0, lt=1.0)
+    untimed_runs: int = Field(default=3, ge=0)
+    tolerance: float = Field(default=0.03, gt=0.0, lt=1.0)
+    budget_seconds: float = Field(default=20.0, gt=0.0, allow_inf_nan=False)
+
+    @field_validator("backend")
+    @classmethod
+    def _backend_exists(cls, name: str) -> str:
+        if name not in BACKENDS:
+            raise ValueError(str(UnknownNameError(BACKENDS.kind, name, BACKENDS)))
+        return name
+
+    @model_validator(mode="after")
+    def _plan_is_possible(self) -> Self:
+        if self.visits > self.bursts:
+            raise ValueError(
+                f"visits ({self.visits}) may not exceed bursts ({self.bursts}): each visit needs at least one burst"
+            )
+        if self.spread_seconds >= self.budget_seconds:
+            raise ValueError(
+                f"spread_seconds ({self.spread_seconds:g}) must be below budget_seconds ({self.budget_seconds:g}): "
+                "the planned visits have to end within the budget"
+            )
+        if self.visits == 1 and self.spread_seconds > 0 and "spread_seconds" in self.model_fields_set:
+            raise ValueError("spread_seconds needs at least two visits to spread; set visits, or spread_seconds to 0")
+        return self
+
+    def batch_on(self, device: str) -> int:
+        """Images a run on this torch device ("cpu", "cuda:0", ...)."""
+        if self.batch is not None:
+            return self.batch
+        return CPU_BATCH if device.partition(":")[0] == "cpu" else GPU_BATCH
+
+    def bursts_of_visit(self, visit: int) -> int:
+        """Bursts of each network in a visit (0 is the first). Visits after the planned ones are as large as the first.
+
+        >>> [LatencySettings(bursts=7, visits=3).bursts_of_visit(visit) for visit in range(4)]
+        [3, 2, 2, 3]
+        """
+        whole, left = divmod(self.bursts, self.visits)
+        return whole + (1 if visit < left or (visit >= self.visits and left) else 0)
+
+    @property
+    def gap_seconds(self) -> float:
+        """Time from the start of one visit to the start of the next (seconds)."""
+        return self.spread_seconds / (self.visits - 1) if self.visits > 1 else 0.0

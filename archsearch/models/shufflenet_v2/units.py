@@ -1,0 +1,89 @@
+"""The units of ShuffleNet V2 (arXiv 1807.11164, figure 3 c and d) and their variants (appendix, figure 2)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from archsearch.blocks.attention import ATTENTION
+from archsearch.blocks.conv import depthwise, pointwise
+from archsearch.blocks.shuffle import ChannelShuffle
+from archsearch.models.shufflenet_v2.spec import StageSpec
+
+EXTRA_KERNEL = 3  # v2*'s additional depthwise convolution, whatever the stage's kernel
+
+
+def main_branch(incoming: int, hidden: int, outgoing: int, stride: int, stage: StageSpec) -> nn.Sequential:
+    """(N, incoming, H, W) -> (N, outgoing, ceil(H/s), ceil(W/s)): 1x1, depthwise, 1x1, each with BN; then attention.
+
+    The last BN is followed by ReLU unless the unit adds a residual: then ReLU comes after the sum, so attention
+    stands between BN and the sum (figure 2 c).
+    """
+    layers: list[nn.Module] = []
+    if stage.extra_depthwise:
+        layers += [depthwise(incoming, EXTRA_KERNEL), nn.BatchNorm2d(incoming)]
+    layers += [
+        pointwise(incoming, hidden),
+        nn.BatchNorm2d(hidden),
+        nn.ReLU(inplace=True),
+        depthwise(hidden, stage.kernel, stride),
+        nn.BatchNorm2d(hidden),
+        pointwise(hidden, outgoing),
+        nn.BatchNorm2d(outgoing),
+    ]
+    if stride > 1 or not stage.residual:
+        layers.append(nn.ReLU(inplace=True))
+    if stage.attention != "none":
+        layers.append(ATTENTION[stage.attention](outgoing))
+    return nn.Sequential(*layers)
+
+
+class BasicUnit(nn.Module):
+    """(N, c, H, W) -> (N, c, H, W): the first c - m channels pass, the last m go through the main branch; shuffled.
+
+    With a residual the main branch's input is added to its output, then ReLU (appendix, figure 2 a).
+    """
+
+    def __init__(self, stage: StageSpec) -> None:
+        super().__init__()
+        main = stage.main_channels
+        self.passing = stage.channels - main
+        self.residual = stage.residual
+        self.branch2 = main_branch(main, main, main, 1, stage)
+        self.shuffle = ChannelShuffle(self.passing, main)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, c, H, W) -> (N, c, H, W)."""
+        passed, taken = x[:, : self.passing], x[:, self.passing :]
+        made = self.branch2(taken)
+        if self.residual:
+            made = F.relu(made + taken, inplace=True)
+        shuffled: Tensor = self.shuffle(passed, made)
+        return shuffled
+
+
+class DownUnit(nn.Module):
+    """(N, i, H, W) -> (N, c, ceil(H/2), ceil(W/2)): both branches see the whole input with stride 2; shuffled.
+
+    torchvision's form emits c - m and m channels, the authors' i and c - i (see ShuffleNetV2Spec).
+    """
+
+    def __init__(self, incoming: int, stage: StageSpec, *, authors: bool) -> None:
+        super().__init__()
+        hidden = stage.main_channels
+        left = incoming if authors else stage.channels - hidden
+        main = stage.channels - left
+        self.branch1 = nn.Sequential(
+            depthwise(incoming, stage.kernel, 2),
+            nn.BatchNorm2d(incoming),
+            pointwise(incoming, left),
+            nn.BatchNorm2d(left),
+            nn.ReLU(inplace=True),
+        )
+        self.branch2 = main_branch(incoming, hidden, main, 2, stage)
+        self.shuffle = ChannelShuffle(left, main)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, i, H, W) -> (N, c, ceil(H/2), ceil(W/2))."""
+        shuffled: Tensor = self.shuffle(self.branch1(x), self.branch2(x))
+        return shuffled

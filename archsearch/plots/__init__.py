@@ -1,0 +1,1 @@
+"""Figures, each made from a frozen info object: everything that knows plotly."""

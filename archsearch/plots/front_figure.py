@@ -1,0 +1,249 @@
+"""Draws a FrontInfo with plotly."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import plotly.graph_objects as go
+
+from archsearch.analysis.objectives import count_text, significant
+from archsearch.plots import style
+from archsearch.plots.front import FrontInfo, FrontPoint, VariantMark, nice_log_ticks
+from archsearch.plots.labels import place_labels
+
+_LEGEND_CHARACTERS = 40
+_HOVER_CHOICES = 12
+_LABEL_PX = 12
+_LEGEND_PX = 12
+_MARGIN = {"l": 78, "r": 24, "b": 66}
+
+
+def front_figure(info: FrontInfo, *, width: int = 1100, height: int = 700) -> go.Figure:
+    """The figure; `width` and `height` (pixels) are those it will be seen at, for line breaks and label places."""
+    grow = style.growth(width)
+    title, top = style.heading(info.title, info.subtitle, info.warnings, width=width, height=height)
+    figure = go.Figure()
+    figure.update_layout(
+        **style.base_layout(width),
+        title=title,
+        margin={**_MARGIN, "t": top},
+        xaxis=_x_axis(info, width),
+        yaxis=style.axis(info.y_title, width=width, range=list(info.y_range_percent)),
+        legend={
+            "x": 1.01,
+            "y": 1,
+            "xanchor": "left",
+            "yanchor": "top",
+            "font": {"size": round(_LEGEND_PX * grow)},
+            "itemsizing": "trace",
+            "tracegroupgap": 10,
+            "grouptitlefont": {"size": round(_LEGEND_PX * grow), "color": style.QUIET_INK},
+        },
+    )
+    if info.empty is not None:
+        figure.add_annotation(style.nothing_to_draw(info.empty))
+        return figure
+    named = {mark.point.trial for mark in info.marks}
+    crowd = [point for point in info.points if not point.on_front]
+    _add_points(figure, [point for point in crowd if point.trial not in named], "other trials", _DOT, grow)
+    if info.steps:
+        figure.add_scatter(
+            x=[x for x, _ in info.steps],
+            y=[y for _, y in info.steps],
+            mode="lines",
+            line={"shape": "hv", "color": style.BLUE, "width": 2},
+            hoverinfo="skip",
+            showlegend=False,
+        )
+    front = [point for point in info.points if point.on_front]
+    _add_points(figure, [point for point in front if point.trial not in named], "front", _FRONT, grow)
+    prefix = shared_prefix([mark.name for mark in info.marks])
+    for mark in info.marks:
+        _add_mark(figure, mark, prefix, grow)
+    _add_knee(figure, info, grow)
+    _add_labels(figure, info, width=width, height=height, top=top)
+    return figure
+
+
+_DOT: dict[str, Any] = {"size": 7, "color": style.DOTS, "opacity": 0.55, "line": {"width": 0}}
+_FRONT = {"size": 9, "color": style.BLUE, "line": {"width": 1, "color": "white"}}
+_VARIANT_ON_FRONT = {
+    "symbol": "diamond",
+    "size": 14,
+    "color": style.VERMILLION,
+    "line": {"width": 1.2, "color": style.BLACK},
+}
+_VARIANT_DOMINATED = {
+    "symbol": "square",
+    "size": 10,
+    "color": style.ORANGE,
+    "line": {"width": 1.2, "color": style.BLACK},
+}
+_KNEE: dict[str, Any] = {"symbol": "circle-open", "size": 24, "color": style.GREEN, "line": {"width": 3}}
+
+
+_RANK = {"front": 1, "knee": 2, "other trials": 3}
+
+
+def _grown(marker: dict[str, Any], grow: float) -> dict[str, Any]:
+    return {**marker, "size": marker["size"] * grow}
+
+
+def shared_prefix(names: Sequence[str]) -> str:
+    """What all names begin with, up to an underscore, so that a legend need not repeat it; empty for one name."""
+    if len(names) < 2:
+        return ""
+    first, last = min(names), max(names)
+    same = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
+    prefix = first[:same]
+    return prefix[: prefix.rfind("_") + 1]
+
+
+def _legend_title(prefix: str) -> str:
+    named = f" {style.plain(style.shorten(prefix, 24))}…" if prefix else ""
+    return f"Variants{named}<br>◆ on the front   ■ dominated"
+
+
+def _x_axis(info: FrontInfo, width: int) -> dict[str, Any]:
+    low, high = info.x_range_ms
+    if not info.x_log:
+        return style.axis(info.x_title, width=width, range=[low, high])
+    ticks = nice_log_ticks(low, high)
+    return style.axis(
+        info.x_title,
+        width=width,
+        type="log",
+        range=[math.log10(low), math.log10(high)],
+        tickvals=ticks,
+        ticktext=[f"{tick:g}" for tick in ticks],
+    )
+
+
+def _add_points(
+    figure: go.Figure, points: Sequence[FrontPoint], name: str, marker: dict[str, Any], grow: float
+) -> None:
+    if points:
+        figure.add_scatter(
+            x=[point.p10_ms for point in points],
+            y=[point.top1_percent for point in points],
+            mode="markers",
+            marker=_grown(marker, grow),
+            legendrank=_RANK[name],
+            name=f"{name} ({len(points):,})",
+            hovertext=[hover_text(point) for point in points],
+            hovertemplate="%{hovertext}<extra></extra>",
+            customdata=[point.trial for point in points],
+        )
+
+
+def _add_mark(figure: go.Figure, mark: VariantMark, prefix: str, grow: float) -> None:
+    figure.add_scatter(
+        x=[mark.point.p10_ms],
+        y=[mark.point.top1_percent],
+        mode="markers",
+        marker=_grown(_VARIANT_ON_FRONT if mark.on_front else _VARIANT_DOMINATED, grow),
+        name=f"{mark.number}  {style.plain(style.shorten(mark.name[len(prefix) :], _LEGEND_CHARACTERS))}",
+        legendgroup="variants",
+        legendgrouptitle={"text": _legend_title(prefix)},
+        hovertext=[hover_text(mark.point, name=mark.name, verdict=mark.sentence)],
+        hovertemplate="%{hovertext}<extra></extra>",
+        customdata=[mark.point.trial],
+    )
+
+
+def _add_knee(figure: go.Figure, info: FrontInfo, grow: float) -> None:
+    for point in info.points:
+        if point.trial == info.knee:
+            figure.add_scatter(
+                x=[point.p10_ms],
+                y=[point.top1_percent],
+                mode="markers",
+                marker=_grown(_KNEE, grow),
+                name=f"knee: {style.plain(style.shorten(point.label, _LEGEND_CHARACTERS - 6))}",
+                hoverinfo="skip",
+                legendrank=_RANK["knee"],
+            )
+
+
+def _add_labels(figure: go.Figure, info: FrontInfo, *, width: int, height: int, top: int) -> None:
+    """The variants' numbers, each beside its marker with a thin leader."""
+    grow = style.growth(width)
+    cut = len(shared_prefix([mark.name for mark in info.marks]))
+    names = [min(len(mark.name) - cut + 4, _LEGEND_CHARACTERS) for mark in info.marks]
+    legend_px = 50.0 + 0.5 * _LEGEND_PX * grow * max([34, *names])
+    area = (width - _MARGIN["l"] - _MARGIN["r"] - legend_px, float(height - top - _MARGIN["b"]))
+
+    def pixel(x: float, y: float) -> tuple[float, float]:
+        low, high = info.x_range_ms
+        bottom, ceiling = info.y_range_percent
+        across = math.log(x / low) / math.log(high / low) if info.x_log else (x - low) / (high - low)
+        return (across * area[0], (ceiling - y) / (ceiling - bottom) * area[1])
+
+    anchors = [pixel(mark.point.p10_ms, mark.point.top1_percent) for mark in info.marks]
+    corners = [pixel(x, y) for x, y in info.steps]
+    segments = [(a[0], a[1], b[0], a[1]) for a, b in pairwise(corners)]
+    segments += [(b[0], a[1], b[0], b[1]) for a, b in pairwise(corners)]
+    for point, (x, y) in zip(info.points, [pixel(p.p10_ms, p.top1_percent) for p in info.points], strict=True):
+        if point.trial == info.knee:  # the ring around the knee, as a square
+            r = 0.5 * _KNEE["size"] * grow
+            segments += [(x - r, y - r, x + r, y - r), (x - r, y + r, x + r, y + r)]
+            segments += [(x - r, y - r, x - r, y + r), (x + r, y - r, x + r, y + r)]
+    others = [pixel(point.p10_ms, point.top1_percent) for point in info.points if not point.on_front]
+    front = [pixel(point.p10_ms, point.top1_percent) for point in info.points if point.on_front]
+    texts = [str(mark.number) for mark in info.marks]
+    places = place_labels(
+        anchors,
+        texts,
+        markers=[*anchors, *front],
+        dots=others[:2000],
+        segments=segments,
+        width_px=area[0],
+        height_px=area[1],
+        font_px=round(_LABEL_PX * grow),
+        grow=grow,
+    )
+    for mark, text, place in zip(info.marks, texts, places, strict=True):
+        figure.add_annotation(
+            x=math.log10(mark.point.p10_ms) if info.x_log else mark.point.p10_ms,
+            y=mark.point.top1_percent,
+            text=f"<b>{text}</b>",
+            ax=place.right_px,
+            ay=place.down_px,
+            showarrow=True,
+            arrowhead=0,
+            arrowwidth=1,
+            arrowcolor=style.QUIET_INK,
+            standoff=5,
+            font={"size": round(_LABEL_PX * grow), "color": style.INK},
+            bgcolor="rgba(255,255,255,0.75)",
+            borderpad=0,
+        )
+
+
+def hover_text(point: FrontPoint, *, name: str | None = None, verdict: str | None = None) -> str:
+    """Everything about one point, in lines; escaped."""
+    label = name or point.label
+    first = f"<b>{style.plain(label)}</b>"
+    if label != f"trial {point.trial}":
+        first += f" (trial {point.trial})"
+    if point.on_front:
+        first += " · on the front"
+    epochs = "epoch" if point.epochs == 1 else "epochs"
+    lines = [
+        first,
+        f"top-1 <b>{point.top1_percent:.2f} %</b> ({style.plain(point.split)}, {point.epochs} {epochs}, "
+        f"seed {point.seed})",
+        f"latency p10 <b>{significant(point.p10_ms)} ms</b>, median {significant(point.median_ms)}, "
+        f"p90 {significant(point.p90_ms)} (n = {point.n_runs:,}{'' if point.converged else ', not converged'})",
+        f"{count_text(point.params)} params, {count_text(point.macs)}{'' if point.macs_complete else '*'} macs",
+        f"arch_id {style.plain(point.arch_id)}",
+    ]
+    if verdict is not None:
+        lines += [f"<i>{line}</i>" for line in style.wrap(verdict, 430)]
+    lines += [style.plain(f"{choice}: {value} (not {base})") for choice, value, base in point.changes[:_HOVER_CHOICES]]
+    if len(point.changes) > _HOVER_CHOICES:
+        lines.append(f"and {len(point.changes) - _HOVER_CHOICES} more choices")
+    return "<br>".join(lines)

@@ -1,0 +1,136 @@
+"""Colours, fonts and text that every figure shares. Text from people goes through `plain` before plotly sees it."""
+
+from __future__ import annotations
+
+import html
+import re
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+# Okabe & Ito 2008, "Color Universal Design": distinguishable with every common colour vision, and in grey.
+BLACK = "#000000"
+ORANGE = "#E69F00"
+SKY = "#56B4E9"
+GREEN = "#009E73"
+BLUE = "#0072B2"
+VERMILLION = "#D55E00"
+PURPLE = "#CC79A7"
+SERIES = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK)
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")  # a second sign beside the colour
+
+INK = "#1F2933"
+QUIET_INK = "#52606D"
+GRID = "#E4E7EB"
+DOTS = "#8A9BA8"
+
+FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
+TEXT_PX = 13
+SMALL_PX = 12
+_PX_OF_CHARACTER = 0.53  # mean advance of these fonts, in font sizes
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\u2028\u2029]+")
+
+
+def plain(text: str) -> str:
+    """Text as plotly shall show it, letter for letter: plotly reads a few HTML tags and entities in every label.
+
+    Quotes stay, because plotly knows no entity for them; control characters and line breaks become spaces.
+    """
+    return html.escape(_CONTROL.sub(" ", text), quote=False)
+
+
+def shorten(text: str, characters: int) -> str:
+    """At most this many characters, with an ellipsis in the middle: both ends of a variant's name tell it apart."""
+    if len(text) <= characters:
+        return text
+    tail = (characters - 1) // 2
+    return f"{text[: characters - 1 - tail]}…{text[-tail:]}"
+
+
+def wrap(text: str, pixels: float, *, font_px: int = SMALL_PX) -> list[str]:
+    """Lines that fit into so many pixels, escaped. Lengths are estimated from the font's mean character."""
+    columns = max(20, int(pixels / (font_px * _PX_OF_CHARACTER)))
+    return [plain(line) for line in textwrap.wrap(_CONTROL.sub(" ", text), columns, break_on_hyphens=False)]
+
+
+def growth(width: int) -> float:
+    """How much larger text and markers are drawn in a figure of this width: large pictures are seen shrunk."""
+    return min(max(width / 1100, 0.92), 1.35)
+
+
+def heading(
+    title: str, lines: Sequence[str], warnings: Sequence[str], *, width: int, height: int
+) -> tuple[dict[str, Any], int]:
+    """A left-aligned plotly title with smaller lines under it, and the top margin (pixels) that it needs.
+
+    Args:
+        title, lines, warnings: plain text, wrapped and escaped here. Three warnings are printed, and the number of
+            the rest: the page lists them all.
+        width, height: of the figure (pixels).
+    """
+    grow = growth(width)
+    large_px, small_px = round(19 * grow), round(SMALL_PX * grow)
+    room = width - 60
+    first = wrap(title, room, font_px=large_px)
+    small = [line for part in lines for line in wrap(part, room, font_px=small_px)]
+    alarm = [line for part in warnings[:3] for line in wrap(f"Caution: {part}", room, font_px=small_px)]
+    if len(warnings) > 3:
+        alarm.append(f"Caution: {len(warnings) - 3} more warnings are not shown here")
+    body_px = small_px + 2  # plotly spaces all lines of a title by its one font size
+    text = [f'<span style="font-size:{large_px}px"><b>{line}</b></span>' for line in first]
+    for color, printed in ((QUIET_INK, small), (VERMILLION, alarm)):
+        text += [f'<span style="font-size:{small_px}px;color:{color}">{line}</span>' for line in printed]
+    layout = {
+        "text": "<br>".join(text),
+        "x": 0,
+        "xref": "container",
+        "xanchor": "left",
+        "y": 1 - (20 + 1.2 * (large_px - body_px)) / height,  # the first line is taller than plotly reckons
+        "yref": "container",
+        "yanchor": "top",
+        "pad": {"l": 24},
+        "font": {"size": body_px, "color": INK},
+    }
+    return layout, round(12 + large_px + 1.3 * body_px * (len(text) - 1) + 26)
+
+
+def base_layout(width: int) -> dict[str, Any]:
+    """The layout that all figures start from: white, thin grid, no ornament."""
+    grow = growth(width)
+    return {
+        "template": "none",
+        "font": {"family": FONT, "size": round(TEXT_PX * grow), "color": INK},
+        "paper_bgcolor": "white",
+        "plot_bgcolor": "white",
+        "hoverlabel": {"bgcolor": "white", "bordercolor": QUIET_INK, "align": "left", "font": {"size": SMALL_PX}},
+        "hovermode": "closest",
+    }
+
+
+def axis(title: str, *, width: int, **changes: Any) -> dict[str, Any]:
+    """An axis with a title (plain text), a thin grid and a line, in a figure of this width (pixels)."""
+    return {
+        "title": {"text": plain(title), "standoff": 12, "font": {"size": round((TEXT_PX + 1) * growth(width))}},
+        "gridcolor": GRID,
+        "linecolor": QUIET_INK,
+        "showline": True,
+        "ticks": "outside",
+        "ticklen": 5,
+        "tickcolor": QUIET_INK,
+        "zeroline": False,
+        **changes,
+    }
+
+
+def nothing_to_draw(message: str) -> dict[str, Any]:
+    """An annotation in the middle of an empty figure that says why it is empty."""
+    return {
+        "text": plain(message),
+        "xref": "paper",
+        "yref": "paper",
+        "x": 0.5,
+        "y": 0.5,
+        "showarrow": False,
+        "font": {"size": 16, "color": QUIET_INK},
+    }

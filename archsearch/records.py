@@ -1,0 +1,162 @@
+"""The frozen facts that pass between the parts of archsearch, and all that analysis and plots ever see.
+
+A number never travels alone: a latency carries its device, backend, batch, threads, n and spread; a score carries
+its epochs, seed and split. Units stand in the names. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class TrialStatus(StrEnum):
+    """Where one evaluated suggestion stands. Only COMPLETE records reach a front."""
+
+    RUNNING = "running"
+    COMPLETE = "complete"
+    FAILED = "failed"  # diverged, out of memory, could not be built: the reason is stored
+    REJECTED = "rejected"  # a constraint was violated; does not count towards --trials
+    REPLAY = "replay"  # answered from an equal network's record; does not count towards --trials
+    INTERRUPTED = "interrupted"  # its worker was stopped or killed; its choices are tried again
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What one architecture costs on paper, at one input size and number of classes.
+
+    Attributes:
+        params: trainable parameters (count).
+        macs: multiply-adds of one image in convolutions and linear layers, the convention of `docs/counting.md`.
+        input_size: height and width of the square input (pixels).
+        num_classes: outputs of the classifier.
+        unsupported_ops: operators that the counter met and could not count, with how often each was met.
+    """
+
+    params: int
+    macs: int
+    input_size: int
+    num_classes: int
+    unsupported_ops: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latency:
+    """A latency distribution of one network on one device, measured in bursts interleaved with a reference.
+
+    Attributes:
+        p10_ms, median_ms, p90_ms: quantiles over all `n` runs (milliseconds a batch). p10 ranks networks, because
+            interference only ever adds time; the median is what a user feels.
+        ratio_to_reference: p10 of this network over p10 of the reference measured in the same bursts.
+        reference: name of the reference network.
+        reference_p10_ms: the reference's p10 in the same bursts (milliseconds).
+        n, bursts: timed runs in all, and the bursts that they were spread over.
+        half_split_difference: |ratio of one half of the bursts / ratio of the other half - 1|.
+        converged: whether the halves agreed within the protocol's tolerance before its budget ended.
+        contended: whether another archsearch process may have used the device meanwhile (False: the device lease
+            was held for every timed run).
+        device, backend, batch, threads, input_size: the conditions.
+        fingerprint: the device's fingerprint; latencies with different ones are not comparable.
+    """
+
+    p10_ms: float
+    median_ms: float
+    p90_ms: float
+    ratio_to_reference: float
+    reference: str
+    reference_p10_ms: float
+    n: int
+    bursts: int
+    half_split_difference: float
+    converged: bool
+    contended: bool
+    device: str
+    backend: str
+    batch: int
+    threads: int
+    input_size: int
+    fingerprint: str
+    measure_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Epoch:
+    """One point of a learning curve. Rates and losses are means over the epoch; top1 is on `split` after it."""
+
+    epoch: int  # 1 is the first
+    train_loss: float
+    top1_percent: float
+    learning_rate: float  # at the end of the epoch
+    train_seconds: float  # of this epoch, evaluation excluded
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """Top-1 of one training on one split.
+
+    Attributes:
+        top1_percent: share of correctly classified images of `split` after the last epoch (percent).
+        epochs: epochs trained, of a schedule that anneals to its end within them.
+        seed: seed of the initial weights, of the data order and of the augmentation.
+        split: "validation" for proxies, "test" for retraining.
+        train_images, eval_images: images trained on per epoch, and scored.
+        protocol: name of the training protocol.
+        train_seconds: training time, evaluation excluded.
+        curve: one point for each epoch.
+    """
+
+    top1_percent: float
+    epochs: int
+    seed: int
+    split: str
+    train_images: int
+    eval_images: int
+    protocol: str
+    train_seconds: float
+    images_per_second: float
+    device: str
+    curve: tuple[Epoch, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One evaluated architecture of one study, frozen: what the store gives and analysis, plots and reports take.
+
+    Attributes:
+        trial: the trial's number in the study, the same as Optuna's.
+        arch_id: first 12 hex digits of the SHA-256 of the architecture's canonical JSON.
+        family: name of the model family.
+        choices: every choice of the architecture by its dotted name.
+        suggested: the choices as the search space names them (what the sampler chose).
+        variant: the published network's name, if this is one.
+        status: where the trial stands; `reason` says why, if it did not complete.
+        cost, latency, score: None where the trial ended before they were known.
+    """
+
+    study: str
+    trial: int
+    arch_id: str
+    family: str
+    choices: Mapping[str, Any]
+    suggested: Mapping[str, Any]
+    status: TrialStatus
+    variant: str | None = None
+    reason: str | None = None
+    cost: Cost | None = None
+    latency: Latency | None = None
+    score: Score | None = None
+    seconds: float | None = None  # wall time of the whole trial
+
+    @property
+    def error_percent(self) -> float:
+        """Top-1 error on the validation split (percent). Raises ValueError if the trial has no score."""
+        if self.score is None:
+            raise ValueError(f"trial {self.trial} of study '{self.study}' has no score")
+        return 100.0 - self.score.top1_percent
+
+    @property
+    def label(self) -> str:
+        """The variant's name, or `trial N`."""
+        return self.variant or f"trial {self.trial}"

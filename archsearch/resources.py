@@ -1,0 +1,81 @@
+"""Where the shipped YAML lies: beside the package in a checkout, inside it when installed from a wheel."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from archsearch.errors import ConfigError, UnknownNameError
+
+Kind = Literal["search_spaces", "studies"]
+_PACKAGE = Path(__file__).resolve().parent
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML in which `5e-4` is a number and no key stands twice: PyYAML takes the one for text, and the last key."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for index, key in enumerate(keys):
+            if key in keys[:index]:
+                mark = node.value[index][0].start_mark
+                raise yaml.constructor.ConstructorError(None, None, f"the key '{key}' is there twice", mark)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+def parse_yaml(text: str) -> Any:
+    """The value that a YAML text means. Raises yaml.YAMLError."""
+    return yaml.load(text, Loader=_Loader)
+
+
+def yaml_folder(kind: Kind) -> Path:
+    """The folder of the shipped files of this kind. Raises ConfigError if the installation lacks it."""
+    for folder in (_PACKAGE.parent / kind, _PACKAGE / "_yaml" / kind):
+        if folder.is_dir() and any(folder.glob("*.yaml")):
+            return folder
+    raise ConfigError(f"the folder '{kind}' of the shipped YAML files is missing", hint="install archsearch again")
+
+
+def list_yaml(kind: Kind) -> dict[str, Path]:
+    """Names of the shipped files of this kind, and where they are."""
+    return {path.stem: path for path in sorted(yaml_folder(kind).glob("*.yaml"))}
+
+
+def find_yaml(kind: Kind, name_or_path: str) -> Path:
+    """The file that a shipped name or a user's own path means.
+
+    Raises ConfigError for a path that is not there, UnknownNameError for a name that is not shipped.
+    """
+    path = Path(name_or_path).expanduser()
+    if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
+        if not path.is_file():
+            raise ConfigError(f"no such file: {name_or_path}", hint="give the path of a YAML file, or a shipped name")
+        return path
+    shipped = list_yaml(kind)
+    if name_or_path not in shipped:
+        raise UnknownNameError(kind.replace("_", " ").replace("studies", "study").rstrip("s"), name_or_path, shipped)
+    return shipped[name_or_path]
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file. Raises ConfigError with file, line and column if it is not one."""
+    try:
+        content = parse_yaml(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or error
+        raise ConfigError(f"{path}{where}: not valid YAML: {problem}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: a mapping of keys was expected, got {type(content).__name__}")
+    return content

@@ -1,0 +1,159 @@
+"""A study as a person writes it: one YAML file, checked key by key. Nothing here imports torch or Optuna."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from archsearch.errors import ConfigError
+from archsearch.latency.settings import LatencySettings
+from archsearch.resources import find_yaml, parse_yaml, read_yaml
+from archsearch.space.search_space import SearchSpace, load_space
+from archsearch.training.settings import ProxySettings
+from archsearch.validation import explain
+
+ObjectiveName = Literal["error_percent", "latency_ms", "params", "macs"]
+ChoiceKey = str
+_Frozen = ConfigDict(frozen=True, extra="forbid")
+# Below these keys stand dotted choice names, so the rest of a `--set` path is one key.
+_CHOICE_MAPS = ("fixed", "restrict", "scale")
+_SPATIAL = ("stride", "pool")
+
+
+class Constraints(BaseModel):
+    """Upper bounds, each inclusive. A network over one is rejected before anything dearer is spent on it."""
+
+    model_config = _Frozen
+
+    params: int | None = Field(default=None, gt=0)
+    macs: int | None = Field(default=None, gt=0)
+    latency_ms: float | None = Field(default=None, gt=0)
+
+
+class StudyConfig(BaseModel):
+    """A search space, a dataset, a proxy, a latency protocol, constraints and a sampler.
+
+    Attributes:
+        space: a shipped search space's name, or the path of a YAML file.
+        restrict: values of choices that this study searches, in place of the space's own.
+        fixed: choices that the search does not vary; published variants keep their own.
+        scale: strides and pooling that every network of this study has, published variants included: a small image
+            wants a stem that does not shrink it away.
+        dataset: cifar10, cifar100, digits, folder:PATH or npz:PATH.
+        trials: how many networks are evaluated in all, variants included.
+        workers: worker processes; None: one for each GPU, or one for each CPU core, with one thread each.
+        seed: seed of the suggestions and of every proxy's initial weights and data order.
+        objectives: minimised; the first two span the front.
+        variants: published networks evaluated first: "auto" (those of the family), "none", or a list of names.
+        reference: the network that every latency is interleaved with.
+        reference_point: where the hypervolume is measured from; None: chance error, and 4 times the reference
+            network's first latency, fixed when it is first measured.
+    """
+
+    model_config = _Frozen
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    description: str = ""
+    space: str
+    restrict: Mapping[ChoiceKey, list[Any]] = Field(default_factory=dict)
+    fixed: Mapping[ChoiceKey, Any] = Field(default_factory=dict)
+    scale: Mapping[ChoiceKey, Any] = Field(default_factory=dict)
+    dataset: str
+    trials: int = Field(default=100, ge=1)
+    workers: int | None = Field(default=None, ge=1, le=256)
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    sampler: str = "gp"
+    objectives: tuple[ObjectiveName, ...] = ("error_percent", "latency_ms")
+    variants: Literal["auto", "none"] | tuple[str, ...] = "auto"
+    reference: str = "shufflenet_v2_x1_0"
+    reference_point: Mapping[ObjectiveName, float] | None = None
+    proxy: ProxySettings = Field(default_factory=ProxySettings)
+    latency: LatencySettings = Field(default_factory=LatencySettings)
+    constraints: Constraints = Field(default_factory=Constraints)
+
+    @field_validator("objectives")
+    @classmethod
+    def _two_or_three_distinct(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if value[:2] != ("error_percent", "latency_ms") or len(set(value)) != len(value) or len(value) > 3:
+            raise ValueError("must be error_percent, latency_ms and at most one more, each once")
+        return value
+
+    @field_validator("scale")
+    @classmethod
+    def _spatial_only(cls, value: Mapping[str, Any]) -> Mapping[str, Any]:
+        for name in value:
+            if name.rsplit(".", 1)[-1] not in _SPATIAL:
+                raise ValueError(
+                    f"'{name}' is no stride or pooling, and would make the published variants other networks "
+                    "(use `fixed` or `restrict`)"
+                )
+        return value
+
+    def search_space(self) -> SearchSpace:
+        """The space that this study searches. Raises ConfigError naming the file and key of a wrong choice."""
+        return load_space(self.space).restricted(dict(self.restrict), {**self.scale, **self.fixed})
+
+    def protocol(self) -> dict[str, Any]:
+        """What makes two trials comparable, as plain data: a study's records all share it."""
+        shared = (
+            "dataset", "seed", "objectives", "variants", "scale", "reference", "proxy", "latency", "constraints"
+        )  # fmt: skip
+        return dict(self.model_dump(mode="json", include=set(shared)))
+
+
+def load_study(name_or_path: str, overrides: Sequence[str] = ()) -> StudyConfig:
+    """Read a shipped study or a user's YAML file, with `key=value` overrides in dotted form.
+
+    A relative path of a search space is looked for beside the study's file first.
+    Raises ConfigError naming the file, the key, what was got and what is allowed.
+    """
+    path = find_yaml("studies", name_or_path)
+    content = read_yaml(path)
+    for override in overrides:
+        _apply(content, override)
+    space = content.get("space")
+    if isinstance(space, str) and (path.parent / space).is_file():
+        content["space"] = str(path.parent / space)
+    content.setdefault("name", path.stem)
+    return parse_study(content, source=str(path))
+
+
+def parse_study(content: Mapping[str, Any], *, source: str) -> StudyConfig:
+    """Check a study's keys and values. Raises ConfigError that names `source` and the first wrong key."""
+    try:
+        return StudyConfig.model_validate(dict(content))
+    except ValidationError as error:
+        raise explain(error, source=source, model=StudyConfig) from error
+
+
+def _apply(content: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set {override}: expected key=value", hint="for example --set proxy.epochs=3")
+    try:
+        value = parse_yaml(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {override}: the value is not valid YAML") from error
+    head, _, rest = key.strip().partition(".")
+    if not rest:
+        content[head] = value
+        return
+    parts = [rest] if head in _CHOICE_MAPS else rest.split(".")
+    target = content.setdefault(head, {})
+    for part in parts[:-1]:
+        target = target.setdefault(part, {}) if isinstance(target, dict) else None
+    if not isinstance(target, dict):
+        raise ConfigError(f"--set {override}: '{head}' has no keys below it")
+    target[parts[-1]] = value
+
+
+def study_file(name_or_path: str) -> Path | None:
+    """The file that `--study` means, or None when no such file exists (it may still name a stored study)."""
+    try:
+        return find_yaml("studies", name_or_path)
+    except ConfigError:
+        return None

@@ -1,0 +1,51 @@
+"""Which device each worker uses, and how many workers there are."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from archsearch.errors import ConfigError
+
+_MOST_CPU_WORKERS = 8  # each holds the dataset and a torch of its own; more are had by asking for them
+
+
+def worker_devices(device: str, workers: int | None) -> tuple[str, ...]:
+    """One torch device for each worker.
+
+    `auto` takes the GPUs where torch sees any, else the CPU. Without a number of workers there is one for each GPU,
+    or one for each CPU core (at most 8): with one thread each, which trains more images a second than fewer workers
+    with more threads.
+
+    Raises ConfigError for a device that is not there, or more CPU workers than cores.
+    """
+    kind, _, index = device.partition(":")
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if kind == "auto":
+        kind = "cuda" if gpus else "cpu"
+    if kind == "cpu":
+        cores = usable_cores()
+        if workers is not None and workers > cores:
+            raise ConfigError(
+                f"--workers {workers}: only {cores} CPU cores may be used here", hint="one worker for each core at most"
+            )
+        return ("cpu",) * (workers or min(cores, _MOST_CPU_WORKERS))
+    if kind != "cuda":
+        raise ConfigError(f"--device {device}: unknown device", hint="auto, cpu, cuda or cuda:N")
+    if not gpus:
+        raise ConfigError(f"--device {device}: torch sees no GPU", hint="use --device cpu")
+    if index:
+        if not index.isdigit() or int(index) >= gpus:
+            raise ConfigError(
+                f"--device {device}: torch sees {gpus} GPU{'s' if gpus > 1 else ''}", hint="cuda:0 is the first"
+            )
+        return (f"cuda:{int(index)}",) * (workers or 1)
+    return tuple(f"cuda:{number % gpus}" for number in range(workers or gpus))
+
+
+def usable_cores() -> int:
+    """CPU cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,157 @@
+"""One architecture evaluated: cost, constraints, real latency, then the proxy. Cheap before dear."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from archsearch.cost.architecture import cost_of
+from archsearch.data.dataset import Dataset
+from archsearch.data.split import stratified_split
+from archsearch.errors import ArchsearchError
+from archsearch.latency.lease import DeviceLease
+from archsearch.latency.network import PreparedReference, measure_network, prepare_reference
+from archsearch.models.families import build
+from archsearch.models.spec import Spec
+from archsearch.records import Latency, TrialStatus
+from archsearch.search.config import StudyConfig
+from archsearch.search.outcome import Outcome, broken, constrained_values, constraint_excess
+from archsearch.search.variants import scaled
+from archsearch.training.proxy import train_proxy
+
+logger = logging.getLogger(__name__)
+
+# The split is part of what a study's accuracies mean: one split for all seeds, so that seeds can be compared.
+SPLIT_SEED = 0
+
+
+class StopRequested(Exception):  # noqa: N818 (a request, not an error)
+    """The worker was asked to end: the trial in hand is given back."""
+
+
+class Evaluator:
+    """Evaluates architectures of one study on one device; the data and the reference are prepared once.
+
+    Args:
+        config: the study.
+        dataset: its dataset.
+        device: torch device ("cpu", "cuda:0").
+        check: called between training steps; raises StopRequested when the worker is asked to end.
+    """
+
+    def __init__(self, config: StudyConfig, dataset: Dataset, device: str, check: Callable[[], None]) -> None:
+        self.config = config
+        self.device = device
+        self.input_size = config.proxy.input_size or dataset.image_size
+        self.num_classes = dataset.num_classes
+        self._flip = dataset.flip
+        self._check = check
+        self._train, self._validation = stratified_split(
+            dataset.train,
+            validation_images=config.proxy.validation_images,
+            train_images=config.proxy.train_images,
+            seed=SPLIT_SEED,
+        )
+        self._lease = DeviceLease.of_device(device)
+        self._reference: PreparedReference | None = None
+
+    def evaluate(self, spec: Spec) -> Outcome:
+        """Evaluate one normalised specification. Raises StopRequested; every other expected end is an Outcome."""
+        found: dict[str, Any] = {}
+        try:
+            return self._steps(spec, found)
+        except (ArchsearchError, RuntimeError, ValueError, MemoryError) as error:
+            logger.warning(
+                "network %s failed: %s", spec.arch_id, error, exc_info=not isinstance(error, ArchsearchError)
+            )
+            name = "" if isinstance(error, ArchsearchError) else f"{type(error).__name__}: "
+            reason = f"{name}{error}".strip()
+            return Outcome(status=TrialStatus.FAILED, reason=reason, excess=self._excess(found), **found)
+        finally:
+            self._release_memory()
+
+    def _steps(self, spec: Spec, found: dict[str, Any]) -> Outcome:
+        with self.chunk():
+            found["cost"] = cost_of(spec, num_classes=self.num_classes, input_size=self.input_size)
+            if rejected := self._rejected(found):
+                return rejected
+            model = build(spec, num_classes=self.num_classes, input_size=self.input_size, seed=self.config.seed)
+        found["latency"] = self._measure(model)
+        if rejected := self._rejected(found):
+            return rejected
+        found["score"] = train_proxy(
+            model.to(self.device),
+            self._train,
+            self._validation,
+            self.config.proxy.model_copy(update={"seed": self.config.seed}),
+            num_classes=self.num_classes,
+            input_size=self.input_size,
+            flip=self._flip,
+            device=self.device,
+            chunk=self.chunk,
+        )
+        return Outcome(status=TrialStatus.COMPLETE, excess=self._excess(found), **found)
+
+    def _measure(self, model: nn.Module) -> Latency:
+        self._check()
+        return measure_network(
+            model,
+            self._prepared_reference(),
+            settings=self.config.latency,
+            device=self.device,
+            input_size=self.input_size,
+            lease=self._lease,
+            seed=self.config.seed,
+            sleep=self._sleep,
+        )
+
+    def _prepared_reference(self) -> PreparedReference:
+        if self._reference is None:
+            name = self.config.reference
+            spec = scaled(name, self.config).normalised(self.input_size)
+            self._reference = prepare_reference(
+                build(spec, num_classes=self.num_classes, input_size=self.input_size, seed=0),
+                name=name,
+                settings=self.config.latency,
+                device=self.device,
+                input_size=self.input_size,
+                lease=self._lease,
+            )
+        return self._reference
+
+    def _rejected(self, found: Mapping[str, Any]) -> Outcome | None:
+        excess = self._excess(found)
+        if not broken(excess):
+            return None
+        values = constrained_values(found.get("cost"), found.get("latency"))
+        bounds = self.config.constraints.model_dump()
+        reason = "; ".join(f"{name} {values[name]:,.6g} exceeds {bounds[name]:,.6g}" for name in broken(excess))
+        return Outcome(status=TrialStatus.REJECTED, reason=reason, excess=excess, **found)
+
+    def _excess(self, found: Mapping[str, Any]) -> dict[str, float]:
+        return constraint_excess(self.config.constraints, found.get("cost"), found.get("latency"))
+
+    @contextmanager
+    def chunk(self) -> Iterator[None]:
+        """Use the device for a short while, beside other workers but never beside a measurement."""
+        self._check()
+        with self._lease.shared():
+            yield
+
+    def _sleep(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self._check()
+            time.sleep(min(left, 0.2))
+
+    def _release_memory(self) -> None:
+        gc.collect()
+        if self.device.startswith("cuda"):
+            torch.cuda.empty_cache()

@@ -1,0 +1,96 @@
+"""How one evaluation ended, and what the sampler is told of it. Nothing here imports torch or Optuna."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from archsearch.records import Cost, Latency, Record, Score, TrialStatus
+from archsearch.search.config import Constraints, StudyConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How an evaluation ended, with all that was found before it did.
+
+    Attributes:
+        status: COMPLETE, REJECTED or FAILED.
+        reason: why, if it is not complete.
+        excess: for each constraint of the study, how far its bound is exceeded as a share of it.
+    """
+
+    status: TrialStatus
+    reason: str | None = None
+    cost: Cost | None = None
+    latency: Latency | None = None
+    score: Score | None = None
+    excess: Mapping[str, float] = field(default_factory=dict)
+
+
+def outcome_of(record: Record, constraints: Constraints) -> Outcome:
+    """A stored record as the outcome that it was; a replay counts as what it repeats."""
+    excess = constraint_excess(constraints, record.cost, record.latency)
+    status = record.status
+    if status is TrialStatus.REPLAY:
+        status = TrialStatus.REJECTED if broken(excess) else TrialStatus.COMPLETE
+    return Outcome(
+        status=status,
+        reason=record.reason,
+        cost=record.cost,
+        latency=record.latency,
+        score=record.score,
+        excess=excess,
+    )
+
+
+def constrained_values(cost: Cost | None, latency: Latency | None) -> dict[str, float]:
+    """The values that constraints bound, as far as they are known."""
+    values: dict[str, float] = {}
+    if cost is not None:
+        values |= {"params": float(cost.params), "macs": float(cost.macs)}
+    if latency is not None:
+        values["latency_ms"] = latency.p10_ms
+    return values
+
+
+def constraint_excess(constraints: Constraints, cost: Cost | None, latency: Latency | None) -> dict[str, float]:
+    """For each constraint that is set, value / bound - 1: positive breaks it.
+
+    A value that was never found (a latency, where the parameters alone were too many) stands at the bound: it says
+    nothing. Deciding on a trial never comes to that, because a failed measurement is an error, not a value.
+    """
+    values = constrained_values(cost, latency)
+    bounds = constraints.model_dump(exclude_none=True)
+    return {name: values[name] / bound - 1.0 if name in values else 0.0 for name, bound in bounds.items()}
+
+
+def broken(excess: Mapping[str, float]) -> tuple[str, ...]:
+    """Names of the constraints that are broken."""
+    return tuple(name for name, value in excess.items() if value > 0)
+
+
+def values_of(outcome: Outcome, objectives: tuple[str, ...], reference_point: Mapping[str, float]) -> list[float]:
+    """The objectives' values for the sampler; what is not known is as bad as the reference point.
+
+    Only rejected outcomes lack values: they are told as infeasible, never as points of the front.
+    """
+    known = constrained_values(outcome.cost, outcome.latency)
+    if outcome.score is not None:
+        known["error_percent"] = 100.0 - outcome.score.top1_percent
+    return [known.get(name, reference_point[name]) for name in objectives]
+
+
+def reference_point_of(config: StudyConfig, *, num_classes: int, latency: Latency, cost: Cost) -> dict[str, float]:
+    """The study's own reference point, or the default one.
+
+    Default: the error of guessing, and 4 times the reference network's latency (params and macs: 4 times those of
+    `cost`, the first network's). Points beyond it add nothing to the hypervolume.
+    """
+    default = {
+        "error_percent": 100.0 * (1.0 - 1.0 / num_classes),
+        "latency_ms": 4.0 * latency.reference_p10_ms,
+        "params": 4.0 * cost.params,
+        "macs": 4.0 * cost.macs,
+    }
+    given = dict(config.reference_point or {})
+    return {name: float(given.get(name, default[name])) for name in config.objectives}

@@ -1,0 +1,143 @@
+"""What a run would do, found out before anything is stored: the space, the data, the variants, three networks tried."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from archsearch.data.catalog import load_dataset
+from archsearch.data.dataset import Dataset
+from archsearch.errors import BuildError, StudyChangedError
+from archsearch.latency.fingerprint import device_fingerprint
+from archsearch.models.families import build
+from archsearch.search.config import StudyConfig
+from archsearch.search.devices import worker_devices
+from archsearch.search.variants import StudyVariant, study_variants
+from archsearch.space.search_space import SearchSpace
+from archsearch.store.studies import StudyInfo
+
+PREFLIGHT_NETWORKS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunPlan:
+    """A checked study, ready to run.
+
+    Attributes:
+        config, space, variants: the study, its search space, and the published networks evaluated first.
+        total: trials in all.
+        devices: one for each worker.
+        input_size, num_classes, train_images, validation_images: what the proxies see.
+        facts: stored with a new study: versions, machine, data, command.
+    """
+
+    config: StudyConfig
+    space: SearchSpace
+    variants: tuple[StudyVariant, ...]
+    total: int
+    devices: tuple[str, ...]
+    input_size: int
+    num_classes: int
+    train_images: int
+    validation_images: int
+    facts: Mapping[str, Any]
+
+
+def plan_run(
+    config: StudyConfig,
+    *,
+    trials: int | None = None,
+    workers: int | None = None,
+    device: str = "auto",
+    data_dir: Path | None = None,
+) -> RunPlan:
+    """Check a study against its space, its data and this machine, and try three random networks on one batch each.
+
+    Raises ConfigError, DataError or BuildError for whatever would make every trial fail.
+    """
+    space = config.search_space()
+    devices = worker_devices(device, workers or config.workers)
+    dataset = load_dataset(config.dataset, data_dir=data_dir)
+    input_size = config.proxy.input_size or dataset.image_size
+    variants = study_variants(config, space, input_size=input_size)
+    left = len(dataset.train) - config.proxy.validation_images
+    _preflight(space, num_classes=dataset.num_classes, input_size=input_size)
+    return RunPlan(
+        config=config,
+        space=space,
+        variants=variants,
+        total=trials or config.trials,
+        devices=devices,
+        input_size=input_size,
+        num_classes=dataset.num_classes,
+        train_images=min(config.proxy.train_images or left, left),
+        validation_images=config.proxy.validation_images,
+        facts=_facts(config, dataset, devices[0], input_size),
+    )
+
+
+def check_unchanged(plan: RunPlan, stored: StudyInfo) -> None:
+    """Refuse to add trials of another space, protocol or dataset to a stored study.
+
+    Raises StudyChangedError that says what differs, and what to do.
+    """
+    new = plan.config.protocol()
+    old = {key: stored.config.get(key) for key in new}
+    found = [f"{key}: was {before!r}, now {after!r}" for key, before, after in _changes(old, new)]
+    if plan.space.fingerprint != stored.space_fingerprint:
+        found += plan.space.differences(stored.space)
+    old_data, new_data = stored.facts.get("data_fingerprint"), plan.facts["data_fingerprint"]
+    if old_data != new_data:
+        found.append(f"the images of '{plan.config.dataset}': were {old_data}, now {new_data}")
+    if found:
+        raise StudyChangedError(
+            f"study '{stored.name}' exists with another protocol: {'; '.join(found)}",
+            hint="its trials could not be compared: give the study another name (--set name=NEW), or undo the change",
+        )
+
+
+def _changes(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any, Any]]:
+    found: list[tuple[str, Any, Any]] = []
+    for key in sorted({*old, *new}):
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, dict) and isinstance(after, dict):
+            found += _changes(before, after, f"{prefix}{key}.")
+        elif before != after:
+            found.append((f"{prefix}{key}", before, after))
+    return found
+
+
+def _preflight(space: SearchSpace, *, num_classes: int, input_size: int) -> None:
+    batch = torch.zeros((2, 3, input_size, input_size))
+    for seed in range(PREFLIGHT_NETWORKS):
+        spec = space.spec(space.sample(seed)).normalised(input_size)
+        model = build(spec, num_classes=num_classes, input_size=input_size, seed=0).eval()
+        with torch.inference_mode():
+            shape = tuple(model(batch).shape)
+        if shape != (2, num_classes):
+            raise BuildError(f"network {spec.arch_id} gives {shape} for two images, expected {(2, num_classes)}")
+
+
+def _facts(config: StudyConfig, dataset: Dataset, device: str, input_size: int) -> dict[str, Any]:
+    fingerprint = device_fingerprint(device, config.latency.backend, config.latency.threads)
+    return {
+        "command": " ".join(["archsearch", *sys.argv[1:]]),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in ("archsearch", "torch", "torchvision", "optuna")},
+        "host_cores": os.cpu_count(),
+        "data_fingerprint": dataset.fingerprint,
+        "num_classes": dataset.num_classes,
+        "input_size": input_size,
+        "device_fingerprint": fingerprint.id,
+        "device": dict(fingerprint.facts),
+    }

@@ -1,0 +1,57 @@
+"""After a worker was killed: its place is given back, and Optuna and the store agree again."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from archsearch.records import Record, TrialStatus
+from archsearch.search.config import StudyConfig
+from archsearch.search.optuna_study import OptunaStudy
+from archsearch.search.outcome import outcome_of, values_of
+from archsearch.store.claims import mark_told, recover_trials, untold_trials
+from archsearch.store.database import Database
+from archsearch.store.studies import find_study
+from archsearch.store.trials import load_record, trial_numbers
+from archsearch.store.workers import living_workers
+
+logger = logging.getLogger(__name__)
+
+_HAS_VALUES = (TrialStatus.COMPLETE, TrialStatus.REPLAY, TrialStatus.REJECTED)
+
+
+def recover(database: Database, config: StudyConfig, optuna: OptunaStudy) -> int:
+    """Give back the places of dead workers, and tell Optuna whatever it was not told; returns the places given back.
+
+    A record is stored before Optuna is told, so a worker that dies in between leaves a finished record that Optuna
+    takes for running: it is told now, from the record. An Optuna trial that no record knows (its worker died within
+    the moment between the two writes) has failed.
+    """
+    study = find_study(database, config.name)
+    living = living_workers(database, study.id)
+    given_back = recover_trials(database, study.id, living)
+    if given_back:
+        logger.info("%d running trials had lost their worker; their networks are tried again", given_back)
+    for row in untold_trials(database, study.id):
+        if row.worker_id in living or row.number is None:
+            continue
+        record = load_record(database, study.id, row.number)
+        if record is not None:
+            tell(optuna, config, record, study.reference_point)
+        mark_told(database, row.id)
+    if not living:
+        known = trial_numbers(database, study.id)
+        for number in optuna.running():
+            if number not in known:
+                optuna.tell_failed(number)
+    return given_back
+
+
+def tell(optuna: OptunaStudy, config: StudyConfig, record: Record, reference_point: Mapping[str, float] | None) -> None:
+    """Tell Optuna how a stored trial ended."""
+    outside = record.variant is not None and not record.suggested
+    if reference_point is None or outside or record.status not in _HAS_VALUES:
+        optuna.tell_failed(record.trial)
+        return
+    outcome = outcome_of(record, config.constraints)
+    optuna.tell_values(record.trial, values_of(outcome, config.objectives, reference_point), outcome.excess)

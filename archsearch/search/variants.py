@@ -1,0 +1,60 @@
+"""The published networks as points of a study: at its image size and scale, inside its space or outside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from archsearch.models.spec import Spec
+from archsearch.models.variants import VARIANTS
+from archsearch.search.config import StudyConfig
+from archsearch.space.search_space import SearchSpace
+
+# What `variants: auto` evaluates first, in this order, for each family.
+AUTO: Mapping[str, tuple[str, ...]] = {
+    "shufflenet_v2": (
+        "shufflenet_v2_x0_5",
+        "shufflenet_v2_x1_0",
+        "shufflenet_v2_x1_5",
+        "shufflenet_v2_x2_0",
+        "shufflenet_v2_x1_0_se",
+        "shufflenet_v2_x1_0_residual",
+        "shufflenet_v2_x1_0_se_residual",
+        "shufflenet_v2_star_x1_0",
+        "shufflenet_v2_s_counted",
+        "shufflenet_v2_s_described",
+        "shufflenet_v2_x1_0_dc0",
+        "shufflenet_v2_x1_0_ldc0",
+        "shufflenet_v2_x1_0_ldc1",
+        "shufflenet_v2_x1_0_ldc2",
+        "shufflenet_v2_x1_0_ldc3",
+    )
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyVariant:
+    """A published network in a study: `suggested` is its point in the study's space, or None if it lies outside."""
+
+    name: str
+    spec: Spec
+    suggested: Mapping[str, Any] | None
+
+
+def study_variants(config: StudyConfig, space: SearchSpace, *, input_size: int) -> tuple[StudyVariant, ...]:
+    """The variants that a study evaluates first, in order. Raises UnknownNameError for a name that is no variant."""
+    if config.variants == "none":
+        return ()
+    names = AUTO.get(space.family, ()) if config.variants == "auto" else config.variants
+    return tuple(_at_scale(name, config, space, input_size) for name in names)
+
+
+def scaled(name: str, config: StudyConfig) -> Spec:
+    """A variant's specification with the study's strides and pooling."""
+    return VARIANTS[name].spec.with_choices(config.scale)
+
+
+def _at_scale(name: str, config: StudyConfig, space: SearchSpace, input_size: int) -> StudyVariant:
+    spec = scaled(name, config)
+    return StudyVariant(name=name, spec=spec, suggested=space.suggestion_of(spec, input_size=input_size))

@@ -1,0 +1,56 @@
+"""A worker process: its job comes as JSON on standard input, so that no password stands in the process table."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+
+import torch
+
+from archsearch.data.catalog import load_dataset
+from archsearch.errors import ArchsearchError
+from archsearch.search.config import parse_study
+from archsearch.search.worker import Worker
+from archsearch.store.database import Database
+from archsearch.store.studies import find_study
+
+logger = logging.getLogger("archsearch.worker")
+
+
+def main() -> int:
+    """Work until the study is done; 0, or 1 after an error whose message is the last line written."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    job = json.loads(sys.stdin.read())
+    torch.set_num_threads(1)
+    try:
+        database = Database(job["storage"])
+        config = parse_study(job["config"], source="the coordinator's job")
+        data_dir = None if job["data_dir"] is None else Path(job["data_dir"])
+        worker = Worker(
+            database,
+            find_study(database, config.name),
+            config,
+            load_dataset(config.dataset, data_dir=data_dir),
+            device=job["device"],
+            total=job["total"],
+            parent=job["parent"],
+        )
+
+        def stop(_signal: int, _frame: FrameType | None) -> None:
+            worker.stop()
+
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+        worker.run()
+    except ArchsearchError as error:
+        logger.error("%s", error)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

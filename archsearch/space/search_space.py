@@ -1,0 +1,231 @@
+"""A search space: every domain of a family's choices, with sampling, neighbours, identity and narrowing."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import InitVar, dataclass, field
+from typing import Any, Self
+
+from archsearch.errors import ArchsearchError, ConfigError, UnknownNameError
+from archsearch.models.families import FAMILIES
+from archsearch.models.spec import ChoiceValue, Spec
+from archsearch.resources import find_yaml
+from archsearch.space.domain import Domain, checked_parts
+from archsearch.space.identity import differences, fingerprint_text
+from archsearch.space.narrowing import narrowed
+from archsearch.space.schema import read_space
+from archsearch.space.values import key_of, listed
+
+_Choices = Mapping[str, ChoiceValue]
+_Identity = Callable[[Spec], _Choices]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSpace:
+    """The points that a search may visit: one value from each domain, on top of the family's base and `fixed`.
+
+    A suggestion is a dict with one value for each domain. Domains of one value become fixed choices; values take the
+    types that the family itself uses; the order of domains and values is kept.
+
+    Attributes:
+        name: the space's name, for people.
+        family: a name in `archsearch.models.families.FAMILIES`.
+        domains: the choices that vary, each with at least two values; no two set the same primitive choice.
+        fixed: choices that every point has.
+        description: one or two sentences for people.
+
+    Raises ConfigError naming the key (`choices.stage3.kernel.values[2]`), after `where` if that is given (a file), if
+    the family refuses a choice or value, a value is there twice, or two keys set the same primitive choice.
+    """
+
+    name: str
+    family: str
+    domains: tuple[Domain, ...]
+    fixed: Mapping[str, ChoiceValue] = field(default_factory=dict, hash=False)
+    description: str = field(default="", compare=False)
+    where: InitVar[str | None] = None
+
+    def __post_init__(self, where: str | None) -> None:
+        prefix = where or f"search space '{self.name}'"
+        try:
+            base = FAMILIES[self.family].base
+        except UnknownNameError as error:
+            raise ConfigError(f"{prefix}: family: {error.message}", hint=error.hint) from error
+        domains, fixed = checked_parts(base, self.domains, self.fixed, where=prefix)
+        object.__setattr__(self, "domains", domains)
+        object.__setattr__(self, "fixed", fixed)
+
+    @property
+    def base(self) -> Spec:
+        """The family's base with the fixed choices: what every point starts from."""
+        return FAMILIES[self.family].base.with_choices(self.fixed)
+
+    @property
+    def size(self) -> int:
+        """How many suggestions there are (different suggestions may build equal networks)."""
+        return math.prod(len(domain.values) for domain in self.domains)
+
+    @property
+    def fingerprint(self) -> str:
+        """12 hex digits of family, domains and fixed choices; order, names, descriptions and sources do not count."""
+        return hashlib.sha256(fingerprint_text(self.to_dict()).encode()).hexdigest()[:12]
+
+    def spec(self, suggested: Mapping[str, Any]) -> Spec:
+        """The architecture of a suggestion, not normalised.
+
+        Raises ConfigError if a domain has no value, a name is no domain, or a value is outside its domain.
+        """
+        unknown = [name for name in suggested if name not in {domain.name for domain in self.domains}]
+        if unknown:
+            raise UnknownNameError("suggested choice", unknown[0], [domain.name for domain in self.domains])
+        missing = [domain.name for domain in self.domains if domain.name not in suggested]
+        if missing:
+            raise ConfigError(
+                f"search space '{self.name}': the suggestion has no value for {listed(missing)}",
+                hint="a suggestion has one value for each domain",
+            )
+        chosen = {domain.name: domain.value(suggested[domain.name]) for domain in self.domains}
+        return self.base.with_choices(chosen)
+
+    def contains(self, suggested: Mapping[str, Any]) -> bool:
+        """Whether this is a suggestion of this space: exactly its names, each with a value of its domain."""
+        try:
+            self.spec(suggested)
+        except ConfigError:
+            return False
+        return True
+
+    def sample(self, seed: int) -> dict[str, ChoiceValue]:
+        """A suggestion drawn uniformly, every domain independently; the same seed gives the same one."""
+        generator = random.Random(f"archsearch space {seed}")
+        return {domain.name: generator.choice(domain.values) for domain in self.domains}
+
+    def neighbours(self, suggested: Mapping[str, Any]) -> Iterator[dict[str, ChoiceValue]]:
+        """Every suggestion that differs in exactly one choice, in the order of domains and values.
+
+        Raises ConfigError if `suggested` is not of this space.
+        """
+        self.spec(suggested)
+        start = {domain.name: domain.value(suggested[domain.name]) for domain in self.domains}
+        for domain in self.domains:
+            for value in domain.values:
+                if key_of(value) != key_of(start[domain.name]):
+                    yield {**start, domain.name: value}
+
+    def suggestion_of(self, spec: Spec, *, input_size: int | None = None) -> dict[str, ChoiceValue] | None:
+        """The suggestion that builds the same network as `spec`, or None if no point of this space does.
+
+        Without `input_size` the suggestion's spec must equal `spec` choice by choice; with it (pixels) the two are
+        compared normalised, so that choices without effect at that size may differ.
+        """
+        if spec.family != self.family:
+            return None
+
+        def identity(candidate: Spec) -> dict[str, ChoiceValue]:
+            return (candidate if input_size is None else candidate.normalised(input_size)).choices()
+
+        wanted, target = spec.choices(), identity(spec)
+        found: dict[str, ChoiceValue] = {}
+        unmatched: list[Domain] = []
+        for domain in self.domains:
+            agreeing = [value for value in domain.values if self._agrees(domain.name, value, wanted)]
+            found[domain.name] = (agreeing or domain.values)[0]
+            if len(agreeing) != 1:
+                unmatched.append(domain)
+        for domain in unmatched:  # no effect in this network, or equal to one that has none: the nearest value stands
+            nearest = [self._distance({**found, domain.name: value}, identity, target) for value in domain.values]
+            found[domain.name] = domain.values[nearest.index(min(nearest))]
+        return found if self._distance(found, identity, target) == 0 else None
+
+    def restricted(
+        self,
+        domains: Mapping[str, Sequence[Any]] | None = None,
+        fixed: Mapping[str, Any] | None = None,
+        *,
+        where: str | None = None,
+    ) -> SearchSpace:
+        """This space with other domains and fixed choices, as a study asks: any value that the family allows.
+
+        A new domain or fixed choice takes the place of those whose primitive choices it covers: fixing `kernel`
+        removes `stage2.kernel`, `stage3.kernel` and `stage4.kernel`. Raises ConfigError, beginning with `where` (the
+        study's file), if one is covered in part only (fixing `stage2.kernel` beside a domain `kernel`), and for
+        everything that the space itself refuses.
+        """
+        prefix = where or f"search space '{self.name}'"
+        parts = narrowed(FAMILIES[self.family].base, self.domains, self.fixed, domains or {}, fixed or {}, where=prefix)
+        return SearchSpace(
+            name=self.name,
+            family=self.family,
+            domains=parts[0],
+            fixed=parts[1],
+            description=self.description,
+            where=prefix,
+        )
+
+    def differences(self, other: Mapping[str, Any]) -> list[str]:
+        """What changed since `other` (an earlier `to_dict()`), one line each; empty if the fingerprints agree.
+
+        >>> space.differences(stored)  # doctest: +SKIP
+        ['kernel: values were [3, 5], now [3, 5, 7]']
+        """
+        return differences(before=other, now=self.to_dict())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values: name, family, description, domains (name, values, source) and fixed."""
+        return {
+            "name": self.name,
+            "family": self.family,
+            "description": self.description,
+            "domains": [
+                {"name": domain.name, "values": list(domain.values), "source": domain.source} for domain in self.domains
+            ],
+            "fixed": dict(self.fixed),
+        }
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`. Raises ConfigError if the content is not one, or the family now refuses it."""
+        try:
+            domains = tuple(
+                Domain(name=entry["name"], values=tuple(entry["values"]), source=entry.get("source", ""))
+                for entry in content["domains"]
+            )
+            name, family, fixed = content["name"], content["family"], dict(content["fixed"])
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ConfigError(f"not a stored search space: {type(error).__name__}: {error}") from error
+        return cls(name=name, family=family, domains=domains, fixed=fixed, description=content.get("description", ""))
+
+    def _agrees(self, name: str, value: ChoiceValue, choices: Mapping[str, ChoiceValue]) -> bool:
+        sets = FAMILIES[self.family].base.expand(name, value)
+        return all(key_of(choices[primitive]) == key_of(item) for primitive, item in sets.items())
+
+    def _distance(self, suggested: Mapping[str, ChoiceValue], identity: _Identity, target: _Choices) -> int:
+        """How many choices of the suggestion's network differ from the target's."""
+        try:
+            choices = identity(self.spec(suggested))
+        except ArchsearchError:  # a combination that the family refuses is no network at all
+            return len(target) + 1
+        return sum(key_of(choices[name]) != key_of(value) for name, value in target.items())
+
+
+def load_space(name_or_path: str) -> SearchSpace:
+    """The search space of a shipped name (`shufflenet_v2`) or of a user's own YAML file.
+
+    Raises UnknownNameError for a name that is not shipped, ConfigError naming file and key for a wrong file.
+    """
+    path = find_yaml("search_spaces", name_or_path)
+    content = read_space(path)
+    return SearchSpace(
+        name=content.name,
+        family=content.family,
+        domains=tuple(
+            Domain(name=name, values=tuple(choice.values), source=choice.source)
+            for name, choice in content.choices.items()
+        ),
+        fixed=content.fixed,
+        description=content.description,
+        where=str(path),
+    )

@@ -1,0 +1,1 @@
+"""The database beside Optuna's: studies, trials, latencies, trainings."""

@@ -1,0 +1,153 @@
+"""Opening the database: SQLite in WAL mode for one machine, PostgreSQL for several.
+
+SQLAlchemy (already Optuna's own storage layer) gives both behind one interface. SQLite's defaults lock under several
+writers; WAL with `synchronous=NORMAL`, a long busy timeout, and `BEGIN IMMEDIATE` for transactions that will write (a
+deferred transaction that upgrades from reading to writing fails at once instead of waiting) do not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, select
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from archsearch.errors import ConfigError, StoreError
+from archsearch.store.schema import SCHEMA_VERSION, Base, SchemaRow
+
+DEFAULT_URL = "sqlite:///runs/archsearch.db"
+BUSY_TIMEOUT_SECONDS = 60
+
+
+def tune_sqlite(dbapi_connection: Any, _record: object = None) -> None:
+    """Set WAL, NORMAL and the busy timeout on one new SQLite connection (also of Optuna's engine)."""
+    cursor = dbapi_connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_SECONDS * 1000}")
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.close()
+
+
+class Database:
+    """An open database with this version's tables; give it a URL as SQLAlchemy takes it.
+
+    Raises ConfigError for a URL that means nothing, StoreError if the database cannot be opened or is newer.
+    """
+
+    def __init__(self, url: str = DEFAULT_URL, *, create: bool = True) -> None:
+        self.url = normal_url(url)
+        sqlite_file = self.sqlite_file
+        if sqlite_file is not None:
+            if not create and not sqlite_file.exists():
+                raise StoreError(
+                    f"there is no database at {sqlite_file}",
+                    hint="run a study first (`archsearch run --study quickstart`), or give --storage",
+                )
+            try:
+                sqlite_file.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise StoreError(f"the folder {sqlite_file.parent} cannot be made: {error.strerror}") from error
+        self.engine = self._engine()
+        try:
+            self._open_schema(create)
+        except DBAPIError as error:
+            raise StoreError(
+                f"the database {self.safe_url} cannot be opened: {error.orig}",
+                hint="check that the server runs, that the file is a database and that the URL is right",
+            ) from error
+
+    @property
+    def sqlite_file(self) -> Path | None:
+        """The file of a SQLite database, or None for another kind."""
+        parsed = make_url(self.url)
+        return Path(parsed.database) if parsed.get_backend_name() == "sqlite" and parsed.database else None
+
+    @property
+    def safe_url(self) -> str:
+        """The URL with its password hidden."""
+        return make_url(self.url).render_as_string(hide_password=True)
+
+    def _engine(self) -> Engine:
+        try:
+            engine = create_engine(self.url, pool_pre_ping=self.sqlite_file is None)
+        except (NoSuchModuleError, ModuleNotFoundError) as error:
+            raise StoreError(
+                f"the driver for {self.safe_url} is not installed: {error}", hint="pip install 'archsearch[postgres]'"
+            ) from error
+        if self.sqlite_file is not None:
+            event.listen(engine, "connect", _autocommit_off)
+            event.listen(engine, "connect", tune_sqlite)
+            event.listen(engine, "begin", _begin)
+        return engine
+
+    def _open_schema(self, create: bool) -> None:
+        if not inspect(self.engine).has_table(SchemaRow.__tablename__):
+            if not create:
+                raise StoreError(f"the database {self.safe_url} holds no archsearch study", hint="run a study first")
+            self._create_tables()
+        with self.reading() as session:
+            found = session.scalar(select(SchemaRow.version))
+        if found != SCHEMA_VERSION:
+            newer = found is not None and found > SCHEMA_VERSION
+            raise StoreError(
+                f"the database {self.safe_url} has schema version {found}, this archsearch knows {SCHEMA_VERSION}",
+                hint="upgrade archsearch: pip install -U archsearch" if newer else "use the archsearch that made it",
+            )
+
+    def _create_tables(self) -> None:
+        try:
+            with self.writing() as session:
+                Base.metadata.create_all(session.connection())
+                if session.scalar(select(SchemaRow)) is None:
+                    session.add(SchemaRow(id=1, version=SCHEMA_VERSION))
+        except (IntegrityError, SQLAlchemyError):
+            # Another process made the tables at the same moment: fine, if they are there now.
+            if not inspect(self.engine).has_table(SchemaRow.__tablename__):
+                raise
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A session for reading only; nothing is committed."""
+        with Session(self.engine) as session:
+            yield session
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """One transaction that holds the write lock from its start, committed at the end or rolled back."""
+        with Session(self.engine.execution_options(archsearch_write=True)) as session, session.begin():
+            yield session
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+
+def normal_url(url: str) -> str:
+    """A usable SQLAlchemy URL: plain `postgresql://` gets the driver that the extra `postgres` installs.
+
+    Raises ConfigError if it is not a URL.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise ConfigError(
+            f"--storage: not a database URL: '{url}'",
+            hint="for example sqlite:///runs/archsearch.db or postgresql+psycopg://user@host/database",
+        ) from error
+    if parsed.drivername == "postgresql":
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    return parsed.render_as_string(hide_password=False)
+
+
+def _autocommit_off(dbapi_connection: Any, _record: object) -> None:
+    dbapi_connection.isolation_level = None  # SQLAlchemy, not the driver, says BEGIN: see `_begin`
+
+
+def _begin(connection: Connection) -> None:
+    immediate = connection.get_execution_options().get("archsearch_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")

@@ -1,0 +1,108 @@
+"""Studies in the database: entered once, found by name, with a reference point that is fixed once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select
+
+from archsearch.errors import StoreError, UnknownNameError
+from archsearch.store.database import Database
+from archsearch.store.schema import StudyRow, TrialRow
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyInfo:
+    """One study as stored. `reference_point` maps each objective to its bound, or is None until it is fixed."""
+
+    id: int
+    name: str
+    config: Mapping[str, Any]
+    space: Mapping[str, Any]
+    space_fingerprint: str
+    reference_point: Mapping[str, float] | None
+    facts: Mapping[str, Any]
+    created_at: datetime
+
+
+def enter_study(
+    database: Database,
+    *,
+    name: str,
+    config: Mapping[str, Any],
+    space: Mapping[str, Any],
+    space_fingerprint: str,
+    facts: Mapping[str, Any],
+) -> StudyInfo:
+    """The stored study of this name, entered with these facts if there was none.
+
+    What is stored is never changed here: the caller compares and refuses.
+    """
+    with database.writing() as session:
+        row = session.scalar(select(StudyRow).where(StudyRow.name == name))
+        if row is None:
+            row = StudyRow(
+                name=name,
+                config=dict(config),
+                space=dict(space),
+                space_fingerprint=space_fingerprint,
+                facts=dict(facts),
+            )
+            session.add(row)
+            session.flush()
+        return _info(row)
+
+
+def find_study(database: Database, name: str) -> StudyInfo:
+    """The study of this name. Raises UnknownNameError with the names that exist."""
+    with database.reading() as session:
+        row = session.scalar(select(StudyRow).where(StudyRow.name == name))
+        if row is None:
+            raise UnknownNameError("study", name, session.scalars(select(StudyRow.name)).all())
+        return _info(row)
+
+
+def list_studies(database: Database) -> tuple[StudyInfo, ...]:
+    """Every study, the newest last."""
+    with database.reading() as session:
+        return tuple(_info(row) for row in session.scalars(select(StudyRow).order_by(StudyRow.id)))
+
+
+def latest_study(database: Database) -> StudyInfo:
+    """The study whose newest trial is the newest of all. Raises StoreError if there is no study."""
+    newest = select(func.max(TrialRow.id)).where(TrialRow.study_id == StudyRow.id).scalar_subquery()
+    with database.reading() as session:
+        row = session.scalar(select(StudyRow).order_by(newest.desc().nulls_last(), StudyRow.id.desc()).limit(1))
+        if row is None:
+            raise StoreError(
+                f"the database {database.safe_url} holds no study yet", hint="archsearch run --study quickstart"
+            )
+        return _info(row)
+
+
+def fix_reference_point(database: Database, study_id: int, point: Mapping[str, float]) -> Mapping[str, float]:
+    """Store the reference point of a study unless it has one; returns the one that holds.
+
+    A hypervolume with a reference point that moves means nothing, so the first one stays.
+    """
+    with database.writing() as session:
+        row = session.get_one(StudyRow, study_id, with_for_update=True)
+        if row.reference_point is None:
+            row.reference_point = dict(point)
+        return dict(row.reference_point)
+
+
+def _info(row: StudyRow) -> StudyInfo:
+    return StudyInfo(
+        id=row.id,
+        name=row.name,
+        config=row.config,
+        space=row.space,
+        space_fingerprint=row.space_fingerprint,
+        reference_point=row.reference_point,
+        facts=row.facts,
+        created_at=row.created_at,
+    )

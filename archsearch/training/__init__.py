@@ -1,0 +1,1 @@
+"""Short proxies that rank, and full schedules that give the model."""

@@ -1,0 +1,108 @@
+"""Checkpoints of a training: whole or not there, checked when read, and never mixed between trainings."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from archsearch.errors import TrainingError
+from archsearch.records import Epoch
+from archsearch.training.files import write_atomically
+
+log = logging.getLogger(__name__)
+
+Identity = Mapping[str, str | int | float | bool | None]
+"""Everything that decides the result of a training, as flat values that JSON keeps."""
+
+KEPT = 2
+"""Checkpoints kept: the last, and the one before it should the last be damaged."""
+
+_MAGIC = b"archsearch checkpoint 1\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """The state of a training after `epoch` epochs; `model` and `optimizer` are state dicts."""
+
+    identity: Identity
+    epoch: int
+    model: Mapping[str, Tensor]
+    optimizer: Mapping[str, Any]
+    curve: tuple[Epoch, ...]
+
+
+def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
+    """Write one checkpoint atomically, then remove all but the last `KEPT`."""
+    buffer = io.BytesIO()
+    torch.save(
+        {
+            "identity": json.dumps(dict(checkpoint.identity)),
+            "epoch": checkpoint.epoch,
+            "model": dict(checkpoint.model),
+            "optimizer": dict(checkpoint.optimizer),
+            "curve": [asdict(point) for point in checkpoint.curve],
+        },
+        buffer,
+    )
+    payload = buffer.getvalue()
+    path = folder / f"checkpoint-{checkpoint.epoch:05d}.pt"
+    write_atomically(path, _MAGIC + hashlib.sha256(payload).digest() + payload)
+    for old in checkpoint_files(folder)[KEPT:]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def latest_checkpoint(folder: Path, identity: Identity, *, device: str = "cpu") -> Checkpoint | None:
+    """The newest whole checkpoint of the folder; None if there is none. A damaged one is skipped with a warning.
+
+    Raises TrainingError if it belongs to another training, saying what differs.
+    """
+    for path in checkpoint_files(folder):
+        checkpoint = _read(path, device)
+        if checkpoint is not None:
+            check_identity(path, checkpoint.identity, identity)
+            return checkpoint
+    return None
+
+
+def checkpoint_files(folder: Path) -> list[Path]:
+    """The checkpoints in the folder, newest first."""
+    return sorted(folder.glob("checkpoint-*.pt"), reverse=True)
+
+
+def check_identity(path: Path, found: Identity, asked: Identity) -> None:
+    """Raise TrainingError, naming each difference, unless a stored training is the one asked for."""
+    names = sorted(name for name in {*found, *asked} if found.get(name) != asked.get(name))
+    if names:
+        listed = "; ".join(f"{name}: {found.get(name)} there, {asked.get(name)} asked for" for name in names)
+        raise TrainingError(
+            f"{path} belongs to another training: {listed}",
+            hint="name another folder, or train anew without resuming, which removes what is there",
+        )
+
+
+def _read(path: Path, device: str) -> Checkpoint | None:
+    """The checkpoint in a file, or None with a warning if the file is damaged."""
+    content = path.read_bytes()
+    digest, payload = content[len(_MAGIC) : len(_MAGIC) + 32], content[len(_MAGIC) + 32 :]
+    # torch does not check the sums inside its own file format, so a flipped bit would pass unseen.
+    if not content.startswith(_MAGIC) or hashlib.sha256(payload).digest() != digest:
+        log.warning("checkpoint %s is damaged and is skipped", path)
+        return None
+    state = torch.load(io.BytesIO(payload), map_location=device, weights_only=True)
+    return Checkpoint(
+        identity=json.loads(state["identity"]),
+        epoch=state["epoch"],
+        model=state["model"],
+        optimizer=state["optimizer"],
+        curve=tuple(Epoch(**point) for point in state["curve"]),
+    )

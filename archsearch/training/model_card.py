@@ -1,0 +1,140 @@
+"""The model card: a short page that says what a trained network is, how good, and within which limits."""
+
+from __future__ import annotations
+
+from archsearch.models.families import FAMILIES
+from archsearch.training.model_facts import ModelFacts
+
+
+def model_card(facts: ModelFacts, *, curve_image: str | None = None) -> str:
+    """The card in Markdown.
+
+    Args:
+        curve_image: path of a picture of the learning curves, relative to the card.
+    """
+    sections = [
+        f"# {facts.name}",
+        _what(facts),
+        "## Accuracy",
+        _accuracy(facts),
+        *([f"![Learning curves]({curve_image})"] if curve_image else []),
+        "## Cost",
+        _cost(facts),
+        "## Choices",
+        _choices(facts),
+        "## Training",
+        _training(facts),
+        "## Use",
+        _use(facts),
+        "## Limits",
+        _limits(facts),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _what(facts: ModelFacts) -> str:
+    size = facts.input_size
+    found = f" Found as trial {facts.trial} of the study `{facts.study}`." if facts.study is not None else ""
+    return (
+        f"An image classifier of the family `{facts.spec.family}` (architecture `{facts.spec.arch_id}`) for "
+        f"{len(facts.classes)} classes at {size}x{size} pixels, trained on `{facts.dataset}`.{found}"
+    )
+
+
+def _accuracy(facts: ModelFacts) -> str:
+    count, first, spread = len(facts.scores), facts.scores[0], facts.std_top1_percent
+    value = f"Test top-1 **{facts.mean_top1_percent:.2f}%"
+    if spread is None:
+        summary = f"{value}** from one seed, so no spread is known"
+    else:
+        summary = f"{value} ± {spread:.2f}** (mean ± sample standard deviation over {count} seeds)"
+    rows = [f"| {score.seed} | {score.epochs} | {score.top1_percent:.2f} |" for score in facts.scores]
+    return "\n".join(
+        [
+            f"{summary}, {first.eval_images:,} test images, after the last epoch; no epoch was chosen by its accuracy.",
+            "",
+            "| seed | epochs | test top-1 (%) |",
+            "|---:|---:|---:|",
+            *rows,
+            "",
+            f"`weights.safetensors` holds seed {first.seed}.",
+        ]
+    )
+
+
+def _cost(facts: ModelFacts) -> str:
+    lines = []
+    if facts.cost is not None:
+        lines.append(
+            f"- {facts.cost.params:,} parameters, {facts.cost.macs:,} multiply-adds an image "
+            f"(convolutions and linear layers) at {facts.cost.input_size}x{facts.cost.input_size}"
+        )
+        if facts.cost.unsupported_ops:
+            listed = ", ".join(f"{name} ({count})" for name, count in sorted(facts.cost.unsupported_ops.items()))
+            lines.append(f"- not counted: {listed}")
+    if facts.latency is not None:
+        taken = facts.latency
+        doubts = [] if taken.converged else ["not converged"]
+        doubts += ["another process may have used the device"] if taken.contended else []
+        lines.append(
+            f"- latency {taken.median_ms:.3f} ms median, {taken.p10_ms:.3f} to {taken.p90_ms:.3f} ms (p10 to p90), "
+            f"{taken.n} runs: {taken.device}, {taken.backend}, batch {taken.batch}, {taken.threads} thread(s), "
+            f"{taken.input_size}x{taken.input_size}; {taken.ratio_to_reference:.3f} times `{taken.reference}` "
+            f"in the same bursts (device `{taken.fingerprint}`)" + (f"; {', '.join(doubts)}" if doubts else "")
+        )
+    else:
+        lines.append("- latency was not measured")
+    return "\n".join(lines)
+
+
+def _choices(facts: ModelFacts) -> str:
+    base = FAMILIES[facts.spec.family].base.choices()
+    rows = [
+        f"| `{name}` | {base.get(name)} | {value} |"
+        for name, value in facts.spec.choices().items()
+        if base.get(name) != value
+    ]
+    if not rows:
+        return "None differs from the family's base network."
+    return "\n".join(
+        ["What differs from the family's base network:", "", "| choice | base | here |", "|---|---|---|", *rows]
+    )
+
+
+def _training(facts: ModelFacts) -> str:
+    protocol, first = facts.protocol, facts.scores[0]
+    lines = [
+        f"- protocol `{protocol.name}` ({protocol.source}), {first.epochs} epochs, batch {facts.batch_size}",
+        f"- SGD, momentum {protocol.momentum:g}{' (Nesterov)' if protocol.nesterov else ''}, weight decay "
+        f"{protocol.weight_decay:g}, label smoothing {protocol.label_smoothing:g}, schedule `{protocol.schedule}`",
+        f"- {first.train_images:,} training images, data fingerprint `{facts.dataset_fingerprint}`",
+        f"- {sum(score.train_seconds for score in facts.scores):,.0f} s of training in all on {first.device}",
+    ]
+    if (first.epochs, facts.batch_size) != (protocol.epochs, protocol.batch_size):
+        lines.append(f"- the protocol itself has {protocol.epochs} epochs and batch {protocol.batch_size}")
+    return "\n".join(lines + [f"- {note}" for note in protocol.notes])
+
+
+def _use(facts: ModelFacts) -> str:
+    size = facts.input_size
+    return "\n".join(
+        [
+            "```python",
+            "from archsearch.training.model_folder import load",
+            'model = load("path/to/this/folder")  # eval mode; model.archsearch has classes, mean and std',
+            f"logits = model(images)  # float (N, 3, {size}, {size}), pixels in [0, 1], then (pixel - mean) / std",
+            "```",
+        ]
+    )
+
+
+def _limits(facts: ModelFacts) -> str:
+    lines = [
+        f"- Trained and tested on `{facts.dataset}` only; nothing is known about other images, sizes or cameras.",
+        "- The test images were scored after each epoch for the learning curve; nothing was chosen by them.",
+    ]
+    if len(facts.scores) == 1:
+        lines.append("- One seed: a difference of a few tenths of a percent from another network may be chance.")
+    if facts.latency is not None:
+        lines.append("- The latency holds for the device, backend, batch and threads named above.")
+    return "\n".join(lines)

@@ -1,0 +1,246 @@
+"""A trained network as a folder: written once, loaded with one call.
+
+spec.json            the network, its classes, its input and its normalisation
+weights.safetensors  the state of the first seed
+metrics.csv          one row for each seed and epoch
+summary.json         accuracy over the seeds, protocol, data, cost, latency
+README.md            the model card
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from archsearch.data.dataset import Dataset
+from archsearch.errors import ArchsearchError, DataError, StoreError
+from archsearch.models.families import build, spec_from_json
+from archsearch.models.spec import Spec
+from archsearch.training.course import Statistics, device_batches
+from archsearch.training.files import write_atomically
+from archsearch.training.loop import EVALUATION_BATCH, top1_percent
+from archsearch.training.model_card import model_card
+from archsearch.training.model_facts import ModelFacts
+
+_FORMAT = 1
+_METRICS = ("seed", "epoch", "train_loss", "top1_percent", "learning_rate", "train_seconds")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelInfo:
+    """What a loaded network carries as `.archsearch`.
+
+    Attributes:
+        spec: the network's choices.
+        classes: name of each output, in order.
+        input_size: height and width of the input (pixels).
+        mean, std: per channel; inputs are (pixel - mean) / std of pixels in [0, 1].
+        test_top1_percent: test top-1 of each seed, in the order of training; the weights are the first one's.
+        seeds: the seed of each.
+        study, trial: where the network was found, if a study found it.
+        archsearch_version, torch_version: that wrote the folder.
+    """
+
+    spec: Spec
+    classes: tuple[str, ...]
+    input_size: int
+    mean: Statistics
+    std: Statistics
+    test_top1_percent: tuple[float, ...]
+    seeds: tuple[int, ...]
+    study: str | None
+    trial: int | None
+    archsearch_version: str
+    torch_version: str
+
+
+def save_model_folder(folder: Path, facts: ModelFacts, *, weights_from: Path, curve_image: str | None = None) -> Path:
+    """Write the folder's five files, each atomically; spec.json, without which nothing loads, is the last.
+
+    Args:
+        weights_from: the safetensors file of the first seed (`RetrainedSeed.weights`).
+        curve_image: path of a picture of the learning curves for the card, relative to the folder.
+
+    Returns:
+        The folder. Raises StoreError if the weights cannot be read.
+    """
+    try:
+        weights = weights_from.read_bytes()
+    except OSError as error:
+        raise StoreError(f"{weights_from}: the weights cannot be read: {error}") from error
+    described = {
+        "format": _FORMAT,
+        "spec": json.loads(facts.spec.canonical_json()),
+        "num_classes": len(facts.classes),
+        "classes": list(facts.classes),
+        "input_size": facts.input_size,
+        "mean": list(facts.mean),
+        "std": list(facts.std),
+        "weights_sha256": hashlib.sha256(weights).hexdigest(),
+        "test_top1_percent": [score.top1_percent for score in facts.scores],
+        "seeds": [score.seed for score in facts.scores],
+        "study": facts.study,
+        "trial": facts.trial,
+        "archsearch": _own_version(),
+        "torch": torch.__version__,
+    }
+    write_atomically(folder / "weights.safetensors", weights)
+    write_atomically(folder / "metrics.csv", _metrics_csv(facts).encode())
+    write_atomically(folder / "summary.json", _json(_summary(facts)))
+    write_atomically(folder / "README.md", model_card(facts, curve_image=curve_image).encode())
+    write_atomically(folder / "spec.json", _json(described))
+    return folder
+
+
+def read_info(folder: Path | str) -> ModelInfo:
+    """What a model folder says about its network, without loading the weights.
+
+    Raises StoreError if spec.json is missing, damaged, or of a newer format.
+    """
+    return _info(Path(folder))[0]
+
+
+def load(folder: Path | str, device: str = "cpu") -> nn.Module:
+    """The network of a model folder in eval mode, with its trained weights.
+
+    It takes normalised float inputs (N, 3, input_size, input_size) and gives logits (N, classes); what it needs for
+    that is in `.archsearch`, a ModelInfo.
+
+    Raises StoreError if a file is missing or damaged, or the weights do not fit the network.
+    """
+    folder = Path(folder)
+    info, digest = _info(folder)
+    path = folder / "weights.safetensors"
+    state = _weights(path, digest)
+    model = build(info.spec, num_classes=len(info.classes), input_size=info.input_size, seed=0)
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise StoreError(f"{path}: the weights do not fit the network of spec.json: {error}") from error
+    model.__dict__["archsearch"] = info
+    return model.to(device=device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload, no-any-return]
+
+
+def evaluate_folder(folder: Path | str, dataset: Dataset, *, device: str = "cpu") -> float:
+    """Top-1 on the dataset's test split (percent); on the CPU that trained it, exactly the first seed's score.
+
+    Raises StoreError as `load` does, DataError if the dataset's classes are not the network's.
+    """
+    model, info = load(folder, device), read_info(folder)
+    if dataset.classes != info.classes:
+        raise DataError(
+            f"dataset '{dataset.name}' has the classes {_short(dataset.classes)}, "
+            f"the network in {folder} {_short(info.classes)}",
+            hint="evaluate on the dataset that it was trained for",
+        )
+    batches = device_batches(
+        dataset.load_test(), device=device, input_size=info.input_size, mean=info.mean, std=info.std
+    )
+    return top1_percent(model, batches.evaluation(EVALUATION_BATCH))
+
+
+def _info(folder: Path) -> tuple[ModelInfo, str]:
+    """The content of spec.json, and the checksum of the weights."""
+    path = folder / "spec.json"
+    try:
+        stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise StoreError(f"{folder} is not a model folder: spec.json cannot be read: {error}") from error
+    except ValueError as error:
+        raise StoreError(f"{path}: not valid JSON: {error}") from error
+    try:
+        if stored["format"] > _FORMAT:
+            raise StoreError(
+                f"{path}: written by a newer archsearch ({stored['archsearch']})", hint="update archsearch"
+            )
+        info = ModelInfo(
+            spec=spec_from_json(json.dumps(stored["spec"])),
+            classes=tuple(stored["classes"]),
+            input_size=stored["input_size"],
+            mean=_statistics(stored["mean"]),
+            std=_statistics(stored["std"]),
+            test_top1_percent=tuple(stored["test_top1_percent"]),
+            seeds=tuple(stored["seeds"]),
+            study=stored["study"],
+            trial=stored["trial"],
+            archsearch_version=stored["archsearch"],
+            torch_version=stored["torch"],
+        )
+        return info, str(stored["weights_sha256"])
+    except StoreError:
+        raise
+    except (KeyError, TypeError, ValueError, ArchsearchError) as error:
+        raise StoreError(f"{path}: damaged: {type(error).__name__}: {error}") from error
+
+
+def _weights(path: Path, digest: str) -> dict[str, Tensor]:
+    """The state in a safetensors file whose SHA-256 is known."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise StoreError(f"{path}: the weights cannot be read: {error}") from error
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise StoreError(f"{path}: damaged, or not the weights that spec.json was written with")
+    try:
+        return dict(safetensors.torch.load(content))
+    except SafetensorError as error:
+        raise StoreError(f"{path}: not a safetensors file: {error}") from error
+
+
+def _statistics(values: list[float]) -> Statistics:
+    red, green, blue = values
+    return float(red), float(green), float(blue)
+
+
+def _metrics_csv(facts: ModelFacts) -> str:
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(_METRICS)
+    for score in facts.scores:
+        table.writerows((score.seed, *(getattr(point, name) for name in _METRICS[1:])) for point in score.curve)
+    return text.getvalue()
+
+
+def _summary(facts: ModelFacts) -> dict[str, Any]:
+    return {
+        "name": facts.name,
+        "arch_id": facts.spec.arch_id,
+        "study": facts.study,
+        "trial": facts.trial,
+        "mean_test_top1_percent": facts.mean_top1_percent,
+        "std_test_top1_percent": facts.std_top1_percent,
+        "scores": [{key: value for key, value in asdict(score).items() if key != "curve"} for score in facts.scores],
+        "protocol": facts.protocol.identity(),
+        "batch_size": facts.batch_size,
+        "dataset": facts.dataset,
+        "dataset_fingerprint": facts.dataset_fingerprint,
+        "cost": None if facts.cost is None else asdict(facts.cost),
+        "latency": None if facts.latency is None else asdict(facts.latency),
+    }
+
+
+def _json(content: dict[str, Any]) -> bytes:
+    return (json.dumps(content, indent=2) + "\n").encode()
+
+
+def _short(classes: tuple[str, ...]) -> str:
+    listed = ", ".join(classes[:3])
+    return f"({listed}, ... {len(classes)} in all)" if len(classes) > 3 else f"({listed})"
+
+
+def _own_version() -> str:
+    try:
+        return version("archsearch")
+    except PackageNotFoundError:
+        return "unknown"

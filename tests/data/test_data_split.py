@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from fractions import Fraction
+
+import pytest
+import torch
+
+from archsearch.data.images import Images
+from archsearch.data.split import stratified_split
+from archsearch.errors import ConfigError
+
+_CLASS_SIZES = [[10, 10, 10], [50, 3, 1], [1, 1, 1, 1, 1], [97, 31, 31, 7, 7, 7, 2, 1], [13]]
+
+
+def _numbered(labels: list[int]) -> Images:
+    """Images whose first three bytes are their number, so that a copy can be traced."""
+    numbers = torch.arange(len(labels))
+    pixels = torch.stack([numbers // 256, numbers % 256, numbers % 7], dim=1).to(torch.uint8)
+    return Images(pixels.view(-1, 3, 1, 1), torch.tensor(labels))
+
+
+def _numbers(images: Images) -> list[int]:
+    high_low = images.pixels[:, :2, 0, 0].to(torch.int64)
+    return (high_low[:, 0] * 256 + high_low[:, 1]).tolist()
+
+
+def _labels(sizes: list[int]) -> list[int]:
+    return [label for label, size in enumerate(sizes) for _ in range(size)]
+
+
+@pytest.mark.parametrize("sizes", _CLASS_SIZES, ids=str)
+def test_every_size_of_validation_set_is_within_one_image_of_proportional(sizes: list[int]) -> None:
+    labels = _labels(sizes)
+    for count in range(1, len(labels)):
+        _, validation = stratified_split(_numbered(labels), validation_images=count, seed=3)
+        got = Counter(validation.labels.tolist())
+        for label, size in enumerate(sizes):
+            assert abs(got[label] - Fraction(count * size, len(labels))) < 1
+
+
+@pytest.mark.parametrize("sizes", _CLASS_SIZES, ids=str)
+def test_every_training_subset_is_within_one_image_of_its_share_of_the_rest(sizes: list[int]) -> None:
+    labels = _labels(sizes)
+    validation_images = len(labels) // 5 + 1
+    rest = len(labels) - validation_images
+    everything, validation = stratified_split(_numbered(labels), validation_images=validation_images, seed=3)
+    left = Counter(everything.labels.tolist())
+    for count in range(1, rest + 1):
+        train, again = stratified_split(
+            _numbered(labels), validation_images=validation_images, train_images=count, seed=3
+        )
+        got = Counter(train.labels.tolist())
+        for label in range(len(sizes)):
+            assert abs(got[label] - Fraction(count * left[label], rest)) < 1
+        # a smaller subset begins a larger one, and the validation set stays
+        assert _numbers(train) == _numbers(everything)[:count]
+        assert _numbers(again) == _numbers(validation)
+
+
+def test_the_two_parts_share_no_image_and_lose_none() -> None:
+    train, validation = stratified_split(_numbered(_labels([30, 20, 50])), validation_images=37, seed=0)
+    assert sorted(_numbers(train) + _numbers(validation)) == list(range(100))
+
+
+def test_labels_stay_with_their_images() -> None:
+    labels = _labels([30, 20, 50])
+    for part in stratified_split(_numbered(labels), validation_images=37, seed=0):
+        assert part.labels.tolist() == [labels[number] for number in _numbers(part)]
+
+
+def test_the_seed_decides_which_images() -> None:
+    images = _numbered(_labels([30, 20, 50]))
+    first, again, other = (_numbers(stratified_split(images, validation_images=20, seed=seed)[1]) for seed in (1, 1, 2))
+    assert first == again
+    assert set(first) != set(other)
+
+
+def test_the_seed_decides_which_classes_a_tiny_set_has() -> None:
+    images = _numbered(_labels([10] * 10))
+    first_classes = {stratified_split(images, validation_images=1, seed=seed)[1].labels.item() for seed in range(30)}
+    assert len(first_classes) > 3
+
+
+def test_splitting_leaves_the_global_random_state_alone(make_images: Callable[..., Images]) -> None:
+    before = torch.get_rng_state()
+    stratified_split(make_images([5, 5]), validation_images=2, seed=0)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    ("validation_images", "train_images", "says"),
+    [
+        (0, None, "validation_images must be at least 1, got 0"),
+        (2, 0, "train_images must be at least 1, got 0"),
+        (10, None, "validation_images 10 and at least one training image are 11 images, but there are only 10"),
+        (5, 6, "validation_images 5 and train_images 6 are 11 images, but there are only 10"),
+    ],
+)
+def test_too_few_images_are_said_in_numbers(
+    make_images: Callable[..., Images], validation_images: int, train_images: int | None, says: str
+) -> None:
+    with pytest.raises(ConfigError, match=says):
+        stratified_split(make_images([5, 5]), validation_images=validation_images, train_images=train_images, seed=0)

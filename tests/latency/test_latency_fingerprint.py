@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+import torch
+
+from archsearch.errors import UnknownNameError
+from archsearch.latency import fingerprint as module
+from archsearch.latency.fingerprint import Fingerprint, device_fingerprint, volatile_facts
+
+
+def test_the_id_is_the_hash_of_the_facts_whatever_their_order() -> None:
+    facts = {"threads": "1", "cpu": "x"}
+    # sha256 of the JSON with sorted keys, written out here by hand
+    expected = hashlib.sha256(b'{"cpu": "x", "threads": "1"}').hexdigest()[:12]
+    assert Fingerprint.of(facts).id == expected
+    assert Fingerprint.of(dict(reversed(facts.items()))).id == expected
+
+
+def test_threads_backend_and_torch_are_part_of_the_identity() -> None:
+    one = device_fingerprint("cpu", "torch", 1)
+    assert one == device_fingerprint("cpu", "torch", 1)
+    assert one.facts["torch"] == torch.__version__
+    assert one.differences(device_fingerprint("cpu", "torch", 2)) == {"threads": ("1", "2")}
+    assert one.differences(device_fingerprint("cpu", "torch-eager", 1)) == {"backend": ("torch", "torch-eager")}
+    assert one.id != device_fingerprint("cpu", "torch", 2).id
+
+
+def test_what_changes_by_the_minute_is_told_but_is_not_part_of_the_identity() -> None:
+    volatile = volatile_facts("cpu")
+    assert "load_average_1_minute" in volatile
+    assert not volatile.keys() & device_fingerprint("cpu", "torch", 1).facts.keys()
+
+
+def test_the_cpu_is_named_with_family_and_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpuinfo = "processor\t: 0\ncpu family\t: 25\nmodel\t\t: 17\nmodel name\t: AMD EPYC\nstepping : 1\n"
+    monkeypatch.setattr(module, "_read", lambda path: cpuinfo if path == Path("/proc/cpuinfo") else None)
+    assert module.cpu_name() == "AMD EPYC (family 25, model 17)"
+
+
+def test_the_driver_version_is_read_from_the_kernel_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (
+        "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  570.124.06  Release Build  (archlinux)\nGCC version:"
+    )
+    monkeypatch.setattr(module, "_read", lambda _: text)
+    assert module._driver_version() == "570.124.06"
+
+
+def test_a_machine_without_nvidia_smi_has_no_gpu_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    assert module._nvidia_smi(("clocks.sm",), None) == {}
+
+
+def test_an_unknown_backend_is_answered_with_the_nearest_name() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'torch'"):
+        device_fingerprint("cpu", "torc", 1)

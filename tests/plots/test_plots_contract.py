@@ -1,0 +1,99 @@
+"""Every plot of the table, with every kind of study it may be given."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from archsearch.plots.catalog import PLOTS, PlotData
+from archsearch.plots.page import page_text
+from archsearch.records import Epoch, Record, TrialStatus
+
+Make = Callable[..., Record]
+MARKUP = "<script>alert(1)</script>&amp;<b>%{x} $y$"
+
+
+def _curve(count: int) -> tuple[Epoch, ...]:
+    return tuple(
+        Epoch(
+            epoch=index + 1, train_loss=2.0 / (index + 1), top1_percent=40.0 + index, learning_rate=0.1, train_seconds=1
+        )
+        for index in range(count)
+    )
+
+
+def _cases(make: Make, many: Sequence[Record]) -> dict[str, list[Record]]:
+    failed = {"status": TrialStatus.FAILED, "reason": "out of memory", "top1": None, "p10": None}
+    return {
+        "no records": [],
+        "one": [make(0, curve=_curve(1))],
+        "one variant": [make(0, variant="only", curve=_curve(3))],
+        "two": [make(0), make(1, top1=60, p10=50, curve=_curve(3))],
+        "many": list(many),
+        "all failed": [make(index, variant=f"v{index}", **failed) for index in range(5)],
+        "all rejected": [make(index, status=TrialStatus.REJECTED, top1=None) for index in range(3)],
+        "all equal": [make(index, variant=f"v{index}") for index in range(20)],
+        "zero accuracy": [make(0, top1=0.0), make(1, top1=0.0, p10=1e-4)],
+        "mixed devices": [make(0), make(1, fingerprint="other", device="cuda:0", epochs=2, converged=False)],
+        "markup": [
+            make(0, variant=MARKUP, study=MARKUP, device=MARKUP, split=MARKUP, choices={MARKUP: 1}, curve=_curve(2)),
+            make(1, variant=MARKUP + "2", choices={MARKUP: MARKUP}, arch_id="<i>x</i>", curve=_curve(2)),
+        ],
+    }
+
+
+CASES = tuple(_cases(lambda *args, **kwargs: None, ()))  # type: ignore[arg-type, return-value]
+
+
+@pytest.mark.parametrize("objectives", [("error_percent", "latency_ms"), ("latency_ms", "params", "error_percent")])
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("name", PLOTS.names())
+def test_every_plot_works_with_every_kind_of_study(
+    name: str, case: str, objectives: tuple[str, ...], make_record: Make, study_records: list[Record]
+) -> None:
+    records = tuple(_cases(make_record, study_records)[case])
+    study = MARKUP if case == "markup" else "study"
+    data = PlotData(records=records, study=study, objectives=objectives, reference_point=(90.0,) * len(objectives))
+    plot = PLOTS[name]
+    info = plot.info(data)
+    assert plot.name == name
+    assert plot.info(data) == info  # plain frozen data: tests and reports compare it
+    figure = plot.figure(info)
+    assert figure == plot.figure(info)
+    text = figure.to_json()
+    assert json.loads(text)["layout"]["title"]["text"]
+    if info.empty is not None:
+        assert any("No " in annotation.text for annotation in figure.layout.annotations)
+    else:
+        assert len(figure.data) >= 1
+
+
+@pytest.mark.parametrize("name", PLOTS.names())
+def test_names_with_markup_stay_text_in_the_figure_and_on_the_page(
+    name: str, make_record: Make, tmp_path: Path
+) -> None:
+    data = PlotData(records=tuple(_cases(make_record, ())["markup"]), study=MARKUP, dataset=MARKUP)
+    plot = PLOTS[name]
+    info = plot.info(data)
+    figure = plot.figure(info)
+    drawn = json.loads(figure.to_json())
+    texts = [part for part in _strings(drawn) if "script" in part]
+    assert texts
+    assert all("<script" not in part and "<i>x" not in part for part in texts)
+    page = page_text([figure], title=info.title, subtitle=info.subtitle, command=f"archsearch --study '{MARKUP}'")
+    assert "<script>alert" not in page
+    assert "<title>" in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+
+def _strings(value: object) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, dict):
+        return [text for item in value.values() for text in _strings(item)]
+    if isinstance(value, list):
+        return [text for item in value for text in _strings(item)]
+    return []

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from archsearch.analysis.front import front_of
+from archsearch.analysis.verdicts import verdicts_of
+from archsearch.plots import style
+from archsearch.plots.front import FrontInfo, FrontPoint, VariantMark, front_info, nice_log_ticks
+from archsearch.plots.front_figure import front_figure, hover_text, shared_prefix
+from archsearch.records import Record, TrialStatus
+
+Make = Callable[..., Record]
+
+
+def _info(records: list[Record], **arguments: object) -> FrontInfo:
+    front = front_of(records, reference_point=(90, 30))
+    return front_info(front, verdicts_of(records, front), study="s", **arguments)  # type: ignore[arg-type]
+
+
+def _point(trial: int, label: str, p10_ms: float, top1: float, *, on_front: bool, kernel: str | None) -> FrontPoint:
+    return FrontPoint(
+        trial=trial,
+        label=label,
+        arch_id=f"{trial:012x}",
+        p10_ms=p10_ms,
+        median_ms=1.04 * p10_ms,  # the factory's spread
+        p90_ms=1.15 * p10_ms,
+        n_runs=200,
+        converged=True,
+        top1_percent=top1,
+        epochs=8,
+        seed=0,
+        split="validation",
+        params=1_000_000,
+        macs=40_000_000,
+        macs_complete=True,
+        on_front=on_front,
+        changes=(("kernel", kernel, "3"),) if kernel else (),
+    )
+
+
+def test_the_info_is_plain_data_that_can_be_compared(make_record: Make) -> None:
+    records = [
+        make_record(0, variant="slow", top1=50, p10=4, choices={"kernel": 3}),
+        make_record(1, top1=60, p10=2, choices={"kernel": 5}),
+        make_record(2, variant="lost", top1=None, status=TrialStatus.FAILED, reason="out of memory"),
+    ]
+    slow = _point(0, "slow", 4, 50, on_front=False, kernel=None)
+    best = _point(1, "trial 1", 2, 60, on_front=True, kernel="5")
+    assert _info(records, dataset="CIFAR-10", base={"kernel": 3}) == FrontInfo(
+        title="Accuracy against latency: study s",
+        subtitle=(
+            "CIFAR-10 · 10,000 training images · 8 epochs · seed 0 · 32 x 32 pixels · cpu · torch · batch 1 · 1 thread",
+            # (90 - 40) x (30 - 2) of 90 x 30
+            "3 trials (2 complete, 1 failed); 1 on the front; "
+            "hypervolume 0.519 of the box up to (90.00 % error, 30.0 ms)",
+        ),
+        warnings=(),
+        points=(best, slow),
+        marks=(
+            VariantMark(
+                number=1,
+                name="slow",
+                point=slow,
+                on_front=False,
+                sentence="slow (50.00 % top-1, 4.00 ms) is dominated by trial 1: "
+                "10.00 points more accurate and 2.0 ms (50 %) faster.",
+            ),
+        ),
+        steps=((2, 60), (pytest.approx(4.12), 60)),  # on to the right edge: 4 + 6 % of 2
+        knee=1,
+        x_title="Latency of a batch of 1, p10 (ms)",
+        y_title="Validation top-1 (%)",
+        x_log=False,
+        x_range_ms=(pytest.approx(1.88), pytest.approx(4.12)),
+        y_range_percent=(pytest.approx(49.3), pytest.approx(60.7)),
+        unmeasured=(("lost", "lost was not measured (failed: out of memory)."),),
+        empty=None,
+    )
+
+
+def test_the_latency_axis_is_logarithmic_when_the_range_is_wide(make_record: Make) -> None:
+    assert not _info([make_record(0, p10=1), make_record(1, p10=5.9)]).x_log
+    wide = _info([make_record(0, p10=1), make_record(1, p10=6)])
+    assert wide.x_log
+    assert wide.x_title.endswith("log scale)")
+    assert front_figure(wide).layout.xaxis.type == "log"
+
+
+def test_the_staircase_is_drawn_only_where_the_front_is_one(make_record: Make) -> None:
+    records = [make_record(0, top1=50, p10=2), make_record(1, top1=60, p10=3, params=5)]
+    three = front_of(records, ["error_percent", "latency_ms", "params"])
+    assert front_info(three, (), study="s").steps == ()
+    assert _info(records).steps[:2] == ((2, 50), (3, 60))
+
+
+def test_the_commonest_choice_is_the_base_when_none_is_given(make_record: Make) -> None:
+    records = [make_record(trial, p10=trial + 1, choices={"kernel": kernel}) for trial, kernel in enumerate((3, 5, 5))]
+    assert [point.changes for point in _info(records).points] == [(("kernel", "3", "5"),), (), ()]
+
+
+def test_every_variant_has_its_number_as_a_label_and_in_the_legend(study_records: list[Record]) -> None:
+    info = _info(study_records)
+    figure = front_figure(info, width=900, height=600)
+    assert [mark.number for mark in info.marks] == list(range(1, 16))
+    assert sorted(mark.point.p10_ms for mark in info.marks) == [mark.point.p10_ms for mark in info.marks]
+    assert [annotation.text for annotation in figure.layout.annotations] == [f"<b>{n}</b>" for n in range(1, 16)]
+    legend = [trace.name for trace in figure.data if trace.legendgroup == "variants"]
+    # the names without what they all begin with, by number: distinct even where they are long
+    assert [entry.split("  ")[1] for entry in legend] == [
+        mark.name.removeprefix("shufflenet_v2_") for mark in info.marks
+    ]
+
+
+@pytest.mark.parametrize("size", [(1600, 1000), (1100, 700), (900, 600)])
+def test_labels_do_not_cover_each_other(size: tuple[int, int], study_records: list[Record]) -> None:
+    width, height = size
+    info = _info(study_records)
+    figure = front_figure(info, width=width, height=height)
+    grow = style.growth(width)
+    margin = figure.layout.margin
+    # the plot area, not wider than it really is: the legend takes what the longest entry needs
+    area_width, area_height = 0.66 * width, height - margin.t - margin.b
+    low, high = figure.layout.xaxis.range
+    bottom, top = figure.layout.yaxis.range
+    boxes = []
+    for label in figure.layout.annotations:
+        x = (label.x - low) / (high - low) * area_width + label.ax
+        y = (top - label.y) / (top - bottom) * area_height + label.ay
+        half = 0.27 * 12 * grow * len(label.text.removeprefix("<b>").removesuffix("</b>"))
+        boxes.append((x - half, y - 5 * grow, x + half, y + 5 * grow))
+    overlaps = [
+        (i, j)
+        for i, a in enumerate(boxes)
+        for j, b in enumerate(boxes[:i])
+        if min(a[2], b[2]) > max(a[0], b[0]) and min(a[3], b[3]) > max(a[1], b[1])
+    ]
+    assert overlaps == []
+
+
+def test_hover_says_everything_about_a_point(make_record: Make) -> None:
+    choices = {"kernel": 5, "se": True, "pool": None}
+    record = make_record(7, variant="v<1>", top1=61.234, p10=3.4567, params=2_278_604, choices=choices, converged=False)
+    info = _info([record], base={"kernel": 3, "se": False, "pool": "max"})
+    text = hover_text(info.points[0], name="v<1>", verdict="A verdict.")
+    for part in (
+        "<b>v&lt;1&gt;</b> (trial 7) · on the front",
+        "<b>61.23 %</b> (validation, 8 epochs, seed 0)",
+        "p10 <b>3.46 ms</b>, median 3.59, p90 3.98 (n = 200, not converged)",
+        "2.28 M params, 40.0 M macs",
+        "arch_id 000000000007",
+        "A verdict.",
+        "kernel: 5 (not 3)",
+        "se: true (not false)",
+        "pool: none (not max)",
+    ):
+        assert part in text
+
+
+def test_warnings_are_printed_in_the_figure(make_record: Make) -> None:
+    figure = front_figure(_info([make_record(0), make_record(1, fingerprint="other")]))
+    assert "Caution: latencies are not comparable: 2 values of fingerprint" in figure.layout.title.text
+
+
+@pytest.mark.parametrize(
+    ("names", "prefix"),
+    [
+        (["shufflenet_v2_x0_5", "shufflenet_v2_x1_0"], "shufflenet_v2_"),
+        (["a_b", "a_b"], "a_"),
+        (["alpha", "beta"], ""),
+        (["alone_here"], ""),
+        ([], ""),
+    ],
+)
+def test_the_shared_prefix_ends_at_an_underscore(names: list[str], prefix: str) -> None:
+    assert shared_prefix(names) == prefix
+
+
+@pytest.mark.parametrize(("low", "high"), [(1.9, 31.0), (0.01, 900.0), (3.0, 19.0), (1e-4, 1e4)])
+def test_logarithmic_ticks_are_few_and_inside(low: float, high: float) -> None:
+    ticks = nice_log_ticks(low, high)
+    assert 3 <= len(ticks) <= 9
+    assert all(low <= tick <= high for tick in ticks)
+
+
+def test_long_names_are_shortened_in_the_middle() -> None:
+    assert style.shorten("abcdefghij", 7) == "abc…hij"
+    assert style.shorten("abc", 7) == "abc"

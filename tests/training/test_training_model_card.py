@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from archsearch.models.families import FAMILIES
+from archsearch.records import Cost, Latency, Score
+from archsearch.training.model_card import model_card
+from archsearch.training.model_facts import ModelFacts
+from archsearch.training.protocols import PROTOCOLS
+
+LATENCY = Latency(
+    p10_ms=1.25, median_ms=1.5, p90_ms=2.0, ratio_to_reference=0.8, reference="shufflenet_v2_x0_5",
+    reference_p10_ms=1.5625, n=200, bursts=10, half_split_difference=0.01, converged=True, contended=False,
+    device="cpu", backend="torch", batch=1, threads=1, input_size=32, fingerprint="abc", measure_seconds=3.0,
+)  # fmt: skip
+
+
+def score(seed: int, top1: float) -> Score:
+    return Score(
+        top1_percent=top1, epochs=30, seed=seed, split="test", train_images=50000, eval_images=10000,
+        protocol="shufflenetv2-s", train_seconds=100.0, images_per_second=15000.0, device="cpu",
+    )  # fmt: skip
+
+
+def facts(*tops: float) -> ModelFacts:
+    return ModelFacts(
+        name="shufflenet_v2_x1_0",
+        spec=FAMILIES["shufflenet_v2"].base,
+        classes=tuple(map(str, range(10))),
+        input_size=32,
+        mean=(0.5, 0.5, 0.5),
+        std=(0.2, 0.2, 0.2),
+        scores=tuple(score(seed, top1) for seed, top1 in enumerate(tops)),
+        protocol=PROTOCOLS["shufflenetv2-s"],
+        batch_size=128,
+        dataset="cifar10",
+        dataset_fingerprint="0123456789ab",
+    )
+
+
+def test_the_card_gives_mean_and_sample_deviation_over_seeds() -> None:
+    # 90, 91, 92.5: mean 273.5 / 3 = 91.1667; squares 1.3611 + 0.0278 + 1.7778 = 3.1667, / 2 = 1.5833, root 1.2583.
+    assert "**91.17% ± 1.26** (mean ± sample standard deviation over 3 seeds)" in model_card(facts(90.0, 91.0, 92.5))
+
+
+def test_the_card_of_one_seed_has_no_deviation_and_says_so() -> None:
+    card = model_card(facts(90.0))
+    assert "±" not in card
+    assert "from one seed, so no spread is known" in card
+    assert "may be chance" in card
+
+
+def test_the_card_says_how_it_was_trained_and_what_the_paper_leaves_open() -> None:
+    card = model_card(facts(90.0, 91.0))
+    assert "30 epochs, batch 128" in card
+    assert "the protocol itself has 100 epochs" in card
+    assert "doi 10.12677/iae.2023.114046" in card
+    assert "50,000 training images, data fingerprint `0123456789ab`" in card
+    for note in PROTOCOLS["shufflenetv2-s"].notes:
+        assert note in card
+
+
+def test_the_card_lists_the_choices_that_differ_from_the_base() -> None:
+    base = facts(90.0)
+    assert "None differs" in model_card(base)
+    card = model_card(replace(base, spec=base.spec.with_choices({"stage3.kernel": 5, "stem.pool": False})))
+    assert "| `stage3.kernel` | 3 | 5 |" in card
+    assert "| `stem.pool` | True | False |" in card
+    assert "`stage2.kernel`" not in card
+
+
+def test_the_card_gives_cost_and_latency_where_they_were_taken() -> None:
+    bare = model_card(facts(90.0))
+    assert "latency was not measured" in bare
+    cost = Cost(params=1_263_854, macs=3_030_000, input_size=32, num_classes=10, unsupported_ops={"aten::sort": 2})
+    card = model_card(replace(facts(90.0), cost=cost, latency=LATENCY))
+    assert "1,263,854 parameters, 3,030,000 multiply-adds" in card
+    assert "not counted: aten::sort (2)" in card
+    assert "1.500 ms median, 1.250 to 2.000 ms (p10 to p90), 200 runs: cpu, torch, batch 1, 1 thread(s)" in card
+    assert "0.800 times `shufflenet_v2_x0_5`" in card
+    assert "converged" not in card
+    assert "not converged" in model_card(replace(facts(90.0), latency=replace(LATENCY, converged=False)))
+
+
+def test_the_card_shows_its_picture_and_where_the_network_was_found() -> None:
+    card = model_card(replace(facts(90.0), study="night", trial=12), curve_image="curves.png")
+    assert "![Learning curves](curves.png)" in card
+    assert "trial 12 of the study `night`" in card
+    assert "![" not in model_card(facts(90.0))
+
+
+def test_a_card_without_any_score_cannot_be_made() -> None:
+    with pytest.raises(ValueError, match="at least one score"):
+        facts()

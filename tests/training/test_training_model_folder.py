@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import csv
+import json
+import statistics
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from archsearch.data.dataset import Dataset
+from archsearch.errors import DataError, StoreError
+from archsearch.models.families import FAMILIES
+from archsearch.training.model_facts import ModelFacts
+from archsearch.training.model_folder import ModelInfo, evaluate_folder, load, read_info, save_model_folder
+from archsearch.training.protocols import PROTOCOLS
+from archsearch.training.retrain import RetrainedSeed, retrain_seed
+
+SPEC = FAMILIES["shufflenet_v2"].base.with_choices({"width": 0.5, "units": 1, "kernel": 5})
+
+
+def facts_of(dataset: Dataset, seeds: list[RetrainedSeed]) -> ModelFacts:
+    return ModelFacts(
+        name="trial 7",
+        spec=SPEC,
+        classes=dataset.classes,
+        input_size=32,
+        mean=seeds[0].mean,
+        std=seeds[0].std,
+        scores=tuple(seed.score for seed in seeds),
+        protocol=PROTOCOLS["one-cycle"],
+        batch_size=seeds[0].batch_size,
+        dataset=dataset.name,
+        dataset_fingerprint=dataset.fingerprint,
+        study="a-study",
+        trial=7,
+    )
+
+
+@pytest.fixture(scope="module")
+def seeds(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> list[RetrainedSeed]:
+    work = tmp_path_factory.mktemp("work")
+    return [
+        retrain_seed(
+            SPEC, dataset, PROTOCOLS["one-cycle"], epochs=2, batch_size=16, seed=seed, input_size=32, device="cpu",
+            folder=work,
+        )
+        for seed in (3, 4)
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def folder(dataset: Dataset, seeds: list[RetrainedSeed], tmp_path: Path) -> Path:
+    return save_model_folder(tmp_path / "model", facts_of(dataset, seeds), weights_from=seeds[0].weights)
+
+
+def test_the_reloaded_network_repeats_its_test_accuracy_exactly(
+    folder: Path, dataset: Dataset, seeds: list[RetrainedSeed]
+) -> None:
+    assert evaluate_folder(folder, dataset) == seeds[0].score.top1_percent
+    assert load(folder).archsearch.test_top1_percent[0] == seeds[0].score.top1_percent  # type: ignore[union-attr, index]
+
+
+def test_a_loaded_network_says_how_to_use_it(folder: Path, dataset: Dataset, seeds: list[RetrainedSeed]) -> None:
+    model = load(folder)
+    info = model.archsearch
+    assert isinstance(info, ModelInfo)
+    assert (info.spec, info.classes, info.input_size) == (SPEC, ("red", "green", "blue"), 32)
+    assert (info.mean, info.std) == (seeds[0].mean, seeds[0].std)
+    assert (info.study, info.trial, info.seeds) == ("a-study", 7, (3, 4))
+    assert info == read_info(folder)
+    assert not model.training
+    # By hand from the 8-bit pixels, without the batches that training used.
+    test = dataset.load_test()
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (info.mean, info.std))
+    with torch.inference_mode():
+        logits = model((test.pixels / 255 - mean) / std)
+    assert logits.shape == (45, 3)
+    assert 100 * (logits.argmax(1) == test.labels).sum().item() / 45 == pytest.approx(info.test_top1_percent[0])
+
+
+def test_the_folder_holds_every_epoch_and_the_spread(
+    folder: Path, dataset: Dataset, seeds: list[RetrainedSeed]
+) -> None:
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "README.md", "metrics.csv", "spec.json", "summary.json", "weights.safetensors"
+    ]  # fmt: skip
+    rows = list(csv.DictReader((folder / "metrics.csv").read_text().splitlines()))
+    assert [(row["seed"], row["epoch"]) for row in rows] == [("3", "1"), ("3", "2"), ("4", "1"), ("4", "2")]
+    assert float(rows[1]["top1_percent"]) == seeds[0].score.top1_percent
+    assert float(rows[3]["train_loss"]) == seeds[1].score.curve[1].train_loss
+    summary = json.loads((folder / "summary.json").read_text())
+    values = [seed.score.top1_percent for seed in seeds]
+    assert summary["mean_test_top1_percent"] == pytest.approx(sum(values) / 2)
+    assert summary["std_test_top1_percent"] == pytest.approx(statistics.stdev(values))
+    assert summary["arch_id"] == SPEC.arch_id
+
+
+def cut_weights(folder: Path) -> None:
+    path = folder / "weights.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def flip_a_weight(folder: Path) -> None:
+    path = folder / "weights.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def remove_weights(folder: Path) -> None:
+    (folder / "weights.safetensors").unlink()
+
+
+def remove_spec(folder: Path) -> None:
+    (folder / "spec.json").unlink()
+
+
+def cut_spec(folder: Path) -> None:
+    (folder / "spec.json").write_text((folder / "spec.json").read_text()[:50])
+
+
+def edit(folder: Path, **changes: object) -> None:
+    path = folder / "spec.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def widen(folder: Path) -> None:
+    edit(folder, spec=json.loads(SPEC.with_choices({"width": 1.0}).canonical_json()))
+
+
+def unknown_family(folder: Path) -> None:
+    edit(folder, spec={"family": "lenet"})
+
+
+def two_means(folder: Path) -> None:
+    edit(folder, mean=[0.5, 0.5])
+
+
+def newer(folder: Path) -> None:
+    edit(folder, format=99)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (cut_weights, r"weights\.safetensors: damaged"),
+        (flip_a_weight, r"weights\.safetensors: damaged"),
+        (remove_weights, r"weights\.safetensors: the weights cannot be read"),
+        (remove_spec, r"not a model folder: spec\.json cannot be read"),
+        (cut_spec, r"spec\.json: not valid JSON"),
+        (widen, r"do not fit the network of spec\.json"),
+        (unknown_family, r"spec\.json: damaged: .*lenet"),
+        (two_means, r"spec\.json: damaged"),
+        (newer, r"written by a newer archsearch"),
+    ],
+)
+def test_a_folder_that_is_not_whole_says_what_is_wrong(
+    folder: Path, damage: Callable[[Path], None], message: str
+) -> None:
+    damage(folder)
+    with pytest.raises(StoreError, match=message):
+        load(folder)
+
+
+def test_evaluation_refuses_a_dataset_of_other_classes(folder: Path, dataset: Dataset) -> None:
+    other = replace(dataset, name="other", classes=("cat", "dog", "bird", "fish"))
+    with pytest.raises(DataError, match=r"'other' has the classes \(cat, dog, bird, \.\.\. 4 in all\)"):
+        evaluate_folder(folder, other)
+
+
+def test_missing_weights_are_refused_before_anything_is_written(
+    dataset: Dataset, seeds: list[RetrainedSeed], tmp_path: Path
+) -> None:
+    with pytest.raises(StoreError, match="absent"):
+        save_model_folder(tmp_path / "new", facts_of(dataset, seeds), weights_from=tmp_path / "absent")
+    assert not (tmp_path / "new").exists()

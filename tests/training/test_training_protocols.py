@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from archsearch.errors import UnknownNameError
+from archsearch.training.protocols import PROTOCOLS, proxy_protocol
+from archsearch.training.schedules import OneCycle
+from archsearch.training.settings import ProxySettings
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_every_protocol_is_complete_and_its_identity_survives_json(name: str) -> None:
+    protocol = PROTOCOLS[name]
+    assert protocol.name == name
+    assert protocol.source
+    assert protocol.epochs >= 1
+    assert protocol.batch_size >= 2
+    assert json.loads(json.dumps(protocol.identity())) == protocol.identity()
+    steps = [protocol.schedule.rate(s, epochs=protocol.epochs, steps_per_epoch=3) for s in range(protocol.epochs * 3)]
+    assert min(steps) >= 0
+    assert max(steps) > 0
+
+
+def test_shufflenetv2_s_states_what_the_paper_prints() -> None:
+    # doi 10.12677/iae.2023.114046: SGD, momentum 0.9, weight decay 5e-4, 100 epochs.
+    protocol = PROTOCOLS["shufflenetv2-s"]
+    assert (protocol.momentum, protocol.weight_decay, protocol.epochs) == (0.9, 5e-4, 100)
+    assert any("batch size" in note for note in protocol.notes)
+
+
+def test_identity_tells_apart_what_changes_the_result_and_not_the_wording() -> None:
+    protocol = PROTOCOLS["one-cycle"]
+    assert replace(protocol, schedule=OneCycle(0.3)).identity() != protocol.identity()
+    assert replace(protocol, weight_decay=0.0).identity() != protocol.identity()
+    assert replace(protocol, notes=("said otherwise",)).identity() == protocol.identity()
+
+
+def test_an_unknown_protocol_suggests_the_nearest() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'one-cycle'"):
+        PROTOCOLS["onecycle"]
+
+
+def test_proxy_settings_reach_the_protocol() -> None:
+    protocol = proxy_protocol(ProxySettings(epochs=3, learning_rate=0.1, warmup_fraction=0.0, flip=False))
+    assert protocol.name == "proxy"
+    assert (protocol.epochs, protocol.flip, protocol.schedule) == (3, False, OneCycle(0.1, 0.0))
+
+
+def test_settings_and_protocols_do_not_import_torch() -> None:
+    code = "import sys, archsearch.training.protocols; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import pytest
+
+from archsearch.training.schedules import CosineRestarts, OneCycle, Stepped, schedule_of
+
+
+def test_one_cycle_rises_to_the_peak_and_falls_to_zero() -> None:
+    # 2 epochs of 5 steps: 10 steps, 20% of them (2) rising: 0.5, 1.0; then 8 falling: 8/8, 7/8, ..., 1/8; then 0.
+    rate = schedule_of(OneCycle(1.0, 0.2), epochs=2, steps_per_epoch=5)
+    assert [rate(step) for step in range(11)] == [0.5, 1.0, 1.0, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125, 0.0]
+
+
+def test_one_cycle_without_warmup_begins_at_the_peak() -> None:
+    rate = schedule_of(OneCycle(0.4, 0.0), epochs=1, steps_per_epoch=4)
+    assert [rate(step) for step in range(5)] == pytest.approx([0.4, 0.3, 0.2, 0.1, 0.0])
+
+
+def test_one_cycle_of_a_single_step_uses_the_peak() -> None:
+    assert schedule_of(OneCycle(0.4, 0.2), epochs=1, steps_per_epoch=1)(0) == 0.4
+
+
+@pytest.mark.parametrize(
+    ("epoch", "rate"), [(1, 0.01), (69, 0.01), (70, 0.01), (71, 0.001), (90, 0.001), (91, 0.0001), (100, 0.0001)]
+)
+def test_stepped_rate_holds_to_the_end_of_the_epochs_that_the_paper_prints(epoch: int, rate: float) -> None:
+    # doi 10.12677/iae.2023.114046: 0.01 for epochs 1-70, 0.001 to 90, 0.0001 to 100 (first epoch is 1).
+    rule = Stepped(((70, 0.01), (90, 0.001), (100, 0.0001)))
+    first, last = (epoch - 1) * 7, epoch * 7 - 1
+    assert rule.rate(first, epochs=100, steps_per_epoch=7) == rate
+    assert rule.rate(last, epochs=100, steps_per_epoch=7) == rate
+
+
+@pytest.mark.parametrize(
+    ("epochs", "high", "middle"),
+    # 0.7 E and 0.9 E epochs; 15 epochs: 10.5 and 13.5, so the 11th and 14th, half begun before, keep the higher rate.
+    [(10, 7, 2), (20, 14, 4), (30, 21, 6), (15, 11, 3), (1, 1, 0)],
+)
+def test_stepped_boundaries_move_with_the_number_of_epochs(epochs: int, high: int, middle: int) -> None:
+    rule = Stepped(((70, 0.01), (90, 0.001), (100, 0.0001)))
+    rates = [rule.rate(epoch, epochs=epochs, steps_per_epoch=1) for epoch in range(epochs)]
+    assert rates == [0.01] * high + [0.001] * middle + [0.0001] * (epochs - high - middle)
+
+
+def test_cosine_restarts_repeat_their_period() -> None:
+    # Period 2 epochs of 2 steps: cos(0), cos(pi/4), cos(pi/2), cos(3 pi/4) -> (1 + cos)/2 of the peak 2.
+    rule = CosineRestarts(2.0, 2)
+    rates = [rule.rate(step, epochs=4, steps_per_epoch=2) for step in range(8)]
+    assert rates[:4] == pytest.approx([2.0, 1 + 0.5**0.5, 1.0, 1 - 0.5**0.5])
+    assert rates[4:] == rates[:4]
