@@ -18,17 +18,22 @@ def images(batch: int, size: int, *, seed: int = 0) -> Tensor:
     return torch.randn(batch, 3, size, size, generator=torch.Generator().manual_seed(seed))
 
 
-def randomise_statistics(model: nn.Module) -> None:
-    """Running statistics and affine parameters that are not those of a fresh network."""
+def randomise_statistics(model: nn.Module, sample: Tensor) -> None:
+    """Running statistics near those of `sample`, so that outputs depend on the input, but random; affine ones too."""
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    for norm in norms:
+        norm.momentum = None
+    with torch.no_grad():
+        model.train()(sample)
+    model.eval()
     generator = torch.Generator().manual_seed(0)
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            for tensor in (module.running_var, module.weight.data):
-                assert tensor is not None
-                tensor.copy_(0.5 + torch.rand(tensor.shape, generator=generator))
-            for tensor in (module.running_mean, module.bias.data):
-                assert tensor is not None
-                tensor.copy_(0.2 * torch.randn(tensor.shape, generator=generator))
+    for norm in norms:
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        norm.running_var.mul_(0.5 + torch.rand(norm.running_var.shape, generator=generator))
+        norm.running_mean.add_(0.1 * norm.running_var.sqrt() * torch.randn(norm.bias.shape, generator=generator))
+        norm.weight.data.copy_(0.5 + torch.rand(norm.bias.shape, generator=generator))
+        norm.bias.data.copy_(0.2 * torch.randn(norm.bias.shape, generator=generator))
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
@@ -44,15 +49,15 @@ def randomise_statistics(model: nn.Module) -> None:
 def test_torchvisions_weights_load_strictly_and_give_the_same_outputs(
     width: float, original: Callable[..., nn.Module], memory_format: torch.memory_format
 ) -> None:
-    theirs = original(weights=None, num_classes=10).eval()
-    randomise_statistics(theirs)
+    theirs = original(weights=None, num_classes=10)
+    randomise_statistics(theirs, images(4, 64, seed=1))
     ours = build(BASE.with_choices({"width": width}), num_classes=10, input_size=64).eval()
     ours.load_state_dict(theirs.state_dict(), strict=True)
     theirs, ours = theirs.to(memory_format=memory_format), ours.to(memory_format=memory_format)
     x = images(2, 64).to(memory_format=memory_format)
     with torch.inference_mode():
         expected = theirs(x)
-        assert expected.std() > 1e-3  # the outputs depend on the images
+        assert expected.std(dim=0).max() > 1e-2  # the scores depend on the image
         torch.testing.assert_close(ours(x), expected, rtol=1e-4, atol=1e-5)
 
 
@@ -69,7 +74,7 @@ def test_a_kernel_everywhere_adds_2460_times_its_extra_area(kernel: int) -> None
 
 @pytest.mark.parametrize("kernel", [4, 5, 6, 7])
 def test_shapes_do_not_depend_on_the_kernel_at_any_input_size(kernel: int) -> None:
-    spec = NARROW.with_choices({"units": "1,2,1"})
+    spec = NARROW.with_choices({"units": 1})
     changed = spec.with_choices({"kernel": kernel, "stem.kernel": kernel})
     with torch.device("meta"):
         model = build(changed, num_classes=10, input_size=224).eval()
@@ -109,8 +114,8 @@ def test_the_first_channels_pass_a_unit_unchanged(ratio: float) -> None:
 @pytest.mark.parametrize("attention", ["none", "se"])
 def test_a_residual_unit_adds_the_branch_input_after_attention_and_before_relu(attention: str) -> None:
     stage = NARROW.with_choices({"residual": True, "attention": attention}).stages[0]
-    unit = BasicUnit(stage).eval()
-    randomise_statistics(unit)
+    unit = BasicUnit(stage)
+    randomise_statistics(unit, torch.randn(4, 8, 5, 5))
     x = torch.randn(2, 8, 5, 5)
     made = x[:, 4:]
     for layer in unit.branch2:
@@ -133,11 +138,11 @@ def test_without_a_residual_attention_follows_the_last_relu() -> None:
 @pytest.mark.parametrize("ratio", [0.25, 0.5])
 def test_torch_fx_can_trace_the_network_so_that_folding_works(stem: str, ratio: float) -> None:
     changes = {"attention": "coordinate,simam,cbam", "stem.type": stem, "kernel": "3,4,5", "split_ratio": ratio}
-    model = build(NARROW.with_choices(changes), num_classes=4, input_size=32, seed=0).eval()
-    randomise_statistics(model)
+    model = build(NARROW.with_choices(changes), num_classes=4, input_size=32, seed=0)
+    randomise_statistics(model, images(8, 32, seed=1))
     traced = torch.fx.symbolic_trace(model)
     expected = model(images(2, 32))
-    assert expected.std(dim=0).max() > 1e-4  # the scores depend on the image
+    assert expected.std(dim=0).max() > 1e-2  # the scores depend on the image
     torch.testing.assert_close(traced(images(2, 32)), expected)
 
 
