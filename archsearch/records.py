@@ -47,18 +47,21 @@ class Latency:
     """A latency distribution of one network on one device, measured in bursts interleaved with a reference.
 
     Attributes:
-        p10_ms, median_ms, p90_ms: quantiles over all `n` runs (milliseconds a batch). p10 ranks networks, because
-            interference only ever adds time; the median is what a user feels.
-        ratio_to_reference: p10 of this network over p10 of the reference measured in the same bursts.
+        p10_ms, median_ms, p90_ms: quantiles over all `n` runs (milliseconds a batch). The median is what a user feels.
+        ratio_to_reference: p10 of this network over p10 of the reference measured in the same bursts. It ranks
+            networks: interference only ever adds time, and what the device's clock does to one it does to the other.
         reference: name of the reference network.
         reference_p10_ms: the reference's p10 in the same bursts (milliseconds).
         n, bursts: timed runs in all, and the bursts that they were spread over.
-        half_split_difference: |ratio of one half of the bursts / ratio of the other half - 1|.
+        half_split_difference: how far the ratios of two halves of the bursts differ, relative to each other: the larger
+            of earlier against later, and even against odd visits.
         converged: whether the halves agreed within the protocol's tolerance before its budget ended.
         contended: whether another archsearch process may have used the device meanwhile (False: the device lease
             was held for every timed run).
         device, backend, batch, threads, input_size: the conditions.
         fingerprint: the device's fingerprint; latencies with different ones are not comparable.
+        study_reference_ms: the reference's p10 that the study fixed at its first measurement (milliseconds); None
+            for a latency measured outside of a study.
     """
 
     p10_ms: float
@@ -79,6 +82,16 @@ class Latency:
     input_size: int
     fingerprint: str
     measure_seconds: float
+    study_reference_ms: float | None = None
+
+    @property
+    def corrected_ms(self) -> float:
+        """The milliseconds that rank networks within a study: p10 corrected for the device's drift since its start.
+
+        It is `ratio_to_reference` x `study_reference_ms`, or p10 itself outside of a study. On a shared machine the
+        same network's p10 moves by tens of percent within an hour; its ratio to the reference hardly does.
+        """
+        return self.p10_ms if self.study_reference_ms is None else self.ratio_to_reference * self.study_reference_ms
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML in which `5e-4` is a number and no key stands twice: PyYAML takes the one for text, and the last key."""
+    """Safe YAML in which `5e-4` is a number and no key stands twice; PyYAML reads text, and the last key."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]

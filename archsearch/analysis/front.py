@@ -98,7 +98,7 @@ def front_of(
         FrontRow(record=record, values=tuple(row), on_front=bool(on_front))
         for record, row, on_front in zip(kept, values.tolist(), mask, strict=True)
     ]
-    rows.sort(key=lambda row: (_p10_ms(row.record), row.values, row.record.trial))
+    rows.sort(key=lambda row: (_latency_ms(row.record), row.values, row.record.trial))
     conditions = conditions_of(kept)
     volume = None if corner is None else hypervolume(values[mask], corner)
     warnings = list(condition_warnings([row.record for row in rows], conditions))
@@ -120,8 +120,8 @@ def front_of(
     )
 
 
-def _p10_ms(record: Record) -> float:
-    return record.latency.p10_ms if record.latency is not None else math.inf
+def _latency_ms(record: Record) -> float:
+    return record.latency.corrected_ms if record.latency is not None else math.inf
 
 
 def _checked_reference(point: Sequence[float] | None, objectives: Sequence[str]) -> tuple[float, ...] | None:

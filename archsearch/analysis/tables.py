@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from archsearch.analysis.files import write_atomically
 from archsearch.analysis.front import Front, FrontRow
 from archsearch.analysis.verdicts import Verdict
+from archsearch.files import write_atomically
 from archsearch.records import Record
 
 Row = dict[str, Any]
@@ -37,6 +37,7 @@ def record_table(records: Sequence[Record]) -> list[Row]:
             "reason": record.reason,
             "arch_id": record.arch_id,
             "top1_percent": record.score.top1_percent if record.score else None,
+            "latency_ms": record.latency.corrected_ms if record.latency else None,
             "p10_ms": record.latency.p10_ms if record.latency else None,
             "params": record.cost.params if record.cost else None,
             "macs": record.cost.macs if record.cost else None,
@@ -91,6 +92,7 @@ def _row(row: FrontRow, choice_names: Sequence[str]) -> Row:
         "arch_id": record.arch_id,
         "top1_percent": score.top1_percent,
         "error_percent": record.error_percent,
+        "latency_ms": latency.corrected_ms,
         "p10_ms": latency.p10_ms,
         "median_ms": latency.median_ms,
         "p90_ms": latency.p90_ms,

@@ -32,7 +32,8 @@ class Verdict:
         outcome: where it stands.
         by: the front record that dominates it, or the lowest-numbered one level with it; None otherwise.
         accuracy_points: how many points of top-1 `by` is more accurate (0 or more when dominated).
-        faster_ms: how many milliseconds (p10) `by` is faster; negative if slower, which needs a third objective.
+        faster_ms: how many milliseconds (drift-corrected p10) `by` is faster; negative if slower, which
+            needs a third objective.
         faster_percent: the same in percent of the variant's latency.
         sentence: all of it in one sentence.
     """
@@ -71,8 +72,8 @@ def verdicts_of(records: Sequence[Record], front: Front) -> tuple[Verdict, ...]:
         if row is None:
             found.append(((1.0, 0.0, record.trial), _not_measured(record.variant, record)))
         else:
-            p10_ms = OBJECTIVES["latency_ms"].extract(row.record)
-            found.append(((0.0, p10_ms, record.trial), _verdict(record.variant, record, row, front, spans)))
+            latency_ms = OBJECTIVES["latency_ms"].extract(row.record)
+            found.append(((0.0, latency_ms, record.trial), _verdict(record.variant, record, row, front, spans)))
     return tuple(verdict for _, verdict in sorted(found, key=lambda item: item[0]))
 
 

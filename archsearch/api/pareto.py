@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from archsearch.analysis.files import write_atomically
 from archsearch.analysis.tables import csv_text, front_table, verdict_table
 from archsearch.api.study import Study
+from archsearch.files import write_atomically
 from archsearch.models.families import FAMILIES
 from archsearch.plots.front import FrontInfo, front_info
 from archsearch.plots.front_figure import front_figure

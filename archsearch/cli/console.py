@@ -43,8 +43,10 @@ def is_terminal() -> bool:
 
 
 def count(value: float) -> str:
-    """A count for people: 2,278,604 as it is below a million of digits, 146.0M above."""
-    return f"{value / 1e6:,.2f}M" if value >= 1e6 else f"{value:,.0f}"
+    """A count for people: 2.28M, 352k, 950."""
+    if value >= 1e6:
+        return f"{value / 1e6:,.2f}M"
+    return f"{value / 1e3:.0f}k" if value >= 1e4 else f"{value:,.0f}"
 
 
 def duration(seconds: float) -> str:

@@ -38,7 +38,7 @@ def describe(
 ) -> None:
     """Print a network's choices, its id, its cost and its layers.
 
-    Examples:  archsearch describe shufflenet_v2_x1_0  |  archsearch describe shufflenet_v2_x1_0 --set kernel=5 --json  |
+    Examples:  archsearch describe shufflenet_v2_x1_0  |  archsearch describe shufflenet_v2_x1_0 --set kernel=5  |
     archsearch describe quickstart:best
     """
     from archsearch.api.describe import describe as describe_network

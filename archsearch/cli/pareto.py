@@ -79,4 +79,6 @@ def _print_verdicts(study: Study) -> None:
             slower,
         )
     console.print(table)
-    console.print("points: accuracy against the network named; ms: latency (p10) against it", soft_wrap=True)
+    console.print(
+        "points: accuracy against the network named; ms: latency (drift-corrected p10) against it", soft_wrap=True
+    )

@@ -74,7 +74,7 @@ class RunDisplay:
 
         ended = [record for record in progress.records if record.status is not TrialStatus.RUNNING]
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for name in ("trial", "network", "status", "top-1 val %", "p10 ms", "params", "took"):
+        for name in ("trial", "network", "status", "top-1 %", "ms", "params", "took"):
             table.add_column(name, no_wrap=name != "status")
         for record in ended[-_LAST_TRIALS:]:
             table.add_row(*_cells(record))
@@ -85,9 +85,11 @@ class RunDisplay:
 
 def line(record: Record) -> str:
     """One ended trial in one line."""
-    _, name, status, top1, p10, params, took = _cells(record)
+    _, name, status, top1, latency, params, took = _cells(record)
     if record.status is TrialStatus.COMPLETE:
-        return f"trial {record.trial} {name}: top-1 {top1} % (validation), p10 {p10} ms, {params} params, {took}"
+        return (
+            f"trial {record.trial} {name}: top-1 {top1} % (validation), latency {latency} ms, {params} params, {took}"
+        )
     return f"trial {record.trial} {name}: {status}"
 
 
@@ -100,7 +102,7 @@ def _cells(record: Record) -> tuple[str, ...]:
         escape(record.variant or record.arch_id or "-"),
         status,
         "" if record.score is None else f"{record.score.top1_percent:.2f}",
-        "" if record.latency is None else f"{record.latency.p10_ms:.3f}",
+        "" if record.latency is None else f"{record.latency.corrected_ms:.3f}",
         "" if record.cost is None else f"{record.cost.params:,}",
         "" if record.seconds is None else duration(record.seconds),
     )

@@ -41,6 +41,11 @@ def studies(
         return
     if rows:
         console.print(_stored_table(rows))
+        console.print(
+            "front: networks on it; hv: hypervolume as a share of the "
+            "box below the study's reference point; top-1 on the validation split",
+            soft_wrap=True,
+        )
     elif not shipped:
         console.print("no study is stored yet")
     table = Table(title="Shipped studies", box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
@@ -73,19 +78,19 @@ def _point(record: Any) -> dict[str, Any]:
         "network": record.label,
         "top1_percent": record.score.top1_percent,
         "split": record.score.split,
-        "p10_ms": record.latency.p10_ms,
+        "latency_ms": record.latency.corrected_ms,
     }
 
 
 def _stored_table(rows: list[dict[str, Any]]) -> Table:
     table = Table(title="Stored studies", box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
     table.add_column("study", no_wrap=True)
-    table.add_column("dataset")
+    table.add_column("data")
     table.add_column("trials")
-    table.add_column("front", justify="right")
-    table.add_column("hypervolume", justify="right")
-    table.add_column("knee (top-1 val %, p10 ms)")
-    table.add_column("most accurate (top-1 val %, p10 ms)")
+    table.add_column("front", justify="right", no_wrap=True)
+    table.add_column("hv", justify="right", no_wrap=True)
+    table.add_column("knee: top-1 %, ms")
+    table.add_column("best top-1 %, ms")
     for row in rows:
         counts = ", ".join(f"{number} {status}" for status, number in sorted(row["counts"].items()))
         share = row["hypervolume_share"]
@@ -104,4 +109,4 @@ def _stored_table(rows: list[dict[str, Any]]) -> Table:
 def _shown(point: dict[str, Any] | None) -> str:
     if point is None:
         return ""
-    return escape(f"{point['network']}: {point['top1_percent']:.2f}, {point['p10_ms']:.3f}")
+    return escape(f"{point['network']}: {point['top1_percent']:.2f}, {point['latency_ms']:.3f}")

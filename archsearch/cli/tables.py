@@ -12,42 +12,43 @@ from rich.table import Table
 from archsearch.cli.console import count
 
 if TYPE_CHECKING:
-    from archsearch.analysis.front import Front, FrontRow
+    from archsearch.analysis.front import Front
     from archsearch.api.study import Study
+    from archsearch.records import Record
+
+
+LEGEND = (
+    "* knee of the front. latency ms: p10 corrected for drift (ratio to the reference in the same bursts x the "
+    "reference's p10 at the study's start); median: as timed; ?: not converged; +: not every operator was counted"
+)
 
 
 def front_table(front: Front, *, title: str = "") -> Table:
     """The front as a table, fastest first; the knee is marked."""
     knee = front.knee
     table = Table(title=title or None, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    table.add_column("trial", justify="right")
     table.add_column("network", no_wrap=True)
-    table.add_column("top-1 val %", justify="right")
-    table.add_column("p10 ms", justify="right")
-    table.add_column("median ms", justify="right")
-    table.add_column("x ref", justify="right")
-    table.add_column("params", justify="right")
-    table.add_column("MACs", justify="right")
-    table.add_column("arch_id", no_wrap=True)
+    for name in ("top-1 %", "latency ms", "median", "params", "MACs"):
+        table.add_column(name, justify="right", no_wrap=True)
     for row in front.members:
-        table.add_row(*_cells(row, marked=knee is not None and row is knee))
+        table.add_row(*_cells(row.record, marked=knee is not None and row is knee))
     return table
 
 
-def _cells(row: FrontRow, *, marked: bool) -> tuple[str, ...]:
-    record = row.record
+def _cells(record: Record, *, marked: bool) -> tuple[str, ...]:
     cost, latency, score = record.cost, record.latency, record.score
     if cost is None or latency is None or score is None:
         raise ValueError(f"trial {record.trial} is not complete")
-    label = record.label if record.variant is None else f"{record.variant} (trial {record.trial})"
+    name = escape(record.variant or record.arch_id)
     return (
-        f"[bold]{escape(label)} *[/]" if marked else escape(label),
+        str(record.trial),
+        f"[bold]{name} *[/]" if marked else name,
         f"{score.top1_percent:.2f}",
-        f"{latency.p10_ms:.3f}{'' if latency.converged else '?'}",
+        f"{latency.corrected_ms:.3f}{'' if latency.converged else '?'}",
         f"{latency.median_ms:.3f}",
-        f"{latency.ratio_to_reference:.3f}",
         count(cost.params),
-        f"{count(cost.macs)}{'*' if cost.unsupported_ops else ''}",
-        record.arch_id,
+        f"{count(cost.macs)}{'+' if cost.unsupported_ops else ''}",
     )
 
 
@@ -71,15 +72,17 @@ def front_view(study: Study, console: Console) -> None:
             soft_wrap=True,
             markup=False,
         )
-    console.print("* knee of the front; x ref: p10 over the reference network's p10 in the same bursts", soft_wrap=True)
+    console.print(LEGEND, soft_wrap=True)
     for warning in front.warnings:
         console.print(f"[yellow]warning:[/] {escape(warning)}", soft_wrap=True)
 
 
 def conditions_line(study: Study) -> str:
     """Under which conditions the front's accuracies and latencies were taken, in one line."""
+    from archsearch.api.pareto import device_name
+
     found = study.front.conditions
-    name = study.info.facts.get("device", {}).get("device", "")
+    name = device_name(study)
 
     def listed(values: tuple[object, ...]) -> str:
         return "/".join(str(value) for value in values)
@@ -87,7 +90,13 @@ def conditions_line(study: Study) -> str:
     return (
         f"accuracy: {listed(found.epochs)} epochs on {listed(found.train_images)} images of "
         f"{study.info.config['dataset']}, seed {listed(found.seed)}, {listed(found.split)} split "
-        f"({listed(found.eval_images)} images). latency: {listed(found.device)}{f' ({name})' if name else ''}, "
+        f"({listed(found.eval_images)} images). latency: {listed(found.device)} ({name}), "
         f"{listed(found.backend)}, batch {listed(found.batch)}, {listed(found.threads)} thread(s), "
-        f"{listed(found.input_size)}x{listed(found.input_size)}, reference {listed(found.reference)}."
+        f"{listed(found.input_size)}x{listed(found.input_size)}, {_runs(study)} runs each, reference "
+        f"{listed(found.reference)}."
     )
+
+
+def _runs(study: Study) -> str:
+    runs = [row.record.latency.n for row in study.front.rows if row.record.latency is not None]
+    return str(min(runs)) if min(runs) == max(runs) else f"{min(runs)} to {max(runs)}"

@@ -24,6 +24,7 @@ class FrontPoint:
     trial: int
     label: str
     arch_id: str
+    latency_ms: float  # drift-corrected: the axis
     p10_ms: float
     median_ms: float
     p90_ms: float
@@ -58,7 +59,7 @@ class FrontInfo:
     Attributes:
         points: every complete record, by latency.
         marks: every measured variant, by number.
-        steps: corners (p10_ms, top1_percent) of the best accuracy reached up to each latency; empty unless the
+        steps: corners (latency_ms, top1_percent) of the best accuracy reached up to each latency; empty unless the
             objectives are error and latency alone, since otherwise the front is not a staircase in this plane.
         knee: trial number of the knee, or None.
         x_log: whether the latency axis is logarithmic.
@@ -121,7 +122,7 @@ def front_info(
         )
     knee = front.knee
     drawn = list(points.values())
-    latencies = [point.p10_ms for point in drawn]
+    latencies = [point.latency_ms for point in drawn]
     x_log = bool(latencies) and min(latencies) > 0 and max(latencies) / min(latencies) >= LOG_FROM_RATIO
     x_range = _x_range(latencies, x_log=x_log)
     return FrontInfo(
@@ -172,6 +173,7 @@ def _point(row: FrontRow, base: Mapping[str, Any]) -> FrontPoint:
         trial=record.trial,
         label=record.label,
         arch_id=record.arch_id,
+        latency_ms=latency.corrected_ms,
         p10_ms=latency.p10_ms,
         median_ms=latency.median_ms,
         p90_ms=latency.p90_ms,
@@ -196,7 +198,7 @@ def _steps(front: Front, right_ms: float) -> tuple[tuple[float, float], ...]:
     corners: list[tuple[float, float]] = []
     for row in front.members:  # by latency, so accuracy only grows; equal points are one corner
         if row.record.latency is not None and row.record.score is not None:
-            corner = (row.record.latency.p10_ms, row.record.score.top1_percent)
+            corner = (row.record.latency.corrected_ms, row.record.score.top1_percent)
             if not corners or corner != corners[-1]:
                 corners.append(corner)
     return (*corners, (right_ms, corners[-1][1])) if corners else ()
@@ -223,7 +225,7 @@ def _y_range(top1: Sequence[float]) -> tuple[float, float]:
 
 def _x_title(conditions: Conditions, *, x_log: bool) -> str:
     batch = f" of a batch of {conditions.batch[0]}" if len(conditions.batch) == 1 else ""
-    return f"Latency{batch}, p10 (ms{', log scale' if x_log else ''})"
+    return f"Latency{batch}, drift-corrected p10 (ms{', log scale' if x_log else ''})"
 
 
 def _conditions_line(front: Front, dataset: str | None) -> str:

@@ -127,7 +127,7 @@ def _add_points(
 ) -> None:
     if points:
         figure.add_scatter(
-            x=[point.p10_ms for point in points],
+            x=[point.latency_ms for point in points],
             y=[point.top1_percent for point in points],
             mode="markers",
             marker=_grown(marker, grow),
@@ -141,7 +141,7 @@ def _add_points(
 
 def _add_mark(figure: go.Figure, mark: VariantMark, prefix: str, grow: float) -> None:
     figure.add_scatter(
-        x=[mark.point.p10_ms],
+        x=[mark.point.latency_ms],
         y=[mark.point.top1_percent],
         mode="markers",
         marker=_grown(_VARIANT_ON_FRONT if mark.on_front else _VARIANT_DOMINATED, grow),
@@ -158,7 +158,7 @@ def _add_knee(figure: go.Figure, info: FrontInfo, grow: float) -> None:
     for point in info.points:
         if point.trial == info.knee:
             figure.add_scatter(
-                x=[point.p10_ms],
+                x=[point.latency_ms],
                 y=[point.top1_percent],
                 mode="markers",
                 marker=_grown(_KNEE, grow),
@@ -182,17 +182,17 @@ def _add_labels(figure: go.Figure, info: FrontInfo, *, width: int, height: int, 
         across = math.log(x / low) / math.log(high / low) if info.x_log else (x - low) / (high - low)
         return (across * area[0], (ceiling - y) / (ceiling - bottom) * area[1])
 
-    anchors = [pixel(mark.point.p10_ms, mark.point.top1_percent) for mark in info.marks]
+    anchors = [pixel(mark.point.latency_ms, mark.point.top1_percent) for mark in info.marks]
     corners = [pixel(x, y) for x, y in info.steps]
     segments = [(a[0], a[1], b[0], a[1]) for a, b in pairwise(corners)]
     segments += [(b[0], a[1], b[0], b[1]) for a, b in pairwise(corners)]
-    for point, (x, y) in zip(info.points, [pixel(p.p10_ms, p.top1_percent) for p in info.points], strict=True):
+    for point, (x, y) in zip(info.points, [pixel(p.latency_ms, p.top1_percent) for p in info.points], strict=True):
         if point.trial == info.knee:  # the ring around the knee, as a square
             r = 0.5 * _KNEE["size"] * grow
             segments += [(x - r, y - r, x + r, y - r), (x - r, y + r, x + r, y + r)]
             segments += [(x - r, y - r, x - r, y + r), (x + r, y - r, x + r, y + r)]
-    others = [pixel(point.p10_ms, point.top1_percent) for point in info.points if not point.on_front]
-    front = [pixel(point.p10_ms, point.top1_percent) for point in info.points if point.on_front]
+    others = [pixel(point.latency_ms, point.top1_percent) for point in info.points if not point.on_front]
+    front = [pixel(point.latency_ms, point.top1_percent) for point in info.points if point.on_front]
     texts = [str(mark.number) for mark in info.marks]
     places = place_labels(
         anchors,
@@ -207,7 +207,7 @@ def _add_labels(figure: go.Figure, info: FrontInfo, *, width: int, height: int, 
     )
     for mark, text, place in zip(info.marks, texts, places, strict=True):
         figure.add_annotation(
-            x=math.log10(mark.point.p10_ms) if info.x_log else mark.point.p10_ms,
+            x=math.log10(mark.point.latency_ms) if info.x_log else mark.point.latency_ms,
             y=mark.point.top1_percent,
             text=f"<b>{text}</b>",
             ax=place.right_px,
@@ -236,7 +236,8 @@ def hover_text(point: FrontPoint, *, name: str | None = None, verdict: str | Non
         first,
         f"top-1 <b>{point.top1_percent:.2f} %</b> ({style.plain(point.split)}, {point.epochs} {epochs}, "
         f"seed {point.seed})",
-        f"latency p10 <b>{significant(point.p10_ms)} ms</b>, median {significant(point.median_ms)}, "
+        f"latency <b>{significant(point.latency_ms)} ms</b> (drift-corrected); "
+        f"p10 {significant(point.p10_ms)}, median {significant(point.median_ms)}, "
         f"p90 {significant(point.p90_ms)} (n = {point.n_runs:,}{'' if point.converged else ', not converged'})",
         f"{count_text(point.params)} params, {count_text(point.macs)}{'' if point.macs_complete else '*'} macs",
         f"arch_id {style.plain(point.arch_id)}",

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import plotly.graph_objects as go
 
-from archsearch.analysis.files import write_atomically
 from archsearch.errors import ArchsearchError, ConfigError
+from archsearch.files import write_atomically
 
 logger = logging.getLogger(__name__)
 

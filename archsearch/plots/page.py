@@ -12,7 +12,7 @@ from pathlib import Path
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from archsearch.analysis.files import write_atomically
+from archsearch.files import write_atomically
 
 Cell = str | int | float | bool | None
 

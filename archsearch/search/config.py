@@ -102,7 +102,7 @@ class StudyConfig(BaseModel):
         shared = (
             "dataset", "seed", "objectives", "variants", "scale", "reference", "proxy", "latency", "constraints"
         )  # fmt: skip
-        return dict(self.model_dump(mode="json", include=set(shared)))
+        return dict(self.model_dump(mode="json", include=set(shared), exclude={"proxy": {"chunk_steps"}}))
 
 
 def load_study(name_or_path: str, overrides: Sequence[str] = ()) -> StudyConfig:

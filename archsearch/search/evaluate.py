@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -44,15 +45,26 @@ class Evaluator:
         dataset: its dataset.
         device: torch device ("cpu", "cuda:0").
         check: called between training steps; raises StopRequested when the worker is asked to end.
+        fix_reference: takes the reference's p10 of a measurement and gives the one that the study has fixed (both
+            in milliseconds).
     """
 
-    def __init__(self, config: StudyConfig, dataset: Dataset, device: str, check: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: StudyConfig,
+        dataset: Dataset,
+        device: str,
+        *,
+        check: Callable[[], None],
+        fix_reference: Callable[[float], float],
+    ) -> None:
         self.config = config
         self.device = device
         self.input_size = config.proxy.input_size or dataset.image_size
         self.num_classes = dataset.num_classes
         self._flip = dataset.flip
         self._check = check
+        self._fix_reference = fix_reference
         self._train, self._validation = stratified_split(
             dataset.train,
             validation_images=config.proxy.validation_images,
@@ -90,7 +102,8 @@ class Evaluator:
             model.to(self.device),
             self._train,
             self._validation,
-            self.config.proxy.model_copy(update={"seed": self.config.seed}),
+            self.config.proxy,
+            seed=self.config.seed,
             num_classes=self.num_classes,
             input_size=self.input_size,
             flip=self._flip,
@@ -101,7 +114,7 @@ class Evaluator:
 
     def _measure(self, model: nn.Module) -> Latency:
         self._check()
-        return measure_network(
+        latency = measure_network(
             model,
             self._prepared_reference(),
             settings=self.config.latency,
@@ -111,6 +124,7 @@ class Evaluator:
             seed=self.config.seed,
             sleep=self._sleep,
         )
+        return replace(latency, study_reference_ms=self._fix_reference(latency.reference_p10_ms))
 
     def _prepared_reference(self) -> PreparedReference:
         if self._reference is None:

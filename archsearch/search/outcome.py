@@ -49,7 +49,7 @@ def constrained_values(cost: Cost | None, latency: Latency | None) -> dict[str, 
     if cost is not None:
         values |= {"params": float(cost.params), "macs": float(cost.macs)}
     if latency is not None:
-        values["latency_ms"] = latency.p10_ms
+        values["latency_ms"] = latency.corrected_ms
     return values
 
 
@@ -88,7 +88,7 @@ def reference_point_of(config: StudyConfig, *, num_classes: int, latency: Latenc
     """
     default = {
         "error_percent": 100.0 * (1.0 - 1.0 / num_classes),
-        "latency_ms": 4.0 * latency.reference_p10_ms,
+        "latency_ms": 4.0 * (latency.study_reference_ms or latency.reference_p10_ms),
         "params": 4.0 * cost.params,
         "macs": 4.0 * cost.macs,
     }

@@ -22,7 +22,7 @@ from archsearch.search.recovery import recover, tell
 from archsearch.search.variants import study_variants
 from archsearch.store.claims import Claim, NoPlace, claim_trial, interrupt_trial, mark_told
 from archsearch.store.database import Database
-from archsearch.store.studies import StudyInfo, fix_reference_point
+from archsearch.store.studies import StudyInfo, fix_reference_latency, fix_reference_point
 from archsearch.store.trials import copy_result, finish_trial, load_record, note_architecture, note_suggestion
 from archsearch.store.workers import HEARTBEAT_SECONDS, beat, enter_worker, leave_worker
 
@@ -64,7 +64,7 @@ class Worker:
         self._stop = threading.Event()
         self._ended = threading.Event()
         self._space = config.search_space()
-        self._evaluator = Evaluator(config, dataset, device, self._check)
+        self._evaluator = Evaluator(config, dataset, device, check=self._check, fix_reference=self._fix_reference)
         self._variants = study_variants(config, self._space, input_size=self._evaluator.input_size)
         self._optuna = OptunaStudy(database, config, self._space)
         self._device = device
@@ -194,6 +194,9 @@ class Worker:
             fixed = fix_reference_point(self._database, self._study.id, point)
             self._study = replace(self._study, reference_point=fixed)
         return self._study.reference_point
+
+    def _fix_reference(self, p10_ms: float) -> float:
+        return fix_reference_latency(self._database, self._study.id, p10_ms)
 
     def _check(self) -> None:
         if self._stop.is_set():

@@ -44,6 +44,7 @@ class StudyRow(Base):
     space: Mapped[dict[str, Any]]
     space_fingerprint: Mapped[str] = mapped_column(String(12))
     reference_point: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    reference_p10_ms: Mapped[float | None]  # of the reference network, at the first measurement
     facts: Mapped[dict[str, Any]]  # versions, machine, command of the first run
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 

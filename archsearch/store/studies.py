@@ -95,6 +95,18 @@ def fix_reference_point(database: Database, study_id: int, point: Mapping[str, f
         return dict(row.reference_point)
 
 
+def fix_reference_latency(database: Database, study_id: int, p10_ms: float) -> float:
+    """Store the reference network's p10 of a study unless it has one; returns the one that holds (milliseconds).
+
+    Every latency of the study is scaled to it, so that a device that slows down for an hour reorders nothing.
+    """
+    with database.writing() as session:
+        row = session.get_one(StudyRow, study_id, with_for_update=True)
+        if row.reference_p10_ms is None:
+            row.reference_p10_ms = p10_ms
+        return row.reference_p10_ms
+
+
 def _info(row: StudyRow) -> StudyInfo:
     return StudyInfo(
         id=row.id,

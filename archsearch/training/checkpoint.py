@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from archsearch.errors import TrainingError
+from archsearch.files import write_atomically
 from archsearch.records import Epoch
-from archsearch.training.files import write_atomically
 
 log = logging.getLogger(__name__)
 

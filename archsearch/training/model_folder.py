@@ -25,10 +25,10 @@ from torch import Tensor, nn
 
 from archsearch.data.dataset import Dataset
 from archsearch.errors import ArchsearchError, DataError, StoreError
+from archsearch.files import write_atomically
 from archsearch.models.families import build, spec_from_json
 from archsearch.models.spec import Spec
 from archsearch.training.course import Statistics, device_batches
-from archsearch.training.files import write_atomically
 from archsearch.training.loop import EVALUATION_BATCH, top1_percent
 from archsearch.training.model_card import model_card
 from archsearch.training.model_facts import ModelFacts

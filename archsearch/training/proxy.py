@@ -22,6 +22,7 @@ def train_proxy(
     validation: Images,
     settings: ProxySettings,
     *,
+    seed: int,
     num_classes: int,
     input_size: int,
     flip: bool,
@@ -32,9 +33,10 @@ def train_proxy(
     """Train `model` in place on a short complete schedule and score it on the validation images.
 
     Args:
-        model: the network with its initial weights, drawn by the caller from `settings.seed`.
+        model: the network with its initial weights, drawn by the caller.
         train, validation: both parts of the training split; the test split is never seen here.
         settings: the recipe; `train_images`, `validation_images` and `input_size` are the caller's to apply.
+        seed: of the data order and the augmentation.
         num_classes: outputs of the network; every label must be below it.
         input_size: height and width that the network sees (pixels).
         flip: the dataset's own answer; used where `settings.flip` is None.
@@ -63,7 +65,7 @@ def train_proxy(
         mean=mean,
         std=std,
         flip=flip,
-        seed=settings.seed,
+        seed=seed,
         device=device,
     )
     curve = course.run(on_epoch=on_epoch, chunk=chunk, chunk_steps=settings.chunk_steps)

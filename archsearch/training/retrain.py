@@ -15,6 +15,7 @@ from torch import nn
 
 from archsearch.data.dataset import Dataset
 from archsearch.data.images import channel_statistics
+from archsearch.files import write_atomically
 from archsearch.models.families import build
 from archsearch.models.spec import Spec
 from archsearch.records import Epoch, Score
@@ -27,7 +28,6 @@ from archsearch.training.checkpoint import (
     save_checkpoint,
 )
 from archsearch.training.course import Course, Statistics
-from archsearch.training.files import write_atomically
 from archsearch.training.loop import Chunk
 from archsearch.training.protocols import Protocol
 from archsearch.training.proxy import check_labels

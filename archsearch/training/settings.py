@@ -24,7 +24,6 @@ class ProxySettings(BaseModel):
         train_images: how many images to train on, balanced over the classes; None takes all that remain.
         validation_images: how many training images are kept back to score on.
         input_size: height and width that the network sees (pixels); None takes the dataset's own.
-        seed: of the split, the initial weights, the data order and the augmentation.
         chunk_steps: training steps between two chances for a latency measurement to take the device; no effect on
             the result.
     """
@@ -43,5 +42,4 @@ class ProxySettings(BaseModel):
     train_images: int | None = Field(default=None, ge=1)
     validation_images: int = Field(default=5000, ge=1)
     input_size: int | None = Field(default=None, ge=8)
-    seed: int = Field(default=0, ge=0)
     chunk_steps: int = Field(default=10, ge=1)

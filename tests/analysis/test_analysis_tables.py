@@ -3,17 +3,15 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from archsearch.analysis.front import front_of
-from archsearch.analysis.summary import retrain_summary
 from archsearch.analysis.tables import csv_text, front_table, record_table, verdict_table, write_csv
 from archsearch.analysis.verdicts import verdicts_of
 from archsearch.errors import ArchsearchError
-from archsearch.records import Record, Score, TrialStatus
+from archsearch.records import Record, TrialStatus
 
 Make = Callable[..., Record]
 
@@ -69,31 +67,3 @@ def test_a_file_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> Non
     (tmp_path / "file").write_text("x")
     with pytest.raises(ArchsearchError, match="cannot be written"):
         write_csv([{"a": 1}], tmp_path / "file" / "front.csv")
-
-
-def _score(make_record: Make, seed: int, top1: float, **changes: object) -> Score:
-    score = make_record(0, top1=top1, seed=seed, split="test", epochs=200).score
-    assert score is not None
-    return replace(score, **changes)
-
-
-def test_the_spread_over_seeds_is_the_sample_deviation(make_record: Make) -> None:
-    # mean 91; squared differences 1 + 0 + 1 over n - 1 = 2 give variance 1
-    summary = retrain_summary([_score(make_record, seed, top1) for seed, top1 in enumerate((90, 91, 92))])
-    assert (summary.mean_percent, summary.deviation_percent, summary.n) == (91.0, 1.0, 3)
-    assert summary.text == "91.00 ± 1.00 % (n = 3 seeds, 200 epochs, test)"
-
-
-def test_one_seed_has_no_spread(make_record: Make) -> None:
-    summary = retrain_summary([_score(make_record, 0, 90)])
-    assert summary.deviation_percent is None
-    assert summary.text == "90.00 % (n = 1 seed, 200 epochs, test)"
-
-
-def test_different_trainings_are_not_summarised_together(make_record: Make) -> None:
-    with pytest.raises(ValueError, match="different trainings"):
-        retrain_summary([_score(make_record, 0, 90), _score(make_record, 1, 91, epochs=3)])
-    with pytest.raises(ValueError, match="given twice"):
-        retrain_summary([_score(make_record, 0, 90), _score(make_record, 0, 91)])
-    with pytest.raises(ValueError, match="no scores"):
-        retrain_summary([])

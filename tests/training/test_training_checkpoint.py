@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from archsearch.errors import TrainingError
+from archsearch.files import write_atomically
 from archsearch.records import Epoch
 from archsearch.training.checkpoint import Checkpoint, Identity, latest_checkpoint, save_checkpoint
-from archsearch.training.files import write_atomically
 
 IDENTITY: Identity = {"protocol": "one-cycle", "epochs": 5, "seed": 0, "flip": None}
 
@@ -102,7 +102,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyt
     def full(descriptor: int) -> None:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("archsearch.training.files.os.fsync", full)
+    monkeypatch.setattr("archsearch.files.os.fsync", full)
     with pytest.raises(OSError, match="no space left"):
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old"

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files that are either whole or not there."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from archsearch.errors import ArchsearchError
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file beside its final name and rename it into place, so that no reader sees half of it.
+    """Write a file so that a reader, or the next start after a kill or a power cut, finds the old or the new one.
 
     Raises ArchsearchError if the folder cannot be made or written.
     """
@@ -24,5 +24,10 @@ def write_atomically(path: Path, content: bytes) -> None:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # the new name, too, must outlive a power cut
+        finally:
+            os.close(folder)
     except OSError as error:
         raise ArchsearchError(f"{path}: cannot be written: {error.strerror or error}") from error
