@@ -70,7 +70,7 @@ class StudyConfig(BaseModel):
     objectives: tuple[ObjectiveName, ...] = ("error_percent", "latency_ms")
     variants: Literal["auto", "none"] | tuple[str, ...] = "auto"
     reference: str = "shufflenet_v2_x1_0"
-    reference_point: Mapping[ObjectiveName, float] | None = None
+    reference_point: Mapping[ObjectiveName, Annotated[float, Field(gt=0, allow_inf_nan=False)]] | None = None
     proxy: ProxySettings = Field(default_factory=ProxySettings)
     latency: LatencySettings = Field(default_factory=LatencySettings)
     constraints: Constraints = Field(default_factory=Constraints)

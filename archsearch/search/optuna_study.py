@@ -16,6 +16,7 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
@@ -129,9 +130,10 @@ def distribution(domain: Domain) -> BaseDistribution:
     numbers = [value for value in domain.values if isinstance(value, (int, float)) and not isinstance(value, bool)]
     if len(numbers) < len(domain.values) or len(numbers) < 2:
         return CategoricalDistribution(list(domain.values))
-    step = numbers[1] - numbers[0]
-    pairs = pairwise(numbers)
-    if step <= 0 or not all(math.isclose(after - before, step) for before, after in pairs):
+    # As decimals: 0.4 - 0.3 is 0.10000000000000003 in binary, and Optuna would cut 0.5 off the range 0.3 to 0.5.
+    decimals = [Decimal(str(value)) for value in numbers]
+    step = decimals[1] - decimals[0]
+    if step <= 0 or any(after - before != step for before, after in pairwise(decimals)):
         return CategoricalDistribution(list(domain.values))
     if all(isinstance(value, int) for value in numbers):
         return IntDistribution(int(numbers[0]), int(numbers[-1]), step=int(step))

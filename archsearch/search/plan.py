@@ -16,12 +16,14 @@ import torch
 
 from archsearch.data.catalog import load_dataset
 from archsearch.data.dataset import Dataset
+from archsearch.data.split import stratified_split
 from archsearch.errors import BuildError, StudyChangedError
 from archsearch.latency.fingerprint import device_fingerprint
 from archsearch.models.families import build
 from archsearch.search.config import StudyConfig
 from archsearch.search.devices import worker_devices
-from archsearch.search.variants import StudyVariant, study_variants
+from archsearch.search.samplers import SAMPLERS
+from archsearch.search.variants import StudyVariant, scaled, study_variants
 from archsearch.space.search_space import SearchSpace
 from archsearch.store.studies import StudyInfo
 
@@ -69,7 +71,14 @@ def plan_run(
     dataset = load_dataset(config.dataset, data_dir=data_dir)
     input_size = config.proxy.input_size or dataset.image_size
     variants = study_variants(config, space, input_size=input_size)
-    left = len(dataset.train) - config.proxy.validation_images
+    SAMPLERS[config.sampler]
+    scaled(config.reference, config)
+    train, validation = stratified_split(
+        dataset.train,
+        validation_images=config.proxy.validation_images,
+        train_images=config.proxy.train_images,
+        seed=0,  # only the counts are looked at
+    )
     _preflight(space, num_classes=dataset.num_classes, input_size=input_size)
     return RunPlan(
         config=config,
@@ -79,8 +88,8 @@ def plan_run(
         devices=devices,
         input_size=input_size,
         num_classes=dataset.num_classes,
-        train_images=min(config.proxy.train_images or left, left),
-        validation_images=config.proxy.validation_images,
+        train_images=len(train),
+        validation_images=len(validation),
         facts=_facts(config, dataset, devices[0], input_size),
     )
 

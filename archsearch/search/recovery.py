@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from archsearch.records import Record, TrialStatus
 from archsearch.search.config import StudyConfig
 from archsearch.search.optuna_study import OptunaStudy
-from archsearch.search.outcome import outcome_of, values_of
+from archsearch.search.outcome import broken, outcome_of, values_of
 from archsearch.store.claims import mark_told, recover_trials, untold_trials
 from archsearch.store.database import Database
 from archsearch.store.studies import find_study
@@ -28,11 +28,13 @@ def recover(database: Database, config: StudyConfig, optuna: OptunaStudy) -> int
     the moment between the two writes) has failed.
     """
     study = find_study(database, config.name)
-    living = living_workers(database, study.id)
-    given_back = recover_trials(database, study.id, living)
+    given_back = recover_trials(database, study.id)
     if given_back:
         logger.info("%d running trials had lost their worker; their networks are tried again", given_back)
-    for row in untold_trials(database, study.id):
+    # The living are looked up last: a worker that has just entered must not pass for dead.
+    untold, running = untold_trials(database, study.id), optuna.running()
+    living = living_workers(database, study.id)
+    for row in untold:
         if row.worker_id in living or row.number is None:
             continue
         record = load_record(database, study.id, row.number)
@@ -41,7 +43,7 @@ def recover(database: Database, config: StudyConfig, optuna: OptunaStudy) -> int
         mark_told(database, row.id)
     if not living:
         known = trial_numbers(database, study.id)
-        for number in optuna.running():
+        for number in running:
             if number not in known:
                 optuna.tell_failed(number)
     return given_back
@@ -54,4 +56,7 @@ def tell(optuna: OptunaStudy, config: StudyConfig, record: Record, reference_poi
         optuna.tell_failed(record.trial)
         return
     outcome = outcome_of(record, config.constraints)
+    if record.score is None and not broken(outcome.excess):  # repeats a network that failed, or was still running
+        optuna.tell_failed(record.trial)
+        return
     optuna.tell_values(record.trial, values_of(outcome, config.objectives, reference_point), outcome.excess)

@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 _RANDOM_AFTER_REPEATS = 3
 _EXHAUSTED_AFTER_REPEATS = 100
+_HOPELESS_AFTER_REJECTIONS = 200  # rejected trials hold no place: bounds that nothing keeps would never end
+_WAIT_SECONDS = 1.0
 
 
 class Worker:
@@ -69,23 +71,27 @@ class Worker:
         self._optuna = OptunaStudy(database, config, self._space)
         self._device = device
         self._repeats = 0  # suggestions in a row that were known networks
+        self._rejections = 0  # new networks in a row that broke a constraint
 
     def stop(self) -> None:
         """Ask the worker to end soon; the trial in hand is given back."""
         self._stop.set()
 
     def run(self) -> None:
-        """Work until every place of the study is filled, or until `stop`."""
+        """Work until every place of the study is filled, or until `stop`.
+
+        Ends early, with a warning, when the space holds no new network or nothing in it keeps the constraints.
+        """
         worker_id = enter_worker(self._database, self._study.id, self._device)
         heart = threading.Thread(target=self._heart, args=(worker_id,), daemon=True)
         heart.start()
         try:
-            while not self._stop.is_set() and self._repeats < _EXHAUSTED_AFTER_REPEATS:
+            while not self._stop.is_set() and not self._hopeless():
                 claim = self._claim(worker_id)
                 if claim is NoPlace.DONE:
                     break
                 if claim is NoPlace.BUSY:
-                    self._stop.wait(1.0)
+                    self._stop.wait(_WAIT_SECONDS)
                     recover(self._database, self._config, self._optuna)
                 elif isinstance(claim, Claim):
                     self._work_on(claim)
@@ -93,12 +99,18 @@ class Worker:
             self._ended.set()
             heart.join()
             leave_worker(self._database, worker_id)
+        if hopeless := self._hopeless():
+            logger.warning("%s", hopeless)
+
+    def _hopeless(self) -> str | None:
         if self._repeats >= _EXHAUSTED_AFTER_REPEATS:
-            logger.warning(
-                "no new network in %d suggestions: the search space (%d points) is used up",
-                self._repeats,
-                self._space.size,
+            return (
+                f"no new network in {self._repeats} suggestions: the search space ({self._space.size} points) "
+                "is used up"
             )
+        if self._rejections >= _HOPELESS_AFTER_REJECTIONS:
+            return f"{self._rejections} networks in a row broke the study's constraints: loosen them"
+        return None
 
     def _claim(self, worker_id: str) -> Claim | NoPlace:
         return claim_trial(
@@ -118,16 +130,33 @@ class Worker:
             known = note_architecture(
                 self._database, claim.row_id, family=spec.family, arch_id=spec.arch_id, choices=spec.choices()
             )
+            if known is not None and claim.variant is not None:
+                known = self._wait_for_end(*known)
             if known is not None:
                 self._repeat(claim, number, *known)
                 return
             self._repeats = 0
-            self._store(claim, number, self._evaluator.evaluate(spec), time.monotonic() - started)
+            outcome = self._evaluator.evaluate(spec)
+            self._rejections = self._rejections + 1 if outcome.status is TrialStatus.REJECTED else 0
+            self._store(claim, number, outcome, time.monotonic() - started)
         except StopRequested:
-            interrupt_trial(self._database, claim.row_id, "the run was stopped")
-            if number is not None:
-                self._optuna.tell_failed(number)
-                mark_told(self._database, claim.row_id)
+            self._give_back(claim, number, "the run was stopped")
+
+    def _give_back(self, claim: Claim, number: int | None, reason: str) -> None:
+        interrupt_trial(self._database, claim.row_id, reason)
+        if number is not None:
+            self._optuna.tell_failed(number)
+            mark_told(self._database, claim.row_id)
+
+    def _wait_for_end(self, status: str, number: int) -> tuple[str, int]:
+        """Wait until another worker's trial has ended: a published network is recorded under its own name too."""
+        while status == TrialStatus.RUNNING:
+            self._check()
+            self._stop.wait(_WAIT_SECONDS)
+            recover(self._database, self._config, self._optuna)
+            record = load_record(self._database, self._study.id, number)
+            status = TrialStatus.INTERRUPTED if record is None else record.status
+        return status, number
 
     def _suggest(self, claim: Claim) -> tuple[int, Spec]:
         """The Optuna trial's number and the architecture, normalised at the study's image size."""
@@ -161,6 +190,9 @@ class Worker:
 
         A published network keeps its place, under its own name; a suggestion gives its place back.
         """
+        if status == TrialStatus.INTERRUPTED:
+            self._give_back(claim, number, f"it waited for trial {equal}, whose worker was stopped or killed")
+            return
         self._repeats += 1
         named = claim.variant is not None and status == TrialStatus.COMPLETE
         copy_result(

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from archsearch.records import TrialStatus
 from archsearch.store.database import Database
 from archsearch.store.schema import StudyRow, TrialRow
+from archsearch.store.workers import living_workers
 
 HOLDS_PLACE = (TrialStatus.RUNNING, TrialStatus.COMPLETE, TrialStatus.FAILED)
 MAX_ATTEMPTS = 3
@@ -105,7 +106,7 @@ def _next_row(session: Session, study_id: int, variants: Sequence[tuple[str, Map
     return row
 
 
-def recover_trials(database: Database, study_id: int, living: frozenset[str]) -> int:
+def recover_trials(database: Database, study_id: int) -> int:
     """Give back the places of running trials whose worker is dead; returns how many.
 
     Their choices are tried again, unless their workers were killed MAX_ATTEMPTS times at them (a network that takes
@@ -117,6 +118,8 @@ def recover_trials(database: Database, study_id: int, living: frozenset[str]) ->
         running = session.scalars(
             select(TrialRow).where(TrialRow.study_id == study_id, TrialRow.status == TrialStatus.RUNNING)
         ).all()
+        # Looked up after the trials: a worker that enters and claims meanwhile must not pass for dead.
+        living = living_workers(database, study_id) if running else frozenset()
         for row in running:
             if row.worker_id in living:
                 continue

@@ -7,6 +7,7 @@ deferred transaction that upgrades from reading to writing fails at once instead
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from archsearch.store.schema import SCHEMA_VERSION, Base, SchemaRow
 
 DEFAULT_URL = "sqlite:///runs/archsearch.db"
 BUSY_TIMEOUT_SECONDS = 60
+_PASSWORD = re.compile(r":[^:/@]*@")
 
 
 def tune_sqlite(dbapi_connection: Any, _record: object = None) -> None:
@@ -76,8 +78,12 @@ class Database:
         try:
             engine = create_engine(self.url, pool_pre_ping=self.sqlite_file is None)
         except (NoSuchModuleError, ModuleNotFoundError) as error:
+            known = make_url(self.url).get_backend_name() == "postgresql"
             raise StoreError(
-                f"the driver for {self.safe_url} is not installed: {error}", hint="pip install 'archsearch[postgres]'"
+                f"the driver for {self.safe_url} is not installed: {error}",
+                hint="pip install 'archsearch[postgres]', and write postgresql://"
+                if known
+                else "use sqlite:///FILE or postgresql://user@host/database",
             ) from error
         if self.sqlite_file is not None:
             event.listen(engine, "connect", _autocommit_off)
@@ -130,16 +136,21 @@ class Database:
 def normal_url(url: str) -> str:
     """A usable SQLAlchemy URL: plain `postgresql://` gets the driver that the extra `postgres` installs.
 
-    Raises ConfigError if it is not a URL.
+    Raises ConfigError if it is not a URL, or means a database that lives in one process's memory.
     """
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:
         raise ConfigError(
-            f"--storage: not a database URL: '{url}'",
+            f"--storage: not a database URL: '{_PASSWORD.sub(':***@', url)}'",
             hint="for example sqlite:///runs/archsearch.db or postgresql+psycopg://user@host/database",
         ) from error
-    if parsed.drivername == "postgresql":
+    if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise ConfigError(
+            f"--storage: '{url}' names no file, and workers cannot share a database in memory",
+            hint="for example sqlite:///runs/archsearch.db",
+        )
+    if parsed.drivername in ("postgresql", "postgres"):
         parsed = parsed.set(drivername="postgresql+psycopg")
     return parsed.render_as_string(hide_password=False)
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
 
 from archsearch.errors import StoreError, UnknownNameError
 from archsearch.store.database import Database
@@ -41,19 +42,22 @@ def enter_study(
 
     What is stored is never changed here: the caller compares and refuses.
     """
-    with database.writing() as session:
-        row = session.scalar(select(StudyRow).where(StudyRow.name == name))
-        if row is None:
-            row = StudyRow(
-                name=name,
-                config=dict(config),
-                space=dict(space),
-                space_fingerprint=space_fingerprint,
-                facts=dict(facts),
-            )
-            session.add(row)
-            session.flush()
-        return _info(row)
+    try:
+        with database.writing() as session:
+            row = session.scalar(select(StudyRow).where(StudyRow.name == name))
+            if row is None:
+                row = StudyRow(
+                    name=name,
+                    config=dict(config),
+                    space=dict(space),
+                    space_fingerprint=space_fingerprint,
+                    facts=dict(facts),
+                )
+                session.add(row)
+                session.flush()
+            return _info(row)
+    except IntegrityError:  # another process entered it at the same moment
+        return find_study(database, name)
 
 
 def find_study(database: Database, name: str) -> StudyInfo:

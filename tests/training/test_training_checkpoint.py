@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from archsearch.errors import TrainingError
+from archsearch.errors import ArchsearchError, TrainingError
 from archsearch.files import write_atomically
 from archsearch.records import Epoch
 from archsearch.training.checkpoint import Checkpoint, Identity, latest_checkpoint, save_checkpoint
@@ -103,7 +103,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyt
         raise OSError("no space left on device")
 
     monkeypatch.setattr("archsearch.files.os.fsync", full)
-    with pytest.raises(OSError, match="no space left"):
+    with pytest.raises(ArchsearchError, match="no space left"):
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
