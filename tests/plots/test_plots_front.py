@@ -72,7 +72,7 @@ def test_the_info_is_plain_data_that_can_be_compared(make_record: Make) -> None:
         ),
         steps=((2, 60), (pytest.approx(4.12), 60)),  # on to the right edge: 4 + 6 % of 2
         knee=1,
-        x_title="Latency of a batch of 1, p10 (ms)",
+        x_title="Latency of a batch of 1, drift-corrected p10 (ms)",
         y_title="Validation top-1 (%)",
         x_log=False,
         x_range_ms=(pytest.approx(1.88), pytest.approx(4.12)),

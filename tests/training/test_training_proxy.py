@@ -24,12 +24,11 @@ def train(model: nn.Module, train_images: Images, validation: Images, settings: 
         train_images,
         validation,
         settings,
-        seed=0,
         num_classes=3,
         input_size=size,
         flip=True,
         device="cpu",
-        **options,
+        **{"seed": 0, **options},
     )
 
 
@@ -62,7 +61,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(
 ) -> None:
     def trained(seed: int) -> dict[str, Tensor]:
         model = small_net()  # the same initial weights for all
-        train(model, coloured(64, 1), coloured(30, 2), QUICK.model_copy(update={"epochs": 1, "seed": seed}))
+        train(model, coloured(64, 1), coloured(30, 2), QUICK.model_copy(update={"epochs": 1}), seed=seed)
         return weights(model)
 
     first, again, other = trained(0), trained(0), trained(1)

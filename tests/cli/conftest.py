@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How one command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def kept_logging() -> Iterator[None]:
+    """A command sets up logging for its process; here it shares one with the other tests."""
+    root, own = logging.getLogger(), logging.getLogger("archsearch")
+    handlers, levels = root.handlers[:], (root.level, own.level)
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(levels[0])
+    own.setLevel(levels[1])
+
+
+@pytest.fixture
+def cli(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kept_logging: None
+) -> Callable[..., Ended]:
+    """Run the entry point as the console script does, in this process."""
+    from archsearch.cli.main import main
+
+    monkeypatch.setenv("COLUMNS", "120")
+
+    def run(*arguments: str) -> Ended:
+        monkeypatch.setattr("sys.argv", ["archsearch", *arguments])
+        code = 0
+        try:
+            main()
+        except SystemExit as ended:
+            code = ended.code if isinstance(ended.code, int) else 0 if ended.code is None else 1
+        captured = capsys.readouterr()
+        return Ended(code, captured.out, captured.err)
+
+    return run

@@ -1,0 +1,153 @@
+"""Exit codes and messages: 2 for what the user wrote, 1 for what went wrong, one red line and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+STUDY = """
+name: mine
+space: shufflenet_v2
+dataset: digits
+trials: 2
+sampler: random
+proxy: {epochs: 1, train_images: 64, validation_images: 40}
+latency: {bursts: 2, visits: 1, spread_seconds: 0, budget_seconds: 2}
+"""
+
+
+@pytest.fixture(autouse=True)
+def study_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "mine.yaml"
+    path.write_text(STUDY)
+    return path
+
+
+def check(ended: object, code: int, *said: str) -> None:
+    """One `error:` line, then a hint; never a traceback; nothing on standard output."""
+    assert ended.code == code, ended.err
+    assert "Traceback" not in ended.out + ended.err
+    lines = ended.err.strip().splitlines()
+    assert lines[0].startswith("error: ")
+    assert sum(line.startswith("error: ") for line in lines) == 1
+    assert len(lines) <= 2
+    for text in said:
+        assert text in ended.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("run", "--study", "quickstrat"), ("unknown study 'quickstrat'", "did you mean 'quickstart'?")),
+        (("run", "--study", "absent.yaml"), ("no such file: absent.yaml",)),
+        (("run", "--study", "mine.yaml", "--set", "epochs"), ("--set epochs: expected key=value",)),
+        (("run", "--study", "mine.yaml", "--set", "proxy.epoch=3"), ("proxy.epoch", "did you mean 'epochs'?")),
+        (("run", "--study", "mine.yaml", "--set", "proxy.epochs=many"), ("mine.yaml", "proxy.epochs")),
+        (("run", "--study", "mine.yaml", "--set", "trials.x=1"), ("trials",)),
+        (("run", "--study", "mine.yaml", "--set", "fixed.widht=1"), ("'widht'", "did you mean 'width'?")),
+        (("run", "--study", "mine.yaml", "--set", "space=shufflenet_v3"), ("shufflenet_v3", "shufflenet_v2")),
+        (("run", "--study", "mine.yaml", "--set", "dataset=cifar11"), ("cifar11", "cifar10")),
+        (("run", "--study", "mine.yaml", "--set", "sampler=tpf"), ("unknown sampler 'tpf'",)),
+        (("run", "--study", "mine.yaml", "--set", "reference=x"), ("unknown variant 'x'",)),
+        (("run", "--study", "mine.yaml", "--set", "variants=[x]"), ("unknown variant 'x'",)),
+        (("run", "--study", "mine.yaml", "--set", "proxy.validation_images=9999"), ("9999", "1438")),
+        (("run", "--study", "mine.yaml", "--device", "tpu"), ("--device tpu",)),
+        (("run", "--study", "mine.yaml", "--device", "cpu", "--workers", "250"), ("--workers 250",)),
+        (("run", "--study", "mine.yaml", "--dry-run", "--storage", "nonsense", "--set", "name=a b"), ("name",)),
+        (("describe", "shufflenet_v2_x1_1"), ("did you mean 'shufflenet_v2_x1_",)),
+        (("describe", "shufflenet_v2_x1_0", "--set", "stem.kernal=3"), ("did you mean 'stem.kernel'?",)),
+        (("describe", "shufflenet_v2_x1_0", "--set", "stem.kernel=9"), ("stem.kernel", "9")),
+        (("describe", "shufflenet_v2_x1_0", "--set", "kernel"), ("expected choice=value",)),
+        (("describe", "shufflenet_v2_x1_0", "--set", "kernel=3", "--set", "kernel=5"), ("given twice",)),
+        (("describe", "absent.json"), ("absent.json",)),
+        (("pareto", "--storage", "nonsense"), ("--storage: not a database URL",)),
+        (("retrain", "--protocol", "one_cycle"), ("did you mean 'one-cycle'?",)),
+    ],
+    ids=lambda value: " ".join(value)[:60] if isinstance(value, tuple) else None,
+)
+def test_what_the_user_wrote_wrong_is_exit_code_2(
+    arguments: tuple[str, ...], said: tuple[str, ...], cli: Callable[..., object]
+) -> None:
+    check(cli(*arguments), 2, *said)
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name: [", "mine.yaml:"),
+        ("- a\n- b\n", "a mapping of keys was expected"),
+        (STUDY + "trails: 3\n", "did you mean 'trials'?"),
+        (STUDY + "trials: 3\n", "'trials' is there twice"),
+        (STUDY.replace("dataset: digits\n", ""), "dataset"),
+        (STUDY + "restrict: {kernel: [3, 99]}\n", "study 'mine': choices.kernel.values[1]"),
+        (STUDY + "scale: {width: 0.5}\n", "'width' is no stride or pooling"),
+        (STUDY + "objectives: [latency_ms]\n", "objectives"),
+    ],
+)
+def test_a_wrong_study_file_is_exit_code_2_and_names_the_key(
+    text: str, said: str, study_file: Path, cli: Callable[..., object]
+) -> None:
+    study_file.write_text(text)
+    check(cli("run", "--study", "./mine.yaml"), 2, said)
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run",),
+        ("run", "--study", "mine.yaml", "--trails", "3"),
+        ("run", "--study", "mine.yaml", "--trials", "0"),
+        ("run", "--study", "mine.yaml", "--trials", "many"),
+        ("retrain", "--seeds", "0"),
+        ("describe",),
+        ("paretto",),
+    ],
+)
+def test_an_unknown_option_or_command_is_exit_code_2(arguments: tuple[str, ...], cli: Callable[..., object]) -> None:
+    ended = cli(*arguments)
+    assert ended.code == 2
+    assert "Error" in ended.err
+    assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("pareto",), ("retrain",), ("describe", "quickstart:best"), ("studies", "--storage", "sqlite:///absent.db")],
+)
+def test_no_database_is_exit_code_1_and_says_what_to_run_first(
+    arguments: tuple[str, ...], cli: Callable[..., object]
+) -> None:
+    check(cli(*arguments), 1, "there is no database", "archsearch run --study quickstart")
+    assert not list(Path().glob("**/*.db"))
+
+
+def test_a_file_that_is_no_database_is_exit_code_1(cli: Callable[..., object]) -> None:
+    Path("bad.db").write_text("this is not a database, and long enough to be read as one\n" * 40)
+    check(cli("pareto", "--storage", "sqlite:///bad.db"), 1, "bad.db")
+
+
+def test_an_absent_dataset_without_network_is_exit_code_1_and_says_what_to_put_where(
+    cli: Callable[..., object], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def offline(*_arguments: object, **_named: object) -> None:
+        raise OSError("no network in this test")
+
+    monkeypatch.setattr("urllib.request.urlopen", offline)
+    folder = tmp_path / "images"
+    ended = cli("run", "--study", "cifar10_cpu", "--set", "dataset=cifar10", "--device", "cpu", "--data-dir", str(folder))
+    check(ended, 1, "cifar-10-python.tar.gz", str(folder))
+    assert not Path("runs").exists()
+
+
+def test_without_a_database_studies_lists_what_can_be_run(cli: Callable[..., object]) -> None:
+    ended = cli("studies")
+    assert ended.code == 0
+    assert "no study is stored yet" in ended.out
+    for name in ("quickstart", "cifar10", "cifar100"):
+        assert name in ended.out
+    assert not Path("runs").exists()

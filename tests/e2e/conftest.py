@@ -1,0 +1,175 @@
+"""One small study, run once by a real process; each test works on a copy of its folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from archsearch.api.study import Study, open_study
+from archsearch.store.database import Database
+from archsearch.store.workers import process_start
+
+STUDY = """
+name: tiny
+space: shufflenet_v2
+dataset: npz:{data}
+trials: {trials}
+workers: {workers}
+sampler: random
+fixed: {{width: 0.5}}
+scale: {{stem.stride: 2, stem.pool: true}}
+variants: [shufflenet_v2_x0_5]
+reference: shufflenet_v2_x0_5
+proxy: {{epochs: 1, batch_size: 32, train_images: 64, validation_images: 40}}
+latency: {{bursts: 2, visits: {visits}, runs_per_burst: 2, spread_seconds: {spread}, budget_seconds: 4, warmup_windows: 2}}
+"""
+PATIENCE_SECONDS = 120.0  # until a test gives up; no test says how long anything takes
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """A folder with `tiny.yaml` in which commands are typed."""
+
+    folder: Path
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "archsearch.cli.main", *arguments],
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "120"},
+        )
+
+    def type(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        process = self.start(*arguments)
+        out, err = process.communicate(timeout=PATIENCE_SECONDS)
+        assert "Traceback" not in out + err
+        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+    @property
+    def storage(self) -> str:
+        return f"sqlite:///{self.folder / 'runs' / 'archsearch.db'}"
+
+    def study(self) -> Study:
+        return open_study("tiny", storage=self.storage)
+
+    def counts(self) -> dict[str, int]:
+        """Trials by status; empty while there is no study yet."""
+        try:
+            return dict(self.study().counts)
+        except Exception:  # noqa: BLE001 (another process is just making the database)
+            return {}
+
+    def workers(self) -> dict[int, str]:
+        """Process ids and start times of the worker processes that the database knows."""
+        from sqlalchemy import text
+
+        database = Database(self.storage, create=False)
+        try:
+            with database.reading() as session:
+                rows = session.execute(text("select pid, process_start from archsearch_workers")).all()
+            return {int(pid): str(start) for pid, start in rows}
+        finally:
+            database.close()
+
+    def optuna_states(self) -> list[str]:
+        import optuna
+
+        found = optuna.load_study(study_name="tiny", storage=self.storage)
+        return [trial.state.name for trial in found.get_trials(deepcopy=False)]
+
+
+def wait_until(true: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not true():
+        assert time.monotonic() < deadline, f"waited in vain until {what}"
+        time.sleep(0.05)
+
+
+def is_alive(pid: int, started: str) -> bool:
+    return process_start(pid) == started
+
+
+@pytest.fixture(scope="session")
+def tiny_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four classes of 32x32 noise around a colour of their own."""
+    folder = tmp_path_factory.mktemp("images")
+    generator = np.random.default_rng(0)
+    for split, number in (("train", 160), ("test", 48)):
+        labels = np.arange(number) % 4
+        colours = np.array([[200, 40, 40], [40, 200, 40], [40, 40, 200], [120, 120, 120]])[labels]
+        images = colours[:, None, None, :] + generator.integers(-40, 40, (number, 32, 32, 3))
+        np.savez(folder / f"{split}.npz", images=images.astype(np.uint8), labels=labels)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def new_workplace(tmp_path_factory: pytest.TempPathFactory, tiny_images: Path) -> Callable[..., Workplace]:
+    def make(*, trials: int = 3, workers: int = 1, spread: float = 0.0) -> Workplace:
+        folder = tmp_path_factory.mktemp("workplace")
+        text = STUDY.format(
+            data=tiny_images, trials=trials, workers=workers, spread=spread, visits=2 if spread else 1
+        )
+        (folder / "tiny.yaml").write_text(text)
+        return Workplace(folder)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def first_run(new_workplace: Callable[..., Workplace]) -> tuple[Workplace, subprocess.CompletedProcess[str]]:
+    workplace = new_workplace()
+    return workplace, workplace.type("run", "--study", "./tiny.yaml", "--device", "cpu")
+
+
+@pytest.fixture
+def finished(first_run: tuple[Workplace, object], tmp_path: Path) -> Workplace:
+    """A copy of the folder in which the study was run to its total."""
+    shutil.copytree(first_run[0].folder, tmp_path / "copy")
+    return Workplace(tmp_path / "copy")
+
+
+@pytest.fixture(scope="module")
+def shared_finished(first_run: tuple[Workplace, object], tmp_path_factory: pytest.TempPathFactory) -> Workplace:
+    """One copy for all tests of a file."""
+    folder = tmp_path_factory.mktemp("shared") / "copy"
+    shutil.copytree(first_run[0].folder, folder)
+    return Workplace(folder)
+
+
+@contextmanager
+def _killed_at_the_end(process: subprocess.Popen[str]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def watched() -> Callable[[subprocess.Popen[str]], object]:
+    """`with watched(process):` leaves no process behind, whatever the test finds."""
+    return _killed_at_the_end
+
+
+@pytest.fixture
+def wait() -> Callable[[Callable[[], bool], str], None]:
+    return wait_until
+
+
+@pytest.fixture
+def alive() -> Callable[[int, str], bool]:
+    return is_alive

@@ -1,0 +1,186 @@
+"""A study as a person writes it: every shipped one loads, and every mistake is named with file and key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archsearch.errors import ConfigError
+from archsearch.resources import list_yaml
+from archsearch.search.config import load_study, study_file
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Any:
+    def write_one(text: str, name: str = "mine.yaml") -> str:
+        path = tmp_path / name
+        path.write_text(text, encoding="utf-8")
+        return str(path)
+
+    return write_one
+
+
+GOOD = "space: shufflenet_v2\ndataset: digits\n"
+
+
+@pytest.mark.parametrize("name", sorted(list_yaml("studies")))
+def test_every_shipped_study_loads_with_its_search_space(name: str) -> None:
+    config = load_study(name)
+    assert config.name == name
+    assert config.description
+    assert config.search_space().size > 1000
+
+
+def test_the_name_of_a_study_is_the_files_unless_it_says_so(write: Any) -> None:
+    assert load_study(write(GOOD)).name == "mine"
+    assert load_study(write(GOOD + "name: other\n")).name == "other"
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("trails: 3\n", r"mine\.yaml: unknown key 'trails'", "did you mean 'trials'?"),
+        ("proxy: {epoch: 3}\n", r"mine\.yaml: unknown key 'proxy\.epoch'", "did you mean 'epochs'?"),
+        ("latency: {zzz: 3}\n", r"unknown key 'latency\.zzz'", "known keys: backend"),
+        ("trials: many\n", r"mine\.yaml: trials: .*integer.*got 'many'", None),
+        ("trials: 0\n", "trials: .*greater than or equal to 1, got 0", None),
+        ("workers: 1.5\n", "workers: .*got 1.5", None),
+        ("proxy: {learning_rate: fast}\n", r"proxy\.learning_rate: .*number.*got 'fast'", None),
+        ("proxy: {learning_rate: 0}\n", r"proxy\.learning_rate: .*greater than 0", None),
+        ("constraints: {latency_ms: -1}\n", r"constraints\.latency_ms: .*greater than 0, got -1", None),
+        ("name: a/b\n", "name: .*pattern", None),
+        ("objectives: [latency_ms, error_percent]\n", "objectives: must be error_percent, latency_ms", None),
+        ("objectives: [error_percent]\n", "objectives: must be", None),
+        ("objectives: [error_percent, latency_ms, params, macs]\n", "objectives: must be", None),
+        ("variants: some\n", "variants", None),
+        ("trials: x\nworkers: y\n", "trials", "and 1 more wrong key"),
+        ("seed: 2147483648\n", "seed: .*less than 2147483648", None),
+    ],
+)
+def test_a_wrong_key_is_named_with_its_file(write: Any, text: str, message: str, hint: str | None) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_study(write(GOOD + text))
+    if hint is not None:
+        assert caught.value.hint is not None and hint in caught.value.hint
+
+
+def test_a_missing_key_is_named(write: Any) -> None:
+    with pytest.raises(ConfigError, match=r"mine\.yaml: the key 'dataset' is missing"):
+        load_study(write("space: shufflenet_v2\n"))
+
+
+@pytest.mark.parametrize(
+    ("override", "found"),
+    [
+        ("proxy.epochs=3", lambda config: config.proxy.epochs == 3),
+        ("proxy.weight_decay=5e-4", lambda config: config.proxy.weight_decay == 0.0005),
+        (" trials = 7 ", lambda config: config.trials == 7),
+        ("fixed.stem.type=ldc", lambda config: config.fixed == {"stem.type": "ldc"}),
+        ("restrict.stem.kernel=[3, 6]", lambda config: config.restrict == {"stem.kernel": [3, 6]}),
+        ("scale.stem.stride=1", lambda config: config.scale == {"stem.stride": 1}),
+        ("constraints.latency_ms=2.5", lambda config: config.constraints.latency_ms == 2.5),
+        ("workers=null", lambda config: config.workers is None),
+        ("variants=[shufflenet_v2_x1_0]", lambda config: config.variants == ("shufflenet_v2_x1_0",)),
+        ("name=other", lambda config: config.name == "other"),
+        ("dataset=npz:/a=b", lambda config: config.dataset == "npz:/a=b"),
+        ("reference_point={error_percent: 90, latency_ms: 4}", lambda config: config.reference_point["latency_ms"] == 4),
+    ],
+)
+def test_an_override_takes_the_place_of_a_key(write: Any, override: str, found: Any) -> None:
+    assert found(load_study(write(GOOD), [override]))
+
+
+def test_an_override_leaves_the_keys_beside_it(write: Any) -> None:
+    config = load_study(write(GOOD + "proxy: {epochs: 2, batch_size: 64}\n"), ["proxy.epochs=5", "proxy.epochs=6"])
+    assert (config.proxy.epochs, config.proxy.batch_size) == (6, 64)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("proxy.epochs", "expected key=value"),
+        ("=3", "expected key=value"),
+        ("trials.more=3", "'trials' has no keys below it|trials"),
+        ("dataset.name=3", "'dataset' has no keys below it"),
+        ("restrict.kernel=[1, 2", "not valid YAML"),
+        ("prox.epochs=3", r"unknown key 'prox'"),
+    ],
+)
+def test_a_wrong_override_is_named(write: Any, override: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_study(write(GOOD), [override])
+
+
+def test_a_wrong_value_of_an_override_is_refused_like_one_of_the_file(write: Any) -> None:
+    with pytest.raises(ConfigError, match=r"proxy\.epochs: .*got 'many'"):
+        load_study(write(GOOD), ["proxy.epochs=many"])
+
+
+def test_a_key_that_stands_twice_is_refused(write: Any) -> None:
+    with pytest.raises(ConfigError, match=r"mine\.yaml:3:1: not valid YAML: the key 'dataset' is there twice"):
+        load_study(write(GOOD + "dataset: cifar10\n"))
+
+
+def test_a_relative_space_is_looked_for_beside_the_study(
+    write: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space = "name: small\nfamily: shufflenet_v2\nchoices: {residual: {values: [true, false], source: test}}\n"
+    write(space, "small.yaml")
+    study = write("space: small.yaml\ndataset: digits\n")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    assert load_study(study).search_space().name == "small"
+
+
+def test_scale_takes_strides_and_pooling_only(write: Any) -> None:
+    assert load_study(write(GOOD + "scale: {stem.stride: 1, stem.pool: false}\n")).scale["stem.pool"] is False
+    with pytest.raises(ConfigError, match=r"scale: 'stem.kernel' is no stride or pooling.*fixed"):
+        load_study(write(GOOD + "scale: {stem.kernel: 3}\n"))
+
+
+def test_restrict_and_fixed_and_scale_shape_the_space(write: Any) -> None:
+    text = "restrict: {width: [0.5, 1.0]}\nfixed: {residual: true}\nscale: {stem.stride: 1}\n"
+    space = load_study(write(GOOD + text)).search_space()
+    domains = {domain.name: domain.values for domain in space.domains}
+    assert domains["width"] == (0.5, 1.0)
+    assert "residual" not in domains and "stem.stride" not in domains
+    assert space.base.choices()["stem.stride"] == 1
+    assert space.base.choices()["stage3.residual"] is True
+
+
+def test_a_choice_that_the_family_does_not_know_is_refused_by_name(write: Any) -> None:
+    with pytest.raises(ConfigError, match="residul"):
+        load_study(write(GOOD + "fixed: {residul: true}\n")).search_space()
+
+
+@pytest.mark.parametrize(
+    "text", ["description: new\n", "trials: 5\n", "workers: 1\n", "sampler: tpe\n", "proxy: {chunk_steps: 3}\n"]
+)
+def test_the_protocol_leaves_out_what_does_not_change_a_record(write: Any, text: str) -> None:
+    assert load_study(write(GOOD + text)).protocol() == load_study(write(GOOD)).protocol()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "seed: 1\n",
+        "proxy: {epochs: 3}\n",
+        "latency: {batch: 8}\n",
+        "constraints: {params: 100}\n",
+        "scale: {stem.stride: 1}\n",
+        "variants: none\n",
+        "reference: shufflenet_v2_x0_5\n",
+        "objectives: [error_percent, latency_ms, params]\n",
+    ],
+)
+def test_the_protocol_holds_what_makes_records_comparable(write: Any, text: str) -> None:
+    assert load_study(write(GOOD + text)).protocol() != load_study(write(GOOD)).protocol()
+
+
+def test_a_name_without_a_file_may_still_be_a_stored_study(write: Any) -> None:
+    assert study_file("no_such_study") is None
+    path = write(GOOD)
+    assert study_file(path) == Path(path)

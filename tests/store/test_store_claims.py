@@ -1,0 +1,271 @@
+"""Places in a study: the total is a total, whoever claims and whoever dies."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from archsearch.records import TrialStatus
+from archsearch.store.claims import (
+    MAX_ATTEMPTS,
+    Claim,
+    NoPlace,
+    claim_trial,
+    interrupt_trial,
+    mark_told,
+    recover_trials,
+    trial_counts,
+    untold_trials,
+)
+from archsearch.store.database import Database
+from archsearch.store.schema import TrialRow, WorkerRow, utc_now
+from archsearch.store.studies import StudyInfo
+from archsearch.store.trials import finish_trial, note_suggestion
+from archsearch.store.workers import (
+    GRACE_SECONDS,
+    beat,
+    enter_worker,
+    host_name,
+    leave_worker,
+    living_workers,
+    process_start,
+)
+
+VARIANTS: list[tuple[str, dict[str, Any] | None]] = [("x0_5", {"kernel": 3}), ("s_counted", None)]
+
+
+def claim(database: Database, study: StudyInfo, *, total: int = 10, worker_id: str = "w", **more: Any) -> Claim:
+    found = claim_trial(database, study_id=study.id, total=total, worker_id=worker_id, **({"variants": []} | more))
+    assert isinstance(found, Claim)
+    return found
+
+
+def no_place(database: Database, study: StudyInfo, total: int) -> NoPlace:
+    found = claim_trial(database, study_id=study.id, total=total, worker_id="w", variants=[])
+    assert isinstance(found, NoPlace)
+    return found
+
+
+def status_of(database: Database, row_id: int) -> TrialRow:
+    with database.reading() as session:
+        return session.get_one(TrialRow, row_id)
+
+
+def enter_dead_worker(database: Database, study: StudyInfo, **changes: Any) -> str:
+    """A worker whose process has ended: it was started and waited for."""
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    start = process_start(process.pid)
+    process.communicate(b"\n")
+    facts: dict[str, Any] = {"host": host_name(), "pid": process.pid, "process_start": start} | changes
+    return enter_row(database, study, **facts)
+
+
+def enter_row(database: Database, study: StudyInfo, **facts: Any) -> str:
+    worker_id = os.urandom(16).hex()
+    with database.writing() as session:
+        session.add(WorkerRow(id=worker_id, study_id=study.id, device="cpu", **facts))
+    return worker_id
+
+
+def test_eight_threads_never_claim_more_than_the_total(database: Database, study: StudyInfo) -> None:
+    claims: list[Claim] = []
+    together = threading.Barrier(8)
+
+    def work(name: str) -> None:
+        together.wait()
+        while True:
+            found = claim_trial(database, study_id=study.id, total=13, worker_id=name, variants=VARIANTS)
+            if isinstance(found, NoPlace):
+                return
+            claims.append(found)
+
+    threads = [threading.Thread(target=work, args=(f"w{number}",)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(claims) == 13
+    assert sorted(found.sequence for found in claims) == list(range(1, 14))
+    assert sorted(found.variant for found in claims if found.variant) == ["s_counted", "x0_5"]
+
+
+def test_processes_that_claim_and_finish_at_once_stop_at_the_total(database: Database, study: StudyInfo) -> None:
+    program = """
+import json, sys
+from archsearch.records import TrialStatus
+from archsearch.store.claims import Claim, claim_trial
+from archsearch.store.database import Database
+from archsearch.store.trials import finish_trial
+database = Database(sys.argv[1])
+sys.stdin.readline()
+count = 0
+while isinstance(got := claim_trial(database, study_id=int(sys.argv[2]), total=20, worker_id="w", variants=[]), Claim):
+    finish_trial(database, got.row_id, status=TrialStatus.COMPLETE)
+    count += 1
+print(count)
+"""
+    arguments = [sys.executable, "-c", program, database.url, str(study.id)]
+    processes = [subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(3)]
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write(b"go\n")
+        process.stdin.flush()
+    counts = [int(process.communicate()[0]) for process in processes]
+    assert sum(counts) == 20
+    assert trial_counts(database, study.id) == {"complete": 20}
+
+
+def test_variants_come_first_in_their_order_then_new_suggestions(database: Database, study: StudyInfo) -> None:
+    claims = [claim(database, study, variants=VARIANTS) for _ in range(3)]
+    assert [(found.variant, found.suggested) for found in claims] == [
+        ("x0_5", {"kernel": 3}),
+        ("s_counted", None),
+        (None, None),
+    ]
+    assert [found.sequence for found in claims] == [1, 2, 3]
+
+
+def test_an_interrupted_trial_comes_before_everything_else_and_once(database: Database, study: StudyInfo) -> None:
+    suggestion = claim(database, study)
+    note_suggestion(database, suggestion.row_id, number=0, suggested={"kernel": 5})
+    interrupt_trial(database, suggestion.row_id, "the run was stopped")
+    again = claim(database, study, variants=VARIANTS)
+    assert (again.variant, again.suggested, again.attempt) == (None, {"kernel": 5}, 1)
+    assert again.sequence == 2  # not the first again: another seed
+    assert claim(database, study, variants=VARIANTS).variant == "x0_5"
+
+
+def test_an_interrupted_variant_outside_the_space_keeps_its_name(database: Database, study: StudyInfo) -> None:
+    outside: list[tuple[str, dict[str, Any] | None]] = [("s_counted", None)]
+    first = claim(database, study, variants=outside)
+    interrupt_trial(database, first.row_id, "the run was stopped")
+    assert claim(database, study, variants=outside).variant == "s_counted"
+    assert claim(database, study, variants=outside).variant is None
+
+
+def test_a_trial_interrupted_before_it_was_suggested_anything_leaves_nothing_to_try(
+    database: Database, study: StudyInfo
+) -> None:
+    interrupt_trial(database, claim(database, study).row_id, "the run was stopped")
+    again = claim(database, study)
+    assert (again.variant, again.suggested) == (None, None)
+
+
+@pytest.mark.parametrize("status", [TrialStatus.REJECTED, TrialStatus.REPLAY, TrialStatus.INTERRUPTED])
+def test_these_trials_give_their_place_back(database: Database, study: StudyInfo, status: TrialStatus) -> None:
+    first = claim(database, study, total=1)
+    finish_trial(database, first.row_id, status=status)
+    second = claim(database, study, total=1)
+    assert second.sequence == 2
+
+
+@pytest.mark.parametrize("status", [TrialStatus.COMPLETE, TrialStatus.FAILED])
+def test_these_trials_keep_their_place(database: Database, study: StudyInfo, status: TrialStatus) -> None:
+    first = claim(database, study, total=1)
+    assert no_place(database, study, total=1) is NoPlace.BUSY  # the running trial may yet give its place back
+    finish_trial(database, first.row_id, status=status)
+    assert no_place(database, study, total=1) is NoPlace.DONE
+    assert claim(database, study, total=2).sequence == 2
+
+
+def test_studies_do_not_share_places(database: Database, study: StudyInfo, enter: Any) -> None:
+    other = enter(database, "other")
+    claim(database, study, total=1)
+    assert claim(database, other, total=1).sequence == 1
+
+
+def test_a_dead_workers_trial_is_tried_again_and_a_living_ones_is_left_alone(
+    database: Database, study: StudyInfo
+) -> None:
+    living = enter_worker(database, study.id, "cpu")
+    dead = enter_dead_worker(database, study)
+    mine, lost = claim(database, study, worker_id=living), claim(database, study, worker_id=dead)
+    note_suggestion(database, lost.row_id, number=1, suggested={"kernel": 5})
+    assert living_workers(database, study.id) == {living}
+    assert recover_trials(database, study.id) == 1
+    assert status_of(database, mine.row_id).status == TrialStatus.RUNNING
+    assert status_of(database, lost.row_id).status == TrialStatus.INTERRUPTED
+    assert recover_trials(database, study.id) == 0
+    again = claim(database, study, worker_id=living)
+    assert (again.suggested, again.attempt) == ({"kernel": 5}, 2)
+
+
+def test_a_process_number_that_another_process_has_now_is_no_living_worker(
+    database: Database, study: StudyInfo
+) -> None:
+    start = str(int(process_start(os.getpid()) or "1") - 1)  # this very process number, but started earlier
+    reused = enter_row(database, study, host=host_name(), pid=os.getpid(), process_start=start)
+    claim(database, study, worker_id=reused)
+    assert recover_trials(database, study.id) == 1
+
+
+def test_a_worker_of_another_host_lives_while_its_heart_beats(database: Database, study: StudyInfo) -> None:
+    elsewhere = {"host": "another-machine/12345678", "pid": 1, "process_start": "1"}
+    silent = enter_row(database, study, last_seen=utc_now() - timedelta(seconds=GRACE_SECONDS + 60), **elsewhere)
+    beating = enter_row(database, study, last_seen=utc_now() - timedelta(seconds=GRACE_SECONDS / 2), **elsewhere)
+    claim(database, study, worker_id=silent)
+    claim(database, study, worker_id=beating)
+    assert living_workers(database, study.id) == {beating}
+    assert recover_trials(database, study.id) == 1
+    beat(database, silent)
+    assert living_workers(database, study.id) == {beating, silent}
+
+
+def test_a_worker_that_has_left_is_not_alive(database: Database, study: StudyInfo) -> None:
+    worker_id = enter_worker(database, study.id, "cpu")
+    claim(database, study, worker_id=worker_id)
+    leave_worker(database, worker_id)
+    assert living_workers(database, study.id) == frozenset()
+    assert recover_trials(database, study.id) == 1
+
+
+def test_choices_that_kill_every_worker_fail_with_the_reason(database: Database, study: StudyInfo) -> None:
+    first = claim(database, study, total=1)
+    note_suggestion(database, first.row_id, number=0, suggested={"kernel": 7})
+    recover_trials(database, study.id)
+    for attempt in range(2, MAX_ATTEMPTS + 1):
+        again = claim(database, study, total=1)
+        assert (again.suggested, again.attempt) == ({"kernel": 7}, attempt)
+        recover_trials(database, study.id)
+    last = status_of(database, again.row_id)
+    assert last.status == TrialStatus.FAILED
+    assert last.reason == f"its worker was killed {MAX_ATTEMPTS} times while it ran (out of memory?)"
+    assert no_place(database, study, total=1) is NoPlace.DONE  # a failed trial holds its place
+
+
+def test_being_stopped_does_not_count_as_being_killed(database: Database, study: StudyInfo) -> None:
+    found = claim(database, study, variants=VARIANTS)
+    for _ in range(MAX_ATTEMPTS + 1):
+        interrupt_trial(database, found.row_id, "the run was stopped")
+        found = claim(database, study, variants=VARIANTS)
+    assert (found.variant, found.attempt) == ("x0_5", 1)
+
+
+def test_recovery_leaves_ended_trials_alone(database: Database, study: StudyInfo) -> None:
+    ended = [TrialStatus.COMPLETE, TrialStatus.FAILED, TrialStatus.REJECTED, TrialStatus.REPLAY]
+    for status in ended:
+        finish_trial(database, claim(database, study, worker_id="dead").row_id, status=status, reason=f"was {status}")
+    assert recover_trials(database, study.id) == 0
+    with database.reading() as session:
+        rows = session.scalars(select(TrialRow).order_by(TrialRow.id)).all()
+    assert [(row.status, row.reason) for row in rows] == [(status, f"was {status}") for status in ended]
+
+
+def test_untold_trials_are_the_ended_ones_with_a_number_that_optuna_was_not_told(
+    database: Database, study: StudyInfo
+) -> None:
+    ended, running, unnumbered, told = (claim(database, study) for _ in range(4))
+    for number, found in enumerate((ended, running, told)):
+        note_suggestion(database, found.row_id, number=number, suggested={})
+    for found in (ended, unnumbered, told):
+        finish_trial(database, found.row_id, status=TrialStatus.COMPLETE)
+    mark_told(database, told.row_id)
+    assert [row.id for row in untold_trials(database, study.id)] == [ended.row_id]
+    assert status_of(database, running.row_id).told is False

@@ -1,0 +1,187 @@
+"""Opening databases: what SQLite is set to, and one clear error for each way of getting it wrong."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text, update
+
+from archsearch.errors import ConfigError, StoreError
+from archsearch.store.database import BUSY_TIMEOUT_SECONDS, Database, normal_url
+from archsearch.store.schema import SCHEMA_VERSION, SchemaRow, StudyRow
+
+
+def test_opening_twice_finds_what_was_written(storage_url: str) -> None:
+    for _ in range(2):
+        database = Database(storage_url)
+        with database.reading() as session:
+            assert session.get_one(SchemaRow, 1).version == SCHEMA_VERSION
+        database.close()
+
+
+def test_an_existing_database_opens_without_create(storage_url: str) -> None:
+    Database(storage_url).close()
+    Database(storage_url, create=False).close()
+
+
+def test_without_create_a_database_that_holds_no_study_is_refused_and_stays_empty(storage_url: str) -> None:
+    if storage_url.startswith("sqlite"):
+        sqlite3.connect(storage_url.removeprefix("sqlite:///")).execute("CREATE TABLE other (id INTEGER)").close()
+    for _ in range(2):  # the first time must not have made the tables
+        with pytest.raises(StoreError, match="no archsearch study"):
+            Database(storage_url, create=False)
+
+
+def test_a_newer_schema_is_refused_with_the_advice_to_upgrade(storage_url: str) -> None:
+    database = Database(storage_url)
+    with database.writing() as session:
+        session.execute(update(SchemaRow).values(version=SCHEMA_VERSION + 1))
+    database.close()
+    with pytest.raises(StoreError, match=f"schema version {SCHEMA_VERSION + 1}") as caught:
+        Database(storage_url)
+    assert caught.value.hint is not None and "pip install -U archsearch" in caught.value.hint
+
+
+def test_an_older_schema_is_refused_with_other_advice(storage_url: str) -> None:
+    database = Database(storage_url)
+    with database.writing() as session:
+        session.execute(update(SchemaRow).values(version=SCHEMA_VERSION - 1))
+    database.close()
+    with pytest.raises(StoreError, match="use the archsearch that made it"):
+        Database(storage_url)
+
+
+def test_an_error_within_a_write_leaves_nothing_behind(storage_url: str) -> None:
+    database = Database(storage_url)
+
+    def write_and_fail() -> None:
+        with database.writing() as session:
+            session.add(StudyRow(name="half", config={}, space={}, space_fingerprint="0", facts={}))
+            session.flush()
+            raise KeyError("in the middle")
+
+    with pytest.raises(KeyError):
+        write_and_fail()
+    with database.reading() as session:
+        assert session.query(StudyRow).count() == 0
+    database.close()
+
+
+def test_many_threads_may_make_the_tables_at_once(storage_url: str) -> None:
+    errors: list[BaseException] = []
+    together = threading.Barrier(6)
+
+    def open_one() -> None:
+        together.wait()
+        try:
+            Database(storage_url).close()
+        except StoreError as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=open_one) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+
+
+def test_sqlite_runs_in_wal_mode_with_a_long_busy_timeout_on_every_connection(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'x.db'}")
+    with database.engine.connect() as first, database.engine.connect() as second:
+        for connection in (first, second):
+            assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
+            assert connection.execute(text("PRAGMA busy_timeout")).scalar() == BUSY_TIMEOUT_SECONDS * 1000
+            assert connection.execute(text("PRAGMA synchronous")).scalar() == 1  # 1 is NORMAL
+    database.close()
+
+
+def test_a_sqlite_write_holds_the_write_lock_from_its_start(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    database = Database(f"sqlite:///{path}")
+    other = sqlite3.connect(path, timeout=0, isolation_level=None)
+    with database.writing() as session:
+        session.scalar(text("SELECT 1"))  # has only read so far
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("BEGIN IMMEDIATE")
+    other.execute("BEGIN IMMEDIATE")
+    other.close()
+    database.close()
+
+
+def test_the_folder_of_a_new_database_is_made(tmp_path: Path) -> None:
+    Database(f"sqlite:///{tmp_path / 'a' / 'b' / 'x.db'}").close()
+    assert (tmp_path / "a" / "b" / "x.db").is_file()
+
+
+def test_a_missing_file_is_not_made_without_create(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="there is no database at") as caught:
+        Database(f"sqlite:///{tmp_path / 'runs' / 'x.db'}", create=False)
+    assert "archsearch run" in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "notes.db"
+    path.write_bytes(b"these are my notes, not a database\n" * 50)
+    with pytest.raises(StoreError, match=r"notes\.db cannot be opened: file is not a database"):
+        Database(f"sqlite:///{path}")
+    assert path.read_bytes() == b"these are my notes, not a database\n" * 50
+
+
+def test_a_folder_is_no_database(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="cannot be opened"):
+        Database(f"sqlite:///{tmp_path}")
+
+
+def test_a_file_where_the_folder_should_be_is_named(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("a file")
+    with pytest.raises(StoreError, match="folder .*runs cannot be made"):
+        Database(f"sqlite:///{tmp_path / 'runs' / 'x.db'}")
+
+
+def test_a_server_that_does_not_answer_is_one_error_without_the_password() -> None:
+    pytest.importorskip("psycopg")
+    with pytest.raises(StoreError, match="cannot be opened") as caught:
+        Database("postgresql://me:secret@127.0.0.1:1/db")
+    assert "secret" not in str(caught.value)
+    assert "me:***@127.0.0.1" in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["", "runs/x.db", "postgres//me:secret@host/x", "postgresql://me:secret@host:port/x"])
+def test_what_is_no_url_is_refused_with_an_example(url: str) -> None:
+    with pytest.raises(ConfigError, match="not a database URL") as caught:
+        Database(url)
+    assert "sqlite:///runs/archsearch.db" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
+def test_a_database_in_memory_is_refused(url: str) -> None:
+    with pytest.raises(ConfigError, match="names no file"):
+        Database(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "advice"),
+    [
+        ("postgresql+pg8000://me:secret@host/x", r"archsearch\[postgres\]"),
+        ("oracle://me:secret@host/x", "sqlite:///FILE or postgresql://"),
+        ("nosuch://me:secret@host/x", "sqlite:///FILE or postgresql://"),
+    ],
+)
+def test_a_missing_driver_is_named_with_advice(url: str, advice: str) -> None:
+    with pytest.raises(StoreError, match="driver") as caught:
+        Database(url)
+    assert caught.value.hint is not None
+    assert re.search(advice, caught.value.hint)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])
+def test_a_plain_postgresql_url_gets_the_driver_of_the_extra(scheme: str) -> None:
+    assert normal_url(f"{scheme}://me:pass@host/x") == "postgresql+psycopg://me:pass@host/x"

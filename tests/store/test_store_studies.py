@@ -1,0 +1,101 @@
+"""Studies by name, entered once; a reference point that is fixed once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from archsearch.errors import StoreError, UnknownNameError
+from archsearch.store.claims import claim_trial
+from archsearch.store.database import Database
+from archsearch.store.studies import (
+    StudyInfo,
+    enter_study,
+    find_study,
+    fix_reference_latency,
+    fix_reference_point,
+    latest_study,
+    list_studies,
+)
+
+
+def test_a_study_is_found_as_it_was_entered(database: Database) -> None:
+    config = {"seed": 7, "proxy": {"learning_rate": 5e-4, "flip": None}, "objectives": ["a", "b"]}
+    entered = enter_study(
+        database, name="mine", config=config, space={"fixed": {}}, space_fingerprint="f" * 12, facts={"cores": 2}
+    )
+    found = find_study(database, "mine")
+    assert found == entered
+    assert (found.config, found.space, found.facts) == (config, {"fixed": {}}, {"cores": 2})
+    assert (found.space_fingerprint, found.reference_point) == ("f" * 12, None)
+
+
+def test_entering_again_changes_nothing(database: Database, study: StudyInfo) -> None:
+    again = enter_study(
+        database, name="one", config={"seed": 99}, space={"x": 1}, space_fingerprint="c" * 12, facts={"new": True}
+    )
+    assert again == study
+
+
+def test_many_workers_entering_one_study_get_one_study(
+    database: Database, enter: Callable[[Database, str], StudyInfo]
+) -> None:
+    ids: list[int] = []
+    together = threading.Barrier(6)
+
+    def work() -> None:
+        together.wait()
+        ids.append(enter(database, "shared").id)
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(ids) == 6 and len(set(ids)) == 1
+
+
+def test_an_unknown_study_is_answered_with_the_nearest_name(
+    database: Database, enter: Callable[[Database, str], StudyInfo]
+) -> None:
+    enter(database, "quickstart")
+    with pytest.raises(UnknownNameError, match="did you mean 'quickstart'"):
+        find_study(database, "quikstart")
+
+
+def test_the_latest_study_is_the_one_with_the_newest_trial(
+    database: Database, enter: Callable[[Database, str], StudyInfo]
+) -> None:
+    with pytest.raises(StoreError, match="no study yet"):
+        latest_study(database)
+    first, second = enter(database, "first"), enter(database, "second")
+    assert latest_study(database).name == "second"  # none has a trial: the newest study
+    claim_trial(database, study_id=first.id, total=5, worker_id="w", variants=[])
+    assert latest_study(database).name == "first"
+    claim_trial(database, study_id=second.id, total=5, worker_id="w", variants=[])
+    assert latest_study(database).name == "second"
+    assert [info.name for info in list_studies(database)] == ["first", "second"]
+
+
+def test_the_first_reference_point_stays(database: Database, study: StudyInfo) -> None:
+    assert fix_reference_point(database, study.id, {"error_percent": 90.0, "latency_ms": 16.0})["latency_ms"] == 16.0
+    assert fix_reference_point(database, study.id, {"error_percent": 50.0, "latency_ms": 1.0})["latency_ms"] == 16.0
+    assert find_study(database, "one").reference_point == {"error_percent": 90.0, "latency_ms": 16.0}
+
+
+def test_all_workers_agree_on_one_reference_latency(database: Database, study: StudyInfo) -> None:
+    answers: list[float] = []
+    together = threading.Barrier(4)
+
+    def work(p10_ms: float) -> None:
+        together.wait()
+        answers.append(fix_reference_latency(database, study.id, p10_ms))
+
+    threads = [threading.Thread(target=work, args=(float(number + 1),)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(answers) == 4 and len(set(answers)) == 1

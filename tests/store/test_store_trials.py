@@ -1,0 +1,167 @@
+"""Records through the database and back, exactly; an architecture goes ahead once."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import Any
+
+from archsearch.records import Record, TrialStatus
+from archsearch.store.claims import Claim, claim_trial
+from archsearch.store.database import Database
+from archsearch.store.studies import StudyInfo
+from archsearch.store.trials import (
+    add_training,
+    copy_result,
+    finish_trial,
+    load_record,
+    load_records,
+    load_trainings,
+    note_architecture,
+    note_suggestion,
+    trial_numbers,
+)
+
+CHOICES = {"stem.kernel": 3, "split_ratio": 0.1 + 0.2, "residual": True, "attention": "none", "head.hidden": None}
+
+
+def start(database: Database, study: StudyInfo, number: int, arch_id: str | None = None) -> int:
+    """Claim a place as trial `number`, with an architecture if one is given; returns the row's id."""
+    found = claim_trial(database, study_id=study.id, total=99, worker_id="w", variants=[])
+    assert isinstance(found, Claim)
+    note_suggestion(database, found.row_id, number=number, suggested=CHOICES)
+    if arch_id is not None:
+        note_architecture(database, found.row_id, family="shufflenet_v2", arch_id=arch_id, choices=CHOICES)
+    return found.row_id
+
+
+def test_a_record_comes_back_exactly_as_it_was_stored(database: Database, study: StudyInfo, facts: Any) -> None:
+    row_id = start(database, study, 0, "a" * 12)
+    finish_trial(
+        database,
+        row_id,
+        status=TrialStatus.COMPLETE,
+        cost=facts.cost,
+        latency=facts.latency,
+        score=facts.score,
+        seconds=21.5,
+    )
+    expected = Record(
+        study="one",
+        trial=0,
+        arch_id="a" * 12,
+        family="shufflenet_v2",
+        choices=CHOICES,
+        suggested=CHOICES,
+        status=TrialStatus.COMPLETE,
+        cost=facts.cost,
+        latency=facts.latency,
+        score=facts.score,
+        seconds=21.5,
+    )
+    assert load_record(database, study.id, 0) == expected
+    assert load_records(database, study.id, with_curves=True) == (expected,)
+    assert load_records(database, study.id) == (replace(expected, score=replace(facts.score, curve=())),)
+    # 0.30000000000000004 x 4.5 ms
+    found = load_record(database, study.id, 0)
+    assert found is not None and found.latency is not None
+    assert found.latency.corrected_ms == (0.1 + 0.2) * 4.5
+    assert [type(value) for value in found.choices.values()] == [int, float, bool, str, type(None)]
+
+
+def test_a_rejected_trial_keeps_what_was_found_before_it_ended(
+    database: Database, study: StudyInfo, facts: Any
+) -> None:
+    finish_trial(
+        database, start(database, study, 3, "b" * 12), status=TrialStatus.REJECTED, reason="too large", cost=facts.cost
+    )
+    record = load_record(database, study.id, 3)
+    assert record is not None
+    assert (record.status, record.reason) == (TrialStatus.REJECTED, "too large")
+    assert (record.cost, record.latency, record.score) == (facts.cost, None, None)
+
+
+def test_trials_are_read_in_the_order_of_their_numbers_and_only_numbered_ones(
+    database: Database, study: StudyInfo
+) -> None:
+    for number in (2, 0, 1):
+        start(database, study, number)
+    claim_trial(database, study_id=study.id, total=99, worker_id="w", variants=[])
+    assert [record.trial for record in load_records(database, study.id)] == [0, 1, 2]
+    assert trial_numbers(database, study.id) == {0, 1, 2}
+    assert load_record(database, study.id, 7) is None
+
+
+def test_a_replay_copies_cost_latency_and_training_of_its_equal(
+    database: Database, study: StudyInfo, enter: Any, facts: Any
+) -> None:
+    other = enter(database, "other")  # a trial of the same number in another study is not the equal one
+    finish_trial(database, start(database, other, 0, "c" * 12), status=TrialStatus.FAILED)
+    first = start(database, study, 0, "c" * 12)
+    finish_trial(
+        database, first, status=TrialStatus.COMPLETE, cost=facts.cost, latency=facts.latency, score=facts.score
+    )
+    second = start(database, study, 1, "c" * 12)
+    copy_result(database, second, study_id=study.id, number=0, status=TrialStatus.REPLAY, reason="as trial 0")
+    record = load_record(database, study.id, 1)
+    assert record is not None
+    assert (record.status, record.reason) == (TrialStatus.REPLAY, "as trial 0")
+    assert (record.cost, record.latency, record.score) == (facts.cost, facts.latency, facts.score)
+    assert record.seconds == 0.0
+
+
+def test_an_architecture_is_known_by_the_first_trial_that_has_it(database: Database, study: StudyInfo) -> None:
+    def note(row_id: int, arch_id: str) -> tuple[str, int] | None:
+        return note_architecture(database, row_id, family="shufflenet_v2", arch_id=arch_id, choices=CHOICES)
+
+    first, second = start(database, study, 0), start(database, study, 1)
+    assert note(first, "d" * 12) is None
+    assert note(second, "e" * 12) is None
+    third = start(database, study, 2)
+    assert note(third, "d" * 12) == (TrialStatus.RUNNING, 0)
+    finish_trial(database, third, status=TrialStatus.REPLAY)
+    for status in (TrialStatus.COMPLETE, TrialStatus.FAILED, TrialStatus.REJECTED):
+        finish_trial(database, first, status=status)
+        assert note(start(database, study, 10 + list(TrialStatus).index(status)), "d" * 12) == (status, 0)
+
+
+def test_an_interrupted_trial_does_not_answer_for_its_architecture(database: Database, study: StudyInfo) -> None:
+    finish_trial(database, start(database, study, 0, "f" * 12), status=TrialStatus.INTERRUPTED)
+    row_id = start(database, study, 1)
+    known = note_architecture(database, row_id, family="shufflenet_v2", arch_id="f" * 12, choices=CHOICES)
+    assert known is None
+
+
+def test_other_studies_do_not_answer_for_an_architecture(database: Database, study: StudyInfo, enter: Any) -> None:
+    finish_trial(database, start(database, study, 0, "f" * 12), status=TrialStatus.COMPLETE)
+    row_id = start(database, enter(database, "other"), 0)
+    known = note_architecture(database, row_id, family="shufflenet_v2", arch_id="f" * 12, choices=CHOICES)
+    assert known is None
+
+
+def test_of_workers_with_one_architecture_only_one_goes_ahead(database: Database, study: StudyInfo) -> None:
+    rows = [start(database, study, number) for number in range(6)]
+    answers: list[tuple[str, int] | None] = []
+    together = threading.Barrier(len(rows))
+
+    def work(row_id: int) -> None:
+        together.wait()
+        answers.append(note_architecture(database, row_id, family="shufflenet_v2", arch_id="1" * 12, choices=CHOICES))
+
+    threads = [threading.Thread(target=work, args=(row_id,)) for row_id in rows]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(answers) == 6
+    assert answers.count(None) == 1
+
+
+def test_retrainings_are_stored_once_a_folder_and_found_by_split(
+    database: Database, study: StudyInfo, facts: Any
+) -> None:
+    score = replace(facts.score, split="test", protocol="shufflenetv2-s")
+    for folder in ("a", "a", "b"):
+        add_training(database, study_id=study.id, arch_id="2" * 12, score=score, folder=folder)
+    assert load_trainings(database, study.id, split="test") == (("2" * 12, score), ("2" * 12, score))
+    assert load_trainings(database, study.id, split="validation") == ()

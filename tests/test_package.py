@@ -1,0 +1,87 @@
+"""What a user installs: the wheel carries the shipped YAML and the page's parts, and works away from the checkout."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import archsearch
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def run(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=cwd,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("build")
+    pytest.importorskip("hatchling")
+    out = tmp_path_factory.mktemp("wheel")
+    built = run("-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), str(ROOT), cwd=out)
+    assert built.returncode == 0, built.stdout + built.stderr
+    (path,) = out.glob("*.whl")
+    return path
+
+
+def test_the_wheel_has_every_module_yaml_and_page_part(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    in_checkout = {str(path.relative_to(ROOT)) for path in (ROOT / "archsearch").rglob("*.py")}
+    yaml = {
+        f"archsearch/_yaml/{kind}/{path.name}"
+        for kind in ("studies", "search_spaces")
+        for path in (ROOT / kind).glob("*.yaml")
+    }
+    assert len(yaml) >= 5
+    assert in_checkout <= names
+    assert yaml <= names
+    assert {"page.css", "page.js"} <= {Path(name).name for name in names}
+
+
+def test_shipped_studies_are_found_from_an_empty_folder(wheel: Path, tmp_path: Path) -> None:
+    target, empty = tmp_path / "site", tmp_path / "empty"
+    empty.mkdir()
+    installed = run(
+        "-m", "pip", "install", "--no-deps", "--no-index", "--quiet", "--target", str(target), str(wheel), cwd=empty
+    )
+    assert installed.returncode == 0, installed.stderr
+    where = run("-c", "import archsearch; print(archsearch.__file__)", cwd=empty, PYTHONPATH=str(target))
+    assert Path(where.stdout.strip()).is_relative_to(target), where.stdout + where.stderr
+    listed = run("-m", "archsearch.cli.main", "studies", "--shipped", cwd=empty, PYTHONPATH=str(target))
+    assert listed.returncode == 0, listed.stderr
+    for path in (ROOT / "studies").glob("*.yaml"):
+        assert path.stem in listed.stdout
+    assert list(empty.iterdir()) == []
+
+
+def test_the_version_is_that_of_pyproject() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert archsearch.__version__ == project["version"]
+
+
+def test_all_names_are_importable_and_no_home_is_left_out() -> None:
+    assert set(archsearch.__all__) == set(archsearch._HOMES)
+    for name, home in archsearch._HOMES.items():
+        assert getattr(archsearch, name) is getattr(importlib.import_module(home), name)
+    assert set(dir(archsearch)) == {*archsearch.__all__, "__version__"}
+
+
+def test_an_unknown_attribute_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        archsearch.nothing  # noqa: B018
