@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -155,7 +156,11 @@ def _from_file(path: Path) -> _Found:
         raise ConfigError(
             f"{path}: expected the keys family, choices, num_classes, input_size; got {', '.join(sorted(content))}"
         )
-    spec = FAMILIES[str(content["family"])].base.with_choices(content.get("choices") or {})
+    choices = content.get("choices") or {}
+    if not isinstance(choices, dict):
+        raise ConfigError(f"{path}: choices: a mapping of choices was expected, got {type(choices).__name__}")
+    with _naming(path):
+        spec = FAMILIES[str(content["family"])].base.with_choices(choices)
     return _Found(
         spec=spec,
         source=str(path),
@@ -173,13 +178,24 @@ def _from_json(path: Path, text: str) -> _Found:
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: an object was expected, got {type(content).__name__}")
     inner = content.get("spec", content)  # a model folder's spec.json, or a specification alone
+    with _naming(path):
+        spec = spec_from_json(json.dumps(inner))
     return _Found(
-        spec=spec_from_json(json.dumps(inner)),
+        spec=spec,
         source=str(path),
         note="",
         num_classes=_whole(content, "num_classes", 1000, path) if "spec" in content else 1000,
         input_size=_whole(content, "input_size", 224, path) if "spec" in content else 224,
     )
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Put the file's name before what is wrong in it."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error.message}", hint=error.hint) from error
 
 
 def _whole(content: Mapping[str, Any], key: str, default: int, path: Path) -> int:

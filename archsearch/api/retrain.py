@@ -24,7 +24,7 @@ from archsearch.search.devices import usable_cores, worker_devices
 from archsearch.store.trials import add_training
 from archsearch.training.model_facts import ModelFacts
 from archsearch.training.model_folder import save_model_folder
-from archsearch.training.protocols import PROTOCOLS
+from archsearch.training.protocols import PROTOCOLS, Protocol
 from archsearch.training.retrain import RetrainedSeed, retrain_seed
 
 logger = logging.getLogger(__name__)
@@ -99,7 +99,7 @@ def retrain(
             seed=seed,
             input_size=opened.input_size,
             device=target,
-            folder=folder / f"{recipe.name}-{length}-epochs",
+            folder=folder / _training_name(recipe, length, batch_size),
             resume=resume,
             on_epoch=_seeded(on_epoch, seed),
             chunk=DeviceLease.of_device(target).shared,
@@ -116,6 +116,12 @@ def retrain(
     )
     _store(opened, chosen, trained, folder, storage)
     return Retrained(folder=folder, facts=facts, curve=curve)
+
+
+def _training_name(recipe: Protocol, epochs: int, batch_size: int | None) -> str:
+    """The folder of one training's seeds, so that trainings of another length or batch size stand side by side."""
+    own = batch_size is None or batch_size == recipe.batch_size
+    return f"{recipe.name}-{epochs}-epochs" + ("" if own else f"-batch-{batch_size}")
 
 
 def _check_data(study: Study, dataset: Dataset) -> None:

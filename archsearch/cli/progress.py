@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Self
 from rich import box
 from rich.console import Console, Group
 from rich.live import Live
-from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -25,14 +24,12 @@ if TYPE_CHECKING:
 _LAST_TRIALS = 10
 
 
-class RunDisplay:
-    """Shows a run: its last trials, the front so far, the time left."""
+class _Display:
+    """A live view where a terminal watches, and nothing of its own elsewhere."""
 
-    def __init__(self, plan: RunPlan, console: Console) -> None:
-        self._objectives = plan.config.objectives
+    def __init__(self, console: Console) -> None:
         self._console = console
         self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
-        self._known: set[int] | None = None
         self._began = time.monotonic()
 
     @property
@@ -50,6 +47,15 @@ class RunDisplay:
     ) -> None:
         if self._live is not None:
             self._live.__exit__(kind, error, trace)
+
+
+class RunDisplay(_Display):
+    """Shows a run: its last trials, the front so far, the time left."""
+
+    def __init__(self, plan: RunPlan, console: Console) -> None:
+        super().__init__(console)
+        self._objectives = plan.config.objectives
+        self._known: set[int] | None = None
 
     def show(self, progress: Progress) -> None:
         """Show how far the run is."""
@@ -77,10 +83,11 @@ class RunDisplay:
         for name in ("trial", "network", "status", "top-1 %", "ms", "params", "took"):
             table.add_column(name, no_wrap=name != "status")
         for record in ended[-_LAST_TRIALS:]:
-            table.add_row(*_cells(record))
+            table.add_row(*(Text(cell) for cell in _cells(record)))
         head = Text(f"{progress.done} of {progress.total} trials, {progress.workers} workers{_left(progress)}")
         bar = ProgressBar(total=progress.total, completed=progress.done, width=60)
-        return Group(table, front_table(front_of(progress.records, self._objectives), title="Front so far"), head, bar)
+        front = front_table(front_of(progress.records, self._objectives), title="Front so far")
+        return Group(head, bar, table, front)  # a small terminal cuts off the end: what matters most stands first
 
 
 def line(record: Record) -> str:
@@ -96,10 +103,10 @@ def line(record: Record) -> str:
 def _cells(record: Record) -> tuple[str, ...]:
     status = record.status.value
     if record.reason and record.status is not TrialStatus.COMPLETE:
-        status += f": {escape(record.reason.splitlines()[0][:100])}"
+        status += f": {record.reason.splitlines()[0][:100]}"
     return (
         str(record.trial),
-        escape(record.variant or record.arch_id or "-"),
+        record.variant or record.arch_id or "-",
         status,
         "" if record.score is None else f"{record.score.top1_percent:.2f}",
         "" if record.latency is None else f"{record.latency.corrected_ms:.3f}",
@@ -113,25 +120,13 @@ def _left(progress: Progress) -> str:
     return "" if seconds is None or progress.done >= progress.total else f", {duration(seconds)} left"
 
 
-class RetrainDisplay:
+class RetrainDisplay(_Display):
     """Shows a retraining: one bar over all seeds and epochs in a terminal, one line an epoch elsewhere."""
 
     def __init__(self, *, epochs: int, seeds: int, console: Console) -> None:
-        self._epochs, self._seeds, self._console = epochs, seeds, console
-        self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
-        self._began = time.monotonic()
+        super().__init__(console)
+        self._epochs, self._seeds = epochs, seeds
         self._first: int | None = None  # epochs that were done before this call
-
-    def __enter__(self) -> Self:
-        if self._live is not None:
-            self._live.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._live is not None:
-            self._live.__exit__(kind, error, trace)
 
     def show(self, seed: int, epoch: Epoch) -> None:
         """Show one finished epoch."""

@@ -95,7 +95,9 @@ class StudyConfig(BaseModel):
 
     def search_space(self) -> SearchSpace:
         """The space that this study searches. Raises ConfigError naming the file and key of a wrong choice."""
-        return load_space(self.space).restricted(dict(self.restrict), {**self.scale, **self.fixed})
+        return load_space(self.space).restricted(
+            dict(self.restrict), {**self.scale, **self.fixed}, where=f"study '{self.name}'"
+        )
 
     def protocol(self) -> dict[str, Any]:
         """What makes two trials comparable, as plain data: a study's records all share it."""

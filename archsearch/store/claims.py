@@ -155,7 +155,7 @@ def _counts(session: Session, study_id: int) -> dict[str, int]:
     rows = session.execute(
         select(TrialRow.status, func.count()).where(TrialRow.study_id == study_id).group_by(TrialRow.status)
     )
-    return dict(rows.tuples().all())
+    return {status: count for status, count in rows}  # noqa: C416 (a Row is no pair to dict() and mypy)
 
 
 def untold_trials(database: Database, study_id: int) -> tuple[TrialRow, ...]:
