@@ -14,8 +14,9 @@ from rich.markup import escape
 
 from archsearch.errors import ArchsearchError
 
-console = Console(highlight=False)
-error_console = Console(stderr=True, highlight=False)
+# A person's terminal wraps between words; a file or a pipe gets each line whole.
+console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+error_console = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
 
 
 def log_to_console(*, verbose: bool) -> None:
@@ -27,9 +28,9 @@ def log_to_console(*, verbose: bool) -> None:
 
 def print_error(error: ArchsearchError) -> None:
     """One error: what was wrong, and below it what to do."""
-    error_console.print(f"[bold red]error:[/] {escape(error.message)}", soft_wrap=True)
+    error_console.print(f"[bold red]error:[/] {escape(error.message)}")
     if error.hint:
-        error_console.print(f"[dim]{escape(error.hint)}[/]", soft_wrap=True)
+        error_console.print(f"[dim]{escape(error.hint)}[/]")
 
 
 def print_json(content: Mapping[str, Any] | Sequence[Any]) -> None:

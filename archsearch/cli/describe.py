@@ -66,19 +66,18 @@ def _changes(pairs: list[str]) -> dict[str, str]:
 
 def _print(found: Description) -> None:
     cost = found.cost
-    console.print(f"[bold]{escape(found.name)}[/]", soft_wrap=True)
+    console.print(f"[bold]{escape(found.name)}[/]")
     if found.source:
-        console.print(f"source    {found.source}", markup=False, soft_wrap=True)
+        console.print(f"source    {found.source}", markup=False)
     if found.note:
-        console.print(f"note      {found.note}", markup=False, soft_wrap=True)
+        console.print(f"note      {found.note}", markup=False)
     uncounted = ", ".join(f"{op} ({times} times)" for op, times in sorted(cost.unsupported_ops.items()))
     console.print(
         f"arch_id   {found.spec.arch_id}\n"
         f"input     {cost.input_size}x{cost.input_size}, {cost.num_classes} classes\n"
         f"params    {cost.params:,}\n"
         f"MACs      {cost.macs:,}  (multiply-adds of one image in convolutions and linear layers)"
-        + (f"\nuncounted {uncounted}" if uncounted else ""),
-        soft_wrap=True,
+        + (f"\nuncounted {uncounted}" if uncounted else "")
     )
     console.print(_choices_table(found))
     console.print(_layers_table(found))

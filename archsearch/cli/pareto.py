@@ -55,7 +55,7 @@ def pareto(
     front_view(opened, console)
     _print_verdicts(opened)
     for path in written:
-        console.print(f"wrote {path}", markup=False, soft_wrap=True)
+        console.print(f"wrote {path}", markup=False)
     if plot and is_terminal():
         webbrowser.open((folder / "pareto.html").resolve().as_uri())
 
@@ -79,6 +79,4 @@ def _print_verdicts(study: Study) -> None:
             slower,
         )
     console.print(table)
-    console.print(
-        "points: accuracy against the network named; ms: latency (drift-corrected p10) against it", soft_wrap=True
-    )
+    console.print("points: accuracy against the network named; ms: latency (drift-corrected p10) against it")

@@ -66,13 +66,11 @@ class RunDisplay(_Display):
         if self._known is None:  # what an earlier run left is not news
             self._known = {record.trial for record in ended}
             if ended:
-                self._console.print(f"continuing: {progress.done} of {progress.total} trials are done", soft_wrap=True)
+                self._console.print(f"continuing: {progress.done} of {progress.total} trials are done")
         for record in ended:
             if record.trial not in self._known:
                 self._known.add(record.trial)
-                self._console.print(
-                    f"[{progress.done}/{progress.total}] {line(record)}{_left(progress)}", markup=False, soft_wrap=True
-                )
+                self._console.print(f"[{progress.done}/{progress.total}] {line(record)}{_left(progress)}", markup=False)
 
     def _view(self, progress: Progress) -> Group:
         from archsearch.analysis.front import front_of
@@ -142,4 +140,4 @@ class RetrainDisplay(_Display):
         if self._live is not None:
             self._live.update(Group(Text(text), ProgressBar(total=total, completed=done, width=60)))
         else:
-            self._console.print(text, markup=False, soft_wrap=True)
+            self._console.print(text, markup=False)

@@ -55,7 +55,6 @@ def retrain(
             f"protocol {protocol}, {length} epochs, {seeds} seed{'s' if seeds > 1 else ''}, "
             f"{opened.info.config['dataset']} at {opened.input_size}x{opened.input_size}",
             markup=False,
-            soft_wrap=True,
         )
 
     try:
@@ -87,13 +86,10 @@ def retrain(
     first = facts.scores[0]
     console.print(
         f"test top-1 {facts.mean_top1_percent:.2f}{spread} % (n = {len(facts.scores)} seed"
-        f"{'s' if len(facts.scores) > 1 else ''}, {first.epochs} epochs, {first.eval_images:,} test images)",
-        soft_wrap=True,
+        f"{'s' if len(facts.scores) > 1 else ''}, {first.epochs} epochs, {first.eval_images:,} test images)"
     )
-    console.print(f"model     {result.folder}", markup=False, soft_wrap=True)
-    console.print(f"curve     {result.curve}", markup=False, soft_wrap=True)
+    console.print(f"model     {result.folder}", markup=False)
+    console.print(f"curve     {result.curve}", markup=False)
     console.print(
-        f"load it   python -c \"import archsearch; print(archsearch.load('{result.folder}').archsearch)\"",
-        markup=False,
-        soft_wrap=True,
+        f"load it   python -c \"import archsearch; print(archsearch.load('{result.folder}').archsearch)\"", markup=False
     )

@@ -72,7 +72,7 @@ def run(
 
 def _print_plan(plan: RunPlan) -> None:
     config = plan.config
-    console.print(f"[bold]{config.name}[/]  {config.description}".rstrip(), soft_wrap=True)
+    console.print(f"[bold]{config.name}[/]  {config.description}".rstrip())
     kinds: dict[str, int] = {}
     for name in plan.devices:
         kinds[name] = kinds.get(name, 0) + 1
@@ -87,8 +87,7 @@ def _print_plan(plan: RunPlan) -> None:
         f"proxy     {config.proxy.epochs} epochs, batch {config.proxy.batch_size}, seed {config.seed}\n"
         f"latency   {config.latency.backend}, batch {config.latency.batch_on(plan.devices[0])}, "
         f"{config.latency.threads} thread, beside {config.reference}\n"
-        f"trials    {plan.total} in all, sampler {config.sampler}, {where}",
-        soft_wrap=True,
+        f"trials    {plan.total} in all, sampler {config.sampler}, {where}"
     )
 
 
@@ -99,8 +98,8 @@ def _print_end(study: Study, elapsed_seconds: float) -> None:
     console.print(f"\nstudy '{study.name}': {counts or 'no trials'} ({duration(elapsed_seconds)} in this run)")
     reasons = {record.reason for record in study.records if record.status == "failed" and record.reason}
     for reason in sorted(reasons)[:3]:
-        console.print(f"failed: {reason.splitlines()[0]}", markup=False, soft_wrap=True)
+        console.print(f"failed: {reason.splitlines()[0]}", markup=False)
     front_view(study, console)
     if not study.front.rows:
         raise typer.Exit(1)
-    console.print("next: archsearch pareto --plot   |   archsearch retrain --trial best", soft_wrap=True)
+    console.print("next: archsearch pareto --plot   |   archsearch retrain --trial best")

@@ -43,8 +43,7 @@ def studies(
         console.print(_stored_table(rows))
         console.print(
             "front: networks on it; hv: hypervolume as a share of the "
-            "box below the study's reference point; top-1 on the validation split",
-            soft_wrap=True,
+            "box below the study's reference point; top-1 on the validation split"
         )
     elif not shipped:
         console.print("no study is stored yet")

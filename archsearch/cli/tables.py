@@ -61,7 +61,7 @@ def front_view(study: Study, console: Console) -> None:
     console.print(
         front_table(front, title=f"Front of '{study.name}': {len(front.members)} of {len(front.rows)} networks")
     )
-    console.print(conditions_line(study), soft_wrap=True, markup=False)
+    console.print(conditions_line(study), markup=False)
     if front.hypervolume is not None and front.hypervolume_share is not None and front.reference_point is not None:
         corner = ", ".join(
             f"{name} {value:.4g}" for name, value in zip(front.objectives, front.reference_point, strict=True)
@@ -69,12 +69,11 @@ def front_view(study: Study, console: Console) -> None:
         console.print(
             f"hypervolume {front.hypervolume:.4g}, {front.hypervolume_share:.1%} of the box below the study's "
             f"reference point ({corner})",
-            soft_wrap=True,
             markup=False,
         )
-    console.print(LEGEND, soft_wrap=True)
+    console.print(LEGEND)
     for warning in front.warnings:
-        console.print(f"[yellow]warning:[/] {escape(warning)}", soft_wrap=True)
+        console.print(f"[yellow]warning:[/] {escape(warning)}")
 
 
 def conditions_line(study: Study) -> str:
