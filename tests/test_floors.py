@@ -74,9 +74,9 @@ def printed_or_exited(source: str) -> list[int]:
             called = ast.unparse(node.func)
             if called in ("print", "exit", "quit", "sys.exit", "os._exit", "sys.stdout.write", "sys.stderr.write"):
                 lines.append(node.lineno)
-        if isinstance(node, ast.Raise) and node.exc is not None and id(node) not in entry:
-            if ast.unparse(node.exc).startswith("SystemExit"):
-                lines.append(node.lineno)
+        raised = ast.unparse(node.exc) if isinstance(node, ast.Raise) and node.exc is not None else ""
+        if raised.startswith("SystemExit") and id(node) not in entry:
+            lines.append(node.lineno)
     return lines
 
 

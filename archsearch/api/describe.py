@@ -96,8 +96,10 @@ def describe(
     Raises ConfigError, UnknownNameError, StoreError, BuildError.
     """
     found = _find(name, storage)
-    size = input_size or found.input_size
-    classes = num_classes or found.num_classes
+    size = found.input_size if input_size is None else input_size
+    classes = found.num_classes if num_classes is None else num_classes
+    if size < 1 or classes < 1:
+        raise ConfigError(f"input_size and num_classes must be at least 1, got {size} and {classes}")
     spec = found.spec.with_choices(changes or {}).normalised(size)
     return Description(
         name=name + "".join(f" {key}={value}" for key, value in (changes or {}).items()),

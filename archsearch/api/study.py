@@ -10,7 +10,7 @@ from archsearch.analysis.front import Front, front_of
 from archsearch.analysis.select import select
 from archsearch.analysis.verdicts import Verdict, verdicts_of
 from archsearch.api.places import open_database
-from archsearch.errors import ConfigError, UnknownNameError
+from archsearch.errors import ConfigError
 from archsearch.models.families import FAMILIES
 from archsearch.models.spec import Spec
 from archsearch.models.variants import VARIANTS
@@ -98,7 +98,11 @@ class Study:
                 if not record.arch_id:
                     raise ConfigError(f"trial {number} of study '{self.name}' has no network yet ({record.status})")
                 return record
-        raise UnknownNameError(f"trial of study '{self.name}'", str(number), [str(r.trial) for r in self.records])
+        highest = max((record.trial for record in self.records), default=None)
+        raise ConfigError(
+            f"study '{self.name}' has no trial {number}",
+            hint="it has no trial yet" if highest is None else f"its trials are 0 to {highest}",
+        )
 
 
 def _chosen(record: Record) -> Chosen:

@@ -144,6 +144,10 @@ class _Watch:
         finally:
             self._stop(running)
             self._report(self._look(workers=0))
+        if self._progress.done < self._plan.total:
+            logger.warning(
+                "ended with %d of %d trials: %s", self._progress.done, self._plan.total, _last_line(self._log(0))
+            )
 
     def _start(self, slot: int) -> subprocess.Popen[bytes]:
         self._folder.mkdir(parents=True, exist_ok=True)

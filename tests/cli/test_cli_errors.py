@@ -139,7 +139,9 @@ def test_an_absent_dataset_without_network_is_exit_code_1_and_says_what_to_put_w
 
     monkeypatch.setattr("urllib.request.urlopen", offline)
     folder = tmp_path / "images"
-    ended = cli("run", "--study", "cifar10_cpu", "--set", "dataset=cifar10", "--device", "cpu", "--data-dir", str(folder))
+    ended = cli(
+        "run", "--study", "cifar10_cpu", "--set", "dataset=cifar10", "--device", "cpu", "--data-dir", str(folder)
+    )
     check(ended, 1, "cifar-10-python.tar.gz", str(folder))
     assert not Path("runs").exists()
 

@@ -6,8 +6,6 @@ import os
 import signal
 from collections.abc import Callable
 
-import pytest
-
 from archsearch.records import TrialStatus
 from archsearch.search.devices import usable_cores
 
@@ -29,7 +27,6 @@ def check_whole(workplace: object, total: int, before: dict[int, object]) -> Non
     assert len({record.arch_id for record in after.values()}) == total
     assert [record.variant for record in after.values() if record.variant] == ["shufflenet_v2_x0_5"]
     assert not {"RUNNING", "WAITING"} & set(workplace.optuna_states())
-    assert workplace.workers() == {} or not any(map(os.path.exists, (f"/proc/{pid}" for pid in workplace.workers())))
 
 
 def in_the_middle(workplace: object, *, ended: int = 1) -> bool:
@@ -99,7 +96,7 @@ def test_everything_killed_at_once_is_continued(
     wait(lambda: not any(alive(pid, started) for pid, started in workers.items()), "the workers are gone")
     left = workplace.study()
     assert left.counts["running"] == 1
-    (unfinished,) = [record for record in left.records if record.status is TrialStatus.RUNNING] or [None]
+    unfinished = next((record for record in left.records if record.status is TrialStatus.RUNNING), None)
 
     ended = workplace.type(*RUN)
     assert ended.returncode == 0, ended.stderr
@@ -108,9 +105,8 @@ def test_everything_killed_at_once_is_continued(
         assert unfinished.arch_id in {record.arch_id for record in complete(workplace.study()).values()}
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL])
 def test_a_killed_worker_is_started_again_and_the_total_is_exact(
-    how: signal.Signals, new_workplace: Callable[..., object], watched: Callable, wait: Callable
+    new_workplace: Callable[..., object], watched: Callable, wait: Callable
 ) -> None:
     workplace = new_workplace(trials=3, spread=1.0)
     process = workplace.start(*RUN)
@@ -118,9 +114,9 @@ def test_a_killed_worker_is_started_again_and_the_total_is_exact(
         wait(lambda: in_the_middle(workplace) or process.poll() is not None, "a trial has ended and another runs")
         (worker,) = workplace.workers()
         before = complete(workplace.study())
-        os.kill(worker, how)
+        os.kill(worker, signal.SIGKILL)
         _, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
-    assert f"was killed by signal {int(how)} and is started again" in " ".join(err.split())
+    assert "was killed by signal 9 and is started again" in " ".join(err.split())
     check_whole(workplace, 3, before)
     assert workplace.study().counts.get("interrupted") == 1

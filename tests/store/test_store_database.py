@@ -140,7 +140,7 @@ def test_a_folder_is_no_database(tmp_path: Path) -> None:
 
 def test_a_file_where_the_folder_should_be_is_named(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("a file")
-    with pytest.raises(StoreError, match="folder .*runs cannot be made"):
+    with pytest.raises(StoreError, match=r"folder .*runs cannot be made"):
         Database(f"sqlite:///{tmp_path / 'runs' / 'x.db'}")
 
 

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import pytest
+
+import archsearch
+from archsearch.errors import ConfigError, StoreError, UnknownNameError
+from archsearch.models.variants import VARIANTS
+
+
+@pytest.mark.parametrize("name", sorted(VARIANTS))
+def test_every_published_network_is_described_and_its_layers_add_up(name: str) -> None:
+    found = archsearch.describe(name, input_size=32)
+    assert sum(layer.params for layer in found.layers) == found.cost.params
+    assert sum(layer.macs for layer in found.layers) == found.cost.macs
+    assert found.source
+    assert found.cost.num_classes == VARIANTS[name].num_classes
+    assert found.to_dict()["arch_id"] == found.spec.arch_id
+
+
+def test_the_parameters_are_those_of_the_network_that_is_built() -> None:
+    found = archsearch.describe("shufflenet_v2_x0_5", changes={"kernel": 5}, input_size=32, num_classes=10)
+    model = archsearch.build(found.spec, num_classes=10, input_size=32, seed=0)
+    assert found.cost.params == sum(parameter.numel() for parameter in model.parameters())
+
+
+def test_a_familys_name_is_its_base_network() -> None:
+    # torchvision's shufflenet_v2_x1_0
+    assert archsearch.describe("shufflenet_v2").cost.params == 2278604
+
+
+def test_choices_without_effect_at_an_input_size_make_no_other_network() -> None:
+    plain = archsearch.describe("shufflenet_v2_x1_0", input_size=32).spec.arch_id
+    hidden = archsearch.describe("shufflenet_v2_x1_0", changes={"head.hidden": 512}, input_size=32)
+    assert hidden.spec.choices()["head.type"] == "gap"  # which has no hidden layer
+    assert hidden.spec.arch_id == plain
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "error"),
+    [
+        ("shufflenet_v2_x9", {}, UnknownNameError),
+        ("shufflenet_v2_x1_0", {"changes": {"nothing": 1}}, UnknownNameError),
+        ("shufflenet_v2_x1_0", {"changes": {"stage3.kernel": 8}}, ConfigError),
+        ("quickstart:best", {"storage": "sqlite:////absent/folder/none.db"}, StoreError),
+        ("shufflenet_v2_x1_0", {"input_size": 0}, ConfigError),
+        ("shufflenet_v2_x1_0", {"num_classes": 0}, ConfigError),
+    ],
+)
+def test_what_cannot_be_described_is_an_error_of_ours(
+    name: str, arguments: dict[str, object], error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        archsearch.describe(name, **arguments)

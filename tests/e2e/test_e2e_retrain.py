@@ -1,0 +1,151 @@
+"""From a point of the front to a model that reloads with the accuracy that was reported."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+import archsearch
+from archsearch.data.catalog import load_dataset
+from archsearch.errors import ConfigError, UnknownNameError
+
+
+@pytest.fixture(autouse=True)
+def in_the_folder(shared_finished: object, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.chdir(shared_finished.folder)
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def typed(shared_finished: object) -> object:
+    """`retrain` as a user types it, once."""
+    arguments = ("retrain", "--trial", "best", "--epochs", "1", "--seeds", "2", "--device", "cpu")
+    return shared_finished.type(*arguments)
+
+
+@pytest.fixture
+def model_folder(typed: object, shared_finished: object) -> Path:
+    assert typed.returncode == 0, typed.stderr
+    return shared_finished.folder / "runs" / "tiny" / "retrain" / shared_finished.study().front.knee.record.arch_id
+
+
+def test_the_folder_has_spec_weights_metrics_curve_and_model_card(model_folder: Path, typed: object) -> None:
+    assert f"model     runs/tiny/retrain/{model_folder.name}" in typed.stdout
+    names = {path.name for path in model_folder.iterdir() if path.is_file()}
+    assert {"spec.json", "weights.safetensors", "metrics.csv", "README.md", "summary.json"} <= names
+    assert names & {"curve.png", "curve.html"}
+    with (model_folder / "metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["seed"], row["epoch"]) for row in rows] == [("0", "1"), ("1", "1")]
+    card = (model_folder / "README.md").read_text()
+    assert model_folder.name in card
+    assert "48 test images" in card
+
+
+def test_reported_accuracy_is_the_mean_over_seeds_of_the_test_split(model_folder: Path, typed: object) -> None:
+    summary = json.loads((model_folder / "summary.json").read_text())
+    values = [score["top1_percent"] for score in summary["scores"]]
+    assert [score["seed"] for score in summary["scores"]] == [0, 1]
+    assert {(score["split"], score["eval_images"], score["train_images"]) for score in summary["scores"]} == {
+        ("test", 48, 160)
+    }
+    assert summary["mean_test_top1_percent"] == pytest.approx(statistics.mean(values))
+    assert summary["std_test_top1_percent"] == pytest.approx(statistics.stdev(values))
+    expected = f"test top-1 {statistics.mean(values):.2f} ± {statistics.stdev(values):.2f} % (n = 2 seeds, 1 epochs"
+    assert expected in " ".join(typed.stdout.split())
+
+
+def test_the_reloaded_model_scores_exactly_what_was_reported(model_folder: Path, tiny_images: Path) -> None:
+    model = archsearch.load(model_folder)
+    assert not model.training
+    assert model.archsearch.spec.arch_id == model_folder.name
+    assert model(torch.zeros(2, 3, 32, 32)).shape == (2, 4)
+    reported = json.loads((model_folder / "summary.json").read_text())["scores"][0]["top1_percent"]
+    assert archsearch.evaluate_folder(model_folder, load_dataset(f"npz:{tiny_images}")) == reported
+
+
+def test_the_same_call_again_trains_nothing_and_gives_the_same_numbers(model_folder: Path) -> None:
+    weights = model_folder / "weights.safetensors"
+    before = weights.read_bytes()
+    epochs: list[object] = []
+    again = archsearch.retrain("tiny", epochs=1, seeds=2, device="cpu", on_epoch=lambda *seen: epochs.append(seen))
+    assert epochs == []
+    assert again.folder.resolve() == model_folder.resolve()
+    summary = json.loads((model_folder / "summary.json").read_text())
+    assert [score.top1_percent for score in again.facts.scores] == [s["top1_percent"] for s in summary["scores"]]
+    assert weights.read_bytes() == before
+
+
+def test_a_number_and_an_evaluated_variants_name_are_the_trial_itself(model_folder: Path) -> None:
+    by_name = archsearch.retrain("tiny", trial="shufflenet_v2_x0_5", epochs=1, device="cpu")
+    epochs: list[object] = []
+    by_number = archsearch.retrain(
+        "tiny", trial="0", epochs=1, device="cpu", on_epoch=lambda *seen: epochs.append(seen)
+    )
+    assert by_name.folder == by_number.folder
+    assert epochs == []
+    assert by_number.facts.trial == by_name.facts.trial == 0
+    assert by_number.facts.latency is not None
+
+
+def test_a_variant_that_the_study_has_not_evaluated_is_trained_at_its_scale(
+    model_folder: Path, tiny_images: Path
+) -> None:
+    done = archsearch.retrain("tiny", trial="shufflenet_v2_x1_0", epochs=1, protocol="one-cycle", device="cpu")
+    assert done.facts.trial is None
+    assert done.facts.latency is None
+    choices = done.facts.spec.choices()
+    assert choices["stem.pool"] is True
+    assert choices["stage2.channels"] == 116  # torchvision's x1.0
+    score = done.facts.scores[0].top1_percent
+    assert archsearch.evaluate_folder(done.folder, load_dataset(f"npz:{tiny_images}")) == score
+
+
+def test_other_lengths_and_batch_sizes_stand_beside_the_old_training(model_folder: Path) -> None:
+    first = {path: path.read_bytes() for path in model_folder.glob("shufflenetv2-s-1-epochs/*/*")}
+    assert len(first) == 4  # weights and score of two seeds
+    longer = archsearch.retrain("tiny", epochs=2, device="cpu")
+    batched = archsearch.retrain("tiny", epochs=1, batch_size=40, device="cpu")
+    assert longer.folder.resolve() == batched.folder.resolve() == model_folder.resolve()
+    assert [len(longer.facts.scores[0].curve), len(batched.facts.scores[0].curve)] == [2, 1]
+    assert {path: path.read_bytes() for path in first} == first
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "said"),
+    [
+        ({"trial": "99"}, UnknownNameError, "known: 0, 1, 2"),
+        ({"trial": "shufflenet_v2_x0_6"}, UnknownNameError, "did you mean 'shufflenet_v2_x0_5'"),
+        ({"rule": "latency<=0.0001"}, ConfigError, "no complete trial satisfies 'latency<=0.0001'"),
+        ({"rule": "latency<"}, ConfigError, "allowed: knee"),
+        ({"protocol": "none"}, UnknownNameError, "unknown training protocol 'none'"),
+        ({"seeds": 0}, ConfigError, "at least one seed"),
+        ({"study": "tyny"}, UnknownNameError, "did you mean 'tiny'"),
+    ],
+    ids=lambda value: str(value) if isinstance(value, dict) else "",
+)
+def test_a_wrong_request_says_what_there_is(arguments: dict[str, object], error: type, said: str) -> None:
+    with pytest.raises(error, match=re.escape(said)) as caught:
+        archsearch.retrain(**{"epochs": 1, "device": "cpu", **arguments})
+    assert caught.value.exit_code == 2
+
+
+def test_other_images_under_the_studys_dataset_are_refused(finished: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sqlite3
+
+    connection = sqlite3.connect(finished.folder / "runs" / "archsearch.db")
+    with connection:
+        connection.execute("update archsearch_studies set facts = json_set(facts, '$.data_fingerprint', 'other')")
+    connection.close()
+    monkeypatch.chdir(finished.folder)
+    with pytest.raises(archsearch.ArchsearchError, match="are not those that study 'tiny' was run on"):
+        archsearch.retrain("tiny", epochs=1, device="cpu")

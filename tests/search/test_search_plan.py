@@ -1,0 +1,203 @@
+"""A plan is made of real parts; a changed study is refused, saying what differs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from archsearch.errors import ConfigError, DataError, StudyChangedError, UnknownNameError
+from archsearch.models.variants import VARIANTS
+from archsearch.search import devices
+from archsearch.search.config import StudyConfig
+from archsearch.search.devices import usable_cores, worker_devices
+from archsearch.search.plan import RunPlan, check_unchanged, plan_run
+from archsearch.search.variants import AUTO, study_variants
+from archsearch.store.database import Database
+from archsearch.store.studies import StudyInfo, enter_study
+
+
+def write_images(folder: Path, seed: int) -> str:
+    folder.mkdir(exist_ok=True)
+    generator = np.random.default_rng(seed)
+    for name, count in (("train", 96), ("test", 8)):
+        pixels = generator.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
+        np.savez(folder / f"{name}.npz", images=pixels, labels=np.arange(count) % 4)
+    return f"npz:{folder}"
+
+
+@pytest.fixture
+def config(make_config: Any, tmp_path: Path) -> StudyConfig:
+    made: StudyConfig = make_config(dataset=write_images(tmp_path / "images", 0))
+    return made
+
+
+def enter(database: Database, plan: RunPlan) -> StudyInfo:
+    return enter_study(
+        database,
+        name=plan.config.name,
+        config=plan.config.protocol(),
+        space=plan.space.to_dict(),
+        space_fingerprint=plan.space.fingerprint,
+        facts=plan.facts,
+    )
+
+
+def test_a_plan_says_what_the_proxies_see(config: StudyConfig) -> None:
+    plan = plan_run(config, trials=7, workers=1, device="cpu")
+    assert (plan.total, plan.devices, plan.input_size, plan.num_classes) == (7, ("cpu",), 32, 4)
+    assert (plan.train_images, plan.validation_images) == (64, 32)
+    assert plan.space.size == 6  # 3 attentions x 2
+    assert plan.facts["data_fingerprint"] and plan.facts["versions"]["optuna"].startswith("5.")
+
+
+def test_without_a_number_the_proxies_train_on_all_images_that_are_left(config: StudyConfig) -> None:
+    proxy = config.proxy.model_copy(update={"train_images": None})
+    plan = plan_run(config.model_copy(update={"proxy": proxy}), workers=1, device="cpu")
+    assert plan.train_images == 64  # 96 - 32
+
+
+def test_an_absent_dataset_is_found_out_before_anything_is_stored(config: StudyConfig, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="there is no folder"):
+        plan_run(config.model_copy(update={"dataset": f"npz:{tmp_path / 'none'}"}), workers=1, device="cpu")
+
+
+def test_the_same_study_again_is_accepted(database: Database, config: StudyConfig) -> None:
+    stored = enter(database, plan_run(config, workers=1, device="cpu"))
+    check_unchanged(plan_run(config, trials=50, workers=1, device="cpu"), stored)
+    other_search = config.model_copy(update={"sampler": "tpe", "trials": 3, "description": "again"})
+    check_unchanged(plan_run(other_search, workers=1, device="cpu"), stored)
+
+
+def test_the_order_of_a_spaces_values_is_no_change(database: Database, config: StudyConfig) -> None:
+    stored = enter(database, plan_run(config, workers=1, device="cpu"))
+    turned = config.model_copy(
+        update={"restrict": {"residual": [True, False], "stage2.attention": ["simam", "none", "se"]}}
+    )
+    check_unchanged(plan_run(turned, workers=1, device="cpu"), stored)
+
+
+Change = Callable[[StudyConfig], StudyConfig]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda config: config.model_copy(update={"restrict": {"stage2.attention": ["none", "se"]}}),
+            r"stage2\.attention: .*simam",
+        ),
+        (lambda config: config.model_copy(update={"fixed": {"stem.kernel": 5}}), r"stem\.kernel"),
+        (
+            lambda config: config.model_copy(update={"proxy": config.proxy.model_copy(update={"epochs": 9})}),
+            r"proxy\.epochs: was 1, now 9",
+        ),
+        (
+            lambda config: config.model_copy(update={"latency": config.latency.model_copy(update={"batch": 4})}),
+            r"latency\.batch: was None, now 4",
+        ),
+        (lambda config: config.model_copy(update={"seed": 5}), "seed: was 0, now 5"),
+    ],
+)
+def test_a_changed_study_is_refused_saying_what_differs(
+    database: Database, config: StudyConfig, change: Change, message: str
+) -> None:
+    stored = enter(database, plan_run(config, workers=1, device="cpu"))
+    with pytest.raises(StudyChangedError, match=message) as caught:
+        check_unchanged(plan_run(change(config), workers=1, device="cpu"), stored)
+    assert "--set name=" in str(caught.value)
+
+
+def test_other_images_under_the_same_name_are_refused(database: Database, config: StudyConfig, tmp_path: Path) -> None:
+    stored = enter(database, plan_run(config, workers=1, device="cpu"))
+    write_images(tmp_path / "images", 1)
+    with pytest.raises(StudyChangedError, match=r"the images of 'npz:.*': were [0-9a-f]{12}, now [0-9a-f]{12}"):
+        check_unchanged(plan_run(config, workers=1, device="cpu"), stored)
+
+
+def test_every_difference_is_named_at_once(database: Database, config: StudyConfig) -> None:
+    plan = plan_run(config, workers=1, device="cpu")
+    stored = enter(database, plan)
+    changed = plan.config.model_copy(update={"seed": 1, "reference": "shufflenet_v2_x1_0"})
+    with pytest.raises(StudyChangedError, match=r"reference: .*; seed: "):
+        check_unchanged(replace(plan, config=changed), stored)
+
+
+def test_the_automatic_variants_are_fifteen_known_networks(make_config: Any) -> None:
+    config = make_config()
+    names = [
+        *(f"shufflenet_v2_x{width}" for width in ("0_5", "1_0", "1_5", "2_0")),
+        *(f"shufflenet_v2_x1_0_{extra}" for extra in ("se", "residual", "se_residual")),
+        "shufflenet_v2_star_x1_0",
+        "shufflenet_v2_s_counted",
+        "shufflenet_v2_s_described",
+        *(f"shufflenet_v2_x1_0_{carried}" for carried in ("dc0", "ldc0", "ldc1", "ldc2", "ldc3")),
+    ]
+    found = study_variants(config.model_copy(update={"variants": "auto"}), config.search_space(), input_size=32)
+    assert [variant.name for variant in found] == names
+    assert set(AUTO["shufflenet_v2"]) <= set(VARIANTS)
+    ids = {variant.spec.normalised(32).arch_id for variant in found}
+    assert len(ids) == 15  # at 32 pixels they are still different networks
+
+
+def test_a_variant_takes_the_studys_scale_and_nothing_else(make_config: Any) -> None:
+    config = make_config(scale={"stem.stride": 1, "stem.pool": False}, variants=["shufflenet_v2_x1_0_se"])
+    (variant,) = study_variants(config, config.search_space(), input_size=32)
+    own = VARIANTS["shufflenet_v2_x1_0_se"].spec.choices()
+    assert variant.spec.choices() == own | {"stem.stride": 1, "stem.pool": False}
+
+
+def test_a_variant_is_a_point_of_the_space_or_outside(make_config: Any) -> None:
+    names = ["shufflenet_v2_x0_5", "shufflenet_v2_x0_5_residual", "shufflenet_v2_x1_0", "shufflenet_v2_x0_5_se"]
+    config = make_config(variants=names)
+    inside, residual, wide, every_stage = study_variants(config, config.search_space(), input_size=32)
+    assert inside.suggested == {"stage2.attention": "none", "residual": False}
+    assert residual.suggested == {"stage2.attention": "none", "residual": True}
+    assert wide.suggested is None  # the space is of width 0.5
+    assert every_stage.suggested is None  # the space has SE in stage 2 alone
+
+
+def test_variants_may_be_none_or_unknown(make_config: Any) -> None:
+    assert study_variants(make_config(), make_config().search_space(), input_size=32) == ()
+    with pytest.raises(UnknownNameError, match="did you mean 'shufflenet_v2_x1_0'"):
+        config = make_config(variants=["shufflenetv2_x1_0"])
+        study_variants(config, config.search_space(), input_size=32)
+
+
+def test_the_cpu_has_a_worker_for_each_core_that_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert usable_cores() == len(os.sched_getaffinity(0))
+    monkeypatch.setattr(devices, "usable_cores", lambda: 3)
+    assert worker_devices("cpu", None) == ("cpu",) * 3
+    assert worker_devices("cpu", 2) == ("cpu",) * 2
+    with pytest.raises(ConfigError, match="--workers 4: only 3 CPU cores"):
+        worker_devices("cpu", 4)
+    monkeypatch.setattr(devices, "usable_cores", lambda: 64)
+    assert len(worker_devices("cpu", None)) == 8
+    assert len(worker_devices("cpu", 40)) == 40
+
+
+def test_gpus_are_shared_out_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert worker_devices("auto", None) == ("cuda:0", "cuda:1")
+    assert worker_devices("cuda", 3) == ("cuda:0", "cuda:1", "cuda:0")
+    assert worker_devices("cuda:1", None) == ("cuda:1",)
+    assert worker_devices("cpu", 1) == ("cpu",)
+    for wrong in ("cuda:2", "cuda:x", "cuda:-1"):
+        with pytest.raises(ConfigError, match=f"--device {wrong}: torch sees 2 GPUs"):
+            worker_devices(wrong, None)
+
+
+def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert set(worker_devices("auto", None)) == {"cpu"}
+    with pytest.raises(ConfigError, match="torch sees no GPU"):
+        worker_devices("cuda", None)
+    with pytest.raises(ConfigError, match="--device tpu: unknown device"):
+        worker_devices("tpu", None)

@@ -1,0 +1,171 @@
+"""A worker killed at any moment: Optuna and the store agree again, and nothing runs for ever."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+import pytest
+
+from archsearch.records import Cost, Latency, Score, TrialStatus
+from archsearch.search.config import StudyConfig
+from archsearch.search.optuna_study import OptunaStudy
+from archsearch.search.recovery import recover
+from archsearch.store.claims import Claim, claim_trial, trial_counts, untold_trials
+from archsearch.store.database import Database
+from archsearch.store.studies import fix_reference_point
+from archsearch.store.trials import copy_result, finish_trial, note_architecture, note_suggestion
+from archsearch.store.workers import enter_worker
+
+COST = Cost(params=900, macs=5000, input_size=32, num_classes=4)
+LATENCY = Latency(
+    p10_ms=3.0, median_ms=3.5, p90_ms=5.0, ratio_to_reference=0.5, reference="r", reference_p10_ms=6.0, n=20, bursts=2,
+    half_split_difference=0.0, converged=True, contended=False, device="cpu", backend="torch", batch=1, threads=1,
+    input_size=32, fingerprint="0" * 12, measure_seconds=1.0, study_reference_ms=4.0,
+)  # fmt: skip
+SCORE = Score(
+    top1_percent=62.5, epochs=1, seed=0, split="validation", train_images=64, eval_images=32, protocol="proxy",
+    train_seconds=1.0, images_per_second=64.0, device="cpu",
+)  # fmt: skip
+
+
+@dataclass
+class Scene:
+    """A study in which workers die; every trial here is of a worker that is not in the table of the living."""
+
+    database: Database
+    config: StudyConfig
+    optuna: OptunaStudy
+    study_id: int
+
+    def trial(self, sequence: int, *, worker_id: str = "killed", variant_outside: bool = False) -> tuple[int, int]:
+        """A running trial: its row's id and its number."""
+        claim = claim_trial(
+            self.database,
+            study_id=self.study_id,
+            total=99,
+            worker_id=worker_id,
+            variants=[("outside", None)] if variant_outside else [],
+        )
+        assert isinstance(claim, Claim)
+        if variant_outside:
+            number, choices = self.optuna.ask_outside(), None
+        else:
+            asked = self.optuna.ask(sequence)
+            number, choices = asked.number, asked.choices
+        note_suggestion(self.database, claim.row_id, number=number, suggested=choices)
+        note_architecture(self.database, claim.row_id, family="shufflenet_v2", arch_id=f"{sequence:012}", choices={})
+        return claim.row_id, number
+
+    def recover(self) -> int:
+        return recover(self.database, self.config, self.optuna)
+
+    def told(self) -> list[Any]:
+        return list(optuna.load_study(study_name="tiny", storage=self.database.url).trials)
+
+
+@pytest.fixture
+def scene(database: Database, make_config: Any, enter: Any) -> Scene:
+    config = make_config(constraints={"params": 1000})
+    study = enter(database, config)
+    fix_reference_point(database, study.id, {"error_percent": 75.0, "latency_ms": 16.0})
+    return Scene(database, config, OptunaStudy(database, config, config.search_space()), study.id)
+
+
+def test_a_record_that_optuna_was_not_told_of_is_told_from_the_store(scene: Scene) -> None:
+    row_id, number = scene.trial(1)
+    finish_trial(
+        scene.database, row_id, status=TrialStatus.COMPLETE, cost=COST, latency=LATENCY, score=SCORE, seconds=1.0
+    )
+    assert scene.told()[number].state.name == "RUNNING"
+    assert scene.recover() == 0  # its place is filled: nothing is given back
+    trial = scene.told()[number]
+    # 100 - 62.5 percent; 0.5 x 4 ms
+    assert (trial.state.name, trial.values) == ("COMPLETE", [37.5, 2.0])
+    assert trial.number in {best.number for best in optuna.load_study(
+        study_name="tiny", storage=scene.database.url
+    ).best_trials}  # fmt: skip
+    assert untold_trials(scene.database, scene.study_id) == ()
+    assert scene.recover() == 0
+    assert dict(trial_counts(scene.database, scene.study_id)) == {"complete": 1}
+
+
+def test_a_rejected_record_is_told_as_infeasible(scene: Scene) -> None:
+    row_id, number = scene.trial(1)
+    too_large = Cost(params=1500, macs=1, input_size=32, num_classes=4)
+    finish_trial(scene.database, row_id, status=TrialStatus.REJECTED, reason="too large", cost=too_large)
+    scene.recover()
+    loaded = optuna.load_study(study_name="tiny", storage=scene.database.url)
+    assert (loaded.trials[number].state.name, loaded.trials[number].values) == ("COMPLETE", [75.0, 16.0])
+    assert loaded.best_trials == []
+
+
+@pytest.mark.parametrize("equal", [TrialStatus.FAILED, TrialStatus.RUNNING])
+def test_a_replay_of_a_network_without_values_is_told_as_failed(scene: Scene, equal: TrialStatus) -> None:
+    first, number = scene.trial(1, worker_id=enter_worker(scene.database, scene.study_id, "cpu"))
+    if equal is not TrialStatus.RUNNING:
+        finish_trial(scene.database, first, status=equal, reason="diverged", cost=COST, latency=LATENCY)
+    second, replay = scene.trial(1)
+    copy_result(
+        scene.database, second, study_id=scene.study_id, number=number, status=TrialStatus.REPLAY, reason="the same"
+    )
+    scene.recover()
+    assert scene.told()[replay].state.name == "FAIL"
+
+
+def test_a_replay_of_a_complete_trial_is_told_its_values(scene: Scene) -> None:
+    first, number = scene.trial(1)
+    finish_trial(scene.database, first, status=TrialStatus.COMPLETE, cost=COST, latency=LATENCY, score=SCORE)
+    second, replay = scene.trial(1)
+    copy_result(
+        scene.database, second, study_id=scene.study_id, number=number, status=TrialStatus.REPLAY, reason="the same"
+    )
+    scene.recover()
+    assert [trial.values for trial in scene.told()] == [[37.5, 2.0]] * 2
+    assert replay == 1
+
+
+def test_a_variant_outside_the_space_stays_failed_for_optuna(scene: Scene) -> None:
+    row_id, number = scene.trial(1, variant_outside=True)
+    finish_trial(scene.database, row_id, status=TrialStatus.COMPLETE, cost=COST, latency=LATENCY, score=SCORE)
+    scene.recover()
+    assert scene.told()[number].state.name == "FAIL"
+    assert scene.optuna.ask(2).choices  # the sampler lives on
+
+
+def test_a_trial_killed_while_it_ran_gives_its_place_back_and_runs_no_more(scene: Scene) -> None:
+    scene.trial(1)
+    assert scene.recover() == 1
+    assert [trial.state.name for trial in scene.told()] == ["FAIL"]
+    assert dict(trial_counts(scene.database, scene.study_id)) == {"interrupted": 1}
+
+
+def test_an_optuna_trial_without_a_record_has_failed(scene: Scene) -> None:
+    scene.optuna.ask(1)  # the worker was killed before it stored the number
+    scene.recover()
+    assert [trial.state.name for trial in scene.told()] == ["FAIL"]
+    assert scene.optuna.running() == ()
+
+
+def test_what_a_living_worker_does_is_left_alone(scene: Scene) -> None:
+    living = enter_worker(scene.database, scene.study_id, "cpu")
+    running, _ = scene.trial(1, worker_id=living)
+    ended, _ = scene.trial(2, worker_id=living)
+    finish_trial(scene.database, ended, status=TrialStatus.COMPLETE, cost=COST, latency=LATENCY, score=SCORE)
+    scene.optuna.ask(3)
+    assert scene.recover() == 0
+    assert [trial.state.name for trial in scene.told()] == ["RUNNING"] * 3
+    assert [row.id for row in untold_trials(scene.database, scene.study_id)] == [ended]
+    assert running != ended
+
+
+def test_after_any_number_of_kills_nothing_is_running(scene: Scene) -> None:
+    for sequence in range(1, 5):
+        scene.trial(sequence)
+    ended, _ = scene.trial(5)
+    finish_trial(scene.database, ended, status=TrialStatus.FAILED, reason="diverged")
+    scene.optuna.ask(6)
+    scene.recover()
+    assert scene.optuna.running() == ()
+    assert dict(trial_counts(scene.database, scene.study_id)) == {"interrupted": 4, "failed": 1}
