@@ -18,7 +18,7 @@ from archsearch.data.catalog import load_dataset
 from archsearch.data.dataset import Dataset
 from archsearch.data.split import stratified_split
 from archsearch.errors import BuildError, StudyChangedError
-from archsearch.latency.fingerprint import device_fingerprint
+from archsearch.latency.fingerprint import device_fingerprint, volatile_facts
 from archsearch.models.families import build
 from archsearch.search.config import StudyConfig
 from archsearch.search.devices import worker_devices
@@ -149,4 +149,5 @@ def _facts(config: StudyConfig, dataset: Dataset, device: str, input_size: int) 
         "input_size": input_size,
         "device_fingerprint": fingerprint.id,
         "device": dict(fingerprint.facts),
+        "device_state": volatile_facts(device),
     }

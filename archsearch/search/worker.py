@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from archsearch.data.dataset import Dataset
 from archsearch.errors import StoreError
 from archsearch.models.spec import Spec
@@ -244,4 +246,7 @@ class Worker:
                 self.stop()
             if time.monotonic() - last >= HEARTBEAT_SECONDS:
                 last = time.monotonic()
-                beat(self._database, worker_id)
+                try:
+                    beat(self._database, worker_id)
+                except SQLAlchemyError as error:  # the next beat may get through; the work itself goes on
+                    logger.warning("the heartbeat could not be stored: %s", error)

@@ -60,12 +60,14 @@ def canonical_value(base: Spec, name: str, value: Any, *, where: str) -> ChoiceV
     return _as_number(base, name, value) if isinstance(value, str) else value
 
 
-def checked_domain(base: Spec, name: str, values: Sequence[Any], source: str, *, where: str) -> Domain:
+def checked_domain(
+    base: Spec, name: str, values: Sequence[Any], source: str, *, where: str, key: str | None = None
+) -> Domain:
     """A domain whose values the family accepts, all different, in the family's own types.
 
-    Raises ConfigError naming `where`, the key and the place in the list.
+    Raises ConfigError naming `where`, the key (by default that of a search space's file) and the place in the list.
     """
-    key = f"{where}: choices.{name}.values"
+    key = f"{where}: {key or f'choices.{name}.values'}"
     if not values:
         raise ConfigError(f"{key}: no values", hint="list at least one value, or remove the choice")
     canonical = [canonical_value(base, name, value, where=f"{key}[{index}]") for index, value in enumerate(values)]

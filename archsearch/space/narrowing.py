@@ -25,11 +25,14 @@ def narrowed(
     A new domain stands where the first that it replaces stood and inherits the sources of all of them. Raises
     ConfigError, beginning with `where`, if an old one is covered in part only or the family refuses a name or value.
     """
-    added = [checked_domain(base, name, values, "", where=where) for name, values in new_domains.items()]
+    added = [
+        checked_domain(base, name, values, "", where=where, key=f"restrict.{name}")
+        for name, values in new_domains.items()
+    ]
     constants = {
         name: canonical_value(base, name, value, where=f"{where}: fixed.{name}") for name, value in new_fixed.items()
     }
-    reach = {f"choices.{domain.name}": primitives(base, domain.name, domain.values) for domain in added}
+    reach = {f"restrict.{domain.name}": primitives(base, domain.name, domain.values) for domain in added}
     reach |= {f"fixed.{name}": primitives(base, name, [value]) for name, value in constants.items()}
 
     kept: list[Domain] = []
@@ -39,7 +42,7 @@ def narrowed(
         touching = _touching(primitives(base, old.name, old.values), f"choices.{old.name}", reach, where=where)
         if not touching:
             kept.append(old)
-        for name in [key.removeprefix("choices.") for key in touching if key.startswith("choices.")]:
+        for name in [key.removeprefix("restrict.") for key in touching if key.startswith("restrict.")]:
             sources[name].append(old.source)
             if name in waiting:
                 kept.append(waiting.pop(name))

@@ -5,7 +5,6 @@ Steps and epochs count from 0 here. Each schedule has `rate(step, epochs=..., st
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -62,19 +61,6 @@ class Stepped:
             if 100 * epoch < until_percent * epochs:
                 return rate
         return self.parts[-1][1]
-
-
-@dataclass(frozen=True)
-class CosineRestarts:
-    """Cosine from `peak` to zero, again every `period_epochs` (SGDR, arXiv 1608.03983, equation 5, T_mult = 1)."""
-
-    peak: float
-    period_epochs: int
-
-    def rate(self, step: int, *, epochs: int, steps_per_epoch: int) -> float:
-        """Learning rate of one step."""
-        period = self.period_epochs * steps_per_epoch
-        return self.peak * (1 + math.cos(math.pi * (step % period) / period)) / 2
 
 
 def schedule_of(rule: ScheduleRule, *, epochs: int, steps_per_epoch: int) -> Schedule:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from archsearch.training.schedules import CosineRestarts, OneCycle, Stepped, schedule_of
+from archsearch.training.schedules import OneCycle, Stepped, schedule_of
 
 
 def test_one_cycle_rises_to_the_peak_and_falls_to_zero() -> None:
@@ -40,11 +40,3 @@ def test_stepped_boundaries_move_with_the_number_of_epochs(epochs: int, high: in
     rule = Stepped(((70, 0.01), (90, 0.001), (100, 0.0001)))
     rates = [rule.rate(epoch, epochs=epochs, steps_per_epoch=1) for epoch in range(epochs)]
     assert rates == [0.01] * high + [0.001] * middle + [0.0001] * (epochs - high - middle)
-
-
-def test_cosine_restarts_repeat_their_period() -> None:
-    # Period 2 epochs of 2 steps: cos(0), cos(pi/4), cos(pi/2), cos(3 pi/4) -> (1 + cos)/2 of the peak 2.
-    rule = CosineRestarts(2.0, 2)
-    rates = [rule.rate(step, epochs=4, steps_per_epoch=2) for step in range(8)]
-    assert rates[:4] == pytest.approx([2.0, 1 + 0.5**0.5, 1.0, 1 - 0.5**0.5])
-    assert rates[4:] == rates[:4]
