@@ -22,7 +22,8 @@ def describe(
         str,
         typer.Argument(
             metavar="NAME|FILE|STUDY:TRIAL",
-            help="A published network, a spec.json or YAML file, or a trial of a study (its number, a variant, best).",
+            help="A published network, a spec.json or YAML file, a model folder, or a trial of a study (its number, "
+            "a variant, best).",
         ),
     ],
     set_: Annotated[
@@ -31,14 +32,21 @@ def describe(
             "--set", metavar="CHOICE=VALUE", help="Change a choice, e.g. stage3.kernel=5 or kernel=5. Repeatable."
         ),
     ] = None,
-    input_size: Annotated[int | None, typer.Option(min=1, metavar="H", help="Height and width in pixels.")] = None,
-    classes: Annotated[int | None, typer.Option(min=1, metavar="N", help="Outputs of the classifier.")] = None,
+    input_size: Annotated[
+        int | None, typer.Option(min=1, metavar="H", help="Height and width in pixels. Default: 224, or the study's.")
+    ] = None,
+    classes: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Outputs of the classifier. Default: as printed, or the study's."),
+    ] = None,
     json: JsonOption = False,
     storage: StorageOption = None,
 ) -> None:
     """Print a network's choices, its id, its cost and its layers.
 
-    Examples:  archsearch describe shufflenet_v2_x1_0  |  archsearch describe shufflenet_v2_x1_0 --set kernel=5  |
+    Examples:
+    archsearch describe shufflenet_v2_x1_0
+    archsearch describe shufflenet_v2_x1_0 --set kernel=5 --json
     archsearch describe quickstart:best
     """
     from archsearch.api.describe import describe as describe_network

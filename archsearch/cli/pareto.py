@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 def pareto(
     study: StudyOption = None,
-    plot: Annotated[bool, typer.Option("--plot", help="Write pareto.html, one self-contained page.")] = False,
+    plot: Annotated[
+        bool, typer.Option("--plot", help="Write pareto.html, one self-contained page; a terminal opens it.")
+    ] = False,
     png: Annotated[bool, typer.Option("--png", help="Write pareto.png (extra `png`).")] = False,
     csv: Annotated[bool, typer.Option("--csv", help="Write pareto.csv: every complete network.")] = False,
     json: JsonOption = False,
@@ -32,7 +34,9 @@ def pareto(
 ) -> None:
     """Show the accuracy-latency front, and what became of each published network.
 
-    Examples:  archsearch pareto  |  archsearch pareto --study quickstart --plot --csv
+    Examples:
+    archsearch pareto
+    archsearch pareto --study quickstart --plot --csv
     """
     from archsearch.api import pareto as outputs
     from archsearch.api.places import study_folder

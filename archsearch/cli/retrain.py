@@ -22,7 +22,9 @@ def retrain(
     select: Annotated[
         str,
         typer.Option(
-            metavar="RULE", help="What best means: knee, accuracy, latency, latency<=MS, params<=N, error<=PERCENT."
+            metavar="RULE",
+            help="What best means: knee, accuracy, latency, latency<=MS, params<=N, macs<=N, error<=PERCENT, "
+            "accuracy>=PERCENT.",
         ),
     ] = "knee",
     epochs: Annotated[int | None, typer.Option(min=1, metavar="N", help="Default: the protocol's own.")] = None,
@@ -34,12 +36,15 @@ def retrain(
     data_dir: DataDirOption = None,
     storage: StorageOption = None,
 ) -> None:
-    """Train one network in full and score it on the test split, which nothing has seen before.
+    """Train one network in full and score it on the test split, which no search sees.
 
-    Writes runs/STUDY/retrain/ARCH_ID: spec, weights, metrics, curve, model card. A checkpoint after each epoch: the
-    same command typed again continues. Load the model with `archsearch.load(FOLDER)` in Python.
+    Writes runs/STUDY/retrain/ARCH_ID: spec, weights, metrics, curve, model card.
+    A checkpoint after each epoch: the same command typed again continues.
+    Load the model with `archsearch.load(FOLDER)` in Python.
 
-    Examples:  archsearch retrain --trial best  |  archsearch retrain --trial best --select "latency<=3.5" --seeds 3  |
+    Examples:
+    archsearch retrain --trial best
+    archsearch retrain --trial best --select "latency<=3.5" --seeds 3
     archsearch retrain --trial shufflenet_v2_x1_0 --epochs 30
     """
     from archsearch.api.retrain import retrain as train_in_full

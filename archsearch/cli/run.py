@@ -25,7 +25,9 @@ def run(
     ] = None,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Worker processes. Default: one for each GPU, or for each CPU core."),
+        typer.Option(
+            min=1, metavar="N", help="Worker processes. Default: one for each GPU, or for each CPU core (at most 8)."
+        ),
     ] = None,
     device: DeviceOption = "auto",
     data_dir: DataDirOption = None,
@@ -35,7 +37,9 @@ def run(
             "--set", metavar="KEY=VALUE", help="Change one key of the study, e.g. proxy.epochs=3. Repeatable."
         ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, metavar="S", help="Seed of suggestions and proxies.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, metavar="S", help="Seed of suggestions and proxies. Default: the study's own.")
+    ] = None,
     storage: StorageOption = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done, try three networks, stop.")
@@ -43,10 +47,13 @@ def run(
 ) -> None:
     """Run a study, or continue it.
 
-    Published networks are evaluated first, then what the sampler suggests. Each network's cost and latency come before
-    its short training. Ctrl-C ends cleanly; the same command typed again continues.
+    Published networks are evaluated first, then what the sampler suggests.
+    Each network's cost and latency come before its short training.
+    Ctrl-C ends cleanly; the same command typed again continues.
 
-    Examples:  archsearch run --study quickstart  |  archsearch run --study cifar100 --trials 200  |
+    Examples:
+    archsearch run --study quickstart
+    archsearch run --study cifar100 --trials 200
     archsearch run --study mine.yaml --set proxy.epochs=3 --workers 2
     """
     from archsearch.api.run import plan

@@ -24,7 +24,9 @@ def studies(
 ) -> None:
     """List the stored studies with their progress and best points, and the studies that can be run.
 
-    Examples:  archsearch studies  |  archsearch studies --shipped
+    Examples:
+    archsearch studies
+    archsearch studies --shipped
     """
     from archsearch.api.study import all_studies
 

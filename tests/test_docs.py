@@ -1,0 +1,220 @@
+"""What the documents say is true of the code: keys, defaults, links, files, commands. Nothing here imports torch."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from pydantic import BaseModel
+
+from archsearch.cli.main import app
+from archsearch.latency.settings import LatencySettings
+from archsearch.models.families import FAMILIES
+from archsearch.resources import list_yaml
+from archsearch.search.config import Constraints, StudyConfig, load_study
+from archsearch.space.schema import ChoiceFile, SpaceFile, read_space
+from archsearch.training.settings import ProxySettings
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+STUDIES = (ROOT / "docs" / "studies.md").read_text(encoding="utf-8")
+# A heading of docs/studies.md and the model whose keys its table lists.
+TABLES: dict[str, type[BaseModel]] = {
+    "A study's keys": StudyConfig,
+    "proxy": ProxySettings,
+    "latency": LatencySettings,
+    "constraints": Constraints,
+}
+GROUP: Any = typer.main.get_command(app)
+USAGE_ERROR: Any = typer.BadParameter.__base__
+OPTION = re.compile(r"(?<![\w-])--?[a-z][a-z-]*")
+
+
+def where(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def section(text: str, heading: str) -> str:
+    """What stands under a heading, up to the next one of any level."""
+    found = re.search(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#|\Z)", text, re.MULTILINE | re.DOTALL)
+    assert found, f"there is no heading '{heading}'"
+    return found[1]
+
+
+def rows(text: str) -> Iterator[list[str]]:
+    """The cells of each row of the tables in a text, heads left out."""
+    head = True
+    for line in text.splitlines():
+        if not line.startswith("|"):
+            head = True
+        elif head:
+            head = not set(line) <= set("|-: ")
+        else:
+            yield [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+
+
+def code_of(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def documented_defaults(heading: str) -> dict[str, str]:
+    """Each key of a table of docs/studies.md with the text of its default."""
+    return {key: cells[-1] for cells in rows(section(STUDIES, heading)) for key in code_of(cells[0])}
+
+
+def block_lines(text: str) -> Iterator[str]:
+    """The lines of indented and fenced blocks, continued lines joined, and what follows two spaces cut off."""
+    fenced = False
+    for line in re.sub(r"\\\n\s*", "", text).splitlines():
+        if line.lstrip().startswith("```"):
+            fenced = not fenced
+        elif fenced or line.startswith("    "):
+            yield re.split(r"\s{2,}", line.strip())[0]
+
+
+def typed_commands(path: Path) -> list[str]:
+    """Every `archsearch COMMAND ...` that a document shows in a block, as a person would type it."""
+    found = [re.search(r"(?:^|\s)archsearch [a-z-].*", line) for line in block_lines(path.read_text(encoding="utf-8"))]
+    return [match[0].strip() for match in found if match]
+
+
+def mentioned_commands(path: Path) -> list[tuple[str, list[str]]]:
+    """Every `archsearch COMMAND ...` within a sentence or a row of a table: the command, and the options beside it."""
+    found = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        for code in re.findall(r"`archsearch ([^`]+)`", line):
+            beside = line if line.startswith("| `archsearch ") else code
+            found.append((code.split()[0], OPTION.findall(beside)))
+    return found
+
+
+def overrides_of(line: str) -> list[str]:
+    """What follows each `--set` of a line."""
+    words = shlex.split(line, comments=True)
+    return [after for before, after in pairwise(words) if before == "--set"]
+
+
+TYPED = [(where(path), line) for path in DOCUMENTS for line in typed_commands(path)]
+MENTIONED = [(where(path), *mention) for path in DOCUMENTS for mention in mentioned_commands(path)]
+LINKS = [
+    (path, target)
+    for path in DOCUMENTS
+    for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text(encoding="utf-8"))
+    if "://" not in target
+]
+OVERRIDES = [
+    override
+    for path in (ROOT / "README.md", ROOT / "docs" / "studies.md")
+    for line in block_lines(path.read_text(encoding="utf-8"))
+    if line.startswith(("--set ", "archsearch run "))
+    for override in overrides_of(line)
+]
+
+
+@pytest.mark.parametrize("heading", TABLES)
+def test_the_table_of_keys_lists_exactly_the_keys_that_a_study_may_have(heading: str) -> None:
+    assert set(documented_defaults(heading)) == set(TABLES[heading].model_fields)
+
+
+@pytest.mark.parametrize("heading", TABLES)
+def test_the_documented_defaults_are_those_of_the_code(heading: str) -> None:
+    compared = 0
+    for key, text in documented_defaults(heading).items():
+        default = TABLES[heading].model_fields[key].get_default()
+        if isinstance(default, int | float):
+            assert float(text) == default, key
+        elif isinstance(default, str) and default:
+            assert text == f"`{default}`", key
+        elif default is None and heading != "A study's keys":  # there words say what is taken instead
+            assert text.rpartition(" ")[2] == "`null`", key
+        else:
+            continue
+        compared += 1
+    assert compared >= 3
+
+
+def test_the_table_of_a_search_space_lists_exactly_its_keys() -> None:
+    keys = {key for cells in rows(section(STUDIES, "A search space's keys")) for key in code_of(cells[0])}
+    assert keys == {*SpaceFile.model_fields, *(f"choices.NAME.{name}" for name in ChoiceFile.model_fields)}
+
+
+@pytest.mark.parametrize("override", OVERRIDES)
+def test_every_override_shown_is_accepted_and_changes_the_study(override: str) -> None:
+    changed = load_study("cifar10_cpu", [override])
+    assert changed.search_space().size > 0
+    assert changed != load_study("cifar10_cpu")
+
+
+@pytest.mark.parametrize(("path", "target"), LINKS, ids=[f"{where(path)}: {target}" for path, target in LINKS])
+def test_every_relative_link_leads_somewhere(path: Path, target: str) -> None:
+    file, _, anchor = target.partition("#")
+    linked = path.parent / file if file else path
+    assert linked.exists()
+    if anchor:
+        headings = re.findall(r"^#+ (.+)$", linked.read_text(encoding="utf-8"), re.MULTILINE)
+        assert anchor in [re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=where)
+def test_every_source_file_that_a_document_names_exists(path: Path) -> None:
+    """Paths are from the root or from the package; capitals stand for a name to be filled in."""
+    text = path.read_text(encoding="utf-8")
+    named = {name for name in re.findall(r"`([\w./-]+/[\w.-]+\.(?:py|yaml|md))`", text) if name == name.lower()}
+    missing = [name for name in named if not any((base / name).is_file() for base in (ROOT, ROOT / "archsearch"))]
+    assert missing == []
+
+
+@pytest.mark.parametrize(("document", "line"), TYPED)
+def test_every_command_line_shown_is_accepted_as_it_stands(document: str, line: str) -> None:
+    name, *arguments = shlex.split(line, comments=True)[1:]
+    assert name in GROUP.commands, f"{document}: {line}"
+    GROUP.commands[name].make_context(name, arguments)  # raises a usage error for a wrong option, value or argument
+
+
+@pytest.mark.parametrize(("document", "name", "options"), MENTIONED)
+def test_every_command_mentioned_has_the_options_beside_it(document: str, name: str, options: list[str]) -> None:
+    command = GROUP if name.startswith("-") else GROUP.commands.get(name)
+    assert command is not None, f"{document}: there is no command '{name}'"
+    known = {"-h", "--help"}.union(*(parameter.opts + parameter.secondary_opts for parameter in command.params))
+    assert set(options) <= known, document
+
+
+@pytest.mark.parametrize("line", ["--study quickstart --trails 3", "--study quickstart --trials x", "--trials 3"])
+def test_a_wrong_command_line_would_be_found(line: str) -> None:
+    with pytest.raises(USAGE_ERROR):
+        GROUP.commands["run"].make_context("run", shlex.split(line))
+
+
+def test_the_commands_of_the_package_are_all_shown_in_the_readme() -> None:
+    assert {name for document, name, _ in MENTIONED if document == "README.md"} == set(GROUP.commands)
+
+
+@pytest.mark.parametrize(
+    "command", ["pip install -e . && archsearch run --study quickstart", "pip install -e '.[test]' && pytest"]
+)
+def test_the_readme_has_each_set_up_command_on_a_line_of_its_own(command: str) -> None:
+    assert f"    {command}" in README.splitlines()
+
+
+def test_the_readme_names_every_choice_of_the_search_space_and_no_other() -> None:
+    choices = read_space(list_yaml("search_spaces")["shufflenet_v2"]).choices
+    named = {name for cells in rows(section(README, "What is searched")) for name in code_of(cells[0])}
+    unnamed = [name for name in choices if not {name, re.sub(r"\d", "N", name), f"stageN.{name}"} & named]
+    assert unnamed == []
+    spec = type(FAMILIES["shufflenet_v2"].base)
+    assert {name.replace("stageN", "stage3") for name in named} <= {*spec.rules(), *spec.macros()}
+
+
+def test_every_shipped_study_is_in_the_changelog_and_the_newest_version_is_this_one() -> None:
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert [name for name in list_yaml("studies") if not re.search(rf"\b{name}\b", changelog)] == []
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert re.findall(r"^## \[([^\]]+)\]", changelog, re.MULTILINE)[0] == project["version"]
