@@ -73,6 +73,10 @@ class StoreError(ArchsearchError):
     """The database cannot be opened, is newer than this version, or lacks what was asked for."""
 
 
+class NothingStoredError(StoreError):
+    """There is no database, or it holds no study yet."""
+
+
 class StudyChangedError(StoreError):
     """A study of this name exists with another space, dataset or protocol; the message says what differs."""
 

@@ -12,7 +12,7 @@ from typing import Any
 from archsearch.api.study import open_study
 from archsearch.cost.architecture import cost_of
 from archsearch.cost.layers import Layer, layer_table
-from archsearch.errors import ConfigError, UnknownNameError
+from archsearch.errors import BuildError, ConfigError, UnknownNameError
 from archsearch.models.families import FAMILIES, spec_from_json
 from archsearch.models.spec import Spec
 from archsearch.models.variants import VARIANTS
@@ -101,13 +101,18 @@ def describe(
     if size < 1 or classes < 1:
         raise ConfigError(f"input_size and num_classes must be at least 1, got {size} and {classes}")
     spec = found.spec.with_choices(changes or {}).normalised(size)
+    try:
+        cost = cost_of(spec, num_classes=classes, input_size=size)
+        layers = layer_table(spec, num_classes=classes, input_size=size)
+    except (RuntimeError, MemoryError) as error:  # torch's own word for more memory than there is
+        raise BuildError(f"{name} cannot be run at {size}x{size} with {classes} classes: {error}") from error
     return Description(
         name=name + "".join(f" {key}={value}" for key, value in (changes or {}).items()),
         spec=spec,
         source=found.source if not changes else "",
         note=found.note if not changes else "",
-        cost=cost_of(spec, num_classes=classes, input_size=size),
-        layers=layer_table(spec, num_classes=classes, input_size=size),
+        cost=cost,
+        layers=layers,
     )
 
 
@@ -156,7 +161,8 @@ def _from_file(path: Path) -> _Found:
     unknown = set(content) - {"family", "choices", "num_classes", "input_size"}
     if unknown or "family" not in content:
         raise ConfigError(
-            f"{path}: expected the keys family, choices, num_classes, input_size; got {', '.join(sorted(content))}"
+            f"{path}: expected the keys family, choices, num_classes, input_size; "
+            f"got {', '.join(sorted(map(str, content)))}"
         )
     choices = content.get("choices") or {}
     if not isinstance(choices, dict):

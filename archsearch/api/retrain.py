@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -107,6 +108,7 @@ def retrain(
         for seed in range(seeds)
     ]
     facts = _facts(opened, chosen, dataset, trained, protocol=protocol)
+    _warn_of_replacing(folder, facts)
     curve = _draw_curve(folder, facts)
     save_model_folder(
         folder,
@@ -114,7 +116,7 @@ def retrain(
         weights_from=trained[0].weights,
         curve_image=curve.name if curve.suffix == ".png" else None,
     )
-    _store(opened, chosen, trained, folder, storage)
+    _store(opened, chosen, trained, storage)
     return Retrained(folder=folder, facts=facts, curve=curve)
 
 
@@ -122,6 +124,26 @@ def _training_name(recipe: Protocol, epochs: int, batch_size: int | None) -> str
     """The folder of one training's seeds, so that trainings of another length or batch size stand side by side."""
     own = batch_size is None or batch_size == recipe.batch_size
     return f"{recipe.name}-{epochs}-epochs" + ("" if own else f"-batch-{batch_size}")
+
+
+def _warn_of_replacing(folder: Path, facts: ModelFacts) -> None:
+    """Say so when the folder's model is one that was trained longer; the weights of its seeds stay beside it."""
+    path = folder / "summary.json"
+    if not path.exists():
+        return
+    try:
+        before = max(int(score["epochs"]) for score in json.loads(path.read_text(encoding="utf-8"))["scores"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        logger.warning("%s is damaged (%s) and is written anew", path, error)
+        return
+    if before > facts.scores[0].epochs:
+        logger.warning(
+            "the model in %s was trained for %d epochs; this one, of %d, takes its place (the old weights stay in the "
+            "folder of their own training)",
+            folder,
+            before,
+            facts.scores[0].epochs,
+        )
 
 
 def _check_data(study: Study, dataset: Dataset) -> None:
@@ -175,7 +197,7 @@ def _draw_curve(folder: Path, facts: ModelFacts) -> Path:
     return folder / "curve.png"
 
 
-def _store(study: Study, chosen: Chosen, trained: list[RetrainedSeed], folder: Path, storage: str | None) -> None:
+def _store(study: Study, chosen: Chosen, trained: list[RetrainedSeed], storage: str | None) -> None:
     database = open_database(storage, create=False)
     try:
         for seed in trained:
@@ -184,7 +206,7 @@ def _store(study: Study, chosen: Chosen, trained: list[RetrainedSeed], folder: P
                 study_id=study.info.id,
                 arch_id=chosen.spec.arch_id,
                 score=seed.score,
-                folder=str(folder),
+                folder=str(seed.weights.parent.parent),
             )
     finally:
         database.close()

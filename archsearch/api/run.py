@@ -7,8 +7,9 @@ from pathlib import Path
 
 from archsearch.api.places import open_database, study_folder
 from archsearch.api.study import Study, open_study
+from archsearch.errors import NothingStoredError, UnknownNameError
 from archsearch.search.config import load_study
-from archsearch.search.plan import RunPlan, plan_run
+from archsearch.search.plan import RunPlan, check_unchanged, plan_run
 from archsearch.search.run import Progress, run_study
 
 
@@ -21,6 +22,7 @@ def plan(
     data_dir: Path | None = None,
     overrides: Sequence[str] = (),
     seed: int | None = None,
+    command: str | None = None,
 ) -> RunPlan:
     """Check a study's YAML against its space, its data and this machine, without storing anything.
 
@@ -32,12 +34,26 @@ def plan(
         data_dir: where datasets are kept.
         overrides: `key=value` in dotted form, as after `--set`.
         seed: in place of the study's own.
+        command: what was typed, stored with a new study.
 
     Raises ConfigError, DataError or BuildError.
     """
     if seed is not None:
         overrides = [*overrides, f"seed={seed}"]
-    return plan_run(load_study(study, overrides), trials=trials, workers=workers, device=device, data_dir=data_dir)
+    config = load_study(study, overrides)
+    return plan_run(config, trials=trials, workers=workers, device=device, data_dir=data_dir, command=command)
+
+
+def check(planned: RunPlan, *, storage: str | None = None) -> None:
+    """Check a plan against the stored study of its name, if there is one, as `run` would.
+
+    Raises StudyChangedError that says what differs, ConfigError or StoreError for the database.
+    """
+    try:
+        stored = open_study(planned.config.name, storage=storage).info
+    except (UnknownNameError, NothingStoredError):
+        return
+    check_unchanged(planned, stored)
 
 
 def run(

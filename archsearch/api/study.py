@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,11 +15,11 @@ from archsearch.errors import ConfigError
 from archsearch.models.families import FAMILIES
 from archsearch.models.spec import Spec
 from archsearch.models.variants import VARIANTS
-from archsearch.records import Record
+from archsearch.records import Record, Score
 from archsearch.store.claims import trial_counts
 from archsearch.store.database import Database
 from archsearch.store.studies import StudyInfo, find_study, latest_study, list_studies
-from archsearch.store.trials import load_records
+from archsearch.store.trials import load_records, load_trainings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,19 @@ class Chosen:
     record: Record | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Retraining:
+    """Test accuracy of one network under one protocol, over its seeds (percent; sample standard deviation)."""
+
+    arch_id: str
+    label: str
+    protocol: str
+    epochs: int
+    seeds: int
+    mean_top1_percent: float
+    std_top1_percent: float | None
+
+
 @dataclass(frozen=True)
 class Study:
     """A stored study, as it was when it was opened.
@@ -38,11 +52,13 @@ class Study:
         info: its configuration, space, reference point and the facts of its first run.
         records: every trial, in order of number.
         counts: trials by status.
+        trainings: (arch_id, score) of every finished retraining, one for each seed.
     """
 
     info: StudyInfo
     records: tuple[Record, ...]
     counts: Mapping[str, int]
+    trainings: tuple[tuple[str, Score], ...] = ()
 
     @property
     def name(self) -> str:
@@ -111,10 +127,15 @@ def _chosen(record: Record) -> Chosen:
 
 
 def open_study(name: str | None = None, *, storage: str | None = None) -> Study:
-    """A stored study by name, or the one that was worked on last.
+    """A stored study by its name or its YAML file, or the one that was worked on last.
 
-    Raises StoreError if there is no database or no study, UnknownNameError for a name that it does not hold.
+    Raises ConfigError for a file that is not a study's, StoreError if there is no database or no study,
+    UnknownNameError for a name that it does not hold.
     """
+    if name is not None and name.endswith((".yaml", ".yml")):
+        from archsearch.search.config import load_study
+
+        name = load_study(name).name
     database = open_database(storage, create=False)
     try:
         return _read(database, find_study(database, name) if name else latest_study(database))
@@ -132,4 +153,30 @@ def all_studies(*, storage: str | None = None) -> tuple[Study, ...]:
 
 
 def _read(database: Database, info: StudyInfo) -> Study:
-    return Study(info=info, records=load_records(database, info.id), counts=trial_counts(database, info.id))
+    return Study(
+        info=info,
+        records=load_records(database, info.id),
+        counts=trial_counts(database, info.id),
+        trainings=load_trainings(database, info.id, split="test"),
+    )
+
+
+def retrainings(study: Study) -> tuple[Retraining, ...]:
+    """The finished retrainings of a study, the most accurate first."""
+    labels = {record.arch_id: record.label for record in reversed(study.records)}
+    grouped: dict[tuple[str, str, int], dict[int, float]] = {}
+    for arch_id, score in study.trainings:
+        grouped.setdefault((arch_id, score.protocol, score.epochs), {})[score.seed] = score.top1_percent
+    found = [
+        Retraining(
+            arch_id=arch_id,
+            label=labels.get(arch_id, arch_id),
+            protocol=protocol,
+            epochs=epochs,
+            seeds=len(top1),
+            mean_top1_percent=statistics.fmean(top1.values()),
+            std_top1_percent=statistics.stdev(top1.values()) if len(top1) > 1 else None,
+        )
+        for (arch_id, protocol, epochs), top1 in grouped.items()
+    ]
+    return tuple(sorted(found, key=lambda each: -each.mean_top1_percent))

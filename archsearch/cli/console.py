@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import re
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -43,11 +45,10 @@ def is_terminal() -> bool:
     return console.is_terminal
 
 
-def count(value: float) -> str:
-    """A count for people: 2.28M, 352k, 950."""
-    if value >= 1e6:
-        return f"{value / 1e6:,.2f}M"
-    return f"{value / 1e3:.0f}k" if value >= 1e4 else f"{value:,.0f}"
+def typed_command() -> str:
+    """What was typed, with the password of a `--storage` URL left out."""
+    hidden = [re.sub(r"://([^:/@]+):.*@", r"://\1:***@", word) for word in sys.argv[1:]]
+    return shlex.join(["archsearch", *hidden])
 
 
 def duration(seconds: float) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +11,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from archsearch.cli.console import console, is_terminal, print_json
+from archsearch.cli.console import console, is_terminal, print_json, typed_command
 from archsearch.cli.options import JsonOption, StorageOption, StudyOption
 
 if TYPE_CHECKING:
@@ -45,10 +44,9 @@ def pareto(
 
     opened = open_study(study, storage=storage)
     folder = out or study_folder(opened.name)
-    command = " ".join(["archsearch", *sys.argv[1:]])
     written = []
     if plot:
-        written.append(outputs.write_page(opened, folder / "pareto.html", command=command))
+        written.append(outputs.write_page(opened, folder / "pareto.html", command=typed_command()))
     if png:
         written.append(outputs.write_picture(opened, folder / "pareto.png"))
     if csv:
@@ -58,6 +56,7 @@ def pareto(
         return
     front_view(opened, console)
     _print_verdicts(opened)
+    _print_retrained(opened)
     for path in written:
         console.print(f"wrote {path}", markup=False)
     if plot and is_terminal():
@@ -73,8 +72,8 @@ def _print_verdicts(study: Study) -> None:
     for name in ("points", "ms"):
         table.add_column(name, justify="right")
     for verdict in study.verdicts:
-        lost = "" if verdict.accuracy_points is None else f"{-verdict.accuracy_points:+.2f}"
-        slower = "" if verdict.faster_ms is None else f"{verdict.faster_ms:+.3f}"
+        lost = "" if verdict.accuracy_points is None else _signed(-verdict.accuracy_points, 2)
+        slower = "" if verdict.faster_ms is None else _signed(verdict.faster_ms, 3)
         table.add_row(
             escape(verdict.variant),
             escape(verdict.outcome.value),
@@ -84,3 +83,30 @@ def _print_verdicts(study: Study) -> None:
         )
     console.print(table)
     console.print("points: accuracy against the network named; ms: latency (drift-corrected p10) against it")
+
+
+def _print_retrained(study: Study) -> None:
+    from archsearch.api.study import retrainings
+
+    found = retrainings(study)
+    if not found:
+        return
+    table = Table(title="Retrained in full", box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    table.add_column("network", no_wrap=True)
+    table.add_column("protocol")
+    for name in ("epochs", "seeds", "test top-1 %"):
+        table.add_column(name, justify="right")
+    for each in found:
+        spread = "" if each.std_top1_percent is None else f" ± {each.std_top1_percent:.2f}"
+        table.add_row(
+            escape(each.label),
+            escape(each.protocol),
+            str(each.epochs),
+            str(each.seeds),
+            f"{each.mean_top1_percent:.2f}{spread}",
+        )
+    console.print(table)
+
+
+def _signed(value: float, decimals: int) -> str:
+    return f"{round(value, decimals) + 0.0:+.{decimals}f}"  # + 0.0: a tie is +0.00, never -0.00

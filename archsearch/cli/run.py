@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from archsearch.cli.console import console, duration, error_console
+from archsearch.cli.console import console, duration, error_console, typed_command
 from archsearch.cli.options import DataDirOption, DeviceOption, StorageOption
 
 if TYPE_CHECKING:
@@ -56,16 +56,24 @@ def run(
     archsearch run --study cifar100 --trials 200
     archsearch run --study mine.yaml --set proxy.epochs=3 --workers 2
     """
-    from archsearch.api.run import plan
+    from archsearch.api.run import check, plan
     from archsearch.api.run import run as run_planned
     from archsearch.cli.progress import RunDisplay
 
     with error_console.status("reading the study, its data and its search space"):
         planned = plan(
-            study, trials=trials, workers=workers, device=device, data_dir=data_dir, overrides=set_ or [], seed=seed
+            study,
+            trials=trials,
+            workers=workers,
+            device=device,
+            data_dir=data_dir,
+            overrides=set_ or [],
+            seed=seed,
+            command=typed_command(),
         )
     _print_plan(planned)
     if dry_run:
+        check(planned, storage=storage)
         console.print("dry run: nothing was stored")
         return
     try:

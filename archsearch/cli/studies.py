@@ -11,7 +11,7 @@ from rich.table import Table
 
 from archsearch.cli.console import console, print_json
 from archsearch.cli.options import JsonOption, StorageOption
-from archsearch.errors import StoreError
+from archsearch.errors import NothingStoredError
 from archsearch.resources import list_yaml, read_yaml
 
 
@@ -32,9 +32,7 @@ def studies(
 
     try:
         stored = () if shipped else all_studies(storage=storage)
-    except StoreError:
-        if storage is not None:
-            raise
+    except NothingStoredError:
         stored = ()
     rows = [_facts(study) for study in stored]
     offered = {name: str(read_yaml(path).get("description", "")) for name, path in list_yaml("studies").items()}

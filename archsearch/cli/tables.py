@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
-
-from archsearch.cli.console import count
 
 if TYPE_CHECKING:
     from archsearch.analysis.front import Front
@@ -37,6 +36,8 @@ def front_table(front: Front, *, title: str = "") -> Table:
 
 
 def _cells(record: Record, *, marked: bool) -> tuple[str, ...]:
+    from archsearch.analysis.objectives import count_text
+
     cost, latency, score = record.cost, record.latency, record.score
     if cost is None or latency is None or score is None:
         raise ValueError(f"trial {record.trial} is not complete")
@@ -47,8 +48,8 @@ def _cells(record: Record, *, marked: bool) -> tuple[str, ...]:
         f"{score.top1_percent:.2f}",
         f"{latency.corrected_ms:.3f}{'' if latency.converged else '?'}",
         f"{latency.median_ms:.3f}",
-        count(cost.params),
-        f"{count(cost.macs)}{'+' if cost.unsupported_ops else ''}",
+        count_text(cost.params),
+        f"{count_text(cost.macs)}{'+' if cost.unsupported_ops else ''}",
     )
 
 
@@ -89,11 +90,26 @@ def conditions_line(study: Study) -> str:
     return (
         f"accuracy: {listed(found.epochs)} epochs on {listed(found.train_images)} images of "
         f"{study.info.config['dataset']}, seed {listed(found.seed)}, {listed(found.split)} split "
-        f"({listed(found.eval_images)} images). latency: {listed(found.device)} ({name}), "
+        f"({listed(found.eval_images)} images: differences below {_chance_points(study):.1f} points may be chance). "
+        f"latency: {listed(found.device)} ({name}), "
         f"{listed(found.backend)}, batch {listed(found.batch)}, {listed(found.threads)} thread(s), "
         f"{listed(found.input_size)}x{listed(found.input_size)}, {_runs(study)} runs each, reference "
         f"{listed(found.reference)}."
     )
+
+
+def _chance_points(study: Study) -> float:
+    """The 95 % limit of a difference between two accuracies that comes from the number of images alone (points).
+
+    1.96 standard errors of the difference of two binomial shares, at the accuracy of the front where it is largest.
+    Other seeds move accuracies further.
+    """
+    limits = []
+    for row in study.front.members:
+        if row.record.score is not None:
+            share = row.record.score.top1_percent / 100
+            limits.append(196 * math.sqrt(2 * share * (1 - share) / row.record.score.eval_images))
+    return max(limits, default=0.0)
 
 
 def _runs(study: Study) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -102,7 +101,8 @@ class StudyConfig(BaseModel):
     def protocol(self) -> dict[str, Any]:
         """What makes two trials comparable, as plain data: a study's records all share it."""
         shared = (
-            "dataset", "seed", "objectives", "variants", "scale", "reference", "proxy", "latency", "constraints"
+            "dataset", "seed", "objectives", "variants", "scale", "reference", "proxy", "latency", "constraints",
+            "reference_point",
         )  # fmt: skip
         return dict(self.model_dump(mode="json", include=set(shared), exclude={"proxy": {"chunk_steps"}}))
 
@@ -151,11 +151,3 @@ def _apply(content: dict[str, Any], override: str) -> None:
     if not isinstance(target, dict):
         raise ConfigError(f"--set {override}: '{head}' has no keys below it")
     target[parts[-1]] = value
-
-
-def study_file(name_or_path: str) -> Path | None:
-    """The file that `--study` means, or None when no such file exists (it may still name a stored study)."""
-    try:
-        return find_yaml("studies", name_or_path)
-    except ConfigError:
-        return None

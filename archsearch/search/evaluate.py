@@ -21,7 +21,7 @@ from archsearch.latency.lease import DeviceLease
 from archsearch.latency.network import PreparedReference, measure_network, prepare_reference
 from archsearch.models.families import build
 from archsearch.models.spec import Spec
-from archsearch.records import Latency, TrialStatus
+from archsearch.records import Cost, Latency, TrialStatus
 from archsearch.search.config import StudyConfig
 from archsearch.search.outcome import Outcome, broken, constrained_values, constraint_excess
 from archsearch.search.variants import scaled
@@ -88,6 +88,19 @@ class Evaluator:
             return Outcome(status=TrialStatus.FAILED, reason=reason, excess=self._excess(found), **found)
         finally:
             self._release_memory()
+
+    def reference_cost(self) -> Cost:
+        """Parameters and multiply-adds of the reference network at the study's scale."""
+        spec = scaled(self.config.reference, self.config).normalised(self.input_size)
+        return cost_of(spec, num_classes=self.num_classes, input_size=self.input_size)
+
+    def _check_device(self) -> None:
+        """Raise RuntimeError if the GPU is lost to this process: every later trial would fail, whatever its network.
+
+        The worker then ends, its trial is given back, and a new worker has a new context.
+        """
+        if self.device.startswith("cuda"):
+            torch.cuda.synchronize(self.device)
 
     def _steps(self, spec: Spec, found: dict[str, Any]) -> Outcome:
         with self.chunk():

@@ -116,6 +116,10 @@ class OptunaStudy:
         """Store one compact attribute, which Optuna's dashboard shows beside the trial (before it is told)."""
         self._storage.set_trial_user_attr(self._trial_id(number), "archsearch", dict(facts))
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._storage.engine.dispose()
+
     def running(self) -> tuple[int, ...]:
         """Numbers of the trials that Optuna believes to be running."""
         found = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))

@@ -80,17 +80,19 @@ def values_of(outcome: Outcome, objectives: tuple[str, ...], reference_point: Ma
     return [known.get(name, reference_point[name]) for name in objectives]
 
 
-def reference_point_of(config: StudyConfig, *, num_classes: int, latency: Latency, cost: Cost) -> dict[str, float]:
+def reference_point_of(
+    config: StudyConfig, *, num_classes: int, latency: Latency, reference_cost: Cost
+) -> dict[str, float]:
     """The study's own reference point, or the default one.
 
-    Default: the error of guessing, and 4 times the reference network's latency (params and macs: 4 times those of
-    `cost`, the first network's). Points beyond it add nothing to the hypervolume.
+    Default: the error of guessing, and 4 times the reference network's latency, params and macs. Points beyond it add
+    nothing to the hypervolume.
     """
     default = {
         "error_percent": 100.0 * (1.0 - 1.0 / num_classes),
         "latency_ms": 4.0 * (latency.study_reference_ms or latency.reference_p10_ms),
-        "params": 4.0 * cost.params,
-        "macs": 4.0 * cost.macs,
+        "params": 4.0 * reference_cost.params,
+        "macs": 4.0 * reference_cost.macs,
     }
     given = dict(config.reference_point or {})
     return {name: float(given.get(name, default[name])) for name in config.objectives}

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import platform
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,14 +12,16 @@ from typing import Any
 
 import torch
 
+from archsearch import __version__
 from archsearch.data.catalog import load_dataset
 from archsearch.data.dataset import Dataset
 from archsearch.data.split import stratified_split
-from archsearch.errors import BuildError, StudyChangedError
-from archsearch.latency.fingerprint import device_fingerprint, volatile_facts
+from archsearch.errors import BuildError, ConfigError, StudyChangedError
+from archsearch.latency.fingerprint import Fingerprint, device_fingerprint, volatile_facts
 from archsearch.models.families import build
 from archsearch.search.config import StudyConfig
 from archsearch.search.devices import worker_devices
+from archsearch.search.evaluate import SPLIT_SEED
 from archsearch.search.samplers import SAMPLERS
 from archsearch.search.variants import StudyVariant, scaled, study_variants
 from archsearch.space.search_space import SearchSpace
@@ -61,6 +61,7 @@ def plan_run(
     workers: int | None = None,
     device: str = "auto",
     data_dir: Path | None = None,
+    command: str | None = None,
 ) -> RunPlan:
     """Check a study against its space, its data and this machine, and try three random networks on one batch each.
 
@@ -77,7 +78,7 @@ def plan_run(
         dataset.train,
         validation_images=config.proxy.validation_images,
         train_images=config.proxy.train_images,
-        seed=0,  # only the counts are looked at
+        seed=SPLIT_SEED,
     )
     _preflight(space, num_classes=dataset.num_classes, input_size=input_size)
     return RunPlan(
@@ -90,7 +91,7 @@ def plan_run(
         num_classes=dataset.num_classes,
         train_images=len(train),
         validation_images=len(validation),
-        facts=_facts(config, dataset, devices[0], input_size),
+        facts=_facts(config, dataset, devices, input_size, command),
     )
 
 
@@ -107,11 +108,18 @@ def check_unchanged(plan: RunPlan, stored: StudyInfo) -> None:
     old_data, new_data = stored.facts.get("data_fingerprint"), plan.facts["data_fingerprint"]
     if old_data != new_data:
         found.append(f"the images of '{plan.config.dataset}': were {old_data}, now {new_data}")
+    found += _device_changes(stored.facts, plan.facts)
     if found:
         raise StudyChangedError(
             f"study '{stored.name}' exists with another protocol: {'; '.join(found)}",
             hint="its trials could not be compared: give the study another name (--set name=NEW), or undo the change",
         )
+
+
+def _device_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What makes latencies of another device, backend or version incomparable with those stored."""
+    before, after = Fingerprint.of(old.get("device", {})), Fingerprint.of(new["device"])
+    return [f"the device's {name}: was {was}, now {now}" for name, (was, now) in before.differences(after).items()]
 
 
 def _changes(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any, Any]]:
@@ -126,28 +134,50 @@ def _changes(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -
 
 
 def _preflight(space: SearchSpace, *, num_classes: int, input_size: int) -> None:
-    batch = torch.zeros((2, 3, input_size, input_size))
+    try:
+        batch = torch.zeros((2, 3, input_size, input_size))
+    except (RuntimeError, MemoryError) as error:
+        raise BuildError(f"images of {input_size}x{input_size} do not fit in memory: {error}") from error
     for seed in range(PREFLIGHT_NETWORKS):
         spec = space.spec(space.sample(seed)).normalised(input_size)
-        model = build(spec, num_classes=num_classes, input_size=input_size, seed=0).eval()
-        with torch.inference_mode():
-            shape = tuple(model(batch).shape)
+        try:
+            model = build(spec, num_classes=num_classes, input_size=input_size, seed=0).eval()
+            with torch.inference_mode():
+                shape = tuple(model(batch).shape)
+        except (RuntimeError, MemoryError) as error:
+            raise BuildError(f"network {spec.arch_id} cannot be run at {input_size}x{input_size}: {error}") from error
         if shape != (2, num_classes):
             raise BuildError(f"network {spec.arch_id} gives {shape} for two images, expected {(2, num_classes)}")
 
 
-def _facts(config: StudyConfig, dataset: Dataset, device: str, input_size: int) -> dict[str, Any]:
-    fingerprint = device_fingerprint(device, config.latency.backend, config.latency.threads)
+def _fingerprint(config: StudyConfig, devices: tuple[str, ...]) -> Fingerprint:
+    """The one fingerprint of all workers' devices. Raises ConfigError if they differ: their latencies would too."""
+    found = {name: device_fingerprint(name, config.latency.backend, config.latency.threads) for name in devices}
+    first = found[devices[0]]
+    for name, other in found.items():
+        if other.id != first.id:
+            differing = ", ".join(first.differences(other))
+            raise ConfigError(
+                f"the devices {devices[0]} and {name} differ ({differing}), so their latencies cannot be compared",
+                hint=f"use one of them: --device {devices[0]}",
+            )
+    return first
+
+
+def _facts(
+    config: StudyConfig, dataset: Dataset, devices: tuple[str, ...], input_size: int, command: str | None
+) -> dict[str, Any]:
+    fingerprint = _fingerprint(config, devices)
     return {
-        "command": " ".join(["archsearch", *sys.argv[1:]]),
+        "command": command,
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in ("archsearch", "torch", "torchvision", "optuna")},
-        "host_cores": os.cpu_count(),
+        "archsearch": __version__,
+        "versions": {name: version(name) for name in ("torch", "torchvision", "optuna")},
         "data_fingerprint": dataset.fingerprint,
         "num_classes": dataset.num_classes,
         "input_size": input_size,
         "device_fingerprint": fingerprint.id,
         "device": dict(fingerprint.facts),
-        "device_state": volatile_facts(device),
+        "device_state": volatile_facts(devices[0]),
     }

@@ -18,6 +18,7 @@ from archsearch.records import Record
 from archsearch.search.optuna_study import OptunaStudy
 from archsearch.search.plan import RunPlan, check_unchanged
 from archsearch.search.recovery import recover
+from archsearch.search.worker_main import REFUSED
 from archsearch.store.claims import HOLDS_PLACE, trial_counts
 from archsearch.store.database import Database
 from archsearch.store.studies import StudyInfo, enter_study
@@ -28,7 +29,7 @@ logger = logging.getLogger(__name__)
 _POLL_SECONDS = 0.5
 _MOST_RESTARTS = 5
 _STOP_SECONDS = 30.0
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +99,6 @@ def run_study(
         facts=plan.facts,
     )
     check_unchanged(plan, study)
-    recover(database, plan.config, OptunaStudy(database, plan.config, plan.space))
     watch = _Watch(plan, database, study, folder, data_dir, on_progress)
     watch.run()
     return study
@@ -126,11 +126,14 @@ class _Watch:
         self._progress = replace(self._progress, done_before=self._progress.done)
 
     def run(self) -> None:
+        self._recover()
         if self._progress.done >= self._plan.total:
             self._report(self._progress)
             return
-        running = {slot: self._start(slot) for slot in range(len(self._plan.devices))}
+        running: dict[int, subprocess.Popen[bytes]] = {}
         try:
+            for slot in range(len(self._plan.devices)):
+                running[slot] = self._start(slot)
             while running:
                 time.sleep(_POLL_SECONDS)
                 for slot, process in list(running.items()):
@@ -143,6 +146,7 @@ class _Watch:
                 self._report(self._look(workers=len(running)))
         finally:
             self._stop(running)
+            self._recover()  # a worker that had to be killed leaves a trial behind
             self._report(self._look(workers=0))
         if self._progress.done < self._plan.total:
             logger.warning(
@@ -150,7 +154,6 @@ class _Watch:
             )
 
     def _start(self, slot: int) -> subprocess.Popen[bytes]:
-        self._folder.mkdir(parents=True, exist_ok=True)
         job: dict[str, Any] = {
             "config": self._plan.config.model_dump(mode="json"),
             "storage": self._database.url,
@@ -159,13 +162,21 @@ class _Watch:
             "data_dir": None if self._data_dir is None else str(self._data_dir),
             "parent": os.getpid(),
         }
-        with self._log(slot).open("ab") as log:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            log = self._log(slot).open("ab")
+        except OSError as error:
+            raise StoreError(
+                f"the folder {self._folder} for the workers' logs cannot be written: {error.strerror}",
+                hint="run archsearch in a folder of your own",
+            ) from error
+        with log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "archsearch.search.worker_main"],
+                [sys.executable, "-P", "-m", "archsearch.search.worker_main"],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
-                env=os.environ | dict.fromkeys(THREAD_VARIABLES, "1"),
+                env=os.environ | dict.fromkeys(_THREAD_VARIABLES, "1"),
                 start_new_session=True,  # Ctrl-C reaches the coordinator alone, which then ends the workers cleanly
             )
         stdin: IO[bytes] | None = process.stdin
@@ -180,11 +191,18 @@ class _Watch:
     def _ended_badly(self, slot: int, returncode: int) -> None:
         how = f"was killed by signal {-returncode}" if returncode < 0 else f"ended with exit code {returncode}"
         last = _last_line(self._log(slot))
-        if returncode > 0 or self._restarts >= _MOST_RESTARTS:
+        if returncode == REFUSED or self._restarts >= _MOST_RESTARTS:
             raise WorkersFailedError(f"worker {slot} {how}: {last}", hint=f"its log is {self._log(slot)}")
         self._restarts += 1
-        logger.warning("worker %d %s and is started again", slot, how)
-        recover(self._database, self._plan.config, OptunaStudy(self._database, self._plan.config, self._plan.space))
+        logger.warning("worker %d %s (%s) and is started again", slot, how, last)
+        self._recover()
+
+    def _recover(self) -> None:
+        optuna = OptunaStudy(self._database, self._plan.config, self._plan.space)
+        try:
+            recover(self._database, self._plan.config, optuna)
+        finally:
+            optuna.close()
 
     def _stop(self, running: Mapping[int, subprocess.Popen[bytes]]) -> None:
         for process in running.values():
@@ -211,6 +229,8 @@ class _Watch:
         )
 
     def _report(self, progress: Progress) -> None:
+        if progress.done > self._progress.done:
+            self._restarts = 0  # the limit is for workers that are killed without getting anywhere
         self._progress = progress
         if self._on_progress is not None:
             self._on_progress(progress)

@@ -18,7 +18,7 @@ from archsearch.models.spec import Spec
 from archsearch.records import Record, TrialStatus
 from archsearch.search.config import StudyConfig
 from archsearch.search.evaluate import Evaluator, StopRequested
-from archsearch.search.optuna_study import OptunaStudy
+from archsearch.search.optuna_study import OptunaStudy, Suggestion
 from archsearch.search.outcome import Outcome, reference_point_of
 from archsearch.search.recovery import recover, tell
 from archsearch.search.variants import study_variants
@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 _RANDOM_AFTER_REPEATS = 3
 _EXHAUSTED_AFTER_REPEATS = 100
+_HOPELESS_AFTER_FAILURES = 20
 _HOPELESS_AFTER_REJECTIONS = 200  # rejected trials hold no place: bounds that nothing keeps would never end
 _WAIT_SECONDS = 1.0
 
@@ -74,6 +75,8 @@ class Worker:
         self._device = device
         self._repeats = 0  # suggestions in a row that were known networks
         self._rejections = 0  # new networks in a row that broke a constraint
+        self._failures = 0  # new networks in a row that failed
+        self._last_reason: str | None = None
 
     def stop(self) -> None:
         """Ask the worker to end soon; the trial in hand is given back."""
@@ -82,7 +85,8 @@ class Worker:
     def run(self) -> None:
         """Work until every place of the study is filled, or until `stop`.
 
-        Ends early, with a warning, when the space holds no new network or nothing in it keeps the constraints.
+        Ends early, with a warning, when the space holds no new network, nothing in it keeps the constraints, or one
+        network after the other fails.
         """
         worker_id = enter_worker(self._database, self._study.id, self._device)
         heart = threading.Thread(target=self._heart, args=(worker_id,), daemon=True)
@@ -112,6 +116,8 @@ class Worker:
             )
         if self._rejections >= _HOPELESS_AFTER_REJECTIONS:
             return f"{self._rejections} networks in a row broke the study's constraints: loosen them"
+        if self._failures >= _HOPELESS_AFTER_FAILURES:
+            return f"{self._failures} networks in a row failed, the last because: {self._last_reason}"
         return None
 
     def _claim(self, worker_id: str) -> Claim | NoPlace:
@@ -138,8 +144,11 @@ class Worker:
                 self._repeat(claim, number, *known)
                 return
             self._repeats = 0
+            self._optuna.note(number, {"arch_id": spec.arch_id, "variant": claim.variant})
             outcome = self._evaluator.evaluate(spec)
             self._rejections = self._rejections + 1 if outcome.status is TrialStatus.REJECTED else 0
+            self._failures = self._failures + 1 if outcome.status is TrialStatus.FAILED else 0
+            self._last_reason = outcome.reason
             self._store(claim, number, outcome, time.monotonic() - started)
         except StopRequested:
             self._give_back(claim, number, "the run was stopped")
@@ -167,12 +176,22 @@ class Worker:
             number = self._optuna.ask_outside()
             spec = next(variant.spec for variant in self._variants if variant.name == claim.variant)
         else:
-            asked = self._optuna.ask(
-                claim.sequence, fixed=claim.suggested, at_random=self._repeats >= _RANDOM_AFTER_REPEATS
-            )
+            asked = self._ask(claim)
             number, choices, spec = asked.number, asked.choices, self._space.spec(asked.choices)
         note_suggestion(self._database, claim.row_id, number=number, suggested=choices)
         return number, spec.normalised(self._evaluator.input_size)
+
+    def _ask(self, claim: Claim) -> Suggestion:
+        at_random = self._repeats >= _RANDOM_AFTER_REPEATS
+        try:
+            return self._optuna.ask(claim.sequence, fixed=claim.suggested, at_random=at_random)
+        except (
+            ValueError,
+            RuntimeError,
+            ArithmeticError,
+        ) as error:  # a surrogate that cannot be fitted to these trials
+            logger.warning("the sampler failed (%s: %s): this suggestion is random", type(error).__name__, error)
+            return self._optuna.ask(claim.sequence, at_random=True)
 
     def _store(self, claim: Claim, number: int, outcome: Outcome, seconds: float) -> None:
         finish_trial(
@@ -221,9 +240,12 @@ class Worker:
 
     def _reference_point(self, record: Record) -> Mapping[str, float] | None:
         """The study's reference point, fixed at the first latency; None while there is none."""
-        if self._study.reference_point is None and record.latency is not None and record.cost is not None:
+        if self._study.reference_point is None and record.latency is not None:
             point = reference_point_of(
-                self._config, num_classes=self._evaluator.num_classes, latency=record.latency, cost=record.cost
+                self._config,
+                num_classes=self._evaluator.num_classes,
+                latency=record.latency,
+                reference_cost=self._evaluator.reference_cost(),
             )
             fixed = fix_reference_point(self._database, self._study.id, point)
             self._study = replace(self._study, reference_point=fixed)

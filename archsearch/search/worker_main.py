@@ -20,9 +20,11 @@ from archsearch.store.studies import find_study
 
 logger = logging.getLogger("archsearch.worker")
 
+REFUSED = 3  # an error that starting again would only repeat; a crash is 1, as Python has it
+
 
 def main() -> int:
-    """Work until the study is done; 0, or 1 after an error whose message is the last line written."""
+    """Work until the study is done; 0, or REFUSED after an error whose message is the last line written."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     job = json.loads(sys.stdin.read())
     torch.set_num_threads(1)
@@ -48,7 +50,7 @@ def main() -> int:
         worker.run()
     except ArchsearchError as error:
         logger.error("%s", error)
-        return 1
+        return REFUSED
     return 0
 
 

@@ -18,7 +18,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from archsearch.errors import ConfigError, StoreError
+from archsearch.errors import ConfigError, NothingStoredError, StoreError
 from archsearch.store.schema import SCHEMA_VERSION, Base, SchemaRow
 
 DEFAULT_URL = "sqlite:///runs/archsearch.db"
@@ -46,7 +46,7 @@ class Database:
         sqlite_file = self.sqlite_file
         if sqlite_file is not None:
             if not create and not sqlite_file.exists():
-                raise StoreError(
+                raise NothingStoredError(
                     f"there is no database at {sqlite_file}",
                     hint="run a study first (`archsearch run --study quickstart`), or give --storage",
                 )
@@ -94,7 +94,9 @@ class Database:
     def _open_schema(self, create: bool) -> None:
         if not inspect(self.engine).has_table(SchemaRow.__tablename__):
             if not create:
-                raise StoreError(f"the database {self.safe_url} holds no archsearch study", hint="run a study first")
+                raise NothingStoredError(
+                    f"the database {self.safe_url} holds no archsearch study", hint="run a study first"
+                )
             self._create_tables()
         with self.reading() as session:
             found = session.scalar(select(SchemaRow.version))

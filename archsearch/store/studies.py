@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
-from archsearch.errors import StoreError, UnknownNameError
+from archsearch.errors import NothingStoredError, UnknownNameError
 from archsearch.store.database import Database
 from archsearch.store.schema import StudyRow, TrialRow
 
@@ -81,7 +81,7 @@ def latest_study(database: Database) -> StudyInfo:
     with database.reading() as session:
         row = session.scalar(select(StudyRow).order_by(newest.desc().nulls_last(), StudyRow.id.desc()).limit(1))
         if row is None:
-            raise StoreError(
+            raise NothingStoredError(
                 f"the database {database.safe_url} holds no study yet", hint="archsearch run --study quickstart"
             )
         return _info(row)

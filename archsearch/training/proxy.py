@@ -40,7 +40,8 @@ def train_proxy(
         num_classes: outputs of the network; every label must be below it.
         input_size: height and width that the network sees (pixels).
         flip: the dataset's own answer; used where `settings.flip` is None.
-        chunk: entered around every `settings.chunk_steps` steps and around each evaluation (the device lease).
+        chunk: entered around the preparation, around every `settings.chunk_steps` steps and around each evaluation
+            (the device lease).
         on_epoch: called after each epoch; whatever it raises ends the training and passes through.
 
     Returns:
@@ -53,21 +54,22 @@ def train_proxy(
     """
     check_labels(train, num_classes)
     check_labels(validation, num_classes)
-    mean, std = channel_statistics(train)
-    course = Course(
-        model,
-        train,
-        validation,
-        proxy_protocol(settings),
-        epochs=settings.epochs,
-        batch_size=settings.batch_size,
-        input_size=input_size,
-        mean=mean,
-        std=std,
-        flip=flip,
-        seed=seed,
-        device=device,
-    )
+    with chunk():  # copying the images to the device disturbs a measurement as training does
+        mean, std = channel_statistics(train)
+        course = Course(
+            model,
+            train,
+            validation,
+            proxy_protocol(settings),
+            epochs=settings.epochs,
+            batch_size=settings.batch_size,
+            input_size=input_size,
+            mean=mean,
+            std=std,
+            flip=flip,
+            seed=seed,
+            device=device,
+        )
     curve = course.run(on_epoch=on_epoch, chunk=chunk, chunk_steps=settings.chunk_steps)
     return course.score(curve, split="validation")
 

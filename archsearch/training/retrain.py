@@ -85,7 +85,7 @@ def retrain_seed(
         seed: of the initial weights, the data order and the augmentation.
         resume: False removes what the folder holds of this seed and begins anew.
         on_epoch: called after each epoch, once its checkpoint is written; what it raises passes through.
-        chunk: entered around every few steps and around each evaluation (the device lease).
+        chunk: entered around the preparation, every few steps and each evaluation (the device lease).
 
     Raises:
         DivergedError: the loss, or an output in an evaluation, became NaN or infinite.
@@ -111,20 +111,21 @@ def retrain_seed(
     if score is None:
         test = dataset.load_test()
         check_labels(test, dataset.num_classes)
-        course = Course(
-            build(spec, num_classes=dataset.num_classes, input_size=input_size, seed=seed),
-            dataset.train,
-            test,
-            protocol,
-            epochs=epochs,
-            batch_size=batch,
-            input_size=input_size,
-            mean=mean,
-            std=std,
-            flip=dataset.flip,
-            seed=seed,
-            device=device,
-        )
+        with chunk():
+            course = Course(
+                build(spec, num_classes=dataset.num_classes, input_size=input_size, seed=seed),
+                dataset.train,
+                test,
+                protocol,
+                epochs=epochs,
+                batch_size=batch,
+                input_size=input_size,
+                mean=mean,
+                std=std,
+                flip=dataset.flip,
+                seed=seed,
+                device=device,
+            )
         score = course.score(_train(course, place, identity, on_epoch, chunk), split="test")
         _finish(place, identity, course.model, score)
     return RetrainedSeed(score=score, weights=place / _WEIGHTS, batch_size=batch, mean=mean, std=std)
