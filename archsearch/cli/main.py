@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -54,8 +56,13 @@ def options(
     log_to_console(verbose=verbose)
 
 
+def _stop(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
 def main() -> None:
     """Run a command: exit code 0 done, 1 failed or stopped, 2 wrong usage."""
+    signal.signal(signal.SIGTERM, _stop)  # a cluster's way of saying Ctrl-C
     try:
         app()
     except ArchsearchError as error:

@@ -33,6 +33,8 @@ def studies(
     try:
         stored = () if shipped else all_studies(storage=storage)
     except NothingStoredError:
+        if storage is not None:  # a database that somebody named ought to be there
+            raise
         stored = ()
     rows = [_facts(study) for study in stored]
     offered = {name: str(read_yaml(path).get("description", "")) for name, path in list_yaml("studies").items()}

@@ -88,9 +88,18 @@ class Course:
         start_epoch: int = 0,
         on_epoch: Callable[[Epoch], None] | None = None,
         chunk: Chunk = nullcontext,
-        chunk_steps: int = 10,
+        chunk_steps: int | None = None,
     ) -> tuple[Epoch, ...]:
-        """Train the epochs that are left. Raises as `fit` does."""
+        """Train the epochs that are left. Raises as `fit` does.
+
+        Args:
+            on_epoch: called after each epoch.
+            chunk: entered around every `chunk_steps` steps and around each batch of an evaluation.
+            chunk_steps: None is one step on a CPU, where a step takes a tenth of a second and a measurement elsewhere
+                waits for it, and ten on a GPU, where leaving a chunk has to wait for the device.
+        """
+        if chunk_steps is None:
+            chunk_steps = 1 if torch.device(self.device).type == "cpu" else 10
         steps = self._batches.steps_per_epoch
         return fit(
             self.model,
@@ -101,7 +110,7 @@ class Course:
             label_smoothing=self.protocol.label_smoothing,
             device=self.device,
             amp=torch.device(self.device).type == "cuda",
-            evaluate=lambda: top1_percent(self.model, self._evaluation.evaluation(EVALUATION_BATCH)),
+            evaluate=lambda: top1_percent(self.model, self._evaluation.evaluation(EVALUATION_BATCH), chunk=chunk),
             seed=self.seed,
             on_epoch=on_epoch,
             start_epoch=start_epoch,

@@ -66,9 +66,9 @@ def fit(
     Args:
         schedule: learning rate of a step, counted over the whole training.
         amp: bfloat16 autocast in the training steps; scoring is always in float32.
-        evaluate: top-1 (percent) of `model` on the split to score on.
+        evaluate: top-1 (percent) of `model` on the split to score on; enters `chunk` itself (`top1_percent`).
         on_epoch: called after each epoch, outside any chunk; whatever it raises ends the training and passes through.
-        chunk: entered around every `chunk_steps` training steps, and around each evaluation.
+        chunk: entered around every `chunk_steps` training steps.
 
     Returns:
         One point for each epoch trained here; its `learning_rate` is that of the epoch's last step, and its
@@ -93,8 +93,7 @@ def fit(
                     chunk=chunk,
                     chunk_steps=chunk_steps,
                 )
-            with chunk():
-                top1 = evaluate()
+            top1 = evaluate()
         except torch.OutOfMemoryError as error:
             raise TrainingError(
                 f"the device {device} ran out of memory in epoch {epoch + 1}", hint="lower the batch size"
@@ -155,8 +154,10 @@ def _train_epoch(
 
 
 @torch.inference_mode()
-def top1_percent(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> float:
+def top1_percent(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, chunk: Chunk = nullcontext) -> float:
     """Share of images whose highest output is their label (percent), in eval mode and float32.
+
+    `chunk` is entered around every batch.
 
     Raises DivergedError if an output is NaN or infinite, TrainingError if there is no image.
     """
@@ -165,9 +166,11 @@ def top1_percent(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> 
     try:
         counts = []
         for inputs, labels in batches:
-            logits = model(inputs)
-            correct = (logits.argmax(1) == labels).sum()
-            counts.append(torch.stack((correct, logits.isfinite().all(1).sum(), torch.full_like(correct, len(labels)))))
+            with chunk():
+                logits = model(inputs)
+                correct = (logits.argmax(1) == labels).sum()
+                finite = logits.isfinite().all(1).sum()
+                counts.append(torch.stack((correct, finite, torch.full_like(correct, len(labels)))))
     finally:
         model.train(training)
     if not counts:

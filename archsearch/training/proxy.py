@@ -40,8 +40,8 @@ def train_proxy(
         num_classes: outputs of the network; every label must be below it.
         input_size: height and width that the network sees (pixels).
         flip: the dataset's own answer; used where `settings.flip` is None.
-        chunk: entered around the preparation, around every `settings.chunk_steps` steps and around each evaluation
-            (the device lease).
+        chunk: entered around the preparation, around every `settings.chunk_steps` steps and around each
+            batch of an evaluation (the device lease).
         on_epoch: called after each epoch; whatever it raises ends the training and passes through.
 
     Returns:

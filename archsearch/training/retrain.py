@@ -85,7 +85,7 @@ def retrain_seed(
         seed: of the initial weights, the data order and the augmentation.
         resume: False removes what the folder holds of this seed and begins anew.
         on_epoch: called after each epoch, once its checkpoint is written; what it raises passes through.
-        chunk: entered around the preparation, every few steps and each evaluation (the device lease).
+        chunk: entered around the preparation, every few steps and each batch of an evaluation.
 
     Raises:
         DivergedError: the loss, or an output in an evaluation, became NaN or infinite.

@@ -93,7 +93,8 @@ def test_the_proxy_passes_its_chunks_and_epochs_on(
 
     settings = QUICK.model_copy(update={"chunk_steps": 2})
     train(small_net(), coloured(80, 1), coloured(15, 2), settings, chunk=chunk, on_epoch=on_epoch)
-    assert entered == 4 * (3 + 1)  # 5 steps are 3 chunks of at most 2, and one evaluation, in each of 4 epochs
+    # the preparation; then 5 steps are 3 chunks of at most 2, and 15 images one batch to score, in each of 4 epochs
+    assert entered == 1 + 4 * (3 + 1)
     assert epochs == [1, 2, 3, 4]
 
 
