@@ -1,4 +1,4 @@
-"""Where the shipped YAML lies: beside the package in a checkout, inside it when installed from a wheel."""
+"""Where the shipped YAML lies: inside the package when installed from a wheel, beside it in a checkout."""
 
 from __future__ import annotations
 
@@ -12,18 +12,33 @@ from archsearch.errors import ConfigError, UnknownNameError
 
 Kind = Literal["search_spaces", "studies"]
 _PACKAGE = Path(__file__).resolve().parent
+_MERGE = "tag:yaml.org,2002:merge"
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML in which `5e-4` is a number and no key stands twice; PyYAML reads text, and the last key."""
+    """Safe YAML in which `5e-4` is a number and no key stands twice; PyYAML reads text, and the last key.
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for index, key in enumerate(keys):
-            if key in keys[:index]:
-                mark = node.value[index][0].start_mark
-                raise yaml.constructor.ConstructorError(None, None, f"the key '{key}' is there twice", mark)
-        return super().construct_mapping(node, deep)
+    Keys that a merge (`<<: *other`) brings in may be overridden: that is what it is for.
+    """
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self._checked: set[yaml.MappingNode] = set()  # flattening twice would take merged keys for written ones
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Refuse a key that is written twice, then bring in the merged ones. Called first for every mapping."""
+        if node not in self._checked:
+            self._checked.add(node)
+            keys: list[Any] = []
+            for key_node, _ in node.value:
+                if key_node.tag == _MERGE:
+                    continue
+                key = self.construct_object(key_node, deep=True)
+                if key in keys:
+                    problem = f"the key '{key}' is there twice"
+                    raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
+                keys.append(key)
+        super().flatten_mapping(node)
 
 
 _Loader.add_implicit_resolver(
@@ -38,7 +53,8 @@ def parse_yaml(text: str) -> Any:
 
 def yaml_folder(kind: Kind) -> Path:
     """The folder of the shipped files of this kind. Raises ConfigError if the installation lacks it."""
-    for folder in (_PACKAGE.parent / kind, _PACKAGE / "_yaml" / kind):
+    # Inside first: beside an installed package lies site-packages, where a `studies` is somebody else's.
+    for folder in (_PACKAGE / "_yaml" / kind, _PACKAGE.parent / kind):
         if folder.is_dir() and any(folder.glob("*.yaml")):
             return folder
     raise ConfigError(f"the folder '{kind}' of the shipped YAML files is missing", hint="install archsearch again")
@@ -49,12 +65,21 @@ def list_yaml(kind: Kind) -> dict[str, Path]:
     return {path.stem: path for path in sorted(yaml_folder(kind).glob("*.yaml"))}
 
 
+def user_path(text: str | Path) -> Path:
+    """A path as a user writes it, `~` and `~user` replaced. Raises ConfigError where there is no such home folder."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(f"the home folder in '{text}' is not known", hint="write the path in full") from error
+
+
 def find_yaml(kind: Kind, name_or_path: str) -> Path:
     """The file that a shipped name or a user's own path means.
 
-    Raises ConfigError for a path that is not there, UnknownNameError for a name that is not shipped.
+    Raises ConfigError for a path that is not there or whose home folder is not known, UnknownNameError for a name that
+    is not shipped.
     """
-    path = Path(name_or_path).expanduser()
+    path = user_path(name_or_path)
     if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
         if not path.is_file():
             raise ConfigError(f"no such file: {name_or_path}", hint="give the path of a YAML file, or a shipped name")

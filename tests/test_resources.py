@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from archsearch import resources
 from archsearch.errors import ConfigError, UnknownNameError
 from archsearch.resources import find_yaml, list_yaml, parse_yaml, read_yaml
 
@@ -43,6 +44,33 @@ def test_a_path_that_is_not_there_is_named(name: str) -> None:
         find_yaml("studies", name)
 
 
+def test_the_home_folder_of_nobody_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"home folder in '~nouser-at-all/x\.yaml' is not known"):
+        find_yaml("studies", "~nouser-at-all/x.yaml")
+
+
+def test_files_inside_the_package_win_over_a_folder_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "site-packages" / "archsearch"
+    foreign, own = package.parent / "studies", package / "_yaml" / "studies"
+    for folder in (foreign, own):
+        folder.mkdir(parents=True)
+        write(folder, "a: 1")
+    monkeypatch.setattr(resources, "_PACKAGE", package)
+    assert find_yaml("studies", "mine") == own / "mine.yaml"
+    (own / "mine.yaml").unlink()  # a checkout has them beside the package alone
+    assert find_yaml("studies", "mine") == foreign / "mine.yaml"
+
+
+def test_merged_keys_come_in_and_may_be_overridden() -> None:
+    text = "base: &base {a: 1, b: 2}\nmine: {<<: *base, b: 3}\n"
+    assert parse_yaml(text) == {"base": {"a": 1, "b": 2}, "mine": {"a": 1, "b": 3}}
+    # a merge of a merge, seen before the inner mapping itself is made: its own `b` is no second one
+    text = "base: &base {a: 1, b: 2}\ndeep: {inner: &inner {<<: *base, b: 3}}\nlast: {<<: *inner, c: 4}\n"
+    assert parse_yaml(text)["last"] == {"a": 1, "b": 3, "c": 4}
+    assert parse_yaml(text)["deep"] == {"inner": {"a": 1, "b": 3}}
+    assert parse_yaml("x: &x {a: 1}\ny: &y {b: 2}\nz: {<<: [*x, *y]}\n")["z"] == {"a": 1, "b": 2}
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [
@@ -70,6 +98,8 @@ def test_numbers_with_an_exponent_are_numbers(text: str, value: object) -> None:
     [
         ("a: 1\nb: 2\na: 3\n", r"mine\.yaml:3:1: not valid YAML: the key 'a' is there twice"),
         ("proxy:\n  epochs: 1\n  epochs: 2\n", r"mine\.yaml:3:3: .*'epochs' is there twice"),
+        ("x: &x {a: 1}\ny:\n  b: 1\n  <<: *x\n  b: 2\n", r"mine\.yaml:5:3: .*'b' is there twice"),
+        ("y: {<<: 3}\n", r"mine\.yaml:1:9: not valid YAML"),
         ("a: [1, 2\n", r"mine\.yaml:2:1: not valid YAML"),
         ("- a\n- b\n", "a mapping of keys was expected, got list"),
         ("", "a mapping of keys was expected, got NoneType"),

@@ -48,6 +48,9 @@ _SCORE: tuple[tuple[str, Callable[[Score], Any]], ...] = (
 # What a difference in each condition means for the reader.
 _LATENCY_CONSEQUENCE = "latencies are not comparable"
 _SCORE_CONSEQUENCE = "accuracies are not comparable"
+# cuda:0 and cuda:1 of one machine may well be compared: what matters of a device is in the fingerprint.
+_WARNED_OF_LATENCY = tuple(name for name, _ in _LATENCY if name != "device")
+_WARNED_OF_SCORE = tuple(name for name, _ in _SCORE)
 _NAMED_TRIALS = 8
 
 
@@ -64,11 +67,11 @@ def conditions_of(records: Sequence[Record]) -> Conditions:
 
 
 def condition_warnings(records: Sequence[Record], conditions: Conditions) -> tuple[str, ...]:
-    """One sentence for each condition in which the records differ, and for measurements to distrust."""
+    """One sentence for each condition that matters in which the records differ, and for measurements to distrust."""
     texts: list[str] = []
     for names, consequence in (
-        ([name for name, _ in _LATENCY], _LATENCY_CONSEQUENCE),
-        ([name for name, _ in _SCORE], _SCORE_CONSEQUENCE),
+        (_WARNED_OF_LATENCY, _LATENCY_CONSEQUENCE),
+        (_WARNED_OF_SCORE, _SCORE_CONSEQUENCE),
     ):
         for name in names:
             values = getattr(conditions, name)

@@ -1,4 +1,4 @@
-"""The objectives that a front can stand on: name, unit, axis title and where the number is found in a record.
+"""The objectives that a front can stand on: name, axis title and where the number is found in a record.
 
 Every objective is lower-is-better, so accuracy enters as its error. Directions are settled here and nowhere else.
 """
@@ -23,7 +23,6 @@ class Objective:
 
     Attributes:
         name: as written in a study's YAML.
-        unit: of the value; empty for a count.
         title: for an axis or a column, with the unit.
         extract: the value of a record; raises ValueError naming the trial if the record lacks it.
         show: a value as text for people, with its unit.
@@ -31,7 +30,6 @@ class Objective:
     """
 
     name: str
-    unit: str
     title: str
     extract: Callable[[Record], float]
     show: Callable[[float], str]
@@ -95,7 +93,6 @@ OBJECTIVES: Registry[Objective] = Registry(
     {
         "error_percent": Objective(
             name="error_percent",
-            unit="%",
             title="Validation top-1 error (%)",
             extract=lambda record: record.error_percent,
             show=lambda value: f"{value:.2f} %",
@@ -103,7 +100,6 @@ OBJECTIVES: Registry[Objective] = Registry(
         ),
         "latency_ms": Objective(
             name="latency_ms",
-            unit="ms",
             title="Latency, drift-corrected p10 (ms)",
             extract=lambda record: _latency(record).corrected_ms,
             show=lambda value: f"{significant(value)} ms",
@@ -111,7 +107,6 @@ OBJECTIVES: Registry[Objective] = Registry(
         ),
         "params": Objective(
             name="params",
-            unit="",
             title="Parameters",
             extract=lambda record: float(_cost(record).params),
             show=count_text,
@@ -119,7 +114,6 @@ OBJECTIVES: Registry[Objective] = Registry(
         ),
         "macs": Objective(
             name="macs",
-            unit="",
             title="Multiply-adds of one image",
             extract=lambda record: float(_cost(record).macs),
             show=count_text,

@@ -11,7 +11,6 @@ from typing import Any
 from archsearch.analysis.front import Front, FrontRow
 from archsearch.analysis.verdicts import Verdict
 from archsearch.files import write_atomically
-from archsearch.records import Record
 
 Row = dict[str, Any]
 
@@ -25,26 +24,6 @@ def front_table(front: Front, *, only_front: bool = False) -> list[Row]:
     rows = front.members if only_front else front.rows
     names = sorted({name for row in rows for name in row.record.choices})
     return [_row(row, names) for row in rows]
-
-
-def record_table(records: Sequence[Record]) -> list[Row]:
-    """One row for each record of any status, by trial: what ended how, and why."""
-    return [
-        {
-            "trial": record.trial,
-            "variant": record.variant,
-            "status": record.status.value,
-            "reason": record.reason,
-            "arch_id": record.arch_id,
-            "top1_percent": record.score.top1_percent if record.score else None,
-            "latency_ms": record.latency.corrected_ms if record.latency else None,
-            "p10_ms": record.latency.p10_ms if record.latency else None,
-            "params": record.cost.params if record.cost else None,
-            "macs": record.cost.macs if record.cost else None,
-            "trial_seconds": record.seconds,
-        }
-        for record in sorted(records, key=lambda record: record.trial)
-    ]
 
 
 def verdict_table(verdicts: Sequence[Verdict]) -> list[Row]:

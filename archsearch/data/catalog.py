@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from archsearch.errors import ConfigError
 from archsearch.registry import Registry
+from archsearch.resources import user_path
 
 if TYPE_CHECKING:
     from archsearch.data.dataset import Dataset
@@ -22,14 +23,18 @@ class DataRequest:
     Attributes:
         uri: the dataset as the user wrote it.
         path: the user's own folder, for the entries that take one.
-        data_dir: where downloaded datasets lie.
+        data_dir: where downloaded datasets lie; None if the user does not say.
         download: whether a dataset that is not there may be fetched from the network.
     """
 
     uri: str
     path: Path
-    data_dir: Path
+    data_dir: Path | None
     download: bool
+
+    def download_folder(self) -> Path:
+        """The folder for downloads: the user's, or `default_data_dir()`, which only datasets that download need."""
+        return default_data_dir() if self.data_dir is None else user_path(self.data_dir)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,13 +50,13 @@ class DatasetEntry:
 def _cifar10(request: DataRequest) -> Dataset:
     from archsearch.data.cifar import load_cifar
 
-    return load_cifar("cifar10", data_dir=request.data_dir, download=request.download)
+    return load_cifar("cifar10", data_dir=request.download_folder(), download=request.download)
 
 
 def _cifar100(request: DataRequest) -> Dataset:
     from archsearch.data.cifar import load_cifar
 
-    return load_cifar("cifar100", data_dir=request.data_dir, download=request.download)
+    return load_cifar("cifar100", data_dir=request.download_folder(), download=request.download)
 
 
 def _digits(request: DataRequest) -> Dataset:
@@ -110,16 +115,28 @@ DATASETS: Registry[DatasetEntry] = Registry(
 
 
 def default_data_dir() -> Path:
-    """Where downloads lie unless the user says otherwise: `archsearch` in the user's cache folder."""
+    """Where downloads lie unless the user says otherwise: `archsearch` in the user's cache folder.
+
+    Raises ConfigError where the user has no home folder.
+    """
     cache = os.environ.get("XDG_CACHE_HOME", "")
     # the XDG base directory specification: a relative path is invalid and to be ignored
-    return (Path(cache) if cache and Path(cache).is_absolute() else Path.home() / ".cache") / "archsearch"
+    if cache and Path(cache).is_absolute():
+        return Path(cache) / "archsearch"
+    try:
+        return Path.home() / ".cache" / "archsearch"
+    except RuntimeError as error:
+        raise ConfigError(
+            "there is no home folder to keep downloaded datasets in",
+            hint="give --data-dir, or set HOME or XDG_CACHE_HOME",
+        ) from error
 
 
 def parse_dataset(uri: str) -> tuple[DatasetEntry, Path]:
     """The entry that a dataset's name means, and its path (`.` for an entry that takes none). Opens nothing.
 
-    Raises UnknownNameError for a name that is not in the table, ConfigError for a path that is missing or too much.
+    Raises UnknownNameError for a name that is not in the table, ConfigError for a path that is missing or too much,
+    or whose home folder is not known.
     """
     name, colon, path = uri.strip().partition(":")
     entry = DATASETS[name]
@@ -127,7 +144,7 @@ def parse_dataset(uri: str) -> tuple[DatasetEntry, Path]:
         raise ConfigError(f"dataset '{uri}' names no folder", hint=f"write {entry.usage}")
     if colon and not entry.takes_path:
         raise ConfigError(f"dataset '{name}' takes no path, got '{uri}'", hint=f"write {entry.usage}")
-    return entry, Path(path).expanduser()
+    return entry, user_path(path)
 
 
 def load_dataset(uri: str, *, data_dir: Path | None = None, download: bool = True) -> Dataset:
@@ -141,5 +158,4 @@ def load_dataset(uri: str, *, data_dir: Path | None = None, download: bool = Tru
     Raises UnknownNameError or ConfigError if `uri` is wrong, DataError if the data are absent, incomplete or damaged.
     """
     entry, path = parse_dataset(uri)
-    folder = default_data_dir() if data_dir is None else data_dir.expanduser()
-    return entry.load(DataRequest(uri=uri.strip(), path=path, data_dir=folder, download=download))
+    return entry.load(DataRequest(uri=uri.strip(), path=path, data_dir=data_dir, download=download))

@@ -93,14 +93,30 @@ def volatile_facts(device: str) -> dict[str, str]:
 
 
 def cpu_name() -> str:
-    """The CPU's name, with family and model where the kernel tells: a virtual machine's name alone says little."""
+    """The CPU's name, with family and model where the kernel tells: a virtual machine's name alone says little.
+
+    ARM kernels give numbers instead of a name: then the board's name, with each kind of core it has.
+    """
     text = _read(Path("/proc/cpuinfo")) or ""
     found: dict[str, str] = dict(re.findall(r"^(model name|cpu family|model)\s*:\s*(.+)$", text, re.MULTILINE))
-    if "model name" not in found:
-        return platform.processor() or platform.machine()
-    if "cpu family" not in found:
-        return found["model name"]
-    return f"{found['model name']} (family {found['cpu family']}, model {found['model']})"
+    if "model name" in found and "cpu family" in found:
+        return f"{found['model name']} (family {found['cpu family']}, model {found.get('model', 'unknown')})"
+    board = (_read(Path("/proc/device-tree/model")) or "").strip("\0 \n")
+    name = found.get("model name") or board or platform.processor() or platform.machine()
+    cores = _arm_cores(text)
+    return f"{name} ({cores})" if cores else name
+
+
+def _arm_cores(cpuinfo: str) -> str:
+    """The kinds of ARM cores in /proc/cpuinfo, by the numbers of their main ID register; empty for other CPUs."""
+    kinds: set[str] = set()
+    for block in re.split(r"\n\s*\n", cpuinfo):
+        core = dict(re.findall(r"^CPU (implementer|variant|part|revision)\s*:\s*(\S+)$", block, re.MULTILINE))
+        if "part" in core:
+            kinds.add(
+                " ".join(f"{key} {core[key]}" for key in ("implementer", "part", "variant", "revision") if key in core)
+            )
+    return "; ".join(sorted(kinds))
 
 
 def _gpu_facts(device: str) -> dict[str, str]:

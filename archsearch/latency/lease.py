@@ -73,7 +73,10 @@ class DeviceLease:
 
     @contextmanager
     def shared(self) -> Iterator[None]:
-        """Use the device beside other chunks, for a second or less; waits while a measurement runs or waits."""
+        """Use the device beside other chunks; waits while a measurement runs or waits.
+
+        A chunk is a few training steps, or at most one evaluation: a measurement waits for its end.
+        """
         with ExitStack() as stack:
             if not _held(self._room):
                 gate = _lock(self._gate, exclusive=True)
@@ -163,10 +166,17 @@ def _holding(room: str, how: str) -> Iterator[None]:
 
 
 def _lock(path: str, *, exclusive: bool) -> int:
-    """Open a lock file and wait for its lock. The descriptor; opened anew each time, so threads exclude each other."""
+    """Open a lock file and wait for its lock. The descriptor; opened anew each time, so threads exclude each other.
+
+    A folder that a cleaner of temporary files removed is made again. Raises MeasurementError if it cannot be.
+    """
     assert fcntl is not None  # the constructor refuses without it
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:
+            _make_private(Path(path).parent)
+            continue
         _OPEN.add(descriptor)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)

@@ -19,12 +19,10 @@ class WarmUp:
     Attributes:
         run_ns: median of its last window (nanoseconds), an estimate of one run.
         runs: runs that were made.
-        settled: whether two successive windows agreed.
     """
 
     run_ns: float
     runs: int
-    settled: bool
 
 
 def warm_up(
@@ -58,7 +56,7 @@ def warm_up(
             break
         now = median(times)
         if before is not None and len(times) == window and abs(now / before - 1.0) <= tolerance:
-            return WarmUp(run_ns=now, runs=runs, settled=True)
+            return WarmUp(run_ns=now, runs=runs)
         before = now
     logger.debug("warm-up ended after %d runs without two windows that agree", runs)
-    return WarmUp(run_ns=now, runs=runs, settled=False)
+    return WarmUp(run_ns=now, runs=runs)

@@ -63,7 +63,8 @@ def build(spec: Spec, *, num_classes: int, input_size: int, seed: int | None = N
         spec: what to build.
         num_classes: outputs of the classifier.
         input_size: height and width of the square input (pixels).
-        seed: of the initial weights; None draws them from torch's global generator. The generator's state is kept.
+        seed: of the initial weights; None draws them from torch's global generator. With a seed, every generator
+            keeps its state.
 
     Raises BuildError if the input is too small for the network or there are no classes.
     """
@@ -80,7 +81,7 @@ def build(spec: Spec, *, num_classes: int, input_size: int, seed: int | None = N
     import torch
 
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed every GPU's generator, too
         return family.build(spec, num_classes, input_size)
 
 

@@ -76,7 +76,7 @@ class Spec(ChoiceGroup, ABC):
             return {name: _read(name, rules[name], value)}
         macros = cls.macros()
         if name not in macros:
-            raise UnknownNameError("choice", name, [*rules, *macros])
+            raise UnknownNameError("choice", str(name), [*rules, *macros])  # YAML names may be numbers
         macro = macros[name]
         try:
             parts = macro.expand(value)

@@ -154,8 +154,7 @@ class Worker:
             self._give_back(claim, number, "the run was stopped")
 
     def _give_back(self, claim: Claim, number: int | None, reason: str) -> None:
-        interrupt_trial(self._database, claim.row_id, reason)
-        if number is not None:
+        if interrupt_trial(self._database, claim.row_id, reason) and number is not None:
             self._optuna.tell_failed(number)
             mark_told(self._database, claim.row_id)
 
@@ -194,7 +193,7 @@ class Worker:
             return self._optuna.ask(claim.sequence, at_random=True)
 
     def _store(self, claim: Claim, number: int, outcome: Outcome, seconds: float) -> None:
-        finish_trial(
+        stored = finish_trial(
             self._database,
             claim.row_id,
             status=outcome.status,
@@ -204,7 +203,8 @@ class Worker:
             score=outcome.score,
             seconds=seconds,
         )
-        self._tell(claim, number)
+        if stored:  # else its place was given back meanwhile, and another trial has its choices
+            self._tell(claim, number)
 
     def _repeat(self, claim: Claim, number: int, status: str, equal: int) -> None:
         """End a trial whose network the study knows already: its record answers, nothing is trained twice.
@@ -216,7 +216,7 @@ class Worker:
             return
         self._repeats += 1
         named = claim.variant is not None and status == TrialStatus.COMPLETE
-        copy_result(
+        stored = copy_result(
             self._database,
             claim.row_id,
             study_id=self._study.id,
@@ -224,6 +224,8 @@ class Worker:
             status=TrialStatus.COMPLETE if named else TrialStatus.REPLAY,
             reason=f"the same network as trial {equal} ({status})",
         )
+        if not stored:
+            return
         if status in (TrialStatus.COMPLETE, TrialStatus.REJECTED):
             self._tell(claim, number)
         else:
@@ -270,5 +272,5 @@ class Worker:
                 last = time.monotonic()
                 try:
                     beat(self._database, worker_id)
-                except SQLAlchemyError as error:  # the next beat may get through; the work itself goes on
+                except (StoreError, SQLAlchemyError) as error:  # the next beat may get through; the work itself goes on
                     logger.warning("the heartbeat could not be stored: %s", error)

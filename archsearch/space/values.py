@@ -24,11 +24,6 @@ def key_of(value: ChoiceValue) -> str:
     return json.dumps(int(value) if whole and isinstance(value, float) else value)
 
 
-def same_value(left: ChoiceValue, right: ChoiceValue) -> bool:
-    """Whether two values are the same, without taking true for 1."""
-    return key_of(left) == key_of(right)
-
-
 def shown(value: object) -> str:
     """A value as YAML writes it: `true`, `none`, `0.5`."""
     if isinstance(value, str):

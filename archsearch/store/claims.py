@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from archsearch.records import TrialStatus
 from archsearch.store.database import Database
+from archsearch.store.running import lock_running
 from archsearch.store.schema import StudyRow, TrialRow
 from archsearch.store.workers import living_workers
 
@@ -115,8 +116,13 @@ def recover_trials(database: Database, study_id: int) -> int:
     given_back = 0
     with database.writing() as session:
         session.get_one(StudyRow, study_id, with_for_update=True)
+        # Held for writing: a worker that is thought dead may be storing the end of its trial at this moment.
         running = session.scalars(
-            select(TrialRow).where(TrialRow.study_id == study_id, TrialRow.status == TrialStatus.RUNNING)
+            select(TrialRow)
+            .where(TrialRow.study_id == study_id, TrialRow.status == TrialStatus.RUNNING)
+            .order_by(TrialRow.id)
+            .with_for_update()
+            .execution_options(populate_existing=True)
         ).all()
         # Looked up after the trials: a worker that enters and claims meanwhile must not pass for dead.
         living = living_workers(database, study_id) if running else frozenset()
@@ -133,10 +139,17 @@ def recover_trials(database: Database, study_id: int) -> int:
     return given_back
 
 
-def interrupt_trial(database: Database, row_id: int, reason: str) -> None:
-    """Give a place back; the trial's choices are tried again."""
+def interrupt_trial(database: Database, row_id: int, reason: str) -> bool:
+    """Give a place back; the trial's choices are tried again.
+
+    Returns whether it was written: a trial that is no longer running is left as it is, with a warning.
+    """
     with database.writing() as session:
-        _interrupt(session.get_one(TrialRow, row_id), reason)
+        row = lock_running(session, row_id)
+        if row is None:
+            return False
+        _interrupt(row, reason)
+        return True
 
 
 def _interrupt(row: TrialRow, reason: str) -> None:

@@ -23,7 +23,8 @@ from archsearch.store.schema import SCHEMA_VERSION, Base, SchemaRow
 
 DEFAULT_URL = "sqlite:///runs/archsearch.db"
 BUSY_TIMEOUT_SECONDS = 60
-_PASSWORD = re.compile(r":[^:/@]*@")
+# To the last @: a password may hold one that is not escaped. `?+`: the colon of `scheme://` is never the password's.
+_PASSWORD = re.compile(r"^((?:[^:/]*://)?+[^:]*):.*@", re.DOTALL)
 
 
 def tune_sqlite(dbapi_connection: Any, _record: object = None) -> None:
@@ -72,7 +73,8 @@ class Database:
     @property
     def safe_url(self) -> str:
         """The URL with its password hidden."""
-        return make_url(self.url).render_as_string(hide_password=True)
+        shown = make_url(self.url).render_as_string(hide_password=True)
+        return shown if self.sqlite_file is not None else _hidden(shown)
 
     def _engine(self) -> Engine:
         try:
@@ -113,22 +115,39 @@ class Database:
                 Base.metadata.create_all(session.connection())
                 if session.scalar(select(SchemaRow)) is None:
                     session.add(SchemaRow(id=1, version=SCHEMA_VERSION))
-        except (IntegrityError, SQLAlchemyError):
+        except (StoreError, SQLAlchemyError):
             # Another process made the tables at the same moment: fine, if they are there now.
             if not inspect(self.engine).has_table(SchemaRow.__tablename__):
                 raise
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """A session for reading only; nothing is committed."""
-        with Session(self.engine) as session:
+        """A session for reading only; nothing is committed. Raises StoreError if the database fails."""
+        with self._failing("read"), Session(self.engine) as session:
             yield session
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
-        """One transaction that holds the write lock from its start, committed at the end or rolled back."""
-        with Session(self.engine.execution_options(archsearch_write=True)) as session, session.begin():
+        """One transaction that holds the write lock from its start, committed at the end or rolled back.
+
+        Raises StoreError if the database fails, sqlalchemy.exc.IntegrityError if a row breaks a constraint.
+        """
+        engine = self.engine.execution_options(archsearch_write=True)
+        with self._failing("written"), Session(engine) as session, session.begin():
             yield session
+
+    @contextmanager
+    def _failing(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except IntegrityError:  # two processes entered the same thing: the caller's to settle
+            raise
+        except DBAPIError as error:
+            raise StoreError(
+                f"the database {self.safe_url} cannot be {what}: {error.orig}",
+                hint="check that the server runs, that the disk has room and that the file may be written; "
+                "what is stored stays, and the same command goes on from there",
+            ) from error
 
     def close(self) -> None:
         """Close every connection."""
@@ -144,7 +163,7 @@ def normal_url(url: str) -> str:
         parsed = make_url(url)
     except (ArgumentError, ValueError) as error:
         raise ConfigError(
-            f"--storage: not a database URL: '{_PASSWORD.sub(':***@', url)}'",
+            f"--storage: not a database URL: '{_hidden(url)}'",
             hint="for example sqlite:///runs/archsearch.db or postgresql+psycopg://user@host/database",
         ) from error
     if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
@@ -155,6 +174,10 @@ def normal_url(url: str) -> str:
     if parsed.drivername in ("postgresql", "postgres"):
         parsed = parsed.set(drivername="postgresql+psycopg")
     return parsed.render_as_string(hide_password=False)
+
+
+def _hidden(url: str) -> str:
+    return _PASSWORD.sub(r"\1:***@", url)
 
 
 def _autocommit_off(dbapi_connection: Any, _record: object) -> None:

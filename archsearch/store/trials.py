@@ -11,6 +11,7 @@ from sqlalchemy.orm import defer, joinedload
 
 from archsearch.records import Cost, Epoch, Latency, Record, Score, TrialStatus
 from archsearch.store.database import Database
+from archsearch.store.running import lock_running
 from archsearch.store.schema import LatencyRow, StudyRow, TrainingRow, TrialRow, utc_now
 
 _LATENCY_COLUMNS = ("fingerprint", "p10_ms", "median_ms", "p90_ms")
@@ -32,8 +33,8 @@ def note_architecture(
 ) -> tuple[str, int] | None:
     """Store the architecture of a running trial, unless an earlier trial of the study has the same one.
 
-    Returns that trial's status and number instead: complete or failed (it need not be evaluated twice), or running
-    (another worker is at it). The test and the write are one transaction, so two workers never both go ahead.
+    Returns that trial's status and number instead: complete, failed or rejected (it need not be evaluated twice), or
+    running (another worker is at it). The test and the write are one transaction, so two workers never both go ahead.
     """
     with database.writing() as session:
         row = session.get_one(TrialRow, row_id)
@@ -66,10 +67,15 @@ def finish_trial(
     latency: Latency | None = None,
     score: Score | None = None,
     seconds: float | None = None,
-) -> None:
-    """Store the end of a trial with all that was found, in one transaction."""
+) -> bool:
+    """Store the end of a trial with all that was found, in one transaction.
+
+    Returns whether it was written: a trial that is no longer running is left as it is, with a warning.
+    """
     with database.writing() as session:
-        row = session.get_one(TrialRow, row_id)
+        row = lock_running(session, row_id)
+        if row is None:
+            return False
         row.status, row.reason, row.seconds = status, reason, seconds
         row.cost = None if cost is None else asdict(cost)
         if latency is not None and row.arch_id is not None:
@@ -82,17 +88,24 @@ def finish_trial(
             session.add(training_row)
             session.flush()
             row.training_id = training_row.id
+        return True
 
 
 def copy_result(
     database: Database, row_id: int, *, study_id: int, number: int, status: TrialStatus, reason: str
-) -> None:
-    """End a trial with the cost, latency and training of an equal trial of the same study (by its number)."""
+) -> bool:
+    """End a trial with the cost, latency and training of an equal trial of the same study (by its number).
+
+    Returns whether it was written: a trial that is no longer running is left as it is, with a warning.
+    """
     with database.writing() as session:
-        row = session.get_one(TrialRow, row_id)
+        row = lock_running(session, row_id)
+        if row is None:
+            return False
         equal = session.scalars(select(TrialRow).where(TrialRow.study_id == study_id, TrialRow.number == number)).one()
         row.status, row.reason, row.seconds = status, reason, 0.0
         row.cost, row.latency_id, row.training_id = equal.cost, equal.latency_id, equal.training_id
+        return True
 
 
 def trial_numbers(database: Database, study_id: int) -> frozenset[int]:
@@ -105,11 +118,13 @@ def trial_numbers(database: Database, study_id: int) -> frozenset[int]:
 def add_training(database: Database, *, study_id: int, arch_id: str, score: Score, folder: str) -> None:
     """Store one finished training outside of a trial (a retraining) and the folder that holds its model.
 
-    The same training (architecture, protocol, epochs, seed, folder) is stored once.
+    The same training (architecture, protocol, epochs, seed, split, folder) is stored once: done again, it replaces
+    the earlier one, whose model the folder no longer holds.
     """
     row = score_to_row(score, study_id, arch_id)
     row.details["folder"] = folder
     with database.writing() as session:
+        session.get_one(StudyRow, study_id, with_for_update=True)
         known = session.scalars(
             select(TrainingRow).where(
                 TrainingRow.study_id == study_id,
@@ -120,8 +135,10 @@ def add_training(database: Database, *, study_id: int, arch_id: str, score: Scor
                 TrainingRow.split == score.split,
             )
         ).all()
-        if not any(other.details.get("folder") == folder for other in known):
-            session.add(row)
+        for other in known:
+            if other.details.get("folder") == folder:
+                session.delete(other)
+        session.add(row)
 
 
 def load_trainings(database: Database, study_id: int, *, split: str) -> tuple[tuple[str, Score], ...]:

@@ -14,29 +14,37 @@ from archsearch.store.database import Database
 from archsearch.store.schema import WorkerRow, utc_now
 
 HEARTBEAT_SECONDS = 5
-GRACE_SECONDS = 120  # a worker of another host is dead when its heart has been silent for so long
+GRACE_SECONDS = 120  # a worker whose process cannot be looked up is dead when its heart has been silent for so long
+_PROC = Path("/proc")
 
 
 def host_name() -> str:
-    """This host since its last start: a process number means nothing after a reboot."""
+    """This host's process table: its name, its last start (a process number means nothing after a reboot), and the
+    process namespace (containers may share name and start, but not process numbers).
+    """
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()[:8]
+        boot = (_PROC / "sys/kernel/random/boot_id").read_text(encoding="ascii").strip()[:8]
     except OSError:
         boot = "unknown"
-    return f"{socket.gethostname()}/{boot}"
+    try:
+        namespace = str((_PROC / "self/ns/pid").readlink())
+    except OSError:
+        namespace = "unknown"
+    return f"{socket.gethostname()}/{boot}/{namespace}"
 
 
 def process_start(pid: int) -> str | None:
     """When a process of this host started, in the kernel's own clock; None if it does not run.
 
-    The process number alone is not enough: the kernel gives it to another process later.
+    The process number alone is not enough: the kernel gives it to another process later. Where the system does not
+    tell the start (no /proc), a process that runs has the start "".
     """
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return None if Path("/proc/self").exists() else _start_without_proc(pid)
+        stat = (_PROC / f"{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return None if (_PROC / "self").exists() else _start_without_proc(pid)
     except OSError:
-        return None
+        return ""
     state, *rest = stat.rsplit(")", 1)[1].split()
     return None if state == "Z" else rest[18]  # field 22 of proc(5): starttime
 
@@ -47,8 +55,8 @@ def _start_without_proc(pid: int) -> str | None:
     except ProcessLookupError:
         return None
     except PermissionError:
-        return "running"
-    return "running"
+        return ""  # another user's
+    return ""
 
 
 def enter_worker(database: Database, study_id: int, device: str) -> str:
@@ -80,7 +88,10 @@ def leave_worker(database: Database, worker_id: str) -> None:
 
 
 def living_workers(database: Database, study_id: int) -> frozenset[str]:
-    """Ids of the workers of a study that are alive, on this host (by process) and on others (by heartbeat)."""
+    """Ids of the workers of a study that are alive: on this host by process, on others by heartbeat.
+
+    By heartbeat, too, where this system does not tell when a process started: its number may be another's by now.
+    """
     with database.reading() as session:
         rows = session.scalars(select(WorkerRow).where(WorkerRow.study_id == study_id)).all()
     return frozenset(row.id for row in rows if _is_alive(row))
@@ -88,5 +99,9 @@ def living_workers(database: Database, study_id: int) -> frozenset[str]:
 
 def _is_alive(row: WorkerRow) -> bool:
     if row.host == host_name():
-        return process_start(row.pid) == row.process_start
+        start = process_start(row.pid)
+        if start is None:
+            return False
+        if start and row.process_start:
+            return start == row.process_start
     return row.last_seen > utc_now() - timedelta(seconds=GRACE_SECONDS)

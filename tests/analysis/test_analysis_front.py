@@ -22,7 +22,8 @@ def test_every_objective_reads_a_record_and_shows_its_value(name: str, make_reco
     assert objective.name == name
     assert objective.extract(record) == expected[name]
     assert objective.title
-    assert objective.show(expected[name]).endswith(objective.unit)
+    shown = {"error_percent": "40.00 %", "latency_ms": "2.50 ms", "params": "2.28 M", "macs": "146 M"}
+    assert objective.show(expected[name]) == shown[name]
 
 
 def test_objective_values_are_records_by_names(make_record: Make) -> None:
@@ -106,6 +107,13 @@ def test_different_fingerprints_are_never_on_one_front_without_a_word(make_recor
     assert any("latencies are not comparable: 2 values of fingerprint" in text for text in front.warnings)
     assert any("2 values of threads (1, 2)" in text for text in front.warnings)
     assert front.conditions.fingerprint == ("0123456789ab", "f00dfeedbeef")
+
+
+def test_two_gpus_of_one_fingerprint_are_compared_without_a_warning(make_record: Make) -> None:
+    records = [make_record(0, device="cuda:0"), make_record(1, device="cuda:1")]
+    front = front_of(records, reference_point=(90, 30))
+    assert front.conditions.device == ("cuda:0", "cuda:1")
+    assert front.warnings == ()
 
 
 @pytest.mark.parametrize(("name", "value"), [("epochs", 9), ("seed", 1), ("split", "test"), ("train_images", 5)])

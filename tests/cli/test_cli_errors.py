@@ -83,7 +83,7 @@ def test_what_the_user_wrote_wrong_is_exit_code_2(
         (STUDY + "trails: 3\n", "did you mean 'trials'?"),
         (STUDY + "trials: 3\n", "'trials' is there twice"),
         (STUDY.replace("dataset: digits\n", ""), "dataset"),
-        (STUDY + "restrict: {kernel: [3, 99]}\n", "study 'mine': choices.kernel.values[1]"),
+        (STUDY + "restrict: {kernel: [3, 99]}\n", "study 'mine': restrict.kernel[1]"),
         (STUDY + "scale: {width: 0.5}\n", "'width' is no stride or pooling"),
         (STUDY + "objectives: [latency_ms]\n", "objectives"),
     ],

@@ -84,6 +84,37 @@ def test_a_path_may_hold_colons_and_the_home_folder(monkeypatch: pytest.MonkeyPa
     assert parse_dataset("npz:~/a:b")[1] == Path("/home/someone/a:b")
 
 
+@pytest.fixture
+def homeless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user whose home folder is not known, as in a container with an arbitrary user id."""
+
+    def no_home(path: str) -> str:
+        return path  # what os.path.expanduser does then; pathlib makes a RuntimeError of it
+
+    monkeypatch.setattr("os.path.expanduser", no_home)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+
+
+@pytest.mark.usefixtures("homeless")
+def test_datasets_that_are_not_downloaded_need_no_home_folder(npz_folder: Path) -> None:
+    assert load_dataset("digits").num_classes == 10
+    assert load_dataset(f"npz:{npz_folder}").train.image_size > 0
+
+
+@pytest.mark.usefixtures("homeless")
+def test_downloads_without_a_home_folder_are_told_where_to_go(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no home folder.*--data-dir"):
+        load_dataset("cifar10", download=False)
+    with pytest.raises(DataError):  # the folder is known; it is empty
+        load_dataset("cifar10", data_dir=tmp_path, download=False)
+
+
+@pytest.mark.parametrize("uri", ["folder:~nouser-at-all/x", "npz:~nouser-at-all/x"])
+def test_the_home_folder_of_nobody_is_refused(uri: str) -> None:
+    with pytest.raises(ConfigError, match="the home folder in '~nouser-at-all/x' is not known"):
+        parse_dataset(uri)
+
+
 def test_downloads_lie_in_the_cache_folder_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/someone")
     monkeypatch.setenv("XDG_CACHE_HOME", "/cache")

@@ -40,6 +40,40 @@ def test_the_cpu_is_named_with_family_and_model(monkeypatch: pytest.MonkeyPatch)
     assert module.cpu_name() == "AMD EPYC (family 25, model 17)"
 
 
+ARM_CORE = """processor\t: {number}
+BogoMIPS\t: 108.00
+Features\t: fp asimd
+CPU implementer\t: 0x41
+CPU architecture: 8
+CPU variant\t: 0x{variant}
+CPU part\t: {part}
+CPU revision\t: 2
+"""
+
+
+def test_an_arm_cpu_is_named_by_its_board_and_its_kinds_of_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    small, large = ({"part": "0xd03", "variant": 0}, {"part": "0xd0c", "variant": 4})
+    files = {
+        Path("/proc/cpuinfo"): "\n".join(
+            ARM_CORE.format(number=number, **core) for number, core in enumerate((small, small, large))
+        ),
+        Path("/proc/device-tree/model"): "Some Board Rev 1.4\0",
+    }
+    monkeypatch.setattr(module, "_read", files.get)
+    cores = "implementer 0x41 part 0xd03 variant 0x0 revision 2; implementer 0x41 part 0xd0c variant 0x4 revision 2"
+    assert module.cpu_name() == f"Some Board Rev 1.4 ({cores})"
+
+
+def test_an_arm_cpu_without_a_board_still_differs_from_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = []
+    for part in ("0xd0c", "0xd40"):
+        text = ARM_CORE.format(number=0, part=part, variant=1)
+        monkeypatch.setattr(module, "_read", {Path("/proc/cpuinfo"): text}.get)
+        names.append(module.cpu_name())
+    assert names[0] != names[1]
+    assert "part 0xd0c" in names[0]
+
+
 def test_the_driver_version_is_read_from_the_kernel_module(monkeypatch: pytest.MonkeyPatch) -> None:
     text = (
         "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  570.124.06  Release Build  (archlinux)\nGCC version:"

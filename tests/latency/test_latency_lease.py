@@ -254,6 +254,15 @@ def test_a_removed_lock_file_is_noticed_by_who_waited_on_it(folder: Path) -> Non
     assert (folder / "cpu.gate").exists(), "the waiter took the file that others will open"
 
 
+@pytest.mark.parametrize("how", ["shared", "exclusive"])
+def test_a_removed_folder_is_made_again_for_its_owner_alone(folder: Path, how: str) -> None:
+    lease = DeviceLease("cpu", folder)
+    folder.rmdir()
+    with getattr(lease, how)():
+        assert {path.name for path in folder.iterdir()} == {"cpu.gate", "cpu.room"}
+        assert folder.stat().st_mode & 0o777 == 0o700
+
+
 def test_the_folder_is_private_and_belongs_to_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     lease = DeviceLease("cpu")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,7 +11,6 @@ import pytest
 
 from archsearch.errors import MeasurementError
 from archsearch.latency.protocol import Conditions, collect, measure
-from archsearch.latency.runner import CallRunner
 from archsearch.latency.settings import LatencySettings
 from archsearch.records import Latency
 
@@ -19,6 +18,26 @@ MS = 1_000_000
 CONDITIONS = Conditions(
     reference="anchor", device="cpu", backend="torch", batch=1, threads=1, input_size=32, fingerprint="0123456789ab"
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallRunner:
+    """A runner of plain functions: `call` is one run, `wait` returns when it is over."""
+
+    call: Callable[[], object]
+    wait: Callable[[], None] = lambda: None
+
+    def __call__(self) -> None:
+        self.call()
+
+    def synchronize(self) -> None:
+        self.wait()
+
+    def device_ms(self) -> float | None:
+        return None
+
+    def ready(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 @dataclass

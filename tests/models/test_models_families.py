@@ -33,6 +33,13 @@ def test_the_same_seed_gives_the_same_weights_and_leaves_the_generator_alone() -
     assert not torch.equal(*weights)
 
 
+def test_a_seed_leaves_the_generators_of_gpus_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    seeded: list[int] = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
+    build(SMALL, num_classes=5, input_size=32, seed=3)
+    assert seeded == []
+
+
 @pytest.mark.parametrize(("num_classes", "input_size"), [(10, 7), (10, 0), (10, -32), (0, 32)])
 def test_impossible_sizes_are_refused_with_what_is_possible(num_classes: int, input_size: int) -> None:
     with pytest.raises(BuildError, match=r"smallest input_size is 8|at least 1"):

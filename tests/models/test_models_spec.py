@@ -137,6 +137,12 @@ def test_unknown_choices_suggest_the_nearest() -> None:
         BASE.expand("widht", 1.0)
 
 
+@pytest.mark.parametrize("name", [5, 0.5, True, None])
+def test_a_name_that_is_no_text_is_an_unknown_choice(name: Any) -> None:
+    with pytest.raises(UnknownNameError, match=f"unknown choice '{name}'"):
+        BASE.with_choices({name: 1})
+
+
 def test_expand_names_the_primitive_choices_that_a_choice_sets() -> None:
     assert BASE.expand("stage2.kernel", "5") == {"stage2.kernel": 5}
     assert BASE.expand("kernel", 5) == {"stage2.kernel": 5, "stage3.kernel": 5, "stage4.kernel": 5}

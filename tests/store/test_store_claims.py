@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import threading
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
 from archsearch.records import TrialStatus
+from archsearch.store import workers
 from archsearch.store.claims import (
     MAX_ATTEMPTS,
     Claim,
@@ -65,6 +68,12 @@ def enter_dead_worker(database: Database, study: StudyInfo, **changes: Any) -> s
     process.communicate(b"\n")
     facts: dict[str, Any] = {"host": host_name(), "pid": process.pid, "process_start": start} | changes
     return enter_row(database, study, **facts)
+
+
+def enter_dead_worker_without_proc(database: Database, study: StudyInfo) -> str:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return enter_row(database, study, host=host_name(), pid=process.pid, process_start="")
 
 
 def enter_row(database: Database, study: StudyInfo, **facts: Any) -> str:
@@ -218,12 +227,55 @@ def test_a_worker_of_another_host_lives_while_its_heart_beats(database: Database
     assert living_workers(database, study.id) == {beating, silent}
 
 
+def test_without_a_process_table_the_heart_decides(
+    database: Database, study: StudyInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead = enter_dead_worker(database, study)  # as of now: its process number is free
+    monkeypatch.setattr(workers, "_PROC", tmp_path / "no proc")  # as on macOS
+    assert process_start(os.getpid()) == ""
+    mine = enter_worker(database, study.id, "cpu")
+    here = {"host": host_name(), "pid": os.getpid(), "process_start": ""}
+    old = utc_now() - timedelta(seconds=GRACE_SECONDS + 60)
+    reused = enter_row(database, study, last_seen=old, **here)  # this number runs, but as another process
+    assert living_workers(database, study.id) == {mine, dead}  # the dead one's host is unknown here: it beat just now
+    gone = enter_dead_worker_without_proc(database, study)
+    assert not {gone, reused} & living_workers(database, study.id)
+
+
+def test_containers_of_one_name_and_start_are_different_hosts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = []
+    for namespace in ("pid:[4026531836]", "pid:[4026532001]"):
+        proc = tmp_path / namespace
+        (proc / "self" / "ns").mkdir(parents=True)
+        (proc / "self" / "ns" / "pid").symlink_to(namespace)
+        (proc / "sys/kernel/random").mkdir(parents=True)
+        (proc / "sys/kernel/random/boot_id").write_text("01234567-89ab\n")
+        monkeypatch.setattr(workers, "_PROC", proc)
+        names.append(host_name())
+    assert names == [f"{socket.gethostname()}/01234567/pid:[{number}]" for number in (4026531836, 4026532001)]
+
+
 def test_a_worker_that_has_left_is_not_alive(database: Database, study: StudyInfo) -> None:
     worker_id = enter_worker(database, study.id, "cpu")
     claim(database, study, worker_id=worker_id)
     leave_worker(database, worker_id)
     assert living_workers(database, study.id) == frozenset()
     assert recover_trials(database, study.id) == 1
+
+
+def test_an_end_that_is_being_stored_is_not_overwritten_by_recovery(database: Database, study: StudyInfo) -> None:
+    found = claim(database, study, worker_id="dead")
+    recovered: list[int] = []
+    with database.writing() as session:
+        session.get_one(TrialRow, found.row_id).status = TrialStatus.COMPLETE
+        session.flush()
+        thread = threading.Thread(target=lambda: recovered.append(recover_trials(database, study.id)))
+        thread.start()
+        thread.join(0.5)  # it waits for this transaction
+        assert thread.is_alive()
+    thread.join()
+    assert recovered == [0]
+    assert status_of(database, found.row_id).status == TrialStatus.COMPLETE
 
 
 def test_choices_that_kill_every_worker_fail_with_the_reason(database: Database, study: StudyInfo) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text, update
+from sqlalchemy.exc import IntegrityError
 
 from archsearch.errors import ConfigError, StoreError
 from archsearch.store.database import BUSY_TIMEOUT_SECONDS, Database, normal_url
@@ -150,6 +151,49 @@ def test_a_server_that_does_not_answer_is_one_error_without_the_password() -> No
         Database("postgresql://me:secret@127.0.0.1:1/db")
     assert "secret" not in str(caught.value)
     assert "me:***@127.0.0.1" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:sec@ret@127.0.0.1:1/db",
+        "postgresql://me:s@cret@secret@127.0.0.1:1/db",
+        "postgresql://me:ret@127.0.0.1:1/db",
+    ],
+)
+def test_a_password_with_an_at_sign_is_hidden_whole(url: str) -> None:
+    pytest.importorskip("psycopg")
+    with pytest.raises(StoreError) as caught:
+        Database(url)
+    assert "me:***@127.0.0.1:1/db" in str(caught.value).split(" cannot")[0]
+    assert "ret@" not in str(caught.value).split(" cannot")[0]
+
+
+@pytest.mark.parametrize("password", ["sec@ret", "s:e/c@r@ret", "//ret"])
+def test_a_password_is_hidden_in_what_is_no_url(password: str) -> None:
+    with pytest.raises(ConfigError, match="not a database URL") as caught:
+        normal_url(f"postgresql://me:{password}@host:port/x")
+    assert "postgresql://me:***@host:port/x" in str(caught.value)
+
+
+def test_a_database_that_fails_in_use_is_one_error_with_a_hint(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'x.db'}")
+    with (
+        pytest.raises(StoreError, match=r"x\.db cannot be read: no such table: absent") as caught,
+        database.reading() as s,
+    ):
+        s.execute(text("SELECT * FROM absent"))
+    assert caught.value.hint is not None and "disk has room" in caught.value.hint
+    with pytest.raises(StoreError, match=r"x\.db cannot be written: no such table"), database.writing() as s:
+        s.execute(text("DELETE FROM absent"))
+    database.close()
+
+
+def test_a_broken_constraint_is_left_to_the_caller(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'x.db'}")
+    with pytest.raises(IntegrityError), database.writing() as session:
+        session.add(SchemaRow(id=1, version=SCHEMA_VERSION))  # there is one
+    database.close()
 
 
 @pytest.mark.parametrize("url", ["", "runs/x.db", "postgres//me:secret@host/x", "postgresql://me:secret@host:port/x"])

@@ -6,8 +6,10 @@ import threading
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from archsearch.records import Record, TrialStatus
-from archsearch.store.claims import Claim, claim_trial
+from archsearch.store.claims import Claim, claim_trial, interrupt_trial, recover_trials
 from archsearch.store.database import Database
 from archsearch.store.studies import StudyInfo
 from archsearch.store.trials import (
@@ -120,9 +122,14 @@ def test_an_architecture_is_known_by_the_first_trial_that_has_it(database: Datab
     third = start(database, study, 2)
     assert note(third, "d" * 12) == (TrialStatus.RUNNING, 0)
     finish_trial(database, third, status=TrialStatus.REPLAY)
-    for status in (TrialStatus.COMPLETE, TrialStatus.FAILED, TrialStatus.REJECTED):
-        finish_trial(database, first, status=status)
-        assert note(start(database, study, 10 + list(TrialStatus).index(status)), "d" * 12) == (status, 0)
+
+
+@pytest.mark.parametrize("status", [TrialStatus.COMPLETE, TrialStatus.FAILED, TrialStatus.REJECTED])
+def test_an_ended_trial_answers_for_its_architecture(database: Database, study: StudyInfo, status: TrialStatus) -> None:
+    finish_trial(database, start(database, study, 0, "d" * 12), status=status)
+    row_id = start(database, study, 1)
+    known = note_architecture(database, row_id, family="shufflenet_v2", arch_id="d" * 12, choices=CHOICES)
+    assert known == (status, 0)
 
 
 def test_an_interrupted_trial_does_not_answer_for_its_architecture(database: Database, study: StudyInfo) -> None:
@@ -165,3 +172,45 @@ def test_retrainings_are_stored_once_a_folder_and_found_by_split(
         add_training(database, study_id=study.id, arch_id="2" * 12, score=score, folder=folder)
     assert load_trainings(database, study.id, split="test") == (("2" * 12, score), ("2" * 12, score))
     assert load_trainings(database, study.id, split="validation") == ()
+
+
+def test_a_retraining_done_again_replaces_the_one_in_its_folder(
+    database: Database, study: StudyInfo, facts: Any
+) -> None:
+    first = replace(facts.score, split="test", protocol="shufflenetv2-s")
+    again = replace(first, top1_percent=first.top1_percent + 1)
+    for folder, score in (("a", first), ("b", first), ("a", again)):
+        add_training(database, study_id=study.id, arch_id="2" * 12, score=score, folder=folder)
+    found = [score.top1_percent for _, score in load_trainings(database, study.id, split="test")]
+    assert sorted(found) == [first.top1_percent, again.top1_percent]
+
+
+def test_an_end_is_written_once_and_a_place_given_back_stays_so(
+    database: Database, study: StudyInfo, facts: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    equal = start(database, study, 0, "3" * 12)
+    assert finish_trial(database, equal, status=TrialStatus.COMPLETE, cost=facts.cost)
+    late = start(database, study, 1, "3" * 12)
+    assert recover_trials(database, study.id) == 1  # its worker "w" was never entered: it is dead
+    before = load_record(database, study.id, 1)
+    assert before is not None and before.status is TrialStatus.INTERRUPTED
+    assert caplog.messages == []
+
+    assert not finish_trial(
+        database, late, status=TrialStatus.COMPLETE, cost=facts.cost, latency=facts.latency, score=facts.score
+    )
+    assert not copy_result(database, late, study_id=study.id, number=0, status=TrialStatus.REPLAY, reason="as trial 0")
+    assert not interrupt_trial(database, late, "the run was stopped")
+    assert not interrupt_trial(database, equal, "the run was stopped")
+    assert load_record(database, study.id, 1) == before
+    ended = load_record(database, study.id, 0)
+    assert ended is not None and ended.status is TrialStatus.COMPLETE
+    assert [text.partition(" was ended")[0] for text in caplog.messages] == ["trial 1"] * 3 + ["trial 0"]
+    assert load_trainings(database, study.id, split="validation") == ()
+
+
+def test_ends_that_are_written_return_true(database: Database, study: StudyInfo) -> None:
+    first, second, third = (start(database, study, number, "4" * 12) for number in range(3))
+    assert finish_trial(database, first, status=TrialStatus.COMPLETE) is True
+    assert copy_result(database, second, study_id=study.id, number=0, status=TrialStatus.REPLAY, reason="") is True
+    assert interrupt_trial(database, third, "the run was stopped") is True
