@@ -9,7 +9,7 @@ import pytest
 
 from archsearch.errors import ConfigError
 from archsearch.resources import list_yaml
-from archsearch.search.config import load_study, study_file
+from archsearch.search.config import load_study
 
 
 @pytest.fixture
@@ -178,9 +178,3 @@ def test_the_protocol_leaves_out_what_does_not_change_a_record(write: Any, text:
 )
 def test_the_protocol_holds_what_makes_records_comparable(write: Any, text: str) -> None:
     assert load_study(write(GOOD + text)).protocol() != load_study(write(GOOD)).protocol()
-
-
-def test_a_name_without_a_file_may_still_be_a_stored_study(write: Any) -> None:
-    assert study_file("no_such_study") is None
-    path = write(GOOD)
-    assert study_file(path) == Path(path)

@@ -77,11 +77,13 @@ def test_a_rejected_outcome_is_as_bad_as_the_reference_point_where_unknown() -> 
 
 def test_the_default_reference_point_is_guessing_and_four_reference_latencies(make_config: Any) -> None:
     # 10 classes: 100 x (1 - 1/10) = 90 percent; 4 x the study's 4 ms; outside of a study 4 x the 6 ms measured
-    assert reference_point_of(make_config(), num_classes=10, latency=latency(), cost=COST) == {
+    assert reference_point_of(make_config(), num_classes=10, latency=latency(), reference_cost=COST) == {
         "error_percent": 90.0,
         "latency_ms": 16.0,
     }
-    outside = reference_point_of(make_config(), num_classes=4, latency=latency(study_reference_ms=None), cost=COST)
+    outside = reference_point_of(
+        make_config(), num_classes=4, latency=latency(study_reference_ms=None), reference_cost=COST
+    )
     assert outside == {"error_percent": 75.0, "latency_ms": 24.0}
 
 
@@ -89,7 +91,7 @@ def test_a_study_may_give_its_reference_point_in_part(make_config: Any) -> None:
     config = make_config(
         reference_point={"latency_ms": 7.5}, objectives=["error_percent", "latency_ms", "macs"]
     )  # macs: 4 x 5000
-    point = reference_point_of(config, num_classes=10, latency=latency(), cost=COST)
+    point = reference_point_of(config, num_classes=10, latency=latency(), reference_cost=COST)
     assert point == {"error_percent": 90.0, "latency_ms": 7.5, "macs": 20_000.0}
 
 
