@@ -123,7 +123,7 @@ def test_other_lengths_and_batch_sizes_stand_beside_the_old_training(model_folde
 @pytest.mark.parametrize(
     ("arguments", "error", "said"),
     [
-        ({"trial": "99"}, UnknownNameError, "known: 0, 1, 2"),
+        ({"trial": "99"}, ConfigError, "its trials are 0 to 2"),
         ({"trial": "shufflenet_v2_x0_6"}, UnknownNameError, "did you mean 'shufflenet_v2_x0_5'"),
         ({"rule": "latency<=0.0001"}, ConfigError, "no complete trial satisfies 'latency<=0.0001'"),
         ({"rule": "latency<"}, ConfigError, "allowed: knee"),
