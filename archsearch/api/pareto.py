@@ -66,5 +66,6 @@ def _info(study: Study) -> FrontInfo:
         study.verdicts,
         study=study.name,
         dataset=str(study.info.config["dataset"]),
+        device_name=device_name(study),
         base=FAMILIES[family].base.choices(),
     )

@@ -99,7 +99,7 @@ def _print_plan(plan: RunPlan) -> None:
         f"{len(plan.variants) - inside} outside)\n"
         f"data      {config.dataset}: {plan.train_images:,} training and {plan.validation_images:,} validation images, "
         f"{plan.num_classes} classes, {plan.input_size}x{plan.input_size}\n"
-        f"proxy     {config.proxy.epochs} epochs, batch {config.proxy.batch_size}, seed {config.seed}\n"
+        f"proxy     {config.proxy.epochs} {'epoch' if config.proxy.epochs == 1 else 'epochs'}, batch {config.proxy.batch_size}, seed {config.seed}\n"
         f"latency   {config.latency.backend}, batch {config.latency.batch_on(plan.devices[0])}, "
         f"{config.latency.threads} thread, beside {config.reference}\n"
         f"trials    {plan.total} in all, sampler {config.sampler}, {where}"

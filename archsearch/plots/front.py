@@ -91,6 +91,7 @@ def front_info(
     study: str,
     title: str | None = None,
     dataset: str | None = None,
+    device_name: str | None = None,
     base: Mapping[str, Any] | None = None,
 ) -> FrontInfo:
     """What the front figure shows.
@@ -98,7 +99,7 @@ def front_info(
     Args:
         front, verdicts: of the same records.
         study: its name; `title` replaces the default heading that names it.
-        dataset: named beside the conditions, if known.
+        dataset, device_name: named beside the conditions, if known.
         base: choices that the hover text compares with; by default the commonest value of each choice.
     """
     compared = base if base is not None else commonest_choices(front.rows)
@@ -127,7 +128,7 @@ def front_info(
     x_range = _x_range(latencies, x_log=x_log)
     return FrontInfo(
         title=title or f"Accuracy against latency: study {study}",
-        subtitle=(_conditions_line(front, dataset), _counts_line(front)),
+        subtitle=(_conditions_line(front, dataset, device_name), _counts_line(front)),
         warnings=front.warnings,
         points=tuple(drawn),
         marks=tuple(marks),
@@ -228,13 +229,14 @@ def _x_title(conditions: Conditions, *, x_log: bool) -> str:
     return f"Latency{batch}, drift-corrected p10 (ms{', log scale' if x_log else ''})"
 
 
-def _conditions_line(front: Front, dataset: str | None) -> str:
+def _conditions_line(front: Front, dataset: str | None, device_name: str | None) -> str:
     shared = front.conditions
     if not front.rows:
         return dataset or ""
     parts = [dataset or "", _several(shared.train_images, "{:,} training images"), _several(shared.epochs, "{} epochs")]
     parts += [_several(shared.seed, "seed {}"), _several(shared.input_size, "{0} x {0} pixels")]
-    parts += [" / ".join(shared.device), " / ".join(shared.backend), _several(shared.batch, "batch {}")]
+    named = f" ({device_name})" if device_name else ""
+    parts += [" / ".join(shared.device) + named, " / ".join(shared.backend), _several(shared.batch, "batch {}")]
     parts += [_several(shared.threads, "{} threads").replace("1 threads", "1 thread")]
     line = " · ".join(part for part in parts if part)
     return line.replace(" 1 epochs", " 1 epoch")
