@@ -14,7 +14,8 @@ def explain(error: ValidationError, *, source: str, model: type[BaseModel]) -> C
     """A ConfigError for the first finding; the count of others stands in the hint."""
     findings = error.errors(include_url=False)
     first = findings[0]
-    key = ".".join(str(part) for part in first["loc"])
+    # Of a key that takes one of several types pydantic also names the type that it tried: no key that a person wrote.
+    key = ".".join(str(part) for part in first["loc"] if "[" not in str(part))
     if first["type"] == "extra_forbidden":
         known = _keys_at(model, first["loc"][:-1])
         near = get_close_matches(str(first["loc"][-1]), known, n=1)

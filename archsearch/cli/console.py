@@ -59,3 +59,8 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def plural(number: object, noun: str) -> str:
+    """`1 epoch`, `12 epochs`; several values as text take the plural."""
+    return f"{number} {noun}{'' if str(number) == '1' else 's'}"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from archsearch.cli.console import console, error_console
+from archsearch.cli.console import console, error_console, plural
 from archsearch.cli.options import DataDirOption, DeviceOption, StorageOption, StudyOption
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def retrain(
         rule = f" ({select} of the front)" if trial == "best" else ""
         console.print(f"study '{opened.name}': {chosen.label}{rule}, network {chosen.spec.arch_id}", markup=False)
         console.print(
-            f"protocol {protocol}, {length} epochs, {seeds} seed{'s' if seeds > 1 else ''}, "
+            f"protocol {protocol}, {plural(length, 'epoch')}, {plural(seeds, 'seed')}, "
             f"{opened.info.config['dataset']} at {opened.input_size}x{opened.input_size}",
             markup=False,
         )

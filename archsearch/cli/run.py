@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from archsearch.cli.console import console, duration, error_console, typed_command
+from archsearch.cli.console import console, duration, error_console, plural, typed_command
 from archsearch.cli.options import DataDirOption, DeviceOption, StorageOption
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _print_plan(plan: RunPlan) -> None:
     kinds: dict[str, int] = {}
     for name in plan.devices:
         kinds[name] = kinds.get(name, 0) + 1
-    where = ", ".join(f"{number} worker{'s' if number > 1 else ''} on {name}" for name, number in kinds.items())
+    where = ", ".join(f"{plural(number, 'worker')} on {name}" for name, number in kinds.items())
     inside = sum(variant.suggested is not None for variant in plan.variants)
     console.print(
         f"space     {plan.space.name}, {len(plan.space.domains)} choices, {plan.space.size:.3g} points\n"
@@ -99,9 +99,9 @@ def _print_plan(plan: RunPlan) -> None:
         f"{len(plan.variants) - inside} outside)\n"
         f"data      {config.dataset}: {plan.train_images:,} training and {plan.validation_images:,} validation images, "
         f"{plan.num_classes} classes, {plan.input_size}x{plan.input_size}\n"
-        f"proxy     {config.proxy.epochs} {'epoch' if config.proxy.epochs == 1 else 'epochs'}, batch {config.proxy.batch_size}, seed {config.seed}\n"
+        f"proxy     {plural(config.proxy.epochs, 'epoch')}, batch {config.proxy.batch_size}, seed {config.seed}\n"
         f"latency   {config.latency.backend}, batch {config.latency.batch_on(plan.devices[0])}, "
-        f"{config.latency.threads} thread, beside {config.reference}\n"
+        f"{plural(config.latency.threads, 'thread')}, beside {config.reference}\n"
         f"trials    {plan.total} in all, sampler {config.sampler}, {where}"
     )
 

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from archsearch.cli.console import plural
+
 if TYPE_CHECKING:
     from archsearch.analysis.front import Front
     from archsearch.api.study import Study
@@ -88,11 +90,11 @@ def conditions_line(study: Study) -> str:
         return "/".join(str(value) for value in values)
 
     return (
-        f"accuracy: {listed(found.epochs)} {'epoch' if found.epochs == (1,) else 'epochs'} on {listed(found.train_images)} images of "
+        f"accuracy: {plural(listed(found.epochs), 'epoch')} on {listed(found.train_images)} images of "
         f"{study.info.config['dataset']}, seed {listed(found.seed)}, {listed(found.split)} split "
         f"({listed(found.eval_images)} images: differences below {_chance_points(study):.1f} points may be chance). "
         f"latency: {listed(found.device)} ({name}), "
-        f"{listed(found.backend)}, batch {listed(found.batch)}, {listed(found.threads)} {'thread' if found.threads == (1,) else 'threads'}, "
+        f"{listed(found.backend)}, batch {listed(found.batch)}, {plural(listed(found.threads), 'thread')}, "
         f"{listed(found.input_size)}x{listed(found.input_size)}, {_runs(study)} runs each, reference "
         f"{listed(found.reference)}."
     )

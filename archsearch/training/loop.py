@@ -65,7 +65,8 @@ def fit(
 
     Args:
         schedule: learning rate of a step, counted over the whole training.
-        amp: bfloat16 autocast in the training steps; scoring is always in float32.
+        amp: bfloat16 autocast in the training steps; scoring is in float32 (TF32 on GPUs where torch
+            allows it).
         evaluate: top-1 (percent) of `model` on the split to score on; enters `chunk` itself (`top1_percent`).
         on_epoch: called after each epoch, outside any chunk; whatever it raises ends the training and passes through.
         chunk: entered around every `chunk_steps` training steps.
@@ -155,7 +156,7 @@ def _train_epoch(
 
 @torch.inference_mode()
 def top1_percent(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, chunk: Chunk = nullcontext) -> float:
-    """Share of images whose highest output is their label (percent), in eval mode and float32.
+    """Share of images whose highest output is their label (percent), in eval mode, without autocast.
 
     `chunk` is entered around every batch.
 
