@@ -93,6 +93,8 @@ def retrain(
         f"test top-1 {facts.mean_top1_percent:.2f}{spread} % (n = {len(facts.scores)} seed"
         f"{'s' if len(facts.scores) > 1 else ''}, {first.epochs} epochs, {first.eval_images:,} test images)"
     )
+    if first.epochs < facts.protocol.epochs:
+        console.print(f"a short training: the protocol {facts.protocol.name} itself has {facts.protocol.epochs} epochs")
     console.print(f"model     {result.folder}", markup=False)
     console.print(f"curve     {result.curve}", markup=False)
     console.print(

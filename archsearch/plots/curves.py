@@ -11,6 +11,8 @@ from plotly.subplots import make_subplots
 from archsearch.plots import style
 from archsearch.records import Score
 
+_FEW_EPOCHS = 12
+
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
@@ -59,8 +61,10 @@ def curves_info(scores: Sequence[Score], *, title: str, names: Sequence[str] | N
     parts = [" / ".join(sorted({score.protocol for score in scores}))]
     if scores:
         epochs = " / ".join(str(count) for count in sorted({score.epochs for score in scores}))
-        parts += [f"{epochs} epochs", f"{len(scores)} trainings"]
-        parts.append(f"top-1 at the end {ends[0]:.2f} to {ends[-1]:.2f} %")
+        parts.append(f"{epochs} epoch{'' if epochs == '1' else 's'}")
+        parts.append(f"{len(scores)} training{'' if len(scores) == 1 else 's'}")
+        spread = f"{ends[0]:.2f}" if len(ends) == 1 else f"{ends[0]:.2f} to {ends[-1]:.2f}"
+        parts.append(f"top-1 at the end {spread} %")
     if len(curves) < len(scores):
         parts.append(f"{len(scores) - len(curves)} without a stored curve")
     return CurvesInfo(
@@ -79,7 +83,10 @@ def curves_figure(info: CurvesInfo, *, width: int = 1100, height: int = 560) -> 
     figure.update_layout(
         **style.base_layout(width), title=title, margin={"l": 72, "r": 24, "t": top, "b": 62}, showlegend=True
     )
-    figure.update_xaxes(style.axis("Epoch", width=width, tickformat="d"))
+    longest = max((curve.losses[-1][0] for curve in info.curves), default=1)
+    # Left to itself the axis of a short training has ticks at half epochs, which then read 1, 2, 2, 3, 3.
+    whole = {"dtick": 1} if longest <= _FEW_EPOCHS else {}
+    figure.update_xaxes(style.axis("Epoch", width=width, tickformat="d", **whole))
     figure.update_yaxes(style.axis("Training loss", width=width), row=1, col=1)
     figure.update_yaxes(style.axis(info.y_title, width=width), row=1, col=2)
     if info.empty is not None:
@@ -96,7 +103,7 @@ def curves_figure(info: CurvesInfo, *, width: int = 1100, height: int = 560) -> 
             figure.add_scatter(
                 x=[epoch for epoch, _ in points],
                 y=[value for _, value in points],
-                mode="lines" if len(points) > 1 else "markers",
+                mode="lines+markers" if len(points) <= _FEW_EPOCHS else "lines",
                 line=line,
                 marker={"color": line["color"]},
                 name=name,

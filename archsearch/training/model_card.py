@@ -120,8 +120,8 @@ def _use(facts: ModelFacts) -> str:
     return "\n".join(
         [
             "```python",
-            "from archsearch.training.model_folder import load",
-            'model = load("path/to/this/folder")  # eval mode; model.archsearch has classes, mean and std',
+            "import archsearch",
+            'model = archsearch.load("path/to/this/folder")  # eval mode; model.archsearch has classes, mean and std',
             f"logits = model(images)  # float (N, 3, {size}, {size}), pixels in [0, 1], then (pixel - mean) / std",
             "```",
         ]

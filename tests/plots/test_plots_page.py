@@ -6,6 +6,7 @@ import shutil
 import struct
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 from archsearch.analysis.front import front_of
 from archsearch.analysis.verdicts import verdicts_of
 from archsearch.errors import ArchsearchError, ConfigError
-from archsearch.plots.curves import Curve, curves_info
+from archsearch.plots.curves import Curve, curves_figure, curves_info
 from archsearch.plots.front import front_info
 from archsearch.plots.front_page import write_front_page
 from archsearch.plots.image import write_png
@@ -162,3 +163,15 @@ def test_one_figure_or_several_make_a_page(tmp_path: Path) -> None:
     write_page([go.Figure(), go.Figure()], tmp_path / "two.html", title="t")
     assert (tmp_path / "one.html").read_text().count('<div class="figure">') == 1
     assert (tmp_path / "two.html").read_text().count('<div class="figure">') == 2
+
+
+def test_a_short_training_has_a_tick_for_each_whole_epoch(make_record: Make) -> None:
+    score = make_record(0, top1=50.0).score
+    assert score is not None
+    curve = tuple(
+        Epoch(epoch=epoch, train_loss=1.0, top1_percent=50.0, learning_rate=0.1, train_seconds=1.0)
+        for epoch in (1, 2, 3)
+    )
+    info = curves_info([replace(score, curve=curve)], title="short")
+    assert curves_figure(info).layout.xaxis.dtick == 1
+    assert "1 training ·" in info.subtitle[0]
