@@ -68,7 +68,8 @@ def front_points_table(info: FrontInfo, *, study: str) -> Table:
         title="The front",
         columns=columns,
         rows=rows,
-        note=f"Train one of them in full: archsearch retrain --study {study} --trial TRIAL",
+        note="Latency: p10 corrected for the device's drift since the study began; p10, median and p90: as timed. "
+        f"Train one of them in full: archsearch retrain --study {study} --trial TRIAL",
     )
 
 
