@@ -239,7 +239,7 @@ def test_all_stages_together_take_the_place_of_a_macro() -> None:
 def test_a_study_may_widen_a_domain_as_far_as_the_family_allows() -> None:
     wider = small().restricted({"stage2.kernel": [3, 4, 5, 6, 7]})
     assert wider.size == 5 * 3 * 2
-    with pytest.raises(ConfigError, match=r"choices\.stage2\.kernel\.values\[1\].*9"):
+    with pytest.raises(ConfigError, match=r"restrict\.stage2\.kernel\[1\].*9"):
         small().restricted({"stage2.kernel": [3, 9]})
 
 
