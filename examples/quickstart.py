@@ -11,7 +11,7 @@ import torch
 import archsearch
 
 
-def main(trials: int = 26, epochs: int = 3, *overrides: str) -> None:
+def main(trials: int = 22, epochs: int = 3, *overrides: str) -> None:
     study = archsearch.run("quickstart", trials=trials, overrides=overrides)
 
     for row in study.front.members:  # fastest first
