@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from archsearch.errors import ConfigError, StoreError
 from archsearch.store.database import BUSY_TIMEOUT_SECONDS, Database, normal_url
 from archsearch.store.schema import SCHEMA_VERSION, SchemaRow, StudyRow
+from archsearch.store.studies import list_studies
 
 
 def test_opening_twice_finds_what_was_written(storage_url: str) -> None:
@@ -26,7 +27,9 @@ def test_opening_twice_finds_what_was_written(storage_url: str) -> None:
 
 def test_an_existing_database_opens_without_create(storage_url: str) -> None:
     Database(storage_url).close()
-    Database(storage_url, create=False).close()
+    database = Database(storage_url, create=False)
+    assert list_studies(database) == ()
+    database.close()
 
 
 def test_without_create_a_database_that_holds_no_study_is_refused_and_stays_empty(storage_url: str) -> None:
