@@ -14,7 +14,7 @@ from archsearch.api.places import open_database
 from archsearch.errors import ConfigError
 from archsearch.models.families import FAMILIES
 from archsearch.models.spec import Spec
-from archsearch.models.variants import VARIANTS
+from archsearch.models.variants import find_variant
 from archsearch.records import Record, Score
 from archsearch.store.claims import trial_counts
 from archsearch.store.database import Database
@@ -105,7 +105,7 @@ class Study:
         for record in self.records:
             if record.variant == which and record.arch_id and record.score is not None:
                 return _chosen(record)
-        spec = VARIANTS[which].spec.with_choices(self.info.config["scale"])
+        spec = find_variant(which).at_scale(self.info.config["scale"])
         return Chosen(spec=spec.normalised(self.input_size), label=which, record=None)
 
     def _trial(self, number: int) -> Record:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from archsearch.models.spec import Spec
-from archsearch.models.variants import VARIANTS
+from archsearch.models.variants import find_variant
 from archsearch.search.config import StudyConfig
 from archsearch.space.search_space import SearchSpace
 
@@ -52,7 +52,7 @@ def study_variants(config: StudyConfig, space: SearchSpace, *, input_size: int) 
 
 def scaled(name: str, config: StudyConfig) -> Spec:
     """A variant's specification with the study's strides and pooling."""
-    return VARIANTS[name].spec.with_choices(config.scale)
+    return find_variant(name).at_scale(config.scale)
 
 
 def _at_scale(name: str, config: StudyConfig, space: SearchSpace, input_size: int) -> StudyVariant:

@@ -1,39 +1,16 @@
-"""The published networks of the family, each a named point: choices, and where they were printed. No torch here."""
+"""ShuffleNet V2 as published, ShuffleNetV2-s in both readings, and LDC0 to LDC3 carried over."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from archsearch.models.shufflenet_v2.spec import WIDTHS, ShuffleNetV2Spec
-from archsearch.models.spec import Spec
-from archsearch.registry import Registry
+from archsearch.models.variants.variant import Variant
 
 _V2 = "Ma et al. 2018, ShuffleNet V2, arXiv 1807.11164"
 _S = "ShuffleNetV2-s, doi 10.12677/iae.2023.114046"
 _LDC = "the LDC paper's table 4 (MobileNetV3-small)"
-
-
-@dataclass(frozen=True)
-class Variant:
-    """A network with a name.
-
-    Attributes:
-        spec: its choices.
-        source: where it was printed.
-        note: how it differs from what was printed, or what is not known; empty if nothing.
-        published: whether the source describes this network; False for an idea carried over from another family.
-        num_classes, input_size: the conditions (outputs, pixels) under which its printed size and cost hold.
-    """
-
-    name: str
-    spec: Spec
-    source: str
-    note: str
-    published: bool
-    num_classes: int = 1000
-    input_size: int = 224
 
 
 def _v2_widths() -> Iterator[Variant]:
@@ -113,4 +90,7 @@ def _others() -> Iterator[Variant]:
         yield _one(f"shufflenet_v2_x1_0_{name}", changes, f"after {name.upper()} of {_LDC}", note, published=False)
 
 
-VARIANTS: Registry[Variant] = Registry("variant", {each.name: each for each in (*_v2_widths(), *_others())})
+def variants() -> Iterator[Variant]:
+    """Every variant of this file."""
+    yield from _v2_widths()
+    yield from _others()
