@@ -48,7 +48,7 @@ def front_json(study: Study) -> dict[str, Any]:
         "hypervolume_share": front.hypervolume_share,
         "knee_trial": None if front.knee is None else front.knee.record.trial,
         "front": front_table(front, only_front=True),
-        "variants": verdict_table(study.verdicts),
+        "variants": [{**row, "reading": study.readings.get(row["variant"])} for row in verdict_table(study.verdicts)],
         "warnings": list(front.warnings),
     }
 
@@ -60,12 +60,13 @@ def device_name(study: Study) -> str:
 
 
 def _info(study: Study) -> FrontInfo:
-    family = str(study.info.space["family"])
+    families = {row.record.family for row in study.front.rows}
     return front_info(
         study.front,
         study.verdicts,
         study=study.name,
         dataset=str(study.info.config["dataset"]),
         device_name=device_name(study),
-        base=FAMILIES[family].base.choices(),
+        bases={family: FAMILIES[family].base.choices() for family in families if family in FAMILIES},
+        readings=study.readings,
     )

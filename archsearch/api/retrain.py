@@ -169,6 +169,7 @@ def _facts(
     return ModelFacts(
         name=chosen.label,
         spec=chosen.spec,
+        reading=chosen.reading,
         classes=dataset.classes,
         input_size=study.input_size,
         mean=first.mean,

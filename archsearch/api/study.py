@@ -14,7 +14,7 @@ from archsearch.api.places import open_database
 from archsearch.errors import ConfigError
 from archsearch.models.families import FAMILIES
 from archsearch.models.spec import Spec
-from archsearch.models.variants import find_variant
+from archsearch.models.variants import VARIANTS, find_variant
 from archsearch.records import Record, Score
 from archsearch.store.claims import trial_counts
 from archsearch.store.database import Database
@@ -24,11 +24,15 @@ from archsearch.store.trials import load_records, load_trainings
 
 @dataclass(frozen=True, kw_only=True)
 class Chosen:
-    """A network that was asked for: its specification, its label, and its record where the study has one."""
+    """A network that was asked for: its specification, its label, and its record where the study has one.
+
+    `reading` says which reading of its source it is, where there are several.
+    """
 
     spec: Spec
     label: str
     record: Record | None
+    reading: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +96,12 @@ class Study:
         """What became of each published network."""
         return verdicts_of(self.records, self.front)
 
+    @cached_property
+    def readings(self) -> dict[str, str]:
+        """Which reading of its source each variant of the study is, for those whose source allows several."""
+        named = [record.variant for record in self.records if record.variant in VARIANTS]
+        return {name: VARIANTS[name].reading for name in named if name and VARIANTS[name].reading}
+
     def choose(self, which: str, *, rule: str = "knee") -> Chosen:
         """The network that `which` names: `best` (by the rule), a trial's number, or a variant's name.
 
@@ -105,8 +115,9 @@ class Study:
         for record in self.records:
             if record.variant == which and record.arch_id and record.score is not None:
                 return _chosen(record)
-        spec = find_variant(which).at_scale(self.info.config["scale"])
-        return Chosen(spec=spec.normalised(self.input_size), label=which, record=None)
+        variant = find_variant(which)
+        spec = variant.at_scale(self.info.config["scale"])
+        return Chosen(spec=spec.normalised(self.input_size), label=which, record=None, reading=variant.reading)
 
     def _trial(self, number: int) -> Record:
         for record in self.records:
@@ -123,7 +134,8 @@ class Study:
 
 def _chosen(record: Record) -> Chosen:
     spec = FAMILIES[record.family].base.with_choices(record.choices)
-    return Chosen(spec=spec, label=record.label, record=record)
+    reading = VARIANTS[record.variant].reading if record.variant in VARIANTS else ""
+    return Chosen(spec=spec, label=record.label, record=record, reading=reading)
 
 
 def open_study(name: str | None = None, *, storage: str | None = None) -> Study:

@@ -82,6 +82,8 @@ def _print_verdicts(study: Study) -> None:
             slower,
         )
     console.print(table)
+    for name, reading in study.readings.items():
+        console.print(f"{name}: {reading}", markup=False)
     console.print("points: accuracy against the network named; ms: latency (drift-corrected p10) against it")
 
 

@@ -43,13 +43,17 @@ class FrontPoint:
 
 @dataclass(frozen=True, kw_only=True)
 class VariantMark:
-    """A named variant: its number in the figure, its point, and its verdict. Numbers grow with latency."""
+    """A named variant: its number in the figure, its point, its verdict, and its reading if print allows several.
+
+    Numbers grow with latency.
+    """
 
     number: int
     name: str
     point: FrontPoint
     on_front: bool
     sentence: str
+    reading: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +96,8 @@ def front_info(
     title: str | None = None,
     dataset: str | None = None,
     device_name: str | None = None,
-    base: Mapping[str, Any] | None = None,
+    bases: Mapping[str, Mapping[str, Any]] | None = None,
+    readings: Mapping[str, str] | None = None,
 ) -> FrontInfo:
     """What the front figure shows.
 
@@ -100,10 +105,15 @@ def front_info(
         front, verdicts: of the same records.
         study: its name; `title` replaces the default heading that names it.
         dataset, device_name: named beside the conditions, if known.
-        base: choices that the hover text compares with; by default the commonest value of each choice.
+        bases: family: choices that the hover text compares with; by default the commonest value of each choice.
+        readings: variant: which of several readings of its source it is.
     """
-    compared = base if base is not None else commonest_choices(front.rows)
-    points = {row.record.trial: _point(row, compared) for row in front.rows}
+    common = commonest_choices(front.rows) if bases is None else {}
+    points = {
+        row.record.trial: _point(row, common if bases is None else bases.get(row.record.family, {}))
+        for row in front.rows
+    }
+    about = readings or {}
     by_network = {point.arch_id: point for point in points.values()}
     marks: list[VariantMark] = []
     unmeasured: list[tuple[str, str]] = []
@@ -119,6 +129,7 @@ def front_info(
                 point=point,
                 on_front=verdict.outcome is not Outcome.DOMINATED,
                 sentence=verdict.sentence,
+                reading=about.get(verdict.variant, ""),
             )
         )
     knee = front.knee
@@ -128,7 +139,11 @@ def front_info(
     x_range = _x_range(latencies, x_log=x_log)
     return FrontInfo(
         title=title or f"Accuracy against latency: study {study}",
-        subtitle=(_conditions_line(front, dataset, device_name), _counts_line(front)),
+        subtitle=tuple(
+            line
+            for line in (_conditions_line(front, dataset, device_name), _counts_line(front), _readings_line(marks))
+            if line
+        ),
         warnings=front.warnings,
         points=tuple(drawn),
         marks=tuple(marks),
@@ -190,6 +205,11 @@ def _point(row: FrontRow, base: Mapping[str, Any]) -> FrontPoint:
         on_front=row.on_front,
         changes=changes,
     )
+
+
+def _readings_line(marks: Sequence[VariantMark]) -> str:
+    """What tells the readings of one printed network apart."""
+    return "; ".join(f"{mark.name}: {mark.reading}" for mark in marks if mark.reading)
 
 
 def _steps(front: Front, right_ms: float) -> tuple[tuple[float, float], ...]:

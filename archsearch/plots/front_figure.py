@@ -148,7 +148,7 @@ def _add_mark(figure: go.Figure, mark: VariantMark, prefix: str, grow: float) ->
         name=f"{mark.number}  {style.plain(style.shorten(mark.name[len(prefix) :], _LEGEND_CHARACTERS))}",
         legendgroup="variants",
         legendgrouptitle={"text": _legend_title(prefix)},
-        hovertext=[hover_text(mark.point, name=mark.name, verdict=mark.sentence)],
+        hovertext=[hover_text(mark.point, name=mark.name, verdict=f"{mark.sentence} {mark.reading}".strip())],
         hovertemplate="%{hovertext}<extra></extra>",
         customdata=[mark.point.trial],
     )

@@ -76,6 +76,7 @@ def front_points_table(info: FrontInfo, *, study: str) -> Table:
 def verdicts_table(info: FrontInfo, verdicts: Sequence[Verdict]) -> Table:
     """The named variants, by latency, each with its verdict; `#` is its number in the figure."""
     numbers = {mark.name: mark.number for mark in info.marks}
+    readings = {mark.name: mark.reading for mark in info.marks}
     columns = (
         Column(title="#", decimals=0),
         Column(title="Variant", whole=True),
@@ -85,6 +86,7 @@ def verdicts_table(info: FrontInfo, verdicts: Sequence[Verdict]) -> Table:
         Column(title="Slower by (ms)", decimals=3),
         Column(title="Slower by (%)", decimals=1),
         Column(title="In a sentence"),
+        Column(title="Which reading of the paper"),
     )
     rows = tuple(
         (
@@ -96,6 +98,7 @@ def verdicts_table(info: FrontInfo, verdicts: Sequence[Verdict]) -> Table:
             verdict.faster_ms,
             verdict.faster_percent,
             verdict.sentence,
+            readings.get(verdict.variant) or None,
         )
         for verdict in verdicts
     )

@@ -47,7 +47,8 @@ class StudyConfig(BaseModel):
         workers: worker processes; None: one for each GPU, or one for each CPU core, with one thread each.
         seed: seed of the suggestions and of every proxy's initial weights and data order.
         objectives: minimised; the first two span the front.
-        variants: published networks evaluated first: "auto" (those of the family), "none", or a list of names.
+        variants: published networks evaluated first: "auto" (those of the family), "none", or a list of names, in
+            which "auto" stands for those of the family.
         reference: the network that every latency is interleaved with.
         reference_point: where the hypervolume is measured from; None: chance error, and 4 times the reference
             network's first latency, fixed when it is first measured.

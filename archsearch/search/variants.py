@@ -46,7 +46,9 @@ def study_variants(config: StudyConfig, space: SearchSpace, *, input_size: int) 
     """The variants that a study evaluates first, in order. Raises UnknownNameError for a name that is no variant."""
     if config.variants == "none":
         return ()
-    names = AUTO.get(space.family, ()) if config.variants == "auto" else config.variants
+    own = AUTO.get(space.family, ())
+    listed = ("auto",) if config.variants == "auto" else config.variants
+    names = dict.fromkeys(name for entry in listed for name in (own if entry == "auto" else (entry,)))
     return tuple(_at_scale(name, config, space, input_size) for name in names)
 
 

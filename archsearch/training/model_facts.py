@@ -17,6 +17,7 @@ class ModelFacts:
     Attributes:
         name: the variant's name or `trial N`.
         spec: the network's choices.
+        reading: which reading of its source it is, where there are several.
         classes: name of each class, by class number.
         input_size: height and width of the input (pixels).
         mean, std: per channel, of pixels in [0, 1]: inputs are normalised as (pixel - mean) / std.
@@ -42,6 +43,7 @@ class ModelFacts:
     trial: int | None = None
     cost: Cost | None = None
     latency: Latency | None = None
+    reading: str = ""
 
     def __post_init__(self) -> None:
         if not self.scores:

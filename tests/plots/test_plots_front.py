@@ -50,13 +50,16 @@ def test_the_info_is_plain_data_that_can_be_compared(make_record: Make) -> None:
     ]
     slow = _point(0, "slow", 4, 50, on_front=False, kernel=None)
     best = _point(1, "trial 1", 2, 60, on_front=True, kernel="5")
-    assert _info(records, dataset="CIFAR-10", base={"kernel": 3}) == FrontInfo(
+    assert _info(
+        records, dataset="CIFAR-10", bases={"shufflenet_v2": {"kernel": 3}}, readings={"slow": "the slow reading"}
+    ) == FrontInfo(
         title="Accuracy against latency: study s",
         subtitle=(
             "CIFAR-10 · 10,000 training images · 8 epochs · seed 0 · 32 x 32 pixels · cpu · torch · batch 1 · 1 thread",
             # (90 - 40) x (30 - 2) of 90 x 30
             "3 trials (2 complete, 1 failed); 1 on the front; "
             "hypervolume 0.519 of the box up to (90.00 % error, 30.0 ms)",
+            "slow: the slow reading",
         ),
         warnings=(),
         points=(best, slow),
@@ -68,6 +71,7 @@ def test_the_info_is_plain_data_that_can_be_compared(make_record: Make) -> None:
                 on_front=False,
                 sentence="slow (50.00 % top-1, 4.00 ms) is dominated by trial 1: "
                 "10.00 points more accurate and 2.0 ms (50 %) faster.",
+                reading="the slow reading",
             ),
         ),
         steps=((2, 60), (pytest.approx(4.12), 60)),  # on to the right edge: 4 + 6 % of 2
@@ -144,7 +148,7 @@ def test_labels_do_not_cover_each_other(size: tuple[int, int], study_records: li
 def test_hover_says_everything_about_a_point(make_record: Make) -> None:
     choices = {"kernel": 5, "se": True, "pool": None}
     record = make_record(7, variant="v<1>", top1=61.234, p10=3.4567, params=2_278_604, choices=choices, converged=False)
-    info = _info([record], base={"kernel": 3, "se": False, "pool": "max"})
+    info = _info([record], bases={"shufflenet_v2": {"kernel": 3, "se": False, "pool": "max"}})
     text = hover_text(info.points[0], name="v<1>", verdict="A verdict.")
     for part in (
         "<b>v&lt;1&gt;</b> (trial 7) · on the front",

@@ -163,6 +163,12 @@ def test_a_variant_is_a_point_of_the_space_or_outside(make_config: Any) -> None:
     assert every_stage.suggested is None  # the space has SE in stage 2 alone
 
 
+def test_a_list_of_variants_may_add_to_the_automatic_ones(make_config: Any) -> None:
+    config = make_config(variants=["shufflenet_v2_x1_0_authors", "auto", "shufflenet_v2_x0_5"])
+    names = [variant.name for variant in study_variants(config, config.search_space(), input_size=32)]
+    assert names == ["shufflenet_v2_x1_0_authors", *AUTO["shufflenet_v2"]]  # each once, in the order of the list
+
+
 def test_variants_may_be_none_or_unknown(make_config: Any) -> None:
     assert study_variants(make_config(), make_config().search_space(), input_size=32) == ()
     with pytest.raises(UnknownNameError, match="did you mean 'shufflenet_v2_x1_0'"):

@@ -17,6 +17,8 @@ class Variant:
         spec: its choices.
         source: where it was printed.
         note: how it differs from what was printed, or what is not known; empty if nothing.
+        reading: in few words which of several readings of the source this is; shown wherever the network is. Empty if
+            there is one reading.
         published: whether the source describes this network; False for an idea carried over from another family.
         num_classes, input_size: the conditions (outputs, pixels) under which its printed size and cost hold.
     """
@@ -28,6 +30,7 @@ class Variant:
     published: bool
     num_classes: int = 1000
     input_size: int = 224
+    reading: str = ""
 
     def at_scale(self, scale: Mapping[str, Any]) -> Spec:
         """The network with a study's strides and pooling, as far as its family has them.
