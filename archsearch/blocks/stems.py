@@ -1,8 +1,9 @@
-"""Stems: convolution, batch normalisation, ReLU on the image. The convolution is plain, DCNv2 or LDC."""
+"""Stems: convolution, batch normalisation, activation on the image. The convolution is plain, DCNv2 or LDC."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from torch import nn
 
@@ -16,8 +17,17 @@ STEM_CONVOLUTIONS: dict[str, Callable[[int, int, int, int], nn.Module]] = {
     "ldc": LightDeformableConv2d,
 }
 
+RELU = partial(nn.ReLU, inplace=True)
 
-def make_stem(kind: str, channels: int, kernel: int, stride: int) -> nn.Sequential:
+
+def make_stem(
+    kind: str,
+    channels: int,
+    kernel: int,
+    stride: int,
+    *,
+    activation: Callable[[], nn.Module] = RELU,
+) -> nn.Sequential:
     """(N, 3, H, W) -> (N, channels, ceil(H/s), ceil(W/s)). `kind` is a name of STEM_CONVOLUTIONS."""
     conv = STEM_CONVOLUTIONS[kind](3, channels, kernel, stride)
-    return nn.Sequential(conv, nn.BatchNorm2d(channels), nn.ReLU(inplace=True))
+    return nn.Sequential(conv, nn.BatchNorm2d(channels), activation())

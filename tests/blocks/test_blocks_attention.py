@@ -62,12 +62,15 @@ def test_attention_keeps_channels_last(name: str) -> None:
 
 # Parameters by hand at C = 256:
 # SE: 1x1 256 -> 16 and back, with biases: 2*256*16 + 16 + 256. ECA: k = |log2(256)/2 + 1/2| = 4.5 -> 4 -> 5.
+# SE at the full width: 256 -> 128 and back, with biases. The LDC paper's: bias-free 256 -> 64 and back, BN after each.
 # CBAM: bias-free 256 -> 16 -> 256, and 7x7 on 2 maps. Coordinate: 256 -> 8 with bias, BN, and 8 -> 256 with bias twice.
 @pytest.mark.parametrize(
     ("name", "params"),
     [
         ("none", 0),
         ("se", 2 * 256 * 16 + 16 + 256),
+        ("se_full", 2 * 256 * 128 + 128 + 256),
+        ("se_hard", 2 * 256 * 64 + 2 * 64 + 2 * 256),
         ("eca", 5),
         ("cbam", 2 * 256 * 16 + 2 * 49),
         ("coordinate", 256 * 8 + 8 + 2 * 8 + 2 * (8 * 256 + 256)),

@@ -28,6 +28,8 @@ ATTENTION: Registry[Callable[[int], nn.Module]] = Registry(
     {
         "none": _lazily("torch.nn", "Identity"),
         "se": _lazily("archsearch.blocks.attention.se", "SqueezeExcitation"),
+        "se_full": _lazily("archsearch.blocks.attention.se", "WideSqueezeExcitation"),
+        "se_hard": _lazily("archsearch.blocks.attention.se_hard", "HardSqueezeExcitation"),
         "eca": _lazily("archsearch.blocks.attention.eca", "EfficientChannelAttention"),
         "cbam": _lazily("archsearch.blocks.attention.cbam", "ConvolutionalBlockAttention"),
         "coordinate": _lazily("archsearch.blocks.attention.coordinate", "CoordinateAttention"),

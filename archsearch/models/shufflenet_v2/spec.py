@@ -130,22 +130,18 @@ class ShuffleNetV2Spec(Spec):
         super().__post_init__()
         if len(self.stages) != len(BASE_UNITS):
             raise ConfigError(f"a ShuffleNet V2 has {len(BASE_UNITS)} stages, got {len(self.stages)}")
-        if self.unit_form == "authors":
-            self._check_widening()
-            if all(stage.channels - stage.main_channels == incoming for incoming, stage in self.widening()):
-                object.__setattr__(self, "unit_form", "torchvision")  # both forms are the same network
+        object.__setattr__(self, "unit_form", plain_form(self.unit_form, self.widening()))
 
     def widening(self) -> tuple[tuple[int, StageSpec], ...]:
         """Each stage with the channels that come into it."""
-        incoming = (self.stem.channels, *(stage.channels for stage in self.stages[:-1]))
-        return tuple(zip(incoming, self.stages, strict=True))
+        return widening(self.stem.channels, self.stages)
 
     def map_sizes(self, input_size: int) -> tuple[int, ...]:
         """Height and width of the map after the stem, after its pool, and after each stage (pixels)."""
-        after_stem = _shrunk(input_size, self.stem.stride)
-        sizes = [after_stem, _shrunk(after_stem, 2) if self.stem.pool else after_stem]
+        after_stem = shrunk(input_size, self.stem.stride)
+        sizes = [after_stem, shrunk(after_stem, 2) if self.stem.pool else after_stem]
         for _ in self.stages:
-            sizes.append(_shrunk(sizes[-1], 2))
+            sizes.append(shrunk(sizes[-1], 2))
         return tuple(sizes)
 
     def normalised(self, input_size: int) -> Self:
@@ -165,16 +161,31 @@ class ShuffleNetV2Spec(Spec):
         }
         return {"width": width, "removed": removed, **stages}
 
-    def _check_widening(self) -> None:
-        for number, (incoming, stage) in enumerate(self.widening(), start=2):
-            if stage.channels <= incoming:
-                raise ConfigError(
-                    f"choice 'stage{number}.channels' cannot be {stage.channels} with unit_form authors",
-                    hint=f"allowed: more than the {incoming} channels into the stage, or the torchvision form",
-                )
+
+def widening(incoming: int, stages: tuple[StageSpec, ...]) -> tuple[tuple[int, StageSpec], ...]:
+    """Each stage with the channels that come into it; `incoming` come into the first."""
+    return tuple(zip((incoming, *(stage.channels for stage in stages[:-1])), stages, strict=True))
 
 
-def _shrunk(size: int, stride: int) -> int:
+def plain_form(form: str, stages: tuple[tuple[int, StageSpec], ...]) -> str:
+    """The unit form; torchvision where both are the same network. Stages come with their incoming channels.
+
+    Raises ConfigError if the authors' form is asked for where a stage does not widen its input.
+    """
+    if form != "authors":
+        return form
+    for number, (incoming, stage) in enumerate(stages, start=2):
+        if stage.channels <= incoming:
+            raise ConfigError(
+                f"choice 'stage{number}.channels' cannot be {stage.channels} with unit_form authors",
+                hint=f"allowed: more than the {incoming} channels into the stage, or the torchvision form",
+            )
+    same = all(stage.channels - stage.main_channels == incoming for incoming, stage in stages)
+    return "torchvision" if same else form
+
+
+def shrunk(size: int, stride: int) -> int:
+    """Height or width (pixels) after a stride: ceil(size / stride)."""
     return -(-size // stride)
 
 

@@ -6,18 +6,22 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from archsearch.blocks.attention import ATTENTION
+from archsearch.blocks.attention.se import JointSqueezeExcitation
 from archsearch.blocks.conv import depthwise, pointwise
 from archsearch.blocks.shuffle import ChannelShuffle
 from archsearch.models.shufflenet_v2.spec import StageSpec
 
 EXTRA_KERNEL = 3  # v2*'s additional depthwise convolution, whatever the stage's kernel
+FULL_WIDTH = "se_full"  # the attention that belongs to the unit, not to its main branch
 
 
-def main_branch(incoming: int, hidden: int, outgoing: int, stride: int, stage: StageSpec) -> nn.Sequential:
+def main_branch(
+    incoming: int, hidden: int, outgoing: int, stage: StageSpec, *, stride: int, residual: bool
+) -> nn.Sequential:
     """(N, incoming, H, W) -> (N, outgoing, ceil(H/s), ceil(W/s)): 1x1, depthwise, 1x1, each with BN; then attention.
 
     The last BN is followed by ReLU unless the unit adds a residual: then ReLU comes after the sum, so attention
-    stands between BN and the sum (figure 2 c).
+    stands between BN and the sum (figure 2 c). Attention over the unit's full width is not in the branch.
     """
     layers: list[nn.Module] = []
     if stage.extra_depthwise:
@@ -31,17 +35,27 @@ def main_branch(incoming: int, hidden: int, outgoing: int, stride: int, stage: S
         pointwise(hidden, outgoing),
         nn.BatchNorm2d(outgoing),
     ]
-    if stride > 1 or not stage.residual:
+    if not residual:
         layers.append(nn.ReLU(inplace=True))
-    if stage.attention != "none":
+    if stage.attention not in ("none", FULL_WIDTH):
         layers.append(ATTENTION[stage.attention](outgoing))
     return nn.Sequential(*layers)
+
+
+def full_attention(passing: int, made: int, stage: StageSpec) -> JointSqueezeExcitation | None:
+    """SE over all channels of a unit, squeezed and scaled with both parts together: c -> c/2 -> c, c^2 multiply-adds.
+
+    It is the reading that meets the printed cost of 2x with SE and of SE-ShuffleNet v2-164 (arXiv 1807.11164, table 8
+    and appendix, table 2); None for every other attention.
+    """
+    return JointSqueezeExcitation(passing, made) if stage.attention == FULL_WIDTH else None
 
 
 class BasicUnit(nn.Module):
     """(N, c, H, W) -> (N, c, H, W): the first c - m channels pass, the last m go through the main branch; shuffled.
 
-    With a residual the main branch's input is added to its output, then ReLU (appendix, figure 2 a).
+    With a residual the main branch's input is added to its output, then ReLU (appendix, figure 2 a). Attention over
+    the full width scales both parts right before: the made one before the sum and its ReLU.
     """
 
     def __init__(self, stage: StageSpec) -> None:
@@ -49,13 +63,16 @@ class BasicUnit(nn.Module):
         main = stage.main_channels
         self.passing = stage.channels - main
         self.residual = stage.residual
-        self.branch2 = main_branch(main, main, main, 1, stage)
+        self.branch2 = main_branch(main, main, main, stage, stride=1, residual=stage.residual)
+        self.attention = full_attention(self.passing, main, stage)
         self.shuffle = ChannelShuffle(self.passing, main)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, c, H, W) -> (N, c, H, W)."""
         passed, taken = x[:, : self.passing], x[:, self.passing :]
         made = self.branch2(taken)
+        if self.attention is not None:
+            passed, made = self.attention(passed, made)
         if self.residual:
             made = F.relu(made + taken, inplace=True)
         shuffled: Tensor = self.shuffle(passed, made)
@@ -65,25 +82,37 @@ class BasicUnit(nn.Module):
 class DownUnit(nn.Module):
     """(N, i, H, W) -> (N, c, ceil(H/2), ceil(W/2)): both branches see the whole input with stride 2; shuffled.
 
-    torchvision's form emits c - m and m channels, the authors' i and c - i (see ShuffleNetV2Spec).
+    torchvision's form emits c - m and m channels, the authors' i and c - i (see ShuffleNetV2Spec). `stride` is there
+    for WideningUnit.
     """
 
-    def __init__(self, incoming: int, stage: StageSpec, *, authors: bool) -> None:
+    def __init__(self, incoming: int, stage: StageSpec, *, authors: bool, stride: int = 2) -> None:
         super().__init__()
         hidden = stage.main_channels
         left = incoming if authors else stage.channels - hidden
         main = stage.channels - left
         self.branch1 = nn.Sequential(
-            depthwise(incoming, stage.kernel, 2),
+            depthwise(incoming, stage.kernel, stride),
             nn.BatchNorm2d(incoming),
             pointwise(incoming, left),
             nn.BatchNorm2d(left),
             nn.ReLU(inplace=True),
         )
-        self.branch2 = main_branch(incoming, hidden, main, 2, stage)
+        self.branch2 = main_branch(incoming, hidden, main, stage, stride=stride, residual=False)
+        self.attention = full_attention(left, main, stage)
         self.shuffle = ChannelShuffle(left, main)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, i, H, W) -> (N, c, ceil(H/2), ceil(W/2))."""
-        shuffled: Tensor = self.shuffle(self.branch1(x), self.branch2(x))
+        """(N, i, H, W) -> (N, c, ceil(H/s), ceil(W/s))."""
+        left, made = self.branch1(x), self.branch2(x)
+        if self.attention is not None:
+            left, made = self.attention(left, made)
+        shuffled: Tensor = self.shuffle(left, made)
         return shuffled
+
+
+class WideningUnit(DownUnit):
+    """(N, i, H, W) -> (N, c, H, W): a down unit of stride 1, where a stage widens its input but keeps the map."""
+
+    def __init__(self, incoming: int, stage: StageSpec, *, authors: bool) -> None:
+        super().__init__(incoming, stage, authors=authors, stride=1)
