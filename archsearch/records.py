@@ -33,6 +33,10 @@ class Cost:
         input_size: height and width of the square input (pixels).
         num_classes: outputs of the classifier.
         unsupported_ops: operators that the counter met and could not count, with how often each was met.
+        macs_by_convention: multiply-adds of one image in each convention of `docs/counting.md`, by its name; empty in
+            records of before there were any.
+        memory_read_bytes, memory_written_bytes: what the operators of one image move (bytes, float32); None in
+            records of before they were counted.
     """
 
     params: int
@@ -40,6 +44,9 @@ class Cost:
     input_size: int
     num_classes: int
     unsupported_ops: Mapping[str, int] = field(default_factory=dict)
+    macs_by_convention: Mapping[str, int] = field(default_factory=dict)
+    memory_read_bytes: int | None = None
+    memory_written_bytes: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

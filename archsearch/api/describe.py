@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from archsearch.api.study import open_study
-from archsearch.cost.architecture import cost_of
-from archsearch.cost.layers import Layer, layer_table
+from archsearch.cost.layers import Layer, cost_and_layers
 from archsearch.errors import BuildError, ConfigError, UnknownNameError
 from archsearch.models.families import FAMILIES, spec_from_json
 from archsearch.models.spec import Spec
-from archsearch.models.variants import VARIANTS
+from archsearch.models.variants import TORCHVISION, VARIANTS, Variant, find_variant
 from archsearch.records import Cost
 from archsearch.resources import list_yaml, read_yaml
 
@@ -28,7 +27,7 @@ class Description:
         name: what it was asked for by, with the changes made.
         spec: its choices, normalised at this input size.
         source, note: where it was published and how to read that, if it was.
-        cost: parameters and multiply-adds of the whole network.
+        cost: parameters, multiply-adds in every convention and memory access of the whole network.
         layers: one for each part, in the order of the data; their costs add up to the whole.
     """
 
@@ -52,6 +51,11 @@ class Description:
             "num_classes": self.cost.num_classes,
             "params": self.cost.params,
             "macs": self.cost.macs,
+            "macs_by_convention": dict(self.cost.macs_by_convention),
+            "memory_access": {
+                "read_bytes": self.cost.memory_read_bytes,
+                "written_bytes": self.cost.memory_written_bytes,
+            },
             "unsupported_ops": dict(self.cost.unsupported_ops),
             "layers": [
                 {
@@ -102,8 +106,7 @@ def describe(
         raise ConfigError(f"input_size and num_classes must be at least 1, got {size} and {classes}")
     spec = found.spec.with_choices(changes or {}).normalised(size)
     try:
-        cost = cost_of(spec, num_classes=classes, input_size=size)
-        layers = layer_table(spec, num_classes=classes, input_size=size)
+        cost, layers = cost_and_layers(spec, num_classes=classes, input_size=size)
     except (RuntimeError, MemoryError) as error:  # torch's own word for more memory than there is
         raise BuildError(f"{name} cannot be run at {size}x{size} with {classes} classes: {error}") from error
     return Description(
@@ -117,6 +120,8 @@ def describe(
 
 
 def _find(name: str, storage: str | None) -> _Found:
+    if name.startswith(TORCHVISION):  # a slash, but no path
+        return _from_variant(find_variant(name))
     path = Path(name)
     if path.suffix in (".json", ".yaml", ".yml") or path.is_file():
         return _from_file(path)
@@ -134,19 +139,24 @@ def _find(name: str, storage: str | None) -> _Found:
             input_size=opened.input_size,
         )
     if name in VARIANTS:
-        variant = VARIANTS[name]
-        return _Found(
-            spec=variant.spec,
-            source=variant.source,
-            note=variant.note,
-            num_classes=variant.num_classes,
-            input_size=variant.input_size,
-        )
+        return _from_variant(find_variant(name))
     if name in FAMILIES:
         family = FAMILIES[name]
         return _Found(spec=family.base, source=family.source, note="", num_classes=1000, input_size=224)
     raise UnknownNameError(
-        "network", name, [*VARIANTS, *FAMILIES, *(f"{study}:TRIAL" for study in list_yaml("studies"))]
+        "network",
+        name,
+        [*VARIANTS, f"{TORCHVISION}NAME", *FAMILIES, *(f"{study}:TRIAL" for study in list_yaml("studies"))],
+    )
+
+
+def _from_variant(variant: Variant) -> _Found:
+    return _Found(
+        spec=variant.spec,
+        source=variant.source,
+        note=variant.note,
+        num_classes=variant.num_classes,
+        input_size=variant.input_size,
     )
 
 

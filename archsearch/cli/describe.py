@@ -86,9 +86,28 @@ def _print(found: Description) -> None:
         f"params    {cost.params:,}\n"
         f"MACs      {cost.macs:,}  (multiply-adds of one image in convolutions and linear layers)"
         + (f"\nuncounted {uncounted}" if uncounted else "")
+        + f"\nmemory    {_mib(cost.memory_read_bytes)} read, {_mib(cost.memory_written_bytes)} written  "
+        "(every operator's tensors once, float32, nothing cached or fused)"
     )
+    console.print(_conventions_table(found))
     console.print(_choices_table(found))
     console.print(_layers_table(found))
+
+
+def _mib(size: int | None) -> str:
+    return "not counted" if size is None else f"{size / 2**20:,.1f} MiB"
+
+
+def _conventions_table(found: Description) -> Table:
+    from archsearch.cost.conventions import CONVENTIONS
+
+    table = Table(title="MACs by convention", box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    table.add_column("convention")
+    table.add_column("MACs", justify="right")
+    table.add_column("what it counts")
+    for name, macs in found.cost.macs_by_convention.items():
+        table.add_row(name, f"{macs:,}", CONVENTIONS[name].summary)
+    return table
 
 
 def _choices_table(found: Description) -> Table:

@@ -1,7 +1,22 @@
-"""What a network costs on paper: parameters and multiply-adds, and what could not be counted."""
+"""What a network costs on paper: parameters, multiply-adds in named conventions, memory access and what is missing."""
 
 from archsearch.cost.architecture import cost_of
+from archsearch.cost.conventions import CONVENTIONS, Convention, macs_by_convention
 from archsearch.cost.count import OperatorCount, count, count_operators
-from archsearch.cost.layers import Layer, layer_table
+from archsearch.cost.layers import Layer, cost_and_layers, layer_table
+from archsearch.cost.memory import MemoryAccess, memory_access
 
-__all__ = ["Layer", "OperatorCount", "cost_of", "count", "count_operators", "layer_table"]
+__all__ = [
+    "CONVENTIONS",
+    "Convention",
+    "Layer",
+    "MemoryAccess",
+    "OperatorCount",
+    "cost_and_layers",
+    "cost_of",
+    "count",
+    "count_operators",
+    "layer_table",
+    "macs_by_convention",
+    "memory_access",
+]

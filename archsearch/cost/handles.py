@@ -16,8 +16,9 @@ from typing import Any
 with warnings.catch_warnings():  # fvcore scripts a loss function on import, which torch now warns about
     warnings.simplefilter("ignore")
     from fvcore.nn import FlopCountAnalysis, jit_handles
+    from fvcore.nn.flop_count import _DEFAULT_SUPPORTED_OPS as FVCORE_DEFAULT_OPS
 
-__all__ = ["COUNTED_OPS", "FREE_OPS", "FlopCountAnalysis", "Handle"]
+__all__ = ["COUNTED_OPS", "FREE_OPS", "FVCORE_OPS", "FlopCountAnalysis", "Handle"]
 
 Handle = Callable[[Sequence[Any], Sequence[Any]], Any]
 """fvcore's: the inputs and outputs of a traced operator (`torch._C.Value`) -> its multiply-adds."""
@@ -56,6 +57,10 @@ COUNTED_OPS: Mapping[str, Handle] = {
     "aten::einsum": jit_handles.einsum_flop_jit,
     "torchvision::deform_conv2d": deformable_macs,
 }
+"""What the conv+linear convention counts."""
+
+FVCORE_OPS: Mapping[str, Handle] = {**FVCORE_DEFAULT_OPS, "torchvision::deform_conv2d": deformable_macs}
+"""What fvcore counts by itself, and deformable convolution, which it would take for free."""
 
 _ELEMENTWISE = (
     "abs add add_ clamp_max clamp_min div div_ exp maximum minimum mul mul_ neg pow reciprocal rsqrt rsub sqrt square "

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from archsearch.cost.architecture import params_of
-from archsearch.cost.count import CHANNELS, count_operators, evaluating
+from archsearch.cost.architecture import cost_as_observed, params_of
+from archsearch.cost.observe import ModuleCall, Observation, observe
 from archsearch.models.families import build
 from archsearch.models.spec import Spec
+from archsearch.records import Cost
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,18 +39,27 @@ def layer_table(spec: Spec, *, num_classes: int, input_size: int) -> tuple[Layer
 
     Raises BuildError if the specification cannot be built at this input size.
     """
+    return cost_and_layers(spec, num_classes=num_classes, input_size=input_size)[1]
+
+
+def cost_and_layers(spec: Spec, *, num_classes: int, input_size: int) -> tuple[Cost, tuple[Layer, ...]]:
+    """`cost_of` and `layer_table` of a network that is built, traced and run once for both."""
     model = build(spec, num_classes=num_classes, input_size=input_size, seed=0)
-    macs = count_operators(model, input_size).by_module
-    rows = dict(_rows(model, ""))
+    seen = observe(model, input_size)
+    return cost_as_observed(seen, num_classes=num_classes, input_size=input_size), _layers(seen)
+
+
+def _layers(seen: Observation) -> tuple[Layer, ...]:
+    rows = dict(_rows(seen.model, ""))
     return tuple(
         Layer(
             name=name,
             kind=_kind(rows[name]),
             output_shape=shape,
             params=params_of(rows[name]),
-            macs=macs.get(name, 0),
+            macs=seen.operators.by_module.get(name, 0),
         )
-        for name, shape in _output_shapes(model, rows, input_size).items()
+        for name, shape in _output_shapes(seen.calls, rows).items()
     )
 
 
@@ -69,25 +77,10 @@ def _rows(module: nn.Module, prefix: str) -> Iterator[tuple[str, nn.Module]]:
             yield f"{prefix}{name}", child
 
 
-def _output_shapes(model: nn.Module, rows: dict[str, nn.Module], input_size: int) -> dict[str, tuple[int, ...]]:
-    """Output shape of each row that runs, in the order of running."""
-    shapes: dict[str, tuple[int, ...]] = {}
-
-    def keep(name: str) -> Callable[[nn.Module, Any, Any], None]:
-        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-            if isinstance(output, Tensor):
-                shapes[name] = tuple(output.shape[1:])
-
-        return hook
-
-    handles = [module.register_forward_hook(keep(name)) for name, module in rows.items()]
-    try:
-        with evaluating(model), torch.no_grad():
-            model(torch.zeros(1, CHANNELS, input_size, input_size))
-    finally:
-        for handle in handles:
-            handle.remove()
-    return shapes
+def _output_shapes(calls: Iterable[ModuleCall], rows: dict[str, nn.Module]) -> dict[str, tuple[int, ...]]:
+    """Output shape of each row that ran, without the batch, in the order of running."""
+    names = {module: name for name, module in rows.items()}
+    return {names[call.module]: call.output_shape[1:] for call in calls if call.module in names}
 
 
 def _kind(module: nn.Module) -> str:

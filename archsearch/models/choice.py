@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -35,6 +36,23 @@ class OneOf(Rule):
 
     def __str__(self) -> str:
         return f"one of {', '.join(self.names)}"
+
+
+@dataclass(frozen=True)
+class Word(Rule):
+    """One word that matches `pattern`: a name of something whose list is known elsewhere, `known`."""
+
+    pattern: str
+    known: str
+
+    def read(self, value: object) -> str:
+        """The word."""
+        if not isinstance(value, str) or not re.fullmatch(self.pattern, value.strip()):
+            raise ValueError(value)
+        return value.strip()
+
+    def __str__(self) -> str:
+        return self.known
 
 
 @dataclass(frozen=True)

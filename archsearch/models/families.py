@@ -7,8 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from archsearch.errors import BuildError, ConfigError
+from archsearch.models.mobilenet_v2.spec import MobileNetV2Spec
+from archsearch.models.mobilenet_v3_ldc.spec import MobileNetV3LDCSpec
+from archsearch.models.plain_cnn.spec import PlainCnnSpec
+from archsearch.models.resnet_cifar.spec import ResNetCifarSpec
+from archsearch.models.shufflenet_v1.spec import ShuffleNetV1Spec
 from archsearch.models.shufflenet_v2.spec import ShuffleNetV2Spec
+from archsearch.models.shufflenet_v2_large.spec import ShuffleNetV2LargeSpec
 from archsearch.models.spec import Spec, read_json
+from archsearch.models.torchvision_reference.spec import TorchvisionSpec
 from archsearch.registry import Registry
 
 if TYPE_CHECKING:
@@ -42,6 +49,48 @@ def _shufflenet_v2(spec: Spec, num_classes: int, input_size: int) -> nn.Module:
     return ShuffleNetV2(cast(ShuffleNetV2Spec, spec), num_classes=num_classes, input_size=input_size)
 
 
+def _shufflenet_v2_large(spec: Spec, num_classes: int, input_size: int) -> nn.Module:
+    from archsearch.models.shufflenet_v2_large.module import ShuffleNetV2Large
+
+    return ShuffleNetV2Large(cast(ShuffleNetV2LargeSpec, spec), num_classes=num_classes, input_size=input_size)
+
+
+def _shufflenet_v1(spec: Spec, num_classes: int, input_size: int) -> nn.Module:
+    from archsearch.models.shufflenet_v1.module import ShuffleNetV1
+
+    return ShuffleNetV1(cast(ShuffleNetV1Spec, spec), num_classes=num_classes)
+
+
+def _mobilenet_v3_ldc(spec: Spec, num_classes: int, input_size: int) -> nn.Module:
+    from archsearch.models.mobilenet_v3_ldc.module import MobileNetV3LDC
+
+    return MobileNetV3LDC(cast(MobileNetV3LDCSpec, spec), num_classes=num_classes)
+
+
+def _resnet_cifar(spec: Spec, num_classes: int, input_size: int) -> nn.Module:
+    from archsearch.models.resnet_cifar.module import ResNetCifar
+
+    return ResNetCifar(cast(ResNetCifarSpec, spec), num_classes=num_classes)
+
+
+def _mobilenet_v2(spec: Spec, num_classes: int, input_size: int) -> nn.Module:
+    from archsearch.models.mobilenet_v2.module import build_mobilenet_v2
+
+    return build_mobilenet_v2(cast(MobileNetV2Spec, spec), num_classes=num_classes, input_size=input_size)
+
+
+def _plain_cnn(spec: Spec, num_classes: int, input_size: int) -> nn.Module:
+    from archsearch.models.plain_cnn.module import PlainCnn
+
+    return PlainCnn(cast(PlainCnnSpec, spec), num_classes=num_classes)
+
+
+def _torchvision(spec: Spec, num_classes: int, input_size: int) -> nn.Module:
+    from archsearch.models.torchvision_reference.module import build_torchvision
+
+    return build_torchvision(cast(TorchvisionSpec, spec), num_classes=num_classes, input_size=input_size)
+
+
 FAMILIES: Registry[Family] = Registry(
     "family",
     {
@@ -51,6 +100,55 @@ FAMILIES: Registry[Family] = Registry(
             "Ma et al. 2018, ShuffleNet V2, arXiv 1807.11164",
             "split, depthwise, shuffle: built for speed on the device rather than for few operations",
             _shufflenet_v2,
+        ),
+        "shufflenet_v2_large": Family(
+            "shufflenet_v2_large",
+            ShuffleNetV2LargeSpec(),
+            "Ma et al. 2018, ShuffleNet V2, arXiv 1807.11164, appendix, table 2",
+            "ShuffleNet V2 of four stages: v2-50 and SE-v2-164",
+            _shufflenet_v2_large,
+        ),
+        "shufflenet_v1": Family(
+            "shufflenet_v1",
+            ShuffleNetV1Spec(),
+            "Zhang et al. 2017, ShuffleNet, arXiv 1707.01083",
+            "grouped 1x1 convolutions with a channel shuffle between them",
+            _shufflenet_v1,
+        ),
+        "mobilenet_v3_ldc": Family(
+            "mobilenet_v3_ldc",
+            MobileNetV3LDCSpec(),
+            "The LDC paper (low-cost deformable convolution in MobileNetV3-small), table 4",
+            "MobileNetV3-small with a plain, deformable or lightweight deformable stem and removable layers",
+            _mobilenet_v3_ldc,
+        ),
+        "resnet_cifar": Family(
+            "resnet_cifar",
+            ResNetCifarSpec(),
+            "He et al. 2016, ResNet, arXiv 1512.03385, section 4.2",
+            "residual networks for 32x32 images, an outside anchor",
+            _resnet_cifar,
+        ),
+        "mobilenet_v2": Family(
+            "mobilenet_v2",
+            MobileNetV2Spec(),
+            "Sandler et al. 2018, MobileNetV2, arXiv 1801.04381, table 2",
+            "inverted residuals by width multiplier, an outside anchor",
+            _mobilenet_v2,
+        ),
+        "plain_cnn": Family(
+            "plain_cnn",
+            PlainCnnSpec(),
+            "ours, after the plain CNN of ShuffleNetV2-s, doi 10.12677/iae.2023.114046",
+            "convolution, batch normalisation, ReLU and max pools: the baseline without shortcuts",
+            _plain_cnn,
+        ),
+        "torchvision": Family(
+            "torchvision",
+            TorchvisionSpec(),
+            "torchvision.models",
+            "any classification model of torchvision by name, an outside anchor",
+            _torchvision,
         ),
     },
 )

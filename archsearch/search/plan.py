@@ -19,6 +19,7 @@ from archsearch.data.split import stratified_split
 from archsearch.errors import BuildError, ConfigError, StudyChangedError
 from archsearch.latency.fingerprint import Fingerprint, device_fingerprint, volatile_facts
 from archsearch.models.families import build
+from archsearch.models.spec import Spec
 from archsearch.search.config import StudyConfig
 from archsearch.search.devices import worker_devices
 from archsearch.search.evaluate import SPLIT_SEED
@@ -73,7 +74,7 @@ def plan_run(
     input_size = config.proxy.input_size or dataset.image_size
     variants = study_variants(config, space, input_size=input_size)
     SAMPLERS[config.sampler]
-    scaled(config.reference, config)
+    reference = scaled(config.reference, config, key="reference").normalised(input_size)
     train, validation = stratified_split(
         dataset.train,
         validation_images=config.proxy.validation_images,
@@ -81,6 +82,7 @@ def plan_run(
         seed=SPLIT_SEED,
     )
     _preflight(space, num_classes=dataset.num_classes, input_size=input_size)
+    _try_reference(config.reference, reference, num_classes=dataset.num_classes, input_size=input_size)
     return RunPlan(
         config=config,
         space=space,
@@ -148,6 +150,14 @@ def _preflight(space: SearchSpace, *, num_classes: int, input_size: int) -> None
             raise BuildError(f"network {spec.arch_id} cannot be run at {input_size}x{input_size}: {error}") from error
         if shape != (2, num_classes):
             raise BuildError(f"network {spec.arch_id} gives {shape} for two images, expected {(2, num_classes)}")
+
+
+def _try_reference(name: str, spec: Spec, *, num_classes: int, input_size: int) -> None:
+    """A reference network from outside the family may not take images of this size."""
+    try:
+        build(spec, num_classes=num_classes, input_size=input_size, seed=0)
+    except BuildError as error:
+        raise BuildError(f"the reference network {name}: {error.message}", hint=error.hint) from error
 
 
 def _fingerprint(config: StudyConfig, devices: tuple[str, ...]) -> Fingerprint:

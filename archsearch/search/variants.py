@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from archsearch.errors import UnknownNameError
 from archsearch.models.spec import Spec
 from archsearch.models.variants import find_variant
 from archsearch.search.config import StudyConfig
@@ -29,7 +30,15 @@ AUTO: Mapping[str, tuple[str, ...]] = {
         "shufflenet_v2_x1_0_ldc1",
         "shufflenet_v2_x1_0_ldc2",
         "shufflenet_v2_x1_0_ldc3",
-    )
+    ),
+    "mobilenet_v3_ldc": (
+        "mobilenet_v3_small_mb0",
+        "mobilenet_v3_small_dc0",
+        "mobilenet_v3_small_ldc0",
+        "mobilenet_v3_small_ldc1",
+        "mobilenet_v3_small_ldc2",
+        "mobilenet_v3_small_ldc3",
+    ),
 }
 
 
@@ -52,9 +61,16 @@ def study_variants(config: StudyConfig, space: SearchSpace, *, input_size: int) 
     return tuple(_at_scale(name, config, space, input_size) for name in names)
 
 
-def scaled(name: str, config: StudyConfig) -> Spec:
-    """A variant's specification with the study's strides and pooling."""
-    return find_variant(name).at_scale(config.scale)
+def scaled(name: str, config: StudyConfig, *, key: str = "variants") -> Spec:
+    """A variant's specification with the study's strides and pooling.
+
+    Raises UnknownNameError naming the study's key that holds the name.
+    """
+    try:
+        return find_variant(name).at_scale(config.scale)
+    except UnknownNameError as error:
+        error.message = f"study '{config.name}': {key}: {error.message}"
+        raise
 
 
 def _at_scale(name: str, config: StudyConfig, space: SearchSpace, input_size: int) -> StudyVariant:

@@ -12,6 +12,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.ops import DeformConv2d
 
+from archsearch.blocks.attention import ATTENTION
 from archsearch.cost import cost_of, count, count_operators
 from archsearch.models.families import FAMILIES, build
 from archsearch.models.variants import VARIANTS
@@ -112,7 +113,7 @@ def _twice_the_macs(model: nn.Module, input_size: int) -> int:
     return counter.get_total_flops()
 
 
-@pytest.mark.parametrize("attention", ["none", "se", "eca", "cbam", "coordinate", "simam"])
+@pytest.mark.parametrize("attention", ATTENTION.names())
 @pytest.mark.parametrize("form", ["torchvision", "authors"])
 def test_torchs_counter_says_exactly_twice_as_much_with_every_attention(attention: str, form: str) -> None:
     spec = BASE.with_choices({"width": 0.5, "attention": attention, "unit_form": form, "residual": form == "authors"})

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from archsearch.blocks.attention import ATTENTION
 from archsearch.models.choice import Decimal, Flag, OneOf, Rule, Whole
 from archsearch.models.families import build
 from archsearch.models.shufflenet_v2.spec import ShuffleNetV2Spec
@@ -74,7 +75,7 @@ def test_random_points_reach_every_kind_of_choice() -> None:
     for seed in range(40):
         for name, value in random_spec(seed).choices().items():
             seen.setdefault(name.split(".")[-1], set()).add(value)
-    assert seen["attention"] == {"none", "se", "eca", "cbam", "coordinate", "simam"}
+    assert seen["attention"] == set(ATTENTION.names())
     assert seen["type"] == {"conv", "dcn", "ldc", "gap", "gap_hidden", "flatten"}
     assert seen["kernel"] == {3, 4, 5, 6, 7}
     assert seen["unit_form"] == {"torchvision", "authors"}

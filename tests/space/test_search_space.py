@@ -38,10 +38,10 @@ def test_size_is_the_product_of_the_domains() -> None:
 
 def test_the_shipped_space_has_every_choice_with_its_whole_domain() -> None:
     space = load_space("shufflenet_v2")
-    # width 4, unit form 2, stem type 3 * kernel 5 * stride 2 * pool 2, kernel 5 per stage, ratio 5, attention 6 per
+    # width 4, unit form 2, stem type 3 * kernel 5 * stride 2 * pool 2, kernel 5 per stage, ratio 5, attention 8 per
     # stage, residual 2, extra depthwise 2, head 3 * hidden * activation 2, units removed 4 * 8 * 4
     hidden = next(len(domain.values) for domain in space.domains if domain.name == "head.hidden")
-    assert space.size == 4 * 2 * (3 * 5 * 2 * 2) * 5**3 * 5 * 6**3 * 2 * 2 * (3 * hidden * 2) * (4 * 8 * 4)
+    assert space.size == 4 * 2 * (3 * 5 * 2 * 2) * 5**3 * 5 * 8**3 * 2 * 2 * (3 * hidden * 2) * (4 * 8 * 4)
     assert all(domain.source for domain in space.domains)
 
 

@@ -1,17 +1,34 @@
 """The published networks, each a named point: choices, and where they were printed. No torch here."""
 
-from archsearch.models.variants import shufflenet_v2
+from archsearch.errors import UnknownNameError
+from archsearch.models.variants import mobilenet_v3_ldc, references, shufflenet_v1, shufflenet_v2
+from archsearch.models.variants.references import TORCHVISION, torchvision_names, torchvision_variant
 from archsearch.models.variants.variant import Variant
 from archsearch.registry import Registry
 
 VARIANTS: Registry[Variant] = Registry(
     "variant",
-    {each.name: each for file in (shufflenet_v2,) for each in file.variants()},
+    {
+        each.name: each
+        for file in (shufflenet_v2, shufflenet_v1, mobilenet_v3_ldc, references)
+        for each in file.variants()
+    },
 )
 
-__all__ = ["VARIANTS", "Variant", "find_variant"]
+__all__ = ["TORCHVISION", "VARIANTS", "Variant", "find_variant", "torchvision_names"]
 
 
 def find_variant(name: str) -> Variant:
-    """The variant of this name. Raises UnknownNameError with the nearest one."""
-    return VARIANTS[name]
+    """The variant of this name, or the reference network `torchvision/NAME` (looking that up imports torchvision).
+
+    Raises UnknownNameError with the nearest one.
+    """
+    if name.startswith(TORCHVISION):
+        return torchvision_variant(name)
+    if name in VARIANTS:
+        return VARIANTS[name]
+    if f"{TORCHVISION}{name}" in torchvision_names():
+        raise UnknownNameError("variant", name, [f"{TORCHVISION}{name}"])
+    error = UnknownNameError("variant", name, VARIANTS)
+    error.hint = f"{error.hint}; and {TORCHVISION}NAME for every classification model of torchvision"
+    raise error

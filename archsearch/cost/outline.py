@@ -1,0 +1,55 @@
+"""The cost of a specification from its shapes alone: for lists of many networks, whose weights nobody needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.overrides import TorchFunctionMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from archsearch.cost.architecture import params_of
+from archsearch.cost.count import CHANNELS
+from archsearch.models.families import build
+from archsearch.models.spec import Spec
+
+
+def outline_cost(spec: Spec, *, num_classes: int, input_size: int) -> tuple[int, int]:
+    """Parameters and multiply-adds (conv+linear) of one image of `input_size` x `input_size` pixels.
+
+    The numbers of `cost_of`, about seven times faster and without memory for weights: the network stands on torch's
+    meta device and is counted by `torch.utils.flop_counter`, where a multiply-add is two. Nothing is said of
+    operators that cannot be counted: `cost_of` does. Raises BuildError if the specification cannot be built at this
+    input size.
+    """
+    with _Unfilled():
+        model = build(spec, num_classes=num_classes, input_size=input_size).to("meta").eval()
+    params = params_of(model)
+    _without_normalisation(model)
+    image = torch.empty(1, CHANNELS, input_size, input_size, device="meta")
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(image)
+    return params, counter.get_total_flops() // 2
+
+
+class _Unfilled(TorchFunctionMode):
+    """New weights stand on the meta device; what is computed while a network is laid out keeps its values."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        given = dict(kwargs or {})
+        if func is torch.empty and given.get("device") is None:
+            given["device"] = "meta"
+        return func(*args, **given)
+
+
+def _without_normalisation(model: nn.Module) -> None:
+    """Take out batch norms: they hold no multiply-adds of the convention, and are most of the time on that device."""
+    for module in model.modules():
+        for name, child in module.named_children():
+            if isinstance(child, _BatchNorm):
+                setattr(module, name, nn.Identity())

@@ -1,0 +1,1 @@
+"""A plain convolutional network of our own: the baseline without shuffles, splits and shortcuts."""

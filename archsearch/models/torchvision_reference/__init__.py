@@ -1,0 +1,1 @@
+"""torchvision's classification models by name: outside anchors for a front."""

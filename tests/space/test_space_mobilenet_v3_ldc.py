@@ -1,0 +1,68 @@
+"""The shipped space around the LDC paper's MobileNetV3-small."""
+
+from __future__ import annotations
+
+import pytest
+
+from archsearch.models.families import FAMILIES
+from archsearch.models.variants import find_variant
+from archsearch.search.config import load_study
+from archsearch.search.variants import AUTO, study_variants
+from archsearch.space import load_space
+
+ROWS = tuple(f"mobilenet_v3_small_{row}" for row in ("mb0", "dc0", "ldc0", "ldc1", "ldc2", "ldc3"))
+REMOVABLE = (4, 6, 7, 9, 11, 12)
+
+
+@pytest.mark.parametrize("input_size", [32, 224])
+@pytest.mark.parametrize("name", ROWS)
+def test_every_row_of_table_4_is_a_point_of_the_space(name: str, input_size: int) -> None:
+    space, spec = load_space("mobilenet_v3_ldc"), find_variant(name).spec
+    suggested = space.suggestion_of(spec, input_size=input_size)
+    assert suggested is not None
+    assert space.contains(suggested)
+    assert space.spec(suggested).arch_id == spec.arch_id
+
+
+def test_random_points_are_found_again_as_equal_networks() -> None:
+    space = load_space("mobilenet_v3_ldc")
+    for seed in range(10):
+        spec = space.spec(space.sample(seed))
+        found = space.suggestion_of(spec, input_size=32)
+        assert found is not None
+        assert space.spec(found).arch_id == spec.arch_id
+
+
+def test_every_combination_of_removed_layers_is_a_network() -> None:
+    space = load_space("mobilenet_v3_ldc")
+    width = next(domain for domain in space.domains if domain.name == "width")
+    for mask in range(2 ** len(REMOVABLE)):
+        gone = {f"layer{n}.removed": bool(mask >> i & 1) for i, n in enumerate(REMOVABLE)}
+        spec = space.spec({**space.sample(mask), **gone, "width": width.values[mask % len(width.values)]})
+        assert {name: spec.choices()[name] for name in gone} == gone
+
+
+def test_the_kernel_of_a_removed_layer_does_not_make_another_network() -> None:
+    space = load_space("mobilenet_v3_ldc")
+    point = {**space.sample(0), "layer6.removed": True}
+    ids = {space.spec({**point, "layer6.kernel": kernel, "layer6.attention": "se"}).arch_id for kernel in (3, 5, 7)}
+    assert len(ids) == 1
+    assert space.spec({**point, "layer7.removed": False, "layer7.kernel": 4}).arch_id not in ids
+
+
+def test_the_space_reaches_every_choice_but_strides_that_forbid_removal() -> None:
+    space = load_space("mobilenet_v3_ldc")
+    reached = {
+        name for domain in space.domains for value in domain.values for name in space.base.expand(domain.name, value)
+    }
+    kept = {f"layer{n}.stride" for n in (4, 6, 7, 8, 9, 11, 12)} | {f"layer{n}.removed" for n in (2, 3, 5, 8, 10)}
+    assert set(FAMILIES["mobilenet_v3_ldc"].base.choices()) - reached == kept
+    assert all(domain.source for domain in space.domains)
+
+
+def test_the_study_starts_with_the_rows_of_table_4_all_inside_its_space() -> None:
+    study = load_study("mobilenet_v3_ldc_cpu")
+    variants = study_variants(study, study.search_space(), input_size=32)
+    assert tuple(variant.name for variant in variants) == ROWS == AUTO["mobilenet_v3_ldc"]
+    assert all(variant.suggested is not None for variant in variants)
+    assert study.reference in ROWS
