@@ -7,7 +7,15 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from archsearch.api.papers_text import computed_text, match_text, measured_text, note_of, plain_text, printed_text
+from archsearch.api.papers_text import (
+    computed_text,
+    match_text,
+    measured_rows,
+    note_of,
+    plain_text,
+    printed_text,
+    title_of,
+)
 
 if TYPE_CHECKING:
     from archsearch.api.paper_measured import Measured
@@ -173,9 +181,7 @@ def _sections(report: PapersReport) -> Iterator[str]:
 
 
 def _table_sections(found: ComparedTable) -> Iterator[str]:
-    table = found.table
-    number = table.table if not table.table[0].isdigit() else f"Table {table.table}"
-    yield f"### {table.caption}" if table.table == "-" else f"### {number}: {table.caption}"
+    yield f"### {title_of(found.table)}"
     if found.computable:
         compared = [(row, value, each) for row in found.rows for value, each in row.compared()]
         yield _table(
@@ -197,12 +203,10 @@ def _table_sections(found: ComparedTable) -> Iterator[str]:
         notes = dict.fromkeys(f"{row.row.model}: {note_of(each)}." for row, _, each in compared if note_of(each))
         if notes:
             yield _bullets(notes)
-    measured = dict.fromkeys(
-        f"`{row.row.variant}`: {measured_text(each)}" for row in found.rows for each in row.measured
-    )
+    measured = [(model, f"`{variant}`", *texts) for model, variant, *texts in measured_rows(found)]
     if measured:
         yield "Measured here:"
-        yield _bullets(measured)
+        yield _table(("row", "network", "printed", "measured"), measured, "llll")
     yield from _as_printed(found)
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from archsearch.papers.match import Outcome
 
 if TYPE_CHECKING:
     from archsearch.api.paper_measured import Measured
-    from archsearch.api.papers import ComparedNumber
-    from archsearch.papers.printed import Number
+    from archsearch.api.papers import ComparedNumber, ComparedRow, ComparedTable
+    from archsearch.papers.printed import Number, Table
 
 _UNITS = {"1e6": "M", "MFLOPs": "M", "M": "M", "1e9": "G", "G": "G", "count": ""}
 
@@ -55,12 +56,38 @@ def note_of(found: ComparedNumber) -> str:
     return found.number.reason if differs or found.number.kind == "macs" else ""
 
 
+def title_of(table: Table) -> str:
+    """`Table 8: its caption`, `App.2: its caption`; the caption alone where the source has no numbered tables."""
+    if table.table == "-":
+        return table.caption
+    return f"{'Table ' if table.table[0].isdigit() else ''}{table.table}: {table.caption}"
+
+
+def measured_rows(found: ComparedTable) -> Iterator[tuple[str, str, str, str]]:
+    """Row, network, printed, measured: for each measurement of a network whose accuracy or speed is printed."""
+    for row in found.rows:
+        printed = _accuracies_and_speeds(row)
+        for each in row.measured:
+            if printed:
+                yield row.row.model, row.row.variant or "", printed, measured_text(each)
+
+
+def _accuracies_and_speeds(row: ComparedRow) -> str:
+    return ", ".join(
+        f"{each.number.label} {printed_text(each.number)}"
+        for value in row.values
+        for each in value.numbers
+        if each.number.kind in ("accuracy", "speed")
+    )
+
+
 def measured_text(found: Measured) -> str:
     """One measurement in one line, with the conditions that it holds under."""
     score, latency = found.score, found.latency
+    epochs = f"{score.epochs} epoch{'' if score.epochs == 1 else 's'}"
     text = (
         f"{score.top1_percent:.2f} % top-1 on the {score.split} split of {found.dataset} at "
-        f"{found.input_size}x{found.input_size} ({score.epochs} epochs on {score.train_images:,} images, "
+        f"{found.input_size}x{found.input_size} ({epochs} on {score.train_images:,} images, "
         f"{score.protocol}, seed {score.seed})"
     )
     if latency is not None:

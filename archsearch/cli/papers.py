@@ -60,21 +60,19 @@ def _print(report: PapersReport) -> None:
     for paper in report.papers:
         for table in paper.tables:
             if table.computable:
-                console.print(_table(paper, table))
-                _print_below(table)
+                console.print(_compared_table(paper, table))
+                _print_notes(table)
+            measured = _measured_table(paper, table)
+            if measured is not None:
+                console.print(measured)
     _print_summary(report)
 
 
-def _table(paper: ComparedPaper, found: ComparedTable) -> Table:
-    from archsearch.api.papers_text import computed_text, match_text, printed_text
+def _compared_table(paper: ComparedPaper, found: ComparedTable) -> Table:
+    from archsearch.api.papers_text import computed_text, match_text, printed_text, title_of
     from archsearch.papers.match import Outcome
 
-    number = found.table.table
-    title = f"{paper.paper.key}, table {number}: {found.table.caption}"
-    table = Table(title=escape(title), box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    table.add_column("row")
-    table.add_column("network")
-    table.add_column("number")
+    table = _titled(f"{paper.paper.key}, {title_of(found.table)}", "row", "network", "number")
     table.add_column("printed", justify="right")
     table.add_column("computed", justify="right")
     table.add_column("convention", no_wrap=True)
@@ -95,18 +93,33 @@ def _table(paper: ComparedPaper, found: ComparedTable) -> Table:
     return table
 
 
-def _print_below(found: ComparedTable) -> None:
-    from archsearch.api.papers_text import measured_text, note_of
+def _measured_table(paper: ComparedPaper, found: ComparedTable) -> Table | None:
+    from archsearch.api.papers_text import measured_rows, title_of
 
-    notes = {
-        f"{row.row.model}: {note_of(each)}": None for row in found.rows for _, each in row.compared() if note_of(each)
-    }
-    measured = {f"{row.row.variant}: {measured_text(each)}": None for row in found.rows for each in row.measured}
+    rows = list(measured_rows(found))
+    title = f"{paper.paper.key}, {title_of(found.table)}: measured here"
+    table = _titled(title, "row", "network", "printed", "measured")
+    for row in rows:
+        table.add_row(*(escape(cell) for cell in row))
+    return table if rows else None
+
+
+def _titled(title: str, *columns: str) -> Table:
+    table = Table(title=escape(title), box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    for name in columns:
+        table.add_column(name)
+    return table
+
+
+def _print_notes(found: ComparedTable) -> None:
+    from archsearch.api.papers_text import note_of
+
+    notes = dict.fromkeys(
+        f"{row.row.model}: {note_of(each)}" for row in found.rows for _, each in row.compared() if note_of(each)
+    )
     for line in notes:
-        console.print(f"note      {line}", markup=False)
-    for line in measured:
-        console.print(f"measured  {line}", markup=False)
-    if notes or measured:
+        console.print(f"note  {line}", markup=False)
+    if notes:
         console.print()
 
 
@@ -115,11 +128,7 @@ def _print_summary(report: PapersReport) -> None:
 
     missing = [each for each in report.missing if each.number.match is None]
     if missing:
-        table = Table(
-            title="Printed counts that are not computed", box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False
-        )
-        for name in ("paper", "table", "row"):
-            table.add_column(name)
+        table = _titled("Printed counts that are not computed", "paper", "table", "row")
         table.add_column("printed", justify="right")
         table.add_column("why")
         for each in missing:

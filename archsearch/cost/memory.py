@@ -29,6 +29,10 @@ from archsearch.cost.count import evaluating, one_image, written_out
 # Their other outputs (saved statistics, positions of maxima) are there for the backward pass only.
 _FIRST_OUTPUT_ONLY = ("batch_norm", "native_group_norm", "native_layer_norm", "max_pool2d", "max_pool3d")
 _OVERWRITING = frozenset({"copy_", "fill_", "zero_"})  # what stood there before is not read
+_SHAPE_ONLY = frozenset(  # they take a tensor for its shape and make a constant
+    {f"{kind}_like" for kind in ("empty", "full", "ones", "zeros")}
+    | {f"new_{kind}" for kind in ("empty", "empty_strided", "full", "ones", "zeros")}
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,18 +94,18 @@ class Traffic(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leav
         inputs, changed = list(_tensors((args, list(kwargs.values())))), list(_changed(func, args, kwargs))
         known = {_storage(tensor) for tensor in inputs}
         made = [tensor for tensor in _tensors(result) if _storage(tensor) not in known]
-        if not inputs:
+        name = func.name().split(".")[0]
+        operator = name.split("::")[1]
+        if not inputs or operator in _SHAPE_ONLY:
             self._constants.update({_storage(tensor): tensor for tensor in made})
             return
         if not made and not changed:  # a view
             return
-        name = func.name().split(".")[0]
         if any(part in name for part in _FIRST_OUTPUT_ONLY):
             made = made[:1]
         for tensor in changed:
             self._constants.pop(_storage(tensor), None)
-        overwriting = name.split("::")[1] in _OVERWRITING
-        overwritten = {_part(tensor) for tensor in changed} if overwriting else set()
+        overwritten = {_part(tensor) for tensor in changed} if operator in _OVERWRITING else set()
         read = {
             _part(tensor): tensor
             for tensor in inputs

@@ -51,3 +51,16 @@ def test_what_cannot_be_described_is_an_error_of_ours(
 ) -> None:
     with pytest.raises(error):
         archsearch.describe(name, **arguments)
+
+
+def test_one_description_counts_in_every_convention() -> None:
+    found = archsearch.describe("shufflenet_v2_x1_0_dc0", input_size=32)
+    said = found.to_dict()
+    assert said["macs_by_convention"] == dict(found.cost.macs_by_convention)
+    assert said["memory_access"] == {
+        "read_bytes": found.cost.memory_read_bytes,
+        "written_bytes": found.cost.memory_written_bytes,
+    }
+    # DC0's predictors have biases: 27 channels at 16x16, counted by thop 0.0.31 only; batch norms twice by 0.1.1
+    macs = found.cost.macs_by_convention
+    assert macs["thop_0_0_31"] - macs["fvcore"] == 27 * 16 * 16

@@ -146,3 +146,26 @@ def test_text_in_brackets_is_printed_as_it_is(cli: Callable[..., object], tmp_pa
     ended = cli("describe", str(path), "--input-size", "32")
     assert ended.code == 0
     assert "[bold]net.yaml" in ended.out
+
+
+def test_multiply_adds_are_given_in_every_convention_and_memory_in_bytes(cli: Callable[..., object]) -> None:
+    found = described(cli, "shufflenet_v2_x2_0")
+    by_convention = found["macs_by_convention"]
+    assert list(by_convention) == ["conv", "conv_linear", "thop_0_0_31", "thop_0_1_1", "fvcore"]
+    assert by_convention["conv_linear"] == found["macs"]
+    assert by_convention["conv_linear"] - by_convention["conv"] == 2048 * 1000  # the classifier
+    assert f"{by_convention['thop_0_0_31'] / 1e6:.1f}" == "590.7"  # what thop 0.0.31 prints
+    # 0.1.1 counts 4 for each value in batch norm where 0.0.31 counts 2, fvcore 2; no convolution has a bias
+    normalised = by_convention["thop_0_0_31"] - by_convention["conv_linear"]
+    assert by_convention["thop_0_1_1"] - by_convention["conv_linear"] == 2 * normalised
+    assert by_convention["fvcore"] == by_convention["thop_0_0_31"]
+    assert set(found["memory_access"]) == {"read_bytes", "written_bytes"}
+    assert found["memory_access"]["read_bytes"] > 4 * found["params"]  # every weight is read once
+
+
+def test_the_page_for_people_says_what_each_convention_counts(cli: Callable[..., object]) -> None:
+    out = cli("describe", "mobilenet_v3_small_mb0").out
+    (row,) = [line for line in out.splitlines() if line.strip().startswith("thop_0_0_31")]
+    assert row.split()[1] == "63,418,108"  # LDC paper, table 4: 63.4M
+    assert "MACs by convention" in out
+    assert "MiB read" in out

@@ -85,7 +85,6 @@ def cost_without_unsupported(model: nn.Module) -> dict[str, int]:
     return dict(count(model, 32)[1])
 
 
-CONV = nn.Conv2d(3, 8, 3, 2, 1)  # at 8x8: 4x4 outputs, 8 * 16 = 128 elements of 27 products each
 HAND = [
     # module behind a 1x1 convolution without bias at 8x8 (3 -> 4: 768 MACs, 256 elements); then what it adds:
     # (conv, conv_linear, thop 0.0.31, thop 0.1.1, fvcore)
@@ -96,7 +95,7 @@ HAND = [
     (nn.BatchNorm2d(4), (0, 0, 512, 1024, 512)),
     (nn.BatchNorm2d(4, affine=False), (0, 0, 512, 512, 256)),
     (nn.AdaptiveAvgPool2d(1), (0, 0, 4 * 65, 4 * 65, 256)),  # window 64 and the division, 4 outputs
-    (nn.AdaptiveAvgPool2d(3), (0, 0, 36 * 5, 291, 256)),  # 8 // 3 = 2; (64/9 + 1) * 36 = 292, in floats just below
+    (nn.AdaptiveAvgPool2d(3), (0, 0, 36 * 5, 292, 256)),  # 8 // 3 = 2: 4 + 1; (64/9 + 1) * 36 = 292
     (nn.AvgPool2d(2), (0, 0, 64, 64, 0)),
     (nn.MaxPool2d(2), (0, 0, 0, 0, 0)),
     (nn.Flatten(), (0, 0, 0, 0, 0)),
@@ -106,7 +105,7 @@ HAND = [
     (nn.PReLU(), (0, 0, 0, 256, 0)),
     (nn.Softmax(1), (0, 0, 0, 64 * 11, 0)),  # 64 positions of 4: exp 4, add 3, divide 4
     (nn.GroupNorm(2, 4), (0, 0, 0, 0, 5 * 256)),
-    (nn.InstanceNorm2d(4), (0, 0, 0, 512, 0)),
+    (nn.InstanceNorm2d(4), (0, 0, 0, 512, 4 * 256)),
     (nn.Upsample(scale_factor=2), (0, 0, 0, 1024, 1024)),
     (nn.Upsample(scale_factor=2, mode="bilinear"), (0, 0, 11 * 1024, 11 * 1024, 4 * 1024)),
     # a deformable kernel is counted like a plain one (8*8 * 5 * 36 = 11520) and has no bias; its predictors are

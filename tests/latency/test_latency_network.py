@@ -117,8 +117,8 @@ def test_every_run_happens_while_the_lease_is_held(tmp_path: Path) -> None:
         input_size=16,
         lease=lease,
     )
-    assert held[:2] == ["shared", "shared"]  # preparing: plain and folded once each
-    assert set(held[2:]) == {"exclusive"}
+    assert held[:3] == ["shared"] * 3  # preparing: traced for folding, then plain and folded once each
+    assert set(held[3:]) == {"exclusive"}
 
 
 def test_a_high_load_is_warned_of_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:

@@ -30,7 +30,7 @@ def build_mobilenet_v2(spec: MobileNetV2Spec, *, num_classes: int, input_size: i
     small = resolved_form(spec.form, input_size) == "small_input"
     if small:
         stages[_SMALL_INPUT_STAGE][-1] = 1
-    model = MobileNetV2(num_classes=num_classes, width_mult=spec.width, inverted_residual_setting=stages)
+    model: nn.Module = MobileNetV2(num_classes=num_classes, width_mult=spec.width, inverted_residual_setting=stages)
     if small:
         stem = next(part for part in model.modules() if isinstance(part, nn.Conv2d))
         stem.stride = (1, 1)
