@@ -99,8 +99,8 @@ class Study:
     @cached_property
     def readings(self) -> dict[str, str]:
         """Which reading of its source each variant of the study is, for those whose source allows several."""
-        named = [record.variant for record in self.records if record.variant in VARIANTS]
-        return {name: VARIANTS[name].reading for name in named if name and VARIANTS[name].reading}
+        named = {record.variant for record in self.records if record.variant is not None}
+        return {name: VARIANTS[name].reading for name in VARIANTS if name in named and VARIANTS[name].reading}
 
     def choose(self, which: str, *, rule: str = "knee") -> Chosen:
         """The network that `which` names: `best` (by the rule), a trial's number, or a variant's name.
@@ -134,7 +134,7 @@ class Study:
 
 def _chosen(record: Record) -> Chosen:
     spec = FAMILIES[record.family].base.with_choices(record.choices)
-    reading = VARIANTS[record.variant].reading if record.variant in VARIANTS else ""
+    reading = VARIANTS[record.variant].reading if record.variant and record.variant in VARIANTS else ""
     return Chosen(spec=spec, label=record.label, record=record, reading=reading)
 
 

@@ -116,5 +116,6 @@ def _sentences(network: NamedNetwork) -> list[str]:
 
 def _within(family_source: str, source: str) -> str:
     """A network's source without the words of its family's, which stand above the table."""
-    rest = source.removeprefix(family_source).lstrip(",;: ")
-    return rest if source.startswith(family_source) else source
+    if not source.casefold().startswith(family_source.casefold()):
+        return source
+    return source[len(family_source) :].lstrip(",;: ").removeprefix("and ")

@@ -87,13 +87,12 @@ class Scale:
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """The head of a column: its unit, the conditions of every value in it, why none can be computed (or empty)."""
+    """The head of a column: its unit, and the conditions of the values in it whose row has none of its own."""
 
     key: str
     metric: str
     unit: str
     conditions: str
-    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +174,6 @@ def _table(content: TableFile, reasons: Mapping[str, str]) -> Table:
                 metric=column.metric or key,
                 unit=column.unit,
                 conditions=column.conditions,
-                reason="" if column.reason is None else reasons[column.reason],
             )
             for key, column in content.columns.items()
         ),

@@ -5,8 +5,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+
+from archsearch.api.paper_measured import Measured
+from archsearch.records import Score
 
 
 @pytest.fixture(autouse=True)
@@ -28,6 +32,35 @@ def test_what_cannot_be_reproduced_is_listed_with_its_reason(cli: Callable[..., 
     assert ended.code == 0, ended.err
     assert "Printed counts that are not computed" in ended.out
     assert "cannot be reproduced" in ended.out
+
+
+def test_what_was_measured_stands_beside_the_printed_accuracies(
+    cli: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    score = Score(
+        top1_percent=81.5,
+        epochs=100,
+        seed=3,
+        split="test",
+        train_images=50_000,
+        eval_images=10_000,
+        protocol="shufflenetv2-s",
+        train_seconds=5.0,
+        images_per_second=600.0,
+        device="cpu",
+    )
+    found = Measured(study="small", dataset="cifar10", trial=None, score=score, latency=None, input_size=32)
+    monkeypatch.setattr("archsearch.api.paper_measured.stored_studies", lambda _: (SimpleNamespace(name="small"),))
+    monkeypatch.setattr(
+        "archsearch.api.paper_measured.measured",
+        lambda variant, _: (found,) if variant.name == "plain_cnn" else (),
+    )
+    ended = cli("papers", "--paper", "shufflenet_v2_s")
+    assert ended.code == 0, ended.err
+    _, _, shown = ended.out.partition("Accuracy on CIFAR-10 and CIFAR-100: measured here")
+    for text in ("traditional CNN", "84.47 %", "53.69 %", "81.50 %"):
+        assert text in shown
+    assert "measured in: small" in shown
 
 
 def test_json_is_one_object_and_nothing_else(cli: Callable[..., object]) -> None:

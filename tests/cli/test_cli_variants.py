@@ -102,4 +102,7 @@ def test_a_footnote_is_printed_once_and_what_always_stands_together_stays_togeth
 
 def test_a_source_is_shortened_only_where_it_repeats_the_familys() -> None:
     assert _within("Ma et al. 2018", "Ma et al. 2018, table 5") == "table 5"
+    assert _within("The LDC paper, table 4", "the LDC paper, table 4, row mb0") == "row mb0"
+    assert _within("Ma et al. 2018, table 2", "Ma et al. 2018, table 2 and table 6") == "table 6"
+    assert _within("Ma et al. 2018", "Ma et al. 2018") == ""
     assert _within("Ma et al. 2018", "after Ma et al. 2018") == "after Ma et al. 2018"

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from archsearch.errors import BuildError, UnknownNameError
-from archsearch.models.families import FAMILIES, build
+from archsearch.models.families import FAMILIES, build, spec_from_json
 from archsearch.models.shufflenet_v2.spec import ShuffleNetV2Spec
 from archsearch.models.variants import VARIANTS
 
