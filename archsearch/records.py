@@ -7,7 +7,7 @@ its epochs, seed and split. Units stand in the names. Nothing here imports torch
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
@@ -37,6 +37,7 @@ class Cost:
             records of before there were any.
         memory_read_bytes, memory_written_bytes: what the operators of one image move (bytes, float32); None in
             records of before they were counted.
+        guidelines: score of each guideline of `archsearch.limits`; empty where no audit was asked for.
     """
 
     params: int
@@ -47,6 +48,14 @@ class Cost:
     macs_by_convention: Mapping[str, int] = field(default_factory=dict)
     memory_read_bytes: int | None = None
     memory_written_bytes: int | None = None
+    guidelines: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """Read and written by one image; None where it was not counted."""
+        if self.memory_read_bytes is None or self.memory_written_bytes is None:
+            return None
+        return self.memory_read_bytes + self.memory_written_bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,12 +72,18 @@ class Latency:
         half_split_difference: how far the ratios of two halves of the bursts differ, relative to each other: the larger
             of earlier against later, and even against odd visits.
         converged: whether the halves agreed within the protocol's tolerance before its budget ended.
-        contended: whether another archsearch process may have used the device meanwhile (False: the device lease
-            was held for every timed run).
+        contended: whether another process used the device meanwhile, or may have (False: the device lease was held
+            for every timed run, and the system told of no other's use).
         device, backend, batch, threads, input_size: the conditions.
         fingerprint: the device's fingerprint; latencies with different ones are not comparable.
         study_reference_ms: the reference's p10 that the study fixed at its first measurement (milliseconds); None
             for a latency measured outside of a study.
+        ratio_low, ratio_high: 95% interval of `ratio_to_reference`, from the runs of this measurement alone; None in
+            records of older versions.
+        attempts: measurements that were made; more than one if an earlier one drifted or did not converge.
+        state: what else was true of the device meanwhile: load average and frequency of the CPU, clocks and throttling
+            of a GPU, use by other processes. Facts that the system does not tell are absent.
+        also: the same network measured by further backends, each against the reference run by that backend.
     """
 
     p10_ms: float
@@ -90,6 +105,26 @@ class Latency:
     fingerprint: str
     measure_seconds: float
     study_reference_ms: float | None = None
+    ratio_low: float | None = None
+    ratio_high: float | None = None
+    attempts: int = 1
+    state: Mapping[str, str] = field(default_factory=dict, hash=False)
+    also: tuple[Latency, ...] = ()
+
+    @classmethod
+    def from_dict(cls, facts: Mapping[str, Any]) -> Latency:
+        """The inverse of `dataclasses.asdict`, JSON in between or not; keys of other versions are left out."""
+        known = {entry.name for entry in fields(cls)}
+        also = tuple(cls.from_dict(other) for other in facts.get("also", ()))
+        return cls(**{name: value for name, value in facts.items() if name in known} | {"also": also})
+
+    @property
+    def drift(self) -> float | None:
+        """How far the reference's p10 was from the one that the study fixed, relative to it; None outside of a study.
+
+        0.1: the reference took 10% longer than at the study's first measurement.
+        """
+        return None if self.study_reference_ms is None else self.reference_p10_ms / self.study_reference_ms - 1.0
 
     @property
     def corrected_ms(self) -> float:

@@ -78,6 +78,13 @@ def condition_warnings(records: Sequence[Record], conditions: Conditions) -> tup
             if len(values) > 1:
                 listed = ", ".join(str(value) for value in values[:5]) + (", ..." if len(values) > 5 else "")
                 texts.append(f"{consequence}: {len(values)} values of {name.replace('_', ' ')} ({listed})")
+    for backend in sorted({other.backend for record in records for other in _others(record)}):
+        ids = {other.fingerprint for record in records for other in _others(record) if other.backend == backend}
+        if len(ids) > 1:
+            texts.append(
+                f"latencies by {backend} are not comparable: {len(ids)} values of fingerprint "
+                f"({', '.join(sorted(ids)[:5])}{', ...' if len(ids) > 5 else ''})"
+            )
     unconverged = [record for record in records if record.latency is not None and not record.latency.converged]
     contended = [record for record in records if record.latency is not None and record.latency.contended]
     if unconverged:
@@ -85,6 +92,11 @@ def condition_warnings(records: Sequence[Record], conditions: Conditions) -> tup
     if contended:
         texts.append(f"latency measured while the device may have been busy: {_named(contended)}")
     return tuple(texts)
+
+
+def _others(record: Record) -> tuple[Latency, ...]:
+    """The latencies by further backends: beside the front, never on it."""
+    return () if record.latency is None else record.latency.also
 
 
 def _named(records: Sequence[Record]) -> str:

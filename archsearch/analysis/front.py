@@ -10,12 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from archsearch.analysis.conditions import Conditions, condition_warnings, conditions_of
-from archsearch.analysis.objectives import is_complete, objective_values, resolve_objectives
-from archsearch.analysis.pareto import hypervolume, knee, non_dominated
+from archsearch.analysis.objectives import is_complete, objective_values, percent_text, resolve_objectives
+from archsearch.analysis.pareto import Noisy, hypervolume, knee, non_dominated
 from archsearch.errors import ConfigError
 from archsearch.records import Record, TrialStatus
 
 DEFAULT_OBJECTIVES = ("error_percent", "latency_ms")
+_HIGH_FLOOR = 0.10  # networks of one width often differ by less
+MEASURED_OBJECTIVE = "latency_ms"  # the one that differs when measured again
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +37,10 @@ class Front:
         objectives: names, in the order of every `values` and of the reference point.
         rows: every complete record, sorted by latency (then by the objectives, then by trial).
         reference_point: the study's fixed corner of the hypervolume; None if it has none.
-        hypervolume: in the product of the objectives' units; None without a reference point.
+        noise_floor: the study's, as a share: latencies that differ by less are ties (`pareto.non_dominated`). 0 where
+            none was measured: every difference counts.
+        hypervolume: of the members as measured, in the product of the objectives' units; None without a reference
+            point.
         hypervolume_share: the hypervolume as a share of the box between zero and the reference point, in [0, 1]:
             zero error at zero cost would be 1. None without a reference point.
         conditions: the distinct conditions of the complete records.
@@ -48,6 +53,7 @@ class Front:
     objectives: tuple[str, ...]
     rows: tuple[FrontRow, ...]
     reference_point: tuple[float, ...] | None
+    noise_floor: float
     hypervolume: float | None
     hypervolume_share: float | None
     conditions: Conditions
@@ -61,6 +67,11 @@ class Front:
         return tuple(row for row in self.rows if row.on_front)
 
     @property
+    def noisy(self) -> Noisy | None:
+        """The objective in which differences below the noise floor are ties; None if there is none."""
+        return _noisy(self.objectives, self.noise_floor)
+
+    @property
     def knee(self) -> FrontRow | None:
         """The front's knee (see `pareto.knee`), or None without complete records."""
         members = self.members
@@ -71,6 +82,8 @@ def front_of(
     records: Sequence[Record],
     objectives: Sequence[str] = DEFAULT_OBJECTIVES,
     reference_point: Sequence[float] | None = None,
+    *,
+    noise_floor: float = 0.0,
 ) -> Front:
     """The front of these records.
 
@@ -78,6 +91,7 @@ def front_of(
         records: of any status; only complete ones become rows.
         objectives: 2 or 3 names of OBJECTIVES.
         reference_point: one value for each objective, in that order and in its unit, positive and finite.
+        noise_floor: the relative difference of two latencies from which on they differ (0.018: 1.8%).
 
     Raises ConfigError for unknown or repeated objectives, for other than 2 or 3 of them, and for a reference point
     that does not fit them.
@@ -93,7 +107,7 @@ def front_of(
     kept = [record for record, good in zip(finished, usable, strict=True) if good]
     unusable = tuple(record for record, good in zip(finished, usable, strict=True) if not good)
     values = objective_values(kept, objectives)
-    mask = non_dominated(values)
+    mask = non_dominated(values, _noisy(objectives, noise_floor))
     rows = [
         FrontRow(record=record, values=tuple(row), on_front=bool(on_front))
         for record, row, on_front in zip(kept, values.tolist(), mask, strict=True)
@@ -105,12 +119,18 @@ def front_of(
     if unusable:
         listed = ", ".join(record.label for record in unusable[:8]) + (", ..." if len(unusable) > 8 else "")
         warnings.append(f"left out, because a value is missing or not finite: {listed}")
+    if noise_floor > _HIGH_FLOOR and rows:
+        warnings.append(
+            f"the study's noise floor is {percent_text(100.0 * noise_floor)}: latencies closer than that are ties; "
+            "a quieter machine or more bursts (latency.bursts) would tell them apart"
+        )
     if volume == 0.0 and rows:
         warnings.append("every point lies beyond the reference point, so the hypervolume is 0")
     return Front(
         objectives=tuple(objectives),
         rows=tuple(rows),
         reference_point=corner,
+        noise_floor=noise_floor,
         hypervolume=volume,
         hypervolume_share=None if corner is None or volume is None else volume / math.prod(corner),
         conditions=conditions,
@@ -118,6 +138,12 @@ def front_of(
         unusable=unusable,
         warnings=tuple(warnings),
     )
+
+
+def _noisy(objectives: Sequence[str], noise_floor: float) -> Noisy | None:
+    if noise_floor <= 0.0 or MEASURED_OBJECTIVE not in objectives:
+        return None
+    return Noisy(list(objectives).index(MEASURED_OBJECTIVE), noise_floor)
 
 
 def _latency_ms(record: Record) -> float:

@@ -3,12 +3,16 @@
 A point dominates another if it is nowhere worse and somewhere better (Deb 2001, definition 2.5). With up to three
 objectives one sweep over the sorted points keeps the staircase of the other two: O(n log n) for front and
 hypervolume (Beume, Fonseca et al. 2009, doi:10.1109/TEVC.2009.2015575, section III).
+
+One objective may be measured with noise: `Noisy` says which, and from which relative difference on two of its values
+differ at all. See `non_dominated` for what becomes of domination then.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,21 +23,81 @@ Floats = NDArray[np.float64]
 _KNEE_TIE = 1e-12
 
 
-def dominates(one: Sequence[float], other: Sequence[float]) -> bool:
-    """Whether `one` is nowhere worse than `other` and somewhere better."""
-    return all(a <= b for a, b in zip(one, other, strict=True)) and any(a < b for a, b in zip(one, other, strict=True))
+@dataclass(frozen=True)
+class Noisy:
+    """The objective whose small differences are ties.
+
+    Attributes:
+        column: its index among the objectives.
+        floor: the noise floor as a share of the smaller value: a and b differ only if the larger is more than
+            (1 + floor) times the smaller. Values of this objective may not be negative then.
+    """
+
+    column: int
+    floor: float
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.floor < np.inf:
+            raise ValueError(f"a noise floor is a finite share of 0 or more, got {self.floor}")
+
+    def below(self, one: ArrayLike, other: ArrayLike) -> NDArray[np.bool_]:
+        """Whether `one` is smaller than `other` by more than the floor."""
+        smaller, larger = np.asarray(one, dtype=np.float64), np.asarray(other, dtype=np.float64)
+        return np.asarray(smaller * (1.0 + self.floor) < larger, dtype=np.bool_)
+
+    def tie(self, one: float, other: float) -> bool:
+        """Whether two values of this objective differ by no more than the floor."""
+        return not self.below(one, other) and not self.below(other, one)
 
 
-def non_dominated(values: ArrayLike) -> NDArray[np.bool_]:
-    """Which points no other point dominates; equal points are all kept.
+def dominates(one: Sequence[float], other: Sequence[float], noisy: Noisy | None = None) -> bool:
+    """Whether `one` is nowhere worse than `other` and somewhere better.
+
+    In the noisy objective only a difference above its floor is worse or better.
+    """
+    worse = better = False
+    for column, (a, b) in enumerate(zip(one, other, strict=True)):
+        if noisy is not None and column == noisy.column:
+            better |= bool(noisy.below(a, b))
+            worse |= bool(noisy.below(b, a))
+        else:
+            better |= a < b
+            worse |= a > b
+    return better and not worse
+
+
+def level(one: Sequence[float], other: Sequence[float], noisy: Noisy | None = None) -> bool:
+    """Whether two points are equal, in the noisy objective within its floor."""
+    return all(
+        a == b or (noisy is not None and column == noisy.column and noisy.tie(a, b))
+        for column, (a, b) in enumerate(zip(one, other, strict=True))
+    )
+
+
+def non_dominated(values: ArrayLike, noisy: Noisy | None = None) -> NDArray[np.bool_]:
+    """Which points stand on the front: no point of the front dominates another, and each other point is dominated by
+    one of the front. Equal points are treated alike.
+
+    Without noise that is the set of the points that no point dominates.
+
+    With it (`noisy`, a floor above 0) `dominates` has no cycles: the exact objectives never get worse along a chain
+    of dominating points, so in a cycle they would all be equal, each step would have to be a gain in the noisy
+    objective, and that objective would end below where it began. But it is no longer transitive: a may be level with
+    b in latency and b with c, and a not with c. In a dense study the points that nothing at all dominates would then
+    be the end of one long chain of ties. So the front is the kernel of the relation (von Neumann and Morgenstern
+    1944, section 65): a set with the two properties above, of which a finite relation without cycles has exactly one,
+    never empty if there are points. It is found by looking at each point after all that could dominate it, best
+    first in the exact objectives and then in the noisy one. A point of it that the plain front lacks is level with
+    another point of it. With a floor of 0 it is the plain front.
 
     Args:
         values: (n, m), lower is better; infinities are allowed.
+        noisy: the objective in which small differences are ties.
 
     Returns:
         (n,) True for the front.
 
-    Raises ValueError if `values` is not two-dimensional or contains NaN.
+    Raises ValueError if `values` is not two-dimensional or contains NaN, or a negative value in the noisy objective.
     """
     points = _points(values)
     count, objectives = points.shape
@@ -41,6 +105,8 @@ def non_dominated(values: ArrayLike) -> NDArray[np.bool_]:
         return np.zeros(0, dtype=np.bool_)
     if objectives == 0:
         return np.ones(count, dtype=np.bool_)
+    if noisy is not None and noisy.floor > 0.0:
+        return _kernel(points, noisy)
     unique, group = np.unique(points, axis=0, return_inverse=True)  # sorted lexicographically
     keep = _sweep(unique) if objectives <= 3 else _sieve(unique)
     return np.asarray(keep[group.reshape(-1)], dtype=np.bool_)
@@ -159,6 +225,20 @@ def _sweep(unique: Floats) -> NDArray[np.bool_]:
     padded[:, : unique.shape[1]] = unique
     stairs = _Staircase(0.0, 0.0)  # the corner moves only the area, which is not asked for here
     return np.array([stairs.add(y, z) for _, y, z in padded.tolist()], dtype=np.bool_)
+
+
+def _kernel(points: Floats, noisy: Noisy) -> NDArray[np.bool_]:
+    """The kernel that `non_dominated` tells of: O(front * n)."""
+    exact, measured = np.delete(points, noisy.column, axis=1), points[:, noisy.column]
+    if (measured < 0.0).any():
+        raise ValueError("a relative noise floor means nothing for negative values")
+    keep = np.zeros(len(points), dtype=np.bool_)
+    for index in np.lexsort((measured, *exact.T[::-1])):
+        kept = np.flatnonzero(keep)
+        not_worse = (exact[kept] <= exact[index]).all(axis=1) & ~noisy.below(measured[index], measured[kept])
+        better = (exact[kept] < exact[index]).any(axis=1) | noisy.below(measured[kept], measured[index])
+        keep[index] = not (not_worse & better).any()
+    return keep
 
 
 def _sieve(unique: Floats) -> NDArray[np.bool_]:

@@ -11,6 +11,8 @@ from typing import Any
 from archsearch.analysis.front import Front, FrontRow
 from archsearch.analysis.verdicts import Verdict
 from archsearch.files import write_atomically
+from archsearch.limits import GUIDELINES
+from archsearch.records import Latency, Record
 
 Row = dict[str, Any]
 
@@ -18,12 +20,27 @@ Row = dict[str, Any]
 def front_table(front: Front, *, only_front: bool = False) -> list[Row]:
     """One row for each complete record (or for the front alone), sorted by latency.
 
-    The columns are the same in every row: the measurements with their conditions, then every choice that any of the
-    records has as `choice.NAME`; None where a record lacks it.
+    The columns are the same in every row: the measurements with their conditions, those by further backends as
+    `also.BACKEND.p10_ms` and so on, then every choice that any of the records has as `choice.NAME`; None where a
+    record lacks it.
     """
     rows = front.members if only_front else front.rows
     names = sorted({name for row in rows for name in row.record.choices})
-    return [_row(row, names) for row in rows]
+    backends = further_backends([row.record for row in rows])
+    return [_row(row, names, backends) for row in rows]
+
+
+def further_backends(records: Sequence[Record]) -> tuple[str, ...]:
+    """The backends that any of the records was measured by beside the one that ranks, sorted."""
+    return tuple(
+        sorted({other.backend for record in records if record.latency is not None for other in record.latency.also})
+    )
+
+
+def latency_by(record: Record, backend: str) -> Latency | None:
+    """The record's latency by a further backend; None if it was not measured by it."""
+    others = () if record.latency is None else record.latency.also
+    return next((other for other in others if other.backend == backend), None)
 
 
 def verdict_table(verdicts: Sequence[Verdict]) -> list[Row]:
@@ -59,7 +76,7 @@ def write_csv(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     write_atomically(path, csv_text(rows).encode("utf-8"))
 
 
-def _row(row: FrontRow, choice_names: Sequence[str]) -> Row:
+def _row(row: FrontRow, choice_names: Sequence[str], backends: Sequence[str]) -> Row:
     record = row.record
     cost, latency, score = record.cost, record.latency, record.score
     if cost is None or latency is None or score is None:
@@ -78,9 +95,17 @@ def _row(row: FrontRow, choice_names: Sequence[str]) -> Row:
         "n_runs": latency.n,
         "converged": latency.converged,
         "ratio_to_reference": latency.ratio_to_reference,
+        "ratio_low": latency.ratio_low,
+        "ratio_high": latency.ratio_high,
         "reference": latency.reference,
+        "reference_p10_ms": latency.reference_p10_ms,
+        "drift": latency.drift,
+        "attempts": latency.attempts,
+        "contended": latency.contended,
         "params": cost.params,
         "macs": cost.macs,
+        "memory_bytes": cost.memory_bytes,
+        **{f"guideline.{name}": cost.guidelines.get(name) for name in GUIDELINES},
         "macs_not_counted": " ".join(f"{name}:{times}" for name, times in sorted(cost.unsupported_ops.items())) or None,
         "epochs": score.epochs,
         "seed": score.seed,
@@ -93,5 +118,15 @@ def _row(row: FrontRow, choice_names: Sequence[str]) -> Row:
         "threads": latency.threads,
         "input_size": latency.input_size,
         "fingerprint": latency.fingerprint,
+        **_by_further_backends(record, backends),
         **{f"choice.{name}": record.choices.get(name) for name in choice_names},
     }
+
+
+def _by_further_backends(record: Record, backends: Sequence[str]) -> Row:
+    found: Row = {}
+    for backend in backends:
+        other = latency_by(record, backend)
+        for name in ("p10_ms", "median_ms", "p90_ms", "ratio_to_reference", "converged", "fingerprint"):
+            found[f"also.{backend}.{name}"] = None if other is None else getattr(other, name)
+    return found

@@ -9,7 +9,8 @@ from enum import StrEnum
 import numpy as np
 
 from archsearch.analysis.front import Front, FrontRow
-from archsearch.analysis.objectives import OBJECTIVES, relative_percent
+from archsearch.analysis.objectives import OBJECTIVES, percent_text, relative_percent
+from archsearch.analysis.pareto import dominates, level
 from archsearch.records import Record, TrialStatus
 
 
@@ -17,7 +18,7 @@ class Outcome(StrEnum):
     """Where a variant stands."""
 
     ON_FRONT = "on the front"
-    TIE = "tie"  # on the front, with another record at exactly the same values
+    TIE = "tie"  # on the front, with another record at the same values, of latency within the noise floor
     DOMINATED = "dominated"
     NOT_MEASURED = "not measured"  # failed, rejected, still running, ...
 
@@ -32,8 +33,8 @@ class Verdict:
         outcome: where it stands.
         by: the front record that dominates it, or the lowest-numbered one level with it; None otherwise.
         accuracy_points: how many points of top-1 `by` is more accurate (0 or more when dominated).
-        faster_ms: how many milliseconds (drift-corrected p10) `by` is faster; negative if slower, which
-            needs a third objective.
+        faster_ms: how many milliseconds (drift-corrected p10) `by` is faster; negative if slower, which a dominated
+            variant can only be within the noise floor.
         faster_percent: the same in percent of the variant's latency.
         sentence: all of it in one sentence.
     """
@@ -93,46 +94,49 @@ def _verdict(
         if name != "error_percent"
     )
     if row.on_front:
-        level = [member for member in members if member.values == row.values]
-        if not level:
+        tied = [member for member in members if level(member.values, row.values, front.noisy)]
+        if not tied:
             sentence = f"{variant} ({place}) is on the front."
             return Verdict(variant=variant, record=record, outcome=Outcome.ON_FRONT, sentence=sentence)
-        other = min((member.record for member in level), key=lambda tied: tied.trial)
+        other = min(tied, key=lambda member: (member.values != row.values, member.record.trial))
+        within = f" within {_floor_text(front)}" if other.values != row.values else ""
+        latency = OBJECTIVES["latency_ms"].extract
+        own_ms, other_ms = latency(row.record), latency(other.record)
         return Verdict(
             variant=variant,
             record=record,
             outcome=Outcome.TIE,
-            by=other,
+            by=other.record,
             accuracy_points=0.0,
-            faster_ms=0.0,
-            faster_percent=0.0,
-            sentence=f"{variant} ({place}) is on the front, level with {other.label}.",
+            faster_ms=own_ms - other_ms,
+            faster_percent=relative_percent(own_ms, other_ms),
+            sentence=f"{variant} ({place}) is on the front, level with {other.record.label}{within}.",
         )
     own = np.array(row.values)
-    candidates = [member for member in members if (np.array(member.values) <= own).all()]
+    candidates = [member for member in members if dominates(member.values, row.values, front.noisy)]
     strongest = min(
         candidates,
         key=lambda member: (-float(((own - np.array(member.values)) / spans).sum()), member.record.trial),
     )
-    return _dominated(record, row, strongest, place, front.objectives)
+    return _dominated(record, row, strongest, place, front)
 
 
-def _dominated(record: Record, row: FrontRow, strongest: FrontRow, place: str, objectives: Sequence[str]) -> Verdict:
+def _dominated(record: Record, row: FrontRow, strongest: FrontRow, place: str, front: Front) -> Verdict:
     variant = record.variant or record.label
     latency = OBJECTIVES["latency_ms"].extract
     worse_ms, best_ms = latency(row.record), latency(strongest.record)
-    gains = [
-        OBJECTIVES[name].difference(worse, best)
-        for name, worse, best in zip(objectives, row.values, strongest.values, strict=True)
-        if worse > best
-    ]
-    equals = [
-        OBJECTIVES[name].title.split(",")[0].split(" (")[0].lower()
-        for name, worse, best in zip(objectives, row.values, strongest.values, strict=True)
-        if worse == best
-    ]
+    gains: list[str] = []
+    equals: list[str] = []
+    within = ""
+    for column, (name, worse, best) in enumerate(zip(front.objectives, row.values, strongest.values, strict=True)):
+        if worse == best:
+            equals.append(OBJECTIVES[name].title.split(",")[0].split(" (")[0].lower())
+        elif front.noisy is not None and column == front.noisy.column and front.noisy.tie(worse, best):
+            within = f", at a {OBJECTIVES[name].title.split(',')[0].lower()} within {_floor_text(front)}"
+        else:
+            gains.append(OBJECTIVES[name].difference(worse, best))
     sentence = f"{variant} ({place}) is dominated by {strongest.record.label}: {' and '.join(gains)}"
-    sentence += f", at equal {' and '.join(equals)}." if equals else "."
+    sentence += (f", at equal {' and '.join(equals)}" if equals else "") + within + "."
     own, other = row.record.latency, strongest.record.latency
     if own is not None and other is not None and own.fingerprint != other.fingerprint:
         sentence += " The two latencies were measured on different devices."
@@ -146,6 +150,10 @@ def _dominated(record: Record, row: FrontRow, strongest: FrontRow, place: str, o
         faster_percent=relative_percent(worse_ms, best_ms),
         sentence=sentence,
     )
+
+
+def _floor_text(front: Front) -> str:
+    return f"the noise floor of {percent_text(100.0 * front.noise_floor)}"
 
 
 def _not_measured(variant: str, record: Record) -> Verdict:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from archsearch.analysis.canary import Canary
 from archsearch.analysis.tables import csv_text, front_table, verdict_table
 from archsearch.api.study import Study
 from archsearch.files import write_atomically
@@ -19,7 +20,9 @@ PNG_SIZE = (1400, 860)
 
 def write_page(study: Study, path: Path, *, command: str | None = None) -> Path:
     """Write the front as one self-contained HTML page; returns its path."""
-    write_front_page(_info(study), study.front, study.verdicts, path, study=study.name, command=command)
+    write_front_page(
+        _info(study), study.front, study.verdicts, path, study=study.name, canary=study.canary, command=command
+    )
     return path
 
 
@@ -46,10 +49,30 @@ def front_json(study: Study) -> dict[str, Any]:
         "reference_point": None if front.reference_point is None else list(front.reference_point),
         "hypervolume": front.hypervolume,
         "hypervolume_share": front.hypervolume_share,
+        "noise_floor": front.noise_floor,
+        "canary": canary_json(study.canary),
         "knee_trial": None if front.knee is None else front.knee.record.trial,
         "front": front_table(front, only_front=True),
         "variants": [{**row, "reading": study.readings.get(row["variant"])} for row in verdict_table(study.verdicts)],
         "warnings": list(front.warnings),
+    }
+
+
+def canary_json(canary: Canary) -> dict[str, Any]:
+    """The canary as plain data; drifts and shares are fractions (0.1 is 10 %), trials stand by their numbers."""
+    return {
+        "reference": list(canary.reference),
+        "networks": canary.networks,
+        "drift_min": canary.drift_min,
+        "drift_median": canary.drift_median,
+        "drift_max": canary.drift_max,
+        "drift_tolerance": canary.drift_tolerance,
+        "drifted_trials": [record.trial for record in canary.drifted],
+        "unconverged_trials": [record.trial for record in canary.unconverged],
+        "measured_again": canary.measured_again,
+        "latency_seconds": canary.latency_seconds,
+        "trial_seconds": canary.trial_seconds,
+        "latency_share": canary.latency_share,
     }
 
 

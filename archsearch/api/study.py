@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from archsearch.analysis.canary import Canary, canary_of
 from archsearch.analysis.front import Front, front_of
 from archsearch.analysis.select import select
 from archsearch.analysis.verdicts import Verdict, verdicts_of
@@ -86,10 +87,16 @@ class Study:
 
     @cached_property
     def front(self) -> Front:
-        """The front of the complete records, with the study's fixed reference point."""
+        """The front of the complete records, with the study's fixed reference point and noise floor."""
         point = self.info.reference_point
         corner = None if point is None else [point[name] for name in self.objectives]
-        return front_of(self.records, self.objectives, corner)
+        return front_of(self.records, self.objectives, corner, noise_floor=self.info.noise_floor)
+
+    @cached_property
+    def canary(self) -> Canary:
+        """What the reference, measured beside every network, tells of the study's latencies."""
+        tolerance = self.info.config.get("latency", {}).get("drift_tolerance")
+        return canary_of(self.records, drift_tolerance=tolerance, start_seconds=self.info.noise_floor_seconds)
 
     @cached_property
     def verdicts(self) -> tuple[Verdict, ...]:

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from archsearch.cli.console import console, print_json
+from archsearch.cli.guideline_tables import guidelines_table
 from archsearch.cli.options import JsonOption, StorageOption
 from archsearch.errors import ConfigError
 
@@ -90,6 +91,7 @@ def _print(found: Description) -> None:
         "(every operator's tensors once, float32, nothing cached or fused)"
     )
     console.print(_conventions_table(found))
+    console.print(guidelines_table(found.audit))
     console.print(_choices_table(found))
     console.print(_layers_table(found))
 

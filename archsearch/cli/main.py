@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from archsearch.cli import describe, papers, pareto, retrain, run, studies, variants
+from archsearch.cli import audit, describe, guidelines, measure, papers, pareto, retrain, run, studies, variants
 from archsearch.cli.console import error_console, log_to_console, print_error
 from archsearch.errors import ArchsearchError
 
@@ -35,6 +35,9 @@ app.command("retrain", rich_help_panel=SEARCH)(retrain.retrain)
 app.command("pareto", rich_help_panel=LOOK)(pareto.pareto)
 app.command("studies", rich_help_panel=LOOK)(studies.studies)
 app.command("describe", rich_help_panel=LOOK)(describe.describe)
+app.command("measure", rich_help_panel=LOOK)(measure.measure)
+app.command("audit", rich_help_panel=LOOK)(audit.audit)
+app.command("guidelines", rich_help_panel=LOOK)(guidelines.guidelines)
 app.command("papers", rich_help_panel=LOOK)(papers.papers)
 app.command("variants", rich_help_panel=LOOK)(variants.variants)
 

@@ -93,6 +93,8 @@ def _print_plan(plan: RunPlan) -> None:
         kinds[name] = kinds.get(name, 0) + 1
     where = ", ".join(f"{plural(number, 'worker')} on {name}" for name, number in kinds.items())
     inside = sum(variant.suggested is not None for variant in plan.variants)
+    latency, measured_on = config.latency, plan.devices[0]
+    backends = " and ".join((latency.backend_on(measured_on), *latency.also_on(measured_on)))
     console.print(
         f"space     {plan.space.name}, {len(plan.space.domains)} choices, {plan.space.size:.3g} points\n"
         f"variants  {len(plan.variants)} published networks first ({inside} inside the space, "
@@ -100,7 +102,7 @@ def _print_plan(plan: RunPlan) -> None:
         f"data      {config.dataset}: {plan.train_images:,} training and {plan.validation_images:,} validation images, "
         f"{plan.num_classes} classes, {plan.input_size}x{plan.input_size}\n"
         f"proxy     {plural(config.proxy.epochs, 'epoch')}, batch {config.proxy.batch_size}, seed {config.seed}\n"
-        f"latency   {config.latency.backend}, batch {config.latency.batch_on(plan.devices[0])}, "
+        f"latency   {backends}, batch {config.latency.batch_on(plan.devices[0])}, "
         f"{plural(config.latency.threads, 'thread')}, beside {config.reference}\n"
         f"trials    {plan.total} in all, sampler {config.sampler}, {where}"
     )

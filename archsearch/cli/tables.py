@@ -65,6 +65,8 @@ def front_view(study: Study, console: Console) -> None:
         front_table(front, title=f"Front of '{study.name}': {len(front.members)} of {len(front.rows)} networks")
     )
     console.print(conditions_line(study), markup=False)
+    if canary := canary_line(study):
+        console.print(canary, markup=False)
     if front.hypervolume is not None and front.hypervolume_share is not None and front.reference_point is not None:
         corner = ", ".join(
             f"{name} {value:.4g}" for name, value in zip(front.objectives, front.reference_point, strict=True)
@@ -96,8 +98,39 @@ def conditions_line(study: Study) -> str:
         f"latency: {listed(found.device)} ({name}), "
         f"{listed(found.backend)}, batch {listed(found.batch)}, {plural(listed(found.threads), 'thread')}, "
         f"{listed(found.input_size)}x{listed(found.input_size)}, {_runs(study)} runs each, reference "
-        f"{listed(found.reference)}."
+        f"{listed(found.reference)}{_floor_text(study)}."
     )
+
+
+def canary_line(study: Study) -> str:
+    """What the reference tells of the study's measurements, in one line; empty without a latency."""
+    from archsearch.analysis.objectives import percent_text
+
+    canary = study.canary
+    if not canary.networks:
+        return ""
+    parts = []
+    if canary.drift_min is not None and canary.drift_median is not None and canary.drift_max is not None:
+        low, middle, high = (100 * drift for drift in (canary.drift_min, canary.drift_median, canary.drift_max))
+        parts.append(f"the reference's p10 against the study's: {low:+.1f} % to {high:+.1f} %, median {middle:+.1f} %")
+    flags = [f"{len(canary.unconverged)} not converged"]
+    if canary.drift_tolerance is not None:
+        flags.append(f"{len(canary.drifted)} drifted beyond {percent_text(100 * canary.drift_tolerance)}")
+    parts.append(
+        f"{canary.flagged} of {plural(canary.networks, 'network')} flagged ({', '.join(flags)}), "
+        f"{canary.measured_again} measured again"
+    )
+    if canary.latency_share is not None:
+        parts.append(f"{canary.latency_share:.0%} of the trials' time went into latency")
+    return f"canary: {'; '.join(parts)}."
+
+
+def _floor_text(study: Study) -> str:
+    from archsearch.analysis.objectives import percent_text
+
+    if not study.front.noise_floor:
+        return ""
+    return f", noise floor {percent_text(100 * study.front.noise_floor)} (closer latencies are ties)"
 
 
 def _chance_points(study: Study) -> float:

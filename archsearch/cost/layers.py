@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 
 from archsearch.cost.architecture import cost_as_observed, params_of
+from archsearch.cost.audit.audit import Audit, audit
 from archsearch.cost.observe import ModuleCall, Observation, observe
 from archsearch.models.families import build
 from archsearch.models.spec import Spec
@@ -44,9 +45,21 @@ def layer_table(spec: Spec, *, num_classes: int, input_size: int) -> tuple[Layer
 
 def cost_and_layers(spec: Spec, *, num_classes: int, input_size: int) -> tuple[Cost, tuple[Layer, ...]]:
     """`cost_of` and `layer_table` of a network that is built, traced and run once for both."""
+    cost, layers, _ = _examined(spec, num_classes=num_classes, input_size=input_size)
+    return cost, layers
+
+
+def cost_layers_and_audit(spec: Spec, *, num_classes: int, input_size: int) -> tuple[Cost, tuple[Layer, ...], Audit]:
+    """The same with the guideline audit, whose scores are in the cost."""
+    cost, layers, model = _examined(spec, num_classes=num_classes, input_size=input_size)
+    audited = audit(model, input_size)
+    return replace(cost, guidelines=audited.scores), layers, audited
+
+
+def _examined(spec: Spec, *, num_classes: int, input_size: int) -> tuple[Cost, tuple[Layer, ...], nn.Module]:
     model = build(spec, num_classes=num_classes, input_size=input_size, seed=0)
     seen = observe(model, input_size)
-    return cost_as_observed(seen, num_classes=num_classes, input_size=input_size), _layers(seen)
+    return cost_as_observed(seen, num_classes=num_classes, input_size=input_size), _layers(seen), model
 
 
 def _layers(seen: Observation) -> tuple[Layer, ...]:

@@ -92,27 +92,31 @@ class Traffic(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leav
 
     def _note(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any) -> None:
         inputs, changed = list(_tensors((args, list(kwargs.values())))), list(_changed(func, args, kwargs))
-        known = {_storage(tensor) for tensor in inputs}
-        made = [tensor for tensor in _tensors(result) if _storage(tensor) not in known]
+        known = {storage(tensor) for tensor in inputs}
+        made = [tensor for tensor in _tensors(result) if storage(tensor) not in known]
         name = func.name().split(".")[0]
         operator = name.split("::")[1]
         if not inputs or operator in _SHAPE_ONLY:
-            self._constants.update({_storage(tensor): tensor for tensor in made})
+            self._constants.update({storage(tensor): tensor for tensor in made})
             return
         if not made and not changed:  # a view
             return
         if any(part in name for part in _FIRST_OUTPUT_ONLY):
             made = made[:1]
         for tensor in changed:
-            self._constants.pop(_storage(tensor), None)
+            self._constants.pop(storage(tensor), None)
         overwritten = {_part(tensor) for tensor in changed} if operator in _OVERWRITING else set()
         read = {
             _part(tensor): tensor
             for tensor in inputs
-            if _storage(tensor) not in self._constants and _part(tensor) not in overwritten
+            if storage(tensor) not in self._constants and _part(tensor) not in overwritten
         }
         self._read[name] += sum(map(_bytes, read.values()))
         self._written[name] += sum(map(_bytes, [*made, *changed]))
+        self.noted(name, args, tuple(read.values()), (*made, *changed))
+
+    def noted(self, name: str, args: tuple[Any, ...], read: tuple[Tensor, ...], written: tuple[Tensor, ...]) -> None:
+        """Called after each operator that moved something, with what it read and wrote; for subclasses."""
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:
@@ -130,16 +134,20 @@ def _changed(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Ite
             yield from _tensors(args[position] if position < len(args) else kwargs.get(argument.name))
 
 
-def _storage(tensor: Tensor) -> int:
+def storage(tensor: Tensor) -> int:
+    """Which storage a tensor lies in, for as long as it lives."""
     return int(tensor.untyped_storage()._cdata)
 
 
 def _part(tensor: Tensor) -> tuple[Any, ...]:
     """Which numbers of which storage a tensor is."""
-    return _storage(tensor), tensor.storage_offset(), tuple(tensor.shape), tensor.stride()
+    return storage(tensor), tensor.storage_offset(), tuple(tensor.shape), tensor.stride()
+
+
+def numbers(tensor: Tensor) -> int:
+    """The numbers that a tensor really has: one that was expanded holds each of them many times."""
+    return prod(size for size, stride in zip(tensor.shape, tensor.stride(), strict=True) if stride or size == 0)
 
 
 def _bytes(tensor: Tensor) -> int:
-    """Of the numbers that a tensor really has: one that was expanded holds each of them many times."""
-    numbers = prod(size for size, stride in zip(tensor.shape, tensor.stride(), strict=True) if stride or size == 0)
-    return numbers * tensor.element_size()
+    return numbers(tensor) * tensor.element_size()

@@ -5,10 +5,16 @@
     protocol.py     the one measuring procedure: warm-up, visits spread over time, interleaved bursts, halves that agree
     warmup.py       runs that are not counted, until successive windows agree
     samples.py      the raw runs of one measurement, and what is computed from them
+    interval.py     how far a ratio could have come out otherwise
+    again.py        which measurements are made again, and which of two is kept
+    noise.py        the noise floor: differences below it are ties
     lease.py        who may use a device now: training in chunks, or one measurement
     backends/       one file a way of running a network
     fingerprint.py  what a latency belongs to: device, driver, libraries, threads
-    network.py      all of it together: a module in, a `records.Latency` out
+    gpu.py          what an NVIDIA GPU tells of its state and its processes
+    watch.py        who else used the device meanwhile
+    prepare.py      networks made ready, and the reference that many are measured against
+    network.py      all of it together: modules in, a `records.Latency` for each out
 
 Nothing here imports torch until a network is prepared or a device is asked about.
 """

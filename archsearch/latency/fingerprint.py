@@ -10,22 +10,12 @@ import json
 import os
 import platform
 import re
-import shutil
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from archsearch.latency.backends import BACKENDS
-
-_GPU_QUERY = (
-    "clocks.sm",
-    "clocks.mem",
-    "temperature.gpu",
-    "power.draw",
-    "utilization.gpu",
-    "clocks_throttle_reasons.active",
-)
+from archsearch.latency.gpu import driver_version, gpu_state
 
 
 @dataclass(frozen=True)
@@ -88,7 +78,7 @@ def volatile_facts(device: str) -> dict[str, str]:
     if frequency:
         facts["cpu_mhz"] = frequency[1]
     if device.partition(":")[0] == "cuda":
-        facts |= _gpu_state(device)
+        facts |= gpu_state(device).facts
     return facts
 
 
@@ -139,28 +129,7 @@ def _driver_version() -> str:
     found = re.search(r"Kernel Module.*?\s(\d+\.\d+(?:\.\d+)?)\s", text)
     if found:
         return found[1]
-    return _nvidia_smi(("driver_version",), None).get("driver_version", "unknown")
-
-
-def _gpu_state(device: str) -> dict[str, str]:
-    import torch
-
-    uuid = getattr(torch.cuda.get_device_properties(torch.device(device)), "uuid", None)
-    return {f"gpu_{name}": value for name, value in _nvidia_smi(_GPU_QUERY, f"GPU-{uuid}" if uuid else None).items()}
-
-
-def _nvidia_smi(names: tuple[str, ...], gpu: str | None) -> dict[str, str]:
-    """What nvidia-smi answers about a GPU; nothing where it is missing or does not answer."""
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return {}
-    command = [program, f"--query-gpu={','.join(names)}", "--format=csv,noheader", *([f"--id={gpu}"] if gpu else [])]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=5.0, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return {}
-    values = [value.strip() for value in done.stdout.partition("\n")[0].split(",")]
-    return dict(zip(names, values, strict=True)) if len(values) == len(names) else {}
+    return driver_version() or "unknown"
 
 
 def _read(path: Path) -> str | None:

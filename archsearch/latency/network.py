@@ -1,83 +1,40 @@
-"""A module in, a latency out: both networks prepared by one backend and measured by the protocol."""
+"""Modules in, latencies out: a group of networks and the reference, made ready by one backend and measured together."""
 
 from __future__ import annotations
 
-import logging
-import os
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from statistics import median
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from archsearch.errors import ConfigError, MeasurementError
-from archsearch.latency.backends import BACKENDS
-from archsearch.latency.fingerprint import device_fingerprint
+from archsearch.errors import MeasurementError
+from archsearch.latency.again import until_trusted
 from archsearch.latency.lease import DeviceLease
-from archsearch.latency.protocol import Conditions, measure
-from archsearch.latency.runner import Runner
+from archsearch.latency.noise import NoiseFloor, relative_floor
+from archsearch.latency.prepare import (
+    PreparedReference,
+    conditions_of,
+    prepare,
+    prepare_reference,
+    random_input,
+    references_of,
+    warn_of_load_once,
+)
+from archsearch.latency.protocol import NS_PER_SECOND, measure_group
 from archsearch.latency.settings import LatencySettings
+from archsearch.latency.watch import DeviceWatch
 from archsearch.records import Latency
 
-logger = logging.getLogger(__name__)
-
-IMAGE_CHANNELS = 3
-_HIGH_LOAD = 1.5  # runnable processes a core: archsearch's own workers account for one
-_WARNED: set[str] = set()
-
-
-@dataclass(frozen=True, kw_only=True)
-class PreparedReference:
-    """The reference network, ready to run: a worker prepares it once and measures every candidate against it.
-
-    Attributes:
-        runner: the network.
-        conditions: what it was prepared for; a candidate is measured under the same.
-    """
-
-    runner: Runner
-    conditions: Conditions
-
-
-def prepare_reference(
-    model: nn.Module,
-    *,
-    name: str,
-    settings: LatencySettings,
-    device: str,
-    input_size: int,
-    lease: DeviceLease | None,
-    seed: int = 0,
-) -> PreparedReference:
-    """Make the reference network ready.
-
-    Args:
-        model: a network that takes (N, 3, input_size, input_size); it is copied, not changed.
-        name: stored as `Latency.reference`.
-        settings: backend, batch and threads are taken from it.
-        device: torch device ("cpu", "cuda:0").
-        input_size: height and width (pixels).
-        lease: shared while the network is prepared, because another process may be measuring.
-        seed: of the random input.
-
-    Raises:
-        ConfigError: the backend does not run on this device, or the device is not there.
-        MeasurementError: the network could not be run.
-    """
-    conditions = Conditions(
-        reference=name,
-        device=device,
-        backend=settings.backend,
-        batch=settings.batch_on(device),
-        threads=settings.threads,
-        input_size=input_size,
-        fingerprint=_fingerprint_id(device, settings.backend, settings.threads),
-    )
-    runner = _prepare(model, conditions, what=f"the reference network '{name}'", lease=lease, seed=seed)
-    return PreparedReference(runner=runner, conditions=conditions)
+__all__ = [
+    "PreparedReference",
+    "measure_network",
+    "measure_networks",
+    "noise_floor",
+    "prepare_reference",
+    "random_input",
+]
 
 
 def measure_network(
@@ -89,26 +46,68 @@ def measure_network(
     input_size: int,
     lease: DeviceLease | None,
     reference_name: str | None = None,
+    study_reference_ms: float | None = None,
     seed: int = 0,
     clock: Callable[[], int] = time.perf_counter_ns,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Latency:
-    """Measure a network against the reference on a device.
+    """Measure one network against the reference on a device: `measure_networks` of a group of one."""
+    (latency,) = measure_networks(
+        (model,),
+        reference,
+        settings=settings,
+        device=device,
+        input_size=input_size,
+        lease=lease,
+        reference_name=reference_name,
+        study_reference_ms=study_reference_ms,
+        seed=seed,
+        clock=clock,
+        sleep=sleep,
+    )
+    return latency
+
+
+def measure_networks(
+    models: Sequence[nn.Module],
+    reference: nn.Module | PreparedReference,
+    *,
+    settings: LatencySettings,
+    device: str,
+    input_size: int,
+    lease: DeviceLease | None,
+    names: Sequence[str] | None = None,
+    reference_name: str | None = None,
+    study_reference_ms: float | None = None,
+    seed: int = 0,
+    clock: Callable[[], int] = time.perf_counter_ns,
+    sleep: Callable[[float], None] = time.sleep,
+) -> tuple[Latency, ...]:
+    """Measure several networks, in turn with one reference, in the same visits to the device.
+
+    The further backends of the settings follow, each in a group of its own with a reference of its own
+    (`Latency.also`). Networks that drifted or did not converge are measured again, together, with the reference.
 
     Args:
-        model: a network that takes (N, 3, input_size, input_size); it is copied, not changed.
+        models: networks that take (N, 3, input_size, input_size); they are copied, not changed.
         reference: the reference network, or better what `prepare_reference` made of it under the same settings.
-        settings: how it is run and timed.
+        settings: how they are run and timed.
         device: torch device ("cpu", "cuda:0").
         input_size: height and width (pixels).
-        lease: the device's lease; the calling thread must not be inside `lease.shared()`. Without one the result says
+        lease: the device's lease; the calling thread must not be inside `lease.shared()`. Without one the results say
             `contended`.
+        names: of the networks, for messages; as many as models.
         reference_name: stored as `Latency.reference`; needed with a module, and not with a prepared reference.
-        seed: of the random input; both networks get the same.
+        study_reference_ms: the reference's p10 that the study fixed (milliseconds), stored; None outside of a study,
+            and at its first measurement. Drift is told from it.
+        seed: of the random input; all networks get the same.
         clock, sleep: as in `protocol.measure`.
 
+    Returns:
+        A latency for each network, in their order; none without networks.
+
     Raises:
-        ConfigError: the backend does not run on this device, or the device is not there.
+        ConfigError: a backend does not run on this device, or the device is not there.
         MeasurementError: a network could not be run or timed, or the reference was prepared for other conditions.
     """
     if isinstance(reference, nn.Module):
@@ -123,61 +122,96 @@ def measure_network(
             lease=lease,
             seed=seed,
         )
-    conditions = reference.conditions
-    prepared_for = (conditions.device, conditions.backend, conditions.batch, conditions.threads, conditions.input_size)
-    wanted = (device, settings.backend, settings.batch_on(device), settings.threads, input_size)
-    if prepared_for != wanted:
-        raise MeasurementError(
-            f"the reference '{conditions.reference}' was prepared for (device, backend, batch, threads, input size) "
-            f"{prepared_for}, but the network is to be measured with {wanted}",
-            hint="prepare the reference again",
-        )
-    candidate = _prepare(model, conditions, what="the network", lease=lease, seed=seed)
+    titles = [f"the network '{name}'" for name in names] if names is not None else ["the network"] * len(models)
+    if len(titles) != len(models):
+        raise ValueError(f"{len(models)} networks have {len(titles)} names")
+    references = references_of(reference, settings, device, input_size)
+    if not models:
+        return ()
     if device.partition(":")[0] == "cpu":
-        _warn_of_load_once()
-    return measure(candidate, reference.runner, settings, lease=lease, conditions=conditions, clock=clock, sleep=sleep)
+        warn_of_load_once()
 
+    def measured(one: PreparedReference, fixed_ms: float | None) -> tuple[Latency, ...]:
+        runners = [
+            prepare(model, one.conditions, what=title, lease=lease, seed=seed)
+            for model, title in zip(models, titles, strict=True)
+        ]
 
-def random_input(*, batch: int, input_size: int, device: str, seed: int) -> Tensor:
-    """Standard normal images (batch, 3, input_size, input_size): zeros would run faster than a picture."""
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn((batch, IMAGE_CHANNELS, input_size, input_size), generator=generator).to(device)
-
-
-def _prepare(model: nn.Module, conditions: Conditions, *, what: str, lease: DeviceLease | None, seed: int) -> Runner:
-    backend = BACKENDS[conditions.backend]
-    kind = conditions.device.partition(":")[0]
-    if kind not in backend.devices:
-        raise ConfigError(
-            f"the latency backend '{backend.name}' does not run on '{conditions.device}'",
-            hint=f"it runs on {', '.join(backend.devices)}",
-        )
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(f"torch sees no GPU for the device '{conditions.device}'", hint="use the device cpu")
-    try:
-        with lease.shared() if lease is not None else nullcontext():
-            example = random_input(
-                batch=conditions.batch, input_size=conditions.input_size, device=conditions.device, seed=seed
+        def measure_once(chosen: Sequence[int]) -> list[Latency]:
+            latencies = measure_group(
+                [runners[index] for index in chosen],
+                one.runner,
+                settings,
+                lease=lease,
+                conditions=one.conditions,
+                watch=DeviceWatch(device),
+                clock=clock,
+                sleep=sleep,
             )
-            return backend.prepare(model, example, threads=conditions.threads)
-    except RuntimeError as error:
-        raise MeasurementError(
-            f"{what} could not be run by the backend '{backend.name}' on '{conditions.device}' with batch "
-            f"{conditions.batch} at input size {conditions.input_size}: {error}"
-        ) from error
+            return [replace(latency, study_reference_ms=fixed_ms) for latency in latencies]
+
+        return until_trusted(measure_once, len(runners), settings)
+
+    main, *others = (
+        measured(one, study_reference_ms if number == 0 else None) for number, one in enumerate(references)
+    )
+    return tuple(replace(latency, also=tuple(other[number] for other in others)) for number, latency in enumerate(main))
 
 
-@lru_cache(maxsize=16)
-def _fingerprint_id(device: str, backend: str, threads: int) -> str:
-    return device_fingerprint(device, backend, threads).id
+def noise_floor(
+    model: nn.Module,
+    *,
+    name: str,
+    settings: LatencySettings,
+    device: str,
+    input_size: int,
+    lease: DeviceLease | None,
+    seed: int = 0,
+    clock: Callable[[], int] = time.perf_counter_ns,
+    sleep: Callable[[float], None] = time.sleep,
+) -> NoiseFloor:
+    """Measure the reference against itself in `settings.noise_rounds` rounds, each as a trial of a study is measured.
 
+    Each round makes both copies of the network ready anew, because what differs between two copies of one network
+    (where its memory lies, which kernels were chosen) is part of the noise: a trial's network is made ready once, and
+    each worker has a copy of the reference. A round is measured once: the attempts that a trial may have only make its
+    noise smaller.
 
-def _warn_of_load_once() -> None:
-    load, cores = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0, os.cpu_count() or 1
-    if load > _HIGH_LOAD * cores and "load" not in _WARNED:
-        _WARNED.add("load")
-        logger.warning(
-            "the load average is %.1f on %d cores: other programs may disturb latencies; see whether they converged",
-            load,
-            cores,
+    Args:
+        model: the reference network; it is copied, not changed.
+        name: stored as `NoiseFloor.reference`.
+        settings, device, input_size, lease, seed, clock, sleep: as in `measure_networks`; further backends have no
+            noise floor.
+
+    Raises:
+        ConfigError: the backend does not run on this device, or the device is not there.
+        MeasurementError: the network could not be run or timed.
+    """
+    began = clock()
+    once = settings.with_backend(settings.backend_on(device)).model_copy(update={"remeasure": 0})
+    rounds = [
+        measure_network(
+            model,
+            model,
+            reference_name=name,
+            settings=once,
+            device=device,
+            input_size=input_size,
+            lease=lease,
+            seed=seed,
+            clock=clock,
+            sleep=sleep,
         )
+        for _ in range(settings.noise_rounds)
+    ]
+    ratios = tuple(latency.ratio_to_reference for latency in rounds)
+    return NoiseFloor(
+        relative=relative_floor(ratios),
+        ratios=ratios,
+        rounds=len(rounds),
+        converged_rounds=sum(latency.converged for latency in rounds),
+        contended=any(latency.contended for latency in rounds),
+        reference_p10_ms=median(latency.reference_p10_ms for latency in rounds),
+        measure_seconds=(clock() - began) / NS_PER_SECOND,
+        **asdict(conditions_of(name, once, device, input_size)),
+    )

@@ -7,6 +7,8 @@
 4. When the planned bursts are done and their halves (earlier and later; even and odd visits) give the same ratio
    within the tolerance, the measurement has converged; else visits go on until the budget ends, and it says so.
 
+Several candidates may share one reference: in each turn every network has one burst.
+
 The clock and the sleep are arguments: the tests run all this on a simulated clock.
 """
 
@@ -16,7 +18,7 @@ import gc
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
@@ -31,8 +33,8 @@ from archsearch.records import Latency
 logger = logging.getLogger(__name__)
 
 NS_PER_SECOND = 1e9
-_WARMUP_SHARE = 0.125  # of the budget, for each network's warm-up
-_PLAN_SHARE = 0.5  # of the budget, for the planned bursts
+_WARMUP_SHARE = 0.125  # of the budget of a candidate alone, for each network's warm-up
+_PLAN_SHARE = 0.5  # of the group's budget, for the planned bursts
 _DEVICE_CLOCK_SLACK = 1.05  # two clocks of different resolution never agree exactly
 _DEVICE_CLOCK_SLACK_MS = 0.02
 
@@ -42,6 +44,20 @@ class Lease(Protocol):
 
     def exclusive(self) -> AbstractContextManager[None]:
         """Hold the device alone."""
+
+
+class Watch(Protocol):
+    """What the protocol needs of a look at the device's other users; `watch.DeviceWatch` is one."""
+
+    def visit(self) -> AbstractContextManager[None]:
+        """Around the runs of one visit, while the device is held."""
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether another process used the device in a visit."""
+
+    def state(self) -> dict[str, str]:
+        """What `records.Latency.state` stores."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,40 +80,74 @@ def measure(
     *,
     lease: Lease | None,
     conditions: Conditions,
+    watch: Watch | None = None,
     clock: Callable[[], int] = time.perf_counter_ns,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Latency:
-    """Measure one network against the reference.
+    """Measure one network against the reference: `measure_group` of a group of one."""
+    (latency,) = measure_group(
+        (candidate,), reference, settings, lease=lease, conditions=conditions, watch=watch, clock=clock, sleep=sleep
+    )
+    return latency
+
+
+def measure_group(
+    candidates: Sequence[Runner],
+    reference: Runner,
+    settings: LatencySettings,
+    *,
+    lease: Lease | None,
+    conditions: Conditions,
+    watch: Watch | None = None,
+    clock: Callable[[], int] = time.perf_counter_ns,
+    sleep: Callable[[float], None] = time.sleep,
+) -> list[Latency]:
+    """Measure several networks together against one reference, until all have converged or their budget ends.
 
     Args:
-        candidate, reference: networks made ready by a backend, on the same device and with the same batch.
+        candidates, reference: networks made ready by a backend, on the same device and with the same batch.
         settings: bursts, visits, tolerance, budget.
-        lease: held for every visit; None where there is none, and then the result says `contended`.
+        lease: held for every visit; None where there is none, and then the results say `contended`.
         conditions: stored beside the numbers.
+        watch: looks for other users of the device in every visit; None: nobody looks.
         clock: a monotonic clock (nanoseconds).
         sleep: spends so many seconds between visits; a caller may do other work meanwhile.
 
     Raises:
         MeasurementError: a run took no time, a negative time or no finite time, or was not waited for.
     """
-    samples = collect((candidate, reference), settings, lease=lease, clock=clock, sleep=sleep)
-    return to_latency(samples, 0, conditions, contended=lease is None)
+    samples = collect((*candidates, reference), settings, lease=lease, watch=watch, clock=clock, sleep=sleep)
+    contended = lease is None or (watch is not None and watch.disturbed)
+    state = {} if watch is None else watch.state()
+    return [
+        to_latency(samples, number, conditions, contended=contended, state=state) for number in range(len(candidates))
+    ]
 
 
-def to_latency(samples: Samples, network: int, conditions: Conditions, *, contended: bool) -> Latency:
+def to_latency(
+    samples: Samples,
+    network: int,
+    conditions: Conditions,
+    *,
+    contended: bool,
+    state: Mapping[str, str] | None = None,
+) -> Latency:
     """The record of one network of a measurement. Raises MeasurementError where a number would be missing."""
     own, reference = samples.quantiles(network), samples.quantiles(-1)
+    low, high = samples.ratio_interval(network)
     return Latency(
         p10_ms=own.p10_ms,
         median_ms=own.median_ms,
         p90_ms=own.p90_ms,
         ratio_to_reference=samples.ratio(network),
+        ratio_low=low,
+        ratio_high=high,
         reference=conditions.reference,
         reference_p10_ms=reference.p10_ms,
         n=len(samples.runs_ns(network)),
         bursts=samples.bursts,
         half_split_difference=samples.half_split_difference(network),
-        converged=samples.converged,
+        converged=samples.agreed[network],
         contended=contended,
         device=conditions.device,
         backend=conditions.backend,
@@ -106,6 +156,7 @@ def to_latency(samples: Samples, network: int, conditions: Conditions, *, conten
         input_size=conditions.input_size,
         fingerprint=conditions.fingerprint,
         measure_seconds=samples.total_seconds,
+        state=dict(state or {}),
     )
 
 
@@ -114,13 +165,17 @@ def collect(
     settings: LatencySettings,
     *,
     lease: Lease | None,
+    watch: Watch | None = None,
     clock: Callable[[], int] = time.perf_counter_ns,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Samples:
-    """Time a group of networks in interleaved bursts; the last one is the reference. See `measure`."""
+    """Time a group of networks in interleaved bursts; the last one is the reference. See `measure_group`.
+
+    The budget grows with the group (`settings.group_budget_seconds`), the spread of the visits does not.
+    """
     samples = Samples.of(len(runners))
     began = clock()
-    budget_ns = settings.budget_seconds * NS_PER_SECOND
+    budget_ns = settings.group_budget_seconds(len(runners)) * NS_PER_SECOND
     gap_ns = settings.gap_seconds * NS_PER_SECOND
     waited_ns, runs = 0, settings.runs_per_burst
 
@@ -132,7 +187,7 @@ def collect(
         with lease.exclusive() if lease is not None else nullcontext():
             visit_began = clock()
             waited_ns += visit_began - asked
-            with _visit(runners):
+            with watch.visit() if watch is not None else nullcontext(), _visit(runners):
                 if samples.visits == 0:
                     runs = _warm_up(runners, settings, samples, clock)
                 for runner in runners:
@@ -153,6 +208,10 @@ def collect(
             break
         if pause_ns > 0:
             sleep(pause_ns / NS_PER_SECOND)
+    samples.agreed = [
+        samples.bursts >= settings.bursts and samples.half_split_difference(network) <= settings.tolerance
+        for network in range(len(runners) - 1)
+    ]
     samples.waited_seconds = waited_ns / NS_PER_SECOND
     samples.total_seconds = (clock() - began) / NS_PER_SECOND
     logger.debug(
@@ -217,7 +276,8 @@ def _warm_up(runners: Sequence[Runner], settings: LatencySettings, samples: Samp
         )
         samples.warmup_runs.append(warm.runs)
         run_ns += warm.run_ns
-    fitting = int(_PLAN_SHARE * budget_ns / (settings.bursts * run_ns))
+    group_ns = settings.group_budget_seconds(len(runners)) * NS_PER_SECOND
+    fitting = int(_PLAN_SHARE * group_ns / (settings.bursts * run_ns))
     return max(1, min(settings.runs_per_burst, fitting))
 
 

@@ -9,6 +9,7 @@ from itertools import chain
 import numpy as np
 
 from archsearch.errors import MeasurementError
+from archsearch.latency.interval import ratio_interval
 
 NS_PER_MS = 1e6
 
@@ -33,7 +34,9 @@ class Samples:
         held_seconds: time for which the device was held, warm-up included.
         waited_seconds: time spent waiting for the device.
         total_seconds: wall time of it all.
-        converged: whether the planned bursts were done and the halves agreed before the budget ended.
+        converged: whether the planned bursts were done and the halves of all networks agreed before the budget ended.
+        agreed: for each network but the reference, whether the planned bursts were done and its own halves agreed at
+            the end.
         warmup_runs: runs of each network's warm-up.
     """
 
@@ -44,6 +47,7 @@ class Samples:
     waited_seconds: float = 0.0
     total_seconds: float = 0.0
     converged: bool = False
+    agreed: list[bool] = field(default_factory=list)
     warmup_runs: list[int] = field(default_factory=list)
 
     @classmethod
@@ -72,6 +76,10 @@ class Samples:
             _quantiles_ns([self.bursts_ns[index][burst] for burst in chosen], (0.1,))[0] for index in (network, -1)
         )
         return float(own / reference)
+
+    def ratio_interval(self, network: int) -> tuple[float, float]:
+        """The 95% interval of `ratio` over all bursts, by `interval.ratio_interval`."""
+        return ratio_interval(*(self.bursts_ns[index][: self.bursts] for index in (network, -1)))
 
     def half_split_difference(self, network: int) -> float:
         """|ratio in one half of the bursts / ratio in the other half - 1|, the larger of two ways to halve.

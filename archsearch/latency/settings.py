@@ -9,6 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from archsearch.errors import UnknownNameError
 from archsearch.latency.backends import BACKENDS
 
+AUTO = "auto"
+CPU_BACKEND = "onnxruntime"
+GPU_BACKEND = "cuda-graph"
+OTHER_BACKEND = "torch"
 CPU_BATCH = 1
 GPU_BATCH = 8  # the batch of the GPU column of ShuffleNet V2 (Ma et al. 2018), section 2
 
@@ -20,7 +24,9 @@ class LatencySettings(BaseModel):
     that lie apart in time. The device is held for a visit only; between visits it belongs to whoever trains.
 
     Attributes:
-        backend: a name of `archsearch.latency.backends.BACKENDS`.
+        backend: the backend whose latency is the objective: a name of `archsearch.latency.backends.BACKENDS`, or
+            `auto`, see `backend_on`.
+        also: further backends that every network is measured by, each with a reference of its own.
         batch: images a run; None means 1 on a CPU and 8 on a GPU, as in the ShuffleNet V2 paper.
         threads: CPU threads of one run.
         bursts: planned bursts of each network; with the reference between them, so twice as many in all.
@@ -34,11 +40,18 @@ class LatencySettings(BaseModel):
         untimed_runs: runs of each network at the start of every visit that are not counted.
         tolerance: largest relative difference of the two halves' ratios that counts as converged.
         budget_seconds: wall time of a measurement, without waiting for the device, after which no burst begins.
+            A group of several candidates has more, see `group_budget_seconds`.
+        drift_tolerance: largest relative change of the reference's p10 against the one that the study fixed; a
+            measurement beyond it is flagged and made again. The ratio corrects drift, so only a large one matters:
+            the device is then in another state (throttled, another clock, a neighbour), in which ratios differ too.
+        remeasure: how many more times a measurement that drifted or did not converge is made, at most.
+        noise_rounds: measurements of the reference against itself that the noise floor is computed from.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    backend: str = "torch"
+    backend: str = AUTO
+    also: tuple[str, ...] = ()
     batch: int | None = Field(default=None, ge=1)
     threads: int = Field(default=1, ge=1)
     bursts: int = Field(default=30, ge=2)
@@ -51,13 +64,32 @@ class LatencySettings(BaseModel):
     untimed_runs: int = Field(default=3, ge=0)
     tolerance: float = Field(default=0.03, gt=0.0, lt=1.0)
     budget_seconds: float = Field(default=20.0, gt=0.0, allow_inf_nan=False)
+    drift_tolerance: float = Field(default=0.25, gt=0.0, allow_inf_nan=False)
+    remeasure: int = Field(default=1, ge=0)
+    noise_rounds: int = Field(default=6, ge=2)
 
     @field_validator("backend")
     @classmethod
     def _backend_exists(cls, name: str) -> str:
-        if name not in BACKENDS:
-            raise ValueError(str(UnknownNameError(BACKENDS.kind, name, BACKENDS)))
+        if name not in (AUTO, *BACKENDS):
+            raise ValueError(str(UnknownNameError(BACKENDS.kind, name, (AUTO, *BACKENDS))))
         return name
+
+    @field_validator("also")
+    @classmethod
+    def _further_backends_exist(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in BACKENDS:
+                raise ValueError(str(UnknownNameError(BACKENDS.kind, name, BACKENDS)))
+        if len(set(names)) < len(names):
+            raise ValueError(f"a backend may stand once in also; got {', '.join(names)}")
+        return names
+
+    @model_validator(mode="after")
+    def _further_backends_are_others(self) -> Self:
+        if self.backend in self.also:
+            raise ValueError(f"also names further backends; '{self.backend}' is the backend already")
+        return self
 
     @model_validator(mode="after")
     def _plan_is_possible(self) -> Self:
@@ -73,6 +105,34 @@ class LatencySettings(BaseModel):
         if self.visits == 1 and self.spread_seconds > 0 and "spread_seconds" in self.model_fields_set:
             raise ValueError("spread_seconds needs at least two visits to spread; set visits, or spread_seconds to 0")
         return self
+
+    def backend_on(self, device: str) -> str:
+        """The backend on this torch device ("cpu", "cuda:0", ...): the one that is named, or what `auto` means there.
+
+        `auto` is `onnxruntime` on a CPU, `cuda-graph` on a GPU of CUDA and `torch` on any other device.
+        """
+        if self.backend != AUTO:
+            return self.backend
+        return {"cpu": CPU_BACKEND, "cuda": GPU_BACKEND}.get(device.partition(":")[0], OTHER_BACKEND)
+
+    def also_on(self, device: str) -> tuple[str, ...]:
+        """The further backends on this torch device, without the one that is `backend_on` it."""
+        main = self.backend_on(device)
+        return tuple(name for name in self.also if name != main)
+
+    def with_backend(self, name: str) -> Self:
+        """The same settings for one backend alone."""
+        return self.model_copy(update={"backend": name, "also": ()})
+
+    def group_budget_seconds(self, networks: int) -> float:
+        """The budget of a group of so many networks measured together, its reference included (seconds).
+
+        Each network has the share that it has in a group of two, so a candidate alone has `budget_seconds`.
+
+        >>> LatencySettings(budget_seconds=20).group_budget_seconds(5)
+        50.0
+        """
+        return self.budget_seconds * networks / 2
 
     def batch_on(self, device: str) -> int:
         """Images a run on this torch device ("cpu", "cuda:0", ...)."""

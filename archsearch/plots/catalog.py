@@ -9,23 +9,27 @@ from typing import Any
 import plotly.graph_objects as go
 
 from archsearch.analysis.front import DEFAULT_OBJECTIVES, front_of
+from archsearch.analysis.guideline_report import GuidelinesReport
 from archsearch.analysis.verdicts import verdicts_of
 from archsearch.plots.curves import CurvesInfo, curves_figure, curves_info
 from archsearch.plots.front import FrontInfo, front_info
 from archsearch.plots.front_figure import front_figure
+from archsearch.plots.guidelines import GuidelinesInfo, guidelines_figure, guidelines_info
 from archsearch.records import Record
 from archsearch.registry import Registry
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlotData:
-    """All that a plot may ask for: the records of one study, and what the study says of them."""
+    """All that a plot may ask for: the records of one study, what the study says of them, and what was measured of the
+    device."""
 
     records: tuple[Record, ...]
     study: str
     dataset: str | None = None
     objectives: Sequence[str] = DEFAULT_OBJECTIVES
     reference_point: tuple[float, ...] | None = None
+    guidelines: GuidelinesReport | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +56,10 @@ def _curves(data: PlotData) -> CurvesInfo:
     )
 
 
+def _guidelines(data: PlotData) -> GuidelinesInfo:
+    return guidelines_info(data.guidelines, study=data.study)
+
+
 PLOTS: Registry[Plot] = Registry("plot")
 for _plot in (
     Plot(
@@ -65,6 +73,12 @@ for _plot in (
         summary="training loss and top-1 against the epoch",
         info=_curves,
         figure=curves_figure,
+    ),
+    Plot(
+        name="guidelines",
+        summary="the four guideline experiments on this device, beside the printed ones",
+        info=_guidelines,
+        figure=guidelines_figure,
     ),
 ):
     PLOTS.add(_plot.name, _plot)

@@ -10,7 +10,7 @@ from typing import Any
 
 from archsearch.analysis.conditions import Conditions
 from archsearch.analysis.front import Front, FrontRow
-from archsearch.analysis.objectives import OBJECTIVES, significant
+from archsearch.analysis.objectives import OBJECTIVES, percent_text, significant
 from archsearch.analysis.verdicts import Outcome, Verdict
 
 # From this ratio of the slowest to the fastest network on, a linear axis crowds the fast ones.
@@ -39,6 +39,7 @@ class FrontPoint:
     macs_complete: bool
     on_front: bool
     changes: tuple[tuple[str, str, str], ...]
+    also_p10_ms: tuple[tuple[str, float], ...] = ()  # by further backends: (name, milliseconds a batch)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,6 +205,7 @@ def _point(row: FrontRow, base: Mapping[str, Any]) -> FrontPoint:
         macs_complete=not cost.unsupported_ops,
         on_front=row.on_front,
         changes=changes,
+        also_p10_ms=tuple((other.backend, other.p10_ms) for other in latency.also),
     )
 
 
@@ -258,6 +260,8 @@ def _conditions_line(front: Front, dataset: str | None, device_name: str | None)
     named = f" ({device_name})" if device_name else ""
     parts += [" / ".join(shared.device) + named, " / ".join(shared.backend), _several(shared.batch, "batch {}")]
     parts += [_several(shared.threads, "{} threads").replace("1 threads", "1 thread")]
+    if front.noise_floor:
+        parts.append(f"latencies within {percent_text(100.0 * front.noise_floor)} are ties")
     line = " · ".join(part for part in parts if part)
     return line.replace(" 1 epochs", " 1 epoch")
 

@@ -5,15 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from archsearch.analysis.canary import Canary
 from archsearch.analysis.front import Front
+from archsearch.analysis.objectives import percent_text
 from archsearch.analysis.verdicts import Verdict
 from archsearch.plots.front import FrontInfo, FrontPoint
 from archsearch.plots.front_figure import front_figure
 from archsearch.plots.page import Cell, Column, Table, write_page
+from archsearch.records import Record
 
 
 def write_front_page(
-    info: FrontInfo, front: Front, verdicts: Sequence[Verdict], path: Path, *, study: str, command: str | None = None
+    info: FrontInfo,
+    front: Front,
+    verdicts: Sequence[Verdict],
+    path: Path,
+    *,
+    study: str,
+    canary: Canary | None = None,
+    command: str | None = None,
 ) -> None:
     """Write the self-contained page of a front. Raises ArchsearchError if the file cannot be written.
 
@@ -22,6 +32,7 @@ def write_front_page(
         front, verdicts: what `info` was made of.
         path: of the HTML file.
         study: its name, as `archsearch retrain` takes it.
+        canary: what the reference tells of the study's latencies, shown as a table.
         command: what was typed to make the page.
     """
     facts = [
@@ -30,6 +41,9 @@ def write_front_page(
         if values
     ]
     facts.append(("Objectives (lower is better)", ", ".join(front.objectives)))
+    if front.noise_floor:
+        floor = percent_text(100.0 * front.noise_floor)
+        facts.append(("Noise floor of latency", f"{floor}: latencies that differ by less are ties"))
     if front.reference_point is not None and front.hypervolume is not None:
         facts.append(("Reference point", ", ".join(f"{value:g}" for value in front.reference_point)))
         facts.append(("Hypervolume", f"{front.hypervolume:.6g}"))
@@ -39,7 +53,11 @@ def write_front_page(
         title=info.title,
         subtitle=info.subtitle,
         warnings=info.warnings,
-        tables=(front_points_table(info, study=study), verdicts_table(info, verdicts)),
+        tables=(
+            front_points_table(info, study=study),
+            verdicts_table(info, verdicts),
+            *(() if canary is None or not canary.networks else (canary_table(canary),)),
+        ),
         facts=facts,
         command=command,
     )
@@ -48,6 +66,8 @@ def write_front_page(
 def front_points_table(info: FrontInfo, *, study: str) -> Table:
     """The networks on the front, by latency."""
     numbers = {mark.point.trial: mark.number for mark in info.marks}
+    members = [point for point in info.points if point.on_front]
+    backends = sorted({backend for point in members for backend, _ in point.also_p10_ms})
     columns = (
         Column(title="#", decimals=0),
         Column(title="Network", whole=True),
@@ -58,12 +78,13 @@ def front_points_table(info: FrontInfo, *, study: str) -> Table:
         Column(title="Median (ms)", decimals=3),
         Column(title="p90 (ms)", decimals=3),
         Column(title="Runs", decimals=0),
+        *(Column(title=f"p10 by {backend} (ms)", decimals=3) for backend in backends),
         Column(title="Params", decimals=0),
         Column(title="Macs", decimals=0),
         Column(title="Choices that differ from the base"),
         Column(title="arch_id", whole=True),
     )
-    rows = tuple(_front_row(point, info.knee, numbers.get(point.trial)) for point in info.points if point.on_front)
+    rows = tuple(_front_row(point, info.knee, numbers.get(point.trial), backends) for point in members)
     return Table(
         title="The front",
         columns=columns,
@@ -110,7 +131,37 @@ def verdicts_table(info: FrontInfo, verdicts: Sequence[Verdict]) -> Table:
     )
 
 
-def _front_row(point: FrontPoint, knee: int | None, number: int | None) -> tuple[Cell, ...]:
+def canary_table(canary: Canary) -> Table:
+    """What the reference, run beside every network, tells of the study's latencies."""
+    drifts = (
+        ("Smallest drift of the reference (%)", canary.drift_min),
+        ("Median drift of the reference (%)", canary.drift_median),
+        ("Largest drift of the reference (%)", canary.drift_max),
+    )
+    rows: list[tuple[Cell, ...]] = [(name, f"{100.0 * drift:+.1f}", "") for name, drift in drifts if drift is not None]
+    if canary.drift_tolerance is not None:
+        title = f"Drifted by more than {percent_text(100.0 * canary.drift_tolerance)}"
+        rows.append((title, str(len(canary.drifted)), _labels(canary.drifted)))
+    rows.append(("Not converged", str(len(canary.unconverged)), _labels(canary.unconverged)))
+    rows.append(("Measured again", str(canary.measured_again), ""))
+    rows.append(("Networks measured", str(canary.networks), ""))
+    if canary.latency_share is not None:
+        rows.append(("Share of the trials' time (%)", f"{100.0 * canary.latency_share:.0f}", ""))
+    return Table(
+        title="How far the latencies can be trusted",
+        columns=(Column(title="What", whole=True), Column(title="How much", whole=True), Column(title="Which")),
+        rows=tuple(rows),
+        note=f"The reference {' and '.join(canary.reference)} is measured beside every network. Drift: its p10 against "
+        "the one at the study's start; the latencies on the front are corrected for it.",
+    )
+
+
+def _labels(records: Sequence[Record]) -> str:
+    return ", ".join(record.label for record in records)
+
+
+def _front_row(point: FrontPoint, knee: int | None, number: int | None, backends: Sequence[str]) -> tuple[Cell, ...]:
+    also = dict(point.also_p10_ms)
     return (
         number,
         f"{point.label} (knee)" if point.trial == knee else point.label,
@@ -121,6 +172,7 @@ def _front_row(point: FrontPoint, knee: int | None, number: int | None) -> tuple
         point.median_ms,
         point.p90_ms,
         point.n_runs,
+        *(also.get(backend) for backend in backends),
         point.params,
         point.macs,
         ", ".join(f"{name}={value}" for name, value, _ in point.changes),

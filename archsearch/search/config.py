@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from archsearch.errors import ConfigError
 from archsearch.latency.settings import LatencySettings
+from archsearch.limits import GUIDELINES
 from archsearch.resources import find_yaml, parse_yaml, read_yaml
 from archsearch.space.search_space import SearchSpace, load_space
 from archsearch.training.settings import ProxySettings
 from archsearch.validation import explain
 
 ObjectiveName = Literal["error_percent", "latency_ms", "params", "macs"]
+BoundName = Literal["params", "macs", "memory_bytes", "latency_ms"]
 ChoiceKey = str
 _Frozen = ConfigDict(frozen=True, extra="forbid")
 # Below these keys stand dotted choice names, so the rest of a `--set` path is one key.
@@ -24,13 +26,60 @@ _SPATIAL = ("stride", "pool")
 
 
 class Constraints(BaseModel):
-    """Upper bounds, each inclusive. A network over one is rejected before anything dearer is spent on it."""
+    """Upper bounds, each inclusive, and the four guidelines. The sampler is told of each how far it is exceeded.
+
+    A network over a hard bound is rejected before anything dearer is spent on it; one over a soft bound is measured and
+    trained all the same.
+
+    Attributes:
+        params, macs, memory_bytes: on paper; memory access is read and written by one image (bytes).
+        latency_ms: drift-corrected (milliseconds a batch).
+        soft: those of the bounds that are soft.
+        guidelines: off: no audit; report: scores are stored with each trial; soft, hard: they are bounds, too.
+    """
 
     model_config = _Frozen
 
     params: int | None = Field(default=None, gt=0)
     macs: int | None = Field(default=None, gt=0)
+    memory_bytes: int | None = Field(default=None, gt=0)
     latency_ms: float | None = Field(default=None, gt=0)
+    soft: tuple[BoundName, ...] = ()
+    guidelines: Literal["off", "report", "soft", "hard"] = "report"
+
+    @field_validator("guidelines", mode="before")
+    @classmethod
+    def _off_is_a_word(cls, value: Any) -> Any:
+        return "off" if value is False else value  # YAML reads a bare off as false
+
+    @model_validator(mode="after")
+    def _soft_bounds_are_set(self) -> Self:
+        for name in self.soft:
+            if getattr(self, name) is None:
+                raise ValueError(f"soft: '{name}' has no bound: set it, or leave it out of `soft`")
+        return self
+
+    def bounds(self) -> dict[str, float]:
+        """Every bound that is set, by name, cheap before dear; guidelines that bind stand under theirs."""
+        found = {name: getattr(self, name) for name in get_args(BoundName)}
+        if self.guidelines in ("soft", "hard"):
+            found |= {name: GUIDELINES[name].threshold for name in GUIDELINES}
+        return {name: float(bound) for name, bound in found.items() if bound is not None}
+
+    def is_soft(self, name: str) -> bool:
+        """Whether a network may exceed this bound and be evaluated all the same."""
+        return self.guidelines == "soft" if name in GUIDELINES else name in self.soft
+
+    def protocol(self) -> dict[str, Any]:
+        """What makes two trials comparable; as it was for studies that use nothing newer."""
+        shared: dict[str, Any] = {"params": self.params, "macs": self.macs, "latency_ms": self.latency_ms}
+        if self.memory_bytes is not None:
+            shared["memory_bytes"] = self.memory_bytes
+        if self.soft:
+            shared["soft"] = sorted(self.soft)
+        if self.guidelines in ("soft", "hard"):
+            shared["guidelines"] = self.guidelines
+        return shared
 
 
 class StudyConfig(BaseModel):
@@ -105,7 +154,8 @@ class StudyConfig(BaseModel):
             "dataset", "seed", "objectives", "variants", "scale", "reference", "proxy", "latency", "constraints",
             "reference_point",
         )  # fmt: skip
-        return dict(self.model_dump(mode="json", include=set(shared), exclude={"proxy": {"chunk_steps"}}))
+        found = dict(self.model_dump(mode="json", include=set(shared), exclude={"proxy": {"chunk_steps"}}))
+        return found | {"constraints": self.constraints.protocol()}
 
 
 def load_study(name_or_path: str, overrides: Sequence[str] = ()) -> StudyConfig:

@@ -1,4 +1,4 @@
-"""One architecture evaluated: cost, constraints, real latency, then the proxy. Cheap before dear."""
+"""One architecture evaluated: cost, guidelines, real latency, then the proxy. Cheap before dear."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ import torch
 from torch import nn
 
 from archsearch.cost.architecture import cost_of
+from archsearch.cost.audit import audit
 from archsearch.data.dataset import Dataset
 from archsearch.data.split import stratified_split
 from archsearch.errors import ArchsearchError
 from archsearch.latency.lease import DeviceLease
-from archsearch.latency.network import PreparedReference, measure_network, prepare_reference
 from archsearch.models.families import build
 from archsearch.models.spec import Spec
-from archsearch.records import Cost, Latency, TrialStatus
+from archsearch.records import Cost, TrialStatus
 from archsearch.search.config import StudyConfig
-from archsearch.search.outcome import Outcome, broken, constrained_values, constraint_excess
+from archsearch.search.measuring import Begin, StudyLatency
+from archsearch.search.outcome import Outcome, constrained_values, constraint_excess, rejection
 from archsearch.search.variants import scaled
 from archsearch.training.proxy import train_proxy
 
@@ -47,6 +48,7 @@ class Evaluator:
         check: called between training steps; raises StopRequested when the worker is asked to end.
         fix_reference: takes the reference's p10 of a measurement and gives the one that the study has fixed (both
             in milliseconds).
+        begin: gives the study its noise floor, see `StudyLatency`; None: it has none.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Evaluator:
         *,
         check: Callable[[], None],
         fix_reference: Callable[[float], float],
+        begin: Begin | None = None,
     ) -> None:
         self.config = config
         self.device = device
@@ -64,7 +67,6 @@ class Evaluator:
         self.num_classes = dataset.num_classes
         self._flip = dataset.flip
         self._check = check
-        self._fix_reference = fix_reference
         self._train, self._validation = stratified_split(
             dataset.train,
             validation_images=config.proxy.validation_images,
@@ -72,7 +74,18 @@ class Evaluator:
             seed=SPLIT_SEED,
         )
         self._lease = DeviceLease.of_device(device)
-        self._reference: PreparedReference | None = None
+        self._latency = StudyLatency(
+            config.latency,
+            device=device,
+            input_size=self.input_size,
+            seed=config.seed,
+            lease=self._lease,
+            reference=self._build_reference,
+            reference_name=config.reference,
+            begin=begin or (lambda _measure: False),
+            fix_reference=fix_reference,
+            sleep=self._sleep,
+        )
 
     def evaluate(self, spec: Spec) -> Outcome:
         """Evaluate one normalised specification. Raises StopRequested; every other expected end is an Outcome."""
@@ -108,7 +121,14 @@ class Evaluator:
             if rejected := self._rejected(found):
                 return rejected
             model = build(spec, num_classes=self.num_classes, input_size=self.input_size, seed=self.config.seed)
-        found["latency"] = self._measure(model)
+            if self.config.constraints.guidelines != "off":
+                found["cost"] = replace(found["cost"], guidelines=audit(model, self.input_size).scores)
+                if rejected := self._rejected(found):
+                    return rejected
+        self._check()
+        found["latency"] = self._latency.measure(model)
+        if self._is_close_call(found):
+            found["latency"] = self._latency.measure_again(model, found["latency"])
         if rejected := self._rejected(found):
             return rejected
         found["score"] = train_proxy(
@@ -123,43 +143,28 @@ class Evaluator:
             device=self.device,
             chunk=self.chunk,
         )
+        if self._latency.needs_again(found["latency"]):  # minutes after the first time: another episode of the machine
+            found["latency"] = self._latency.measure_again(model, found["latency"])
+            if rejected := self._rejected(found):
+                return rejected
         return Outcome(status=TrialStatus.COMPLETE, excess=self._excess(found), **found)
 
-    def _measure(self, model: nn.Module) -> Latency:
-        self._check()
-        latency = measure_network(
-            model,
-            self._prepared_reference(),
-            settings=self.config.latency,
-            device=self.device,
-            input_size=self.input_size,
-            lease=self._lease,
-            seed=self.config.seed,
-            sleep=self._sleep,
-        )
-        return replace(latency, study_reference_ms=self._fix_reference(latency.reference_p10_ms))
+    def _build_reference(self) -> nn.Module:
+        spec = scaled(self.config.reference, self.config).normalised(self.input_size)
+        return build(spec, num_classes=self.num_classes, input_size=self.input_size, seed=0)
 
-    def _prepared_reference(self) -> PreparedReference:
-        if self._reference is None:
-            name = self.config.reference
-            spec = scaled(name, self.config).normalised(self.input_size)
-            self._reference = prepare_reference(
-                build(spec, num_classes=self.num_classes, input_size=self.input_size, seed=0),
-                name=name,
-                settings=self.config.latency,
-                device=self.device,
-                input_size=self.input_size,
-                lease=self._lease,
-            )
-        return self._reference
+    def _is_close_call(self, found: Mapping[str, Any]) -> bool:
+        """Whether a doubtful latency is over its bound by less than what is doubtful about it."""
+        latency, over = found["latency"], self._excess(found).get("latency_ms", 0.0)
+        doubt = max(latency.half_split_difference, abs(latency.drift or 0.0))
+        return 0.0 < over <= doubt and self._latency.needs_again(latency)
 
     def _rejected(self, found: Mapping[str, Any]) -> Outcome | None:
         excess = self._excess(found)
-        if not broken(excess):
-            return None
         values = constrained_values(found.get("cost"), found.get("latency"))
-        bounds = self.config.constraints.model_dump()
-        reason = "; ".join(f"{name} {values[name]:,.6g} exceeds {bounds[name]:,.6g}" for name in broken(excess))
+        reason = rejection(self.config.constraints, excess, values)
+        if reason is None:
+            return None
         return Outcome(status=TrialStatus.REJECTED, reason=reason, excess=excess, **found)
 
     def _excess(self, found: Mapping[str, Any]) -> dict[str, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from archsearch.limits import GUIDELINES
 from archsearch.records import Cost, Latency, Record, Score, TrialStatus
 from archsearch.search.config import Constraints, StudyConfig
 
@@ -32,7 +33,7 @@ def outcome_of(record: Record, constraints: Constraints) -> Outcome:
     excess = constraint_excess(constraints, record.cost, record.latency)
     status = record.status
     if status is TrialStatus.REPLAY:
-        status = TrialStatus.REJECTED if broken(excess) else TrialStatus.COMPLETE
+        status = TrialStatus.REJECTED if rejecting(constraints, excess) else TrialStatus.COMPLETE
     return Outcome(
         status=status,
         reason=record.reason,
@@ -47,26 +48,43 @@ def constrained_values(cost: Cost | None, latency: Latency | None) -> dict[str, 
     """The values that constraints bound, as far as they are known."""
     values: dict[str, float] = {}
     if cost is not None:
-        values |= {"params": float(cost.params), "macs": float(cost.macs)}
+        values |= {"params": float(cost.params), "macs": float(cost.macs), **cost.guidelines}
+        if cost.memory_bytes is not None:
+            values["memory_bytes"] = float(cost.memory_bytes)
     if latency is not None:
         values["latency_ms"] = latency.corrected_ms
     return values
 
 
 def constraint_excess(constraints: Constraints, cost: Cost | None, latency: Latency | None) -> dict[str, float]:
-    """For each constraint that is set, value / bound - 1: positive breaks it.
+    """For each constraint that is set, soft or hard, value / bound - 1: positive breaks it.
 
     A value that was never found (a latency, where the parameters alone were too many) stands at the bound: it says
     nothing. Deciding on a trial never comes to that, because a failed measurement is an error, not a value.
     """
     values = constrained_values(cost, latency)
-    bounds = constraints.model_dump(exclude_none=True)
-    return {name: values[name] / bound - 1.0 if name in values else 0.0 for name, bound in bounds.items()}
+    return {name: values[name] / bound - 1.0 if name in values else 0.0 for name, bound in constraints.bounds().items()}
 
 
 def broken(excess: Mapping[str, float]) -> tuple[str, ...]:
-    """Names of the constraints that are broken."""
+    """Names of the constraints that are broken, soft ones included."""
     return tuple(name for name, value in excess.items() if value > 0)
+
+
+def rejecting(constraints: Constraints, excess: Mapping[str, float]) -> tuple[str, ...]:
+    """Names of the hard constraints that are broken: those that end a trial."""
+    return tuple(name for name in broken(excess) if not constraints.is_soft(name))
+
+
+def rejection(constraints: Constraints, excess: Mapping[str, float], values: Mapping[str, float]) -> str | None:
+    """Why a trial ends, in words, or None if it keeps its hard constraints."""
+    bounds = constraints.bounds()
+
+    def reason(name: str) -> str:
+        called = f"{name} ({GUIDELINES[name].title})" if name in GUIDELINES else name
+        return f"{called} {values[name]:,.6g} exceeds {bounds[name]:,.6g}"
+
+    return "; ".join(map(reason, rejecting(constraints, excess))) or None
 
 
 def values_of(outcome: Outcome, objectives: tuple[str, ...], reference_point: Mapping[str, float]) -> list[float]:

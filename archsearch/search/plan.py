@@ -17,7 +17,9 @@ from archsearch.data.catalog import load_dataset
 from archsearch.data.dataset import Dataset
 from archsearch.data.split import stratified_split
 from archsearch.errors import BuildError, ConfigError, StudyChangedError
+from archsearch.latency.backends import BACKENDS
 from archsearch.latency.fingerprint import Fingerprint, device_fingerprint, volatile_facts
+from archsearch.latency.settings import AUTO, LatencySettings
 from archsearch.models.families import build
 from archsearch.models.spec import Spec
 from archsearch.search.config import StudyConfig
@@ -29,6 +31,9 @@ from archsearch.space.search_space import SearchSpace
 from archsearch.store.studies import StudyInfo
 
 PREFLIGHT_NETWORKS = 3
+# What versions did that did not know a key, where that is not today's default.
+_BEFORE: Mapping[str, Mapping[str, Any]] = {"latency": {"backend": "torch"}}
+_OF_THE_BACKEND = ("backend", "backend_version")  # facts of a fingerprint
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,28 +105,63 @@ def plan_run(
 def check_unchanged(plan: RunPlan, stored: StudyInfo) -> None:
     """Refuse to add trials of another space, protocol or dataset to a stored study.
 
+    A study that was stored before some key existed is taken to have what versions without that key did.
+
     Raises StudyChangedError that says what differs, and what to do.
     """
-    new = plan.config.protocol()
-    old = {key: stored.config.get(key) for key in new}
-    found = [f"{key}: was {before!r}, now {after!r}" for key, before, after in _changes(old, new)]
+    given = plan.config.protocol()
+    new = _resolved(given, plan.devices[0])
+    before = _completed(stored.config)
+    old = _resolved({key: before[key] for key in given}, stored.facts.get("device", {}).get("device", plan.devices[0]))
+    changes = {key: (was, now) for key, was, now in _changes(old, new)}
+    found = [f"{key}: was {was!r}, now {now!r}" for key, (was, now) in changes.items()]
     if plan.space.fingerprint != stored.space_fingerprint:
         found += plan.space.differences(stored.space)
     old_data, new_data = stored.facts.get("data_fingerprint"), plan.facts["data_fingerprint"]
     if old_data != new_data:
         found.append(f"the images of '{plan.config.dataset}': were {old_data}, now {new_data}")
-    found += _device_changes(stored.facts, plan.facts)
+    other_backend = changes.get("latency.backend")
+    found += _device_changes(stored.facts, plan.facts, told=() if other_backend is None else _OF_THE_BACKEND)
     if found:
+        undo = "or undo the change"
+        if other_backend is not None:
+            undo = f"or go on with it as it was begun (--set latency.backend={other_backend[0]})"
+            if plan.config.latency.backend == AUTO:
+                found[0:0] = [f"the backend 'auto' is '{other_backend[1]}' on this device"]
         raise StudyChangedError(
             f"study '{stored.name}' exists with another protocol: {'; '.join(found)}",
-            hint="its trials could not be compared: give the study another name (--set name=NEW), or undo the change",
+            hint=f"its trials could not be compared: give the study another name (--set name=NEW), {undo}",
         )
 
 
-def _device_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What makes latencies of another device, backend or version incomparable with those stored."""
+def _completed(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored protocol with every key of today's; one that it lacks has what was done before the key existed."""
+    today = StudyConfig(name="any", space="any", dataset="any").protocol()
+    completed = {**today, **stored}
+    for section in ("proxy", "latency", "constraints"):
+        completed[section] = {**today[section], **_BEFORE.get(section, {}), **stored.get(section, {})}
+    return completed
+
+
+def _resolved(protocol: Mapping[str, Any], device: str) -> dict[str, Any]:
+    """A protocol with the backends that it means on a device."""
+    latency = dict(protocol["latency"])
+    settings = LatencySettings.model_construct(backend=latency["backend"], also=tuple(latency["also"]))
+    latency |= {"backend": settings.backend_on(device), "also": sorted(settings.also_on(device))}
+    return {**protocol, "latency": latency}
+
+
+def _device_changes(old: Mapping[str, Any], new: Mapping[str, Any], *, told: tuple[str, ...]) -> list[str]:
+    """What makes latencies of another device, backend or version incomparable with those stored.
+
+    A fact that the stored side does not know is none: its version did not ask for it. `told`: facts to leave out.
+    """
     before, after = Fingerprint.of(old.get("device", {})), Fingerprint.of(new["device"])
-    return [f"the device's {name}: was {was}, now {now}" for name, (was, now) in before.differences(after).items()]
+    return [
+        f"the device's {name}: was {was}, now {now}"
+        for name, (was, now) in before.differences(after).items()
+        if name not in told and (was is not None or not before.facts)
+    ]
 
 
 def _changes(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any, Any]]:
@@ -161,8 +201,21 @@ def _try_reference(name: str, spec: Spec, *, num_classes: int, input_size: int) 
 
 
 def _fingerprint(config: StudyConfig, devices: tuple[str, ...]) -> Fingerprint:
-    """The one fingerprint of all workers' devices. Raises ConfigError if they differ: their latencies would too."""
-    found = {name: device_fingerprint(name, config.latency.backend, config.latency.threads) for name in devices}
+    """The one fingerprint of all workers' devices, with the backend that is the objective.
+
+    Raises ConfigError if they differ, since their latencies would too, and for a backend that does not run there.
+    """
+    latency = config.latency
+    for name in devices:
+        kind = name.partition(":")[0]
+        for chosen in (latency.backend_on(name), *latency.also_on(name)):
+            if kind not in BACKENDS[chosen].devices:
+                fitting = [other for other in BACKENDS if kind in BACKENDS[other].devices]
+                raise ConfigError(
+                    f"the latency backend '{chosen}' does not run on '{name}'",
+                    hint=f"backends for it: {', '.join(fitting)} (latency.backend, latency.also)",
+                )
+    found = {name: device_fingerprint(name, latency.backend_on(name), latency.threads) for name in devices}
     first = found[devices[0]]
     for name, other in found.items():
         if other.id != first.id:

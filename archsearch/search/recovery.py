@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from archsearch.records import Record, TrialStatus
 from archsearch.search.config import StudyConfig
 from archsearch.search.optuna_study import OptunaStudy
-from archsearch.search.outcome import broken, outcome_of, values_of
+from archsearch.search.outcome import outcome_of, rejecting, values_of
 from archsearch.store.claims import mark_told, recover_trials, untold_trials
 from archsearch.store.database import Database
 from archsearch.store.studies import find_study
@@ -56,7 +56,8 @@ def tell(optuna: OptunaStudy, config: StudyConfig, record: Record, reference_poi
         optuna.tell_failed(record.trial)
         return
     outcome = outcome_of(record, config.constraints)
-    if record.score is None and not broken(outcome.excess):  # repeats a network that failed, or was still running
+    rejected = rejecting(config.constraints, outcome.excess)
+    if record.score is None and not rejected:  # repeats a network that failed, or was still running
         optuna.tell_failed(record.trial)
         return
     optuna.tell_values(record.trial, values_of(outcome, config.objectives, reference_point), outcome.excess)

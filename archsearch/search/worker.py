@@ -6,14 +6,15 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from archsearch.data.dataset import Dataset
 from archsearch.errors import StoreError
+from archsearch.latency.noise import NoiseFloor
 from archsearch.models.spec import Spec
 from archsearch.records import Record, TrialStatus
 from archsearch.search.config import StudyConfig
@@ -24,7 +25,7 @@ from archsearch.search.recovery import recover, tell
 from archsearch.search.variants import study_variants
 from archsearch.store.claims import Claim, NoPlace, claim_trial, interrupt_trial, mark_told
 from archsearch.store.database import Database
-from archsearch.store.studies import StudyInfo, fix_reference_latency, fix_reference_point
+from archsearch.store.studies import StudyInfo, begin_measuring, fix_reference_latency, fix_reference_point, has_begun
 from archsearch.store.trials import copy_result, finish_trial, load_record, note_architecture, note_suggestion
 from archsearch.store.workers import HEARTBEAT_SECONDS, beat, enter_worker, leave_worker
 
@@ -69,7 +70,9 @@ class Worker:
         self._stop = threading.Event()
         self._ended = threading.Event()
         self._space = config.search_space()
-        self._evaluator = Evaluator(config, dataset, device, check=self._check, fix_reference=self._fix_reference)
+        self._evaluator = Evaluator(
+            config, dataset, device, check=self._check, fix_reference=self._fix_reference, begin=self._begin
+        )
         self._variants = study_variants(config, self._space, input_size=self._evaluator.input_size)
         self._optuna = OptunaStudy(database, config, self._space)
         self._device = device
@@ -252,6 +255,18 @@ class Worker:
             fixed = fix_reference_point(self._database, self._study.id, point)
             self._study = replace(self._study, reference_point=fixed)
         return self._study.reference_point
+
+    def _begin(self, measure: Callable[[], NoiseFloor]) -> bool:
+        """Measure the noise floor of a study that has measured nothing yet; whether it is the one that holds.
+
+        Workers that begin at the same moment measure it each, in turn with each other; the first to end fixes it.
+        """
+        if has_begun(self._database, self._study.id):
+            return False
+        found = measure()
+        return begin_measuring(
+            self._database, self._study.id, reference_p10_ms=found.reference_p10_ms, noise_floor=asdict(found)
+        )
 
     def _fix_reference(self, p10_ms: float) -> float:
         return fix_reference_latency(self._database, self._study.id, p10_ms)

@@ -1,4 +1,4 @@
-"""Studies in the database: entered once, found by name, with a reference point that is fixed once."""
+"""Studies in the database: entered once, found by name; what their first measurements fix stays."""
 
 from __future__ import annotations
 
@@ -14,10 +14,17 @@ from archsearch.errors import NothingStoredError, UnknownNameError
 from archsearch.store.database import Database
 from archsearch.store.schema import StudyRow, TrialRow
 
+NOISE_FLOOR = "noise_floor"  # the key of StudyInfo.facts
+
 
 @dataclass(frozen=True, kw_only=True)
 class StudyInfo:
-    """One study as stored. `reference_point` maps each objective to its bound, or is None until it is fixed."""
+    """One study as stored.
+
+    Attributes:
+        reference_point: each objective with its bound, or None until it is fixed.
+        facts: versions, machine and data of its first run; as `noise_floor`, what was found at its start.
+    """
 
     id: int
     name: str
@@ -27,6 +34,16 @@ class StudyInfo:
     reference_point: Mapping[str, float] | None
     facts: Mapping[str, Any]
     created_at: datetime
+
+    @property
+    def noise_floor(self) -> float:
+        """The relative difference of two latencies from which on they differ; 0.0 if none was measured."""
+        return float(self.facts.get(NOISE_FLOOR, {}).get("relative", 0.0))
+
+    @property
+    def noise_floor_seconds(self) -> float:
+        """What measuring the noise floor took (seconds); 0.0 if none was measured."""
+        return float(self.facts.get(NOISE_FLOOR, {}).get("measure_seconds", 0.0))
 
 
 def enter_study(
@@ -109,6 +126,35 @@ def fix_reference_latency(database: Database, study_id: int, p10_ms: float) -> f
         if row.reference_p10_ms is None:
             row.reference_p10_ms = p10_ms
         return row.reference_p10_ms
+
+
+def has_begun(database: Database, study_id: int) -> bool:
+    """Whether a study has its reference latency: what it was measured with stays then."""
+    with database.reading() as session:
+        return session.get_one(StudyRow, study_id).reference_p10_ms is not None
+
+
+def begin_measuring(
+    database: Database, study_id: int, *, reference_p10_ms: float, noise_floor: Mapping[str, Any]
+) -> bool:
+    """Store the reference network's p10 of a study together with its noise floor, unless it has begun already.
+
+    A study that began without a noise floor keeps none: its front must not change under it.
+
+    Args:
+        reference_p10_ms: see `fix_reference_latency`.
+        noise_floor: `relative` (difference from which on two latencies differ), `measure_seconds`, and more as
+            measured; `StudyInfo.facts` has it as `noise_floor`.
+
+    Returns whether it was stored.
+    """
+    with database.writing() as session:
+        row = session.get_one(StudyRow, study_id, with_for_update=True)
+        if row.reference_p10_ms is not None:
+            return False
+        row.reference_p10_ms = reference_p10_ms
+        row.facts = {**row.facts, NOISE_FLOOR: dict(noise_floor)}
+        return True
 
 
 def _info(row: StudyRow) -> StudyInfo:

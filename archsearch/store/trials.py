@@ -204,9 +204,7 @@ def latency_to_row(latency: Latency, arch_id: str) -> LatencyRow:
 
 def row_to_latency(row: LatencyRow) -> Latency:
     """The frozen latency of a row."""
-    known = {field.name for field in fields(Latency)}
-    details = {key: value for key, value in row.details.items() if key in known}
-    return Latency(**details, **{name: getattr(row, name) for name in _LATENCY_COLUMNS})
+    return Latency.from_dict({**row.details, **{name: getattr(row, name) for name in _LATENCY_COLUMNS}})
 
 
 def score_to_row(score: Score, study_id: int, arch_id: str) -> TrainingRow:

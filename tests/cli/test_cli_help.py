@@ -10,7 +10,7 @@ import pytest
 
 import archsearch
 
-COMMANDS = ("run", "retrain", "pareto", "studies", "describe", "variants")
+COMMANDS = ("run", "retrain", "pareto", "studies", "describe", "measure", "audit", "guidelines", "variants")
 HEAVY = ("torch", "torchvision", "optuna", "plotly", "sqlalchemy", "pandas", "scipy", "sklearn", "fvcore")
 
 
@@ -49,7 +49,15 @@ def test_help_groups_the_commands_and_shows_examples(cli: Callable[..., object])
     assert ended.code == 0
     search, look = ended.out.split("─ Search ─")[1].split("─ Look ─")
     assert [name for name in COMMANDS if f"│ {name} " in search] == ["run", "retrain"]
-    assert [name for name in COMMANDS if f"│ {name} " in look] == ["pareto", "studies", "describe", "variants"]
+    assert [name for name in COMMANDS if f"│ {name} " in look] == [
+        "pareto",
+        "studies",
+        "describe",
+        "measure",
+        "audit",
+        "guidelines",
+        "variants",
+    ]
     assert "Examples:" in ended.out
     assert "--install-completion" in ended.out
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import copy
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -10,6 +12,7 @@ from torchvision.models import shufflenet_v2_x0_5, shufflenet_v2_x1_0
 from archsearch.errors import MeasurementError
 from archsearch.latency.backends import BACKENDS
 from archsearch.latency.backends.fold import folded
+from archsearch.latency.backends.onnx_runtime import OnnxRunner
 from archsearch.latency.runner import Runner
 
 
@@ -42,6 +45,25 @@ class ActivatedConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x).relu()
+
+
+# The compiler takes half a minute, a CUDA graph needs a GPU.
+_MARKS = {
+    "torch-compile": [pytest.mark.slow],
+    "cuda-graph": [pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")],
+}
+RUNNABLE = [pytest.param(name, marks=_MARKS.get(name, [])) for name in BACKENDS]
+
+
+def images_for(name: str) -> Tensor:
+    return images().to("cpu" if "cpu" in BACKENDS[name].devices else "cuda")
+
+
+def threads_of(runner: Runner) -> int:
+    """Threads that a run would have now: torch's, or the session's own."""
+    if isinstance(runner, OnnxRunner):
+        return int(runner.session.get_session_options().intra_op_num_threads)
+    return torch.get_num_threads()
 
 
 def norms(model: nn.Module) -> int:
@@ -101,7 +123,7 @@ def test_a_fold_that_would_change_the_network_is_an_error() -> None:
         BACKENDS["torch"].prepare(model, images(), threads=1)
 
 
-@pytest.mark.parametrize("name", BACKENDS.names())
+@pytest.mark.parametrize("name", RUNNABLE)
 def test_every_backend_runs_a_private_copy_in_eval_mode_without_gradients(name: str) -> None:
     seen: list[tuple[bool, bool]] = []
 
@@ -112,7 +134,7 @@ def test_every_backend_runs_a_private_copy_in_eval_mode_without_gradients(name: 
 
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), Spy()).train()
     before = copy.deepcopy(model.state_dict())
-    runner = BACKENDS[name].prepare(model, images(), threads=1)
+    runner = BACKENDS[name].prepare(model, images_for(name), threads=1)
     with runner.ready():
         runner()
         runner.synchronize()
@@ -123,18 +145,29 @@ def test_every_backend_runs_a_private_copy_in_eval_mode_without_gradients(name: 
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
 
 
-@pytest.mark.parametrize("name", BACKENDS.names())
+@pytest.mark.parametrize("name", RUNNABLE)
 def test_every_backend_sets_its_threads_while_ready_and_restores_them(name: str) -> None:
-    runner = BACKENDS[name].prepare(nn.Sequential(nn.Conv2d(3, 4, 3)), images(), threads=2)
+    runner = BACKENDS[name].prepare(nn.Sequential(nn.Conv2d(3, 4, 3)), images_for(name), threads=2)
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         with pytest.raises(KeyboardInterrupt), runner.ready():
-            assert torch.get_num_threads() == 2
+            assert threads_of(runner) == 2
             raise KeyboardInterrupt
         assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("name", RUNNABLE)
+def test_every_backend_refuses_what_it_would_change(name: str) -> None:
+    """The folded form of this network is another network; the others give no such form or run it as it is."""
+    model = with_random_statistics(nn.Sequential(ActivatedConv2d(3, 8, 3), nn.BatchNorm2d(8)), seed=7)
+    if name in ("torch", "torch-compile", "cuda-graph"):
+        with pytest.raises(MeasurementError, match="torch-eager"):
+            BACKENDS[name].prepare(model, images_for(name), threads=1)
+    else:
+        BACKENDS[name].prepare(model, images_for(name), threads=1)
 
 
 @pytest.mark.parametrize("name", BACKENDS.names())
@@ -144,3 +177,11 @@ def test_every_backend_tells_its_devices_and_version(name: str) -> None:
     assert backend.devices
     assert backend.version()[0].isdigit()
     assert backend.summary
+
+
+def test_listing_the_backends_imports_neither_torch_nor_onnxruntime() -> None:
+    program = (
+        "import sys; from archsearch.latency.backends import BACKENDS; "
+        "sys.exit(bool({'torch', 'onnx', 'onnxruntime', 'numpy'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

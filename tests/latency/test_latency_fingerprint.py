@@ -82,11 +82,6 @@ def test_the_driver_version_is_read_from_the_kernel_module(monkeypatch: pytest.M
     assert module._driver_version() == "570.124.06"
 
 
-def test_a_machine_without_nvidia_smi_has_no_gpu_state(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shutil.which", lambda _: None)
-    assert module._nvidia_smi(("clocks.sm",), None) == {}
-
-
 def test_an_unknown_backend_is_answered_with_the_nearest_name() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'torch'"):
         device_fingerprint("cpu", "torc", 1)

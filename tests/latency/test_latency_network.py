@@ -8,13 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from archsearch.errors import ConfigError, MeasurementError
-from archsearch.latency import network as network_module
+from archsearch.latency import prepare as prepare_module
 from archsearch.latency.fingerprint import device_fingerprint
 from archsearch.latency.lease import DeviceLease, _held
 from archsearch.latency.network import measure_network, prepare_reference, random_input
 from archsearch.latency.settings import LatencySettings
 
-QUICK = LatencySettings(bursts=4, runs_per_burst=3, visits=2, spread_seconds=0.05, budget_seconds=3.0, tolerance=0.9)
+QUICK = LatencySettings(
+    backend="torch", bursts=4, runs_per_burst=3, visits=2, spread_seconds=0.05, budget_seconds=3.0, tolerance=0.9
+)
 
 
 def network(width: int, depth: int = 1) -> nn.Module:
@@ -42,6 +44,11 @@ def test_a_latency_carries_its_conditions_and_more_work_takes_longer(lease: Devi
         lease=lease,
         seed=3,
     )
+    assert latency.ratio_low is not None
+    assert latency.ratio_high is not None
+    assert latency.ratio_low <= latency.ratio_high
+    assert (latency.attempts, latency.also, latency.drift) == (1, (), None)
+    assert "load_average_1_minute" in latency.state
     assert 0 < latency.p10_ms <= latency.median_ms <= latency.p90_ms
     assert latency.ratio_to_reference == pytest.approx(latency.p10_ms / latency.reference_p10_ms)
     assert latency.ratio_to_reference > 1  # 6 layers of 64 channels against one of 4: several hundred times the MACs
@@ -49,7 +56,6 @@ def test_a_latency_carries_its_conditions_and_more_work_takes_longer(lease: Devi
     assert (latency.batch, latency.threads, latency.input_size) == (1, 1, 32)
     assert latency.fingerprint == device_fingerprint("cpu", "torch", 1).id
     assert latency.n == latency.bursts * 3
-    assert not latency.contended
 
 
 def test_a_prepared_reference_serves_many_measurements_and_threads_are_restored(lease: DeviceLease) -> None:
@@ -122,15 +128,15 @@ def test_every_run_happens_while_the_lease_is_held(tmp_path: Path) -> None:
 
 
 def test_a_high_load_is_warned_of_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr(network_module, "_WARNED", set())
+    monkeypatch.setattr(prepare_module, "_WARNED", set())
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     monkeypatch.setattr("os.getloadavg", lambda: (2.0, 0.0, 0.0))
     with caplog.at_level(logging.WARNING):
-        network_module._warn_of_load_once()
+        prepare_module.warn_of_load_once()
         assert not caplog.records  # as many workers as cores
         monkeypatch.setattr("os.getloadavg", lambda: (7.5, 0.0, 0.0))
-        network_module._warn_of_load_once()
-        network_module._warn_of_load_once()
+        prepare_module.warn_of_load_once()
+        prepare_module.warn_of_load_once()
     assert [record.getMessage().partition(":")[0] for record in caplog.records] == [
         "the load average is 7.5 on 2 cores"
     ]

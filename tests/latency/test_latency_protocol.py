@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from archsearch.errors import MeasurementError
-from archsearch.latency.protocol import Conditions, collect, measure
+from archsearch.latency.protocol import Conditions, collect, measure, measure_group
 from archsearch.latency.settings import LatencySettings
 from archsearch.records import Latency
 
@@ -341,3 +341,117 @@ def test_several_networks_share_the_bursts_of_one_reference() -> None:
     samples = collect(runners, settings, lease=world, clock=world.clock, sleep=world.sleep)
     assert [samples.ratio(0), samples.ratio(1)] == pytest.approx([0.5, 1.5])
     assert samples.converged
+
+
+def test_the_ratio_comes_with_its_interval() -> None:
+    # A visit of two bursts: the candidate takes 2 ms in the first and 4 ms in the second, the reference 1 ms. Of the
+    # resamples of two bursts, one in four has the second burst twice.
+    world = World()
+    settings = LatencySettings(
+        visits=1, spread_seconds=0, bursts=2, untimed_runs=0, warmup_windows=2, tolerance=0.9, budget_seconds=5
+    )
+    candidate = world.runner("c", lambda k: 2 * MS if k < 30 else 4 * MS)
+    latency = world.measure(candidate, world.runner("r", constant(1)), settings)
+    assert latency.bursts == 2
+    assert (latency.ratio_low, latency.ratio_to_reference, latency.ratio_high) == pytest.approx((2.0, 2.0, 4.0))
+
+
+def test_in_a_group_each_turn_has_one_burst_of_every_network() -> None:
+    world = World()
+    settings = LatencySettings(
+        visits=1, bursts=2, runs_per_burst=1, warmup_runs=1, warmup_windows=2, untimed_runs=0, spread_seconds=0
+    )
+    group = [world.runner(name, constant(1)) for name in ("a", "b")]
+    reference = world.runner("r", constant(1))
+    clocks = {"clock": world.clock, "sleep": world.sleep}
+    measure_group(group, reference, settings, lease=world, conditions=CONDITIONS, **clocks)  # type: ignore[arg-type]
+    assert world.events == ["enter", *"aabbrr", *"abr", *"rba", "leave"]
+
+
+def test_a_group_takes_the_time_of_its_runs_and_spreads_them_once() -> None:
+    # Eight candidates and the reference, 1 ms each: 30 bursts x 10 runs x 9 = 2.7 s of runs in visits over 5 s. One
+    # after the other they would take eight times the spread, 40 s.
+    world = World()
+    networks = [world.runner(str(number), constant(1)) for number in range(9)]
+    latencies = measure_group(
+        networks[:-1],
+        networks[-1],
+        LatencySettings(),
+        lease=world,
+        conditions=CONDITIONS,
+        clock=world.clock,
+        sleep=world.sleep,
+    )
+    assert len(latencies) == 8
+    assert all(latency.converged and latency.n == 300 for latency in latencies)
+    # The last visit begins at 5 s; it has 3 untimed runs and 6 bursts of 10 runs of each network: 0.567 s.
+    assert latencies[0].measure_seconds == pytest.approx(5.567)
+
+
+def test_a_group_of_slow_networks_has_as_many_runs_as_each_would_have_alone() -> None:
+    # Alone: 30 bursts of (50 + 50) ms a run, 10 s, hold 10 / 3 -> 3 runs. Five: 30 x 250 ms = 7.5 s, and half of the
+    # group's budget of 20 x 5 / 2 = 50 s holds 25 / 7.5 -> 3 runs.
+    world = World()
+    networks = [world.runner(str(number), constant(50)) for number in range(5)]
+    latencies = measure_group(
+        networks[:-1],
+        networks[-1],
+        LatencySettings(),
+        lease=world,
+        conditions=CONDITIONS,
+        clock=world.clock,
+        sleep=world.sleep,
+    )
+    assert [latency.n for latency in latencies] == [90] * 4
+    assert all(latency.converged for latency in latencies)
+
+
+def test_one_network_of_a_group_that_does_not_converge_leaves_the_others_as_they_are() -> None:
+    world = World()
+    settings = LatencySettings(visits=3, bursts=6, spread_seconds=1, budget_seconds=8)
+    latencies = measure_group(
+        [world.runner("steady", constant(1)), world.runner("slower", lambda k: round(MS * (1 + 0.01 * k)))],
+        world.runner("r", constant(1)),
+        settings,
+        lease=world,
+        conditions=CONDITIONS,
+        clock=world.clock,
+        sleep=world.sleep,
+    )
+    assert [latency.converged for latency in latencies] == [True, False]
+
+
+@dataclass
+class Onlooker:
+    """A watch that counts the visits, and says what it was told to."""
+
+    world: World
+    disturbed: bool
+    visits: int = 0
+
+    @contextmanager
+    def visit(self) -> Iterator[None]:
+        assert self.world.held, "a visit was watched before the device was held"
+        self.visits += 1
+        yield
+
+    def state(self) -> dict[str, str]:
+        return {"visits_seen": str(self.visits)}
+
+
+@pytest.mark.parametrize("disturbed", [False, True])
+def test_what_is_seen_of_others_during_the_visits_is_told(disturbed: bool) -> None:
+    world = World()
+    watch = Onlooker(world, disturbed)
+    latency = measure(
+        world.runner("c", constant(1)),
+        world.runner("r", constant(1)),
+        LatencySettings(visits=4, spread_seconds=1),
+        lease=world,
+        conditions=CONDITIONS,
+        watch=watch,
+        clock=world.clock,
+        sleep=world.sleep,
+    )
+    assert latency.contended is disturbed
+    assert latency.state == {"visits_seen": "4"}

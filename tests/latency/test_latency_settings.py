@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from archsearch.latency.backends import BACKENDS
 from archsearch.latency.settings import LatencySettings
 
 
@@ -23,6 +24,13 @@ def test_batch_is_one_on_a_cpu_and_eight_on_a_gpu_as_in_the_paper() -> None:
         ({"spread_seconds": 20.0}, r"spread_seconds \(20\) must be below budget_seconds \(20\)"),
         ({"visits": 1, "spread_seconds": 3.0}, "needs at least two visits"),
         ({"backend": "torhc"}, "did you mean 'torch'"),
+        ({"also": ("torhc",)}, "did you mean 'torch'"),
+        ({"also": ("auto",)}, "unknown latency backend 'auto'"),
+        ({"also": ("torch", "torch")}, "may stand once in also"),
+        ({"backend": "torch", "also": ("torch",)}, "'torch' is the backend already"),
+        ({"drift_tolerance": 0.0}, "drift_tolerance"),
+        ({"remeasure": -1}, "remeasure"),
+        ({"noise_rounds": 1}, "noise_rounds"),
         ({"threads": 0}, "threads"),
         ({"batch": 0}, "batch"),
         ({"tolerance": 0.0}, "tolerance"),
@@ -33,6 +41,34 @@ def test_batch_is_one_on_a_cpu_and_eight_on_a_gpu_as_in_the_paper() -> None:
 def test_a_wrong_setting_is_named_with_what_is_wrong(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         LatencySettings(**changes)
+
+
+@pytest.mark.parametrize(
+    ("device", "backend"),
+    [("cpu", "onnxruntime"), ("cuda", "cuda-graph"), ("cuda:1", "cuda-graph"), ("mps", "torch")],
+)
+def test_without_a_word_the_backend_is_that_of_the_device(device: str, backend: str) -> None:
+    assert LatencySettings().backend_on(device) == backend
+    assert LatencySettings(backend="torch-eager").backend_on(device) == "torch-eager"
+
+
+def test_every_backend_that_auto_may_mean_exists_and_runs_on_its_device() -> None:
+    for device in ("cpu", "cuda"):
+        assert device in BACKENDS[LatencySettings().backend_on(device)].devices
+
+
+def test_a_further_backend_that_auto_means_already_is_not_measured_twice() -> None:
+    settings = LatencySettings(also=("torch", "onnxruntime"))
+    assert settings.also_on("cpu") == ("torch",)
+    assert settings.also_on("cuda:0") == ("torch", "onnxruntime")
+    assert settings.with_backend("torch").also_on("cpu") == ()
+    assert settings.with_backend("torch").backend_on("cpu") == "torch"
+
+
+def test_a_group_has_the_budget_that_its_networks_have_in_pairs() -> None:
+    settings = LatencySettings(budget_seconds=20)
+    assert settings.group_budget_seconds(2) == 20  # one candidate and the reference
+    assert settings.group_budget_seconds(9) == 90  # eight candidates: 90 s in place of 160
 
 
 @pytest.mark.parametrize(("bursts", "visits"), [(30, 5), (7, 3), (2, 1), (5, 5)])

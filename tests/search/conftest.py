@@ -65,6 +65,7 @@ def make_config(tmp_path: Path) -> MakeConfig:
             "reference": "shufflenet_v2_x0_5",
             "proxy": {"epochs": 1, "batch_size": 32, "train_images": 64, "validation_images": 32},
             "latency": {
+                "backend": "torch-eager",  # nothing to trace or export, which would also upset workers in threads
                 "bursts": 2,
                 "visits": 1,
                 "runs_per_burst": 2,
@@ -72,6 +73,8 @@ def make_config(tmp_path: Path) -> MakeConfig:
                 "budget_seconds": 2,
                 "warmup_runs": 2,
                 "warmup_windows": 2,
+                "noise_rounds": 2,
+                "remeasure": 0,
             },
         }
         return parse_study(content | changes, source="a test")

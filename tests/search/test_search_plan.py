@@ -13,6 +13,8 @@ import pytest
 import torch
 
 from archsearch.errors import ConfigError, DataError, StudyChangedError, UnknownNameError
+from archsearch.latency.fingerprint import device_fingerprint
+from archsearch.latency.settings import LatencySettings
 from archsearch.models.variants import VARIANTS
 from archsearch.search import devices
 from archsearch.search.config import StudyConfig
@@ -112,6 +114,80 @@ def test_a_changed_study_is_refused_saying_what_differs(
     with pytest.raises(StudyChangedError, match=message) as caught:
         check_unchanged(plan_run(change(config), workers=1, device="cpu"), stored)
     assert "--set name=" in str(caught.value)
+
+
+def stored_by_an_older_version(stored: StudyInfo, config: StudyConfig) -> StudyInfo:
+    """The study as version 0.1.0 stored it: its backend was torch, and some keys did not exist."""
+    newer = ("also", "drift_tolerance", "remeasure", "noise_rounds")
+    latency = {key: value for key, value in config.protocol()["latency"].items() if key not in newer}
+    device = device_fingerprint("cpu", "torch", 1).facts
+    return replace(
+        stored,
+        config={**stored.config, "latency": {**latency, "backend": "torch"}},
+        facts={**stored.facts, "device": dict(device)},
+    )
+
+
+def with_latency(config: StudyConfig, **changes: Any) -> StudyConfig:
+    return config.model_copy(update={"latency": config.latency.model_copy(update=changes)})
+
+
+def test_a_study_of_an_older_version_goes_on_under_the_backend_that_it_had(
+    database: Database, config: StudyConfig
+) -> None:
+    defaults = {name: LatencySettings.model_fields[name].default for name in ("remeasure", "noise_rounds")}
+    config = with_latency(config, backend="torch", **defaults)
+    plan = plan_run(config, workers=1, device="cpu")
+    old = stored_by_an_older_version(enter(database, plan), config)
+    check_unchanged(plan, old)  # keys of today that change nothing
+    changed = replace(plan, config=with_latency(config, drift_tolerance=0.5))
+    with pytest.raises(StudyChangedError, match=r"latency\.drift_tolerance: was .*, now 0\.5"):
+        check_unchanged(changed, old)
+
+
+def test_a_study_of_an_older_version_is_refused_under_todays_default_backend_saying_how_to_go_on(
+    database: Database, config: StudyConfig
+) -> None:
+    defaults = {name: LatencySettings.model_fields[name].default for name in ("remeasure", "noise_rounds")}
+    plan = plan_run(with_latency(config, backend="auto", **defaults), workers=1, device="cpu")
+    assert plan.facts["device"]["backend"] == "onnxruntime"
+    old = stored_by_an_older_version(enter(database, plan), plan.config)
+    with pytest.raises(StudyChangedError) as caught:
+        check_unchanged(plan, old)
+    assert caught.value.message.endswith(
+        "exists with another protocol: the backend 'auto' is 'onnxruntime' on this device; "
+        "latency.backend: was 'torch', now 'onnxruntime'"
+    )
+    assert "--set latency.backend=torch" in (caught.value.hint or "")
+    assert "--set name=NEW" in (caught.value.hint or "")
+
+
+def test_the_automatic_backend_is_the_one_that_it_stands_for(database: Database, config: StudyConfig) -> None:
+    automatic = plan_run(with_latency(config, backend="auto"), workers=1, device="cpu")
+    stored = enter(database, automatic)
+    named = plan_run(with_latency(config, backend="onnxruntime"), workers=1, device="cpu")
+    assert named.facts["device_fingerprint"] == automatic.facts["device_fingerprint"]
+    check_unchanged(named, stored)
+    other = plan_run(with_latency(config, backend="torch"), workers=1, device="cpu")
+    with pytest.raises(StudyChangedError, match=r"latency\.backend: was 'onnxruntime', now 'torch'"):
+        check_unchanged(other, stored)
+
+
+def test_further_backends_are_part_of_the_protocol_in_any_order(database: Database, config: StudyConfig) -> None:
+    plan = plan_run(with_latency(config, also=("torch", "onnxruntime")), workers=1, device="cpu")
+    stored = enter(database, plan)
+    check_unchanged(replace(plan, config=with_latency(config, also=("onnxruntime", "torch"))), stored)
+    with pytest.raises(StudyChangedError, match=r"latency\.also: was \['onnxruntime', 'torch'\], now \[\]"):
+        check_unchanged(replace(plan, config=with_latency(config, also=())), stored)
+
+
+@pytest.mark.parametrize("changes", [{"backend": "cuda-graph"}, {"also": ("cuda-graph",)}])
+def test_a_backend_that_does_not_run_on_the_device_is_refused_before_anything_is_stored(
+    config: StudyConfig, changes: dict[str, Any]
+) -> None:
+    with pytest.raises(ConfigError, match="'cuda-graph' does not run on 'cpu'") as caught:
+        plan_run(with_latency(config, **changes), workers=1, device="cpu")
+    assert "onnxruntime" in (caught.value.hint or "")
 
 
 def test_other_images_under_the_same_name_are_refused(database: Database, config: StudyConfig, tmp_path: Path) -> None:

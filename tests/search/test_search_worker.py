@@ -12,7 +12,7 @@ import pytest
 
 from archsearch.errors import MeasurementError
 from archsearch.records import Record, TrialStatus
-from archsearch.search import evaluate, worker
+from archsearch.search import evaluate, measuring, worker
 from archsearch.search.config import StudyConfig
 from archsearch.search.evaluate import Evaluator
 from archsearch.search.optuna_study import OptunaStudy
@@ -56,7 +56,7 @@ def test_a_worker_fills_the_total_and_typed_again_does_nothing(
         assert record.cost is not None and record.latency is not None and record.score is not None
         assert (record.cost.input_size, record.cost.num_classes) == (32, 4)
         assert (record.score.split, record.score.train_images, record.score.eval_images) == ("validation", 64, 32)
-        assert (record.latency.reference, record.latency.contended) == ("shufflenet_v2_x0_5", False)
+        assert record.latency.reference == "shufflenet_v2_x0_5"
         assert record.latency.p10_ms > 0
     study = find_study(database, config.name)
     (reference_ms,) = {record.latency.study_reference_ms for record in complete if record.latency}
@@ -192,7 +192,8 @@ def test_a_network_that_cannot_be_evaluated_fails_with_the_reason(
     error: Exception,
     reason: str,
 ) -> None:
-    real, broken = getattr(evaluate, part), list[str]()
+    home = measuring if part == "measure_network" else evaluate
+    real, broken = getattr(home, part), list[str]()
 
     def fail_for_residual(*arguments: Any, **more: Any) -> Any:
         if not broken:
@@ -200,7 +201,7 @@ def test_a_network_that_cannot_be_evaluated_fails_with_the_reason(
             raise error
         return real(*arguments, **more)
 
-    monkeypatch.setattr(evaluate, part, fail_for_residual)
+    monkeypatch.setattr(home, part, fail_for_residual)
     config = make_config()
     make_worker(config, total=2).run()
     failed, *rest = records(database, config)
@@ -278,7 +279,7 @@ def test_a_latency_that_could_not_be_measured_never_passes_a_bound(
     def fail(*_arguments: Any, **_more: Any) -> Any:
         raise MeasurementError("no run was timed")
 
-    monkeypatch.setattr(evaluate, "measure_network", fail)
+    monkeypatch.setattr(measuring, "measure_network", fail)
     trained = list[object]()
     monkeypatch.setattr(evaluate, "train_proxy", lambda *arguments, **_: trained.append(arguments))
     config = make_config(constraints={"latency_ms": 1000.0})

@@ -12,10 +12,12 @@ from archsearch.store.claims import claim_trial
 from archsearch.store.database import Database
 from archsearch.store.studies import (
     StudyInfo,
+    begin_measuring,
     enter_study,
     find_study,
     fix_reference_latency,
     fix_reference_point,
+    has_begun,
     latest_study,
     list_studies,
 )
@@ -100,3 +102,38 @@ def test_all_workers_agree_on_one_reference_latency(database: Database, study: S
     for thread in threads:
         thread.join()
     assert len(answers) == 4 and len(set(answers)) == 1
+
+
+def test_a_study_begins_once_with_its_noise_floor_and_its_reference_latency(
+    database: Database, study: StudyInfo
+) -> None:
+    assert not has_begun(database, study.id)
+    assert find_study(database, "one").noise_floor == 0.0
+    answers: list[bool] = []
+    together = threading.Barrier(4)
+
+    def work(number: int) -> None:
+        together.wait()
+        floor = {"relative": number / 100, "measure_seconds": 10.0 * number, "ratios": [1.0, 1.01]}
+        answers.append(begin_measuring(database, study.id, reference_p10_ms=float(number), noise_floor=floor))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(1, 5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(answers) == [False, False, False, True]
+    assert has_begun(database, study.id)
+    reference_ms = fix_reference_latency(database, study.id, 99.0)
+    found = find_study(database, "one")
+    # both are of one worker
+    assert (found.noise_floor, found.noise_floor_seconds) == (reference_ms / 100, 10.0 * reference_ms)
+    assert found.facts["noise_floor"]["ratios"] == [1.0, 1.01]
+
+
+def test_a_study_that_began_without_a_noise_floor_keeps_none(database: Database, study: StudyInfo) -> None:
+    fix_reference_latency(database, study.id, 2.0)
+    assert has_begun(database, study.id)
+    assert not begin_measuring(database, study.id, reference_p10_ms=3.0, noise_floor={"relative": 0.5})
+    assert find_study(database, "one").noise_floor == 0.0
+    assert fix_reference_latency(database, study.id, 9.0) == 2.0

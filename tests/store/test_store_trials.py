@@ -11,6 +11,7 @@ import pytest
 from archsearch.records import Record, TrialStatus
 from archsearch.store.claims import Claim, claim_trial, interrupt_trial, recover_trials
 from archsearch.store.database import Database
+from archsearch.store.schema import LatencyRow
 from archsearch.store.studies import StudyInfo
 from archsearch.store.trials import (
     add_training,
@@ -214,3 +215,29 @@ def test_ends_that_are_written_return_true(database: Database, study: StudyInfo)
     assert finish_trial(database, first, status=TrialStatus.COMPLETE) is True
     assert copy_result(database, second, study_id=study.id, number=0, status=TrialStatus.REPLAY, reason="") is True
     assert interrupt_trial(database, third, "the run was stopped") is True
+
+
+def test_latencies_by_further_backends_come_back_as_they_were(database: Database, study: StudyInfo, facts: Any) -> None:
+    beside = replace(facts.latency, backend="torch-eager", p10_ms=7.5, study_reference_ms=None, state={"cpu_mhz": "1"})
+    latency = replace(
+        facts.latency, also=(beside,), attempts=2, ratio_low=0.29, ratio_high=0.31, state={"load_average": "0.50"}
+    )
+    row_id = start(database, study, 0, "5" * 12)
+    finish_trial(database, row_id, status=TrialStatus.COMPLETE, cost=facts.cost, latency=latency, score=facts.score)
+    record = load_record(database, study.id, 0)
+    assert record is not None and record.latency == latency
+    assert record.latency.also[0].state == {"cpu_mhz": "1"}
+
+
+def test_a_latency_of_an_older_version_lacks_only_what_was_not_measured_then(
+    database: Database, study: StudyInfo, facts: Any
+) -> None:
+    row_id = start(database, study, 0, "6" * 12)
+    finish_trial(database, row_id, status=TrialStatus.COMPLETE, latency=facts.latency)
+    with database.writing() as session:
+        row = session.query(LatencyRow).one()
+        newer = {"ratio_low", "ratio_high", "attempts", "state", "also"}
+        row.details = {key: value for key, value in row.details.items() if key not in newer} | {"of_the_future": 1}
+    record = load_record(database, study.id, 0)
+    assert record is not None and record.latency == facts.latency
+    assert (record.latency.attempts, record.latency.also, record.latency.ratio_low) == (1, (), None)

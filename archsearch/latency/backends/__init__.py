@@ -1,9 +1,14 @@
 """Ways of running a network: one file each, and a line here. Importing this imports no torch."""
 
 from archsearch.latency.backends.base import Backend
+from archsearch.latency.backends.cuda_graph import CUDA_GRAPH
+from archsearch.latency.backends.onnx_runtime import ONNXRUNTIME
 from archsearch.latency.backends.torch_backend import TORCH, TORCH_EAGER
+from archsearch.latency.backends.torch_compile import TORCH_COMPILE
 from archsearch.registry import Registry
 
-BACKENDS: Registry[Backend] = Registry("latency backend", {entry.name: entry for entry in (TORCH, TORCH_EAGER)})
+BACKENDS: Registry[Backend] = Registry(
+    "latency backend", {entry.name: entry for entry in (ONNXRUNTIME, TORCH, TORCH_EAGER, CUDA_GRAPH, TORCH_COMPILE)}
+)
 
 __all__ = ["BACKENDS", "Backend"]

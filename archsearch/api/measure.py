@@ -1,0 +1,276 @@
+"""Latencies of networks on this device, whatever they are named by, outside of any study."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+from archsearch.api.networks import FoundNetwork, find_network
+from archsearch.errors import BuildError, ConfigError
+from archsearch.latency.backends import BACKENDS
+from archsearch.latency.settings import LatencySettings
+from archsearch.models.families import build
+from archsearch.models.spec import Spec
+from archsearch.records import Latency
+from archsearch.search.devices import worker_devices
+
+if TYPE_CHECKING:
+    from torch import nn
+
+REFERENCE = "shufflenet_v2_x1_0"
+_SPREAD_SHARE = 0.25  # of a budget: what its spread may take at most
+_MS_PER_SECOND = 1000.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """One network measured by one backend at one batch.
+
+    Attributes:
+        name: what it was asked for by.
+        spec: its choices, normalised at the input size.
+        num_classes: outputs of the classifier; the reference had as many.
+        latency: the measured numbers with their conditions.
+        backend_version: of the library that ran it.
+    """
+
+    name: str
+    spec: Spec
+    num_classes: int
+    latency: Latency
+    backend_version: str
+
+    @property
+    def images_per_second(self) -> float:
+        """Images of one batch over its median latency."""
+        return self.latency.batch * _MS_PER_SECOND / self.latency.median_ms
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON: every field of the latency beside the network's own."""
+        return {
+            "name": self.name,
+            "arch_id": self.spec.arch_id,
+            "family": self.spec.family,
+            "num_classes": self.num_classes,
+            **asdict(self.latency),
+            "images_per_second": self.images_per_second,
+            "backend_version": self.backend_version,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasureProgress:
+    """How far a call of `measure` is: told before a group of networks, and whenever the device is left alone.
+
+    Attributes:
+        group, groups: number of the group in hand (1 is the first), and of all.
+        networks: networks of this group, the reference not counted.
+        backend, batch, device, input_size: its conditions.
+        seconds: since the group began.
+    """
+
+    group: int
+    groups: int
+    networks: int
+    backend: str
+    batch: int
+    device: str
+    input_size: int
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Wanted:
+    """One network at the size it is measured at."""
+
+    name: str
+    spec: Spec
+    num_classes: int
+    input_size: int
+
+    def build(self) -> nn.Module:
+        """Fresh weights: a latency does not depend on them. Raises BuildError."""
+        try:
+            return build(self.spec, num_classes=self.num_classes, input_size=self.input_size, seed=0)
+        except (RuntimeError, MemoryError) as error:  # torch's own word for more memory than there is
+            raise BuildError(f"{self.name} cannot be built at {self.input_size}x{self.input_size}: {error}") from error
+
+
+def measure(
+    names: Sequence[str],
+    *,
+    backends: Sequence[str] = (),
+    batches: Sequence[int] = (),
+    threads: int = 1,
+    input_size: int | None = None,
+    num_classes: int | None = None,
+    device: str = "auto",
+    reference: str = REFERENCE,
+    budget_seconds: float | None = None,
+    storage: str | None = None,
+    on_measured: Callable[[Measurement], None] | None = None,
+    on_progress: Callable[[MeasureProgress], None] | None = None,
+) -> tuple[Measurement, ...]:
+    """Measure networks on a device, once with each backend at each batch.
+
+    The networks of one backend, batch, input size and number of classes are one group: their bursts take turns with
+    each other's and with the reference's, so their ratios were measured in the same seconds. The device lease is
+    held for every timed run: trainings of this user pause meanwhile, and a study's measurements come before or after.
+
+    Args:
+        names: as `describe` takes them.
+        backends: names of `archsearch.latency.backends.BACKENDS`; empty: the device's default.
+        batches: images a run; empty: 1 on a CPU, 8 on a GPU.
+        threads: CPU threads of one run.
+        input_size: height and width (pixels); None: each network's own: as printed (224), or the study's.
+        num_classes: None: each network's own.
+        device: auto, cpu, cuda or cuda:N.
+        reference: the network that the others are divided by, named as they are, at the input size and number of
+            classes of each group.
+        budget_seconds: of a network measured alone, after which no burst begins; a group of n networks has n + 1
+            halves of it. None: the protocol's own.
+        storage: the database that a STUDY is looked up in.
+        on_measured: called with each measurement when its group has ended.
+        on_progress: see `MeasureProgress`; never called while a run is timed.
+
+    Returns:
+        For each backend and batch in the order given, the networks in the order given.
+
+    Raises:
+        ConfigError, UnknownNameError, StoreError: something asked for is not there, or does not run on this device.
+        BuildError: a network cannot be built at this input size.
+        MeasurementError: a network could not be run or timed; no number stands in its place.
+    """
+    if not names:
+        raise ConfigError("no network is named", hint="name at least one")
+    wanted = [_wanted(name, find_network(name, storage=storage), input_size, num_classes) for name in names]
+    base = find_network(reference, storage=storage)
+    where = worker_devices(device, 1)[0]
+    each = _settings(backends, batches, threads, budget_seconds, where)
+    sizes = list(dict.fromkeys((network.input_size, network.num_classes) for network in wanted))
+    groups = len(each) * len(sizes)
+    found: dict[tuple[int, int], Measurement] = {}
+    for number, (settings, (size, classes)) in enumerate(product(each, sizes)):
+        indices = [index for index, one in enumerate(wanted) if (one.input_size, one.num_classes) == (size, classes)]
+        divisor = _Wanted(name=reference, spec=base.spec.normalised(size), num_classes=classes, input_size=size)
+        tell = _teller(number + 1, groups, [wanted[index] for index in indices], settings, where, on_progress)
+        measured = _measure_group([wanted[index] for index in indices], divisor, settings, where, tell)
+        for index, one in zip(indices, measured, strict=True):
+            found[number // len(sizes), index] = one
+            if on_measured is not None:
+                on_measured(one)
+    return tuple(found[key] for key in sorted(found))
+
+
+def _wanted(name: str, found: FoundNetwork, input_size: int | None, num_classes: int | None) -> _Wanted:
+    size = found.input_size if input_size is None else input_size
+    classes = found.num_classes if num_classes is None else num_classes
+    if size < 1 or classes < 1:
+        raise ConfigError(f"input_size and num_classes must be at least 1, got {size} and {classes}")
+    return _Wanted(name=name, spec=found.spec.normalised(size), num_classes=classes, input_size=size)
+
+
+def _settings(
+    backends: Sequence[str], batches: Sequence[int], threads: int, budget_seconds: float | None, device: str
+) -> list[LatencySettings]:
+    """One for each backend and batch, each combination once, backends resolved. Raises ConfigError."""
+    for batch in batches:
+        if batch < 1:
+            raise ConfigError(f"a batch is at least 1 image, got {batch}")
+    if threads < 1:
+        raise ConfigError(f"threads must be at least 1, got {threads}")
+    if budget_seconds is not None and not 0 < budget_seconds < float("inf"):
+        raise ConfigError(f"budget_seconds must be above 0, got {budget_seconds:g}")
+    plain = LatencySettings(threads=threads)
+    if budget_seconds is not None:
+        spread = min(plain.spread_seconds, _SPREAD_SHARE * budget_seconds)
+        plain = plain.model_copy(update={"budget_seconds": budget_seconds, "spread_seconds": spread})
+    chosen: dict[str, None] = {}
+    for name in backends or (plain.backend,):
+        resolved = plain.with_backend(name).backend_on(device)
+        kinds = BACKENDS[resolved].devices
+        if device.partition(":")[0] not in kinds:
+            raise ConfigError(
+                f"the latency backend '{resolved}' does not run on '{device}'", hint=f"it runs on {', '.join(kinds)}"
+            )
+        chosen[resolved] = None
+    sizes = dict.fromkeys(batches or (plain.batch_on(device),))
+    return [plain.with_backend(name).model_copy(update={"batch": batch}) for name, batch in product(chosen, sizes)]
+
+
+def _measure_group(
+    networks: Sequence[_Wanted],
+    reference: _Wanted,
+    settings: LatencySettings,
+    device: str,
+    tell: Callable[[], None],
+) -> tuple[Measurement, ...]:
+    """Build a group, measure it, and give each network its latency."""
+    from archsearch.latency.lease import DeviceLease
+    from archsearch.latency.network import measure_networks
+
+    tell()
+    lease = DeviceLease.of_device(device)
+    with lease.shared():  # building disturbs another process's measurement as training does
+        models = [network.build() for network in networks]
+        divisor = reference.build()
+
+    def rest(seconds: float) -> None:
+        """Between two visits: the device is free, so this may be shown."""
+        tell()
+        time.sleep(seconds)
+
+    latencies = measure_networks(
+        models,
+        divisor,
+        names=[network.name for network in networks],
+        reference_name=reference.name,
+        settings=settings,
+        device=device,
+        input_size=reference.input_size,
+        lease=lease,
+        sleep=rest,
+    )
+    version = BACKENDS[settings.backend].version()
+    return tuple(
+        Measurement(
+            name=network.name,
+            spec=network.spec,
+            num_classes=network.num_classes,
+            latency=latency,
+            backend_version=version,
+        )
+        for network, latency in zip(networks, latencies, strict=True)
+    )
+
+
+def _teller(
+    group: int,
+    groups: int,
+    networks: Sequence[_Wanted],
+    settings: LatencySettings,
+    device: str,
+    on_progress: Callable[[MeasureProgress], None] | None,
+) -> Callable[[], None]:
+    """Tells how far one group is, each time it is called."""
+    began = time.monotonic()
+
+    def tell() -> None:
+        if on_progress is not None:
+            on_progress(
+                MeasureProgress(
+                    group=group,
+                    groups=groups,
+                    networks=len(networks),
+                    backend=settings.backend,
+                    batch=settings.batch_on(device),
+                    device=device,
+                    input_size=networks[0].input_size,
+                    seconds=time.monotonic() - began,
+                )
+            )
+
+    return tell

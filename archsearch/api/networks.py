@@ -1,0 +1,147 @@
+"""Networks by what they are named by on a command line: a name, a file, a model folder, or a trial of a study."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from archsearch.api.study import open_study
+from archsearch.errors import ConfigError, UnknownNameError
+from archsearch.models.families import FAMILIES, spec_from_json
+from archsearch.models.spec import Spec
+from archsearch.models.variants import TORCHVISION, VARIANTS, Variant, find_variant
+from archsearch.resources import list_yaml, read_yaml
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundNetwork:
+    """A network that was asked for.
+
+    Attributes:
+        spec: its choices, not normalised.
+        source, note: where it was published and how to read that; of a trial the study, of a file its path.
+        num_classes, input_size: as printed, as the study's, or as the file says (outputs, pixels).
+    """
+
+    spec: Spec
+    source: str
+    note: str
+    num_classes: int
+    input_size: int
+
+
+def find_network(name: str, *, storage: str | None = None) -> FoundNetwork:
+    """The network of a name.
+
+    Args:
+        name: a variant's name, STUDY:TRIAL (number, variant or `best`), a family's name (its base network), or a file:
+            the spec.json of a retrained model, its folder, or YAML with `family` and `choices`.
+        storage: the database that STUDY is looked up in.
+
+    Raises ConfigError, UnknownNameError, StoreError.
+    """
+    if name.startswith(TORCHVISION):  # a slash, but no path
+        return _from_variant(find_variant(name))
+    path = Path(name)
+    if path.suffix in (".json", ".yaml", ".yml") or path.is_file():
+        return _from_file(path)
+    if path.is_dir() and (path / "spec.json").is_file():
+        return _from_file(path / "spec.json")
+    study, colon, trial = name.rpartition(":")
+    if colon:
+        opened = open_study(study, storage=storage)
+        chosen = opened.choose(trial)
+        return FoundNetwork(
+            spec=chosen.spec,
+            source=f"trial of study '{opened.name}'",
+            note="",
+            num_classes=opened.num_classes,
+            input_size=opened.input_size,
+        )
+    if name in VARIANTS:
+        return _from_variant(find_variant(name))
+    if name in FAMILIES:
+        family = FAMILIES[name]
+        return FoundNetwork(spec=family.base, source=family.source, note="", num_classes=1000, input_size=224)
+    raise UnknownNameError(
+        "network",
+        name,
+        [*VARIANTS, f"{TORCHVISION}NAME", *FAMILIES, *(f"{study}:TRIAL" for study in list_yaml("studies"))],
+    )
+
+
+def _from_variant(variant: Variant) -> FoundNetwork:
+    return FoundNetwork(
+        spec=variant.spec,
+        source=variant.source,
+        note=variant.note,
+        num_classes=variant.num_classes,
+        input_size=variant.input_size,
+    )
+
+
+def _from_file(path: Path) -> FoundNetwork:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    if path.suffix == ".json":
+        return _from_json(path, text)
+    content = read_yaml(path)
+    unknown = set(content) - {"family", "choices", "num_classes", "input_size"}
+    if unknown or "family" not in content:
+        raise ConfigError(
+            f"{path}: expected the keys family, choices, num_classes, input_size; "
+            f"got {', '.join(sorted(map(str, content)))}"
+        )
+    choices = content.get("choices") or {}
+    if not isinstance(choices, dict):
+        raise ConfigError(f"{path}: choices: a mapping of choices was expected, got {type(choices).__name__}")
+    with _naming(path):
+        spec = FAMILIES[str(content["family"])].base.with_choices(choices)
+    return FoundNetwork(
+        spec=spec,
+        source=str(path),
+        note="",
+        num_classes=_whole(content, "num_classes", 1000, path),
+        input_size=_whole(content, "input_size", 224, path),
+    )
+
+
+def _from_json(path: Path, text: str) -> FoundNetwork:
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"{path}:{error.lineno}:{error.colno}: not valid JSON: {error.msg}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: an object was expected, got {type(content).__name__}")
+    inner = content.get("spec", content)  # a model folder's spec.json, or a specification alone
+    with _naming(path):
+        spec = spec_from_json(json.dumps(inner))
+    return FoundNetwork(
+        spec=spec,
+        source=str(path),
+        note="",
+        num_classes=_whole(content, "num_classes", 1000, path) if "spec" in content else 1000,
+        input_size=_whole(content, "input_size", 224, path) if "spec" in content else 224,
+    )
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Put the file's name before what is wrong in it."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error.message}", hint=error.hint) from error
+
+
+def _whole(content: Mapping[str, Any], key: str, default: int, path: Path) -> int:
+    value = content.get(key, default)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ConfigError(f"{path}: {key}: a positive whole number was expected, got {value!r}")
+    return value

@@ -1,0 +1,167 @@
+"""Networks made ready to be timed, and the reference that many of them are measured against."""
+
+from __future__ import annotations
+
+import logging
+import os
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import torch
+from torch import Tensor, nn
+
+from archsearch.errors import ConfigError, MeasurementError
+from archsearch.latency.backends import BACKENDS
+from archsearch.latency.fingerprint import device_fingerprint
+from archsearch.latency.lease import DeviceLease
+from archsearch.latency.protocol import Conditions
+from archsearch.latency.runner import Runner
+from archsearch.latency.settings import LatencySettings
+
+logger = logging.getLogger(__name__)
+
+IMAGE_CHANNELS = 3
+_HIGH_LOAD = 1.5  # runnable processes a core: archsearch's own workers account for one
+_WARNED: set[str] = set()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedReference:
+    """The reference network, ready to run: a worker prepares it once and measures every candidate against it.
+
+    Attributes:
+        runner: the network.
+        conditions: what it was prepared for; a candidate is measured under the same.
+        also: the same network made ready by the settings' further backends, in their order.
+    """
+
+    runner: Runner
+    conditions: Conditions
+    also: tuple[PreparedReference, ...] = ()
+
+
+def prepare_reference(
+    model: nn.Module,
+    *,
+    name: str,
+    settings: LatencySettings,
+    device: str,
+    input_size: int,
+    lease: DeviceLease | None,
+    seed: int = 0,
+) -> PreparedReference:
+    """Make the reference network ready.
+
+    Args:
+        model: a network that takes (N, 3, input_size, input_size), or as many channels as its attribute
+            `input_channels` says; it is copied, not changed.
+        name: stored as `Latency.reference`.
+        settings: backend, batch and threads are taken from it.
+        device: torch device ("cpu", "cuda:0").
+        input_size: height and width (pixels).
+        lease: shared while the network is prepared, because another process may be measuring.
+        seed: of the random input.
+
+    Raises:
+        ConfigError: a backend does not run on this device, or the device is not there.
+        MeasurementError: the network could not be run.
+    """
+
+    def prepared(backend: str) -> PreparedReference:
+        conditions = conditions_of(name, settings.with_backend(backend), device, input_size)
+        what = f"the reference network '{name}'"
+        return PreparedReference(
+            runner=prepare(model, conditions, what=what, lease=lease, seed=seed), conditions=conditions
+        )
+
+    main = prepared(settings.backend_on(device))
+    return replace(main, also=tuple(prepared(backend) for backend in settings.also_on(device)))
+
+
+def random_input(*, batch: int, input_size: int, device: str, seed: int, channels: int = IMAGE_CHANNELS) -> Tensor:
+    """Standard normal images (batch, channels, input_size, input_size): zeros would run faster than a picture."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn((batch, channels, input_size, input_size), generator=generator).to(device)
+
+
+def prepare(model: nn.Module, conditions: Conditions, *, what: str, lease: DeviceLease | None, seed: int) -> Runner:
+    """Make a network ready under these conditions; `what` names it in messages. See `prepare_reference`."""
+    backend = BACKENDS[conditions.backend]
+    kind = conditions.device.partition(":")[0]
+    if kind not in backend.devices:
+        raise ConfigError(
+            f"the latency backend '{backend.name}' does not run on '{conditions.device}'",
+            hint=f"it runs on {', '.join(backend.devices)}",
+        )
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(f"torch sees no GPU for the device '{conditions.device}'", hint="use the device cpu")
+    try:
+        with lease.shared() if lease is not None else nullcontext():
+            example = random_input(
+                batch=conditions.batch,
+                input_size=conditions.input_size,
+                device=conditions.device,
+                seed=seed,
+                channels=getattr(model, "input_channels", IMAGE_CHANNELS),  # a part of a network takes a map instead
+            )
+            return backend.prepare(model, example, threads=conditions.threads)
+    except RuntimeError as error:
+        raise MeasurementError(
+            f"{what} could not be run by the backend '{backend.name}' on '{conditions.device}' with batch "
+            f"{conditions.batch} at input size {conditions.input_size}: {error}"
+        ) from error
+
+
+@lru_cache(maxsize=16)
+def _fingerprint_id(device: str, backend: str, threads: int) -> str:
+    return device_fingerprint(device, backend, threads).id
+
+
+def warn_of_load_once() -> None:
+    """Log a warning, once a process, if more processes want the CPU than its cores and archsearch's workers explain."""
+    load, cores = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0, os.cpu_count() or 1
+    if load > _HIGH_LOAD * cores and "load" not in _WARNED:
+        _WARNED.add("load")
+        logger.warning(
+            "the load average is %.1f on %d cores: other programs may disturb latencies; see whether they converged",
+            load,
+            cores,
+        )
+
+
+def conditions_of(reference: str, settings: LatencySettings, device: str, input_size: int) -> Conditions:
+    """What is measured by the settings' backend on a device belongs to this."""
+    backend = settings.backend_on(device)
+    return Conditions(
+        reference=reference,
+        device=device,
+        backend=backend,
+        batch=settings.batch_on(device),
+        threads=settings.threads,
+        input_size=input_size,
+        fingerprint=_fingerprint_id(device, backend, settings.threads),
+    )
+
+
+def references_of(
+    reference: PreparedReference, settings: LatencySettings, device: str, input_size: int
+) -> list[PreparedReference]:
+    """The reference by each backend of the settings, the objective's first.
+
+    Raises MeasurementError if it was prepared for another backend, device, batch, thread number or input size.
+    """
+    by_backend = {one.conditions.backend: one for one in (reference, *reference.also)}
+    chosen = []
+    for backend in (settings.backend_on(device), *settings.also_on(device)):
+        conditions = by_backend.get(backend, reference).conditions
+        found = (conditions.device, conditions.backend, conditions.batch, conditions.threads, conditions.input_size)
+        wanted = (device, backend, settings.batch_on(device), settings.threads, input_size)
+        if found != wanted:
+            raise MeasurementError(
+                f"the reference '{conditions.reference}' was prepared for (device, backend, batch, threads, input "
+                f"size) {found}, but the network is to be measured with {wanted}",
+                hint="prepare the reference again",
+            )
+        chosen.append(by_backend[backend])
+    return chosen

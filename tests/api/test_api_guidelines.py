@@ -1,0 +1,98 @@
+"""The experiments as the paper prints them, and the file that a run continues from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from archsearch.analysis.guideline_report import CHAINS, _printed_verdict
+from archsearch.analysis.guidelines import Verdict, guideline_verdict
+from archsearch.api.guideline_cache import GuidelineCache
+from archsearch.api.guideline_measure import sampled_specs
+from archsearch.api.guideline_rows import experiments
+from archsearch.errors import ConfigError
+from archsearch.models.guideline_spec import BEST_LABEL
+from archsearch.space.search_space import load_space
+
+
+@pytest.mark.parametrize("device", ["gpu", "arm"])
+def test_every_printed_speed_of_tables_1_to_4_is_in_its_place(device: str) -> None:
+    found = {each.table: each for each in experiments(device)}
+    # rows x columns: 4 ratios, 4 group numbers, 5 structures, 4 bottlenecks; three widths each
+    assert {name: [len(column.rows) for column in each.columns] for name, each in found.items()} == {
+        "1": [4, 4, 4],
+        "2": [4, 4, 4],
+        "3": [5, 5, 5],
+        "4": [4, 4, 4],
+    }
+    for each in found.values():
+        for column in each.columns:
+            assert column.best.label == BEST_LABEL[each.table]
+            labels = {row.label for row in column.rows}
+            assert {name for names in CHAINS[each.table].values() for name in names} <= labels
+
+
+def test_each_device_has_its_own_channels_beside_the_others_speeds() -> None:
+    (gpu,), (arm,) = experiments("gpu", ("1",)), experiments("arm", ("1",))
+    for found, channels in ((gpu, "208, 1248"), (arm, "52, 312")):
+        row = found.columns[2].rows[2]  # x4 of 1:6, which is printed for (52, 312) and for (13, 78)
+        assert row.network.channels_text == channels
+        assert (row.printed["gpu"].speed, row.printed["gpu"].step) == (189.0, 1.0)
+        assert (row.printed["arm"].speed, row.printed["arm"].step) == (4.6, 0.1)
+        assert (row.printed["gpu"].unit, row.printed["arm"].unit) == ("batches/s", "images/s")
+
+
+def test_the_rule_finds_in_the_printed_speeds_what_the_paper_says_of_them() -> None:
+    # Section 2: all four on the GPU; "on ARM the speed reduction of fragmentation is relatively small".
+    verdicts = {
+        (each.guideline, device): guideline_verdict(
+            [_printed_verdict(column, device) for column in each.columns]
+        ).verdict
+        for each in experiments("arm")
+        for device in ("gpu", "arm")
+    }
+    assert verdicts.pop(("G3", "arm")) is Verdict.UNTOLD
+    assert set(verdicts.values()) == {Verdict.HOLDS}
+
+
+def test_a_table_without_an_experiment_is_refused() -> None:
+    with pytest.raises(ConfigError, match="table '5'"):
+        experiments("arm", ("5",))
+    with pytest.raises(ConfigError, match="no column 'tpu'"):
+        experiments("tpu")
+
+
+def test_the_cache_gives_back_what_was_measured_under_the_same_conditions(tmp_path: Path) -> None:
+    cache = GuidelineCache(tmp_path, "0123456789ab", {"cpu": "one"})
+    kept = cache.put("table 1, x1", {"batch": 1}, {"latencies": [1.5]})
+    again = GuidelineCache(tmp_path, "0123456789ab", {"cpu": "one"})
+    assert again.get("table 1, x1", {"batch": 1}) == kept
+    assert kept["latencies"] == [1.5]
+    assert again.get("table 1, x1", {"batch": 8}) is None
+    assert again.get("table 1, x2", {"batch": 1}) is None
+    again.put("table 1, x4", {"batch": 1}, {"latencies": []})
+    cache.put("table 1, x2", {"batch": 1}, {"latencies": []})  # does not know of the other's group, and keeps it
+    assert GuidelineCache(tmp_path, "0123456789ab", {}).get("table 1, x4", {"batch": 1}) is not None
+    assert GuidelineCache(tmp_path, "ba9876543210", {}).get("table 1, x1", {"batch": 1}) is None
+    assert json.loads((tmp_path / "0123456789ab.json").read_text())["facts"] == {"cpu": "one"}
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"format": 99, "groups": {}}'])
+def test_a_file_that_is_none_of_ours_is_refused(content: str, tmp_path: Path) -> None:
+    (tmp_path / "f.json").write_text(content)
+    with pytest.raises(ConfigError, match=r"f\.json"):
+        GuidelineCache(tmp_path, "f", {})
+
+
+def test_the_sample_is_of_different_networks_and_the_seeds_own() -> None:
+    space = load_space("shufflenet_v2")
+    first = sampled_specs(space, 10, seed=0, input_size=32)
+    assert len({spec.arch_id for spec in first}) == 10
+    assert sampled_specs(space, 10, seed=0, input_size=32) == first
+    assert sampled_specs(space, 12, seed=0, input_size=32)[:10] == first
+    assert sampled_specs(space, 10, seed=100, input_size=32) != first
+    with pytest.raises(ConfigError, match="1 different networks in 100 draws"):
+        fixed = {domain.name: [domain.values[0]] for domain in space.domains}
+        sampled_specs(space.restricted(fixed, {}), 2, seed=0, input_size=32)

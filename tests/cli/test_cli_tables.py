@@ -1,0 +1,60 @@
+"""What the tables say of a study's conditions, from records made by hand."""
+
+from __future__ import annotations
+
+import runpy
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from archsearch.api.pareto import canary_json, front_json
+from archsearch.api.study import Study
+from archsearch.cli.tables import canary_line, conditions_line
+from archsearch.records import Record
+from archsearch.store.studies import StudyInfo
+
+_FACTORY = runpy.run_path(str(Path(__file__).parents[1] / "analysis" / "conftest.py"))
+make_record: Callable[..., Record] = _FACTORY["make_record"]
+
+
+def study(*, latency: dict[str, Any], facts: dict[str, Any]) -> Study:
+    """Two trials; the reference took 4 ms in the study, and 6 ms beside the second, which was measured twice."""
+    first, second = make_record(0, top1=60, p10=3.00), make_record(1, top1=61, p10=3.03)
+    assert first.latency is not None and second.latency is not None
+    drifted = replace(second.latency, study_reference_ms=4.0, reference_p10_ms=6.0, attempts=2)
+    records = (replace(first, latency=replace(first.latency, study_reference_ms=4.0)), replace(second, latency=drifted))
+    info = StudyInfo(
+        id=1,
+        name="study",
+        config={"objectives": ["error_percent", "latency_ms"], "dataset": "digits", "latency": latency},
+        space={},
+        space_fingerprint="0" * 12,
+        reference_point=None,
+        facts=facts,
+        created_at=datetime(2026, 1, 1),
+    )
+    return Study(info=info, records=records, counts={"complete": 2})
+
+
+def test_the_noise_floor_and_the_canary_are_told_beside_the_front() -> None:
+    floor = {"relative": 0.018, "measure_seconds": 5.0}
+    found = study(latency={"drift_tolerance": 0.25}, facts={"noise_floor": floor})
+    assert "reference shufflenet_v2_x0_5, noise floor 1.8 % (closer latencies are ties)." in conditions_line(found)
+    # 1.5 s for each latency and 5 s for the noise floor, of two trials of 40 s: 8 / 80
+    assert canary_line(found) == (
+        "canary: the reference's p10 against the study's: +0.0 % to +50.0 %, median +25.0 %; 1 of 2 networks flagged "
+        "(0 not converged, 1 drifted beyond 25 %), 1 measured again; 10% of the trials' time went into latency."
+    )
+    plain = front_json(found)
+    assert (plain["noise_floor"], [row["trial"] for row in plain["front"]]) == (0.018, [1])  # 1 % slower is a tie
+    assert plain["canary"] == canary_json(found.canary)
+    assert (plain["canary"]["drifted_trials"], plain["canary"]["latency_share"]) == ([1], 0.1)
+
+
+def test_a_study_of_an_older_version_has_no_floor_and_no_drift_rule() -> None:
+    found = study(latency={}, facts={})
+    assert "noise floor" not in conditions_line(found)
+    assert "0 of 2 networks flagged (0 not converged), 1 measured again" in canary_line(found)
+    assert [row["trial"] for row in front_json(found)["front"]] == [0, 1]

@@ -1,0 +1,235 @@
+"""A study's measurements: noise floor, canary, a second attempt, further backends. Real networks, hardly any runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archsearch.errors import MeasurementError
+from archsearch.latency.lease import DeviceLease
+from archsearch.models.families import build
+from archsearch.models.variants import find_variant
+from archsearch.records import Latency, TrialStatus
+from archsearch.search import evaluate, measuring
+from archsearch.search.config import StudyConfig
+from archsearch.search.evaluate import Evaluator
+from archsearch.search.measuring import StudyLatency
+from archsearch.store.database import Database
+from archsearch.store.studies import find_study, fix_reference_latency
+from archsearch.store.trials import load_records
+
+LATENCY = {
+    "backend": "torch", "bursts": 2, "visits": 1, "runs_per_burst": 2, "spread_seconds": 0, "budget_seconds": 2,
+    "warmup_runs": 2, "warmup_windows": 2, "noise_rounds": 2, "remeasure": 0,
+}  # fmt: skip
+Measured = list[str]
+
+
+def latency_of(
+    *, converged: bool = True, difference: float = 0.01, reference_ms: float = 4.0, backend: str = "torch", **facts: Any
+) -> Latency:
+    return Latency(
+        p10_ms=2.0, median_ms=2.1, p90_ms=2.5, ratio_to_reference=2.0 / reference_ms, reference="shufflenet_v2_x0_5",
+        reference_p10_ms=reference_ms, n=4, bursts=2, half_split_difference=difference, converged=converged,
+        contended=False, device="cpu", backend=backend, batch=1, threads=1, input_size=32, fingerprint="f" * 12,
+        measure_seconds=0.1, **facts,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Callable[[Sequence[Latency | MeasurementError]], Measured]:
+    """Lets `measure_network` give these one after the other; the list returned grows by the backend of each call."""
+
+    def play(answers: Sequence[Latency | MeasurementError]) -> Measured:
+        calls, left = Measured(), list(answers)
+
+        def measure(*_arguments: Any, settings: Any, **_more: Any) -> Latency:
+            assert settings.remeasure == 0  # the study decides when a network is measured again
+            calls.append(settings.backend)
+            answer = left.pop(0)
+            if isinstance(answer, MeasurementError):
+                raise answer
+            return answer
+
+        monkeypatch.setattr(measuring, "measure_network", measure)
+        return calls
+
+    return play
+
+
+def evaluator(config: StudyConfig, dataset: Any, *, reference_ms: float = 4.0) -> Evaluator:
+    return Evaluator(config, dataset, "cpu", check=lambda: None, fix_reference=lambda _p10_ms: reference_ms)
+
+
+def outcome_of(config: StudyConfig, dataset: Any) -> Any:
+    space = config.search_space()
+    return evaluator(config, dataset).evaluate(space.spec(space.sample(0)).normalised(32))
+
+
+def test_a_study_measures_its_noise_floor_once_and_its_reference_with_it(
+    database: Database, make_config: Any, make_worker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = make_config(latency=LATENCY)
+    floors = list[float]()
+    real = measuring.noise_floor
+
+    def noted(*arguments: Any, **more: Any) -> Any:
+        found = real(*arguments, **more)
+        floors.append(found.relative)
+        return found
+
+    monkeypatch.setattr(measuring, "noise_floor", noted)
+    make_worker(config, total=1).run()
+    make_worker(config, total=2).run()
+    study = find_study(database, config.name)
+    assert floors == [study.noise_floor] and study.noise_floor > 0
+    facts = study.facts["noise_floor"]
+    assert (facts["rounds"], facts["reference"], facts["backend"]) == (2, "shufflenet_v2_x0_5", "torch")
+    for record in load_records(database, study.id):
+        if record.latency is not None:
+            assert record.latency.study_reference_ms == facts["reference_p10_ms"]
+
+
+def test_a_study_that_has_begun_without_a_noise_floor_measures_none(
+    database: Database, make_config: Any, make_worker: Any, enter: Any
+) -> None:
+    config = make_config(latency=LATENCY)
+    fix_reference_latency(database, enter(database, config).id, 4.0)
+    make_worker(config, total=1).run()
+    assert "noise_floor" not in find_study(database, config.name).facts
+
+
+def test_further_backends_are_measured_for_every_trial_and_stored(
+    database: Database, make_config: Any, make_worker: Any, enter: Any
+) -> None:
+    config = make_config(latency=LATENCY | {"backend": "onnxruntime", "also": ["torch-eager"]})
+    fix_reference_latency(database, enter(database, config).id, 4.0)  # so that no noise floor is measured
+    make_worker(config, total=1).run()
+    (record,) = load_records(database, find_study(database, config.name).id)
+    latency = record.latency
+    assert latency is not None and record.status is TrialStatus.COMPLETE
+    assert latency.backend == "onnxruntime"
+    (beside,) = latency.also
+    assert (beside.backend, beside.reference, beside.also) == ("torch-eager", "shufflenet_v2_x0_5", ())
+    assert beside.p10_ms > 0 and beside.fingerprint != latency.fingerprint
+
+
+def test_a_further_backend_that_fails_leaves_no_number_and_the_trial_goes_on(
+    make_config: Any, tiny_dataset: Any, script: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls = script([latency_of(), MeasurementError("it cannot be exported")])
+    outcome = outcome_of(make_config(latency=LATENCY | {"also": ["torch-eager"]}), tiny_dataset)
+    assert (outcome.status, outcome.latency.also) == (TrialStatus.COMPLETE, ())
+    assert calls == ["torch", "torch-eager"]
+    assert "not measured by torch-eager: it cannot be exported" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "kept"),
+    [
+        (latency_of(converged=False, difference=0.2), latency_of(difference=0.02), 1),
+        (latency_of(converged=False, difference=0.2), latency_of(converged=False, difference=0.3), 0),
+        (latency_of(reference_ms=8.0), latency_of(difference=0.02), 1),  # the study's reference took 4 ms
+    ],
+)
+def test_a_doubtful_measurement_is_made_again_after_the_training_and_the_better_one_kept(
+    make_config: Any,
+    tiny_dataset: Any,
+    script: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    first: Latency,
+    second: Latency,
+    kept: int,
+) -> None:
+    calls = script([first, second])
+    measured_before_training = list[int]()
+    real = evaluate.train_proxy
+
+    def train(*arguments: Any, **more: Any) -> Any:
+        measured_before_training.append(len(calls))
+        return real(*arguments, **more)
+
+    monkeypatch.setattr(evaluate, "train_proxy", train)
+    outcome = outcome_of(make_config(latency=LATENCY | {"remeasure": 1}), tiny_dataset)
+    assert (outcome.status, measured_before_training, len(calls)) == (TrialStatus.COMPLETE, [1], 2)
+    found = outcome.latency
+    assert (found.attempts, found.study_reference_ms) == (2, 4.0)
+    assert found.half_split_difference == (first, second)[kept].half_split_difference
+    assert found.reference_p10_ms == (first, second)[kept].reference_p10_ms
+
+
+def test_a_trusted_measurement_is_made_once_and_a_doubtful_one_as_often_as_allowed(
+    make_config: Any, tiny_dataset: Any, script: Any
+) -> None:
+    assert len(script([latency_of()])) == 0
+    calls = script([latency_of(), latency_of()])
+    assert outcome_of(make_config(latency=LATENCY | {"remeasure": 3}), tiny_dataset).latency.attempts == 1
+    assert len(calls) == 1
+    calls = script([latency_of(converged=False)] * 9)
+    assert outcome_of(make_config(latency=LATENCY | {"remeasure": 3}), tiny_dataset).latency.attempts == 4
+    assert len(calls) == 4
+
+
+def test_a_second_attempt_that_fails_leaves_the_first_one(
+    make_config: Any, tiny_dataset: Any, script: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    script([latency_of(converged=False), MeasurementError("no run was timed")])
+    outcome = outcome_of(make_config(latency=LATENCY | {"remeasure": 1}), tiny_dataset)
+    assert (outcome.status, outcome.latency.converged, outcome.latency.attempts) == (TrialStatus.COMPLETE, False, 1)
+    assert "the first measurement is kept" in caplog.text
+
+
+def test_a_close_call_is_measured_again_before_it_is_rejected_and_a_clear_one_is_not(
+    make_config: Any, tiny_dataset: Any, script: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluate, "train_proxy", lambda *_arguments, **_more: None)
+    # 2 ms of p10 beside a reference as the study's: 2 ms, 5 % over a bound of 1.9; its halves differ by 10 %
+    doubtful = latency_of(converged=False, difference=0.1)
+    faster = replace(latency_of(), ratio_to_reference=0.45)  # 1.8 ms
+    config = make_config(latency=LATENCY | {"remeasure": 1}, constraints={"latency_ms": 1.9})
+    calls = script([doubtful, faster])
+    outcome = outcome_of(config, tiny_dataset)
+    assert (outcome.status, outcome.latency.corrected_ms, len(calls)) == (TrialStatus.COMPLETE, 1.8, 2)
+    calls = script([replace(doubtful, ratio_to_reference=5.0)])
+    outcome = outcome_of(config, tiny_dataset)
+    assert (outcome.status, len(calls)) == (TrialStatus.REJECTED, 1)
+
+
+def test_a_network_that_proves_too_slow_after_its_training_is_rejected(
+    make_config: Any, tiny_dataset: Any, script: Any
+) -> None:
+    script([latency_of(converged=False, difference=0.5), replace(latency_of(), ratio_to_reference=0.75)])
+    config = make_config(latency=LATENCY | {"remeasure": 1}, constraints={"latency_ms": 2.5})
+    outcome = outcome_of(config, tiny_dataset)
+    assert (outcome.status, outcome.reason) == (TrialStatus.REJECTED, "latency_ms 3 exceeds 2.5")
+    assert outcome.score is not None
+
+
+def test_only_what_is_doubtful_is_measured_again(make_config: Any, script: Any, tmp_path: Path) -> None:
+    settings = make_config(latency=LATENCY | {"also": ["torch-eager"], "remeasure": 1}).latency
+    reference = find_variant("shufflenet_v2_x0_5").spec
+    model = build(reference, num_classes=4, input_size=32, seed=0)
+    study = StudyLatency(
+        settings,
+        device="cpu",
+        input_size=32,
+        seed=0,
+        lease=DeviceLease("cpu", folder=tmp_path),
+        reference=lambda: model,
+        reference_name="shufflenet_v2_x0_5",
+        begin=lambda _measure: False,
+        fix_reference=lambda _p10_ms: 4.0,
+        sleep=lambda _seconds: None,
+    )
+    eager = latency_of(converged=False, backend="torch-eager")
+    calls = script([latency_of(), eager, replace(eager, converged=True)])
+    first = study.measure(model)
+    assert study.needs_again(first)
+    again = study.measure_again(model, first)
+    assert calls == ["torch", "torch-eager", "torch-eager"]
+    assert (again.attempts, again.also[0].attempts, again.also[0].converged) == (1, 2, True)
+    assert not study.needs_again(again)
