@@ -11,7 +11,7 @@ from archsearch.models.variants.variant import Variant
 
 _V2 = "Ma et al. 2018, ShuffleNet V2, arXiv 1807.11164"
 _S = "ShuffleNetV2-s, doi 10.12677/iae.2023.114046"
-_LDC = "the LDC paper's table 4 (MobileNetV3-small)"
+_LDC = "the LDC paper's table 4 (MobileNetV3-small; doi 10.11896/jsjkx.211200036)"
 _SE_READINGS = {
     "se": "the reading with SE on the branch, r = 16",
     "se_full": "the reading with SE over the unit's full width, which meets the 597M printed at 2x",
