@@ -1,7 +1,7 @@
 """Deformable convolution, and the two predictors of its offsets and masks: DCNv2 and LDC.
 
-DCNv2: Zhu et al. 2019, "Deformable ConvNets v2" (arXiv 1811.11168), equation 1. LDC: the lightweight deformable
-convolution, whose predictors are depthwise separable.
+DCNv2: Zhu et al. 2019, "Deformable ConvNets v2" (arXiv 1811.11168), equation 1. LDC: Sun et al. 2022, the
+low-cost deformable convolution (doi 10.11896/jsjkx.211200036), whose predictors are depthwise separable.
 """
 
 from __future__ import annotations

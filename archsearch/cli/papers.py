@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from archsearch.api.papers import ComparedPaper, ComparedTable, PapersReport
 
 
+_PLURAL = {"rounds to it": "round to the printed number", "differs": "differ"}
+
+
 def papers(
     paper: Annotated[
         str | None,
@@ -138,7 +141,7 @@ def _print_summary(report: PapersReport) -> None:
     console.print(
         plural(sum(report.counts.values()), "printed value")
         + ": "
-        + ", ".join(f"{number} {outcome}" for outcome, number in report.counts.items())
+        + ", ".join(f"{number} {_PLURAL.get(outcome, outcome)}" for outcome, number in report.counts.items())
     )
     for reason, number in report.reasons.items():
         console.print(f"{number:5d}  {reason}", markup=False)

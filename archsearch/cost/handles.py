@@ -46,6 +46,15 @@ def convolution_macs(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
     return output[0] * prod(output[2:]) * prod(shape_of(inputs[1]))
 
 
+def attention_macs(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
+    """Multiply-adds of `aten::scaled_dot_product_attention`: its two matrix products.
+
+    Queries (..., L, E) by keys (..., S, E), then the weights (..., L, S) by values (..., S, V). The softmax is free.
+    """
+    query, key, value = (shape_of(each) for each in inputs[:3])
+    return prod(query[:-1]) * key[-2] * (query[-1] + value[-1])
+
+
 COUNTED_OPS: Mapping[str, Handle] = {
     "aten::_convolution": jit_handles.conv_flop_jit,
     "aten::_convolution_mode": convolution_macs,
@@ -55,6 +64,7 @@ COUNTED_OPS: Mapping[str, Handle] = {
     "aten::matmul": jit_handles.matmul_flop_jit,
     "aten::bmm": jit_handles.bmm_flop_jit,
     "aten::einsum": jit_handles.einsum_flop_jit,
+    "aten::scaled_dot_product_attention": attention_macs,
     "torchvision::deform_conv2d": deformable_macs,
 }
 """What the conv+linear convention counts."""

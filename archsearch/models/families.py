@@ -118,7 +118,7 @@ FAMILIES: Registry[Family] = Registry(
         "mobilenet_v3_ldc": Family(
             "mobilenet_v3_ldc",
             MobileNetV3LDCSpec(),
-            "The LDC paper (low-cost deformable convolution in MobileNetV3-small), table 4",
+            "Sun et al. 2022, low-cost deformable convolution (LDC), doi 10.11896/jsjkx.211200036, table 4",
             "MobileNetV3-small with a plain, deformable or lightweight deformable stem and removable layers",
             _mobilenet_v3_ldc,
         ),

@@ -211,7 +211,11 @@ def _point(row: FrontRow, base: Mapping[str, Any]) -> FrontPoint:
 
 def _readings_line(marks: Sequence[VariantMark]) -> str:
     """What tells the readings of one printed network apart."""
-    return "; ".join(f"{mark.name}: {mark.reading}" for mark in marks if mark.reading)
+    named: dict[str, list[str]] = {}
+    for mark in marks:
+        if mark.reading:
+            named.setdefault(mark.reading, []).append(mark.name)
+    return "; ".join(f"{', '.join(names)}: {reading}" for reading, names in named.items())
 
 
 def _steps(front: Front, right_ms: float) -> tuple[tuple[float, float], ...]:

@@ -38,7 +38,7 @@ def _what(facts: ModelFacts) -> str:
     return (
         f"An image classifier of the family `{facts.spec.family}` (architecture `{facts.spec.arch_id}`) for "
         f"{len(facts.classes)} classes at {size}x{size} pixels, trained on `{facts.dataset}`.{found}"
-        + (f" {facts.name} is {facts.reading}." if facts.reading else "")
+        + (f" Which reading of its paper: {facts.reading}." if facts.reading else "")
     )
 
 

@@ -24,7 +24,7 @@ def test_the_table_for_people_has_printed_computed_and_match(cli: Callable[..., 
     (row,) = [line for line in ended.out.splitlines() if "shufflenet_v2_s_counted" in line]
     assert row.split() == ["ShuffleNetV2-s", "shufflenet_v2_s_counted", "params", "2,380,648", "2,380,648", "exact"]
     # 2 counts of table 1; 6 accuracies of table 2 and 8 settings of section 4.1
-    assert "16 printed values: 2 exact, 0 rounds to it, 0 differs, 14 not computed" in ended.out
+    assert "16 printed values: 2 exact, 0 round to the printed number, 0 differ, 14 not computed" in ended.out
 
 
 def test_what_cannot_be_reproduced_is_listed_with_its_reason(cli: Callable[..., object]) -> None:

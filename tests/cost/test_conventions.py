@@ -12,7 +12,7 @@ from torchvision.ops import DeformConv2d
 
 from archsearch.blocks.conv import SameConv2d
 from archsearch.blocks.deform import DeformableConv2d, LightDeformableConv2d
-from archsearch.cost import CONVENTIONS, cost_of, macs_by_convention
+from archsearch.cost import CONVENTIONS, cost_of, count, macs_by_convention
 from archsearch.models.variants import find_variant
 
 TORCHVISION = ["resnet18", "mobilenet_v2", "mobilenet_v3_small", "efficientnet_b0", "densenet121", "squeezenet1_1"]
@@ -70,19 +70,14 @@ def test_torchs_counter_says_exactly_twice_conv_linear(name: str) -> None:
     assert 2 * macs_by_convention(model, 64)["conv_linear"] == counter.get_total_flops()
 
 
-def test_torchs_attention_is_counted_by_its_products_and_not_as_one_fused_kernel() -> None:
+def test_torchs_attention_is_counted_by_its_products() -> None:
     model = torchvision.models.vit_b_16(image_size=32).eval()  # 4 patches and a class token: 5 tokens of 768
     counted = macs_by_convention(model, 32)
-    # patches, then 12 layers of qkv (3), output (1) and MLP (4 + 4), each 5 * 768 * 768, then the head of one token;
-    # the products of queries and keys run in a kernel that fvcore's table and ours leave out and list
-    assert counted["conv_linear"] == 4 * 768 * 3 * 16 * 16 + 12 * 5 * 768 * 768 * 12 + 768 * 1000
-    assert cost_without_unsupported(model) == {"aten::scaled_dot_product_attention": 12}
-
-
-def cost_without_unsupported(model: nn.Module) -> dict[str, int]:
-    from archsearch.cost import count
-
-    return dict(count(model, 32)[1])
+    # patches, then 12 layers of qkv (3), output (1) and MLP (4 + 4), each 5 * 768 * 768, then the head of one token
+    layers = 4 * 768 * 3 * 16 * 16 + 12 * 5 * 768 * 768 * 12 + 768 * 1000
+    # in each layer 5 queries by 5 keys of 768 channels in all heads, and the 5 x 5 weights by the values
+    assert counted["conv_linear"] == layers + 12 * 2 * 5 * 5 * 768
+    assert count(model, 32)[1] == {}
 
 
 HAND = [

@@ -177,15 +177,10 @@ def _sampled(features: torch.Tensor) -> torch.Tensor:
     return nn.functional.grid_sample(features, torch.zeros(1, 4, 4, 2), align_corners=False)
 
 
-def _attended(features: torch.Tensor) -> torch.Tensor:
-    return nn.functional.scaled_dot_product_attention(features, features, features)
-
-
 @pytest.mark.parametrize(
     ("function", "operator"),
     [
         (_sampled, "aten::grid_sampler"),
-        (_attended, "aten::scaled_dot_product_attention"),
         (torch.fft.rfft2, "aten::fft_rfft2"),
     ],
 )

@@ -27,8 +27,6 @@ TORCHVISION = tuple(
     )
 )
 
-ATTENTION = {"aten::scaled_dot_product_attention"}  # one fused operator, which conv+linear leaves to be named
-
 
 def representative(name: str) -> bool:
     """Whether a network's 224x224 run is not left to the slow tests.
@@ -121,7 +119,7 @@ def test_every_variant_traces_and_every_operator_is_counted(name: str) -> None:
     check_traces(model, x, scores)
     macs, unsupported = count(model, 32)
     assert macs > 0
-    assert set(unsupported) <= (ATTENTION if "/vit_" in name else set())
+    assert unsupported == {}
 
 
 @pytest.mark.parametrize("name", TORCHVISION)

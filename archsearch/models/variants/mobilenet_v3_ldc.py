@@ -8,7 +8,7 @@ from typing import Any
 from archsearch.models.mobilenet_v3_ldc.spec import MobileNetV3LDCSpec
 from archsearch.models.variants.variant import Variant
 
-_TABLE = "the LDC paper (low-cost deformable convolution in MobileNetV3-small), table 4"
+_TABLE = "Sun et al. 2022, low-cost deformable convolution (LDC), doi 10.11896/jsjkx.211200036, table 4"
 _HOW = (
     "The printed counts need three departures from MobileNetV3: SE is on the projected channels, every unit of stride "
     "1 has a shortcut (layer 8 by a 1x1 convolution), and layer 2 keeps its 1x1 expansion. The paper trained with "

@@ -11,10 +11,10 @@ from archsearch.models.variants.variant import Variant
 
 _V2 = "Ma et al. 2018, ShuffleNet V2, arXiv 1807.11164"
 _S = "ShuffleNetV2-s, doi 10.12677/iae.2023.114046"
-_LDC = "the LDC paper's table 4 (MobileNetV3-small)"
+_LDC = "the LDC paper's table 4 (MobileNetV3-small; doi 10.11896/jsjkx.211200036)"
 _SE_READINGS = {
-    "se": "the reading with SE on the branch, r = 16",
-    "se_full": "the reading with SE over the unit's full width, which meets the 597M printed at 2x",
+    "se": "SE on the branch, r = 16",
+    "se_full": "SE over the unit's full width, which meets the 597M printed at 2x",
 }
 
 
@@ -83,7 +83,7 @@ def _others() -> Iterator[Variant]:
         "As counted: the only reading that gives the printed 2,380,648 parameters. The stem's kernel is 6x6, and a "
         "linear layer 1000 -> 100 follows the 1000-way classifier. The text describes shufflenet_v2_s_described.",
         num_classes=100,
-        reading="the reading as counted: a 6x6 stem and one more linear layer",
+        reading="as counted: a 6x6 stem and one more linear layer",
     )
     yield _one(
         "shufflenet_v2_s_described",
@@ -93,7 +93,7 @@ def _others() -> Iterator[Variant]:
         "It does not have the printed 2,380,648 parameters: shufflenet_v2_s_counted has. Where the last map is 1x1, "
         "as at 32x32, flattening changes nothing.",
         num_classes=100,
-        reading="the reading as described: 6x6 depthwise kernels and a flattened map",
+        reading="as described: 6x6 depthwise kernels and a flattened map",
     )
     carried = {
         "dc0": ({"stem.type": "dcn"}, "a DCNv2 stem"),
