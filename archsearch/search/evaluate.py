@@ -96,6 +96,7 @@ class Evaluator:
             logger.warning(
                 "network %s failed: %s", spec.arch_id, error, exc_info=not isinstance(error, ArchsearchError)
             )
+            self._check_device()
             name = "" if isinstance(error, ArchsearchError) else f"{type(error).__name__}: "
             reason = f"{name}{error}".strip()
             return Outcome(status=TrialStatus.FAILED, reason=reason, excess=self._excess(found), **found)

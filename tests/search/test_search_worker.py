@@ -9,6 +9,7 @@ from typing import Any
 
 import optuna
 import pytest
+import torch
 
 from archsearch.errors import MeasurementError
 from archsearch.records import Record, TrialStatus
@@ -210,6 +211,28 @@ def test_a_network_that_cannot_be_evaluated_fails_with_the_reason(
     assert counts(database, config) == {"failed": 1, "complete": 1} | (
         {"replay": len(rest) - 1} if len(rest) > 1 else {}
     )
+
+
+def test_a_lost_gpu_ends_the_worker_and_fails_no_network(
+    database: Database, make_config: Any, make_worker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every later trial of this process would fail: its trial is left to be given back, as after a kill."""
+    config = make_config()
+    worker = make_worker(config, total=2)
+
+    def lost(*arguments: Any, **more: Any) -> Any:
+        worker._evaluator.device = "cuda:0"
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    def synchronize(device: str) -> None:
+        raise RuntimeError(f"CUDA error on {device}: an illegal memory access was encountered")
+
+    monkeypatch.setattr(evaluate, "train_proxy", lost)
+    monkeypatch.setattr(torch.cuda, "synchronize", synchronize)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+    with pytest.raises(RuntimeError, match="CUDA error on cuda:0"):
+        worker.run()
+    assert {record.status for record in records(database, config)} <= {TrialStatus.RUNNING, TrialStatus.INTERRUPTED}
 
 
 def test_stopped_in_the_middle_the_trial_is_given_back_and_its_choices_are_tried_again(
