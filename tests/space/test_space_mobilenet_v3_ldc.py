@@ -60,9 +60,12 @@ def test_the_space_reaches_every_choice_but_strides_that_forbid_removal() -> Non
     assert all(domain.source for domain in space.domains)
 
 
-def test_the_study_starts_with_the_rows_of_table_4_all_inside_its_space() -> None:
+def test_the_study_starts_with_the_rows_of_table_4_inside_its_space_and_anchors_outside() -> None:
     study = load_study("mobilenet_v3_ldc_cpu")
     variants = study_variants(study, study.search_space(), input_size=32)
-    assert tuple(variant.name for variant in variants) == ROWS == AUTO["mobilenet_v3_ldc"]
-    assert all(variant.suggested is not None for variant in variants)
+    rows, anchors = variants[: len(ROWS)], variants[len(ROWS) :]
+    assert tuple(variant.name for variant in rows) == ROWS == AUTO["mobilenet_v3_ldc"]
+    assert all(variant.suggested is not None for variant in rows)
+    assert [variant.name for variant in anchors] == ["shufflenet_v2_x1_0", "resnet20"]
+    assert all(variant.suggested is None for variant in anchors)
     assert study.reference in ROWS
