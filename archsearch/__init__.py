@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from archsearch.api.describe import Description, describe
+    from archsearch.api.measure import Measurement, measure
     from archsearch.api.retrain import Retrained, retrain
     from archsearch.api.run import plan, run
     from archsearch.api.study import Study, all_studies, open_study
@@ -28,6 +29,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "Description": "archsearch.api.describe",
     "describe": "archsearch.api.describe",
+    "Measurement": "archsearch.api.measure",
+    "measure": "archsearch.api.measure",
     "Retrained": "archsearch.api.retrain",
     "retrain": "archsearch.api.retrain",
     "plan": "archsearch.api.run",
@@ -53,6 +56,7 @@ __all__ = [
     "Description",
     "Epoch",
     "Latency",
+    "Measurement",
     "Record",
     "Retrained",
     "Score",
@@ -63,6 +67,7 @@ __all__ = [
     "describe",
     "evaluate_folder",
     "load",
+    "measure",
     "open_study",
     "plan",
     "retrain",
