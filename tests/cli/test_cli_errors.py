@@ -129,6 +129,7 @@ def test_no_database_is_exit_code_1_and_says_what_to_run_first(
 def test_a_file_that_is_no_database_is_exit_code_1(cli: Callable[..., object]) -> None:
     Path("bad.db").write_text("this is not a database, and long enough to be read as one\n" * 40)
     check(cli("pareto", "--storage", "sqlite:///bad.db"), 1, "bad.db")
+    assert Path("bad.db").read_text().startswith("this is not a database")  # somebody's file: left as it was
 
 
 def test_an_absent_dataset_without_network_is_exit_code_1_and_says_what_to_put_where(
