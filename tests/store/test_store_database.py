@@ -94,6 +94,20 @@ def test_many_threads_may_make_the_tables_at_once(storage_url: str) -> None:
     assert errors == []
 
 
+def test_a_database_that_somebody_writes_at_this_moment_is_waited_for(tmp_path: Path) -> None:
+    """The change to WAL does not heed the busy timeout: without waiting, workers that start at once would fail."""
+    path = tmp_path / "busy.db"
+    writer = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    writer.execute("CREATE TABLE other (x)")
+    writer.execute("BEGIN EXCLUSIVE")
+    release = threading.Timer(0.5, lambda: writer.execute("COMMIT"))
+    release.start()
+    Database(f"sqlite:///{path}").close()
+    release.join()
+    writer.close()
+    assert sqlite3.connect(path).execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
 def test_sqlite_runs_in_wal_mode_with_a_long_busy_timeout_on_every_connection(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'x.db'}")
     with database.engine.connect() as first, database.engine.connect() as second:
