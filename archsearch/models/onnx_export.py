@@ -48,7 +48,9 @@ class OnnxModel:
     opset: int = OPSET
 
 
-def export_onnx(model: nn.Module, example_input: Tensor, *, exporter: Exporter | None = None) -> OnnxModel:
+def export_onnx(
+    model: nn.Module, example_input: Tensor, *, exporter: Exporter | None = None, dynamic_batch: bool = False
+) -> OnnxModel:
     """The ONNX model of a network in eval mode, for inputs of the shape of `example_input` (N, C, H, W).
 
     A copy on the CPU is exported, so deformable convolutions are written as a sampling and a 1x1 convolution; `model`
@@ -58,6 +60,7 @@ def export_onnx(model: nn.Module, example_input: Tensor, *, exporter: Exporter |
         model: a network with one input and one output.
         example_input: on any device.
         exporter: one of torch's two; None is the faster one that can export this network.
+        dynamic_batch: let the model take any number of images N.
 
     Raises BuildError if the network cannot be exported.
     """
@@ -69,7 +72,8 @@ def export_onnx(model: nn.Module, example_input: Tensor, *, exporter: Exporter |
         try:
             with torch.no_grad(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                data = _by_torchscript(own, example) if name == "torchscript" else _by_dynamo(own, example)
+                export = _by_torchscript if name == "torchscript" else _by_dynamo
+                data = export(own, example, dynamic_batch)
             return OnnxModel(data=data, exporter=name)
         except _EXPORT_FAILURES as error:
             logger.debug("%s was not exported by %s", type(model).__name__, name, exc_info=True)
@@ -80,23 +84,25 @@ def export_onnx(model: nn.Module, example_input: Tensor, *, exporter: Exporter |
     )
 
 
-def _by_torchscript(model: nn.Module, example: Tensor) -> bytes:
+def _by_torchscript(model: nn.Module, example: Tensor, dynamic_batch: bool) -> bytes:
     import torch
 
     file = io.BytesIO()
     torch.onnx.export(
         model, (example,), file, dynamo=False, opset_version=OPSET,  # type: ignore[arg-type]  # a file works, too
         input_names=[INPUT_NAME], output_names=[OUTPUT_NAME],
+        dynamic_axes={INPUT_NAME: {0: "batch"}, OUTPUT_NAME: {0: "batch"}} if dynamic_batch else None,
     )  # fmt: skip
     return file.getvalue()
 
 
-def _by_dynamo(model: nn.Module, example: Tensor) -> bytes:
+def _by_dynamo(model: nn.Module, example: Tensor, dynamic_batch: bool) -> bytes:
     import torch
 
     program = torch.onnx.export(
         model, (example,), dynamo=True, opset_version=OPSET, verbose=False,
         input_names=[INPUT_NAME], output_names=[OUTPUT_NAME],
+        dynamic_shapes=({0: torch.export.Dim("batch", min=1)},) if dynamic_batch else None,
     )  # fmt: skip
     if program is None:
         raise RuntimeError("torch returned no program")

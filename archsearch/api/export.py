@@ -1,0 +1,278 @@
+"""A network as a file for another runtime, checked against itself and timed before and after."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from archsearch import __version__
+from archsearch.api.places import study_folder
+from archsearch.api.study import open_study
+from archsearch.data.catalog import load_dataset
+from archsearch.data.dataset import Dataset
+from archsearch.data.images import Images, channel_statistics
+from archsearch.errors import BuildError, ConfigError
+from archsearch.export.formats import FORMATS, ExportFormat
+from archsearch.export.metadata import ExportMetadata, Statistics
+from archsearch.export.onnx_file import quantized
+from archsearch.export.parity import Parity, parity
+from archsearch.files import write_atomically
+from archsearch.latency.exported import ExportLatency, measure_exported
+from archsearch.models.families import build
+from archsearch.training.course import device_batches
+from archsearch.training.model_folder import ModelInfo, load, read_info
+
+logger = logging.getLogger(__name__)
+
+QUANTIZATIONS = ("none", "int8")
+TOLERANCE = 1e-4  # largest difference of an output that is called parity, as a share of the largest output
+_CALIBRATION_IMAGES = 200
+_PARITY_IMAGES = 64
+_EVALUATION_BATCH = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exported:
+    """One exported file.
+
+    Attributes:
+        path, bytes: the file and its size.
+        format, quantize: as asked for.
+        metadata: what the file says about itself.
+        parity: of the file against the network, before quantisation.
+        int8_parity: of the int8 file against the network; None without quantisation.
+        top1_percent: test top-1 of the network and of the exported file (percent), each over `test_images`; None where
+            the weights are not trained or the dataset is not at hand.
+        latency: the network in torch, and the file by ONNX Runtime, in the same bursts; None if it was not asked for,
+            or if nothing runs the file (the weights alone).
+    """
+
+    path: Path
+    bytes: int
+    format: str
+    quantize: str
+    metadata: ExportMetadata
+    parity: Parity
+    int8_parity: Parity | None
+    top1_percent: tuple[float, float] | None
+    test_images: int
+    latency: ExportLatency | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Source:
+    """The network to export: its module on the CPU, its facts, and where its images are."""
+
+    model: nn.Module
+    metadata: ExportMetadata
+    dataset: str | None
+    folder: Path
+
+
+def export(
+    which: str,
+    *,
+    study: str | None = None,
+    rule: str = "knee",
+    format_name: str = "onnx",
+    quantize: str = "none",
+    out: Path | None = None,
+    untrained: bool = False,
+    measure: bool = True,
+    dataset: str | None = None,
+    data_dir: Path | None = None,
+    storage: str | None = None,
+    on_step: Callable[[str], None] | None = None,
+) -> Exported:
+    """Write a network to one file, and compare the file with the network.
+
+    Args:
+        which: a folder that `retrain` wrote, or a network of a study: `best`, a trial's number, or a variant's name,
+            whose retrained folder is looked for.
+        study: a stored study's name; None: the one worked on last. Not used for a folder.
+        rule: what best means (`analysis.select`).
+        format_name: a name of `archsearch.export.formats.FORMATS`.
+        quantize: none or int8 (ONNX only; calibrated on images of the training split).
+        out: the file; None: beside the model's folder, named after the network.
+        untrained: export initial weights where the network has not been retrained: good for measuring alone.
+        measure: time the network and the file on this machine's CPU.
+        dataset: where the images for calibration and accuracy come from; None: what the model was trained on.
+        data_dir: where datasets are kept.
+        storage: the database of the study.
+        on_step: told what is being done.
+
+    Raises:
+        ConfigError: the network was not retrained, or int8 was asked of another format.
+        BuildError: the network cannot be exported, or the file does not compute what the network computes.
+    """
+    chosen = FORMATS[format_name]
+    if quantize not in QUANTIZATIONS:
+        raise ConfigError(f"--quantize {quantize}: unknown", hint=", ".join(QUANTIZATIONS))
+    if quantize == "int8" and chosen.name != "onnx":
+        raise ConfigError(f"--quantize int8 is done by ONNX Runtime, not in the format '{chosen.name}'")
+    tell = on_step or (lambda _step: None)
+    source = _source(which, study, rule, untrained=untrained, dataset=dataset, data_dir=data_dir, storage=storage)
+    images = _dataset(source, needed=quantize == "int8", data_dir=data_dir)
+    size = source.metadata.input_size
+    generator = torch.Generator().manual_seed(0)
+    probes = torch.randn((_PARITY_IMAGES, 3, size, size), generator=generator)
+    tell(f"exporting {source.metadata.name}")
+    content = chosen.write(source.model, probes[:2], source.metadata)
+    same = parity(_outputs(source.model, probes), chosen.run(content, probes, source.model))
+    if same.largest_difference > TOLERANCE:
+        raise BuildError(
+            f"the exported file differs from the network by {same.largest_difference:.2g} of the largest output "
+            f"(allowed: {TOLERANCE:g})",
+            hint="try another format, and report this network's specification",
+        )
+    plain, int8_parity = content, None
+    if quantize == "int8":
+        tell("quantising on images of the training split")
+        content = quantized(plain, _normalised(images.train, source, _CALIBRATION_IMAGES) if images else probes)
+        real = probes if images is None else _normalised(images.train, source, _PARITY_IMAGES)
+        int8_parity = parity(_outputs(source.model, real), chosen.run(content, real, source.model))
+    top1, test_images = None, 0
+    if images is not None and source.metadata.trained and chosen.name != "state-dict":
+        tell("scoring on the test split")
+        top1, test_images = _top1(images.load_test(), source, chosen, content)
+    latency = None
+    if measure and chosen.name == "onnx":
+        tell("measuring before and after")
+        files = {"onnx": plain} | ({"onnx int8": content} if quantize == "int8" else {})
+        latency = measure_exported(source.model, files, input_size=size)
+    path = out or source.folder / f"{_file_stem(source.metadata.name)}{'-int8' * (quantize == 'int8')}{chosen.suffix}"
+    write_atomically(path, content)
+    return Exported(
+        path=path,
+        bytes=len(content),
+        format=chosen.name,
+        quantize=quantize,
+        metadata=source.metadata,
+        parity=same,
+        int8_parity=int8_parity,
+        top1_percent=top1,
+        test_images=test_images,
+        latency=latency,
+    )
+
+
+def _source(
+    which: str,
+    study: str | None,
+    rule: str,
+    *,
+    untrained: bool,
+    dataset: str | None,
+    data_dir: Path | None,
+    storage: str | None,
+) -> _Source:
+    if (Path(which) / "spec.json").is_file():
+        return _from_folder(Path(which), name=Path(which).name, dataset=dataset)
+    opened = open_study(study, storage=storage)
+    chosen = opened.choose(which, rule=rule)
+    where = study_folder(opened.name) / "retrain" / chosen.spec.arch_id
+    uri = dataset or str(opened.info.config["dataset"])
+    if (where / "spec.json").is_file():
+        return _from_folder(where, name=chosen.label, dataset=uri)
+    if not untrained:
+        raise ConfigError(
+            f"{chosen.label} of study '{opened.name}' has not been retrained: there is no model in {where}",
+            hint=f"archsearch retrain --study {opened.name} --trial {which}, or --untrained for initial weights",
+        )
+    data = load_dataset(uri, data_dir=data_dir)
+    mean, std = channel_statistics(data.train)
+    spec = chosen.spec.normalised(opened.input_size)
+    return _Source(
+        model=build(spec, num_classes=len(data.classes), input_size=opened.input_size, seed=0).eval(),
+        metadata=ExportMetadata(
+            name=chosen.label,
+            arch_id=spec.arch_id,
+            spec=spec.canonical_json(),
+            classes=data.classes,
+            input_size=opened.input_size,
+            mean=mean,
+            std=std,
+            trained=False,
+            top1_percent=None,
+            archsearch_version=__version__,
+        ),
+        dataset=uri,
+        folder=study_folder(opened.name) / "export",
+    )
+
+
+def _from_folder(folder: Path, *, name: str, dataset: str | None) -> _Source:
+    info: ModelInfo = read_info(folder)
+    return _Source(
+        model=load(folder),
+        metadata=ExportMetadata(
+            name=name,
+            arch_id=info.spec.arch_id,
+            spec=info.spec.canonical_json(),
+            classes=info.classes,
+            input_size=info.input_size,
+            mean=info.mean,
+            std=info.std,
+            trained=True,
+            top1_percent=info.test_top1_percent[0],
+            archsearch_version=__version__,
+        ),
+        dataset=dataset,
+        folder=folder,
+    )
+
+
+def _dataset(source: _Source, *, needed: bool, data_dir: Path | None) -> Dataset | None:
+    """The images that the network was trained on, if they are named and fit. Raises ConfigError if they are needed."""
+    if source.dataset is None:
+        if needed:
+            raise ConfigError(
+                "int8 is calibrated on images, and a folder does not say where its images are",
+                hint="name them: --dataset cifar10, digits, folder:PATH or npz:PATH",
+            )
+        return None
+    found = load_dataset(source.dataset, data_dir=data_dir)
+    if found.classes != source.metadata.classes:
+        raise ConfigError(
+            f"dataset '{source.dataset}' has other classes than the network ({len(found.classes)} and "
+            f"{len(source.metadata.classes)})",
+            hint="name the one that it was trained on: --dataset URI",
+        )
+    return found
+
+
+def _outputs(model: nn.Module, images: Tensor) -> Tensor:
+    with torch.inference_mode():
+        return torch.cat([model(batch) for batch in images.split(_EVALUATION_BATCH)])
+
+
+def _normalised(images: Images, source: _Source, count: int) -> Tensor:
+    """The first images of each class in turn would need labels; every k-th image is spread over the classes as well."""
+    step = max(1, len(images) // count)
+    chosen = replace(images, pixels=images.pixels[::step][:count], labels=images.labels[::step][:count])
+    return torch.cat([inputs for inputs, _ in _batches(chosen, source)])
+
+
+def _batches(images: Images, source: _Source) -> list[tuple[Tensor, Tensor]]:
+    facts: tuple[Statistics, Statistics] = (source.metadata.mean, source.metadata.std)
+    made = device_batches(images, device="cpu", input_size=source.metadata.input_size, mean=facts[0], std=facts[1])
+    return [(inputs.contiguous(), labels) for inputs, labels in made.evaluation(_EVALUATION_BATCH)]
+
+
+def _top1(images: Images, source: _Source, chosen: ExportFormat, content: bytes) -> tuple[tuple[float, float], int]:
+    """Test top-1 (percent) of the network and of the file, and over how many images."""
+    batches = _batches(images, source)
+    inputs, labels = torch.cat([one for one, _ in batches]), torch.cat([one for _, one in batches])
+    own = _outputs(source.model, inputs).argmax(1)
+    theirs = chosen.run(content, inputs, source.model).argmax(1)
+    share = [float(100.0 * (guess == labels).double().mean()) for guess in (own, theirs)]
+    return (share[0], share[1]), len(labels)
+
+
+def _file_stem(name: str) -> str:
+    return "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in name)

@@ -1,0 +1,100 @@
+"""From a retrained network to a file that another runtime runs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import archsearch
+from archsearch.export.onnx_file import read_metadata
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "onnx_inference.py"
+
+
+@pytest.fixture(autouse=True)
+def in_the_folder(shared_finished: object, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.chdir(shared_finished.folder)
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def folder(shared_finished: object) -> Path:
+    done = shared_finished.type("retrain", "--trial", "best", "--epochs", "1", "--device", "cpu")
+    assert done.returncode == 0, done.stderr
+    record = shared_finished.study().front.knee.record
+    return shared_finished.folder / "runs" / "tiny" / "retrain" / record.arch_id
+
+
+@pytest.fixture(scope="module")
+def exported(folder: Path, shared_finished: object) -> object:
+    return shared_finished.type("export", "--trial", "best", "--out", "model.onnx", "--quantize", "int8")
+
+
+def test_export_prints_parity_accuracy_and_latency_before_and_after(exported: object) -> None:
+    assert exported.returncode == 0, exported.stderr
+    text = " ".join(exported.stdout.split())
+    assert "file model.onnx (onnx," in text
+    assert "parity largest difference" in text
+    assert "int8 largest difference" in text
+    assert "% before," in text
+    assert "(n = 48 images)" in text
+    assert "latency onnx: p10" in text
+    assert "latency onnx int8: p10" in text
+
+
+def test_the_inference_example_classifies_with_onnxruntime_alone(
+    folder: Path, exported: object, tiny_images: Path, tmp_path: Path, shared_finished: object
+) -> None:
+    plain = shared_finished.type("export", "--trial", str(folder), "--out", "plain.onnx", "--no-measure")
+    assert plain.returncode == 0, plain.stderr
+    pixels = np.load(tiny_images / "test.npz")["images"][:12]
+    np.save(tmp_path / "images.npy", pixels)
+    blocked = "import sys\nfor name in ('torch', 'archsearch', 'onnx'):\n    sys.modules[name] = None\n"
+    code = f"{blocked}import runpy\nsys.argv = {['x', 'plain.onnx', str(tmp_path / 'images.npy')]!r}\n"
+    code += f"runpy.run_path({str(EXAMPLE)!r})\n"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
+    assert ended.returncode == 0, ended.stderr
+    model = archsearch.load(folder)
+    info = model.archsearch
+    mean, std = (torch.tensor(values).reshape(1, 3, 1, 1) for values in (info.mean, info.std))
+    inputs = (torch.from_numpy(pixels).permute(0, 3, 1, 2) / 255 - mean) / std
+    with torch.inference_mode():
+        best = model(inputs).argmax(1).tolist()
+    assert ended.stdout.strip() == str([info.classes[number] for number in best])
+
+
+def test_the_file_says_that_its_weights_are_trained_and_how_accurate(folder: Path, exported: object) -> None:
+    facts = read_metadata(Path("model.onnx").read_bytes())
+    reported = json.loads((folder / "summary.json").read_text())["scores"][0]["top1_percent"]
+    assert facts["trained"] == "true"
+    assert float(facts["top1_percent"]) == reported
+
+
+def test_a_network_that_was_not_retrained_is_refused_and_says_what_to_do(shared_finished: object) -> None:
+    refused = shared_finished.type("export", "--trial", "shufflenet_v2_x1_0")
+    assert refused.returncode == 1 or refused.returncode == 2
+    assert "archsearch retrain --study tiny --trial shufflenet_v2_x1_0" in " ".join(refused.stderr.split())
+
+
+def test_initial_weights_are_exported_only_when_asked_for_and_are_marked(shared_finished: object) -> None:
+    done = shared_finished.type(
+        "export", "--trial", "shufflenet_v2_x1_0", "--untrained", "--no-measure", "--out", "new.onnx"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "not trained" in done.stdout
+    assert read_metadata(Path("new.onnx").read_bytes())["trained"] == "false"
+
+
+def test_int8_in_another_format_is_refused(shared_finished: object, folder: Path) -> None:
+    refused = shared_finished.type("export", "--trial", str(folder), "--format", "state-dict", "--quantize", "int8")
+    assert refused.returncode == 2
+    assert "int8" in refused.stderr

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import json
+
+import onnx
+import pytest
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from archsearch.errors import ConfigError
+from archsearch.export.formats import FORMATS
+from archsearch.export.metadata import ExportMetadata
+from archsearch.export.onnx_file import quantized, read_metadata, run_onnx
+from archsearch.export.parity import parity
+from archsearch.models.families import build
+from archsearch.models.variants import find_variant
+
+SIZE = 32
+CLASSES = ("ant", "bee", "cat", "dog")
+
+
+def network(name: str = "shufflenet_v2_x0_5", **choices: object) -> nn.Module:
+    spec = find_variant(name).spec.with_choices({"width": 0.5, "units": 1, **choices}).normalised(SIZE)
+    model = build(spec, num_classes=len(CLASSES), input_size=SIZE, seed=0)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():  # statistics of batch norm as after a training, not the neutral ones of a new network
+        for part in model.modules():
+            if isinstance(part, nn.BatchNorm2d):
+                part.running_mean.copy_(0.1 * torch.randn(part.num_features, generator=generator))
+                part.running_var.copy_(0.5 + torch.rand(part.num_features, generator=generator))
+    return model.eval()
+
+
+def facts(**changes: object) -> ExportMetadata:
+    given = {
+        "name": "any",
+        "arch_id": "0123456789ab",
+        "spec": "{}",
+        "classes": CLASSES,
+        "input_size": SIZE,
+        "mean": (0.5, 0.4, 0.3),
+        "std": (0.2, 0.25, 0.3),
+        "trained": True,
+        "top1_percent": 61.25,
+        "archsearch_version": "0.1.0",
+    }
+    return ExportMetadata(**(given | changes))
+
+
+def images(count: int) -> Tensor:
+    return torch.randn((count, 3, SIZE, SIZE), generator=torch.Generator().manual_seed(2))
+
+
+def logits(model: nn.Module, inputs: Tensor) -> Tensor:
+    with torch.inference_mode():
+        return model(inputs)
+
+
+NETWORKS = {
+    "plain": {},
+    "deformable stem": {"stem.type": "ldc", "stem.stride": 2, "stem.pool": False},
+    "flatten head and attention": {"head.type": "flatten", "attention": "se"},
+}
+
+
+@pytest.mark.parametrize("choices", NETWORKS.values(), ids=NETWORKS)
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_computes_what_the_network_computes_for_one_image_and_for_many(
+    name: str, choices: dict[str, object]
+) -> None:
+    model = network(**choices)
+    content = FORMATS[name].write(model, images(2), facts())
+    for count in (1, 5):
+        inputs = images(count)
+        found = parity(logits(model, inputs), FORMATS[name].run(content, inputs, model))
+        assert found.largest_difference < 1e-5
+        assert found.same_top1_percent == 100.0
+
+
+def test_onnx_files_carry_size_classes_mean_and_std() -> None:
+    content = FORMATS["onnx"].write(network(), images(2), facts())
+    onnx.checker.check_model(onnx.load_model_from_string(content))
+    found = read_metadata(content)
+    assert found["input_size"] == "32"
+    assert json.loads(found["classes"]) == list(CLASSES)
+    assert json.loads(found["mean"]) == [0.5, 0.4, 0.3]
+    assert json.loads(found["std"]) == [0.2, 0.25, 0.3]
+    assert json.loads(found["trained"]) is True
+    assert float(found["top1_percent"]) == 61.25
+
+
+def test_a_safetensors_file_carries_the_facts_in_its_header_and_every_weight() -> None:
+    model = network()
+    content = FORMATS["state-dict"].write(model, images(2), facts(trained=False, top1_percent=None))
+    assert safetensors.torch.load(content).keys() == model.state_dict().keys()
+    length = int.from_bytes(content[:8], "little")  # the format's own header: its length, then JSON
+    header = json.loads(content[8 : 8 + length])["__metadata__"]
+    assert header["arch_id"] == "0123456789ab"
+    assert header["trained"] == "false"
+    assert "top1_percent" not in header
+
+
+def test_exporting_leaves_the_network_as_it_was() -> None:
+    model = network()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    FORMATS["onnx"].write(model, images(2), facts())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert not model.training
+
+
+def test_int8_is_smaller_close_to_the_network_and_keeps_the_facts() -> None:
+    model = network()
+    plain = FORMATS["onnx"].write(model, images(2), facts())
+    small = quantized(plain, images(60))
+    assert len(small) < 0.6 * len(plain)
+    operators = {node.op_type for node in onnx.load_model_from_string(small).graph.node}
+    assert {"QuantizeLinear", "DequantizeLinear"} <= operators
+    assert parity(logits(model, images(20)), run_onnx(small, images(20))).largest_difference < 0.2
+    assert read_metadata(small) == read_metadata(plain)
+
+
+def test_parity_is_a_share_of_the_largest_output() -> None:
+    # largest absolute output 4; largest difference 0.2; the second row's top class changes
+    expected = torch.tensor([[1.0, -4.0], [2.0, 2.1]])
+    found = parity(expected, torch.tensor([[1.0, -4.0], [2.2, 2.1]]))
+    assert found.largest_difference == pytest.approx(0.05)
+    assert found.same_top1_percent == 50.0
+    with pytest.raises(ValueError, match="logits"):
+        parity(expected, expected[:1])
+
+
+def test_an_unknown_format_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match="onnx"):
+        FORMATS["onx"]
