@@ -17,6 +17,7 @@ class TrialStatus(StrEnum):
 
     RUNNING = "running"
     COMPLETE = "complete"
+    STOPPED = "stopped"  # its training was ended early: its curve is stored, and it holds a place
     FAILED = "failed"  # diverged, out of memory, could not be built: the reason is stored
     REJECTED = "rejected"  # a constraint was violated; does not count towards --trials
     REPLAY = "replay"  # answered from an equal network's record; does not count towards --trials
@@ -176,6 +177,30 @@ class Score:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EarlyStop:
+    """What a stopping rule said of a trial when it first spoke for stopping it, whether or not the trial went on.
+
+    Attributes:
+        policy: the rule's name.
+        epoch, of_epochs: epochs done then, of the whole schedule.
+        error_percent: validation error then (percent).
+        expected_error_percent, optimistic_error_percent: the final error that the rule expected, and the one that it
+            still thought possible (percent); None for a rule that predicts none.
+        stopped: whether the training ended there.
+        exempt: why it went on all the same ("" if it did not): one that is spared checks the rule.
+    """
+
+    policy: str
+    epoch: int
+    of_epochs: int
+    error_percent: float
+    expected_error_percent: float | None
+    optimistic_error_percent: float | None
+    stopped: bool
+    exempt: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Record:
     """One evaluated architecture of one study, frozen: what the store gives and analysis, plots and reports take.
 
@@ -187,7 +212,9 @@ class Record:
         suggested: the choices as the search space names them (what the sampler chose).
         variant: the published network's name, if this is one.
         status: where the trial stands; `reason` says why, if it did not complete.
-        cost, latency, score: None where the trial ended before they were known.
+        cost, latency, score: None where the trial ended before they were known. The score of a stopped trial is of the
+            epochs that it had (`Score.epochs`), not of a whole schedule.
+        early_stop: what the study's stopping rule said of it; None if it never spoke for stopping.
     """
 
     study: str
@@ -202,6 +229,7 @@ class Record:
     cost: Cost | None = None
     latency: Latency | None = None
     score: Score | None = None
+    early_stop: EarlyStop | None = None
     seconds: float | None = None  # wall time of the whole trial
 
     @property

@@ -10,7 +10,8 @@ import socket
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -30,38 +31,100 @@ def _free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[str]:
-    """The URL of an own PostgreSQL server (without a database), stopped and removed at the end of the session."""
-    pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'archsearch[postgres]'")
-    programs = _postgres_programs()
-    if programs is None:
-        pytest.skip("initdb of PostgreSQL was not found (on Debian: apt-get install postgresql)")
-    folder = Path(tempfile.mkdtemp(prefix="archsearch-postgres-"))
-    user, as_user = getpass.getuser(), list[str]()
-    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
-        if shutil.which("runuser") is None or "postgres" not in {entry.pw_name for entry in pwd.getpwall()}:
-            pytest.skip("PostgreSQL does not run as root, and there is no user 'postgres' to run it as")
-        user, as_user = "postgres", ["runuser", "-u", "postgres", "--"]
-        shutil.chown(folder, "postgres")
-    data, port = folder / "data", _free_port()
+class PostgresServer:
+    """An own PostgreSQL server (without a database) in a folder of its own, on a free port.
 
-    def call(program: str, *arguments: str) -> None:
+    Args:
+        listen: addresses beside 127.0.0.1, for clients in 10.0.0.0/8; empty: none.
+    """
+
+    def __init__(self, listen: str = "") -> None:
+        pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'archsearch[postgres]'")
+        programs = _postgres_programs()
+        if programs is None:
+            pytest.skip("initdb of PostgreSQL was not found (on Debian: apt-get install postgresql)")
+        self._programs = programs
+        self._folder = Path(tempfile.mkdtemp(prefix="archsearch-postgres-"))
+        self.user, self._as_user = getpass.getuser(), list[str]()
+        if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+            if shutil.which("runuser") is None or "postgres" not in {entry.pw_name for entry in pwd.getpwall()}:
+                pytest.skip("PostgreSQL does not run as root, and there is no user 'postgres' to run it as")
+            self.user, self._as_user = "postgres", ["runuser", "-u", "postgres", "--"]
+            shutil.chown(self._folder, "postgres")
+        self.port = _free_port()
+        self.url = f"postgresql://{self.user}@127.0.0.1:{self.port}"
+        addresses = ",".join(["127.0.0.1", *([listen] if listen else [])])
+        self._options = (
+            f"-p {self.port} -k {self._folder} -c listen_addresses={addresses} -c fsync=off -c max_connections=100"
+        )
+        self._call("initdb", "-A", "trust", "-E", "UTF8", "--no-sync", "--no-locale", "-U", self.user)
+        if listen:
+            with (self._folder / "data" / "pg_hba.conf").open("a") as rules:
+                rules.write("host all all 10.0.0.0/8 trust\n")
+        self.start()
+
+    def start(self) -> None:
+        log = str(self._folder / "server.log")
+        self._call("pg_ctl", "-w", "-l", log, "-o", self._options, "start")
+
+    def stop(self, mode: str = "immediate") -> None:
+        self._call("pg_ctl", "-w", "-m", mode, "stop")
+
+    def remove(self) -> None:
+        with suppress(subprocess.CalledProcessError):  # a test has left it stopped
+            self.stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def new_database(self) -> str:
+        """The URL of a new, empty database."""
+        import psycopg
+
+        name = f"test_{uuid.uuid4().hex}"
+        with psycopg.connect(f"{self.url}/postgres", autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}".encode())
+        return f"{self.url}/{name}"
+
+    def _call(self, program: str, *arguments: str) -> None:
         subprocess.run(
-            [*as_user, str(programs / program), "-D", str(data), *arguments],
+            [*self._as_user, str(self._programs / program), "-D", str(self._folder / "data"), *arguments],
             check=True,
-            cwd=folder,
+            cwd=self._folder,
             stdout=subprocess.DEVNULL,
         )
 
-    call("initdb", "-A", "trust", "-E", "UTF8", "--no-sync", "--no-locale", "-U", user)
-    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=60"
-    call("pg_ctl", "-w", "-l", str(folder / "server.log"), "-o", options, "start")
-    try:
-        yield f"postgresql://{user}@127.0.0.1:{port}"
-    finally:
-        call("pg_ctl", "-m", "immediate", "stop")
-        shutil.rmtree(folder, ignore_errors=True)
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """One server for the session; a test that stops it starts it again."""
+    server = PostgresServer()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def postgres_server(postgres: PostgresServer) -> str:
+    """Its URL (without a database)."""
+    return postgres.url
+
+
+@pytest.fixture
+def new_postgres() -> Iterator[Callable[..., PostgresServer]]:
+    """Makes servers that one test may stop, start and cut off."""
+    servers: list[PostgresServer] = []
+
+    def make(listen: str = "") -> PostgresServer:
+        servers.append(PostgresServer(listen))
+        return servers[-1]
+
+    yield make
+    for server in servers:
+        server.remove()
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port on which nothing listens."""
+    return _free_port()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -69,10 +132,4 @@ def storage_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of a new, empty database of each kind."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'studies.db'}"
-    import psycopg
-
-    server = str(request.getfixturevalue("postgres_server"))
-    name = f"test_{uuid.uuid4().hex}"
-    with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}".encode())
-    return f"{server}/{name}"
+    return str(request.getfixturevalue("postgres").new_database())

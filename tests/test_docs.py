@@ -19,6 +19,7 @@ from archsearch.latency.settings import LatencySettings
 from archsearch.models.families import FAMILIES
 from archsearch.resources import list_yaml
 from archsearch.search.config import Constraints, StudyConfig, load_study
+from archsearch.search.stopping.settings import StoppingSettings
 from archsearch.space.schema import ChoiceFile, SpaceFile, read_space
 from archsearch.training.settings import ProxySettings
 
@@ -32,6 +33,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "proxy": ProxySettings,
     "latency": LatencySettings,
     "constraints": Constraints,
+    "stopping": StoppingSettings,
 }
 GROUP: Any = typer.main.get_command(app)
 USAGE_ERROR: Any = typer.BadParameter.__base__

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "archsearch"
 FLOORS = {
     0: ("errors", "registry", "records", "resources", "files", "validation", "limits", "blocks"),
     1: ("models", "data"),
-    2: ("space", "cost", "training", "latency", "store", "analysis", "papers"),
+    2: ("space", "cost", "training", "latency", "store", "analysis", "papers", "export"),
     3: ("search", "plots"),
     4: ("api", "report"),
     5: ("cli",),

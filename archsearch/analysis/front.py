@@ -101,12 +101,12 @@ def front_of(
         raise ConfigError(f"objectives: 2 or 3 are needed for a front, got {len(chosen)}: {', '.join(objectives)}")
     corner = _checked_reference(reference_point, objectives)
     finished = [record for record in records if record.status is TrialStatus.COMPLETE]
-    usable = [
-        is_complete(record) and bool(np.isfinite(objective_values([record], objectives)).all()) for record in finished
-    ]
-    kept = [record for record, good in zip(finished, usable, strict=True) if good]
-    unusable = tuple(record for record, good in zip(finished, usable, strict=True) if not good)
-    values = objective_values(kept, objectives)
+    complete = [record for record in finished if is_complete(record)]
+    found = objective_values(complete, objectives)
+    finite = np.isfinite(found).all(axis=1)
+    values, kept = found[finite], [record for record, good in zip(complete, finite, strict=True) if good]
+    in_use = {id(record) for record in kept}
+    unusable = tuple(record for record in finished if id(record) not in in_use)
     mask = non_dominated(values, _noisy(objectives, noise_floor))
     rows = [
         FrontRow(record=record, values=tuple(row), on_front=bool(on_front))

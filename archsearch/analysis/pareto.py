@@ -186,6 +186,11 @@ class _Staircase:
         self._ys: list[float] = []
         self.area = 0.0
 
+    def lowest(self, x: float) -> float | None:
+        """The lowest y of the pairs whose x is not above this one; None if there is none."""
+        before = bisect_right(self._xs, x)
+        return self._ys[before - 1] if before else None
+
     def add(self, x: float, y: float) -> bool:
         """Add one pair; False if a pair on the staircase is at least as good in both."""
         xs, ys = self._xs, self._ys
@@ -228,12 +233,48 @@ def _sweep(unique: Floats) -> NDArray[np.bool_]:
 
 
 def _kernel(points: Floats, noisy: Noisy) -> NDArray[np.bool_]:
-    """The kernel that `non_dominated` tells of: O(front * n)."""
+    """The kernel that `non_dominated` tells of."""
     exact, measured = np.delete(points, noisy.column, axis=1), points[:, noisy.column]
     if (measured < 0.0).any():
         raise ValueError("a relative noise floor means nothing for negative values")
+    order = np.lexsort((measured, *exact.T[::-1]))
     keep = np.zeros(len(points), dtype=np.bool_)
-    for index in np.lexsort((measured, *exact.T[::-1])):
+    decide = _kernel_sweep if exact.shape[1] <= 2 else _kernel_sieve
+    keep[order] = decide(exact[order], measured[order], noisy)
+    return keep
+
+
+def _kernel_sweep(exact: Floats, measured: Floats, noisy: Noisy) -> NDArray[np.bool_]:
+    """The kernel of sorted points of up to two exact objectives, in one sweep: O(n log n).
+
+    Whoever came before is no worse in the first exact objective. So a member that differs in these two dominates
+    exactly if the fastest one that is no worse in the second is not slower by more than the floor. Of the members that
+    are equal in both it is the fastest again, and it has to be faster by more than the floor.
+    """
+    second = exact[:, 1] if exact.shape[1] == 2 else np.zeros(len(exact))
+    first = exact[:, 0] if exact.shape[1] else second
+    stairs = _Staircase(0.0, 0.0)  # members by their second exact objective and the noisy one
+    keep: list[bool] = []
+    place: tuple[float, float] | None = None  # the exact objectives of the points at hand
+    fastest: float | None = None  # of the members there
+    factor = 1.0 + noisy.floor
+    for a, b, value in zip(first.tolist(), second.tolist(), measured.tolist(), strict=True):
+        if place != (a, b):
+            if place is not None and fastest is not None:
+                stairs.add(place[1], fastest)
+            place, fastest = (a, b), None
+        lowest = stairs.lowest(b)
+        beaten = (lowest is not None and lowest <= value * factor) or (fastest is not None and fastest * factor < value)
+        if not beaten and fastest is None:
+            fastest = value
+        keep.append(not beaten)
+    return np.array(keep, dtype=np.bool_)
+
+
+def _kernel_sieve(exact: Floats, measured: Floats, noisy: Noisy) -> NDArray[np.bool_]:
+    """The same for any number of exact objectives: O(front * n)."""
+    keep = np.zeros(len(exact), dtype=np.bool_)
+    for index in range(len(exact)):
         kept = np.flatnonzero(keep)
         not_worse = (exact[kept] <= exact[index]).all(axis=1) & ~noisy.below(measured[index], measured[kept])
         better = (exact[kept] < exact[index]).any(axis=1) | noisy.below(measured[kept], measured[index])

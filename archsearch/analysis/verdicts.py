@@ -158,5 +158,6 @@ def _floor_text(front: Front) -> str:
 
 def _not_measured(variant: str, record: Record) -> Verdict:
     why = f": {record.reason}" if record.reason else ""
-    sentence = f"{variant} was not measured ({record.status.value}{why})."
+    what = "not trained to its end" if record.status is TrialStatus.STOPPED else "not measured"
+    sentence = f"{variant} was {what} ({record.status.value}{why})."
     return Verdict(variant=variant, record=record, outcome=Outcome.NOT_MEASURED, sentence=sentence)

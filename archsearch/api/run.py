@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from archsearch.api.study import Study, open_study
 from archsearch.errors import NothingStoredError, UnknownNameError
 from archsearch.search.config import load_study
 from archsearch.search.plan import RunPlan, check_unchanged, plan_run
-from archsearch.search.run import Progress, run_study
+from archsearch.search.run import Limits, Progress, run_study
 
 
 def plan(
@@ -66,17 +68,26 @@ def run(
     overrides: Sequence[str] = (),
     seed: int | None = None,
     storage: str | None = None,
+    time_budget_seconds: float | None = None,
+    plateau_trials: int | None = None,
+    optuna_proxy: str | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Study:
     """Run a study until it has `trials` trials in all; called again it continues, and does nothing when all are done.
 
+    Called at the same time on other machines with a server's `storage`, all work on the one study.
+
     Args: as `plan`, and
         storage: a database URL as SQLAlchemy takes it; None: SQLite at runs/archsearch.db.
+        time_budget_seconds: from this call on; afterwards no new trial starts, and running ones are finished.
+        plateau_trials: no new trial starts once the hypervolume is flat over so many ended trials.
+        optuna_proxy: HOST:PORT of an `archsearch proxy` of the same database, for hundreds of workers.
         on_progress: called about twice a second.
 
     Raises what `plan` raises, StudyChangedError if the study is stored with another protocol, StoreError for a
     database that cannot be used, and KeyboardInterrupt after the workers have ended cleanly.
     """
+    began = time.monotonic()
     planned = (
         study
         if isinstance(study, RunPlan)
@@ -90,13 +101,20 @@ def run(
             seed=seed,
         )
     )
+    if time_budget_seconds is not None:
+        time_budget_seconds -= time.monotonic() - began
     database = open_database(storage, create=True)
+    folder = study_folder(planned.config.name) / "workers"
+    if database.sqlite_file is None:  # machines that share a folder would write into each other's logs
+        folder /= socket.gethostname()
     try:
         run_study(
             planned,
             database,
-            folder=study_folder(planned.config.name) / "workers",
+            folder=folder,
             data_dir=data_dir,
+            limits=Limits(time_budget_seconds=time_budget_seconds, plateau_trials=plateau_trials),
+            optuna_proxy=optuna_proxy,
             on_progress=on_progress,
         )
     finally:

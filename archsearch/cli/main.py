@@ -9,7 +9,21 @@ from typing import Annotated
 
 import typer
 
-from archsearch.cli import audit, describe, guidelines, measure, papers, pareto, retrain, run, studies, variants
+from archsearch.cli import (
+    audit,
+    describe,
+    export,
+    guidelines,
+    measure,
+    papers,
+    pareto,
+    proxy,
+    replay,
+    retrain,
+    run,
+    studies,
+    variants,
+)
 from archsearch.cli.console import error_console, log_to_console, print_error
 from archsearch.errors import ArchsearchError
 
@@ -32,8 +46,11 @@ app = typer.Typer(
 )
 app.command("run", rich_help_panel=SEARCH)(run.run)
 app.command("retrain", rich_help_panel=SEARCH)(retrain.retrain)
+app.command("export", rich_help_panel=SEARCH)(export.export)
+app.command("proxy", rich_help_panel=SEARCH)(proxy.proxy)
 app.command("pareto", rich_help_panel=LOOK)(pareto.pareto)
 app.command("studies", rich_help_panel=LOOK)(studies.studies)
+app.command("replay", rich_help_panel=LOOK)(replay.replay)
 app.command("describe", rich_help_panel=LOOK)(describe.describe)
 app.command("measure", rich_help_panel=LOOK)(measure.measure)
 app.command("audit", rich_help_panel=LOOK)(audit.audit)

@@ -17,7 +17,7 @@ from archsearch.cli.console import duration
 from archsearch.records import Record, TrialStatus
 
 if TYPE_CHECKING:
-    from archsearch.records import Epoch
+    from archsearch.records import EarlyStop, Epoch
     from archsearch.search.plan import RunPlan
     from archsearch.search.run import Progress
 
@@ -56,6 +56,7 @@ class RunDisplay(_Display):
         super().__init__(console)
         self._objectives = plan.config.objectives
         self._known: set[int] | None = None
+        self._front: tuple[tuple[Record, ...], Table] | None = None  # of the records that it was drawn from
 
     def show(self, progress: Progress) -> None:
         """Show how far the run is."""
@@ -73,9 +74,6 @@ class RunDisplay(_Display):
                 self._console.print(f"[{progress.done}/{progress.total}] {line(record)}{_left(progress)}", markup=False)
 
     def _view(self, progress: Progress) -> Group:
-        from archsearch.analysis.front import front_of
-        from archsearch.cli.tables import front_table
-
         ended = [record for record in progress.records if record.status is not TrialStatus.RUNNING]
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         for name in ("trial", "network", "status", "top-1 %", "ms", "params", "took"):
@@ -84,8 +82,17 @@ class RunDisplay(_Display):
             table.add_row(*(Text(cell) for cell in _cells(record)))
         head = Text(f"{progress.done} of {progress.total} trials, {progress.workers} workers{_left(progress)}")
         bar = ProgressBar(total=progress.total, completed=progress.done, width=60)
-        front = front_table(front_of(progress.records, self._objectives), title="Front so far")
-        return Group(head, bar, table, front)  # a small terminal cuts off the end: what matters most stands first
+        return Group(head, bar, table, self._front_table(progress))  # a small terminal cuts off the end
+
+    def _front_table(self, progress: Progress) -> Table:
+        """The front so far, drawn anew only where trials have ended: this is asked for twice a second."""
+        from archsearch.analysis.front import front_of
+        from archsearch.cli.tables import front_table
+
+        if self._front is None or self._front[0] is not progress.records:
+            front = front_of(progress.records, self._objectives, noise_floor=progress.noise_floor)
+            self._front = (progress.records, front_table(front, title="Front so far"))
+        return self._front[1]
 
 
 def line(record: Record) -> str:
@@ -95,22 +102,33 @@ def line(record: Record) -> str:
         return (
             f"trial {record.trial} {name}: top-1 {top1} % (validation), latency {latency} ms, {params} params, {took}"
         )
+    if record.status is TrialStatus.STOPPED:
+        return f"trial {record.trial} {name}: {status}, latency {latency} ms, {params} params, {took}"
     return f"trial {record.trial} {name}: {status}"
 
 
 def _cells(record: Record) -> tuple[str, ...]:
     status = record.status.value
-    if record.reason and record.status is not TrialStatus.COMPLETE:
+    if record.status is TrialStatus.STOPPED and record.early_stop is not None:
+        status = _stopped(record.early_stop)
+    elif record.reason and record.status is not TrialStatus.COMPLETE:
         status += f": {record.reason.splitlines()[0][:100]}"
     return (
         str(record.trial),
         record.variant or record.arch_id or "-",
         status,
-        "" if record.score is None else f"{record.score.top1_percent:.2f}",
+        "" if record.score is None or record.status is TrialStatus.STOPPED else f"{record.score.top1_percent:.2f}",
         "" if record.latency is None else f"{record.latency.corrected_ms:.3f}",
         "" if record.cost is None else f"{record.cost.params:,}",
         "" if record.seconds is None else duration(record.seconds),
     )
+
+
+def _stopped(early: EarlyStop) -> str:
+    """Where and why a training was ended early: a top-1 of fewer epochs stands in no column beside whole ones."""
+    text = f"stopped after epoch {early.epoch} of {early.of_epochs} at top-1 {100 - early.error_percent:.2f} %"
+    optimistic = early.optimistic_error_percent
+    return text if optimistic is None else f"{text}, at the end {100 - optimistic:.2f} % at best"
 
 
 def _left(progress: Progress) -> str:

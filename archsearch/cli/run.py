@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from archsearch.cli.console import console, duration, error_console, plural, typed_command
+from archsearch.cli.durations import parse_duration
 from archsearch.cli.options import DataDirOption, DeviceOption, StorageOption
 
 if TYPE_CHECKING:
     from archsearch.api.study import Study
     from archsearch.search.plan import RunPlan
+    from archsearch.search.run import Progress
 
 
 def run(
@@ -26,7 +30,10 @@ def run(
     workers: Annotated[
         int | None,
         typer.Option(
-            min=1, metavar="N", help="Worker processes. Default: one for each GPU, or for each CPU core (at most 8)."
+            min=1,
+            metavar="N",
+            help="Worker processes here, spread over the GPUs: several share one if N is more than there are. On a "
+            "CPU at most one for each core. Default: one for each GPU, or for each core (at most 8).",
         ),
     ] = None,
     device: DeviceOption = "auto",
@@ -41,6 +48,29 @@ def run(
         int | None, typer.Option(min=0, metavar="S", help="Seed of suggestions and proxies. Default: the study's own.")
     ] = None,
     storage: StorageOption = None,
+    time_budget: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="After 2h, 90m, 300s or 1h30m no new trial starts; running ones are finished, so allow for one "
+            "trial more. The same command again has a new budget.",
+        ),
+    ] = None,
+    stop_on_plateau: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="No new trial starts once the last N trials have added less than 0.1 % to the hypervolume "
+            "(a latency counts as better from the study's noise floor on).",
+        ),
+    ] = None,
+    optuna_proxy: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT", help="Where `archsearch proxy` serves Optuna's tables of --storage, for many workers."
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done, try three networks, stop.")
     ] = False,
@@ -50,12 +80,17 @@ def run(
     Published networks are evaluated first, then what the sampler suggests.
     Each network's cost and latency come before its short training.
     Ctrl-C ends cleanly; the same command typed again continues.
+    Typed on another machine with the same PostgreSQL as --storage it joins.
 
     Examples:
     archsearch run --study quickstart
     archsearch run --study cifar100 --trials 200
     archsearch run --study mine.yaml --set proxy.epochs=3 --workers 2
+    archsearch run --study cifar10 --time-budget 2h --stop-on-plateau 50
     """
+    began = time.monotonic()
+    budget = None if time_budget is None else parse_duration(time_budget, option="--time-budget")
+
     from archsearch.api.run import check, plan
     from archsearch.api.run import run as run_planned
     from archsearch.cli.progress import RunDisplay
@@ -76,13 +111,29 @@ def run(
         check(planned, storage=storage)
         console.print("dry run: nothing was stored")
         return
+    endings: list[str] = []
+
+    def show(progress: Progress) -> None:
+        display.show(progress)
+        if progress.ending is not None and not endings:
+            endings.append(progress.ending)
+            error_console.print(_ending(progress), markup=False)
+
     try:
         with RunDisplay(planned, error_console) as display:
-            finished = run_planned(planned, data_dir=data_dir, storage=storage, on_progress=display.show)
+            finished = run_planned(
+                planned,
+                data_dir=data_dir,
+                storage=storage,
+                time_budget_seconds=None if budget is None else budget - (time.monotonic() - began),
+                plateau_trials=stop_on_plateau,
+                optuna_proxy=optuna_proxy,
+                on_progress=show,
+            )
     except KeyboardInterrupt:
         error_console.print("stopped; nothing that had finished is lost: type the same command to continue")
         raise typer.Exit(1) from None
-    _print_end(finished, display.elapsed_seconds)
+    _print_end(finished, display.elapsed_seconds, planned.total, endings)
 
 
 def _print_plan(plan: RunPlan) -> None:
@@ -108,7 +159,13 @@ def _print_plan(plan: RunPlan) -> None:
     )
 
 
-def _print_end(study: Study, elapsed_seconds: float) -> None:
+def _ending(progress: Progress) -> str:
+    running = progress.workers and progress.counts.get("running", 0)
+    finishing = "; running ones are finished" if running else ""
+    return f"{progress.ending}: no new trial starts{finishing}"
+
+
+def _print_end(study: Study, elapsed_seconds: float, total: int, endings: Sequence[str]) -> None:
     from archsearch.cli.tables import front_view
 
     counts = ", ".join(f"{number} {status}" for status, number in sorted(study.counts.items()))
@@ -117,6 +174,8 @@ def _print_end(study: Study, elapsed_seconds: float) -> None:
     for reason in sorted(reasons)[:3]:
         console.print(f"failed: {reason.splitlines()[0]}", markup=False)
     front_view(study, console)
+    for ending in endings:
+        console.print(f"ended before {plural(total, 'trial')}: {ending}", markup=False)
     if not study.front.rows:
-        raise typer.Exit(1)
+        raise typer.Exit(0 if endings else 1)
     console.print("next: archsearch pareto --plot   |   archsearch retrain --trial best")

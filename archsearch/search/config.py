@@ -12,6 +12,7 @@ from archsearch.errors import ConfigError
 from archsearch.latency.settings import LatencySettings
 from archsearch.limits import GUIDELINES
 from archsearch.resources import find_yaml, parse_yaml, read_yaml
+from archsearch.search.stopping.settings import StoppingSettings
 from archsearch.space.search_space import SearchSpace, load_space
 from archsearch.training.settings import ProxySettings
 from archsearch.validation import explain
@@ -23,6 +24,7 @@ _Frozen = ConfigDict(frozen=True, extra="forbid")
 # Below these keys stand dotted choice names, so the rest of a `--set` path is one key.
 _CHOICE_MAPS = ("fixed", "restrict", "scale")
 _SPATIAL = ("stride", "pool")
+MOST_SEEDS = 3  # trainings of one network under `repeats: reseed`, the first included
 
 
 class Constraints(BaseModel):
@@ -101,6 +103,9 @@ class StudyConfig(BaseModel):
         reference: the network that every latency is interleaved with.
         reference_point: where the hypervolume is measured from; None: chance error, and 4 times the reference
             network's first latency, fixed when it is first measured.
+        stopping: when a proxy's training is ended before its schedule is.
+        repeats: what becomes of a suggested network that the study has already. replay: its record answers; reseed: it
+            is trained once more, with the next seed, until it has `MOST_SEEDS` trainings.
     """
 
     model_config = _Frozen
@@ -123,6 +128,8 @@ class StudyConfig(BaseModel):
     proxy: ProxySettings = Field(default_factory=ProxySettings)
     latency: LatencySettings = Field(default_factory=LatencySettings)
     constraints: Constraints = Field(default_factory=Constraints)
+    stopping: StoppingSettings = Field(default_factory=StoppingSettings)
+    repeats: Literal["replay", "reseed"] = "replay"
 
     @field_validator("objectives")
     @classmethod
@@ -149,13 +156,19 @@ class StudyConfig(BaseModel):
         )
 
     def protocol(self) -> dict[str, Any]:
-        """What makes two trials comparable, as plain data: a study's records all share it."""
+        """What makes two trials comparable, as plain data: a study's records all share it.
+
+        Without a stopping rule it is as it was before there were any. `repeats` is no part of it: a further seed is a
+        further trial, and says so.
+        """
         shared = (
             "dataset", "seed", "objectives", "variants", "scale", "reference", "proxy", "latency", "constraints",
             "reference_point",
         )  # fmt: skip
         found = dict(self.model_dump(mode="json", include=set(shared), exclude={"proxy": {"chunk_steps"}}))
-        return found | {"constraints": self.constraints.protocol()}
+        found |= {"constraints": self.constraints.protocol()}
+        stopping = self.stopping.protocol()
+        return found | {"stopping": stopping} if stopping else found
 
 
 def load_study(name_or_path: str, overrides: Sequence[str] = ()) -> StudyConfig:

@@ -17,12 +17,13 @@ from archsearch.cost.architecture import cost_of
 from archsearch.cost.audit import audit
 from archsearch.data.dataset import Dataset
 from archsearch.data.split import stratified_split
-from archsearch.errors import ArchsearchError
+from archsearch.errors import ArchsearchError, StoreError
 from archsearch.latency.lease import DeviceLease
 from archsearch.models.families import build
 from archsearch.models.spec import Spec
-from archsearch.records import Cost, TrialStatus
+from archsearch.records import Cost, Epoch, Score, TrialStatus
 from archsearch.search.config import StudyConfig
+from archsearch.search.follow import Follower, Unfollowed
 from archsearch.search.measuring import Begin, StudyLatency
 from archsearch.search.outcome import Outcome, constrained_values, constraint_excess, rejection
 from archsearch.search.variants import scaled
@@ -67,7 +68,7 @@ class Evaluator:
         self.num_classes = dataset.num_classes
         self._flip = dataset.flip
         self._check = check
-        self._train, self._validation = stratified_split(
+        self._train_images, self._validation_images = stratified_split(
             dataset.train,
             validation_images=config.proxy.validation_images,
             train_images=config.proxy.train_images,
@@ -87,11 +88,18 @@ class Evaluator:
             sleep=self._sleep,
         )
 
-    def evaluate(self, spec: Spec) -> Outcome:
-        """Evaluate one normalised specification. Raises StopRequested; every other expected end is an Outcome."""
+    def evaluate(self, spec: Spec, follower: Follower | None = None) -> Outcome:
+        """Evaluate one normalised specification. Raises StopRequested; every other expected end is an Outcome.
+
+        Args:
+            spec: the network.
+            follower: what is known of it already, and who is told how far it is; None: nothing, and nobody.
+        """
         found: dict[str, Any] = {}
         try:
-            return self._steps(spec, found)
+            return self._steps(spec, found, follower or Unfollowed(seed=self.config.seed))
+        except StoreError:  # says nothing of the network: the worker ends, and its trial is given back
+            raise
         except (ArchsearchError, RuntimeError, ValueError, MemoryError) as error:
             logger.warning(
                 "network %s failed: %s", spec.arch_id, error, exc_info=not isinstance(error, ArchsearchError)
@@ -116,39 +124,71 @@ class Evaluator:
         if self.device.startswith("cuda"):
             torch.cuda.synchronize(self.device)
 
-    def _steps(self, spec: Spec, found: dict[str, Any]) -> Outcome:
+    def _steps(self, spec: Spec, found: dict[str, Any], follower: Follower) -> Outcome:
         with self.chunk():
             found["cost"] = cost_of(spec, num_classes=self.num_classes, input_size=self.input_size)
             if rejected := self._rejected(found):
                 return rejected
-            model = build(spec, num_classes=self.num_classes, input_size=self.input_size, seed=self.config.seed)
+            model = build(spec, num_classes=self.num_classes, input_size=self.input_size, seed=follower.seed)
             if self.config.constraints.guidelines != "off":
                 found["cost"] = replace(found["cost"], guidelines=audit(model, self.input_size).scores)
                 if rejected := self._rejected(found):
                     return rejected
         self._check()
-        found["latency"] = self._latency.measure(model)
-        if self._is_close_call(found):
-            found["latency"] = self._latency.measure_again(model, found["latency"])
+        if follower.latency is not None and self._latency.is_of_this_device(follower.latency):
+            found["latency"] = follower.latency
+        else:
+            found["latency"] = self._latency.measure(model)
+            if self._is_close_call(found):
+                found["latency"] = self._latency.measure_again(model, found["latency"])
         if rejected := self._rejected(found):
             return rejected
-        found["score"] = train_proxy(
-            model.to(self.device),
-            self._train,
-            self._validation,
-            self.config.proxy,
-            seed=self.config.seed,
-            num_classes=self.num_classes,
-            input_size=self.input_size,
-            flip=self._flip,
-            device=self.device,
-            chunk=self.chunk,
+        follower.measured(found["cost"], found["latency"])
+        found["score"] = self._train(model, found, follower)
+        stopped = found["early_stop"] is not None and found["early_stop"].stopped
+        if not stopped and self._latency.needs_again(found["latency"]):
+            self._measure_again(model, found, follower)
+        if rejected := self._rejected(found):
+            return rejected
+        return Outcome(
+            status=TrialStatus.STOPPED if stopped else TrialStatus.COMPLETE,
+            reason=follower.reason if stopped else None,
+            excess=self._excess(found),
+            **found,
         )
-        if self._latency.needs_again(found["latency"]):  # minutes after the first time: another episode of the machine
-            found["latency"] = self._latency.measure_again(model, found["latency"])
-            if rejected := self._rejected(found):
-                return rejected
-        return Outcome(status=TrialStatus.COMPLETE, excess=self._excess(found), **found)
+
+    def _train(self, model: nn.Module, found: dict[str, Any], follower: Follower) -> Score:
+        """Train the proxy, until its end or until the study's stopping rule ends it."""
+
+        def after_epoch(point: Epoch, state: Callable[[], bytes]) -> bool:
+            # A trial is not stopped for a latency that is in doubt.
+            if self._latency.needs_again(found["latency"]) and follower.would_stop(point):
+                self._measure_again(model, found, follower)
+            return follower.epoch_done(point, state)
+
+        try:
+            return train_proxy(
+                model.to(self.device),
+                self._train_images,
+                self._validation_images,
+                self.config.proxy,
+                seed=follower.seed,
+                num_classes=self.num_classes,
+                input_size=self.input_size,
+                flip=self._flip,
+                device=self.device,
+                chunk=self.chunk,
+                on_epoch=after_epoch,
+                start=follower.start,
+                curve=follower.curve,
+            )
+        finally:
+            found["early_stop"] = follower.early_stop
+
+    def _measure_again(self, model: nn.Module, found: dict[str, Any], follower: Follower) -> None:
+        """Measure a latency that drifted or did not converge once more: by now in another episode of the machine."""
+        found["latency"] = self._latency.measure_again(model, found["latency"])
+        follower.measured(found["cost"], found["latency"])
 
     def _build_reference(self) -> nn.Module:
         spec = scaled(self.config.reference, self.config).normalised(self.input_size)

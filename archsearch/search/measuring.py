@@ -14,6 +14,7 @@ from archsearch.latency.again import better, needs_again
 from archsearch.latency.lease import DeviceLease
 from archsearch.latency.network import PreparedReference, measure_network, noise_floor, prepare_reference
 from archsearch.latency.noise import NoiseFloor
+from archsearch.latency.prepare import conditions_of
 from archsearch.latency.settings import LatencySettings
 from archsearch.records import Latency
 
@@ -91,6 +92,12 @@ class StudyLatency:
                 logger.warning("not measured by %s: %s", backend, error)
         seconds = time.monotonic() - began
         return replace(main, study_reference_ms=fixed_ms, also=tuple(also), measure_seconds=seconds)
+
+    def is_of_this_device(self, latency: Latency) -> bool:
+        """Whether a latency was measured on a device like this one, under this protocol's backend."""
+        settings = self._settings.with_backend(self._settings.backend_on(self._device))
+        here = conditions_of(self._reference_name, settings, self._device, self._input_size)
+        return latency.fingerprint == here.fingerprint
 
     def needs_again(self, latency: Latency) -> bool:
         """Whether a latency, or one by a further backend, drifted or did not converge, and may be measured again."""

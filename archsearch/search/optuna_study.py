@@ -3,36 +3,62 @@
 | archsearch trial            | Optuna trial                                                              |
 |-----------------------------|---------------------------------------------------------------------------|
 | complete, or a replay       | COMPLETE with its values                                                  |
+| stopped early               | COMPLETE but infeasible (`early_stop`), with the error that was expected  |
+|                             | of it: the sampler learns from it, and it is never in `best_trials`       |
 | rejected by a constraint    | COMPLETE but infeasible (`trial.set_constraint`), with the worst values:  |
 |                             | never in `best_trials`, and the sampler learns to stay away               |
 | failed, interrupted         | FAIL                                                                      |
 | a variant outside the space | FAIL: its record is complete in archsearch's own tables, but Optuna's     |
 |                             | samplers cannot live with a complete trial that lacks their parameters    |
+
+Constraints are written twice: by name, as Optuna 5 has them, and as the list that Optuna had before, the only form that
+optuna-dashboard 0.21 knows: its plots draw infeasible trials apart, but its list of best trials looks at values alone.
+The values are therefore such that few are not dominated. A trial that `predicted` stopped is told with the final error
+that was expected of it: the front dominates that, but for ties in latency. One rejected untrained has the error
+of guessing, and, where it was not measured, the latency of the reference point. What can still look good by values (the
+fastest of the trials that `mo_asha` stopped, one rejected by its second latency after its training, a small one where
+`params` is an objective) does so because it is: other values would be untrue, and GP learns from them.
 """
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import wraps
 from itertools import pairwise
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import PartialFixedSampler, RandomSampler
-from optuna.trial import Trial, TrialState
-from sqlalchemy import event
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from archsearch.search.config import StudyConfig
-from archsearch.search.samplers import make_sampler
+from archsearch.search.samplers import Points, check_left, make_sampler
+from archsearch.search.storage import close_storage, optuna_storage, storage_lost
 from archsearch.space.domain import Domain
 from archsearch.space.search_space import SearchSpace
-from archsearch.store.database import Database, tune_sqlite
+from archsearch.store.database import Database
+from archsearch.store.patience import patiently
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
+_OLD_CONSTRAINTS = "constraints"  # the system attribute of before Optuna 5, a list
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def _patient(method: Callable[Concatenate[OptunaStudy, _P], _R]) -> Callable[Concatenate[OptunaStudy, _P], _R]:
+    """A method that waits for a database that has gone away, and is done anew then, as the store's functions are."""
+
+    @wraps(method)
+    def call(self: OptunaStudy, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        return patiently(lambda: method(self, *args, **kwargs), wait=self.database.wait, lost=storage_lost)
+
+    return call
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,35 +69,68 @@ class Suggestion:
     choices: Mapping[str, Any]
 
 
-class OptunaStudy:
-    """Ask and tell on one Optuna study in archsearch's database."""
+class _SamplersStudy(optuna.Study):
+    """The study as samplers see it: without the list of constraints that stands beside the named ones.
 
-    def __init__(self, database: Database, config: StudyConfig, space: SearchSpace) -> None:
-        self._storage = optuna.storages.RDBStorage(database.url)
-        if database.sqlite_file is not None:
-            event.listen(self._storage.engine, "connect", tune_sqlite)
-            self._storage.engine.dispose()  # connections that were made before the listener stood
-        self._study = optuna.create_study(
-            study_name=config.name,
-            storage=self._storage,
-            directions=["minimize"] * len(config.objectives),
-            load_if_exists=True,
-        )
-        self._id = self._storage.get_study_id_from_name(config.name)
+    They would count each constraint twice; and GP wants as many of each trial, but older trials have the names only.
+    """
+
+    def _get_trials(
+        self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
+    ) -> list[FrozenTrial]:
+        trials = super()._get_trials(deepcopy, states, use_cache)
+        for trial in trials:
+            trial.system_attrs.pop(_OLD_CONSTRAINTS, None)
+        return trials
+
+
+class OptunaStudy:
+    """Ask and tell on one Optuna study in archsearch's database.
+
+    Args:
+        database, config, space: the study.
+        input_size: of its images (pixels), which decides what suggestions build equal networks; None: none do.
+        proxy: HOST:PORT of a proxy to Optuna's tables; None: directly.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        config: StudyConfig,
+        space: SearchSpace,
+        *,
+        input_size: int | None = None,
+        proxy: str | None = None,
+    ) -> None:
+        self.database = database
         self._config = config
         self._domains = {domain.name: domain for domain in space.domains}
         self._distributions = {domain.name: distribution(domain) for domain in space.domains}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            self._study.set_metric_names(list(config.objectives))
+        self._points = Points(self._distributions, space, input_size=input_size)
+        self._storage, self._study, self._id = patiently(
+            lambda: _opened(database, config, proxy), wait=database.wait, lost=storage_lost
+        )
 
-    def ask(self, sequence: int, *, fixed: Mapping[str, Any] | None = None, at_random: bool = False) -> Suggestion:
+    @_patient
+    def ask(
+        self,
+        sequence: int,
+        *,
+        fixed: Mapping[str, Any] | None = None,
+        at_random: bool = False,
+        reference_point: Sequence[float] | None = None,
+    ) -> Suggestion:
         """A new Optuna trial with every choice of the space: the `fixed` ones, or a suggestion.
+
+        One that loses the database on its way leaves a trial without record behind, which `recover` ends.
 
         Args:
             sequence: the claim's sequence number, from which the sampler's seed comes.
             fixed: choices to use as they are.
             at_random: pass over the study's sampler this once (it keeps repeating itself).
+            reference_point: of the study's hypervolume, in the order of its objectives; None while there is none.
+
+        Raises SpaceUsedUpError, before there is a trial, if the sampler enumerates the space and has come to its end.
         """
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -79,16 +138,26 @@ class OptunaStudy:
                 self._study.sampler = PartialFixedSampler(dict(fixed), RandomSampler(seed=sequence))
             else:
                 name = "random" if at_random else self._config.sampler
-                self._study.sampler = make_sampler(name, study_seed=self._config.seed, sequence=sequence)
+                sampler = make_sampler(
+                    name,
+                    study_seed=self._config.seed,
+                    sequence=sequence,
+                    points=self._points,
+                    reference_point=reference_point,
+                )
+                check_left(sampler, self._study)
+                self._study.sampler = sampler
             trial = self._study.ask(self._distributions)
         choices = {name: _own_value(self._domains[name], value) for name, value in trial.params.items()}
         return Suggestion(number=trial.number, choices=choices)
 
+    @_patient
     def ask_outside(self) -> int:
         """The number of a new Optuna trial without parameters, for a network that lies outside the space."""
         self._study.sampler = RandomSampler(seed=0)
         return self._study.ask().number
 
+    @_patient
     def tell_values(self, number: int, values: Sequence[float], excess: Mapping[str, float]) -> None:
         """End a trial with its objectives' values.
 
@@ -99,27 +168,33 @@ class OptunaStudy:
                 feasible if none is positive. Every trial of a study names the same constraints (GP needs that).
         """
         trial_id = self._trial_id(number)
-        if self._storage.get_trial(trial_id).state.is_finished():
+        known = self._storage.get_trial(trial_id)
+        if known.state.is_finished():
             return
         if excess:
             self._study.sampler = RandomSampler(seed=0)  # taking a trial in hand again asks the sampler
             trial = Trial(self._study, trial_id)
             for name, value in excess.items():
-                trial.set_constraint(name, value)
+                if name not in known.constraints:  # a worker was killed, or lost the server, between the two writes
+                    trial.set_constraint(name, value)
+            self._storage.set_trial_system_attr(trial_id, _OLD_CONSTRAINTS, list(excess.values()))
         self._study.tell(number, list(values), skip_if_finished=True)
 
+    @_patient
     def tell_failed(self, number: int) -> None:
         """End a trial that has no values."""
         self._study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
 
+    @_patient
     def note(self, number: int, facts: Mapping[str, Any]) -> None:
         """Store one compact attribute, which Optuna's dashboard shows beside the trial (before it is told)."""
         self._storage.set_trial_user_attr(self._trial_id(number), "archsearch", dict(facts))
 
     def close(self) -> None:
         """Close the connections."""
-        self._storage.engine.dispose()
+        close_storage(self._storage)
 
+    @_patient
     def running(self) -> tuple[int, ...]:
         """Numbers of the trials that Optuna believes to be running."""
         found = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
@@ -127,6 +202,24 @@ class OptunaStudy:
 
     def _trial_id(self, number: int) -> int:
         return self._storage.get_trial_id_from_study_id_trial_number(self._id, number)
+
+
+def _opened(
+    database: Database, config: StudyConfig, proxy: str | None
+) -> tuple[optuna.storages.BaseStorage, optuna.study.Study, int]:
+    """Optuna's storage, the study in it, made if there was none, and its id."""
+    storage = optuna_storage(database, proxy)
+    optuna.create_study(
+        study_name=config.name,
+        storage=storage,
+        directions=["minimize"] * len(config.objectives),
+        load_if_exists=True,
+    )
+    study = _SamplersStudy(study_name=config.name, storage=storage)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        study.set_metric_names(list(config.objectives))
+    return storage, study, storage.get_study_id_from_name(config.name)
 
 
 def distribution(domain: Domain) -> BaseDistribution:

@@ -6,8 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from archsearch.limits import GUIDELINES
-from archsearch.records import Cost, Latency, Record, Score, TrialStatus
+from archsearch.records import Cost, EarlyStop, Latency, Record, Score, TrialStatus
 from archsearch.search.config import Constraints, StudyConfig
+
+# The constraint that a stopped trial breaks; Optuna's tools then leave it off the front.
+EARLY_STOP = "early_stop"
+_TRAINED = -1.0  # of a trial that ran to its end: clear of the bound, so that a model of the constraint has two sides
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,8 +19,9 @@ class Outcome:
     """How an evaluation ended, with all that was found before it did.
 
     Attributes:
-        status: COMPLETE, REJECTED or FAILED.
+        status: COMPLETE, STOPPED, REJECTED or FAILED.
         reason: why, if it is not complete.
+        early_stop: what the stopping rule said, if it spoke for stopping.
         excess: for each constraint of the study, how far its bound is exceeded as a share of it.
     """
 
@@ -25,6 +30,7 @@ class Outcome:
     cost: Cost | None = None
     latency: Latency | None = None
     score: Score | None = None
+    early_stop: EarlyStop | None = None
     excess: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -33,15 +39,34 @@ def outcome_of(record: Record, constraints: Constraints) -> Outcome:
     excess = constraint_excess(constraints, record.cost, record.latency)
     status = record.status
     if status is TrialStatus.REPLAY:
-        status = TrialStatus.REJECTED if rejecting(constraints, excess) else TrialStatus.COMPLETE
+        stopped = record.early_stop is not None and record.early_stop.stopped
+        status = TrialStatus.STOPPED if stopped else TrialStatus.COMPLETE
+        status = TrialStatus.REJECTED if rejecting(constraints, excess) else status
     return Outcome(
         status=status,
         reason=record.reason,
         cost=record.cost,
         latency=record.latency,
         score=record.score,
+        early_stop=record.early_stop,
         excess=excess,
     )
+
+
+def told_excess(outcome: Outcome, config: StudyConfig) -> dict[str, float]:
+    """What Optuna is told of an outcome's constraints: positive breaks one. Every trial of a study has the same names.
+
+    Under a stopping rule `early_stop` is one of them: the share of the epochs that a stopped trial was spared, -1 for
+    a complete one, and 0, which says nothing, for one that was rejected.
+    """
+    if config.stopping.policy == "none":
+        return dict(outcome.excess)
+    early = 0.0
+    if outcome.status is TrialStatus.COMPLETE:
+        early = _TRAINED
+    elif outcome.status is TrialStatus.STOPPED and outcome.score is not None:
+        early = 1.0 - outcome.score.epochs / config.proxy.epochs
+    return {**outcome.excess, EARLY_STOP: early}
 
 
 def constrained_values(cost: Cost | None, latency: Latency | None) -> dict[str, float]:
@@ -90,11 +115,16 @@ def rejection(constraints: Constraints, excess: Mapping[str, float], values: Map
 def values_of(outcome: Outcome, objectives: tuple[str, ...], reference_point: Mapping[str, float]) -> list[float]:
     """The objectives' values for the sampler; what is not known is as bad as the reference point.
 
-    Only rejected outcomes lack values: they are told as infeasible, never as points of the front.
+    Only rejected outcomes lack values: they are told as infeasible, never as points of the front. So are stopped ones,
+    with the final error that the rule expected, or with their last one under a rule that predicts none: it is what a
+    sampler best learns from.
     """
     known = constrained_values(outcome.cost, outcome.latency)
     if outcome.score is not None:
         known["error_percent"] = 100.0 - outcome.score.top1_percent
+    if outcome.status is TrialStatus.STOPPED and outcome.early_stop is not None:
+        expected = outcome.early_stop.expected_error_percent
+        known["error_percent"] = known["error_percent"] if expected is None else expected
     return [known.get(name, reference_point[name]) for name in objectives]
 
 

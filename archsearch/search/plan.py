@@ -25,7 +25,7 @@ from archsearch.models.spec import Spec
 from archsearch.search.config import StudyConfig
 from archsearch.search.devices import worker_devices
 from archsearch.search.evaluate import SPLIT_SEED
-from archsearch.search.samplers import SAMPLERS
+from archsearch.search.samplers import check_sampler
 from archsearch.search.variants import StudyVariant, scaled, study_variants
 from archsearch.space.search_space import SearchSpace
 from archsearch.store.studies import StudyInfo
@@ -34,6 +34,7 @@ PREFLIGHT_NETWORKS = 3
 # What versions did that did not know a key, where that is not today's default.
 _BEFORE: Mapping[str, Mapping[str, Any]] = {"latency": {"backend": "torch"}}
 _OF_THE_BACKEND = ("backend", "backend_version")  # facts of a fingerprint
+_NO_STOPPING: Mapping[str, Any] = {"policy": "none"}  # a protocol without the key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +79,7 @@ def plan_run(
     dataset = load_dataset(config.dataset, data_dir=data_dir)
     input_size = config.proxy.input_size or dataset.image_size
     variants = study_variants(config, space, input_size=input_size)
-    SAMPLERS[config.sampler]
+    check_sampler(config.sampler, size=space.size)
     reference = scaled(config.reference, config, key="reference").normalised(input_size)
     train, validation = stratified_split(
         dataset.train,
@@ -109,11 +110,13 @@ def check_unchanged(plan: RunPlan, stored: StudyInfo) -> None:
 
     Raises StudyChangedError that says what differs, and what to do.
     """
-    given = plan.config.protocol()
+    given = {"stopping": dict(_NO_STOPPING), **plan.config.protocol()}
     new = _resolved(given, plan.devices[0])
     before = _completed(stored.config)
     old = _resolved({key: before[key] for key in given}, stored.facts.get("device", {}).get("device", plan.devices[0]))
     changes = {key: (was, now) for key, was, now in _changes(old, new)}
+    if "stopping.policy" in changes:  # another policy has other keys: they say nothing more
+        changes = {key: value for key, value in changes.items() if key == "stopping.policy" or "stopping" not in key}
     found = [f"{key}: was {was!r}, now {now!r}" for key, (was, now) in changes.items()]
     if plan.space.fingerprint != stored.space_fingerprint:
         found += plan.space.differences(stored.space)
@@ -137,7 +140,7 @@ def check_unchanged(plan: RunPlan, stored: StudyInfo) -> None:
 def _completed(stored: Mapping[str, Any]) -> dict[str, Any]:
     """A stored protocol with every key of today's; one that it lacks has what was done before the key existed."""
     today = StudyConfig(name="any", space="any", dataset="any").protocol()
-    completed = {**today, **stored}
+    completed = {"stopping": dict(_NO_STOPPING), **today, **stored}
     for section in ("proxy", "latency", "constraints"):
         completed[section] = {**today[section], **_BEFORE.get(section, {}), **stored.get(section, {})}
     return completed

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from archsearch.records import Record, TrialStatus
 from archsearch.search.config import StudyConfig
 from archsearch.search.optuna_study import OptunaStudy
-from archsearch.search.outcome import outcome_of, rejecting, values_of
+from archsearch.search.outcome import outcome_of, rejecting, told_excess, values_of
 from archsearch.store.claims import mark_told, recover_trials, untold_trials
 from archsearch.store.database import Database
 from archsearch.store.studies import find_study
@@ -17,7 +17,7 @@ from archsearch.store.workers import living_workers
 
 logger = logging.getLogger(__name__)
 
-_HAS_VALUES = (TrialStatus.COMPLETE, TrialStatus.REPLAY, TrialStatus.REJECTED)
+_HAS_VALUES = (TrialStatus.COMPLETE, TrialStatus.STOPPED, TrialStatus.REPLAY, TrialStatus.REJECTED)
 
 
 def recover(database: Database, config: StudyConfig, optuna: OptunaStudy) -> int:
@@ -60,4 +60,5 @@ def tell(optuna: OptunaStudy, config: StudyConfig, record: Record, reference_poi
     if record.score is None and not rejected:  # repeats a network that failed, or was still running
         optuna.tell_failed(record.trial)
         return
-    optuna.tell_values(record.trial, values_of(outcome, config.objectives, reference_point), outcome.excess)
+    values = values_of(outcome, config.objectives, reference_point)
+    optuna.tell_values(record.trial, values, told_excess(outcome, config))

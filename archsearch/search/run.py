@@ -1,35 +1,59 @@
-"""The coordinator of one run: starts the workers, watches over them, and starts a killed one again."""
+"""The coordinator of one run: starts the workers, watches over them, and starts a killed one again.
+
+Several may work on one study at a time, on one machine or on several: each has workers of its own, and all share the
+study's places. None stops another one's workers, or judges a worker of another machine by its process.
+"""
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from archsearch.errors import ArchsearchError, StoreError
+from archsearch.analysis.plateau import plateau_of
+from archsearch.errors import ArchsearchError, ConfigError, StoreError
 from archsearch.records import Record
 from archsearch.search.optuna_study import OptunaStudy
 from archsearch.search.plan import RunPlan, check_unchanged
+from archsearch.search.processes import Process, last_line, let_finish, start_worker, stop
 from archsearch.search.recovery import recover
+from archsearch.search.storage import check_proxy
 from archsearch.search.worker_main import REFUSED
 from archsearch.store.claims import HOLDS_PLACE, trial_counts
 from archsearch.store.database import Database
-from archsearch.store.studies import StudyInfo, enter_study
+from archsearch.store.studies import StudyInfo, enter_study, find_study
 from archsearch.store.trials import load_records
 
 logger = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.5
 _MOST_RESTARTS = 5
-_STOP_SECONDS = 30.0
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """When a run ends before its total: no new trial starts then, and those that run are finished.
+
+    They bind this run's own workers; the same command typed again has a new budget.
+
+    Attributes:
+        time_budget_seconds: from the start of the run; None: no limit.
+        plateau_trials: the run ends when the hypervolume is flat over so many ended trials (of all workers, see
+            `plateau_of`); None: it never ends for that.
+
+    Raises ConfigError for a number of trials below 1.
+    """
+
+    time_budget_seconds: float | None = None
+    plateau_trials: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.plateau_trials is not None and self.plateau_trials < 1:
+            raise ConfigError(f"stop on plateau: at least 1 trial is needed, got {self.plateau_trials}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +66,9 @@ class Progress:
         records: every trial with a number, running ones included.
         done_before: trials that held a place when this run began.
         elapsed_seconds: since this run began.
-        workers: worker processes that run now.
+        workers: worker processes of this run that run now.
+        ending: why this run starts no new trial although places are left; None while it does.
+        noise_floor: of the study's latencies, as a share; 0 until it is measured.
     """
 
     counts: Mapping[str, int]
@@ -51,6 +77,8 @@ class Progress:
     done_before: int
     elapsed_seconds: float
     workers: int
+    ending: str | None = None
+    noise_floor: float = 0.0
 
     @property
     def done(self) -> int:
@@ -74,22 +102,28 @@ def run_study(
     *,
     folder: Path,
     data_dir: Path | None = None,
+    limits: Limits | None = None,
+    optuna_proxy: str | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> StudyInfo:
-    """Run a study until it has `plan.total` trials; what is there already is continued.
+    """Run a study until it has `plan.total` trials, over all runs and machines; what is there already is continued.
 
     Args:
         plan: what `plan_run` found.
         database: where the study is stored.
         folder: where the workers' logs go.
         data_dir: where datasets are kept.
+        limits: when to end before that.
+        optuna_proxy: HOST:PORT of the gRPC proxy through which workers reach Optuna's tables; None: directly.
         on_progress: called about twice a second.
 
     Raises:
         StudyChangedError: a study of this name has another space, protocol or dataset.
         WorkersFailedError: the workers ended with an error, or were killed again and again.
+        StoreError: the database was away for longer than it is waited for.
         KeyboardInterrupt: passed on after the workers have ended cleanly.
     """
+    limits = limits or Limits()
     study = enter_study(
         database,
         name=plan.config.name,
@@ -99,8 +133,15 @@ def run_study(
         facts=plan.facts,
     )
     check_unchanged(plan, study)
-    watch = _Watch(plan, database, study, folder, data_dir, on_progress)
-    watch.run()
+    job: dict[str, Any] = {
+        "config": plan.config.model_dump(mode="json"),
+        "storage": database.url,
+        "total": plan.total,
+        "data_dir": None if data_dir is None else str(data_dir),
+        "optuna_proxy": optuna_proxy,
+        "parent": os.getpid(),
+    }
+    _Watch(plan, database, study, job, folder, limits, on_progress).run()
     return study
 
 
@@ -110,27 +151,36 @@ class _Watch:
         plan: RunPlan,
         database: Database,
         study: StudyInfo,
+        job: Mapping[str, Any],
         folder: Path,
-        data_dir: Path | None,
+        limits: Limits,
         on_progress: Callable[[Progress], None] | None,
     ) -> None:
         self._plan = plan
         self._database = database
         self._study = study
+        self._job = job
         self._folder = folder
-        self._data_dir = data_dir
+        self._limits = limits
         self._on_progress = on_progress
         self._restarts = 0
+        self._ending: str | None = None
+        self._judged = -1  # trials that had ended when the plateau was last looked for
         self._began = time.monotonic()
         self._progress = self._look(workers=0)
         self._progress = replace(self._progress, done_before=self._progress.done)
 
     def run(self) -> None:
         self._recover()
-        if self._progress.done >= self._plan.total:
+        if self._job["optuna_proxy"] is not None:
+            check_proxy(self._database, self._job["optuna_proxy"], self._plan.config.name)
+        # Every place may be filled, and a stopped trial promotable all the same: the workers find out.
+        full = self._progress.done >= self._plan.total and self._plan.config.stopping.policy != "mo_asha"
+        if full or self._ends(self._progress):
             self._report(self._progress)
             return
-        running: dict[int, subprocess.Popen[bytes]] = {}
+        running: dict[int, Process] = {}
+        reachable = True
         try:
             for slot in range(len(self._plan.devices)):
                 running[slot] = self._start(slot)
@@ -140,62 +190,63 @@ class _Watch:
                     if process.poll() is None:
                         continue
                     del running[slot]
-                    if process.returncode != 0:
-                        self._ended_badly(slot, process.returncode)
+                    if process.returncode != 0 and self._goes_on(slot, process.returncode):
                         running[slot] = self._start(slot)
-                self._report(self._look(workers=len(running)))
+                progress = self._look(workers=len(running))
+                if running and self._ends(progress):
+                    let_finish(running.values())
+                self._report(progress)
+        except StoreError:  # it was waited for: no second time while the workers are ended
+            reachable = False
+            raise
         finally:
-            self._stop(running)
-            self._recover()  # a worker that had to be killed leaves a trial behind
-            self._report(self._look(workers=0))
-        if self._progress.done < self._plan.total:
+            stop(running.values())
+            if reachable:
+                self._recover()  # a worker that had to be killed leaves a trial behind
+                self._report(self._look(workers=0))
+        if self._progress.done < self._plan.total and self._ending is None:
             logger.warning(
-                "ended with %d of %d trials: %s", self._progress.done, self._plan.total, _last_line(self._log(0))
+                "ended with %d of %d trials: %s", self._progress.done, self._plan.total, last_line(self._log(0))
             )
 
-    def _start(self, slot: int) -> subprocess.Popen[bytes]:
-        job: dict[str, Any] = {
-            "config": self._plan.config.model_dump(mode="json"),
-            "storage": self._database.url,
-            "device": self._plan.devices[slot],
-            "total": self._plan.total,
-            "data_dir": None if self._data_dir is None else str(self._data_dir),
-            "parent": os.getpid(),
-        }
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            log = self._log(slot).open("ab")
-        except OSError as error:
-            raise StoreError(
-                f"the folder {self._folder} for the workers' logs cannot be written: {error.strerror}",
-                hint="run archsearch in a folder of your own",
-            ) from error
-        with log:
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "archsearch.search.worker_main"],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                env=os.environ | dict.fromkeys(_THREAD_VARIABLES, "1"),
-                start_new_session=True,  # Ctrl-C reaches the coordinator alone, which then ends the workers cleanly
-            )
-        stdin: IO[bytes] | None = process.stdin
-        if stdin is not None:
-            stdin.write(json.dumps(job).encode())
-            stdin.close()
-        return process
+    def _start(self, slot: int) -> Process:
+        return start_worker({**self._job, "device": self._plan.devices[slot]}, self._log(slot))
 
     def _log(self, slot: int) -> Path:
         return self._folder / f"worker-{slot}.log"
 
-    def _ended_badly(self, slot: int, returncode: int) -> None:
+    def _goes_on(self, slot: int, returncode: int) -> bool:
+        """Whether a worker that did not end by itself is started again."""
         how = f"was killed by signal {-returncode}" if returncode < 0 else f"ended with exit code {returncode}"
-        last = _last_line(self._log(slot))
+        last = last_line(self._log(slot))
         if returncode == REFUSED or self._restarts >= _MOST_RESTARTS:
             raise WorkersFailedError(f"worker {slot} {how}: {last}", hint=f"its log is {self._log(slot)}")
+        if self._ending is not None:
+            return False
         self._restarts += 1
         logger.warning("worker %d %s (%s) and is started again", slot, how, last)
         self._recover()
+        return True
+
+    def _ends(self, progress: Progress) -> bool:
+        """Whether no new trial is to start from now on; true once, and `self._ending` says why."""
+        if self._ending is not None or progress.done >= self._plan.total:
+            return False
+        budget, trials = self._limits.time_budget_seconds, self._limits.plateau_trials
+        if budget is not None and time.monotonic() - self._began >= budget:
+            self._ending = "the time budget is used up"
+        elif trials is not None and progress.done != self._judged:
+            self._judged = progress.done
+            plateau = plateau_of(
+                progress.records,
+                self._plan.config.objectives,
+                self._study.reference_point,
+                trials=trials,
+                noise_floor=self._study.noise_floor,
+            )
+            if plateau is not None and plateau.flat:
+                self._ending = f"the hypervolume is flat: +{plateau.growth:.2%} over the last {trials} trials"
+        return self._ending is not None
 
     def _recover(self) -> None:
         optuna = OptunaStudy(self._database, self._plan.config, self._plan.space)
@@ -204,43 +255,26 @@ class _Watch:
         finally:
             optuna.close()
 
-    def _stop(self, running: Mapping[int, subprocess.Popen[bytes]]) -> None:
-        for process in running.values():
-            process.terminate()
-        deadline = time.monotonic() + _STOP_SECONDS
-        for process in running.values():
-            try:
-                process.wait(max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
     def _look(self, *, workers: int) -> Progress:
         before = getattr(self, "_progress", None)
         counts = trial_counts(self._database, self._study.id)
         fresh = before is None or dict(before.counts) != dict(counts)
+        records = () if before is None else before.records
+        if fresh and self._study.reference_point is None:  # it is fixed after the noise floor, by the first trial
+            self._study = find_study(self._database, self._study.name)
         return Progress(
             counts=counts,
             total=self._plan.total,
-            records=load_records(self._database, self._study.id) if fresh or before is None else before.records,
+            records=load_records(self._database, self._study.id, earlier=records) if fresh else records,
             done_before=0 if before is None else before.done_before,
             elapsed_seconds=time.monotonic() - self._began,
             workers=workers,
+            noise_floor=self._study.noise_floor,
         )
 
     def _report(self, progress: Progress) -> None:
         if progress.done > self._progress.done:
             self._restarts = 0  # the limit is for workers that are killed without getting anywhere
-        self._progress = progress
+        self._progress = replace(progress, ending=self._ending)
         if self._on_progress is not None:
-            self._on_progress(progress)
-
-
-def _last_line(log: Path) -> str:
-    try:
-        lines = [
-            line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()
-        ]
-    except OSError as error:
-        raise StoreError(f"the worker's log {log} cannot be read: {error.strerror}") from error
-    return lines[-1] if lines else "it wrote nothing"
+            self._on_progress(self._progress)

@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from archsearch.data.dataset import Dataset
-from archsearch.errors import StoreError
 from archsearch.latency.noise import NoiseFloor
 from archsearch.models.spec import Spec
-from archsearch.records import Record, TrialStatus
-from archsearch.search.config import StudyConfig
+from archsearch.records import Latency, TrialStatus
+from archsearch.search.config import MOST_SEEDS, StudyConfig
+from archsearch.search.ends import TrialEnds
 from archsearch.search.evaluate import Evaluator, StopRequested
+from archsearch.search.follow import Curves, PlaceLostError, TrialFollower
+from archsearch.search.heart import Heart
 from archsearch.search.optuna_study import OptunaStudy, Suggestion
-from archsearch.search.outcome import Outcome, reference_point_of
-from archsearch.search.recovery import recover, tell
+from archsearch.search.recovery import recover
+from archsearch.search.samplers import SpaceUsedUpError
+from archsearch.search.stopping.base import StoppingRule
+from archsearch.search.stopping.rules import make_rule
 from archsearch.search.variants import study_variants
-from archsearch.store.claims import Claim, NoPlace, claim_trial, interrupt_trial, mark_told
+from archsearch.store.claims import Claim, NoPlace, claim_trial
 from archsearch.store.database import Database
-from archsearch.store.studies import StudyInfo, begin_measuring, fix_reference_latency, fix_reference_point, has_begun
-from archsearch.store.trials import copy_result, finish_trial, load_record, note_architecture, note_suggestion
-from archsearch.store.workers import HEARTBEAT_SECONDS, beat, enter_worker, leave_worker
+from archsearch.store.measured import load_measured
+from archsearch.store.partials import claim_seed, load_partial
+from archsearch.store.studies import StudyInfo, begin_measuring, find_study, fix_reference_latency, has_begun
+from archsearch.store.trials import load_record, note_architecture, note_suggestion
+from archsearch.store.workers import enter_worker, leave_worker
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +52,7 @@ class Worker:
         device: torch device ("cpu", "cuda:0").
         total: how many trials the study is to have in all.
         parent: process id of the coordinator; the worker ends when it has gone (0: none).
+        optuna_proxy: HOST:PORT of the gRPC proxy to Optuna's tables; None: directly.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class Worker:
         device: str,
         total: int,
         parent: int = 0,
+        optuna_proxy: str | None = None,
     ) -> None:
         self._database = database
         self._study = study
@@ -68,48 +73,64 @@ class Worker:
         self._total = total
         self._parent = parent
         self._stop = threading.Event()
-        self._ended = threading.Event()
+        self._last = threading.Event()
         self._space = config.search_space()
         self._evaluator = Evaluator(
             config, dataset, device, check=self._check, fix_reference=self._fix_reference, begin=self._begin
         )
         self._variants = study_variants(config, self._space, input_size=self._evaluator.input_size)
-        self._optuna = OptunaStudy(database, config, self._space)
+        self._optuna = OptunaStudy(
+            database, config, self._space, input_size=self._evaluator.input_size, proxy=optuna_proxy
+        )
+        self._ends = TrialEnds(database, study, config, self._optuna, self._evaluator)
+        self._curves = Curves(database, study.id, config)
+        self._made_rule: StoppingRule | None = None
         self._device = device
         self._repeats = 0  # suggestions in a row that were known networks
         self._rejections = 0  # new networks in a row that broke a constraint
         self._failures = 0  # new networks in a row that failed
         self._last_reason: str | None = None
+        self._used_up: str | None = None  # why the sampler has nothing left to suggest
 
     def stop(self) -> None:
         """Ask the worker to end soon; the trial in hand is given back."""
         self._stop.set()
 
+    def finish(self) -> None:
+        """Ask the worker to end after the trial in hand: it starts no new one."""
+        self._last.set()
+
     def run(self) -> None:
-        """Work until every place of the study is filled, or until `stop`.
+        """Work until every place of the study is filled, or until `stop` or `finish`.
 
         Ends early, with a warning, when the space holds no new network, nothing in it keeps the constraints, or one
-        network after the other fails.
+        network after the other fails. A database that goes away is waited for, but not once the worker is asked to
+        end: what it could not give back then, the next start gives back.
         """
+        waited = self._database.wait
         worker_id = enter_worker(self._database, self._study.id, self._device)
-        heart = threading.Thread(target=self._heart, args=(worker_id,), daemon=True)
-        heart.start()
+        self._database.wait = self._pause
         try:
-            while not self._stop.is_set() and not self._hopeless():
-                claim = self._claim(worker_id)
-                if claim is NoPlace.DONE:
-                    break
-                if claim is NoPlace.BUSY:
-                    self._stop.wait(_WAIT_SECONDS)
-                    recover(self._database, self._config, self._optuna)
-                elif isinstance(claim, Claim):
-                    self._work_on(claim)
-        finally:
-            self._ended.set()
-            heart.join()
+            with Heart(self._database, worker_id, parent=self._parent, orphaned=self.stop):
+                self._work(worker_id)
             leave_worker(self._database, worker_id)
+        except StopRequested:
+            logger.warning("ended while the database was away: the trial in hand is given back at the next start")
+        finally:
+            self._database.wait = waited
         if hopeless := self._hopeless():
             logger.warning("%s", hopeless)
+
+    def _work(self, worker_id: str) -> None:
+        while not (self._stop.is_set() or self._last.is_set() or self._hopeless()):
+            claim = self._claim(worker_id)
+            if claim is NoPlace.DONE:
+                break
+            if claim is NoPlace.BUSY:
+                self._stop.wait(_WAIT_SECONDS)
+                recover(self._database, self._config, self._optuna)
+            elif isinstance(claim, Claim):
+                self._work_on(claim)
 
     def _hopeless(self) -> str | None:
         if self._repeats >= _EXHAUSTED_AFTER_REPEATS:
@@ -121,7 +142,7 @@ class Worker:
             return f"{self._rejections} networks in a row broke the study's constraints: loosen them"
         if self._failures >= _HOPELESS_AFTER_FAILURES:
             return f"{self._failures} networks in a row failed, the last because: {self._last_reason}"
-        return None
+        return self._used_up
 
     def _claim(self, worker_id: str) -> Claim | NoPlace:
         return claim_trial(
@@ -130,11 +151,24 @@ class Worker:
             total=self._total,
             worker_id=worker_id,
             variants=[(variant.name, variant.suggested) for variant in self._variants],
+            promote=None if self._config.stopping.policy == "none" else self._promotable,
         )
+
+    def _promotable(self) -> int | None:
+        curves = self._curves.load()
+        return self._rule().promotable(curves) if curves else None
+
+    def _rule(self) -> StoppingRule:
+        """The study's stopping rule; made once the study has a latency, and so its noise floor."""
+        if self._made_rule is None:
+            noise_floor = find_study(self._database, self._config.name).noise_floor
+            self._made_rule = make_rule(self._config.stopping, seed=self._config.seed, noise_floor=noise_floor)
+        return self._made_rule
 
     def _work_on(self, claim: Claim) -> None:
         started = time.monotonic()
         number: int | None = None
+        follower: TrialFollower | None = None
         try:
             with self._evaluator.chunk():
                 number, spec = self._suggest(claim)
@@ -144,22 +178,87 @@ class Worker:
             if known is not None and claim.variant is not None:
                 known = self._wait_for_end(*known)
             if known is not None:
-                self._repeat(claim, number, *known)
+                follower = self._further_seed(claim, number, spec, *known)
+                if follower is None:
+                    self._repeat(claim, number, *known)
+                    return
+            follower = follower or self._new_network(claim, number, spec)
+            self._optuna.note(number, {"arch_id": spec.arch_id, "variant": claim.variant})
+            outcome = self._evaluator.evaluate(spec, follower)
+            seconds = time.monotonic() - started
+            if known is not None:
+                self._repeats += 1
+                self._ends.store_repeat(claim, number, known[1], follower.seed, outcome, seconds)
                 return
             self._repeats = 0
-            self._optuna.note(number, {"arch_id": spec.arch_id, "variant": claim.variant})
-            outcome = self._evaluator.evaluate(spec)
             self._rejections = self._rejections + 1 if outcome.status is TrialStatus.REJECTED else 0
             self._failures = self._failures + 1 if outcome.status is TrialStatus.FAILED else 0
             self._last_reason = outcome.reason
-            self._store(claim, number, outcome, time.monotonic() - started)
+            self._ends.store(claim, number, outcome, seconds)
         except StopRequested:
-            self._give_back(claim, number, "the run was stopped")
+            self._ends.give_back(claim, number, "the run was stopped", follower=follower)
+        except SpaceUsedUpError as error:
+            self._used_up = str(error)
+            self._ends.give_back(claim, number, self._used_up)
+        except PlaceLostError:
+            logger.warning("trial %s was given back meanwhile: this worker drops it", number)
+            if number is not None:
+                self._ends.tell_failed(claim, number)
 
-    def _give_back(self, claim: Claim, number: int | None, reason: str) -> None:
-        if interrupt_trial(self._database, claim.row_id, reason) and number is not None:
-            self._optuna.tell_failed(number)
-            mark_told(self._database, claim.row_id)
+    def _new_network(self, claim: Claim, number: int, spec: Spec) -> TrialFollower:
+        """What follows a new network's trial, with what an earlier worker has left of it."""
+        measured = load_measured(self._database, self._study.id, spec.arch_id)
+        ruled = self._config.stopping.policy != "none"
+        return self._follower(
+            claim,
+            number,
+            spec,
+            seed=self._config.seed,
+            latency=None if measured is None else measured[1],
+            rule=self._rule if ruled else None,
+        )
+
+    def _further_seed(self, claim: Claim, number: int, spec: Spec, status: str, equal: int) -> TrialFollower | None:
+        """What follows the training of a known network with its next seed, if the study spends repeats on that."""
+        if self._config.repeats != "reseed" or claim.variant is not None or status != TrialStatus.COMPLETE:
+            return None
+        seed = claim_seed(
+            self._database, claim.row_id, arch_id=spec.arch_id, base_seed=self._config.seed, most=MOST_SEEDS
+        )
+        record = load_record(self._database, self._study.id, equal)
+        if seed is None or record is None:
+            return None
+        return self._follower(claim, number, spec, seed=seed, latency=record.latency, rule=None)
+
+    def _follower(
+        self,
+        claim: Claim,
+        number: int,
+        spec: Spec,
+        *,
+        seed: int,
+        latency: Latency | None,
+        rule: Callable[[], StoppingRule] | None,
+    ) -> TrialFollower:
+        return TrialFollower(
+            self._database,
+            self._study.id,
+            self._config,
+            rule=rule,
+            curves=self._curves,
+            row_id=claim.row_id,
+            number=number,
+            arch_id=spec.arch_id,
+            seed=seed,
+            latency=latency,
+            begun=load_partial(self._database, self._study.id, spec.arch_id, seed),
+            exempt="" if claim.variant is None else "a published network",
+        )
+
+    def _repeat(self, claim: Claim, number: int, status: str, equal: int) -> None:
+        if status != TrialStatus.INTERRUPTED:
+            self._repeats += 1
+        self._ends.copy(claim, number, status=status, equal=equal)
 
     def _wait_for_end(self, status: str, number: int) -> tuple[str, int]:
         """Wait until another worker's trial has ended: a published network is recorded under its own name too."""
@@ -185,8 +284,9 @@ class Worker:
 
     def _ask(self, claim: Claim) -> Suggestion:
         at_random = self._repeats >= _RANDOM_AFTER_REPEATS
+        point = self._ends.reference_values()
         try:
-            return self._optuna.ask(claim.sequence, fixed=claim.suggested, at_random=at_random)
+            return self._optuna.ask(claim.sequence, fixed=claim.suggested, at_random=at_random, reference_point=point)
         except (
             ValueError,
             RuntimeError,
@@ -194,67 +294,6 @@ class Worker:
         ) as error:  # a surrogate that cannot be fitted to these trials
             logger.warning("the sampler failed (%s: %s): this suggestion is random", type(error).__name__, error)
             return self._optuna.ask(claim.sequence, at_random=True)
-
-    def _store(self, claim: Claim, number: int, outcome: Outcome, seconds: float) -> None:
-        stored = finish_trial(
-            self._database,
-            claim.row_id,
-            status=outcome.status,
-            reason=outcome.reason,
-            cost=outcome.cost,
-            latency=outcome.latency,
-            score=outcome.score,
-            seconds=seconds,
-        )
-        if stored:  # else its place was given back meanwhile, and another trial has its choices
-            self._tell(claim, number)
-
-    def _repeat(self, claim: Claim, number: int, status: str, equal: int) -> None:
-        """End a trial whose network the study knows already: its record answers, nothing is trained twice.
-
-        A published network keeps its place, under its own name; a suggestion gives its place back.
-        """
-        if status == TrialStatus.INTERRUPTED:
-            self._give_back(claim, number, f"it waited for trial {equal}, whose worker was stopped or killed")
-            return
-        self._repeats += 1
-        named = claim.variant is not None and status == TrialStatus.COMPLETE
-        stored = copy_result(
-            self._database,
-            claim.row_id,
-            study_id=self._study.id,
-            number=equal,
-            status=TrialStatus.COMPLETE if named else TrialStatus.REPLAY,
-            reason=f"the same network as trial {equal} ({status})",
-        )
-        if not stored:
-            return
-        if status in (TrialStatus.COMPLETE, TrialStatus.REJECTED):
-            self._tell(claim, number)
-        else:
-            self._optuna.tell_failed(number)
-            mark_told(self._database, claim.row_id)
-
-    def _tell(self, claim: Claim, number: int) -> None:
-        """Tell Optuna how a stored trial ended; if this process dies before that, `recover` does it."""
-        record = load_record(self._database, self._study.id, number)
-        if record is None:
-            raise StoreError(f"trial {number} of study '{self._study.name}' is gone from the database")
-        tell(self._optuna, self._config, record, self._reference_point(record))
-        mark_told(self._database, claim.row_id)
-
-    def _reference_point(self, record: Record) -> Mapping[str, float] | None:
-        """The study's reference point, fixed at the first latency; None while there is none."""
-        if self._study.reference_point is None and record.latency is not None:
-            point = reference_point_of(
-                self._config,
-                num_classes=self._evaluator.num_classes,
-                latency=record.latency,
-                reference_cost=self._evaluator.reference_cost(),
-            )
-            fixed = fix_reference_point(self._database, self._study.id, point)
-            self._study = replace(self._study, reference_point=fixed)
-        return self._study.reference_point
 
     def _begin(self, measure: Callable[[], NoiseFloor]) -> bool:
         """Measure the noise floor of a study that has measured nothing yet; whether it is the one that holds.
@@ -271,21 +310,11 @@ class Worker:
     def _fix_reference(self, p10_ms: float) -> float:
         return fix_reference_latency(self._database, self._study.id, p10_ms)
 
+    def _pause(self, seconds: float) -> None:
+        """Wait for a database that is away."""
+        if self._stop.wait(seconds):
+            raise StopRequested
+
     def _check(self) -> None:
         if self._stop.is_set():
             raise StopRequested
-
-    def _heart(self, worker_id: str) -> None:
-        """Beat in the database, and stop the worker when its coordinator has gone."""
-        last = time.monotonic()
-        while not self._ended.wait(1.0):
-            if self._parent and os.getppid() != self._parent:
-                logger.warning("the coordinator has gone: this worker ends")
-                self._parent = 0
-                self.stop()
-            if time.monotonic() - last >= HEARTBEAT_SECONDS:
-                last = time.monotonic()
-                try:
-                    beat(self._database, worker_id)
-                except (StoreError, SQLAlchemyError) as error:  # the next beat may get through; the work itself goes on
-                    logger.warning("the heartbeat could not be stored: %s", error)

@@ -1,4 +1,7 @@
-"""A worker process: its job comes as JSON on standard input, so that no password stands in the process table."""
+"""A worker process: its job comes as JSON on standard input, so that no password stands in the process table.
+
+SIGTERM and SIGINT end it at once, its trial given back; SIGUSR1 ends it after the trial in hand.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from archsearch.errors import ArchsearchError
 from archsearch.search.config import parse_study
 from archsearch.search.worker import Worker
 from archsearch.store.database import Database
+from archsearch.store.patience import patiently
 from archsearch.store.studies import find_study
 
 logger = logging.getLogger("archsearch.worker")
@@ -29,7 +33,7 @@ def main() -> int:
     job = json.loads(sys.stdin.read())
     torch.set_num_threads(1)
     try:
-        database = Database(job["storage"])
+        database = patiently(lambda: Database(job["storage"]))  # the coordinator has opened it: the URL is right
         config = parse_study(job["config"], source="the coordinator's job")
         data_dir = None if job["data_dir"] is None else Path(job["data_dir"])
         worker = Worker(
@@ -40,13 +44,18 @@ def main() -> int:
             device=job["device"],
             total=job["total"],
             parent=job["parent"],
+            optuna_proxy=job.get("optuna_proxy"),
         )
 
         def stop(_signal: int, _frame: FrameType | None) -> None:
             worker.stop()
 
+        def finish(_signal: int, _frame: FrameType | None) -> None:
+            worker.finish()
+
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
+        signal.signal(signal.SIGUSR1, finish)
         worker.run()
     except ArchsearchError as error:
         logger.error("%s", error)

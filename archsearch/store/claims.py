@@ -1,12 +1,12 @@
 """Places in a study: `--trials N` is a total over all workers and restarts, counted before a trial starts.
 
 A worker claims a place in one transaction that holds the study's row, so n workers never start n-1 trials too many.
-Running, complete and failed trials hold a place; rejected ones, replays and interrupted ones do not.
+Running, complete, stopped and failed trials hold a place; rejected ones, replays and interrupted ones do not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -16,12 +16,18 @@ from sqlalchemy.orm import Session
 
 from archsearch.records import TrialStatus
 from archsearch.store.database import Database
-from archsearch.store.running import lock_running
-from archsearch.store.schema import StudyRow, TrialRow
+from archsearch.store.partials import drop_states_of, hand_over
+from archsearch.store.patience import patient
+from archsearch.store.running import earlier_end, lock_study, lock_trial
+from archsearch.store.schema import TrialRow
 from archsearch.store.workers import living_workers
 
-HOLDS_PLACE = (TrialStatus.RUNNING, TrialStatus.COMPLETE, TrialStatus.FAILED)
+HOLDS_PLACE = (TrialStatus.RUNNING, TrialStatus.COMPLETE, TrialStatus.STOPPED, TrialStatus.FAILED)
 MAX_ATTEMPTS = 3
+PROMOTED = "promoted: goes on as another trial"
+_MOST_QUESTIONS = 3  # how often a promotion that another worker was quicker at is asked for anew
+
+Variants = Sequence[tuple[str, Mapping[str, Any] | None]]
 
 
 class NoPlace(Enum):
@@ -39,9 +45,9 @@ class Claim:
         row_id: the trial's row.
         sequence: how many claims the study has had, this one included: the sampler's seed comes from it, so neither a
             restart nor another worker repeats a suggestion.
-        variant, suggested: the choices to evaluate, if they are already known (a published network, or an interrupted
-            trial); both None if the sampler is to suggest.
-        attempt: 1, or more when earlier workers were killed at these choices.
+        variant, suggested: the choices to evaluate, if they are already known (a published network, an interrupted
+            trial, or a stopped one that is promoted); both None if the sampler is to suggest.
+        attempt: 1, or more when earlier workers were killed at these choices and got nowhere.
     """
 
     row_id: int
@@ -51,77 +57,153 @@ class Claim:
     attempt: int
 
 
+@patient
 def claim_trial(
     database: Database,
     *,
     study_id: int,
     total: int,
     worker_id: str,
-    variants: Sequence[tuple[str, Mapping[str, Any] | None]],
+    variants: Variants,
+    promote: Callable[[], int | None] | None = None,
 ) -> Claim | NoPlace:
-    """Claim the next place: an interrupted trial first, then a variant not yet evaluated, then a new suggestion.
+    """Claim the next place: an interrupted trial, else a variant not yet evaluated, else a promotion, else a new one.
 
-    `variants` are names and suggestions (None for a point outside the search space), in the order of evaluation.
+    A promoted trial becomes interrupted, its choices are the new claim's, and its training goes on there
+    (`load_partial`); a promotion needs no free place, because it gives one back. A worker that has a running trial
+    gets that one again: the answer to its earlier claim was lost.
+
+    Args:
+        variants: names and suggestions (None for a point outside the search space), in the order of evaluation.
+        promote: the number of a stopped trial that should go on now, or None. It is asked outside of the transaction,
+            and only if nothing comes before; whether that trial is still a stopped one is then seen within it.
     """
-    with database.writing() as session:
-        session.get_one(StudyRow, study_id, with_for_update=True)
-        counts = _counts(session, study_id)
-        if sum(counts.get(status, 0) for status in HOLDS_PLACE) >= total:
-            return NoPlace.BUSY if counts.get(TrialStatus.RUNNING) else NoPlace.DONE
-        row = _next_row(session, study_id, variants)
-        row.worker_id = worker_id
-        session.add(row)
-        session.flush()
-        sequence = session.scalar(select(func.count()).where(TrialRow.study_id == study_id)) or 1
-        return Claim(
-            row_id=row.id, sequence=sequence, variant=row.variant, suggested=row.suggested, attempt=row.attempt
+    questions, answer = 0, None
+    while True:
+        ask = promote is not None and questions < _MOST_QUESTIONS and (questions == 0 or answer is not None)
+        with database.writing() as session:
+            lock_study(session, study_id)
+            found = _claim(session, study_id, total, worker_id, variants, promoted=answer, ask=ask)
+        if found is not None:
+            return found
+        questions, answer = questions + 1, None if promote is None else promote()
+
+
+def _claim(
+    session: Session,
+    study_id: int,
+    total: int,
+    worker_id: str,
+    variants: Variants,
+    *,
+    promoted: int | None,
+    ask: bool,
+) -> Claim | NoPlace | None:
+    """What `claim_trial` gives, for one answer of `promote`; None if it must be asked first."""
+    counts = _counts(session, study_id)
+    if counts.get(TrialStatus.RUNNING):
+        mine = session.scalar(
+            select(TrialRow)
+            .where(
+                TrialRow.study_id == study_id,
+                TrialRow.status == TrialStatus.RUNNING,
+                TrialRow.worker_id == worker_id,
+            )
+            .limit(1)
         )
+        if mine is not None:
+            return _claim_of(session, mine)
+    full = sum(counts.get(status, 0) for status in HOLDS_PLACE) >= total
+    row = TrialRow(study_id=study_id, status=TrialStatus.RUNNING, attempt=1, worker_id=worker_id)
+    if not full:
+        interrupted = _interrupted(session, study_id) if counts.get(TrialStatus.INTERRUPTED) else None
+        if interrupted is not None:
+            return _take_up(session, row, interrupted)
+        for name, suggested in _not_taken(session, study_id, variants):
+            row.variant = name
+            row.suggested = None if suggested is None else dict(suggested)
+            return _enter(session, row)
+    if promoted is not None:
+        stopped = session.scalar(
+            select(TrialRow).where(
+                TrialRow.study_id == study_id, TrialRow.number == promoted, TrialRow.status == TrialStatus.STOPPED
+            )
+        )
+        if stopped is not None:
+            stopped.status, stopped.reason = TrialStatus.INTERRUPTED, PROMOTED
+            return _take_up(session, row, stopped)
+    if ask:
+        return None
+    if full:
+        return NoPlace.BUSY if counts.get(TrialStatus.RUNNING) else NoPlace.DONE
+    return _enter(session, row)
 
 
-def _next_row(session: Session, study_id: int, variants: Sequence[tuple[str, Mapping[str, Any] | None]]) -> TrialRow:
-    row = TrialRow(study_id=study_id, status=TrialStatus.RUNNING, attempt=1)
-    interrupted = session.scalar(
+def _interrupted(session: Session, study_id: int) -> TrialRow | None:
+    return session.scalar(
         select(TrialRow)
         .where(TrialRow.study_id == study_id, TrialRow.status == TrialStatus.INTERRUPTED, ~TrialRow.retried)
         .order_by(TrialRow.id)
         .limit(1)
     )
-    if interrupted is not None:
-        interrupted.retried = True
-        row.variant, row.suggested, row.attempt = interrupted.variant, interrupted.suggested, interrupted.attempt
-        return row
-    taken = set(
-        session.scalars(
-            select(TrialRow.variant).where(
-                TrialRow.study_id == study_id,
-                TrialRow.variant.is_not(None),
-                TrialRow.status != TrialStatus.INTERRUPTED,
-            )
-        )
+
+
+def _not_taken(session: Session, study_id: int, variants: Variants) -> Variants:
+    if not variants:
+        return ()
+    taken = select(TrialRow.variant).where(
+        TrialRow.study_id == study_id,
+        TrialRow.variant.in_([name for name, _ in variants]),
+        TrialRow.status != TrialStatus.INTERRUPTED,
     )
-    for name, suggested in variants:
-        if name not in taken:
-            row.variant = name
-            row.suggested = None if suggested is None else dict(suggested)
-            return row
-    return row
+    names = set(session.scalars(taken))
+    return [(name, suggested) for name, suggested in variants if name not in names]
 
 
+def _take_up(session: Session, row: TrialRow, from_row: TrialRow) -> Claim:
+    """Claim a row for the choices of a trial that ended unfinished, and its training with them."""
+    from_row.retried = True
+    row.variant, row.suggested = from_row.variant, from_row.suggested
+    row.attempt = 1 if from_row.reason == PROMOTED else from_row.attempt
+    claim = _enter(session, row)
+    hand_over(session, from_row=from_row.id, to_row=row.id)
+    return claim
+
+
+def _enter(session: Session, row: TrialRow) -> Claim:
+    session.add(row)
+    session.flush()
+    return _claim_of(session, row)
+
+
+def _claim_of(session: Session, row: TrialRow) -> Claim:
+    claims = select(func.count()).where(TrialRow.study_id == row.study_id, TrialRow.id <= row.id)
+    return Claim(
+        row_id=row.id,
+        sequence=session.scalars(claims).one(),
+        variant=row.variant,
+        suggested=row.suggested,
+        attempt=row.attempt,
+    )
+
+
+@patient
 def recover_trials(database: Database, study_id: int) -> int:
     """Give back the places of running trials whose worker is dead; returns how many.
 
-    Their choices are tried again, unless their workers were killed MAX_ATTEMPTS times at them (a network that takes
-    more memory than there is kills every worker): then the trial has failed, and says so.
+    Their choices are tried again, unless their workers were killed MAX_ATTEMPTS times at them without a further state
+    of the training in between (a network that takes more memory than there is kills every worker): then the trial has
+    failed, and says so.
     """
     given_back = 0
     with database.writing() as session:
-        session.get_one(StudyRow, study_id, with_for_update=True)
+        lock_study(session, study_id)
         # Held for writing: a worker that is thought dead may be storing the end of its trial at this moment.
         running = session.scalars(
             select(TrialRow)
             .where(TrialRow.study_id == study_id, TrialRow.status == TrialStatus.RUNNING)
             .order_by(TrialRow.id)
-            .with_for_update()
+            .with_for_update(key_share=True)
             .execution_options(populate_existing=True)
         ).all()
         # Looked up after the trials: a worker that enters and claims meanwhile must not pass for dead.
@@ -133,21 +215,24 @@ def recover_trials(database: Database, study_id: int) -> int:
             if row.attempt >= MAX_ATTEMPTS:
                 row.status = TrialStatus.FAILED
                 row.reason = f"its worker was killed {row.attempt} times while it ran (out of memory?)"
+                drop_states_of(session, row.id)
             else:
                 _interrupt(row, "its worker was killed")
                 row.attempt += 1
     return given_back
 
 
+@patient
 def interrupt_trial(database: Database, row_id: int, reason: str) -> bool:
     """Give a place back; the trial's choices are tried again.
 
-    Returns whether it was written: a trial that is no longer running is left as it is, with a warning.
+    Returns whether it is written: a trial that has ended otherwise is left as it is, with a warning.
     """
     with database.writing() as session:
-        row = lock_running(session, row_id)
-        if row is None:
-            return False
+        row = lock_trial(session, row_id)
+        earlier = earlier_end(row, status=TrialStatus.INTERRUPTED, reason=reason, seconds=None)
+        if earlier is not None:
+            return earlier
         _interrupt(row, reason)
         return True
 
@@ -158,6 +243,7 @@ def _interrupt(row: TrialRow, reason: str) -> None:
     row.retried = row.suggested is None and row.variant is None  # nothing to try again
 
 
+@patient
 def trial_counts(database: Database, study_id: int) -> Mapping[str, int]:
     """How many trials of a study stand in each status."""
     with database.reading() as session:
@@ -171,6 +257,7 @@ def _counts(session: Session, study_id: int) -> dict[str, int]:
     return {status: count for status, count in rows}  # noqa: C416 (a Row is no pair to dict() and mypy)
 
 
+@patient
 def untold_trials(database: Database, study_id: int) -> tuple[TrialRow, ...]:
     """Ended trials that Optuna was not told of: a worker died between the two writes."""
     with database.reading() as session:
@@ -188,6 +275,7 @@ def untold_trials(database: Database, study_id: int) -> tuple[TrialRow, ...]:
         return tuple(rows)
 
 
+@patient
 def mark_told(database: Database, row_id: int) -> None:
     """Note that Optuna knows the end of a trial."""
     with database.writing() as session:

@@ -7,10 +7,11 @@ deferred transaction that upgrades from reading to writing fails at once instead
 
 from __future__ import annotations
 
+import logging
 import re
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,10 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModu
 from sqlalchemy.orm import Session
 
 from archsearch.errors import ConfigError, NothingStoredError, StoreError
+from archsearch.store.migration import OLDER_VERSIONS, migrate
 from archsearch.store.schema import SCHEMA_VERSION, Base, SchemaRow
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_URL = "sqlite:///runs/archsearch.db"
 BUSY_TIMEOUT_SECONDS = 60
@@ -54,11 +58,20 @@ def _set_wal(cursor: Any) -> None:
 class Database:
     """An open database with this version's tables; give it a URL as SQLAlchemy takes it.
 
+    An older database is brought to this version (`store/migration.py`); with `create` False, one that may not be
+    written is read as it is.
+
+    Attributes:
+        wait: how the store's functions pause (seconds) while a lost database is waited for; what it raises ends that.
+
     Raises ConfigError for a URL that means nothing, StoreError if the database cannot be opened or is newer.
     """
 
+    wait: Callable[[float], object]
+
     def __init__(self, url: str = DEFAULT_URL, *, create: bool = True) -> None:
         self.url = normal_url(url)
+        self.wait = time.sleep
         sqlite_file = self.sqlite_file
         if sqlite_file is not None:
             if not create and not sqlite_file.exists():
@@ -115,14 +128,27 @@ class Database:
                     f"the database {self.safe_url} holds no archsearch study", hint="run a study first"
                 )
             self._create_tables()
-        with self.reading() as session:
-            found = session.scalar(select(SchemaRow.version))
+        found = self._version()
+        if found in OLDER_VERSIONS:
+            try:
+                with self.writing() as session:
+                    migrate(session)
+            except StoreError as error:
+                if create:
+                    raise
+                logger.info("read as version %d stored it: %s", found, error.message)
+                return
+            found = self._version()
         if found != SCHEMA_VERSION:
             newer = found is not None and found > SCHEMA_VERSION
             raise StoreError(
                 f"the database {self.safe_url} has schema version {found}, this archsearch knows {SCHEMA_VERSION}",
                 hint="upgrade archsearch: pip install -U archsearch" if newer else "use the archsearch that made it",
             )
+
+    def _version(self) -> int | None:
+        with self.reading() as session:
+            return session.scalar(select(SchemaRow.version))
 
     def _create_tables(self) -> None:
         try:

@@ -1,4 +1,9 @@
-"""The row of a running trial, held for writing its end: a trial ends once, whoever comes late."""
+"""Holding a study and its trials for writing: a trial ends once, whoever comes late.
+
+Locks are taken in one order, the study before its trials: two orders would be a deadlock. They leave the keys free
+(PostgreSQL's FOR NO KEY UPDATE; SQLite has one writer at a time anyway), so that a row which only refers to the study
+does not wait.
+"""
 
 from __future__ import annotations
 
@@ -13,21 +18,42 @@ from archsearch.store.schema import StudyRow, TrialRow
 logger = logging.getLogger(__name__)
 
 
-def lock_running(session: Session, row_id: int) -> TrialRow | None:
-    """The trial's row, held to the end of the transaction; None, with a warning, if the trial has ended already.
+def lock_study(session: Session, study_id: int) -> None:
+    """Hold a study to the end of the transaction: whoever changes which trials it has comes one after the other.
 
-    That happens to a worker whose heart was silent for so long (a laptop's sleep, a lost network) that another one
-    gave its place back. The study's row is held first, as everywhere: two orders of locking would be a deadlock.
+    Raises sqlalchemy.exc.NoResultFound if there is no such study.
+    """
+    session.scalars(select(StudyRow.id).where(StudyRow.id == study_id).with_for_update(key_share=True)).one()
+
+
+def lock_trial(session: Session, row_id: int) -> TrialRow:
+    """A trial's row, held with its study to the end of the transaction.
 
     Raises sqlalchemy.exc.NoResultFound if there is no such trial.
     """
-    study_id = session.scalars(select(TrialRow.study_id).where(TrialRow.id == row_id)).one()
-    session.get_one(StudyRow, study_id, with_for_update=True)
-    row = session.get_one(TrialRow, row_id, with_for_update=True)
+    lock_study(session, session.scalars(select(TrialRow.study_id).where(TrialRow.id == row_id)).one())
+    return session.get_one(TrialRow, row_id, with_for_update={"key_share": True})
+
+
+def lock_if_running(session: Session, row_id: int) -> bool:
+    """Whether a trial is running; if so, it stays so to the end of the transaction (its study is not held)."""
+    held = select(TrialRow.status).where(TrialRow.id == row_id).with_for_update(key_share=True)
+    return session.scalars(held).one() == TrialStatus.RUNNING
+
+
+def earlier_end(row: TrialRow, *, status: TrialStatus, reason: str | None, seconds: float | None) -> bool | None:
+    """None while a trial runs, so that its end may be written; else whether it has ended in just this way.
+
+    The very same end again means that a commit went through but its answer was lost. Another one, which is warned of,
+    comes to a worker whose heart was silent for so long (a laptop's sleep, a lost network) that another one gave its
+    place back.
+    """
     if row.status == TrialStatus.RUNNING:
-        return row
-    name = f"row {row_id}" if row.number is None else str(row.number)
+        return None
+    if (row.status, row.reason, row.seconds) == (status, reason, seconds):
+        return True
+    name = f"row {row.id}" if row.number is None else str(row.number)
     logger.warning(
         "trial %s was ended by another worker meanwhile (%s): this worker's result of it is dropped", name, row.status
     )
-    return None
+    return False

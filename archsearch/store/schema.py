@@ -9,10 +9,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # what 1 lacks: store/migration.py
 
 
 def utc_now() -> datetime:
@@ -101,6 +101,8 @@ class TrialRow(Base):
         UniqueConstraint("study_id", "number"),
         Index("archsearch_trials_by_status", "study_id", "status"),
         Index("archsearch_trials_by_arch", "study_id", "arch_id"),
+        Index("archsearch_trials_by_variant", "study_id", "variant"),
+        Index("archsearch_trials_by_told", "study_id", "told"),
     )
     id: Mapped[int] = mapped_column(primary_key=True)
     study_id: Mapped[int] = mapped_column(ForeignKey("archsearch_studies.id", ondelete="CASCADE"))
@@ -124,3 +126,35 @@ class TrialRow(Base):
 
     latency: Mapped[LatencyRow | None] = relationship(lazy="raise")
     training: Mapped[TrainingRow | None] = relationship(lazy="raise")
+
+
+class PartialRow(Base):
+    """A training under way, or how far one came: of one architecture with one seed, whichever trial goes on with it.
+
+    `row_id` is the trial that it belongs to now. The bytes to go on from are apart (`StateRow`): SQLite writes a whole
+    row anew when one of its values changes its length, and the curve does so after every epoch.
+    """
+
+    __tablename__ = "archsearch_partials"
+    __table_args__ = (UniqueConstraint("study_id", "arch_id", "seed"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("archsearch_studies.id", ondelete="CASCADE"))
+    arch_id: Mapped[str] = mapped_column(String(12))
+    seed: Mapped[int]
+    row_id: Mapped[int] = mapped_column(ForeignKey("archsearch_trials.id", ondelete="CASCADE"), index=True)
+    repeat: Mapped[bool] = mapped_column(default=False)  # another training of a network that the study has already
+    epoch: Mapped[int] = mapped_column(default=0)  # done
+    curve: Mapped[list[Any]] = mapped_column(default=list)
+    decisions: Mapped[list[Any]] = mapped_column(default=list)  # of the stopping rule, one an epoch
+    updated_at: Mapped[datetime] = mapped_column(default=utc_now, onupdate=utc_now)
+
+
+class StateRow(Base):
+    """What a training goes on from: weights and optimizer after `epoch` epochs, as bytes of the training's own."""
+
+    __tablename__ = "archsearch_states"
+    partial_id: Mapped[int] = mapped_column(
+        ForeignKey("archsearch_partials.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    epoch: Mapped[int]
+    state: Mapped[bytes] = mapped_column(LargeBinary)

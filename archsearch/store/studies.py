@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from archsearch.errors import NothingStoredError, UnknownNameError
 from archsearch.store.database import Database
+from archsearch.store.patience import patient
 from archsearch.store.schema import StudyRow, TrialRow
 
 NOISE_FLOOR = "noise_floor"  # the key of StudyInfo.facts
@@ -46,6 +48,7 @@ class StudyInfo:
         return float(self.facts.get(NOISE_FLOOR, {}).get("measure_seconds", 0.0))
 
 
+@patient
 def enter_study(
     database: Database,
     *,
@@ -77,6 +80,7 @@ def enter_study(
         return find_study(database, name)
 
 
+@patient
 def find_study(database: Database, name: str) -> StudyInfo:
     """The study of this name. Raises UnknownNameError with the names that exist."""
     with database.reading() as session:
@@ -86,12 +90,14 @@ def find_study(database: Database, name: str) -> StudyInfo:
         return _info(row)
 
 
+@patient
 def list_studies(database: Database) -> tuple[StudyInfo, ...]:
     """Every study, the newest last."""
     with database.reading() as session:
         return tuple(_info(row) for row in session.scalars(select(StudyRow).order_by(StudyRow.id)))
 
 
+@patient
 def latest_study(database: Database) -> StudyInfo:
     """The study whose newest trial is the newest of all. Raises StoreError if there is no study."""
     newest = select(func.max(TrialRow.id)).where(TrialRow.study_id == StudyRow.id).scalar_subquery()
@@ -104,6 +110,7 @@ def latest_study(database: Database) -> StudyInfo:
         return _info(row)
 
 
+@patient
 def fix_reference_point(database: Database, study_id: int, point: Mapping[str, float]) -> Mapping[str, float]:
     """Store the reference point of a study unless it has one; returns the one that holds.
 
@@ -116,6 +123,7 @@ def fix_reference_point(database: Database, study_id: int, point: Mapping[str, f
         return dict(row.reference_point)
 
 
+@patient
 def fix_reference_latency(database: Database, study_id: int, p10_ms: float) -> float:
     """Store the reference network's p10 of a study unless it has one; returns the one that holds (milliseconds).
 
@@ -128,12 +136,14 @@ def fix_reference_latency(database: Database, study_id: int, p10_ms: float) -> f
         return row.reference_p10_ms
 
 
+@patient
 def has_begun(database: Database, study_id: int) -> bool:
     """Whether a study has its reference latency: what it was measured with stays then."""
     with database.reading() as session:
-        return session.get_one(StudyRow, study_id).reference_p10_ms is not None
+        return session.scalars(select(StudyRow.reference_p10_ms).where(StudyRow.id == study_id)).one() is not None
 
 
+@patient
 def begin_measuring(
     database: Database, study_id: int, *, reference_p10_ms: float, noise_floor: Mapping[str, Any]
 ) -> bool:
@@ -146,14 +156,15 @@ def begin_measuring(
         noise_floor: `relative` (difference from which on two latencies differ), `measure_seconds`, and more as
             measured; `StudyInfo.facts` has it as `noise_floor`.
 
-    Returns whether it was stored.
+    Returns whether it is what is stored now.
     """
+    found = json.loads(json.dumps(dict(noise_floor)))  # as it comes back
     with database.writing() as session:
         row = session.get_one(StudyRow, study_id, with_for_update=True)
-        if row.reference_p10_ms is not None:
-            return False
+        if row.reference_p10_ms is not None:  # this very one, if the answer to its commit was lost
+            return row.reference_p10_ms == reference_p10_ms and row.facts.get(NOISE_FLOOR) == found
         row.reference_p10_ms = reference_p10_ms
-        row.facts = {**row.facts, NOISE_FLOOR: dict(noise_floor)}
+        row.facts = {**row.facts, NOISE_FLOOR: found}
         return True
 
 

@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import select, update
-from sqlalchemy.orm import defer, joinedload
+from sqlalchemy.orm import Session
 
-from archsearch.records import Cost, Epoch, Latency, Record, Score, TrialStatus
+from archsearch.records import Cost, EarlyStop, Latency, Record, Score, TrialStatus
 from archsearch.store.database import Database
-from archsearch.store.running import lock_running
-from archsearch.store.schema import LatencyRow, StudyRow, TrainingRow, TrialRow, utc_now
+from archsearch.store.partials import drop_states_of
+from archsearch.store.patience import patient
+from archsearch.store.rows import (
+    EARLY_STOP,
+    change_latency,
+    latency_to_row,
+    record_of,
+    record_query,
+    row_to_score,
+    score_to_row,
+)
+from archsearch.store.running import earlier_end, lock_if_running, lock_study, lock_trial
+from archsearch.store.schema import LatencyRow, StudyRow, TrainingRow, TrialRow
 
-_LATENCY_COLUMNS = ("fingerprint", "p10_ms", "median_ms", "p90_ms")
-_TRAINING_COLUMNS = ("protocol", "split", "epochs", "seed", "top1_percent")
+_ANSWERS_FOR_ITS_NETWORK = (
+    TrialStatus.COMPLETE,
+    TrialStatus.STOPPED,
+    TrialStatus.FAILED,
+    TrialStatus.RUNNING,
+    TrialStatus.REJECTED,
+)
+_MOST_BY_NUMBER = 500  # more records than this are read as a whole
 
 
+@patient
 def note_suggestion(database: Database, row_id: int, *, number: int, suggested: Mapping[str, Any] | None) -> None:
     """Store which Optuna trial a place has become, and what was suggested (None: a point outside the space)."""
     with database.writing() as session:
@@ -28,35 +46,50 @@ def note_suggestion(database: Database, row_id: int, *, number: int, suggested: 
         )
 
 
+@patient
 def note_architecture(
     database: Database, row_id: int, *, family: str, arch_id: str, choices: Mapping[str, Any]
 ) -> tuple[str, int] | None:
     """Store the architecture of a running trial, unless an earlier trial of the study has the same one.
 
-    Returns that trial's status and number instead: complete, failed or rejected (it need not be evaluated twice), or
-    running (another worker is at it). The test and the write are one transaction, so two workers never both go ahead.
+    Returns that trial's status and number instead: complete, stopped, failed or rejected (it need not be evaluated
+    twice), or running (another worker is at it). The test and the write are one transaction, so two workers never
+    both go ahead.
     """
     with database.writing() as session:
-        row = session.get_one(TrialRow, row_id)
-        session.get_one(StudyRow, row.study_id, with_for_update=True)
+        row = lock_trial(session, row_id)
         row.family, row.arch_id, row.choices = family, arch_id, dict(choices)
-        equal = session.scalar(
-            select(TrialRow)
+        equal = session.execute(
+            select(TrialRow.status, TrialRow.number)
             .where(
                 TrialRow.study_id == row.study_id,
                 TrialRow.arch_id == arch_id,
                 TrialRow.id != row_id,
                 TrialRow.number.is_not(None),
-                TrialRow.status.in_(
-                    (TrialStatus.COMPLETE, TrialStatus.FAILED, TrialStatus.RUNNING, TrialStatus.REJECTED)
-                ),
+                TrialRow.status.in_(_ANSWERS_FOR_ITS_NETWORK),
             )
             .order_by(TrialRow.id)
             .limit(1)
-        )
+        ).first()
         return None if equal is None or equal.number is None else (equal.status, equal.number)
 
 
+@patient
+def note_measured(database: Database, row_id: int, cost: Cost, latency: Latency) -> bool:
+    """Store cost and latency of a running trial before its training: the stopping rule of other workers needs them.
+
+    Returns whether they were written: not if the trial is no longer running, because its place was given back.
+    """
+    with database.writing() as session:
+        if not lock_if_running(session, row_id):
+            return False
+        row = session.get_one(TrialRow, row_id)
+        row.cost = asdict(cost)
+        _set_latency(session, row, latency)
+        return True
+
+
+@patient
 def finish_trial(
     database: Database,
     row_id: int,
@@ -66,48 +99,75 @@ def finish_trial(
     cost: Cost | None = None,
     latency: Latency | None = None,
     score: Score | None = None,
+    early_stop: EarlyStop | None = None,
     seconds: float | None = None,
+    keep_state: bool = False,
 ) -> bool:
     """Store the end of a trial with all that was found, in one transaction.
 
-    Returns whether it was written: a trial that is no longer running is left as it is, with a warning.
+    Args:
+        cost, latency: None leaves what `note_measured` stored.
+        score: of a stopped trial, of the epochs that it had.
+        early_stop: what the stopping rule said of it; stored with the score.
+        keep_state: whether the bytes that its training could go on from are kept, for a promotion; they always are
+            when it is interrupted.
+
+    Returns whether it is written: a trial that has ended otherwise is left as it is, with a warning. The same end
+    again (a commit's answer was lost) counts as written.
     """
     with database.writing() as session:
-        row = lock_running(session, row_id)
-        if row is None:
-            return False
+        row = lock_trial(session, row_id)
+        earlier = earlier_end(row, status=status, reason=reason, seconds=seconds)
+        if earlier is not None:
+            return earlier
         row.status, row.reason, row.seconds = status, reason, seconds
-        row.cost = None if cost is None else asdict(cost)
+        if cost is not None:
+            row.cost = asdict(cost)
         if latency is not None and row.arch_id is not None:
-            latency_row = latency_to_row(latency, row.arch_id)
-            session.add(latency_row)
-            session.flush()
-            row.latency_id = latency_row.id
+            _set_latency(session, row, latency)
         if score is not None and row.arch_id is not None:
             training_row = score_to_row(score, row.study_id, row.arch_id)
+            if early_stop is not None:
+                training_row.details[EARLY_STOP] = asdict(early_stop)
             session.add(training_row)
             session.flush()
             row.training_id = training_row.id
+        if not keep_state and status is not TrialStatus.INTERRUPTED:
+            drop_states_of(session, row_id)
         return True
 
 
+def _set_latency(session: Session, row: TrialRow, latency: Latency) -> None:
+    if row.latency_id is not None:
+        change_latency(session.get_one(LatencyRow, row.latency_id), latency)
+        return
+    latency_row = latency_to_row(latency, row.arch_id or "")
+    session.add(latency_row)
+    session.flush()
+    row.latency_id = latency_row.id
+
+
+@patient
 def copy_result(
     database: Database, row_id: int, *, study_id: int, number: int, status: TrialStatus, reason: str
 ) -> bool:
     """End a trial with the cost, latency and training of an equal trial of the same study (by its number).
 
-    Returns whether it was written: a trial that is no longer running is left as it is, with a warning.
+    Returns whether it is written: a trial that has ended otherwise is left as it is, with a warning.
     """
     with database.writing() as session:
-        row = lock_running(session, row_id)
-        if row is None:
-            return False
+        row = lock_trial(session, row_id)
+        earlier = earlier_end(row, status=status, reason=reason, seconds=0.0)
+        if earlier is not None:
+            return earlier
         equal = session.scalars(select(TrialRow).where(TrialRow.study_id == study_id, TrialRow.number == number)).one()
         row.status, row.reason, row.seconds = status, reason, 0.0
         row.cost, row.latency_id, row.training_id = equal.cost, equal.latency_id, equal.training_id
+        drop_states_of(session, row_id)
         return True
 
 
+@patient
 def trial_numbers(database: Database, study_id: int) -> frozenset[int]:
     """The numbers of every trial of a study."""
     query = select(TrialRow.number).where(TrialRow.study_id == study_id, TrialRow.number.is_not(None))
@@ -115,6 +175,7 @@ def trial_numbers(database: Database, study_id: int) -> frozenset[int]:
         return frozenset(number for number in session.scalars(query) if number is not None)
 
 
+@patient
 def add_training(database: Database, *, study_id: int, arch_id: str, score: Score, folder: str) -> None:
     """Store one finished training outside of a trial (a retraining) and the folder that holds its model.
 
@@ -124,7 +185,7 @@ def add_training(database: Database, *, study_id: int, arch_id: str, score: Scor
     row = score_to_row(score, study_id, arch_id)
     row.details["folder"] = folder
     with database.writing() as session:
-        session.get_one(StudyRow, study_id, with_for_update=True)
+        lock_study(session, study_id)
         known = session.scalars(
             select(TrainingRow).where(
                 TrainingRow.study_id == study_id,
@@ -141,6 +202,7 @@ def add_training(database: Database, *, study_id: int, arch_id: str, score: Scor
         session.add(row)
 
 
+@patient
 def load_trainings(database: Database, study_id: int, *, split: str) -> tuple[tuple[str, Score], ...]:
     """Every stored training of a study on one split: (arch_id, score)."""
     with database.reading() as session:
@@ -150,74 +212,46 @@ def load_trainings(database: Database, study_id: int, *, split: str) -> tuple[tu
         return tuple((row.arch_id, row_to_score(row, with_curve=True)) for row in rows)
 
 
-def load_records(database: Database, study_id: int, *, with_curves: bool = False) -> tuple[Record, ...]:
-    """Every trial of a study that Optuna has numbered, in order of number."""
-    training = joinedload(TrialRow.training)
-    query = (
-        select(TrialRow, StudyRow.name)
-        .join(StudyRow, StudyRow.id == TrialRow.study_id)
-        .where(TrialRow.study_id == study_id, TrialRow.number.is_not(None))
-        .options(joinedload(TrialRow.latency), training if with_curves else training.options(defer(TrainingRow.curve)))
-        .order_by(TrialRow.number)
-    )
+@patient
+def load_records(
+    database: Database, study_id: int, *, with_curves: bool = False, earlier: Sequence[Record] = ()
+) -> tuple[Record, ...]:
+    """Every trial of a study that Optuna has numbered, in order of number.
+
+    `earlier` is what an earlier call gave for this study, with or without curves as now: of the ended trials among it
+    only those are read again whose status has changed.
+
+    Raises sqlalchemy.exc.NoResultFound if there is no such study.
+    """
     with database.reading() as session:
-        return tuple(_record(row, name, with_curves) for row, name in session.execute(query))
+        study = _name(session, study_id)
+        query = record_query(study_id, with_curves=with_curves)
+        kept = {record.trial: record for record in earlier if record.status is not TrialStatus.RUNNING}
+        if not kept:
+            return tuple(record_of(row, study) for row in session.execute(query))
+        stand = session.execute(
+            select(TrialRow.number, TrialRow.status).where(TrialRow.study_id == study_id, TrialRow.number.is_not(None))
+        )
+        changed = [number for number, status in stand if number not in kept or kept[number].status != status]
+        if not changed:
+            return tuple(kept[number] for number in sorted(kept))
+        if len(changed) <= _MOST_BY_NUMBER:
+            query = query.where(TrialRow.number.in_(changed))
+        fresh = {row[0]: record_of(row, study) for row in session.execute(query)}
+    found = kept | fresh
+    return tuple(found[number] for number in sorted(found))
 
 
+@patient
 def load_record(database: Database, study_id: int, number: int) -> Record | None:
     """One trial of a study by its number, with its curve; None if there is none."""
-    query = (
-        select(TrialRow, StudyRow.name)
-        .join(StudyRow, StudyRow.id == TrialRow.study_id)
-        .where(TrialRow.study_id == study_id, TrialRow.number == number)
-        .options(joinedload(TrialRow.latency), joinedload(TrialRow.training))
-    )
     with database.reading() as session:
-        found = session.execute(query).first()
-        return None if found is None else _record(found[0], found[1], with_curves=True)
+        query = record_query(study_id, with_curves=True).where(TrialRow.number == number)
+        row = session.execute(query).first()
+        if row is None:
+            return None
+        return record_of(row, _name(session, study_id))
 
 
-def _record(row: TrialRow, study: str, with_curves: bool) -> Record:
-    return Record(
-        study=study,
-        trial=-1 if row.number is None else row.number,
-        arch_id=row.arch_id or "",
-        family=row.family or "",
-        choices=row.choices or {},
-        suggested=row.suggested or {},
-        status=TrialStatus(row.status),
-        variant=row.variant,
-        reason=row.reason,
-        cost=None if row.cost is None else Cost(**row.cost),
-        latency=None if row.latency is None else row_to_latency(row.latency),
-        score=None if row.training is None else row_to_score(row.training, with_curve=with_curves),
-        seconds=row.seconds,
-    )
-
-
-def latency_to_row(latency: Latency, arch_id: str) -> LatencyRow:
-    """A latency as a row; fields without a column of their own go into `details`."""
-    facts = asdict(latency)
-    columns = {name: facts.pop(name) for name in _LATENCY_COLUMNS}
-    return LatencyRow(arch_id=arch_id, details=facts, measured_at=utc_now(), **columns)
-
-
-def row_to_latency(row: LatencyRow) -> Latency:
-    """The frozen latency of a row."""
-    return Latency.from_dict({**row.details, **{name: getattr(row, name) for name in _LATENCY_COLUMNS}})
-
-
-def score_to_row(score: Score, study_id: int, arch_id: str) -> TrainingRow:
-    """A score as a row, its curve apart from the rest so that it is read only when wanted."""
-    facts = asdict(score)
-    curve = list(facts.pop("curve"))
-    columns = {name: facts.pop(name) for name in _TRAINING_COLUMNS}
-    return TrainingRow(study_id=study_id, arch_id=arch_id, details=facts, curve=curve, **columns)
-
-
-def row_to_score(row: TrainingRow, *, with_curve: bool) -> Score:
-    """The frozen score of a row; its curve is empty unless asked for."""
-    known = {field.name for field in fields(Score)}
-    details = {key: value for key, value in row.details.items() if key in known}
-    curve = tuple(Epoch(**point) for point in row.curve) if with_curve else ()
-    return Score(**details, curve=curve, **{name: getattr(row, name) for name in _TRAINING_COLUMNS})
+def _name(session: Session, study_id: int) -> str:
+    return session.scalars(select(StudyRow.name).where(StudyRow.id == study_id)).one()

@@ -1,20 +1,25 @@
-"""Which workers are alive: a heart that beats in the database, and the process table of this host."""
+"""Which workers are alive: a heart that beats in the database, and the process table of this host.
+
+Hearts are timed by the database server's clock alone: those of the hosts may differ by minutes.
+"""
 
 from __future__ import annotations
 
 import os
 import socket
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import DateTime, delete, func, select, update
+from sqlalchemy.orm import Session
 
 from archsearch.store.database import Database
+from archsearch.store.patience import patient
 from archsearch.store.schema import WorkerRow, utc_now
 
 HEARTBEAT_SECONDS = 5
-GRACE_SECONDS = 120  # a worker whose process cannot be looked up is dead when its heart has been silent for so long
+GRACE_SECONDS = 120.0  # a worker whose process cannot be looked up is dead when its heart has been silent for so long
 _PROC = Path("/proc")
 
 
@@ -61,47 +66,74 @@ def _start_without_proc(pid: int) -> str | None:
 
 def enter_worker(database: Database, study_id: int, device: str) -> str:
     """Enter this process as a worker of a study; returns the worker's id."""
-    worker = WorkerRow(
-        id=uuid.uuid4().hex,
-        study_id=study_id,
-        host=host_name(),
-        pid=os.getpid(),
-        process_start=process_start(os.getpid()) or "",
-        device=device,
-    )
-    worker_id = worker.id
-    with database.writing() as session:
-        session.add(worker)
+    worker_id = uuid.uuid4().hex
+    _enter(database, worker_id, study_id, device)
     return worker_id
 
 
-def beat(database: Database, worker_id: str) -> None:
-    """Say that a worker is alive now."""
+@patient
+def _enter(database: Database, worker_id: str, study_id: int, device: str) -> None:
     with database.writing() as session:
-        session.execute(update(WorkerRow).where(WorkerRow.id == worker_id).values(last_seen=utc_now()))
+        session.merge(  # no second row if the first was written, and only the answer was lost
+            WorkerRow(
+                id=worker_id,
+                study_id=study_id,
+                host=host_name(),
+                pid=os.getpid(),
+                process_start=process_start(os.getpid()) or "",
+                device=device,
+                last_seen=_clock(session),
+            )
+        )
 
 
+def beat(database: Database, worker_id: str) -> None:
+    """Say that a worker is alive now. Raises StoreError at once if the database is away: the next beat is soon."""
+    with database.writing() as session:
+        session.execute(update(WorkerRow).where(WorkerRow.id == worker_id).values(last_seen=_clock(session)))
+
+
+@patient
 def leave_worker(database: Database, worker_id: str) -> None:
     """Take a worker off the table: it has ended by itself."""
     with database.writing() as session:
         session.execute(delete(WorkerRow).where(WorkerRow.id == worker_id))
 
 
+@patient
 def living_workers(database: Database, study_id: int) -> frozenset[str]:
     """Ids of the workers of a study that are alive: on this host by process, on others by heartbeat.
 
     By heartbeat, too, where this system does not tell when a process started: its number may be another's by now.
+    A heart is silent since its last beat, but not for longer than the database server has been up: nobody could beat
+    before.
     """
     with database.reading() as session:
         rows = session.scalars(select(WorkerRow).where(WorkerRow.study_id == study_id)).all()
-    return frozenset(row.id for row in rows if _is_alive(row))
+        silent = _clock(session) - timedelta(seconds=GRACE_SECONDS)
+        alive_since = datetime.min if _server_start(session) > silent else silent
+    return frozenset(row.id for row in rows if _is_alive(row, alive_since))
 
 
-def _is_alive(row: WorkerRow) -> bool:
+def _is_alive(row: WorkerRow, alive_since: datetime) -> bool:
     if row.host == host_name():
         start = process_start(row.pid)
         if start is None:
             return False
         if start and row.process_start:
             return start == row.process_start
-    return row.last_seen > utc_now() - timedelta(seconds=GRACE_SECONDS)
+    return row.last_seen > alive_since
+
+
+def _clock(session: Session) -> datetime:
+    """The database server's time, in UTC without a zone. SQLite has no server, and one host: this one."""
+    if session.get_bind().dialect.name != "postgresql":
+        return utc_now()
+    return session.scalars(select(func.timezone("UTC", func.clock_timestamp(), type_=DateTime))).one()
+
+
+def _server_start(session: Session) -> datetime:
+    """When the database server was started, in UTC without a zone; for SQLite long ago."""
+    if session.get_bind().dialect.name != "postgresql":
+        return datetime.min
+    return session.scalars(select(func.timezone("UTC", func.pg_postmaster_start_time(), type_=DateTime))).one()

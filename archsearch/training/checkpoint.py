@@ -40,8 +40,8 @@ class Checkpoint:
     curve: tuple[Epoch, ...]
 
 
-def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
-    """Write one checkpoint atomically, then remove all but the last `KEPT`."""
+def checkpoint_bytes(checkpoint: Checkpoint) -> bytes:
+    """A checkpoint with its digest in front; `read_checkpoint` is the inverse."""
     buffer = io.BytesIO()
     torch.save(
         {
@@ -54,8 +54,29 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
         buffer,
     )
     payload = buffer.getvalue()
+    return _MAGIC + hashlib.sha256(payload).digest() + payload
+
+
+def read_checkpoint(content: bytes, *, device: str = "cpu") -> Checkpoint | None:
+    """The checkpoint in these bytes, its tensors on `device`; None if they are damaged."""
+    digest, payload = content[len(_MAGIC) : len(_MAGIC) + 32], content[len(_MAGIC) + 32 :]
+    # torch does not check the sums inside its own file format, so a flipped bit would pass unseen.
+    if not content.startswith(_MAGIC) or hashlib.sha256(payload).digest() != digest:
+        return None
+    state = torch.load(io.BytesIO(payload), map_location=device, weights_only=True)
+    return Checkpoint(
+        identity=json.loads(state["identity"]),
+        epoch=state["epoch"],
+        model=state["model"],
+        optimizer=state["optimizer"],
+        curve=tuple(Epoch(**point) for point in state["curve"]),
+    )
+
+
+def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
+    """Write one checkpoint atomically, then remove all but the last `KEPT`."""
     path = folder / f"checkpoint-{checkpoint.epoch:05d}.pt"
-    write_atomically(path, _MAGIC + hashlib.sha256(payload).digest() + payload)
+    write_atomically(path, checkpoint_bytes(checkpoint))
     for old in checkpoint_files(folder)[KEPT:]:
         old.unlink(missing_ok=True)
     return path
@@ -67,10 +88,11 @@ def latest_checkpoint(folder: Path, identity: Identity, *, device: str = "cpu") 
     Raises TrainingError if it belongs to another training, saying what differs.
     """
     for path in checkpoint_files(folder):
-        checkpoint = _read(path, device)
+        checkpoint = read_checkpoint(path.read_bytes(), device=device)
         if checkpoint is not None:
             check_identity(path, checkpoint.identity, identity)
             return checkpoint
+        log.warning("checkpoint %s is damaged and is skipped", path)
     return None
 
 
@@ -79,30 +101,16 @@ def checkpoint_files(folder: Path) -> list[Path]:
     return sorted(folder.glob("checkpoint-*.pt"), reverse=True)
 
 
+def differences(found: Identity, asked: Identity) -> str:
+    """What two identities differ in, in words; "" if they are the same training."""
+    names = sorted(name for name in {*found, *asked} if found.get(name) != asked.get(name))
+    return "; ".join(f"{name}: {found.get(name)} there, {asked.get(name)} asked for" for name in names)
+
+
 def check_identity(path: Path, found: Identity, asked: Identity) -> None:
     """Raise TrainingError, naming each difference, unless a stored training is the one asked for."""
-    names = sorted(name for name in {*found, *asked} if found.get(name) != asked.get(name))
-    if names:
-        listed = "; ".join(f"{name}: {found.get(name)} there, {asked.get(name)} asked for" for name in names)
+    if listed := differences(found, asked):
         raise TrainingError(
             f"{path} belongs to another training: {listed}",
             hint="name another folder, or train anew without resuming, which removes what is there",
         )
-
-
-def _read(path: Path, device: str) -> Checkpoint | None:
-    """The checkpoint in a file, or None with a warning if the file is damaged."""
-    content = path.read_bytes()
-    digest, payload = content[len(_MAGIC) : len(_MAGIC) + 32], content[len(_MAGIC) + 32 :]
-    # torch does not check the sums inside its own file format, so a flipped bit would pass unseen.
-    if not content.startswith(_MAGIC) or hashlib.sha256(payload).digest() != digest:
-        log.warning("checkpoint %s is damaged and is skipped", path)
-        return None
-    state = torch.load(io.BytesIO(payload), map_location=device, weights_only=True)
-    return Checkpoint(
-        identity=json.loads(state["identity"]),
-        epoch=state["epoch"],
-        model=state["model"],
-        optimizer=state["optimizer"],
-        curve=tuple(Epoch(**point) for point in state["curve"]),
-    )

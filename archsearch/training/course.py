@@ -12,6 +12,7 @@ from archsearch.data.batches import DeviceBatches
 from archsearch.data.images import Images
 from archsearch.errors import TrainingError
 from archsearch.records import Epoch, Score
+from archsearch.training.checkpoint import Checkpoint, Identity
 from archsearch.training.loop import EVALUATION_BATCH, Chunk, fit, top1_percent
 from archsearch.training.protocols import Protocol
 from archsearch.training.schedules import schedule_of
@@ -86,14 +87,14 @@ class Course:
         self,
         *,
         start_epoch: int = 0,
-        on_epoch: Callable[[Epoch], None] | None = None,
+        on_epoch: Callable[[Epoch], bool] | None = None,
         chunk: Chunk = nullcontext,
         chunk_steps: int | None = None,
     ) -> tuple[Epoch, ...]:
-        """Train the epochs that are left. Raises as `fit` does.
+        """Train the epochs that are left, or until `on_epoch` says that it is enough. Raises as `fit` does.
 
         Args:
-            on_epoch: called after each epoch.
+            on_epoch: called after each epoch; whether to go on.
             chunk: entered around every `chunk_steps` steps and around each batch of an evaluation.
             chunk_steps: None is one step on a CPU, where a step takes a tenth of a second and a measurement elsewhere
                 waits for it, and ten on a GPU, where leaving a chunk has to wait for the device.
@@ -118,13 +119,31 @@ class Course:
             chunk_steps=chunk_steps,
         )
 
+    def checkpoint(self, identity: Identity, curve: tuple[Epoch, ...], *, epoch: int) -> Checkpoint:
+        """The training as it stands after `epoch` epochs. Its tensors are the course's own: write it down at once."""
+        return Checkpoint(
+            identity=identity,
+            epoch=epoch,
+            model=self.model.state_dict(),
+            optimizer=self.optimizer.state_dict(),
+            curve=curve,
+        )
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Stand as the training stood when the checkpoint was made; the next epoch is `checkpoint.epoch`, from 0."""
+        self.model.load_state_dict(checkpoint.model)
+        self.optimizer.load_state_dict(dict(checkpoint.optimizer))
+
     def score(self, curve: tuple[Epoch, ...], *, split: str) -> Score:
-        """The score of the last epoch, never of the best: choosing an epoch would be fitting to the split."""
+        """The score of the last epoch, never of the best: choosing an epoch would be fitting to the split.
+
+        `curve` holds every epoch since the first; a training that was stopped early has fewer than its schedule.
+        """
         seconds = sum(point.train_seconds for point in curve)
         trained = len(curve) * self._batches.steps_per_epoch * self._batches.batch_size
         return Score(
             top1_percent=curve[-1].top1_percent,
-            epochs=self.epochs,
+            epochs=len(curve),
             seed=self.seed,
             split=split,
             train_images=self.train_images,

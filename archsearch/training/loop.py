@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from archsearch.errors import DivergedError, TrainingError
 from archsearch.records import Epoch
+from archsearch.training.memory import LEAST_IMAGES, Snapshot, more_parts
 from archsearch.training.schedules import Schedule
 from archsearch.training.seeding import epoch_seed, seeded
 
@@ -36,6 +37,11 @@ class TrainingBatches(Protocol):
         """Training steps in one epoch."""
         ...
 
+    @property
+    def batch_size(self) -> int:
+        """Images in a step."""
+        ...
+
     def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Inputs (N, 3, H, W) and labels (N,) of one epoch, which counts from 0."""
         ...
@@ -53,7 +59,7 @@ def fit(
     amp: bool,
     evaluate: Callable[[], float],
     seed: int,
-    on_epoch: Callable[[Epoch], None] | None = None,
+    on_epoch: Callable[[Epoch], bool] | None = None,
     start_epoch: int = 0,
     chunk: Chunk = nullcontext,
     chunk_steps: int = 10,
@@ -63,47 +69,65 @@ def fit(
     Everything drawn in an epoch depends on (seed, epoch) alone, so a training continued from its state after an
     epoch goes on exactly as if it had never stopped.
 
+    When the device runs out of memory, the epoch begins anew from its first step with every batch in 2 parts, then 4,
+    8, ..., whose gradients add up to the batch's; that is kept for the rest of this training. The steps, their batches
+    and the schedule stay what they were. Batch normalisation sees the parts: its statistics are those of fewer images.
+
     Args:
         schedule: learning rate of a step, counted over the whole training.
         amp: bfloat16 autocast in the training steps; scoring is in float32 (TF32 on GPUs where torch
             allows it).
         evaluate: top-1 (percent) of `model` on the split to score on; enters `chunk` itself (`top1_percent`).
-        on_epoch: called after each epoch, outside any chunk; whatever it raises ends the training and passes through.
-        chunk: entered around every `chunk_steps` training steps.
+        on_epoch: called after each epoch, outside any chunk; the training ends when it returns False. Whatever it
+            raises ends the training, too, and passes through.
+        chunk: entered around every `chunk_steps` training steps, and at an epoch's start, to keep its state.
 
     Returns:
         One point for each epoch trained here; its `learning_rate` is that of the epoch's last step, and its
-        `train_seconds` holds neither evaluation nor waiting in `chunk`.
+        `train_seconds` holds neither evaluation, nor waiting in `chunk`, nor attempts that ran out of memory.
 
     Raises:
         DivergedError: a loss, or an output in the evaluation, is NaN or infinite.
-        TrainingError: the device ran out of memory.
+        TrainingError: the device ran out of memory with parts so small that halves would have fewer than 2 images.
     """
     curve = []
+    parts = 1
     for epoch in range(start_epoch, epochs):
-        try:
-            with seeded(epoch_seed(seed, epoch), device):
-                loss, rate, seconds = _train_epoch(
-                    model,
-                    batches,
-                    epoch,
-                    optimizer=optimizer,
-                    schedule=schedule,
-                    label_smoothing=label_smoothing,
-                    autocast=torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=amp),
-                    chunk=chunk,
-                    chunk_steps=chunk_steps,
-                )
-            top1 = evaluate()
-        except torch.OutOfMemoryError as error:
-            raise TrainingError(
-                f"the device {device} ran out of memory in epoch {epoch + 1}", hint="lower the batch size"
-            ) from error
+        with chunk():
+            before = Snapshot(model, optimizer)
+        trained = None
+        while trained is None:
+            try:
+                with seeded(epoch_seed(seed, epoch), device):
+                    trained = _train_epoch(
+                        model,
+                        batches,
+                        epoch,
+                        optimizer=optimizer,
+                        schedule=schedule,
+                        label_smoothing=label_smoothing,
+                        autocast=torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=amp),
+                        parts=parts,
+                        chunk=chunk,
+                        chunk_steps=chunk_steps,
+                    )
+            except torch.OutOfMemoryError as error:
+                log.debug("out of memory: %s", error)
+            if trained is None:  # out here, where the error no longer holds the step's activations
+                parts = more_parts(parts, images=batches.batch_size, least=LEAST_IMAGES, device=device)
+                log.warning(
+                    "the device %s ran out of memory: epoch %d begins anew, each step of %d images in %d parts",
+                    device, epoch + 1, batches.batch_size, parts,
+                )  # fmt: skip
+                with chunk():
+                    before.restore()
+        loss, rate, seconds = trained
+        top1 = evaluate()
         point = Epoch(epoch=epoch + 1, train_loss=loss, top1_percent=top1, learning_rate=rate, train_seconds=seconds)
         log.debug("epoch %d of %d: loss %.4f, top-1 %.2f%%", epoch + 1, epochs, loss, top1)
         curve.append(point)
-        if on_epoch is not None:
-            on_epoch(point)
+        if on_epoch is not None and not on_epoch(point):
+            break
     return tuple(curve)
 
 
@@ -116,6 +140,7 @@ def _train_epoch(
     schedule: Schedule,
     label_smoothing: float,
     autocast: torch.autocast,
+    parts: int,
     chunk: Chunk,
     chunk_steps: int,
 ) -> tuple[float, float, float]:
@@ -133,13 +158,13 @@ def _train_epoch(
             for step, (inputs, labels) in enumerate(islice(stream, chunk_steps), start=first + done):
                 for group in optimizer.param_groups:
                     group["lr"] = schedule(step)
-                with autocast:
-                    logits = model(inputs)
-                loss = F.cross_entropy(logits.float(), labels, label_smoothing=label_smoothing)
                 optimizer.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]
+                pending.append(
+                    _add_gradients(
+                        model, inputs, labels, parts=parts, label_smoothing=label_smoothing, autocast=autocast
+                    )
+                )
                 optimizer.step()
-                pending.append(loss.detach())
             # Reading the losses waits for the device: once a chunk, so that it is idle when the chunk is left.
             values: list[float] = torch.stack(pending).tolist()
             seconds += time.perf_counter() - start
@@ -154,24 +179,45 @@ def _train_epoch(
     return math.fsum(losses) / len(losses), schedule(first + steps - 1), seconds
 
 
+def _add_gradients(
+    model: nn.Module, inputs: Tensor, labels: Tensor, *, parts: int, label_smoothing: float, autocast: torch.autocast
+) -> Tensor:
+    """Add the gradients of a batch's mean loss, `parts` of it one after the other; gives that loss."""
+    whole = inputs.new_zeros(())
+    for some, their in zip(inputs.tensor_split(parts), labels.tensor_split(parts), strict=True):
+        with autocast:
+            logits = model(some)
+        loss = F.cross_entropy(logits.float(), their, label_smoothing=label_smoothing) * (len(their) / len(labels))
+        loss.backward()  # type: ignore[no-untyped-call]
+        whole += loss.detach()
+    return whole
+
+
 @torch.inference_mode()
 def top1_percent(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, chunk: Chunk = nullcontext) -> float:
     """Share of images whose highest output is their label (percent), in eval mode, without autocast.
 
-    `chunk` is entered around every batch.
+    `chunk` is entered around every batch. When the device runs out of memory, this batch and those that follow are
+    scored in 2 parts, then 4, 8, ...: outputs then differ from those of whole batches by rounding.
 
-    Raises DivergedError if an output is NaN or infinite, TrainingError if there is no image.
+    Raises DivergedError if an output is NaN or infinite, TrainingError if there is no image, or not the memory for one.
     """
     training = model.training
     model.eval()
     try:
         counts = []
+        parts = 1
         for inputs, labels in batches:
-            with chunk():
-                logits = model(inputs)
-                correct = (logits.argmax(1) == labels).sum()
-                finite = logits.isfinite().all(1).sum()
-                counts.append(torch.stack((correct, finite, torch.full_like(correct, len(labels)))))
+            counted = None
+            while counted is None:
+                try:
+                    with chunk():
+                        counted = _counted(model, inputs, labels, parts=parts)
+                except torch.OutOfMemoryError as error:
+                    log.warning("out of memory while scoring %d images in %d parts: %s", len(labels), parts, error)
+                if counted is None:
+                    parts = more_parts(parts, images=len(labels), least=1, device=str(inputs.device))
+            counts.append(counted)
     finally:
         model.train(training)
     if not counts:
@@ -183,3 +229,15 @@ def top1_percent(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, 
             hint="lower the learning rate",
         )
     return float(100.0 * correct_images / images)
+
+
+def _counted(model: nn.Module, inputs: Tensor, labels: Tensor, *, parts: int) -> Tensor:
+    """How many of these images are scored right, how many have finite outputs, and how many they are: (3,)."""
+    counts = []
+    parts = min(parts, len(labels))
+    for some, their in zip(inputs.tensor_split(parts), labels.tensor_split(parts), strict=True):
+        logits = model(some)
+        correct = (logits.argmax(1) == their).sum()
+        finite = logits.isfinite().all(1).sum()
+        counts.append(torch.stack((correct, finite, torch.full_like(correct, len(their)))))
+    return torch.stack(counts).sum(0)

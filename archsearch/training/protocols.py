@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 from archsearch.registry import Registry
-from archsearch.training.schedules import OneCycle, ScheduleRule, Stepped
+from archsearch.training.schedules import OneCycle, ScheduleRule, Stepped, WarmRestarts
 from archsearch.training.settings import ProxySettings
 
 
@@ -22,6 +22,8 @@ class Protocol:
         label_smoothing: share of the target spread over all classes.
         crop_padding: pixels of padding before a random crop at the image's own size.
         flip: mirror half of the training images; None takes the dataset's own answer.
+        dropout: share of features dropped before the last linear layer, in families that have the choice
+            `head.dropout`; None leaves what the network has.
         notes: what the source does not state, and what was chosen instead.
     """
 
@@ -36,11 +38,14 @@ class Protocol:
     label_smoothing: float
     crop_padding: int
     flip: bool | None = None
+    dropout: float | None = None
     notes: tuple[str, ...] = ()
 
     def identity(self) -> dict[str, str | int | float | bool | None]:
         """What decides the result, as flat primitive values. Wording (`source`, `notes`) is left out."""
         facts = {key: value for key, value in asdict(self).items() if key not in ("name", "source", "notes")}
+        if self.dropout is None:  # trainings of before there was the key
+            del facts["dropout"]
         return {"protocol": self.name, **facts, "schedule": repr(self.schedule)}
 
 
@@ -58,6 +63,33 @@ def proxy_protocol(settings: ProxySettings, *, name: str = "proxy") -> Protocol:
         label_smoothing=settings.label_smoothing,
         crop_padding=settings.crop_padding,
         flip=settings.flip,
+    )
+
+
+_LDC_SOURCE = "LDC paper (low-cost deformable convolution in MobileNetV3-small), doi 10.11896/jsjkx.211200036, table 4"
+_LDC_NOTES = (
+    "batch size not stated: 128",
+    "weight decay not stated: 5e-4; momentum not stated: 0.9",
+    "augmentation not stated: random crop with 4 pixels of padding, and the dataset's own answer on flips",
+    "whether the rate changes after each epoch or each step is not stated: after each epoch",
+    "with another number of epochs the periods stay 5 epochs long",
+)
+
+
+def _ldc(name: str, *, rate: float, dropout: float, notes: tuple[str, ...]) -> Protocol:
+    return Protocol(
+        name=name,
+        source=_LDC_SOURCE,
+        epochs=100,
+        batch_size=128,
+        schedule=WarmRestarts(rate, period_epochs=5),
+        momentum=0.9,
+        nesterov=False,
+        weight_decay=5e-4,
+        label_smoothing=0.0,
+        crop_padding=4,
+        dropout=dropout,
+        notes=(*notes, *_LDC_NOTES),
     )
 
 
@@ -82,6 +114,8 @@ _ENTRIES = (
             "with another number of epochs the learning rate falls after 70% and 90% of them",
         ),
     ),
+    _ldc("ldc-cifar", rate=0.05, dropout=0.25, notes=("input size on CIFAR not stated: the dataset's own",)),
+    _ldc("ldc-caltech", rate=0.1, dropout=0.0, notes=("written for Caltech-256 (folder:PATH) at 224x224",)),
     proxy_protocol(ProxySettings(epochs=100), name="one-cycle"),
 )
 

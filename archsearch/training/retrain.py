@@ -20,7 +20,6 @@ from archsearch.models.families import build
 from archsearch.models.spec import Spec
 from archsearch.records import Epoch, Score
 from archsearch.training.checkpoint import (
-    Checkpoint,
     Identity,
     check_identity,
     checkpoint_files,
@@ -113,7 +112,7 @@ def retrain_seed(
         check_labels(test, dataset.num_classes)
         with chunk():
             course = Course(
-                build(spec, num_classes=dataset.num_classes, input_size=input_size, seed=seed),
+                build(_as_trained(spec, protocol), num_classes=dataset.num_classes, input_size=input_size, seed=seed),
                 dataset.train,
                 test,
                 protocol,
@@ -131,6 +130,13 @@ def retrain_seed(
     return RetrainedSeed(score=score, weights=place / _WEIGHTS, batch_size=batch, mean=mean, std=std)
 
 
+def _as_trained(spec: Spec, protocol: Protocol) -> Spec:
+    """The network with the protocol's dropout, which changes no weight and no inference."""
+    if protocol.dropout is None or "head.dropout" not in spec.choices():
+        return spec
+    return spec.with_choices({"head.dropout": protocol.dropout})
+
+
 def _train(
     course: Course, place: Path, identity: Identity, on_epoch: Callable[[Epoch], None] | None, chunk: Chunk
 ) -> tuple[Epoch, ...]:
@@ -139,24 +145,15 @@ def _train(
     state = latest_checkpoint(place, identity, device=course.device)
     if state is not None:
         log.info("%s goes on after epoch %d of %d", place, state.epoch, course.epochs)
-        course.model.load_state_dict(state.model)
-        course.optimizer.load_state_dict(dict(state.optimizer))
+        course.restore(state)
         curve += state.curve
 
-    def after_epoch(point: Epoch) -> None:
+    def after_epoch(point: Epoch) -> bool:
         curve.append(point)
-        save_checkpoint(
-            place,
-            Checkpoint(
-                identity=identity,
-                epoch=point.epoch,
-                model=course.model.state_dict(),
-                optimizer=course.optimizer.state_dict(),
-                curve=tuple(curve),
-            ),
-        )
+        save_checkpoint(place, course.checkpoint(identity, tuple(curve), epoch=point.epoch))
         if on_epoch is not None:
             on_epoch(point)
+        return True
 
     course.run(start_epoch=len(curve), on_epoch=after_epoch, chunk=chunk)
     return tuple(curve)

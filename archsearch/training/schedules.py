@@ -5,6 +5,7 @@ Steps and epochs count from 0 here. Each schedule has `rate(step, epochs=..., st
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -61,6 +62,30 @@ class Stepped:
             if 100 * epoch < until_percent * epochs:
                 return rate
         return self.parts[-1][1]
+
+
+@dataclass(frozen=True)
+class WarmRestarts:
+    """Cosine annealing with warm restarts (SGDR, Loshchilov and Hutter, arXiv 1608.03983, equation 5; T_mult = 1).
+
+    In period after period the rate falls from `peak` to `lowest` along half a cosine. It changes after each epoch, as
+    `torch.optim.lr_scheduler.CosineAnnealingWarmRestarts` does when it is stepped once an epoch.
+
+    Attributes:
+        peak: rate of the first epoch of each period.
+        period_epochs: T_0 of the source.
+        lowest: eta_min of the source; the first epoch of the next period comes before it is reached.
+    """
+
+    peak: float
+    period_epochs: int
+    lowest: float = 0.0
+
+    def rate(self, step: int, *, epochs: int, steps_per_epoch: int) -> float:
+        """Learning rate of one step: the same for all steps of an epoch."""
+        done = (step // steps_per_epoch) % self.period_epochs
+        share = 0.5 * (1.0 + math.cos(math.pi * done / self.period_epochs))
+        return self.lowest + (self.peak - self.lowest) * share
 
 
 def schedule_of(rule: ScheduleRule, *, epochs: int, steps_per_epoch: int) -> Schedule:

@@ -67,6 +67,25 @@ def test_a_front_with_ties_adds_to_the_plain_one_only_what_is_level_with_a_membe
         assert any(level(points[index].tolist(), points[other].tolist(), noisy) for other in others)
 
 
+@pytest.mark.parametrize("objectives", [1, 2, 3])
+@pytest.mark.parametrize("seed", range(60))
+def test_one_sweep_finds_the_front_that_comparing_with_every_member_finds(seed: int, objectives: int) -> None:
+    generator = np.random.default_rng(seed)
+    count = int(generator.integers(1, 200))
+    points = generator.integers(0, int(generator.integers(2, 12)), (count, objectives)).astype(float)
+    column, noisy = seed % objectives, Noisy(seed % objectives, FLOORS[seed % len(FLOORS)])
+    if seed % 3:
+        points[:, column] = np.exp(generator.uniform(0.0, 1.0, count))
+    if seed % 5 == 0:
+        points[generator.random(points.shape) < 0.1] = np.inf
+    exact = [other for other in range(objectives) if other != column]
+    kept: list[int] = []  # the definition of `non_dominated`, point by point
+    for index in sorted(range(count), key=lambda at: (*points[at, exact], points[at, column])):
+        if not any(dominates(points[member].tolist(), points[index].tolist(), noisy) for member in kept):
+            kept.append(index)
+    assert np.flatnonzero(non_dominated(points, noisy)).tolist() == sorted(kept)
+
+
 @pytest.mark.parametrize("seed", range(50))
 def test_without_a_noise_floor_the_front_is_the_plain_one(seed: int, make_record: Make) -> None:
     points = random_points(seed)

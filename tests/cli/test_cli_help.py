@@ -10,7 +10,20 @@ import pytest
 
 import archsearch
 
-COMMANDS = ("run", "retrain", "pareto", "studies", "describe", "measure", "audit", "guidelines", "variants")
+COMMANDS = (
+    "run",
+    "retrain",
+    "export",
+    "proxy",
+    "pareto",
+    "studies",
+    "replay",
+    "describe",
+    "measure",
+    "audit",
+    "guidelines",
+    "variants",
+)
 HEAVY = ("torch", "torchvision", "optuna", "plotly", "sqlalchemy", "pandas", "scipy", "sklearn", "fvcore")
 
 
@@ -48,10 +61,11 @@ def test_help_groups_the_commands_and_shows_examples(cli: Callable[..., object])
     ended = cli("--help")
     assert ended.code == 0
     search, look = ended.out.split("─ Search ─")[1].split("─ Look ─")
-    assert [name for name in COMMANDS if f"│ {name} " in search] == ["run", "retrain"]
+    assert [name for name in COMMANDS if f"│ {name} " in search] == ["run", "retrain", "export", "proxy"]
     assert [name for name in COMMANDS if f"│ {name} " in look] == [
         "pareto",
         "studies",
+        "replay",
         "describe",
         "measure",
         "audit",

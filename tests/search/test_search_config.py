@@ -57,6 +57,9 @@ def test_the_name_of_a_study_is_the_files_unless_it_says_so(write: Any) -> None:
         ("variants: some\n", "variants", None),
         ("trials: x\nworkers: y\n", "trials", "and 1 more wrong key"),
         ("seed: 2147483648\n", "seed: .*less than 2147483648", None),
+        ("stopping: {policy: median}\n", r"stopping\.policy: .*got 'median'", None),
+        ("stopping: {first: 3}\n", r"unknown key 'stopping\.first'", None),
+        ("repeats: thrice\n", "repeats: .*got 'thrice'", None),
     ],
 )
 def test_a_wrong_key_is_named_with_its_file(write: Any, text: str, message: str, hint: str | None) -> None:
@@ -157,7 +160,17 @@ def test_a_choice_that_the_family_does_not_know_is_refused_by_name(write: Any) -
 
 
 @pytest.mark.parametrize(
-    "text", ["description: new\n", "trials: 5\n", "workers: 1\n", "sampler: tpe\n", "proxy: {chunk_steps: 3}\n"]
+    "text",
+    [
+        "description: new\n",
+        "trials: 5\n",
+        "workers: 1\n",
+        "sampler: tpe\n",
+        "proxy: {chunk_steps: 3}\n",
+        "repeats: reseed\n",
+        "stopping: {policy: none, first_full: 3}\n",
+        "stopping: {checkpoint_seconds: 60.0}\n",
+    ],
 )
 def test_the_protocol_leaves_out_what_does_not_change_a_record(write: Any, text: str) -> None:
     assert load_study(write(GOOD + text)).protocol() == load_study(write(GOOD)).protocol()
@@ -174,7 +187,18 @@ def test_the_protocol_leaves_out_what_does_not_change_a_record(write: Any, text:
         "variants: none\n",
         "reference: shufflenet_v2_x0_5\n",
         "objectives: [error_percent, latency_ms, params]\n",
+        "stopping: {policy: predicted}\n",
+        "stopping: {policy: mo_asha}\n",
     ],
 )
 def test_the_protocol_holds_what_makes_records_comparable(write: Any, text: str) -> None:
     assert load_study(write(GOOD + text)).protocol() != load_study(write(GOOD)).protocol()
+
+
+def test_without_a_stopping_rule_the_protocol_is_as_it_was_before_there_were_any(write: Any) -> None:
+    assert load_study(write(GOOD)).protocol().keys() == {
+        "dataset", "seed", "objectives", "variants", "scale", "reference", "proxy", "latency", "constraints",
+        "reference_point",
+    }  # fmt: skip
+    rule = load_study(write(GOOD + "stopping: {policy: predicted, checkpoint_seconds: 60.0}\n")).protocol()["stopping"]
+    assert rule["policy"] == "predicted" and "checkpoint_seconds" not in rule

@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 
 from archsearch.errors import MeasurementError
+from archsearch.latency.fingerprint import device_fingerprint
 from archsearch.latency.lease import DeviceLease
 from archsearch.models.families import build
 from archsearch.models.variants import find_variant
-from archsearch.records import Latency, TrialStatus
+from archsearch.records import Cost, EarlyStop, Epoch, Latency, TrialStatus
 from archsearch.search import evaluate, measuring
 from archsearch.search.config import StudyConfig
 from archsearch.search.evaluate import Evaluator
+from archsearch.search.follow import Follower, Unfollowed
 from archsearch.search.measuring import StudyLatency
 from archsearch.store.database import Database
 from archsearch.store.studies import find_study, fix_reference_latency
@@ -65,9 +67,9 @@ def evaluator(config: StudyConfig, dataset: Any, *, reference_ms: float = 4.0) -
     return Evaluator(config, dataset, "cpu", check=lambda: None, fix_reference=lambda _p10_ms: reference_ms)
 
 
-def outcome_of(config: StudyConfig, dataset: Any) -> Any:
+def outcome_of(config: StudyConfig, dataset: Any, follower: Follower | None = None) -> Any:
     space = config.search_space()
-    return evaluator(config, dataset).evaluate(space.spec(space.sample(0)).normalised(32))
+    return evaluator(config, dataset).evaluate(space.spec(space.sample(0)).normalised(32), follower)
 
 
 def test_a_study_measures_its_noise_floor_once_and_its_reference_with_it(
@@ -233,3 +235,60 @@ def test_only_what_is_doubtful_is_measured_again(make_config: Any, script: Any, 
     assert calls == ["torch", "torch-eager", "torch-eager"]
     assert (again.attempts, again.also[0].attempts, again.also[0].converged) == (1, 2, True)
     assert not study.needs_again(again)
+
+
+class Takes(Unfollowed):
+    """Has a latency from an earlier worker."""
+
+    def __init__(self, latency: Latency) -> None:
+        super().__init__(seed=0)
+        self.latency = latency
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_latency_that_an_earlier_worker_measured_is_used_on_a_device_like_its_own(
+    make_config: Any, tiny_dataset: Any, script: Any, elsewhere: bool
+) -> None:
+    here = device_fingerprint("cpu", "torch", 1).id
+    earlier = replace(latency_of(), fingerprint="0" * 12 if elsewhere else here, ratio_to_reference=0.75)
+    calls = script([latency_of()])
+    outcome = outcome_of(make_config(latency=LATENCY), tiny_dataset, Takes(earlier))
+    assert outcome.status is TrialStatus.COMPLETE
+    # measured on another device it says nothing here: 0.5 x 4 ms as measured now, not 0.75
+    assert (outcome.latency.ratio_to_reference, len(calls)) == ((0.5, 1) if elsewhere else (0.75, 0))
+
+
+class StopsAtOnce(Unfollowed):
+    """Stops a training after its first epoch."""
+
+    def __init__(self) -> None:
+        super().__init__(seed=0)
+        self.told: list[Latency] = []
+
+    def measured(self, cost: Cost, latency: Latency) -> None:
+        self.told.append(latency)
+
+    def would_stop(self, point: Epoch) -> bool:
+        return True
+
+    def epoch_done(self, point: Epoch, state: Callable[[], bytes]) -> bool:
+        self.reason = "it is dominated"
+        self.early_stop = EarlyStop(
+            policy="predicted", epoch=1, of_epochs=2, error_percent=75.0, expected_error_percent=70.0,
+            optimistic_error_percent=65.0, stopped=True,
+        )  # fmt: skip
+        return False
+
+
+def test_no_training_is_stopped_for_a_doubtful_latency_before_it_is_measured_again(
+    make_config: Any, tiny_dataset: Any, script: Any
+) -> None:
+    first, second = latency_of(converged=False, difference=0.2), latency_of(difference=0.02)
+    calls = script([first, second])
+    proxy = {"epochs": 2, "batch_size": 32, "train_images": 64, "validation_images": 32}
+    config = make_config(latency=LATENCY | {"remeasure": 1}, proxy=proxy)
+    follower = StopsAtOnce()
+    outcome = outcome_of(config, tiny_dataset, follower)
+    assert (outcome.status, outcome.reason) == (TrialStatus.STOPPED, "it is dominated")
+    assert (outcome.score.epochs, outcome.latency.half_split_difference, len(calls)) == (1, 0.02, 2)
+    assert [latency.converged for latency in follower.told] == [False, True]

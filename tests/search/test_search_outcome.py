@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from archsearch.records import Cost, Latency, Record, Score, TrialStatus
+from archsearch.records import Cost, EarlyStop, Latency, Record, Score, TrialStatus
 from archsearch.search.config import Constraints
 from archsearch.search.outcome import (
     Outcome,
@@ -14,6 +15,7 @@ from archsearch.search.outcome import (
     constraint_excess,
     outcome_of,
     reference_point_of,
+    told_excess,
     values_of,
 )
 
@@ -109,3 +111,49 @@ def test_a_replay_counts_as_what_it_repeats(status: TrialStatus, params: int, to
         study="s", trial=0, arch_id="a", family="f", choices={}, suggested={}, status=status, cost=COST, score=SCORE
     )
     assert outcome_of(record, Constraints(params=params)).status is told
+
+
+def early(**changes: Any) -> EarlyStop:
+    facts: dict[str, Any] = {
+        "policy": "predicted", "epoch": 2, "of_epochs": 8, "error_percent": 60.0, "expected_error_percent": 40.0,
+        "optimistic_error_percent": 35.0, "stopped": True,
+    }  # fmt: skip
+    return EarlyStop(**(facts | changes))
+
+
+def test_a_stopped_outcome_is_told_with_the_error_expected_of_it_or_else_its_last_one() -> None:
+    stopped = Outcome(
+        status=TrialStatus.STOPPED, cost=COST, latency=latency(), score=replace(SCORE, epochs=2), early_stop=early()
+    )
+    objectives = ("error_percent", "latency_ms", "params")
+    assert values_of(stopped, objectives, POINT) == [40.0, 2.0, 300.0]
+    blind = replace(stopped, early_stop=early(expected_error_percent=None))
+    assert values_of(blind, objectives, POINT) == [37.5, 2.0, 300.0]
+    spared = replace(stopped, status=TrialStatus.COMPLETE, early_stop=early(stopped=False, exempt="drawn"))
+    assert values_of(spared, objectives, POINT) == [37.5, 2.0, 300.0]
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    # 2 of 8 epochs done: three quarters spared
+    [(TrialStatus.STOPPED, 0.75), (TrialStatus.COMPLETE, -1.0), (TrialStatus.REJECTED, 0.0)],
+)
+def test_under_a_stopping_rule_every_outcome_names_the_same_constraints(
+    make_config: Any, status: TrialStatus, told: float
+) -> None:
+    proxy = {"epochs": 8, "validation_images": 32}
+    outcome = Outcome(status=status, score=replace(SCORE, epochs=2), excess={"params": -0.5})
+    config = make_config(proxy=proxy, stopping={"policy": "mo_asha"})
+    assert told_excess(outcome, config) == {"params": -0.5, "early_stop": told}
+    assert told_excess(outcome, make_config(proxy=proxy)) == {"params": -0.5}
+
+
+def test_a_replay_of_a_stopped_trial_is_stopped() -> None:
+    record = Record(
+        study="s", trial=0, arch_id="a", family="f", choices={}, suggested={}, status=TrialStatus.REPLAY,
+        cost=COST, latency=latency(), score=SCORE, early_stop=early(),
+    )  # fmt: skip
+    assert outcome_of(record, Constraints()).status is TrialStatus.STOPPED
+    spared = replace(record, early_stop=early(stopped=False))
+    assert outcome_of(spared, Constraints()).status is TrialStatus.COMPLETE
+    assert outcome_of(record, Constraints(params=100)).status is TrialStatus.REJECTED

@@ -20,6 +20,7 @@ from archsearch.search import devices
 from archsearch.search.config import StudyConfig
 from archsearch.search.devices import usable_cores, worker_devices
 from archsearch.search.plan import RunPlan, check_unchanged, plan_run
+from archsearch.search.stopping.settings import StoppingSettings
 from archsearch.search.variants import AUTO, study_variants
 from archsearch.store.database import Database
 from archsearch.store.studies import StudyInfo, enter_study
@@ -85,6 +86,20 @@ def test_the_order_of_a_spaces_values_is_no_change(database: Database, config: S
     check_unchanged(plan_run(turned, workers=1, device="cpu"), stored)
 
 
+def with_stopping(config: StudyConfig, **changes: Any) -> StudyConfig:
+    return config.model_copy(update={"stopping": StoppingSettings(**changes)})
+
+
+def test_a_stopping_rule_is_no_change_while_it_is_the_same(database: Database, config: StudyConfig) -> None:
+    ruled = with_stopping(config, policy="predicted", first_full=5)
+    stored = enter(database, plan_run(ruled, workers=1, device="cpu"))
+    check_unchanged(plan_run(with_stopping(ruled, policy="predicted", first_full=5, reduction=9), device="cpu"), stored)
+    with pytest.raises(StudyChangedError, match=r"stopping\.first_full: was 5, now 6"):
+        check_unchanged(plan_run(with_stopping(ruled, policy="predicted", first_full=6), device="cpu"), stored)
+    with pytest.raises(StudyChangedError, match=r"protocol: stopping\.policy: was 'predicted', now 'none' \("):
+        check_unchanged(plan_run(config, device="cpu"), stored)
+
+
 Change = Callable[[StudyConfig], StudyConfig]
 
 
@@ -105,6 +120,10 @@ Change = Callable[[StudyConfig], StudyConfig]
             r"latency\.batch: was None, now 4",
         ),
         (lambda config: config.model_copy(update={"seed": 5}), "seed: was 0, now 5"),
+        (
+            lambda config: with_stopping(config, policy="mo_asha"),
+            r"protocol: stopping\.policy: was 'none', now 'mo_asha'",
+        ),
     ],
 )
 def test_a_changed_study_is_refused_saying_what_differs(

@@ -8,7 +8,7 @@ from typing import Any
 import optuna
 import pytest
 
-from archsearch.records import Cost, Latency, Score, TrialStatus
+from archsearch.records import Cost, EarlyStop, Latency, Score, TrialStatus
 from archsearch.search.config import StudyConfig
 from archsearch.search.optuna_study import OptunaStudy
 from archsearch.search.recovery import recover
@@ -39,13 +39,13 @@ class Scene:
     optuna: OptunaStudy
     study_id: int
 
-    def trial(self, sequence: int, *, worker_id: str = "killed", variant_outside: bool = False) -> tuple[int, int]:
-        """A running trial: its row's id and its number."""
+    def trial(self, sequence: int, *, worker_id: str | None = None, variant_outside: bool = False) -> tuple[int, int]:
+        """A running trial of a worker of its own: its row's id and its number."""
         claim = claim_trial(
             self.database,
             study_id=self.study_id,
             total=99,
-            worker_id=worker_id,
+            worker_id=worker_id or f"killed {sequence} {variant_outside} {len(self.told())}",
             variants=[("outside", None)] if variant_outside else [],
         )
         assert isinstance(claim, Claim)
@@ -101,6 +101,53 @@ def test_a_rejected_record_is_told_as_infeasible(scene: Scene) -> None:
     assert loaded.best_trials == []
 
 
+def test_a_stopped_record_is_told_as_infeasible_with_the_error_expected_of_it(
+    database: Database, make_config: Any, enter: Any
+) -> None:
+    config = make_config(stopping={"policy": "predicted"}, proxy={"epochs": 4, "validation_images": 32})
+    study = enter(database, config)
+    fix_reference_point(database, study.id, {"error_percent": 75.0, "latency_ms": 16.0})
+    scene = Scene(database, config, OptunaStudy(database, config, config.search_space()), study.id)
+    early = EarlyStop(
+        policy="predicted", epoch=1, of_epochs=4, error_percent=37.5, expected_error_percent=30.0,
+        optimistic_error_percent=25.0, stopped=True,
+    )  # fmt: skip
+    row_id, number = scene.trial(1)
+    finish_trial(
+        database, row_id, status=TrialStatus.STOPPED, cost=COST, latency=LATENCY, score=SCORE, early_stop=early
+    )
+    second, replay = scene.trial(1)
+    copy_result(database, second, study_id=study.id, number=number, status=TrialStatus.REPLAY, reason="the same")
+    assert scene.recover() == 0
+    loaded = optuna.load_study(study_name="tiny", storage=database.url)
+    for told in (loaded.trials[number], loaded.trials[replay]):
+        # 0.5 x 4 ms; one of four epochs was done
+        assert (told.state.name, told.values, told.constraints["early_stop"]) == ("COMPLETE", [30.0, 2.0], 0.75)
+    assert loaded.best_trials == []
+
+
+def test_a_sampler_sees_each_constraint_once_whatever_older_trials_have(scene: Scene) -> None:
+    """The list of before Optuna 5 is for the dashboard; GP refuses trials with different numbers of constraints."""
+    for sequence in range(1, 12):
+        number = scene.optuna.ask(sequence, at_random=True).number
+        excess = {"params": -0.1 * sequence if sequence % 2 else 0.2}
+        if sequence == 3:  # as an older version told it
+            trial = scene.optuna._study._storage.get_trial_id_from_study_id_trial_number(scene.optuna._id, number)
+            scene.optuna._storage.set_trial_system_attr(trial, "constraints:params", -0.3)
+            scene.optuna._study.tell(number, [40.0, 3.0])
+        else:
+            scene.optuna.tell_values(number, [50.0 - sequence, 2.0 + sequence], excess)
+    seen = scene.optuna._study.get_trials(deepcopy=False)
+    assert {tuple(trial.constraints) for trial in seen} == {("params",)}
+    read = optuna.load_study(study_name="tiny", storage=scene.database.url)
+    assert [trial.system_attrs.get("constraints") for trial in read.trials[:3]] == [[-0.1], [0.2], None]
+    # what GP makes of constraints, and would raise ValueError at
+    completed = [trial for trial in seen if trial.state.name == "COMPLETE"]
+    assert len({len(trial.constraints) for trial in completed}) == 1
+    infeasible = {trial.number for trial in read.trials if any(value > 0 for value in trial.constraints.values())}
+    assert infeasible and not infeasible & {trial.number for trial in read.best_trials}
+
+
 @pytest.mark.parametrize("equal", [TrialStatus.FAILED, TrialStatus.RUNNING])
 def test_a_replay_of_a_network_without_values_is_told_as_failed(scene: Scene, equal: TrialStatus) -> None:
     first, number = scene.trial(1, worker_id=enter_worker(scene.database, scene.study_id, "cpu"))
@@ -149,9 +196,8 @@ def test_an_optuna_trial_without_a_record_has_failed(scene: Scene) -> None:
 
 
 def test_what_a_living_worker_does_is_left_alone(scene: Scene) -> None:
-    living = enter_worker(scene.database, scene.study_id, "cpu")
-    running, _ = scene.trial(1, worker_id=living)
-    ended, _ = scene.trial(2, worker_id=living)
+    running, _ = scene.trial(1, worker_id=enter_worker(scene.database, scene.study_id, "cpu"))
+    ended, _ = scene.trial(2, worker_id=enter_worker(scene.database, scene.study_id, "cpu"))
     finish_trial(scene.database, ended, status=TrialStatus.COMPLETE, cost=COST, latency=LATENCY, score=SCORE)
     scene.optuna.ask(3)
     assert scene.recover() == 0

@@ -7,7 +7,8 @@ import socket
 import subprocess
 import sys
 import threading
-from datetime import timedelta
+import uuid
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -44,14 +45,16 @@ from archsearch.store.workers import (
 VARIANTS: list[tuple[str, dict[str, Any] | None]] = [("x0_5", {"kernel": 3}), ("s_counted", None)]
 
 
-def claim(database: Database, study: StudyInfo, *, total: int = 10, worker_id: str = "w", **more: Any) -> Claim:
-    found = claim_trial(database, study_id=study.id, total=total, worker_id=worker_id, **({"variants": []} | more))
+def claim(database: Database, study: StudyInfo, *, total: int = 10, worker_id: str = "", **more: Any) -> Claim:
+    """A place for a worker that has none: if none is given, a new one, never entered, which so counts as dead."""
+    arguments = {"variants": [], "worker_id": worker_id or uuid.uuid4().hex} | more
+    found = claim_trial(database, study_id=study.id, total=total, **arguments)
     assert isinstance(found, Claim)
     return found
 
 
 def no_place(database: Database, study: StudyInfo, total: int) -> NoPlace:
-    found = claim_trial(database, study_id=study.id, total=total, worker_id="w", variants=[])
+    found = claim_trial(database, study_id=study.id, total=total, worker_id="another", variants=[])
     assert isinstance(found, NoPlace)
     return found
 
@@ -87,15 +90,16 @@ def test_eight_threads_never_claim_more_than_the_total(database: Database, study
     claims: list[Claim] = []
     together = threading.Barrier(8)
 
-    def work(name: str) -> None:
+    def work() -> None:
         together.wait()
         while True:
-            found = claim_trial(database, study_id=study.id, total=13, worker_id=name, variants=VARIANTS)
+            worker_id = uuid.uuid4().hex
+            found = claim_trial(database, study_id=study.id, total=13, worker_id=worker_id, variants=VARIANTS)
             if isinstance(found, NoPlace):
                 return
             claims.append(found)
 
-    threads = [threading.Thread(target=work, args=(f"w{number}",)) for number in range(8)]
+    threads = [threading.Thread(target=work) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -107,7 +111,7 @@ def test_eight_threads_never_claim_more_than_the_total(database: Database, study
 
 def test_processes_that_claim_and_finish_at_once_stop_at_the_total(database: Database, study: StudyInfo) -> None:
     program = """
-import json, sys
+import json, os, sys
 from archsearch.records import TrialStatus
 from archsearch.store.claims import Claim, claim_trial
 from archsearch.store.database import Database
@@ -115,7 +119,8 @@ from archsearch.store.trials import finish_trial
 database = Database(sys.argv[1])
 sys.stdin.readline()
 count = 0
-while isinstance(got := claim_trial(database, study_id=int(sys.argv[2]), total=20, worker_id="w", variants=[]), Claim):
+me = str(os.getpid())
+while isinstance(got := claim_trial(database, study_id=int(sys.argv[2]), total=20, worker_id=me, variants=[]), Claim):
     finish_trial(database, got.row_id, status=TrialStatus.COMPLETE)
     count += 1
 print(count)
@@ -175,13 +180,23 @@ def test_these_trials_give_their_place_back(database: Database, study: StudyInfo
     assert second.sequence == 2
 
 
-@pytest.mark.parametrize("status", [TrialStatus.COMPLETE, TrialStatus.FAILED])
+@pytest.mark.parametrize("status", [TrialStatus.COMPLETE, TrialStatus.STOPPED, TrialStatus.FAILED])
 def test_these_trials_keep_their_place(database: Database, study: StudyInfo, status: TrialStatus) -> None:
     first = claim(database, study, total=1)
     assert no_place(database, study, total=1) is NoPlace.BUSY  # the running trial may yet give its place back
     finish_trial(database, first.row_id, status=status)
     assert no_place(database, study, total=1) is NoPlace.DONE
     assert claim(database, study, total=2).sequence == 2
+
+
+def test_a_worker_that_has_a_running_trial_gets_it_again(database: Database, study: StudyInfo) -> None:
+    first = claim(database, study, worker_id="one", variants=VARIANTS)
+    claim(database, study, worker_id="two")
+    assert claim(database, study, worker_id="one", variants=VARIANTS) == first  # its sequence too: the same seed
+    assert trial_counts(database, study.id) == {"running": 2}
+    assert claim(database, study, worker_id="one", total=1) == first
+    finish_trial(database, first.row_id, status=TrialStatus.COMPLETE)
+    assert claim(database, study, worker_id="one").row_id != first.row_id
 
 
 def test_studies_do_not_share_places(database: Database, study: StudyInfo, enter: Any) -> None:
@@ -202,7 +217,7 @@ def test_a_dead_workers_trial_is_tried_again_and_a_living_ones_is_left_alone(
     assert status_of(database, mine.row_id).status == TrialStatus.RUNNING
     assert status_of(database, lost.row_id).status == TrialStatus.INTERRUPTED
     assert recover_trials(database, study.id) == 0
-    again = claim(database, study, worker_id=living)
+    again = claim(database, study)
     assert (again.suggested, again.attempt) == ({"kernel": 5}, 2)
 
 
@@ -215,12 +230,15 @@ def test_a_process_number_that_another_process_has_now_is_no_living_worker(
     assert recover_trials(database, study.id) == 1
 
 
-def test_a_worker_of_another_host_lives_while_its_heart_beats(database: Database, study: StudyInfo) -> None:
+def test_a_worker_of_another_host_lives_while_its_heart_beats(
+    database: Database, study: StudyInfo, monkeypatch: pytest.MonkeyPatch
+) -> None:
     elsewhere = {"host": "another-machine/12345678", "pid": 1, "process_start": "1"}
     silent = enter_row(database, study, last_seen=utc_now() - timedelta(seconds=GRACE_SECONDS + 60), **elsewhere)
     beating = enter_row(database, study, last_seen=utc_now() - timedelta(seconds=GRACE_SECONDS / 2), **elsewhere)
     claim(database, study, worker_id=silent)
     claim(database, study, worker_id=beating)
+    monkeypatch.setattr(workers, "_server_start", lambda _session: datetime.min)
     assert living_workers(database, study.id) == {beating}
     assert recover_trials(database, study.id) == 1
     beat(database, silent)
@@ -232,6 +250,7 @@ def test_without_a_process_table_the_heart_decides(
 ) -> None:
     dead = enter_dead_worker(database, study)  # as of now: its process number is free
     monkeypatch.setattr(workers, "_PROC", tmp_path / "no proc")  # as on macOS
+    monkeypatch.setattr(workers, "_server_start", lambda _session: datetime.min)
     assert process_start(os.getpid()) == ""
     mine = enter_worker(database, study.id, "cpu")
     here = {"host": host_name(), "pid": os.getpid(), "process_start": ""}

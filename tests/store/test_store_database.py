@@ -50,10 +50,10 @@ def test_a_newer_schema_is_refused_with_the_advice_to_upgrade(storage_url: str) 
     assert caught.value.hint is not None and "pip install -U archsearch" in caught.value.hint
 
 
-def test_an_older_schema_is_refused_with_other_advice(storage_url: str) -> None:
+def test_an_unknown_older_schema_is_refused_with_other_advice(storage_url: str) -> None:
     database = Database(storage_url)
     with database.writing() as session:
-        session.execute(update(SchemaRow).values(version=SCHEMA_VERSION - 1))
+        session.execute(update(SchemaRow).values(version=0))
     database.close()
     with pytest.raises(StoreError, match="use the archsearch that made it"):
         Database(storage_url)

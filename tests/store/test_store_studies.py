@@ -123,6 +123,12 @@ def test_a_study_begins_once_with_its_noise_floor_and_its_reference_latency(
     for thread in threads:
         thread.join()
     assert sorted(answers) == [False, False, False, True]
+    stored = find_study(database, "one")
+    again = {
+        "reference_p10_ms": fix_reference_latency(database, study.id, 99.0),
+        "noise_floor": stored.facts["noise_floor"],
+    }
+    assert begin_measuring(database, study.id, **again)  # the answer to the commit was lost: it is this one's
     assert has_begun(database, study.id)
     reference_ms = fix_reference_latency(database, study.id, 99.0)
     found = find_study(database, "one")

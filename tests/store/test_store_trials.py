@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from archsearch.records import Record, TrialStatus
+from archsearch.store import trials
 from archsearch.store.claims import Claim, claim_trial, interrupt_trial, recover_trials
 from archsearch.store.database import Database
-from archsearch.store.schema import LatencyRow
+from archsearch.store.schema import LatencyRow, TrialRow
 from archsearch.store.studies import StudyInfo
 from archsearch.store.trials import (
     add_training,
@@ -30,7 +32,8 @@ CHOICES = {"stem.kernel": 3, "split_ratio": 0.1 + 0.2, "residual": True, "attent
 
 def start(database: Database, study: StudyInfo, number: int, arch_id: str | None = None) -> int:
     """Claim a place as trial `number`, with an architecture if one is given; returns the row's id."""
-    found = claim_trial(database, study_id=study.id, total=99, worker_id="w", variants=[])
+    worker_id = uuid.uuid4().hex  # of a worker that was never entered: it counts as dead
+    found = claim_trial(database, study_id=study.id, total=99, worker_id=worker_id, variants=[])
     assert isinstance(found, Claim)
     note_suggestion(database, found.row_id, number=number, suggested=CHOICES)
     if arch_id is not None:
@@ -93,6 +96,33 @@ def test_trials_are_read_in_the_order_of_their_numbers_and_only_numbered_ones(
     assert [record.trial for record in load_records(database, study.id)] == [0, 1, 2]
     assert trial_numbers(database, study.id) == {0, 1, 2}
     assert load_record(database, study.id, 7) is None
+
+
+@pytest.mark.parametrize("most_by_number", [500, 0])  # 0: as if more had changed than are read one by one
+def test_of_ended_trials_only_those_are_read_again_whose_status_has_changed(
+    database: Database, study: StudyInfo, facts: Any, monkeypatch: pytest.MonkeyPatch, most_by_number: int
+) -> None:
+    monkeypatch.setattr(trials, "_MOST_BY_NUMBER", most_by_number)
+    rows = [start(database, study, number, f"{number:012x}") for number in range(4)]
+    for row_id, status in zip(rows, (TrialStatus.COMPLETE, TrialStatus.STOPPED), strict=False):
+        finish_trial(database, row_id, status=status, cost=facts.cost, reason="first")
+    earlier = load_records(database, study.id)
+    assert load_records(database, study.id, earlier=earlier) == earlier
+    with database.writing() as session:
+        for row_id in rows[:2]:
+            session.get_one(TrialRow, row_id).reason = "changed"
+        session.get_one(TrialRow, rows[1]).status = TrialStatus.INTERRUPTED  # as a promotion does
+    finish_trial(database, rows[2], status=TrialStatus.FAILED, reason="diverged")
+    start(database, study, 4)
+    found = [(record.status, record.reason) for record in load_records(database, study.id, earlier=earlier)]
+    expected = [
+        (TrialStatus.COMPLETE, "first" if most_by_number else "changed"),
+        (TrialStatus.INTERRUPTED, "changed"),
+        (TrialStatus.FAILED, "diverged"),
+        (TrialStatus.RUNNING, None),
+        (TrialStatus.RUNNING, None),
+    ]
+    assert found == expected
 
 
 def test_a_replay_copies_cost_latency_and_training_of_its_equal(
@@ -192,7 +222,7 @@ def test_an_end_is_written_once_and_a_place_given_back_stays_so(
     equal = start(database, study, 0, "3" * 12)
     assert finish_trial(database, equal, status=TrialStatus.COMPLETE, cost=facts.cost)
     late = start(database, study, 1, "3" * 12)
-    assert recover_trials(database, study.id) == 1  # its worker "w" was never entered: it is dead
+    assert recover_trials(database, study.id) == 1  # its worker was never entered: it is dead
     before = load_record(database, study.id, 1)
     assert before is not None and before.status is TrialStatus.INTERRUPTED
     assert caplog.messages == []

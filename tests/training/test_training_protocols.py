@@ -9,7 +9,7 @@ import pytest
 
 from archsearch.errors import UnknownNameError
 from archsearch.training.protocols import PROTOCOLS, proxy_protocol
-from archsearch.training.schedules import OneCycle
+from archsearch.training.schedules import OneCycle, WarmRestarts
 from archsearch.training.settings import ProxySettings
 
 
@@ -31,6 +31,15 @@ def test_shufflenetv2_s_states_what_the_paper_prints() -> None:
     protocol = PROTOCOLS["shufflenetv2-s"]
     assert (protocol.momentum, protocol.weight_decay, protocol.epochs) == (0.9, 5e-4, 100)
     assert any("batch size" in note for note in protocol.notes)
+
+
+@pytest.mark.parametrize(("name", "rate", "dropout"), [("ldc-cifar", 0.05, 0.25), ("ldc-caltech", 0.1, 0.0)])
+def test_the_ldc_protocols_state_what_the_paper_prints(name: str, rate: float, dropout: float) -> None:
+    # 100 epochs, SGD, cosine annealing with warm restarts, T = 5 epochs, eta_min 0
+    protocol = PROTOCOLS[name]
+    assert (protocol.epochs, protocol.dropout) == (100, dropout)
+    assert protocol.schedule == WarmRestarts(rate, 5, 0.0)
+    assert any("batch size not stated" in note for note in protocol.notes)
 
 
 def test_identity_tells_apart_what_changes_the_result_and_not_the_wording() -> None:

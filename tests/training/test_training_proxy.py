@@ -88,13 +88,14 @@ def test_the_proxy_passes_its_chunks_and_epochs_on(
         entered += 1
         yield
 
-    def on_epoch(point: Epoch) -> None:
+    def on_epoch(point: Epoch, state: Callable[[], bytes]) -> bool:
         epochs.append(point.epoch)
+        return True
 
     settings = QUICK.model_copy(update={"chunk_steps": 2})
     train(small_net(), coloured(80, 1), coloured(15, 2), settings, chunk=chunk, on_epoch=on_epoch)
-    # the preparation; then 5 steps are 3 chunks of at most 2, and 15 images one batch to score, in each of 4 epochs
-    assert entered == 1 + 4 * (3 + 1)
+    # the preparation; then in each of 4 epochs its start, 3 chunks for 5 steps of at most 2, one batch of 15 images
+    assert entered == 1 + 4 * (1 + 3 + 1)
     assert epochs == [1, 2, 3, 4]
 
 

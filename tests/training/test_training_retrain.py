@@ -218,3 +218,18 @@ def test_the_batch_size_is_the_protocols_unless_given(dataset: Dataset, tmp_path
     seed = retrain(dataset, tmp_path, epochs=1, batch_size=None, protocol=replace(PROTOCOL, batch_size=48))
     assert seed.batch_size == 48
     assert json.loads((tmp_path / "seed-0" / "score.json").read_text())["identity"]["batch_size"] == 48
+
+
+def test_a_protocols_dropout_acts_in_training_and_leaves_the_network_as_it_was_named(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    spec = FAMILIES["mobilenet_v3_ldc"].base
+    assert spec.choices()["head.dropout"] == 0.0
+    with_dropout = replace(PROTOCOL, dropout=0.5)
+    one = retrain(dataset, tmp_path / "none", spec=spec, epochs=1)
+    other = retrain(dataset, tmp_path / "half", spec=spec, epochs=1, protocol=with_dropout)
+    assert state(one).keys() == state(other).keys()
+    assert one.score.curve[0].train_loss != other.score.curve[0].train_loss
+    facts = json.loads((tmp_path / "half" / "seed-0" / "score.json").read_text())["identity"]
+    assert facts["dropout"] == 0.5
+    assert facts["arch_id"] == spec.arch_id

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
-from archsearch.training.schedules import OneCycle, Stepped, schedule_of
+from archsearch.training.schedules import OneCycle, Stepped, WarmRestarts, schedule_of
 
 
 def test_one_cycle_rises_to_the_peak_and_falls_to_zero() -> None:
@@ -40,3 +41,14 @@ def test_stepped_boundaries_move_with_the_number_of_epochs(epochs: int, high: in
     rule = Stepped(((70, 0.01), (90, 0.001), (100, 0.0001)))
     rates = [rule.rate(epoch, epochs=epochs, steps_per_epoch=1) for epoch in range(epochs)]
     assert rates == [0.01] * high + [0.001] * middle + [0.0001] * (epochs - high - middle)
+
+
+@pytest.mark.parametrize(("period", "lowest"), [(5, 0.0), (3, 0.01)])
+def test_warm_restarts_are_those_of_torch_stepped_once_an_epoch(period: int, lowest: float) -> None:
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.05)
+    theirs = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer, T_0=period, eta_min=lowest)
+    rate = schedule_of(WarmRestarts(0.05, period, lowest), epochs=12, steps_per_epoch=4)
+    for epoch in range(12):
+        assert [rate(4 * epoch + step) for step in range(4)] == pytest.approx([theirs.get_last_lr()[0]] * 4)
+        optimizer.step()
+        theirs.step()

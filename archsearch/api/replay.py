@@ -1,0 +1,257 @@
+"""What a stopping rule would have saved in a stored study, and what it would have cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from archsearch.analysis.objectives import is_complete, objective_values
+from archsearch.api.places import open_database
+from archsearch.api.study import Study, open_study
+from archsearch.errors import ArchsearchError, ConfigError, NothingStoredError
+from archsearch.records import Record, TrialStatus
+from archsearch.resources import parse_yaml
+from archsearch.search.stopping.base import Curve, Decision
+from archsearch.search.stopping.calibration import Calibration, calibration
+from archsearch.search.stopping.replay import Replay, replay
+from archsearch.search.stopping.rules import STOPPING, make_rule
+from archsearch.search.stopping.settings import StoppingSettings
+from archsearch.store.partials import load_decisions
+from archsearch.store.trials import load_records
+from archsearch.validation import explain
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyReplay:
+    """One policy with the settings that it ran under, and what became of the study."""
+
+    settings: StoppingSettings
+    replay: Replay
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyReplay:
+    """A stored study under one or more stopping rules.
+
+    Attributes:
+        curves: of the complete trials, each network once.
+        labels: a variant's name or `trial N`, by trial.
+        stopped_by_study: trials that the study stopped itself: they have no whole curve and are in no replay.
+        own: how the predictions of the study's own rule held; None if it has none.
+        policies: in the order asked for.
+    """
+
+    study: str
+    epochs: int
+    objectives: tuple[str, ...]
+    reference_point: tuple[float, ...]
+    noise_floor: float
+    workers: int
+    curves: tuple[Curve, ...]
+    labels: dict[int, str]
+    stopped_by_study: tuple[int, ...]
+    own: Calibration | None
+    own_settings: StoppingSettings
+    policies: tuple[PolicyReplay, ...]
+
+
+def replay_study(
+    study: str | None = None,
+    *,
+    policy: str | None = None,
+    overrides: Sequence[str] = (),
+    workers: int = 1,
+    storage: str | None = None,
+) -> StudyReplay:
+    """Run a stopping rule over the whole curves of a stored study.
+
+    The published networks of a study are never stopped: each has its verdict.
+
+    Args:
+        study: a stored study's name or YAML file; None: the one worked on last.
+        policy: one name of STOPPING; None: all of them.
+        overrides: `key=value` of the stopping settings, on top of the study's own.
+        workers: trainings at the same time.
+        storage: the database's URL.
+
+    Raises ConfigError or UnknownNameError for the settings, StoreError for the database, ArchsearchError for a study
+    without a whole curve, or whose proxies have one epoch.
+    """
+    if policy is not None:
+        STOPPING[policy]  # raises with the nearest name
+    opened = open_study(study, storage=storage)
+    own_settings = StoppingSettings.model_validate(opened.info.config.get("stopping") or {})
+    settings = [
+        stopping_settings(own_settings, overrides, policy=name) for name in ([policy] if policy else STOPPING.names())
+    ]
+    records, decisions = stored_trainings(opened, storage=storage)
+    found = whole_records(opened, records)
+    curves = curves_of(opened, found)
+    if curves[0].epochs == 1:
+        raise ArchsearchError(f"the proxies of study '{opened.name}' have 1 epoch: there is nothing to stop")
+    spare = frozenset(record.trial for record in found if record.variant is not None)
+    corner = reference_corner(opened)
+    noise_floor = opened.info.noise_floor
+    return StudyReplay(
+        study=opened.name,
+        epochs=curves[0].epochs,
+        objectives=opened.objectives,
+        reference_point=corner,
+        noise_floor=noise_floor,
+        workers=workers,
+        curves=curves,
+        labels={record.trial: record.label for record in found},
+        stopped_by_study=tuple(record.trial for record in records if record.status is TrialStatus.STOPPED),
+        own=calibration(decisions, curves, noise_floor=noise_floor) if decisions else None,
+        own_settings=own_settings,
+        policies=tuple(
+            PolicyReplay(
+                settings=each,
+                replay=replay(
+                    curves,
+                    make_rule(each, seed=int(opened.info.config["seed"]), noise_floor=noise_floor),
+                    reference_point=corner,
+                    noise_floor=noise_floor,
+                    workers=workers,
+                    spare=spare,
+                ),
+            )
+            for each in settings
+        ),
+    )
+
+
+def stopping_settings(base: StoppingSettings, overrides: Sequence[str], *, policy: str) -> StoppingSettings:
+    """The settings of one policy: the base, changed by each `key=value` (`stopping.key=value` means the same).
+
+    Raises ConfigError naming the key, what was got and what is allowed.
+    """
+    content = base.model_dump() | {"policy": policy}
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        name = key.strip().removeprefix("stopping.")
+        if not equals or not name:
+            raise ConfigError(f"--set {override}: expected key=value", hint="for example --set quantile=0.05")
+        if name == "policy":
+            raise ConfigError(f"--set {override}: the policy is named by --policy")
+        try:
+            content[name] = parse_yaml(text)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"--set {override}: the value is not valid YAML") from error
+    try:
+        return StoppingSettings.model_validate(content)
+    except ValidationError as error:
+        raise explain(error, source="--set", model=StoppingSettings) from error
+
+
+def stored_trainings(
+    study: Study, *, storage: str | None = None
+) -> tuple[tuple[Record, ...], dict[int, tuple[Decision, ...]]]:
+    """The records of an opened study with their learning curves, and what its own stopping rule said of each trial."""
+    database = open_database(storage, create=False)
+    try:
+        records = load_records(database, study.info.id, with_curves=True)
+        said = load_decisions(database, study.info.id)
+    finally:
+        database.close()
+    return records, {trial: tuple(map(_decision, each)) for trial, each in said.items() if each}
+
+
+def _decision(facts: Mapping[str, Any]) -> Decision:
+    """A stored decision; keys of other versions are left out."""
+    known = {entry.name for entry in fields(Decision)}
+    return Decision(**{key: value for key, value in facts.items() if key in known})
+
+
+def whole_records(study: Study, records: Sequence[Record]) -> tuple[Record, ...]:
+    """The complete records with a curve of every epoch of the study's proxy, each network once.
+
+    Raises NothingStoredError if there is none.
+    """
+    epochs = int(study.info.config["proxy"]["epochs"])
+    first: dict[str, Record] = {}
+    for record in records:
+        score = record.score
+        if is_complete(record) and score is not None and len(score.curve) == score.epochs == epochs:
+            first.setdefault(record.arch_id, record)
+    if not first:
+        raise NothingStoredError(
+            f"study '{study.name}' has no complete trial with its learning curve", hint="archsearch studies lists all"
+        )
+    return tuple(first.values())
+
+
+def curves_of(study: Study, records: Sequence[Record]) -> tuple[Curve, ...]:
+    """Complete records as curves: error and loss of each epoch, and the study's other objectives in their order."""
+    values = objective_values(records, study.objectives)
+    points = [record.score.curve if record.score else () for record in records]
+    return tuple(
+        Curve(
+            trial=record.trial,
+            errors=tuple(100.0 - point.top1_percent for point in curve),
+            epochs=len(curve),
+            known=tuple(known),
+            losses=tuple(point.train_loss for point in curve),
+        )
+        for record, curve, known in zip(records, points, values[:, 1:].tolist(), strict=True)
+    )
+
+
+def reference_corner(study: Study) -> tuple[float, ...]:
+    """The study's fixed reference point, in the order of its objectives. Raises NothingStoredError without one."""
+    point = study.info.reference_point
+    if point is None:
+        raise NothingStoredError(f"study '{study.name}' has no reference point yet", hint="it has no latency yet")
+    return tuple(float(point[name]) for name in study.objectives)
+
+
+def replay_json(found: StudyReplay) -> dict[str, Any]:
+    """A replay as plain data; shares are fractions (0.4 is 40 %), trials stand by their numbers."""
+    return {
+        "study": found.study,
+        "trials": len(found.curves),
+        "epochs": found.epochs,
+        "objectives": list(found.objectives),
+        "reference_point": list(found.reference_point),
+        "noise_floor": found.noise_floor,
+        "workers": found.workers,
+        "stopped_by_study": list(found.stopped_by_study),
+        "own_calibration": None if found.own is None else _calibration_json(found.own, found.own_settings),
+        "policies": [_policy_json(each) for each in found.policies],
+    }
+
+
+def _policy_json(found: PolicyReplay) -> dict[str, Any]:
+    ended = found.replay
+    return {
+        "policy": found.settings.policy,
+        "settings": found.settings.protocol(),
+        "epochs_full": ended.epochs_full,
+        "epochs_trained": ended.epochs_trained,
+        "epochs_saved_share": ended.epochs_saved_share,
+        "hypervolume_full": ended.hypervolume_full,
+        "hypervolume_kept": ended.hypervolume_kept,
+        "hypervolume_lost_share": ended.hypervolume_lost_share,
+        "stopped": list(ended.stopped),
+        "promoted": list(ended.promoted),
+        "true_front": list(ended.true_front),
+        "false_stops": list(ended.false_stops),
+        "calibration": _calibration_json(ended.calibration, found.settings),
+    }
+
+
+def _calibration_json(found: Calibration, settings: StoppingSettings) -> dict[str, Any]:
+    return {
+        "expected_below_share": settings.quantile if settings.policy == "predicted" else None,
+        "spared": list(found.spared),
+        "below": list(found.below),
+        "below_share": found.below_share,
+        "on_front": list(found.on_front),
+        "predictions": found.predictions,
+        "predictions_below": found.predictions_below,
+        "predictions_below_share": found.predictions_below_share,
+    }

@@ -1,0 +1,37 @@
+"""`archsearch proxy`: one process between hundreds of workers and Optuna's tables."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from archsearch.cli.console import error_console
+
+
+def proxy(
+    storage: Annotated[
+        str, typer.Option(metavar="URL", help="The study's database: postgresql+psycopg://USER@HOST/DB.")
+    ],
+    host: Annotated[
+        str, typer.Option(metavar="H", help="Address to listen on; 0.0.0.0: for other machines, too.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, metavar="P", help="Port to listen on.")] = 13000,
+) -> None:
+    """Serve Optuna's tables of a PostgreSQL database by gRPC, so that hundreds of workers load it less.
+
+    Workers come through it with `archsearch run --optuna-proxy HOST:PORT`.
+    It has no password and no encryption: listen on a private network only.
+    Ctrl-C ends it, and it may be started again at any time: workers wait for it up to five minutes.
+
+    Examples:
+    archsearch proxy --storage postgresql://me@db/archsearch --host 0.0.0.0
+    archsearch run --study cifar10 --storage postgresql://me@db/archsearch --optuna-proxy node1:13000
+    """
+    from archsearch.api.proxy import serve_optuna
+
+    error_console.print(f"serving on {host}:{port}; Ctrl-C ends it", markup=False)
+    try:
+        serve_optuna(storage, host=host, port=port)
+    except KeyboardInterrupt:
+        error_console.print("stopped; workers wait for it up to five minutes")

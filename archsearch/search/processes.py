@@ -1,0 +1,83 @@
+"""Worker processes of this machine: started, asked to end after their trial, stopped, killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from archsearch.errors import StoreError
+
+_STOP_SECONDS = 30.0
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+Process = subprocess.Popen[bytes]
+
+
+def start_worker(job: Mapping[str, Any], log: Path) -> Process:
+    """Start a worker process with one thread; what it writes is added to `log`.
+
+    Raises StoreError if the log cannot be written.
+    """
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        opened = log.open("ab")
+    except OSError as error:
+        raise StoreError(
+            f"the folder {log.parent} for the workers' logs cannot be written: {error.strerror}",
+            hint="run archsearch in a folder of your own",
+        ) from error
+    with opened:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "archsearch.search.worker_main"],
+            stdin=subprocess.PIPE,
+            stdout=opened,
+            stderr=opened,
+            env=os.environ | dict.fromkeys(_THREAD_VARIABLES, "1"),
+            start_new_session=True,  # Ctrl-C reaches the coordinator alone, which then ends the workers cleanly
+        )
+    stdin: IO[bytes] | None = process.stdin
+    if stdin is not None:
+        try:
+            stdin.write(json.dumps(job).encode())
+            stdin.close()
+        except BrokenPipeError:  # it was killed at once: its exit code says so
+            pass
+    return process
+
+
+def let_finish(processes: Iterable[Process]) -> None:
+    """Ask workers to end after the trial in hand. One that has not begun to work yet is ended by the signal."""
+    for process in processes:
+        process.send_signal(signal.SIGUSR1)
+
+
+def stop(processes: Iterable[Process]) -> None:
+    """End workers: their trials in hand are given back. Who has not ended within half a minute is killed."""
+    left = list(processes)
+    for process in left:
+        process.terminate()
+    deadline = time.monotonic() + _STOP_SECONDS
+    for process in left:
+        try:
+            process.wait(max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def last_line(log: Path) -> str:
+    """The last line that a worker wrote. Raises StoreError if its log cannot be read."""
+    try:
+        lines = [
+            line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()
+        ]
+    except OSError as error:
+        raise StoreError(f"the worker's log {log} cannot be read: {error.strerror}") from error
+    return lines[-1] if lines else "it wrote nothing"

@@ -1,0 +1,161 @@
+"""Samplers by the name that a study gives, each made anew for one suggestion with a seed of its own.
+
+The seed is a function of the study's seed and the claim's sequence number: a resumed study does not repeat its first
+suggestions, and parallel workers do not suggest the same thing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import optuna
+from optuna.samplers import BaseSampler
+from optuna.study import Study
+
+from archsearch.errors import ArchsearchError
+from archsearch.registry import Registry
+from archsearch.search.samplers.exhaustive import LARGEST_SPACE, ExhaustiveSampler, check_size
+from archsearch.search.samplers.guided import GuidedSampler
+from archsearch.search.samplers.points import Points
+
+__all__ = [
+    "LARGEST_SPACE",
+    "SAMPLERS",
+    "STARTUP_TRIALS",
+    "Points",
+    "SpaceUsedUpError",
+    "check_left",
+    "check_sampler",
+    "make_sampler",
+]
+
+STARTUP_TRIALS = 10  # suggested at random before a model is fitted; variants that lie in the space count
+_POPULATION = 16  # Optuna's population of 50 would spend a quarter of a 200-trial study at random
+
+
+class SpaceUsedUpError(ArchsearchError):
+    """Every network of the search space is known to the study."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What one suggestion's sampler is made from.
+
+    Attributes:
+        seed: of this suggestion.
+        study_seed: of the whole study.
+        points: of the study's search space; None: what its finished trials share.
+        reference_point: the corner of the study's hypervolume, one value for each objective; None: not fixed yet.
+    """
+
+    seed: int
+    study_seed: int
+    points: Points | None = None
+    reference_point: Sequence[float] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampler:
+    """One way to choose the next network.
+
+    Attributes:
+        make: the Optuna sampler of one suggestion; it takes its state from the study's trials.
+        distinct: whether it never suggests a network that the study has, while there is another.
+    """
+
+    make: Callable[[Request], BaseSampler]
+    distinct: bool = False
+
+
+def _ehvi(request: Request) -> BaseSampler:
+    return GuidedSampler(
+        seed=request.seed,
+        startup=STARTUP_TRIALS,
+        points=request.points,
+        reference_point=request.reference_point,
+    )
+
+
+def _gp(request: Request) -> BaseSampler:
+    return optuna.samplers.GPSampler(seed=request.seed, n_startup_trials=STARTUP_TRIALS)
+
+
+def _tpe(request: Request) -> BaseSampler:
+    return optuna.samplers.TPESampler(seed=request.seed, n_startup_trials=STARTUP_TRIALS, multivariate=True, group=True)
+
+
+def _nsga2(request: Request) -> BaseSampler:
+    return optuna.samplers.NSGAIISampler(seed=request.seed, population_size=_POPULATION)
+
+
+def _nsga3(request: Request) -> BaseSampler:
+    return optuna.samplers.NSGAIIISampler(seed=request.seed, population_size=_POPULATION)
+
+
+def _random(request: Request) -> BaseSampler:
+    return optuna.samplers.RandomSampler(seed=request.seed)
+
+
+def _exhaustive(request: Request) -> BaseSampler:
+    return ExhaustiveSampler(study_seed=request.study_seed, seed=request.seed, points=request.points)
+
+
+SAMPLERS: Registry[Sampler] = Registry(
+    "sampler",
+    {
+        "ehvi": Sampler(make=_ehvi, distinct=True),
+        "gp": Sampler(make=_gp),
+        "tpe": Sampler(make=_tpe),
+        "nsga2": Sampler(make=_nsga2),
+        "nsga3": Sampler(make=_nsga3),
+        "random": Sampler(make=_random),
+        "exhaustive": Sampler(make=_exhaustive, distinct=True),
+    },
+)
+
+
+def check_sampler(name: str, *, size: int) -> None:
+    """Raises UnknownNameError for a name that is not in the table, ConfigError if it cannot search `size` points."""
+    SAMPLERS[name]
+    if name == "exhaustive":
+        check_size(size)
+
+
+def make_sampler(
+    name: str,
+    *,
+    study_seed: int,
+    sequence: int,
+    points: Points | None = None,
+    reference_point: Sequence[float] | None = None,
+) -> BaseSampler:
+    """The sampler for one suggestion.
+
+    Args:
+        name: in SAMPLERS.
+        study_seed, sequence: the study's seed, and the claim's sequence number.
+        points: of the study's search space. Without them the samplers of our own draw at random until a trial has
+            ended, and take different suggestions for different networks.
+        reference_point: the corner of the study's hypervolume, in the order of its objectives.
+
+    Raises UnknownNameError for a name that is not in the table, ConfigError for a space too large to enumerate.
+    """
+    digest = hashlib.sha256(f"{study_seed}/{sequence}".encode()).digest()
+    request = Request(
+        seed=int.from_bytes(digest[:4], "big") & 0x7FFFFFFF,
+        study_seed=study_seed,
+        points=points,
+        reference_point=reference_point,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return SAMPLERS[name].make(request)
+
+
+def check_left(sampler: BaseSampler, study: Study) -> None:
+    """Raises SpaceUsedUpError if the sampler enumerates the space and the study has every network of it."""
+    if isinstance(sampler, ExhaustiveSampler) and sampler.used_up(study.get_trials(deepcopy=False)):
+        raise SpaceUsedUpError("every network of the search space is evaluated, or runs")

@@ -1,0 +1,133 @@
+"""The points of a study's search space as a sampler sees them: one index for each choice, and which network that is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.search_space import intersection_search_space
+from optuna.study import Study
+
+from archsearch.errors import ArchsearchError
+from archsearch.space.search_space import SearchSpace
+
+Point = tuple[int, ...]
+Indices = NDArray[np.int64]
+
+
+class Points:
+    """Every suggestion that a study can get, as the index of each choice's value.
+
+    Args:
+        distributions: of each choice; only discrete ones (a step, whole numbers, categories).
+        space: the search space that they belong to, with its own values in the same order; it knows which suggestions
+            build equal networks. Without it every suggestion counts as a network of its own.
+        input_size: of the images (pixels): choices without effect at this size make no other network.
+
+    Raises ValueError for a distribution that is not discrete.
+    """
+
+    def __init__(
+        self,
+        distributions: Mapping[str, BaseDistribution],
+        space: SearchSpace | None = None,
+        *,
+        input_size: int | None = None,
+    ) -> None:
+        self.distributions = dict(distributions)
+        self.names = tuple(distributions)
+        own = {} if space is None else {domain.name: domain.values for domain in space.domains}
+        self.values = tuple(own.get(name, values_of(kind)) for name, kind in distributions.items())
+        self.ordinal = tuple(
+            not isinstance(distribution, CategoricalDistribution) for distribution in distributions.values()
+        )
+        self.sizes = tuple(map(len, self.values))
+        self.size = math.prod(self.sizes)
+        self._space = space
+        self._input_size = input_size
+        self._identities: dict[Point, Hashable] = {}
+        self._index = tuple({_key(value): index for index, value in enumerate(values)} for values in self.values)
+
+    def choices(self, point: Point) -> dict[str, Any]:
+        """The suggestion of a point."""
+        return {name: values[index] for name, values, index in zip(self.names, self.values, point, strict=True)}
+
+    def point(self, choices: Mapping[str, Any]) -> Point | None:
+        """The point of a suggestion, or None if it is none of this space (it lacks a choice, or has another value)."""
+        found = []
+        for name, values, index in zip(self.names, self.values, self._index, strict=True):
+            if name not in choices:
+                return None
+            value = choices[name]
+            at = index.get(_key(value))
+            if at is None and isinstance(value, float):  # a stepped float may be off in its last digit
+                at = next((i for i, known in enumerate(values) if math.isclose(known, value, rel_tol=1e-9)), None)
+            if at is None:
+                return None
+            found.append(at)
+        return tuple(found)
+
+    def identity(self, point: Point) -> Hashable:
+        """Which network a point builds: equal for equal networks, None if the family refuses the combination."""
+        if self._space is None:
+            return point
+        if point not in self._identities:
+            self._identities[point] = self._network(self._space, point)
+        return self._identities[point]
+
+    def numbered(self, number: int) -> Point:
+        """The point of a number from 0 to size - 1: the last choice runs fastest."""
+        found = []
+        for size in reversed(self.sizes):
+            number, index = divmod(number, size)
+            found.append(index)
+        return tuple(reversed(found))
+
+    def draw(self, count: int, generator: np.random.Generator) -> Indices:
+        """Points drawn uniformly, every choice independently: (count, choices)."""
+        return np.stack([generator.integers(size, size=count) for size in self.sizes], axis=1)
+
+    def neighbours(self, point: Point) -> Iterator[Point]:
+        """Every point that differs in exactly one choice."""
+        for place, size in enumerate(self.sizes):
+            for index in range(size):
+                if index != point[place]:
+                    yield (*point[:place], index, *point[place + 1 :])
+
+    def _network(self, space: SearchSpace, point: Point) -> str | None:
+        try:
+            spec = space.spec(self.choices(point))
+        except ArchsearchError:
+            return None
+        return (spec if self._input_size is None else spec.normalised(self._input_size)).arch_id
+
+
+def values_of(distribution: BaseDistribution) -> tuple[Any, ...]:
+    """Every value of a discrete distribution, in order. Raises ValueError for one that is not discrete."""
+    if isinstance(distribution, CategoricalDistribution):
+        return tuple(distribution.choices)
+    if isinstance(distribution, IntDistribution) and not distribution.log:
+        return tuple(range(distribution.low, distribution.high + 1, distribution.step))
+    if isinstance(distribution, FloatDistribution) and distribution.step is not None:
+        # As decimals: 0.3 + 3 * 0.1 is 0.6000000000000001 in binary, and Optuna does not find that below 0.6.
+        low, high, step = (Decimal(str(each)) for each in (distribution.low, distribution.high, distribution.step))
+        return tuple(float(low + index * step) for index in range(int((high - low) // step) + 1))
+    raise ValueError(f"not a discrete distribution: {distribution}")
+
+
+def _key(value: Any) -> tuple[type, Any]:
+    return type(value), value  # 1 and True are equal, but two choices
+
+
+def points_of(study: Study) -> Points | None:
+    """The points that all finished trials of a study share; None if there are none, or some choice is continuous."""
+    distributions = intersection_search_space(study.get_trials(deepcopy=False))
+    try:
+        return Points(distributions) if distributions else None
+    except ValueError:
+        return None

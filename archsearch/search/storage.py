@@ -1,0 +1,143 @@
+"""Where Optuna's side of a study lives: SQLite for one machine, PostgreSQL for several, gRPC for hundreds of workers.
+
+With gRPC one process (`archsearch proxy`) talks to PostgreSQL for all: each worker keeps what it has read in memory and
+asks for what is new, and Optuna's many small transactions share a few connections. archsearch's own tables stay on
+PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from typing import Any
+
+import optuna
+from optuna.storages import BaseStorage, GrpcStorageProxy, RDBStorage
+from sqlalchemy import event
+from sqlalchemy.engine import make_url
+
+from archsearch.errors import ConfigError, StoreError
+from archsearch.registry import Registry
+from archsearch.store.database import Database, tune_sqlite
+from archsearch.store.patience import connection_lost
+
+READY_SECONDS = 20.0
+# Of a call through the proxy: it is away, or its own call of the database failed.
+_LOST_CODES = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "UNKNOWN")
+
+
+def optuna_storage(database: Database, proxy: str | None = None) -> BaseStorage:
+    """Optuna's storage of a database, or the way to it through a proxy.
+
+    Args:
+        database: where archsearch's own tables are.
+        proxy: HOST:PORT of an `archsearch proxy` that serves the same database; None: directly.
+
+    Raises ConfigError for another kind of database or a proxy's address that means nothing, StoreError if no proxy
+    answers there, or if what gRPC needs is not installed.
+    """
+    kind = "grpc" if proxy is not None else make_url(database.url).get_backend_name()
+    return STORAGES[kind](database, proxy)
+
+
+def close_storage(storage: BaseStorage) -> None:
+    """Close a storage's connections."""
+    if isinstance(storage, GrpcStorageProxy):
+        storage.close()
+    elif isinstance(storage, RDBStorage):
+        storage.engine.dispose()
+
+
+def storage_lost(error: BaseException) -> bool:
+    """Whether an error is a database, or a proxy, that cannot be reached now but may come back."""
+    return connection_lost(error) or any(_code(cause) in _LOST_CODES for cause in _causes(error))
+
+
+def check_proxy(database: Database, proxy: str, study: str) -> None:
+    """Refuse a proxy that serves another database than the one in which a study has been entered.
+
+    Raises ConfigError then, and whatever `optuna_storage` raises.
+    """
+    direct, served = optuna_storage(database), optuna_storage(database, proxy)
+    try:
+        known = direct.get_study_id_from_name(study)
+        try:
+            same = served.get_study_id_from_name(study) == known
+        except KeyError:
+            same = False
+    finally:
+        close_storage(direct)
+        close_storage(served)
+    if not same:
+        raise ConfigError(
+            f"--optuna-proxy {proxy} serves another database than {database.safe_url}",
+            hint=f"start it with the same one: archsearch proxy --storage {database.safe_url}",
+        )
+
+
+def need_grpc() -> None:
+    """Raise StoreError unless what Optuna's gRPC storage needs is installed."""
+    missing = [name for name, module in (("grpcio", "grpc"), ("protobuf", "google")) if find_spec(module) is None]
+    if missing:
+        raise StoreError(
+            f"the gRPC proxy needs {' and '.join(missing)}, which is not installed",
+            hint="pip install 'archsearch[grpc]', on every machine",
+        )
+
+
+def _sqlite(database: Database, _proxy: str | None) -> BaseStorage:
+    storage = RDBStorage(database.url)
+    event.listen(storage.engine, "connect", tune_sqlite)
+    storage.engine.dispose()  # connections that were made before the listener stood
+    return storage
+
+
+def _postgresql(database: Database, _proxy: str | None) -> BaseStorage:
+    # pre_ping: a pooled connection that did not survive a restart of the server is replaced before it is used
+    return RDBStorage(database.url, engine_kwargs={"pool_pre_ping": True})
+
+
+def _grpc(_database: Database, proxy: str | None) -> BaseStorage:
+    host, port = host_and_port(proxy or "")
+    need_grpc()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        storage = GrpcStorageProxy(host=host, port=port)
+    try:
+        storage.wait_server_ready(timeout=READY_SECONDS)
+    except ConnectionError as error:
+        storage.close()
+        raise StoreError(
+            f"no proxy answers at {proxy}",
+            hint="start it (archsearch proxy --storage URL --host 0.0.0.0), and check the port and the network",
+        ) from error
+    return storage
+
+
+STORAGES: Registry[Callable[[Database, str | None], BaseStorage]] = Registry(
+    "storage", {"sqlite": _sqlite, "postgresql": _postgresql, "grpc": _grpc}
+)
+
+
+def host_and_port(address: str) -> tuple[str, int]:
+    """A proxy's address. Raises ConfigError unless it is HOST:PORT."""
+    host, colon, port = address.rpartition(":")
+    if not (colon and host and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise ConfigError(f"--optuna-proxy {address}: not a HOST:PORT", hint="for example node1:13000")
+    return host, int(port)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    found: BaseException | None = error
+    while found is not None:
+        yield found
+        found = found.__cause__
+
+
+def _code(error: BaseException) -> str | None:
+    """The status of a failed gRPC call, by name; None for any other error."""
+    if not type(error).__module__.startswith("grpc"):
+        return None
+    code: Any = getattr(error, "code", None)
+    return str(getattr(code(), "name", "")) if callable(code) else None

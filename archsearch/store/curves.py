@@ -1,0 +1,135 @@
+"""The learning curves of a study, whole and under way: what its stopping rule compares a trial with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Row, select
+from sqlalchemy.orm import Session
+
+from archsearch.records import TrialStatus
+from archsearch.store.database import Database
+from archsearch.store.patience import patient
+from archsearch.store.schema import LatencyRow, PartialRow, TrainingRow, TrialRow
+
+_TRAINED = (TrialStatus.COMPLETE, TrialStatus.STOPPED)
+_MOST_BY_ID = 500  # more rows than this are read as a whole
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredCurve:
+    """The training of one trial, as far as it is.
+
+    Attributes:
+        trial: the trial's number.
+        arch_id: its network.
+        status: COMPLETE, STOPPED, or RUNNING: the curve goes on.
+        errors: validation error (percent) after each epoch done, the first epoch first.
+        losses: mean training loss of each of them.
+        known: the objectives that training does not change, by their names, as far as they are known: `params`,
+            `macs`, `latency_ms` (`Latency.corrected_ms`).
+        row_id, training_id: where it is stored.
+    """
+
+    trial: int
+    arch_id: str
+    status: TrialStatus
+    errors: tuple[float, ...]
+    losses: tuple[float, ...] = ()
+    known: Mapping[str, float] = field(default_factory=dict)
+    row_id: int
+    training_id: int | None = None
+
+
+@patient
+def load_curves(database: Database, study_id: int, earlier: Sequence[StoredCurve] = ()) -> tuple[StoredCurve, ...]:
+    """The curves of a study's trainings, in order of trial number: complete, stopped, and running.
+
+    The training that a repeated suggestion was spent on, with another seed, is not among them, nor is one that was cut
+    off and waits for a worker. One training that two trials share (a published network under its own name) comes once.
+
+    `earlier` is what an earlier call gave for this study: of the ended trials among it nothing is read again.
+    """
+    kept = {curve.row_id: curve for curve in earlier if curve.status is not TrialStatus.RUNNING}
+    with database.reading() as session:
+        # From an index alone: this is what every worker asks after every epoch.
+        rows = session.execute(
+            select(TrialRow.id, TrialRow.status).where(
+                TrialRow.study_id == study_id, TrialRow.status.in_((*_TRAINED, TrialStatus.RUNNING))
+            )
+        )
+        stand = {row_id: status for row_id, status in rows}  # noqa: C416 (a Row is no pair to dict() and mypy)
+        ended = {row_id for row_id, status in stand.items() if status != TrialStatus.RUNNING}
+        found = {row_id: curve for row_id, curve in kept.items() if stand.get(row_id) == curve.status}
+        missing = sorted(ended - found.keys())
+        found |= {curve.row_id: curve for curve in _ended(session, study_id, missing)}
+        if len(ended) < len(stand):
+            found |= {curve.row_id: curve for curve in _running(session, study_id)}
+    first: dict[int, StoredCurve] = {}
+    for curve in sorted(found.values(), key=lambda each: each.trial):
+        first.setdefault(-curve.row_id if curve.training_id is None else curve.training_id, curve)
+    return tuple(first.values())
+
+
+_COLUMNS = (
+    TrialRow.id,
+    TrialRow.number,
+    TrialRow.arch_id,
+    TrialRow.status,
+    TrialRow.cost,
+    TrialRow.training_id,
+    LatencyRow.p10_ms,
+    LatencyRow.details,
+)
+
+
+def _ended(session: Session, study_id: int, row_ids: Sequence[int]) -> list[StoredCurve]:
+    if not row_ids:
+        return []
+    query = (
+        select(*_COLUMNS, TrainingRow.curve)
+        .join(TrainingRow, TrainingRow.id == TrialRow.training_id)
+        .outerjoin(LatencyRow, LatencyRow.id == TrialRow.latency_id)
+        .where(TrialRow.number.is_not(None), TrialRow.status.in_(_TRAINED))
+    )
+    few = len(row_ids) <= _MOST_BY_ID
+    query = query.where(TrialRow.id.in_(row_ids) if few else TrialRow.study_id == study_id)
+    wanted = set(row_ids)
+    return [_curve(row) for row in session.execute(query) if row[0] in wanted]
+
+
+def _running(session: Session, study_id: int) -> list[StoredCurve]:
+    query = (
+        select(*_COLUMNS, PartialRow.curve)
+        .join(PartialRow, PartialRow.row_id == TrialRow.id)
+        .outerjoin(LatencyRow, LatencyRow.id == TrialRow.latency_id)
+        .where(
+            TrialRow.study_id == study_id,
+            TrialRow.status == TrialStatus.RUNNING,
+            TrialRow.number.is_not(None),
+            ~PartialRow.repeat,
+        )
+    )
+    return [_curve(row) for row in session.execute(query)]
+
+
+def _curve(row: Row[Any]) -> StoredCurve:
+    row_id, number, arch_id, status, cost, training_id, p10_ms, latency, points = tuple(row)
+    known: dict[str, float] = {}
+    if cost is not None:
+        known |= {"params": float(cost["params"]), "macs": float(cost["macs"])}
+    if latency is not None:
+        fixed_ms = latency.get("study_reference_ms")
+        known["latency_ms"] = p10_ms if fixed_ms is None else latency["ratio_to_reference"] * fixed_ms
+    return StoredCurve(
+        trial=number,
+        arch_id=arch_id or "",
+        status=TrialStatus(status),
+        errors=tuple(100.0 - point["top1_percent"] for point in points),
+        losses=tuple(point["train_loss"] for point in points),
+        known=known,
+        row_id=row_id,
+        training_id=training_id,
+    )

@@ -1,0 +1,80 @@
+"""What a run shows while it goes on, from records made by hand."""
+
+from __future__ import annotations
+
+import io
+import runpy
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from rich.console import Console
+
+from archsearch.cli.progress import RunDisplay, line
+from archsearch.records import EarlyStop, Record, TrialStatus
+from archsearch.search.run import Progress
+
+_FACTORY = runpy.run_path(str(Path(__file__).parents[1] / "analysis" / "conftest.py"))
+make_record: Callable[..., Record] = _FACTORY["make_record"]
+STOP = EarlyStop(
+    policy="predicted", epoch=3, of_epochs=8, error_percent=70.0, expected_error_percent=52.0,
+    optimistic_error_percent=45.5, stopped=True,
+)  # fmt: skip
+PLAN: Any = SimpleNamespace(config=SimpleNamespace(objectives=("error_percent", "latency_ms")))
+
+
+def stopped(trial: int, early_stop: EarlyStop = STOP) -> Record:
+    record = make_record(trial, top1=30.0, p10=5.0, params=900_000, arch_id="abc", status=TrialStatus.STOPPED)
+    return replace(record, early_stop=early_stop, seconds=12.0, reason="a long reason of the rule")
+
+
+def progress(*records: Record, **changes: Any) -> Progress:
+    counts: dict[str, int] = {}
+    for record in records:
+        counts[record.status] = counts.get(record.status, 0) + 1
+    facts = {
+        "counts": counts, "total": 9, "records": records, "done_before": 0, "elapsed_seconds": 60.0, "workers": 2,
+    }  # fmt: skip
+    return Progress(**(facts | changes))
+
+
+def shown(given: Progress) -> str:
+    """What a terminal shows."""
+    text = io.StringIO()
+    console = Console(file=text, force_terminal=True, width=160, height=60, color_system=None)
+    display = RunDisplay(PLAN, console)
+    console.print(display._view(given))
+    return text.getvalue()
+
+
+def test_a_stopped_trial_is_one_line_with_its_epoch_and_what_was_possible_at_best() -> None:
+    # errors of 70 % then and 45.5 % at best at the end; corrected latency: ratio 5 / 4 times ...: as measured, 5 ms
+    assert line(stopped(7)) == (
+        "trial 7 abc: stopped after epoch 3 of 8 at top-1 30.00 %, at the end 54.50 % at best, latency 5.000 ms, "
+        "900,000 params, 12 s"
+    )
+    blind = replace(STOP, optimistic_error_percent=None)
+    assert "at top-1 30.00 %, latency" in line(stopped(7, blind))
+
+
+def test_a_stopped_trial_counts_as_done_and_stands_on_no_front() -> None:
+    faster = replace(stopped(1), latency=make_record(1, p10=1.0).latency)
+    text = shown(progress(make_record(0, top1=60.0, p10=5.0, arch_id="whole"), faster))
+    assert "2 of 9 trials" in text
+    assert "whole" in text.split("Front so far")[1]
+    assert "abc" not in text.split("Front so far")[1]
+    assert "stopped after epoch 3 of 8" in text.split("Front so far")[0]
+
+
+def test_the_front_so_far_takes_latencies_within_the_noise_floor_as_ties() -> None:
+    # 1 % slower and a point more accurate: another point of the front, unless 1 % is noise
+    records = (
+        make_record(0, top1=60.0, p10=5.0, arch_id="first"),
+        make_record(1, top1=61.0, p10=5.05, arch_id="better"),
+    )
+    without = shown(progress(*records)).split("Front so far")[1]
+    assert "first" in without and "better" in without
+    within = shown(progress(*records, noise_floor=0.02)).split("Front so far")[1]
+    assert "first" not in within and "better" in within

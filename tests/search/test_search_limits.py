@@ -1,0 +1,62 @@
+"""A run that ends before its total: no new trial starts, and the one in hand is finished."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from archsearch.errors import ConfigError
+from archsearch.search.config import StudyConfig
+from archsearch.search.evaluate import Evaluator
+from archsearch.search.run import Limits, Progress
+from archsearch.search.worker import Worker
+from archsearch.store.claims import trial_counts
+from archsearch.store.database import Database
+from archsearch.store.studies import find_study
+
+
+def counts(database: Database) -> dict[str, int]:
+    return dict(trial_counts(database, find_study(database, "tiny").id))
+
+
+def test_a_worker_that_is_to_finish_ends_after_the_trial_in_hand(
+    database: Database,
+    make_config: Callable[..., StudyConfig],
+    make_worker: Callable[..., Worker],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    worker = make_worker(make_config(), total=5)
+    evaluate = Evaluator.evaluate
+
+    def asked_meanwhile(self: Evaluator, *arguments: Any, **more: Any) -> Any:
+        worker.finish()
+        return evaluate(self, *arguments, **more)
+
+    monkeypatch.setattr(Evaluator, "evaluate", asked_meanwhile)
+    worker.run()
+    assert counts(database) == {"complete": 1}
+    worker.run()  # it stays asked
+    assert counts(database) == {"complete": 1}
+    make_worker(make_config(), total=2).run()  # another one goes on
+    assert counts(database)["complete"] == 2
+
+
+def test_a_plateau_of_no_trials_is_refused() -> None:
+    with pytest.raises(ConfigError, match="at least 1 trial"):
+        Limits(plateau_trials=0)
+    assert Limits() == Limits(time_budget_seconds=None, plateau_trials=None)
+
+
+def test_the_time_left_is_estimated_from_this_runs_trials() -> None:
+    progress = Progress(
+        counts={"complete": 6, "failed": 1, "stopped": 1, "running": 2, "replay": 9},
+        total=20,
+        records=(),
+        done_before=4,
+        elapsed_seconds=60.0,
+        workers=2,
+    )
+    assert progress.done == 8  # running ones and repeats hold no ended place
+    assert progress.seconds_left == 60.0 / 4 * 12

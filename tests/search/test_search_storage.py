@@ -1,0 +1,246 @@
+"""Every storage that Optuna's side of a study may live in does the same."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+
+from archsearch.errors import ConfigError, StoreError, UnknownNameError
+from archsearch.search import storage
+from archsearch.search.config import StudyConfig
+from archsearch.search.optuna_study import OptunaStudy
+from archsearch.search.proxy import serve
+from archsearch.search.storage import STORAGES, check_proxy, host_and_port, optuna_storage, storage_lost
+from archsearch.store.database import Database
+
+MakeConfig = Callable[..., StudyConfig]
+
+
+def start_proxy(url: str, port: int) -> subprocess.Popen[str]:
+    """`archsearch proxy`, once it answers."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "archsearch.cli.main", "proxy", "--storage", url, "--port", str(port)],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 120
+    while process.poll() is None:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return process
+        assert time.monotonic() < deadline, "the proxy does not answer"
+        time.sleep(0.05)
+    raise AssertionError(process.communicate()[1])
+
+
+@pytest.fixture(scope="module")
+def served(request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
+    """A database's URL, and the address of the proxy that serves it."""
+    pytest.importorskip("grpc", reason="grpcio is not installed: pip install 'archsearch[grpc]'")
+    url = request.getfixturevalue("postgres").new_database()
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = int(listener.getsockname()[1])
+    process = start_proxy(url, port)
+    yield url, f"127.0.0.1:{port}"
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture(params=STORAGES.names())
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Database, str | None]]:
+    """A database and a proxy of each kind of storage."""
+    proxy = None
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path / 'studies.db'}"
+    elif request.param == "postgresql":
+        url = str(request.getfixturevalue("postgres").new_database())
+    else:
+        url, proxy = request.getfixturevalue("served")
+    database = Database(url)
+    yield database, proxy
+    database.close()
+
+
+@pytest.fixture
+def open_study(place: tuple[Database, str | None], make_config: MakeConfig) -> Iterator[Callable[[], OptunaStudy]]:
+    """Opens the test's study anew, as another worker would."""
+    database, proxy = place
+    config = make_config(name=f"study-{time.monotonic_ns()}", sampler="nsga2")
+    opened: list[OptunaStudy] = []
+
+    def make() -> OptunaStudy:
+        opened.append(OptunaStudy(database, config, config.search_space(), proxy=proxy))
+        return opened[-1]
+
+    yield make
+    for study in opened:
+        study.close()
+
+
+def frozen(study: OptunaStudy) -> list[optuna.trial.FrozenTrial]:
+    return study._study.get_trials(deepcopy=False)
+
+
+def test_what_one_worker_tells_another_one_reads(open_study: Callable[[], OptunaStudy]) -> None:
+    one, other = open_study(), open_study()
+    good, bad, failed, running = (one.ask(sequence) for sequence in range(1, 5))
+    one.note(good.number, {"arch_id": "0123456789ab"})
+    one.tell_values(good.number, [50.0, 2.5], {"params": -0.25})
+    one.tell_values(bad.number, [10.0, 1.0], {"params": 0.5})
+    one.tell_failed(failed.number)
+    assert other.running() == (running.number,)
+    trials = frozen(other)
+    assert [trial.number for trial in trials] == [0, 1, 2, 3]
+    assert [trial.state.name for trial in trials] == ["COMPLETE", "COMPLETE", "FAIL", "RUNNING"]
+    assert trials[good.number].values == [50.0, 2.5]
+    assert dict(trials[good.number].params) == dict(good.choices)
+    assert trials[good.number].user_attrs["archsearch"] == {"arch_id": "0123456789ab"}
+    assert dict(trials[bad.number].constraints) == {"params": 0.5}
+    assert [trial.number for trial in other._study.best_trials] == [good.number]
+
+
+def test_an_end_that_is_told_twice_stays_as_it_was(open_study: Callable[[], OptunaStudy]) -> None:
+    one, other = open_study(), open_study()
+    asked = one.ask(1)
+    one.tell_values(asked.number, [50.0, 2.5], {})
+    other.tell_values(asked.number, [1.0, 1.0], {})
+    other.tell_failed(asked.number)
+    assert frozen(open_study())[asked.number].values == [50.0, 2.5]
+
+
+def test_fixed_choices_are_used_as_they_are(open_study: Callable[[], OptunaStudy]) -> None:
+    one = open_study()
+    choices = {"stage2.attention": "se", "residual": True}
+    assert dict(one.ask(1, fixed=choices).choices) == choices
+    assert frozen(open_study())[0].params == choices
+
+
+def test_workers_that_ask_at_once_get_numbers_of_their_own(open_study: Callable[[], OptunaStudy]) -> None:
+    studies = [open_study() for _ in range(3)]
+
+    def ask(number: int) -> list[int]:
+        return [studies[number].ask(10 * number + turn).number for turn in range(4)]
+
+    with ThreadPoolExecutor(3) as threads:
+        numbers = [number for found in threads.map(ask, range(3)) for number in found]
+    assert sorted(numbers) == list(range(12))
+
+
+def test_workers_of_the_proxy_wait_while_it_is_away(
+    served: tuple[str, str], make_config: MakeConfig, free_port: int
+) -> None:
+    url, _ = served
+    config = make_config(name="restarted")
+    first = start_proxy(url, free_port)
+    database = Database(url)
+    pauses: list[float] = []
+
+    def start_again(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 1:
+            processes.append(start_proxy(url, free_port))
+        time.sleep(seconds)
+
+    processes = [first]
+    try:
+        study = OptunaStudy(database, config, config.search_space(), proxy=f"127.0.0.1:{free_port}")
+        asked = study.ask(1)
+        first.send_signal(signal.SIGKILL)
+        first.wait()
+        database.wait = start_again
+        study.tell_values(asked.number, [50.0, 2.5], {})
+        study.close()
+        assert pauses  # it was waited for
+        direct = OptunaStudy(database, config, config.search_space())
+        assert [trial.state.name for trial in frozen(direct)] == ["COMPLETE"]
+        direct.close()
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+        database.close()
+
+
+def test_a_proxy_of_another_database_is_refused(
+    served: tuple[str, str], make_config: MakeConfig, postgres: Any
+) -> None:
+    url, proxy = served
+    config = make_config(name="checked")
+    for address, refused in ((url, False), (postgres.new_database(), True)):
+        database = Database(address)
+        try:
+            OptunaStudy(database, config, config.search_space()).close()
+            if refused:
+                with pytest.raises(ConfigError, match="serves another database"):
+                    check_proxy(database, proxy, config.name)
+            else:
+                check_proxy(database, proxy, config.name)
+        finally:
+            database.close()
+
+
+def test_a_proxy_that_does_not_answer_is_named(
+    database: Database, monkeypatch: pytest.MonkeyPatch, free_port: int
+) -> None:
+    pytest.importorskip("grpc")
+    monkeypatch.setattr(storage, "READY_SECONDS", 0.2)
+    with pytest.raises(StoreError, match=f"no proxy answers at localhost:{free_port}") as caught:
+        optuna_storage(database, f"localhost:{free_port}")
+    assert "archsearch proxy" in str(caught.value.hint)
+    assert not storage_lost(caught.value)
+
+
+def test_the_proxy_ends_with_a_signal_and_a_taken_port_is_named(served: tuple[str, str], free_port: int) -> None:
+    url, proxy = served
+    taken = int(proxy.rpartition(":")[2])
+    database = Database(url)
+    with pytest.raises(StoreError, match=f"cannot listen on 127.0.0.1:{taken}"):
+        serve(database, port=taken)
+    database.close()
+    process = start_proxy(url, free_port)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert (process.returncode, "Traceback" in err) == (0, False)
+
+
+@pytest.mark.parametrize("address", ["", "node1", "node1:", ":13000", "node1:port", "node1:0", "node1:65536"])
+def test_a_wrong_address_is_refused(address: str) -> None:
+    with pytest.raises(ConfigError, match="HOST:PORT"):
+        host_and_port(address)
+
+
+def test_an_address_is_a_host_and_a_port() -> None:
+    assert host_and_port("node1:13000") == ("node1", 13000)
+    assert host_and_port("[::1]:80") == ("[::1]", 80)
+
+
+def test_without_its_packages_the_error_says_what_to_install(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "find_spec", lambda name: None if name == "grpc" else find_spec(name))
+    with pytest.raises(StoreError, match="grpcio") as caught:
+        optuna_storage(database, "localhost:13000")
+    assert "archsearch[grpc]" in str(caught.value.hint)
+
+
+def test_a_proxy_of_sqlite_is_refused(database: Database) -> None:
+    with pytest.raises(ConfigError, match="PostgreSQL only"):
+        serve(database)
+
+
+def test_another_kind_of_database_is_refused(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "url", "mysql://user@host/database")
+    with pytest.raises(UnknownNameError, match="unknown storage 'mysql'"):
+        optuna_storage(database)
