@@ -5,7 +5,8 @@
 `gp:3:100` is three seeds of 100 trials: Optuna's GP takes minutes of CPU time for a run. Every run is written to the
 results at once, and a later call goes on where the last one stopped. Trials are counted as archsearch counts them:
 distinct networks; how many repeats a sampler suggested beside them stands in its own column. Intervals are those of
-Student's t over the seeds (95%). `hypervolume` is in percent of the box between zero and the reference point.
+Student's t over the seeds (95%). `hypervolume` is in percent of the box between zero and the reference point. With
+`--noise` the samplers see noisy values, and the hypervolume is that of the same networks' values without noise.
 """
 
 from __future__ import annotations
@@ -90,11 +91,12 @@ def rows(wanted: Sequence[Plan], results: dict[str, Any]) -> list[list[str]]:
     return found
 
 
-def printed(study: Study, wanted: Sequence[Plan], results: dict[str, Any], *, markdown: bool) -> str:
+def printed(study: Study, wanted: Sequence[Plan], results: dict[str, Any], *, noise: bool, markdown: bool) -> str:
     """The head and the table."""
     names = ["sampler", "seeds", *(f"hypervolume at {n}" for n in AT), "repeats", "CPU ms a suggestion"]
     table = [names, *rows(wanted, results)]
     head = f"{study.surrogate.describe()}; objectives {', '.join(study.objectives)}"
+    head += "; with noise" if noise else ""
     if markdown:
         lines = ["| " + " | ".join(row) + " |" for row in table]
         lines.insert(1, "|---" * len(names) + "|")
@@ -141,7 +143,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--params", action="store_true", help="parameters as the third objective")
-    parser.add_argument("--noise", action="store_true", help="every network gets the leftover of a real one")
+    parser.add_argument(
+        "--noise",
+        action="store_true",
+        help="each network's curve gets the leftover of a real one, its latency one by the noise floor",
+    )
     parser.add_argument(
         "--results", type=Path, default=Path("samplers.json"), help="runs so far (default samplers.json)"
     )
@@ -167,7 +173,7 @@ def main() -> None:
                 results[_key(plan, seed)] = run(study, plan, seed)
                 text = json.dumps({"versions": head, "runs": results}, indent=1)
                 write_atomically(arguments.results, text.encode())
-    print(printed(study, wanted, results, markdown=arguments.markdown))
+    print(printed(study, wanted, results, noise=arguments.noise, markdown=arguments.markdown))
 
 
 if __name__ == "__main__":

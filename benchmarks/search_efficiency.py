@@ -55,9 +55,9 @@ def plain_script(study: Study, *, seed: int) -> tuple[float, int]:
     volume = Volume(study.reference_point)
 
     def objective(trial: optuna.Trial) -> list[float]:
-        values = study.values(study.surrogate(suggested(trial, points)))
-        volume.add(values)
-        return values
+        evaluated = study.surrogate(suggested(trial, points))
+        volume.add(study.true_values(evaluated))
+        return study.values(evaluated)
 
     plain = optuna.create_study(
         directions=["minimize"] * len(study.objectives), sampler=optuna.samplers.NSGAIISampler(seed=seed)
@@ -139,7 +139,7 @@ def main() -> None:
     parser.add_argument("--policies", default="none,predicted", help="stopping rules (default none,predicted)")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--limit", type=int, default=PLAIN_TRIALS, help="trials of archsearch at most")
-    parser.add_argument("--noise", action="store_true", help="every network gets the leftover of a real one")
+    parser.add_argument("--noise", action="store_true", help="noisy errors and latencies, as in samplers.py")
     parser.add_argument("--results", type=Path, default=Path("search_efficiency.json"))
     parser.add_argument("--keep", action="store_true", help="go on with results of other versions of the code")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no run after so many")

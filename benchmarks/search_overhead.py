@@ -8,7 +8,8 @@ evaluator is replaced by one that answers at once, so what is timed is all the r
 the sampler, the tests for known networks, storing the record, telling Optuna. A trial's time runs from the end of one
 evaluation to the beginning of the next; the table shows the median over `--trials` trials, the CPU time of the worker
 in it (which other load on the machine moves little; a server's is not in it), and how much of the time went into asking
-and telling Optuna. `first` is what a worker needs from its start to its first evaluation: it reads all that is stored.
+and telling Optuna, once: a suggestion that the study has already is answered from the store and another is asked for.
+`first` is what a worker needs from its start to its first evaluation: it reads all that is stored.
 
 `stored_study.py` writes the stored trials in bulk, once for each size and storage; each sampler gets a copy. PostgreSQL
 is started by the script where it is installed. A sampler that took longer than `--patience` seconds for a trial is not
@@ -129,7 +130,10 @@ def timed_study(clock: Clock) -> type:
 
 
 def run_worker(url: str, config: StudyConfig, *, stored: int, trials: int) -> tuple[Clock, float]:
-    """Run a worker for `trials` timed trials; gives its clock, and the milliseconds to its first evaluation."""
+    """Run a worker for `trials` timed trials; gives its clock, and the milliseconds to its first evaluation.
+
+    Raises RuntimeError if the worker ended before it had made them.
+    """
     clock, database = Clock(), Database(url, create=False)
     try:
         start = time.perf_counter()
@@ -142,6 +146,8 @@ def run_worker(url: str, config: StudyConfig, *, stored: int, trials: int) -> tu
                 database, study, config, None, device="cpu", total=stored + trials + 1  # type: ignore[arg-type]
             )  # fmt: skip
             worker.run()
+        if len(clock.ended) <= trials:
+            raise RuntimeError(f"the worker ended after {len(clock.ended)} of {trials + 1} trials")
         return clock, 1e3 * (clock.begun[0] - start)
     finally:
         database.close()
@@ -184,7 +190,7 @@ def profile(url: str, config: StudyConfig, *, stored: int, trials: int) -> None:
     pstats.Stats(profiler).sort_stats("cumulative").print_stats(45)
 
 
-def measure(storage: str, options: argparse.Namespace, folder: Path, url: str, copy_of: CopyOf) -> None:
+def measure(storage: str, options: argparse.Namespace, url: str, copy_of: CopyOf) -> None:
     """Fill the study step by step, and time every sampler at each size."""
     config = load_study("cifar10_cpu").model_copy(update={"name": STUDY, "variants": "none"})
     source = networks(config, first_seed=1_000_000)
@@ -257,7 +263,7 @@ def main() -> None:
             def copy_file(name: str) -> str:
                 return f"sqlite:///{shutil.copy(folder / 'study.db', folder / f'{name}.db')}"
 
-            measure("sqlite", options, folder, f"sqlite:///{folder / 'study.db'}", copy_file)
+            measure("sqlite", options, f"sqlite:///{folder / 'study.db'}", copy_file)
         installed = programs()
         if "postgresql" in options.storages and installed is None:
             print("postgresql is not installed: left out", file=sys.stderr)
@@ -267,7 +273,7 @@ def main() -> None:
             def copy_on_server(name: str) -> str:
                 return copy_database(root, "study", name)
 
-            measure("postgresql", options, folder, copy_database(root, None, "study"), copy_on_server)
+            measure("postgresql", options, copy_database(root, None, "study"), copy_on_server)
 
 
 if __name__ == "__main__":

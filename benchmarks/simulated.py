@@ -34,7 +34,7 @@ class Step:
         trials, stopped: trials that hold a place, and those of them that were stopped early.
         epochs: trained so far, in all.
         repeats: suggestions of networks that the study had.
-        share: hypervolume of the complete trials, as a share of the box between zero and the reference point.
+        share: hypervolume of the complete trials, by their values without noise, as a share of the box between zero and the reference point.
         suggest_seconds: CPU time of the sampler so far.
     """
 
@@ -103,7 +103,7 @@ def searched(study: Study, sampler: str, *, seed: int, trials: int, rule: Stoppi
             epochs += trained
             stopped += decision is not None
             if decision is None:
-                volume.add(values)
+                volume.add(study.true_values(evaluated))
         values, was_stopped = told[evaluated.arch_id]
         if rule is not None:
             trial.set_constraint(EARLY_STOP, 1.0 if was_stopped else -1.0)

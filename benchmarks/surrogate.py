@@ -5,8 +5,8 @@ the random points of a stored study (`benchmarks/data/*.json.gz`, written by `be
 of the same search space it gives the validation error after each epoch, the latency, and the parameters.
 
 The model: a ridge regression on the network's own choices and on what they do in each stage (kernel, split ratio and
-attention times the number of units), plus extremely randomised trees on what the ridge leaves. It is of another kind
-than the Gaussian processes of the samplers that it compares.
+attention times the number of units, the stem's kernel by its type), plus extremely randomised trees on what the ridge
+leaves. It is of another kind than the Gaussian processes of the samplers that it compares.
 
 Run as a program it prints how good it is: python benchmarks/surrogate.py benchmarks/data/cifar10_random.json.gz
 """
@@ -51,6 +51,7 @@ class Evaluated:
         curve: validation error (percent) after each epoch.
         losses: training loss of each epoch; empty if the study's were not exported.
         latency_ms, params: as the study's own.
+        without_noise: the same without noise; None if this has none.
     """
 
     arch_id: str
@@ -58,6 +59,7 @@ class Evaluated:
     losses: tuple[float, ...]
     latency_ms: float
     params: float
+    without_noise: Evaluated | None = None
 
     @property
     def error_percent(self) -> float:
@@ -72,14 +74,21 @@ class Surrogate:
         trials: the exported trials: suggested, curve, train_loss, latency_ms, params.
         space: their search space.
         noise: whether each network's curves get the leftovers of a real one's (by cross-validation), always the same
-            for the same network, and its latency too: about as rugged as the truth at worst, for the leftover is the
-            model's error as well as the label's noise.
+            for the same network: at worst as noisy as the truth, for a leftover is the model's error as well as the
+            label's noise. Its latency gets a normal error.
+        noise_floor: deviation of that error, as a share.
     """
 
     def __init__(
-        self, trials: Sequence[Mapping[str, Any]], space: SearchSpace, *, input_size: int = _INPUT_SIZE, noise: bool
+        self,
+        trials: Sequence[Mapping[str, Any]],
+        space: SearchSpace,
+        *,
+        input_size: int = _INPUT_SIZE,
+        noise: bool = False,
+        noise_floor: float = 0.0,
     ) -> None:
-        self.space, self.input_size, self._noise = space, input_size, noise
+        self.space, self.input_size, self._noise, self._noise_floor = space, input_size, noise, noise_floor
         self._specs: dict[str, Evaluated] = {}
         usable = [trial for trial in trials if trial["suggested"] and space.contains(trial["suggested"])]
         self.count = len(usable)
@@ -113,20 +122,26 @@ class Surrogate:
         spec = self._spec(suggested)
         if spec.arch_id not in self._specs:
             row = self._model(self._columns.rows([spec]))[0]
+            without = self._evaluated(spec, row, None)
+            self._specs[spec.arch_id] = without
             if self._noise:
                 seed = int.from_bytes(hashlib.sha256(spec.arch_id.encode()).digest()[:8], "big")
-                draw = np.random.default_rng(seed).integers(len(self._leftover), size=2)
-                row[:-2] += self._leftover[draw[0], :-2]
-                row[-2] += self._leftover[draw[1], -2]
-            curve = np.clip(row[: self.epochs], *self._range)
-            self._specs[spec.arch_id] = Evaluated(
-                arch_id=spec.arch_id,
-                curve=tuple(curve.tolist()),
-                losses=tuple(row[self.epochs : -2].tolist()),
-                latency_ms=float(np.exp(row[-2])),
-                params=float(np.exp(row[-1])),
-            )
+                draw = np.random.default_rng(seed)
+                row = row.copy()
+                row[:-2] += self._leftover[draw.integers(len(self._leftover)), :-2]
+                row[-2] += self._noise_floor * draw.standard_normal()
+                self._specs[spec.arch_id] = self._evaluated(spec, row, without)
         return self._specs[spec.arch_id]
+
+    def _evaluated(self, spec: Spec, row: Floats, without_noise: Evaluated | None) -> Evaluated:
+        return Evaluated(
+            arch_id=spec.arch_id,
+            curve=tuple(np.clip(row[: self.epochs], *self._range).tolist()),
+            losses=tuple(row[self.epochs : -2].tolist()),
+            latency_ms=float(np.exp(row[-2])),
+            params=float(np.exp(row[-1])),
+            without_noise=without_noise,
+        )
 
     def describe(self) -> str:
         """How many networks it is fitted to, and how well it predicts others: for the head of every result."""
@@ -160,8 +175,12 @@ class Study:
     digest: str
 
     def values(self, evaluated: Evaluated) -> list[float]:
-        """The objectives' values."""
+        """The objectives' values, as a study would store them."""
         return [float(getattr(evaluated, name)) for name in self.objectives]
+
+    def true_values(self, evaluated: Evaluated) -> list[float]:
+        """The objectives' values without noise: a hypervolume of lucky ones would say little of a search."""
+        return self.values(evaluated.without_noise or evaluated)
 
 
 def load(path: Path, *, study: str = "cifar10_cpu", noise: bool = False) -> Study:
@@ -169,7 +188,12 @@ def load(path: Path, *, study: str = "cifar10_cpu", noise: bool = False) -> Stud
     content = gzip.decompress(path.read_bytes())
     data = json.loads(content)
     return Study(
-        surrogate=Surrogate(data["trials"], load_study(study).search_space(), noise=noise),
+        surrogate=Surrogate(
+            data["trials"],
+            load_study(study).search_space(),
+            noise=noise,
+            noise_floor=float(data["noise_floor"] or 0.0),
+        ),
         objectives=tuple(data["objectives"]),
         reference_point=tuple(data["reference_point"]),
         noise_floor=float(data["noise_floor"] or 0.0),
@@ -205,6 +229,8 @@ class _Columns:
             stage, _, of = name.partition(".")
             if of == "attention":
                 row += [choices[f"{stage}.units"] * each for each in chosen]
+            elif of == "type" and f"{stage}.kernel" in choices:
+                row += [choices[f"{stage}.kernel"] ** 2 * each for each in chosen]
         for stage in ("stage2", "stage3", "stage4"):
             if f"{stage}.units" in choices:
                 units = choices[f"{stage}.units"]

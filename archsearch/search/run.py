@@ -245,7 +245,8 @@ class _Watch:
                 noise_floor=self._study.noise_floor,
             )
             if plateau is not None and plateau.flat:
-                self._ending = f"the hypervolume is flat: +{plateau.growth:.2%} over the last {trials} trials"
+                last = "trial" if trials == 1 else f"{trials} trials"
+                self._ending = f"the hypervolume is flat: +{100.0 * plateau.growth:.2f} % over the last {last}"
         return self._ending is not None
 
     def _recover(self) -> None:

@@ -7,6 +7,7 @@ PostgreSQL.
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
@@ -16,6 +17,7 @@ import optuna
 from optuna.storages import BaseStorage, GrpcStorageProxy, RDBStorage
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
 
 from archsearch.errors import ConfigError, StoreError
 from archsearch.registry import Registry
@@ -23,6 +25,7 @@ from archsearch.store.database import Database, tune_sqlite
 from archsearch.store.patience import connection_lost
 
 READY_SECONDS = 20.0
+_PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)  # seconds between tries at making Optuna's tables
 # Of a call through the proxy: it is away, or its own call of the database failed.
 _LOST_CODES = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "UNKNOWN")
 
@@ -86,8 +89,22 @@ def need_grpc() -> None:
         )
 
 
+def _rdb(database: Database, **engine_kwargs: Any) -> RDBStorage:
+    """Optuna's storage with its tables. Optuna makes them without a lock, so of processes that come first at one moment
+    all but one may fail: a moment later the tables are there.
+    """
+    for pause in (*_PAUSES, None):
+        try:
+            return RDBStorage(database.url, engine_kwargs=engine_kwargs)
+        except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+            if pause is None or connection_lost(error):
+                raise
+            time.sleep(pause)
+    raise AssertionError  # the last turn returns or raises
+
+
 def _sqlite(database: Database, _proxy: str | None) -> BaseStorage:
-    storage = RDBStorage(database.url)
+    storage = _rdb(database)
     event.listen(storage.engine, "connect", tune_sqlite)
     storage.engine.dispose()  # connections that were made before the listener stood
     return storage
@@ -95,7 +112,7 @@ def _sqlite(database: Database, _proxy: str | None) -> BaseStorage:
 
 def _postgresql(database: Database, _proxy: str | None) -> BaseStorage:
     # pre_ping: a pooled connection that did not survive a restart of the server is replaced before it is used
-    return RDBStorage(database.url, engine_kwargs={"pool_pre_ping": True})
+    return _rdb(database, pool_pre_ping=True)
 
 
 def _grpc(_database: Database, proxy: str | None) -> BaseStorage:

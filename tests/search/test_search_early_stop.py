@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -174,6 +175,28 @@ def test_a_stopped_trial_holds_its_place_with_its_curve_and_is_infeasible_in_opt
     assert len(rule.seen[0]) == 2 and len(rule.seen) == 2
     decisions = load_decisions(database, find_study(database, config.name).id)
     assert [said["would_stop"] for said in decisions[0]] == [False, True]
+
+
+def test_two_workers_at_once_train_no_stopped_network_twice(
+    database: Database, make_config: Any, make_worker: Any, rule_is: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "_EXHAUSTED_AFTER_REPEATS", 6)
+    rule = rule_is(ByNumber(*range(100)))
+    config = make_config(
+        space_text=TWO_POINTS, constraints=CHEAP, proxy=PROXY | {"epochs": 4}, stopping={"policy": "predicted"}
+    )
+    threads = [threading.Thread(target=make_worker(config, total=4).run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found = records(database, config)
+    stopped = [record for record in found if record.status is TrialStatus.STOPPED]
+    assert len({record.arch_id for record in stopped}) == len(stopped) == 2
+    assert set(rule.seen) == {record.trial for record in stopped}
+    assert {record.status for record in found} == {TrialStatus.STOPPED, TrialStatus.REPLAY}
+    assert not [trial for trial in loaded(database).trials if trial.state.name == "RUNNING"]
+    assert loaded(database).best_trials == []
 
 
 def test_a_published_network_runs_to_its_end_and_says_that_it_was_spared(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import subprocess
@@ -136,6 +137,36 @@ def test_workers_that_ask_at_once_get_numbers_of_their_own(open_study: Callable[
     with ThreadPoolExecutor(3) as threads:
         numbers = [number for found in threads.map(ask, range(3)) for number in found]
     assert sorted(numbers) == list(range(12))
+
+
+def test_processes_that_make_the_tables_at_one_moment_all_succeed(
+    storage_url: str, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    config = make_config(name="first")
+    go = tmp_path / "go"
+    code = (
+        "import json, pathlib, sys, time\n"
+        "from archsearch.search.config import parse_study\n"
+        "from archsearch.search.optuna_study import OptunaStudy\n"
+        "from archsearch.store.database import Database\n"
+        "config = parse_study(json.loads(sys.argv[1]), source='a test')\n"
+        "print('ready', flush=True)\n"
+        f"while not pathlib.Path({str(go)!r}).exists(): time.sleep(0.001)\n"
+        f"OptunaStudy(Database({storage_url!r}), config, config.search_space()).ask(1)\n"
+    )
+    command = [sys.executable, "-c", code, json.dumps(config.model_dump(mode="json"))]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    go.touch()
+    for process in processes:
+        _, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err
+    database = Database(storage_url)
+    study = OptunaStudy(database, config, config.search_space())
+    assert sorted(study.running()) == [0, 1, 2, 3]
+    study.close()
+    database.close()
 
 
 def test_workers_of_the_proxy_wait_while_it_is_away(

@@ -79,7 +79,9 @@ class Belief:
         reference_point: Sequence[float] | None = None,
     ) -> None:
         encoding = Encoding(points.sizes, points.ordinal)
-        usable = _chosen([found for found in seen if found.values is not None], generator)
+        # A replay says nothing new; another training of the same network has values of its own.
+        different = {(found.point, found.values): found for found in seen if found.values is not None}
+        usable = _chosen(list(different.values()), generator)
         at = np.array([found.point for found in usable], dtype=np.int64)
         values = np.array([found.values for found in usable], dtype=np.float64)
         extra = np.array([_STOPPED_NOISE if found.stopped else 1.0 for found in usable])

@@ -21,6 +21,7 @@ _RANDOM_CANDIDATES = 500
 _PAIRS = 1000  # two choices moved, drawn
 _MEMBERS = 20  # of the front, whose neighbourhoods are enumerated
 _CLIMBERS, _CLIMB_STEPS = 4, 8
+_DRAWS = 200
 _MOST_WAITING = 8
 _SMALL = 2000  # points of a space whose every point is a candidate
 
@@ -92,14 +93,15 @@ class GuidedSampler(BaseSampler):
         return self._random.sample_independent(study, trial, param_name, param_distribution)
 
     def _drawn(self, points: Points, known: set[Hashable]) -> Point | None:
-        """A random network that the study does not have; None if none is found."""
-        for row in points.draw(200, self._generator).tolist():
-            if points.identity(tuple(row)) not in known:
-                return tuple(row)
-        return None
+        """A random network that the study does not have; None if none is found (of a small space: if none is left)."""
+        if points.size <= _SMALL:
+            rows = [points.numbered(int(number)) for number in self._generator.permutation(points.size)]
+        else:
+            rows = [tuple(row) for row in points.draw(_DRAWS, self._generator).tolist()]
+        return next((row for row in rows if points.identity(row) not in known), None)
 
     def _best(self, points: Points, belief: Belief, known: set[Hashable]) -> Point | None:
-        """The new network of the largest acquisition value, or None if every candidate is known."""
+        """The new network of the largest acquisition value, or None if each is known or worth nothing."""
         candidates = self._candidates(points, belief.front)
         worth = belief.acquisition(candidates)
         order = np.argsort(-worth, kind="stable")
@@ -115,7 +117,8 @@ class GuidedSampler(BaseSampler):
             if moved == climbers:
                 break
             climbers = list(dict.fromkeys(moved))
-        return max(climbers, key=lambda point: scores[point], default=None)
+        best = max(climbers, key=lambda point: scores[point], default=None)
+        return best if best is not None and scores[best] > 0.0 else None
 
     def _climbed(self, points: Points, point: Point, scores: dict[Point, float], known: set[Hashable]) -> Point:
         """The best new neighbour if it is better than the point itself."""
