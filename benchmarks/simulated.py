@@ -34,7 +34,8 @@ class Step:
         trials, stopped: trials that hold a place, and those of them that were stopped early.
         epochs: trained so far, in all.
         repeats: suggestions of networks that the study had.
-        share: hypervolume of the complete trials, by their values without noise, as a share of the box between zero and the reference point.
+        share: hypervolume of the complete trials, by their values without noise, as a share of the box between zero
+            and the reference point.
         suggest_seconds: CPU time of the sampler so far.
     """
 

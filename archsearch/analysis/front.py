@@ -103,7 +103,7 @@ def front_of(
     finished = [record for record in records if record.status is TrialStatus.COMPLETE]
     complete = [record for record in finished if is_complete(record)]
     found = objective_values(complete, objectives)
-    finite = np.isfinite(found).all(axis=1)
+    finite = np.asarray(np.isfinite(found).all(axis=1), dtype=np.bool_)
     values, kept = found[finite], [record for record, good in zip(complete, finite, strict=True) if good]
     in_use = {id(record) for record in kept}
     unusable = tuple(record for record in finished if id(record) not in in_use)

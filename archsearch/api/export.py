@@ -248,11 +248,11 @@ def _dataset(source: _Source, *, needed: bool, data_dir: Path | None) -> Dataset
 
 def _outputs(model: nn.Module, images: Tensor) -> Tensor:
     with torch.inference_mode():
-        return torch.cat([model(batch) for batch in images.split(_EVALUATION_BATCH)])
+        return torch.cat([model(batch) for batch in images.split(_EVALUATION_BATCH)])  # type: ignore[no-untyped-call]
 
 
 def _normalised(images: Images, source: _Source, count: int) -> Tensor:
-    """The first images of each class in turn would need labels; every k-th image is spread over the classes as well."""
+    """Every k-th image, normalised: spread over the classes, however the images are ordered."""
     step = max(1, len(images) // count)
     chosen = replace(images, pixels=images.pixels[::step][:count], labels=images.labels[::step][:count])
     return torch.cat([inputs for inputs, _ in _batches(chosen, source)])

@@ -56,7 +56,7 @@ def quantized(content: bytes, calibration: Tensor) -> bytes:
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
-            self._batches: Iterator[Tensor] = iter(calibration.split(_CALIBRATION_BATCH))
+            self._batches: Iterator[Tensor] = iter(calibration.split(_CALIBRATION_BATCH))  # type: ignore[no-untyped-call]
 
         def get_next(self) -> dict[str, Any] | None:
             batch = next(self._batches, None)

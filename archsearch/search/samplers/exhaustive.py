@@ -13,7 +13,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from archsearch.errors import ConfigError
-from archsearch.search.samplers.history import finished_or_running, waiting_before
+from archsearch.search.samplers.history import seen_in, waiting_before
 from archsearch.search.samplers.points import Point, Points, points_of
 
 LARGEST_SPACE = 100_000
@@ -73,8 +73,7 @@ class ExhaustiveSampler(BaseSampler):
         points = self._points
         if points is None:
             return
-        found = (points.point(trial.params) for trial in trials if finished_or_running(trial))
-        seen: set[Hashable] = {points.identity(point) for point in found if point is not None}
+        seen: set[Hashable] = {points.identity(found.point) for found in seen_in(trials, points)}
         seen.add(None)
         for number in np.random.default_rng([self._study_seed, points.size]).permutation(points.size):
             point = points.numbered(int(number))

@@ -62,6 +62,8 @@ def waiting_before(trials: Sequence[FrozenTrial], number: int, points: Points) -
 def _seen(trial: FrozenTrial, points: Points) -> Seen | None:
     if not finished_or_running(trial) or (point := points.point(trial.params)) is None:
         return None
+    if arch_id := trial.user_attrs.get(_NOTED, {}).get("arch_id"):
+        points.learn(point, arch_id)
     constraints = trial.constraints
     stopped = constraints.pop(EARLY_STOP, 0.0) > 0.0
     kept = trial.state is TrialState.COMPLETE and all(value <= 0.0 for value in constraints.values())
