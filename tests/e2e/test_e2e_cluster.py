@@ -59,7 +59,6 @@ class Machine:
     trials: int
     workers: int = WORKERS_EACH
     prefix: Sequence[str] = ()
-    options: Sequence[str] = ()
     process: subprocess.Popen[bytes] = field(init=False)
 
     def start(self) -> None:
@@ -68,7 +67,7 @@ class Machine:
         command = [*self.prefix, sys.executable, "-m", "archsearch.cli.main", "run", "--study", "./chaos.yaml"]
         with (self.folder / "said").open("ab") as said:
             self.process = subprocess.Popen(
-                [*command, "--device", "cpu", "--workers", str(self.workers), "--storage", self.url, *self.options],
+                [*command, "--device", "cpu", "--workers", str(self.workers), "--storage", self.url],
                 cwd=self.folder,
                 stdout=said,
                 stderr=said,
@@ -315,33 +314,3 @@ def two_networks() -> Iterator[list[tuple[str, str]]]:
     yield made if whole else []
     for _, name in made:
         subprocess.run(["ip", "netns", "delete", name], check=False, stdout=subprocess.DEVNULL)
-
-
-def test_a_time_budget_ends_a_run_with_nothing_running(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'studies.db'}"
-    machine = Machine(tmp_path / "machine", url, trials=1000, workers=1, options=("--time-budget", "20s"))
-    with no_process_left([machine]):
-        machine.start()
-        assert machine.process.wait(PATIENCE_SECONDS) == 0, machine.said
-    assert "ended before 1000 trials: the time budget is used up" in machine.said
-    assert set(open_study("chaos", storage=url).counts) <= {"complete", "replay"}
-
-
-def test_a_run_stops_on_a_plateau_and_says_so(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'studies.db'}"
-    # After one epoch on 64 images hardly any network is better than guessing, so none gains much on the first.
-    point = "reference_point={error_percent: 101, latency_ms: 1000000}"
-    options = ("--stop-on-plateau", "1", "--set", point)
-    machine = Machine(tmp_path / "machine", url, trials=1000, workers=1, options=options)
-    with no_process_left([machine]):
-        machine.start()
-        assert machine.process.wait(PATIENCE_SECONDS) == 0, machine.said
-    assert re.search(
-        r"ended before 1000 trials: the hypervolume is flat: \+0\.\d\d % over the last trial\b", machine.said
-    )
-    before = dict(open_study("chaos", storage=url).counts)
-    assert before["complete"] < 1000
-    with no_process_left([machine]):  # still flat: nothing to do
-        machine.start()
-        assert machine.process.wait(PATIENCE_SECONDS) == 0
-    assert dict(open_study("chaos", storage=url).counts) == before
