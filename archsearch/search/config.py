@@ -120,7 +120,7 @@ class StudyConfig(BaseModel):
     trials: int = Field(default=100, ge=1)
     workers: int | None = Field(default=None, ge=1, le=256)
     seed: int = Field(default=0, ge=0, lt=2**31)
-    sampler: str = "gp"
+    sampler: str = "ehvi"
     objectives: tuple[ObjectiveName, ...] = ("error_percent", "latency_ms")
     variants: Literal["auto", "none"] | tuple[str, ...] = "auto"
     reference: str = "shufflenet_v2_x1_0"

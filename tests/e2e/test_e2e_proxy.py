@@ -20,11 +20,13 @@ def test_a_run_through_the_proxy_ends_as_one_without(
     proxy = workplace.start("proxy", "--storage", url, "--port", str(free_port))
     with watched(proxy):
         through = ("--storage", url, "--optuna-proxy", f"127.0.0.1:{free_port}")
-        ended = workplace.type("run", "--study", "./tiny.yaml", "--device", "cpu", *through)
+        run = workplace.start("run", "--study", "./tiny.yaml", "--device", "cpu", *through)
+        with watched(run):
+            _, said = run.communicate(timeout=600)
         assert proxy.poll() is None
         proxy.terminate()
         _, err = proxy.communicate(timeout=60)
-    assert ended.returncode == 0, ended.stderr
+    assert run.returncode == 0, said
     assert (proxy.returncode, "Traceback" in err) == (0, False)
     study = open_study("tiny", storage=url)
     assert dict(study.counts) == {"complete": 2}
