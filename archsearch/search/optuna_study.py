@@ -25,6 +25,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Container, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import wraps
@@ -33,6 +34,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.samplers import PartialFixedSampler, RandomSampler
 from optuna.trial import FrozenTrial, Trial, TrialState
 
@@ -171,24 +173,27 @@ class OptunaStudy:
         known = self._storage.get_trial(trial_id)
         if known.state.is_finished():
             return
-        if excess:
-            self._study.sampler = RandomSampler(seed=0)  # taking a trial in hand again asks the sampler
-            trial = Trial(self._study, trial_id)
-            for name, value in excess.items():
-                if name not in known.constraints:  # a worker was killed, or lost the server, between the two writes
-                    trial.set_constraint(name, value)
-            self._storage.set_trial_system_attr(trial_id, _OLD_CONSTRAINTS, list(excess.values()))
-        self._study.tell(number, list(values), skip_if_finished=True)
+        with suppress(UpdateFinishedTrialError):  # another process that recovers told it at this moment
+            if excess:
+                self._study.sampler = RandomSampler(seed=0)  # taking a trial in hand again asks the sampler
+                trial = Trial(self._study, trial_id)
+                for name, value in excess.items():
+                    if name not in known.constraints:  # a worker was killed, or lost the server, between two writes
+                        trial.set_constraint(name, value)
+                self._storage.set_trial_system_attr(trial_id, _OLD_CONSTRAINTS, list(excess.values()))
+            self._study.tell(number, list(values), skip_if_finished=True)
 
     @_patient
     def tell_failed(self, number: int) -> None:
         """End a trial that has no values."""
-        self._study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
+        with suppress(UpdateFinishedTrialError):
+            self._study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
 
     @_patient
     def note(self, number: int, facts: Mapping[str, Any]) -> None:
         """Store one compact attribute, which Optuna's dashboard shows beside the trial (before it is told)."""
-        self._storage.set_trial_user_attr(self._trial_id(number), "archsearch", dict(facts))
+        with suppress(UpdateFinishedTrialError):  # its place was given back meanwhile
+            self._storage.set_trial_user_attr(self._trial_id(number), "archsearch", dict(facts))
 
     def close(self) -> None:
         """Close the connections."""

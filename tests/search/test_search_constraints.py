@@ -84,6 +84,11 @@ def test_guidelines_may_be_written_off_without_quotes(tmp_path: Any, written: st
     assert load_study(str(path)).constraints.guidelines == read
 
 
+def named(trial: optuna.trial.FrozenTrial) -> set[str]:
+    """Names of a trial's constraints; Optuna shows those of its old list, for the dashboard, under numbers as well."""
+    return {name for name in trial.constraints if not name.isdigit()}
+
+
 @pytest.mark.parametrize(
     ("constraints", "message"),
     [
@@ -172,7 +177,7 @@ def test_a_network_that_breaks_a_soft_guideline_is_trained_and_told_as_infeasibl
     (trial,) = study.trials
     assert trial.state.name == "COMPLETE" and study.best_trials == []
     assert trial.constraints["G4"] == pytest.approx(record.cost.guidelines["G4"] / 0.75 - 1)
-    assert set(trial.constraints) == set(GUIDELINES)
+    assert named(trial) == set(GUIDELINES)
 
 
 @pytest.mark.parametrize(("mode", "known"), [("report", set(GUIDELINES)), ("off", set())])
@@ -230,5 +235,5 @@ choices:
     found = [record.status for record in records(database, "tiny")]
     assert found.count(TrialStatus.COMPLETE) == 3 and TrialStatus.REJECTED in found
     trials = optuna.load_study(study_name="tiny", storage=database.url).trials
-    told = [set(trial.constraints) for trial in trials if trial.state.name == "COMPLETE"]
+    told = [named(trial) for trial in trials if trial.state.name == "COMPLETE"]
     assert told and all(names == {"params", *GUIDELINES} for names in told)

@@ -121,6 +121,29 @@ def test_an_end_that_is_told_twice_stays_as_it_was(open_study: Callable[[], Optu
     assert frozen(open_study())[asked.number].values == [50.0, 2.5]
 
 
+def test_an_end_that_another_one_tells_at_the_same_moment_stands(
+    open_study: Callable[[], OptunaStudy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = open_study(), open_study()
+    for tell in (
+        one.tell_failed,
+        lambda number: one.tell_values(number, [9.0, 9.0], {"p": 0.0}),
+    ):
+        asked = one.ask(1)
+        storage = one._study._storage
+        end = storage.set_trial_state_values
+
+        def late(*arguments: Any, number: int = asked.number, end: Any = end, **more: Any) -> Any:
+            other.tell_values(number, [1.0, 1.0], {})
+            return end(*arguments, **more)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(storage, "set_trial_state_values", late)
+            tell(asked.number)
+        one.note(asked.number, {"arch_id": "0"})
+        assert frozen(open_study())[asked.number].values == [1.0, 1.0]
+
+
 def test_fixed_choices_are_used_as_they_are(open_study: Callable[[], OptunaStudy]) -> None:
     one = open_study()
     choices = {"stage2.attention": "se", "residual": True}
