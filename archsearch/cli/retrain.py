@@ -29,7 +29,9 @@ def retrain(
     ] = "knee",
     epochs: Annotated[int | None, typer.Option(min=1, metavar="N", help="Default: the protocol's own.")] = None,
     seeds: Annotated[int, typer.Option(min=1, metavar="K", help="Train K seeds; report mean and deviation.")] = 1,
-    protocol: Annotated[str, typer.Option(metavar="NAME", help="shufflenetv2-s, ldc-cifar, ldc-caltech or one-cycle.")] = "shufflenetv2-s",
+    protocol: Annotated[
+        str, typer.Option(metavar="NAME", help="shufflenetv2-s, ldc-cifar, ldc-caltech or one-cycle.")
+    ] = "shufflenetv2-s",
     batch_size: Annotated[int | None, typer.Option(min=2, metavar="N", help="Default: the protocol's own.")] = None,
     resume: Annotated[bool, typer.Option(help="Continue what an earlier call left, or begin anew.")] = True,
     device: DeviceOption = "auto",
