@@ -32,9 +32,12 @@ def cli(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kept_logging: None
 ) -> Callable[..., Ended]:
     """Run the entry point as the console script does, in this process."""
+    from archsearch.cli.console import console, error_console
     from archsearch.cli.main import main
 
-    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("COLUMNS", "120")  # of consoles that are made from now on; these two may be older
+    for made in (console, error_console):
+        monkeypatch.setattr(made, "width", 120)
 
     def run(*arguments: str) -> Ended:
         monkeypatch.setattr("sys.argv", ["archsearch", *arguments])

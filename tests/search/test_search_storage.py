@@ -35,6 +35,8 @@ def start_proxy(url: str, port: int) -> subprocess.Popen[str]:
         [sys.executable, "-m", "archsearch.cli.main", "proxy", "--storage", url, "--port", str(port)],
         stderr=subprocess.PIPE,
         text=True,
+        # A test run in the background of a script ignores Ctrl-C, and its children would inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 (as short as can be)
     )
     deadline = time.monotonic() + 120
     while process.poll() is None:
