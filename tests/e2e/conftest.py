@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from archsearch.api.study import Study, open_study
 from archsearch.store.database import Database
@@ -149,6 +150,15 @@ def shared_finished(first_run: tuple[Workplace, object], tmp_path_factory: pytes
     folder = tmp_path_factory.mktemp("shared") / "copy"
     shutil.copytree(first_run[0].folder, folder)
     return Workplace(folder)
+
+
+@pytest.fixture
+def in_the_folder(shared_finished: Workplace, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Work in the file's copy; a command run in this process may set torch's threads."""
+    monkeypatch.chdir(shared_finished.folder)
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
 
 
 @contextmanager

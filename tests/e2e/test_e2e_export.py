@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +17,7 @@ from archsearch.export.onnx_file import read_metadata
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "onnx_inference.py"
 
 
-@pytest.fixture(autouse=True)
-def in_the_folder(shared_finished: object, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.chdir(shared_finished.folder)
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("in_the_folder")
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import csv
 import json
 import re
 import statistics
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,13 +15,7 @@ import archsearch
 from archsearch.data.catalog import load_dataset
 from archsearch.errors import ConfigError, UnknownNameError
 
-
-@pytest.fixture(autouse=True)
-def in_the_folder(shared_finished: object, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.chdir(shared_finished.folder)
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("in_the_folder")
 
 
 @pytest.fixture(scope="module")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
+from archsearch.errors import StoreError
 from archsearch.records import Cost, Epoch, Latency, Score
 from archsearch.store.database import Database
 from archsearch.store.studies import StudyInfo, enter_study
@@ -87,3 +89,28 @@ def database(storage_url: str) -> Iterator[Database]:
 @pytest.fixture
 def study(database: Database, enter: EnterStudy) -> StudyInfo:
     return enter(database, "one")
+
+
+@pytest.fixture
+def opened_at_once() -> Callable[[str], list[StoreError]]:
+    """Open a database in six threads at one moment; what went wrong."""
+
+    def open_six(url: str) -> list[StoreError]:
+        errors: list[StoreError] = []
+        together = threading.Barrier(6)
+
+        def open_one() -> None:
+            together.wait()
+            try:
+                Database(url).close()
+            except StoreError as error:
+                errors.append(error)
+
+        threads = [threading.Thread(target=open_one) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return errors
+
+    return open_six

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -75,23 +76,10 @@ def test_an_error_within_a_write_leaves_nothing_behind(storage_url: str) -> None
     database.close()
 
 
-def test_many_threads_may_make_the_tables_at_once(storage_url: str) -> None:
-    errors: list[BaseException] = []
-    together = threading.Barrier(6)
-
-    def open_one() -> None:
-        together.wait()
-        try:
-            Database(storage_url).close()
-        except StoreError as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=open_one) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert errors == []
+def test_many_threads_may_make_the_tables_at_once(
+    storage_url: str, opened_at_once: Callable[[str], list[StoreError]]
+) -> None:
+    assert opened_at_once(storage_url) == []
 
 
 def test_a_database_that_somebody_writes_at_this_moment_is_waited_for(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -91,23 +91,10 @@ def test_a_database_that_is_open_already_goes_on_while_another_brings_it_up(vers
     other.close()
 
 
-def test_many_threads_may_bring_it_up_at_once(version_1: str) -> None:
-    errors: list[BaseException] = []
-    together = threading.Barrier(6)
-
-    def open_one() -> None:
-        together.wait()
-        try:
-            Database(version_1).close()
-        except StoreError as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=open_one) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert errors == []
+def test_many_threads_may_bring_it_up_at_once(
+    version_1: str, opened_at_once: Callable[[str], list[StoreError]]
+) -> None:
+    assert opened_at_once(version_1) == []
     database = Database(version_1)
     assert_this_version(database)
     database.close()

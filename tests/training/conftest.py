@@ -70,3 +70,22 @@ def dataset() -> Dataset:
 @pytest.fixture
 def weights() -> Callable[[nn.Module], dict[str, Tensor]]:
     return lambda model: {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+
+def _cut(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+def _flipped(content: bytes) -> bytes:
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+def _nothing(content: bytes) -> bytes:
+    return b""
+
+
+@pytest.fixture(params=[_cut, _flipped, _nothing], ids=["cut", "flipped", "nothing"])
+def damage(request: pytest.FixtureRequest) -> Callable[[bytes], bytes]:
+    """What a disk may do to a file."""
+    return request.param

@@ -57,20 +57,6 @@ def test_an_empty_or_absent_folder_has_no_checkpoint(tmp_path: Path) -> None:
     assert latest_checkpoint(tmp_path / "absent", IDENTITY) is None
 
 
-def cut(content: bytes) -> bytes:
-    return content[: len(content) // 2]
-
-
-def flipped(content: bytes) -> bytes:
-    middle = len(content) // 2
-    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
-
-
-def nothing(content: bytes) -> bytes:
-    return b""
-
-
-@pytest.mark.parametrize("damage", [cut, flipped, nothing])
 def test_a_damaged_checkpoint_is_skipped_for_the_one_before(
     tmp_path: Path,
     small_net: Callable[..., nn.Module],

@@ -140,20 +140,6 @@ def test_a_training_that_was_whole_already_is_only_scored(
     assert train(small_net(), start=end.state, curve=whole.curve, on_epoch=never) == whole
 
 
-def cut(content: bytes) -> bytes:
-    return content[: len(content) // 2]
-
-
-def flipped(content: bytes) -> bytes:
-    middle = len(content) // 2
-    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
-
-
-def nothing(content: bytes) -> bytes:
-    return b""
-
-
-@pytest.mark.parametrize("damage", [cut, flipped, nothing])
 def test_a_damaged_state_is_not_used_and_the_training_begins_anew(
     train: Callable[..., Score],
     small_net: Callable[..., nn.Module],
