@@ -24,6 +24,7 @@ from archsearch.export.parity import Parity, parity
 from archsearch.files import write_atomically
 from archsearch.latency.exported import ExportLatency, measure_exported
 from archsearch.models.families import build
+from archsearch.models.spec import Spec
 from archsearch.training.course import device_batches
 from archsearch.training.model_folder import ModelInfo, load, read_info
 
@@ -189,17 +190,8 @@ def _source(
     spec = chosen.spec.normalised(opened.input_size)
     return _Source(
         model=build(spec, num_classes=len(data.classes), input_size=opened.input_size, seed=0).eval(),
-        metadata=ExportMetadata(
-            name=chosen.label,
-            arch_id=spec.arch_id,
-            spec=spec.canonical_json(),
-            classes=data.classes,
-            input_size=opened.input_size,
-            mean=mean,
-            std=std,
-            trained=False,
-            top1_percent=None,
-            archsearch_version=__version__,
+        metadata=_metadata(
+            chosen.label, spec, data.classes, opened.input_size, (mean, std), trained=False, top1_percent=None
         ),
         dataset=uri,
         folder=study_folder(opened.name) / "export",
@@ -210,20 +202,41 @@ def _from_folder(folder: Path, *, name: str, dataset: str | None) -> _Source:
     info: ModelInfo = read_info(folder)
     return _Source(
         model=load(folder),
-        metadata=ExportMetadata(
-            name=name,
-            arch_id=info.spec.arch_id,
-            spec=info.spec.canonical_json(),
-            classes=info.classes,
-            input_size=info.input_size,
-            mean=info.mean,
-            std=info.std,
+        metadata=_metadata(
+            name,
+            info.spec,
+            info.classes,
+            info.input_size,
+            (info.mean, info.std),
             trained=True,
             top1_percent=info.test_top1_percent[0],
-            archsearch_version=__version__,
         ),
         dataset=dataset,
         folder=folder,
+    )
+
+
+def _metadata(
+    name: str,
+    spec: Spec,
+    classes: tuple[str, ...],
+    input_size: int,
+    statistics: tuple[Statistics, Statistics],
+    *,
+    trained: bool,
+    top1_percent: float | None,
+) -> ExportMetadata:
+    return ExportMetadata(
+        name=name,
+        arch_id=spec.arch_id,
+        spec=spec.canonical_json(),
+        classes=classes,
+        input_size=input_size,
+        mean=statistics[0],
+        std=statistics[1],
+        trained=trained,
+        top1_percent=top1_percent,
+        archsearch_version=__version__,
     )
 
 

@@ -30,8 +30,10 @@ def proxy(
     """
     from archsearch.api.proxy import serve_optuna
 
-    error_console.print(f"serving on {host}:{port}; Ctrl-C ends it", markup=False)
+    def ready() -> None:
+        error_console.print(f"serving on {host}:{port}; Ctrl-C ends it", markup=False)
+
     try:
-        serve_optuna(storage, host=host, port=port)
+        serve_optuna(storage, host=host, port=port, on_ready=ready)
     except KeyboardInterrupt:
         error_console.print("stopped; workers wait for it up to five minutes")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import warnings
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import optuna
@@ -19,7 +20,13 @@ DEFAULT_PORT = 13000
 _THREADS = 15
 
 
-def serve(database: Database, *, host: str = DEFAULT_HOST, port: int = DEFAULT_PORT) -> None:
+def serve(
+    database: Database,
+    *,
+    host: str = DEFAULT_HOST,
+    port: int = DEFAULT_PORT,
+    on_ready: Callable[[], None] = lambda: None,
+) -> None:
     """Serve Optuna's side of a database to workers until KeyboardInterrupt.
 
     It keeps nothing but a cache: killed and started again, it loses nothing, and workers wait for it as they wait for
@@ -29,6 +36,7 @@ def serve(database: Database, *, host: str = DEFAULT_HOST, port: int = DEFAULT_P
         database: a server's; SQLite serves workers of its own machine better without a proxy.
         host: the address to listen on; 0.0.0.0 is every one of this machine.
         port: 1 to 65535.
+        on_ready: called once, when the database and the port are there.
 
     Raises ConfigError for SQLite, StoreError if the port cannot be had or gRPC is not installed.
     """
@@ -40,6 +48,7 @@ def serve(database: Database, *, host: str = DEFAULT_HOST, port: int = DEFAULT_P
     need_grpc()
     _check_free(host, port)
     storage = optuna_storage(database)
+    on_ready()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
