@@ -118,14 +118,6 @@ def load_decisions(database: Database, study_id: int) -> Mapping[int, tuple[Mapp
 
 
 @patient
-def drop_state(database: Database, study_id: int, arch_id: str, seed: int) -> None:
-    """Forget the bytes of a training that nobody will go on with; its curve and its decisions stay."""
-    with database.writing() as session:
-        found = select(PartialRow.id).where(*_is(study_id, arch_id, seed)).scalar_subquery()
-        session.execute(delete(StateRow).where(StateRow.partial_id == found))
-
-
-@patient
 def claim_seed(database: Database, row_id: int, *, arch_id: str, base_seed: int, most: int) -> int | None:
     """A seed to train the network of a running trial with once more; None if it has had its trainings.
 

@@ -17,7 +17,7 @@ from archsearch.store.database import Database
 from archsearch.store.partials import (
     Partial,
     claim_seed,
-    drop_state,
+    drop_states_of,
     load_decisions,
     load_partial,
     note_epoch,
@@ -132,7 +132,8 @@ def test_dropping_a_state_leaves_the_decisions(database: Database, study: StudyI
     claim = start(database, study, 0)
     note(database, study, claim, 2, b"two", decision={"epoch": 2})
     note(database, study, start(database, study, 1), 1, b"of another seed", seed=1)
-    drop_state(database, study.id, ARCH, 0)
+    with database.writing() as session:
+        drop_states_of(session, claim.row_id)
     assert load_partial(database, study.id, ARCH, 0) is None
     assert load_partial(database, study.id, ARCH, 1) is not None
     assert load_decisions(database, study.id)[0] == ({"epoch": 2},)
