@@ -215,6 +215,8 @@ class Record:
         cost, latency, score: None where the trial ended before they were known. The score of a stopped trial is of the
             epochs that it had (`Score.epochs`), not of a whole schedule.
         early_stop: what the study's stopping rule said of it; None if it never spoke for stopping.
+        point: name of the point of the study's design (`archsearch.designs`); None in a search. The seed is the
+            score's.
     """
 
     study: str
@@ -231,6 +233,7 @@ class Record:
     score: Score | None = None
     early_stop: EarlyStop | None = None
     seconds: float | None = None  # wall time of the whole trial
+    point: str | None = None
 
     @property
     def error_percent(self) -> float:
@@ -241,5 +244,5 @@ class Record:
 
     @property
     def label(self) -> str:
-        """The variant's name, or `trial N`."""
-        return self.variant or f"trial {self.trial}"
+        """The variant's name, or that of the design's point, or `trial N`."""
+        return self.variant or self.point or f"trial {self.trial}"
