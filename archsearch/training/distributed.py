@@ -1,0 +1,184 @@
+"""One training on several devices: torchrun starts a process for each, and each takes its part of every batch.
+
+The batches, their order, the learning rates and the seeds are those of one process: a step's gradients are the mean
+over all ranks' parts, and batch normalisation takes its statistics over the whole batch. The result is therefore that
+of one process but for the order in which sums are rounded, and for dropout, which every rank draws for its own images.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce
+from torch.nn.parallel import DistributedDataParallel
+
+from archsearch.errors import ConfigError, TrainingError
+
+log = logging.getLogger(__name__)
+
+_PATIENCE = timedelta(hours=2)  # the first rank scores on the test images while the others wait
+
+
+@dataclass(frozen=True)
+class World:
+    """Who trains together: this process is `rank` of `size`; `local_rank` counts on its machine. Ranks count from 0."""
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes files, prints and scores."""
+        return self.rank == 0
+
+    def part(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """This rank's images of a batch (N, ...): N / size of them. Raises TrainingError if N is no multiple."""
+        if len(labels) % self.size:
+            raise TrainingError(
+                f"a batch of {len(labels)} images cannot be shared equally by {self.size} processes",
+                hint=f"a batch size that is a multiple of {self.size}",
+            )
+        return inputs.tensor_split(self.size)[self.rank], labels.tensor_split(self.size)[self.rank]
+
+    def mean(self, value: Tensor) -> Tensor:
+        """The mean of every rank's value."""
+        if self.size == 1:
+            return value
+        total = value.detach().clone()
+        dist.all_reduce(total)
+        return total / self.size
+
+    def told(self, ask: Callable[[], float]) -> float:
+        """What the first rank finds; the others wait for it. An error of the first rank ends them all."""
+        if self.size == 1:
+            return ask()
+        answer: list[float | None] = [None]
+        if self.first:
+            try:
+                answer[0] = ask()
+            finally:
+                dist.broadcast_object_list(answer, src=0)
+        else:
+            dist.broadcast_object_list(answer, src=0)
+        found = answer[0]
+        if found is None:
+            raise TrainingError("the first process of this training failed", hint="its message says why")
+        return found
+
+    def wait(self) -> None:
+        """Wait until every rank has come here."""
+        if self.size > 1:
+            dist.barrier()
+
+
+@cache
+def world_of(device: str) -> World:
+    """The processes that torchrun started with this one, joined; a world of one without torchrun.
+
+    Args:
+        device: what they train on; "cuda" communicates through NCCL, "cpu" through Gloo.
+
+    Raises ConfigError for a single device's name with several processes, or more processes than this machine has GPUs.
+    """
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        return World()
+    world = World(rank=int(os.environ["RANK"]), size=size, local_rank=int(os.environ["LOCAL_RANK"]))
+    on_gpu = torch.device(device).type == "cuda"
+    if on_gpu and world.local_rank >= torch.cuda.device_count():
+        raise ConfigError(
+            f"{world.local_rank + 1} or more processes on this machine, but {torch.cuda.device_count()} GPUs",
+            hint="torchrun --nproc-per-node as many as there are GPUs",
+        )
+    if not dist.is_initialized():
+        dist.init_process_group("nccl" if on_gpu else "gloo", timeout=_PATIENCE)
+        log.info("process %d of %d has joined", world.rank + 1, world.size)
+    return world
+
+
+def device_in(world: World, device: str) -> str:
+    """The device of this rank: the GPU of its place on the machine, or the CPU."""
+    return f"cuda:{world.local_rank}" if world.size > 1 and torch.device(device).type == "cuda" else device
+
+
+def parts_of(stream: Iterator[tuple[Tensor, Tensor]], world: World) -> Iterator[tuple[Tensor, Tensor]]:
+    """This rank's part of every batch."""
+    for inputs, labels in stream:
+        yield world.part(inputs, labels)
+
+
+def shared(model: nn.Module, world: World) -> nn.Module:
+    """The module to train with: gradients are averaged over the ranks, batch statistics taken over all of them.
+
+    The parameters and buffers are the model's own: its state dict stays what it is. A world of one gives the model.
+    """
+    if world.size == 1:
+        return model
+    on_gpu = next(model.parameters()).device.type == "cuda"
+    joined = nn.SyncBatchNorm.convert_sync_batchnorm(model) if on_gpu else _with_synced_norms(model)  # type: ignore[no-untyped-call]
+    return DistributedDataParallel(joined, broadcast_buffers=False)
+
+
+class _Synced(nn.modules.batchnorm._BatchNorm):
+    """Batch normalisation with statistics over every rank's images; torch's own does this on GPUs only.
+
+    Every rank must hold as many images. In eval mode it is plain batch normalisation.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (torch's own name)
+        """Normalise (N, C, ...) by mean and variance over all but C, of all ranks (Ioffe and Szegedy 2015)."""
+        if not self.training:
+            return super().forward(input)
+        over = [axis for axis in range(input.ndim) if axis != 1]
+        shape = [1, -1] + [1] * (input.ndim - 2)
+        count = input.numel() // input.shape[1] * dist.get_world_size()
+        mean = _mean_of_ranks(input.mean(over))
+        centred = input - mean.view(shape)
+        variance = _mean_of_ranks(centred.square().mean(over))
+        if self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None:
+            with torch.no_grad():
+                self.num_batches_tracked.add_(1)
+                share = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
+                self.running_mean.lerp_(mean.detach(), share)
+                self.running_var.lerp_(variance.detach() * (count / (count - 1)), share)
+        scale = (variance + self.eps).rsqrt()
+        if not self.affine:
+            return centred * scale.view(shape)
+        normed: Tensor = centred * (scale * self.weight).view(shape) + self.bias.view(shape)
+        return normed
+
+
+def _mean_of_ranks(value: Tensor) -> Tensor:
+    """The mean over the ranks, which gradients flow through."""
+    total: Tensor = all_reduce(value)  # type: ignore[no-untyped-call]
+    return total / dist.get_world_size()
+
+
+class _Synced1d(_Synced, nn.BatchNorm1d):
+    """Of (N, C) or (N, C, L)."""
+
+
+class _Synced2d(_Synced, nn.BatchNorm2d):
+    """Of (N, C, H, W)."""
+
+
+_SYNCED: dict[type[nn.Module], type[_Synced]] = {nn.BatchNorm1d: _Synced1d, nn.BatchNorm2d: _Synced2d}
+
+
+def _with_synced_norms(model: nn.Module) -> nn.Module:
+    """The same model; each batch normalisation becomes a synchronised one that holds the same tensors."""
+    for module in model.modules():
+        if type(module) in _SYNCED:
+            module.__class__ = _SYNCED[type(module)]
+        elif isinstance(module, nn.modules.batchnorm._BatchNorm):
+            raise TrainingError(f"a training on several CPUs cannot share the statistics of {type(module).__name__}")
+    return model

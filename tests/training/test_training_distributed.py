@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+from archsearch.errors import TrainingError
+from archsearch.training.distributed import World, parts_of
+
+SCRIPT = Path(__file__).with_name("distributed_step.py")
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("distributed_step", SCRIPT)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("variant", ["shufflenet_v2_x0_5", "mobilenet_v3_small_ldc0"])
+def test_two_processes_take_the_steps_of_one(variant: str, tmp_path: Path, script: ModuleType) -> None:
+    written = tmp_path / "two.pt"
+    subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", SCRIPT, variant, written],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        check=True,
+        timeout=240,
+        capture_output=True,
+    )
+    two = torch.load(written, weights_only=True)
+    one, losses = script.train(variant)
+    assert two["losses"] == pytest.approx(losses, rel=1e-6)  # the loss itself is in float32
+    for name, value in one.state_dict().items():
+        torch.testing.assert_close(
+            two["weights"][name], value, rtol=1e-5, atol=1e-7, msg=lambda text, n=name: f"{n}: {text}"
+        )
+
+
+def test_the_parts_of_a_batch_are_the_batch() -> None:
+    inputs, labels = torch.arange(24.0).view(6, 4), torch.arange(6)
+    parts = [World(rank=rank, size=3).part(inputs, labels) for rank in range(3)]
+    assert torch.equal(torch.cat([part[0] for part in parts]), inputs)
+    assert torch.equal(torch.cat([part[1] for part in parts]), labels)
+
+
+def test_a_batch_that_cannot_be_shared_equally_is_refused() -> None:
+    with pytest.raises(TrainingError, match=r"5 images cannot be shared equally by 2"):
+        list(parts_of(iter([(torch.zeros(5, 1), torch.zeros(5))]), World(size=2)))
+
+
+def test_one_process_is_a_world_of_its_own() -> None:
+    assert World().first
+    assert float(World().mean(torch.tensor(2.5))) == 2.5
+    assert World().told(lambda: 3.0) == 3.0
