@@ -9,9 +9,11 @@ from functools import cached_property
 
 from archsearch.analysis.canary import Canary, canary_of
 from archsearch.analysis.front import Front, front_of
+from archsearch.analysis.means import means_of
 from archsearch.analysis.select import select
 from archsearch.analysis.verdicts import Verdict, verdicts_of
 from archsearch.api.places import open_database
+from archsearch.designs import Design
 from archsearch.errors import ConfigError
 from archsearch.models.families import FAMILIES
 from archsearch.models.spec import Spec
@@ -19,6 +21,7 @@ from archsearch.models.variants import VARIANTS, find_variant
 from archsearch.records import Record, Score
 from archsearch.store.claims import trial_counts
 from archsearch.store.database import Database
+from archsearch.store.designs import design_of
 from archsearch.store.studies import StudyInfo, find_study, latest_study, list_studies
 from archsearch.store.trials import load_records, load_trainings
 
@@ -86,11 +89,21 @@ class Study:
         return int(self.info.facts["num_classes"])
 
     @cached_property
+    def design(self) -> Design | None:
+        """The networks and all the seeds that were listed beforehand; None for a search."""
+        return design_of(self.info.config)
+
+    @cached_property
+    def networks(self) -> tuple[Record, ...]:
+        """The records; of a study with a design one for each point, with the means of its complete seeds."""
+        return self.records if self.design is None else means_of(self.records)
+
+    @cached_property
     def front(self) -> Front:
-        """The front of the complete records, with the study's fixed reference point and noise floor."""
+        """The front of the complete `networks`, with the study's fixed reference point and noise floor."""
         point = self.info.reference_point
         corner = None if point is None else [point[name] for name in self.objectives]
-        return front_of(self.records, self.objectives, corner, noise_floor=self.info.noise_floor)
+        return front_of(self.networks, self.objectives, corner, noise_floor=self.info.noise_floor)
 
     @cached_property
     def canary(self) -> Canary:
@@ -101,7 +114,7 @@ class Study:
     @cached_property
     def verdicts(self) -> tuple[Verdict, ...]:
         """What became of each published network."""
-        return verdicts_of(self.records, self.front)
+        return verdicts_of(self.networks, self.front)
 
     @cached_property
     def readings(self) -> dict[str, str]:
@@ -119,7 +132,7 @@ class Study:
             return _chosen(select(self.front, rule))
         if which.isdigit():
             return _chosen(self._trial(int(which)))
-        for record in self.records:
+        for record in self.networks:
             if record.variant == which and record.arch_id and record.score is not None:
                 return _chosen(record)
         variant = find_variant(which)
@@ -157,7 +170,7 @@ def open_study(name: str | None = None, *, storage: str | None = None) -> Study:
         name = load_study(name).name
     database = open_database(storage, create=False)
     try:
-        return _read(database, find_study(database, name) if name else latest_study(database))
+        return read_study(database, find_study(database, name) if name else latest_study(database))
     finally:
         database.close()
 
@@ -166,12 +179,13 @@ def all_studies(*, storage: str | None = None) -> tuple[Study, ...]:
     """Every stored study. Raises StoreError if there is no database."""
     database = open_database(storage, create=False)
     try:
-        return tuple(_read(database, info) for info in list_studies(database))
+        return tuple(read_study(database, info) for info in list_studies(database))
     finally:
         database.close()
 
 
-def _read(database: Database, info: StudyInfo) -> Study:
+def read_study(database: Database, info: StudyInfo) -> Study:
+    """A study with its records, from an open database."""
     return Study(
         info=info,
         records=load_records(database, info.id),

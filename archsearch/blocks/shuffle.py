@@ -10,6 +10,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from archsearch.blocks.pairs import exchange_halves, exchange_parts, join_halves, join_parts
+
 
 def interleaving(first: int, second: int) -> tuple[int, ...]:
     """The order in which channels of two concatenated parts leave the shuffle.
@@ -84,6 +86,23 @@ class ChannelShuffle(nn.Module):
         if self.first == self.second:
             return shuffle_halves(first, second)
         return shuffle_parts(first, second, cast(Tensor, self.order))
+
+    def exchange(self, first: Tensor, second: Tensor, *, at: int) -> tuple[Tensor, Tensor]:
+        """As the call, the result split after `at` channels, both channels_last and dense: for training, see pairs.py."""
+        if self.first == self.second == at and at % 2 == 0:
+            return exchange_halves(first, second)
+        return exchange_parts(first, second, self._order(), at=at)
+
+    def join(self, first: Tensor, second: Tensor) -> Tensor:
+        """As the call, channels_last, with dense gradients of both parts: for training, see pairs.py."""
+        if self.first == self.second:
+            return join_halves(first, second)
+        return join_parts(first, second, self._order())
+
+    def _order(self) -> Tensor:
+        if self.first == self.second:  # an odd number of channels each
+            return torch.tensor(interleaving(self.first, self.second))
+        return cast(Tensor, self.order)
 
     def extra_repr(self) -> str:
         """The widths of both parts."""

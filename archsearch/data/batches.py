@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from archsearch.data.augment import cut_out, draw_cutouts
 from archsearch.data.images import Images, chunks
 from archsearch.errors import ConfigError
 
@@ -31,6 +32,7 @@ class DeviceBatches:
         mean, std: of each channel, on the scale of 0 to 1 (`channel_statistics` of the training images).
         flip: whether training images are mirrored at random.
         crop_padding: border (pixels at `input_size`) for the random crop; 0 for no crop.
+        cutout: side (pixels at `input_size`) of the square blanked in each training image; 0 for none.
         seed: of the order and the augmentation.
 
     Raises ConfigError for a size, border or deviation that is out of range.
@@ -48,6 +50,7 @@ class DeviceBatches:
         flip: bool,
         crop_padding: int,
         seed: int,
+        cutout: int = 0,
     ) -> None:
         _check(input_size=input_size, batch_size=batch_size, mean=mean, std=std, crop_padding=crop_padding)
         self.device = torch.device(device)
@@ -55,6 +58,7 @@ class DeviceBatches:
         self.batch_size = min(batch_size, len(images))
         self.flip = flip
         self.crop_padding = crop_padding
+        self.cutout = cutout
         self.seed = seed
         self._count = len(images)
         self._labels = images.labels.to(self.device)
@@ -76,8 +80,8 @@ class DeviceBatches:
         """Training batches in an epoch. Images that do not fill a last batch wait for another epoch's order."""
         return self._count // self.batch_size
 
-    def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """The training batches of one epoch, augmented.
+    def epoch(self, epoch: int, *, first_step: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        """The training batches of one epoch, augmented; from its batch number `first_step` on, which costs no more.
 
         Order and augmentation depend on the seed and on `epoch` alone: not on epochs drawn before, the process or the
         device. A set smaller than `batch_size` is one smaller batch.
@@ -89,12 +93,16 @@ class DeviceBatches:
         order = torch.randperm(self._count, generator=generator)[:used]
         offsets = torch.randint(0, 2 * self.crop_padding + 1, (2, self._count), generator=generator)[:, :used]
         mirrored = torch.rand(self._count, generator=generator)[:used] < 0.5
+        centres = self._cutouts(used, generator)
         starts = self._starts(order, offsets[0], offsets[1]).to(self.device)
         labels = self._labels[order.to(self.device)]
-        for first in range(0, used, self.batch_size):
+        for first in range(first_step * self.batch_size, used, self.batch_size):
             batch = slice(first, first + self.batch_size)
             positions = mirrored[batch].nonzero().view(-1) if self.flip else None
-            yield self._inputs(starts[batch], positions), labels[batch]
+            inputs = self._inputs(starts[batch], positions)
+            if centres is not None:
+                inputs = cut_out(inputs, centres[:, batch], side=self.cutout)
+            yield inputs, labels[batch]
 
     def evaluation(self, batch_size: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """Every image once, in the set's order, normalised and not augmented. The last batch may be smaller.
@@ -109,6 +117,12 @@ class DeviceBatches:
         for first in range(0, self._count, size):
             batch = slice(first, first + size)
             yield self._inputs(starts[batch], None), self._labels[batch]
+
+    def _cutouts(self, images: int, generator: torch.Generator) -> Tensor | None:
+        """Where the squares of an epoch lie. Drawn last, so that order, crops and mirror images are as without."""
+        if not self.cutout:
+            return None
+        return draw_cutouts(images, input_size=self.input_size, generator=generator).to(self.device)
 
     def _starts(self, order: Tensor, top: Tensor, left: Tensor) -> Tensor:
         """Number of the padded set's pixel in which each image's crop begins."""

@@ -2,49 +2,109 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
+from archsearch.analysis.canary import Canary
 from archsearch.analysis.front import DEFAULT_OBJECTIVES, front_of
 from archsearch.analysis.guideline_report import GuidelinesReport
 from archsearch.analysis.verdicts import verdicts_of
+from archsearch.plots.bounds import Bound
 from archsearch.plots.curves import CurvesInfo, curves_figure, curves_info
 from archsearch.plots.front import FrontInfo, front_info
+from archsearch.plots.front_3d import front_3d_figure, front_3d_info
 from archsearch.plots.front_figure import front_figure
 from archsearch.plots.guidelines import GuidelinesInfo, guidelines_figure, guidelines_info
+from archsearch.plots.info_tables import info_tables
+from archsearch.plots.intervals import intervals_of
+from archsearch.plots.page import Table
+from archsearch.plots.printed import PrintedTop1
 from archsearch.records import Record
 from archsearch.registry import Registry
+
+if TYPE_CHECKING:
+    from archsearch.analysis.ablation import Ablation
+    from archsearch.analysis.confirmed import Confirmed
+    from archsearch.analysis.history import History
+    from archsearch.analysis.importance import Importances
+    from archsearch.analysis.trust import Trust
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlotData:
-    """All that a plot may ask for: the records of one study, what the study says of them, and what was measured of the
-    device."""
+    """All that a plot may ask for: the records of one study, what the study says of them, and what was found out since.
+
+    Attributes:
+        records: of every status; with curves where learning curves shall be drawn.
+        dataset, device_name: as the study has them, named beside the conditions.
+        noise_floor: relative difference of two latencies from which on they differ.
+        constraints: the study's upper bounds.
+        canary: what the reference, measured beside every network, tells of the latencies.
+        bases: family: choices that a hover text compares with; by default the commonest value of each choice.
+        readings: variant: which of several readings of its source it is.
+        printed: accuracies that papers print for this dataset.
+        guidelines: the guideline experiments on this device.
+        ablation, confirmed, trust: of the designs that were made from this study; the newest of each.
+        importances, marginal, history, comparison: of the study's own records; None where nobody computed them.
+    """
 
     records: tuple[Record, ...]
     study: str
     dataset: str | None = None
     objectives: Sequence[str] = DEFAULT_OBJECTIVES
     reference_point: tuple[float, ...] | None = None
+    device_name: str | None = None
+    noise_floor: float = 0.0
+    constraints: tuple[Bound, ...] = ()
+    canary: Canary | None = None
+    bases: Mapping[str, Mapping[str, Any]] | None = None
+    readings: Mapping[str, str] = field(default_factory=dict)
+    printed: tuple[PrintedTop1, ...] = ()
     guidelines: GuidelinesReport | None = None
+    ablation: Ablation | None = None
+    confirmed: Confirmed | None = None
+    trust: Trust | None = None
+    importances: Importances | None = None
+    marginal: Any = None
+    history: History | None = None
+    comparison: Any = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plot:
-    """One plot: a frozen info made of the data, and the figure drawn from the info alone."""
+    """One plot: a frozen info made of the data, and the figure drawn from the info alone.
+
+    Attributes:
+        info: has `title`, `subtitle` (lines) and `empty` (why there is nothing to draw, or None).
+        figure: takes the info, and `width` and `height` (pixels); in it, the `customdata` of every point that is a
+            trial is a sequence whose first item is the trial's number.
+        tables: the data that the figure shows, made from the info.
+    """
 
     name: str
     summary: str
     info: Callable[[PlotData], Any]
-    figure: Callable[[Any], go.Figure]
+    figure: Callable[..., go.Figure]
+    tables: Callable[[Any], tuple[Table, ...]] = info_tables
 
 
 def _front(data: PlotData) -> FrontInfo:
-    front = front_of(data.records, data.objectives, data.reference_point)
-    return front_info(front, verdicts_of(data.records, front), study=data.study, dataset=data.dataset)
+    front = front_of(data.records, data.objectives, data.reference_point, noise_floor=data.noise_floor)
+    return front_info(
+        front,
+        verdicts_of(data.records, front),
+        study=data.study,
+        dataset=data.dataset,
+        device_name=data.device_name,
+        bases=data.bases,
+        readings=data.readings,
+        bounds=data.constraints,
+        printed=data.printed,
+        intervals=intervals_of(data.confirmed, data.records),
+    )
 
 
 def _curves(data: PlotData) -> CurvesInfo:
@@ -67,6 +127,12 @@ for _plot in (
         summary="accuracy against latency, the front and the named variants",
         info=_front,
         figure=front_figure,
+    ),
+    Plot(
+        name="front-3d",
+        summary="the front with parameters or the third objective as depth",
+        info=lambda data: front_3d_info(_front(data)),
+        figure=front_3d_figure,
     ),
     Plot(
         name="curves",

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from archsearch.analysis.conditions import Conditions
 from archsearch.analysis.front import Front, FrontRow
-from archsearch.analysis.objectives import OBJECTIVES, percent_text, significant
+from archsearch.analysis.objectives import OBJECTIVES
 from archsearch.analysis.verdicts import Outcome, Verdict
+from archsearch.plots.bounds import Bound
+from archsearch.plots.front_text import (
+    bounds_line,
+    conditions_line,
+    counts_line,
+    latency_title,
+    statuses_text,
+    top1_title,
+)
+from archsearch.plots.intervals import PointInterval
+from archsearch.plots.printed import PrintedMark, PrintedTop1
+from archsearch.plots.ranges import percent_range, positive_range, wants_log
 
-# From this ratio of the slowest to the fastest network on, a linear axis crowds the fast ones.
-LOG_FROM_RATIO = 6.0
+_PLANE = ("error_percent", "latency_ms")
+# Printed accuracies are hidden at first where they would squeeze the measured ones into less than this of the axis,
+# and a bound beyond the slowest network is shown if it is no further than this share of the axis.
+_LEAST_OF_AXIS = 0.6
+_BOUND_NEAR = 0.3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +53,7 @@ class FrontPoint:
     on_front: bool
     changes: tuple[tuple[str, str, str], ...]
     also_p10_ms: tuple[tuple[str, float], ...] = ()  # by further backends: (name, milliseconds a batch)
+    over: tuple[str, ...] = ()  # names of the study's bounds that it exceeds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +85,12 @@ class FrontInfo:
         x_range_ms, y_range_percent: what the axes show.
         unmeasured: (variant, why) of the variants without a point.
         empty: why there is nothing to draw, or None.
+        third: field of the points that is the third axis or the colour (params or macs), and its title; it is an
+            objective if `third_counts`, and shown for reading only if not.
+        bounds: the study's upper bounds.
+        intervals: of the points that were evaluated again with more seeds, by latency.
+        printed: what sources print for the variants, at our latencies; `printed_shown`: whether they are on the axis
+            at once, or only when the reader asks for them.
     """
 
     title: str
@@ -87,6 +107,13 @@ class FrontInfo:
     y_range_percent: tuple[float, float]
     unmeasured: tuple[tuple[str, str], ...]
     empty: str | None
+    third: str = "params"
+    third_title: str = "Parameters"
+    third_counts: bool = False
+    bounds: tuple[Bound, ...] = ()
+    intervals: tuple[PointInterval, ...] = ()
+    printed: tuple[PrintedMark, ...] = ()
+    printed_shown: bool = True
 
 
 def front_info(
@@ -99,6 +126,9 @@ def front_info(
     device_name: str | None = None,
     bases: Mapping[str, Mapping[str, Any]] | None = None,
     readings: Mapping[str, str] | None = None,
+    bounds: Sequence[Bound] = (),
+    intervals: Sequence[PointInterval] = (),
+    printed: Sequence[PrintedTop1] = (),
 ) -> FrontInfo:
     """What the front figure shows.
 
@@ -108,10 +138,13 @@ def front_info(
         dataset, device_name: named beside the conditions, if known.
         bases: family: choices that the hover text compares with; by default the commonest value of each choice.
         readings: variant: which of several readings of its source it is.
+        bounds: the study's upper bounds.
+        intervals: of networks that were evaluated again; those of trials that the front lacks are left out.
+        printed: accuracies that sources print for the variants on this dataset.
     """
     common = commonest_choices(front.rows) if bases is None else {}
     points = {
-        row.record.trial: _point(row, common if bases is None else bases.get(row.record.family, {}))
+        row.record.trial: _point(row, common if bases is None else bases.get(row.record.family, {}), bounds)
         for row in front.rows
     }
     about = readings or {}
@@ -133,30 +166,44 @@ def front_info(
                 reading=about.get(verdict.variant, ""),
             )
         )
-    knee = front.knee
     drawn = list(points.values())
+    kept = sorted((each for each in intervals if each.trial in points), key=lambda each: each.latency_ms)
+    hollow = tuple(_hollow(marks, printed))
     latencies = [point.latency_ms for point in drawn]
-    x_log = bool(latencies) and min(latencies) > 0 and max(latencies) / min(latencies) >= LOG_FROM_RATIO
-    x_range = _x_range(latencies, x_log=x_log)
+    x_log = wants_log(latencies)
+    x_range = _x_range(latencies, kept, bounds, log=x_log)
+    y_range, printed_shown = _y_range([point.top1_percent for point in drawn], kept, hollow)
+    third = next((name for name in front.objectives if name not in _PLANE), None)
     return FrontInfo(
         title=title or f"Accuracy against latency: study {study}",
         subtitle=tuple(
             line
-            for line in (_conditions_line(front, dataset, device_name), _counts_line(front), _readings_line(marks))
+            for line in (
+                conditions_line(front, dataset, device_name),
+                "; ".join(part for part in (counts_line(front), bounds_line(bounds)) if part),
+                _readings_line(marks),
+            )
             if line
         ),
         warnings=front.warnings,
         points=tuple(drawn),
         marks=tuple(marks),
         steps=_steps(front, x_range[1]),
-        knee=knee.record.trial if knee is not None else None,
-        x_title=_x_title(front.conditions, x_log=x_log),
-        y_title=f"{' and '.join(front.conditions.split).capitalize() or 'Validation'} top-1 (%)",
+        knee=front.knee.record.trial if front.knee is not None else None,
+        x_title=latency_title(front.conditions, log=x_log),
+        y_title=top1_title(front.conditions),
         x_log=x_log,
         x_range_ms=x_range,
-        y_range_percent=_y_range([point.top1_percent for point in drawn]),
+        y_range_percent=y_range,
         unmeasured=tuple(unmeasured),
-        empty=None if drawn else f"No complete trial to show ({_statuses(front) or 'no trials yet'})",
+        empty=None if drawn else f"No complete trial to show ({statuses_text(front) or 'no trials yet'})",
+        third=third or "params",
+        third_title=OBJECTIVES[third or "params"].title,
+        third_counts=third is not None,
+        bounds=tuple(bounds),
+        intervals=tuple(kept),
+        printed=hollow,
+        printed_shown=printed_shown,
     )
 
 
@@ -176,7 +223,7 @@ def choice_text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _point(row: FrontRow, base: Mapping[str, Any]) -> FrontPoint:
+def _point(row: FrontRow, base: Mapping[str, Any], bounds: Sequence[Bound]) -> FrontPoint:
     record = row.record
     cost, latency, score = record.cost, record.latency, record.score
     if cost is None or latency is None or score is None:
@@ -186,6 +233,9 @@ def _point(row: FrontRow, base: Mapping[str, Any]) -> FrontPoint:
         for name, value in sorted(record.choices.items())
         if name in base and value != base[name]
     )
+    has = {"params": cost.params, "macs": cost.macs, "latency_ms": latency.corrected_ms}
+    if cost.memory_bytes is not None:
+        has["memory_bytes"] = cost.memory_bytes
     return FrontPoint(
         trial=record.trial,
         label=record.label,
@@ -206,7 +256,41 @@ def _point(row: FrontRow, base: Mapping[str, Any]) -> FrontPoint:
         on_front=row.on_front,
         changes=changes,
         also_p10_ms=tuple((other.backend, other.p10_ms) for other in latency.also),
+        over=tuple(bound.name for bound in bounds if has.get(bound.name, 0) > bound.value),
     )
+
+
+def _hollow(marks: Sequence[VariantMark], printed: Sequence[PrintedTop1]) -> Iterator[PrintedMark]:
+    """What is printed, at our latency of the same variant."""
+    for mark in marks:
+        for each in printed:
+            if each.variant == mark.name:
+                yield PrintedMark(
+                    printed=each, number=mark.number, trial=mark.point.trial, latency_ms=mark.point.latency_ms
+                )
+
+
+def _x_range(
+    latencies: Sequence[float], intervals: Sequence[PointInterval], bounds: Sequence[Bound], *, log: bool
+) -> tuple[float, float]:
+    values = [*latencies, *(value for each in intervals for value in each.latencies_ms)]
+    low, high = positive_range([value for value in values if value > 0 or not log], log=log)
+    for bound in bounds:
+        if bound.name == "latency_ms" and values and high <= bound.value <= high + _BOUND_NEAR * (high - low):
+            high = bound.value + 0.1 * (bound.value - low)
+    return (low, high)
+
+
+def _y_range(
+    top1: Sequence[float], intervals: Sequence[PointInterval], printed: Sequence[PrintedMark]
+) -> tuple[tuple[float, float], bool]:
+    """The range, and whether it holds what is printed."""
+    values = [*top1, *(value for each in intervals for value in each.top1s_percent)]
+    low, high = percent_range(values)
+    wide = percent_range([*values, *(each.printed.top1_percent for each in printed)])
+    if high - low < _LEAST_OF_AXIS * (wide[1] - wide[0]):
+        return (low, high), False
+    return wide, True
 
 
 def _readings_line(marks: Sequence[VariantMark]) -> str:
@@ -231,78 +315,3 @@ def _steps(front: Front, right_ms: float) -> tuple[tuple[float, float], ...]:
     return (*corners, (right_ms, corners[-1][1])) if corners else ()
 
 
-def _x_range(latencies: Sequence[float], *, x_log: bool) -> tuple[float, float]:
-    if not latencies:
-        return (0.0, 1.0)
-    low, high = min(latencies), max(latencies)
-    if x_log:
-        pad = (high / low) ** 0.05
-        return (low / pad, high * pad)
-    pad = 0.06 * (high - low) or 0.1 * abs(high) or 1.0
-    return (max(low - pad, 0.0), high + pad)
-
-
-def _y_range(top1: Sequence[float]) -> tuple[float, float]:
-    if not top1:
-        return (0.0, 100.0)
-    low, high = min(top1), max(top1)
-    pad = 0.07 * (high - low) or 2.0
-    return (low - pad, high + pad)
-
-
-def _x_title(conditions: Conditions, *, x_log: bool) -> str:
-    batch = f" of a batch of {conditions.batch[0]}" if len(conditions.batch) == 1 else ""
-    return f"Latency{batch}, drift-corrected p10 (ms{', log scale' if x_log else ''})"
-
-
-def _conditions_line(front: Front, dataset: str | None, device_name: str | None) -> str:
-    shared = front.conditions
-    if not front.rows:
-        return dataset or ""
-    parts = [dataset or "", _several(shared.train_images, "{:,} training images"), _several(shared.epochs, "{} epochs")]
-    parts += [_several(shared.seed, "seed {}"), _several(shared.input_size, "{0} x {0} pixels")]
-    named = f" ({device_name})" if device_name else ""
-    parts += [" / ".join(shared.device) + named, " / ".join(shared.backend), _several(shared.batch, "batch {}")]
-    parts += [_several(shared.threads, "{} threads").replace("1 threads", "1 thread")]
-    if front.noise_floor:
-        parts.append(f"latencies within {percent_text(100.0 * front.noise_floor)} are ties")
-    line = " · ".join(part for part in parts if part)
-    return line.replace(" 1 epochs", " 1 epoch")
-
-
-def _several(values: Sequence[Any], pattern: str) -> str:
-    """The pattern with the one value, or with all of them where the records differ."""
-    if not values:
-        return ""
-    return " / ".join(pattern.format(value) for value in values[:4]) + (" / ..." if len(values) > 4 else "")
-
-
-def _statuses(front: Front) -> str:
-    return ", ".join(f"{count:,} {status}" for status, count in sorted(front.statuses.items()))
-
-
-def _counts_line(front: Front) -> str:
-    """How many trials there were, how many stand on the front, and its hypervolume."""
-    if not front.rows:
-        return _statuses(front)
-    line = f"{sum(front.statuses.values()):,} trials ({_statuses(front)}); {len(front.members):,} on the front"
-    if set(front.objectives) != {"error_percent", "latency_ms"}:
-        line += f" of {', '.join(front.objectives)}"
-    if front.hypervolume_share is not None and front.reference_point is not None:
-        corner = ", ".join(
-            OBJECTIVES[name].show(value) + (" error" if name == "error_percent" else "")
-            for name, value in zip(front.objectives, front.reference_point, strict=True)
-        )
-        share = significant(front.hypervolume_share)
-        line += f"; hypervolume {share} of the box up to ({corner})"
-    return line
-
-
-def nice_log_ticks(low: float, high: float) -> list[float]:
-    """Round values between two positive bounds for a logarithmic axis: as fine as leaves at most nine."""
-    for digits in ((1, 1.5, 2, 3, 4, 5, 7), (1, 2, 3, 5), (1, 2, 5), (1, 3), (1,)):
-        decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-        ticks = [digit * 10.0**decade for decade in decades for digit in digits if low <= digit * 10.0**decade <= high]
-        if len(ticks) <= 9:
-            return ticks
-    return ticks

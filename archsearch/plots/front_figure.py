@@ -9,16 +9,26 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from archsearch.analysis.objectives import count_text, significant
 from archsearch.plots import style
-from archsearch.plots.front import FrontInfo, FrontPoint, VariantMark, nice_log_ticks
+from archsearch.plots.front import FrontInfo, FrontPoint, VariantMark
+from archsearch.plots.front_layers import (
+    add_bounds,
+    add_intervals,
+    add_printed,
+    color_of_third,
+    third_bar,
+    visible_if_asked,
+)
+from archsearch.plots.hover import hover_text, short_hover_text
 from archsearch.plots.labels import place_labels
+from archsearch.plots.ranges import log_axis
+from archsearch.plots.style import trial_data
 
 _LEGEND_CHARACTERS = 40
-_HOVER_CHOICES = 12
 _LABEL_PX = 12
 _LEGEND_PX = 12
 _MARGIN = {"l": 78, "r": 24, "b": 66}
+_MANY = 2000  # more points than this are drawn by the graphics card, and say less when they are pointed at
 
 
 def front_figure(info: FrontInfo, *, width: int = 1100, height: int = 700) -> go.Figure:
@@ -31,7 +41,7 @@ def front_figure(info: FrontInfo, *, width: int = 1100, height: int = 700) -> go
         title=title,
         margin={**_MARGIN, "t": top},
         xaxis=_x_axis(info, width),
-        yaxis=style.axis(info.y_title, width=width, range=list(info.y_range_percent)),
+        yaxis=style.axis(info.y_title, width=width, **_y_range(info)),
         legend={
             "x": 1.01,
             "y": 1,
@@ -46,9 +56,13 @@ def front_figure(info: FrontInfo, *, width: int = 1100, height: int = 700) -> go
     if info.empty is not None:
         figure.add_annotation(style.nothing_to_draw(info.empty))
         return figure
+    if info.third_counts:
+        figure.update_layout(coloraxis=third_bar(info, grow))
+    add_bounds(figure, info, grow)
     named = {mark.point.trial for mark in info.marks}
-    crowd = [point for point in info.points if not point.on_front]
-    _add_points(figure, [point for point in crowd if point.trial not in named], "other trials", _DOT, grow)
+    crowd = [point for point in info.points if not point.on_front and point.trial not in named]
+    _add_points(figure, info, [point for point in crowd if not point.over], "other trials", _DOT, grow)
+    _add_points(figure, info, [point for point in crowd if point.over], "over a bound", _OVER, grow)
     if info.steps:
         figure.add_scatter(
             x=[x for x, _ in info.steps],
@@ -59,16 +73,19 @@ def front_figure(info: FrontInfo, *, width: int = 1100, height: int = 700) -> go
             showlegend=False,
         )
     front = [point for point in info.points if point.on_front]
-    _add_points(figure, [point for point in front if point.trial not in named], "front", _FRONT, grow)
+    _add_points(figure, info, [point for point in front if point.trial not in named], "front", _FRONT, grow)
+    add_intervals(figure, info, grow)
     prefix = shared_prefix([mark.name for mark in info.marks])
     for mark in info.marks:
         _add_mark(figure, mark, prefix, grow)
+    add_printed(figure, info, grow)
     _add_knee(figure, info, grow)
     _add_labels(figure, info, width=width, height=height, top=top)
     return figure
 
 
 _DOT: dict[str, Any] = {"size": 7, "color": style.DOTS, "opacity": 0.55, "line": {"width": 0}}
+_OVER = {**_DOT, "symbol": "circle-open", "line": {"width": 1.4}}
 _FRONT = {"size": 9, "color": style.BLUE, "line": {"width": 1, "color": "white"}}
 _VARIANT_ON_FRONT = {
     "symbol": "diamond",
@@ -85,7 +102,7 @@ _VARIANT_DOMINATED = {
 _KNEE: dict[str, Any] = {"symbol": "circle-open", "size": 24, "color": style.GREEN, "line": {"width": 3}}
 
 
-_RANK = {"front": 1, "knee": 2, "other trials": 3}
+_RANK = {"front": 1, "knee": 2, "other trials": 3, "over a bound": 4}
 
 
 def _grown(marker: dict[str, Any], grow: float) -> dict[str, Any]:
@@ -109,34 +126,40 @@ def _legend_title(prefix: str) -> str:
 
 def _x_axis(info: FrontInfo, width: int) -> dict[str, Any]:
     low, high = info.x_range_ms
-    if not info.x_log:
-        return style.axis(info.x_title, width=width, range=[low, high])
-    ticks = nice_log_ticks(low, high)
-    return style.axis(
-        info.x_title,
-        width=width,
-        type="log",
-        range=[math.log10(low), math.log10(high)],
-        tickvals=ticks,
-        ticktext=[f"{tick:g}" for tick in ticks],
-    )
+    scale = log_axis(low, high) if info.x_log else {"range": [low, high]}
+    return style.axis(info.x_title, width=width, **scale)
+
+
+def _y_range(info: FrontInfo) -> dict[str, Any]:
+    """The fixed range, or one that grows when the reader asks for what is printed."""
+    if info.printed and not info.printed_shown:
+        return visible_if_asked(info.y_range_percent)
+    return {"range": list(info.y_range_percent)}
 
 
 def _add_points(
-    figure: go.Figure, points: Sequence[FrontPoint], name: str, marker: dict[str, Any], grow: float
+    figure: go.Figure,
+    info: FrontInfo,
+    points: Sequence[FrontPoint],
+    name: str,
+    marker: dict[str, Any],
+    grow: float,
 ) -> None:
-    if points:
-        figure.add_scatter(
-            x=[point.latency_ms for point in points],
-            y=[point.top1_percent for point in points],
-            mode="markers",
-            marker=_grown(marker, grow),
-            legendrank=_RANK[name],
-            name=f"{name} ({len(points):,})",
-            hovertext=[hover_text(point) for point in points],
-            hovertemplate="%{hovertext}<extra></extra>",
-            customdata=[point.trial for point in points],
-        )
+    if not points:
+        return
+    many = len(points) > _MANY
+    scatter = figure.add_scattergl if many else figure.add_scatter
+    scatter(
+        x=[point.latency_ms for point in points],
+        y=[point.top1_percent for point in points],
+        mode="markers",
+        marker=_grown(marker, grow) | color_of_third(info, points),
+        legendrank=_RANK[name],
+        name=f"{name} ({len(points):,})",
+        hovertext=[short_hover_text(point) if many else hover_text(point) for point in points],
+        hovertemplate="%{hovertext}<extra></extra>",
+        customdata=trial_data([point.trial for point in points]),
+    )
 
 
 def _add_mark(figure: go.Figure, mark: VariantMark, prefix: str, grow: float) -> None:
@@ -150,7 +173,7 @@ def _add_mark(figure: go.Figure, mark: VariantMark, prefix: str, grow: float) ->
         legendgrouptitle={"text": _legend_title(prefix)},
         hovertext=[hover_text(mark.point, name=mark.name, verdict=f"{mark.sentence} {mark.reading}".strip())],
         hovertemplate="%{hovertext}<extra></extra>",
-        customdata=[mark.point.trial],
+        customdata=trial_data([mark.point.trial]),
     )
 
 
@@ -221,30 +244,3 @@ def _add_labels(figure: go.Figure, info: FrontInfo, *, width: int, height: int, 
             bgcolor="rgba(255,255,255,0.75)",
             borderpad=0,
         )
-
-
-def hover_text(point: FrontPoint, *, name: str | None = None, verdict: str | None = None) -> str:
-    """Everything about one point, in lines; escaped."""
-    label = name or point.label
-    first = f"<b>{style.plain(label)}</b>"
-    if label != f"trial {point.trial}":
-        first += f" (trial {point.trial})"
-    if point.on_front:
-        first += " · on the front"
-    epochs = "epoch" if point.epochs == 1 else "epochs"
-    lines = [
-        first,
-        f"top-1 <b>{point.top1_percent:.2f} %</b> ({style.plain(point.split)}, {point.epochs} {epochs}, "
-        f"seed {point.seed})",
-        f"latency <b>{significant(point.latency_ms)} ms</b> (drift-corrected); "
-        f"p10 {significant(point.p10_ms)}, median {significant(point.median_ms)}, "
-        f"p90 {significant(point.p90_ms)} (n = {point.n_runs:,}{'' if point.converged else ', not converged'})",
-        f"{count_text(point.params)} params, {count_text(point.macs)}{'' if point.macs_complete else '*'} macs",
-        f"arch_id {style.plain(point.arch_id)}",
-    ]
-    if verdict is not None:
-        lines += [f"<i>{line}</i>" for line in style.wrap(verdict, 430)]
-    lines += [style.plain(f"{choice}: {value} (not {base})") for choice, value, base in point.changes[:_HOVER_CHOICES]]
-    if len(point.changes) > _HOVER_CHOICES:
-        lines.append(f"and {len(point.changes) - _HOVER_CHOICES} more choices")
-    return "<br>".join(lines)

@@ -180,6 +180,6 @@ def _marks(marks: Sequence[Mark], name: str, symbol: str, color: str, *, first: 
         name=name,
         legendgroup=name,
         showlegend=first,
-        customdata=[style.plain(mark.detail) for mark in marks],
-        hovertemplate="%{x}: %{y:.3f}<br>%{customdata}",
+        hovertext=[style.plain(mark.detail) for mark in marks],
+        hovertemplate="%{x}: %{y:.3f}<br>%{hovertext}",
     )

@@ -4,9 +4,11 @@ const NARROW_PX = 760;
 
 function fitFigures() {
   for (const figure of document.querySelectorAll(".js-plotly-plot")) {
+    if (!figure.clientWidth) continue; // folded away
     const narrow = figure.clientWidth < NARROW_PX;
-    figure.dataset.left ??= String(figure.layout.margin.l);
-    figure.dataset.font ??= String(figure.layout.font.size);
+    figure.dataset.left ??= String(figure.layout.margin?.l ?? 80);
+    figure.dataset.font ??= String(figure.layout.font?.size ?? 12);
+    figure.dataset.legend ??= String(figure.layout.showlegend ?? true);
     const titles = {};
     for (const axis of Object.keys(figure.layout).filter((name) => /^[xy]axis/.test(name))) {
       titles[`${axis}.title.font.size`] = narrow ? 12 : Number(figure.dataset.font) + 1;
@@ -14,7 +16,7 @@ function fitFigures() {
     Plotly.relayout(figure, {
       ...titles,
       "autosize": true,
-      "showlegend": !narrow,
+      "showlegend": !narrow && figure.dataset.legend === "true",
       "font.size": narrow ? 11 : Number(figure.dataset.font),
       "margin.l": narrow ? 52 : Number(figure.dataset.left),
       "margin.r": narrow ? 8 : 24,
@@ -38,10 +40,47 @@ function sortTable(header) {
   table.tBodies[0].append(...[...table.tBodies[0].rows].sort(compare));
 }
 
+// What a folded table holds: it becomes a table when it is opened.
+const folded = (section) => JSON.parse(section.querySelector('script[type="application/json"]').textContent);
+
+function unfold(details) {
+  const place = details.querySelector(".scroll");
+  if (place.firstChild) return;
+  const content = folded(details);
+  const table = document.createElement("table");
+  const head = table.createTHead().insertRow();
+  for (const column of content.columns) {
+    const cell = document.createElement("th");
+    const button = document.createElement("button");
+    [cell.scope, cell.className, button.type, button.textContent] = ["col", column.kind, "button", column.title];
+    cell.append(button);
+    head.append(cell);
+  }
+  const body = table.createTBody();
+  for (const row of content.rows) {
+    const line = body.insertRow();
+    row.forEach((value, index) => {
+      const cell = line.insertCell();
+      const { kind, decimals } = content.columns[index];
+      cell.className = kind;
+      if (typeof value === "number" && decimals !== null) {
+        cell.dataset.value = String(value);
+        const digits = { minimumFractionDigits: decimals, maximumFractionDigits: decimals };
+        cell.textContent = value.toLocaleString("en-US", digits);
+      } else cell.textContent = value === null ? "" : String(value);
+    });
+  }
+  place.append(table);
+}
+
 function downloadCsv(button) {
-  const table = button.closest("section").querySelector("table");
-  const cell = (item) => `"${(item.dataset.value ?? item.textContent).replaceAll('"', '""')}"`;
-  const text = [...table.rows].map((row) => [...row.cells].map(cell).join(",")).join("\n");
+  const section = button.closest("section");
+  const table = section.querySelector("table");
+  const quoted = (value) => `"${String(value ?? "").replaceAll('"', '""')}"`;
+  const shown = () => [...table.rows].map((row) => [...row.cells].map((item) => item.dataset.value ?? item.textContent));
+  const stored = ({ columns, rows }) => [columns.map((column) => column.title), ...rows];
+  const lines = table ? shown() : stored(folded(section));
+  const text = lines.map((row) => row.map(quoted).join(",")).join("\n");
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([text + "\n"], { type: "text/csv" }));
   link.download = `${button.dataset.name}.csv`;
@@ -51,8 +90,11 @@ function downloadCsv(button) {
 
 document.addEventListener("click", (event) => {
   const header = event.target.closest("th");
-  if (header) sortTable(header);
+  if (header?.querySelector("button")) sortTable(header);
   if (event.target.matches(".csv")) downloadCsv(event.target);
 });
+document.addEventListener("toggle", (event) => {
+  if (event.target.matches("details.data[open]")) unfold(event.target);
+}, true);
 window.addEventListener("resize", fitFigures);
 window.addEventListener("load", fitFigures);

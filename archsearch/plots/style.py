@@ -123,6 +123,11 @@ def axis(title: str, *, width: int, **changes: Any) -> dict[str, Any]:
     }
 
 
+def trial_data(trials: Sequence[int]) -> list[list[int]]:
+    """The `customdata` of points that are trials: a page that reacts to a click finds the number in its first item."""
+    return [[trial] for trial in trials]
+
+
 def nothing_to_draw(message: str) -> dict[str, Any]:
     """An annotation in the middle of an empty figure that says why it is empty."""
     return {

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from archsearch.designs import Design
 from archsearch.errors import ConfigError
 from archsearch.latency.settings import LatencySettings
 from archsearch.limits import GUIDELINES
@@ -106,6 +107,8 @@ class StudyConfig(BaseModel):
         stopping: when a proxy's training is ended before its schedule is.
         repeats: what becomes of a suggested network that the study has already. replay: its record answers; reseed: it
             is trained once more, with the next seed, until it has `MOST_SEEDS` trainings.
+        design: the networks and seeds of a study that suggests none (`api/designed.py` makes these studies); None: a
+            search.
     """
 
     model_config = _Frozen
@@ -130,12 +133,25 @@ class StudyConfig(BaseModel):
     constraints: Constraints = Field(default_factory=Constraints)
     stopping: StoppingSettings = Field(default_factory=StoppingSettings)
     repeats: Literal["replay", "reseed"] = "replay"
+    design: Design | None = None
 
     @field_validator("objectives")
     @classmethod
     def _two_or_three_distinct(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if value[:2] != ("error_percent", "latency_ms") or len(set(value)) != len(value) or len(value) > 3:
             raise ValueError("must be error_percent, latency_ms and at most one more, each once")
+        return value
+
+    @field_validator("design")
+    @classmethod
+    def _points_differ(cls, value: Design | None) -> Design | None:
+        for name, given in {
+            "names": [point.name for point in value.points] if value else [],
+            "networks": [point.arch_id for point in value.points] if value else [],
+            "seeds": list(value.seeds) if value else [],
+        }.items():
+            if len(set(given)) < len(given):
+                raise ValueError(f"two of its {name} are equal")
         return value
 
     @field_validator("scale")
@@ -158,8 +174,8 @@ class StudyConfig(BaseModel):
     def protocol(self) -> dict[str, Any]:
         """What makes two trials comparable, as plain data: a study's records all share it.
 
-        Without a stopping rule it is as it was before there were any. `repeats` is no part of it: a further seed is a
-        further trial, and says so.
+        Without a stopping rule it is as it was before there were any, and so it is without a design. `repeats` is no
+        part of it: a further seed is a further trial, and says so.
         """
         shared = (
             "dataset", "seed", "objectives", "variants", "scale", "reference", "proxy", "latency", "constraints",
@@ -168,7 +184,8 @@ class StudyConfig(BaseModel):
         found = dict(self.model_dump(mode="json", include=set(shared), exclude={"proxy": {"chunk_steps"}}))
         found |= {"constraints": self.constraints.protocol()}
         stopping = self.stopping.protocol()
-        return found | {"stopping": stopping} if stopping else found
+        found |= {"stopping": stopping} if stopping else {}
+        return found | self.model_dump(mode="json", include={"design"}, exclude_none=True)
 
 
 def load_study(name_or_path: str, overrides: Sequence[str] = ()) -> StudyConfig:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +23,7 @@ from archsearch.latency.settings import AUTO, LatencySettings
 from archsearch.models.families import build
 from archsearch.models.spec import Spec
 from archsearch.search.config import StudyConfig
+from archsearch.search.design_points import design_specs
 from archsearch.search.devices import worker_devices
 from archsearch.search.evaluate import SPLIT_SEED
 from archsearch.search.samplers import check_sampler
@@ -42,7 +43,8 @@ class RunPlan:
     """A checked study, ready to run.
 
     Attributes:
-        config, space, variants: the study, its search space, and the published networks evaluated first.
+        config, space, variants: the study, its search space, and the published networks evaluated first (of a study
+            with a design: none, since the design lists every network).
         total: trials in all.
         devices: one for each worker.
         input_size, num_classes, train_images, validation_images: what the proxies see.
@@ -69,17 +71,28 @@ def plan_run(
     device: str = "auto",
     data_dir: Path | None = None,
     command: str | None = None,
+    space: SearchSpace | None = None,
 ) -> RunPlan:
     """Check a study against its space, its data and this machine, and try three random networks on one batch each.
 
+    Of a design the first three points are tried, and its size is the total. `space` is the study's, if it was read
+    elsewhere than from the study's own file.
+
     Raises ConfigError, DataError or BuildError for whatever would make every trial fail.
     """
-    space = config.search_space()
+    space = config.search_space() if space is None else space
     devices = worker_devices(device, workers or config.workers)
     dataset = load_dataset(config.dataset, data_dir=data_dir)
     input_size = config.proxy.input_size or dataset.image_size
-    variants = study_variants(config, space, input_size=input_size)
-    check_sampler(config.sampler, size=space.size)
+    variants: tuple[StudyVariant, ...] = ()
+    if config.design is None:
+        variants = study_variants(config, space, input_size=input_size)
+        check_sampler(config.sampler, size=space.size)
+        tried = [space.spec(space.sample(seed)).normalised(input_size) for seed in range(PREFLIGHT_NETWORKS)]
+        total = trials or config.trials
+    else:
+        tried = list(design_specs(config.design, input_size=input_size)[:PREFLIGHT_NETWORKS])
+        total = config.design.size
     reference = scaled(config.reference, config, key="reference").normalised(input_size)
     train, validation = stratified_split(
         dataset.train,
@@ -87,13 +100,13 @@ def plan_run(
         train_images=config.proxy.train_images,
         seed=SPLIT_SEED,
     )
-    _preflight(space, num_classes=dataset.num_classes, input_size=input_size)
+    _preflight(tried, num_classes=dataset.num_classes, input_size=input_size)
     _try_reference(config.reference, reference, num_classes=dataset.num_classes, input_size=input_size)
     return RunPlan(
         config=config,
         space=space,
         variants=variants,
-        total=trials or config.trials,
+        total=total,
         devices=devices,
         input_size=input_size,
         num_classes=dataset.num_classes,
@@ -110,9 +123,9 @@ def check_unchanged(plan: RunPlan, stored: StudyInfo) -> None:
 
     Raises StudyChangedError that says what differs, and what to do.
     """
-    given = {"stopping": dict(_NO_STOPPING), **plan.config.protocol()}
+    given = {"stopping": dict(_NO_STOPPING), "design": None, **plan.config.protocol()}
     new = _resolved(given, plan.devices[0])
-    before = _completed(stored.config)
+    before = completed(stored.config)
     old = _resolved({key: before[key] for key in given}, stored.facts.get("device", {}).get("device", plan.devices[0]))
     changes = {key: (was, now) for key, was, now in _changes(old, new)}
     if "stopping.policy" in changes:  # another policy has other keys: they say nothing more
@@ -137,21 +150,26 @@ def check_unchanged(plan: RunPlan, stored: StudyInfo) -> None:
         )
 
 
-def _completed(stored: Mapping[str, Any]) -> dict[str, Any]:
+def completed(stored: Mapping[str, Any]) -> dict[str, Any]:
     """A stored protocol with every key of today's; one that it lacks has what was done before the key existed."""
     today = StudyConfig(name="any", space="any", dataset="any").protocol()
-    completed = {"stopping": dict(_NO_STOPPING), **today, **stored}
+    completed = {"stopping": dict(_NO_STOPPING), "design": None, **today, **stored}
     for section in ("proxy", "latency", "constraints"):
         completed[section] = {**today[section], **_BEFORE.get(section, {}), **stored.get(section, {})}
     return completed
 
 
 def _resolved(protocol: Mapping[str, Any], device: str) -> dict[str, Any]:
-    """A protocol with the backends that it means on a device."""
+    """A protocol with the backends that it means on a device, and a design without its seeds."""
     latency = dict(protocol["latency"])
     settings = LatencySettings.model_construct(backend=latency["backend"], also=tuple(latency["also"]))
     latency |= {"backend": settings.backend_on(device), "also": sorted(settings.also_on(device))}
-    return {**protocol, "latency": latency}
+    design = protocol["design"]
+    return {
+        **protocol,
+        "latency": latency,
+        "design": None if design is None else {key: value for key, value in design.items() if key != "seeds"},
+    }
 
 
 def _device_changes(old: Mapping[str, Any], new: Mapping[str, Any], *, told: tuple[str, ...]) -> list[str]:
@@ -178,13 +196,12 @@ def _changes(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -
     return found
 
 
-def _preflight(space: SearchSpace, *, num_classes: int, input_size: int) -> None:
+def _preflight(specs: Sequence[Spec], *, num_classes: int, input_size: int) -> None:
     try:
         batch = torch.zeros((2, 3, input_size, input_size))
     except (RuntimeError, MemoryError) as error:
         raise BuildError(f"images of {input_size}x{input_size} do not fit in memory: {error}") from error
-    for seed in range(PREFLIGHT_NETWORKS):
-        spec = space.spec(space.sample(seed)).normalised(input_size)
+    for spec in specs:
         try:
             model = build(spec, num_classes=num_classes, input_size=input_size, seed=0).eval()
             with torch.inference_mode():

@@ -51,7 +51,8 @@ def recover(database: Database, config: StudyConfig, optuna: OptunaStudy) -> int
 
 def tell(optuna: OptunaStudy, config: StudyConfig, record: Record, reference_point: Mapping[str, float] | None) -> None:
     """Tell Optuna how a stored trial ended."""
-    outside = record.variant is not None and not record.suggested
+    # A study with a design has no sampler, which could not live with a complete trial that lacks its parameters.
+    outside = record.point is None and record.variant is not None and not record.suggested
     if reference_point is None or outside or record.status not in _HAS_VALUES:
         optuna.tell_failed(record.trial)
         return

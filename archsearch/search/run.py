@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from archsearch.analysis.plateau import plateau_of
+from archsearch.designs import Design
 from archsearch.errors import ArchsearchError, ConfigError, StoreError
 from archsearch.records import Record
 from archsearch.search.optuna_study import OptunaStudy
@@ -23,8 +24,9 @@ from archsearch.search.processes import Process, last_line, let_finish, start_wo
 from archsearch.search.recovery import recover
 from archsearch.search.storage import check_proxy
 from archsearch.search.worker_main import REFUSED
-from archsearch.store.claims import HOLDS_PLACE, trial_counts
+from archsearch.store.claims import HOLDS_PLACE, held_elsewhere, trial_counts
 from archsearch.store.database import Database
+from archsearch.store.designs import trial_keys, widen_design
 from archsearch.store.studies import StudyInfo, enter_study, find_study
 from archsearch.store.trials import load_records
 
@@ -133,6 +135,8 @@ def run_study(
         facts=plan.facts,
     )
     check_unchanged(plan, study)
+    if plan.config.design is not None:
+        plan = _with_design(plan, plan.config.design, database, study)
     job: dict[str, Any] = {
         "config": plan.config.model_dump(mode="json"),
         "storage": database.url,
@@ -143,6 +147,12 @@ def run_study(
     }
     _Watch(plan, database, study, job, folder, limits, on_progress).run()
     return study
+
+
+def _with_design(plan: RunPlan, design: Design, database: Database, study: StudyInfo) -> RunPlan:
+    """The plan with a total that also counts what the study has of seeds that are not asked for now."""
+    widen_design(database, study.id, design.seeds)
+    return replace(plan, total=design.size + held_elsewhere(database, study.id, trial_keys(design)))
 
 
 class _Watch:

@@ -24,6 +24,7 @@ from archsearch.search.samplers import SpaceUsedUpError
 from archsearch.search.stopping.base import StoppingRule
 from archsearch.search.stopping.rules import make_rule
 from archsearch.search.variants import study_variants
+from archsearch.space.search_space import SearchSpace
 from archsearch.store.claims import Claim, NoPlace, claim_trial
 from archsearch.store.database import Database
 from archsearch.store.measured import load_measured
@@ -74,11 +75,13 @@ class Worker:
         self._parent = parent
         self._stop = threading.Event()
         self._last = threading.Event()
-        self._space = config.search_space()
+        self._space = config.search_space() if config.design is None else SearchSpace.from_dict(study.space)
         self._evaluator = Evaluator(
             config, dataset, device, check=self._check, fix_reference=self._fix_reference, begin=self._begin
         )
-        self._variants = study_variants(config, self._space, input_size=self._evaluator.input_size)
+        self._variants = (
+            study_variants(config, self._space, input_size=self._evaluator.input_size) if config.design is None else ()
+        )
         self._optuna = OptunaStudy(
             database, config, self._space, input_size=self._evaluator.input_size, proxy=optuna_proxy
         )
@@ -172,9 +175,7 @@ class Worker:
         try:
             with self._evaluator.chunk():
                 number, spec = self._suggest(claim)
-            known = note_architecture(
-                self._database, claim.row_id, family=spec.family, arch_id=spec.arch_id, choices=spec.choices()
-            )
+            known = self._known(claim, spec)
             if known is not None and claim.variant is not None:
                 known = self._wait_for_end(*known)
             if known is not None:
@@ -183,7 +184,7 @@ class Worker:
                     self._repeat(claim, number, *known)
                     return
             follower = follower or self._new_network(claim, number, spec)
-            self._optuna.note(number, {"arch_id": spec.arch_id, "variant": claim.variant})
+            self._optuna.note(number, {"arch_id": spec.arch_id, **self._facts(claim)})
             outcome = self._evaluator.evaluate(spec, follower)
             seconds = time.monotonic() - started
             if known is not None:
@@ -204,6 +205,16 @@ class Worker:
             logger.warning("trial %s was given back meanwhile: this worker drops it", number)
             if number is not None:
                 self._ends.tell_failed(claim, number)
+
+    def _known(self, claim: Claim, spec: Spec) -> tuple[str, int] | None:
+        """Store the trial's network; status and number of an earlier trial of an equal one, which answers for it."""
+        return note_architecture(
+            self._database, claim.row_id, family=spec.family, arch_id=spec.arch_id, choices=spec.choices()
+        )
+
+    def _facts(self, claim: Claim) -> dict[str, Any]:
+        """What Optuna's dashboard says of the trial, beside its network."""
+        return {"variant": claim.variant}
 
     def _new_network(self, claim: Claim, number: int, spec: Spec) -> TrialFollower:
         """What follows a new network's trial, with what an earlier worker has left of it."""

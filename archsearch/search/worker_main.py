@@ -17,6 +17,7 @@ import torch
 from archsearch.data.catalog import load_dataset
 from archsearch.errors import ArchsearchError
 from archsearch.search.config import parse_study
+from archsearch.search.design_worker import DesignWorker
 from archsearch.search.worker import Worker
 from archsearch.store.database import Database
 from archsearch.store.patience import patiently
@@ -36,7 +37,8 @@ def main() -> int:
         database = patiently(lambda: Database(job["storage"]))  # the coordinator has opened it: the URL is right
         config = parse_study(job["config"], source="the coordinator's job")
         data_dir = None if job["data_dir"] is None else Path(job["data_dir"])
-        worker = Worker(
+        kind = Worker if config.design is None else DesignWorker
+        worker = kind(
             database,
             find_study(database, config.name),
             config,

@@ -66,6 +66,7 @@ def claim_trial(
     worker_id: str,
     variants: Variants,
     promote: Callable[[], int | None] | None = None,
+    listed_only: bool = False,
 ) -> Claim | NoPlace:
     """Claim the next place: an interrupted trial, else a variant not yet evaluated, else a promotion, else a new one.
 
@@ -77,12 +78,16 @@ def claim_trial(
         variants: names and suggestions (None for a point outside the search space), in the order of evaluation.
         promote: the number of a stopped trial that should go on now, or None. It is asked outside of the transaction,
             and only if nothing comes before; whether that trial is still a stopped one is then seen within it.
+        listed_only: whether the study has no other trials than the `variants`, each once, however many places other
+            trials hold; `total` does not matter then.
     """
     questions, answer = 0, None
     while True:
         ask = promote is not None and questions < _MOST_QUESTIONS and (questions == 0 or answer is not None)
         with database.writing() as session:
             lock_study(session, study_id)
+            if listed_only:
+                return _claim_listed(session, study_id, worker_id, variants)
             found = _claim(session, study_id, total, worker_id, variants, promoted=answer, ask=ask)
         if found is not None:
             return found
@@ -102,15 +107,7 @@ def _claim(
     """What `claim_trial` gives, for one answer of `promote`; None if it must be asked first."""
     counts = _counts(session, study_id)
     if counts.get(TrialStatus.RUNNING):
-        mine = session.scalar(
-            select(TrialRow)
-            .where(
-                TrialRow.study_id == study_id,
-                TrialRow.status == TrialStatus.RUNNING,
-                TrialRow.worker_id == worker_id,
-            )
-            .limit(1)
-        )
+        mine = _running_of(session, study_id, worker_id)
         if mine is not None:
             return _claim_of(session, mine)
     full = sum(counts.get(status, 0) for status in HOLDS_PLACE) >= total
@@ -137,6 +134,39 @@ def _claim(
     if full:
         return NoPlace.BUSY if counts.get(TrialStatus.RUNNING) else NoPlace.DONE
     return _enter(session, row)
+
+
+def _claim_listed(session: Session, study_id: int, worker_id: str, variants: Variants) -> Claim | NoPlace:
+    """A claim of one of `variants`: an interrupted one first, else the first that no trial has."""
+    mine = _running_of(session, study_id, worker_id)
+    if mine is not None:
+        return _claim_of(session, mine)
+    rows = session.execute(
+        select(TrialRow.id, TrialRow.variant, TrialRow.status, TrialRow.retried)
+        .where(TrialRow.study_id == study_id, TrialRow.variant.is_not(None))
+        .order_by(TrialRow.id)
+    ).all()
+    listed = {name for name, _ in variants}
+    ours = [found for found in rows if found.variant in listed]
+    row = TrialRow(study_id=study_id, status=TrialStatus.RUNNING, attempt=1, worker_id=worker_id)
+    for found in ours:
+        if found.status == TrialStatus.INTERRUPTED and not found.retried:
+            return _take_up(session, row, session.get_one(TrialRow, found.id))
+    taken = {found.variant for found in ours if found.status != TrialStatus.INTERRUPTED}
+    for name, suggested in variants:
+        if name not in taken:
+            row.variant, row.suggested = name, None if suggested is None else dict(suggested)
+            return _enter(session, row)
+    running = any(found.status == TrialStatus.RUNNING for found in ours)
+    return NoPlace.BUSY if running else NoPlace.DONE
+
+
+def _running_of(session: Session, study_id: int, worker_id: str) -> TrialRow | None:
+    return session.scalar(
+        select(TrialRow)
+        .where(TrialRow.study_id == study_id, TrialRow.status == TrialStatus.RUNNING, TrialRow.worker_id == worker_id)
+        .limit(1)
+    )
 
 
 def _interrupted(session: Session, study_id: int) -> TrialRow | None:
@@ -255,6 +285,15 @@ def _counts(session: Session, study_id: int) -> dict[str, int]:
         select(TrialRow.status, func.count()).where(TrialRow.study_id == study_id).group_by(TrialRow.status)
     )
     return {status: count for status, count in rows}  # noqa: C416 (a Row is no pair to dict() and mypy)
+
+
+@patient
+def held_elsewhere(database: Database, study_id: int, names: Sequence[str]) -> int:
+    """How many trials of a study hold a place without being one of `names` (variants, or keys of a design)."""
+    query = select(TrialRow.variant).where(TrialRow.study_id == study_id, TrialRow.status.in_(HOLDS_PLACE))
+    listed = set(names)
+    with database.reading() as session:
+        return sum(name not in listed for name in session.scalars(query))
 
 
 @patient

@@ -8,7 +8,9 @@ from typing import Any
 
 from sqlalchemy import Row, Select, select
 
+from archsearch.designs import Design
 from archsearch.records import Cost, EarlyStop, Epoch, Latency, Record, Score, TrialStatus
+from archsearch.store.designs import point_of
 from archsearch.store.schema import LatencyRow, TrainingRow, TrialRow, utc_now
 
 EARLY_STOP = "early_stop"  # the key of TrainingRow.details
@@ -84,13 +86,16 @@ def record_query(study_id: int, *, with_curves: bool) -> Select[Any]:
     )
 
 
-def record_of(row: Row[Any], study: str) -> Record:
-    """The record of one row of `record_query`."""
+def record_of(row: Row[Any], study: str, design: Design | None = None) -> Record:
+    """The record of one row of `record_query`; `design` is the study's, if it has one."""
     number, arch_id, family, choices, suggested, status, variant, reason, cost, seconds = row[:_LATENCY_AT]
     latency, training = row[_LATENCY_AT:_TRAINING_AT], row[_TRAINING_AT:_CURVE_AT]
     curve = row[_CURVE_AT] if len(row) > _CURVE_AT else None
     trained = training[-1] is not None
     early_stop = training[-1].get(EARLY_STOP) if trained else None
+    point = None if design is None else point_of(variant, design)
+    if design is not None:
+        variant = None if point is None else point.variant
     return Record(
         study=study,
         trial=number,
@@ -106,6 +111,7 @@ def record_of(row: Row[Any], study: str) -> Record:
         score=_score(training[:-1], training[-1], curve or ()) if trained else None,
         early_stop=None if early_stop is None else _early_stop(early_stop),
         seconds=seconds,
+        point=None if point is None else point.name,
     )
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from archsearch.errors import NothingStoredError, UnknownNameError
 from archsearch.store.database import Database
+from archsearch.store.designs import design_of
 from archsearch.store.patience import patient
 from archsearch.store.schema import StudyRow, TrialRow
 
@@ -99,7 +100,10 @@ def list_studies(database: Database) -> tuple[StudyInfo, ...]:
 
 @patient
 def latest_study(database: Database) -> StudyInfo:
-    """The study whose newest trial is the newest of all. Raises StoreError if there is no study."""
+    """The study whose newest trial is the newest of all; one with a design stands for the one that it was made from.
+
+    Raises StoreError if there is no study.
+    """
     newest = select(func.max(TrialRow.id)).where(TrialRow.study_id == StudyRow.id).scalar_subquery()
     with database.reading() as session:
         row = session.scalar(select(StudyRow).order_by(newest.desc().nulls_last(), StudyRow.id.desc()).limit(1))
@@ -107,7 +111,9 @@ def latest_study(database: Database) -> StudyInfo:
             raise NothingStoredError(
                 f"the database {database.safe_url} holds no study yet", hint="archsearch run --study quickstart"
             )
-        return _info(row)
+        design = design_of(row.config)
+        made_from = None if design is None else session.scalar(select(StudyRow).where(StudyRow.name == design.of))
+        return _info(made_from or row)
 
 
 @patient

@@ -9,8 +9,10 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from archsearch.designs import Design
 from archsearch.records import Cost, EarlyStop, Latency, Record, Score, TrialStatus
 from archsearch.store.database import Database
+from archsearch.store.designs import design_of
 from archsearch.store.partials import drop_states_of
 from archsearch.store.patience import patient
 from archsearch.store.rows import (
@@ -48,17 +50,25 @@ def note_suggestion(database: Database, row_id: int, *, number: int, suggested: 
 
 @patient
 def note_architecture(
-    database: Database, row_id: int, *, family: str, arch_id: str, choices: Mapping[str, Any]
+    database: Database,
+    row_id: int,
+    *,
+    family: str,
+    arch_id: str,
+    choices: Mapping[str, Any],
+    repeats: bool = False,
 ) -> tuple[str, int] | None:
     """Store the architecture of a running trial, unless an earlier trial of the study has the same one.
 
     Returns that trial's status and number instead: complete, stopped, failed or rejected (it need not be evaluated
     twice), or running (another worker is at it). The test and the write are one transaction, so two workers never
-    both go ahead.
+    both go ahead. With `repeats` an equal network is meant to be evaluated once more, and the answer is None.
     """
     with database.writing() as session:
         row = lock_trial(session, row_id)
         row.family, row.arch_id, row.choices = family, arch_id, dict(choices)
+        if repeats:
+            return None
         equal = session.execute(
             select(TrialRow.status, TrialRow.number)
             .where(
@@ -224,11 +234,11 @@ def load_records(
     Raises sqlalchemy.exc.NoResultFound if there is no such study.
     """
     with database.reading() as session:
-        study = _name(session, study_id)
+        study, design = _named(session, study_id)
         query = record_query(study_id, with_curves=with_curves)
         kept = {record.trial: record for record in earlier if record.status is not TrialStatus.RUNNING}
         if not kept:
-            return tuple(record_of(row, study) for row in session.execute(query))
+            return tuple(record_of(row, study, design) for row in session.execute(query))
         stand = session.execute(
             select(TrialRow.number, TrialRow.status).where(TrialRow.study_id == study_id, TrialRow.number.is_not(None))
         )
@@ -237,7 +247,7 @@ def load_records(
             return tuple(kept[number] for number in sorted(kept))
         if len(changed) <= _MOST_BY_NUMBER:
             query = query.where(TrialRow.number.in_(changed))
-        fresh = {row[0]: record_of(row, study) for row in session.execute(query)}
+        fresh = {row[0]: record_of(row, study, design) for row in session.execute(query)}
     found = kept | fresh
     return tuple(found[number] for number in sorted(found))
 
@@ -250,8 +260,10 @@ def load_record(database: Database, study_id: int, number: int) -> Record | None
         row = session.execute(query).first()
         if row is None:
             return None
-        return record_of(row, _name(session, study_id))
+        return record_of(row, *_named(session, study_id))
 
 
-def _name(session: Session, study_id: int) -> str:
-    return session.scalars(select(StudyRow.name).where(StudyRow.id == study_id)).one()
+def _named(session: Session, study_id: int) -> tuple[str, Design | None]:
+    """A study's name, and its design if it has one."""
+    name, config = session.execute(select(StudyRow.name, StudyRow.config).where(StudyRow.id == study_id)).one()
+    return name, design_of(config)

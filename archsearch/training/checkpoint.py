@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from torch import Tensor
 from archsearch.errors import TrainingError
 from archsearch.files import write_atomically
 from archsearch.records import Epoch
+from archsearch.training.loop import Progress
+from archsearch.training.seeding import RandomState
 
 log = logging.getLogger(__name__)
 
@@ -26,18 +29,34 @@ Identity = Mapping[str, str | int | float | bool | None]
 KEPT = 2
 """Checkpoints kept: the last, and the one before it should the last be damaged."""
 
-_MAGIC = b"archsearch checkpoint 1\n"
+_MAGIC = b"archsearch checkpoint 2\n"
+_MAGICS = (b"archsearch checkpoint 1\n", _MAGIC)  # the first ones know neither progress within an epoch nor averages
+_NAME = re.compile(r"checkpoint-(\d+)(?:-(\d+))?\.pt", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """The state of a training after `epoch` epochs; `model` and `optimizer` are state dicts."""
+    """The state of a training: everything that decides how it goes on.
+
+    The learning rate's place in its schedule is the number of steps done. bfloat16 needs no scaling of the loss, so
+    there is no scaler to keep.
+
+    Attributes:
+        identity: which training it is.
+        epoch: epochs done.
+        model, optimizer: state dicts.
+        curve: a point for each epoch done, where the checkpoint keeps them.
+        averaged: state of the moving average of the weights; None in a training without.
+        progress: how far the next epoch is; None between epochs.
+    """
 
     identity: Identity
     epoch: int
     model: Mapping[str, Tensor]
     optimizer: Mapping[str, Any]
     curve: tuple[Epoch, ...]
+    averaged: Mapping[str, Any] | None = None
+    progress: Progress | None = None
 
 
 def checkpoint_bytes(checkpoint: Checkpoint) -> bytes:
@@ -50,6 +69,8 @@ def checkpoint_bytes(checkpoint: Checkpoint) -> bytes:
             "model": dict(checkpoint.model),
             "optimizer": dict(checkpoint.optimizer),
             "curve": [asdict(point) for point in checkpoint.curve],
+            "averaged": checkpoint.averaged,
+            "progress": None if checkpoint.progress is None else asdict(checkpoint.progress),
         },
         buffer,
     )
@@ -61,7 +82,7 @@ def read_checkpoint(content: bytes, *, device: str = "cpu") -> Checkpoint | None
     """The checkpoint in these bytes, its tensors on `device`; None if they are damaged."""
     digest, payload = content[len(_MAGIC) : len(_MAGIC) + 32], content[len(_MAGIC) + 32 :]
     # torch does not check the sums inside its own file format, so a flipped bit would pass unseen.
-    if not content.startswith(_MAGIC) or hashlib.sha256(payload).digest() != digest:
+    if not content.startswith(_MAGICS) or hashlib.sha256(payload).digest() != digest:
         return None
     state = torch.load(io.BytesIO(payload), map_location=device, weights_only=True)
     return Checkpoint(
@@ -70,12 +91,21 @@ def read_checkpoint(content: bytes, *, device: str = "cpu") -> Checkpoint | None
         model=state["model"],
         optimizer=state["optimizer"],
         curve=tuple(Epoch(**point) for point in state["curve"]),
+        averaged=state.get("averaged"),
+        progress=_progress(state.get("progress")),
     )
+
+
+def _progress(facts: Mapping[str, Any] | None) -> Progress | None:
+    if facts is None:
+        return None
+    return Progress(**{**facts, "losses": tuple(facts["losses"]), "random": RandomState(**facts["random"])})
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     """Write one checkpoint atomically, then remove all but the last `KEPT`."""
-    path = folder / f"checkpoint-{checkpoint.epoch:05d}.pt"
+    within = "" if checkpoint.progress is None else f"-{checkpoint.progress.step:07d}"
+    path = folder / f"checkpoint-{checkpoint.epoch:05d}{within}.pt"
     write_atomically(path, checkpoint_bytes(checkpoint))
     for old in checkpoint_files(folder)[KEPT:]:
         old.unlink(missing_ok=True)
@@ -97,8 +127,17 @@ def latest_checkpoint(folder: Path, identity: Identity, *, device: str = "cpu") 
 
 
 def checkpoint_files(folder: Path) -> list[Path]:
-    """The checkpoints in the folder, newest first."""
-    return sorted(folder.glob("checkpoint-*.pt"), reverse=True)
+    """The checkpoints in the folder, newest first: by epochs done, then by steps of the next."""
+    places = {}
+    for path in folder.glob("checkpoint-*.pt"):
+        if found := _NAME.fullmatch(path.name):
+            places[path] = (int(found[1]), int(found[2] or 0))
+    return sorted(places, key=lambda path: places[path], reverse=True)
+
+
+def abandoned_files(folder: Path) -> list[Path]:
+    """What `write_atomically` leaves of a checkpoint when it is killed."""
+    return list(folder.glob(".checkpoint-*.tmp"))
 
 
 def differences(found: Identity, asked: Identity) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import nullcontext
+from typing import Any
 
 import torch
 from torch import nn
@@ -12,10 +14,12 @@ from archsearch.data.batches import DeviceBatches
 from archsearch.data.images import Images
 from archsearch.errors import TrainingError
 from archsearch.records import Epoch, Score
+from archsearch.training.averaging import Averaged
 from archsearch.training.checkpoint import Checkpoint, Identity
-from archsearch.training.loop import EVALUATION_BATCH, Chunk, fit, top1_percent
+from archsearch.training.loop import EVALUATION_BATCH, Chunk, Progress, fit, top1_percent
 from archsearch.training.protocols import Protocol
 from archsearch.training.schedules import schedule_of
+from archsearch.training.step import EagerStep, StepMaker
 
 Statistics = tuple[float, float, float]
 """One number for each colour channel, of pixels in [0, 1]."""
@@ -24,7 +28,8 @@ Statistics = tuple[float, float, float]
 class Course:
     """A network on its device with optimizer and data, trained under one protocol.
 
-    The network is trained in place, channels_last, in float32 on a CPU and with bfloat16 autocast on CUDA.
+    The network is trained in place, channels_last, in float32 on a CPU and with bfloat16 autocast on CUDA. What is scored
+    and kept is `result`: the network itself, or the average of its weights where the protocol has one.
 
     Args:
         model: the network with its initial weights; takes (N, 3, input_size, input_size).
@@ -33,6 +38,7 @@ class Course:
         mean, std: of the training images, per channel.
         flip: the dataset's own answer; used where the protocol has none.
         seed: of data order, augmentation and whatever the network draws.
+        make_step: how the training's steps are taken.
 
     Raises TrainingError if a step would have fewer than two images.
     """
@@ -52,17 +58,17 @@ class Course:
         flip: bool,
         seed: int,
         device: str,
+        make_step: StepMaker = EagerStep,
     ) -> None:
         self.model = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.protocol, self.epochs = protocol, epochs
         self.seed, self.device = seed, device
         self.train_images, self.eval_images = len(train), len(evaluation)
         self.optimizer = torch.optim.SGD(
-            self.model.parameters(),
+            parameter_groups(self.model, protocol),
             lr=0.0,  # set at every step by the schedule
             momentum=protocol.momentum,
             nesterov=protocol.nesterov,
-            weight_decay=protocol.weight_decay,
             fused=True,
         )
         self._batches = device_batches(
@@ -74,6 +80,7 @@ class Course:
             batch_size=batch_size,
             flip=flip if protocol.flip is None else protocol.flip,
             crop_padding=protocol.crop_padding,
+            cutout=protocol.cutout_pixels(input_size),
             seed=seed,
         )
         if self._batches.batch_size < 2:
@@ -82,6 +89,24 @@ class Course:
                 hint="batch normalisation takes its statistics over a step",
             )
         self._evaluation = device_batches(evaluation, device=device, input_size=input_size, mean=mean, std=std)
+        self._averaged = _averaged(self.model, protocol, steps=epochs * self._batches.steps_per_epoch)
+        self._progress: Progress | None = None
+        self._step = make_step(
+            self.model,
+            self.optimizer,
+            label_smoothing=protocol.label_smoothing,
+            device=device,
+            amp=self._amp,
+        )
+
+    @property
+    def result(self) -> nn.Module:
+        """The network that the training makes: what is scored after each epoch, and kept at the end."""
+        return self.model if self._averaged is None else self._averaged.model
+
+    @property
+    def _amp(self) -> bool:
+        return torch.device(self.device).type == "cuda"
 
     def run(
         self,
@@ -90,18 +115,23 @@ class Course:
         on_epoch: Callable[[Epoch], bool] | None = None,
         chunk: Chunk = nullcontext,
         chunk_steps: int | None = None,
+        on_progress: Callable[[int, Progress], None] | None = None,
+        progress_seconds: float = math.inf,
     ) -> tuple[Epoch, ...]:
         """Train the epochs that are left, or until `on_epoch` says that it is enough. Raises as `fit` does.
 
         Args:
+            start_epoch: epochs done; of a training that was restored, those of its checkpoint.
             on_epoch: called after each epoch; whether to go on.
             chunk: entered around every `chunk_steps` steps and around each batch of an evaluation.
             chunk_steps: None is one step on a CPU, where a step takes a tenth of a second and a measurement elsewhere
                 waits for it, and ten on a GPU, where leaving a chunk has to wait for the device.
+            on_progress, progress_seconds: see `fit`; `checkpoint` makes a state of it.
         """
         if chunk_steps is None:
             chunk_steps = 1 if torch.device(self.device).type == "cpu" else 10
         steps = self._batches.steps_per_epoch
+        progress, self._progress = self._progress, None
         return fit(
             self.model,
             self._batches,
@@ -110,29 +140,44 @@ class Course:
             schedule=schedule_of(self.protocol.schedule, epochs=self.epochs, steps_per_epoch=steps),
             label_smoothing=self.protocol.label_smoothing,
             device=self.device,
-            amp=torch.device(self.device).type == "cuda",
-            evaluate=lambda: top1_percent(self.model, self._evaluation.evaluation(EVALUATION_BATCH), chunk=chunk),
+            amp=self._amp,
+            evaluate=lambda: top1_percent(self.result, self._evaluation.evaluation(EVALUATION_BATCH), chunk=chunk),
             seed=self.seed,
             on_epoch=on_epoch,
             start_epoch=start_epoch,
             chunk=chunk,
             chunk_steps=chunk_steps,
+            step=self._step,
+            averaged=self._averaged,
+            progress=progress,
+            on_progress=on_progress,
+            progress_seconds=progress_seconds,
         )
 
-    def checkpoint(self, identity: Identity, curve: tuple[Epoch, ...], *, epoch: int) -> Checkpoint:
-        """The training as it stands after `epoch` epochs. Its tensors are the course's own: write it down at once."""
+    def checkpoint(
+        self, identity: Identity, curve: tuple[Epoch, ...], *, epoch: int, progress: Progress | None = None
+    ) -> Checkpoint:
+        """The training as it stands after `epoch` epochs, and as far in the next as `progress` says.
+
+        Its tensors are the course's own: write it down at once.
+        """
         return Checkpoint(
             identity=identity,
             epoch=epoch,
             model=self.model.state_dict(),
             optimizer=self.optimizer.state_dict(),
             curve=curve,
+            averaged=None if self._averaged is None else self._averaged.state_dict(),
+            progress=progress,
         )
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Stand as the training stood when the checkpoint was made; the next epoch is `checkpoint.epoch`, from 0."""
         self.model.load_state_dict(checkpoint.model)
         self.optimizer.load_state_dict(dict(checkpoint.optimizer))
+        if self._averaged is not None and checkpoint.averaged is not None:
+            self._averaged.load_state_dict(checkpoint.averaged)
+        self._progress = checkpoint.progress
 
     def score(self, curve: tuple[Epoch, ...], *, split: str) -> Score:
         """The score of the last epoch, never of the best: choosing an epoch would be fitting to the split.
@@ -156,6 +201,28 @@ class Course:
         )
 
 
+def parameter_groups(model: nn.Module, protocol: Protocol) -> list[dict[str, Any]]:
+    """All parameters with the protocol's weight decay; without it vectors and scalars, where the protocol says so.
+
+    Those are the scales and shifts of normalisations and the biases.
+    """
+    parameters = list(model.parameters())
+    if protocol.decay_vectors:
+        return [{"params": parameters, "weight_decay": protocol.weight_decay}]
+    matrices = [each for each in parameters if each.ndim > 1]
+    vectors = [each for each in parameters if each.ndim <= 1]
+    return [
+        {"params": params, "weight_decay": decay}
+        for params, decay in ((matrices, protocol.weight_decay), (vectors, 0.0))
+        if params
+    ]
+
+
+def _averaged(model: nn.Module, protocol: Protocol, *, steps: int) -> Averaged | None:
+    share = protocol.average_fraction
+    return None if share is None else Averaged(model, steps=round(share * steps))
+
+
 def device_batches(
     images: Images,
     *,
@@ -166,6 +233,7 @@ def device_batches(
     batch_size: int = EVALUATION_BATCH,
     flip: bool = False,
     crop_padding: int = 0,
+    cutout: int = 0,
     seed: int = 0,
 ) -> DeviceBatches:
     """Batches on the device; as they come by default, they are for scoring only."""
@@ -178,5 +246,6 @@ def device_batches(
         std=std,
         flip=flip,
         crop_padding=crop_padding,
+        cutout=cutout,
         seed=seed,
     )

@@ -7,18 +7,20 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from archsearch.errors import DivergedError, TrainingError
 from archsearch.records import Epoch
+from archsearch.training.averaging import Averaged
 from archsearch.training.memory import LEAST_IMAGES, Snapshot, more_parts
 from archsearch.training.schedules import Schedule
-from archsearch.training.seeding import epoch_seed, seeded
+from archsearch.training.seeding import RandomState, epoch_seed, random_state, seeded, set_random_state
+from archsearch.training.step import EagerStep, TrainingStep
 
 log = logging.getLogger(__name__)
 
@@ -42,9 +44,28 @@ class TrainingBatches(Protocol):
         """Images in a step."""
         ...
 
-    def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Inputs (N, 3, H, W) and labels (N,) of one epoch, which counts from 0."""
+    def epoch(self, epoch: int, *, first_step: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        """Inputs (N, 3, H, W) and labels (N,) of one epoch, which counts from 0; from its step `first_step` on."""
         ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far an epoch is that is not at its end.
+
+    Attributes:
+        step: steps of the epoch that are done.
+        losses: the loss of each.
+        seconds: of training in the epoch so far.
+        parts: in how many parts a batch is taken (`TrainingStep.parts`).
+        random: torch's generators between two steps.
+    """
+
+    step: int
+    losses: tuple[float, ...]
+    seconds: float
+    parts: int
+    random: RandomState
 
 
 def fit(
@@ -63,61 +84,69 @@ def fit(
     start_epoch: int = 0,
     chunk: Chunk = nullcontext,
     chunk_steps: int = 10,
+    step: TrainingStep | None = None,
+    averaged: Averaged | None = None,
+    progress: Progress | None = None,
+    on_progress: Callable[[int, Progress], None] | None = None,
+    progress_seconds: float = math.inf,
 ) -> tuple[Epoch, ...]:
     """Train from `start_epoch` (epochs already done) to `epochs`, and score after each epoch.
 
     Everything drawn in an epoch depends on (seed, epoch) alone, so a training continued from its state after an
-    epoch goes on exactly as if it had never stopped.
+    epoch goes on exactly as if it had never stopped; continued from its state between two steps, too, if `progress`
+    says how far it was.
 
-    When the device runs out of memory, the epoch begins anew from its first step with every batch in 2 parts, then 4,
-    8, ..., whose gradients add up to the batch's; that is kept for the rest of this training. The steps, their batches
-    and the schedule stay what they were. Batch normalisation sees the parts: its statistics are those of fewer images.
+    When the device runs out of memory, the epoch begins anew from the first step that was taken here, with every batch
+    in 2 parts, then 4, 8, ..., whose gradients add up to the batch's; that is kept for the rest of this training. The
+    steps, their batches and the schedule stay what they were. Batch normalisation sees the parts: its statistics are
+    those of fewer images.
 
     Args:
         schedule: learning rate of a step, counted over the whole training.
         amp: bfloat16 autocast in the training steps; scoring is in float32 (TF32 on GPUs where torch
             allows it).
-        evaluate: top-1 (percent) of `model` on the split to score on; enters `chunk` itself (`top1_percent`).
+        evaluate: top-1 (percent) of the network on the split to score on; enters `chunk` itself (`top1_percent`).
         on_epoch: called after each epoch, outside any chunk; the training ends when it returns False. Whatever it
             raises ends the training, too, and passes through.
         chunk: entered around every `chunk_steps` training steps, and at an epoch's start, to keep its state.
+        step: how a step is taken; None: an EagerStep of `model` and `optimizer`.
+        averaged: takes in the weights after each step.
+        progress: how far the epoch after `start_epoch` is already.
+        on_progress: called between two chunks of an epoch, after every `progress_seconds` of training in it, with the
+            epochs done and the progress in the next.
 
     Returns:
-        One point for each epoch trained here; its `learning_rate` is that of the epoch's last step, and its
+        One point for each epoch ended here; its `learning_rate` is that of the epoch's last step, and its
         `train_seconds` holds neither evaluation, nor waiting in `chunk`, nor attempts that ran out of memory.
 
     Raises:
         DivergedError: a loss, or an output in the evaluation, is NaN or infinite.
         TrainingError: the device ran out of memory with parts so small that halves would have fewer than 2 images.
     """
+    taken = step or EagerStep(model, optimizer, label_smoothing=label_smoothing, device=device, amp=amp)
+    running = _Running(
+        model=model, batches=batches, step=taken, schedule=schedule, device=device, averaged=averaged, chunk=chunk,
+        chunk_steps=chunk_steps, on_progress=on_progress, progress_seconds=progress_seconds,
+    )  # fmt: skip
+    if progress is not None:
+        taken.parts = progress.parts
     curve = []
-    parts = 1
     for epoch in range(start_epoch, epochs):
         with chunk():
-            before = Snapshot(model, optimizer)
+            before = Snapshot(model, optimizer, averaged)
+        start = progress if epoch == start_epoch else None
         trained = None
         while trained is None:
             try:
                 with seeded(epoch_seed(seed, epoch), device):
-                    trained = _train_epoch(
-                        model,
-                        batches,
-                        epoch,
-                        optimizer=optimizer,
-                        schedule=schedule,
-                        label_smoothing=label_smoothing,
-                        autocast=torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=amp),
-                        parts=parts,
-                        chunk=chunk,
-                        chunk_steps=chunk_steps,
-                    )
+                    trained = running.epoch(epoch, start)
             except torch.OutOfMemoryError as error:
                 log.debug("out of memory: %s", error)
             if trained is None:  # out here, where the error no longer holds the step's activations
-                parts = more_parts(parts, images=batches.batch_size, least=LEAST_IMAGES, device=device)
+                taken.parts = more_parts(taken.parts, images=batches.batch_size, least=LEAST_IMAGES, device=device)
                 log.warning(
                     "the device %s ran out of memory: epoch %d begins anew, each step of %d images in %d parts",
-                    device, epoch + 1, batches.batch_size, parts,
+                    device, epoch + 1, batches.batch_size, taken.parts,
                 )  # fmt: skip
                 with chunk():
                     before.restore()
@@ -131,66 +160,63 @@ def fit(
     return tuple(curve)
 
 
-def _train_epoch(
-    model: nn.Module,
-    batches: TrainingBatches,
-    epoch: int,
-    *,
-    optimizer: torch.optim.Optimizer,
-    schedule: Schedule,
-    label_smoothing: float,
-    autocast: torch.autocast,
-    parts: int,
-    chunk: Chunk,
-    chunk_steps: int,
-) -> tuple[float, float, float]:
-    """Mean loss, last learning rate, and seconds inside the chunks."""
-    model.train()
-    steps = batches.steps_per_epoch
-    first = epoch * steps
-    stream = batches.epoch(epoch)
-    losses: list[float] = []
-    seconds = 0.0
-    for done in range(0, steps, chunk_steps):
-        with chunk():
-            start = time.perf_counter()
-            pending = []
-            for step, (inputs, labels) in enumerate(islice(stream, chunk_steps), start=first + done):
-                for group in optimizer.param_groups:
-                    group["lr"] = schedule(step)
-                optimizer.zero_grad(set_to_none=True)
-                pending.append(
-                    _add_gradients(
-                        model, inputs, labels, parts=parts, label_smoothing=label_smoothing, autocast=autocast
-                    )
+@dataclass(frozen=True, kw_only=True)
+class _Running:
+    """What stays the same from epoch to epoch; see `fit`."""
+
+    model: nn.Module
+    batches: TrainingBatches
+    step: TrainingStep
+    schedule: Schedule
+    device: str
+    averaged: Averaged | None
+    chunk: Chunk
+    chunk_steps: int
+    on_progress: Callable[[int, Progress], None] | None
+    progress_seconds: float
+
+    def epoch(self, epoch: int, start: Progress | None) -> tuple[float, float, float]:
+        """Train one epoch, or the rest of it. Gives mean loss, last learning rate, and seconds inside the chunks."""
+        self.model.train()
+        steps = self.batches.steps_per_epoch
+        done, losses, seconds = 0, [], 0.0
+        if start is not None:
+            done, losses, seconds = start.step, list(start.losses), start.seconds
+            set_random_state(start.random, self.device)
+        stream = self.batches.epoch(epoch, first_step=done)
+        kept = seconds
+        while done < steps:
+            with self.chunk():
+                begin = time.perf_counter()
+                pending = []
+                for inputs, labels in islice(stream, min(self.chunk_steps, steps - done)):
+                    pending.append(self.step(inputs, labels, self.schedule(epoch * steps + done + len(pending))))
+                    if self.averaged is not None:
+                        self.averaged.update()
+                # Reading the losses waits for the device: once a chunk, so that it is idle when the chunk is left.
+                values: list[float] = torch.stack(pending).tolist()
+                seconds += time.perf_counter() - begin
+            self._check(values, epoch, done)
+            done, losses = done + len(values), losses + values
+            if self.on_progress is not None and done < steps and seconds - kept >= self.progress_seconds:
+                kept = seconds
+                state = random_state(self.device)
+                self.on_progress(
+                    epoch,
+                    Progress(step=done, losses=tuple(losses), seconds=seconds, parts=self.step.parts, random=state),
                 )
-                optimizer.step()
-            # Reading the losses waits for the device: once a chunk, so that it is idle when the chunk is left.
-            values: list[float] = torch.stack(pending).tolist()
-            seconds += time.perf_counter() - start
-        for step, value in enumerate(values, start=done):
+        return math.fsum(losses) / len(losses), self.schedule(epoch * steps + steps - 1), seconds
+
+    def _check(self, losses: list[float], epoch: int, first: int) -> None:
+        """Raise DivergedError for a loss that is not finite; `first` is the number of the first one's step."""
+        steps = self.batches.steps_per_epoch
+        for step, value in enumerate(losses, start=first):
             if not math.isfinite(value):
                 raise DivergedError(
                     f"the training loss became {value} in epoch {epoch + 1}, step {step + 1} of {steps}, "
-                    f"at learning rate {schedule(first + step):.4g}",
+                    f"at learning rate {self.schedule(epoch * steps + step):.4g}",
                     hint="lower the learning rate",
                 )
-        losses += values
-    return math.fsum(losses) / len(losses), schedule(first + steps - 1), seconds
-
-
-def _add_gradients(
-    model: nn.Module, inputs: Tensor, labels: Tensor, *, parts: int, label_smoothing: float, autocast: torch.autocast
-) -> Tensor:
-    """Add the gradients of a batch's mean loss, `parts` of it one after the other; gives that loss."""
-    whole = inputs.new_zeros(())
-    for some, their in zip(inputs.tensor_split(parts), labels.tensor_split(parts), strict=True):
-        with autocast:
-            logits = model(some)
-        loss = F.cross_entropy(logits.float(), their, label_smoothing=label_smoothing) * (len(their) / len(labels))
-        loss.backward()  # type: ignore[no-untyped-call]
-        whole += loss.detach()
-    return whole
 
 
 @torch.inference_mode()

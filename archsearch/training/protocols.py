@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from archsearch.registry import Registry
 from archsearch.training.schedules import OneCycle, ScheduleRule, Stepped, WarmRestarts
 from archsearch.training.settings import ProxySettings
+
+
+_LATER_KEYS: Mapping[str, float | bool | None] = {
+    "dropout": None,
+    "decay_vectors": True,
+    "cutout": 0.0,
+    "average_fraction": None,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,12 +27,17 @@ class Protocol:
         source: where it was printed, or that it is ours.
         epochs, batch_size: as stated (or as chosen, see `notes`); both can be changed for one training.
         schedule: the rule for the learning rate. Rates are used as given: they do not scale with the batch size.
-        momentum, nesterov, weight_decay: of SGD; weight decay acts on every parameter.
+        momentum, nesterov, weight_decay: of SGD.
+        decay_vectors: whether weight decay acts on every parameter, as plain SGD does; False: not on biases nor on the
+            scales and shifts of normalisations.
         label_smoothing: share of the target spread over all classes.
         crop_padding: pixels of padding before a random crop at the image's own size.
         flip: mirror half of the training images; None takes the dataset's own answer.
         dropout: share of features dropped before the last linear layer, in families that have the choice
             `head.dropout`; None leaves what the network has.
+        cutout: side of the square that is blanked in each training image, as a share of the image's side; 0: none.
+        average_fraction: memory of the moving average of the weights that is scored and kept, as a share of all steps;
+            None: the weights of the last step are.
         notes: what the source does not state, and what was chosen instead.
     """
 
@@ -39,13 +53,21 @@ class Protocol:
     crop_padding: int
     flip: bool | None = None
     dropout: float | None = None
+    decay_vectors: bool = True
+    cutout: float = 0.0
+    average_fraction: float | None = None
     notes: tuple[str, ...] = ()
+
+    def cutout_pixels(self, input_size: int) -> int:
+        """Side of the blanked square in images of this size (pixels)."""
+        return round(self.cutout * input_size)
 
     def identity(self) -> dict[str, str | int | float | bool | None]:
         """What decides the result, as flat primitive values. Wording (`source`, `notes`) is left out."""
         facts = {key: value for key, value in asdict(self).items() if key not in ("name", "source", "notes")}
-        if self.dropout is None:  # trainings of before there was the key
-            del facts["dropout"]
+        for key, plain in _LATER_KEYS.items():  # trainings of before there was the key
+            if facts[key] == plain:
+                del facts[key]
         return {"protocol": self.name, **facts, "schedule": repr(self.schedule)}
 
 

@@ -7,8 +7,10 @@ import pytest
 from archsearch.analysis.front import front_of
 from archsearch.analysis.verdicts import verdicts_of
 from archsearch.plots import style
-from archsearch.plots.front import FrontInfo, FrontPoint, VariantMark, front_info, nice_log_ticks
-from archsearch.plots.front_figure import front_figure, hover_text, shared_prefix
+from archsearch.plots.front import FrontInfo, FrontPoint, VariantMark, front_info
+from archsearch.plots.front_figure import front_figure, shared_prefix
+from archsearch.plots.hover import hover_text
+from archsearch.plots.ranges import nice_log_ticks
 from archsearch.records import Record, TrialStatus
 
 Make = Callable[..., Record]

@@ -29,8 +29,8 @@ class ListedBatches:
     def batch_size(self) -> int:
         return len(self.batches[0][1])
 
-    def epoch(self, epoch: int) -> Iterator[Batch]:
-        return iter(self.batches)
+    def epoch(self, epoch: int, *, first_step: int = 0) -> Iterator[Batch]:
+        return iter(self.batches[first_step:])
 
 
 def random_batches(steps: int) -> ListedBatches:
@@ -124,7 +124,7 @@ def test_training_time_leaves_out_waiting_and_evaluation(
     monkeypatch.setattr("archsearch.training.loop.time.perf_counter", lambda: now)
 
     class TimedBatches(ListedBatches):
-        def epoch(self, epoch: int) -> Iterator[Batch]:
+        def epoch(self, epoch: int, *, first_step: int = 0) -> Iterator[Batch]:
             nonlocal now
             for batch in self.batches:
                 now += 1.0

@@ -8,6 +8,7 @@ from archsearch.blocks.conv import pointwise
 from archsearch.blocks.heads import make_classifier, make_gather
 from archsearch.blocks.stems import make_stem
 from archsearch.models.shufflenet_v2.spec import ShuffleNetV2Spec, StageSpec
+from archsearch.models.shufflenet_v2.stage import Stage
 from archsearch.models.shufflenet_v2.units import BasicUnit, DownUnit
 
 
@@ -49,6 +50,6 @@ class ShuffleNetV2(nn.Module):
         return scores
 
 
-def _stage(incoming: int, stage: StageSpec, *, authors: bool) -> nn.Sequential:
+def _stage(incoming: int, stage: StageSpec, *, authors: bool) -> Stage:
     down = DownUnit(incoming, stage, authors=authors)
-    return nn.Sequential(down, *(BasicUnit(stage) for _ in range(stage.units - 1)))
+    return Stage(down, *(BasicUnit(stage) for _ in range(stage.units - 1)))

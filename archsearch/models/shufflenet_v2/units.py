@@ -69,14 +69,17 @@ class BasicUnit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, c, H, W) -> (N, c, H, W)."""
-        passed, taken = x[:, : self.passing], x[:, self.passing :]
+        shuffled: Tensor = self.shuffle(*self.parts(x[:, : self.passing], x[:, self.passing :]))
+        return shuffled
+
+    def parts(self, passed: Tensor, taken: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, c - m, H, W) and (N, m, H, W) -> the same shapes: both parts before they are shuffled."""
         made = self.branch2(taken)
         if self.attention is not None:
             passed, made = self.attention(passed, made)
         if self.residual:
             made = F.relu(made + taken, inplace=True)
-        shuffled: Tensor = self.shuffle(passed, made)
-        return shuffled
+        return passed, made
 
 
 class DownUnit(nn.Module):
@@ -104,11 +107,15 @@ class DownUnit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, i, H, W) -> (N, c, ceil(H/s), ceil(W/s))."""
+        shuffled: Tensor = self.shuffle(*self.parts(x))
+        return shuffled
+
+    def parts(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, i, H, W) -> both branches before they are shuffled."""
         left, made = self.branch1(x), self.branch2(x)
         if self.attention is not None:
             left, made = self.attention(left, made)
-        shuffled: Tensor = self.shuffle(left, made)
-        return shuffled
+        return left, made
 
 
 class WideningUnit(DownUnit):

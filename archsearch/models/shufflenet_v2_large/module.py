@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from archsearch.blocks.conv import conv2d, pointwise
 from archsearch.blocks.heads import make_classifier, make_gather
 from archsearch.models.shufflenet_v2.spec import StageSpec
+from archsearch.models.shufflenet_v2.stage import Stage
 from archsearch.models.shufflenet_v2.units import BasicUnit, DownUnit, WideningUnit
 from archsearch.models.shufflenet_v2_large.spec import LargeStemSpec, ShuffleNetV2LargeSpec
 
@@ -60,5 +61,5 @@ def _stem(stem: LargeStemSpec) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def _stage(first: DownUnit, stage: StageSpec) -> nn.Sequential:
-    return nn.Sequential(first, *(BasicUnit(stage) for _ in range(stage.units - 1)))
+def _stage(first: DownUnit, stage: StageSpec) -> Stage:
+    return Stage(first, *(BasicUnit(stage) for _ in range(stage.units - 1)))

@@ -1,0 +1,350 @@
+"""The same networks in several studies or on several devices: do they rank alike, and who moves?
+
+Networks are the same if their arch_ids are. A rank correlation asks only for the order, so sides with other epochs,
+datasets or devices can be held against each other; the values themselves cannot, and what differs is listed.
+
+Kendall's tau-b and Spearman's rho allow for ties. Their intervals are by Fisher's transformation with the variances of
+Fieller, Hartley and Pearson (1957, Biometrika 44): 0.437/(n-4) and 1.06/(n-3). Those hold for |correlation| < 0.8 or so and
+n of 10 or more, and for networks drawn independently, which a search's are not quite.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from archsearch.analysis.conditions import Conditions, conditions_of
+from archsearch.analysis.objectives import OBJECTIVES, is_complete
+from archsearch.analysis.pareto import Noisy, non_dominated
+from archsearch.records import Record
+
+Floats = NDArray[np.float64]
+
+COMPARED = ("latency_ms", "error_percent")
+MIN_INTERVAL = 5  # networks below which a correlation gets no interval
+MOVERS = 10
+# What a difference between two sides makes of their values; those of the latency, then those of the score.
+_LATENCY_FACTS = ("fingerprint", "backend", "batch", "threads", "input_size", "reference")
+_SCORE_FACTS = ("epochs", "split", "train_images", "eval_images", "protocol", "seed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """One study, or one device of a study, to be compared.
+
+    Attributes:
+        name: for people; the names of a comparison's sides differ.
+        records: of any status; complete ones count.
+        noise_floor: relative difference of two latencies from which on they differ here.
+        facts: what the study says of itself that could differ: its dataset, for one.
+    """
+
+    name: str
+    records: tuple[Record, ...]
+    noise_floor: float = 0.0
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedNetwork:
+    """One network that every side has; each tuple has one value for each side.
+
+    Attributes:
+        label: the variant's name, or the label in the first side.
+        error_percent, latency_ms: the median over the side's records of the network.
+        records: how many that were.
+        on_front: whether it is on the side's front of the shared networks alone, ties below the noise floor included.
+    """
+
+    arch_id: str
+    label: str
+    error_percent: tuple[float, ...]
+    latency_ms: tuple[float, ...]
+    records: tuple[int, ...]
+    on_front: tuple[bool, ...]
+
+    def values(self, objective: str) -> tuple[float, ...]:
+        """The network's value in each side: of `latency_ms` or `error_percent`."""
+        return self.latency_ms if objective == "latency_ms" else self.error_percent
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankCorrelation:
+    """How alike two sides rank the shared networks by one objective.
+
+    Attributes:
+        first, second: the sides' names.
+        n: networks.
+        kendall, spearman: None where a side has fewer than 2 networks or all values equal; `reason` says so.
+        kendall_low, ...: the intervals; None below MIN_INTERVAL networks, and where all pairs agree or all disagree.
+    """
+
+    objective: str
+    first: str
+    second: str
+    n: int
+    kendall: float | None = None
+    kendall_low: float | None = None
+    kendall_high: float | None = None
+    spearman: float | None = None
+    spearman_low: float | None = None
+    spearman_high: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mover:
+    """A network that two sides rank differently.
+
+    Attributes:
+        from_rank, to_rank: in the first and the second side, 1 the best; equal values share their mean rank.
+        reversed_pairs: networks that it is better than on one side and worse on the other, in latency by more than the
+            noise floor of each side.
+    """
+
+    objective: str
+    first: str
+    second: str
+    arch_id: str
+    label: str
+    from_rank: float
+    to_rank: float
+    reversed_pairs: int
+
+    @property
+    def places(self) -> float:
+        """Places lost from the first side to the second; negative if it gained."""
+        return self.to_rank - self.from_rank
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """Something in which the sides were not treated alike, with the value on each side."""
+
+    what: str
+    values: tuple[str, ...]
+    consequence: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Several sides, and what they say of the networks that all of them have.
+
+    Attributes:
+        sides: names.
+        networks: complete networks of each side.
+        shared: networks that every side has, by the latency of the first.
+        correlations: for each objective and each pair of sides, of the networks that these two share.
+        movers: for each objective and each pair, those with the most reversed pairs, at most MOVERS.
+        differences: of conditions between the sides.
+        conditions: of each side.
+        reason: why nothing is compared; "" if something is.
+    """
+
+    sides: tuple[str, ...]
+    networks: tuple[int, ...]
+    shared: tuple[SharedNetwork, ...]
+    correlations: tuple[RankCorrelation, ...]
+    movers: tuple[Mover, ...]
+    differences: tuple[Difference, ...]
+    conditions: tuple[Conditions, ...]
+    reason: str = ""
+
+    @property
+    def leaving(self) -> tuple[SharedNetwork, ...]:
+        """Networks that are on one side's front and not on another's."""
+        return tuple(network for network in self.shared if len(set(network.on_front)) > 1)
+
+
+def compare_studies(sides: Sequence[Side], *, confidence: float = 0.95) -> Comparison:
+    """Compare two or more sides. Raises ValueError for fewer, or for names that are not unique."""
+    names = tuple(side.name for side in sides)
+    if len(sides) < 2 or len(set(names)) != len(names):
+        raise ValueError(f"a comparison needs two or more sides of different names, got {list(names)}")
+    tables = [_Table(side) for side in sides]
+    conditions = tuple(conditions_of([record for record in side.records if is_complete(record)]) for side in sides)
+    common = [arch_id for arch_id in tables[0].values if all(arch_id in table.values for table in tables[1:])]
+    correlations: list[RankCorrelation] = []
+    movers: list[Mover] = []
+    for objective in COMPARED:
+        for one, other in combinations(tables, 2):
+            both = [arch_id for arch_id in one.values if arch_id in other.values]
+            correlations.append(_correlation(objective, one, other, both, confidence))
+            movers.extend(_movers(objective, one, other, both))
+    return Comparison(
+        sides=names,
+        networks=tuple(len(table.values) for table in tables),
+        shared=_shared(tables, common),
+        correlations=tuple(correlations),
+        movers=tuple(movers),
+        differences=_differences(sides, conditions),
+        conditions=conditions,
+        reason=_why_nothing(tables, common),
+    )
+
+
+def sides_by_device(side: Side) -> tuple[Side, ...]:
+    """One side for each device fingerprint that the study's latencies have, in order of first use; records without a
+    latency belong to none. One fingerprint gives one side with the study's own name."""
+    groups: dict[str, list[Record]] = {}
+    for record in side.records:
+        if record.latency is not None:
+            groups.setdefault(record.latency.fingerprint, []).append(record)
+    if len(groups) < 2:
+        return (side,)
+    return tuple(
+        Side(
+            name=f"{side.name} on {fingerprint}",
+            records=tuple(records),
+            noise_floor=side.noise_floor,
+            facts=side.facts,
+        )
+        for fingerprint, records in groups.items()
+    )
+
+
+class _Table:
+    """The networks of one side: medians of both objectives, lower is better."""
+
+    def __init__(self, side: Side) -> None:
+        self.name, self.noise_floor = side.name, side.noise_floor
+        rows: dict[str, list[tuple[float, float]]] = {}
+        self.labels: dict[str, str] = {}
+        latency_ms = OBJECTIVES["latency_ms"].extract
+        for record in side.records:
+            if not is_complete(record):
+                continue
+            pair = (record.error_percent, latency_ms(record))
+            if all(map(math.isfinite, pair)):
+                rows.setdefault(record.arch_id, []).append(pair)
+                if record.variant is not None or record.arch_id not in self.labels:
+                    self.labels[record.arch_id] = record.label
+        self.records = {arch_id: len(pairs) for arch_id, pairs in rows.items()}
+        self.values = {
+            arch_id: (float(np.median([error for error, _ in pairs])), float(np.median([ms for _, ms in pairs])))
+            for arch_id, pairs in rows.items()
+        }
+
+    def column(self, objective: str, arch_ids: Sequence[str]) -> Floats:
+        place = 1 if objective == "latency_ms" else 0
+        return np.array([self.values[arch_id][place] for arch_id in arch_ids], dtype=np.float64)
+
+    def on_front(self, arch_ids: Sequence[str]) -> list[bool]:
+        points = np.array([self.values[arch_id] for arch_id in arch_ids], dtype=np.float64).reshape(-1, 2)
+        return [bool(each) for each in non_dominated(points, Noisy(1, self.noise_floor))]
+
+
+def _shared(tables: Sequence[_Table], common: Sequence[str]) -> tuple[SharedNetwork, ...]:
+    fronts = [table.on_front(common) for table in tables]
+    found = [
+        SharedNetwork(
+            arch_id=arch_id,
+            label=tables[0].labels[arch_id],
+            error_percent=tuple(table.values[arch_id][0] for table in tables),
+            latency_ms=tuple(table.values[arch_id][1] for table in tables),
+            records=tuple(table.records[arch_id] for table in tables),
+            on_front=tuple(front[place] for front in fronts),
+        )
+        for place, arch_id in enumerate(common)
+    ]
+    return tuple(sorted(found, key=lambda network: (network.latency_ms[0], network.error_percent[0], network.arch_id)))
+
+
+def _correlation(
+    objective: str, one: _Table, other: _Table, both: Sequence[str], confidence: float
+) -> RankCorrelation:
+    x, y = one.column(objective, both), other.column(objective, both)
+    n = len(both)
+    named = {"objective": objective, "first": one.name, "second": other.name, "n": n}
+    if n < 2:
+        return RankCorrelation(**named, reason=f"a rank correlation needs 2 networks, these share {n}")  # type: ignore[arg-type]
+    for table, values in ((one, x), (other, y)):
+        if np.ptp(values) == 0.0:
+            return RankCorrelation(**named, reason=f"all values are equal in {table.name}")  # type: ignore[arg-type]
+    kendall, spearman = float(stats.kendalltau(x, y).statistic), float(stats.spearmanr(x, y).statistic)
+    kendall_low, kendall_high = _interval(kendall, n, 0.437, 4, confidence)
+    spearman_low, spearman_high = _interval(spearman, n, 1.06, 3, confidence)
+    return RankCorrelation(
+        **named,  # type: ignore[arg-type]
+        kendall=kendall,
+        kendall_low=kendall_low,
+        kendall_high=kendall_high,
+        spearman=spearman,
+        spearman_low=spearman_low,
+        spearman_high=spearman_high,
+    )
+
+
+def _interval(value: float, n: int, factor: float, taken: int, confidence: float) -> tuple[float | None, float | None]:
+    if n < MIN_INTERVAL or abs(value) >= 1.0 - 1e-12:
+        return None, None
+    half = float(stats.norm.ppf(0.5 + confidence / 2.0)) * math.sqrt(factor / (n - taken))
+    middle = math.atanh(value)
+    return math.tanh(middle - half), math.tanh(middle + half)
+
+
+def _movers(objective: str, one: _Table, other: _Table, both: Sequence[str]) -> list[Mover]:
+    if len(both) < 2:
+        return []
+    x, y = one.column(objective, both), other.column(objective, both)
+    noisy = objective == "latency_ms"
+    first, second = Noisy(0, one.noise_floor if noisy else 0.0), Noisy(0, other.noise_floor if noisy else 0.0)
+    reversed_pairs = np.array(
+        [
+            np.count_nonzero(
+                (first.below(a, x) & second.below(y, b)) | (first.below(x, a) & second.below(b, y)),
+            )
+            for a, b in zip(x, y, strict=True)
+        ]
+    )
+    from_rank, to_rank = stats.rankdata(x), stats.rankdata(y)
+    order = np.lexsort((np.arange(len(both)), -np.abs(to_rank - from_rank), -reversed_pairs))
+    return [
+        Mover(
+            objective=objective,
+            first=one.name,
+            second=other.name,
+            arch_id=both[place],
+            label=one.labels[both[place]],
+            from_rank=float(from_rank[place]),
+            to_rank=float(to_rank[place]),
+            reversed_pairs=int(reversed_pairs[place]),
+        )
+        for place in order[:MOVERS].tolist()
+        if reversed_pairs[place] > 0
+    ]
+
+
+def _differences(sides: Sequence[Side], conditions: Sequence[Conditions]) -> tuple[Difference, ...]:
+    found: list[Difference] = []
+    for name in dict.fromkeys(name for side in sides for name in side.facts):
+        values = tuple(side.facts.get(name, "") for side in sides)
+        if len(set(values)) > 1:
+            found.append(Difference(what=name, values=values, consequence="accuracies and latencies may differ by it"))
+    for names, consequence in ((_LATENCY_FACTS, "latencies differ by it"), (_SCORE_FACTS, "accuracies differ by it")):
+        for name in names:
+            held = [getattr(each, name) for each in conditions]
+            if len({each for each in held if each}) > 1:  # a side without complete records says nothing
+                found.append(
+                    Difference(
+                        what=name.replace("_", " "),
+                        values=tuple(", ".join(map(str, each)) for each in held),
+                        consequence=consequence,
+                    )
+                )
+    return tuple(found)
+
+
+def _why_nothing(tables: Sequence[_Table], common: Sequence[str]) -> str:
+    if common:
+        return ""
+    empty = [table.name for table in tables if not table.values]
+    if empty:
+        return f"without a complete network: {', '.join(empty)}"
+    return "no network is in all of them"

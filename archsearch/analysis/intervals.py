@@ -1,0 +1,171 @@
+"""Intervals of means: Student's t, corrected for the number of comparisons, and the spread of a blocked design."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+Floats = NDArray[np.float64]
+
+# Differences whose spread is below this share of their size differ by rounding alone.
+_ROUNDING = 1e-12
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """A variance that was estimated together for several means: the variance of one value, and its degrees of freedom."""
+
+    variance: float
+    freedom: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeanInterval:
+    """A mean with two intervals: of itself alone, and one that holds for all comparisons at once.
+
+    Attributes:
+        mean: NaN without values.
+        low, high: simultaneous; None where none can be given, and `note` says why.
+        alone_low, alone_high: uncorrected; None likewise.
+    """
+
+    mean: float
+    low: float | None = None
+    high: float | None = None
+    alone_low: float | None = None
+    alone_high: float | None = None
+    note: str = ""
+
+
+def half_width(deviation: float, freedom: int, *, confidence: float, comparisons: int = 1) -> float:
+    """Half of the t interval of a mean whose standard error is `deviation`, Bonferroni-corrected.
+
+    t at 1 - (1 - confidence) / (2 comparisons) with these degrees of freedom, times the standard error (Dunn 1961,
+    "Multiple comparisons among means", section 2).
+    """
+    return deviation * float(stats.t.isf((1.0 - confidence) / (2.0 * comparisons), freedom))
+
+
+def mean_interval(
+    values: Sequence[float],
+    *,
+    confidence: float = 0.95,
+    comparisons: int = 1,
+    spread: Spread | None = None,
+) -> MeanInterval:
+    """The mean of these values (of paired differences, say) and its intervals.
+
+    Args:
+        values: finite.
+        confidence: of the interval alone, and of all intervals together.
+        comparisons: how many intervals are to hold at once (1 or more).
+        spread: the variance of one value where it was estimated from more than these; None: from these alone.
+
+    Without a spread, fewer than two values have no interval, and neither have values that are all equal: their
+    standard error of 0 says that the spread cannot be seen, not that there is none.
+    """
+    if comparisons < 1 or not 0.0 < confidence < 1.0:
+        raise ValueError(f"1 comparison or more and a confidence within 0 and 1, got {comparisons} and {confidence}")
+    found = np.asarray(values, dtype=np.float64)
+    if not np.isfinite(found).all():
+        raise ValueError("an interval needs finite values")
+    if len(found) == 0:
+        return MeanInterval(mean=math.nan, note="no pair")
+    mean = float(found.mean())
+    if spread is None:
+        if len(found) < 2:
+            return MeanInterval(mean=mean, note="one pair has no spread")
+        deviation = float(found.std(ddof=1))
+        if deviation <= _ROUNDING * float(np.abs(found).max()):
+            return MeanInterval(mean=mean, note=f"all {len(found)} differences are equal, so their spread is not seen")
+        freedom = len(found) - 1
+    else:
+        if spread.freedom < 1:
+            return MeanInterval(mean=mean, note="too few trials for a spread")
+        if not spread.variance > 0.0:
+            return MeanInterval(mean=mean, note="no spread is seen anywhere")
+        deviation, freedom = math.sqrt(spread.variance), spread.freedom
+    error = deviation / math.sqrt(len(found))
+    alone = half_width(error, freedom, confidence=confidence)
+    wide = half_width(error, freedom, confidence=confidence, comparisons=comparisons)
+    return MeanInterval(
+        mean=mean, low=mean - wide, high=mean + wide, alone_low=mean - alone, alone_high=mean + alone
+    )
+
+
+@dataclass(frozen=True)
+class Additive:
+    """Values as point + seed + noise, fitted by least squares (a randomised block design; seeds are the blocks).
+
+    Attributes:
+        points: names, in order of the rest.
+        counts: values of each point.
+        means: of each point, over its own seeds.
+        effects: of each point, at the average of all seeds' effects.
+        shares: (points, seeds) share of each point's values in each seed, less the average point's.
+        seed_covariance: (seeds, seeds) of the seeds' effects, for a noise variance of 1.
+        spread: of the noise.
+    """
+
+    points: tuple[str, ...]
+    counts: Floats
+    means: Floats
+    effects: Floats
+    shares: Floats
+    seed_covariance: Floats
+    spread: Spread
+
+
+def additive_fit(values: Mapping[tuple[str, int], float], *, seeds: bool = True) -> Additive:
+    """The additive model of values by (point, seed), not every pair being there.
+
+    Seeds are partialled out of the points first (Frisch and Waugh 1933), so that thousands of points cost no more than
+    a system of as many equations as there are seeds. Where trials failed, a point is thereby compared as if it had had
+    the average seeds.
+
+    Args:
+        values: finite.
+        seeds: False: seeds have no effect of their own (repeated measurements in no order), only the points.
+    """
+    points = tuple(dict.fromkeys(point for point, _ in values))
+    blocks = list(dict.fromkeys(seed for _, seed in values)) if seeds else []
+    order = {name: index for index, name in enumerate(points)}
+    row = np.array([order[point] for point, _ in values], dtype=np.intp)
+    found = np.fromiter(values.values(), dtype=np.float64, count=len(values))
+    if not np.isfinite(found).all():
+        raise ValueError("a fit needs finite values")
+    counts = np.bincount(row, minlength=len(points)).astype(np.float64)
+    means = np.bincount(row, weights=found, minlength=len(points)) / counts
+    dummies = np.zeros((len(found), len(blocks)))
+    place = {seed: index for index, seed in enumerate(blocks)}
+    for index, (_, seed) in enumerate(values):
+        if blocks:
+            dummies[index, place[seed]] = 1.0
+    shares = np.zeros((len(points), len(blocks)))
+    np.add.at(shares, row, dummies)
+    shares /= counts[:, None]
+    within = dummies - shares[row]
+    covariance = np.linalg.pinv(within.T @ within, hermitian=True) if blocks else np.zeros((0, 0))
+    rank = int(np.linalg.matrix_rank(within)) if blocks else 0
+    coefficients = covariance @ (within.T @ (found - means[row]))
+    residual = found - means[row] - within @ coefficients
+    freedom = len(found) - len(points) - rank
+    shares -= shares.mean(axis=0) if len(points) else 0.0
+    variance = float((residual**2).sum()) / freedom if freedom > 0 else math.nan
+    if variance <= (_ROUNDING * float(np.abs(found).max(initial=0.0))) ** 2:
+        variance = 0.0
+    return Additive(
+        points=points,
+        counts=counts,
+        means=means,
+        effects=means - shares @ coefficients,
+        shares=shares,
+        seed_covariance=covariance,
+        spread=Spread(variance=variance, freedom=freedom),
+    )
+

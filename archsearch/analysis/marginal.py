@@ -1,0 +1,308 @@
+"""The marginal effect of every level of every choice, from a model that is fitted to the networks of a search.
+
+Ridge regression on the levels of all choices at once: y = mean + one effect for each level, the effects of a choice
+weighted by how often its levels occur adding up to 0 (Hastie, Tibshirani and Friedman 2009, section 3.4.1). The penalty is
+the one of a grid that predicts left-out networks best. Error is taken as it is, all other objectives as logarithms:
+costs act by factors. The intervals are percentiles of a bootstrap over networks (Efron and Tibshirani 1993, chapter 13),
+each for itself: of 100 intervals of levels without effect about 5 miss 0.
+
+Observational: a search does not draw its networks at random, and interactions are not in the model. What one choice does
+in one network, `archsearch ablate` measures.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archsearch.analysis.front import DEFAULT_OBJECTIVES
+from archsearch.analysis.importance import OBSERVATIONAL
+from archsearch.analysis.levels import Networks, level_text, networks_of
+from archsearch.analysis.objectives import OBJECTIVES, resolve_objectives
+from archsearch.records import Record
+
+Floats = NDArray[np.float64]
+
+MIN_NETWORKS = 20
+MIN_LEVEL = 5  # networks of a level below which its effect gets no interval
+BOOTSTRAPS = 200
+_FOLDS = 5
+_PENALTIES = np.geomspace(0.01, 1000.0, 16)
+_LINEAR = "error_percent"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LevelEffect:
+    """One level of one choice, against the average network of the search.
+
+    Attributes:
+        choice, level: as the search space names them; the level as YAML writes it.
+        value: the level itself.
+        networks: that have it.
+        effect: in the model's unit; lower is better, as of every objective.
+        low, high: its interval; None where fewer than MIN_LEVEL networks have the level.
+    """
+
+    choice: str
+    level: str
+    value: Any
+    networks: int
+    effect: float
+    low: float | None
+    high: float | None
+
+    @property
+    def told_from_zero(self) -> bool | None:
+        """Whether the interval leaves 0 out; None without one."""
+        return None if self.low is None or self.high is None else not self.low <= 0.0 <= self.high
+
+
+@dataclass(frozen=True, kw_only=True)
+class MarginalModel:
+    """The model of one objective.
+
+    Attributes:
+        objective: its name.
+        unit: of the effects: "points" of error, or "%" of what it is otherwise (latency, parameters, ...).
+        networks: that it was fitted to.
+        r2: share of the variance of left-out networks that the model predicts, by 5-fold cross-validation with the
+            penalty chosen anew in each fold; 0 is what their mean predicts. None if all values are equal.
+        penalty: of the ridge, in networks' worth of the average.
+        effects: by choice (the one whose levels differ most first), then by level.
+        reason: why there are no effects, or what to hold against them; "" if nothing.
+    """
+
+    objective: str
+    unit: str
+    networks: int
+    r2: float | None
+    penalty: float
+    effects: tuple[LevelEffect, ...]
+    reason: str = ""
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The choices, the one whose levels differ most first."""
+        return tuple(dict.fromkeys(effect.choice for effect in self.effects))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Marginal:
+    """The models of one study.
+
+    Attributes:
+        models: one for each objective.
+        networks: complete networks of the search space; equal ones are averaged and counted once.
+        left_out: complete records without a point of the search space, such as published variants outside it.
+        constant: choices that had one value in all networks.
+        confidence: of the intervals.
+        reason: why there are no models; "" if there are.
+        note: what may not be concluded.
+    """
+
+    models: tuple[MarginalModel, ...]
+    networks: int
+    left_out: int
+    constant: tuple[str, ...]
+    confidence: float
+    reason: str = ""
+    note: str = OBSERVATIONAL
+
+    def model(self, objective: str) -> MarginalModel | None:
+        """The model of an objective; None if there is none."""
+        return next((each for each in self.models if each.objective == objective), None)
+
+
+def marginal_effects(
+    records: Sequence[Record],
+    objectives: Sequence[str] = DEFAULT_OBJECTIVES,
+    *,
+    confidence: float = 0.95,
+    bootstraps: int = BOOTSTRAPS,
+    seed: int = 0,
+) -> Marginal:
+    """The marginal effects among these records.
+
+    Args:
+        records: of one study, of any status; complete ones with a point of the search space are used.
+        objectives: names of OBJECTIVES.
+        confidence: of the intervals, between 0 and 1.
+        bootstraps: resamples; 0 gives no intervals.
+        seed: of the folds and resamples.
+
+    Raises UnknownNameError for an unknown objective, ConfigError for one given twice.
+    """
+    resolve_objectives(objectives)
+    found = networks_of(records, objectives)
+    count, varying = len(found.arch_ids), found.varying
+    reason = ""
+    if count < MIN_NETWORKS:
+        reason = f"{count} complete networks of the search space; marginal effects need at least {MIN_NETWORKS}"
+    elif not varying:
+        reason = "every choice had one value in all networks"
+    models: list[MarginalModel] = []
+    if not reason:
+        design = _Design(found)
+        for column, objective in enumerate(objectives):
+            models.append(_model(objective, found.values[:, column], design, confidence, bootstraps, seed))
+    return Marginal(
+        models=tuple(models),
+        networks=count,
+        left_out=found.left_out,
+        constant=found.constant,
+        confidence=confidence,
+        reason=reason,
+    )
+
+
+class _Design:
+    """The levels of the networks as columns, one for each level of each choice that varies."""
+
+    def __init__(self, found: Networks) -> None:
+        self.levels: list[tuple[str, Any]] = []
+        self.of_choice: dict[str, list[int]] = {}
+        columns = []
+        for name in found.varying:
+            values = [point[name] for point in found.points]
+            texts = np.array([level_text(value) for value in values])
+            for value in found.levels[name]:
+                self.of_choice.setdefault(name, []).append(len(columns))
+                self.levels.append((name, value))
+                columns.append(texts == level_text(value))
+        self.matrix: Floats = np.array(columns, dtype=np.float64).T
+        self.counts = self.matrix.sum(axis=0)
+
+    def centred(self, effects: Floats, weights: Floats) -> Floats:
+        """Effects (levels, ...) with the weighted mean of each choice's levels taken off."""
+        centred = effects.copy()
+        for columns in self.of_choice.values():
+            part = weights[columns]
+            centred[columns] -= np.average(effects[columns], axis=0, weights=part) if part.sum() else 0.0
+        return centred
+
+
+def _fit(matrix: Floats, target: Floats, weights: Floats, penalty: float) -> tuple[Floats, float]:
+    """Coefficients and intercept of weighted ridge regression, the intercept unpenalised."""
+    total = weights.sum()
+    middle, mean = (weights @ matrix) / total, float(weights @ target) / total
+    shifted = matrix - middle
+    weighted = shifted * weights[:, None]
+    gram = shifted.T @ weighted
+    gram[np.diag_indices_from(gram)] += penalty
+    coefficients = np.linalg.solve(gram, weighted.T @ (target - mean))
+    return coefficients, mean - float(middle @ coefficients)
+
+
+def _best_penalty(matrix: Floats, target: Floats) -> float:
+    """The penalty of the grid whose leave-one-out predictions are best (Hastie et al. 2009, section 7.10).
+
+    One decomposition serves all: with centred data the residual of a left-out network is r_i / (1 - h_i), where h_i
+    is 1/n plus the diagonal of the ridge's hat matrix.
+    """
+    count = len(target)
+    shifted, rest = matrix - matrix.mean(axis=0), target - target.mean()
+    values, vectors = np.linalg.eigh(shifted.T @ shifted)
+    rotated = shifted @ vectors
+    along = rotated.T @ rest
+    values = np.clip(values, 0.0, None)
+    errors = []
+    for penalty in _PENALTIES:
+        shrunk = 1.0 / (values + penalty)
+        left = 1.0 - 1.0 / count - (rotated**2 @ shrunk)
+        errors.append(float(np.mean(((rest - rotated @ (shrunk * along)) / np.clip(left, 1e-9, None)) ** 2)))
+    return float(_PENALTIES[int(np.argmin(errors))])
+
+
+def _predicted_r2(matrix: Floats, target: Floats, generator: np.random.Generator) -> float:
+    folds = generator.permutation(len(target)) % _FOLDS
+    lost = spread = 0.0
+    for fold in range(_FOLDS):
+        held, kept = folds == fold, folds != fold
+        penalty = _best_penalty(matrix[kept], target[kept])
+        coefficients, intercept = _fit(matrix[kept], target[kept], np.ones(int(kept.sum())), penalty)
+        lost += float(((target[held] - matrix[held] @ coefficients - intercept) ** 2).sum())
+        spread += float(((target[held] - target[kept].mean()) ** 2).sum())
+    return 1.0 - lost / spread if spread > 0.0 else 0.0
+
+
+def _model(
+    objective: str, raw: Floats, design: _Design, confidence: float, bootstraps: int, seed: int
+) -> MarginalModel:
+    linear = objective == _LINEAR
+    unit = "points" if linear else "%"
+    count = len(raw)
+    title = OBJECTIVES[objective].title.split(",")[0].split(" (")[0].lower()
+
+    def nothing(reason: str) -> MarginalModel:
+        return MarginalModel(
+            objective=objective, unit=unit, networks=count, r2=None, penalty=0.0, effects=(), reason=reason
+        )
+
+    if not linear and (raw <= 0.0).any():
+        return nothing(f"a {title} of 0 has no logarithm")
+    target = raw if linear else np.log(raw)
+    if np.ptp(target) <= 1e-12 * max(1.0, float(np.abs(target).max())):
+        return nothing(f"all networks have the same {title}")
+    generator = np.random.default_rng(seed)
+    matrix = design.matrix
+    r2 = _predicted_r2(matrix, target, generator)
+    penalty = _best_penalty(matrix, target)
+    ones = np.ones(count)
+    effects = design.centred(_fit(matrix, target, ones, penalty)[0], design.counts)
+    bounds: list[tuple[float, float] | None] = [None] * len(effects)
+    if bootstraps > 0:
+        drawn = np.empty((bootstraps, len(effects)))
+        for row in drawn:
+            weights = np.bincount(generator.integers(count, size=count), minlength=count).astype(np.float64)
+            row[:] = design.centred(_fit(matrix, target, weights, penalty)[0], design.counts)
+        tail = (1.0 - confidence) / 2.0
+        low, high = np.quantile(drawn, (tail, 1.0 - tail), axis=0)
+        bounds = [
+            (float(below), float(above)) if networks >= MIN_LEVEL else None
+            for below, above, networks in zip(low, high, design.counts, strict=True)
+        ]
+
+    def shown(value: float) -> float:
+        return value if linear else 100.0 * math.expm1(value)
+
+    rows = {
+        name: [
+            LevelEffect(
+                choice=name,
+                level=level_text(design.levels[column][1]),
+                value=design.levels[column][1],
+                networks=int(design.counts[column]),
+                effect=shown(float(effects[column])),
+                low=None if bound is None else shown(bound[0]),
+                high=None if bound is None else shown(bound[1]),
+            )
+            for column in columns
+            for bound in (bounds[column],)
+        ]
+        for name, columns in design.of_choice.items()
+    }
+    spread = {name: float(np.ptp(effects[columns])) for name, columns in design.of_choice.items()}
+    order = sorted(rows, key=lambda name: (-spread[name], name))
+    reason = ""
+    if r2 <= 0.0:
+        reason = f"the model predicts the {title} of left-out networks no better than their mean: its effects are noise"
+    return MarginalModel(
+        objective=objective,
+        unit=unit,
+        networks=count,
+        r2=r2,
+        penalty=penalty,
+        effects=tuple(effect for name in order for effect in rows[name]),
+        reason=reason,
+    )
+
+
+def counted_levels(model: MarginalModel) -> Counter[str]:
+    """How many levels of each choice are told from zero."""
+    return Counter(effect.choice for effect in model.effects if effect.told_from_zero)

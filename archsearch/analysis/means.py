@@ -1,0 +1,76 @@
+"""One record for each point of a design: the means over its seeds."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import replace
+
+from archsearch.records import Latency, Record, Score, TrialStatus
+
+
+def means_of(records: Sequence[Record]) -> tuple[Record, ...]:
+    """The records of a study with a design, one for each point.
+
+    A point with complete records gets their mean top-1 (and training time) and the mean of every latency figure, under
+    the first one's trial number and status; the intervals and curves of single trials are left out. A point without
+    one keeps its first record. `reason` says how many seeds the means are of. The order is that of the trials.
+    """
+    groups: dict[tuple[str | None, str], list[Record]] = {}
+    for record in records:
+        groups.setdefault((record.point, record.arch_id), []).append(record)
+    return tuple(sorted((_mean(group) for group in groups.values()), key=lambda record: record.trial))
+
+
+def _mean(group: Sequence[Record]) -> Record:
+    complete = [
+        (record, record.score, record.latency)
+        for record in group
+        if record.status is TrialStatus.COMPLETE and record.score is not None and record.latency is not None
+    ]
+    if not complete:
+        return group[0]
+    scores, latencies = [score for _, score, _ in complete], [latency for _, _, latency in complete]
+    if len(complete) == 1:
+        return complete[0][0]
+    return replace(
+        complete[0][0],
+        score=_mean_score(scores),
+        latency=_mean_latency(latencies),
+        reason=f"means of {len(complete)} seeds",
+    )
+
+
+def _mean_score(scores: Sequence[Score]) -> Score:
+    return replace(
+        scores[0],
+        top1_percent=statistics.fmean(score.top1_percent for score in scores),
+        train_seconds=statistics.fmean(score.train_seconds for score in scores),
+        images_per_second=statistics.fmean(score.images_per_second for score in scores),
+        curve=(),
+    )
+
+
+def _mean_latency(latencies: Sequence[Latency]) -> Latency:
+    first = latencies[0]
+    also = tuple(
+        _mean_latency([each for latency in latencies for each in latency.also if each.backend == other.backend])
+        for other in first.also
+    )
+    return replace(
+        first,
+        p10_ms=statistics.fmean(latency.p10_ms for latency in latencies),
+        median_ms=statistics.fmean(latency.median_ms for latency in latencies),
+        p90_ms=statistics.fmean(latency.p90_ms for latency in latencies),
+        ratio_to_reference=statistics.fmean(latency.ratio_to_reference for latency in latencies),
+        reference_p10_ms=statistics.fmean(latency.reference_p10_ms for latency in latencies),
+        half_split_difference=max(latency.half_split_difference for latency in latencies),
+        converged=all(latency.converged for latency in latencies),
+        contended=any(latency.contended for latency in latencies),
+        n=sum(latency.n for latency in latencies),
+        bursts=sum(latency.bursts for latency in latencies),
+        measure_seconds=sum(latency.measure_seconds for latency in latencies),
+        ratio_low=None,
+        ratio_high=None,
+        also=also,
+    )

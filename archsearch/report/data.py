@@ -1,0 +1,100 @@
+"""Everything that a report is made of, gathered by the caller: nothing here opens a database or a network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from archsearch.analysis.front import Front
+from archsearch.analysis.verdicts import Verdict
+from archsearch.designs import Design
+from archsearch.plots.catalog import PlotData
+from archsearch.records import Record
+from archsearch.report.baseline import Baseline, baselines_of
+
+if TYPE_CHECKING:
+    from archsearch.analysis.ablation import Ablation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retrained:
+    """A network that was trained in full: mean and standard deviation of its test top-1 over seeds (percent)."""
+
+    label: str
+    arch_id: str
+    protocol: str
+    epochs: int
+    seeds: int
+    mean_top1_percent: float
+    std_top1_percent: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredAblation:
+    """An ablation that was made from the study: its design study's name, the design, and what came out."""
+
+    study: str
+    design: Design
+    ablation: Ablation
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportData:
+    """One stored study with all that was found out about it.
+
+    Attributes:
+        plots: what the plots draw from; its records have their curves.
+        front, verdicts: of the study.
+        config, facts, reference_point, space_fingerprint, started: as the study is stored.
+        storage: the `--storage` that was given, safe to print; None: the default.
+        ablations: newest first.
+        trainings: networks that were retrained in full.
+        missing: (what, why) of the parts that could not be worked out.
+        command: what was typed to make the report.
+    """
+
+    plots: PlotData
+    front: Front
+    verdicts: tuple[Verdict, ...]
+    config: Mapping[str, Any]
+    facts: Mapping[str, Any]
+    reference_point: Mapping[str, float] | None
+    space_fingerprint: str
+    storage: str | None = None
+    ablations: tuple[StoredAblation, ...] = ()
+    trainings: tuple[Retrained, ...] = ()
+    missing: tuple[tuple[str, str], ...] = ()
+    command: str | None = None
+
+    @property
+    def study(self) -> str:
+        """The study's name."""
+        return self.plots.study
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """Every trial, in order of number."""
+        return self.plots.records
+
+    @cached_property
+    def baselines(self) -> dict[str, Baseline]:
+        """What the networks of each family are compared with."""
+        return baselines_of(self.records)
+
+    def typed(self, command: str, *arguments: str) -> str:
+        """A command about this study, as it is typed."""
+        words = ["archsearch", command, "--study", self.study, *arguments]
+        return " ".join(words if self.storage is None else [*words, "--storage", f"'{self.storage}'"])
+
+    def changes(self, record: Record) -> tuple[tuple[str, str, str], ...]:
+        """The choices of a network that differ from its family's baseline: (choice, value, the baseline's value)."""
+        from archsearch.plots.front import choice_text
+
+        base = self.baselines[record.family].choices if record.family in self.baselines else {}
+        return tuple(
+            (name, choice_text(value), choice_text(base[name]))
+            for name, value in record.choices.items()
+            if name in base and base[name] != value
+        )

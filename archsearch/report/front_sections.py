@@ -1,0 +1,139 @@
+"""The sections on the front: the figure with its table, what became of the variants, and what a confirmation says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from archsearch.analysis.verdicts import Outcome, Verdict
+from archsearch.plots.front import FrontInfo
+from archsearch.plots.front_page import front_points_table, verdicts_table
+from archsearch.plots.page import Cell, Column, Table
+from archsearch.report.data import ReportData
+from archsearch.report.drawings import drawing_of, drawn, subtitle_of
+from archsearch.report.sections import Section
+
+
+def front_section(data: ReportData, info: FrontInfo) -> Section:
+    """The front: figure, table, and what is compared with what."""
+    drawing, why = drawing_of("front", data.plots, height_px=620)
+    baselines = " and ".join(
+        f"{baseline.name}" + (f" ({family})" if len(data.baselines) > 1 else "")
+        for family, baseline in sorted(data.baselines.items())
+    )
+    sentences = (*subtitle_of(info), f"{why}." if why else "")
+    if drawing is not None:
+        sentences += (
+            "Click a point, or a trial's number in a table, to see the network, its cost, its learning curve and the "
+            f"command that retrains it. Networks are described against {baselines}.",
+        )
+    return Section(
+        key="front",
+        title="The front",
+        sentences=tuple(line for line in sentences if line),
+        warnings=info.warnings,
+        drawings=() if drawing is None else (replace(drawing, picks_networks=True),),
+        tables=(_compact_front(data, info),) if info.points else (),
+    )
+
+
+def _compact_front(data: ReportData, info: FrontInfo) -> Table:
+    full = front_points_table(info, study=data.study)
+    columns = tuple(
+        replace(column, trial=True, decimals=0) if column.title == "Trial" else column for column in full.columns
+    )
+    return replace(full, title="Networks on the front", columns=columns)
+
+
+def variants_section(data: ReportData, info: FrontInfo) -> Section:
+    """What became of the published networks."""
+    return Section(
+        key="variants",
+        title="The published networks",
+        sentences=(verdicts_sentence(data.verdicts),),
+        points=tuple(verdict.sentence for verdict in data.verdicts[:40]),
+        tables=(replace(verdicts_table(info, data.verdicts), title="Verdicts"),) if data.verdicts else (),
+    )
+
+
+def verdicts_sentence(verdicts: tuple[Verdict, ...]) -> str:
+    """How many of the variants are on the front, dominated, or without a measurement."""
+    if not verdicts:
+        return "The study evaluated no published network."
+    counts = {outcome: sum(verdict.outcome is outcome for verdict in verdicts) for outcome in Outcome}
+    on_front = counts[Outcome.ON_FRONT] + counts[Outcome.TIE]
+    parts = [f"{on_front} on the front" if on_front else "none on the front"]
+    parts += [f"{counts[outcome]} {outcome.value}" for outcome in (Outcome.DOMINATED, Outcome.NOT_MEASURED) if counts[outcome]]
+    return f"Of {len(verdicts)} published networks: {', '.join(parts)}."
+
+
+def confirmation_section(data: ReportData) -> Section:
+    """What further seeds and fresh latencies say of the front."""
+    confirmed = data.plots.confirmed
+    if confirmed is None:
+        return Section(
+            key="confirmation",
+            title="How sure the front is",
+            sentences=(
+                "Not confirmed: each network was trained once, with one seed, and measured once. The best of many "
+                "single trials looks better than it is.",
+                "A confirmation trains the front and its near neighbours again with more seeds and fresh latencies; "
+                "each point then has an interval and a probability of being on the front.",
+            ),
+            command=data.typed("confirm"),
+        )
+    drawings, _ = drawn(("confirmed", "front_confirmed"), data.plots)
+    kept, was = len(confirmed.kept), sum(bool(point.was_on_front) for point in confirmed.points)
+    return Section(
+        key="confirmation",
+        title="How sure the front is",
+        sentences=(
+            f"{len(confirmed.points)} networks were evaluated again with {len(confirmed.design.seeds)} "
+            f"{'seed' if len(confirmed.design.seeds) == 1 else 'seeds'}: of {was} that were on the front, {kept} "
+            f"{'is' if kept == 1 else 'are'} more probably on it than not.",
+            confirmed.method,
+        ),
+        points=tuple(point.sentence for point in confirmed.points),
+        warnings=confirmed.warnings,
+        drawings=drawings,
+        tables=(confirmed_table(data),),
+    )
+
+
+def confirmed_table(data: ReportData) -> Table:
+    """One row for each confirmed network."""
+    confirmed = data.plots.confirmed
+    points = () if confirmed is None else confirmed.points
+    rows: list[tuple[Cell, ...]] = [
+        (
+            point.point.name,
+            point.point.trial,
+            point.n,
+            100.0 - point.error_percent,
+            None if point.error_high is None else 100.0 - point.error_high,
+            None if point.error_low is None else 100.0 - point.error_low,
+            point.latency_ms,
+            point.latency_low,
+            point.latency_high,
+            None if point.probability_on_front is None else 100.0 * point.probability_on_front,
+            None if point.was_on_front is None else "yes" if point.was_on_front else "no",
+        )
+        for point in points
+    ]
+    return Table(
+        title="Confirmed networks",
+        columns=(
+            Column(title="Network", whole=True),
+            Column(title="Trial", decimals=0, trial=True),
+            Column(title="Seeds", decimals=0),
+            Column(title="Top-1 (%)", decimals=2),
+            Column(title="Low", decimals=2),
+            Column(title="High", decimals=2),
+            Column(title="Latency (ms)", decimals=3),
+            Column(title="Low (ms)", decimals=3),
+            Column(title="High (ms)", decimals=3),
+            Column(title="On the front (% of draws)", decimals=1),
+            Column(title="Was on the front", whole=True),
+        ),
+        rows=tuple(rows),
+        note="Low and high: 95 % interval of each network alone.",
+    )

@@ -1,0 +1,147 @@
+"""What the page's panel knows of each network: plain data, with everything that repeats stored once."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+from archsearch.errors import ConfigError
+from archsearch.models.families import FAMILIES
+from archsearch.models.spec import Spec
+from archsearch.plots.architecture import architecture_info
+from archsearch.plots.architecture_parts import Op, Unit
+from archsearch.records import Record
+from archsearch.report.data import ReportData
+
+# Beyond this many networks the rest are shown without curve and drawing, which are most of the data.
+MOST_IN_FULL = 2000
+
+
+class _Table:
+    """Values in order of first use, each once; asked for a value, it says where it stands."""
+
+    def __init__(self) -> None:
+        self.values: list[Any] = []
+        self._places: dict[Hashable, int] = {}
+
+    def place(self, key: Hashable, value: Any) -> int:
+        if key not in self._places:
+            self._places[key] = len(self.values)
+            self.values.append(value)
+        return self._places[key]
+
+
+def panel_data(data: ReportData) -> dict[str, Any]:
+    """Every complete network: its cost, its latency, its score, what differs from the baseline, its parts, its curve.
+
+    Keys are trial numbers. The front's networks and the variants come in full first; of more than `MOST_IN_FULL` the
+    others lack `parts` and `curve`.
+    """
+    rows = data.front.rows
+    named = {row.record.trial for row in rows if row.on_front or row.record.variant is not None}
+    order = sorted(rows, key=lambda row: (row.record.trial not in named, row.record.trial))
+    in_full = {row.record.trial for row in order[:MOST_IN_FULL]}
+    curves = {record.trial: record for record in data.records if record.score is not None and record.score.curve}
+    verdicts = {verdict.record.trial: verdict.sentence for verdict in data.verdicts}
+    drawing = _Drawings(data)
+    names = _Table()
+    networks = {}
+    for row in rows:
+        record = row.record
+        facts = _facts(record)
+        facts["front"] = row.on_front
+        facts["changes"] = [[names.place(name, name), value, base] for name, value, base in data.changes(record)]
+        if record.trial in verdicts:
+            facts["verdict"] = verdicts[record.trial]
+        if record.trial in in_full:
+            facts["parts"] = drawing.parts(record)
+            with_curve = curves.get(record.trial)
+            if with_curve is not None and with_curve.score is not None:
+                curve = with_curve.score.curve
+                facts["curve"] = [
+                    [point.epoch for point in curve],
+                    [round(point.top1_percent, 3) for point in curve],
+                    [round(point.train_loss, 4) for point in curve],
+                ]
+        networks[str(record.trial)] = facts
+    command = data.typed("retrain", "--trial", "TRIAL")
+    return {
+        "study": data.study,
+        "retrain": command.rsplit("TRIAL", 1),
+        "two": tuple(data.front.objectives) == ("error_percent", "latency_ms"),
+        "floor": data.front.noise_floor,
+        "knee": data.front.knee.record.trial if data.front.knee is not None else None,
+        "baselines": {family: baseline.name for family, baseline in data.baselines.items()},
+        "choices": names.values,
+        "ops": drawing.ops.values,
+        "units": drawing.units.values,
+        "networks": networks,
+    }
+
+
+def _facts(record: Record) -> dict[str, Any]:
+    cost, latency, score = record.cost, record.latency, record.score
+    if cost is None or latency is None or score is None:
+        raise ValueError(f"trial {record.trial} of study '{record.study}' is not complete")
+    scale = latency.study_reference_ms if latency.study_reference_ms is not None else latency.reference_p10_ms
+    low, high = latency.ratio_low, latency.ratio_high
+    return {
+        "label": record.label,
+        "family": record.family,
+        "arch": record.arch_id,
+        "top1": score.top1_percent,
+        "epochs": score.epochs,
+        "seed": score.seed,
+        "split": score.split,
+        "images": score.eval_images,
+        "train_s": score.train_seconds,
+        "ms": latency.corrected_ms,
+        "low": None if low is None else low * scale,
+        "high": None if high is None else high * scale,
+        "p10": latency.p10_ms,
+        "median": latency.median_ms,
+        "p90": latency.p90_ms,
+        "runs": latency.n,
+        "converged": latency.converged,
+        "params": cost.params,
+        "macs": cost.macs,
+        "uncounted": bool(cost.unsupported_ops),
+        "memory": cost.memory_bytes,
+    }
+
+
+class _Drawings:
+    """The parts of networks, with equal units and operations stored once."""
+
+    def __init__(self, data: ReportData) -> None:
+        self.ops, self.units = _Table(), _Table()
+        self._baselines = {family: _spec(family, base.choices) for family, base in data.baselines.items()}
+
+    def parts(self, record: Record) -> list[list[Any]]:
+        """(name, indices of its units) of each part; empty for a network that this version cannot draw."""
+        spec = _spec(record.family, record.choices)
+        if spec is None:
+            return []
+        info = architecture_info(spec, self._baselines.get(record.family))
+        return [[part.name, [self._unit(unit) for unit in part.units]] for part in info.parts]
+
+    def _unit(self, unit: Unit) -> int:
+        before, after = self._ops(unit.before), self._ops(unit.after)
+        branches = tuple(self._ops(branch) for branch in unit.branches)
+        key = (unit.name, unit.count, unit.sign, before, branches, after)
+        return self.units.place(key, key)
+
+    def _ops(self, ops: Sequence[Op]) -> tuple[int, ...]:
+        return tuple(self.ops.place((op.text, op.kind, op.sign), (op.text, op.kind, op.sign)) for op in ops)
+
+
+def _spec(family: str, choices: Any) -> Spec | None:
+    """The specification of stored choices; None if this version of the family does not know them."""
+    if family not in FAMILIES:
+        return None
+    try:
+        return FAMILIES[family].base.with_choices(choices)
+    except ConfigError:
+        return None
+
+

@@ -1,0 +1,125 @@
+"""What a report is made of: sections of sentences, figures and tables. Plain text; each renderer escapes its own way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from archsearch.plots.page import Table
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """One figure with the data that it shows.
+
+    Attributes:
+        name: of the plot, unique in the report; the element's id.
+        caption: what is seen, in a sentence.
+        info: the frozen info that the figure is drawn from.
+        draw: makes the figure of the info.
+        tables: the data, folded away below the figure.
+        picks_networks: whether a point's custom data is the trial that it stands for.
+        height_px: on the page; None: as the figure has it.
+    """
+
+    name: str
+    caption: str
+    info: Any
+    draw: Callable[[Any], Any]
+    tables: tuple[Table, ...] = ()
+    picks_networks: bool = False
+    height_px: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A piece of a section under a heading of its own."""
+
+    title: str
+    sentences: tuple[str, ...] = ()
+    points: tuple[str, ...] = ()
+    drawings: tuple[Drawing, ...] = ()
+    tables: tuple[Table, ...] = ()
+    command: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """One section.
+
+    Attributes:
+        key: of links to it.
+        title: its heading.
+        sentences: paragraphs, before everything else.
+        points: a list of sentences.
+        warnings: shown apart.
+        drawings, tables: in this order; with sentences before them.
+        parts: pieces with headings of their own, after the rest.
+        facts: (name, value) pairs, last.
+        command: what to type to get what is missing here; None if nothing is.
+    """
+
+    key: str
+    title: str
+    sentences: tuple[str, ...] = ()
+    points: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    drawings: tuple[Drawing, ...] = ()
+    tables: tuple[Table, ...] = ()
+    parts: tuple[Part, ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()
+    command: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pick:
+    """One network that the report says to take.
+
+    Attributes:
+        roles: why it is one of the three, such as "most accurate"; one network may have several.
+        label, trial, arch_id: which it is.
+        measures: (name, value with its unit): top-1, latency, parameters, multiply-adds.
+        why: sentences.
+        certainty: how sure its place is, in sentences.
+        confirmed: whether further seeds stand behind it.
+        changes: what differs from the baseline, as (choice, value, the baseline's value).
+        command: what retrains it.
+    """
+
+    roles: tuple[str, ...]
+    label: str
+    trial: int
+    arch_id: str
+    measures: tuple[tuple[str, str], ...]
+    why: tuple[str, ...]
+    certainty: tuple[str, ...]
+    confirmed: bool
+    changes: tuple[tuple[str, str, str], ...]
+    command: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """A whole report.
+
+    Attributes:
+        title, question: of the page.
+        subtitle: lines of conditions.
+        answer: what to take, in a sentence or two.
+        picks: the networks to take; empty if there is none, and then `answer` says why.
+        picks_note: how they were chosen.
+        sections: the rest, in order.
+        networks: what is known of each network, for the page's panel (`networks.panel_data`).
+        command: what was typed to make the report.
+    """
+
+    title: str
+    question: str
+    subtitle: tuple[str, ...]
+    answer: tuple[str, ...]
+    picks: tuple[Pick, ...]
+    picks_note: str
+    sections: tuple[Section, ...]
+    networks: dict[str, Any] = field(default_factory=dict)
+    command: str | None = None

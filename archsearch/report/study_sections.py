@@ -1,0 +1,240 @@
+"""The sections on the search itself: what seemed to matter, how it went, and how the latencies were measured."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from archsearch.plots.front_page import canary_table
+from archsearch.plots.page import Cell, Column, Table
+from archsearch.records import TrialStatus
+from archsearch.report.data import ReportData
+from archsearch.report.drawings import drawn
+from archsearch.report.sections import Section
+
+_MOST_REASONS = 30
+
+
+def matters_section(data: ReportData) -> Section:
+    """Importances and marginal effects: what went along with what in the search, which is no experiment."""
+    drawings, missing = drawn(("importances", "marginal", "parallel"), data.plots)
+    return Section(
+        key="matters",
+        title="What went along with accuracy and latency in the search",
+        sentences=(
+            "Observational: the search chose these networks, and chose what looked good more often. Where choices "
+            "were tried together, their effects cannot be told apart. Only an ablation says what a choice does.",
+            *missing,
+        ),
+        drawings=drawings,
+    )
+
+
+def progress_section(data: ReportData) -> Section:
+    """How the search went: hypervolume, learning curves, and what became of the trials."""
+    drawings, missing = drawn(("history", "hypervolume", "curves"), data.plots)
+    counts = Counter(record.status for record in data.records)
+    total = sum(record.seconds or 0.0 for record in data.records)
+    sentences = [f"{len(data.records):,} trials: {_statuses(counts)}." if data.records else "The study has no trials."]
+    if total > 0:
+        sentences.append(f"Wall time of all trials together: {total / 3600.0:.1f} h.")
+    return Section(
+        key="progress",
+        title="How the search went",
+        sentences=(*sentences, *missing),
+        drawings=drawings,
+        tables=_not_complete(data),
+    )
+
+
+def latency_section(data: ReportData) -> Section:
+    """How the latencies were measured, and how far they can be trusted."""
+    canary = data.plots.canary
+    drawings, missing = drawn(("latency", "latencies", "drift"), data.plots)
+    floor = data.front.noise_floor
+    sentences = [
+        f"Latencies that differ by less than {100.0 * floor:.1f} % are ties: the noise floor, measured at the study's "
+        "start."
+        if floor
+        else "The study has no noise floor: every difference of two latencies counts."
+    ]
+    if canary is None or not canary.networks:
+        sentences.append("No latency was measured.")
+    return Section(
+        key="latency",
+        title="Latencies",
+        sentences=(*sentences, *missing),
+        drawings=drawings,
+        tables=() if canary is None or not canary.networks else (canary_table(canary),),
+    )
+
+
+def guidelines_section(data: ReportData) -> Section:
+    """Whether the four guidelines of the ShuffleNet V2 paper hold on this device."""
+    report = data.plots.guidelines
+    if report is None:
+        return Section(
+            key="guidelines",
+            title="The four guidelines on this device",
+            sentences=("They have not been measured on the device of this study.",),
+            command="archsearch guidelines",
+        )
+    from archsearch.analysis.guideline_text import RULE, conditions_line, verdict_line
+
+    drawings, _ = drawn(("guidelines",), data.plots)
+    return Section(
+        key="guidelines",
+        title="The four guidelines on this device",
+        sentences=(conditions_line(report), RULE),
+        points=tuple(verdict_line(table) for table in report.tables),
+        warnings=report.warnings,
+        drawings=drawings,
+    )
+
+
+def trust_section(data: ReportData) -> Section:
+    """Whether the short training ranks networks as a longer one does."""
+    trust = data.plots.trust
+    if trust is None:
+        return Section(
+            key="trust",
+            title="How far the proxy can be trusted",
+            sentences=(
+                "Not checked: whether the short training ranks networks as a longer one would, and better than "
+                "counting parameters does, is not known for this study.",
+            ),
+            command=data.typed("trust"),
+        )
+    drawings, _ = drawn(("trust", "proxy_trust"), data.plots)
+    sentences = [f"{group.name.capitalize()} ({group.n} networks): {group.sentence}" for group in trust.groups]
+    if trust.pick_rank is not None and trust.regret_points is not None:
+        sentences.append(
+            f"The network that the proxy ranks first is number {trust.pick_rank:g} of {len(trust.networks)} after the "
+            f"longer training, {trust.regret_points:.2f} points below the best."
+        )
+    return Section(
+        key="trust",
+        title="How far the proxy can be trusted",
+        sentences=(f"{trust.proxy_epochs} against {trust.long_epochs} epochs. {trust.method}",),
+        points=tuple(sentences),
+        warnings=trust.warnings,
+        drawings=drawings,
+        tables=(_correlations(data), _trust_networks(data)),
+    )
+
+
+def trained_section(data: ReportData) -> Section:
+    """Networks of the study that were trained in full, on the test split."""
+    rows: list[tuple[Cell, ...]] = [
+        (each.label, each.protocol, each.epochs, each.seeds, each.mean_top1_percent, each.std_top1_percent, each.arch_id)
+        for each in data.trainings
+    ]
+    return Section(
+        key="trained",
+        title="Trained in full",
+        sentences=("Accuracy on the test split, which the search never saw.",),
+        tables=(
+            Table(
+                title="Retrained networks",
+                columns=(
+                    Column(title="Network", whole=True),
+                    Column(title="Protocol", whole=True),
+                    Column(title="Epochs", decimals=0),
+                    Column(title="Seeds", decimals=0),
+                    Column(title="Mean test top-1 (%)", decimals=2),
+                    Column(title="Standard deviation (points)", decimals=2),
+                    Column(title="arch_id", whole=True),
+                ),
+                rows=tuple(rows),
+            ),
+        ),
+    )
+
+
+def _correlations(data: ReportData) -> Table:
+    trust = data.plots.trust
+    rows: list[tuple[Cell, ...]] = [
+        (
+            group.name,
+            each.predictor,
+            each.n,
+            each.tau,
+            each.tau_low,
+            each.tau_high,
+            each.spearman,
+            each.spearman_low,
+            each.spearman_high,
+            each.note or None,
+        )
+        for group in (() if trust is None else trust.groups)
+        for each in (group.proxy, *group.predictors)
+    ]
+    names = ("Kendall tau", "Tau low", "Tau high", "Spearman", "Spearman low", "Spearman high")
+    return Table(
+        title="Rank correlation with the longer training",
+        columns=(
+            Column(title="Over", whole=True),
+            Column(title="Predictor", whole=True),
+            Column(title="Networks", decimals=0),
+            *(Column(title=name, decimals=2) for name in names),
+            Column(title="Note"),
+        ),
+        rows=tuple(rows),
+    )
+
+
+def _trust_networks(data: ReportData) -> Table:
+    trust = data.plots.trust
+    rows: list[tuple[Cell, ...]] = [
+        (
+            each.label,
+            each.trial,
+            each.proxy_top1_percent,
+            each.long_top1_percent,
+            each.long_std_points,
+            each.seeds,
+            each.proxy_rank,
+            each.long_rank,
+        )
+        for each in (() if trust is None else trust.networks)
+    ]
+    return Table(
+        title="Networks trained again for longer",
+        columns=(
+            Column(title="Network", whole=True),
+            Column(title="Trial", decimals=0, trial=True),
+            Column(title="Proxy top-1 (%)", decimals=2),
+            Column(title="Long top-1 (%)", decimals=2),
+            Column(title="Standard deviation (points)", decimals=2),
+            Column(title="Seeds", decimals=0),
+            Column(title="Proxy rank", decimals=1),
+            Column(title="Long rank", decimals=1),
+        ),
+        rows=tuple(rows),
+    )
+
+
+def _statuses(counts: Counter[TrialStatus]) -> str:
+    return ", ".join(f"{counts[status]:,} {status.value}" for status in TrialStatus if counts[status])
+
+
+def _not_complete(data: ReportData) -> tuple[Table, ...]:
+    """Why trials were rejected or failed, the commonest reasons first."""
+    reasons = Counter(
+        (record.status.value, record.reason or "")
+        for record in data.records
+        if record.status in (TrialStatus.FAILED, TrialStatus.REJECTED, TrialStatus.STOPPED)
+    )
+    if not reasons:
+        return ()
+    rows: list[tuple[Cell, ...]] = [
+        (status, count, reason) for (status, reason), count in reasons.most_common(_MOST_REASONS)
+    ]
+    more = len(reasons) - len(rows)
+    return (
+        Table(
+            title="Trials that did not complete",
+            columns=(Column(title="Status", whole=True), Column(title="Trials", decimals=0), Column(title="Reason")),
+            rows=tuple(rows),
+            note=f"The {_MOST_REASONS} commonest reasons; {more} more are not shown." if more else "",
+        ),
+    )

@@ -1,0 +1,182 @@
+"""Importances of a search's choices for each objective, by Optuna's evaluators.
+
+PED-ANOVA (Watanabe, Bansal and Hutter 2023, arXiv 2304.10255) asks what the best tenth of the networks have in common
+that all of them have not; fANOVA (Hutter, Hoos and Leyton-Brown 2014) what share of the variance over the whole space
+each choice explains by itself, by a random forest. Either can only speak of networks that the search tried.
+
+How large a share is by chance alone is found by doing the same to shuffled values.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import optuna
+from numpy.typing import NDArray
+from optuna.distributions import CategoricalDistribution
+from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator
+from optuna.trial import create_trial
+
+from archsearch.analysis.front import DEFAULT_OBJECTIVES
+from archsearch.analysis.importance import Importance, Importances, ImportanceTable
+from archsearch.analysis.levels import Networks, level_text, networks_of
+from archsearch.analysis.objectives import OBJECTIVES, resolve_objectives
+from archsearch.records import Record
+
+Floats = NDArray[np.float64]
+
+MIN_NETWORKS = 20
+_TOP = 0.1  # PED-ANOVA: the best tenth
+_MOST = 2_000  # networks that fANOVA's forest is fitted to: beyond, a random part of them
+
+
+@dataclass(frozen=True)
+class _Method:
+    name: str
+    question: str
+    evaluator: Callable[[int], Any]
+    most: int | None
+    shuffles: int
+
+
+METHODS = (
+    _Method(
+        "PED-ANOVA",
+        "of what tells the best tenth of the networks from all of them",
+        lambda seed: PedAnovaImportanceEvaluator(target_quantile=_TOP),
+        None,
+        40,
+    ),
+    _Method(
+        "fANOVA",
+        "of the variance that the choices explain one by one in a random forest",
+        lambda seed: FanovaImportanceEvaluator(seed=seed),
+        _MOST,
+        5,
+    ),
+)
+
+
+def importances(
+    records: Sequence[Record],
+    objectives: Sequence[str] = DEFAULT_OBJECTIVES,
+    *,
+    methods: Sequence[str] = ("PED-ANOVA", "fANOVA"),
+    chance: bool = True,
+    seed: int = 0,
+) -> Importances:
+    """The importances among these records.
+
+    Args:
+        records: of one study, of any status; complete ones with a point of the search space are used.
+        objectives: names of OBJECTIVES. fANOVA takes logarithms of all but the error: costs act by factors.
+        methods: names of METHODS.
+        chance: whether to find out what shuffled values give, which takes several times as long.
+        seed: of the forest, of the shuffles, and of the part that is taken of very many networks.
+
+    Raises UnknownNameError for an unknown objective, ConfigError for one given twice, ValueError for an unknown method.
+    """
+    resolve_objectives(objectives)
+    unknown = set(methods) - {method.name for method in METHODS}
+    if unknown:
+        raise ValueError(f"unknown methods: {sorted(unknown)}")
+    found = networks_of(records, objectives)
+    count = len(found.arch_ids)
+    reason = ""
+    if count < MIN_NETWORKS:
+        reason = f"{count} complete networks of the search space; importances need at least {MIN_NETWORKS}"
+    elif not found.varying:
+        reason = "every choice had one value in all networks"
+    tables = () if reason else tuple(
+        _table(found, column, objective, method, chance=chance, seed=seed)
+        for column, objective in enumerate(objectives)
+        for method in METHODS
+        if method.name in methods
+    )
+    return Importances(
+        tables=tables, networks=count, left_out=found.left_out, constant=found.constant, reason=reason
+    )
+
+
+def _table(
+    found: Networks, column: int, objective: str, method: _Method, *, chance: bool, seed: int
+) -> ImportanceTable:
+    values = found.values[:, column]
+    if objective != "error_percent" and (values > 0.0).all():
+        values = np.log(values)
+    generator = np.random.default_rng(seed)
+    chosen = np.arange(len(values))
+    if method.most is not None and len(values) > method.most:
+        chosen = np.sort(generator.choice(len(values), method.most, replace=False))
+    points = [found.points[index] for index in chosen]
+    part = values[chosen]
+
+    def table(rows: tuple[Importance, ...], reason: str = "") -> ImportanceTable:
+        return ImportanceTable(
+            objective=objective,
+            method=method.name,
+            question=method.question,
+            networks=len(chosen),
+            rows=rows,
+            reason=reason,
+        )
+
+    if np.ptp(part) <= 1e-12 * max(1.0, float(np.abs(part).max())):
+        title = OBJECTIVES[objective].title.split(",")[0].split(" (")[0].lower()
+        return table((), f"all networks have the same {title}")
+    study = _study(found, points)
+    shares = _shares(study, part, found.varying, method, seed)
+    if shares is None:
+        return table((), "no choice tells the networks apart")
+    bounds: dict[str, float] = {}
+    if chance:
+        shuffled = [
+            _shares(study, generator.permutation(part), found.varying, method, seed + 1 + again)
+            for again in range(method.shuffles)
+        ]
+        held = [each for each in shuffled if each is not None]
+        if held:
+            bounds = {name: float(np.quantile([each[name] for each in held], 0.95)) for name in found.varying}
+    rows = [
+        Importance(choice=name, share=share, chance=bounds.get(name), levels=len(found.levels[name]))
+        for name, share in shares.items()
+    ]
+    return table(tuple(sorted(rows, key=lambda row: (-row.share, row.choice))))
+
+
+def _study(found: Networks, points: Sequence[Any]) -> optuna.Study:
+    """An Optuna study in memory; the trial's number is its network's place. Levels are names: 1 and True are two."""
+    distributions = {
+        name: CategoricalDistribution([level_text(value) for value in found.levels[name]]) for name in found.varying
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+        study.add_trials(
+            create_trial(
+                params={name: level_text(point[name]) for name in found.varying},
+                distributions=dict(distributions),
+                value=0.0,
+            )
+            for point in points
+        )
+    return study
+
+
+def _shares(
+    study: optuna.Study, values: Floats, names: Sequence[str], method: _Method, seed: int
+) -> dict[str, float] | None:
+    """The share of each choice; None if the evaluator gives none of them any."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        raw = method.evaluator(seed).evaluate(
+            study, params=list(names), target=lambda trial: float(values[trial.number])
+        )
+    kept = {name: max(float(raw[name]), 0.0) if math.isfinite(raw[name]) else 0.0 for name in names}
+    total = sum(kept.values())
+    return {name: value / total for name, value in kept.items()} if total > 0.0 else None
