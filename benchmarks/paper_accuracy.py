@@ -44,7 +44,7 @@ from archsearch.data.catalog import load_dataset
 from archsearch.data.dataset import Dataset
 from archsearch.data.images import Images
 from archsearch.data.split import stratified_split
-from archsearch.errors import ArchsearchError
+from archsearch.errors import ArchsearchError, DivergedError
 from archsearch.files import write_atomically
 from archsearch.models.variants import VARIANTS
 from archsearch.papers.printed import find_paper
@@ -66,7 +66,10 @@ class SliceOver(Exception):  # noqa: N818 (no error: the call's time is up)
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One network of a printed table, and what was measured of it so far (percent; one score for each seed)."""
+    """One network of a printed table, and what was measured of it so far.
+
+    `scores` has one for each seed that was trained to its end, `diverged` the reason of each that could not be.
+    """
 
     paper: str
     model: str
@@ -74,6 +77,7 @@ class Row:
     protocol: str
     printed_percent: float
     scores: tuple[Score, ...] = ()
+    diverged: tuple[str, ...] = ()
 
     @property
     def mean_percent(self) -> float:
@@ -176,7 +180,8 @@ def show(console: Console, rows: Sequence[Row], *, dataset: str, whole: bool, co
             if row.paper != paper:
                 continue
             spread = "" if row.std_points is None else f" ± {row.std_points:.2f}"
-            cells = [f"{row.mean_percent:.2f}{spread}" if row.scores else "-", str(len(row.scores))]
+            seeds = f"{len(row.scores)}" + (f", {len(row.diverged)} diverged" if row.diverged else "")
+            cells = [f"{row.mean_percent:.2f}{spread}" if row.scores else "-", seeds]
             if whole:
                 cells.append(f"{row.mean_percent - row.printed_percent:+.2f}" if row.scores else "-")
             table.add_row(row.variant, f"{row.printed_percent:.2f}", *cells)
@@ -237,8 +242,12 @@ def main() -> int:
             for seed in range(arguments.seeds):
                 for place, row in enumerate(rows):
                     epochs = arguments.epochs or PROTOCOLS[row.protocol].epochs
-                    score = train(row, dataset, arguments, seed=seed, epochs=epochs, until=until, bar=bar)
-                    rows[place] = replace(row, scores=(*row.scores, score))
+                    try:
+                        score = train(row, dataset, arguments, seed=seed, epochs=epochs, until=until, bar=bar)
+                    except DivergedError as error:
+                        rows[place] = replace(row, diverged=(*row.diverged, f"seed {seed}: {error}"))
+                    else:
+                        rows[place] = replace(row, scores=(*row.scores, score))
         except SliceOver:
             stopped = "the slice is over"
         except KeyboardInterrupt:

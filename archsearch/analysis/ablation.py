@@ -5,58 +5,41 @@ holds less noise than either. Every effect is *point minus base*: what changing 
 base is the whole network and a point takes one choice back, so a choice that pays shows as an effect that is worse.
 
 Intervals are Student's t on the paired differences, Bonferroni-corrected: all intervals of one quantity together cover
-their true effects with the stated confidence, whatever their dependence (they share the base). A verdict is that
+their true effects with the stated confidence, whatever their dependence (they share the base). A finding is that
 interval's: `better` or `worse` where it lies on one side of 0, else `cannot be told`.
+
+With few seeds each difference's own spread is hardly known (t with 4 degrees of freedom for 5 seeds), and the intervals
+are wide. `spread="pooled"` takes one spread for all points instead, the residual of point + seed (a randomised block
+design, e.g. Box, Hunter and Hunter 2005, section 4.2): much narrower, and right if all networks scatter alike.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from typing import Any
 
+from archsearch.analysis.ablation_text import (
+    amount,
+    answer_text,
+    change_text,
+    held_text,
+    interaction_sentence,
+    level_text,
+    row_sentence,
+)
+from archsearch.analysis.cells import MissingTrial, cell_warnings, cells_of
+from archsearch.analysis.conditions import condition_warnings, conditions_of
+from archsearch.analysis.effects import Effect, Finding, exact_effect
+from archsearch.analysis.paired import Paired, PooledOrOwn, latency_of, log_latency_of, top1_of
 from archsearch.designs import Design, DesignPoint
+from archsearch.records import Record
 
+__all__ = ["Ablation", "AblationRow", "Effect", "Finding", "Interaction", "ablation_of"]
 
-class Finding(StrEnum):
-    """Of one effect: what the change does for whoever uses the network."""
-
-    BETTER = "better"
-    WORSE = "worse"
-    SAME = "no difference"  # of an exact number only: a measured effect is never known to be 0
-    UNTOLD = "cannot be told"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Effect:
-    """What one change does to one quantity: point minus base.
-
-    Attributes:
-        quantity: `top1` (points), `latency` (% of the base's), `latency_ms` (ms), `params`, `macs`.
-        unit: of the estimate and the intervals: "points", "%", "ms", or "" for counts.
-        estimate: the mean of the paired differences; of `latency` from the mean difference of the logarithms. NaN
-            without a pair.
-        low, high: simultaneous interval over all comparisons; None where none can be given (see `note`).
-        alone_low, alone_high: the interval of this comparison alone, uncorrected.
-        n: pairs of one seed each; 0 for an exact number.
-        exact: a count that no measurement enters: the estimate is the effect.
-        finding: better is more top-1, less of all else.
-        seeds, differences: the pairs, in the order of the design's seeds: top-1 points, % of latency, or ms.
-        note: why there is no interval ("" if there is one).
-    """
-
-    quantity: str
-    unit: str
-    estimate: float
-    low: float | None = None
-    high: float | None = None
-    alone_low: float | None = None
-    alone_high: float | None = None
-    n: int = 0
-    exact: bool = False
-    finding: Finding = Finding.UNTOLD
-    seeds: tuple[int, ...] = ()
-    differences: tuple[float, ...] = ()
-    note: str = ""
+CORRECTION = "Bonferroni"
+LEAVE_ONE_OUT = "leave-one-out"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,15 +91,6 @@ class Interaction:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MissingPair:
-    """A point's trial, or the base's, that did not complete: its pair drops out."""
-
-    point: str
-    seed: int
-    why: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class Ablation:
     """All effects of one ablation.
 
@@ -144,7 +118,7 @@ class Ablation:
     base_top1_percent: float
     base_latency_ms: float
     base_n: int
-    missing: tuple[MissingPair, ...]
+    missing: tuple[MissingTrial, ...]
     pending: int
     answers: tuple[str, ...]
     method: str
@@ -154,3 +128,160 @@ class Ablation:
     def base(self) -> DesignPoint:
         """What every other point is compared with."""
         return self.design.points[0]
+
+
+def ablation_of(
+    records: Sequence[Record],
+    design: Design,
+    *,
+    confidence: float = 0.95,
+    base_levels: Mapping[str, Any] | None = None,
+    spread: PooledOrOwn = "own",
+) -> Ablation:
+    """The effects of an ablation.
+
+    Args:
+        records: of the design's study, of any status.
+        design: its first point is the base.
+        confidence: of all intervals of one quantity together.
+        base_levels: the base's level of each choice, as the search space names it; where one is missing it is read
+            from the points' choices, if they tell.
+        spread: each effect's own, from its differences alone; or pooled over all points.
+
+    Raises ValueError for a design without points.
+    """
+    if not design.points:
+        raise ValueError("an ablation needs a base")
+    cells = cells_of(records, design)
+    known = dict(base_levels or {})
+    work = Paired(cells, design, confidence, spread)
+    rows = tuple(_row(work, point, known) for point in design.points[1:])
+    interactions = _interactions(work, known)
+    base = design.points[0]
+    return Ablation(
+        design=design,
+        rows=rows,
+        interactions=interactions,
+        confidence=confidence,
+        comparisons=len(design.points) - 1,
+        correction=CORRECTION,
+        base_top1_percent=work.mean(top1_of, base),
+        base_latency_ms=math.exp(work.mean(log_latency_of, base)),
+        base_n=len(work.values(top1_of, base)),
+        missing=cells.missing,
+        pending=cells.pending,
+        answers=_answers(rows, design),
+        method=_method(work, len(interactions)),
+        warnings=_warnings(work, rows),
+    )
+
+
+def _row(work: Paired, point: DesignPoint, known: Mapping[str, Any]) -> AblationRow:
+    base, comparisons = work.design.points[0], len(work.design.points) - 1
+    terms = ((1, point), (-1, base))
+    top1 = work.effect("top1", "points", top1_of, terms, comparisons)
+    latency = work.effect("latency", "%", log_latency_of, terms, comparisons)
+    params, macs = (exact_effect(name, work.count(point, name), work.count(base, name)) for name in ("params", "macs"))
+    label = change_text(point, base, known)
+    answer = answer_text(top1, latency)
+    if work.design.mode == LEAVE_ONE_OUT:
+        answer = f"{held_text(point, base, known)} {answer_text(top1, latency, taken_back=True)}"
+    sentence = row_sentence(
+        label, top1, latency, params, macs, confidence=work.confidence, comparisons=comparisons, answer=answer
+    )
+    if point.arch_id == base.arch_id:
+        answer = "the same network as the base"
+        sentence = f"{label}: {answer}, so no effect is to be seen but noise."
+    return AblationRow(
+        point=point,
+        choice=" + ".join(point.changes) or point.name,
+        label=label,
+        top1=top1,
+        latency=latency,
+        latency_ms=work.effect("latency_ms", "ms", latency_of, terms, comparisons),
+        params=params,
+        macs=macs,
+        mean_top1_percent=work.mean(top1_of, point),
+        mean_latency_ms=math.exp(work.mean(log_latency_of, point)),
+        answer=answer,
+        sentence=sentence,
+    )
+
+
+def _interactions(work: Paired, known: Mapping[str, Any]) -> tuple[Interaction, ...]:
+    base = work.design.points[0]
+    single = {_changes(point)[0]: point for point in work.design.points[1:] if len(point.changes) == 1}
+    pairs = [
+        (point, *(single[change] for change in _changes(point)))
+        for point in work.design.points[1:]
+        if len(point.changes) == 2 and all(change in single for change in _changes(point))
+    ]
+    found = []
+    for point, first, second in pairs:
+        terms = ((1, point), (-1, first), (-1, second), (1, base))
+        top1 = work.effect("top1", "points", top1_of, terms, len(pairs))
+        latency = work.effect("latency", "%", log_latency_of, terms, len(pairs))
+        label = change_text(point, base, known)
+        sentence = interaction_sentence(label, top1, latency, confidence=work.confidence, comparisons=len(pairs))
+        found.append(
+            Interaction(
+                point=point, first=first, second=second, label=label, top1=top1, latency=latency, sentence=sentence
+            )
+        )
+    return tuple(found)
+
+
+def _changes(point: DesignPoint) -> tuple[tuple[str, str], ...]:
+    return tuple((name, level_text(level)) for name, level in point.changes.items())
+
+
+def _answers(rows: Sequence[AblationRow], design: Design) -> tuple[str, ...]:
+    """For each choice, what its levels do, those with one answer together."""
+    choices: dict[str, dict[str, list[AblationRow]]] = {}
+    for row in rows:
+        choices.setdefault(row.choice, {}).setdefault(row.answer, []).append(row)
+    texts = []
+    for choice, answers in choices.items():
+        parts = []
+        for answer, group in answers.items():
+            levels = ", ".join(
+                f"{' and '.join(level_text(level) for level in row.point.changes.values()) or row.point.name} "
+                f"({amount(row.top1)}, {amount(row.latency)})"
+                for row in group
+            )
+            parts.append(f"{levels}: {answer}")
+        texts.append(f"{choice}: " + "; ".join(parts))
+    return tuple(texts)
+
+
+def _method(work: Paired, interactions: int) -> str:
+    comparisons = len(work.design.points) - 1
+    how = (
+        "Student's t on these differences"
+        if work.spread == "own"
+        else "Student's t with one spread for all points, the residual of point + seed"
+    )
+    direction = "point minus base"
+    if work.design.mode == LEAVE_ONE_OUT:
+        direction += ": a point takes one choice of the base back, so a choice that pays shows as a loss"
+    together = f" ({interactions} for the interactions)" if interactions else ""
+    return (
+        f"Effects are {direction}, from differences paired by seed (same initial weights' seed, same data order). "
+        f"Latency: ratios to the reference measured afresh in every trial, on logarithms. {work.confidence * 100:g} % "
+        f"intervals: {how}, {CORRECTION}-corrected for {comparisons} comparisons of each quantity{together}. "
+        "params and macs are exact."
+    )
+
+
+def _warnings(work: Paired, rows: Sequence[AblationRow]) -> tuple[str, ...]:
+    texts = list(cell_warnings(work.cells, work.design))
+    if len(work.design.seeds) == 1 and rows:
+        texts.insert(0, "one seed: no effect has an interval, so nothing can be told; give more seeds")
+    equal = [row.label for row in rows for effect in (row.top1, row.latency) if effect.n > 1 and effect.low is None]
+    if equal:
+        texts.append(f"no interval, because no spread is seen: {', '.join(dict.fromkeys(equal))}")
+    # The seeds differ by design; that every other condition is the same is worth a look.
+    for seed in work.design.seeds:
+        same = [record for (_, other), record in work.cells.complete.items() if other == seed]
+        texts += [text for text in condition_warnings(same, conditions_of(same)) if text not in texts]
+    return tuple(texts)

@@ -69,10 +69,10 @@ def held_text(point: DesignPoint, base: DesignPoint, known: Mapping[str, Any]) -
     parts = []
     for name, level in point.changes.items():
         before = base_level(name, point, base, known)
-        if before is None:
-            parts.append(f"the base's {name}")
-        elif isinstance(level, bool):
+        if isinstance(level, bool):
             parts.append(f"{'no ' if level else ''}{name}")
+        elif before is None:
+            parts.append(f"the base's {name}")
         else:
             parts.append(f"{name} {level_text(before)}")
     return " and ".join(parts) or point.name
@@ -91,7 +91,7 @@ def answer_text(top1: Effect, latency: Effect, *, taken_back: bool = False) -> s
 def amount(effect: Effect) -> str:
     """`+1.30 points top-1`, `+12.1 % latency`, `+12.3 k params`."""
     if math.isnan(effect.estimate):
-        return f"{_noun(effect)} not known"
+        return f"{_noun(effect).removeprefix('points ')} not known"
     if effect.exact:
         return f"{_sign(effect.estimate)}{count_text(abs(effect.estimate))} {_noun(effect)}"
     return f"{_number(effect.estimate, effect)} {_noun(effect)}"
@@ -105,7 +105,14 @@ def between(effect: Effect, *, word: str = "to") -> str:
 
 
 def row_sentence(
-    label: str, top1: Effect, latency: Effect, params: Effect, macs: Effect, *, confidence: float, comparisons: int,
+    label: str,
+    top1: Effect,
+    latency: Effect,
+    params: Effect,
+    macs: Effect,
+    *,
+    confidence: float,
+    comparisons: int,
     answer: str,
 ) -> str:
     """One change in one sentence, with n, both intervals and the exact costs."""
@@ -117,7 +124,7 @@ def row_sentence(
     elif top1.finding is Finding.UNTOLD:
         parts.append(
             f"top-1 {_SCALE_WORDS}: between {between(top1, word='and')} points "
-            f"({confidence:.0%} interval, {seeds}, {corrected})".replace("%", " %", 1)
+            f"({confidence * 100:g} % interval, {seeds}, {corrected})"
         )
     else:
         parts.append(f"{amount(top1)} ({confidence * 100:g} % interval {between(top1)}, {seeds}, {corrected})")

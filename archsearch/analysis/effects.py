@@ -67,9 +67,7 @@ def measured_effect(
     The mean and the ends of an interval of logarithms become 100 (exp(x) - 1): the interval of the ratio of geometric
     means. `spread` is the variance of one difference where it is known from elsewhere.
     """
-    found = mean_interval(
-        tuple(differences.values()), confidence=confidence, comparisons=comparisons, spread=spread
-    )
+    found = mean_interval(tuple(differences.values()), confidence=confidence, comparisons=comparisons, spread=spread)
     finding = _finding(found, more_is_better=quantity == "top1")
     shown = _percent if logarithms else _plain
     return Effect(

@@ -185,10 +185,33 @@ def _spent(ordered: Sequence[Record]) -> dict[int, float]:
     return found
 
 
-def _volume(front: Floats, corner: tuple[float, ...], noisy: Noisy | None) -> float:
-    if len(front) == 0:
-        return 0.0
-    return hypervolume(front if noisy is None else front[non_dominated(front, noisy)], corner)
+def _kept(front: Floats, noisy: Noisy | None) -> Floats:
+    """The members of a plain front that stand beside each other under the noise floor.
+
+    With two objectives they are a chain: from the best in the exact objective on, each next one is the first that is
+    faster than the last by more than the floor.
+    """
+    if noisy is None:
+        return front
+    if front.shape[1] != 2:
+        return front[non_dominated(front, noisy)]
+    ordered = front[np.argsort(front[:, 1 - noisy.column])]
+    falling = -ordered[:, noisy.column] * (1.0 + noisy.floor)  # grows along the front
+    chain, place = [], 0
+    while place < len(ordered):
+        chain.append(place)
+        place = max(place + 1, int(np.searchsorted(falling, -ordered[place, noisy.column], side="right")))
+    return np.asarray(ordered[chain])
+
+
+def _volume(kept: Floats, corner: tuple[float, ...]) -> float:
+    """As `pareto.hypervolume`, of points that do not dominate each other; of two objectives in one go."""
+    if kept.shape[1] != 2:
+        return hypervolume(kept, corner)
+    inside = kept[(kept < np.array(corner)).all(axis=1)]
+    steps = inside[np.argsort(inside[:, 0])]
+    ends = np.append(steps[1:, 0], corner[0])
+    return float(((ends - steps[:, 0]) * (corner[1] - steps[:, 1])).sum())
 
 
 def _growth(values: Floats, corner: tuple[float, ...], noisy: Noisy | None) -> tuple[list[float], list[bool]]:
@@ -210,8 +233,8 @@ def _growth(values: Floats, corner: tuple[float, ...], noisy: Noisy | None) -> t
             continue
         if not (front <= point).all(axis=1).any():
             front = np.vstack([front[~(front >= point).all(axis=1)], point])
-            kept = front if noisy is None else front[non_dominated(front, noisy)]
-            volume = hypervolume(kept, corner)
+            kept = _kept(front, noisy)
+            volume = _volume(kept, corner)
         joined.append(bool((kept == point).all(axis=1).any()) or _ties(kept, point, noisy))
         volumes.append(volume)
     return volumes, joined
@@ -242,7 +265,7 @@ def _shuffled(
             chunk = values[order[start:stop]]
             both = np.vstack([front, chunk[~np.isnan(chunk).any(axis=1)]])
             front = np.unique(both[non_dominated(both)], axis=0)
-            row[place] = _volume(front, corner, noisy) / box
+            row[place] = _volume(_kept(front, noisy), corner) / box
             start = stop
     low, high = np.quantile(shares, (0.025, 0.975), axis=0)
     return tuple(

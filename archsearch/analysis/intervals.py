@@ -18,7 +18,7 @@ _ROUNDING = 1e-12
 
 @dataclass(frozen=True, kw_only=True)
 class Spread:
-    """A variance that was estimated together for several means: the variance of one value, and its degrees of freedom."""
+    """A variance that was estimated for several means together: of one value, with its degrees of freedom."""
 
     variance: float
     freedom: int
@@ -93,9 +93,7 @@ def mean_interval(
     error = deviation / math.sqrt(len(found))
     alone = half_width(error, freedom, confidence=confidence)
     wide = half_width(error, freedom, confidence=confidence, comparisons=comparisons)
-    return MeanInterval(
-        mean=mean, low=mean - wide, high=mean + wide, alone_low=mean - alone, alone_high=mean + alone
-    )
+    return MeanInterval(mean=mean, low=mean - wide, high=mean + wide, alone_low=mean - alone, alone_high=mean + alone)
 
 
 @dataclass(frozen=True)
@@ -155,7 +153,7 @@ def additive_fit(values: Mapping[tuple[str, int], float], *, seeds: bool = True)
     coefficients = covariance @ (within.T @ (found - means[row]))
     residual = found - means[row] - within @ coefficients
     freedom = len(found) - len(points) - rank
-    shares -= shares.mean(axis=0) if len(points) else 0.0
+    shares -= shares.mean(axis=0) if points else 0.0
     variance = float((residual**2).sum()) / freedom if freedom > 0 else math.nan
     if variance <= (_ROUNDING * float(np.abs(found).max(initial=0.0))) ** 2:
         variance = 0.0
@@ -168,4 +166,3 @@ def additive_fit(values: Mapping[tuple[str, int], float], *, seeds: bool = True)
         seed_covariance=covariance,
         spread=Spread(variance=variance, freedom=freedom),
     )
-

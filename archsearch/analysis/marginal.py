@@ -1,10 +1,11 @@
 """The marginal effect of every level of every choice, from a model that is fitted to the networks of a search.
 
-Ridge regression on the levels of all choices at once: y = mean + one effect for each level, the effects of a choice
-weighted by how often its levels occur adding up to 0 (Hastie, Tibshirani and Friedman 2009, section 3.4.1). The penalty is
-the one of a grid that predicts left-out networks best. Error is taken as it is, all other objectives as logarithms:
-costs act by factors. The intervals are percentiles of a bootstrap over networks (Efron and Tibshirani 1993, chapter 13),
-each for itself: of 100 intervals of levels without effect about 5 miss 0.
+Least squares on the levels of all choices at once: y = mean + one effect for each level, the effects of a choice
+weighted by how often its levels occur adding up to 0. A slight ridge (Hastie, Tibshirani and Friedman 2009, section
+3.4.1) gives an answer where two levels always occur together; one that predicts best would shrink the effects so far
+that their intervals miss them. Error is taken as it is, all other objectives as logarithms: costs act by factors. The
+intervals are percentiles of a bootstrap over networks (Efron and Tibshirani 1993, chapter 13), each for itself: of 100
+intervals of levels without effect about 5 miss 0.
 
 Observational: a search does not draw its networks at random, and interactions are not in the model. What one choice does
 in one network, `archsearch ablate` measures.
@@ -30,10 +31,11 @@ from archsearch.records import Record
 Floats = NDArray[np.float64]
 
 MIN_NETWORKS = 20
+NETWORKS_PER_LEVEL = 1.5  # for each level that is free (all but one of each choice)
 MIN_LEVEL = 5  # networks of a level below which its effect gets no interval
 BOOTSTRAPS = 200
 _FOLDS = 5
-_PENALTIES = np.geomspace(0.01, 1000.0, 16)
+_RIDGE = 0.3
 _LINEAR = "error_percent"
 
 
@@ -71,9 +73,8 @@ class MarginalModel:
         objective: its name.
         unit: of the effects: "points" of error, or "%" of what it is otherwise (latency, parameters, ...).
         networks: that it was fitted to.
-        r2: share of the variance of left-out networks that the model predicts, by 5-fold cross-validation with the
-            penalty chosen anew in each fold; 0 is what their mean predicts. None if all values are equal.
-        penalty: of the ridge, in networks' worth of the average.
+        r2: share of the variance of left-out networks that the model predicts, by 5-fold cross-validation; 0 is what
+            the mean of the others predicts. None if all values are equal.
         effects: by choice (the one whose levels differ most first), then by level.
         reason: why there are no effects, or what to hold against them; "" if nothing.
     """
@@ -82,7 +83,6 @@ class MarginalModel:
     unit: str
     networks: int
     r2: float | None
-    penalty: float
     effects: tuple[LevelEffect, ...]
     reason: str = ""
 
@@ -140,11 +140,13 @@ def marginal_effects(
     """
     resolve_objectives(objectives)
     found = networks_of(records, objectives)
-    count, varying = len(found.arch_ids), found.varying
+    count = len(found.arch_ids)
+    free = sum(len(found.levels[name]) - 1 for name in found.varying)
+    needed = max(MIN_NETWORKS, math.ceil(NETWORKS_PER_LEVEL * free))
     reason = ""
-    if count < MIN_NETWORKS:
-        reason = f"{count} complete networks of the search space; marginal effects need at least {MIN_NETWORKS}"
-    elif not varying:
+    if count < needed:
+        reason = f"{count} complete networks of the search space; marginal effects need at least {needed}"
+    elif not found.varying:
         reason = "every choice had one value in all networks"
     models: list[MarginalModel] = []
     if not reason:
@@ -187,36 +189,16 @@ class _Design:
         return centred
 
 
-def _fit(matrix: Floats, target: Floats, weights: Floats, penalty: float) -> tuple[Floats, float]:
+def _fit(matrix: Floats, target: Floats, weights: Floats) -> tuple[Floats, float]:
     """Coefficients and intercept of weighted ridge regression, the intercept unpenalised."""
     total = weights.sum()
     middle, mean = (weights @ matrix) / total, float(weights @ target) / total
     shifted = matrix - middle
     weighted = shifted * weights[:, None]
     gram = shifted.T @ weighted
-    gram[np.diag_indices_from(gram)] += penalty
+    gram[np.diag_indices_from(gram)] += _RIDGE
     coefficients = np.linalg.solve(gram, weighted.T @ (target - mean))
     return coefficients, mean - float(middle @ coefficients)
-
-
-def _best_penalty(matrix: Floats, target: Floats) -> float:
-    """The penalty of the grid whose leave-one-out predictions are best (Hastie et al. 2009, section 7.10).
-
-    One decomposition serves all: with centred data the residual of a left-out network is r_i / (1 - h_i), where h_i
-    is 1/n plus the diagonal of the ridge's hat matrix.
-    """
-    count = len(target)
-    shifted, rest = matrix - matrix.mean(axis=0), target - target.mean()
-    values, vectors = np.linalg.eigh(shifted.T @ shifted)
-    rotated = shifted @ vectors
-    along = rotated.T @ rest
-    values = np.clip(values, 0.0, None)
-    errors = []
-    for penalty in _PENALTIES:
-        shrunk = 1.0 / (values + penalty)
-        left = 1.0 - 1.0 / count - (rotated**2 @ shrunk)
-        errors.append(float(np.mean(((rest - rotated @ (shrunk * along)) / np.clip(left, 1e-9, None)) ** 2)))
-    return float(_PENALTIES[int(np.argmin(errors))])
 
 
 def _predicted_r2(matrix: Floats, target: Floats, generator: np.random.Generator) -> float:
@@ -224,8 +206,7 @@ def _predicted_r2(matrix: Floats, target: Floats, generator: np.random.Generator
     lost = spread = 0.0
     for fold in range(_FOLDS):
         held, kept = folds == fold, folds != fold
-        penalty = _best_penalty(matrix[kept], target[kept])
-        coefficients, intercept = _fit(matrix[kept], target[kept], np.ones(int(kept.sum())), penalty)
+        coefficients, intercept = _fit(matrix[kept], target[kept], np.ones(int(kept.sum())))
         lost += float(((target[held] - matrix[held] @ coefficients - intercept) ** 2).sum())
         spread += float(((target[held] - target[kept].mean()) ** 2).sum())
     return 1.0 - lost / spread if spread > 0.0 else 0.0
@@ -241,7 +222,7 @@ def _model(
 
     def nothing(reason: str) -> MarginalModel:
         return MarginalModel(
-            objective=objective, unit=unit, networks=count, r2=None, penalty=0.0, effects=(), reason=reason
+            objective=objective, unit=unit, networks=count, r2=None, effects=(), reason=reason
         )
 
     if not linear and (raw <= 0.0).any():
@@ -252,15 +233,14 @@ def _model(
     generator = np.random.default_rng(seed)
     matrix = design.matrix
     r2 = _predicted_r2(matrix, target, generator)
-    penalty = _best_penalty(matrix, target)
     ones = np.ones(count)
-    effects = design.centred(_fit(matrix, target, ones, penalty)[0], design.counts)
+    effects = design.centred(_fit(matrix, target, ones)[0], design.counts)
     bounds: list[tuple[float, float] | None] = [None] * len(effects)
     if bootstraps > 0:
         drawn = np.empty((bootstraps, len(effects)))
         for row in drawn:
             weights = np.bincount(generator.integers(count, size=count), minlength=count).astype(np.float64)
-            row[:] = design.centred(_fit(matrix, target, weights, penalty)[0], design.counts)
+            row[:] = design.centred(_fit(matrix, target, weights)[0], design.counts)
         tail = (1.0 - confidence) / 2.0
         low, high = np.quantile(drawn, (tail, 1.0 - tail), axis=0)
         bounds = [
@@ -297,7 +277,6 @@ def _model(
         unit=unit,
         networks=count,
         r2=r2,
-        penalty=penalty,
         effects=tuple(effect for name in order for effect in rows[name]),
         reason=reason,
     )

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,8 @@ from typing import Any
 from archsearch.api.places import open_database, study_folder
 from archsearch.api.study import Study, open_study, read_study
 from archsearch.designs import Design, Purpose
-from archsearch.errors import NothingStoredError, UnknownNameError
-from archsearch.search.config import StudyConfig, parse_study
+from archsearch.errors import ConfigError, NothingStoredError, UnknownNameError
+from archsearch.search.config import StudyConfig, load_study, parse_study
 from archsearch.search.plan import RunPlan, completed, plan_run
 from archsearch.search.run import Limits, Progress, run_study
 from archsearch.space.search_space import SearchSpace
@@ -199,14 +198,14 @@ def designed(study: Study, purpose: Purpose, *, storage: str | None = None) -> t
         database.close()
 
 
-def open_base(name: str | None, *, storage: str | None = None, overrides: tuple[str, ...] = ()) -> Study | StudyConfig:
+def open_base(name: str | None, *, storage: str | None = None, overrides: Sequence[str] = ()) -> Study | StudyConfig:
     """A study to make a design from: the stored one of this name or file, else one that was only written down.
 
-    The study of a design stands for the one that it was made from.
+    The study of a design stands for the one that it was made from. `overrides`, `key=value` in dotted form, can only
+    change a study that was never run.
+
     Raises UnknownNameError or ConfigError for a name that is neither; StoreError for the database.
     """
-    from archsearch.search.config import load_study
-
     try:
         found = open_study(name, storage=storage)
     except (UnknownNameError, NothingStoredError):
@@ -214,10 +213,10 @@ def open_base(name: str | None, *, storage: str | None = None, overrides: tuple[
             raise
         return load_study(name, overrides)
     if found.design is not None:
-        return open_base(found.design.of, storage=storage)
+        return open_base(found.design.of, storage=storage, overrides=overrides)
+    if overrides:
+        raise ConfigError(
+            f"--set {overrides[0]}: study '{found.name}' is stored: only keys of proxy and latency can be changed",
+            hint="for example --set proxy.epochs=3; what else differs is another study",
+        )
     return found
-
-
-def file_stem(name: str) -> str:
-    """A study's name as part of a file's name."""
-    return re.sub(r"[^A-Za-z0-9._-]", "_", name)

@@ -37,6 +37,15 @@ class GuidelineCache:
         if self.path.is_file():
             self._content = _read(self.path)
 
+    @property
+    def facts(self) -> dict[str, str]:
+        """What the fingerprint is made of, as the file has it."""
+        return dict(self._content["facts"])
+
+    def groups(self) -> tuple[dict[str, Any], ...]:
+        """Everything that was measured, under whatever conditions."""
+        return tuple(dict(group) for group in self._content["groups"].values())
+
     def get(self, name: str, conditions: Mapping[str, Any]) -> dict[str, Any] | None:
         """The group of this name that was measured under exactly these conditions, or None."""
         found = self._content["groups"].get(_key(name, conditions))

@@ -34,7 +34,7 @@ SAMPLE_INPUT_SIZE = 32
 _GROUP = 8  # sampled networks that are measured together
 # A whole run stays below 12 minutes. An interval says what a second attempt would: so there is none.
 _FULL: Mapping[str, Any] = {"budget_seconds": 12.0, "remeasure": 0}
-_QUICK: Mapping[str, Any] = {
+QUICK: Mapping[str, Any] = {
     "bursts": 6,
     "runs_per_burst": 3,
     "visits": 2,
@@ -156,7 +156,7 @@ def run_guidelines(
         measured=tuple(sorted(days)),
         tables=tuple(reports),
         sample=sample,
-        warnings=tuple(_warnings(reports, sample, quick=quick)),
+        warnings=tuple(guideline_warnings(reports, sample, quick=quick)),
     )
 
 
@@ -168,7 +168,7 @@ def _settings(backend: str, batch: int | None, device: str, *, quick: bool) -> L
         raise UnknownNameError(BACKENDS.kind, backend, ("auto", *BACKENDS))
     if batch is not None and batch < 1:
         raise ConfigError(f"a batch is at least 1 image, got {batch}")
-    plain = LatencySettings(backend=backend, batch=batch, **(_QUICK if quick else _FULL))
+    plain = LatencySettings(backend=backend, batch=batch, **(QUICK if quick else _FULL))
     resolved = plain.with_backend(plain.backend_on(device)).model_copy(update={"batch": plain.batch_on(device)})
     kinds = BACKENDS[resolved.backend].devices
     if device.partition(":")[0] not in kinds:
@@ -299,7 +299,8 @@ def _overhead(regression: Regression) -> str:
     )
 
 
-def _warnings(reports: Sequence[TableReport], sample: SampleReport | None, *, quick: bool) -> Iterator[str]:
+def guideline_warnings(reports: Sequence[TableReport], sample: SampleReport | None, *, quick: bool) -> Iterator[str]:
+    """What to know before the verdicts are believed."""
     if quick:
         yield "a quick trial with few runs: its verdicts are not to be kept"
     for report in reports:

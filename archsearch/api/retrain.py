@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from archsearch.api.places import open_database, study_folder
+from archsearch.api.starts import start_of
 from archsearch.api.study import Chosen, Study, open_study
 from archsearch.cost.architecture import cost_of
 from archsearch.data.catalog import load_dataset
@@ -26,7 +27,8 @@ from archsearch.store.trials import add_training
 from archsearch.training.model_facts import ModelFacts
 from archsearch.training.model_folder import save_model_folder
 from archsearch.training.protocols import PROTOCOLS, Protocol
-from archsearch.training.retrain import RetrainedSeed, retrain_seed
+from archsearch.training.retrain import CHECKPOINT_SECONDS, RetrainedSeed, retrain_seed
+from archsearch.training.start import Start
 
 logger = logging.getLogger(__name__)
 
@@ -35,11 +37,15 @@ DEFAULT_PROTOCOL = "shufflenetv2-s"
 
 @dataclass(frozen=True, kw_only=True)
 class Retrained:
-    """A retrained network: the folder that `archsearch.load` reads, and what is known of it."""
+    """A retrained network: the folder that `archsearch.load` reads, and what is known of it.
+
+    `events` is the folder of the TensorBoard event files, None without.
+    """
 
     folder: Path
     facts: ModelFacts
     curve: Path
+    events: Path | None = None
 
 
 def retrain(
@@ -55,6 +61,11 @@ def retrain(
     data_dir: Path | None = None,
     storage: str | None = None,
     resume: bool = True,
+    start: str = "scratch",
+    weights: Path | None = None,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    compile: bool = False,
+    tensorboard: bool = False,
     on_start: Callable[[Study, Chosen], None] | None = None,
     on_epoch: Callable[[int, Epoch], None] | None = None,
 ) -> Retrained:
@@ -69,6 +80,13 @@ def retrain(
         seeds: how many seeds, from 0 on; the test accuracy is their mean.
         device: auto, cpu, cuda or cuda:N.
         resume: continue what an earlier call left; False begins anew.
+        start: scratch: random weights, drawn from each seed; proxy: those of the study's proxy training, made again;
+            pretrained: torchvision's ImageNet weights, for the networks that have some. Seeds that start from the same
+            weights differ in data order, augmentation and dropout only.
+        weights: a file of torchvision's weights, for "pretrained"; None: torch.hub's folder, or the network.
+        checkpoint_seconds: seconds of training within an epoch between two checkpoints.
+        compile: take the training steps through torch.compile; the weights kept are those of the plain network.
+        tensorboard: write TensorBoard event files, too (extra `tensorboard`).
         on_start: called once with the study and the chosen network.
         on_epoch: called with the seed after each of its epochs.
 
@@ -90,6 +108,19 @@ def retrain(
         on_start(opened, chosen)
     length = epochs or recipe.epochs
     folder = study_folder(opened.name) / "retrain" / chosen.spec.arch_id
+    chunk = DeviceLease.of_device(target).shared
+    begin = start_of(
+        start,
+        opened,
+        chosen,
+        dataset,
+        device=target,
+        folder=folder / "starts",
+        weights=weights,
+        chunk=chunk,
+        resume=resume,
+    )
+    place = folder / _training_name(recipe, length, batch_size, start=start, compiled=compile)
     trained = [
         retrain_seed(
             chosen.spec,
@@ -100,14 +131,18 @@ def retrain(
             seed=seed,
             input_size=opened.input_size,
             device=target,
-            folder=folder / _training_name(recipe, length, batch_size),
+            folder=place,
             resume=resume,
             on_epoch=_seeded(on_epoch, seed),
-            chunk=DeviceLease.of_device(target).shared,
+            chunk=chunk,
+            start=begin,
+            checkpoint_seconds=checkpoint_seconds,
+            compiled=compile,
+            events=tensorboard,
         )
         for seed in range(seeds)
     ]
-    facts = _facts(opened, chosen, dataset, trained, protocol=protocol)
+    facts = _facts(opened, chosen, dataset, trained, protocol=protocol, start=begin)
     _warn_of_replacing(folder, facts)
     curve = _draw_curve(folder, facts)
     save_model_folder(
@@ -117,13 +152,19 @@ def retrain(
         curve_image=curve.name if curve.suffix == ".png" else None,
     )
     _store(opened, chosen, trained, storage)
-    return Retrained(folder=folder, facts=facts, curve=curve)
+    return Retrained(folder=folder, facts=facts, curve=curve, events=place / "tensorboard" if tensorboard else None)
 
 
-def _training_name(recipe: Protocol, epochs: int, batch_size: int | None) -> str:
-    """The folder of one training's seeds, so that trainings of another length or batch size stand side by side."""
-    own = batch_size is None or batch_size == recipe.batch_size
-    return f"{recipe.name}-{epochs}-epochs" + ("" if own else f"-batch-{batch_size}")
+def _training_name(recipe: Protocol, epochs: int, batch_size: int | None, *, start: str, compiled: bool) -> str:
+    """The folder of one training's seeds, so that trainings of another length, batch size or start stand beside it."""
+    parts = [f"{recipe.name}-{epochs}-epochs"]
+    if batch_size not in (None, recipe.batch_size):
+        parts.append(f"batch-{batch_size}")
+    if start != "scratch":
+        parts.append("pretrained" if start == "pretrained" else f"from-{start}")
+    if compiled:
+        parts.append("compiled")
+    return "-".join(parts)
 
 
 def _warn_of_replacing(folder: Path, facts: ModelFacts) -> None:
@@ -163,7 +204,7 @@ def _seeded(on_epoch: Callable[[int, Epoch], None] | None, seed: int) -> Callabl
 
 
 def _facts(
-    study: Study, chosen: Chosen, dataset: Dataset, trained: list[RetrainedSeed], *, protocol: str
+    study: Study, chosen: Chosen, dataset: Dataset, trained: list[RetrainedSeed], *, protocol: str, start: Start | None
 ) -> ModelFacts:
     first = trained[0]
     return ModelFacts(
@@ -183,6 +224,7 @@ def _facts(
         trial=None if chosen.record is None else chosen.record.trial,
         cost=cost_of(chosen.spec, num_classes=dataset.num_classes, input_size=study.input_size),
         latency=None if chosen.record is None else chosen.record.latency,
+        start="" if start is None else start.description,
     )
 
 

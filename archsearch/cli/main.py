@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from archsearch.cli import (
+    ablate,
     audit,
     describe,
     export,
@@ -47,6 +48,7 @@ app = typer.Typer(
 app.command("run", rich_help_panel=SEARCH)(run.run)
 app.command("retrain", rich_help_panel=SEARCH)(retrain.retrain)
 app.command("export", rich_help_panel=SEARCH)(export.export)
+app.command("ablate", rich_help_panel=SEARCH)(ablate.ablate)
 app.command("proxy", rich_help_panel=SEARCH)(proxy.proxy)
 app.command("pareto", rich_help_panel=LOOK)(pareto.pareto)
 app.command("studies", rich_help_panel=LOOK)(studies.studies)

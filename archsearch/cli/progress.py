@@ -55,6 +55,7 @@ class RunDisplay(_Display):
     def __init__(self, plan: RunPlan, console: Console) -> None:
         super().__init__(console)
         self._objectives = plan.config.objectives
+        self._searches = plan.config.design is None  # what a design compares is no front
         self._known: set[int] | None = None
         self._front: tuple[tuple[Record, ...], Table] | None = None  # of the records that it was drawn from
 
@@ -82,6 +83,8 @@ class RunDisplay(_Display):
             table.add_row(*(Text(cell) for cell in _cells(record)))
         head = Text(f"{progress.done} of {progress.total} trials, {progress.workers} workers{_left(progress)}")
         bar = ProgressBar(total=progress.total, completed=progress.done, width=60)
+        if not self._searches:
+            return Group(head, bar, table)
         return Group(head, bar, table, self._front_table(progress))  # a small terminal cuts off the end
 
     def _front_table(self, progress: Progress) -> Table:
@@ -115,13 +118,19 @@ def _cells(record: Record) -> tuple[str, ...]:
         status += f": {record.reason.splitlines()[0][:100]}"
     return (
         str(record.trial),
-        record.variant or record.arch_id or "-",
+        _name(record),
         status,
         "" if record.score is None or record.status is TrialStatus.STOPPED else f"{record.score.top1_percent:.2f}",
         "" if record.latency is None else f"{record.latency.corrected_ms:.3f}",
         "" if record.cost is None else f"{record.cost.params:,}",
         "" if record.seconds is None else duration(record.seconds),
     )
+
+
+def _name(record: Record) -> str:
+    if record.point is None:
+        return record.variant or record.arch_id or "-"
+    return record.point if record.score is None else f"{record.point} (seed {record.score.seed})"
 
 
 def _stopped(early: EarlyStop) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +13,9 @@ from archsearch.cli.options import DataDirOption, DeviceOption, StorageOption, S
 if TYPE_CHECKING:
     from archsearch.api.study import Chosen, Study
     from archsearch.records import Epoch
+
+
+_BEGINS = {"proxy": "the proxy's weights", "pretrained": "ImageNet's weights"}
 
 
 def retrain(
@@ -30,10 +34,34 @@ def retrain(
     epochs: Annotated[int | None, typer.Option(min=1, metavar="N", help="Default: the protocol's own.")] = None,
     seeds: Annotated[int, typer.Option(min=1, metavar="K", help="Train K seeds; report mean and deviation.")] = 1,
     protocol: Annotated[
-        str, typer.Option(metavar="NAME", help="shufflenetv2-s, ldc-cifar, ldc-caltech or one-cycle.")
+        str, typer.Option(metavar="NAME", help="shufflenetv2-s, ldc-cifar, ldc-caltech, modern or one-cycle.")
     ] = "shufflenetv2-s",
     batch_size: Annotated[int | None, typer.Option(min=2, metavar="N", help="Default: the protocol's own.")] = None,
     resume: Annotated[bool, typer.Option(help="Continue what an earlier call left, or begin anew.")] = True,
+    start: Annotated[
+        str,
+        typer.Option(
+            metavar="scratch|proxy|pretrained",
+            help="Initial weights: random; the study's proxy training, made again; ImageNet's.",
+        ),
+    ] = "scratch",
+    pretrained: Annotated[
+        bool,
+        typer.Option("--pretrained", help="The same as --start pretrained, for networks that torchvision has."),
+    ] = False,
+    weights: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="torchvision's file for --pretrained. Default: torch.hub's folder."),
+    ] = None,
+    checkpoint_every: Annotated[
+        str, typer.Option(metavar="TIME", help="Training time between checkpoints within an epoch.")
+    ] = "60s",
+    compile: Annotated[  # noqa: A002 (the option's name)
+        bool, typer.Option("--compile", help="Train through torch.compile: minutes to prepare, for long trainings.")
+    ] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write TensorBoard event files, too (extra `tensorboard`).")
+    ] = False,
     device: DeviceOption = "auto",
     data_dir: DataDirOption = None,
     storage: StorageOption = None,
@@ -41,17 +69,25 @@ def retrain(
     """Train one network in full and score it on the test split, which no search sees.
 
     Writes runs/STUDY/retrain/ARCH_ID: spec, weights, metrics, curve, model card.
-    A checkpoint after each epoch: the same command typed again continues.
+    A checkpoint after each epoch and every minute: the same command typed again continues.
     Load the model with `archsearch.load(FOLDER)` in Python.
 
     Examples:
     archsearch retrain --trial best
     archsearch retrain --trial best --select "latency<=3.5" --seeds 3
     archsearch retrain --trial shufflenet_v2_x1_0 --epochs 30
+    archsearch retrain --trial shufflenet_v2_x1_0 --protocol modern --pretrained
     """
     from archsearch.api.retrain import retrain as train_in_full
+    from archsearch.cli.durations import parse_duration
     from archsearch.cli.progress import RetrainDisplay
+    from archsearch.errors import ConfigError
     from archsearch.training.protocols import PROTOCOLS
+
+    if pretrained and start not in ("scratch", "pretrained"):
+        raise ConfigError(f"--pretrained and --start {start} are two starts", hint="give one of them")
+    begin = "pretrained" if pretrained else start
+    seconds = parse_duration(checkpoint_every, option="--checkpoint-every")
 
     length = epochs or PROTOCOLS[protocol].epochs
 
@@ -60,7 +96,8 @@ def retrain(
         console.print(f"study '{opened.name}': {chosen.label}{rule}, network {chosen.spec.arch_id}", markup=False)
         console.print(
             f"protocol {protocol}, {plural(length, 'epoch')}, {plural(seeds, 'seed')}, "
-            f"{opened.info.config['dataset']} at {opened.input_size}x{opened.input_size}",
+            f"{opened.info.config['dataset']} at {opened.input_size}x{opened.input_size}"
+            + ("" if begin == "scratch" else f", starting from {_BEGINS.get(begin, begin)}"),
             markup=False,
         )
 
@@ -82,11 +119,16 @@ def retrain(
                 data_dir=data_dir,
                 storage=storage,
                 resume=resume,
+                start=begin,
+                weights=weights,
+                checkpoint_seconds=seconds,
+                compile=compile,
+                tensorboard=tensorboard,
                 on_start=started,
                 on_epoch=shown,
             )
     except KeyboardInterrupt:
-        error_console.print("stopped; each finished epoch is kept: type the same command to continue")
+        error_console.print("stopped; the last checkpoint is kept: type the same command to continue")
         raise typer.Exit(1) from None
     facts = result.facts
     spread = "" if facts.std_top1_percent is None else f" ± {facts.std_top1_percent:.2f}"
@@ -99,6 +141,8 @@ def retrain(
         console.print(f"a short training: the protocol {facts.protocol.name} itself has {facts.protocol.epochs} epochs")
     console.print(f"model     {result.folder}", markup=False)
     console.print(f"curve     {result.curve}", markup=False)
+    if result.events is not None:
+        console.print(f"events    tensorboard --logdir {result.events}", markup=False)
     console.print(
         f"load it   python -c \"import archsearch; print(archsearch.load('{result.folder}').archsearch)\"", markup=False
     )

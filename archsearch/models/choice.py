@@ -121,10 +121,12 @@ class Macro:
         expand: from a value as a person writes it to the primitive choices that it sets. Raises ValueError for a value
             that is not allowed.
         allowed: the values that it takes, for a person.
+        levels: the same values one by one, where they are few.
     """
 
     expand: Callable[[object], Mapping[str, object]]
     allowed: str
+    levels: tuple[ChoiceValue, ...] = ()
 
 
 def choice(rule: Rule, default: ChoiceValue) -> Any:

@@ -303,7 +303,7 @@ def _draw_units(sheet: _Sheet, part: Part, left: float, top: float, room: float)
         sheet.unit(unit, x, y, titled=titled)
         sheet.grow = grow
         x += across + 14 * grow
-        tallest = max(tallest, down)
+        tallest = max(tallest, down * max(0.7, min(1.0, room / across)))
     return y + tallest
 
 

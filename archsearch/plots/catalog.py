@@ -9,19 +9,22 @@ from typing import TYPE_CHECKING, Any
 import plotly.graph_objects as go
 
 from archsearch.analysis.canary import Canary
-from archsearch.analysis.front import DEFAULT_OBJECTIVES, front_of
+from archsearch.analysis.front import DEFAULT_OBJECTIVES, Front, front_of
 from archsearch.analysis.guideline_report import GuidelinesReport
 from archsearch.analysis.verdicts import verdicts_of
 from archsearch.plots.bounds import Bound
-from archsearch.plots.curves import CurvesInfo, curves_figure, curves_info
 from archsearch.plots.front import FrontInfo, front_info
 from archsearch.plots.front_3d import front_3d_figure, front_3d_info
 from archsearch.plots.front_figure import front_figure
 from archsearch.plots.guidelines import GuidelinesInfo, guidelines_figure, guidelines_info
 from archsearch.plots.info_tables import info_tables
 from archsearch.plots.intervals import intervals_of
+from archsearch.plots.latencies import latencies_figure, latencies_info
 from archsearch.plots.page import Table
+from archsearch.plots.parallel import parallel_info
+from archsearch.plots.parallel_figure import parallel_figure
 from archsearch.plots.printed import PrintedTop1
+from archsearch.plots.study_curves import StudyCurvesInfo, study_curves_figure, study_curves_info
 from archsearch.records import Record
 from archsearch.registry import Registry
 
@@ -91,8 +94,12 @@ class Plot:
     tables: Callable[[Any], tuple[Table, ...]] = info_tables
 
 
+def _front_of(data: PlotData) -> Front:
+    return front_of(data.records, data.objectives, data.reference_point, noise_floor=data.noise_floor)
+
+
 def _front(data: PlotData) -> FrontInfo:
-    front = front_of(data.records, data.objectives, data.reference_point, noise_floor=data.noise_floor)
+    front = _front_of(data)
     return front_info(
         front,
         verdicts_of(data.records, front),
@@ -107,13 +114,9 @@ def _front(data: PlotData) -> FrontInfo:
     )
 
 
-def _curves(data: PlotData) -> CurvesInfo:
-    trained = [record for record in data.records if record.score is not None]
-    return curves_info(
-        [record.score for record in trained if record.score is not None],
-        title=f"Learning curves: study {data.study}",
-        names=[record.label for record in trained],
-    )
+def _curves(data: PlotData) -> StudyCurvesInfo:
+    members = [row.record.trial for row in _front_of(data).members]
+    return study_curves_info(data.records, members, study=data.study)
 
 
 def _guidelines(data: PlotData) -> GuidelinesInfo:
@@ -135,10 +138,22 @@ for _plot in (
         figure=front_3d_figure,
     ),
     Plot(
+        name="parallel",
+        summary="every network as a line through its choices and objectives",
+        info=lambda data: parallel_info(_front_of(data), study=data.study),
+        figure=parallel_figure,
+    ),
+    Plot(
         name="curves",
-        summary="training loss and top-1 against the epoch",
+        summary="top-1 against the epoch of every training, with early stops",
         info=_curves,
-        figure=curves_figure,
+        figure=study_curves_figure,
+    ),
+    Plot(
+        name="latencies",
+        summary="p10, median and p90 of each network in order, and the reference's drift",
+        info=lambda data: latencies_info(data.records, data.canary, study=data.study),
+        figure=latencies_figure,
     ),
     Plot(
         name="guidelines",

@@ -23,16 +23,14 @@ _SIDE = "#F5F7FA"
 
 def front_3d_info(info: FrontInfo) -> FrontInfo:
     """The same, with a title of its own, and of very many dominated networks fewer."""
-    if info.third_counts:
-        role = f"The front is one of three objectives: {info.third_title.lower()} is the third."
-    else:
-        role = f"{info.third_title} only shown: the front is one of accuracy and latency."
+    role = f"depth: {info.third_title.lower()}, "
+    role += "the third objective" if info.third_counts else "for reading only: the front is one of accuracy and latency"
     points = thinned(info.points, MOST_POINTS, keep=lambda point: _kept(info, point))
     thin = thinned_line(len(points), len(info.points), "networks")
     return replace(
         info,
         title=f"{info.title} and {info.third_title.lower()}",
-        subtitle=(*info.subtitle, " ".join(part for part in (role, thin and f"{thin}.") if part)),
+        subtitle=(*info.subtitle, "; ".join(part for part in (role, thin) if part)),
         points=tuple(points),
     )
 

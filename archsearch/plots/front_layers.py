@@ -13,8 +13,8 @@ from archsearch.plots import style
 from archsearch.plots.front import FrontInfo, FrontPoint
 from archsearch.plots.front_text import bound_text
 from archsearch.plots.hover import interval_text, printed_text
-from archsearch.plots.ranges import wants_log
 
+_LOG_COLORS_FROM_RATIO = 3.0
 _SHADE = "rgba(82, 96, 109, 0.13)"
 # Cividis (Nuñez, Anderton and Renslow 2018) without its last fifth, which is faint on white: one order with every common
 # colour vision, and in grey.
@@ -138,12 +138,14 @@ def color_of_third(info: FrontInfo, points: Sequence[FrontPoint]) -> dict[str, A
     values = [float(getattr(point, info.third)) for point in points]
     if third_is_log(info):
         values = [math.log10(value) for value in values]
-    return {"color": values, "coloraxis": "coloraxis", "line": {"width": 0.8, "color": style.QUIET_INK}, "opacity": 1.0}
+    rim = {"width": 2, "color": style.BLACK} if points[0].on_front else {"width": 0.8, "color": style.QUIET_INK}
+    return {"color": values, "coloraxis": "coloraxis", "line": rim, "opacity": 1.0}
 
 
 def third_is_log(info: FrontInfo) -> bool:
     """Whether the third number is shown by its order of magnitude."""
-    return wants_log([float(getattr(point, info.third)) for point in info.points])
+    values = [float(getattr(point, info.third)) for point in info.points]
+    return bool(values) and min(values) > 0 and max(values) / min(values) >= _LOG_COLORS_FROM_RATIO
 
 
 def third_bar(info: FrontInfo, grow: float) -> dict[str, Any]:
@@ -164,7 +166,7 @@ def third_bar(info: FrontInfo, grow: float) -> dict[str, Any]:
             "len": 0.34,
             "thickness": round(12 * grow),
             "outlinewidth": 0,
-            "title": {"text": style.plain(info.third_title), "side": "top", "font": {"size": round(12 * grow)}},
+            "title": {"text": f"{style.plain(info.third_title)}<br> ", "side": "top", "font": {"size": round(12 * grow)}},
             "tickvals": [math.log10(value) if log else value for value in shown],
             "ticktext": [count_text(value) for value in shown],
             "tickfont": {"size": round(11 * grow)},

@@ -1,24 +1,32 @@
 "use strict";
-// Narrow windows: the numbers stay in the picture, and the variants' table below names them.
+// Narrow windows: a short legend goes below the figure; a long one goes, and the tables name what it names.
 const NARROW_PX = 760;
+const MOST_LEGEND_ENTRIES = 9;
+const wide = new Map(); // figure -> what it looks like in a wide window
 
 function fitFigures() {
   for (const figure of document.querySelectorAll(".js-plotly-plot")) {
     if (!figure.clientWidth) continue; // folded away
+    const { layout } = figure;
+    if (!wide.has(figure)) wide.set(figure, {
+      left: layout.margin?.l ?? 80, font: layout.font?.size ?? 12, legend: { ...layout.legend }, shown: layout.showlegend ?? true,
+    });
+    const before = wide.get(figure);
     const narrow = figure.clientWidth < NARROW_PX;
-    figure.dataset.left ??= String(figure.layout.margin?.l ?? 80);
-    figure.dataset.font ??= String(figure.layout.font?.size ?? 12);
-    figure.dataset.legend ??= String(figure.layout.showlegend ?? true);
+    const entries = figure._fullData.filter((trace) => trace.visible === true && trace.showlegend).length;
+    const below = { ...before.legend, orientation: "h", x: 0, xanchor: "left", xref: "container", y: 0, yanchor: "bottom",
+      yref: "container", font: { size: 11 } };
     const titles = {};
-    for (const axis of Object.keys(figure.layout).filter((name) => /^[xy]axis/.test(name))) {
-      titles[`${axis}.title.font.size`] = narrow ? 12 : Number(figure.dataset.font) + 1;
+    for (const axis of Object.keys(layout).filter((name) => /^[xy]axis/.test(name))) {
+      titles[`${axis}.title.font.size`] = narrow ? 12 : before.font + 1;
     }
     Plotly.relayout(figure, {
       ...titles,
       "autosize": true,
-      "showlegend": !narrow && figure.dataset.legend === "true",
-      "font.size": narrow ? 11 : Number(figure.dataset.font),
-      "margin.l": narrow ? 52 : Number(figure.dataset.left),
+      "showlegend": before.shown && (!narrow || entries <= MOST_LEGEND_ENTRIES),
+      "legend": narrow ? below : before.legend,
+      "font.size": narrow ? 11 : before.font,
+      "margin.l": narrow ? Math.min(before.left, 52) : before.left,
       "margin.r": narrow ? 8 : 24,
     });
   }

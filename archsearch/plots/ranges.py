@@ -54,3 +54,14 @@ def log_axis(low: float, high: float) -> dict[str, object]:
         "tickvals": ticks,
         "ticktext": [f"{tick:g}" for tick in ticks],
     }
+
+
+def nice_ticks(low: float, high: float, most: int = 6) -> list[float]:
+    """At most so many round values from `low` to `high` for a linear axis; the value itself where both are equal."""
+    if not high > low:
+        return [low]
+    raw = (high - low) / most
+    size = 10.0 ** math.floor(math.log10(raw))
+    step = next(digit * size for digit in (1, 2, 2.5, 5, 10) if digit * size >= raw)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [round(index * step, 12) for index in range(first, last + 1)] or [low, high]

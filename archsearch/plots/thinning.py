@@ -9,12 +9,13 @@ Item = TypeVar("Item")
 
 
 def thinned(items: Sequence[Item], most: int, keep: Callable[[Item], bool] = lambda _: False) -> list[Item]:
-    """All that `keep` wants, and of the rest evenly many in their order, so that there are at most `most` of those."""
-    rest = [index for index, item in enumerate(items) if not keep(item)]
-    if len(rest) <= most:
-        return list(items)
-    chosen = {rest[position * len(rest) // most] for position in range(most)}
-    return [item for index, item in enumerate(items) if index in chosen or keep(item)]
+    """Of those that `keep` wants and of the rest evenly many in their order, at most `most` each."""
+    chosen: set[int] = set()
+    for wanted in (True, False):
+        group = [index for index, item in enumerate(items) if keep(item) == wanted]
+        count = min(most, len(group))
+        chosen |= {group[position * len(group) // count] for position in range(count)}
+    return [item for index, item in enumerate(items) if index in chosen]
 
 
 def thinned_line(drawn: int, of: int, what: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from itertools import pairwise
 
 from archsearch.analysis.front import Front, FrontRow
 from archsearch.analysis.objectives import count_text, percent_text, relative_percent, significant
@@ -59,10 +60,16 @@ def answer_sentences(data: ReportData, picks: tuple[Pick, ...]) -> tuple[str, ..
     taken = "; ".join(f"{pick.label} ({', '.join(pick.roles)}: {pick.measures[0][1]}, {pick.measures[1][1]})"
                       for pick in picks)  # fmt: skip
     sentence = f"{first}. Take {'one of ' if len(picks) > 1 else ''}these: {taken}."
-    sure = all(pick.confirmed for pick in picks)
-    if not sure:
-        sentence += " Each accuracy below is of one short training: a proxy that ranks, not the accuracy to publish."
-    return (sentence,)
+    if all(pick.confirmed for pick in picks):
+        return (sentence,)
+    rest = "Each accuracy below is of one short training: a proxy that ranks, not the accuracy to publish."
+    chosen = [row.record for row, _ in chosen_rows(front)]
+    if len(chosen) > 1 and not any(told_apart(one, other) for one, other in pairwise(chosen)):
+        rest += (
+            " Their accuracies differ by less than so few validation images can tell: until they are confirmed, "
+            f"{chosen[0].label}, the fastest, is the safest to take."
+        )
+    return (sentence, rest)
 
 
 def no_network(data: ReportData) -> tuple[str, ...]:
@@ -104,9 +111,7 @@ def _pick(
         ("Multiply-adds", count_text(record.cost.macs)),
     )
     point = confirmed_point(data.plots.confirmed, record)
-    certainty = (
-        (*confirmed_sentences(point),) if point is not None else single_seed(record.score, record.latency, data)
-    )
+    certainty = confirmed_sentences(point) if point is not None else single_seed(record.score, record.latency)
     return Pick(
         roles=roles,
         label=record.label,
@@ -116,12 +121,13 @@ def _pick(
         why=(*_against(record, roles, rows), *_against_variants(data, record)),
         certainty=certainty,
         confirmed=point is not None,
+        confirm=data.typed("confirm") if point is None else None,
         changes=data.changes(record),
         command=data.typed("retrain", "--trial", str(record.trial)),
     )
 
 
-def single_seed(score: Score, latency: Latency, data: ReportData) -> tuple[str, ...]:
+def single_seed(score: Score, latency: Latency) -> tuple[str, ...]:
     """How sure a network is that nothing has confirmed."""
     share = score.top1_percent / 100.0
     found = [f"One seed ({score.seed}), {score.epochs} {'epoch' if score.epochs == 1 else 'epochs'}, not confirmed."]
@@ -137,8 +143,27 @@ def single_seed(score: Score, latency: Latency, data: ReportData) -> tuple[str, 
         found.append(f"Latency: {low} to {high} ms (95 %, this measurement alone).")
     if not latency.converged:
         found.append("Its latency did not converge.")
-    found.append(f"Confirm: {data.typed('confirm')}")
     return tuple(found)
+
+
+def margin_points(one: Score, other: Score) -> float | None:
+    """By how many points two accuracies must differ (95 %) to be told apart by counting; None without counts.
+
+    The two networks saw the same images, which is not used: it would narrow the margin, but the images that both got
+    right are not stored.
+    """
+    if one.eval_images <= 0 or other.eval_images <= 0:
+        return None
+    shares = [(score.top1_percent / 100.0, score.eval_images) for score in (one, other)]
+    return 100.0 * _NORMAL_95 * math.sqrt(sum(max(share * (1.0 - share), 0.0) / count for share, count in shares))
+
+
+def told_apart(one: Record, other: Record) -> bool:
+    """Whether counting alone tells the accuracies of two networks apart."""
+    if one.score is None or other.score is None:
+        return False
+    margin = margin_points(one.score, other.score)
+    return margin is None or abs(one.score.top1_percent - other.score.top1_percent) > margin
 
 
 def _against(
@@ -152,6 +177,8 @@ def _against(
         points = other.record.error_percent - record.error_percent
         mine, theirs = _latency_ms(record), _latency_ms(other.record)
         accuracy = f"{abs(points):.2f} points {'more' if points > 0 else 'less'} accurate" if points else "as accurate"
+        if points and not told_apart(record, other.record):
+            accuracy += " (too little to tell)"
         if mine < theirs:
             speed = f"{_times(theirs / mine)} as fast" if mine > 0 else "faster"
         elif mine > theirs:
@@ -167,19 +194,21 @@ def _against_variants(data: ReportData, record: Record) -> tuple[str, ...]:
     published = [
         verdict.record
         for verdict in data.verdicts
-        if verdict.record.latency is not None and verdict.record.score is not None and verdict.record.trial != record.trial
+        if verdict.record.latency is not None
+        and verdict.record.score is not None
+        and verdict.record.trial != record.trial
     ]
     if not published:
         return ()
     mine = _latency_ms(record)
-    nearest = min(published, key=lambda other: (abs(math.log(max(_latency_ms(other), 1e-9) / max(mine, 1e-9))), other.trial))
+    nearest = min(
+        published, key=lambda other: (abs(math.log(max(_latency_ms(other), 1e-9) / max(mine, 1e-9))), other.trial)
+    )
     points = nearest.error_percent - record.error_percent
     theirs = _latency_ms(nearest)
     percent = relative_percent(theirs, mine)
     speed = f"{percent_text(abs(percent))} {'faster' if percent > 0 else 'slower'}" if percent else "as fast"
-    return (
-        f"Against {nearest.label}, the published network nearest in latency: {points:+.2f} points, {speed}.",
-    )
+    return (f"Against {nearest.label}, the published network nearest in latency: {points:+.2f} points, {speed}.",)
 
 
 def _times(ratio: float) -> str:

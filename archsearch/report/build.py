@@ -37,6 +37,7 @@ def report_of(data: ReportData) -> Report:
         sections.append(trained_section(data))
     sections.append(methods_section(data))
     return Report(
+        study=data.study,
         title=f"Which network: study {data.study}",
         question=f"Which of these choices pay on {device}, and which network do I take?",
         subtitle=info.subtitle[:1],

@@ -13,6 +13,7 @@ from archsearch.designs import Design
 from archsearch.plots.catalog import PlotData
 from archsearch.records import Record
 from archsearch.report.baseline import Baseline, baselines_of
+from archsearch.report.changes import Change, changes_of
 
 if TYPE_CHECKING:
     from archsearch.analysis.ablation import Ablation
@@ -88,13 +89,8 @@ class ReportData:
         words = ["archsearch", command, "--study", self.study, *arguments]
         return " ".join(words if self.storage is None else [*words, "--storage", f"'{self.storage}'"])
 
-    def changes(self, record: Record) -> tuple[tuple[str, str, str], ...]:
-        """The choices of a network that differ from its family's baseline: (choice, value, the baseline's value)."""
-        from archsearch.plots.front import choice_text
-
-        base = self.baselines[record.family].choices if record.family in self.baselines else {}
-        return tuple(
-            (name, choice_text(value), choice_text(base[name]))
-            for name, value in record.choices.items()
-            if name in base and base[name] != value
+    def changes(self, record: Record) -> tuple[Change, ...]:
+        """What differs between a network and its family's baseline; nothing where there is none."""
+        return (
+            changes_of(record.choices, self.baselines[record.family].choices) if record.family in self.baselines else ()
         )

@@ -8,9 +8,12 @@ from archsearch.analysis.verdicts import Outcome, Verdict
 from archsearch.plots.front import FrontInfo
 from archsearch.plots.front_page import front_points_table, verdicts_table
 from archsearch.plots.page import Cell, Column, Table
+from archsearch.report.changes import changes_text
 from archsearch.report.data import ReportData
 from archsearch.report.drawings import drawing_of, drawn, subtitle_of
 from archsearch.report.sections import Section
+
+_CHOICES = "Choices that differ from the base"
 
 
 def front_section(data: ReportData, info: FrontInfo) -> Section:
@@ -20,28 +23,42 @@ def front_section(data: ReportData, info: FrontInfo) -> Section:
         f"{baseline.name}" + (f" ({family})" if len(data.baselines) > 1 else "")
         for family, baseline in sorted(data.baselines.items())
     )
-    sentences = (*subtitle_of(info), f"{why}." if why else "")
+    sentences = (
+        *subtitle_of(info),
+        f"{why}." if why else "",
+        f"Networks are described against {baselines}." if baselines else "",
+    )
     if drawing is not None:
-        sentences += (
-            "Click a point, or a trial's number in a table, to see the network, its cost, its learning curve and the "
-            f"command that retrains it. Networks are described against {baselines}.",
+        drawing = replace(
+            drawing,
+            picks_networks=True,
+            caption="Click a point, or a trial's number in a table, to see the network, its cost, its learning curve and "
+            "the command that retrains it.",
         )
     return Section(
         key="front",
         title="The front",
         sentences=tuple(line for line in sentences if line),
         warnings=info.warnings,
-        drawings=() if drawing is None else (replace(drawing, picks_networks=True),),
+        drawings=() if drawing is None else (drawing,),
         tables=(_compact_front(data, info),) if info.points else (),
     )
 
 
 def _compact_front(data: ReportData, info: FrontInfo) -> Table:
+    """The front's table with its choices in short."""
     full = front_points_table(info, study=data.study)
-    columns = tuple(
-        replace(column, trial=True, decimals=0) if column.title == "Trial" else column for column in full.columns
-    )
-    return replace(full, title="Networks on the front", columns=columns)
+    titles = [column.title for column in full.columns]
+    records = {row.record.trial: row.record for row in data.front.members}
+    at, of_trial = titles.index(_CHOICES), titles.index("Trial")
+    columns = [replace(column, trial=True) if column.title == "Trial" else column for column in full.columns]
+    columns[at] = Column(title=f"{_CHOICES} (the base's value)")
+    rows = [
+        (*row[:at], changes_text(data.changes(records[trial])), *row[at + 1 :])
+        for row in full.rows
+        if isinstance(trial := row[of_trial], int) and trial in records
+    ]
+    return replace(full, title="Networks on the front", columns=tuple(columns), rows=tuple(rows))
 
 
 def variants_section(data: ReportData, info: FrontInfo) -> Section:
@@ -62,7 +79,9 @@ def verdicts_sentence(verdicts: tuple[Verdict, ...]) -> str:
     counts = {outcome: sum(verdict.outcome is outcome for verdict in verdicts) for outcome in Outcome}
     on_front = counts[Outcome.ON_FRONT] + counts[Outcome.TIE]
     parts = [f"{on_front} on the front" if on_front else "none on the front"]
-    parts += [f"{counts[outcome]} {outcome.value}" for outcome in (Outcome.DOMINATED, Outcome.NOT_MEASURED) if counts[outcome]]
+    parts += [
+        f"{counts[outcome]} {outcome.value}" for outcome in (Outcome.DOMINATED, Outcome.NOT_MEASURED) if counts[outcome]
+    ]
     return f"Of {len(verdicts)} published networks: {', '.join(parts)}."
 
 

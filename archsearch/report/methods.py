@@ -34,29 +34,40 @@ def _facts(data: ReportData) -> Iterator[tuple[str, str]]:
     yield "Study", f"{data.study}, begun {facts['started']}" if "started" in facts else data.study
     yield "Search space", _joined(str(config.get("space", "")), f"fingerprint {data.space_fingerprint}")
     yield "Fixed choices", _pairs({**(config.get("scale") or {}), **(config.get("fixed") or {})})
-    yield "Dataset", _joined(
-        str(config.get("dataset", "")),
-        f"fingerprint {facts['data_fingerprint']}" if "data_fingerprint" in facts else "",
-        f"{facts['num_classes']} classes" if "num_classes" in facts else "",
-        f"{facts['input_size']} x {facts['input_size']} pixels" if "input_size" in facts else "",
+    yield (
+        "Dataset",
+        _joined(
+            str(config.get("dataset", "")),
+            f"fingerprint {facts['data_fingerprint']}" if "data_fingerprint" in facts else "",
+            f"{facts['num_classes']} classes" if "num_classes" in facts else "",
+            f"{facts['input_size']} x {facts['input_size']} pixels" if "input_size" in facts else "",
+        ),
     )
-    yield "Images", _joined(
-        *(f"{count:,} trained on" for count in conditions.train_images[:3]),
-        f"{(config.get('proxy') or {}).get('validation_images'):,} validated on"
-        if (config.get("proxy") or {}).get("validation_images")
-        else "",
+    yield (
+        "Images",
+        _joined(
+            *(f"{count:,} trained on" for count in conditions.train_images[:3]),
+            f"{(config.get('proxy') or {}).get('validation_images'):,} validated on"
+            if (config.get("proxy") or {}).get("validation_images")
+            else "",
+        ),
     )
     yield "Proxy", _pairs(_chosen(config.get("proxy") or {}, _PROXY))
-    yield "Seeds", _joined(
-        f"study {config['seed']}" if "seed" in config else "",
-        f"trainings {', '.join(str(seed) for seed in conditions.seed)}" if conditions.seed else "",
+    yield (
+        "Seeds",
+        _joined(
+            f"study {config['seed']}" if "seed" in config else "",
+            f"trainings {', '.join(str(seed) for seed in conditions.seed)}" if conditions.seed else "",
+        ),
     )
     yield "Sampler", str(config.get("sampler", ""))
     yield "Early stopping", str((config.get("stopping") or {}).get("policy", "none"))
     yield "Objectives, lower is better", ", ".join(data.front.objectives)
     yield "Constraints", _pairs({key: value for key, value in (config.get("constraints") or {}).items() if value})
     if data.reference_point:
-        shown = {name: OBJECTIVES[name].show(value) for name, value in data.reference_point.items() if name in OBJECTIVES}
+        shown = {
+            name: OBJECTIVES[name].show(value) for name, value in data.reference_point.items() if name in OBJECTIVES
+        }
         yield "Reference point", _pairs(shown)
     if data.front.hypervolume is not None:
         yield "Hypervolume", f"{data.front.hypervolume:.6g}"
@@ -66,8 +77,9 @@ def _facts(data: ReportData) -> Iterator[tuple[str, str]]:
         yield "Noise floor of latency", percent_text(100.0 * data.front.noise_floor)
     yield "Device", _pairs(facts.get("device") or {})
     yield "Device fingerprint", str(facts.get("device_fingerprint", ""))
-    yield "Versions", _pairs(
-        {"archsearch": facts.get("archsearch"), "python": facts.get("python"), **(facts.get("versions") or {})}
+    yield (
+        "Versions",
+        _pairs({"archsearch": facts.get("archsearch"), "python": facts.get("python"), **(facts.get("versions") or {})}),
     )
     yield "Run with", str(facts.get("command", ""))
 
@@ -77,7 +89,9 @@ def _chosen(content: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any
 
 
 def _pairs(content: Mapping[str, Any]) -> str:
-    return ", ".join(f"{str(name).replace('_', ' ')} {_value(value)}" for name, value in content.items() if value is not None)
+    return ", ".join(
+        f"{str(name).replace('_', ' ')} {_value(value)}" for name, value in content.items() if value is not None
+    )
 
 
 def _value(value: Any) -> str:

@@ -143,5 +143,3 @@ def _spec(family: str, choices: Any) -> Spec | None:
         return FAMILIES[family].base.with_choices(choices)
     except ConfigError:
         return None
-
-

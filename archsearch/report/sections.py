@@ -83,6 +83,7 @@ class Pick:
         why: sentences.
         certainty: how sure its place is, in sentences.
         confirmed: whether further seeds stand behind it.
+        confirm: the command that confirms it; None if nothing is left to do.
         changes: what differs from the baseline, as (choice, value, the baseline's value).
         command: what retrains it.
     """
@@ -95,6 +96,7 @@ class Pick:
     why: tuple[str, ...]
     certainty: tuple[str, ...]
     confirmed: bool
+    confirm: str | None
     changes: tuple[tuple[str, str, str], ...]
     command: str
 
@@ -104,6 +106,7 @@ class Report:
     """A whole report.
 
     Attributes:
+        study: its study's name.
         title, question: of the page.
         subtitle: lines of conditions.
         answer: what to take, in a sentence or two.
@@ -114,6 +117,7 @@ class Report:
         command: what was typed to make the report.
     """
 
+    study: str
     title: str
     question: str
     subtitle: tuple[str, ...]

@@ -19,7 +19,7 @@ def matters_section(data: ReportData) -> Section:
     drawings, missing = drawn(("importances", "marginal", "parallel"), data.plots)
     return Section(
         key="matters",
-        title="What went along with accuracy and latency in the search",
+        title="What seemed to matter",
         sentences=(
             "Observational: the search chose these networks, and chose what looked good more often. Where choices "
             "were tried together, their effects cannot be told apart. Only an ablation says what a choice does.",
@@ -125,7 +125,15 @@ def trust_section(data: ReportData) -> Section:
 def trained_section(data: ReportData) -> Section:
     """Networks of the study that were trained in full, on the test split."""
     rows: list[tuple[Cell, ...]] = [
-        (each.label, each.protocol, each.epochs, each.seeds, each.mean_top1_percent, each.std_top1_percent, each.arch_id)
+        (
+            each.label,
+            each.protocol,
+            each.epochs,
+            each.seeds,
+            each.mean_top1_percent,
+            each.std_top1_percent,
+            each.arch_id,
+        )
         for each in data.trainings
     ]
     return Section(

@@ -4,7 +4,8 @@ PED-ANOVA (Watanabe, Bansal and Hutter 2023, arXiv 2304.10255) asks what the bes
 that all of them have not; fANOVA (Hutter, Hoos and Leyton-Brown 2014) what share of the variance over the whole space
 each choice explains by itself, by a random forest. Either can only speak of networks that the search tried.
 
-How large a share is by chance alone is found by doing the same to shuffled values.
+How large a share PED-ANOVA gives by chance alone is found by doing the same to shuffled values; a forest takes too long
+for that.
 """
 
 from __future__ import annotations
@@ -28,11 +29,13 @@ from archsearch.analysis.levels import Networks, level_text, networks_of
 from archsearch.analysis.objectives import OBJECTIVES, resolve_objectives
 from archsearch.records import Record
 
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
 Floats = NDArray[np.float64]
 
 MIN_NETWORKS = 20
 _TOP = 0.1  # PED-ANOVA: the best tenth
-_MOST = 2_000  # networks that fANOVA's forest is fitted to: beyond, a random part of them
+_MOST = 1_000  # networks that fANOVA's forest is fitted to: beyond, a random part of them
 
 
 @dataclass(frozen=True)
@@ -50,14 +53,14 @@ METHODS = (
         "of what tells the best tenth of the networks from all of them",
         lambda seed: PedAnovaImportanceEvaluator(target_quantile=_TOP),
         None,
-        40,
+        20,
     ),
     _Method(
         "fANOVA",
         "of the variance that the choices explain one by one in a random forest",
-        lambda seed: FanovaImportanceEvaluator(seed=seed),
+        lambda seed: FanovaImportanceEvaluator(n_trees=32, max_depth=6, seed=seed),
         _MOST,
-        5,
+        0,
     ),
 )
 
@@ -76,7 +79,7 @@ def importances(
         records: of one study, of any status; complete ones with a point of the search space are used.
         objectives: names of OBJECTIVES. fANOVA takes logarithms of all but the error: costs act by factors.
         methods: names of METHODS.
-        chance: whether to find out what shuffled values give, which takes several times as long.
+        chance: whether to find out what shuffled values give PED-ANOVA, which takes as long as fANOVA.
         seed: of the forest, of the shuffles, and of the part that is taken of very many networks.
 
     Raises UnknownNameError for an unknown objective, ConfigError for one given twice, ValueError for an unknown method.

@@ -104,16 +104,36 @@ def _choices(facts: ModelFacts) -> str:
 
 def _training(facts: ModelFacts) -> str:
     protocol, first = facts.protocol, facts.scores[0]
+    on = "" if protocol.decay_vectors else " (not on biases and normalisations)"
     lines = [
         f"- protocol `{protocol.name}` ({protocol.source}), {first.epochs} epochs, batch {facts.batch_size}",
+        f"- initial weights: {facts.start or 'random, drawn from each seed'}",
         f"- SGD, momentum {protocol.momentum:g}{' (Nesterov)' if protocol.nesterov else ''}, weight decay "
-        f"{protocol.weight_decay:g}, label smoothing {protocol.label_smoothing:g}, schedule `{protocol.schedule}`",
+        f"{protocol.weight_decay:g}{on}, label smoothing {protocol.label_smoothing:g}, schedule `{protocol.schedule}`",
+        f"- augmentation: {_augmentation(facts)}",
         f"- {first.train_images:,} training images, data fingerprint `{facts.dataset_fingerprint}`",
         f"- {sum(score.train_seconds for score in facts.scores):,.0f} s of training in all on {first.device}",
     ]
+    if protocol.average_fraction is not None:
+        lines.append(
+            f"- the weights are a moving average of those of the training, over {protocol.average_fraction:.1%} of its "
+            "steps"
+        )
+    if facts.start and len(facts.scores) > 1:
+        lines.append("- the seeds share these initial weights, so they differ less than trainings from scratch do")
     if (first.epochs, facts.batch_size) != (protocol.epochs, protocol.batch_size):
         lines.append(f"- the protocol itself has {protocol.epochs} epochs and batch {protocol.batch_size}")
     return "\n".join(lines + [f"- {note}" for note in protocol.notes])
+
+
+def _augmentation(facts: ModelFacts) -> str:
+    protocol = facts.protocol
+    flip = "mirror images where the dataset allows them" if protocol.flip is None else "mirror images"
+    parts = [f"random crop with {protocol.crop_padding} pixels of padding"] if protocol.crop_padding else []
+    parts += [] if protocol.flip is False else [flip]
+    side = protocol.cutout_pixels(facts.input_size)
+    parts += [f"a blank square of {side}x{side} pixels (cutout)"] if side else []
+    return ", ".join(parts) or "none"
 
 
 def _use(facts: ModelFacts) -> str:

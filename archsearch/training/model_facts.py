@@ -26,6 +26,7 @@ class ModelFacts:
         dataset, dataset_fingerprint: what it was trained on.
         study, trial: where the network was found; None for one that no study found.
         cost, latency: None where they were not taken.
+        start: where the initial weights are from; "" if they were drawn at random.
     """
 
     name: str
@@ -44,6 +45,7 @@ class ModelFacts:
     cost: Cost | None = None
     latency: Latency | None = None
     reading: str = ""
+    start: str = ""
 
     def __post_init__(self) -> None:
         if not self.scores:

@@ -222,6 +222,7 @@ def _summary(facts: ModelFacts) -> dict[str, Any]:
         "std_test_top1_percent": facts.std_top1_percent,
         "scores": [{key: value for key, value in asdict(score).items() if key != "curve"} for score in facts.scores],
         "protocol": facts.protocol.identity(),
+        "start": facts.start or "random weights",
         "batch_size": facts.batch_size,
         "dataset": facts.dataset,
         "dataset_fingerprint": facts.dataset_fingerprint,

@@ -1,40 +1,33 @@
-"""Full training of one seed: checkpointed after each epoch, continued when typed again, never done twice."""
+"""Full training of one seed: checkpointed as it goes, continued when typed again, never done twice."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from collections.abc import Callable
-from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
-
-import safetensors.torch
-from torch import nn
 
 from archsearch.data.dataset import Dataset
 from archsearch.data.images import channel_statistics
-from archsearch.files import write_atomically
 from archsearch.models.families import build
 from archsearch.models.spec import Spec
 from archsearch.records import Epoch, Score
-from archsearch.training.checkpoint import (
-    Identity,
-    check_identity,
-    checkpoint_files,
-    latest_checkpoint,
-    save_checkpoint,
-)
+from archsearch.training.checkpoint import Identity
+from archsearch.training.compiled import CompiledStep
 from archsearch.training.course import Course, Statistics
-from archsearch.training.loop import Chunk
+from archsearch.training.events import EventFile
+from archsearch.training.loop import Chunk, Progress
 from archsearch.training.protocols import Protocol
 from archsearch.training.proxy import check_labels
+from archsearch.training.seed_folder import SeedFolder
+from archsearch.training.start import Start
+from archsearch.training.step import EagerStep
 
 log = logging.getLogger(__name__)
 
-_WEIGHTS = "weights.safetensors"
-_SCORE = "score.json"
+CHECKPOINT_SECONDS = 60.0
+"""Seconds of training within an epoch from one checkpoint to the next."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,12 +62,17 @@ def retrain_seed(
     resume: bool = True,
     on_epoch: Callable[[Epoch], None] | None = None,
     chunk: Chunk = nullcontext,
+    start: Start | None = None,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    compiled: bool = False,
+    events: bool = False,
 ) -> RetrainedSeed:
     """Train one network on the whole training split and score it on the test split.
 
-    Everything is kept in `folder/seed-N`: a checkpoint after each epoch (the last two stay until the end), then
-    `weights.safetensors` and `score.json`. Called again, a finished seed is read, not trained; an unfinished one goes
-    on after its last whole checkpoint. On a CPU the result is then bit for bit that of an uninterrupted training.
+    Everything is kept in `folder/seed-N`: a checkpoint after each epoch and, within one, after every
+    `checkpoint_seconds` (the last two stay until the end), then `weights.safetensors` and `score.json`. Called again, a
+    finished seed is read, not trained; an unfinished one goes on after its last whole checkpoint. On a CPU the result
+    is then bit for bit that of an uninterrupted training.
 
     The test split is scored after each epoch, for the learning curve; nothing is chosen by it. The score is always
     that of the last epoch, never of the best.
@@ -85,14 +83,18 @@ def retrain_seed(
         resume: False removes what the folder holds of this seed and begins anew.
         on_epoch: called after each epoch, once its checkpoint is written; what it raises passes through.
         chunk: entered around the preparation, every few steps and each batch of an evaluation.
+        start: weights to begin with; None: drawn at random.
+        checkpoint_seconds: 0 writes one after every chunk of steps.
+        compiled: whether the training steps go through torch.compile; the weights kept are those of the plain network.
+        events: whether a TensorBoard event file is written to `folder/tensorboard/seed-N`.
 
     Raises:
+        ConfigError: `events` without the extra `tensorboard`.
         DivergedError: the loss, or an output in an evaluation, became NaN or infinite.
         TrainingError: the folder holds another training (the message says what differs), or the device ran out of
-            memory, or a label is not one of the dataset's classes.
+            memory, or a label is not one of the dataset's classes, or `start` is of another network.
     """
     batch = protocol.batch_size if batch_size is None else batch_size
-    place = folder / f"seed-{seed}"
     identity: Identity = {
         **protocol.identity(),
         "arch_id": spec.arch_id,
@@ -102,17 +104,26 @@ def retrain_seed(
         "input_size": input_size,
         "num_classes": dataset.num_classes,
         "dataset_fingerprint": dataset.fingerprint,
+        **({} if start is None else start.identity),
+        **({"compiled": True} if compiled else {}),
     }
+    files = SeedFolder(folder / f"seed-{seed}", identity)
     mean, std = channel_statistics(dataset.train)
     if not resume:
-        _clear(place)
-    score = _finished_score(place, identity)
+        files.clear()
+    event_folder = folder / "tensorboard" / f"seed-{seed}" if events else None
+    score = files.finished()
     if score is None:
         test = dataset.load_test()
         check_labels(test, dataset.num_classes)
         with chunk():
+            model = build(
+                _as_trained(spec, protocol), num_classes=dataset.num_classes, input_size=input_size, seed=seed
+            )
+            if start is not None:
+                start.apply(model)
             course = Course(
-                build(_as_trained(spec, protocol), num_classes=dataset.num_classes, input_size=input_size, seed=seed),
+                model,
                 dataset.train,
                 test,
                 protocol,
@@ -124,10 +135,16 @@ def retrain_seed(
                 flip=dataset.flip,
                 seed=seed,
                 device=device,
+                make_step=CompiledStep if compiled else EagerStep,
             )
-        score = course.score(_train(course, place, identity, on_epoch, chunk), split="test")
-        _finish(place, identity, course.model, score)
-    return RetrainedSeed(score=score, weights=place / _WEIGHTS, batch_size=batch, mean=mean, std=std)
+        curve = _train(course, files, on_epoch, chunk, checkpoint_seconds=checkpoint_seconds, events=event_folder)
+        score = course.score(curve, split="test")
+        if start is not None:
+            score = replace(score, protocol=start.protocol_name(protocol.name))
+        files.finish(course.result, score)
+    elif event_folder is not None:
+        EventFile(event_folder, score.curve).close()
+    return RetrainedSeed(score=score, weights=files.weights, batch_size=batch, mean=mean, std=std)
 
 
 def _as_trained(spec: Spec, protocol: Protocol) -> Spec:
@@ -138,59 +155,45 @@ def _as_trained(spec: Spec, protocol: Protocol) -> Spec:
 
 
 def _train(
-    course: Course, place: Path, identity: Identity, on_epoch: Callable[[Epoch], None] | None, chunk: Chunk
+    course: Course,
+    files: SeedFolder,
+    on_epoch: Callable[[Epoch], None] | None,
+    chunk: Chunk,
+    *,
+    checkpoint_seconds: float,
+    events: Path | None,
 ) -> tuple[Epoch, ...]:
     """Train what is left after the last whole checkpoint, and give the curve from the first epoch on."""
     curve: list[Epoch] = []
-    state = latest_checkpoint(place, identity, device=course.device)
+    state = files.latest(course.device)
     if state is not None:
-        log.info("%s goes on after epoch %d of %d", place, state.epoch, course.epochs)
+        within = "" if state.progress is None else f" and {state.progress.step} steps"
+        log.info("%s goes on after epoch %d%s of %d", files.place, state.epoch, within, course.epochs)
         course.restore(state)
         curve += state.curve
 
+    def keep(epoch: int, progress: Progress | None = None) -> None:
+        with chunk():
+            files.keep(course.checkpoint(files.identity, tuple(curve), epoch=epoch, progress=progress))
+
     def after_epoch(point: Epoch) -> bool:
         curve.append(point)
-        save_checkpoint(place, course.checkpoint(identity, tuple(curve), epoch=point.epoch))
+        keep(point.epoch)
+        if event_file is not None:
+            event_file.add(point)
         if on_epoch is not None:
             on_epoch(point)
         return True
 
-    course.run(start_epoch=len(curve), on_epoch=after_epoch, chunk=chunk)
+    with ExitStack() as stack:
+        event_file = None if events is None else EventFile(events, tuple(curve))
+        if event_file is not None:
+            stack.callback(event_file.close)
+        course.run(
+            start_epoch=len(curve),
+            on_epoch=after_epoch,
+            chunk=chunk,
+            on_progress=keep,
+            progress_seconds=checkpoint_seconds,
+        )
     return tuple(curve)
-
-
-def _finish(place: Path, identity: Identity, model: nn.Module, score: Score) -> None:
-    """Keep the result. The score is written last: while it is absent, the seed is not finished."""
-    # safetensors takes row-major tensors only; weights on the CPU load anywhere.
-    content = safetensors.torch.save({name: value.cpu().contiguous() for name, value in model.state_dict().items()})
-    write_atomically(place / _WEIGHTS, content)
-    facts = {"identity": identity, "weights_sha256": hashlib.sha256(content).hexdigest(), "score": asdict(score)}
-    write_atomically(place / _SCORE, json.dumps(facts, indent=2).encode())
-    for path in checkpoint_files(place):
-        path.unlink(missing_ok=True)
-
-
-def _finished_score(place: Path, identity: Identity) -> Score | None:
-    """The score of an earlier call that finished, or None. What is damaged is trained again, with a warning."""
-    path, weights = place / _SCORE, place / _WEIGHTS
-    if not path.exists():
-        return None
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        found, digest = dict(facts["identity"]), facts["weights_sha256"]
-        curve = tuple(Epoch(**point) for point in facts["score"]["curve"])
-        score = Score(**{**facts["score"], "curve": curve})
-    except (ValueError, KeyError, TypeError) as error:
-        log.warning("%s is damaged (%s): this seed is trained again", path, error)
-        return None
-    check_identity(path, found, identity)
-    if not weights.exists() or hashlib.sha256(weights.read_bytes()).hexdigest() != digest:
-        log.warning("%s is missing or damaged: this seed is trained again", weights)
-        return None
-    return score
-
-
-def _clear(place: Path) -> None:
-    """Remove what a training of this seed left, and nothing else."""
-    for path in (place / _SCORE, place / _WEIGHTS, *checkpoint_files(place)):
-        path.unlink(missing_ok=True)

@@ -154,8 +154,8 @@ class MobileNetV3LDCSpec(Spec):
         torchvision's MobileNetV3 does; torchvision scales the hidden linear layer too, which here is a choice of its
         own (`head.hidden`). `removed` is about layers 6 and 11 alone.
         """
-        width = Macro(_width, f"one of {', '.join(map(str, WIDTHS))}")
-        removed = Macro(_removed, f"one of {', '.join(REMOVED)}")
+        width = Macro(_width, f"one of {', '.join(map(str, WIDTHS))}", tuple(WIDTHS))
+        removed = Macro(_removed, f"one of {', '.join(REMOVED)}", tuple(REMOVED))
         return {"width": width, "removed": removed}
 
 

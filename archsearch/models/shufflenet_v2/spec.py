@@ -153,8 +153,8 @@ class ShuffleNetV2Spec(Spec):
     @classmethod
     def own_macros(cls) -> Mapping[str, Macro]:
         """`width`, `removed` and `stageN.removed`."""
-        width = Macro(_width, f"one of {', '.join(map(str, WIDTHS))}")
-        removed = Macro(_removed, f"one of {', '.join(REMOVED)}")
+        width = Macro(_width, f"one of {', '.join(map(str, WIDTHS))}", tuple(WIDTHS))
+        removed = Macro(_removed, f"one of {', '.join(REMOVED)}", tuple(REMOVED))
         stages = {
             f"stage{number}.removed": _removed_from(f"stage{number}", units)
             for number, units in enumerate(BASE_UNITS, start=2)

@@ -1,0 +1,98 @@
+"""An ablation as tables and sentences."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from archsearch.analysis.ablation import Ablation, AblationRow, Effect, Interaction
+
+
+def print_ablation(found: Ablation, console: Console) -> None:
+    """Print every effect with its interval, then one sentence for each choice, then what is missing."""
+    confidence = f"{100 * found.confidence:g} %"
+    base = found.base.variant or found.base.name
+    console.print(
+        f"base {base}: top-1 {_number(found.base_top1_percent, 2)} %, {_number(found.base_latency_ms, 3)} ms "
+        f"({found.base_n} seeds)",
+        markup=False,
+    )
+    console.print(_effects(found))
+    if found.interactions:
+        console.print(_interactions(found.interactions))
+    console.print(
+        f"effects against the base, with {confidence} intervals corrected for {found.comparisons} comparisons "
+        f"({found.correction}); * the interval leaves out 0; n: seeds that both have",
+        markup=False,
+    )
+    for answer in found.answers:
+        console.print(f"- {answer}", markup=False)
+    for missing in found.missing:
+        console.print(f"missing: {missing.point}, seed {missing.seed}: {missing.why}", markup=False)
+    if found.pending:
+        console.print(f"{found.pending} trainings are still to come: type the same command to continue")
+    for warning in found.warnings:
+        console.print(f"note: {warning}", markup=False)
+
+
+def _effects(found: Ablation) -> Table:
+    table = Table(title="Effects", box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    table.add_column("change", no_wrap=True)
+    table.add_column("n", justify="right")
+    for name in ("top-1, points", "latency, %", "params", "macs"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("answer")
+    for row in found.rows:
+        table.add_row(*(Text(cell) for cell in _cells(row)))
+    return table
+
+
+def _cells(row: AblationRow) -> tuple[str, ...]:
+    return (
+        row.label,
+        str(row.top1.n),
+        effect_text(row.top1, 2),
+        effect_text(row.latency, 1),
+        _count(row.params),
+        _count(row.macs),
+        row.answer,
+    )
+
+
+def _interactions(rows: tuple[Interaction, ...]) -> Table:
+    table = Table(title="Two together, beyond the sum", box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    table.add_column("changes", no_wrap=True)
+    for name in ("top-1, points", "latency, %"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(Text(row.label), Text(effect_text(row.top1, 2)), Text(effect_text(row.latency, 1)))
+    return table
+
+
+def effect_text(effect: Effect, decimals: int) -> str:
+    """An effect with its interval: `+0.31 (-0.10 to +0.72)`; a star where the interval leaves out 0."""
+    if not math.isfinite(effect.estimate):
+        return "-"
+    text = f"{_signed(effect.estimate, decimals)}"
+    if effect.low is None or effect.high is None:
+        return f"{text} (no interval)"
+    star = "*" if effect.low > 0 or effect.high < 0 else ""
+    return f"{text}{star} ({_signed(effect.low, decimals)} to {_signed(effect.high, decimals)})"
+
+
+def _count(effect: Effect) -> str:
+    return f"{effect.estimate:+,.0f}" if math.isfinite(effect.estimate) else "-"
+
+
+def _number(value: float, decimals: int) -> str:
+    return f"{value:.{decimals}f}" if math.isfinite(value) else "-"
+
+
+def _signed(value: float, decimals: int) -> str:
+    return f"{round(value, decimals) + 0.0:+.{decimals}f}"  # + 0.0: no -0.00

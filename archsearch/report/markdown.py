@@ -1,0 +1,119 @@
+"""A report as Markdown, for a README or a paper's appendix: answer, front, verdicts, ablations, methods."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from archsearch.plots.page import Cell, Column, Table
+from archsearch.report.changes import changes_text
+from archsearch.report.sections import Part, Report, Section
+
+# Sections that are told by a figure alone stay on the page.
+SECTIONS = ("front", "confirmation", "variants", "ablation", "trust", "trained", "methods")
+# Columns that make a printed table too wide; the page and its CSV have them.
+_LEFT_OUT = ("In a sentence", "Which reading of the paper", "p10 (ms)", "p90 (ms)", "Runs")
+_MARKS = re.compile(r"([\\`*_{}\[\]<>#|~$&])")
+_LINE_START = re.compile(r"^(\s*)([-+>]|\d+[.)])(\s)")
+
+
+def markdown_text(report: Report) -> str:
+    """The report; every name in it is escaped."""
+    return "\n".join(_lines(report)).rstrip() + "\n"
+
+
+def escaped(text: str) -> str:
+    """Text that Markdown shows letter for letter, on one line."""
+    plain = _MARKS.sub(r"\\\1", " ".join(text.split()))
+    return _LINE_START.sub(r"\1\\\2\3", plain)
+
+
+def markdown_table(table: Table) -> str:
+    """A table with a heading row; numbers to the right."""
+    kept = [index for index, column in enumerate(table.columns) if column.title not in _LEFT_OUT]
+    columns = [table.columns[index] for index in kept]
+    lines = [
+        "| " + " | ".join(escaped(column.title) for column in columns) + " |",
+        "|" + "|".join("---:" if column.decimals is not None else "---" for column in columns) + "|",
+    ]
+    for row in table.rows:
+        cells = (cell_text(row[index], column) for index, column in zip(kept, columns, strict=True))
+        lines.append("| " + " | ".join(escaped(cell) for cell in cells) + " |")
+    return "\n".join(lines)
+
+
+def cell_text(value: Cell, column: Column) -> str:
+    """A cell as it is printed; empty without a value."""
+    if value is None or value != value:  # noqa: PLR0124 (NaN)
+        return ""
+    if isinstance(value, int | float) and not isinstance(value, bool) and column.decimals is not None:
+        return f"{value:,.{column.decimals}f}"
+    return str(value)
+
+
+def _lines(report: Report) -> Iterator[str]:
+    yield f"# {escaped(report.title)}\n"
+    for line in report.subtitle:
+        yield f"{escaped(line)}\n"
+    yield f"*{escaped(report.question)}*\n"
+    yield "## The answer\n"
+    for line in report.answer:
+        yield f"{escaped(line)}\n"
+    for pick in report.picks:
+        measures = ", ".join(f"{name.lower()} {value}" for name, value in pick.measures)
+        yield f"* **{escaped(pick.label)}** ({escaped(', '.join(pick.roles))}): {escaped(measures)}."
+        for line in pick.certainty:
+            yield f"  {escaped(line)}"
+        if pick.changes:
+            yield f"  Differs in: {escaped(changes_text(pick.changes))}."
+        yield ""
+        yield f"      {pick.command}"
+        if pick.confirm:
+            yield f"      {pick.confirm}"
+        yield ""
+    for section in report.sections:
+        if section.key in SECTIONS:
+            yield from _section(section)
+
+
+def _section(section: Section) -> Iterator[str]:
+    yield f"## {escaped(section.title)}\n"
+    for line in (*section.sentences, *(f"Caution: {warning}" for warning in section.warnings)):
+        yield f"{escaped(line)}\n"
+    yield from _points(section.points)
+    for table in section.tables:
+        yield from _table(table)
+    for part in section.parts:
+        yield from _part(part)
+    for name, value in section.facts:
+        yield f"* {escaped(name)}: {escaped(value)}"
+    if section.facts:
+        yield ""
+    if section.command:
+        yield f"    {section.command}\n"
+
+
+def _part(part: Part) -> Iterator[str]:
+    yield f"### {escaped(part.title)}\n"
+    for line in part.sentences:
+        yield f"{escaped(line)}\n"
+    yield from _points(part.points)
+    for table in part.tables:
+        yield from _table(table)
+
+
+def _points(points: tuple[str, ...]) -> Iterator[str]:
+    for line in points:
+        yield f"* {escaped(line)}"
+    if points:
+        yield ""
+
+
+def _table(table: Table) -> Iterator[str]:
+    if not table.rows:
+        return
+    if table.title:
+        yield f"**{escaped(table.title)}**\n"
+    if table.note:
+        yield f"{escaped(table.note)}\n"
+    yield markdown_table(table) + "\n"

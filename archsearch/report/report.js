@@ -1,0 +1,218 @@
+"use strict";
+// The panel that shows one network. All text goes in as text: no name is ever read as markup.
+const known = JSON.parse(document.getElementById("networks").textContent);
+const panel = document.getElementById("network");
+const which = document.getElementById("which");
+const front = document.querySelector(".picks-networks .js-plotly-plot");
+const INK = "#1f2933", BLUE = "#0072b2", QUIET = "#8a9ba8";
+
+function element(tag, className, ...content) {
+  const made = document.createElement(tag);
+  if (className) made.className = className;
+  made.append(...content);
+  return made;
+}
+
+const grouped = (value) => value.toLocaleString("en-US");
+const significant = (value) => Number(value.toPrecision(3)).toLocaleString("en-US", { maximumFractionDigits: 6 });
+const percent = (value) => `${value.toFixed(2)} %`;
+const has = (trial) => Object.hasOwn(known.networks, String(trial));
+
+function numbers(pairs) {
+  const list = element("dl", "numbers");
+  for (const [name, value] of pairs) list.append(element("div", "", element("dt", "", name), element("dd", "", value)));
+  return list;
+}
+
+// The front's network that beats this one by most; the rule of the study's front, for two objectives.
+function standing(network) {
+  if (network.verdict) return network.verdict;
+  if (network.front) return "On the front: nothing that was tried beats it in one measure without losing in another.";
+  if (!known.two) return "Not on the front.";
+  const better = Object.values(known.networks).filter((other) =>
+    other.front && other.top1 >= network.top1 && other.ms <= network.ms * (1 + known.floor) && other !== network);
+  if (!better.length) return "Not on the front.";
+  const gain = (other) => (other.top1 - network.top1) / 10 + (network.ms - other.ms) / network.ms;
+  const best = better.reduce((a, b) => (gain(b) > gain(a) ? b : a));
+  const ms = network.ms - best.ms;
+  const speed = ms === 0 ? "as fast" : `${significant(Math.abs(ms))} ms ${ms > 0 ? "faster" : "slower, which is a tie"}`;
+  return `Dominated by ${best.label}: ${(best.top1 - network.top1).toFixed(2)} points more accurate, ${speed}.`;
+}
+
+function chip(index) {
+  const [text, kind, sign] = known.ops[index];
+  const made = element("span", `op ${kind}`, sign ? `${sign} ${text}` : text);
+  if (sign) made.classList.add(sign === "−" ? "gone" : "differs");
+  return made;
+}
+
+function unitOf(index) {
+  const [name, count, sign, before, branches, after] = known.units[index];
+  const made = element("div", "unit");
+  const title = [count === 1 ? "" : `${count} ×`, name].filter(Boolean).join(" ");
+  if (title || sign) made.append(element("p", sign ? "changed" : "", sign ? `${sign} ${title}` : title));
+  const column = (ops) => ops.length ? element("div", "branch", ...ops.map(chip)) : element("div", "branch pass", "as is");
+  if (before.length) made.append(element("div", "branch", ...before.map(chip)));
+  made.append(element("div", "branches", ...branches.map(column)));
+  if (after.length) made.append(element("div", "branch", ...after.map(chip)));
+  return made;
+}
+
+function drawing(network) {
+  const made = element("div", "parts");
+  for (const [name, units] of network.parts) {
+    made.append(element("div", "block", element("p", "", name), element("div", "units", ...units.map(unitOf))));
+  }
+  return made;
+}
+
+function changes(network) {
+  const table = element("table", "changes");
+  const head = table.createTHead().insertRow();
+  for (const title of ["Choice (by stage)", "Here", "There"]) head.append(element("th", "", title));
+  const body = table.createTBody();
+  for (const [name, value, base] of network.changes) {
+    const row = body.insertRow();
+    for (const text of [known.choices[name], value, base]) row.insertCell().textContent = text;
+  }
+  return table;
+}
+
+function drawCurve(place, network, trial) {
+  const lines = [];
+  const add = (of, name, color, dash) => lines.push({
+    x: of.curve[0], y: of.curve[1], name, mode: "lines+markers", line: { color, dash, width: 2 }, marker: { color, size: 5 },
+    hovertemplate: "epoch %{x}: %{y:.2f} %<extra></extra>",
+  });
+  const knee = known.networks[known.knee];
+  if (knee?.curve && String(known.knee) !== String(trial)) add(knee, "the knee", QUIET, "dot");
+  add(network, "this network", BLUE, "solid");
+  const axis = { linecolor: INK, showline: true, gridcolor: "#e4e7eb", zeroline: false, ticks: "outside" };
+  Plotly.newPlot(place, lines, {
+    template: "none", margin: { l: 44, r: 8, t: 6, b: 38 }, font: { size: 11, color: INK }, showlegend: lines.length > 1,
+    legend: { x: 1, y: 0, xanchor: "right", yanchor: "bottom", bgcolor: "rgba(255,255,255,0.7)" },
+    xaxis: { ...axis, title: { text: "Epoch", standoff: 4 }, tickformat: "d" },
+    yaxis: { ...axis, title: { text: "Top-1 (%)", standoff: 4 } },
+  }, { responsive: true, displayModeBar: false });
+}
+
+function mark(network) {
+  if (!front || !["scatter", "scattergl"].includes(front.data[0]?.type)) return;
+  const last = front.data.findIndex((trace) => trace.name === "shown in the panel");
+  const ring = { x: [network.ms], y: [network.top1] };
+  if (last >= 0) Plotly.restyle(front, { x: [ring.x], y: [ring.y] }, [last]);
+  else Plotly.addTraces(front, {
+    ...ring, name: "shown in the panel", mode: "markers", hoverinfo: "skip", showlegend: false,
+    marker: { symbol: "circle-open", size: 18, color: INK, line: { width: 2.5 } },
+  });
+}
+
+function show(trial, { look = false } = {}) {
+  if (!panel || !has(trial)) return;
+  const network = known.networks[trial];
+  which.value = String(trial);
+  const interval = network.low === null ? "" : ` (${significant(network.low)} to ${significant(network.high)})`;
+  const named = network.label === `trial ${trial}` ? network.label : `${network.label} (trial ${trial})`;
+  const place = element("div", "curve");
+  const command = element("code", "", known.retrain.join(String(trial)));
+  panel.replaceChildren(
+    element("h3", "", named + (String(known.knee) === String(trial) ? " · the knee" : "")),
+    element("p", "", standing(network)),
+    numbers([
+      ["Top-1", percent(network.top1)], ["Latency (ms)", significant(network.ms) + interval],
+      ["p10, median, p90 (ms)", [network.p10, network.median, network.p90].map(significant).join(", ")],
+      ["Params", grouped(network.params)], ["Macs", grouped(network.macs) + (network.uncounted ? "*" : "")],
+      ...(network.memory === null ? [] : [["Memory access (MB)", (network.memory / 1e6).toFixed(2)]]),
+    ]),
+    element("p", "quiet", `${network.epochs} epochs, seed ${network.seed}, ${grouped(network.images)} ${network.split} images; ` +
+      `${grouped(network.runs)} runs${network.converged ? "" : ", not converged"}; arch_id ${network.arch}`),
+    element("h4", "", "Train it in full"), element("p", "type", command),
+    element("h4", "", "Learning curve"),
+    network.curve ? place : element("p", "", "No learning curve is stored on this page."),
+    element("h4", "", `What differs from ${known.baselines[network.family] ?? network.family}`),
+    network.changes.length ? changes(network) : element("p", "", "Nothing."),
+    ...(network.parts?.length ? [element("h4", "", "How it is built (≠ differs, + added, − left out)"), drawing(network)] : []),
+  );
+  if (network.curve) drawCurve(place, network, trial);
+  mark(network);
+  if (look) {
+    document.getElementById("panel").scrollIntoView({ block: "nearest" });
+    panel.focus({ preventScroll: true });
+  }
+}
+
+function fillChoices() {
+  const entries = Object.entries(known.networks);
+  const groups = [
+    ["On the front", entries.filter(([, network]) => network.front)],
+    ["Published, not on the front", entries.filter(([, network]) => !network.front && network.verdict)],
+    ["Other trials", entries.filter(([, network]) => !network.front && !network.verdict)],
+  ];
+  for (const [title, members] of groups) {
+    if (!members.length) continue;
+    const group = element("optgroup");
+    group.label = title;
+    for (const [trial, network] of members) {
+      const text = `${network.label} · ${percent(network.top1)} · ${significant(network.ms)} ms`;
+      const option = element("option", "", text);
+      option.value = trial;
+      group.append(option);
+    }
+    which.append(group);
+  }
+}
+
+// A trial's number in a table becomes a button, where its network is known.
+function addButtons(within) {
+  for (const cell of within.querySelectorAll("td.trial")) {
+    const trial = cell.dataset.value;
+    if (trial === undefined || !has(trial) || cell.querySelector("button")) continue;
+    const button = element("button", "show", cell.textContent);
+    button.type = "button";
+    button.dataset.trial = trial;
+    button.setAttribute("aria-label", `Show trial ${trial}`);
+    cell.replaceChildren(button);
+  }
+}
+
+const byLatency = Object.entries(known.networks).sort(([, a], [, b]) => a.ms - b.ms).map(([trial]) => trial);
+function step(by) {
+  const at = byLatency.indexOf(which.value);
+  show(byLatency[Math.min(Math.max(at + by, 0), byLatency.length - 1)]);
+}
+
+if (panel) {
+  fillChoices();
+  addButtons(document);
+  which.addEventListener("change", () => show(which.value));
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("button.show");
+    if (button) show(button.dataset.trial, { look: true });
+  });
+  document.addEventListener("toggle", (event) => {
+    if (event.target.matches("details.data[open]")) addButtons(event.target);
+  }, true);
+  document.querySelector(".picks-networks").addEventListener("keydown", (event) => {
+    if (event.key !== "ArrowRight" && event.key !== "ArrowLeft") return;
+    event.preventDefault();
+    step(event.key === "ArrowRight" ? 1 : -1);
+  });
+  window.addEventListener("load", () => {
+    for (const figure of document.querySelectorAll(".js-plotly-plot")) {
+      figure.on?.("plotly_click", ({ points }) => {
+        const trial = [points[0].customdata].flat()[0];
+        if (figure === front && has(trial)) show(trial, { look: window.innerWidth < 1200 });
+      });
+    }
+    show(known.knee ?? byLatency[0]);
+  });
+} else {
+  for (const button of document.querySelectorAll("button.show")) button.remove();
+}
+
+window.addEventListener("beforeprint", () => {
+  for (const figure of document.querySelectorAll(".js-plotly-plot")) Plotly.relayout(figure, { autosize: false, width: 690 });
+});
+window.addEventListener("afterprint", () => {
+  for (const figure of document.querySelectorAll(".js-plotly-plot")) Plotly.relayout(figure, { autosize: true, width: null });
+});

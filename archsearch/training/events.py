@@ -1,0 +1,51 @@
+"""Learning curves as TensorBoard event files (extra `tensorboard`)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from archsearch.errors import ConfigError
+from archsearch.records import Epoch
+
+
+class EventFile:
+    """The curve of one training as one event file, in a folder of its own; a step is an epoch.
+
+    A training that goes on writes the file anew with the epochs done before, so that no epoch is missing or twice,
+    however the one before ended.
+
+    Args:
+        folder: made if it is not there; older event files in it are removed.
+        curve: the epochs done before.
+
+    Raises ConfigError without the extra `tensorboard`.
+    """
+
+    def __init__(self, folder: Path, curve: tuple[Epoch, ...] = ()) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as error:
+            raise ConfigError(
+                f"TensorBoard event files cannot be written: {error}", hint="pip install 'archsearch[tensorboard]'"
+            ) from error
+        for old in folder.glob("events.out.tfevents.*"):
+            old.unlink(missing_ok=True)
+        self._writer = SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
+        for point in curve:
+            self.add(point)
+
+    def add(self, point: Epoch) -> None:
+        """Write one epoch, and have it on the disk."""
+        values = {
+            "loss/train": point.train_loss,
+            "top1_percent/test": point.top1_percent,
+            "learning_rate": point.learning_rate,
+            "train_seconds": point.train_seconds,
+        }
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, point.epoch)  # type: ignore[no-untyped-call]
+        self._writer.flush()  # type: ignore[no-untyped-call]
+
+    def close(self) -> None:
+        """No epoch follows."""
+        self._writer.close()  # type: ignore[no-untyped-call]
