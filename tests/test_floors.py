@@ -14,8 +14,9 @@ FLOORS = {
     1: ("models", "data"),
     2: ("space", "cost", "training", "latency", "store", "analysis", "papers", "export"),
     3: ("search", "plots"),
-    4: ("api", "report"),
-    5: ("cli",),
+    4: ("report",),
+    5: ("api",),
+    6: ("cli",),
 }
 # Files on the ground floor, beside the package's folders: one folder, and everyone may import them.
 GROUND = ("errors", "registry", "records", "designs", "resources", "files", "validation", "limits")

@@ -3,9 +3,7 @@
 Networks are the same if their arch_ids are. A rank correlation asks only for the order, so sides with other epochs,
 datasets or devices can be held against each other; the values themselves cannot, and what differs is listed.
 
-Kendall's tau-b and Spearman's rho allow for ties. Their intervals are by Fisher's transformation with the variances of
-Fieller, Hartley and Pearson (1957, Biometrika 44): 0.437/(n-4) and 1.06/(n-3). Those hold for |correlation| < 0.8 or so and
-n of 10 or more, and for networks drawn independently, which a search's are not quite.
+The correlations and their intervals are those of `rank_bootstrap`.
 """
 
 from __future__ import annotations
@@ -22,6 +20,7 @@ from scipy import stats
 from archsearch.analysis.conditions import Conditions, conditions_of
 from archsearch.analysis.objectives import OBJECTIVES, is_complete
 from archsearch.analysis.pareto import Noisy, non_dominated
+from archsearch.analysis.rank_bootstrap import correlation_of, resampled_correlations
 from archsearch.records import Record
 
 Floats = NDArray[np.float64]
@@ -29,6 +28,8 @@ Floats = NDArray[np.float64]
 COMPARED = ("latency_ms", "error_percent")
 MIN_INTERVAL = 5  # networks below which a correlation gets no interval
 MOVERS = 10
+_RESAMPLES = 1000
+_LARGE, _LARGE_RESAMPLES = 2000, 100
 # What a difference between two sides makes of their values; those of the latency, then those of the score.
 _LATENCY_FACTS = ("fingerprint", "backend", "batch", "threads", "input_size", "reference")
 _SCORE_FACTS = ("epochs", "split", "train_images", "eval_images", "protocol", "seed")
@@ -267,26 +268,21 @@ def _correlation(
     for table, values in ((one, x), (other, y)):
         if np.ptp(values) == 0.0:
             return RankCorrelation(**named, reason=f"all values are equal in {table.name}")  # type: ignore[arg-type]
-    kendall, spearman = float(stats.kendalltau(x, y).statistic), float(stats.spearmanr(x, y).statistic)
-    kendall_low, kendall_high = _interval(kendall, n, 0.437, 4, confidence)
-    spearman_low, spearman_high = _interval(spearman, n, 1.06, 3, confidence)
+    found = resampled_correlations(x.tolist(), {other.name: y.tolist()}, resamples=_RESAMPLES if n <= _LARGE else _LARGE_RESAMPLES)[
+        other.name
+    ]
+    told = correlation_of(other.name, n, found, "", confidence)
+    # all pairs alike: every resample says the same, so their spread is not seen
+    seen = n >= MIN_INTERVAL and told.tau is not None and abs(told.tau) < 1.0 - 1e-12
     return RankCorrelation(
         **named,  # type: ignore[arg-type]
-        kendall=kendall,
-        kendall_low=kendall_low,
-        kendall_high=kendall_high,
-        spearman=spearman,
-        spearman_low=spearman_low,
-        spearman_high=spearman_high,
+        kendall=told.tau,
+        kendall_low=told.tau_low if seen else None,
+        kendall_high=told.tau_high if seen else None,
+        spearman=told.spearman,
+        spearman_low=told.spearman_low if seen else None,
+        spearman_high=told.spearman_high if seen else None,
     )
-
-
-def _interval(value: float, n: int, factor: float, taken: int, confidence: float) -> tuple[float | None, float | None]:
-    if n < MIN_INTERVAL or abs(value) >= 1.0 - 1e-12:
-        return None, None
-    half = float(stats.norm.ppf(0.5 + confidence / 2.0)) * math.sqrt(factor / (n - taken))
-    middle = math.atanh(value)
-    return math.tanh(middle - half), math.tanh(middle + half)
 
 
 def _movers(objective: str, one: _Table, other: _Table, both: Sequence[str]) -> list[Mover]:

@@ -12,14 +12,18 @@ import typer
 from archsearch.cli import (
     ablate,
     audit,
+    compare,
+    dashboard,
     describe,
     export,
     guidelines,
     measure,
     papers,
     pareto,
+    plot,
     proxy,
     replay,
+    report,
     retrain,
     run,
     studies,
@@ -51,7 +55,11 @@ app.command("export", rich_help_panel=SEARCH)(export.export)
 app.command("ablate", rich_help_panel=SEARCH)(ablate.ablate)
 app.command("proxy", rich_help_panel=SEARCH)(proxy.proxy)
 app.command("pareto", rich_help_panel=LOOK)(pareto.pareto)
+app.command("plot", rich_help_panel=LOOK)(plot.plot)
+app.command("report", rich_help_panel=LOOK)(report.report)
+app.command("compare", rich_help_panel=LOOK)(compare.compare)
 app.command("studies", rich_help_panel=LOOK)(studies.studies)
+app.command("dashboard", rich_help_panel=LOOK)(dashboard.dashboard)
 app.command("replay", rich_help_panel=LOOK)(replay.replay)
 app.command("describe", rich_help_panel=LOOK)(describe.describe)
 app.command("measure", rich_help_panel=LOOK)(measure.measure)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from archsearch.analysis.ablation import Ablation, AblationRow, Effect, Interaction
+from archsearch.analysis.ablation import Ablation, AblationRow, Interaction
+from archsearch.analysis.effects import Effect
 from archsearch.analysis.objectives import significant
 from archsearch.plots.forest import BETTER, UNTOLD, WORSE, Interval, Line, Panel, finite, forest_figure
 
@@ -167,17 +168,17 @@ def ablation_figure(info: AblationInfo, *, width: int = 1100, height: int | None
     ]
     percent = f"{info.confidence_percent:g} %"
     together = f"{percent} of all {info.comparisons} together ({info.correction})"
-    rest = (f"{info.hidden} more rows are in the table only",) if info.hidden else ()
     return forest_figure(
         lines,
         (Panel(title="Top-1 minus the base's (points)"), Panel(title="Latency against the base's (%)")),
         title=info.title,
-        subtitle=(*info.subtitle, *rest),
+        subtitle=info.subtitle,
         warnings=info.warnings,
         empty=info.empty,
         words={BETTER: "better", WORSE: "worse", UNTOLD: "cannot be told", "base": "base"},
         thick=f"{percent} of this comparison alone",
         thin=together,
+        hidden=info.hidden,
         width=width,
         height=height,
     )

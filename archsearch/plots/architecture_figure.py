@@ -48,7 +48,9 @@ class _Sheet:
     def gap(self) -> float:
         return 8.0 * self.grow
 
-    def text(self, x: float, y: float, text: str, *, anchor: str = "left", size: int | None = None, **font: Any) -> None:
+    def text(
+        self, x: float, y: float, text: str, *, anchor: str = "left", size: int | None = None, **font: Any
+    ) -> None:
         """Text with its middle line at y; `text` is escaped here."""
         bold = font.pop("bold", False)
         escaped = style.plain(text)

@@ -11,12 +11,14 @@ import plotly.graph_objects as go
 from archsearch.analysis.canary import Canary
 from archsearch.analysis.front import DEFAULT_OBJECTIVES, Front, front_of
 from archsearch.analysis.guideline_report import GuidelinesReport
+from archsearch.analysis.history import History, hypervolume_history
 from archsearch.analysis.verdicts import verdicts_of
 from archsearch.plots.bounds import Bound
 from archsearch.plots.front import FrontInfo, front_info
 from archsearch.plots.front_3d import front_3d_figure, front_3d_info
 from archsearch.plots.front_figure import front_figure
 from archsearch.plots.guidelines import GuidelinesInfo, guidelines_figure, guidelines_info
+from archsearch.plots.hypervolume import HypervolumeInfo, hypervolume_figure, hypervolume_info
 from archsearch.plots.info_tables import info_tables
 from archsearch.plots.intervals import intervals_of
 from archsearch.plots.latencies import latencies_figure, latencies_info
@@ -31,8 +33,8 @@ from archsearch.registry import Registry
 if TYPE_CHECKING:
     from archsearch.analysis.ablation import Ablation
     from archsearch.analysis.confirmed import Confirmed
-    from archsearch.analysis.history import History
     from archsearch.analysis.importance import Importances
+    from archsearch.analysis.marginal import Marginal
     from archsearch.analysis.trust import Trust
 
 
@@ -71,7 +73,7 @@ class PlotData:
     confirmed: Confirmed | None = None
     trust: Trust | None = None
     importances: Importances | None = None
-    marginal: Any = None
+    marginal: Marginal | None = None
     history: History | None = None
     comparison: Any = None
 
@@ -85,6 +87,7 @@ class Plot:
         figure: takes the info, and `width` and `height` (pixels); in it, the `customdata` of every point that is a
             trial is a sequence whose first item is the trial's number.
         tables: the data that the figure shows, made from the info.
+        needs: fields of PlotData that take time to fill, and without which there is nothing to draw.
     """
 
     name: str
@@ -92,6 +95,7 @@ class Plot:
     info: Callable[[PlotData], Any]
     figure: Callable[..., go.Figure]
     tables: Callable[[Any], tuple[Table, ...]] = info_tables
+    needs: tuple[str, ...] = ()
 
 
 def _front_of(data: PlotData) -> Front:
@@ -119,6 +123,13 @@ def _curves(data: PlotData) -> StudyCurvesInfo:
     return study_curves_info(data.records, members, study=data.study)
 
 
+def _hypervolume(data: PlotData) -> HypervolumeInfo:
+    history = data.history or hypervolume_history(
+        data.records, data.objectives, data.reference_point, noise_floor=data.noise_floor
+    )
+    return hypervolume_info(history, study=data.study)
+
+
 def _guidelines(data: PlotData) -> GuidelinesInfo:
     return guidelines_info(data.guidelines, study=data.study)
 
@@ -130,12 +141,19 @@ for _plot in (
         summary="accuracy against latency, the front and the named variants",
         info=_front,
         figure=front_figure,
+        needs=("confirmed",),
     ),
     Plot(
         name="front-3d",
         summary="the front with parameters or the third objective as depth",
         info=lambda data: front_3d_info(_front(data)),
         figure=front_3d_figure,
+    ),
+    Plot(
+        name="hypervolume",
+        summary="how the hypervolume grew, beside the same trials in random order",
+        info=_hypervolume,
+        figure=hypervolume_figure,
     ),
     Plot(
         name="parallel",
@@ -148,6 +166,7 @@ for _plot in (
         summary="top-1 against the epoch of every training, with early stops",
         info=_curves,
         figure=study_curves_figure,
+        needs=("records",),
     ),
     Plot(
         name="latencies",
@@ -160,6 +179,7 @@ for _plot in (
         summary="the four guideline experiments on this device, beside the printed ones",
         info=_guidelines,
         figure=guidelines_figure,
+        needs=("guidelines",),
     ),
 ):
     PLOTS.add(_plot.name, _plot)

@@ -15,6 +15,7 @@ from archsearch.plots import style
 
 LEAST_WIDTH_PX = 780  # narrower, labels and panels do not fit side by side: a page lets such a figure be scrolled
 _ROW_PX = 21
+_LEAST_ROW_PX = 10.5
 _LABEL_CHARACTERS = 44
 _WIDEST = 5.0  # an axis is at most so many times as wide as the estimates with their middling interval
 
@@ -84,6 +85,7 @@ def forest_figure(
     words: dict[str, str],
     thick: str,
     thin: str,
+    hidden: int = 0,
     width: int,
     height: int | None,
 ) -> go.Figure:
@@ -93,12 +95,18 @@ def forest_figure(
         lines: from the top down; those of one group stand together.
         words: what the legend says for each finding.
         thick, thin: what the legend says for the two intervals; empty for one that nothing has.
-        height: pixels; None: as the rows need, and then the figure says so in its layout.
+        hidden: rows that were left out already.
+        height: pixels; None: as the rows need, and then the figure says so in its layout. Rows that are not legible
+            in it are left out, and the heading says how many.
     """
     groups = list(dict.fromkeys(line.group for line in lines))
     natural = forest_height(len(subtitle) + len(warnings), len(lines), len(groups))
     tall = height if height is not None else max(natural, 360)
-    heading, top = style.heading(title, subtitle, warnings, width=width, height=tall)
+    if height is not None:
+        fitting = _fitting(lines, height - 190 - 17 * (len(subtitle) + min(4, len(warnings))))
+        hidden, lines = hidden + len(lines) - fitting, lines[:fitting]
+    rest = (f"{hidden:,} more row{'' if hidden == 1 else 's'} in the table only",) if hidden else ()
+    heading, top = style.heading(title, (*subtitle, *rest), warnings, width=width, height=tall)
     grow = style.growth(width)
     figure = make_subplots(rows=1, cols=max(1, len(panels)), shared_yaxes=True, horizontal_spacing=0.03)
     labels = [_label(line) for line in lines]
@@ -145,6 +153,12 @@ def forest_figure(
     return figure
 
 
+def _fitting(lines: Sequence[Line], room: float) -> int:
+    """How many rows are still legible in so many pixels; at least three."""
+    places = _places(lines)
+    return max(3, sum(place * _LEAST_ROW_PX <= room for place in places)) if places else 0
+
+
 def _font_px(room: float, rows: int, grow: float) -> int:
     """As large as the rows leave room for."""
     return max(8, min(round(12 * grow), int(0.86 * room / max(rows, 1))))
@@ -172,9 +186,7 @@ def axis_range(cells: Sequence[Interval]) -> tuple[float, float]:
     ends = [end for cell in cells for end in (cell.low, cell.high, cell.alone_low, cell.alone_high) if end is not None]
     low, high = min([0.0, *estimates, *ends]), max([0.0, *estimates, *ends])
     halves = sorted(
-        cell.alone_high - cell.alone_low
-        for cell in cells
-        if cell.alone_low is not None and cell.alone_high is not None
+        cell.alone_high - cell.alone_low for cell in cells if cell.alone_low is not None and cell.alone_high is not None
     )
     core_low, core_high = min([0.0, *estimates]), max([0.0, *estimates])
     reach = _WIDEST * ((core_high - core_low) + (halves[len(halves) // 2] if halves else 0.0)) / 2
@@ -204,7 +216,7 @@ def _draw_panel(
     ]
     low, high = axis_range([cell for _, _, cell in found])
     figure.update_xaxes(range=[low, high], zeroline=False, col=column)
-    figure.add_vline(x=0, line={"color": style.INK, "width": 1}, row=1, col=column)
+    figure.add_vline(x=0, line={"color": style.INK, "width": 1}, row=1, col=column, exclude_empty_subplots=False)
     bars = [(thin, 1.4, [(place, cell.low, cell.high, cell) for place, _, cell in found])]
     bars.append((thick, 4.5, [(place, cell.alone_low, cell.alone_high, cell) for place, _, cell in found]))
     for name, pixels, ends in bars:

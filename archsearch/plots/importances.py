@@ -212,9 +212,9 @@ def _draw(
         return
     legend = [(info.methods[number], "square", color, 0.0)]
     if number == len(info.methods) - 1:
-        legend.append(("hollow: not above chance", "square-open", style.QUIET_INK, 1.6))
+        legend.append(("not above chance", "square-open", style.QUIET_INK, 1.6))
         if any(bar.chance_percent is not None for bar in info.bars):
-            legend.append(("what shuffled values give (95 % of times less)", "line-ns", style.BLACK, 2.0))
+            legend.append(("chance: 95 % of shuffles give less", "line-ns", style.BLACK, 2.0))
     for name, symbol, ink, line in legend:
         figure.add_scatter(
             x=[None],

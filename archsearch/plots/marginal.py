@@ -149,17 +149,17 @@ def marginal_figure(info: MarginalInfo, *, width: int = 1100, height: int | None
                 hover=f"{choice} {level}, {networks} networks: {', '.join(said)} (observational)",
             )
         )
-    rest = (f"{info.hidden} more rows are in the table only",) if info.hidden else ()
     return forest_figure(
         lines,
         tuple(Panel(title=title) for _, title in info.panels),
         title=info.title,
-        subtitle=(*info.subtitle, *rest),
+        subtitle=info.subtitle,
         warnings=info.warnings,
         empty=info.empty,
         words={BETTER: "lower: better", WORSE: "higher: worse", UNTOLD: "cannot be told from 0"},
         thick=f"{info.confidence_percent:g} % of each level for itself (bootstrap)",
         thin="",
+        hidden=info.hidden,
         width=width,
         height=height,
     )

@@ -209,7 +209,8 @@ def _objective_axis(name: str, values: Sequence[float]) -> Drawn:
         axis, places = _number_axis(name, "Validation top-1 (%)", top1, text=lambda value: f"{value:g}")
         return axis, places, [f"{value:.2f} %" for value in top1]
     text = count_text if name in ("params", "macs") else lambda value: f"{value:g}"
-    axis, places = _number_axis(name, objective.title, list(values), text=text)
+    title = "Latency (ms)" if name == "latency_ms" else objective.title
+    axis, places = _number_axis(name, title, list(values), text=text)
     flipped = tuple((1.0 - place, label) for place, label in axis.ticks)
     shown = [objective.show(value) if name != "latency_ms" else f"{significant(value)} ms" for value in values]
     return Axis(name=name, title=axis.title, ticks=flipped, levels=False), [1.0 - place for place in places], shown

@@ -25,7 +25,7 @@ def parallel_figure(info: ParallelInfo, *, width: int = 1100, height: int = 640)
     figure.update_layout(
         **style.base_layout(width),
         title=title,
-        margin={"l": 40, "r": 24, "t": top, "b": 130},
+        margin={"l": 72, "r": 40, "t": top + 24, "b": 140},
         showlegend=True,
         legend={"orientation": "h", "x": 0, "y": 1.0, "xanchor": "left", "yanchor": "bottom"},
         xaxis={"visible": False},
@@ -40,7 +40,8 @@ def parallel_figure(info: ParallelInfo, *, width: int = 1100, height: int = 640)
             "range": [-0.35, len(info.axes) - 0.3],
             "tickvals": list(range(len(info.axes))),
             "ticktext": [style.plain(style.shorten(axis.title, _TITLE_CHARACTERS)) for axis in info.axes],
-            "tickangle": 35,
+            "tickangle": -35,
+            "ticklabeloverflow": "allow",
             "tickfont": {"size": round(style.SMALL_PX * grow)},
             "showgrid": True,
             "gridcolor": style.QUIET_INK,

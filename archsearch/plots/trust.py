@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from archsearch.analysis.trust import Correlation, Trust, TrustGroup, TrustNetwork
+from archsearch.analysis.rank_bootstrap import Correlation
+from archsearch.analysis.trust import Trust, TrustGroup, TrustNetwork
 from archsearch.plots import style
 from archsearch.plots.forest import LEAST_WIDTH_PX, finite
 from archsearch.plots.labels import place_labels
-from archsearch.plots.ranges import padded
+from archsearch.plots.ranges import percent_range
 
 _MOST_LABELS = 60
 _MARGIN = {"l": 78, "r": 24, "b": 92}
@@ -84,9 +85,7 @@ def trust_info(found: Trust | None, *, study: str) -> TrustInfo:
             confidence_percent=95.0,
             empty=f"{why}: `archsearch trust` runs some" if found is None else f"{why} is complete yet",
         )
-    bars = tuple(
-        _bar(group, each) for group in found.groups for each in (group.proxy, *group.predictors)
-    )
+    bars = tuple(_bar(group, each) for group in found.groups for each in (group.proxy, *group.predictors))
     percent = 100.0 * found.confidence
     return TrustInfo(
         title=title,
@@ -177,8 +176,10 @@ def trust_figure(info: TrustInfo, *, width: int = 1100, height: int = 620) -> go
 def _draw_points(figure: go.Figure, info: TrustInfo, *, area: tuple[float, float], width: int, grow: float) -> None:
     spread = [point.long_std_points or 0.0 for point in info.points]
     xs = [point.proxy_top1_percent for point in info.points]
-    ends = [point.long_top1_percent + sign * s for point, s in zip(info.points, spread, strict=True) for sign in (-1, 1)]
-    x_range, y_range = padded(xs), padded(ends)
+    ends = [
+        point.long_top1_percent + sign * s for point, s in zip(info.points, spread, strict=True) for sign in (-1, 1)
+    ]
+    x_range, y_range = percent_range(xs), percent_range(ends)
     figure.update_xaxes(
         style.axis(f"Top-1 after {info.proxy_epochs} epochs, the proxy (%)", width=width, range=list(x_range)), col=1
     )
@@ -292,7 +293,7 @@ def _draw_taus(figure: go.Figure, info: TrustInfo, *, width: int, grow: float) -
     figure.update_xaxes(
         style.axis("Kendall tau with the long training", width=width, range=[-1.05, 1.05], dtick=0.5), col=2
     )
-    figure.add_vline(x=0, line={"color": style.INK, "width": 1}, row=1, col=2)
+    figure.add_vline(x=0, line={"color": style.INK, "width": 1}, row=1, col=2, exclude_empty_subplots=False)
     groups = list(dict.fromkeys(bar.group for bar in info.bars))
     for number, group in enumerate(groups):
         symbol, color = _GROUPS.get(group, ("square", style.GREEN))

@@ -18,7 +18,9 @@ from archsearch.training.averaging import Averaged
 from archsearch.training.checkpoint import Checkpoint, Identity
 from archsearch.training.loop import EVALUATION_BATCH, Chunk, Progress, fit, top1_percent
 from archsearch.training.protocols import Protocol
+from archsearch.training.precision import usual_precision
 from archsearch.training.schedules import schedule_of
+from archsearch.training.settings import Precision
 from archsearch.training.step import EagerStep, StepMaker
 
 Statistics = tuple[float, float, float]
@@ -28,8 +30,7 @@ Statistics = tuple[float, float, float]
 class Course:
     """A network on its device with optimizer and data, trained under one protocol.
 
-    The network is trained in place, channels_last, in float32 on a CPU and with bfloat16 autocast on CUDA. What is scored
-    and kept is `result`: the network itself, or the average of its weights where the protocol has one.
+    The network is trained in place, channels_last. What is scored and kept is `result`: the network itself, or the average of its weights where the protocol has one.
 
     Args:
         model: the network with its initial weights; takes (N, 3, input_size, input_size).
@@ -39,6 +40,7 @@ class Course:
         flip: the dataset's own answer; used where the protocol has none.
         seed: of data order, augmentation and whatever the network draws.
         make_step: how the training's steps are taken.
+        precision: of the steps; None: bfloat16 autocast on CUDA, float32 elsewhere.
 
     Raises TrainingError if a step would have fewer than two images.
     """
@@ -59,7 +61,9 @@ class Course:
         seed: int,
         device: str,
         make_step: StepMaker = EagerStep,
+        precision: Precision | None = None,
     ) -> None:
+        self.precision = precision or usual_precision(device)
         self.model = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.protocol, self.epochs = protocol, epochs
         self.seed, self.device = seed, device
@@ -106,7 +110,7 @@ class Course:
 
     @property
     def _amp(self) -> bool:
-        return torch.device(self.device).type == "cuda"
+        return self.precision == "bf16"
 
     def run(
         self,

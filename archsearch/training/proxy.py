@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 from contextlib import nullcontext
 
+import torch
 from torch import nn
 
 from archsearch.data.images import Images, channel_statistics
@@ -15,9 +16,12 @@ from archsearch.errors import TrainingError
 from archsearch.records import Epoch, Score
 from archsearch.training.checkpoint import Identity, checkpoint_bytes, differences, read_checkpoint
 from archsearch.training.course import Course
+from archsearch.training.graph import GraphStep
 from archsearch.training.loop import Chunk
+from archsearch.training.precision import usual_precision
 from archsearch.training.protocols import proxy_protocol
 from archsearch.training.settings import ProxySettings
+from archsearch.training.step import EagerStep
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +58,8 @@ def train_proxy(
     Args:
         model: the network with its initial weights, drawn by the caller.
         train, validation: both parts of the training split; the test split is never seen here.
-        settings: the recipe; `train_images`, `validation_images` and `input_size` are the caller's to apply.
+        settings: the recipe; `train_images`, `validation_images` and `input_size` are the caller's to apply. The
+            precision `auto` is bf16 on CUDA and fp32 elsewhere: who wants the faster one calibrates before.
         seed: of the data order and the augmentation.
         num_classes: outputs of the network; every label must be below it.
         input_size: height and width that the network sees (pixels).
@@ -93,6 +98,8 @@ def train_proxy(
             flip=flip,
             seed=seed,
             device=device,
+            make_step=GraphStep if torch.device(device).type == "cuda" else EagerStep,
+            precision=None if settings.precision == "auto" else settings.precision,
         )
         identity = _identity(course, settings, num_classes=num_classes, input_size=input_size, flip=flip)
         done = curve[: _resume(course, identity, start, epochs_known=len(curve))]
@@ -113,8 +120,11 @@ def _identity(
 ) -> dict[str, str | int | float | bool | None]:
     """What decides the result of this training, as far as it is known here; the images count, not what they show."""
     shapes = {name: list(value.shape) for name, value in course.model.state_dict().items()}
+    # said only where it is not what trainings of before had, so that theirs go on
+    precision = {} if course.precision == usual_precision(course.device) else {"precision": course.precision}
     return {
         **proxy_protocol(settings).identity(),
+        **precision,
         "network": hashlib.sha256(json.dumps(shapes).encode()).hexdigest()[:12],
         "seed": course.seed,
         "num_classes": num_classes,

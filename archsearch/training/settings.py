@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
+
+Precision = Literal["fp32", "bf16"]
+"""float32 throughout; or bfloat16 autocast in training steps, where that is faster. Scoring is in float32."""
 
 
 class ProxySettings(BaseModel):
@@ -24,6 +29,8 @@ class ProxySettings(BaseModel):
         train_images: how many images to train on, balanced over the classes; None takes all that remain.
         validation_images: how many training images are kept back to score on.
         input_size: height and width that the network sees (pixels); None takes the dataset's own.
+        precision: of the training steps; all trainings of a study share one. `auto`: bf16 on a GPU; on a CPU what trained
+            faster in a short trial when the study was begun (`archsearch.training.calibration`), stored with it.
         chunk_steps: training steps between two chances for a latency measurement to take the device; no effect on
             the result. None is 1 on a CPU and 10 on a GPU.
     """
@@ -42,4 +49,5 @@ class ProxySettings(BaseModel):
     train_images: int | None = Field(default=None, ge=1)
     validation_images: int = Field(default=5000, ge=1)
     input_size: int | None = Field(default=None, ge=8)
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
     chunk_steps: int | None = Field(default=None, ge=1)

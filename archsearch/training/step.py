@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from archsearch.training.precision import in_float32, kept_in_float32
+
 
 class TrainingStep(Protocol):
     """Changes the weights by one batch. A step that raises OutOfMemoryError is tried again with more `parts`.
@@ -57,7 +59,8 @@ class EagerStep:
         optimizer: of its parameters.
         label_smoothing: share of the target spread over all classes.
         device: where all of it lies.
-        amp: bfloat16 autocast of the forward pass; bfloat16 has float32's range, so no loss is scaled.
+        amp: bfloat16 autocast of the forward pass; bfloat16 has float32's range, so no loss is scaled. On a CPU some
+            layers stay in float32 (`kept_in_float32`).
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class EagerStep:
         self.model, self.optimizer = model, optimizer
         self.label_smoothing = label_smoothing
         self.autocast = torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=amp)
+        self._kept = kept_in_float32(model) if amp and torch.device(device).type == "cpu" else ()
         self.parts = 1
 
     def __call__(self, inputs: Tensor, labels: Tensor, rate: float) -> Tensor:
@@ -87,7 +91,7 @@ class EagerStep:
         """Add the gradients of a batch's mean loss, part by part; gives that loss."""
         whole = inputs.new_zeros(())
         for some, their in zip(inputs.tensor_split(self.parts), labels.tensor_split(self.parts), strict=True):
-            with self.autocast:
+            with self.autocast, in_float32(self._kept):
                 logits = self.model(some)
             loss = F.cross_entropy(logits.float(), their, label_smoothing=self.label_smoothing)
             loss = loss * (len(their) / len(labels))

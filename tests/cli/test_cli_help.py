@@ -16,7 +16,11 @@ COMMANDS = (
     "export",
     "proxy",
     "pareto",
+    "plot",
+    "report",
+    "compare",
     "studies",
+    "dashboard",
     "replay",
     "describe",
     "measure",
@@ -64,7 +68,11 @@ def test_help_groups_the_commands_and_shows_examples(cli: Callable[..., object])
     assert [name for name in COMMANDS if f"│ {name} " in search] == ["run", "retrain", "export", "proxy"]
     assert [name for name in COMMANDS if f"│ {name} " in look] == [
         "pareto",
+        "plot",
+        "report",
+        "compare",
         "studies",
+        "dashboard",
         "replay",
         "describe",
         "measure",

@@ -1,0 +1,97 @@
+"""One plot of a stored study as a page, a picture or data."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from archsearch.api.places import study_folder
+from archsearch.api.plot_data import plot_data
+from archsearch.api.study import Study
+from archsearch.errors import ConfigError
+from archsearch.files import write_atomically
+from archsearch.plots.catalog import PLOTS, Plot
+from archsearch.plots.image import write_png
+from archsearch.plots.page import write_page
+
+FORMATS = (".html", ".png", ".json")
+PAGE_SIZE = (1400, 760)
+PNG_SIZE = (1400, 860)
+
+
+def plot_summaries() -> dict[str, str]:
+    """Every plot by name, with what it shows."""
+    return {name: PLOTS[name].summary for name in PLOTS.names()}
+
+
+def check_plot(name: str) -> None:
+    """Raise UnknownNameError, with the nearest one, for a plot that there is not."""
+    _ = PLOTS[name]
+
+
+def write_plot(
+    study: Study, name: str, path: Path | None = None, *, storage: str | None = None, command: str | None = None
+) -> Path:
+    """Write one plot of a study; its path's end says as what, by default runs/STUDY/NAME.html.
+
+    A page (.html) has the figure and the data that it shows; .png is the figure alone, .json the data alone.
+
+    Raises UnknownNameError for the plot, ConfigError for another end, StoreError if the database cannot be read,
+    ArchsearchError if the file cannot be written, or without the extra `png` or a browser.
+    """
+    plot = PLOTS[name]
+    target = path or study_folder(study.name) / f"{name}.html"
+    kind = target.suffix.lower()
+    if kind not in FORMATS:
+        raise ConfigError(f"--out {target}: no file of this kind can be written", hint=f"end it with {_listed()}")
+    info = plot.info(plot_data(study, storage=storage, everything=False, parts=plot.needs))
+    if kind == ".json":
+        content = {"plot": name, "study": study.name, **info_json(info)}
+        write_atomically(target, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
+    elif kind == ".png":
+        width, height = PNG_SIZE
+        write_png(plot.figure(info, width=width, height=height), target, width=width, height=height, scale=1.5)
+    else:
+        _write_page(plot, info, target, command)
+    return target
+
+
+def _write_page(plot: Plot, info: Any, path: Path, command: str | None) -> None:
+    width, height = PAGE_SIZE
+    write_page(
+        plot.figure(info, width=width, height=height),
+        path,
+        title=info.title,
+        subtitle=info.subtitle,
+        warnings=[*getattr(info, "warnings", ()), *([info.empty] if info.empty is not None else [])],
+        tables=plot.tables(info),
+        command=command,
+    )
+
+
+def info_json(info: Any) -> dict[str, Any]:
+    """An info as plain data; numbers that are not finite become null."""
+    return {each.name: _plain(getattr(info, each.name)) for each in fields(info)}
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return info_json(value)
+    if isinstance(value, Enum):
+        return str(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list | frozenset | set):
+        return [_plain(item) for item in value]
+    return value if value is None or isinstance(value, str | int | bool) else str(value)
+
+
+def _listed() -> str:
+    return f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"

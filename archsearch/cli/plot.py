@@ -1,0 +1,70 @@
+"""`archsearch plot`: one picture of a study, beside the data that it shows."""
+
+from __future__ import annotations
+
+import webbrowser
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from archsearch.cli.console import console, is_terminal, typed_command
+from archsearch.cli.options import StorageOption, StudyOption
+from archsearch.errors import ConfigError
+
+
+def plot(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Which plot. Without a name, they are listed.")
+    ] = None,
+    study: StudyOption = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            help="A page (.html), a picture (.png, extra `png`) or the data (.json). Default: runs/STUDY/NAME.html.",
+        ),
+    ] = None,
+    png: Annotated[bool, typer.Option("--png", help="A picture: runs/STUDY/NAME.png.")] = False,
+    storage: StorageOption = None,
+) -> None:
+    """Draw one plot of a study; without a name, list the plots.
+
+    Examples:
+    archsearch plot
+    archsearch plot latencies --study quickstart
+    archsearch plot front --out front.png
+    """
+    from archsearch.api.plots import check_plot, plot_summaries, write_plot
+
+    if name is None:
+        if study is not None or out is not None or png:
+            raise ConfigError("which plot is not said", hint=f"one of {', '.join(plot_summaries())}")
+        _list(plot_summaries())
+        return
+    from archsearch.api.places import study_folder
+    from archsearch.api.study import open_study
+
+    if png and out is not None:
+        raise ConfigError("--png and --out were both given", hint="choose one: --out FILE.png is a picture, too")
+    check_plot(name)  # before a study is looked for
+    opened = open_study(study, storage=storage)
+    path = study_folder(opened.name) / f"{name}.png" if png else out
+    written = write_plot(opened, name, path, storage=storage, command=typed_command())
+    console.print(f"wrote {written}", markup=False)
+    if out is None and written.suffix == ".html" and is_terminal():
+        webbrowser.open(written.resolve().as_uri())
+
+
+def _list(summaries: dict[str, str]) -> None:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("plot", no_wrap=True)
+    table.add_column("what it shows")
+    for name, summary in summaries.items():
+        table.add_row(escape(name), escape(summary))
+    console.print(table)
+    console.print("archsearch plot NAME --study STUDY   writes runs/STUDY/NAME.html", markup=False)

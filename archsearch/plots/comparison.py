@@ -1,0 +1,343 @@
+"""The same networks in two studies or on two devices: what each measured, and who moves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from archsearch.analysis.comparison import Comparison, Mover, RankCorrelation, SharedNetwork
+from archsearch.analysis.objectives import significant
+from archsearch.plots import style
+from archsearch.plots.forest import LEAST_WIDTH_PX, finite
+from archsearch.plots.importances import objective_text
+from archsearch.plots.labels import place_labels
+from archsearch.plots.ranges import log_axis, percent_range, positive_range, wants_log
+from archsearch.plots.thinning import thinned, thinned_line
+
+MOST_PANELS = 3
+MOST_DRAWN = 3000
+_MOST_MOVERS = 6  # labelled in each panel
+_SPACING = 0.11
+_MARGIN = {"l": 78, "r": 24, "b": 92}
+_LOOKS = (
+    ("on both fronts", {"symbol": "diamond", "color": style.BLUE, "size": 10}),
+    ("on one of the two fronts", {"symbol": "square", "color": style.ORANGE, "size": 9}),
+    ("on neither front", {"symbol": "circle", "color": style.DOTS, "size": 7}),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparedNetwork:
+    """One network in the two sides of a panel; `kind` is which of their fronts it is on."""
+
+    arch_id: str
+    label: str
+    first: float
+    second: float
+    kind: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Move:
+    """A network that the two sides rank differently; 1 is the best."""
+
+    arch_id: str
+    label: str
+    from_rank: float
+    to_rank: float
+    reversed_pairs: int
+
+    @property
+    def text(self) -> str:
+        """`x0_5: 3 → 7`."""
+        return f"{self.label}: {self.from_rank:g} → {self.to_rank:g}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonPanel:
+    """Two sides by one objective (`latency_ms` or `top1_percent`): the networks, and those who move most."""
+
+    quantity: str
+    first: str
+    second: str
+    agreement: str
+    networks: tuple[ComparedNetwork, ...]
+    movers: tuple[Move, ...]
+    log: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonInfo:
+    """What the figure shows; text is plain. `empty`: why there is nothing to draw, or None."""
+
+    title: str
+    subtitle: tuple[str, ...]
+    warnings: tuple[str, ...]
+    panels: tuple[ComparisonPanel, ...]
+    empty: str | None
+
+
+def comparison_info(found: Comparison | None, *, study: str) -> ComparisonInfo:
+    """What is drawn of a comparison: of two sides their latencies and accuracies, of more the latencies of each
+    against the first side's. Without a comparison, an empty figure that says what to run."""
+    title = f"The same networks elsewhere: study {study}"
+    if found is None or not found.shared:
+        why = "No comparison with another study or device: `archsearch compare` makes one"
+        return ComparisonInfo(
+            title=title,
+            subtitle=(),
+            warnings=(),
+            panels=(),
+            empty=why if found is None else f"No network to compare: {found.reason or 'none is shared'}",
+        )
+    pairs = [("latency_ms", other) for other in range(1, len(found.sides))][:MOST_PANELS]
+    if len(found.sides) == 2:
+        pairs.append(("error_percent", 1))
+    drawn = len([pair for pair in pairs if pair[0] == "latency_ms"])
+    shown = f"; {drawn} of {len(found.sides) - 1} are drawn" if drawn < len(found.sides) - 1 else ""
+    count = len(found.shared)
+    differ = "; ".join(f"{each.what}: {' against '.join(each.values)}" for each in found.differences)
+    return ComparisonInfo(
+        title=f"The same networks elsewhere: {' against '.join(found.sides)}",
+        subtitle=tuple(
+            line
+            for line in (
+                f"{count:,} network{'' if count == 1 else 's'} in all of them, medians of each; ranks are best first"
+                + shown,
+                f"Not alike: {differ}" if differ else "",
+            )
+            if line
+        ),
+        warnings=(),
+        panels=tuple(_panel(found, objective, other) for objective, other in pairs),
+        empty=None,
+    )
+
+
+def _panel(found: Comparison, objective: str, other: int) -> ComparisonPanel:
+    first, second = found.sides[0], found.sides[other]
+    top1 = objective == "error_percent"
+    networks = tuple(_network(each, objective, other) for each in found.shared if _known(each, objective, other))
+    values = [value for each in networks for value in (each.first, each.second)]
+    here = [each for each in found.movers if (each.objective, each.first, each.second) == (objective, first, second)]
+    shared = {each.arch_id for each in networks}
+    return ComparisonPanel(
+        quantity="top1_percent" if top1 else objective,
+        first=first,
+        second=second,
+        agreement=_agreement(found.correlations, objective, first, second),
+        networks=networks,
+        movers=tuple(_move(each) for each in here if each.arch_id in shared),
+        log=not top1 and wants_log(values),
+    )
+
+
+def _known(network: SharedNetwork, objective: str, other: int) -> bool:
+    values = network.values(objective)
+    return finite(values[0]) is not None and finite(values[other]) is not None
+
+
+def _network(network: SharedNetwork, objective: str, other: int) -> ComparedNetwork:
+    values = network.values(objective)
+    first, second = values[0], values[other]
+    if objective == "error_percent":
+        first, second = 100.0 - first, 100.0 - second
+    fronts = (network.on_front[0], network.on_front[other])
+    return ComparedNetwork(
+        arch_id=network.arch_id,
+        label=network.label,
+        first=first,
+        second=second,
+        kind=_LOOKS[0 if all(fronts) else 1 if any(fronts) else 2][0],
+    )
+
+
+def _move(mover: Mover) -> Move:
+    return Move(
+        arch_id=mover.arch_id,
+        label=mover.label,
+        from_rank=mover.from_rank,
+        to_rank=mover.to_rank,
+        reversed_pairs=mover.reversed_pairs,
+    )
+
+
+def _agreement(correlations: Sequence[RankCorrelation], objective: str, first: str, second: str) -> str:
+    for each in correlations:
+        if (each.objective, each.first, each.second) == (objective, first, second):
+            tau = finite(each.kendall)
+            if tau is None:
+                return f"{objective_text(objective)}: {each.reason or 'rank correlation cannot be told'}"
+            low, high = finite(each.kendall_low), finite(each.kendall_high)
+            ends = "" if low is None or high is None else f" ({low:.2f} to {high:.2f})"
+            return f"{objective_text(objective)}: Kendall tau {tau:.2f}{ends}, n = {each.n:,}"
+    return objective_text(objective)
+
+
+def comparison_figure(info: ComparisonInfo, *, width: int = 1100, height: int = 620) -> go.Figure:
+    """The figure: a panel for each pair and objective, the diagonal where both are equal, the movers labelled."""
+    drawn = {id(panel): _thinned(panel) for panel in info.panels}
+    rest = next(
+        (
+            line
+            for panel in info.panels
+            if (line := thinned_line(len(drawn[id(panel)]), len(panel.networks), "networks"))
+        ),
+        "",
+    )
+    lines = tuple(line for line in (*info.subtitle, rest) if line)
+    title, top = style.heading(info.title, lines, info.warnings, width=width, height=height)
+    count = max(1, len(info.panels))
+    grow = style.growth(width)
+    room = (width - _MARGIN["l"] - _MARGIN["r"]) * (1 - _SPACING * (count - 1)) / count
+    titles = ["<br>".join(style.wrap(panel.agreement, room, font_px=style.TEXT_PX)) for panel in info.panels]
+    figure = make_subplots(rows=1, cols=count, horizontal_spacing=_SPACING, subplot_titles=titles)
+    figure.update_annotations(font_size=round(style.TEXT_PX * grow))
+    figure.update_layout(
+        **style.base_layout(width),
+        title=title,
+        margin={**_MARGIN, "t": top + 22 * max([text.count("<br>") + 1 for text in titles], default=0)},
+        legend={"orientation": "h", "x": 0.01, "xref": "container", "y": 0, "yref": "container", "yanchor": "bottom"},
+        meta={"least_width": LEAST_WIDTH_PX},
+    )
+    if info.empty is not None:
+        figure.update_xaxes(visible=False)
+        figure.update_yaxes(visible=False)
+        figure.add_annotation(style.nothing_to_draw(info.empty))
+        return figure
+    area = (room, height - figure.layout.margin.t - float(_MARGIN["b"]))
+    named: set[str] = set()
+    for column, panel in enumerate(info.panels, start=1):
+        _draw_panel(figure, panel, drawn[id(panel)], column, area=area, width=width, grow=grow, named=named)
+    return figure
+
+
+def _thinned(panel: ComparisonPanel) -> list[ComparedNetwork]:
+    moving = {each.arch_id for each in panel.movers}
+    keep = _LOOKS[2][0]
+    return thinned(panel.networks, MOST_DRAWN, lambda each: each.kind != keep or each.arch_id in moving)
+
+
+def _draw_panel(
+    figure: go.Figure,
+    panel: ComparisonPanel,
+    networks: Sequence[ComparedNetwork],
+    column: int,
+    *,
+    area: tuple[float, float],
+    width: int,
+    grow: float,
+    named: set[str],
+) -> None:
+    latency = panel.quantity == "latency_ms"
+    xs, ys = [each.first for each in networks], [each.second for each in networks]
+    ranges = [positive_range(values, log=panel.log) if latency else percent_range(values) for values in (xs, ys)]
+    word = "Latency (ms)" if latency else "Top-1 (%)"
+    kinds = [log_axis(*limits) if panel.log else {"range": list(limits)} for limits in ranges]
+    sides = [style.shorten(name, 36) for name in (panel.first, panel.second)]
+    figure.update_xaxes(style.axis(f"{word}: {sides[0]}", width=width, **kinds[0]), col=column)
+    figure.update_yaxes(style.axis(f"{word}: {sides[1]}", width=width, **kinds[1]), col=column)
+    low, high = max(ranges[0][0], ranges[1][0]), min(ranges[0][1], ranges[1][1])
+    if low < high:
+        figure.add_scatter(
+            x=[low, high],
+            y=[low, high],
+            mode="lines",
+            line={"color": style.QUIET_INK, "width": 1.2, "dash": "dot"},
+            name="equal in both",
+            legendgroup="equal",
+            showlegend="equal" not in named,
+            hoverinfo="skip",
+            row=1,
+            col=column,
+        )
+        named.add("equal")
+    for kind, look in reversed(_LOOKS):
+        points = [each for each in networks if each.kind == kind]
+        if not points:
+            continue
+        figure.add_scatter(
+            x=[each.first for each in points],
+            y=[each.second for each in points],
+            mode="markers",
+            marker={**look, "size": look["size"] * grow, "line": {"width": 0.6, "color": "white"}},  # type: ignore[operator]
+            name=kind,
+            legendgroup=kind,
+            showlegend=kind not in named,
+            hovertext=[_hover(each, panel) for each in points],
+            hovertemplate="%{hovertext}<extra></extra>",
+            row=1,
+            col=column,
+        )
+        named.add(kind)
+    _label_movers(figure, panel, networks, ranges, column, area=area, grow=grow)
+
+
+def _label_movers(
+    figure: go.Figure,
+    panel: ComparisonPanel,
+    networks: Sequence[ComparedNetwork],
+    ranges: Sequence[tuple[float, float]],
+    column: int,
+    *,
+    area: tuple[float, float],
+    grow: float,
+) -> None:
+    def share(value: float, limits: tuple[float, float]) -> float:
+        low, high = limits
+        return math.log(value / low) / math.log(high / low) if panel.log else (value - low) / (high - low)
+
+    places = {each.arch_id: each for each in networks}
+    movers = [each for each in panel.movers if each.arch_id in places][:_MOST_MOVERS]
+    points = [places[each.arch_id] for each in movers]
+
+    def pixel(each: ComparedNetwork) -> tuple[float, float]:
+        return (share(each.first, ranges[0]) * area[0], (1 - share(each.second, ranges[1])) * area[1])
+
+    texts = [f"{style.shorten(each.label, 18)}: {each.from_rank:g} → {each.to_rank:g}" for each in movers]
+    font = round(11 * grow)
+    found = place_labels(
+        [pixel(each) for each in points],
+        texts,
+        markers=[pixel(each) for each in points],
+        dots=[pixel(each) for each in networks[:2000]],
+        segments=(),
+        width_px=area[0],
+        height_px=area[1],
+        font_px=font,
+        grow=grow,
+    )
+    for each, text, place in zip(points, texts, found, strict=True):
+        figure.add_annotation(
+            x=math.log10(each.first) if panel.log else each.first,
+            y=math.log10(each.second) if panel.log else each.second,
+            text=style.plain(text),
+            ax=place.right_px,
+            ay=place.down_px,
+            showarrow=True,
+            arrowhead=0,
+            arrowwidth=0.8,
+            arrowcolor=style.VERMILLION,
+            standoff=5,
+            borderpad=0,
+            bgcolor="rgba(255,255,255,0.8)",
+            font={"size": font, "color": style.INK},
+            row=1,
+            col=column,
+        )
+
+
+def _hover(each: ComparedNetwork, panel: ComparisonPanel) -> str:
+    unit = "ms" if panel.quantity == "latency_ms" else "%"
+    return "<br>".join(
+        [
+            f"<b>{style.plain(each.label)}</b>, {each.kind}",
+            style.plain(f"{panel.first}: {significant(each.first, 4)} {unit}"),
+            style.plain(f"{panel.second}: {significant(each.second, 4)} {unit}"),
+            f"arch_id {style.plain(each.arch_id)}",
+        ]
+    )

@@ -1,0 +1,67 @@
+"""In which numbers a network is trained: float32, or bfloat16 where that is faster and float32 where it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from archsearch.training.settings import Precision
+
+_SLOW_KERNEL = 4  # depthwise kernels from here on have no fast weight gradient in bfloat16
+
+
+def usual_precision(device: str) -> Precision:
+    """What a training uses that says nothing of it, and what all trainings used before it could be said."""
+    return "bf16" if torch.device(device).type == "cuda" else "fp32"
+
+
+def settled_precision(protocol: Mapping[str, Any], facts: Mapping[str, Any], device: str) -> Precision:
+    """The one precision of a stored study's trainings.
+
+    Args:
+        protocol: the study's, as stored; `proxy.precision` may be `auto`, or missing in an old one.
+        facts: of the study as stored; `proxy_precision` is what `auto` came out as when the study was begun.
+        device: of its workers.
+    """
+    said = protocol.get("proxy", {}).get("precision", "auto")
+    if said == "auto":
+        said = facts.get("proxy_precision", usual_precision(device))
+    return cast(Precision, said)
+
+
+def kept_in_float32(model: nn.Module) -> tuple[nn.Conv2d, ...]:
+    """The convolutions that a CPU computes in float32 inside bfloat16 autocast, since it trains them faster so.
+
+    Depthwise ones of stride 2, whose gradient for the input is a hundred times slower in bfloat16 (oneDNN 3.13 on
+    AVX512), and of kernel 4 and more, whose gradient for the weights has only a generic form, slower in bfloat16.
+    """
+    return tuple(
+        module
+        for module in model.modules()
+        if isinstance(module, nn.Conv2d)
+        and module.groups == module.in_channels > 1
+        and (max(module.stride) > 1 or max(module.kernel_size) >= _SLOW_KERNEL)
+    )
+
+
+@contextmanager
+def in_float32(modules: Sequence[nn.Module]) -> Iterator[None]:
+    """Inside it, these modules of one network take and give float32, autocast or not."""
+    for module in modules:
+        # on the instance, and gone after the step: who looks at the network otherwise sees plain convolutions
+        module.forward = partial(_without_autocast, module)
+    try:
+        yield
+    finally:
+        for module in modules:
+            del module.forward
+
+
+def _without_autocast(module: nn.Module, x: Tensor) -> Tensor:
+    with torch.autocast(x.device.type, enabled=False):
+        return cast(Tensor, type(module).forward(module, x.float()))

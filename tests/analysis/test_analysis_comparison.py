@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from archsearch.analysis.comparison import Comparison, Side, compare_studies, sides_by_device
+from archsearch.records import Record, TrialStatus
+
+Make = Callable[..., Record]
+
+
+def side(name: str, records: list[Record], noise_floor: float = 0.0, **facts: str) -> Side:
+    return Side(name=name, records=tuple(records), noise_floor=noise_floor, facts=facts)
+
+
+def of(comparison: Comparison, objective: str) -> list[object]:
+    return [each for each in comparison.correlations if each.objective == objective]
+
+
+def test_correlations_are_scipys_over_the_networks_that_both_have(make_record: Make) -> None:
+    generator = np.random.default_rng(0)
+    x, y = generator.integers(10, 40, 30) / 10.0, generator.integers(10, 40, 30) / 10.0
+    one = [make_record(trial, p10=float(value), top1=50.0 + trial) for trial, value in enumerate(x)]
+    other = [make_record(trial, p10=float(value), top1=20.0 + trial / 2) for trial, value in enumerate(y)]
+    found = compare_studies([side("one", [*one, make_record(90)]), side("other", [make_record(91), *other])])
+    latency, error = found.correlations
+    assert (latency.objective, latency.n, error.objective, error.n) == ("latency_ms", 30, "error_percent", 30)
+    assert latency.kendall == pytest.approx(stats.kendalltau(x, y).statistic)
+    assert latency.spearman == pytest.approx(stats.spearmanr(x, y).statistic)
+    assert latency.kendall_low < latency.kendall < latency.kendall_high
+    assert latency.spearman_low < latency.spearman < latency.spearman_high
+    # the same order throughout: every resample agrees, which is no interval
+    assert (error.kendall, error.spearman) == (pytest.approx(1.0), pytest.approx(1.0))
+    assert error.kendall_low is None
+    assert found.networks == (31, 31)
+    assert len(found.shared) == 30
+
+
+def test_who_moves_and_who_leaves_the_front(make_record: Make) -> None:
+    # latencies 1 2 3 4 on the one, 4 2 3 1 on the other: the first and the last change places
+    one = [make_record(trial, p10=float(ms), top1=50.0 + ms) for trial, ms in enumerate((1, 2, 3, 4))]
+    other = [make_record(trial, p10=float(ms), top1=50.0 + trial) for trial, ms in enumerate((4, 2, 3, 1))]
+    found = compare_studies([side("phone", one), side("server", other)])
+    movers = [each for each in found.movers if each.objective == "latency_ms"]
+    assert [(each.label, each.from_rank, each.to_rank, each.reversed_pairs) for each in movers] == [
+        ("trial 0", 1.0, 4.0, 3),  # behind all three others now
+        ("trial 3", 4.0, 1.0, 3),
+        ("trial 1", 2.0, 2.0, 2),
+        ("trial 2", 3.0, 3.0, 2),
+    ]
+    assert movers[0].places == 3.0
+    assert not [each for each in found.movers if each.objective == "error_percent"]
+    # on the phone accuracy costs latency, so all four are on the front; on the server trial 3 beats all
+    assert [network.on_front for network in found.shared] == [(True, False), (True, False), (True, False), (True, True)]
+    assert [network.label for network in found.leaving] == ["trial 0", "trial 1", "trial 2"]
+
+
+def test_latencies_within_the_noise_floor_are_no_reversal(make_record: Make) -> None:
+    one = [make_record(0, p10=1.00), make_record(1, p10=1.01), make_record(2, p10=2.0)]
+    other = [make_record(0, p10=1.01), make_record(1, p10=1.00), make_record(2, p10=2.0)]
+    assert len(compare_studies([side("a", one), side("b", other)]).movers) == 2
+    assert compare_studies([side("a", one, 0.02), side("b", other, 0.02)]).movers == ()
+
+
+def test_a_network_with_several_records_has_their_median(make_record: Make) -> None:
+    repeated = [make_record(trial, arch_id="a" * 12, p10=ms, top1=50.0) for trial, ms in enumerate((1.0, 9.0, 2.0))]
+    found = compare_studies([side("a", repeated), side("b", [make_record(7, arch_id="a" * 12, p10=4.0)])])
+    assert found.shared[0].latency_ms == (2.0, 4.0)
+    assert found.shared[0].records == (3, 1)
+    assert "these share 1" in found.correlations[0].reason
+
+
+def test_differences_of_protocol_and_device_are_named(make_record: Make) -> None:
+    one = [make_record(trial, p10=1.0 + trial) for trial in range(3)]
+    other = [make_record(trial, p10=1.0 + trial, epochs=30, backend="onnxruntime") for trial in range(3)]
+    found = compare_studies([side("a", one, dataset="cifar10"), side("b", other, dataset="cifar100")])
+    assert [(each.what, each.values) for each in found.differences] == [
+        ("dataset", ("cifar10", "cifar100")),
+        ("backend", ("torch", "onnxruntime")),
+        ("epochs", ("8", "30")),
+    ]
+    assert compare_studies([side("a", one), side("b", one)]).differences == ()
+
+
+def test_a_study_on_two_devices_gives_two_sides(make_record: Make) -> None:
+    records = [
+        make_record(trial, arch_id=f"{trial % 4:012x}", p10=1.0 + trial, fingerprint="aa" if trial < 4 else "bb")
+        for trial in range(8)
+    ]
+    sides = sides_by_device(side("mine", [*records, make_record(8, p10=None, status=TrialStatus.FAILED)]))
+    assert [each.name for each in sides] == ["mine on aa", "mine on bb"]
+    found = compare_studies(sides)
+    assert len(found.shared) == 4
+    assert found.differences[0].what == "fingerprint"
+    assert sides_by_device(side("mine", records[:4])) == (side("mine", records[:4]),)
+
+
+@pytest.mark.parametrize("status", [TrialStatus.FAILED, TrialStatus.REJECTED])
+def test_sides_without_complete_networks_say_so(make_record: Make, status: TrialStatus) -> None:
+    bad = [make_record(trial, status=status, top1=None, p10=None) for trial in range(3)]
+    for records in ([], bad):
+        found = compare_studies([side("a", [make_record(0)]), side("b", records)])
+        assert found.reason == "without a complete network: b"
+        assert (found.shared, found.movers) == ((), ())
+
+
+def test_strangers_share_nothing(make_record: Make) -> None:
+    found = compare_studies([side("a", [make_record(0)]), side("b", [make_record(1)])])
+    assert found.reason == "no network is in all of them"
+    assert all(each.kendall is None and "share 0" in each.reason for each in found.correlations)
+
+
+def test_equal_values_have_no_rank_correlation(make_record: Make) -> None:
+    equal = [make_record(trial) for trial in range(9)]
+    found = compare_studies([side("a", equal), side("b", equal)])
+    assert all(each.kendall is None and each.reason == "all values are equal in a" for each in found.correlations)
+    assert found.movers == ()
+    assert all(network.on_front == (True, True) for network in found.shared)
+
+
+def test_three_sides_are_compared_pair_by_pair_over_what_each_pair_shares(make_record: Make) -> None:
+    records = [make_record(trial, p10=1.0 + trial) for trial in range(6)]
+    found = compare_studies([side("a", records), side("b", records[:5]), side("c", records[2:])])
+    assert [(each.first, each.second, each.n) for each in of(found, "latency_ms")] == [
+        ("a", "b", 5),
+        ("a", "c", 4),
+        ("b", "c", 3),
+    ]
+    assert len(found.shared) == 3
+
+
+def test_values_that_are_not_finite_are_left_out(make_record: Make) -> None:
+    records = [make_record(0), make_record(1, p10=float("nan")), make_record(2, top1=float("-inf"))]
+    assert compare_studies([side("a", records), side("b", records)]).networks == (1, 1)
+
+
+def test_ten_thousand_networks(make_record: Make) -> None:
+    generator = np.random.default_rng(0)
+    ms = generator.uniform(1.0, 9.0, 10_000)
+    one = [make_record(trial, p10=float(value), top1=50.0) for trial, value in enumerate(ms)]
+    other = [make_record(trial, p10=float(value + 0.5), top1=50.0) for trial, value in enumerate(ms)]
+    found = compare_studies([side("a", one), side("b", other)])
+    assert found.correlations[0].kendall == pytest.approx(1.0)
+    assert len(found.shared) == 10_000
+
+
+def test_one_side_or_two_of_one_name_are_refused() -> None:
+    for sides in ([side("a", [])], [side("a", []), side("a", [])]):
+        with pytest.raises(ValueError, match="two or more sides of different names"):
+            compare_studies(sides)
