@@ -124,6 +124,11 @@ class Ablation:
     method: str
     warnings: tuple[str, ...]
 
+    def _repr_html_(self) -> str:
+        from archsearch.analysis.display import html_of
+
+        return html_of(self)
+
     @property
     def base(self) -> DesignPoint:
         """What every other point is compared with."""

@@ -157,6 +157,11 @@ class Comparison:
     conditions: tuple[Conditions, ...]
     reason: str = ""
 
+    def _repr_html_(self) -> str:
+        from archsearch.analysis.display import html_of
+
+        return html_of(self)
+
     @property
     def leaving(self) -> tuple[SharedNetwork, ...]:
         """Networks that are on one side's front and not on another's."""

@@ -82,6 +82,11 @@ class Confirmed:
     method: str
     warnings: tuple[str, ...]
 
+    def _repr_html_(self) -> str:
+        from archsearch.analysis.display import html_of
+
+        return html_of(self)
+
     @property
     def kept(self) -> tuple[ConfirmedPoint, ...]:
         """The points of the searched front that are more probably on the front than not."""

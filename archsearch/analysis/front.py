@@ -61,6 +61,11 @@ class Front:
     unusable: tuple[Record, ...]
     warnings: tuple[str, ...]
 
+    def _repr_html_(self) -> str:
+        from archsearch.analysis.display import html_of
+
+        return html_of(self)
+
     @property
     def members(self) -> tuple[FrontRow, ...]:
         """The rows on the front, sorted by latency."""

@@ -86,6 +86,11 @@ class History:
     trials: int
     reason: str = ""
 
+    def _repr_html_(self) -> str:
+        from archsearch.analysis.display import html_of
+
+        return html_of(self)
+
 
 def hypervolume_history(
     records: Sequence[Record],

@@ -71,6 +71,11 @@ class Importances:
     reason: str = ""
     note: str = OBSERVATIONAL
 
+    def _repr_html_(self) -> str:
+        from archsearch.analysis.display import html_of
+
+        return html_of(self)
+
     def table(self, objective: str, method: str) -> ImportanceTable | None:
         """The table of one objective by one method; None if there is none."""
         return next((each for each in self.tables if (each.objective, each.method) == (objective, method)), None)

@@ -114,6 +114,11 @@ class Marginal:
     reason: str = ""
     note: str = OBSERVATIONAL
 
+    def _repr_html_(self) -> str:
+        from archsearch.analysis.display import html_of
+
+        return html_of(self)
+
     def model(self, objective: str) -> MarginalModel | None:
         """The model of an objective; None if there is none."""
         return next((each for each in self.models if each.objective == objective), None)

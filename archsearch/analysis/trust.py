@@ -116,6 +116,11 @@ class Trust:
     method: str
     warnings: tuple[str, ...]
 
+    def _repr_html_(self) -> str:
+        from archsearch.analysis.display import html_of
+
+        return html_of(self)
+
     @property
     def all(self) -> TrustGroup:
         """Over all networks."""

@@ -12,8 +12,8 @@ PREDICTOR_WORDS = {
     "macs": "counting multiply-adds",
     "memory_bytes": "counting memory access",
     "latency_ms": "measuring latency",
-    "synflow": "synflow, which trains nothing",
-    "jacob_cov": "jacob_cov, which trains nothing",
+    "synflow": "zero-cost synflow",
+    "jacob_cov": "zero-cost jacob_cov",
 }
 
 

@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from archsearch.api.places import open_database, study_folder
-from archsearch.api.study import Study, open_study, read_study
+from archsearch.api.stored_designs import stored_designs
+from archsearch.api.study import Study, open_study
 from archsearch.designs import Design, Purpose
 from archsearch.errors import ConfigError, NothingStoredError, UnknownNameError
 from archsearch.search.config import StudyConfig, load_study, parse_study
 from archsearch.search.plan import RunPlan, completed, plan_run
+from archsearch.search.precision import settled
 from archsearch.search.run import Limits, Progress, run_study
 from archsearch.space.search_space import SearchSpace
-from archsearch.store.studies import list_studies
 
 WORDS: Mapping[Purpose, str] = {"ablation": "ablate", "confirm": "confirm", "trust": "trust"}
 _LONGEST_NAME = 100
@@ -54,7 +55,8 @@ def base_of(given: Study | StudyConfig) -> Base:
     stored = completed(given.info.config)
     content = {key: value for key, value in stored.items() if key in StudyConfig.model_fields and key != "design"}
     content |= {"name": given.name, "space": space.name}
-    return Base(config=parse_study(content, source=f"study '{given.name}' as stored"), space=space, study=given)
+    config = parse_study(content, source=f"study '{given.name}' as stored")
+    return Base(config=settled(config, given.info), space=space, study=given)
 
 
 def design_config(
@@ -186,16 +188,7 @@ def run_design(
 
 def designed(study: Study, purpose: Purpose, *, storage: str | None = None) -> tuple[Study, ...]:
     """The stored studies of designs that were made from a study for this purpose, the newest first."""
-    database = open_database(storage, create=False)
-    try:
-        found = []
-        for info in reversed(list_studies(database)):
-            facts = info.config.get("design")
-            if facts is not None and facts["of"] == study.name and facts["purpose"] == purpose:
-                found.append(read_study(database, info))
-        return tuple(found)
-    finally:
-        database.close()
+    return stored_designs(study, purpose, storage=storage)
 
 
 def open_base(name: str | None, *, storage: str | None = None, overrides: Sequence[str] = ()) -> Study | StudyConfig:

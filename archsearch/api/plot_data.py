@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,12 +13,13 @@ from archsearch.analysis.guideline_report import GuidelinesReport
 from archsearch.analysis.history import History, hypervolume_history
 from archsearch.analysis.importance import Importances
 from archsearch.analysis.marginal import Marginal, marginal_effects
-from archsearch.analysis.trust import Trust, trust_of
+from archsearch.analysis.trust import Trust
 from archsearch.api.guidelines_stored import stored_guidelines
 from archsearch.api.pareto import device_name
 from archsearch.api.places import open_database
 from archsearch.api.stored_designs import stored_designs
 from archsearch.api.study import Study
+from archsearch.api.trust import trust_result
 from archsearch.designs import Design, Purpose
 from archsearch.errors import ConfigError
 from archsearch.models.families import FAMILIES
@@ -158,20 +159,7 @@ def _confirmed(study: Study, storage: str | None) -> Confirmed | None:
 
 
 def _trust(study: Study, storage: str | None) -> Trust | None:
-    found = _newest(study, "trust", storage)
-    return found and trust_of(study.records, found[0].records, _sizes(study.records))
-
-
-def _sizes(records: Sequence[Record]) -> dict[str, dict[str, float]]:
-    """What a network's size alone predicts, by arch_id."""
-    costs = {record.arch_id: record.cost for record in records if record.cost is not None}
-    return {
-        "parameters": {arch_id: float(cost.params) for arch_id, cost in costs.items()},
-        "multiply-adds": {arch_id: float(cost.macs) for arch_id, cost in costs.items()},
-        "memory access": {
-            arch_id: float(cost.memory_bytes) for arch_id, cost in costs.items() if cost.memory_bytes is not None
-        },
-    }
+    return trust_result(study, storage=storage)
 
 
 def _importances(study: Study, _storage: str | None) -> Importances:

@@ -17,6 +17,7 @@ from archsearch.models.families import build
 from archsearch.records import TrialStatus
 from archsearch.search.evaluate import SPLIT_SEED
 from archsearch.training.loop import Chunk
+from archsearch.training.precision import settled_precision
 from archsearch.training.pretrained import pretrained_start
 from archsearch.training.proxy import train_proxy
 from archsearch.training.settings import ProxySettings
@@ -76,7 +77,9 @@ def _proxy_seed(study: Study, chosen: Chosen) -> int:
 
 
 def _trained(study: Study, chosen: Chosen, dataset: Dataset, *, seed: int, device: str, chunk: Chunk) -> Start:
-    settings = ProxySettings(**study.info.config["proxy"])
+    settings = ProxySettings(**study.info.config["proxy"]).model_copy(
+        update={"precision": settled_precision(study.info.config, study.info.facts, device)}
+    )
     train, validation = stratified_split(
         dataset.train,
         validation_images=settings.validation_images,

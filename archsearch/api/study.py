@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from archsearch.analysis.canary import Canary, canary_of
 from archsearch.analysis.front import Front, front_of
 from archsearch.analysis.means import means_of
 from archsearch.analysis.select import select
 from archsearch.analysis.verdicts import Verdict, verdicts_of
+from archsearch.api.display import Records, study_figure, study_html, study_part, study_text
 from archsearch.api.places import open_database
 from archsearch.designs import Design
 from archsearch.errors import ConfigError
@@ -24,6 +26,17 @@ from archsearch.store.database import Database
 from archsearch.store.designs import design_of
 from archsearch.store.studies import StudyInfo, find_study, latest_study, list_studies
 from archsearch.store.trials import load_records, load_trainings
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import plotly.graph_objects as go
+
+    from archsearch.analysis.ablation import Ablation
+    from archsearch.analysis.confirmed import Confirmed
+    from archsearch.analysis.history import History
+    from archsearch.analysis.importance import Importances
+    from archsearch.analysis.marginal import Marginal
+    from archsearch.analysis.trust import Trust
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,12 +74,20 @@ class Study:
         records: every trial, in order of number.
         counts: trials by status.
         trainings: (arch_id, score) of every finished retraining, one for each seed.
+        storage: the database that it was read from; None: the default one.
     """
 
     info: StudyInfo
     records: tuple[Record, ...]
     counts: Mapping[str, int]
     trainings: tuple[tuple[str, Score], ...] = ()
+    storage: str | None = field(default=None, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        return study_text(self)
+
+    def _repr_html_(self) -> str:
+        return study_html(self)
 
     @property
     def name(self) -> str:
@@ -121,6 +142,58 @@ class Study:
         """Which reading of its source each variant of the study is, for those whose source allows several."""
         named = {record.variant for record in self.records if record.variant is not None}
         return {name: VARIANTS[name].reading for name in VARIANTS if name in named and VARIANTS[name].reading}
+
+    @cached_property
+    def history(self) -> History:
+        """How the hypervolume grew over its trials."""
+        found: History = study_part(self, "history")
+        return found
+
+    @cached_property
+    def importances(self) -> Importances:
+        """How much each choice mattered among the networks that it tried; observational."""
+        found: Importances = study_part(self, "importances")
+        return found
+
+    @cached_property
+    def marginal(self) -> Marginal:
+        """The marginal effect of every level of every choice, from a fitted model; observational."""
+        found: Marginal = study_part(self, "marginal")
+        return found
+
+    @cached_property
+    def ablation(self) -> Ablation | None:
+        """The newest ablation that was made from it (`archsearch ablate`); None if there is none."""
+        found: Ablation | None = study_part(self, "ablation")
+        return found
+
+    @cached_property
+    def confirmed(self) -> Confirmed | None:
+        """The newest confirmation of its front (`archsearch confirm`); None if there is none."""
+        found: Confirmed | None = study_part(self, "confirmed")
+        return found
+
+    @cached_property
+    def trust(self) -> Trust | None:
+        """The newest check of its proxy (`archsearch trust`); None if there is none."""
+        found: Trust | None = study_part(self, "trust")
+        return found
+
+    def figure(self, name: str = "front", **size: int) -> go.Figure:
+        """A figure by its name in `archsearch.plots.catalog.PLOTS`; `width` and `height` in pixels.
+
+        Raises UnknownNameError for a name that is none.
+        """
+        return study_figure(self, name, **size)
+
+    def to_dataframe(self, what: str = "trials") -> pd.DataFrame:
+        """Its `trials`, complete `networks`, `front`, `variants` or `retrained` networks as a DataFrame.
+
+        Raises UnknownNameError for another name, ArchsearchError without pandas (extra `notebook`).
+        """
+        from archsearch.api.frames import study_frame
+
+        return study_frame(self, what)
 
     def choose(self, which: str, *, rule: str = "knee") -> Chosen:
         """The network that `which` names: `best` (by the rule), a trial's number, or a variant's name.
@@ -188,9 +261,10 @@ def read_study(database: Database, info: StudyInfo) -> Study:
     """A study with its records, from an open database."""
     return Study(
         info=info,
-        records=load_records(database, info.id),
+        records=Records(load_records(database, info.id)),
         counts=trial_counts(database, info.id),
         trainings=load_trainings(database, info.id, split="test"),
+        storage=database.url,
     )
 
 

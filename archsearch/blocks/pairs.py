@@ -3,7 +3,8 @@
 Between two units a map is joined, shuffled and split. Autograd then copies it about six times there and back: each
 part is taken out of the joined map, and on the way back written into zeros and added. Here the parts are moved once in
 each direction, to maps of their own that are dense in memory, which the layers after them read and write fastest.
-Values and gradients are moved, never computed with: they are those of `shuffle_halves` and `shuffle_parts`, bit for bit.
+Values and gradients are moved, never computed with: they are those of `shuffle_halves` and `shuffle_parts`, bit for
+bit.
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ class ChannelShuffle(nn.Module):
         return shuffle_parts(first, second, cast(Tensor, self.order))
 
     def exchange(self, first: Tensor, second: Tensor, *, at: int) -> tuple[Tensor, Tensor]:
-        """As the call, the result split after `at` channels, both channels_last and dense: for training, see pairs.py."""
+        """As the call, the result split after `at` channels, both channels_last and dense; see pairs.py."""
         if self.first == self.second == at and at % 2 == 0:
             return exchange_halves(first, second)
         return exchange_parts(first, second, self._order(), at=at)

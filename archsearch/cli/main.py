@@ -27,6 +27,7 @@ from archsearch.cli import (
     retrain,
     run,
     studies,
+    trust,
     variants,
 )
 from archsearch.cli.console import error_console, log_to_console, print_error
@@ -53,6 +54,7 @@ app.command("run", rich_help_panel=SEARCH)(run.run)
 app.command("retrain", rich_help_panel=SEARCH)(retrain.retrain)
 app.command("export", rich_help_panel=SEARCH)(export.export)
 app.command("ablate", rich_help_panel=SEARCH)(ablate.ablate)
+app.command("trust", rich_help_panel=SEARCH)(trust.trust)
 app.command("proxy", rich_help_panel=SEARCH)(proxy.proxy)
 app.command("pareto", rich_help_panel=LOOK)(pareto.pareto)
 app.command("plot", rich_help_panel=LOOK)(plot.plot)

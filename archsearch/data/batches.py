@@ -32,6 +32,9 @@ class DeviceBatches:
         mean, std: of each channel, on the scale of 0 to 1 (`channel_statistics` of the training images).
         flip: whether training images are mirrored at random.
         crop_padding: border (pixels at `input_size`) for the random crop; 0 for no crop.
+        alternate_flip: mirror each image in every other epoch, half of them first, instead of by chance in each: the
+            same share of mirror images, and every image comes once each way in two epochs (Jordan 2024, "94% on
+            CIFAR-10 in 3.29 Seconds on a Single GPU", arXiv 2404.00498, section 3.6).
         cutout: side (pixels at `input_size`) of the square blanked in each training image; 0 for none.
         seed: of the order and the augmentation.
 
@@ -50,6 +53,7 @@ class DeviceBatches:
         flip: bool,
         crop_padding: int,
         seed: int,
+        alternate_flip: bool = False,
         cutout: int = 0,
     ) -> None:
         _check(input_size=input_size, batch_size=batch_size, mean=mean, std=std, crop_padding=crop_padding)
@@ -58,6 +62,7 @@ class DeviceBatches:
         self.batch_size = min(batch_size, len(images))
         self.flip = flip
         self.crop_padding = crop_padding
+        self.alternate_flip = alternate_flip
         self.cutout = cutout
         self.seed = seed
         self._count = len(images)
@@ -88,21 +93,51 @@ class DeviceBatches:
 
         Yields: inputs, float32 of shape (B, 3, input_size, input_size) in channels_last memory; labels, int64 (B,).
         """
-        generator = torch.Generator().manual_seed(_epoch_seed(self.seed, epoch))
-        used = self.steps_per_epoch * self.batch_size
-        order = torch.randperm(self._count, generator=generator)[:used]
-        offsets = torch.randint(0, 2 * self.crop_padding + 1, (2, self._count), generator=generator)[:, :used]
-        mirrored = torch.rand(self._count, generator=generator)[:used] < 0.5
-        centres = self._cutouts(used, generator)
-        starts = self._starts(order, offsets[0], offsets[1]).to(self.device)
-        labels = self._labels[order.to(self.device)]
-        for first in range(first_step * self.batch_size, used, self.batch_size):
+        starts, mirrored, centres, labels = self._drawn(epoch)
+        for first in range(first_step * self.batch_size, len(labels), self.batch_size):
             batch = slice(first, first + self.batch_size)
             positions = mirrored[batch].nonzero().view(-1) if self.flip else None
             inputs = self._inputs(starts[batch], positions)
             if centres is not None:
                 inputs = cut_out(inputs, centres[:, batch], side=self.cutout)
             yield inputs, labels[batch]
+
+    def plans(self, epoch: int, *, first_step: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        """What `epoch` is made from: `rendered` makes a plan the same inputs, by the same kernels for every plan.
+
+        Yields: a plan, int64 (rows, B), and labels, int64 (B,), both on the device.
+        """
+        starts, mirrored, centres, labels = self._drawn(epoch)
+        rows = [starts, mirrored.to(self.device, torch.int64)]
+        if centres is not None:
+            rows += list(centres.to(torch.int64))
+        plan = torch.stack(rows)
+        for first in range(first_step * self.batch_size, len(labels), self.batch_size):
+            batch = slice(first, first + self.batch_size)
+            yield plan[:, batch], labels[batch]
+
+    def rendered(self, plan: Tensor) -> Tensor:
+        """The inputs of a plan of `plans`. Nothing in it depends on values, so that a CUDA graph may hold it."""
+        size = self.input_size
+        rows = (plan[0][:, None] + self._row_starts).view(-1)
+        crops = self._rows.index_select(0, rows).view(-1, size, size, 3)
+        if self.flip:
+            crops = torch.where(plan[1].bool()[:, None, None, None], crops.flip(2), crops)
+        inputs = self._normalised(crops)
+        return cut_out(inputs, plan[2:], side=self.cutout) if self.cutout else inputs
+
+    def _drawn(self, epoch: int) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
+        """Where each crop of an epoch begins, which are mirrored (on the CPU), the cutouts' centres, and the labels."""
+        generator = torch.Generator().manual_seed(_epoch_seed(self.seed, epoch))
+        used = self.steps_per_epoch * self.batch_size
+        order = torch.randperm(self._count, generator=generator)[:used]
+        offsets = torch.randint(0, 2 * self.crop_padding + 1, (2, self._count), generator=generator)[:, :used]
+        mirrored = torch.rand(self._count, generator=generator)[:used] < 0.5
+        if self.alternate_flip:
+            mirrored = self._mirrored_first()[order] ^ (epoch % 2 == 1)
+        centres = self._cutouts(used, generator)
+        starts = self._starts(order, offsets[0], offsets[1]).to(self.device)
+        return starts, mirrored, centres, self._labels[order.to(self.device)]
 
     def evaluation(self, batch_size: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """Every image once, in the set's order, normalised and not augmented. The last batch may be smaller.
@@ -117,6 +152,10 @@ class DeviceBatches:
         for first in range(0, self._count, size):
             batch = slice(first, first + size)
             yield self._inputs(starts[batch], None), self._labels[batch]
+
+    def _mirrored_first(self) -> Tensor:
+        """Which images of the set are mirrored in the first epoch and every other one after it: bool (images,)."""
+        return torch.rand(self._count, generator=torch.Generator().manual_seed(_epoch_seed(self.seed, -1))) < 0.5
 
     def _cutouts(self, images: int, generator: torch.Generator) -> Tensor | None:
         """Where the squares of an epoch lie. Drawn last, so that order, crops and mirror images are as without."""
@@ -136,7 +175,12 @@ class DeviceBatches:
         if mirrored is not None:
             positions = mirrored.to(self.device)
             crops.index_copy_(0, positions, crops.index_select(0, positions).flip(2))
-        inputs = crops.view(-1, size, size * 3).to(torch.float32).mul_(self._scale).add_(self._shift)
+        return self._normalised(crops)
+
+    def _normalised(self, crops: Tensor) -> Tensor:
+        """uint8 (B, S, S, 3) -> float32 (B, 3, S, S), channels_last."""
+        size = self.input_size
+        inputs = crops.reshape(-1, size, size * 3).to(torch.float32).mul_(self._scale).add_(self._shift)
         return inputs.view(-1, size, size, 3).permute(0, 3, 1, 2)
 
 

@@ -12,10 +12,13 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from archsearch.analysis.objectives import count_text, percent_text
+from archsearch.errors import ArchsearchError
+from archsearch.models.families import FAMILIES
 from archsearch.models.spec import Spec
 from archsearch.plots.architecture_parts import ADDED, CHANGED, GONE, Differences, Op, Unit, chain
 from archsearch.plots.architecture_units import UNITS, Units
 from archsearch.plots.front import choice_text
+from archsearch.records import Cost, Record
 
 if TYPE_CHECKING:
     from archsearch.cost.layers import Layer
@@ -81,10 +84,10 @@ class ArchitectureInfo:
         return f"{CHANGED} differs from the baseline   {ADDED} not in the baseline   {GONE} only in the baseline"
 
 
-def no_architecture(why: str) -> ArchitectureInfo:
+def no_architecture(why: str, *, title: str = "Architecture") -> ArchitectureInfo:
     """The drawing of no network, which says why."""
     return ArchitectureInfo(
-        title="Architecture",
+        title=title,
         subtitle=(),
         warnings=(),
         parts=(),
@@ -104,6 +107,7 @@ def architecture_info(
     baseline_name: str = "",
     baseline_layers: Sequence[Layer] | None = None,
     input_size: int | None = None,
+    cost: Cost | None = None,
 ) -> ArchitectureInfo:
     """What the drawing of a network shows.
 
@@ -113,6 +117,7 @@ def architecture_info(
         layers, baseline_layers: the layer tables, for shapes and costs. Without one there are neither.
         name, baseline_name: what the two are called; by default by their ids.
         input_size: height and width (pixels) that the tables were made at.
+        cost: of the whole network, for the heading where there is no layer table.
     """
     if baseline is not None and input_size is not None:
         baseline = baseline.normalised(input_size)
@@ -121,6 +126,8 @@ def architecture_info(
     rows = list(layers or ())
     found = _by_part(rows, units) if units else _by_map(rows)
     params, macs = (sum(row.params for row in rows), sum(row.macs for row in rows)) if rows else (None, None)
+    if cost is not None and not rows:
+        params, macs = cost.params, cost.macs
     changes = [
         Change(choice=choice, value=choice_text(spec.choices()[choice]), base=choice_text(differences.base[choice]))
         for choice in differences.names()
@@ -161,6 +168,28 @@ def architecture_info(
         params=params,
         macs=macs,
         empty=None if parts else f"No layer table of this network, and its family ({spec.family}) is drawn from it",
+    )
+
+
+def record_architecture(record: Record | None, *, study: str) -> ArchitectureInfo:
+    """The drawing of a stored network beside its family's base, without a layer table: that would need torch."""
+    title = f"Architecture: study {study}"
+    if record is None:
+        return no_architecture("No complete network to draw", title=title)
+    if record.family not in FAMILIES:
+        return no_architecture(f"No drawing: the family {record.family} is not known here", title=title)
+    base = FAMILIES[record.family].base
+    try:
+        spec = base.with_choices(record.choices)
+    except ArchsearchError as error:
+        return no_architecture(f"No drawing: {error}", title=title)
+    return architecture_info(
+        spec,
+        base,
+        name=f"{record.label} of study {study}",
+        baseline_name=f"the base of {record.family}",
+        input_size=None if record.cost is None else record.cost.input_size,
+        cost=record.cost,
     )
 
 

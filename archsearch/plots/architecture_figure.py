@@ -226,7 +226,7 @@ def architecture_figure(info: ArchitectureInfo, *, width: int = 1100, height: in
 def _draw_parts(sheet: _Sheet, info: ArchitectureInfo, across: float) -> float:
     """Draw every part below the last; the pixels that they take down."""
     wide = across >= NARROW_PX - 2 * _MARGIN
-    with_costs = info.macs is not None
+    with_costs = any(part.macs is not None for part in info.parts)
     left = 128.0 * sheet.grow if wide else 0.0
     right = 168.0 * sheet.grow if wide and with_costs else 0.0
     y = 0.0

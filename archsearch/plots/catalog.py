@@ -13,20 +13,29 @@ from archsearch.analysis.front import DEFAULT_OBJECTIVES, Front, front_of
 from archsearch.analysis.guideline_report import GuidelinesReport
 from archsearch.analysis.history import History, hypervolume_history
 from archsearch.analysis.verdicts import verdicts_of
+from archsearch.plots.ablation import ablation_figure, ablation_info
+from archsearch.plots.architecture import ArchitectureInfo, record_architecture
+from archsearch.plots.architecture_figure import architecture_figure
 from archsearch.plots.bounds import Bound
+from archsearch.plots.comparison import comparison_figure, comparison_info
+from archsearch.plots.confirmed import confirmed_figure, confirmed_info
 from archsearch.plots.front import FrontInfo, front_info
 from archsearch.plots.front_3d import front_3d_figure, front_3d_info
 from archsearch.plots.front_figure import front_figure
+from archsearch.plots.front_tables import front_tables
 from archsearch.plots.guidelines import GuidelinesInfo, guidelines_figure, guidelines_info
 from archsearch.plots.hypervolume import HypervolumeInfo, hypervolume_figure, hypervolume_info
+from archsearch.plots.importances import importances_figure, importances_info
 from archsearch.plots.info_tables import info_tables
 from archsearch.plots.intervals import intervals_of
 from archsearch.plots.latencies import latencies_figure, latencies_info
+from archsearch.plots.marginal import marginal_figure, marginal_info
 from archsearch.plots.page import Table
 from archsearch.plots.parallel import parallel_info
 from archsearch.plots.parallel_figure import parallel_figure
 from archsearch.plots.printed import PrintedTop1
 from archsearch.plots.study_curves import StudyCurvesInfo, study_curves_figure, study_curves_info
+from archsearch.plots.trust import trust_figure, trust_info
 from archsearch.records import Record
 from archsearch.registry import Registry
 
@@ -134,6 +143,13 @@ def _guidelines(data: PlotData) -> GuidelinesInfo:
     return guidelines_info(data.guidelines, study=data.study)
 
 
+def _architecture(data: PlotData) -> ArchitectureInfo:
+    """The knee of the front, or its most accurate network."""
+    front = _front_of(data)
+    best = front.knee or next(reversed(front.members), None)
+    return record_architecture(None if best is None else best.record, study=data.study)
+
+
 PLOTS: Registry[Plot] = Registry("plot")
 for _plot in (
     Plot(
@@ -141,6 +157,7 @@ for _plot in (
         summary="accuracy against latency, the front and the named variants",
         info=_front,
         figure=front_figure,
+        tables=front_tables,
         needs=("confirmed",),
     ),
     Plot(
@@ -148,6 +165,7 @@ for _plot in (
         summary="the front with parameters or the third objective as depth",
         info=lambda data: front_3d_info(_front(data)),
         figure=front_3d_figure,
+        tables=front_tables,
     ),
     Plot(
         name="hypervolume",
@@ -180,6 +198,54 @@ for _plot in (
         info=_guidelines,
         figure=guidelines_figure,
         needs=("guidelines",),
+    ),
+    Plot(
+        name="ablation",
+        summary="what every level of every choice changes against the base, with intervals",
+        info=lambda data: ablation_info(data.ablation, study=data.study),
+        figure=ablation_figure,
+        needs=("ablation",),
+    ),
+    Plot(
+        name="confirmed",
+        summary="the front evaluated again: intervals, and how probably each network is on it",
+        info=lambda data: confirmed_info(data.confirmed, study=data.study),
+        figure=confirmed_figure,
+        needs=("confirmed",),
+    ),
+    Plot(
+        name="trust",
+        summary="the proxy against long training, beside predictors that train nothing",
+        info=lambda data: trust_info(data.trust, study=data.study),
+        figure=trust_figure,
+        needs=("trust",),
+    ),
+    Plot(
+        name="importances",
+        summary="how much each choice mattered among the networks of the search (observational)",
+        info=lambda data: importances_info(data.importances, study=data.study),
+        figure=importances_figure,
+        needs=("importances",),
+    ),
+    Plot(
+        name="marginal",
+        summary="what each level goes along with in a fitted model (observational)",
+        info=lambda data: marginal_info(data.marginal, study=data.study),
+        figure=marginal_figure,
+        needs=("marginal",),
+    ),
+    Plot(
+        name="comparison",
+        summary="the same networks in two studies or on two devices, and who moves",
+        info=lambda data: comparison_info(data.comparison, study=data.study),
+        figure=comparison_figure,
+        needs=("comparison",),
+    ),
+    Plot(
+        name="architecture",
+        summary="the network at the front's knee: its parts, and what differs from its family's base",
+        info=_architecture,
+        figure=architecture_figure,
     ),
 ):
     PLOTS.add(_plot.name, _plot)

@@ -194,13 +194,11 @@ def comparison_figure(info: ComparisonInfo, *, width: int = 1100, height: int = 
     count = max(1, len(info.panels))
     grow = style.growth(width)
     room = (width - _MARGIN["l"] - _MARGIN["r"]) * (1 - _SPACING * (count - 1)) / count
-    titles = ["<br>".join(style.wrap(panel.agreement, room, font_px=style.TEXT_PX)) for panel in info.panels]
-    figure = make_subplots(rows=1, cols=count, horizontal_spacing=_SPACING, subplot_titles=titles)
-    figure.update_annotations(font_size=round(style.TEXT_PX * grow))
+    figure = make_subplots(rows=1, cols=count, horizontal_spacing=_SPACING)
     figure.update_layout(
         **style.base_layout(width),
         title=title,
-        margin={**_MARGIN, "t": top + 22 * max([text.count("<br>") + 1 for text in titles], default=0)},
+        margin={**_MARGIN, "t": top},
         legend={"orientation": "h", "x": 0.01, "xref": "container", "y": 0, "yref": "container", "yanchor": "bottom"},
         meta={"least_width": LEAST_WIDTH_PX},
     )
@@ -209,7 +207,7 @@ def comparison_figure(info: ComparisonInfo, *, width: int = 1100, height: int = 
         figure.update_yaxes(visible=False)
         figure.add_annotation(style.nothing_to_draw(info.empty))
         return figure
-    area = (room, height - figure.layout.margin.t - float(_MARGIN["b"]))
+    area = (room, float(height - top - _MARGIN["b"]))
     named: set[str] = set()
     for column, panel in enumerate(info.panels, start=1):
         _draw_panel(figure, panel, drawn[id(panel)], column, area=area, width=width, grow=grow, named=named)
@@ -274,6 +272,21 @@ def _draw_panel(
             col=column,
         )
         named.add(kind)
+    figure.add_annotation(
+        text="<br>".join(style.wrap(panel.agreement, 0.8 * area[0])),
+        x=0.02,
+        xref="x domain",
+        xanchor="left",
+        y=0.99,
+        yref="y domain",
+        yanchor="top",
+        align="left",
+        showarrow=False,
+        bgcolor="rgba(255,255,255,0.8)",
+        font={"size": round(style.SMALL_PX * grow)},
+        row=1,
+        col=column,
+    )
     _label_movers(figure, panel, networks, ranges, column, area=area, grow=grow)
 
 

@@ -17,7 +17,7 @@ from archsearch.plots.ranges import nice_log_ticks, wants_log
 from archsearch.plots.thinning import thinned, thinned_line
 
 MOST_POINTS = 3000
-_FULL_HOVER = 1000
+_FULL_HOVER = 300
 _SIDE = "#F5F7FA"
 
 

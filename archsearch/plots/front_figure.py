@@ -28,7 +28,8 @@ _LEGEND_CHARACTERS = 40
 _LABEL_PX = 12
 _LEGEND_PX = 12
 _MARGIN = {"l": 78, "r": 24, "b": 66}
-_MANY = 2000  # more points than this are drawn by the graphics card, and say less when they are pointed at
+_MANY = 2000  # more points than this are drawn by the graphics card
+_FULL_HOVER = 600  # more points than this say less when they are pointed at: their texts would be most of a page
 
 
 def front_figure(info: FrontInfo, *, width: int = 1100, height: int = 700) -> go.Figure:
@@ -147,8 +148,8 @@ def _add_points(
 ) -> None:
     if not points:
         return
-    many = len(points) > _MANY
-    scatter = figure.add_scattergl if many else figure.add_scatter
+    scatter = figure.add_scattergl if len(points) > _MANY else figure.add_scatter
+    text = short_hover_text if len(points) > _FULL_HOVER else hover_text
     scatter(
         x=[point.latency_ms for point in points],
         y=[point.top1_percent for point in points],
@@ -156,7 +157,7 @@ def _add_points(
         marker=_grown(marker, grow) | color_of_third(info, points),
         legendrank=_RANK[name],
         name=f"{name} ({len(points):,})",
-        hovertext=[short_hover_text(point) if many else hover_text(point) for point in points],
+        hovertext=[text(point) for point in points],
         hovertemplate="%{hovertext}<extra></extra>",
         customdata=trial_data([point.trial for point in points]),
     )

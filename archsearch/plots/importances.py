@@ -190,7 +190,6 @@ def _draw(
             "line": {"color": color, "width": 1.5},
         },
         name=info.methods[number],
-        legendgroup=info.methods[number],
         showlegend=False,
         hovertext=[style.plain(_sentence(bar)) for bar in shown],
         hovertemplate="%{hovertext}<extra></extra>",

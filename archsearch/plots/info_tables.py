@@ -26,6 +26,11 @@ def info_tables(info: Any) -> tuple[Table, ...]:
     )
 
 
+def rounded(value: float | None) -> float | None:
+    """Six significant digits, which is more than anything was measured to; None for what is not finite."""
+    return None if value is None or not math.isfinite(value) else float(f"{value:.6g}")
+
+
 def column_title(name: str) -> str:
     """A field's name as a column's title, its unit in brackets: `p10_ms` is `P10 (ms)`."""
     head, _, last = name.rpartition("_")
@@ -51,7 +56,8 @@ def _column(name: str, values: list[Cell]) -> Column:
     if not numbers or any(isinstance(value, str | bool) for value in values):
         return Column(title=column_title(name), whole=name.rpartition(".")[2] in _WHOLE)
     whole = all(isinstance(value, int) for value in numbers)
-    return Column(title=column_title(name), decimals=0 if whole else _DECIMALS.get(name.rpartition("_")[2], 4))
+    decimals = 0 if whole else _DECIMALS.get(name.rpartition("_")[2], 4)
+    return Column(title=column_title(name), decimals=decimals, trial=name == "trial")
 
 
 def _cells(row: Any, prefix: str = "") -> Iterator[tuple[str, Cell]]:
@@ -65,7 +71,7 @@ def _cells(row: Any, prefix: str = "") -> Iterator[tuple[str, Cell]]:
 
 def _cell(value: Any) -> Cell:
     if isinstance(value, float):
-        return value if math.isfinite(value) else None
+        return rounded(value)
     if value is None or isinstance(value, str | int | bool):
         return value
     if isinstance(value, tuple | list):

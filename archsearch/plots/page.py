@@ -129,7 +129,13 @@ def document(
 
 
 def figure_html(figure: go.Figure, name: str, *, height_px: int | None = None) -> str:
-    """A figure as wide as the window, without its title; `name` is its element's id. Without a height: the window's."""
+    """A figure as wide as the window, without its title; `name` is its element's id.
+
+    Without a height: the figure's own, if its layout has one, else the window's. A figure whose layout's `meta` has a
+    `least_width` (pixels) is scrolled sideways in narrower windows.
+    """
+    height_px = height_px or figure.layout.height
+    least = (figure.layout.meta or {}).get("least_width")
     shown = go.Figure(figure)
     shown.update_layout(title=None, margin={"t": 24}, autosize=True, width=None, height=None)
     drawn: str = shown.to_html(
@@ -139,7 +145,9 @@ def figure_html(figure: go.Figure, name: str, *, height_px: int | None = None) -
         default_height="100%",
         config={"responsive": True, "displaylogo": False, "showSendToCloud": False},
     )
-    height = "" if height_px is None else f' style="height:{height_px}px"'
+    height = "" if height_px is None else f' style="height:{round(height_px)}px"'
+    if least is not None:
+        drawn = f'<div class="wide" style="min-width:{int(least)}px">{drawn}</div>'
     return f'<div class="figure"{height}>{drawn}</div>'
 
 

@@ -92,7 +92,7 @@ def trust_info(found: Trust | None, *, study: str) -> TrustInfo:
         subtitle=(
             f"{len(points)} network{'' if len(points) == 1 else 's'}, {found.proxy_epochs} epochs against "
             f"{found.long_epochs}; {'; '.join(_tau_text(group, percent) for group in found.groups)}",
-            found.sentence,
+            f"{found.sentence[:1].upper()}{found.sentence[1:]}",
         ),
         warnings=found.warnings,
         points=points,
@@ -246,6 +246,8 @@ def _label_ranks(
         )
         for point in points
     ]
+    scale = down / (y_range[1] - y_range[0])
+    half = [scale * (point.long_std_points or 0.0) for point in points]
     texts = [f"{point.proxy_rank:g}→{point.long_rank:g}" for point in points]
     font = round(11 * grow)
     places = place_labels(
@@ -253,7 +255,7 @@ def _label_ranks(
         texts,
         markers=anchors,
         dots=(),
-        segments=(),
+        segments=[(x, y - h, x, y + h) for (x, y), h in zip(anchors, half, strict=True)],
         width_px=across,
         height_px=down,
         font_px=font,

@@ -91,10 +91,10 @@ def picks_of(data: ReportData) -> tuple[Pick, ...]:
 
 
 PICKS_NOTE = (
-    "All three are on the front: nothing that was tried beats them in one measure without losing in another. Most "
-    "accurate: the highest top-1. Fastest within reason: the lowest latency among those that keep at least 80 % of what "
-    "the most accurate gains over guessing a class. Knee: where the front bends, farthest below the line between its "
-    "two ends. One network may be two of them."
+    "Each is on the front: nothing that was tried beats it in one measure without losing in another. Most accurate: the "
+    "highest top-1. Fastest within reason: the lowest latency among those that keep at least 80 % of what the most "
+    "accurate gains over guessing a class. Knee: where the front bends, farthest below the line between its two ends. "
+    "One network may be two of them."
 )
 
 
@@ -134,8 +134,8 @@ def single_seed(score: Score, latency: Latency) -> tuple[str, ...]:
     if score.eval_images > 0:
         spread = 100.0 * _NORMAL_95 * math.sqrt(max(share * (1.0 - share), 0.0) / score.eval_images)
         found.append(
-            f"Counting on {score.eval_images:,} {score.split} images alone leaves ± {spread:.1f} points (95 %); another "
-            "seed adds to that."
+            f"Counting on {score.eval_images:,} {score.split} images alone leaves ± {spread:.1f} points (95 %); "
+            "another seed adds to that."
         )
     scale = latency.study_reference_ms if latency.study_reference_ms is not None else latency.reference_p10_ms
     if latency.ratio_low is not None and latency.ratio_high is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -86,8 +87,8 @@ class ReportData:
 
     def typed(self, command: str, *arguments: str) -> str:
         """A command about this study, as it is typed."""
-        words = ["archsearch", command, "--study", self.study, *arguments]
-        return " ".join(words if self.storage is None else [*words, "--storage", f"'{self.storage}'"])
+        storage = () if self.storage is None else ("--storage", self.storage)
+        return shlex.join(("archsearch", command, "--study", self.study, *storage, *arguments))
 
     def changes(self, record: Record) -> tuple[Change, ...]:
         """What differs between a network and its family's baseline; nothing where there is none."""

@@ -11,7 +11,7 @@ from archsearch.plots.page import Cell, Column, Table
 from archsearch.report.changes import changes_text
 from archsearch.report.data import ReportData
 from archsearch.report.drawings import drawing_of, drawn, subtitle_of
-from archsearch.report.sections import Section
+from archsearch.report.sections import Drawing, Section
 
 _CHOICES = "Choices that differ from the base"
 
@@ -32,17 +32,22 @@ def front_section(data: ReportData, info: FrontInfo) -> Section:
         drawing = replace(
             drawing,
             picks_networks=True,
-            caption="Click a point, or a trial's number in a table, to see the network, its cost, its learning curve and "
-            "the command that retrains it.",
+            caption="Click a point, or a trial's number in a table, to see the network, its cost, its learning curve "
+            "and the command that retrains it.",
         )
     return Section(
         key="front",
         title="The front",
         sentences=tuple(line for line in sentences if line),
         warnings=info.warnings,
-        drawings=() if drawing is None else (drawing,),
+        drawings=(*(() if drawing is None else (drawing,)), *_three_objectives(data)),
         tables=(_compact_front(data, info),) if info.points else (),
     )
+
+
+def _three_objectives(data: ReportData) -> tuple[Drawing, ...]:
+    """The front in space, where a third objective spans it."""
+    return drawn(("front-3d",), data.plots)[0] if len(data.front.objectives) > 2 else ()
 
 
 def _compact_front(data: ReportData, info: FrontInfo) -> Table:

@@ -114,10 +114,10 @@ def _drawing(drawing: Drawing) -> str:
     )
     if not drawing.picks_networks:
         return f"<figure>{shown}{caption}</figure>{tables}"
+    label = f"{escape(drawing.caption)} The arrow keys go from network to network."
     return (
-        f'<div class="with-panel"><figure class="picks-networks" tabindex="0" '
-        f'aria-label="{escape(drawing.caption)} The arrow keys go from network to network.">{shown}{caption}{tables}</figure>'
-        f"{_PANEL}</div>"
+        f'<div class="with-panel"><figure class="picks-networks" tabindex="0" aria-label="{label}">'
+        f"{shown}{caption}{tables}</figure>{_PANEL}</div>"
     )
 
 

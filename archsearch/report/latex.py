@@ -32,8 +32,17 @@ _SIGNS = {
 }
 # What a printed page has room for; the report's page and its CSV have the rest.
 _FRONT = ("Network", "Top-1 (%)", "Latency (ms)", "Params", "Macs")
-_ABLATION = ("Change", "Top-1 (points)", "Top-1 low", "Top-1 high", "Latency (%)", "Latency low", "Latency high", "Params",
-             "Pairs")  # fmt: skip
+_ABLATION = (
+    "Change",
+    "Top-1 (points)",
+    "Top-1 low",
+    "Top-1 high",
+    "Latency (%)",
+    "Latency low",
+    "Latency high",
+    "Params",
+    "Pairs",
+)
 
 
 def latex_text(report: Report) -> str:

@@ -64,10 +64,9 @@ def panel_data(data: ReportData) -> dict[str, Any]:
                     [round(point.train_loss, 4) for point in curve],
                 ]
         networks[str(record.trial)] = facts
-    command = data.typed("retrain", "--trial", "TRIAL")
     return {
         "study": data.study,
-        "retrain": command.rsplit("TRIAL", 1),
+        "retrain": f"{data.typed('retrain', '--trial')} ",
         "two": tuple(data.front.objectives) == ("error_percent", "latency_ms"),
         "floor": data.front.noise_floor,
         "knee": data.front.knee.record.trial if data.front.knee is not None else None,

@@ -114,7 +114,7 @@ function show(trial, { look = false } = {}) {
   const interval = network.low === null ? "" : ` (${significant(network.low)} to ${significant(network.high)})`;
   const named = network.label === `trial ${trial}` ? network.label : `${network.label} (trial ${trial})`;
   const place = element("div", "curve");
-  const command = element("code", "", known.retrain.join(String(trial)));
+  const command = element("code", "", known.retrain + trial);
   panel.replaceChildren(
     element("h3", "", named + (String(known.knee) === String(trial) ? " · the knee" : "")),
     element("p", "", standing(network)),

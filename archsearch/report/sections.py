@@ -1,4 +1,4 @@
-"""What a report is made of: sections of sentences, figures and tables. Plain text; each renderer escapes its own way."""
+"""What a report is made of: sections of sentences, figures and tables. Plain text: each renderer escapes its way."""
 
 from __future__ import annotations
 

@@ -27,6 +27,7 @@ from archsearch.search.follow import Follower, Unfollowed
 from archsearch.search.measuring import Begin, StudyLatency
 from archsearch.search.outcome import Outcome, constrained_values, constraint_excess, rejection
 from archsearch.search.variants import scaled
+from archsearch.training.host_memory import give_back_freed_memory
 from archsearch.training.proxy import train_proxy
 
 logger = logging.getLogger(__name__)
@@ -228,3 +229,5 @@ class Evaluator:
         gc.collect()
         if self.device.startswith("cuda"):
             torch.cuda.empty_cache()
+        else:
+            give_back_freed_memory()

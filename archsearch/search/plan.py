@@ -26,6 +26,7 @@ from archsearch.search.config import StudyConfig
 from archsearch.search.design_points import design_specs
 from archsearch.search.devices import worker_devices
 from archsearch.search.evaluate import SPLIT_SEED
+from archsearch.search.precision import with_settled_proxy
 from archsearch.search.samplers import check_sampler
 from archsearch.search.variants import StudyVariant, scaled, study_variants
 from archsearch.space.search_space import SearchSpace
@@ -49,6 +50,7 @@ class RunPlan:
         devices: one for each worker.
         input_size, num_classes, train_images, validation_images: what the proxies see.
         facts: stored with a new study: versions, machine, data, command.
+        tried: the networks that were tried; those of a new study's calibration.
     """
 
     config: StudyConfig
@@ -61,6 +63,7 @@ class RunPlan:
     train_images: int
     validation_images: int
     facts: Mapping[str, Any]
+    tried: tuple[Spec, ...] = ()
 
 
 def plan_run(
@@ -113,6 +116,7 @@ def plan_run(
         train_images=len(train),
         validation_images=len(validation),
         facts=_facts(config, dataset, devices, input_size, command),
+        tried=tuple(tried),
     )
 
 
@@ -124,9 +128,10 @@ def check_unchanged(plan: RunPlan, stored: StudyInfo) -> None:
     Raises StudyChangedError that says what differs, and what to do.
     """
     given = {"stopping": dict(_NO_STOPPING), "design": None, **plan.config.protocol()}
-    new = _resolved(given, plan.devices[0])
+    new = with_settled_proxy(_resolved(given, plan.devices[0]), stored)
     before = completed(stored.config)
     old = _resolved({key: before[key] for key in given}, stored.facts.get("device", {}).get("device", plan.devices[0]))
+    old = with_settled_proxy(old, stored)
     changes = {key: (was, now) for key, was, now in _changes(old, new)}
     if "stopping.policy" in changes:  # another policy has other keys: they say nothing more
         changes = {key: value for key, value in changes.items() if key == "stopping.policy" or "stopping" not in key}

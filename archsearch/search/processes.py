@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from archsearch.errors import StoreError
+from archsearch.training.host_memory import with_huge_pages
 
 _STOP_SECONDS = 30.0
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -39,7 +40,7 @@ def start_worker(job: Mapping[str, Any], log: Path) -> Process:
             stdin=subprocess.PIPE,
             stdout=opened,
             stderr=opened,
-            env=os.environ | dict.fromkeys(_THREAD_VARIABLES, "1"),
+            env=with_huge_pages(os.environ) | dict.fromkeys(_THREAD_VARIABLES, "1"),
             start_new_session=True,  # Ctrl-C reaches the coordinator alone, which then ends the workers cleanly
         )
     stdin: IO[bytes] | None = process.stdin

@@ -20,6 +20,7 @@ from archsearch.errors import ArchsearchError, ConfigError, StoreError
 from archsearch.records import Record
 from archsearch.search.optuna_study import OptunaStudy
 from archsearch.search.plan import RunPlan, check_unchanged
+from archsearch.search.precision import decided_precision, settled
 from archsearch.search.processes import Process, last_line, let_finish, start_worker, stop
 from archsearch.search.recovery import recover
 from archsearch.search.storage import check_proxy
@@ -27,13 +28,16 @@ from archsearch.search.worker_main import REFUSED
 from archsearch.store.claims import HOLDS_PLACE, held_elsewhere, trial_counts
 from archsearch.store.database import Database
 from archsearch.store.designs import trial_keys, widen_design
-from archsearch.store.studies import StudyInfo, enter_study, find_study
+from archsearch.store.studies import StudyInfo, enter_study, find_study, list_studies
 from archsearch.store.trials import load_records
+from archsearch.training.precision import usual_precision
+from archsearch.training.settings import Precision
 
 logger = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.5
 _MOST_RESTARTS = 5
+_WORTH_CALIBRATING = 500_000  # images trained on in a whole study: below, a calibration costs more than it saves
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,15 +130,19 @@ def run_study(
         KeyboardInterrupt: passed on after the workers have ended cleanly.
     """
     limits = limits or Limits()
+    facts = plan.facts
+    if plan.config.name not in {study.name for study in list_studies(database)}:
+        facts = {**facts, "proxy_precision": _precision(plan)}
     study = enter_study(
         database,
         name=plan.config.name,
         config=plan.config.protocol() | {"name": plan.config.name, "sampler": plan.config.sampler},
         space=plan.space.to_dict(),
         space_fingerprint=plan.space.fingerprint,
-        facts=plan.facts,
+        facts=facts,
     )
     check_unchanged(plan, study)
+    plan = replace(plan, config=settled(plan.config, study))
     if plan.config.design is not None:
         plan = _with_design(plan, plan.config.design, database, study)
     job: dict[str, Any] = {
@@ -147,6 +155,21 @@ def run_study(
     }
     _Watch(plan, database, study, job, folder, limits, on_progress).run()
     return study
+
+
+def _precision(plan: RunPlan) -> Precision:
+    """What the trainings of a study that is begun now are computed in."""
+    images = plan.total * plan.config.proxy.epochs * plan.train_images
+    if plan.config.proxy.precision == "auto" and images < _WORTH_CALIBRATING:
+        return usual_precision(plan.devices[0])
+    return decided_precision(
+        plan.config,
+        plan.tried,
+        device=plan.devices[0],
+        fingerprint=str(plan.facts["device_fingerprint"]),
+        num_classes=plan.num_classes,
+        input_size=plan.input_size,
+    )
 
 
 def _with_design(plan: RunPlan, design: Design, database: Database, study: StudyInfo) -> RunPlan:

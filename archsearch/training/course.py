@@ -16,9 +16,11 @@ from archsearch.errors import TrainingError
 from archsearch.records import Epoch, Score
 from archsearch.training.averaging import Averaged
 from archsearch.training.checkpoint import Checkpoint, Identity
-from archsearch.training.loop import EVALUATION_BATCH, Chunk, Progress, fit, top1_percent
-from archsearch.training.protocols import Protocol
+from archsearch.training.graph import GraphStep
+from archsearch.training.host_memory import keep_freed_memory
+from archsearch.training.loop import EVALUATION_BATCH, Chunk, Progress, TrainingBatches, fit, top1_percent
 from archsearch.training.precision import usual_precision
+from archsearch.training.protocols import Protocol
 from archsearch.training.schedules import schedule_of
 from archsearch.training.settings import Precision
 from archsearch.training.step import EagerStep, StepMaker
@@ -30,7 +32,8 @@ Statistics = tuple[float, float, float]
 class Course:
     """A network on its device with optimizer and data, trained under one protocol.
 
-    The network is trained in place, channels_last. What is scored and kept is `result`: the network itself, or the average of its weights where the protocol has one.
+    The network is trained in place, channels_last. What is scored and kept is `result`: the network itself, or the average of
+    its weights where the protocol has one.
 
     Args:
         model: the network with its initial weights; takes (N, 3, input_size, input_size).
@@ -65,6 +68,8 @@ class Course:
     ) -> None:
         self.precision = precision or usual_precision(device)
         self.model = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if torch.device(device).type == "cpu":
+            keep_freed_memory()
         self.protocol, self.epochs = protocol, epochs
         self.seed, self.device = seed, device
         self.train_images, self.eval_images = len(train), len(evaluation)
@@ -84,6 +89,7 @@ class Course:
             batch_size=batch_size,
             flip=flip if protocol.flip is None else protocol.flip,
             crop_padding=protocol.crop_padding,
+            alternate_flip=protocol.alternate_flip,
             cutout=protocol.cutout_pixels(input_size),
             seed=seed,
         )
@@ -102,6 +108,8 @@ class Course:
             device=device,
             amp=self._amp,
         )
+        step = self._step
+        self._fed: TrainingBatches = step.feed(self._batches) if isinstance(step, GraphStep) else self._batches
 
     @property
     def result(self) -> nn.Module:
@@ -138,7 +146,7 @@ class Course:
         progress, self._progress = self._progress, None
         return fit(
             self.model,
-            self._batches,
+            self._fed,
             epochs=self.epochs,
             optimizer=self.optimizer,
             schedule=schedule_of(self.protocol.schedule, epochs=self.epochs, steps_per_epoch=steps),
@@ -237,6 +245,7 @@ def device_batches(
     batch_size: int = EVALUATION_BATCH,
     flip: bool = False,
     crop_padding: int = 0,
+    alternate_flip: bool = False,
     cutout: int = 0,
     seed: int = 0,
 ) -> DeviceBatches:
@@ -250,6 +259,7 @@ def device_batches(
         std=std,
         flip=flip,
         crop_padding=crop_padding,
+        alternate_flip=alternate_flip,
         cutout=cutout,
         seed=seed,
     )

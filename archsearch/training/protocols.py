@@ -9,10 +9,10 @@ from archsearch.registry import Registry
 from archsearch.training.schedules import OneCycle, ScheduleRule, Stepped, WarmRestarts
 from archsearch.training.settings import ProxySettings
 
-
 _LATER_KEYS: Mapping[str, float | bool | None] = {
     "dropout": None,
     "decay_vectors": True,
+    "alternate_flip": False,
     "cutout": 0.0,
     "average_fraction": None,
 }
@@ -35,6 +35,7 @@ class Protocol:
         flip: mirror half of the training images; None takes the dataset's own answer.
         dropout: share of features dropped before the last linear layer, in families that have the choice
             `head.dropout`; None leaves what the network has.
+        alternate_flip: mirror each image in every other epoch instead of by chance in each.
         cutout: side of the square that is blanked in each training image, as a share of the image's side; 0: none.
         average_fraction: memory of the moving average of the weights that is scored and kept, as a share of all steps;
             None: the weights of the last step are.
@@ -54,6 +55,7 @@ class Protocol:
     flip: bool | None = None
     dropout: float | None = None
     decay_vectors: bool = True
+    alternate_flip: bool = False
     cutout: float = 0.0
     average_fraction: float | None = None
     notes: tuple[str, ...] = ()
@@ -139,6 +141,21 @@ _ENTRIES = (
     _ldc("ldc-cifar", rate=0.05, dropout=0.25, notes=("input size on CIFAR not stated: the dataset's own",)),
     _ldc("ldc-caltech", rate=0.1, dropout=0.0, notes=("written for Caltech-256 (folder:PATH) at 224x224",)),
     proxy_protocol(ProxySettings(epochs=100), name="one-cycle"),
+    Protocol(
+        name="modern",
+        source="archsearch",
+        epochs=100,
+        batch_size=128,
+        schedule=OneCycle(0.4),
+        momentum=0.9,
+        nesterov=True,
+        weight_decay=5e-4,
+        label_smoothing=0.1,
+        crop_padding=4,
+        decay_vectors=False,
+        alternate_flip=True,
+        average_fraction=0.01,
+    ),
 )
 
 PROTOCOLS: Registry[Protocol] = Registry("training protocol", {entry.name: entry for entry in _ENTRIES})

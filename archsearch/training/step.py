@@ -83,11 +83,11 @@ class EagerStep:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
-        loss = self._add_gradients(inputs, labels)
+        loss = self.add_gradients(inputs, labels)
         self.optimizer.step()
         return loss
 
-    def _add_gradients(self, inputs: Tensor, labels: Tensor) -> Tensor:
+    def add_gradients(self, inputs: Tensor, labels: Tensor) -> Tensor:
         """Add the gradients of a batch's mean loss, part by part; gives that loss."""
         whole = inputs.new_zeros(())
         for some, their in zip(inputs.tensor_split(self.parts), labels.tensor_split(self.parts), strict=True):

@@ -20,6 +20,7 @@ COMMANDS = (
     "report",
     "compare",
     "studies",
+    "trust",
     "dashboard",
     "replay",
     "describe",

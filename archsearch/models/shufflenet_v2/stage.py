@@ -39,5 +39,5 @@ class Stage(nn.Sequential):
             and torch.is_grad_enabled()
             and not torch.compiler.is_compiling()  # a compiler fuses the copies itself
             and x.is_contiguous(memory_format=torch.channels_last)
-            and not any(unit._forward_hooks or unit._forward_pre_hooks for unit in self)  # noqa: SLF001
+            and not any(unit._forward_hooks or unit._forward_pre_hooks for unit in self)
         )

@@ -1,0 +1,259 @@
+"""What a notebook shows of the results of analysis: HTML tables, every text escaped, nothing loaded from anywhere.
+
+The dataclasses themselves call this from `_repr_html_`, when a notebook asks.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from archsearch.analysis.ablation import Ablation
+from archsearch.analysis.comparison import Comparison
+from archsearch.analysis.comparison_text import NOUNS, comparison_sentences
+from archsearch.analysis.confirmed import Confirmed
+from archsearch.analysis.effects import Effect
+from archsearch.analysis.front import Front
+from archsearch.analysis.history import History
+from archsearch.analysis.importance import Importances
+from archsearch.analysis.marginal import Marginal
+from archsearch.analysis.objectives import OBJECTIVES
+from archsearch.analysis.trust import Trust
+
+SHOWN = 30
+_CELL = "padding: 0.15em 0.6em; text-align: {align}; border-bottom: 1px solid rgba(128, 128, 128, 0.3)"
+
+
+def html_of(found: object) -> str:
+    """The HTML of one of the results that this knows. Raises TypeError for anything else."""
+    for kind, show in _SHOWN.items():
+        if isinstance(found, kind):
+            return show(found)
+    raise TypeError(f"nothing is known of how to show a {type(found).__name__}")
+
+
+def block(title: str, *parts: str) -> str:
+    """A titled block of HTML parts; the title is escaped, the parts are HTML already."""
+    return f'<div class="archsearch"><h4 style="margin: 0.4em 0">{html.escape(title)}</h4>{"".join(parts)}</div>'
+
+
+def table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], *, marked: Callable[[int], bool] | None = None
+) -> str:
+    """A table; numbers to the right, the `marked` rows bold. Rows beyond SHOWN are left out, and it says how many."""
+    every = list(rows)
+    head = "".join(f'<th style="{_CELL.format(align="left")}">{html.escape(name)}</th>' for name in columns if any(columns))
+    body = []
+    for place, row in enumerate(every[:SHOWN]):
+        weight = "; font-weight: bold" if marked is not None and marked(place) else ""
+        cells = "".join(
+            f'<td style="{_CELL.format(align="right" if _is_number(cell) else "left")}{weight}">'
+            f"{html.escape(_text(cell))}</td>"
+            for cell in row
+        )
+        body.append(f"<tr>{cells}</tr>")
+    more = len(every) - SHOWN
+    left_out = paragraphs([f"{more} more rows are not shown"]) if more > 0 else ""
+    return f'<table style="border-collapse: collapse"><tr>{head}</tr>{"".join(body)}</table>{left_out}'
+
+
+def paragraphs(texts: Iterable[str]) -> str:
+    """Sentences, one a line; empty ones are left out."""
+    return "".join(f'<div style="margin: 0.2em 0">{html.escape(text)}</div>' for text in texts if text)
+
+
+def _is_number(cell: object) -> bool:
+    return isinstance(cell, int | float) and not isinstance(cell, bool)
+
+
+def _text(cell: object) -> str:
+    if cell is None:
+        return ""
+    if isinstance(cell, bool):
+        return "yes" if cell else "no"
+    if isinstance(cell, float):
+        return f"{cell:.4g}" if math.isfinite(cell) else "-"
+    return str(cell)
+
+
+def _between(value: float | None, low: float | None, high: float | None, decimals: int, *, signed: bool = False) -> str:
+    if value is None or not math.isfinite(value):
+        return "cannot be told"
+    sign = "+" if signed else ""
+    text = f"{value:{sign}.{decimals}f}"
+    if low is None or high is None:
+        return text
+    return f"{text} ({low:{sign}.{decimals}f} to {high:{sign}.{decimals}f})"
+
+
+def _front(front: Front) -> str:
+    rows = [
+        (row.record.label, row.record.trial, *(OBJECTIVES[name].show(value) for name, value in _pairs(front, row.values)))
+        for row in front.members
+    ]
+    share = front.hypervolume_share
+    titles = [OBJECTIVES[name].title for name in front.objectives]
+    knee = front.knee
+    return block(
+        f"Front: {len(front.members)} of {len(front.rows)} networks",
+        table(["network", "trial", *titles], rows, marked=lambda place: front.members[place] is knee),
+        paragraphs(
+            [
+                "" if knee is None else "bold: the knee",
+                "" if share is None else f"hypervolume: {share:.4f} of the box below the reference point",
+                "" if not front.noise_floor else f"latencies within {100.0 * front.noise_floor:.1f} % are ties",
+                *front.warnings,
+            ]
+        ),
+    )
+
+
+def _pairs(front: Front, values: Sequence[float]) -> Iterable[tuple[str, float]]:
+    return zip(front.objectives, values, strict=True)
+
+
+def _effect(effect: Effect, decimals: int) -> str:
+    return _between(effect.estimate, effect.low, effect.high, decimals, signed=True)
+
+
+def _ablation(found: Ablation) -> str:
+    rows = [
+        (row.label, row.top1.n, _effect(row.top1, 2), _effect(row.latency, 1), _effect(row.params, 0), row.answer)
+        for row in found.rows
+    ]
+    return block(
+        f"Ablation of {found.design.of}, from {found.base.variant or found.base.name}",
+        table(["change", "n", "top-1 (points)", "latency (%)", "parameters", "answer"], rows),
+        paragraphs([*found.answers, found.method, *found.warnings]),
+    )
+
+
+def _confirmed(found: Confirmed) -> str:
+    rows = [
+        (
+            each.point.name,
+            each.n,
+            _between(each.error_percent, each.error_low, each.error_high, 2),
+            _between(each.latency_ms, each.latency_low, each.latency_high, 4),
+            each.on_front,
+            each.probability_on_front,
+        )
+        for each in found.points
+    ]
+    return block(
+        f"Confirmation of {found.design.of}",
+        table(["network", "n", "error (%)", "latency (ms)", "on the front", "probability"], rows),
+        paragraphs([found.method, *found.warnings]),
+    )
+
+
+def _trust(found: Trust) -> str:
+    rows = [
+        (
+            group.name,
+            each.predictor,
+            each.n,
+            _between(each.tau, each.tau_low, each.tau_high, 2),
+            _between(each.spearman, each.spearman_low, each.spearman_high, 2),
+        )
+        for group in found.groups
+        for each in (group.proxy, *group.predictors)
+    ]
+    return block(
+        f"Proxy of {found.proxy_epochs} epochs against {found.long_epochs}",
+        table(["networks", "predictor", "n", "Kendall's tau", "Spearman's rho"], rows),
+        paragraphs([*(group.sentence for group in found.groups), found.method, *found.warnings]),
+    )
+
+
+def _importances(found: Importances) -> str:
+    parts = []
+    for each in found.tables:
+        rows = [
+            (row.choice, f"{100.0 * row.share:.1f} %", "" if row.chance is None else f"{100.0 * row.chance:.1f} %")
+            for row in each.rows
+        ]
+        parts.append(paragraphs([f"{OBJECTIVES[each.objective].title}, {each.method}: share {each.question}"]))
+        parts.append(
+            table(["choice", "share", "by chance up to"], rows, marked=lambda place, of=each: of.rows[place].told_from_chance)
+            if rows
+            else paragraphs([each.reason])
+        )
+    return block(
+        f"Importances among {found.networks} networks",
+        *parts,
+        paragraphs([found.reason, _constant(found.constant), _left_out(found.left_out), found.note]),
+    )
+
+
+def _marginal(found: Marginal) -> str:
+    parts = []
+    for model in found.models:
+        rows = [
+            (each.choice, each.level, each.networks, _between(each.effect, each.low, each.high, 2, signed=True))
+            for each in model.effects
+        ]
+        r2 = "" if model.r2 is None else f"; predicts {100.0 * model.r2:.0f} % of the variance of left-out networks"
+        parts.append(paragraphs([f"{OBJECTIVES[model.objective].title}: effects in {model.unit}{r2}", model.reason]))
+        if rows:
+            parts.append(table(["choice", "level", "networks", f"effect ({model.unit})"], rows))
+    return block(
+        f"Marginal effects among {found.networks} networks",
+        *parts,
+        paragraphs([found.reason, _constant(found.constant), _left_out(found.left_out), found.note]),
+    )
+
+
+def _history(found: History) -> str:
+    better: list[Any] = []
+    for step in found.steps:
+        if not better or step.share > better[-1].share:
+            better.append(step)
+    rows = [(step.ended, step.label, f"{100.0 * step.share:.2f} %") for step in reversed(better)]
+    return block(
+        f"Hypervolume over {found.trials} trials",
+        table(["trials", "raised by", "share of the box"], rows) if rows else "",
+        paragraphs([found.reason]),
+    )
+
+
+def _comparison(found: Comparison) -> str:
+    rows = [
+        (
+            NOUNS[each.objective],
+            each.first,
+            each.second,
+            each.n,
+            _between(each.kendall, each.kendall_low, each.kendall_high, 2),
+            _between(each.spearman, each.spearman_low, each.spearman_high, 2),
+        )
+        for each in found.correlations
+    ]
+    differ = [f"{each.what}: {' against '.join(each.values)}" for each in found.differences]
+    return block(
+        f"{' against '.join(found.sides)}: {len(found.shared)} shared networks",
+        table(["by", "of", "and", "n", "Kendall's tau", "Spearman's rho"], rows),
+        paragraphs([*comparison_sentences(found), *(f"differs: {text}" for text in differ)]),
+    )
+
+
+def _constant(names: Sequence[str]) -> str:
+    return f"one value in all networks, so left out: {', '.join(names)}" if names else ""
+
+
+def _left_out(count: int) -> str:
+    return f"left out, being no point of the search space: {count}" if count else ""
+
+
+_SHOWN: dict[type, Callable[[Any], str]] = {
+    Front: _front,
+    Ablation: _ablation,
+    Confirmed: _confirmed,
+    Trust: _trust,
+    Importances: _importances,
+    Marginal: _marginal,
+    History: _history,
+    Comparison: _comparison,
+}

@@ -1,0 +1,250 @@
+"""A front looked at again: which networks are evaluated once more, and what came out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from archsearch.analysis.confirmed import Confirmed, ConfirmedPoint, confirmed_of
+from archsearch.analysis.front import MEASURED_OBJECTIVE, Front, FrontRow
+from archsearch.api.ablate import seconds_each
+from archsearch.api.designed import base_of, open_base, plan_design
+from archsearch.api.study import Study, open_study
+from archsearch.designs import Design, DesignPoint
+from archsearch.errors import ArchsearchError, ConfigError
+from archsearch.search.config import MOST_SEEDS, StudyConfig
+from archsearch.search.plan import RunPlan
+
+DEFAULT_SEEDS = 3
+USUAL_NETWORKS = 12  # of the front and its neighbours together, where nobody says otherwise
+MOST_NETWORKS = 100
+_NEAR = 3.0  # standard errors: what misses the front by more is no neighbour of it unless asked for
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfirmPlan:
+    """A confirmation that can be run.
+
+    Attributes:
+        study: whose front is looked at again.
+        design: the front's networks by latency, then the neighbours, the nearest first.
+        members: how many of the points are the front's.
+        plan: for `archsearch.api.designed.run_planned`.
+        seconds_each: what one trial of the study took (median, seconds); None if it is not known.
+    """
+
+    study: Study
+    design: Design
+    members: int
+    plan: RunPlan
+    seconds_each: float | None
+
+    @property
+    def seconds(self) -> float | None:
+        """Estimate for the whole design with this plan's workers; None if nothing is known."""
+        return None if self.seconds_each is None else self.seconds_each * self.design.size / len(self.plan.devices)
+
+
+def plan_confirm(
+    study: str | Study | None = None,
+    *,
+    top: int | None = None,
+    seeds: int = DEFAULT_SEEDS,
+    most: int = MOST_NETWORKS,
+    data_dir: Path | None = None,
+    device: str = "auto",
+    workers: int | None = None,
+    storage: str | None = None,
+    command: str | None = None,
+) -> ConfirmPlan:
+    """The front of a stored study and its near neighbours, to be evaluated again; nothing is stored.
+
+    Args:
+        study: a stored study; None: the one worked on last.
+        top: how many networks beside the front's; None: so many that there are `USUAL_NETWORKS` in all, of those
+            that miss the front by less than three standard errors.
+        seeds: trainings of each network, all with seeds that no training of a search has.
+        most: networks; a larger design is refused.
+        data_dir, device, workers, storage, command: as `archsearch.api.run.run` and `plan`.
+
+    Raises ConfigError for what was asked, ArchsearchError for a study without a front, and what
+    `archsearch.api.run.plan` raises.
+    """
+    if seeds < 1:
+        raise ConfigError(f"--seeds {seeds}: at least 1 is needed")
+    if top is not None and top < 0:
+        raise ConfigError(f"--top {top}: 0 or more is needed")
+    opened = study if isinstance(study, Study) else open_base(study, storage=storage)
+    if isinstance(opened, StudyConfig):
+        raise ConfigError(
+            f"study '{opened.name}' is not stored: it has no front yet", hint=f"archsearch run --study {opened.name}"
+        )
+    front = opened.front
+    members = _distinct([row.record for row in front.members])
+    if not members:
+        raise ArchsearchError(f"study '{opened.name}' has no complete network yet", hint="run it first")
+    near = near_front(front, top=max(0, USUAL_NETWORKS - len(members)) if top is None else top, any_far=top is not None)
+    records = _distinct([*members, *(row.record for row in near)])
+    if len(records) > most:
+        raise ConfigError(
+            f"{len(records)} networks with {seeds} seeds each are {len(records) * seeds} trainings, more than "
+            f"{most} networks",
+            hint=f"ask for fewer (--top 0: the front alone), or allow it: --most {len(records)}",
+        )
+    first = int(opened.info.config["seed"]) + MOST_SEEDS
+    design = Design(
+        purpose="confirm",
+        of=opened.name,
+        points=tuple(
+            DesignPoint(
+                name=record.label,
+                family=record.family,
+                choices=record.choices,
+                arch_id=record.arch_id,
+                trial=record.trial,
+                variant=record.variant,
+            )
+            for record in records
+        ),
+        seeds=tuple(range(first, first + seeds)),
+    )
+    base = base_of(opened)
+    planned = plan_design(base, design, data_dir=data_dir, device=device, workers=workers, command=command)
+    return ConfirmPlan(
+        study=opened, design=design, members=len(members), plan=planned, seconds_each=seconds_each(base, planned)
+    )
+
+
+def confirm_result(study: Study, made: Study) -> Confirmed:
+    """What a stored confirmation of a study's front found so far. Raises ConfigError if `made` is none."""
+    if made.design is None or made.design.purpose != "confirm":
+        raise ConfigError(f"study '{made.name}' confirms no front", hint=f"archsearch confirm --study {study.name}")
+    return confirmed_of(
+        made.records, made.design, study.objectives, noise_floor=study.info.noise_floor, original=study.front
+    )
+
+
+def confirmed_knee(found: Confirmed, made: Study) -> ConfirmedPoint | None:
+    """The knee of the means of what was confirmed; None without a complete network."""
+    knee = made.front.knee
+    if knee is None:
+        return None
+    return next((each for each in found.points if each.point.name == knee.record.point), None)
+
+
+def near_front(front: Front, *, top: int, any_far: bool = False) -> tuple[FrontRow, ...]:
+    """The networks off the front that miss it by least, measured in their own uncertainty.
+
+    What a row misses the front by is the least number t such that, moved by t of its standard errors in every
+    objective, it would be dominated no more. The standard error of an error rate is binomial over the validation
+    images; that of a latency is half the study's noise floor, or what its interval says where there is none. Sizes
+    have none.
+
+    Args:
+        front: of the searched study.
+        top: at most so many.
+        any_far: also those that miss it by three standard errors or more.
+    """
+    members = [row.values for row in front.members]
+    known = {row.record.arch_id for row in front.members}
+    found: list[tuple[float, FrontRow]] = []
+    for row in front.rows:
+        if row.on_front or row.record.arch_id in known:
+            continue
+        known.add(row.record.arch_id)
+        miss = missed_by(row.values, members, standard_errors(front, row))
+        if any_far or miss < _NEAR:
+            found.append((miss, row))
+    found.sort(key=lambda each: (each[0], each[1].record.trial))
+    return tuple(row for _, row in found[:top])
+
+
+def standard_errors(front: Front, row: FrontRow) -> tuple[float, ...]:
+    """How uncertain each objective of one record is, in its own unit; 0 where it is exact."""
+    found = []
+    for name, value in zip(front.objectives, row.values, strict=True):
+        if name == "error_percent" and row.record.score is not None:
+            share = min(max(value / 100.0, 0.0), 1.0)
+            found.append(100.0 * math.sqrt(share * (1.0 - share) / max(row.record.score.eval_images, 1)))
+        elif name == MEASURED_OBJECTIVE:
+            found.append(_latency_error(front, row, value))
+        else:
+            found.append(0.0)
+    return tuple(found)
+
+
+def missed_by(values: Sequence[float], members: Sequence[Sequence[float]], errors: Sequence[float]) -> float:
+    """The least t such that no member dominates `values` - t * `errors`; infinite if there is none."""
+
+    def steps(value: float, other: float, error: float) -> float:
+        if value <= other:
+            return 0.0
+        return (value - other) / error if error > 0.0 else math.inf
+
+    return max(
+        (min(steps(*each) for each in zip(values, member, errors, strict=True)) for member in members), default=0.0
+    )
+
+
+def confirm_json(study: Study, made: Study, found: Confirmed) -> dict[str, Any]:
+    """The confirmation as plain data; what is not known is null."""
+    knee = confirmed_knee(found, made)
+    return {
+        "study": study.name,
+        "design_study": made.name,
+        "objectives": list(found.objectives),
+        "seeds": list(found.design.seeds),
+        "confidence": found.confidence,
+        "noise_floor": found.noise_floor,
+        "points": [
+            {
+                "network": each.point.name,
+                "trial": each.point.trial,
+                "variant": each.point.variant,
+                "arch_id": each.point.arch_id,
+                "n": each.n,
+                "top1_percent": _finite(100.0 - each.error_percent),
+                "top1_low": None if each.error_high is None else 100.0 - each.error_high,
+                "top1_high": None if each.error_low is None else 100.0 - each.error_low,
+                "latency_ms": _finite(each.latency_ms),
+                "latency_low": each.latency_low,
+                "latency_high": each.latency_high,
+                "params": each.params,
+                "macs": each.macs,
+                "probability_on_front": each.probability_on_front,
+                "on_front": each.on_front,
+                "was_on_front": each.was_on_front,
+                "sentence": each.sentence,
+            }
+            for each in found.points
+        ],
+        "knee": None if knee is None else knee.point.name,
+        "method": found.method,
+        "warnings": list(found.warnings),
+    }
+
+
+def reopened(made: Study, *, storage: str | None = None) -> Study:
+    """The study that a confirmation was made from. Raises UnknownNameError if it is gone."""
+    return open_study(None if made.design is None else made.design.of, storage=storage)
+
+
+def _distinct(records: Sequence[Any]) -> list[Any]:
+    """Each network once, under its first record."""
+    return list({record.arch_id: record for record in reversed(records)}.values())[::-1]
+
+
+def _latency_error(front: Front, row: FrontRow, value: float) -> float:
+    latency = row.record.latency
+    if front.noise_floor > 0.0:
+        return value * front.noise_floor / 2.0
+    if latency is None or latency.ratio_low is None or latency.ratio_high is None or latency.ratio_to_reference <= 0.0:
+        return 0.0
+    return value * (latency.ratio_high - latency.ratio_low) / latency.ratio_to_reference / (2.0 * 1.96)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

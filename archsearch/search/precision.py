@@ -1,0 +1,87 @@
+"""The one precision that all trainings of a study share: decided when it is begun, then stored with it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from functools import partial
+from importlib.metadata import version
+from typing import Any
+
+from archsearch.data.catalog import default_data_dir
+from archsearch.errors import ConfigError
+from archsearch.latency.lease import DeviceLease
+from archsearch.models.families import build
+from archsearch.models.spec import Spec
+from archsearch.search.config import StudyConfig
+from archsearch.store.studies import StudyInfo
+from archsearch.training.calibration import Calibration, cached_calibration, calibrate
+from archsearch.training.precision import settled_precision, usual_precision
+from archsearch.training.settings import Precision
+
+logger = logging.getLogger(__name__)
+
+
+def decided_precision(
+    config: StudyConfig,
+    specs: Sequence[Spec],
+    *,
+    device: str,
+    fingerprint: str,
+    num_classes: int,
+    input_size: int,
+) -> Precision:
+    """The precision of a study that is begun now: what it says, or on a CPU what trains these networks faster.
+
+    `specs` are a few of the study's networks, `fingerprint` is the device's. Measured once for each device, version of
+    torch, networks and sizes, and kept in the user's cache folder.
+    """
+    if config.proxy.precision != "auto":
+        return config.proxy.precision
+    if device != "cpu":
+        return usual_precision(device)
+
+    def measure() -> Calibration:
+        logger.info("measuring which precision trains faster here")
+        return calibrate(
+            [partial(build, spec, num_classes=num_classes, input_size=input_size, seed=0) for spec in specs],
+            num_classes=num_classes,
+            input_size=input_size,
+            batch_size=config.proxy.batch_size,
+            chunk=DeviceLease.of_device(device).shared,
+        )
+
+    key: dict[str, str | int] = {
+        "device": fingerprint,
+        "torch": version("torch"),
+        "networks": " ".join(spec.arch_id for spec in specs),
+        "num_classes": num_classes,
+        "input_size": input_size,
+        "batch_size": config.proxy.batch_size,
+    }
+    try:
+        folder = default_data_dir() / "calibration"
+    except ConfigError:  # no home folder
+        return measure().precision
+    return cached_calibration(folder, key, measure).precision
+
+
+def settled(config: StudyConfig, study: StudyInfo) -> StudyConfig:
+    """The settings with the precision that the study's trainings have, where they say `auto`."""
+    if config.proxy.precision != "auto":
+        return config
+    precision = settled_precision(study.config, study.facts, _device(study))
+    return config.model_copy(update={"proxy": config.proxy.model_copy(update={"precision": precision})})
+
+
+def with_settled_proxy(protocol: Mapping[str, Any], study: StudyInfo) -> dict[str, Any]:
+    """A protocol as `StudyConfig.protocol` gives it, with the precision that `auto` means in this study."""
+    proxy = dict(protocol["proxy"])
+    if proxy.get("precision", "auto") == "auto":
+        proxy["precision"] = settled_precision(study.config, study.facts, _device(study))
+    return {**protocol, "proxy": proxy}
+
+
+def _device(study: StudyInfo) -> str:
+    """The kind of device that the study was begun on."""
+    return str(study.facts.get("device", {}).get("device", "cpu")).partition(":")[0]
