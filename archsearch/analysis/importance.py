@@ -15,8 +15,8 @@ class Importance:
     Attributes:
         choice: as the search space names it.
         share: of the importance of all choices together, in [0, 1].
-        chance: the share that it got where the values were shuffled over the networks (95% quantile); None if no
-            shuffles were made. A share below it tells nothing.
+        chance: what it got where the values were shuffled over the networks (95% quantile), as a share of the same
+            total, 1 at most; None if no shuffles were made. A share below it tells nothing.
         levels: different values among the networks.
     """
 

@@ -1,4 +1,4 @@
-"""An ablation: its design from what was asked, the run, and what came out."""
+"""An ablation: its design from what was asked, and the plan of its run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from archsearch.analysis.ablation import Ablation
 from archsearch.analysis.select import select
 from archsearch.api.ablation_points import (
     MODES,
@@ -134,15 +133,6 @@ def plan_ablation(
         notes=points.notes,
         seconds_each=seconds_each(made_from, planned),
     )
-
-
-def ablation_result(study: Study, *, confidence: float = 0.95) -> Ablation:
-    """What a stored ablation found so far. Raises ConfigError if the study is none."""
-    if study.design is None or study.design.purpose != "ablation":
-        raise ConfigError(f"study '{study.name}' is no ablation", hint=f"archsearch ablate --study {study.name}")
-    from archsearch.analysis.ablation import ablation_of
-
-    return ablation_of(study.records, study.design, confidence=confidence)
 
 
 def base_network(base: Base, which: str | None, *, data_dir: Path | None = None) -> tuple[Spec, int]:

@@ -12,7 +12,7 @@ from archsearch.analysis.confirmed import Confirmed, ConfirmedPoint, confirmed_o
 from archsearch.analysis.front import MEASURED_OBJECTIVE, Front, FrontRow
 from archsearch.api.ablate import seconds_each
 from archsearch.api.designed import base_of, open_base, plan_design
-from archsearch.api.study import Study, open_study
+from archsearch.api.study import Study
 from archsearch.designs import Design, DesignPoint
 from archsearch.errors import ArchsearchError, ConfigError
 from archsearch.search.config import MOST_SEEDS, StudyConfig
@@ -225,11 +225,6 @@ def confirm_json(study: Study, made: Study, found: Confirmed) -> dict[str, Any]:
         "method": found.method,
         "warnings": list(found.warnings),
     }
-
-
-def reopened(made: Study, *, storage: str | None = None) -> Study:
-    """The study that a confirmation was made from. Raises UnknownNameError if it is gone."""
-    return open_study(None if made.design is None else made.design.of, storage=storage)
 
 
 def _distinct(records: Sequence[Any]) -> list[Any]:

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from archsearch.api.networks import find_network
 from archsearch.cost.audit import Audit
 from archsearch.cost.layers import Layer, cost_layers_and_audit
 from archsearch.errors import BuildError, ConfigError
+from archsearch.models.families import FAMILIES
 from archsearch.models.spec import Spec
+from archsearch.plots.architecture import ArchitectureInfo, architecture_info
+from archsearch.plots.architecture_figure import architecture_figure
+from archsearch.plots.image import write_png
+from archsearch.plots.info_tables import info_tables
+from archsearch.plots.page import write_page
 from archsearch.records import Cost
+
+DRAWINGS = (".html", ".png")
+_PNG_PIXELS = (1200, 720)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,3 +117,58 @@ def describe(
         layers=layers,
         audit=audited,
     )
+
+
+def drawing_of(found: Description, *, against: str | None = None, storage: str | None = None) -> ArchitectureInfo:
+    """What the drawing of a described network shows.
+
+    Args:
+        against: what it is compared with, as `describe` takes it; None: its family's base.
+        storage: the database that STUDY is looked up in.
+
+    Raises as `describe`.
+    """
+    base = describe(
+        against or found.spec.family,
+        input_size=found.cost.input_size,
+        num_classes=found.cost.num_classes,
+        storage=storage,
+    )
+    return architecture_info(
+        found.spec,
+        base.spec,
+        found.layers,
+        name=found.name,
+        baseline_name=against or f"the base of {found.spec.family}",
+        baseline_layers=base.layers,
+        input_size=found.cost.input_size,
+    )
+
+
+def write_drawing(info: ArchitectureInfo, path: Path, *, command: str | None = None) -> Path:
+    """Draw a network on a page (.html) or as a picture (.png); returns its path.
+
+    Raises ConfigError for another kind of file, ArchsearchError if it cannot be written, or without the extra `png` or
+    a browser.
+    """
+    check_drawing(path)
+    if path.suffix.lower() == ".png":
+        width, height = _PNG_PIXELS
+        figure = architecture_figure(info, width=width, height=height)
+        write_png(figure, path, width=width, height=height, scale=1.5)
+    else:
+        write_page(
+            architecture_figure(info),
+            path,
+            title=info.title,
+            subtitle=info.subtitle,
+            tables=info_tables(info),
+            command=command,
+        )
+    return path
+
+
+def check_drawing(path: Path) -> None:
+    """Raises ConfigError for a file that no drawing is written to."""
+    if path.suffix.lower() not in DRAWINGS:
+        raise ConfigError(f"--plot {path}: no drawing of this kind can be written", hint="end it with .html or .png")

@@ -99,7 +99,7 @@ def printed_top1(study: Study) -> tuple[PrintedTop1, ...]:
     """
     uri = str(study.info.config["dataset"])
     dataset = uri.rstrip("/").replace(":", "/").rsplit("/", 1)[-1]
-    if _PRINTED_DATASETS.get(dataset) != study.num_classes:
+    if dataset not in _PRINTED_DATASETS or study.info.facts.get("num_classes") != _PRINTED_DATASETS[dataset]:
         return ()
     variants = {record.variant for record in study.records if record.variant is not None}
     return tuple(

@@ -64,7 +64,7 @@ def retrain(
     start: str = "scratch",
     weights: Path | None = None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
-    compile: bool = False,
+    compiled: bool = False,
     tensorboard: bool = False,
     on_start: Callable[[Study, Chosen], None] | None = None,
     on_epoch: Callable[[int, Epoch], None] | None = None,
@@ -85,7 +85,7 @@ def retrain(
             weights differ in data order, augmentation and dropout only.
         weights: a file of torchvision's weights, for "pretrained"; None: torch.hub's folder, or the network.
         checkpoint_seconds: seconds of training within an epoch between two checkpoints.
-        compile: take the training steps through torch.compile; the weights kept are those of the plain network.
+        compiled: take the training steps through torch.compile; the weights kept are those of the plain network.
         tensorboard: write TensorBoard event files, too (extra `tensorboard`).
         on_start: called once with the study and the chosen network.
         on_epoch: called with the seed after each of its epochs.
@@ -120,7 +120,7 @@ def retrain(
         chunk=chunk,
         resume=resume,
     )
-    place = folder / _training_name(recipe, length, batch_size, start=start, compiled=compile)
+    place = folder / _training_name(recipe, length, batch_size, start=start, compiled=compiled)
     trained = [
         retrain_seed(
             chosen.spec,
@@ -137,7 +137,7 @@ def retrain(
             chunk=chunk,
             start=begin,
             checkpoint_seconds=checkpoint_seconds,
-            compiled=compile,
+            compiled=compiled,
             events=tensorboard,
         )
         for seed in range(seeds)

@@ -42,17 +42,23 @@ def _spread(ranked: Sequence[Record], places: int) -> tuple[Record, ...]:
     """So many of these, published ones first, at places that are equally far apart in rank."""
     if places <= 0:
         return ()
-    last = len(ranked) - 1
-    wanted = [last * place / max(places - 1, 1) for place in range(places)]
+    if places >= len(ranked):
+        return tuple(ranked)
+    wanted = [(len(ranked) - 1) * place / max(places - 1, 1) for place in range(places)]
     chosen: list[int] = []
-    for published in (True, False):
-        left = [index for index, record in enumerate(ranked) if (record.variant is not None) is published]
-        while left and wanted:
-            # the nearest pair of a place and a network; ties to the better rank
-            _, index, place = min((abs(index - place), index, place) for index in left for place in wanted)
-            chosen.append(index)
-            left.remove(index)
-            wanted.remove(place)
+    published = [index for index, record in enumerate(ranked) if record.variant is not None]
+    while published and wanted:
+        # the nearest pair of a place and a network; ties to the better rank
+        _, index, place = min((abs(index - place), index, place) for index in published for place in wanted)
+        chosen.append(index)
+        published.remove(index)
+        wanted.remove(place)
+    left = [index for index, record in enumerate(ranked) if record.variant is None]
+    for place in wanted:
+        if left:
+            nearest = min(left, key=lambda index: (abs(index - place), index))
+            chosen.append(nearest)
+            left.remove(nearest)
     return tuple(ranked[index] for index in sorted(chosen))
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from archsearch.cli.console import console, duration, error_console, plural, print_json, typed_command
-from archsearch.cli.design_options import MostOption, SetOption, TimeBudgetOption, WorkersOption
+from archsearch.cli.console import console, error_console, plural, print_json, typed_command
+from archsearch.cli.design_options import MostOption, SetOption, TimeBudgetOption, WorkersOption, time_text
 from archsearch.cli.durations import parse_duration
 from archsearch.cli.options import DataDirOption, DeviceOption, JsonOption, StorageOption
 
@@ -80,7 +80,8 @@ def ablate(
     began = time.monotonic()
     budget = None if time_budget is None else parse_duration(time_budget, option="--time-budget")
 
-    from archsearch.api.ablate import ablation_result, plan_ablation
+    from archsearch.api.ablate import plan_ablation
+    from archsearch.api.ablation_output import ablation_json, ablation_result, write_forest
     from archsearch.api.overrides import section_changes
     from archsearch.cli.design_run import run_with_display
 
@@ -107,12 +108,9 @@ def ablate(
     finished = run_with_display(planned.plan, storage=storage, data_dir=data_dir, time_budget_seconds=left)
     found = ablation_result(finished)
     if plot:
-        from archsearch.api.ablate import write_forest
-
-        error_console.print(f"wrote {write_forest(finished, found)}", markup=False)
+        path = write_forest(finished, found, command=typed_command())
+        error_console.print(f"wrote {path}", markup=False)
     if json:
-        from archsearch.api.ablate import ablation_json
-
         print_json(ablation_json(finished, found))
         return
     from archsearch.cli.ablation_tables import print_ablation
@@ -136,11 +134,6 @@ def _print_plan(planned: AblationPlan) -> None:
         f"data      {plan.config.dataset}, {plan.validation_images:,} validation images",
         markup=False,
     )
-    spent = planned.seconds
-    error_console.print(
-        "time      not known before the first trials have ended"
-        if spent is None
-        else f"time      about {duration(spent)} with {plural(len(plan.devices), 'worker')}, as the study's own trials took"
-    )
+    error_console.print(time_text(planned.seconds, workers=len(plan.devices)))
     for note in planned.notes:
         error_console.print(f"note      {note}", markup=False)

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from archsearch.cli.console import plural
+
 if TYPE_CHECKING:
     from archsearch.analysis.ablation import Ablation, AblationRow, Effect, Interaction
 
@@ -20,7 +22,7 @@ def print_ablation(found: Ablation, console: Console) -> None:
     base = found.base.variant or found.base.name
     console.print(
         f"base {base}: top-1 {_number(found.base_top1_percent, 2)} %, {_number(found.base_latency_ms, 3)} ms "
-        f"({found.base_n} seeds)",
+        f"({plural(found.base_n, 'seed')})",
         markup=False,
     )
     console.print(_effects(found))
@@ -43,11 +45,9 @@ def print_ablation(found: Ablation, console: Console) -> None:
 
 def _effects(found: Ablation) -> Table:
     table = Table(title="Effects", box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    table.add_column("change", no_wrap=True)
-    table.add_column("n", justify="right")
-    for name in ("top-1, points", "latency, %", "params", "macs"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("answer")
+    table.add_column("change")
+    for name in ("n", "top-1, points", "interval", "latency, %", "interval", "params"):
+        table.add_column(name, justify="right", no_wrap=", " not in name)
     for row in found.rows:
         table.add_row(*(Text(cell) for cell in _cells(row)))
     return table
@@ -57,37 +57,40 @@ def _cells(row: AblationRow) -> tuple[str, ...]:
     return (
         row.label,
         str(row.top1.n),
-        effect_text(row.top1, 2),
-        effect_text(row.latency, 1),
+        *effect_texts(row.top1, 2),
+        *effect_texts(row.latency, 1),
         _count(row.params),
-        _count(row.macs),
-        row.answer,
     )
 
 
 def _interactions(rows: tuple[Interaction, ...]) -> Table:
-    table = Table(title="Two together, beyond the sum", box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    table.add_column("changes", no_wrap=True)
-    for name in ("top-1, points", "latency, %"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = Table(title="Two together, beyond their sum", box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    table.add_column("changes")
+    for name in ("top-1, points", "interval", "latency, %", "interval"):
+        table.add_column(name, justify="right", no_wrap=name == "interval")
     for row in rows:
-        table.add_row(Text(row.label), Text(effect_text(row.top1, 2)), Text(effect_text(row.latency, 1)))
+        cells = (row.label, *effect_texts(row.top1, 2), *effect_texts(row.latency, 1))
+        table.add_row(*(Text(cell) for cell in cells))
     return table
 
 
-def effect_text(effect: Effect, decimals: int) -> str:
-    """An effect with its interval: `+0.31 (-0.10 to +0.72)`; a star where the interval leaves out 0."""
+def effect_texts(effect: Effect, decimals: int) -> tuple[str, str]:
+    """An effect and its interval: `+0.31` and `-0.10 to +0.72`; a star where the interval leaves out 0."""
     if not math.isfinite(effect.estimate):
-        return "-"
-    text = f"{_signed(effect.estimate, decimals)}"
+        return "-", ""
+    text = _signed(effect.estimate, decimals)
     if effect.low is None or effect.high is None:
-        return f"{text} (no interval)"
+        return text, "none"
     star = "*" if effect.low > 0 or effect.high < 0 else ""
-    return f"{text}{star} ({_signed(effect.low, decimals)} to {_signed(effect.high, decimals)})"
+    return f"{text}{star}", f"{_signed(effect.low, decimals)} to {_signed(effect.high, decimals)}"
 
 
 def _count(effect: Effect) -> str:
-    return f"{effect.estimate:+,.0f}" if math.isfinite(effect.estimate) else "-"
+    if not math.isfinite(effect.estimate):
+        return "-"
+    from archsearch.analysis.objectives import count_text
+
+    return "0" if effect.estimate == 0 else f"{'+' if effect.estimate > 0 else ''}{count_text(effect.estimate)}"
 
 
 def _number(value: float, decimals: int) -> str:

@@ -12,7 +12,9 @@ from archsearch.cli.options import StorageOption, StudyOption
 
 def dashboard(
     study: StudyOption = None,
-    port: Annotated[int, typer.Option(min=0, max=65535, metavar="P", help="Port to listen on; 0: any free one.")] = 8080,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, metavar="P", help="Port to listen on; 0: any free one.")
+    ] = 8080,
     storage: StorageOption = None,
 ) -> None:
     """Open optuna-dashboard on a study, while it runs or afterwards (extra `dashboard`).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,7 +10,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from archsearch.cli.console import console, print_json
+from archsearch.cli.console import console, print_json, typed_command
 from archsearch.cli.guideline_tables import guidelines_table
 from archsearch.cli.options import JsonOption, StorageOption
 from archsearch.errors import ConfigError
@@ -40,6 +41,14 @@ def describe(
         int | None,
         typer.Option(min=1, metavar="N", help="Outputs of the classifier. Default: as printed, or the study's."),
     ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option("--plot", metavar="FILE", help="Draw the network, too: a page (.html) or a picture (.png)."),
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option("--against", metavar="NAME", help="What --plot compares it with. Default: its family's base."),
+    ] = None,
     json: JsonOption = False,
     storage: StorageOption = None,
 ) -> None:
@@ -48,10 +57,15 @@ def describe(
     Examples:
     archsearch describe shufflenet_v2_x1_0
     archsearch describe shufflenet_v2_x1_0 --set kernel=5 --json
-    archsearch describe quickstart:best
+    archsearch describe quickstart:best --plot best.html --against shufflenet_v2_x0_5
     """
+    if against is not None and plot is None:
+        raise ConfigError("--against needs --plot", hint="give --plot FILE.html, too")
+    from archsearch.api.describe import check_drawing, drawing_of, write_drawing
     from archsearch.api.describe import describe as describe_network
 
+    if plot is not None:
+        check_drawing(plot)
     found = describe_network(
         name, changes=_changes(set_ or []), input_size=input_size, num_classes=classes, storage=storage
     )
@@ -59,6 +73,11 @@ def describe(
         print_json(found.to_dict())
     else:
         _print(found)
+    if plot is not None:
+        drawing = drawing_of(found, against=against, storage=storage)
+        written = write_drawing(drawing, plot, command=typed_command())
+        if not json:
+            console.print(f"wrote {written}", markup=False)
 
 
 def _changes(pairs: list[str]) -> dict[str, str]:

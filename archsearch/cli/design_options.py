@@ -1,10 +1,12 @@
-"""Options that the commands with a design share."""
+"""Options and lines that the commands with a design share."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
 import typer
+
+from archsearch.cli.console import duration, plural
 
 WorkersOption = Annotated[
     int | None,
@@ -25,3 +27,10 @@ TimeBudgetOption = Annotated[
     str | None,
     typer.Option(metavar="TIME", help="After 2h, 90m or 300s no new training starts; the same command continues."),
 ]
+
+
+def time_text(seconds: float | None, *, workers: int) -> str:
+    """How long a design will take, in a line of its plan."""
+    if seconds is None:
+        return "time      not known before the first trials have ended"
+    return f"time      about {duration(seconds)} with {plural(workers, 'worker')}, as the study's own trials took"

@@ -12,6 +12,7 @@ import typer
 from archsearch.cli import (
     ablate,
     audit,
+    confirm,
     compare,
     dashboard,
     describe,
@@ -54,6 +55,7 @@ app.command("run", rich_help_panel=SEARCH)(run.run)
 app.command("retrain", rich_help_panel=SEARCH)(retrain.retrain)
 app.command("export", rich_help_panel=SEARCH)(export.export)
 app.command("ablate", rich_help_panel=SEARCH)(ablate.ablate)
+app.command("confirm", rich_help_panel=SEARCH)(confirm.confirm)
 app.command("trust", rich_help_panel=SEARCH)(trust.trust)
 app.command("proxy", rich_help_panel=SEARCH)(proxy.proxy)
 app.command("pareto", rich_help_panel=LOOK)(pareto.pareto)

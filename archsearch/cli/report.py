@@ -42,8 +42,9 @@ def report(
 
     if markdown and latex:
         raise ConfigError("--markdown and --latex are two reports", hint="ask for one after the other")
-    made = reports.make_report(study, storage=storage, command=typed_command())
-    if markdown or latex:
+    words = markdown or latex
+    made = reports.make_report(study, storage=storage, command=typed_command(), figures=not words)
+    if words:
         text = reports.report_markdown(made) if markdown else reports.report_latex(made)
         if out is None:
             sys.stdout.write(text)

@@ -56,7 +56,7 @@ def retrain(
     checkpoint_every: Annotated[
         str, typer.Option(metavar="TIME", help="Training time between checkpoints within an epoch.")
     ] = "60s",
-    compile: Annotated[  # noqa: A002 (the option's name)
+    compiled: Annotated[
         bool, typer.Option("--compile", help="Train through torch.compile: minutes to prepare, for long trainings.")
     ] = False,
     tensorboard: Annotated[
@@ -122,7 +122,7 @@ def retrain(
                 start=begin,
                 weights=weights,
                 checkpoint_seconds=seconds,
-                compile=compile,
+                compiled=compiled,
                 tensorboard=tensorboard,
                 on_start=started,
                 on_epoch=shown,

@@ -155,7 +155,15 @@ def ablation_figure(info: AblationInfo, *, width: int = 1100, height: int | None
     """The figure, top-1 on the left and latency on the right; without a height as tall as its rows need."""
     base = Interval(estimate=0.0, finding="base")
     shown = info.marks[:MOST_ROWS]
-    lines = [Line(group="", label=f"base: {info.base}", note="", cells=(base, base), hover=" ".join(info.subtitle))]
+    lines = [
+        Line(
+            group="",
+            label="base" if info.base == "base" else f"base: {info.base}",
+            note="",
+            cells=(base, base),
+            hover=" ".join(info.subtitle),
+        )
+    ]
     lines += [
         Line(
             group=mark.choice,

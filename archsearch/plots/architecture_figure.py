@@ -195,7 +195,7 @@ def architecture_figure(info: ArchitectureInfo, *, width: int = 1100, height: in
         title=title,
         margin={"l": _MARGIN, "r": _MARGIN, "t": top, "b": 12},
         showlegend=False,
-        meta={"least_width": 840},
+        meta={"least_width": round(0.93 * width)},  # boxes shrink with the page, and text does not
     )
     if info.empty is not None:
         figure.update_xaxes(visible=False)

@@ -22,7 +22,7 @@ MOST_PANELS = 3
 MOST_DRAWN = 3000
 _MOST_MOVERS = 6  # labelled in each panel
 _SPACING = 0.11
-_MARGIN = {"l": 78, "r": 24, "b": 92}
+_MARGIN = {"l": 78, "r": 24, "b": 104}
 _LOOKS = (
     ("on both fronts", {"symbol": "diamond", "color": style.BLUE, "size": 10}),
     ("on one of the two fronts", {"symbol": "square", "color": style.ORANGE, "size": 9}),

@@ -13,12 +13,12 @@ import plotly.graph_objects as go
 from archsearch.analysis.confirmed import Confirmed, ConfirmedPoint
 from archsearch.analysis.objectives import significant
 from archsearch.plots import style
-from archsearch.plots.forest import finite
+from archsearch.plots.forest import LEAST_WIDTH_PX, finite
 from archsearch.plots.labels import place_labels
 from archsearch.plots.ranges import log_axis, percent_range, positive_range, wants_log
 
 _MOST_LABELS = 60
-_MARGIN = {"l": 78, "r": 24, "b": 92}
+_MARGIN = {"l": 78, "r": 24, "b": 104}
 _ON_FRONT = {"symbol": "diamond", "color": style.BLUE}
 _OFF_FRONT = {"symbol": "circle", "color": style.ORANGE}
 
@@ -160,6 +160,7 @@ def confirmed_figure(info: ConfirmedInfo, *, width: int = 1100, height: int = 66
         xaxis=style.axis("Latency, drift-corrected p10 (ms)", width=width, **x_axis),
         yaxis=style.axis("Validation top-1 (%)", width=width, range=list(info.y_range_percent)),
         legend={"orientation": "h", "x": 0.01, "xref": "container", "y": 0, "yref": "container", "yanchor": "bottom"},
+        meta={"least_width": LEAST_WIDTH_PX},
     )
     if info.empty is not None:
         figure.add_annotation(style.nothing_to_draw(info.empty))

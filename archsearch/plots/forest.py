@@ -16,6 +16,7 @@ from archsearch.plots import style
 LEAST_WIDTH_PX = 780  # narrower, labels and panels do not fit side by side: a page lets such a figure be scrolled
 _ROW_PX = 21
 _LEAST_ROW_PX = 10.5
+_BOTTOM_PX = 116  # tick labels, axis title and two lines of legend
 _LABEL_CHARACTERS = 44
 _WIDEST = 5.0  # an axis is at most so many times as wide as the estimates with their middling interval
 
@@ -71,7 +72,7 @@ def finite(value: float | None) -> float | None:
 
 def forest_height(info_lines: int, rows: int, groups: int) -> int:
     """Pixels that so many rows in so many groups take under so many lines of heading."""
-    return round(150 + 18 * info_lines + _ROW_PX * (rows + 0.6 * groups))
+    return round(174 + 18 * info_lines + _ROW_PX * (rows + 0.6 * groups))
 
 
 def forest_figure(
@@ -103,7 +104,7 @@ def forest_figure(
     natural = forest_height(len(subtitle) + len(warnings), len(lines), len(groups))
     tall = height if height is not None else max(natural, 360)
     if height is not None:
-        fitting = _fitting(lines, height - 190 - 17 * (len(subtitle) + min(4, len(warnings))))
+        fitting = _fitting(lines, height - 206 - 17 * (len(subtitle) + min(4, len(warnings))))
         hidden, lines = hidden + len(lines) - fitting, lines[:fitting]
     rest = (f"{hidden:,} more row{'' if hidden == 1 else 's'} in the table only",) if hidden else ()
     heading, top = style.heading(title, (*subtitle, *rest), warnings, width=width, height=tall)
@@ -112,12 +113,12 @@ def forest_figure(
     labels = [_label(line) for line in lines]
     longest = max([len(line.label) + len(line.note) + 3 for line in lines if line.cells], default=10)
     longest = min(longest, _LABEL_CHARACTERS + 8)
-    font_px = _font_px(tall - top - 110, len(lines), grow)
+    font_px = _font_px(tall - top - _BOTTOM_PX, len(lines), grow)
     figure.update_layout(
         **style.base_layout(width),
         title=heading,
         height=None if height is not None else tall,
-        margin={"l": round(min(0.4 * width, 14 + 0.53 * font_px * longest)), "r": 24, "t": top, "b": 92},
+        margin={"l": round(min(0.4 * width, 14 + 0.53 * font_px * longest)), "r": 24, "t": top, "b": _BOTTOM_PX},
         legend={
             "orientation": "h",
             "x": 0.01,

@@ -134,7 +134,7 @@ def importances_figure(info: ImportancesInfo, *, width: int = 1100, height: int 
     rest = (f"{info.hidden} less important choices are in the table only",) if info.hidden else ()
     lines = (*info.subtitle, *rest)
     rows = len(info.choices)
-    natural = round(190 + 18 * len(lines) + rows * (10 + 13 * max(1, len(info.methods))))
+    natural = round(214 + 18 * len(lines) + rows * (10 + 13 * max(1, len(info.methods))))
     tall = height if height is not None else max(natural, 360)
     title, top = style.heading(info.title, lines, info.warnings, width=width, height=tall)
     grow = style.growth(width)
@@ -144,7 +144,7 @@ def importances_figure(info: ImportancesInfo, *, width: int = 1100, height: int 
         **style.base_layout(width),
         title=title,
         height=None if height is not None else tall,
-        margin={"l": round(min(0.35 * width, 20 + 6.6 * grow * longest)), "r": 24, "t": top, "b": 92},
+        margin={"l": round(min(0.35 * width, 20 + 6.6 * grow * longest)), "r": 24, "t": top, "b": 116},
         barmode="overlay",
         legend={"orientation": "h", "x": 0.01, "xref": "container", "y": 0, "yref": "container", "yanchor": "bottom"},
         meta={"least_width": LEAST_WIDTH_PX},

@@ -2,33 +2,87 @@
 // Narrow windows: a short legend goes below the figure; a long one goes, and the tables name what it names.
 const NARROW_PX = 760;
 const MOST_LEGEND_ENTRIES = 9;
+const CHARACTER_PX = 6; // of the small font
+const LINE_PX = 18;
 const wide = new Map(); // figure -> what it looks like in a wide window
+
+function remember(figure) {
+  const { layout } = figure;
+  const axes = Object.keys(layout).filter((name) => /^[xy]axis/.test(name));
+  wide.set(figure, {
+    axes: axes.map((name) => ({ name, title: layout[name].title?.text ?? "", domain: layout[name].domain ?? [0, 1] })),
+    margin: { l: 80, r: 24, b: 66, ...layout.margin },
+    font: layout.font?.size ?? 12,
+    legend: { ...layout.legend },
+    shown: layout.showlegend ?? true,
+  });
+  return wide.get(figure);
+}
+
+// A title in lines of so many characters; words stay whole.
+function broken(title, characters) {
+  const lines = [""];
+  for (const word of title.split(" ")) {
+    const longer = `${lines.at(-1)} ${word}`.trim();
+    if (longer.length > characters && lines.at(-1)) lines.push(word);
+    else lines[lines.length - 1] = longer;
+  }
+  return lines;
+}
+
+function narrowed(figure, before) {
+  const left = before.margin.l > 110 ? Math.min(before.margin.l, 0.42 * figure.clientWidth) : Math.min(before.margin.l, 52);
+  const across = figure.clientWidth - left - 8;
+  const shown = figure._fullData.filter((trace) => trace.visible === true && trace.showlegend && trace.name);
+  const grouped = shown.some((trace) => trace.legendgrouptitle?.text);
+  const legend = before.shown && !grouped && shown.length > 1 && shown.length <= MOST_LEGEND_ENTRIES;
+  const pixels = shown.reduce((sum, trace) => sum + 60 + CHARACTER_PX * trace.name.length, 0);
+  const legendPx = legend ? LINE_PX * Math.ceil(1.3 * pixels / figure.clientWidth) + 6 : 0;
+  const changes = {};
+  let lines = 1;
+  for (const { name, title, domain } of before.axes) {
+    changes[`${name}.title.font.size`] = 12;
+    if (!name.startsWith("x") || !title) continue;
+    const found = broken(title, Math.max(12, Math.floor(across * (domain[1] - domain[0]) / CHARACTER_PX)));
+    changes[`${name}.title.text`] = found.join("<br>");
+    lines = Math.max(lines, found.length);
+  }
+  return {
+    ...changes,
+    "showlegend": legend,
+    "legend": { ...before.legend, orientation: "h", x: 0, xanchor: "left", xref: "container", y: 0, yanchor: "bottom",
+      yref: "container", font: { size: 11 } },
+    "font.size": 11,
+    "margin.l": left,
+    "margin.r": 8,
+    "margin.b": before.margin.b + legendPx + (lines - 1) * LINE_PX,
+  };
+}
+
+function widened(before) {
+  const changes = {};
+  for (const { name, title } of before.axes) {
+    changes[`${name}.title.font.size`] = before.font + 1;
+    changes[`${name}.title.text`] = title;
+  }
+  return {
+    ...changes,
+    "showlegend": before.shown,
+    "legend": before.legend,
+    "font.size": before.font,
+    "margin.l": before.margin.l,
+    "margin.r": before.margin.r,
+    "margin.b": before.margin.b,
+  };
+}
 
 function fitFigures() {
   for (const figure of document.querySelectorAll(".js-plotly-plot")) {
-    if (!figure.clientWidth) continue; // folded away
-    const { layout } = figure;
-    if (!wide.has(figure)) wide.set(figure, {
-      left: layout.margin?.l ?? 80, font: layout.font?.size ?? 12, legend: { ...layout.legend }, shown: layout.showlegend ?? true,
-    });
-    const before = wide.get(figure);
-    const narrow = figure.clientWidth < NARROW_PX;
-    const entries = figure._fullData.filter((trace) => trace.visible === true && trace.showlegend).length;
-    const below = { ...before.legend, orientation: "h", x: 0, xanchor: "left", xref: "container", y: 0, yanchor: "bottom",
-      yref: "container", font: { size: 11 } };
-    const titles = {};
-    for (const axis of Object.keys(layout).filter((name) => /^[xy]axis/.test(name))) {
-      titles[`${axis}.title.font.size`] = narrow ? 12 : before.font + 1;
-    }
-    Plotly.relayout(figure, {
-      ...titles,
-      "autosize": true,
-      "showlegend": before.shown && (!narrow || entries <= MOST_LEGEND_ENTRIES),
-      "legend": narrow ? below : before.legend,
-      "font.size": narrow ? 11 : before.font,
-      "margin.l": narrow ? Math.min(before.left, 52) : before.left,
-      "margin.r": narrow ? 8 : 24,
-    });
+    if (!figure.clientWidth || figure.closest(".curve")) continue; // folded away, or small in any window
+    const before = wide.get(figure) ?? remember(figure);
+    const narrow = figure.clientWidth < NARROW_PX && !figure.closest(".wide"); // that one is moved sideways
+    const changes = narrow ? narrowed(figure, before) : widened(before);
+    Plotly.relayout(figure, { ...changes, autosize: true });
   }
 }
 

@@ -16,7 +16,7 @@ from archsearch.plots.labels import place_labels
 from archsearch.plots.ranges import percent_range
 
 _MOST_LABELS = 60
-_MARGIN = {"l": 78, "r": 24, "b": 92}
+_MARGIN = {"l": 78, "r": 24, "b": 104}
 _GAP, _LEFT = 0.17, 0.56  # shares of the width: between the panels, and of the left one
 _GROUPS = {"all": ("circle", style.BLUE), "best quarter": ("diamond-open", style.VERMILLION)}
 

@@ -91,8 +91,8 @@ def picks_of(data: ReportData) -> tuple[Pick, ...]:
 
 
 PICKS_NOTE = (
-    "Each is on the front: nothing that was tried beats it in one measure without losing in another. Most accurate: the "
-    "highest top-1. Fastest within reason: the lowest latency among those that keep at least 80 % of what the most "
+    "Each is on the front: nothing that was tried beats it in one measure without losing in another. Most accurate: "
+    "the highest top-1. Fastest within reason: the lowest latency among those that keep at least 80 % of what the most "
     "accurate gains over guessing a class. Knee: where the front bends, farthest below the line between its two ends. "
     "One network may be two of them."
 )

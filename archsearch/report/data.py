@@ -53,7 +53,6 @@ class ReportData:
         storage: the `--storage` that was given, safe to print; None: the default.
         ablations: newest first.
         trainings: networks that were retrained in full.
-        missing: (what, why) of the parts that could not be worked out.
         command: what was typed to make the report.
     """
 
@@ -67,7 +66,6 @@ class ReportData:
     storage: str | None = None
     ablations: tuple[StoredAblation, ...] = ()
     trainings: tuple[Retrained, ...] = ()
-    missing: tuple[tuple[str, str], ...] = ()
     command: str | None = None
 
     @property

@@ -13,6 +13,7 @@ from archsearch.report.data import ReportData
 from archsearch.report.drawings import drawing_of, drawn, subtitle_of
 from archsearch.report.sections import Drawing, Section
 
+_MOST_SENTENCES = 40
 _CHOICES = "Choices that differ from the base"
 
 
@@ -24,7 +25,7 @@ def front_section(data: ReportData, info: FrontInfo) -> Section:
         for family, baseline in sorted(data.baselines.items())
     )
     sentences = (
-        *subtitle_of(info),
+        *subtitle_of(info)[1:],  # the first line, the conditions, stands under the page's title
         f"{why}." if why else "",
         f"Networks are described against {baselines}." if baselines else "",
     )
@@ -68,13 +69,24 @@ def _compact_front(data: ReportData, info: FrontInfo) -> Table:
 
 def variants_section(data: ReportData, info: FrontInfo) -> Section:
     """What became of the published networks."""
+    few = len(data.verdicts) <= _MOST_SENTENCES
     return Section(
         key="variants",
         title="The published networks",
         sentences=(verdicts_sentence(data.verdicts),),
-        points=tuple(verdict.sentence for verdict in data.verdicts[:40]),
-        tables=(replace(verdicts_table(info, data.verdicts), title="Verdicts"),) if data.verdicts else (),
+        points=tuple(verdict.sentence for verdict in data.verdicts) if few else (),
+        tables=(_verdicts(data, info, with_sentences=not few),) if data.verdicts else (),
     )
+
+
+def _verdicts(data: ReportData, info: FrontInfo, *, with_sentences: bool) -> Table:
+    """The verdicts' table; its sentences stand above it unless there are too many."""
+    full = replace(verdicts_table(info, data.verdicts), title="Verdicts")
+    if with_sentences:
+        return full
+    kept = [place for place, column in enumerate(full.columns) if column.title != "In a sentence"]
+    rows = tuple(tuple(row[place] for place in kept) for row in full.rows)
+    return replace(full, columns=tuple(full.columns[place] for place in kept), rows=rows)
 
 
 def verdicts_sentence(verdicts: tuple[Verdict, ...]) -> str:

@@ -88,7 +88,7 @@ def _section(section: Section, report: Report) -> str:
     lines.append(warnings_html(section.warnings))
     lines += _points(section.points)
     lines += [_drawing(drawing) for drawing in section.drawings]
-    lines += [table_html(table, level=3) for table in section.tables]
+    lines += [table_html(table.without_empty_columns(), level=3) for table in section.tables]
     lines += [_part(part) for part in section.parts]
     if section.facts:
         lines.append(facts_html(section.facts))
@@ -99,7 +99,7 @@ def _section(section: Section, report: Report) -> str:
 def _part(part: Part) -> str:
     lines = [f"<h3>{escape(part.title)}</h3>", *_paragraphs(part.sentences), *_points(part.points)]
     lines += [_drawing(drawing) for drawing in part.drawings]
-    lines += [table_html(table, level=4) for table in part.tables]
+    lines += [table_html(table.without_empty_columns(), level=4) for table in part.tables]
     return "\n".join([*lines, *_command(part.command)])
 
 

@@ -116,4 +116,4 @@ def _table(table: Table) -> Iterator[str]:
         yield f"**{escaped(table.title)}**\n"
     if table.note:
         yield f"{escaped(table.note)}\n"
-    yield markdown_table(table) + "\n"
+    yield markdown_table(table.without_empty_columns()) + "\n"

@@ -23,7 +23,6 @@ def methods_section(data: ReportData) -> Section:
             "interleaved with a reference network, times what the reference took at the study's start. A front is the "
             "set of networks that none beats in one objective without losing in another.",
         ),
-        warnings=tuple(f"{what}: {why}" for what, why in data.missing),
         facts=tuple((name, value) for name, value in _facts(data) if value),
     )
 

@@ -44,7 +44,8 @@ def serve_dashboard(
         port: 0: any that is free.
         on_ready: called once with the address of the study's page, when the port is there.
 
-    Raises StoreError without the extra `dashboard`, for a port that cannot be had, or for a study without Optuna's side.
+    Raises StoreError without the extra `dashboard`, for a port that cannot be had, or for a study that Optuna does not
+    know.
     """
     if find_spec("optuna_dashboard") is None:
         raise StoreError("optuna-dashboard is not installed", hint="pip install 'archsearch[dashboard]'")

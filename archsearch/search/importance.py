@@ -133,21 +133,23 @@ def _table(
         title = OBJECTIVES[objective].title.split(",")[0].split(" (")[0].lower()
         return table((), f"all networks have the same {title}")
     study = _study(found, points)
-    shares = _shares(study, part, found.varying, method, seed)
-    if shares is None:
+    raw = _raw(study, part, found.varying, method, seed)
+    total = sum(raw.values())
+    if not total > 0.0:
         return table((), "no choice tells the networks apart")
     bounds: dict[str, float] = {}
-    if chance:
+    if chance and method.shuffles:
         shuffled = [
-            _shares(study, generator.permutation(part), found.varying, method, seed + 1 + again)
+            _raw(study, generator.permutation(part), found.varying, method, seed + 1 + again)
             for again in range(method.shuffles)
         ]
-        held = [each for each in shuffled if each is not None]
-        if held:
-            bounds = {name: float(np.quantile([each[name] for each in held], 0.95)) for name in found.varying}
+        bounds = {
+            name: min(float(np.quantile([each[name] for each in shuffled], 0.95)) / total, 1.0)
+            for name in found.varying
+        }
     rows = [
-        Importance(choice=name, share=share, chance=bounds.get(name), levels=len(found.levels[name]))
-        for name, share in shares.items()
+        Importance(choice=name, share=value / total, chance=bounds.get(name), levels=len(found.levels[name]))
+        for name, value in raw.items()
     ]
     return table(tuple(sorted(rows, key=lambda row: (-row.share, row.choice))))
 
@@ -171,15 +173,13 @@ def _study(found: Networks, points: Sequence[Any]) -> optuna.Study:
     return study
 
 
-def _shares(
+def _raw(
     study: optuna.Study, values: Floats, names: Sequence[str], method: _Method, seed: int
-) -> dict[str, float] | None:
-    """The share of each choice; None if the evaluator gives none of them any."""
+) -> dict[str, float]:
+    """The evaluator's number for each choice, 0 or more."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        raw = method.evaluator(seed).evaluate(
+        found = method.evaluator(seed).evaluate(
             study, params=list(names), target=lambda trial: float(values[trial.number])
         )
-    kept = {name: max(float(raw[name]), 0.0) if math.isfinite(raw[name]) else 0.0 for name in names}
-    total = sum(kept.values())
-    return {name: value / total for name, value in kept.items()} if total > 0.0 else None
+    return {name: max(float(found[name]), 0.0) if math.isfinite(found[name]) else 0.0 for name in names}

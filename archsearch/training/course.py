@@ -32,8 +32,8 @@ Statistics = tuple[float, float, float]
 class Course:
     """A network on its device with optimizer and data, trained under one protocol.
 
-    The network is trained in place, channels_last. What is scored and kept is `result`: the network itself, or the average of
-    its weights where the protocol has one.
+    The network is trained in place, channels_last. What is scored and kept is `result`: the network itself, or the
+    average of its weights where the protocol has one.
 
     Args:
         model: the network with its initial weights; takes (N, 3, input_size, input_size).

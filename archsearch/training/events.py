@@ -30,7 +30,7 @@ class EventFile:
             ) from error
         for old in folder.glob("events.out.tfevents.*"):
             old.unlink(missing_ok=True)
-        self._writer = SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
+        self._writer = SummaryWriter(str(folder))
         for point in curve:
             self.add(point)
 
@@ -43,9 +43,9 @@ class EventFile:
             "train_seconds": point.train_seconds,
         }
         for name, value in values.items():
-            self._writer.add_scalar(name, value, point.epoch)  # type: ignore[no-untyped-call]
-        self._writer.flush()  # type: ignore[no-untyped-call]
+            self._writer.add_scalar(name, value, point.epoch)
+        self._writer.flush()
 
     def close(self) -> None:
         """No epoch follows."""
-        self._writer.close()  # type: ignore[no-untyped-call]
+        self._writer.close()

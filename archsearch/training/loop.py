@@ -188,7 +188,7 @@ class _Running:
         while done < steps:
             with self.chunk():
                 begin = time.perf_counter()
-                pending = []
+                pending: list[Tensor] = []
                 for inputs, labels in islice(stream, min(self.chunk_steps, steps - done)):
                     pending.append(self.step(inputs, labels, self.schedule(epoch * steps + done + len(pending))))
                     if self.averaged is not None:

@@ -25,7 +25,7 @@ class Snapshot:
         self._model, self._optimizer, self._averaged = model, optimizer, averaged
         self._weights = _copied(model.state_dict())
         self._momentum = _copied(optimizer.state_dict())
-        self._averages = None if averaged is None else _copied(averaged.state_dict())
+        self._averages: dict[str, Any] = {} if averaged is None else _copied(averaged.state_dict())
 
     def restore(self) -> None:
         """Put them back. The gradients of the step that failed are dropped, and memory that is held in reserve, too."""

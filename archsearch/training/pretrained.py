@@ -145,8 +145,19 @@ def _read(path: Path) -> tuple[str, dict[str, Tensor]]:
         )
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, zipfile.BadZipFile, ValueError) as error:
-        raise TrainingError(f"{path} is not a file of weights: {str(error).splitlines()[0]}") from error
+    except (
+        RuntimeError,
+        pickle.UnpicklingError,
+        EOFError,
+        zipfile.BadZipFile,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+    ) as error:  # what torch.load raises depends on where it stumbles
+        raise TrainingError(
+            f"{path} is not a file of weights: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        ) from error
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise TrainingError(f"{path} is not a file of weights: it holds no dict of tensors")
     return path.name, dict(state)

@@ -93,7 +93,9 @@ class EagerStep:
         for some, their in zip(inputs.tensor_split(self.parts), labels.tensor_split(self.parts), strict=True):
             with self.autocast, in_float32(self._kept):
                 logits = self.model(some)
-            loss = F.cross_entropy(logits.float(), their, label_smoothing=self.label_smoothing)
+            loss = F.cross_entropy(
+                logits.to(torch.promote_types(logits.dtype, torch.float32)), their, label_smoothing=self.label_smoothing
+            )
             loss = loss * (len(their) / len(labels))
             loss.backward()  # type: ignore[no-untyped-call]
             whole += loss.detach()

@@ -14,6 +14,8 @@ COMMANDS = (
     "run",
     "retrain",
     "export",
+    "ablate",
+    "confirm",
     "proxy",
     "pareto",
     "plot",
@@ -66,7 +68,14 @@ def test_help_groups_the_commands_and_shows_examples(cli: Callable[..., object])
     ended = cli("--help")
     assert ended.code == 0
     search, look = ended.out.split("─ Search ─")[1].split("─ Look ─")
-    assert [name for name in COMMANDS if f"│ {name} " in search] == ["run", "retrain", "export", "proxy"]
+    assert [name for name in COMMANDS if f"│ {name} " in search] == [
+        "run",
+        "retrain",
+        "export",
+        "ablate",
+        "confirm",
+        "proxy",
+    ]
     assert [name for name in COMMANDS if f"│ {name} " in look] == [
         "pareto",
         "plot",

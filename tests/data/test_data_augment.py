@@ -61,7 +61,7 @@ def test_an_epoch_begun_at_a_later_step_goes_on_with_the_same_batches() -> None:
 
 
 def test_alternating_mirror_images_show_each_image_once_each_way_in_two_epochs() -> None:
-    (inputs, labels), = batches(flip=False, crop_padding=0).evaluation(20)
+    ((inputs, labels),) = batches(flip=False, crop_padding=0).evaluation(20)
     unmirrored = dict(zip(labels.tolist(), inputs, strict=True))
     alternating = batches(alternate_flip=True, crop_padding=0)
 

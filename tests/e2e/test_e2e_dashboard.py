@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import time
@@ -102,3 +105,36 @@ def test_a_dashboard_reads_a_study_while_it_runs(
         assert shown[record.trial]["state"] == "Complete"
         assert shown[record.trial]["values"] == pytest.approx([record.error_percent, record.latency.corrected_ms])
         assert {param["name"] for param in shown[record.trial]["params"]} == set(record.suggested)
+
+
+def test_the_command_serves_the_study_on_this_machine_alone_until_ctrl_c(
+    finished: Any, watched: Callable[..., Any], wait: Callable[..., Any]
+) -> None:
+    log = finished.folder / "said.txt"
+    with log.open("w") as said:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "archsearch.cli.main", "dashboard", "--study", "tiny", "--port", "0"],
+            cwd=finished.folder,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509 (no threads)
+        )
+    with watched(process):
+        wait(lambda: "serving" in log.read_text() or process.poll() is not None, "the dashboard serves")
+        found = re.search(r"serving (http://127\.0\.0\.1:(\d+))/dashboard/studies/(\d+); Ctrl-C", log.read_text())
+        assert found is not None, log.read_text()
+        address, port, number = found.groups()
+        detail = look(address)
+        assert detail is not None
+        assert str(json.loads(get(f"{address}/api/studies") or b"{}")["study_summaries"][0]["study_id"]) == number
+        assert len(detail["trials"]) == len(finished.study().records)
+        others = [
+            each[4][0] for each in socket.getaddrinfo(socket.gethostname(), None) if not each[4][0].startswith("127.")
+        ]
+        for other in others:
+            with socket.socket(socket.AF_INET6 if ":" in other else socket.AF_INET) as outside:
+                assert outside.connect_ex((other, int(port))) != 0
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=60)
+    assert process.returncode == 0, log.read_text()
+    assert "Traceback" not in log.read_text()

@@ -7,25 +7,13 @@ import random
 import shutil
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-RETRAIN = ("retrain", "--trial", "0", "--protocol", "modern", "--batch-size", "64", "--device", "cpu")
-STEPS_PER_EPOCH = 1438 // 64
+RETRAIN = ("retrain", "--trial", "0", "--protocol", "modern", "--batch-size", "16", "--device", "cpu")
+STEPS_PER_EPOCH = 160 // 16
 MOST_CHECKPOINTS = 4  # that a process is left to write, so that it never gets to the end
-
-
-@pytest.fixture(scope="module")
-def digits(new_workplace: Callable[..., object], tiny_images: Path) -> object:
-    """A study of scikit-learn's digits with one trial."""
-    workplace = new_workplace(trials=1)
-    path = workplace.folder / "tiny.yaml"
-    path.write_text(path.read_text().replace(f"npz:{tiny_images}", "digits"))
-    ended = workplace.type("run", "--study", "./tiny.yaml", "--device", "cpu")
-    assert ended.returncode == 0, ended.stderr
-    return workplace
 
 
 def copied(workplace: object, folder: Path) -> object:
@@ -34,30 +22,30 @@ def copied(workplace: object, folder: Path) -> object:
 
 
 def seed_folder(workplace: object, epochs: int) -> Path:
-    (network,) = {path.name for path in (workplace.folder / "runs" / "tiny" / "retrain").glob("*")} or {"none"}
-    name = f"modern-{epochs}-epochs-batch-64"
-    return workplace.folder / "runs" / "tiny" / "retrain" / network / name / "seed-0"
+    network = workplace.study().records[0].arch_id
+    return workplace.folder / "runs" / "tiny" / "retrain" / network / f"modern-{epochs}-epochs-batch-16" / "seed-0"
 
 
 def names(folder: Path, pattern: str) -> set[str]:
     return {path.name for path in folder.glob(pattern)}
 
 
-def kill_in_training(workplace: object, arguments: tuple[str, ...], epochs: int, dice: random.Random) -> bool:
+def kill_in_training(workplace: object, arguments: tuple[str, ...], place: Path, dice: random.Random) -> bool:
     """Start the command and kill it at a random moment of its training; whether that was while it wrote a file."""
     process = workplace.start(*arguments)
     try:
         deadline, written = time.monotonic() + 120, 0
-        known = names(seed_folder(workplace, epochs), "checkpoint-*.pt")
+        known = names(place, "checkpoint-*.pt")
         wanted, in_a_write = dice.randint(1, MOST_CHECKPOINTS), dice.random() < 0.5
         while written < wanted:
             assert process.poll() is None, process.communicate()[1]
             assert time.monotonic() < deadline
-            now = names(seed_folder(workplace, epochs), "checkpoint-*.pt")
+            time.sleep(0.0005)
+            now = names(place, "checkpoint-*.pt")
             written, known = written + bool(now - known), now
-        left_behind = names(seed_folder(workplace, epochs), ".checkpoint-*.tmp")
+        left_behind = names(place, ".checkpoint-*.tmp")
         if in_a_write:
-            while process.poll() is None and not names(seed_folder(workplace, epochs), ".*.tmp") - left_behind:
+            while process.poll() is None and not names(place, ".checkpoint-*.tmp") - left_behind:
                 pass
         else:
             time.sleep(dice.uniform(0.0, 0.05))
@@ -66,16 +54,16 @@ def kill_in_training(workplace: object, arguments: tuple[str, ...], epochs: int,
         process.kill()
         process.communicate()
     assert process.returncode == -signal.SIGKILL
-    return bool(names(seed_folder(workplace, epochs), ".checkpoint-*.tmp") - left_behind)
+    return bool(names(place, ".checkpoint-*.tmp") - left_behind)
 
 
-def check(digits: object, folder: Path, *, kills: int, epochs: int, seed: int) -> int:
+def check(study: object, folder: Path, *, kills: int, epochs: int, seed: int) -> int:
     """Weights byte for byte; gives how many of the kills met a checkpoint that was being written."""
     assert kills * (MOST_CHECKPOINTS + 2) < epochs * STEPS_PER_EPOCH  # a process may do that many steps
     arguments = (*RETRAIN, "--epochs", str(epochs), "--checkpoint-every", "0.001s")
-    whole, killed = copied(digits, folder / "whole"), copied(digits, folder / "killed")
+    whole, killed = copied(study, folder / "whole"), copied(study, folder / "killed")
     dice = random.Random(seed)
-    met = sum(kill_in_training(killed, arguments, epochs, dice) for _ in range(kills))
+    met = sum(kill_in_training(killed, arguments, seed_folder(killed, epochs), dice) for _ in range(kills))
     for workplace in (whole, killed):
         ended = workplace.type(*arguments)
         assert ended.returncode == 0, ended.stderr
@@ -85,10 +73,10 @@ def check(digits: object, folder: Path, *, kills: int, epochs: int, seed: int) -
     return met
 
 
-def test_a_retraining_killed_four_times_ends_with_the_same_weights(digits: object, tmp_path: Path) -> None:
-    check(digits, tmp_path, kills=4, epochs=2, seed=0)
+def test_a_retraining_killed_four_times_ends_with_the_same_weights(finished: object, tmp_path: Path) -> None:
+    check(finished, tmp_path / "four", kills=4, epochs=3, seed=0)
 
 
 @pytest.mark.slow
-def test_a_retraining_killed_twenty_times_ends_with_the_same_weights(digits: object, tmp_path: Path) -> None:
-    assert check(digits, tmp_path, kills=20, epochs=6, seed=1) >= 1
+def test_a_retraining_killed_twenty_times_ends_with_the_same_weights(finished: object, tmp_path: Path) -> None:
+    assert check(finished, tmp_path / "twenty", kills=20, epochs=13, seed=1) >= 1

@@ -1,15 +1,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
+import plotly.graph_objects as go
 import pytest
 
 from archsearch.analysis.front import front_of
 from archsearch.analysis.verdicts import verdicts_of
 from archsearch.plots import style
+from archsearch.plots.bounds import Bound
 from archsearch.plots.front import FrontInfo, FrontPoint, VariantMark, front_info
+from archsearch.plots.front_3d import front_3d_figure, front_3d_info
 from archsearch.plots.front_figure import front_figure, shared_prefix
-from archsearch.plots.hover import hover_text
+from archsearch.plots.front_tables import front_tables
+from archsearch.plots.hover import grouped_changes, hover_text
+from archsearch.plots.intervals import PointInterval
+from archsearch.plots.printed import PrintedTop1
 from archsearch.plots.ranges import nice_log_ticks
 from archsearch.records import Record, TrialStatus
 
@@ -195,3 +202,138 @@ def test_logarithmic_ticks_are_few_and_inside(low: float, high: float) -> None:
 def test_long_names_are_shortened_in_the_middle() -> None:
     assert style.shorten("abcdefghij", 7) == "abc…hij"
     assert style.shorten("abc", 7) == "abc"
+
+
+def _trace(figure: go.Figure, name: str) -> Any:
+    return next(trace for trace in figure.data if (trace.name or "").startswith(name))
+
+
+def _confirmed_point(trial: int, **changes: float | None) -> PointInterval:
+    facts: dict[str, float | None] = {
+        "latency_ms": 3.0,
+        "latency_low_ms": 2.9,
+        "latency_high_ms": 3.2,
+        "top1_percent": 52.0,
+        "top1_low_percent": 51.0,
+        "top1_high_percent": 53.5,
+    }
+    return PointInterval(
+        trial=trial, n=5, confidence=0.95, probability_on_front=0.8, **{**facts, **changes}  # type: ignore[arg-type]
+    )
+
+
+def test_a_hard_bound_is_shaded_and_a_soft_one_is_a_line(make_record: Make) -> None:
+    records = [make_record(0, p10=2), make_record(1, p10=3, top1=60), make_record(2, p10=4, params=3_000_000)]
+    bounds = [
+        Bound(name="latency_ms", value=2.5),
+        Bound(name="latency_ms", value=3.5, soft=True),
+        Bound(name="params", value=2e6, soft=True),
+    ]
+    info = _info(records, bounds=bounds)
+    assert [point.over for point in info.points] == [(), ("latency_ms",), ("latency_ms", "latency_ms", "params")]
+    assert "bounds: latency up to 2.50 ms, latency up to 3.50 ms (soft), params up to 2.00 M (soft)" in info.subtitle[1]
+    figure = front_figure(info)
+    shaded = [shape for shape in figure.layout.shapes if shape.type == "rect"]
+    assert [(shape.x0, shape.x1) for shape in shaded] == [(2.5, info.x_range_ms[1])]
+    assert [shape.line.dash for shape in figure.layout.shapes if shape.type == "line"] == ["solid", "dash"]
+    over = _trace(figure, "over a bound")
+    assert over.marker.symbol == "circle-open"
+
+
+def test_a_bound_just_beyond_the_slowest_network_is_on_the_axis(make_record: Make) -> None:
+    records = [make_record(0, p10=2), make_record(1, p10=4)]
+    near = _info(records, bounds=[Bound(name="latency_ms", value=4.5)])
+    far = _info(records, bounds=[Bound(name="latency_ms", value=40.0)])
+    assert near.x_range_ms[1] > 4.5
+    assert far.x_range_ms[1] == pytest.approx(4.12)  # 4 + 6 % of 2
+    assert front_figure(far).layout.shapes == ()
+
+
+def test_what_was_evaluated_again_has_error_bars_at_its_means(make_record: Make) -> None:
+    info = _info([make_record(0, top1=54, p10=3), make_record(1, p10=5)], intervals=[_confirmed_point(0)])
+    figure = front_figure(info)
+    trace = _trace(figure, "evaluated again, 95 % interval")
+    assert (list(trace.x), list(trace.y)) == ([3.0], [52.0])
+    assert list(trace.error_y.array) == pytest.approx([1.5])
+    assert list(trace.error_y.arrayminus) == pytest.approx([1.0])
+    assert list(trace.error_x.array) == pytest.approx([0.2])
+    assert "with probability 0.80" in trace.hovertext[0]
+    assert info.y_range_percent[0] < 50 < 54 < info.y_range_percent[1]
+
+
+def test_one_evaluation_gives_no_interval_and_an_unknown_trial_no_mark(make_record: Make) -> None:
+    ends = ("latency_low_ms", "latency_high_ms", "top1_low_percent", "top1_high_percent")
+    alone = _confirmed_point(0, **dict.fromkeys(ends))
+    info = _info([make_record(0)], intervals=[alone, _confirmed_point(9)])
+    assert info.intervals == (alone,)
+    trace = _trace(front_figure(info), "evaluated again")
+    assert list(trace.error_y.array) == [0.0]
+    assert "interval" not in trace.hovertext[0]
+
+
+@pytest.mark.parametrize(("top1", "shown"), [(62.0, True), (92.98, False)])
+def test_printed_values_are_hollow_and_hidden_where_they_squeeze_the_rest(
+    top1: float, shown: bool, make_record: Make
+) -> None:
+    records = [make_record(0, variant="v", top1=50, p10=3), make_record(1, top1=60)]
+    printed = [
+        PrintedTop1(variant="v", top1_percent=top1, source="a paper", conditions="200 epochs"),
+        PrintedTop1(variant="of no trial", top1_percent=70, source="a paper", conditions=""),
+    ]
+    info = _info(records, printed=printed)
+    assert [(mark.number, mark.trial, mark.latency_ms) for mark in info.printed] == [(1, 0, 3.0)]
+    assert info.printed_shown is shown
+    figure = front_figure(info)
+    trace = _trace(figure, "as printed")
+    assert trace.marker.symbol.endswith("-open")
+    assert trace.visible == (True if shown else "legendonly")
+    assert "200 epochs" in trace.hovertext[0]
+    # asked for, the axis must be free to grow; else it is fixed
+    assert bool(figure.layout.yaxis.autorange) is not shown
+
+
+def test_a_third_objective_is_the_colour(make_record: Make) -> None:
+    records = [make_record(trial, p10=1 + trial, top1=50 + trial, params=10 ** (5 + trial)) for trial in range(3)]
+    front = front_of(records, ["error_percent", "latency_ms", "params"])
+    info = front_info(front, (), study="s")
+    assert (info.third, info.third_counts) == ("params", True)
+    figure = front_figure(info)
+    assert [list(trace.marker.color) for trace in figure.data if trace.marker.coloraxis] == [[5.0, 6.0, 7.0]]
+    assert list(figure.layout.coloraxis.colorbar.ticktext) == ["100 k", "1.00 M", "10.0 M"]
+    assert not _info(records).third_counts
+
+
+def test_in_depth_the_same_points_stand_with_their_parameters(study_records: list[Record]) -> None:
+    info = front_3d_info(_info(study_records, bounds=[Bound(name="params", value=1e6)]))
+    figure = front_3d_figure(info)
+    points = sum(len(trace.x) for trace in figure.data if trace.type == "scatter3d")
+    assert points == len(info.points) == sum(record.score is not None for record in study_records)
+    assert [trace.name for trace in figure.data if trace.type == "mesh3d"] == ["params up to 1.00 M"]
+    assert "for reading only" in info.subtitle[-1]
+
+
+def test_a_change_in_all_three_stages_is_said_once() -> None:
+    stages = [(f"stage{stage}.kernel", "5", "3") for stage in (2, 3, 4)]
+    assert grouped_changes([("head.type", "flatten", "gap"), *stages]) == (
+        ("head.type", "flatten", "gap"),
+        ("stages 2-4 kernel", "5", "3"),
+    )
+    mixed = [("stage2.kernel", "5", "3"), ("stage3.kernel", "7", "3"), ("stage4.kernel", "5", "3")]
+    assert grouped_changes(mixed) == tuple(mixed)
+
+
+def test_every_choice_that_differs_is_in_the_hover_text(make_record: Make) -> None:
+    choices = {f"choice{index:02d}": index for index in range(40)}
+    info = _info([make_record(0, choices=choices)], bases={"shufflenet_v2": dict.fromkeys(choices, -1)})
+    text = hover_text(info.points[0])
+    assert all(f"{name}: {value} (not -1)" in text for name, value in choices.items())
+    assert max(len(line) for line in text.split("<br>")[5:]) <= 72
+
+
+def test_the_tables_beside_a_front_hold_its_networks_and_variants(study_records: list[Record]) -> None:
+    info = _info(study_records, intervals=[_confirmed_point(0)])
+    networks, variants, again = front_tables(info)
+    assert len(networks.rows) == len(info.points)
+    assert [row[2] for row in variants.rows] == [mark.name for mark in info.marks]
+    assert [row[:2] for row in again.rows] == [(0, 5)]
+    assert all(len(row) == len(table.columns) for table in (networks, variants, again) for row in table.rows)

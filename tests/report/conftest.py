@@ -21,7 +21,9 @@ make_record: Callable[..., Record] = _PLOTS["make_record"]
 make_study: Callable[..., list[Record]] = _PLOTS["make_study"]
 
 
-def make_data(records: Sequence[Record], *, study: str = "study", noise_floor: float = 0.0, **changes: Any) -> ReportData:
+def make_data(
+    records: Sequence[Record], *, study: str = "study", noise_floor: float = 0.0, **changes: Any
+) -> ReportData:
     """What a report is made of; `changes` replaces fields of ReportData."""
     point = (90.0, 40.0)
     front = front_of(records, reference_point=point, noise_floor=noise_floor)
@@ -46,7 +48,12 @@ def make_data(records: Sequence[Record], *, study: str = "study", noise_floor: f
             "latency": {"bursts": 20},
             "constraints": {"params": None},
         },
-        "facts": {"archsearch": "0.1.0", "device": {"cpu": "a processor"}, "command": "archsearch run", "num_classes": 10},
+        "facts": {
+            "archsearch": "0.1.0",
+            "device": {"cpu": "a processor"},
+            "command": "archsearch run",
+            "num_classes": 10,
+        },
         "reference_point": {"error_percent": 90.0, "latency_ms": 40.0},
         "space_fingerprint": "0123456789ab",
         "command": "archsearch report",

@@ -21,7 +21,7 @@ def roles(data: ReportData) -> dict[int, tuple[str, ...]]:
 
 
 def test_three_networks_are_taken_from_a_front_that_bends(make_record: Make, make_data: Data) -> None:
-    # Over guessing one of ten classes the best gains 60: at least 10 + 0.8 * 50 = 50 % is within reason, so not trial 0.
+    # Over guessing one of ten classes the best gains 50: at least 10 + 0.8 * 50 = 50 % is within reason: not trial 0.
     points = [(0, 45.0, 1.0), (1, 51.0, 2.0), (2, 58.0, 3.0), (3, 60.0, 9.0)]
     data = make_data([make_record(trial, top1=top1, p10=p10) for trial, top1, p10 in points])
     # Scaled sums of (error, latency): 1.0, 0.6 + 0.125, 0.133 + 0.25, 1.0: the knee is trial 2.

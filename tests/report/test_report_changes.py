@@ -8,7 +8,14 @@ from archsearch.report.baseline import baselines_of
 from archsearch.report.changes import changes_of, changes_text
 
 Make = Callable[..., Record]
-BASE = {"stem.pool": True, "stage2.kernel": 3, "stage3.kernel": 3, "stage4.kernel": 3, "stage2.units": 4, "stage3.units": 8}
+BASE = {
+    "stem.pool": True,
+    "stage2.kernel": 3,
+    "stage3.kernel": 3,
+    "stage4.kernel": 3,
+    "stage2.units": 4,
+    "stage3.units": 8,
+}
 
 
 def test_one_choice_over_all_stages_is_one_entry() -> None:

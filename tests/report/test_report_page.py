@@ -145,7 +145,7 @@ def test_the_panel_knows_cost_curve_parts_and_command_of_each_network(make_recor
     assert (network["label"], network["top1"], network["params"]) == ("trial 16", 34.0, 1_000_000)
     assert network["curve"][1] == [round(5.123 * n, 3) for n in range(1, 9)]
     named = {found["choices"][place]: value for place, value, _ in network["changes"]}
-    assert {"kernel": "4 / 6 / 3", "attention": "simam / none / eca"} == named
+    assert named == {"kernel": "4 / 6 / 3", "attention": "simam / none / eca"}
     stage = dict(network["parts"])["stage2"]
     texts = [found["ops"][op][0] for unit in stage for branch in found["units"][unit][4] for op in branch]
     assert "dw 4×4" in texts
@@ -169,7 +169,6 @@ def test_no_name_becomes_markup(make_record: Make, make_data: Data) -> None:
         command=MARKUP,
         storage=MARKUP,
         trainings=(trained,),
-        missing=((MARKUP, MARKUP),),
     )
     page, markdown, latex = rendered(data)
     scripts = re.findall(r"<script\b", page)

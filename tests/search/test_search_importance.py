@@ -46,7 +46,7 @@ def test_the_choice_that_acts_has_the_largest_share_of_each_objective() -> None:
     for table in found.tables:
         first = table.rows[0]
         assert first.choice == {"error_percent": "attention", "latency_ms": "kernel"}[table.objective]
-        assert first.share > 0.8
+        assert first.share > (0.6 if table.method == "PED-ANOVA" else 0.9)  # the best tenth are 15 networks
         assert sum(row.share for row in table.rows) == pytest.approx(1.0)
         assert all(0.0 <= row.share <= 1.0 for row in table.rows)
         assert {row.choice for row in table.rows} == {"kernel", "attention", "residual"}
@@ -108,6 +108,19 @@ def test_equal_values_and_one_point_give_a_reason() -> None:
     assert all(table.rows == () and table.reason.startswith("all networks have the same") for table in equal.tables)
     alone = importances([replace(each, suggested=records[0].suggested) for each in records])
     assert (alone.tables, alone.reason) == ((), "every choice had one value in all networks")
+
+
+def test_shuffled_values_are_told_from_chance_about_one_time_in_twenty() -> None:
+    told = []
+    for seed in range(6):
+        generator = np.random.default_rng(seed)
+        records = [
+            replace(each, score=replace(each.score, top1_percent=float(generator.normal(50.0, 3.0))))
+            for each in drawn(60, seed=seed)
+        ]
+        table = importances(records, ("error_percent",), methods=("PED-ANOVA",)).tables[0]
+        told += [row.told_from_chance for row in table.rows]
+    assert sum(map(bool, told)) <= 4  # of 18
 
 
 def test_two_values_tied_all_over_give_numbers() -> None:

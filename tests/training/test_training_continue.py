@@ -99,7 +99,10 @@ def test_the_newest_checkpoint_is_the_one_with_most_steps(
     with pytest.raises(StoppedError):
         retrain(dataset, tmp_path)
     place = tmp_path / "seed-3"
-    assert sorted(path.name for path in place.iterdir()) == ["checkpoint-00001-0000001.pt", "checkpoint-00001-0000002.pt"]
+    assert sorted(path.name for path in place.iterdir()) == [
+        "checkpoint-00001-0000001.pt",
+        "checkpoint-00001-0000002.pt",
+    ]
     read = read_checkpoint((place / "checkpoint-00001-0000002.pt").read_bytes())
     assert read is not None
     assert read.epoch == 1

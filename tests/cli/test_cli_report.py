@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archsearch.errors import StoreError
+from archsearch.search import dashboard
+from archsearch.store.database import Database
+
+
+def test_two_forms_at_once_are_refused(cli: Callable[..., Any]) -> None:
+    ended = cli("report", "--markdown", "--latex")
+    assert ended.code == 2
+    assert "--markdown and --latex are two reports" in ended.err
+
+
+@pytest.mark.parametrize("command", ["report", "dashboard"])
+def test_without_a_database_the_commands_say_what_to_do(command: str, cli: Callable[..., Any], tmp_path: Path) -> None:
+    ended = cli(command, "--storage", f"sqlite:///{tmp_path / 'none.db'}")
+    assert ended.code == 1
+    assert "none.db" in ended.err
+    assert "Traceback" not in ended.err
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    return Database(f"sqlite:///{tmp_path / 'one.db'}", create=True)
+
+
+def test_without_the_extra_the_dashboard_says_what_to_install(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dashboard, "find_spec", lambda _name: None)
+    with pytest.raises(StoreError, match="not installed") as caught:
+        dashboard.serve_dashboard(database, "any")
+    assert caught.value.hint == "pip install 'archsearch[dashboard]'"
+
+
+def test_a_study_that_optuna_does_not_know_is_named(database: Database) -> None:
+    pytest.importorskip("optuna_dashboard")
+    with pytest.raises(StoreError, match="Optuna knows no study 'absent'"):
+        dashboard.serve_dashboard(database, "absent", port=0)
+
+
+def test_a_port_in_use_is_named(database: Database) -> None:
+    pytest.importorskip("optuna_dashboard")
+    from archsearch.search.storage import close_storage, optuna_storage
+
+    storage = optuna_storage(database)
+    storage.create_new_study([], "one")
+    close_storage(storage)
+    with socket.socket() as other:
+        other.bind((dashboard.HOST, 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(StoreError, match=f"cannot listen on 127.0.0.1:{port}") as caught:
+            dashboard.serve_dashboard(database, "one", port=port)
+    assert "--port" in (caught.value.hint or "")

@@ -1,0 +1,100 @@
+"""The example notebook: executed as a notebook would, on a study that is stored, and on one that it runs itself."""
+
+from __future__ import annotations
+
+import json
+import runpy
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import numpy as np
+import pytest
+from nbclient import NotebookClient
+
+from archsearch.records import Record
+
+TESTS = Path(__file__).resolve().parent
+NOTEBOOK = TESTS.parent / "examples" / "study.ipynb"
+make_record: Callable[..., Record] = runpy.run_path(str(TESTS / "analysis" / "conftest.py"))["make_record"]
+store_study: Callable[..., None] = runpy.run_path(str(TESTS / "stored.py"))["store_study"]
+SMALL = runpy.run_path(str(TESTS / "test_examples.py"))["SMALL"]
+# What each cell shows, by its id; a figure is plotly's own kind.
+SHOWS = {
+    "study": "text/html",
+    "front": "text/html",
+    "front-figure": "application/vnd.plotly.v1+json",
+    "history": "application/vnd.plotly.v1+json",
+    "importances": "text/html",
+    "marginal": "text/html",
+    "frame": "text/html",
+}
+
+
+def executed(folder: Path, first_cell: str) -> dict[str, Any]:
+    """The notebook's code cells by id, after it ran in this folder with another first cell."""
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    (cell,) = [each for each in notebook.cells if "parameters" in each.metadata.get("tags", ())]
+    cell.source = f"import archsearch\n\nstudy = {first_cell}\nstudy"
+    NotebookClient(notebook, timeout=240, resources={"metadata": {"path": str(folder)}}).execute()
+    return {each.id: each for each in notebook.cells if each.cell_type == "code"}
+
+
+def shown(cell: Any) -> dict[str, Any]:
+    """All that a cell shows, by its kind; what it printed as `printed`."""
+    found: dict[str, Any] = {}
+    for output in cell.outputs:
+        assert output.output_type != "error"
+        if output.output_type == "stream":
+            if output.name == "stdout":
+                found["printed"] = output.text
+        else:
+            found |= output.data
+    return found
+
+
+def stored_networks(count: int) -> list[Record]:
+    generator = np.random.default_rng(0)
+    records = []
+    for trial in range(count):
+        point = {"kernel": int(generator.choice([3, 5, 7])), "attention": str(generator.choice(["none", "se"]))}
+        top1 = 50.0 + point["kernel"] + 3.0 * (point["attention"] == "se") + float(generator.normal())
+        made = make_record(
+            trial, top1=top1, p10=1.0 + point["kernel"] + float(generator.uniform()), variant="<i>x</i>" if trial == 0 else None
+        )
+        records.append(replace(made, suggested=point, choices=point))
+    return records
+
+
+def test_the_notebook_in_the_repository_has_no_outputs() -> None:
+    notebook = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert {cell["id"] for cell in cells} >= set(SHOWS)
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in cells)
+
+
+def test_the_notebook_shows_a_stored_study(tmp_path: Path) -> None:
+    store_study(f"sqlite:///{tmp_path}/mine.db", stored_networks(60), name="<b>mine</b>")
+    cells = executed(tmp_path, f"archsearch.open_study('<b>mine</b>', storage='sqlite:///{tmp_path}/mine.db')")
+    for name, kind in SHOWS.items():
+        assert kind in shown(cells[name]), name
+    everything = "".join(str(shown(cell).get("text/html", "")) for cell in cells.values())
+    assert "Study &lt;b&gt;mine&lt;/b&gt;" in everything
+    for markup in ("<b>", "<i>x</i>"):
+        assert markup not in everything
+    assert "60 complete" in shown(cells["study"])["text/html"]
+    assert "observational" in shown(cells["importances"])["text/html"]
+    assert "kernel" in shown(cells["marginal"])["text/html"]
+    assert "% error" in shown(cells["choose"])["printed"]
+    assert "archsearch ablate --study" in shown(cells["ablation"])["text/plain"]
+
+
+@pytest.mark.slow
+def test_the_notebook_runs_a_study_itself(tmp_path: Path) -> None:
+    cells = executed(tmp_path, f"archsearch.run('quickstart', trials=2, overrides={list(SMALL)!r})")
+    for name, kind in SHOWS.items():
+        assert kind in shown(cells[name]), name
+    assert "2 complete" in shown(cells["study"])["text/html"]
+    assert "at least 20" in shown(cells["marginal"])["text/html"]

@@ -1,0 +1,121 @@
+"""The form that networks are trained in gives the loss and gradients of a plain float32 loop, over the whole space."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from archsearch.models.families import build
+from archsearch.models.variants import VARIANTS
+from archsearch.space.search_space import load_space
+from archsearch.training.precision import in_float32, kept_in_float32
+from archsearch.training.step import EagerStep
+
+POINTS = range(8)
+IMAGES = 24
+SIZE = 32
+
+
+def point(seed: int) -> nn.Module:
+    """A random point of the space at width 0.5 with the CIFAR stem: no map is so small that rounding is all there is."""
+    space = load_space("shufflenet_v2").restricted(
+        {"width": [0.5]}, {"stem.pool": False, "stem.stride": 1}, where="this test"
+    )
+    return build(space.spec(space.sample(seed)).normalised(SIZE), num_classes=10, input_size=SIZE, seed=seed).train()
+
+
+def batch(kind: torch.dtype) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn((IMAGES, 3, SIZE, SIZE), generator=generator).to(kind), torch.arange(IMAGES) % 10
+
+
+def plain(model: nn.Module, kind: torch.dtype) -> tuple[float, dict[str, Tensor]]:
+    """Loss and gradients as anyone would compute them, in contiguous memory."""
+    model = copy.deepcopy(model).to(kind)
+    inputs, labels = batch(kind)
+    loss = F.cross_entropy(model(inputs), labels, label_smoothing=0.1)
+    loss.backward()
+    return loss.item(), {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+
+
+def fast(model: nn.Module, kind: torch.dtype, *, amp: bool = False) -> tuple[float, dict[str, Tensor]]:
+    """The same by a training's own step, channels_last."""
+    model = copy.deepcopy(model).to(dtype=kind, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    inputs, labels = batch(kind)
+    step = EagerStep(model, torch.optim.SGD(model.parameters(), lr=0.0), label_smoothing=0.1, device="cpu", amp=amp)
+    loss = step(inputs.contiguous(memory_format=torch.channels_last), labels, 0.0)
+    return loss.item(), {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("seed", POINTS)
+def test_in_double_loss_and_gradients_are_those_of_a_plain_loop(seed: int) -> None:
+    model = point(seed)
+    loss, expected = plain(model, torch.float64)
+    got, gradients = fast(model, torch.float64)
+    assert got == pytest.approx(loss, rel=1e-10)
+    assert gradients.keys() == expected.keys()
+    for name, gradient in expected.items():
+        # deformable positions are taken in the type of the map, so they are as exact as the rest
+        scale = gradient.abs().max().clamp_min(1e-12)
+        assert (gradients[name] - gradient).abs().max() <= 1e-8 * scale, name
+
+
+@pytest.mark.parametrize("seed", POINTS)
+def test_in_float32_gradients_differ_by_rounding(seed: int) -> None:
+    model = point(seed)
+    loss, expected = plain(model, torch.float64)
+    got, gradients = fast(model, torch.float32)
+    assert got == pytest.approx(loss, rel=1e-4)
+    whole, exact = (torch.cat([g.double().flatten() for g in found.values()]) for found in (gradients, expected))
+    assert (whole - exact).norm() <= 1e-3 * exact.norm()
+
+
+@pytest.mark.parametrize("seed", POINTS)
+def test_in_bfloat16_gradients_point_the_same_way(seed: int) -> None:
+    model = point(seed)
+    loss, expected = plain(model, torch.float64)
+    got, gradients = fast(model, torch.float32, amp=True)
+    assert got == pytest.approx(loss, rel=2e-2)
+    whole, exact = (torch.cat([g.double().flatten() for g in found.values()]) for found in (gradients, expected))
+    assert F.cosine_similarity(whole, exact, dim=0) > 0.97
+    assert all(gradient.dtype is torch.float32 for gradient in gradients.values())
+
+
+def test_a_unit_with_a_hook_is_called_and_gives_the_same() -> None:
+    model = build(VARIANTS["shufflenet_v2_x0_5"].spec, num_classes=10, input_size=32, seed=0).train()
+    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    inputs = torch.randn((4, 3, 32, 32), generator=torch.Generator().manual_seed(0))
+    inputs = inputs.contiguous(memory_format=torch.channels_last)
+    without = model(inputs)
+    called: list[nn.Module] = []
+    for unit in model.get_submodule("stage3").children():
+        unit.register_forward_hook(lambda module, _inputs, _output: called.append(module))
+    assert torch.equal(model(inputs), without)
+    assert len(called) == len(list(model.get_submodule("stage3").children()))
+
+
+def test_layers_kept_in_float32_are_the_strided_and_the_large_depthwise_ones() -> None:
+    spec = VARIANTS["shufflenet_v2_x0_5"].spec
+    small = build(spec, num_classes=10, input_size=32, seed=0)
+    # Two depthwise convolutions of stride 2 in each of the three down units.
+    assert len(kept_in_float32(small)) == 6
+    large = build(spec.with_choices({"kernel": 5}), num_classes=10, input_size=32, seed=0)
+    # And one in each of the other 13 units (4 + 8 + 4 - 3).
+    assert len(kept_in_float32(large)) == 6 + 13
+
+
+def test_after_a_step_the_network_has_its_own_forward_again() -> None:
+    conv = nn.Conv2d(4, 4, 3, 2, 1, groups=4)
+    x = torch.randn(2, 4, 8, 8)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert conv(x).dtype is torch.bfloat16
+        with in_float32([conv]):
+            assert conv(x.bfloat16()).dtype is torch.float32
+        with pytest.raises(ZeroDivisionError), in_float32([conv]):
+            raise ZeroDivisionError
+        assert conv(x).dtype is torch.bfloat16
+    assert "forward" not in vars(conv)
