@@ -62,7 +62,10 @@ def stored_networks(count: int) -> list[Record]:
         point = {"kernel": int(generator.choice([3, 5, 7])), "attention": str(generator.choice(["none", "se"]))}
         top1 = 50.0 + point["kernel"] + 3.0 * (point["attention"] == "se") + float(generator.normal())
         made = make_record(
-            trial, top1=top1, p10=1.0 + point["kernel"] + float(generator.uniform()), variant="<i>x</i>" if trial == 0 else None
+            trial,
+            top1=top1,
+            p10=1.0 + point["kernel"] + float(generator.uniform()),
+            variant="<i>x</i>" if trial == 0 else None,
         )
         records.append(replace(made, suggested=point, choices=point))
     return records

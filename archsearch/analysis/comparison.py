@@ -9,14 +9,14 @@ The correlations and their intervals are those of `rank_bootstrap`.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from archsearch.analysis.compared import Comparison, Difference, Mover, RankCorrelation, SharedNetwork, Side
 from archsearch.analysis.conditions import Conditions, conditions_of
 from archsearch.analysis.objectives import OBJECTIVES, is_complete
 from archsearch.analysis.pareto import Noisy, non_dominated
@@ -33,139 +33,6 @@ _LARGE, _LARGE_RESAMPLES = 2000, 100
 # What a difference between two sides makes of their values; those of the latency, then those of the score.
 _LATENCY_FACTS = ("fingerprint", "backend", "batch", "threads", "input_size", "reference")
 _SCORE_FACTS = ("epochs", "split", "train_images", "eval_images", "protocol", "seed")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Side:
-    """One study, or one device of a study, to be compared.
-
-    Attributes:
-        name: for people; the names of a comparison's sides differ.
-        records: of any status; complete ones count.
-        noise_floor: relative difference of two latencies from which on they differ here.
-        facts: what the study says of itself that could differ: its dataset, for one.
-    """
-
-    name: str
-    records: tuple[Record, ...]
-    noise_floor: float = 0.0
-    facts: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SharedNetwork:
-    """One network that every side has; each tuple has one value for each side.
-
-    Attributes:
-        label: the variant's name, or the label in the first side.
-        error_percent, latency_ms: the median over the side's records of the network.
-        records: how many that were.
-        on_front: whether it is on the side's front of the shared networks alone, ties below the noise floor included.
-    """
-
-    arch_id: str
-    label: str
-    error_percent: tuple[float, ...]
-    latency_ms: tuple[float, ...]
-    records: tuple[int, ...]
-    on_front: tuple[bool, ...]
-
-    def values(self, objective: str) -> tuple[float, ...]:
-        """The network's value in each side: of `latency_ms` or `error_percent`."""
-        return self.latency_ms if objective == "latency_ms" else self.error_percent
-
-
-@dataclass(frozen=True, kw_only=True)
-class RankCorrelation:
-    """How alike two sides rank the shared networks by one objective.
-
-    Attributes:
-        first, second: the sides' names.
-        n: networks.
-        kendall, spearman: None where a side has fewer than 2 networks or all values equal; `reason` says so.
-        kendall_low, ...: the intervals; None below MIN_INTERVAL networks, and where all pairs agree or all disagree.
-    """
-
-    objective: str
-    first: str
-    second: str
-    n: int
-    kendall: float | None = None
-    kendall_low: float | None = None
-    kendall_high: float | None = None
-    spearman: float | None = None
-    spearman_low: float | None = None
-    spearman_high: float | None = None
-    reason: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Mover:
-    """A network that two sides rank differently.
-
-    Attributes:
-        from_rank, to_rank: in the first and the second side, 1 the best; equal values share their mean rank.
-        reversed_pairs: networks that it is better than on one side and worse on the other, in latency by more than the
-            noise floor of each side.
-    """
-
-    objective: str
-    first: str
-    second: str
-    arch_id: str
-    label: str
-    from_rank: float
-    to_rank: float
-    reversed_pairs: int
-
-    @property
-    def places(self) -> float:
-        """Places lost from the first side to the second; negative if it gained."""
-        return self.to_rank - self.from_rank
-
-
-@dataclass(frozen=True, kw_only=True)
-class Difference:
-    """Something in which the sides were not treated alike, with the value on each side."""
-
-    what: str
-    values: tuple[str, ...]
-    consequence: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """Several sides, and what they say of the networks that all of them have.
-
-    Attributes:
-        sides: names.
-        networks: complete networks of each side.
-        shared: networks that every side has, by the latency of the first.
-        correlations: for each objective and each pair of sides, of the networks that these two share.
-        movers: for each objective and each pair, those with the most reversed pairs, at most MOVERS.
-        differences: of conditions between the sides.
-        conditions: of each side.
-        reason: why nothing is compared; "" if something is.
-    """
-
-    sides: tuple[str, ...]
-    networks: tuple[int, ...]
-    shared: tuple[SharedNetwork, ...]
-    correlations: tuple[RankCorrelation, ...]
-    movers: tuple[Mover, ...]
-    differences: tuple[Difference, ...]
-    conditions: tuple[Conditions, ...]
-    reason: str = ""
-
-    def _repr_html_(self) -> str:
-        from archsearch.analysis.display import html_of
-
-        return html_of(self)
-
-    @property
-    def leaving(self) -> tuple[SharedNetwork, ...]:
-        """Networks that are on one side's front and not on another's."""
-        return tuple(network for network in self.shared if len(set(network.on_front)) > 1)
 
 
 def compare_studies(sides: Sequence[Side], *, confidence: float = 0.95) -> Comparison:
@@ -262,9 +129,7 @@ def _shared(tables: Sequence[_Table], common: Sequence[str]) -> tuple[SharedNetw
     return tuple(sorted(found, key=lambda network: (network.latency_ms[0], network.error_percent[0], network.arch_id)))
 
 
-def _correlation(
-    objective: str, one: _Table, other: _Table, both: Sequence[str], confidence: float
-) -> RankCorrelation:
+def _correlation(objective: str, one: _Table, other: _Table, both: Sequence[str], confidence: float) -> RankCorrelation:
     x, y = one.column(objective, both), other.column(objective, both)
     n = len(both)
     named = {"objective": objective, "first": one.name, "second": other.name, "n": n}
@@ -273,9 +138,9 @@ def _correlation(
     for table, values in ((one, x), (other, y)):
         if np.ptp(values) == 0.0:
             return RankCorrelation(**named, reason=f"all values are equal in {table.name}")  # type: ignore[arg-type]
-    found = resampled_correlations(x.tolist(), {other.name: y.tolist()}, resamples=_RESAMPLES if n <= _LARGE else _LARGE_RESAMPLES)[
-        other.name
-    ]
+    found = resampled_correlations(
+        x.tolist(), {other.name: y.tolist()}, resamples=_RESAMPLES if n <= _LARGE else _LARGE_RESAMPLES
+    )[other.name]
     told = correlation_of(other.name, n, found, "", confidence)
     # all pairs alike: every resample says the same, so their spread is not seen
     seen = n >= MIN_INTERVAL and told.tau is not None and abs(told.tau) < 1.0 - 1e-12

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from archsearch.analysis.comparison import Comparison, Mover, RankCorrelation
+from archsearch.analysis.compared import Comparison, Mover, RankCorrelation
 
 NOUNS = {"latency_ms": "latency", "error_percent": "accuracy"}
 # Kendall's tau from which on an order is called so; of two networks at random, (1 + tau) / 2 stand in the same order.

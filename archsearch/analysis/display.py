@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from archsearch.analysis.ablation import Ablation
-from archsearch.analysis.comparison import Comparison
+from archsearch.analysis.compared import Comparison
 from archsearch.analysis.comparison_text import NOUNS, comparison_sentences
 from archsearch.analysis.confirmed import Confirmed
 from archsearch.analysis.effects import Effect
@@ -44,7 +44,9 @@ def table(
 ) -> str:
     """A table; numbers to the right, the `marked` rows bold. Rows beyond SHOWN are left out, and it says how many."""
     every = list(rows)
-    head = "".join(f'<th style="{_CELL.format(align="left")}">{html.escape(name)}</th>' for name in columns if any(columns))
+    head = "".join(
+        f'<th style="{_CELL.format(align="left")}">{html.escape(name)}</th>' for name in columns if any(columns)
+    )
     body = []
     for place, row in enumerate(every[:SHOWN]):
         weight = "; font-weight: bold" if marked is not None and marked(place) else ""
@@ -90,7 +92,11 @@ def _between(value: float | None, low: float | None, high: float | None, decimal
 
 def _front(front: Front) -> str:
     rows = [
-        (row.record.label, row.record.trial, *(OBJECTIVES[name].show(value) for name, value in _pairs(front, row.values)))
+        (
+            row.record.label,
+            row.record.trial,
+            *(OBJECTIVES[name].show(value) for name, value in _pairs(front, row.values)),
+        )
         for row in front.members
     ]
     share = front.hypervolume_share
@@ -177,7 +183,11 @@ def _importances(found: Importances) -> str:
         ]
         parts.append(paragraphs([f"{OBJECTIVES[each.objective].title}, {each.method}: share {each.question}"]))
         parts.append(
-            table(["choice", "share", "by chance up to"], rows, marked=lambda place, of=each: of.rows[place].told_from_chance)
+            table(
+                ["choice", "share", "by chance up to"],
+                rows,
+                marked=lambda place, of=each: of.rows[place].told_from_chance,
+            )
             if rows
             else paragraphs([each.reason])
         )

@@ -222,9 +222,10 @@ def _volume(kept: Floats, corner: tuple[float, ...]) -> float:
 def _growth(values: Floats, corner: tuple[float, ...], noisy: Noisy | None) -> tuple[list[float], list[bool]]:
     """The volume after each point, and whether each was on the front then.
 
-    Only the plain front (without noise) of the points so far is kept. That is exact: a point that a plain-better one
-    stands beside is never in the kernel of `pareto.non_dominated`, unless it equals it in the exact objectives, where it
-    adds neither volume nor anything that it alone dominates. (Whatever dominates the better one dominates it as well.)
+    Only the plain front (without noise) of the points so far is kept. That is exact: whatever dominates a point also
+    dominates those that it is plainly better than. So a plainly dominated point is in the kernel of
+    `pareto.non_dominated` only beside a better member that equals it in the exact objectives, and there it adds neither
+    volume nor anything that it alone dominates.
     """
     front = np.empty((0, values.shape[1]))
     volumes: list[float] = []

@@ -53,7 +53,7 @@ def networks_of(records: Sequence[Record], objectives: Sequence[str]) -> Network
     first = {record.arch_id: record for record in reversed(usable)}
     means = np.zeros((len(index), values.shape[1]))
     np.add.at(means, rows, values)
-    means /= np.bincount(rows, minlength=len(index))[:, None] if len(index) else 1.0
+    means /= np.bincount(rows, minlength=len(index))[:, None] if index else 1.0
     points = tuple(first[arch_id].suggested for arch_id in index)
     levels = {name: _ordered([point[name] for point in points]) for name in names}
     return Networks(

@@ -7,14 +7,13 @@ that their intervals miss them. Error is taken as it is, all other objectives as
 intervals are percentiles of a bootstrap over networks (Efron and Tibshirani 1993, chapter 13), each for itself: of 100
 intervals of levels without effect about 5 miss 0.
 
-Observational: a search does not draw its networks at random, and interactions are not in the model. What one choice does
-in one network, `archsearch ablate` measures.
+Observational: a search does not draw its networks at random, and interactions are not in the model. What one choice
+does in one network, `archsearch ablate` measures.
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -226,9 +225,7 @@ def _model(
     title = OBJECTIVES[objective].title.split(",")[0].split(" (")[0].lower()
 
     def nothing(reason: str) -> MarginalModel:
-        return MarginalModel(
-            objective=objective, unit=unit, networks=count, r2=None, effects=(), reason=reason
-        )
+        return MarginalModel(objective=objective, unit=unit, networks=count, r2=None, effects=(), reason=reason)
 
     if not linear and (raw <= 0.0).any():
         return nothing(f"a {title} of 0 has no logarithm")
@@ -285,8 +282,3 @@ def _model(
         effects=tuple(effect for name in order for effect in rows[name]),
         reason=reason,
     )
-
-
-def counted_levels(model: MarginalModel) -> Counter[str]:
-    """How many levels of each choice are told from zero."""
-    return Counter(effect.choice for effect in model.effects if effect.told_from_zero)

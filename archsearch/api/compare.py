@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from archsearch.analysis.comparison import Comparison, Side, compare_studies, sides_by_device
+from archsearch.analysis.compared import Comparison, Side
+from archsearch.analysis.comparison import compare_studies, sides_by_device
 from archsearch.analysis.comparison_text import comparison_sentences, mover_sentence
 from archsearch.analysis.tables import csv_text
 from archsearch.api.study import Study, open_study

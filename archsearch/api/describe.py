@@ -11,7 +11,6 @@ from archsearch.api.networks import find_network
 from archsearch.cost.audit import Audit
 from archsearch.cost.layers import Layer, cost_layers_and_audit
 from archsearch.errors import BuildError, ConfigError
-from archsearch.models.families import FAMILIES
 from archsearch.models.spec import Spec
 from archsearch.plots.architecture import ArchitectureInfo, architecture_info
 from archsearch.plots.architecture_figure import architecture_figure
@@ -139,7 +138,7 @@ def drawing_of(found: Description, *, against: str | None = None, storage: str |
         base.spec,
         found.layers,
         name=found.name,
-        baseline_name=against or f"the base of {found.spec.family}",
+        baseline_name=against or found.spec.family,
         baseline_layers=base.layers,
         input_size=found.cost.input_size,
     )

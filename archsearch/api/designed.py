@@ -6,7 +6,7 @@ import hashlib
 import json
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -102,13 +102,15 @@ def plan_design(
     device: str = "auto",
     workers: int | None = None,
     command: str | None = None,
+    facts: Mapping[str, Any] | None = None,
 ) -> RunPlan:
     """Check a design against its data and this machine without storing anything; three points are tried.
 
-    Raises what `archsearch.api.run.plan` raises.
+    `facts` are stored with the study, beside versions and machine. Raises what `archsearch.api.run.plan` raises.
     """
     config = design_config(base, design, proxy_changes=proxy_changes, latency_changes=latency_changes)
-    return plan_run(config, workers=workers, device=device, data_dir=data_dir, command=command, space=base.space)
+    planned = plan_run(config, workers=workers, device=device, data_dir=data_dir, command=command, space=base.space)
+    return replace(planned, facts={**planned.facts, **(facts or {})})
 
 
 def run_planned(
@@ -151,6 +153,7 @@ def run_design(
     device: str = "auto",
     workers: int | None = None,
     command: str | None = None,
+    facts: Mapping[str, Any] | None = None,
     time_budget_seconds: float | None = None,
     optuna_proxy: str | None = None,
     on_progress: Callable[[Progress], None] | None = None,
@@ -161,6 +164,7 @@ def run_design(
         base: the study that the design was made from: its data, split, proxy, scale and latency protocol are taken.
         design: see `archsearch.designs`.
         proxy_changes, latency_changes: keys of `proxy` and `latency` with other values than the base's.
+        facts: stored with the design's study (`StudyInfo.facts`).
         others: as `archsearch.api.run.run`.
 
     Returns the design's study: a record for each point and seed, with `Record.point` and its own latency.
@@ -175,6 +179,7 @@ def run_design(
         device=device,
         workers=workers,
         command=command,
+        facts=facts,
     )
     return run_planned(
         planned,

@@ -73,4 +73,4 @@ def study_figure(study: Study, name: str, **size: int) -> go.Figure:
 
     plot = PLOTS[name]
     data = plot_data(study, storage=study.storage, everything=False, parts=plot.needs)
-    return plot.figure(plot.info(data), **size)
+    return plot.figure(plot.info(data), **size).update_layout(**size)

@@ -9,8 +9,8 @@ from archsearch.analysis.canary import Canary
 from archsearch.analysis.tables import csv_text, front_table, verdict_table
 from archsearch.api.study import Study
 from archsearch.files import write_atomically
-from archsearch.models.families import FAMILIES
-from archsearch.plots.front import FrontInfo, front_info
+from archsearch.plots.catalog import PLOTS
+from archsearch.plots.front import FrontInfo
 from archsearch.plots.front_figure import front_figure
 from archsearch.plots.front_page import write_front_page
 from archsearch.plots.image import write_png
@@ -83,13 +83,7 @@ def device_name(study: Study) -> str:
 
 
 def _info(study: Study) -> FrontInfo:
-    families = {row.record.family for row in study.front.rows}
-    return front_info(
-        study.front,
-        study.verdicts,
-        study=study.name,
-        dataset=str(study.info.config["dataset"]),
-        device_name=device_name(study),
-        bases={family: FAMILIES[family].base.choices() for family in families if family in FAMILIES},
-        readings=study.readings,
-    )
+    from archsearch.api.plot_data import plot_data  # it takes the device's name from here
+
+    info: FrontInfo = PLOTS["front"].info(plot_data(study, everything=False))
+    return info

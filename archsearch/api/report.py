@@ -18,6 +18,7 @@ from archsearch.report.html import html_text
 from archsearch.report.latex import latex_text
 from archsearch.report.markdown import markdown_text
 from archsearch.report.sections import Report
+from archsearch.store.database import safe_url
 
 FILE = "report.html"
 _IN_WORDS = ("confirmed", "trust", "guidelines")
@@ -79,7 +80,7 @@ def report_data(
         facts=study.info.facts,
         reference_point=study.info.reference_point,
         space_fingerprint=study.info.space_fingerprint,
-        storage=None if storage is None else without_password(storage),
+        storage=None if storage is None else safe_url(storage),
         ablations=tuple(
             StoredAblation(
                 study=made.name,
@@ -92,8 +93,3 @@ def report_data(
         trainings=tuple(Retrained(**vars(each)) for each in retrainings(study)),
         command=command,
     )
-
-
-def without_password(storage: str) -> str:
-    """A database's URL that can be shown to anyone."""
-    return re.sub(r"://([^:/@]+):.*@", r"://\1:***@", storage)

@@ -15,20 +15,23 @@ from archsearch.cli.console import console, is_terminal, plural, print_json, typ
 from archsearch.cli.options import JsonOption, StorageOption
 
 if TYPE_CHECKING:
-    from archsearch.analysis.comparison import Comparison
+    from archsearch.analysis.compared import Comparison
 
 _NOUNS = {"latency_ms": "latency", "error_percent": "accuracy"}
 
 
 def compare(
     studies: Annotated[
-        list[str], typer.Argument(metavar="STUDY STUDY ...", help="Stored studies; or one, measured on several devices.")
+        list[str],
+        typer.Argument(metavar="STUDY STUDY ...", help="Stored studies; or one, measured on several devices."),
     ],
     plot: Annotated[
         bool, typer.Option("--plot", help="Write compare.html, one self-contained page; a terminal opens it.")
     ] = False,
     csv: Annotated[bool, typer.Option("--csv", help="Write compare.csv: every shared network.")] = False,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="Shared networks to list, the fastest first.")] = 20,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=0, help="Shared networks to list, the fastest first.")
+    ] = 20,
     json: JsonOption = False,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Where the files go. Default: runs/STUDY of the first.")

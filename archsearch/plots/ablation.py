@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
-from archsearch.analysis.ablation import Ablation, AblationRow, Interaction
-from archsearch.analysis.effects import Effect
 from archsearch.analysis.objectives import significant
 from archsearch.plots.forest import BETTER, UNTOLD, WORSE, Interval, Line, Panel, finite, forest_figure
+
+if TYPE_CHECKING:
+    from archsearch.analysis.ablation import Ablation, AblationRow, Interaction
+    from archsearch.analysis.effects import Effect
 
 MOST_ROWS = 80
 _INTERACTIONS = "interactions"

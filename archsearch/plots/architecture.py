@@ -125,7 +125,7 @@ def architecture_info(
     units = UNITS[spec.family](spec, differences) if spec.family in UNITS else {}
     rows = list(layers or ())
     found = _by_part(rows, units) if units else _by_map(rows)
-    params, macs = (sum(row.params for row in rows), sum(row.macs for row in rows)) if rows else (None, None)
+    params, macs = _totals(rows) if rows else (None, None)
     if cost is not None and not rows:
         params, macs = cost.params, cost.macs
     changes = [
@@ -137,16 +137,16 @@ def architecture_info(
     for part, of_part in ((part, found.get(part, ((), ()))) for part in named):
         made, its_rows = of_part
         shape = next((row.output_shape for row in reversed(its_rows)), None)
-        cost = (sum(row.params for row in its_rows), sum(row.macs for row in its_rows)) if rows else (None, None)
+        part_params, part_macs = _totals(its_rows) if rows else (None, None)
         parts.append(
             Part(
                 name=part,
                 units=units.get(part, made),
                 output_shape=shape,
-                params=cost[0],
-                macs=cost[1],
-                params_percent=_percent(cost[0], params),
-                macs_percent=_percent(cost[1], macs),
+                params=part_params,
+                macs=part_macs,
+                params_percent=_percent(part_params, params),
+                macs_percent=_percent(part_macs, macs),
                 changes=tuple(change for change in changes if change.choice.partition(".")[0] == part),
             )
         )
@@ -187,10 +187,14 @@ def record_architecture(record: Record | None, *, study: str) -> ArchitectureInf
         spec,
         base,
         name=f"{record.label} of study {study}",
-        baseline_name=f"the base of {record.family}",
+        baseline_name=record.family,
         input_size=None if record.cost is None else record.cost.input_size,
         cost=record.cost,
     )
+
+
+def _totals(rows: Sequence[Layer]) -> tuple[int, int]:
+    return sum(row.params for row in rows), sum(row.macs for row in rows)
 
 
 def _percent(value: int | None, total: int | None) -> float | None:
@@ -270,7 +274,7 @@ def _baseline_line(
     count = f"{len(changes)} choice{'' if len(changes) == 1 else 's'} differ{'s' if len(changes) == 1 else ''}"
     line = f"Baseline {called}: {count}"
     if layers and params is not None and macs is not None:
-        base_params, base_macs = sum(row.params for row in layers), sum(row.macs for row in layers)
+        base_params, base_macs = _totals(layers)
         line += f"; params {_ratio(params, base_params)}, MACs {_ratio(macs, base_macs)}"
     return line
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from archsearch.analysis.comparison import Comparison, Mover, RankCorrelation, SharedNetwork
 from archsearch.analysis.objectives import significant
 from archsearch.plots import style
 from archsearch.plots.forest import LEAST_WIDTH_PX, finite
@@ -17,6 +17,9 @@ from archsearch.plots.importances import objective_text
 from archsearch.plots.labels import place_labels
 from archsearch.plots.ranges import log_axis, percent_range, positive_range, wants_log
 from archsearch.plots.thinning import thinned, thinned_line
+
+if TYPE_CHECKING:
+    from archsearch.analysis.compared import Comparison, Mover, RankCorrelation, SharedNetwork
 
 MOST_PANELS = 3
 MOST_DRAWN = 3000

@@ -6,16 +6,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
-from archsearch.analysis.confirmed import Confirmed, ConfirmedPoint
 from archsearch.analysis.objectives import significant
 from archsearch.plots import style
 from archsearch.plots.forest import LEAST_WIDTH_PX, finite
 from archsearch.plots.labels import place_labels
 from archsearch.plots.ranges import log_axis, percent_range, positive_range, wants_log
+
+if TYPE_CHECKING:
+    from archsearch.analysis.confirmed import Confirmed, ConfirmedPoint
 
 _MOST_LABELS = 60
 _MARGIN = {"l": 78, "r": 24, "b": 104}

@@ -259,8 +259,8 @@ def _draw_panel(
         if not points and not named:
             continue
         figure.add_scatter(
-            x=[cell.estimate for _, _, cell in points] or [None],
-            y=[place for place, _, _ in points] or [None],
+            x=[cell.estimate for _, _, cell in points],
+            y=[place for place, _, _ in points],
             mode="markers",
             marker={**look, "size": 9 * grow, "line": {"width": 1.6, "color": look["color"]}},
             name=words.get(finding, finding),

@@ -313,5 +313,3 @@ def _steps(front: Front, right_ms: float) -> tuple[tuple[float, float], ...]:
             if not corners or corner != corners[-1]:
                 corners.append(corner)
     return (*corners, (right_ms, corners[-1][1])) if corners else ()
-
-

@@ -86,7 +86,11 @@ def _axis(title: str, positive: Sequence[float] | None, grow: float) -> dict[str
     scale = {}
     if positive is not None and wants_log(positive):
         ticks = nice_log_ticks(min(positive), max(positive))[-6:]
-        scale = {"type": "log", "tickvals": ticks, "ticktext": [count_text(t) if t >= 1000 else f"{t:g}" for t in ticks]}
+        scale = {
+            "type": "log",
+            "tickvals": ticks,
+            "ticktext": [count_text(t) if t >= 1000 else f"{t:g}" for t in ticks],
+        }
     return {
         "title": {"text": style.plain(title), "font": {"size": round(13 * grow)}},
         "tickfont": {"size": round(10 * grow)},

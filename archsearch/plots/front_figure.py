@@ -23,12 +23,14 @@ from archsearch.plots.hover import hover_text, short_hover_text
 from archsearch.plots.labels import place_labels
 from archsearch.plots.ranges import log_axis
 from archsearch.plots.style import trial_data
+from archsearch.plots.thinning import thinned
 
 _LEGEND_CHARACTERS = 40
 _LABEL_PX = 12
 _LEGEND_PX = 12
 _MARGIN = {"l": 78, "r": 24, "b": 66}
 _MANY = 2000  # more points than this are drawn by the graphics card
+_DOTS_MINDED = 500  # dominated points that labels are kept away from
 _FULL_HOVER = 600  # more points than this say less when they are pointed at: their texts would be most of a page
 
 
@@ -222,7 +224,7 @@ def _add_labels(figure: go.Figure, info: FrontInfo, *, width: int, height: int, 
         anchors,
         texts,
         markers=[*anchors, *front],
-        dots=others[:2000],
+        dots=thinned(others, _DOTS_MINDED),
         segments=segments,
         width_px=area[0],
         height_px=area[1],

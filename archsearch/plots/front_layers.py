@@ -166,10 +166,13 @@ def third_bar(info: FrontInfo, grow: float) -> dict[str, Any]:
             "len": 0.34,
             "thickness": round(12 * grow),
             "outlinewidth": 0,
-            "title": {"text": f"{style.plain(info.third_title)}<br> ", "side": "top", "font": {"size": round(12 * grow)}},
+            "title": {
+                "text": f"{style.plain(info.third_title)}<br> ",
+                "side": "top",
+                "font": {"size": round(12 * grow)},
+            },
             "tickvals": [math.log10(value) if log else value for value in shown],
             "ticktext": [count_text(value) for value in shown],
             "tickfont": {"size": round(11 * grow)},
         },
     }
-

@@ -125,4 +125,6 @@ def _printed(info: FrontInfo) -> Table:
         )
         for mark in info.printed
     )
-    return Table(title="As printed", columns=columns, rows=rows, note="Not measured here, and trained as the source says.")
+    return Table(
+        title="As printed", columns=columns, rows=rows, note="Not measured here, and trained as the source says."
+    )

@@ -11,7 +11,6 @@ from archsearch.analysis.objectives import OBJECTIVES, significant
 from archsearch.plots import style
 
 
-
 @dataclass(frozen=True, kw_only=True)
 class HypervolumeInfo:
     """What the figure shows; text is plain. `empty`: why there is nothing to draw, or None.
@@ -61,9 +60,7 @@ def hypervolume_info(history: History, *, study: str) -> HypervolumeInfo:
         parts[0] += f" (box up to {corner})"
     if history.shuffled:
         parts.append(f"band: the same trials in {history.shuffles} random orders, middle 95 %")
-    return HypervolumeInfo(
-        title=title, subtitle=("; ".join(parts),), steps=steps, band=history.shuffled, empty=None
-    )
+    return HypervolumeInfo(title=title, subtitle=("; ".join(parts),), steps=steps, band=history.shuffled, empty=None)
 
 
 def hypervolume_figure(info: HypervolumeInfo, *, width: int = 1100, height: int = 560) -> go.Figure:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from archsearch.analysis.importance import Importances, ImportanceTable
 from archsearch.analysis.objectives import OBJECTIVES
 from archsearch.plots import style
 from archsearch.plots.forest import LEAST_WIDTH_PX, finite
+
+if TYPE_CHECKING:
+    from archsearch.analysis.importance import Importances, ImportanceTable
 
 MOST_CHOICES = 20
 _COLORS = (style.BLUE, style.ORANGE, style.GREEN)

@@ -62,6 +62,14 @@ def place_labels(
         x, y = anchors[index]
         half_width, half_height = 0.3 * font_px * len(texts[index]) + 2.0, 0.5 * font_px + 1.0
         best: tuple[float, Place, Box] | None = None
+        reach = (
+            _RINGS_PX[-1] * grow + 2.0 * half_width + half_height + marker_px
+        )  # no candidate touches what lies beyond
+        around = _square(x, y, reach)
+        near_markers = [marker for marker in markers if abs(marker[0] - x) <= reach and abs(marker[1] - y) <= reach]
+        near_marker_boxes = [other for other in marker_boxes if _touches(around, other)]
+        near_dots = [other for other in dot_boxes if _touches(around, other)]
+        near_lines = [other for other in line_boxes if _touches(around, other)]
         for ring, radius in enumerate(ring_px * grow for ring_px in _RINGS_PX):
             for step in range(_DIRECTIONS):
                 angle = 2.0 * math.pi * step / _DIRECTIONS
@@ -70,14 +78,14 @@ def place_labels(
                 leader = (x, y, x + right, y + down)
                 price = 1.5 * ring + 0.4 * (1.0 + math.sin(angle - 0.7))  # near, and rather below or to the right
                 price += 60.0 * sum(_overlap(box, other) for other in placed.values())
-                price += 30.0 * sum(_overlap(box, other) for other in marker_boxes)
-                price += 3.0 * sum(_overlap(box, other) for other in dot_boxes)
-                price += 8.0 * sum(_touches(box, other) for other in line_boxes)
+                price += 30.0 * sum(_overlap(box, other) for other in near_marker_boxes)
+                price += 3.0 * sum(_overlap(box, other) for other in near_dots)
+                price += 8.0 * sum(_touches(box, other) for other in near_lines)
                 price += 20.0 * sum(_crosses(leader, other) for other in leaders)
                 price += 10.0 * sum(_crosses(leader, other) for other in placed.values())
                 price += 12.0 * sum(
                     _passes(leader, marker, marker_px)
-                    for marker in markers
+                    for marker in near_markers
                     if math.dist(marker, anchors[index]) > marker_px
                 )
                 if box[0] < 0 or box[1] < 0 or box[2] > width_px or box[3] > height_px:

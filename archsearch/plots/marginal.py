@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
-from archsearch.analysis.marginal import LevelEffect, Marginal, MarginalModel
 from archsearch.plots.forest import BETTER, UNTOLD, WORSE, Interval, Line, Panel, finite, forest_figure
 from archsearch.plots.importances import objective_text
+
+if TYPE_CHECKING:
+    from archsearch.analysis.marginal import LevelEffect, Marginal, MarginalModel
 
 MOST_ROWS = 60
 

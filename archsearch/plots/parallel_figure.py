@@ -59,7 +59,9 @@ def parallel_figure(info: ParallelInfo, *, width: int = 1100, height: int = 640)
     strong = {"color": style.BLUE, "width": 2.6 * grow}
     _add(figure, info, front, f"front ({len(front):,})", strong, full=True)
     # One by one they would take seconds.
-    figure.update_layout(annotations=[tick for index, axis in enumerate(info.axes) for tick in _ticks(index, axis, grow)])
+    figure.update_layout(
+        annotations=[tick for index, axis in enumerate(info.axes) for tick in _ticks(index, axis, grow)]
+    )
     return figure
 
 

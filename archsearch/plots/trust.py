@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from archsearch.analysis.rank_bootstrap import Correlation
-from archsearch.analysis.trust import Trust, TrustGroup, TrustNetwork
 from archsearch.plots import style
 from archsearch.plots.forest import LEAST_WIDTH_PX, finite
 from archsearch.plots.labels import place_labels
 from archsearch.plots.ranges import percent_range
+
+if TYPE_CHECKING:
+    from archsearch.analysis.rank_bootstrap import Correlation
+    from archsearch.analysis.trust import Trust, TrustGroup, TrustNetwork
 
 _MOST_LABELS = 60
 _MARGIN = {"l": 78, "r": 24, "b": 104}
@@ -310,8 +313,8 @@ def _draw_taus(figure: go.Figure, info: TrustInfo, *, width: int, grow: float) -
         look = {"width": 2 * grow, "color": color}
         figure.add_scatter(x=xs, y=ys, mode="lines", line=look, hoverinfo="skip", showlegend=False, row=1, col=2)
         figure.add_scatter(
-            x=[bar.tau for bar in bars] or [None],
-            y=[rows[bar.predictor] + shift for bar in bars] or [None],
+            x=[bar.tau for bar in bars],
+            y=[rows[bar.predictor] + shift for bar in bars],
             mode="markers",
             marker={"symbol": symbol, "size": 9 * grow, "color": color, "line": {"width": 1.6, "color": color}},
             name=f"tau over {'all' if group == 'all' else f'the {style.plain(group)}'}, {info.confidence_percent:g} %",

@@ -95,15 +95,17 @@ def importances(
         reason = f"{count} complete networks of the search space; importances need at least {MIN_NETWORKS}"
     elif not found.varying:
         reason = "every choice had one value in all networks"
-    tables = () if reason else tuple(
-        _table(found, column, objective, method, chance=chance, seed=seed)
-        for column, objective in enumerate(objectives)
-        for method in METHODS
-        if method.name in methods
+    tables = (
+        ()
+        if reason
+        else tuple(
+            _table(found, column, objective, method, chance=chance, seed=seed)
+            for column, objective in enumerate(objectives)
+            for method in METHODS
+            if method.name in methods
+        )
     )
-    return Importances(
-        tables=tables, networks=count, left_out=found.left_out, constant=found.constant, reason=reason
-    )
+    return Importances(tables=tables, networks=count, left_out=found.left_out, constant=found.constant, reason=reason)
 
 
 def _table(
@@ -173,9 +175,7 @@ def _study(found: Networks, points: Sequence[Any]) -> optuna.Study:
     return study
 
 
-def _raw(
-    study: optuna.Study, values: Floats, names: Sequence[str], method: _Method, seed: int
-) -> dict[str, float]:
+def _raw(study: optuna.Study, values: Floats, names: Sequence[str], method: _Method, seed: int) -> dict[str, float]:
     """The evaluator's number for each choice, 0 or more."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

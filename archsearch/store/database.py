@@ -101,8 +101,7 @@ class Database:
     @property
     def safe_url(self) -> str:
         """The URL with its password hidden."""
-        shown = make_url(self.url).render_as_string(hide_password=True)
-        return shown if self.sqlite_file is not None else _hidden(shown)
+        return safe_url(self.url)
 
     def _engine(self) -> Engine:
         try:
@@ -215,6 +214,12 @@ def normal_url(url: str) -> str:
     if parsed.drivername in ("postgresql", "postgres"):
         parsed = parsed.set(drivername="postgresql+psycopg")
     return parsed.render_as_string(hide_password=False)
+
+
+def safe_url(url: str) -> str:
+    """A database's URL with its password hidden. Raises ConfigError for a URL that means nothing."""
+    parsed = make_url(normal_url(url))
+    return url if parsed.get_backend_name() == "sqlite" else _hidden(parsed.render_as_string(hide_password=True))
 
 
 def _hidden(url: str) -> str:

@@ -45,6 +45,8 @@ class Course:
         make_step: how the training's steps are taken.
         precision: of the steps; None: bfloat16 autocast on CUDA, float32 elsewhere.
 
+    `step` takes a training step, and `fed` are the batches that it takes; `run` calls the one with the others.
+
     Raises TrainingError if a step would have fewer than two images.
     """
 
@@ -101,15 +103,15 @@ class Course:
         self._evaluation = device_batches(evaluation, device=device, input_size=input_size, mean=mean, std=std)
         self._averaged = _averaged(self.model, protocol, steps=epochs * self._batches.steps_per_epoch)
         self._progress: Progress | None = None
-        self._step = make_step(
+        self.step = make_step(
             self.model,
             self.optimizer,
             label_smoothing=protocol.label_smoothing,
             device=device,
             amp=self._amp,
         )
-        step = self._step
-        self._fed: TrainingBatches = step.feed(self._batches) if isinstance(step, GraphStep) else self._batches
+        step = self.step
+        self.fed: TrainingBatches = step.feed(self._batches) if isinstance(step, GraphStep) else self._batches
 
     @property
     def result(self) -> nn.Module:
@@ -146,7 +148,7 @@ class Course:
         progress, self._progress = self._progress, None
         return fit(
             self.model,
-            self._fed,
+            self.fed,
             epochs=self.epochs,
             optimizer=self.optimizer,
             schedule=schedule_of(self.protocol.schedule, epochs=self.epochs, steps_per_epoch=steps),
@@ -159,7 +161,7 @@ class Course:
             start_epoch=start_epoch,
             chunk=chunk,
             chunk_steps=chunk_steps,
-            step=self._step,
+            step=self.step,
             averaged=self._averaged,
             progress=progress,
             on_progress=on_progress,
@@ -211,6 +213,11 @@ class Course:
             device=self.device,
             curve=curve,
         )
+
+
+def usual_step(device: str) -> StepMaker:
+    """How steps are taken unless something else is asked for: a CUDA graph on a GPU, operator by operator elsewhere."""
+    return GraphStep if torch.device(device).type == "cuda" else EagerStep
 
 
 def parameter_groups(model: nn.Module, protocol: Protocol) -> list[dict[str, Any]]:

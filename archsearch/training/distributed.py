@@ -2,7 +2,8 @@
 
 The batches, their order, the learning rates and the seeds are those of one process: a step's gradients are the mean
 over all ranks' parts, and batch normalisation takes its statistics over the whole batch. The result is therefore that
-of one process but for the order in which sums are rounded, and for dropout, which every rank draws for its own images.
+of one process but for the order in which sums are rounded, and for dropout: every rank draws the same masks for its own
+images.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
+from typing import TYPE_CHECKING
 
 import torch
 import torch.distributed as dist
@@ -21,6 +23,10 @@ from torch.distributed.nn.functional import all_reduce
 from torch.nn.parallel import DistributedDataParallel
 
 from archsearch.errors import ConfigError, TrainingError
+from archsearch.training.step import EagerStep
+
+if TYPE_CHECKING:
+    from archsearch.training.loop import TrainingBatches
 
 log = logging.getLogger(__name__)
 
@@ -40,14 +46,9 @@ class World:
         """Whether this process writes files, prints and scores."""
         return self.rank == 0
 
-    def part(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """This rank's images of a batch (N, ...): N / size of them. Raises TrainingError if N is no multiple."""
-        if len(labels) % self.size:
-            raise TrainingError(
-                f"a batch of {len(labels)} images cannot be shared equally by {self.size} processes",
-                hint=f"a batch size that is a multiple of {self.size}",
-            )
-        return inputs.tensor_split(self.size)[self.rank], labels.tensor_split(self.size)[self.rank]
+    def part(self, batch: Tensor) -> Tensor:
+        """This rank's images of a batch (N, ...) or its labels (N,): N / size of them."""
+        return batch.tensor_split(self.size)[self.rank]
 
     def mean(self, value: Tensor) -> Tensor:
         """The mean of every rank's value."""
@@ -110,10 +111,57 @@ def device_in(world: World, device: str) -> str:
     return f"cuda:{world.local_rank}" if world.size > 1 and torch.device(device).type == "cuda" else device
 
 
-def parts_of(stream: Iterator[tuple[Tensor, Tensor]], world: World) -> Iterator[tuple[Tensor, Tensor]]:
+class PartsOfBatches:
     """This rank's part of every batch."""
-    for inputs, labels in stream:
-        yield world.part(inputs, labels)
+
+    def __init__(self, batches: TrainingBatches, world: World) -> None:
+        self._batches, self._world = batches, world
+        self.steps_per_epoch, self.batch_size = batches.steps_per_epoch, batches.batch_size // world.size
+        if batches.batch_size % world.size:
+            raise ConfigError(
+                f"a batch of {batches.batch_size} images cannot be shared equally by {world.size} processes",
+                hint=f"--batch-size {max(1, round(batches.batch_size / world.size)) * world.size}",
+            )
+
+    def epoch(self, epoch: int, *, first_step: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        """As the whole batches, of which it takes its part."""
+        for inputs, labels in self._batches.epoch(epoch, first_step=first_step):
+            yield self._world.part(inputs), self._world.part(labels)
+
+
+class DistributedStep:
+    """A step of all ranks together; the loss that it gives is the whole batch's.
+
+    Raises TrainingError where the device runs out of memory: the other ranks could not follow into smaller parts.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        *,
+        label_smoothing: float,
+        device: str,
+        amp: bool,
+        world: World,
+    ) -> None:
+        self.parts = 1
+        self._world, self._device = world, device
+        self._step = EagerStep(shared(model, world), optimizer, label_smoothing=label_smoothing, device=device, amp=amp)
+
+    def __call__(self, inputs: Tensor, labels: Tensor, rate: float) -> Tensor:
+        """As `TrainingStep` says, of this rank's part of the batch."""
+        try:
+            return self._world.mean(self._step(inputs, labels, rate))
+        except torch.OutOfMemoryError as error:
+            raise TrainingError(
+                f"the device {self._device} ran out of memory with {len(labels)} images: {error}",
+                hint="a smaller batch, or more devices",
+            ) from error
+
+    def feed(self, batches: TrainingBatches) -> PartsOfBatches:
+        """What the step is fed with."""
+        return PartsOfBatches(batches, self._world)
 
 
 def shared(model: nn.Module, world: World) -> nn.Module:

@@ -179,7 +179,8 @@ class _Running:
         """Train one epoch, or the rest of it. Gives mean loss, last learning rate, and seconds inside the chunks."""
         self.model.train()
         steps = self.batches.steps_per_epoch
-        done, losses, seconds = 0, [], 0.0
+        done, seconds = 0, 0.0
+        losses: list[float] = []
         if start is not None:
             done, losses, seconds = start.step, list(start.losses), start.seconds
             set_random_state(start.random, self.device)
@@ -197,7 +198,8 @@ class _Running:
                 values: list[float] = torch.stack(pending).tolist()
                 seconds += time.perf_counter() - begin
             self._check(values, epoch, done)
-            done, losses = done + len(values), losses + values
+            done += len(values)
+            losses += values
             if self.on_progress is not None and done < steps and seconds - kept >= self.progress_seconds:
                 kept = seconds
                 state = random_state(self.device)

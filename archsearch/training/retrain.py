@@ -15,14 +15,13 @@ from archsearch.models.spec import Spec
 from archsearch.records import Epoch, Score
 from archsearch.training.checkpoint import Identity
 from archsearch.training.compiled import CompiledStep
-from archsearch.training.course import Course, Statistics
+from archsearch.training.course import Course, Statistics, usual_step
 from archsearch.training.events import EventFile
 from archsearch.training.loop import Chunk, Progress
 from archsearch.training.protocols import Protocol
 from archsearch.training.proxy import check_labels
 from archsearch.training.seed_folder import SeedFolder
 from archsearch.training.start import Start
-from archsearch.training.step import EagerStep
 
 log = logging.getLogger(__name__)
 
@@ -135,7 +134,7 @@ def retrain_seed(
                 flip=dataset.flip,
                 seed=seed,
                 device=device,
-                make_step=CompiledStep if compiled else EagerStep,
+                make_step=CompiledStep if compiled else usual_step(device),
             )
         curve = _train(course, files, on_epoch, chunk, checkpoint_seconds=checkpoint_seconds, events=event_folder)
         score = course.score(curve, split="test")

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from archsearch.analysis.comparison import Comparison, Side, compare_studies, sides_by_device
+from archsearch.analysis.compared import Comparison, Side
+from archsearch.analysis.comparison import compare_studies, sides_by_device
 from archsearch.records import Record, TrialStatus
 
 Make = Callable[..., Record]

@@ -59,7 +59,11 @@ def test_each_step_is_the_hypervolume_of_the_front_of_the_records_so_far(
 def test_the_volume_is_that_of_the_hand(make_record: Make) -> None:
     # against (100, 10): error 50 at 5 ms fills 50 x 5 = 250; error 40 at 8 ms adds 10 x 2 ... (100-40) x (10-8) = 120,
     # of which 50 x 2 is there already: 270; error 60 at 6 ms is dominated
-    records = [make_record(0, top1=50.0, p10=5.0), make_record(1, top1=60.0, p10=8.0), make_record(2, top1=40.0, p10=6.0)]
+    records = [
+        make_record(0, top1=50.0, p10=5.0),
+        make_record(1, top1=60.0, p10=8.0),
+        make_record(2, top1=40.0, p10=6.0),
+    ]
     history = hypervolume_history(records, reference_point=(100.0, 10.0))
     assert [step.hypervolume for step in history.steps] == [250.0, 270.0, 270.0]
     assert [step.share for step in history.steps] == [0.25, 0.27, 0.27]

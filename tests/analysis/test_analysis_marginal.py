@@ -131,7 +131,10 @@ def test_too_few_networks_give_a_reason(make_record: Make, records: Callable[[Ma
 def test_more_levels_need_more_networks(make_record: Make) -> None:
     # 41 levels of a further choice: 40 + 2 + 2 + 1 + 1 free ones, times 1.5
     records = [replace(each, suggested={**each.suggested, "width": each.trial % 41}) for each in drawn(make_record, 60)]
-    assert marginal_effects(records).reason == "60 complete networks of the search space; marginal effects need at least 69"
+    assert (
+        marginal_effects(records).reason
+        == "60 complete networks of the search space; marginal effects need at least 69"
+    )
 
 
 def test_equal_values_and_one_point_give_a_reason(make_record: Make) -> None:
@@ -148,7 +151,9 @@ def test_equal_values_and_one_point_give_a_reason(make_record: Make) -> None:
 
 
 def test_levels_that_always_occur_together_share_their_effect(make_record: Make) -> None:
-    records = [replace(each, suggested={**each.suggested, "twin": each.suggested["kernel"]}) for each in drawn(make_record, 90)]
+    records = [
+        replace(each, suggested={**each.suggested, "twin": each.suggested["kernel"]}) for each in drawn(make_record, 90)
+    ]
     model = marginal_effects(records, ("error_percent",)).models[0]
     found = {(effect.choice, effect.value): effect.effect for effect in model.effects}
     for value in (3, 5, 7):
@@ -165,7 +170,10 @@ def test_what_is_outside_the_search_space_is_left_out_and_counted(make_record: M
 def test_true_is_not_one_and_one_is_one_point_zero(make_record: Make) -> None:
     values = (True, 1, 1.0, "1", None, 0.5, "none")
     assert [level_text(value) for value in values] == ["true", "1", "1", "1", "null", "0.5", "none"]
-    records = [replace(make_record(trial), suggested={"a": value}) for trial, value in enumerate((7, 1.0, True, 0.5, "none", "b", 1))]
+    records = [
+        replace(make_record(trial), suggested={"a": value})
+        for trial, value in enumerate((7, 1.0, True, 0.5, "none", "b", 1))
+    ]
     assert networks_of(records, ("latency_ms",)).levels["a"] == ("none", True, 0.5, 1.0, 7, "b")
 
 

@@ -40,7 +40,10 @@ def test_two_studies_say_how_alike_they_rank_and_who_moves(cli: Callable[..., An
     # swapping the ends of 8 reverses 13 of 28 pairs: tau = 1 - 2 x 13 / 28 = 0.07
     assert "0.07" in ended.out
     assert "By latency no common order of laptop and server can be told (Kendall's tau 0.07" in ended.out
-    assert "By accuracy laptop and server rank the networks in almost the same order (Kendall's tau 1.00, n = 8)" in ended.out
+    assert (
+        "By accuracy laptop and server rank the networks in almost the same order (Kendall's tau 1.00, n = 8)"
+        in ended.out
+    )
     assert "Who moves most" in ended.out
     assert "Shared networks (8)" in ended.out
     assert "note:" not in ended.out
@@ -77,7 +80,9 @@ def test_strangers_are_told_apart_in_clear_words(cli: Callable[..., Any]) -> Non
 
 def test_a_study_on_two_devices_is_compared_with_itself(cli: Callable[..., Any]) -> None:
     records = [
-        make_record(trial, arch_id=f"{trial % 6:012x}", p10=1.0 + trial % 6, fingerprint="aaaa" if trial < 6 else "bbbb")
+        make_record(
+            trial, arch_id=f"{trial % 6:012x}", p10=1.0 + trial % 6, fingerprint="aaaa" if trial < 6 else "bbbb"
+        )
         for trial in range(12)
     ]
     store_study(URL, records, name="both")

@@ -141,9 +141,7 @@ def test_every_plot_can_be_written_of_a_small_study(name: str, cli: Callable[...
         (["front", "--study", "smal"], "did you mean 'small'?"),
     ],
 )
-def test_what_was_typed_wrong_is_said_with_what_to_do(
-    arguments: list[str], said: str, cli: Callable[..., Any]
-) -> None:
+def test_what_was_typed_wrong_is_said_with_what_to_do(arguments: list[str], said: str, cli: Callable[..., Any]) -> None:
     write_study()
     ended = cli("plot", *arguments)
     assert ended.code != 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import runpy
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from archsearch.plots.page import page_text
 from archsearch.records import Epoch, Record, TrialStatus
 
 Make = Callable[..., Record]
-make_study = runpy.run_path(str(Path(__file__).with_name("conftest.py")))["make_study"]
 MARKUP = "<script>alert(1)</script>&amp;<b>%{x} $y$"
 
 
@@ -74,24 +72,7 @@ def test_every_plot_works_with_every_kind_of_study(
 
 
 @pytest.mark.parametrize("name", PLOTS.names())
-def test_ten_thousand_records_make_a_figure_that_stays_small(
-    name: str, ten_thousand: tuple[Record, ...]
-) -> None:
-    plot = PLOTS[name]
-    info = plot.info(PlotData(records=ten_thousand, study="study", reference_point=(90.0, 30.0)))
-    assert len(plot.figure(info).to_json()) < 2_000_000
-    assert sum(len(table.rows) for table in plot.tables(info)) <= 20_000
-
-
-@pytest.fixture(scope="module")
-def ten_thousand() -> tuple[Record, ...]:
-    return tuple(make_study(10_000))
-
-
-@pytest.mark.parametrize("name", PLOTS.names())
-def test_a_point_that_is_a_trial_says_so_in_the_first_item_of_its_data(
-    name: str, study_records: list[Record]
-) -> None:
+def test_a_point_that_is_a_trial_says_so_in_the_first_item_of_its_data(name: str, study_records: list[Record]) -> None:
     plot = PLOTS[name]
     trials = {record.trial for record in study_records}
     figure = plot.figure(plot.info(PlotData(records=tuple(study_records), study="study", reference_point=(90.0, 30.0))))

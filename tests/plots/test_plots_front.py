@@ -218,7 +218,11 @@ def _confirmed_point(trial: int, **changes: float | None) -> PointInterval:
         "top1_high_percent": 53.5,
     }
     return PointInterval(
-        trial=trial, n=5, confidence=0.95, probability_on_front=0.8, **{**facts, **changes}  # type: ignore[arg-type]
+        trial=trial,
+        n=5,
+        confidence=0.95,
+        probability_on_front=0.8,
+        **{**facts, **changes},  # type: ignore[arg-type]
     )
 
 

@@ -13,7 +13,9 @@ from archsearch.plots.ranges import nice_ticks, percent_range, positive_range, w
 from archsearch.plots.thinning import thinned, thinned_line
 
 
-@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (17.3, 42.7), (-3.0, 9.0), (1e-6, 2e-6), (1e9, 3e9), (0.1, 97.0)])
+@pytest.mark.parametrize(
+    ("low", "high"), [(0.0, 1.0), (17.3, 42.7), (-3.0, 9.0), (1e-6, 2e-6), (1e9, 3e9), (0.1, 97.0)]
+)
 def test_ticks_are_few_round_and_inside(low: float, high: float) -> None:
     ticks = nice_ticks(low, high)
     assert 2 <= len(ticks) <= 7

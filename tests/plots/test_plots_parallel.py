@@ -49,7 +49,7 @@ def test_the_share_of_the_errors_variance_is_the_correlation_ratio(make_record: 
 
 def test_a_choice_that_all_stages_share_in_every_network_is_one_axis() -> None:
     same = {"stage2.kernel": 3, "stage3.kernel": 3, "stage4.kernel": 3, "stem.kernel": 5}
-    other = {name: 7 for name in same}
+    other = dict.fromkeys(same, 7)
     assert merged_stages([same, other]) == [
         {"stages 2-4 kernel": 3, "stem.kernel": 5},
         {"stages 2-4 kernel": 7, "stem.kernel": 7},
@@ -102,4 +102,7 @@ def test_of_many_choices_and_networks_those_that_tell_most_stay(make_record: Mak
 
 def test_a_choice_that_another_family_lacks_is_a_level_of_its_own(make_record: Make) -> None:
     info = _info([make_record(0, choices={"kernel": 3}), make_record(1, choices={"groups": 2})])
-    assert [[text for _, text in axis.ticks] for axis in info.axes[:2]] == [["3", "not a choice"], ["2", "not a choice"]]
+    assert [[text for _, text in axis.ticks] for axis in info.axes[:2]] == [
+        ["3", "not a choice"],
+        ["2", "not a choice"],
+    ]

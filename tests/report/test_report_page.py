@@ -207,13 +207,6 @@ def test_markdown_escapes_what_it_would_read_as_markup() -> None:
     assert escaped("two\nlines") == "two lines"
 
 
-def test_a_password_is_never_in_the_report() -> None:
-    from archsearch.api.report import without_password
-
-    assert without_password("postgresql+psycopg://me:secret@db/x") == "postgresql+psycopg://me:***@db/x"
-    assert without_password("sqlite:///runs/archsearch.db") == "sqlite:///runs/archsearch.db"
-
-
 def ablation_data(make_record: Make, make_data: Data) -> ReportData:
     """A base and two levels of a kernel, three seeds each: 5 is two points better in each, 7 is not told apart."""
     from archsearch.analysis.ablation import ablation_of

@@ -234,3 +234,10 @@ def test_a_missing_driver_is_named_with_advice(url: str, advice: str) -> None:
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])
 def test_a_plain_postgresql_url_gets_the_driver_of_the_extra(scheme: str) -> None:
     assert normal_url(f"{scheme}://me:pass@host/x") == "postgresql+psycopg://me:pass@host/x"
+
+
+def test_a_url_is_shown_without_its_password_and_a_file_as_it_was_given() -> None:
+    from archsearch.store.database import safe_url
+
+    assert safe_url("postgresql+psycopg://me:se@cret@db/x") == "postgresql+psycopg://me:***@db/x"
+    assert safe_url("sqlite:///a@b/c:d@e.db") == "sqlite:///a@b/c:d@e.db"

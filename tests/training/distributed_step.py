@@ -8,7 +8,7 @@ import torch
 
 from archsearch.models.families import build
 from archsearch.models.variants import VARIANTS
-from archsearch.training.distributed import parts_of, shared, world_of
+from archsearch.training.distributed import DistributedStep, world_of
 from archsearch.training.step import EagerStep
 
 BATCH, STEPS, CLASSES, SIZE = 16, 3, 10, 32
@@ -34,8 +34,11 @@ def train(variant: str) -> tuple[torch.nn.Module, list[float]]:
     model = build(spec, num_classes=CLASSES, input_size=SIZE, seed=0).double()
     model.train()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.0, momentum=0.9, weight_decay=5e-4)
-    step = EagerStep(shared(model, world), optimizer, label_smoothing=0.1, device="cpu", amp=False)
-    losses = [float(world.mean(step(inputs, labels, 0.1))) for inputs, labels in parts_of(iter(batches()), world)]
+    if world.size == 1:
+        step = EagerStep(model, optimizer, label_smoothing=0.1, device="cpu", amp=False)
+    else:
+        step = DistributedStep(model, optimizer, label_smoothing=0.1, device="cpu", amp=False, world=world)
+    losses = [float(step(world.part(inputs), world.part(labels), 0.1)) for inputs, labels in batches()]
     return model, losses
 
 

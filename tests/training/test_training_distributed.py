@@ -4,14 +4,15 @@ import importlib.util
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
 
-from archsearch.errors import TrainingError
-from archsearch.training.distributed import World, parts_of
+from archsearch.errors import ConfigError
+from archsearch.training.distributed import PartsOfBatches, World
 
 SCRIPT = Path(__file__).with_name("distributed_step.py")
 
@@ -44,16 +45,26 @@ def test_two_processes_take_the_steps_of_one(variant: str, tmp_path: Path, scrip
         )
 
 
+class Batches:
+    """One batch of six images."""
+
+    steps_per_epoch, batch_size = 1, 6
+
+    def epoch(self, epoch: int, *, first_step: int = 0) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        yield torch.arange(24.0).view(6, 4), torch.arange(6)
+
+
 def test_the_parts_of_a_batch_are_the_batch() -> None:
-    inputs, labels = torch.arange(24.0).view(6, 4), torch.arange(6)
-    parts = [World(rank=rank, size=3).part(inputs, labels) for rank in range(3)]
+    parts = [next(PartsOfBatches(Batches(), World(rank=rank, size=3)).epoch(0)) for rank in range(3)]
+    inputs, labels = next(Batches().epoch(0))
     assert torch.equal(torch.cat([part[0] for part in parts]), inputs)
     assert torch.equal(torch.cat([part[1] for part in parts]), labels)
 
 
-def test_a_batch_that_cannot_be_shared_equally_is_refused() -> None:
-    with pytest.raises(TrainingError, match=r"5 images cannot be shared equally by 2"):
-        list(parts_of(iter([(torch.zeros(5, 1), torch.zeros(5))]), World(size=2)))
+def test_a_batch_that_cannot_be_shared_equally_is_refused_with_one_that_can() -> None:
+    with pytest.raises(ConfigError, match=r"6 images cannot be shared equally by 4") as caught:
+        PartsOfBatches(Batches(), World(size=4))
+    assert caught.value.hint == "--batch-size 8"
 
 
 def test_one_process_is_a_world_of_its_own() -> None:

@@ -21,7 +21,7 @@ SIZE = 32
 
 
 def point(seed: int) -> nn.Module:
-    """A random point of the space at width 0.5 with the CIFAR stem: no map is so small that rounding is all there is."""
+    """A random point of the space at width 0.5 with the CIFAR stem: on tinier maps rounding is all there is."""
     space = load_space("shufflenet_v2").restricted(
         {"width": [0.5]}, {"stem.pool": False, "stem.stride": 1}, where="this test"
     )
@@ -33,11 +33,13 @@ def batch(kind: torch.dtype) -> tuple[Tensor, Tensor]:
     return torch.randn((IMAGES, 3, SIZE, SIZE), generator=generator).to(kind), torch.arange(IMAGES) % 10
 
 
-def plain(model: nn.Module, kind: torch.dtype) -> tuple[float, dict[str, Tensor]]:
+def plain(model: nn.Module, kind: torch.dtype, *, amp: bool = False) -> tuple[float, dict[str, Tensor]]:
     """Loss and gradients as anyone would compute them, in contiguous memory."""
     model = copy.deepcopy(model).to(kind)
     inputs, labels = batch(kind)
-    loss = F.cross_entropy(model(inputs), labels, label_smoothing=0.1)
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=amp):
+        logits = model(inputs)
+    loss = F.cross_entropy(logits.float() if amp else logits, labels, label_smoothing=0.1)
     loss.backward()
     return loss.item(), {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
 
@@ -51,37 +53,39 @@ def fast(model: nn.Module, kind: torch.dtype, *, amp: bool = False) -> tuple[flo
     return loss.item(), {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
 
 
+def error(found: dict[str, Tensor], exact: dict[str, Tensor]) -> float:
+    """Length of the difference of all gradients, as a share of the length of the exact ones."""
+    assert found.keys() == exact.keys()
+    got, want = (torch.cat([grads[name].double().flatten() for name in exact]) for grads in (found, exact))
+    return float((got - want).norm() / want.norm())
+
+
 @pytest.mark.parametrize("seed", POINTS)
 def test_in_double_loss_and_gradients_are_those_of_a_plain_loop(seed: int) -> None:
     model = point(seed)
-    loss, expected = plain(model, torch.float64)
+    loss, exact = plain(model, torch.float64)
     got, gradients = fast(model, torch.float64)
-    assert got == pytest.approx(loss, rel=1e-10)
-    assert gradients.keys() == expected.keys()
-    for name, gradient in expected.items():
-        # deformable positions are taken in the type of the map, so they are as exact as the rest
-        scale = gradient.abs().max().clamp_min(1e-12)
-        assert (gradients[name] - gradient).abs().max() <= 1e-8 * scale, name
+    assert got == pytest.approx(loss, rel=1e-12)
+    assert error(gradients, exact) < 1e-10
 
 
 @pytest.mark.parametrize("seed", POINTS)
-def test_in_float32_gradients_differ_by_rounding(seed: int) -> None:
+def test_in_float32_loss_and_gradients_differ_by_rounding(seed: int) -> None:
     model = point(seed)
-    loss, expected = plain(model, torch.float64)
+    loss, exact = plain(model, torch.float64)
     got, gradients = fast(model, torch.float32)
-    assert got == pytest.approx(loss, rel=1e-4)
-    whole, exact = (torch.cat([g.double().flatten() for g in found.values()]) for found in (gradients, expected))
-    assert (whole - exact).norm() <= 1e-3 * exact.norm()
+    assert got == pytest.approx(loss, rel=1e-5)
+    # Mostly 1e-6; a value that rounding moves over ReLU's zero, or over a pixel's edge, turns a whole channel's slope.
+    assert error(gradients, exact) < 0.05
 
 
 @pytest.mark.parametrize("seed", POINTS)
-def test_in_bfloat16_gradients_point_the_same_way(seed: int) -> None:
+def test_in_bfloat16_gradients_are_as_near_as_those_of_plain_autocast(seed: int) -> None:
     model = point(seed)
-    loss, expected = plain(model, torch.float64)
+    loss, exact = plain(model, torch.float64)
     got, gradients = fast(model, torch.float32, amp=True)
-    assert got == pytest.approx(loss, rel=2e-2)
-    whole, exact = (torch.cat([g.double().flatten() for g in found.values()]) for found in (gradients, expected))
-    assert F.cosine_similarity(whole, exact, dim=0) > 0.97
+    assert got == pytest.approx(loss, rel=1e-2)
+    assert error(gradients, exact) < 1.15 * error(plain(model, torch.float32, amp=True)[1], exact)
     assert all(gradient.dtype is torch.float32 for gradient in gradients.values())
 
 

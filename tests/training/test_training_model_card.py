@@ -62,6 +62,22 @@ def test_the_card_says_how_it_was_trained_and_what_the_paper_leaves_open() -> No
         assert note in card
 
 
+def test_the_card_says_where_the_weights_began_and_how_images_were_changed() -> None:
+    plain = model_card(facts(90.0, 91.0))
+    assert "- initial weights: random, drawn from each seed" in plain
+    assert "random crop with 4 pixels of padding, mirror images where the dataset allows them" in plain
+    assert "moving average" not in plain
+    begun = replace(facts(90.0, 91.0), start="the proxy training of study 'night'", protocol=PROTOCOLS["modern"])
+    card = model_card(begun)
+    assert "- initial weights: the proxy training of study 'night'" in card
+    assert "the seeds share these initial weights" in card
+    assert "moving average of those of the training, over 1.0% of its steps" in card
+    assert "weight decay 0.0005 (not on biases and normalisations)" in card
+    assert "the seeds share" not in model_card(replace(begun, scores=begun.scores[:1]))
+    squares = replace(begun, protocol=replace(PROTOCOLS["modern"], cutout=0.25, flip=False, crop_padding=0))
+    assert "augmentation: a blank square of 8x8 pixels (cutout)" in model_card(squares)
+
+
 def test_the_card_lists_the_choices_that_differ_from_the_base() -> None:
     base = facts(90.0)
     assert "None differs" in model_card(base)

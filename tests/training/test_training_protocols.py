@@ -49,6 +49,21 @@ def test_identity_tells_apart_what_changes_the_result_and_not_the_wording() -> N
     assert replace(protocol, notes=("said otherwise",)).identity() == protocol.identity()
 
 
+def test_identities_of_trainings_from_before_a_key_are_as_they_were() -> None:
+    # checkpoints and finished seeds of earlier versions are compared with it
+    assert set(PROTOCOLS["shufflenetv2-s"].identity()) == {
+        "protocol", "epochs", "batch_size", "schedule", "momentum", "nesterov", "weight_decay", "label_smoothing",
+        "crop_padding", "flip",
+    }  # fmt: skip
+    added = {"decay_vectors": False, "alternate_flip": True, "average_fraction": 0.01}
+    assert PROTOCOLS["modern"].identity().items() >= added.items()
+
+
+def test_the_blank_square_scales_with_the_image() -> None:
+    assert [replace(PROTOCOLS["modern"], cutout=0.25).cutout_pixels(size) for size in (32, 50, 224)] == [8, 12, 56]
+    assert PROTOCOLS["shufflenetv2-s"].cutout_pixels(32) == 0
+
+
 def test_an_unknown_protocol_suggests_the_nearest() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'one-cycle'"):
         PROTOCOLS["onecycle"]

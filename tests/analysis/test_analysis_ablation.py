@@ -1,0 +1,301 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from archsearch.analysis.ablation import Finding, ablation_of
+from archsearch.designs import Design, DesignPoint
+from archsearch.records import Record, TrialStatus
+
+Make = Callable[..., Record]
+BASE = {"stage2.kernel": 3, "stage3.kernel": 3, "stem.type": "conv", "stage2.residual": False}
+
+
+def point(name: str, arch_id: str, **changes: Any) -> DesignPoint:
+    dotted = {key.replace("__", "."): value for key, value in changes.items()}
+    choices = dict(BASE)
+    for key, value in dotted.items():
+        choices.update({own: value for own in choices if own == key or own.endswith(f".{key}")})
+    return DesignPoint(
+        name=name, family="shufflenet_v2", choices=choices, arch_id=arch_id.ljust(12, "0"), changes=dotted
+    )
+
+
+def design(points: Sequence[DesignPoint], seeds: int = 5, mode: str = "one-at-a-time") -> Design:
+    return Design(purpose="ablation", of="s", points=tuple(points), seeds=tuple(range(seeds)), mode=mode)
+
+
+POINTS = (point("base", "a"), point("kernel=5", "b", kernel=5))
+
+
+def records(
+    make_record: Make,
+    made: Design,
+    top1: Mapping[str, Sequence[float]],
+    p10: Mapping[str, Sequence[float]] | None = None,
+    params: Mapping[str, int] | None = None,
+) -> list[Record]:
+    """One complete record for each (point, seed); a latency of 5 ms that differs a little if none is given."""
+    found = []
+    for index, each in enumerate(made.points):
+        for seed, value in zip(made.seeds, top1[each.name], strict=False):
+            record = make_record(
+                len(found),
+                top1=value,
+                p10=p10[each.name][seed] if p10 else 5.0 + 0.01 * ((3 * seed + index) % 4),
+                params=(params or {}).get(each.name, 1000),
+                seed=seed,
+                arch_id=each.arch_id,
+            )
+            found.append(replace(record, point=each.name))
+    return found
+
+
+def test_an_effect_is_the_mean_of_the_paired_differences_with_students_interval(make_record: Make) -> None:
+    made = design(POINTS)
+    base, other = [50.0, 52.0, 51.0, 49.0, 53.0], [51.5, 53.0, 52.5, 50.0, 55.0]
+    found = ablation_of(records(make_record, made, {"base": base, "kernel=5": other}), made)
+    effect = found.rows[0].top1
+    # differences 1.5, 1, 1.5, 1, 2: mean 1.4, deviation 0.41833, error 0.18708; t(0.975, 4 df) = 2.77645: +-0.51943
+    assert effect.differences == pytest.approx((1.5, 1.0, 1.5, 1.0, 2.0))
+    assert effect.seeds == (0, 1, 2, 3, 4)
+    assert effect.estimate == pytest.approx(1.4)
+    assert (effect.low, effect.high) == (pytest.approx(1.4 - 0.51943, abs=1e-4), pytest.approx(1.4 + 0.51943, abs=1e-4))
+    paired = stats.ttest_rel(other, base).confidence_interval(0.95)
+    assert (effect.low, effect.high) == (pytest.approx(paired.low), pytest.approx(paired.high))
+    assert (effect.n, effect.finding) == (5, Finding.BETTER)
+    assert found.comparisons == 1
+
+
+def test_pairing_takes_out_what_the_seeds_share(make_record: Make) -> None:
+    made = design(POINTS)
+    base = [40.0, 60.0, 50.0, 45.0, 55.0]  # the seeds scatter by 8 points, the differences by a tenth
+    other = [value + gain for value, gain in zip(base, (1.0, 1.1, 0.9, 1.0, 1.0), strict=True)]
+    found = ablation_of(records(make_record, made, {"base": base, "kernel=5": other}), made)
+    assert found.rows[0].top1.finding is Finding.BETTER
+    assert stats.ttest_ind(other, base).pvalue > 0.5
+
+
+def test_latency_is_a_ratio_of_geometric_means(make_record: Make) -> None:
+    made = design(POINTS, seeds=2)
+    top1 = {"base": [50.0, 51.0], "kernel=5": [50.0, 52.0]}
+    p10 = {"base": [4.0, 4.0], "kernel=5": [4.4, 5.6]}  # ratios 1.1 and 1.4
+    found = ablation_of(records(make_record, made, top1, p10), made)
+    effect = found.rows[0].latency
+    logs = [math.log(1.1), math.log(1.4)]
+    assert effect.estimate == pytest.approx(100 * (math.sqrt(1.1 * 1.4) - 1))
+    assert effect.differences == pytest.approx((10.0, 40.0))
+    # two values: error |a - b| / 2, t(0.975, 1 df) = 12.7062
+    half = 12.7062 * abs(logs[0] - logs[1]) / 2
+    assert effect.high == pytest.approx(100 * math.expm1(sum(logs) / 2 + half), rel=1e-4)
+    assert effect.low == pytest.approx(100 * math.expm1(sum(logs) / 2 - half), rel=1e-4)
+    assert found.rows[0].latency_ms.estimate == pytest.approx(1.0)  # 0.4 and 1.6
+    assert found.base_latency_ms == pytest.approx(4.0)
+
+
+def test_params_are_exact_and_fewer_is_better(make_record: Make) -> None:
+    points = (*POINTS, point("stem.type=dcn", "c", stem__type="dcn"), point("residual=true", "d", residual=True))
+    made = design(points, seeds=1)
+    top1 = {each.name: [50.0] for each in points}
+    params = {"base": 1000, "kernel=5": 1200, "stem.type=dcn": 900, "residual=true": 1000}
+    found = ablation_of(records(make_record, made, top1, params=params), made)
+    effects = [row.params for row in found.rows]
+    assert [effect.estimate for effect in effects] == [200.0, -100.0, 0.0]
+    assert [effect.finding for effect in effects] == [Finding.WORSE, Finding.BETTER, Finding.SAME]
+    assert all(effect.exact and effect.low is None for effect in effects)
+
+
+def test_intervals_are_corrected_for_every_other_point_of_the_design_measured_or_not(make_record: Make) -> None:
+    points = (*POINTS, *(point(f"x{index}", f"{index}", **{"stem__type": f"t{index}"}) for index in range(18)))
+    made = design(points)
+    top1 = {"base": [50.0, 52.0, 51.0, 49.0, 53.0], "kernel=5": [51.5, 53.0, 52.5, 50.0, 55.0]}
+    own = records(make_record, design(POINTS), top1)
+    found = ablation_of(own, made)
+    effect = found.rows[0].top1
+    assert found.comparisons == 19
+    low, high = stats.t.interval(1 - 0.05 / 19, 4, loc=1.4, scale=0.41833001 / math.sqrt(5))
+    assert (effect.low, effect.high) == (pytest.approx(low), pytest.approx(high))
+    assert (effect.alone_low, effect.alone_high) == (
+        pytest.approx(1.4 - 0.51943, abs=1e-4),
+        pytest.approx(1.4 + 0.51943, abs=1e-4),
+    )
+    assert found.pending == 18 * 5
+    assert "not finished: 90 of 100 trials" in found.warnings[0]
+
+
+def test_the_sentence_says_effect_interval_n_and_correction(make_record: Make) -> None:
+    points = (*POINTS, point("residual=true", "c", residual=True))
+    made = design(points)
+    top1 = {
+        "base": [50.0, 52.0, 51.0, 49.0, 53.0],
+        "kernel=5": [52.5, 54.6, 53.4, 51.5, 55.5],
+        "residual=true": [51.0, 51.0, 52.0, 48.0, 54.0],
+    }
+    p10 = {
+        "base": [4.0, 4.01, 4.0, 4.02, 4.0],
+        "kernel=5": [4.5, 4.5, 4.51, 4.5, 4.49],
+        "residual=true": [4.0, 4.0, 4.02, 4.01, 4.0],
+    }
+    found = ablation_of(records(make_record, made, top1, p10, {"kernel=5": 1200}), made)
+    kernel, residual = found.rows
+    assert kernel.label == "kernel 5 instead of 3"
+    assert residual.label == "with residual"
+    assert kernel.sentence.startswith("kernel 5 instead of 3: +2.50 points top-1 (95 % interval +2.")
+    assert "n = 5 seeds, corrected for 2 comparisons)" in kernel.sentence
+    assert "% latency (+" in kernel.sentence
+    assert kernel.sentence.endswith("+200 params: pays in accuracy, costs latency.")
+    assert "top-1 cannot be told at this scale: between -" in residual.sentence
+    assert residual.answer == "cannot be told at this scale"
+    assert found.answers[0].startswith("kernel: 5 (+2.50 points top-1, +12.")
+
+
+def test_one_seed_has_no_interval_and_tells_nothing(make_record: Make) -> None:
+    made = design(POINTS, seeds=1)
+    found = ablation_of(records(make_record, made, {"base": [50.0], "kernel=5": [90.0]}), made)
+    effect = found.rows[0].top1
+    assert (effect.estimate, effect.low, effect.n, effect.finding) == (40.0, None, 1, Finding.UNTOLD)
+    assert "cannot be told" in found.rows[0].sentence
+    assert "one seed" in found.warnings[0]
+
+
+def test_equal_differences_claim_no_certainty(make_record: Make) -> None:
+    made = design(POINTS, seeds=3)
+    found = ablation_of(records(make_record, made, {"base": [50.0, 51.0, 52.0], "kernel=5": [51.0, 52.0, 53.0]}), made)
+    effect = found.rows[0].top1
+    assert (effect.estimate, effect.low, effect.finding) == (1.0, None, Finding.UNTOLD)
+    assert "all 3 differences are equal" in effect.note
+    assert any("no spread is seen: kernel 5" in warning for warning in found.warnings)
+
+
+def test_a_failed_trial_takes_its_pair_with_it(make_record: Make) -> None:
+    made = design(POINTS, seeds=4)
+    all_ = records(make_record, made, {"base": [50.0, 51.0, 52.0, 53.0], "kernel=5": [51.0, 52.5, 53.0, 54.0]})
+    failed = replace(all_[5], status=TrialStatus.FAILED, score=None, reason="diverged")  # kernel=5 with seed 1
+    running = replace(all_[2], status=TrialStatus.RUNNING, score=None, latency=None)  # the base with seed 2
+    found = ablation_of([*all_[:2], running, *all_[3:5], failed, *all_[6:]], made)
+    assert found.rows[0].top1.seeds == (0, 3)
+    assert found.rows[0].top1.n == 2
+    assert [(each.point, each.seed, each.why) for each in found.missing] == [("kernel=5", 1, "failed: diverged")]
+    assert found.pending == 1
+    assert any("kernel=5 with seed 1 (failed: diverged)" in warning for warning in found.warnings)
+    assert found.base_n == 3
+
+
+def test_an_interaction_is_what_the_pair_does_beyond_the_sum(make_record: Make) -> None:
+    points = (*POINTS, point("residual=true", "c", residual=True), point("both", "d", kernel=5, residual=True))
+    made = design(points, seeds=3, mode="pairs")
+    top1 = {
+        "base": [50.0, 51.0, 52.0],
+        "kernel=5": [51.0, 52.0, 53.0],
+        "residual=true": [52.0, 53.0, 54.0],
+        "both": [55.0, 56.5, 57.0],
+    }
+    p10 = {"base": [4.0] * 3, "kernel=5": [4.4] * 3, "residual=true": [4.8] * 3, "both": [5.28, 5.5, 5.28]}
+    (found,) = ablation_of(records(make_record, made, top1, p10), made).interactions
+    # both - kernel - residual + base: 55 - 51 - 52 + 50 = 2, 56.5 - 52 - 53 + 51 = 2.5, 57 - 53 - 54 + 52 = 2
+    assert found.top1.differences == pytest.approx((2.0, 2.5, 2.0))
+    # 4.4 / 4 * 4.8 / 4 * 4 = 5.28: ratios 1, 5.5 / 5.28, 1
+    assert found.latency.differences == pytest.approx((0.0, 100 * (5.5 / 5.28 - 1), 0.0))
+    assert (found.first.name, found.second.name) == ("kernel=5", "residual=true")
+    assert found.top1.finding is Finding.BETTER
+    assert "together they do better than their sum" in found.sentence
+
+
+def test_leave_one_out_tells_of_the_choice_that_is_taken_back(make_record: Make) -> None:
+    base = replace(point("base", "a", kernel=5), changes={})
+    back = replace(point("kernel=3", "b"), changes={"kernel": 3})
+    made = design((base, back), mode="leave-one-out")
+    top1 = {"base": [52.0, 53.1, 54.0, 51.0, 52.5], "kernel=3": [50.0, 51.0, 52.0, 49.2, 50.5]}
+    p10 = {"base": [5.0, 5.01, 5.0, 5.0, 5.02], "kernel=3": [4.0, 4.0, 4.01, 4.0, 4.0]}
+    found = ablation_of(records(make_record, made, top1, p10), made)
+    row = found.rows[0]
+    assert row.label == "kernel 3 instead of 5"
+    assert row.top1.estimate < 0
+    assert row.top1.finding is Finding.WORSE  # of the network that lacks it
+    assert row.answer == "kernel 5 pays in accuracy, costs latency"
+    assert "takes one choice of the base back" in found.method
+
+
+def test_the_pooled_spread_is_that_of_the_block_design(make_record: Make) -> None:
+    generator = np.random.default_rng(11)
+    points = (*POINTS, *(point(f"x{index}", f"{index}", **{"stem__type": f"t{index}"}) for index in range(6)))
+    made = design(points, seeds=3)
+    table = generator.normal(50.0, 1.0, size=(len(points), 3))
+    top1 = {each.name: row.tolist() for each, row in zip(points, table, strict=True)}
+    found = ablation_of(records(make_record, made, top1), made, spread="pooled")
+    residual = table - table.mean(axis=1, keepdims=True) - table.mean(axis=0) + table.mean()
+    freedom = (len(points) - 1) * 2
+    error = math.sqrt(2 * (residual**2).sum() / freedom / 3)
+    half = stats.t.ppf(1 - 0.05 / (2 * 7), freedom) * error
+    effect = found.rows[0].top1
+    assert effect.high == pytest.approx(effect.estimate + half)
+    assert "one spread for all points" in found.method
+
+
+def test_pooled_intervals_cover_as_often_as_they_say_where_all_points_scatter_alike(make_record: Make) -> None:
+    """400 repetitions of 6 points with 3 seeds; Bonferroni may cover more often, not less."""
+    generator = np.random.default_rng(5)
+    points = (*POINTS, *(point(f"x{index}", f"{index}", **{"stem__type": f"t{index}"}) for index in range(4)))
+    made = design(points, seeds=3)
+    template = records(make_record, made, {each.name: [50.0] * 3 for each in points})
+    covered = 0
+    for _ in range(400):
+        table = generator.normal(50.0, 1.0, size=18) + np.tile(generator.normal(0.0, 2.0, size=3), 6)
+        drawn = [
+            replace(record, score=replace(record.score, top1_percent=value))  # type: ignore[type-var]
+            for record, value in zip(template, table.tolist(), strict=True)
+        ]
+        rows = ablation_of(drawn, made, spread="pooled").rows
+        covered += all(row.top1.low <= 0.0 <= row.top1.high for row in rows)  # type: ignore[operator]
+    assert covered / 400 > 0.95 - 3 * math.sqrt(0.95 * 0.05 / 400)
+
+
+def test_a_macro_without_one_base_level_is_named_without_it_unless_it_is_told(make_record: Make) -> None:
+    changed = replace(POINTS[1], changes={"width": 1.0})
+    made = design((POINTS[0], changed), seeds=2)
+    given = records(make_record, made, {"base": [50.0, 51.0], "kernel=5": [51.0, 52.5]})
+    assert ablation_of(given, made).rows[0].label == "width 1.0"
+    assert ablation_of(given, made, base_levels={"width": 0.5}).rows[0].label == "width 1.0 instead of 0.5"
+
+
+def test_no_record_at_all_gives_rows_that_know_nothing() -> None:
+    made = design(POINTS)
+    found = ablation_of([], made)
+    assert math.isnan(found.rows[0].top1.estimate)
+    assert found.rows[0].top1.finding is Finding.UNTOLD
+    assert (found.base_n, found.pending) == (0, 10)
+    with pytest.raises(ValueError, match="base"):
+        ablation_of([], design(()))
+
+
+def test_a_base_alone_has_no_effects(make_record: Make) -> None:
+    made = design(POINTS[:1], seeds=2)
+    found = ablation_of(records(make_record, made, {"base": [50.0, 51.0]}), made)
+    assert found.rows == ()
+    assert (found.base_top1_percent, found.base_n) == (50.5, 2)
+
+
+def test_a_choice_with_levels_that_are_lists_can_interact(make_record: Make) -> None:
+    points = (
+        POINTS[0],
+        replace(POINTS[1], changes={"channels": [48, 96, 192]}),
+        point("residual=true", "c", residual=True),
+        replace(point("both", "d"), changes={"channels": [48, 96, 192], "residual": True}),
+    )
+    made = design(points, seeds=2, mode="pairs")
+    top1 = {each.name: [50.0 + index, 51.0 + 1.1 * index] for index, each in enumerate(points)}
+    assert len(ablation_of(records(make_record, made, top1), made).interactions) == 1
+
+
+def test_ten_thousand_records_are_no_matter(make_record: Make) -> None:
+    points = (POINTS[0], *(point(f"x{index}", f"{index:x}", **{"stem__type": f"t{index}"}) for index in range(1999)))
+    made = design(points)
+    top1 = {each.name: [50.0, 50.5, 51.0, 50.2, 50.1 + 0.001 * index] for index, each in enumerate(points)}
+    found = ablation_of(records(make_record, made, top1), made, spread="pooled")
+    assert len(found.rows) == 1999

@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from archsearch.analysis.confirmed import DRAWS, confirmed_of
+from archsearch.analysis.front import front_of
+from archsearch.designs import Design, DesignPoint
+from archsearch.errors import ArchsearchError
+from archsearch.records import Record, TrialStatus
+
+Make = Callable[..., Record]
+OBJECTIVES = ("error_percent", "latency_ms")
+MONTE_CARLO = 4 * 0.5 / math.sqrt(DRAWS)  # four standard errors of a share
+
+
+def design(names: Sequence[str], seeds: int) -> Design:
+    return Design(
+        purpose="confirm",
+        of="s",
+        points=tuple(DesignPoint(name=name, family="f", choices={}, arch_id=name.ljust(12, "0")) for name in names),
+        seeds=tuple(range(seeds)),
+    )
+
+
+def records(
+    make_record: Make,
+    made: Design,
+    error: Mapping[str, Sequence[float]],
+    p10: Mapping[str, Sequence[float]],
+    params: Mapping[str, int] | None = None,
+) -> list[Record]:
+    found = []
+    for point in made.points:
+        for seed, value in enumerate(error[point.name]):
+            record = make_record(
+                len(found),
+                top1=100.0 - value,
+                p10=p10[point.name][seed],
+                params=(params or {}).get(point.name, 1000),
+                seed=seed,
+                arch_id=point.arch_id,
+            )
+            found.append(replace(record, point=point.name))
+    return found
+
+
+def test_the_intervals_are_students_of_the_points_own_seeds(make_record: Make) -> None:
+    made = design("a", 3)
+    found = confirmed_of(
+        records(make_record, made, {"a": [30.0, 31.0, 32.0]}, {"a": [4.0, 5.0, 4.5]}), made, OBJECTIVES, noise_floor=0.0
+    )
+    (point,) = found.points
+    low, high = stats.t.interval(0.95, 2, loc=31.0, scale=1 / math.sqrt(3))
+    assert (point.n, point.error_percent) == (3, pytest.approx(31.0))
+    assert (point.error_low, point.error_high) == (pytest.approx(low), pytest.approx(high))
+    logs = np.log([4.0, 5.0, 4.5])
+    low, high = np.exp(stats.t.interval(0.95, 2, loc=logs.mean(), scale=stats.sem(logs)))
+    assert point.latency_ms == pytest.approx(math.exp(logs.mean()))
+    assert (point.latency_low, point.latency_high) == (pytest.approx(low), pytest.approx(high))
+
+
+def test_the_probability_of_two_points_of_equal_cost_is_a_t_tail(make_record: Make) -> None:
+    """With params equal only the lower error is on the front: P(a <= b) is Student's t of the difference."""
+    made = design("ab", 4)
+    error = {"a": [30.0, 31.0, 30.5, 32.0], "b": [31.0, 30.8, 31.5, 32.1]}
+    given = records(make_record, made, error, {"a": [5.0, 5.1, 5.0, 5.2], "b": [5.0, 5.1, 5.0, 5.1]})
+    found = confirmed_of(given, made, ("error_percent", "params"), noise_floor=0.0)
+    differences = np.subtract(error["b"], error["a"])
+    # with two points the block design's residual is the paired t test's: 3 degrees of freedom
+    expected = stats.t.cdf(differences.mean() / stats.sem(differences), 3)
+    assert found.points[0].probability_on_front == pytest.approx(expected, abs=MONTE_CARLO)
+    assert found.points[1].probability_on_front == pytest.approx(1 - expected, abs=MONTE_CARLO)
+    assert (found.points[0].on_front, found.points[1].on_front) == (True, False)
+
+
+def test_latencies_within_the_noise_floor_are_ties_in_every_draw(make_record: Make) -> None:
+    made = design("ab", 5)
+    error = {"a": [30.0, 30.1, 29.9, 30.0, 30.1], "b": [35.0, 35.1, 34.9, 35.1, 35.0]}
+    p10 = {"a": [5.05, 5.06, 5.05, 5.04, 5.05], "b": [5.0, 5.01, 5.0, 4.99, 5.0]}
+    given = records(make_record, made, error, p10)
+    strict = confirmed_of(given, made, OBJECTIVES, noise_floor=0.0)
+    tied = confirmed_of(given, made, OBJECTIVES, noise_floor=0.05)
+    # b is 1 % faster and 5 points worse: on the front if 1 % counts, dominated if it is noise
+    assert strict.points[1].probability_on_front == pytest.approx(1.0, abs=0.01)
+    assert tied.points[1].probability_on_front == 0.0
+    assert tied.points[0].probability_on_front == 1.0
+    assert "within 5.0 % being ties" in tied.method
+
+
+def test_what_the_searched_study_said_stands_beside(make_record: Make) -> None:
+    made = design("ab", 3)
+    error = {"a": [30.0, 31.0, 30.5], "b": [33.0, 33.5, 34.0]}
+    p10 = {"a": [5.0, 5.1, 5.05], "b": [5.6, 5.7, 5.65]}
+    searched = front_of(
+        [
+            make_record(7, top1=72.0, p10=5.5, arch_id=made.points[1].arch_id),
+            make_record(9, top1=69.0, p10=5.0, arch_id=made.points[0].arch_id),
+            make_record(11, top1=60.0, p10=9.0),
+        ]
+    )
+    found = confirmed_of(records(make_record, made, error, p10), made, OBJECTIVES, noise_floor=0.01, original=searched)
+    b = found.points[1]
+    assert b.was_on_front is True
+    assert b.original_values == (pytest.approx(28.0), pytest.approx(5.5))
+    assert b.probability_on_front is not None
+    assert b.probability_on_front < 0.05
+    assert [each.point.name for each in found.kept] == ["a"]
+    assert "it was on the searched front" in b.sentence
+
+
+def test_one_seed_has_no_probability(make_record: Make) -> None:
+    made = design("ab", 1)
+    given = records(make_record, made, {"a": [30.0], "b": [31.0]}, {"a": [5.0], "b": [4.0]})
+    found = confirmed_of(given, made, OBJECTIVES, noise_floor=0.01)
+    assert [point.probability_on_front for point in found.points] == [None, None]
+    assert [point.on_front for point in found.points] == [True, True]
+    assert found.draws == 0
+    assert "one seed shows no spread" in found.warnings[0]
+    assert "cannot be told" in found.points[0].sentence
+
+
+def test_values_that_never_scatter_are_said_to_be_taken_as_exact(make_record: Make) -> None:
+    made = design("ab", 3)
+    p10 = {"a": [5.0, 5.1, 5.05], "b": [4.0, 4.1, 4.05]}
+    found = confirmed_of(
+        records(make_record, made, {"a": [30.0] * 3, "b": [30.0] * 3}, p10), made, OBJECTIVES, noise_floor=0.0
+    )
+    assert any("shows no spread at all" in warning for warning in found.warnings)
+    assert found.points[0].error_low is None
+
+
+def test_the_same_seed_draws_the_same_fronts(make_record: Make) -> None:
+    made = design("abc", 3)
+    generator = np.random.default_rng(2)
+    error = {name: (30 + generator.normal(size=3)).tolist() for name in "abc"}
+    p10 = {name: (5 + 0.1 * generator.normal(size=3)).tolist() for name in "abc"}
+    given = records(make_record, made, error, p10)
+    one = confirmed_of(given, made, OBJECTIVES, noise_floor=0.01)
+    assert confirmed_of(given, made, OBJECTIVES, noise_floor=0.01) == one
+    other = confirmed_of(given, made, OBJECTIVES, noise_floor=0.01, seed=1)
+    for point, again in zip(one.points, other.points, strict=True):
+        assert point.probability_on_front == pytest.approx(again.probability_on_front, abs=2 * MONTE_CARLO)
+
+
+def test_a_failed_trial_leaves_its_point_with_fewer_seeds(make_record: Make) -> None:
+    made = design("ab", 3)
+    error = {"a": [30.0, 31.0, 30.5], "b": [31.0, 31.8, 31.5]}
+    p10 = {"a": [5.0, 5.1, 5.05], "b": [4.0, 4.1, 4.05]}
+    given = records(make_record, made, error, p10)
+    given[4] = replace(given[4], status=TrialStatus.FAILED, score=None, reason="diverged")
+    found = confirmed_of(given, made, OBJECTIVES, noise_floor=0.0)
+    assert [point.n for point in found.points] == [3, 2]
+    assert "b with seed 1 (failed: diverged)" in found.warnings[0]
+
+
+def test_all_failed_or_no_record_has_points_without_numbers(make_record: Make) -> None:
+    made = design("ab", 2)
+    failed = [
+        replace(make_record(index, top1=None, p10=None, status=TrialStatus.FAILED), point="a") for index in range(2)
+    ]
+    for given in ([], failed):
+        found = confirmed_of(given, made, OBJECTIVES, noise_floor=0.01)
+        assert [point.n for point in found.points] == [0, 0]
+        assert found.points[0].values == ()
+        assert found.points[0].probability_on_front is None
+        assert "no trial has completed" in found.points[0].sentence
+    with pytest.raises(ArchsearchError):
+        confirmed_of([], made, ("error_percent", "speed"), noise_floor=0.0)
+
+
+def test_thousands_of_points_are_drawn_less_often_and_it_is_said(make_record: Make) -> None:
+    names = [f"p{index}" for index in range(1500)]
+    made = design(names, 2)
+    error = {name: [30.0 + index * 0.01, 30.3 + index * 0.01] for index, name in enumerate(names)}
+    p10 = {name: [9.0 - index * 0.001, 9.01 - index * 0.001] for index, name in enumerate(names)}
+    found = confirmed_of(
+        records(make_record, made, error, p10), made, ("error_percent", "params"), noise_floor=0.0, draws=220
+    )
+    assert found.draws == 220
+    assert confirmed_of([], made, OBJECTIVES, noise_floor=0.0).draws == 0
+    assert "share of 220 drawn fronts" in found.method
+
+
+def test_probabilities_are_calibrated_over_repeated_experiments(make_record: Make) -> None:
+    """Over 150 experiments with two points of equal cost, drawn from flat true differences, the mean of the probability
+    given to the truly better point is the share in which the more probable one is better, within chance."""
+    generator = np.random.default_rng(8)
+    made = design("ab", 3)
+    stated, hits = [], []
+    for _ in range(150):
+        difference = generator.uniform(-3.0, 3.0)
+        noise = generator.normal(0.0, 1.0, size=(2, 3)) + generator.normal(0.0, 2.0, size=3)
+        error = {"a": (30 + noise[0]).tolist(), "b": (30 + difference + noise[1]).tolist()}
+        p10 = {"a": [5.0, 5.1, 5.05], "b": [4.0, 4.1, 4.05]}
+        given = records(make_record, made, error, p10)
+        a = confirmed_of(given, made, ("error_percent", "params"), noise_floor=0.0, draws=200).points[0]
+        assert a.probability_on_front is not None
+        stated.append(a.probability_on_front)
+        hits.append(difference >= 0.0)
+    error_of_mean = math.sqrt(float(np.mean(np.multiply(stated, np.subtract(1.0, stated)))) / 150)
+    assert np.mean(stated) == pytest.approx(np.mean(hits), abs=3 * error_of_mean)
+    sure = [hit if share > 0.5 else not hit for share, hit in zip(stated, hits, strict=True) if abs(share - 0.5) > 0.4]
+    assert np.mean(sure) > 0.9 - 3 * math.sqrt(0.09 / len(sure))

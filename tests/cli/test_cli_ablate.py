@@ -1,0 +1,231 @@
+"""`archsearch ablate`: what it would train, what it refuses, and what it prints of a stored ablation."""
+
+from __future__ import annotations
+
+import json
+import runpy
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archsearch.designs import Design, DesignPoint
+from archsearch.models.variants import find_variant
+from archsearch.records import Cost, Latency, Record, Score, TrialStatus
+from archsearch.space.search_space import load_space
+from archsearch.store.database import Database
+from archsearch.store.designs import parse_key, trial_key
+from archsearch.store.schema import StudyRow, TrialRow
+
+STUDY = """
+name: tiny
+space: shufflenet_v2
+dataset: digits
+fixed: {width: 0.5}
+scale: {stem.stride: 1, stem.pool: false}
+variants: [shufflenet_v2_x0_5]
+reference: shufflenet_v2_x0_5
+proxy: {epochs: 1, batch_size: 32, train_images: 64, validation_images: 40}
+"""
+BASE = find_variant("shufflenet_v2_x0_5").spec.normalised(32)
+POINTS = {"base": {}, "kernel=5": {"kernel": 5}, "residual=true": {"residual": True}}
+SEEDS = (0, 1, 2)
+# Top-1 of each point with each seed: kernel 5 gains 2.0, 2.1, 1.9 points; a residual changes +0.5, -0.5, 0.0.
+TOP1 = {"base": (60.0, 61.0, 62.0), "kernel=5": (62.0, 63.1, 63.9), "residual=true": (60.5, 60.5, 62.0)}
+RATIO = {"base": (1.0, 1.01, 0.99), "kernel=5": (1.2, 1.21, 1.19), "residual=true": (1.01, 1.0, 1.0)}
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "tiny.yaml").write_text(STUDY)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def point(name: str) -> DesignPoint:
+    spec = BASE.with_choices(POINTS[name]).normalised(32)
+    return DesignPoint(
+        name=name, family=spec.family, choices=spec.choices(), arch_id=spec.arch_id, changes=POINTS[name]
+    )
+
+
+def record(number: int, name: str, seed: int, *, failed: bool = False) -> Record:
+    of = point(name)
+    params = 352_042 + 1000 * list(POINTS).index(name)
+    return Record(
+        study="tiny.ablate-000000",
+        trial=number,
+        arch_id=of.arch_id,
+        family=of.family,
+        choices=of.choices,
+        suggested={},
+        status=TrialStatus.FAILED if failed else TrialStatus.COMPLETE,
+        variant=trial_key(list(POINTS).index(name), seed),
+        reason="out of memory" if failed else None,
+        cost=Cost(params=params, macs=10 * params, input_size=32, num_classes=10),
+        latency=None if failed else latency(RATIO[name][seed]),
+        score=None if failed else score(TOP1[name][seed], seed),
+        seconds=10.0,
+    )
+
+
+def latency(ratio: float) -> Latency:
+    return Latency(
+        p10_ms=ratio,
+        median_ms=ratio,
+        p90_ms=ratio,
+        ratio_to_reference=ratio,
+        reference="shufflenet_v2_x0_5",
+        reference_p10_ms=1.0,
+        n=100,
+        bursts=10,
+        half_split_difference=0.01,
+        converged=True,
+        contended=False,
+        device="cpu",
+        backend="torch",
+        batch=1,
+        threads=1,
+        input_size=32,
+        fingerprint="f00dfeedbeef",
+        measure_seconds=1.0,
+        study_reference_ms=1.0,
+    )
+
+
+def score(top1_percent: float, seed: int) -> Score:
+    return Score(
+        top1_percent=top1_percent,
+        epochs=8,
+        seed=seed,
+        split="validation",
+        train_images=64,
+        eval_images=5000,
+        protocol="proxy",
+        train_seconds=1.0,
+        images_per_second=64.0,
+        device="cpu",
+    )
+
+
+def stored_ablation(folder: Path, *, failing: str | None = None) -> str:
+    """The URL of a database with an ablation of these numbers; every trial of `failing` has failed."""
+    url = f"sqlite:///{folder / 'stored.db'}"
+    store = runpy.run_path(str(Path(__file__).parent.parent / "stored.py"))["store_study"]
+    keys = [(name, seed) for seed in SEEDS for name in POINTS]
+    store(
+        url,
+        [record(number, *key, failed=key[0] == failing) for number, key in enumerate(keys)],
+        name="tiny.ablate-000000",
+    )
+    design = Design(
+        purpose="ablation", of="tiny", points=tuple(map(point, POINTS)), seeds=SEEDS, mode="one-at-a-time"
+    )
+    database = Database(url)
+    with database.writing() as session:
+        row = session.query(StudyRow).one()
+        row.config = {**row.config, "design": asdict(design)}
+        row.space = load_space("shufflenet_v2").to_dict()
+        assert all(parse_key(trial.variant) for trial in session.query(TrialRow))
+    database.close()
+    return url
+
+
+def test_a_dry_run_says_how_many_trainings_there_would_be(cli: Callable[..., Any], place: Path) -> None:
+    ended = cli(
+        "ablate", "--study", "tiny.yaml", "--choices", "kernel=3|5|7,residual,head.hidden", "--seeds", "4",
+        "--workers", "1", "--device", "cpu", "--dry-run",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    # two kernels, one residual, the base; a head without a hidden layer has no width (4 levels)
+    assert "4 networks, the base included" in ended.err
+    assert "trainings 16 in all: each network with 4 seeds, 1 epoch of 64 images" in ended.err
+    assert "base      shufflenet_v2_x0_5" in ended.err
+    assert ended.err.count("has no effect on the base") == 3  # its own width is one of the four
+    assert "not known before the first trials have ended" in ended.err
+    assert not (place / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["--most", "3", "--choices", "kernel"], "networks with 5 seeds each"),
+        (["--choices", "kernal"], "did you mean 'kernel'"),
+        (["--choices", "kernel=9"], "choice 'kernel' cannot be '9'"),
+        (["--choices", "kernel=3"], "nothing to compare"),
+        (["--from", "knee"], "is not stored, so it has no trials"),
+        (["--from", "shufflenet_v2_x0_6"], "did you mean"),
+        (["--mode", "all-at-once"], "one of one-at-a-time, leave-one-out, pairs"),
+        (["--set", "proxy.epoch=3", "--choices", "kernel"], "did you mean 'epochs'"),
+        (["--set", "epochs"], "expected key=value"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_with_what_to_do(
+    cli: Callable[..., Any], place: Path, typed: list[str], said: str
+) -> None:
+    ended = cli("ablate", "--study", "tiny.yaml", "--device", "cpu", "--dry-run", *typed)
+    assert ended.code != 0
+    assert said in " ".join(ended.err.split())
+
+
+def test_a_stored_ablation_is_printed_with_intervals_and_sentences(place: Path) -> None:
+    from rich.console import Console
+
+    from archsearch.api.ablation_output import ablation_result
+    from archsearch.api.study import open_study
+    from archsearch.cli.ablation_tables import print_ablation
+
+    found = ablation_result(open_study("tiny.ablate-000000", storage=stored_ablation(place)))
+    console = Console(width=120, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    print_ablation(found, console)
+    text = " ".join(console.export_text().split())
+    assert "base base: top-1 61.00 %" in text
+    # mean +2.0, s = 0.1, n = 3; two comparisons: t(0.9875, 2) = 6.205, so 6.205 x 0.1 / sqrt(3) = 0.358
+    assert "kernel 5 instead of 3 3 +2.00* +1.64 to +2.36 +20.0*" in text
+    assert "+1.00 k" in text
+    assert "corrected for 2 comparisons (Bonferroni)" in text
+    assert any(line.startswith("kernel") for line in found.answers)
+
+
+def test_the_same_is_had_as_json_and_trials_that_failed_are_listed(place: Path) -> None:
+    from archsearch.api.ablation_output import ablation_json, ablation_result
+    from archsearch.api.study import open_study
+
+    study = open_study("tiny.ablate-000000", storage=stored_ablation(place, failing="residual=true"))
+    content = json.loads(json.dumps(ablation_json(study, ablation_result(study)), allow_nan=False))
+    kernel, residual = content["effects"]
+    assert kernel["top1"]["differences"] == pytest.approx([2.0, 2.1, 1.9])
+    assert (kernel["params"]["estimate"], kernel["params"]["exact"]) == (1000.0, True)
+    assert residual["top1"] | {"finding": ""} == residual["top1"] | {"estimate": None, "n": 0, "finding": ""}
+    assert content["missing"] == [
+        {"point": "residual=true", "seed": seed, "why": content["missing"][seed]["why"]} for seed in SEEDS
+    ]
+    assert "out of memory" in content["missing"][0]["why"]
+
+
+def test_other_commands_show_each_network_of_a_design_once(cli: Callable[..., Any], place: Path) -> None:
+    url = stored_ablation(place)
+    shown = cli("pareto", "--study", "tiny.ablate-000000", "--json", "--storage", url)
+    assert shown.code == 0, shown.err
+    content = json.loads(shown.out)
+    assert sorted(row["top1_percent"] for row in content["front"]) == pytest.approx([61.0, 63.0])
+    assert content["variants"] == []  # a key of a design is no network's name
+    assert cli("studies", "--storage", url).code == 0
+    described = cli("describe", "tiny.ablate-000000:1", "--storage", url)
+    assert described.code == 0, described.err
+
+
+def test_a_study_that_is_stored_takes_no_other_key_than_of_proxy_and_latency(
+    cli: Callable[..., Any], place: Path
+) -> None:
+    url = stored_ablation(place)
+    database = Database(url)
+    with database.writing() as session:  # the design's study as if it were a search
+        row = session.query(StudyRow).one()
+        row.config = {key: value for key, value in row.config.items() if key != "design"}
+    database.close()
+    ended = cli("ablate", "--study", "tiny.ablate-000000", "--set", "trials=3", "--dry-run", "--storage", url)
+    assert ended.code != 0
+    assert "only keys of proxy and latency can be changed" in ended.err

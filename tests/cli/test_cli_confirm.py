@@ -1,0 +1,167 @@
+"""`archsearch confirm`: which networks are looked at again, and what is printed of a stored confirmation."""
+
+from __future__ import annotations
+
+import math
+import runpy
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archsearch.analysis.front import front_of
+from archsearch.api.confirm import confirm_json, confirm_result, confirmed_knee, missed_by, near_front, standard_errors
+from archsearch.api.study import open_study
+from archsearch.designs import Design, DesignPoint
+from archsearch.models.variants import find_variant
+from archsearch.records import Record
+from archsearch.space.search_space import load_space
+from archsearch.store.database import Database
+from archsearch.store.designs import trial_key
+from archsearch.store.schema import StudyRow
+
+TESTS = Path(__file__).parent.parent
+make_record: Callable[..., Record] = runpy.run_path(str(TESTS / "analysis" / "conftest.py"))["make_record"]
+store_study: Callable[..., None] = runpy.run_path(str(TESTS / "stored.py"))["store_study"]
+BASE = find_variant("shufflenet_v2_x0_5").spec.normalised(32)
+KERNELS = (3, 4, 5, 6, 7)
+# top-1 and milliseconds of the search: 3, 5 and 7 are its front; 4 misses it by a little, 6 by a lot
+SEARCHED = {3: (60.0, 1.0), 4: (59.5, 1.1), 5: (64.0, 2.0), 6: (50.0, 3.0), 7: (66.0, 4.0)}
+
+
+def network(kernel: int) -> Any:
+    return BASE.with_choices({"kernel": kernel}).normalised(32)
+
+
+def record(number: int, kernel: int, top1: float, ms: float, **more: Any) -> Record:
+    made = make_record(
+        number, top1=top1, p10=ms, choices=network(kernel).choices(), arch_id=network(kernel).arch_id,
+        eval_images=5000, **more,
+    )  # fmt: skip
+    return replace(made, family="shufflenet_v2", seconds=20.0)
+
+
+def searched(noise_floor: float = 0.02) -> list[Record]:
+    return [record(number, kernel, *SEARCHED[kernel]) for number, kernel in enumerate(KERNELS)]
+
+
+@pytest.fixture
+def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The searched study, and a confirmation of kernels 3, 4 and 5 with two seeds."""
+    monkeypatch.chdir(tmp_path)
+    url = f"sqlite:///{tmp_path / 'studies.db'}"
+    store_study(url, searched(), noise_floor=0.02)
+    points = tuple(
+        DesignPoint(
+            name=f"trial {KERNELS.index(kernel)}",
+            family="shufflenet_v2",
+            choices=network(kernel).choices(),
+            arch_id=network(kernel).arch_id,
+            trial=KERNELS.index(kernel),
+        )
+        for kernel in (3, 4, 5)
+    )
+    design = Design(purpose="confirm", of="small", points=points, seeds=(3, 4))
+    trials = [
+        record(number, kernel, top1, ms, seed=seed, variant=trial_key(index, seed))
+        for number, (index, kernel, seed, top1, ms) in enumerate(
+            [(0, 3, 3, 58.0, 1.0), (1, 4, 3, 60.0, 1.1), (2, 5, 3, 64.0, 2.0)]
+            + [(0, 3, 4, 58.4, 1.02), (1, 4, 4, 60.2, 1.12), (2, 5, 4, 64.4, 2.04)]
+        )
+    ]
+    store_study(url, trials, name="small.confirm-000000", noise_floor=0.02)
+    database = Database(url)
+    with database.writing() as session:
+        for row in session.query(StudyRow):
+            row.space = load_space("shufflenet_v2").to_dict()
+            if row.name != "small":
+                row.config = {**row.config, "design": asdict(design)}
+    database.close()
+    return url
+
+
+def test_what_a_network_misses_the_front_by_is_counted_in_its_standard_errors() -> None:
+    # against (30, 1.0) it is 2 points worse, and 0.5 ms slower: 2 / 1.0 = 2 or 0.5 / 0.1 = 5 steps; the less counts
+    assert missed_by((32.0, 1.5), [(30.0, 1.0)], (1.0, 0.1)) == pytest.approx(2.0)
+    # the most of what is asked by each member: 2 steps against the first, 4 against the second
+    assert missed_by((32.0, 1.5), [(30.0, 1.0), (28.0, 1.1)], (1.0, 0.1)) == pytest.approx(4.0)
+    assert missed_by((32.0, 0.9), [(30.0, 1.0)], (1.0, 0.1)) == 0.0
+    assert missed_by((32.0, 1.5), [(30.0, 1.0)], (0.0, 0.0)) == math.inf
+    assert missed_by((32.0, 1.5), [], (1.0, 0.1)) == 0.0
+
+
+def test_standard_errors_are_binomial_and_half_the_noise_floor() -> None:
+    front = front_of(searched(), noise_floor=0.02)
+    row = next(row for row in front.rows if row.record.trial == 2)
+    # error 36 % of 5,000 images: 100 sqrt(0.36 x 0.64 / 5000) = 0.679; 2.0 ms x 0.02 / 2
+    assert standard_errors(front, row) == (pytest.approx(0.679, abs=1e-3), pytest.approx(0.02))
+
+
+@pytest.mark.parametrize(
+    ("top", "any_far", "trials"), [(10, False, [1]), (10, True, [1, 3]), (0, True, []), (1, True, [1])]
+)
+def test_neighbours_come_by_what_they_miss_and_far_ones_only_when_asked_for(
+    top: int, any_far: bool, trials: Sequence[int]
+) -> None:
+    front = front_of(searched(), noise_floor=0.02)
+    assert sorted(row.record.trial for row in front.members) == [0, 2, 4]
+    assert [row.record.trial for row in near_front(front, top=top, any_far=any_far)] == trials
+
+
+def test_a_dry_run_lists_the_front_and_its_neighbours_with_new_seeds(cli: Callable[..., Any], stored: str) -> None:
+    ended = cli("confirm", "--study", "small", "--dry-run", "--device", "cpu", "--workers", "1", "--storage", stored)
+    assert ended.code == 0, ended.err
+    assert "networks  4: 3 of the front, 1 near it" in ended.err
+    assert "trainings 12 in all: each network with 3 seeds (3, 4, 5)" in ended.err  # a search has 0 to 2
+    # every trial took 20 s for the same 8 epochs, and there are 12
+    assert "about 4 min 0 s with 1 worker" in ended.err
+    assert len(open_study("small.confirm-000000", storage=stored).records) == 6
+
+
+def test_a_design_stands_for_the_study_that_it_was_made_from(cli: Callable[..., Any], stored: str) -> None:
+    for arguments in ([], ["--study", "small.confirm-000000"]):
+        ended = cli("confirm", *arguments, "--dry-run", "--device", "cpu", "--storage", stored)
+        assert ended.code == 0, ended.err
+        assert "small.confirm-" in ended.err and "confirm-000000.confirm" not in ended.err
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["--study", "cifar10"], "is not stored: it has no front yet"),
+        (["--study", "small", "--most", "2"], "4 networks with 3 seeds each are 12 trainings, more than 2"),
+        (["--study", "smal"], "did you mean 'small'"),
+    ],
+)
+def test_what_cannot_be_confirmed_is_refused(
+    cli: Callable[..., Any], stored: str, typed: list[str], said: str
+) -> None:
+    ended = cli("confirm", *typed, "--dry-run", "--device", "cpu", "--storage", stored)
+    assert ended.code != 0
+    assert said in " ".join(ended.err.split())
+
+
+def test_each_network_has_intervals_and_a_probability_and_the_knee_is_of_the_means(
+    stored: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from archsearch.cli.confirm import _print_confirmed
+
+    study, made = open_study("small", storage=stored), open_study("small.confirm-000000", storage=stored)
+    found = confirm_result(study, made)
+    knee = confirmed_knee(found, made)
+    content = confirm_json(study, made, found)
+    three, four, five = content["points"]
+    assert [three["top1_percent"], four["top1_percent"], five["top1_percent"]] == pytest.approx([58.2, 60.1, 64.2])
+    # two seeds: t(0.975, 1) = 12.706, s / sqrt(2) = 0.2 and 0.1 points
+    assert three["top1_high"] - three["top1_percent"] == pytest.approx(12.706 * 0.2, rel=1e-3)
+    assert four["top1_percent"] - four["top1_low"] == pytest.approx(12.706 * 0.1, rel=1e-3)
+    assert (three["was_on_front"], four["was_on_front"], five["was_on_front"]) == (True, False, True)
+    assert all(0.0 <= each["probability_on_front"] <= 1.0 for each in content["points"])
+    assert knee is not None and knee.point.name in {"trial 0", "trial 1", "trial 2"}
+    assert content["knee"] == knee.point.name
+    _print_confirmed(found, knee)
+    text = " ".join(capsys.readouterr().out.split())
+    assert "58.20 (55.66 to 60.74)" in text
+    assert f"knee: {knee.point.name}" in text
