@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from archsearch.api.compare import StudyComparison, compare
     from archsearch.api.describe import Description, describe
     from archsearch.api.measure import Measurement, measure
     from archsearch.api.retrain import Retrained, retrain
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "StudyComparison": "archsearch.api.compare",
+    "compare": "archsearch.api.compare",
     "Description": "archsearch.api.describe",
     "describe": "archsearch.api.describe",
     "Measurement": "archsearch.api.measure",
@@ -61,9 +64,11 @@ __all__ = [
     "Retrained",
     "Score",
     "Study",
+    "StudyComparison",
     "TrialStatus",
     "all_studies",
     "build",
+    "compare",
     "describe",
     "evaluate_folder",
     "load",

@@ -38,7 +38,7 @@ def executed(folder: Path, first_cell: str) -> dict[str, Any]:
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     (cell,) = [each for each in notebook.cells if "parameters" in each.metadata.get("tags", ())]
     cell.source = f"import archsearch\n\nstudy = {first_cell}\nstudy"
-    NotebookClient(notebook, timeout=240, resources={"metadata": {"path": str(folder)}}).execute()
+    NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(folder)}}).execute()
     return {each.id: each for each in notebook.cells if each.cell_type == "code"}
 
 

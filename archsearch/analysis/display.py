@@ -182,12 +182,9 @@ def _importances(found: Importances) -> str:
             for row in each.rows
         ]
         parts.append(paragraphs([f"{OBJECTIVES[each.objective].title}, {each.method}: share {each.question}"]))
+        told = {place for place, row in enumerate(each.rows) if row.told_from_chance}
         parts.append(
-            table(
-                ["choice", "share", "by chance up to"],
-                rows,
-                marked=lambda place, of=each: of.rows[place].told_from_chance,
-            )
+            table(["choice", "share", "by chance up to"], rows, marked=told.__contains__)
             if rows
             else paragraphs([each.reason])
         )

@@ -148,7 +148,9 @@ def additive_fit(values: Mapping[tuple[str, int], float], *, seeds: bool = True)
     np.add.at(shares, row, dummies)
     shares /= counts[:, None]
     within = dummies - shares[row]
-    covariance = np.linalg.pinv(within.T @ within, hermitian=True) if blocks else np.zeros((0, 0))
+    covariance: Floats = np.zeros((0, 0))
+    if blocks:
+        covariance = np.asarray(np.linalg.pinv(within.T @ within, hermitian=True), dtype=np.float64)
     rank = int(np.linalg.matrix_rank(within)) if blocks else 0
     coefficients = covariance @ (within.T @ (found - means[row]))
     residual = found - means[row] - within @ coefficients

@@ -45,7 +45,7 @@ def networks_of(records: Sequence[Record], objectives: Sequence[str]) -> Network
     known = set(names)
     usable = [record for record in complete if known and set(record.suggested) == known]
     values = objective_values(usable, objectives)
-    finite = np.isfinite(values).all(axis=1)
+    finite = np.asarray(np.isfinite(values).all(axis=1), dtype=np.bool_)
     usable = [record for record, good in zip(usable, finite, strict=True) if good]
     values = values[finite]
     index: dict[str, int] = {}

@@ -173,7 +173,7 @@ class _Design:
     def __init__(self, found: Networks) -> None:
         self.levels: list[tuple[str, Any]] = []
         self.of_choice: dict[str, list[int]] = {}
-        columns = []
+        columns: list[NDArray[np.bool_]] = []
         for name in found.varying:
             values = [point[name] for point in found.points]
             texts = np.array([level_text(value) for value in values])

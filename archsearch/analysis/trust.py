@@ -24,7 +24,7 @@ from archsearch.analysis.rank_bootstrap import (
     resampled_correlations,
 )
 from archsearch.analysis.trust_text import group_sentence, method_text, trust_warnings
-from archsearch.records import Record, Score
+from archsearch.records import Record, Score, TrialStatus
 
 __all__ = ["Correlation", "Trust", "TrustGroup", "TrustNetwork", "trust_of"]
 
@@ -158,7 +158,6 @@ def trust_of(
     short = {arch_id: records[0] for arch_id, records in _by_network(proxy).items()}
     trained = _by_network(long)
     boundary = _best_quarter_percent([_score(record).top1_percent for record in short.values()])
-    wanted = {record.arch_id: record for record in reversed(long)}
     both = sorted(
         (short[arch_id] for arch_id in trained if arch_id in short),
         key=lambda record: (-_score(record).top1_percent, record.trial),
@@ -173,11 +172,13 @@ def trust_of(
     top = max((network.long_top1_percent for network in networks), default=math.nan)
     first = networks[0] if networks else None
     epochs = [max((_score(record).epochs for record in group), default=0) for group in (both, _complete(long))]
-    missing = tuple(
-        short[arch_id].label if arch_id in short else record.label
-        for arch_id, record in wanted.items()
-        if arch_id not in trained or arch_id not in short
-    )
+    lost = {
+        record.arch_id: record
+        for record in reversed(long)
+        if record.status not in (TrialStatus.RUNNING, TrialStatus.INTERRUPTED)
+        and (record.arch_id not in trained or record.arch_id not in short)
+    }
+    missing = tuple(short.get(arch_id, record).label for arch_id, record in lost.items())
     return Trust(
         networks=networks,
         proxy_epochs=epochs[0],
@@ -192,7 +193,7 @@ def trust_of(
         warnings=trust_warnings(
             [_score(record) for record in both],
             [_score(record) for record in _complete(long)],
-            missing,
+            [f"{label}{_why(record)}" for label, record in zip(missing, lost.values(), strict=True)],
             seeds=[network.seeds for network in networks],
         ),
     )
@@ -215,6 +216,10 @@ def _by_network(records: Sequence[Record]) -> dict[str, list[Record]]:
     for record in sorted(_complete(records), key=lambda record: record.trial):
         found.setdefault(record.arch_id, []).append(record)
     return found
+
+
+def _why(record: Record) -> str:
+    return f" ({record.status.value}{f': {record.reason}' if record.reason else ''})" if not is_complete(record) else ""
 
 
 def _best_quarter_percent(top1_percent: Sequence[float]) -> float:
@@ -277,6 +282,9 @@ def _group(
     if len(networks) >= LEAST_NETWORKS:
         target = [network.long_top1_percent for network in networks]
         found = resampled_correlations(target, known, resamples=resamples, seed=seed)
+        if max(target) == min(target):
+            notes = dict.fromkeys((PROXY, *predictors), "the long training gave all of them the same accuracy")
+            found = {}
     few = f"{len(networks)} networks; {LEAST_NETWORKS} are the least that are ranked"
     correlations = {
         predictor: correlation_of(predictor, len(networks), found.get(predictor), notes.get(predictor, few), confidence)

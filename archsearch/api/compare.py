@@ -32,6 +32,9 @@ class StudyComparison:
     comparison: Comparison
     sentences: tuple[str, ...]
 
+    def _repr_html_(self) -> str:
+        return self.comparison._repr_html_()
+
 
 def compare(studies: Sequence[str | Study], *, storage: str | None = None) -> StudyComparison:
     """Compare stored studies, or the devices of one.

@@ -12,10 +12,9 @@ from archsearch.cost.audit import Audit
 from archsearch.cost.layers import Layer, cost_layers_and_audit
 from archsearch.errors import BuildError, ConfigError
 from archsearch.models.spec import Spec
-from archsearch.plots.architecture import ArchitectureInfo, architecture_info
+from archsearch.plots.architecture import ArchitectureInfo, architecture_info, architecture_tables
 from archsearch.plots.architecture_figure import architecture_figure
 from archsearch.plots.image import write_png
-from archsearch.plots.info_tables import info_tables
 from archsearch.plots.page import write_page
 from archsearch.records import Cost
 
@@ -161,7 +160,7 @@ def write_drawing(info: ArchitectureInfo, path: Path, *, command: str | None = N
             path,
             title=info.title,
             subtitle=info.subtitle,
-            tables=info_tables(info),
+            tables=architecture_tables(info),
             command=command,
         )
     return path

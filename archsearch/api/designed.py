@@ -206,10 +206,15 @@ def open_base(name: str | None, *, storage: str | None = None, overrides: Sequen
     """
     try:
         found = open_study(name, storage=storage)
-    except (UnknownNameError, NothingStoredError):
+    except (UnknownNameError, NothingStoredError) as missing:
         if name is None:
             raise
-        return load_study(name, overrides)
+        try:
+            return load_study(name, overrides)
+        except UnknownNameError as unknown:
+            # Of the two lists the one that has a name like it, else that of the stored studies.
+            better = unknown if "did you mean" in (unknown.hint or "") else missing
+            raise better from unknown
     if found.design is not None:
         return open_base(found.design.of, storage=storage, overrides=overrides)
     if overrides:

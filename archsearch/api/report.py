@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from pathlib import Path
 
@@ -81,15 +80,22 @@ def report_data(
         reference_point=study.info.reference_point,
         space_fingerprint=study.info.space_fingerprint,
         storage=None if storage is None else safe_url(storage),
-        ablations=tuple(
-            StoredAblation(
-                study=made.name,
-                design=made.design,
-                ablation=ablation_of(made.records, made.design, base_levels=base_levels(study, made.design)),
-            )
-            for made in stored_designs(study, "ablation", storage=storage)
-            if made.design is not None and made.design.points
-        ),
+        design=study.design,
+        ablations=_ablations(study, storage),
         trainings=tuple(Retrained(**vars(each)) for each in retrainings(study)),
         command=command,
+    )
+
+
+def _ablations(study: Study, storage: str | None) -> tuple[StoredAblation, ...]:
+    """Those that were made from a study, newest first; of a study that is one, itself."""
+    own = study.design is not None and study.design.purpose == "ablation"
+    return tuple(
+        StoredAblation(
+            study=made.name,
+            design=made.design,
+            ablation=ablation_of(made.records, made.design, base_levels=base_levels(made, made.design)),
+        )
+        for made in ((study,) if own else stored_designs(study, "ablation", storage=storage))
+        if made.design is not None and made.design.points
     )

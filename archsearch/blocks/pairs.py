@@ -27,7 +27,7 @@ def exchange_halves(first: Tensor, second: Tensor) -> Parts:
 
     Both come channels_last and dense, whatever the layout of the inputs.
     """
-    parts: Parts = _Halves.apply(first, second)  # type: ignore[no-untyped-call]
+    parts: Parts = _Halves.apply(first, second)
     return parts
 
 
@@ -36,13 +36,13 @@ def exchange_parts(first: Tensor, second: Tensor, order: Tensor, *, at: int) -> 
 
     Both come channels_last and dense. `order` is a permutation of n1 + n2 (int64).
     """
-    parts: Parts = _Routed.apply(first, second, order, at)  # type: ignore[no-untyped-call]
+    parts: Parts = _Routed.apply(first, second, order, at)
     return parts
 
 
 def join_halves(first: Tensor, second: Tensor) -> Tensor:
     """Two (N, C, H, W) -> (N, 2C, H, W): `shuffle_halves`, channels_last, and dense gradients of both parts."""
-    joined: Tensor = _Joined.apply(first, second)  # type: ignore[no-untyped-call]
+    joined: Tensor = _Joined.apply(first, second)
     return joined
 
 
@@ -60,7 +60,7 @@ class _Halves(torch.autograd.Function):
         return low.permute(0, 3, 1, 2), high.permute(0, 3, 1, 2)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, low: Tensor, high: Tensor) -> Parts:
         given = (_rows(low).contiguous(), _rows(high).contiguous())
         half = given[0].shape[-1] // 2
@@ -77,7 +77,7 @@ class _Joined(torch.autograd.Function):
         return _interleaved(_rows(first), _rows(second)).permute(0, 3, 1, 2)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, joined: Tensor) -> Parts:
         values = _rows(joined).contiguous()
         made = tuple(values.new_empty((*values.shape[:-1], values.shape[-1] // 2)) for _ in range(2))
@@ -93,7 +93,7 @@ class _Routed(torch.autograd.Function):
         return _picked(torch.cat((_rows(first), _rows(second)), dim=-1), order, at)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor, None, None]:
         inverse = torch.empty_like(ctx.order)
         inverse[ctx.order] = torch.arange(len(inverse), device=inverse.device)
@@ -139,5 +139,7 @@ def _take_alternate(values: Tensor, target: Tensor, *, odd: bool) -> None:
         target.copy_(torch.unflatten(values, -1, (-1, 2))[..., int(odd)])
         return
     narrow, wide = types
-    pairs = values.view(wide)  # narrowing keeps the lower half, which is the first of the two, and runs vectorised
+    # As rows: a map of one pixel may have strides that no wider type takes.
+    rows = values.reshape(-1, values.shape[-1]).view(wide)
+    pairs = rows.view(*values.shape[:-1], -1)  # narrowing keeps the lower half, the first of two, and runs vectorised
     target.view(narrow).copy_(pairs >> (8 * values.element_size()) if odd else pairs)

@@ -55,6 +55,11 @@ def pareto(
         print_json(outputs.front_json(opened))
         return
     front_view(opened, console)
+    if opened.design is not None:
+        console.print(
+            f"a design ({opened.design.purpose} of {opened.design.of}): each network once, means over its seeds",
+            markup=False,
+        )
     _print_verdicts(opened)
     _print_retrained(opened)
     for path in written:

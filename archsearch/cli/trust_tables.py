@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from archsearch.cli.console import plural
+
 if TYPE_CHECKING:
     from archsearch.analysis.trust import Correlation, Trust, TrustGroup
 
@@ -17,11 +19,19 @@ LEGEND = "* among the best quarter of the searched study by proxy accuracy"
 
 def print_trust(found: Trust, console: Console) -> None:
     """Print both accuracies of each network, every predictor's correlations, and what they say."""
+    console.print(f"The proxy ({plural(found.proxy_epochs, 'epoch')}) against {plural(found.long_epochs, 'epoch')}")
     console.print(_networks(found))
     if any(network.best_quarter for network in found.networks):
         console.print(LEGEND, markup=False)
     for group in found.groups:
-        console.print(_correlations(group, confidence=found.confidence))
+        if group.proxy.tau is not None:
+            which = "all networks" if group.name == "all" else f"the {group.name}"
+            console.print(
+                f"Rank correlation with the long training over {which} (n = {group.n}), "
+                f"{found.confidence * 100:g} % intervals",
+                markup=False,
+            )
+            console.print(_correlations(group))
     for group in found.groups:
         console.print(f"- {group.sentence}", markup=False)
     if found.pick_rank is not None and found.regret_points is not None:
@@ -36,15 +46,10 @@ def print_trust(found: Trust, console: Console) -> None:
 
 
 def _networks(found: Trust) -> Table:
-    table = Table(
-        title=f"The proxy ({found.proxy_epochs} epochs) against {found.long_epochs} epochs",
-        box=box.SIMPLE_HEAD,
-        title_justify="left",
-        pad_edge=False,
-    )
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("network", no_wrap=True)
     for name in ("proxy top-1 %", "long top-1 %", "seeds", "proxy rank", "long rank"):
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(name, justify="right")
     for network in found.networks:
         spread = "" if network.long_std_points is None else f" ± {network.long_std_points:.2f}"
         cells = (
@@ -59,17 +64,11 @@ def _networks(found: Trust) -> Table:
     return table
 
 
-def _correlations(group: TrustGroup, *, confidence: float) -> Table:
-    which = "all networks" if group.name == "all" else f"the {group.name}"
-    table = Table(
-        title=f"Rank correlation with the long training over {which} (n = {group.n}), {confidence * 100:g} % intervals",
-        box=box.SIMPLE_HEAD,
-        title_justify="left",
-        pad_edge=False,
-    )
+def _correlations(group: TrustGroup) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("predictor", no_wrap=True)
     for name in ("Kendall tau", "Spearman"):
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(name)
     for each in (group.proxy, *group.predictors):
         table.add_row(*(Text(cell) for cell in _cells(each)))
     return table

@@ -18,6 +18,7 @@ from archsearch.models.spec import Spec
 from archsearch.plots.architecture_parts import ADDED, CHANGED, GONE, Differences, Op, Unit, chain
 from archsearch.plots.architecture_units import UNITS, Units
 from archsearch.plots.front import choice_text
+from archsearch.plots.page import Column, Table
 from archsearch.records import Cost, Record
 
 if TYPE_CHECKING:
@@ -283,3 +284,38 @@ def _ratio(value: int, base: int) -> str:
     if not base or value == base:
         return "as many" if value == base else "not comparable"
     return f"{'+' if value > base else '−'}{percent_text(abs(100.0 * (value / base - 1.0)))}"
+
+
+def architecture_tables(info: ArchitectureInfo) -> tuple[Table, ...]:
+    """The parts with their costs, and every choice that differs from the baseline."""
+    changes = [("", change) for change in info.changes]
+    changes += [(part.name, change) for part in info.parts for change in part.changes]
+    return (
+        Table(
+            title="The parts of the network",
+            columns=(
+                Column(title="Part", whole=True),
+                Column(title="Output", whole=True),
+                Column(title="MACs", decimals=0),
+                Column(title="MACs (%)", decimals=1),
+                Column(title="Params", decimals=0),
+                Column(title="Params (%)", decimals=1),
+            ),
+            rows=tuple(
+                (
+                    part.name,
+                    " × ".join(map(str, part.output_shape or ())),
+                    part.macs,
+                    part.macs_percent,
+                    part.params,
+                    part.params_percent,
+                )
+                for part in info.parts
+            ),
+        ),
+        Table(
+            title="What differs from the baseline",
+            columns=tuple(Column(title=title, whole=True) for title in ("Part", "Choice", "Here", "Baseline")),
+            rows=tuple((part, change.choice, change.value, change.base) for part, change in changes),
+        ),
+    )

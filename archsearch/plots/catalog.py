@@ -14,11 +14,13 @@ from archsearch.analysis.guideline_report import GuidelinesReport
 from archsearch.analysis.history import History, hypervolume_history
 from archsearch.analysis.verdicts import verdicts_of
 from archsearch.plots.ablation import ablation_figure, ablation_info
-from archsearch.plots.architecture import ArchitectureInfo, record_architecture
+from archsearch.plots.architecture import ArchitectureInfo, architecture_tables, record_architecture
 from archsearch.plots.architecture_figure import architecture_figure
 from archsearch.plots.bounds import Bound
-from archsearch.plots.comparison import comparison_figure, comparison_info
-from archsearch.plots.confirmed import confirmed_figure, confirmed_info
+from archsearch.plots.comparison import comparison_info, comparison_tables
+from archsearch.plots.comparison_figure import comparison_figure
+from archsearch.plots.confirmed import confirmed_info
+from archsearch.plots.confirmed_figure import confirmed_figure
 from archsearch.plots.front import FrontInfo, front_info
 from archsearch.plots.front_3d import front_3d_figure, front_3d_info
 from archsearch.plots.front_figure import front_figure
@@ -35,7 +37,8 @@ from archsearch.plots.parallel import parallel_info
 from archsearch.plots.parallel_figure import parallel_figure
 from archsearch.plots.printed import PrintedTop1
 from archsearch.plots.study_curves import StudyCurvesInfo, study_curves_figure, study_curves_info
-from archsearch.plots.trust import trust_figure, trust_info
+from archsearch.plots.trust import trust_info
+from archsearch.plots.trust_figure import trust_figure
 from archsearch.records import Record
 from archsearch.registry import Registry
 
@@ -239,6 +242,7 @@ for _plot in (
         summary="the same networks in two studies or on two devices, and who moves",
         info=lambda data: comparison_info(data.comparison, study=data.study),
         figure=comparison_figure,
+        tables=comparison_tables,
         needs=("comparison",),
     ),
     Plot(
@@ -246,6 +250,7 @@ for _plot in (
         summary="the network at the front's knee: its parts, and what differs from its family's base",
         info=_architecture,
         figure=architecture_figure,
+        tables=architecture_tables,
     ),
 ):
     PLOTS.add(_plot.name, _plot)

@@ -16,8 +16,8 @@ from archsearch.plots.hover import interval_text, printed_text
 
 _LOG_COLORS_FROM_RATIO = 3.0
 _SHADE = "rgba(82, 96, 109, 0.13)"
-# Cividis (Nuñez, Anderton and Renslow 2018) without its last fifth, which is faint on white: one order with every common
-# colour vision, and in grey.
+# Cividis (Nuñez, Anderton and Renslow 2018) without its last fifth, which is faint on white: one order with every
+# common colour vision, and in grey.
 _COLORS = ("#00224e", "#35456c", "#666970", "#948e77", "#c8b866")
 
 

@@ -192,7 +192,7 @@ def _draw(
             "color": ["white" if bar.told_from_chance is False else color for bar in shown],
             "line": {"color": color, "width": 1.5},
         },
-        name=info.methods[number],
+        name=style.plain(info.methods[number]),
         showlegend=False,
         hovertext=[style.plain(_sentence(bar)) for bar in shown],
         hovertemplate="%{hovertext}<extra></extra>",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -86,7 +87,7 @@ def _spread(axis: Axis) -> float:
     if not axis.levels:
         return 0.0
     places = sorted(place for place, _ in axis.ticks)
-    gaps = [b - a for a, b in zip(places, places[1:], strict=False)]
+    gaps = [b - a for a, b in itertools.pairwise(places)]
     return min([_MOST_SPREAD, *(_SPREAD * gap for gap in gaps)])
 
 

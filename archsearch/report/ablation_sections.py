@@ -50,8 +50,6 @@ def _part(data: ReportData, stored: StoredAblation, number: int) -> Part:
         else "The base has no complete trial, so no effect is known.",
         found.method,
     ]
-    if found.pending:
-        sentences.append(f"{found.pending} of its {stored.design.size} trials have not ended yet.")
     if why:
         sentences.append(f"{why}.")
     tables = (ablation_table(found, title=f"Effects on {name}"),)
@@ -60,7 +58,9 @@ def _part(data: ReportData, stored: StoredAblation, number: int) -> Part:
     return Part(
         title=f"Ablation of {name}",
         sentences=tuple(sentences),
-        points=(*found.answers, *(each.sentence for each in found.interactions), *found.warnings),
+        points=found.answers,
+        warnings=found.warnings,
+        more=(*(row.sentence for row in found.rows), *(each.sentence for each in found.interactions)),
         drawings=() if drawing is None else (drawing,),
         tables=tables,
     )
@@ -88,7 +88,6 @@ def ablation_table(found: Ablation, *, title: str) -> Table:
         Column(title="Params", decimals=0),
         Column(title="Macs", decimals=0),
         Column(title="Pairs", decimals=0),
-        Column(title="In a sentence"),
     ]
     rows: list[tuple[Cell, ...]] = [
         (
@@ -100,7 +99,6 @@ def ablation_table(found: Ablation, *, title: str) -> Table:
             _finite(row.params.estimate),
             _finite(row.macs.estimate),
             row.top1.n,
-            row.sentence,
         )
         for row in found.rows
     ]
@@ -117,7 +115,7 @@ def ablation_table(found: Ablation, *, title: str) -> Table:
 def interactions_table(found: Ablation) -> Table:
     """One row for each pair of changes: how far its effect is from the sum of the two."""
     rows: list[tuple[Cell, ...]] = [
-        (row.label, *_effect(row.top1), *_effect(row.latency), row.top1.n, row.sentence) for row in found.interactions
+        (row.label, *_effect(row.top1), *_effect(row.latency), row.top1.n) for row in found.interactions
     ]
     return Table(
         title="Interactions",
@@ -130,7 +128,6 @@ def interactions_table(found: Ablation) -> Table:
             Column(title="Latency low", decimals=1),
             Column(title="Latency high", decimals=1),
             Column(title="Pairs", decimals=0),
-            Column(title="In a sentence"),
         ),
         rows=tuple(rows),
     )

@@ -62,7 +62,9 @@ def answer_sentences(data: ReportData, picks: tuple[Pick, ...]) -> tuple[str, ..
     sentence = f"{first}. Take {'one of ' if len(picks) > 1 else ''}these: {taken}."
     if all(pick.confirmed for pick in picks):
         return (sentence,)
-    rest = "Each accuracy below is of one short training: a proxy that ranks, not the accuracy to publish."
+    rest = "Each accuracy below is of a short training: a proxy that ranks, not the accuracy to publish."
+    if data.design is not None:
+        return (sentence, rest)
     chosen = [row.record for row, _ in chosen_rows(front)]
     if len(chosen) > 1 and not any(told_apart(one, other) for one, other in pairwise(chosen)):
         rest += (
@@ -111,7 +113,8 @@ def _pick(
         ("Multiply-adds", count_text(record.cost.macs)),
     )
     point = confirmed_point(data.plots.confirmed, record)
-    certainty = confirmed_sentences(point) if point is not None else single_seed(record.score, record.latency)
+    seeds = data.seeds_of(record)
+    certainty = confirmed_sentences(point) if point is not None else unconfirmed(record.score, record.latency, seeds)
     return Pick(
         roles=roles,
         label=record.label,
@@ -121,16 +124,20 @@ def _pick(
         why=(*_against(record, roles, rows), *_against_variants(data, record)),
         certainty=certainty,
         confirmed=point is not None,
-        confirm=data.typed("confirm") if point is None else None,
+        state="confirmed" if point is not None else "one seed" if len(seeds) == 1 else f"{len(seeds)} seeds",
+        confirm=data.typed("confirm") if point is None and data.design is None else None,
         changes=data.changes(record),
         command=data.typed("retrain", "--trial", str(record.trial)),
     )
 
 
-def single_seed(score: Score, latency: Latency) -> tuple[str, ...]:
-    """How sure a network is that nothing has confirmed."""
+def unconfirmed(score: Score, latency: Latency, seeds: tuple[int, ...]) -> tuple[str, ...]:
+    """How sure a network is that nothing has confirmed; `seeds`: those that its score is the mean of."""
+    epochs = f"{score.epochs} {'epoch' if score.epochs == 1 else 'epochs'}"
+    if len(seeds) > 1:
+        return (f"Mean of {len(seeds)} seeds ({', '.join(map(str, seeds))}), {epochs}.",)
     share = score.top1_percent / 100.0
-    found = [f"One seed ({score.seed}), {score.epochs} {'epoch' if score.epochs == 1 else 'epochs'}, not confirmed."]
+    found = [f"One seed ({score.seed}), {epochs}, not confirmed."]
     if score.eval_images > 0:
         spread = 100.0 * _NORMAL_95 * math.sqrt(max(share * (1.0 - share), 0.0) / score.eval_images)
         found.append(

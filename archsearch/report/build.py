@@ -27,12 +27,18 @@ def report_of(data: ReportData) -> Report:
     """The report of a study, whatever is known of it so far."""
     compared = {family: baseline.choices for family, baseline in data.baselines.items()}
     data = replace(data, plots=replace(data.plots, bases=compared))
-    info: FrontInfo = PLOTS["front"].info(data.plots)
+    info: FrontInfo = PLOTS["front"].info(data.networks)
     picks = picks_of(data)
     device = data.plots.device_name or "this device"
     sections: list[Section] = [front_section(data, info), confirmation_section(data), variants_section(data, info)]
-    sections += [ablation_section(data), matters_section(data), progress_section(data), latency_section(data)]
-    sections += [guidelines_section(data), trust_section(data)]
+    ablation = ablation_section(data)
+    if data.design is None:
+        sections += [ablation, matters_section(data)]
+    elif data.ablations:  # it is the study's own question
+        sections.insert(0, ablation)
+    sections += [progress_section(data), latency_section(data), guidelines_section(data)]
+    if data.design is None:
+        sections.append(trust_section(data))
     if data.trainings:
         sections.append(trained_section(data))
     sections.append(methods_section(data))

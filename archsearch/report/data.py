@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from archsearch.analysis.front import Front
+from archsearch.analysis.means import means_of
 from archsearch.analysis.verdicts import Verdict
 from archsearch.designs import Design
 from archsearch.plots.catalog import PlotData
-from archsearch.records import Record
+from archsearch.records import Record, TrialStatus
 from archsearch.report.baseline import Baseline, baselines_of
 from archsearch.report.changes import Change, changes_of
 
@@ -51,7 +52,8 @@ class ReportData:
         front, verdicts: of the study.
         config, facts, reference_point, space_fingerprint, started: as the study is stored.
         storage: the `--storage` that was given, safe to print; None: the default.
-        ablations: newest first.
+        design: of a study whose networks and seeds were listed beforehand; it has a record for each seed.
+        ablations: newest first; of a study that is an ablation, itself.
         trainings: networks that were retrained in full.
         command: what was typed to make the report.
     """
@@ -64,6 +66,7 @@ class ReportData:
     reference_point: Mapping[str, float] | None
     space_fingerprint: str
     storage: str | None = None
+    design: Design | None = None
     ablations: tuple[StoredAblation, ...] = ()
     trainings: tuple[Retrained, ...] = ()
     command: str | None = None
@@ -79,9 +82,26 @@ class ReportData:
         return self.plots.records
 
     @cached_property
+    def networks(self) -> PlotData:
+        """What plots of networks draw from: of a design one record for each network, the means over its seeds."""
+        return self.plots if self.design is None else replace(self.plots, records=means_of(self.records))
+
+    @cached_property
     def baselines(self) -> dict[str, Baseline]:
         """What the networks of each family are compared with."""
         return baselines_of(self.records)
+
+    def seeds_of(self, record: Record) -> tuple[int, ...]:
+        """The seeds that a network's accuracy is the mean of."""
+        if self.design is None:
+            return () if record.score is None else (record.score.seed,)
+        return tuple(
+            sorted(
+                each.score.seed
+                for each in self.records
+                if each.arch_id == record.arch_id and each.status is TrialStatus.COMPLETE and each.score is not None
+            )
+        )
 
     def typed(self, command: str, *arguments: str) -> str:
         """A command about this study, as it is typed."""

@@ -19,7 +19,7 @@ _CHOICES = "Choices that differ from the base"
 
 def front_section(data: ReportData, info: FrontInfo) -> Section:
     """The front: figure, table, and what is compared with what."""
-    drawing, why = drawing_of("front", data.plots, height_px=620)
+    drawing, why = drawing_of("front", data.networks, height_px=620)
     baselines = " and ".join(
         f"{baseline.name}" + (f" ({family})" if len(data.baselines) > 1 else "")
         for family, baseline in sorted(data.baselines.items())
@@ -48,7 +48,7 @@ def front_section(data: ReportData, info: FrontInfo) -> Section:
 
 def _three_objectives(data: ReportData) -> tuple[Drawing, ...]:
     """The front in space, where a third objective spans it."""
-    return drawn(("front-3d",), data.plots)[0] if len(data.front.objectives) > 2 else ()
+    return drawn(("front-3d",), data.networks)[0] if len(data.front.objectives) > 2 else ()
 
 
 def _compact_front(data: ReportData, info: FrontInfo) -> Table:
@@ -105,6 +105,15 @@ def verdicts_sentence(verdicts: tuple[Verdict, ...]) -> str:
 def confirmation_section(data: ReportData) -> Section:
     """What further seeds and fresh latencies say of the front."""
     confirmed = data.plots.confirmed
+    if confirmed is None and data.design is not None:
+        return Section(
+            key="confirmation",
+            title="How sure the front is",
+            sentences=(
+                f"Each network was evaluated with {len(data.design.seeds)} seeds and the front is that of the means: "
+                f"study {data.study} is a design ({data.design.purpose}) made from study {data.design.of}.",
+            ),
+        )
     if confirmed is None:
         return Section(
             key="confirmation",
@@ -117,7 +126,7 @@ def confirmation_section(data: ReportData) -> Section:
             ),
             command=data.typed("confirm"),
         )
-    drawings, _ = drawn(("confirmed", "front_confirmed"), data.plots)
+    drawings, _ = drawn(("confirmed",), data.plots)
     kept, was = len(confirmed.kept), sum(bool(point.was_on_front) for point in confirmed.points)
     return Section(
         key="confirmation",

@@ -63,11 +63,10 @@ def _head(report: Report) -> str:
 
 def _card(pick: Pick) -> str:
     numbers = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in pick.measures)
-    state = "confirmed" if pick.confirmed else "one seed"
     changes = ", ".join(f"{escape(name)} <b>{escape(value)}</b> ({escape(base)})" for name, value, base in pick.changes)
     return (
         f'<article class="card"><p class="roles">{escape(" · ".join(pick.roles))}'
-        f'<span class="{"sure" if pick.confirmed else "unsure"}">{state}</span></p>'
+        f'<span class="{"sure" if pick.confirmed else "unsure"}">{escape(pick.state)}</span></p>'
         f'<h3>{escape(pick.label)}</h3><dl class="numbers">{numbers}</dl>'
         f"{''.join(f'<p>{escape(line)}</p>' for line in pick.why)}"
         f"<h4>How sure</h4><p>{escape(' '.join(pick.certainty))}</p>"
@@ -98,9 +97,13 @@ def _section(section: Section, report: Report) -> str:
 
 def _part(part: Part) -> str:
     lines = [f"<h3>{escape(part.title)}</h3>", *_paragraphs(part.sentences), *_points(part.points)]
+    lines.append(warnings_html(part.warnings))
     lines += [_drawing(drawing) for drawing in part.drawings]
     lines += [table_html(table.without_empty_columns(), level=4) for table in part.tables]
-    return "\n".join([*lines, *_command(part.command)])
+    if part.more:
+        told = "".join(_points(part.more))
+        lines.append(f'<details class="more"><summary>Each in a sentence, with its interval</summary>{told}</details>')
+    return "\n".join(line for line in [*lines, *_command(part.command)] if line)
 
 
 def _drawing(drawing: Drawing) -> str:
@@ -118,6 +121,7 @@ def _drawing(drawing: Drawing) -> str:
     return (
         f'<div class="with-panel"><figure class="picks-networks" tabindex="0" aria-label="{label}">'
         f"{shown}{caption}{tables}</figure>{_PANEL}</div>"
+        '<div id="built"></div>'
     )
 
 

@@ -95,11 +95,12 @@ def _section(section: Section) -> Iterator[str]:
 
 def _part(part: Part) -> Iterator[str]:
     yield f"### {escaped(part.title)}\n"
-    for line in part.sentences:
+    for line in (*part.sentences, *(f"Caution: {warning}" for warning in part.warnings)):
         yield f"{escaped(line)}\n"
     yield from _points(part.points)
     for table in part.tables:
         yield from _table(table)
+    yield from _points(part.more)
 
 
 def _points(points: tuple[str, ...]) -> Iterator[str]:

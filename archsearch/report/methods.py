@@ -31,6 +31,8 @@ def _facts(data: ReportData) -> Iterator[tuple[str, str]]:
     config, facts = data.config, data.facts
     conditions = data.front.conditions
     yield "Study", f"{data.study}, begun {facts['started']}" if "started" in facts else data.study
+    if data.design is not None:
+        yield "Design", f"{data.design.purpose} of study {data.design.of}, {len(data.design.points)} networks"
     yield "Search space", _joined(str(config.get("space", "")), f"fingerprint {data.space_fingerprint}")
     yield "Fixed choices", _pairs({**(config.get("scale") or {}), **(config.get("fixed") or {})})
     yield (
@@ -56,7 +58,7 @@ def _facts(data: ReportData) -> Iterator[tuple[str, str]]:
         "Seeds",
         _joined(
             f"study {config['seed']}" if "seed" in config else "",
-            f"trainings {', '.join(str(seed) for seed in conditions.seed)}" if conditions.seed else "",
+            f"trainings {', '.join(map(str, data.design.seeds if data.design is not None else conditions.seed))}",
         ),
     )
     yield "Sampler", str(config.get("sampler", ""))

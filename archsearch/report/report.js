@@ -2,6 +2,7 @@
 // The panel that shows one network. All text goes in as text: no name is ever read as markup.
 const known = JSON.parse(document.getElementById("networks").textContent);
 const panel = document.getElementById("network");
+const built = document.getElementById("built");
 const which = document.getElementById("which");
 const front = document.querySelector(".picks-networks .js-plotly-plot");
 const INK = "#1f2933", BLUE = "#0072b2", QUIET = "#8a9ba8";
@@ -131,8 +132,10 @@ function show(trial, { look = false } = {}) {
     network.curve ? place : element("p", "", "No learning curve is stored on this page."),
     element("h4", "", `What differs from ${known.baselines[network.family] ?? network.family}`),
     network.changes.length ? changes(network) : element("p", "", "Nothing."),
-    ...(network.parts?.length ? [element("h4", "", "How it is built (≠ differs, + added, − left out)"), drawing(network)] : []),
   );
+  const signs = network.changes.length ? " (≠ differs, + added, − left out)" : "";
+  built.replaceChildren(...(network.parts?.length
+    ? [element("h4", "", `How ${network.label} is built${signs}`), drawing(network)] : []));
   if (network.curve) drawCurve(place, network, trial);
   mark(network);
   if (look) {

@@ -34,11 +34,13 @@ class Drawing:
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """A piece of a section under a heading of its own."""
+    """A piece of a section under a heading of its own; `more` are sentences that the page folds away."""
 
     title: str
     sentences: tuple[str, ...] = ()
     points: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    more: tuple[str, ...] = ()
     drawings: tuple[Drawing, ...] = ()
     tables: tuple[Table, ...] = ()
     command: str | None = None
@@ -83,6 +85,7 @@ class Pick:
         why: sentences.
         certainty: how sure its place is, in sentences.
         confirmed: whether further seeds stand behind it.
+        state: the same in two words.
         confirm: the command that confirms it; None if nothing is left to do.
         changes: what differs from the baseline, as (choice, value, the baseline's value).
         command: what retrains it.
@@ -96,6 +99,7 @@ class Pick:
     why: tuple[str, ...]
     certainty: tuple[str, ...]
     confirmed: bool
+    state: str
     confirm: str | None
     changes: tuple[tuple[str, str, str], ...]
     command: str

@@ -31,7 +31,8 @@ def matters_section(data: ReportData) -> Section:
 
 def progress_section(data: ReportData) -> Section:
     """How the search went: hypervolume, learning curves, and what became of the trials."""
-    drawings, missing = drawn(("history", "hypervolume", "curves"), data.plots)
+    searched = data.design is None
+    drawings, missing = drawn(("hypervolume", "curves") if searched else ("curves",), data.plots)
     counts = Counter(record.status for record in data.records)
     total = sum(record.seconds or 0.0 for record in data.records)
     sentences = [f"{len(data.records):,} trials: {_statuses(counts)}." if data.records else "The study has no trials."]
@@ -39,7 +40,7 @@ def progress_section(data: ReportData) -> Section:
         sentences.append(f"Wall time of all trials together: {total / 3600.0:.1f} h.")
     return Section(
         key="progress",
-        title="How the search went",
+        title="How the search went" if searched else "How the trainings went",
         sentences=(*sentences, *missing),
         drawings=drawings,
         tables=_not_complete(data),
@@ -49,7 +50,7 @@ def progress_section(data: ReportData) -> Section:
 def latency_section(data: ReportData) -> Section:
     """How the latencies were measured, and how far they can be trusted."""
     canary = data.plots.canary
-    drawings, missing = drawn(("latency", "latencies", "drift"), data.plots)
+    drawings, missing = drawn(("latencies",), data.plots)
     floor = data.front.noise_floor
     sentences = [
         f"Latencies that differ by less than {100.0 * floor:.1f} % are ties: the noise floor, measured at the study's "
@@ -104,7 +105,7 @@ def trust_section(data: ReportData) -> Section:
             ),
             command=data.typed("trust"),
         )
-    drawings, _ = drawn(("trust", "proxy_trust"), data.plots)
+    drawings, _ = drawn(("trust",), data.plots)
     sentences = [f"{group.name.capitalize()} ({group.n} networks): {group.sentence}" for group in trust.groups]
     if trust.pick_rank is not None and trust.regret_points is not None:
         sentences.append(

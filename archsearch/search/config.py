@@ -96,7 +96,9 @@ class StudyConfig(BaseModel):
             wants a stem that does not shrink it away.
         dataset: cifar10, cifar100, digits, folder:PATH or npz:PATH.
         trials: how many networks are evaluated in all, variants included.
-        workers: worker processes; None: one for each GPU, or one for each CPU core, with one thread each.
+        workers: worker processes; None: one for each CPU core, with one thread each, or `workers_per_gpu` for each GPU.
+        workers_per_gpu: trials that share one GPU; auto: as many as raise its total throughput in a short trial when
+            the run begins. Without effect where `workers` says how many there are.
         seed: seed of the suggestions and of every proxy's initial weights and data order.
         objectives: minimised; the first two span the front.
         variants: published networks evaluated first: "auto" (those of the family), "none", or a list of names, in
@@ -122,6 +124,7 @@ class StudyConfig(BaseModel):
     dataset: str
     trials: int = Field(default=100, ge=1)
     workers: int | None = Field(default=None, ge=1, le=256)
+    workers_per_gpu: Literal["auto"] | Annotated[int, Field(ge=1, le=64)] = "auto"
     seed: int = Field(default=0, ge=0, lt=2**31)
     sampler: str = "ehvi"
     objectives: tuple[ObjectiveName, ...] = ("error_percent", "latency_ms")

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -51,6 +51,7 @@ class RunPlan:
         input_size, num_classes, train_images, validation_images: what the proxies see.
         facts: stored with a new study: versions, machine, data, command.
         tried: the networks that were tried; those of a new study's calibration.
+        workers_per_gpu: how many workers share each of the devices; auto: to be measured when the run begins.
     """
 
     config: StudyConfig
@@ -64,6 +65,7 @@ class RunPlan:
     validation_images: int
     facts: Mapping[str, Any]
     tried: tuple[Spec, ...] = ()
+    workers_per_gpu: int | Literal["auto"] = 1
 
 
 def plan_run(
@@ -117,7 +119,13 @@ def plan_run(
         validation_images=len(validation),
         facts=_facts(config, dataset, devices, input_size, command),
         tried=tuple(tried),
+        workers_per_gpu=_per_gpu(config, devices, asked=workers or config.workers),
     )
+
+
+def _per_gpu(config: StudyConfig, devices: tuple[str, ...], *, asked: int | None) -> int | Literal["auto"]:
+    """One on a CPU, and where somebody said how many workers there are in all."""
+    return 1 if asked is not None or not devices[0].startswith("cuda") else config.workers_per_gpu
 
 
 def check_unchanged(plan: RunPlan, stored: StudyInfo) -> None:

@@ -23,6 +23,7 @@ from archsearch.search.plan import RunPlan, check_unchanged
 from archsearch.search.precision import decided_precision, settled
 from archsearch.search.processes import Process, last_line, let_finish, start_worker, stop
 from archsearch.search.recovery import recover
+from archsearch.search.sharing import job_of, workers_per_gpu
 from archsearch.search.storage import check_proxy
 from archsearch.search.worker_main import REFUSED
 from archsearch.store.claims import HOLDS_PLACE, held_elsewhere, trial_counts
@@ -142,7 +143,7 @@ def run_study(
         facts=facts,
     )
     check_unchanged(plan, study)
-    plan = replace(plan, config=settled(plan.config, study))
+    plan = _shared(replace(plan, config=settled(plan.config, study)))
     if plan.config.design is not None:
         plan = _with_design(plan, plan.config.design, database, study)
     job: dict[str, Any] = {
@@ -170,6 +171,23 @@ def _precision(plan: RunPlan) -> Precision:
         num_classes=plan.num_classes,
         input_size=plan.input_size,
     )
+
+
+def _shared(plan: RunPlan) -> RunPlan:
+    """The plan with as many workers on each GPU as it says, or as train most images a second together."""
+    share = plan.workers_per_gpu
+    if share == "auto":
+        job = job_of(
+            plan.tried[0],
+            device=plan.devices[0],
+            batch_size=plan.config.proxy.batch_size,
+            num_classes=plan.num_classes,
+            input_size=plan.input_size,
+            precision=plan.config.proxy.precision,
+        )
+        share = workers_per_gpu(job, fingerprint=str(plan.facts["device_fingerprint"]))
+    # first one on every device, then a second one
+    return replace(plan, devices=plan.devices * share, workers_per_gpu=1)
 
 
 def _with_design(plan: RunPlan, design: Design, database: Database, study: StudyInfo) -> RunPlan:

@@ -122,7 +122,7 @@ def _fastest(
     labels = torch.arange(images) % num_classes
     steps: dict[Precision, EagerStep] = {}
     for precision in get_args(Precision):
-        model = network().to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        model = network().to(memory_format=torch.channels_last).train()
         optimizer = torch.optim.SGD(model.parameters(), lr=0.0, momentum=0.9, fused=True)
         steps[precision] = EagerStep(model, optimizer, label_smoothing=0.0, device="cpu", amp=precision == "bf16")
     taken: dict[Precision, list[float]] = {precision: [] for precision in steps}
@@ -139,4 +139,5 @@ def _fastest(
 
 def _has_bfloat16() -> bool:
     """Whether oneDNN has bfloat16 kernels here: without them PyTorch computes it element by element."""
-    return torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    available = bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
+    return available and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

@@ -30,7 +30,7 @@ def keep_freed_memory() -> bool:
     except (OSError, AttributeError):
         return False
     wanted = ((_M_MMAP_THRESHOLD, 2**30), (_M_TRIM_THRESHOLD, _KEPT_BYTES), (_M_TOP_PAD, 2**26))
-    kept = sum(mallopt(name, value) for name, value in wanted) == len(wanted)
+    kept = all(int(mallopt(name, value)) == 1 for name, value in wanted)
     log.debug("freed memory is kept: %s", kept)
     return kept
 

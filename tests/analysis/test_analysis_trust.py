@@ -145,12 +145,13 @@ def test_seeds_are_averaged_and_what_failed_is_named(make_record: Make) -> None:
         for seed in range(2)
     ]
     trained += [make_record(90, status=TrialStatus.FAILED, top1=None, arch_id=proxy[4].arch_id, reason="diverged")]
+    trained += [make_record(91, status=TrialStatus.RUNNING, top1=None, arch_id="still at it")]
     found = trust_of(proxy, trained, {})
     assert found.networks[0].long_top1_percent == pytest.approx(63.5)
     assert found.networks[0].long_std_points == pytest.approx(math.sqrt(0.5))
     assert found.networks[0].seeds == 2
     assert found.missing == ("trial 4",)
-    assert any("left out: trial 4" in warning for warning in found.warnings)
+    assert any("left out: trial 4 (failed: diverged)" in warning for warning in found.warnings)
     assert (found.proxy_epochs, found.long_epochs) == (8, 40)
 
 
@@ -179,7 +180,7 @@ def test_a_predictor_that_is_not_known_for_all_or_never_varies_says_so(make_reco
 def test_a_long_training_in_which_all_are_equal_tells_nothing(make_record: Make) -> None:
     found = trust_of(*pairs(make_record, [1.0, 2.0, 3.0, 4.0], [10.0] * 4), {})
     assert found.all.proxy.tau is None
-    assert "all values are equal" in found.sentence
+    assert "the long training gave all of them the same accuracy" in found.sentence
 
 
 def test_trainings_on_other_images_are_warned_of(make_record: Make) -> None:

@@ -228,6 +228,13 @@ def test_rows_of_every_record_have_the_same_columns() -> None:
     assert rows[0].keys() == rows[1].keys()
 
 
+def test_studies_are_compared_by_name(study: archsearch.Study) -> None:
+    store_study(str(study.storage), networks(20), name="b")
+    found = archsearch.compare([study, "b"], storage=study.storage)
+    assert len(found.comparison.shared) == 20
+    assert "&lt;script&gt;" in checked(found._repr_html_())
+
+
 def test_figures_are_drawn_by_name(study: archsearch.Study) -> None:
     figure = study.figure("front", width=640, height=400)
     assert (type(figure).__module__.split(".")[0], figure.layout.width, figure.layout.height) == ("plotly", 640, 400)

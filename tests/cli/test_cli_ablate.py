@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import runpy
 from collections.abc import Callable
@@ -120,9 +121,7 @@ def stored_ablation(folder: Path, *, failing: str | None = None) -> str:
         [record(number, *key, failed=key[0] == failing) for number, key in enumerate(keys)],
         name="tiny.ablate-000000",
     )
-    design = Design(
-        purpose="ablation", of="tiny", points=tuple(map(point, POINTS)), seeds=SEEDS, mode="one-at-a-time"
-    )
+    design = Design(purpose="ablation", of="tiny", points=tuple(map(point, POINTS)), seeds=SEEDS, mode="one-at-a-time")
     database = Database(url)
     with database.writing() as session:
         row = session.query(StudyRow).one()
@@ -178,7 +177,7 @@ def test_a_stored_ablation_is_printed_with_intervals_and_sentences(place: Path) 
     from archsearch.cli.ablation_tables import print_ablation
 
     found = ablation_result(open_study("tiny.ablate-000000", storage=stored_ablation(place)))
-    console = Console(width=120, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console = Console(width=120, record=True, file=io.StringIO())
     print_ablation(found, console)
     text = " ".join(console.export_text().split())
     assert "base base: top-1 61.00 %" in text

@@ -43,7 +43,7 @@ def record(number: int, kernel: int, top1: float, ms: float, **more: Any) -> Rec
     return replace(made, family="shufflenet_v2", seconds=20.0)
 
 
-def searched(noise_floor: float = 0.02) -> list[Record]:
+def searched() -> list[Record]:
     return [record(number, kernel, *SEARCHED[kernel]) for number, kernel in enumerate(KERNELS)]
 
 
@@ -52,7 +52,8 @@ def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """The searched study, and a confirmation of kernels 3, 4 and 5 with two seeds."""
     monkeypatch.chdir(tmp_path)
     url = f"sqlite:///{tmp_path / 'studies.db'}"
-    store_study(url, searched(), noise_floor=0.02)
+    proxy = {"epochs": 8, "train_images": 64, "validation_images": 40}
+    store_study(url, searched(), proxy=proxy, noise_floor=0.02)
     points = tuple(
         DesignPoint(
             name=f"trial {KERNELS.index(kernel)}",
@@ -64,12 +65,14 @@ def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         for kernel in (3, 4, 5)
     )
     design = Design(purpose="confirm", of="small", points=points, seeds=(3, 4))
+    seen = {
+        3: [(58.0, 1.0), (60.0, 1.1), (64.0, 2.0)],
+        4: [(58.4, 1.02), (60.2, 1.12), (64.4, 2.04)],
+    }  # by seed: top-1 and milliseconds of kernels 3, 4 and 5
+    cells = [(index, seed, *each) for seed, row in seen.items() for index, each in enumerate(row)]
     trials = [
-        record(number, kernel, top1, ms, seed=seed, variant=trial_key(index, seed))
-        for number, (index, kernel, seed, top1, ms) in enumerate(
-            [(0, 3, 3, 58.0, 1.0), (1, 4, 3, 60.0, 1.1), (2, 5, 3, 64.0, 2.0)]
-            + [(0, 3, 4, 58.4, 1.02), (1, 4, 4, 60.2, 1.12), (2, 5, 4, 64.4, 2.04)]
-        )
+        record(number, KERNELS[index], top1, ms, seed=seed, variant=trial_key(index, seed))
+        for number, (index, seed, top1, ms) in enumerate(cells)
     ]
     store_study(url, trials, name="small.confirm-000000", noise_floor=0.02)
     database = Database(url)
@@ -135,9 +138,7 @@ def test_a_design_stands_for_the_study_that_it_was_made_from(cli: Callable[..., 
         (["--study", "smal"], "did you mean 'small'"),
     ],
 )
-def test_what_cannot_be_confirmed_is_refused(
-    cli: Callable[..., Any], stored: str, typed: list[str], said: str
-) -> None:
+def test_what_cannot_be_confirmed_is_refused(cli: Callable[..., Any], stored: str, typed: list[str], said: str) -> None:
     ended = cli("confirm", *typed, "--dry-run", "--device", "cpu", "--storage", stored)
     assert ended.code != 0
     assert said in " ".join(ended.err.split())

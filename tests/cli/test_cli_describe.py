@@ -169,3 +169,31 @@ def test_the_page_for_people_says_what_each_convention_counts(cli: Callable[...,
     assert row.split()[1] == "63,418,108"  # LDC paper, table 4: 63.4M
     assert "MACs by convention" in out
     assert "MiB read" in out
+
+
+def test_plot_draws_the_network_beside_another(cli: Callable[..., object], tmp_path: Path) -> None:
+    page = tmp_path / "network.html"
+    ended = cli(
+        "describe",
+        "shufflenet_v2_x0_5",
+        *("--set", "stage3.kernel=5", "--input-size", "32"),
+        *("--plot", str(page), "--against", "shufflenet_v2_x0_5"),
+    )
+    assert ended.code == 0, ended.err
+    text = page.read_text(encoding="utf-8")
+    assert "Architecture: shufflenet_v2_x0_5 stage3.kernel=5" in text
+    assert "Baseline shufflenet_v2_x0_5: 1 choice differs" in text
+    assert "stage3.kernel 5 (baseline 3)" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [(["--plot", "network.pdf"], ".html or .png"), (["--against", "shufflenet_v2_x0_5"], "--plot")],
+)
+def test_a_drawing_that_cannot_be_made_is_refused_at_once(
+    arguments: list[str], named: str, cli: Callable[..., object], tmp_path: Path
+) -> None:
+    ended = cli("describe", "shufflenet_v2_x1_0", *arguments)
+    assert ended.code != 0
+    assert named in ended.err
+    assert not list(tmp_path.glob("*.pdf"))

@@ -202,8 +202,8 @@ def test_a_point_can_be_hovered_and_clicked(width: int, page_file: Path, study: 
         assert f"--trial {fastest.trial}" in shown
         assert fastest.arch_id in shown
         assert page.locator("#network .curve .main-svg").count() > 0
-        assert page.locator("#network .block").count() == 5  # stem, three stages, head
-        assert page.locator("#network .op.differs").count() > 0
+        assert page.locator("#built .block").count() == 5  # stem, three stages, head
+        assert page.locator("#built .op.differs").count() > 0
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 

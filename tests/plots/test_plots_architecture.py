@@ -12,7 +12,13 @@ import pytest
 from archsearch.models.families import FAMILIES
 from archsearch.models.shufflenet_v2.spec import ShuffleNetV2Spec
 from archsearch.models.spec import Spec
-from archsearch.plots.architecture import ArchitectureInfo, Part, architecture_info, record_architecture
+from archsearch.plots.architecture import (
+    ArchitectureInfo,
+    Part,
+    architecture_info,
+    architecture_tables,
+    record_architecture,
+)
 from archsearch.plots.architecture_figure import architecture_figure
 from archsearch.plots.architecture_parts import ADDED, CHANGED, GONE, Op
 from archsearch.plots.architecture_units import UNITS
@@ -99,7 +105,7 @@ def test_full_width_attention_stands_after_both_branches() -> None:
 
 
 def test_a_choice_of_no_part_is_named_in_the_heading() -> None:
-    info = changed(unit_form="authors", width=0.5)
+    info = changed(unit_form="authors")
     assert [change.choice for change in info.changes] == ["unit_form"]
     assert "unit_form authors (baseline torchvision)" in " ".join(info.subtitle)
 
@@ -132,6 +138,14 @@ def test_the_baselines_cost_is_compared_in_percent() -> None:
     rows, base_rows = [Row(name="stage2.0", params=11, macs=125)], [Row(name="stage2.0")]
     info = architecture_info(spec, BASE, rows, baseline_layers=base_rows, baseline_name="x1")  # type: ignore[arg-type]
     assert "Baseline x1: 1 choice differs; params +10 %, MACs +25 %" in info.subtitle
+
+
+def test_the_tables_say_what_the_drawing_shows() -> None:
+    spec = BASE.with_choices({"stage2.kernel": 5, "unit_form": "authors"})
+    rows = [Row(name="stage2.0", output_shape=(8, 4, 4), params=10, macs=100)]
+    parts, changes = architecture_tables(architecture_info(spec, BASE, rows))  # type: ignore[arg-type]
+    assert parts.rows[1] == ("stage2", "8 × 4 × 4", 100, 100.0, 10, 100.0)
+    assert changes.rows == (("", "unit_form", "authors", "torchvision"), ("stage2", "stage2.kernel", "5", "3"))
 
 
 def test_a_network_of_another_family_is_not_compared() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -20,7 +21,7 @@ def test_ticks_are_few_round_and_inside(low: float, high: float) -> None:
     ticks = nice_ticks(low, high)
     assert 2 <= len(ticks) <= 7
     assert all(low - 1e-9 * abs(high) <= tick <= high * (1 + 1e-9) for tick in ticks)
-    steps = {f"{b - a:.6g}" for a, b in zip(ticks, ticks[1:], strict=False)}
+    steps = {f"{b - a:.6g}" for a, b in itertools.pairwise(ticks)}
     assert len(steps) == 1
 
 

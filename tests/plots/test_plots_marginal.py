@@ -25,9 +25,7 @@ def level(choice: str, value: Any, effect: float, half: float | None = 1.0) -> L
 
 def model(objective: str, *effects: LevelEffect, reason: str = "") -> MarginalModel:
     unit = "points" if objective == "error_percent" else "%"
-    return MarginalModel(
-        objective=objective, unit=unit, networks=40, r2=0.5, effects=effects, reason=reason
-    )
+    return MarginalModel(objective=objective, unit=unit, networks=40, r2=0.5, effects=effects, reason=reason)
 
 
 def marginal(*models: MarginalModel, **changes: Any) -> Marginal:

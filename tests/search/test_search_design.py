@@ -63,9 +63,7 @@ def make_design(database: Database, tiny_dataset: Dataset, make_config: Any, ent
         study = enter(opened, config)
         widen_design(opened, study.id, design.seeds)
         OptunaStudy(opened, config, config.search_space())
-        return DesignWorker(
-            opened, find_study(opened, "tiny"), config, tiny_dataset, device="cpu", total=design.size
-        )
+        return DesignWorker(opened, find_study(opened, "tiny"), config, tiny_dataset, device="cpu", total=design.size)
 
     return make
 
@@ -138,18 +136,17 @@ def test_an_interrupted_trial_goes_on_first_with_its_own_latency_and_seed(
     database: Database, make_design: MakeDesign, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained = evaluate.train_proxy
+    worker = make_design()
     calls: list[int] = []
 
     def stopped_at_the_second(*args: Any, **kwargs: Any) -> Any:
         calls.append(kwargs["seed"])
         if len(calls) == 2:
+            worker.stop()
             raise StopRequested
         return trained(*args, **kwargs)
 
     monkeypatch.setattr(evaluate, "train_proxy", stopped_at_the_second)
-    worker = make_design()
-    claim = worker._claim
-    monkeypatch.setattr(worker, "_claim", lambda worker_id: worker.finish() or claim(worker_id) if calls else claim(worker_id))
     worker.run()
     left = records(database)
     assert [record.status for record in left] == [TrialStatus.COMPLETE, TrialStatus.INTERRUPTED]

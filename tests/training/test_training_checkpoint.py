@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import hashlib
+import io
+import json
 import logging
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +15,16 @@ from torch import nn
 from archsearch.errors import ArchsearchError, TrainingError
 from archsearch.files import write_atomically
 from archsearch.records import Epoch
-from archsearch.training.checkpoint import Checkpoint, Identity, latest_checkpoint, save_checkpoint
+from archsearch.training.checkpoint import (
+    Checkpoint,
+    Identity,
+    checkpoint_files,
+    latest_checkpoint,
+    read_checkpoint,
+    save_checkpoint,
+)
+from archsearch.training.loop import Progress
+from archsearch.training.seeding import random_state
 
 IDENTITY: Identity = {"protocol": "one-cycle", "epochs": 5, "seed": 0, "flip": None}
 
@@ -44,6 +57,36 @@ def test_a_checkpoint_comes_back_whole(tmp_path: Path, small_net: Callable[..., 
     kept, original = read.optimizer["state"], written.optimizer["state"]
     assert kept.keys() == original.keys()
     assert all(torch.equal(kept[k]["momentum_buffer"], original[k]["momentum_buffer"]) for k in original)
+
+
+def test_a_checkpoint_of_an_earlier_version_is_read(small_net: Callable[..., nn.Module]) -> None:
+    written, buffer = checkpoint(small_net(), 2), io.BytesIO()
+    facts = {"identity": json.dumps(IDENTITY), "epoch": 2, "curve": [asdict(each) for each in written.curve]}
+    torch.save({**facts, "model": dict(written.model), "optimizer": dict(written.optimizer)}, buffer)
+    payload = buffer.getvalue()
+    read = read_checkpoint(b"archsearch checkpoint 1\n" + hashlib.sha256(payload).digest() + payload)
+    assert read is not None
+    assert (read.epoch, read.curve, read.averaged, read.progress) == (2, written.curve, None, None)
+
+
+def test_checkpoints_are_ordered_by_epochs_and_steps_not_by_name(
+    tmp_path: Path, small_net: Callable[..., nn.Module]
+) -> None:
+    def after(epoch: int, step: int) -> Checkpoint:
+        progress = Progress(step=step, losses=(1.0,) * step, seconds=1.0, parts=1, random=random_state())
+        return replace(checkpoint(small_net(), epoch), progress=progress if step else None)
+
+    (tmp_path / "checkpoint-mine.pt").write_bytes(b"of somebody else")
+    for epoch, step in ((1, 3), (2, 0), (2, 1)):
+        save_checkpoint(tmp_path, after(epoch, step))
+    names = [path.name for path in checkpoint_files(tmp_path)]
+    assert names == ["checkpoint-00002-0000001.pt", "checkpoint-00002.pt"]
+    read = latest_checkpoint(tmp_path, IDENTITY)
+    assert read is not None
+    assert read.progress is not None
+    assert (read.progress.step, read.progress.losses) == (1, (1.0,))
+    assert read.progress.random.cpu.shape == torch.get_rng_state().shape
+    assert (tmp_path / "checkpoint-mine.pt").exists()
 
 
 def test_only_the_last_two_checkpoints_are_kept(tmp_path: Path, small_net: Callable[..., nn.Module]) -> None:

@@ -24,7 +24,7 @@ class Stage(nn.Sequential):
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (nn.Sequential's own name)
         """(N, i, H, W) -> (N, c, H', W')."""
         if not self._in_parts(input):
-            return cast(Tensor, super().forward(input))
+            return cast(Tensor, super().forward(input))  # type: ignore[no-untyped-call]
         first, *others = cast("tuple[DownUnit, *tuple[BasicUnit, ...]]", tuple(self))
         passed, made = first.parts(input)
         shuffle = first.shuffle

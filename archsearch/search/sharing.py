@@ -1,0 +1,151 @@
+"""How many trials one GPU trains at once: as many as raise the images trained a second, all together."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from archsearch.data.catalog import default_data_dir
+from archsearch.errors import ArchsearchError
+from archsearch.files import write_atomically
+from archsearch.models.spec import Spec
+
+logger = logging.getLogger(__name__)
+
+MOST = 8
+GAIN = 1.15
+"""How many times more images a second twice the trials must train: each has a process, a context and the images."""
+
+_MEMORY_SHARE = 0.8  # of the device's memory; other points of the space are larger than the one measured
+_SECONDS = 2.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """Some equal trainings at once on one device.
+
+    Attributes:
+        images_per_second: of all together.
+        trial_bytes: of the device's memory that one of them takes.
+        device_bytes: that the device has.
+    """
+
+    images_per_second: float
+    trial_bytes: int
+    device_bytes: int
+
+
+def best_share(measure: Callable[[int], Load]) -> int:
+    """The number of trials at once: 1, doubled while that trains enough more, and memory allows it.
+
+    `measure` is called with a number of trials. If it raises ArchsearchError, that number is not taken.
+    """
+    trials, now = 1, measure(1)
+    while 2 * trials <= MOST and 2 * trials * now.trial_bytes <= _MEMORY_SHARE * now.device_bytes:
+        try:
+            more = measure(2 * trials)
+        except ArchsearchError as error:
+            logger.info("%d trials at once on one GPU: %s", 2 * trials, error)
+            break
+        logger.info(
+            "trials at once on one GPU: %d train %.0f images/s, %d train %.0f",
+            trials, now.images_per_second, 2 * trials, more.images_per_second,
+        )  # fmt: skip
+        if more.images_per_second < GAIN * now.images_per_second:
+            break
+        trials, now = 2 * trials, more
+    return trials
+
+
+def workers_per_gpu(job: Mapping[str, Any], *, fingerprint: str) -> int:
+    """`best_share` for one training, measured once for each kind of GPU and kept in the user's cache folder.
+
+    1, with a warning, where it cannot be measured.
+
+    Args:
+        job: see `job_of`.
+        fingerprint: the device's.
+    """
+    key = json.dumps({**job, "fingerprint": fingerprint}, sort_keys=True)
+    path: Path | None = None
+    try:
+        path = default_data_dir() / "calibration" / f"gpu-{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
+        return int(json.loads(path.read_text(encoding="utf-8"))["trials"])
+    except (OSError, ValueError, KeyError, TypeError, ArchsearchError):
+        logger.info("measuring how many trials at once one GPU trains best")
+    try:
+        trials = best_share(lambda number: measured_load(job, number))
+        if path is not None:
+            write_atomically(path, json.dumps({"trials": trials, "key": json.loads(key)}, indent=2).encode())
+    except ArchsearchError as error:
+        logger.warning("one trial at a time on a GPU: %s", error)
+        return 1
+    return trials
+
+
+def job_of(
+    spec: Spec, *, device: str, batch_size: int, num_classes: int, input_size: int, precision: str
+) -> dict[str, Any]:
+    """What `archsearch.search.gpu_load` is told: a network, and how it is trained."""
+    return {
+        "spec": spec.canonical_json(), "device": device, "batch_size": batch_size, "num_classes": num_classes,
+        "input_size": input_size, "precision": precision, "seconds": _SECONDS,
+    }  # fmt: skip
+
+
+def measured_load(job: Mapping[str, Any], trials: int) -> Load:
+    """Train so many processes at once for a while. Raises ArchsearchError if one of them fails."""
+    command = [sys.executable, "-P", "-m", "archsearch.search.gpu_load", json.dumps(dict(job))]
+    processes = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(trials)
+    ]
+    try:
+        for process in processes:  # all have captured their steps before one begins
+            if _line(process) != "ready":
+                raise ArchsearchError(f"a trial on {job['device']} failed: {_last_error(process)}")
+        for process in processes:
+            process.stdin.write("go\n")  # type: ignore[union-attr]
+            process.stdin.flush()  # type: ignore[union-attr]
+        return _together([_found(process, job) for process in processes])
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+
+
+def _together(found: Sequence[Load]) -> Load:
+    return Load(
+        images_per_second=sum(each.images_per_second for each in found),
+        trial_bytes=max(each.trial_bytes for each in found),
+        device_bytes=found[0].device_bytes,
+    )
+
+
+def _found(process: subprocess.Popen[str], job: Mapping[str, Any]) -> Load:
+    try:
+        return Load(**json.loads(_line(process)))
+    except (ValueError, TypeError) as error:
+        raise ArchsearchError(f"a trial on {job['device']} failed: {_last_error(process)}") from error
+
+
+def _line(process: subprocess.Popen[str]) -> str:
+    return process.stdout.readline().strip()  # type: ignore[union-attr]
+
+
+def _last_error(process: subprocess.Popen[str]) -> str:
+    process.kill()
+    said = process.communicate()[1].strip().splitlines()
+    return said[-1] if said else "it wrote nothing"
+
+
+def as_line(load: Load) -> str:
+    """What a process of `measured_load` answers."""
+    return json.dumps(asdict(load))

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from archsearch.analysis.trust import Trust, trust_of
+from archsearch.api.trust_points import chosen_networks, ranked_networks, trust_design
+from archsearch.cli.trust_tables import print_trust
+from archsearch.errors import ConfigError
+from archsearch.records import Cost, Latency, Record, Score, TrialStatus
+
+
+def record(trial: int, top1: float, *, variant: str | None = None, epochs: int = 8, params: int = 1000) -> Record:
+    return Record(
+        study="s",
+        trial=trial,
+        arch_id=f"{trial:012x}",
+        family="shufflenet_v2",
+        choices={},
+        suggested={},
+        status=TrialStatus.COMPLETE,
+        variant=variant,
+        cost=Cost(params=params, macs=5, input_size=32, num_classes=10),
+        latency=Latency(
+            p10_ms=1.0,
+            median_ms=1.0,
+            p90_ms=1.0,
+            ratio_to_reference=1.0,
+            reference="r",
+            reference_p10_ms=1.0,
+            n=1,
+            bursts=1,
+            half_split_difference=0.0,
+            converged=True,
+            contended=False,
+            device="cpu",
+            backend="torch",
+            batch=1,
+            threads=1,
+            input_size=32,
+            fingerprint="f",
+            measure_seconds=1.0,
+        ),
+        score=Score(
+            top1_percent=top1,
+            epochs=epochs,
+            seed=0,
+            split="validation",
+            train_images=1,
+            eval_images=1,
+            protocol="proxy",
+            train_seconds=1.0,
+            images_per_second=1.0,
+            device="cpu",
+        ),
+    )
+
+
+def test_half_of_the_networks_are_from_the_best_quarter() -> None:
+    records = [record(trial, 90.0 - trial) for trial in range(40)]  # rank is the trial's number; the quarter: 0 to 9
+    chosen = [each.trial for each in chosen_networks(records, 8)]
+    # places 0, 3, 6, 9 of the quarter, and 10, 19 2/3, 29 1/3, 39 of the rest
+    assert chosen == [0, 3, 6, 9, 10, 20, 29, 39]
+    assert [each.trial for each in chosen_networks(list(reversed(records)), 8)] == chosen
+
+
+def test_published_networks_take_the_nearest_places() -> None:
+    records = [record(trial, 90.0 - trial, variant="v" if trial in (4, 25) else None) for trial in range(40)]
+    chosen = [each.trial for each in chosen_networks(records, 8)]
+    assert chosen == [0, 4, 6, 9, 10, 20, 25, 39]
+
+
+@pytest.mark.parametrize(("networks", "expected"), [(1, 1), (3, 3), (5, 5), (9, 5)])
+def test_a_small_study_gives_what_it_has(networks: int, expected: int) -> None:
+    records = [record(trial, 50.0 + trial) for trial in range(5)]
+    chosen = chosen_networks(records, networks)
+    assert len({each.arch_id for each in chosen}) == expected
+    assert chosen[0].trial == 4
+
+
+def test_only_complete_networks_are_ranked_and_each_once() -> None:
+    again = replace(record(9, 99.0), arch_id=record(0, 0.0).arch_id)
+    failed = replace(record(3, 70.0), status=TrialStatus.FAILED)
+    ranked = ranked_networks([again, record(0, 50.0), failed, record(1, 60.0), record(2, 60.0)])
+    assert [each.trial for each in ranked] == [1, 2, 0]
+
+
+def test_more_published_networks_than_places_leave_some_out() -> None:
+    records = [record(trial, 90.0 - trial, variant=f"v{trial}") for trial in range(12)]
+    assert len(chosen_networks(records, 4)) == 4
+
+
+def test_the_design_names_its_networks_as_the_study_does() -> None:
+    design = trust_design("s", [record(0, 50.0, variant="x1"), record(4, 60.0)], networks=5, seeds=range(1, 3))
+    assert [point.name for point in design.points] == ["trial 4", "x1"]
+    assert [point.trial for point in design.points] == [4, 0]
+    assert (design.purpose, design.of, design.seeds) == ("trust", "s", (1, 2))
+    assert (
+        design.digest
+        == trust_design("s", [record(0, 50.0, variant="x1"), record(4, 60.0)], networks=5, seeds=[7]).digest
+    )
+
+
+def test_a_study_without_a_complete_trial_has_nothing_to_train() -> None:
+    with pytest.raises(ConfigError, match="no complete trial"):
+        trust_design("s", [replace(record(0, 1.0), status=TrialStatus.FAILED)], networks=3, seeds=[1])
+
+
+def shown(found: Trust, width: int = 100) -> str:
+    stream = io.StringIO()
+    print_trust(found, Console(file=stream, width=width))
+    return stream.getvalue()
+
+
+def example(networks: int = 8) -> Trust:
+    proxy = [
+        record(trial, 40.0 + trial, params=100 + trial * 7 % 5, variant="<b>x</b>[red]" if trial == 2 else None)
+        for trial in range(networks)
+    ]
+    long = [record(trial, 60.0 + trial, epochs=40) for trial in range(networks)]
+    return trust_of(proxy, long, {"params": {each.arch_id: float(each.cost.params) for each in proxy if each.cost}})
+
+
+def test_the_tables_show_accuracies_ranks_correlations_and_the_sentence() -> None:
+    out = shown(example())
+    assert "The proxy (8 epochs) against 40 epochs" in out
+    line = next(line for line in out.splitlines() if line.strip().startswith("trial 7 *"))
+    assert line.split()[3:] == ["47.00", "67.00", "1", "1", "1"]
+    assert "over all networks (n = 8), 95 % intervals" in out
+    assert next(line for line in out.splitlines() if line.strip().startswith("proxy ")).split()[1] == "+1.00"
+    assert "the proxy ranks better than counting parameters" in " ".join(out.split())
+    assert "the network that the proxy ranks first is number 1 of 8" in " ".join(out.split())
+    assert "<b>x</b>[red]" in out
+
+
+def test_too_few_networks_are_said_in_a_sentence_without_a_table() -> None:
+    out = shown(example(3))
+    assert "Rank correlation" not in out
+    assert "cannot be told over 3 networks" in " ".join(out.split())
+
+
+def test_no_network_at_all_still_prints() -> None:
+    assert "cannot be told over 0 networks" in " ".join(shown(trust_of([], [], {})).split())
+
+
+def test_a_study_that_is_not_there_is_one_line(
+    cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ended = cli("trust", "--study", "nowhere")
+    assert ended.code == 1
+    assert "Traceback" not in ended.err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_proxy_itself_cannot_be_changed(cli: Callable[..., Any]) -> None:
+    ended = cli("trust", "--set", "proxy.learning_rate=1")
+    assert ended.code != 0
+    assert "the longer training is the proxy with more epochs" in ended.err
+
+
+def test_json_of_a_result_has_no_number_that_json_lacks() -> None:
+    from types import SimpleNamespace
+
+    from archsearch.api.trust import trust_json
+
+    found = example(3)
+    plain = trust_json(SimpleNamespace(name="s"), SimpleNamespace(name="s.trust-1", counts={"complete": 3}), found)  # type: ignore[arg-type]
+    text = json.dumps(plain, allow_nan=False)
+    assert json.loads(text)["groups"][0]["proxy"]["tau"] is None
+    assert plain["sentence"] == found.sentence
