@@ -100,4 +100,4 @@ def test_the_notebook_runs_a_study_itself(tmp_path: Path) -> None:
     for name, kind in SHOWS.items():
         assert kind in shown(cells[name]), name
     assert "2 complete" in shown(cells["study"])["text/html"]
-    assert "at least 20" in shown(cells["marginal"])["text/html"]
+    assert "need at least" in shown(cells["marginal"])["text/html"]

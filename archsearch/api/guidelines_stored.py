@@ -65,11 +65,11 @@ def _complete(groups: list[_Group], wanted: tuple[Experiment, ...]) -> list[_Gro
     found = []
     for experiment in wanted:
         for column in experiment.columns:
-            group = newest.get(f"table {experiment.table}, {column.scale_text}")
+            measured = newest.get(f"table {experiment.table}, {column.scale_text}")
             channels = {row.label: row.network.channels_text for row in column.rows}
-            if group is None or group["conditions"].get("channels") != channels:
+            if measured is None or measured["conditions"].get("channels") != channels:
                 return None
-            found.append(group)
+            found.append(measured)
     return found
 
 

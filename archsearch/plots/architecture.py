@@ -172,8 +172,22 @@ def architecture_info(
     )
 
 
-def record_architecture(record: Record | None, *, study: str) -> ArchitectureInfo:
-    """The drawing of a stored network beside its family's base, without a layer table: that would need torch."""
+def nearest_variant(record: Record, records: Sequence[Record]) -> Record | None:
+    """The named network among the records that differs from this one in the fewest choices; the first of several."""
+    named = [each for each in records if each.variant is not None and each.family == record.family]
+
+    def differing(other: Record) -> int:
+        return sum(other.choices.get(name) != value for name, value in record.choices.items())
+
+    return min(named, key=differing, default=None)
+
+
+def record_architecture(record: Record | None, *, study: str, baseline: Record | None = None) -> ArchitectureInfo:
+    """The drawing of a stored network, without a layer table: that would need torch.
+
+    Args:
+        baseline: what it is compared with; None: its family's base.
+    """
     title = f"Architecture: study {study}"
     if record is None:
         return no_architecture("No complete network to draw", title=title)
@@ -182,13 +196,15 @@ def record_architecture(record: Record | None, *, study: str) -> ArchitectureInf
     base = FAMILIES[record.family].base
     try:
         spec = base.with_choices(record.choices)
+        if baseline is not None:
+            base = base.with_choices(baseline.choices)
     except ArchsearchError as error:
         return no_architecture(f"No drawing: {error}", title=title)
     return architecture_info(
         spec,
         base,
         name=f"{record.label} of study {study}",
-        baseline_name=record.family,
+        baseline_name=record.family if baseline is None else baseline.label,
         input_size=None if record.cost is None else record.cost.input_size,
         cost=record.cost,
     )

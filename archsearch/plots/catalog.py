@@ -14,7 +14,7 @@ from archsearch.analysis.guideline_report import GuidelinesReport
 from archsearch.analysis.history import History, hypervolume_history
 from archsearch.analysis.verdicts import verdicts_of
 from archsearch.plots.ablation import ablation_figure, ablation_info
-from archsearch.plots.architecture import ArchitectureInfo, architecture_tables, record_architecture
+from archsearch.plots.architecture import ArchitectureInfo, architecture_tables, nearest_variant, record_architecture
 from archsearch.plots.architecture_figure import architecture_figure
 from archsearch.plots.bounds import Bound
 from archsearch.plots.comparison import comparison_info, comparison_tables
@@ -147,10 +147,12 @@ def _guidelines(data: PlotData) -> GuidelinesInfo:
 
 
 def _architecture(data: PlotData) -> ArchitectureInfo:
-    """The knee of the front, or its most accurate network."""
+    """The knee of the front, or its most accurate network, beside the nearest named one."""
     front = _front_of(data)
     best = front.knee or next(reversed(front.members), None)
-    return record_architecture(None if best is None else best.record, study=data.study)
+    record = None if best is None else best.record
+    baseline = None if record is None else nearest_variant(record, data.records)
+    return record_architecture(record, study=data.study, baseline=baseline)
 
 
 PLOTS: Registry[Plot] = Registry("plot")
@@ -247,7 +249,7 @@ for _plot in (
     ),
     Plot(
         name="architecture",
-        summary="the network at the front's knee: its parts, and what differs from its family's base",
+        summary="the network at the front's knee: its parts, and what differs from the nearest named network",
         info=_architecture,
         figure=architecture_figure,
         tables=architecture_tables,

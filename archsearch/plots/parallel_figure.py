@@ -28,6 +28,7 @@ def parallel_figure(info: ParallelInfo, *, width: int = 1100, height: int = 640)
         title=title,
         margin={"l": 72, "r": 40, "t": top + 24, "b": 140},
         showlegend=True,
+        meta={"least_width": max(480, 62 * len(info.axes))},
         legend={"orientation": "h", "x": 0, "y": 1.0, "xanchor": "left", "yanchor": "bottom"},
         xaxis={"visible": False},
         yaxis={"visible": False, "range": [-0.06, 1.06]},

@@ -52,7 +52,7 @@ def _part(data: ReportData, stored: StoredAblation, number: int) -> Part:
     ]
     if why:
         sentences.append(f"{why}.")
-    tables = (ablation_table(found, title=f"Effects on {name}"),)
+    tables: tuple[Table, ...] = (ablation_table(found, title=f"Effects on {name}"),)
     if found.interactions:
         tables += (interactions_table(found),)
     return Part(

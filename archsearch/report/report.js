@@ -51,7 +51,9 @@ function unitOf(index) {
   const [name, count, sign, before, branches, after] = known.units[index];
   const made = element("div", "unit");
   const title = [count === 1 ? "" : `${count} ×`, name].filter(Boolean).join(" ");
-  if (title || sign) made.append(element("p", sign ? "changed" : "", sign ? `${sign} ${title}` : title));
+  const shown = count === 0 ? `− no ${name}` : sign ? `${sign} ${title}` : title;
+  if (shown) made.append(element("p", "", shown));
+  if (count === 0) return made; // only the baseline has it
   const column = (ops) => ops.length ? element("div", "branch", ...ops.map(chip)) : element("div", "branch pass", "as is");
   if (before.length) made.append(element("div", "branch", ...before.map(chip)));
   made.append(element("div", "branches", ...branches.map(column)));

@@ -49,7 +49,7 @@ def serve_dashboard(
     """
     if find_spec("optuna_dashboard") is None:
         raise StoreError("optuna-dashboard is not installed", hint="pip install 'archsearch[dashboard]'")
-    from optuna_dashboard import wsgi
+    from optuna_dashboard import wsgi  # type: ignore[import-untyped]
 
     storage = optuna_storage(database)
     try:

@@ -17,6 +17,7 @@ from archsearch.plots.architecture import (
     Part,
     architecture_info,
     architecture_tables,
+    nearest_variant,
     record_architecture,
 )
 from archsearch.plots.architecture_figure import architecture_figure
@@ -193,6 +194,17 @@ def test_a_stored_record_is_drawn_without_a_layer_table(make_record: Callable[..
     assert "2.00 M params" in info.subtitle[0]
     assert signs(part(info, "stage2")) == {"dw 7×7 s2": CHANGED, "dw 7×7": CHANGED}
     assert all(each.macs is None for each in info.parts)
+
+
+def test_a_stored_record_is_compared_with_the_nearest_named_network(make_record: Callable[..., Record]) -> None:
+    small = BASE.with_choices({"width": 0.5})
+    far = make_record(0, variant="x1_0", choices=BASE.choices())
+    near = make_record(1, variant="x0_5", choices=small.choices())
+    record = make_record(2, choices={**small.choices(), "stage2.kernel": 7})
+    assert nearest_variant(record, [far, near, record]) is near
+    assert nearest_variant(record, [record]) is None
+    info = record_architecture(record, study="s", baseline=near)
+    assert "Baseline x0_5: 1 choice differs" in info.subtitle
 
 
 def test_a_record_that_cannot_be_drawn_says_why(make_record: Callable[..., Record]) -> None:

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import plotly.graph_objects as go
 import pytest
 
+from archsearch.analysis.confirmed import confirmed_of
 from archsearch.analysis.front import front_of
 from archsearch.analysis.verdicts import verdicts_of
+from archsearch.designs import Design, DesignPoint
 from archsearch.plots import style
 from archsearch.plots.bounds import Bound
 from archsearch.plots.front import FrontInfo, FrontPoint, VariantMark, front_info
@@ -15,7 +18,7 @@ from archsearch.plots.front_3d import front_3d_figure, front_3d_info
 from archsearch.plots.front_figure import front_figure, shared_prefix
 from archsearch.plots.front_tables import front_tables
 from archsearch.plots.hover import grouped_changes, hover_text
-from archsearch.plots.intervals import PointInterval
+from archsearch.plots.intervals import PointInterval, intervals_of
 from archsearch.plots.printed import PrintedTop1
 from archsearch.plots.ranges import nice_log_ticks
 from archsearch.records import Record, TrialStatus
@@ -341,3 +344,22 @@ def test_the_tables_beside_a_front_hold_its_networks_and_variants(study_records:
     assert [row[2] for row in variants.rows] == [mark.name for mark in info.marks]
     assert [row[:2] for row in again.rows] == [(0, 5)]
     assert all(len(row) == len(table.columns) for table in (networks, variants, again) for row in table.rows)
+
+
+def test_a_confirmation_gives_intervals_at_the_trial_that_has_the_network(make_record: Make) -> None:
+    searched = [make_record(4, arch_id="aaaa"), make_record(7, arch_id="aaaa"), make_record(8, arch_id="bbbb")]
+    points = tuple(
+        DesignPoint(name=name, family="shufflenet_v2", choices={}, arch_id=name) for name in ("aaaa", "gone", "bbbb")
+    )
+    design = Design(purpose="confirm", of="s", points=points, seeds=(0, 1, 2))
+    again = [
+        replace(make_record(seed, top1=top1, p10=4.0, seed=seed, arch_id="aaaa"), point="aaaa")
+        for seed, top1 in enumerate((50.0, 52.0, 54.0))
+    ]
+    confirmed = confirmed_of(again, design, ("error_percent", "latency_ms"), noise_floor=0.0)
+    (found,) = intervals_of(confirmed, searched)  # one network is not searched, one was never evaluated again
+    assert (found.trial, found.n, found.top1_percent) == (4, 3, pytest.approx(52.0))
+    # Student's t with two degrees of freedom: 4.303 x 2 / sqrt(3) = 4.968
+    assert found.top1_low_percent == pytest.approx(52 - 4.968, abs=0.01)
+    assert found.top1_high_percent == pytest.approx(52 + 4.968, abs=0.01)
+    assert intervals_of(None, searched) == ()
