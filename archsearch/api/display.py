@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 from archsearch.records import Record
 
 if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
     from archsearch.api.study import Study
+    from archsearch.plots.catalog import Figure
 
 
 class Records(tuple[Record, ...]):
@@ -66,7 +65,7 @@ def study_part(study: Study, name: str) -> Any:
     return PARTS[name](study, study.storage)
 
 
-def study_figure(study: Study, name: str, **size: int) -> go.Figure:
+def study_figure(study: Study, name: str, **size: int) -> Figure:
     """One of `archsearch.plots.catalog.PLOTS`, drawn. Raises UnknownNameError for a name that is none."""
     from archsearch.api.plot_data import plot_data
     from archsearch.plots.catalog import PLOTS

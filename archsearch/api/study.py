@@ -29,7 +29,6 @@ from archsearch.store.trials import load_records, load_trainings
 
 if TYPE_CHECKING:
     import pandas as pd
-    import plotly.graph_objects as go
 
     from archsearch.analysis.ablation import Ablation
     from archsearch.analysis.confirmed import Confirmed
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from archsearch.analysis.importance import Importances
     from archsearch.analysis.marginal import Marginal
     from archsearch.analysis.trust import Trust
+    from archsearch.plots.catalog import Figure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,7 +179,7 @@ class Study:
         found: Trust | None = study_part(self, "trust")
         return found
 
-    def figure(self, name: str = "front", **size: int) -> go.Figure:
+    def figure(self, name: str = "front", **size: int) -> Figure:
         """A figure by its name in `archsearch.plots.catalog.PLOTS`; `width` and `height` in pixels.
 
         Raises UnknownNameError for a name that is none.

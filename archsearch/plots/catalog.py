@@ -50,6 +50,10 @@ if TYPE_CHECKING:
     from archsearch.analysis.trust import Trust
 
 
+Figure = go.Figure
+"""What every plot draws, for those who only name the type."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class PlotData:
     """All that a plot may ask for: the records of one study, what the study says of them, and what was found out since.
