@@ -24,6 +24,7 @@ from archsearch.plots.page import write_page
 from archsearch.records import Epoch
 from archsearch.search.devices import usable_cores, worker_devices
 from archsearch.store.trials import add_training
+from archsearch.training.distributed import World, device_in, world_of
 from archsearch.training.model_facts import ModelFacts
 from archsearch.training.model_folder import save_model_folder
 from archsearch.training.protocols import PROTOCOLS, Protocol
@@ -90,7 +91,8 @@ def retrain(
         on_start: called once with the study and the chosen network.
         on_epoch: called with the seed after each of its epochs.
 
-    The same call again continues after a stop or a kill, and does nothing when all is done.
+    The same call again continues after a stop or a kill, and does nothing when all is done. In processes that torchrun
+    started, they train together, each with a part of every batch; the first one writes.
 
     Raises ConfigError, UnknownNameError, StoreError, DataError, TrainingError.
     """
@@ -102,23 +104,29 @@ def retrain(
     dataset = load_dataset(str(opened.info.config["dataset"]), data_dir=data_dir)
     _check_data(opened, dataset)
     target = worker_devices(device, None)[0]
+    world = world_of(target)
+    target = device_in(world, target)
+    if compiled and world.size > 1:
+        raise ConfigError("--compile: a training of several processes is not compiled", hint="leave one of them out")
     if target == "cpu":
-        torch.set_num_threads(usable_cores())
-    if on_start is not None:
+        torch.set_num_threads(max(1, usable_cores() // world.local_size))
+    if on_start is not None and world.first:
         on_start(opened, chosen)
     length = epochs or recipe.epochs
     folder = study_folder(opened.name) / "retrain" / chosen.spec.arch_id
     chunk = DeviceLease.of_device(target).shared
-    begin = start_of(
-        start,
-        opened,
-        chosen,
-        dataset,
-        device=target,
-        folder=folder / "starts",
-        weights=weights,
-        chunk=chunk,
-        resume=resume,
+    begin = world.in_turn(
+        lambda: start_of(
+            start,
+            opened,
+            chosen,
+            dataset,
+            device=target,
+            folder=folder / "starts",
+            weights=weights,
+            chunk=chunk,
+            resume=resume or not world.first,
+        )
     )
     place = folder / _training_name(recipe, length, batch_size, start=start, compiled=compiled)
     trained = [
@@ -139,10 +147,27 @@ def retrain(
             checkpoint_seconds=checkpoint_seconds,
             compiled=compiled,
             events=tensorboard,
+            world=world,
         )
         for seed in range(seeds)
     ]
     facts = _facts(opened, chosen, dataset, trained, protocol=protocol, start=begin)
+    curve = world.in_turn(lambda: _keep(opened, chosen, folder, facts, trained, storage, world))
+    return Retrained(folder=folder, facts=facts, curve=curve, events=place / "tensorboard" if tensorboard else None)
+
+
+def _keep(
+    opened: Study,
+    chosen: Chosen,
+    folder: Path,
+    facts: ModelFacts,
+    trained: list[RetrainedSeed],
+    storage: str | None,
+    world: World,
+) -> Path:
+    """Write the model's folder and store its scores, which the first process does; gives the curves' file."""
+    if not world.first:
+        return next((path for path in (folder / "curve.png", folder / "curve.html") if path.exists()), folder)
     _warn_of_replacing(folder, facts)
     curve = _draw_curve(folder, facts)
     save_model_folder(
@@ -152,7 +177,7 @@ def retrain(
         curve_image=curve.name if curve.suffix == ".png" else None,
     )
     _store(opened, chosen, trained, storage)
-    return Retrained(folder=folder, facts=facts, curve=curve, events=place / "tensorboard" if tensorboard else None)
+    return curve
 
 
 def _training_name(recipe: Protocol, epochs: int, batch_size: int | None, *, start: str, compiled: bool) -> str:

@@ -12,8 +12,8 @@ import typer
 from archsearch.cli import (
     ablate,
     audit,
-    confirm,
     compare,
+    confirm,
     dashboard,
     describe,
     export,

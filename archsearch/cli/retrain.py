@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 
 from archsearch.cli.console import console, error_console, plural
 from archsearch.cli.options import DataDirOption, DeviceOption, StorageOption, StudyOption
@@ -77,6 +79,7 @@ def retrain(
     archsearch retrain --trial best --select "latency<=3.5" --seeds 3
     archsearch retrain --trial shufflenet_v2_x1_0 --epochs 30
     archsearch retrain --trial shufflenet_v2_x1_0 --protocol modern --pretrained
+    torchrun --standalone --nproc-per-node 2 --no-python archsearch retrain --trial best
     """
     from archsearch.api.retrain import retrain as train_in_full
     from archsearch.cli.durations import parse_duration
@@ -101,8 +104,13 @@ def retrain(
             markup=False,
         )
 
+    if int(os.environ.get("RANK", "0")) > 0:  # torchrun's processes train together: the first one speaks
+        console.quiet = True
+
     try:
-        with RetrainDisplay(epochs=length, seeds=seeds, console=error_console) as display:
+        with RetrainDisplay(
+            epochs=length, seeds=seeds, console=Console(quiet=True) if console.quiet else error_console
+        ) as display:
 
             def shown(seed: int, epoch: Epoch) -> None:
                 display.show(seed, epoch)

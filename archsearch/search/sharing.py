@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from archsearch.data.catalog import default_data_dir
 from archsearch.errors import ArchsearchError
@@ -102,23 +103,37 @@ def job_of(
 
 def measured_load(job: Mapping[str, Any], trials: int) -> Load:
     """Train so many processes at once for a while. Raises ArchsearchError if one of them fails."""
-    command = [sys.executable, "-P", "-m", "archsearch.search.gpu_load", json.dumps(dict(job))]
-    processes = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for _ in range(trials)
-    ]
+    processes = [_start(job) for _ in range(trials)]
     try:
-        for process in processes:  # all have captured their steps before one begins
-            if _line(process) != "ready":
+        for process, answers in processes:  # all have captured their steps before one begins
+            if answers.readline().strip() != "ready":
                 raise ArchsearchError(f"a trial on {job['device']} failed: {_last_error(process)}")
-        for process in processes:
+        for process, _ in processes:
             process.stdin.write("go\n")  # type: ignore[union-attr]
             process.stdin.flush()  # type: ignore[union-attr]
-        return _together([_found(process, job) for process in processes])
+        return _together([_found(process, answers, job) for process, answers in processes])
     finally:
-        for process in processes:
+        for process, answers in processes:
             process.kill()
             process.communicate()
+            answers.close()
+
+
+def _start(job: Mapping[str, Any]) -> tuple[subprocess.Popen[str], IO[str]]:
+    """A process of `archsearch.search.gpu_load`, and where its answers are read: a pipe of its own."""
+    read, write = os.pipe()
+    try:
+        told = json.dumps({**job, "answer_to": write})
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "archsearch.search.gpu_load", told],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            pass_fds=(write,),
+        )
+    finally:
+        os.close(write)
+    return process, os.fdopen(read, encoding="utf-8")
 
 
 def _together(found: Sequence[Load]) -> Load:
@@ -129,15 +144,11 @@ def _together(found: Sequence[Load]) -> Load:
     )
 
 
-def _found(process: subprocess.Popen[str], job: Mapping[str, Any]) -> Load:
+def _found(process: subprocess.Popen[str], answers: IO[str], job: Mapping[str, Any]) -> Load:
     try:
-        return Load(**json.loads(_line(process)))
+        return Load(**json.loads(answers.readline()))
     except (ValueError, TypeError) as error:
         raise ArchsearchError(f"a trial on {job['device']} failed: {_last_error(process)}") from error
-
-
-def _line(process: subprocess.Popen[str]) -> str:
-    return process.stdout.readline().strip()  # type: ignore[union-attr]
 
 
 def _last_error(process: subprocess.Popen[str]) -> str:

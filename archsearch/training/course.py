@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from archsearch.errors import TrainingError
 from archsearch.records import Epoch, Score
 from archsearch.training.averaging import Averaged
 from archsearch.training.checkpoint import Checkpoint, Identity
+from archsearch.training.distributed import ALONE, DistributedStep, World
 from archsearch.training.graph import GraphStep
 from archsearch.training.host_memory import keep_freed_memory
 from archsearch.training.loop import EVALUATION_BATCH, Chunk, Progress, TrainingBatches, fit, top1_percent
@@ -42,7 +44,8 @@ class Course:
         mean, std: of the training images, per channel.
         flip: the dataset's own answer; used where the protocol has none.
         seed: of data order, augmentation and whatever the network draws.
-        make_step: how the training's steps are taken.
+        make_step: how the training's steps are taken, by a process that trains alone.
+        world: the processes that train together; each takes its part of every step's images.
         precision: of the steps; None: bfloat16 autocast on CUDA, float32 elsewhere.
 
     `step` takes a training step, and `fed` are the batches that it takes; `run` calls the one with the others.
@@ -67,6 +70,7 @@ class Course:
         device: str,
         make_step: StepMaker = EagerStep,
         precision: Precision | None = None,
+        world: World = ALONE,
     ) -> None:
         self.precision = precision or usual_precision(device)
         self.model = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -103,7 +107,8 @@ class Course:
         self._evaluation = device_batches(evaluation, device=device, input_size=input_size, mean=mean, std=std)
         self._averaged = _averaged(self.model, protocol, steps=epochs * self._batches.steps_per_epoch)
         self._progress: Progress | None = None
-        self.step = make_step(
+        self._world = world
+        self.step = (make_step if world.size == 1 else partial(DistributedStep, world=world))(
             self.model,
             self.optimizer,
             label_smoothing=protocol.label_smoothing,
@@ -111,7 +116,9 @@ class Course:
             amp=self._amp,
         )
         step = self.step
-        self.fed: TrainingBatches = step.feed(self._batches) if isinstance(step, GraphStep) else self._batches
+        self.fed: TrainingBatches = self._batches
+        if isinstance(step, GraphStep | DistributedStep):
+            self.fed = step.feed(self._batches)
 
     @property
     def result(self) -> nn.Module:
@@ -155,7 +162,9 @@ class Course:
             label_smoothing=self.protocol.label_smoothing,
             device=self.device,
             amp=self._amp,
-            evaluate=lambda: top1_percent(self.result, self._evaluation.evaluation(EVALUATION_BATCH), chunk=chunk),
+            evaluate=lambda: self._world.told(
+                lambda: top1_percent(self.result, self._evaluation.evaluation(EVALUATION_BATCH), chunk=chunk)
+            ),
             seed=self.seed,
             on_epoch=on_epoch,
             start_epoch=start_epoch,

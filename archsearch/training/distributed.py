@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -30,16 +30,19 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+Result = TypeVar("Result")
+
 _PATIENCE = timedelta(hours=2)  # the first rank scores on the test images while the others wait
 
 
 @dataclass(frozen=True)
 class World:
-    """Who trains together: this process is `rank` of `size`; `local_rank` counts on its machine. Ranks count from 0."""
+    """Who trains together: this process is `rank` of `size`, and `local_rank` of `local_size` on its machine."""
 
     rank: int = 0
     size: int = 1
     local_rank: int = 0
+    local_size: int = 1
 
     @property
     def first(self) -> bool:
@@ -75,10 +78,26 @@ class World:
             raise TrainingError("the first process of this training failed", hint="its message says why")
         return found
 
+    def in_turn(self, work: Callable[[], Result]) -> Result:
+        """What `work` gives, done by the first rank before the others, who find what it has written."""
+        if self.size == 1:
+            return work()
+        if self.first:
+            found = work()
+            dist.barrier()
+        else:
+            dist.barrier()
+            found = work()
+        dist.barrier()
+        return found
+
     def wait(self) -> None:
         """Wait until every rank has come here."""
         if self.size > 1:
             dist.barrier()
+
+
+ALONE = World()
 
 
 @cache
@@ -92,8 +111,13 @@ def world_of(device: str) -> World:
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
-        return World()
-    world = World(rank=int(os.environ["RANK"]), size=size, local_rank=int(os.environ["LOCAL_RANK"]))
+        return ALONE
+    world = World(
+        rank=int(os.environ["RANK"]),
+        size=size,
+        local_rank=int(os.environ["LOCAL_RANK"]),
+        local_size=int(os.environ["LOCAL_WORLD_SIZE"]),
+    )
     on_gpu = torch.device(device).type == "cuda"
     if on_gpu and world.local_rank >= torch.cuda.device_count():
         raise ConfigError(

@@ -16,6 +16,7 @@ from archsearch.records import Epoch, Score
 from archsearch.training.checkpoint import Identity
 from archsearch.training.compiled import CompiledStep
 from archsearch.training.course import Course, Statistics, usual_step
+from archsearch.training.distributed import ALONE, World
 from archsearch.training.events import EventFile
 from archsearch.training.loop import Chunk, Progress
 from archsearch.training.protocols import Protocol
@@ -65,6 +66,7 @@ def retrain_seed(
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     compiled: bool = False,
     events: bool = False,
+    world: World = ALONE,
 ) -> RetrainedSeed:
     """Train one network on the whole training split and score it on the test split.
 
@@ -86,6 +88,7 @@ def retrain_seed(
         checkpoint_seconds: 0 writes one after every chunk of steps.
         compiled: whether the training steps go through torch.compile; the weights kept are those of the plain network.
         events: whether a TensorBoard event file is written to `folder/tensorboard/seed-N`.
+        world: the processes that train together, on one file system; the first one writes.
 
     Raises:
         ConfigError: `events` without the extra `tensorboard`.
@@ -108,10 +111,12 @@ def retrain_seed(
     }
     files = SeedFolder(folder / f"seed-{seed}", identity)
     mean, std = channel_statistics(dataset.train)
-    if not resume:
+    if not resume and world.first:
         files.clear()
-    event_folder = folder / "tensorboard" / f"seed-{seed}" if events else None
+    event_folder = folder / "tensorboard" / f"seed-{seed}" if events and world.first else None
+    world.wait()
     score = files.finished()
+    world.wait()  # nobody writes while another one still looks
     if score is None:
         test = dataset.load_test()
         check_labels(test, dataset.num_classes)
@@ -135,12 +140,23 @@ def retrain_seed(
                 seed=seed,
                 device=device,
                 make_step=CompiledStep if compiled else usual_step(device),
+                world=world,
             )
-        curve = _train(course, files, on_epoch, chunk, checkpoint_seconds=checkpoint_seconds, events=event_folder)
+        curve = _train(
+            course,
+            files,
+            on_epoch,
+            chunk,
+            checkpoint_seconds=checkpoint_seconds,
+            events=event_folder,
+            writes=world.first,
+        )
         score = course.score(curve, split="test")
         if start is not None:
             score = replace(score, protocol=start.protocol_name(protocol.name))
-        files.finish(course.result, score)
+        if world.first:
+            files.finish(course.result, score)
+        world.wait()
     elif event_folder is not None:
         EventFile(event_folder, score.curve).close()
     return RetrainedSeed(score=score, weights=files.weights, batch_size=batch, mean=mean, std=std)
@@ -161,6 +177,7 @@ def _train(
     *,
     checkpoint_seconds: float,
     events: Path | None,
+    writes: bool,
 ) -> tuple[Epoch, ...]:
     """Train what is left after the last whole checkpoint, and give the curve from the first epoch on."""
     curve: list[Epoch] = []
@@ -172,6 +189,8 @@ def _train(
         curve += state.curve
 
     def keep(epoch: int, progress: Progress | None = None) -> None:
+        if not writes:
+            return
         with chunk():
             files.keep(course.checkpoint(files.identity, tuple(curve), epoch=epoch, progress=progress))
 

@@ -16,13 +16,13 @@ COMMANDS = (
     "export",
     "ablate",
     "confirm",
+    "trust",
     "proxy",
     "pareto",
     "plot",
     "report",
     "compare",
     "studies",
-    "trust",
     "dashboard",
     "replay",
     "describe",
@@ -74,6 +74,7 @@ def test_help_groups_the_commands_and_shows_examples(cli: Callable[..., object])
         "export",
         "ablate",
         "confirm",
+        "trust",
         "proxy",
     ]
     assert [name for name in COMMANDS if f"│ {name} " in look] == [
