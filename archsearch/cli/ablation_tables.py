@@ -29,7 +29,7 @@ def print_ablation(found: Ablation, console: Console) -> None:
     if found.interactions:
         console.print(_interactions(found.interactions))
     console.print(
-        f"effects against the base, with {confidence} intervals corrected for {plural(found.comparisons, 'comparison')} "
+        f"against the base, with {confidence} intervals corrected for {plural(found.comparisons, 'comparison')} "
         f"({found.correction}); * the interval leaves out 0; n: seeds that both have",
         markup=False,
     )

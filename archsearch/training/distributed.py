@@ -197,7 +197,7 @@ def shared(model: nn.Module, world: World) -> nn.Module:
         return model
     on_gpu = next(model.parameters()).device.type == "cuda"
     joined = nn.SyncBatchNorm.convert_sync_batchnorm(model) if on_gpu else _with_synced_norms(model)  # type: ignore[no-untyped-call]
-    return DistributedDataParallel(joined, broadcast_buffers=False)
+    return DistributedDataParallel(joined)
 
 
 class _Synced(nn.modules.batchnorm._BatchNorm):
