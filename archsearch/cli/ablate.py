@@ -91,7 +91,7 @@ def ablate(
             base=from_,
             choices=choices or [],
             seeds=seeds,
-            mode=mode,  # type: ignore[arg-type]  (plan_ablation says what is allowed)
+            mode=mode,  # type: ignore[arg-type]  # plan_ablation says what is allowed
             changes=section_changes(set_ or []),
             most=most,
             data_dir=data_dir,

@@ -148,11 +148,12 @@ class StudyConfig(BaseModel):
     @field_validator("design")
     @classmethod
     def _points_differ(cls, value: Design | None) -> Design | None:
-        for name, given in {
+        listed: dict[str, list[str | int]] = {
             "names": [point.name for point in value.points] if value else [],
             "networks": [point.arch_id for point in value.points] if value else [],
             "seeds": list(value.seeds) if value else [],
-        }.items():
+        }
+        for name, given in listed.items():
             if len(set(given)) < len(given):
                 raise ValueError(f"two of its {name} are equal")
         return value

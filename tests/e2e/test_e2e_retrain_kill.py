@@ -7,6 +7,7 @@ import random
 import shutil
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,15 @@ RETRAIN = ("retrain", "--trial", "0", "--protocol", "modern", "--batch-size", "1
 STEPS_PER_EPOCH = 160 // 16
 PATIENCE_SECONDS = 300.0  # until a test gives up; no test says how long anything takes
 MOST_CHECKPOINTS = 4  # that a process is left to write, so that it never gets to the end
+
+
+@pytest.fixture(autouse=True)
+def one_core() -> Iterator[None]:
+    """The commands inherit it: threads of a training wait for each other where other work takes a core from one."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    yield
+    os.sched_setaffinity(0, before)
 
 
 def copied(workplace: object, folder: Path) -> object:
