@@ -1,7 +1,7 @@
 """Designs: networks and seeds that were chosen beforehand, to answer one question. Nothing here imports torch.
 
-A search suggests its networks as it goes; a design lists them. An ablation, a confirmation of a front and a check of the
-proxy are each a design, run as a study of its own on the same workers, tables and devices as any other.
+A search suggests its networks as it goes; a design lists them. An ablation, a confirmation of a front and a check of
+the proxy are each a design, run as a study of its own on the same workers, tables and devices as any other.
 """
 
 from __future__ import annotations
