@@ -21,13 +21,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from archsearch.analysis.ablation_text import (
-    amount,
     answer_text,
     change_text,
     held_text,
     interaction_sentence,
     level_text,
     row_sentence,
+    with_interval,
 )
 from archsearch.analysis.cells import MissingTrial, cell_warnings, cells_of
 from archsearch.analysis.conditions import condition_warnings, conditions_of
@@ -175,7 +175,7 @@ def ablation_of(
         base_n=len(work.values(top1_of, base)),
         missing=cells.missing,
         pending=cells.pending,
-        answers=_answers(rows, design),
+        answers=_answers(rows, work.confidence, comparisons=len(design.points) - 1),
         method=_method(work, len(interactions)),
         warnings=_warnings(work, rows),
     )
@@ -240,22 +240,28 @@ def _changes(point: DesignPoint) -> tuple[tuple[str, str], ...]:
     return tuple((name, level_text(level)) for name, level in point.changes.items())
 
 
-def _answers(rows: Sequence[AblationRow], design: Design) -> tuple[str, ...]:
-    """For each choice, what its levels do, those with one answer together."""
+def _answers(rows: Sequence[AblationRow], confidence: float, *, comparisons: int) -> tuple[str, ...]:
+    """For each choice, what its levels do, those with one answer together; with n and intervals."""
     choices: dict[str, dict[str, list[AblationRow]]] = {}
     for row in rows:
         choices.setdefault(row.choice, {}).setdefault(row.answer, []).append(row)
+    corrected = f", corrected for {comparisons} comparisons" if comparisons > 1 else ""
     texts = []
     for choice, answers in choices.items():
         parts = []
         for answer, group in answers.items():
             levels = ", ".join(
                 f"{' and '.join(level_text(level) for level in row.point.changes.values()) or row.point.name} "
-                f"({amount(row.top1)}, {amount(row.latency)})"
+                f"({with_interval(row.top1)}; {with_interval(row.latency)})"
                 for row in group
             )
             parts.append(f"{levels}: {answer}")
-        texts.append(f"{choice}: " + "; ".join(parts))
+        seeds = sorted({row.top1.n for group in answers.values() for row in group})
+        many = f"n = {seeds[0]}" + (f" to {seeds[-1]}" if len(seeds) > 1 else "")
+        texts.append(
+            f"{choice} ({many} seed{'s' if seeds[-1] != 1 else ''}, {confidence * 100:g} % intervals{corrected}): "
+            + "; ".join(parts)
+        )
     return tuple(texts)
 
 

@@ -104,6 +104,12 @@ def between(effect: Effect, *, word: str = "to") -> str:
     return f"{_number(effect.low, effect, unit=False)} {word} {_number(effect.high, effect)}"
 
 
+def with_interval(effect: Effect) -> str:
+    """`+1.30 points top-1, +0.40 to +2.20`; why there is no interval, where there is none."""
+    inside = between(effect) or f"no interval: {effect.note}"
+    return f"{amount(effect)}, {inside}"
+
+
 def row_sentence(
     label: str,
     top1: Effect,

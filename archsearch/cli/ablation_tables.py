@@ -45,7 +45,7 @@ def print_ablation(found: Ablation, console: Console) -> None:
 
 def _effects(found: Ablation) -> Table:
     table = Table(title="Effects", box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    table.add_column("change")
+    table.add_column("change", no_wrap=True)
     for name in ("n", "top-1, points", "interval", "latency, %", "interval", "params"):
         table.add_column(name, justify="right", no_wrap=", " not in name)
     for row in found.rows:
@@ -55,7 +55,7 @@ def _effects(found: Ablation) -> Table:
 
 def _cells(row: AblationRow) -> tuple[str, ...]:
     return (
-        row.label,
+        row.point.name,
         str(row.top1.n),
         *effect_texts(row.top1, 2),
         *effect_texts(row.latency, 1),

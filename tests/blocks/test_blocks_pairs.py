@@ -79,3 +79,16 @@ def test_parts_of_two_types_meet_in_the_wider_one() -> None:
     (low.nan_to_num(0, 0, 0).sum() + high.nan_to_num(0, 0, 0).sum()).backward()
     assert a.grad is not None and a.grad.dtype is torch.bfloat16
     assert wide.grad is not None and wide.grad.dtype is torch.float32
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=str)
+def test_maps_of_one_pixel_have_their_gradients_too(layout: torch.memory_format) -> None:
+    # A map of one pixel is row-major and channels_last at once, whatever its strides say.
+    shuffle = ChannelShuffle(4, 4)
+    a, b = (torch.randn(3, 4, 1, 1).to(memory_format=layout).requires_grad_() for _ in range(2))
+    grad = torch.arange(24.0).view(3, 8, 1, 1)
+    for given in (grad, grad.to(memory_format=torch.channels_last), grad.expand(3, 8, 1, 1).clone()):
+        expected = torch.autograd.grad(shuffle(a, b), (a, b), given)
+        low, high = shuffle.exchange(a, b, at=4)
+        got = torch.autograd.grad((low, high), (a, b), (given[:, :4], given[:, 4:]))
+        assert all(torch.equal(one, other) for one, other in zip(got, expected, strict=True))
