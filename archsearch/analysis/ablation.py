@@ -107,6 +107,7 @@ class Ablation:
         answers: one sentence for each choice, over its levels.
         method: how all this was found, for people.
         warnings: sentences to show beside it.
+        spread: of the differences: each effect's own, or one pooled over all points.
     """
 
     design: Design
@@ -123,6 +124,7 @@ class Ablation:
     answers: tuple[str, ...]
     method: str
     warnings: tuple[str, ...]
+    spread: PooledOrOwn = "own"
 
     def _repr_html_(self) -> str:
         from archsearch.analysis.display import html_of
@@ -178,6 +180,7 @@ def ablation_of(
         answers=_answers(rows, work.confidence, comparisons=len(design.points) - 1),
         method=_method(work, len(interactions)),
         warnings=_warnings(work, rows),
+        spread=spread,
     )
 
 

@@ -15,14 +15,28 @@ from archsearch.errors import ConfigError
 PAGE_SIZE = (1400, 760)
 
 
-def ablation_result(study: Study, *, confidence: float = 0.95) -> Ablation:
-    """What an ablation's study found so far. Raises ConfigError if the study is none."""
+def ablation_result(study: Study, *, confidence: float = 0.95, spread: str = "own") -> Ablation:
+    """What an ablation's study found so far.
+
+    Args:
+        confidence: of the intervals.
+        spread: own: each effect's interval from its own differences; pooled: from one spread of all networks.
+
+    Raises ConfigError if the study is no ablation, or for another spread.
+    """
     from archsearch.api.plot_data import base_levels
 
     if study.design is None or study.design.purpose != "ablation" or not study.design.points:
         raise ConfigError(f"study '{study.name}' is no ablation", hint=f"archsearch ablate --study {study.name}")
-    levels = base_levels(study, study.design)
-    return ablation_of(study.records, study.design, confidence=confidence, base_levels=levels)
+    if spread not in ("own", "pooled"):
+        raise ConfigError(f"--spread {spread}: unknown", hint="own or pooled")
+    return ablation_of(
+        study.records,
+        study.design,
+        confidence=confidence,
+        base_levels=base_levels(study, study.design),
+        spread="pooled" if spread == "pooled" else "own",
+    )
 
 
 def write_forest(study: Study, found: Ablation, *, command: str | None = None) -> Path:
@@ -57,6 +71,8 @@ def ablation_json(study: Study, found: Ablation) -> dict[str, Any]:
         "confidence": found.confidence,
         "comparisons": found.comparisons,
         "correction": found.correction,
+        "method": found.method,
+        "spread": found.spread,
         "base": {
             **_point(found.base),
             "top1_percent": _finite(found.base_top1_percent),
@@ -84,7 +100,6 @@ def ablation_json(study: Study, found: Ablation) -> dict[str, Any]:
         "answers": list(found.answers),
         "missing": [{"point": each.point, "seed": each.seed, "why": each.why} for each in found.missing],
         "pending": found.pending,
-        "method": found.method,
         "warnings": list(found.warnings),
     }
 

@@ -11,8 +11,12 @@ from archsearch.store.studies import list_studies
 def stored_designs(study: Study, purpose: Purpose, *, storage: str | None = None) -> tuple[Study, ...]:
     """The studies of designs that were made from a study for this purpose, the newest first.
 
+    An ablation is its own answer: asked for those of an ablation's study, that study is given.
+
     Raises StoreError if the database cannot be read.
     """
+    if purpose == "ablation" and study.design is not None and study.design.purpose == purpose:
+        return (study,)
     database = open_database(storage, create=False)
     try:
         made = [

@@ -12,6 +12,7 @@ from archsearch.cli.console import console, error_console, plural, print_json, t
 from archsearch.cli.design_options import MostOption, SetOption, TimeBudgetOption, WorkersOption, time_text
 from archsearch.cli.durations import parse_duration
 from archsearch.cli.options import DataDirOption, DeviceOption, JsonOption, StorageOption
+from archsearch.errors import ConfigError
 
 if TYPE_CHECKING:
     from archsearch.api.ablate import AblationPlan
@@ -57,6 +58,14 @@ def ablate(
             "network of its family put back. pairs: one at a time, and every two together.",
         ),
     ] = "one-at-a-time",
+    spread: Annotated[
+        str,
+        typer.Option(
+            metavar="own|pooled",
+            help="Intervals from each effect's own spread over the seeds, or from one spread of all networks: narrower "
+            "with few seeds, and right if all scatter about alike.",
+        ),
+    ] = "own",
     set_: SetOption = None,
     most: MostOption = 100,
     workers: WorkersOption = None,
@@ -78,6 +87,8 @@ def ablate(
     archsearch ablate --from knee --mode leave-one-out --seeds 8
     """
     began = time.monotonic()
+    if spread not in ("own", "pooled"):
+        raise ConfigError(f"--spread {spread}: unknown", hint="own or pooled")
     budget = None if time_budget is None else parse_duration(time_budget, option="--time-budget")
 
     from archsearch.api.ablate import plan_ablation
@@ -106,7 +117,7 @@ def ablate(
         return
     left = None if budget is None else budget - (time.monotonic() - began)
     finished = run_with_display(planned.plan, storage=storage, data_dir=data_dir, time_budget_seconds=left)
-    found = ablation_result(finished)
+    found = ablation_result(finished, spread=spread)
     if plot:
         path = write_forest(finished, found, command=typed_command())
         error_console.print(f"wrote {path}", markup=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -28,9 +29,10 @@ def print_ablation(found: Ablation, console: Console) -> None:
     console.print(_effects(found))
     if found.interactions:
         console.print(_interactions(found.interactions))
+    pooled = "" if found.spread == "own" else ", from one spread of all networks"
     console.print(
         f"against the base, with {confidence} intervals corrected for {plural(found.comparisons, 'comparison')} "
-        f"({found.correction}); * the interval leaves out 0; n: seeds that both have",
+        f"({found.correction}){pooled}; points of top-1; * the interval leaves out 0; n: seeds that both have",
         markup=False,
     )
     for answer in found.answers:
@@ -44,20 +46,27 @@ def print_ablation(found: Ablation, console: Console) -> None:
 
 
 def _effects(found: Ablation) -> Table:
-    table = Table(title="Effects", box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    table = Table(title="Effects", box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, padding=0)
     table.add_column("change", no_wrap=True)
-    for name in ("n", "top-1, points", "interval", "latency, %", "interval", "params"):
-        table.add_column(name, justify="right", no_wrap=", " not in name)
+    for name in ("n", "points", "interval", "ms, %", "interval", "params"):
+        table.add_column(name, justify="right", no_wrap=True)
+    decimals = top1_decimals([row.top1 for row in found.rows])
     for row in found.rows:
-        table.add_row(*(Text(cell) for cell in _cells(row)))
+        table.add_row(*(Text(cell) for cell in _cells(row, decimals)))
     return table
 
 
-def _cells(row: AblationRow) -> tuple[str, ...]:
+def top1_decimals(effects: Sequence[Effect]) -> int:
+    """Two, or one where an interval reaches ten points: a table has to fit into 80 columns."""
+    bounds = [abs(bound) for effect in effects for bound in (effect.low, effect.high) if bound is not None]
+    return 1 if max(bounds, default=0.0) >= 9.995 else 2
+
+
+def _cells(row: AblationRow, decimals: int) -> tuple[str, ...]:
     return (
         row.point.name,
         str(row.top1.n),
-        *effect_texts(row.top1, 2),
+        *effect_texts(row.top1, decimals),
         *effect_texts(row.latency, 1),
         _count(row.params),
     )
@@ -90,7 +99,8 @@ def _count(effect: Effect) -> str:
         return "-"
     from archsearch.analysis.objectives import count_text
 
-    return "0" if effect.estimate == 0 else f"{'+' if effect.estimate > 0 else ''}{count_text(effect.estimate)}"
+    text = count_text(effect.estimate).replace(" ", "")
+    return "0" if effect.estimate == 0 else f"{'+' if effect.estimate > 0 else ''}{text}"
 
 
 def _number(value: float, decimals: int) -> str:

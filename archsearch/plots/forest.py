@@ -104,7 +104,7 @@ def forest_figure(
     natural = forest_height(len(subtitle) + len(warnings), len(lines), len(groups))
     tall = height if height is not None else max(natural, 360)
     if height is not None:
-        fitting = _fitting(lines, height - 206 - 17 * (len(subtitle) + min(4, len(warnings))))
+        fitting = min(len(lines), _fitting(lines, height - 206 - 17 * (len(subtitle) + min(4, len(warnings)))))
         hidden, lines = hidden + len(lines) - fitting, lines[:fitting]
     rest = (f"{hidden:,} more row{'' if hidden == 1 else 's'} in the table only",) if hidden else ()
     heading, top = style.heading(title, (*subtitle, *rest), warnings, width=width, height=tall)

@@ -183,7 +183,7 @@ def test_a_stored_ablation_is_printed_with_intervals_and_sentences(place: Path) 
     assert "base base: top-1 61.00 %" in text
     # mean +2.0, s = 0.1, n = 3; two comparisons: t(0.9875, 2) = 6.205, so 6.205 x 0.1 / sqrt(3) = 0.358
     assert "kernel=5 3 +2.00* +1.64 to +2.36 +20.0*" in text
-    assert "+1.00 k" in text
+    assert "+1.00k" in text
     assert "corrected for 2 comparisons (Bonferroni)" in text
     assert any(line.startswith("kernel") for line in found.answers)
 
