@@ -100,17 +100,18 @@ def _print_plan(planned: ConfirmPlan) -> None:
 
 
 def _print_confirmed(found: Confirmed, knee: ConfirmedPoint | None) -> None:
-    table = Table(title="Confirmed", box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    table.add_column("network", no_wrap=True)
-    for name in ("n", "top-1 %", "ms", "on front, p"):
+    table = Table(title="Confirmed", box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("network", overflow="fold")
+    for name in ("n", "top-1 %", "ms", "p"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("searched front", no_wrap=True)
+    table.add_column("searched", no_wrap=True)
     for each in found.points:
         table.add_row(*(Text(cell) for cell in _cells(each)))
     console.print(table)
     intervals = f"with {100 * found.confidence:g} % intervals, each for itself"
     console.print(
-        f"top-1 on the validation split, ms: drift-corrected p10, {intervals}; p: share of {found.draws} draws"
+        f"top-1 on the validation split, ms: drift-corrected p10, {intervals}; p: on the front in that share of "
+        f"{found.draws} draws; searched: where the searched front had it"
     )
     if knee is not None:
         console.print(f"knee: {knee.sentence}", markup=False)

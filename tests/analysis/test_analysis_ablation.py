@@ -152,7 +152,12 @@ def test_the_sentence_says_effect_interval_n_and_correction(make_record: Make) -
     assert kernel.sentence.endswith("+200 params: pays in accuracy, costs latency.")
     assert "top-1 cannot be told at this scale: between -" in residual.sentence
     assert residual.answer == "cannot be told at this scale"
-    assert found.answers[0].startswith("kernel: 5 (+2.50 points top-1, +12.")
+    # differences 2.5 +- s/sqrt(5) t(0.9875, 4): the interval of the row's own sentence
+    inside = kernel.sentence.split("interval ")[1].split(",")[0]
+    assert found.answers[0].startswith(
+        "kernel (n = 5 seeds, 95 % intervals, corrected for 2 comparisons): 5 (+2.50 points top-1, " + inside
+    )
+    assert found.answers[0].endswith("pays in accuracy, costs latency")
 
 
 def test_one_seed_has_no_interval_and_tells_nothing(make_record: Make) -> None:

@@ -76,7 +76,7 @@ def _latency(ratio: float, settings: LatencySettings, device: str) -> Latency:
 def test_a_tiny_run_really_measures_and_a_second_one_does_not(
     cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("archsearch.api.guidelines._QUICK", TINY)
+    monkeypatch.setattr("archsearch.api.guidelines.QUICK", TINY)
     ended = cli("guidelines", "--table", "4", "--quick", "--device", "cpu", "--backend", "torch-eager", "--json")
     assert ended.code == 0, ended.err
     found = json.loads(ended.out)
@@ -103,7 +103,7 @@ def test_a_tiny_run_really_measures_and_a_second_one_does_not(
 
 
 def test_the_sample_is_explained(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, measured: list[str]) -> None:
-    monkeypatch.setattr("archsearch.api.guidelines._QUICK", TINY)
+    monkeypatch.setattr("archsearch.api.guidelines.QUICK", TINY)
     monkeypatch.setattr("archsearch.api.guidelines.TABLES", ("3",))
     ended = cli("guidelines", "--quick", "--device", "cpu", "--backend", "torch-eager", "--json")
     assert ended.code == 0, ended.err

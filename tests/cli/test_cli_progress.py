@@ -22,7 +22,7 @@ STOP = EarlyStop(
     policy="predicted", epoch=3, of_epochs=8, error_percent=70.0, expected_error_percent=52.0,
     optimistic_error_percent=45.5, stopped=True,
 )  # fmt: skip
-PLAN: Any = SimpleNamespace(config=SimpleNamespace(objectives=("error_percent", "latency_ms")))
+PLAN: Any = SimpleNamespace(config=SimpleNamespace(objectives=("error_percent", "latency_ms"), design=None))
 
 
 def stopped(trial: int, early_stop: EarlyStop = STOP) -> Record:

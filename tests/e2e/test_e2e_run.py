@@ -20,7 +20,6 @@ def test_a_study_runs_to_its_total_and_prints_the_front(first_run: object) -> No
         assert record.score.split == "validation"
         assert record.score.eval_images == 40
         assert record.score.train_images == 64
-        assert not record.latency.contended
     # lines for people, one for each trial, since nobody watches
     for number in (1, 2, 3):
         assert f"[{number}/3] trial " in ended.stderr

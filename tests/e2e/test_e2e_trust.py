@@ -92,7 +92,7 @@ def test_a_study_without_a_longer_training_has_none(finished: Any) -> None:
 
 def test_a_shorter_training_than_the_proxys_is_refused(finished: Any) -> None:
     typed = finished.type("trust", "--study", "tiny", "--epochs", "1")
-    assert typed.returncode == 1
+    assert typed.returncode == 2
     assert "the proxy itself has 1" in typed.stderr
 
 

@@ -95,7 +95,7 @@ def test_memory_that_runs_out_leaves_no_trace_in_the_average(
     assert taken == [1, 1, 1, 1, 1, 2, 2, 2]
     whole = course_of(small_net(), protocol)
     whole.run(on_epoch=lambda point: False)
-    whole._step.parts = 2
+    whole.step.parts = 2
     whole.run(start_epoch=1)
     for name, value in whole.result.state_dict().items():
         assert torch.equal(failed.result.state_dict()[name], value), name
