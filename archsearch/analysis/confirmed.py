@@ -27,8 +27,8 @@ class ConfirmedPoint:
 
     Attributes:
         n: seeds that completed.
-        error_percent, error_low, error_high: mean top-1 error on the validation split and its interval; NaN without a
-            trial, ends None with fewer than two.
+        error_percent, error_low, error_high: mean top-1 error on the validation split and its interval, cut off at 0
+            and 100; NaN without a trial, ends None with fewer than two.
         latency_ms, latency_low, latency_high: geometric mean of the drift-corrected p10 and its interval.
         params, macs: exact; None without a trial.
         values: of the fitted means, in the order of the objectives (where a trial failed, as if the point had had the
@@ -171,8 +171,8 @@ def _point(
         point=point,
         n=len(group),
         error_percent=errors.mean,
-        error_low=errors.low,
-        error_high=errors.high,
+        error_low=_percent(errors.low),
+        error_high=_percent(errors.high),
         latency_ms=math.exp(times.mean),
         latency_low=None if times.low is None else math.exp(times.low),
         latency_high=None if times.high is None else math.exp(times.high),
@@ -201,7 +201,7 @@ def _sentence(
     error = f"error {errors.mean:.2f} %"
     latency = OBJECTIVES["latency_ms"].show(math.exp(times.mean))
     if errors.low is not None and errors.high is not None:
-        error += f" ({errors.low:.2f} to {errors.high:.2f})"
+        error += f" ({_percent(errors.low):.2f} to {_percent(errors.high):.2f})"
     if times.low is not None and times.high is not None:
         show = OBJECTIVES["latency_ms"].show
         latency += f" ({show(math.exp(times.low))} to {show(math.exp(times.high))})"
@@ -224,3 +224,8 @@ def _method(work: FrontDraws, draws: int) -> str:
         "one spread for all points (errors: the residual of point + seed; latency: on logarithms). Points that were "
         "not confirmed are in no draw."
     )
+
+
+def _percent(bound: float | None) -> float | None:
+    """A bound of an error: Student's t knows nothing of 0 and 100."""
+    return None if bound is None else min(max(bound, 0.0), 100.0)

@@ -65,6 +65,16 @@ def test_the_intervals_are_students_of_the_points_own_seeds(make_record: Make) -
     assert (point.latency_low, point.latency_high) == (pytest.approx(low), pytest.approx(high))
 
 
+def test_an_interval_of_an_error_ends_at_0(make_record: Make) -> None:
+    made = design("a", 2)
+    (point,) = confirmed_of(
+        records(make_record, made, {"a": [2.0, 5.0]}, {"a": [4.0, 4.1]}), made, OBJECTIVES, noise_floor=0.0
+    ).points
+    # 3.5 +- 12.706 x 1.5: -15.6 to 22.6
+    assert (point.error_low, point.error_high) == (0.0, pytest.approx(3.5 + 12.706 * 1.5, abs=0.01))
+    assert "(0.00 to 22.56)" in point.sentence
+
+
 def test_the_probability_of_two_points_of_equal_cost_is_a_t_tail(make_record: Make) -> None:
     """With params equal only the lower error is on the front: P(a <= b) is Student's t of the difference."""
     made = design("ab", 4)
