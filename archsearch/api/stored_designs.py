@@ -15,7 +15,8 @@ def stored_designs(study: Study, purpose: Purpose, *, storage: str | None = None
 
     Raises StoreError if the database cannot be read.
     """
-    if purpose == "ablation" and study.design is not None and study.design.purpose == purpose:
+    own = study.design
+    if purpose == "ablation" and own is not None and own.purpose == purpose and own.of != study.name:
         return (study,)
     database = open_database(storage, create=False)
     try:
