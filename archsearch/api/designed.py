@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from archsearch.api.places import open_database, study_folder
-from archsearch.api.stored_designs import stored_designs
 from archsearch.api.study import Study, open_study
 from archsearch.designs import Design, Purpose
 from archsearch.errors import ConfigError, NothingStoredError, UnknownNameError
@@ -189,11 +188,6 @@ def run_design(
         optuna_proxy=optuna_proxy,
         on_progress=on_progress,
     )
-
-
-def designed(study: Study, purpose: Purpose, *, storage: str | None = None) -> tuple[Study, ...]:
-    """The stored studies of designs that were made from a study for this purpose, the newest first."""
-    return stored_designs(study, purpose, storage=storage)
 
 
 def open_base(name: str | None, *, storage: str | None = None, overrides: Sequence[str] = ()) -> Study | StudyConfig:

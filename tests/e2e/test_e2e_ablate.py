@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import Callable
 
-from archsearch.api.designed import designed
+from archsearch.api.stored_designs import stored_designs
 from archsearch.api.study import Study, open_study
 from archsearch.records import TrialStatus
 from archsearch.store.database import Database
@@ -68,9 +68,9 @@ def test_an_ablation_that_is_killed_is_finished_by_the_same_command(
     assert study.counts["complete"] == len(EVERY) and study.counts.get("running", 0) == 0
     after = {record.trial: record for record in study.records}
     assert {number: after[number] for number in before} == before
-    assert [found.name for found in designed(study_named("tiny", study), "ablation", storage=workplace.storage)] == [
-        study.name
-    ]
+    assert [
+        found.name for found in stored_designs(study_named("tiny", study), "ablation", storage=workplace.storage)
+    ] == [study.name]
     content = json.loads(ended.stdout)
     (effect,) = content["effects"]
     assert (effect["point"], effect["top1"]["n"], effect["latency"]["n"]) == ("residual=true", 2, 2)
