@@ -78,7 +78,7 @@ class ChannelShuffle(nn.Module):
     def __init__(self, first: int, second: int) -> None:
         super().__init__()
         self.first, self.second = first, second
-        # of equal parts, too: `exchange` routes them where it does not halve them, and a step makes no tensor on the CPU
+        # of equal parts, too: `exchange` may route them, and no step makes a tensor on the CPU
         self.register_buffer("order", torch.tensor(interleaving(first, second)), persistent=False)
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
