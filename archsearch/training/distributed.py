@@ -72,7 +72,7 @@ class World:
         answer = torch.zeros(2, dtype=torch.float64, device=self.device)  # whether there is one, and which
         if self.first:
             try:
-                answer.copy_(torch.tensor([1.0, ask()]))
+                answer.copy_(torch.tensor([1.0, ask()], dtype=answer.dtype))
             finally:
                 dist.broadcast(answer, src=0)
         else:

@@ -225,9 +225,9 @@ class _Running:
 def top1_percent(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, chunk: Chunk = nullcontext) -> float:
     """Share of images whose highest output is their label (percent), in eval mode, without autocast.
 
-    `chunk` is entered around every batch, which is gathered inside it, and around reading the counts. When the device
-    runs out of memory, this batch and those that follow are scored in 2 parts, then 4, 8, ...: outputs then differ from
-    those of whole batches by rounding.
+    `chunk` is entered around every batch, which is gathered inside it, and around adding up. When the device runs out
+    of memory, this batch and those that follow are scored in 2 parts, then 4, 8, ...: outputs then differ from those
+    of whole batches by rounding.
 
     Raises DivergedError if an output is NaN or infinite, TrainingError if there is no image, or not the memory for one.
     """
@@ -243,6 +243,7 @@ def top1_percent(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, 
                 with chunk():
                     batch = batch or next(stream, None)
                     if batch is None:
+                        totals = torch.stack(counts).sum(0).tolist() if counts else []
                         break
                     counts.append(_counted(model, *batch, parts=parts))
                     batch = None
@@ -256,8 +257,7 @@ def top1_percent(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, 
         model.train(training)
     if not counts:
         raise TrainingError("there is no image to score on")
-    with chunk():
-        correct_images, finite_images, images = torch.stack(counts).sum(0).tolist()
+    correct_images, finite_images, images = totals
     if finite_images < images:
         raise DivergedError(
             f"the network's outputs are NaN or infinite for {images - finite_images} of {images} scored images",
