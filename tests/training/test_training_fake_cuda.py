@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -106,7 +107,7 @@ def stood_in_for(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     monkeypatch.setattr(graph, "_set_random_state", lambda _device, _state: None)
     monkeypatch.setattr(torch.Tensor, "backward", backward)
     monkeypatch.setattr(torch, "_fused_sgd_", fused_sgd)
-    monkeypatch.setattr(torch.Tensor, "tolist", lambda values: [0.5] * values.numel())  # losses, and counts of images
+    monkeypatch.setattr(FakeTensor, "tolist", lambda values: [0.5] * values.numel())  # losses, and counts of images
     return calls
 
 
