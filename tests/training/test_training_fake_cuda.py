@@ -79,7 +79,7 @@ class Leased(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         made = func(*args, **(kwargs or {}))
         tensors = [value for value in tree_leaves((args, kwargs, made)) if isinstance(value, Tensor)]
-        if any(value.device.type == "cuda" for value in tensors) and not func.is_view:
+        if any(value.device.type == "cuda" for value in tensors) and not func.is_view and func.namespace != "prim":
             self.within += self.inside
             self.outside += [] if self.inside else [str(func)]
         return made
