@@ -6,8 +6,10 @@ ArchsearchError          what went wrong, and what to do (`hint`)
 ├── BuildError           a specification that cannot be built at this input size
 ├── DataError            a dataset is absent, incomplete or not in the expected layout
 ├── MeasurementError     a latency could not be measured
+│   └── MeasurementMemoryError   the device had no memory left for it
 ├── TrainingError        a training could not be finished
-│   └── DivergedError    the loss became NaN or infinite
+│   ├── DivergedError    the loss became NaN or infinite
+│   └── TrainingMemoryError      the device has not the memory for it
 └── StoreError           the database cannot be read or written as asked
     └── StudyChangedError a study of that name exists with another space or protocol
 """
@@ -61,8 +63,16 @@ class MeasurementError(ArchsearchError):
     """A latency could not be measured; there is never a default in its place."""
 
 
+class MeasurementMemoryError(MeasurementError):
+    """The device had no memory left to make a network ready: others hold it now, and may give it back."""
+
+
 class TrainingError(ArchsearchError):
     """A training could not be finished."""
+
+
+class TrainingMemoryError(TrainingError):
+    """The device has not the memory for a training, even in the smallest parts."""
 
 
 class DivergedError(TrainingError):

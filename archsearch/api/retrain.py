@@ -24,7 +24,7 @@ from archsearch.plots.page import write_page
 from archsearch.records import Epoch
 from archsearch.search.devices import usable_cores, worker_devices
 from archsearch.store.trials import add_training
-from archsearch.training.distributed import World, device_in, world_of
+from archsearch.training.distributed import World, world_of
 from archsearch.training.model_facts import ModelFacts
 from archsearch.training.model_folder import save_model_folder
 from archsearch.training.protocols import PROTOCOLS, Protocol
@@ -105,7 +105,7 @@ def retrain(
     _check_data(opened, dataset)
     target = worker_devices(device, None)[0]
     world = world_of(target)
-    target = device_in(world, target)
+    target = target if world.size == 1 else world.device
     if compiled and world.size > 1:
         raise ConfigError("--compile: a training of several processes is not compiled", hint="leave one of them out")
     if target == "cpu":

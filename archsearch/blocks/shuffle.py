@@ -78,8 +78,8 @@ class ChannelShuffle(nn.Module):
     def __init__(self, first: int, second: int) -> None:
         super().__init__()
         self.first, self.second = first, second
-        if first != second:
-            self.register_buffer("order", torch.tensor(interleaving(first, second)), persistent=False)
+        # of equal parts, too: `exchange` may route them, and no step makes a tensor on the CPU
+        self.register_buffer("order", torch.tensor(interleaving(first, second)), persistent=False)
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         """(N, n1, H, W) and (N, n2, H, W) -> (N, n1+n2, H, W), in the memory format of `second`."""
@@ -91,18 +91,13 @@ class ChannelShuffle(nn.Module):
         """As the call, the result split after `at` channels, both channels_last and dense; see pairs.py."""
         if self.first == self.second == at and at % 2 == 0:
             return exchange_halves(first, second)
-        return exchange_parts(first, second, self._order(), at=at)
+        return exchange_parts(first, second, cast(Tensor, self.order), at=at)
 
     def join(self, first: Tensor, second: Tensor) -> Tensor:
         """As the call, channels_last, with dense gradients of both parts: for training, see pairs.py."""
         if self.first == self.second:
             return join_halves(first, second)
-        return join_parts(first, second, self._order())
-
-    def _order(self) -> Tensor:
-        if self.first == self.second:  # an odd number of channels each
-            return torch.tensor(interleaving(self.first, self.second))
-        return cast(Tensor, self.order)
+        return join_parts(first, second, cast(Tensor, self.order))
 
     def extra_repr(self) -> str:
         """The widths of both parts."""

@@ -11,7 +11,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor, nn
 
-from archsearch.errors import ConfigError, MeasurementError
+from archsearch.errors import ConfigError, MeasurementError, MeasurementMemoryError
 from archsearch.latency.backends import BACKENDS
 from archsearch.latency.fingerprint import device_fingerprint
 from archsearch.latency.lease import DeviceLease
@@ -106,6 +106,11 @@ def prepare(model: nn.Module, conditions: Conditions, *, what: str, lease: Devic
                 channels=getattr(model, "input_channels", IMAGE_CHANNELS),  # a part of a network takes a map instead
             )
             return backend.prepare(model, example, threads=conditions.threads)
+    except torch.OutOfMemoryError as error:
+        raise MeasurementMemoryError(
+            f"the device {conditions.device} has no memory left to make {what} ready: {error}",
+            hint="other processes hold it: fewer workers, or another device",
+        ) from error
     except RuntimeError as error:
         raise MeasurementError(
             f"{what} could not be run by the backend '{backend.name}' on '{conditions.device}' with batch "

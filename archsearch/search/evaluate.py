@@ -17,16 +17,18 @@ from archsearch.cost.architecture import cost_of
 from archsearch.cost.audit import audit
 from archsearch.data.dataset import Dataset
 from archsearch.data.split import stratified_split
-from archsearch.errors import ArchsearchError, StoreError
+from archsearch.errors import ArchsearchError, MeasurementMemoryError, StoreError
 from archsearch.latency.lease import DeviceLease
 from archsearch.models.families import build
 from archsearch.models.spec import Spec
 from archsearch.records import Cost, Epoch, Score, TrialStatus
 from archsearch.search.config import StudyConfig
+from archsearch.search.failures import blame_of, reason_of
 from archsearch.search.follow import Follower, Unfollowed
 from archsearch.search.measuring import Begin, StudyLatency
 from archsearch.search.outcome import Outcome, constrained_values, constraint_excess, rejection
 from archsearch.search.variants import scaled
+from archsearch.training.graph import broken_capture
 from archsearch.training.host_memory import give_back_freed_memory
 from archsearch.training.proxy import train_proxy
 
@@ -34,6 +36,19 @@ logger = logging.getLogger(__name__)
 
 # The split is part of what a study's accuracies mean: one split for all seeds, so that seeds can be compared.
 SPLIT_SEED = 0
+
+# What ends a trial and not its worker. A database that is away or full, or a lost file, is none of it.
+_FAILURES = (
+    ArchsearchError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 
 class StopRequested(Exception):  # noqa: N818 (a request, not an error)
@@ -99,16 +114,20 @@ class Evaluator:
         found: dict[str, Any] = {}
         try:
             return self._steps(spec, found, follower or Unfollowed(seed=self.config.seed))
-        except StoreError:  # says nothing of the network: the worker ends, and its trial is given back
-            raise
-        except (ArchsearchError, RuntimeError, ValueError, MemoryError) as error:
+        except (StoreError, MeasurementMemoryError, torch.OutOfMemoryError):
+            raise  # says nothing of the network: the worker ends, and its trial is given back
+        except _FAILURES as error:
             logger.warning(
                 "network %s failed: %s", spec.arch_id, error, exc_info=not isinstance(error, ArchsearchError)
             )
-            self._check_device()
-            name = "" if isinstance(error, ArchsearchError) else f"{type(error).__name__}: "
-            reason = f"{name}{error}".strip()
-            return Outcome(status=TrialStatus.FAILED, reason=reason, excess=self._excess(found), **found)
+            self._check_device(error)
+            return Outcome(
+                status=TrialStatus.FAILED,
+                reason=reason_of(error),
+                excess=self._excess(found),
+                blame=blame_of(error),
+                **found,
+            )
         finally:
             self._release_memory()
 
@@ -117,13 +136,15 @@ class Evaluator:
         spec = scaled(self.config.reference, self.config).normalised(self.input_size)
         return cost_of(spec, num_classes=self.num_classes, input_size=self.input_size)
 
-    def _check_device(self) -> None:
+    def _check_device(self, error: Exception) -> None:
         """Raise RuntimeError if the GPU is lost to this process: every later trial would fail, whatever its network.
 
         The worker then ends, its trial is given back, and a new worker has a new context.
         """
         if self.device.startswith("cuda"):
             torch.cuda.synchronize(self.device)
+            if (why := broken_capture()) and not isinstance(error, ArchsearchError):
+                raise RuntimeError(f"a CUDA graph's capture broke in this process ({why}), and then: {error}")
 
     def _steps(self, spec: Spec, found: dict[str, Any], follower: Follower) -> Outcome:
         with self.chunk():
@@ -169,7 +190,7 @@ class Evaluator:
 
         try:
             return train_proxy(
-                model.to(self.device),
+                model,
                 self._train_images,
                 self._validation_images,
                 self.config.proxy,
@@ -214,10 +235,17 @@ class Evaluator:
 
     @contextmanager
     def chunk(self) -> Iterator[None]:
-        """Use the device for a short while, beside other workers but never beside a measurement."""
+        """Use the device for a short while, beside other workers but never beside a measurement.
+
+        Nothing is queued on a GPU when it is left: a measurement that begins then would run beside it.
+        """
         self._check()
         with self._lease.shared():
-            yield
+            try:
+                yield
+            finally:
+                if self.device.startswith("cuda"):
+                    torch.cuda.synchronize(self.device)
 
     def _sleep(self, seconds: float) -> None:
         end = time.monotonic() + seconds
@@ -228,6 +256,7 @@ class Evaluator:
     def _release_memory(self) -> None:
         gc.collect()
         if self.device.startswith("cuda"):
-            torch.cuda.empty_cache()
+            with self._lease.shared():  # giving memory back stops the whole GPU for a moment
+                torch.cuda.empty_cache()
         else:
             give_back_freed_memory()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 
 from archsearch.limits import GUIDELINES
 from archsearch.records import Cost, EarlyStop, Latency, Record, Score, TrialStatus
@@ -12,6 +13,14 @@ from archsearch.search.config import Constraints, StudyConfig
 # The constraint that a stopped trial breaks; Optuna's tools then leave it off the front.
 EARLY_STOP = "early_stop"
 _TRAINED = -1.0  # of a trial that ran to its end: clear of the bound, so that a model of the constraint has two sides
+
+
+class Blame(Enum):
+    """Whom the error speaks of that ended a trial."""
+
+    NETWORK = "the network: its training diverged, or it does not fit into memory"
+    UNCLEAR = "the network, the study or the machine: an error that archsearch raises itself"
+    PROGRAM = "the program: any other error"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +32,7 @@ class Outcome:
         reason: why, if it is not complete.
         early_stop: what the stopping rule said, if it spoke for stopping.
         excess: for each constraint of the study, how far its bound is exceeded as a share of it.
+        blame: of a failed one.
     """
 
     status: TrialStatus
@@ -32,6 +42,7 @@ class Outcome:
     score: Score | None = None
     early_stop: EarlyStop | None = None
     excess: Mapping[str, float] = field(default_factory=dict)
+    blame: Blame | None = None
 
 
 def outcome_of(record: Record, constraints: Constraints) -> Outcome:

@@ -25,7 +25,7 @@ from archsearch.search.processes import Process, last_line, let_finish, start_wo
 from archsearch.search.recovery import recover
 from archsearch.search.sharing import job_of, workers_per_gpu
 from archsearch.search.storage import check_proxy
-from archsearch.search.worker_main import REFUSED
+from archsearch.search.worker_main import REFUSED, RENEWED
 from archsearch.store.claims import HOLDS_PLACE, held_elsewhere, trial_counts
 from archsearch.store.database import Database
 from archsearch.store.designs import trial_keys, widen_design
@@ -270,10 +270,13 @@ class _Watch:
         """Whether a worker that did not end by itself is started again."""
         how = f"was killed by signal {-returncode}" if returncode < 0 else f"ended with exit code {returncode}"
         last = last_line(self._log(slot))
-        if returncode == REFUSED or self._restarts >= _MOST_RESTARTS:
+        if returncode == REFUSED or (self._restarts >= _MOST_RESTARTS and returncode != RENEWED):
             raise WorkersFailedError(f"worker {slot} {how}: {last}", hint=f"its log is {self._log(slot)}")
         if self._ending is not None:
             return False
+        if returncode == RENEWED:
+            logger.info("worker %d: %s", slot, last)
+            return True
         self._restarts += 1
         logger.warning("worker %d %s (%s) and is started again", slot, how, last)
         self._recover()

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from textwrap import shorten
 from typing import Any
 
 from archsearch.data.dataset import Dataset
@@ -16,22 +17,25 @@ from archsearch.records import Latency, TrialStatus
 from archsearch.search.config import MOST_SEEDS, StudyConfig
 from archsearch.search.ends import TrialEnds
 from archsearch.search.evaluate import Evaluator, StopRequested
+from archsearch.search.failures import CommonFailureError, common_failure
 from archsearch.search.follow import Curves, PlaceLostError, TrialFollower
 from archsearch.search.heart import Heart
 from archsearch.search.optuna_study import OptunaStudy, Suggestion
+from archsearch.search.outcome import Blame
 from archsearch.search.recovery import recover
 from archsearch.search.samplers import SpaceUsedUpError
 from archsearch.search.stopping.base import StoppingRule
 from archsearch.search.stopping.rules import make_rule
 from archsearch.search.variants import study_variants
 from archsearch.space.search_space import SearchSpace
-from archsearch.store.claims import Claim, NoPlace, claim_trial
+from archsearch.store.claims import Claim, NoPlace, claim_trial, give_back_failed
 from archsearch.store.database import Database
 from archsearch.store.measured import load_measured
 from archsearch.store.partials import claim_seed, load_partial
 from archsearch.store.studies import StudyInfo, begin_measuring, find_study, fix_reference_latency, has_begun
 from archsearch.store.trials import load_record, note_architecture, note_suggestion
 from archsearch.store.workers import enter_worker, leave_worker
+from archsearch.training.graph import broken_capture
 
 logger = logging.getLogger(__name__)
 
@@ -106,9 +110,13 @@ class Worker:
     def run(self) -> None:
         """Work until every place of the study is filled, or until `stop` or `finish`.
 
+        Ends early when a capture broke (`broken_capture`): the trial in hand was ended, and a new process takes over.
         Ends early, with a warning, when the space holds no new network, nothing in it keeps the constraints, or one
         network after the other fails. A database that goes away is waited for, but not once the worker is asked to
         end: what it could not give back then, the next start gives back.
+
+        Raises CommonFailureError when one error, not theirs, has ended several networks of the study, of whichever
+        workers (`common_failure`): their places are given back before.
         """
         waited = self._database.wait
         worker_id = enter_worker(self._database, self._study.id, self._device)
@@ -117,6 +125,9 @@ class Worker:
             with Heart(self._database, worker_id, parent=self._parent, orphaned=self.stop):
                 self._work(worker_id)
             leave_worker(self._database, worker_id)
+        except CommonFailureError:
+            leave_worker(self._database, worker_id)
+            raise
         except StopRequested:
             logger.warning("ended while the database was away: the trial in hand is given back at the next start")
         finally:
@@ -125,7 +136,7 @@ class Worker:
             logger.warning("%s", hopeless)
 
     def _work(self, worker_id: str) -> None:
-        while not (self._stop.is_set() or self._last.is_set() or self._hopeless()):
+        while not (self._stop.is_set() or self._last.is_set() or self._hopeless() or broken_capture()):
             claim = self._claim(worker_id)
             if claim is NoPlace.DONE:
                 break
@@ -196,6 +207,8 @@ class Worker:
             self._failures = self._failures + 1 if outcome.status is TrialStatus.FAILED else 0
             self._last_reason = outcome.reason
             self._ends.store(claim, number, outcome, seconds)
+            if outcome.blame is not None:
+                self._look_for_common_failure(outcome.reason or "", outcome.blame)
         except StopRequested:
             self._ends.give_back(claim, number, "the run was stopped", follower=follower)
         except SpaceUsedUpError as error:
@@ -205,6 +218,20 @@ class Worker:
             logger.warning("trial %s was given back meanwhile: this worker drops it", number)
             if number is not None:
                 self._ends.tell_failed(claim, number)
+
+    def _look_for_common_failure(self, reason: str, blame: Blame) -> None:
+        given_back = give_back_failed(
+            self._database, self._study.id, lambda ended: common_failure(ended, reason, blame)
+        )
+        if given_back:
+            networks = len({one.arch_id for one in given_back})
+            numbers = ", ".join(map(str, sorted(one.number for one in given_back)))
+            raise CommonFailureError(
+                f"the same error ended {networks} different networks (trials {numbers}), so it is not theirs: "
+                f"{shorten(reason, 400)}",
+                hint="their places are given back: mend what it names, or report it if that is archsearch, and run the "
+                "same command again; a study of another name may leave that part of the space out with `restrict`",
+            )
 
     def _known(self, claim: Claim, spec: Spec) -> tuple[str, int] | None:
         """Store the trial's network; status and number of an earlier trial of an equal one, which answers for it."""

@@ -15,21 +15,24 @@ from types import FrameType
 import torch
 
 from archsearch.data.catalog import load_dataset
-from archsearch.errors import ArchsearchError
+from archsearch.errors import ArchsearchError, MeasurementMemoryError
 from archsearch.search.config import parse_study
 from archsearch.search.design_worker import DesignWorker
 from archsearch.search.worker import Worker
 from archsearch.store.database import Database
 from archsearch.store.patience import patiently
 from archsearch.store.studies import find_study
+from archsearch.training.graph import broken_capture
 
 logger = logging.getLogger("archsearch.worker")
 
-REFUSED = 3  # an error that starting again would only repeat; a crash is 1, as Python has it
+CRASHED = 1  # as Python has it
+REFUSED = 3  # an error that starting again would only repeat
+RENEWED = 4  # all is well, but a new process is to go on
 
 
 def main() -> int:
-    """Work until the study is done; 0, or REFUSED after an error whose message is the last line written."""
+    """Work until the study is done; 0, or one of the codes above. The last line written says why."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     job = json.loads(sys.stdin.read())
     torch.set_num_threads(1)
@@ -59,9 +62,15 @@ def main() -> int:
         signal.signal(signal.SIGINT, stop)
         signal.signal(signal.SIGUSR1, finish)
         worker.run()
+    except (MeasurementMemoryError, torch.OutOfMemoryError) as error:
+        logger.error("out of memory: %s", " ".join(str(error).split()))
+        return CRASHED
     except ArchsearchError as error:
         logger.error("%s", error)
         return REFUSED
+    if why := broken_capture():
+        logger.info("a CUDA graph's capture broke, and a new process goes on: %s", " ".join(why.split()))
+        return RENEWED
     return 0
 
 

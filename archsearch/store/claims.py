@@ -25,6 +25,7 @@ from archsearch.store.workers import living_workers
 HOLDS_PLACE = (TrialStatus.RUNNING, TrialStatus.COMPLETE, TrialStatus.STOPPED, TrialStatus.FAILED)
 MAX_ATTEMPTS = 3
 PROMOTED = "promoted: goes on as another trial"
+_GIVEN_BACK = "given back, since the error is not the network's: "
 _MOST_QUESTIONS = 3  # how often a promotion that another worker was quicker at is asked for anew
 
 Variants = Sequence[tuple[str, Mapping[str, Any] | None]]
@@ -265,6 +266,61 @@ def interrupt_trial(database: Database, row_id: int, reason: str) -> bool:
             return earlier
         _interrupt(row, reason)
         return True
+
+
+@dataclass(frozen=True)
+class EndedTrial:
+    """A trial whose network was trained, or failed.
+
+    Attributes:
+        row_id, number, arch_id: the trial's.
+        failed: whether it failed; it was trained otherwise.
+        reason: why it failed.
+    """
+
+    row_id: int
+    number: int
+    arch_id: str
+    failed: bool
+    reason: str | None
+
+
+@patient
+def give_back_failed(
+    database: Database, study_id: int, chosen: Callable[[Sequence[EndedTrial]], Sequence[EndedTrial]]
+) -> tuple[EndedTrial, ...]:
+    """Give back the places of failed trials whose failure was not theirs: their choices are tried again.
+
+    Args:
+        chosen: says which, of all that ended, the newest first. A trial that was given back in this way before is
+            among them, as a failed one, until its choices are tried again.
+
+    Returns the chosen ones.
+    """
+    trained = (TrialStatus.COMPLETE, TrialStatus.STOPPED)
+    waiting = (
+        (TrialRow.status == TrialStatus.INTERRUPTED)
+        & ~TrialRow.retried
+        & TrialRow.reason.startswith(_GIVEN_BACK, autoescape=True)
+    )
+    with database.writing() as session:
+        lock_study(session, study_id)
+        rows = session.execute(
+            select(TrialRow.id, TrialRow.number, TrialRow.arch_id, TrialRow.status, TrialRow.reason)
+            .where(TrialRow.study_id == study_id, TrialRow.number.is_not(None), TrialRow.arch_id.is_not(None))
+            .where(TrialRow.status.in_((*trained, TrialStatus.FAILED)) | waiting)
+            .order_by(TrialRow.id.desc())
+        )
+        ended = [
+            EndedTrial(row_id, number or 0, arch_id or "", status not in trained, (why or "").removeprefix(_GIVEN_BACK))
+            for row_id, number, arch_id, status, why in rows
+        ]
+        found = tuple(chosen(ended))
+        for one in found:
+            row = session.get_one(TrialRow, one.row_id)
+            if row.status == TrialStatus.FAILED:
+                _interrupt(row, f"{_GIVEN_BACK}{row.reason}")
+        return found
 
 
 def _interrupt(row: TrialRow, reason: str) -> None:

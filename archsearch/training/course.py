@@ -21,7 +21,7 @@ from archsearch.training.distributed import ALONE, DistributedStep, World
 from archsearch.training.graph import GraphStep
 from archsearch.training.host_memory import keep_freed_memory
 from archsearch.training.loop import EVALUATION_BATCH, Chunk, Progress, TrainingBatches, fit, top1_percent
-from archsearch.training.precision import usual_precision
+from archsearch.training.precision import usual_precision, warn_of_emulation
 from archsearch.training.protocols import Protocol
 from archsearch.training.schedules import schedule_of
 from archsearch.training.settings import Precision
@@ -46,7 +46,7 @@ class Course:
         seed: of data order, augmentation and whatever the network draws.
         make_step: how the training's steps are taken, by a process that trains alone.
         world: the processes that train together; each takes its part of every step's images.
-        precision: of the steps; None: bfloat16 autocast on CUDA, float32 elsewhere.
+        precision: of the steps; None: bfloat16 autocast on a GPU that has it natively, float32 elsewhere.
 
     `step` takes a training step, and `fed` are the batches that it takes; `run` calls the one with the others.
 
@@ -73,6 +73,8 @@ class Course:
         world: World = ALONE,
     ) -> None:
         self.precision = precision or usual_precision(device)
+        if precision is not None:
+            warn_of_emulation(precision, device)
         self.model = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if torch.device(device).type == "cpu":
             keep_freed_memory()

@@ -37,12 +37,16 @@ _PATIENCE = timedelta(hours=2)  # the first rank scores on the test images while
 
 @dataclass(frozen=True)
 class World:
-    """Who trains together: this process is `rank` of `size`, and `local_rank` of `local_size` on its machine."""
+    """Who trains together: this process is `rank` of `size`, and `local_rank` of `local_size` on its machine.
+
+    `device` is where this process trains, and where the tensors lie that the processes tell each other.
+    """
 
     rank: int = 0
     size: int = 1
     local_rank: int = 0
     local_size: int = 1
+    device: str = "cpu"
 
     @property
     def first(self) -> bool:
@@ -65,18 +69,18 @@ class World:
         """What the first rank finds; the others wait for it. An error of the first rank ends them all."""
         if self.size == 1:
             return ask()
-        answer: list[float | None] = [None]
+        answer = torch.zeros(2, dtype=torch.float64, device=self.device)  # whether there is one, and which
         if self.first:
             try:
-                answer[0] = ask()
+                answer.copy_(torch.tensor([1.0, ask()], dtype=answer.dtype))
             finally:
-                dist.broadcast_object_list(answer, src=0)
+                dist.broadcast(answer, src=0)
         else:
-            dist.broadcast_object_list(answer, src=0)
-        found = answer[0]
-        if found is None:
+            dist.broadcast(answer, src=0)
+        there, found = answer.tolist()
+        if not there:
             raise TrainingError("the first process of this training failed", hint="its message says why")
-        return found
+        return float(found)
 
     def in_turn(self, work: Callable[[], Result]) -> Result:
         """What `work` gives, done by the first rank before the others, who find what it has written."""
@@ -107,32 +111,35 @@ def world_of(device: str) -> World:
     Args:
         device: what they train on; "cuda" communicates through NCCL, "cpu" through Gloo.
 
-    Raises ConfigError for a single device's name with several processes, or more processes than this machine has GPUs.
+    With several processes on GPUs, that of this process's place becomes its current one: NCCL's own tensors lie there.
+
+    Raises ConfigError for more processes than this machine has GPUs.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         return ALONE
+    on_gpu = torch.device(device).type == "cuda"
+    place = int(os.environ["LOCAL_RANK"])
     world = World(
         rank=int(os.environ["RANK"]),
         size=size,
-        local_rank=int(os.environ["LOCAL_RANK"]),
+        local_rank=place,
         local_size=int(os.environ["LOCAL_WORLD_SIZE"]),
+        device=f"cuda:{place}" if on_gpu else device,
     )
-    on_gpu = torch.device(device).type == "cuda"
     if on_gpu and world.local_rank >= torch.cuda.device_count():
         raise ConfigError(
             f"{world.local_rank + 1} or more processes on this machine, but {torch.cuda.device_count()} GPUs",
             hint="torchrun --nproc-per-node as many as there are GPUs",
         )
+    if on_gpu:  # before anything makes a context: each process would otherwise have one on the first GPU
+        torch.cuda.set_device(place)
     if not dist.is_initialized():
-        dist.init_process_group("nccl" if on_gpu else "gloo", timeout=_PATIENCE)
+        dist.init_process_group(
+            "nccl" if on_gpu else "gloo", timeout=_PATIENCE, device_id=torch.device(world.device) if on_gpu else None
+        )
         log.info("process %d of %d has joined", world.rank + 1, world.size)
     return world
-
-
-def device_in(world: World, device: str) -> str:
-    """The device of this rank: the GPU of its place on the machine, or the CPU."""
-    return f"cuda:{world.local_rank}" if world.size > 1 and torch.device(device).type == "cuda" else device
 
 
 class PartsOfBatches:

@@ -27,8 +27,15 @@ Recorder = Callable[[Work], Work]
 _WARMUP_RUNS = 3  # libraries choose kernels and allocate workspaces, which no capture allows
 
 
+class BrokenCaptureError(RuntimeError):
+    """A capture failed in its middle and could not be closed: torch's state of this process is in doubt."""
+
+
 class GraphStep:
     """As `EagerStep`, replayed; what cannot be captured is trained eagerly, and the log says why.
+
+    After a BrokenCaptureError, too, and `broken_capture` says so from then on: a process that trains one network after
+    another should be replaced by a new one before the next.
 
     The same steps come out: warm-up leaves no trace in weights, statistics, momentum or random numbers. Captured anew
     when the optimizer's tensors were replaced; a training whose batches are taken in parts is eager from then on.
@@ -106,6 +113,8 @@ class GraphStep:
         try:
             self._captured = self._recorded(inputs, labels)
         except RuntimeError as error:  # an operator that cannot be captured, or no memory to capture in
+            if isinstance(error, BrokenCaptureError):
+                _BROKEN.append(str(error))
             reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
         finally:
             for group, rate in zip(self._optimizer.param_groups, rates, strict=True):
@@ -145,6 +154,14 @@ class GraphStep:
         return _Captured(self._record(work), plan, targets, rate, loss, self._buffers())
 
 
+_BROKEN: list[str] = []
+
+
+def broken_capture() -> str | None:
+    """Why captures of this process are in doubt; None while every one of them could be closed."""
+    return _BROKEN[0] if _BROKEN else None
+
+
 class _Captured:
     """A recorded step with the tensors that it reads and writes."""
 
@@ -174,8 +191,13 @@ class CudaRecorder:
         self._device = device
 
     def __call__(self, work: Work) -> Work:
-        """As `Recorder` says. Raises RuntimeError if the work does more than launch kernels."""
-        with torch.cuda.device(self._device):
+        """As `Recorder` says. Raises RuntimeError if the work does more than launch kernels.
+
+        Raises BrokenCaptureError where the capture could not be closed: torch then leaves its allocator recording into
+        the graph's pool and, in some versions, its generator expecting a replay.
+        """
+        # torch does not leave the stream of a capture that cannot be closed; the outer context does
+        with torch.cuda.device(self._device), torch.cuda.stream(torch.cuda.current_stream(self._device)):
             side = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
             side.wait_stream(torch.cuda.current_stream(self._device))
             with torch.cuda.stream(side):
@@ -183,9 +205,19 @@ class CudaRecorder:
                     work()
             torch.cuda.current_stream(self._device).wait_stream(side)
             graph = torch.cuda.CUDAGraph()
-            # other threads of a worker talk to the database, not to the device
-            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-                work()
+            failed: RuntimeError | None = None
+            try:
+                # other threads of a worker talk to the database, not to the device
+                with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+                    try:
+                        work()
+                    except RuntimeError as error:
+                        failed = error
+                        raise
+            except RuntimeError as error:
+                if error is failed:  # the capture was closed all the same
+                    raise
+                raise BrokenCaptureError(str(failed or error)) from error
         return graph.replay
 
 

@@ -225,32 +225,39 @@ class _Running:
 def top1_percent(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, chunk: Chunk = nullcontext) -> float:
     """Share of images whose highest output is their label (percent), in eval mode, without autocast.
 
-    `chunk` is entered around every batch. When the device runs out of memory, this batch and those that follow are
-    scored in 2 parts, then 4, 8, ...: outputs then differ from those of whole batches by rounding.
+    `chunk` is entered around every batch, which is gathered inside it, and around adding up. When the device runs out
+    of memory, this batch and those that follow are scored in 2 parts, then 4, 8, ...: outputs then differ from those
+    of whole batches by rounding.
 
     Raises DivergedError if an output is NaN or infinite, TrainingError if there is no image, or not the memory for one.
     """
     training = model.training
     model.eval()
     try:
-        counts = []
+        counts: list[Tensor] = []
         parts = 1
-        for inputs, labels in batches:
-            counted = None
-            while counted is None:
-                try:
-                    with chunk():
-                        counted = _counted(model, inputs, labels, parts=parts)
-                except torch.OutOfMemoryError as error:
-                    log.warning("out of memory while scoring %d images in %d parts: %s", len(labels), parts, error)
-                if counted is None:
-                    parts = more_parts(parts, images=len(labels), least=1, device=str(inputs.device))
-            counts.append(counted)
+        stream = iter(batches)
+        batch: tuple[Tensor, Tensor] | None = None  # that is still to be scored
+        while True:
+            try:
+                with chunk():
+                    batch = batch or next(stream, None)
+                    if batch is None:
+                        totals = torch.stack(counts).sum(0).tolist() if counts else []
+                        break
+                    counts.append(_counted(model, *batch, parts=parts))
+                    batch = None
+            except torch.OutOfMemoryError as error:
+                if batch is None:  # while it was gathered
+                    raise
+                log.warning("out of memory while scoring %d images in %d parts: %s", len(batch[1]), parts, error)
+            if batch is not None:  # out here, where the error no longer holds the activations
+                parts = more_parts(parts, images=len(batch[1]), least=1, device=str(batch[0].device))
     finally:
         model.train(training)
     if not counts:
         raise TrainingError("there is no image to score on")
-    correct_images, finite_images, images = torch.stack(counts).sum(0).tolist()
+    correct_images, finite_images, images = totals
     if finite_images < images:
         raise DivergedError(
             f"the network's outputs are NaN or infinite for {images - finite_images} of {images} scored images",

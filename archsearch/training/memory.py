@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from archsearch.errors import TrainingError
+from archsearch.errors import TrainingMemoryError
 from archsearch.training.averaging import Averaged
 
 LEAST_IMAGES = 2
@@ -39,9 +39,9 @@ class Snapshot:
 
 
 def more_parts(parts: int, *, images: int, least: int, device: str) -> int:
-    """Twice as many parts of `images`. Raises TrainingError if one would then have fewer than `least`."""
+    """Twice as many parts of `images`. Raises TrainingMemoryError if one would then have fewer than `least`."""
     if images // (2 * parts) < least:
-        raise TrainingError(
+        raise TrainingMemoryError(
             f"the device {device} ran out of memory, even with {-(-images // parts)} of {images} images at once",
             hint="a smaller network or input size, or a device with more memory",
         )

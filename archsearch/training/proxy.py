@@ -18,7 +18,7 @@ from archsearch.training.checkpoint import Identity, checkpoint_bytes, differenc
 from archsearch.training.course import Course
 from archsearch.training.graph import GraphStep
 from archsearch.training.loop import Chunk
-from archsearch.training.precision import usual_precision
+from archsearch.training.precision import former_precision
 from archsearch.training.protocols import proxy_protocol
 from archsearch.training.settings import ProxySettings
 from archsearch.training.step import EagerStep
@@ -59,7 +59,7 @@ def train_proxy(
         model: the network with its initial weights, drawn by the caller.
         train, validation: both parts of the training split; the test split is never seen here.
         settings: the recipe; `train_images`, `validation_images` and `input_size` are the caller's to apply. The
-            precision `auto` is bf16 on CUDA and fp32 elsewhere: who wants the faster one calibrates before.
+            precision `auto` is `usual_precision`: who wants the faster one calibrates before.
         seed: of the data order and the augmentation.
         num_classes: outputs of the network; every label must be below it.
         input_size: height and width that the network sees (pixels).
@@ -121,7 +121,7 @@ def _identity(
     """What decides the result of this training, as far as it is known here; the images count, not what they show."""
     shapes = {name: list(value.shape) for name, value in course.model.state_dict().items()}
     # said only where it is not what trainings of before had, so that theirs go on
-    precision = {} if course.precision == usual_precision(course.device) else {"precision": course.precision}
+    precision = {} if course.precision == former_precision(course.device) else {"precision": course.precision}
     return {
         **proxy_protocol(settings).identity(),
         **precision,

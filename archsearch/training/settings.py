@@ -29,8 +29,8 @@ class ProxySettings(BaseModel):
         train_images: how many images to train on, balanced over the classes; None takes all that remain.
         validation_images: how many training images are kept back to score on.
         input_size: height and width that the network sees (pixels); None takes the dataset's own.
-        precision: of the training steps; all trainings of a study share one. `auto`: bf16 on a GPU; on a CPU what
-            trained faster in a short trial when the study was begun (`archsearch.training.calibration`).
+        precision: of the training steps; all trainings of a study share one. `auto`: bf16 on a GPU that has it; on a
+            CPU what trained faster in a short trial when the study was begun (`archsearch.training.calibration`).
         chunk_steps: training steps between two chances for a latency measurement to take the device; no effect on
             the result. None is 1 on a CPU and 10 on a GPU.
     """

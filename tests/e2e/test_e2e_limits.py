@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
+from pathlib import Path
+
+import pytest
 
 RUN = ("run", "--study", "./tiny.yaml", "--device", "cpu")
 
@@ -41,3 +45,35 @@ def test_a_wrong_time_budget_is_refused_before_anything_is_read(new_workplace: C
     assert ended.returncode == 2
     assert "--time-budget 90" in ended.stderr
     assert "1h30m" in ended.stderr
+
+
+def test_a_mistake_of_the_program_ends_the_command_and_mended_the_same_command_goes_on(
+    new_workplace: Callable[..., object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a unit made a tensor on the wrong device: workers meet it in every training step."""
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "sitecustomize.py").write_text(
+        "import sys\n"
+        "if 'archsearch.search.worker_main' in sys.orig_argv:\n"
+        "    from archsearch.blocks import shuffle\n"
+        "    def exchange_parts(first, second, order, *, at):\n"
+        "        raise RuntimeError(f'index of {len(order)} is on cpu, the map on cuda:0')\n"
+        "    shuffle.exchange_parts = exchange_parts\n"
+        "    shuffle.exchange_halves = lambda first, second: exchange_parts(first, second, first[0], at=0)\n"
+    )
+    workplace = new_workplace(trials=4)
+    whole = os.environ.get("PYTHONPATH", "")
+    monkeypatch.setenv("PYTHONPATH", f"{broken}{os.pathsep}{whole}")
+    ended = workplace.type(*RUN, "--workers", "1")
+    assert ended.returncode == 1, ended.stdout
+    said = " ".join(ended.stderr.split())
+    assert "the same error ended 3 different networks (trials 0, 1, 2)" in said
+    assert "is on cpu, the map on cuda:0" in said and "their places are given back" in said
+    assert dict(workplace.study().counts) == {"interrupted": 3}
+
+    monkeypatch.setenv("PYTHONPATH", whole)
+    again = workplace.type(*RUN, "--workers", "1")
+    assert again.returncode == 0, again.stderr
+    counts = dict(workplace.study().counts)
+    assert (counts["complete"], counts["interrupted"], counts.get("failed", 0)) == (4, 3, 0)

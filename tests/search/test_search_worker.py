@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import optuna
@@ -233,6 +235,61 @@ def test_a_lost_gpu_ends_the_worker_and_fails_no_network(
     with pytest.raises(RuntimeError, match="CUDA error on cuda:0"):
         worker.run()
     assert {record.status for record in records(database, config)} <= {TrialStatus.RUNNING, TrialStatus.INTERRUPTED}
+
+
+def test_a_gpu_is_idle_when_a_chunk_is_left_and_gives_memory_back_inside_one(
+    make_config: Any, tiny_dataset: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluator = Evaluator(make_config(), tiny_dataset, "cpu", check=lambda: None, fix_reference=lambda p10_ms: p10_ms)
+    happened = list[str]()
+
+    @contextmanager
+    def shared() -> Iterator[None]:
+        happened.append("lease")
+        yield
+        happened.append("given up")
+
+    monkeypatch.setattr(evaluator._lease, "shared", shared)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: happened.append(f"{device} is idle"))
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: happened.append("memory given back"))
+    evaluator.device = "cuda:0"
+    with evaluator.chunk():
+        happened.append("work")
+    assert happened == ["lease", "work", "cuda:0 is idle", "given up"]
+    happened.clear()
+    evaluator._release_memory()
+    assert happened == ["lease", "memory given back", "given up"]
+
+
+@pytest.mark.parametrize("trains", [True, False])
+def test_a_broken_capture_ends_the_worker_after_its_trial(
+    database: Database, make_config: Any, make_worker: Any, monkeypatch: pytest.MonkeyPatch, trains: bool
+) -> None:
+    """Trained without a graph, the trial counts; where the broken state fails it, its network is tried again."""
+    config = make_config()
+    made = make_worker(config, total=3)
+    real = evaluate.train_proxy
+    broken = list[str]()
+
+    def train(*arguments: Any, **more: Any) -> Any:
+        broken.append("operation failed due to a previous error during capture")
+        if not trains:
+            made._evaluator.device = "cuda:0"
+            raise RuntimeError("Offset increment outside graph capture encountered unexpectedly")
+        return real(*arguments, **more)
+
+    for module in (evaluate, worker):
+        monkeypatch.setattr(module, "broken_capture", lambda: broken[0] if broken else None)
+    monkeypatch.setattr(evaluate, "train_proxy", train)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda _device: None)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+    if trains:
+        made.run()
+        assert counts(database, config) == {"complete": 1}
+    else:
+        with pytest.raises(RuntimeError, match="a CUDA graph's capture broke in this process"):
+            made.run()
+        assert counts(database, config) == {"running": 1}  # recovery gives it back, three times at most
 
 
 def test_stopped_in_the_middle_the_trial_is_given_back_and_its_choices_are_tried_again(

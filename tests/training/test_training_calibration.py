@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,7 +15,7 @@ from torch import nn
 from archsearch.training import calibration
 from archsearch.training.calibration import Calibration, cached_calibration, calibrate
 from archsearch.training.host_memory import give_back_freed_memory, keep_freed_memory, with_huge_pages
-from archsearch.training.precision import settled_precision, usual_precision
+from archsearch.training.precision import _emulates_bf16, settled_precision, usual_precision, warn_of_emulation
 
 
 def network() -> nn.Module:
@@ -102,6 +104,28 @@ def test_a_study_keeps_the_precision_that_it_was_begun_with() -> None:
     # a study of before there was the setting
     assert settled_precision({"proxy": {}}, {}, "cpu") == usual_precision("cpu") == "fp32"
     assert settled_precision({}, {}, "cuda:1") == usual_precision("cuda") == "bf16"
+
+
+@pytest.mark.parametrize(("major", "expected"), [(7, "fp32"), (8, "bf16"), (9, "bf16")])
+def test_a_gpu_without_bfloat16_of_its_own_trains_in_float32_and_the_log_says_so(
+    major: int, expected: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The T4, V100 and RTX 20 have compute capability 7; torch calls bfloat16 supported there, since it emulates it."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device", lambda _device: nullcontext())
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _device: "Tesla T4")
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _device: SimpleNamespace(major=major))
+    _emulates_bf16.cache_clear()
+    try:
+        assert usual_precision("cuda:0") == usual_precision("cuda:0") == expected
+        assert caplog.text.count("Tesla T4 has no bfloat16 of its own") == (expected == "fp32")
+        warn_of_emulation("bf16", "cuda:0")
+        assert ("a training in precision fp32 is faster there" in caplog.text) == (expected == "fp32")
+        # what a study of before began with, it keeps
+        assert settled_precision({}, {}, "cuda:0") == "bf16"
+    finally:
+        _emulates_bf16.cache_clear()
 
 
 def test_large_pages_are_asked_for_beside_what_the_user_says() -> None:

@@ -12,8 +12,8 @@ import pytest
 import safetensors.torch
 import torch
 
-from archsearch.errors import ConfigError
-from archsearch.training.distributed import PartsOfBatches, World
+from archsearch.errors import ConfigError, TrainingError
+from archsearch.training.distributed import PartsOfBatches, World, world_of
 
 SCRIPT = Path(__file__).with_name("distributed_step.py")
 
@@ -80,6 +80,54 @@ def test_a_batch_that_cannot_be_shared_equally_is_refused_with_one_that_can() ->
     with pytest.raises(ConfigError, match=r"6 images cannot be shared equally by 4") as caught:
         PartsOfBatches(Batches(), World(size=4))
     assert caught.value.hint == "--batch-size 8"
+
+
+def test_a_process_on_a_gpu_takes_its_own_before_it_joins_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = list[object]()
+    for name, value in {"WORLD_SIZE": 4, "RANK": 3, "LOCAL_RANK": 1, "LOCAL_WORLD_SIZE": 2}.items():
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", done.append)
+    monkeypatch.setattr(
+        torch.distributed, "init_process_group", lambda backend, **more: done.append((backend, more["device_id"]))
+    )
+    world = world_of.__wrapped__("cuda:0")
+    assert done == [1, ("nccl", torch.device("cuda", 1))]
+    assert (world.rank, world.device) == (3, "cuda:1")
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"WORLD_SIZE": 2, "RANK": 1, "LOCAL_RANK": 1, "LOCAL_WORLD_SIZE": 2}.items():
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(ConfigError, match="2 or more processes on this machine, but 1 GPUs"):
+        world_of.__wrapped__("cuda")
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_the_first_process_finds_is_told_on_its_device(monkeypatch: pytest.MonkeyPatch, fails: bool) -> None:
+    """The other one gets the first one's number, or learns that there is none."""
+    sent = list[torch.Tensor]()
+
+    def broadcast(values: torch.Tensor, *, src: int) -> None:
+        sent.append(values.clone())
+        values.copy_(sent[0])
+
+    def ask() -> float:
+        if fails:
+            raise RuntimeError("the disk is full")
+        return 71.28
+
+    monkeypatch.setattr(torch.distributed, "broadcast", broadcast)
+    first, other = World(rank=0, size=2), World(rank=1, size=2)
+    if fails:
+        with pytest.raises(RuntimeError, match="disk is full"):
+            first.told(ask)
+        with pytest.raises(TrainingError, match="the first process of this training failed"):
+            other.told(ask)
+    else:
+        assert first.told(ask) == other.told(ask) == 71.28
+    assert all(values.device == torch.device(first.device) for values in sent)
 
 
 def test_one_process_is_a_world_of_its_own() -> None:

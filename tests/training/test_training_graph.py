@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,7 +17,8 @@ from archsearch.data.batches import DeviceBatches
 from archsearch.data.images import Images
 from archsearch.models.families import build
 from archsearch.space.search_space import load_space
-from archsearch.training.graph import GraphStep
+from archsearch.training import graph as graph_module
+from archsearch.training.graph import BrokenCaptureError, CudaRecorder, GraphStep, broken_capture
 from archsearch.training.loop import fit
 from archsearch.training.step import EagerStep
 
@@ -113,6 +117,52 @@ def test_what_cannot_be_captured_is_trained_eagerly_and_the_log_says_why(
     assert graph.eager_because is not None and str(error) in graph.eager_because
     for name, value in states(first, one).items():
         assert torch.equal(states(second, two)[name], value), name
+
+
+def test_a_capture_that_could_not_be_closed_is_remembered_and_one_that_was_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(graph_module, "_BROKEN", list[str]())
+    for error in (torch.OutOfMemoryError("out"), BrokenCaptureError("a copy from the CPU")):
+        assert broken_capture() is None
+        model = network()
+        step = GraphStep(
+            model, sgd(model), label_smoothing=0.1, device="cpu", amp=False, record=Remembering(fails=error)
+        )
+        assert all(math.isfinite(loss) for loss in trained(step, batches()))
+    assert broken_capture() == "a copy from the CPU"
+
+
+@pytest.mark.parametrize("closes", [True, False])
+def test_a_recorder_tells_a_failed_capture_from_one_that_broke(monkeypatch: pytest.MonkeyPatch, closes: bool) -> None:
+    """torch ends a capture on the way out: where CUDA refuses that, the error of the work is only its context."""
+
+    @contextmanager
+    def capture(_graph: object, *, capture_error_mode: str) -> Iterator[None]:
+        assert capture_error_mode == "thread_local"
+        try:
+            yield
+        finally:
+            if not closes:
+                raise RuntimeError("CUDA error: operation failed due to a previous error during capture")
+
+    stream = SimpleNamespace(wait_stream=lambda _other: None)
+    for name, value in {
+        "device": lambda _device: nullcontext(), "stream": lambda _stream: nullcontext(),
+        "Stream": lambda _device: stream, "current_stream": lambda _device: stream,
+        "CUDAGraph": lambda: SimpleNamespace(replay=lambda: None), "graph": capture,
+    }.items():  # fmt: skip
+        monkeypatch.setattr(torch.cuda, name, value)
+    runs = list[int]()
+
+    def work() -> None:
+        runs.append(1)
+        if len(runs) == 4:  # after three to warm up
+            raise RuntimeError("operation not permitted when stream is capturing")
+
+    with pytest.raises(RuntimeError, match="not permitted when stream is capturing") as caught:
+        CudaRecorder(torch.device("cuda:0"))(work)
+    assert isinstance(caught.value, BrokenCaptureError) is not closes
 
 
 def test_an_error_that_is_none_of_the_capture_passes_through() -> None:

@@ -85,8 +85,8 @@ def test_fit_takes_the_steps_that_a_plain_loop_takes(small_net: Callable[..., nn
 
 @pytest.mark.parametrize(
     ("steps", "chunk_steps", "expected"),
-    # The epoch's start, ceil(steps / chunk_steps) stretches of training, 3 batches of evaluation; 2 epochs.
-    [(6, 2, 14), (7, 2, 16), (1, 10, 10), (10, 10, 10), (11, 10, 12)],
+    # The epoch's start, ceil(steps / chunk_steps) stretches of training, 3 batches scored and added up; 2 epochs.
+    [(6, 2, 16), (7, 2, 18), (1, 10, 12), (10, 10, 12), (11, 10, 14)],
 )
 def test_the_device_is_offered_between_chunks(
     small_net: Callable[..., nn.Module], steps: int, chunk_steps: int, expected: int
@@ -216,6 +216,33 @@ def test_top1_counts_every_image_in_eval_mode() -> None:
     batches = [(one, torch.tensor([0, 1, 2])), (one[:2], torch.tensor([0, 2]))]
     assert top1_percent(model, batches) == 80.0
     assert model.training
+
+
+def test_a_batch_is_gathered_inside_the_chunk_that_scores_it() -> None:
+    inside = False
+
+    @contextmanager
+    def chunk() -> Iterator[None]:
+        nonlocal inside
+        inside = True
+        yield
+        inside = False
+
+    def gathered() -> Iterator[Batch]:
+        for batch in random_batches(3).batches:
+            assert inside
+            yield batch
+
+    assert 0.0 <= top1_percent(nn.Sequential(nn.Flatten(), nn.Linear(192, 3)), gathered(), chunk=chunk) <= 100.0
+
+
+def test_no_memory_to_gather_a_batch_in_never_scores_fewer_images() -> None:
+    def gathered() -> Iterator[Batch]:
+        yield random_batches(1).batches[0]
+        raise torch.OutOfMemoryError("out")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        top1_percent(nn.Sequential(nn.Flatten(), nn.Linear(192, 3)), gathered())
 
 
 def test_top1_refuses_outputs_that_are_not_finite() -> None:

@@ -41,6 +41,8 @@ class CapturedForward:
             try:
                 with torch.cuda.graph(graph):
                     output = model(inputs)
+            except torch.OutOfMemoryError:
+                raise
             except RuntimeError as error:
                 raise MeasurementError(
                     f"{type(model).__name__} cannot be captured in a CUDA graph: {str(error).strip()}",
