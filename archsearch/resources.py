@@ -8,8 +8,8 @@ from typing import Any, Literal
 from ruamel.yaml import YAML
 from ruamel.yaml.composer import Composer, MaxDepthExceededError
 from ruamel.yaml.constructor import SafeConstructor
-from ruamel.yaml.events import Event
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import Event
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 from ruamel.yaml.reader import ReaderError
 
@@ -27,7 +27,7 @@ _DEEPEST = 50
 
 
 class _Constructor(SafeConstructor):
-    """Dates, `=` and `<<` as values are text, as in the core schema of YAML 1.2; the library still makes more of them."""
+    """Dates, `=` and `<<` as values are text, as the core schema of YAML 1.2 has it; the library makes more of them."""
 
 
 for _name in ("timestamp", "value", "merge"):
