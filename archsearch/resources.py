@@ -56,7 +56,8 @@ class _Composer(Composer):
         start = self.parser.peek_event()
         if start.version not in (None, (1, 2)):
             raise _refusal("files are read by YAML 1.2, leave out the line that asks for another version", start)
-        return super().compose_document()
+        node: Node = super().compose_document()
+        return node
 
     def _weigh(self, node: Node) -> tuple[int, int]:
         """How many values a node stands for, aliases written out, and how deep they are nested."""
@@ -69,7 +70,7 @@ class _Composer(Composer):
         if node.anchor is not None and self._anchored.setdefault(node.anchor, node) is not node:
             raise _refusal(f"the anchor '{node.anchor}' is there twice", node)
         if node.tag not in (_SCALARS if isinstance(node, ScalarNode) else _COLLECTIONS):
-            raise _refusal(f"the tag '{node.tag.replace(_TAG, '!!')[:40]}' cannot stand here", node)
+            raise _refusal(f"the tag '{str(node.tag).replace(_TAG, '!!')[:40]}' cannot stand here", node)
         if isinstance(node, ScalarNode):
             self._value(node)
             parts: list[Node] = []
@@ -104,7 +105,7 @@ class _Composer(Composer):
             value = self.loader.constructor.construct_object(node)
             str(value).encode()  # half of a surrogate pair cannot be printed, nor an integer of thousands of digits
         except (ValueError, LookupError) as error:
-            raise _refusal(f"{node.value[:40]!a} cannot be read as {node.tag.removeprefix(_TAG)}", node) from error
+            raise _refusal(f"{node.value[:40]!a} cannot be read as {str(node.tag).removeprefix(_TAG)}", node) from error
         if isinstance(value, str) and "\0" in value:
             raise _refusal("text with a NUL character", node)
         return value
