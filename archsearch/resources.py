@@ -2,53 +2,155 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.composer import Composer, MaxDepthExceededError
+from ruamel.yaml.constructor import SafeConstructor
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import Event
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
+from ruamel.yaml.reader import ReaderError
 
 from archsearch.errors import ConfigError, UnknownNameError
 
 Kind = Literal["search_spaces", "studies"]
 _PACKAGE = Path(__file__).resolve().parent
-_MERGE = "tag:yaml.org,2002:merge"
+_TAG = "tag:yaml.org,2002:"
+_SCALARS = {_TAG + name for name in ("str", "int", "float", "bool", "null", "timestamp", "value", "merge")}
+_COLLECTIONS = {_TAG + "seq", _TAG + "map"}
+# Far above any study, far below what makes a machine slow: the largest shipped file has 24,000 characters.
+_MOST_CHARACTERS = 200_000
+_MOST_VALUES = 100_000
+_DEEPEST = 50
 
 
-class _Loader(yaml.SafeLoader):
-    """Safe YAML in which `5e-4` is a number and no key stands twice; PyYAML reads text, and the last key.
+class _Constructor(SafeConstructor):
+    """Dates, `=` and `<<` as values are text, as the core schema of YAML 1.2 has it; the library makes more of them."""
 
-    Keys that a merge (`<<: *other`) brings in may be overridden: that is what it is for.
+
+for _name in ("timestamp", "value", "merge"):
+    _Constructor.add_constructor(_TAG + _name, SafeConstructor.construct_yaml_str)
+
+
+class _Composer(Composer):
+    """Refuses, before any value is made of the nodes, what the library lets pass and a study never means.
+
+    That is: a key written twice beside a merge, an anchor given twice, a value that holds itself, aliases and merges
+    that stand for more than `_MOST_VALUES` values, a tag beside YAML's own plain ones, a key that is no single value,
+    and a scalar that its tag cannot be made of. Keys that a merge (`<<: *other`) brings in may be overridden: that is
+    what it is for.
     """
 
-    def __init__(self, stream: str) -> None:
-        super().__init__(stream)
-        self._checked: set[yaml.MappingNode] = set()  # flattening twice would take merged keys for written ones
+    def get_single_node(self) -> Node | None:
+        self._anchored: dict[str, Node] = {}
+        self._known: dict[Node, tuple[int, int] | None] = {}
+        self.warn_double_anchors = False  # refused below
+        node: Node | None = super().get_single_node()
+        if node is not None:
+            self._weigh(node)
+        return node
 
-    def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Refuse a key that is written twice, then bring in the merged ones. Called first for every mapping."""
-        if node not in self._checked:
-            self._checked.add(node)
-            keys: list[Any] = []
-            for key_node, _ in node.value:
-                if key_node.tag == _MERGE:
-                    continue
-                key = self.construct_object(key_node, deep=True)
-                if key in keys:
-                    problem = f"the key '{key}' is there twice"
-                    raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
-                keys.append(key)
-        super().flatten_mapping(node)
+    def compose_document(self) -> Node:
+        start = self.parser.peek_event()
+        if start.version not in (None, (1, 2)):
+            raise _refusal("files are read by YAML 1.2, leave out the line that asks for another version", start)
+        node: Node = super().compose_document()
+        return node
+
+    def _weigh(self, node: Node) -> tuple[int, int]:
+        """How many values a node stands for, aliases written out, and how deep they are nested."""
+        if node in self._known:
+            known = self._known[node]
+            if known is None:
+                raise _refusal(f"'{node.anchor}' holds itself", node)
+            return known
+        self._known[node] = None
+        if node.anchor is not None and self._anchored.setdefault(node.anchor, node) is not node:
+            raise _refusal(f"the anchor '{node.anchor}' is there twice", node)
+        if node.tag not in (_SCALARS if isinstance(node, ScalarNode) else _COLLECTIONS):
+            raise _refusal(f"the tag '{str(node.tag).replace(_TAG, '!!')[:40]}' cannot stand here", node)
+        if isinstance(node, ScalarNode):
+            self._value(node)
+            parts: list[Node] = []
+        elif isinstance(node, MappingNode):
+            parts = [part for pair in node.value for part in pair]
+        else:
+            parts = node.value
+        weights = [self._weigh(part) for part in parts]
+        if isinstance(node, MappingNode):
+            self._check_keys(node)
+        values = 1 + sum(each for each, _ in weights)
+        depth = 1 + max((each for _, each in weights), default=0)
+        if values > _MOST_VALUES:
+            raise _refusal(f"with its aliases written out it holds more than {_MOST_VALUES} values", node)
+        if depth > _DEEPEST:
+            raise _refusal(_TOO_DEEP, node)
+        self._known[node] = values, depth
+        return values, depth
+
+    def _check_keys(self, node: MappingNode) -> None:
+        keys = set()
+        for key_node, _ in node.value:
+            if not isinstance(key_node, ScalarNode):
+                raise _refusal("a key must be a single value", key_node)
+            key = self._value(key_node)
+            if key in keys:
+                raise _refusal(f"the key '{key}' is there twice", key_node)
+            keys.add(key)
+
+    def _value(self, node: ScalarNode) -> Any:
+        try:
+            value = self.loader.constructor.construct_object(node)
+            str(value).encode()  # half of a surrogate pair cannot be printed, nor an integer of thousands of digits
+        except (ValueError, LookupError) as error:
+            raise _refusal(f"{node.value[:40]!a} cannot be read as {str(node.tag).removeprefix(_TAG)}", node) from error
+        if isinstance(value, str) and "\0" in value:
+            raise _refusal("text with a NUL character", node)
+        return value
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
+_TOO_DEEP = f"nested more than {_DEEPEST} deep"
 
 
-def parse_yaml(text: str) -> Any:
-    """The value that a YAML text means. Raises yaml.YAMLError."""
-    return yaml.load(text, Loader=_Loader)
+def _refusal(problem: str, found: Node | Event) -> MarkedYAMLError:
+    return MarkedYAMLError(problem=problem, problem_mark=found.start_mark)
+
+
+def parse_yaml(text: str, source: Path | str) -> Any:
+    """The value that a text means by YAML 1.2, with merges (`<<`) and without dates.
+
+    Args:
+        text: one document.
+        source: the file, whose line and column an error then names, or the option that the text was given with.
+
+    Raises ConfigError for what is not valid YAML, for a key that is written twice, and for what no study needs.
+    """
+    reader = YAML(typ="safe", pure=True)
+    reader.Composer, reader.Constructor, reader.max_depth = _Composer, _Constructor, _DEEPEST
+    position = None
+    try:
+        if len(text) > _MOST_CHARACTERS:
+            raise YAMLError(f"it has {len(text)} characters, and {_MOST_CHARACTERS} are the most")
+        return reader.load(text)
+    except MarkedYAMLError as error:
+        cause: Exception = error
+        problem = ", ".join(each for each in (error.context, error.problem) if each)
+        if isinstance(error, MaxDepthExceededError):
+            problem = _TOO_DEEP
+        if error.problem_mark is not None:
+            position = error.problem_mark.line, error.problem_mark.column
+    except ReaderError as error:
+        cause, problem = error, f"the character U+{error.character:04X} is not allowed"
+        before = text[: error.position]
+        position = before.count("\n"), error.position - before.rfind("\n") - 1
+    except (YAMLError, AssertionError) as error:  # AssertionError: `%YAML 1.3`
+        cause, problem = error, str(error)
+    except ValueError as error:  # the scanner's chr()
+        cause, problem = error, "an escape (\\U...) that is no character of Unicode"
+    where = f":{position[0] + 1}:{position[1] + 1}" if position and isinstance(source, Path) else ""
+    raise ConfigError(f"{source}{where}: not valid YAML: {problem}") from cause
 
 
 def yaml_folder(kind: Kind) -> Path:
@@ -93,14 +195,10 @@ def find_yaml(kind: Kind, name_or_path: str) -> Path:
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file. Raises ConfigError with file, line and column if it is not one."""
     try:
-        content = parse_yaml(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or error
-        raise ConfigError(f"{path}{where}: not valid YAML: {problem}") from error
+    content = parse_yaml(text, path)
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: a mapping of keys was expected, got {type(content).__name__}")
     return content

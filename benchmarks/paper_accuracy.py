@@ -34,7 +34,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -49,6 +48,7 @@ from archsearch.files import write_atomically
 from archsearch.models.variants import VARIANTS
 from archsearch.papers.printed import find_paper
 from archsearch.records import Epoch, Score
+from archsearch.resources import parse_yaml
 from archsearch.training.protocols import PROTOCOLS, Protocol
 from archsearch.training.retrain import retrain_seed
 
@@ -200,6 +200,11 @@ def _duration(text: str) -> float:
     return parse_duration(text, option="--slice")
 
 
+def _scale(text: str) -> dict[str, Any]:
+    scale: dict[str, Any] = parse_yaml(text, "--scale")
+    return scale
+
+
 def parse() -> argparse.Namespace:
     """What was typed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -212,7 +217,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--train-images", type=int)
     parser.add_argument("--test-images", type=int)
     parser.add_argument("--input-size", type=int)
-    parser.add_argument("--scale", type=yaml.safe_load, default={}, help="'{stem.stride: 2, stem.pool: false}'")
+    parser.add_argument("--scale", type=_scale, default={}, help="'{stem.stride: 2, stem.pool: false}'")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--slice", type=_duration, help="end this call after so long (10m); again continues")
     parser.add_argument("--folder", type=Path, default=Path("runs/paper_accuracy"))

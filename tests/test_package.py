@@ -11,6 +11,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import archsearch
 
@@ -85,3 +87,30 @@ def test_all_names_are_importable_and_no_home_is_left_out() -> None:
 def test_an_unknown_attribute_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         archsearch.nothing  # noqa: B018
+
+
+def test_the_tested_versions_cover_every_dependency_within_its_bounds_on_every_platform() -> None:
+    lines = (ROOT / "requirements" / "tested.txt").read_text(encoding="utf-8").splitlines()
+    tested = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    for each in tested:
+        (version,) = each.specifier
+        assert version.operator == "==" and "+" not in version.version, each
+    versions = {canonicalize_name(each.name): next(iter(each.specifier)).version for each in tested}
+    assert len(versions) == len(tested)
+    assert not [name for name in versions if name.startswith(("cuda-", "triton")) or name in ("pip", "uv")]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = [
+        *project["dependencies"],
+        *(each for extra in project["optional-dependencies"].values() for each in extra),
+    ]
+    for each in map(Requirement, wanted):
+        name = canonicalize_name(each.name)
+        assert name in versions, f"{name} is not in requirements/tested.txt"
+        assert each.specifier.contains(versions[name]), f"{each}, but {versions[name]} was tested"
+
+
+def test_an_extra_asks_for_the_versions_that_the_tests_ask_for() -> None:
+    """Otherwise the lowest versions that the tests run with are not those that a user of the extra may have."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    for name, wanted in extras.items():
+        assert set(wanted) <= set(extras["test"]), name

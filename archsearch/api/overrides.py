@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
-
 from archsearch.errors import ConfigError
 from archsearch.resources import parse_yaml
 
@@ -38,8 +36,5 @@ def section_changes(overrides: Sequence[str]) -> SectionChanges:
         if not name or section not in _SECTIONS:
             others.append(override)
             continue
-        try:
-            found[section][name] = parse_yaml(text)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"--set {override}: the value is not valid YAML") from error
+        found[section][name] = parse_yaml(text, f"--set {override}")
     return SectionChanges(proxy=found["proxy"], latency=found["latency"], others=tuple(others))

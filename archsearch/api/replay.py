@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from archsearch.analysis.objectives import is_complete, objective_values
@@ -138,10 +137,7 @@ def stopping_settings(base: StoppingSettings, overrides: Sequence[str], *, polic
             raise ConfigError(f"--set {override}: expected key=value", hint="for example --set quantile=0.05")
         if name == "policy":
             raise ConfigError(f"--set {override}: the policy is named by --policy")
-        try:
-            content[name] = parse_yaml(text)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"--set {override}: the value is not valid YAML") from error
+        content[name] = parse_yaml(text, f"--set {override}")
     try:
         return StoppingSettings.model_validate(content)
     except ValidationError as error:

@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from archsearch.blocks.norms import BatchNorm
 from archsearch.cost.architecture import params_of
 from archsearch.cost.count import CHANNELS
 from archsearch.models.families import build
@@ -51,5 +51,5 @@ def _without_normalisation(model: nn.Module) -> None:
     """Take out batch norms: they hold no multiply-adds of the convention, and are most of the time on that device."""
     for module in model.modules():
         for name, child in module.named_children():
-            if isinstance(child, _BatchNorm):
+            if isinstance(child, BatchNorm):
                 setattr(module, name, nn.Identity())

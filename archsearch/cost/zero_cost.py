@@ -13,11 +13,12 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.dropout import _DropoutNd
+
+from archsearch.blocks.norms import BatchNorm
 
 JACOB_COV_K = 1e-5  # keeps the logarithm and the quotient of an eigenvalue of 0 finite
 JACOB_COV_IMAGES = 64
+_DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 
 
 def synflow(model: nn.Module, *, input_size: int) -> float:
@@ -38,7 +39,7 @@ def synflow(model: nn.Module, *, input_size: int) -> float:
     own = _copy(model).double().eval()
     passed: set[int] = set()
     for module in own.modules():
-        if isinstance(module, _BatchNorm):
+        if isinstance(module, BatchNorm):
             _pass_through(module)
             passed.update(id(parameter) for parameter in module.parameters(recurse=False))
     counted = [parameter for parameter in own.parameters() if id(parameter) not in passed]
@@ -75,7 +76,7 @@ def jacob_cov(model: nn.Module, images: Tensor) -> float:
     """
     own = _copy(model).to(images.device).train()
     for module in own.modules():
-        if isinstance(module, _DropoutNd):
+        if isinstance(module, _DROPOUTS):
             module.eval()
     inputs = images.detach().clone().requires_grad_(True)
     with torch.enable_grad():
@@ -106,7 +107,7 @@ def _copy(model: nn.Module) -> nn.Module:
         return copy.deepcopy(model).requires_grad_(True)
 
 
-def _pass_through(norm: _BatchNorm) -> None:
+def _pass_through(norm: BatchNorm) -> None:
     """Make a batch normalisation in eval mode give its input."""
     with torch.no_grad():
         if norm.running_mean is not None and norm.running_var is not None:

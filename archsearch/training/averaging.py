@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
 class Averaged:
@@ -45,7 +46,8 @@ class Averaged:
         """Take in the network as it is now."""
         self.count += 1
         weight = max(1.0 / self.count, 1.0 / self._steps)
-        torch._foreach_lerp_([average for average, _ in self._floats], [value for _, value in self._floats], weight)
+        move = get_ema_multi_avg_fn(1.0 - weight)  # type: ignore[no-untyped-call]
+        move([average for average, _ in self._floats], [value for _, value in self._floats], self.count)
         for average, value in self._others:
             average.copy_(value)
 

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 from torch.nn.parallel import DistributedDataParallel
 
+from archsearch.blocks.norms import BatchNorm
 from archsearch.errors import ConfigError, TrainingError
 from archsearch.training.step import EagerStep
 
@@ -258,6 +259,6 @@ def _with_synced_norms(model: nn.Module) -> nn.Module:
     for module in model.modules():
         if type(module) in _SYNCED:
             module.__class__ = _SYNCED[type(module)]
-        elif isinstance(module, nn.modules.batchnorm._BatchNorm):
+        elif isinstance(module, BatchNorm):
             raise TrainingError(f"a training on several CPUs cannot share the statistics of {type(module).__name__}")
     return model

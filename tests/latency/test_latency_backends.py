@@ -103,7 +103,10 @@ def test_a_convolution_that_pads_first_is_folded_and_keeps_its_class() -> None:
 
 def test_what_cannot_be_folded_is_left_alone() -> None:
     shared = nn.Conv2d(4, 4, 1)
+    hooked = nn.Conv2d(3, 4, 1)
+    hooked.register_forward_hook(lambda _layer, _inputs, output: 2 * output)
     cases = {
+        "a hook": (nn.Sequential(hooked, nn.BatchNorm2d(4)), 1),
         "used twice": (nn.Sequential(nn.Conv2d(3, 4, 1), shared, nn.BatchNorm2d(4), shared, nn.BatchNorm2d(4)), 2),
         "no running statistics": (nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4, track_running_stats=False)), 1),
         "no convolution before": (nn.Sequential(nn.BatchNorm2d(3), nn.ReLU(), nn.BatchNorm2d(3)), 2),

@@ -106,6 +106,27 @@ def test_optunas_own_tools_read_the_study(database: Database, config: StudyConfi
     assert loaded.trials[0].values == values_at(asked[0].choices)
 
 
+def test_what_hides_the_old_list_of_constraints_is_what_optunas_samplers_read(
+    database: Database, config: StudyConfig, monkeypatch: pytest.MonkeyPatch, sampler: str
+) -> None:
+    study = open_study(database, config)
+    read: list[optuna.trial.FrozenTrial] = []
+    own = type(study._study)._get_trials
+
+    def spy(*arguments: Any, **more: Any) -> list[optuna.trial.FrozenTrial]:
+        found = own(*arguments, **more)
+        read.extend(found)
+        return found
+
+    fill(study, STARTUP_TRIALS)
+    monkeypatch.setattr(type(study._study), "_get_trials", spy)
+    study.ask(STARTUP_TRIALS + 1)
+    assert bool(read) == (sampler != "random")
+    assert not any("constraints" in trial.system_attrs for trial in read)
+    stored = optuna.load_study(study_name=config.name, storage=database.url).trials
+    assert any("constraints" in trial.system_attrs for trial in stored)
+
+
 def test_one_seed_and_sequence_give_one_suggestion(tmp_path: Path, config: StudyConfig) -> None:
     found = []
     for name in ("a", "b"):

@@ -58,6 +58,13 @@ def test_a_calibration_trains_in_both_and_leaves_threads_and_random_numbers_alon
         assert len(chunks) == 2 * 4  # two precisions, one step to warm up and three that count
 
 
+def test_torch_says_whether_it_has_bfloat16_kernels_here() -> None:
+    found = calibration._has_bfloat16()
+    assert found in (True, False)
+    if found and torch.backends.cpu.get_cpu_capability() != "DEFAULT":  # oneDNN wants wide vectors for them
+        assert torch.backends.cpu.get_cpu_capability().startswith(("AVX", "AMX", "SVE"))
+
+
 def test_without_bfloat16_kernels_nothing_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calibration, "_has_bfloat16", lambda: False)
 

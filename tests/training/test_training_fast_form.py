@@ -89,7 +89,8 @@ def test_in_bfloat16_gradients_are_as_near_as_those_of_plain_autocast(seed: int)
     assert all(gradient.dtype is torch.float32 for gradient in gradients.values())
 
 
-def test_a_unit_with_a_hook_is_called_and_gives_the_same() -> None:
+@pytest.mark.parametrize("register", ["register_forward_hook", "register_forward_pre_hook"])
+def test_a_unit_with_a_hook_is_called_and_gives_the_same(register: str) -> None:
     model = build(VARIANTS["shufflenet_v2_x0_5"].spec, num_classes=10, input_size=32, seed=0).train()
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     inputs = torch.randn((4, 3, 32, 32), generator=torch.Generator().manual_seed(0))
@@ -97,7 +98,7 @@ def test_a_unit_with_a_hook_is_called_and_gives_the_same() -> None:
     without = model(inputs)
     called: list[nn.Module] = []
     for unit in model.get_submodule("stage3").children():
-        unit.register_forward_hook(lambda module, _inputs, _output: called.append(module))
+        getattr(unit, register)(lambda module, *_: called.append(module))
     assert torch.equal(model(inputs), without)
     assert len(called) == len(list(model.get_submodule("stage3").children()))
 

@@ -38,7 +38,7 @@ def folded(model: nn.Module) -> nn.Module:
     """
     own = copy.deepcopy(model).eval()
     modules = dict(own.named_modules())
-    owners = Counter(id(child) for parent in own.modules() for child in parent._modules.values())
+    owners = Counter(id(module) for _, module in own.named_modules(remove_duplicate=False))
     for first, second in _pairs(own):
         layer, norm = modules[first], modules[second]
         if owners[id(layer)] == owners[id(norm)] == 1 and _plain(layer):
@@ -83,8 +83,8 @@ def _pairs_in_sequentials(model: nn.Module) -> Iterator[Pair]:
     """Neighbours in an `nn.Sequential` that runs its parts in order."""
     for name, parent in model.named_modules():
         if isinstance(parent, nn.Sequential) and type(parent).forward is nn.Sequential.forward:
-            parts = [f"{name}.{part}".lstrip(".") for part in parent._modules]
-            yield from pairwise(parts)
+            inside = [part for part, _ in parent.named_modules(remove_duplicate=False)]
+            yield from pairwise(f"{name}.{part}".lstrip(".") for part in inside if part and "." not in part)
 
 
 def _fused(layer: nn.Module, norm: nn.Module) -> nn.Module | None:
