@@ -145,6 +145,45 @@ class Latency:
         return self.p10_ms if self.study_reference_ms is None else self.ratio_to_reference * self.study_reference_ms
 
 
+CLEAR_RATIO = 1.5
+"""A network's time over that of one of half its width, from which on latency tells widths apart (of work: 3 to 4)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyBatch:
+    """The batch of a study's latencies, and whether networks of different width differ in it.
+
+    Attributes:
+        batch: images a run.
+        chosen: whether the study chose it when it began, as the smallest in which they do.
+        wide, narrow: names of the two networks that were measured.
+        ratios: of each batch that was tried, `batch` last, p10 of the wide network over that of the narrow one.
+    """
+
+    batch: int
+    chosen: bool
+    wide: str
+    narrow: str
+    ratios: tuple[tuple[int, float], ...]
+
+    @classmethod
+    def from_dict(cls, facts: Mapping[str, Any]) -> StudyBatch:
+        """The inverse of `dataclasses.asdict`, JSON in between or not; keys of other versions are left out."""
+        known = {entry.name for entry in fields(cls)}
+        ratios = tuple((int(batch), float(ratio)) for batch, ratio in facts["ratios"])
+        return cls(**{name: value for name, value in facts.items() if name in known} | {"ratios": ratios})
+
+    @property
+    def ratio(self) -> float:
+        """How many times as long the wide network takes in this batch."""
+        return self.ratios[-1][1]
+
+    @property
+    def on_launch_floor(self) -> bool:
+        """Whether its networks take the time of their launches, whatever their width."""
+        return self.ratio < CLEAR_RATIO
+
+
 @dataclass(frozen=True, kw_only=True)
 class Epoch:
     """One point of a learning curve. Rates and losses are means over the epoch; top1 is on `split` after it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 if TYPE_CHECKING:
     import torch
@@ -46,13 +46,12 @@ def float32_arithmetic(precision: Precision, device: torch.device) -> Iterator[N
     # Convolutions: `fp32_precision` came with torch 2.9, and the flag before it is to go. Products: this function is
     # neither old nor new, and torch.compile refuses products that were set by `fp32_precision` alone (pytorch issue
     # 166387).
-    cudnn = torch.backends.cudnn
-    holder, name, values = (cudnn, "allow_tf32", {"fp32": False, "tf32": True})
-    if hasattr(cudnn, "conv"):
-        holder, name, values = cudnn.conv, "fp32_precision", {"fp32": "ieee", "tf32": "tf32"}
+    conv: Any = getattr(torch.backends.cudnn, "conv", None)
+    holder, name = (torch.backends.cudnn, "allow_tf32") if conv is None else (conv, "fp32_precision")
+    value: Any = precision == "tf32" if conv is None else "tf32" if precision == "tf32" else "ieee"
     convolutions, products = getattr(holder, name), torch.get_float32_matmul_precision()
     try:
-        setattr(holder, name, values[precision])
+        setattr(holder, name, value)
         torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
         yield
     finally:

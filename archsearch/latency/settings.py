@@ -158,7 +158,7 @@ class LatencySettings(BaseModel):
 
         That is float16 on a GPU of CUDA and float32 on any other device.
         """
-        if self.precision != AUTO:
+        if self.precision != "auto":
             return self.precision
         return GPU_PRECISION if device.partition(":")[0] == "cuda" else "fp32"
 

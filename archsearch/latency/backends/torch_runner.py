@@ -41,7 +41,7 @@ class TorchRunner:
     def __init__(
         self, run: Callable[[], object], *, device: torch.device, threads: int, precision: Precision = "fp32"
     ) -> None:
-        """A runner of `run`, which works on `device` in `precision`; what it needs must stay alive by its own references."""
+        """A runner of `run`, which works on `device` in `precision`; what it needs must stay alive by itself."""
         import torch
 
         self._torch = torch
