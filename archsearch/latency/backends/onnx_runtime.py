@@ -107,7 +107,9 @@ class OnnxRunner:
         return self._torch.cuda.device(self._device) if self._timer is not None else nullcontext()
 
 
-def _session(data: bytes, *, threads: int, device: torch.device, stream: torch.cuda.Stream | None, tf32: bool) -> Any:
+def _session(
+    data: bytes, *, threads: int, device: torch.device, stream: torch.cuda.Stream | None, tf32: bool = False
+) -> Any:
     """An InferenceSession with exactly these threads, on exactly this device.
 
     One operator after another. More threads than one would go on spinning after a run, in the way of the network whose
