@@ -359,8 +359,8 @@ def study(check: Check) -> None:
     for workers in (1,) if check.small else (1, 2):
         home = Path(tempfile.mkdtemp())
         command = [
-            sys.executable, "-c", "from archsearch.cli.main import main; main()", "run", "--study", "cifar100", "--trials", "1" if check.small else "6",
-            "--workers", str(workers), "--device", check.device,
+            sys.executable, "-c", "from archsearch.cli.main import main; main()", "run", "--study", "cifar100",
+            "--trials", "1" if check.small else "6", "--workers", str(workers), "--device", check.device,
         ]  # fmt: skip
         command += [part for setting in settings for part in ("--set", setting)]
         began = time.perf_counter()
