@@ -9,8 +9,10 @@ import json
 import logging
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -59,11 +61,14 @@ def decided_batch(
     }
     logger.info("measuring in which batch %s and %s differ", *job["names"])
     command = [sys.executable, "-P", "-m", "archsearch.search.batch"]
-    done = subprocess.run(command, input=json.dumps(job), capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or ["it wrote nothing"])[-1]
-        raise MeasurementError(f"the batch of the study's latencies could not be measured: {last}")
-    return StudyBatch.from_dict(json.loads(done.stdout.splitlines()[-1]))
+    with tempfile.TemporaryDirectory() as folder:
+        answer = Path(folder) / "batch.json"
+        told = json.dumps({**job, "answer": str(answer)})
+        done = subprocess.run(command, input=told, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            last = (done.stderr.strip().splitlines() or ["it wrote nothing"])[-1]
+            raise MeasurementError(f"the batch of the study's latencies could not be measured: {last}")
+        return StudyBatch.from_dict(json.loads(answer.read_text(encoding="utf-8")))
 
 
 def width_pair(config: StudyConfig, space: SearchSpace, *, input_size: int) -> tuple[Named, Named] | None:
@@ -120,7 +125,7 @@ def _params(spec: Spec, input_size: int) -> int:
 
 
 def main() -> int:
-    """Read the job from standard input, and write what was found as the last line; 1 after an error that is told."""
+    """Read the job from standard input, and write what was found where it says; 1 after an error that is told."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     job: Mapping[str, Any] = json.loads(sys.stdin.read())
     torch.set_num_threads(1)
@@ -139,7 +144,7 @@ def main() -> int:
     except ArchsearchError as error:
         logger.error("%s", error)
         return 1
-    sys.stdout.write(json.dumps(asdict(found)) + "\n")
+    Path(job["answer"]).write_text(json.dumps(asdict(found)), encoding="utf-8")
     return 0
 
 
