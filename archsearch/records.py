@@ -59,6 +59,11 @@ class Cost:
         return self.memory_read_bytes + self.memory_written_bytes
 
 
+def precision_before(device: str) -> str:
+    """What latencies on a torch device were measured in before there was a choice: torch's float32, TF32 on a GPU."""
+    return "fp32" if device.partition(":")[0] == "cpu" else "tf32"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Latency:
     """A latency distribution of one network on one device, measured in bursts interleaved with a reference.
@@ -75,7 +80,8 @@ class Latency:
         converged: whether the halves agreed within the protocol's tolerance before its budget ended.
         contended: whether another process used the device meanwhile, or may have (False: the device lease was held
             for every timed run, and the system told of no other's use).
-        device, backend, batch, threads, input_size: the conditions.
+        device, backend, batch, threads, precision, input_size: the conditions; precision is `fp32`, `tf32`, `fp16` or
+            `bf16`.
         fingerprint: the device's fingerprint; latencies with different ones are not comparable.
         study_reference_ms: the reference's p10 that the study fixed at its first measurement (milliseconds); None
             for a latency measured outside of a study.
@@ -102,6 +108,7 @@ class Latency:
     backend: str
     batch: int
     threads: int
+    precision: str = "fp32"
     input_size: int
     fingerprint: str
     measure_seconds: float
@@ -117,7 +124,8 @@ class Latency:
         """The inverse of `dataclasses.asdict`, JSON in between or not; keys of other versions are left out."""
         known = {entry.name for entry in fields(cls)}
         also = tuple(cls.from_dict(other) for other in facts.get("also", ()))
-        return cls(**{name: value for name, value in facts.items() if name in known} | {"also": also})
+        said = {"precision": precision_before(str(facts.get("device", "cpu")))} | dict(facts)
+        return cls(**{name: value for name, value in said.items() if name in known} | {"also": also})
 
     @property
     def drift(self) -> float | None:
@@ -135,6 +143,45 @@ class Latency:
         same network's p10 moves by tens of percent within an hour; its ratio to the reference hardly does.
         """
         return self.p10_ms if self.study_reference_ms is None else self.ratio_to_reference * self.study_reference_ms
+
+
+CLEAR_RATIO = 1.5
+"""A network's time over that of one of half its width, from which on latency tells widths apart (of work: 3 to 4)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyBatch:
+    """The batch of a study's latencies, and whether networks of different width differ in it.
+
+    Attributes:
+        batch: images a run.
+        chosen: whether the study chose it when it began, as the smallest in which they do.
+        wide, narrow: names of the two networks that were measured.
+        ratios: of each batch that was tried, `batch` last, p10 of the wide network over that of the narrow one.
+    """
+
+    batch: int
+    chosen: bool
+    wide: str
+    narrow: str
+    ratios: tuple[tuple[int, float], ...]
+
+    @classmethod
+    def from_dict(cls, facts: Mapping[str, Any]) -> StudyBatch:
+        """The inverse of `dataclasses.asdict`, JSON in between or not; keys of other versions are left out."""
+        known = {entry.name for entry in fields(cls)}
+        ratios = tuple((int(batch), float(ratio)) for batch, ratio in facts["ratios"])
+        return cls(**{name: value for name, value in facts.items() if name in known} | {"ratios": ratios})
+
+    @property
+    def ratio(self) -> float:
+        """How many times as long the wide network takes in this batch."""
+        return self.ratios[-1][1]
+
+    @property
+    def on_launch_floor(self) -> bool:
+        """Whether its networks take the time of their launches, whatever their width."""
+        return self.ratio < CLEAR_RATIO
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,7 +31,7 @@ MOVERS = 10
 _RESAMPLES = 1000
 _LARGE, _LARGE_RESAMPLES = 2000, 100
 # What a difference between two sides makes of their values; those of the latency, then those of the score.
-_LATENCY_FACTS = ("fingerprint", "backend", "batch", "threads", "input_size", "reference")
+_LATENCY_FACTS = ("fingerprint", "backend", "batch", "threads", "precision", "input_size", "reference")
 _SCORE_FACTS = ("epochs", "split", "train_images", "eval_images", "protocol", "seed")
 
 

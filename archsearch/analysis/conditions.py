@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from archsearch.records import Latency, Record, Score
+from archsearch.records import Latency, Record, Score, StudyBatch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +17,7 @@ class Conditions:
     backend: tuple[str, ...] = ()
     batch: tuple[int, ...] = ()
     threads: tuple[int, ...] = ()
+    precision: tuple[str, ...] = ()
     input_size: tuple[int, ...] = ()
     fingerprint: tuple[str, ...] = ()
     reference: tuple[str, ...] = ()
@@ -33,6 +34,7 @@ _LATENCY: tuple[tuple[str, Callable[[Latency], Any]], ...] = (
     ("backend", lambda latency: latency.backend),
     ("batch", lambda latency: latency.batch),
     ("threads", lambda latency: latency.threads),
+    ("precision", lambda latency: latency.precision),
     ("input_size", lambda latency: latency.input_size),
     ("fingerprint", lambda latency: latency.fingerprint),
     ("reference", lambda latency: latency.reference),
@@ -92,6 +94,21 @@ def condition_warnings(records: Sequence[Record], conditions: Conditions) -> tup
     if contended:
         texts.append(f"latency measured while the device may have been busy: {_named(contended)}")
     return tuple(texts)
+
+
+def batch_sentence(found: StudyBatch) -> str:
+    """Which batch a study's latencies have, why, and what it tells apart."""
+    differ = f"{found.wide} takes {found.ratio:.2f} times as long as {found.narrow}"
+    if found.on_launch_floor:
+        tried = ", the largest that was tried" if found.chosen else ""
+        return (
+            f"latencies lie on the floor of kernel launches: in a batch of {found.batch}{tried}, {differ}, so that "
+            "operators count and work hardly does"
+            + ("" if found.chosen else "; latency.batch: auto finds a larger one")
+        )
+    if found.chosen:
+        return f"the study chose a batch of {found.batch}, the smallest tried that tells widths apart: {differ}"
+    return f"a batch of {found.batch} tells widths apart: {differ}"
 
 
 def _others(record: Record) -> tuple[Latency, ...]:

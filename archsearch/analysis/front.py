@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from archsearch.analysis.conditions import Conditions, condition_warnings, conditions_of
+from archsearch.analysis.conditions import Conditions, batch_sentence, condition_warnings, conditions_of
 from archsearch.analysis.objectives import is_complete, objective_values, percent_text, resolve_objectives
 from archsearch.analysis.pareto import Noisy, hypervolume, knee, non_dominated
 from archsearch.errors import ConfigError
-from archsearch.records import Record, TrialStatus
+from archsearch.records import Record, StudyBatch, TrialStatus
 
 DEFAULT_OBJECTIVES = ("error_percent", "latency_ms")
 _HIGH_FLOOR = 0.10  # networks of one width often differ by less
@@ -43,6 +43,7 @@ class Front:
             point.
         hypervolume_share: the hypervolume as a share of the box between zero and the reference point, in [0, 1]:
             zero error at zero cost would be 1. None without a reference point.
+        latency_batch: the study's batch, and whether networks of different width differ in it; None where nobody asked.
         conditions: the distinct conditions of the complete records.
         statuses: how many records of each status there were, complete or not.
         unusable: records that count as complete but lack a cost, latency or score, or hold a value that is not
@@ -54,6 +55,7 @@ class Front:
     rows: tuple[FrontRow, ...]
     reference_point: tuple[float, ...] | None
     noise_floor: float
+    latency_batch: StudyBatch | None
     hypervolume: float | None
     hypervolume_share: float | None
     conditions: Conditions
@@ -89,6 +91,7 @@ def front_of(
     reference_point: Sequence[float] | None = None,
     *,
     noise_floor: float = 0.0,
+    latency_batch: StudyBatch | None = None,
 ) -> Front:
     """The front of these records.
 
@@ -97,6 +100,7 @@ def front_of(
         objectives: 2 or 3 names of OBJECTIVES.
         reference_point: one value for each objective, in that order and in its unit, positive and finite.
         noise_floor: the relative difference of two latencies from which on they differ (0.018: 1.8%).
+        latency_batch: the study's, if it was found out.
 
     Raises ConfigError for unknown or repeated objectives, for other than 2 or 3 of them, and for a reference point
     that does not fit them.
@@ -129,6 +133,8 @@ def front_of(
             f"the study's noise floor is {percent_text(100.0 * noise_floor)}: latencies closer than that are ties; "
             "a quieter machine or more bursts (latency.bursts) would tell them apart"
         )
+    if latency_batch is not None and latency_batch.on_launch_floor and rows:
+        warnings.append(batch_sentence(latency_batch))
     if volume == 0.0 and rows:
         warnings.append("every point lies beyond the reference point, so the hypervolume is 0")
     return Front(
@@ -136,6 +142,7 @@ def front_of(
         rows=tuple(rows),
         reference_point=corner,
         noise_floor=noise_floor,
+        latency_batch=latency_batch,
         hypervolume=volume,
         hypervolume_share=None if corner is None or volume is None else volume / math.prod(corner),
         conditions=conditions,

@@ -198,6 +198,7 @@ class GuidelinesReport:
     backend: str
     batch: int
     threads: int
+    precision: str = "fp32"
     fingerprint: str
     facts: Mapping[str, str]
     printed_column: str

@@ -83,9 +83,9 @@ def conditions_line(report: GuidelinesReport) -> str:
     """Under which conditions all this holds."""
     threads = f"{report.threads} thread{'' if report.threads == 1 else 's'}"
     return (
-        f"{report.device} ({report.device_name}), {report.backend}, batch {report.batch}, {threads}, 56x56, channels "
-        f"of the paper's {DEVICE_NAMES[report.printed_column]} column; fingerprint {report.fingerprint}; measured "
-        f"{' and '.join(report.measured)}"
+        f"{report.device} ({report.device_name}), {report.backend}, batch {report.batch}, {threads}, "
+        f"{report.precision}, 56x56, channels of the paper's {DEVICE_NAMES[report.printed_column]} column; fingerprint "
+        f"{report.fingerprint}; measured {' and '.join(report.measured)}"
     )
 
 

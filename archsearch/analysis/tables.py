@@ -116,6 +116,7 @@ def _row(row: FrontRow, choice_names: Sequence[str], backends: Sequence[str]) ->
         "backend": latency.backend,
         "batch": latency.batch,
         "threads": latency.threads,
+        "precision": latency.precision,
         "input_size": latency.input_size,
         "fingerprint": latency.fingerprint,
         **_by_further_backends(record, backends),

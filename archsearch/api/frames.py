@@ -30,6 +30,7 @@ _OF_LATENCY = (
     "backend",
     "batch",
     "threads",
+    "precision",
     "fingerprint",
 )
 _OF_SCORE = ("top1_percent", "epochs", "seed", "split", "protocol", "train_images", "train_seconds")

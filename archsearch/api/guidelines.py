@@ -121,7 +121,7 @@ def run_guidelines(
     column = "gpu" if where.startswith("cuda") else "arm"
     wanted = experiments(column, chosen)
     settings = _settings(backend, batch, where, quick=quick)
-    fingerprint = device_fingerprint(where, settings.backend, settings.threads)
+    fingerprint = device_fingerprint(where, settings.backend, settings.threads, settings.precision_on(where))
     run = _Run(
         device=where,
         settings=settings,
@@ -149,6 +149,7 @@ def run_guidelines(
         backend=settings.backend,
         batch=settings.batch_on(where),
         threads=settings.threads,
+        precision=settings.precision_on(where),
         fingerprint=fingerprint.id,
         facts=dict(facts),
         printed_column=column,
@@ -170,12 +171,7 @@ def _settings(backend: str, batch: int | None, device: str, *, quick: bool) -> L
         raise ConfigError(f"a batch is at least 1 image, got {batch}")
     plain = LatencySettings(backend=backend, batch=batch, **(QUICK if quick else _FULL))
     resolved = plain.with_backend(plain.backend_on(device)).model_copy(update={"batch": plain.batch_on(device)})
-    kinds = BACKENDS[resolved.backend].devices
-    if device.partition(":")[0] not in kinds:
-        raise ConfigError(
-            f"the latency backend '{resolved.backend}' does not run on '{device}'",
-            hint=f"it runs on {', '.join(kinds)}",
-        )
+    BACKENDS[resolved.backend].check(device, resolved.precision_on(device))
     return resolved
 
 
@@ -199,7 +195,9 @@ def _group(
     tell: Callable[[str, bool], None],
 ) -> dict[str, Any]:
     """A group from the file, or measured now and written there."""
-    conditions = {"settings": run.settings.model_dump(mode="json"), "seed": run.seed, **more}
+    # The precision is in the fingerprint, which names the file; a CPU has no warm-up by time.
+    without = {"precision"} | ({"warmup_seconds"} if run.device == "cpu" else set())
+    conditions = {"settings": run.settings.model_dump(mode="json", exclude=without), "seed": run.seed, **more}
     found = None if run.again else run.cache.get(name, conditions)
     tell(name, found is not None)
     return found if found is not None else run.cache.put(name, conditions, measure())

@@ -45,6 +45,7 @@ def to_dict(report: GuidelinesReport) -> dict[str, Any]:
         "backend": report.backend,
         "batch": report.batch,
         "threads": report.threads,
+        "precision": report.precision,
         "fingerprint": report.fingerprint,
         "facts": dict(report.facts),
         "channels_of": report.printed_column,

@@ -46,6 +46,7 @@ def stored_guidelines(fingerprint: str, *, folder: Path = FOLDER) -> GuidelinesR
         backend=str(settings["backend"]),
         batch=int(settings["batch"]),
         threads=int(settings["threads"]),
+        precision=facts.get("precision", "fp32"),
         fingerprint=fingerprint,
         facts=facts,
         printed_column=column,

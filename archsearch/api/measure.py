@@ -9,8 +9,9 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from archsearch.api.networks import FoundNetwork, find_network
-from archsearch.errors import BuildError, ConfigError
+from archsearch.errors import BuildError, ConfigError, UnknownNameError
 from archsearch.latency.backends import BACKENDS
+from archsearch.latency.precision import PRECISIONS, Precision
 from archsearch.latency.settings import LatencySettings
 from archsearch.models.families import build
 from archsearch.models.spec import Spec
@@ -68,7 +69,7 @@ class MeasureProgress:
     Attributes:
         group, groups: number of the group in hand (1 is the first), and of all.
         networks: networks of this group, the reference not counted.
-        backend, batch, device, input_size: its conditions.
+        backend, batch, precision, device, input_size: its conditions.
         seconds: since the group began.
     """
 
@@ -77,6 +78,7 @@ class MeasureProgress:
     networks: int
     backend: str
     batch: int
+    precision: str
     device: str
     input_size: int
     seconds: float
@@ -104,6 +106,7 @@ def measure(
     *,
     backends: Sequence[str] = (),
     batches: Sequence[int] = (),
+    precisions: Sequence[str] = (),
     threads: int = 1,
     input_size: int | None = None,
     num_classes: int | None = None,
@@ -114,16 +117,18 @@ def measure(
     on_measured: Callable[[Measurement], None] | None = None,
     on_progress: Callable[[MeasureProgress], None] | None = None,
 ) -> tuple[Measurement, ...]:
-    """Measure networks on a device, once with each backend at each batch.
+    """Measure networks on a device, once with each backend at each batch in each precision.
 
-    The networks of one backend, batch, input size and number of classes are one group: their bursts take turns with
-    each other's and with the reference's, so their ratios were measured in the same seconds. The device lease is
-    held for every timed run: trainings of this user pause meanwhile, and a study's measurements come before or after.
+    The networks of one backend, batch, precision, input size and number of classes are one group: their bursts take
+    turns with each other's and with the reference's, so their ratios were measured in the same seconds. The device
+    lease is held for every timed run: trainings of this user pause meanwhile, and a study's measurements come before or
+    after.
 
     Args:
         names: as `describe` takes them.
         backends: names of `archsearch.latency.backends.BACKENDS`; empty: the device's default.
         batches: images a run; empty: 1 on a CPU, 8 on a GPU.
+        precisions: names of `archsearch.latency.precision.PRECISIONS`; empty: fp32 on a CPU, fp16 on a GPU.
         threads: CPU threads of one run.
         input_size: height and width (pixels); None: each network's own: as printed (224), or the study's.
         num_classes: None: each network's own.
@@ -137,7 +142,7 @@ def measure(
         on_progress: see `MeasureProgress`; never called while a run is timed.
 
     Returns:
-        For each backend and batch in the order given, the networks in the order given.
+        For each backend, batch and precision in the order given, the networks in the order given.
 
     Raises:
         ConfigError, UnknownNameError, StoreError: something asked for is not there, or does not run on this device.
@@ -149,7 +154,7 @@ def measure(
     wanted = [_wanted(name, find_network(name, storage=storage), input_size, num_classes) for name in names]
     base = find_network(reference, storage=storage)
     where = worker_devices(device, 1)[0]
-    each = _settings(backends, batches, threads, budget_seconds, where)
+    each = _settings(backends, batches, precisions, threads, budget_seconds, where)
     sizes = list(dict.fromkeys((network.input_size, network.num_classes) for network in wanted))
     groups = len(each) * len(sizes)
     found: dict[tuple[int, int], Measurement] = {}
@@ -174,9 +179,14 @@ def _wanted(name: str, found: FoundNetwork, input_size: int | None, num_classes:
 
 
 def _settings(
-    backends: Sequence[str], batches: Sequence[int], threads: int, budget_seconds: float | None, device: str
+    backends: Sequence[str],
+    batches: Sequence[int],
+    precisions: Sequence[str],
+    threads: int,
+    budget_seconds: float | None,
+    device: str,
 ) -> list[LatencySettings]:
-    """One for each backend and batch, each combination once, backends resolved. Raises ConfigError."""
+    """One for each backend, batch and precision, each combination once, all resolved. Raises ConfigError."""
     for batch in batches:
         if batch < 1:
             raise ConfigError(f"a batch is at least 1 image, got {batch}")
@@ -188,17 +198,22 @@ def _settings(
     if budget_seconds is not None:
         spread = min(plain.spread_seconds, _SPREAD_SHARE * budget_seconds)
         plain = plain.model_copy(update={"budget_seconds": budget_seconds, "spread_seconds": spread})
+    wanted: dict[Precision, None] = {}
+    for asked in precisions or (plain.precision_on(device),):
+        if asked not in PRECISIONS:
+            raise UnknownNameError("precision", asked, PRECISIONS)
+        wanted[asked] = None
     chosen: dict[str, None] = {}
     for name in backends or (plain.backend,):
         resolved = plain.with_backend(name).backend_on(device)
-        kinds = BACKENDS[resolved].devices
-        if device.partition(":")[0] not in kinds:
-            raise ConfigError(
-                f"the latency backend '{resolved}' does not run on '{device}'", hint=f"it runs on {', '.join(kinds)}"
-            )
+        for precision in wanted:
+            BACKENDS[resolved].check(device, precision)
         chosen[resolved] = None
     sizes = dict.fromkeys(batches or (plain.batch_on(device),))
-    return [plain.with_backend(name).model_copy(update={"batch": batch}) for name, batch in product(chosen, sizes)]
+    return [
+        plain.with_backend(name).model_copy(update={"batch": batch, "precision": precision})
+        for name, batch, precision in product(chosen, sizes, wanted)
+    ]
 
 
 def _measure_group(
@@ -267,6 +282,7 @@ def _teller(
                     networks=len(networks),
                     backend=settings.backend,
                     batch=settings.batch_on(device),
+                    precision=settings.precision_on(device),
                     device=device,
                     input_size=networks[0].input_size,
                     seconds=time.monotonic() - began,

@@ -134,6 +134,7 @@ def _measured_dict(found: Measured) -> dict[str, Any]:
             "backend": latency.backend,
             "batch": latency.batch,
             "threads": latency.threads,
+            "precision": latency.precision,
             "n": latency.n,
             "converged": latency.converged,
         },

@@ -94,7 +94,7 @@ def measured_text(found: Measured) -> str:
         unsure = "" if latency.converged else ", not converged"
         text += (
             f"; {latency.corrected_ms:.3f} ms for a batch of {latency.batch} ({latency.device}, {latency.backend}, "
-            f"threads {latency.threads}, n {latency.n}, p10 corrected for drift{unsure})"
+            f"threads {latency.threads}, {latency.precision}, n {latency.n}, p10 corrected for drift{unsure})"
         )
     where = "retrained in" if found.trial is None else f"trial {found.trial} of"
     return f"{text}; {where} study {found.study}"

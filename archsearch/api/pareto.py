@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,9 @@ def front_json(study: Study) -> dict[str, Any]:
         "hypervolume": front.hypervolume,
         "hypervolume_share": front.hypervolume_share,
         "noise_floor": front.noise_floor,
+        "latency_batch": None
+        if front.latency_batch is None
+        else {**asdict(front.latency_batch), "on_launch_floor": front.latency_batch.on_launch_floor},
         "canary": canary_json(study.canary),
         "knee_trial": None if front.knee is None else front.knee.record.trial,
         "front": front_table(front, only_front=True),

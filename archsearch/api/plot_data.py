@@ -60,6 +60,7 @@ def plot_data(
         reference_point=None if point is None else tuple(float(point[name]) for name in study.objectives),
         device_name=device_name(study),
         noise_floor=study.info.noise_floor,
+        latency_batch=study.info.latency_batch,
         constraints=bounds_of(study),
         canary=study.canary,
         bases={

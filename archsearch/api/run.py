@@ -13,6 +13,7 @@ from archsearch.errors import NothingStoredError, UnknownNameError
 from archsearch.search.config import load_study
 from archsearch.search.plan import RunPlan, check_unchanged, plan_run
 from archsearch.search.run import Limits, Progress, run_study
+from archsearch.store.studies import StudyInfo
 
 
 def plan(
@@ -71,6 +72,7 @@ def run(
     time_budget_seconds: float | None = None,
     plateau_trials: int | None = None,
     optuna_proxy: str | None = None,
+    on_begun: Callable[[StudyInfo], None] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Study:
     """Run a study until it has `trials` trials in all; called again it continues, and does nothing when all are done.
@@ -82,6 +84,7 @@ def run(
         time_budget_seconds: from this call on; afterwards no new trial starts, and running ones are finished.
         plateau_trials: no new trial starts once the hypervolume is flat over so many ended trials.
         optuna_proxy: HOST:PORT of an `archsearch proxy` of the same database, for hundreds of workers.
+        on_begun: called once, with the study as it is stored, before its workers start.
         on_progress: called about twice a second.
 
     Raises what `plan` raises, StudyChangedError if the study is stored with another protocol, StoreError for a
@@ -115,6 +118,7 @@ def run(
             data_dir=data_dir,
             limits=Limits(time_budget_seconds=time_budget_seconds, plateau_trials=plateau_trials),
             optuna_proxy=optuna_proxy,
+            on_begun=on_begun,
             on_progress=on_progress,
         )
     finally:

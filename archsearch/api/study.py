@@ -124,7 +124,13 @@ class Study:
         """The front of the complete `networks`, with the study's fixed reference point and noise floor."""
         point = self.info.reference_point
         corner = None if point is None else [point[name] for name in self.objectives]
-        return front_of(self.networks, self.objectives, corner, noise_floor=self.info.noise_floor)
+        return front_of(
+            self.networks,
+            self.objectives,
+            corner,
+            noise_floor=self.info.noise_floor,
+            latency_batch=self.info.latency_batch,
+        )
 
     @cached_property
     def canary(self) -> Canary:

@@ -45,6 +45,10 @@ def measure(
         list[int] | None,
         typer.Option(min=1, metavar="N", help="Images a run. Repeatable. Default: 1 on a CPU, 8 on a GPU."),
     ] = None,
+    precision: Annotated[
+        list[str] | None,
+        typer.Option(metavar="P", help="fp32, tf32, fp16 or bf16. Repeatable. Default: fp32 on a CPU, fp16 on a GPU."),
+    ] = None,
     threads: Annotated[int, typer.Option(min=1, metavar="N", help="CPU threads of one run.")] = 1,
     input_size: Annotated[
         int | None,
@@ -73,8 +77,8 @@ def measure(
 ) -> None:
     """Measure networks on this device: p10, median and p90, and the ratio to a reference.
 
-    Networks of one backend, batch, input size and number of classes are measured in turn with each other and with the
-    reference. The device is taken for it, so this may be typed while a study runs: the study waits meanwhile.
+    Networks of one backend, batch, precision, input size and number of classes are measured in turn with each other and
+    with the reference. The device is taken for it, so this may be typed while a study runs: the study waits meanwhile.
 
     Examples:
     archsearch measure shufflenet_v2_x0_5 shufflenet_v2_x1_5
@@ -105,6 +109,7 @@ def measure(
                 names,
                 backends=backend or (),
                 batches=batch or (),
+                precisions=precision or (),
                 threads=threads,
                 input_size=input_size,
                 num_classes=classes,
@@ -132,7 +137,7 @@ def _line(now: MeasureProgress) -> str:
     of_all = f"[{now.group}/{now.groups}] " if now.groups > 1 else ""
     return (
         f"{of_all}measuring {plural(now.networks, 'network')} and the reference with {now.backend} on {now.device}, "
-        f"batch {now.batch}, {now.input_size}x{now.input_size}"
+        f"batch {now.batch}, {now.precision}, {now.input_size}x{now.input_size}"
     )
 
 
@@ -158,7 +163,8 @@ def _conditions(one: Measurement) -> str:
     latency = one.latency
     return (
         f"{latency.device}, {latency.backend} {one.backend_version}, {plural(latency.threads, 'thread')}, "
-        f"batch {latency.batch}, {latency.input_size}x{latency.input_size}, {plural(one.num_classes, 'output')}"
+        f"batch {latency.batch}, {latency.precision}, {latency.input_size}x{latency.input_size}, "
+        f"{plural(one.num_classes, 'output')}"
     )
 
 
@@ -167,6 +173,7 @@ def _table(found: Sequence[Measurement]) -> Table:
     varying: dict[str, list[str]] = {
         "backend": [one.latency.backend for one in found],
         "batch": [str(one.latency.batch) for one in found],
+        "precision": [one.latency.precision for one in found],
         "input": [str(one.latency.input_size) for one in found],
         "outputs": [str(one.num_classes) for one in found],
     }

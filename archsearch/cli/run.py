@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
 from archsearch.cli.console import console, duration, error_console, plural, typed_command
 from archsearch.cli.durations import parse_duration
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from archsearch.api.study import Study
     from archsearch.search.plan import RunPlan
     from archsearch.search.run import Progress
+    from archsearch.store.studies import StudyInfo
 
 
 def run(
@@ -128,6 +130,7 @@ def run(
                 time_budget_seconds=None if budget is None else budget - (time.monotonic() - began),
                 plateau_trials=stop_on_plateau,
                 optuna_proxy=optuna_proxy,
+                on_begun=_print_batch,
                 on_progress=show,
             )
     except KeyboardInterrupt:
@@ -153,10 +156,27 @@ def _print_plan(plan: RunPlan) -> None:
         f"data      {config.dataset}: {plan.train_images:,} training and {plan.validation_images:,} validation images, "
         f"{plan.num_classes} classes, {plan.input_size}x{plan.input_size}\n"
         f"proxy     {plural(config.proxy.epochs, 'epoch')}, batch {config.proxy.batch_size}, seed {config.seed}\n"
-        f"latency   {backends}, batch {config.latency.batch_on(plan.devices[0])}, "
-        f"{plural(config.latency.threads, 'thread')}, beside {config.reference}\n"
+        f"latency   {backends}, {_batch(plan)}, {plural(latency.threads, 'thread')}, "
+        f"{latency.precision_on(measured_on)}, beside {config.reference}\n"
         f"trials    {plan.total} in all, sampler {config.sampler}, {where}"
     )
+
+
+def _print_batch(study: StudyInfo) -> None:
+    """What was found out of the study's batch when it began: the plan's last line."""
+    from archsearch.analysis.conditions import batch_sentence
+
+    found = study.latency_batch
+    if found is not None:
+        mark = "[yellow]warning:[/] " if found.on_launch_floor else "batch     "
+        error_console.print(f"{mark}{escape(batch_sentence(found))}")
+
+
+def _batch(plan: RunPlan) -> str:
+    latency, device = plan.config.latency, plan.devices[0]
+    if not latency.chooses_batch_on(device):
+        return f"batch {latency.batch_on(device)}"
+    return f"a batch of {latency.batch_on(device)} or more, chosen when the study begins, so that widths differ"
 
 
 def _ending(progress: Progress) -> str:

@@ -57,6 +57,8 @@ def _cells(record: Record, *, marked: bool) -> tuple[str, ...]:
 
 def front_view(study: Study, console: Console) -> None:
     """The front, the conditions that its numbers hold under, the hypervolume, and what to be warned of."""
+    from archsearch.analysis.conditions import batch_sentence
+
     front = study.front
     if not front.rows:
         console.print("no complete trial yet")
@@ -65,6 +67,8 @@ def front_view(study: Study, console: Console) -> None:
         front_table(front, title=f"Front of '{study.name}': {len(front.members)} of {len(front.rows)} networks")
     )
     console.print(conditions_line(study), markup=False)
+    if front.latency_batch is not None and not front.latency_batch.on_launch_floor:  # else a warning says it
+        console.print(f"{batch_sentence(front.latency_batch)}.", markup=False)
     if canary := canary_line(study):
         console.print(canary, markup=False)
     if front.hypervolume is not None and front.hypervolume_share is not None and front.reference_point is not None:
@@ -97,6 +101,7 @@ def conditions_line(study: Study) -> str:
         f"({listed(found.eval_images)} images: differences below {_chance_points(study):.1f} points may be chance). "
         f"latency: {listed(found.device)} ({name}), "
         f"{listed(found.backend)}, batch {listed(found.batch)}, {plural(listed(found.threads), 'thread')}, "
+        f"{listed(found.precision)}, "
         f"{listed(found.input_size)}x{listed(found.input_size)}, {_runs(study)} runs each, reference "
         f"{listed(found.reference)}{_floor_text(study)}."
     )

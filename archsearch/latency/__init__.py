@@ -1,6 +1,7 @@
 """Latency on the target device, measured so that two people get the same number, or are told that they cannot.
 
     settings.py     what a study may say about measuring (torch-free)
+    precision.py    in which numbers a network is run
     runner.py       a network made ready to be timed: called, waited for, and nothing else
     protocol.py     the one measuring procedure: warm-up, visits spread over time, interleaved bursts, halves that agree
     warmup.py       runs that are not counted, until successive windows agree
@@ -15,6 +16,7 @@
     watch.py        who else used the device meanwhile
     prepare.py      networks made ready, and the reference that many are measured against
     network.py      all of it together: modules in, a `records.Latency` for each out
+    batch.py        the batch in which a device tells networks of different width apart
 
 Nothing here imports torch until a network is prepared or a device is asked about.
 """

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from archsearch.latency.backends import BACKENDS
 from archsearch.latency.gpu import driver_version, gpu_state
+from archsearch.latency.precision import Precision
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,10 @@ class Fingerprint:
         return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
-def device_fingerprint(device: str, backend: str, threads: int) -> Fingerprint:
-    """The fingerprint of a torch device ("cpu", "cuda:0") with a backend and a number of CPU threads.
+def device_fingerprint(device: str, backend: str, threads: int, precision: Precision = "fp32") -> Fingerprint:
+    """The fingerprint of a torch device ("cpu", "cuda:0") with a backend, a number of CPU threads and a precision.
 
+    float32 on a CPU is not among the facts: it was the only precision there before there was a choice.
     Raises UnknownNameError if there is no such backend.
     """
     import torch
@@ -63,6 +65,8 @@ def device_fingerprint(device: str, backend: str, threads: int) -> Fingerprint:
         facts["governor"] = governor
     if facts["device"] == "cuda":
         facts |= _gpu_facts(device)
+    if facts["device"] != "cpu" or precision != "fp32":
+        facts["precision"] = precision
     return Fingerprint.of(facts)
 
 
@@ -119,7 +123,6 @@ def _gpu_facts(device: str) -> dict[str, str]:
         "driver": _driver_version(),
         "cuda": str(torch.version.cuda),
         "cudnn": str(torch.backends.cudnn.version()),  # type: ignore[no-untyped-call]
-        "cudnn_tf32": str(torch.backends.cudnn.allow_tf32),
         "cudnn_benchmark": str(torch.backends.cudnn.benchmark),
     }
 

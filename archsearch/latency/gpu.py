@@ -1,6 +1,8 @@
 """What an NVIDIA GPU tells of its state: clocks, heat, throttling, and which processes compute on it.
 
-Asked of NVML (package nvidia-ml-py) where it is installed, else of the program nvidia-smi; neither is required.
+Asked of NVML (package nvidia-ml-py, installed on Linux), a library call of this process; where it does not answer, of
+the program nvidia-smi. That is a process of its own and takes up to a second, so it is never asked while a device is
+held for measuring.
 """
 
 from __future__ import annotations
@@ -54,8 +56,12 @@ class GpuState:
 
 def gpu_state(device: str) -> GpuState:
     """The state of a torch device ("cuda", "cuda:1"); empty where nothing tells."""
-    gpu = _gpu_id(device)
-    return _by_nvml(gpu) or _by_nvidia_smi(gpu)
+    return state_by_nvml(device) or _by_nvidia_smi(_gpu_id(device))
+
+
+def state_by_nvml(device: str) -> GpuState | None:
+    """The state of a torch device as this process can find out by itself; None where NVML does not answer."""
+    return _by_nvml(_gpu_id(device))
 
 
 def throttle_reasons(mask: int) -> str:
@@ -70,7 +76,13 @@ def throttle_reasons(mask: int) -> str:
 
 
 def driver_version() -> str | None:
-    """The driver's version by nvidia-smi."""
+    """The driver's version; None where nothing tells."""
+    nvml = _nvml()
+    if nvml is not None:
+        try:
+            return str(nvml.nvmlSystemGetDriverVersion())
+        except nvml.NVMLError as error:
+            logger.debug("NVML does not tell the driver's version: %s", error)
     lines = _nvidia_smi("--query-gpu=driver_version")
     return lines[0][0] if lines else None
 

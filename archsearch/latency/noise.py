@@ -26,7 +26,7 @@ class NoiseFloor:
         contended: whether another process used the device in any round.
         reference: name of the network.
         reference_p10_ms: median over the rounds of its p10 (milliseconds a batch).
-        device, backend, batch, threads, input_size, fingerprint: the conditions, as of a latency.
+        device, backend, batch, threads, precision, input_size, fingerprint: the conditions, as of a latency.
         measure_seconds: wall time of all rounds.
     """
 
@@ -41,6 +41,7 @@ class NoiseFloor:
     backend: str
     batch: int
     threads: int
+    precision: str = "fp32"
     input_size: int
     fingerprint: str
     measure_seconds: float

@@ -15,6 +15,7 @@ from archsearch.errors import ConfigError, MeasurementError, MeasurementMemoryEr
 from archsearch.latency.backends import BACKENDS
 from archsearch.latency.fingerprint import device_fingerprint
 from archsearch.latency.lease import DeviceLease
+from archsearch.latency.precision import Precision
 from archsearch.latency.protocol import Conditions
 from archsearch.latency.runner import Runner
 from archsearch.latency.settings import LatencySettings
@@ -57,7 +58,7 @@ def prepare_reference(
         model: a network that takes (N, 3, input_size, input_size), or as many channels as its attribute
             `input_channels` says; it is copied, not changed.
         name: stored as `Latency.reference`.
-        settings: backend, batch and threads are taken from it.
+        settings: backend, batch, threads and precision are taken from it.
         device: torch device ("cpu", "cuda:0").
         input_size: height and width (pixels).
         lease: shared while the network is prepared, because another process may be measuring.
@@ -88,13 +89,8 @@ def random_input(*, batch: int, input_size: int, device: str, seed: int, channel
 def prepare(model: nn.Module, conditions: Conditions, *, what: str, lease: DeviceLease | None, seed: int) -> Runner:
     """Make a network ready under these conditions; `what` names it in messages. See `prepare_reference`."""
     backend = BACKENDS[conditions.backend]
-    kind = conditions.device.partition(":")[0]
-    if kind not in backend.devices:
-        raise ConfigError(
-            f"the latency backend '{backend.name}' does not run on '{conditions.device}'",
-            hint=f"it runs on {', '.join(backend.devices)}",
-        )
-    if kind == "cuda" and not torch.cuda.is_available():
+    backend.check(conditions.device, conditions.precision)
+    if conditions.device.partition(":")[0] == "cuda" and not torch.cuda.is_available():
         raise ConfigError(f"torch sees no GPU for the device '{conditions.device}'", hint="use the device cpu")
     try:
         with lease.shared() if lease is not None else nullcontext():
@@ -105,7 +101,7 @@ def prepare(model: nn.Module, conditions: Conditions, *, what: str, lease: Devic
                 seed=seed,
                 channels=getattr(model, "input_channels", IMAGE_CHANNELS),  # a part of a network takes a map instead
             )
-            return backend.prepare(model, example, threads=conditions.threads)
+            return backend.prepare(model, example, threads=conditions.threads, precision=conditions.precision)
     except torch.OutOfMemoryError as error:
         raise MeasurementMemoryError(
             f"the device {conditions.device} has no memory left to make {what} ready: {error}",
@@ -113,14 +109,14 @@ def prepare(model: nn.Module, conditions: Conditions, *, what: str, lease: Devic
         ) from error
     except RuntimeError as error:
         raise MeasurementError(
-            f"{what} could not be run by the backend '{backend.name}' on '{conditions.device}' with batch "
-            f"{conditions.batch} at input size {conditions.input_size}: {error}"
+            f"{what} could not be run by the backend '{backend.name}' on '{conditions.device}' in "
+            f"{conditions.precision} with batch {conditions.batch} at input size {conditions.input_size}: {error}"
         ) from error
 
 
 @lru_cache(maxsize=16)
-def _fingerprint_id(device: str, backend: str, threads: int) -> str:
-    return device_fingerprint(device, backend, threads).id
+def _fingerprint_id(device: str, backend: str, threads: int, precision: Precision) -> str:
+    return device_fingerprint(device, backend, threads, precision).id
 
 
 def warn_of_load_once() -> None:
@@ -137,15 +133,16 @@ def warn_of_load_once() -> None:
 
 def conditions_of(reference: str, settings: LatencySettings, device: str, input_size: int) -> Conditions:
     """What is measured by the settings' backend on a device belongs to this."""
-    backend = settings.backend_on(device)
+    backend, precision = settings.backend_on(device), settings.precision_on(device)
     return Conditions(
         reference=reference,
         device=device,
         backend=backend,
         batch=settings.batch_on(device),
         threads=settings.threads,
+        precision=precision,
         input_size=input_size,
-        fingerprint=_fingerprint_id(device, backend, settings.threads),
+        fingerprint=_fingerprint_id(device, backend, settings.threads, precision),
     )
 
 
@@ -154,18 +151,20 @@ def references_of(
 ) -> list[PreparedReference]:
     """The reference by each backend of the settings, the objective's first.
 
-    Raises MeasurementError if it was prepared for another backend, device, batch, thread number or input size.
+    Raises MeasurementError if it was prepared for another backend, device, batch, thread number, precision or input
+    size.
     """
     by_backend = {one.conditions.backend: one for one in (reference, *reference.also)}
     chosen = []
     for backend in (settings.backend_on(device), *settings.also_on(device)):
         conditions = by_backend.get(backend, reference).conditions
-        found = (conditions.device, conditions.backend, conditions.batch, conditions.threads, conditions.input_size)
-        wanted = (device, backend, settings.batch_on(device), settings.threads, input_size)
-        if found != wanted:
+        found = (conditions.device, conditions.backend, conditions.batch, conditions.threads, conditions.precision)
+        wanted = (device, backend, settings.batch_on(device), settings.threads, settings.precision_on(device))
+        if (*found, conditions.input_size) != (*wanted, input_size):
             raise MeasurementError(
-                f"the reference '{conditions.reference}' was prepared for (device, backend, batch, threads, input "
-                f"size) {found}, but the network is to be measured with {wanted}",
+                f"the reference '{conditions.reference}' was prepared for (device, backend, batch, threads, precision, "
+                f"input size) {(*found, conditions.input_size)}, but the network is to be measured with "
+                f"{(*wanted, input_size)}",
                 hint="prepare the reference again",
             )
         chosen.append(by_backend[backend])

@@ -1,8 +1,9 @@
 """The one measuring procedure of archsearch: what is timed, in which order, and when it is enough.
 
 1. The device is held (`lease.exclusive()`), and both networks run untimed until successive windows agree.
-2. In each visit: a few untimed runs, then bursts of the candidate and of the reference in turn, the order swapped
-   after each pair, every run timed by itself: synchronise, read the host clock, run, synchronise, read the clock.
+2. In each visit: a few untimed runs, on a GPU for some time, then bursts of the candidate and of the reference in
+   turn, the order swapped after each pair, every run timed by itself: synchronise, read the host clock, run,
+   synchronise, read the clock. A device with a clock of its own (CUDA events) tells the time, and the host's checks it.
 3. Between visits the device is free and the process sleeps, so that the runs see different episodes of interference.
 4. When the planned bursts are done and their halves (earlier and later; even and odd visits) give the same ratio
    within the tolerance, the measurement has converged; else visits go on until the budget ends, and it says so.
@@ -24,6 +25,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from archsearch.errors import MeasurementError
+from archsearch.latency.precision import Precision
 from archsearch.latency.runner import Runner
 from archsearch.latency.samples import NS_PER_MS, Samples
 from archsearch.latency.settings import LatencySettings
@@ -69,6 +71,7 @@ class Conditions:
     backend: str
     batch: int
     threads: int
+    precision: Precision = "fp32"
     input_size: int
     fingerprint: str
 
@@ -153,10 +156,11 @@ def to_latency(
         backend=conditions.backend,
         batch=conditions.batch,
         threads=conditions.threads,
+        precision=conditions.precision,
         input_size=conditions.input_size,
         fingerprint=conditions.fingerprint,
         measure_seconds=samples.total_seconds,
-        state=dict(state or {}),
+        state={**(state or {}), **samples.clocks()},
     )
 
 
@@ -190,10 +194,8 @@ def collect(
             with watch.visit() if watch is not None else nullcontext(), _visit(runners):
                 if samples.visits == 0:
                     runs = _warm_up(runners, settings, samples, clock)
-                for runner in runners:
-                    for _ in range(settings.untimed_runs if samples.visits else 0):
-                        runner()
-                    runner.synchronize()
+                else:
+                    _untimed(runners, settings, clock)
                 for _ in range(settings.bursts_of_visit(samples.visits)):
                     if samples.bursts >= 2 and spent_ns() >= budget_ns:
                         break
@@ -231,11 +233,17 @@ def _burst(runners: Sequence[Runner], runs: int, samples: Samples, clock: Callab
     order = range(len(runners))
     samples.visit_of_burst.append(samples.visits)
     for index in order if samples.bursts % 2 == 0 else reversed(order):
-        samples.bursts_ns[index].append([_time_run(runners[index], clock) for _ in range(runs)])
+        samples.bursts_ns[index].append(
+            [_time_run(runners[index], clock, samples.host_over_device) for _ in range(runs)]
+        )
 
 
-def _time_run(runner: Runner, clock: Callable[[], int]) -> int:
-    """One run (nanoseconds), from an idle device to an idle device."""
+def _time_run(runner: Runner, clock: Callable[[], int], host_over_device: list[float] | None = None) -> int:
+    """One run (nanoseconds), from an idle device to an idle device: by the device's own clock if it has one.
+
+    The host's clock also counts the launch and the wait, 20 to 40 us on a GPU, and so pulls ratios towards 1. It has to
+    say as much at least: its time over the device's is appended to `host_over_device`.
+    """
     runner.synchronize()
     start = clock()
     runner()
@@ -246,9 +254,23 @@ def _time_run(runner: Runner, clock: Callable[[], int]) -> int:
             f"a run took {elapsed} ns by the host clock", hint="the clock is broken, or nothing was run"
         )
     device_ms = runner.device_ms()
-    if device_ms is not None:
-        _check_device_clock(device_ms, elapsed / NS_PER_MS)
-    return elapsed
+    if device_ms is None:
+        return elapsed
+    _check_device_clock(device_ms, elapsed / NS_PER_MS)
+    if host_over_device is not None:
+        host_over_device.append(elapsed / NS_PER_MS / device_ms)
+    return round(device_ms * NS_PER_MS)
+
+
+def _untimed(runners: Sequence[Runner], settings: LatencySettings, clock: Callable[[], int]) -> None:
+    """The uncounted runs at the start of a later visit: some of each network, on a GPU for `warmup_seconds` in all."""
+    least_ns = settings.warmup_seconds * NS_PER_SECOND / len(runners)
+    for runner in runners:
+        began, runs = clock(), 0
+        while runs < settings.untimed_runs or (runner.device_ms() is not None and clock() - began < least_ns):
+            runner()
+            runner.synchronize()
+            runs += 1
 
 
 def _check_device_clock(device_ms: float, host_ms: float) -> None:
@@ -272,6 +294,7 @@ def _warm_up(runners: Sequence[Runner], settings: LatencySettings, samples: Samp
             window=settings.warmup_runs,
             max_windows=settings.warmup_windows,
             tolerance=settings.warmup_tolerance,
+            min_ns=settings.warmup_seconds * NS_PER_SECOND / len(runners),
             max_ns=_WARMUP_SHARE * budget_ns,
         )
         samples.warmup_runs.append(warm.runs)

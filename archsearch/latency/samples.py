@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain
+from statistics import median
 
 import numpy as np
 
@@ -38,6 +39,7 @@ class Samples:
         agreed: for each network but the reference, whether the planned bursts were done and its own halves agreed at
             the end.
         warmup_runs: runs of each network's warm-up.
+        host_over_device: of every timed run of a device with a clock of its own, the host's time over the device's.
     """
 
     bursts_ns: list[list[list[int]]]
@@ -49,6 +51,7 @@ class Samples:
     converged: bool = False
     agreed: list[bool] = field(default_factory=list)
     warmup_runs: list[int] = field(default_factory=list)
+    host_over_device: list[float] = field(default_factory=list)
 
     @classmethod
     def of(cls, networks: int) -> Samples:
@@ -80,6 +83,10 @@ class Samples:
     def ratio_interval(self, network: int) -> tuple[float, float]:
         """The 95% interval of `ratio` over all bursts, by `interval.ratio_interval`."""
         return ratio_interval(*(self.bursts_ns[index][: self.bursts] for index in (network, -1)))
+
+    def clocks(self) -> dict[str, str]:
+        """How the host's clock and the device's own agreed, for `records.Latency.state`; empty with one clock."""
+        return {"host_over_device": f"{median(self.host_over_device):.3f}"} if self.host_over_device else {}
 
     def half_split_difference(self, network: int) -> float:
         """|ratio in one half of the bursts / ratio in the other half - 1|, the larger of two ways to halve.

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from archsearch.errors import UnknownNameError
 from archsearch.latency.backends import BACKENDS
+from archsearch.latency.precision import Precision
 
 AUTO = "auto"
 CPU_BACKEND = "onnxruntime"
 GPU_BACKEND = "cuda-graph"
 OTHER_BACKEND = "torch"
 CPU_BATCH = 1
+GPU_PRECISION: Precision = "fp16"
 GPU_BATCH = 8  # the batch of the GPU column of ShuffleNet V2 (Ma et al. 2018), section 2
 
 
@@ -27,8 +29,11 @@ class LatencySettings(BaseModel):
         backend: the backend whose latency is the objective: a name of `archsearch.latency.backends.BACKENDS`, or
             `auto`, see `backend_on`.
         also: further backends that every network is measured by, each with a reference of its own.
-        batch: images a run; None means 1 on a CPU and 8 on a GPU, as in the ShuffleNet V2 paper.
+        batch: images a run. `auto`: a study chooses it when it begins, so that networks of different width differ (see
+            `latency.batch`). None: 1 on a CPU; on a GPU `auto` in a study, and 8 outside of one, as in the ShuffleNet
+            V2 paper.
         threads: CPU threads of one run.
+        precision: of weights, maps and arithmetic; `auto`, see `precision_on`.
         bursts: planned bursts of each network; with the reference between them, so twice as many in all.
         runs_per_burst: timed runs of one burst, at most. A slow network gets fewer (at least one), so that the
             planned bursts fit in half of the budget.
@@ -37,7 +42,9 @@ class LatencySettings(BaseModel):
         warmup_runs: runs of one warm-up window; warm-up of a network ends when two successive windows agree.
         warmup_windows: windows after which warm-up ends in any case.
         warmup_tolerance: largest relative difference of the medians of two windows that agree.
-        untimed_runs: runs of each network at the start of every visit that are not counted.
+        untimed_runs: runs of each network at the start of every visit but the first that are not counted.
+        warmup_seconds: on a device with a clock of its own (a GPU), time for which every visit runs its networks
+            uncounted, all together, at least: the clocks of an idle GPU fall within a second, and rise within tenths.
         tolerance: largest relative difference of the two halves' ratios that counts as converged.
         budget_seconds: wall time of a measurement, without waiting for the device, after which no burst begins.
             A group of several candidates has more, see `group_budget_seconds`.
@@ -52,8 +59,9 @@ class LatencySettings(BaseModel):
 
     backend: str = AUTO
     also: tuple[str, ...] = ()
-    batch: int | None = Field(default=None, ge=1)
+    batch: Annotated[int, Field(ge=1)] | Literal["auto"] | None = None
     threads: int = Field(default=1, ge=1)
+    precision: Literal["auto"] | Precision = "auto"
     bursts: int = Field(default=30, ge=2)
     runs_per_burst: int = Field(default=10, ge=1)
     visits: int = Field(default=5, ge=1)
@@ -62,6 +70,7 @@ class LatencySettings(BaseModel):
     warmup_windows: int = Field(default=20, ge=2)
     warmup_tolerance: float = Field(default=0.05, gt=0.0, lt=1.0)
     untimed_runs: int = Field(default=3, ge=0)
+    warmup_seconds: float = Field(default=0.15, ge=0.0, allow_inf_nan=False)
     tolerance: float = Field(default=0.03, gt=0.0, lt=1.0)
     budget_seconds: float = Field(default=20.0, gt=0.0, allow_inf_nan=False)
     drift_tolerance: float = Field(default=0.25, gt=0.0, allow_inf_nan=False)
@@ -135,10 +144,23 @@ class LatencySettings(BaseModel):
         return self.budget_seconds * networks / 2
 
     def batch_on(self, device: str) -> int:
-        """Images a run on this torch device ("cpu", "cuda:0", ...)."""
-        if self.batch is not None:
+        """Images a run on this torch device ("cpu", "cuda:0", ...); the smallest tried where a study chooses."""
+        if isinstance(self.batch, int):
             return self.batch
         return CPU_BATCH if device.partition(":")[0] == "cpu" else GPU_BATCH
+
+    def chooses_batch_on(self, device: str) -> bool:
+        """Whether a study that begins on this torch device chooses its batch."""
+        return self.batch == AUTO or (self.batch is None and device.partition(":")[0] != "cpu")
+
+    def precision_on(self, device: str) -> Precision:
+        """The precision on this torch device: the one that is named, or what is deployed there (`auto`).
+
+        That is float16 on a GPU of CUDA and float32 on any other device.
+        """
+        if self.precision != "auto":
+            return self.precision
+        return GPU_PRECISION if device.partition(":")[0] == "cuda" else "fp32"
 
     def bursts_of_visit(self, visit: int) -> int:
         """Bursts of each network in a visit (0 is the first). Visits after the planned ones are as large as the first.

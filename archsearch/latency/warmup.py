@@ -33,8 +33,12 @@ def warm_up(
     max_windows: int,
     tolerance: float,
     max_ns: float,
+    min_ns: float = 0.0,
 ) -> WarmUp:
     """Run until the medians of two successive windows differ by no more than `tolerance`.
+
+    A device with a clock of its own (a GPU) is run for `min_ns` at least, because its first windows agree at the clock
+    of an idle device.
 
     Args:
         runner: the network.
@@ -43,10 +47,12 @@ def warm_up(
         max_windows: windows after which it ends in any case.
         tolerance: relative difference of two windows that agree.
         max_ns: timed run time after which no run begins (nanoseconds); the first run is always made.
+        min_ns: timed run time before which warm-up does not end, whatever the windows say (nanoseconds).
     """
     before: float | None = None
-    now, runs, spent = 0.0, 0, 0
-    for _ in range(max_windows):
+    now, runs, spent, windows = 0.0, 0, 0, 0
+    cold = True
+    while windows < max_windows or cold:
         times: list[int] = []
         while len(times) < window and (runs == 0 or spent < max_ns):
             times.append(time_run(runner))
@@ -54,8 +60,9 @@ def warm_up(
             runs += 1
         if not times:
             break
-        now = median(times)
-        if before is not None and len(times) == window and abs(now / before - 1.0) <= tolerance:
+        now, windows = median(times), windows + 1
+        cold = spent < min_ns and runner.device_ms() is not None
+        if not cold and before is not None and len(times) == window and abs(now / before - 1.0) <= tolerance:
             return WarmUp(run_ns=now, runs=runs)
         before = now
     logger.debug("warm-up ended after %d runs without two windows that agree", runs)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from archsearch.latency.fingerprint import volatile_facts
-from archsearch.latency.gpu import GpuState, gpu_state
+from archsearch.latency.gpu import GpuState, gpu_state, state_by_nvml
 
 FOREIGN_CPU_SHARE = 0.10  # of all cores' time in the visits: above it, the device was not this measurement's alone
 _TICKS_A_VISIT = 2  # /proc/stat is rounded to ticks, at the visit's start and at its end
@@ -54,7 +54,10 @@ class DeviceWatch:
     Args:
         device: torch device ("cpu", "cuda:0").
         read_cpu: the CPU's time now, or None where the system does not tell.
-        read_gpu: the GPU's state now; asked for a GPU only.
+        read_gpu: the GPU's state now, or None where it takes more than a library call; asked for a GPU only, at the
+            end of each visit.
+        read_gpu_slowly: the GPU's state where none of the visits told it: by another process, so that it is asked once,
+            after the visits, when the device is no longer held.
         is_ours: whether a process (by its number) is this one or another of archsearch's.
     """
 
@@ -63,12 +66,14 @@ class DeviceWatch:
         device: str,
         *,
         read_cpu: Callable[[], CpuTime | None] | None = None,
-        read_gpu: Callable[[str], GpuState] = gpu_state,
+        read_gpu: Callable[[str], GpuState | None] = state_by_nvml,
+        read_gpu_slowly: Callable[[str], GpuState] = gpu_state,
         is_ours: Callable[[int], bool] | None = None,
     ) -> None:
         self.device = device
         self._read_cpu = read_cpu or _read_cpu
         self._read_gpu = read_gpu
+        self._read_gpu_slowly = read_gpu_slowly
         self._is_ours = is_ours or is_archsearch
         self._visits, self._total, self._foreign = 0, 0.0, 0.0
         self._gpu: GpuState | None = None
@@ -85,8 +90,16 @@ class DeviceWatch:
             self._total += after.total - before.total
             self._foreign += (after.busy - before.busy) - (after.own - before.own)
         if self.device.partition(":")[0] == "cuda":
-            self._gpu = self._read_gpu(self.device)
-            self._gpu_neighbours |= set(self._foreign_processes(self._gpu.processes) or ())
+            self._note(self._read_gpu(self.device))
+
+    def _note(self, gpu: GpuState | None) -> None:
+        if gpu is not None:
+            self._gpu = gpu
+            self._gpu_neighbours |= set(self._foreign_processes(gpu.processes) or ())
+
+    def _after_the_visits(self) -> None:
+        if self.device.partition(":")[0] == "cuda" and self._gpu is None and self._visits:
+            self._note(self._read_gpu_slowly(self.device))
 
     @property
     def foreign_cpu_share(self) -> float | None:
@@ -106,7 +119,11 @@ class DeviceWatch:
         return self._total > 0 and self._foreign - rounding > FOREIGN_CPU_SHARE * self._total
 
     def state(self) -> dict[str, str]:
-        """What `records.Latency.state` stores; facts that the system does not tell are absent."""
+        """What `records.Latency.state` stores; facts that the system does not tell are absent.
+
+        Not to be asked within a visit.
+        """
+        self._after_the_visits()
         facts = volatile_facts("cpu")
         share = self.foreign_cpu_share
         if share is not None:

@@ -39,7 +39,7 @@ from archsearch.plots.printed import PrintedTop1
 from archsearch.plots.study_curves import StudyCurvesInfo, study_curves_figure, study_curves_info
 from archsearch.plots.trust import trust_info
 from archsearch.plots.trust_figure import trust_figure
-from archsearch.records import Record
+from archsearch.records import Record, StudyBatch
 from archsearch.registry import Registry
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ class PlotData:
         records: of every status; with curves where learning curves shall be drawn.
         dataset, device_name: as the study has them, named beside the conditions.
         noise_floor: relative difference of two latencies from which on they differ.
+        latency_batch: the batch of the study's latencies, and whether widths differ in it.
         constraints: the study's upper bounds.
         canary: what the reference, measured beside every network, tells of the latencies.
         bases: family: choices that a hover text compares with; by default the commonest value of each choice.
@@ -79,6 +80,7 @@ class PlotData:
     reference_point: tuple[float, ...] | None = None
     device_name: str | None = None
     noise_floor: float = 0.0
+    latency_batch: StudyBatch | None = None
     constraints: tuple[Bound, ...] = ()
     canary: Canary | None = None
     bases: Mapping[str, Mapping[str, Any]] | None = None
@@ -115,7 +117,13 @@ class Plot:
 
 
 def _front_of(data: PlotData) -> Front:
-    return front_of(data.records, data.objectives, data.reference_point, noise_floor=data.noise_floor)
+    return front_of(
+        data.records,
+        data.objectives,
+        data.reference_point,
+        noise_floor=data.noise_floor,
+        latency_batch=data.latency_batch,
+    )
 
 
 def _front(data: PlotData) -> FrontInfo:

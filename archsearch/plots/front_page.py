@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from archsearch.analysis.canary import Canary
+from archsearch.analysis.conditions import batch_sentence
 from archsearch.analysis.front import Front
 from archsearch.analysis.objectives import percent_text
 from archsearch.analysis.verdicts import Verdict
@@ -44,6 +45,8 @@ def write_front_page(
     if front.noise_floor:
         floor = percent_text(100.0 * front.noise_floor)
         facts.append(("Noise floor of latency", f"{floor}: latencies that differ by less are ties"))
+    if front.latency_batch is not None:
+        facts.append(("Batch of latency", batch_sentence(front.latency_batch)))
     if front.reference_point is not None and front.hypervolume is not None:
         facts.append(("Reference point", ", ".join(f"{value:g}" for value in front.reference_point)))
         facts.append(("Hypervolume", f"{front.hypervolume:.6g}"))

@@ -22,7 +22,7 @@ def conditions_line(front: Front, dataset: str | None, device_name: str | None) 
     parts += [several(shared.seed, "seed {}"), several(shared.input_size, "{0} x {0} pixels")]
     named = f" ({device_name})" if device_name else ""
     parts += [" / ".join(shared.device) + named, " / ".join(shared.backend), several(shared.batch, "batch {}")]
-    parts += [several(shared.threads, "{} threads").replace("1 threads", "1 thread")]
+    parts += [several(shared.threads, "{} threads").replace("1 threads", "1 thread"), " / ".join(shared.precision)]
     if front.noise_floor:
         parts.append(f"latencies within {percent_text(100.0 * front.noise_floor)} are ties")
     line = " · ".join(part for part in parts if part)

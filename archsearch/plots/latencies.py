@@ -128,6 +128,7 @@ def _conditions(latencies: Sequence[Latency]) -> list[str]:
     parts = [
         " / ".join(sorted({latency.device for latency in latencies})),
         " / ".join(sorted({latency.backend for latency in latencies})),
+        " / ".join(sorted({latency.precision for latency in latencies})),
     ]
     devices = len({latency.fingerprint for latency in latencies})
     if devices > 1:

@@ -51,7 +51,12 @@ def latex_text(report: Report) -> str:
     for section in report.sections:
         if section.key == "front":
             blocks += [
-                latex_table(table, _FRONT, label="tab:front", caption=f"{report.title}: the front. {table.note}")
+                latex_table(
+                    table,
+                    _FRONT,
+                    label="tab:front",
+                    caption=f"{report.title}: the front. {', '.join(report.subtitle[0].split(' · '))}. {table.note}",
+                )
                 for table in section.tables
                 if table.rows
             ]

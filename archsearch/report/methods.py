@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from archsearch.analysis.conditions import batch_sentence
 from archsearch.analysis.objectives import OBJECTIVES, percent_text
 from archsearch.report.data import ReportData
 from archsearch.report.sections import Section
@@ -76,6 +77,8 @@ def _facts(data: ReportData) -> Iterator[tuple[str, str]]:
     yield "Reference network", str(config.get("reference", ""))
     if data.front.noise_floor:
         yield "Noise floor of latency", percent_text(100.0 * data.front.noise_floor)
+    if data.front.latency_batch is not None:
+        yield "Batch of latency", batch_sentence(data.front.latency_batch)
     yield "Device", _pairs(facts.get("device") or {})
     yield "Device fingerprint", str(facts.get("device_fingerprint", ""))
     yield (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from archsearch.analysis.conditions import batch_sentence
 from archsearch.plots.front_page import canary_table
 from archsearch.plots.page import Cell, Column, Table
 from archsearch.records import TrialStatus
@@ -58,6 +59,10 @@ def latency_section(data: ReportData) -> Section:
         if floor
         else "The study has no noise floor: every difference of two latencies counts."
     ]
+    batch = data.front.latency_batch
+    if batch is not None and not batch.on_launch_floor:
+        text = batch_sentence(batch)
+        sentences.append(f"{text[:1].upper()}{text[1:]}.")
     if canary is None or not canary.networks:
         sentences.append("No latency was measured.")
     return Section(

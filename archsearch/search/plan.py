@@ -22,11 +22,12 @@ from archsearch.latency.fingerprint import Fingerprint, device_fingerprint, vola
 from archsearch.latency.settings import AUTO, LatencySettings
 from archsearch.models.families import build
 from archsearch.models.spec import Spec
+from archsearch.records import precision_before
 from archsearch.search.config import StudyConfig
 from archsearch.search.design_points import design_specs
 from archsearch.search.devices import worker_devices
 from archsearch.search.evaluate import SPLIT_SEED
-from archsearch.search.precision import with_settled_proxy
+from archsearch.search.precision import protocol_as_settled
 from archsearch.search.samplers import check_sampler
 from archsearch.search.variants import StudyVariant, scaled, study_variants
 from archsearch.space.search_space import SearchSpace
@@ -34,7 +35,7 @@ from archsearch.store.studies import StudyInfo
 
 PREFLIGHT_NETWORKS = 3
 # What versions did that did not know a key, where that is not today's default.
-_BEFORE: Mapping[str, Mapping[str, Any]] = {"latency": {"backend": "torch"}}
+_BEFORE: Mapping[str, Mapping[str, Any]] = {"latency": {"backend": "torch", "precision": None}}
 _OF_THE_BACKEND = ("backend", "backend_version")  # facts of a fingerprint
 _NO_STOPPING: Mapping[str, Any] = {"policy": "none"}  # a protocol without the key
 
@@ -136,10 +137,10 @@ def check_unchanged(plan: RunPlan, stored: StudyInfo) -> None:
     Raises StudyChangedError that says what differs, and what to do.
     """
     given = {"stopping": dict(_NO_STOPPING), "design": None, **plan.config.protocol()}
-    new = with_settled_proxy(_resolved(given, plan.devices[0]), stored)
+    new = _resolved(protocol_as_settled(given, stored), plan.devices[0])
     before = completed(stored.config)
-    old = _resolved({key: before[key] for key in given}, stored.facts.get("device", {}).get("device", plan.devices[0]))
-    old = with_settled_proxy(old, stored)
+    old = protocol_as_settled({key: before[key] for key in given}, stored)
+    old = _resolved(old, stored.facts.get("device", {}).get("device", plan.devices[0]))
     changes = {key: (was, now) for key, was, now in _changes(old, new)}
     if "stopping.policy" in changes:  # another policy has other keys: they say nothing more
         changes = {key: value for key, value in changes.items() if key == "stopping.policy" or "stopping" not in key}
@@ -173,10 +174,12 @@ def completed(stored: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _resolved(protocol: Mapping[str, Any], device: str) -> dict[str, Any]:
-    """A protocol with the backends that it means on a device, and a design without its seeds."""
+    """A protocol with the backends, batch and precision that it means on a device, and a design without its seeds."""
     latency = dict(protocol["latency"])
-    settings = LatencySettings.model_construct(backend=latency["backend"], also=tuple(latency["also"]))
+    precision = latency["precision"] or precision_before(device)
+    settings = LatencySettings.model_construct(**latency | {"also": tuple(latency["also"]), "precision": precision})
     latency |= {"backend": settings.backend_on(device), "also": sorted(settings.also_on(device))}
+    latency |= {"batch": settings.batch_on(device), "precision": settings.precision_on(device)}
     design = protocol["design"]
     return {
         **protocol,
@@ -242,13 +245,13 @@ def _fingerprint(config: StudyConfig, devices: tuple[str, ...]) -> Fingerprint:
     for name in devices:
         kind = name.partition(":")[0]
         for chosen in (latency.backend_on(name), *latency.also_on(name)):
-            if kind not in BACKENDS[chosen].devices:
-                fitting = [other for other in BACKENDS if kind in BACKENDS[other].devices]
-                raise ConfigError(
-                    f"the latency backend '{chosen}' does not run on '{name}'",
-                    hint=f"backends for it: {', '.join(fitting)} (latency.backend, latency.also)",
-                )
-    found = {name: device_fingerprint(name, latency.backend_on(name), latency.threads) for name in devices}
+            fitting = ", ".join(other for other in BACKENDS if kind in BACKENDS[other].devices)
+            hint = f"backends for it: {fitting} (latency.backend, latency.also)"
+            BACKENDS[chosen].check(name, latency.precision_on(name), hint=hint)
+    found = {
+        name: device_fingerprint(name, latency.backend_on(name), latency.threads, latency.precision_on(name))
+        for name in devices
+    }
     first = found[devices[0]]
     for name, other in found.items():
         if other.id != first.id:

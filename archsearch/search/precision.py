@@ -1,4 +1,4 @@
-"""The one precision that all trainings of a study share: decided when it is begun, then stored with it."""
+"""What a study decides once, when it is begun, and stores: its trainings' precision, and with `batch` its batch."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 from archsearch.data.catalog import default_data_dir
 from archsearch.errors import ConfigError
 from archsearch.latency.lease import DeviceLease
+from archsearch.latency.settings import LatencySettings
 from archsearch.models.families import build
 from archsearch.models.spec import Spec
 from archsearch.search.config import StudyConfig
@@ -67,19 +68,33 @@ def decided_precision(
 
 
 def settled(config: StudyConfig, study: StudyInfo) -> StudyConfig:
-    """The settings with the precision that the study's trainings have, where they say `auto`."""
-    if config.proxy.precision != "auto":
-        return config
-    precision = settled_precision(study.config, study.facts, _device(study))
-    return config.model_copy(update={"proxy": config.proxy.model_copy(update={"precision": precision})})
+    """The settings with the precision of the study's trainings and the batch of its latencies, where they leave both.
+
+    A study that was begun before batches were chosen keeps the one that it had.
+    """
+    proxy, latency = config.proxy, config.latency
+    if proxy.precision == "auto":
+        precision = settled_precision(study.config, study.facts, _device(study))
+        proxy = proxy.model_copy(update={"precision": precision})
+    if latency.chooses_batch_on(_device(study)):
+        latency = latency.model_copy(update={"batch": _batch(latency, study)})
+    return config.model_copy(update={"proxy": proxy, "latency": latency})
 
 
-def with_settled_proxy(protocol: Mapping[str, Any], study: StudyInfo) -> dict[str, Any]:
-    """A protocol as `StudyConfig.protocol` gives it, with the precision that `auto` means in this study."""
-    proxy = dict(protocol["proxy"])
+def protocol_as_settled(protocol: Mapping[str, Any], study: StudyInfo) -> dict[str, Any]:
+    """A protocol as `StudyConfig.protocol` gives it, with what `settled` puts in its place in this study."""
+    proxy, latency = dict(protocol["proxy"]), dict(protocol.get("latency", {}))
     if proxy.get("precision", "auto") == "auto":
         proxy["precision"] = settled_precision(study.config, study.facts, _device(study))
-    return {**protocol, "proxy": proxy}
+    said = LatencySettings.model_construct(batch=latency.get("batch"))
+    if said.chooses_batch_on(_device(study)):
+        latency["batch"] = _batch(said, study)
+    return {**protocol, "proxy": proxy, "latency": latency}
+
+
+def _batch(settings: LatencySettings, study: StudyInfo) -> int:
+    found = study.latency_batch
+    return settings.batch_on(_device(study)) if found is None else found.batch
 
 
 def _device(study: StudyInfo) -> str:

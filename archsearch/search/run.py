@@ -10,7 +10,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from archsearch.analysis.plateau import plateau_of
 from archsearch.designs import Design
 from archsearch.errors import ArchsearchError, ConfigError, StoreError
 from archsearch.records import Record
+from archsearch.search.batch import decided_batch
 from archsearch.search.optuna_study import OptunaStudy
 from archsearch.search.plan import RunPlan, check_unchanged
 from archsearch.search.precision import decided_precision, settled
@@ -29,7 +30,7 @@ from archsearch.search.worker_main import REFUSED, RENEWED
 from archsearch.store.claims import HOLDS_PLACE, held_elsewhere, trial_counts
 from archsearch.store.database import Database
 from archsearch.store.designs import trial_keys, widen_design
-from archsearch.store.studies import StudyInfo, enter_study, find_study, list_studies
+from archsearch.store.studies import LATENCY_BATCH, StudyInfo, enter_study, find_study, list_studies
 from archsearch.store.trials import load_records
 from archsearch.training.precision import usual_precision
 from archsearch.training.settings import Precision
@@ -111,6 +112,7 @@ def run_study(
     data_dir: Path | None = None,
     limits: Limits | None = None,
     optuna_proxy: str | None = None,
+    on_begun: Callable[[StudyInfo], None] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> StudyInfo:
     """Run a study until it has `plan.total` trials, over all runs and machines; what is there already is continued.
@@ -122,9 +124,11 @@ def run_study(
         data_dir: where datasets are kept.
         limits: when to end before that.
         optuna_proxy: HOST:PORT of the gRPC proxy through which workers reach Optuna's tables; None: directly.
+        on_begun: called once, with the study as it is stored, before its workers start.
         on_progress: called about twice a second.
 
     Raises:
+        MeasurementError: the batch of a new study's latencies could not be measured.
         StudyChangedError: a study of this name has another space, protocol or dataset.
         WorkersFailedError: the workers ended with an error, or were killed again and again.
         StoreError: the database was away for longer than it is waited for.
@@ -133,7 +137,7 @@ def run_study(
     limits = limits or Limits()
     facts = plan.facts
     if plan.config.name not in {study.name for study in list_studies(database)}:
-        facts = {**facts, "proxy_precision": _precision(plan)}
+        facts = {**facts, "proxy_precision": _precision(plan), **_latency_batch(plan)}
     study = enter_study(
         database,
         name=plan.config.name,
@@ -143,6 +147,8 @@ def run_study(
         facts=facts,
     )
     check_unchanged(plan, study)
+    if on_begun is not None:
+        on_begun(study)
     plan = _shared(replace(plan, config=settled(plan.config, study)))
     if plan.config.design is not None:
         plan = _with_design(plan, plan.config.design, database, study)
@@ -171,6 +177,18 @@ def _precision(plan: RunPlan) -> Precision:
         num_classes=plan.num_classes,
         input_size=plan.input_size,
     )
+
+
+def _latency_batch(plan: RunPlan) -> dict[str, Any]:
+    """The batch of the latencies of a study that is begun now, as a stored fact; none where there is no question."""
+    found = decided_batch(
+        plan.config,
+        plan.space,
+        device=plan.devices[0],
+        num_classes=plan.num_classes,
+        input_size=plan.input_size,
+    )
+    return {} if found is None else {LATENCY_BATCH: asdict(found)}
 
 
 def _shared(plan: RunPlan) -> RunPlan:

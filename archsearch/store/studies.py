@@ -12,12 +12,13 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
 from archsearch.errors import NothingStoredError, UnknownNameError
+from archsearch.records import StudyBatch
 from archsearch.store.database import Database
 from archsearch.store.designs import design_of
 from archsearch.store.patience import patient
 from archsearch.store.schema import StudyRow, TrialRow
 
-NOISE_FLOOR = "noise_floor"  # the key of StudyInfo.facts
+NOISE_FLOOR, LATENCY_BATCH = "noise_floor", "latency_batch"  # keys of StudyInfo.facts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +27,8 @@ class StudyInfo:
 
     Attributes:
         reference_point: each objective with its bound, or None until it is fixed.
-        facts: versions, machine and data of its first run; as `noise_floor`, what was found at its start.
+        facts: versions, machine and data of its first run; as `latency_batch` and `noise_floor`, what was found at its
+            start.
     """
 
     id: int
@@ -42,6 +44,12 @@ class StudyInfo:
     def noise_floor(self) -> float:
         """The relative difference of two latencies from which on they differ; 0.0 if none was measured."""
         return float(self.facts.get(NOISE_FLOOR, {}).get("relative", 0.0))
+
+    @property
+    def latency_batch(self) -> StudyBatch | None:
+        """The batch of its latencies, and whether widths differ in it; None where nobody asked."""
+        found = self.facts.get(LATENCY_BATCH)
+        return None if found is None else StudyBatch.from_dict(found)
 
     @property
     def noise_floor_seconds(self) -> float:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from archsearch.analysis.front import front_of
 from archsearch.analysis.objectives import OBJECTIVES, count_text, objective_values, significant
 from archsearch.errors import ConfigError, UnknownNameError
-from archsearch.records import Record, TrialStatus
+from archsearch.records import Record, StudyBatch, TrialStatus
 
 Make = Callable[..., Record]
 
@@ -155,3 +156,33 @@ def test_wrong_objectives_and_reference_points_are_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         front_of([], objectives, reference)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "ratio", "warned"),
+    [
+        (True, 1.49, "the largest that was tried"),
+        (False, 1.0, "latency.batch: auto"),
+        (True, 1.5, ""),
+        (False, 2.0, ""),
+    ],
+)
+def test_a_front_whose_latencies_do_not_tell_widths_apart_says_so(
+    make_record: Make, chosen: bool, ratio: float, warned: str
+) -> None:
+    found = StudyBatch(batch=8, chosen=chosen, wide="x1.0", narrow="x0.5", ratios=((8, ratio),))
+    front = front_of([make_record(0, top1=60, p10=3)], latency_batch=found)
+    told = [warning for warning in front.warnings if "floor of kernel launches" in warning]
+    assert front.latency_batch == found
+    assert len(told) == bool(warned)
+    if warned:
+        assert f"x1.0 takes {ratio:.2f} times as long as x0.5" in told[0]
+        assert warned in told[0]
+
+
+def test_latencies_of_different_precision_are_not_comparable(make_record: Make) -> None:
+    one, other = make_record(0, top1=60, p10=3), make_record(1, top1=70, p10=4)
+    assert one.latency is not None
+    front = front_of([replace(one, latency=replace(one.latency, precision="fp16")), other])
+    assert front.conditions.precision == ("fp16", "fp32")
+    assert "latencies are not comparable: 2 values of precision (fp16, fp32)" in front.warnings

@@ -36,7 +36,10 @@ def test_a_table_has_a_line_for_each_network_and_the_conditions_below(cli: Calla
         assert int(runs.split("/")[0]) >= int(runs.split("/")[1])
         assert float(images.replace(",", "")) > 0
     assert "cpu, torch-eager " in ended.out
-    for text in ("1 thread, batch 1, 32x32, 10 outputs, reference shufflenet_v2_x1_0, fingerprint ", "95% interval"):
+    for text in (
+        "1 thread, batch 1, fp32, 32x32, 10 outputs, reference shufflenet_v2_x1_0, fingerprint ",
+        "95% interval",
+    ):
         assert text in ended.out
     assert "measuring 2 networks and the reference with torch-eager on cpu, batch 1" in ended.err
 
@@ -134,3 +137,15 @@ def test_the_help_says_that_weights_do_not_matter(cli: Callable[..., object]) ->
     out = " ".join(cli("measure", "--help").out.replace("│", " ").split())
     assert "Weights do not matter for latency" in out
     assert "this may be typed while a study runs" in out
+
+
+def test_precisions_that_differ_have_a_column_and_those_that_do_not_run_are_named(cli: Callable[..., object]) -> None:
+    ended = cli("measure", "shufflenet_v2_x0_5", *SMALL, "--precision", "fp32", "--precision", "bf16")
+    assert ended.code == 0, ended.err
+    for precision in ("fp32", "bf16"):
+        assert any(line.split()[:2] == ["shufflenet_v2_x0_5", precision] for line in ended.out.splitlines())
+    refused = cli("measure", "shufflenet_v2_x0_5", *SMALL, "--precision", "fp16")
+    assert refused.code == 2
+    assert "'torch-eager' does not run in fp16 on 'cpu'" in " ".join(refused.err.split())
+    unknown = cli("measure", "shufflenet_v2_x0_5", *SMALL, "--precision", "fp23")
+    assert "fp32" in unknown.err

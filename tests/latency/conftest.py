@@ -51,12 +51,12 @@ class Simulation:
         return nullcontext()
 
     def backend(self, name: str, factor: float) -> Backend:
-        def prepare(model: nn.Module, example_input: Tensor, *, threads: int) -> _TimedRunner:
+        def prepare(model: nn.Module, example_input: Tensor, *, threads: int, precision: str = "fp32") -> _TimedRunner:
             assert isinstance(model, Timed)
             self.prepared.append((name, model.name))
             return _TimedRunner(self, model, factor)
 
-        return Backend(name=name, summary="", devices=("cpu",), prepare=prepare, version=lambda: "1")
+        return Backend(name=name, summary="", precisions={"cpu": ("fp32",)}, prepare=prepare, version=lambda: "1")
 
 
 class _TimedRunner:

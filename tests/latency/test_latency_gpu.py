@@ -142,6 +142,15 @@ def test_the_bits_of_throttling_are_those_of_nvml() -> None:
     assert throttle_reasons(0x1000) == "0x1000"
 
 
+def test_the_driver_version_is_nvmls_and_no_process_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in = nvml()
+    stand_in.nvmlSystemGetDriverVersion = lambda: "580.65.06"
+    monkeypatch.setattr(module, "_nvml", lambda: stand_in)
+    asked = smi(monkeypatch, {})
+    assert driver_version() == "580.65.06"
+    assert asked == []
+
+
 def test_the_driver_version_is_that_of_nvidia_smi(monkeypatch: pytest.MonkeyPatch) -> None:
     smi(monkeypatch, {"--query-gpu=driver_version": "570.124.06\n570.124.06\n"})
     assert driver_version() == "570.124.06"

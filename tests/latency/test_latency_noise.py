@@ -58,8 +58,8 @@ def copies(world, timed, monkeypatch):
     def install(*run_ms):
         backend, left = BACKENDS["simulated"], iter(run_ms)
 
-        def prepare(model, example_input, *, threads):
-            return backend.prepare(timed(model.name, next(left)), example_input, threads=threads)
+        def prepare(model, example_input, *, threads, precision):
+            return backend.prepare(timed(model.name, next(left)), example_input, threads=threads, precision=precision)
 
         monkeypatch.setitem(BACKENDS._entries, "simulated", replace(backend, prepare=prepare))
 

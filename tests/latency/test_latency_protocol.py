@@ -455,3 +455,65 @@ def test_what_is_seen_of_others_during_the_visits_is_told(disturbed: bool) -> No
     )
     assert latency.contended is disturbed
     assert latency.state == {"visits_seen": "4"}
+
+
+@dataclass
+class _ClockedRunner:
+    """A network on a device whose own clock says less than the host's, which also counts the launch and the wait."""
+
+    world: World
+    device_time_ms: float
+    host_time_ms: float
+    runs: int = 0
+
+    def __call__(self) -> None:
+        assert self.world.held
+        self.runs += 1
+        self.world.events.append("run")
+        self.world.now += round(self.host_time_ms * MS)
+
+    def synchronize(self) -> None:
+        return
+
+    def device_ms(self) -> float | None:
+        return self.device_time_ms
+
+    def ready(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
+def test_the_devices_own_clock_times_a_run_and_the_hosts_is_kept_beside_it() -> None:
+    # By the host the two differ 1.05-fold (0.42 and 0.40 ms), by the device twofold (0.04 and 0.02 ms).
+    world = World()
+    latency = world.measure(
+        _ClockedRunner(world, 0.04, 0.42),  # type: ignore[arg-type]
+        _ClockedRunner(world, 0.02, 0.40),  # type: ignore[arg-type]
+        LatencySettings(warmup_seconds=0.0),
+    )
+    assert (latency.p10_ms, latency.reference_p10_ms) == pytest.approx((0.04, 0.02))
+    assert latency.ratio_to_reference == pytest.approx(2.0)
+    # 300 runs each of 10.5 and of 20 times: between the two middle ones of 600
+    assert latency.state["host_over_device"] == "15.250"
+
+
+def test_a_host_without_a_devices_clock_has_nothing_to_compare() -> None:
+    world = World()
+    latency = world.measure(world.runner("c", constant(1)), world.runner("r", constant(1)), LatencySettings())
+    assert "host_over_device" not in latency.state
+
+
+def test_a_gpu_is_warmed_up_by_time_in_every_visit() -> None:
+    # Runs of 1 ms that agree at once. Of 200 ms each of two networks has 100: in the first visit ten windows of ten,
+    # in each of the two others a hundred runs; then three visits of two bursts of ten timed runs.
+    world = World()
+    networks = [_ClockedRunner(world, 1.0, 1.0) for _ in range(2)]
+    settings = LatencySettings(warmup_seconds=0.2, visits=3, bursts=6, spread_seconds=2, untimed_runs=3)
+    world.measure(*networks, settings)  # type: ignore[arg-type]
+    assert [network.runs for network in networks] == [3 * 100 + 60] * 2
+
+
+def test_without_a_clock_of_its_own_a_device_has_a_few_untimed_runs() -> None:
+    world, log = World(), list[int]()
+    settings = LatencySettings(warmup_seconds=0.2, visits=3, bursts=6, spread_seconds=2, untimed_runs=3)
+    world.measure(world.runner("c", constant(1), log), world.runner("r", constant(1)), settings)
+    assert len(log) == 20 + 2 * 3 + 60  # two windows that agree, then three runs in each later visit

@@ -6,14 +6,19 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from archsearch.latency import gpu
 from archsearch.latency import watch as module
 from archsearch.latency.gpu import GpuState
 from archsearch.latency.lease import DeviceLease
+from archsearch.latency.protocol import Conditions, measure
+from archsearch.latency.settings import LatencySettings
 from archsearch.latency.watch import CpuTime, DeviceWatch, cpu_time, is_archsearch
 
 #          user nice system idle iowait irq softirq steal guest guest_nice
@@ -111,6 +116,56 @@ def test_in_a_container_the_only_process_is_this_one_and_of_more_nothing_is_clai
     watch = visit(watched("cuda:0", gpu=[GpuState(processes=processes)]))
     assert not watch.disturbed
     assert watch.state()["gpu_foreign_processes"] == foreign
+
+
+def test_no_process_is_started_while_the_device_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without NVML the program nvidia-smi is asked, once a measurement, when the lease has been given back."""
+    held, asked = [False], list[str]()
+
+    @contextmanager
+    def exclusive() -> Iterator[None]:
+        held[0] = True
+        yield
+        held[0] = False
+
+    def run(command: list[str], **_: object) -> SimpleNamespace:
+        assert not held[0], f"{command[0]} was started while the device was held"
+        asked.append(command[1])
+        return SimpleNamespace(stdout="4711\n" if "apps" in command[1] else "")
+
+    monkeypatch.setattr(gpu, "_gpu_id", lambda _: "GPU-0")
+    monkeypatch.setattr(gpu, "_nvml", lambda: None)
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr("subprocess.run", run)
+    runner = SimpleRunner()
+    latency = measure(
+        runner,
+        runner,
+        LatencySettings(bursts=6, visits=3, runs_per_burst=2, spread_seconds=0.0),
+        lease=SimpleNamespace(exclusive=exclusive),
+        conditions=Conditions(
+            reference="r", device="cuda:0", backend="cuda-graph", batch=8, threads=1, input_size=32, fingerprint="f"
+        ),
+        watch=DeviceWatch("cuda:0", read_cpu=lambda: None, is_ours=lambda process: process == 4711),
+    )
+    assert sorted(asked) == ["--query-compute-apps=pid", f"--query-gpu={','.join(gpu._QUERY.values())}"]
+    assert latency.state["gpu_processes"] == "1"
+
+
+class SimpleRunner:
+    """A network that takes a tenth of a millisecond."""
+
+    def __call__(self) -> None:
+        time.sleep(1e-4)
+
+    def synchronize(self) -> None:
+        return
+
+    def device_ms(self) -> float | None:
+        return None
+
+    def ready(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 def test_a_busy_cpu_is_recorded_beside_a_gpu_but_does_not_make_it_contended() -> None:

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from archsearch.analysis.front import front_of
 from archsearch.designs import Design, DesignPoint
 from archsearch.models.variants import find_variant
-from archsearch.records import Epoch, Record, TrialStatus
+from archsearch.records import Epoch, Record, StudyBatch, TrialStatus
 from archsearch.report.build import report_of
 from archsearch.report.data import ReportData, Retrained
 from archsearch.report.html import html_text
@@ -271,3 +272,18 @@ def test_networks_trained_in_full_are_in_the_report(make_record: Make, make_data
     page, markdown, _ = rendered(make_data([make_record(0)], trainings=(trained,)))
     assert ">91.50<" in page
     assert "| trial 0 | modern | 100 | 3 | 91.50 | 0.25 |" in markdown
+
+
+@pytest.mark.parametrize(
+    ("ratio", "sentence"), [(1.7, "The study chose a batch of 64"), (1.2, "floor of kernel launches")]
+)
+def test_the_report_says_in_which_batch_latencies_were_taken_and_what_it_tells_apart(
+    make_study: Study, make_data: Data, ratio: float, sentence: str
+) -> None:
+    data = make_data(make_study())
+    found = StudyBatch(batch=64, chosen=True, wide="x1.0", narrow="x0.5", ratios=((8, 1.0), (64, ratio)))
+    front = front_of(data.records, reference_point=data.front.reference_point, latency_batch=found)
+    html, markdown, _ = rendered(replace(data, front=front, plots=replace(data.plots, latency_batch=found)))
+    assert sentence in html
+    for page in (html, markdown):
+        assert f"x1.0 takes {ratio:.2f} times as long as x0.5" in page

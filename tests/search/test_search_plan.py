@@ -117,7 +117,7 @@ Change = Callable[[StudyConfig], StudyConfig]
         ),
         (
             lambda config: config.model_copy(update={"latency": config.latency.model_copy(update={"batch": 4})}),
-            r"latency\.batch: was None, now 4",
+            r"latency\.batch: was 1, now 4",
         ),
         (lambda config: config.model_copy(update={"seed": 5}), "seed: was 0, now 5"),
         (
@@ -137,7 +137,7 @@ def test_a_changed_study_is_refused_saying_what_differs(
 
 def stored_by_an_older_version(stored: StudyInfo, config: StudyConfig) -> StudyInfo:
     """The study as version 0.1.0 stored it: its backend was torch, and some keys did not exist."""
-    newer = ("also", "drift_tolerance", "remeasure", "noise_rounds")
+    newer = ("also", "drift_tolerance", "remeasure", "noise_rounds", "precision", "warmup_seconds")
     latency = {key: value for key, value in config.protocol()["latency"].items() if key not in newer}
     device = device_fingerprint("cpu", "torch", 1).facts
     return replace(
@@ -179,6 +179,19 @@ def test_a_study_of_an_older_version_is_refused_under_todays_default_backend_say
     )
     assert "--set latency.backend=torch" in (caught.value.hint or "")
     assert "--set name=NEW" in (caught.value.hint or "")
+
+
+def test_what_the_automatic_precision_and_batch_stand_for_is_no_change(database: Database, config: StudyConfig) -> None:
+    stored = enter(database, plan_run(config, workers=1, device="cpu"))
+    check_unchanged(plan_run(with_latency(config, precision="fp32", batch=1), workers=1, device="cpu"), stored)
+    other = plan_run(with_latency(config, backend="torch", precision="bf16"), workers=1, device="cpu")
+    with pytest.raises(StudyChangedError, match=r"latency\.precision: was 'fp32', now 'bf16'"):
+        check_unchanged(other, stored)
+
+
+def test_a_precision_that_the_backend_does_not_take_is_refused_before_anything_is_stored(config: StudyConfig) -> None:
+    with pytest.raises(ConfigError, match=r"'onnxruntime' does not run in fp16 on 'cpu'"):
+        plan_run(with_latency(config, backend="onnxruntime", precision="fp16"), workers=1, device="cpu")
 
 
 def test_the_automatic_backend_is_the_one_that_it_stands_for(database: Database, config: StudyConfig) -> None:

@@ -12,7 +12,7 @@ import pytest
 from archsearch.models.variants import VARIANTS
 from archsearch.search import precision
 from archsearch.search.config import StudyConfig
-from archsearch.search.precision import decided_precision, settled, with_settled_proxy
+from archsearch.search.precision import decided_precision, protocol_as_settled, settled
 from archsearch.store.studies import StudyInfo
 from archsearch.training.calibration import Calibration
 
@@ -72,6 +72,6 @@ def test_workers_get_the_precision_that_the_study_was_begun_with() -> None:
 @pytest.mark.parametrize(("said", "same"), [("auto", True), ("bf16", True), ("fp32", False)])
 def test_another_precision_is_another_protocol(said: str, same: bool) -> None:
     begun = stored({"precision": "auto"}, proxy_precision="bf16", device={"device": "cpu"})
-    before = with_settled_proxy(begun.config, begun)["proxy"]["precision"]
-    now = with_settled_proxy(config(precision=said).protocol(), begun)["proxy"]["precision"]
+    before = protocol_as_settled(begun.config, begun)["proxy"]["precision"]
+    now = protocol_as_settled(config(precision=said).protocol(), begun)["proxy"]["precision"]
     assert (before == now) is same

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from archsearch.errors import ConfigError
+from archsearch.latency.precision import Precision
 from archsearch.latency.runner import Runner
 
 if TYPE_CHECKING:
@@ -15,9 +17,12 @@ if TYPE_CHECKING:
 class Prepare(Protocol):
     """Make a network ready to be timed."""
 
-    def __call__(self, model: nn.Module, example_input: Tensor, *, threads: int) -> Runner:
+    def __call__(
+        self, model: nn.Module, example_input: Tensor, *, threads: int, precision: Precision = "fp32"
+    ) -> Runner:
         """A runner of a private copy of `model` on `example_input` (N, 3, H, W), on the input's device.
 
+        Model and input come in float32; the copies are in `precision`, one of the backend's on this device.
         The caller's model is not changed. The network has run at least once when this returns.
         Raises RuntimeError (of torch, out of memory included) if it cannot run, MeasurementError if it would not
         compute the same.
@@ -31,13 +36,35 @@ class Backend:
     Attributes:
         name: its name in a study and in every latency record.
         summary: one line for `--help` and the docs.
-        devices: torch device types that it runs on.
+        precisions: for each torch device type that it runs on, the precisions that it takes there.
         prepare: see `Prepare`; libraries are imported inside.
         version: the version that belongs into the fingerprint.
     """
 
     name: str
     summary: str
-    devices: tuple[str, ...]
+    precisions: Mapping[str, tuple[Precision, ...]]
     prepare: Prepare
     version: Callable[[], str]
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """Torch device types that it runs on."""
+        return tuple(self.precisions)
+
+    def check(self, device: str, precision: Precision, *, hint: str = "") -> None:
+        """Raise ConfigError unless it runs on this torch device ("cpu", "cuda:0") in this precision.
+
+        `hint` takes the place of the devices that it runs on.
+        """
+        kind = device.partition(":")[0]
+        if kind not in self.devices:
+            raise ConfigError(
+                f"the latency backend '{self.name}' does not run on '{device}'",
+                hint=hint or f"it runs on {', '.join(self.devices)}",
+            )
+        if precision not in self.precisions[kind]:
+            raise ConfigError(
+                f"the latency backend '{self.name}' does not run in {precision} on '{device}'",
+                hint=f"precisions of it there: {', '.join(self.precisions[kind])}",
+            )

@@ -14,6 +14,7 @@ from archsearch.latency.backends.agreement import check_same_output
 from archsearch.latency.backends.base import Backend
 from archsearch.latency.backends.torch_backend import fast_form, plain_output, torch_version
 from archsearch.latency.backends.torch_runner import TorchRunner
+from archsearch.latency.precision import PRECISIONS, Precision, float32_arithmetic
 from archsearch.latency.runner import Runner
 
 if TYPE_CHECKING:
@@ -55,13 +56,13 @@ class CapturedForward:
         self._graph.replay()
 
 
-def _prepare(model: nn.Module, example_input: Tensor, *, threads: int) -> Runner:
+def _prepare(model: nn.Module, example_input: Tensor, *, threads: int, precision: Precision = "fp32") -> Runner:
     import torch
 
-    fast, inputs = fast_form(model, example_input)
-    with torch.cuda.device(inputs.device):
+    fast, inputs = fast_form(model, example_input, precision)
+    with torch.cuda.device(inputs.device), float32_arithmetic(precision, inputs.device):  # a replay has its kernels
         captured = CapturedForward(fast, inputs)
-    runner = TorchRunner(captured.replay, device=inputs.device, threads=threads)
+    runner = TorchRunner(captured.replay, device=inputs.device, threads=threads, precision=precision)
     with runner.ready(), torch.inference_mode():
         captured.output.zero_()  # what is compared below, a replay has computed
         runner()
@@ -71,6 +72,7 @@ def _prepare(model: nn.Module, example_input: Tensor, *, threads: int) -> Runner
             got=captured.output,
             what="capturing the folded network in a CUDA graph",
             hint="measure it with the backend 'torch-eager'",
+            precision=precision,
         )
     return runner
 
@@ -78,7 +80,7 @@ def _prepare(model: nn.Module, example_input: Tensor, *, threads: int) -> Runner
 CUDA_GRAPH = Backend(
     name="cuda-graph",
     summary="PyTorch, folded and channels_last, captured once in a CUDA graph and replayed",
-    devices=("cuda",),
+    precisions={"cuda": PRECISIONS},
     prepare=_prepare,
     version=torch_version,
 )

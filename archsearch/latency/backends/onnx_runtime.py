@@ -6,6 +6,7 @@ networks by their work. It is the default there.
 
 from __future__ import annotations
 
+import copy
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from archsearch.latency.backends.agreement import check_same_output
 from archsearch.latency.backends.base import Backend
 from archsearch.latency.backends.torch_backend import plain_output
 from archsearch.latency.backends.torch_runner import CudaTimer
+from archsearch.latency.precision import Precision, cast
 from archsearch.latency.runner import Runner
 from archsearch.models.onnx_export import INPUT_NAME, OUTPUT_NAME, OnnxModel, export_onnx
 
@@ -32,8 +34,13 @@ class OnnxRunner:
     of its own that CUDA events time.
     """
 
-    def __init__(self, exported: OnnxModel, example_input: Tensor, *, threads: int) -> None:
-        """Open a session for `exported` on the device of `example_input`. Raises MeasurementError where it fails."""
+    def __init__(
+        self, exported: OnnxModel, example_input: Tensor, *, threads: int, precision: Precision = "fp32"
+    ) -> None:
+        """Open a session for `exported`, which takes the type of `example_input`, on the device of that.
+
+        `precision`: whether a GPU may round to TF32. Raises MeasurementError where it fails.
+        """
         import numpy as np
         import torch
 
@@ -46,7 +53,9 @@ class OnnxRunner:
             self._stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
             self._timer = CudaTimer(self._device, self._stream)
             torch.cuda.synchronize(self._device)  # the input was written on another stream
-        self.session = _session(exported.data, threads=threads, device=self._device, stream=self._stream)
+        self.session = _session(
+            exported.data, threads=threads, device=self._device, stream=self._stream, tf32=precision == "tf32"
+        )
         if INPUT_NAME not in {entry.name for entry in self.session.get_inputs()}:
             raise MeasurementError(
                 "the exported network does not read its input: what it computes is not done by torch's operators",
@@ -98,7 +107,9 @@ class OnnxRunner:
         return self._torch.cuda.device(self._device) if self._timer is not None else nullcontext()
 
 
-def _session(data: bytes, *, threads: int, device: torch.device, stream: torch.cuda.Stream | None) -> Any:
+def _session(
+    data: bytes, *, threads: int, device: torch.device, stream: torch.cuda.Stream | None, tf32: bool = False
+) -> Any:
     """An InferenceSession with exactly these threads, on exactly this device.
 
     One operator after another. More threads than one would go on spinning after a run, in the way of the network whose
@@ -121,7 +132,11 @@ def _session(data: bytes, *, threads: int, device: torch.device, stream: torch.c
     options.add_session_config_entry("session.force_spinning_stop", "1")
     provider_options: dict[str, str] = {}
     if stream is not None:
-        provider_options = {"device_id": str(device.index or 0), "user_compute_stream": str(stream.cuda_stream)}
+        provider_options = {
+            "device_id": str(device.index or 0),
+            "user_compute_stream": str(stream.cuda_stream),
+            "use_tf32": str(int(tf32)),  # 1 by default
+        }
     session = ort.InferenceSession(data, options, providers=[(provider, provider_options)])
     if session.get_providers()[0] != provider:  # it falls back to the CPU without an error
         raise MeasurementError(
@@ -136,16 +151,17 @@ def _numpy_type(tensor: Tensor, np: Any) -> Any:
     return np.dtype(str(tensor.dtype).removeprefix("torch.")).type
 
 
-def _prepare(model: nn.Module, example_input: Tensor, *, threads: int) -> Runner:
+def _prepare(model: nn.Module, example_input: Tensor, *, threads: int, precision: Precision = "fp32") -> Runner:
+    own, inputs = cast(copy.deepcopy(model), example_input, precision)
     try:
-        exported = export_onnx(model, example_input)
+        exported = export_onnx(own, inputs)
     except BuildError as error:
         raise MeasurementError(error.message, hint="measure it with the backend 'torch'") from error
     # Compared on other images than it was exported with, so that a constant in place of a computation shows.
     others = -example_input.flip(-1)
     try:
-        runner = OnnxRunner(exported, example_input, threads=threads)
-        got = runner.output_for(others)
+        runner = OnnxRunner(exported, inputs, threads=threads, precision=precision)
+        got = runner.output_for(others.to(inputs.dtype))
     except _onnxruntime_errors() as error:
         raise MeasurementError(f"ONNX Runtime cannot run the exported network: {error}") from error
     check_same_output(
@@ -153,6 +169,7 @@ def _prepare(model: nn.Module, example_input: Tensor, *, threads: int) -> Runner
         got=got,
         what="exporting to ONNX",
         hint="what this network does depends on the values of its input; measure it with the backend 'torch'",
+        precision=precision,
     )
     return runner
 
@@ -173,7 +190,7 @@ def _version() -> str:
 ONNXRUNTIME = Backend(
     name="onnxruntime",
     summary="ONNX Runtime, exported by torch; the CUDA provider on a GPU",
-    devices=("cpu", "cuda"),
+    precisions={"cpu": ("fp32",), "cuda": ("fp32", "tf32", "fp16")},
     prepare=_prepare,
     version=_version,
 )

@@ -6,6 +6,7 @@ Folding and channels_last cut 10 to 35% of an eager ShuffleNetV2 on CPU; neither
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -13,20 +14,24 @@ from typing import TYPE_CHECKING
 from archsearch.latency.backends.agreement import check_same_output
 from archsearch.latency.backends.base import Backend
 from archsearch.latency.backends.torch_runner import TorchRunner
+from archsearch.latency.precision import PRECISIONS, Precision, cast
 from archsearch.latency.runner import Runner
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-def fast_form(model: nn.Module, example_input: Tensor) -> tuple[nn.Module, Tensor]:
-    """A private copy with batch normalisation folded, and the input, both channels_last, on the input's device."""
+def fast_form(model: nn.Module, example_input: Tensor, precision: Precision) -> tuple[nn.Module, Tensor]:
+    """A private copy with batch normalisation folded (in float32), and the input, on the input's device.
+
+    Both are channels_last and in `precision`.
+    """
     import torch
 
     from archsearch.latency.backends.fold import folded
 
-    fast = folded(model).to(example_input.device).to(memory_format=torch.channels_last)
-    return fast, example_input.contiguous(memory_format=torch.channels_last)
+    fast, inputs = cast(folded(model).to(example_input.device), example_input, precision)
+    return fast.to(memory_format=torch.channels_last), inputs.contiguous(memory_format=torch.channels_last)
 
 
 def plain_output(model: nn.Module, example_input: Tensor) -> Tensor:
@@ -43,41 +48,45 @@ def torch_version() -> str:
     return version("torch")
 
 
-def _prepare_folded(model: nn.Module, example_input: Tensor, *, threads: int) -> Runner:
+def _prepare_folded(model: nn.Module, example_input: Tensor, *, threads: int, precision: Precision = "fp32") -> Runner:
     import torch
 
-    fast, inputs = fast_form(model, example_input)
-    runner = TorchRunner(partial(fast, inputs), device=inputs.device, threads=threads)
+    fast, inputs = fast_form(model, example_input, precision)
+    runner = TorchRunner(partial(fast, inputs), device=inputs.device, threads=threads, precision=precision)
     with runner.ready(), torch.inference_mode():
         check_same_output(
             expected=plain_output(model, example_input),
             got=fast(inputs),
             what="folding batch normalisation",
             hint="a convolution of this network does more than convolve; measure it with the backend 'torch-eager'",
+            precision=precision,
         )
     return runner
 
 
-def _prepare_eager(model: nn.Module, example_input: Tensor, *, threads: int) -> Runner:
-    own = copy.deepcopy(model).eval().to(example_input.device)
-    runner = TorchRunner(partial(own, example_input), device=example_input.device, threads=threads)
+def _prepare_eager(model: nn.Module, example_input: Tensor, *, threads: int, precision: Precision = "fp32") -> Runner:
+    own, inputs = cast(copy.deepcopy(model).eval().to(example_input.device), example_input, precision)
+    runner = TorchRunner(partial(own, inputs), device=inputs.device, threads=threads, precision=precision)
     with runner.ready():
         runner()
         runner.synchronize()
     return runner
 
 
+# On a CPU float16 runs, too, but most have no instructions for it, and nobody deploys it there.
+TORCH_PRECISIONS: Mapping[str, tuple[Precision, ...]] = {"cpu": ("fp32", "bf16"), "cuda": PRECISIONS}
+
 TORCH = Backend(
     name="torch",
     summary="PyTorch eager, batch normalisation folded into convolutions, channels_last",
-    devices=("cpu", "cuda"),
+    precisions=TORCH_PRECISIONS,
     prepare=_prepare_folded,
     version=torch_version,
 )
 TORCH_EAGER = Backend(
     name="torch-eager",
     summary="PyTorch eager, the module as it is",
-    devices=("cpu", "cuda"),
+    precisions=TORCH_PRECISIONS,
     prepare=_prepare_eager,
     version=torch_version,
 )

@@ -15,6 +15,7 @@ from archsearch.latency.backends.agreement import check_same_output
 from archsearch.latency.backends.base import Backend
 from archsearch.latency.backends.torch_backend import fast_form, plain_output, torch_version
 from archsearch.latency.backends.torch_runner import TorchRunner
+from archsearch.latency.precision import PRECISIONS, Precision
 from archsearch.latency.runner import Runner
 
 if TYPE_CHECKING:
@@ -36,13 +37,13 @@ def forward_of_its_own(model: nn.Module) -> Callable[[Tensor], Tensor]:
     return FunctionType(code, forward.__globals__, forward.__name__, None, forward.__closure__)
 
 
-def _prepare(model: nn.Module, example_input: Tensor, *, threads: int) -> Runner:
+def _prepare(model: nn.Module, example_input: Tensor, *, threads: int, precision: Precision = "fp32") -> Runner:
     import torch
 
-    fast, inputs = fast_form(model, example_input)
+    fast, inputs = fast_form(model, example_input, precision)
     # fullgraph: a network of which a part cannot be compiled is an error, not a mixture
     compiled = torch.compile(forward_of_its_own(fast), fullgraph=True, dynamic=False)
-    runner = TorchRunner(partial(compiled, inputs), device=inputs.device, threads=threads)
+    runner = TorchRunner(partial(compiled, inputs), device=inputs.device, threads=threads, precision=precision)
     with runner.ready(), torch.inference_mode():
         try:
             got = compiled(inputs)  # in the mode of the timed runs: another one would be compiled again
@@ -56,6 +57,7 @@ def _prepare(model: nn.Module, example_input: Tensor, *, threads: int) -> Runner
             got=got,
             what="compiling the folded network",
             hint="measure it with the backend 'torch-eager'",
+            precision=precision,
         )
     return runner
 
@@ -63,7 +65,7 @@ def _prepare(model: nn.Module, example_input: Tensor, *, threads: int) -> Runner
 TORCH_COMPILE = Backend(
     name="torch-compile",
     summary="torch.compile (Inductor) of the folded network, channels_last",
-    devices=("cpu", "cuda"),
+    precisions={"cpu": ("fp32",), "cuda": PRECISIONS},
     prepare=_prepare,
     version=torch_version,
 )

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+from archsearch.latency.precision import Precision, float32_arithmetic
+
 if TYPE_CHECKING:
     import torch
 
@@ -36,13 +38,16 @@ class CudaTimer:
 class TorchRunner:
     """One forward pass a call. On a GPU every run is also timed by CUDA events."""
 
-    def __init__(self, run: Callable[[], object], *, device: torch.device, threads: int) -> None:
-        """A runner of `run`, which works on `device`; what it needs must stay alive by its own references."""
+    def __init__(
+        self, run: Callable[[], object], *, device: torch.device, threads: int, precision: Precision = "fp32"
+    ) -> None:
+        """A runner of `run`, which works on `device` in `precision`; what it needs must stay alive by itself."""
         import torch
 
         self._torch = torch
         self._run = run
         self._threads = threads
+        self._precision = precision
         self._device = device
         self._timer = CudaTimer(device) if device.type == "cuda" else None
 
@@ -65,11 +70,12 @@ class TorchRunner:
 
     @contextmanager
     def ready(self) -> Iterator[None]:
-        """The number of CPU threads, and the current GPU; both as before on leaving."""
+        """The number of CPU threads, the current GPU and its float32 arithmetic; all as before on leaving."""
         threads_before = self._torch.get_num_threads()
         with ExitStack() as stack:
             if self._device.type == "cuda":
                 stack.enter_context(self._torch.cuda.device(self._device))
+                stack.enter_context(float32_arithmetic(self._precision, self._device))
             try:
                 if threads_before != self._threads:
                     self._torch.set_num_threads(self._threads)
