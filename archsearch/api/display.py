@@ -67,9 +67,8 @@ def study_part(study: Study, name: str) -> Any:
 
 def study_figure(study: Study, name: str, **size: int) -> Figure:
     """One of `archsearch.plots.catalog.PLOTS`, drawn. Raises UnknownNameError for a name that is none."""
-    from archsearch.api.plot_data import plot_data
+    from archsearch.api.plots import data_of
     from archsearch.plots.catalog import PLOTS
 
     plot = PLOTS[name]
-    data = plot_data(study, storage=study.storage, everything=False, parts=plot.needs)
-    return plot.figure(plot.info(data), **size).update_layout(**size)
+    return plot.figure(plot.info(data_of(study, plot, storage=study.storage)), **size).update_layout(**size)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from archsearch.api.plot_data import plot_data
 from archsearch.api.study import Study
 from archsearch.errors import ConfigError
 from archsearch.files import write_atomically
-from archsearch.plots.catalog import PLOTS, Plot
+from archsearch.plots.catalog import PLOTS, Plot, PlotData
 from archsearch.plots.image import write_png
 from archsearch.plots.page import write_page
 
@@ -49,7 +49,8 @@ def write_plot(
     kind = target.suffix.lower()
     if kind not in FORMATS:
         raise ConfigError(f"--out {target}: no file of this kind can be written", hint=f"end it with {_listed()}")
-    info = plot.info(plot_data(study, storage=storage, everything=False, parts=plot.needs))
+    data = data_of(study, plot, storage=storage)
+    info = plot.info(data)
     if kind == ".json":
         content = {"plot": name, "study": study.name, **info_json(info)}
         write_atomically(target, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
@@ -57,19 +58,27 @@ def write_plot(
         width, height = PNG_SIZE
         write_png(plot.figure(info, width=width, height=height), target, width=width, height=height, scale=1.5)
     else:
-        _write_page(plot, info, target, command)
+        _write_page(plot, data, info, target, command)
     return target
 
 
-def _write_page(plot: Plot, info: Any, path: Path, command: str | None) -> None:
+def data_of(study: Study, plot: Plot, *, storage: str | None = None) -> PlotData:
+    """What a plot of a stored study draws from. Raises StoreError if the database cannot be read."""
+    data = plot_data(study, storage=storage, everything=False, parts=plot.needs)
+    return replace(data, records=study.networks) if plot.of_networks else data
+
+
+def _write_page(plot: Plot, data: PlotData, info: Any, path: Path, command: str | None) -> None:
     width, height = PAGE_SIZE
+    tables, facts = (plot.tables(info), ()) if plot.page is None else plot.page(data, info)
     write_page(
         plot.figure(info, width=width, height=height),
         path,
         title=info.title,
         subtitle=info.subtitle,
         warnings=[*getattr(info, "warnings", ()), *([info.empty] if info.empty is not None else [])],
-        tables=plot.tables(info),
+        tables=tables,
+        facts=facts,
         command=command,
     )
 

@@ -49,18 +49,3 @@ def typed_command() -> str:
     """What was typed, with the password of a `--storage` URL left out."""
     hidden = [re.sub(r"://([^:/@]+):.*@", r"://\1:***@", word) for word in sys.argv[1:]]
     return shlex.join(["archsearch", *hidden])
-
-
-def duration(seconds: float) -> str:
-    """A time for people: 42 s, 5 min 10 s, 2 h 5 min."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
-def plural(number: object, noun: str) -> str:
-    """`1 epoch`, `12 epochs`; several values as text take the plural."""
-    return f"{number} {noun}{'' if str(number) == '1' else 's'}"

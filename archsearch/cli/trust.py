@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from archsearch.cli.console import console, duration, error_console, plural, print_json, typed_command
+from archsearch.cli.console import console, error_console, print_json, typed_command
 from archsearch.cli.design_options import SetOption, TimeBudgetOption, WorkersOption
 from archsearch.cli.durations import parse_duration
 from archsearch.cli.options import DataDirOption, DeviceOption, JsonOption, StorageOption, StudyOption
+from archsearch.text import duration, plural
 
 if TYPE_CHECKING:
     from archsearch.api.trust import TrustPlan

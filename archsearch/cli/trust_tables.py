@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from archsearch.cli.console import plural
+from archsearch.text import plural
 
 if TYPE_CHECKING:
     from archsearch.analysis.trust import Correlation, Trust, TrustGroup

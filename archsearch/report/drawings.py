@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from archsearch.plots.catalog import PLOTS, PlotData
-from archsearch.plots.page import Table
 from archsearch.report.sections import Drawing
+from archsearch.table import Table
 
 # A folded table of the records themselves is shortened here; the whole is in the database and in `pareto --csv`.
 MOST_ROWS = 20_000

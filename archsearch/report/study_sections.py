@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 
 from archsearch.plots.front_page import canary_table
-from archsearch.plots.page import Cell, Column, Table
 from archsearch.records import TrialStatus
 from archsearch.report.data import ReportData
 from archsearch.report.drawings import drawn
 from archsearch.report.sections import Section
+from archsearch.table import Cell, Column, Table
 
 _MOST_REASONS = 30
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import runpy
 import struct
 import subprocess
@@ -87,6 +88,23 @@ def test_a_page_holds_the_figure_and_the_data_that_it_shows(cli: Callable[..., A
     assert text.count('class="figure"') == 1
     assert "20, 70" in text.split("<table")[1]  # trial 1's curve
     assert "<code>archsearch plot curves</code>" in text
+
+
+def test_pareto_and_plot_front_draw_one_front(cli: Callable[..., Any]) -> None:
+    write_study()
+    assert cli("plot", "front", "--out", "front.html").code == 0
+    assert cli("pareto", "--plot", "--out", ".").code == 0
+    pages = [Path(name).read_text(encoding="utf-8") for name in ("front.html", "pareto.html")]
+    plain = [re.sub(r"<code>archsearch [^<]*</code>", "", page) for page in pages]  # what was typed
+    assert plain[0] == plain[1]
+    assert "<h2>How this was made</h2>" in plain[0]
+
+
+def test_a_comparison_is_no_plot_of_one_study(cli: Callable[..., Any]) -> None:
+    write_study()
+    ended = cli("plot", "comparison")
+    assert ended.code == 2
+    assert "no plot 'comparison'" in ended.err or "plot 'comparison'" in ended.err
 
 
 def test_data_alone_are_json_of_what_the_figure_shows(cli: Callable[..., Any]) -> None:
