@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
-from pydantic import TypeAdapter
+import pydantic_core
 from rich import box
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -289,6 +289,7 @@ class Result(Protocol):
 
     Attributes:
         title: a few words.
+        subtitle: lines of conditions under it.
         sentences: what was found, plain answers first.
         method: how; "" where the sentences say it.
         warnings: what to know before it is believed.
@@ -297,6 +298,8 @@ class Result(Protocol):
 
     @property
     def title(self) -> str: ...  # noqa: D102 (above)
+    @property
+    def subtitle(self) -> tuple[str, ...]: ...  # noqa: D102
     @property
     def sentences(self) -> tuple[str, ...]: ...  # noqa: D102
     @property
@@ -320,7 +323,7 @@ class InNotebooks:
         return notebook_block(
             self.title,
             *(table.notebook() for table in shown if table.rows),
-            paragraphs(self.empty or "", *self.sentences, self.method, *self.warnings),
+            paragraphs(self.empty or "", *self.subtitle, *self.sentences, self.method, *self.warnings),
         )
 
 
@@ -336,7 +339,7 @@ def paragraphs(*texts: str) -> str:
 
 def plain(value: object) -> Any:
     """Any result or part of one as JSON has it: dataclasses are mappings, what is not finite or not known is null."""
-    return json.loads(TypeAdapter(Any, config={"ser_json_inf_nan": "null"}).dump_json(value))
+    return json.loads(pydantic_core.to_json(value, inf_nan_mode="null"))
 
 
 def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:

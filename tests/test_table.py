@@ -126,6 +126,7 @@ def test_a_result_shows_itself_in_a_notebook(table: Table) -> None:
     class Found(InNotebooks):
         empty: str | None = None
         title: str = "Title <x>"
+        subtitle: tuple[str, ...] = ("of 2 networks",)
         sentences: tuple[str, ...] = ("It is so.",)
         method: str = "By looking."
         warnings: tuple[str, ...] = ("Not sure.",)
@@ -135,6 +136,6 @@ def test_a_result_shows_itself_in_a_notebook(table: Table) -> None:
 
     assert isinstance(Found(), Result)
     html = Found()._repr_html_()
-    for part in ("Title &lt;x&gt;", "<table", "It is so.", "By looking.", "Not sure."):
+    for part in ("Title &lt;x&gt;", "<table", "of 2 networks", "It is so.", "By looking.", "Not sure."):
         assert part in html
     assert "<table" not in Found(empty="nothing yet")._repr_html_()

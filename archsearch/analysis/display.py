@@ -20,7 +20,6 @@ from archsearch.analysis.history import History
 from archsearch.analysis.importance import Importances
 from archsearch.analysis.marginal import Marginal
 from archsearch.analysis.objectives import OBJECTIVES
-from archsearch.analysis.trust import Trust
 
 SHOWN = 30
 _CELL = "padding: 0.15em 0.6em; text-align: {align}; border-bottom: 1px solid rgba(128, 128, 128, 0.3)"
@@ -155,25 +154,6 @@ def _confirmed(found: Confirmed) -> str:
     )
 
 
-def _trust(found: Trust) -> str:
-    rows = [
-        (
-            group.name,
-            each.predictor,
-            each.n,
-            _between(each.tau, each.tau_low, each.tau_high, 2),
-            _between(each.spearman, each.spearman_low, each.spearman_high, 2),
-        )
-        for group in found.groups
-        for each in (group.proxy, *group.predictors)
-    ]
-    return block(
-        f"Proxy of {found.proxy_epochs} epochs against {found.long_epochs}",
-        table(["networks", "predictor", "n", "Kendall's tau", "Spearman's rho"], rows),
-        paragraphs([*(group.sentence for group in found.groups), found.method, *found.warnings]),
-    )
-
-
 def _importances(found: Importances) -> str:
     parts = []
     for each in found.tables:
@@ -258,7 +238,6 @@ _SHOWN: dict[type, Callable[[Any], str]] = {
     Front: _front,
     Ablation: _ablation,
     Confirmed: _confirmed,
-    Trust: _trust,
     Importances: _importances,
     Marginal: _marginal,
     History: _history,

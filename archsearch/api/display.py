@@ -59,16 +59,16 @@ def study_html(study: Study) -> str:
 
 
 def study_part(study: Study, name: str) -> Any:
-    """What `archsearch.api.plot_data.PARTS` works out by this name; None where nothing is stored for it."""
-    from archsearch.api.plot_data import PARTS
+    """What `archsearch.api.analyses` finds by this name; None where nothing is stored for it."""
+    from archsearch.api.analyses import ANALYSES
 
-    return PARTS[name](study, study.storage)
+    return ANALYSES[name](study)
 
 
 def study_figure(study: Study, name: str, **size: int) -> Figure:
     """One of `archsearch.plots.catalog.PLOTS`, drawn. Raises UnknownNameError for a name that is none."""
-    from archsearch.api.plots import data_of
+    from archsearch.api.plots import info_of
     from archsearch.plots.catalog import PLOTS
 
     plot = PLOTS[name]
-    return plot.figure(plot.info(data_of(study, plot, storage=study.storage)), **size).update_layout(**size)
+    return plot.figure(info_of(study, plot), **size).update_layout(**size)

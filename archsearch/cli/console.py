@@ -8,13 +8,16 @@ import re
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.markup import escape
 
 from archsearch.errors import ArchsearchError
+
+if TYPE_CHECKING:
+    from archsearch.table import Result
 
 # A person's terminal wraps between words; a file or a pipe gets each line whole.
 console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
@@ -33,6 +36,26 @@ def print_error(error: ArchsearchError) -> None:
     error_console.print(f"[bold red]error:[/] {escape(error.message)}")
     if error.hint:
         error_console.print(f"[dim]{escape(error.hint)}[/]")
+
+
+def show(result: Result) -> None:
+    """A result on standard output: title, tables, sentences, method, and what to know before it is believed."""
+    console.print(f"[bold]{escape(result.title)}[/]")
+    for line in result.subtitle:
+        console.print(line, markup=False)
+    if result.empty is not None:
+        console.print(result.empty, markup=False)
+    for table in result.tables():
+        if table.rows:
+            console.print(table.without_empty_columns().to_rich(width=console.width))
+            if table.note:
+                console.print(table.note, markup=False)
+    for sentence in result.sentences:
+        console.print(f"- {sentence}", markup=False)
+    if result.method:
+        console.print(result.method, markup=False)
+    for warning in result.warnings:
+        console.print(f"[yellow]note:[/] {escape(warning)}")
 
 
 def print_json(content: Mapping[str, Any] | Sequence[Any]) -> None:

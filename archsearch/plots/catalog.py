@@ -35,8 +35,7 @@ from archsearch.plots.parallel import parallel_info
 from archsearch.plots.parallel_figure import parallel_figure
 from archsearch.plots.printed import PrintedTop1
 from archsearch.plots.study_curves import StudyCurvesInfo, study_curves_figure, study_curves_info
-from archsearch.plots.trust import trust_info
-from archsearch.plots.trust_figure import trust_figure
+from archsearch.plots.trust import trust_figure
 from archsearch.records import Record
 from archsearch.registry import Registry
 from archsearch.table import Table
@@ -97,13 +96,15 @@ class Plot:
     """One plot: a frozen info made of the data, and the figure drawn from the info alone.
 
     Attributes:
-        info: has `title`, `subtitle` (lines) and `empty` (why there is nothing to draw, or None).
+        info: an `archsearch.table.Result`, or what has `title`, `subtitle` (lines) and `empty` (why there is nothing to
+            draw, or None); None where the result was never asked for.
         figure: takes the info, and `width` and `height` (pixels); in it, the `customdata` of every point that is a
             trial is a sequence whose first item is the trial's number.
         tables: the data that the figure shows, made from the info.
         page: the tables and conditions (name and value) of a page that has this plot alone; None: `tables`, and none.
         of_networks: whether it draws networks: of a study with a design each once, with the means over its seeds.
         needs: fields of PlotData that take time to fill, and without which there is nothing to draw.
+        command: of archsearch that makes the result; None: every study has it.
     """
 
     name: str
@@ -114,6 +115,7 @@ class Plot:
     page: Callable[[PlotData, Any], tuple[tuple[Table, ...], Facts]] | None = None
     of_networks: bool = False
     needs: tuple[str, ...] = ()
+    command: str | None = None
 
 
 def _front_of(data: PlotData) -> Front:
@@ -236,9 +238,11 @@ for _plot in (
     Plot(
         name="trust",
         summary="the proxy against long training, beside predictors that train nothing",
-        info=lambda data: trust_info(data.trust, study=data.study),
+        info=lambda data: data.trust,
         figure=trust_figure,
+        tables=lambda found: found.tables(),
         needs=("trust",),
+        command="trust",
     ),
     Plot(
         name="importances",

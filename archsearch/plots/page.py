@@ -25,6 +25,7 @@ def write_page(
     *,
     title: str,
     subtitle: Sequence[str] = (),
+    sentences: Sequence[str] = (),
     warnings: Sequence[str] = (),
     tables: Sequence[Table] = (),
     facts: Sequence[tuple[str, str]] = (),
@@ -35,7 +36,7 @@ def write_page(
     Args:
         figures: drawn to the window's width; their own titles are left out, since the page has `title`.
         path: of the HTML file.
-        title, subtitle, warnings: plain text above the first figure.
+        title, subtitle, sentences, warnings: plain text above the first figure.
         tables: below the figures, sortable and downloadable as CSV.
         facts: (name, value) of the conditions, at the end.
         command: what was typed to make the page.
@@ -44,7 +45,14 @@ def write_page(
     """
     drawn = [figures] if isinstance(figures, go.Figure) else list(figures)
     text = page_text(
-        drawn, title=title, subtitle=subtitle, warnings=warnings, tables=tables, facts=facts, command=command
+        drawn,
+        title=title,
+        subtitle=subtitle,
+        sentences=sentences,
+        warnings=warnings,
+        tables=tables,
+        facts=facts,
+        command=command,
     )
     write_atomically(path, text.encode("utf-8"))
 
@@ -54,6 +62,7 @@ def page_text(
     *,
     title: str,
     subtitle: Sequence[str] = (),
+    sentences: Sequence[str] = (),
     warnings: Sequence[str] = (),
     tables: Sequence[Table] = (),
     facts: Sequence[tuple[str, str]] = (),
@@ -62,6 +71,7 @@ def page_text(
     """The page's HTML; see `write_page`."""
     parts = [f"<h1>{html.escape(title)}</h1>"]
     parts += [f'<p class="quiet">{html.escape(line)}</p>' for line in subtitle if line]
+    parts += [f"<p>{html.escape(line)}</p>" for line in sentences if line]
     parts.append(warnings_html(warnings))
     parts += [figure_html(figure, f"figure-{number}") for number, figure in enumerate(figures)]
     parts += [table.html() for table in tables]

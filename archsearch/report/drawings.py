@@ -27,8 +27,8 @@ def drawing_of(
         return None, ""
     plot = PLOTS[name]
     info = plot.info(data)
-    if info.empty is not None:
-        return None, str(info.empty)
+    if info is None or info.empty is not None:
+        return None, "" if info is None else str(info.empty)
     drawing = Drawing(
         name=f"plot-{key or name}",
         caption=f"{plot.summary[:1].upper()}{plot.summary[1:]}.",

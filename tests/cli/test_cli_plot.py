@@ -141,7 +141,16 @@ def test_a_picture_is_a_png(cli: Callable[..., Any]) -> None:
     assert struct.unpack(">II", content[16:24]) == (2100, 1290)  # 1400 x 860, times 1.5
 
 
-@pytest.mark.parametrize("name", PLOTS.names())
+@pytest.mark.parametrize("name", [name for name in PLOTS.names() if PLOTS[name].command is not None])
+def test_a_plot_whose_result_was_never_made_says_what_to_type(name: str, cli: Callable[..., Any]) -> None:
+    write_study()
+    ended = cli("plot", name, "--out", "plot.html")
+    assert ended.code == 1
+    assert f"archsearch {PLOTS[name].command} --study small" in ended.err
+    assert not Path("plot.html").exists()
+
+
+@pytest.mark.parametrize("name", [name for name in PLOTS.names() if PLOTS[name].command is None])
 def test_every_plot_can_be_written_of_a_small_study(name: str, cli: Callable[..., Any]) -> None:
     write_study()
     assert cli("plot", name, "--out", "plot.html").code == 0

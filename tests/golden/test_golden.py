@@ -186,6 +186,13 @@ def test_the_page_of_a_design_is_as_it_was(name: str, run: Run, golden: Callable
     _compare_file(name, page, golden)
 
 
+def test_the_page_of_a_check_is_of_the_design_that_was_run_and_not_of_the_newest(run: Run) -> None:
+    run(*TRUST, "--plot")
+    assert "epochs against 40" in Path("runs/cifar10_random/trust.html").read_text(encoding="utf-8")
+    run(*LATER_TRUST, "--plot")
+    assert "epochs against 80" in Path("runs/cifar10_random/trust.html").read_text(encoding="utf-8")
+
+
 def test_every_golden_file_is_of_a_test(request: pytest.FixtureRequest) -> None:
     names = {*PRINTED, *WRITTEN, *DESIGNED}
     orphans = [path.name for path in OUTPUTS.iterdir() if path.name.partition(".")[0] not in names]
