@@ -241,7 +241,11 @@ class Table:
             body.append(f"<tr>{cells}</tr>")
         more = len(self.rows) - NOTEBOOK_ROWS
         left_out = paragraphs(f"{plural(more, 'more row')} not shown") if more > 0 else ""
-        title = "" if not self.title else f'<div style="margin: 0.4em 0 0"><i>{html.escape(self.title)}</i></div>'
+        title = (
+            ""
+            if not self.title
+            else f'<div style="margin: 0.4em 0 0; font-style: italic">{html.escape(self.title)}</div>'
+        )
         return f'{title}<table style="border-collapse: collapse"><tr>{head}</tr>{"".join(body)}</table>{left_out}'
 
     def markdown(self) -> str:

@@ -10,10 +10,10 @@ from typing import Any
 from archsearch.analysis.compared import Comparison, Side
 from archsearch.analysis.comparison import compare_studies, sides_by_device
 from archsearch.analysis.comparison_text import comparison_sentences, mover_sentence
-from archsearch.analysis.tables import csv_text
 from archsearch.api.study import Study, open_study
 from archsearch.errors import ConfigError
 from archsearch.files import write_atomically
+from archsearch.table import csv_text
 
 _HINT = "give two studies, or one whose networks were measured on several devices"
 

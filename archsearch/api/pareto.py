@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from archsearch.analysis.canary import Canary
-from archsearch.analysis.tables import csv_text, front_table, verdict_table
+from archsearch.analysis.tables import front_table, verdict_table
 from archsearch.api.study import Study
 from archsearch.files import write_atomically
+from archsearch.table import csv_text
 
 
 def write_table(study: Study, path: Path) -> Path:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 import shlex
-from collections.abc import Mapping
-from dataclasses import fields, is_dataclass, replace
-from enum import Enum
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +17,7 @@ from archsearch.files import write_atomically
 from archsearch.plots.catalog import PLOTS, Plot, PlotData
 from archsearch.plots.image import write_png
 from archsearch.plots.page import write_page
-from archsearch.table import Result
+from archsearch.table import Result, plain
 
 FORMATS = (".html", ".png", ".json")
 
@@ -56,7 +53,7 @@ def write_plot(
         return write(info, target, figure=plot.figure, command=command)
     check_format(target, FORMATS)
     if kind == ".json":
-        content = {"plot": name, "study": study.name, **info_json(info)}
+        content = {"plot": name, "study": study.name, **plain(info)}
         write_atomically(target, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
     elif kind == ".png":
         width, height = PNG_SIZE
@@ -99,22 +96,3 @@ def _write_page(plot: Plot, data: PlotData, info: Any, path: Path, command: str 
         facts=facts,
         command=command,
     )
-
-
-def info_json(info: Any) -> dict[str, Any]:
-    """An info as plain data; numbers that are not finite become null."""
-    return {each.name: _plain(getattr(info, each.name)) for each in fields(info)}
-
-
-def _plain(value: Any) -> Any:
-    if is_dataclass(value) and not isinstance(value, type):
-        return info_json(value)
-    if isinstance(value, Enum):
-        return str(value)
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, tuple | list | frozenset | set):
-        return [_plain(item) for item in value]
-    return value if value is None or isinstance(value, str | int | bool) else str(value)
