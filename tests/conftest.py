@@ -17,6 +17,11 @@ from pathlib import Path
 import pytest
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--update-golden`: for tests/golden."""
+    parser.addoption("--update-golden", action="store_true", help="write tests/golden/outputs anew")
+
+
 def _postgres_programs() -> Path | None:
     """The newest folder that holds initdb and pg_ctl."""
     on_path = shutil.which("initdb")

@@ -25,7 +25,6 @@ from archsearch.analysis.ablation_text import (
     change_text,
     held_text,
     interaction_sentence,
-    level_text,
     row_sentence,
     with_interval,
 )
@@ -35,6 +34,7 @@ from archsearch.analysis.effects import Effect, Finding, exact_effect
 from archsearch.analysis.paired import Paired, PooledOrOwn, latency_of, log_latency_of, top1_of
 from archsearch.designs import Design, DesignPoint
 from archsearch.records import Record
+from archsearch.text import level_text
 
 __all__ = ["Ablation", "AblationRow", "Effect", "Finding", "Interaction", "ablation_of"]
 

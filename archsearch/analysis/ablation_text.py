@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from archsearch.analysis.effects import Effect, Finding
-from archsearch.analysis.objectives import count_text, significant
 from archsearch.designs import DesignPoint
+from archsearch.text import count_text, level_text, significant
 
 _ACCURACY = {
     Finding.BETTER: "pays in accuracy",
@@ -22,17 +22,6 @@ _LATENCY = {
 }
 _OPPOSITE = {Finding.BETTER: Finding.WORSE, Finding.WORSE: Finding.BETTER}
 _SCALE_WORDS = "cannot be told at this scale"
-
-
-def level_text(value: Any) -> str:
-    """A level as it is typed: true, none, 0.25, se."""
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list | tuple):
-        return ",".join(level_text(each) for each in value)
-    return str(value)
 
 
 def base_level(name: str, point: DesignPoint, base: DesignPoint, known: Mapping[str, Any]) -> Any | None:

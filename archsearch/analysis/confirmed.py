@@ -12,9 +12,10 @@ from archsearch.analysis.cells import cell_warnings, cells_of
 from archsearch.analysis.front import Front, FrontRow
 from archsearch.analysis.front_draws import FrontDraws
 from archsearch.analysis.intervals import MeanInterval, mean_interval
-from archsearch.analysis.objectives import OBJECTIVES, percent_text, resolve_objectives
+from archsearch.analysis.objectives import OBJECTIVES, resolve_objectives
 from archsearch.designs import Design, DesignPoint
 from archsearch.records import Record
+from archsearch.text import percent_text, probability_text
 
 DRAWS = 4000
 _LEAST_DRAWS = 200
@@ -209,7 +210,7 @@ def _sentence(
     intervals = f", {confidence * 100:g} % intervals" if errors.low is not None else ""
     chance = "its probability of being on the front cannot be told"
     if probability is not None:
-        chance = f"on the front with probability {probability:.2f}"
+        chance = f"on the front with a probability of {probability_text(probability)}"
     before = ""
     if original is not None:
         before = "; it was on the searched front" if original.on_front else "; it was not on the searched front"

@@ -20,7 +20,7 @@ from archsearch.analysis.history import History
 from archsearch.analysis.importance import Importances
 from archsearch.analysis.marginal import Marginal
 from archsearch.analysis.objectives import OBJECTIVES
-from archsearch.analysis.trust import Trust
+from archsearch.table import notebook_block, paragraphs
 
 SHOWN = 30
 _CELL = "padding: 0.15em 0.6em; text-align: {align}; border-bottom: 1px solid rgba(128, 128, 128, 0.3)"
@@ -32,11 +32,6 @@ def html_of(found: object) -> str:
         if isinstance(found, kind):
             return show(found)
     raise TypeError(f"nothing is known of how to show a {type(found).__name__}")
-
-
-def block(title: str, *parts: str) -> str:
-    """A titled block of HTML parts; the title is escaped, the parts are HTML already."""
-    return f'<div class="archsearch"><h4 style="margin: 0.4em 0">{html.escape(title)}</h4>{"".join(parts)}</div>'
 
 
 def table(
@@ -57,13 +52,8 @@ def table(
         )
         body.append(f"<tr>{cells}</tr>")
     more = len(every) - SHOWN
-    left_out = paragraphs([f"{more} more rows are not shown"]) if more > 0 else ""
+    left_out = paragraphs(f"{more} more rows are not shown") if more > 0 else ""
     return f'<table style="border-collapse: collapse"><tr>{head}</tr>{"".join(body)}</table>{left_out}'
-
-
-def paragraphs(texts: Iterable[str]) -> str:
-    """Sentences, one a line; empty ones are left out."""
-    return "".join(f'<div style="margin: 0.2em 0">{html.escape(text)}</div>' for text in texts if text)
 
 
 def _is_number(cell: object) -> bool:
@@ -102,16 +92,14 @@ def _front(front: Front) -> str:
     share = front.hypervolume_share
     titles = [OBJECTIVES[name].title for name in front.objectives]
     knee = front.knee
-    return block(
+    return notebook_block(
         f"Front: {len(front.members)} of {len(front.rows)} networks",
         table(["network", "trial", *titles], rows, marked=lambda place: front.members[place] is knee),
         paragraphs(
-            [
-                "" if knee is None else "bold: the knee",
-                "" if share is None else f"hypervolume: {share:.4f} of the box below the reference point",
-                "" if not front.noise_floor else f"latencies within {100.0 * front.noise_floor:.1f} % are ties",
-                *front.warnings,
-            ]
+            "" if knee is None else "bold: the knee",
+            "" if share is None else f"hypervolume: {share:.4f} of the box below the reference point",
+            "" if not front.noise_floor else f"latencies within {100.0 * front.noise_floor:.1f} % are ties",
+            *front.warnings,
         ),
     )
 
@@ -129,10 +117,10 @@ def _ablation(found: Ablation) -> str:
         (row.label, row.top1.n, _effect(row.top1, 2), _effect(row.latency, 1), _effect(row.params, 0), row.answer)
         for row in found.rows
     ]
-    return block(
+    return notebook_block(
         f"Ablation of {found.design.of}, from {found.base.variant or found.base.name}",
         table(["change", "n", "top-1 (points)", "latency (%)", "parameters", "answer"], rows),
-        paragraphs([*found.answers, found.method, *found.warnings]),
+        paragraphs(*found.answers, found.method, *found.warnings),
     )
 
 
@@ -148,29 +136,10 @@ def _confirmed(found: Confirmed) -> str:
         )
         for each in found.points
     ]
-    return block(
+    return notebook_block(
         f"Confirmation of {found.design.of}",
         table(["network", "n", "error (%)", "latency (ms)", "on the front", "probability"], rows),
-        paragraphs([found.method, *found.warnings]),
-    )
-
-
-def _trust(found: Trust) -> str:
-    rows = [
-        (
-            group.name,
-            each.predictor,
-            each.n,
-            _between(each.tau, each.tau_low, each.tau_high, 2),
-            _between(each.spearman, each.spearman_low, each.spearman_high, 2),
-        )
-        for group in found.groups
-        for each in (group.proxy, *group.predictors)
-    ]
-    return block(
-        f"Proxy of {found.proxy_epochs} epochs against {found.long_epochs}",
-        table(["networks", "predictor", "n", "Kendall's tau", "Spearman's rho"], rows),
-        paragraphs([*(group.sentence for group in found.groups), found.method, *found.warnings]),
+        paragraphs(found.method, *found.warnings),
     )
 
 
@@ -181,17 +150,17 @@ def _importances(found: Importances) -> str:
             (row.choice, f"{100.0 * row.share:.1f} %", "" if row.chance is None else f"{100.0 * row.chance:.1f} %")
             for row in each.rows
         ]
-        parts.append(paragraphs([f"{OBJECTIVES[each.objective].title}, {each.method}: share {each.question}"]))
+        parts.append(paragraphs(f"{OBJECTIVES[each.objective].title}, {each.method}: share {each.question}"))
         told = {place for place, row in enumerate(each.rows) if row.told_from_chance}
         parts.append(
             table(["choice", "share", "by chance up to"], rows, marked=told.__contains__)
             if rows
-            else paragraphs([each.reason])
+            else paragraphs(each.reason)
         )
-    return block(
+    return notebook_block(
         f"Importances among {found.networks} networks",
         *parts,
-        paragraphs([found.reason, _constant(found.constant), _left_out(found.left_out), found.note]),
+        paragraphs(found.reason, _constant(found.constant), _left_out(found.left_out), found.note),
     )
 
 
@@ -203,13 +172,13 @@ def _marginal(found: Marginal) -> str:
             for each in model.effects
         ]
         r2 = "" if model.r2 is None else f"; predicts {100.0 * model.r2:.0f} % of the variance of left-out networks"
-        parts.append(paragraphs([f"{OBJECTIVES[model.objective].title}: effects in {model.unit}{r2}", model.reason]))
+        parts.append(paragraphs(f"{OBJECTIVES[model.objective].title}: effects in {model.unit}{r2}", model.reason))
         if rows:
             parts.append(table(["choice", "level", "networks", f"effect ({model.unit})"], rows))
-    return block(
+    return notebook_block(
         f"Marginal effects among {found.networks} networks",
         *parts,
-        paragraphs([found.reason, _constant(found.constant), _left_out(found.left_out), found.note]),
+        paragraphs(found.reason, _constant(found.constant), _left_out(found.left_out), found.note),
     )
 
 
@@ -219,10 +188,10 @@ def _history(found: History) -> str:
         if not better or step.share > better[-1].share:
             better.append(step)
     rows = [(step.ended, step.label, f"{100.0 * step.share:.2f} %") for step in reversed(better)]
-    return block(
+    return notebook_block(
         f"Hypervolume over {found.trials} trials",
         table(["trials", "raised by", "share of the box"], rows) if rows else "",
-        paragraphs([found.reason]),
+        paragraphs(found.reason),
     )
 
 
@@ -239,10 +208,10 @@ def _comparison(found: Comparison) -> str:
         for each in found.correlations
     ]
     differ = [f"{each.what}: {' against '.join(each.values)}" for each in found.differences]
-    return block(
+    return notebook_block(
         f"{' against '.join(found.sides)}: {len(found.shared)} shared networks",
         table(["by", "of", "and", "n", "Kendall's tau", "Spearman's rho"], rows),
-        paragraphs([*comparison_sentences(found), *(f"differs: {text}" for text in differ)]),
+        paragraphs(*comparison_sentences(found), *(f"differs: {text}" for text in differ)),
     )
 
 
@@ -258,7 +227,6 @@ _SHOWN: dict[type, Callable[[Any], str]] = {
     Front: _front,
     Ablation: _ablation,
     Confirmed: _confirmed,
-    Trust: _trust,
     Importances: _importances,
     Marginal: _marginal,
     History: _history,

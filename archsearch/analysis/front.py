@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from archsearch.analysis.conditions import Conditions, batch_sentence, condition_warnings, conditions_of
-from archsearch.analysis.objectives import is_complete, objective_values, percent_text, resolve_objectives
+from archsearch.analysis.objectives import is_complete, objective_values, resolve_objectives
 from archsearch.analysis.pareto import Noisy, hypervolume, knee, non_dominated
 from archsearch.errors import ConfigError
 from archsearch.records import Record, StudyBatch, TrialStatus
+from archsearch.text import percent_text
 
 DEFAULT_OBJECTIVES = ("error_percent", "latency_ms")
 _HIGH_FLOOR = 0.10  # networks of one width often differ by less

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from archsearch.analysis.objectives import is_complete, objective_values
 from archsearch.records import Record
+from archsearch.text import level_text
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -65,15 +65,6 @@ def networks_of(records: Sequence[Record], objectives: Sequence[str]) -> Network
         constant=tuple(name for name in names if len(levels[name]) == 1),
         left_out=len(complete) - len(usable),
     )
-
-
-def level_text(value: Any) -> str:
-    """A level as YAML writes it: `true`, `none`, `0.5`; 1 and 1.0 are one level, true is another."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return json.dumps(value, default=str)
 
 
 def _ordered(values: Sequence[Any]) -> tuple[Any, ...]:

@@ -23,9 +23,10 @@ from numpy.typing import NDArray
 
 from archsearch.analysis.front import DEFAULT_OBJECTIVES
 from archsearch.analysis.importance import OBSERVATIONAL
-from archsearch.analysis.levels import Networks, level_text, networks_of
+from archsearch.analysis.levels import Networks, networks_of
 from archsearch.analysis.objectives import OBJECTIVES, resolve_objectives
 from archsearch.records import Record
+from archsearch.text import level_text
 
 Floats = NDArray[np.float64]
 

@@ -5,7 +5,6 @@ Every objective is lower-is-better, so accuracy enters as its error. Directions 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from archsearch.errors import ConfigError
 from archsearch.records import Cost, Latency, Record, TrialStatus
 from archsearch.registry import Registry
+from archsearch.text import count_text, percent_text, significant
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,30 +36,9 @@ class Objective:
     difference: Callable[[float, float], str]
 
 
-def significant(value: float, digits: int = 3) -> str:
-    """A number with this many significant digits and no exponent: 0.0314, 3.14, 314, 31400."""
-    if not math.isfinite(value) or value == 0:
-        return f"{value:g}"
-    decimals = digits - 1 - math.floor(math.log10(abs(value)))
-    return f"{round(value, decimals):.{max(decimals, 0)}f}"
-
-
-def count_text(value: float) -> str:
-    """A count with k, M or G: 2.28 M, 341 k, 950."""
-    for size, suffix in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if abs(value) >= size:
-            return f"{significant(value / size)}{suffix}"
-    return f"{value:.0f}"
-
-
 def relative_percent(worse: float, best: float) -> float:
     """How far `best` is below `worse`, in percent of `worse`; 0 where `worse` is 0."""
     return 100.0 * (worse - best) / worse if worse else 0.0
-
-
-def percent_text(value: float) -> str:
-    """A relative difference for people: one decimal below 10 %, none above."""
-    return f"{value:.1f} %" if abs(value) < 10 else f"{value:.0f} %"
 
 
 def _latency(record: Record) -> Latency:

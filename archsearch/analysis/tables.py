@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from archsearch.analysis.verdicts import Verdict
 from archsearch.files import write_atomically
 from archsearch.limits import GUIDELINES
 from archsearch.records import Latency, Record
+from archsearch.table import csv_text
 
 Row = dict[str, Any]
 
@@ -59,16 +58,6 @@ def verdict_table(verdicts: Sequence[Verdict]) -> list[Row]:
         }
         for verdict in verdicts
     ]
-
-
-def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The rows as CSV with a header of every column in the order of first use; None is an empty cell."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, fieldnames=columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
 
 
 def write_csv(rows: Sequence[Mapping[str, Any]], path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -23,13 +24,22 @@ from archsearch.analysis.rank_bootstrap import (
     percentile_interval,
     resampled_correlations,
 )
-from archsearch.analysis.trust_text import group_sentence, method_text, trust_warnings
 from archsearch.records import Record, Score, TrialStatus
+from archsearch.table import Column, InNotebooks, Interval, Spread, Table
+from archsearch.text import capitalised, plural
 
 __all__ = ["Correlation", "Trust", "TrustGroup", "TrustNetwork", "trust_of"]
 
 LEAST_NETWORKS = 4
 PROXY = "proxy"
+_PREDICTOR_WORDS = {
+    "params": "counting parameters",
+    "macs": "counting multiply-adds",
+    "memory_bytes": "counting memory access",
+    "latency_ms": "measuring latency",
+    "synflow": "zero-cost synflow",
+    "jacob_cov": "zero-cost jacob_cov",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,10 +98,13 @@ class TrustGroup:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trust:
-    """What the longer training says of the proxy.
+class Trust(InNotebooks):
+    """What the longer training says of the proxy: a `archsearch.table.Result`.
 
     Attributes:
+        study, trust_study: names of the searched study, and of the one that holds the longer trainings; "" if it has
+            no trial.
+        counts: the longer trainings by status.
         networks: those with both trainings, by proxy accuracy, the best first.
         proxy_epochs, long_epochs: of each training.
         groups: over all networks, and over the best quarter of the searched study by proxy.
@@ -104,6 +117,9 @@ class Trust:
         warnings: sentences to show beside it.
     """
 
+    study: str
+    trust_study: str
+    counts: Mapping[str, int]
     networks: tuple[TrustNetwork, ...]
     proxy_epochs: int
     long_epochs: int
@@ -116,11 +132,6 @@ class Trust:
     method: str
     warnings: tuple[str, ...]
 
-    def _repr_html_(self) -> str:
-        from archsearch.analysis.display import html_of
-
-        return html_of(self)
-
     @property
     def all(self) -> TrustGroup:
         """Over all networks."""
@@ -132,9 +143,37 @@ class Trust:
         return self.groups[1]
 
     @property
-    def sentence(self) -> str:
-        """The plain answer over all networks."""
-        return self.all.sentence
+    def title(self) -> str:
+        """What was compared, of which study."""
+        return f"Proxy against long training: study {self.study}"
+
+    @property
+    def subtitle(self) -> tuple[str, ...]:
+        """How many networks and epochs, and the proxy's tau."""
+        taus = "; ".join(_proxy_tau(group, self.confidence) for group in self.groups)
+        return (
+            f"{plural(len(self.networks), 'network')}, {self.proxy_epochs} epochs against {self.long_epochs}; {taus}",
+        )
+
+    @property
+    def empty(self) -> str | None:
+        """Why there is nothing to show."""
+        return None if self.networks else "No long training of this study's networks is complete yet"
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The plain answer over all networks first."""
+        found = [capitalised(group.sentence) for group in self.groups]
+        if self.pick_rank is not None and self.regret_points is not None:
+            found.append(
+                f"The network that the proxy ranks first is number {self.pick_rank:g} of {len(self.networks)} after "
+                f"{self.long_epochs} epochs, {self.regret_points:.2f} points less accurate than the best."
+            )
+        return tuple(found)
+
+    def tables(self) -> tuple[Table, ...]:
+        """The networks with both accuracies, and every predictor's correlations where any can be told."""
+        return _networks_table(self), _correlations_table(self)
 
 
 def trust_of(
@@ -180,6 +219,9 @@ def trust_of(
     }
     missing = tuple(short.get(arch_id, record).label for arch_id, record in lost.items())
     return Trust(
+        study=proxy[0].study if proxy else "",
+        trust_study=long[0].study if long else "",
+        counts=Counter(record.status.value for record in long),
         networks=networks,
         proxy_epochs=epochs[0],
         long_epochs=epochs[1],
@@ -189,8 +231,8 @@ def trust_of(
         confidence=confidence,
         resamples=resamples,
         missing=missing,
-        method=method_text(confidence=confidence, resamples=resamples),
-        warnings=trust_warnings(
+        method=_method_text(confidence=confidence, resamples=resamples),
+        warnings=_warnings(
             [_score(record) for record in both],
             [_score(record) for record in _complete(long)],
             [f"{label}{_why(record)}" for label, record in zip(missing, lost.values(), strict=True)],
@@ -309,5 +351,146 @@ def _group(
         advantage=advantage,
         advantage_low=None if interval is None else interval[0],
         advantage_high=None if interval is None else interval[1],
-        sentence=group_sentence(name, proxy, best, advantage, interval, confidence=confidence),
+        sentence=_group_sentence(name, proxy, best, advantage, interval, confidence=confidence),
+    )
+
+
+def _tau_text(value: float, low: float | None, high: float | None) -> str:
+    """`0.41, interval 0.10 to 0.66`."""
+    return f"{value:.2f}" if low is None or high is None else f"{value:.2f}, interval {low:.2f} to {high:.2f}"
+
+
+def _group_sentence(
+    name: str,
+    proxy: Correlation,
+    best: Correlation | None,
+    advantage: float | None,
+    interval: tuple[float, float] | None,
+    *,
+    confidence: float,
+) -> str:
+    """Whether the proxy ranks a group's networks better than the best predictor that trains nothing."""
+    where = f"over {proxy.n} networks" if name == "all" else f"over the {proxy.n} networks of the {name}"
+    if proxy.tau is None:
+        return f"whether the proxy ranks as the longer training does cannot be told {where}: {proxy.note}."
+    own = f"tau {_tau_text(proxy.tau, proxy.tau_low, proxy.tau_high)}"
+    maybe_none = proxy.tau_low is not None and proxy.tau_low <= 0.0 <= proxy.tau
+    chance = "; its interval holds 0, so it may not rank them at all" if maybe_none else ""
+    if best is None or best.tau is None or advantage is None or interval is None:
+        return f"the proxy ranks with {own} {where}, beside no other predictor{chance}."
+    other = _PREDICTOR_WORDS.get(best.predictor, best.predictor)
+    low, high = interval
+    numbers = (
+        f"({own}; {best.predictor} {_tau_text(best.tau, best.tau_low, best.tau_high)}; difference {advantage:+.2f}, "
+        f"{low:+.2f} to {high:+.2f}; {confidence * 100:g} % intervals){chance}"
+    )
+    if low > 0.0:
+        return f"the proxy ranks better than {other} {where} {numbers}."
+    if high < 0.0:
+        return f"the proxy ranks worse than {other} {where} {numbers}."
+    if advantage <= 0.0:
+        return f"the proxy ranks no better than {other} {where} {numbers}."
+    return f"that the proxy ranks better than {other} cannot be told {where} {numbers}."
+
+
+def _method_text(*, confidence: float, resamples: int) -> str:
+    """How the correlations and intervals are made."""
+    return (
+        "Kendall's tau-b and Spearman's rank correlation with the longer training's top-1 on the same validation "
+        f"split. {confidence * 100:g} % percentile intervals from {resamples} bootstrap resamples of the networks, the "
+        "same for all predictors; the difference to the best predictor is paired by resample. That predictor was "
+        "chosen on these networks, which flatters it. The best quarter is that of the searched study by proxy accuracy."
+    )
+
+
+def _warnings(
+    short: Sequence[Score], long: Sequence[Score], missing: Sequence[str], *, seeds: Sequence[int]
+) -> tuple[str, ...]:
+    """What makes the two trainings, or the networks, incomparable."""
+    texts = []
+    if missing:
+        named = ", ".join(missing[:8]) + (f" and {len(missing) - 8} more" if len(missing) > 8 else "")
+        texts.append(f"without both trainings, so left out: {named}")
+    for field in ("split", "train_images", "eval_images"):
+        values = sorted({str(getattr(score, field)) for score in (*short, *long)})
+        if len(values) > 1:
+            texts.append(f"the trainings differ in {field.replace('_', ' ')}: {', '.join(values)}")
+    for what, scores in (("short", short), ("long", long)):
+        epochs = sorted({score.epochs for score in scores})
+        if len(epochs) > 1:
+            texts.append(f"the {what} trainings have different epochs: {', '.join(map(str, epochs))}")
+    if len(set(seeds)) > 1:
+        texts.append(f"the means of the long training are over {min(seeds)} to {max(seeds)} seeds")
+    if short and long and max(s.epochs for s in long) <= max(s.epochs for s in short):
+        texts.append("the long training has no more epochs than the proxy")
+    return tuple(texts)
+
+
+def _proxy_tau(group: TrustGroup, confidence: float) -> str:
+    named = "over all" if group.name == "all" else f"over the {group.name} by proxy"
+    found = group.proxy
+    if found.tau is None:
+        return f"Kendall tau {named} (n = {group.n}) cannot be told"
+    known = found.tau_low is not None and found.tau_high is not None
+    ends = f"{confidence * 100:g} % {found.tau_low:.2f} to {found.tau_high:.2f}" if known else "no interval"
+    return f"Kendall tau {named} (n = {group.n}) {found.tau:.2f}, {ends}"
+
+
+def _networks_table(found: Trust) -> Table:
+    return Table(
+        title="Networks trained again for longer",
+        columns=(
+            Column(title="Network", key="label", whole=True),
+            Column(title="Trial", key="trial", decimals=0, trial=True, wide=True),
+            Column(title="Proxy top-1", key="proxy_top1_percent", unit="%", decimals=2),
+            Column(title="Long top-1", key="long_top1_percent", unit="%", decimals=2),
+            Column(title="Seeds", key="seeds", decimals=0),
+            Column(title="Proxy rank", key="proxy_rank", decimals=1),
+            Column(title="Long rank", key="long_rank", decimals=1),
+            Column(title="Best quarter by proxy", key="best_quarter"),
+            Column(title="arch_id", key="arch_id", whole=True, wide=True),
+        ),
+        rows=tuple(
+            (
+                each.label,
+                each.trial,
+                each.proxy_top1_percent,
+                Spread(each.long_top1_percent, each.long_std_points),
+                each.seeds,
+                each.proxy_rank,
+                each.long_rank,
+                each.best_quarter,
+                each.arch_id,
+            )
+            for each in found.networks
+        ),
+        note="Best quarter: among that of the searched study by proxy accuracy. ±: standard deviation over the seeds.",
+    )
+
+
+def _correlations_table(found: Trust) -> Table:
+    return Table(
+        title="Rank correlation with the longer training",
+        columns=(
+            Column(title="Over", key="group", whole=True),
+            Column(title="Networks", key="networks", decimals=0, wide=True),
+            Column(title="Predictor", key="predictor", whole=True),
+            Column(title="Kendall's tau", key="tau", decimals=2, signed=True),
+            Column(title="Spearman's rho", key="spearman", decimals=2, signed=True),
+            Column(title="Note", key="note"),
+        ),
+        rows=tuple(
+            (
+                group.name,
+                each.n,
+                each.predictor,
+                Interval(each.tau, each.tau_low, each.tau_high),
+                Interval(each.spearman, each.spearman_low, each.spearman_high),
+                each.note or None,
+            )
+            for group in found.groups
+            if group.proxy.tau is not None
+            for each in (group.proxy, *group.predictors)
+        ),
+        note=f"{found.confidence * 100:g} % intervals.",
     )

@@ -9,9 +9,10 @@ from enum import StrEnum
 import numpy as np
 
 from archsearch.analysis.front import Front, FrontRow
-from archsearch.analysis.objectives import OBJECTIVES, percent_text, relative_percent
+from archsearch.analysis.objectives import OBJECTIVES, relative_percent
 from archsearch.analysis.pareto import dominates, level
 from archsearch.records import Record, TrialStatus
+from archsearch.text import percent_text
 
 
 class Outcome(StrEnum):

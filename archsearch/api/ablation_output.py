@@ -24,7 +24,7 @@ def ablation_result(study: Study, *, confidence: float = 0.95, spread: str = "ow
 
     Raises ConfigError if the study is no ablation, or for another spread.
     """
-    from archsearch.api.plot_data import base_levels
+    from archsearch.api.analyses import base_levels
 
     if study.design is None or study.design.purpose != "ablation" or not study.design.points:
         raise ConfigError(f"study '{study.name}' is no ablation", hint=f"archsearch ablate --study {study.name}")

@@ -10,10 +10,10 @@ from typing import Any
 from archsearch.analysis.compared import Comparison, Side
 from archsearch.analysis.comparison import compare_studies, sides_by_device
 from archsearch.analysis.comparison_text import comparison_sentences, mover_sentence
-from archsearch.analysis.tables import csv_text
 from archsearch.api.study import Study, open_study
 from archsearch.errors import ConfigError
 from archsearch.files import write_atomically
+from archsearch.table import csv_text
 
 _HINT = "give two studies, or one whose networks were measured on several devices"
 
@@ -103,14 +103,14 @@ def write_table(comparison: Comparison, path: Path) -> Path:
 
 def write_page(found: StudyComparison, path: Path, *, command: str | None = None) -> Path:
     """Write the comparison as one self-contained HTML page; returns its path."""
-    from archsearch.plots.catalog import PLOTS, PlotData
+    from archsearch.plots.comparison import comparison_info, comparison_tables
+    from archsearch.plots.comparison_figure import comparison_figure
     from archsearch.plots.page import write_page as write
 
     comparison = found.comparison
-    plot = PLOTS["comparison"]
-    info = plot.info(PlotData(records=(), study=found.studies[0].name, comparison=comparison))
+    info = comparison_info(comparison, study=found.studies[0].name)
     write(
-        plot.figure(info),
+        comparison_figure(info),
         path,
         title=f"Compared: {' against '.join(comparison.sides)}",
         subtitle=found.sentences,
@@ -118,7 +118,7 @@ def write_page(found: StudyComparison, path: Path, *, command: str | None = None
             f"{each.what} differs ({' against '.join(value or 'none' for value in each.values)}): {each.consequence}"
             for each in comparison.differences
         ],
-        tables=plot.tables(info),
+        tables=comparison_tables(info),
         facts=[
             (f"networks in {side}", str(count))
             for side, count in zip(comparison.sides, comparison.networks, strict=True)

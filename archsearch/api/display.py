@@ -18,12 +18,13 @@ class Records(tuple[Record, ...]):
     __slots__ = ()
 
     def _repr_html_(self) -> str:
-        from archsearch.analysis.display import block, table
+        from archsearch.analysis.display import table
         from archsearch.api.frames import trial_rows
+        from archsearch.table import notebook_block
 
         columns = ("trial", "status", "label", "top1_percent", "latency_ms", "params", "macs", "arch_id")
         rows = [[row[name] for name in columns] for row in trial_rows(self)]
-        return block(f"{len(self)} trials", table(columns, rows))
+        return notebook_block(f"{len(self)} trials", table(columns, rows))
 
     def __repr__(self) -> str:
         return f"<{len(self)} records>"
@@ -37,7 +38,8 @@ def study_text(study: Study) -> str:
 
 def study_html(study: Study) -> str:
     """A study in a notebook: what it is of, its front, and what became of the published networks."""
-    from archsearch.analysis.display import block, html_of, paragraphs, table
+    from archsearch.analysis.display import html_of, table
+    from archsearch.table import notebook_block, paragraphs
 
     config, facts = study.info.config, study.info.facts
     device = facts.get("device", {})
@@ -50,26 +52,25 @@ def study_html(study: Study) -> str:
         ("device", device.get("gpu") or device.get("cpu")),
         ("input", f"{facts['input_size']} pixels" if "input_size" in facts else None),
     ]
-    return block(
+    return notebook_block(
         f"Study {study.name}",
         table(("", ""), rows),
         html_of(study.front),
-        paragraphs(verdict.sentence for verdict in study.verdicts),
+        paragraphs(*(verdict.sentence for verdict in study.verdicts)),
     )
 
 
 def study_part(study: Study, name: str) -> Any:
-    """What `archsearch.api.plot_data.PARTS` works out by this name; None where nothing is stored for it."""
-    from archsearch.api.plot_data import PARTS
+    """What `archsearch.api.analyses` finds by this name; None where nothing is stored for it."""
+    from archsearch.api.analyses import ANALYSES
 
-    return PARTS[name](study, study.storage)
+    return ANALYSES[name](study)
 
 
 def study_figure(study: Study, name: str, **size: int) -> Figure:
     """One of `archsearch.plots.catalog.PLOTS`, drawn. Raises UnknownNameError for a name that is none."""
-    from archsearch.api.plot_data import plot_data
+    from archsearch.api.plots import info_of
     from archsearch.plots.catalog import PLOTS
 
     plot = PLOTS[name]
-    data = plot_data(study, storage=study.storage, everything=False, parts=plot.needs)
-    return plot.figure(plot.info(data), **size).update_layout(**size)
+    return plot.figure(info_of(study, plot), **size).update_layout(**size)

@@ -1,4 +1,4 @@
-"""The front of a study as a page, a picture and tables."""
+"""The front of a study as tables and plain data."""
 
 from __future__ import annotations
 
@@ -7,31 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from archsearch.analysis.canary import Canary
-from archsearch.analysis.tables import csv_text, front_table, verdict_table
+from archsearch.analysis.tables import front_table, verdict_table
 from archsearch.api.study import Study
 from archsearch.files import write_atomically
-from archsearch.plots.catalog import PLOTS
-from archsearch.plots.front import FrontInfo
-from archsearch.plots.front_figure import front_figure
-from archsearch.plots.front_page import write_front_page
-from archsearch.plots.image import write_png
-
-PNG_SIZE = (1400, 860)
-
-
-def write_page(study: Study, path: Path, *, command: str | None = None) -> Path:
-    """Write the front as one self-contained HTML page; returns its path."""
-    write_front_page(
-        _info(study), study.front, study.verdicts, path, study=study.name, canary=study.canary, command=command
-    )
-    return path
-
-
-def write_picture(study: Study, path: Path) -> Path:
-    """Write the front as a PNG; returns its path. Raises ArchsearchError without the extra `png` or a browser."""
-    width, height = PNG_SIZE
-    write_png(front_figure(_info(study), width=width, height=height), path, width=width, height=height, scale=1.5)
-    return path
+from archsearch.table import csv_text
 
 
 def write_table(study: Study, path: Path) -> Path:
@@ -84,10 +63,3 @@ def device_name(study: Study) -> str:
     """The device that the study's first run measured on, for people."""
     device = study.info.facts.get("device", {})
     return str(device.get("gpu") or device.get("cpu") or "unknown device")
-
-
-def _info(study: Study) -> FrontInfo:
-    from archsearch.api.plot_data import plot_data  # it takes the device's name from here
-
-    info: FrontInfo = PLOTS["front"].info(plot_data(study, everything=False))
-    return info

@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import replace
-from typing import Any
 
-from archsearch.analysis.ablation import Ablation, ablation_of
-from archsearch.analysis.confirmed import Confirmed, confirmed_of
-from archsearch.analysis.guideline_report import GuidelinesReport
-from archsearch.analysis.history import History, hypervolume_history
-from archsearch.analysis.importance import Importances
-from archsearch.analysis.marginal import Marginal, marginal_effects
-from archsearch.analysis.trust import Trust
-from archsearch.api.guidelines_stored import stored_guidelines
+from archsearch.api.analyses import ANALYSES
 from archsearch.api.pareto import device_name
 from archsearch.api.places import open_database
-from archsearch.api.stored_designs import stored_designs
 from archsearch.api.study import Study
-from archsearch.api.trust import trust_result
-from archsearch.designs import Design, Purpose
-from archsearch.errors import ConfigError
 from archsearch.models.families import FAMILIES
 from archsearch.papers.printed import Paper, Row, load_papers
 from archsearch.plots.bounds import Bound
 from archsearch.plots.catalog import PlotData
 from archsearch.plots.printed import PrintedTop1
 from archsearch.records import Record
-from archsearch.space.search_space import SearchSpace
 from archsearch.store.trials import load_records
-
-logger = logging.getLogger(__name__)
 
 _BOUNDS = ("params", "macs", "memory_bytes", "latency_ms")
 # Datasets that sources print accuracies for, with their classes; the column of the source has the same name.
@@ -46,8 +30,8 @@ def plot_data(
     Args:
         study: as `open_study` gives it.
         storage: the database that it was opened from.
-        everything: whether all of `PARTS` are worked out.
-        parts: those of `PARTS` that are, if not all.
+        everything: whether all of `ANALYSES` are worked out, and the learning curves read.
+        parts: those of `ANALYSES` that are, if not all; `records` stands for the curves.
 
     Raises StoreError if the database cannot be read.
     """
@@ -71,7 +55,9 @@ def plot_data(
         readings=study.readings,
         printed=printed_top1(study),
     )
-    found = {name: fill(study, storage) for name, fill in PARTS.items() if everything or name in parts}
+    found = {name: find(study) for name, find in ANALYSES.items() if everything or name in parts}
+    if everything or "records" in parts:
+        found["records"] = records_with_curves(study, storage=storage)
     return replace(data, **found)
 
 
@@ -125,76 +111,3 @@ def _printed(paper: Paper, row: Row, dataset: str) -> Iterator[PrintedTop1]:
                     source=paper.source,
                     conditions=value.conditions,
                 )
-
-
-def base_levels(study: Study, design: Design) -> Mapping[str, Any] | None:
-    """The base of an ablation as the search space names it; None if it is no point of the space."""
-    base = design.points[0]
-    if base.family not in FAMILIES:
-        return None
-    try:
-        space = SearchSpace.from_dict(study.info.space)
-        return space.suggestion_of(FAMILIES[base.family].base.with_choices(base.choices))
-    except ConfigError:  # a space or a network of another version: the points' own choices tell
-        return None
-
-
-def _newest(study: Study, purpose: Purpose, storage: str | None) -> tuple[Study, Design] | None:
-    """The newest design with points that was made from a study for this purpose."""
-    for made in stored_designs(study, purpose, storage=storage):
-        if made.design is not None and made.design.points:
-            return made, made.design
-    return None
-
-
-def _ablation(study: Study, storage: str | None) -> Ablation | None:
-    found = _newest(study, "ablation", storage)
-    return found and ablation_of(found[0].records, found[1], base_levels=base_levels(study, found[1]))
-
-
-def _confirmed(study: Study, storage: str | None) -> Confirmed | None:
-    found = _newest(study, "confirm", storage)
-    return found and confirmed_of(
-        found[0].records, found[1], study.objectives, noise_floor=study.info.noise_floor, original=study.front
-    )
-
-
-def _trust(study: Study, storage: str | None) -> Trust | None:
-    return trust_result(study, storage=storage)
-
-
-def _importances(study: Study, _storage: str | None) -> Importances:
-    from archsearch.search.importance import importances
-
-    return importances(study.records, study.objectives)
-
-
-def _marginal(study: Study, _storage: str | None) -> Marginal:
-    return marginal_effects(study.records, study.objectives)
-
-
-def _history(study: Study, _storage: str | None) -> History:
-    point = study.info.reference_point
-    corner = None if point is None else [point[name] for name in study.objectives]
-    return hypervolume_history(study.records, study.objectives, corner, noise_floor=study.info.noise_floor)
-
-
-def _guidelines(study: Study, _storage: str | None) -> GuidelinesReport | None:
-    try:
-        return stored_guidelines(str(study.info.facts.get("device_fingerprint", "")))
-    except ConfigError as error:
-        logger.warning("the guideline experiments are left out: %s", error)
-        return None
-
-
-# Fields of PlotData that take time, and how each is worked out.
-PARTS: Mapping[str, Callable[[Study, str | None], Any]] = {
-    "records": lambda study, storage: records_with_curves(study, storage=storage),
-    "ablation": _ablation,
-    "confirmed": _confirmed,
-    "trust": _trust,
-    "importances": _importances,
-    "marginal": _marginal,
-    "history": _history,
-    "guidelines": _guidelines,
-}

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
-from enum import Enum
+import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from archsearch.api.output import PAGE_SIZE, PNG_SIZE, check_format, write
 from archsearch.api.places import study_folder
 from archsearch.api.plot_data import plot_data
 from archsearch.api.study import Study
-from archsearch.errors import ConfigError
+from archsearch.errors import NothingStoredError
 from archsearch.files import write_atomically
-from archsearch.plots.catalog import PLOTS, Plot
+from archsearch.plots.catalog import PLOTS, Plot, PlotData
 from archsearch.plots.image import write_png
 from archsearch.plots.page import write_page
+from archsearch.table import Result, plain
 
 FORMATS = (".html", ".png", ".json")
-PAGE_SIZE = (1400, 760)
-PNG_SIZE = (1400, 860)
 
 
 def plot_summaries() -> dict[str, str]:
@@ -39,59 +37,62 @@ def write_plot(
 ) -> Path:
     """Write one plot of a study; its path's end says as what, by default runs/STUDY/NAME.html.
 
-    A page (.html) has the figure and the data that it shows; .png is the figure alone, .json the data alone.
+    A page (.html) has the figure and the data that it shows; .png is the figure alone, .json the data alone; what an
+    analysis found can be written as `archsearch.api.output.write` writes it, too.
 
-    Raises UnknownNameError for the plot, ConfigError for another end, StoreError if the database cannot be read,
+    Raises UnknownNameError for the plot, ConfigError for another end, NothingStoredError with the command to type where
+    the result was never asked for, StoreError if the database cannot be read,
     ArchsearchError if the file cannot be written, or without the extra `png` or a browser.
     """
     plot = PLOTS[name]
     target = path or study_folder(study.name) / f"{name}.html"
     kind = target.suffix.lower()
-    if kind not in FORMATS:
-        raise ConfigError(f"--out {target}: no file of this kind can be written", hint=f"end it with {_listed()}")
-    info = plot.info(plot_data(study, storage=storage, everything=False, parts=plot.needs))
+    data = data_of(study, plot, storage=storage)
+    info = info_of(study, plot, data)
+    if isinstance(info, Result):
+        return write(info, target, figure=plot.figure, command=command)
+    check_format(target, FORMATS)
     if kind == ".json":
-        content = {"plot": name, "study": study.name, **info_json(info)}
+        content = {"plot": name, "study": study.name, **plain(info)}
         write_atomically(target, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
     elif kind == ".png":
         width, height = PNG_SIZE
         write_png(plot.figure(info, width=width, height=height), target, width=width, height=height, scale=1.5)
     else:
-        _write_page(plot, info, target, command)
+        _write_page(plot, data, info, target, command)
     return target
 
 
-def _write_page(plot: Plot, info: Any, path: Path, command: str | None) -> None:
+def info_of(study: Study, plot: Plot, data: PlotData | None = None) -> Any:
+    """What a plot of a stored study is drawn from. Raises NothingStoredError, with the command to type, if it has none.
+
+    `data`: as `data_of` gives it; None: read now, which raises StoreError if the database cannot be read.
+    """
+    info = plot.info(data_of(study, plot, storage=study.storage) if data is None else data)
+    if info is None:
+        raise NothingStoredError(
+            f"study '{study.name}' has nothing for the plot '{plot.name}' yet",
+            hint=shlex.join(["archsearch", str(plot.command), "--study", study.name]),
+        )
+    return info
+
+
+def data_of(study: Study, plot: Plot, *, storage: str | None = None) -> PlotData:
+    """What a plot of a stored study draws from. Raises StoreError if the database cannot be read."""
+    data = plot_data(study, storage=storage, everything=False, parts=plot.needs)
+    return replace(data, records=study.networks) if plot.of_networks else data
+
+
+def _write_page(plot: Plot, data: PlotData, info: Any, path: Path, command: str | None) -> None:
     width, height = PAGE_SIZE
+    tables, facts = (plot.tables(info), ()) if plot.page is None else plot.page(data, info)
     write_page(
         plot.figure(info, width=width, height=height),
         path,
         title=info.title,
         subtitle=info.subtitle,
         warnings=[*getattr(info, "warnings", ()), *([info.empty] if info.empty is not None else [])],
-        tables=plot.tables(info),
+        tables=tables,
+        facts=facts,
         command=command,
     )
-
-
-def info_json(info: Any) -> dict[str, Any]:
-    """An info as plain data; numbers that are not finite become null."""
-    return {each.name: _plain(getattr(info, each.name)) for each in fields(info)}
-
-
-def _plain(value: Any) -> Any:
-    if is_dataclass(value) and not isinstance(value, type):
-        return info_json(value)
-    if isinstance(value, Enum):
-        return str(value)
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, tuple | list | frozenset | set):
-        return [_plain(item) for item in value]
-    return value if value is None or isinstance(value, str | int | bool) else str(value)
-
-
-def _listed() -> str:
-    return f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"

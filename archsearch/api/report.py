@@ -6,8 +6,9 @@ from collections.abc import Collection
 from pathlib import Path
 
 from archsearch.analysis.ablation import ablation_of
+from archsearch.api.analyses import base_levels
 from archsearch.api.places import study_folder
-from archsearch.api.plot_data import base_levels, plot_data
+from archsearch.api.plot_data import plot_data
 from archsearch.api.stored_designs import stored_designs
 from archsearch.api.study import Study, open_study, retrainings
 from archsearch.files import write_atomically
@@ -67,7 +68,7 @@ def report_data(
     """Everything that the report of a study says, gathered.
 
     Args:
-        parts: what of `plot_data.PARTS` is worked out; None: all.
+        parts: what of `plot_data` is worked out; None: all.
 
     Raises StoreError if the database cannot be read.
     """

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from archsearch.analysis.objectives import is_complete
 from archsearch.analysis.trust import Trust, trust_of
 from archsearch.api.places import open_database
 from archsearch.api.stored_designs import stored_designs
 from archsearch.api.study import Study, open_study
-from archsearch.api.trust_points import trust_design
-from archsearch.api.trust_predictors import computed_predictors, stored_predictors
-from archsearch.designs import Design
+from archsearch.designs import Design, DesignPoint
 from archsearch.errors import ConfigError, NothingStoredError, UnknownNameError
+from archsearch.records import Record
 from archsearch.store.studies import find_study
 
 if TYPE_CHECKING:
     from archsearch.search.plan import RunPlan
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_NETWORKS = 12
 TIMES_LONGER = 5
@@ -145,13 +148,13 @@ def _stored_facts(name: str, storage: str | None) -> Mapping[str, Any] | None:
     return facts if isinstance(facts, Mapping) else None
 
 
-def trust_result(study: Study, *, storage: str | None = None, confidence: float = 0.95) -> Trust | None:
+def trust_result(study: Study, *, confidence: float = 0.95) -> Trust | None:
     """What the newest longer training of a searched study's networks says so far; None if there is none.
 
     Nothing here needs torch: the zero-cost scores were stored when the training was planned.
     Raises StoreError if the database cannot be read.
     """
-    made = stored_designs(study, "trust", storage=storage)
+    made = stored_designs(study, "trust", storage=study.storage)
     return trust_between(study, made[0], confidence=confidence) if made else None
 
 
@@ -165,21 +168,158 @@ def trust_between(study: Study, long: Study, *, confidence: float = 0.95) -> Tru
     return trust_of(study.records, long.records, predictors, confidence=confidence)
 
 
-def trust_json(study: Study, long: Study, found: Trust) -> dict[str, Any]:
-    """A trust result as plain data; what is not known is null."""
-    return {
-        "study": study.name,
-        "trust_study": long.name,
-        "counts": dict(long.counts),
-        "sentence": found.sentence,
-        "best_quarter_sentence": found.best_quarter.sentence,
-        **_plain(asdict(found)),
-    }
+def ranked_networks(records: Sequence[Record]) -> tuple[Record, ...]:
+    """The first complete record of each network, the most accurate first; ties by trial."""
+    first: dict[str, Record] = {}
+    for record in sorted(records, key=lambda record: record.trial):
+        if is_complete(record) and math.isfinite(record.error_percent):
+            first.setdefault(record.arch_id, record)
+    return tuple(sorted(first.values(), key=lambda record: (record.error_percent, record.trial)))
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def chosen_networks(records: Sequence[Record], networks: int) -> tuple[Record, ...]:
+    """A spread of a study's complete networks, the most accurate first.
+
+    Half of them (rounded up) come from the best quarter by proxy accuracy, the others from the rest, each half at
+    equal distances of rank from its first to its last. A published network takes the place that is nearest to its
+    rank, so that all of them are in unless there are more than places. A half that has too few networks leaves its
+    places to the other. The same records always give the same networks.
+    """
+    ranked = ranked_networks(records)
+    quarter = math.ceil(len(ranked) / 4)
+    top, rest = ranked[:quarter], ranked[quarter:]
+    networks = min(networks, len(ranked))
+    from_top = min(len(top), math.ceil(networks / 2))
+    from_rest = min(len(rest), networks - from_top)
+    from_top = networks - from_rest
+    return (*_spread(top, from_top), *_spread(rest, from_rest))
+
+
+def _spread(ranked: Sequence[Record], places: int) -> tuple[Record, ...]:
+    """So many of these, published ones first, at places that are equally far apart in rank."""
+    if places <= 0:
+        return ()
+    if places >= len(ranked):
+        return tuple(ranked)
+    wanted = [(len(ranked) - 1) * place / max(places - 1, 1) for place in range(places)]
+    chosen: list[int] = []
+    published = [index for index, record in enumerate(ranked) if record.variant is not None]
+    while published and wanted:
+        # the nearest pair of a place and a network; ties to the better rank
+        _, index, place = min((abs(index - place), index, place) for index in published for place in wanted)
+        chosen.append(index)
+        published.remove(index)
+        wanted.remove(place)
+    left = [index for index, record in enumerate(ranked) if record.variant is None]
+    for place in wanted:
+        if left:
+            nearest = min(left, key=lambda index: (abs(index - place), index))
+            chosen.append(nearest)
+            left.remove(nearest)
+    return tuple(ranked[index] for index in sorted(chosen))
+
+
+def trust_design(of: str, records: Sequence[Record], *, networks: int, seeds: Sequence[int]) -> Design:
+    """The design that trains the chosen networks again. Raises ConfigError without a complete network."""
+    chosen = chosen_networks(records, networks)
+    if not chosen:
+        raise ConfigError(
+            f"study '{of}' has no complete trial to train for longer", hint=f"archsearch run --study {of}"
+        )
+    return Design(
+        purpose="trust",
+        of=of,
+        points=tuple(
+            DesignPoint(
+                name=record.variant or f"trial {record.trial}",
+                family=record.family,
+                choices=dict(record.choices),
+                arch_id=record.arch_id,
+                trial=record.trial,
+                variant=record.variant,
+            )
+            for record in chosen
+        ),
+        seeds=tuple(seeds),
+    )
+
+
+def stored_predictors(records: Sequence[Record]) -> dict[str, dict[str, float]]:
+    """params, macs, memory_bytes and latency_ms (drift-corrected p10) of every network of a study that has them."""
+    found: dict[str, dict[str, float]] = {"params": {}, "macs": {}, "memory_bytes": {}, "latency_ms": {}}
+    for record in records:
+        if record.cost is not None:
+            found["params"].setdefault(record.arch_id, float(record.cost.params))
+            found["macs"].setdefault(record.arch_id, float(record.cost.macs))
+            if record.cost.memory_bytes is not None:
+                found["memory_bytes"].setdefault(record.arch_id, float(record.cost.memory_bytes))
+        if record.latency is not None:
+            found["latency_ms"].setdefault(record.arch_id, record.latency.corrected_ms)
+    return found
+
+
+def computed_predictors(
+    design: Design,
+    *,
+    dataset: str,
+    input_size: int,
+    validation_images: int,
+    train_images: int | None,
+    seed: int,
+    data_dir: Path | None = None,
+    on_network: Callable[[int, int], None] | None = None,
+) -> dict[str, dict[str, float]]:
+    """synflow, jacob_cov and memory_bytes of every network of a design, on the CPU, from fresh weights.
+
+    jacob_cov sees the first images of the study's training subset, which is in an order that keeps the classes' shares.
+    A value that is not finite is left out.
+
+    Args:
+        seed: of the initial weights.
+        on_network: called with how many networks are done, and how many there are.
+
+    Raises what loading the data or building a network raises.
+    """
+    from archsearch.cost.memory import memory_access
+    from archsearch.cost.zero_cost import JACOB_COV_IMAGES, jacob_cov, synflow
+    from archsearch.data.batches import DeviceBatches
+    from archsearch.data.catalog import load_dataset
+    from archsearch.data.images import channel_statistics
+    from archsearch.data.split import stratified_split
+    from archsearch.models.families import build
+    from archsearch.search.design_points import design_specs
+    from archsearch.search.evaluate import SPLIT_SEED
+
+    loaded = load_dataset(dataset, data_dir=data_dir)
+    train, _ = stratified_split(
+        loaded.train, validation_images=validation_images, train_images=train_images, seed=SPLIT_SEED
+    )
+    mean, std = channel_statistics(train)
+    batches = DeviceBatches(
+        train.subset(range(min(JACOB_COV_IMAGES, len(train)))),
+        device="cpu",
+        input_size=input_size,
+        batch_size=JACOB_COV_IMAGES,
+        mean=mean,
+        std=std,
+        flip=False,
+        crop_padding=0,
+        seed=seed,
+    )
+    images, _ = next(batches.evaluation())
+    found: dict[str, dict[str, float]] = {"synflow": {}, "jacob_cov": {}, "memory_bytes": {}}
+    for index, spec in enumerate(design_specs(design, input_size=input_size)):
+        model = build(spec, num_classes=loaded.num_classes, input_size=input_size, seed=seed)
+        values = {
+            "synflow": synflow(model, input_size=input_size),
+            "jacob_cov": jacob_cov(model, images) if len(images) > 1 else math.nan,
+            "memory_bytes": float(memory_access(model, input_size).total_bytes),
+        }
+        for name, value in values.items():
+            if math.isfinite(value):
+                found[name][spec.arch_id] = value
+            else:
+                logger.warning("%s of %s is %s: left out", name, design.points[index].name, value)
+        if on_network is not None:
+            on_network(index + 1, len(design.points))
+    return found

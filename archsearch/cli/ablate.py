@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from archsearch.cli.console import console, error_console, plural, print_json, typed_command
+from archsearch.cli.console import console, error_console, print_json, typed_command
 from archsearch.cli.design_options import MostOption, SetOption, TimeBudgetOption, WorkersOption, time_text
 from archsearch.cli.durations import parse_duration
 from archsearch.cli.options import DataDirOption, DeviceOption, JsonOption, StorageOption
 from archsearch.errors import ConfigError
+from archsearch.text import plural
 
 if TYPE_CHECKING:
     from archsearch.api.ablate import AblationPlan

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from archsearch.cli.console import plural
+from archsearch.text import count_text, plural
 
 if TYPE_CHECKING:
     from archsearch.analysis.ablation import Ablation, AblationRow, Effect, Interaction
@@ -97,8 +97,6 @@ def effect_texts(effect: Effect, decimals: int) -> tuple[str, str]:
 def _count(effect: Effect) -> str:
     if not math.isfinite(effect.estimate):
         return "-"
-    from archsearch.analysis.objectives import count_text
-
     text = count_text(effect.estimate).replace(" ", "")
     return "0" if effect.estimate == 0 else f"{'+' if effect.estimate > 0 else ''}{text}"
 

@@ -11,8 +11,9 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from archsearch.cli.console import console, is_terminal, plural, print_json, typed_command
+from archsearch.cli.console import console, is_terminal, print_json, typed_command
 from archsearch.cli.options import JsonOption, StorageOption
+from archsearch.text import plural
 
 if TYPE_CHECKING:
     from archsearch.analysis.compared import Comparison

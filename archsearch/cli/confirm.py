@@ -12,10 +12,11 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from archsearch.cli.console import console, error_console, plural, print_json, typed_command
+from archsearch.cli.console import console, error_console, print_json, typed_command
 from archsearch.cli.design_options import MostOption, TimeBudgetOption, WorkersOption, time_text
 from archsearch.cli.durations import parse_duration
 from archsearch.cli.options import DataDirOption, DeviceOption, JsonOption, StorageOption, StudyOption
+from archsearch.text import plural, probability_text
 
 if TYPE_CHECKING:
     from archsearch.analysis.confirmed import Confirmed, ConfirmedPoint
@@ -134,7 +135,7 @@ def _cells(each: ConfirmedPoint) -> tuple[str, ...]:
         str(each.n),
         _interval(100.0 - each.error_percent, *top1, decimals=2),
         _interval(each.latency_ms, each.latency_low, each.latency_high, decimals=3),
-        "" if probability is None else f"{probability:.2f}",
+        "" if probability is None else probability_text(probability),
         "" if each.was_on_front is None else "on it" if each.was_on_front else "near it",
     )
 

@@ -8,13 +8,16 @@ import re
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.markup import escape
 
 from archsearch.errors import ArchsearchError
+
+if TYPE_CHECKING:
+    from archsearch.table import Result
 
 # A person's terminal wraps between words; a file or a pipe gets each line whole.
 console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
@@ -35,6 +38,26 @@ def print_error(error: ArchsearchError) -> None:
         error_console.print(f"[dim]{escape(error.hint)}[/]")
 
 
+def show(result: Result) -> None:
+    """A result on standard output: title, tables, sentences, method, and what to know before it is believed."""
+    console.print(f"[bold]{escape(result.title)}[/]")
+    for line in result.subtitle:
+        console.print(line, markup=False)
+    if result.empty is not None:
+        console.print(result.empty, markup=False)
+    for table in result.tables():
+        if table.rows:
+            console.print(table.without_empty_columns().to_rich(width=console.width))
+            if table.note:
+                console.print(table.note, markup=False)
+    for sentence in result.sentences:
+        console.print(f"- {sentence}", markup=False)
+    if result.method:
+        console.print(result.method, markup=False)
+    for warning in result.warnings:
+        console.print(f"[yellow]note:[/] {escape(warning)}")
+
+
 def print_json(content: Mapping[str, Any] | Sequence[Any]) -> None:
     """JSON for programs: no colour, no wrapping."""
     sys.stdout.write(json.dumps(content, indent=2, allow_nan=False) + "\n")
@@ -49,18 +72,3 @@ def typed_command() -> str:
     """What was typed, with the password of a `--storage` URL left out."""
     hidden = [re.sub(r"://([^:/@]+):.*@", r"://\1:***@", word) for word in sys.argv[1:]]
     return shlex.join(["archsearch", *hidden])
-
-
-def duration(seconds: float) -> str:
-    """A time for people: 42 s, 5 min 10 s, 2 h 5 min."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
-def plural(number: object, noun: str) -> str:
-    """`1 epoch`, `12 epochs`; several values as text take the plural."""
-    return f"{number} {noun}{'' if str(number) == '1' else 's'}"

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from archsearch.cli.console import duration, plural
+from archsearch.text import duration, plural
 
 WorkersOption = Annotated[
     int | None,

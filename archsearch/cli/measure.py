@@ -12,9 +12,10 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from archsearch.cli.console import console, duration, error_console, plural, print_json
+from archsearch.cli.console import console, error_console, print_json
 from archsearch.cli.options import DeviceOption, JsonOption, StorageOption
 from archsearch.errors import ArchsearchError
+from archsearch.text import duration, plural
 
 if TYPE_CHECKING:
     from archsearch.api.measure import Measurement, MeasureProgress

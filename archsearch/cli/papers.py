@@ -10,9 +10,10 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from archsearch.cli.console import console, error_console, plural, print_json
+from archsearch.cli.console import console, error_console, print_json
 from archsearch.cli.options import JsonOption, StorageOption
 from archsearch.errors import ConfigError
+from archsearch.text import plural
 
 if TYPE_CHECKING:
     from archsearch.api.papers import ComparedPaper, ComparedTable, PapersReport

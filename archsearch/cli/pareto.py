@@ -39,16 +39,16 @@ def pareto(
     """
     from archsearch.api import pareto as outputs
     from archsearch.api.places import study_folder
+    from archsearch.api.plots import write_plot
     from archsearch.api.study import open_study
     from archsearch.cli.tables import front_view
 
     opened = open_study(study, storage=storage)
     folder = out or study_folder(opened.name)
     written = []
-    if plot:
-        written.append(outputs.write_page(opened, folder / "pareto.html", command=typed_command()))
-    if png:
-        written.append(outputs.write_picture(opened, folder / "pareto.png"))
+    for wanted, name in ((plot, "pareto.html"), (png, "pareto.png")):
+        if wanted:
+            written.append(write_plot(opened, "front", folder / name, storage=storage, command=typed_command()))
     if csv:
         written.append(outputs.write_table(opened, folder / "pareto.csv"))
     if json:

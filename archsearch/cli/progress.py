@@ -13,8 +13,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from archsearch.cli.console import duration
 from archsearch.records import Record, TrialStatus
+from archsearch.text import duration
 
 if TYPE_CHECKING:
     from archsearch.records import EarlyStop, Epoch

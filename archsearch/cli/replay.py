@@ -9,8 +9,9 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from archsearch.cli.console import console, plural, print_json
+from archsearch.cli.console import console, print_json
 from archsearch.cli.options import JsonOption, StorageOption, StudyOption
+from archsearch.text import plural
 
 if TYPE_CHECKING:
     from archsearch.api.replay import PolicyReplay, StudyReplay

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from archsearch.cli.console import console, error_console, plural
+from archsearch.cli.console import console, error_console
 from archsearch.cli.options import DataDirOption, DeviceOption, StorageOption, StudyOption
+from archsearch.text import plural
 
 if TYPE_CHECKING:
     from archsearch.api.study import Chosen, Study

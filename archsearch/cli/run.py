@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from archsearch.cli.console import console, duration, error_console, plural, typed_command
+from archsearch.cli.console import console, error_console, typed_command
 from archsearch.cli.durations import parse_duration
 from archsearch.cli.options import DataDirOption, DeviceOption, StorageOption
+from archsearch.text import duration, plural
 
 if TYPE_CHECKING:
     from archsearch.api.study import Study

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from archsearch.cli.console import plural
+from archsearch.text import count_text, percent_text, plural
 
 if TYPE_CHECKING:
     from archsearch.analysis.front import Front
@@ -38,8 +38,6 @@ def front_table(front: Front, *, title: str = "") -> Table:
 
 
 def _cells(record: Record, *, marked: bool) -> tuple[str, ...]:
-    from archsearch.analysis.objectives import count_text
-
     cost, latency, score = record.cost, record.latency, record.score
     if cost is None or latency is None or score is None:
         raise ValueError(f"trial {record.trial} is not complete")
@@ -109,8 +107,6 @@ def conditions_line(study: Study) -> str:
 
 def canary_line(study: Study) -> str:
     """What the reference tells of the study's measurements, in one line; empty without a latency."""
-    from archsearch.analysis.objectives import percent_text
-
     canary = study.canary
     if not canary.networks:
         return ""
@@ -131,8 +127,6 @@ def canary_line(study: Study) -> str:
 
 
 def _floor_text(study: Study) -> str:
-    from archsearch.analysis.objectives import percent_text
-
     if not study.front.noise_floor:
         return ""
     return f", noise floor {percent_text(100 * study.front.noise_floor)} (closer latencies are ties)"

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from archsearch.cli.console import console, duration, error_console, plural, print_json, typed_command
+from archsearch.cli.console import console, error_console, print_json, show, typed_command
 from archsearch.cli.design_options import SetOption, TimeBudgetOption, WorkersOption
 from archsearch.cli.durations import parse_duration
 from archsearch.cli.options import DataDirOption, DeviceOption, JsonOption, StorageOption, StudyOption
+from archsearch.text import duration, plural
 
 if TYPE_CHECKING:
     from archsearch.api.trust import TrustPlan
@@ -49,7 +50,7 @@ def trust(
     budget = None if time_budget is None else parse_duration(time_budget, option="--time-budget")
 
     from archsearch.api.overrides import section_changes
-    from archsearch.api.trust import plan_trust, trust_between, trust_json
+    from archsearch.api.trust import plan_trust, trust_between
     from archsearch.cli.design_run import run_with_display
     from archsearch.errors import ConfigError
 
@@ -81,17 +82,18 @@ def trust(
     finished = run_with_display(planned.plan, storage=storage, data_dir=data_dir, time_budget_seconds=left)
     found = trust_between(planned.study, finished)
     if plot:
-        from archsearch.api.plots import write_plot
+        from archsearch.api.output import write
+        from archsearch.api.places import study_folder
+        from archsearch.plots.trust import trust_figure
 
-        error_console.print(
-            f"wrote {write_plot(planned.study, 'trust', storage=storage, command=typed_command())}", markup=False
-        )
+        page = study_folder(planned.study.name) / "trust.html"
+        error_console.print(f"wrote {write(found, page, figure=trust_figure, command=typed_command())}", markup=False)
     if json:
-        print_json(trust_json(planned.study, finished, found))
-        return
-    from archsearch.cli.trust_tables import print_trust
+        from archsearch.api.output import result_json
 
-    print_trust(found, console)
+        print_json(result_json(found))
+        return
+    show(found)
     still = planned.design.size - sum(count for status, count in finished.counts.items() if status in _ENDED)
     if still > 0:
         console.print(f"{plural(still, 'training')} still to come: type the same command to continue")

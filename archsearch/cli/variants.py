@@ -13,8 +13,9 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from archsearch.cli.console import console, error_console, plural, print_json
+from archsearch.cli.console import console, error_console, print_json
 from archsearch.cli.options import JsonOption
+from archsearch.text import plural
 
 if TYPE_CHECKING:
     from archsearch.api.variants import NamedNetwork

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
-from archsearch.analysis.objectives import significant
 from archsearch.plots.forest import BETTER, UNTOLD, WORSE, Interval, Line, Panel, finite, forest_figure
+from archsearch.text import significant
 
 if TYPE_CHECKING:
     from archsearch.analysis.ablation import Ablation, AblationRow, Interaction

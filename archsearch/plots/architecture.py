@@ -11,15 +11,14 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from archsearch.analysis.objectives import count_text, percent_text
 from archsearch.errors import ArchsearchError
 from archsearch.models.families import FAMILIES
 from archsearch.models.spec import Spec
 from archsearch.plots.architecture_parts import ADDED, CHANGED, GONE, Differences, Op, Unit, chain
 from archsearch.plots.architecture_units import UNITS, Units
-from archsearch.plots.front import choice_text
-from archsearch.plots.page import Column, Table
 from archsearch.records import Cost, Record
+from archsearch.table import Column, Table
+from archsearch.text import count_text, level_text, percent_text
 
 if TYPE_CHECKING:
     from archsearch.cost.layers import Layer
@@ -130,7 +129,7 @@ def architecture_info(
     if cost is not None and not rows:
         params, macs = cost.params, cost.macs
     changes = [
-        Change(choice=choice, value=choice_text(spec.choices()[choice]), base=choice_text(differences.base[choice]))
+        Change(choice=choice, value=level_text(spec.choices()[choice]), base=level_text(differences.base[choice]))
         for choice in differences.names()
     ]
     named = units or found

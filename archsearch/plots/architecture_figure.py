@@ -6,10 +6,10 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from archsearch.analysis.objectives import count_text
 from archsearch.plots import style
 from archsearch.plots.architecture import ArchitectureInfo, Part
 from archsearch.plots.architecture_sheet import Sheet, unit_text
+from archsearch.text import count_text
 
 NARROW_PX = 640  # below, labels stand above their units and costs are text
 _MARGIN = 20

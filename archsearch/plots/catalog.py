@@ -17,13 +17,12 @@ from archsearch.plots.ablation import ablation_figure, ablation_info
 from archsearch.plots.architecture import ArchitectureInfo, architecture_tables, nearest_variant, record_architecture
 from archsearch.plots.architecture_figure import architecture_figure
 from archsearch.plots.bounds import Bound
-from archsearch.plots.comparison import comparison_info, comparison_tables
-from archsearch.plots.comparison_figure import comparison_figure
 from archsearch.plots.confirmed import confirmed_info
 from archsearch.plots.confirmed_figure import confirmed_figure
 from archsearch.plots.front import FrontInfo, front_info
 from archsearch.plots.front_3d import front_3d_figure, front_3d_info
 from archsearch.plots.front_figure import front_figure
+from archsearch.plots.front_page import Facts, front_page
 from archsearch.plots.front_tables import front_tables
 from archsearch.plots.guidelines import GuidelinesInfo, guidelines_figure, guidelines_info
 from archsearch.plots.hypervolume import HypervolumeInfo, hypervolume_figure, hypervolume_info
@@ -32,15 +31,14 @@ from archsearch.plots.info_tables import info_tables
 from archsearch.plots.intervals import intervals_of
 from archsearch.plots.latencies import latencies_figure, latencies_info
 from archsearch.plots.marginal import marginal_figure, marginal_info
-from archsearch.plots.page import Table
 from archsearch.plots.parallel import parallel_info
 from archsearch.plots.parallel_figure import parallel_figure
 from archsearch.plots.printed import PrintedTop1
 from archsearch.plots.study_curves import StudyCurvesInfo, study_curves_figure, study_curves_info
-from archsearch.plots.trust import trust_info
-from archsearch.plots.trust_figure import trust_figure
+from archsearch.plots.trust import trust_figure
 from archsearch.records import Record, StudyBatch
 from archsearch.registry import Registry
+from archsearch.table import Table
 
 if TYPE_CHECKING:
     from archsearch.analysis.ablation import Ablation
@@ -70,7 +68,7 @@ class PlotData:
         printed: accuracies that papers print for this dataset.
         guidelines: the guideline experiments on this device.
         ablation, confirmed, trust: of the designs that were made from this study; the newest of each.
-        importances, marginal, history, comparison: of the study's own records; None where nobody computed them.
+        importances, marginal, history: of the study's own records; None where nobody computed them.
     """
 
     records: tuple[Record, ...]
@@ -93,7 +91,6 @@ class PlotData:
     importances: Importances | None = None
     marginal: Marginal | None = None
     history: History | None = None
-    comparison: Any = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,11 +98,15 @@ class Plot:
     """One plot: a frozen info made of the data, and the figure drawn from the info alone.
 
     Attributes:
-        info: has `title`, `subtitle` (lines) and `empty` (why there is nothing to draw, or None).
+        info: an `archsearch.table.Result`, or what has `title`, `subtitle` (lines) and `empty` (why there is nothing to
+            draw, or None); None where the result was never asked for.
         figure: takes the info, and `width` and `height` (pixels); in it, the `customdata` of every point that is a
             trial is a sequence whose first item is the trial's number.
         tables: the data that the figure shows, made from the info.
+        page: the tables and conditions (name and value) of a page that has this plot alone; None: `tables`, and none.
+        of_networks: whether it draws networks: of a study with a design each once, with the means over its seeds.
         needs: fields of PlotData that take time to fill, and without which there is nothing to draw.
+        command: of archsearch that makes the result; None: every study has it.
     """
 
     name: str
@@ -113,7 +114,10 @@ class Plot:
     info: Callable[[PlotData], Any]
     figure: Callable[..., go.Figure]
     tables: Callable[[Any], tuple[Table, ...]] = info_tables
+    page: Callable[[PlotData, Any], tuple[tuple[Table, ...], Facts]] | None = None
+    of_networks: bool = False
     needs: tuple[str, ...] = ()
+    command: str | None = None
 
 
 def _front_of(data: PlotData) -> Front:
@@ -140,6 +144,11 @@ def _front(data: PlotData) -> FrontInfo:
         printed=data.printed,
         intervals=intervals_of(data.confirmed, data.records),
     )
+
+
+def _front_page(data: PlotData, info: FrontInfo) -> tuple[tuple[Table, ...], Facts]:
+    front = _front_of(data)
+    return front_page(info, front, verdicts_of(data.records, front), study=data.study, canary=data.canary)
 
 
 def _curves(data: PlotData) -> StudyCurvesInfo:
@@ -175,6 +184,8 @@ for _plot in (
         info=_front,
         figure=front_figure,
         tables=front_tables,
+        page=_front_page,
+        of_networks=True,
         needs=("confirmed",),
     ),
     Plot(
@@ -183,6 +194,7 @@ for _plot in (
         info=lambda data: front_3d_info(_front(data)),
         figure=front_3d_figure,
         tables=front_tables,
+        of_networks=True,
     ),
     Plot(
         name="hypervolume",
@@ -195,6 +207,7 @@ for _plot in (
         summary="every network as a line through its choices and objectives",
         info=lambda data: parallel_info(_front_of(data), study=data.study),
         figure=parallel_figure,
+        of_networks=True,
     ),
     Plot(
         name="curves",
@@ -233,9 +246,11 @@ for _plot in (
     Plot(
         name="trust",
         summary="the proxy against long training, beside predictors that train nothing",
-        info=lambda data: trust_info(data.trust, study=data.study),
+        info=lambda data: data.trust,
         figure=trust_figure,
+        tables=lambda found: found.tables(),
         needs=("trust",),
+        command="trust",
     ),
     Plot(
         name="importances",
@@ -250,14 +265,6 @@ for _plot in (
         info=lambda data: marginal_info(data.marginal, study=data.study),
         figure=marginal_figure,
         needs=("marginal",),
-    ),
-    Plot(
-        name="comparison",
-        summary="the same networks in two studies or on two devices, and who moves",
-        info=lambda data: comparison_info(data.comparison, study=data.study),
-        figure=comparison_figure,
-        tables=comparison_tables,
-        needs=("comparison",),
     ),
     Plot(
         name="architecture",

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from archsearch.plots.forest import finite
 from archsearch.plots.importances import objective_text
-from archsearch.plots.page import Column, Table
 from archsearch.plots.ranges import wants_log
+from archsearch.table import Column, Table
 
 if TYPE_CHECKING:
     from archsearch.analysis.compared import Comparison, Mover, RankCorrelation, SharedNetwork

@@ -9,13 +9,13 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from archsearch.analysis.objectives import significant
 from archsearch.plots import style
 from archsearch.plots.comparison import BOTH, NEITHER, ONE, ComparedNetwork, ComparisonInfo, ComparisonPanel
 from archsearch.plots.forest import LEAST_WIDTH_PX
 from archsearch.plots.labels import place_labels
 from archsearch.plots.ranges import log_axis, percent_range, positive_range
 from archsearch.plots.thinning import thinned, thinned_line
+from archsearch.text import significant
 
 MOST_DRAWN = 3000
 _MOST_MOVERS = 6  # labelled in each panel

@@ -136,10 +136,3 @@ def _subtitle(
     if front:
         share = f"{len(found.kept)} of {len(front)} of the search's front are more probably on it than not; "
     return (counts, f"{share}beside each point: how probably it is on the front, over {found.draws:,} draws")
-
-
-def probability_text(probability: float) -> str:
-    """A probability in percent; 0 and 1 are of finitely many draws, so they are never quite certain."""
-    if 0.0 < probability < 0.01:
-        return "<1 %"
-    return ">99 %" if 0.99 < probability < 1.0 else f"{100.0 * probability:.0f} %"

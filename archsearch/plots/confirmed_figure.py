@@ -8,12 +8,12 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from archsearch.analysis.objectives import significant
 from archsearch.plots import style
-from archsearch.plots.confirmed import ConfirmedInfo, ConfirmedMark, probability_text
+from archsearch.plots.confirmed import ConfirmedInfo, ConfirmedMark
 from archsearch.plots.forest import LEAST_WIDTH_PX
 from archsearch.plots.labels import place_labels
 from archsearch.plots.ranges import log_axis
+from archsearch.text import probability_text, significant
 
 _MOST_LABELS = 60
 _MARGIN = {"l": 78, "r": 24, "b": 104}

@@ -22,6 +22,7 @@ from archsearch.plots.front_text import (
 from archsearch.plots.intervals import PointInterval
 from archsearch.plots.printed import PrintedMark, PrintedTop1
 from archsearch.plots.ranges import percent_range, positive_range, wants_log
+from archsearch.text import level_text
 
 _PLANE = ("error_percent", "latency_ms")
 # Printed accuracies are hidden at first where they would squeeze the measured ones into less than this of the axis,
@@ -216,20 +217,13 @@ def commonest_choices(rows: Sequence[FrontRow]) -> dict[str, Any]:
     return {name: counter.most_common(1)[0][0] for name, counter in counts.items()}
 
 
-def choice_text(value: Any) -> str:
-    """A choice's value as YAML would have it: `true`, `none`, `0.5`."""
-    if value is None:
-        return "none"
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
 def _point(row: FrontRow, base: Mapping[str, Any], bounds: Sequence[Bound]) -> FrontPoint:
     record = row.record
     cost, latency, score = record.cost, record.latency, record.score
     if cost is None or latency is None or score is None:
         raise ValueError(f"trial {record.trial} of study '{record.study}' is not complete")
     changes = tuple(
-        (name, choice_text(value), choice_text(base[name]))
+        (name, level_text(value), level_text(base[name]))
         for name, value in sorted(record.choices.items())
         if name in base and value != base[name]
     )

@@ -8,13 +8,13 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from archsearch.analysis.objectives import count_text
 from archsearch.plots import style
 from archsearch.plots.front import FrontInfo, FrontPoint
 from archsearch.plots.front_text import bound_text
 from archsearch.plots.hover import hover_text, short_hover_text
 from archsearch.plots.ranges import nice_log_ticks, wants_log
 from archsearch.plots.thinning import thinned, thinned_line
+from archsearch.text import count_text
 
 MOST_POINTS = 3000
 _FULL_HOVER = 300

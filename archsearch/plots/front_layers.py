@@ -8,11 +8,11 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from archsearch.analysis.objectives import count_text
 from archsearch.plots import style
 from archsearch.plots.front import FrontInfo, FrontPoint
 from archsearch.plots.front_text import bound_text
 from archsearch.plots.hover import interval_text, printed_text
+from archsearch.text import count_text
 
 _LOG_COLORS_FROM_RATIO = 3.0
 _SHADE = "rgba(82, 96, 109, 0.13)"

@@ -3,38 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import replace
 
 from archsearch.analysis.canary import Canary
 from archsearch.analysis.conditions import batch_sentence
 from archsearch.analysis.front import Front
-from archsearch.analysis.objectives import percent_text
 from archsearch.analysis.verdicts import Verdict
 from archsearch.plots.front import FrontInfo, FrontPoint
-from archsearch.plots.front_figure import front_figure
-from archsearch.plots.page import Cell, Column, Table, write_page
+from archsearch.plots.front_tables import front_tables
 from archsearch.records import Record
+from archsearch.table import Cell, Column, Table
+from archsearch.text import percent_text
+
+Facts = tuple[tuple[str, str], ...]
 
 
-def write_front_page(
-    info: FrontInfo,
-    front: Front,
-    verdicts: Sequence[Verdict],
-    path: Path,
-    *,
-    study: str,
-    canary: Canary | None = None,
-    command: str | None = None,
-) -> None:
-    """Write the self-contained page of a front. Raises ArchsearchError if the file cannot be written.
+def front_page(
+    info: FrontInfo, front: Front, verdicts: Sequence[Verdict], *, study: str, canary: Canary | None = None
+) -> tuple[tuple[Table, ...], Facts]:
+    """The tables and the conditions beside a front's figure, where the figure has a page of its own.
 
     Args:
         info: `front_info(front, verdicts, ...)`.
         front, verdicts: what `info` was made of.
-        path: of the HTML file.
         study: its name, as `archsearch retrain` takes it.
         canary: what the reference tells of the study's latencies, shown as a table.
-        command: what was typed to make the page.
     """
     facts = [
         (name.replace("_", " ").capitalize(), ", ".join(str(value) for value in values))
@@ -50,20 +43,13 @@ def write_front_page(
     if front.reference_point is not None and front.hypervolume is not None:
         facts.append(("Reference point", ", ".join(f"{value:g}" for value in front.reference_point)))
         facts.append(("Hypervolume", f"{front.hypervolume:.6g}"))
-    write_page(
-        front_figure(info, width=1400, height=760),
-        path,
-        title=info.title,
-        subtitle=info.subtitle,
-        warnings=info.warnings,
-        tables=(
-            front_points_table(info, study=study),
-            verdicts_table(info, verdicts),
-            *(() if canary is None or not canary.networks else (canary_table(canary),)),
-        ),
-        facts=facts,
-        command=command,
+    tables = (
+        front_points_table(info, study=study),
+        verdicts_table(info, verdicts),
+        *(() if canary is None or not canary.networks else (canary_table(canary),)),
+        *front_tables(replace(info, marks=())),  # the variants stand in a table above
     )
+    return tables, tuple(facts)
 
 
 def front_points_table(info: FrontInfo, *, study: str) -> Table:
@@ -77,10 +63,10 @@ def front_points_table(info: FrontInfo, *, study: str) -> Table:
         Column(title="Trial", decimals=0),
         Column(title="Top-1 (%)", decimals=2),
         Column(title="Latency (ms)", decimals=3),
-        Column(title="p10 (ms)", decimals=3),
+        Column(title="p10 (ms)", decimals=3, wide=True),
         Column(title="Median (ms)", decimals=3),
-        Column(title="p90 (ms)", decimals=3),
-        Column(title="Runs", decimals=0),
+        Column(title="p90 (ms)", decimals=3, wide=True),
+        Column(title="Runs", decimals=0, wide=True),
         *(Column(title=f"p10 by {backend} (ms)", decimals=3) for backend in backends),
         Column(title="Params", decimals=0),
         Column(title="Macs", decimals=0),
@@ -109,8 +95,8 @@ def verdicts_table(info: FrontInfo, verdicts: Sequence[Verdict]) -> Table:
         Column(title="Accuracy lost (points)", decimals=2),
         Column(title="Slower by (ms)", decimals=3),
         Column(title="Slower by (%)", decimals=1),
-        Column(title="In a sentence"),
-        Column(title="Which reading of the paper"),
+        Column(title="In a sentence", wide=True),
+        Column(title="Which reading of the paper", wide=True),
     )
     rows = tuple(
         (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from archsearch.plots.front import FrontInfo, FrontPoint
 from archsearch.plots.info_tables import rounded
-from archsearch.plots.page import Cell, Column, Table
 from archsearch.plots.thinning import thinned, thinned_line
+from archsearch.table import Cell, Column, Table
 
 MOST_ROWS = 3000
 

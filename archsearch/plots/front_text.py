@@ -7,8 +7,9 @@ from typing import Any
 
 from archsearch.analysis.conditions import Conditions
 from archsearch.analysis.front import Front
-from archsearch.analysis.objectives import OBJECTIVES, count_text, percent_text, significant
+from archsearch.analysis.objectives import OBJECTIVES
 from archsearch.plots.bounds import Bound
+from archsearch.text import count_text, percent_text, significant
 
 _NAMES = {"params": "params", "macs": "multiply-adds", "memory_bytes": "memory access", "latency_ms": "latency"}
 

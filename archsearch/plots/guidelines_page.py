@@ -18,7 +18,8 @@ from archsearch.analysis.guideline_text import (
     verdict_line,
 )
 from archsearch.plots.guidelines import guidelines_figure, guidelines_info
-from archsearch.plots.page import Cell, Column, Table, write_page
+from archsearch.plots.page import write_page
+from archsearch.table import Cell, Column, Table
 
 
 def write_guidelines_page(report: GuidelinesReport, path: Path, *, command: str | None = None) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from archsearch.analysis.objectives import count_text, significant
 from archsearch.plots import style
 from archsearch.plots.front import FrontPoint
 from archsearch.plots.intervals import PointInterval
 from archsearch.plots.printed import PrintedMark
+from archsearch.text import count_text, probability_text, significant
 
 _LINE_CHARACTERS = 68
 _STAGES = ("stage2.", "stage3.", "stage4.")
@@ -59,7 +59,7 @@ def interval_text(interval: PointInterval, label: str) -> str:
         f"latency <b>{significant(interval.latency_ms)} ms</b>{latency}",
     ]
     if interval.probability_on_front is not None:
-        lines.append(f"on the front with probability {interval.probability_on_front:.2f}")
+        lines.append(f"on the front with a probability of {probability_text(interval.probability_on_front)}")
     return "<br>".join(lines)
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from archsearch.analysis.history import History, HistoryStep, ShuffledStep
-from archsearch.analysis.objectives import OBJECTIVES, significant
+from archsearch.analysis.objectives import OBJECTIVES
 from archsearch.plots import style
+from archsearch.text import significant
 
 
 @dataclass(frozen=True, kw_only=True)

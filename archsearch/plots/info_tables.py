@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from archsearch.plots.page import Cell, Column, Table
+from archsearch.table import Cell, Column, Table
 
 _UNITS = {"ms": "ms", "percent": "%", "seconds": "s", "bytes": "bytes", "points": "points"}
 _DECIMALS = {"ms": 3, "percent": 2, "seconds": 1, "points": 2}

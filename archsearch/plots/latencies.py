@@ -11,11 +11,11 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from archsearch.analysis.canary import Canary, has_drifted
-from archsearch.analysis.objectives import percent_text, significant
 from archsearch.plots import style
 from archsearch.plots.ranges import log_axis, positive_range, wants_log
 from archsearch.plots.thinning import thinned, thinned_line
 from archsearch.records import Latency, Record
+from archsearch.text import percent_text, significant
 
 MOST_NETWORKS = 1500
 

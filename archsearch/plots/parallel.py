@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from archsearch.analysis.front import Front
-from archsearch.analysis.objectives import OBJECTIVES, count_text, significant
-from archsearch.plots.front import choice_text
+from archsearch.analysis.objectives import OBJECTIVES
 from archsearch.plots.front_text import statuses_text
 from archsearch.plots.ranges import nice_ticks
 from archsearch.plots.thinning import thinned, thinned_line
+from archsearch.text import count_text, level_text, significant
 
 MOST_LINES = 400
 MOST_CHOICES = 18
@@ -135,7 +135,7 @@ _ABSENT = _Absent()
 
 
 def _key(value: Any) -> str:
-    return "not a choice" if value is _ABSENT else choice_text(value)
+    return "not a choice" if value is _ABSENT else level_text(value)
 
 
 def merged_stages(networks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -153,7 +153,7 @@ def merged_stages(networks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]
 
 
 def _same_in_stages(choices: Mapping[str, Any], kind: str) -> bool:
-    values = {choice_text(choices.get(stage + kind, _ABSENT)) for stage in _STAGES}
+    values = {level_text(choices.get(stage + kind, _ABSENT)) for stage in _STAGES}
     return len(values) == 1
 
 
@@ -188,7 +188,7 @@ def _choice_axis(name: str, values: Sequence[Any], explained: float) -> Drawn:
     if numbers and len(distinct) > _MOST_LEVELS:
         axis, places = _number_axis(name, name, [float(value) for value in values], text=lambda value: f"{value:g}")
         return Axis(name=name, title=name, ticks=axis.ticks, levels=False, explained=explained), places, texts
-    shown = [choice_text(value) for value in distinct]
+    shown = [level_text(value) for value in distinct]
     step = 1.0 / max(len(shown) - 1, 1)
     place_of = {text: index * step for index, text in enumerate(shown)}
     ticks = tuple((place, text) for text, place in place_of.items())

@@ -1,134 +1,221 @@
-"""The proxy against long training: both accuracies of each network, and how each predictor ranks them. `trust_figure`
-draws it."""
+"""The proxy against long training: both accuracies of each network, and how each predictor ranks them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-from archsearch.plots.forest import finite
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
-if TYPE_CHECKING:
-    from archsearch.analysis.rank_bootstrap import Correlation
-    from archsearch.analysis.trust import Trust, TrustGroup, TrustNetwork
+from archsearch.analysis.rank_bootstrap import Correlation
+from archsearch.analysis.trust import Trust, TrustGroup, TrustNetwork
+from archsearch.plots import style
+from archsearch.plots.forest import LEAST_WIDTH_PX
+from archsearch.plots.labels import place_labels
+from archsearch.plots.ranges import percent_range
+from archsearch.text import interval_text
 
-
-@dataclass(frozen=True, kw_only=True)
-class TrustPoint:
-    """One network with both trainings; ranks count from 1, the most accurate. `long_std_points` over its seeds."""
-
-    label: str
-    trial: int
-    arch_id: str
-    proxy_top1_percent: float
-    long_top1_percent: float
-    long_std_points: float | None
-    seeds: int
-    proxy_rank: float
-    long_rank: float
-    best_quarter: bool
+_MOST_LABELS = 60
+_MARGIN = {"l": 78, "r": 24, "b": 104}
+_GAP, _LEFT = 0.17, 0.56  # shares of the width: between the panels, and of the left one
+_GROUPS = {"all": ("circle", style.BLUE), "best quarter": ("diamond-open", style.VERMILLION)}
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrustBar:
-    """Kendall's tau of one predictor over one group of networks, with its interval; None where it cannot be told."""
-
-    group: str
-    predictor: str
-    n: int
-    tau: float | None
-    low: float | None
-    high: float | None
-    spearman: float | None
-    note: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrustInfo:
-    """What the figure shows; text is plain. `predictors`: from the top down; `empty`: why there is nothing to draw."""
-
-    title: str
-    subtitle: tuple[str, ...]
-    warnings: tuple[str, ...]
-    points: tuple[TrustPoint, ...]
-    bars: tuple[TrustBar, ...]
-    predictors: tuple[str, ...]
-    proxy_epochs: int
-    long_epochs: int
-    confidence_percent: float
-    empty: str | None
-
-
-def trust_info(found: Trust | None, *, study: str) -> TrustInfo:
-    """What is drawn of a check of the proxy; without one, an empty figure that says what to run."""
-    title = f"Proxy against long training: study {study}"
-    points = () if found is None else tuple(map(_point, found.networks))
-    if found is None or not points:
-        why = "No long training of this study's networks"
-        return TrustInfo(
-            title=title,
-            subtitle=(),
-            warnings=() if found is None else found.warnings,
-            points=(),
-            bars=(),
-            predictors=(),
-            proxy_epochs=0 if found is None else found.proxy_epochs,
-            long_epochs=0 if found is None else found.long_epochs,
-            confidence_percent=95.0,
-            empty=f"{why}: `archsearch trust` runs some" if found is None else f"{why} is complete yet",
-        )
-    bars = tuple(_bar(group, each) for group in found.groups for each in (group.proxy, *group.predictors))
-    percent = 100.0 * found.confidence
-    return TrustInfo(
+def trust_figure(found: Trust, *, width: int = 1100, height: int = 620) -> go.Figure:
+    """The figure: on the left the accuracies with their ranks, on the right every predictor's tau."""
+    lines = () if found.empty else (*found.subtitle, found.sentences[0])
+    title, top = style.heading(found.title, lines, found.warnings, width=width, height=height)
+    grow = style.growth(width)
+    figure = make_subplots(rows=1, cols=2, column_widths=[_LEFT, 1 - _LEFT - _GAP], horizontal_spacing=_GAP)
+    figure.update_layout(
+        **style.base_layout(width),
         title=title,
-        subtitle=(
-            f"{len(points)} network{'' if len(points) == 1 else 's'}, {found.proxy_epochs} epochs against "
-            f"{found.long_epochs}; {'; '.join(_tau_text(group, percent) for group in found.groups)}",
-            f"{found.sentence[:1].upper()}{found.sentence[1:]}",
-        ),
-        warnings=found.warnings,
-        points=points,
-        bars=bars,
-        predictors=tuple(dict.fromkeys(bar.predictor for bar in bars)),
-        proxy_epochs=found.proxy_epochs,
-        long_epochs=found.long_epochs,
-        confidence_percent=percent,
-        empty=None,
+        margin={**_MARGIN, "t": top},
+        legend={
+            "orientation": "h",
+            "x": 0.01,
+            "xref": "container",
+            "y": 0,
+            "yref": "container",
+            "yanchor": "bottom",
+            "font": {"size": style.SMALL_PX},
+        },
+        meta={"least_width": LEAST_WIDTH_PX},
     )
+    if found.empty is not None:
+        figure.update_xaxes(visible=False)
+        figure.update_yaxes(visible=False)
+        figure.add_annotation(style.nothing_to_draw(found.empty))
+        return figure
+    area = ((width - _MARGIN["l"] - _MARGIN["r"]) * _LEFT, float(height - top - _MARGIN["b"]))
+    _draw_points(figure, found, area=area, width=width, grow=grow)
+    _draw_taus(figure, found, width=width, grow=grow)
+    return figure
 
 
-def _point(network: TrustNetwork) -> TrustPoint:
-    return TrustPoint(
-        label=network.label,
-        trial=network.trial,
-        arch_id=network.arch_id,
-        proxy_top1_percent=network.proxy_top1_percent,
-        long_top1_percent=network.long_top1_percent,
-        long_std_points=finite(network.long_std_points),
-        seeds=network.seeds,
-        proxy_rank=network.proxy_rank,
-        long_rank=network.long_rank,
-        best_quarter=network.best_quarter,
+def _draw_points(figure: go.Figure, found: Trust, *, area: tuple[float, float], width: int, grow: float) -> None:
+    spread = [point.long_std_points or 0.0 for point in found.networks]
+    xs = [point.proxy_top1_percent for point in found.networks]
+    ends = [
+        point.long_top1_percent + sign * s for point, s in zip(found.networks, spread, strict=True) for sign in (-1, 1)
+    ]
+    x_range, y_range = percent_range(xs), percent_range(ends)
+    figure.update_xaxes(
+        style.axis(f"Top-1 after {found.proxy_epochs} epochs, the proxy (%)", width=width, range=list(x_range)), col=1
     )
-
-
-def _bar(group: TrustGroup, found: Correlation) -> TrustBar:
-    return TrustBar(
-        group=group.name,
-        predictor=found.predictor,
-        n=found.n,
-        tau=finite(found.tau),
-        low=finite(found.tau_low),
-        high=finite(found.tau_high),
-        spearman=finite(found.spearman),
-        note=found.note,
+    figure.update_yaxes(
+        style.axis(f"Top-1 after {found.long_epochs} epochs (%)", width=width, range=list(y_range)), col=1
     )
+    low, high = max(x_range[0], y_range[0]), min(x_range[1], y_range[1])
+    if low < high:
+        figure.add_scatter(
+            x=[low, high],
+            y=[low, high],
+            mode="lines",
+            line={"color": style.QUIET_INK, "width": 1.2, "dash": "dot"},
+            name="as accurate after both",
+            hoverinfo="skip",
+            row=1,
+            col=1,
+        )
+    for best, symbol, color, name in (
+        (False, "circle", style.BLUE, "networks"),
+        (True, "diamond", style.VERMILLION, "best quarter by proxy"),
+    ):
+        points = [point for point in found.networks if point.best_quarter is best]
+        if not points:
+            continue
+        figure.add_scatter(
+            x=[point.proxy_top1_percent for point in points],
+            y=[point.long_top1_percent for point in points],
+            error_y={
+                "type": "data",
+                "array": [point.long_std_points or 0.0 for point in points],
+                "color": color,
+                "thickness": 1.4,
+                "width": 3,
+            },
+            mode="markers",
+            marker={"symbol": symbol, "size": (10 if best else 8) * grow, "color": color},
+            name=f"{name} ({len(points)})",
+            hovertext=[_hover(point) for point in points],
+            hovertemplate="%{hovertext}<extra></extra>",
+            customdata=style.trial_data([point.trial for point in points]),
+            row=1,
+            col=1,
+        )
+    if len(found.networks) <= _MOST_LABELS:
+        _label_ranks(figure, found.networks, x_range, y_range, area=area, grow=grow)
 
 
-def _tau_text(group: TrustGroup, percent: float) -> str:
-    named = f"over {group.name}" if group.name == "all" else f"over the {group.name} by proxy"
-    tau, low, high = (finite(each) for each in (group.proxy.tau, group.proxy.tau_low, group.proxy.tau_high))
-    if tau is None:
-        return f"Kendall tau {named} (n = {group.n}) cannot be told"
-    ends = "no interval" if low is None or high is None else f"{percent:g} % {low:.2f} to {high:.2f}"
-    return f"Kendall tau {named} (n = {group.n}) {tau:.2f}, {ends}"
+def _label_ranks(
+    figure: go.Figure,
+    points: Sequence[TrustNetwork],
+    x_range: tuple[float, float],
+    y_range: tuple[float, float],
+    *,
+    area: tuple[float, float],
+    grow: float,
+) -> None:
+    """Beside each point its rank by the proxy and its rank by the long training."""
+    across, down = area
+    anchors = [
+        (
+            (point.proxy_top1_percent - x_range[0]) / (x_range[1] - x_range[0]) * across,
+            (y_range[1] - point.long_top1_percent) / (y_range[1] - y_range[0]) * down,
+        )
+        for point in points
+    ]
+    scale = down / (y_range[1] - y_range[0])
+    half = [scale * (point.long_std_points or 0.0) for point in points]
+    texts = [f"{point.proxy_rank:g}→{point.long_rank:g}" for point in points]
+    font = round(11 * grow)
+    places = place_labels(
+        anchors,
+        texts,
+        markers=anchors,
+        dots=(),
+        segments=[(x, y - h, x, y + h) for (x, y), h in zip(anchors, half, strict=True)],
+        width_px=across,
+        height_px=down,
+        font_px=font,
+        grow=grow,
+    )
+    for point, text, place in zip(points, texts, places, strict=True):
+        figure.add_annotation(
+            x=point.proxy_top1_percent,
+            y=point.long_top1_percent,
+            text=text,
+            ax=place.right_px,
+            ay=place.down_px,
+            showarrow=True,
+            arrowhead=0,
+            arrowwidth=0.7,
+            arrowcolor=style.DOTS,
+            standoff=5,
+            borderpad=0,
+            font={"size": font, "color": style.QUIET_INK},
+            row=1,
+            col=1,
+        )
+
+
+def _draw_taus(figure: go.Figure, found: Trust, *, width: int, grow: float) -> None:
+    told = [(group, each) for group in found.groups for each in (group.proxy, *group.predictors)]
+    rows = {name: row for row, name in enumerate(dict.fromkeys(each.predictor for _, each in told))}
+    figure.update_yaxes(
+        range=[len(rows) - 0.4, -0.6],
+        tickmode="array",
+        tickvals=list(rows.values()),
+        ticktext=[style.plain(style.shorten(name, 18)) for name in rows],
+        tickfont={"size": round(style.SMALL_PX * grow)},
+        showgrid=False,
+        zeroline=False,
+        col=2,
+    )
+    figure.update_xaxes(
+        style.axis("Kendall tau with the long training", width=width, range=[-1.05, 1.05], dtick=0.5), col=2
+    )
+    figure.add_vline(x=0, line={"color": style.INK, "width": 1}, row=1, col=2, exclude_empty_subplots=False)
+    for number, group in enumerate(found.groups):
+        symbol, color = _GROUPS.get(group.name, ("square", style.GREEN))
+        shift = (number - (len(found.groups) - 1) / 2) * 0.34
+        bars = [each for each in (group.proxy, *group.predictors) if each.tau is not None]
+        xs: list[float | None] = []
+        ys: list[float | None] = []
+        for bar in bars:
+            if bar.tau_low is not None and bar.tau_high is not None:
+                xs += [bar.tau_low, bar.tau_high, None]
+                ys += [rows[bar.predictor] + shift] * 2 + [None]
+        look = {"width": 2 * grow, "color": color}
+        figure.add_scatter(x=xs, y=ys, mode="lines", line=look, hoverinfo="skip", showlegend=False, row=1, col=2)
+        which = "all" if group.name == "all" else f"the {style.plain(group.name)}"
+        figure.add_scatter(
+            x=[bar.tau for bar in bars],
+            y=[rows[bar.predictor] + shift for bar in bars],
+            mode="markers",
+            marker={"symbol": symbol, "size": 9 * grow, "color": color, "line": {"width": 1.6, "color": color}},
+            name=f"tau over {which}, {found.confidence * 100:g} %",
+            hovertext=[style.plain(_bar_text(group, bar)) for bar in bars],
+            hovertemplate="%{hovertext}<extra></extra>",
+            row=1,
+            col=2,
+        )
+
+
+def _bar_text(group: TrustGroup, bar: Correlation) -> str:
+    tau = interval_text(bar.tau, bar.tau_low, bar.tau_high, decimals=2)
+    spearman = "" if bar.spearman is None else f", Spearman {bar.spearman:.2f}"
+    return f"{bar.predictor}, {group.name} (n = {bar.n}): tau {tau}{spearman}"
+
+
+def _hover(network: TrustNetwork) -> str:
+    spread = "" if network.long_std_points is None else f" ± {network.long_std_points:.2f}"
+    return "<br>".join(
+        [
+            f"<b>{style.plain(network.label)}</b>",
+            f"proxy {network.proxy_top1_percent:.2f} %, rank {network.proxy_rank:g}",
+            f"long {network.long_top1_percent:.2f}{spread} % (n = {network.seeds}), rank {network.long_rank:g}",
+            f"arch_id {style.plain(network.arch_id)}",
+        ]
+    )

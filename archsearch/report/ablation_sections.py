@@ -6,10 +6,10 @@ import math
 from dataclasses import replace
 
 from archsearch.analysis.ablation import Ablation, Effect
-from archsearch.plots.page import Cell, Column, Table
 from archsearch.report.data import ReportData, StoredAblation
 from archsearch.report.drawings import drawing_of
 from archsearch.report.sections import Part, Section
+from archsearch.table import Cell, Column, Table
 
 
 def ablation_section(data: ReportData) -> Section:

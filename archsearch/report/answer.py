@@ -7,11 +7,12 @@ from collections import Counter
 from itertools import pairwise
 
 from archsearch.analysis.front import Front, FrontRow
-from archsearch.analysis.objectives import count_text, percent_text, relative_percent, significant
+from archsearch.analysis.objectives import relative_percent
 from archsearch.records import Latency, Record, Score
 from archsearch.report.certainty import confirmed_point, confirmed_sentences
 from archsearch.report.data import ReportData
 from archsearch.report.sections import Pick
+from archsearch.text import count_text, percent_text, significant
 
 # Of what the most accurate network gains over guessing, a fast one must keep this share to be worth taking.
 WITHIN_REASON = 0.8

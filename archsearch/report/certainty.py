@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from archsearch.analysis.objectives import significant
 from archsearch.records import Record
+from archsearch.text import probability_text, significant
 
 if TYPE_CHECKING:
     from archsearch.analysis.confirmed import Confirmed, ConfirmedPoint
@@ -49,13 +49,6 @@ def latency_text(point: ConfirmedPoint) -> str:
     if point.latency_low is None or point.latency_high is None:
         return text
     return f"{text} ({significant(point.latency_low)} to {significant(point.latency_high)})"
-
-
-def probability_text(probability: float) -> str:
-    """A probability in percent; of a share of draws that is never quite 0 or 1."""
-    if probability <= 0.005:
-        return "under 1 %"
-    return "over 99 %" if probability >= 0.995 else f"{100.0 * probability:.0f} %"
 
 
 def _level(point: ConfirmedPoint) -> str:

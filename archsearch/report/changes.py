@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from archsearch.plots.front import choice_text
+from archsearch.text import level_text
 
 _NUMBERED = re.compile(r"([a-z]+)(\d+)\.(.+)")
 _BETWEEN = " / "
@@ -32,8 +32,8 @@ def changes_of(choices: Mapping[str, Any], base: Mapping[str, Any]) -> tuple[Cha
             found.append(
                 (
                     names[0] if alone else title.partition(".")[2],
-                    _joined([choice_text(choices[name]) for name in present]),
-                    _joined([choice_text(base[name]) for name in present]),
+                    _joined([level_text(choices[name]) for name in present]),
+                    _joined([level_text(base[name]) for name in present]),
                 )
             )
     return tuple(found)

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from archsearch.plots.catalog import PLOTS, PlotData
-from archsearch.plots.page import Table
 from archsearch.report.sections import Drawing
+from archsearch.table import Table
 
 # A folded table of the records themselves is shortened here; the whole is in the database and in `pareto --csv`.
 MOST_ROWS = 20_000
@@ -27,8 +27,8 @@ def drawing_of(
         return None, ""
     plot = PLOTS[name]
     info = plot.info(data)
-    if info.empty is not None:
-        return None, str(info.empty)
+    if info is None or info.empty is not None:
+        return None, "" if info is None else str(info.empty)
     drawing = Drawing(
         name=f"plot-{key or name}",
         caption=f"{plot.summary[:1].upper()}{plot.summary[1:]}.",

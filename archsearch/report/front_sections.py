@@ -7,11 +7,11 @@ from dataclasses import replace
 from archsearch.analysis.verdicts import Outcome, Verdict
 from archsearch.plots.front import FrontInfo
 from archsearch.plots.front_page import front_points_table, verdicts_table
-from archsearch.plots.page import Cell, Column, Table
 from archsearch.report.changes import changes_text
 from archsearch.report.data import ReportData
 from archsearch.report.drawings import drawing_of, drawn, subtitle_of
 from archsearch.report.sections import Drawing, Section
+from archsearch.table import Cell, Column, Table
 
 _MOST_SENTENCES = 40
 _CHOICES = "Choices that differ from the base"

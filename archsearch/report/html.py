@@ -6,16 +6,9 @@ from collections.abc import Iterable
 from html import escape
 from importlib import resources
 
-from archsearch.plots.page import (
-    document,
-    facts_html,
-    figure_html,
-    folded_table_html,
-    json_script,
-    table_html,
-    warnings_html,
-)
+from archsearch.plots.page import document, facts_html, figure_html, warnings_html
 from archsearch.report.sections import Drawing, Part, Pick, Report, Section
+from archsearch.table import json_script
 
 _DEFAULT_HEIGHT_PX = 520
 
@@ -87,7 +80,7 @@ def _section(section: Section, report: Report) -> str:
     lines.append(warnings_html(section.warnings))
     lines += _points(section.points)
     lines += [_drawing(drawing) for drawing in section.drawings]
-    lines += [table_html(table.without_empty_columns(), level=3) for table in section.tables]
+    lines += [table.without_empty_columns().html(level=3) for table in section.tables]
     lines += [_part(part) for part in section.parts]
     if section.facts:
         lines.append(facts_html(section.facts))
@@ -99,7 +92,7 @@ def _part(part: Part) -> str:
     lines = [f"<h3>{escape(part.title)}</h3>", *_paragraphs(part.sentences), *_points(part.points)]
     lines.append(warnings_html(part.warnings))
     lines += [_drawing(drawing) for drawing in part.drawings]
-    lines += [table_html(table.without_empty_columns(), level=4) for table in part.tables]
+    lines += [table.without_empty_columns().html(level=4) for table in part.tables]
     if part.more:
         told = "".join(_points(part.more))
         lines.append(f'<details class="more"><summary>Each in a sentence, with its interval</summary>{told}</details>')
@@ -112,7 +105,7 @@ def _drawing(drawing: Drawing) -> str:
     caption = f"<figcaption>{escape(drawing.caption)}</figcaption>"
     shown = figure_html(figure, drawing.name, height_px=int(height))
     tables = "".join(
-        folded_table_html(table, summary=f"The data of this figure: {table.title.lower()} ({len(table.rows):,} rows)")
+        table.folded_html(summary=f"The data of this figure: {table.title.lower()} ({len(table.rows):,} rows)")
         for table in drawing.tables
     )
     if not drawing.picks_networks:

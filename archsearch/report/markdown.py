@@ -2,53 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
-from archsearch.plots.page import Cell, Column, Table
 from archsearch.report.changes import changes_text
 from archsearch.report.sections import Part, Report, Section
+from archsearch.table import Table
+from archsearch.table import markdown_escaped as escaped
 
 # Sections that are told by a figure alone stay on the page.
 SECTIONS = ("front", "confirmation", "variants", "ablation", "trust", "trained", "methods")
-# Columns that make a printed table too wide; the page and its CSV have them.
-_LEFT_OUT = ("In a sentence", "Which reading of the paper", "p10 (ms)", "p90 (ms)", "Runs")
-_MARKS = re.compile(r"([\\`*_{}\[\]<>#|~$&])")
-_LINE_START = re.compile(r"^(\s*)([-+>]|\d+[.)])(\s)")
 
 
 def markdown_text(report: Report) -> str:
     """The report; every name in it is escaped."""
     return "\n".join(_lines(report)).rstrip() + "\n"
-
-
-def escaped(text: str) -> str:
-    """Text that Markdown shows letter for letter, on one line."""
-    plain = _MARKS.sub(r"\\\1", " ".join(text.split()))
-    return _LINE_START.sub(r"\1\\\2\3", plain)
-
-
-def markdown_table(table: Table) -> str:
-    """A table with a heading row; numbers to the right."""
-    kept = [index for index, column in enumerate(table.columns) if column.title not in _LEFT_OUT]
-    columns = [table.columns[index] for index in kept]
-    lines = [
-        "| " + " | ".join(escaped(column.title) for column in columns) + " |",
-        "|" + "|".join("---:" if column.decimals is not None else "---" for column in columns) + "|",
-    ]
-    for row in table.rows:
-        cells = (cell_text(row[index], column) for index, column in zip(kept, columns, strict=True))
-        lines.append("| " + " | ".join(escaped(cell) for cell in cells) + " |")
-    return "\n".join(lines)
-
-
-def cell_text(value: Cell, column: Column) -> str:
-    """A cell as it is printed; empty without a value."""
-    if value is None or value != value:  # noqa: PLR0124 (NaN)
-        return ""
-    if isinstance(value, int | float) and not isinstance(value, bool) and column.decimals is not None:
-        return f"{value:,.{column.decimals}f}"
-    return str(value)
 
 
 def _lines(report: Report) -> Iterator[str]:
@@ -117,4 +84,4 @@ def _table(table: Table) -> Iterator[str]:
         yield f"**{escaped(table.title)}**\n"
     if table.note:
         yield f"{escaped(table.note)}\n"
-    yield markdown_table(table.without_empty_columns()) + "\n"
+    yield table.without_empty_columns().markdown() + "\n"

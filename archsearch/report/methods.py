@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from archsearch.analysis.conditions import batch_sentence
-from archsearch.analysis.objectives import OBJECTIVES, percent_text
+from archsearch.analysis.objectives import OBJECTIVES
 from archsearch.report.data import ReportData
 from archsearch.report.sections import Section
+from archsearch.text import percent_text
 
 _PROXY = ("epochs", "batch_size", "learning_rate", "momentum", "weight_decay", "label_smoothing", "warmup_fraction")
 _LATENCY = ("bursts", "visits", "runs_per_burst", "spread_seconds", "untimed_runs", "tolerance", "budget_seconds")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from archsearch.plots.page import Table
+from archsearch.table import Table
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 from archsearch.analysis.conditions import batch_sentence
+from archsearch.plots.catalog import PLOTS
 from archsearch.plots.front_page import canary_table
-from archsearch.plots.page import Cell, Column, Table
 from archsearch.records import TrialStatus
 from archsearch.report.data import ReportData
 from archsearch.report.drawings import drawn
 from archsearch.report.sections import Section
+from archsearch.table import Cell, Column, Result, Table
 
 _MOST_REASONS = 30
 
@@ -99,32 +101,33 @@ def guidelines_section(data: ReportData) -> Section:
 
 def trust_section(data: ReportData) -> Section:
     """Whether the short training ranks networks as a longer one does."""
-    trust = data.plots.trust
-    if trust is None:
-        return Section(
-            key="trust",
-            title="How far the proxy can be trusted",
-            sentences=(
-                "Not checked: whether the short training ranks networks as a longer one would, and better than "
-                "counting parameters does, is not known for this study.",
-            ),
-            command=data.typed("trust"),
-        )
-    drawings, _ = drawn(("trust",), data.plots)
-    sentences = [f"{group.name.capitalize()} ({group.n} networks): {group.sentence}" for group in trust.groups]
-    if trust.pick_rank is not None and trust.regret_points is not None:
-        sentences.append(
-            f"The network that the proxy ranks first is number {trust.pick_rank:g} of {len(trust.networks)} after the "
-            f"longer training, {trust.regret_points:.2f} points below the best."
-        )
+    return result_section(
+        "trust",
+        "How far the proxy can be trusted",
+        data,
+        missing="Not checked: whether the short training ranks networks as a longer one would, and better than "
+        "counting parameters does, is not known for this study.",
+    )
+
+
+def result_section(name: str, title: str, data: ReportData, *, missing: str) -> Section:
+    """The section of an analysis whose plot, of this name, draws a `Result`: everything that it says and shows.
+
+    `missing` stands there, beside the command that makes it, where there is no result.
+    """
+    plot = PLOTS[name]
+    found: Result | None = plot.info(data.plots)
+    if found is None:
+        return Section(key=name, title=title, sentences=(missing,), command=plot.command and data.typed(plot.command))
+    drawings, _ = drawn((name,), data.plots)
     return Section(
-        key="trust",
-        title="How far the proxy can be trusted",
-        sentences=(f"{trust.proxy_epochs} against {trust.long_epochs} epochs. {trust.method}",),
-        points=tuple(sentences),
-        warnings=trust.warnings,
-        drawings=drawings,
-        tables=(_correlations(data), _trust_networks(data)),
+        key=name,
+        title=title,
+        sentences=(*found.subtitle, found.method, found.empty or ""),
+        points=found.sentences,
+        warnings=found.warnings,
+        drawings=tuple(replace(each, tables=()) for each in drawings),  # its tables stand below
+        tables=found.tables(),
     )
 
 
@@ -161,69 +164,6 @@ def trained_section(data: ReportData) -> Section:
                 rows=tuple(rows),
             ),
         ),
-    )
-
-
-def _correlations(data: ReportData) -> Table:
-    trust = data.plots.trust
-    rows: list[tuple[Cell, ...]] = [
-        (
-            group.name,
-            each.predictor,
-            each.n,
-            each.tau,
-            each.tau_low,
-            each.tau_high,
-            each.spearman,
-            each.spearman_low,
-            each.spearman_high,
-            each.note or None,
-        )
-        for group in (() if trust is None else trust.groups)
-        for each in (group.proxy, *group.predictors)
-    ]
-    names = ("Kendall tau", "Tau low", "Tau high", "Spearman", "Spearman low", "Spearman high")
-    return Table(
-        title="Rank correlation with the longer training",
-        columns=(
-            Column(title="Over", whole=True),
-            Column(title="Predictor", whole=True),
-            Column(title="Networks", decimals=0),
-            *(Column(title=name, decimals=2) for name in names),
-            Column(title="Note"),
-        ),
-        rows=tuple(rows),
-    )
-
-
-def _trust_networks(data: ReportData) -> Table:
-    trust = data.plots.trust
-    rows: list[tuple[Cell, ...]] = [
-        (
-            each.label,
-            each.trial,
-            each.proxy_top1_percent,
-            each.long_top1_percent,
-            each.long_std_points,
-            each.seeds,
-            each.proxy_rank,
-            each.long_rank,
-        )
-        for each in (() if trust is None else trust.networks)
-    ]
-    return Table(
-        title="Networks trained again for longer",
-        columns=(
-            Column(title="Network", whole=True),
-            Column(title="Trial", decimals=0, trial=True),
-            Column(title="Proxy top-1 (%)", decimals=2),
-            Column(title="Long top-1 (%)", decimals=2),
-            Column(title="Standard deviation (points)", decimals=2),
-            Column(title="Seeds", decimals=0),
-            Column(title="Proxy rank", decimals=1),
-            Column(title="Long rank", decimals=1),
-        ),
-        rows=tuple(rows),
     )
 
 

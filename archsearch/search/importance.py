@@ -25,9 +25,10 @@ from optuna.trial import create_trial
 
 from archsearch.analysis.front import DEFAULT_OBJECTIVES
 from archsearch.analysis.importance import Importance, Importances, ImportanceTable
-from archsearch.analysis.levels import Networks, level_text, networks_of
+from archsearch.analysis.levels import Networks, networks_of
 from archsearch.analysis.objectives import OBJECTIVES, resolve_objectives
 from archsearch.records import Record
+from archsearch.text import level_text
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 

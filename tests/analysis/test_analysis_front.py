@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from archsearch.analysis.front import front_of
-from archsearch.analysis.objectives import OBJECTIVES, count_text, objective_values, significant
+from archsearch.analysis.objectives import OBJECTIVES, objective_values
 from archsearch.errors import ConfigError, UnknownNameError
 from archsearch.records import Record, StudyBatch, TrialStatus
+from archsearch.text import count_text, significant
 
 Make = Callable[..., Record]
 

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from archsearch.analysis.levels import level_text, networks_of
+from archsearch.analysis.levels import networks_of
 from archsearch.analysis.marginal import MIN_LEVEL, marginal_effects
 from archsearch.errors import ConfigError
 from archsearch.records import Record, TrialStatus
+from archsearch.text import level_text
 
 Make = Callable[..., Record]
 LEVELS: Mapping[str, tuple[Any, ...]] = {
@@ -169,7 +170,7 @@ def test_what_is_outside_the_search_space_is_left_out_and_counted(make_record: M
 
 def test_true_is_not_one_and_one_is_one_point_zero(make_record: Make) -> None:
     values = (True, 1, 1.0, "1", None, 0.5, "none")
-    assert [level_text(value) for value in values] == ["true", "1", "1", "1", "null", "0.5", "none"]
+    assert [level_text(value) for value in values] == ["true", "1", "1", "1", "none", "0.5", "none"]
     records = [
         replace(make_record(trial), suggested={"a": value})
         for trial, value in enumerate((7, 1.0, True, 0.5, "none", "b", 1))

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from archsearch.analysis.front import front_of
-from archsearch.analysis.tables import csv_text, front_table, verdict_table, write_csv
+from archsearch.analysis.tables import front_table, verdict_table, write_csv
 from archsearch.analysis.verdicts import verdicts_of
 from archsearch.errors import ArchsearchError
 from archsearch.records import Record, TrialStatus
+from archsearch.table import csv_text
 
 Make = Callable[..., Record]
 

@@ -85,9 +85,9 @@ def test_a_proxy_no_better_than_counting_parameters_is_told_so(make_record: Make
     assert found.all.best == "params"
     assert found.all.advantage is not None
     assert found.all.advantage == pytest.approx((found.all.proxy.tau or 0.0) - (found.all.predictors[0].tau or 0.0))
-    assert found.sentence.startswith("the proxy ranks")
-    assert "better than counting parameters" not in found.sentence.replace("no better than counting parameters", "")
-    assert found.sentence.startswith(("the proxy ranks no better", "the proxy ranks worse"))
+    assert found.all.sentence.startswith("the proxy ranks")
+    assert "better than counting parameters" not in found.all.sentence.replace("no better than counting parameters", "")
+    assert found.all.sentence.startswith(("the proxy ranks no better", "the proxy ranks worse"))
     assert [each.predictor for each in found.all.predictors] == ["params", "macs"]
 
 
@@ -96,7 +96,7 @@ def test_a_proxy_that_ranks_far_better_is_told_so_too(make_record: Make) -> None
     quality = np.arange(24.0)
     proxy, trained = pairs(make_record, (40 + quality).tolist(), (60 + quality + 0.1).tolist())
     found = trust_of(proxy, trained, {"params": by_network(proxy, generator.normal(size=24))})
-    assert found.sentence.startswith("the proxy ranks better than counting parameters over 24 networks (tau 1.00")
+    assert found.all.sentence.startswith("the proxy ranks better than counting parameters over 24 networks (tau 1.00")
     assert found.all.advantage_low is not None
     assert found.all.advantage_low > 0
 
@@ -106,7 +106,7 @@ def test_an_advantage_that_may_be_chance_cannot_be_told(make_record: Make) -> No
     proxy, trained = pairs(make_record, [1.0, 2.0, 3.0, 4.0], [11.0, 12.0, 13.0, 14.0])
     found = trust_of(proxy, trained, {"params": by_network(proxy, [1.0, 3.0, 2.0, 4.0])})
     assert found.all.advantage == pytest.approx(1 / 3)
-    assert "that the proxy ranks better than counting parameters cannot be told over 4 networks" in found.sentence
+    assert "that the proxy ranks better than counting parameters cannot be told over 4 networks" in found.all.sentence
 
 
 def test_the_difference_is_paired_so_it_is_surer_than_the_two_intervals(make_record: Make) -> None:
@@ -123,7 +123,7 @@ def test_fewer_than_four_networks_tell_nothing(make_record: Make) -> None:
     proxy, trained = pairs(make_record, [1.0, 2.0, 3.0], [1.0, 2.0, 3.0])
     found = trust_of(proxy, trained, {"params": by_network(proxy, [1.0, 2.0, 3.0])})
     assert found.all.proxy.tau is None
-    assert "cannot be told over 3 networks: 3 networks; 4 are the least" in found.sentence
+    assert "cannot be told over 3 networks: 3 networks; 4 are the least" in found.all.sentence
     assert [network.label for network in found.networks] == ["trial 2", "trial 1", "trial 0"]
     assert (found.pick_rank, found.regret_points) == (1.0, 0.0)
 
@@ -180,7 +180,7 @@ def test_a_predictor_that_is_not_known_for_all_or_never_varies_says_so(make_reco
 def test_a_long_training_in_which_all_are_equal_tells_nothing(make_record: Make) -> None:
     found = trust_of(*pairs(make_record, [1.0, 2.0, 3.0, 4.0], [10.0] * 4), {})
     assert found.all.proxy.tau is None
-    assert "the long training gave all of them the same accuracy" in found.sentence
+    assert "the long training gave all of them the same accuracy" in found.all.sentence
 
 
 def test_trainings_on_other_images_are_warned_of(make_record: Make) -> None:
@@ -195,5 +195,5 @@ def test_nothing_trained_longer_is_an_empty_answer(make_record: Make) -> None:
     found = trust_of([make_record(0)], [], {"params": {}})
     assert found.networks == ()
     assert (found.pick_rank, found.regret_points) == (None, None)
-    assert "cannot be told over 0 networks" in found.sentence
+    assert "cannot be told over 0 networks" in found.all.sentence
     assert trust_of([], [], {}).best_quarter.n == 0

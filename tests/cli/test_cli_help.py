@@ -9,28 +9,9 @@ from pathlib import Path
 import pytest
 
 import archsearch
+from archsearch.cli.main import LOOK, SEARCH, app
 
-COMMANDS = (
-    "run",
-    "retrain",
-    "export",
-    "ablate",
-    "confirm",
-    "trust",
-    "proxy",
-    "pareto",
-    "plot",
-    "report",
-    "compare",
-    "studies",
-    "dashboard",
-    "replay",
-    "describe",
-    "measure",
-    "audit",
-    "guidelines",
-    "variants",
-)
+COMMANDS = tuple(command.name for command in app.registered_commands)
 HEAVY = ("torch", "torchvision", "optuna", "plotly", "sqlalchemy", "pandas", "scipy", "sklearn", "fvcore")
 
 
@@ -67,30 +48,10 @@ def test_listing_studies_never_imports_torch_or_optuna(arguments: list[str], tmp
 def test_help_groups_the_commands_and_shows_examples(cli: Callable[..., object]) -> None:
     ended = cli("--help")
     assert ended.code == 0
-    search, look = ended.out.split("─ Search ─")[1].split("─ Look ─")
-    assert [name for name in COMMANDS if f"│ {name} " in search] == [
-        "run",
-        "retrain",
-        "export",
-        "ablate",
-        "confirm",
-        "trust",
-        "proxy",
-    ]
-    assert [name for name in COMMANDS if f"│ {name} " in look] == [
-        "pareto",
-        "plot",
-        "report",
-        "compare",
-        "studies",
-        "dashboard",
-        "replay",
-        "describe",
-        "measure",
-        "audit",
-        "guidelines",
-        "variants",
-    ]
+    search, look = ended.out.split(f"─ {SEARCH} ─")[1].split(f"─ {LOOK} ─")
+    for panel, shown in ((SEARCH, search), (LOOK, look)):
+        of_panel = [command.name for command in app.registered_commands if command.rich_help_panel == panel]
+        assert [name for name in COMMANDS if f"│ {name} " in shown] == of_panel
     assert "Examples:" in ended.out
     assert "--install-completion" in ended.out
 

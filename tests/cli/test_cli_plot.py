@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import runpy
 import struct
 import subprocess
@@ -89,6 +90,23 @@ def test_a_page_holds_the_figure_and_the_data_that_it_shows(cli: Callable[..., A
     assert "<code>archsearch plot curves</code>" in text
 
 
+def test_pareto_and_plot_front_draw_one_front(cli: Callable[..., Any]) -> None:
+    write_study()
+    assert cli("plot", "front", "--out", "front.html").code == 0
+    assert cli("pareto", "--plot", "--out", ".").code == 0
+    pages = [Path(name).read_text(encoding="utf-8") for name in ("front.html", "pareto.html")]
+    plain = [re.sub(r"<code>archsearch [^<]*</code>", "", page) for page in pages]  # what was typed
+    assert plain[0] == plain[1]
+    assert "<h2>How this was made</h2>" in plain[0]
+
+
+def test_a_comparison_is_no_plot_of_one_study(cli: Callable[..., Any]) -> None:
+    write_study()
+    ended = cli("plot", "comparison")
+    assert ended.code == 2
+    assert "no plot 'comparison'" in ended.err or "plot 'comparison'" in ended.err
+
+
 def test_data_alone_are_json_of_what_the_figure_shows(cli: Callable[..., Any]) -> None:
     write_study(constraints={"latency_ms": 2.5, "params": 500_000, "soft": ["params"]})
     assert cli("plot", "front", "--study", "small", "--out", "front.json").code == 0
@@ -123,7 +141,16 @@ def test_a_picture_is_a_png(cli: Callable[..., Any]) -> None:
     assert struct.unpack(">II", content[16:24]) == (2100, 1290)  # 1400 x 860, times 1.5
 
 
-@pytest.mark.parametrize("name", PLOTS.names())
+@pytest.mark.parametrize("name", [name for name in PLOTS.names() if PLOTS[name].command is not None])
+def test_a_plot_whose_result_was_never_made_says_what_to_type(name: str, cli: Callable[..., Any]) -> None:
+    write_study()
+    ended = cli("plot", name, "--out", "plot.html")
+    assert ended.code == 1
+    assert f"archsearch {PLOTS[name].command} --study small" in ended.err
+    assert not Path("plot.html").exists()
+
+
+@pytest.mark.parametrize("name", [name for name in PLOTS.names() if PLOTS[name].command is None])
 def test_every_plot_can_be_written_of_a_small_study(name: str, cli: Callable[..., Any]) -> None:
     write_study()
     assert cli("plot", name, "--out", "plot.html").code == 0

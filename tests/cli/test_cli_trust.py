@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from archsearch.analysis.trust import Trust, trust_of
-from archsearch.api.trust_points import chosen_networks, ranked_networks, trust_design
-from archsearch.cli.trust_tables import print_trust
+from archsearch.api.output import result_json, write
+from archsearch.api.trust import chosen_networks, ranked_networks, trust_design
+from archsearch.cli.console import console, show
 from archsearch.errors import ConfigError
+from archsearch.plots.trust import trust_figure
 from archsearch.records import Cost, Latency, Record, Score, TrialStatus
 
 
@@ -113,10 +113,14 @@ def test_a_study_without_a_complete_trial_has_nothing_to_train() -> None:
         trust_design("s", [replace(record(0, 1.0), status=TrialStatus.FAILED)], networks=3, seeds=[1])
 
 
-def shown(found: Trust, width: int = 100) -> str:
-    stream = io.StringIO()
-    print_trust(found, Console(file=stream, width=width))
-    return stream.getvalue()
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    def show_at(found: Trust, width: int = 100) -> str:
+        monkeypatch.setattr(console, "width", width)
+        show(found)
+        return capsys.readouterr().out
+
+    return show_at
 
 
 def example(networks: int = 8) -> Trust:
@@ -128,26 +132,60 @@ def example(networks: int = 8) -> Trust:
     return trust_of(proxy, long, {"params": {each.arch_id: float(each.cost.params) for each in proxy if each.cost}})
 
 
-def test_the_tables_show_accuracies_ranks_correlations_and_the_sentence() -> None:
+def test_a_terminal_shows_accuracies_ranks_correlations_and_sentences(shown: Callable[..., str]) -> None:
     out = shown(example())
-    assert "The proxy (8 epochs) against 40 epochs" in out
-    line = next(line for line in out.splitlines() if line.strip().startswith("trial 7 *"))
-    assert line.split()[3:] == ["47.00", "67.00", "1", "1", "1"]
-    assert "over all networks (n = 8), 95 % intervals" in out
-    assert next(line for line in out.splitlines() if line.strip().startswith("proxy ")).split()[1] == "+1.00"
-    assert "the proxy ranks better than counting parameters" in " ".join(out.split())
-    assert "the network that the proxy ranks first is number 1 of 8" in " ".join(out.split())
+    assert "8 networks, 8 epochs against 40; Kendall tau over all (n = 8) 1.00" in " ".join(out.split())
+    line = next(line for line in out.splitlines() if line.strip().startswith("trial 7 "))
+    assert line.split()[2:] == ["7", "47.00", "67.00", "1", "1.0", "1.0", "yes", f"{7:012x}"]
+    proxy = next(line for line in out.splitlines() if line.split()[:3] == ["all", "8", "proxy"])
+    assert proxy.split()[3] == "+1.00"
+    assert "The proxy ranks better than counting parameters" in " ".join(out.split())
+    assert "The network that the proxy ranks first is number 1 of 8" in " ".join(out.split())
     assert "<b>x</b>[red]" in out
 
 
-def test_too_few_networks_are_said_in_a_sentence_without_a_table() -> None:
+def test_the_tables_of_a_check_hold_what_was_found() -> None:
+    networks, correlations = example().tables()
+    assert networks.dicts()[0] == {
+        "label": "trial 7",
+        "trial": 7,
+        "proxy_top1_percent": 47.0,
+        "long_top1_percent": 67.0,
+        "long_top1_percent_std": None,
+        "seeds": 1,
+        "proxy_rank": 1.0,
+        "long_rank": 1.0,
+        "best_quarter": True,
+        "arch_id": f"{7:012x}",
+    }
+    rows = correlations.dicts()
+    assert [(row["group"], row["predictor"], row["networks"]) for row in rows] == [
+        ("all", "proxy", 8),
+        ("all", "params", 8),
+    ]
+    assert rows[0]["tau"] == pytest.approx(1.0)
+
+
+def test_too_few_networks_are_said_in_a_sentence_without_a_table(shown: Callable[..., str]) -> None:
     out = shown(example(3))
     assert "Rank correlation" not in out
     assert "cannot be told over 3 networks" in " ".join(out.split())
 
 
-def test_no_network_at_all_still_prints() -> None:
+def test_no_network_at_all_still_prints(shown: Callable[..., str]) -> None:
     assert "cannot be told over 0 networks" in " ".join(shown(trust_of([], [], {})).split())
+
+
+@pytest.mark.parametrize("kind", [".html", ".json", ".csv", ".md", ".tex"])
+def test_a_check_is_written_as_what_the_paths_end_says(kind: str, tmp_path: Path) -> None:
+    found, path = example(), tmp_path / f"trust{kind}"
+    text = write(found, path, figure=trust_figure).read_text(encoding="utf-8")
+    assert "47.0" in text
+    assert ("<b>x</b>" in text) == (kind in (".json", ".csv"))
+    if kind != ".csv":
+        assert found.title in text.replace("\\", "")
+    with pytest.raises(ConfigError, match="no file of this kind"):
+        write(found, tmp_path / "trust.svg")
 
 
 def test_a_study_that_is_not_there_is_one_line(
@@ -167,12 +205,9 @@ def test_the_proxy_itself_cannot_be_changed(cli: Callable[..., Any]) -> None:
 
 
 def test_json_of_a_result_has_no_number_that_json_lacks() -> None:
-    from types import SimpleNamespace
-
-    from archsearch.api.trust import trust_json
-
     found = example(3)
-    plain = trust_json(SimpleNamespace(name="s"), SimpleNamespace(name="s.trust-1", counts={"complete": 3}), found)  # type: ignore[arg-type]
-    text = json.dumps(plain, allow_nan=False)
+    content = result_json(found)
+    text = json.dumps(content, allow_nan=False)
     assert json.loads(text)["groups"][0]["proxy"]["tau"] is None
-    assert plain["sentence"] == found.sentence
+    assert content["sentences"] == list(found.sentences)
+    assert (content["study"], content["counts"]) == ("s", {"complete": 3})

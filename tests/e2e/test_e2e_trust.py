@@ -38,7 +38,7 @@ def test_the_networks_are_trained_longer_on_the_same_images_and_compared(trusted
         assert network["proxy_top1_percent"] == proxies[network["arch_id"]].score.top1_percent
         assert set(network["predictors"]) == {"params", "macs", "memory_bytes", "latency_ms", "synflow", "jacob_cov"}
     assert [group["name"] for group in found["groups"]] == ["all", "best quarter"]
-    assert found["sentence"]
+    assert found["sentences"]
     assert found["resamples"] == RESAMPLES
     (long,) = stored_designs(study, "trust", storage=workplace.storage)
     assert {record.score.epochs for record in long.records if record.score is not None} == {2}
@@ -71,23 +71,23 @@ def test_a_second_run_trains_nothing_again_and_more_seeds_are_added(trusted: tup
 
 def test_the_result_is_read_back_without_torch(trusted: tuple[Any, Any]) -> None:
     workplace, _ = trusted
-    found = trust_result(workplace.study(), storage=workplace.storage)
+    found = trust_result(workplace.study())
     assert found is not None
     code = (
         "import sys\n"
         "from archsearch.api.study import open_study\n"
         "from archsearch.api.trust import trust_result\n"
         f"storage = {workplace.storage!r}\n"
-        "found = trust_result(open_study('tiny', storage=storage), storage=storage)\n"
+        "found = trust_result(open_study('tiny', storage=storage))\n"
         "assert not {'torch', 'optuna'} & set(sys.modules)\n"
-        "print(found.sentence)\n"
+        "print(found.sentences[0])\n"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
-    assert ended.stdout.strip() == found.sentence
+    assert ended.stdout.strip() == found.sentences[0]
 
 
 def test_a_study_without_a_longer_training_has_none(finished: Any) -> None:
-    assert trust_result(finished.study(), storage=finished.storage) is None
+    assert trust_result(finished.study()) is None
 
 
 def test_a_shorter_training_than_the_proxys_is_refused(finished: Any) -> None:

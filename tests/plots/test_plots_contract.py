@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from archsearch.analysis.trust import trust_of
 from archsearch.plots.catalog import PLOTS, PlotData
 from archsearch.plots.page import page_text
 from archsearch.records import Epoch, Record, TrialStatus
@@ -23,6 +25,15 @@ def _curve(count: int) -> tuple[Epoch, ...]:
         )
         for index in range(count)
     )
+
+
+def _longer(records: Sequence[Record]) -> list[Record]:
+    """The networks trained again for longer, as the study of a trust design has them."""
+    return [
+        replace(record, score=replace(record.score, epochs=40, top1_percent=record.score.top1_percent / 2 + 40.0))
+        for record in records
+        if record.score is not None
+    ]
 
 
 def _cases(make: Make, many: Sequence[Record]) -> dict[str, list[Record]]:
@@ -56,7 +67,10 @@ def test_every_plot_works_with_every_kind_of_study(
 ) -> None:
     records = tuple(_cases(make_record, study_records)[case])
     study = MARKUP if case == "markup" else "study"
-    data = PlotData(records=records, study=study, objectives=objectives, reference_point=(90.0,) * len(objectives))
+    data = PlotData(
+        records=records, study=study, objectives=objectives, reference_point=(90.0,) * len(objectives),
+        trust=trust_of(records, _longer(records), {}),
+    )  # fmt: skip
     plot = PLOTS[name]
     info = plot.info(data)
     assert plot.name == name
@@ -75,7 +89,11 @@ def test_every_plot_works_with_every_kind_of_study(
 def test_a_point_that_is_a_trial_says_so_in_the_first_item_of_its_data(name: str, study_records: list[Record]) -> None:
     plot = PLOTS[name]
     trials = {record.trial for record in study_records}
-    figure = plot.figure(plot.info(PlotData(records=tuple(study_records), study="study", reference_point=(90.0, 30.0))))
+    data = PlotData(
+        records=tuple(study_records), study="study", reference_point=(90.0, 30.0),
+        trust=trust_of(study_records, _longer(study_records), {}),
+    )  # fmt: skip
+    figure = plot.figure(plot.info(data))
     for trace in figure.data:
         if trace.customdata is not None:
             assert len(trace.customdata) == len(trace.x)
@@ -86,7 +104,8 @@ def test_a_point_that_is_a_trial_says_so_in_the_first_item_of_its_data(name: str
 def test_names_with_markup_stay_text_in_the_figure_and_on_the_page(
     name: str, make_record: Make, tmp_path: Path
 ) -> None:
-    data = PlotData(records=tuple(_cases(make_record, ())["markup"]), study=MARKUP, dataset=MARKUP)
+    records = tuple(_cases(make_record, ())["markup"])
+    data = PlotData(records=records, study=MARKUP, dataset=MARKUP, trust=trust_of(records, _longer(records), {}))
     plot = PLOTS[name]
     info = plot.info(data)
     figure = plot.figure(info)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import pytest
 
 from archsearch.plots.info_tables import column_title, info_tables
-from archsearch.plots.page import Column
 from archsearch.plots.ranges import nice_ticks, percent_range, positive_range, wants_log
 from archsearch.plots.thinning import thinned, thinned_line
+from archsearch.table import Column
 
 
 @pytest.mark.parametrize(

@@ -18,10 +18,12 @@ from archsearch.analysis.verdicts import verdicts_of
 from archsearch.errors import ArchsearchError, ConfigError
 from archsearch.plots.curves import Curve, curves_figure, curves_info
 from archsearch.plots.front import front_info
-from archsearch.plots.front_page import write_front_page
+from archsearch.plots.front_figure import front_figure
+from archsearch.plots.front_page import front_page
 from archsearch.plots.image import write_png
-from archsearch.plots.page import Column, Table, page_text, write_page
+from archsearch.plots.page import page_text, write_page
 from archsearch.records import Epoch, Record
+from archsearch.table import Column, Table
 
 Make = Callable[..., Record]
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
@@ -32,7 +34,11 @@ def _write_study_page(records: list[Record], path: Path) -> str:
     front = front_of(records, reference_point=(90, 30))
     verdicts = verdicts_of(records, front)
     info = front_info(front, verdicts, study="cifar10", dataset="CIFAR-10")
-    write_front_page(info, front, verdicts, path, study="cifar10", command="archsearch pareto --plot")
+    tables, facts = front_page(info, front, verdicts, study="cifar10")
+    write_page(
+        front_figure(info), path, title=info.title, subtitle=info.subtitle, warnings=info.warnings, tables=tables,
+        facts=facts, command="archsearch pareto --plot",
+    )  # fmt: skip
     return path.read_text(encoding="utf-8")
 
 

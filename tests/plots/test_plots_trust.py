@@ -9,8 +9,7 @@ import pytest
 
 from archsearch.analysis.rank_bootstrap import Correlation
 from archsearch.analysis.trust import Trust, TrustGroup, TrustNetwork
-from archsearch.plots.trust import trust_info
-from archsearch.plots.trust_figure import trust_figure
+from archsearch.plots.trust import trust_figure
 
 MARKUP = "<script>alert(1)</script>"
 
@@ -66,6 +65,9 @@ NETWORKS = (network(1, 45.0, 70.0, 2.0), network(2, 44.0, 71.0, 1.0, long_std_po
 
 def trust(networks: tuple[TrustNetwork, ...] = NETWORKS, **changes: Any) -> Trust:
     facts: dict[str, Any] = {
+        "study": "s",
+        "trust_study": "s.trust-1",
+        "counts": {"complete": len(networks)},
         "networks": networks,
         "proxy_epochs": 8,
         "long_epochs": 40,
@@ -85,7 +87,7 @@ def trust(networks: tuple[TrustNetwork, ...] = NETWORKS, **changes: Any) -> Trus
 
 
 def test_each_network_stands_at_its_two_accuracies_with_its_two_ranks() -> None:
-    figure = trust_figure(trust_info(trust(), study="s"))
+    figure = trust_figure(trust())
     by_name = {trace.name: trace for trace in figure.data if trace.name}
     best, rest = by_name["best quarter by proxy (1)"], by_name["networks (2)"]
     assert (list(best.x), list(best.y)) == ([45.0], [70.0])
@@ -98,16 +100,14 @@ def test_each_network_stands_at_its_two_accuracies_with_its_two_ranks() -> None:
 
 
 def test_tau_and_its_interval_stand_in_the_subtitle() -> None:
-    line = trust_info(trust(), study="s").subtitle[0]
+    (line,) = trust().subtitle
     assert "Kendall tau over all (n = 3) 0.50, 95 % 0.25 to 0.75" in line
     assert "over the best quarter by proxy (n = 3) cannot be told" in line
-    assert trust_info(trust(), study="s").subtitle[1] == "The proxy ranks better than params."
+    assert "The proxy ranks better than params." in trust_figure(trust()).layout.title.text
 
 
 def test_predictors_stand_below_the_proxy_with_their_intervals() -> None:
-    info = trust_info(trust(), study="s")
-    assert info.predictors == ("proxy", "params", "macs")
-    figure = trust_figure(info)
+    figure = trust_figure(trust())
     assert list(figure.layout.yaxis2.ticktext) == ["proxy", "params", "macs"]
     taus = {trace.name.split(",")[0]: list(trace.x) for trace in figure.data if (trace.name or "").startswith("tau")}
     assert taus == {"tau over all": [0.5, 0.25], "tau over the best quarter": [-0.5]}
@@ -117,30 +117,28 @@ def test_predictors_stand_below_the_proxy_with_their_intervals() -> None:
 
 
 def test_the_diagonal_is_drawn_where_the_axes_meet_it() -> None:
-    apart = trust_figure(trust_info(trust(), study="s"))
+    apart = trust_figure(trust())
     assert not any(trace.name == "as accurate after both" for trace in apart.data)
     near = (network(1, 60.0, 62.0, 1.0), network(2, 50.0, 55.0, 2.0))
-    figure = trust_figure(trust_info(trust(near), study="s"))
+    figure = trust_figure(trust(near))
     diagonal = next(trace for trace in figure.data if trace.name == "as accurate after both")
     assert list(diagonal.x) == list(diagonal.y)
 
 
 def test_without_networks_the_figure_says_why() -> None:
-    assert "archsearch trust" in (trust_info(None, study="s").empty or "")
-    info = trust_info(trust(()), study="s")
-    assert info.empty == "No long training of this study's networks is complete yet"
+    found = trust(())
+    assert found.empty == "No long training of this study's networks is complete yet"
+    assert [each.text for each in trust_figure(found).layout.annotations] == [found.empty]
 
 
 @pytest.mark.parametrize("count", [1, 300])
 def test_one_and_many_networks_are_drawn(count: int) -> None:
     networks = tuple(network(rank, 50.0 - 0.01 * rank, 60.0, 1.0) for rank in range(1, count + 1))
-    info = trust_info(trust(networks), study="s")
-    assert len(info.points) == count
-    assert len(trust_figure(info).layout.annotations) == (1 if count == 1 else 0)  # too many to label
+    assert len(trust_figure(trust(networks)).layout.annotations) == (1 if count == 1 else 0)  # too many to label
 
 
 def test_names_stay_text() -> None:
     named = (network(1, 45.0, 70.0, 1.0, label=MARKUP, arch_id=MARKUP),)
     groups = (group(MARKUP, correlation(MARKUP, 0.5)), group("best quarter", correlation("proxy", None)))
-    info = trust_info(trust(named, groups=groups, warnings=(MARKUP,)), study=MARKUP)
-    assert "<script" not in json.dumps(trust_figure(info).to_plotly_json(), default=str)
+    found = trust(named, groups=groups, warnings=(MARKUP,), study=MARKUP)
+    assert "<script" not in json.dumps(trust_figure(found).to_plotly_json(), default=str)

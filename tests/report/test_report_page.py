@@ -191,7 +191,7 @@ def test_no_name_becomes_markup(make_record: Make, make_data: Data) -> None:
 
 
 def test_latex_escapes_every_special_sign() -> None:
-    from archsearch.report.latex import escaped
+    from archsearch.table import latex_escaped as escaped
 
     assert escaped("a_b & 50% #1 $x$ {y} ~ ^ \\ <z>") == (
         r"a\_b \& 50\% \#1 \$x\$ \{y\} \textasciitilde{} \textasciicircum{} \textbackslash{} \textless{}z\textgreater{}"
@@ -200,7 +200,7 @@ def test_latex_escapes_every_special_sign() -> None:
 
 
 def test_markdown_escapes_what_it_would_read_as_markup() -> None:
-    from archsearch.report.markdown import escaped
+    from archsearch.table import markdown_escaped as escaped
 
     assert escaped("a_b *c* [d](e) <f> | `g` &lt;") == r"a\_b \*c\* \[d\](e) \<f\> \| \`g\` \&lt;"
     assert escaped("- no list") == r"\- no list"

@@ -1,0 +1,116 @@
+"""The one writer: any result to any file that it can be written as."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from archsearch.errors import ConfigError
+from archsearch.files import write_atomically
+from archsearch.table import Result, Table, markdown_escaped, plain
+
+if TYPE_CHECKING:
+    from archsearch.plots.catalog import Figure
+
+PAGE_SIZE = (1400, 760)
+PNG_SIZE = (1400, 860)
+FORMATS = (".html", ".png", ".json", ".csv", ".md", ".tex")
+
+
+def write(
+    result: Result,
+    path: Path,
+    *,
+    figure: Callable[..., Figure] | None = None,
+    facts: Sequence[tuple[str, str]] = (),
+    command: str | None = None,
+) -> Path:
+    """Write a result; the path's end says as what. Returns the path.
+
+    .html is one self-contained page with everything, .png the figure alone, .json everything as plain data, .csv the
+    first table, .md and .tex all tables, with the sentences or without.
+
+    Args:
+        result: of any analysis.
+        path: of the file; its folder is made.
+        figure: draws the result, given `width` and `height` (pixels).
+        facts: (name, value) of the conditions, at the page's end.
+        command: what was typed.
+
+    Raises ConfigError for another end, or a picture without a figure; ArchsearchError if the file cannot be written,
+    or without the extra `png` or a browser.
+    """
+    kind = path.suffix.lower()
+    check_format(path, FORMATS if figure is not None else tuple(each for each in FORMATS if each != ".png"))
+    if kind == ".html":
+        from archsearch.plots.page import write_page
+
+        width, height = PAGE_SIZE
+        write_page(
+            [] if figure is None else figure(result, width=width, height=height),
+            path,
+            title=result.title,
+            subtitle=result.subtitle,
+            sentences=result.sentences,
+            warnings=(*((result.empty,) if result.empty else ()), *result.warnings),
+            tables=[table.without_empty_columns() for table in result.tables()],
+            facts=[*facts, *((("Method", result.method),) if result.method else ())],
+            command=command,
+        )
+    elif kind == ".png":
+        from archsearch.plots.image import write_png
+
+        assert figure is not None  # check_format
+        width, height = PNG_SIZE
+        write_png(figure(result, width=width, height=height), path, width=width, height=height, scale=1.5)
+    else:
+        texts: dict[str, Callable[[Result], str]] = {
+            ".json": lambda each: json.dumps(result_json(each), indent=1, allow_nan=False) + "\n",
+            ".csv": lambda each: each.tables()[0].csv(),
+            ".md": markdown_text,
+            ".tex": latex_text,
+        }
+        write_atomically(path, texts[kind](result).encode())
+    return path
+
+
+def check_format(path: Path, formats: Sequence[str]) -> None:
+    """Raise ConfigError for a path that ends with none of these."""
+    if path.suffix.lower() not in formats:
+        listed = f"{', '.join(formats[:-1])} or {formats[-1]}"
+        raise ConfigError(f"--out {path}: no file of this kind can be written", hint=f"end it with {listed}")
+
+
+def result_json(result: Result) -> dict[str, Any]:
+    """Everything that a result holds as plain data, its title and sentences first; what is not known is null."""
+    assert is_dataclass(result)
+    said = {"title": result.title, "sentences": list(result.sentences), "empty": result.empty}
+    return said | {each.name: plain(getattr(result, each.name)) for each in fields(result)}
+
+
+def markdown_text(result: Result) -> str:
+    """A result as Markdown: title, sentences, warnings, tables, method."""
+    lines = [f"# {markdown_escaped(result.title)}", *(markdown_escaped(line) for line in result.subtitle)]
+    lines += [markdown_escaped(result.empty)] if result.empty else []
+    lines += ["\n".join(f"* {markdown_escaped(line)}" for line in result.sentences)] if result.sentences else []
+    lines += [f"Caution: {markdown_escaped(line)}" for line in result.warnings]
+    for table in _filled(result):
+        lines += [f"**{markdown_escaped(table.title)}**", markdown_escaped(table.note), table.markdown()]
+    return "\n\n".join(line for line in [*lines, markdown_escaped(result.method)] if line) + "\n"
+
+
+def latex_text(result: Result) -> str:
+    """The tables of a result in LaTeX; they need the package booktabs."""
+    blocks = ["% \\usepackage{booktabs}"]
+    blocks += [
+        table.latex(label=f"tab:{number}", caption=f"{result.title}: {table.title}. {table.note}".strip())
+        for number, table in enumerate(_filled(result), start=1)
+    ]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _filled(result: Result) -> list[Table]:
+    return [table.without_empty_columns() for table in result.tables() if table.rows]

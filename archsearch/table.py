@@ -1,0 +1,415 @@
+"""One table of a result, and every way of showing it: terminal, page, notebook, Markdown, LaTeX, CSV and JSON.
+
+A result gives its tables once (`Result.tables`); nothing that shows one says again which columns it has, how many
+decimals, or in which unit. Texts are plain: each way of showing them escapes them its own way.
+"""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any, Protocol, runtime_checkable
+
+import pydantic_core
+from rich import box
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from archsearch.text import interval_text, number_text, plural
+
+NOTEBOOK_ROWS = 30
+_NOTEBOOK_CELL = "padding: 0.15em 0.6em; text-align: {align}; border-bottom: 1px solid rgba(128, 128, 128, 0.3)"
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A number with its interval in one cell; CSV and JSON have its ends as columns `KEY_low` and `KEY_high`."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A mean with its sample standard deviation in one cell; CSV and JSON have that as the column `KEY_std`."""
+
+    value: float | None
+    std: float | None
+
+
+Cell = str | int | float | bool | None | Interval | Spread
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A table's column.
+
+    Attributes:
+        title: for people.
+        key: for programs, its unit at the end (`top1_percent`); made of the title where none is given.
+        unit: stands in brackets behind the title.
+        decimals: as many are shown; it makes the column numeric.
+        signed: whether a positive number has its sign.
+        whole: its lines are never broken.
+        trial: its numbers are trials: a page that can show a network makes them buttons.
+        wide: a terminal of less than 100 characters, Markdown and LaTeX do without it.
+    """
+
+    title: str
+    key: str = ""
+    unit: str = ""
+    decimals: int | None = None
+    signed: bool = False
+    whole: bool = False
+    trial: bool = False
+    wide: bool = False
+
+    @property
+    def name(self) -> str:
+        """The key, or what the title makes of one: `Top-1 (%)` is `top_1`."""
+        return self.key or re.sub(r"[^a-z0-9]+", "_", self.title.lower()).strip("_")
+
+    @property
+    def heading(self) -> str:
+        """The title with its unit."""
+        return f"{self.title} ({self.unit})" if self.unit else self.title
+
+    @property
+    def numeric(self) -> bool:
+        """Whether it stands to the right."""
+        return self.decimals is not None
+
+    def show(self, value: Cell) -> str:
+        """A cell as it is printed; empty without a value."""
+        if isinstance(value, Interval):
+            if value.value is None:
+                return ""
+            return interval_text(value.value, value.low, value.high, decimals=self.decimals or 0, signed=self.signed)
+        if isinstance(value, Spread):
+            spread = "" if value.std is None else f" ± {number_text(value.std, decimals=self.decimals or 0)}"
+            return f"{self.show(value.value)}{spread}"
+        if value is None or (isinstance(value, float) and not math.isfinite(value)):
+            return ""
+        if isinstance(value, bool):
+            return "yes" if value else "no"
+        if isinstance(value, int | float) and self.decimals is not None:
+            return number_text(value, decimals=self.decimals, signed=self.signed)
+        return str(value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table of plain values; `note` stands above it.
+
+    Attributes:
+        marked: places of rows that stand out, such as the knee of a front.
+    """
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    note: str = ""
+    marked: frozenset[int] = frozenset()
+
+    def select(self, *names: str) -> Table:
+        """The table with these columns alone, in this order. Raises KeyError for a name that it has not."""
+        places = {column.name: place for place, column in enumerate(self.columns)}
+        return self._of([places[name] for name in names])
+
+    def without_empty_columns(self) -> Table:
+        """The table without the columns that no row has a value in; a table without rows as it is."""
+        kept = [place for place in range(len(self.columns)) if any(row[place] is not None for row in self.rows)]
+        return self._of(kept) if self.rows else self
+
+    def narrow(self) -> Table:
+        """The table without its `wide` columns."""
+        return self._of([place for place, column in enumerate(self.columns) if not column.wide])
+
+    def _of(self, places: Sequence[int]) -> Table:
+        if list(places) == list(range(len(self.columns))):
+            return self
+        columns = tuple(self.columns[place] for place in places)
+        return replace(self, columns=columns, rows=tuple(tuple(row[place] for place in places) for row in self.rows))
+
+    def dicts(self) -> list[dict[str, Any]]:
+        """A mapping for each row, by the columns' keys, an interval's ends beside it; None for what is not known."""
+        found = []
+        for row in self.rows:
+            plain: dict[str, Any] = {}
+            for value, column in zip(row, self.columns, strict=True):
+                if isinstance(value, Interval):
+                    ends = {"low": value.low, "high": value.high}
+                elif isinstance(value, Spread):
+                    ends = {"std": value.std}
+                else:
+                    plain[column.name] = _finite(value)
+                    continue
+                plain[column.name] = _finite(value.value)
+                plain |= {f"{column.name}_{end}": _finite(each) for end, each in ends.items()}
+            found.append(plain)
+        return found
+
+    def csv(self) -> str:
+        """The rows as CSV, with a header."""
+        return csv_text(self.dicts())
+
+    def to_rich(self, *, width: int = 100) -> RichTable:
+        """The table for a terminal of this many characters; narrow ones do without its `wide` columns."""
+        shown = self if width >= 100 else self.narrow()
+        found = RichTable(
+            title=None if not self.title else Text(self.title), box=box.SIMPLE_HEAD, title_justify="left",
+            pad_edge=False, padding=(0, 1, 0, 0),
+        )  # fmt: skip
+        for column in shown.columns:
+            found.add_column(
+                Text(column.heading), justify="right" if column.numeric else "left", no_wrap=column.whole,
+                overflow="fold" if column.whole else "ellipsis",
+            )  # fmt: skip
+        for place, row in enumerate(shown.rows):
+            cells = (Text(column.show(value)) for value, column in zip(row, shown.columns, strict=True))
+            found.add_row(*cells, style="bold" if place in self.marked else None)
+        return found
+
+    def html(self, *, level: int = 2) -> str:
+        """The table of a page, under a heading of this level, sortable, with a button that saves it as CSV."""
+        title = f"<h{level}>{html.escape(self.title)}</h{level}>" if self.title else ""
+        note = f'<p class="quiet">{html.escape(self.note)}</p>\n' if self.note else ""
+        if not self.rows:
+            return f"<section>{title}\n{note}<p>None.</p></section>"
+        head = "".join(
+            f'<th scope="col" class="{_kind(column)}"><button type="button">{html.escape(column.heading)}</button></th>'
+            for column in self.columns
+        )
+        body = "\n".join(
+            "<tr>"
+            + "".join(_html_cell(value, column) for value, column in zip(row, self.columns, strict=True))
+            + "</tr>"
+            for row in self.rows
+        )
+        return (
+            f"<section>{title}\n{note}"
+            f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>\n'
+            f'<button type="button" class="csv" data-name="{self._file_name}">Save as CSV</button></section>'
+        )
+
+    def folded_html(self, *, summary: str) -> str:
+        """A table that is folded away and only laid out when it is opened: it may have thousands of rows.
+
+        Sortable and downloadable as the others; `summary` is what stands there while it is closed.
+        """
+        columns = [
+            {"title": column.heading, "kind": _kind(column), "decimals": column.decimals} for column in self.columns
+        ]
+        rows = [
+            [column.show(value) if isinstance(value, Interval | Spread) else value
+             for value, column in zip(row, self.columns, strict=True)]
+            for row in self.rows
+        ]  # fmt: skip
+        note = f'<p class="quiet">{html.escape(self.note)}</p>' if self.note else ""
+        return (
+            f'<details class="data"><summary>{html.escape(summary)}</summary><section>{note}'
+            f'<div class="scroll"></div>{json_script({"columns": columns, "rows": rows})}'
+            f'<button type="button" class="csv" data-name="{self._file_name}">Save as CSV</button></section></details>'
+        )
+
+    @property
+    def _file_name(self) -> str:
+        return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-") or "table"
+
+    def notebook(self) -> str:
+        """The table in a notebook's cell; rows beyond NOTEBOOK_ROWS are left out, and it says how many."""
+        aligned = ["right" if column.numeric else "left" for column in self.columns]
+        head = "".join(
+            f'<th style="{_NOTEBOOK_CELL.format(align=align)}">{html.escape(column.heading)}</th>'
+            for column, align in zip(self.columns, aligned, strict=True)
+        )
+        body = []
+        for place, row in enumerate(self.rows[:NOTEBOOK_ROWS]):
+            weight = "; font-weight: bold" if place in self.marked else ""
+            cells = "".join(
+                f'<td style="{_NOTEBOOK_CELL.format(align=align)}{weight}">{html.escape(column.show(value))}</td>'
+                for value, column, align in zip(row, self.columns, aligned, strict=True)
+            )
+            body.append(f"<tr>{cells}</tr>")
+        more = len(self.rows) - NOTEBOOK_ROWS
+        left_out = paragraphs(f"{plural(more, 'more row')} not shown") if more > 0 else ""
+        title = (
+            ""
+            if not self.title
+            else f'<div style="margin: 0.4em 0 0; font-style: italic">{html.escape(self.title)}</div>'
+        )
+        return f'{title}<table style="border-collapse: collapse"><tr>{head}</tr>{"".join(body)}</table>{left_out}'
+
+    def markdown(self) -> str:
+        """The table with a heading row, numbers to the right; without its `wide` columns."""
+        shown = self.narrow()
+        lines = [
+            "| " + " | ".join(markdown_escaped(column.heading) for column in shown.columns) + " |",
+            "|" + "|".join("---:" if column.numeric else "---" for column in shown.columns) + "|",
+        ]
+        for row in shown.rows:
+            cells = (markdown_escaped(column.show(value)) for value, column in zip(row, shown.columns, strict=True))
+            lines.append("| " + " | ".join(cells) + " |")
+        return "\n".join(lines)
+
+    def latex(self, *, label: str, caption: str) -> str:
+        """The table as a float of booktabs, without its `wide` columns."""
+        shown = self.narrow()
+        head = " & ".join(latex_escaped(column.heading) for column in shown.columns)
+        body = [
+            " & ".join(_latex_cell(column.show(value)) for value, column in zip(row, shown.columns, strict=True))
+            for row in shown.rows
+        ]
+        form = "".join("r" if column.numeric else "l" for column in shown.columns)
+        return "\n".join(
+            [
+                r"\begin{table}",
+                r"  \centering",
+                f"  \\caption{{{latex_escaped(caption)}}}",
+                f"  \\label{{{label}}}",
+                f"  \\begin{{tabular}}{{{form}}}",
+                r"    \toprule",
+                rf"    {head} \\",
+                r"    \midrule",
+                *(rf"    {line} \\" for line in body),
+                r"    \bottomrule",
+                r"  \end{tabular}",
+                r"\end{table}",
+            ]
+        )
+
+
+@runtime_checkable
+class Result(Protocol):
+    """What an analysis gives: whatever shows results takes one of these, and knows nothing of which.
+
+    Attributes:
+        title: a few words.
+        subtitle: lines of conditions under it.
+        sentences: what was found, plain answers first.
+        method: how; "" where the sentences say it.
+        warnings: what to know before it is believed.
+        empty: why there is nothing to show; None if there is.
+    """
+
+    @property
+    def title(self) -> str: ...  # noqa: D102 (above)
+    @property
+    def subtitle(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def sentences(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def method(self) -> str: ...  # noqa: D102
+    @property
+    def warnings(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def empty(self) -> str | None: ...  # noqa: D102
+
+    def tables(self) -> tuple[Table, ...]:
+        """What was found as tables, in the order in which they are read."""
+        ...
+
+
+class InNotebooks:
+    """A result that a notebook shows as its title, its tables and its sentences."""
+
+    def _repr_html_(self) -> str:
+        assert isinstance(self, Result)
+        shown = () if self.empty else self.tables()
+        return notebook_block(
+            self.title,
+            *(table.notebook() for table in shown if table.rows),
+            paragraphs(self.empty or "", *self.subtitle, *self.sentences, self.method, *self.warnings),
+        )
+
+
+def notebook_block(title: str, *parts: str) -> str:
+    """A titled block of HTML parts; the title is escaped, the parts are HTML already."""
+    return f'<div class="archsearch"><h4 style="margin: 0.4em 0">{html.escape(title)}</h4>{"".join(parts)}</div>'
+
+
+def paragraphs(*texts: str) -> str:
+    """Sentences, one a line; empty ones are left out."""
+    return "".join(f'<div style="margin: 0.2em 0">{html.escape(each)}</div>' for each in texts if each)
+
+
+def plain(value: object) -> Any:
+    """Any result or part of one as JSON has it: dataclasses are mappings, what is not finite or not known is null."""
+    return json.loads(pydantic_core.to_json(value, inf_nan_mode="null"))
+
+
+def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The rows as CSV with a header of every column in the order of first use; None is an empty cell."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    stream = io.StringIO(newline="")
+    writer = csv.DictWriter(stream, fieldnames=columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return stream.getvalue()
+
+
+def json_script(content: Any, *, name: str | None = None) -> str:
+    """Plain data for a page's scripts. No text in it can end the element; what is not finite becomes null."""
+    written = json.dumps(plain(content), separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+    for sign in "<>&\u2028\u2029":
+        written = written.replace(sign, f"\\u{ord(sign):04x}")
+    label = "" if name is None else f' id="{html.escape(name)}"'
+    return f'<script type="application/json"{label}>{written}</script>'
+
+
+_MARKDOWN_SIGNS = re.compile(r"([\\`*_{}\[\]<>#|~$&])")
+_MARKDOWN_LINE_START = re.compile(r"^(\s*)([-+>]|\d+[.)])(\s)")
+
+
+def markdown_escaped(words: str) -> str:
+    """Text that Markdown shows letter for letter, on one line."""
+    one_line = _MARKDOWN_SIGNS.sub(r"\\\1", " ".join(words.split()))
+    return _MARKDOWN_LINE_START.sub(r"\1\\\2\3", one_line)
+
+
+_LATEX_SIGNS = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "|": r"\textbar{}", "±": r"$\pm$", "×": r"$\times$", "−": r"$-$", "≤": r"$\leq$", "≥": r"$\geq$", "≠": r"$\neq$",
+    "→": r"$\rightarrow$", "·": r"$\cdot$", "…": r"\ldots{}",
+}  # fmt: skip
+
+
+def latex_escaped(words: str) -> str:
+    """Text that LaTeX prints letter for letter, on one line."""
+    return "".join(_LATEX_SIGNS.get(sign, sign) for sign in " ".join(words.split()))
+
+
+def _latex_cell(shown: str) -> str:
+    """A cell; a number's minus is a minus, and a bracket that opens a row is none of LaTeX's own."""
+    printed = latex_escaped(shown)
+    if shown.startswith("-") and shown[1:2].isdigit():
+        return f"${printed}$".replace(",", "{,}")
+    return "{}" + printed if printed.startswith("[") else printed
+
+
+def _html_cell(value: Cell, column: Column) -> str:
+    ranked = value.value if isinstance(value, Interval | Spread) else value
+    number = isinstance(ranked, int | float) and not isinstance(ranked, bool) and column.numeric
+    shown = html.escape(column.show(value))
+    data = f' data-value="{ranked!r}"' if number and shown else ""
+    return f'<td class="{_kind(column)}"{data}>{shown}</td>'
+
+
+def _kind(column: Column) -> str:
+    kind = "number" if column.numeric else "whole" if column.whole else "text"
+    return f"{kind} trial" if column.trial else kind
+
+
+def _finite(value: Cell) -> Any:
+    if isinstance(value, StrEnum):
+        return str(value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value

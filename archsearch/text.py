@@ -1,0 +1,93 @@
+"""How numbers and levels become words. Nothing else in the package decides how one is written.
+
+All functions give plain text of one line; who shows it escapes it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+NOT_KNOWN = "cannot be told"
+
+
+def plural(number: object, noun: str) -> str:
+    """`1 epoch`, `12 epochs`, `1,200 images`; several values as text take the plural."""
+    shown = f"{number:,}" if isinstance(number, int) else str(number)
+    return f"{shown} {noun}{'' if shown == '1' else 's'}"
+
+
+def duration(seconds: float) -> str:
+    """A time: 42 s, 5 min 10 s, 2 h 5 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def capitalised(words: str) -> str:
+    """The words with a capital letter first, the rest as it is."""
+    return words[:1].upper() + words[1:]
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """A number with this many significant digits and no exponent: 0.0314, 3.14, 314, 31400."""
+    if not math.isfinite(value) or value == 0:
+        return f"{value:g}"
+    decimals = digits - 1 - math.floor(math.log10(abs(value)))
+    return f"{round(value, decimals):.{max(decimals, 0)}f}"
+
+
+def count_text(value: float) -> str:
+    """A count with k, M or G: 2.28 M, 341 k, 950."""
+    for size, suffix in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if abs(value) >= size:
+            return f"{significant(value / size)}{suffix}"
+    return f"{value:.0f}"
+
+
+def percent_text(value: float) -> str:
+    """A relative difference, given in percent: one decimal below 10 %, none above."""
+    return f"{value:.1f} %" if abs(value) < 10 else f"{value:.0f} %"
+
+
+def probability_text(value: float) -> str:
+    """A probability, given as a share, in whole percent; of a share of finitely many draws, so never 0 or 1 itself."""
+    if value <= 0.005:
+        return "<1 %"
+    return ">99 %" if value >= 0.995 else f"{100.0 * value:.0f} %"
+
+
+def level_text(value: Any) -> str:
+    """A choice's level as YAML writes it: `true`, `none`, `0.5`, `se`; 1 and 1.0 are one level, true is another."""
+    if value is None:
+        return "none"
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, list | tuple):
+        return ",".join(level_text(each) for each in value)
+    return json.dumps(value, default=str)
+
+
+def number_text(value: float | None, *, decimals: int, signed: bool = False) -> str:
+    """A number with thousands apart; what is not known or not finite is `cannot be told`."""
+    if value is None or not math.isfinite(value):
+        return NOT_KNOWN
+    rounded = round(value, decimals) + 0.0  # a tie is +0.00, never -0.00
+    return f"{rounded:{'+' if signed else ''},.{decimals}f}"
+
+
+def interval_text(
+    value: float | None, low: float | None, high: float | None, *, decimals: int, signed: bool = False
+) -> str:
+    """`0.61 (0.08 to 0.97)`; the number alone where an end is not known."""
+    middle = number_text(value, decimals=decimals, signed=signed)
+    if value is None or low is None or high is None or not all(map(math.isfinite, (value, low, high))):
+        return middle
+    ends = (number_text(end, decimals=decimals, signed=signed) for end in (low, high))
+    return f"{middle} ({' to '.join(ends)})"

@@ -1,0 +1,302 @@
+"""What every command says of one stored study, as files under tests/golden/outputs.
+
+`pytest tests/golden --update-golden` writes them anew. A changed file is a decision: the commit says which, and why.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import html
+import json
+import re
+import runpy
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from archsearch import __version__
+from archsearch.plots.catalog import PLOTS
+
+HERE = Path(__file__).parent
+OUTPUTS = HERE / "outputs"
+LONGEST = 24  # numbers of a list that are written out; a longer one stands as its length, its ends and its hash
+WIDTHS = (80, 120)
+
+STUDY = ("--study", "cifar10_random")
+SAME = ("--set", "dataset=npz:cifar10", "--set", "latency.backend=onnxruntime")
+# As it was asked for when it was stored: made again with these, a design is the stored one, and nothing is trained.
+ABLATE = ("ablate", *STUDY, "--choices", "stage2.kernel,head.type,residual", "--seeds", "3", "--workers", "1")
+CONFIRM = ("confirm", *STUDY, "--seeds", "3", "--top", "3", "--workers", "1")
+TRUST = ("trust", *STUDY, "--n", "12", "--epochs", "40", "--workers", "1")
+LATER_TRUST = ("trust", *STUDY, "--n", "9", "--epochs", "80", "--seeds", "2", "--workers", "1")
+RUN = ("run", *STUDY, *SAME, "--set", "constraints.params=3000000", "--trials", "99", "--workers", "1")
+
+# What is printed in a terminal, at each of the widths.
+PRINTED = {
+    "pareto": ("pareto", *STUDY),
+    "report-markdown": ("report", *STUDY, "--markdown"),
+    "report-latex": ("report", *STUDY, "--latex"),
+    "compare": ("compare", "cifar10_random", "cifar10_other"),
+    "ablate": ABLATE,
+    "confirm": CONFIRM,
+    "trust": TRUST,
+    "trust-later": LATER_TRUST,
+    "run": RUN,
+    "studies": ("studies",),
+    "guidelines": ("guidelines",),
+    "replay": ("replay", *STUDY, "--policy", "predicted"),
+    "describe": ("describe", "cifar10_random:best"),
+    "audit": ("audit", "cifar10_random:best", "shufflenet_v2_x0_5", "--units", "--classes", "10", "--input-size", "32"),
+    "papers": ("papers", "--paper", "ldc"),
+    "variants": ("variants", "--family", "resnet_cifar"),
+    "plot": ("plot",),
+}
+AT_ONE_WIDTH = {"report-markdown", "report-latex", "papers", "variants", "audit", "run", "trust-later"}
+AS_JSON = ("pareto", "compare", "ablate", "confirm", "trust", "trust-later", "studies", "guidelines", "replay",
+           "describe", "audit", "papers", "variants")  # fmt: skip
+# What is written into the folder `out`.
+WRITTEN = {
+    "pareto-files": ("pareto", *STUDY, "--plot", "--csv", "--out", "out"),
+    "report-page": ("report", *STUDY, "--out", "out/report.html"),
+    "compare-files": ("compare", "cifar10_random", "cifar10_other", "--plot", "--csv", "--out", "out"),
+    "guidelines-page": ("guidelines", "--plot", "--out", "out"),
+    "describe-page": ("describe", "cifar10_random:best", "--plot", "out/describe.html"),
+    "papers-markdown": ("papers", "--paper", "ldc", "--markdown"),
+    **{f"plot-{name}": ("plot", name, *STUDY, "--out", f"out/{name}.html") for name in PLOTS.names()},
+    **{f"plot-{name}-data": ("plot", name, *STUDY, "--out", f"out/{name}.json") for name in PLOTS.names()},
+}
+# Pages that a command with a design writes below runs/.
+DESIGNED = {
+    "ablate-page": ((*ABLATE, "--plot"), "ablation.html"),
+    "trust-page": ((*TRUST, "--plot"), "trust.html"),
+    "trust-later-page": ((*LATER_TRUST, "--plot"), "trust.html"),
+}
+
+Run = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the stored study below runs/, and its made-up images."""
+    folder = tmp_path_factory.mktemp("golden")
+    (folder / "runs" / "guidelines").mkdir(parents=True)
+    with sqlite3.connect(folder / "runs" / "archsearch.db") as database:
+        database.executescript(gzip.decompress((HERE / "stored" / "archsearch.sql.gz").read_bytes()).decode())
+    for path in (HERE / "stored").glob("*.json.gz"):
+        (folder / "runs" / "guidelines" / path.stem).write_bytes(gzip.decompress(path.read_bytes()))
+    runpy.run_path(str(HERE / "make_study.py"))["write_images"](folder / "cifar10")
+    return folder
+
+
+@pytest.fixture
+def run(stored: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kept: None) -> Run:
+    """Runs a command in the folder; gives what it printed, errors below. No network is tried, and none is trained."""
+    from archsearch.cli.console import console, error_console
+    from archsearch.cli.main import main
+
+    made_up = runpy.run_path(str(HERE / "make_study.py"))["fingerprint"]
+    monkeypatch.setattr("archsearch.search.plan.device_fingerprint", made_up)
+    monkeypatch.setattr("archsearch.latency.fingerprint.device_fingerprint", made_up)
+    monkeypatch.setattr("archsearch.search.plan._preflight", lambda *_, **__: None)
+    monkeypatch.setattr("archsearch.search.run.start_worker", _no_worker)
+    monkeypatch.chdir(stored)
+    shutil.rmtree("out", ignore_errors=True)
+    Path("out").mkdir()
+
+    def run(*arguments: str, width: int = 120) -> str:
+        monkeypatch.setenv("COLUMNS", str(width))
+        for made in (console, error_console):
+            monkeypatch.setattr(made, "width", width)
+            monkeypatch.setattr(made, "soft_wrap", False)
+        monkeypatch.setattr("sys.argv", ["archsearch", *arguments])
+        try:
+            main()
+        except SystemExit as ended:
+            assert not ended.code, capsys.readouterr().err
+        captured = capsys.readouterr()
+        errors = re.sub(r"^(reading|predictors|counting) .*\n", "", captured.err, flags=re.MULTILINE)
+        return _scrubbed(captured.out + (f"--- standard error ---\n{errors}" if errors else ""))
+
+    return run
+
+
+def _no_worker(*_: Any, **__: Any) -> None:
+    raise AssertionError("a worker was started: the design is not the stored one, or not complete")
+
+
+def _scrubbed(text: str) -> str:
+    """Text without what differs from day to day."""
+    text = re.sub(r"\d+ s in this run", "0 s in this run", text).replace(__version__, "VERSION")
+    return re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE)
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Compares a text with the file of this name under `outputs`."""
+
+    def compare(name: str, text: str) -> None:
+        path = OUTPUTS / name
+        if request.config.getoption("--update-golden"):
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            return
+        assert path.is_file(), f"{path} is not there: pytest tests/golden --update-golden"
+        assert text == path.read_text(encoding="utf-8"), f"{name} differs: a decision? --update-golden, and say why"
+
+    return compare
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_what_is_printed_is_as_it_was(name: str, run: Run, golden: Callable[[str, str], None]) -> None:
+    for width in WIDTHS[-1:] if name in AT_ONE_WIDTH else WIDTHS:
+        golden(f"{name}.{width}.txt", run(*PRINTED[name], width=width))
+
+
+@pytest.mark.parametrize("name", AS_JSON)
+def test_json_is_as_it_was(name: str, run: Run, golden: Callable[[str, str], None]) -> None:
+    printed = run(*PRINTED[name], "--json").partition("--- standard error ---")[0]
+    golden(f"{name}.json", _plain_json(json.loads(printed)))
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_what_is_written_is_as_it_was(name: str, run: Run, golden: Callable[[str, str], None]) -> None:
+    said = run(*WRITTEN[name])
+    for path in sorted(Path("out").iterdir()):
+        _compare_file(name, path, golden)
+    if name == "papers-markdown" or not list(Path("out").iterdir()):
+        golden(f"{name}.txt", said)
+
+
+@pytest.mark.parametrize("name", DESIGNED)
+def test_the_page_of_a_design_is_as_it_was(name: str, run: Run, golden: Callable[[str, str], None]) -> None:
+    arguments, file = DESIGNED[name]
+    for earlier in Path("runs").glob(f"*/{file}"):
+        earlier.unlink()
+    run(*arguments)
+    (page,) = Path("runs").glob(f"*/{file}")
+    _compare_file(name, page, golden)
+
+
+def test_the_page_of_a_check_is_of_the_design_that_was_run_and_not_of_the_newest(run: Run) -> None:
+    run(*TRUST, "--plot")
+    assert "epochs against 40" in Path("runs/cifar10_random/trust.html").read_text(encoding="utf-8")
+    run(*LATER_TRUST, "--plot")
+    assert "epochs against 80" in Path("runs/cifar10_random/trust.html").read_text(encoding="utf-8")
+
+
+def test_every_golden_file_is_of_a_test(request: pytest.FixtureRequest) -> None:
+    names = {*PRINTED, *WRITTEN, *DESIGNED}
+    orphans = [path.name for path in OUTPUTS.iterdir() if path.name.partition(".")[0] not in names]
+    if request.config.getoption("--update-golden"):
+        for orphan in orphans:
+            (OUTPUTS / orphan).unlink()
+    else:
+        assert not orphans
+
+
+def _compare_file(name: str, path: Path, golden: Callable[[str, str], None]) -> None:
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".html":
+        golden(f"{name}.page.txt", _scrubbed(_page_text(text)))
+        golden(f"{name}.figures.json", _plain_json(_figures(text)))
+    elif path.suffix == ".json":
+        golden(f"{name}.json", _plain_json(json.loads(text)))
+    else:
+        golden(f"{name}{path.suffix}", text)
+
+
+def _plain_json(content: Any) -> str:
+    return json.dumps(_short(content), indent=1, ensure_ascii=False) + "\n"
+
+
+def _short(value: Any) -> Any:
+    """Numbers of 6 significant digits; long lists of numbers or texts as length, ends and hash."""
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
+    if isinstance(value, dict):
+        if "bdata" in value:  # how plotly writes arrays
+            array = np.frombuffer(base64.b64decode(value["bdata"]), dtype=value["dtype"])
+            return _short(array.tolist())
+        return {key: _short(each) for key, each in value.items() if key != "template"}
+    if isinstance(value, list):
+        found = [_short(each) for each in value]
+        text = json.dumps(found)
+        if len(found) > LONGEST and (len(text) > 2000 or not isinstance(found[0], dict | list)):
+            return {"length": len(found), "first": found[:3], "last": found[-3:],
+                    "sha256": hashlib.sha256(text.encode()).hexdigest()[:12]}  # fmt: skip
+        return found
+    return value
+
+
+def _figures(page: str) -> list[Any]:
+    """The figures of a page, in order: their traces and their layout."""
+    found, decoder = [], json.JSONDecoder()
+    for call in re.finditer(r"Plotly\.newPlot\(\s*\"[^\"]+\",\s*", page):
+        data, end = decoder.raw_decode(page, call.end())
+        layout, _ = decoder.raw_decode(page, re.compile(r"\s*,\s*").match(page, end).end())  # type: ignore[union-attr]
+        found.append({"data": data, "layout": layout})
+    return found
+
+
+class _Text(HTMLParser):
+    """A page as lines: a line for each block, cells of a row apart by bars, data-value beside what is shown."""
+
+    BLOCKS = ("p", "h1", "h2", "h3", "h4", "li", "dt", "dd", "tr", "summary", "title", "figcaption", "section", "div",
+              "button", "nav", "ul", "table")  # fmt: skip
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts: list[str] = []
+        self._silent = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        if tag in ("script", "style"):
+            self._silent += 1
+        elif tag in ("td", "th"):
+            self.parts.append(" | ")
+        elif tag in self.BLOCKS:
+            self.parts.append("\n" if tag == "button" else f"\n<{tag}> " if tag.startswith("h") else "\n")
+        for name in ("data-value", "href", "open"):
+            if name in given and tag in ("td", "a", "details"):
+                value = given[name] or ""
+                self.parts.append(f"[{float(value):.6g}] " if name == "data-value" else f"[{name} {value}] ")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._silent -= tag in ("script", "style")
+
+    def handle_data(self, data: str) -> None:
+        if not self._silent:
+            self.parts.append(re.sub(r"\s+", " ", data))
+
+
+def _page_text(page: str) -> str:
+    """What a reader sees of a page, and the data that its scripts show."""
+    parser = _Text()
+    parser.feed(page)
+    lines = [line.strip() for line in "".join(parser.parts).splitlines()]
+    scripts = re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', page, flags=re.DOTALL)
+    data = [_plain_json(json.loads(html.unescape(script))) for script in scripts]
+    return "\n".join([*(line for line in lines if line), *data]) + "\n"
+
+
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A command sets up logging for its process; here it shares one with the other tests."""
+    import logging
+
+    root, own = logging.getLogger(), logging.getLogger("archsearch")
+    before = SimpleNamespace(handlers=root.handlers[:], levels=(root.level, own.level))
+    yield
+    root.handlers[:] = before.handlers
+    root.setLevel(before.levels[0])
+    own.setLevel(before.levels[1])

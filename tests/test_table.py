@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import io
+import json
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+import pytest
+from rich.console import Console
+
+from archsearch.table import Cell, Column, InNotebooks, Interval, Result, Spread, Table, plain
+
+
+@pytest.fixture
+def table() -> Table:
+    rows: tuple[tuple[Cell, ...], ...] = (
+        ("<b>[red]x|y</b>", 3, Interval(0.614, 0.08, 0.97), Spread(88.4, 0.3), True, None),
+        ("b_1", 1200, Interval(-0.2, None, None), Spread(91.25, None), False, "50 %"),
+        ("c", 5, Interval(None, None, None), Spread(None, None), None, None),
+    )
+    return Table(
+        title="Networks & more",
+        columns=(
+            Column(title="Network", key="label", whole=True),
+            Column(title="Trial", key="trial", decimals=0, trial=True),
+            Column(title="Tau", key="tau", decimals=2, signed=True),
+            Column(title="Top-1", key="top1_percent", unit="%", decimals=2),
+            Column(title="On the front", key="on_front"),
+            Column(title="Note", wide=True),
+        ),
+        rows=rows,
+        marked=frozenset({1}),
+    )
+
+
+def printed(table: Table, width: int) -> str:
+    stream = io.StringIO()
+    Console(file=stream, width=width).print(table.to_rich(width=width))
+    return stream.getvalue()
+
+
+def test_a_terminal_shows_values_with_unit_interval_and_deviation(table: Table) -> None:
+    lines = printed(table, 120).splitlines()
+    assert [line.split() for line in lines if "b_1" in line] == [
+        ["b_1", "1,200", "-0.20", "91.25", "no", "50", "%"],
+    ]
+    first = next(line for line in lines if "[red]" in line)  # markup is text
+    assert first.split()[1:] == ["3", "+0.61", "(+0.08", "to", "+0.97)", "88.40", "±", "0.30", "yes"]
+    assert "Top-1 (%)" in lines[2]
+
+
+def test_a_narrow_terminal_does_without_wide_columns(table: Table) -> None:
+    assert "Note" in printed(table, 100)
+    assert "Note" not in printed(table, 99)
+
+
+def test_csv_and_json_have_the_ends_of_an_interval_apart(table: Table) -> None:
+    assert table.csv().splitlines()[:2] == [
+        "label,trial,tau,tau_low,tau_high,top1_percent,top1_percent_std,on_front,note",
+        "<b>[red]x|y</b>,3,0.614,0.08,0.97,88.4,0.3,True,",
+    ]
+    second = table.dicts()[1]
+    assert (second["tau"], second["tau_low"], second["top1_percent_std"], second["note"]) == (-0.2, None, None, "50 %")
+
+
+def test_a_page_sorts_by_the_number_and_shows_the_interval(table: Table) -> None:
+    html = table.html()
+    assert '<td class="number" data-value="0.614">+0.61 (+0.08 to +0.97)</td>' in html
+    assert '<td class="number trial" data-value="1200">1,200</td>' in html
+    assert "&lt;b&gt;[red]x|y&lt;/b&gt;" in html
+    assert "<h2>Networks &amp; more</h2>" in html
+    folded = table.folded_html(summary="s")
+    data = json.loads(folded.partition('<script type="application/json">')[2].partition("</script>")[0])
+    assert data["rows"][0] == ["<b>[red]x|y</b>", 3, "+0.61 (+0.08 to +0.97)", "88.40 ± 0.30", True, None]
+
+
+def test_markdown_and_latex_escape_what_they_would_read(table: Table) -> None:
+    markdown = table.markdown().splitlines()
+    assert markdown[:2] == [
+        "| Network | Trial | Tau | Top-1 (%) | On the front |",
+        "|---|---:|---:|---:|---|",
+    ]
+    assert markdown[2].startswith(r"| \<b\>\[red\]x\|y\</b\> | 3 | +0.61 (+0.08 to +0.97) | 88.40 ± 0.30 | yes |")
+    latex = table.latex(label="tab:x", caption="50 % & more")
+    assert r"\caption{50 \% \& more}" in latex
+    assert r"    b\_1 & 1,200 & $-0.20$ & 91.25 & no \\" in latex
+    assert r"\begin{tabular}{lrrrl}" in latex
+
+
+def test_columns_are_chosen_by_name_in_the_order_asked_for(table: Table) -> None:
+    chosen = table.select("trial", "label")
+    assert [column.name for column in chosen.columns] == ["trial", "label"]
+    assert chosen.rows[1] == (1200, "b_1")
+    with pytest.raises(KeyError):
+        table.select("nothing")
+    assert [column.name for column in Table(title="", columns=table.columns, rows=()).without_empty_columns().columns]
+
+
+def test_a_notebook_has_the_marked_row_bold_and_says_what_it_leaves_out(table: Table) -> None:
+    html = table.notebook()
+    assert html.count("font-weight: bold") == len(table.columns)  # of the second row alone
+    many = Table(title="", columns=(Column(title="n", decimals=0),), rows=tuple((n,) for n in range(32)))
+    assert "2 more rows not shown" in many.notebook()
+
+
+def test_any_result_is_json_without_a_number_that_json_lacks() -> None:
+    class Kind(StrEnum):
+        ONE = "one"
+
+    @dataclass(frozen=True)
+    class Part:
+        value: float
+        kind: Kind
+        more: dict[int, tuple[float, ...]]
+
+    assert plain(Part(math.nan, Kind.ONE, {1: (math.inf, 2.0)})) == {
+        "value": None,
+        "kind": "one",
+        "more": {"1": [None, 2.0]},
+    }
+
+
+def test_a_result_shows_itself_in_a_notebook(table: Table) -> None:
+    @dataclass(frozen=True)
+    class Found(InNotebooks):
+        empty: str | None = None
+        title: str = "Title <x>"
+        subtitle: tuple[str, ...] = ("of 2 networks",)
+        sentences: tuple[str, ...] = ("It is so.",)
+        method: str = "By looking."
+        warnings: tuple[str, ...] = ("Not sure.",)
+
+        def tables(self) -> tuple[Table, ...]:
+            return (table,)
+
+    assert isinstance(Found(), Result)
+    html = Found()._repr_html_()
+    for part in ("Title &lt;x&gt;", "<table", "of 2 networks", "It is so.", "By looking.", "Not sure."):
+        assert part in html
+    assert "<table" not in Found(empty="nothing yet")._repr_html_()

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from archsearch.text import (
+    count_text,
+    duration,
+    interval_text,
+    level_text,
+    number_text,
+    percent_text,
+    plural,
+    probability_text,
+    significant,
+)
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [
+        (0.0, "<1 %"),  # of 4,000 draws: one more might have been on the front
+        (0.004, "<1 %"),
+        (0.007, "1 %"),
+        (0.5, "50 %"),
+        (0.992, "99 %"),
+        (0.999, ">99 %"),
+        (1.0, ">99 %"),
+    ],
+)
+def test_a_probability_is_never_certain(share: float, words: str) -> None:
+    assert probability_text(share) == words
+
+
+@pytest.mark.parametrize(
+    ("level", "words"),
+    [
+        (None, "none"),
+        (True, "true"),
+        (False, "false"),
+        (1, "1"),
+        (1.0, "1"),
+        (0.375, "0.375"),
+        ("none", "none"),
+        ("se", "se"),
+        ((48, 96.0, 192), "48,96,192"),
+    ],
+)
+def test_a_level_is_written_as_yaml_writes_it(level: Any, words: str) -> None:
+    assert level_text(level) == words
+
+
+def test_one_takes_the_singular_and_thousands_are_apart() -> None:
+    assert [plural(n, "epoch") for n in (0, 1, 2, 1200)] == [
+        "0 epochs",
+        "1 epoch",
+        "2 epochs",
+        "1,200 epochs",
+    ]
+    assert plural("1 to 3", "seed") == "1 to 3 seeds"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.4, "0 s"), (59.6, "1 min 0 s"), (310.0, "5 min 10 s"), (3599.9, "1 h 0 min"), (7500.0, "2 h 5 min")],
+)
+def test_a_time_has_the_two_units_that_matter(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
+
+
+def test_a_number_that_is_not_known_says_so() -> None:
+    assert number_text(None, decimals=2) == number_text(math.nan, decimals=2) == "cannot be told"
+    assert number_text(-0.001, decimals=2, signed=True) == "+0.00"  # a tie has no sign of loss
+    assert number_text(12345.678, decimals=1) == "12,345.7"
+
+
+def test_an_interval_stands_behind_its_number() -> None:
+    assert interval_text(0.614, 0.08, 0.97, decimals=2) == "0.61 (0.08 to 0.97)"
+    assert interval_text(0.614, -0.08, 0.97, decimals=2, signed=True) == "+0.61 (-0.08 to +0.97)"
+    assert interval_text(0.614, None, 0.97, decimals=2) == "0.61"
+    assert interval_text(None, None, None, decimals=2) == "cannot be told"
+
+
+def test_counts_percents_and_digits() -> None:
+    assert [count_text(value) for value in (950, 341_000, 2_280_000)] == ["950", "341 k", "2.28 M"]
+    assert [percent_text(value) for value in (3.14, 9.99, 73.2)] == ["3.1 %", "10.0 %", "73 %"]
+    assert [significant(value) for value in (0.03142, 3.142, 314.2, 31416)] == ["0.0314", "3.14", "314", "31400"]
