@@ -25,6 +25,7 @@ from archsearch.latency.prepare import conditions_of
 from archsearch.latency.protocol import Measurement
 from archsearch.latency.settings import LatencySettings
 from archsearch.records import Latency
+from archsearch.search.stopwatch import Stopwatch
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ class StudyLatency:
         fix_reference: takes the reference's p10 of a measurement and gives the one that the study has fixed (both in
             milliseconds).
         sleep: spends so many seconds between visits to the device, where there is nothing else to do.
+        stopwatch: counts what is done here to the phase `measure`.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class StudyLatency:
         begin: Begin,
         fix_reference: Callable[[float], float],
         sleep: Callable[[float], None],
+        stopwatch: Stopwatch,
     ) -> None:
         self.settings = settings
         self._device = device
@@ -75,6 +78,7 @@ class StudyLatency:
         self._begin = begin
         self._fix_reference = fix_reference
         self.sleep = sleep
+        self.stopwatch = stopwatch
         self._prepared: PreparedReference | None = None
         self._reference_ms: float | None = None
 
@@ -90,7 +94,8 @@ class StudyLatency:
         if earlier is not None and self._is_of_this_device(earlier):
             return TrialLatency(self, model, earlier)
         if self._prepared is None:
-            self._begin(self._measure_noise_floor)
+            with self.stopwatch.at("measure"):
+                self._begin(self._measure_noise_floor)
         return TrialLatency(self, model, None)
 
     @property
@@ -290,7 +295,8 @@ class TrialLatency:
     def _spending(self) -> Iterator[None]:
         began = time.monotonic()
         try:
-            yield
+            with self._study.stopwatch.at("measure"):
+                yield
         finally:
             self._spent_seconds += time.monotonic() - began
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from archsearch.search.config import StudyConfig
 from archsearch.search.evaluate import Evaluator
 from archsearch.search.follow import Follower, Unfollowed
 from archsearch.search.measuring import StudyLatency
+from archsearch.search.stopwatch import Stopwatch
 from archsearch.store.database import Database
 from archsearch.store.studies import find_study, fix_reference_latency
 from archsearch.store.trials import load_records
@@ -249,6 +250,7 @@ def test_only_what_is_doubtful_is_measured_again(make_config: Any, script: Any, 
         begin=lambda _measure: False,
         fix_reference=lambda _p10_ms: 4.0,
         sleep=lambda _seconds: None,
+        stopwatch=Stopwatch(),
     )
     eager = latency_of(converged=False, backend="torch-eager")
     calls = script([latency_of(), eager, replace(eager, converged=True)])
@@ -538,3 +540,20 @@ def test_what_was_measured_in_part_when_a_worker_is_stopped_is_measured_anew(
     assert (record.status, record.latency, visits) == (TrialStatus.INTERRUPTED, None, [1])
     make_worker(config, total=1).run()
     assert visits == [1, 1, 2]
+
+
+def test_a_trial_s_phases_are_stored_and_are_its_time(database: Database, make_config: Any, make_worker: Any) -> None:
+    config = make_config(latency=LATENCY | {"visits": 2, "bursts": 4, "spread_seconds": 0.5}, proxy=PROXY)
+    make_worker(config, total=1).run()
+    (record,) = load_records(database, find_study(database, config.name).id)
+    phases = record.phases
+    assert phases is not None and record.score is not None and record.seconds is not None
+    assert phases.train_seconds == pytest.approx(record.score.train_seconds)
+    seconds = asdict(phases)
+    assert all(value >= 0 for value in seconds.values())
+    assert {name for name, value in seconds.items() if value > 0} >= {
+        "build_seconds",
+        "measure_seconds",
+        "score_seconds",
+    }
+    assert 0 < sum(seconds.values()) <= record.seconds
