@@ -77,6 +77,7 @@ class Latency:
             for every timed run, and the system told of no other's use).
         device, backend, batch, threads, input_size: the conditions.
         fingerprint: the device's fingerprint; latencies with different ones are not comparable.
+        measure_seconds: time spent on it: making ready, waiting for the device, runs, pauses that were slept through.
         study_reference_ms: the reference's p10 that the study fixed at its first measurement (milliseconds); None
             for a latency measured outside of a study.
         ratio_low, ratio_high: 95% interval of `ratio_to_reference`, from the runs of this measurement alone; None in
