@@ -190,7 +190,10 @@ class TrialLatency:
     @property
     def doubtful(self) -> bool:
         """Whether a first measurement is not done, or one that drifted or did not converge is to be made again."""
-        return any(attempts.kept is None or attempts.under_way or attempts.needed for attempts in self._all)
+        return any(
+            attempts.kept is None or attempts.under_way or attempts.is_put_off or attempts.needed
+            for attempts in self._all
+        )
 
     @property
     def latency(self) -> Latency:
@@ -277,8 +280,10 @@ class TrialLatency:
 
     @contextmanager
     def _failing(self, attempts: _Attempts) -> Iterator[None]:
-        """What becomes of a failure: of an attempt that is not the first one the kept one stays, and a further backend
-        is left out; the first one by the study's backend passes on."""
+        """Let the first attempt by the study's backend fail; of any other one a failure is a warning.
+
+        What was kept then stays, and a further backend of which nothing was is left out.
+        """
         try:
             yield
         except MeasurementError as error:

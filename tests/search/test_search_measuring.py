@@ -498,6 +498,15 @@ def test_a_doubtful_measurement_is_made_again_beside_the_epochs_that_are_left(
     assert told == [(1, 0), (2, 1)]  # the second attempt began after the first epoch, and ended within the second
 
 
+def test_what_cannot_be_measured_again_beside_the_training_is_measured_again_after_it(
+    make_config: Any, tiny_dataset: Any, script: Any
+) -> None:
+    calls = script([latency_of(converged=False), MeasurementError("CUDA out of memory"), latency_of()])
+    config = make_config(latency=LATENCY | {"remeasure": 1}, proxy=PROXY | {"epochs": 3})
+    outcome = outcome_of(config, tiny_dataset)
+    assert (outcome.latency.attempts, outcome.latency.converged, len(calls)) == (2, True, 3)
+
+
 def test_a_visit_without_the_memory_beside_a_training_is_put_off_and_the_training_goes_on_as_it_was(
     make_config: Any, tiny_dataset: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
