@@ -31,7 +31,7 @@ from archsearch.cost.count import count
 from archsearch.latency.backends import BACKENDS
 from archsearch.latency.fingerprint import cpu_name
 from archsearch.latency.network import random_input
-from archsearch.latency.protocol import collect
+from archsearch.latency.protocol import Measurement
 from archsearch.latency.runner import Runner
 from archsearch.latency.samples import Samples
 from archsearch.latency.settings import LatencySettings
@@ -125,7 +125,11 @@ def main() -> None:
         batch=options.batch, threads=options.threads, bursts=options.bursts, visits=5, spread_seconds=options.seconds,
         budget_seconds=3 * options.seconds,
     )  # fmt: skip
-    samples = collect([runner for entry in ready for runner in (entry.small, entry.large)], settings, lease=None)
+    measurement = Measurement(
+        [runner for entry in ready for runner in (entry.small, entry.large)], settings, lease=None
+    )
+    measurement.complete()
+    samples = measurement.samples
     macs = [count(model, options.input_size)[0] for model in (small, large)]
     where = torch.cuda.get_device_name(options.device) if options.device != "cpu" else cpu_name()
     print(

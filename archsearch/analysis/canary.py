@@ -25,8 +25,8 @@ class Canary:
         drift_tolerance: from which drift on the study flags a measurement; None if it has no such rule.
         drifted, unconverged: the records whose latency is flagged for the one and for the other.
         measured_again: networks that were measured more than once, because of either.
-        latency_seconds: wall time of all measurements: making networks ready, waiting for the device, runs and pauses,
-            and the noise floor.
+        latency_seconds: time that workers spent on measuring: making networks ready, waiting for the device, runs, and
+            pauses that were slept through, not those in which they trained; and the noise floor.
         trial_seconds: wall time of all trials.
     """
 

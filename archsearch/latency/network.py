@@ -22,7 +22,7 @@ from archsearch.latency.prepare import (
     references_of,
     warn_of_load_once,
 )
-from archsearch.latency.protocol import NS_PER_SECOND, measure_group
+from archsearch.latency.protocol import NS_PER_SECOND, Measurement, measure_group
 from archsearch.latency.settings import LatencySettings
 from archsearch.latency.watch import DeviceWatch
 from archsearch.records import Latency
@@ -32,6 +32,7 @@ __all__ = [
     "measure_network",
     "measure_networks",
     "noise_floor",
+    "open_measurement",
     "prepare_reference",
     "random_input",
 ]
@@ -156,6 +157,36 @@ def measure_networks(
         measured(one, study_reference_ms if number == 0 else None) for number, one in enumerate(references)
     )
     return tuple(replace(latency, also=tuple(other[number] for other in others)) for number, latency in enumerate(main))
+
+
+def open_measurement(
+    model: nn.Module,
+    reference: PreparedReference,
+    *,
+    settings: LatencySettings,
+    lease: DeviceLease | None,
+    seed: int = 0,
+    clock: Callable[[], int] = time.perf_counter_ns,
+) -> Measurement:
+    """Make a network ready to be measured visit by visit, by the backend that the reference was made ready for.
+
+    No visit is made yet. `Measurement.latencies(reference.conditions)` are then the records; drift, a second attempt
+    and further backends are the caller's.
+
+    Args:
+        model: takes what the reference takes; it is copied, not changed.
+        reference: made ready under these settings; `PreparedReference.also` is not looked at.
+        settings, lease, seed, clock: as in `measure_networks`.
+
+    Raises MeasurementError if the network could not be run.
+    """
+    conditions = reference.conditions
+    if conditions.device.partition(":")[0] == "cpu":
+        warn_of_load_once()
+    runner = prepare(model, conditions, what="the network", lease=lease, seed=seed)
+    return Measurement(
+        (runner, reference.runner), settings, lease=lease, watch=DeviceWatch(conditions.device), clock=clock
+    )
 
 
 def noise_floor(

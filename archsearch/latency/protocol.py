@@ -4,7 +4,8 @@
 2. In each visit: a few untimed runs, on a GPU for some time, then bursts of the candidate and of the reference in
    turn, the order swapped after each pair, every run timed by itself: synchronise, read the host clock, run,
    synchronise, read the clock. A device with a clock of its own (CUDA events) tells the time, and the host's checks it.
-3. Between visits the device is free and the process sleeps, so that the runs see different episodes of interference.
+3. Between visits the device is free, so that the runs see different episodes of interference. The process sleeps, or
+   does other work: the measurement waits for it (`Measurement`).
 4. When the planned bursts are done and their halves (earlier and later; even and odd visits) give the same ratio
    within the tolerance, the measurement has converged; else visits go on until the budget ends, and it says so.
 
@@ -114,30 +115,139 @@ def measure_group(
         conditions: stored beside the numbers.
         watch: looks for other users of the device in every visit; None: nobody looks.
         clock: a monotonic clock (nanoseconds).
-        sleep: spends so many seconds between visits; a caller may do other work meanwhile.
+        sleep: spends so many seconds between visits.
 
     Raises:
         MeasurementError: a run took no time, a negative time or no finite time, or was not waited for.
     """
-    samples = collect((*candidates, reference), settings, lease=lease, watch=watch, clock=clock, sleep=sleep)
-    contended = lease is None or (watch is not None and watch.disturbed)
-    state = {} if watch is None else watch.state()
-    return [
-        to_latency(samples, number, conditions, contended=contended, state=state) for number in range(len(candidates))
-    ]
+    measurement = Measurement((*candidates, reference), settings, lease=lease, watch=watch, clock=clock)
+    measurement.complete(sleep)
+    return measurement.latencies(conditions)
+
+
+class Measurement:
+    """A measurement in the making: visit after visit, each when it is due; the time between them is the caller's.
+
+    `complete` sleeps through it, and then all visits are `measure_group`. A caller with other work does that instead
+    and makes a visit when it comes to it: too late rather than too early, so the visits lie at least as far apart as
+    planned. The budget counts the time within the visits, without waiting for the device, and of the time between
+    two visits what was planned at most: other work is not charged to it.
+
+    Attributes:
+        samples: the runs so far.
+        done: whether it has converged or spent its budget; no visit is made then.
+
+    Args:
+        runners: the networks, made ready by a backend, on the same device and with the same batch; the last one is
+            the reference. The budget grows with the group (`settings.group_budget_seconds`), the spread of the visits
+            does not.
+        settings, lease, watch, clock: as in `measure_group`.
+    """
+
+    def __init__(
+        self,
+        runners: Sequence[Runner],
+        settings: LatencySettings,
+        *,
+        lease: Lease | None,
+        watch: Watch | None = None,
+        clock: Callable[[], int] = time.perf_counter_ns,
+    ) -> None:
+        self.samples = Samples.of(len(runners))
+        self.done = False
+        self._runners = tuple(runners)
+        self._settings = settings
+        self._lease = lease
+        self._watch = watch
+        self._clock = clock
+        self._budget_ns = settings.group_budget_seconds(len(runners)) * NS_PER_SECOND
+        self._runs = settings.runs_per_burst
+        self._charged_ns = 0.0  # to the budget, up to the end of the last visit
+        self._left = self._due = self._clock()  # when the last visit ended, and when the next one is due
+
+    def due_seconds(self) -> float:
+        """Time until the next visit is due; 0 if it is due now."""
+        return max(0.0, (self._due - self._clock()) / NS_PER_SECOND)
+
+    def visit(self) -> None:
+        """Wait for the device, hold it, and make the bursts of one visit. The calling thread holds no lease.
+
+        Raises (and the measurement is of no use then):
+            MeasurementError: as `measure_group`.
+            RuntimeError: the measurement is done.
+        """
+        if self.done:
+            raise RuntimeError("a measurement that is done has no further visit")
+        samples, settings, clock = self.samples, self._settings, self._clock
+        asked = clock()
+        self._charged_ns += min(asked, max(self._due, self._left)) - self._left
+        with self._lease.exclusive() if self._lease is not None else nullcontext():
+            began = clock()
+            with self._watch.visit() if self._watch is not None else nullcontext(), _visit(self._runners):
+                if samples.visits == 0:
+                    self._runs = _warm_up(self._runners, settings, samples, clock)
+                else:
+                    _untimed(self._runners, settings, clock)
+                for _ in range(settings.bursts_of_visit(samples.visits)):
+                    if samples.bursts >= 2 and self._charged_ns + clock() - began >= self._budget_ns:
+                        break
+                    _burst(self._runners, self._runs, samples, clock)
+            samples.held_seconds += (clock() - began) / NS_PER_SECOND
+        samples.visits += 1
+        samples.waited_seconds += (began - asked) / NS_PER_SECOND
+        samples.converged = samples.bursts >= settings.bursts and samples.halves_agree(settings.tolerance)
+        self._left = clock()
+        self._charged_ns += self._left - began
+        self._due = round(began + settings.gap_seconds * NS_PER_SECOND)
+        pause_ns = max(0, self._due - self._left)
+        self.done = samples.converged or (samples.bursts >= 2 and self._charged_ns + pause_ns >= self._budget_ns)
+        samples.total_seconds += (self._left - asked) / NS_PER_SECOND
+        if self.done:
+            logger.debug(
+                "%d bursts in %d visits: held %.2f s, waited %.2f s, %.2f s in all, %s",
+                samples.bursts,
+                samples.visits,
+                samples.held_seconds,
+                samples.waited_seconds,
+                samples.total_seconds,
+                "converged" if samples.converged else "not converged",
+            )
+
+    def complete(self, sleep: Callable[[float], None] = time.sleep) -> None:
+        """Make the visits that are left, each when it is due; `sleep` spends so many seconds between them."""
+        while not self.done:
+            if (pause := self.due_seconds()) > 0:
+                began = self._clock()
+                sleep(pause)
+                self.samples.total_seconds += (self._clock() - began) / NS_PER_SECOND
+            self.visit()
+
+    def latencies(self, conditions: Conditions) -> list[Latency]:
+        """What the runs so far say of each network but the reference; final when `done`, provisional before.
+
+        A provisional one has not converged. Raises MeasurementError with fewer than two bursts.
+        """
+        state = {} if self._watch is None else self._watch.state()  # first: it may look for neighbours once more
+        contended = self._lease is None or (self._watch is not None and self._watch.disturbed)
+        return [
+            to_latency(self.samples, number, self._settings, conditions, contended=contended, state=state)
+            for number in range(len(self._runners) - 1)
+        ]
 
 
 def to_latency(
     samples: Samples,
     network: int,
+    settings: LatencySettings,
     conditions: Conditions,
     *,
     contended: bool,
-    state: Mapping[str, str] | None = None,
+    state: Mapping[str, str],
 ) -> Latency:
     """The record of one network of a measurement. Raises MeasurementError where a number would be missing."""
     own, reference = samples.quantiles(network), samples.quantiles(-1)
     low, high = samples.ratio_interval(network)
+    difference = samples.half_split_difference(network)
     return Latency(
         p10_ms=own.p10_ms,
         median_ms=own.median_ms,
@@ -149,8 +259,8 @@ def to_latency(
         reference_p10_ms=reference.p10_ms,
         n=len(samples.runs_ns(network)),
         bursts=samples.bursts,
-        half_split_difference=samples.half_split_difference(network),
-        converged=samples.agreed[network],
+        half_split_difference=difference,
+        converged=samples.bursts >= settings.bursts and difference <= settings.tolerance,
         contended=contended,
         device=conditions.device,
         backend=conditions.backend,
@@ -160,72 +270,8 @@ def to_latency(
         input_size=conditions.input_size,
         fingerprint=conditions.fingerprint,
         measure_seconds=samples.total_seconds,
-        state={**(state or {}), **samples.clocks()},
+        state={**state, **samples.clocks()},
     )
-
-
-def collect(
-    runners: Sequence[Runner],
-    settings: LatencySettings,
-    *,
-    lease: Lease | None,
-    watch: Watch | None = None,
-    clock: Callable[[], int] = time.perf_counter_ns,
-    sleep: Callable[[float], None] = time.sleep,
-) -> Samples:
-    """Time a group of networks in interleaved bursts; the last one is the reference. See `measure_group`.
-
-    The budget grows with the group (`settings.group_budget_seconds`), the spread of the visits does not.
-    """
-    samples = Samples.of(len(runners))
-    began = clock()
-    budget_ns = settings.group_budget_seconds(len(runners)) * NS_PER_SECOND
-    gap_ns = settings.gap_seconds * NS_PER_SECOND
-    waited_ns, runs = 0, settings.runs_per_burst
-
-    def spent_ns() -> int:
-        return clock() - began - waited_ns
-
-    while True:
-        asked = clock()
-        with lease.exclusive() if lease is not None else nullcontext():
-            visit_began = clock()
-            waited_ns += visit_began - asked
-            with watch.visit() if watch is not None else nullcontext(), _visit(runners):
-                if samples.visits == 0:
-                    runs = _warm_up(runners, settings, samples, clock)
-                else:
-                    _untimed(runners, settings, clock)
-                for _ in range(settings.bursts_of_visit(samples.visits)):
-                    if samples.bursts >= 2 and spent_ns() >= budget_ns:
-                        break
-                    _burst(runners, runs, samples, clock)
-            samples.held_seconds += (clock() - visit_began) / NS_PER_SECOND
-        samples.visits += 1
-        if samples.bursts >= settings.bursts and samples.halves_agree(settings.tolerance):
-            samples.converged = True
-            break
-        pause_ns = max(0.0, visit_began + gap_ns - clock())
-        if samples.bursts >= 2 and spent_ns() + pause_ns >= budget_ns:
-            break
-        if pause_ns > 0:
-            sleep(pause_ns / NS_PER_SECOND)
-    samples.agreed = [
-        samples.bursts >= settings.bursts and samples.half_split_difference(network) <= settings.tolerance
-        for network in range(len(runners) - 1)
-    ]
-    samples.waited_seconds = waited_ns / NS_PER_SECOND
-    samples.total_seconds = (clock() - began) / NS_PER_SECOND
-    logger.debug(
-        "%d bursts in %d visits: held %.2f s, waited %.2f s, %.2f s in all, %s",
-        samples.bursts,
-        samples.visits,
-        samples.held_seconds,
-        samples.waited_seconds,
-        samples.total_seconds,
-        "converged" if samples.converged else "not converged",
-    )
-    return samples
 
 
 def _burst(runners: Sequence[Runner], runs: int, samples: Samples, clock: Callable[[], int]) -> None:

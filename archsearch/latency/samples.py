@@ -34,10 +34,8 @@ class Samples:
         visits: visits that the bursts were divided into.
         held_seconds: time for which the device was held, warm-up included.
         waited_seconds: time spent waiting for the device.
-        total_seconds: wall time of it all.
+        total_seconds: what the measurement took of its process's time: the visits, waiting, and sleeping between them.
         converged: whether the planned bursts were done and the halves of all networks agreed before the budget ended.
-        agreed: for each network but the reference, whether the planned bursts were done and its own halves agreed at
-            the end.
         warmup_runs: runs of each network's warm-up.
         host_over_device: of every timed run of a device with a clock of its own, the host's time over the device's.
     """
@@ -49,7 +47,6 @@ class Samples:
     waited_seconds: float = 0.0
     total_seconds: float = 0.0
     converged: bool = False
-    agreed: list[bool] = field(default_factory=list)
     warmup_runs: list[int] = field(default_factory=list)
     host_over_device: list[float] = field(default_factory=list)
 

@@ -46,7 +46,8 @@ class LatencySettings(BaseModel):
         warmup_seconds: on a device with a clock of its own (a GPU), time for which every visit runs its networks
             uncounted, all together, at least: the clocks of an idle GPU fall within a second, and rise within tenths.
         tolerance: largest relative difference of the two halves' ratios that counts as converged.
-        budget_seconds: wall time of a measurement, without waiting for the device, after which no burst begins.
+        budget_seconds: time in the visits of a measurement and in the planned pauses between them, after which no burst
+            begins; neither waiting for the device counts, nor other work that made a pause longer.
             A group of several candidates has more, see `group_budget_seconds`.
         drift_tolerance: largest relative change of the reference's p10 against the one that the study fixed; a
             measurement beyond it is flagged and made again. The ratio corrects drift, so only a large one matters:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,16 +18,18 @@ from archsearch.cost.architecture import cost_of
 from archsearch.cost.audit import audit
 from archsearch.data.dataset import Dataset
 from archsearch.data.split import stratified_split
-from archsearch.errors import ArchsearchError, MeasurementMemoryError, StoreError
+from archsearch.errors import ArchsearchError, MeasurementMemoryError, StoreError, TrainingError
+from archsearch.latency.again import drifted
 from archsearch.latency.lease import DeviceLease
 from archsearch.models.families import build
 from archsearch.models.spec import Spec
-from archsearch.records import Cost, Epoch, Score, TrialStatus
+from archsearch.records import Cost, Epoch, Latency, Score, TrialStatus
 from archsearch.search.config import StudyConfig
 from archsearch.search.failures import blame_of, reason_of
 from archsearch.search.follow import Follower, Unfollowed
-from archsearch.search.measuring import Begin, StudyLatency
+from archsearch.search.measuring import Begin, StudyLatency, TrialLatency
 from archsearch.search.outcome import Outcome, constrained_values, constraint_excess, rejection
+from archsearch.search.stopwatch import Stopwatch
 from archsearch.search.variants import scaled
 from archsearch.training.graph import broken_capture
 from archsearch.training.host_memory import give_back_freed_memory
@@ -36,6 +39,7 @@ logger = logging.getLogger(__name__)
 
 # The split is part of what a study's accuracies mean: one split for all seeds, so that seeds can be compared.
 SPLIT_SEED = 0
+_CLEAR = 3.0  # times its doubt that a first visit's latency is from a bound, for the bound to be decided by it
 
 # What ends a trial and not its worker. A database that is away or full, or a lost file, is none of it.
 _FAILURES = (
@@ -90,7 +94,9 @@ class Evaluator:
             train_images=config.proxy.train_images,
             seed=SPLIT_SEED,
         )
-        self._lease = DeviceLease.of_device(device)
+        self._between_chunks: Callable[[], None] | None = None
+        self.stopwatch = Stopwatch()
+        self._lease = DeviceLease.of_device(device, waiting=lambda: self.stopwatch.at("wait"))
         self._latency = StudyLatency(
             config.latency,
             device=device,
@@ -102,6 +108,7 @@ class Evaluator:
             begin=begin or (lambda _measure: False),
             fix_reference=fix_reference,
             sleep=self._sleep,
+            stopwatch=self.stopwatch,
         )
 
     def evaluate(self, spec: Spec, follower: Follower | None = None) -> Outcome:
@@ -147,7 +154,7 @@ class Evaluator:
                 raise RuntimeError(f"a CUDA graph's capture broke in this process ({why}), and then: {error}")
 
     def _steps(self, spec: Spec, found: dict[str, Any], follower: Follower) -> Outcome:
-        with self.chunk():
+        with self.chunk(), self.stopwatch.at("build"):
             found["cost"] = cost_of(spec, num_classes=self.num_classes, input_size=self.input_size)
             if rejected := self._rejected(found):
                 return rejected
@@ -157,19 +164,29 @@ class Evaluator:
                 if rejected := self._rejected(found):
                     return rejected
         self._check()
-        if follower.latency is not None and self._latency.is_of_this_device(follower.latency):
-            found["latency"] = follower.latency
-        else:
-            found["latency"] = self._latency.measure(model)
-            if self._is_close_call(found):
-                found["latency"] = self._latency.measure_again(model, found["latency"])
+        trial = self._latency.of(model, follower.latency)
+        if self._is_bounded and not trial.known:
+            found["latency"] = trial.provisional()
+            if not self._is_clear(found):
+                trial.complete()
+        if trial.known:
+            found["latency"] = trial.latency
+            if trial.doubtful and self._is_close_call(found):
+                found["latency"] = trial.settle()
         if rejected := self._rejected(found):
             return rejected
-        follower.measured(found["cost"], found["latency"])
-        found["score"] = self._train(model, found, follower)
+        if trial.known:
+            self._tell(trial, found, follower)
+        else:  # clear of its bound; a provisional latency stands in no record but a rejected one's
+            found.pop("latency", None)
+        found["score"] = self._train(model, trial, found, follower)
         stopped = found["early_stop"] is not None and found["early_stop"].stopped
-        if not stopped and self._latency.needs_again(found["latency"]):
-            self._measure_again(model, found, follower)
+        if not trial.known or (trial.doubtful and not stopped):
+            if stopped:
+                trial.complete()
+            else:
+                trial.settle()
+            self._tell(trial, found, follower)
         if rejected := self._rejected(found):
             return rejected
         return Outcome(
@@ -179,48 +196,95 @@ class Evaluator:
             **found,
         )
 
-    def _train(self, model: nn.Module, found: dict[str, Any], follower: Follower) -> Score:
-        """Train the proxy, until its end or until the study's stopping rule ends it."""
+    def _train(self, model: nn.Module, trial: TrialLatency, found: dict[str, Any], follower: Follower) -> Score:
+        """Train the proxy, until its end or until the study's stopping rule ends it; visits fall in between."""
+
+        def between_chunks() -> None:
+            if trial.advance():
+                self._tell(trial, found, follower)
 
         def after_epoch(point: Epoch, state: Callable[[], bytes]) -> bool:
+            self.stopwatch.of_which("score", "train", point.train_seconds)
+            with self.stopwatch.at("store"):
+                return decided(point, state)
+
+        def decided(point: Epoch, state: Callable[[], bytes]) -> bool:
+            if follower.ruled and not trial.known:
+                provisional = trial.provisional()
+                if trial.known:
+                    self._tell(trial, found, follower)
+                else:
+                    follower.estimated(found["cost"], provisional)
             # A trial is not stopped for a latency that is in doubt.
-            if self._latency.needs_again(found["latency"]) and follower.would_stop(point):
-                self._measure_again(model, found, follower)
+            if trial.doubtful and follower.would_stop(point):
+                trial.settle()
+                self._tell(trial, found, follower)
+            elif point.epoch < self.config.proxy.epochs:
+                trial.begin_again()
             return follower.epoch_done(point, state)
 
+        self._between_chunks = between_chunks
         try:
-            return train_proxy(
-                model,
-                self._train_images,
-                self._validation_images,
-                self.config.proxy,
-                seed=follower.seed,
-                num_classes=self.num_classes,
-                input_size=self.input_size,
-                flip=self._flip,
-                device=self.device,
-                chunk=self.chunk,
-                on_epoch=after_epoch,
-                start=follower.start,
-                curve=follower.curve,
-            )
+            with self.stopwatch.at("score"):  # of which each epoch's training is taken off
+                return train_proxy(
+                    model,
+                    self._train_images,
+                    self._validation_images,
+                    self.config.proxy,
+                    seed=follower.seed,
+                    num_classes=self.num_classes,
+                    input_size=self.input_size,
+                    flip=self._flip,
+                    device=self.device,
+                    chunk=self.chunk,
+                    on_epoch=after_epoch,
+                    start=follower.start,
+                    curve=follower.curve,
+                )
+        except TrainingError:  # it diverged, say: what its network's latency is, is known all the same
+            if not trial.known:
+                trial.complete()
+                self._tell(trial, found, follower)
+            raise
         finally:
+            self._between_chunks = None
             found["early_stop"] = follower.early_stop
 
-    def _measure_again(self, model: nn.Module, found: dict[str, Any], follower: Follower) -> None:
-        """Measure a latency that drifted or did not converge once more: by now in another episode of the machine."""
-        found["latency"] = self._latency.measure_again(model, found["latency"])
-        follower.measured(found["cost"], found["latency"])
+    def _tell(self, trial: TrialLatency, found: dict[str, Any], follower: Follower) -> None:
+        found["latency"] = trial.latency
+        with self.stopwatch.at("store"):
+            follower.measured(found["cost"], found["latency"])
 
     def _build_reference(self) -> nn.Module:
         spec = scaled(self.config.reference, self.config).normalised(self.input_size)
         return build(spec, num_classes=self.num_classes, input_size=self.input_size, seed=0)
 
+    @property
+    def _is_bounded(self) -> bool:
+        """Whether a latency may end a trial before its training."""
+        constraints = self.config.constraints
+        return "latency_ms" in constraints.bounds() and not constraints.is_soft("latency_ms")
+
+    def _is_clear(self, found: Mapping[str, Any]) -> bool:
+        """Whether a provisional latency is further from its bound, either way, than the rest of it can well move it.
+
+        That is `_CLEAR` times what is doubtful about it: the tolerance that it will have to keep, the difference of its
+        halves, and half of its interval, whichever is largest.
+        """
+        latency: Latency = found["latency"]
+        if drifted(latency, self.config.latency):
+            return False
+        low, high = latency.ratio_low or 0.0, latency.ratio_high or math.inf
+        interval = (high - low) / (2.0 * latency.ratio_to_reference)
+        doubt = max(self.config.latency.tolerance, latency.half_split_difference, interval)
+        return abs(self._excess(found)["latency_ms"]) > _CLEAR * doubt
+
     def _is_close_call(self, found: Mapping[str, Any]) -> bool:
-        """Whether a doubtful latency is over its bound by less than what is doubtful about it."""
-        latency, over = found["latency"], self._excess(found).get("latency_ms", 0.0)
+        """Whether a latency is over its bound by less than what is doubtful about it."""
+        over = self._excess(found).get("latency_ms", 0.0)
+        latency: Latency = found["latency"]
         doubt = max(latency.half_split_difference, abs(latency.drift or 0.0))
-        return 0.0 < over <= doubt and self._latency.needs_again(latency)
+        return 0.0 < over <= doubt
 
     def _rejected(self, found: Mapping[str, Any]) -> Outcome | None:
         excess = self._excess(found)
@@ -237,9 +301,12 @@ class Evaluator:
     def chunk(self) -> Iterator[None]:
         """Use the device for a short while, beside other workers but never beside a measurement.
 
+        A visit of the trial's own measurement that is due is made before.
         Nothing is queued on a GPU when it is left: a measurement that begins then would run beside it.
         """
         self._check()
+        if self._between_chunks is not None:
+            self._between_chunks()
         with self._lease.shared():
             try:
                 yield
@@ -249,9 +316,10 @@ class Evaluator:
 
     def _sleep(self, seconds: float) -> None:
         end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
-            self._check()
-            time.sleep(min(left, 0.2))
+        with self.stopwatch.at("sleep"):
+            while (left := end - time.monotonic()) > 0:
+                self._check()
+                time.sleep(min(left, 0.2))
 
     def _release_memory(self) -> None:
         gc.collect()

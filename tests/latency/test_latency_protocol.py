@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from archsearch.errors import MeasurementError
-from archsearch.latency.protocol import Conditions, collect, measure, measure_group
+from archsearch.latency.protocol import Conditions, Measurement, measure, measure_group
 from archsearch.latency.settings import LatencySettings
 from archsearch.records import Latency
 
@@ -243,7 +243,7 @@ def test_a_network_too_slow_for_its_budget_stops_early_and_has_not_converged() -
 def test_warm_up_ends_when_two_windows_agree_and_at_its_cap_otherwise() -> None:
     world = World()
     settings = LatencySettings(visits=1, spread_seconds=0, bursts=2, warmup_runs=5, warmup_windows=7, tolerance=0.9)
-    samples = collect(
+    measurement = Measurement(
         (
             world.runner("settles", lambda k: MS * (10 if k < 10 else 1)),  # windows 10, 10: agree at once
             world.runner("later", lambda k: MS * (8 if k < 5 else 4 if k < 10 else 2)),  # 8, 4, 2, 2
@@ -252,9 +252,9 @@ def test_warm_up_ends_when_two_windows_agree_and_at_its_cap_otherwise() -> None:
         settings,
         lease=world,
         clock=world.clock,
-        sleep=world.sleep,
     )
-    assert samples.warmup_runs == [10, 20, 35]
+    measurement.complete(world.sleep)
+    assert measurement.samples.warmup_runs == [10, 20, 35]
 
 
 @pytest.mark.parametrize("took", [0, -5, float("nan"), float("inf")])
@@ -338,7 +338,9 @@ def test_several_networks_share_the_bursts_of_one_reference() -> None:
     world = World()
     runners = [world.runner(name, constant(ms)) for name, ms in (("a", 1), ("b", 3), ("r", 2))]
     settings = LatencySettings(visits=2, spread_seconds=1, bursts=4)
-    samples = collect(runners, settings, lease=world, clock=world.clock, sleep=world.sleep)
+    measurement = Measurement(runners, settings, lease=world, clock=world.clock)
+    measurement.complete(world.sleep)
+    samples = measurement.samples
     assert [samples.ratio(0), samples.ratio(1)] == pytest.approx([0.5, 1.5])
     assert samples.converged
 
@@ -517,3 +519,74 @@ def test_without_a_clock_of_its_own_a_device_has_a_few_untimed_runs() -> None:
     settings = LatencySettings(warmup_seconds=0.2, visits=3, bursts=6, spread_seconds=2, untimed_runs=3)
     world.measure(world.runner("c", constant(1), log), world.runner("r", constant(1)), settings)
     assert len(log) == 20 + 2 * 3 + 60  # two windows that agree, then three runs in each later visit
+
+
+def made_beside(work_seconds: float, settings: LatencySettings) -> tuple[World, Latency]:
+    """A measurement whose caller works in pieces of `work_seconds`, and makes a visit between two when one is due."""
+    world = World()
+    networks = (world.runner("c", constant(1)), world.runner("r", constant(2)))
+    measurement = Measurement(networks, settings, lease=world, clock=world.clock)
+    while not measurement.done:
+        if measurement.due_seconds() == 0:
+            measurement.visit()
+        else:
+            world.sleep(work_seconds)
+    (latency,) = measurement.latencies(CONDITIONS)
+    return world, latency
+
+
+def test_a_measurement_beside_other_work_makes_the_same_runs_as_one_that_sleeps() -> None:
+    settings = LatencySettings(visits=3, spread_seconds=2.0, bursts=6)
+    world, beside = made_beside(0.3, settings)
+    asleep_world = World()
+    networks = (asleep_world.runner("c", constant(1)), asleep_world.runner("r", constant(2)))
+    asleep = asleep_world.measure(*networks, settings)
+    assert [event for event in world.events if event != "sleep"] == [
+        event for event in asleep_world.events if event != "sleep"
+    ]
+    assert (beside.p10_ms, beside.ratio_to_reference, beside.n) == (asleep.p10_ms, 0.5, 60)
+    assert beside.converged
+    # What it took is its visits alone: two windows of ten runs, then twice three untimed ones, and six pairs of bursts
+    # of ten runs, of 1 ms and of 2 ms.
+    assert beside.measure_seconds == pytest.approx((20 + 2 * 3 + 60) * 3e-3)
+
+
+def test_other_work_between_visits_is_not_charged_to_the_budget() -> None:
+    # Pieces of 60 s between visits that were planned a second apart: a budget of 5 s of wall time were long over.
+    settings = LatencySettings(visits=4, bursts=8, spread_seconds=3, budget_seconds=5)
+    world, latency = made_beside(60.0, settings)
+    assert latency.converged
+    assert latency.bursts == 8
+    assert world.now > 180e9
+
+
+def test_what_was_planned_between_visits_is_charged_to_the_budget_whoever_fills_it() -> None:
+    # The reference slows down by 1% of its first time with every run, so the halves never agree.
+    def visits(piece_seconds: float) -> int:
+        world = World()
+        networks = (world.runner("c", constant(1)), world.runner("r", lambda k: round(MS * (1 + 0.01 * k))))
+        settings = LatencySettings(visits=3, bursts=6, spread_seconds=1, budget_seconds=8)
+        measurement = Measurement(networks, settings, lease=world, clock=world.clock)
+        while not measurement.done:
+            if measurement.due_seconds() == 0:
+                measurement.visit()
+            else:
+                world.sleep(piece_seconds)
+        assert not measurement.samples.converged
+        return measurement.samples.visits
+
+    assert visits(30.0) == visits(0.001) > 6
+
+
+def test_a_measurement_that_is_not_done_gives_a_latency_that_has_not_converged() -> None:
+    world = World()
+    networks = (world.runner("c", constant(1)), world.runner("r", constant(2)))
+    measurement = Measurement(networks, LatencySettings(), lease=world, clock=world.clock)
+    measurement.visit()
+    (first,) = measurement.latencies(CONDITIONS)
+    assert (first.bursts, first.converged, first.ratio_to_reference) == (6, False, 0.5)
+    measurement.complete(world.sleep)
+    (last,) = measurement.latencies(CONDITIONS)
+    assert (last.bursts, last.converged) == (30, True)
+    with pytest.raises(RuntimeError, match="done"):
+        measurement.visit()
