@@ -227,7 +227,7 @@ def test_what_a_study_measured_of_the_network_at_its_scale_stands_beside_the_pri
     # 2.0 times the reference, which took 1.5 ms when the study began: 3 ms
     assert measured_text(trial) == (
         "45.25 % top-1 on the validation split of cifar10 at 32x32 (3 epochs on 1,000 images, one-cycle, seed 7); "
-        "3.000 ms for a batch of 1 (cpu, torch, threads 1, n 60, p10 corrected for drift); trial 0 of study small"
+        "3.000 ms for a batch of 1 (cpu, torch, threads 1, fp32, n 60, p10 corrected for drift); trial 0 of study small"
     )
     assert measured_text(retrained) == (
         "80.00 % top-1 on the test split of cifar10 at 32x32 (100 epochs on 1,000 images, one-cycle, seed 7); "

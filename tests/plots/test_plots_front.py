@@ -67,7 +67,8 @@ def test_the_info_is_plain_data_that_can_be_compared(make_record: Make) -> None:
     ) == FrontInfo(
         title="Accuracy against latency: study s",
         subtitle=(
-            "CIFAR-10 · 10,000 training images · 8 epochs · seed 0 · 32 x 32 pixels · cpu · torch · batch 1 · 1 thread",
+            "CIFAR-10 · 10,000 training images · 8 epochs · seed 0 · 32 x 32 pixels · cpu · torch · batch 1 · "
+            "1 thread · fp32",
             # (90 - 40) x (30 - 2) of 90 x 30
             "3 trials (2 complete, 1 failed); 1 on the front; "
             "hypervolume 0.519 of the box up to (90.00 % error, 30.0 ms)",

@@ -41,7 +41,7 @@ def test_the_info_says_which_latencies_are_doubtful_and_why(info: LatenciesInfo)
     ]
     assert info.subtitle == (
         "3 networks measured; 2 doubtful",
-        "cpu · torch · the reference's p10 was -2.5 % to +30.0 % off its start",
+        "cpu · torch · fp32 · the reference's p10 was -2.5 % to +30.0 % off its start",
     )
     assert (info.start_ms, info.drift_tolerance, info.y_log) == (4.0, 0.25, False)
 
