@@ -2,7 +2,7 @@
 
     import archsearch
     study = archsearch.run("quickstart")
-    print(study.front.knee)
+    print(study.recommendation)
     model = archsearch.load(archsearch.retrain("quickstart", trial="best", epochs=3).folder)
 
 Everything is imported when it is first used, so that `import archsearch` costs nothing.

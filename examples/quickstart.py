@@ -20,8 +20,10 @@ def main(trials: int = 22, epochs: int = 3, *overrides: str) -> None:
     for verdict in study.verdicts:  # what became of the published networks
         print(verdict.sentence)
 
+    print(study.recommendation)  # which one to take, and why
+
     best = archsearch.retrain(study.name, trial="best", epochs=epochs)
-    print(f"test top-1 of the knee: {best.facts.mean_top1_percent:.2f} %")
+    print(f"test top-1 of the recommended network: {best.facts.mean_top1_percent:.2f} %")
 
     model = archsearch.load(best.folder)  # eval mode
     info = model.archsearch

@@ -11,7 +11,7 @@ import numpy as np
 from archsearch.analysis.cells import cell_warnings, cells_of
 from archsearch.analysis.front import Front, FrontRow
 from archsearch.analysis.front_draws import FrontDraws
-from archsearch.analysis.intervals import MeanInterval, mean_interval
+from archsearch.analysis.intervals import MeanInterval, Spread, mean_interval
 from archsearch.analysis.objectives import OBJECTIVES, resolve_objectives
 from archsearch.designs import Design, DesignPoint
 from archsearch.records import Record
@@ -72,6 +72,7 @@ class Confirmed:
         draws: how many fronts the probabilities are shares of.
         method: how all this was found, for people.
         warnings: sentences to show beside it.
+        error_spread: of one seed's error about point + seed, from all points together; None where one seed shows none.
     """
 
     design: Design
@@ -82,6 +83,7 @@ class Confirmed:
     draws: int
     method: str
     warnings: tuple[str, ...]
+    error_spread: Spread | None = None
 
     def _repr_html_(self) -> str:
         from archsearch.analysis.display import html_of
@@ -113,7 +115,8 @@ def confirmed_of(
         noise_floor: the relative difference of two latencies from which on they differ.
         original: the searched study's front, for the values that the points had there.
         confidence: of each interval alone.
-        draws: fronts to draw; fewer for thousands of points, and the result says how many.
+        draws: fronts to draw; fewer for thousands of points, and the result says how many. 0: no probabilities, in
+            a fraction of the time.
         seed: of the drawing.
 
     Raises UnknownNameError or ConfigError for the objectives.
@@ -121,8 +124,8 @@ def confirmed_of(
     resolve_objectives(objectives)
     cells = cells_of(records, design)
     work = FrontDraws(cells, design, tuple(objectives), noise_floor, confidence)
-    drawn = max(_LEAST_DRAWS, min(draws, _MOST_POINTS_DRAWN // max(len(work.names), 1)))
-    shares, unknown = work.probabilities(drawn, np.random.default_rng(seed))
+    drawn = draws and max(_LEAST_DRAWS, min(draws, _MOST_POINTS_DRAWN // max(len(work.names), 1)))
+    shares, unknown = work.probabilities(drawn, np.random.default_rng(seed)) if drawn else ({}, ())
     means = work.values_of_means()
     values = dict(zip(work.names, means.tolist(), strict=True))
     on_front = dict(zip(work.names, work.front(means).tolist(), strict=True))
@@ -151,6 +154,7 @@ def confirmed_of(
         draws=drawn if shares else 0,
         method=_method(work, drawn),
         warnings=tuple(warnings),
+        error_spread=work.error.spread if work.error.spread.freedom > 0 and work.error.spread.variance > 0.0 else None,
     )
 
 

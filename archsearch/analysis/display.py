@@ -89,14 +89,12 @@ def _front(front: Front) -> str:
         )
         for row in front.members
     ]
-    share = front.hypervolume_share
     titles = [OBJECTIVES[name].title for name in front.objectives]
-    knee = front.knee
+    share = front.hypervolume_share
     return notebook_block(
         f"Front: {len(front.members)} of {len(front.rows)} networks",
-        table(["network", "trial", *titles], rows, marked=lambda place: front.members[place] is knee),
+        table(["network", "trial", *titles], rows),
         paragraphs(
-            "" if knee is None else "bold: the knee",
             "" if share is None else f"hypervolume: {share:.4f} of the box below the reference point",
             "" if not front.noise_floor else f"latencies within {100.0 * front.noise_floor:.1f} % are ties",
             *front.warnings,

@@ -81,9 +81,10 @@ class Front:
 
     @property
     def knee(self) -> FrontRow | None:
-        """The front's knee (see `pareto.knee`), or None without complete records."""
+        """The front's knee; None where it has none (see `pareto.knee`)."""
         members = self.members
-        return members[knee([row.values for row in members])] if members else None
+        found = knee([row.values for row in members]) if members else None
+        return None if found is None else members[found]
 
 
 def front_of(

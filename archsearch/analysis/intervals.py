@@ -42,6 +42,17 @@ class MeanInterval:
     note: str = ""
 
 
+def share_error_points(percent: float, count: int) -> float | None:
+    """Standard error (points) of a share that was counted on so many images; None without a count.
+
+    sqrt(p (1 - p) / n), of the binomial distribution. What another seed changes is not in it.
+    """
+    if count <= 0:
+        return None
+    share = min(max(percent / 100.0, 0.0), 1.0)
+    return 100.0 * math.sqrt(share * (1.0 - share) / count)
+
+
 def half_width(deviation: float, freedom: int, *, confidence: float, comparisons: int = 1) -> float:
     """Half of the t interval of a mean whose standard error is `deviation`, Bonferroni-corrected.
 

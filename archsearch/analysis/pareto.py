@@ -146,17 +146,19 @@ def hypervolume(values: ArrayLike, reference_point: ArrayLike) -> float:
     return volume + stairs.area * (float(reference[2]) - height)
 
 
-def knee(values: ArrayLike) -> int:
-    """The index of the knee: where giving up a little of one objective stops paying in the others.
+def knee(values: ArrayLike) -> int | None:
+    """The index of the knee, where giving up a little of one objective stops paying in the others; None without one.
 
     Rule: scale each objective of the non-dominated points to [0, 1]; the knee is the point farthest below the line
     through the two extremes, that is the smallest sum of scaled values (Das 1999, "On characterizing the knee of the
     Pareto curve", doi:10.1007/s001580050072; the same distance as in Kneedle, Satopaa 2011). With three objectives
     the line becomes the plane of equal sums. An objective in which all points are equal counts for nothing.
 
-    Ties go to the lower first objective, then to the lower index. So one point is its own knee; two points are both
-    on the line, and the first objective decides; and a front that bulges away from the origin has its knee at an
-    extreme. Dominated points are never the knee.
+    Ties go to the lower first objective, then to the lower index. Dominated points are never the knee.
+
+    A front of one or two distinct points has no knee: nothing lies between its ends. Neither has a front in two
+    objectives that nowhere lies below that line, as one that bulges away from the origin: each of its points is as
+    far as an end, or farther.
 
     Args:
         values: (n, m), lower is better, finite.
@@ -173,6 +175,8 @@ def knee(values: ArrayLike) -> int:
     span = np.ptp(chosen, axis=0)
     scaled = (chosen - chosen.min(axis=0)) / np.where(span > 0.0, span, 1.0)
     total = scaled.sum(axis=1)
+    if len(np.unique(chosen, axis=0)) < 3 or (np.count_nonzero(span) == 2 and total.min() >= 1.0 - _KNEE_TIE):
+        return None
     tied = np.flatnonzero(total <= total.min() + _KNEE_TIE)
     return int(front[tied[np.argmin(chosen[tied, 0])]])
 

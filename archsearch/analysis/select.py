@@ -1,12 +1,12 @@
-"""Which network to take: a rule written as `knee`, `accuracy`, `latency`, or a budget such as `latency<=3.5`.
+"""A network by a rule of one's own: `knee`, `accuracy`, `latency`, or a budget such as `latency<=3.5`.
 
-    rule   = "knee" | "accuracy" | "latency" | budget
+    rule   = "recommended" | "knee" | "accuracy" | "latency" | budget
     budget = ("latency" | "error" | "params" | "macs") "<=" number [unit]  |  "accuracy" ">=" number ["%"]
     unit   = "ms" after latency; "%" after error; "k", "M" or "G" after params and macs
 
 A budget on latency, params or macs takes the most accurate network within it; a budget on error (or accuracy) takes
 the fastest. Budgets look at every complete record, since the best within one on `params` need not be on a front of
-error and latency.
+error and latency. `recommended` is no rule on a front alone: `archsearch.analysis.recommendation` has it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,11 @@ from archsearch.analysis.objectives import OBJECTIVES
 from archsearch.errors import ArchsearchError, ConfigError
 from archsearch.records import Record
 
-GRAMMAR = "knee, accuracy, latency, latency<=MS, error<=PERCENT, accuracy>=PERCENT, params<=N or macs<=N (k, M, G)"
+RECOMMENDED = "recommended"
+GRAMMAR = (
+    "recommended, knee, accuracy, latency, latency<=MS, error<=PERCENT, accuracy>=PERCENT, "
+    "params<=N or macs<=N (k, M, G)"
+)
 
 _BUDGET = re.compile(r"([a-z_0-9]+)\s*(<=|>=|<|>|==?)\s*(.*)")
 _NUMBER = re.compile(r"([0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)\s*(ms|%|[kKmMgG])?")
@@ -76,15 +80,22 @@ def parse_rule(text: str) -> SelectionRule:
 def select(front: Front, rule: str | SelectionRule) -> Record:
     """The record that a rule chooses; ties go to the lower latency, then error, params and trial number.
 
-    Raises ConfigError for a rule that cannot be read or that nothing satisfies (naming the nearest), and
+    Raises ConfigError for a rule that cannot be read or that nothing satisfies (naming the nearest; a front may have
+    no knee), and
     ArchsearchError if there is no complete trial to choose from.
     """
     parsed = parse_rule(rule) if isinstance(rule, str) else rule
-    best_knee = front.knee
-    if best_knee is None:
+    if not front.rows:
         raise ArchsearchError("no complete trial to choose from", hint="run the study first")
     if parsed.kind == "knee":
-        return best_knee.record
+        best = front.knee
+        if best is None:
+            count = len(front.members)
+            raise ConfigError(
+                f"the front ({count} {'network' if count == 1 else 'networks'}) has no knee between its ends",
+                hint="choose by another rule: recommended, accuracy or latency",
+            )
+        return best.record
     records = [row.record for row in front.rows]
     if parsed.objective is not None and parsed.at_most is not None:
         limited = OBJECTIVES[parsed.objective]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from archsearch.analysis.select import select
+from archsearch.analysis.select import RECOMMENDED
 from archsearch.api.ablation_points import (
     MODES,
     Mode,
@@ -37,6 +37,8 @@ from archsearch.space.search_space import SearchSpace
 
 DEFAULT_SEEDS = 5
 MOST_NETWORKS = 100
+# what --from calls a network that is chosen by a rule
+_RULES = {"best": RECOMMENDED, "accuracy": "accuracy", "latency": "latency", "knee": "knee"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +85,8 @@ def plan_ablation(
     Args:
         study: a stored study, its name or file, or a shipped study or file that was never run; None: the one worked
             on last.
-        base: what is changed: a variant's name, a trial's number, `best` (the most accurate) or `knee`; None: the
-            first of the study's own variants, or its reference.
+        base: what is changed: a variant's name, a trial's number, `best` (the recommended network), `accuracy`,
+            `latency` or `knee`; None: the first of the study's own variants, or its reference.
         choices: `kernel`, or `kernel=3|5` with levels of one's own, also several with commas; none: every choice of
             the study's space.
         seeds: trainings of each network, with the seeds 0 to `seeds` - 1.
@@ -149,7 +151,7 @@ def base_network(base: Base, which: str | None, *, data_dir: Path | None = None)
 
         input_size = load_dataset(base.config.dataset, data_dir=data_dir).image_size
     which = which or _own_variant(base)
-    if which in ("best", "knee") or which.isdigit():
+    if which in _RULES or which.isdigit():
         if base.study is None:
             raise ConfigError(
                 f"--from {which}: study '{base.name}' is not stored, so it has no trials",
@@ -157,7 +159,7 @@ def base_network(base: Base, which: str | None, *, data_dir: Path | None = None)
             )
         if which.isdigit():
             return base.study.choose(which).spec, input_size
-        record = select(base.study.front, "accuracy" if which == "best" else "knee")
+        record = base.study.select(_RULES[which])
         return FAMILIES[record.family].base.with_choices(record.choices).normalised(input_size), input_size
     return find_variant(which).at_scale(base.config.scale).normalised(input_size), input_size
 

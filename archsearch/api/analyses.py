@@ -11,16 +11,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from archsearch.analysis.ablation import Ablation, ablation_of
-from archsearch.analysis.confirmed import Confirmed, confirmed_of
 from archsearch.analysis.guideline_report import GuidelinesReport
 from archsearch.analysis.history import History, hypervolume_history
 from archsearch.analysis.importance import Importances
 from archsearch.analysis.marginal import Marginal, marginal_effects
 from archsearch.api.guidelines_stored import stored_guidelines
-from archsearch.api.stored_designs import stored_designs
-from archsearch.api.study import Study
+from archsearch.api.study import Study, newest_design
 from archsearch.api.trust import trust_result
-from archsearch.designs import Design, Purpose
+from archsearch.designs import Design
 from archsearch.errors import ConfigError
 from archsearch.models.families import FAMILIES
 from archsearch.space.search_space import SearchSpace
@@ -40,24 +38,9 @@ def base_levels(study: Study, design: Design) -> Mapping[str, Any] | None:
         return None
 
 
-def _newest(study: Study, purpose: Purpose) -> tuple[Study, Design] | None:
-    """The newest design with points that was made from a study for this purpose."""
-    for made in stored_designs(study, purpose, storage=study.storage):
-        if made.design is not None and made.design.points:
-            return made, made.design
-    return None
-
-
 def _ablation(study: Study) -> Ablation | None:
-    found = _newest(study, "ablation")
+    found = newest_design(study, "ablation")
     return found and ablation_of(found[0].records, found[1], base_levels=base_levels(study, found[1]))
-
-
-def _confirmed(study: Study) -> Confirmed | None:
-    found = _newest(study, "confirm")
-    return found and confirmed_of(
-        found[0].records, found[1], study.objectives, noise_floor=study.info.noise_floor, original=study.front
-    )
 
 
 def _importances(study: Study) -> Importances:
@@ -87,7 +70,7 @@ def _guidelines(study: Study) -> GuidelinesReport | None:
 # Each raises StoreError if the database cannot be read.
 ANALYSES: Mapping[str, Callable[[Study], Any]] = {
     "ablation": _ablation,
-    "confirmed": _confirmed,
+    "confirmed": lambda study: study.confirmed,
     "trust": trust_result,
     "importances": _importances,
     "marginal": _marginal,

@@ -10,8 +10,11 @@ from typing import Any
 
 from archsearch.analysis.confirmed import Confirmed, ConfirmedPoint, confirmed_of
 from archsearch.analysis.front import MEASURED_OBJECTIVE, Front, FrontRow
+from archsearch.analysis.intervals import share_error_points
+from archsearch.analysis.recommendation import Recommendation, recommendation_of
 from archsearch.api.ablate import seconds_each
 from archsearch.api.designed import base_of, open_base, plan_design
+from archsearch.api.pareto import recommendation_json
 from archsearch.api.study import Study
 from archsearch.designs import Design, DesignPoint
 from archsearch.errors import ArchsearchError, ConfigError
@@ -135,6 +138,11 @@ def confirmed_knee(found: Confirmed, made: Study) -> ConfirmedPoint | None:
     return next((each for each in found.points if each.point.name == knee.record.point), None)
 
 
+def recommended_by(study: Study, found: Confirmed) -> Recommendation:
+    """The recommendation of a study with this confirmation of its front."""
+    return recommendation_of(study.front, study.networks, confirmed=found)
+
+
 def near_front(front: Front, *, top: int, any_far: bool = False) -> tuple[FrontRow, ...]:
     """The networks off the front that miss it by least, measured in their own uncertainty.
 
@@ -167,8 +175,7 @@ def standard_errors(front: Front, row: FrontRow) -> tuple[float, ...]:
     found = []
     for name, value in zip(front.objectives, row.values, strict=True):
         if name == "error_percent" and row.record.score is not None:
-            share = min(max(value / 100.0, 0.0), 1.0)
-            found.append(100.0 * math.sqrt(share * (1.0 - share) / max(row.record.score.eval_images, 1)))
+            found.append(share_error_points(value, max(row.record.score.eval_images, 1)) or 0.0)
         elif name == MEASURED_OBJECTIVE:
             found.append(_latency_error(front, row, value))
         else:
@@ -221,6 +228,7 @@ def confirm_json(study: Study, made: Study, found: Confirmed) -> dict[str, Any]:
             }
             for each in found.points
         ],
+        "recommendation": recommendation_json(recommended_by(study, found)),
         "knee": None if knee is None else knee.point.name,
         "method": found.method,
         "warnings": list(found.warnings),

@@ -55,6 +55,7 @@ def study_html(study: Study) -> str:
     return notebook_block(
         f"Study {study.name}",
         table(("", ""), rows),
+        study.recommendation._repr_html_(),
         html_of(study.front),
         paragraphs(*(verdict.sentence for verdict in study.verdicts)),
     )

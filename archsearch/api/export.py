@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from archsearch import __version__
+from archsearch.analysis.select import RECOMMENDED
 from archsearch.api.places import study_folder
 from archsearch.api.study import open_study
 from archsearch.data.catalog import load_dataset
@@ -79,7 +80,7 @@ def export(
     which: str,
     *,
     study: str | None = None,
-    rule: str = "knee",
+    rule: str = RECOMMENDED,
     format_name: str = "onnx",
     quantize: str = "none",
     out: Path | None = None,

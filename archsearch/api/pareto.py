@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from archsearch.analysis.canary import Canary
+from archsearch.analysis.recommendation import Recommendation
 from archsearch.analysis.tables import front_table, verdict_table
 from archsearch.api.study import Study
 from archsearch.files import write_atomically
@@ -34,10 +35,41 @@ def front_json(study: Study) -> dict[str, Any]:
         if front.latency_batch is None
         else {**asdict(front.latency_batch), "on_launch_floor": front.latency_batch.on_launch_floor},
         "canary": canary_json(study.canary),
+        "recommendation": recommendation_json(study.recommendation),
         "knee_trial": None if front.knee is None else front.knee.record.trial,
         "front": front_table(front, only_front=True),
         "variants": [{**row, "reading": study.readings.get(row["variant"])} for row in verdict_table(study.verdicts)],
         "warnings": list(front.warnings),
+    }
+
+
+def recommendation_json(found: Recommendation) -> dict[str, Any]:
+    """The recommendation as plain data; networks stand by their trials."""
+    published = found.published
+    return {
+        "trial": found.trial,
+        "network": None if found.record is None else found.record.label,
+        "arch_id": None if found.record is None else found.record.arch_id,
+        "sentence": found.sentence,
+        "reason": found.reason,
+        "published": None
+        if published is None
+        else {
+            "trial": published.record.trial,
+            "network": published.record.variant or published.record.label,
+            "beaten": published.beaten,
+            "accuracy_points": published.accuracy.points,
+            "accuracy_low": published.accuracy.low,
+            "accuracy_high": published.accuracy.high,
+            "accuracy_told_apart": published.accuracy.told_apart,
+            "lower_percent": {each.objective: each.percent for each in published.costs},
+            "told_apart": {each.objective: each.told_apart for each in published.costs},
+            "sentence": published.sentence,
+        },
+        "runners_up": [each.record.trial for each in found.runners_up],
+        "roles": [{"trial": role.candidate.record.trial, "roles": list(role.names)} for role in found.roles],
+        "notes": list(found.notes),
+        "warnings": list(found.warnings),
     }
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 
+from archsearch.analysis.baseline import baselines_of
 from archsearch.api.analyses import ANALYSES
 from archsearch.api.pareto import device_name
 from archsearch.api.places import open_database
 from archsearch.api.study import Study
-from archsearch.models.families import FAMILIES
 from archsearch.papers.printed import Paper, Row, load_papers
 from archsearch.plots.bounds import Bound
 from archsearch.plots.catalog import PlotData
@@ -47,11 +47,8 @@ def plot_data(
         latency_batch=study.info.latency_batch,
         constraints=bounds_of(study),
         canary=study.canary,
-        bases={
-            family: FAMILIES[family].base.choices()
-            for family in sorted({record.family for record in study.records})
-            if family in FAMILIES
-        },
+        bases=baselines_of(study.records),
+        recommended=study.recommendation.trial,
         readings=study.readings,
         printed=printed_top1(study),
     )

@@ -12,7 +12,7 @@ from archsearch.api.output import PAGE_SIZE, PNG_SIZE, check_format, write
 from archsearch.api.places import study_folder
 from archsearch.api.plot_data import plot_data
 from archsearch.api.study import Study
-from archsearch.errors import NothingStoredError
+from archsearch.errors import ArchsearchError, NothingStoredError
 from archsearch.files import write_atomically
 from archsearch.plots.catalog import PLOTS, Plot, PlotData
 from archsearch.plots.image import write_png
@@ -40,15 +40,18 @@ def write_plot(
     A page (.html) has the figure and the data that it shows; .png is the figure alone, .json the data alone; what an
     analysis found can be written as `archsearch.api.output.write` writes it, too.
 
-    Raises UnknownNameError for the plot, ConfigError for another end, NothingStoredError with the command to type where
-    the result was never asked for, StoreError if the database cannot be read,
-    ArchsearchError if the file cannot be written, or without the extra `png` or a browser.
+    Raises UnknownNameError for the plot, ConfigError for another end, NothingStoredError where the result was never
+    asked for and ArchsearchError where there is nothing to draw, both with the command to type; StoreError if the
+    database cannot be read, ArchsearchError if the file cannot be written, or without the extra `png` or a browser.
     """
     plot = PLOTS[name]
     target = path or study_folder(study.name) / f"{name}.html"
     kind = target.suffix.lower()
     data = data_of(study, plot, storage=storage)
     info = info_of(study, plot, data)
+    if info.empty:
+        why = str(info.empty).partition(": `archsearch")[0].rstrip(".")  # the hint has the whole command
+        raise ArchsearchError(f"plot {name} of study '{study.name}': {why}", hint=_typed(study, plot))
     if isinstance(info, Result):
         return write(info, target, figure=plot.figure, command=command)
     check_format(target, FORMATS)
@@ -72,9 +75,17 @@ def info_of(study: Study, plot: Plot, data: PlotData | None = None) -> Any:
     if info is None:
         raise NothingStoredError(
             f"study '{study.name}' has nothing for the plot '{plot.name}' yet",
-            hint=shlex.join(["archsearch", str(plot.command), "--study", study.name]),
+            hint=_typed(study, plot),
         )
     return info
+
+
+def _typed(study: Study, plot: Plot) -> str:
+    """What to type to get what a plot draws."""
+    if plot.command == "guidelines":  # of the device, not of one study
+        return "make it with: archsearch guidelines"
+    more = ("--trials", "N") if plot.command is None else ()
+    return f"make it with: {shlex.join(['archsearch', plot.command or 'run', '--study', study.name, *more])}"
 
 
 def data_of(study: Study, plot: Plot, *, storage: str | None = None) -> PlotData:
@@ -91,7 +102,7 @@ def _write_page(plot: Plot, data: PlotData, info: Any, path: Path, command: str 
         path,
         title=info.title,
         subtitle=info.subtitle,
-        warnings=[*getattr(info, "warnings", ()), *([info.empty] if info.empty is not None else [])],
+        warnings=getattr(info, "warnings", ()),
         tables=tables,
         facts=facts,
         command=command,

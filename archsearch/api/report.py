@@ -9,8 +9,7 @@ from archsearch.analysis.ablation import ablation_of
 from archsearch.api.analyses import base_levels
 from archsearch.api.places import study_folder
 from archsearch.api.plot_data import plot_data
-from archsearch.api.stored_designs import stored_designs
-from archsearch.api.study import Study, open_study, retrainings
+from archsearch.api.study import Study, open_study, retrainings, stored_designs
 from archsearch.files import write_atomically
 from archsearch.report.build import report_of
 from archsearch.report.data import ReportData, Retrained, StoredAblation
@@ -76,6 +75,7 @@ def report_data(
         plots=plot_data(study, storage=storage, everything=parts is None, parts=parts or ()),
         front=study.front,
         verdicts=study.verdicts,
+        recommendation=study.recommendation,
         config=study.info.config,
         facts=study.info.facts,
         reference_point=study.info.reference_point,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from archsearch.analysis.select import RECOMMENDED
 from archsearch.api.places import open_database, study_folder
 from archsearch.api.starts import start_of
 from archsearch.api.study import Chosen, Study, open_study
@@ -53,7 +54,7 @@ def retrain(
     study: str | None = None,
     *,
     trial: str = "best",
-    rule: str = "knee",
+    rule: str = RECOMMENDED,
     protocol: str = DEFAULT_PROTOCOL,
     epochs: int | None = None,
     batch_size: int | None = None,
@@ -75,7 +76,7 @@ def retrain(
     Args:
         study: a stored study's name; None: the one worked on last.
         trial: `best`, a trial's number, or a variant's name.
-        rule: what best means: knee, accuracy, latency<=MS, ... (`analysis.select`).
+        rule: what best means: recommended, knee, accuracy, latency<=MS, ... (`analysis.select`).
         protocol: a name in `training.protocols.PROTOCOLS`.
         epochs, batch_size: in place of the protocol's own.
         seeds: how many seeds, from 0 on; the test accuracy is their mean.

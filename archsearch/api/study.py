@@ -9,14 +9,16 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from archsearch.analysis.canary import Canary, canary_of
+from archsearch.analysis.confirmed import Confirmed, confirmed_of
 from archsearch.analysis.front import Front, front_of
 from archsearch.analysis.means import means_of
-from archsearch.analysis.select import select
+from archsearch.analysis.recommendation import Recommendation, recommendation_of
+from archsearch.analysis.select import RECOMMENDED, select
 from archsearch.analysis.verdicts import Verdict, verdicts_of
 from archsearch.api.display import Records, study_figure, study_html, study_part, study_text
 from archsearch.api.places import open_database
-from archsearch.designs import Design
-from archsearch.errors import ConfigError
+from archsearch.designs import Design, Purpose
+from archsearch.errors import ArchsearchError, ConfigError
 from archsearch.models.families import FAMILIES
 from archsearch.models.spec import Spec
 from archsearch.models.variants import VARIANTS, find_variant
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from archsearch.analysis.ablation import Ablation
-    from archsearch.analysis.confirmed import Confirmed
     from archsearch.analysis.history import History
     from archsearch.analysis.importance import Importances
     from archsearch.analysis.marginal import Marginal
@@ -74,7 +75,7 @@ class Study:
         records: every trial, in order of number.
         counts: trials by status.
         trainings: (arch_id, score) of every finished retraining, one for each seed.
-        storage: the database that it was read from; None: the default one.
+        storage: the database that it was read from; None: it was made in memory, and no designs were made from it.
     """
 
     info: StudyInfo
@@ -176,8 +177,38 @@ class Study:
     @cached_property
     def confirmed(self) -> Confirmed | None:
         """The newest confirmation of its front (`archsearch confirm`); None if there is none."""
-        found: Confirmed | None = study_part(self, "confirmed")
-        return found
+        made = newest_design(self, "confirm")
+        floor = self.info.noise_floor
+        return made and confirmed_of(made[0].records, made[1], self.objectives, noise_floor=floor, original=self.front)
+
+    @cached_property
+    def recommendation(self) -> Recommendation:
+        """Which of its networks to take, and why; what every command says."""
+        own = self.design
+        made = (self, own) if own is not None and own.points else newest_design(self, "confirm")
+        if made is None:
+            return recommendation_of(self.front, self.networks)
+        floor = self.info.noise_floor  # means and spread are enough; the probabilities would take a second
+        confirmed = confirmed_of(made[0].records, made[1], self.objectives, noise_floor=floor, draws=0)
+        return recommendation_of(self.front, self.networks, confirmed=confirmed)
+
+    @property
+    def best(self) -> Record:
+        """The recommended network. Raises ArchsearchError if no trial is complete."""
+        return self.select(RECOMMENDED)
+
+    def select(self, rule: str) -> Record:
+        """The network that a rule chooses: `recommended`, or one of `archsearch.analysis.select`.
+
+        Raises ConfigError for a rule that cannot be read or that nothing satisfies, ArchsearchError without a
+        complete trial.
+        """
+        if rule.strip() != RECOMMENDED:
+            return select(self.front, rule)
+        found = self.recommendation
+        if found.record is None:
+            raise ArchsearchError(found.sentence.rstrip("."), hint=f"archsearch run --study {self.name}")
+        return found.record
 
     @cached_property
     def trust(self) -> Trust | None:
@@ -201,14 +232,14 @@ class Study:
 
         return study_frame(self, what)
 
-    def choose(self, which: str, *, rule: str = "knee") -> Chosen:
+    def choose(self, which: str, *, rule: str = RECOMMENDED) -> Chosen:
         """The network that `which` names: `best` (by the rule), a trial's number, or a variant's name.
 
         A variant that the study has not evaluated is taken at the study's scale, without a record.
         Raises ConfigError or UnknownNameError saying what there is.
         """
         if which == "best":
-            return _chosen(select(self.front, rule))
+            return _chosen(self.select(rule))
         if which.isdigit():
             return _chosen(self._trial(int(which)))
         for record in self.networks:
@@ -272,6 +303,40 @@ def read_study(database: Database, info: StudyInfo) -> Study:
         trainings=load_trainings(database, info.id, split="test"),
         storage=database.url,
     )
+
+
+def stored_designs(study: Study, purpose: Purpose, *, storage: str | None = None) -> tuple[Study, ...]:
+    """The studies of designs that were made from a study for this purpose, the newest first.
+
+    An ablation is its own answer: asked for those of an ablation's study, that study is given.
+
+    Raises StoreError if the database cannot be read.
+    """
+    own = study.design
+    if purpose == "ablation" and own is not None and own.purpose == purpose and own.of != study.name:
+        return (study,)
+    database = open_database(storage, create=False)
+    try:
+        made = [
+            info
+            for info in reversed(list_studies(database))
+            if (facts := info.config.get("design")) is not None
+            and facts["of"] == study.name
+            and facts["purpose"] == purpose
+        ]
+        return tuple(read_study(database, info) for info in made)
+    finally:
+        database.close()
+
+
+def newest_design(study: Study, purpose: Purpose) -> tuple[Study, Design] | None:
+    """The newest design with points that was made from a stored study for this purpose, and its study."""
+    if study.storage is None:
+        return None
+    for made in stored_designs(study, purpose, storage=study.storage):
+        if made.design is not None and made.design.points:
+            return made, made.design
+    return None
 
 
 def retrainings(study: Study) -> tuple[Retraining, ...]:

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 from archsearch.analysis.objectives import is_complete
 from archsearch.analysis.trust import Trust, trust_of
 from archsearch.api.places import open_database
-from archsearch.api.stored_designs import stored_designs
-from archsearch.api.study import Study, open_study
+from archsearch.api.study import Study, open_study, stored_designs
 from archsearch.designs import Design, DesignPoint
 from archsearch.errors import ConfigError, NothingStoredError, UnknownNameError
 from archsearch.records import Record

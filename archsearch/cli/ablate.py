@@ -35,8 +35,8 @@ def ablate(
         typer.Option(
             "--from",
             metavar="NETWORK",
-            help="What is changed: a variant, a trial's number, best (the most accurate) or knee. Default: the first "
-            "of the study's own variants.",
+            help="What is changed: a variant, a trial's number, best (recommended), accuracy, latency or knee. "
+            "Default: the first of the study's own variants.",
         ),
     ] = None,
     choices: Annotated[
@@ -85,7 +85,7 @@ def ablate(
 
     Examples:
     archsearch ablate --study cifar10 --from shufflenet_v2_x0_5 --choices kernel,attention=none|se|eca
-    archsearch ablate --from knee --mode leave-one-out --seeds 8
+    archsearch ablate --from best --mode leave-one-out --seeds 8
     """
     began = time.monotonic()
     if spread not in ("own", "pooled"):

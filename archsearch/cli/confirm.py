@@ -58,8 +58,9 @@ def confirm(
     began = time.monotonic()
     budget = None if time_budget is None else parse_duration(time_budget, option="--time-budget")
 
-    from archsearch.api.confirm import confirm_json, confirm_result, confirmed_knee, plan_confirm
+    from archsearch.api.confirm import confirm_json, confirm_result, confirmed_knee, plan_confirm, recommended_by
     from archsearch.cli.design_run import run_with_display
+    from archsearch.cli.tables import recommendation_view
 
     with error_console.status("reading the study and its front"):
         planned = plan_confirm(
@@ -84,6 +85,7 @@ def confirm(
         print_json(confirm_json(planned.study, finished, found))
         return
     _print_confirmed(found, confirmed_knee(found, finished))
+    recommendation_view(recommended_by(planned.study, found), console)
 
 
 def _print_plan(planned: ConfirmPlan) -> None:

@@ -24,7 +24,7 @@ def export(
         ),
     ] = "best",
     study: StudyOption = None,
-    select: Annotated[str, typer.Option(metavar="RULE", help="What best means, as for retrain.")] = "knee",
+    select: Annotated[str, typer.Option(metavar="RULE", help="What best means, as for retrain.")] = "recommended",
     format_: Annotated[
         str, typer.Option("--format", "-f", metavar="F", help="onnx, torch-export or state-dict.")
     ] = "onnx",

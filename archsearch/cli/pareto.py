@@ -41,7 +41,7 @@ def pareto(
     from archsearch.api.places import study_folder
     from archsearch.api.plots import write_plot
     from archsearch.api.study import open_study
-    from archsearch.cli.tables import front_view
+    from archsearch.cli.tables import front_view, recommendation_view
 
     opened = open_study(study, storage=storage)
     folder = out or study_folder(opened.name)
@@ -62,6 +62,7 @@ def pareto(
         )
     _print_verdicts(opened)
     _print_retrained(opened)
+    recommendation_view(opened.recommendation, console)
     for path in written:
         console.print(f"wrote {path}", markup=False)
     if plot and is_terminal():

@@ -30,10 +30,10 @@ def retrain(
         str,
         typer.Option(
             metavar="RULE",
-            help="What best means: knee, accuracy, latency, latency<=MS, params<=N, macs<=N, error<=PERCENT, "
-            "accuracy>=PERCENT.",
+            help="What best means: recommended, knee, accuracy, latency, latency<=MS, params<=N, macs<=N, "
+            "error<=PERCENT, accuracy>=PERCENT.",
         ),
-    ] = "knee",
+    ] = "recommended",
     epochs: Annotated[int | None, typer.Option(min=1, metavar="N", help="Default: the protocol's own.")] = None,
     seeds: Annotated[int, typer.Option(min=1, metavar="K", help="Train K seeds; report mean and deviation.")] = 1,
     protocol: Annotated[
@@ -85,6 +85,7 @@ def retrain(
     from archsearch.api.retrain import retrain as train_in_full
     from archsearch.cli.durations import parse_duration
     from archsearch.cli.progress import RetrainDisplay
+    from archsearch.cli.tables import recommendation_view
     from archsearch.errors import ConfigError
     from archsearch.training.protocols import PROTOCOLS
 
@@ -96,8 +97,10 @@ def retrain(
     length = epochs or PROTOCOLS[protocol].epochs
 
     def started(opened: Study, chosen: Chosen) -> None:
-        rule = f" ({select} of the front)" if trial == "best" else ""
+        rule = f" (best by {select})" if trial == "best" else ""
         console.print(f"study '{opened.name}': {chosen.label}{rule}, network {chosen.spec.arch_id}", markup=False)
+        if trial == "best" and select.strip() == "recommended":
+            recommendation_view(opened.recommendation, console)
         console.print(
             f"protocol {protocol}, {plural(length, 'epoch')}, {plural(seeds, 'seed')}, "
             f"{opened.info.config['dataset']} at {opened.input_size}x{opened.input_size}"

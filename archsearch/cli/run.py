@@ -187,7 +187,7 @@ def _ending(progress: Progress) -> str:
 
 
 def _print_end(study: Study, elapsed_seconds: float, total: int, endings: Sequence[str]) -> None:
-    from archsearch.cli.tables import front_view
+    from archsearch.cli.tables import front_view, recommendation_view
 
     counts = ", ".join(f"{number} {status}" for status, number in sorted(study.counts.items()))
     console.print(f"\nstudy '{study.name}': {counts or 'no trials'} ({duration(elapsed_seconds)} in this run)")
@@ -197,6 +197,7 @@ def _print_end(study: Study, elapsed_seconds: float, total: int, endings: Sequen
     front_view(study, console)
     for ending in endings:
         console.print(f"ended before {plural(total, 'trial')}: {ending}", markup=False)
+    recommendation_view(study.recommendation, console)
     if not study.front.rows:
         raise typer.Exit(0 if endings else 1)
     console.print("next: archsearch pareto --plot   |   archsearch retrain --trial best")

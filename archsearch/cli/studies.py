@@ -59,7 +59,7 @@ def studies(
 
 def _facts(study: Any) -> dict[str, Any]:
     front = study.front
-    knee = front.knee
+    best = study.recommendation.record
     accurate = min((row.record for row in front.rows), key=lambda record: record.error_percent, default=None)
     return {
         "study": study.name,
@@ -67,7 +67,8 @@ def _facts(study: Any) -> dict[str, Any]:
         "counts": dict(study.counts),
         "front": len(front.members),
         "hypervolume_share": front.hypervolume_share,
-        "knee": None if knee is None else _point(knee.record),
+        "recommended": None if best is None else _point(best),
+        "knee": None if front.knee is None else _point(front.knee.record),
         "most_accurate": None if accurate is None else _point(accurate),
         "created_at": f"{study.info.created_at:%Y-%m-%d %H:%M} UTC",
     }
@@ -90,7 +91,7 @@ def _stored_table(rows: list[dict[str, Any]]) -> Table:
     table.add_column("trials")
     table.add_column("front", justify="right", no_wrap=True)
     table.add_column("hv", justify="right", no_wrap=True)
-    table.add_column("knee: top-1 %, ms")
+    table.add_column("recommended: top-1 %, ms")
     table.add_column("best top-1 %, ms")
     for row in rows:
         counts = ", ".join(f"{number} {status}" for status, number in sorted(row["counts"].items()))
@@ -101,7 +102,7 @@ def _stored_table(rows: list[dict[str, Any]]) -> Table:
             counts or "none",
             str(row["front"]),
             "" if share is None else f"{share:.1%}",
-            _shown(row["knee"]),
+            _shown(row["recommended"]),
             _shown(row["most_accurate"]),
         )
     return table

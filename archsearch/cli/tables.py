@@ -14,26 +14,26 @@ from archsearch.text import count_text, percent_text, plural
 
 if TYPE_CHECKING:
     from archsearch.analysis.front import Front
+    from archsearch.analysis.recommendation import Recommendation
     from archsearch.api.study import Study
     from archsearch.records import Record
 
 
 LEGEND = (
-    "* knee of the front. latency ms: p10 corrected for drift (ratio to the reference in the same bursts x the "
+    "*: recommended. latency ms: p10 corrected for drift (ratio to the reference in the same bursts x the "
     "reference's p10 at the study's start); median: as timed; ?: not converged; +: not every operator was counted"
 )
 
 
-def front_table(front: Front, *, title: str = "") -> Table:
-    """The front as a table, fastest first; the knee is marked."""
-    knee = front.knee
+def front_table(front: Front, *, title: str = "", recommended: int | None = None) -> Table:
+    """The front as a table, fastest first; the recommended trial is marked."""
     table = Table(title=title or None, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
     table.add_column("trial", justify="right")
     table.add_column("network", no_wrap=True)
     for name in ("top-1 %", "latency ms", "median", "params", "MACs"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in front.members:
-        table.add_row(*_cells(row.record, marked=knee is not None and row is knee))
+        table.add_row(*_cells(row.record, marked=row.record.trial == recommended))
     return table
 
 
@@ -59,11 +59,9 @@ def front_view(study: Study, console: Console) -> None:
 
     front = study.front
     if not front.rows:
-        console.print("no complete trial yet")
         return
-    console.print(
-        front_table(front, title=f"Front of '{study.name}': {len(front.members)} of {len(front.rows)} networks")
-    )
+    title = f"Front of '{study.name}': {len(front.members)} of {len(front.rows)} networks"
+    console.print(front_table(front, title=title, recommended=study.recommendation.trial))
     console.print(conditions_line(study), markup=False)
     if front.latency_batch is not None and not front.latency_batch.on_launch_floor:  # else a warning says it
         console.print(f"{batch_sentence(front.latency_batch)}.", markup=False)
@@ -81,6 +79,14 @@ def front_view(study: Study, console: Console) -> None:
     console.print(LEGEND)
     for warning in front.warnings:
         console.print(f"[yellow]warning:[/] {escape(warning)}")
+
+
+def recommendation_view(found: Recommendation, console: Console) -> None:
+    """Which network to take, and why."""
+    first, *rest = found.sentences
+    console.print(f"\n[bold]{escape(first)}[/]")
+    for sentence in rest:
+        console.print(sentence, markup=False)
 
 
 def conditions_line(study: Study) -> str:
@@ -138,12 +144,11 @@ def _chance_points(study: Study) -> float:
     1.96 standard errors of the difference of two binomial shares, at the accuracy of the front where it is largest.
     Other seeds move accuracies further.
     """
-    limits = []
-    for row in study.front.members:
-        if row.record.score is not None:
-            share = row.record.score.top1_percent / 100
-            limits.append(196 * math.sqrt(2 * share * (1 - share) / row.record.score.eval_images))
-    return max(limits, default=0.0)
+    from archsearch.analysis.intervals import share_error_points
+
+    scores = [row.record.score for row in study.front.members if row.record.score is not None]
+    errors = [share_error_points(score.top1_percent, score.eval_images) or 0.0 for score in scores]
+    return max((1.96 * math.sqrt(2) * error for error in errors), default=0.0)
 
 
 def _runs(study: Study) -> str:

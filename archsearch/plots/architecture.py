@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from archsearch.analysis.baseline import Baseline
 from archsearch.errors import ArchsearchError
 from archsearch.models.families import FAMILIES
 from archsearch.models.spec import Spec
@@ -171,17 +172,7 @@ def architecture_info(
     )
 
 
-def nearest_variant(record: Record, records: Sequence[Record]) -> Record | None:
-    """The named network among the records that differs from this one in the fewest choices; the first of several."""
-    named = [each for each in records if each.variant is not None and each.family == record.family]
-
-    def differing(other: Record) -> int:
-        return sum(other.choices.get(name) != value for name, value in record.choices.items())
-
-    return min(named, key=differing, default=None)
-
-
-def record_architecture(record: Record | None, *, study: str, baseline: Record | None = None) -> ArchitectureInfo:
+def record_architecture(record: Record | None, *, study: str, baseline: Baseline | None = None) -> ArchitectureInfo:
     """The drawing of a stored network, without a layer table: that would need torch.
 
     Args:
@@ -203,7 +194,7 @@ def record_architecture(record: Record | None, *, study: str, baseline: Record |
         spec,
         base,
         name=f"{record.label} of study {study}",
-        baseline_name=record.family if baseline is None else baseline.label,
+        baseline_name=record.family if baseline is None else baseline.name,
         input_size=None if record.cost is None else record.cost.input_size,
         cost=record.cost,
     )

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
+from archsearch.analysis.baseline import Baseline
 from archsearch.analysis.canary import Canary
 from archsearch.analysis.front import DEFAULT_OBJECTIVES, Front, front_of
 from archsearch.analysis.guideline_report import GuidelinesReport
 from archsearch.analysis.history import History, hypervolume_history
 from archsearch.analysis.verdicts import verdicts_of
 from archsearch.plots.ablation import ablation_figure, ablation_info
-from archsearch.plots.architecture import ArchitectureInfo, architecture_tables, nearest_variant, record_architecture
+from archsearch.plots.architecture import ArchitectureInfo, architecture_tables, record_architecture
 from archsearch.plots.architecture_figure import architecture_figure
 from archsearch.plots.bounds import Bound
 from archsearch.plots.confirmed import confirmed_info
@@ -63,7 +64,8 @@ class PlotData:
         latency_batch: the batch of the study's latencies, and whether widths differ in it.
         constraints: the study's upper bounds.
         canary: what the reference, measured beside every network, tells of the latencies.
-        bases: family: choices that a hover text compares with; by default the commonest value of each choice.
+        bases: by family the network that its others are described against (`archsearch.analysis.baseline`).
+        recommended: trial of the network to take (`archsearch.analysis.recommendation`).
         readings: variant: which of several readings of its source it is.
         printed: accuracies that papers print for this dataset.
         guidelines: the guideline experiments on this device.
@@ -81,7 +83,8 @@ class PlotData:
     latency_batch: StudyBatch | None = None
     constraints: tuple[Bound, ...] = ()
     canary: Canary | None = None
-    bases: Mapping[str, Mapping[str, Any]] | None = None
+    bases: Mapping[str, Baseline] = field(default_factory=dict)
+    recommended: int | None = None
     readings: Mapping[str, str] = field(default_factory=dict)
     printed: tuple[PrintedTop1, ...] = ()
     guidelines: GuidelinesReport | None = None
@@ -106,7 +109,7 @@ class Plot:
         page: the tables and conditions (name and value) of a page that has this plot alone; None: `tables`, and none.
         of_networks: whether it draws networks: of a study with a design each once, with the means over its seeds.
         needs: fields of PlotData that take time to fill, and without which there is nothing to draw.
-        command: of archsearch that makes the result; None: every study has it.
+        command: of archsearch that makes the result; None: `run` does.
     """
 
     name: str
@@ -139,6 +142,7 @@ def _front(data: PlotData) -> FrontInfo:
         dataset=data.dataset,
         device_name=data.device_name,
         bases=data.bases,
+        recommended=data.recommended,
         readings=data.readings,
         bounds=data.constraints,
         printed=data.printed,
@@ -168,12 +172,11 @@ def _guidelines(data: PlotData) -> GuidelinesInfo:
 
 
 def _architecture(data: PlotData) -> ArchitectureInfo:
-    """The knee of the front, or its most accurate network, beside the nearest named one."""
-    front = _front_of(data)
-    best = front.knee or next(reversed(front.members), None)
-    record = None if best is None else best.record
-    baseline = None if record is None else nearest_variant(record, data.records)
-    return record_architecture(record, study=data.study, baseline=baseline)
+    """The recommended network beside its family's base."""
+    record = next((each for each in data.records if each.trial == data.recommended), None)
+    return record_architecture(
+        record, study=data.study, baseline=None if record is None else data.bases.get(record.family)
+    )
 
 
 PLOTS: Registry[Plot] = Registry("plot")
@@ -228,6 +231,7 @@ for _plot in (
         info=_guidelines,
         figure=guidelines_figure,
         needs=("guidelines",),
+        command="guidelines",
     ),
     Plot(
         name="ablation",
@@ -235,6 +239,7 @@ for _plot in (
         info=lambda data: ablation_info(data.ablation, study=data.study),
         figure=ablation_figure,
         needs=("ablation",),
+        command="ablate",
     ),
     Plot(
         name="confirmed",
@@ -242,6 +247,7 @@ for _plot in (
         info=lambda data: confirmed_info(data.confirmed, study=data.study),
         figure=confirmed_figure,
         needs=("confirmed",),
+        command="confirm",
     ),
     Plot(
         name="trust",
@@ -268,10 +274,11 @@ for _plot in (
     ),
     Plot(
         name="architecture",
-        summary="the network at the front's knee: its parts, and what differs from the nearest named network",
+        summary="the recommended network: its parts, and what differs from the study's base",
         info=_architecture,
         figure=architecture_figure,
         tables=architecture_tables,
+        of_networks=True,
     ),
 ):
     PLOTS.add(_plot.name, _plot)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from archsearch.analysis.baseline import Baseline
 from archsearch.analysis.front import Front, FrontRow
 from archsearch.analysis.objectives import OBJECTIVES
 from archsearch.analysis.verdicts import Outcome, Verdict
@@ -81,7 +80,8 @@ class FrontInfo:
         marks: every measured variant, by number.
         steps: corners (latency_ms, top1_percent) of the best accuracy reached up to each latency; empty unless the
             objectives are error and latency alone, since otherwise the front is not a staircase in this plane.
-        knee: trial number of the knee, or None.
+        recommended: trial number of the network to take, or None.
+        bases: names of the networks that the others are described against, by family.
         x_log: whether the latency axis is logarithmic.
         x_range_ms, y_range_percent: what the axes show.
         unmeasured: (variant, why) of the variants without a point.
@@ -100,7 +100,7 @@ class FrontInfo:
     points: tuple[FrontPoint, ...]
     marks: tuple[VariantMark, ...]
     steps: tuple[tuple[float, float], ...]
-    knee: int | None
+    recommended: int | None
     x_title: str
     y_title: str
     x_log: bool
@@ -115,6 +115,13 @@ class FrontInfo:
     intervals: tuple[PointInterval, ...] = ()
     printed: tuple[PrintedMark, ...] = ()
     printed_shown: bool = True
+    bases: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def bases_line(self) -> str:
+        """What the choices of networks are compared with, in a sentence; "" where with nothing."""
+        named = [name if len(self.bases) == 1 else f"{name} ({family})" for family, name in self.bases]
+        return f"Networks are described against {' and '.join(named)}." if named else ""
 
 
 def front_info(
@@ -125,7 +132,8 @@ def front_info(
     title: str | None = None,
     dataset: str | None = None,
     device_name: str | None = None,
-    bases: Mapping[str, Mapping[str, Any]] | None = None,
+    bases: Mapping[str, Baseline] | None = None,
+    recommended: int | None = None,
     readings: Mapping[str, str] | None = None,
     bounds: Sequence[Bound] = (),
     intervals: Sequence[PointInterval] = (),
@@ -137,17 +145,15 @@ def front_info(
         front, verdicts: of the same records.
         study: its name; `title` replaces the default heading that names it.
         dataset, device_name: named beside the conditions, if known.
-        bases: family: choices that the hover text compares with; by default the commonest value of each choice.
+        bases: by family the network that the others are described against.
+        recommended: trial of the network to take.
         readings: variant: which of several readings of its source it is.
         bounds: the study's upper bounds.
         intervals: of networks that were evaluated again; those of trials that the front lacks are left out.
         printed: accuracies that sources print for the variants on this dataset.
     """
-    common = commonest_choices(front.rows) if bases is None else {}
-    points = {
-        row.record.trial: _point(row, common if bases is None else bases.get(row.record.family, {}), bounds)
-        for row in front.rows
-    }
+    bases = bases or {}
+    points = {row.record.trial: _point(row, bases.get(row.record.family), bounds) for row in front.rows}
     about = readings or {}
     by_network = {point.arch_id: point for point in points.values()}
     marks: list[VariantMark] = []
@@ -190,7 +196,7 @@ def front_info(
         points=tuple(drawn),
         marks=tuple(marks),
         steps=_steps(front, x_range[1]),
-        knee=front.knee.record.trial if front.knee is not None else None,
+        recommended=recommended,
         x_title=latency_title(front.conditions, log=x_log),
         y_title=top1_title(front.conditions),
         x_log=x_log,
@@ -205,20 +211,13 @@ def front_info(
         intervals=tuple(kept),
         printed=hollow,
         printed_shown=printed_shown,
+        bases=tuple((family, bases[family].name) for family in sorted(bases)),
     )
 
 
-def commonest_choices(rows: Sequence[FrontRow]) -> dict[str, Any]:
-    """The commonest value of each choice over the rows; the first met wins a draw."""
-    counts: dict[str, Counter[Any]] = {}
-    for row in rows:
-        for name, value in row.record.choices.items():
-            counts.setdefault(name, Counter())[value] += 1
-    return {name: counter.most_common(1)[0][0] for name, counter in counts.items()}
-
-
-def _point(row: FrontRow, base: Mapping[str, Any], bounds: Sequence[Bound]) -> FrontPoint:
+def _point(row: FrontRow, baseline: Baseline | None, bounds: Sequence[Bound]) -> FrontPoint:
     record = row.record
+    base = {} if baseline is None else baseline.choices
     cost, latency, score = record.cost, record.latency, record.score
     if cost is None or latency is None or score is None:
         raise ValueError(f"trial {record.trial} of study '{record.study}' is not complete")

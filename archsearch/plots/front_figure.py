@@ -82,7 +82,7 @@ def front_figure(info: FrontInfo, *, width: int = 1100, height: int = 700) -> go
     for mark in info.marks:
         _add_mark(figure, mark, prefix, grow)
     add_printed(figure, info, grow)
-    _add_knee(figure, info, grow)
+    _add_recommended(figure, info, grow)
     _add_labels(figure, info, width=width, height=height, top=top)
     return figure
 
@@ -102,10 +102,10 @@ _VARIANT_DOMINATED = {
     "color": style.ORANGE,
     "line": {"width": 1.2, "color": style.BLACK},
 }
-_KNEE: dict[str, Any] = {"symbol": "circle-open", "size": 24, "color": style.GREEN, "line": {"width": 3}}
+_RECOMMENDED: dict[str, Any] = {"symbol": "circle-open", "size": 24, "color": style.GREEN, "line": {"width": 3}}
 
 
-_RANK = {"front": 1, "knee": 2, "other trials": 3, "over a bound": 4}
+_RANK = {"front": 1, "recommended": 2, "other trials": 3, "over a bound": 4}
 
 
 def _grown(marker: dict[str, Any], grow: float) -> dict[str, Any]:
@@ -180,17 +180,17 @@ def _add_mark(figure: go.Figure, mark: VariantMark, prefix: str, grow: float) ->
     )
 
 
-def _add_knee(figure: go.Figure, info: FrontInfo, grow: float) -> None:
+def _add_recommended(figure: go.Figure, info: FrontInfo, grow: float) -> None:
     for point in info.points:
-        if point.trial == info.knee:
+        if point.trial == info.recommended:
             figure.add_scatter(
                 x=[point.latency_ms],
                 y=[point.top1_percent],
                 mode="markers",
-                marker=_grown(_KNEE, grow),
-                name=f"knee: {style.plain(style.shorten(point.label, _LEGEND_CHARACTERS - 6))}",
+                marker=_grown(_RECOMMENDED, grow),
+                name=f"recommended: {style.plain(style.shorten(point.label, _LEGEND_CHARACTERS - 13))}",
                 hoverinfo="skip",
-                legendrank=_RANK["knee"],
+                legendrank=_RANK["recommended"],
             )
 
 
@@ -213,8 +213,8 @@ def _add_labels(figure: go.Figure, info: FrontInfo, *, width: int, height: int, 
     segments = [(a[0], a[1], b[0], a[1]) for a, b in pairwise(corners)]
     segments += [(b[0], a[1], b[0], b[1]) for a, b in pairwise(corners)]
     for point, (x, y) in zip(info.points, [pixel(p.latency_ms, p.top1_percent) for p in info.points], strict=True):
-        if point.trial == info.knee:  # the ring around the knee, as a square
-            r = 0.5 * _KNEE["size"] * grow
+        if point.trial == info.recommended:  # the ring around the recommended network, as a square
+            r = 0.5 * _RECOMMENDED["size"] * grow
             segments += [(x - r, y - r, x + r, y - r), (x - r, y + r, x + r, y + r)]
             segments += [(x - r, y - r, x - r, y + r), (x + r, y - r, x + r, y + r)]
     others = [pixel(point.latency_ms, point.top1_percent) for point in info.points if not point.on_front]

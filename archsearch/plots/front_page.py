@@ -73,13 +73,13 @@ def front_points_table(info: FrontInfo, *, study: str) -> Table:
         Column(title="Choices that differ from the base"),
         Column(title="arch_id", whole=True),
     )
-    rows = tuple(_front_row(point, info.knee, numbers.get(point.trial), backends) for point in members)
+    rows = tuple(_front_row(point, info.recommended, numbers.get(point.trial), backends) for point in members)
     return Table(
         title="The front",
         columns=columns,
         rows=rows,
         note="Latency: p10 corrected for the device's drift since the study began; p10, median and p90: as timed. "
-        f"Train one of them in full: archsearch retrain --study {study} --trial TRIAL",
+        f"{info.bases_line} Train one of them in full: archsearch retrain --study {study} --trial TRIAL",
     )
 
 
@@ -149,11 +149,13 @@ def _labels(records: Sequence[Record]) -> str:
     return ", ".join(record.label for record in records)
 
 
-def _front_row(point: FrontPoint, knee: int | None, number: int | None, backends: Sequence[str]) -> tuple[Cell, ...]:
+def _front_row(
+    point: FrontPoint, recommended: int | None, number: int | None, backends: Sequence[str]
+) -> tuple[Cell, ...]:
     also = dict(point.also_p10_ms)
     return (
         number,
-        f"{point.label} (knee)" if point.trial == knee else point.label,
+        f"{point.label} (recommended)" if point.trial == recommended else point.label,
         point.trial,
         point.top1_percent,
         point.latency_ms,

@@ -40,16 +40,16 @@ def _networks(info: FrontInfo) -> Table:
         Column(title="Macs", decimals=0),
         Column(title="arch_id", whole=True),
     )
-    rows = tuple(_row(point, named.get(point.trial), point.trial == info.knee) for point in points)
+    rows = tuple(_row(point, named.get(point.trial), point.trial == info.recommended) for point in points)
     return Table(title="Networks", columns=columns, rows=rows, note=f"{note.capitalize()}." if note else "")
 
 
-def _row(point: FrontPoint, number: int | None, knee: bool) -> tuple[Cell, ...]:
+def _row(point: FrontPoint, number: int | None, recommended: bool) -> tuple[Cell, ...]:
     return (
         number,
         point.trial,
         point.label,
-        ("knee" if knee else "yes") if point.on_front else "",
+        "recommended" if recommended else "yes" if point.on_front else "",
         rounded(point.top1_percent),
         rounded(point.latency_ms),
         rounded(point.p10_ms),

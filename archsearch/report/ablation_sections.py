@@ -22,7 +22,7 @@ def ablation_section(data: ReportData) -> Section:
                 "No ablation is stored. It changes one choice of a network at a time and trains both with the same "
                 "seeds and data order, so that each difference has an interval; nothing below can replace it.",
             ),
-            command=data.typed("ablate", "--from", "knee"),
+            command=data.typed("ablate", "--from", "best"),
         )
     return Section(
         key="ablation",

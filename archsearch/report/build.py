@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from archsearch.plots.catalog import PLOTS
 from archsearch.plots.front import FrontInfo
 from archsearch.report.ablation_sections import ablation_section
@@ -25,8 +23,6 @@ from archsearch.report.study_sections import (
 
 def report_of(data: ReportData) -> Report:
     """The report of a study, whatever is known of it so far."""
-    compared = {family: baseline.choices for family, baseline in data.baselines.items()}
-    data = replace(data, plots=replace(data.plots, bases=compared))
     info: FrontInfo = PLOTS["front"].info(data.networks)
     picks = picks_of(data)
     device = data.plots.device_name or "this device"

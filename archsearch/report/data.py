@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from archsearch.analysis.front import Front
 from archsearch.analysis.means import means_of
+from archsearch.analysis.recommendation import Recommendation
 from archsearch.analysis.verdicts import Verdict
 from archsearch.designs import Design
 from archsearch.plots.catalog import PlotData
 from archsearch.records import Record, TrialStatus
-from archsearch.report.baseline import Baseline, baselines_of
 from archsearch.report.changes import Change, changes_of
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class ReportData:
 
     Attributes:
         plots: what the plots draw from; its records have their curves.
-        front, verdicts: of the study.
+        front, verdicts, recommendation: of the study.
         config, facts, reference_point, space_fingerprint, started: as the study is stored.
         storage: the `--storage` that was given, safe to print; None: the default.
         design: of a study whose networks and seeds were listed beforehand; it has a record for each seed.
@@ -61,6 +61,7 @@ class ReportData:
     plots: PlotData
     front: Front
     verdicts: tuple[Verdict, ...]
+    recommendation: Recommendation
     config: Mapping[str, Any]
     facts: Mapping[str, Any]
     reference_point: Mapping[str, float] | None
@@ -86,11 +87,6 @@ class ReportData:
         """What plots of networks draw from: of a design one record for each network, the means over its seeds."""
         return self.plots if self.design is None else replace(self.plots, records=means_of(self.records))
 
-    @cached_property
-    def baselines(self) -> dict[str, Baseline]:
-        """What the networks of each family are compared with."""
-        return baselines_of(self.records)
-
     def seeds_of(self, record: Record) -> tuple[int, ...]:
         """The seeds that a network's accuracy is the mean of."""
         if self.design is None:
@@ -109,7 +105,6 @@ class ReportData:
         return shlex.join(("archsearch", command, "--study", self.study, *storage, *arguments))
 
     def changes(self, record: Record) -> tuple[Change, ...]:
-        """What differs between a network and its family's baseline; nothing where there is none."""
-        return (
-            changes_of(record.choices, self.baselines[record.family].choices) if record.family in self.baselines else ()
-        )
+        """What differs between a network and its family's base; nothing where there is none."""
+        base = self.plots.bases.get(record.family)
+        return () if base is None else changes_of(record.choices, base.choices)

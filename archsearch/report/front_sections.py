@@ -20,14 +20,9 @@ _CHOICES = "Choices that differ from the base"
 def front_section(data: ReportData, info: FrontInfo) -> Section:
     """The front: figure, table, and what is compared with what."""
     drawing, why = drawing_of("front", data.networks, height_px=620)
-    baselines = " and ".join(
-        f"{baseline.name}" + (f" ({family})" if len(data.baselines) > 1 else "")
-        for family, baseline in sorted(data.baselines.items())
-    )
     sentences = (
         *subtitle_of(info)[1:],  # the first line, the conditions, stands under the page's title
         f"{why}." if why else "",
-        f"Networks are described against {baselines}." if baselines else "",
     )
     if drawing is not None:
         drawing = replace(

@@ -69,8 +69,8 @@ def panel_data(data: ReportData) -> dict[str, Any]:
         "retrain": f"{data.typed('retrain', '--trial')} ",
         "two": tuple(data.front.objectives) == ("error_percent", "latency_ms"),
         "floor": data.front.noise_floor,
-        "knee": data.front.knee.record.trial if data.front.knee is not None else None,
-        "baselines": {family: baseline.name for family, baseline in data.baselines.items()},
+        "recommended": data.recommendation.trial,
+        "baselines": {family: baseline.name for family, baseline in data.plots.bases.items()},
         "choices": names.values,
         "ops": drawing.ops.values,
         "units": drawing.units.values,
@@ -114,7 +114,7 @@ class _Drawings:
 
     def __init__(self, data: ReportData) -> None:
         self.ops, self.units = _Table(), _Table()
-        self._baselines = {family: _spec(family, base.choices) for family, base in data.baselines.items()}
+        self._baselines = {family: _spec(family, base.choices) for family, base in data.plots.bases.items()}
 
     def parts(self, record: Record) -> list[list[Any]]:
         """(name, indices of its units) of each part; empty for a network that this version cannot draw."""

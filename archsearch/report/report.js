@@ -87,8 +87,8 @@ function drawCurve(place, network, trial) {
     x: of.curve[0], y: of.curve[1], name, mode: "lines+markers", line: { color, dash, width: 2 }, marker: { color, size: 5 },
     hovertemplate: "epoch %{x}: %{y:.2f} %<extra></extra>",
   });
-  const knee = known.networks[known.knee];
-  if (knee?.curve && String(known.knee) !== String(trial)) add(knee, "the knee", QUIET, "dot");
+  const recommended = known.networks[known.recommended];
+  if (recommended?.curve && String(known.recommended) !== String(trial)) add(recommended, "the recommended", QUIET, "dot");
   add(network, "this network", BLUE, "solid");
   const axis = { linecolor: INK, showline: true, gridcolor: "#e4e7eb", zeroline: false, ticks: "outside" };
   Plotly.newPlot(place, lines, {
@@ -119,7 +119,7 @@ function show(trial, { look = false } = {}) {
   const place = element("div", "curve");
   const command = element("code", "", known.retrain + trial);
   panel.replaceChildren(
-    element("h3", "", named + (String(known.knee) === String(trial) ? " · the knee" : "")),
+    element("h3", "", named + (String(known.recommended) === String(trial) ? " · recommended" : "")),
     element("p", "", standing(network)),
     numbers([
       ["Top-1", percent(network.top1)], ["Latency (ms)", significant(network.ms) + interval],
@@ -209,7 +209,7 @@ if (panel) {
         if (figure === front && has(trial)) show(trial, { look: window.innerWidth < 1200 });
       });
     }
-    show(known.knee ?? byLatency[0]);
+    show(known.recommended ?? byLatency[0]);
   });
 } else {
   for (const button of document.querySelectorAll("button.show")) button.remove();

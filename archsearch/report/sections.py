@@ -79,7 +79,7 @@ class Pick:
     """One network that the report says to take.
 
     Attributes:
-        roles: why it is one of the three, such as "most accurate"; one network may have several.
+        roles: why it is one of those to take, such as "recommended"; one network may have several.
         label, trial, arch_id: which it is.
         measures: (name, value with its unit): top-1, latency, parameters, multiply-adds.
         why: sentences.

@@ -112,9 +112,26 @@ def test_knee_does_not_depend_on_units() -> None:
     assert knee(points * [1e6, 1e-3]) == 1
 
 
-def test_knee_of_one_point_is_that_point_and_of_two_the_better_in_the_first_objective() -> None:
-    assert knee([[5, 5]]) == 0
-    assert knee([[2, 1], [1, 2]]) == 1
+@pytest.mark.parametrize(
+    "points",
+    [
+        [[5, 5]],
+        [[2, 1], [1, 2]],
+        [[3, 3], [3, 3]],
+        [[2, 1], [1, 2], [2, 1], [9, 9]],  # two distinct points and a dominated one
+        [[0, 1], [0.6, 0.6], [1, 0]],  # it bulges: 0.6 + 0.6 is above the line x + y = 1
+        [[0, 1], [0.5, 0.5], [1, 0]],  # on the line
+        [[0, 1, 7], [0.6, 0.6, 7], [1, 0, 7]],  # the third objective counts for nothing
+    ],
+)
+def test_nothing_lies_below_the_line_so_there_is_no_knee(points: list[list[float]]) -> None:
+    assert knee(points) is None
+
+
+def test_three_objectives_have_a_knee_from_three_points_on() -> None:
+    # scaled sums 2, 2, 2, 0.9
+    assert knee([[0, 1, 1], [1, 0, 1], [1, 1, 0], [0.3, 0.3, 0.3]]) == 3
+    assert knee([[0, 1, 0.5], [1, 0, 0.5]]) is None
 
 
 def test_knee_ties_go_to_the_lower_first_objective() -> None:
@@ -125,10 +142,6 @@ def test_knee_ties_go_to_the_lower_first_objective() -> None:
 def test_knee_is_never_a_dominated_point_and_ignores_how_bad_those_are() -> None:
     front = [[10, 100], [12, 30], [15, 20], [20, 0]]
     assert knee([[1000, 1000], *front]) == 2
-
-
-def test_knee_of_equal_points_is_the_first() -> None:
-    assert knee([[3, 3], [3, 3]]) == 0
 
 
 def test_knee_needs_points() -> None:

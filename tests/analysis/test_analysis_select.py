@@ -83,6 +83,12 @@ def test_ties_go_to_the_faster_then_the_smaller_then_the_earlier(make_record: Ma
     assert select(front_of([*records, make_record(3, top1=60, p10=2, params=8)]), "accuracy").trial == 3
 
 
+def test_a_front_without_a_knee_says_what_to_choose_by(make_record: Make) -> None:
+    two = front_of([make_record(0, top1=50, p10=2), make_record(1, top1=60, p10=3)])
+    with pytest.raises(ConfigError, match=r"the front \(2 networks\) has no knee.*recommended, accuracy or latency"):
+        select(two, "knee")
+
+
 def test_a_study_without_complete_trials_has_nothing_to_choose() -> None:
     with pytest.raises(ArchsearchError, match="no complete trial"):
         select(front_of([]), "knee")

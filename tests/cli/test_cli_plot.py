@@ -111,7 +111,7 @@ def test_data_alone_are_json_of_what_the_figure_shows(cli: Callable[..., Any]) -
     write_study(constraints={"latency_ms": 2.5, "params": 500_000, "soft": ["params"]})
     assert cli("plot", "front", "--study", "small", "--out", "front.json").code == 0
     found = json.loads(Path("front.json").read_text(encoding="utf-8"))
-    assert (found["plot"], found["study"], found["knee"]) == ("front", "small", 1)
+    assert (found["plot"], found["study"], found["recommended"]) == ("front", "small", 1)
     assert [point["trial"] for point in found["points"] if point["on_front"]] == [0, 1]
     # trial 2 takes 3 ms; every network has a million parameters
     assert [point["over"] for point in found["points"]] == [["params"], ["params"], ["params", "latency_ms"]]
@@ -141,21 +141,50 @@ def test_a_picture_is_a_png(cli: Callable[..., Any]) -> None:
     assert struct.unpack(">II", content[16:24]) == (2100, 1290)  # 1400 x 860, times 1.5
 
 
-@pytest.mark.parametrize("name", [name for name in PLOTS.names() if PLOTS[name].command is not None])
-def test_a_plot_whose_result_was_never_made_says_what_to_type(name: str, cli: Callable[..., Any]) -> None:
-    write_study()
-    ended = cli("plot", name, "--out", "plot.html")
-    assert ended.code == 1
-    assert f"archsearch {PLOTS[name].command} --study small" in ended.err
-    assert not Path("plot.html").exists()
+# Plots of what a study of three trials does not have, and what makes it.
+MISSING = {
+    "guidelines": "archsearch guidelines",
+    "ablation": "archsearch ablate --study small",
+    "confirmed": "archsearch confirm --study small",
+    "trust": "archsearch trust --study small",
+    "importances": "archsearch run --study small --trials N",
+    "marginal": "archsearch run --study small --trials N",
+}
 
 
-@pytest.mark.parametrize("name", [name for name in PLOTS.names() if PLOTS[name].command is None])
+@pytest.mark.parametrize("name", [name for name in PLOTS.names() if name not in MISSING])
 def test_every_plot_can_be_written_of_a_small_study(name: str, cli: Callable[..., Any]) -> None:
     write_study()
     assert cli("plot", name, "--out", "plot.html").code == 0
     assert cli("plot", name, "--out", "plot.json").code == 0
     assert json.loads(Path("plot.json").read_text(encoding="utf-8"))["title"]
+
+
+@pytest.mark.parametrize("end", ["html", "json", "png"])
+@pytest.mark.parametrize("name", MISSING)
+def test_a_plot_of_what_is_missing_is_no_empty_file_but_says_what_to_type(
+    name: str, end: str, cli: Callable[..., Any]
+) -> None:
+    write_study()
+    ended = cli("plot", name, "--out", f"plot.{end}")
+    assert (ended.code, ended.out, list(Path().glob("plot.*"))) == (1, "", [])
+    assert ended.err.startswith("error: ") and "study 'small'" in ended.err.splitlines()[0]
+    assert f"make it with: {MISSING[name]}" in ended.err
+    assert " ".join(ended.err.split()).count("archsearch") == 1
+
+
+@pytest.mark.parametrize("command", [("plot", "front"), ("pareto", "--plot")])
+def test_an_empty_front_is_not_drawn(command: tuple[str, ...], cli: Callable[..., Any]) -> None:
+    database = Database("sqlite:///runs/archsearch.db")
+    with database.writing() as session:
+        session.add(StudyRow(name="empty", config={"name": "empty", "objectives": ["error_percent", "latency_ms"],
+                             "dataset": "digits"}, space={}, space_fingerprint="0" * 12, facts={}))  # fmt: skip
+    database.close()
+    ended = cli(*command)
+    assert ended.code == 1
+    assert "No complete trial to show (no trials yet)" in ended.err
+    assert "make it with: archsearch run --study empty --trials N" in ended.err
+    assert not list(Path().rglob("*.html"))
 
 
 @pytest.mark.parametrize(

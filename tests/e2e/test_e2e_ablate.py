@@ -7,8 +7,7 @@ import os
 import signal
 from collections.abc import Callable
 
-from archsearch.api.stored_designs import stored_designs
-from archsearch.api.study import Study, open_study
+from archsearch.api.study import Study, open_study, stored_designs
 from archsearch.records import TrialStatus
 from archsearch.store.database import Database
 from archsearch.store.studies import list_studies

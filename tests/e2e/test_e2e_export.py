@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("in_the_folder")
 def folder(shared_finished: object) -> Path:
     done = shared_finished.type("retrain", "--trial", "best", "--epochs", "1", "--device", "cpu")
     assert done.returncode == 0, done.stderr
-    record = shared_finished.study().front.knee.record
+    record = shared_finished.study().best
     return shared_finished.folder / "runs" / "tiny" / "retrain" / record.arch_id
 
 

@@ -187,9 +187,7 @@ def test_a_point_can_be_hovered_and_clicked(width: int, page_file: Path, study: 
     assert fastest.latency is not None
     with opened(page_file, tmp_path, width=width) as page:
         assert page.evaluate("document.documentElement.scrollWidth") <= width
-        knee = study.front.knee
-        assert knee is not None
-        assert page.inner_text("#network h3").startswith(knee.record.label)
+        assert page.inner_text("#network h3").startswith(study.best.label)
         where = point_of(page, fastest.score.top1_percent, fastest.latency.corrected_ms)
         page.mouse.move(*where)
         page.wait_for_selector(".picks-networks .hoverlayer .hovertext")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from archsearch.analysis.rank_bootstrap import RESAMPLES
-from archsearch.api.stored_designs import stored_designs
+from archsearch.api.study import stored_designs
 from archsearch.api.trust import trust_result
 
 

@@ -120,11 +120,13 @@ def run(stored: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
         monkeypatch.setattr("sys.argv", ["archsearch", *arguments])
         try:
             main()
+            code = 0
         except SystemExit as ended:
-            assert not ended.code, capsys.readouterr().err
+            code = int(ended.code or 0)
         captured = capsys.readouterr()
         errors = re.sub(r"^(reading|predictors|counting) .*\n", "", captured.err, flags=re.MULTILINE)
-        return _scrubbed(captured.out + (f"--- standard error ---\n{errors}" if errors else ""))
+        said = captured.out + (f"--- standard error ---\n{errors}" if errors else "")
+        return _scrubbed(said + (f"--- exit code {code} ---\n" if code else ""))
 
     return run
 

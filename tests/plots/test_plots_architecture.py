@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from archsearch.analysis.baseline import Baseline
 from archsearch.models.families import FAMILIES
 from archsearch.models.shufflenet_v2.spec import ShuffleNetV2Spec
 from archsearch.models.spec import Spec
@@ -17,7 +18,6 @@ from archsearch.plots.architecture import (
     Part,
     architecture_info,
     architecture_tables,
-    nearest_variant,
     record_architecture,
 )
 from archsearch.plots.architecture_figure import architecture_figure
@@ -196,14 +196,10 @@ def test_a_stored_record_is_drawn_without_a_layer_table(make_record: Callable[..
     assert all(each.macs is None for each in info.parts)
 
 
-def test_a_stored_record_is_compared_with_the_nearest_named_network(make_record: Callable[..., Record]) -> None:
+def test_a_stored_record_is_compared_with_the_study_s_base(make_record: Callable[..., Record]) -> None:
     small = BASE.with_choices({"width": 0.5})
-    far = make_record(0, variant="x1_0", choices=BASE.choices())
-    near = make_record(1, variant="x0_5", choices=small.choices())
     record = make_record(2, choices={**small.choices(), "stage2.kernel": 7})
-    assert nearest_variant(record, [far, near, record]) is near
-    assert nearest_variant(record, [record]) is None
-    info = record_architecture(record, study="s", baseline=near)
+    info = record_architecture(record, study="s", baseline=Baseline(name="x0_5", choices=small.choices()))
     assert "Baseline x0_5: 1 choice differs" in info.subtitle
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import plotly.graph_objects as go
 import pytest
 
+from archsearch.analysis.baseline import Baseline
 from archsearch.analysis.confirmed import confirmed_of
 from archsearch.analysis.front import front_of
 from archsearch.analysis.verdicts import verdicts_of
@@ -24,6 +25,10 @@ from archsearch.plots.ranges import nice_log_ticks
 from archsearch.records import Record, TrialStatus
 
 Make = Callable[..., Record]
+
+
+def based_on(choices: dict[str, object]) -> dict[str, Baseline]:
+    return {"shufflenet_v2": Baseline(name="base", choices=choices)}  # type: ignore[arg-type]
 
 
 def _info(records: list[Record], **arguments: object) -> FrontInfo:
@@ -63,7 +68,7 @@ def test_the_info_is_plain_data_that_can_be_compared(make_record: Make) -> None:
     slow = _point(0, "slow", 4, 50, on_front=False, kernel=None)
     best = _point(1, "trial 1", 2, 60, on_front=True, kernel="5")
     assert _info(
-        records, dataset="CIFAR-10", bases={"shufflenet_v2": {"kernel": 3}}, readings={"slow": "the slow reading"}
+        records, dataset="CIFAR-10", bases=based_on({"kernel": 3}), recommended=1, readings={"slow": "the slow reading"}
     ) == FrontInfo(
         title="Accuracy against latency: study s",
         subtitle=(
@@ -88,7 +93,7 @@ def test_the_info_is_plain_data_that_can_be_compared(make_record: Make) -> None:
             ),
         ),
         steps=((2, 60), (pytest.approx(4.12), 60)),  # on to the right edge: 4 + 6 % of 2
-        knee=1,
+        recommended=1,
         x_title="Latency of a batch of 1, drift-corrected p10 (ms)",
         y_title="Validation top-1 (%)",
         x_log=False,
@@ -96,6 +101,7 @@ def test_the_info_is_plain_data_that_can_be_compared(make_record: Make) -> None:
         y_range_percent=(pytest.approx(49.3), pytest.approx(60.7)),
         unmeasured=(("lost", "lost was not measured (failed: out of memory)."),),
         empty=None,
+        bases=(("shufflenet_v2", "base"),),
     )
 
 
@@ -114,9 +120,10 @@ def test_the_staircase_is_drawn_only_where_the_front_is_one(make_record: Make) -
     assert _info(records).steps[:2] == ((2, 50), (3, 60))
 
 
-def test_the_commonest_choice_is_the_base_when_none_is_given(make_record: Make) -> None:
-    records = [make_record(trial, p10=trial + 1, choices={"kernel": kernel}) for trial, kernel in enumerate((3, 5, 5))]
-    assert [point.changes for point in _info(records).points] == [(("kernel", "3", "5"),), (), ()]
+def test_without_a_base_nothing_is_said_to_differ(make_record: Make) -> None:
+    info = _info([make_record(i, choices={"kernel": 3 + i}) for i in range(2)])
+    assert [point.changes for point in info.points] == [(), ()]
+    assert info.bases_line == ""
 
 
 def test_every_variant_has_its_number_as_a_label_and_in_the_legend(study_records: list[Record]) -> None:
@@ -161,7 +168,7 @@ def test_labels_do_not_cover_each_other(size: tuple[int, int], study_records: li
 def test_hover_says_everything_about_a_point(make_record: Make) -> None:
     choices = {"kernel": 5, "se": True, "pool": None}
     record = make_record(7, variant="v<1>", top1=61.234, p10=3.4567, params=2_278_604, choices=choices, converged=False)
-    info = _info([record], bases={"shufflenet_v2": {"kernel": 3, "se": False, "pool": "max"}})
+    info = _info([record], bases=based_on({"kernel": 3, "se": False, "pool": "max"}))
     text = hover_text(info.points[0], name="v<1>", verdict="A verdict.")
     for part in (
         "<b>v&lt;1&gt;</b> (trial 7) · on the front",
@@ -332,7 +339,7 @@ def test_a_change_in_all_three_stages_is_said_once() -> None:
 
 def test_every_choice_that_differs_is_in_the_hover_text(make_record: Make) -> None:
     choices = {f"choice{index:02d}": index for index in range(40)}
-    info = _info([make_record(0, choices=choices)], bases={"shufflenet_v2": dict.fromkeys(choices, -1)})
+    info = _info([make_record(0, choices=choices)], bases=based_on(dict.fromkeys(choices, -1)))
     text = hover_text(info.points[0])
     assert all(f"{name}: {value} (not -1)" in text for name, value in choices.items())
     assert max(len(line) for line in text.split("<br>")[5:]) <= 72

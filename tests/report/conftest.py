@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from archsearch.analysis.baseline import baselines_of
 from archsearch.analysis.canary import canary_of
 from archsearch.analysis.front import front_of
+from archsearch.analysis.recommendation import recommendation_of
 from archsearch.analysis.verdicts import verdicts_of
 from archsearch.plots.catalog import PlotData
 from archsearch.records import Record
@@ -27,6 +29,7 @@ def make_data(
     """What a report is made of; `changes` replaces fields of ReportData."""
     point = (90.0, 40.0)
     front = front_of(records, reference_point=point, noise_floor=noise_floor)
+    recommendation = recommendation_of(front, records)
     facts: dict[str, Any] = {
         "plots": PlotData(
             records=tuple(records),
@@ -36,7 +39,10 @@ def make_data(
             device_name="a processor",
             noise_floor=noise_floor,
             canary=canary_of(records, drift_tolerance=0.25),
+            bases=baselines_of(records),
+            recommended=recommendation.trial,
         ),
+        "recommendation": recommendation,
         "front": front,
         "verdicts": verdicts_of(records, front),
         "config": {

@@ -4,80 +4,51 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-import pytest
-
 from archsearch.analysis.confirmed import Confirmed, ConfirmedPoint
 from archsearch.designs import Design, DesignPoint
-from archsearch.records import Record, TrialStatus
-from archsearch.report.answer import answer_sentences, chosen_rows, margin_points, picks_of, told_apart
+from archsearch.records import Record
+from archsearch.report.answer import answer_sentences, picks_of
 from archsearch.report.data import ReportData
 
 Make = Callable[..., Record]
 Data = Callable[..., ReportData]
 
 
-def roles(data: ReportData) -> dict[int, tuple[str, ...]]:
-    return {row.record.trial: names for row, names in chosen_rows(data.front)}
-
-
-def test_three_networks_are_taken_from_a_front_that_bends(make_record: Make, make_data: Data) -> None:
-    # Over guessing one of ten classes the best gains 50: at least 10 + 0.8 * 50 = 50 % is within reason: not trial 0.
-    points = [(0, 45.0, 1.0), (1, 51.0, 2.0), (2, 58.0, 3.0), (3, 60.0, 9.0)]
-    data = make_data([make_record(trial, top1=top1, p10=p10) for trial, top1, p10 in points])
+def test_the_recommended_network_comes_first_and_the_others_by_latency(make_record: Make, make_data: Data) -> None:
     # Scaled sums of (error, latency): 1.0, 0.6 + 0.125, 0.133 + 0.25, 1.0: the knee is trial 2.
-    assert roles(data) == {1: ("fastest within reason",), 2: ("knee",), 3: ("most accurate",)}
-
-
-def test_one_network_may_have_several_roles(make_record: Make, make_data: Data) -> None:
-    data = make_data([make_record(0, top1=50.0, p10=1.0), make_record(1, top1=50.5, p10=4.0)])
-    assert roles(data) == {0: ("fastest within reason",), 1: ("most accurate", "knee")}
-    assert [pick.trial for pick in picks_of(data)] == [0, 1]
-
-
-def test_a_front_worse_than_guessing_still_has_an_answer(make_record: Make, make_data: Data) -> None:
-    data = make_data([make_record(0, top1=9.0, p10=2.0), make_record(1, top1=8.0, p10=1.0)])
-    assert roles(data) == {0: ("most accurate", "fastest within reason", "knee")}
-
-
-@pytest.mark.parametrize("count", [1, 5])
-def test_equal_networks_are_one_answer(count: int, make_record: Make, make_data: Data) -> None:
-    data = make_data([make_record(trial) for trial in range(count)])
+    points = [(0, 45.0, 1.0), (1, 51.0, 2.0), (2, 58.0, 3.0), (3, 60.0, 9.0)]
+    data = make_data([make_record(trial, top1=top1, p10=p10, eval_images=10**6) for trial, top1, p10 in points])
     picks = picks_of(data)
-    assert [pick.trial for pick in picks] == [0]
-    said = answer_sentences(data, picks)[0]
-    assert ("One network is complete" if count == 1 else "All 5 complete networks have the same") in said
-
-
-def test_without_a_complete_trial_the_reasons_are_said(make_record: Make, make_data: Data) -> None:
-    assert answer_sentences(make_data([]), ()) == ("There is no network to take yet: the study has no trials.",)
-    failed = [
-        make_record(trial, top1=None, p10=None, status=TrialStatus.FAILED, reason="out of memory") for trial in range(2)
+    assert [(pick.trial, pick.roles) for pick in picks] == [
+        (2, ("recommended", "knee")),
+        (1, ("fastest within reason",)),
+        (3, ("most accurate",)),
     ]
-    rejected = [make_record(2, top1=None, status=TrialStatus.REJECTED, reason="params 9 M exceed 5 M")]
-    said = answer_sentences(make_data(failed + rejected), ())
-    assert said[0].endswith("none of the study's trials is complete (2 failed, 1 rejected).")
-    assert said[1:] == ("2 trials: out of memory", "1 trial: params 9 M exceed 5 M")
+    said = answer_sentences(data, picks)
+    assert said[:-1] == data.recommendation.sentences
+    assert "a proxy that ranks" in said[-1]
 
 
-def test_a_margin_is_that_of_two_counts(make_record: Make) -> None:
-    # 1.96 * sqrt(0.5 * 0.5 / 2500 + 0.5 * 0.5 / 2500) = 1.96 * sqrt(0.0002) = 2.77 points
-    one, other = (make_record(trial, top1=50.0, eval_images=2500).score for trial in (0, 1))
-    assert one is not None
-    assert other is not None
-    assert margin_points(one, other) == pytest.approx(2.77, abs=0.005)
-    assert margin_points(replace(one, eval_images=0), other) is None
+def test_without_a_complete_trial_the_answer_says_so(make_data: Data) -> None:
+    data = make_data([])
+    assert picks_of(data) == ()
+    assert answer_sentences(data, ()) == data.recommendation.sentences
 
 
-def test_networks_within_the_margin_are_not_told_apart(make_record: Make, make_data: Data) -> None:
+def test_the_cards_say_which_differences_are_too_little_to_tell(make_record: Make, make_data: Data) -> None:
+    # 1.96 * sqrt(0.5 * 0.5 / 2500 + 0.52 * 0.48 / 2500) = 2.77 points
     near = [make_record(0, top1=50.0, p10=1.0, eval_images=2500), make_record(1, top1=52.0, p10=4.0, eval_images=2500)]
-    far = [near[0], make_record(1, top1=54.0, p10=4.0, eval_images=2500)]
-    assert not told_apart(*near)
-    assert told_apart(*far)
     data = make_data(near)
-    assert "trial 0, the fastest, is the safest to take" in answer_sentences(data, picks_of(data))[1]
-    assert "2.00 points less accurate (too little to tell), 4.0 times as fast." in picks_of(data)[0].why[0]
-    data = make_data(far)
-    assert "safest" not in answer_sentences(data, picks_of(data))[1]
+    assert picks_of(data)[0].why == (
+        "Against the most accurate, trial 1: 2.00 points less accurate (too little to tell), 4.0 times as fast.",
+    )
+
+
+def test_a_card_has_the_published_network_that_it_beats(make_record: Make, make_data: Data) -> None:
+    data = make_data([make_record(0, variant="old", top1=40.0, p10=8.0), make_record(1, top1=60.0, p10=2.0)])
+    (pick,) = picks_of(data)
+    assert pick.why == (f"{data.recommendation.published.sentence}.",)  # type: ignore[union-attr]
+    assert pick.why[0].startswith("+20.0 points and 75 % faster than old")
 
 
 def test_a_network_without_confirmation_says_so_and_how_to_get_one(make_record: Make, make_data: Data) -> None:

@@ -1,0 +1,585 @@
+"""Which network of a study to take, and why: decided and worded here, and nowhere else.
+
+The candidates are the networks on the front; where a confirmation has evaluated all of them again, those that are on
+the front of its means.
+
+1. The start is the knee of the candidates (`pareto.knee`: Das 1999), and the most accurate one where there is no knee.
+2. Of the candidates whose accuracy cannot be told from the start's, the fastest is recommended, and the most accurate
+   of those whose latency is a tie with the fastest's. It is the one-standard-error rule of Breiman et al. 1984
+   ("Classification and Regression Trees", section 3.4.3: the simplest model that is as good as the best within
+   chance), with latency for simplicity and a 95 % interval for the standard error.
+
+Two accuracies are told apart where the 95 % interval of their difference leaves out 0. Its standard error is that of
+two binomial shares over the validation images; that the networks saw the same images would narrow it, but which images
+they got right is not stored. Where both networks were confirmed, differences are paired by seed: the residual of
+point + seed over all confirmed networks, Student's t. Two latencies are told apart beyond the study's noise floor.
+
+Where latency is no objective, its place is taken by the first objective that is not the error.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from archsearch.analysis.confirmed import Confirmed, ConfirmedPoint
+from archsearch.analysis.front import MEASURED_OBJECTIVE, Front, FrontRow
+from archsearch.analysis.intervals import half_width, share_error_points
+from archsearch.analysis.objectives import OBJECTIVES, relative_percent
+from archsearch.analysis.pareto import knee, level
+from archsearch.records import Record
+from archsearch.table import notebook_block, paragraphs
+from archsearch.text import number_text, percent_text, plural
+
+ERROR = "error_percent"
+# Of what the most accurate network gains over guessing a class, a fast one must keep this share to be worth taking.
+WITHIN_REASON = 0.8
+RECOMMENDED, KNEE, MOST_ACCURATE, FASTEST = "recommended", "knee", "most accurate", "fastest within reason"
+_NORMAL_95 = 1.959964
+_MOST_NAMED = 5
+# objective: what the lowest network of several is, and the lower of two
+_LOWEST = {"latency_ms": ("fastest", "faster"), "params": ("smallest", "smaller"), "macs": ("cheapest", "cheaper")}
+# objective: what a network has that is lower, and higher
+_THAN = {
+    "latency_ms": ("faster", "slower"),
+    "params": ("fewer parameters", "more parameters"),
+    "macs": ("fewer multiply-adds", "more multiply-adds"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A network as the recommendation sees it.
+
+    Attributes:
+        record: of the searched study.
+        top1_percent: on the validation split; the mean over `seeds` where it was confirmed.
+        values: in the order of the front's objectives; those of the confirmation where there is one.
+        seeds: that confirmed it; 0: as searched.
+    """
+
+    record: Record
+    top1_percent: float
+    values: tuple[float, ...]
+    seeds: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccuracyDifference:
+    """By how many points of top-1 the recommended network is more accurate than another.
+
+    Attributes:
+        points: negative: it is less accurate.
+        low, high: 95 % interval; None where nothing says how sure it is, and then every difference counts.
+        basis: what the interval comes from, for people; "" without one.
+    """
+
+    points: float
+    low: float | None = None
+    high: float | None = None
+    basis: str = ""
+
+    @property
+    def told_apart(self) -> bool:
+        """Whether the two accuracies differ by more than chance."""
+        return self.points != 0.0 if self.low is None or self.high is None else self.low > 0.0 or self.high < 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class CostDifference:
+    """By how many percent the recommended network is below another in one objective; negative: above.
+
+    `told_apart`: the two differ, a latency by more than the noise floor.
+    """
+
+    objective: str
+    percent: float
+    told_apart: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """The recommended network beside a published one.
+
+    Attributes:
+        record: of the published network.
+        beaten: the recommended network is told from it as better in an objective, and as worse in none.
+        accuracy, costs: the differences, as searched unless both were confirmed; `costs` in the objectives' order.
+        sentence: `+9.0 points and 73 % faster than shufflenet_v2_x1_0`, with what cannot be told.
+    """
+
+    record: Record
+    beaten: bool
+    accuracy: AccuracyDifference
+    costs: tuple[CostDifference, ...]
+    sentence: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Role:
+    """A network that one may take, and why: the names of its roles; `published` as of a recommendation."""
+
+    candidate: Candidate
+    names: tuple[str, ...]
+    published: Published | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recommendation:
+    """One network to take.
+
+    Attributes:
+        network: which; None where no trial is complete, and then `sentence` says so.
+        sentence: what to take, beside the published network that it beats.
+        reason: why it, in a sentence; "" without a network.
+        published: the published network that it beats; of none that it beats the one nearest in latency; None where
+            the study has evaluated no other published network.
+        runners_up: candidates whose accuracy cannot be told from its, fastest first.
+        alternatives: the other networks that have a role: knee, most accurate, fastest within reason; fastest first.
+        notes: further sentences.
+        own_roles: of the recommended network itself, such as "knee".
+        warnings: what may make the choice wrong, in sentences.
+        confirmed: the further seeds that it rests on, as far as they reach; None: on the search alone.
+    """
+
+    network: Candidate | None
+    sentence: str
+    reason: str = ""
+    published: Published | None = None
+    runners_up: tuple[Candidate, ...] = ()
+    own_roles: tuple[str, ...] = ()
+    alternatives: tuple[Role, ...] = ()
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    confirmed: Confirmed | None = None
+
+    def __str__(self) -> str:
+        return "\n".join(self.sentences)
+
+    def _repr_html_(self) -> str:
+        return notebook_block("Recommendation", paragraphs(*self.sentences))
+
+    @property
+    def record(self) -> Record | None:
+        """The network's record in the searched study."""
+        return None if self.network is None else self.network.record
+
+    @property
+    def trial(self) -> int | None:
+        """The number of the network's trial."""
+        return None if self.network is None else self.network.record.trial
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """All of it, one thing a sentence."""
+        return tuple(text for text in (self.sentence, self.reason, *self.notes, *self.warnings) if text)
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """The recommended network and the alternatives."""
+        if self.network is None:
+            return ()
+        own = Role(candidate=self.network, names=(RECOMMENDED, *self.own_roles), published=self.published)
+        return (own, *self.alternatives)
+
+
+def recommendation_of(front: Front, records: Sequence[Record], *, confirmed: Confirmed | None = None) -> Recommendation:
+    """The network of a study to take.
+
+    Args:
+        front: `front_of(records, ...)`.
+        records: of the study, of any status; those that name a variant are the published ones.
+        confirmed: of that front, if there is one; of a study with a design, its own seeds.
+    """
+    if not front.rows:
+        return _none(front, records)
+    return _Choice(front, records, confirmed).recommendation()
+
+
+def accuracy_difference(one: Record, other: Record, confirmed: Confirmed | None = None) -> AccuracyDifference:
+    """By how many points `one` is more accurate than `other`: confirmed where both are, else as searched."""
+    found = _points_of(confirmed)
+    first, second = found.get(one.arch_id), found.get(other.arch_id)
+    if confirmed is not None and confirmed.error_spread is not None and first is not None and second is not None:
+        spread = confirmed.error_spread
+        points = _error(second, confirmed) - _error(first, confirmed)
+        deviation = math.sqrt(spread.variance * (1.0 / first.n + 1.0 / second.n))
+        margin = half_width(deviation, spread.freedom, confidence=0.95)
+        seeds = f"{first.n}" if first.n == second.n else f"{first.n} and {second.n}"
+        return AccuracyDifference(
+            points=points, low=points - margin, high=points + margin, basis=f"paired over {seeds} seeds"
+        )
+    points = other.error_percent - one.error_percent
+    errors = [_counting_error(record) for record in (one, other)]
+    known = [error for error in errors if error is not None]
+    if len(known) < len(errors):
+        return AccuracyDifference(points=points)
+    margin = _NORMAL_95 * math.hypot(*known)
+    counted = sorted({each.score.eval_images for each in (one, other) if each.score is not None})
+    basis = f"counting on {' and '.join(f'{count:,}' for count in counted)} images"
+    if confirmed is not None and confirmed.error_spread is not None and (first is not None or second is not None):
+        basis += " as searched"
+    return AccuracyDifference(points=points, low=points - margin, high=points + margin, basis=basis)
+
+
+def _points_of(confirmed: Confirmed | None) -> dict[str, ConfirmedPoint]:
+    return {each.point.arch_id: each for each in (() if confirmed is None else confirmed.points) if each.n > 0}
+
+
+def _error(point: ConfirmedPoint, confirmed: Confirmed) -> float:
+    return point.values[confirmed.objectives.index(ERROR)] if ERROR in confirmed.objectives else point.error_percent
+
+
+def _none(front: Front, records: Sequence[Record]) -> Recommendation:
+    if not records:
+        return Recommendation(network=None, sentence="There is no network to take yet: the study has no trials.")
+    counts = ", ".join(f"{count:,} {status}" for status, count in sorted(front.statuses.items()))
+    reasons = Counter(record.reason for record in records if record.reason)
+    return Recommendation(
+        network=None,
+        sentence=f"There is no network to take: none of the study's trials is complete ({counts}).",
+        notes=tuple(f"{plural(count, 'trial')}: {reason}" for reason, count in reasons.most_common(3)),
+    )
+
+
+class _Choice:
+    """The rule, applied to one front."""
+
+    def __init__(self, front: Front, records: Sequence[Record], confirmed: Confirmed | None) -> None:
+        self.front, self.records, self.confirmed = front, records, confirmed
+        self.objectives = front.objectives
+        self.has_error = ERROR in self.objectives
+        names = [name for name in self.objectives if name != ERROR]
+        self.cost = MEASURED_OBJECTIVE if MEASURED_OBJECTIVE in names else names[0]
+        self.points = _points_of(confirmed)
+        members = _distinct(front.members)
+        self.missing = tuple(row.record for row in members if not self._is_confirmed(row.record))
+        self.uses_confirmed = confirmed is not None and not self.missing and any(map(self._is_best, front.rows))
+        rows = _distinct(front.rows) if self.uses_confirmed else members
+        found = [self._candidate(row) for row in rows if not self.uses_confirmed or self._is_best(row)]
+        self.candidates = sorted(found, key=lambda each: (self._cost(each), each.values, each.record.trial))
+
+    def recommendation(self) -> Recommendation:
+        start, is_knee = self._start()
+        alike = [each for each in self.candidates if each is start or not self._told_apart(each, start)]
+        chosen = self._fastest(alike)
+        published = self._published(chosen)
+        roles = self._roles(chosen, start if is_knee else None)
+        others = [
+            replace(role, published=self._published(role.candidate)) for role in roles if role.candidate is not chosen
+        ]
+        runners_up = tuple(
+            each for each in self.candidates if each is not chosen and not self._told_apart(each, chosen)
+        )
+        return Recommendation(
+            network=chosen,
+            sentence=self._sentence(chosen, published),
+            reason=self._reason(chosen, start, len(alike), is_knee=is_knee),
+            published=published,
+            runners_up=runners_up,
+            own_roles=tuple(name for role in roles if role.candidate is chosen for name in role.names),
+            alternatives=tuple(others),
+            notes=self._notes(runners_up, others),
+            warnings=self._warnings(chosen),
+            confirmed=self.confirmed,
+        )
+
+    # which
+
+    def _is_confirmed(self, record: Record) -> bool:
+        """Evaluated again, with a spread to say what it is worth."""
+        point = self.points.get(record.arch_id)
+        return point is not None and self.confirmed is not None and self.confirmed.error_spread is not None
+
+    def _is_best(self, row: FrontRow) -> bool:
+        """On the front of the confirmed means."""
+        point = self.points.get(row.record.arch_id)
+        return point is not None and point.on_front
+
+    def _candidate(self, row: FrontRow) -> Candidate:
+        point = self.points.get(row.record.arch_id) if self.uses_confirmed else None
+        if point is None:
+            return Candidate(record=row.record, top1_percent=100.0 - row.record.error_percent, values=row.values)
+        return Candidate(
+            record=row.record, top1_percent=100.0 - point.error_percent, values=point.values, seeds=point.n
+        )
+
+    def _start(self) -> tuple[Candidate, bool]:
+        """The knee and True; without one the most accurate (or the best in the first objective) and False."""
+        found = knee([each.values for each in self.candidates])
+        if found is not None:
+            return self.candidates[found], True
+        first = self.objectives.index(ERROR) if self.has_error else 0
+        return min(self.candidates, key=lambda each: (each.values[first], self._cost(each), each.record.trial)), False
+
+    def _fastest(self, candidates: Sequence[Candidate]) -> Candidate:
+        """The lowest cost; of those within the noise floor of it the most accurate."""
+        lowest = min(candidates, key=self._cost)
+        tied = [each for each in candidates if not self._cost_apart(self.cost, self._cost(each), self._cost(lowest))]
+        return min(tied, key=lambda each: (-each.top1_percent, self._cost(each), each.record.trial))
+
+    def _roles(self, chosen: Candidate, knee_: Candidate | None) -> tuple[Role, ...]:
+        found: dict[int, tuple[Candidate, list[str]]] = {}
+        accurate = min(self.candidates, key=lambda each: (-each.top1_percent, self._cost(each), each.record.trial))
+        cost = accurate.record.cost
+        chance = 100.0 / max(cost.num_classes if cost is not None else 2, 1)
+        best = accurate.top1_percent
+        least = chance + WITHIN_REASON * (best - chance) if best > chance else best
+        within = [each for each in self.candidates if each.top1_percent >= least - 1e-9]
+        fastest = min(within, key=lambda each: (self._cost(each), -each.top1_percent, each.record.trial))
+        for name, each in ((KNEE, knee_), (MOST_ACCURATE, accurate), (self._fastest_role(), fastest)):
+            if each is not None:
+                found.setdefault(each.record.trial, (each, []))[1].append(name)
+        ordered = sorted(found.values(), key=lambda item: (self._cost(item[0]), item[0].record.trial))
+        return tuple(Role(candidate=each, names=tuple(names)) for each, names in ordered)
+
+    def _fastest_role(self) -> str:
+        return FASTEST.replace("fastest", _LOWEST[self.cost][0])
+
+    # differences
+
+    def _cost(self, candidate: Candidate) -> float:
+        return candidate.values[self.objectives.index(self.cost)]
+
+    def _cost_apart(self, objective: str, one: float, other: float) -> bool:
+        noisy = self.front.noisy
+        if objective == MEASURED_OBJECTIVE and noisy is not None:
+            return not noisy.tie(one, other)
+        return one != other
+
+    def _told_apart(self, one: Candidate, other: Candidate) -> bool:
+        if not self.has_error:  # accuracy was not asked for: what differs differs
+            return not level(one.values, other.values, self.front.noisy)
+        return self._accuracy(one.record, other.record).told_apart
+
+    def _accuracy(self, one: Record, other: Record) -> AccuracyDifference:
+        return accuracy_difference(one, other, self.confirmed)
+
+    # the published networks
+
+    def _published(self, chosen: Candidate) -> Published | None:
+        row_of = {row.record.trial: row for row in self.front.rows}
+        row_of_network = {row.record.arch_id: row for row in reversed(self.front.rows)}
+        rows: dict[str, FrontRow] = {}
+        for record in self.records:
+            row = row_of.get(record.trial) or row_of_network.get(record.arch_id)
+            if record.variant is not None and row is not None and record.arch_id != chosen.record.arch_id:
+                rows.setdefault(record.arch_id, row)
+        found = [self._beside(chosen, row, _name_of(self.records, row.record)) for row in rows.values()]
+        beaten = [each for each in found if each.beaten]
+        if beaten:
+            # in as many objectives as can be; of those the hardest to beat
+            return min(
+                beaten,
+                key=lambda each: (
+                    -_gains(each),
+                    each.record.error_percent,
+                    OBJECTIVES[self.cost].extract(each.record),
+                    each.record.trial,
+                ),
+            )
+        return min(found, key=lambda each: (_distance(each, self.cost), each.record.trial), default=None)
+
+    def _beside(self, chosen: Candidate, row: FrontRow, name: str) -> Published:
+        own, other = self._values(chosen.record, row.record), self._values(row.record, chosen.record)
+        accuracy = self._accuracy(chosen.record, row.record)
+        costs = tuple(
+            CostDifference(
+                objective=objective,
+                percent=relative_percent(theirs, mine),
+                told_apart=self._cost_apart(objective, mine, theirs),
+            )
+            for objective, mine, theirs in zip(self.objectives, own, other, strict=True)
+            if objective != ERROR
+        )
+        gains = [each for each in costs if each.told_apart and each.percent > 0.0]
+        losses = [each for each in costs if each.told_apart and each.percent < 0.0]
+        more = accuracy.told_apart and accuracy.points > 0.0
+        less = self.has_error and accuracy.told_apart and accuracy.points < 0.0
+        return Published(
+            record=row.record,
+            beaten=bool((more or gains) and not (less or losses)),
+            accuracy=accuracy,
+            costs=costs,
+            sentence=self._against(name, accuracy, costs),
+        )
+
+    def _values(self, record: Record, beside: Record) -> tuple[float, ...]:
+        """The objectives of one of two networks: confirmed where both are, else as searched."""
+        if self._is_confirmed(record) and self._is_confirmed(beside):  # then a spread is known, as for accuracy
+            return self.points[record.arch_id].values
+        return tuple(OBJECTIVES[name].extract(record) for name in self.objectives)
+
+    # words
+
+    def _against(self, name: str, accuracy: AccuracyDifference, costs: Sequence[CostDifference]) -> str:
+        """`+9.0 points and 73 % faster than NAME`, losses after `but`, and what cannot be told at the end."""
+        gains: list[str] = []
+        losses: list[str] = []
+        ties: list[str] = []
+        sure = ""
+        if accuracy.low is not None and accuracy.high is not None:
+            sure = f"{accuracy.low:+.1f} to {accuracy.high:+.1f} points at 95 %, {accuracy.basis}"
+        if accuracy.told_apart:
+            (gains if accuracy.points > 0.0 else losses).append(_points(accuracy.points))
+        elif accuracy.basis:
+            ties.append(f"an accuracy that cannot be told from its ({_points(accuracy.points)}, {sure})")
+        else:
+            ties.append("the same accuracy")
+        for each in costs:
+            amount = percent_text(abs(each.percent))
+            lower, higher = _THAN[each.objective]
+            if each.told_apart:
+                (gains if each.percent > 0.0 else losses).append(f"{amount} {lower if each.percent > 0.0 else higher}")
+            elif each.percent:
+                floor = percent_text(100.0 * self.front.noise_floor)
+                ties.append(f"a latency that cannot be told from its (noise floor {floor})")
+            else:
+                ties.append(f"the same {OBJECTIVES[each.objective].title.split(',')[0].split(' of ')[0].lower()}")
+        parts = [_listed(each) for each in (gains, losses) if each]
+        if not parts:
+            return f"beside {name}, it has {_listed(ties)}"
+        last = " but ".join(parts)
+        text = f"{last} {'against' if last.endswith('points') else 'than'} {name}"
+        if ties:
+            text += f", with {_listed(ties)}"
+        if accuracy.told_apart and sure:
+            text += f" ({sure})"
+        return text
+
+    def _sentence(self, chosen: Candidate, published: Published | None) -> str:
+        named = _variant_of(self.records, chosen.record)
+        itself = ""
+        if named is not None:
+            is_named = f", which is {named}" if chosen.record.variant is None else ""
+            itself = f"{is_named}, a published network"
+        against = "" if published is None else f": {published.sentence}"
+        return f"Take {self._shown(chosen)}{itself}{against}."
+
+    def _shown(self, candidate: Candidate) -> str:
+        return f"{candidate.record.label} ({self._measures(candidate)})"
+
+    def _measures(self, candidate: Candidate) -> str:
+        values = zip(self.objectives, candidate.values, strict=True)
+        named = {"params": " parameters", "macs": " multiply-adds"}
+        return ", ".join(
+            [f"{candidate.top1_percent:.2f} % top-1"]
+            + [f"{OBJECTIVES[name].show(value)}{named.get(name, '')}" for name, value in values if name != ERROR]
+        )
+
+    def _reason(self, chosen: Candidate, start: Candidate, alike: int, *, is_knee: bool) -> str:
+        rows, count = _distinct(self.front.rows), len(self.candidates)
+        lowest, lower = _LOWEST[self.cost]
+        again = self.uses_confirmed and self.confirmed is not None and self.confirmed.design.purpose == "confirm"
+        front = f"the front of {count}{' confirmed' if again else ''} networks"
+        if len(rows) == 1:
+            return "It is the only network that is complete."
+        if len({row.values for row in self.front.rows}) == 1:
+            return f"All {len(rows):,} complete networks have the same values: any of them will do."
+        if count == 1:
+            return f"It is the whole front: it beats every other of {len(rows):,} complete networks."
+        if chosen is not start:
+            told = "their accuracies cannot be told apart"
+            margin = self._margin(chosen, start)
+            if count == 2:
+                return f"It is the {lower} of the two networks on the front; {told}{margin}. Two networks have no knee."
+            which = (
+                f"the {alike} networks" + ("" if alike == count else f", of {count},") + " on the front whose accuracy"
+            )
+            other = f"{start.record.label}, {self._title(is_knee)}"
+            return f"It is the {lowest} of {which} cannot be told from that of {other}{margin}."
+        if is_knee:
+            rule = "it lies farthest below the line between the two ends"
+            if len(self.objectives) > 2:
+                rule = "it has the smallest sum of objectives, each scaled to the front"
+            return f"It is the knee of {front}: {rule}."
+        best = self._title(is_knee=False).removeprefix("the ")
+        if count == 2:
+            more = "more accurate" if self.has_error else _LOWEST[self.objectives[0]][1]
+            return f"It is the {more} of the two networks on the front, which have no knee between them."
+        return f"It is the {best} on {front}, which has no knee."
+
+    def _title(self, is_knee: bool) -> str:
+        if is_knee:
+            return "the knee"
+        if self.has_error:
+            return "the most accurate"
+        return f"the {_LOWEST[self.objectives[0]][0]}"
+
+    def _margin(self, one: Candidate, other: Candidate) -> str:
+        found = self._accuracy(one.record, other.record)
+        if not self.has_error or found.low is None:
+            return ""
+        return f" (differences below {found.points - found.low:.1f} points may be chance, {found.basis})"
+
+    def _notes(self, runners_up: Sequence[Candidate], others: Sequence[Role]) -> tuple[str, ...]:
+        found = []
+        if runners_up:
+            named = [self._shown(each) for each in runners_up[:_MOST_NAMED]]
+            left = len(runners_up) - len(named)
+            more = [f"{left} more"] if left else []
+            what = "Its accuracy" if self.has_error else "It"
+            found.append(f"{what} cannot be told apart from that of {_listed([*named, *more])}.")
+        if others:
+            named = [
+                f"{self._shown(role.candidate)}, {_listed([f'the {name}' for name in role.names])}" for role in others
+            ]
+            found.append(f"For other needs: {'; '.join(named)}.")
+        return tuple(found)
+
+    def _warnings(self, chosen: Candidate) -> tuple[str, ...]:
+        found = []
+        latency = chosen.record.latency
+        if latency is not None and not latency.converged and MEASURED_OBJECTIVE in self.objectives:
+            found.append(f"The latency of {chosen.record.label} has not converged, so it may be wrong.")
+        if self.confirmed is not None and self.confirmed.design.purpose == "confirm" and self.missing:
+            named = [record.label for record in self.missing[:_MOST_NAMED]]
+            more = [f"{len(self.missing) - len(named)} more"] if len(self.missing) > len(named) else []
+            found.append(
+                f"The confirmation has too few trainings of {_listed([*named, *more])}: this is of the searched front."
+            )
+        return tuple(found)
+
+
+def _distinct(rows: Sequence[FrontRow]) -> list[FrontRow]:
+    """One row a network, that of the lowest trial."""
+    found: dict[str, FrontRow] = {}
+    for row in sorted(rows, key=lambda each: each.record.trial):
+        found.setdefault(row.record.arch_id, row)
+    return list(found.values())
+
+
+def _variant_of(records: Sequence[Record], record: Record) -> str | None:
+    """The published name of a network, whichever of its trials has it."""
+    if record.variant is not None:
+        return record.variant
+    return next((each.variant for each in records if each.variant is not None and each.arch_id == record.arch_id), None)
+
+
+def _name_of(records: Sequence[Record], record: Record) -> str:
+    return _variant_of(records, record) or record.label
+
+
+def _gains(found: Published) -> int:
+    """In how many objectives a network that beats a published one is told from it."""
+    return int(found.accuracy.told_apart) + sum(each.told_apart for each in found.costs)
+
+
+def _distance(found: Published, objective: str) -> float:
+    ratio = next(1.0 - each.percent / 100.0 for each in found.costs if each.objective == objective)
+    return abs(math.log(ratio)) if ratio > 0.0 else math.inf
+
+
+def _counting_error(record: Record) -> float | None:
+    score = record.score
+    return None if score is None else share_error_points(score.top1_percent, score.eval_images)
+
+
+def _points(value: float) -> str:
+    return f"{number_text(value, decimals=1 if abs(value) >= 0.05 else 2, signed=True)} points"
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return " and ".join((", ".join(parts[:-1]), parts[-1])) if len(parts) > 1 else "".join(parts)
