@@ -219,5 +219,5 @@ def test_every_shipped_study_is_in_the_changelog_and_the_newest_version_is_this_
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert [name for name in list_yaml("studies") if not re.search(rf"\b{name}\b", changelog)] == []
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    versions = [name for name in re.findall(r"^## \[([^\]]+)\]", changelog, re.MULTILINE) if name != "Unreleased"]
-    assert versions[0] == project["version"]
+    sections = re.findall(r"^## \[([^\]]+)\]", changelog, re.MULTILINE)
+    assert next(name for name in sections if name != "Unreleased") == project["version"]

@@ -108,6 +108,10 @@ def test_an_override_leaves_the_keys_beside_it(write: Any) -> None:
         ("trials.more=3", "'trials' has no keys below it|trials"),
         ("dataset.name=3", "'dataset' has no keys below it"),
         ("restrict.kernel=[1, 2", "not valid YAML"),
+        # booleans in YAML 1.1, text in YAML 1.2: never taken for true
+        ("scale.stem.pool=no", r"'stem\.pool' cannot be 'no' \(allowed: true or false"),
+        ("fixed.residual=off", r"'residual' cannot be 'off' \(allowed: true or false"),
+        ("proxy.flip=no", r"proxy\.flip: input should be a valid boolean, got 'no'"),
         ("prox.epochs=3", r"unknown key 'prox'"),
     ],
 )
