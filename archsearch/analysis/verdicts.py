@@ -9,7 +9,7 @@ from enum import StrEnum
 import numpy as np
 
 from archsearch.analysis.front import Front, FrontRow
-from archsearch.analysis.objectives import OBJECTIVES, percent_text, relative_percent
+from archsearch.analysis.objectives import OBJECTIVES, floor_text, relative_percent
 from archsearch.analysis.pareto import dominates, level
 from archsearch.records import Record, TrialStatus
 
@@ -153,7 +153,7 @@ def _dominated(record: Record, row: FrontRow, strongest: FrontRow, place: str, f
 
 
 def _floor_text(front: Front) -> str:
-    return f"the noise floor of {percent_text(100.0 * front.noise_floor)}"
+    return f"the noise floor of {floor_text(front.noise_floor)}"
 
 
 def _not_measured(variant: str, record: Record) -> Verdict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from archsearch.analysis.canary import Canary
 from archsearch.analysis.tables import csv_text, front_table, verdict_table
 from archsearch.api.study import Study
 from archsearch.files import write_atomically
+from archsearch.noise import NoiseFloor
 from archsearch.plots.catalog import PLOTS
 from archsearch.plots.front import FrontInfo
 from archsearch.plots.front_figure import front_figure
@@ -49,13 +51,24 @@ def front_json(study: Study) -> dict[str, Any]:
         "reference_point": None if front.reference_point is None else list(front.reference_point),
         "hypervolume": front.hypervolume,
         "hypervolume_share": front.hypervolume_share,
-        "noise_floor": front.noise_floor,
+        "noise_floor": front.noise_floor.relative,
+        "noise_floor_basis": floor_json(front.noise_floor),
         "canary": canary_json(study.canary),
         "knee_trial": None if front.knee is None else front.knee.record.trial,
         "front": front_table(front, only_front=True),
         "variants": [{**row, "reading": study.readings.get(row["variant"])} for row in verdict_table(study.verdicts)],
         "warnings": list(front.warnings),
     }
+
+
+def floor_json(floor: NoiseFloor) -> dict[str, Any]:
+    """What a noise floor rests on, as plain data, and how it grows with the latency (null: it does not)."""
+    growth = (
+        None
+        if floor.growth == 0.0
+        else {"power": floor.growth, "at_ms": floor.at_ms, "from_ms": floor.from_ms, "to_ms": floor.to_ms}
+    )
+    return {"source": floor.source.value, "repeats": floor.repeats, "coverage": floor.coverage, "growth": growth}
 
 
 def canary_json(canary: Canary) -> dict[str, Any]:
@@ -69,7 +82,9 @@ def canary_json(canary: Canary) -> dict[str, Any]:
         "drift_tolerance": canary.drift_tolerance,
         "drifted_trials": [record.trial for record in canary.drifted],
         "unconverged_trials": [record.trial for record in canary.unconverged],
+        "crowded_trials": [record.trial for record in canary.crowded],
         "measured_again": canary.measured_again,
+        "repeats": [{**asdict(repeat), "moved": repeat.moved} for repeat in canary.repeats],
         "latency_seconds": canary.latency_seconds,
         "trial_seconds": canary.trial_seconds,
         "latency_share": canary.latency_share,

@@ -36,6 +36,7 @@ class Samples:
         total_seconds: what the measurement took of its process's time: the visits, waiting, and sleeping between them.
         converged: whether the planned bursts were done and the halves of all networks agreed before the budget ended.
         warmup_runs: runs of each network's warm-up.
+        copies_ms: what the memory witness's copies took (milliseconds); empty without one.
     """
 
     bursts_ns: list[list[list[int]]]
@@ -46,6 +47,7 @@ class Samples:
     total_seconds: float = 0.0
     converged: bool = False
     warmup_runs: list[int] = field(default_factory=list)
+    copies_ms: list[float] = field(default_factory=list)
 
     @classmethod
     def of(cls, networks: int) -> Samples:
@@ -56,6 +58,11 @@ class Samples:
     def bursts(self) -> int:
         """Bursts that every network has."""
         return min(len(bursts) for bursts in self.bursts_ns)
+
+    @property
+    def memory_ms(self) -> float | None:
+        """p10 of the memory witness's copies (milliseconds): what p10 of the networks may have been slowed by."""
+        return float(np.quantile(self.copies_ms, 0.1)) if self.copies_ms else None
 
     def runs_ns(self, network: int) -> list[int]:
         """All runs of a network in the order of time (nanoseconds)."""

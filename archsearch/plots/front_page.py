@@ -7,7 +7,7 @@ from pathlib import Path
 
 from archsearch.analysis.canary import Canary
 from archsearch.analysis.front import Front
-from archsearch.analysis.objectives import percent_text
+from archsearch.analysis.objectives import floor_text, percent_text
 from archsearch.analysis.verdicts import Verdict
 from archsearch.plots.front import FrontInfo, FrontPoint
 from archsearch.plots.front_figure import front_figure
@@ -41,8 +41,8 @@ def write_front_page(
         if values
     ]
     facts.append(("Objectives (lower is better)", ", ".join(front.objectives)))
-    if front.noise_floor:
-        floor = percent_text(100.0 * front.noise_floor)
+    if front.noise_floor.ties:
+        floor = floor_text(front.noise_floor)
         facts.append(("Noise floor of latency", f"{floor}: latencies that differ by less are ties"))
     if front.reference_point is not None and front.hypervolume is not None:
         facts.append(("Reference point", ", ".join(f"{value:g}" for value in front.reference_point)))
@@ -143,8 +143,13 @@ def canary_table(canary: Canary) -> Table:
         title = f"Drifted by more than {percent_text(100.0 * canary.drift_tolerance)}"
         rows.append((title, str(len(canary.drifted)), _labels(canary.drifted)))
     rows.append(("Not converged", str(len(canary.unconverged)), _labels(canary.unconverged)))
+    rows.append(("Memory crowded", str(len(canary.crowded)), _labels(canary.crowded)))
     rows.append(("Measured again", str(canary.measured_again), ""))
     rows.append(("Networks measured", str(canary.networks), ""))
+    rows.append(("Measured twice, in two moments of the study", str(len(canary.repeats)), ""))
+    if canary.repeats:
+        median, largest = canary.moved_median, canary.moved_max
+        rows.append(("Between the two: median, largest (%)", f"{100.0 * median:.1f}, {100.0 * largest:.1f}", ""))
     if canary.latency_share is not None:
         rows.append(("Share of the trials' time (%)", f"{100.0 * canary.latency_share:.0f}", ""))
     return Table(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from archsearch.analysis.objectives import OBJECTIVES, percent_text
+from archsearch.analysis.objectives import OBJECTIVES, floor_basis, floor_text
 from archsearch.report.data import ReportData
 from archsearch.report.sections import Section
 
@@ -74,8 +74,9 @@ def _facts(data: ReportData) -> Iterator[tuple[str, str]]:
         yield "Hypervolume", f"{data.front.hypervolume:.6g}"
     yield "Latency protocol", _pairs(_chosen(config.get("latency") or {}, _LATENCY))
     yield "Reference network", str(config.get("reference", ""))
-    if data.front.noise_floor:
-        yield "Noise floor of latency", percent_text(100.0 * data.front.noise_floor)
+    if data.front.noise_floor.ties:
+        basis = floor_basis(data.front.noise_floor)
+        yield "Noise floor of latency", floor_text(data.front.noise_floor) + (f" ({basis})" if basis else "")
     yield "Device", _pairs(facts.get("device") or {})
     yield "Device fingerprint", str(facts.get("device_fingerprint", ""))
     yield (

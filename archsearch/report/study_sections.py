@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from archsearch.analysis.objectives import floor_basis, floor_text
 from archsearch.plots.front_page import canary_table
 from archsearch.plots.page import Cell, Column, Table
 from archsearch.records import TrialStatus
@@ -52,10 +53,10 @@ def latency_section(data: ReportData) -> Section:
     canary = data.plots.canary
     drawings, missing = drawn(("latencies",), data.plots)
     floor = data.front.noise_floor
+    basis = f", {floor_basis(floor)}" if floor_basis(floor) else ""
     sentences = [
-        f"Latencies that differ by less than {100.0 * floor:.1f} % are ties: the noise floor, measured at the study's "
-        "start."
-        if floor
+        f"Latencies that differ by less than {floor_text(floor)} are ties: the noise floor{basis}."
+        if floor.ties
         else "The study has no noise floor: every difference of two latencies counts."
     ]
     if canary is None or not canary.networks:

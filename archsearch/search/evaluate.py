@@ -17,15 +17,16 @@ from archsearch.cost.architecture import cost_of
 from archsearch.cost.audit import audit
 from archsearch.data.dataset import Dataset
 from archsearch.data.split import stratified_split
-from archsearch.errors import ArchsearchError, StoreError
+from archsearch.errors import ArchsearchError, MeasurementError, StoreError
 from archsearch.latency.lease import DeviceLease
 from archsearch.models.families import build
 from archsearch.models.spec import Spec
-from archsearch.records import Cost, Epoch, Score, TrialStatus
+from archsearch.records import Cost, Epoch, Latency, Score, TrialStatus
 from archsearch.search.config import StudyConfig
 from archsearch.search.follow import Follower, Unfollowed
-from archsearch.search.measuring import Begin, StudyLatency
+from archsearch.search.measuring import RepeatMeasurement, StudyLatency
 from archsearch.search.outcome import Outcome, constrained_values, constraint_excess, rejection
+from archsearch.search.repeats import Repeats
 from archsearch.search.variants import scaled
 from archsearch.training.host_memory import give_back_freed_memory
 from archsearch.training.proxy import train_proxy
@@ -50,7 +51,7 @@ class Evaluator:
         check: called between training steps; raises StopRequested when the worker is asked to end.
         fix_reference: takes the reference's p10 of a measurement and gives the one that the study has fixed (both
             in milliseconds).
-        begin: gives the study its noise floor, see `StudyLatency`; None: it has none.
+        repeats: which networks are measured a second time, and where that is stored; None: none is.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class Evaluator:
         *,
         check: Callable[[], None],
         fix_reference: Callable[[float], float],
-        begin: Begin | None = None,
+        repeats: Repeats | None = None,
     ) -> None:
         self.config = config
         self.device = device
@@ -75,6 +76,8 @@ class Evaluator:
             train_images=config.proxy.train_images,
             seed=SPLIT_SEED,
         )
+        self._repeats = repeats
+        self._repeat: RepeatMeasurement | None = None  # of the network in hand, until it is complete
         self._lease = DeviceLease.of_device(device)
         self._latency = StudyLatency(
             config.latency,
@@ -84,7 +87,6 @@ class Evaluator:
             lease=self._lease,
             reference=self._build_reference,
             reference_name=config.reference,
-            begin=begin or (lambda _measure: False),
             fix_reference=fix_reference,
             sleep=self._sleep,
         )
@@ -110,6 +112,7 @@ class Evaluator:
             reason = f"{name}{error}".strip()
             return Outcome(status=TrialStatus.FAILED, reason=reason, excess=self._excess(found), **found)
         finally:
+            self._repeat = None
             self._release_memory()
 
     def reference_cost(self) -> Cost:
@@ -145,7 +148,8 @@ class Evaluator:
         if rejected := self._rejected(found):
             return rejected
         follower.measured(found["cost"], found["latency"])
-        found["score"] = self._train(model, found, follower)
+        found["score"] = self._train(model, spec.arch_id, found, follower)
+        self._complete_repeat()
         stopped = found["early_stop"] is not None and found["early_stop"].stopped
         if not stopped and self._latency.needs_again(found["latency"]):
             self._measure_again(model, found, follower)
@@ -158,13 +162,15 @@ class Evaluator:
             **found,
         )
 
-    def _train(self, model: nn.Module, found: dict[str, Any], follower: Follower) -> Score:
+    def _train(self, model: nn.Module, arch_id: str, found: dict[str, Any], follower: Follower) -> Score:
         """Train the proxy, until its end or until the study's stopping rule ends it."""
 
         def after_epoch(point: Epoch, state: Callable[[], bytes]) -> bool:
             # A trial is not stopped for a latency that is in doubt.
             if self._latency.needs_again(found["latency"]) and follower.would_stop(point):
                 self._measure_again(model, found, follower)
+            if point.epoch == max(1, self.config.proxy.epochs // 2):
+                self._begin_repeat(model, arch_id, found["latency"])
             return follower.epoch_done(point, state)
 
         try:
@@ -178,7 +184,7 @@ class Evaluator:
                 input_size=self.input_size,
                 flip=self._flip,
                 device=self.device,
-                chunk=self.chunk,
+                chunk=self._training_chunk,
                 on_epoch=after_epoch,
                 start=follower.start,
                 curve=follower.curve,
@@ -186,8 +192,25 @@ class Evaluator:
         finally:
             found["early_stop"] = follower.early_stop
 
+    def _begin_repeat(self, model: nn.Module, arch_id: str, latency: Latency) -> None:
+        """Begin to measure a network a second time if that is due: half a training later, in another episode."""
+        try:
+            if self._repeats is not None and self._repeats.due(arch_id, latency):
+                self._repeat = self._latency.begin_repeat(model, arch_id, latency)
+        except MeasurementError as error:
+            logger.warning("not measured a second time: %s", error)
+
+    def _complete_repeat(self) -> None:
+        if self._repeat is None or self._repeats is None:
+            return
+        try:
+            self._repeats.store(*self._repeat.complete(self._sleep))
+        except MeasurementError as error:
+            logger.warning("not measured a second time: %s", error)
+        self._repeat = None
+
     def _measure_again(self, model: nn.Module, found: dict[str, Any], follower: Follower) -> None:
-        """Measure a latency that drifted or did not converge once more: by now in another episode of the machine."""
+        """Measure a latency that is in doubt once more: by now in another episode of the machine."""
         found["latency"] = self._latency.measure_again(model, found["latency"])
         follower.measured(found["cost"], found["latency"])
 
@@ -198,8 +221,7 @@ class Evaluator:
     def _is_close_call(self, found: Mapping[str, Any]) -> bool:
         """Whether a doubtful latency is over its bound by less than what is doubtful about it."""
         latency, over = found["latency"], self._excess(found).get("latency_ms", 0.0)
-        doubt = max(latency.half_split_difference, abs(latency.drift or 0.0))
-        return 0.0 < over <= doubt and self._latency.needs_again(latency)
+        return 0.0 < over <= self._latency.doubt(latency) and self._latency.needs_again(latency)
 
     def _rejected(self, found: Mapping[str, Any]) -> Outcome | None:
         excess = self._excess(found)
@@ -217,6 +239,18 @@ class Evaluator:
         """Use the device for a short while, beside other workers but never beside a measurement."""
         self._check()
         with self._lease.shared():
+            yield
+
+    @contextmanager
+    def _training_chunk(self) -> Iterator[None]:
+        """A chunk of the training; before it a visit of the network's second measurement, if one is due."""
+        if self._repeat is not None:
+            try:
+                self._repeat.visit_if_due()
+            except MeasurementError as error:
+                logger.warning("not measured a second time: %s", error)
+                self._repeat = None
+        with self.chunk():
             yield
 
     def _sleep(self, seconds: float) -> None:
