@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "archsearch"
 FLOORS = {
-    0: ("errors", "registry", "records", "designs", "resources", "files", "validation", "limits", "blocks"),
+    0: ("errors", "registry", "records", "designs", "resources", "files", "validation", "limits", "noise", "blocks"),
     1: ("models", "data"),
     2: ("space", "cost", "training", "latency", "store", "analysis", "papers", "export"),
     3: ("search", "plots"),
@@ -19,7 +19,7 @@ FLOORS = {
     6: ("cli",),
 }
 # Files on the ground floor, beside the package's folders: one folder, and everyone may import them.
-GROUND = ("errors", "registry", "records", "designs", "resources", "files", "validation", "limits")
+GROUND = ("errors", "registry", "records", "designs", "resources", "files", "validation", "limits", "noise")
 FLOOR_OF = {part: floor for floor, parts in FLOORS.items() for part in parts}
 # A library that belongs to one part only, so that it can be replaced there.
 OWNERS = {"optuna": "search", "plotly": "plots", "kaleido": "plots"}

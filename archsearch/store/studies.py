@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, inspect, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -178,6 +178,8 @@ def add_repeat(database: Database, study_id: int, repeat: Repeat, latency: Laten
 
 
 def _repeats(session: Session, study_id: int) -> tuple[Repeat, ...]:
+    if not inspect(session.connection()).has_table(RepeatRow.__tablename__):
+        return ()  # an older database that this process may only read
     columns = [getattr(RepeatRow, field.name) for field in fields(Repeat)]
     rows = session.execute(select(*columns).where(RepeatRow.study_id == study_id).order_by(RepeatRow.id))
     return tuple(Repeat(**row._mapping) for row in rows)
