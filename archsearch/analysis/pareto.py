@@ -86,8 +86,8 @@ def non_dominated(values: ArrayLike, noisy: Noisy | None = None) -> NDArray[np.b
     Morgenstern 1944, section 65): a set with the two properties above, of which a finite relation without cycles has
     exactly one, never empty if there are points. It is found by looking at each point after all that could dominate
     it, best first in the exact objectives and then in the noisy one. A point of it that the plain front lacks is
-    level with another point of it: `upper` grows strictly, so whatever dominates a point dominates all that it is plainly
-    better than. With a floor of 0 it is the plain front.
+    level with another point of it: `upper` grows strictly, so whatever dominates a point dominates all that it is
+    plainly better than. With a floor of 0 it is the plain front.
 
     Args:
         values: (n, m), lower is better; infinities are allowed.

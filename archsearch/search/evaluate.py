@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,14 +18,15 @@ from archsearch.cost.architecture import cost_of
 from archsearch.cost.audit import audit
 from archsearch.data.dataset import Dataset
 from archsearch.data.split import stratified_split
-from archsearch.errors import ArchsearchError, MeasurementError, StoreError
+from archsearch.errors import ArchsearchError, MeasurementError, StoreError, TrainingError
+from archsearch.latency.again import drifted
 from archsearch.latency.lease import DeviceLease
 from archsearch.models.families import build
 from archsearch.models.spec import Spec
 from archsearch.records import Cost, Epoch, Latency, Score, TrialStatus
 from archsearch.search.config import StudyConfig
 from archsearch.search.follow import Follower, Unfollowed
-from archsearch.search.measuring import RepeatMeasurement, StudyLatency
+from archsearch.search.measuring import RepeatMeasurement, StudyLatency, TrialLatency
 from archsearch.search.outcome import Outcome, constrained_values, constraint_excess, rejection
 from archsearch.search.repeats import Repeats
 from archsearch.search.variants import scaled
@@ -35,6 +37,7 @@ logger = logging.getLogger(__name__)
 
 # The split is part of what a study's accuracies mean: one split for all seeds, so that seeds can be compared.
 SPLIT_SEED = 0
+_CLEAR = 3.0  # times its doubt that a first visit's latency is from a bound, for the bound to be decided by it
 
 
 class StopRequested(Exception):  # noqa: N818 (a request, not an error)
@@ -78,6 +81,8 @@ class Evaluator:
         )
         self._repeats = repeats
         self._repeat: RepeatMeasurement | None = None  # of the network in hand, until it is complete
+        self._asked_repeat = False  # whether it is one to be repeated
+        self._between_chunks: Callable[[], None] | None = None
         self._lease = DeviceLease.of_device(device)
         self._latency = StudyLatency(
             config.latency,
@@ -112,7 +117,7 @@ class Evaluator:
             reason = f"{name}{error}".strip()
             return Outcome(status=TrialStatus.FAILED, reason=reason, excess=self._excess(found), **found)
         finally:
-            self._repeat = None
+            self._repeat, self._asked_repeat = None, False
             self._release_memory()
 
     def reference_cost(self) -> Cost:
@@ -139,20 +144,32 @@ class Evaluator:
                 if rejected := self._rejected(found):
                     return rejected
         self._check()
-        if follower.latency is not None and self._latency.is_of_this_device(follower.latency):
-            found["latency"] = follower.latency
-        else:
-            found["latency"] = self._latency.measure(model)
-            if self._is_close_call(found):
-                found["latency"] = self._latency.measure_again(model, found["latency"])
+        trial = self._latency.of(model, follower.latency)
+        if self._is_bounded and not trial.known:
+            found["latency"] = trial.provisional()
+            if not self._is_clear(found):
+                trial.complete()
+        if trial.known:
+            found["latency"] = trial.latency
+            if trial.doubtful and self._is_close_call(found):
+                found["latency"] = trial.settle()
         if rejected := self._rejected(found):
             return rejected
-        follower.measured(found["cost"], found["latency"])
-        found["score"] = self._train(model, spec.arch_id, found, follower)
-        self._complete_repeat()
+        if trial.known:
+            follower.measured(found["cost"], found["latency"])
+        else:  # clear of its bound; a provisional latency stands in no record but a rejected one's
+            found.pop("latency", None)
+        found["score"] = self._train(model, spec.arch_id, trial, found, follower)
         stopped = found["early_stop"] is not None and found["early_stop"].stopped
-        if not stopped and self._latency.needs_again(found["latency"]):
-            self._measure_again(model, found, follower)
+        if not trial.known or (trial.doubtful and not stopped):
+            if stopped:
+                trial.complete()
+            else:
+                trial.settle()
+            self._tell(trial, found, follower)
+        if not stopped:
+            self._begin_repeat(model, spec.arch_id, trial)
+        self._complete_repeat()
         if rejected := self._rejected(found):
             return rejected
         return Outcome(
@@ -162,17 +179,34 @@ class Evaluator:
             **found,
         )
 
-    def _train(self, model: nn.Module, arch_id: str, found: dict[str, Any], follower: Follower) -> Score:
-        """Train the proxy, until its end or until the study's stopping rule ends it."""
+    def _train(
+        self, model: nn.Module, arch_id: str, trial: TrialLatency, found: dict[str, Any], follower: Follower
+    ) -> Score:
+        """Train the proxy, until its end or until the study's stopping rule ends it; visits fall in between."""
+
+        def between_chunks() -> None:
+            if trial.advance():
+                self._tell(trial, found, follower)
+            self._advance_repeat()
 
         def after_epoch(point: Epoch, state: Callable[[], bytes]) -> bool:
+            if follower.ruled and not trial.known:
+                provisional = trial.provisional()
+                if trial.known:
+                    self._tell(trial, found, follower)
+                else:
+                    follower.estimated(found["cost"], provisional)
             # A trial is not stopped for a latency that is in doubt.
-            if self._latency.needs_again(found["latency"]) and follower.would_stop(point):
-                self._measure_again(model, found, follower)
-            if point.epoch == max(1, self.config.proxy.epochs // 2):
-                self._begin_repeat(model, arch_id, found["latency"])
+            if trial.doubtful and follower.would_stop(point):
+                trial.settle()
+                self._tell(trial, found, follower)
+            elif point.epoch < self.config.proxy.epochs:
+                trial.begin_again()
+            if 2 * point.epoch >= self.config.proxy.epochs:
+                self._begin_repeat(model, arch_id, trial)
             return follower.epoch_done(point, state)
 
+        self._between_chunks = between_chunks
         try:
             return train_proxy(
                 model.to(self.device),
@@ -184,44 +218,87 @@ class Evaluator:
                 input_size=self.input_size,
                 flip=self._flip,
                 device=self.device,
-                chunk=self._training_chunk,
+                chunk=self.chunk,
                 on_epoch=after_epoch,
                 start=follower.start,
                 curve=follower.curve,
             )
+        except TrainingError:  # it diverged, say: what its network's latency is, is known all the same
+            if not trial.known:
+                trial.complete()
+                self._tell(trial, found, follower)
+            raise
         finally:
+            self._between_chunks = None
             found["early_stop"] = follower.early_stop
 
-    def _begin_repeat(self, model: nn.Module, arch_id: str, latency: Latency) -> None:
-        """Begin to measure a network a second time if that is due: half a training later, in another episode."""
-        try:
-            if self._repeats is not None and self._repeats.due(arch_id, latency):
-                self._repeat = self._latency.begin_repeat(model, arch_id, latency)
-        except MeasurementError as error:
-            logger.warning("not measured a second time: %s", error)
+    def _begin_repeat(self, model: nn.Module, arch_id: str, trial: TrialLatency) -> None:
+        """Begin to measure a network a second time if that is due: half a training later, in another episode.
+
+        Asked once of a network, when its first measurement stands.
+        """
+        if self._repeats is None or self._asked_repeat or not trial.known or trial.doubtful:
+            return
+        self._asked_repeat = True
+        with self._repeating():
+            if self._repeats.due(arch_id, trial.latency):
+                self._repeat = self._latency.begin_repeat(model, arch_id, trial.latency)
+
+    def _advance_repeat(self) -> None:
+        if self._repeat is not None:
+            with self._repeating():
+                self._repeat.advance()
 
     def _complete_repeat(self) -> None:
-        if self._repeat is None or self._repeats is None:
-            return
-        try:
-            self._repeats.store(*self._repeat.complete(self._sleep))
-        except MeasurementError as error:
-            logger.warning("not measured a second time: %s", error)
-        self._repeat = None
+        if self._repeat is not None and self._repeats is not None:
+            with self._repeating():
+                self._repeats.store(*self._repeat.complete(self._sleep))
+            self._repeat = None
 
-    def _measure_again(self, model: nn.Module, found: dict[str, Any], follower: Follower) -> None:
-        """Measure a latency that is in doubt once more: by now in another episode of the machine."""
-        found["latency"] = self._latency.measure_again(model, found["latency"])
+    @contextmanager
+    def _repeating(self) -> Iterator[None]:
+        """A repeat that fails, for want of memory beside the training too, is left out: the trial does not need it."""
+        try:
+            yield
+        except (MeasurementError, torch.OutOfMemoryError) as error:
+            logger.warning("not measured a second time: %s", error)
+            self._repeat = None
+
+    def _tell(self, trial: TrialLatency, found: dict[str, Any], follower: Follower) -> None:
+        found["latency"] = trial.latency
         follower.measured(found["cost"], found["latency"])
 
     def _build_reference(self) -> nn.Module:
         spec = scaled(self.config.reference, self.config).normalised(self.input_size)
         return build(spec, num_classes=self.num_classes, input_size=self.input_size, seed=0)
 
+    @property
+    def _is_bounded(self) -> bool:
+        """Whether a latency may end a trial before its training."""
+        constraints = self.config.constraints
+        return "latency_ms" in constraints.bounds() and not constraints.is_soft("latency_ms")
+
+    def _is_clear(self, found: Mapping[str, Any]) -> bool:
+        """Whether a provisional latency is further from its bound, either way, than the rest of it can well move it.
+
+        That is `_CLEAR` times what is doubtful about it: the tolerance that it will have to keep, the difference of its
+        halves, half of its interval, and how crowded the memory was, whichever is largest.
+        """
+        latency: Latency = found["latency"]
+        if drifted(latency, self.config.latency):
+            return False
+        low, high = latency.ratio_low or 0.0, latency.ratio_high or math.inf
+        interval = (high - low) / (2.0 * latency.ratio_to_reference)
+        crowding = self._latency.crowding(latency)
+        doubt = max(self.config.latency.tolerance, latency.half_split_difference, interval, crowding)
+        return abs(self._excess(found)["latency_ms"]) > _CLEAR * doubt
+
     def _is_close_call(self, found: Mapping[str, Any]) -> bool:
-        """Whether a doubtful latency is over its bound by less than what is doubtful about it."""
-        latency, over = found["latency"], self._excess(found).get("latency_ms", 0.0)
-        return 0.0 < over <= self._latency.doubt(latency) and self._latency.needs_again(latency)
+        """Whether a latency is over its bound by less than what is doubtful about it."""
+        over = self._excess(found).get("latency_ms", 0.0)
+        latency: Latency = found["latency"]
+        doubt = max(latency.half_split_difference, abs(latency.drift or 0.0), self._latency.crowding(latency))
+        return 0.0 < over <= doubt
 
     def _rejected(self, found: Mapping[str, Any]) -> Outcome | None:
         excess = self._excess(found)
@@ -236,21 +313,14 @@ class Evaluator:
 
     @contextmanager
     def chunk(self) -> Iterator[None]:
-        """Use the device for a short while, beside other workers but never beside a measurement."""
-        self._check()
-        with self._lease.shared():
-            yield
+        """Use the device for a short while, beside other workers but never beside a measurement.
 
-    @contextmanager
-    def _training_chunk(self) -> Iterator[None]:
-        """A chunk of the training; before it a visit of the network's second measurement, if one is due."""
-        if self._repeat is not None:
-            try:
-                self._repeat.visit_if_due()
-            except MeasurementError as error:
-                logger.warning("not measured a second time: %s", error)
-                self._repeat = None
-        with self.chunk():
+        A visit of the trial's own measurement that is due is made before.
+        """
+        self._check()
+        if self._between_chunks is not None:
+            self._between_chunks()
+        with self._lease.shared():
             yield
 
     def _sleep(self, seconds: float) -> None:

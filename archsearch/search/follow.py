@@ -34,6 +34,7 @@ class Follower(Protocol):
         seed: of the initial weights and of the training.
         latency: the network's, if it was measured before; None if it is to be measured.
         start, curve: what the training goes on from, as `train_proxy` takes it.
+        ruled: whether a stopping rule is asked after each epoch.
         early_stop: what the stopping rule said, if it spoke for stopping.
         reason: why the training was ended early, in words; None if it was not.
     """
@@ -44,6 +45,10 @@ class Follower(Protocol):
     curve: tuple[Epoch, ...]
 
     @property
+    def ruled(self) -> bool:
+        """See the class."""
+
+    @property
     def early_stop(self) -> EarlyStop | None:
         """See the class."""
 
@@ -52,10 +57,13 @@ class Follower(Protocol):
         """See the class."""
 
     def measured(self, cost: Cost, latency: Latency) -> None:
-        """The network was measured: before its training, or once more."""
+        """The network was measured, or measured once more."""
+
+    def estimated(self, cost: Cost, latency: Latency) -> None:
+        """What the network's measurement says so far, while it goes on: for the rule of this trial alone."""
 
     def would_stop(self, point: Epoch) -> bool:
-        """Whether the training would be ended after this epoch; nothing is stored."""
+        """Whether the rule speaks for ending the training after this epoch; nothing is stored."""
 
     def epoch_done(self, point: Epoch, state: Callable[[], bytes]) -> bool:
         """One epoch is done; whether the training goes on. `state` gives the bytes to go on from later."""
@@ -67,6 +75,7 @@ class Unfollowed:
     latency: Latency | None = None
     start: bytes | None = None
     curve: tuple[Epoch, ...] = ()
+    ruled = False
     early_stop: EarlyStop | None = None
     reason: str | None = None
 
@@ -75,6 +84,9 @@ class Unfollowed:
 
     def measured(self, cost: Cost, latency: Latency) -> None:
         """Nobody is told."""
+
+    def estimated(self, cost: Cost, latency: Latency) -> None:
+        """No rule asks."""
 
     def would_stop(self, point: Epoch) -> bool:
         """Never."""
@@ -167,6 +179,11 @@ class TrialFollower:
         self._unsaved_seconds = 0.0  # of training, since the last state that was stored
 
     @property
+    def ruled(self) -> bool:
+        """Whether a stopping rule is asked after each epoch."""
+        return self._rule is not None
+
+    @property
     def early_stop(self) -> EarlyStop | None:
         """The decision that ended the training, or else the first one that spoke for ending it."""
         spoken = [said for said in self._decisions if said.would_stop]
@@ -196,15 +213,19 @@ class TrialFollower:
 
     def measured(self, cost: Cost, latency: Latency) -> None:
         """Store cost and latency: whoever takes the trial over has them, and other trials are compared with it."""
-        values = constrained_values(cost, latency)
-        self._known = tuple(values[name] for name in self._objectives)
+        self.estimated(cost, latency)
         if not note_measured(self._database, self._row_id, cost=cost, latency=latency):
             raise PlaceLostError
 
+    def estimated(self, cost: Cost, latency: Latency) -> None:
+        """Tell this trial's rule. Nothing is stored: whoever takes the trial over measures the network anew."""
+        values = constrained_values(cost, latency)
+        self._known = tuple(values[name] for name in self._objectives)
+
     def would_stop(self, point: Epoch) -> bool:
-        """Whether the rule would end the training after this epoch, as the study stands now."""
+        """Whether the rule speaks for ending the training after this epoch, as the study stands now, exempt or not."""
         decision = self._decide((*self.curve[: point.epoch - 1], point))
-        return decision is not None and decision.stop
+        return decision is not None and decision.would_stop
 
     def epoch_done(self, point: Epoch, state: Callable[[], bytes]) -> bool:
         """Store the curve and what the rule says of it, and the state if it is time; whether to go on.

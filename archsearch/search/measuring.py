@@ -1,18 +1,25 @@
-"""How a study measures its networks: each beside the canary, doubtful ones again, and some a second time."""
+"""How a study measures its networks: each beside the canary, doubtful ones again, and some a second time.
+
+A worker does not sleep while it measures: a trial's visits to the device are made between the chunks of its own
+training, each when it is due (`TrialLatency`).
+"""
 
 from __future__ import annotations
 
 import logging
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
+import torch
 from torch import nn
 
 from archsearch.errors import MeasurementError
 from archsearch.latency.again import better, needs_again
 from archsearch.latency.lease import DeviceLease
-from archsearch.latency.network import PreparedReference, measure_network, open_measurement, prepare_reference
+from archsearch.latency.network import PreparedReference, open_measurement, prepare_reference
 from archsearch.latency.prepare import conditions_of
 from archsearch.latency.protocol import Measurement
 from archsearch.latency.settings import LatencySettings
@@ -27,8 +34,8 @@ class StudyLatency:
     """Measures the networks of one study on one device; the reference is made ready once.
 
     The reference is also the study's canary: a trial in which its own p10 was far from the study's, or in which the
-    halves did not agree, or beside which the memory witness was slow, is measured again after its training, in another
-    episode of the machine. Its p10 in the first measurement is the one that the study fixes.
+    halves did not agree, or beside which the memory witness was slow, is measured again, in another episode of the
+    machine. The reference's p10 in the first measurement is the one that the study fixes.
 
     Args:
         settings: the study's latency protocol.
@@ -39,7 +46,7 @@ class StudyLatency:
         reference: builds the reference network; `reference_name` is what records call it.
         fix_reference: takes the reference's p10 of a measurement and gives the one that the study has fixed (both in
             milliseconds).
-        sleep: spends so many seconds between visits to the device.
+        sleep: spends so many seconds between visits to the device, where there is nothing else to do.
     """
 
     def __init__(
@@ -55,7 +62,7 @@ class StudyLatency:
         fix_reference: Callable[[float], float],
         sleep: Callable[[float], None],
     ) -> None:
-        self._settings = settings
+        self.settings = settings
         self._device = device
         self._input_size = input_size
         self._seed = seed
@@ -63,56 +70,22 @@ class StudyLatency:
         self._build_reference = reference
         self._reference_name = reference_name
         self._fix_reference = fix_reference
-        self._sleep = sleep
+        self.sleep = sleep
         self._prepared: PreparedReference | None = None
+        self._reference_ms: float | None = None
 
-    def measure(self, model: nn.Module) -> Latency:
-        """Measure a network by the study's backend and, beside it, by the further ones.
+    def of(self, model: nn.Module, earlier: Latency | None = None) -> TrialLatency:
+        """A network's latency in the making: made ready for every backend of the study, its first visit done.
 
         A further backend that cannot run the network leaves no latency of it, with a warning: the trial does not stand
-        or fall with it. `measure_seconds` of the result is the wall time of all this, making ready and waiting
-        included.
+        or fall with it. `earlier` was measured by an earlier worker; if that was on a device like this one, under this
+        protocol's backend, nothing is left to do but what `needs_again`.
 
         Raises MeasurementError or ConfigError if the network could not be measured.
         """
-        began = time.monotonic()
-        reference = self._reference()
-        main = self._once(model, reference, self._settings.backend_on(self._device))
-        fixed_ms = self._fix_reference(main.reference_p10_ms)
-        also = []
-        for backend in self._settings.also_on(self._device):
-            try:
-                also.append(self._once(model, reference, backend))
-            except MeasurementError as error:
-                logger.warning("not measured by %s: %s", backend, error)
-        seconds = time.monotonic() - began
-        return replace(main, study_reference_ms=fixed_ms, also=tuple(also), measure_seconds=seconds)
-
-    def is_of_this_device(self, latency: Latency) -> bool:
-        """Whether a latency was measured on a device like this one, under this protocol's backend."""
-        settings = self._settings.with_backend(self._settings.backend_on(self._device))
-        here = conditions_of(self._reference_name, settings, self._device, self._input_size)
-        return latency.fingerprint == here.fingerprint
-
-    def needs_again(self, latency: Latency) -> bool:
-        """Whether a latency, or one by a further backend, is in doubt and may be measured again."""
-        return any(self._may_again(one) for one in (latency, *latency.also))
-
-    def doubt(self, latency: Latency) -> float:
-        """How far a latency that needs to be measured again may be off, as a share."""
-        quiet_ms = self._quiet_ms()
-        crowd = 0.0 if latency.memory_ms is None or quiet_ms is None else latency.memory_ms / quiet_ms - 1.0
-        return max(latency.half_split_difference, abs(latency.drift or 0.0), crowd)
-
-    def measure_again(self, model: nn.Module, latency: Latency) -> Latency:
-        """Measure again what is in doubt, at most `remeasure` times; of two the better one is kept.
-
-        What cannot be measured again stays as it was, with a warning. `measure_seconds` grows by the time spent.
-        """
-        began = time.monotonic()
-        main, *also = (self._until_trusted(one, model) for one in (latency, *latency.also))
-        spent = latency.measure_seconds + time.monotonic() - began
-        return replace(main, also=tuple(also), measure_seconds=spent)
+        if earlier is not None and self._is_of_this_device(earlier):
+            return TrialLatency(self, model, earlier)
+        return TrialLatency(self, model, None)
 
     def begin_repeat(self, model: nn.Module, arch_id: str, first: Latency) -> RepeatMeasurement:
         """Make a network ready to be measured a second time, with a reference of its own: see `RepeatMeasurement`.
@@ -123,7 +96,7 @@ class StudyLatency:
         Raises MeasurementError if it cannot be made ready.
         """
         began = time.monotonic()
-        settings = self._settings.with_backend(self._settings.backend_on(self._device))
+        settings = self.settings.with_backend(self.backends[0])
         reference = self._prepare_reference(settings)
         measurement = open_measurement(model, reference, settings=settings, lease=self._lease, seed=self._seed)
 
@@ -134,54 +107,58 @@ class StudyLatency:
                 arch_id=arch_id,
                 first_ms=first.corrected_ms,
                 second_ms=second.corrected_ms,
-                sound=not (self._in_doubt(first) or self._in_doubt(second)),
+                sound=not (self.in_doubt(first) or self.in_doubt(second)),
                 measure_seconds=seconds,
             )
             return repeat, second
 
         return RepeatMeasurement(measurement, result, prepare_seconds=time.monotonic() - began)
 
-    def _may_again(self, latency: Latency) -> bool:
-        return latency.attempts <= self._settings.remeasure and self._in_doubt(latency)
+    def in_doubt(self, latency: Latency) -> bool:
+        """Whether a latency is one to be measured again: `again.needs_again`."""
+        return needs_again(latency, self.settings, self.quiet_ms)
 
-    def _in_doubt(self, latency: Latency) -> bool:
-        return needs_again(latency, self._settings, self._quiet_ms())
+    def crowding(self, latency: Latency) -> float:
+        """How much longer than in quiet measurements the memory witness took (0.1: 10%); 0 where that is not known."""
+        quiet_ms = self.quiet_ms
+        return 0.0 if latency.memory_ms is None or quiet_ms is None else max(0.0, latency.memory_ms / quiet_ms - 1.0)
 
-    def _quiet_ms(self) -> float | None:
+    @property
+    def quiet_ms(self) -> float | None:
+        """What the memory witness takes in quiet measurements (milliseconds), as far as this worker knows."""
         witness = memory_witness(self._device)
         return None if witness is None else witness.quiet_ms
 
-    def _until_trusted(self, latency: Latency, model: nn.Module) -> Latency:
-        while self._may_again(latency):
-            attempts = latency.attempts + 1
-            logger.info(
-                "%s: attempt %d by %s", _why(latency, self._settings, self._quiet_ms()), attempts, latency.backend
-            )
-            try:
-                new = self._once(model, self._reference(), latency.backend)
-            except MeasurementError as error:
-                logger.warning("the first measurement is kept, because the next one failed: %s", error)
-                return latency
-            new = replace(new, study_reference_ms=latency.study_reference_ms)
-            latency = replace(better(latency, new, self._settings, self._quiet_ms()), attempts=attempts)
-        return latency
+    @property
+    def reference_ms(self) -> float | None:
+        """The reference's p10 as the study has it fixed (milliseconds); None before this worker's first latency."""
+        return self._reference_ms
 
-    def _once(self, model: nn.Module, reference: PreparedReference, backend: str) -> Latency:
-        return measure_network(
+    def fixed(self, p10_ms: float) -> float:
+        """The reference's p10 that the study has fixed, which may be this one (milliseconds)."""
+        self._reference_ms = self._fix_reference(p10_ms)
+        return self._reference_ms
+
+    @property
+    def backends(self) -> tuple[str, ...]:
+        """The study's backend, and the further ones."""
+        return (self.settings.backend_on(self._device), *self.settings.also_on(self._device))
+
+    def open(self, model: nn.Module, backend: str) -> Measurement:
+        """Make a network ready to be measured by one of `backends`. Raises MeasurementError."""
+        return open_measurement(
             model,
-            reference,
-            settings=self._settings.with_backend(backend).model_copy(update={"remeasure": 0}),
-            device=self._device,
-            input_size=self._input_size,
+            self.reference(backend),
+            settings=self.settings.with_backend(backend),
             lease=self._lease,
             seed=self._seed,
-            sleep=self._sleep,
         )
 
-    def _reference(self) -> PreparedReference:
+    def reference(self, backend: str) -> PreparedReference:
+        """The reference network, made ready for one of `backends`."""
         if self._prepared is None:
-            self._prepared = self._prepare_reference(self._settings)
-        return self._prepared
+            self._prepared = self._prepare_reference(self.settings)
+        return {one.conditions.backend: one for one in (self._prepared, *self._prepared.also)}[backend]
 
     def _prepare_reference(self, settings: LatencySettings) -> PreparedReference:
         return prepare_reference(
@@ -191,8 +168,244 @@ class StudyLatency:
             device=self._device,
             input_size=self._input_size,
             lease=self._lease,
-            seed=self._seed,
         )
+
+    def _is_of_this_device(self, latency: Latency) -> bool:
+        settings = self.settings.with_backend(self.backends[0])
+        here = conditions_of(self._reference_name, settings, self._device, self._input_size)
+        return latency.fingerprint == here.fingerprint
+
+
+class TrialLatency:
+    """One network's latency in the making, beside whatever else its trial does; see `StudyLatency.of`.
+
+    Between two pieces of other work `advance` makes a visit that is due. What is left when there is no other work,
+    `complete` does and sleeps through the pauses. A measurement that is in doubt is made again:
+    by `begin_again` beside the rest of the training, or by `settle`.
+
+    `measure_seconds` of the latencies is the time that the worker spent here, making ready, waiting for the device and
+    sleeping included, and no other work between visits. A repeat has its own.
+    """
+
+    def __init__(self, study: StudyLatency, model: nn.Module, earlier: Latency | None) -> None:
+        self._study = study
+        self._spent_seconds = 0.0 if earlier is None else earlier.measure_seconds
+        if earlier is not None:
+            self._main = _Attempts(study, model, earlier.backend, kept=earlier)
+            self._also = [_Attempts(study, model, one.backend, kept=one) for one in earlier.also]
+            return
+        main, *others = study.backends
+        self._main = _Attempts(study, model, main)
+        self._also = [_Attempts(study, model, backend) for backend in others]
+        with self._spending():
+            for attempts in self._all:
+                with self._failing(attempts):
+                    attempts.begin()
+            self._main.visit()
+
+    @property
+    def known(self) -> bool:
+        """Whether every backend's first measurement is done; before, the latency is `provisional`."""
+        return all(attempts.kept is not None for attempts in self._all)
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether a first measurement is not done, or one that is in doubt is to be made again."""
+        return any(attempts.kept is None or attempts.under_way or attempts.needed for attempts in self._all)
+
+    @property
+    def latency(self) -> Latency:
+        """What was measured, by the study's backend and by the further ones. Raises ValueError unless it is `known`."""
+        kept = [attempts.kept for attempts in self._all if attempts.kept is not None]
+        if not self.known:
+            raise ValueError("a network whose first measurement is not done has no latency yet")
+        return replace(kept[0], also=tuple(kept[1:]), measure_seconds=self._spent_seconds)
+
+    def provisional(self) -> Latency:
+        """The latency by the study's backend as far as it is measured, which has not converged; to be stored nowhere.
+
+        Where that says nothing yet (the study has no reference latency to correct it by, or there is one burst), the
+        measurement is completed first.
+        """
+        found = None if self._main.kept is not None else self._main.provisional()
+        if found is None:
+            return self.complete()
+        return replace(found, measure_seconds=self._spent_seconds)
+
+    def advance(self) -> bool:
+        """Make one visit if one is due; whether `latency` is another one now. The caller holds no lease.
+
+        One for which the device has not the memory beside a training is put off until `complete`.
+        """
+        due = next((attempts for attempts in self._all if attempts.is_due), None)
+        if due is None:
+            return False
+        try:
+            with self._spending(), self._failing(due):
+                due.visit()
+        except torch.OutOfMemoryError as error:
+            logger.info("a measurement by %s is put off until the training has ended: %s", due.backend, error)
+            due.put_off()
+            return False
+        return not due.under_way and self.known
+
+    def complete(self) -> Latency:
+        """Make all visits that are left of the measurements under way, sleeping between them. Gives the `latency`."""
+        with self._spending():
+            for attempts in self._all:
+                if attempts.is_put_off:
+                    with self._failing(attempts):
+                        attempts.begin()
+            while under_way := [attempts for attempts in self._all if attempts.under_way]:
+                first = min(under_way, key=_Attempts.due_seconds)
+                if (pause := first.due_seconds()) > 0:
+                    self._study.sleep(pause)
+                with self._failing(first):
+                    first.visit()
+        return self.latency
+
+    def begin_again(self) -> None:
+        """Begin to measure again what needs it, beside a training: not at once, but in another episode of the machine.
+
+        That is `spread_seconds` after the last attempt at the earliest. What cannot be made ready beside a training is
+        put off until `settle`.
+        """
+        for attempts in self._all:
+            if attempts.needed and attempts.ended_seconds() >= self._study.settings.spread_seconds:
+                with self._spending():
+                    try:
+                        attempts.begin()
+                    except MeasurementError as error:
+                        logger.info("measuring again is put off until the training has ended: %s", error)
+                        attempts.put_off()
+
+    def settle(self) -> Latency:
+        """Complete what is under way and measure again what needs it, at most `remeasure` times. Gives the `latency`.
+
+        Of two measurements the better one is kept. What cannot be measured again stays as it was, with a warning.
+        """
+        self.complete()
+        while again := [attempts for attempts in self._all if attempts.needed]:
+            for attempts in again:
+                with self._spending(), self._failing(attempts):
+                    attempts.begin()
+            self.complete()
+        return self.latency
+
+    @property
+    def _all(self) -> tuple[_Attempts, ...]:
+        return (self._main, *self._also)
+
+    @contextmanager
+    def _failing(self, attempts: _Attempts) -> Iterator[None]:
+        """What becomes of a failure: of an attempt that is not the first one the kept one stays, and a further backend
+        is left out; the first one by the study's backend passes on."""
+        try:
+            yield
+        except MeasurementError as error:
+            attempts.give_up()
+            if attempts.kept is not None:
+                logger.warning("the first measurement is kept, because the next one failed: %s", error)
+            elif attempts is not self._main:
+                logger.warning("not measured by %s: %s", attempts.backend, error)
+                self._also.remove(attempts)
+            else:
+                raise
+
+    @contextmanager
+    def _spending(self) -> Iterator[None]:
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._spent_seconds += time.monotonic() - began
+
+
+class _Attempts:
+    """The attempts at one network's latency by one backend: one under way or none, and the best of those made.
+
+    Attributes:
+        kept: the best so far; None until the first attempt has ended.
+        is_put_off: whether an attempt is to be begun anew.
+    """
+
+    def __init__(self, study: StudyLatency, model: nn.Module, backend: str, *, kept: Latency | None = None) -> None:
+        self.backend = backend
+        self.kept = kept
+        self._study = study
+        self._model = model
+        self._measurement: Measurement | None = None
+        self.is_put_off = False
+        self._gave_up = False
+        self._ended = -math.inf
+
+    @property
+    def under_way(self) -> bool:
+        """Whether an attempt has begun and not ended."""
+        return self._measurement is not None
+
+    @property
+    def is_due(self) -> bool:
+        """Whether a visit is due now."""
+        return self._measurement is not None and self._measurement.due_seconds() == 0
+
+    @property
+    def needed(self) -> bool:
+        """Whether the best attempt is in doubt, and another one is allowed and has not begun."""
+        if self.kept is None or self.under_way or self.is_put_off or self._gave_up:
+            return False
+        return self.kept.attempts <= self._study.settings.remeasure and self._study.in_doubt(self.kept)
+
+    def due_seconds(self) -> float:
+        """Time until the next visit is due, of an attempt under way."""
+        return math.inf if self._measurement is None else self._measurement.due_seconds()
+
+    def ended_seconds(self) -> float:
+        """How long ago the last attempt ended here."""
+        return time.monotonic() - self._ended
+
+    def begin(self) -> None:
+        """Make the network ready. Raises MeasurementError."""
+        if self.kept is not None:
+            why = _why(self.kept, self._study.settings, self._study.quiet_ms)
+            logger.info("%s: attempt %d by %s", why, self.kept.attempts + 1, self.backend)
+        self.is_put_off = False
+        self._measurement = self._study.open(self._model, self.backend)
+
+    def put_off(self) -> None:
+        """Begin the attempt anew later."""
+        self._measurement, self.is_put_off = None, True
+
+    def give_up(self) -> None:
+        """Make no further attempt."""
+        self._measurement, self._gave_up = None, True
+
+    def provisional(self) -> Latency | None:
+        """What the attempt under way says so far; None where that is nothing yet."""
+        measurement, fixed_ms = self._measurement, self._study.reference_ms
+        if measurement is None or measurement.samples.bursts < 2 or fixed_ms is None:
+            return None
+        (found,) = measurement.latencies(self._study.reference(self.backend).conditions)
+        return replace(found, study_reference_ms=fixed_ms)
+
+    def visit(self) -> bool:
+        """Make a visit of the attempt under way; whether it has ended with it. Raises MeasurementError."""
+        measurement = self._measurement
+        assert measurement is not None
+        measurement.visit()
+        if not measurement.done:
+            return False
+        self._measurement, self._ended = None, time.monotonic()
+        (new,) = measurement.latencies(self._study.reference(self.backend).conditions)
+        if self.kept is None:
+            main = self.backend == self._study.backends[0]
+            fixed_ms = self._study.fixed(new.reference_p10_ms) if main else None
+            self.kept = replace(new, study_reference_ms=fixed_ms)
+        else:
+            new = replace(new, study_reference_ms=self.kept.study_reference_ms)
+            kept = better(self.kept, new, self._study.settings, self._study.quiet_ms)
+            self.kept = replace(kept, attempts=self.kept.attempts + 1)
+        return True
 
 
 class RepeatMeasurement:
@@ -211,8 +424,8 @@ class RepeatMeasurement:
         self._result = result
         self._prepare_seconds = prepare_seconds
 
-    def visit_if_due(self) -> None:
-        """Make the next visit if its time has come. The calling thread holds no lease."""
+    def advance(self) -> None:
+        """Make the next visit if it is due. The calling thread holds no lease."""
         if not self._measurement.done and self._measurement.due_seconds() == 0.0:
             self._measurement.visit()
 

@@ -13,7 +13,7 @@ from archsearch.records import Cost, Latency, Record, TrialStatus
 from archsearch.search import evaluate, samplers, worker
 from archsearch.search.config import Constraints, load_study
 from archsearch.search.evaluate import Evaluator
-from archsearch.search.measuring import StudyLatency
+from archsearch.search.measuring import StudyLatency, TrialLatency
 from archsearch.search.outcome import constraint_excess, outcome_of, rejecting, rejection
 from archsearch.store.database import Database
 from archsearch.store.studies import find_study
@@ -71,7 +71,7 @@ def no_training(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 
 def no_measurement(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     measured = list[object]()
-    monkeypatch.setattr(StudyLatency, "measure", lambda self, *arguments, **_: measured.append(arguments))
+    monkeypatch.setattr(StudyLatency, "of", lambda self, *arguments, **_: measured.append(arguments))
     return measured
 
 
@@ -221,7 +221,7 @@ def test_gp_goes_on_after_rejected_and_complete_trials(
 ) -> None:
     """GP needs the same constraints on every complete trial: some here end by their cost, before there is an audit."""
     monkeypatch.setattr(samplers, "STARTUP_TRIALS", 2)
-    monkeypatch.setattr(StudyLatency, "measure", lambda self, model: MEASURED)
+    monkeypatch.setattr(StudyLatency, "of", lambda self, model, _earlier: TrialLatency(self, model, MEASURED))
     space = """
 name: mixed
 family: shufflenet_v2

@@ -72,13 +72,13 @@ def rule_is(monkeypatch: pytest.MonkeyPatch) -> Callable[[ByNumber], ByNumber]:
 def measured(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """Grows by each network that is measured."""
     found: list[object] = []
-    real = measuring.measure_network
+    real = measuring.open_measurement
 
     def count(model: object, *arguments: Any, **more: Any) -> Any:
         found.append(model)
         return real(model, *arguments, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(measuring, "measure_network", count)
+    monkeypatch.setattr(measuring, "open_measurement", count)
     return found
 
 

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from archsearch.errors import MeasurementError
 from archsearch.latency.fingerprint import device_fingerprint
 from archsearch.latency.lease import DeviceLease
+from archsearch.latency.protocol import Conditions, Measurement
+from archsearch.latency.samples import Samples
 from archsearch.models.families import build
 from archsearch.models.variants import find_variant
 from archsearch.records import Cost, EarlyStop, Epoch, Latency, TrialStatus
@@ -42,22 +45,42 @@ def latency_of(
     )  # fmt: skip
 
 
+class Scripted:
+    """A measurement of so many visits that gives a latency; each visit is due at once."""
+
+    def __init__(self, answer: Latency, visits: int = 1) -> None:
+        self.answer, self.left = answer, visits
+        self.samples = Samples(bursts_ns=[[[1], [1]], [[1], [1]]])
+
+    @property
+    def done(self) -> bool:
+        return self.left == 0
+
+    def due_seconds(self) -> float:
+        return 0.0
+
+    def visit(self) -> None:
+        self.left -= 1
+
+    def latencies(self, conditions: Conditions) -> list[Latency]:
+        return [self.answer if self.done else replace(self.answer, converged=False)]
+
+
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch) -> Callable[[Sequence[Latency | MeasurementError]], Measured]:
-    """Lets `measure_network` give these one after the other; the list returned grows by the backend of each call."""
+    """Lets measurements of one visit give these one after the other; the list grows by the backend of each."""
 
     def play(answers: Sequence[Latency | MeasurementError]) -> Measured:
         calls, left = Measured(), list(answers)
 
-        def measure(*_arguments: Any, settings: Any, **_more: Any) -> Latency:
-            assert settings.remeasure == 0  # the study decides when a network is measured again
+        def begin(*_arguments: Any, settings: Any, **_more: Any) -> Scripted:
             calls.append(settings.backend)
             answer = left.pop(0)
             if isinstance(answer, MeasurementError):
                 raise answer
-            return answer
+            return Scripted(answer)
 
-        monkeypatch.setattr(measuring, "measure_network", measure)
+        monkeypatch.setattr(measuring, "open_measurement", begin)
         return calls
 
     return play
@@ -229,12 +252,13 @@ def test_only_what_is_doubtful_is_measured_again(make_config: Any, script: Any, 
     )
     eager = latency_of(converged=False, backend="torch-eager")
     calls = script([latency_of(), eager, replace(eager, converged=True)])
-    first = study.measure(model)
-    assert study.needs_again(first)
-    again = study.measure_again(model, first)
+    trial = study.of(model)
+    trial.complete()
+    assert trial.doubtful
+    again = trial.settle()
     assert calls == ["torch", "torch-eager", "torch-eager"]
     assert (again.attempts, again.also[0].attempts, again.also[0].converged) == (1, 2, True)
-    assert not study.needs_again(again)
+    assert not trial.doubtful
 
 
 class Takes(Unfollowed):
@@ -292,3 +316,225 @@ def test_no_training_is_stopped_for_a_doubtful_latency_before_it_is_measured_aga
     assert (outcome.status, outcome.reason) == (TrialStatus.STOPPED, "it is dominated")
     assert (outcome.score.epochs, outcome.latency.half_split_difference, len(calls)) == (1, 0.02, 2)
     assert [latency.converged for latency in follower.told] == [False, True]
+
+
+PROXY = {"epochs": 2, "batch_size": 16, "train_images": 64, "validation_images": 32}
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, torch.Tensor]]:
+    """Grows by the weights of each network that was trained."""
+    found: list[dict[str, torch.Tensor]] = []
+    real = evaluate.train_proxy
+
+    def train(model: torch.nn.Module, *arguments: Any, **more: Any) -> Any:
+        score = real(model, *arguments, **more)
+        found.append({name: value.clone() for name, value in model.state_dict().items()})
+        return score
+
+    monkeypatch.setattr(evaluate, "train_proxy", train)
+    return found
+
+
+@pytest.mark.parametrize("backend", ["torch", "onnxruntime"])
+def test_visits_fall_into_the_training_and_change_nothing_of_it(
+    make_config: Any, tiny_dataset: Any, trained: list[Any], monkeypatch: pytest.MonkeyPatch, backend: str
+) -> None:
+    plan = {"visits": 4, "bursts": 4, "spread_seconds": 0.003, "tolerance": 0.9, "budget_seconds": 600}
+    config = make_config(latency=LATENCY | plan | {"backend": backend, "threads": 2}, proxy=PROXY)
+    spec = config.search_space().spec(config.search_space().sample(0)).normalised(32)
+    slept, visits = list[float](), list[int]()
+    real = Measurement.visit
+    monkeypatch.setattr(Measurement, "visit", lambda self: (real(self), visits.append(len(slept))))
+    monkeypatch.setattr(Evaluator, "_sleep", lambda _self, seconds: slept.append(seconds))
+    before = torch.get_num_threads()
+    beside = evaluator(config, tiny_dataset).evaluate(spec)
+    made = len(visits)
+    assert made >= 4 and slept == [] and torch.get_num_threads() == before
+    assert beside.latency is not None and beside.latency.bursts == made
+
+    alone = evaluator(config, tiny_dataset).evaluate(spec, Takes(beside.latency))
+    assert len(visits) == made  # none in the second training
+    assert beside.score is not None and alone.score is not None
+    both = [[(point.train_loss, point.top1_percent) for point in one.score.curve] for one in (beside, alone)]
+    assert both[0] == both[1]
+    assert trained[0].keys() == trained[1].keys()
+    assert all(torch.equal(trained[0][name], trained[1][name]) for name in trained[0])
+
+
+def visits_before_training(
+    make_config: Any, tiny_dataset: Any, monkeypatch: pytest.MonkeyPatch, answer: Latency, **keys: Any
+) -> tuple[Any, int | None, int]:
+    """The outcome, the visits made when the training began (None: it did not), and those made in all, of 3 planned."""
+    measurement = Scripted(answer, visits=3)
+    monkeypatch.setattr(measuring, "open_measurement", lambda *_arguments, **_more: measurement)
+    begun = list[int]()
+    real = evaluate.train_proxy
+
+    def train(*arguments: Any, **more: Any) -> Any:
+        begun.append(3 - measurement.left)
+        return real(*arguments, **more)
+
+    monkeypatch.setattr(evaluate, "train_proxy", train)
+    judge = evaluator(make_config(latency=LATENCY, proxy=PROXY, **keys), tiny_dataset)
+    judge._latency.fixed(4.0)  # as after the worker's first network
+    space = judge.config.search_space()
+    outcome = judge.evaluate(space.spec(space.sample(0)).normalised(32))
+    return outcome, begun[0] if begun else None, 3 - measurement.left
+
+
+def test_without_a_bound_one_visit_is_made_before_the_training_and_the_rest_within_it(
+    make_config: Any, tiny_dataset: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcome, before, in_all = visits_before_training(make_config, tiny_dataset, monkeypatch, latency_of())
+    assert (outcome.status, outcome.latency.converged, before, in_all) == (TrialStatus.COMPLETE, True, 1, 3)
+
+
+@pytest.mark.parametrize(
+    ("bound", "status", "before", "in_all"),
+    [
+        (1.0, TrialStatus.REJECTED, None, 1),  # 2 ms, twice the bound: clear after one visit
+        (4.0, TrialStatus.COMPLETE, 1, 3),  # half of it
+        (1.96, TrialStatus.REJECTED, None, 3),  # 2% over, less than three times the tolerance of 3%
+        (2.04, TrialStatus.COMPLETE, 3, 3),  # 2% under
+    ],
+)
+def test_a_hard_bound_is_decided_by_the_first_visit_where_it_is_clear_and_by_all_before_the_training_elsewhere(
+    make_config: Any,
+    tiny_dataset: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    bound: float,
+    status: TrialStatus,
+    before: int | None,
+    in_all: int,
+) -> None:
+    answer = replace(latency_of(), ratio_low=0.495, ratio_high=0.505)
+    bounds = {"constraints": {"latency_ms": bound}}
+    outcome, began, visits = visits_before_training(make_config, tiny_dataset, monkeypatch, answer, **bounds)
+    assert (outcome.status, began, visits) == (status, before, in_all)
+    assert outcome.latency.converged is (in_all == 3)
+
+
+@pytest.mark.parametrize("doubt", [{"half_split_difference": 0.4}, {"ratio_high": 1.2}, {"reference_p10_ms": 8.0}])
+def test_a_first_visit_that_is_not_sure_of_itself_decides_no_bound(
+    make_config: Any, tiny_dataset: Any, monkeypatch: pytest.MonkeyPatch, doubt: dict[str, float]
+) -> None:
+    answer = replace(latency_of(), **{"ratio_low": 0.495, "ratio_high": 0.505} | doubt)
+    bounds = {"constraints": {"latency_ms": 1.0}}
+    outcome, before, in_all = visits_before_training(make_config, tiny_dataset, monkeypatch, answer, **bounds)
+    assert (outcome.status, before, in_all) == (TrialStatus.REJECTED, None, 3)
+
+
+def test_a_soft_bound_waits_for_no_visit(make_config: Any, tiny_dataset: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    bounds = {"constraints": {"latency_ms": 1.0, "soft": ["latency_ms"]}}
+    outcome, before, _ = visits_before_training(make_config, tiny_dataset, monkeypatch, latency_of(), **bounds)
+    assert (outcome.status, before) == (TrialStatus.COMPLETE, 1)
+    assert outcome.excess == {"latency_ms": 1.0}  # 2 ms are twice the bound
+
+
+class Late(Scripted):
+    """A measurement whose later visits are due only when the process has slept for them."""
+
+    def due_seconds(self) -> float:
+        return 0.0 if self.left == 3 else 5.0
+
+
+def test_a_training_is_stopped_only_by_a_whole_measurement_and_the_study_is_told_of_no_other(
+    make_config: Any, tiny_dataset: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measurement, slept, estimates = Late(latency_of(), visits=3), list[float](), list[bool]()
+    monkeypatch.setattr(measuring, "open_measurement", lambda *_arguments, **_more: measurement)
+    monkeypatch.setattr(Evaluator, "_sleep", lambda _self, seconds: slept.append(seconds))
+
+    class Ruled(StopsAtOnce):
+        ruled = True
+
+        def estimated(self, cost: Cost, latency: Latency) -> None:
+            estimates.append(latency.converged)
+
+    judge, follower = evaluator(make_config(latency=LATENCY, proxy=PROXY), tiny_dataset), Ruled()
+    judge._latency.fixed(4.0)
+    space = judge.config.search_space()
+    outcome = judge.evaluate(space.spec(space.sample(0)).normalised(32), follower)
+    assert (outcome.status, outcome.score.epochs) == (TrialStatus.STOPPED, 1)
+    assert slept == [5.0, 5.0]
+    assert estimates == [False]  # the rule was asked with what the first visit said, and then the rest was made
+    assert [latency.converged for latency in follower.told] == [True]
+
+
+def test_a_training_that_diverges_leaves_the_latency_of_a_whole_measurement(
+    make_config: Any, tiny_dataset: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measurement = Late(latency_of(), visits=3)
+    monkeypatch.setattr(measuring, "open_measurement", lambda *_arguments, **_more: measurement)
+    monkeypatch.setattr(Evaluator, "_sleep", lambda _self, _seconds: None)
+    config = make_config(latency=LATENCY, proxy=PROXY | {"learning_rate": 1e30})
+    outcome = outcome_of(config, tiny_dataset)
+    assert (outcome.status, outcome.latency.converged) == (TrialStatus.FAILED, True)
+
+
+def test_a_doubtful_measurement_is_made_again_beside_the_epochs_that_are_left(
+    make_config: Any, tiny_dataset: Any, script: Any
+) -> None:
+    calls = script([latency_of(converged=False), latency_of()])
+    told = list[tuple[int, int]]()
+
+    class Notes(Unfollowed):
+        def measured(self, cost: Cost, latency: Latency) -> None:
+            told.append((latency.attempts, self.epoch))
+
+        def epoch_done(self, point: Epoch, state: Callable[[], bytes]) -> bool:
+            self.epoch = point.epoch
+            return True
+
+        epoch = 0
+
+    outcome = outcome_of(
+        make_config(latency=LATENCY | {"remeasure": 1}, proxy=PROXY | {"epochs": 3}), tiny_dataset, Notes(seed=0)
+    )
+    assert (outcome.status, outcome.latency.attempts, len(calls)) == (TrialStatus.COMPLETE, 2, 2)
+    assert told == [(1, 0), (2, 1)]  # the second attempt began after the first epoch, and ended within the second
+
+
+def test_a_visit_without_the_memory_beside_a_training_is_put_off_and_the_training_goes_on_as_it_was(
+    make_config: Any, tiny_dataset: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    opened = list[Scripted]()
+
+    class Hungry(Scripted):
+        def visit(self) -> None:
+            super().visit()
+            if len(opened) == 1 and self.left == 1:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+
+    def begin(*_arguments: Any, **_more: Any) -> Scripted:
+        opened.append(Hungry(latency_of(), visits=3))
+        return opened[-1]
+
+    monkeypatch.setattr(measuring, "open_measurement", begin)
+    outcome = outcome_of(make_config(latency=LATENCY, proxy=PROXY), tiny_dataset)
+    assert (outcome.status, outcome.latency.converged) == (TrialStatus.COMPLETE, True)
+    assert [one.left for one in opened] == [1, 0]
+    assert "in 2 parts" not in caplog.text  # the loop took it for no shortage of its own
+
+
+def test_what_was_measured_in_part_when_a_worker_is_stopped_is_measured_anew(
+    database: Database, make_config: Any, make_worker: Any, monkeypatch: pytest.MonkeyPatch, enter: Any
+) -> None:
+    plan = {"visits": 2, "bursts": 4, "spread_seconds": 1.9}
+    config = make_config(latency=LATENCY | plan, proxy=PROXY)
+    fix_reference_latency(database, enter(database, config).id, 4.0)
+    worker = make_worker(config, total=1)
+    real, visits = Measurement.visit, list[int]()
+
+    def visit(self: Measurement) -> None:
+        real(self)
+        visits.append(self.samples.visits)
+        worker.stop()
+
+    monkeypatch.setattr(Measurement, "visit", visit)
+    worker.run()
+    (record,) = load_records(database, find_study(database, config.name).id)
+    assert (record.status, record.latency, visits) == (TrialStatus.INTERRUPTED, None, [1])
+    make_worker(config, total=1).run()
+    assert visits == [1, 1, 2]

@@ -181,7 +181,7 @@ def test_a_network_that_diverges_fails_with_the_reason_and_the_study_goes_on(
     [
         ("build", RuntimeError("not enough memory: you tried to allocate 9 bytes"), "RuntimeError: not enough memory"),
         ("train_proxy", MemoryError(), "MemoryError"),
-        ("measure_network", MeasurementError("no run was timed"), "no run was timed"),
+        ("open_measurement", MeasurementError("no run was timed"), "no run was timed"),
     ],
 )
 def test_a_network_that_cannot_be_evaluated_fails_with_the_reason(
@@ -193,7 +193,7 @@ def test_a_network_that_cannot_be_evaluated_fails_with_the_reason(
     error: Exception,
     reason: str,
 ) -> None:
-    home = measuring if part == "measure_network" else evaluate
+    home = measuring if part == "open_measurement" else evaluate
     real, broken = getattr(home, part), list[str]()
 
     def fail_for_residual(*arguments: Any, **more: Any) -> Any:
@@ -302,7 +302,7 @@ def test_a_latency_that_could_not_be_measured_never_passes_a_bound(
     def fail(*_arguments: Any, **_more: Any) -> Any:
         raise MeasurementError("no run was timed")
 
-    monkeypatch.setattr(measuring, "measure_network", fail)
+    monkeypatch.setattr(measuring, "open_measurement", fail)
     trained = list[object]()
     monkeypatch.setattr(evaluate, "train_proxy", lambda *arguments, **_: trained.append(arguments))
     config = make_config(constraints={"latency_ms": 1000.0})
