@@ -26,7 +26,9 @@ SHAPES: dict[str, Draw] = {
     "normal": lambda generator, count: generator.standard_normal(count),
     "t3": lambda generator, count: generator.standard_t(3, count),
     "laplace": lambda generator, count: generator.laplace(size=count),
-    "episodes": lambda generator, count: generator.standard_normal(count) * np.where(generator.random(count) < 0.1, 5, 1),
+    "episodes": lambda generator, count: (
+        generator.standard_normal(count) * np.where(generator.random(count) < 0.1, 5, 1)
+    ),
 }
 
 

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from archsearch.errors import UnknownNameError
+from archsearch.errors import ConfigError, UnknownNameError
 from archsearch.latency.backends import BACKENDS
 
 AUTO = "auto"
@@ -79,9 +79,10 @@ class LatencySettings(BaseModel):
     @classmethod
     def _floor_is_measured_by_repeats(cls, content: Any) -> Any:
         if isinstance(content, Mapping) and "noise_rounds" in content:
-            raise ValueError(
-                "noise_rounds is no longer a key: the noise floor is computed from networks that are measured a second "
-                "time during the study; remove it, or say with repeat_every how many are (docs/latency.md)"
+            raise ConfigError(
+                "latency.noise_rounds is no longer a key: the noise floor is computed from networks that are measured a "
+                "second time during the study",
+                hint="remove it; latency.repeat_every says how many networks are (docs/latency.md)",
             )
         return content
 
