@@ -24,9 +24,10 @@ Printed for each: the share of networks whose two numbers agree within 3% and 5%
 between the two processes, and seconds of measuring a network (making it ready not counted). Of ours also how many
 networks are doubtful by the program's own flags in either process (not converged, memory crowded), what the others
 agree in, and whether the noise floor holds: the floor that a study of 80 networks would state, computed by its own
-code from 13 of the networks that are not doubtful, drawn 500 times, and the share of the others within it. The trainers are
-archsearch's own proxy training on the embedded digits, one thread each; how many steps they did in each condition is
-printed, so that nobody takes trainers that stood still for a success. All numbers and conditions go into --out.
+code from 13 of the networks that are not doubtful, drawn 500 times, and the share of the others within it. The
+trainers are archsearch's own proxy training on the embedded digits, one thread each; how many steps they did in each
+condition is printed, so that nobody takes trainers that stood still for a success. All numbers and conditions go into
+--out.
 """
 
 from __future__ import annotations

@@ -80,8 +80,8 @@ class LatencySettings(BaseModel):
     def _floor_is_measured_by_repeats(cls, content: Any) -> Any:
         if isinstance(content, Mapping) and "noise_rounds" in content:
             raise ConfigError(
-                "latency.noise_rounds is no longer a key: the noise floor is computed from networks that are measured a "
-                "second time during the study",
+                "latency.noise_rounds is no longer a key: the noise floor is computed from networks that are measured "
+                "a second time during the study",
                 hint="remove it; latency.repeat_every says how many networks are (docs/latency.md)",
             )
         return content
