@@ -15,7 +15,7 @@ from archsearch.latency.settings import LatencySettings
 from archsearch.latency.witness import MemoryWitness, memory_witness
 from archsearch.records import Latency
 
-SETTINGS = LatencySettings(backend="simulated", bursts=4, visits=2, spread_seconds=1.0, remeasure=1)
+SETTINGS = LatencySettings(bursts=4, visits=2, spread_seconds=1.0, remeasure=1)
 
 
 class Scripted:
@@ -42,8 +42,8 @@ def measured(world: Any, timed: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     def measure(witness: Scripted | None) -> Latency:
         monkeypatch.setattr(network, "memory_witness", lambda _device: witness)
         return measure_network(
-            timed("a", lambda _: 2.0), timed("x1", lambda _: 1.0), reference_name="x1", settings=SETTINGS, device="cpu",
-            input_size=32, lease=world, clock=world.clock, sleep=world.sleep,
+            timed("a", lambda _: 2.0), timed("x1", lambda _: 1.0), reference_name="x1",
+            settings=SETTINGS.with_backend("simulated"), device="cpu", input_size=32, lease=world, clock=world.clock, sleep=world.sleep,
         )  # fmt: skip
 
     return measure
