@@ -77,6 +77,7 @@ class Latency:
             for every timed run, and the system told of no other's use).
         device, backend, batch, threads, input_size: the conditions.
         fingerprint: the device's fingerprint; latencies with different ones are not comparable.
+        measure_seconds: time spent on it: making ready, waiting for the device, runs, pauses that were slept through.
         study_reference_ms: the reference's p10 that the study fixed at its first measurement (milliseconds); None
             for a latency measured outside of a study.
         ratio_low, ratio_high: 95% interval of `ratio_to_reference`, from the runs of this measurement alone; None in
@@ -204,6 +205,31 @@ class EarlyStop:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Phases:
+    """What a trial's worker spent its time on (seconds). What `Record.seconds` has beyond their sum is none of these.
+
+    Attributes:
+        suggest_seconds: the sampler, its model included.
+        build_seconds: the cost, the guidelines and the network with its initial weights.
+        measure_seconds: making the network ready for a latency measurement, and the visits to the device.
+        wait_seconds: waiting for the device, before a visit or before a piece of training.
+        sleep_seconds: sleeping until a visit was due, with nothing left to train.
+        train_seconds: training steps.
+        score_seconds: scoring after the epochs, and making the images ready.
+        store_seconds: the database and the stopping rule, up to the end of the evaluation.
+    """
+
+    suggest_seconds: float = 0.0
+    build_seconds: float = 0.0
+    measure_seconds: float = 0.0
+    wait_seconds: float = 0.0
+    sleep_seconds: float = 0.0
+    train_seconds: float = 0.0
+    score_seconds: float = 0.0
+    store_seconds: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Record:
     """One evaluated architecture of one study, frozen: what the store gives and analysis, plots and reports take.
 
@@ -220,6 +246,7 @@ class Record:
         early_stop: what the study's stopping rule said of it; None if it never spoke for stopping.
         point: name of the point of the study's design (`archsearch.designs`); None in a search. The seed is the
             score's.
+        phases: what its worker spent the time on; None where the trial has no score, and in records of older versions.
     """
 
     study: str
@@ -237,6 +264,7 @@ class Record:
     early_stop: EarlyStop | None = None
     seconds: float | None = None  # wall time of the whole trial
     point: str | None = None
+    phases: Phases | None = None
 
     @property
     def error_percent(self) -> float:

@@ -52,6 +52,7 @@ from archsearch.search import worker as worker_module
 from archsearch.search.config import StudyConfig, load_study
 from archsearch.search.outcome import Outcome
 from archsearch.search.samplers import SAMPLERS
+from archsearch.search.stopwatch import Stopwatch
 from archsearch.store.database import Database
 from archsearch.store.studies import find_study
 
@@ -94,7 +95,7 @@ def instant_evaluator(clock: Clock, epochs: int) -> type:
         input_size, num_classes = INPUT_SIZE, CLASSES
 
         def __init__(self, *_: Any, **__: Any) -> None:
-            pass
+            self.stopwatch = Stopwatch()
 
         def chunk(self) -> AbstractContextManager[None]:
             return nullcontext()

@@ -29,8 +29,8 @@ class Canary:
             the memory witness took longer than in the study's quiet measurements by more than its tolerance.
         measured_again: networks that were measured more than once, because they were flagged.
         repeats: the networks that the study measured a second time, in another moment: how far the same network moves.
-        latency_seconds: wall time of all measurements: making networks ready, waiting for the device, runs and pauses,
-            and the noise floor.
+        latency_seconds: time that workers spent on measuring: making networks ready, waiting for the device, runs, and
+            pauses that were slept through, not those in which they trained; and repeats.
         trial_seconds: wall time of all trials.
     """
 

@@ -21,8 +21,8 @@ import stat
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from types import ModuleType
 
@@ -38,6 +38,8 @@ except ImportError:  # not a POSIX system
 
 _SLOW_WAIT_SECONDS = 60.0
 
+Waiting = Callable[[], AbstractContextManager[object]]
+
 
 class DeviceLease:
     """The lease of one device.
@@ -48,12 +50,17 @@ class DeviceLease:
     RuntimeError at once. All objects with one key and folder are one lease.
     Fork: a child starts without the leases of its parent.
 
+    Args:
+        device_key: see the function of this name.
+        folder: of the lock files; None: `lease_folder`.
+        waiting: entered while the device is waited for.
+
     Raises:
         MeasurementError: the system has no `fcntl` (Windows). There is no lease to fall back to: pass `lease=None` to
             the protocol instead, and every latency says `contended: true`. Also if the folder is not the user's own.
     """
 
-    def __init__(self, device_key: str, folder: Path | None = None) -> None:
+    def __init__(self, device_key: str, folder: Path | None = None, *, waiting: Waiting = nullcontext) -> None:
         if fcntl is None:
             raise MeasurementError(
                 "this system has no file locks between processes (fcntl), which the device lease is made of",
@@ -65,11 +72,12 @@ class DeviceLease:
         stem = re.sub(r"[^A-Za-z0-9._-]", "_", device_key)
         self._gate = str(self.folder / f"{stem}.gate")
         self._room = str(self.folder / f"{stem}.room")
+        self._waiting = waiting
 
     @classmethod
-    def of_device(cls, device: str, folder: Path | None = None) -> DeviceLease:
+    def of_device(cls, device: str, folder: Path | None = None, *, waiting: Waiting = nullcontext) -> DeviceLease:
         """The lease of a torch device ("cpu", "cuda", "cuda:1"), by its key in `device_key`."""
-        return cls(device_key(device), folder)
+        return cls(device_key(device), folder, waiting=waiting)
 
     @contextmanager
     def shared(self) -> Iterator[None]:
@@ -79,11 +87,12 @@ class DeviceLease:
         """
         with ExitStack() as stack:
             if not _held(self._room):
-                gate = _lock(self._gate, exclusive=True)
-                try:
-                    room = _lock(self._room, exclusive=False)
-                finally:
-                    _unlock(gate)
+                with self._waiting():
+                    gate = _lock(self._gate, exclusive=True)
+                    try:
+                        room = _lock(self._room, exclusive=False)
+                    finally:
+                        _unlock(gate)
                 stack.callback(_unlock, room)
                 stack.enter_context(_holding(self._room, "shared"))
             yield
@@ -99,8 +108,9 @@ class DeviceLease:
         with ExitStack() as stack:
             if not held:
                 began = time.monotonic()
-                stack.callback(_unlock, _lock(self._gate, exclusive=True))
-                stack.callback(_unlock, _lock(self._room, exclusive=True))
+                with self._waiting():
+                    stack.callback(_unlock, _lock(self._gate, exclusive=True))
+                    stack.callback(_unlock, _lock(self._room, exclusive=True))
                 stack.enter_context(_holding(self._room, "exclusive"))
                 waited = time.monotonic() - began
                 if waited > _SLOW_WAIT_SECONDS:

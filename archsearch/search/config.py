@@ -97,7 +97,7 @@ class StudyConfig(BaseModel):
         dataset: cifar10, cifar100, digits, folder:PATH or npz:PATH.
         trials: how many networks are evaluated in all, variants included.
         workers: worker processes; None: one for each CPU core, with one thread each, or `workers_per_gpu` for each GPU.
-        workers_per_gpu: trials that share one GPU; auto: as many as raise its total throughput in a short trial when
+        workers_per_gpu: trials that share one GPU; auto: as many as raise what they do together, as it is measured when
             the run begins. Without effect where `workers` says how many there are.
         seed: seed of the suggestions and of every proxy's initial weights and data order.
         objectives: minimised; the first two span the front.

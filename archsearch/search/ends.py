@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from archsearch.errors import StoreError
-from archsearch.records import Record, TrialStatus
+from archsearch.records import Phases, Record, TrialStatus
 from archsearch.search.config import StudyConfig
 from archsearch.search.evaluate import Evaluator
 from archsearch.search.follow import PlaceLostError, TrialFollower
@@ -39,7 +39,7 @@ class TrialEnds:
         self._optuna = optuna
         self._evaluator = evaluator
 
-    def store(self, claim: Claim, number: int, outcome: Outcome, seconds: float) -> None:
+    def store(self, claim: Claim, number: int, outcome: Outcome, seconds: float, phases: Phases) -> None:
         """End a trial as its evaluation ended."""
         stored = finish_trial(
             self._database,
@@ -51,11 +51,14 @@ class TrialEnds:
             score=outcome.score,
             early_stop=outcome.early_stop,
             seconds=seconds,
+            phases=phases,
             keep_state=outcome.status is TrialStatus.STOPPED and self._config.stopping.policy == "mo_asha",
         )
         self._tell_stored(claim, number, stored)
 
-    def store_repeat(self, claim: Claim, number: int, equal: int, seed: int, outcome: Outcome, seconds: float) -> None:
+    def store_repeat(
+        self, claim: Claim, number: int, equal: int, seed: int, outcome: Outcome, seconds: float, phases: Phases
+    ) -> None:
         """End the training of a known network with a further seed: a replay with a score of its own."""
         why = "" if outcome.status is TrialStatus.COMPLETE else f": {outcome.status}, {outcome.reason}"
         stored = finish_trial(
@@ -67,6 +70,7 @@ class TrialEnds:
             latency=outcome.latency,
             score=outcome.score,
             seconds=seconds,
+            phases=phases,
         )
         self._tell_stored(claim, number, stored)
 

@@ -29,6 +29,7 @@ from archsearch.search.follow import Follower, Unfollowed
 from archsearch.search.measuring import RepeatMeasurement, StudyLatency, TrialLatency
 from archsearch.search.outcome import Outcome, constrained_values, constraint_excess, rejection
 from archsearch.search.repeats import Repeats
+from archsearch.search.stopwatch import Stopwatch
 from archsearch.search.variants import scaled
 from archsearch.training.host_memory import give_back_freed_memory
 from archsearch.training.proxy import train_proxy
@@ -83,7 +84,8 @@ class Evaluator:
         self._repeat: RepeatMeasurement | None = None  # of the network in hand, until it is complete
         self._asked_repeat = False  # whether it is one to be repeated
         self._between_chunks: Callable[[], None] | None = None
-        self._lease = DeviceLease.of_device(device)
+        self.stopwatch = Stopwatch()
+        self._lease = DeviceLease.of_device(device, waiting=lambda: self.stopwatch.at("wait"))
         self._latency = StudyLatency(
             config.latency,
             device=device,
@@ -94,6 +96,7 @@ class Evaluator:
             reference_name=config.reference,
             fix_reference=fix_reference,
             sleep=self._sleep,
+            stopwatch=self.stopwatch,
         )
 
     def evaluate(self, spec: Spec, follower: Follower | None = None) -> Outcome:
@@ -134,7 +137,7 @@ class Evaluator:
             torch.cuda.synchronize(self.device)
 
     def _steps(self, spec: Spec, found: dict[str, Any], follower: Follower) -> Outcome:
-        with self.chunk():
+        with self.chunk(), self.stopwatch.at("build"):
             found["cost"] = cost_of(spec, num_classes=self.num_classes, input_size=self.input_size)
             if rejected := self._rejected(found):
                 return rejected
@@ -156,7 +159,7 @@ class Evaluator:
         if rejected := self._rejected(found):
             return rejected
         if trial.known:
-            follower.measured(found["cost"], found["latency"])
+            self._tell(trial, found, follower)
         else:  # clear of its bound; a provisional latency stands in no record but a rejected one's
             found.pop("latency", None)
         found["score"] = self._train(model, spec.arch_id, trial, found, follower)
@@ -190,6 +193,11 @@ class Evaluator:
             self._advance_repeat()
 
         def after_epoch(point: Epoch, state: Callable[[], bytes]) -> bool:
+            self.stopwatch.of_which("score", "train", point.train_seconds)
+            with self.stopwatch.at("store"):
+                return decided(point, state)
+
+        def decided(point: Epoch, state: Callable[[], bytes]) -> bool:
             if follower.ruled and not trial.known:
                 provisional = trial.provisional()
                 if trial.known:
@@ -208,21 +216,22 @@ class Evaluator:
 
         self._between_chunks = between_chunks
         try:
-            return train_proxy(
-                model.to(self.device),
-                self._train_images,
-                self._validation_images,
-                self.config.proxy,
-                seed=follower.seed,
-                num_classes=self.num_classes,
-                input_size=self.input_size,
-                flip=self._flip,
-                device=self.device,
-                chunk=self.chunk,
-                on_epoch=after_epoch,
-                start=follower.start,
-                curve=follower.curve,
-            )
+            with self.stopwatch.at("score"):  # of which each epoch's training is taken off
+                return train_proxy(
+                    model.to(self.device),
+                    self._train_images,
+                    self._validation_images,
+                    self.config.proxy,
+                    seed=follower.seed,
+                    num_classes=self.num_classes,
+                    input_size=self.input_size,
+                    flip=self._flip,
+                    device=self.device,
+                    chunk=self.chunk,
+                    on_epoch=after_epoch,
+                    start=follower.start,
+                    curve=follower.curve,
+                )
         except TrainingError:  # it diverged, say: what its network's latency is, is known all the same
             if not trial.known:
                 trial.complete()
@@ -259,14 +268,16 @@ class Evaluator:
     def _repeating(self) -> Iterator[None]:
         """A repeat that fails, for want of memory beside the training too, is left out: the trial does not need it."""
         try:
-            yield
+            with self.stopwatch.at("measure"):
+                yield
         except (MeasurementError, torch.OutOfMemoryError) as error:
             logger.warning("not measured a second time: %s", error)
             self._repeat = None
 
     def _tell(self, trial: TrialLatency, found: dict[str, Any], follower: Follower) -> None:
         found["latency"] = trial.latency
-        follower.measured(found["cost"], found["latency"])
+        with self.stopwatch.at("store"):
+            follower.measured(found["cost"], found["latency"])
 
     def _build_reference(self) -> nn.Module:
         spec = scaled(self.config.reference, self.config).normalised(self.input_size)
@@ -325,9 +336,10 @@ class Evaluator:
 
     def _sleep(self, seconds: float) -> None:
         end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
-            self._check()
-            time.sleep(min(left, 0.2))
+        with self.stopwatch.at("sleep"):
+            while (left := end - time.monotonic()) > 0:
+                self._check()
+                time.sleep(min(left, 0.2))
 
     def _release_memory(self) -> None:
         gc.collect()

@@ -1,4 +1,4 @@
-"""A process that trains one network for a while, when it is told to: what `sharing` measures with."""
+"""A process that does a trial's work with one network for a while, when it is told to: what `sharing` measures with."""
 
 from __future__ import annotations
 
@@ -6,15 +6,22 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import torch
 
 from archsearch.data.images import Images, channel_statistics
+from archsearch.latency.lease import DeviceLease
+from archsearch.latency.network import open_measurement, prepare_reference
+from archsearch.latency.protocol import Measurement
+from archsearch.latency.settings import LatencySettings
 from archsearch.models.families import build, spec_from_json
 from archsearch.search.sharing import Load, as_line
-from archsearch.training.course import Course, usual_step
+from archsearch.training.course import Course, device_batches, usual_step
+from archsearch.training.loop import EVALUATION_BATCH, top1_percent
 from archsearch.training.protocols import proxy_protocol
 from archsearch.training.settings import ProxySettings
 
@@ -24,56 +31,126 @@ _CONTEXT_BYTES = 600 * 2**20  # what a process takes beside its tensors: librari
 
 
 def main() -> int:
-    """Say `ready`, wait for a line, train, and say how many images a second it was."""
+    """Say `ready`, wait for a line, work, and say how many images a second were trained."""
     job = json.loads(sys.argv[1])
     torch.set_num_threads(1)
-    course = _course(job)
-    _train(course, 2 * _STEPS_AT_ONCE)
+    gpu = job["device"].startswith("cuda")
+    free = torch.cuda.mem_get_info(job["device"])[0] if gpu else 0
+    duty = TrialDuty(job, DeviceLease.of_device(job["device"]))
     answers = os.fdopen(job["answer_to"], "w", encoding="utf-8")
     answers.write("ready\n")
     answers.flush()
     sys.stdin.readline()
-    images, start = 0, time.perf_counter()
-    while (seconds := time.perf_counter() - start) < job["seconds"]:
-        images += _train(course, _STEPS_AT_ONCE)
-    taken, whole = 0, 0
-    if course.device.startswith("cuda"):
-        taken = torch.cuda.max_memory_reserved(course.device) + _CONTEXT_BYTES
-        whole = torch.cuda.mem_get_info(course.device)[1]
-    answers.write(as_line(Load(images_per_second=images / seconds, trial_bytes=taken, device_bytes=whole)) + "\n")
+    done = duty.work(job["seconds"])
+    taken = torch.cuda.max_memory_reserved(job["device"]) + _CONTEXT_BYTES if gpu else 0
+    load = Load(images_per_second=done.images / done.seconds, trial_bytes=taken, free_bytes=free)
+    answers.write(as_line(load) + "\n")
     answers.close()
     return 0
 
 
-def _course(job: Mapping[str, Any]) -> Course:
-    size, classes = job["input_size"], job["num_classes"]
-    count = max(_IMAGES, job["batch_size"])
+@dataclass(kw_only=True)
+class Done:
+    """What was done: images trained, networks made ready and visited, sets scored, in so many seconds."""
+
+    images: int = 0
+    measurements: int = 0
+    visits: int = 0
+    scored: int = 0
+    seconds: float = 0.0
+
+
+class TrialDuty:
+    """What a trial does, in its proportions, over and over: an epoch's steps, scoring, a measurement's visits.
+
+    A trial has `epochs` of `train_images` and one measurement, whose visits are divided evenly over its steps here,
+    so that a short time holds its share of each. Everything on the device is done under the lease, as by a worker.
+
+    Args:
+        job: see `sharing.job_of`. The images are random, and at most some thousands.
+        lease: of the device.
+    """
+
+    def __init__(self, job: Mapping[str, Any], lease: DeviceLease) -> None:
+        self._lease = lease
+        self._settings = LatencySettings(**job["latency"])
+        size, classes, batch = job["input_size"], job["num_classes"], job["batch_size"]
+        self._epoch_steps = max(1, job["train_images"] // batch)
+        self._visit_steps = max(1, job["epochs"] * self._epoch_steps // self._settings.visits)
+        self._network = build(spec_from_json(job["spec"]), num_classes=classes, input_size=size, seed=0)
+        self._reference = prepare_reference(
+            self._network, name="itself", settings=self._settings, device=job["device"], input_size=size, lease=lease
+        )
+        images = _random_images(max(_IMAGES, batch), size=size, classes=classes)
+        scored = Images(images.pixels[: job["validation_images"]], images.labels[: job["validation_images"]])
+        with lease.shared():
+            mean, std = channel_statistics(images)
+            self._course = Course(
+                self._network, images, scored, proxy_protocol(ProxySettings(batch_size=batch)), epochs=1,
+                batch_size=batch, input_size=size, mean=mean, std=std, flip=True, seed=0, device=job["device"],
+                make_step=usual_step(job["device"]), precision=job["precision"],
+            )  # fmt: skip
+            self._scored = device_batches(scored, device=job["device"], input_size=size, mean=mean, std=std)
+        self._stream = self._batches()
+        self._measurement: Measurement | None = None
+        for _ in range(2):  # captures the step, and makes a network and a visit ready
+            self._train()
+        self._visit(Done())
+
+    def work(self, seconds: float) -> Done:
+        """Work for so long. The first visit and the first scoring come after half of their share of steps."""
+        done, start, steps = Done(), time.perf_counter(), 0
+        next_visit, next_score = self._visit_steps / 2, self._epoch_steps / 2
+        while (passed := time.perf_counter() - start) < seconds:
+            done.images += self._train()
+            steps += _STEPS_AT_ONCE
+            while steps >= next_visit:
+                next_visit += self._visit_steps
+                self._visit(done)
+            while steps >= next_score:
+                next_score += self._epoch_steps
+                top1_percent(self._course.result, self._scored.evaluation(EVALUATION_BATCH), chunk=self._lease.shared)
+                done.scored += 1
+        done.seconds = passed
+        return done
+
+    def _batches(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        epoch = 0
+        while True:
+            yield from self._course.fed.epoch(epoch)
+            epoch += 1
+
+    def steps(self) -> tuple[torch.Tensor, int]:
+        """Some steps at a rate that changes little: their losses, on the device, and how many images they had."""
+        self._course.model.train()
+        losses: list[torch.Tensor] = []
+        images = 0
+        for inputs, labels in islice(self._stream, _STEPS_AT_ONCE):
+            losses.append(self._course.step(inputs, labels, 1e-4))
+            images += len(labels)
+        return torch.stack(losses), images
+
+    def _train(self) -> int:
+        with self._lease.shared():
+            losses, images = self.steps()
+            losses.tolist()
+        return images
+
+    def _visit(self, done: Done) -> None:
+        """The next visit of a measurement; when it is done, of another one."""
+        if self._measurement is None or self._measurement.done:
+            self._measurement = open_measurement(
+                self._network, self._reference, settings=self._settings, lease=self._lease
+            )
+            done.measurements += 1
+        self._measurement.visit()
+        done.visits += 1
+
+
+def _random_images(count: int, *, size: int, classes: int) -> Images:
     generator = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (count, 3, size, size), generator=generator, dtype=torch.uint8)
-    images = Images(pixels, torch.arange(count) % classes)
-    mean, std = channel_statistics(images)
-    network = build(spec_from_json(job["spec"]), num_classes=classes, input_size=size, seed=0)
-    return Course(
-        network, images, images, proxy_protocol(ProxySettings(batch_size=job["batch_size"])), epochs=1,
-        batch_size=job["batch_size"], input_size=size, mean=mean, std=std, flip=True, seed=0, device=job["device"],
-        make_step=usual_step(job["device"]), precision=job["precision"],
-    )  # fmt: skip
-
-
-def _train(course: Course, steps: int) -> int:
-    """Some steps at a rate that changes little; gives how many images they had."""
-    course.model.train()
-    losses: list[torch.Tensor] = []
-    images, epoch = 0, 0
-    while len(losses) < steps:
-        for inputs, labels in course.fed.epoch(epoch):
-            losses.append(course.step(inputs, labels, 1e-4))
-            images += len(labels)
-            if len(losses) == steps:
-                break
-        epoch += 1
-    torch.stack(losses).tolist()  # waits for the device
-    return images
+    return Images(pixels, torch.arange(count) % classes)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from archsearch.latency.settings import LatencySettings
 from archsearch.latency.witness import memory_witness
 from archsearch.noise import Repeat, is_crowded
 from archsearch.records import Latency
+from archsearch.search.stopwatch import Stopwatch
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ class StudyLatency:
         fix_reference: takes the reference's p10 of a measurement and gives the one that the study has fixed (both in
             milliseconds).
         sleep: spends so many seconds between visits to the device, where there is nothing else to do.
+        stopwatch: counts what is done here to the phase `measure`.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class StudyLatency:
         reference_name: str,
         fix_reference: Callable[[float], float],
         sleep: Callable[[float], None],
+        stopwatch: Stopwatch,
     ) -> None:
         self.settings = settings
         self._device = device
@@ -71,6 +74,7 @@ class StudyLatency:
         self._reference_name = reference_name
         self._fix_reference = fix_reference
         self.sleep = sleep
+        self.stopwatch = stopwatch
         self._prepared: PreparedReference | None = None
         self._reference_ms: float | None = None
 
@@ -211,7 +215,10 @@ class TrialLatency:
     @property
     def doubtful(self) -> bool:
         """Whether a first measurement is not done, or one that is in doubt is to be made again."""
-        return any(attempts.kept is None or attempts.under_way or attempts.needed for attempts in self._all)
+        return any(
+            attempts.kept is None or attempts.under_way or attempts.is_put_off or attempts.needed
+            for attempts in self._all
+        )
 
     @property
     def latency(self) -> Latency:
@@ -298,8 +305,10 @@ class TrialLatency:
 
     @contextmanager
     def _failing(self, attempts: _Attempts) -> Iterator[None]:
-        """What becomes of a failure: of an attempt that is not the first one the kept one stays, and a further backend
-        is left out; the first one by the study's backend passes on."""
+        """Let the first attempt by the study's backend fail; of any other one a failure is a warning.
+
+        What was kept then stays, and a further backend of which nothing was is left out.
+        """
         try:
             yield
         except MeasurementError as error:
@@ -316,7 +325,8 @@ class TrialLatency:
     def _spending(self) -> Iterator[None]:
         began = time.monotonic()
         try:
-            yield
+            with self._study.stopwatch.at("measure"):
+                yield
         finally:
             self._spent_seconds += time.monotonic() - began
 

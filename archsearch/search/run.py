@@ -175,16 +175,16 @@ def _precision(plan: RunPlan) -> Precision:
 
 
 def _shared(plan: RunPlan) -> RunPlan:
-    """The plan with as many workers on each GPU as it says, or as train most images a second together."""
+    """The plan with as many workers on each GPU as it says, or as do most together."""
     share = plan.workers_per_gpu
     if share == "auto":
         job = job_of(
             plan.tried[0],
+            plan.config,
             device=plan.devices[0],
-            batch_size=plan.config.proxy.batch_size,
             num_classes=plan.num_classes,
             input_size=plan.input_size,
-            precision=plan.config.proxy.precision,
+            train_images=plan.train_images,
         )
         share = workers_per_gpu(job, fingerprint=str(plan.facts["device_fingerprint"]))
     # first one on every device, then a second one

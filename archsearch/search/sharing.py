@@ -1,4 +1,9 @@
-"""How many trials one GPU trains at once: as many as raise the images trained a second, all together."""
+"""How many trials one GPU takes at once: as many as raise what they do together.
+
+A trial trains, scores and measures its network, and while it prepares or measures one, the others train. So what is
+compared is all of it, in the proportions of the study's own trials (`gpu_load.TrialDuty`), under the device's lease:
+another study's measurements on that GPU are not disturbed.
+"""
 
 from __future__ import annotations
 
@@ -17,30 +22,35 @@ from archsearch.data.catalog import default_data_dir
 from archsearch.errors import ArchsearchError
 from archsearch.files import write_atomically
 from archsearch.models.spec import Spec
+from archsearch.search.config import StudyConfig
 
 logger = logging.getLogger(__name__)
 
 MOST = 8
 GAIN = 1.15
 """How many times more images a second twice the trials must train: each has a process, a context and the images."""
+GAIN_OF_TWO = 1.02
+"""The same for two trials in place of one: the second one also works while the first does nothing on the GPU."""
 
-_MEMORY_SHARE = 0.8  # of the device's memory; other points of the space are larger than the one measured
-_SECONDS = 2.0
+_MEMORY_SHARE = (
+    0.8  # of what is free of the device's memory; other points of the space are larger than the one measured
+)
+_SECONDS = 6.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Load:
-    """Some equal trainings at once on one device.
+    """Some equal trials at once on one device.
 
     Attributes:
-        images_per_second: of all together.
+        images_per_second: that all together train, in time that holds their scoring and measuring, too.
         trial_bytes: of the device's memory that one of them takes.
-        device_bytes: that the device has.
+        free_bytes: of the device's memory before any of them began; what other programs hold is not in it.
     """
 
     images_per_second: float
     trial_bytes: int
-    device_bytes: int
+    free_bytes: int
 
 
 def best_share(measure: Callable[[int], Load]) -> int:
@@ -49,7 +59,8 @@ def best_share(measure: Callable[[int], Load]) -> int:
     `measure` is called with a number of trials. If it raises ArchsearchError, that number is not taken.
     """
     trials, now = 1, measure(1)
-    while 2 * trials <= MOST and 2 * trials * now.trial_bytes <= _MEMORY_SHARE * now.device_bytes:
+    usable_bytes = _MEMORY_SHARE * now.free_bytes
+    while 2 * trials <= MOST and 2 * trials * now.trial_bytes <= usable_bytes:
         try:
             more = measure(2 * trials)
         except ArchsearchError as error:
@@ -59,14 +70,14 @@ def best_share(measure: Callable[[int], Load]) -> int:
             "trials at once on one GPU: %d train %.0f images/s, %d train %.0f",
             trials, now.images_per_second, 2 * trials, more.images_per_second,
         )  # fmt: skip
-        if more.images_per_second < GAIN * now.images_per_second:
+        if more.images_per_second < (GAIN_OF_TWO if trials == 1 else GAIN) * now.images_per_second:
             break
         trials, now = 2 * trials, more
     return trials
 
 
 def workers_per_gpu(job: Mapping[str, Any], *, fingerprint: str) -> int:
-    """`best_share` for one training, measured once for each kind of GPU and kept in the user's cache folder.
+    """`best_share` for one kind of trial, measured once for each kind of GPU and kept in the user's cache folder.
 
     1, with a warning, where it cannot be measured.
 
@@ -80,7 +91,7 @@ def workers_per_gpu(job: Mapping[str, Any], *, fingerprint: str) -> int:
         path = default_data_dir() / "calibration" / f"gpu-{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
         return int(json.loads(path.read_text(encoding="utf-8"))["trials"])
     except (OSError, ValueError, KeyError, TypeError, ArchsearchError):
-        logger.info("measuring how many trials at once one GPU trains best")
+        logger.info("measuring how many trials at once one GPU takes best")
     try:
         trials = best_share(lambda number: measured_load(job, number))
         if path is not None:
@@ -92,17 +103,24 @@ def workers_per_gpu(job: Mapping[str, Any], *, fingerprint: str) -> int:
 
 
 def job_of(
-    spec: Spec, *, device: str, batch_size: int, num_classes: int, input_size: int, precision: str
+    spec: Spec, config: StudyConfig, *, device: str, num_classes: int, input_size: int, train_images: int
 ) -> dict[str, Any]:
-    """What `archsearch.search.gpu_load` is told: a network, and how it is trained."""
+    """What `archsearch.search.gpu_load` is told: a network, and what a trial of the study does with it.
+
+    Args:
+        train_images: of one epoch.
+    """
+    proxy = config.proxy
     return {
-        "spec": spec.canonical_json(), "device": device, "batch_size": batch_size, "num_classes": num_classes,
-        "input_size": input_size, "precision": precision, "seconds": _SECONDS,
+        "spec": spec.canonical_json(), "device": device, "batch_size": proxy.batch_size, "num_classes": num_classes,
+        "input_size": input_size, "precision": proxy.precision, "epochs": proxy.epochs,
+        "train_images": train_images, "validation_images": proxy.validation_images,
+        "latency": config.latency.model_dump(mode="json"), "seconds": _SECONDS,
     }  # fmt: skip
 
 
 def measured_load(job: Mapping[str, Any], trials: int) -> Load:
-    """Train so many processes at once for a while. Raises ArchsearchError if one of them fails."""
+    """Let so many processes do a trial's work at once for a while. Raises ArchsearchError if one of them fails."""
     processes = [_start(job) for _ in range(trials)]
     try:
         for process, answers in processes:  # all have captured their steps before one begins
@@ -140,7 +158,7 @@ def _together(found: Sequence[Load]) -> Load:
     return Load(
         images_per_second=sum(each.images_per_second for each in found),
         trial_bytes=max(each.trial_bytes for each in found),
-        device_bytes=found[0].device_bytes,
+        free_bytes=max(each.free_bytes for each in found),  # the first one began before the others
     )
 
 

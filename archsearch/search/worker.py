@@ -175,12 +175,15 @@ class Worker:
 
     def _work_on(self, claim: Claim) -> None:
         started = time.monotonic()
+        watch = self._evaluator.stopwatch
+        watch.restart()
         number: int | None = None
         follower: TrialFollower | None = None
         try:
-            with self._evaluator.chunk():
+            with self._evaluator.chunk(), watch.at("suggest"):
                 number, spec = self._suggest(claim)
-            known = self._known(claim, spec)
+            with watch.at("store"):
+                known = self._known(claim, spec)
             if known is not None and claim.variant is not None:
                 known = self._wait_for_end(*known)
             if known is not None:
@@ -188,19 +191,20 @@ class Worker:
                 if follower is None:
                     self._repeat(claim, number, *known)
                     return
-            follower = follower or self._new_network(claim, number, spec)
-            self._optuna.note(number, {"arch_id": spec.arch_id, **self._facts(claim)})
+            with watch.at("store"):
+                follower = follower or self._new_network(claim, number, spec)
+                self._optuna.note(number, {"arch_id": spec.arch_id, **self._facts(claim)})
             outcome = self._evaluator.evaluate(spec, follower)
-            seconds = time.monotonic() - started
+            seconds, phases = time.monotonic() - started, watch.phases()
             if known is not None:
                 self._repeats += 1
-                self._ends.store_repeat(claim, number, known[1], follower.seed, outcome, seconds)
+                self._ends.store_repeat(claim, number, known[1], follower.seed, outcome, seconds, phases)
                 return
             self._repeats = 0
             self._rejections = self._rejections + 1 if outcome.status is TrialStatus.REJECTED else 0
             self._failures = self._failures + 1 if outcome.status is TrialStatus.FAILED else 0
             self._last_reason = outcome.reason
-            self._ends.store(claim, number, outcome, seconds)
+            self._ends.store(claim, number, outcome, seconds, phases)
         except StopRequested:
             self._ends.give_back(claim, number, "the run was stopped", follower=follower)
         except SpaceUsedUpError as error:

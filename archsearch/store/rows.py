@@ -9,16 +9,17 @@ from typing import Any
 from sqlalchemy import Row, Select, select
 
 from archsearch.designs import Design
-from archsearch.records import Cost, EarlyStop, Epoch, Latency, Record, Score, TrialStatus
+from archsearch.records import Cost, EarlyStop, Epoch, Latency, Phases, Record, Score, TrialStatus
 from archsearch.store.designs import point_of
 from archsearch.store.schema import LatencyRow, TrainingRow, TrialRow, utc_now
 
-EARLY_STOP = "early_stop"  # the key of TrainingRow.details
+EARLY_STOP, PHASES = "early_stop", "phases"  # keys of TrainingRow.details
 _LATENCY_COLUMNS = ("fingerprint", "p10_ms", "median_ms", "p90_ms")
 _TRAINING_COLUMNS = ("protocol", "split", "epochs", "seed", "top1_percent")
 _LATENCY_FIELDS = frozenset(field.name for field in fields(Latency))
 _SCORE_FIELDS = frozenset(field.name for field in fields(Score))
 _EARLY_STOP_FIELDS = frozenset(field.name for field in fields(EarlyStop))
+_PHASES_FIELDS = frozenset(field.name for field in fields(Phases))
 
 
 def latency_to_row(latency: Latency, arch_id: str) -> LatencyRow:
@@ -93,6 +94,7 @@ def record_of(row: Row[Any], study: str, design: Design | None = None) -> Record
     curve = row[_CURVE_AT] if len(row) > _CURVE_AT else None
     trained = training[-1] is not None
     early_stop = training[-1].get(EARLY_STOP) if trained else None
+    phases = training[-1].get(PHASES) if trained else None
     point = None if design is None else point_of(variant, design)
     if design is not None:
         variant = None if point is None else point.variant
@@ -112,6 +114,7 @@ def record_of(row: Row[Any], study: str, design: Design | None = None) -> Record
         early_stop=None if early_stop is None else _early_stop(early_stop),
         seconds=seconds,
         point=None if point is None else point.name,
+        phases=None if phases is None else _phases(phases),
     )
 
 
@@ -129,3 +132,7 @@ def _score(columns: tuple[Any, ...], details: Mapping[str, Any], curve: list[Any
 
 def _early_stop(facts: Mapping[str, Any]) -> EarlyStop:
     return EarlyStop(**{key: value for key, value in facts.items() if key in _EARLY_STOP_FIELDS})
+
+
+def _phases(facts: Mapping[str, Any]) -> Phases:
+    return Phases(**{key: value for key, value in facts.items() if key in _PHASES_FIELDS})

@@ -10,13 +10,14 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from archsearch.designs import Design
-from archsearch.records import Cost, EarlyStop, Latency, Record, Score, TrialStatus
+from archsearch.records import Cost, EarlyStop, Latency, Phases, Record, Score, TrialStatus
 from archsearch.store.database import Database
 from archsearch.store.designs import design_of
 from archsearch.store.partials import drop_states_of
 from archsearch.store.patience import patient
 from archsearch.store.rows import (
     EARLY_STOP,
+    PHASES,
     change_latency,
     latency_to_row,
     record_of,
@@ -111,6 +112,7 @@ def finish_trial(
     score: Score | None = None,
     early_stop: EarlyStop | None = None,
     seconds: float | None = None,
+    phases: Phases | None = None,
     keep_state: bool = False,
 ) -> bool:
     """Store the end of a trial with all that was found, in one transaction.
@@ -118,7 +120,7 @@ def finish_trial(
     Args:
         cost, latency: None leaves what `note_measured` stored.
         score: of a stopped trial, of the epochs that it had.
-        early_stop: what the stopping rule said of it; stored with the score.
+        early_stop, phases: what the stopping rule said of it, and what its time went into; stored with the score.
         keep_state: whether the bytes that its training could go on from are kept, for a promotion; they always are
             when it is interrupted.
 
@@ -139,6 +141,8 @@ def finish_trial(
             training_row = score_to_row(score, row.study_id, row.arch_id)
             if early_stop is not None:
                 training_row.details[EARLY_STOP] = asdict(early_stop)
+            if phases is not None:
+                training_row.details[PHASES] = asdict(phases)
             session.add(training_row)
             session.flush()
             row.training_id = training_row.id

@@ -42,9 +42,16 @@ def measured(world: Any, timed: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     def measure(witness: Scripted | None) -> Latency:
         monkeypatch.setattr(network, "memory_witness", lambda _device: witness)
         return measure_network(
-            timed("a", lambda _: 2.0), timed("x1", lambda _: 1.0), reference_name="x1",
-            settings=SETTINGS.with_backend("simulated"), device="cpu", input_size=32, lease=world, clock=world.clock, sleep=world.sleep,
-        )  # fmt: skip
+            timed("a", lambda _: 2.0),
+            timed("x1", lambda _: 1.0),
+            reference_name="x1",
+            settings=SETTINGS.with_backend("simulated"),
+            device="cpu",
+            input_size=32,
+            lease=world,
+            clock=world.clock,
+            sleep=world.sleep,
+        )
 
     return measure
 

@@ -303,7 +303,7 @@ def test_a_promoted_trial_goes_on_from_its_state_under_another_number(
     assert [trial.number for trial in loaded(database).best_trials] == [after.trial]
 
 
-def test_a_trial_whose_place_was_given_back_is_dropped_at_its_next_epoch(
+def test_a_trial_whose_place_was_given_back_is_dropped_by_the_end_of_its_next_epoch(
     database: Database, make_config: Any, make_worker: Any, monkeypatch: pytest.MonkeyPatch, trained: list[Any]
 ) -> None:
     config = make_config(space_text=ONE_POINT, constraints=CHEAP, proxy=PROXY)
@@ -320,7 +320,8 @@ def test_a_trial_whose_place_was_given_back_is_dropped_at_its_next_epoch(
     make_worker(config, total=1).run()
     dropped, again = records(database, config)
     assert (dropped.status, again.status) == (TrialStatus.INTERRUPTED, TrialStatus.COMPLETE)
-    assert [epoch for _, epoch in trained] == [1, 1, 2, 3]
+    # dropped at the next thing it stores: the end of its first epoch, or a measurement that ends within it
+    assert [epoch for _, epoch in trained] in ([1, 1, 2, 3], [1, 2, 3])
     assert [trial.state.name for trial in loaded(database).trials] == ["FAIL", "COMPLETE"]
 
 

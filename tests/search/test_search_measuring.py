@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from archsearch.search.config import StudyConfig
 from archsearch.search.evaluate import Evaluator
 from archsearch.search.follow import Follower, Unfollowed
 from archsearch.search.measuring import StudyLatency
+from archsearch.search.stopwatch import Stopwatch
 from archsearch.store.database import Database
 from archsearch.store.studies import find_study, fix_reference_latency
 from archsearch.store.trials import load_records
@@ -266,6 +267,7 @@ def test_only_what_is_doubtful_is_measured_again(make_config: Any, script: Any, 
         reference_name="shufflenet_v2_x0_5",
         fix_reference=lambda _p10_ms: 4.0,
         sleep=lambda _seconds: None,
+        stopwatch=Stopwatch(),
     )
     eager = latency_of(converged=False, backend="torch-eager")
     calls = script([latency_of(), eager, replace(eager, converged=True)])
@@ -513,6 +515,15 @@ def test_a_doubtful_measurement_is_made_again_beside_the_epochs_that_are_left(
     assert told == [(1, 0), (2, 1)]  # the second attempt began after the first epoch, and ended within the second
 
 
+def test_what_cannot_be_measured_again_beside_the_training_is_measured_again_after_it(
+    make_config: Any, tiny_dataset: Any, script: Any
+) -> None:
+    calls = script([latency_of(converged=False), MeasurementError("CUDA out of memory"), latency_of()])
+    config = make_config(latency=LATENCY | {"remeasure": 1}, proxy=PROXY | {"epochs": 3})
+    outcome = outcome_of(config, tiny_dataset)
+    assert (outcome.latency.attempts, outcome.latency.converged, len(calls)) == (2, True, 3)
+
+
 def test_a_visit_without_the_memory_beside_a_training_is_put_off_and_the_training_goes_on_as_it_was(
     make_config: Any, tiny_dataset: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -555,3 +566,20 @@ def test_what_was_measured_in_part_when_a_worker_is_stopped_is_measured_anew(
     assert (record.status, record.latency, visits) == (TrialStatus.INTERRUPTED, None, [1])
     make_worker(config, total=1).run()
     assert visits == [1, 1, 2]
+
+
+def test_a_trial_s_phases_are_stored_and_are_its_time(database: Database, make_config: Any, make_worker: Any) -> None:
+    config = make_config(latency=LATENCY | {"visits": 2, "bursts": 4, "spread_seconds": 0.5}, proxy=PROXY)
+    make_worker(config, total=1).run()
+    (record,) = load_records(database, find_study(database, config.name).id)
+    phases = record.phases
+    assert phases is not None and record.score is not None and record.seconds is not None
+    assert phases.train_seconds == pytest.approx(record.score.train_seconds)
+    seconds = asdict(phases)
+    assert all(value >= 0 for value in seconds.values())
+    assert {name for name, value in seconds.items() if value > 0} >= {
+        "build_seconds",
+        "measure_seconds",
+        "score_seconds",
+    }
+    assert 0 < sum(seconds.values()) <= record.seconds

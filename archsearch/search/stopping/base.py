@@ -1,7 +1,8 @@
 """What a stopping rule sees and says. Nothing here imports torch or Optuna.
 
-Latency and parameters are known before training begins, so of a study's objectives only the error has fidelity: a rule
-looks at the errors of the epochs done, and at the values that are known already.
+Parameters are known before training begins and the latency is measured beside its first epochs (a training is stopped
+by a whole measurement only), so of a study's objectives only the error has fidelity: a rule looks at the errors of the
+epochs done, and at the values that are known already.
 """
 
 from __future__ import annotations
