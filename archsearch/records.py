@@ -88,7 +88,9 @@ class Latency:
             for a latency measured outside of a study.
         ratio_low, ratio_high: 95% interval of `ratio_to_reference`, from the runs of this measurement alone; None in
             records of older versions.
-        attempts: measurements that were made; more than one if an earlier one drifted or did not converge.
+        attempts: measurements that were made; more than one if an earlier one was in doubt.
+        memory_ms: what a copy of 16 MiB took beside the runs (milliseconds, p10): the memory witness. None on a GPU,
+            and in records of older versions.
         state: what else was true of the device meanwhile: load average and frequency of the CPU, clocks and throttling
             of a GPU, use by other processes. Facts that the system does not tell are absent.
         also: the same network measured by further backends, each against the reference run by that backend.
@@ -117,6 +119,7 @@ class Latency:
     ratio_low: float | None = None
     ratio_high: float | None = None
     attempts: int = 1
+    memory_ms: float | None = None
     state: Mapping[str, str] = field(default_factory=dict, hash=False)
     also: tuple[Latency, ...] = ()
 

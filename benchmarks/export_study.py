@@ -34,7 +34,7 @@ def exported(name: str, storage: str | None) -> dict[str, Any]:
         "seed": int(study.info.config["seed"]),
         "objectives": list(study.objectives),
         "reference_point": list(reference_corner(study)),
-        "noise_floor": study.info.noise_floor,
+        "noise_floor": study.info.noise_floor.relative,
         "trials": [
             {
                 "trial": record.trial,

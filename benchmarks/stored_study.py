@@ -25,7 +25,7 @@ from archsearch.search.config import StudyConfig
 from archsearch.search.optuna_study import OptunaStudy, distribution
 from archsearch.store.database import Database
 from archsearch.store.schema import LatencyRow, StudyRow, TrainingRow, TrialRow
-from archsearch.store.studies import StudyInfo, begin_measuring, enter_study, fix_reference_point
+from archsearch.store.studies import StudyInfo, enter_study, fix_reference_latency, fix_reference_point
 from archsearch.store.trials import latency_to_row, score_to_row
 
 POPULATION = 16  # of NSGA-II and NSGA-III as archsearch sets them
@@ -90,9 +90,10 @@ def begin_study(database: Database, config: StudyConfig) -> StudyInfo:
     study = enter_study(
         database, name=config.name, config=config.model_dump(mode="json"), space=space.to_dict(),
         space_fingerprint=space.fingerprint,
-        facts={"input_size": INPUT_SIZE, "num_classes": CLASSES, "device": {"cpu": "made up"}},
+        facts={"input_size": INPUT_SIZE, "num_classes": CLASSES, "device": {"cpu": "made up"},
+               "noise_floor": {"relative": 0.015, "measure_seconds": 30.0}},
     )  # fmt: skip
-    begin_measuring(database, study.id, reference_p10_ms=3.0, noise_floor={"relative": 0.015, "measure_seconds": 30.0})
+    fix_reference_latency(database, study.id, 3.0)
     fix_reference_point(database, study.id, REFERENCE_POINT)
     OptunaStudy(database, config, space).close()  # Optuna's tables
     with database.reading() as session:

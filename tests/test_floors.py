@@ -19,6 +19,7 @@ FLOORS = {
         "files",
         "validation",
         "limits",
+        "noise",
         "text",
         "table",
         "blocks",
@@ -31,7 +32,19 @@ FLOORS = {
     6: ("cli",),
 }
 # Files on the ground floor, beside the package's folders: one folder, and everyone may import them.
-GROUND = ("errors", "registry", "records", "designs", "resources", "files", "validation", "limits", "text", "table")
+GROUND = (
+    "errors",
+    "registry",
+    "records",
+    "designs",
+    "resources",
+    "files",
+    "validation",
+    "limits",
+    "noise",
+    "text",
+    "table",
+)
 FLOOR_OF = {part: floor for floor, parts in FLOORS.items() for part in parts}
 # A library that belongs to one part only, so that it can be replaced there.
 OWNERS = {"optuna": "search", "plotly": "plots", "kaleido": "plots"}

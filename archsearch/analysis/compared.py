@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from archsearch.analysis.conditions import Conditions
+from archsearch.noise import NO_FLOOR, NoiseFloor
 from archsearch.records import Record
 
 
@@ -16,13 +17,13 @@ class Side:
     Attributes:
         name: for people; the names of a comparison's sides differ.
         records: of any status; complete ones count.
-        noise_floor: relative difference of two latencies from which on they differ here.
+        noise_floor: difference of two latencies from which on they differ here.
         facts: what the study says of itself that could differ: its dataset, for one.
     """
 
     name: str
     records: tuple[Record, ...]
-    noise_floor: float = 0.0
+    noise_floor: NoiseFloor = NO_FLOOR
     facts: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -21,6 +21,7 @@ from archsearch.analysis.conditions import Conditions, conditions_of
 from archsearch.analysis.objectives import OBJECTIVES, is_complete
 from archsearch.analysis.pareto import Noisy, non_dominated
 from archsearch.analysis.rank_bootstrap import correlation_of, resampled_correlations
+from archsearch.noise import NO_FLOOR
 from archsearch.records import Record
 
 Floats = NDArray[np.float64]
@@ -160,7 +161,7 @@ def _movers(objective: str, one: _Table, other: _Table, both: Sequence[str]) -> 
         return []
     x, y = one.column(objective, both), other.column(objective, both)
     noisy = objective == "latency_ms"
-    first, second = Noisy(0, one.noise_floor if noisy else 0.0), Noisy(0, other.noise_floor if noisy else 0.0)
+    first, second = (Noisy(0, side.noise_floor if noisy else NO_FLOOR) for side in (one, other))
     reversed_pairs = np.array(
         [
             np.count_nonzero(

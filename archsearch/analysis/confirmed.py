@@ -12,10 +12,11 @@ from archsearch.analysis.cells import cell_warnings, cells_of
 from archsearch.analysis.front import Front, FrontRow
 from archsearch.analysis.front_draws import FrontDraws
 from archsearch.analysis.intervals import MeanInterval, Spread, mean_interval
-from archsearch.analysis.objectives import OBJECTIVES, resolve_objectives
+from archsearch.analysis.objectives import OBJECTIVES, floor_text, resolve_objectives
 from archsearch.designs import Design, DesignPoint
+from archsearch.noise import NoiseFloor
 from archsearch.records import Record
-from archsearch.text import percent_text, probability_text
+from archsearch.text import probability_text
 
 DRAWS = 4000
 _LEAST_DRAWS = 200
@@ -68,7 +69,7 @@ class Confirmed:
         objectives: names, in the order of every `values`.
         points: in the design's order.
         confidence: of each interval alone: 0.95.
-        noise_floor: latencies that differ by less (as a share) are ties in every draw, as on the study's front.
+        noise_floor: latencies that differ by less are ties in every draw, as on the study's front.
         draws: how many fronts the probabilities are shares of.
         method: how all this was found, for people.
         warnings: sentences to show beside it.
@@ -79,7 +80,7 @@ class Confirmed:
     objectives: tuple[str, ...]
     points: tuple[ConfirmedPoint, ...]
     confidence: float
-    noise_floor: float
+    noise_floor: NoiseFloor
     draws: int
     method: str
     warnings: tuple[str, ...]
@@ -101,7 +102,7 @@ def confirmed_of(
     design: Design,
     objectives: Sequence[str],
     *,
-    noise_floor: float,
+    noise_floor: NoiseFloor | float,
     original: Front | None = None,
     confidence: float = 0.95,
     draws: int = DRAWS,
@@ -112,7 +113,7 @@ def confirmed_of(
     Args:
         records: of the design's study, of any status.
         objectives: 2 or 3 names of OBJECTIVES, as the searched study has them.
-        noise_floor: the relative difference of two latencies from which on they differ.
+        noise_floor: the difference of two latencies from which on they differ; a number is a share.
         original: the searched study's front, for the values that the points had there.
         confidence: of each interval alone.
         draws: fronts to draw; fewer for thousands of points, and the result says how many. 0: no probabilities, in
@@ -123,7 +124,8 @@ def confirmed_of(
     """
     resolve_objectives(objectives)
     cells = cells_of(records, design)
-    work = FrontDraws(cells, design, tuple(objectives), noise_floor, confidence)
+    floor = NoiseFloor.given(noise_floor)
+    work = FrontDraws(cells, design, tuple(objectives), floor, confidence)
     drawn = draws and max(_LEAST_DRAWS, min(draws, _MOST_POINTS_DRAWN // max(len(work.names), 1)))
     shares, unknown = work.probabilities(drawn, np.random.default_rng(seed)) if drawn else ({}, ())
     means = work.values_of_means()
@@ -150,7 +152,7 @@ def confirmed_of(
         objectives=tuple(objectives),
         points=points,
         confidence=confidence,
-        noise_floor=noise_floor,
+        noise_floor=floor,
         draws=drawn if shares else 0,
         method=_method(work, drawn),
         warnings=tuple(warnings),
@@ -222,7 +224,7 @@ def _sentence(
 
 
 def _method(work: FrontDraws, draws: int) -> str:
-    floor = f", latencies within {percent_text(100.0 * work.noise_floor)} being ties" if work.noise_floor > 0.0 else ""
+    floor = f", latencies within {floor_text(work.noise_floor)} being ties" if work.noise_floor.ties else ""
     return (
         f"{work.confidence * 100:g} % intervals: Student's t on each point's own seeds, each for itself. Probability: "
         f"share of {draws} drawn fronts of these points{floor}; a draw is of all true means given what was seen, with "

@@ -19,7 +19,7 @@ from archsearch.analysis.front import Front
 from archsearch.analysis.history import History
 from archsearch.analysis.importance import Importances
 from archsearch.analysis.marginal import Marginal
-from archsearch.analysis.objectives import OBJECTIVES
+from archsearch.analysis.objectives import OBJECTIVES, floor_text
 from archsearch.table import notebook_block, paragraphs
 
 SHOWN = 30
@@ -96,7 +96,7 @@ def _front(front: Front) -> str:
         table(["network", "trial", *titles], rows),
         paragraphs(
             "" if share is None else f"hypervolume: {share:.4f} of the box below the reference point",
-            "" if not front.noise_floor else f"latencies within {100.0 * front.noise_floor:.1f} % are ties",
+            "" if not front.noise_floor.ties else f"latencies within {floor_text(front.noise_floor)} are ties",
             *front.warnings,
         ),
     )

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from archsearch.analysis.conditions import Conditions, batch_sentence, condition_warnings, conditions_of
-from archsearch.analysis.objectives import is_complete, objective_values, resolve_objectives
+from archsearch.analysis.objectives import floor_text, is_complete, objective_values, resolve_objectives
 from archsearch.analysis.pareto import Noisy, hypervolume, knee, non_dominated
 from archsearch.errors import ConfigError
+from archsearch.noise import NO_FLOOR, NoiseFloor
 from archsearch.records import Record, StudyBatch, TrialStatus
-from archsearch.text import percent_text
 
 DEFAULT_OBJECTIVES = ("error_percent", "latency_ms")
 _HIGH_FLOOR = 0.10  # networks of one width often differ by less
@@ -38,8 +38,8 @@ class Front:
         objectives: names, in the order of every `values` and of the reference point.
         rows: every complete record, sorted by latency (then by the objectives, then by trial).
         reference_point: the study's fixed corner of the hypervolume; None if it has none.
-        noise_floor: the study's, as a share: latencies that differ by less are ties (`pareto.non_dominated`). 0 where
-            none was measured: every difference counts.
+        noise_floor: the study's: latencies that differ by less are ties (`pareto.non_dominated`). Without one every
+            difference counts.
         hypervolume: of the members as measured, in the product of the objectives' units; None without a reference
             point.
         hypervolume_share: the hypervolume as a share of the box between zero and the reference point, in [0, 1]:
@@ -55,7 +55,7 @@ class Front:
     objectives: tuple[str, ...]
     rows: tuple[FrontRow, ...]
     reference_point: tuple[float, ...] | None
-    noise_floor: float
+    noise_floor: NoiseFloor
     latency_batch: StudyBatch | None
     hypervolume: float | None
     hypervolume_share: float | None
@@ -77,7 +77,7 @@ class Front:
     @property
     def noisy(self) -> Noisy | None:
         """The objective in which differences below the noise floor are ties; None if there is none."""
-        return _noisy(self.objectives, self.noise_floor)
+        return noisy_latency(self.objectives, self.noise_floor)
 
     @property
     def knee(self) -> FrontRow | None:
@@ -92,7 +92,7 @@ def front_of(
     objectives: Sequence[str] = DEFAULT_OBJECTIVES,
     reference_point: Sequence[float] | None = None,
     *,
-    noise_floor: float = 0.0,
+    noise_floor: NoiseFloor | float = NO_FLOOR,
     latency_batch: StudyBatch | None = None,
 ) -> Front:
     """The front of these records.
@@ -101,12 +101,13 @@ def front_of(
         records: of any status; only complete ones become rows.
         objectives: 2 or 3 names of OBJECTIVES.
         reference_point: one value for each objective, in that order and in its unit, positive and finite.
-        noise_floor: the relative difference of two latencies from which on they differ (0.018: 1.8%).
+        noise_floor: the difference of two latencies from which on they differ; a number is a share (0.018: 1.8%).
         latency_batch: the study's, if it was found out.
 
     Raises ConfigError for unknown or repeated objectives, for other than 2 or 3 of them, and for a reference point
     that does not fit them.
     """
+    floor = NoiseFloor.given(noise_floor)
     chosen = resolve_objectives(objectives)
     if len(chosen) not in (2, 3):
         raise ConfigError(f"objectives: 2 or 3 are needed for a front, got {len(chosen)}: {', '.join(objectives)}")
@@ -118,7 +119,7 @@ def front_of(
     values, kept = found[finite], [record for record, good in zip(complete, finite, strict=True) if good]
     in_use = {id(record) for record in kept}
     unusable = tuple(record for record in finished if id(record) not in in_use)
-    mask = non_dominated(values, _noisy(objectives, noise_floor))
+    mask = non_dominated(values, noisy_latency(objectives, floor))
     rows = [
         FrontRow(record=record, values=tuple(row), on_front=bool(on_front))
         for record, row, on_front in zip(kept, values.tolist(), mask, strict=True)
@@ -130,9 +131,9 @@ def front_of(
     if unusable:
         listed = ", ".join(record.label for record in unusable[:8]) + (", ..." if len(unusable) > 8 else "")
         warnings.append(f"left out, because a value is missing or not finite: {listed}")
-    if noise_floor > _HIGH_FLOOR and rows:
+    if floor.relative > _HIGH_FLOOR and rows:
         warnings.append(
-            f"the study's noise floor is {percent_text(100.0 * noise_floor)}: latencies closer than that are ties; "
+            f"the study's noise floor is {floor_text(floor)}: latencies closer than that are ties; "
             "a quieter machine or more bursts (latency.bursts) would tell them apart"
         )
     if latency_batch is not None and latency_batch.on_launch_floor and rows:
@@ -143,7 +144,7 @@ def front_of(
         objectives=tuple(objectives),
         rows=tuple(rows),
         reference_point=corner,
-        noise_floor=noise_floor,
+        noise_floor=floor,
         latency_batch=latency_batch,
         hypervolume=volume,
         hypervolume_share=None if corner is None or volume is None else volume / math.prod(corner),
@@ -154,8 +155,9 @@ def front_of(
     )
 
 
-def _noisy(objectives: Sequence[str], noise_floor: float) -> Noisy | None:
-    if noise_floor <= 0.0 or MEASURED_OBJECTIVE not in objectives:
+def noisy_latency(objectives: Sequence[str], noise_floor: NoiseFloor) -> Noisy | None:
+    """The latency as the objective in which small differences are ties; None if there are no ties."""
+    if not noise_floor.ties or MEASURED_OBJECTIVE not in objectives:
         return None
     return Noisy(list(objectives).index(MEASURED_OBJECTIVE), noise_floor)
 

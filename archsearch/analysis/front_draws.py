@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archsearch.analysis.cells import Cells
-from archsearch.analysis.front import MEASURED_OBJECTIVE
+from archsearch.analysis.front import MEASURED_OBJECTIVE, noisy_latency
 from archsearch.analysis.intervals import Additive, additive_fit
 from archsearch.analysis.objectives import OBJECTIVES
-from archsearch.analysis.pareto import Noisy, non_dominated
+from archsearch.analysis.pareto import non_dominated
 from archsearch.designs import Design
+from archsearch.noise import NoiseFloor
 from archsearch.records import Record
 
 
@@ -28,7 +29,7 @@ class FrontDraws:
     """The completed trials of a design, by point, and the fits to them."""
 
     def __init__(
-        self, cells: Cells, design: Design, objectives: tuple[str, ...], noise_floor: float, confidence: float
+        self, cells: Cells, design: Design, objectives: tuple[str, ...], noise_floor: NoiseFloor, confidence: float
     ) -> None:
         self.objectives, self.noise_floor, self.confidence = objectives, noise_floor, confidence
         self.seeds = design.seeds
@@ -72,10 +73,7 @@ class FrontDraws:
 
     def front(self, values: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Which points stand on the front, as `front_of` decides."""
-        noisy = None
-        if self.noise_floor > 0.0 and MEASURED_OBJECTIVE in self.objectives:
-            noisy = Noisy(self.objectives.index(MEASURED_OBJECTIVE), self.noise_floor)
-        return non_dominated(values, noisy)
+        return non_dominated(values, noisy_latency(self.objectives, self.noise_floor))
 
     def probabilities(self, draws: int, generator: np.random.Generator) -> tuple[dict[str, float], tuple[str, ...]]:
         """Share of the draws in which each point is on the front, and warnings; nothing if a spread is unknown."""

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from archsearch.analysis.front import DEFAULT_OBJECTIVES, MEASURED_OBJECTIVE
+from archsearch.analysis.front import DEFAULT_OBJECTIVES, noisy_latency
 from archsearch.analysis.objectives import is_complete, objective_values, resolve_objectives
 from archsearch.analysis.pareto import Noisy, hypervolume, non_dominated
 from archsearch.errors import ConfigError
+from archsearch.noise import NO_FLOOR, NoiseFloor
 from archsearch.records import Record, TrialStatus
 
 Floats = NDArray[np.float64]
@@ -79,7 +80,7 @@ class History:
 
     objectives: tuple[str, ...]
     reference_point: tuple[float, ...] | None
-    noise_floor: float
+    noise_floor: NoiseFloor
     steps: tuple[HistoryStep, ...]
     shuffled: tuple[ShuffledStep, ...]
     shuffles: int
@@ -97,7 +98,7 @@ def hypervolume_history(
     objectives: Sequence[str] = DEFAULT_OBJECTIVES,
     reference_point: Sequence[float] | None = None,
     *,
-    noise_floor: float = 0.0,
+    noise_floor: NoiseFloor | float = NO_FLOOR,
     shuffles: int = SHUFFLES,
     seed: int = 0,
 ) -> History:
@@ -107,12 +108,13 @@ def hypervolume_history(
         records: of one study, of any status.
         objectives: 2 or 3 names of OBJECTIVES.
         reference_point: one value for each objective; without it there are no steps.
-        noise_floor: the study's, as a share.
+        noise_floor: the study's; a number is a share.
         shuffles: random orders; 0 for none.
         seed: of the random orders.
 
     Raises ConfigError for other than 2 or 3 objectives, or a reference point that does not fit them.
     """
+    floor = NoiseFloor.given(noise_floor)
     resolve_objectives(objectives)
     if len(objectives) not in (2, 3):
         raise ConfigError(f"objectives: 2 or 3 are needed for a hypervolume, got {len(objectives)}")
@@ -130,18 +132,14 @@ def hypervolume_history(
         return History(
             objectives=tuple(objectives),
             reference_point=corner,
-            noise_floor=noise_floor,
+            noise_floor=floor,
             steps=(),
             shuffled=(),
             shuffles=0,
             trials=len(counted),
             reason=reason,
         )
-    noisy = (
-        Noisy(list(objectives).index(MEASURED_OBJECTIVE), noise_floor)
-        if noise_floor > 0.0 and MEASURED_OBJECTIVE in objectives
-        else None
-    )
+    noisy = noisy_latency(objectives, floor)
     values = _values(counted, objectives)
     box = math.prod(corner)
     volumes, joined = _growth(values, corner, noisy)
@@ -163,7 +161,7 @@ def hypervolume_history(
     return History(
         objectives=tuple(objectives),
         reference_point=corner,
-        noise_floor=noise_floor,
+        noise_floor=floor,
         steps=steps,
         shuffled=_shuffled(values, corner, noisy, shuffles, seed) if len(counted) > 1 else (),
         shuffles=shuffles if len(counted) > 1 else 0,
@@ -201,7 +199,7 @@ def _kept(front: Floats, noisy: Noisy | None) -> Floats:
     if front.shape[1] != 2:
         return front[non_dominated(front, noisy)]
     ordered = front[np.argsort(front[:, 1 - noisy.column])]
-    falling = -ordered[:, noisy.column] * (1.0 + noisy.floor)  # grows along the front
+    falling = -noisy.floor.upper(ordered[:, noisy.column])  # grows along the front
     chain, place = [], 0
     while place < len(ordered):
         chain.append(place)

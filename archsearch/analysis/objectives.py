@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archsearch.errors import ConfigError
+from archsearch.noise import COVERAGE, LEAST_REPEATS, FloorSource, NoiseFloor
 from archsearch.records import Cost, Latency, Record, TrialStatus
 from archsearch.registry import Registry
 from archsearch.text import count_text, percent_text, significant
@@ -39,6 +40,27 @@ class Objective:
 def relative_percent(worse: float, best: float) -> float:
     """How far `best` is below `worse`, in percent of `worse`; 0 where `worse` is 0."""
     return 100.0 * (worse - best) / worse if worse else 0.0
+
+
+def floor_text(floor: NoiseFloor) -> str:
+    """A noise floor for people: one share, or those at the smallest and the largest latency that it was learnt from."""
+    if floor.growth == 0.0:
+        return percent_text(100.0 * floor.relative)
+    show = OBJECTIVES["latency_ms"].show
+    low, high = (f"{percent_text(100.0 * float(floor.of(ms)))} at {show(ms)}" for ms in (floor.from_ms, floor.to_ms))
+    return f"{low} to {high}"
+
+
+def floor_basis(floor: NoiseFloor) -> str:
+    """What a noise floor rests on, for people; empty where somebody gave it, or there is none."""
+    times = f"{floor.repeats} network{'' if floor.repeats == 1 else 's'} measured twice"
+    if floor.source is FloorSource.REPEATS:
+        return f"from {times}, for {100.0 * COVERAGE:.0f} % of such pairs"
+    if floor.source is FloorSource.START:
+        return "measured at the study's start, before anything was trained"
+    if floor.source is FloorSource.ASSUMED:
+        return f"assumed, the protocol's tolerance: {times} so far, {LEAST_REPEATS} are needed"
+    return ""
 
 
 def _latency(record: Record) -> Latency:

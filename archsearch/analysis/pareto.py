@@ -4,8 +4,8 @@ A point dominates another if it is nowhere worse and somewhere better (Deb 2001,
 objectives one sweep over the sorted points keeps the staircase of the other two: O(n log n) for front and
 hypervolume (Beume, Fonseca et al. 2009, doi:10.1109/TEVC.2009.2015575, section III).
 
-One objective may be measured with noise: `Noisy` says which, and from which relative difference on two of its values
-differ at all. See `non_dominated` for what becomes of domination then.
+One objective may be measured with noise: `Noisy` says which, and from which difference on two of its values differ at
+all. See `non_dominated` for what becomes of domination then.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from archsearch.noise import NoiseFloor
 
 Floats = NDArray[np.float64]
 
@@ -29,21 +31,16 @@ class Noisy:
 
     Attributes:
         column: its index among the objectives.
-        floor: the noise floor as a share of the smaller value: a and b differ only if the larger is more than
-            (1 + floor) times the smaller. Values of this objective may not be negative then.
+        floor: the noise floor: a and b differ only if the larger is more than `floor.upper` of the smaller. Values of
+            this objective may not be negative then.
     """
 
     column: int
-    floor: float
-
-    def __post_init__(self) -> None:
-        if not 0.0 <= self.floor < np.inf:
-            raise ValueError(f"a noise floor is a finite share of 0 or more, got {self.floor}")
+    floor: NoiseFloor
 
     def below(self, one: ArrayLike, other: ArrayLike) -> NDArray[np.bool_]:
         """Whether `one` is smaller than `other` by more than the floor."""
-        smaller, larger = np.asarray(one, dtype=np.float64), np.asarray(other, dtype=np.float64)
-        return np.asarray(smaller * (1.0 + self.floor) < larger, dtype=np.bool_)
+        return np.asarray(self.floor.upper(one) < np.asarray(other, dtype=np.float64), dtype=np.bool_)
 
     def tie(self, one: float, other: float) -> bool:
         """Whether two values of this objective differ by no more than the floor."""
@@ -80,15 +77,17 @@ def non_dominated(values: ArrayLike, noisy: Noisy | None = None) -> NDArray[np.b
 
     Without noise that is the set of the points that no point dominates.
 
-    With it (`noisy`, a floor above 0) `dominates` has no cycles: the exact objectives never get worse along a chain
-    of dominating points, so in a cycle they would all be equal, each step would have to be a gain in the noisy
-    objective, and that objective would end below where it began. But it is no longer transitive: a may be level with
-    b in latency and b with c, and a not with c. In a dense study the points that nothing at all dominates would then
-    be the end of one long chain of ties. So the front is the kernel of the relation (von Neumann and Morgenstern
-    1944, section 65): a set with the two properties above, of which a finite relation without cycles has exactly one,
-    never empty if there are points. It is found by looking at each point after all that could dominate it, best
-    first in the exact objectives and then in the noisy one. A point of it that the plain front lacks is level with
-    another point of it. With a floor of 0 it is the plain front.
+    With it (`noisy`, a floor above 0) a value is better than another if `upper` of it is still below the other, and
+    `upper` of a value is never below the value itself. `dominates` has no cycles then: the exact objectives never get
+    worse along a chain of dominating points, so in a cycle they would all be equal, each step would have to be a gain
+    in the noisy objective, and that objective would end below where it began. But it is no longer transitive: a may be
+    level with b in latency and b with c, and a not with c. In a dense study the points that nothing at all dominates
+    would then be the end of one long chain of ties. So the front is the kernel of the relation (von Neumann and
+    Morgenstern 1944, section 65): a set with the two properties above, of which a finite relation without cycles has
+    exactly one, never empty if there are points. It is found by looking at each point after all that could dominate
+    it, best first in the exact objectives and then in the noisy one. A point of it that the plain front lacks is
+    level with another point of it: `upper` grows strictly, so whatever dominates a point dominates all that it is
+    plainly better than. With a floor of 0 it is the plain front.
 
     Args:
         values: (n, m), lower is better; infinities are allowed.
@@ -105,7 +104,7 @@ def non_dominated(values: ArrayLike, noisy: Noisy | None = None) -> NDArray[np.b
         return np.zeros(0, dtype=np.bool_)
     if objectives == 0:
         return np.ones(count, dtype=np.bool_)
-    if noisy is not None and noisy.floor > 0.0:
+    if noisy is not None and noisy.floor.ties:
         return _kernel(points, noisy)
     unique, group = np.unique(points, axis=0, return_inverse=True)  # sorted lexicographically
     keep = _sweep(unique) if objectives <= 3 else _sieve(unique)
@@ -261,16 +260,17 @@ def _kernel_sweep(exact: Floats, measured: Floats, noisy: Noisy) -> NDArray[np.b
     keep: list[bool] = []
     place: tuple[float, float] | None = None  # the exact objectives of the points at hand
     fastest: float | None = None  # of the members there
-    factor = 1.0 + noisy.floor
-    for a, b, value in zip(first.tolist(), second.tolist(), measured.tolist(), strict=True):
+    fastest_upper = 0.0
+    uppers = noisy.floor.upper(measured)
+    for a, b, value, upper in zip(first.tolist(), second.tolist(), measured.tolist(), uppers.tolist(), strict=True):
         if place != (a, b):
             if place is not None and fastest is not None:
                 stairs.add(place[1], fastest)
-            place, fastest = (a, b), None
+            place, fastest, fastest_upper = (a, b), None, 0.0
         lowest = stairs.lowest(b)
-        beaten = (lowest is not None and lowest <= value * factor) or (fastest is not None and fastest * factor < value)
+        beaten = (lowest is not None and lowest <= upper) or (fastest is not None and fastest_upper < value)
         if not beaten and fastest is None:
-            fastest = value
+            fastest, fastest_upper = value, upper
         keep.append(not beaten)
     return np.array(keep, dtype=np.bool_)
 

@@ -11,6 +11,7 @@ from archsearch.analysis.front import MEASURED_OBJECTIVE
 from archsearch.analysis.objectives import is_complete, objective_values
 from archsearch.analysis.pareto import hypervolume
 from archsearch.errors import ConfigError
+from archsearch.noise import NO_FLOOR, NoiseFloor
 from archsearch.records import Record, TrialStatus
 
 FLAT = 0.001  # a growth of less than a thousandth of the hypervolume is none
@@ -49,7 +50,7 @@ def plateau_of(
     reference_point: Mapping[str, float] | None,
     *,
     trials: int,
-    noise_floor: float = 0.0,
+    noise_floor: NoiseFloor | float = NO_FLOOR,
 ) -> Plateau | None:
     """What the last `trials` ended trials added to the hypervolume.
 
@@ -59,7 +60,7 @@ def plateau_of(
         objectives: names, lower is better.
         reference_point: the study's, by objective; None while it has none.
         trials: how many of the last ones to look at, by number.
-        noise_floor: the relative difference of two latencies from which on they differ.
+        noise_floor: the difference of two latencies from which on they differ; a number is a share.
 
     Returns:
         None while nothing can be said: no reference point, no trials before the last ones, or none of them better
@@ -79,7 +80,8 @@ def plateau_of(
         return None
     last = _values(ended[-trials:], objectives)
     if MEASURED_OBJECTIVE in objectives:
-        last[:, list(objectives).index(MEASURED_OBJECTIVE)] *= 1.0 + noise_floor
+        column = list(objectives).index(MEASURED_OBJECTIVE)
+        last[:, column] = NoiseFloor.given(noise_floor).upper(last[:, column])
     return Plateau(trials=trials, before=before, after=hypervolume(np.concatenate([first, last]), corner))
 
 

@@ -27,7 +27,7 @@ from dataclasses import dataclass, replace
 from archsearch.analysis.confirmed import Confirmed, ConfirmedPoint
 from archsearch.analysis.front import MEASURED_OBJECTIVE, Front, FrontRow
 from archsearch.analysis.intervals import half_width, share_error_points
-from archsearch.analysis.objectives import OBJECTIVES, relative_percent
+from archsearch.analysis.objectives import OBJECTIVES, floor_text, relative_percent
 from archsearch.analysis.pareto import knee, level
 from archsearch.records import Record
 from archsearch.table import notebook_block, paragraphs
@@ -434,8 +434,9 @@ class _Choice:
             if each.told_apart:
                 (gains if each.percent > 0.0 else losses).append(f"{amount} {lower if each.percent > 0.0 else higher}")
             elif each.percent:
-                floor = percent_text(100.0 * self.front.noise_floor)
-                ties.append(f"a latency that cannot be told from its (noise floor {floor})")
+                ties.append(
+                    f"a latency that cannot be told from its (noise floor {floor_text(self.front.noise_floor)})"
+                )
             else:
                 ties.append(f"the same {OBJECTIVES[each.objective].title.split(',')[0].split(' of ')[0].lower()}")
         parts = [_listed(each) for each in (gains, losses) if each]

@@ -9,10 +9,9 @@ from enum import StrEnum
 import numpy as np
 
 from archsearch.analysis.front import Front, FrontRow
-from archsearch.analysis.objectives import OBJECTIVES, relative_percent
+from archsearch.analysis.objectives import OBJECTIVES, floor_text, relative_percent
 from archsearch.analysis.pareto import dominates, level
 from archsearch.records import Record, TrialStatus
-from archsearch.text import percent_text
 
 
 class Outcome(StrEnum):
@@ -154,7 +153,7 @@ def _dominated(record: Record, row: FrontRow, strongest: FrontRow, place: str, f
 
 
 def _floor_text(front: Front) -> str:
-    return f"the noise floor of {percent_text(100.0 * front.noise_floor)}"
+    return f"the noise floor of {floor_text(front.noise_floor)}"
 
 
 def _not_measured(variant: str, record: Record) -> Verdict:

@@ -205,7 +205,7 @@ def confirm_json(study: Study, made: Study, found: Confirmed) -> dict[str, Any]:
         "objectives": list(found.objectives),
         "seeds": list(found.design.seeds),
         "confidence": found.confidence,
-        "noise_floor": found.noise_floor,
+        "noise_floor": found.noise_floor.relative,
         "points": [
             {
                 "network": each.point.name,
@@ -242,8 +242,8 @@ def _distinct(records: Sequence[Any]) -> list[Any]:
 
 def _latency_error(front: Front, row: FrontRow, value: float) -> float:
     latency = row.record.latency
-    if front.noise_floor > 0.0:
-        return value * front.noise_floor / 2.0
+    if front.noise_floor.ties:
+        return (float(front.noise_floor.upper(value)) - value) / 2.0
     if latency is None or latency.ratio_low is None or latency.ratio_high is None or latency.ratio_to_reference <= 0.0:
         return 0.0
     return value * (latency.ratio_high - latency.ratio_low) / latency.ratio_to_reference / (2.0 * 1.96)

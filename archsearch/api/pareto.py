@@ -11,6 +11,7 @@ from archsearch.analysis.recommendation import Recommendation
 from archsearch.analysis.tables import front_table, verdict_table
 from archsearch.api.study import Study
 from archsearch.files import write_atomically
+from archsearch.noise import NoiseFloor
 from archsearch.table import csv_text
 
 
@@ -30,7 +31,8 @@ def front_json(study: Study) -> dict[str, Any]:
         "reference_point": None if front.reference_point is None else list(front.reference_point),
         "hypervolume": front.hypervolume,
         "hypervolume_share": front.hypervolume_share,
-        "noise_floor": front.noise_floor,
+        "noise_floor": front.noise_floor.relative,
+        "noise_floor_basis": floor_json(front.noise_floor),
         "latency_batch": None
         if front.latency_batch is None
         else {**asdict(front.latency_batch), "on_launch_floor": front.latency_batch.on_launch_floor},
@@ -73,6 +75,16 @@ def recommendation_json(found: Recommendation) -> dict[str, Any]:
     }
 
 
+def floor_json(floor: NoiseFloor) -> dict[str, Any]:
+    """What a noise floor rests on, as plain data, and how it grows with the latency (null: it does not)."""
+    growth = (
+        None
+        if floor.growth == 0.0
+        else {"power": floor.growth, "at_ms": floor.at_ms, "from_ms": floor.from_ms, "to_ms": floor.to_ms}
+    )
+    return {"source": floor.source.value, "repeats": floor.repeats, "coverage": floor.coverage, "growth": growth}
+
+
 def canary_json(canary: Canary) -> dict[str, Any]:
     """The canary as plain data; drifts and shares are fractions (0.1 is 10 %), trials stand by their numbers."""
     return {
@@ -84,7 +96,9 @@ def canary_json(canary: Canary) -> dict[str, Any]:
         "drift_tolerance": canary.drift_tolerance,
         "drifted_trials": [record.trial for record in canary.drifted],
         "unconverged_trials": [record.trial for record in canary.unconverged],
+        "crowded_trials": [record.trial for record in canary.crowded],
         "measured_again": canary.measured_again,
+        "repeats": [{**asdict(repeat), "moved": repeat.moved} for repeat in canary.repeats],
         "latency_seconds": canary.latency_seconds,
         "trial_seconds": canary.trial_seconds,
         "latency_share": canary.latency_share,

@@ -12,6 +12,7 @@ from archsearch.analysis.objectives import is_complete, objective_values
 from archsearch.api.places import open_database
 from archsearch.api.study import Study, open_study
 from archsearch.errors import ArchsearchError, ConfigError, NothingStoredError
+from archsearch.noise import NoiseFloor
 from archsearch.records import Record, TrialStatus
 from archsearch.resources import parse_yaml
 from archsearch.search.stopping.base import Curve, Decision
@@ -48,7 +49,7 @@ class StudyReplay:
     epochs: int
     objectives: tuple[str, ...]
     reference_point: tuple[float, ...]
-    noise_floor: float
+    noise_floor: NoiseFloor
     workers: int
     curves: tuple[Curve, ...]
     labels: dict[int, str]
@@ -213,7 +214,7 @@ def replay_json(found: StudyReplay) -> dict[str, Any]:
         "epochs": found.epochs,
         "objectives": list(found.objectives),
         "reference_point": list(found.reference_point),
-        "noise_floor": found.noise_floor,
+        "noise_floor": found.noise_floor.relative,
         "workers": found.workers,
         "stopped_by_study": list(found.stopped_by_study),
         "own_calibration": None if found.own is None else _calibration_json(found.own, found.own_settings),

@@ -136,8 +136,14 @@ class Study:
     @cached_property
     def canary(self) -> Canary:
         """What the reference, measured beside every network, tells of the study's latencies."""
-        tolerance = self.info.config.get("latency", {}).get("drift_tolerance")
-        return canary_of(self.records, drift_tolerance=tolerance, start_seconds=self.info.noise_floor_seconds)
+        latency = self.info.config.get("latency", {})
+        return canary_of(
+            self.records,
+            drift_tolerance=latency.get("drift_tolerance"),
+            memory_tolerance=latency.get("memory_tolerance"),
+            repeats=self.info.repeats,
+            floor_seconds=self.info.noise_floor_seconds,
+        )
 
     @cached_property
     def verdicts(self) -> tuple[Verdict, ...]:

@@ -123,19 +123,28 @@ def canary_line(study: Study) -> str:
     flags = [f"{len(canary.unconverged)} not converged"]
     if canary.drift_tolerance is not None:
         flags.append(f"{len(canary.drifted)} drifted beyond {percent_text(100 * canary.drift_tolerance)}")
+    if canary.crowded:
+        flags.append(f"{len(canary.crowded)} beside crowded memory")
     parts.append(
         f"{canary.flagged} of {plural(canary.networks, 'network')} flagged ({', '.join(flags)}), "
         f"{canary.measured_again} measured again"
     )
+    if canary.repeats:
+        moved = f"median {percent_text(100 * canary.moved_median)}, at most {percent_text(100 * canary.moved_max)}"
+        parts.append(f"{plural(len(canary.repeats), 'network')} measured twice, {moved} apart")
     if canary.latency_share is not None:
         parts.append(f"{canary.latency_share:.0%} of the trials' time went into latency")
     return f"canary: {'; '.join(parts)}."
 
 
 def _floor_text(study: Study) -> str:
-    if not study.front.noise_floor:
+    from archsearch.analysis.objectives import floor_basis, floor_text
+
+    floor = study.front.noise_floor
+    if not floor.ties:
         return ""
-    return f", noise floor {percent_text(100 * study.front.noise_floor)} (closer latencies are ties)"
+    basis = floor_basis(floor)
+    return f", noise floor {floor_text(floor)} ({f'{basis}; ' if basis else ''}closer latencies are ties)"
 
 
 def _chance_points(study: Study) -> float:

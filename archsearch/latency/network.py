@@ -4,34 +4,31 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
-from statistics import median
+from dataclasses import replace
 
 from torch import nn
 
 from archsearch.errors import MeasurementError
 from archsearch.latency.again import until_trusted
 from archsearch.latency.lease import DeviceLease
-from archsearch.latency.noise import NoiseFloor, relative_floor
 from archsearch.latency.prepare import (
     PreparedReference,
-    conditions_of,
     prepare,
     prepare_reference,
     random_input,
     references_of,
     warn_of_load_once,
 )
-from archsearch.latency.protocol import NS_PER_SECOND, Measurement, measure_group
+from archsearch.latency.protocol import Measurement, measure_group
 from archsearch.latency.settings import LatencySettings
 from archsearch.latency.watch import DeviceWatch
+from archsearch.latency.witness import memory_witness
 from archsearch.records import Latency
 
 __all__ = [
     "PreparedReference",
     "measure_network",
     "measure_networks",
-    "noise_floor",
     "open_measurement",
     "prepare_reference",
     "random_input",
@@ -132,6 +129,8 @@ def measure_networks(
     if device.partition(":")[0] == "cpu":
         warn_of_load_once()
 
+    witness = memory_witness(device)
+
     def measured(one: PreparedReference, fixed_ms: float | None) -> tuple[Latency, ...]:
         runners = [
             prepare(model, one.conditions, what=title, lease=lease, seed=seed)
@@ -146,12 +145,16 @@ def measure_networks(
                 lease=lease,
                 conditions=one.conditions,
                 watch=DeviceWatch(device),
+                witness=witness,
                 clock=clock,
                 sleep=sleep,
             )
             return [replace(latency, study_reference_ms=fixed_ms) for latency in latencies]
 
-        return until_trusted(measure_once, len(runners), settings)
+        def quiet_ms() -> float | None:
+            return None if witness is None else witness.quiet_ms
+
+        return until_trusted(measure_once, len(runners), settings, quiet_ms=quiet_ms)
 
     main, *others = (
         measured(one, study_reference_ms if number == 0 else None) for number, one in enumerate(references)
@@ -185,64 +188,10 @@ def open_measurement(
         warn_of_load_once()
     runner = prepare(model, conditions, what="the network", lease=lease, seed=seed)
     return Measurement(
-        (runner, reference.runner), settings, lease=lease, watch=DeviceWatch(conditions.device), clock=clock
-    )
-
-
-def noise_floor(
-    model: nn.Module,
-    *,
-    name: str,
-    settings: LatencySettings,
-    device: str,
-    input_size: int,
-    lease: DeviceLease | None,
-    seed: int = 0,
-    clock: Callable[[], int] = time.perf_counter_ns,
-    sleep: Callable[[float], None] = time.sleep,
-) -> NoiseFloor:
-    """Measure the reference against itself in `settings.noise_rounds` rounds, each as a trial of a study is measured.
-
-    Each round makes both copies of the network ready anew, because what differs between two copies of one network
-    (where its memory lies, which kernels were chosen) is part of the noise: a trial's network is made ready once, and
-    each worker has a copy of the reference. A round is measured once: the attempts that a trial may have only make its
-    noise smaller.
-
-    Args:
-        model: the reference network; it is copied, not changed.
-        name: stored as `NoiseFloor.reference`.
-        settings, device, input_size, lease, seed, clock, sleep: as in `measure_networks`; further backends have no
-            noise floor.
-
-    Raises:
-        ConfigError: the backend does not run on this device, or the device is not there.
-        MeasurementError: the network could not be run or timed.
-    """
-    began = clock()
-    once = settings.with_backend(settings.backend_on(device)).model_copy(update={"remeasure": 0})
-    rounds = [
-        measure_network(
-            model,
-            model,
-            reference_name=name,
-            settings=once,
-            device=device,
-            input_size=input_size,
-            lease=lease,
-            seed=seed,
-            clock=clock,
-            sleep=sleep,
-        )
-        for _ in range(settings.noise_rounds)
-    ]
-    ratios = tuple(latency.ratio_to_reference for latency in rounds)
-    return NoiseFloor(
-        relative=relative_floor(ratios),
-        ratios=ratios,
-        rounds=len(rounds),
-        converged_rounds=sum(latency.converged for latency in rounds),
-        contended=any(latency.contended for latency in rounds),
-        reference_p10_ms=median(latency.reference_p10_ms for latency in rounds),
-        measure_seconds=(clock() - began) / NS_PER_SECOND,
-        **asdict(conditions_of(name, once, device, input_size)),
+        (runner, reference.runner),
+        settings,
+        lease=lease,
+        watch=DeviceWatch(conditions.device),
+        witness=memory_witness(conditions.device),
+        clock=clock,
     )

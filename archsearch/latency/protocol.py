@@ -103,6 +103,7 @@ def measure_group(
     lease: Lease | None,
     conditions: Conditions,
     watch: Watch | None = None,
+    witness: Witness | None = None,
     clock: Callable[[], int] = time.perf_counter_ns,
     sleep: Callable[[float], None] = time.sleep,
 ) -> list[Latency]:
@@ -114,15 +115,28 @@ def measure_group(
         lease: held for every visit; None where there is none, and then the results say `contended`.
         conditions: stored beside the numbers.
         watch: looks for other users of the device in every visit; None: nobody looks.
+        witness: tells of other users of the memory, at the start and the end of every visit; None: nobody looks.
         clock: a monotonic clock (nanoseconds).
         sleep: spends so many seconds between visits.
 
     Raises:
         MeasurementError: a run took no time, a negative time or no finite time, or was not waited for.
     """
-    measurement = Measurement((*candidates, reference), settings, lease=lease, watch=watch, clock=clock)
+    measurement = Measurement(
+        (*candidates, reference), settings, lease=lease, watch=watch, witness=witness, clock=clock
+    )
     measurement.complete(sleep)
     return measurement.latencies(conditions)
+
+
+class Witness(Protocol):
+    """What the protocol needs of a memory witness; `witness.MemoryWitness` is one."""
+
+    def sample(self) -> list[float]:
+        """How long some copies took (milliseconds each)."""
+
+    def note(self, memory_ms: float) -> None:
+        """What the copies of a whole measurement took."""
 
 
 class Measurement:
@@ -141,7 +155,7 @@ class Measurement:
         runners: the networks, made ready by a backend, on the same device and with the same batch; the last one is
             the reference. The budget grows with the group (`settings.group_budget_seconds`), the spread of the visits
             does not.
-        settings, lease, watch, clock: as in `measure_group`.
+        settings, lease, watch, witness, clock: as in `measure_group`.
     """
 
     def __init__(
@@ -151,6 +165,7 @@ class Measurement:
         *,
         lease: Lease | None,
         watch: Watch | None = None,
+        witness: Witness | None = None,
         clock: Callable[[], int] = time.perf_counter_ns,
     ) -> None:
         self.samples = Samples.of(len(runners))
@@ -159,6 +174,7 @@ class Measurement:
         self._settings = settings
         self._lease = lease
         self._watch = watch
+        self._witness = witness
         self._clock = clock
         self._budget_ns = settings.group_budget_seconds(len(runners)) * NS_PER_SECOND
         self._runs = settings.runs_per_burst
@@ -184,6 +200,7 @@ class Measurement:
         with self._lease.exclusive() if self._lease is not None else nullcontext():
             began = clock()
             with self._watch.visit() if self._watch is not None else nullcontext(), _visit(self._runners):
+                self._look_at_memory()
                 if samples.visits == 0:
                     self._runs = _warm_up(self._runners, settings, samples, clock)
                 else:
@@ -192,6 +209,7 @@ class Measurement:
                     if samples.bursts >= 2 and self._charged_ns + clock() - began >= self._budget_ns:
                         break
                     _burst(self._runners, self._runs, samples, clock)
+                self._look_at_memory()
             samples.held_seconds += (clock() - began) / NS_PER_SECOND
         samples.visits += 1
         samples.waited_seconds += (began - asked) / NS_PER_SECOND
@@ -203,6 +221,8 @@ class Measurement:
         self.done = samples.converged or (samples.bursts >= 2 and self._charged_ns + pause_ns >= self._budget_ns)
         samples.total_seconds += (self._left - asked) / NS_PER_SECOND
         if self.done:
+            if self._witness is not None and samples.memory_ms is not None:
+                self._witness.note(samples.memory_ms)
             logger.debug(
                 "%d bursts in %d visits: held %.2f s, waited %.2f s, %.2f s in all, %s",
                 samples.bursts,
@@ -212,6 +232,10 @@ class Measurement:
                 samples.total_seconds,
                 "converged" if samples.converged else "not converged",
             )
+
+    def _look_at_memory(self) -> None:
+        if self._witness is not None:
+            self.samples.copies_ms += self._witness.sample()
 
     def complete(self, sleep: Callable[[float], None] = time.sleep) -> None:
         """Make the visits that are left, each when it is due; `sleep` spends so many seconds between them."""
@@ -260,6 +284,7 @@ def to_latency(
         n=len(samples.runs_ns(network)),
         bursts=samples.bursts,
         half_split_difference=difference,
+        memory_ms=samples.memory_ms,
         converged=samples.bursts >= settings.bursts and difference <= settings.tolerance,
         contended=contended,
         device=conditions.device,

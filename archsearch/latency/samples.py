@@ -38,6 +38,7 @@ class Samples:
         converged: whether the planned bursts were done and the halves of all networks agreed before the budget ended.
         warmup_runs: runs of each network's warm-up.
         host_over_device: of every timed run of a device with a clock of its own, the host's time over the device's.
+        copies_ms: what the memory witness's copies took (milliseconds); empty without one.
     """
 
     bursts_ns: list[list[list[int]]]
@@ -49,6 +50,7 @@ class Samples:
     converged: bool = False
     warmup_runs: list[int] = field(default_factory=list)
     host_over_device: list[float] = field(default_factory=list)
+    copies_ms: list[float] = field(default_factory=list)
 
     @classmethod
     def of(cls, networks: int) -> Samples:
@@ -59,6 +61,11 @@ class Samples:
     def bursts(self) -> int:
         """Bursts that every network has."""
         return min(len(bursts) for bursts in self.bursts_ns)
+
+    @property
+    def memory_ms(self) -> float | None:
+        """p10 of the memory witness's copies (milliseconds): what p10 of the networks may have been slowed by."""
+        return float(np.quantile(self.copies_ms, 0.1)) if self.copies_ms else None
 
     def runs_ns(self, network: int) -> list[int]:
         """All runs of a network in the order of time (nanoseconds)."""

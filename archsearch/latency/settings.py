@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from archsearch.errors import UnknownNameError
+from archsearch.errors import ConfigError, UnknownNameError
 from archsearch.latency.backends import BACKENDS
 from archsearch.latency.precision import Precision
 
@@ -52,8 +53,12 @@ class LatencySettings(BaseModel):
         drift_tolerance: largest relative change of the reference's p10 against the one that the study fixed; a
             measurement beyond it is flagged and made again. The ratio corrects drift, so only a large one matters:
             the device is then in another state (throttled, another clock, a neighbour), in which ratios differ too.
-        remeasure: how many more times a measurement that drifted or did not converge is made, at most.
-        noise_rounds: measurements of the reference against itself that the noise floor is computed from.
+        memory_tolerance: how much longer than in quiet measurements the memory witness may take; a measurement beyond
+            it is flagged and made again, because networks that wait for memory were slowed and the reference was not.
+        remeasure: how many more times a measurement that is in doubt (not converged, drifted, memory crowded) is made,
+            at most.
+        repeat_every: one of so many networks is measured a second time in another moment of the study, and the first
+            three; the noise floor is computed from these. 0: none is, and the study has no noise floor.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -75,8 +80,20 @@ class LatencySettings(BaseModel):
     tolerance: float = Field(default=0.03, gt=0.0, lt=1.0)
     budget_seconds: float = Field(default=20.0, gt=0.0, allow_inf_nan=False)
     drift_tolerance: float = Field(default=0.25, gt=0.0, allow_inf_nan=False)
+    memory_tolerance: float = Field(default=0.10, gt=0.0, allow_inf_nan=False)
     remeasure: int = Field(default=1, ge=0)
-    noise_rounds: int = Field(default=6, ge=2)
+    repeat_every: int = Field(default=8, ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _floor_is_measured_by_repeats(cls, content: Any) -> Any:
+        if isinstance(content, Mapping) and "noise_rounds" in content:
+            raise ConfigError(
+                "latency.noise_rounds is no longer a key: the noise floor is computed from networks that are measured "
+                "a second time during the study",
+                hint="remove it; latency.repeat_every says how many networks are (docs/latency.md)",
+            )
+        return content
 
     @field_validator("backend")
     @classmethod

@@ -14,6 +14,7 @@ from archsearch.analysis.front import DEFAULT_OBJECTIVES, Front, front_of
 from archsearch.analysis.guideline_report import GuidelinesReport
 from archsearch.analysis.history import History, hypervolume_history
 from archsearch.analysis.verdicts import verdicts_of
+from archsearch.noise import NO_FLOOR, NoiseFloor
 from archsearch.plots.ablation import ablation_figure, ablation_info
 from archsearch.plots.architecture import ArchitectureInfo, architecture_tables, record_architecture
 from archsearch.plots.architecture_figure import architecture_figure
@@ -60,7 +61,7 @@ class PlotData:
     Attributes:
         records: of every status; with curves where learning curves shall be drawn.
         dataset, device_name: as the study has them, named beside the conditions.
-        noise_floor: relative difference of two latencies from which on they differ.
+        noise_floor: difference of two latencies from which on they differ.
         latency_batch: the batch of the study's latencies, and whether widths differ in it.
         constraints: the study's upper bounds.
         canary: what the reference, measured beside every network, tells of the latencies.
@@ -79,7 +80,7 @@ class PlotData:
     objectives: Sequence[str] = DEFAULT_OBJECTIVES
     reference_point: tuple[float, ...] | None = None
     device_name: str | None = None
-    noise_floor: float = 0.0
+    noise_floor: NoiseFloor = NO_FLOOR
     latency_batch: StudyBatch | None = None
     constraints: tuple[Bound, ...] = ()
     canary: Canary | None = None

@@ -8,6 +8,7 @@ from dataclasses import replace
 from archsearch.analysis.canary import Canary
 from archsearch.analysis.conditions import batch_sentence
 from archsearch.analysis.front import Front
+from archsearch.analysis.objectives import floor_text
 from archsearch.analysis.verdicts import Verdict
 from archsearch.plots.front import FrontInfo, FrontPoint
 from archsearch.plots.front_tables import front_tables
@@ -35,8 +36,8 @@ def front_page(
         if values
     ]
     facts.append(("Objectives (lower is better)", ", ".join(front.objectives)))
-    if front.noise_floor:
-        floor = percent_text(100.0 * front.noise_floor)
+    if front.noise_floor.ties:
+        floor = floor_text(front.noise_floor)
         facts.append(("Noise floor of latency", f"{floor}: latencies that differ by less are ties"))
     if front.latency_batch is not None:
         facts.append(("Batch of latency", batch_sentence(front.latency_batch)))
@@ -132,8 +133,13 @@ def canary_table(canary: Canary) -> Table:
         title = f"Drifted by more than {percent_text(100.0 * canary.drift_tolerance)}"
         rows.append((title, str(len(canary.drifted)), _labels(canary.drifted)))
     rows.append(("Not converged", str(len(canary.unconverged)), _labels(canary.unconverged)))
+    rows.append(("Memory crowded", str(len(canary.crowded)), _labels(canary.crowded)))
     rows.append(("Measured again", str(canary.measured_again), ""))
     rows.append(("Networks measured", str(canary.networks), ""))
+    rows.append(("Measured twice, in two moments of the study", str(len(canary.repeats)), ""))
+    if canary.repeats:
+        median, largest = canary.moved_median, canary.moved_max
+        rows.append(("Between the two: median, largest (%)", f"{100.0 * median:.1f}, {100.0 * largest:.1f}", ""))
     if canary.latency_share is not None:
         rows.append(("Share of the trials' time (%)", f"{100.0 * canary.latency_share:.0f}", ""))
     return Table(

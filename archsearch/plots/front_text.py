@@ -7,9 +7,9 @@ from typing import Any
 
 from archsearch.analysis.conditions import Conditions
 from archsearch.analysis.front import Front
-from archsearch.analysis.objectives import OBJECTIVES
+from archsearch.analysis.objectives import OBJECTIVES, floor_text
 from archsearch.plots.bounds import Bound
-from archsearch.text import count_text, percent_text, significant
+from archsearch.text import count_text, significant
 
 _NAMES = {"params": "params", "macs": "multiply-adds", "memory_bytes": "memory access", "latency_ms": "latency"}
 
@@ -24,8 +24,8 @@ def conditions_line(front: Front, dataset: str | None, device_name: str | None) 
     named = f" ({device_name})" if device_name else ""
     parts += [" / ".join(shared.device) + named, " / ".join(shared.backend), several(shared.batch, "batch {}")]
     parts += [several(shared.threads, "{} threads").replace("1 threads", "1 thread"), " / ".join(shared.precision)]
-    if front.noise_floor:
-        parts.append(f"latencies within {percent_text(100.0 * front.noise_floor)} are ties")
+    if front.noise_floor.ties:
+        parts.append(f"latencies within {floor_text(front.noise_floor)} are ties")
     line = " · ".join(part for part in parts if part)
     return line.replace(" 1 epochs", " 1 epoch")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,7 +72,8 @@ def latencies_info(records: Sequence[Record], canary: Canary | None, *, study: s
         if record.latency is not None:
             first.setdefault(record.arch_id, (record, record.latency))
     tolerance = None if canary is None else canary.drift_tolerance
-    found = [_measured(record, latency, tolerance) for record, latency in first.values()]
+    crowded = set() if canary is None else {record.arch_id for record in canary.crowded}
+    found = [_measured(record, latency, tolerance, crowded) for record, latency in first.values()]
     usable = [each for each in found if all(math.isfinite(v) for v in (each.p10_ms, each.median_ms, each.p90_ms))]
     networks = thinned(usable, MOST_NETWORKS, keep=lambda each: bool(each.doubts))
     latencies = [latency for _, latency in first.values()]
@@ -94,12 +95,14 @@ def latencies_info(records: Sequence[Record], canary: Canary | None, *, study: s
     )
 
 
-def _measured(record: Record, latency: Latency, tolerance: float | None) -> MeasuredLatency:
+def _measured(record: Record, latency: Latency, tolerance: float | None, crowded: Collection[str]) -> MeasuredLatency:
     doubts = []
     if not latency.converged:
         doubts.append("not converged")
     if has_drifted(latency, tolerance) and tolerance is not None:
         doubts.append(f"drifted by more than {percent_text(100.0 * tolerance)}")
+    if record.arch_id in crowded:
+        doubts.append("the memory was crowded")
     return MeasuredLatency(
         trial=record.trial,
         label=record.label,

@@ -6,10 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from archsearch.analysis.conditions import batch_sentence
-from archsearch.analysis.objectives import OBJECTIVES
+from archsearch.analysis.objectives import OBJECTIVES, floor_basis, floor_text
 from archsearch.report.data import ReportData
 from archsearch.report.sections import Section
-from archsearch.text import percent_text
 
 _PROXY = ("epochs", "batch_size", "learning_rate", "momentum", "weight_decay", "label_smoothing", "warmup_fraction")
 _LATENCY = ("bursts", "visits", "runs_per_burst", "spread_seconds", "untimed_runs", "tolerance", "budget_seconds")
@@ -76,8 +75,9 @@ def _facts(data: ReportData) -> Iterator[tuple[str, str]]:
         yield "Hypervolume", f"{data.front.hypervolume:.6g}"
     yield "Latency protocol", _pairs(_chosen(config.get("latency") or {}, _LATENCY))
     yield "Reference network", str(config.get("reference", ""))
-    if data.front.noise_floor:
-        yield "Noise floor of latency", percent_text(100.0 * data.front.noise_floor)
+    if data.front.noise_floor.ties:
+        basis = floor_basis(data.front.noise_floor)
+        yield "Noise floor of latency", floor_text(data.front.noise_floor) + (f" ({basis})" if basis else "")
     if data.front.latency_batch is not None:
         yield "Batch of latency", batch_sentence(data.front.latency_batch)
     yield "Device", _pairs(facts.get("device") or {})

@@ -50,6 +50,7 @@ def panel_data(data: ReportData) -> dict[str, Any]:
         record = row.record
         facts = _facts(record)
         facts["front"] = row.on_front
+        facts["upper"] = float(data.front.noise_floor.upper(facts["ms"]))  # a slower network than this is no tie
         facts["changes"] = [[names.place(name, name), value, base] for name, value, base in data.changes(record)]
         if record.trial in verdicts:
             facts["verdict"] = verdicts[record.trial]
@@ -68,7 +69,6 @@ def panel_data(data: ReportData) -> dict[str, Any]:
         "study": data.study,
         "retrain": f"{data.typed('retrain', '--trial')} ",
         "two": tuple(data.front.objectives) == ("error_percent", "latency_ms"),
-        "floor": data.front.noise_floor,
         "recommended": data.recommendation.trial,
         "baselines": {family: baseline.name for family, baseline in data.plots.bases.items()},
         "choices": names.values,

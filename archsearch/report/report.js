@@ -31,7 +31,7 @@ function standing(network) {
   if (network.front) return "On the front: nothing that was tried beats it in one measure without losing in another.";
   if (!known.two) return "Not on the front.";
   const better = Object.values(known.networks).filter((other) =>
-    other.front && other.top1 >= network.top1 && other.ms <= network.ms * (1 + known.floor) && other !== network);
+    other.front && other.top1 >= network.top1 && other.ms <= network.upper && other !== network);
   if (!better.length) return "Not on the front.";
   const gain = (other) => (other.top1 - network.top1) / 10 + (network.ms - other.ms) / network.ms;
   const best = better.reduce((a, b) => (gain(b) > gain(a) ? b : a));

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import replace
 
 from archsearch.analysis.conditions import batch_sentence
+from archsearch.analysis.objectives import floor_basis, floor_text
 from archsearch.plots.catalog import PLOTS
 from archsearch.plots.front_page import canary_table
 from archsearch.records import TrialStatus
@@ -55,10 +56,10 @@ def latency_section(data: ReportData) -> Section:
     canary = data.plots.canary
     drawings, missing = drawn(("latencies",), data.plots)
     floor = data.front.noise_floor
+    basis = f", {floor_basis(floor)}" if floor_basis(floor) else ""
     sentences = [
-        f"Latencies that differ by less than {100.0 * floor:.1f} % are ties: the noise floor, measured at the study's "
-        "start."
-        if floor
+        f"Latencies that differ by less than {floor_text(floor)} are ties: the noise floor{basis}."
+        if floor.ties
         else "The study has no noise floor: every difference of two latencies counts."
     ]
     batch = data.front.latency_batch

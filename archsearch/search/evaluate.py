@@ -18,7 +18,7 @@ from archsearch.cost.architecture import cost_of
 from archsearch.cost.audit import audit
 from archsearch.data.dataset import Dataset
 from archsearch.data.split import stratified_split
-from archsearch.errors import ArchsearchError, MeasurementMemoryError, StoreError, TrainingError
+from archsearch.errors import ArchsearchError, MeasurementError, MeasurementMemoryError, StoreError, TrainingError
 from archsearch.latency.again import drifted
 from archsearch.latency.lease import DeviceLease
 from archsearch.models.families import build
@@ -27,8 +27,9 @@ from archsearch.records import Cost, Epoch, Latency, Score, TrialStatus
 from archsearch.search.config import StudyConfig
 from archsearch.search.failures import blame_of, reason_of
 from archsearch.search.follow import Follower, Unfollowed
-from archsearch.search.measuring import Begin, StudyLatency, TrialLatency
+from archsearch.search.measuring import RepeatMeasurement, StudyLatency, TrialLatency
 from archsearch.search.outcome import Outcome, constrained_values, constraint_excess, rejection
+from archsearch.search.repeats import Repeats
 from archsearch.search.stopwatch import Stopwatch
 from archsearch.search.variants import scaled
 from archsearch.training.graph import broken_capture
@@ -69,7 +70,7 @@ class Evaluator:
         check: called between training steps; raises StopRequested when the worker is asked to end.
         fix_reference: takes the reference's p10 of a measurement and gives the one that the study has fixed (both
             in milliseconds).
-        begin: gives the study its noise floor, see `StudyLatency`; None: it has none.
+        repeats: which networks are measured a second time, and where that is stored; None: none is.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class Evaluator:
         *,
         check: Callable[[], None],
         fix_reference: Callable[[float], float],
-        begin: Begin | None = None,
+        repeats: Repeats | None = None,
     ) -> None:
         self.config = config
         self.device = device
@@ -94,6 +95,9 @@ class Evaluator:
             train_images=config.proxy.train_images,
             seed=SPLIT_SEED,
         )
+        self._repeats = repeats
+        self._repeat: RepeatMeasurement | None = None  # of the network in hand, until it is complete
+        self._asked_repeat = False  # whether it is one to be repeated
         self._between_chunks: Callable[[], None] | None = None
         self.stopwatch = Stopwatch()
         self._lease = DeviceLease.of_device(device, waiting=lambda: self.stopwatch.at("wait"))
@@ -105,7 +109,6 @@ class Evaluator:
             lease=self._lease,
             reference=self._build_reference,
             reference_name=config.reference,
-            begin=begin or (lambda _measure: False),
             fix_reference=fix_reference,
             sleep=self._sleep,
             stopwatch=self.stopwatch,
@@ -136,6 +139,7 @@ class Evaluator:
                 **found,
             )
         finally:
+            self._repeat, self._asked_repeat = None, False
             self._release_memory()
 
     def reference_cost(self) -> Cost:
@@ -179,7 +183,7 @@ class Evaluator:
             self._tell(trial, found, follower)
         else:  # clear of its bound; a provisional latency stands in no record but a rejected one's
             found.pop("latency", None)
-        found["score"] = self._train(model, trial, found, follower)
+        found["score"] = self._train(model, spec.arch_id, trial, found, follower)
         stopped = found["early_stop"] is not None and found["early_stop"].stopped
         if not trial.known or (trial.doubtful and not stopped):
             if stopped:
@@ -187,6 +191,9 @@ class Evaluator:
             else:
                 trial.settle()
             self._tell(trial, found, follower)
+        if not stopped:
+            self._begin_repeat(model, spec.arch_id, trial)
+        self._complete_repeat()
         if rejected := self._rejected(found):
             return rejected
         return Outcome(
@@ -196,12 +203,15 @@ class Evaluator:
             **found,
         )
 
-    def _train(self, model: nn.Module, trial: TrialLatency, found: dict[str, Any], follower: Follower) -> Score:
+    def _train(
+        self, model: nn.Module, arch_id: str, trial: TrialLatency, found: dict[str, Any], follower: Follower
+    ) -> Score:
         """Train the proxy, until its end or until the study's stopping rule ends it; visits fall in between."""
 
         def between_chunks() -> None:
             if trial.advance():
                 self._tell(trial, found, follower)
+            self._advance_repeat()
 
         def after_epoch(point: Epoch, state: Callable[[], bytes]) -> bool:
             self.stopwatch.of_which("score", "train", point.train_seconds)
@@ -221,6 +231,8 @@ class Evaluator:
                 self._tell(trial, found, follower)
             elif point.epoch < self.config.proxy.epochs:
                 trial.begin_again()
+            if 2 * point.epoch >= self.config.proxy.epochs:
+                self._begin_repeat(model, arch_id, trial)
             return follower.epoch_done(point, state)
 
         self._between_chunks = between_chunks
@@ -250,6 +262,39 @@ class Evaluator:
             self._between_chunks = None
             found["early_stop"] = follower.early_stop
 
+    def _begin_repeat(self, model: nn.Module, arch_id: str, trial: TrialLatency) -> None:
+        """Begin to measure a network a second time if that is due: half a training later, in another episode.
+
+        Asked once of a network, when its first measurement stands.
+        """
+        if self._repeats is None or self._asked_repeat or not trial.known or trial.doubtful:
+            return
+        self._asked_repeat = True
+        with self._repeating():
+            if self._repeats.due(arch_id, trial.latency):
+                self._repeat = self._latency.begin_repeat(model, arch_id, trial.latency)
+
+    def _advance_repeat(self) -> None:
+        if self._repeat is not None:
+            with self._repeating():
+                self._repeat.advance()
+
+    def _complete_repeat(self) -> None:
+        if self._repeat is not None and self._repeats is not None:
+            with self._repeating():
+                self._repeats.store(*self._repeat.complete(self._sleep))
+            self._repeat = None
+
+    @contextmanager
+    def _repeating(self) -> Iterator[None]:
+        """A repeat that fails, for want of memory beside the training too, is left out: the trial does not need it."""
+        try:
+            with self.stopwatch.at("measure"):
+                yield
+        except (MeasurementError, torch.OutOfMemoryError) as error:
+            logger.warning("not measured a second time: %s", error)
+            self._repeat = None
+
     def _tell(self, trial: TrialLatency, found: dict[str, Any], follower: Follower) -> None:
         found["latency"] = trial.latency
         with self.stopwatch.at("store"):
@@ -269,21 +314,22 @@ class Evaluator:
         """Whether a provisional latency is further from its bound, either way, than the rest of it can well move it.
 
         That is `_CLEAR` times what is doubtful about it: the tolerance that it will have to keep, the difference of its
-        halves, and half of its interval, whichever is largest.
+        halves, half of its interval, and how crowded the memory was, whichever is largest.
         """
         latency: Latency = found["latency"]
         if drifted(latency, self.config.latency):
             return False
         low, high = latency.ratio_low or 0.0, latency.ratio_high or math.inf
         interval = (high - low) / (2.0 * latency.ratio_to_reference)
-        doubt = max(self.config.latency.tolerance, latency.half_split_difference, interval)
+        crowding = self._latency.crowding(latency)
+        doubt = max(self.config.latency.tolerance, latency.half_split_difference, interval, crowding)
         return abs(self._excess(found)["latency_ms"]) > _CLEAR * doubt
 
     def _is_close_call(self, found: Mapping[str, Any]) -> bool:
         """Whether a latency is over its bound by less than what is doubtful about it."""
         over = self._excess(found).get("latency_ms", 0.0)
         latency: Latency = found["latency"]
-        doubt = max(latency.half_split_difference, abs(latency.drift or 0.0))
+        doubt = max(latency.half_split_difference, abs(latency.drift or 0.0), self._latency.crowding(latency))
         return 0.0 < over <= doubt
 
     def _rejected(self, found: Mapping[str, Any]) -> Outcome | None:

@@ -1,4 +1,4 @@
-"""How a study measures its networks: its noise floor first, then each network beside the canary, some once more.
+"""How a study measures its networks: each beside the canary, doubtful ones again, and some a second time.
 
 A worker does not sleep while it measures: a trial's visits to the device are made between the chunks of its own
 training, each when it is due (`TrialLatency`).
@@ -19,24 +19,24 @@ from torch import nn
 from archsearch.errors import MeasurementError
 from archsearch.latency.again import better, needs_again
 from archsearch.latency.lease import DeviceLease
-from archsearch.latency.network import PreparedReference, noise_floor, open_measurement, prepare_reference
-from archsearch.latency.noise import NoiseFloor
+from archsearch.latency.network import PreparedReference, open_measurement, prepare_reference
 from archsearch.latency.prepare import conditions_of
 from archsearch.latency.protocol import Measurement
 from archsearch.latency.settings import LatencySettings
+from archsearch.latency.witness import memory_witness
+from archsearch.noise import Repeat, is_crowded
 from archsearch.records import Latency
 from archsearch.search.stopwatch import Stopwatch
 
 logger = logging.getLogger(__name__)
-
-Begin = Callable[[Callable[[], NoiseFloor]], bool]
 
 
 class StudyLatency:
     """Measures the networks of one study on one device; the reference is made ready once.
 
     The reference is also the study's canary: a trial in which its own p10 was far from the study's, or in which the
-    halves did not agree, is measured again, in another episode of the machine.
+    halves did not agree, or beside which the memory witness was slow, is measured again, in another episode of the
+    machine. The reference's p10 in the first measurement is the one that the study fixes.
 
     Args:
         settings: the study's latency protocol.
@@ -45,8 +45,6 @@ class StudyLatency:
         seed: of the random input.
         lease: of the device.
         reference: builds the reference network; `reference_name` is what records call it.
-        begin: gives the study its noise floor and its reference latency unless it has them: it takes a function that
-            measures them, and says whether it called that and stored what it gave.
         fix_reference: takes the reference's p10 of a measurement and gives the one that the study has fixed (both in
             milliseconds).
         sleep: spends so many seconds between visits to the device, where there is nothing else to do.
@@ -63,7 +61,6 @@ class StudyLatency:
         lease: DeviceLease,
         reference: Callable[[], nn.Module],
         reference_name: str,
-        begin: Begin,
         fix_reference: Callable[[float], float],
         sleep: Callable[[float], None],
         stopwatch: Stopwatch,
@@ -75,7 +72,6 @@ class StudyLatency:
         self._lease = lease
         self._build_reference = reference
         self._reference_name = reference_name
-        self._begin = begin
         self._fix_reference = fix_reference
         self.sleep = sleep
         self.stopwatch = stopwatch
@@ -93,10 +89,49 @@ class StudyLatency:
         """
         if earlier is not None and self._is_of_this_device(earlier):
             return TrialLatency(self, model, earlier)
-        if self._prepared is None:
-            with self.stopwatch.at("measure"):
-                self._begin(self._measure_noise_floor)
         return TrialLatency(self, model, None)
+
+    def begin_repeat(self, model: nn.Module, arch_id: str, first: Latency) -> RepeatMeasurement:
+        """Make a network ready to be measured a second time, with a reference of its own: see `RepeatMeasurement`.
+
+        What differs between two copies of a network (where their memory lies, which kernels were chosen) is part of
+        what two measurements differ by, so both are made ready anew. Further backends have no repeats.
+
+        Raises MeasurementError if it cannot be made ready.
+        """
+        began = time.monotonic()
+        settings = self.settings.with_backend(self.backends[0])
+        reference = self._prepare_reference(settings)
+        measurement = open_measurement(model, reference, settings=settings, lease=self._lease, seed=self._seed)
+
+        def result(seconds: float) -> tuple[Repeat, Latency]:
+            (second,) = measurement.latencies(reference.conditions)
+            second = replace(second, study_reference_ms=first.study_reference_ms, measure_seconds=seconds)
+            repeat = Repeat(
+                arch_id=arch_id,
+                first_ms=first.corrected_ms,
+                second_ms=second.corrected_ms,
+                sound=not (self.in_doubt(first) or self.in_doubt(second)),
+                measure_seconds=seconds,
+            )
+            return repeat, second
+
+        return RepeatMeasurement(measurement, result, prepare_seconds=time.monotonic() - began)
+
+    def in_doubt(self, latency: Latency) -> bool:
+        """Whether a latency is one to be measured again: `again.needs_again`."""
+        return needs_again(latency, self.settings, self.quiet_ms)
+
+    def crowding(self, latency: Latency) -> float:
+        """How much longer than in quiet measurements the memory witness took (0.1: 10%); 0 where that is not known."""
+        quiet_ms = self.quiet_ms
+        return 0.0 if latency.memory_ms is None or quiet_ms is None else max(0.0, latency.memory_ms / quiet_ms - 1.0)
+
+    @property
+    def quiet_ms(self) -> float | None:
+        """What the memory witness takes in quiet measurements (milliseconds), as far as this worker knows."""
+        witness = memory_witness(self._device)
+        return None if witness is None else witness.quiet_ms
 
     @property
     def reference_ms(self) -> float | None:
@@ -126,44 +161,34 @@ class StudyLatency:
     def reference(self, backend: str) -> PreparedReference:
         """The reference network, made ready for one of `backends`."""
         if self._prepared is None:
-            self._prepared = prepare_reference(
-                self._build_reference(),
-                name=self._reference_name,
-                settings=self.settings,
-                device=self._device,
-                input_size=self._input_size,
-                lease=self._lease,
-            )
+            self._prepared = self._prepare_reference(self.settings)
         return {one.conditions.backend: one for one in (self._prepared, *self._prepared.also)}[backend]
+
+    def _prepare_reference(self, settings: LatencySettings) -> PreparedReference:
+        return prepare_reference(
+            self._build_reference(),
+            name=self._reference_name,
+            settings=settings,
+            device=self._device,
+            input_size=self._input_size,
+            lease=self._lease,
+        )
 
     def _is_of_this_device(self, latency: Latency) -> bool:
         settings = self.settings.with_backend(self.backends[0])
         here = conditions_of(self._reference_name, settings, self._device, self._input_size)
         return latency.fingerprint == here.fingerprint
 
-    def _measure_noise_floor(self) -> NoiseFloor:
-        logger.info("the study's noise floor is measured: %d rounds", self.settings.noise_rounds)
-        return noise_floor(
-            self._build_reference(),
-            name=self._reference_name,
-            settings=self.settings,
-            device=self._device,
-            input_size=self._input_size,
-            lease=self._lease,
-            seed=self._seed,
-            sleep=self.sleep,
-        )
-
 
 class TrialLatency:
     """One network's latency in the making, beside whatever else its trial does; see `StudyLatency.of`.
 
     Between two pieces of other work `advance` makes a visit that is due. What is left when there is no other work,
-    `complete` does and sleeps through the pauses. A measurement that drifted or did not converge is made again:
+    `complete` does and sleeps through the pauses. A measurement that is in doubt is made again:
     by `begin_again` beside the rest of the training, or by `settle`.
 
     `measure_seconds` of the latencies is the time that the worker spent here, making ready, waiting for the device and
-    sleeping included, and no other work between visits. The study's noise floor has its own.
+    sleeping included, and no other work between visits. A repeat has its own.
     """
 
     def __init__(self, study: StudyLatency, model: nn.Module, earlier: Latency | None) -> None:
@@ -189,7 +214,7 @@ class TrialLatency:
 
     @property
     def doubtful(self) -> bool:
-        """Whether a first measurement is not done, or one that drifted or did not converge is to be made again."""
+        """Whether a first measurement is not done, or one that is in doubt is to be made again."""
         return any(
             attempts.kept is None or attempts.under_way or attempts.is_put_off or attempts.needed
             for attempts in self._all
@@ -336,10 +361,10 @@ class _Attempts:
 
     @property
     def needed(self) -> bool:
-        """Whether the latest attempt drifted or did not converge, and another one is allowed and has not begun."""
+        """Whether the best attempt is in doubt, and another one is allowed and has not begun."""
         if self.kept is None or self.under_way or self.is_put_off or self._gave_up:
             return False
-        return self.kept.attempts <= self._study.settings.remeasure and needs_again(self.kept, self._study.settings)
+        return self.kept.attempts <= self._study.settings.remeasure and self._study.in_doubt(self.kept)
 
     def due_seconds(self) -> float:
         """Time until the next visit is due, of an attempt under way."""
@@ -352,7 +377,7 @@ class _Attempts:
     def begin(self) -> None:
         """Make the network ready. Raises MeasurementError."""
         if self.kept is not None:
-            why = _why(self.kept, self._study.settings)
+            why = _why(self.kept, self._study.settings, self._study.quiet_ms)
             logger.info("%s: attempt %d by %s", why, self.kept.attempts + 1, self.backend)
         self.is_put_off = False
         self._measurement = self._study.open(self._model, self.backend)
@@ -388,12 +413,41 @@ class _Attempts:
             self.kept = replace(new, study_reference_ms=fixed_ms)
         else:
             new = replace(new, study_reference_ms=self.kept.study_reference_ms)
-            kept = better(self.kept, new, self._study.settings)
+            kept = better(self.kept, new, self._study.settings, self._study.quiet_ms)
             self.kept = replace(kept, attempts=self.kept.attempts + 1)
         return True
 
 
-def _why(latency: Latency, settings: LatencySettings) -> str:
+class RepeatMeasurement:
+    """A second measurement of a network, made visit by visit between the steps of its training.
+
+    Args:
+        measurement: opened; no visit is made yet.
+        result: what it gives in the end, told what it took (seconds).
+        prepare_seconds: what making both networks ready took.
+    """
+
+    def __init__(
+        self, measurement: Measurement, result: Callable[[float], tuple[Repeat, Latency]], *, prepare_seconds: float
+    ) -> None:
+        self._measurement = measurement
+        self._result = result
+        self._prepare_seconds = prepare_seconds
+
+    def advance(self) -> None:
+        """Make the next visit if it is due. The calling thread holds no lease."""
+        if not self._measurement.done and self._measurement.due_seconds() == 0.0:
+            self._measurement.visit()
+
+    def complete(self, sleep: Callable[[float], None]) -> tuple[Repeat, Latency]:
+        """Make the visits that are left; the repeat, and the second measurement."""
+        self._measurement.complete(sleep)
+        return self._result(self._prepare_seconds + self._measurement.samples.total_seconds)
+
+
+def _why(latency: Latency, settings: LatencySettings, quiet_ms: float | None) -> str:
     if not latency.converged:
         return f"not converged (halves differ by {latency.half_split_difference:.1%})"
+    if is_crowded(latency.memory_ms, quiet_ms, settings.memory_tolerance):
+        return f"the memory was crowded (a copy took {latency.memory_ms:.2f} ms, {quiet_ms:.2f} ms in quiet)"
     return f"the reference had drifted by {latency.drift or 0.0:+.1%}, beyond {settings.drift_tolerance:.0%}"

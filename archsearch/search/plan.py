@@ -36,6 +36,8 @@ from archsearch.store.studies import StudyInfo
 PREFLIGHT_NETWORKS = 3
 # What versions did that did not know a key, where that is not today's default.
 _BEFORE: Mapping[str, Mapping[str, Any]] = {"latency": {"backend": "torch", "precision": None}}
+_GONE = {"latency": ("noise_rounds",)}  # keys of older versions that changed no trial's numbers
+_NO_CHANGE = ("repeat_every",)  # a key of a study's latency that changes no trial's numbers
 _OF_THE_BACKEND = ("backend", "backend_version")  # facts of a fingerprint
 _NO_STOPPING: Mapping[str, Any] = {"policy": "none"}  # a protocol without the key
 
@@ -169,7 +171,8 @@ def completed(stored: Mapping[str, Any]) -> dict[str, Any]:
     today = StudyConfig(name="any", space="any", dataset="any").protocol()
     completed = {"stopping": dict(_NO_STOPPING), "design": None, **today, **stored}
     for section in ("proxy", "latency", "constraints"):
-        completed[section] = {**today[section], **_BEFORE.get(section, {}), **stored.get(section, {})}
+        known = {key: value for key, value in stored.get(section, {}).items() if key not in _GONE.get(section, ())}
+        completed[section] = {**today[section], **_BEFORE.get(section, {}), **known}
     return completed
 
 
@@ -178,6 +181,7 @@ def _resolved(protocol: Mapping[str, Any], device: str) -> dict[str, Any]:
     latency = dict(protocol["latency"])
     precision = latency["precision"] or precision_before(device)
     settings = LatencySettings.model_construct(**latency | {"also": tuple(latency["also"]), "precision": precision})
+    latency = {key: value for key, value in latency.items() if key not in _NO_CHANGE}
     latency |= {"backend": settings.backend_on(device), "also": sorted(settings.also_on(device))}
     latency |= {"batch": settings.batch_on(device), "precision": settings.precision_on(device)}
     design = protocol["design"]

@@ -17,6 +17,7 @@ from typing import Any
 from archsearch.analysis.plateau import plateau_of
 from archsearch.designs import Design
 from archsearch.errors import ArchsearchError, ConfigError, StoreError
+from archsearch.noise import NO_FLOOR, NoiseFloor
 from archsearch.records import Record
 from archsearch.search.batch import decided_batch
 from archsearch.search.optuna_study import OptunaStudy
@@ -76,7 +77,7 @@ class Progress:
         elapsed_seconds: since this run began.
         workers: worker processes of this run that run now.
         ending: why this run starts no new trial although places are left; None while it does.
-        noise_floor: of the study's latencies, as a share; 0 until it is measured.
+        noise_floor: of the study's latencies, as it is known now.
     """
 
     counts: Mapping[str, int]
@@ -86,7 +87,7 @@ class Progress:
     elapsed_seconds: float
     workers: int
     ending: str | None = None
-    noise_floor: float = 0.0
+    noise_floor: NoiseFloor = NO_FLOOR
 
     @property
     def done(self) -> int:
@@ -333,7 +334,7 @@ class _Watch:
         counts = trial_counts(self._database, self._study.id)
         fresh = before is None or dict(before.counts) != dict(counts)
         records = () if before is None else before.records
-        if fresh and self._study.reference_point is None:  # it is fixed after the noise floor, by the first trial
+        if fresh:  # the first trial fixes its reference point, and repeats move its noise floor
             self._study = find_study(self._database, self._study.name)
         return Progress(
             counts=counts,

@@ -6,12 +6,10 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from textwrap import shorten
 from typing import Any
 
 from archsearch.data.dataset import Dataset
-from archsearch.latency.noise import NoiseFloor
 from archsearch.models.spec import Spec
 from archsearch.records import Latency, TrialStatus
 from archsearch.search.config import MOST_SEEDS, StudyConfig
@@ -23,6 +21,7 @@ from archsearch.search.heart import Heart
 from archsearch.search.optuna_study import OptunaStudy, Suggestion
 from archsearch.search.outcome import Blame
 from archsearch.search.recovery import recover
+from archsearch.search.repeats import Repeats
 from archsearch.search.samplers import SpaceUsedUpError
 from archsearch.search.stopping.base import StoppingRule
 from archsearch.search.stopping.rules import make_rule
@@ -32,7 +31,7 @@ from archsearch.store.claims import Claim, NoPlace, claim_trial, give_back_faile
 from archsearch.store.database import Database
 from archsearch.store.measured import load_measured
 from archsearch.store.partials import claim_seed, load_partial
-from archsearch.store.studies import StudyInfo, begin_measuring, find_study, fix_reference_latency, has_begun
+from archsearch.store.studies import StudyInfo, find_study, fix_reference_latency
 from archsearch.store.trials import load_record, note_architecture, note_suggestion
 from archsearch.store.workers import enter_worker, leave_worker
 from archsearch.training.graph import broken_capture
@@ -81,7 +80,12 @@ class Worker:
         self._last = threading.Event()
         self._space = config.search_space() if config.design is None else SearchSpace.from_dict(study.space)
         self._evaluator = Evaluator(
-            config, dataset, device, check=self._check, fix_reference=self._fix_reference, begin=self._begin
+            config,
+            dataset,
+            device,
+            check=self._check,
+            fix_reference=self._fix_reference,
+            repeats=None if config.design else Repeats(database, study.name, every=config.latency.repeat_every),
         )
         self._variants = (
             study_variants(config, self._space, input_size=self._evaluator.input_size) if config.design is None else ()
@@ -159,6 +163,7 @@ class Worker:
         return self._used_up
 
     def _claim(self, worker_id: str) -> Claim | NoPlace:
+        self._made_rule = None  # the noise floor may be another by now
         return claim_trial(
             self._database,
             study_id=self._study.id,
@@ -173,7 +178,7 @@ class Worker:
         return self._rule().promotable(curves) if curves else None
 
     def _rule(self) -> StoppingRule:
-        """The study's stopping rule; made once the study has a latency, and so its noise floor."""
+        """The study's stopping rule, with its noise floor as it is when a place is claimed."""
         if self._made_rule is None:
             noise_floor = find_study(self._database, self._config.name).noise_floor
             self._made_rule = make_rule(self._config.stopping, seed=self._config.seed, noise_floor=noise_floor)
@@ -336,18 +341,6 @@ class Worker:
         ) as error:  # a surrogate that cannot be fitted to these trials
             logger.warning("the sampler failed (%s: %s): this suggestion is random", type(error).__name__, error)
             return self._optuna.ask(claim.sequence, at_random=True)
-
-    def _begin(self, measure: Callable[[], NoiseFloor]) -> bool:
-        """Measure the noise floor of a study that has measured nothing yet; whether it is the one that holds.
-
-        Workers that begin at the same moment measure it each, in turn with each other; the first to end fixes it.
-        """
-        if has_begun(self._database, self._study.id):
-            return False
-        found = measure()
-        return begin_measuring(
-            self._database, self._study.id, reference_p10_ms=found.reference_p10_ms, noise_floor=asdict(found)
-        )
 
     def _fix_reference(self, p10_ms: float) -> float:
         return fix_reference_latency(self._database, self._study.id, p10_ms)

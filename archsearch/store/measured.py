@@ -1,12 +1,14 @@
-"""What was measured of a network before its training was cut off: whoever goes on with it need not measure it again."""
+"""What was measured of a study's networks: whoever goes on with one that was cut off need not measure it again."""
 
 from __future__ import annotations
+
+from sqlalchemy import select
 
 from archsearch.records import Cost, Latency
 from archsearch.store.database import Database
 from archsearch.store.patience import patient
 from archsearch.store.rows import record_of, record_query
-from archsearch.store.schema import TrialRow
+from archsearch.store.schema import LatencyRow, StudyRow, TrialRow
 
 
 @patient
@@ -32,3 +34,23 @@ def load_measured(
     if record is None or record.cost is None or record.latency is None:
         return None
     return record.cost, record.latency
+
+
+@patient
+def measured_networks(database: Database, study_id: int) -> dict[str, float]:
+    """Latency over the reference's, as the study fixed that, of each network of a study that was measured.
+
+    Told from p10, without the correction for drift: a measure of size. Empty while the study has no reference latency.
+    """
+    reference = select(StudyRow.reference_p10_ms).where(StudyRow.id == study_id)
+    query = (
+        select(TrialRow.arch_id, LatencyRow.p10_ms)
+        .join(LatencyRow, LatencyRow.id == TrialRow.latency_id)
+        .where(TrialRow.study_id == study_id)
+        .order_by(TrialRow.id.desc())
+    )
+    with database.reading() as session:
+        reference_ms = session.scalars(reference).one()
+        if reference_ms is None:
+            return {}
+        return {arch_id: p10_ms / reference_ms for arch_id, p10_ms in session.execute(query) if arch_id is not None}

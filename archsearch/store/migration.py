@@ -3,6 +3,7 @@
 | version | what it brought                                                                              |
 |---------|----------------------------------------------------------------------------------------------|
 | 2       | `archsearch_partials` and `archsearch_states`; indexes of the trials by variant and by told   |
+| 3       | `archsearch_repeats`                                                                         |
 
 No column of an older table changes, so whoever has the database open with an older version goes on undisturbed.
 """

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-SCHEMA_VERSION = 2  # what 1 lacks: store/migration.py
+SCHEMA_VERSION = 3  # what 1 lacks: store/migration.py
 
 
 def utc_now() -> datetime:
@@ -73,6 +73,22 @@ class LatencyRow(Base):
     median_ms: Mapped[float]
     p90_ms: Mapped[float]
     details: Mapped[dict[str, Any]]  # the remaining fields
+    measured_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class RepeatRow(Base):
+    """A network of a study measured a second time; the fields of `noise.Repeat`, and of the `records.Latency` found."""
+
+    __tablename__ = "archsearch_repeats"
+    __table_args__ = (UniqueConstraint("study_id", "arch_id"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("archsearch_studies.id", ondelete="CASCADE"))
+    arch_id: Mapped[str] = mapped_column(String(12))
+    first_ms: Mapped[float]
+    second_ms: Mapped[float]
+    sound: Mapped[bool]
+    measure_seconds: Mapped[float]
+    details: Mapped[dict[str, Any]]  # the second measurement
     measured_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, inspect, select
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from archsearch.errors import NothingStoredError, UnknownNameError
-from archsearch.records import StudyBatch
+from archsearch.noise import NO_FLOOR, FloorSource, NoiseFloor, Repeat, noise_floor_of
+from archsearch.records import Latency, StudyBatch
 from archsearch.store.database import Database
 from archsearch.store.designs import design_of
 from archsearch.store.patience import patient
-from archsearch.store.schema import StudyRow, TrialRow
+from archsearch.store.schema import RepeatRow, StudyRow, TrialRow
 
 NOISE_FLOOR, LATENCY_BATCH = "noise_floor", "latency_batch"  # keys of StudyInfo.facts
 
@@ -27,8 +29,9 @@ class StudyInfo:
 
     Attributes:
         reference_point: each objective with its bound, or None until it is fixed.
-        facts: versions, machine and data of its first run; as `latency_batch` and `noise_floor`, what was found at its
-            start.
+        facts: versions, machine and data of its first run; as `latency_batch`, what was found at its start; as
+            `noise_floor`, what an older version found there.
+        repeats: its networks that were measured twice, in that order.
     """
 
     id: int
@@ -39,11 +42,24 @@ class StudyInfo:
     reference_point: Mapping[str, float] | None
     facts: Mapping[str, Any]
     created_at: datetime
+    repeats: tuple[Repeat, ...] = ()
 
-    @property
-    def noise_floor(self) -> float:
-        """The relative difference of two latencies from which on they differ; 0.0 if none was measured."""
-        return float(self.facts.get(NOISE_FLOOR, {}).get("relative", 0.0))
+    @cached_property
+    def noise_floor(self) -> NoiseFloor:
+        """From which difference on two latencies differ: as the repeats say, once there are enough.
+
+        A study of this version then takes its protocol's `tolerance`, which the halves of one measurement may differ
+        by. One of an older version has what it measured at its start, or no floor at all.
+        """
+        return noise_floor_of(self.repeats, before=self._before_repeats())
+
+    def _before_repeats(self) -> NoiseFloor:
+        found, latency = self.facts.get(NOISE_FLOOR), self.config.get("latency", {})
+        if found is not None:
+            return NoiseFloor(relative=float(found["relative"]), source=FloorSource.START)
+        if latency.get("repeat_every"):
+            return NoiseFloor(relative=float(latency["tolerance"]), source=FloorSource.ASSUMED)
+        return NO_FLOOR
 
     @property
     def latency_batch(self) -> StudyBatch | None:
@@ -53,8 +69,9 @@ class StudyInfo:
 
     @property
     def noise_floor_seconds(self) -> float:
-        """What measuring the noise floor took (seconds); 0.0 if none was measured."""
-        return float(self.facts.get(NOISE_FLOOR, {}).get("measure_seconds", 0.0))
+        """What measuring the noise floor took (seconds): the repeats, and what an older version did first."""
+        start = float(self.facts.get(NOISE_FLOOR, {}).get("measure_seconds", 0.0))
+        return start + sum(repeat.measure_seconds for repeat in self.repeats)
 
 
 @patient
@@ -84,7 +101,7 @@ def enter_study(
                 )
                 session.add(row)
                 session.flush()
-            return _info(row)
+            return _info(session, row)
     except IntegrityError:  # another process entered it at the same moment
         return find_study(database, name)
 
@@ -96,14 +113,14 @@ def find_study(database: Database, name: str) -> StudyInfo:
         row = session.scalar(select(StudyRow).where(StudyRow.name == name))
         if row is None:
             raise UnknownNameError("study", name, session.scalars(select(StudyRow.name)).all())
-        return _info(row)
+        return _info(session, row)
 
 
 @patient
 def list_studies(database: Database) -> tuple[StudyInfo, ...]:
     """Every study, the newest last."""
     with database.reading() as session:
-        return tuple(_info(row) for row in session.scalars(select(StudyRow).order_by(StudyRow.id)))
+        return tuple(_info(session, row) for row in session.scalars(select(StudyRow).order_by(StudyRow.id)))
 
 
 @patient
@@ -121,7 +138,7 @@ def latest_study(database: Database) -> StudyInfo:
             )
         design = design_of(row.config)
         made_from = None if design is None else session.scalar(select(StudyRow).where(StudyRow.name == design.of))
-        return _info(made_from or row)
+        return _info(session, made_from or row)
 
 
 @patient
@@ -151,38 +168,31 @@ def fix_reference_latency(database: Database, study_id: int, p10_ms: float) -> f
 
 
 @patient
-def has_begun(database: Database, study_id: int) -> bool:
-    """Whether a study has its reference latency: what it was measured with stays then."""
-    with database.reading() as session:
-        return session.scalars(select(StudyRow.reference_p10_ms).where(StudyRow.id == study_id)).one() is not None
+def add_repeat(database: Database, study_id: int, repeat: Repeat, latency: Latency) -> bool:
+    """Store that a network of a study was measured a second time, with all that was found.
 
-
-@patient
-def begin_measuring(
-    database: Database, study_id: int, *, reference_p10_ms: float, noise_floor: Mapping[str, Any]
-) -> bool:
-    """Store the reference network's p10 of a study together with its noise floor, unless it has begun already.
-
-    A study that began without a noise floor keeps none: its front must not change under it.
-
-    Args:
-        reference_p10_ms: see `fix_reference_latency`.
-        noise_floor: `relative` (difference from which on two latencies differ), `measure_seconds`, and more as
-            measured; `StudyInfo.facts` has it as `noise_floor`.
-
-    Returns whether it is what is stored now.
+    Returns whether it is stored: of one network the first repeat stays.
     """
-    found = json.loads(json.dumps(dict(noise_floor)))  # as it comes back
-    with database.writing() as session:
-        row = session.get_one(StudyRow, study_id, with_for_update=True)
-        if row.reference_p10_ms is not None:  # this very one, if the answer to its commit was lost
-            return row.reference_p10_ms == reference_p10_ms and row.facts.get(NOISE_FLOOR) == found
-        row.reference_p10_ms = reference_p10_ms
-        row.facts = {**row.facts, NOISE_FLOOR: found}
-        return True
+    try:
+        with database.writing() as session:
+            known = select(RepeatRow.id).where(RepeatRow.study_id == study_id, RepeatRow.arch_id == repeat.arch_id)
+            if session.scalar(known) is not None:
+                return False
+            session.add(RepeatRow(study_id=study_id, details=asdict(latency), **asdict(repeat)))
+            return True
+    except IntegrityError:  # another process stored it at the same moment
+        return False
 
 
-def _info(row: StudyRow) -> StudyInfo:
+def _repeats(session: Session, study_id: int) -> tuple[Repeat, ...]:
+    if not inspect(session.connection()).has_table(RepeatRow.__tablename__):
+        return ()  # an older database that this process may only read
+    columns = [getattr(RepeatRow, field.name) for field in fields(Repeat)]
+    rows = session.execute(select(*columns).where(RepeatRow.study_id == study_id).order_by(RepeatRow.id))
+    return tuple(Repeat(**row._mapping) for row in rows)
+
+
+def _info(session: Session, row: StudyRow) -> StudyInfo:
     return StudyInfo(
         id=row.id,
         name=row.name,
@@ -192,4 +202,5 @@ def _info(row: StudyRow) -> StudyInfo:
         reference_point=row.reference_point,
         facts=row.facts,
         created_at=row.created_at,
+        repeats=_repeats(session, row.id),
     )

@@ -34,7 +34,7 @@ def records(make_record: Make) -> list[Record]:
 
 
 def test_the_canary_tells_drift_flags_and_what_measuring_cost(records: list[Record]) -> None:
-    found = canary_of(records, drift_tolerance=0.25, start_seconds=12.0)
+    found = canary_of(records, drift_tolerance=0.25, floor_seconds=12.0)
     assert (found.drift_min, found.drift_median, found.drift_max) == (
         pytest.approx(3.8 / 4 - 1),
         0.0,  # of -5 %, 0, 0, +50 %

@@ -8,13 +8,14 @@ from scipy import stats
 
 from archsearch.analysis.compared import Comparison, Side
 from archsearch.analysis.comparison import compare_studies, sides_by_device
+from archsearch.noise import NoiseFloor
 from archsearch.records import Record, TrialStatus
 
 Make = Callable[..., Record]
 
 
 def side(name: str, records: list[Record], noise_floor: float = 0.0, **facts: str) -> Side:
-    return Side(name=name, records=tuple(records), noise_floor=noise_floor, facts=facts)
+    return Side(name=name, records=tuple(records), noise_floor=NoiseFloor.given(noise_floor), facts=facts)
 
 
 def of(comparison: Comparison, objective: str) -> list[object]:

@@ -11,10 +11,16 @@ import pytest
 from archsearch.analysis.front import front_of
 from archsearch.analysis.pareto import Noisy, dominates, level, non_dominated
 from archsearch.analysis.verdicts import Outcome, verdicts_of
+from archsearch.noise import NO_FLOOR, NoiseFloor
 from archsearch.records import Record
 
 Make = Callable[..., Record]
-FLOORS = (0.001, 0.018, 0.1, 0.5)
+# of one share for all latencies, and of a share that grows with them: from 2 % at 1 ms on, or within 1.1 to 1.6 ms only
+FLOORS = (
+    *(NoiseFloor(relative=share) for share in (0.001, 0.018, 0.1, 0.5)),
+    NoiseFloor(relative=0.02, growth=2.0),
+    NoiseFloor(relative=0.2, growth=1.0, at_ms=1.5, from_ms=1.1, to_ms=1.6),
+)
 
 
 def random_points(seed: int) -> np.ndarray:
@@ -27,11 +33,16 @@ def random_points(seed: int) -> np.ndarray:
     return np.column_stack(columns).astype(float)
 
 
-def beats(one: np.ndarray, other: np.ndarray, floor: float) -> bool:
+def upper(ms: float, floor: NoiseFloor) -> float:
+    within = min(max(ms, floor.from_ms), floor.to_ms)
+    return float(ms * (1 + floor.relative * (within / floor.at_ms) ** floor.growth))
+
+
+def beats(one: np.ndarray, other: np.ndarray, floor: NoiseFloor) -> bool:
     """The definition, written out: the latency is worse or better only by more than the floor."""
     exact = np.arange(len(one)) != 1
-    worse = (one[exact] > other[exact]).any() or one[1] > other[1] * (1 + floor)
-    better = (one[exact] < other[exact]).any() or other[1] > one[1] * (1 + floor)
+    worse = (one[exact] > other[exact]).any() or one[1] > upper(other[1], floor)
+    better = (one[exact] < other[exact]).any() or other[1] > upper(one[1], floor)
     return bool(better and not worse)
 
 
@@ -89,14 +100,14 @@ def test_one_sweep_finds_the_front_that_comparing_with_every_member_finds(seed: 
 @pytest.mark.parametrize("seed", range(50))
 def test_without_a_noise_floor_the_front_is_the_plain_one(seed: int, make_record: Make) -> None:
     points = random_points(seed)
-    assert non_dominated(points, Noisy(1, 0.0)).tolist() == non_dominated(points).tolist()
+    assert non_dominated(points, Noisy(1, NO_FLOOR)).tolist() == non_dominated(points).tolist()
     records = [make_record(trial, top1=100 - point[0], p10=point[1]) for trial, point in enumerate(points)]
     assert front_of(records, noise_floor=0.0) == front_of(records)
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_the_order_of_the_records_changes_nothing(seed: int) -> None:
-    points, noisy = random_points(seed), Noisy(1, 0.018)
+    points, noisy = random_points(seed), Noisy(1, FLOORS[1])
     turned = np.random.default_rng(seed).permutation(len(points))
     assert non_dominated(points[turned], noisy).tolist() == non_dominated(points, noisy)[turned].tolist()
 
@@ -105,15 +116,17 @@ def test_a_long_chain_of_ties_leaves_a_front_of_points_that_differ() -> None:
     # each point 1 % slower and 1 point more accurate than the one before; ties below 1.8 %: by the best, 1.05,
     # 1.04 falls (1.05 < 1.04 x 1.018); 1.03 stays (1.03 x 1.018 = 1.0485 < 1.05); so 1.01 stays (x 1.018 = 1.0282)
     points = [[50 - step, 1 + step / 100] for step in range(6)]
-    assert non_dominated(points, Noisy(1, 0.018)).tolist() == [False, True, False, True, False, True]
+    assert non_dominated(points, Noisy(1, FLOORS[1])).tolist() == [False, True, False, True, False, True]
 
 
 def test_a_floor_is_a_finite_share_and_a_negative_latency_has_none() -> None:
     for wrong in (-0.1, float("nan"), float("inf")):
         with pytest.raises(ValueError, match="noise floor"):
-            Noisy(1, wrong)
+            NoiseFloor(relative=wrong)
+        with pytest.raises(ValueError, match="does not fall"):
+            NoiseFloor(relative=0.1, growth=wrong)
     with pytest.raises(ValueError, match="negative"):
-        non_dominated([[1, -1]], Noisy(1, 0.1))
+        non_dominated([[1, -1]], Noisy(1, FLOORS[2]))
 
 
 def test_a_network_faster_by_less_than_the_floor_does_not_pay_for_its_error(make_record: Make) -> None:

@@ -9,9 +9,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from archsearch.api.pareto import canary_json, front_json
 from archsearch.api.study import Study
 from archsearch.cli.tables import canary_line, conditions_line
+from archsearch.noise import Repeat
 from archsearch.records import Record
 from archsearch.store.studies import StudyInfo
 
@@ -19,7 +22,7 @@ _FACTORY = runpy.run_path(str(Path(__file__).parents[1] / "analysis" / "conftest
 make_record: Callable[..., Record] = _FACTORY["make_record"]
 
 
-def study(*, latency: dict[str, Any], facts: dict[str, Any]) -> Study:
+def study(*, latency: dict[str, Any], facts: dict[str, Any], repeats: tuple[Repeat, ...] = ()) -> Study:
     """Two trials; the reference took 4 ms in the study, and 6 ms beside the second, which was measured twice."""
     first, second = make_record(0, top1=60, p10=3.00), make_record(1, top1=61, p10=3.03)
     assert first.latency is not None and second.latency is not None
@@ -34,6 +37,7 @@ def study(*, latency: dict[str, Any], facts: dict[str, Any]) -> Study:
         reference_point=None,
         facts=facts,
         created_at=datetime(2026, 1, 1),
+        repeats=repeats,
     )
     return Study(info=info, records=records, counts={"complete": 2})
 
@@ -41,7 +45,10 @@ def study(*, latency: dict[str, Any], facts: dict[str, Any]) -> Study:
 def test_the_noise_floor_and_the_canary_are_told_beside_the_front() -> None:
     floor = {"relative": 0.018, "measure_seconds": 5.0}
     found = study(latency={"drift_tolerance": 0.25}, facts={"noise_floor": floor})
-    assert "reference shufflenet_v2_x0_5, noise floor 1.8 % (closer latencies are ties)." in conditions_line(found)
+    assert (
+        "reference shufflenet_v2_x0_5, noise floor 1.8 % (measured at the study's start, before anything was trained; "
+        "closer latencies are ties)."
+    ) in conditions_line(found)
     # 1.5 s for each latency and 5 s for the noise floor, of two trials of 40 s: 8 / 80
     assert canary_line(found) == (
         "canary: the reference's p10 against the study's: +0.0 % to +50.0 %, median +25.0 %; 1 of 2 networks flagged "
@@ -51,6 +58,27 @@ def test_the_noise_floor_and_the_canary_are_told_beside_the_front() -> None:
     assert (plain["noise_floor"], [row["trial"] for row in plain["front"]]) == (0.018, [1])  # 1 % slower is a tie
     assert plain["canary"] == canary_json(found.canary)
     assert (plain["canary"]["drifted_trials"], plain["canary"]["latency_share"]) == ([1], 0.1)
+
+
+def test_what_the_floor_rests_on_and_how_far_repeated_networks_moved_is_told() -> None:
+    protocol = {"tolerance": 0.03, "repeat_every": 8, "drift_tolerance": 0.25, "memory_tolerance": 0.1}
+    repeats = tuple(
+        Repeat(arch_id=name * 12, first_ms=2.0, second_ms=second_ms, measure_seconds=1.0)
+        for name, second_ms in (("a", 2.02), ("b", 1.96), ("c", 2.0))
+    )
+    assert (
+        "noise floor 3.0 % (assumed, the protocol's tolerance: 1 network measured twice so far, 3 are needed; closer "
+        "latencies are ties)"
+    ) in conditions_line(study(latency=protocol, facts={}, repeats=repeats[:1]))
+    found = study(latency=protocol, facts={}, repeats=repeats)
+    assert "(from 3 networks measured twice, for 95 % of such pairs; closer latencies are ties)" in conditions_line(
+        found
+    )
+    # 2.02 / 2 is 1.0 % apart, 2 / 1.96 2.0 %, and 2 / 2 nothing
+    assert "3 networks measured twice, median 1.0 %, at most 2.0 % apart" in canary_line(found)
+    plain = front_json(found)
+    assert plain["noise_floor_basis"] == {"source": "repeats", "repeats": 3, "coverage": 0.95, "growth": None}
+    assert [row["moved"] for row in plain["canary"]["repeats"]] == pytest.approx([0.01, -0.02, 0.0])
 
 
 def test_a_study_of_an_older_version_has_no_floor_and_no_drift_rule() -> None:

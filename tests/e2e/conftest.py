@@ -34,7 +34,7 @@ variants: [shufflenet_v2_x0_5]
 reference: shufflenet_v2_x0_5
 proxy: {{epochs: 1, batch_size: 32, train_images: 64, validation_images: 40}}
 latency: {{bursts: 2, visits: {visits}, runs_per_burst: 2, spread_seconds: {spread}, budget_seconds: 4,
-  warmup_windows: 2, tolerance: 0.9, noise_rounds: 2, remeasure: 0}}
+  warmup_windows: 2, tolerance: 0.9, repeat_every: 2, remeasure: 0}}
 """
 PATIENCE_SECONDS = 400.0  # until a test gives up; no test says how long anything takes
 

@@ -42,7 +42,7 @@ reference: shufflenet_v2_x0_5
 proxy: {{epochs: 1, batch_size: 32, train_images: 64, validation_images: 40}}
 constraints: {{guidelines: "off"}}
 latency: {{backend: torch-eager, bursts: 2, visits: 1, runs_per_burst: 2, spread_seconds: 0, budget_seconds: 2,
-  warmup_runs: 2, warmup_windows: 2, tolerance: 0.9, noise_rounds: 2, remeasure: 0}}
+  warmup_runs: 2, warmup_windows: 2, tolerance: 0.9, repeat_every: 2, remeasure: 0}}
 """
 PATIENCE_SECONDS = 1800.0
 # A trial whose worker was killed before Optuna had numbered it has nothing to tell.

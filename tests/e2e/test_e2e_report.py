@@ -26,7 +26,7 @@ from archsearch.records import Cost, Epoch, Latency, Score, TrialStatus
 from archsearch.search.config import load_study
 from archsearch.store.database import Database
 from archsearch.store.schema import TrialRow
-from archsearch.store.studies import begin_measuring, enter_study, find_study, fix_reference_point
+from archsearch.store.studies import enter_study, find_study, fix_reference_latency, fix_reference_point
 from archsearch.store.trials import latency_to_row, score_to_row
 
 STORED = Path(__file__).parents[2] / "benchmarks" / "data" / "cifar10_random.json.gz"
@@ -78,9 +78,10 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> str:
     study = enter_study(
         database, name=content["study"], config=config.model_dump(mode="json"), space=space.to_dict(),
         space_fingerprint=space.fingerprint,
-        facts={"input_size": 32, "num_classes": 10, "device": {"cpu": "two cores"}, "command": "archsearch run"},
+        facts={"input_size": 32, "num_classes": 10, "device": {"cpu": "two cores"}, "command": "archsearch run",
+               "noise_floor": {"relative": content["noise_floor"]}},
     )  # fmt: skip
-    begin_measuring(database, study.id, reference_p10_ms=REFERENCE_MS, noise_floor={"relative": content["noise_floor"]})
+    fix_reference_latency(database, study.id, REFERENCE_MS)
     fix_reference_point(database, study.id, dict(zip(content["objectives"], content["reference_point"], strict=True)))
     with database.writing() as session:
         for trial in content["trials"]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 from torch import Tensor, nn
 
+from archsearch.latency import network
 from archsearch.latency.backends import BACKENDS, Backend
 
 MS = 1_000_000
@@ -84,6 +85,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Simulation:
     simulation = Simulation()
     for name, factor in (("simulated", 1.0), ("simulated-slow", 10.0)):
         monkeypatch.setitem(BACKENDS._entries, name, simulation.backend(name, factor))
+    monkeypatch.setattr(network, "memory_witness", lambda _device: None)  # its copies would be real
     return simulation
 
 

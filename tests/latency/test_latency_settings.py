@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from archsearch.errors import ConfigError
 from archsearch.latency.backends import BACKENDS
 from archsearch.latency.settings import LatencySettings
 
@@ -30,7 +31,8 @@ def test_batch_is_one_on_a_cpu_and_eight_on_a_gpu_as_in_the_paper() -> None:
         ({"backend": "torch", "also": ("torch",)}, "'torch' is the backend already"),
         ({"drift_tolerance": 0.0}, "drift_tolerance"),
         ({"remeasure": -1}, "remeasure"),
-        ({"noise_rounds": 1}, "noise_rounds"),
+        ({"repeat_every": -1}, "repeat_every"),
+        ({"memory_tolerance": 0.0}, "memory_tolerance"),
         ({"threads": 0}, "threads"),
         ({"batch": 0}, "batch"),
         ({"tolerance": 0.0}, "tolerance"),
@@ -41,6 +43,12 @@ def test_batch_is_one_on_a_cpu_and_eight_on_a_gpu_as_in_the_paper() -> None:
 def test_a_wrong_setting_is_named_with_what_is_wrong(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         LatencySettings(**changes)
+
+
+def test_a_key_of_older_versions_is_answered_with_what_became_of_it() -> None:
+    with pytest.raises(ConfigError, match=r"latency\.noise_rounds is no longer a key") as caught:
+        LatencySettings(noise_rounds=6)  # type: ignore[call-arg]
+    assert "repeat_every" in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 
 from archsearch.analysis.confirmed import Confirmed, ConfirmedPoint
 from archsearch.designs import Design, DesignPoint
+from archsearch.noise import NO_FLOOR
 from archsearch.plots.confirmed import confirmed_info
 from archsearch.plots.confirmed_figure import confirmed_figure
 
@@ -44,7 +45,7 @@ def confirmed(*points: ConfirmedPoint, **changes: Any) -> Confirmed:
         "objectives": ("error_percent", "latency_ms"),
         "points": points,
         "confidence": 0.95,
-        "noise_floor": 0.0,
+        "noise_floor": NO_FLOOR,
         "draws": 4000,
         "method": "",
         "warnings": (),

@@ -37,7 +37,7 @@ def make_data(
             dataset="cifar10",
             reference_point=point,
             device_name="a processor",
-            noise_floor=noise_floor,
+            noise_floor=front.noise_floor,
             canary=canary_of(records, drift_tolerance=0.25),
             bases=baselines_of(records),
             recommended=recommendation.trial,

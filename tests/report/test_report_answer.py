@@ -6,6 +6,7 @@ from typing import Any
 
 from archsearch.analysis.confirmed import Confirmed, ConfirmedPoint
 from archsearch.designs import Design, DesignPoint
+from archsearch.noise import NO_FLOOR
 from archsearch.records import Record
 from archsearch.report.answer import answer_sentences, picks_of
 from archsearch.report.data import ReportData
@@ -86,7 +87,7 @@ def confirmation(record: Record, **changes: Any) -> Confirmed:
         objectives=("error_percent", "latency_ms"),
         points=(ConfirmedPoint(**{**facts, **changes}),),
         confidence=0.95,
-        noise_floor=0.0,
+        noise_floor=NO_FLOOR,
         draws=1000,
         method="Means over seeds.",
         warnings=(),

@@ -73,7 +73,7 @@ def make_config(tmp_path: Path) -> MakeConfig:
                 "budget_seconds": 2,
                 "warmup_runs": 2,
                 "warmup_windows": 2,
-                "noise_rounds": 2,
+                "repeat_every": 0,
                 "remeasure": 0,
             },
         }

@@ -17,6 +17,7 @@ from archsearch.latency.protocol import Conditions, Measurement
 from archsearch.latency.samples import Samples
 from archsearch.models.families import build
 from archsearch.models.variants import find_variant
+from archsearch.noise import NO_FLOOR, FloorSource, noise_floor_of
 from archsearch.records import Cost, EarlyStop, Epoch, Latency, TrialStatus
 from archsearch.search import evaluate, measuring
 from archsearch.search.config import StudyConfig
@@ -30,7 +31,7 @@ from archsearch.store.trials import load_records
 
 LATENCY = {
     "backend": "torch", "bursts": 2, "visits": 1, "runs_per_burst": 2, "spread_seconds": 0, "budget_seconds": 2,
-    "warmup_runs": 2, "warmup_windows": 2, "noise_rounds": 2, "remeasure": 0,
+    "warmup_runs": 2, "warmup_windows": 2, "repeat_every": 0, "remeasure": 0,
 }  # fmt: skip
 Measured = list[str]
 
@@ -96,37 +97,54 @@ def outcome_of(config: StudyConfig, dataset: Any, follower: Follower | None = No
     return evaluator(config, dataset).evaluate(space.spec(space.sample(0)).normalised(32), follower)
 
 
-def test_a_study_measures_its_noise_floor_once_and_its_reference_with_it(
+def test_a_study_measures_some_of_its_networks_twice_and_its_floor_is_theirs(
     database: Database, make_config: Any, make_worker: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = make_config(latency=LATENCY)
-    floors = list[float]()
-    real = measuring.noise_floor
+    config = make_config(latency=LATENCY | {"repeat_every": 100, "tolerance": 0.9, "drift_tolerance": 9.0, "visits": 2})
+    prepared = list[str]()
+    real = measuring.prepare_reference
 
     def noted(*arguments: Any, **more: Any) -> Any:
-        found = real(*arguments, **more)
-        floors.append(found.relative)
-        return found
+        prepared.append(more["name"])
+        return real(*arguments, **more)
 
-    monkeypatch.setattr(measuring, "noise_floor", noted)
-    make_worker(config, total=1).run()
-    make_worker(config, total=2).run()
+    monkeypatch.setattr(measuring, "prepare_reference", noted)
+    make_worker(config, total=4).run()
     study = find_study(database, config.name)
-    assert floors == [study.noise_floor] and study.noise_floor > 0
-    facts = study.facts["noise_floor"]
-    assert (facts["rounds"], facts["reference"], facts["backend"]) == (2, "shufflenet_v2_x0_5", "torch")
-    for record in load_records(database, study.id):
-        if record.latency is not None:
-            assert record.latency.study_reference_ms == facts["reference_p10_ms"]
+    records = {record.arch_id: record for record in load_records(database, study.id)}
+    assert len(records) == 4 and len(study.repeats) == 3  # the first three
+    for repeat in study.repeats:
+        first = records[repeat.arch_id].latency
+        assert first is not None and repeat.first_ms == first.corrected_ms
+        assert repeat.second_ms > 0 and repeat.second_ms != repeat.first_ms and repeat.measure_seconds > 0
+    assert len(prepared) == 1 + 3  # the worker's reference, and one of its own for each repeat
+    assert study.noise_floor == noise_floor_of(study.repeats, before=study.noise_floor)
+    assert len({record.latency.study_reference_ms for record in records.values() if record.latency}) == 1
 
 
-def test_a_study_that_has_begun_without_a_noise_floor_measures_none(
-    database: Database, make_config: Any, make_worker: Any, enter: Any
-) -> None:
+def test_without_repeats_a_study_has_no_noise_floor(database: Database, make_config: Any, make_worker: Any) -> None:
     config = make_config(latency=LATENCY)
-    fix_reference_latency(database, enter(database, config).id, 4.0)
     make_worker(config, total=1).run()
-    assert "noise_floor" not in find_study(database, config.name).facts
+    assert find_study(database, config.name).noise_floor == NO_FLOOR
+
+
+def test_a_repeat_that_fails_is_left_out_and_the_trial_goes_on(
+    database: Database,
+    make_config: Any,
+    make_worker: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fails(*_arguments: Any) -> Any:
+        raise MeasurementError("it cannot be made ready")
+
+    monkeypatch.setattr(StudyLatency, "begin_repeat", fails)
+    config = make_config(latency=LATENCY | {"repeat_every": 8, "tolerance": 0.9, "drift_tolerance": 9.0})
+    make_worker(config, total=1).run()
+    study = find_study(database, config.name)
+    assert [record.status for record in load_records(database, study.id)] == [TrialStatus.COMPLETE]
+    assert study.repeats == () and study.noise_floor.source is FloorSource.ASSUMED
+    assert "not measured a second time: it cannot be made ready" in caplog.text
 
 
 def test_further_backends_are_measured_for_every_trial_and_stored(
@@ -247,7 +265,6 @@ def test_only_what_is_doubtful_is_measured_again(make_config: Any, script: Any, 
         lease=DeviceLease("cpu", folder=tmp_path),
         reference=lambda: model,
         reference_name="shufflenet_v2_x0_5",
-        begin=lambda _measure: False,
         fix_reference=lambda _p10_ms: 4.0,
         sleep=lambda _seconds: None,
         stopwatch=Stopwatch(),

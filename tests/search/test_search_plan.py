@@ -137,8 +137,11 @@ def test_a_changed_study_is_refused_saying_what_differs(
 
 def stored_by_an_older_version(stored: StudyInfo, config: StudyConfig) -> StudyInfo:
     """The study as version 0.1.0 stored it: its backend was torch, and some keys did not exist."""
-    newer = ("also", "drift_tolerance", "remeasure", "noise_rounds", "precision", "warmup_seconds")
+    newer = (
+        "also", "drift_tolerance", "remeasure", "memory_tolerance", "repeat_every", "precision", "warmup_seconds",
+    )  # fmt: skip
     latency = {key: value for key, value in config.protocol()["latency"].items() if key not in newer}
+    latency["noise_rounds"] = 6  # a key that is gone
     device = device_fingerprint("cpu", "torch", 1).facts
     return replace(
         stored,
@@ -154,7 +157,7 @@ def with_latency(config: StudyConfig, **changes: Any) -> StudyConfig:
 def test_a_study_of_an_older_version_goes_on_under_the_backend_that_it_had(
     database: Database, config: StudyConfig
 ) -> None:
-    defaults = {name: LatencySettings.model_fields[name].default for name in ("remeasure", "noise_rounds")}
+    defaults = {"remeasure": LatencySettings.model_fields["remeasure"].default}
     config = with_latency(config, backend="torch", **defaults)
     plan = plan_run(config, workers=1, device="cpu")
     old = stored_by_an_older_version(enter(database, plan), config)
@@ -167,7 +170,7 @@ def test_a_study_of_an_older_version_goes_on_under_the_backend_that_it_had(
 def test_a_study_of_an_older_version_is_refused_under_todays_default_backend_saying_how_to_go_on(
     database: Database, config: StudyConfig
 ) -> None:
-    defaults = {name: LatencySettings.model_fields[name].default for name in ("remeasure", "noise_rounds")}
+    defaults = {"remeasure": LatencySettings.model_fields["remeasure"].default}
     plan = plan_run(with_latency(config, backend="auto", **defaults), workers=1, device="cpu")
     assert plan.facts["device"]["backend"] == "onnxruntime"
     old = stored_by_an_older_version(enter(database, plan), plan.config)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from archsearch.analysis.pareto import non_dominated
+from archsearch.noise import NO_FLOOR
 from archsearch.search.stopping.base import Curve
 from archsearch.search.stopping.mo_asha import MultiObjectiveHalving
 from archsearch.search.stopping.settings import RuleContext, StoppingSettings
@@ -17,7 +18,7 @@ A, B, C, D, E, F = (10, 9), (20, 5), (30, 1), (25, 6), (35, 2), (40, 9)
 
 def rule(*, reduction: int = 3, min_epochs: int = 1) -> MultiObjectiveHalving:
     settings = StoppingSettings(policy="mo_asha", reduction=reduction, min_epochs=min_epochs)
-    return MultiObjectiveHalving(settings, RuleContext(seed=0, noise_floor=0.0))
+    return MultiObjectiveHalving(settings, RuleContext(seed=0, noise_floor=NO_FLOOR))
 
 
 def at_rung(trial: int, point: tuple[float, float], *, epochs: int = 3, running: bool = False) -> Curve:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from archsearch.noise import NoiseFloor
 from archsearch.search.stopping.base import Curve, Decision
 from archsearch.search.stopping.calibration import calibration
 from archsearch.search.stopping.predicted import PredictedDomination, drawn_share
@@ -15,7 +16,8 @@ from archsearch.search.stopping.settings import RuleContext, StoppingSettings
 def rule(*, noise_floor: float = 0.0, seed: int = 0, **changes: object) -> PredictedDomination:
     content: dict[str, object] = {"policy": "predicted", "first_full": 4, "share_full": 0.0, "quantile": 0.2}
     return PredictedDomination(
-        StoppingSettings.model_validate(content | changes), RuleContext(seed=seed, noise_floor=noise_floor)
+        StoppingSettings.model_validate(content | changes),
+        RuleContext(seed=seed, noise_floor=NoiseFloor.given(noise_floor)),
     )
 
 

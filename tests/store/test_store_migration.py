@@ -16,11 +16,11 @@ from archsearch.store.claims import Claim, claim_trial
 from archsearch.store.curves import load_curves
 from archsearch.store.database import Database
 from archsearch.store.partials import load_partial, note_epoch
-from archsearch.store.schema import SCHEMA_VERSION, Base, PartialRow, SchemaRow, StateRow, TrialRow
+from archsearch.store.schema import SCHEMA_VERSION, Base, PartialRow, RepeatRow, SchemaRow, StateRow, TrialRow
 from archsearch.store.studies import find_study
 from archsearch.store.trials import finish_trial, load_records, note_architecture, note_suggestion
 
-NEW_TABLES = {PartialRow.__tablename__, StateRow.__tablename__}
+NEW_TABLES = {PartialRow.__tablename__, StateRow.__tablename__, RepeatRow.__tablename__}
 NEW_INDEXES = {"archsearch_trials_by_variant", "archsearch_trials_by_told"}
 
 

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
 
 from archsearch.errors import StoreError, UnknownNameError
+from archsearch.noise import NO_FLOOR, FloorSource, Repeat, noise_floor_of
 from archsearch.store.claims import claim_trial
 from archsearch.store.database import Database
 from archsearch.store.studies import (
     StudyInfo,
-    begin_measuring,
+    add_repeat,
     enter_study,
     find_study,
     fix_reference_latency,
     fix_reference_point,
-    has_begun,
     latest_study,
     list_studies,
 )
@@ -104,42 +105,54 @@ def test_all_workers_agree_on_one_reference_latency(database: Database, study: S
     assert len(answers) == 4 and len(set(answers)) == 1
 
 
-def test_a_study_begins_once_with_its_noise_floor_and_its_reference_latency(
-    database: Database, study: StudyInfo
+def entered(database: Database, latency: Mapping[str, Any], facts: Mapping[str, Any] | None = None) -> StudyInfo:
+    """A study "one" with this latency protocol, and these facts."""
+    return enter_study(
+        database, name="one", config={"latency": dict(latency)}, space={}, space_fingerprint="f" * 12, facts=facts or {}
+    )
+
+
+def repeat_of(arch_id: str, second_ms: float, *, sound: bool = True) -> Repeat:
+    return Repeat(arch_id=arch_id, first_ms=2.0, second_ms=second_ms, sound=sound, measure_seconds=4.0)
+
+
+def test_a_studys_noise_floor_is_that_of_its_repeats_once_there_are_three_sound_ones(
+    database: Database, facts: Any
 ) -> None:
-    assert not has_begun(database, study.id)
-    assert find_study(database, "one").noise_floor == 0.0
-    answers: list[bool] = []
-    together = threading.Barrier(4)
-
-    def work(number: int) -> None:
-        together.wait()
-        floor = {"relative": number / 100, "measure_seconds": 10.0 * number, "ratios": [1.0, 1.01]}
-        answers.append(begin_measuring(database, study.id, reference_p10_ms=float(number), noise_floor=floor))
-
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(1, 5)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(answers) == [False, False, False, True]
-    stored = find_study(database, "one")
-    again = {
-        "reference_p10_ms": fix_reference_latency(database, study.id, 99.0),
-        "noise_floor": stored.facts["noise_floor"],
-    }
-    assert begin_measuring(database, study.id, **again)  # the answer to the commit was lost: it is this one's
-    assert has_begun(database, study.id)
-    reference_ms = fix_reference_latency(database, study.id, 99.0)
+    study = entered(database, {"tolerance": 0.03, "repeat_every": 8})
+    assumed = find_study(database, "one").noise_floor
+    assert (assumed.relative, assumed.source, assumed.repeats) == (0.03, FloorSource.ASSUMED, 0)
+    given = [repeat_of("a" * 12, 2.02), repeat_of("b" * 12, 9.0, sound=False), repeat_of("c" * 12, 1.99)]
+    for repeat in given:
+        assert add_repeat(database, study.id, repeat, facts.latency)
+    assert find_study(database, "one").noise_floor.source is FloorSource.ASSUMED
+    assert add_repeat(database, study.id, repeat_of("d" * 12, 2.01), facts.latency)
     found = find_study(database, "one")
-    # both are of one worker
-    assert (found.noise_floor, found.noise_floor_seconds) == (reference_ms / 100, 10.0 * reference_ms)
-    assert found.facts["noise_floor"]["ratios"] == [1.0, 1.01]
+    assert found.repeats == (*given, repeat_of("d" * 12, 2.01))
+    assert found.noise_floor == noise_floor_of(found.repeats) and found.noise_floor.source is FloorSource.REPEATS
+    assert found.noise_floor_seconds == 16.0
+    assert list_studies(database)[0].noise_floor == found.noise_floor
 
 
-def test_a_study_that_began_without_a_noise_floor_keeps_none(database: Database, study: StudyInfo) -> None:
-    fix_reference_latency(database, study.id, 2.0)
-    assert has_begun(database, study.id)
-    assert not begin_measuring(database, study.id, reference_p10_ms=3.0, noise_floor={"relative": 0.5})
-    assert find_study(database, "one").noise_floor == 0.0
-    assert fix_reference_latency(database, study.id, 9.0) == 2.0
+def test_of_one_network_the_first_repeat_stays(database: Database, study: StudyInfo, facts: Any) -> None:
+    assert add_repeat(database, study.id, repeat_of("a" * 12, 2.02), facts.latency)
+    assert not add_repeat(database, study.id, repeat_of("a" * 12, 2.5), facts.latency)
+    assert find_study(database, "one").repeats == (repeat_of("a" * 12, 2.02),)
+
+
+def test_a_study_of_an_older_version_keeps_the_floor_of_its_start_until_it_has_repeats(
+    database: Database, facts: Any
+) -> None:
+    start = {"noise_floor": {"relative": 0.015, "measure_seconds": 40.0}}
+    study = entered(database, {"tolerance": 0.03, "noise_rounds": 6}, start)
+    floor = find_study(database, "one").noise_floor
+    assert (floor.relative, floor.source) == (0.015, FloorSource.START)
+    assert find_study(database, "one").noise_floor_seconds == 40.0
+    for name in "abc":
+        add_repeat(database, study.id, repeat_of(name * 12, 2.02), facts.latency)
+    assert find_study(database, "one").noise_floor.source is FloorSource.REPEATS
+
+
+def test_a_study_that_began_without_a_noise_floor_has_none(database: Database) -> None:
+    entered(database, {"tolerance": 0.03})
+    assert find_study(database, "one").noise_floor == NO_FLOOR

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archsearch.analysis.pareto import Noisy, non_dominated
+from archsearch.noise import NO_FLOOR, NoiseFloor
 from archsearch.search.stopping.base import Curve, Decision
 
 LATENCY_COLUMN = 1  # a study's objectives are its error, its latency, and at most one more
@@ -45,7 +46,7 @@ class Calibration:
 
 
 def calibration(
-    decisions: Mapping[int, Sequence[Decision]], curves: Sequence[Curve], *, noise_floor: float = 0.0
+    decisions: Mapping[int, Sequence[Decision]], curves: Sequence[Curve], *, noise_floor: NoiseFloor = NO_FLOOR
 ) -> Calibration:
     """Compare what a rule said with how the trials ended.
 
@@ -85,14 +86,14 @@ def values_of(complete: Sequence[Curve]) -> NDArray[np.float64]:
     return np.array([(curve.errors[-1], *curve.known) for curve in complete], dtype=np.float64)
 
 
-def noisy_latency(noise_floor: float) -> Noisy | None:
+def noisy_column(noise_floor: NoiseFloor) -> Noisy | None:
     """The latency as the objective in which small differences are ties; None without a noise floor."""
-    return Noisy(LATENCY_COLUMN, noise_floor) if noise_floor > 0.0 else None
+    return Noisy(LATENCY_COLUMN, noise_floor) if noise_floor.ties else None
 
 
-def front_trials(complete: Sequence[Curve], noise_floor: float) -> tuple[int, ...]:
+def front_trials(complete: Sequence[Curve], noise_floor: NoiseFloor) -> tuple[int, ...]:
     """The numbers of the complete trials on their front (`analysis.pareto.non_dominated`)."""
     if not complete:
         return ()
-    mask = non_dominated(values_of(complete), noisy_latency(noise_floor))
+    mask = non_dominated(values_of(complete), noisy_column(noise_floor))
     return tuple(curve.trial for curve, member in zip(complete, mask, strict=True) if member)

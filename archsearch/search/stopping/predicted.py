@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from archsearch.analysis.pareto import dominates, non_dominated
 from archsearch.search.stopping.base import Curve, Decision
-from archsearch.search.stopping.calibration import noisy_latency, values_of
+from archsearch.search.stopping.calibration import noisy_column, values_of
 from archsearch.search.stopping.predictor import FinalErrorFit, Prediction, fit_final_error
 from archsearch.search.stopping.settings import RuleContext, StoppingSettings
 
@@ -33,7 +33,7 @@ class PredictedDomination:
 
     def __init__(self, settings: StoppingSettings, context: RuleContext) -> None:
         self._settings, self._seed = settings, context.seed
-        self._noisy = noisy_latency(context.noise_floor)
+        self._noisy = noisy_column(context.noise_floor)
         self._learnt: _Learnt | None = None
 
     def decide(self, trial: Curve, others: Sequence[Curve]) -> Decision:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from archsearch.analysis.pareto import hypervolume
+from archsearch.noise import NO_FLOOR, NoiseFloor
 from archsearch.search.stopping.base import Curve, Decision, StoppingRule
 from archsearch.search.stopping.calibration import Calibration, calibration, front_trials, values_of
 
@@ -64,7 +65,7 @@ def replay(
     rule: StoppingRule,
     *,
     reference_point: Sequence[float],
-    noise_floor: float = 0.0,
+    noise_floor: NoiseFloor | float = NO_FLOOR,
     workers: int = 1,
     spare: Collection[int] = (),
 ) -> Replay:
@@ -77,12 +78,13 @@ def replay(
         curves: whole ones, at least one.
         rule: asked after every epoch of every trial but the last.
         reference_point: the study's: a bound of the error and one of each value of `known`.
-        noise_floor: the study's, as a share of a latency.
+        noise_floor: the study's; a number is a share.
         workers: trainings at the same time.
         spare: numbers of the trials that are never stopped, as a study's published networks.
 
     Raises ValueError for curves that are not whole, for none, and for trials with the same number.
     """
+    floor = NoiseFloor.given(noise_floor)
     whole = sorted(curves, key=lambda curve: curve.trial)
     if not whole or not all(curve.complete for curve in whole):
         raise ValueError("a replay needs whole curves")
@@ -99,10 +101,10 @@ def replay(
         epochs_trained=sum(len(curve.errors) for curve in run.seen.values()),
         stopped=tuple(curve.trial for curve in run.seen.values() if not curve.complete),
         promoted=tuple(sorted(run.promoted)),
-        true_front=front_trials(whole, noise_floor),
+        true_front=front_trials(whole, floor),
         hypervolume_full=volume,
         hypervolume_kept=hypervolume(values_of(kept), reference_point) if kept else 0.0,
-        calibration=calibration(run.decisions, kept, noise_floor=noise_floor),
+        calibration=calibration(run.decisions, kept, noise_floor=floor),
         decisions={trial: tuple(said) for trial, said in run.decisions.items()},
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from archsearch.noise import NoiseFloor
 from archsearch.registry import Registry
 from archsearch.search.stopping.base import StoppingRule
 from archsearch.search.stopping.mo_asha import MultiObjectiveHalving
@@ -17,7 +18,7 @@ STOPPING: Registry[Callable[[StoppingSettings, RuleContext], StoppingRule]] = Re
 )
 
 
-def make_rule(settings: StoppingSettings, *, seed: int, noise_floor: float) -> StoppingRule:
+def make_rule(settings: StoppingSettings, *, seed: int, noise_floor: NoiseFloor | float) -> StoppingRule:
     """The rule that a study asks for.
 
     What a rule says follows from the curves that it is shown: what it remembers only saves time, so every worker may
@@ -26,6 +27,6 @@ def make_rule(settings: StoppingSettings, *, seed: int, noise_floor: float) -> S
     Args:
         settings: the study's `stopping`.
         seed: the study's seed.
-        noise_floor: the relative difference of two latencies from which on they differ.
+        noise_floor: the difference of two latencies from which on they differ; a number is a share.
     """
-    return STOPPING[settings.policy](settings, RuleContext(seed=seed, noise_floor=noise_floor))
+    return STOPPING[settings.policy](settings, RuleContext(seed=seed, noise_floor=NoiseFloor.given(noise_floor)))

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from archsearch.noise import NoiseFloor
+
 PolicyName = Literal["none", "predicted", "mo_asha"]
 # The keys that each policy reads, beside its own name; the others change nothing under it.
 _KEYS_OF: dict[str, tuple[str, ...]] = {
@@ -54,8 +56,8 @@ class RuleContext:
 
     Attributes:
         seed: the study's; with a trial's number it decides what a rule draws at random.
-        noise_floor: the relative difference of two latencies from which on they differ (0.02: 2%).
+        noise_floor: the difference of two latencies from which on they differ.
     """
 
     seed: int
-    noise_floor: float
+    noise_floor: NoiseFloor
