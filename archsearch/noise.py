@@ -87,7 +87,8 @@ class NoiseFloor:
         at_ms: where `relative` holds; of no meaning without growth.
         from_ms, to_ms: the smallest and the largest latency that the growth was seen at.
         source: where it comes from.
-        repeats: sound repeats that the study has, whether the floor rests on them or there are too few.
+        repeats: those that the floor rests on, or that are too few for it.
+        flagged: those of them that are not sound.
         coverage: the share of further pairs that it is to hold for; None where nothing is promised.
     """
 
@@ -98,6 +99,7 @@ class NoiseFloor:
     to_ms: float = math.inf
     source: FloorSource = FloorSource.NONE
     repeats: int = 0
+    flagged: int = 0
     coverage: float | None = None
 
     def __post_init__(self) -> None:
@@ -137,7 +139,7 @@ NO_FLOOR = NoiseFloor()
 def noise_floor_of(repeats: Sequence[Repeat], *, before: NoiseFloor = NO_FLOOR) -> NoiseFloor:
     """The noise floor of a study: what a further measurement of one of its networks stays within in 95% of cases.
 
-    With d = |ln(second / first)| of the n sound repeats, two further measurements of one network differ as these did.
+    With d = |ln(second / first)| of the n repeats, two further measurements of one network differ as these did.
 
     - n below `LEAST_REPEATS`: nothing is known, and `before` holds.
     - n below 19: the floor is exp(t x root mean d^2) - 1 with Student's quantile t of n degrees of freedom (the mean of
@@ -155,14 +157,16 @@ def noise_floor_of(repeats: Sequence[Repeat], *, before: NoiseFloor = NO_FLOOR) 
     is on average right.
 
     Args:
-        repeats: of one study, in any order; those that are not sound are left out.
+        repeats: of one study, in any order. Those that are not sound are left out where enough are sound; else all
+            count, because a machine that is never quiet is noisier than what is assumed.
         before: what holds while there are too few.
     """
     sound = [repeat for repeat in repeats if repeat.sound]
-    if len(sound) < LEAST_REPEATS:
-        return NoiseFloor(relative=before.relative, source=before.source, repeats=len(sound), coverage=before.coverage)
-    distances = np.array([repeat.distance for repeat in sound])
-    sizes = np.array([repeat.mean_ms for repeat in sound])
+    used = sound if len(sound) >= LEAST_REPEATS else list(repeats)
+    if len(used) < LEAST_REPEATS:
+        return NoiseFloor(relative=before.relative, source=before.source, repeats=len(used), coverage=before.coverage)
+    distances = np.array([repeat.distance for repeat in used])
+    sizes = np.array([repeat.mean_ms for repeat in used])
     growth, at_ms = _growth(distances, sizes), math.exp(float(np.log(sizes).mean()))
     scaled = distances / (sizes / at_ms) ** growth
     return NoiseFloor(
@@ -172,7 +176,8 @@ def noise_floor_of(repeats: Sequence[Repeat], *, before: NoiseFloor = NO_FLOOR) 
         from_ms=float(sizes.min()),
         to_ms=float(sizes.max()),
         source=FloorSource.REPEATS,
-        repeats=len(sound),
+        repeats=len(used),
+        flagged=sum(not repeat.sound for repeat in used),
         coverage=COVERAGE,
     )
 

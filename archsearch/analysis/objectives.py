@@ -55,7 +55,8 @@ def floor_basis(floor: NoiseFloor) -> str:
     """What a noise floor rests on, for people; empty where somebody gave it, or there is none."""
     times = f"{floor.repeats} network{'' if floor.repeats == 1 else 's'} measured twice"
     if floor.source is FloorSource.REPEATS:
-        return f"from {times}, for {100.0 * COVERAGE:.0f} % of such pairs"
+        flagged = f", {floor.flagged} of them flagged" if floor.flagged else ""
+        return f"from {times}{flagged}, for {100.0 * COVERAGE:.0f} % of such pairs"
     if floor.source is FloorSource.START:
         return "measured at the study's start, before anything was trained"
     if floor.source is FloorSource.ASSUMED:

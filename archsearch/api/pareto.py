@@ -82,7 +82,13 @@ def floor_json(floor: NoiseFloor) -> dict[str, Any]:
         if floor.growth == 0.0
         else {"power": floor.growth, "at_ms": floor.at_ms, "from_ms": floor.from_ms, "to_ms": floor.to_ms}
     )
-    return {"source": floor.source.value, "repeats": floor.repeats, "coverage": floor.coverage, "growth": growth}
+    return {
+        "source": floor.source.value,
+        "repeats": floor.repeats,
+        "flagged": floor.flagged,
+        "coverage": floor.coverage,
+        "growth": growth,
+    }
 
 
 def canary_json(canary: Canary) -> dict[str, Any]:

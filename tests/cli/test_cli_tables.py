@@ -77,7 +77,13 @@ def test_what_the_floor_rests_on_and_how_far_repeated_networks_moved_is_told() -
     # 2.02 / 2 is 1.0 % apart, 2 / 1.96 2.0 %, and 2 / 2 nothing
     assert "3 networks measured twice, median 1.0 %, at most 2.0 % apart" in canary_line(found)
     plain = front_json(found)
-    assert plain["noise_floor_basis"] == {"source": "repeats", "repeats": 3, "coverage": 0.95, "growth": None}
+    assert plain["noise_floor_basis"] == {
+        "source": "repeats",
+        "repeats": 3,
+        "flagged": 0,
+        "coverage": 0.95,
+        "growth": None,
+    }
     assert [row["moved"] for row in plain["canary"]["repeats"]] == pytest.approx([0.01, -0.02, 0.0])
 
 

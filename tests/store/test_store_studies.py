@@ -124,12 +124,18 @@ def test_a_studys_noise_floor_is_that_of_its_repeats_once_there_are_three_sound_
     assert (assumed.relative, assumed.source, assumed.repeats) == (0.03, FloorSource.ASSUMED, 0)
     given = [repeat_of("a" * 12, 2.02), repeat_of("b" * 12, 9.0, sound=False), repeat_of("c" * 12, 1.99)]
     for repeat in given:
+        assert find_study(database, "one").noise_floor.source is FloorSource.ASSUMED
         assert add_repeat(database, study.id, repeat, facts.latency)
-    assert find_study(database, "one").noise_floor.source is FloorSource.ASSUMED
+    noisy = find_study(database, "one").noise_floor  # too few are sound: the flagged one counts
+    assert (noisy.repeats, noisy.flagged) == (3, 1) and noisy.relative > 1.0
     assert add_repeat(database, study.id, repeat_of("d" * 12, 2.01), facts.latency)
     found = find_study(database, "one")
     assert found.repeats == (*given, repeat_of("d" * 12, 2.01))
-    assert found.noise_floor == noise_floor_of(found.repeats) and found.noise_floor.source is FloorSource.REPEATS
+    assert found.noise_floor == noise_floor_of(found.repeats) and (
+        found.noise_floor.repeats,
+        found.noise_floor.flagged,
+    ) == (3, 0)
+    assert found.noise_floor.source is FloorSource.REPEATS
     assert found.noise_floor_seconds == 16.0
     assert list_studies(database)[0].noise_floor == found.noise_floor
 
