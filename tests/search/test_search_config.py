@@ -108,9 +108,6 @@ def test_an_override_leaves_the_keys_beside_it(write: Any) -> None:
         ("trials.more=3", "'trials' has no keys below it|trials"),
         ("dataset.name=3", "'dataset' has no keys below it"),
         ("restrict.kernel=[1, 2", "not valid YAML"),
-        # booleans in YAML 1.1, text in YAML 1.2: never taken for true
-        ("scale.stem.pool=no", r"'stem\.pool' cannot be 'no' \(allowed: true or false"),
-        ("fixed.residual=off", r"'residual' cannot be 'off' \(allowed: true or false"),
         ("proxy.flip=no", r"proxy\.flip: input should be a valid boolean, got 'no'"),
         ("prox.epochs=3", r"unknown key 'prox'"),
     ],
@@ -118,6 +115,12 @@ def test_an_override_leaves_the_keys_beside_it(write: Any) -> None:
 def test_a_wrong_override_is_named(write: Any, override: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         load_study(write(GOOD), [override])
+
+
+@pytest.mark.parametrize("override", ["scale.stem.pool=no", "fixed.residual=off", "restrict.residual=[yes, no]"])
+def test_a_boolean_of_yaml_1_1_is_text_and_never_taken_for_true(override: str) -> None:
+    with pytest.raises(ConfigError, match=r"cannot be '(no|off|yes)' \(allowed: true or false"):
+        load_study("quickstart", [override]).search_space()
 
 
 def test_a_wrong_value_of_an_override_is_refused_like_one_of_the_file(write: Any) -> None:
