@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 Floats = NDArray[np.float64]
 
@@ -59,7 +58,9 @@ def half_width(deviation: float, freedom: int, *, confidence: float, comparisons
     t at 1 - (1 - confidence) / (2 comparisons) with these degrees of freedom, times the standard error (Dunn 1961,
     "Multiple comparisons among means", section 2).
     """
-    return deviation * float(stats.t.isf((1.0 - confidence) / (2.0 * comparisons), freedom))
+    from scipy.special import stdtrit  # slow to import, and those who only read a study may not need it
+
+    return -deviation * float(stdtrit(freedom, (1.0 - confidence) / (2.0 * comparisons)))
 
 
 def mean_interval(

@@ -74,9 +74,9 @@ def settled(config: StudyConfig, study: StudyInfo) -> StudyConfig:
     """
     proxy, latency = config.proxy, config.latency
     if proxy.precision == "auto":
-        precision = settled_precision(study.config, study.facts, _device(study))
+        precision = settled_precision(study.config, study.facts, device_of(study))
         proxy = proxy.model_copy(update={"precision": precision})
-    if latency.chooses_batch_on(_device(study)):
+    if latency.chooses_batch_on(device_of(study)):
         latency = latency.model_copy(update={"batch": _batch(latency, study)})
     return config.model_copy(update={"proxy": proxy, "latency": latency})
 
@@ -85,18 +85,18 @@ def protocol_as_settled(protocol: Mapping[str, Any], study: StudyInfo) -> dict[s
     """A protocol as `StudyConfig.protocol` gives it, with what `settled` puts in its place in this study."""
     proxy, latency = dict(protocol["proxy"]), dict(protocol.get("latency", {}))
     if proxy.get("precision", "auto") == "auto":
-        proxy["precision"] = settled_precision(study.config, study.facts, _device(study))
+        proxy["precision"] = settled_precision(study.config, study.facts, device_of(study))
     said = LatencySettings.model_construct(batch=latency.get("batch"))
-    if said.chooses_batch_on(_device(study)):
+    if said.chooses_batch_on(device_of(study)):
         latency["batch"] = _batch(said, study)
     return {**protocol, "proxy": proxy, "latency": latency}
 
 
 def _batch(settings: LatencySettings, study: StudyInfo) -> int:
     found = study.latency_batch
-    return settings.batch_on(_device(study)) if found is None else found.batch
+    return settings.batch_on(device_of(study)) if found is None else found.batch
 
 
-def _device(study: StudyInfo) -> str:
+def device_of(study: StudyInfo) -> str:
     """The kind of device that the study was begun on."""
     return str(study.facts.get("device", {}).get("device", "cpu")).partition(":")[0]

@@ -265,7 +265,7 @@ def test_a_macro_without_one_base_level_is_named_without_it_unless_it_is_told(ma
     changed = replace(POINTS[1], changes={"width": 1.0})
     made = design((POINTS[0], changed), seeds=2)
     given = records(make_record, made, {"base": [50.0, 51.0], "kernel=5": [51.0, 52.5]})
-    assert ablation_of(given, made).rows[0].label == "width 1.0"
+    assert ablation_of(given, made).rows[0].label == "width 1"
     assert ablation_of(given, made, base_levels={"width": 0.5}).rows[0].label == "width 1.0 instead of 0.5"
 
 

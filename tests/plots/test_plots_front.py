@@ -272,7 +272,7 @@ def test_what_was_evaluated_again_has_error_bars_at_its_means(make_record: Make)
     assert list(trace.error_y.array) == pytest.approx([1.5])
     assert list(trace.error_y.arrayminus) == pytest.approx([1.0])
     assert list(trace.error_x.array) == pytest.approx([0.2])
-    assert "with probability 0.80" in trace.hovertext[0]
+    assert "with a probability of 80 %" in trace.hovertext[0]
     assert info.y_range_percent[0] < 50 < 54 < info.y_range_percent[1]
 
 
