@@ -52,7 +52,7 @@ def show(result: Result, *, limit: int | None = None) -> None:
         console.print(result.empty, markup=False)
     for place, table in enumerate(result.tables()):
         shown = table if place or limit is None else replace(table, rows=table.rows[:limit])
-        if shown.rows:
+        if shown.rows and not shown.wide:
             console.print(shown.without_empty_columns().to_rich(width=console.width))
             if len(shown.rows) < len(table.rows):
                 console.print(f"{plural(len(table.rows) - len(shown.rows), 'more row')} not shown")

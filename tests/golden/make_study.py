@@ -268,16 +268,15 @@ def _guidelines() -> None:
         ]  # fmt: skip
         return {"reference_p10_ms": 2.0, "networks": networks}
 
-    from archsearch.api import guideline_cache, guideline_measure
-    from archsearch.api.guidelines import run_guidelines
+    from archsearch.api import guideline_measure, guidelines
 
     with (
         mock.patch.object(guideline_measure, "measure_column", column),
         mock.patch.object(guideline_measure, "measure_sample", sample),
-        mock.patch.object(guideline_cache, "date") as today,
+        mock.patch.object(guidelines, "date") as today,
     ):
         today.today.return_value.isoformat.return_value = "2026-01-03"
-        run_guidelines()
+        guidelines.run_guidelines()
 
 
 def _dump(path: Path) -> Iterator[str]:
