@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 from archsearch.errors import ConfigError
 from archsearch.models.variants import find_variant
 from archsearch.papers.match import Match, Outcome, compare
-from archsearch.papers.printed import Number, Paper, PrintedValue, Row, Table, find_paper, load_papers
-from archsearch.papers.schema import UNITS
+from archsearch.papers.printed import UNITS, Number, Paper, PrintedValue, Row, Table, find_paper, load_papers
 
 if TYPE_CHECKING:
     from archsearch.api.paper_costs import PaperCost

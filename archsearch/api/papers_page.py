@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -69,7 +68,7 @@ def _paper_dict(found: ComparedPaper) -> dict[str, Any]:
             {
                 "table": table.table.table,
                 "caption": table.table.caption,
-                "scale": None if table.table.scale is None else dataclasses.asdict(table.table.scale),
+                "scale": None if table.table.scale is None else table.table.scale.model_dump(),
                 "rows": [_row_dict(row) for row in table.rows],
             }
             for table in found.tables
@@ -213,25 +212,25 @@ def _table_sections(found: ComparedTable) -> Iterator[str]:
 
 def _as_printed(found: ComparedTable) -> Iterator[str]:
     """Every value of a table with its conditions, and why those are not computed that are not."""
-    left = [column for column in found.table.columns if not _all_computed(found, column.key)]
+    left = {key: column for key, column in found.table.columns.items() if not _all_computed(found, key)}
     if not left:
         return
     own = {row.row.model: row.row.values[0].conditions for row in found.rows}
-    shared = {column.conditions for column in found.table.columns}
+    shared = {column.conditions for column in found.table.columns.values()}
     with_conditions = not set(own.values()) <= shared
-    head = ["row", *(["conditions"] if with_conditions else []), *(column.key for column in left)]
+    head = ["row", *(["conditions"] if with_conditions else []), *left]
     lines = []
     for row in found.rows:
         values = {value.column: plain_text(value.value) for value in row.row.values}
-        cells = [values.get(column.key, "") for column in left]
+        cells = [values.get(key, "") for key in left]
         if any(cells):
             lines.append([row.row.model, *([own[row.row.model]] if with_conditions else []), *cells])
     yield "As printed:" if found.computable else "As printed, nothing of it computed:"
     yield _table(head, lines, "l" * (2 if with_conditions else 1) + "r" * len(left))
     yield _bullets(
-        f"`{column.key}`: {', '.join(filter(None, (column.metric, column.unit, column.conditions)))}"
-        + (f". Not computed: {'; '.join(reasons)}." if (reasons := _reasons(found, column.key)) else ".")
-        for column in left
+        f"`{key}`: {', '.join(filter(None, (column.metric or key, column.unit, column.conditions)))}"
+        + (f". Not computed: {'; '.join(reasons)}." if (reasons := _reasons(found, key)) else ".")
+        for key, column in left.items()
     )
 
 

@@ -18,8 +18,7 @@ from archsearch.cost import cost_of
 from archsearch.errors import StoreError, UnknownNameError
 from archsearch.models.variants import find_variant
 from archsearch.papers.match import Match, Outcome
-from archsearch.papers.printed import REASONS, load_papers
-from archsearch.papers.schema import read_reasons
+from archsearch.papers.printed import REASONS, load_papers, read_reasons
 from archsearch.records import Latency, Record, Score, TrialStatus
 from archsearch.store.studies import StudyInfo
 
