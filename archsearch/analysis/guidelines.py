@@ -245,7 +245,6 @@ class Experiment:
     """One table of the paper: its columns from narrow to wide."""
 
     table: str
-    caption: str
     columns: tuple[ExperimentColumn, ...]
 
 

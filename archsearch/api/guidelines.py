@@ -30,7 +30,7 @@ from archsearch.errors import ConfigError, UnknownNameError
 from archsearch.files import write_atomically
 from archsearch.latency.backends import BACKENDS
 from archsearch.latency.settings import LatencySettings
-from archsearch.models.guideline_spec import TABLES, GuidelineNetwork, printed_network
+from archsearch.models.guideline_spec import TABLES, printed_network
 from archsearch.papers.printed import Table, find_paper
 from archsearch.records import Latency
 
@@ -325,8 +325,8 @@ def _experiment(table: Table, device_column: str) -> Experiment:
             cells[value.column][network.scale][network.label] = PrintedSpeed(
                 network=network, speed=float(value.value), step=_step(value.value), unit=value.unit
             )
-    order = [network.label for network in _networks(table, device_column)]
-    labels = tuple(dict.fromkeys(order))
+    printed = (row for row in table.rows if any(value.column == device_column for value in row.values))
+    labels = tuple(dict.fromkeys(printed_network(table.table, row.model).label for row in printed))
     scales = {device: sorted(found) for device, found in cells.items()}
     columns = []
     for position, scale in enumerate(scales[device_column]):
@@ -342,15 +342,7 @@ def _experiment(table: Table, device_column: str) -> Experiment:
         columns.append(
             ExperimentColumn(table=table.table, scale=scale, scale_text=rows[0].network.scale_text, rows=rows)
         )
-    return Experiment(table=table.table, caption=table.caption, columns=tuple(columns))
-
-
-def _networks(table: Table, device: str) -> list[GuidelineNetwork]:
-    return [
-        printed_network(table.table, row.model)
-        for row in table.rows
-        if any(value.column == device for value in row.values)
-    ]
+    return Experiment(table=table.table, columns=tuple(columns))
 
 
 def _step(printed: Any) -> float:

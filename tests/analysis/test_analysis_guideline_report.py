@@ -66,7 +66,7 @@ def experiment() -> Experiment:
             printed = PrintedSpeed(network=network, speed=float(each[speed]), step=0.1, unit="images/s")
             rows.append(ExperimentRow(label=each[0], network=network, printed={"gpu": printed, "arm": printed}))
         columns.append(ExperimentColumn(table="1", scale=times, scale_text=f"x{times}", rows=tuple(rows)))
-    return Experiment(table="1", caption="G1", columns=tuple(columns))
+    return Experiment(table="1", columns=tuple(columns))
 
 
 def report(*wide: float) -> TableReport:

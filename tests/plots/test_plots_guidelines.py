@@ -59,7 +59,7 @@ def make_report(tables: int = 1) -> GuidelinesReport:
         }
         rows.append(ExperimentRow(label=label, network=network, printed=printed))
     column = ExperimentColumn(table="1", scale=1, scale_text="x1", rows=tuple(rows))
-    experiment = Experiment(table="1", caption="", columns=(column,))
+    experiment = Experiment(table="1", columns=(column,))
     found = table_report(experiment, [[latency(RATIOS[row.label]) for row in rows]])
     return GuidelinesReport(
         device="cpu",
