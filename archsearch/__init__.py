@@ -14,7 +14,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from archsearch.api.compare import StudyComparison, compare
+    from archsearch.analysis.comparison import Comparison
+    from archsearch.api.compare import compare
     from archsearch.api.describe import Description, describe
     from archsearch.api.measure import Measurement, measure
     from archsearch.api.retrain import Retrained, retrain
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "StudyComparison": "archsearch.api.compare",
+    "Comparison": "archsearch.analysis.comparison",
     "compare": "archsearch.api.compare",
     "Description": "archsearch.api.describe",
     "describe": "archsearch.api.describe",
@@ -55,6 +56,7 @@ _HOMES = {
 
 __all__ = [
     "ArchsearchError",
+    "Comparison",
     "Cost",
     "Description",
     "Epoch",
@@ -64,7 +66,6 @@ __all__ = [
     "Retrained",
     "Score",
     "Study",
-    "StudyComparison",
     "TrialStatus",
     "all_studies",
     "build",

@@ -60,7 +60,7 @@ class Column:
         signed: whether a positive number has its sign.
         whole: its lines are never broken.
         trial: its numbers are trials: a page that can show a network makes them buttons.
-        wide: a terminal of less than 100 characters, Markdown and LaTeX do without it.
+        wide: a terminal of less than 100 characters, or too narrow for all numbers, Markdown and LaTeX do without it.
     """
 
     title: str
@@ -111,6 +111,7 @@ class Table:
 
     Attributes:
         marked: places of rows that stand out, such as the knee of a front.
+        wide: the data behind the other tables: a terminal, Markdown and LaTeX do without it.
     """
 
     title: str
@@ -118,6 +119,7 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     note: str = ""
     marked: frozenset[int] = frozenset()
+    wide: bool = False
 
     def select(self, *names: str) -> Table:
         """The table with these columns alone, in this order. Raises KeyError for a name that it has not."""
@@ -162,20 +164,38 @@ class Table:
         return csv_text(self.dicts())
 
     def to_rich(self, *, width: int = 100) -> RichTable:
-        """The table for a terminal of this many characters; narrow ones do without its `wide` columns."""
-        shown = self if width >= 100 else self.narrow()
+        """The table for a terminal of this many characters, without its `wide` columns below 100 or where numbers would
+        be broken into lines.
+        """
+        shown = self if width >= 100 and sum(self._widths(broken=True)) <= width else self.narrow()
+        least = shown._widths(broken=True)
+        tight = sum(least) <= width < sum(shown._widths(broken=False))
         found = RichTable(
             title=None if not self.title else Text(self.title), box=box.SIMPLE_HEAD, title_justify="left",
             pad_edge=False, padding=(0, 1, 0, 0),
         )  # fmt: skip
-        for column in shown.columns:
+        for column, characters in zip(shown.columns, least, strict=True):
             found.add_column(
                 Text(column.heading), justify="right" if column.numeric else "left", no_wrap=column.whole,
                 overflow="fold" if column.whole else "ellipsis",
+                width=characters - 2 if column.numeric and tight else None,
             )  # fmt: skip
         for place, row in enumerate(shown.rows):
             cells = (Text(column.show(value)) for value, column in zip(row, shown.columns, strict=True))
             found.add_row(*cells, style="bold" if place in self.marked else None)
+        return found
+
+    def _widths(self, *, broken: bool) -> list[int]:
+        """Of each column in a terminal, with the two characters between columns: each number on one line, texts and
+        headings too, or broken between words.
+        """
+        found = []
+        for place, column in enumerate(self.columns):
+            cells = [column.show(row[place]) for row in self.rows]
+            if broken and not (column.numeric or column.whole):
+                cells = " ".join(cells).split()
+            words = column.heading.split() if broken else [column.heading]
+            found.append(max(map(len, (*words, *cells)), default=0) + 2)
         return found
 
     def html(self, *, level: int = 2) -> str:

@@ -55,6 +55,21 @@ def test_a_narrow_terminal_does_without_wide_columns(table: Table) -> None:
     assert "Note" not in printed(table, 99)
 
 
+def test_no_number_is_broken_into_lines_where_wide_columns_or_texts_can_give_way() -> None:
+    intervals = [Column(title=f"Interval {number}", decimals=3) for number in range(4)]
+    text = "words that can be broken between any two of them"
+    wide = Table(
+        title="", columns=(*intervals, Column(title="Text"), Column(title="Wide", wide=True)),
+        rows=((*[Interval(1.0, 0.9, 1.1)] * 4, text, "w" * 9),),
+    )  # fmt: skip
+    # 4 x 22 characters, 7 of "between", 9 of the wide column, and 2 for each of six columns: 116
+    assert "Wide" in printed(wide, 116)
+    for width in (115, 105):
+        shown = printed(wide, width)
+        assert "Wide" not in shown
+        assert shown.count("1.000 (0.900 to 1.100)") == 4
+
+
 def test_csv_and_json_have_the_ends_of_an_interval_apart(table: Table) -> None:
     assert table.csv().splitlines()[:2] == [
         "label,trial,tau,tau_low,tau_high,top1_percent,top1_percent_std,on_front,note",

@@ -9,24 +9,26 @@ The correlations and their intervals are those of `rank_bootstrap`.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from archsearch.analysis.compared import Comparison, Difference, Mover, RankCorrelation, SharedNetwork, Side
 from archsearch.analysis.conditions import Conditions, conditions_of
 from archsearch.analysis.objectives import OBJECTIVES, is_complete
 from archsearch.analysis.pareto import Noisy, non_dominated
 from archsearch.analysis.rank_bootstrap import correlation_of, resampled_correlations
-from archsearch.noise import NO_FLOOR
+from archsearch.noise import NO_FLOOR, NoiseFloor
 from archsearch.records import Record
+from archsearch.table import Column, InNotebooks, Interval, Table
+from archsearch.text import plural
 
 Floats = NDArray[np.float64]
 
-COMPARED = ("latency_ms", "error_percent")
+COMPARED = {"latency_ms": "latency", "error_percent": "accuracy"}
 MIN_INTERVAL = 5  # networks below which a correlation gets no interval
 MOVERS = 10
 _RESAMPLES = 1000
@@ -35,13 +37,208 @@ _LARGE, _LARGE_RESAMPLES = 2000, 100
 _LATENCY_FACTS = ("fingerprint", "backend", "batch", "threads", "precision", "input_size", "reference")
 _SCORE_FACTS = ("epochs", "split", "train_images", "eval_images", "protocol", "seed")
 
+# Kendall's tau from which on an order is called so; of two networks at random, (1 + tau) / 2 stand in the same order.
+_WORDS = ((0.8, "almost the same order"), (0.5, "much the same order"), (0.2, "a loosely similar order"))
+_NAMED = 6  # networks that a sentence lists
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """One study, or one device of a study, to be compared.
+
+    Attributes:
+        name: for people; the names of a comparison's sides differ.
+        study: that it is one device of; "": the name is the study's.
+        records: of any status; complete ones count.
+        noise_floor: difference of two latencies from which on they differ here.
+        facts: what the study says of itself that could differ: its dataset, for one.
+    """
+
+    name: str
+    records: tuple[Record, ...]
+    noise_floor: NoiseFloor = NO_FLOOR
+    facts: Mapping[str, str] = field(default_factory=dict)
+    study: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedNetwork:
+    """One network that every side has; each tuple has one value for each side.
+
+    Attributes:
+        label: the variant's name, or the label in the first side.
+        error_percent, latency_ms: the median over the side's records of the network.
+        records: how many that were.
+        on_front: whether it is on the side's front of the shared networks alone, ties below the noise floor included.
+    """
+
+    arch_id: str
+    label: str
+    error_percent: tuple[float, ...]
+    latency_ms: tuple[float, ...]
+    records: tuple[int, ...]
+    on_front: tuple[bool, ...]
+
+    def values(self, objective: str) -> tuple[float, ...]:
+        """The network's value in each side: of `latency_ms` or `error_percent`."""
+        return self.latency_ms if objective == "latency_ms" else self.error_percent
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankCorrelation:
+    """How alike two sides rank the shared networks by one objective.
+
+    Attributes:
+        first, second: the sides' names.
+        n: networks.
+        kendall, spearman: None where a side has fewer than 2 networks or all values equal; `reason` says so.
+        kendall_low, ...: the intervals; None below MIN_INTERVAL networks, and where all pairs agree or all disagree.
+    """
+
+    objective: str
+    first: str
+    second: str
+    n: int
+    kendall: float | None = None
+    kendall_low: float | None = None
+    kendall_high: float | None = None
+    spearman: float | None = None
+    spearman_low: float | None = None
+    spearman_high: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mover:
+    """A network that two sides rank differently.
+
+    Attributes:
+        from_rank, to_rank: in the first and the second side, 1 the best; equal values share their mean rank.
+        reversed_pairs: networks that it is better than on one side and worse on the other, in latency by more than the
+            noise floor of each side.
+    """
+
+    objective: str
+    first: str
+    second: str
+    arch_id: str
+    label: str
+    from_rank: float
+    to_rank: float
+    reversed_pairs: int
+
+    @property
+    def places(self) -> float:
+        """Places lost from the first side to the second; negative if it gained."""
+        return self.to_rank - self.from_rank
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """Something in which the sides were not treated alike, with the value on each side."""
+
+    what: str
+    values: tuple[str, ...]
+    consequence: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison(InNotebooks):
+    """What several sides say of the networks that all of them have: an `archsearch.table.Result`.
+
+    Attributes:
+        studies: their names; a study that was measured on several devices is one side for each.
+        sides: names.
+        networks: complete networks of each side.
+        shared: networks that every side has, by the latency of the first.
+        correlations: for each objective and each pair of sides, of the networks that these two share.
+        movers: for each objective and each pair, those with the most reversed pairs, at most MOVERS.
+        differences: of conditions between the sides.
+        conditions: of each side.
+        confidence: of each interval.
+        reason: why nothing is compared; "" if something is.
+    """
+
+    studies: tuple[str, ...]
+    sides: tuple[str, ...]
+    networks: tuple[int, ...]
+    shared: tuple[SharedNetwork, ...]
+    correlations: tuple[RankCorrelation, ...]
+    movers: tuple[Mover, ...]
+    differences: tuple[Difference, ...]
+    conditions: tuple[Conditions, ...]
+    confidence: float
+    reason: str = ""
+
+    @property
+    def leaving(self) -> tuple[SharedNetwork, ...]:
+        """Networks that are on one side's front and not on another's."""
+        return tuple(network for network in self.shared if len(set(network.on_front)) > 1)
+
+    @property
+    def title(self) -> str:
+        """What was compared."""
+        return f"The same networks elsewhere: {' against '.join(self.sides)}"
+
+    @property
+    def subtitle(self) -> tuple[str, ...]:
+        """How many networks each side has, and all of them have."""
+        own = (
+            f"{side}: {plural(count, 'complete network')}"
+            for side, count in zip(self.sides, self.networks, strict=True)
+        )
+        return (f"{'; '.join(own)}; {len(self.shared):,} in all of them",)
+
+    @property
+    def empty(self) -> str | None:
+        """Why nothing is compared."""
+        return f"Nothing to compare: {self.reason}" if self.reason else None
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """How alike each pair of sides ranks the networks, and which networks leave a front."""
+        if self.reason:
+            return ()
+        leaving = self.leaving
+        if not leaving:
+            front = f"The fronts of the {len(self.shared)} shared networks have the same members on all sides."
+        else:
+            named = ", ".join(network.label for network in leaving[:_NAMED]) + (
+                ", ..." if len(leaving) > _NAMED else ""
+            )
+            front = f"On the front of one side and not of another: {len(leaving)} of {len(self.shared)} ({named})."
+        return (*(_correlation_sentence(each, self.confidence) for each in self.correlations), front)
+
+    @property
+    def method(self) -> str:
+        """How all this was found."""
+        return (
+            "Latencies are drift-corrected p10s; a network with several records has their medians. Kendall's tau-b and "
+            f"Spearman's rho with {self.confidence * 100:g} % percentile intervals from bootstrap resamples of the "
+            f"networks, from {MIN_INTERVAL} networks on. A pair of networks is reversed if one is better on one side "
+            "and worse on the other, in latency by more than each side's noise floor. Fronts are those of the shared "
+            "networks alone."
+        )
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """In what the sides were not treated alike."""
+        return tuple(
+            f"{each.what} differs ({' against '.join(value or 'none' for value in each.values)}): {each.consequence}"
+            for each in self.differences
+        )
+
+    def tables(self) -> tuple[Table, ...]:
+        """The shared networks, how alike they are ranked, and who moves; without rows where nothing is compared."""
+        return _shared_table(self), _correlations_table(self), _movers_table(self)
+
 
 def compare_studies(sides: Sequence[Side], *, confidence: float = 0.95) -> Comparison:
     """Compare two or more sides. Raises ValueError for fewer, or for names that are not unique."""
     names = tuple(side.name for side in sides)
     if len(sides) < 2 or len(set(names)) != len(names):
         raise ValueError(f"a comparison needs two or more sides of different names, got {list(names)}")
-    tables = [_Table(side) for side in sides]
+    tables = [_Medians(side) for side in sides]
     conditions = tuple(conditions_of([record for record in side.records if is_complete(record)]) for side in sides)
     common = [arch_id for arch_id in tables[0].values if all(arch_id in table.values for table in tables[1:])]
     correlations: list[RankCorrelation] = []
@@ -52,6 +249,7 @@ def compare_studies(sides: Sequence[Side], *, confidence: float = 0.95) -> Compa
             correlations.append(_correlation(objective, one, other, both, confidence))
             movers.extend(_movers(objective, one, other, both))
     return Comparison(
+        studies=tuple(dict.fromkeys(side.study or side.name for side in sides)),
         sides=names,
         networks=tuple(len(table.values) for table in tables),
         shared=_shared(tables, common),
@@ -59,6 +257,7 @@ def compare_studies(sides: Sequence[Side], *, confidence: float = 0.95) -> Compa
         movers=tuple(movers),
         differences=_differences(sides, conditions),
         conditions=conditions,
+        confidence=confidence,
         reason=_why_nothing(tables, common),
     )
 
@@ -75,6 +274,7 @@ def sides_by_device(side: Side) -> tuple[Side, ...]:
     return tuple(
         Side(
             name=f"{side.name} on {fingerprint}",
+            study=side.name,
             records=tuple(records),
             noise_floor=side.noise_floor,
             facts=side.facts,
@@ -83,7 +283,7 @@ def sides_by_device(side: Side) -> tuple[Side, ...]:
     )
 
 
-class _Table:
+class _Medians:
     """The networks of one side: medians of both objectives, lower is better."""
 
     def __init__(self, side: Side) -> None:
@@ -114,7 +314,7 @@ class _Table:
         return [bool(each) for each in non_dominated(points, Noisy(1, self.noise_floor))]
 
 
-def _shared(tables: Sequence[_Table], common: Sequence[str]) -> tuple[SharedNetwork, ...]:
+def _shared(tables: Sequence[_Medians], common: Sequence[str]) -> tuple[SharedNetwork, ...]:
     fronts = [table.on_front(common) for table in tables]
     found = [
         SharedNetwork(
@@ -130,7 +330,9 @@ def _shared(tables: Sequence[_Table], common: Sequence[str]) -> tuple[SharedNetw
     return tuple(sorted(found, key=lambda network: (network.latency_ms[0], network.error_percent[0], network.arch_id)))
 
 
-def _correlation(objective: str, one: _Table, other: _Table, both: Sequence[str], confidence: float) -> RankCorrelation:
+def _correlation(
+    objective: str, one: _Medians, other: _Medians, both: Sequence[str], confidence: float
+) -> RankCorrelation:
     x, y = one.column(objective, both), other.column(objective, both)
     n = len(both)
     named = {"objective": objective, "first": one.name, "second": other.name, "n": n}
@@ -156,7 +358,7 @@ def _correlation(objective: str, one: _Table, other: _Table, both: Sequence[str]
     )
 
 
-def _movers(objective: str, one: _Table, other: _Table, both: Sequence[str]) -> list[Mover]:
+def _movers(objective: str, one: _Medians, other: _Medians, both: Sequence[str]) -> list[Mover]:
     if len(both) < 2:
         return []
     x, y = one.column(objective, both), other.column(objective, both)
@@ -208,10 +410,116 @@ def _differences(sides: Sequence[Side], conditions: Sequence[Conditions]) -> tup
     return tuple(found)
 
 
-def _why_nothing(tables: Sequence[_Table], common: Sequence[str]) -> str:
+def _why_nothing(tables: Sequence[_Medians], common: Sequence[str]) -> str:
     if common:
         return ""
     empty = [table.name for table in tables if not table.values]
     if empty:
         return f"without a complete network: {', '.join(empty)}"
     return "no network is in all of them"
+
+
+def _correlation_sentence(found: RankCorrelation, confidence: float) -> str:
+    """How alike two sides rank the networks by one objective, with n and the interval."""
+    what, between = COMPARED[found.objective], f"{found.first} and {found.second}"
+    if found.kendall is None:
+        return f"By {what} nothing can be told of {between}: {found.reason}."
+    low, high = found.kendall_low, found.kendall_high
+    interval = "" if low is None or high is None else f", {confidence * 100:g} % interval {low:.2f} to {high:.2f}"
+    numbers = f"Kendall's tau {found.kendall:.2f}{interval}, n = {found.n:,}"
+    if low is not None and high is not None and low <= 0.0 <= high:
+        return f"By {what} no common order of {between} can be told ({numbers})."
+    if found.kendall < 0.0:
+        return f"By {what} {between} rank the networks in opposite order ({numbers})."
+    words = next((words for least, words in _WORDS if found.kendall >= least), "hardly the same order")
+    return f"By {what} {between} rank the networks in {words} ({numbers})."
+
+
+def _shared_table(found: Comparison) -> Table:
+    columns = [Column(title="Network", key="label", whole=True)]
+    repeated = any(count > 1 for each in found.shared for count in each.records)
+    for side in found.sides:
+        columns += [
+            Column(title=f"Latency, {side}", key=f"latency_ms ({side})", unit="ms", decimals=3),
+            Column(title=f"Top-1, {side}", key=f"top1_percent ({side})", unit="%", decimals=2),
+            Column(title=f"Records, {side}", key=f"records ({side})", decimals=0, wide=True),
+        ]
+    rows = []
+    for each in found.shared:
+        values = zip(each.latency_ms, each.error_percent, each.records, strict=True)
+        cells = [cell for ms, error, records in values for cell in (ms, 100.0 - error, records if repeated else None)]
+        fronts = [side for side, on_front in zip(found.sides, each.on_front, strict=True) if on_front]
+        rows.append((each.label, *cells, "all" if all(each.on_front) else ", ".join(fronts) or "none", each.arch_id))
+    return Table(
+        title="Shared networks",
+        columns=(
+            *columns,
+            Column(title="On the front of", key="on_front"),
+            Column(title="arch_id", key="arch_id", whole=True, wide=True),
+        ),
+        rows=tuple(rows),
+    )
+
+
+def _pair_columns() -> tuple[Column, ...]:
+    return (
+        Column(title="By", key="by", whole=True),
+        Column(title="First", key="first"),
+        Column(title="Second", key="second"),
+    )
+
+
+def _correlations_table(found: Comparison) -> Table:
+    return Table(
+        title="Rank correlation of the shared networks",
+        columns=(
+            *_pair_columns(),
+            Column(title="Networks", key="networks", decimals=0),
+            Column(title="Kendall's tau", key="kendall", decimals=2, signed=True),
+            Column(title="Spearman's rho", key="spearman", decimals=2, signed=True),
+            Column(title="Note", key="note"),
+        ),
+        rows=tuple(
+            (
+                COMPARED[each.objective],
+                each.first,
+                each.second,
+                each.n,
+                Interval(each.kendall, each.kendall_low, each.kendall_high),
+                Interval(each.spearman, each.spearman_low, each.spearman_high),
+                each.reason or None,
+            )
+            for each in found.correlations
+            if not found.reason
+        ),
+        note=f"{found.confidence * 100:g} % intervals.",
+    )
+
+
+def _movers_table(found: Comparison) -> Table:
+    return Table(
+        title="Who moves most",
+        columns=(
+            *_pair_columns(),
+            Column(title="Network", key="label", whole=True),
+            Column(title="Rank in the first", key="from_rank", decimals=1),
+            Column(title="Rank in the second", key="to_rank", decimals=1),
+            Column(title="Pairs reversed", key="reversed_pairs", decimals=0),
+            Column(title="arch_id", key="arch_id", whole=True, wide=True),
+        ),
+        rows=tuple(
+            (
+                COMPARED[each.objective],
+                each.first,
+                each.second,
+                each.label,
+                each.from_rank,
+                each.to_rank,
+                each.reversed_pairs,
+                each.arch_id,
+            )
+            for each in found.movers
+            if not found.reason
+        ),
+        note="Rank 1 is the best.",
+    )

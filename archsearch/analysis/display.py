@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from archsearch.analysis.ablation import Ablation
-from archsearch.analysis.compared import Comparison
-from archsearch.analysis.comparison_text import NOUNS, comparison_sentences
 from archsearch.analysis.confirmed import Confirmed
 from archsearch.analysis.effects import Effect
 from archsearch.analysis.front import Front
@@ -193,26 +191,6 @@ def _history(found: History) -> str:
     )
 
 
-def _comparison(found: Comparison) -> str:
-    rows = [
-        (
-            NOUNS[each.objective],
-            each.first,
-            each.second,
-            each.n,
-            _between(each.kendall, each.kendall_low, each.kendall_high, 2),
-            _between(each.spearman, each.spearman_low, each.spearman_high, 2),
-        )
-        for each in found.correlations
-    ]
-    differ = [f"{each.what}: {' against '.join(each.values)}" for each in found.differences]
-    return notebook_block(
-        f"{' against '.join(found.sides)}: {len(found.shared)} shared networks",
-        table(["by", "of", "and", "n", "Kendall's tau", "Spearman's rho"], rows),
-        paragraphs(*comparison_sentences(found), *(f"differs: {text}" for text in differ)),
-    )
-
-
 def _constant(names: Sequence[str]) -> str:
     return f"one value in all networks, so left out: {', '.join(names)}" if names else ""
 
@@ -228,5 +206,4 @@ _SHOWN: dict[type, Callable[[Any], str]] = {
     Importances: _importances,
     Marginal: _marginal,
     History: _history,
-    Comparison: _comparison,
 }

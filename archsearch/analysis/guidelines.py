@@ -10,18 +10,68 @@ row's interval against itself that is farther from 1.
 
 In a column the guideline holds if every other row is slower than the best one, does not hold if one is faster, and
 cannot be told otherwise. On a device it holds if it holds in every column, and does not if it does not in one.
+
+Beside the experiments stands a sample of a search space, and which cost explains latency there: each alone, and all
+together, on the logarithms. log(latency) = a + b1 log(x1) + ... by least squares: costs act by factors, not by sums,
+and on the plain scale the few largest networks would decide everything. R2 alone rises with every predictor, so that of
+all together is also given as predicted: each network's latency from a fit to the others (leave one out), which a
+useless predictor lowers.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
 
-class Verdict(StrEnum):
+from archsearch.errors import MeasurementError
+from archsearch.models.guideline_spec import BEST_LABEL, GuidelineNetwork
+from archsearch.records import Latency
+from archsearch.table import Cell, Column, InNotebooks, Interval, Table
+from archsearch.text import percent_text, plural
+
+Array = NDArray[np.float64]
+
+# What each table's guideline says, in the words of its heading in section 2, and what that means for the rows.
+CLAIMS = {
+    "1": "Equal channel width minimizes memory access cost: 1:1 is the fastest",
+    "2": "Excessive group convolution increases memory access cost: g=1 is the fastest",
+    "3": "Network fragmentation reduces degree of parallelism: 1 fragment is the fastest",
+    "4": "Element-wise operations are non-negligible: without ReLU and shortcut is the fastest",
+}
+# Rows of which each should be slower than the one before, after the best one.
+CHAINS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "1": {"the ratio": ("1:2", "1:6", "1:12")},
+    "2": {"the groups": ("g=2", "g=4", "g=8")},
+    "3": {
+        "fragments in series": ("2 in series", "4 in series"),
+        "fragments in parallel": ("2 in parallel", "4 in parallel"),
+    },
+    "4": {},
+}
+PRINTED_DEVICES = {"gpu": "GTX 1080Ti", "arm": "Snapdragon 810"}
+DEVICE_NAMES = {"gpu": "GPU", "arm": "ARM"}
+_METHOD = (
+    "Time/MAC is the time for a multiply-add over the best row's, from p10 in the same bursts; the best row's own is "
+    "against a copy of itself. Slower and faster mean that the whole 95 % interval lies beyond the noise floor, which "
+    "is how far the best row was from that copy. A guideline holds if every row is slower in every column, does not "
+    "hold if one is faster, and cannot be told otherwise."
+)
+_MS_PER_SECOND = 1000.0
+# 16 times the multiply-adds in less than twice the time: at most a quarter of the growth is work.
+LAUNCH_BOUND_EXPONENT = 0.25
+# A per-operator price explains latency where the number of operators does so better than the multiply-adds, and these
+# by less than this power.
+_OVERHEAD_EXPONENT = 0.25
+
+
+class GuidelineOutcome(StrEnum):
     """Of a guideline, in a column or on a device."""
 
     HOLDS = "holds"
@@ -86,7 +136,7 @@ class ColumnVerdict:
 
     scale: int
     floor: float
-    verdict: Verdict
+    verdict: GuidelineOutcome
     rows: tuple[ComparedRow, ...]
     trends: Mapping[str, Trend]
 
@@ -95,7 +145,7 @@ class ColumnVerdict:
 class GuidelineVerdict:
     """What all columns of a table say of its guideline on a device."""
 
-    verdict: Verdict
+    verdict: GuidelineOutcome
     columns: tuple[ColumnVerdict, ...]
 
 
@@ -115,8 +165,466 @@ class Growth:
     launch_bound: bool
 
 
-# 16 times the multiply-adds in less than twice the time: at most a quarter of the growth is work.
-LAUNCH_BOUND_EXPONENT = 0.25
+@dataclass(frozen=True, kw_only=True)
+class Explained:
+    """How well one or several predictors explain latency.
+
+    Attributes:
+        names: the predictors.
+        r2: share of the variance of log(latency) that the fit explains.
+        predicted_r2: the same with each network predicted from the others; may be negative.
+        spearman: rank correlation of the predicted with the measured latency; of one predictor, of it itself.
+        exponents: b of each predictor: latency grows as its b-th power, the others held.
+    """
+
+    names: tuple[str, ...]
+    r2: float
+    predicted_r2: float
+    spearman: float
+    exponents: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Regression:
+    """Each predictor alone, best first (by predicted R2), and all together.
+
+    Attributes:
+        networks: how many.
+        alone: one entry for each predictor that varies.
+        together: all of them at once.
+        constant: predictors that are the same for all networks, and so explain nothing.
+    """
+
+    networks: int
+    alone: tuple[Explained, ...]
+    together: Explained
+    constant: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrintedSpeed:
+    """A printed speed, of the network that it was printed for: the two devices were given other channels.
+
+    Attributes:
+        speed: in `unit` (batches/s or images/s).
+        step: one of the last printed digit.
+    """
+
+    network: GuidelineNetwork
+    speed: float
+    step: float
+    unit: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExperimentRow:
+    """One network of a column, with what the paper prints in its place: "gpu", "arm" -> speed."""
+
+    label: str
+    network: GuidelineNetwork
+    printed: Mapping[str, PrintedSpeed]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExperimentColumn:
+    """One column of a table: the networks that are compared with each other, as printed from top to bottom."""
+
+    table: str
+    scale: int
+    scale_text: str
+    rows: tuple[ExperimentRow, ...]
+
+    @property
+    def best(self) -> ExperimentRow:
+        """The row that the guideline calls the fastest."""
+        return next(row for row in self.rows if row.label == BEST_LABEL[self.table])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """One table of the paper: its columns from narrow to wide."""
+
+    table: str
+    columns: tuple[ExperimentColumn, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrintedRow:
+    """What the paper prints in a row's place for one of its devices.
+
+    Attributes:
+        channels: of the network that it was printed for.
+        speed: in `unit` (batches/s or images/s).
+        cost: time for a multiply-add over that of the printed best row.
+    """
+
+    channels: str
+    speed: float
+    unit: str
+    cost: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowReport:
+    """One network as measured.
+
+    Attributes:
+        macs: multiply-adds of one image.
+        latency: against the column's best row, the best row itself included: its ratio is the noise.
+        compared: None for the best row.
+        printed: by device, "gpu" and "arm".
+    """
+
+    label: str
+    channels: str
+    macs: int
+    latency: Latency
+    compared: ComparedRow | None
+    printed: Mapping[str, PrintedRow]
+
+    @property
+    def runs_per_second(self) -> float:
+        """Batches a second, from the median; images a second at batch 1."""
+        return _MS_PER_SECOND / self.latency.median_ms
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnReport:
+    """One column as measured, as printed from top to bottom; `floor` and `trends` as in ColumnVerdict."""
+
+    scale: str
+    verdict: GuidelineOutcome
+    floor: float
+    trends: Mapping[str, Trend]
+    rows: tuple[RowReport, ...]
+
+    @property
+    def best(self) -> RowReport:
+        """The row that the guideline calls the fastest."""
+        return next(row for row in self.rows if row.compared is None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableReport:
+    """One experiment as measured on this device, and what the same rule says of the printed speeds.
+
+    Attributes:
+        guideline: G1 to G4.
+        claim: what it says of the rows.
+        verdict: on this device.
+        growth: how the best row's time grows with its multiply-adds; None with one column.
+        printed_verdicts: "gpu", "arm" -> the verdict on the printed speeds, whose intervals are their rounding.
+    """
+
+    guideline: str
+    claim: str
+    verdict: GuidelineOutcome
+    columns: tuple[ColumnReport, ...]
+    growth: Growth | None
+    printed_verdicts: Mapping[str, GuidelineVerdict]
+
+    @property
+    def sentence(self) -> str:
+        """`G1 holds on this device: x1 holds (noise floor 1.0 %), x2 cannot be told ...`."""
+        columns = ", ".join(
+            f"{each.scale} {each.verdict} (noise floor {percent_text(100.0 * each.floor)})" for each in self.columns
+        )
+        return f"{self.guideline} {self.verdict} on this device: {columns}"
+
+    def evidence(self) -> Iterator[str]:
+        """For each row that keeps the guideline from holding its interval, then each chain's trend, then the paper."""
+        for column in self.columns:
+            for row in column.rows:
+                found = row.compared
+                if found is not None and found.speed is not Speed.SLOWER:
+                    yield (
+                        f"{column.scale}, {row.label}: {found.speed} ({found.cost:.3f}, 95 % interval "
+                        f"{found.cost_low:.3f} to {found.cost_high:.3f})"
+                    )
+        for name in self.columns[0].trends:
+            trends = ", ".join(f"{column.scale} {column.trends[name]}" for column in self.columns)
+            yield f"along {name}, time for a multiply-add: {trends}"
+        printed = ", ".join(
+            f"{DEVICE_NAMES[device]} ({PRINTED_DEVICES[device]}) {_printed_text(verdict)}"
+            for device, verdict in self.printed_verdicts.items()
+        )
+        yield f"the same rule on the printed speeds, within their rounding: {printed}"
+
+    def warnings(self) -> Iterator[str]:
+        """What to know before the verdict is believed."""
+        found = self.growth
+        if found is not None and found.launch_bound:
+            yield (
+                f"{self.guideline}: launch-bound: {found.times_macs:.0f} times the multiply-adds took only "
+                f"{found.times_time:.2f} times as long, so what is timed is mostly starting operators, and a guideline "
+                "about work or memory access can hardly show"
+            )
+        rows = [(column, row) for column in self.columns for row in column.rows]
+        loose = [f"{column.scale} {row.label}" for column, row in rows if not row.latency.converged]
+        if loose:
+            yield f"{self.guideline}: not converged, so the verdict may be wrong: {', '.join(loose)}"
+        if any(row.latency.contended for _, row in rows):
+            yield f"{self.guideline}: another process may have used the device meanwhile"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampledNetwork:
+    """A network of the sample: its costs and its latency.
+
+    Attributes:
+        operators: that write a tensor, batch norms folded (count).
+        memory_bytes: read and written by one image.
+        latency_ms: p10, corrected for drift by the reference.
+    """
+
+    arch_id: str
+    macs: int
+    params: int
+    operators: int
+    memory_bytes: int
+    latency_ms: float
+    converged: bool
+    contended: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleReport:
+    """What explains the latency of networks drawn from a search space.
+
+    Attributes:
+        overhead: a sentence if time follows the number of operators rather than work; else empty.
+    """
+
+    space: str
+    input_size: int
+    seed: int
+    networks: tuple[SampledNetwork, ...]
+    regression: Regression
+    overhead: str
+
+    @property
+    def sentence(self) -> str:
+        """What the regression says."""
+        best, together = self.regression.alone[0], self.regression.together
+        return (
+            f"Over {self.regression.networks} networks of the search space {self.space} at {self.input_size}x"
+            f"{self.input_size}, {best.names[0]} alone explains latency best (predicted R2 {best.predicted_r2:.2f}, "
+            f"rank correlation {best.spearman:.2f}); all {len(together.names)} together: predicted R2 "
+            f"{together.predicted_r2:.2f}"
+        )
+
+    def warnings(self) -> Iterator[str]:
+        """What to know before it is believed."""
+        if self.overhead:
+            yield f"the sample is {self.overhead}"
+        loose = sum(not network.converged for network in self.networks)
+        if loose:
+            yield f"{loose} of the {len(self.networks)} sampled networks did not converge"
+        if any(network.contended for network in self.networks):
+            yield "the sample: another process may have used the device meanwhile"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuidelinesReport(InNotebooks):
+    """All of it, with the conditions it holds under: an `archsearch.table.Result`.
+
+    Attributes:
+        device_name: for people.
+        printed_column: the printed column whose channels were run: "gpu" or "arm".
+        quick: whether it was a short trial of the command rather than a measurement.
+        measured: days on which the groups were measured (YYYY-MM-DD).
+    """
+
+    device: str
+    device_name: str
+    backend: str
+    batch: int
+    threads: int
+    precision: str = "fp32"
+    fingerprint: str
+    facts: Mapping[str, str]
+    printed_column: str
+    quick: bool
+    measured: tuple[str, ...]
+    experiments: tuple[TableReport, ...]
+    sample: SampleReport | None
+
+    @property
+    def title(self) -> str:
+        """What was asked."""
+        return "The guidelines of ShuffleNet V2 on this device"
+
+    @property
+    def subtitle(self) -> tuple[str, ...]:
+        """Under which conditions all this holds."""
+        return (
+            f"{self.device} ({self.device_name}), {self.backend}, batch {self.batch}, "
+            f"{plural(self.threads, 'thread')}, {self.precision}, 56x56, channels of the "
+            f"paper's {DEVICE_NAMES[self.printed_column]} column; fingerprint {self.fingerprint}; "
+            f"measured {' and '.join(self.measured)}",
+        )
+
+    @property
+    def empty(self) -> str | None:
+        """None: without a table nothing was asked."""
+        return None
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The verdict on each guideline, and what explains latency."""
+        return (
+            *(table.sentence for table in self.experiments),
+            *(() if self.sample is None else (self.sample.sentence,)),
+        )
+
+    @property
+    def method(self) -> str:
+        """The rule."""
+        return _METHOD
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What to know before the verdicts are believed."""
+        return (
+            *(("a quick trial with few runs: its verdicts are not to be kept",) if self.quick else ()),
+            *(text for table in self.experiments for text in table.warnings()),
+            *(() if self.sample is None else self.sample.warnings()),
+        )
+
+    def tables(self) -> tuple[Table, ...]:
+        """Every row of each experiment beside the printed ones, and the sample."""
+        speed = "images/s" if self.batch == 1 else "batches/s"
+        return (*(_experiment_table(each, speed) for each in self.experiments), *_sample_tables(self.sample))
+
+
+def table_report(experiment: Experiment, latencies: Sequence[Sequence[Latency]]) -> TableReport:
+    """The report of one experiment.
+
+    Args:
+        latencies: for each column the rows' latencies, as printed, each against the column's best row.
+
+    Raises MeasurementError if a latency has no interval.
+    """
+    columns = tuple(_column_report(column, found) for column, found in zip(experiment.columns, latencies, strict=True))
+    verdicts = [verdict for verdict, _ in columns]
+    reports = tuple(report for _, report in columns)
+    best = [report.best for report in reports]
+    return TableReport(
+        guideline=f"G{experiment.table}",
+        claim=CLAIMS[experiment.table],
+        verdict=guideline_verdict(verdicts).verdict,
+        columns=reports,
+        growth=growth(macs=[row.macs for row in best], times_ms=[row.latency.p10_ms for row in best])
+        if len(best) > 1
+        else None,
+        printed_verdicts={device: printed_verdict(experiment, device) for device in PRINTED_DEVICES},
+    )
+
+
+def printed_verdict(experiment: Experiment, device: str) -> GuidelineVerdict:
+    """What the rule says of the printed speeds of "gpu" or "arm", within their rounding."""
+    return guideline_verdict([_printed_verdict(column, device) for column in experiment.columns])
+
+
+def _column_report(column: ExperimentColumn, latencies: Sequence[Latency]) -> tuple[ColumnVerdict, ColumnReport]:
+    timed = {row.label: _timed(row, latency) for row, latency in zip(column.rows, latencies, strict=True)}
+    verdict = column_verdict(
+        [timed[row.label] for row in column.rows if row is not column.best],
+        timed[column.best.label],
+        scale=column.scale,
+        chains=CHAINS[column.table],
+    )
+    compared = {row.label: row for row in verdict.rows}
+    return verdict, ColumnReport(
+        scale=column.scale_text,
+        verdict=verdict.verdict,
+        floor=verdict.floor,
+        trends=verdict.trends,
+        rows=tuple(
+            RowReport(
+                label=row.label,
+                channels=row.network.channels_text,
+                macs=row.network.macs,
+                latency=latency,
+                compared=compared.get(row.label),
+                printed={
+                    device: PrintedRow(
+                        channels=printed.network.channels_text,
+                        speed=printed.speed,
+                        unit=printed.unit,
+                        cost=_printed_timed(row, column.best, device)[1],
+                    )
+                    for device, printed in row.printed.items()
+                },
+            )
+            for row, latency in zip(column.rows, latencies, strict=True)
+        ),
+    )
+
+
+def _timed(row: ExperimentRow, latency: Latency) -> TimedRow:
+    if latency.ratio_low is None or latency.ratio_high is None:
+        raise MeasurementError(f"the latency of '{row.label}' has no interval", hint="measure it again")
+    return TimedRow(
+        label=row.label,
+        macs=row.network.macs,
+        ratio=latency.ratio_to_reference,
+        ratio_low=latency.ratio_low,
+        ratio_high=latency.ratio_high,
+    )
+
+
+def _printed_timed(row: ExperimentRow, best: ExperimentRow, device: str) -> tuple[TimedRow, float]:
+    """A printed row against the printed best one, and its time for a multiply-add over that one's."""
+    own, other = row.printed[device], best.printed[device]
+    timed = printed_row(
+        row.label, own.network.printed_macs, own.speed, other.speed, step=own.step, best_step=other.step
+    )
+    return timed, timed.ratio * other.network.printed_macs / own.network.printed_macs
+
+
+def _printed_verdict(column: ExperimentColumn, device: str) -> ColumnVerdict:
+    best = column.best
+    exact = TimedRow(
+        label=best.label, macs=best.printed[device].network.printed_macs, ratio=1.0, ratio_low=1.0, ratio_high=1.0
+    )
+    others = [_printed_timed(row, best, device)[0] for row in column.rows if row is not best]
+    return column_verdict(others, exact, scale=column.scale, chains=CHAINS[column.table])
+
+
+def sample_report(networks: Sequence[SampledNetwork], *, space: str, input_size: int, seed: int) -> SampleReport:
+    """What explains the latency of these networks. Raises ValueError as `explain_latency` does."""
+    regression = explain_latency(
+        [network.latency_ms for network in networks],
+        {
+            "MACs": [network.macs for network in networks],
+            "memory access": [network.memory_bytes for network in networks],
+            "operators": [network.operators for network in networks],
+            "parameters": [network.params for network in networks],
+        },
+    )
+    return SampleReport(
+        space=space,
+        input_size=input_size,
+        seed=seed,
+        networks=tuple(networks),
+        regression=regression,
+        overhead=_overhead(regression),
+    )
+
+
+def _overhead(regression: Regression) -> str:
+    alone = {each.names[0]: each for each in regression.alone}
+    if "operators" not in alone or "MACs" not in alone:
+        return ""
+    operators, macs = alone["operators"], alone["MACs"]
+    if operators.predicted_r2 <= macs.predicted_r2 or macs.exponents[0] >= _OVERHEAD_EXPONENT:
+        return ""
+    return (
+        f"bound by starting operators: latency grows as the {macs.exponents[0]:.2f}th power of the multiply-adds, and "
+        f"the number of operators explains it better (predicted R2 {operators.predicted_r2:.2f} against "
+        f"{macs.predicted_r2:.2f})"
+    )
 
 
 def column_verdict(
@@ -141,11 +649,11 @@ def column_verdict(
     compared = tuple(_compare(row, best, floor) for row in rows)
     speeds = {row.speed for row in compared}
     if Speed.FASTER in speeds:
-        verdict = Verdict.FAILS
+        verdict = GuidelineOutcome.FAILS
     elif speeds == {Speed.SLOWER}:
-        verdict = Verdict.HOLDS
+        verdict = GuidelineOutcome.HOLDS
     else:
-        verdict = Verdict.UNTOLD
+        verdict = GuidelineOutcome.UNTOLD
     by_label = {row.label: row for row in compared}
     missing = [label for labels in chains.values() for label in labels if label not in by_label]
     if missing:
@@ -159,12 +667,12 @@ def guideline_verdict(columns: Sequence[ColumnVerdict]) -> GuidelineVerdict:
     if not columns:
         raise ValueError("a guideline needs a column")
     verdicts = {column.verdict for column in columns}
-    if Verdict.FAILS in verdicts:
-        verdict = Verdict.FAILS
-    elif verdicts == {Verdict.HOLDS}:
-        verdict = Verdict.HOLDS
+    if GuidelineOutcome.FAILS in verdicts:
+        verdict = GuidelineOutcome.FAILS
+    elif verdicts == {GuidelineOutcome.HOLDS}:
+        verdict = GuidelineOutcome.HOLDS
     else:
-        verdict = Verdict.UNTOLD
+        verdict = GuidelineOutcome.UNTOLD
     return GuidelineVerdict(verdict=verdict, columns=tuple(columns))
 
 
@@ -228,3 +736,166 @@ def _trend(rows: Sequence[ComparedRow], floor: float) -> Trend:
     if any(after[1] < before[0] for before, after in steps):
         return Trend.MIXED
     return Trend.RISES if all(after[0] > before[1] for before, after in steps) else Trend.UNTOLD
+
+
+def explain_latency(latency_ms: Sequence[float], predictors: Mapping[str, Sequence[float]]) -> Regression:
+    """The regression of these networks' latencies on their costs, all of them positive.
+
+    Raises ValueError for lengths that do not fit, numbers that are not positive, latencies that are all equal, no
+    predictor that varies, or fewer networks than two more than the coefficients.
+    """
+    target = _logs("latency_ms", latency_ms)
+    logs = {name: _logs(name, values) for name, values in predictors.items()}
+    wrong = [name for name, values in logs.items() if len(values) != len(target)]
+    if wrong:
+        raise ValueError(f"{len(logs[wrong[0]])} values of {wrong[0]} for {len(target)} latencies")
+    varying = {name: values for name, values in logs.items() if np.ptp(values) > 0}
+    if not varying or not np.ptp(target) > 0:
+        raise ValueError("a regression needs latencies and a predictor that vary")
+    if len(target) < len(varying) + 3:
+        raise ValueError(f"{len(varying)} predictors need at least {len(varying) + 3} networks; got {len(target)}")
+    alone = [_fit({name: values}, target) for name, values in varying.items()]
+    return Regression(
+        networks=len(target),
+        alone=tuple(sorted(alone, key=lambda each: -each.predicted_r2)),
+        together=_fit(varying, target),
+        constant=tuple(name for name in logs if name not in varying),
+    )
+
+
+def _logs(name: str, values: Sequence[float]) -> Array:
+    numbers = np.asarray(values, dtype=np.float64)
+    if not (np.isfinite(numbers).all() and (numbers > 0).all()):
+        raise ValueError(f"{name}: positive numbers are needed for their logarithms")
+    return np.log(numbers)
+
+
+def _fit(logs: Mapping[str, Array], target: Array) -> Explained:
+    design = np.column_stack([np.ones_like(target), *logs.values()])
+    inverse = np.linalg.pinv(design)
+    coefficients = inverse @ target
+    fitted = design @ coefficients
+    # Leaving one network out changes its residual by 1 / (1 - h), h the diagonal of the hat matrix: no second fit.
+    leverage = np.einsum("ij,ji->i", design, inverse)
+    residual = target - fitted
+    left_out = residual / np.maximum(1.0 - leverage, np.finfo(np.float64).eps)
+    total = float(((target - target.mean()) ** 2).sum())
+    ranked = next(iter(logs.values())) if len(logs) == 1 else fitted
+    return Explained(
+        names=tuple(logs),
+        r2=1.0 - float((residual**2).sum()) / total,
+        predicted_r2=1.0 - float((left_out**2).sum()) / total,
+        spearman=float(stats.spearmanr(ranked, target).statistic),
+        exponents=tuple(float(value) for value in coefficients[1:]),
+    )
+
+
+def _printed_text(verdict: GuidelineVerdict) -> str:
+    columns = [str(column.verdict) for column in verdict.columns]
+    if len(set(columns)) == 1:
+        return str(verdict.verdict)
+    return f"{verdict.verdict} (columns from narrow to wide: {', '.join(columns)})"
+
+
+def _experiment_table(found: TableReport, speed_unit: str) -> Table:
+    printed = [
+        column
+        for device, name in DEVICE_NAMES.items()
+        for column in (
+            Column(title=f"{name} printed", key=f"{device}_printed_per_second", decimals=1, wide=True),
+            Column(title=f"{name} time/MAC", key=f"{device}_time_per_mac", decimals=2),
+        )
+    ]
+    rows: list[tuple[Cell, ...]] = []
+    for column in found.columns:
+        for row in column.rows:
+            compared, latency = row.compared, row.latency
+            if compared is None:
+                cost = Interval(latency.ratio_to_reference, latency.ratio_low, latency.ratio_high)
+            else:
+                cost = Interval(compared.cost, compared.cost_low, compared.cost_high)
+            rows.append(
+                (
+                    column.scale,
+                    row.label,
+                    row.channels,
+                    row.macs / 1e6,
+                    latency.p10_ms,
+                    row.runs_per_second,
+                    cost,
+                    "best" if compared is None else str(compared.speed),
+                    *(
+                        cell
+                        for device in DEVICE_NAMES
+                        for cell in (row.printed[device].speed, row.printed[device].cost)
+                    ),
+                )
+            )
+    return Table(
+        title=f"{found.guideline}: {found.claim}",
+        columns=(
+            Column(title="Column", key="column", whole=True),
+            Column(title="Row", key="row", whole=True),
+            Column(title="Channels", key="channels", whole=True, wide=True),
+            Column(title="MACs", key="macs_m", unit="M", decimals=1, wide=True),
+            Column(title="p10", key="p10_ms", unit="ms", decimals=3),
+            Column(title=speed_unit, key="runs_per_second", decimals=1),
+            Column(title="Time/MAC", key="time_per_mac", decimals=3),
+            Column(title="Reading", key="reading"),
+            *printed,
+        ),
+        rows=tuple(rows),
+        note="; ".join(found.evidence()),
+    )
+
+
+def _sample_tables(sample: SampleReport | None) -> Iterator[Table]:
+    if sample is None:
+        return
+    found = sample.regression
+    yield Table(
+        title="What explains latency here",
+        columns=(
+            Column(title="Cost", key="cost"),
+            Column(title="R2", key="r2", decimals=3),
+            Column(title="Predicted R2", key="predicted_r2", decimals=3),
+            Column(title="Rank correlation", key="spearman", decimals=3),
+            Column(title="Power", key="power", decimals=3),
+        ),
+        rows=tuple(
+            (
+                " + ".join(each.names),
+                each.r2,
+                each.predicted_r2,
+                each.spearman,
+                each.exponents[0] if len(each.exponents) == 1 else None,
+            )
+            for each in (*found.alone, found.together)
+        ),
+        note="Least squares on the logarithms. Predicted: each network from the others. Latency grows as a power.",
+    )
+    yield Table(
+        title="The sampled networks",
+        columns=(
+            Column(title="arch_id", key="arch_id", whole=True),
+            Column(title="Latency", key="latency_ms", unit="ms", decimals=3),
+            Column(title="MACs", key="macs_m", unit="M", decimals=2),
+            Column(title="Memory access", key="memory_mb", unit="MB", decimals=2),
+            Column(title="Operators", key="operators", decimals=0),
+            Column(title="Parameters", key="params", decimals=0),
+            Column(title="Converged", key="converged"),
+        ),
+        rows=tuple(
+            (
+                network.arch_id,
+                network.latency_ms,
+                network.macs / 1e6,
+                network.memory_bytes / 1e6,
+                network.operators,
+                network.params,
+                network.converged,
+            )
+            for network in sample.networks
+        ),
+        wide=True,
+    )

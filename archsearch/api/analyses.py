@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from archsearch.analysis.ablation import Ablation, ablation_of
-from archsearch.analysis.guideline_report import GuidelinesReport
+from archsearch.analysis.guidelines import GuidelinesReport
 from archsearch.analysis.history import History, hypervolume_history
 from archsearch.analysis.importance import Importances
 from archsearch.analysis.marginal import Marginal, marginal_effects
-from archsearch.api.guidelines_stored import stored_guidelines
+from archsearch.api.guidelines import stored_guidelines
 from archsearch.api.study import Study, newest_design
 from archsearch.api.trust import trust_result
 from archsearch.designs import Design

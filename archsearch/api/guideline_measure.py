@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from torch import nn
 
-from archsearch.analysis.guideline_report import ExperimentColumn, SampledNetwork
+from archsearch.analysis.guidelines import ExperimentColumn, SampledNetwork
 from archsearch.cost import cost_of
 from archsearch.cost.operators import operators_run
 from archsearch.errors import ConfigError
@@ -22,7 +22,6 @@ from archsearch.models.guideline_blocks import guideline_network
 from archsearch.models.guideline_spec import MAP_SIZE
 from archsearch.models.spec import Spec
 from archsearch.models.variants import find_variant
-from archsearch.records import Latency
 from archsearch.space.search_space import SearchSpace
 
 REFERENCE = "shufflenet_v2_x1_0"
@@ -62,11 +61,6 @@ def measure_column(
         sleep=sleep,
     )
     return {"latencies": [asdict(latency) for latency in latencies]}
-
-
-def latencies_of(group: dict[str, Any]) -> list[Latency]:
-    """The latencies of a group as `measure_column` gave it."""
-    return [Latency.from_dict(facts) for facts in group["latencies"]]
 
 
 def sampled_specs(space: SearchSpace, networks: int, *, seed: int, input_size: int) -> tuple[Spec, ...]:
@@ -141,7 +135,7 @@ def _costs(spec: Spec, model: nn.Module, input_size: int) -> dict[str, Any]:
     }
 
 
-def sampled_networks(groups: Sequence[dict[str, Any]]) -> tuple[SampledNetwork, ...]:
+def sampled_networks(groups: Sequence[Mapping[str, Any]]) -> tuple[SampledNetwork, ...]:
     """The sample of these groups, in milliseconds of the first group's reference, so that drift cancels."""
     fixed_ms = float(groups[0]["reference_p10_ms"])
     return tuple(

@@ -1,33 +1,46 @@
-"""The four experiments of ShuffleNet V2 run on a device, and what explains latency there."""
+"""The four experiments of ShuffleNet V2 on a device, and what explains latency there: measured, or as stored before.
+
+What was measured is kept in one JSON file a device, whole after every group. Torch is imported only to measure.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from archsearch.analysis.guideline_report import (
+from archsearch.analysis.guidelines import (
     Experiment,
+    ExperimentColumn,
+    ExperimentRow,
     GuidelinesReport,
+    PrintedSpeed,
     SampleReport,
-    TableReport,
+    sample_report,
     table_report,
 )
-from archsearch.analysis.regression import Regression, explain_latency
-from archsearch.api.guideline_cache import GuidelineCache
-from archsearch.api.guideline_rows import experiments
 from archsearch.api.places import RUNS
-from archsearch.errors import ConfigError
+from archsearch.errors import ConfigError, UnknownNameError
+from archsearch.files import write_atomically
 from archsearch.latency.backends import BACKENDS
 from archsearch.latency.settings import LatencySettings
-from archsearch.models.guideline_spec import TABLES
+from archsearch.models.guideline_spec import TABLES, printed_network
+from archsearch.papers.printed import Table, find_paper
+from archsearch.records import Latency
 
 if TYPE_CHECKING:
     from archsearch.models.spec import Spec
 
 FOLDER = RUNS / "guidelines"
+FORMAT = 1
+PAPER = "shufflenet_v2"
+DEVICES = ("gpu", "arm")
 SPACE = "shufflenet_v2"
 SAMPLE_NETWORKS, QUICK_SAMPLE_NETWORKS = 40, 8
 SAMPLE_INPUT_SIZE = 32
@@ -44,9 +57,11 @@ QUICK: Mapping[str, Any] = {
     "budget_seconds": 1.0,
     "remeasure": 0,
 }
-# A per-operator price explains latency where the number of operators does so better than the multiply-adds, and these
-# by less than this power.
-_OVERHEAD_EXPONENT = 0.25
+# What a stored group leaves out of its settings was not there to be chosen when it was measured.
+_DEFAULTS = LatencySettings().model_dump(mode="json")
+
+_Cells = dict[str, dict[int, dict[str, PrintedSpeed]]]
+_Group = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,17 +78,6 @@ class GuidelinesProgress:
     groups: int
     name: str
     cached: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Run:
-    """What all groups of a run share."""
-
-    device: str
-    settings: LatencySettings
-    seed: int
-    cache: GuidelineCache
-    again: bool
 
 
 def run_guidelines(
@@ -113,7 +117,9 @@ def run_guidelines(
 
     Raises ConfigError, UnknownNameError, BuildError or MeasurementError.
     """
+    from archsearch.api import guideline_measure as measuring
     from archsearch.latency.fingerprint import device_fingerprint
+    from archsearch.latency.lease import DeviceLease
     from archsearch.search.devices import worker_devices
 
     where = worker_devices(device, 1)[0]
@@ -122,49 +128,132 @@ def run_guidelines(
     wanted = experiments(column, chosen)
     settings = _settings(backend, batch, where, quick=quick)
     fingerprint = device_fingerprint(where, settings.backend, settings.threads, settings.precision_on(where))
-    run = _Run(
-        device=where,
-        settings=settings,
-        seed=seed,
-        cache=GuidelineCache(folder, fingerprint.id, fingerprint.facts),
-        again=again,
-    )
+    cache = GuidelineCache(folder, fingerprint.id, fingerprint.facts)
+    lease = DeviceLease.of_device(where)
     size = (QUICK_SAMPLE_NETWORKS if quick else SAMPLE_NETWORKS) if networks is None else networks
     parts = [] if tables or size == 0 else _sample_parts(size, seed=seed, input_size=input_size)
-    tell = _teller(sum(len(experiment.columns) for experiment in wanted) + len(parts), on_progress)
-    reports, days = [], set[str]()
-    for experiment in wanted:
-        groups = [_column_group(run, experiment, position, tell, sleep) for position in range(len(experiment.columns))]
-        days |= {group["measured_on"] for group in groups}
-        reports.append(_table(experiment, groups))
-    sample = None
-    if parts:
-        groups = [_sample_group(run, part, number, input_size, tell, sleep) for number, part in enumerate(parts)]
-        days |= {group["measured_on"] for group in groups}
-        sample = _sample(groups, seed=seed, input_size=input_size)
-    facts = fingerprint.facts
-    return GuidelinesReport(
+    groups = sum(len(experiment.columns) for experiment in wanted) + len(parts)
+    days: list[str] = []
+
+    def group(name: str, more: _Group, measure: Callable[[], _Group]) -> _Group:
+        """From the file, or measured now and written there."""
+        conditions = {"settings": settings.model_dump(mode="json"), "seed": seed, **more}
+        found = None if again else cache.get(name, conditions)
+        if on_progress is not None:
+            on_progress(GuidelinesProgress(group=len(days) + 1, groups=groups, name=name, cached=found is not None))
+        if found is None:
+            found = cache.put(name, conditions, measure())
+        days.append(found["measured_on"])
+        return found
+
+    def column_group(column_: ExperimentColumn) -> _Group:
+        return group(
+            _name(column_),
+            {"channels": _channels(column_)},
+            lambda: measuring.measure_column(column_, settings, where, seed=seed, lease=lease, sleep=sleep),
+        )
+
+    def sample_group(number: int, specs: Sequence[Spec]) -> _Group:
+        return group(
+            f"sample, part {number}",
+            {"input_size": input_size, "networks": [spec.arch_id for spec in specs]},
+            lambda: measuring.measure_sample(
+                specs, settings, where, input_size=input_size, seed=seed, lease=lease, sleep=sleep
+            ),
+        )
+
+    measured = [[column_group(each) for each in experiment.columns] for experiment in wanted]
+    sampled = [sample_group(number, specs) for number, specs in enumerate(parts, start=1)]
+    return _report(
+        wanted,
+        measured,
         device=where,
-        device_name=str(facts.get("gpu") or facts.get("cpu") or "unknown device"),
-        backend=settings.backend,
-        batch=settings.batch_on(where),
-        threads=settings.threads,
+        settings={**settings.model_dump(mode="json"), "batch": settings.batch_on(where)},
         precision=settings.precision_on(where),
         fingerprint=fingerprint.id,
-        facts=dict(facts),
+        facts=fingerprint.facts,
         printed_column=column,
         quick=quick,
-        measured=tuple(sorted(days)),
-        tables=tuple(reports),
+        days=days,
+        sample=sample_report(measuring.sampled_networks(sampled), space=SPACE, input_size=input_size, seed=seed)
+        if sampled
+        else None,
+    )
+
+
+def stored_guidelines(fingerprint: str, *, folder: Path = FOLDER) -> GuidelinesReport | None:
+    """What `archsearch guidelines` found on the device of this fingerprint; None if it was not run to its end there.
+
+    Of measurements under several settings those of a whole protocol come before a quick one's, then the newest. The
+    sample of the search space is left out: what it holds needs the networks.
+
+    Raises ConfigError if the file is there and is no such file.
+    """
+    if not fingerprint or not (folder / f"{fingerprint}.json").is_file():
+        return None
+    cache = GuidelineCache(folder, fingerprint, {})
+    facts = cache.facts
+    column = "gpu" if "gpu" in facts else "arm"
+    wanted = experiments(column)
+    of_settings: dict[str, list[_Group]] = {}
+    for group in cache.groups():
+        of_settings.setdefault(repr(sorted(_settings_of(group).items())), []).append(group)
+    found = [complete for groups in of_settings.values() if (complete := _complete(groups, wanted)) is not None]
+    if not found:
+        return None
+    chosen = max(found, key=lambda groups: (not _quick(groups[0]), max(str(group["measured_on"]) for group in groups)))
+    groups = iter(chosen)
+    return _report(
+        wanted,
+        [[next(groups) for _ in experiment.columns] for experiment in wanted],
+        device=str(facts.get("device", "")),
+        settings=_settings_of(chosen[0]),
+        precision=facts.get("precision", "fp32"),
+        fingerprint=fingerprint,
+        facts=facts,
+        printed_column=column,
+        quick=_quick(chosen[0]),
+        days=[str(group["measured_on"]) for group in chosen],
+        sample=None,
+    )
+
+
+def _report(
+    wanted: Sequence[Experiment],
+    measured: Sequence[Sequence[_Group]],
+    *,
+    device: str,
+    settings: _Group,
+    precision: str,
+    fingerprint: str,
+    facts: Mapping[str, str],
+    printed_column: str,
+    quick: bool,
+    days: Sequence[str],
+    sample: SampleReport | None,
+) -> GuidelinesReport:
+    return GuidelinesReport(
+        device=device,
+        device_name=str(facts.get("gpu") or facts.get("cpu") or "unknown device"),
+        backend=str(settings["backend"]),
+        batch=int(settings["batch"]),
+        threads=int(settings["threads"]),
+        precision=precision,
+        fingerprint=fingerprint,
+        facts=dict(facts),
+        printed_column=printed_column,
+        quick=quick,
+        measured=tuple(sorted(set(days))),
+        experiments=tuple(
+            table_report(experiment, [[Latency.from_dict(each) for each in group["latencies"]] for group in groups])
+            for experiment, groups in zip(wanted, measured, strict=True)
+        ),
         sample=sample,
-        warnings=tuple(guideline_warnings(reports, sample, quick=quick)),
     )
 
 
 def _settings(backend: str, batch: int | None, device: str, *, quick: bool) -> LatencySettings:
     """The protocol with its backend and batch resolved. Raises ConfigError."""
-    from archsearch.errors import UnknownNameError
-
     if backend != "auto" and backend not in BACKENDS:
         raise UnknownNameError(BACKENDS.kind, backend, ("auto", *BACKENDS))
     if batch is not None and batch < 1:
@@ -173,60 +262,6 @@ def _settings(backend: str, batch: int | None, device: str, *, quick: bool) -> L
     resolved = plain.with_backend(plain.backend_on(device)).model_copy(update={"batch": plain.batch_on(device)})
     BACKENDS[resolved.backend].check(device, resolved.precision_on(device))
     return resolved
-
-
-def _teller(groups: int, on_progress: Callable[[GuidelinesProgress], None] | None) -> Callable[[str, bool], None]:
-    count = 0
-
-    def tell(name: str, cached: bool) -> None:
-        nonlocal count
-        count += 1
-        if on_progress is not None:
-            on_progress(GuidelinesProgress(group=count, groups=groups, name=name, cached=cached))
-
-    return tell
-
-
-def _group(
-    run: _Run,
-    name: str,
-    more: Mapping[str, Any],
-    measure: Callable[[], dict[str, Any]],
-    tell: Callable[[str, bool], None],
-) -> dict[str, Any]:
-    """A group from the file, or measured now and written there."""
-    # The precision is in the fingerprint, which names the file; a CPU has no warm-up by time.
-    without = {"precision"} | ({"warmup_seconds"} if run.device == "cpu" else set())
-    conditions = {"settings": run.settings.model_dump(mode="json", exclude=without), "seed": run.seed, **more}
-    found = None if run.again else run.cache.get(name, conditions)
-    tell(name, found is not None)
-    return found if found is not None else run.cache.put(name, conditions, measure())
-
-
-def _column_group(
-    run: _Run,
-    experiment: Experiment,
-    position: int,
-    tell: Callable[[str, bool], None],
-    sleep: Callable[[float], None],
-) -> dict[str, Any]:
-    column = experiment.columns[position]
-
-    def measure() -> dict[str, Any]:
-        from archsearch.api.guideline_measure import measure_column
-        from archsearch.latency.lease import DeviceLease
-
-        lease = DeviceLease.of_device(run.device)
-        return measure_column(column, run.settings, run.device, seed=run.seed, lease=lease, sleep=sleep)
-
-    channels = {row.label: row.network.channels_text for row in column.rows}
-    return _group(run, f"table {experiment.table}, {column.scale_text}", {"channels": channels}, measure, tell)
-
-
-def _table(experiment: Experiment, groups: Sequence[dict[str, Any]]) -> TableReport:
-    from archsearch.api.guideline_measure import latencies_of
-
-    return table_report(experiment, [latencies_of(group) for group in groups])
 
 
 def _sample_parts(networks: int, *, seed: int, input_size: int) -> list[tuple[Spec, ...]]:
@@ -239,92 +274,159 @@ def _sample_parts(networks: int, *, seed: int, input_size: int) -> list[tuple[Sp
     return [specs[start : start + _GROUP] for start in range(0, networks, _GROUP)]
 
 
-def _sample_group(
-    run: _Run,
-    specs: Sequence[Spec],
-    number: int,
-    input_size: int,
-    tell: Callable[[str, bool], None],
-    sleep: Callable[[float], None],
-) -> dict[str, Any]:
-    def measure() -> dict[str, Any]:
-        from archsearch.api.guideline_measure import measure_sample
-        from archsearch.latency.lease import DeviceLease
-
-        lease = DeviceLease.of_device(run.device)
-        return measure_sample(
-            specs, run.settings, run.device, input_size=input_size, seed=run.seed, lease=lease, sleep=sleep
-        )
-
-    more = {"input_size": input_size, "networks": [spec.arch_id for spec in specs]}
-    return _group(run, f"sample, part {number + 1}", more, measure, tell)
+def _complete(groups: list[_Group], wanted: tuple[Experiment, ...]) -> list[_Group] | None:
+    """The groups of every column in order; None if one is missing or was measured with other channels."""
+    newest: dict[str, _Group] = {}
+    for group in sorted(groups, key=lambda each: str(each["measured_on"])):
+        newest[group["name"]] = group
+    found = []
+    for experiment in wanted:
+        for column in experiment.columns:
+            measured = newest.get(_name(column))
+            if measured is None or measured["conditions"].get("channels") != _channels(column):
+                return None
+            found.append(measured)
+    return found
 
 
-def _sample(groups: Sequence[dict[str, Any]], *, seed: int, input_size: int) -> SampleReport:
-    from archsearch.api.guideline_measure import sampled_networks
-
-    networks = sampled_networks(groups)
-    regression = explain_latency(
-        [network.latency_ms for network in networks],
-        {
-            "MACs": [network.macs for network in networks],
-            "memory access": [network.memory_bytes for network in networks],
-            "operators": [network.operators for network in networks],
-            "parameters": [network.params for network in networks],
-        },
-    )
-    return SampleReport(
-        space=SPACE,
-        input_size=input_size,
-        seed=seed,
-        networks=networks,
-        regression=regression,
-        overhead=_overhead(regression),
-    )
+def _quick(group: _Group) -> bool:
+    settings = group["conditions"]["settings"]
+    return all(settings.get(name) == value for name, value in QUICK.items())
 
 
-def _overhead(regression: Regression) -> str:
-    alone = {each.names[0]: each for each in regression.alone}
-    if "operators" not in alone or "MACs" not in alone:
-        return ""
-    operators, macs = alone["operators"], alone["MACs"]
-    if operators.predicted_r2 <= macs.predicted_r2 or macs.exponents[0] >= _OVERHEAD_EXPONENT:
-        return ""
-    return (
-        f"bound by starting operators: latency grows as the {macs.exponents[0]:.2f}th power of the multiply-adds, and "
-        f"the number of operators explains it better (predicted R2 {operators.predicted_r2:.2f} against "
-        f"{macs.predicted_r2:.2f})"
-    )
+def _settings_of(group: _Group) -> dict[str, Any]:
+    """The settings that a group was measured with, keys that came later at their defaults."""
+    return {**_DEFAULTS, **group["conditions"]["settings"]}
 
 
-def guideline_warnings(reports: Sequence[TableReport], sample: SampleReport | None, *, quick: bool) -> Iterator[str]:
-    """What to know before the verdicts are believed."""
-    if quick:
-        yield "a quick trial with few runs: its verdicts are not to be kept"
-    for report in reports:
-        found = report.growth
-        name = report.experiment.guideline
-        if found is not None and found.launch_bound:
-            yield (
-                f"{name}: launch-bound: {found.times_macs:.0f} times the multiply-adds took only "
-                f"{found.times_time:.2f} times as long, so what is timed is mostly starting operators, and a guideline "
-                "about work or memory access can hardly show"
+def experiments(device_column: str, tables: tuple[str, ...] = TABLES) -> tuple[Experiment, ...]:
+    """The experiments of these tables.
+
+    Args:
+        device_column: whose channels are run: "gpu" or "arm". The paper gave its ARM device narrower networks. The
+            other device's speeds stand where the table has them: its narrowest column beside ours.
+
+    Raises ConfigError for a table without an experiment.
+    """
+    if device_column not in DEVICES:
+        raise ConfigError(f"the paper has no column '{device_column}'", hint=", ".join(DEVICES))
+    wrong = [table for table in tables if table not in TABLES]
+    if wrong:
+        raise ConfigError(f"table '{wrong[0]}' holds no experiment", hint=f"one of {', '.join(TABLES)}")
+    printed = {table.table: table for table in find_paper(PAPER).tables}
+    return tuple(_experiment(printed[table], device_column) for table in tables)
+
+
+def _experiment(table: Table, device_column: str) -> Experiment:
+    cells: _Cells = {device: defaultdict(dict) for device in DEVICES}
+    for row in table.rows:
+        network = printed_network(table.table, row.model)
+        for value in row.values:
+            cells[value.column][network.scale][network.label] = PrintedSpeed(
+                network=network, speed=float(value.value), step=_step(value.value), unit=value.unit
             )
-        loose = [
-            f"{column.column.scale_text} {row.row.label}"
-            for column in report.columns
-            for row in column.rows
-            if not row.latency.converged
-        ]
-        if loose:
-            yield f"{name}: not converged, so the verdict may be wrong: {', '.join(loose)}"
-        if any(row.latency.contended for column in report.columns for row in column.rows):
-            yield f"{name}: another process may have used the device meanwhile"
-    if sample is not None:
-        if sample.overhead:
-            yield f"the sample is {sample.overhead}"
-        loose_networks = sum(not network.converged for network in sample.networks)
-        if loose_networks:
-            yield f"{loose_networks} of the {len(sample.networks)} sampled networks did not converge"
-        if any(network.contended for network in sample.networks):
-            yield "the sample: another process may have used the device meanwhile"
+    printed = (row for row in table.rows if any(value.column == device_column for value in row.values))
+    labels = tuple(dict.fromkeys(printed_network(table.table, row.model).label for row in printed))
+    scales = {device: sorted(found) for device, found in cells.items()}
+    columns = []
+    for position, scale in enumerate(scales[device_column]):
+        beside = {device: cells[device][scales[device][position]] for device in DEVICES}
+        rows = tuple(
+            ExperimentRow(
+                label=label,
+                network=beside[device_column][label].network,
+                printed={device: found[label] for device, found in beside.items()},
+            )
+            for label in labels
+        )
+        columns.append(
+            ExperimentColumn(table=table.table, scale=scale, scale_text=rows[0].network.scale_text, rows=rows)
+        )
+    return Experiment(table=table.table, columns=tuple(columns))
+
+
+def _step(printed: Any) -> float:
+    """One of the last printed digit: 0.1 of 76.2 and of 40.0, 1 of 1480."""
+    _, point, digits = str(printed).partition(".")
+    return 10.0 ** -len(digits) if point else 1.0
+
+
+def _name(column: ExperimentColumn) -> str:
+    """What a column's group is called."""
+    return f"table {column.table}, {column.scale_text}"
+
+
+def _channels(column: ExperimentColumn) -> dict[str, str]:
+    return {row.label: row.network.channels_text for row in column.rows}
+
+
+class GuidelineCache:
+    """Groups by what they were measured under; a changed protocol, device or library is another group or file.
+
+    Args:
+        folder: of the files.
+        fingerprint: the device's; it names the file.
+        facts: what the fingerprint is made of, kept for people.
+
+    Raises ConfigError if the file is there and is no such file.
+    """
+
+    def __init__(self, folder: Path, fingerprint: str, facts: Mapping[str, str]) -> None:
+        self.path = folder / f"{fingerprint}.json"
+        self._content: dict[str, Any] = {
+            "format": FORMAT,
+            "fingerprint": fingerprint,
+            "facts": dict(facts),
+            "groups": {},
+        }
+        if self.path.is_file():
+            self._content = _read(self.path)
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What the fingerprint is made of, as the file has it."""
+        return dict(self._content["facts"])
+
+    def groups(self) -> tuple[dict[str, Any], ...]:
+        """Everything that was measured, under whatever conditions."""
+        return tuple(dict(group) for group in self._content["groups"].values())
+
+    def get(self, name: str, conditions: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The group of this name that was measured under exactly these conditions, or None.
+
+        A key of the settings that a group has not stands for its default: it is younger than the group.
+        """
+        found = self._find(name, conditions)
+        return None if found is None else dict(self._content["groups"][found])
+
+    def put(self, name: str, conditions: Mapping[str, Any], measured: Mapping[str, Any]) -> dict[str, Any]:
+        """Keep a group, with today's date, and give it as `get` will. Raises ArchsearchError if that fails."""
+        group = {"name": name, "conditions": dict(conditions), "measured_on": date.today().isoformat(), **measured}
+        kept: dict[str, Any] = json.loads(json.dumps(group, allow_nan=False))
+        if self.path.is_file():  # another run may have written groups of its own meanwhile
+            self._content["groups"] |= _read(self.path)["groups"]
+        key = self._find(name, conditions)
+        if key is None:
+            text = json.dumps(dict(conditions), sort_keys=True)
+            key = f"{name}/{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+        self._content["groups"][key] = kept
+        write_atomically(self.path, (json.dumps(self._content, indent=1) + "\n").encode())
+        return dict(kept)
+
+    def _find(self, name: str, conditions: Mapping[str, Any]) -> str | None:
+        wanted = {**conditions, "settings": _settings_of({"conditions": conditions})}
+        for key, group in self._content["groups"].items():
+            if group["name"] == name and {**group["conditions"], "settings": _settings_of(group)} == wanted:
+                return str(key)
+        return None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    hint = "move it away and measure anew"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}", hint=hint) from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT or not isinstance(content.get("groups"), dict):
+        raise ConfigError(f"{path}: not a file of measured guideline experiments of format {FORMAT}", hint=hint)
+    return content

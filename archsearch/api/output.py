@@ -85,10 +85,11 @@ def check_format(path: Path, formats: Sequence[str]) -> None:
 
 
 def result_json(result: Result) -> dict[str, Any]:
-    """Everything that a result holds as plain data, its title and sentences first; what is not known is null."""
+    """Everything that a result says and holds as plain data, sentences first; what is not known is null."""
     assert is_dataclass(result)
     said = {"title": result.title, "sentences": list(result.sentences), "empty": result.empty}
-    return said | {each.name: plain(getattr(result, each.name)) for each in fields(result)}
+    held = {each.name: plain(getattr(result, each.name)) for each in fields(result)}
+    return said | held | {"warnings": list(result.warnings)}
 
 
 def markdown_text(result: Result) -> str:
@@ -113,4 +114,4 @@ def latex_text(result: Result) -> str:
 
 
 def _filled(result: Result) -> list[Table]:
-    return [table.without_empty_columns() for table in result.tables() if table.rows]
+    return [table.without_empty_columns() for table in result.tables() if table.rows and not table.wide]

@@ -1,25 +1,84 @@
-"""The papers' printed numbers beside the computed ones, and beside what has been measured here."""
+"""The papers' printed numbers beside the computed ones, and beside what has been measured here.
+
+`tables_of` lays a printed table out once: for the terminal, and for the Markdown page `docs/papers.md`.
+"""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from math import prod
+from typing import Any
 
-from archsearch.errors import ConfigError
-from archsearch.models.variants import find_variant
+from archsearch.api.study import Study, all_studies
+from archsearch.blocks.heads import GlobalAveragePool
+from archsearch.cost.architecture import params_of
+from archsearch.cost.conventions import macs_as_observed
+from archsearch.cost.observe import observe
+from archsearch.errors import ConfigError, NothingStoredError
+from archsearch.models.families import build
+from archsearch.models.variants import Variant, find_variant
 from archsearch.papers.match import Match, Outcome, compare
-from archsearch.papers.printed import Number, Paper, PrintedValue, Row, Table, find_paper, load_papers
-from archsearch.papers.schema import UNITS
-
-if TYPE_CHECKING:
-    from archsearch.api.paper_costs import PaperCost
-    from archsearch.api.paper_measured import Measured
+from archsearch.papers.printed import UNITS, Number, Paper, PrintedValue, Row, Scale, find_paper, load_papers
+from archsearch.papers.printed import Table as PrintedTable
+from archsearch.records import Latency, Score, TrialStatus
+from archsearch.table import Cell, Column, Table
+from archsearch.text import plural
 
 NOT_COMPUTED = "not computed"
 OUTCOMES = (*Outcome, NOT_COMPUTED)
+_SUFFIXES = {"1e6": "M", "MFLOPs": "M", "M": "M", "1e9": "G", "G": "G", "count": ""}
+_HEAD = """\
+# The papers' printed numbers
+
+Every number that the sources below print about these networks, beside what archsearch computes. The page is the output
+of `archsearch papers --markdown`; the printed numbers themselves are data, in `archsearch/papers/data`, one file a
+source.
+
+A printed whole count must be **exact**. Any other number was rounded for print, so the computed one **rounds to it** or
+**differs**. Multiply-adds are compared in the convention that the source counts in ([counting](counting.md));
+`conv_linear_pool` is `conv_linear` with the average pool before the classifier, one for each element that it reads."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """One trial or one retraining of a network in a study.
+
+    Attributes:
+        study, dataset: where it was measured and on which images.
+        trial: its number in the study; None for a retraining.
+        score: accuracy with split, epochs, seed and protocol.
+        latency: with device, backend, batch and n; None for a retraining.
+        input_size: height and width of the images that it saw (pixels).
+    """
+
+    study: str
+    dataset: str
+    trial: int | None
+    score: Score
+    latency: Latency | None
+    input_size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaperCost:
+    """One network under the conditions of one printed table.
+
+    Attributes:
+        params: trainable parameters (count).
+        macs: multiply-adds of one image, by convention; `conv_linear_pool` is conv_linear with the average pool before
+            the classifier, one for each element that it reads.
+        choices: the network's choices.
+    """
+
+    params: int
+    macs: Mapping[str, int]
+    choices: Mapping[str, Any]
+    input_size: int
+    num_classes: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +130,7 @@ class ComparedRow:
 class ComparedTable:
     """One printed table."""
 
-    table: Table
+    table: PrintedTable
     rows: tuple[ComparedRow, ...]
 
     @property
@@ -111,7 +170,7 @@ class PapersReport:
     papers: tuple[ComparedPaper, ...]
     studies: tuple[str, ...] = ()
 
-    def rows(self) -> Iterator[tuple[Paper, Table, ComparedRow]]:
+    def rows(self) -> Iterator[tuple[Paper, PrintedTable, ComparedRow]]:
         """Every row with its paper and table."""
         for paper in self.papers:
             for table in paper.tables:
@@ -160,8 +219,6 @@ def compare_papers(
     Raises UnknownNameError for an unknown paper, StoreError for a database that cannot be read or that was named and is
     not there.
     """
-    from archsearch.api.paper_measured import stored_studies
-
     papers = load_papers() if paper is None else (find_paper(paper),)
     studies = stored_studies(storage)
     costs = _costs(papers, progress)
@@ -183,9 +240,7 @@ def compare_papers(
 def _costs(
     papers: tuple[Paper, ...], progress: Callable[[str, int, int], None] | None
 ) -> Mapping[tuple[str, str], PaperCost]:
-    from archsearch.api.paper_costs import paper_cost
-
-    wanted: dict[tuple[str, str], Table] = {}
+    wanted: dict[tuple[str, str], PrintedTable] = {}
     for paper in papers:
         for table in paper.tables:
             for row in table.rows:
@@ -203,15 +258,13 @@ def _counted(row: Row) -> bool:
     return any(number.computed_kind for value in row.values for number in value.numbers)
 
 
-def _scale_key(paper: Paper, table: Table) -> str:
+def _scale_key(paper: Paper, table: PrintedTable) -> str:
     return "" if table.scale is None else f"{paper.key}:{table.table}"
 
 
 def _row(
-    paper: Paper, table: Table, row: Row, costs: Mapping[tuple[str, str], PaperCost], studies: tuple[Any, ...]
+    paper: Paper, table: PrintedTable, row: Row, costs: Mapping[tuple[str, str], PaperCost], studies: tuple[Study, ...]
 ) -> ComparedRow:
-    from archsearch.api.paper_measured import measured
-
     cost = None if row.variant is None else costs.get((row.variant, _scale_key(paper, table)))
     where = f"{paper.key}, table {table.table}, row '{row.model}'"
     return ComparedRow(
@@ -236,3 +289,445 @@ def _number(number: Number, cost: PaperCost | None, where: str) -> ComparedNumbe
     computed = cost.params if number.kind == "params" else cost.macs[str(number.convention)]
     match = compare(number.printed, computed, unit=UNITS[number.unit], decimals=number.decimals)
     return ComparedNumber(number=number, computed=computed, match=match)
+
+
+def paper_cost(variant: Variant, scale: Scale | None) -> PaperCost:
+    """Build and count a variant, at its own conditions or at a table's. Raises BuildError."""
+    input_size = variant.input_size if scale is None else scale.input_size
+    num_classes = variant.num_classes if scale is None else scale.num_classes
+    spec = variant.at_scale({} if scale is None else scale.choices).normalised(input_size)
+    model = build(spec, num_classes=num_classes, input_size=input_size, seed=0)
+    seen = observe(model, input_size)
+    macs = macs_as_observed(seen)
+    pools = (call for call in seen.calls if isinstance(call.module, GlobalAveragePool))
+    macs["conv_linear_pool"] = macs["conv_linear"] + sum(prod(call.input_shape) for call in pools)
+    return PaperCost(
+        params=params_of(model), macs=macs, choices=spec.choices(), input_size=input_size, num_classes=num_classes
+    )
+
+
+def stored_studies(storage: str | None) -> tuple[Study, ...]:
+    """Every stored study; none if there is no database yet and nobody named one. Raises StoreError."""
+    try:
+        return all_studies(storage=storage)
+    except NothingStoredError:
+        if storage is not None:
+            raise
+        return ()
+
+
+def measured(variant: Variant, studies: tuple[Study, ...]) -> tuple[Measured, ...]:
+    """Trials, then retrainings, of the network that a variant is at each study's scale."""
+    return tuple(found for study in studies for found in _in_study(variant, study))
+
+
+def _in_study(variant: Variant, study: Study) -> Iterator[Measured]:
+    arch_id = variant.at_scale(study.info.config["scale"]).normalised(study.input_size).arch_id
+    dataset = str(study.info.config["dataset"])
+    for record in study.records:
+        complete = record.status == TrialStatus.COMPLETE and record.score is not None
+        if complete and record.arch_id == arch_id and record.score is not None:
+            yield Measured(
+                study=study.name,
+                dataset=dataset,
+                trial=record.trial,
+                score=record.score,
+                latency=record.latency,
+                input_size=study.input_size,
+            )
+    for trained, score in study.trainings:
+        if trained == arch_id:
+            yield Measured(
+                study=study.name,
+                dataset=dataset,
+                trial=None,
+                score=score,
+                latency=None,
+                input_size=study.input_size,
+            )
+
+
+def printed_text(number: Number) -> str:
+    """A printed number with its unit: 63.4M, 2,278,604, 39.7 %."""
+    printed = number.printed
+    if number.kind in ("params", "macs") and isinstance(printed, int | float):
+        digits = f"{printed:,}" if number.decimals is None else f"{printed:,.{number.decimals}f}"
+        return f"{digits}{_SUFFIXES.get(number.unit, number.unit)}"
+    return f"{plain_text(printed)}{'' if not number.unit or isinstance(printed, str) else f' {number.unit}'}"
+
+
+def plain_text(value: Any) -> str:
+    """A value as printed, without its unit; lists with slashes, `-` where the paper has none."""
+    if value is None:
+        return "-"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {plain_text(each)}" for key, each in value.items())
+    if isinstance(value, list | tuple):
+        return " / ".join(plain_text(each) for each in value)
+    return str(value)
+
+
+def computed_text(found: ComparedNumber) -> str:
+    """A computed number in full."""
+    return f"{found.computed:,}" if isinstance(found.computed, int) else plain_text(found.computed)
+
+
+def match_text(found: ComparedNumber) -> str:
+    """`exact`, `rounds to it`, or `differs by +7.6 %`."""
+    match = found.match
+    if match is None:
+        return "not computed"
+    if match.outcome != Outcome.DIFFERS or match.difference is None:
+        return str(match.outcome)
+    return f"differs by {match.difference:+.1%}".replace("%", " %")
+
+
+def note_of(found: ComparedNumber) -> str:
+    """What is known of a number that differs, or of an unusual way to count it; else empty."""
+    differs = found.match is None or found.match.outcome == Outcome.DIFFERS
+    return found.number.reason if differs or found.number.kind == "macs" else ""
+
+
+def title_of(table: PrintedTable) -> str:
+    """`Table 8: its caption`, `App.2: its caption`; the caption alone where the source has no numbered tables."""
+    if table.table == "-":
+        return table.caption
+    return f"{'Table ' if table.table[0].isdigit() else ''}{table.table}: {table.caption}"
+
+
+def _accuracies_and_speeds(row: ComparedRow) -> str:
+    return ", ".join(
+        f"{each.number.label} {printed_text(each.number)}"
+        for value in row.values
+        for each in value.numbers
+        if each.number.kind in ("accuracy", "speed")
+    )
+
+
+def measured_text(found: Measured) -> str:
+    """One measurement in one line, with the conditions that it holds under."""
+    score, latency = found.score, found.latency
+    text = (
+        f"{score.top1_percent:.2f} % top-1 on the {score.split} split of {found.dataset} at "
+        f"{found.input_size}x{found.input_size} ({plural(score.epochs, 'epoch')} on {score.train_images:,} images, "
+        f"{score.protocol}, seed {score.seed})"
+    )
+    if latency is not None:
+        unsure = "" if latency.converged else ", not converged"
+        text += (
+            f"; {latency.corrected_ms:.3f} ms for a batch of {latency.batch} ({latency.device}, {latency.backend}, "
+            f"threads {latency.threads}, {latency.precision}, n {latency.n}, p10 corrected for drift{unsure})"
+        )
+    where = "retrained in" if found.trial is None else f"trial {found.trial} of"
+    return f"{text}; {where} study {found.study}"
+
+
+def compared_table(found: ComparedTable) -> Table:
+    """The numbers of a printed table that are computed."""
+    return Table(
+        title=title_of(found.table),
+        columns=(
+            Column(title="Row", key="row"),
+            Column(title="Network", key="network"),
+            Column(title="Number", key="number"),
+            Column(title="Printed", key="printed", decimals=0),
+            Column(title="Computed", key="computed", decimals=0),
+            Column(title="Convention", key="convention", whole=True),
+            Column(title="Match", key="match"),
+        ),
+        rows=tuple(
+            (
+                row.row.model,
+                row.row.variant,
+                each.number.label,
+                printed_text(each.number),
+                computed_text(each),
+                each.number.convention,
+                match_text(each),
+            )
+            for row in found.rows
+            for _, each in row.compared()
+        ),
+    )
+
+
+def measured_table(found: ComparedTable) -> Table:
+    """Each measurement of a network whose accuracy or speed is printed."""
+    return Table(
+        title=f"{title_of(found.table)}: measured here",
+        columns=(
+            Column(title="Row", key="row"),
+            Column(title="Network", key="network"),
+            Column(title="Printed", key="printed"),
+            Column(title="Measured", key="measured"),
+        ),
+        rows=tuple(
+            (row.row.model, row.row.variant, printed, measured_text(each))
+            for row in found.rows
+            if (printed := _accuracies_and_speeds(row))
+            for each in row.measured
+        ),
+    )
+
+
+def missing_table(found: Sequence[Missing]) -> Table:
+    """Printed counts that are not met, and why."""
+    return Table(
+        title="Printed counts that are not met",
+        columns=(
+            Column(title="Paper", key="paper"),
+            Column(title="Table", key="table"),
+            Column(title="Row", key="row"),
+            Column(title="Printed", key="printed", decimals=0),
+            Column(title="Computed", key="computed", decimals=0),
+            Column(title="Why", key="why"),
+        ),
+        rows=tuple(
+            (
+                each.paper,
+                each.table,
+                each.model,
+                printed_text(each.number.number),
+                computed_text(each.number) if each.number.match else None,
+                each.reason,
+            )
+            for each in found
+        ),
+    )
+
+
+def notes_of(found: ComparedTable) -> tuple[str, ...]:
+    """What is known of the numbers of a table that differ or are counted in an unusual way, each once."""
+    notes = (f"{row.row.model}: {note_of(each)}" for row in found.rows for _, each in row.compared() if note_of(each))
+    return tuple(dict.fromkeys(notes))
+
+
+def to_dict(report: PapersReport) -> dict[str, Any]:
+    """Plain data: every printed value with its outcome, and where one was computed, the computed number."""
+    return {
+        "values": sum(report.counts.values()),
+        "outcomes": dict(report.counts),
+        "not_computed": [{"reason": reason, "values": number} for reason, number in report.reasons.items()],
+        "not_met": [
+            {
+                "paper": each.paper,
+                "table": each.table,
+                "model": each.model,
+                "label": each.number.number.label,
+                "printed": each.number.number.printed,
+                "unit": each.number.number.unit,
+                "computed": each.number.computed,
+                "reason": each.reason,
+            }
+            for each in report.missing
+        ],
+        "studies": list(report.studies),
+        "papers": [_paper_dict(paper) for paper in report.papers],
+    }
+
+
+def _paper_dict(found: ComparedPaper) -> dict[str, Any]:
+    paper = found.paper
+    return {
+        "key": paper.key,
+        "title": paper.title,
+        "reference": paper.reference,
+        "source": paper.source,
+        "link": paper.link,
+        "tables": [
+            {
+                "table": table.table.table,
+                "caption": table.table.caption,
+                "scale": None if table.table.scale is None else table.table.scale.model_dump(),
+                "rows": [_row_dict(row) for row in table.rows],
+            }
+            for table in found.tables
+        ],
+    }
+
+
+def _row_dict(found: ComparedRow) -> dict[str, Any]:
+    return {
+        "model": found.row.model,
+        "variant": found.row.variant,
+        "values": [_value_dict(value) for value in found.values],
+        "measured": [_measured_dict(each) for each in found.measured],
+    }
+
+
+def _value_dict(found: ComparedValue) -> dict[str, Any]:
+    return {
+        "metric": found.value.metric,
+        "value": found.value.value,
+        "unit": found.value.unit,
+        "conditions": found.value.conditions,
+        "outcome": str(found.outcome),
+        "reason": found.reason,
+        "compared": [
+            {
+                "label": each.number.label,
+                "printed": each.number.printed,
+                "unit": each.number.unit,
+                "convention": each.number.convention,
+                "computed": each.computed,
+                "match": str(each.match.outcome),
+                "relative_difference": each.match.difference,
+                "note": note_of(each),
+            }
+            for each in found.numbers
+            if each.match is not None
+        ],
+    }
+
+
+def _measured_dict(found: Measured) -> dict[str, Any]:
+    score, latency = found.score, found.latency
+    return {
+        "study": found.study,
+        "trial": found.trial,
+        "dataset": found.dataset,
+        "input_size": found.input_size,
+        "top1_percent": score.top1_percent,
+        "split": score.split,
+        "epochs": score.epochs,
+        "seed": score.seed,
+        "protocol": score.protocol,
+        "train_images": score.train_images,
+        "eval_images": score.eval_images,
+        "latency": None
+        if latency is None
+        else {
+            "corrected_ms": latency.corrected_ms,
+            "median_ms": latency.median_ms,
+            "device": latency.device,
+            "backend": latency.backend,
+            "batch": latency.batch,
+            "threads": latency.threads,
+            "precision": latency.precision,
+            "n": latency.n,
+            "converged": latency.converged,
+        },
+    }
+
+
+def markdown(report: PapersReport) -> str:
+    """The whole page. It depends on the data, the code and the stored studies alone."""
+    return "\n\n".join(_sections(report)) + "\n"
+
+
+def _sections(report: PapersReport) -> Iterator[str]:
+    yield _HEAD
+    if report.studies:
+        yield f"Measured here: studies {', '.join(report.studies)}."
+    else:
+        yield "Written where no study was stored, so that nothing measured stands beside the printed accuracies."
+    yield "## In short"
+    total = (*report.counts.items(), ("all", sum(report.counts.values())))
+    yield _markdown(_plain_table(("outcome", "printed values"), total, numbers=("printed values",)))
+    yield "Why values are not computed:"
+    reasons = ((number, reason) for reason, number in report.reasons.items())
+    yield _markdown(_plain_table(("values", "reason"), reasons, numbers=("values",)))
+    if report.missing:
+        yield "## Counts that are not met"
+        yield _markdown(missing_table(report.missing))
+    for paper in report.papers:
+        yield f"## {paper.paper.title}"
+        link = f" <{paper.paper.link}>." if paper.paper.link else ""
+        yield f"{paper.paper.reference}.{link} `--paper {paper.paper.key}`"
+        for table in paper.tables:
+            yield from _table_sections(table)
+
+
+def _table_sections(found: ComparedTable) -> Iterator[str]:
+    yield f"### {title_of(found.table)}"
+    if found.computable:
+        yield _markdown(compared_table(found))
+        notes = notes_of(found)
+        if notes:
+            yield _bullets(f"{note}." for note in notes)
+    measured_here = measured_table(found)
+    if measured_here.rows:
+        yield "Measured here:"
+        yield _markdown(measured_here)
+    yield from _as_printed(found)
+
+
+def _as_printed(found: ComparedTable) -> Iterator[str]:
+    """Every value of a table with its conditions, and why those are not computed that are not."""
+    left = {key: column for key, column in found.table.columns.items() if not _all_computed(found, key)}
+    if not left:
+        return
+    own = {row.row.model: row.row.values[0].conditions for row in found.rows}
+    shared = {column.conditions for column in found.table.columns.values()}
+    with_conditions = not set(own.values()) <= shared
+    head = ["row", *(["conditions"] if with_conditions else []), *left]
+    lines = []
+    for row in found.rows:
+        values = {value.column: plain_text(value.value) for value in row.row.values}
+        cells = [values.get(key, "") for key in left]
+        if any(cells):
+            lines.append([row.row.model, *([own[row.row.model]] if with_conditions else []), *cells])
+    yield "As printed:" if found.computable else "As printed, nothing of it computed:"
+    yield _markdown(_plain_table(head, lines, numbers=left))
+    yield _bullets(
+        f"`{key}`: {', '.join(filter(None, (column.metric or key, column.unit, column.conditions)))}"
+        + (f". Not computed: {'; '.join(reasons)}." if (reasons := _reasons(found, key)) else ".")
+        for key, column in left.items()
+    )
+
+
+def _all_computed(found: ComparedTable, column: str) -> bool:
+    return all(
+        each.match is not None
+        for row in found.rows
+        for value in row.values
+        if value.value.column == column
+        for each in value.numbers
+    )
+
+
+def _reasons(found: ComparedTable, column: str) -> list[str]:
+    """Why numbers of a column are not computed, with the rows that this is true of unless it is all."""
+    rows: dict[str, list[str]] = {}
+    for row in found.rows:
+        for value in row.values:
+            if value.value.column == column:
+                for each in value.numbers:
+                    if each.match is None:
+                        rows.setdefault(each.number.reason, []).append(row.row.model)
+    whole = len([row for row in found.rows for value in row.values if value.value.column == column])
+    return [
+        reason if len(set(models)) == whole else f"{reason} ({', '.join(dict.fromkeys(models))})"
+        for reason, models in rows.items()
+    ]
+
+
+def _bullets(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {_escaped(line)}" for line in lines)
+
+
+def _plain_table(head: Iterable[str], rows: Iterable[Iterable[Cell]], *, numbers: Iterable[str]) -> Table:
+    right = set(numbers)
+    columns = (Column(title=name, key=name, decimals=0 if name in right else None) for name in head)
+    return Table(title="", columns=tuple(columns), rows=tuple(tuple(row) for row in rows))
+
+
+def _markdown(table: Table) -> str:
+    """A table of the page: headings in small letters, networks as code, and less escaped than `Table.markdown` does."""
+    rule = "|".join("---:" if column.numeric else "---" for column in table.columns)
+    rows = [[column.title[0].lower() + column.title[1:] for column in table.columns]]
+    for row in table.rows:
+        cells = ["" if value is None else str(value) for value in row]
+        rows.append(
+            [
+                f"`{cell}`" if column.key == "network" else cell
+                for cell, column in zip(cells, table.columns, strict=True)
+            ]
+        )
+    lines = [" | ".join(map(_escaped, row)) for row in rows]
+    return "\n".join([f"| {lines[0]} |", f"|{rule}|", *(f"| {line} |" for line in lines[1:])])
+
+
+def _escaped(text: str) -> str:
+    """Text in which Markdown sees no table, emphasis, HTML or link."""
+    return re.sub(r"([|*<\[\]])", r"\\\1", text)

@@ -82,8 +82,8 @@ def info_of(study: Study, plot: Plot, data: PlotData | None = None) -> Any:
 
 def _typed(study: Study, plot: Plot) -> str:
     """What to type to get what a plot draws."""
-    if plot.command == "guidelines":  # of the device, not of one study
-        return "make it with: archsearch guidelines"
+    if plot.of_device:
+        return f"make it with: archsearch {plot.command}"
     more = ("--trials", "N") if plot.command is None else ()
     return f"make it with: {shlex.join(['archsearch', plot.command or 'run', '--study', study.name, *more])}"
 

@@ -8,6 +8,7 @@ import re
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -15,6 +16,7 @@ from rich.logging import RichHandler
 from rich.markup import escape
 
 from archsearch.errors import ArchsearchError
+from archsearch.text import plural
 
 if TYPE_CHECKING:
     from archsearch.table import Result
@@ -38,16 +40,22 @@ def print_error(error: ArchsearchError) -> None:
         error_console.print(f"[dim]{escape(error.hint)}[/]")
 
 
-def show(result: Result) -> None:
-    """A result on standard output: title, tables, sentences, method, and what to know before it is believed."""
+def show(result: Result, *, limit: int | None = None) -> None:
+    """A result on standard output: title, tables, sentences, method, and what to know before it is believed.
+
+    `limit`: rows of its first table that are printed; None: all of them.
+    """
     console.print(f"[bold]{escape(result.title)}[/]")
     for line in result.subtitle:
         console.print(line, markup=False)
     if result.empty is not None:
         console.print(result.empty, markup=False)
-    for table in result.tables():
-        if table.rows:
-            console.print(table.without_empty_columns().to_rich(width=console.width))
+    for place, table in enumerate(result.tables()):
+        shown = table if place or limit is None else replace(table, rows=table.rows[:limit])
+        if shown.rows and not shown.wide:
+            console.print(shown.without_empty_columns().to_rich(width=console.width))
+            if len(shown.rows) < len(table.rows):
+                console.print(f"{plural(len(table.rows) - len(shown.rows), 'more row')} not shown")
             if table.note:
                 console.print(table.note, markup=False)
     for sentence in result.sentences:

@@ -10,8 +10,8 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from archsearch.cli.audit import guidelines_table
 from archsearch.cli.console import console, print_json, typed_command
-from archsearch.cli.guideline_tables import guidelines_table
 from archsearch.cli.options import JsonOption, StorageOption
 from archsearch.errors import ConfigError
 

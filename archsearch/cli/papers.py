@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich import box
-from rich.markup import escape
-from rich.table import Table
 
 from archsearch.cli.console import console, error_console, print_json
 from archsearch.cli.options import JsonOption, StorageOption
@@ -16,7 +14,8 @@ from archsearch.errors import ConfigError
 from archsearch.text import plural
 
 if TYPE_CHECKING:
-    from archsearch.api.papers import ComparedPaper, ComparedTable, PapersReport
+    from archsearch.api.papers import PapersReport
+    from archsearch.table import Table
 
 
 _PLURAL = {"rounds to it": "round to the printed number", "differs": "differ"}
@@ -40,9 +39,8 @@ def papers(
     archsearch papers --paper ldc
     archsearch papers --json
     """
-    from archsearch.api.papers import compare_papers
-    from archsearch.api.papers_page import markdown as page
-    from archsearch.api.papers_page import to_dict
+    from archsearch.api.papers import compare_papers, to_dict
+    from archsearch.api.papers import markdown as page
 
     if json and markdown:
         raise ConfigError("--json and --markdown were both given", hint="choose one")
@@ -61,84 +59,16 @@ def papers(
 
 
 def _print(report: PapersReport) -> None:
+    from archsearch.api.papers import compared_table, measured_table, missing_table, notes_of
+
     for paper in report.papers:
         for table in paper.tables:
             if table.computable:
-                console.print(_compared_table(paper, table))
-                _print_notes(table)
-            measured = _measured_table(paper, table)
-            if measured is not None:
-                console.print(measured)
-    _print_summary(report)
-
-
-def _compared_table(paper: ComparedPaper, found: ComparedTable) -> Table:
-    from archsearch.api.papers_text import computed_text, match_text, printed_text, title_of
-    from archsearch.papers.match import Outcome
-
-    table = _titled(f"{paper.paper.key}, {title_of(found.table)}", "row", "network", "number")
-    table.add_column("printed", justify="right")
-    table.add_column("computed", justify="right")
-    table.add_column("convention", no_wrap=True)
-    table.add_column("match")
-    for row in found.rows:
-        for _, each in row.compared():
-            differs = each.match is not None and each.match.outcome == Outcome.DIFFERS
-            match = match_text(each)
-            table.add_row(
-                escape(row.row.model),
-                escape(row.row.variant or ""),
-                escape(each.number.label),
-                escape(printed_text(each.number)),
-                escape(computed_text(each)),
-                each.number.convention or "",
-                f"[yellow]{match}[/]" if differs else match,
-            )
-    return table
-
-
-def _measured_table(paper: ComparedPaper, found: ComparedTable) -> Table | None:
-    from archsearch.api.papers_text import measured_rows, title_of
-
-    rows = list(measured_rows(found))
-    title = f"{paper.paper.key}, {title_of(found.table)}: measured here"
-    table = _titled(title, "row", "network", "printed", "measured")
-    for row in rows:
-        table.add_row(*(escape(cell) for cell in row))
-    return table if rows else None
-
-
-def _titled(title: str, *columns: str) -> Table:
-    table = Table(title=escape(title), box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    for name in columns:
-        table.add_column(name)
-    return table
-
-
-def _print_notes(found: ComparedTable) -> None:
-    from archsearch.api.papers_text import note_of
-
-    notes = dict.fromkeys(
-        f"{row.row.model}: {note_of(each)}" for row in found.rows for _, each in row.compared() if note_of(each)
-    )
-    for line in notes:
-        console.print(f"note  {line}", markup=False)
-    if notes:
-        console.print()
-
-
-def _print_summary(report: PapersReport) -> None:
-    from archsearch.api.papers_text import printed_text
-
-    missing = [each for each in report.missing if each.number.match is None]
-    if missing:
-        table = _titled("Printed counts that are not computed", "paper", "table", "row")
-        table.add_column("printed", justify="right")
-        table.add_column("why")
-        for each in missing:
-            cells = (each.paper, each.table, each.model, printed_text(each.number.number), each.reason)
-            table.add_row(*(escape(cell) for cell in cells))
-        console.print(table)
+                _print_table(paper.paper.key, compared_table(table))
+                for line in notes_of(table):
+                    console.print(f"note  {line}", markup=False)
+            _print_table(paper.paper.key, measured_table(table))
+    _print_table("", missing_table(report.missing))
     console.print(
         plural(sum(report.counts.values()), "printed value")
         + ": "
@@ -148,3 +78,9 @@ def _print_summary(report: PapersReport) -> None:
         console.print(f"{number:5d}  {reason}", markup=False)
     if report.studies:
         console.print(f"measured in: {', '.join(report.studies)}", markup=False)
+
+
+def _print_table(key: str, table: Table) -> None:
+    if table.rows:
+        titled = replace(table, title=f"{key}, {table.title}") if key else table
+        console.print(titled.without_empty_columns().to_rich(width=console.width))

@@ -1,27 +1,34 @@
-"""The printed numbers of the papers, frozen, each with its paper, table, row, unit and conditions. No torch here."""
+"""The numbers that papers and documentations print, as data: pydantic models of YAML files that a person writes.
+
+A file says what a column's numbers are, and a row has a value for each column; `Row.values` puts the two together. What
+a reader may compute of a number, and why the others cannot be, is part of the data.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from archsearch.errors import ConfigError, UnknownNameError
-from archsearch.papers.schema import (
-    COMPUTED_KINDS,
-    ColumnFile,
-    NumberFile,
-    RowFile,
-    TableFile,
-    read_paper,
-    read_reasons,
-)
+from archsearch.resources import read_yaml
+from archsearch.validation import explain
 
 FOLDER = Path(__file__).resolve().parent
 DATA = FOLDER / "data"
 REASONS = FOLDER / "reasons.yaml"
+
+# What a printed number is. The first three can be computed from the network alone.
+Kind = Literal["params", "macs", "choices", "accuracy", "speed", "setting"]
+COMPUTED_KINDS = ("params", "macs", "choices")
+# `conv_linear_pool` is conv_linear with the head's average pool, one for each element that it reads.
+Convention = Literal["conv", "conv_linear", "conv_linear_pool", "thop_0_0_31", "thop_0_1_1", "fvcore"]
+# What one of a unit is, for those in which counts are printed.
+UNITS = {"count": 1, "1e6": 10**6, "1e9": 10**9, "M": 10**6, "G": 10**9, "MFLOPs": 10**6}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,44 +73,122 @@ class PrintedValue:
     numbers: tuple[Number, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One printed row: the model as printed, and our variant if archsearch builds the network."""
+class NumberKind(BaseModel):
+    """What one number is, and what it is compared with.
 
-    model: str
-    variant: str | None
-    reason: str
-    values: tuple[PrintedValue, ...]
+    Attributes:
+        kind: what it is.
+        unit: as printed; a count's is a key of `UNITS`.
+        decimals: digits printed after the point, where they are more than the YAML number shows (2.50).
+        convention: how multiply-adds are counted.
+        choices: names of the choices whose values a list gives, in its order.
+        reason: the key in `reasons.yaml` of why the number cannot be computed.
+    """
 
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-@dataclass(frozen=True, kw_only=True)
-class Scale:
-    """Under which conditions a table's networks are built (pixels, outputs, choices set)."""
-
-    input_size: int
-    num_classes: int
-    choices: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Column:
-    """The head of a column: its unit, and the conditions of the values in it whose row has none of its own."""
-
-    key: str
-    metric: str
-    unit: str
-    conditions: str
+    kind: Kind
+    unit: str = ""
+    decimals: int | None = Field(None, ge=0)
+    convention: Convention | None = None
+    choices: list[str] = Field(default_factory=list)
+    reason: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Table:
-    """One printed table; `scale` is None where the variants' own conditions hold."""
+class Column(NumberKind):
+    """One column of a table: `metric` (default: the column's key) and the conditions of every value in it.
+
+    `parts` says what each number of a list, or each named entry of a mapping, is; a list's are in its order.
+    """
+
+    metric: str | None = None
+    conditions: str = ""
+    parts: dict[str, NumberKind] = Field(default_factory=dict)
+
+
+class Row(BaseModel):
+    """One printed row: the model as printed, our name for it if archsearch builds it, and a value for each column.
+
+    `reason` is the key of why a count differs or cannot be computed; `conditions` and `convention` are those of this
+    row in place of its columns'. Every other key is a column.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
+
+    model: str = Field(min_length=1)
+    variant: str | None = None
+    convention: Convention | None = None
+    conditions: str | None = None
+    reason: str | None = None
+
+    _columns: Mapping[str, Column] = PrivateAttr(default_factory=dict)
+    _reasons: Mapping[str, str] = PrivateAttr(default_factory=dict)
+
+    @property
+    def cells(self) -> dict[str, Any]:
+        """Column to what is printed in it, in the order of the file."""
+        return dict(self.__pydantic_extra__ or {})
+
+    @cached_property
+    def values(self) -> tuple[PrintedValue, ...]:
+        """What is printed in each column, with what the columns say of it."""
+        return tuple(self._value(key, value, self._columns[key]) for key, value in self.cells.items())
+
+    def _value(self, key: str, value: Any, column: Column) -> PrintedValue:
+        return PrintedValue(
+            column=key,
+            metric=column.metric or key,
+            value=value,
+            unit=column.unit,
+            conditions=column.conditions if self.conditions is None else self.conditions,
+            numbers=tuple(self._numbers(key, value, column)),
+        )
+
+    def _numbers(self, key: str, value: Any, column: Column) -> Iterator[Number]:
+        if not column.parts:
+            yield self._number(key, value, column)
+        elif isinstance(value, dict):
+            for label, part in column.parts.items():
+                if value.get(label) is not None:
+                    yield self._number(label, value[label], part)
+        else:
+            for (label, part), printed in zip(column.parts.items(), value, strict=True):
+                yield self._number(label, printed, part)
+
+    def _number(self, label: str, printed: Any, kind: NumberKind) -> Number:
+        reason = self.reason if kind.kind in COMPUTED_KINDS else kind.reason
+        return Number(
+            label=label,
+            printed=printed,
+            kind=kind.kind,
+            unit=kind.unit,
+            decimals=kind.decimals,
+            convention=(self.convention or kind.convention) if kind.kind == "macs" else None,
+            choices=tuple(kind.choices),
+            reason="" if reason is None else self._reasons[reason],
+        )
+
+
+class Scale(BaseModel):
+    """Under which conditions a table's networks are built, where they are not the variant's own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    input_size: int = Field(224, ge=1)
+    num_classes: int = Field(1000, ge=1)
+    choices: dict[str, str | int | float | bool] = Field(default_factory=dict)
+
+
+class Table(BaseModel):
+    """One printed table, or figure; `scale` says how its networks are built where the variants' own is not meant."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     table: str
-    caption: str
-    scale: Scale | None
-    columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
+    caption: str = Field(min_length=1)
+    scale: Scale | None = None
+    columns: dict[str, Column] = Field(min_length=1)
+    rows: list[Row] = Field(min_length=1)
 
     @property
     def values(self) -> tuple[PrintedValue, ...]:
@@ -111,9 +196,8 @@ class Table:
         return tuple(value for row in self.rows for value in row.values)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Paper:
-    """One source of printed numbers.
+class Paper(BaseModel):
+    """A whole file: one source of printed numbers.
 
     Attributes:
         key: what `--paper` takes.
@@ -121,12 +205,14 @@ class Paper:
         source: the short name by which its numbers are cited.
     """
 
-    key: str
-    title: str
-    reference: str
-    source: str
-    link: str
-    tables: tuple[Table, ...]
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    key: str = Field(min_length=1)
+    title: str = Field(min_length=1)
+    reference: str = Field(min_length=1)
+    source: str = Field(min_length=1)
+    link: str = Field(min_length=1)
+    tables: list[Table] = Field(min_length=1)
 
 
 @cache
@@ -148,80 +234,77 @@ def find_paper(key: str) -> Paper:
 
 
 def load_paper(path: Path, reasons: Mapping[str, str]) -> Paper:
-    """The paper in a file; `reasons` are the sentences that its keys stand for. Raises ConfigError."""
-    content = read_paper(path, reasons)
-    return Paper(
-        key=content.key,
-        title=content.title,
-        reference=content.reference,
-        source=content.source,
-        link=content.link,
-        tables=tuple(_table(table, reasons) for table in content.tables),
-    )
+    """The paper in a file.
+
+    Args:
+        reasons: the sentences that a `reason` may name, by their keys.
+
+    Raises ConfigError naming file and key; UnknownNameError for a reason that is not known.
+    """
+    content = read_yaml(path)
+    try:
+        paper = Paper.model_validate(content)
+    except ValidationError as error:
+        raise explain(error, source=str(path), model=Paper) from error
+    for table in paper.tables:
+        for column_key, column in table.columns.items():
+            for number in (column, *column.parts.values()):
+                _check_number(number, f"{path}: table {table.table}: columns.{column_key}")
+        for row in table.rows:
+            _check_row(row, table, f"{path}: table {table.table}: row '{row.model}'")
+    for where, reason in _reasons(paper):
+        if reason not in reasons:
+            unknown = UnknownNameError("reason", reason, reasons)
+            raise ConfigError(f"{path}: {where}: {unknown.message}", hint=unknown.hint)
+    for table in paper.tables:
+        for row in table.rows:
+            row._columns, row._reasons = table.columns, reasons
+    return paper
 
 
-def _table(content: TableFile, reasons: Mapping[str, str]) -> Table:
-    scale = content.scale
-    return Table(
-        table=content.table,
-        caption=content.caption,
-        scale=None
-        if scale is None
-        else Scale(input_size=scale.input_size, num_classes=scale.num_classes, choices=dict(scale.choices)),
-        columns=tuple(
-            Column(
-                key=key,
-                metric=column.metric or key,
-                unit=column.unit,
-                conditions=column.conditions,
-            )
-            for key, column in content.columns.items()
-        ),
-        rows=tuple(_row(row, content.columns, reasons) for row in content.rows),
-    )
+def read_reasons(path: Path) -> dict[str, str]:
+    """Key to sentence. Raises ConfigError if a sentence is not text."""
+    content = read_yaml(path)
+    for key, text in content.items():
+        if not isinstance(text, str) or not text.strip():
+            raise ConfigError(f"{path}: {key}: a sentence was expected, got {text!r}")
+    return {key: " ".join(text.split()) for key, text in content.items()}
 
 
-def _row(content: RowFile, columns: Mapping[str, ColumnFile], reasons: Mapping[str, str]) -> Row:
-    return Row(
-        model=content.model,
-        variant=content.variant,
-        reason="" if content.reason is None else reasons[content.reason],
-        values=tuple(
-            PrintedValue(
-                column=key,
-                metric=columns[key].metric or key,
-                value=value,
-                unit=columns[key].unit,
-                conditions=columns[key].conditions if content.conditions is None else content.conditions,
-                numbers=tuple(_numbers(key, value, content, columns[key], reasons)),
-            )
-            for key, value in content.values.items()
-        ),
-    )
+def _check_number(number: NumberKind, where: str) -> None:
+    if number.kind in ("params", "macs") and number.unit not in UNITS:
+        raise ConfigError(f"{where}.unit: a count's unit was expected, got '{number.unit}'", hint=", ".join(UNITS))
+    if number.kind == "macs" and number.convention is None:
+        raise ConfigError(f"{where}.convention: multiply-adds need a convention")
+    if number.kind == "choices" and not number.choices:
+        raise ConfigError(f"{where}.choices: name the choices that the values are compared with")
+    parts = number.parts if isinstance(number, Column) else {}
+    if number.kind not in COMPUTED_KINDS and number.reason is None and not parts:
+        raise ConfigError(f"{where}.reason: say why it cannot be computed", hint="a key of reasons.yaml")
 
 
-def _numbers(key: str, value: Any, row: RowFile, column: ColumnFile, reasons: Mapping[str, str]) -> Iterator[Number]:
-    if not column.parts:
-        yield _number(key, value, column, row, reasons)
-    elif isinstance(value, dict):
-        for label, part in column.parts.items():
-            if value.get(label) is not None:
-                yield _number(label, value[label], part, row, reasons)
-    else:
-        for (label, part), printed in zip(column.parts.items(), value, strict=True):
-            yield _number(label, printed, part, row, reasons)
+def _check_row(row: Row, table: Table, where: str) -> None:
+    unknown = [key for key in row.cells if key not in table.columns]
+    if unknown:
+        error = UnknownNameError("column", unknown[0], table.columns)
+        raise ConfigError(f"{where}: {error.message}", hint=error.hint)
+    if not row.cells:
+        raise ConfigError(f"{where}: no value", hint=f"columns: {', '.join(table.columns)}")
+    for key, value in row.cells.items():
+        column = table.columns[key]
+        if isinstance(value, list) and column.parts and len(value) != len(column.parts):
+            raise ConfigError(f"{where}: {key}: {len(column.parts)} values were expected, got {len(value)}")
+        kinds = {part.kind for part in column.parts.values()} or {column.kind}
+        if row.variant is None and row.reason is None and kinds & set(COMPUTED_KINDS):
+            raise ConfigError(f"{where}: a count without a variant needs a reason", hint="a key of reasons.yaml")
 
 
-def _number(label: str, printed: Any, content: NumberFile, row: RowFile, reasons: Mapping[str, str]) -> Number:
-    computed = content.kind in COMPUTED_KINDS
-    reason = row.reason if computed else content.reason
-    return Number(
-        label=label,
-        printed=printed,
-        kind=content.kind,
-        unit=content.unit,
-        decimals=content.decimals,
-        convention=(row.convention or content.convention) if content.kind == "macs" else None,
-        choices=tuple(content.choices),
-        reason="" if reason is None else reasons[reason],
-    )
+def _reasons(paper: Paper) -> Iterator[tuple[str, str]]:
+    for table in paper.tables:
+        for key, column in table.columns.items():
+            for number in (column, *column.parts.values()):
+                if number.reason is not None:
+                    yield f"table {table.table}: columns.{key}.reason", number.reason
+        for row in table.rows:
+            if row.reason is not None:
+                yield f"table {table.table}: row '{row.model}': reason", row.reason

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from archsearch.analysis.baseline import Baseline
 from archsearch.analysis.canary import Canary
 from archsearch.analysis.front import DEFAULT_OBJECTIVES, Front, front_of
-from archsearch.analysis.guideline_report import GuidelinesReport
+from archsearch.analysis.guidelines import GuidelinesReport
 from archsearch.analysis.history import History, hypervolume_history
 from archsearch.analysis.verdicts import verdicts_of
 from archsearch.noise import NO_FLOOR, NoiseFloor
@@ -26,7 +26,7 @@ from archsearch.plots.front_3d import front_3d_figure, front_3d_info
 from archsearch.plots.front_figure import front_figure
 from archsearch.plots.front_page import Facts, front_page
 from archsearch.plots.front_tables import front_tables
-from archsearch.plots.guidelines import GuidelinesInfo, guidelines_figure, guidelines_info
+from archsearch.plots.guidelines import guidelines_figure
 from archsearch.plots.hypervolume import HypervolumeInfo, hypervolume_figure, hypervolume_info
 from archsearch.plots.importances import importances_figure, importances_info
 from archsearch.plots.info_tables import info_tables
@@ -111,6 +111,7 @@ class Plot:
         of_networks: whether it draws networks: of a study with a design each once, with the means over its seeds.
         needs: fields of PlotData that take time to fill, and without which there is nothing to draw.
         command: of archsearch that makes the result; None: `run` does.
+        of_device: whether the result is the device's, so that the command takes no study.
     """
 
     name: str
@@ -122,6 +123,7 @@ class Plot:
     of_networks: bool = False
     needs: tuple[str, ...] = ()
     command: str | None = None
+    of_device: bool = False
 
 
 def _front_of(data: PlotData) -> Front:
@@ -166,10 +168,6 @@ def _hypervolume(data: PlotData) -> HypervolumeInfo:
         data.records, data.objectives, data.reference_point, noise_floor=data.noise_floor
     )
     return hypervolume_info(history, study=data.study)
-
-
-def _guidelines(data: PlotData) -> GuidelinesInfo:
-    return guidelines_info(data.guidelines, study=data.study)
 
 
 def _architecture(data: PlotData) -> ArchitectureInfo:
@@ -229,10 +227,12 @@ for _plot in (
     Plot(
         name="guidelines",
         summary="the four guideline experiments on this device, beside the printed ones",
-        info=_guidelines,
+        info=lambda data: data.guidelines,
         figure=guidelines_figure,
+        tables=lambda found: found.tables(),
         needs=("guidelines",),
         command="guidelines",
+        of_device=True,
     ),
     Plot(
         name="ablation",

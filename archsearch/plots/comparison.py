@@ -1,207 +1,244 @@
-"""The same networks in two studies or on two devices: and who moves. `comparison_figure` draws it."""
+"""The same networks in two studies or on two devices, a panel for each pair: what each measured, and who moves."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
-from archsearch.plots.forest import finite
-from archsearch.plots.importances import objective_text
-from archsearch.plots.ranges import wants_log
-from archsearch.table import Column, Table
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
-if TYPE_CHECKING:
-    from archsearch.analysis.compared import Comparison, Mover, RankCorrelation, SharedNetwork
+from archsearch.analysis.comparison import COMPARED, Comparison, Mover, SharedNetwork
+from archsearch.plots import style
+from archsearch.plots.forest import LEAST_WIDTH_PX
+from archsearch.plots.labels import place_labels
+from archsearch.plots.ranges import log_axis, percent_range, positive_range, wants_log
+from archsearch.plots.thinning import thinned, thinned_line
+from archsearch.text import capitalised, interval_text, significant
 
+MOST_DRAWN = 3000
 MOST_PANELS = 3
+_MOST_MOVERS = 6  # labelled in each panel
+_SPACING = 0.11
+_MARGIN = {"l": 78, "r": 24, "b": 104}
 BOTH, ONE, NEITHER = "on both fronts", "on one of the two fronts", "on neither front"
+_LOOKS: tuple[tuple[str, dict[str, Any]], ...] = (
+    (BOTH, {"symbol": "diamond", "color": style.BLUE, "size": 10}),
+    (ONE, {"symbol": "square", "color": style.ORANGE, "size": 9}),
+    (NEITHER, {"symbol": "circle", "color": style.DOTS, "size": 7}),
+)
+_Point = tuple[float, float]
 
 
-@dataclass(frozen=True, kw_only=True)
-class ComparedNetwork:
-    """One network in the two sides of a panel; `kind` is which of their fronts it is on."""
+def comparison_figure(found: Comparison, *, width: int = 1100, height: int = 620) -> go.Figure:
+    """The figure: of two sides their latencies and accuracies, of more the latencies of each against the first side's.
 
-    arch_id: str
-    label: str
-    first: float
-    second: float
-    kind: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Move:
-    """A network that the two sides rank differently; 1 is the best."""
-
-    arch_id: str
-    label: str
-    from_rank: float
-    to_rank: float
-    reversed_pairs: int
-
-    @property
-    def text(self) -> str:
-        """`x0_5: 3 → 7`."""
-        return f"{self.label}: {self.from_rank:g} → {self.to_rank:g}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class ComparisonPanel:
-    """Two sides by one objective (`latency_ms` or `top1_percent`): the networks, and those who move most."""
-
-    quantity: str
-    first: str
-    second: str
-    agreement: str
-    networks: tuple[ComparedNetwork, ...]
-    movers: tuple[Move, ...]
-    log: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class ComparisonInfo:
-    """What the figure shows; text is plain. `empty`: why there is nothing to draw, or None."""
-
-    title: str
-    subtitle: tuple[str, ...]
-    warnings: tuple[str, ...]
-    panels: tuple[ComparisonPanel, ...]
-    empty: str | None
-
-
-def comparison_info(found: Comparison | None, *, study: str) -> ComparisonInfo:
-    """What is drawn of a comparison: of two sides their latencies and accuracies, of more the latencies of each
-    against the first side's. Without a comparison, an empty figure that says what to run."""
-    title = f"The same networks elsewhere: study {study}"
-    if found is None or not found.shared:
-        why = "No comparison with another study or device: `archsearch compare` makes one"
-        return ComparisonInfo(
-            title=title,
-            subtitle=(),
-            warnings=(),
-            panels=(),
-            empty=why if found is None else f"No network to compare: {found.reason or 'none is shared'}",
-        )
+    In each panel stand the diagonal, where both sides are equal, and the movers with their ranks in both.
+    """
     pairs = [("latency_ms", other) for other in range(1, len(found.sides))][:MOST_PANELS]
+    undrawn = len(found.sides) - 1 - len(pairs)
     if len(found.sides) == 2:
         pairs.append(("error_percent", 1))
-    drawn = len([pair for pair in pairs if pair[0] == "latency_ms"])
-    shown = f"; {drawn} of {len(found.sides) - 1} are drawn" if drawn < len(found.sides) - 1 else ""
-    count = len(found.shared)
-    differ = "; ".join(f"{each.what}: {' against '.join(each.values)}" for each in found.differences)
-    return ComparisonInfo(
-        title=f"The same networks elsewhere: {' against '.join(found.sides)}",
-        subtitle=tuple(
-            line
-            for line in (
-                f"{count:,} network{'' if count == 1 else 's'} in all of them, medians of each; ranks are best first"
-                + shown,
-                f"Not alike: {differ}" if differ else "",
-            )
-            if line
-        ),
-        warnings=(),
-        panels=tuple(_panel(found, objective, other) for objective, other in pairs),
-        empty=None,
+    drawn = [_thinned(found, objective, other) for objective, other in pairs]
+    lines = [
+        *found.subtitle,
+        f"{len(pairs)} of {len(pairs) + undrawn} are drawn" if undrawn else "",
+        thinned_line(min(map(len, drawn)), len(found.shared), "networks"),
+    ]
+    title, top = style.heading(
+        found.title, tuple(line for line in lines if line), found.warnings, width=width, height=height
     )
-
-
-def _panel(found: Comparison, objective: str, other: int) -> ComparisonPanel:
-    first, second = found.sides[0], found.sides[other]
-    top1 = objective == "error_percent"
-    networks = tuple(_network(each, objective, other) for each in found.shared if _known(each, objective, other))
-    values = [value for each in networks for value in (each.first, each.second)]
-    here = [each for each in found.movers if (each.objective, each.first, each.second) == (objective, first, second)]
-    shared = {each.arch_id for each in networks}
-    return ComparisonPanel(
-        quantity="top1_percent" if top1 else objective,
-        first=first,
-        second=second,
-        agreement=_agreement(found.correlations, objective, first, second),
-        networks=networks,
-        movers=tuple(_move(each) for each in here if each.arch_id in shared),
-        log=not top1 and wants_log(values),
+    grow = style.growth(width)
+    room = (width - _MARGIN["l"] - _MARGIN["r"]) * (1 - _SPACING * (len(pairs) - 1)) / len(pairs)
+    figure = make_subplots(rows=1, cols=len(pairs), horizontal_spacing=_SPACING)
+    figure.update_layout(
+        **style.base_layout(width),
+        title=title,
+        margin={**_MARGIN, "t": top},
+        legend={"orientation": "h", "x": 0.01, "xref": "container", "y": 0, "yref": "container", "yanchor": "bottom"},
+        meta={"least_width": LEAST_WIDTH_PX},
     )
+    if found.empty is not None:
+        figure.update_xaxes(visible=False)
+        figure.update_yaxes(visible=False)
+        figure.add_annotation(style.nothing_to_draw(found.empty))
+        return figure
+    area = (room, float(height - top - _MARGIN["b"]))
+    for column, ((objective, other), networks) in enumerate(zip(pairs, drawn, strict=True), start=1):
+        _draw_panel(figure, found, objective, other, networks, column, area=area, width=width, grow=grow)
+    return figure
 
 
-def _known(network: SharedNetwork, objective: str, other: int) -> bool:
+def _point(network: SharedNetwork, objective: str, other: int) -> _Point:
+    """What the first side and another one measured: latency (ms) or top-1 (%)."""
     values = network.values(objective)
-    return finite(values[0]) is not None and finite(values[other]) is not None
+    pair = values[0], values[other]
+    return (100.0 - pair[0], 100.0 - pair[1]) if objective == "error_percent" else pair
 
 
-def _network(network: SharedNetwork, objective: str, other: int) -> ComparedNetwork:
-    values = network.values(objective)
-    first, second = values[0], values[other]
-    if objective == "error_percent":
-        first, second = 100.0 - first, 100.0 - second
+def _kind(network: SharedNetwork, other: int) -> str:
     fronts = (network.on_front[0], network.on_front[other])
-    return ComparedNetwork(
-        arch_id=network.arch_id,
-        label=network.label,
-        first=first,
-        second=second,
-        kind=BOTH if all(fronts) else ONE if any(fronts) else NEITHER,
+    return BOTH if all(fronts) else ONE if any(fronts) else NEITHER
+
+
+def _movers(found: Comparison, objective: str, other: int) -> list[Mover]:
+    place = (objective, found.sides[0], found.sides[other])
+    return [each for each in found.movers if (each.objective, each.first, each.second) == place]
+
+
+def _thinned(found: Comparison, objective: str, other: int) -> list[SharedNetwork]:
+    """The networks of a panel: those on a front and those that move, and of the rest evenly many."""
+    moving = {each.arch_id for each in _movers(found, objective, other)}
+    return thinned(found.shared, MOST_DRAWN, lambda each: _kind(each, other) != NEITHER or each.arch_id in moving)
+
+
+def _draw_panel(
+    figure: go.Figure,
+    found: Comparison,
+    objective: str,
+    other: int,
+    networks: Sequence[SharedNetwork],
+    column: int,
+    *,
+    area: tuple[float, float],
+    width: int,
+    grow: float,
+) -> None:
+    names = (found.sides[0], found.sides[other])
+    points = {each.arch_id: _point(each, objective, other) for each in networks}
+    latency = objective == "latency_ms"
+    log = latency and wants_log([value for pair in points.values() for value in pair])
+    sides = list(zip(*points.values(), strict=True))
+    ranges = [positive_range(values, log=log) if latency else percent_range(values) for values in sides]
+    word = "Latency (ms)" if latency else "Top-1 (%)"
+    kinds = [log_axis(*limits) if log else {"range": list(limits)} for limits in ranges]
+    shown = [style.shorten(name, 36) for name in names]
+    figure.update_xaxes(style.axis(f"{word}: {shown[0]}", width=width, **kinds[0]), col=column)
+    figure.update_yaxes(style.axis(f"{word}: {shown[1]}", width=width, **kinds[1]), col=column)
+    named = {trace.name for trace in figure.data}
+    low, high = max(ranges[0][0], ranges[1][0]), min(ranges[0][1], ranges[1][1])
+    if low < high:
+        figure.add_scatter(
+            x=[low, high],
+            y=[low, high],
+            mode="lines",
+            line={"color": style.QUIET_INK, "width": 1.2, "dash": "dot"},
+            name="equal in both",
+            legendgroup="equal",
+            showlegend="equal in both" not in named,
+            hoverinfo="skip",
+            row=1,
+            col=column,
+        )
+    for kind, look in reversed(_LOOKS):
+        drawn = [each for each in networks if _kind(each, other) == kind]
+        if not drawn:
+            continue
+        figure.add_scatter(
+            x=[points[each.arch_id][0] for each in drawn],
+            y=[points[each.arch_id][1] for each in drawn],
+            mode="markers",
+            marker={**look, "size": look["size"] * grow, "line": {"width": 0.6, "color": "white"}},
+            name=kind,
+            legendgroup=kind,
+            showlegend=kind not in named,
+            hovertext=[_hover(each, points[each.arch_id], names, "ms" if latency else "%", kind) for each in drawn],
+            hovertemplate="%{hovertext}<extra></extra>",
+            row=1,
+            col=column,
+        )
+    figure.add_annotation(
+        text="<br>".join(style.wrap(_agreement(found, objective, names), 0.8 * area[0])),
+        x=0.02,
+        xref="x domain",
+        xanchor="left",
+        y=0.99,
+        yref="y domain",
+        yanchor="top",
+        align="left",
+        showarrow=False,
+        bgcolor="rgba(255,255,255,0.8)",
+        font={"size": round(style.SMALL_PX * grow)},
+        row=1,
+        col=column,
     )
+    labelled = [
+        (points[each.arch_id], f"{style.shorten(each.label, 18)}: {each.from_rank:g} → {each.to_rank:g}")
+        for each in _movers(found, objective, other)
+        if each.arch_id in points
+    ]
+    _label_movers(figure, labelled[:_MOST_MOVERS], list(points.values()), ranges, column, log=log, area=area, grow=grow)
 
 
-def _move(mover: Mover) -> Move:
-    return Move(
-        arch_id=mover.arch_id,
-        label=mover.label,
-        from_rank=mover.from_rank,
-        to_rank=mover.to_rank,
-        reversed_pairs=mover.reversed_pairs,
-    )
-
-
-def _agreement(correlations: Sequence[RankCorrelation], objective: str, first: str, second: str) -> str:
-    for each in correlations:
-        if (each.objective, each.first, each.second) == (objective, first, second):
-            tau = finite(each.kendall)
-            if tau is None:
-                return f"{objective_text(objective)}: {each.reason or 'rank correlation cannot be told'}"
-            low, high = finite(each.kendall_low), finite(each.kendall_high)
-            ends = "" if low is None or high is None else f" ({low:.2f} to {high:.2f})"
-            return f"{objective_text(objective)}: Kendall tau {tau:.2f}{ends}, n = {each.n:,}"
-    return objective_text(objective)
-
-
-def comparison_tables(info: ComparisonInfo) -> tuple[Table, ...]:
-    """The networks of every panel, and those who move."""
-    networks, movers = [], []
-    for panel in info.panels:
-        place = (panel.quantity, panel.first, panel.second)
-        networks += [(*place, each.label, each.arch_id, each.first, each.second, each.kind) for each in panel.networks]
-        movers += [
-            (*place, each.label, each.arch_id, each.from_rank, each.to_rank, each.reversed_pairs)
-            for each in panel.movers
-        ]
-    place_columns = (
-        Column(title="Quantity", whole=True),
-        Column(title="First", whole=True),
-        Column(title="Second", whole=True),
-        Column(title="Network", whole=True),
-        Column(title="arch_id", whole=True),
-    )
+def _agreement(found: Comparison, objective: str, names: tuple[str, str]) -> str:
+    """`Latency: Kendall tau 0.80 (0.75 to 0.84), n = 94`."""
+    (each,) = (one for one in found.correlations if (one.objective, one.first, one.second) == (objective, *names))
+    what = capitalised(COMPARED[objective])
+    if each.kendall is None:
+        return f"{what}: {each.reason}"
     return (
-        Table(
-            title="The shared networks",
-            columns=(
-                *place_columns,
-                Column(title="In the first (ms, %)", decimals=4),
-                Column(title="In the second (ms, %)", decimals=4),
-                Column(title="Fronts", whole=True),
-            ),
-            rows=tuple(networks),
-        ),
-        Table(
-            title="Who moves",
-            columns=(
-                *place_columns,
-                Column(title="Rank in the first", decimals=1),
-                Column(title="Rank in the second", decimals=1),
-                Column(title="Reversed pairs", decimals=0),
-            ),
-            rows=tuple(movers),
-        ),
+        f"{what}: Kendall tau {interval_text(each.kendall, each.kendall_low, each.kendall_high, decimals=2)}, "
+        f"n = {each.n:,}"
+    )
+
+
+def _label_movers(
+    figure: go.Figure,
+    movers: Sequence[tuple[_Point, str]],
+    points: Sequence[_Point],
+    ranges: Sequence[tuple[float, float]],
+    column: int,
+    *,
+    log: bool,
+    area: tuple[float, float],
+    grow: float,
+) -> None:
+    def share(value: float, limits: tuple[float, float]) -> float:
+        low, high = limits
+        return math.log(value / low) / math.log(high / low) if log else (value - low) / (high - low)
+
+    def pixel(point: _Point) -> tuple[float, float]:
+        return (share(point[0], ranges[0]) * area[0], (1 - share(point[1], ranges[1])) * area[1])
+
+    font = round(11 * grow)
+    anchors = [pixel(point) for point, _ in movers]
+    places = place_labels(
+        anchors,
+        [text for _, text in movers],
+        markers=anchors,
+        dots=[pixel(point) for point in points[:2000]],
+        segments=(),
+        width_px=area[0],
+        height_px=area[1],
+        font_px=font,
+        grow=grow,
+    )
+    for ((x, y), text), place in zip(movers, places, strict=True):
+        figure.add_annotation(
+            x=math.log10(x) if log else x,
+            y=math.log10(y) if log else y,
+            text=style.plain(text),
+            ax=place.right_px,
+            ay=place.down_px,
+            showarrow=True,
+            arrowhead=0,
+            arrowwidth=0.8,
+            arrowcolor=style.VERMILLION,
+            standoff=5,
+            borderpad=0,
+            bgcolor="rgba(255,255,255,0.8)",
+            font={"size": font, "color": style.INK},
+            row=1,
+            col=column,
+        )
+
+
+def _hover(network: SharedNetwork, point: _Point, names: tuple[str, str], unit: str, kind: str) -> str:
+    return "<br>".join(
+        [
+            f"<b>{style.plain(network.label)}</b>, {kind}",
+            *(style.plain(f"{name}: {significant(value, 4)} {unit}") for name, value in zip(names, point, strict=True)),
+            f"arch_id {style.plain(network.arch_id)}",
+        ]
     )

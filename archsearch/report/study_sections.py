@@ -79,24 +79,11 @@ def latency_section(data: ReportData) -> Section:
 
 def guidelines_section(data: ReportData) -> Section:
     """Whether the four guidelines of the ShuffleNet V2 paper hold on this device."""
-    report = data.plots.guidelines
-    if report is None:
-        return Section(
-            key="guidelines",
-            title="The four guidelines on this device",
-            sentences=("They have not been measured on the device of this study.",),
-            command="archsearch guidelines",
-        )
-    from archsearch.analysis.guideline_text import RULE, conditions_line, verdict_line
-
-    drawings, _ = drawn(("guidelines",), data.plots)
-    return Section(
-        key="guidelines",
-        title="The four guidelines on this device",
-        sentences=(conditions_line(report), RULE),
-        points=tuple(verdict_line(table) for table in report.tables),
-        warnings=report.warnings,
-        drawings=drawings,
+    return result_section(
+        "guidelines",
+        "The four guidelines on this device",
+        data,
+        missing="They have not been measured on the device of this study.",
     )
 
 
@@ -119,7 +106,8 @@ def result_section(name: str, title: str, data: ReportData, *, missing: str) -> 
     plot = PLOTS[name]
     found: Result | None = plot.info(data.plots)
     if found is None:
-        return Section(key=name, title=title, sentences=(missing,), command=plot.command and data.typed(plot.command))
+        command = f"archsearch {plot.command}" if plot.of_device else plot.command and data.typed(plot.command)
+        return Section(key=name, title=title, sentences=(missing,), command=command)
     drawings, _ = drawn((name,), data.plots)
     return Section(
         key=name,

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from archsearch.analysis.compared import Comparison, Side
-from archsearch.analysis.comparison import compare_studies, sides_by_device
+from archsearch.analysis.comparison import Comparison, Side, compare_studies, sides_by_device
 from archsearch.noise import NoiseFloor
 from archsearch.records import Record, TrialStatus
 
@@ -58,6 +57,18 @@ def test_who_moves_and_who_leaves_the_front(make_record: Make) -> None:
     # on the phone accuracy costs latency, so all four are on the front; on the server trial 3 beats all
     assert [network.on_front for network in found.shared] == [(True, False), (True, False), (True, False), (True, True)]
     assert [network.label for network in found.leaving] == ["trial 0", "trial 1", "trial 2"]
+    assert found.sentences[-1] == ("On the front of one side and not of another: 3 of 4 (trial 0, trial 1, trial 2).")
+    shared, _, moved = found.tables()
+    assert [(row["label"], row["latency_ms (server)"], row["on_front"]) for row in shared.dicts()] == [
+        ("trial 0", 4.0, "phone"),
+        ("trial 1", 2.0, "phone"),
+        ("trial 2", 3.0, "phone"),
+        ("trial 3", 1.0, "all"),
+    ]
+    assert moved.dicts()[0] | {"arch_id": ""} == {
+        "by": "latency", "first": "phone", "second": "server", "label": "trial 0", "from_rank": 1.0, "to_rank": 4.0,
+        "reversed_pairs": 3, "arch_id": "",
+    }  # fmt: skip
 
 
 def test_latencies_within_the_noise_floor_are_no_reversal(make_record: Make) -> None:
@@ -95,6 +106,7 @@ def test_a_study_on_two_devices_gives_two_sides(make_record: Make) -> None:
     sides = sides_by_device(side("mine", [*records, make_record(8, p10=None, status=TrialStatus.FAILED)]))
     assert [each.name for each in sides] == ["mine on aa", "mine on bb"]
     found = compare_studies(sides)
+    assert found.studies == ("mine",)
     assert len(found.shared) == 4
     assert found.differences[0].what == "fingerprint"
     assert sides_by_device(side("mine", records[:4])) == (side("mine", records[:4]),)
@@ -107,6 +119,8 @@ def test_sides_without_complete_networks_say_so(make_record: Make, status: Trial
         found = compare_studies([side("a", [make_record(0)]), side("b", records)])
         assert found.reason == "without a complete network: b"
         assert (found.shared, found.movers) == ((), ())
+        assert found.sentences == ()
+        assert [len(table.rows) for table in found.tables()] == [0, 0, 0]
 
 
 def test_strangers_share_nothing(make_record: Make) -> None:

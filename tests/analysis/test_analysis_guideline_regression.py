@@ -8,7 +8,7 @@ from scipy import stats
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import LeaveOneOut, cross_val_predict
 
-from archsearch.analysis.regression import explain_latency
+from archsearch.analysis.guidelines import explain_latency
 
 
 def sample(networks: int = 30) -> dict[str, list[float]]:

@@ -6,17 +6,18 @@ from dataclasses import replace
 
 import pytest
 
-from archsearch.analysis.guideline_report import (
+from archsearch.analysis.guidelines import (
     CHAINS,
     Experiment,
     ExperimentColumn,
     ExperimentRow,
+    GuidelineOutcome,
     PrintedSpeed,
+    Speed,
     TableReport,
+    Trend,
     table_report,
 )
-from archsearch.analysis.guideline_text import evidence_lines, printed_cell, trend_lines, verdict_line
-from archsearch.analysis.guidelines import Speed, Trend, Verdict
 from archsearch.errors import MeasurementError
 from archsearch.models.guideline_spec import printed_network
 from archsearch.records import Latency
@@ -65,7 +66,7 @@ def experiment() -> Experiment:
             printed = PrintedSpeed(network=network, speed=float(each[speed]), step=0.1, unit="images/s")
             rows.append(ExperimentRow(label=each[0], network=network, printed={"gpu": printed, "arm": printed}))
         columns.append(ExperimentColumn(table="1", scale=times, scale_text=f"x{times}", rows=tuple(rows)))
-    return Experiment(table="1", caption="G1", columns=tuple(columns))
+    return Experiment(table="1", columns=tuple(columns))
 
 
 def report(*wide: float) -> TableReport:
@@ -76,33 +77,35 @@ def report(*wide: float) -> TableReport:
 
 def test_a_report_has_a_verdict_for_each_column_and_for_the_device() -> None:
     found = report(1.0, 1.2, 1.4, 1.8)
-    assert found.verdict.verdict is Verdict.HOLDS
-    assert found.columns[0].verdict.trends == {"the ratio": Trend.RISES}
+    assert found.verdict is GuidelineOutcome.HOLDS
+    assert found.columns[0].trends == {"the ratio": Trend.RISES}
     row = found.columns[0].rows[1]
     # 32 x 32 = 1024 against 22 x 44 = 968 multiply-adds a pixel
     assert row.compared is not None
     assert row.compared.cost == pytest.approx(1.1 * 1024 / 968)
     assert row.runs_per_second == pytest.approx(400.0)  # 1000 ms / 2.5 ms
     assert found.columns[0].rows[0].compared is None
-    assert verdict_line(found) == ("G1 holds on this device: x1 holds (noise floor 1.0%), x4 holds (noise floor 1.0%)")
-    assert list(evidence_lines(found)) == []
+    assert found.sentence == "G1 holds on this device: x1 holds (noise floor 1.0 %), x4 holds (noise floor 1.0 %)"
+    assert next(found.evidence()).startswith("along the ratio")
 
 
 def test_a_faster_row_is_the_evidence_against() -> None:
     found = report(1.0, 0.8, 1.4, 1.8)  # 0.8 x 1024 / 968 = 0.846; its ends 0.836 and 0.857
-    assert found.verdict.verdict is Verdict.FAILS
-    assert found.columns[1].verdict.rows[0].speed is Speed.FASTER
-    assert list(evidence_lines(found)) == ["x4, 1:2: faster (0.846, 95 % interval 0.836 to 0.857)"]
-    assert list(trend_lines(found)) == [
-        "along the ratio, time for a multiply-add: x1 rises with every row, x4 does not rise with every row"
+    assert found.verdict is GuidelineOutcome.FAILS
+    row = found.columns[1].rows[1].compared
+    assert row is not None
+    assert row.speed is Speed.FASTER
+    assert list(found.evidence())[:2] == [
+        "x4, 1:2: faster (0.846, 95 % interval 0.836 to 0.857)",
+        "along the ratio, time for a multiply-add: x1 rises with every row, x4 does not rise with every row",
     ]
 
 
 def test_printed_speeds_stand_beside_with_their_own_cost() -> None:
     row = report(1.0, 1.2, 1.4, 1.8).columns[0].rows[1]
     # 76.2 / 72.9 x 1024 / 968 = 1.1057
-    assert row.printed_costs["arm"] == pytest.approx(1.1057, abs=1e-4)
-    assert printed_cell(row, "arm") == "72.9 (1.11)"
+    assert row.printed["arm"].cost == pytest.approx(1.1057, abs=1e-4)
+    assert (row.printed["arm"].speed, row.printed["arm"].channels) == (72.9, "22, 44")
 
 
 def test_growth_is_that_of_the_best_row() -> None:

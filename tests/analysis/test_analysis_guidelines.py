@@ -8,10 +8,10 @@ import pytest
 
 from archsearch.analysis.guidelines import (
     ColumnVerdict,
+    GuidelineOutcome,
     Speed,
     TimedRow,
     Trend,
-    Verdict,
     column_verdict,
     growth,
     guideline_verdict,
@@ -31,14 +31,14 @@ def column(*rows: TimedRow, chain: tuple[str, ...] = (), best: TimedRow = BEST) 
 
 def test_a_guideline_holds_in_a_column_where_every_row_is_slower_than_the_best() -> None:
     found = column(row("a", 1.10), row("b", 1.50))
-    assert found.verdict is Verdict.HOLDS
+    assert found.verdict is GuidelineOutcome.HOLDS
     assert [each.speed for each in found.rows] == [Speed.SLOWER, Speed.SLOWER]
     assert found.floor == pytest.approx(0.02)  # the farther end of 0.99 to 1.02
 
 
 def test_one_faster_row_refutes_it() -> None:
     found = column(row("a", 1.50), row("b", 0.90))
-    assert found.verdict is Verdict.FAILS
+    assert found.verdict is GuidelineOutcome.FAILS
     assert [each.speed for each in found.rows] == [Speed.SLOWER, Speed.FASTER]
 
 
@@ -54,7 +54,7 @@ def test_one_faster_row_refutes_it() -> None:
 def test_an_interval_that_meets_the_noise_floor_cannot_be_told(ratio: float, half: float) -> None:
     found = column(row("a", 1.50), row("b", ratio, half=half))
     assert found.rows[1].speed is Speed.UNTOLD
-    assert found.verdict is Verdict.UNTOLD
+    assert found.verdict is GuidelineOutcome.UNTOLD
 
 
 def test_time_is_compared_for_a_multiply_add() -> None:
@@ -62,7 +62,7 @@ def test_time_is_compared_for_a_multiply_add() -> None:
     found = column(row("a", 1.05, macs=1100))
     assert found.rows[0].cost == pytest.approx(0.954545, abs=1e-6)
     assert found.rows[0].cost_low == pytest.approx(1.04 / 1.1)
-    assert found.verdict is Verdict.FAILS
+    assert found.verdict is GuidelineOutcome.FAILS
 
 
 @pytest.mark.parametrize(
@@ -82,9 +82,9 @@ def test_the_trend_needs_every_step_apart(ratios: tuple[float, ...], trend: Tren
 
 def test_a_device_needs_all_columns_to_hold_and_one_to_fail() -> None:
     holds, fails, untold = column(row("a", 1.5)), column(row("a", 0.5)), column(row("a", 1.0))
-    assert guideline_verdict([holds, holds]).verdict is Verdict.HOLDS
-    assert guideline_verdict([holds, untold]).verdict is Verdict.UNTOLD
-    assert guideline_verdict([holds, untold, fails]).verdict is Verdict.FAILS
+    assert guideline_verdict([holds, holds]).verdict is GuidelineOutcome.HOLDS
+    assert guideline_verdict([holds, untold]).verdict is GuidelineOutcome.UNTOLD
+    assert guideline_verdict([holds, untold, fails]).verdict is GuidelineOutcome.FAILS
 
 
 def test_a_printed_speed_stands_for_all_that_round_to_it() -> None:
@@ -97,7 +97,10 @@ def test_a_printed_speed_stands_for_all_that_round_to_it() -> None:
 
 def test_equal_printed_speeds_cannot_be_told() -> None:
     exact = TimedRow(label="best", macs=100, ratio=1.0, ratio_low=1.0, ratio_high=1.0)
-    assert column(printed_row("a", 100, 10.1, 10.1, step=0.1, best_step=0.1), best=exact).verdict is Verdict.UNTOLD
+    assert (
+        column(printed_row("a", 100, 10.1, 10.1, step=0.1, best_step=0.1), best=exact).verdict
+        is GuidelineOutcome.UNTOLD
+    )
 
 
 def test_launch_bound_is_work_that_costs_no_time() -> None:

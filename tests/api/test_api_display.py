@@ -17,8 +17,7 @@ import pytest
 
 import archsearch
 from archsearch.analysis.ablation import ablation_of
-from archsearch.analysis.compared import Side
-from archsearch.analysis.comparison import compare_studies
+from archsearch.analysis.comparison import Side, compare_studies
 from archsearch.analysis.confirmed import confirmed_of
 from archsearch.analysis.display import SHOWN, html_of, table
 from archsearch.analysis.front import front_of
@@ -231,7 +230,7 @@ def test_rows_of_every_record_have_the_same_columns() -> None:
 def test_studies_are_compared_by_name(study: archsearch.Study) -> None:
     store_study(str(study.storage), networks(20), name="b")
     found = archsearch.compare([study, "b"], storage=study.storage)
-    assert len(found.comparison.shared) == 20
+    assert len(found.shared) == 20
     assert "&lt;script&gt;" in checked(found._repr_html_())
 
 

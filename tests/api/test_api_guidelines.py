@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
 import pytest
 
-from archsearch.analysis.guideline_report import CHAINS, _printed_verdict
-from archsearch.analysis.guidelines import Verdict, guideline_verdict
-from archsearch.api.guideline_cache import GuidelineCache
+from archsearch.analysis.guidelines import CHAINS, GuidelineOutcome, printed_verdict
 from archsearch.api.guideline_measure import sampled_specs
-from archsearch.api.guideline_rows import experiments
+from archsearch.api.guidelines import (
+    GuidelineCache,
+    GuidelinesProgress,
+    experiments,
+    run_guidelines,
+    stored_guidelines,
+)
 from archsearch.errors import ConfigError
+from archsearch.latency.fingerprint import Fingerprint
 from archsearch.models.guideline_spec import BEST_LABEL
 from archsearch.space.search_space import load_space
 
@@ -47,14 +53,12 @@ def test_each_device_has_its_own_channels_beside_the_others_speeds() -> None:
 def test_the_rule_finds_in_the_printed_speeds_what_the_paper_says_of_them() -> None:
     # Section 2: all four on the GPU; "on ARM the speed reduction of fragmentation is relatively small".
     verdicts = {
-        (each.guideline, device): guideline_verdict(
-            [_printed_verdict(column, device) for column in each.columns]
-        ).verdict
+        (each.table, device): printed_verdict(each, device).verdict
         for each in experiments("arm")
         for device in ("gpu", "arm")
     }
-    assert verdicts.pop(("G3", "arm")) is Verdict.UNTOLD
-    assert set(verdicts.values()) == {Verdict.HOLDS}
+    assert verdicts.pop(("3", "arm")) is GuidelineOutcome.UNTOLD
+    assert set(verdicts.values()) == {GuidelineOutcome.HOLDS}
 
 
 def test_a_table_without_an_experiment_is_refused() -> None:
@@ -66,17 +70,60 @@ def test_a_table_without_an_experiment_is_refused() -> None:
 
 def test_the_cache_gives_back_what_was_measured_under_the_same_conditions(tmp_path: Path) -> None:
     cache = GuidelineCache(tmp_path, "0123456789ab", {"cpu": "one"})
-    kept = cache.put("table 1, x1", {"batch": 1}, {"latencies": [1.5]})
+    kept = cache.put("table 1, x1", {"settings": {"batch": 1}}, {"latencies": [1.5]})
     again = GuidelineCache(tmp_path, "0123456789ab", {"cpu": "one"})
-    assert again.get("table 1, x1", {"batch": 1}) == kept
+    assert again.get("table 1, x1", {"settings": {"batch": 1}}) == kept
     assert kept["latencies"] == [1.5]
-    assert again.get("table 1, x1", {"batch": 8}) is None
-    assert again.get("table 1, x2", {"batch": 1}) is None
-    again.put("table 1, x4", {"batch": 1}, {"latencies": []})
-    cache.put("table 1, x2", {"batch": 1}, {"latencies": []})  # does not know of the other's group, and keeps it
-    assert GuidelineCache(tmp_path, "0123456789ab", {}).get("table 1, x4", {"batch": 1}) is not None
-    assert GuidelineCache(tmp_path, "ba9876543210", {}).get("table 1, x1", {"batch": 1}) is None
+    assert again.get("table 1, x1", {"settings": {"batch": 8}}) is None
+    assert again.get("table 1, x2", {"settings": {"batch": 1}}) is None
+    again.put("table 1, x4", {"settings": {"batch": 1}}, {"latencies": []})
+    cache.put(
+        "table 1, x2", {"settings": {"batch": 1}}, {"latencies": []}
+    )  # does not know of the other's group, and keeps it
+    assert GuidelineCache(tmp_path, "0123456789ab", {}).get("table 1, x4", {"settings": {"batch": 1}}) is not None
+    assert GuidelineCache(tmp_path, "ba9876543210", {}).get("table 1, x1", {"settings": {"batch": 1}}) is None
     assert json.loads((tmp_path / "0123456789ab.json").read_text())["facts"] == {"cpu": "one"}
+
+
+STORED = next((Path(__file__).parents[1] / "golden" / "stored").glob("*.json.gz"))
+
+
+def test_groups_that_an_earlier_version_stored_are_found_and_measured_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = json.loads(gzip.decompress(STORED.read_bytes()))
+    settings = next(iter(content["groups"].values()))["conditions"]["settings"]
+    assert not {"precision", "warmup_seconds"} & settings.keys()  # settings have gained these since
+    file = tmp_path / STORED.stem
+    file.write_text(json.dumps(content))
+
+    def never(*_: object, **__: object) -> dict[str, object]:
+        raise AssertionError("measured again")
+
+    monkeypatch.setattr("archsearch.api.guideline_measure.measure_column", never)
+    monkeypatch.setattr("archsearch.api.guideline_measure.measure_sample", never)
+    monkeypatch.setattr(
+        "archsearch.latency.fingerprint.device_fingerprint",
+        lambda *_: Fingerprint(id=content["fingerprint"], facts=content["facts"]),
+    )
+    told: list[GuidelinesProgress] = []
+    found = run_guidelines(device="cpu", folder=tmp_path, on_progress=told.append)
+    assert [each.cached for each in told] == [True] * 17  # 12 columns and 5 parts of the sample
+    assert json.loads(file.read_text()) == content
+    before = stored_guidelines(content["fingerprint"], folder=tmp_path)
+    assert before is not None
+    assert before.experiments == found.experiments
+
+
+def test_a_group_measured_under_another_setting_is_another_and_one_measured_again_takes_its_place(
+    tmp_path: Path,
+) -> None:
+    cache = GuidelineCache(tmp_path, "0123456789ab", {})
+    cache.put("table 1, x1", {"settings": {"threads": 1}}, {"latencies": [1.0]})  # as before there was a precision
+    assert cache.get("table 1, x1", {"settings": {"threads": 1, "precision": "auto"}}) is not None
+    assert cache.get("table 1, x1", {"settings": {"threads": 1, "precision": "tf32"}}) is None
+    again = cache.put("table 1, x1", {"settings": {"threads": 1, "precision": "auto"}}, {"latencies": [2.0]})
+    assert cache.groups() == (again,)
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"format": 99, "groups": {}}'])

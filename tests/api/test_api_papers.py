@@ -9,17 +9,24 @@ from typing import Any
 
 import pytest
 
-from archsearch.api.paper_measured import measured
-from archsearch.api.papers import NOT_COMPUTED, ComparedRow, PapersReport, compare_papers
-from archsearch.api.papers_page import markdown, to_dict
-from archsearch.api.papers_text import match_text, measured_text, printed_text
+from archsearch.api.papers import (
+    NOT_COMPUTED,
+    ComparedRow,
+    PapersReport,
+    compare_papers,
+    markdown,
+    match_text,
+    measured,
+    measured_text,
+    printed_text,
+    to_dict,
+)
 from archsearch.api.study import Study
 from archsearch.cost import cost_of
 from archsearch.errors import StoreError, UnknownNameError
 from archsearch.models.variants import find_variant
 from archsearch.papers.match import Match, Outcome
-from archsearch.papers.printed import REASONS, load_papers
-from archsearch.papers.schema import read_reasons
+from archsearch.papers.printed import REASONS, load_papers, read_reasons
 from archsearch.records import Latency, Record, Score, TrialStatus
 from archsearch.store.studies import StudyInfo
 
@@ -237,7 +244,7 @@ def test_what_a_study_measured_of_the_network_at_its_scale_stands_beside_the_pri
 
 def test_measured_numbers_are_in_the_page_and_in_the_json(monkeypatch: pytest.MonkeyPatch) -> None:
     arch_id = find_variant("shufflenet_v2_x1_0").spec.with_choices(SCALE).normalised(32).arch_id
-    monkeypatch.setattr("archsearch.api.paper_measured.all_studies", lambda **_: (_study((_record(0, arch_id),)),))
+    monkeypatch.setattr("archsearch.api.papers.all_studies", lambda **_: (_study((_record(0, arch_id),)),))
     report = compare_papers("torchvision")
     # beside the printed accuracies of torchvision's weights
     assert "| `shufflenet_v2_x1_0` | top1 69.362 %, top5 88.316 % | 45.25 % top-1 on the" in markdown(report)

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from archsearch.api.paper_measured import Measured
+from archsearch.api.papers import Measured
 from archsearch.records import Score
 
 
@@ -30,7 +30,7 @@ def test_the_table_for_people_has_printed_computed_and_match(cli: Callable[..., 
 def test_what_cannot_be_reproduced_is_listed_with_its_reason(cli: Callable[..., object]) -> None:
     ended = cli("papers", "--paper", "shufflenet_v1")
     assert ended.code == 0, ended.err
-    assert "Printed counts that are not computed" in ended.out
+    assert "Printed counts that are not met" in ended.out
     assert "cannot be reproduced" in ended.out
 
 
@@ -50,9 +50,9 @@ def test_what_was_measured_stands_beside_the_printed_accuracies(
         device="cpu",
     )
     found = Measured(study="small", dataset="cifar10", trial=None, score=score, latency=None, input_size=32)
-    monkeypatch.setattr("archsearch.api.paper_measured.stored_studies", lambda _: (SimpleNamespace(name="small"),))
+    monkeypatch.setattr("archsearch.api.papers.stored_studies", lambda _: (SimpleNamespace(name="small"),))
     monkeypatch.setattr(
-        "archsearch.api.paper_measured.measured",
+        "archsearch.api.papers.measured",
         lambda variant, _: (found,) if variant.name == "plain_cnn" else (),
     )
     ended = cli("papers", "--paper", "shufflenet_v2_s")

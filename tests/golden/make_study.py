@@ -61,7 +61,7 @@ def write_images(folder: Path) -> None:
         np.savez(folder / f"{name}.npz", images=images, labels=np.arange(count) % 10)
 
 
-def fingerprint(device: str, backend: str, threads: int) -> Fingerprint:
+def fingerprint(device: str, backend: str, threads: int, precision: str = "fp32") -> Fingerprint:
     """In place of `archsearch.latency.fingerprint.device_fingerprint`."""
     return Fingerprint.of(DEVICE)
 
@@ -268,16 +268,15 @@ def _guidelines() -> None:
         ]  # fmt: skip
         return {"reference_p10_ms": 2.0, "networks": networks}
 
-    from archsearch.api import guideline_cache, guideline_measure
-    from archsearch.api.guidelines import run_guidelines
+    from archsearch.api import guideline_measure, guidelines
 
     with (
         mock.patch.object(guideline_measure, "measure_column", column),
         mock.patch.object(guideline_measure, "measure_sample", sample),
-        mock.patch.object(guideline_cache, "date") as today,
+        mock.patch.object(guidelines, "date") as today,
     ):
         today.today.return_value.isoformat.return_value = "2026-01-03"
-        run_guidelines()
+        guidelines.run_guidelines()
 
 
 def _dump(path: Path) -> Iterator[str]:

@@ -10,8 +10,16 @@ import pytest
 
 from archsearch.errors import ConfigError, UnknownNameError
 from archsearch.models.variants import find_variant
-from archsearch.papers.printed import DATA, REASONS, Paper, PrintedValue, find_paper, load_paper, load_papers
-from archsearch.papers.schema import read_reasons
+from archsearch.papers.printed import (
+    DATA,
+    REASONS,
+    Paper,
+    PrintedValue,
+    find_paper,
+    load_paper,
+    load_papers,
+    read_reasons,
+)
 
 ENVIRONMENT = "ARCHSEARCH_TEST_PRINTED_VALUES"
 # How many values each table prints: rows x columns, counted in the papers. Where cells are empty, hand arithmetic.

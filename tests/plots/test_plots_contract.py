@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from archsearch.analysis.guidelines import GuidelinesReport, table_report
 from archsearch.analysis.trust import trust_of
+from archsearch.api.guidelines import experiments
 from archsearch.plots.catalog import PLOTS, PlotData
 from archsearch.plots.page import page_text
-from archsearch.records import Epoch, Record, TrialStatus
+from archsearch.records import Epoch, Latency, Record, TrialStatus
 
 Make = Callable[..., Record]
 MARKUP = "<script>alert(1)</script>&amp;<b>%{x} $y$"
@@ -34,6 +36,23 @@ def _longer(records: Sequence[Record]) -> list[Record]:
         for record in records
         if record.score is not None
     ]
+
+
+def _guidelines() -> GuidelinesReport:
+    """All four experiments, every row of a column as fast as its best one."""
+    latency = Latency(
+        p10_ms=1.0, median_ms=1.0, p90_ms=1.0, ratio_to_reference=1.0, ratio_low=0.9, ratio_high=1.1, reference="best",
+        reference_p10_ms=1.0, n=60, bursts=6, half_split_difference=0.0, converged=True, contended=False, device="cpu",
+        backend="torch", batch=1, threads=1, input_size=56, fingerprint="0", measure_seconds=1.0,
+    )  # fmt: skip
+    return GuidelinesReport(
+        device="cpu", device_name=MARKUP, backend="torch", batch=1, threads=1, fingerprint="0", facts={"cpu": MARKUP},
+        printed_column="arm", quick=False, measured=("2026-11-22",), sample=None,
+        experiments=tuple(
+            table_report(each, [[latency for _ in column.rows] for column in each.columns])
+            for each in experiments("arm")
+        ),
+    )  # fmt: skip
 
 
 def _cases(make: Make, many: Sequence[Record]) -> dict[str, list[Record]]:
@@ -69,7 +88,7 @@ def test_every_plot_works_with_every_kind_of_study(
     study = MARKUP if case == "markup" else "study"
     data = PlotData(
         records=records, study=study, objectives=objectives, reference_point=(90.0,) * len(objectives),
-        trust=trust_of(records, _longer(records), {}),
+        trust=trust_of(records, _longer(records), {}), guidelines=_guidelines(),
     )  # fmt: skip
     plot = PLOTS[name]
     info = plot.info(data)
@@ -91,7 +110,7 @@ def test_a_point_that_is_a_trial_says_so_in_the_first_item_of_its_data(name: str
     trials = {record.trial for record in study_records}
     data = PlotData(
         records=tuple(study_records), study="study", reference_point=(90.0, 30.0),
-        trust=trust_of(study_records, _longer(study_records), {}),
+        trust=trust_of(study_records, _longer(study_records), {}), guidelines=_guidelines(),
     )  # fmt: skip
     figure = plot.figure(plot.info(data))
     for trace in figure.data:
@@ -105,7 +124,10 @@ def test_names_with_markup_stay_text_in_the_figure_and_on_the_page(
     name: str, make_record: Make, tmp_path: Path
 ) -> None:
     records = tuple(_cases(make_record, ())["markup"])
-    data = PlotData(records=records, study=MARKUP, dataset=MARKUP, trust=trust_of(records, _longer(records), {}))
+    data = PlotData(
+        records=records, study=MARKUP, dataset=MARKUP, trust=trust_of(records, _longer(records), {}),
+        guidelines=_guidelines(),
+    )  # fmt: skip
     plot = PLOTS[name]
     info = plot.info(data)
     figure = plot.figure(info)

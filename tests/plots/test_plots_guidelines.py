@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from archsearch.analysis.guideline_report import (
+from archsearch.analysis.guidelines import (
     PRINTED_DEVICES,
     Experiment,
     ExperimentColumn,
@@ -17,7 +17,7 @@ from archsearch.analysis.guideline_report import (
 )
 from archsearch.models.guideline_spec import printed_network
 from archsearch.plots.catalog import PLOTS, PlotData
-from archsearch.plots.guidelines import guidelines_figure, guidelines_info
+from archsearch.plots.guidelines import guidelines_figure
 from archsearch.records import Latency
 
 RATIOS = {"1:1": 1.0, "1:2": 1.1, "1:6": 1.5, "1:12": 2.0}
@@ -59,7 +59,7 @@ def make_report(tables: int = 1) -> GuidelinesReport:
         }
         rows.append(ExperimentRow(label=label, network=network, printed=printed))
     column = ExperimentColumn(table="1", scale=1, scale_text="x1", rows=tuple(rows))
-    experiment = Experiment(table="1", caption="", columns=(column,))
+    experiment = Experiment(table="1", columns=(column,))
     found = table_report(experiment, [[latency(RATIOS[row.label]) for row in rows]])
     return GuidelinesReport(
         device="cpu",
@@ -72,14 +72,13 @@ def make_report(tables: int = 1) -> GuidelinesReport:
         printed_column="arm",
         quick=False,
         measured=("2026-11-22",),
-        tables=(found,) * tables,
+        experiments=(found,) * tables,
         sample=None,
-        warnings=(MARKUP,),
     )
 
 
 def test_ours_is_filled_with_its_interval_and_the_papers_is_hollow() -> None:
-    figure = guidelines_figure(guidelines_info(make_report()))
+    figure = guidelines_figure(make_report())
     by_name = {trace.name: trace for trace in figure.data}
     ours = by_name["this device, 95 % interval"]
     assert list(ours.y) == pytest.approx([1.1, 1.5, 2.0])
@@ -96,7 +95,7 @@ def test_ours_is_filled_with_its_interval_and_the_papers_is_hollow() -> None:
 
 @pytest.mark.parametrize("tables", [1, 2, 3, 4])
 def test_there_is_a_panel_for_each_table_and_one_legend(tables: int) -> None:
-    figure = guidelines_figure(guidelines_info(make_report(tables)))
+    figure = guidelines_figure(make_report(tables))
     assert len(figure.data) == 3 * tables
     assert sum(trace.showlegend for trace in figure.data) == 3
     assert len({trace.xaxis for trace in figure.data}) == tables
@@ -108,9 +107,3 @@ def test_a_report_in_the_catalog_is_drawn_and_its_text_stays_text() -> None:
     assert info.empty is None
     assert info == plot.info(PlotData(records=(), study="study", guidelines=make_report()))
     assert "<script" not in json.dumps(plot.figure(info).to_plotly_json()["layout"], default=str)
-
-
-def test_without_a_report_the_figure_says_what_to_run() -> None:
-    info = guidelines_info(None)
-    assert info.empty is not None
-    assert "archsearch guidelines" in guidelines_figure(info).layout.annotations[-1].text
