@@ -51,7 +51,7 @@ def base_of(given: Study | StudyConfig) -> Base:
     if isinstance(given, StudyConfig):
         return Base(config=given, space=given.search_space())
     space = SearchSpace.from_dict(given.info.space)
-    stored = completed(given.info.config)
+    stored = completed(given.info.config, given.info.facts.get("device", {}).get("device", "cpu"))
     content = {key: value for key, value in stored.items() if key in StudyConfig.model_fields and key != "design"}
     content |= {"name": given.name, "space": space.name}
     config = parse_study(content, source=f"study '{given.name}' as stored")

@@ -34,8 +34,6 @@ from archsearch.space.search_space import SearchSpace
 from archsearch.store.studies import StudyInfo
 
 PREFLIGHT_NETWORKS = 3
-# What versions did that did not know a key, where that is not today's default.
-_BEFORE: Mapping[str, Mapping[str, Any]] = {"latency": {"backend": "torch", "precision": None}}
 _GONE = {"latency": ("noise_rounds",)}  # keys of older versions that changed no trial's numbers
 _NO_CHANGE = ("repeat_every",)  # a key of a study's latency that changes no trial's numbers
 _OF_THE_BACKEND = ("backend", "backend_version")  # facts of a fingerprint
@@ -140,9 +138,9 @@ def check_unchanged(plan: RunPlan, stored: StudyInfo) -> None:
     """
     given = {"stopping": dict(_NO_STOPPING), "design": None, **plan.config.protocol()}
     new = _resolved(protocol_as_settled(given, stored), plan.devices[0])
-    before = completed(stored.config)
-    old = protocol_as_settled({key: before[key] for key in given}, stored)
-    old = _resolved(old, stored.facts.get("device", {}).get("device", plan.devices[0]))
+    device = stored.facts.get("device", {}).get("device", plan.devices[0])
+    before = completed(stored.config, device)
+    old = _resolved(protocol_as_settled({key: before[key] for key in given}, stored), device)
     changes = {key: (was, now) for key, was, now in _changes(old, new)}
     if "stopping.policy" in changes:  # another policy has other keys: they say nothing more
         changes = {key: value for key, value in changes.items() if key == "stopping.policy" or "stopping" not in key}
@@ -166,21 +164,25 @@ def check_unchanged(plan: RunPlan, stored: StudyInfo) -> None:
         )
 
 
-def completed(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """A stored protocol with every key of today's; one that it lacks has what was done before the key existed."""
+def completed(stored: Mapping[str, Any], device: str) -> dict[str, Any]:
+    """A stored protocol with every key of today's; one that it lacks has what was done before the key existed.
+
+    `device` is the torch device that the study was begun on.
+    """
+    # where that is not today's default
+    earlier = {"latency": {"backend": "torch", "precision": precision_before(device)}}
     today = StudyConfig(name="any", space="any", dataset="any").protocol()
     completed = {"stopping": dict(_NO_STOPPING), "design": None, **today, **stored}
     for section in ("proxy", "latency", "constraints"):
         known = {key: value for key, value in stored.get(section, {}).items() if key not in _GONE.get(section, ())}
-        completed[section] = {**today[section], **_BEFORE.get(section, {}), **known}
+        completed[section] = {**today[section], **earlier.get(section, {}), **known}
     return completed
 
 
 def _resolved(protocol: Mapping[str, Any], device: str) -> dict[str, Any]:
     """A protocol with the backends, batch and precision that it means on a device, and a design without its seeds."""
     latency = dict(protocol["latency"])
-    precision = latency["precision"] or precision_before(device)
-    settings = LatencySettings.model_construct(**latency | {"also": tuple(latency["also"]), "precision": precision})
+    settings = LatencySettings.model_construct(**latency | {"also": tuple(latency["also"])})
     latency = {key: value for key, value in latency.items() if key not in _NO_CHANGE}
     latency |= {"backend": settings.backend_on(device), "also": sorted(settings.also_on(device))}
     latency |= {"batch": settings.batch_on(device), "precision": settings.precision_on(device)}

@@ -61,7 +61,7 @@ def write_images(folder: Path) -> None:
         np.savez(folder / f"{name}.npz", images=images, labels=np.arange(count) % 10)
 
 
-def fingerprint(device: str, backend: str, threads: int) -> Fingerprint:
+def fingerprint(device: str, backend: str, threads: int, precision: str = "fp32") -> Fingerprint:
     """In place of `archsearch.latency.fingerprint.device_fingerprint`."""
     return Fingerprint.of(DEVICE)
 
