@@ -22,7 +22,7 @@ from rich import box
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from archsearch.text import interval_text, number_text, plural
+from archsearch.text import interval_text, number_text, plural, probability_text
 
 NOTEBOOK_ROWS = 30
 _NOTEBOOK_CELL = "padding: 0.15em 0.6em; text-align: {align}; border-bottom: 1px solid rgba(128, 128, 128, 0.3)"
@@ -58,6 +58,7 @@ class Column:
         unit: stands in brackets behind the title.
         decimals: as many are shown; it makes the column numeric.
         signed: whether a positive number has its sign.
+        probability: its numbers are shares that `text.probability_text` words; it is numeric, too.
         whole: its lines are never broken.
         trial: its numbers are trials: a page that can show a network makes them buttons.
         wide: a terminal of less than 100 characters, or too narrow for all numbers, Markdown and LaTeX do without it.
@@ -68,6 +69,7 @@ class Column:
     unit: str = ""
     decimals: int | None = None
     signed: bool = False
+    probability: bool = False
     whole: bool = False
     trial: bool = False
     wide: bool = False
@@ -85,7 +87,7 @@ class Column:
     @property
     def numeric(self) -> bool:
         """Whether it stands to the right."""
-        return self.decimals is not None
+        return self.decimals is not None or self.probability
 
     def show(self, value: Cell) -> str:
         """A cell as it is printed; empty without a value."""
@@ -100,6 +102,8 @@ class Column:
             return ""
         if isinstance(value, bool):
             return "yes" if value else "no"
+        if isinstance(value, float | int) and self.probability:
+            return probability_text(value)
         if isinstance(value, int | float) and self.decimals is not None:
             return number_text(value, decimals=self.decimals, signed=self.signed)
         return str(value)
@@ -229,7 +233,7 @@ class Table:
             {"title": column.heading, "kind": _kind(column), "decimals": column.decimals} for column in self.columns
         ]
         rows = [
-            [column.show(value) if isinstance(value, Interval | Spread) else value
+            [column.show(value) if isinstance(value, Interval | Spread) or column.probability else value
              for value, column in zip(row, self.columns, strict=True)]
             for row in self.rows
         ]  # fmt: skip

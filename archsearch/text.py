@@ -83,11 +83,26 @@ def number_text(value: float | None, *, decimals: int, signed: bool = False) -> 
 
 
 def interval_text(
-    value: float | None, low: float | None, high: float | None, *, decimals: int, signed: bool = False
+    value: float | None,
+    low: float | None,
+    high: float | None,
+    *,
+    decimals: int | None,
+    signed: bool = False,
+    unit: str = "",
 ) -> str:
-    """`0.61 (0.08 to 0.97)`; the number alone where an end is not known."""
-    middle = number_text(value, decimals=decimals, signed=signed)
-    if value is None or low is None or high is None or not all(map(math.isfinite, (value, low, high))):
+    """`0.61 (0.08 to 0.97)`, `58.20 % (55.66 to 60.74)`; the number alone where an end is not known.
+
+    `decimals`: None: three significant digits each.
+    """
+
+    def shown(number: float | None) -> str:
+        if decimals is None and number is not None and math.isfinite(number):
+            return f"{'+' if signed and number >= 0 else ''}{significant(number)}"
+        return number_text(number, decimals=decimals or 0, signed=signed)
+
+    known = value is not None and math.isfinite(value)
+    middle = f"{shown(value)} {unit}" if unit and known else shown(value)
+    if not known or low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
         return middle
-    ends = (number_text(end, decimals=decimals, signed=signed) for end in (low, high))
-    return f"{middle} ({' to '.join(ends)})"
+    return f"{middle} ({shown(low)} to {shown(high)})"

@@ -1,22 +1,32 @@
-"""A front looked at again: each point's error and latency with intervals, and how probably it is on the front."""
+"""A front evaluated again: each network's accuracy and latency with intervals, and how probably it is on the front.
+
+The front may be one of many, given a few seeds of each network. Each error is taken as point + seed + noise (the seeds
+are shared), each logarithm of a latency as point + noise (it is measured afresh in every trial), with one noise for all
+points: a handful of seeds tells little of each point's own. A draw is of the points' true means given what was seen: a
+noise variance from its scaled inverse chi-squared distribution, then normal means (Gelman et al., "Bayesian Data
+Analysis", 3rd edition, section 3.2, flat prior). Its front is made as a study's is, ties within the noise floor
+included.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from archsearch.analysis.cells import cell_warnings, cells_of
-from archsearch.analysis.front import Front, FrontRow
-from archsearch.analysis.front_draws import FrontDraws
-from archsearch.analysis.intervals import MeanInterval, Spread, mean_interval
+from archsearch.analysis.cells import Cells, cell_warnings, cells_of
+from archsearch.analysis.front import MEASURED_OBJECTIVE, Front, FrontRow, noisy_latency
+from archsearch.analysis.intervals import Additive, PooledVariance, additive_fit, mean_interval
 from archsearch.analysis.objectives import OBJECTIVES, floor_text, resolve_objectives
+from archsearch.analysis.pareto import knee, non_dominated
 from archsearch.designs import Design, DesignPoint
 from archsearch.noise import NoiseFloor
 from archsearch.records import Record
-from archsearch.text import probability_text
+from archsearch.table import Column, InNotebooks, Interval, Table
+from archsearch.text import interval_text, plural, probability_text
 
 DRAWS = 4000
 _LEAST_DRAWS = 200
@@ -28,46 +38,64 @@ class ConfirmedPoint:
     """One network, evaluated again with several seeds.
 
     Attributes:
+        label: the network's name in the design: a variant's, or "trial N".
+        trial, variant: of the searched study; None if the network is not one of its trials, or not published.
         n: seeds that completed.
-        error_percent, error_low, error_high: mean top-1 error on the validation split and its interval, cut off at 0
+        top1_percent, top1_low_percent, top1_high_percent: mean on the validation split and its interval, cut off at 0
             and 100; NaN without a trial, ends None with fewer than two.
-        latency_ms, latency_low, latency_high: geometric mean of the drift-corrected p10 and its interval.
+        latency_ms, latency_low_ms, latency_high_ms: geometric mean of the drift-corrected p10 and its interval.
         params, macs: exact; None without a trial.
         values: of the fitted means, in the order of the objectives (where a trial failed, as if the point had had the
             average seed); empty without a trial.
         on_front: whether the means stand on the front of the confirmed points.
         probability_on_front: share of the draws in which it does; None where the spread is unknown (one seed).
-        original_values: the searched study's, in the order of the objectives; None if it had no such record.
+        searched_top1_percent, searched_latency_ms: what the search had found; None if it had no such record.
         was_on_front: whether it stood on the searched study's front; None if that is not known.
-        sentence: all of it in one sentence.
+        sentence: all of it in one sentence, without the label.
     """
 
-    point: DesignPoint
+    label: str
+    trial: int | None
+    variant: str | None
+    arch_id: str
     n: int
-    error_percent: float
-    error_low: float | None
-    error_high: float | None
+    top1_percent: float
+    top1_low_percent: float | None
+    top1_high_percent: float | None
     latency_ms: float
-    latency_low: float | None
-    latency_high: float | None
+    latency_low_ms: float | None
+    latency_high_ms: float | None
     params: int | None
     macs: int | None
     values: tuple[float, ...]
     on_front: bool
     probability_on_front: float | None
-    original_values: tuple[float, ...] | None
+    searched_top1_percent: float | None
+    searched_latency_ms: float | None
     was_on_front: bool | None
     sentence: str
 
+    @property
+    def latencies_ms(self) -> tuple[float, ...]:
+        """The mean latency and the ends of its interval, as far as there are any."""
+        return tuple(v for v in (self.latency_low_ms, self.latency_ms, self.latency_high_ms) if v is not None)
+
+    @property
+    def top1s_percent(self) -> tuple[float, ...]:
+        """The mean top-1 and the ends of its interval, as far as there are any."""
+        return tuple(v for v in (self.top1_low_percent, self.top1_percent, self.top1_high_percent) if v is not None)
+
 
 @dataclass(frozen=True, kw_only=True)
-class Confirmed:
-    """A front with its uncertainty.
+class Confirmed(InNotebooks):
+    """A front with its uncertainty: a `archsearch.table.Result`.
 
     Attributes:
         design: points and seeds.
+        design_study: the name of the study that holds the trials; "" if it has none.
         objectives: names, in the order of every `values`.
         points: in the design's order.
+        knee: label of the knee of the means; None where they have none (see `pareto.knee`).
         confidence: of each interval alone: 0.95.
         noise_floor: latencies that differ by less are ties in every draw, as on the study's front.
         draws: how many fronts the probabilities are shares of.
@@ -77,24 +105,119 @@ class Confirmed:
     """
 
     design: Design
+    design_study: str
     objectives: tuple[str, ...]
     points: tuple[ConfirmedPoint, ...]
+    knee: str | None
     confidence: float
     noise_floor: NoiseFloor
     draws: int
     method: str
     warnings: tuple[str, ...]
-    error_spread: Spread | None = None
-
-    def _repr_html_(self) -> str:
-        from archsearch.analysis.display import html_of
-
-        return html_of(self)
+    error_spread: PooledVariance | None = None
 
     @property
     def kept(self) -> tuple[ConfirmedPoint, ...]:
         """The points of the searched front that are more probably on the front than not."""
         return tuple(each for each in self.points if each.was_on_front and (each.probability_on_front or 0.0) >= 0.5)
+
+    @property
+    def evaluated(self) -> tuple[ConfirmedPoint, ...]:
+        """The points with a complete trial."""
+        return tuple(each for each in self.points if each.n)
+
+    @property
+    def title(self) -> str:
+        """What was done, of which study."""
+        return f"The front, evaluated again: study {self.design.of}"
+
+    @property
+    def subtitle(self) -> tuple[str, ...]:
+        """How many networks and seeds."""
+        without = len(self.points) - len(self.evaluated)
+        return (
+            f"{plural(len(self.evaluated), 'network')}, {plural(len(self.design.seeds), 'seed')} each, latency "
+            f"measured anew with each{f'; {without} without a complete trial' if without else ''}",
+        )
+
+    @property
+    def empty(self) -> str | None:
+        """Why there is nothing to show."""
+        return None if self.evaluated else "No trial of the confirmation is complete yet"
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """How much of the searched front is still one, and the knee."""
+        found = []
+        was = [each for each in self.points if each.was_on_front]
+        if was and self.draws:
+            kept = ", ".join(each.label for each in self.kept)
+            found.append(
+                f"{len(self.kept)} of {plural(len(was), 'network')} of the searched front "
+                f"{'is' if len(self.kept) == 1 else 'are'} more probably on it than not{f': {kept}' if kept else ''}."
+            )
+        found += [
+            f"The knee of the means is {each.label}: {each.sentence}" for each in self.points if each.label == self.knee
+        ]
+        return tuple(found)
+
+    def tables(self) -> tuple[Table, ...]:
+        """The networks with their intervals, and the same beside what the search had found."""
+        share = f" Front: on it in that share of {self.draws:,} draws." if self.draws else ""
+        again = Table(
+            title="Networks evaluated again",
+            columns=(
+                Column(title="Network", key="label", whole=True),
+                Column(title="Trial", key="trial", decimals=0, trial=True, wide=True),
+                Column(title="n", decimals=0),
+                Column(title="Top-1", key="top1_percent", unit="%", decimals=2),
+                Column(title="Latency", key="latency_ms", unit="ms", decimals=3),
+                Column(title="Front", key="probability_on_front", probability=True),
+            ),
+            rows=tuple(
+                (
+                    each.label,
+                    each.trial,
+                    each.n,
+                    Interval(each.top1_percent, each.top1_low_percent, each.top1_high_percent),
+                    Interval(each.latency_ms, each.latency_low_ms, each.latency_high_ms),
+                    each.probability_on_front,
+                )
+                for each in self.points
+            ),
+            note=f"Top-1 on the validation split; latency: drift-corrected p10; {self.confidence * 100:g} % intervals, "
+            f"each for itself; n: seeds.{share}",
+            marked=frozenset(place for place, each in enumerate(self.points) if each.label == self.knee),
+        )
+        return again, Table(
+            title="Beside what the search had found",
+            columns=(
+                Column(title="Network", key="label", whole=True),
+                Column(title="Trial", key="trial", decimals=0, trial=True, wide=True),
+                Column(title="Searched top-1", key="searched_top1_percent", unit="%", decimals=2),
+                Column(title="Top-1", key="top1_percent", unit="%", decimals=2),
+                Column(title="Searched latency", key="searched_latency_ms", unit="ms", decimals=3),
+                Column(title="Latency", key="latency_ms", unit="ms", decimals=3),
+                Column(title="Was on the front", key="was_on_front"),
+                Column(title="Means on it", key="on_front"),
+                Column(title="arch_id", key="arch_id", whole=True, wide=True),
+            ),
+            rows=tuple(
+                (
+                    each.label,
+                    each.trial,
+                    each.searched_top1_percent,
+                    each.top1_percent,
+                    each.searched_latency_ms,
+                    each.latency_ms,
+                    each.was_on_front,
+                    each.on_front,
+                    each.arch_id,
+                )
+                for each in self.evaluated
+            ),
+            note="A search keeps the luckiest of many networks, so what it found is too good on average.",
+        )
 
 
 def confirmed_of(
@@ -125,13 +248,15 @@ def confirmed_of(
     resolve_objectives(objectives)
     cells = cells_of(records, design)
     floor = NoiseFloor.given(noise_floor)
-    work = FrontDraws(cells, design, tuple(objectives), floor, confidence)
+    work = _FrontDraws(cells, design, tuple(objectives), floor, confidence)
     drawn = draws and max(_LEAST_DRAWS, min(draws, _MOST_POINTS_DRAWN // max(len(work.names), 1)))
     shares, unknown = work.probabilities(drawn, np.random.default_rng(seed)) if drawn else ({}, ())
     means = work.values_of_means()
     values = dict(zip(work.names, means.tolist(), strict=True))
     on_front = dict(zip(work.names, work.front(means).tolist(), strict=True))
     rows = {} if original is None else {row.record.arch_id: row for row in reversed(original.rows)}
+    best = [name for name in work.names if on_front[name]]
+    bend = knee([values[name] for name in best]) if best else None
     points = tuple(
         _point(
             point,
@@ -149,8 +274,10 @@ def confirmed_of(
         warnings += unknown
     return Confirmed(
         design=design,
+        design_study=next((record.study for record in records), ""),
         objectives=tuple(objectives),
         points=points,
+        knee=None if bend is None else best[bend],
         confidence=confidence,
         noise_floor=floor,
         draws=drawn if shares else 0,
@@ -174,65 +301,147 @@ def _point(
     logs = [math.log(OBJECTIVES["latency_ms"].extract(record)) for record in group]
     times = mean_interval(logs, confidence=confidence)
     cost = group[0].cost if group else None
+    top1 = (100.0 - errors.mean, _percent(errors.high), _percent(errors.low))
+    latency = (math.exp(times.mean), _exp(times.low), _exp(times.high))
+    sentence = "no trial has completed."
+    if group:
+        intervals = "" if top1[1] is None else f", {confidence * 100:g} % intervals"
+        chance = "its probability of being on the front cannot be told"
+        if probability is not None:
+            chance = f"on the front with a probability of {probability_text(probability)}"
+        before = "" if original is None else f"; it was {'' if original.on_front else 'not '}on the searched front"
+        sentence = (
+            f"top-1 {interval_text(*top1, decimals=2, unit='%')}, latency "
+            f"{interval_text(*latency, decimals=None, unit='ms')} (n = {plural(len(group), 'seed')}{intervals}); "
+            f"{chance}{before}."
+        )
     return ConfirmedPoint(
-        point=point,
+        label=point.name,
+        trial=point.trial,
+        variant=point.variant,
+        arch_id=point.arch_id,
         n=len(group),
-        error_percent=errors.mean,
-        error_low=_percent(errors.low),
-        error_high=_percent(errors.high),
-        latency_ms=math.exp(times.mean),
-        latency_low=None if times.low is None else math.exp(times.low),
-        latency_high=None if times.high is None else math.exp(times.high),
+        top1_percent=top1[0],
+        top1_low_percent=top1[1],
+        top1_high_percent=top1[2],
+        latency_ms=latency[0],
+        latency_low_ms=latency[1],
+        latency_high_ms=latency[2],
         params=None if cost is None else cost.params,
         macs=None if cost is None else cost.macs,
         values=values,
         on_front=on_front,
         probability_on_front=probability,
-        original_values=None if original is None else original.values,
+        searched_top1_percent=None if original is None else 100.0 - original.record.error_percent,
+        searched_latency_ms=None if original is None else OBJECTIVES["latency_ms"].extract(original.record),
         was_on_front=None if original is None else original.on_front,
-        sentence=_sentence(point, group, errors, times, probability, original, confidence),
+        sentence=sentence,
     )
 
 
-def _sentence(
-    point: DesignPoint,
-    group: Sequence[Record],
-    errors: MeanInterval,
-    times: MeanInterval,
-    probability: float | None,
-    original: FrontRow | None,
-    confidence: float,
-) -> str:
-    if not group:
-        return f"{point.name}: no trial has completed."
-    error = f"error {errors.mean:.2f} %"
-    latency = OBJECTIVES["latency_ms"].show(math.exp(times.mean))
-    if errors.low is not None and errors.high is not None:
-        error += f" ({_percent(errors.low):.2f} to {_percent(errors.high):.2f})"
-    if times.low is not None and times.high is not None:
-        show = OBJECTIVES["latency_ms"].show
-        latency += f" ({show(math.exp(times.low))} to {show(math.exp(times.high))})"
-    seeds = f"n = {len(group)} seed{'' if len(group) == 1 else 's'}"
-    intervals = f", {confidence * 100:g} % intervals" if errors.low is not None else ""
-    chance = "its probability of being on the front cannot be told"
-    if probability is not None:
-        chance = f"on the front with a probability of {probability_text(probability)}"
-    before = ""
-    if original is not None:
-        before = "; it was on the searched front" if original.on_front else "; it was not on the searched front"
-    return f"{point.name}: {error}, latency {latency} ({seeds}{intervals}); {chance}{before}."
+def _percent(error: float | None) -> float | None:
+    """The top-1 at an end of an error's interval: Student's t knows nothing of 0 and 100."""
+    return None if error is None else min(max(100.0 - error, 0.0), 100.0)
 
 
-def _method(work: FrontDraws, draws: int) -> str:
+def _exp(log: float | None) -> float | None:
+    return None if log is None else math.exp(log)
+
+
+def _method(work: _FrontDraws, draws: int) -> str:
     floor = f", latencies within {floor_text(work.noise_floor)} being ties" if work.noise_floor.ties else ""
     return (
         f"{work.confidence * 100:g} % intervals: Student's t on each point's own seeds, each for itself. Probability: "
-        f"share of {draws} drawn fronts of these points{floor}; a draw is of all true means given what was seen, with "
-        "one spread for all points (errors: the residual of point + seed; latency: on logarithms). Points that were "
-        "not confirmed are in no draw."
+        f"share of {draws:,} drawn fronts of these points{floor}; a draw is of all true means given what was seen, "
+        "with one spread for all points (errors: the residual of point + seed; latency: on logarithms). Points that "
+        "were not confirmed are in no draw."
     )
 
 
-def _percent(bound: float | None) -> float | None:
-    """A bound of an error: Student's t knows nothing of 0 and 100."""
-    return None if bound is None else min(max(bound, 0.0), 100.0)
+class _FrontDraws:
+    """The completed trials of a design, by point, and the fits to them."""
+
+    def __init__(
+        self, cells: Cells, design: Design, objectives: tuple[str, ...], noise_floor: NoiseFloor, confidence: float
+    ) -> None:
+        self.objectives, self.noise_floor, self.confidence = objectives, noise_floor, confidence
+        self.seeds = design.seeds
+        self.groups: dict[str, list[Record]] = {}
+        self._cells = {
+            key: record
+            for key, record in cells.complete.items()
+            if record.latency is not None and OBJECTIVES["latency_ms"].extract(record) > 0.0
+        }
+        for point in design.points:
+            found = [self._cells[point.name, s] for s in design.seeds if (point.name, s) in self._cells]
+            if found:
+                self.groups[point.name] = found
+        self.names = tuple(self.groups)
+        self.error = self._fit("error_percent", _same, seeds=True)
+        self.log_latency = self._fit("latency_ms", math.log, seeds=False)
+
+    def _fit(self, name: str, scale: Callable[[float], float], *, seeds: bool) -> Additive:
+        extract = OBJECTIVES[name].extract
+        found = {
+            (point, s): scale(extract(self._cells[point, s]))
+            for point in self.names
+            for s in self.seeds
+            if (point, s) in self._cells
+        }
+        return additive_fit(found, seeds=seeds)
+
+    def values_of_means(self) -> NDArray[np.float64]:
+        """(points, objectives) at the fitted means."""
+        return self._columns(self.error.effects, np.exp(self.log_latency.effects))
+
+    def _columns(self, errors: NDArray[np.float64], latencies: NDArray[np.float64]) -> NDArray[np.float64]:
+        measured = {"error_percent": errors, MEASURED_OBJECTIVE: latencies}
+        columns = [
+            measured[name]
+            if name in measured
+            else np.array([OBJECTIVES[name].extract(self.groups[point][0]) for point in self.names])
+            for name in self.objectives
+        ]
+        return np.column_stack(columns) if self.names else np.zeros((0, len(self.objectives)))
+
+    def front(self, values: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Which points stand on the front, as `front_of` decides."""
+        return non_dominated(values, noisy_latency(self.objectives, self.noise_floor))
+
+    def probabilities(self, draws: int, generator: np.random.Generator) -> tuple[dict[str, float], tuple[str, ...]]:
+        """Share of the draws in which each point is on the front, and warnings; nothing if a spread is unknown."""
+        needed = {"error_percent": self.error, MEASURED_OBJECTIVE: self.log_latency}
+        fits = {name: fit for name, fit in needed.items() if name in self.objectives}
+        if any(fit.spread.freedom < 1 for fit in fits.values()) or not self.names:
+            return {}, ("one seed shows no spread: no probability of being on the front; give more seeds",)
+        still = [name for name, fit in fits.items() if fit.spread.variance == 0.0]
+        warnings = tuple(
+            f"{OBJECTIVES[name].title} shows no spread at all over the seeds, so the probabilities take it as exact"
+            for name in still
+        )
+        count = np.zeros(len(self.names))
+        for _ in range(draws):
+            errors = _draw(self.error, generator) if "error_percent" in fits else self.error.effects
+            times = _draw(self.log_latency, generator) if MEASURED_OBJECTIVE in fits else self.log_latency.effects
+            # An error is at least 0 and a latency positive: neither changes who dominates whom.
+            count += self.front(self._columns(errors, np.exp(times)))
+        return dict(zip(self.names, (count / draws).tolist(), strict=True)), warnings
+
+
+def _same(value: float) -> float:
+    return value
+
+
+def _draw(fit: Additive, generator: np.random.Generator) -> NDArray[np.float64]:
+    """The points' true effects as they may be: one draw, all points with one noise and one set of seeds' effects."""
+    if fit.spread.variance == 0.0:
+        return fit.effects
+    deviation = math.sqrt(fit.spread.variance * fit.spread.freedom / generator.chisquare(fit.spread.freedom))
+    own = generator.standard_normal(len(fit.points)) / np.sqrt(fit.counts)
+    shared = np.zeros(len(fit.points))
+    if fit.shares.shape[1] and np.any(fit.shares):  # a balanced design compares points without the seeds' effects
+        values, vectors = np.linalg.eigh(fit.seed_covariance)
+        root = vectors * np.sqrt(np.maximum(values, 0.0))
+        shared = fit.shares @ (root @ generator.standard_normal(len(values)))
+    drawn: NDArray[np.float64] = fit.effects + deviation * (own - shared)
+    return drawn

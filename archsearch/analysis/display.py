@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from archsearch.analysis.ablation import Ablation
-from archsearch.analysis.confirmed import Confirmed
 from archsearch.analysis.effects import Effect
 from archsearch.analysis.front import Front
 from archsearch.analysis.history import History
@@ -120,25 +119,6 @@ def _ablation(found: Ablation) -> str:
     )
 
 
-def _confirmed(found: Confirmed) -> str:
-    rows = [
-        (
-            each.point.name,
-            each.n,
-            _between(each.error_percent, each.error_low, each.error_high, 2),
-            _between(each.latency_ms, each.latency_low, each.latency_high, 4),
-            each.on_front,
-            each.probability_on_front,
-        )
-        for each in found.points
-    ]
-    return notebook_block(
-        f"Confirmation of {found.design.of}",
-        table(["network", "n", "error (%)", "latency (ms)", "on the front", "probability"], rows),
-        paragraphs(found.method, *found.warnings),
-    )
-
-
 def _importances(found: Importances) -> str:
     parts = []
     for each in found.tables:
@@ -202,7 +182,6 @@ def _left_out(count: int) -> str:
 _SHOWN: dict[type, Callable[[Any], str]] = {
     Front: _front,
     Ablation: _ablation,
-    Confirmed: _confirmed,
     Importances: _importances,
     Marginal: _marginal,
     History: _history,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from archsearch.analysis.intervals import MeanInterval, Spread, mean_interval
+from archsearch.analysis.intervals import MeanInterval, PooledVariance, mean_interval
 
 
 class Finding(StrEnum):
@@ -59,7 +59,7 @@ def measured_effect(
     *,
     confidence: float,
     comparisons: int,
-    spread: Spread | None = None,
+    spread: PooledVariance | None = None,
     logarithms: bool = False,
 ) -> Effect:
     """An effect from differences by seed; with `logarithms` they are of natural logarithms, and become %.

@@ -16,7 +16,7 @@ _ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True)
-class Spread:
+class PooledVariance:
     """A variance that was estimated for several means together: of one value, with its degrees of freedom."""
 
     variance: float
@@ -68,7 +68,7 @@ def mean_interval(
     *,
     confidence: float = 0.95,
     comparisons: int = 1,
-    spread: Spread | None = None,
+    spread: PooledVariance | None = None,
 ) -> MeanInterval:
     """The mean of these values (of paired differences, say) and its intervals.
 
@@ -128,7 +128,7 @@ class Additive:
     effects: Floats
     shares: Floats
     seed_covariance: Floats
-    spread: Spread
+    spread: PooledVariance
 
 
 def additive_fit(values: Mapping[tuple[str, int], float], *, seeds: bool = True) -> Additive:
@@ -178,5 +178,5 @@ def additive_fit(values: Mapping[tuple[str, int], float], *, seeds: bool = True)
         effects=means - shares @ coefficients,
         shares=shares,
         seed_covariance=covariance,
-        spread=Spread(variance=variance, freedom=freedom),
+        spread=PooledVariance(variance=variance, freedom=freedom),
     )

@@ -8,7 +8,7 @@ from typing import Literal
 
 from archsearch.analysis.cells import Cells
 from archsearch.analysis.effects import Effect, measured_effect
-from archsearch.analysis.intervals import Spread, additive_fit
+from archsearch.analysis.intervals import PooledVariance, additive_fit
 from archsearch.analysis.objectives import OBJECTIVES
 from archsearch.designs import Design, DesignPoint
 from archsearch.records import Record
@@ -36,7 +36,7 @@ class Paired:
 
     def __init__(self, cells: Cells, design: Design, confidence: float, spread: str) -> None:
         self.cells, self.design, self.confidence, self.spread = cells, design, confidence, spread
-        self._spreads: dict[Callable[[Record], float], Spread] = {}
+        self._spreads: dict[Callable[[Record], float], PooledVariance] = {}
 
     def values(self, of: Callable[[Record], float], point: DesignPoint) -> dict[int, float]:
         """A point's finite values by seed, in the design's order."""
@@ -67,7 +67,7 @@ class Paired:
         pooled = None
         if self.spread == "pooled":
             noise = self._pooled(of)
-            pooled = Spread(variance=len(terms) * noise.variance, freedom=noise.freedom)
+            pooled = PooledVariance(variance=len(terms) * noise.variance, freedom=noise.freedom)
         return measured_effect(
             quantity,
             unit,
@@ -78,14 +78,14 @@ class Paired:
             logarithms=unit == "%",
         )
 
-    def _pooled(self, of: Callable[[Record], float]) -> Spread:
+    def _pooled(self, of: Callable[[Record], float]) -> PooledVariance:
         if of not in self._spreads:
             values = {
                 (point.name, seed): value
                 for point in self.design.points
                 for seed, value in self.values(of, point).items()
             }
-            self._spreads[of] = additive_fit(values).spread if values else Spread(variance=math.nan, freedom=0)
+            self._spreads[of] = additive_fit(values).spread if values else PooledVariance(variance=math.nan, freedom=0)
         return self._spreads[of]
 
     def count(self, point: DesignPoint, name: str) -> int | None:

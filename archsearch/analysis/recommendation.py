@@ -225,11 +225,13 @@ def accuracy_difference(one: Record, other: Record, confirmed: Confirmed | None 
 
 
 def _points_of(confirmed: Confirmed | None) -> dict[str, ConfirmedPoint]:
-    return {each.point.arch_id: each for each in (() if confirmed is None else confirmed.points) if each.n > 0}
+    return {each.arch_id: each for each in (() if confirmed is None else confirmed.points) if each.n > 0}
 
 
 def _error(point: ConfirmedPoint, confirmed: Confirmed) -> float:
-    return point.values[confirmed.objectives.index(ERROR)] if ERROR in confirmed.objectives else point.error_percent
+    return (
+        point.values[confirmed.objectives.index(ERROR)] if ERROR in confirmed.objectives else 100.0 - point.top1_percent
+    )
 
 
 def _none(front: Front, records: Sequence[Record]) -> Recommendation:
@@ -302,9 +304,7 @@ class _Choice:
         point = self.points.get(row.record.arch_id) if self.uses_confirmed else None
         if point is None:
             return Candidate(record=row.record, top1_percent=100.0 - row.record.error_percent, values=row.values)
-        return Candidate(
-            record=row.record, top1_percent=100.0 - point.error_percent, values=point.values, seeds=point.n
-        )
+        return Candidate(record=row.record, top1_percent=point.top1_percent, values=point.values, seeds=point.n)
 
     def _start(self) -> tuple[Candidate, bool]:
         """The knee and True; without one the most accurate (or the best in the first objective) and False."""

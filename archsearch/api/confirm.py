@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from archsearch.analysis.confirmed import Confirmed, ConfirmedPoint, confirmed_of
+from archsearch.analysis.confirmed import Confirmed
 from archsearch.analysis.front import MEASURED_OBJECTIVE, Front, FrontRow
 from archsearch.analysis.intervals import share_error_points
-from archsearch.analysis.recommendation import Recommendation, recommendation_of
 from archsearch.api.ablate import seconds_each
 from archsearch.api.designed import base_of, open_base, plan_design
-from archsearch.api.pareto import recommendation_json
 from archsearch.api.study import Study
 from archsearch.designs import Design, DesignPoint
 from archsearch.errors import ArchsearchError, ConfigError
@@ -125,22 +123,7 @@ def confirm_result(study: Study, made: Study) -> Confirmed:
     """What a stored confirmation of a study's front found so far. Raises ConfigError if `made` is none."""
     if made.design is None or made.design.purpose != "confirm":
         raise ConfigError(f"study '{made.name}' confirms no front", hint=f"archsearch confirm --study {study.name}")
-    return confirmed_of(
-        made.records, made.design, study.objectives, noise_floor=study.info.noise_floor, original=study.front
-    )
-
-
-def confirmed_knee(found: Confirmed, made: Study) -> ConfirmedPoint | None:
-    """The knee of the means of what was confirmed; None without a complete network."""
-    knee = made.front.knee
-    if knee is None:
-        return None
-    return next((each for each in found.points if each.point.name == knee.record.point), None)
-
-
-def recommended_by(study: Study, found: Confirmed) -> Recommendation:
-    """The recommendation of a study with this confirmation of its front."""
-    return recommendation_of(study.front, study.networks, confirmed=found)
+    return study.confirmed_by(made.records, made.design)
 
 
 def near_front(front: Front, *, top: int, any_far: bool = False) -> tuple[FrontRow, ...]:
@@ -196,45 +179,6 @@ def missed_by(values: Sequence[float], members: Sequence[Sequence[float]], error
     )
 
 
-def confirm_json(study: Study, made: Study, found: Confirmed) -> dict[str, Any]:
-    """The confirmation as plain data; what is not known is null."""
-    knee = confirmed_knee(found, made)
-    return {
-        "study": study.name,
-        "design_study": made.name,
-        "objectives": list(found.objectives),
-        "seeds": list(found.design.seeds),
-        "confidence": found.confidence,
-        "noise_floor": found.noise_floor.relative,
-        "points": [
-            {
-                "network": each.point.name,
-                "trial": each.point.trial,
-                "variant": each.point.variant,
-                "arch_id": each.point.arch_id,
-                "n": each.n,
-                "top1_percent": _finite(100.0 - each.error_percent),
-                "top1_low": None if each.error_high is None else 100.0 - each.error_high,
-                "top1_high": None if each.error_low is None else 100.0 - each.error_low,
-                "latency_ms": _finite(each.latency_ms),
-                "latency_low": each.latency_low,
-                "latency_high": each.latency_high,
-                "params": each.params,
-                "macs": each.macs,
-                "probability_on_front": each.probability_on_front,
-                "on_front": each.on_front,
-                "was_on_front": each.was_on_front,
-                "sentence": each.sentence,
-            }
-            for each in found.points
-        ],
-        "recommendation": recommendation_json(recommended_by(study, found)),
-        "knee": None if knee is None else knee.point.name,
-        "method": found.method,
-        "warnings": list(found.warnings),
-    }
-
-
 def _distinct(records: Sequence[Any]) -> list[Any]:
     """Each network once, under its first record."""
     return list({record.arch_id: record for record in reversed(records)}.values())[::-1]
@@ -247,7 +191,3 @@ def _latency_error(front: Front, row: FrontRow, value: float) -> float:
     if latency is None or latency.ratio_low is None or latency.ratio_high is None or latency.ratio_to_reference <= 0.0:
         return 0.0
     return value * (latency.ratio_high - latency.ratio_low) / latency.ratio_to_reference / (2.0 * 1.96)
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from archsearch.analysis.canary import Canary, canary_of
-from archsearch.analysis.confirmed import Confirmed, confirmed_of
+from archsearch.analysis.confirmed import DRAWS, Confirmed, confirmed_of
 from archsearch.analysis.front import Front, front_of
 from archsearch.analysis.means import means_of
 from archsearch.analysis.recommendation import Recommendation, recommendation_of
@@ -184,8 +184,12 @@ class Study:
     def confirmed(self) -> Confirmed | None:
         """The newest confirmation of its front (`archsearch confirm`); None if there is none."""
         made = newest_design(self, "confirm")
+        return made and self.confirmed_by(made[0].records, made[1])
+
+    def confirmed_by(self, records: Sequence[Record], design: Design, *, draws: int = DRAWS) -> Confirmed:
+        """What the records of a confirming design say of its front."""
         floor = self.info.noise_floor
-        return made and confirmed_of(made[0].records, made[1], self.objectives, noise_floor=floor, original=self.front)
+        return confirmed_of(records, design, self.objectives, noise_floor=floor, original=self.front, draws=draws)
 
     @cached_property
     def recommendation(self) -> Recommendation:
@@ -194,8 +198,8 @@ class Study:
         made = (self, own) if own is not None and own.points else newest_design(self, "confirm")
         if made is None:
             return recommendation_of(self.front, self.networks)
-        floor = self.info.noise_floor  # means and spread are enough; the probabilities would take a second
-        confirmed = confirmed_of(made[0].records, made[1], self.objectives, noise_floor=floor, draws=0)
+        # means and spread are enough; the probabilities would take a second
+        confirmed = self.confirmed_by(made[0].records, made[1], draws=0)
         return recommendation_of(self.front, self.networks, confirmed=confirmed)
 
     @property

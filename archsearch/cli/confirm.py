@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import math
 import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich import box
 from rich.markup import escape
-from rich.table import Table
-from rich.text import Text
 
-from archsearch.cli.console import console, error_console, print_json, typed_command
+from archsearch.cli.console import console, error_console, print_json, show, typed_command
 from archsearch.cli.design_options import MostOption, TimeBudgetOption, WorkersOption, time_text
 from archsearch.cli.durations import parse_duration
 from archsearch.cli.options import DataDirOption, DeviceOption, JsonOption, StorageOption, StudyOption
-from archsearch.text import plural, probability_text
+from archsearch.text import plural
 
 if TYPE_CHECKING:
-    from archsearch.analysis.confirmed import Confirmed, ConfirmedPoint
     from archsearch.api.confirm import ConfirmPlan
 
 
@@ -58,7 +53,8 @@ def confirm(
     began = time.monotonic()
     budget = None if time_budget is None else parse_duration(time_budget, option="--time-budget")
 
-    from archsearch.api.confirm import confirm_json, confirm_result, confirmed_knee, plan_confirm, recommended_by
+    from archsearch.analysis.recommendation import recommendation_of
+    from archsearch.api.confirm import confirm_result, plan_confirm
     from archsearch.cli.design_run import run_with_display
     from archsearch.cli.tables import recommendation_view
 
@@ -81,11 +77,15 @@ def confirm(
     left = None if budget is None else budget - (time.monotonic() - began)
     finished = run_with_display(planned.plan, storage=storage, data_dir=data_dir, time_budget_seconds=left)
     found = confirm_result(planned.study, finished)
+    answer = recommendation_of(planned.study.front, planned.study.networks, confirmed=found)
     if json:
-        print_json(confirm_json(planned.study, finished, found))
+        from archsearch.api.output import result_json
+        from archsearch.api.pareto import recommendation_json
+
+        print_json(result_json(found) | {"recommendation": recommendation_json(answer)})
         return
-    _print_confirmed(found, confirmed_knee(found, finished))
-    recommendation_view(recommended_by(planned.study, found), console)
+    show(found)
+    recommendation_view(answer, console)
 
 
 def _print_plan(planned: ConfirmPlan) -> None:
@@ -100,50 +100,3 @@ def _print_plan(planned: ConfirmPlan) -> None:
         markup=False,
     )
     error_console.print(time_text(planned.seconds, workers=len(plan.devices)))
-
-
-def _print_confirmed(found: Confirmed, knee: ConfirmedPoint | None) -> None:
-    table = Table(title="Confirmed", box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("network", overflow="fold")
-    for name in ("n", "top-1 %", "ms", "p"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("searched", no_wrap=True)
-    for each in found.points:
-        table.add_row(*(Text(cell) for cell in _cells(each)))
-    console.print(table)
-    intervals = f"with {100 * found.confidence:g} % intervals, each for itself"
-    console.print(
-        f"top-1 on the validation split, ms: drift-corrected p10, {intervals}; p: on the front in that share of "
-        f"{found.draws} draws; searched: where the searched front had it"
-    )
-    if knee is not None:
-        console.print(f"knee: {knee.sentence}", markup=False)
-    kept = [each.point.name for each in found.kept]
-    before = [each for each in found.points if each.was_on_front]
-    console.print(
-        f"{len(kept)} of {plural(len(before), 'network')} of the searched front {'is' if len(kept) == 1 else 'are'} "
-        f"more probably on it than not{': ' + ', '.join(kept) if kept else ''}",
-        markup=False,
-    )
-    for warning in found.warnings:
-        console.print(f"note: {warning}", markup=False)
-
-
-def _cells(each: ConfirmedPoint) -> tuple[str, ...]:
-    top1 = [None if end is None else 100.0 - end for end in (each.error_high, each.error_low)]
-    probability = each.probability_on_front
-    return (
-        each.point.name,
-        str(each.n),
-        _interval(100.0 - each.error_percent, *top1, decimals=2),
-        _interval(each.latency_ms, each.latency_low, each.latency_high, decimals=3),
-        "" if probability is None else probability_text(probability),
-        "" if each.was_on_front is None else "on it" if each.was_on_front else "near it",
-    )
-
-
-def _interval(value: float, low: float | None, high: float | None, *, decimals: int) -> str:
-    if not math.isfinite(value):
-        return "-"
-    text = f"{value:.{decimals}f}"
-    return text if low is None or high is None else f"{text} ({low:.{decimals}f} to {high:.{decimals}f})"

@@ -19,8 +19,7 @@ from archsearch.plots.ablation import ablation_figure, ablation_info
 from archsearch.plots.architecture import ArchitectureInfo, architecture_tables, record_architecture
 from archsearch.plots.architecture_figure import architecture_figure
 from archsearch.plots.bounds import Bound
-from archsearch.plots.confirmed import confirmed_info
-from archsearch.plots.confirmed_figure import confirmed_figure
+from archsearch.plots.confirmed import confirmed_figure
 from archsearch.plots.front import FrontInfo, front_info
 from archsearch.plots.front_3d import front_3d_figure, front_3d_info
 from archsearch.plots.front_figure import front_figure
@@ -30,7 +29,6 @@ from archsearch.plots.guidelines import guidelines_figure
 from archsearch.plots.hypervolume import HypervolumeInfo, hypervolume_figure, hypervolume_info
 from archsearch.plots.importances import importances_figure, importances_info
 from archsearch.plots.info_tables import info_tables
-from archsearch.plots.intervals import intervals_of
 from archsearch.plots.latencies import latencies_figure, latencies_info
 from archsearch.plots.marginal import marginal_figure, marginal_info
 from archsearch.plots.parallel import parallel_info
@@ -149,7 +147,7 @@ def _front(data: PlotData) -> FrontInfo:
         readings=data.readings,
         bounds=data.constraints,
         printed=data.printed,
-        intervals=intervals_of(data.confirmed, data.records),
+        confirmed=data.confirmed,
     )
 
 
@@ -245,8 +243,9 @@ for _plot in (
     Plot(
         name="confirmed",
         summary="the front evaluated again: intervals, and how probably each network is on it",
-        info=lambda data: confirmed_info(data.confirmed, study=data.study),
+        info=lambda data: data.confirmed,
         figure=confirmed_figure,
+        tables=lambda found: found.tables(),
         needs=("confirmed",),
         command="confirm",
     ),

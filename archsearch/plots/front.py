@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from archsearch.analysis.baseline import Baseline
+from archsearch.analysis.confirmed import Confirmed, ConfirmedPoint
 from archsearch.analysis.front import Front, FrontRow
 from archsearch.analysis.objectives import OBJECTIVES
 from archsearch.analysis.verdicts import Outcome, Verdict
@@ -18,7 +19,6 @@ from archsearch.plots.front_text import (
     statuses_text,
     top1_title,
 )
-from archsearch.plots.intervals import PointInterval
 from archsearch.plots.printed import PrintedMark, PrintedTop1
 from archsearch.plots.ranges import percent_range, positive_range, wants_log
 from archsearch.text import level_text
@@ -112,7 +112,7 @@ class FrontInfo:
     third_title: str = "Parameters"
     third_counts: bool = False
     bounds: tuple[Bound, ...] = ()
-    intervals: tuple[PointInterval, ...] = ()
+    confirmed: Confirmed | None = None
     printed: tuple[PrintedMark, ...] = ()
     printed_shown: bool = True
     bases: tuple[tuple[str, str], ...] = ()
@@ -136,7 +136,7 @@ def front_info(
     recommended: int | None = None,
     readings: Mapping[str, str] | None = None,
     bounds: Sequence[Bound] = (),
-    intervals: Sequence[PointInterval] = (),
+    confirmed: Confirmed | None = None,
     printed: Sequence[PrintedTop1] = (),
 ) -> FrontInfo:
     """What the front figure shows.
@@ -149,7 +149,7 @@ def front_info(
         recommended: trial of the network to take.
         readings: variant: which of several readings of its source it is.
         bounds: the study's upper bounds.
-        intervals: of networks that were evaluated again; those of trials that the front lacks are left out.
+        confirmed: networks that were evaluated again; those of trials that the front lacks are left out.
         printed: accuracies that sources print for the variants on this dataset.
     """
     bases = bases or {}
@@ -174,12 +174,12 @@ def front_info(
             )
         )
     drawn = list(points.values())
-    kept = sorted((each for each in intervals if each.trial in points), key=lambda each: each.latency_ms)
+    again = () if confirmed is None else tuple(each for each in confirmed.evaluated if each.trial in points)
     hollow = tuple(_hollow(marks, printed))
     latencies = [point.latency_ms for point in drawn]
     x_log = wants_log(latencies)
-    x_range = _x_range(latencies, kept, bounds, log=x_log)
-    y_range, printed_shown = _y_range([point.top1_percent for point in drawn], kept, hollow)
+    x_range = _x_range(latencies, again, bounds, log=x_log)
+    y_range, printed_shown = _y_range([point.top1_percent for point in drawn], again, hollow)
     third = next((name for name in front.objectives if name not in _PLANE), None)
     return FrontInfo(
         title=title or f"Accuracy against latency: study {study}",
@@ -208,7 +208,7 @@ def front_info(
         third_title=OBJECTIVES[third or "params"].title,
         third_counts=third is not None,
         bounds=tuple(bounds),
-        intervals=tuple(kept),
+        confirmed=replace(confirmed, points=again) if confirmed is not None and again else None,
         printed=hollow,
         printed_shown=printed_shown,
         bases=tuple((family, bases[family].name) for family in sorted(bases)),
@@ -264,9 +264,9 @@ def _hollow(marks: Sequence[VariantMark], printed: Sequence[PrintedTop1]) -> Ite
 
 
 def _x_range(
-    latencies: Sequence[float], intervals: Sequence[PointInterval], bounds: Sequence[Bound], *, log: bool
+    latencies: Sequence[float], again: Sequence[ConfirmedPoint], bounds: Sequence[Bound], *, log: bool
 ) -> tuple[float, float]:
-    values = [*latencies, *(value for each in intervals for value in each.latencies_ms)]
+    values = [*latencies, *(value for each in again for value in each.latencies_ms)]
     low, high = positive_range([value for value in values if value > 0 or not log], log=log)
     for bound in bounds:
         if bound.name == "latency_ms" and values and high <= bound.value <= high + _BOUND_NEAR * (high - low):
@@ -275,10 +275,10 @@ def _x_range(
 
 
 def _y_range(
-    top1: Sequence[float], intervals: Sequence[PointInterval], printed: Sequence[PrintedMark]
+    top1: Sequence[float], again: Sequence[ConfirmedPoint], printed: Sequence[PrintedMark]
 ) -> tuple[tuple[float, float], bool]:
     """The range, and whether it holds what is printed."""
-    values = [*top1, *(value for each in intervals for value in each.top1s_percent)]
+    values = [*top1, *(value for each in again for value in each.top1s_percent)]
     low, high = percent_range(values)
     wide = percent_range([*values, *(each.printed.top1_percent for each in printed)])
     if high - low < _LEAST_OF_AXIS * (wide[1] - wide[0]):

@@ -9,9 +9,10 @@ from typing import Any
 import plotly.graph_objects as go
 
 from archsearch.plots import style
+from archsearch.plots.confirmed import error_bars, hover_text
 from archsearch.plots.front import FrontInfo, FrontPoint
 from archsearch.plots.front_text import bound_text
-from archsearch.plots.hover import interval_text, printed_text
+from archsearch.plots.hover import printed_text
 from archsearch.text import count_text
 
 _LOG_COLORS_FROM_RATIO = 3.0
@@ -66,10 +67,11 @@ def add_bounds(figure: go.Figure, info: FrontInfo, grow: float) -> None:
 
 def add_intervals(figure: go.Figure, info: FrontInfo, grow: float) -> None:
     """The networks that were evaluated again: their means with intervals, a thin line to what the search found."""
-    if not info.intervals:
+    if info.confirmed is None:
         return
-    points = {point.trial: point for point in info.points}
-    pairs = [(each, points[each.trial]) for each in info.intervals]
+    searched = {point.trial: point for point in info.points}
+    again = info.confirmed.points
+    pairs = [(each, searched[each.trial]) for each in again if each.trial is not None]
     figure.add_scatter(
         x=[x for each, point in pairs for x in (point.latency_ms, each.latency_ms, None)],
         y=[y for each, point in pairs for y in (point.top1_percent, each.top1_percent, None)],
@@ -79,31 +81,18 @@ def add_intervals(figure: go.Figure, info: FrontInfo, grow: float) -> None:
         showlegend=False,
         legendgroup="intervals",
     )
-    share = f"{100.0 * pairs[0][0].confidence:g} %"
-    bars = {"color": style.GREEN, "thickness": 1.6, "width": 4 * grow}
     figure.add_scatter(
-        x=[each.latency_ms for each, _ in pairs],
-        y=[each.top1_percent for each, _ in pairs],
-        error_x=_error_bars([(e.latency_low_ms, e.latency_ms, e.latency_high_ms) for e, _ in pairs], bars),
-        error_y=_error_bars([(e.top1_low_percent, e.top1_percent, e.top1_high_percent) for e, _ in pairs], bars),
+        x=[each.latency_ms for each in again],
+        y=[each.top1_percent for each in again],
+        **error_bars(again, color=style.GREEN, thickness=1.6, width=4 * grow),
         mode="markers",
         marker={"symbol": "cross", "size": 8 * grow, "color": style.GREEN},
-        name=f"evaluated again, {share} interval ({len(pairs):,})",
+        name=f"evaluated again, {100.0 * info.confirmed.confidence:g} % interval ({len(pairs):,})",
         legendgroup="intervals",
-        hovertext=[interval_text(each, point.label) for each, point in pairs],
+        hovertext=[hover_text(each) for each in again],
         hovertemplate="%{hovertext}<extra></extra>",
-        customdata=style.trial_data([each.trial for each, _ in pairs]),
+        customdata=style.trial_data([point.trial for _, point in pairs]),
     )
-
-
-def _error_bars(ends: Sequence[tuple[float | None, float, float | None]], look: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": [0.0 if high is None else high - middle for _, middle, high in ends],
-        "arrayminus": [0.0 if low is None else middle - low for low, middle, _ in ends],
-        **look,
-    }
 
 
 def add_printed(figure: go.Figure, info: FrontInfo, grow: float) -> None:

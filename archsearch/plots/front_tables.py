@@ -15,8 +15,8 @@ def front_tables(info: FrontInfo) -> tuple[Table, ...]:
     found = [_networks(info)]
     if info.marks:
         found.append(_variants(info))
-    if info.intervals:
-        found.append(_intervals(info))
+    if info.confirmed is not None:
+        found.append(info.confirmed.tables()[0])
     if info.printed:
         found.append(_printed(info))
     return tuple(found)
@@ -75,36 +75,6 @@ def _variants(info: FrontInfo) -> Table:
         for mark in info.marks
     )
     return Table(title="Variants", columns=columns, rows=rows)
-
-
-def _intervals(info: FrontInfo) -> Table:
-    share = f"{100.0 * info.intervals[0].confidence:g} %"
-    columns = (
-        Column(title="Trial", decimals=0, trial=True),
-        Column(title="n", decimals=0),
-        Column(title="Top-1 (%)", decimals=2),
-        Column(title="from", decimals=2),
-        Column(title="to", decimals=2),
-        Column(title="Latency (ms)", decimals=4),
-        Column(title="from", decimals=4),
-        Column(title="to", decimals=4),
-        Column(title="Probability of the front", decimals=2),
-    )
-    rows = tuple(
-        (
-            each.trial,
-            each.n,
-            rounded(each.top1_percent),
-            rounded(each.top1_low_percent),
-            rounded(each.top1_high_percent),
-            rounded(each.latency_ms),
-            rounded(each.latency_low_ms),
-            rounded(each.latency_high_ms),
-            rounded(each.probability_on_front),
-        )
-        for each in info.intervals
-    )
-    return Table(title="Evaluated again", columns=columns, rows=rows, note=f"Means and {share} intervals.")
 
 
 def _printed(info: FrontInfo) -> Table:

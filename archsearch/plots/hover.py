@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from archsearch.plots import style
 from archsearch.plots.front import FrontPoint
-from archsearch.plots.intervals import PointInterval
 from archsearch.plots.printed import PrintedMark
-from archsearch.text import count_text, probability_text, significant
+from archsearch.text import count_text, significant
 
 _LINE_CHARACTERS = 68
 _STAGES = ("stage2.", "stage3.", "stage4.")
@@ -42,25 +41,6 @@ def short_hover_text(point: FrontPoint) -> str:
         f"{_first_line(point, point.label)}: {point.top1_percent:.2f} %, {significant(point.latency_ms)} ms, "
         f"{count_text(point.params)} params"
     )
-
-
-def interval_text(interval: PointInterval, label: str) -> str:
-    """What the further evaluations of a network found."""
-    share = f"{100.0 * interval.confidence:g} %"
-    ends = [interval.top1_low_percent, interval.top1_high_percent, interval.latency_low_ms, interval.latency_high_ms]
-    known = [end for end in ends if end is not None]
-    top1, latency = "", ""
-    if len(known) == len(ends):
-        top1 = f" ({known[0]:.2f} to {known[1]:.2f}, {share} interval)"
-        latency = f" ({significant(known[2])} to {significant(known[3])})"
-    lines = [
-        f"<b>{style.plain(label)}</b> evaluated again, n = {interval.n}",
-        f"top-1 <b>{interval.top1_percent:.2f} %</b>{top1}",
-        f"latency <b>{significant(interval.latency_ms)} ms</b>{latency}",
-    ]
-    if interval.probability_on_front is not None:
-        lines.append(f"on the front with a probability of {probability_text(interval.probability_on_front)}")
-    return "<br>".join(lines)
 
 
 def printed_text(mark: PrintedMark) -> str:

@@ -7,7 +7,6 @@ import math
 from archsearch.analysis.intervals import share_error_points
 from archsearch.analysis.recommendation import Role, accuracy_difference
 from archsearch.records import Latency, Record, Score
-from archsearch.report.certainty import confirmed_point, confirmed_sentences
 from archsearch.report.data import ReportData
 from archsearch.report.sections import Pick
 from archsearch.text import count_text, significant
@@ -48,9 +47,10 @@ def _pick(data: ReportData, role: Role, roles: tuple[Role, ...]) -> Pick:
         ("Parameters", count_text(record.cost.params)),
         ("Multiply-adds", count_text(record.cost.macs)),
     )
-    point = confirmed_point(data.plots.confirmed, record)
+    again = () if data.plots.confirmed is None else data.plots.confirmed.evaluated
+    point = next((each for each in again if each.arch_id == record.arch_id), None)
     seeds = data.seeds_of(record)
-    certainty = confirmed_sentences(point) if point is not None else unconfirmed(record.score, record.latency, seeds)
+    certainty = unconfirmed(record.score, record.latency, seeds) if point is None else (f"Confirmed: {point.sentence}",)
     return Pick(
         roles=role.names,
         label=record.label,

@@ -11,7 +11,8 @@ from archsearch.report.changes import changes_text
 from archsearch.report.data import ReportData
 from archsearch.report.drawings import drawing_of, drawn, subtitle_of
 from archsearch.report.sections import Drawing, Section
-from archsearch.table import Cell, Column, Table
+from archsearch.report.study_sections import result_section
+from archsearch.table import Column, Table
 
 _MOST_SENTENCES = 40
 _CHOICES = "Choices that differ from the base"
@@ -102,78 +103,18 @@ def confirmation_section(data: ReportData) -> Section:
     confirmed = data.plots.confirmed
     if confirmed is None and data.design is not None:
         return Section(
-            key="confirmation",
+            key="confirmed",
             title="How sure the front is",
             sentences=(
                 f"Each network was evaluated with {len(data.design.seeds)} seeds and the front is that of the means: "
                 f"study {data.study} is a design ({data.design.purpose}) made from study {data.design.of}.",
             ),
         )
-    if confirmed is None:
-        return Section(
-            key="confirmation",
-            title="How sure the front is",
-            sentences=(
-                "Not confirmed: each network was trained once, with one seed, and measured once. The best of many "
-                "single trials looks better than it is.",
-                "A confirmation trains the front and its near neighbours again with more seeds and fresh latencies; "
-                "each point then has an interval and a probability of being on the front.",
-            ),
-            command=data.typed("confirm"),
-        )
-    drawings, _ = drawn(("confirmed",), data.plots)
-    kept, was = len(confirmed.kept), sum(bool(point.was_on_front) for point in confirmed.points)
-    return Section(
-        key="confirmation",
-        title="How sure the front is",
-        sentences=(
-            f"{len(confirmed.points)} networks were evaluated again with {len(confirmed.design.seeds)} "
-            f"{'seed' if len(confirmed.design.seeds) == 1 else 'seeds'}: of {was} that were on the front, {kept} "
-            f"{'is' if kept == 1 else 'are'} more probably on it than not.",
-            confirmed.method,
-        ),
-        points=tuple(point.sentence for point in confirmed.points),
-        warnings=confirmed.warnings,
-        drawings=drawings,
-        tables=(confirmed_table(data),),
-    )
-
-
-def confirmed_table(data: ReportData) -> Table:
-    """One row for each confirmed network."""
-    confirmed = data.plots.confirmed
-    points = () if confirmed is None else confirmed.points
-    rows: list[tuple[Cell, ...]] = [
-        (
-            point.point.name,
-            point.point.trial,
-            point.n,
-            100.0 - point.error_percent,
-            None if point.error_high is None else 100.0 - point.error_high,
-            None if point.error_low is None else 100.0 - point.error_low,
-            point.latency_ms,
-            point.latency_low,
-            point.latency_high,
-            None if point.probability_on_front is None else 100.0 * point.probability_on_front,
-            None if point.was_on_front is None else "yes" if point.was_on_front else "no",
-        )
-        for point in points
-    ]
-    return Table(
-        title="Confirmed networks",
-        columns=(
-            Column(title="Network", whole=True),
-            Column(title="Trial", decimals=0, trial=True),
-            Column(title="Seeds", decimals=0),
-            Column(title="Top-1 (%)", decimals=2),
-            Column(title="Low", decimals=2),
-            Column(title="High", decimals=2),
-            Column(title="Latency (ms)", decimals=3),
-            Column(title="Low (ms)", decimals=3),
-            Column(title="High (ms)", decimals=3),
-            Column(title="On the front (% of draws)", decimals=1),
-            Column(title="Was on the front", whole=True),
-        ),
-        rows=tuple(rows),
-        note="Low and high: 95 % interval of each network alone.",
+    return result_section(
+        "confirmed",
+        "How sure the front is",
+        data,
+        missing="Not confirmed: each network was trained once, with one seed, and measured once. The best of many "
+        "single trials looks better than it is. A confirmation trains the front and its near neighbours again with "
+        "more seeds and fresh latencies; each point then has an interval and a probability of being on the front.",
     )

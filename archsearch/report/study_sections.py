@@ -112,7 +112,7 @@ def result_section(name: str, title: str, data: ReportData, *, missing: str) -> 
     return Section(
         key=name,
         title=title,
-        sentences=(*found.subtitle, found.method, found.empty or ""),
+        sentences=tuple(line for line in (*found.subtitle, found.method, found.empty) if line),
         points=found.sentences,
         warnings=found.warnings,
         drawings=tuple(replace(each, tables=()) for each in drawings),  # its tables stand below

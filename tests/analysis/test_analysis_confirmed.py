@@ -57,12 +57,13 @@ def test_the_intervals_are_students_of_the_points_own_seeds(make_record: Make) -
     )
     (point,) = found.points
     low, high = stats.t.interval(0.95, 2, loc=31.0, scale=1 / math.sqrt(3))
-    assert (point.n, point.error_percent) == (3, pytest.approx(31.0))
-    assert (point.error_low, point.error_high) == (pytest.approx(low), pytest.approx(high))
+    assert (point.n, point.top1_percent) == (3, pytest.approx(69.0))
+    # an error interval is a top-1 interval the other way round
+    assert (point.top1_low_percent, point.top1_high_percent) == (pytest.approx(100 - high), pytest.approx(100 - low))
     logs = np.log([4.0, 5.0, 4.5])
     low, high = np.exp(stats.t.interval(0.95, 2, loc=logs.mean(), scale=stats.sem(logs)))
     assert point.latency_ms == pytest.approx(math.exp(logs.mean()))
-    assert (point.latency_low, point.latency_high) == (pytest.approx(low), pytest.approx(high))
+    assert (point.latency_low_ms, point.latency_high_ms) == (pytest.approx(low), pytest.approx(high))
 
 
 def test_an_interval_of_an_error_ends_at_0(make_record: Make) -> None:
@@ -71,8 +72,8 @@ def test_an_interval_of_an_error_ends_at_0(make_record: Make) -> None:
         records(make_record, made, {"a": [2.0, 5.0]}, {"a": [4.0, 4.1]}), made, OBJECTIVES, noise_floor=0.0
     ).points
     # 3.5 +- 12.706 x 1.5: -15.6 to 22.6
-    assert (point.error_low, point.error_high) == (0.0, pytest.approx(3.5 + 12.706 * 1.5, abs=0.01))
-    assert "(0.00 to 22.56)" in point.sentence
+    assert (point.top1_high_percent, point.top1_low_percent) == (100.0, pytest.approx(96.5 - 12.706 * 1.5, abs=0.01))
+    assert "(77.44 to 100.00)" in point.sentence
 
 
 def test_the_probability_of_two_points_of_equal_cost_is_a_t_tail(make_record: Make) -> None:
@@ -117,10 +118,10 @@ def test_what_the_searched_study_said_stands_beside(make_record: Make) -> None:
     found = confirmed_of(records(make_record, made, error, p10), made, OBJECTIVES, noise_floor=0.01, original=searched)
     b = found.points[1]
     assert b.was_on_front is True
-    assert b.original_values == (pytest.approx(28.0), pytest.approx(5.5))
+    assert (b.searched_top1_percent, b.searched_latency_ms) == (pytest.approx(72.0), pytest.approx(5.5))
     assert b.probability_on_front is not None
     assert b.probability_on_front < 0.05
-    assert [each.point.name for each in found.kept] == ["a"]
+    assert [each.label for each in found.kept] == ["a"]
     assert "it was on the searched front" in b.sentence
 
 
@@ -142,7 +143,7 @@ def test_values_that_never_scatter_are_said_to_be_taken_as_exact(make_record: Ma
         records(make_record, made, {"a": [30.0] * 3, "b": [30.0] * 3}, p10), made, OBJECTIVES, noise_floor=0.0
     )
     assert any("shows no spread at all" in warning for warning in found.warnings)
-    assert found.points[0].error_low is None
+    assert found.points[0].top1_low_percent is None
 
 
 def test_the_same_seed_draws_the_same_fronts(make_record: Make) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from archsearch.analysis.intervals import Spread, additive_fit, mean_interval
+from archsearch.analysis.intervals import PooledVariance, additive_fit, mean_interval
 
 
 def test_the_interval_of_three_values_by_hand() -> None:
@@ -29,7 +29,7 @@ def test_the_interval_for_many_comparisons_is_bonferronis() -> None:
 
 def test_a_known_spread_takes_the_place_of_the_values_own() -> None:
     # variance 4 with 10 degrees of freedom, 4 values: standard error 1; t(0.975, 10 df) = 2.22814
-    found = mean_interval([1.0, 1.0, 1.0, 1.0], spread=Spread(variance=4.0, freedom=10))
+    found = mean_interval([1.0, 1.0, 1.0, 1.0], spread=PooledVariance(variance=4.0, freedom=10))
     assert found.low == pytest.approx(1.0 - 2.22814, abs=1e-4)
 
 
@@ -41,12 +41,12 @@ def test_a_known_spread_takes_the_place_of_the_values_own() -> None:
         ([0.5, 0.5, 0.5], None, "equal"),
         ([0.0, 0.0], None, "equal"),
         ([0.1 + 0.2, 0.3], None, "equal"),  # differ by rounding alone
-        ([1.0, 2.0], Spread(variance=math.nan, freedom=0), "too few"),
-        ([1.0, 2.0], Spread(variance=0.0, freedom=4), "no spread"),
+        ([1.0, 2.0], PooledVariance(variance=math.nan, freedom=0), "too few"),
+        ([1.0, 2.0], PooledVariance(variance=0.0, freedom=4), "no spread"),
     ],
 )
 def test_no_interval_is_made_where_the_spread_is_not_seen(
-    values: list[float], spread: Spread | None, note: str
+    values: list[float], spread: PooledVariance | None, note: str
 ) -> None:
     found = mean_interval(values, spread=spread)
     assert (found.low, found.high, found.alone_low, found.alone_high) == (None, None, None, None)

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from archsearch.analysis.front import front_of
-from archsearch.api.confirm import confirm_json, confirm_result, confirmed_knee, missed_by, near_front, standard_errors
+from archsearch.api.confirm import confirm_result, missed_by, near_front, standard_errors
+from archsearch.api.output import result_json
 from archsearch.api.study import open_study
 from archsearch.designs import Design, DesignPoint
 from archsearch.models.variants import find_variant
@@ -144,25 +145,20 @@ def test_what_cannot_be_confirmed_is_refused(cli: Callable[..., Any], stored: st
     assert said in " ".join(ended.err.split())
 
 
-def test_each_network_has_intervals_and_a_probability_and_the_knee_is_of_the_means(
-    stored: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from archsearch.cli.confirm import _print_confirmed
-
+def test_each_network_has_intervals_and_a_probability_and_the_knee_is_of_the_means(stored: str) -> None:
     study, made = open_study("small", storage=stored), open_study("small.confirm-000000", storage=stored)
     found = confirm_result(study, made)
-    knee = confirmed_knee(found, made)
-    content = confirm_json(study, made, found)
+    content = result_json(found)
+    assert (content["design"]["of"], content["design_study"]) == ("small", "small.confirm-000000")
     three, four, five = content["points"]
     assert [three["top1_percent"], four["top1_percent"], five["top1_percent"]] == pytest.approx([58.2, 60.1, 64.2])
     # two seeds: t(0.975, 1) = 12.706, s / sqrt(2) = 0.2 and 0.1 points
-    assert three["top1_high"] - three["top1_percent"] == pytest.approx(12.706 * 0.2, rel=1e-3)
-    assert four["top1_percent"] - four["top1_low"] == pytest.approx(12.706 * 0.1, rel=1e-3)
+    assert three["top1_high_percent"] - three["top1_percent"] == pytest.approx(12.706 * 0.2, rel=1e-3)
+    assert four["top1_percent"] - four["top1_low_percent"] == pytest.approx(12.706 * 0.1, rel=1e-3)
     assert (three["was_on_front"], four["was_on_front"], five["was_on_front"]) == (True, False, True)
     assert all(0.0 <= each["probability_on_front"] <= 1.0 for each in content["points"])
-    assert knee is not None and knee.point.name in {"trial 0", "trial 1", "trial 2"}
-    assert content["knee"] == knee.point.name
-    _print_confirmed(found, knee)
-    text = " ".join(capsys.readouterr().out.split())
-    assert "58.20 (55.66 to 60.74)" in text
-    assert f"knee: {knee.point.name}" in text
+    # means at (58.2, 1.01), (60.1, 1.11) and (64.2, 2.02): scaled sums 1, 0.683 + 0.099 and 1
+    assert found.knee == content["knee"] == "trial 1"
+    assert any(text.startswith("The knee of the means is trial 1: top-1 60.10 % (58.83 to") for text in found.sentences)
+    again = found.tables()[0]
+    assert again.columns[3].show(again.rows[0][3]) == "58.20 (55.66 to 60.74)"

@@ -6,12 +6,16 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from archsearch.analysis.confirmed import confirmed_of
+from archsearch.analysis.front import DEFAULT_OBJECTIVES
 from archsearch.analysis.guidelines import GuidelinesReport, table_report
 from archsearch.analysis.trust import trust_of
 from archsearch.api.guidelines import experiments
+from archsearch.designs import Design, DesignPoint
 from archsearch.plots.catalog import PLOTS, PlotData
 from archsearch.plots.page import page_text
 from archsearch.records import Epoch, Latency, Record, TrialStatus
@@ -55,6 +59,44 @@ def _guidelines() -> GuidelinesReport:
     )  # fmt: skip
 
 
+def _twice(records: Sequence[Record], study: str) -> tuple[list[Record], Design]:
+    """Every network again with two seeds, as the study of a design has them, and the design; the first is the base."""
+    scored = {record.arch_id: record for record in reversed(records) if record.score is not None}
+    points = tuple(
+        DesignPoint(
+            name=f"{record.label} ({place})",
+            family=record.family,
+            choices=record.choices,
+            arch_id=record.arch_id,
+            changes={"width": place} if place else {},
+            trial=record.trial,
+            variant=record.variant,
+        )
+        for place, record in enumerate(scored.values())
+    )
+    again = [
+        replace(record, point=point.name, score=replace(record.score, seed=seed, top1_percent=top1 * (1 - 0.02 * seed)))
+        for point, record in zip(points, scored.values(), strict=True)
+        for seed in (0, 1)
+        if record.score is not None and (top1 := record.score.top1_percent) is not None
+    ]
+    return again, Design(purpose="confirm", of=study, points=points, seeds=(0, 1))
+
+
+def _data(records: Sequence[Record], study: str, **more: Any) -> PlotData:
+    """A study that everything was asked of."""
+    again, design = _twice(records, study)
+    objectives = more.get("objectives", DEFAULT_OBJECTIVES)
+    return PlotData(
+        records=tuple(records),
+        study=study,
+        trust=trust_of(records, _longer(records), {}),
+        guidelines=_guidelines(),
+        confirmed=confirmed_of(again, design, objectives, noise_floor=0.0, draws=200),
+        **more,
+    )
+
+
 def _cases(make: Make, many: Sequence[Record]) -> dict[str, list[Record]]:
     failed = {"status": TrialStatus.FAILED, "reason": "out of memory", "top1": None, "p10": None}
     return {
@@ -86,10 +128,7 @@ def test_every_plot_works_with_every_kind_of_study(
 ) -> None:
     records = tuple(_cases(make_record, study_records)[case])
     study = MARKUP if case == "markup" else "study"
-    data = PlotData(
-        records=records, study=study, objectives=objectives, reference_point=(90.0,) * len(objectives),
-        trust=trust_of(records, _longer(records), {}), guidelines=_guidelines(),
-    )  # fmt: skip
+    data = _data(records, study, objectives=objectives, reference_point=(90.0,) * len(objectives))
     plot = PLOTS[name]
     info = plot.info(data)
     assert plot.name == name
@@ -108,10 +147,7 @@ def test_every_plot_works_with_every_kind_of_study(
 def test_a_point_that_is_a_trial_says_so_in_the_first_item_of_its_data(name: str, study_records: list[Record]) -> None:
     plot = PLOTS[name]
     trials = {record.trial for record in study_records}
-    data = PlotData(
-        records=tuple(study_records), study="study", reference_point=(90.0, 30.0),
-        trust=trust_of(study_records, _longer(study_records), {}), guidelines=_guidelines(),
-    )  # fmt: skip
+    data = _data(study_records, "study", reference_point=(90.0, 30.0))
     figure = plot.figure(plot.info(data))
     for trace in figure.data:
         if trace.customdata is not None:
@@ -124,10 +160,7 @@ def test_names_with_markup_stay_text_in_the_figure_and_on_the_page(
     name: str, make_record: Make, tmp_path: Path
 ) -> None:
     records = tuple(_cases(make_record, ())["markup"])
-    data = PlotData(
-        records=records, study=MARKUP, dataset=MARKUP, trust=trust_of(records, _longer(records), {}),
-        guidelines=_guidelines(),
-    )  # fmt: skip
+    data = _data(records, MARKUP, dataset=MARKUP)
     plot = PLOTS[name]
     info = plot.info(data)
     figure = plot.figure(info)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 import pytest
 
 from archsearch.analysis.baseline import Baseline
-from archsearch.analysis.confirmed import confirmed_of
+from archsearch.analysis.confirmed import Confirmed, confirmed_of
 from archsearch.analysis.front import front_of
 from archsearch.analysis.verdicts import verdicts_of
 from archsearch.designs import Design, DesignPoint
@@ -19,7 +19,6 @@ from archsearch.plots.front_3d import front_3d_figure, front_3d_info
 from archsearch.plots.front_figure import front_figure, shared_prefix
 from archsearch.plots.front_tables import front_tables
 from archsearch.plots.hover import grouped_changes, hover_text
-from archsearch.plots.intervals import PointInterval, intervals_of
 from archsearch.plots.printed import PrintedTop1
 from archsearch.plots.ranges import nice_log_ticks
 from archsearch.records import Record, TrialStatus
@@ -219,22 +218,19 @@ def _trace(figure: go.Figure, name: str) -> Any:
     return next(trace for trace in figure.data if (trace.name or "").startswith(name))
 
 
-def _confirmed_point(trial: int, **changes: float | None) -> PointInterval:
-    facts: dict[str, float | None] = {
-        "latency_ms": 3.0,
-        "latency_low_ms": 2.9,
-        "latency_high_ms": 3.2,
-        "top1_percent": 52.0,
-        "top1_low_percent": 51.0,
-        "top1_high_percent": 53.5,
-    }
-    return PointInterval(
-        trial=trial,
-        n=5,
-        confidence=0.95,
-        probability_on_front=0.8,
-        **{**facts, **changes},  # type: ignore[arg-type]
+def _confirmed(make: Make, trials: Sequence[int], top1s: Sequence[float]) -> Confirmed:
+    """A confirmation of these trials (their `arch_id` is "net" and the trial), with a top-1 for each seed, at 3 ms."""
+    points = tuple(
+        DesignPoint(name=f"trial {trial}", family="f", choices={}, arch_id=f"net{trial}", trial=trial)
+        for trial in trials
     )
+    again = [
+        replace(make(seed, top1=top1, p10=3.0, seed=seed, arch_id=point.arch_id), point=point.name)
+        for point in points
+        for seed, top1 in enumerate(top1s)
+    ]
+    design = Design(purpose="confirm", of="s", points=points, seeds=tuple(range(len(top1s))))
+    return confirmed_of(again, design, ("error_percent", "latency_ms"), noise_floor=0.0, draws=0)
 
 
 def test_a_hard_bound_is_shaded_and_a_soft_one_is_a_line(make_record: Make) -> None:
@@ -265,25 +261,26 @@ def test_a_bound_just_beyond_the_slowest_network_is_on_the_axis(make_record: Mak
 
 
 def test_what_was_evaluated_again_has_error_bars_at_its_means(make_record: Make) -> None:
-    info = _info([make_record(0, top1=54, p10=3), make_record(1, p10=5)], intervals=[_confirmed_point(0)])
+    again = _confirmed(make_record, [0], (50.0, 52.0, 54.0))
+    info = _info([make_record(0, top1=54, p10=3), make_record(1, p10=5)], confirmed=again)
     figure = front_figure(info)
     trace = _trace(figure, "evaluated again, 95 % interval")
-    assert (list(trace.x), list(trace.y)) == ([3.0], [52.0])
-    assert list(trace.error_y.array) == pytest.approx([1.5])
-    assert list(trace.error_y.arrayminus) == pytest.approx([1.0])
-    assert list(trace.error_x.array) == pytest.approx([0.2])
-    assert "with a probability of 80 %" in trace.hovertext[0]
-    assert info.y_range_percent[0] < 50 < 54 < info.y_range_percent[1]
+    assert (list(trace.x), list(trace.y)) == ([pytest.approx(3.0)], [pytest.approx(52.0)])
+    # Student's t with two degrees of freedom: 4.303 x 2 / sqrt(3) = 4.968
+    assert list(trace.error_y.array) == pytest.approx([4.968], abs=0.01)
+    assert list(trace.error_y.arrayminus) == pytest.approx([4.968], abs=0.01)
+    assert "top-1 52.00 % (47.03 to 56.97)" in trace.hovertext[0]
+    assert info.y_range_percent[0] < 47.03 < 56.97 < info.y_range_percent[1]
 
 
 def test_one_evaluation_gives_no_interval_and_an_unknown_trial_no_mark(make_record: Make) -> None:
-    ends = ("latency_low_ms", "latency_high_ms", "top1_low_percent", "top1_high_percent")
-    alone = _confirmed_point(0, **dict.fromkeys(ends))
-    info = _info([make_record(0)], intervals=[alone, _confirmed_point(9)])
-    assert info.intervals == (alone,)
+    info = _info([make_record(0)], confirmed=_confirmed(make_record, [0, 9], (52.0,)))
+    assert info.confirmed is not None
+    assert [each.trial for each in info.confirmed.points] == [0]
     trace = _trace(front_figure(info), "evaluated again")
     assert list(trace.error_y.array) == [0.0]
     assert "interval" not in trace.hovertext[0]
+    assert _info([make_record(1)], confirmed=_confirmed(make_record, [0], (52.0,))).confirmed is None
 
 
 @pytest.mark.parametrize(("top1", "shown"), [(62.0, True), (92.98, False)])
@@ -345,29 +342,12 @@ def test_every_choice_that_differs_is_in_the_hover_text(make_record: Make) -> No
     assert max(len(line) for line in text.split("<br>")[5:]) <= 72
 
 
-def test_the_tables_beside_a_front_hold_its_networks_and_variants(study_records: list[Record]) -> None:
-    info = _info(study_records, intervals=[_confirmed_point(0)])
+def test_the_tables_beside_a_front_hold_its_networks_and_variants(
+    study_records: list[Record], make_record: Make
+) -> None:
+    info = _info(study_records, confirmed=_confirmed(make_record, [0], (50.0, 52.0, 54.0)))
     networks, variants, again = front_tables(info)
     assert len(networks.rows) == len(info.points)
     assert [row[2] for row in variants.rows] == [mark.name for mark in info.marks]
-    assert [row[:2] for row in again.rows] == [(0, 5)]
+    assert [row[:3] for row in again.rows] == [("trial 0", 0, 3)]
     assert all(len(row) == len(table.columns) for table in (networks, variants, again) for row in table.rows)
-
-
-def test_a_confirmation_gives_intervals_at_the_trial_that_has_the_network(make_record: Make) -> None:
-    searched = [make_record(4, arch_id="aaaa"), make_record(7, arch_id="aaaa"), make_record(8, arch_id="bbbb")]
-    points = tuple(
-        DesignPoint(name=name, family="shufflenet_v2", choices={}, arch_id=name) for name in ("aaaa", "gone", "bbbb")
-    )
-    design = Design(purpose="confirm", of="s", points=points, seeds=(0, 1, 2))
-    again = [
-        replace(make_record(seed, top1=top1, p10=4.0, seed=seed, arch_id="aaaa"), point="aaaa")
-        for seed, top1 in enumerate((50.0, 52.0, 54.0))
-    ]
-    confirmed = confirmed_of(again, design, ("error_percent", "latency_ms"), noise_floor=0.0)
-    (found,) = intervals_of(confirmed, searched)  # one network is not searched, one was never evaluated again
-    assert (found.trial, found.n, found.top1_percent) == (4, 3, pytest.approx(52.0))
-    # Student's t with two degrees of freedom: 4.303 x 2 / sqrt(3) = 4.968
-    assert found.top1_low_percent == pytest.approx(52 - 4.968, abs=0.01)
-    assert found.top1_high_percent == pytest.approx(52 + 4.968, abs=0.01)
-    assert intervals_of(None, searched) == ()

@@ -65,25 +65,31 @@ def confirmation(record: Record, **changes: Any) -> Confirmed:
         name=record.label, family=record.family, choices=record.choices, arch_id=record.arch_id, trial=record.trial
     )
     facts: dict[str, Any] = {
-        "point": point,
+        "label": record.label,
+        "trial": record.trial,
+        "variant": record.variant,
+        "arch_id": record.arch_id,
         "n": 5,
-        "error_percent": 49.0,
-        "error_low": 48.0,
-        "error_high": 50.5,
+        "top1_percent": 51.0,
+        "top1_low_percent": 49.5,
+        "top1_high_percent": 52.0,
         "latency_ms": 5.1,
-        "latency_low": 5.0,
-        "latency_high": 5.2,
+        "latency_low_ms": 5.0,
+        "latency_high_ms": 5.2,
         "params": 1,
         "macs": 1,
         "values": (49.0, 5.1),
         "on_front": True,
         "probability_on_front": 0.83,
-        "original_values": None,
+        "searched_top1_percent": None,
+        "searched_latency_ms": None,
         "was_on_front": True,
-        "sentence": "It stays.",
+        "sentence": "it stays.",
     }
     return Confirmed(
         design=Design(purpose="confirm", of="study", points=(point,), seeds=(0, 1, 2, 3, 4)),
+        design_study="",
+        knee=None,
         objectives=("error_percent", "latency_ms"),
         points=(ConfirmedPoint(**{**facts, **changes}),),
         confidence=0.95,
@@ -99,24 +105,11 @@ def with_confirmation(records: Sequence[Record], make_data: Data, **changes: Any
     return replace(data, plots=replace(data.plots, confirmed=confirmation(records[0], **changes)))
 
 
-def test_a_confirmed_network_has_interval_and_probability(make_record: Make, make_data: Data) -> None:
+def test_a_confirmed_network_says_what_the_confirmation_says_of_it(make_record: Make, make_data: Data) -> None:
     pick = picks_of(with_confirmation([make_record(0)], make_data))[0]
     assert pick.confirmed
     assert pick.confirm is None
-    # An error between 48.0 and 50.5 % is a top-1 between 49.5 and 52.0 %.
-    assert pick.certainty == (
-        "Confirmed with 5 seeds: top-1 51.00 % (49.50 to 52.00), latency 5.10 ms (5.00 to 5.20) (95 % intervals).",
-        "On the front with a probability of 83 %.",
-    )
-
-
-def test_a_confirmation_of_one_seed_claims_no_probability(make_record: Make, make_data: Data) -> None:
-    alone = {"n": 1, "error_low": None, "error_high": None, "latency_low": None, "latency_high": None}
-    pick = picks_of(with_confirmation([make_record(0)], make_data, **alone, probability_on_front=None))[0]
-    assert pick.certainty == (
-        "Confirmed with 1 seed: top-1 51.00 %, latency 5.10 ms.",
-        "How probably it is on the front cannot be told from so few seeds.",
-    )
+    assert pick.certainty == ("Confirmed: it stays.",)
 
 
 def test_a_confirmation_without_a_trial_confirms_nothing(make_record: Make, make_data: Data) -> None:
