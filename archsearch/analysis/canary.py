@@ -49,9 +49,9 @@ class Canary:
     trial_seconds: float
 
     @property
-    def flagged(self) -> int:
-        """Networks whose latency is flagged for any reason."""
-        return len({record.arch_id for record in (*self.drifted, *self.unconverged, *self.crowded)})
+    def flagged(self) -> frozenset[str]:
+        """The networks (`Record.arch_id`) whose latency is flagged for any reason."""
+        return frozenset(record.arch_id for record in (*self.drifted, *self.unconverged, *self.crowded))
 
     @property
     def moved_median(self) -> float:

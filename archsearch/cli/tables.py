@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -21,23 +22,26 @@ if TYPE_CHECKING:
 
 LEGEND = (
     "*: recommended. latency ms: p10 corrected for drift (ratio to the reference in the same bursts x the "
-    "reference's p10 at the study's start); median: as timed; ?: not converged; +: not every operator was counted"
+    "reference's p10 at the study's start); median: as timed; ?: in doubt (not converged, or flagged); +: not every operator was counted"
 )
 
 
-def front_table(front: Front, *, title: str = "", recommended: int | None = None) -> Table:
-    """The front as a table, fastest first; the recommended trial is marked."""
+def front_table(
+    front: Front, *, title: str = "", recommended: int | None = None, flagged: Collection[str] = ()
+) -> Table:
+    """The front as a table, fastest first; the recommended trial is marked, and so are flagged networks' latencies."""
     table = Table(title=title or None, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
     table.add_column("trial", justify="right")
     table.add_column("network", no_wrap=True)
     for name in ("top-1 %", "latency ms", "median", "params", "MACs"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in front.members:
-        table.add_row(*_cells(row.record, marked=row.record.trial == recommended))
+        doubtful = row.record.arch_id in flagged
+        table.add_row(*_cells(row.record, marked=row.record.trial == recommended, doubtful=doubtful))
     return table
 
 
-def _cells(record: Record, *, marked: bool) -> tuple[str, ...]:
+def _cells(record: Record, *, marked: bool, doubtful: bool) -> tuple[str, ...]:
     cost, latency, score = record.cost, record.latency, record.score
     if cost is None or latency is None or score is None:
         raise ValueError(f"trial {record.trial} is not complete")
@@ -46,7 +50,7 @@ def _cells(record: Record, *, marked: bool) -> tuple[str, ...]:
         str(record.trial),
         f"[bold]{name} *[/]" if marked else name,
         f"{score.top1_percent:.2f}",
-        f"{latency.corrected_ms:.3f}{'' if latency.converged else '?'}",
+        f"{latency.corrected_ms:.3f}{'?' if doubtful or not latency.converged else ''}",
         f"{latency.median_ms:.3f}",
         count_text(cost.params),
         f"{count_text(cost.macs)}{'+' if cost.unsupported_ops else ''}",
@@ -61,7 +65,8 @@ def front_view(study: Study, console: Console) -> None:
     if not front.rows:
         return
     title = f"Front of '{study.name}': {len(front.members)} of {len(front.rows)} networks"
-    console.print(front_table(front, title=title, recommended=study.recommendation.trial))
+    flagged = study.canary.flagged
+    console.print(front_table(front, title=title, recommended=study.recommendation.trial, flagged=flagged))
     console.print(conditions_line(study), markup=False)
     if front.latency_batch is not None and not front.latency_batch.on_launch_floor:  # else a warning says it
         console.print(f"{batch_sentence(front.latency_batch)}.", markup=False)
@@ -126,7 +131,7 @@ def canary_line(study: Study) -> str:
     if canary.crowded:
         flags.append(f"{len(canary.crowded)} beside crowded memory")
     parts.append(
-        f"{canary.flagged} of {plural(canary.networks, 'network')} flagged ({', '.join(flags)}), "
+        f"{len(canary.flagged)} of {plural(canary.networks, 'network')} flagged ({', '.join(flags)}), "
         f"{canary.measured_again} measured again"
     )
     if canary.repeats:

@@ -13,7 +13,7 @@ import pytest
 
 from archsearch.api.pareto import canary_json, front_json
 from archsearch.api.study import Study
-from archsearch.cli.tables import canary_line, conditions_line
+from archsearch.cli.tables import canary_line, conditions_line, front_table
 from archsearch.noise import Repeat
 from archsearch.records import Record
 from archsearch.store.studies import StudyInfo
@@ -92,3 +92,15 @@ def test_a_study_of_an_older_version_has_no_floor_and_no_drift_rule() -> None:
     assert "noise floor" not in conditions_line(found)
     assert "0 of 2 networks flagged (0 not converged), 1 measured again" in canary_line(found)
     assert [row["trial"] for row in front_json(found)["front"]] == [0, 1]
+
+
+def test_a_network_whose_latency_is_flagged_has_a_question_mark_in_the_fronts_table() -> None:
+    found = study(latency={"drift_tolerance": 0.25}, facts={})
+    assert [record.trial for record in found.canary.drifted] == [1]
+
+    def latencies(flagged: frozenset[str]) -> list[str]:
+        (column,) = (each for each in front_table(found.front, flagged=flagged).columns if each.header == "latency ms")
+        return [str(cell) for cell in column.cells]
+
+    assert [cell.endswith("?") for cell in latencies(frozenset())] == [False, False]
+    assert [cell.endswith("?") for cell in latencies(found.canary.flagged)] == [False, True]
