@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 LEGEND = (
     "*: recommended. latency ms: p10 corrected for drift (ratio to the reference in the same bursts x the "
-    "reference's p10 at the study's start); median: as timed; ?: in doubt (not converged, or flagged); +: not every operator was counted"
+    "reference's p10 at the study's start); median: as timed; ?: in doubt (not converged, or flagged); +: not every "
+    "operator was counted"
 )
 
 
