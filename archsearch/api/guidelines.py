@@ -295,8 +295,9 @@ def _quick(group: _Group) -> bool:
 
 
 def _settings_of(group: _Group) -> dict[str, Any]:
-    """The settings that a group was measured with, keys that came later at their defaults."""
-    return {**_DEFAULTS, **group["conditions"]["settings"]}
+    """The settings that a group was measured with: later keys at their defaults, and none that is gone."""
+    stored = group["conditions"]["settings"]
+    return {key: stored.get(key, default) for key, default in _DEFAULTS.items()}
 
 
 def experiments(device_column: str, tables: tuple[str, ...] = TABLES) -> tuple[Experiment, ...]:
