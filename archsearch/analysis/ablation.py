@@ -34,7 +34,8 @@ from archsearch.analysis.effects import Effect, Finding, exact_effect
 from archsearch.analysis.paired import Paired, PooledOrOwn, latency_of, log_latency_of, top1_of
 from archsearch.designs import Design, DesignPoint
 from archsearch.records import Record
-from archsearch.text import level_text
+from archsearch.table import Cell, Column, InNotebooks, Interval, Table
+from archsearch.text import level_text, number_text, plural, significant
 
 __all__ = ["Ablation", "AblationRow", "Effect", "Finding", "Interaction", "ablation_of"]
 
@@ -91,11 +92,12 @@ class Interaction:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ablation:
-    """All effects of one ablation.
+class Ablation(InNotebooks):
+    """All effects of one ablation: a `archsearch.table.Result`.
 
     Attributes:
         design: points, seeds and mode; the first point is the base.
+        design_study: the name of the study that holds the trials; "" if it has none.
         rows: one for each other point, in the design's order.
         interactions: of the points with two changes whose single changes are points too.
         confidence: of the simultaneous intervals: 0.95.
@@ -104,13 +106,14 @@ class Ablation:
         base_top1_percent, base_latency_ms, base_n: the base's means and its completed seeds (latency geometric).
         missing: trials that did not complete, of those that have ended or run.
         pending: trials of the design that have no record yet.
-        answers: one sentence for each choice, over its levels.
+        sentences: one for each choice, over its levels.
         method: how all this was found, for people.
         warnings: sentences to show beside it.
         spread: of the differences: each effect's own, or one pooled over all points.
     """
 
     design: Design
+    design_study: str
     rows: tuple[AblationRow, ...]
     interactions: tuple[Interaction, ...]
     confidence: float
@@ -121,20 +124,121 @@ class Ablation:
     base_n: int
     missing: tuple[MissingTrial, ...]
     pending: int
-    answers: tuple[str, ...]
+    sentences: tuple[str, ...]
     method: str
     warnings: tuple[str, ...]
     spread: PooledOrOwn = "own"
-
-    def _repr_html_(self) -> str:
-        from archsearch.analysis.display import html_of
-
-        return html_of(self)
 
     @property
     def base(self) -> DesignPoint:
         """What every other point is compared with."""
         return self.design.points[0]
+
+    @property
+    def base_name(self) -> str:
+        """What the base is called: its variant, its trial, or its id."""
+        base = self.base
+        return base.variant or (f"trial {base.trial}" if base.trial is not None else f"network {base.arch_id}")
+
+    @property
+    def title(self) -> str:
+        """What is changed, of which study."""
+        return f"Ablation of {self.base_name}: study {self.design.of}"
+
+    @property
+    def subtitle(self) -> tuple[str, ...]:
+        """How many levels and seeds, and what the base reaches."""
+        mode = f"{self.design.mode}, " if self.design.mode else ""
+        base = "without a complete trial"
+        if math.isfinite(self.base_top1_percent) and math.isfinite(self.base_latency_ms):
+            top1, latency = number_text(self.base_top1_percent, decimals=2), significant(self.base_latency_ms)
+            base = f"top-1 {top1} %, {latency} ms (n = {self.base_n})"
+        return (
+            f"Each row minus the base: {mode}{plural(len(self.rows), 'level')} of "
+            f"{plural(len({row.choice for row in self.rows}), 'choice')}, "
+            f"{plural(len(self.design.seeds), 'paired seed')}",
+            f"Base: {self.base_name}, {base}",
+        )
+
+    @property
+    def empty(self) -> str | None:
+        """Why there is nothing to show."""
+        if not self.rows:
+            return "No level to compare with the base in this ablation"
+        known = any(math.isfinite(effect.estimate) for row in self.rows for effect in (row.top1, row.latency))
+        return None if known else "No pair of trials is complete yet"
+
+    def tables(self) -> tuple[Table, ...]:
+        """The effects with their answers, what each change costs, and where two changes do not add up."""
+        return self._effects(), self._costs(), *((self._together(),) if self.interactions else ())
+
+    def _effects(self) -> Table:
+        pooled = "" if self.spread == "own" else ", from one spread of all networks"
+        return Table(
+            title=f"Effects on {self.base_name}",
+            columns=(
+                Column(title="Change", whole=True),
+                Column(title="n", decimals=0),
+                Column(title="Top-1", key="top1_points", unit="points", decimals=2, signed=True),
+                Column(title="Latency", key="latency_percent", unit="%", decimals=1, signed=True),
+                Column(title="Answer", wide=True),
+            ),
+            rows=tuple(
+                (row.point.name, row.top1.n, _interval(row.top1), _interval(row.latency), row.answer)
+                for row in self.rows
+            ),
+            note=f"Each change minus the base, paired by seed; n: seeds that both have. "
+            f"{100 * self.confidence:g} % intervals that hold for all {plural(self.comparisons, 'comparison')} of a "
+            f"column together ({self.correction}){pooled}.",
+        )
+
+    def _costs(self) -> Table:
+        return Table(
+            title="What each change costs",
+            columns=(
+                Column(title="Change", whole=True),
+                Column(title="Top-1", key="top1_percent", unit="%", decimals=2, wide=True),
+                Column(title="Latency", key="latency_ms", unit="ms", decimals=3, wide=True),
+                Column(title="Added latency", key="added_latency_ms", unit="ms", decimals=4, signed=True),
+                Column(title="Added params", decimals=0, signed=True),
+                Column(title="Added macs", decimals=0, signed=True),
+                Column(title="arch_id", whole=True, wide=True),
+            ),
+            rows=tuple(
+                (
+                    row.point.name,
+                    row.mean_top1_percent,
+                    row.mean_latency_ms,
+                    _interval(row.latency_ms),
+                    row.params.estimate,
+                    row.macs.estimate,
+                    row.point.arch_id,
+                )
+                for row in self.rows
+            ),
+            note="Top-1 and latency: means over all seeds of the network. Added: to the base's; params and macs are "
+            "exact.",
+        )
+
+    def _together(self) -> Table:
+        return Table(
+            title="Two together, beyond their sum",
+            columns=(
+                Column(title="Changes", whole=True),
+                Column(title="n", decimals=0),
+                Column(title="Top-1", key="top1_points", unit="points", decimals=2, signed=True),
+                Column(title="Latency", key="latency_percent", unit="%", decimals=1, signed=True),
+            ),
+            rows=tuple(
+                (each.point.name, each.top1.n, _interval(each.top1), _interval(each.latency))
+                for each in self.interactions
+            ),
+            note="Top-1 beyond the sum of the two effects, latency beyond the product of the two ratios.",
+        )
+
+
+def _interval(effect: Effect) -> Cell:
+    return Interval(effect.estimate, effect.low, effect.high)
 
 
 def ablation_of(
@@ -167,6 +271,7 @@ def ablation_of(
     base = design.points[0]
     return Ablation(
         design=design,
+        design_study=next((record.study for record in records), ""),
         rows=rows,
         interactions=interactions,
         confidence=confidence,
@@ -177,7 +282,7 @@ def ablation_of(
         base_n=len(work.values(top1_of, base)),
         missing=cells.missing,
         pending=cells.pending,
-        answers=_answers(rows, work.confidence, comparisons=len(design.points) - 1),
+        sentences=_answers(rows, work.confidence, comparisons=len(design.points) - 1),
         method=_method(work, len(interactions)),
         warnings=_warnings(work, rows),
         spread=spread,

@@ -10,8 +10,6 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from archsearch.analysis.ablation import Ablation
-from archsearch.analysis.effects import Effect
 from archsearch.analysis.front import Front
 from archsearch.analysis.history import History
 from archsearch.analysis.importance import Importances
@@ -103,22 +101,6 @@ def _pairs(front: Front, values: Sequence[float]) -> Iterable[tuple[str, float]]
     return zip(front.objectives, values, strict=True)
 
 
-def _effect(effect: Effect, decimals: int) -> str:
-    return _between(effect.estimate, effect.low, effect.high, decimals, signed=True)
-
-
-def _ablation(found: Ablation) -> str:
-    rows = [
-        (row.label, row.top1.n, _effect(row.top1, 2), _effect(row.latency, 1), _effect(row.params, 0), row.answer)
-        for row in found.rows
-    ]
-    return notebook_block(
-        f"Ablation of {found.design.of}, from {found.base.variant or found.base.name}",
-        table(["change", "n", "top-1 (points)", "latency (%)", "parameters", "answer"], rows),
-        paragraphs(*found.answers, found.method, *found.warnings),
-    )
-
-
 def _importances(found: Importances) -> str:
     parts = []
     for each in found.tables:
@@ -181,7 +163,6 @@ def _left_out(count: int) -> str:
 
 _SHOWN: dict[type, Callable[[Any], str]] = {
     Front: _front,
-    Ablation: _ablation,
     Importances: _importances,
     Marginal: _marginal,
     History: _history,

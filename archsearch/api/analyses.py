@@ -26,7 +26,7 @@ from archsearch.space.search_space import SearchSpace
 logger = logging.getLogger(__name__)
 
 
-def base_levels(study: Study, design: Design) -> Mapping[str, Any] | None:
+def _base_levels(study: Study, design: Design) -> Mapping[str, Any] | None:
     """The base of an ablation as the search space names it; None if it is no point of the space."""
     base = design.points[0]
     if base.family not in FAMILIES:
@@ -38,9 +38,32 @@ def base_levels(study: Study, design: Design) -> Mapping[str, Any] | None:
         return None
 
 
+def ablation_result(made: Study, *, confidence: float = 0.95, spread: str = "own") -> Ablation:
+    """What an ablation's study found so far.
+
+    Args:
+        confidence: of the intervals.
+        spread: own: each effect's interval from its own differences; pooled: from one spread of all networks.
+
+    Raises ConfigError if the study is no ablation, or for another spread.
+    """
+    design = made.design
+    if design is None or design.purpose != "ablation" or not design.points:
+        raise ConfigError(f"study '{made.name}' is no ablation", hint=f"archsearch ablate --study {made.name}")
+    if spread not in ("own", "pooled"):
+        raise ConfigError(f"--spread {spread}: unknown", hint="own or pooled")
+    return ablation_of(
+        made.records,
+        design,
+        confidence=confidence,
+        base_levels=_base_levels(made, design),
+        spread="pooled" if spread == "pooled" else "own",
+    )
+
+
 def _ablation(study: Study) -> Ablation | None:
     found = newest_design(study, "ablation")
-    return found and ablation_of(found[0].records, found[1], base_levels=base_levels(study, found[1]))
+    return found and ablation_result(found[0])
 
 
 def _importances(study: Study) -> Importances:

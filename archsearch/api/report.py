@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from archsearch.analysis.ablation import ablation_of
-from archsearch.api.analyses import base_levels
+from archsearch.analysis.ablation import Ablation
+from archsearch.api.analyses import ablation_result
 from archsearch.api.places import study_folder
 from archsearch.api.plot_data import plot_data
 from archsearch.api.study import Study, open_study, retrainings, stored_designs
 from archsearch.files import write_atomically
 from archsearch.report.build import report_of
-from archsearch.report.data import ReportData, Retrained, StoredAblation
+from archsearch.report.data import ReportData, Retrained
 from archsearch.report.html import html_text
 from archsearch.report.latex import latex_text
 from archsearch.report.markdown import markdown_text
@@ -88,15 +88,11 @@ def report_data(
     )
 
 
-def _ablations(study: Study, storage: str | None) -> tuple[StoredAblation, ...]:
+def _ablations(study: Study, storage: str | None) -> tuple[Ablation, ...]:
     """Those that were made from a study, newest first; of a study that is one, itself."""
     own = study.design is not None and study.design.purpose == "ablation"
     return tuple(
-        StoredAblation(
-            study=made.name,
-            design=made.design,
-            ablation=ablation_of(made.records, made.design, base_levels=base_levels(made, made.design)),
-        )
+        ablation_result(made)
         for made in ((study,) if own else stored_designs(study, "ablation", storage=storage))
         if made.design is not None and made.design.points
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from archsearch.cli.console import console, error_console, print_json, typed_command
+from archsearch.cli.console import console, error_console, print_json, show, typed_command
 from archsearch.cli.design_options import MostOption, SetOption, TimeBudgetOption, WorkersOption, time_text
 from archsearch.cli.durations import parse_duration
 from archsearch.cli.options import DataDirOption, DeviceOption, JsonOption, StorageOption
@@ -93,7 +93,7 @@ def ablate(
     budget = None if time_budget is None else parse_duration(time_budget, option="--time-budget")
 
     from archsearch.api.ablate import plan_ablation
-    from archsearch.api.ablation_output import ablation_json, ablation_result, write_forest
+    from archsearch.api.analyses import ablation_result
     from archsearch.api.overrides import section_changes
     from archsearch.cli.design_run import run_with_display
 
@@ -120,14 +120,22 @@ def ablate(
     finished = run_with_display(planned.plan, storage=storage, data_dir=data_dir, time_budget_seconds=left)
     found = ablation_result(finished, spread=spread)
     if plot:
-        path = write_forest(finished, found, command=typed_command())
-        error_console.print(f"wrote {path}", markup=False)
-    if json:
-        print_json(ablation_json(finished, found))
-        return
-    from archsearch.cli.ablation_tables import print_ablation
+        from archsearch.api.output import write
+        from archsearch.api.places import study_folder
+        from archsearch.plots.ablation import ablation_figure
 
-    print_ablation(found, console)
+        page = study_folder(finished.name) / "ablation.html"
+        error_console.print(
+            f"wrote {write(found, page, figure=ablation_figure, command=typed_command())}", markup=False
+        )
+    if json:
+        from archsearch.api.output import result_json
+
+        print_json(result_json(found))
+        return
+    show(found)
+    if found.pending:
+        console.print(f"{plural(found.pending, 'training')} still to come: type the same command to continue")
 
 
 def _print_plan(planned: AblationPlan) -> None:

@@ -15,7 +15,7 @@ from archsearch.analysis.guidelines import GuidelinesReport
 from archsearch.analysis.history import History, hypervolume_history
 from archsearch.analysis.verdicts import verdicts_of
 from archsearch.noise import NO_FLOOR, NoiseFloor
-from archsearch.plots.ablation import ablation_figure, ablation_info
+from archsearch.plots.ablation import ablation_figure
 from archsearch.plots.architecture import ArchitectureInfo, architecture_tables, record_architecture
 from archsearch.plots.architecture_figure import architecture_figure
 from archsearch.plots.bounds import Bound
@@ -235,8 +235,9 @@ for _plot in (
     Plot(
         name="ablation",
         summary="what every level of every choice changes against the base, with intervals",
-        info=lambda data: ablation_info(data.ablation, study=data.study),
+        info=lambda data: data.ablation,
         figure=ablation_figure,
+        tables=lambda found: found.tables(),
         needs=("ablation",),
         command="ablate",
     ),

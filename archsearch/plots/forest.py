@@ -30,7 +30,7 @@ _BASE_LOOK = {"symbol": "diamond", "color": style.BLACK}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Interval:
+class ForestCell:
     """One estimate. What is not known is None, never NaN.
 
     Attributes:
@@ -54,7 +54,7 @@ class Line:
     group: str
     label: str
     note: str
-    cells: tuple[Interval | None, ...]
+    cells: tuple[ForestCell | None, ...]
     hover: str = ""
 
 
@@ -181,7 +181,7 @@ def _places(lines: Sequence[Line]) -> list[float]:
     return places
 
 
-def axis_range(cells: Sequence[Interval]) -> tuple[float, float]:
+def axis_range(cells: Sequence[ForestCell]) -> tuple[float, float]:
     """From the lowest to the highest end of all intervals and 0, but not so wide that one interval hides the rest."""
     estimates = [cell.estimate for cell in cells if cell.estimate is not None]
     ends = [end for cell in cells for end in (cell.low, cell.high, cell.alone_low, cell.alone_high) if end is not None]
@@ -279,7 +279,7 @@ def _has(line: Line, finding: str) -> bool:
 
 def _draw_cut(
     figure: go.Figure,
-    found: Sequence[tuple[float, Line, Interval]],
+    found: Sequence[tuple[float, Line, ForestCell]],
     low: float,
     high: float,
     column: int,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
-from archsearch.plots.forest import BETTER, UNTOLD, WORSE, Interval, Line, Panel, finite, forest_figure
+from archsearch.plots.forest import BETTER, UNTOLD, WORSE, ForestCell, Line, Panel, finite, forest_figure
 from archsearch.plots.importances import objective_text
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class MarginalMark:
     choice: str
     level: str
     networks: int
-    effect: Interval
+    effect: ForestCell
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +110,7 @@ def _mark(model: MarginalModel, effect: LevelEffect) -> MarginalMark:
         choice=effect.choice,
         level=effect.level,
         networks=effect.networks,
-        effect=Interval(
+        effect=ForestCell(
             estimate=finite(effect.effect),
             alone_low=finite(effect.low),
             alone_high=finite(effect.high),

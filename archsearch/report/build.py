@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from archsearch.plots.catalog import PLOTS
 from archsearch.plots.front import FrontInfo
-from archsearch.report.ablation_sections import ablation_section
 from archsearch.report.answer import PICKS_NOTE, answer_sentences, picks_of
 from archsearch.report.data import ReportData
 from archsearch.report.front_sections import confirmation_section, front_section, variants_section
@@ -12,6 +11,7 @@ from archsearch.report.methods import methods_section
 from archsearch.report.networks import panel_data
 from archsearch.report.sections import Report, Section
 from archsearch.report.study_sections import (
+    ablation_section,
     guidelines_section,
     latency_section,
     matters_section,

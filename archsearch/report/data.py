@@ -35,15 +35,6 @@ class Retrained:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StoredAblation:
-    """An ablation that was made from the study: its design study's name, the design, and what came out."""
-
-    study: str
-    design: Design
-    ablation: Ablation
-
-
-@dataclass(frozen=True, kw_only=True)
 class ReportData:
     """One stored study with all that was found out about it.
 
@@ -68,7 +59,7 @@ class ReportData:
     space_fingerprint: str
     storage: str | None = None
     design: Design | None = None
-    ablations: tuple[StoredAblation, ...] = ()
+    ablations: tuple[Ablation, ...] = ()
     trainings: tuple[Retrained, ...] = ()
     command: str | None = None
 

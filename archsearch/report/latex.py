@@ -6,9 +6,6 @@ from archsearch.report.sections import Report
 
 # What a printed page has room for; the report's page and its CSV have the rest.
 _FRONT = ("network", "top_1", "latency_ms", "params", "macs")
-_ABLATION = (
-    "change", "top_1_points", "top_1_low", "top_1_high", "latency", "latency_low", "latency_high", "params", "pairs",
-)  # fmt: skip
 
 
 def latex_text(report: Report) -> str:
@@ -27,10 +24,10 @@ def latex_text(report: Report) -> str:
         if section.key == "ablation":
             for number, part in enumerate(section.parts, start=1):
                 blocks += [
-                    table.select(*_ABLATION).latex(
-                        label=f"tab:ablation-{number}", caption=f"{part.title}. {table.note}"
+                    table.latex(
+                        label=f"tab:ablation-{number}.{place}", caption=f"{part.title}. {table.title}. {table.note}"
                     )
-                    for table in part.tables[:1]
+                    for place, table in enumerate(part.tables, start=1)
                     if table.rows
                 ]
     if len(blocks) == 1:

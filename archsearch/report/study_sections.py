@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
+from archsearch.analysis.ablation import Ablation
 from archsearch.analysis.conditions import batch_sentence
 from archsearch.analysis.objectives import floor_basis, floor_text
 from archsearch.plots.catalog import PLOTS
 from archsearch.plots.front_page import canary_table
 from archsearch.records import TrialStatus
 from archsearch.report.data import ReportData
-from archsearch.report.drawings import drawn
-from archsearch.report.sections import Section
+from archsearch.report.drawings import drawing_of, drawn
+from archsearch.report.sections import Part, Section
 from archsearch.table import Cell, Column, Result, Table
 
 _MOST_REASONS = 30
@@ -116,6 +117,45 @@ def result_section(name: str, title: str, data: ReportData, *, missing: str) -> 
         points=found.sentences,
         warnings=found.warnings,
         drawings=tuple(replace(each, tables=()) for each in drawings),  # its tables stand below
+        tables=found.tables(),
+    )
+
+
+def ablation_section(data: ReportData) -> Section:
+    """Every stored ablation that was made from the study, newest first."""
+    if not data.ablations:
+        return Section(
+            key="ablation",
+            title="Which choices pay",
+            sentences=(
+                "No ablation is stored. It changes one choice of a network at a time and trains both with the same "
+                "seeds and data order, so that each difference has an interval; nothing below can replace it.",
+            ),
+            command=data.typed("ablate", "--from", "best"),
+        )
+    return Section(
+        key="ablation",
+        title="Which choices pay",
+        parts=tuple(_ablation_part(data, found, number) for number, found in enumerate(data.ablations)),
+    )
+
+
+def _ablation_part(data: ReportData, found: Ablation, number: int) -> Part:
+    drawing, _ = drawing_of(
+        "ablation",
+        replace(data.plots, ablation=found),
+        key=f"ablation-{number}",
+        height_px=max(360, 150 + 44 * len(found.rows)),
+    )
+    return Part(
+        title=found.title,
+        sentences=tuple(
+            line for line in (f"Study {found.design_study}.", *found.subtitle, found.method, found.empty) if line
+        ),
+        points=found.sentences,
+        warnings=found.warnings,
+        more=(*(row.sentence for row in found.rows), *(each.sentence for each in found.interactions)),
+        drawings=() if drawing is None else (replace(drawing, tables=()),),  # its tables stand below
         tables=found.tables(),
     )
 

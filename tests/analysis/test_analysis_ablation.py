@@ -154,10 +154,10 @@ def test_the_sentence_says_effect_interval_n_and_correction(make_record: Make) -
     assert residual.answer == "cannot be told at this scale"
     # differences 2.5 +- s/sqrt(5) t(0.9875, 4): the interval of the row's own sentence
     inside = kernel.sentence.split("interval ")[1].split(",")[0]
-    assert found.answers[0].startswith(
+    assert found.sentences[0].startswith(
         "kernel (n = 5 seeds, 95 % intervals, corrected for 2 comparisons): 5 (+2.50 points top-1, " + inside
     )
-    assert found.answers[0].endswith("pays in accuracy, costs latency")
+    assert found.sentences[0].endswith("pays in accuracy, costs latency")
 
 
 def test_one_seed_has_no_interval_and_tells_nothing(make_record: Make) -> None:
@@ -266,7 +266,7 @@ def test_a_macro_without_one_base_level_is_named_without_it_unless_it_is_told(ma
     made = design((POINTS[0], changed), seeds=2)
     given = records(make_record, made, {"base": [50.0, 51.0], "kernel=5": [51.0, 52.5]})
     assert ablation_of(given, made).rows[0].label == "width 1"
-    assert ablation_of(given, made, base_levels={"width": 0.5}).rows[0].label == "width 1.0 instead of 0.5"
+    assert ablation_of(given, made, base_levels={"width": 0.5}).rows[0].label == "width 1 instead of 0.5"
 
 
 def test_no_record_at_all_gives_rows_that_know_nothing() -> None:

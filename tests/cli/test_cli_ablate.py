@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import runpy
 from collections.abc import Callable
@@ -169,32 +168,31 @@ def test_what_cannot_be_compared_is_refused_with_what_to_do(
     assert said in " ".join(ended.err.split())
 
 
-def test_a_stored_ablation_is_printed_with_intervals_and_sentences(place: Path) -> None:
-    from rich.console import Console
-
-    from archsearch.api.ablation_output import ablation_result
+def test_a_stored_ablation_has_intervals_and_sentences(place: Path) -> None:
+    from archsearch.api.analyses import ablation_result
     from archsearch.api.study import open_study
-    from archsearch.cli.ablation_tables import print_ablation
 
     found = ablation_result(open_study("tiny.ablate-000000", storage=stored_ablation(place)))
-    console = Console(width=120, record=True, file=io.StringIO())
-    print_ablation(found, console)
-    text = " ".join(console.export_text().split())
-    assert "base base: top-1 61.00 %" in text
+    assert "top-1 61.00 %" in found.subtitle[1]
+    effects, costs = found.tables()
     # mean +2.0, s = 0.1, n = 3; two comparisons: t(0.9875, 2) = 6.205, so 6.205 x 0.1 / sqrt(3) = 0.358
-    assert "kernel=5 3 +2.00* +1.64 to +2.36 +20.0*" in text
-    assert "+1.00k" in text
-    assert "corrected for 2 comparisons (Bonferroni)" in text
-    assert any(line.startswith("kernel") for line in found.answers)
+    assert effects.columns[2].show(effects.rows[0][2]) == "+2.00 (+1.64 to +2.36)"
+    row = effects.dicts()[0]
+    assert (row["change"], row["n"], row["latency_percent"]) == ("kernel=5", 3, pytest.approx(20.0, abs=0.01))
+    assert costs.dicts()[0]["added_params"] == 1000.0
+    assert "all 2 comparisons of a column together (Bonferroni)" in effects.note
+    assert any(line.startswith("kernel") for line in found.sentences)
 
 
 def test_the_same_is_had_as_json_and_trials_that_failed_are_listed(place: Path) -> None:
-    from archsearch.api.ablation_output import ablation_json, ablation_result
+    from archsearch.api.analyses import ablation_result
+    from archsearch.api.output import result_json
     from archsearch.api.study import open_study
 
     study = open_study("tiny.ablate-000000", storage=stored_ablation(place, failing="residual=true"))
-    content = json.loads(json.dumps(ablation_json(study, ablation_result(study)), allow_nan=False))
-    kernel, residual = content["effects"]
+    content = json.loads(json.dumps(result_json(ablation_result(study)), allow_nan=False))
+    assert content["design_study"] == "tiny.ablate-000000"
+    kernel, residual = content["rows"]
     assert kernel["top1"]["differences"] == pytest.approx([2.0, 2.1, 1.9])
     assert (kernel["params"]["estimate"], kernel["params"]["exact"]) == (1000.0, True)
     assert residual["top1"] | {"finding": ""} == residual["top1"] | {"estimate": None, "n": 0, "finding": ""}

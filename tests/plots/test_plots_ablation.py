@@ -11,8 +11,8 @@ import pytest
 from archsearch.analysis.ablation import Ablation, AblationRow, Interaction
 from archsearch.analysis.effects import Effect, Finding
 from archsearch.designs import Design, DesignPoint
-from archsearch.plots.ablation import AblationInfo, ablation_figure, ablation_info
-from archsearch.plots.forest import Interval, axis_range
+from archsearch.plots.ablation import ablation_figure
+from archsearch.plots.forest import ForestCell, axis_range
 
 MARKUP = "<script>alert(1)</script>"
 
@@ -72,7 +72,8 @@ def ablation(rows: list[AblationRow], **changes: Any) -> Ablation:
         "base_n": 5,
         "missing": (),
         "pending": 0,
-        "answers": (),
+        "sentences": (),
+        "design_study": "s.ablate-000000",
         "method": "",
         "warnings": (),
     }
@@ -84,32 +85,41 @@ UNTOLD = row("attention", "se", effect(0.5), effect(1.0))
 OTHER = row("kernel", "7", effect(-4.0, 1.0, Finding.WORSE), effect(-9.0, 2.0, Finding.BETTER))
 
 
-def by_name(info: AblationInfo) -> dict[str, list[Any]]:
+def by_name(found: Ablation) -> dict[str, list[Any]]:
     """Marker traces by what the legend calls them."""
-    found: dict[str, list[Any]] = {}
-    for trace in ablation_figure(info).data:
+    named: dict[str, list[Any]] = {}
+    for trace in ablation_figure(found).data:
         if trace.mode == "markers":
-            found.setdefault(trace.name, []).append(trace)
-    return found
+            named.setdefault(trace.name, []).append(trace)
+    return named
 
 
-def test_levels_of_one_choice_stand_together_with_both_intervals() -> None:
-    info = ablation_info(ablation([BETTER, UNTOLD, OTHER]), study="s")
-    assert [mark.label for mark in info.marks] == [
-        "kernel 5 instead of 3",
-        "kernel 7 instead of 3",
-        "attention se instead of 3",
-    ]
-    assert info.marks[0].top1 == Interval(
-        estimate=3.0, low=1.0, high=5.0, alone_low=2.0, alone_high=4.0, finding="better"
-    )
-    assert info.marks[0].latency.finding == "worse"
-    assert info.marks[0].n == 5
-    assert "x0_5, top-1 50.25 %, 2.50 ms (n = 5)" in info.subtitle[1]
+def labels_of(found: Ablation, **size: int) -> list[str]:
+    return list(ablation_figure(found, **size).layout.yaxis.ticktext)
+
+
+def test_levels_of_one_choice_stand_together_below_the_base() -> None:
+    found = ablation([BETTER, UNTOLD, OTHER])
+    base, *rows = labels_of(found)
+    assert base.startswith("base: x0_5")
+    assert [label.partition(" instead")[0] for label in rows] == ["kernel 5", "kernel 7", "attention se"]
+    assert all("n 5" in label for label in rows)
+    assert "x0_5, top-1 50.25 %, 2.50 ms (n = 5)" in found.subtitle[1]
+
+
+def test_the_tables_hold_effects_costs_and_answers() -> None:
+    effects, costs = ablation([BETTER]).tables()
+    (row,) = effects.dicts()
+    assert (row["change"], row["n"], row["top1_points"]) == ("kernel=5", 5, 3.0)
+    assert (row["top1_points_low"], row["top1_points_high"]) == (1.0, 5.0)
+    assert effects.columns[2].show(effects.rows[0][2]) == "+3.00 (+1.00 to +5.00)"
+    (cost,) = costs.dicts()
+    assert (cost["top1_percent"], cost["latency_ms"], cost["added_params"]) == (50.0, 2.0, 1000.0)
+    assert cost["arch_id"] == "kernel5"
 
 
 def test_better_worse_and_untold_differ_in_colour_and_in_sign() -> None:
-    traces = by_name(ablation_info(ablation([BETTER, UNTOLD, OTHER]), study="s"))
+    traces = by_name(ablation([BETTER, UNTOLD, OTHER]))
     looks = {name: (found[0].marker.symbol, found[0].marker.color) for name, found in traces.items()}
     assert len({symbol for symbol, _ in looks.values()}) == len(looks)
     assert len({color for _, color in looks.values()}) == len(looks)
@@ -120,7 +130,7 @@ def test_better_worse_and_untold_differ_in_colour_and_in_sign() -> None:
 
 
 def test_the_corrected_interval_is_thin_and_the_uncorrected_thick() -> None:
-    figure = ablation_figure(ablation_info(ablation([BETTER]), study="s"))
+    figure = ablation_figure(ablation([BETTER]))
     lines = {
         trace.line.width: list(trace.x)[:2]
         for trace in figure.data
@@ -143,30 +153,27 @@ def test_interactions_follow_the_rows() -> None:
         latency=effect(0.3),
         sentence="they add up",
     )
-    info = ablation_info(ablation([BETTER, UNTOLD], interactions=(found,)), study="s")
-    assert [mark.choice for mark in info.marks] == ["kernel", "attention", "interactions"]
-    assert info.marks[2].params is None
-    labels = ablation_figure(info).layout.yaxis.ticktext
-    assert any("interaction: kernel 5 with attention se" in label for label in labels)
+    together = ablation([BETTER, UNTOLD], interactions=(found,))
+    assert "interaction: kernel 5 with attention se" in labels_of(together)[-1]
+    assert [table.title for table in together.tables()][-1] == "Two together, beyond their sum"
 
 
 def test_a_row_without_an_interval_or_without_a_pair_is_said_so_by_its_n() -> None:
     missing = row("stem", "x", effect(math.nan, None, n=0), effect(math.nan, None, n=0))
     single = row("stem", "y", effect(1.0, None, n=1), effect(2.0, None, n=1))
-    info = ablation_info(ablation([single, missing]), study="s")
-    assert info == ablation_info(ablation([single, missing]), study="s")  # no NaN in it
-    assert info.marks[1].top1 == Interval(estimate=None)
-    assert info.marks[0].top1.low is None
-    labels = ablation_figure(info).layout.yaxis.ticktext
+    found = ablation([single, missing])
+    labels = labels_of(found)
     assert "n 1" in labels[1] and "n 0" in labels[2]
-    assert ablation_info(ablation([missing]), study="s").empty == "No pair of trials is complete yet"
+    assert [list(trace.x) for trace in by_name(found)["cannot be told"]] == [[1.0], [2.0]]
+    assert ablation([missing]).empty == "No pair of trials is complete yet"
+    assert ablation([]).empty == "No level to compare with the base in this ablation"
 
 
 def test_one_enormous_interval_does_not_hide_the_others() -> None:
     small = [
-        Interval(estimate=x, low=x - 1, high=x + 1, alone_low=x - 0.5, alone_high=x + 0.5) for x in (0.0, 1.0, 2.0)
+        ForestCell(estimate=x, low=x - 1, high=x + 1, alone_low=x - 0.5, alone_high=x + 0.5) for x in (0.0, 1.0, 2.0)
     ]
-    wild = Interval(estimate=1.0, low=-500.0, high=500.0, alone_low=-80.0, alone_high=80.0)
+    wild = ForestCell(estimate=1.0, low=-500.0, high=500.0, alone_low=-80.0, alone_high=80.0)
     low, high = axis_range([*small, wild])
     assert low > -30 and high < 30
     assert low <= -1 and high >= 3  # all of the others is seen
@@ -174,22 +181,14 @@ def test_one_enormous_interval_does_not_hide_the_others() -> None:
 
 def test_thirty_rows_fit_and_more_are_said_to_be_in_the_table() -> None:
     rows = [row(f"choice{number // 5}", str(number), effect(0.1 * number), effect(1.0)) for number in range(30)]
-    figure = ablation_figure(ablation_info(ablation(rows), study="s"), width=1000, height=600)
-    assert len(figure.layout.yaxis.ticktext) == 31  # and the base
-    many = rows * 4
-    info = ablation_info(ablation(many), study="s")
-    assert len(info.marks) == 120 and info.hidden == 40
-    assert "40 more rows in the table only" in ablation_figure(info).layout.title.text
-
-
-def test_without_an_ablation_the_figure_says_what_to_run() -> None:
-    info = ablation_info(None, study="s")
-    assert "archsearch ablate" in ablation_figure(info).layout.annotations[-1].text
+    assert len(labels_of(ablation(rows), width=1000, height=600)) == 31  # and the base
+    many = ablation_figure(ablation(rows * 4))
+    assert len(many.layout.yaxis.ticktext) == 81
+    assert "40 more rows in the table only" in many.layout.title.text
 
 
 @pytest.mark.parametrize("height", [None, 600])
 def test_names_stay_text(height: int | None) -> None:
     made = ablation([row(MARKUP, MARKUP, effect(1.0), effect(2.0))], warnings=(MARKUP,))
-    info = ablation_info(made, study=MARKUP)
-    drawn = json.dumps(ablation_figure(info, height=height).to_plotly_json(), default=str)
+    drawn = json.dumps(ablation_figure(made, height=height).to_plotly_json(), default=str)
     assert "<script" not in drawn and "&lt;script" in drawn

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from archsearch.analysis.ablation import ablation_of
 from archsearch.analysis.confirmed import confirmed_of
 from archsearch.analysis.front import DEFAULT_OBJECTIVES
 from archsearch.analysis.guidelines import GuidelinesReport, table_report
@@ -21,6 +22,7 @@ from archsearch.plots.page import page_text
 from archsearch.records import Epoch, Latency, Record, TrialStatus
 
 Make = Callable[..., Record]
+_BASE = DesignPoint(name="base", family="f", choices={}, arch_id="base")
 MARKUP = "<script>alert(1)</script>&amp;<b>%{x} $y$"
 
 
@@ -92,6 +94,7 @@ def _data(records: Sequence[Record], study: str, **more: Any) -> PlotData:
         study=study,
         trust=trust_of(records, _longer(records), {}),
         guidelines=_guidelines(),
+        ablation=ablation_of(again, replace(design, purpose="ablation", points=design.points or (_BASE,))),
         confirmed=confirmed_of(again, design, objectives, noise_floor=0.0, draws=200),
         **more,
     )

@@ -211,7 +211,6 @@ def test_markdown_escapes_what_it_would_read_as_markup() -> None:
 def ablation_data(make_record: Make, make_data: Data) -> ReportData:
     """A base and two levels of a kernel, three seeds each: 5 is two points better in each, 7 is not told apart."""
     from archsearch.analysis.ablation import ablation_of
-    from archsearch.report.data import StoredAblation
 
     def point(name: str, kernel: int) -> DesignPoint:
         return DesignPoint(
@@ -239,23 +238,22 @@ def ablation_data(make_record: Make, make_data: Data) -> ReportData:
         for place, each in enumerate(design.points)
         for seed in design.seeds
     ]
-    stored = StoredAblation(study="study.ablate-1", design=design, ablation=ablation_of(records, design))
-    return make_data([make_record(4)], ablations=(stored,))
+    return make_data([make_record(4)], ablations=(ablation_of(records, design),))
 
 
 def test_an_ablation_has_its_table_its_sentences_and_its_intervals(make_record: Make, make_data: Data) -> None:
     data = ablation_data(make_record, make_data)
-    found = data.ablations[0].ablation
+    found = data.ablations[0]
     page, markdown, latex = rendered(data)
-    assert "<h3>Ablation of trial 4</h3>" in page
-    for answer in found.answers:
+    assert "<h3>Ablation of trial 4: study study</h3>" in page
+    for answer in found.sentences:
         assert answer in re.sub(r"&#x27;", "'", page)
     row = next(row for row in found.rows if row.point.name == "kernel=5")
     assert row.top1.estimate == pytest.approx(2.0)
-    assert f">{row.top1.low:,.2f}<" in page
+    assert f"({row.top1.low:+,.2f} to " in page
     assert "### Ablation of trial 4" in markdown
-    assert r"\label{tab:ablation-1}" in latex
-    assert latex.count(r"\begin{table}") == latex.count(r"\end{table}") == 2
+    assert r"\label{tab:ablation-1.1}" in latex
+    assert latex.count(r"\begin{table}") == latex.count(r"\end{table}") == 3
 
 
 def test_without_an_ablation_the_report_says_how_to_make_one(make_record: Make, make_data: Data) -> None:
