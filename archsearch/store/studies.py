@@ -189,7 +189,7 @@ def _repeats(session: Session, study_id: int) -> tuple[Repeat, ...]:
         return ()  # an older database that this process may only read
     columns = [getattr(RepeatRow, field.name) for field in fields(Repeat)]
     rows = session.execute(select(*columns).where(RepeatRow.study_id == study_id).order_by(RepeatRow.id))
-    return tuple(Repeat(**row._mapping) for row in rows)
+    return tuple(Repeat(**row) for row in rows.mappings())
 
 
 def _info(session: Session, row: StudyRow) -> StudyInfo:

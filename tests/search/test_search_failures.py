@@ -121,14 +121,17 @@ def test_trainings_that_diverge_or_find_no_memory_are_their_networks_own(
 def test_a_part_of_a_space_that_cannot_be_measured_fails_and_the_study_goes_on(
     database: Database, make_config: Any, make_worker: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, calls = measuring.measure_network, iter(range(1000))
+    real = measuring.open_measurement
+    networks: list[torch.nn.Module] = []
 
-    def measure(*arguments: Any, **more: Any) -> Any:
-        if next(calls) % 3:  # the first one can be
+    def measure(model: torch.nn.Module, *arguments: Any, **more: Any) -> Any:
+        if not any(model is one for one in networks):
+            networks.append(model)
+        if next(place for place, one in enumerate(networks) if one is model) % 3:  # the first one can be
             raise MeasurementError("this attention cannot be exported", hint="measure it with the backend 'torch'")
-        return real(*arguments, **more)
+        return real(model, *arguments, **more)
 
-    monkeypatch.setattr(measuring, "measure_network", measure)
+    monkeypatch.setattr(measuring, "open_measurement", measure)
     make_worker(make_config(), total=6).run()
     found = Counter(record.status for record in records(database))
     assert (found[TrialStatus.COMPLETE], found[TrialStatus.FAILED]) == (2, 4)
@@ -140,7 +143,7 @@ def test_a_machine_that_measures_nothing_ends_the_run(
     def measure(*_arguments: Any, **_more: Any) -> Any:
         raise MeasurementError("this onnxruntime 1.27.0 has no CUDAExecutionProvider")
 
-    monkeypatch.setattr(measuring, "measure_network", measure)
+    monkeypatch.setattr(measuring, "open_measurement", measure)
     with pytest.raises(CommonFailureError, match="has no CUDAExecutionProvider"):
         make_worker(make_config(), total=6).run()
     assert not any(record.status is TrialStatus.FAILED for record in records(database))
@@ -155,7 +158,7 @@ def test_no_memory_to_measure_in_ends_the_worker_and_fails_no_network(
     def measure(*_arguments: Any, **_more: Any) -> Any:
         raise error
 
-    monkeypatch.setattr(measuring, "measure_network", measure)
+    monkeypatch.setattr(measuring, "open_measurement", measure)
     with pytest.raises(type(error)):
         make_worker(make_config(), total=2).run()
     assert {record.status for record in records(database)} == {TrialStatus.RUNNING}  # as after a kill: recovery's
