@@ -155,8 +155,8 @@ def test_a_study_without_a_complete_trial_says_so(new_workplace: object, monkeyp
     assert drawn.returncode == 1
     assert "archsearch run --study tiny" in drawn.stderr
     assert not (workplace.folder / "runs" / "tiny" / "pareto.html").exists()
-    assert "no complete trial yet" in workplace.type("pareto").stdout
+    assert "no network to take yet: the study has no trials" in workplace.type("pareto").stdout
     trained = workplace.type("retrain", "--trial", "best")
     assert trained.returncode == 1
-    assert "no complete trial to choose from" in trained.stderr
+    assert "no network to take yet" in trained.stderr
     assert workplace.type("studies").returncode == 0

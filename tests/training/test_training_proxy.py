@@ -94,8 +94,8 @@ def test_the_proxy_passes_its_chunks_and_epochs_on(
 
     settings = QUICK.model_copy(update={"chunk_steps": 2})
     train(small_net(), coloured(80, 1), coloured(15, 2), settings, chunk=chunk, on_epoch=on_epoch)
-    # the preparation; then in each of 4 epochs its start, 3 chunks for 5 steps of at most 2, one batch of 15 images, and
-    # what was counted in it added up
+    # the preparation; then in each of 4 epochs its start, 3 chunks for 5 steps of at most 2, one batch of 15 images,
+    # and what was counted in it added up
     assert entered == 1 + 4 * (1 + 3 + 2)
     assert epochs == [1, 2, 3, 4]
 
