@@ -17,7 +17,7 @@ def test_a_time_budget_ends_a_run_with_nothing_running(new_workplace: Callable[.
     ended = workplace.type(*RUN, "--time-budget", "15s")
     assert ended.returncode == 0, ended.stderr
     assert "the time budget is used up: no new trial starts" in ended.stderr
-    assert "ended before 1000 trials: the time budget is used up" in ended.stdout
+    assert "ended before 1,000 trials: the time budget is used up" in ended.stdout
     counts = dict(workplace.study().counts)
     assert set(counts) <= {"complete", "replay"}  # the one in hand was finished, not given back
     assert counts.get("complete", 0) < 1000
@@ -29,7 +29,7 @@ def test_a_run_stops_on_a_plateau_and_says_so(new_workplace: Callable[..., objec
     point = "reference_point={error_percent: 1000000, latency_ms: 1000000}"
     ended = workplace.type(*RUN, "--stop-on-plateau", "1", "--set", point)
     assert ended.returncode == 0, ended.stderr
-    said = r"ended before 1000 trials: the hypervolume is flat: \+0\.0\d % over the last trial\b"
+    said = r"ended before 1,000 trials: the hypervolume is flat: \+0\.0\d % over the last trial\b"
     assert re.search(said, ended.stdout), ended.stdout
     counts = dict(workplace.study().counts)
     assert 2 <= counts["complete"] < 1000
