@@ -71,8 +71,8 @@ def test_an_ablation_that_is_killed_is_finished_by_the_same_command(
         found.name for found in stored_designs(study_named("tiny", study), "ablation", storage=workplace.storage)
     ] == [study.name]
     content = json.loads(ended.stdout)
-    (effect,) = content["effects"]
-    assert (effect["point"], effect["top1"]["n"], effect["latency"]["n"]) == ("residual=true", 2, 2)
+    (effect,) = content["rows"]
+    assert (effect["point"]["name"], effect["top1"]["n"], effect["latency"]["n"]) == ("residual=true", 2, 2)
     assert content["pending"] == 0
 
 
