@@ -32,19 +32,7 @@ FLOORS = {
     6: ("cli",),
 }
 # Files on the ground floor, beside the package's folders: one folder, and everyone may import them.
-GROUND = (
-    "errors",
-    "registry",
-    "records",
-    "designs",
-    "resources",
-    "files",
-    "validation",
-    "limits",
-    "noise",
-    "text",
-    "table",
-)
+GROUND = tuple(part for part in FLOORS[0] if part != "blocks")
 FLOOR_OF = {part: floor for floor, parts in FLOORS.items() for part in parts}
 # A library that belongs to one part only, so that it can be replaced there.
 OWNERS = {"optuna": "search", "plotly": "plots", "kaleido": "plots"}
