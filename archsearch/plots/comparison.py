@@ -117,17 +117,12 @@ def _draw_panel(
     figure.update_xaxes(style.axis(f"{word}: {shown[0]}", width=width, **kinds[0]), col=column)
     figure.update_yaxes(style.axis(f"{word}: {shown[1]}", width=width, **kinds[1]), col=column)
     named = {trace.name for trace in figure.data}
-    low, high = max(ranges[0][0], ranges[1][0]), min(ranges[0][1], ranges[1][1])
-    if low < high:
+    if line := style.diagonal(*ranges):
         figure.add_scatter(
-            x=[low, high],
-            y=[low, high],
-            mode="lines",
-            line={"color": style.QUIET_INK, "width": 1.2, "dash": "dot"},
+            **line,
             name="equal in both",
             legendgroup="equal",
             showlegend="equal in both" not in named,
-            hoverinfo="skip",
             row=1,
             col=column,
         )
@@ -219,16 +214,8 @@ def _label_movers(
             x=math.log10(x) if log else x,
             y=math.log10(y) if log else y,
             text=style.plain(text),
-            ax=place.right_px,
-            ay=place.down_px,
-            showarrow=True,
-            arrowhead=0,
-            arrowwidth=0.8,
-            arrowcolor=style.VERMILLION,
-            standoff=5,
-            borderpad=0,
             bgcolor="rgba(255,255,255,0.8)",
-            font={"size": font, "color": style.INK},
+            **style.leader(place, font_px=font, color=style.VERMILLION),
             row=1,
             col=column,
         )

@@ -185,16 +185,8 @@ def _label(
             x=math.log10(each.latency_ms) if x_log else each.latency_ms,
             y=each.top1_percent,
             text=style.plain(text),
-            ax=place.right_px,
-            ay=place.down_px,
-            showarrow=True,
-            arrowhead=0,
-            arrowwidth=0.8,
-            arrowcolor=style.QUIET_INK,
-            standoff=6,
-            borderpad=0,
             bgcolor="rgba(255,255,255,0.75)",
-            font={"size": font, "color": style.INK},
+            **style.leader(place, font_px=font, standoff=6),
         )
 
 

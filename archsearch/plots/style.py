@@ -8,6 +8,8 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
+from archsearch.plots.labels import Place
+
 # Okabe & Ito 2008, "Color Universal Design": distinguishable with every common colour vision, and in grey.
 BLACK = "#000000"
 ORANGE = "#E69F00"
@@ -139,3 +141,29 @@ def nothing_to_draw(message: str) -> dict[str, Any]:
         "showarrow": False,
         "font": {"size": 16, "color": QUIET_INK},
     }
+
+
+def leader(
+    place: Place, *, font_px: int, color: str = QUIET_INK, width: float = 0.8, standoff: int = 5, ink: str = INK
+) -> dict[str, Any]:
+    """What an annotation of a label that `labels.place_labels` has put somewhere has beside its point and text."""
+    return {
+        "ax": place.right_px,
+        "ay": place.down_px,
+        "showarrow": True,
+        "arrowhead": 0,
+        "arrowwidth": width,
+        "arrowcolor": color,
+        "standoff": standoff,
+        "borderpad": 0,
+        "font": {"size": font_px, "color": ink},
+    }
+
+
+def diagonal(x_range: Sequence[float], y_range: Sequence[float]) -> dict[str, Any] | None:
+    """A scatter of the line on which both axes agree, as far as both show it; None where they show no common value."""
+    low, high = max(x_range[0], y_range[0]), min(x_range[1], y_range[1])
+    if low >= high:
+        return None
+    line = {"color": QUIET_INK, "width": 1.2, "dash": "dot"}
+    return {"x": [low, high], "y": [low, high], "mode": "lines", "line": line, "hoverinfo": "skip"}

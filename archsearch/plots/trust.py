@@ -66,18 +66,8 @@ def _draw_points(figure: go.Figure, found: Trust, *, area: tuple[float, float], 
     figure.update_yaxes(
         style.axis(f"Top-1 after {found.long_epochs} epochs (%)", width=width, range=list(y_range)), col=1
     )
-    low, high = max(x_range[0], y_range[0]), min(x_range[1], y_range[1])
-    if low < high:
-        figure.add_scatter(
-            x=[low, high],
-            y=[low, high],
-            mode="lines",
-            line={"color": style.QUIET_INK, "width": 1.2, "dash": "dot"},
-            name="as accurate after both",
-            hoverinfo="skip",
-            row=1,
-            col=1,
-        )
+    if line := style.diagonal(x_range, y_range):
+        figure.add_scatter(**line, name="as accurate after both", row=1, col=1)
     for best, symbol, color, name in (
         (False, "circle", style.BLUE, "networks"),
         (True, "diamond", style.VERMILLION, "best quarter by proxy"),
@@ -146,15 +136,7 @@ def _label_ranks(
             x=point.proxy_top1_percent,
             y=point.long_top1_percent,
             text=text,
-            ax=place.right_px,
-            ay=place.down_px,
-            showarrow=True,
-            arrowhead=0,
-            arrowwidth=0.7,
-            arrowcolor=style.DOTS,
-            standoff=5,
-            borderpad=0,
-            font={"size": font, "color": style.QUIET_INK},
+            **style.leader(place, font_px=font, color=style.DOTS, width=0.7, ink=style.QUIET_INK),
             row=1,
             col=1,
         )
