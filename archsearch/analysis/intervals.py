@@ -9,7 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from archsearch.records import Score
+
 Floats = NDArray[np.float64]
+
+NORMAL_95 = 1.959964  # standard errors on each side of a normal value that 95 % lie within
 
 # Differences whose spread is below this share of their size differ by rounding alone.
 _ROUNDING = 1e-12
@@ -50,6 +54,17 @@ def share_error_points(percent: float, count: int) -> float | None:
         return None
     share = min(max(percent / 100.0, 0.0), 1.0)
     return 100.0 * math.sqrt(share * (1.0 - share) / count)
+
+
+def counting_margin_points(one: Score, other: Score) -> float | None:
+    """Half of the 95 % interval (points) of the difference of two accuracies, from the numbers of images alone.
+
+    Two binomial shares: that both networks saw the same images would narrow it, but which images they got right is not
+    stored. Other seeds move accuracies further. None where a score has no count.
+    """
+    errors = [share_error_points(score.top1_percent, score.eval_images) for score in (one, other)]
+    known = [error for error in errors if error is not None]
+    return NORMAL_95 * math.hypot(*known) if len(known) == len(errors) else None
 
 
 def half_width(deviation: float, freedom: int, *, confidence: float, comparisons: int = 1) -> float:

@@ -26,7 +26,7 @@ from dataclasses import dataclass, replace
 
 from archsearch.analysis.confirmed import Confirmed, ConfirmedPoint
 from archsearch.analysis.front import MEASURED_OBJECTIVE, Front, FrontRow
-from archsearch.analysis.intervals import half_width, share_error_points
+from archsearch.analysis.intervals import counting_margin_points, half_width
 from archsearch.analysis.objectives import OBJECTIVES, floor_text, relative_percent
 from archsearch.analysis.pareto import knee, level
 from archsearch.records import Record
@@ -37,7 +37,6 @@ ERROR = "error_percent"
 # Of what the most accurate network gains over guessing a class, a fast one must keep this share to be worth taking.
 WITHIN_REASON = 0.8
 RECOMMENDED, KNEE, MOST_ACCURATE, FASTEST = "recommended", "knee", "most accurate", "fastest within reason"
-_NORMAL_95 = 1.959964
 _MOST_NAMED = 5
 # objective: what the lowest network of several is, and the lower of two
 _LOWEST = {"latency_ms": ("fastest", "faster"), "params": ("smallest", "smaller"), "macs": ("cheapest", "cheaper")}
@@ -212,12 +211,11 @@ def accuracy_difference(one: Record, other: Record, confirmed: Confirmed | None 
             points=points, low=points - margin, high=points + margin, basis=f"paired over {seeds} seeds"
         )
     points = other.error_percent - one.error_percent
-    errors = [_counting_error(record) for record in (one, other)]
-    known = [error for error in errors if error is not None]
-    if len(known) < len(errors):
+    scores = one.score, other.score
+    margin = None if scores[0] is None or scores[1] is None else counting_margin_points(scores[0], scores[1])
+    if margin is None:
         return AccuracyDifference(points=points)
-    margin = _NORMAL_95 * math.hypot(*known)
-    counted = sorted({each.score.eval_images for each in (one, other) if each.score is not None})
+    counted = sorted({score.eval_images for score in scores if score is not None})
     basis = f"counting on {' and '.join(f'{count:,}' for count in counted)} images"
     if confirmed is not None and confirmed.error_spread is not None and (first is not None or second is not None):
         basis += " as searched"
@@ -571,11 +569,6 @@ def _gains(found: Published) -> int:
 def _distance(found: Published, objective: str) -> float:
     ratio = next(1.0 - each.percent / 100.0 for each in found.costs if each.objective == objective)
     return abs(math.log(ratio)) if ratio > 0.0 else math.inf
-
-
-def _counting_error(record: Record) -> float | None:
-    score = record.score
-    return None if score is None else share_error_points(score.top1_percent, score.eval_images)
 
 
 def _points(value: float) -> str:

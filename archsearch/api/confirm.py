@@ -10,7 +10,7 @@ from typing import Any
 
 from archsearch.analysis.confirmed import Confirmed
 from archsearch.analysis.front import MEASURED_OBJECTIVE, Front, FrontRow
-from archsearch.analysis.intervals import share_error_points
+from archsearch.analysis.intervals import NORMAL_95, share_error_points
 from archsearch.api.ablate import seconds_each
 from archsearch.api.designed import base_of, open_base, plan_design
 from archsearch.api.study import Study
@@ -190,4 +190,4 @@ def _latency_error(front: Front, row: FrontRow, value: float) -> float:
         return (float(front.noise_floor.upper(value)) - value) / 2.0
     if latency is None or latency.ratio_low is None or latency.ratio_high is None or latency.ratio_to_reference <= 0.0:
         return 0.0
-    return value * (latency.ratio_high - latency.ratio_low) / latency.ratio_to_reference / (2.0 * 1.96)
+    return value * (latency.ratio_high - latency.ratio_low) / latency.ratio_to_reference / (2.0 * NORMAL_95)

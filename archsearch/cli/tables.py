@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
@@ -108,7 +107,7 @@ def conditions_line(study: Study) -> str:
     return (
         f"accuracy: {plural(listed(found.epochs), 'epoch')} on {listed(found.train_images)} images of "
         f"{study.info.config['dataset']}, seed {listed(found.seed)}, {listed(found.split)} split "
-        f"({listed(found.eval_images)} images: differences below {_chance_points(study):.1f} points may be chance). "
+        f"({listed(found.eval_images)} images{_chance_text(study)}). "
         f"latency: {listed(found.device)} ({name}), "
         f"{listed(found.backend)}, batch {listed(found.batch)}, {plural(listed(found.threads), 'thread')}, "
         f"{listed(found.precision)}, "
@@ -153,17 +152,17 @@ def _floor_text(study: Study) -> str:
     return f", noise floor {floor_text(floor)} ({f'{basis}; ' if basis else ''}closer latencies are ties)"
 
 
-def _chance_points(study: Study) -> float:
-    """The 95 % limit of a difference between two accuracies that comes from the number of images alone (points).
-
-    1.96 standard errors of the difference of two binomial shares, at the accuracy of the front where it is largest.
-    Other seeds move accuracies further.
-    """
-    from archsearch.analysis.intervals import share_error_points
+def _chance_text(study: Study) -> str:
+    """Up to which difference the accuracies of two networks of the front may differ by the number of images alone."""
+    from archsearch.analysis.intervals import counting_margin_points
 
     scores = [row.record.score for row in study.front.members if row.record.score is not None]
-    errors = [share_error_points(score.top1_percent, score.eval_images) or 0.0 for score in scores]
-    return max((1.96 * math.sqrt(2) * error for error in errors), default=0.0)
+    margins = [margin for score in scores if (margin := counting_margin_points(score, score)) is not None]
+    if not margins:
+        return ""
+    # of two networks of other accuracies it lies between those of two of equal ones
+    ends = dict.fromkeys(f"{margin:.1f}" for margin in (min(margins), max(margins)))
+    return f": differences below {' to '.join(ends)} points may be chance"
 
 
 def _runs(study: Study) -> str:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 
-from archsearch.analysis.intervals import share_error_points
+from archsearch.analysis.intervals import NORMAL_95, share_error_points
 from archsearch.analysis.recommendation import Role, accuracy_difference
 from archsearch.records import Latency, Record, Score
 from archsearch.report.data import ReportData
 from archsearch.report.sections import Pick
-from archsearch.text import count_text, significant
-
-_NORMAL_95 = 1.96
+from archsearch.text import count_text, plural, significant
 
 
 def answer_sentences(data: ReportData, picks: tuple[Pick, ...]) -> tuple[str, ...]:
@@ -69,14 +67,14 @@ def _pick(data: ReportData, role: Role, roles: tuple[Role, ...]) -> Pick:
 
 def unconfirmed(score: Score, latency: Latency, seeds: tuple[int, ...]) -> tuple[str, ...]:
     """How sure a network is that nothing has confirmed; `seeds`: those that its score is the mean of."""
-    epochs = f"{score.epochs} {'epoch' if score.epochs == 1 else 'epochs'}"
+    epochs = plural(score.epochs, "epoch")
     if len(seeds) > 1:
         return (f"Mean of {len(seeds)} seeds ({', '.join(map(str, seeds))}), {epochs}.",)
     error = share_error_points(score.top1_percent, score.eval_images)
     found = [f"One seed ({score.seed}), {epochs}, not confirmed."]
     if error is not None:
         found.append(
-            f"Counting on {score.eval_images:,} {score.split} images alone leaves ± {_NORMAL_95 * error:.1f} points "
+            f"Counting on {score.eval_images:,} {score.split} images alone leaves ± {NORMAL_95 * error:.1f} points "
             "(95 %); another seed adds to that."
         )
     scale = latency.study_reference_ms if latency.study_reference_ms is not None else latency.reference_p10_ms
