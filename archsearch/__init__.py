@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from archsearch.analysis.comparison import Comparison
     from archsearch.api.compare import compare
     from archsearch.api.describe import Description, describe
-    from archsearch.api.measure import Measurement, measure
+    from archsearch.api.measure import MeasuredNetwork, measure
     from archsearch.api.retrain import Retrained, retrain
     from archsearch.api.run import plan, run
     from archsearch.api.study import Study, all_studies, open_study
@@ -33,7 +33,7 @@ _HOMES = {
     "compare": "archsearch.api.compare",
     "Description": "archsearch.api.describe",
     "describe": "archsearch.api.describe",
-    "Measurement": "archsearch.api.measure",
+    "MeasuredNetwork": "archsearch.api.measure",
     "measure": "archsearch.api.measure",
     "Retrained": "archsearch.api.retrain",
     "retrain": "archsearch.api.retrain",
@@ -61,7 +61,7 @@ __all__ = [
     "Description",
     "Epoch",
     "Latency",
-    "Measurement",
+    "MeasuredNetwork",
     "Record",
     "Retrained",
     "Score",

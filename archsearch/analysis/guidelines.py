@@ -113,7 +113,7 @@ class TimedRow:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ComparedRow:
+class RowCost:
     """A row's time for a multiply-add over the best row's, with the ends of the 95 % interval, and what it says."""
 
     label: str
@@ -137,7 +137,7 @@ class ColumnVerdict:
     scale: int
     floor: float
     verdict: GuidelineOutcome
-    rows: tuple[ComparedRow, ...]
+    rows: tuple[RowCost, ...]
     trends: Mapping[str, Trend]
 
 
@@ -279,7 +279,7 @@ class RowReport:
     channels: str
     macs: int
     latency: Latency
-    compared: ComparedRow | None
+    compared: RowCost | None
     printed: Mapping[str, PrintedRow]
 
     @property
@@ -722,14 +722,14 @@ def _check(row: TimedRow) -> None:
         raise ValueError(f"'{row.label}': the interval {row.ratio_low} to {row.ratio_high} is upside down")
 
 
-def _compare(row: TimedRow, best: TimedRow, floor: float) -> ComparedRow:
+def _compare(row: TimedRow, best: TimedRow, floor: float) -> RowCost:
     normal = best.macs / row.macs
     low, high = row.ratio_low * normal, row.ratio_high * normal
     speed = Speed.SLOWER if low > 1.0 + floor else Speed.FASTER if high < 1.0 - floor else Speed.UNTOLD
-    return ComparedRow(label=row.label, cost=row.ratio * normal, cost_low=low, cost_high=high, speed=speed)
+    return RowCost(label=row.label, cost=row.ratio * normal, cost_low=low, cost_high=high, speed=speed)
 
 
-def _trend(rows: Sequence[ComparedRow], floor: float) -> Trend:
+def _trend(rows: Sequence[RowCost], floor: float) -> Trend:
     """From the best row (1, with the floor as its interval) on: each step's intervals apart, upwards or downwards."""
     ends = [(1.0 - floor, 1.0 + floor), *((row.cost_low, row.cost_high) for row in rows)]
     steps = list(pairwise(ends))

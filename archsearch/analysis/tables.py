@@ -48,7 +48,7 @@ def verdict_table(verdicts: Sequence[Verdict]) -> list[Row]:
         {
             "variant": verdict.variant,
             "trial": verdict.record.trial,
-            "verdict": verdict.outcome.value,
+            "verdict": verdict.standing.value,
             "by_trial": verdict.by.trial if verdict.by else None,
             "by": verdict.by.label if verdict.by else None,
             "accuracy_points": verdict.accuracy_points,

@@ -14,7 +14,7 @@ from archsearch.analysis.pareto import dominates, level
 from archsearch.records import Record, TrialStatus
 
 
-class Outcome(StrEnum):
+class Standing(StrEnum):
     """Where a variant stands."""
 
     ON_FRONT = "on the front"
@@ -30,7 +30,7 @@ class Verdict:
     Attributes:
         variant: its published name.
         record: its own record.
-        outcome: where it stands.
+        standing: where it stands.
         by: the front record that dominates it, or the lowest-numbered one level with it; None otherwise.
         accuracy_points: how many points of top-1 `by` is more accurate (0 or more when dominated).
         faster_ms: how many milliseconds (drift-corrected p10) `by` is faster; negative if slower, which a dominated
@@ -41,7 +41,7 @@ class Verdict:
 
     variant: str
     record: Record
-    outcome: Outcome
+    standing: Standing
     by: Record | None = None
     accuracy_points: float | None = None
     faster_ms: float | None = None
@@ -97,7 +97,7 @@ def _verdict(
         tied = [member for member in members if level(member.values, row.values, front.noisy)]
         if not tied:
             sentence = f"{variant} ({place}) is on the front."
-            return Verdict(variant=variant, record=record, outcome=Outcome.ON_FRONT, sentence=sentence)
+            return Verdict(variant=variant, record=record, standing=Standing.ON_FRONT, sentence=sentence)
         other = min(tied, key=lambda member: (member.values != row.values, member.record.trial))
         within = f" within {_floor_text(front)}" if other.values != row.values else ""
         latency = OBJECTIVES["latency_ms"].extract
@@ -105,7 +105,7 @@ def _verdict(
         return Verdict(
             variant=variant,
             record=record,
-            outcome=Outcome.TIE,
+            standing=Standing.TIE,
             by=other.record,
             accuracy_points=0.0,
             faster_ms=own_ms - other_ms,
@@ -143,7 +143,7 @@ def _dominated(record: Record, row: FrontRow, strongest: FrontRow, place: str, f
     return Verdict(
         variant=variant,
         record=record,
-        outcome=Outcome.DOMINATED,
+        standing=Standing.DOMINATED,
         by=strongest.record,
         accuracy_points=row.record.error_percent - strongest.record.error_percent,
         faster_ms=worse_ms - best_ms,
@@ -160,4 +160,4 @@ def _not_measured(variant: str, record: Record) -> Verdict:
     why = f": {record.reason}" if record.reason else ""
     what = "not trained to its end" if record.status is TrialStatus.STOPPED else "not measured"
     sentence = f"{variant} was {what} ({record.status.value}{why})."
-    return Verdict(variant=variant, record=record, outcome=Outcome.NOT_MEASURED, sentence=sentence)
+    return Verdict(variant=variant, record=record, standing=Standing.NOT_MEASURED, sentence=sentence)

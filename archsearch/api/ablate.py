@@ -13,7 +13,7 @@ from archsearch.api.ablation_points import (
     MODES,
     Mode,
     PointMaker,
-    Points,
+    AblationPoints,
     leave_one_out,
     levels_of,
     nearest_baseline,
@@ -22,7 +22,7 @@ from archsearch.api.ablation_points import (
     parse_choices,
     typed_levels,
 )
-from archsearch.api.designed import Base, base_of, open_base, plan_design
+from archsearch.api.designed import DesignBase, base_of, open_base, plan_design
 from archsearch.api.overrides import SectionChanges
 from archsearch.api.study import Study
 from archsearch.designs import Design
@@ -53,7 +53,7 @@ class AblationPlan:
         seconds_each: what one trial of the study took (median), scaled to these epochs; None if it has none.
     """
 
-    base: Base
+    base: DesignBase
     design: Design
     plan: RunPlan
     notes: tuple[str, ...]
@@ -137,7 +137,7 @@ def plan_ablation(
     )
 
 
-def base_network(base: Base, which: str | None, *, data_dir: Path | None = None) -> tuple[Spec, int]:
+def base_network(base: DesignBase, which: str | None, *, data_dir: Path | None = None) -> tuple[Spec, int]:
     """The network that is changed, normalised, and the study's image size (pixels).
 
     Raises ConfigError or UnknownNameError saying what there is.
@@ -164,7 +164,7 @@ def base_network(base: Base, which: str | None, *, data_dir: Path | None = None)
     return find_variant(which).at_scale(base.config.scale).normalised(input_size), input_size
 
 
-def seconds_each(base: Base, planned: RunPlan) -> float | None:
+def seconds_each(base: DesignBase, planned: RunPlan) -> float | None:
     """What a complete trial of the base study took (median, seconds), scaled to the epochs of this plan."""
     if base.study is None:
         return None
@@ -185,7 +185,7 @@ def trials_by_network(records: Sequence[Record]) -> Mapping[str, int]:
     return found
 
 
-def _own_variant(base: Base) -> str:
+def _own_variant(base: DesignBase) -> str:
     listed = base.config.variants
     names = AUTO.get(base.space.family, ()) if listed in ("auto", "none") else tuple(listed)
     names = tuple(name for name in names if name != "auto")
@@ -198,7 +198,7 @@ def _own_variant(base: Base) -> str:
     )
 
 
-def _points(base: Base, spec: Spec, mode: Mode, choices: Sequence[str], *, input_size: int) -> Points:
+def _points(base: DesignBase, spec: Spec, mode: Mode, choices: Sequence[str], *, input_size: int) -> AblationPoints:
     records = () if base.study is None else base.study.records
     scale = base.config.scale
     maker = PointMaker(spec, input_size=input_size, scale=scale, trials=trials_by_network(records))

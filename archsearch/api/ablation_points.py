@@ -23,7 +23,7 @@ Levels = Mapping[str, Sequence[Any]]  # choice, macro or not: its levels
 
 
 @dataclass(frozen=True, kw_only=True)
-class Points:
+class AblationPoints:
     """Points against a base, which is the first, and what was left out or merged on the way, in sentences."""
 
     points: tuple[DesignPoint, ...]
@@ -98,15 +98,15 @@ def name_of(changes: Mapping[str, Any]) -> str:
     return " + ".join(f"{choice}={shown(level)}" for choice, level in changes.items())
 
 
-def one_at_a_time(maker: PointMaker, levels: Levels) -> Points:
+def one_at_a_time(maker: PointMaker, levels: Levels) -> AblationPoints:
     """The base with each level of each choice."""
     for choice, each in levels.items():
         for level in each:
             maker.add({choice: level})
-    return Points(points=maker.points, notes=tuple(maker.notes))
+    return AblationPoints(points=maker.points, notes=tuple(maker.notes))
 
 
-def pairs(maker: PointMaker, levels: Levels) -> Points:
+def pairs(maker: PointMaker, levels: Levels) -> AblationPoints:
     """The base with each level of each choice, and with every pair of levels of two different choices."""
     one_at_a_time(maker, levels)
     foreign = {choice: [level for level in each if not maker.is_own(choice, level)] for choice, each in levels.items()}
@@ -118,12 +118,12 @@ def pairs(maker: PointMaker, levels: Levels) -> Points:
         for one in some:
             for other in others:
                 maker.add({first: one, second: other})
-    return Points(points=maker.points, notes=tuple(maker.notes))
+    return AblationPoints(points=maker.points, notes=tuple(maker.notes))
 
 
 def leave_one_out(
     maker: PointMaker, baseline: Spec, choices: Sequence[str], levels_of: Callable[[str], Sequence[Any]]
-) -> Points:
+) -> AblationPoints:
     """The base with each choice that differs from the baseline put back, one at a time.
 
     Args:
@@ -140,7 +140,7 @@ def leave_one_out(
             continue
         level = next((level for level in levels if _is(baseline, choice, level)), None)
         maker.add({part: wanted[part] for part in parts} if level is None else {choice: level})
-    return Points(points=maker.points, notes=tuple(maker.notes))
+    return AblationPoints(points=maker.points, notes=tuple(maker.notes))
 
 
 def nearest_baseline(base: Spec, *, scale: Mapping[str, Any], input_size: int) -> Spec:

@@ -25,7 +25,7 @@ _LONGEST_NAME = 100
 
 
 @dataclass(frozen=True, kw_only=True)
-class Base:
+class DesignBase:
     """What a design is made from: a study's settings and its space, whether it was run or only written down.
 
     Attributes:
@@ -43,23 +43,23 @@ class Base:
         return self.config.name
 
 
-def base_of(given: Study | StudyConfig) -> Base:
+def base_of(given: Study | StudyConfig) -> DesignBase:
     """A base from a stored study, whose files may be gone, or from one that was never run.
 
     Raises ConfigError if the stored space is one that this version refuses.
     """
     if isinstance(given, StudyConfig):
-        return Base(config=given, space=given.search_space())
+        return DesignBase(config=given, space=given.search_space())
     space = SearchSpace.from_dict(given.info.space)
     stored = completed(given.info)
     content = {key: value for key, value in stored.items() if key in StudyConfig.model_fields and key != "design"}
     content |= {"name": given.name, "space": space.name}
     config = parse_study(content, source=f"study '{given.name}' as stored")
-    return Base(config=settled(config, given.info), space=space, study=given)
+    return DesignBase(config=settled(config, given.info), space=space, study=given)
 
 
 def design_config(
-    base: Base,
+    base: DesignBase,
     design: Design,
     *,
     proxy_changes: Mapping[str, Any] | None = None,
@@ -92,7 +92,7 @@ def design_config(
 
 
 def plan_design(
-    base: Base,
+    base: DesignBase,
     design: Design,
     *,
     proxy_changes: Mapping[str, Any] | None = None,

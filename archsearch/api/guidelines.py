@@ -31,7 +31,7 @@ from archsearch.files import write_atomically
 from archsearch.latency.backends import BACKENDS
 from archsearch.latency.settings import LatencySettings
 from archsearch.models.guideline_spec import TABLES, printed_network
-from archsearch.papers.printed import Table, find_paper
+from archsearch.papers.printed import PrintedTable, find_paper
 from archsearch.records import Latency
 
 if TYPE_CHECKING:
@@ -318,7 +318,7 @@ def experiments(device_column: str, tables: tuple[str, ...] = TABLES) -> tuple[E
     return tuple(_experiment(printed[table], device_column) for table in tables)
 
 
-def _experiment(table: Table, device_column: str) -> Experiment:
+def _experiment(table: PrintedTable, device_column: str) -> Experiment:
     cells: _Cells = {device: defaultdict(dict) for device in DEVICES}
     for row in table.rows:
         network = printed_network(table.table, row.model)

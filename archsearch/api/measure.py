@@ -27,7 +27,7 @@ _MS_PER_SECOND = 1000.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measurement:
+class MeasuredNetwork:
     """One network measured by one backend at one batch.
 
     Attributes:
@@ -114,9 +114,9 @@ def measure(
     reference: str = REFERENCE,
     budget_seconds: float | None = None,
     storage: str | None = None,
-    on_measured: Callable[[Measurement], None] | None = None,
+    on_measured: Callable[[MeasuredNetwork], None] | None = None,
     on_progress: Callable[[MeasureProgress], None] | None = None,
-) -> tuple[Measurement, ...]:
+) -> tuple[MeasuredNetwork, ...]:
     """Measure networks on a device, once with each backend at each batch in each precision.
 
     The networks of one backend, batch, precision, input size and number of classes are one group: their bursts take
@@ -157,7 +157,7 @@ def measure(
     each = _settings(backends, batches, precisions, threads, budget_seconds, where)
     sizes = list(dict.fromkeys((network.input_size, network.num_classes) for network in wanted))
     groups = len(each) * len(sizes)
-    found: dict[tuple[int, int], Measurement] = {}
+    found: dict[tuple[int, int], MeasuredNetwork] = {}
     for number, (settings, (size, classes)) in enumerate(product(each, sizes)):
         indices = [index for index, one in enumerate(wanted) if (one.input_size, one.num_classes) == (size, classes)]
         divisor = _Wanted(name=reference, spec=base.spec.normalised(size), num_classes=classes, input_size=size)
@@ -222,7 +222,7 @@ def _measure_group(
     settings: LatencySettings,
     device: str,
     tell: Callable[[], None],
-) -> tuple[Measurement, ...]:
+) -> tuple[MeasuredNetwork, ...]:
     """Build a group, measure it, and give each network its latency."""
     from archsearch.latency.lease import DeviceLease
     from archsearch.latency.network import measure_networks
@@ -251,7 +251,7 @@ def _measure_group(
     )
     version = BACKENDS[settings.backend].version()
     return tuple(
-        Measurement(
+        MeasuredNetwork(
             name=network.name,
             spec=network.spec,
             num_classes=network.num_classes,

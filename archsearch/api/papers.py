@@ -21,15 +21,24 @@ from archsearch.cost.observe import observe
 from archsearch.errors import ConfigError, NothingStoredError
 from archsearch.models.families import build
 from archsearch.models.variants import Variant, find_variant
-from archsearch.papers.match import Match, Outcome, compare
-from archsearch.papers.printed import UNITS, Number, Paper, PrintedValue, Row, Scale, find_paper, load_papers
-from archsearch.papers.printed import Table as PrintedTable
+from archsearch.papers.match import Agreement, Match, compare
+from archsearch.papers.printed import (
+    UNITS,
+    Number,
+    Paper,
+    PrintedTable,
+    PrintedValue,
+    Row,
+    Scale,
+    find_paper,
+    load_papers,
+)
 from archsearch.records import Latency, Score, TrialStatus
 from archsearch.table import Cell, Column, Table
 from archsearch.text import plural
 
 NOT_COMPUTED = "not computed"
-OUTCOMES = (*Outcome, NOT_COMPUTED)
+OUTCOMES = (*Agreement, NOT_COMPUTED)
 _SUFFIXES = {"1e6": "M", "MFLOPs": "M", "M": "M", "1e9": "G", "G": "G", "count": ""}
 _HEAD = """\
 # The papers' printed numbers
@@ -100,8 +109,8 @@ class ComparedValue:
     @property
     def outcome(self) -> str:
         """The least of its numbers' outcomes, or `not computed` if none of them is."""
-        found = {each.match.outcome for each in self.numbers if each.match is not None}
-        ranked = (Outcome.DIFFERS, Outcome.ROUNDS, Outcome.EXACT)
+        found = {each.match.agreement for each in self.numbers if each.match is not None}
+        ranked = (Agreement.DIFFERS, Agreement.ROUNDS, Agreement.EXACT)
         return next((outcome for outcome in ranked if outcome in found), NOT_COMPUTED)
 
     @property
@@ -199,7 +208,7 @@ class PapersReport:
             for paper, table, row in self.rows()
             for value in row.values
             for number in value.numbers
-            if number.number.computed_kind and (number.match is None or number.match.outcome == Outcome.DIFFERS)
+            if number.number.computed_kind and (number.match is None or number.match.agreement == Agreement.DIFFERS)
         )
 
 
@@ -377,14 +386,14 @@ def match_text(found: ComparedNumber) -> str:
     match = found.match
     if match is None:
         return "not computed"
-    if match.outcome != Outcome.DIFFERS or match.difference is None:
-        return str(match.outcome)
+    if match.agreement != Agreement.DIFFERS or match.difference is None:
+        return str(match.agreement)
     return f"differs by {match.difference:+.1%}".replace("%", " %")
 
 
 def note_of(found: ComparedNumber) -> str:
     """What is known of a number that differs, or of an unusual way to count it; else empty."""
-    differs = found.match is None or found.match.outcome == Outcome.DIFFERS
+    differs = found.match is None or found.match.agreement == Agreement.DIFFERS
     return found.number.reason if differs or found.number.kind == "macs" else ""
 
 
@@ -570,7 +579,7 @@ def _value_dict(found: ComparedValue) -> dict[str, Any]:
                 "unit": each.number.unit,
                 "convention": each.number.convention,
                 "computed": each.computed,
-                "match": str(each.match.outcome),
+                "match": str(each.match.agreement),
                 "relative_difference": each.match.difference,
                 "note": note_of(each),
             }

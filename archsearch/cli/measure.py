@@ -18,7 +18,7 @@ from archsearch.errors import ArchsearchError
 from archsearch.text import duration, plural
 
 if TYPE_CHECKING:
-    from archsearch.api.measure import Measurement, MeasureProgress
+    from archsearch.api.measure import MeasuredNetwork, MeasureProgress
 
 LEGEND = (
     "p10, median, p90: milliseconds a batch; the median is what a user feels. ratio: p10 over the reference's p10 in "
@@ -86,7 +86,7 @@ def measure(
     archsearch measure shufflenet_v2_x0_5 --input-size 32 --backend onnxruntime --backend torch --batch 1 --batch 8
     archsearch measure quickstart:best --json
     """
-    done: list[Measurement] = []
+    done: list[MeasuredNetwork] = []
     try:
         from archsearch.api.measure import measure as measure_named  # takes seconds: Ctrl-C may come already here
 
@@ -142,13 +142,13 @@ def _line(now: MeasureProgress) -> str:
     )
 
 
-def _print_unfinished(done: Sequence[Measurement], *, json: bool) -> None:
+def _print_unfinished(done: Sequence[MeasuredNetwork], *, json: bool) -> None:
     """What was measured before the end; not as JSON, which a program would take for all that it asked for."""
     if done and not json:
         _print(done)
 
 
-def _print(found: Sequence[Measurement]) -> None:
+def _print(found: Sequence[MeasuredNetwork]) -> None:
     # A file or a pipe has no width: there every column gets what it needs.
     (console if console.is_terminal else Console(width=_PIPE_WIDTH, highlight=False)).print(_table(found))
     for latency, one in {_conditions(one): one for one in found}.items():
@@ -160,7 +160,7 @@ def _print(found: Sequence[Measurement]) -> None:
         console.print("[yellow]warning:[/] other work used the device meanwhile; numbers marked ! may be too high")
 
 
-def _conditions(one: Measurement) -> str:
+def _conditions(one: MeasuredNetwork) -> str:
     latency = one.latency
     return (
         f"{latency.device}, {latency.backend} {one.backend_version}, {plural(latency.threads, 'thread')}, "
@@ -169,7 +169,7 @@ def _conditions(one: Measurement) -> str:
     )
 
 
-def _table(found: Sequence[Measurement]) -> Table:
+def _table(found: Sequence[MeasuredNetwork]) -> Table:
     """One line a measurement; conditions have a column where they differ."""
     varying: dict[str, list[str]] = {
         "backend": [one.latency.backend for one in found],
@@ -199,6 +199,6 @@ def _table(found: Sequence[Measurement]) -> Table:
     return table
 
 
-def _interval(one: Measurement) -> str:
+def _interval(one: MeasuredNetwork) -> str:
     low, high = one.latency.ratio_low, one.latency.ratio_high
     return "" if low is None or high is None else f"{low:.3f}-{high:.3f}"

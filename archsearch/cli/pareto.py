@@ -82,7 +82,7 @@ def _print_verdicts(study: Study) -> None:
         slower = "" if verdict.faster_ms is None else _signed(verdict.faster_ms, 3)
         table.add_row(
             escape(verdict.variant),
-            escape(verdict.outcome.value),
+            escape(verdict.standing.value),
             escape(verdict.by.label if verdict.by else ""),
             lost,
             slower,

@@ -13,7 +13,7 @@ _SUFFIXES = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
 _COUNT = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMG]?)")
 
 
-class Outcome(StrEnum):
+class Agreement(StrEnum):
     """How a printed number and a computed one compare."""
 
     EXACT = "exact"  # every digit was printed, and is the same
@@ -26,11 +26,11 @@ class Match:
     """The result of one comparison.
 
     Attributes:
-        outcome: exact, rounds to it, or differs.
+        agreement: exact, rounds to it, or differs.
         difference: computed minus printed, relative to printed; None where the two are no counts, or nothing differs.
     """
 
-    outcome: Outcome
+    agreement: Agreement
     difference: float | None = None
 
 
@@ -47,18 +47,18 @@ def compare(printed: Any, computed: Any, *, unit: int = 1, decimals: int | None 
     and the computed one is rounded to as many digits. Raises ValueError if `printed` is not a number.
     """
     if isinstance(printed, Sequence) and not isinstance(printed, str):
-        return Match(outcome=Outcome.EXACT if list(printed) == list(computed) else Outcome.DIFFERS)
+        return Match(agreement=Agreement.EXACT if list(printed) == list(computed) else Agreement.DIFFERS)
     number, unit = _read(printed, unit)
     digits = decimals if decimals is not None else max(0, -int(number.as_tuple().exponent))
     if unit == 1 and digits == 0:
         if number == computed:
-            return Match(outcome=Outcome.EXACT)
+            return Match(agreement=Agreement.EXACT)
     else:
         step = Decimal(1).scaleb(-digits)
         if (Decimal(computed) / unit).quantize(step, rounding=ROUND_HALF_UP) == number.quantize(step):
-            return Match(outcome=Outcome.ROUNDS)
+            return Match(agreement=Agreement.ROUNDS)
     whole = number * unit
-    return Match(outcome=Outcome.DIFFERS, difference=float((computed - whole) / whole) if whole else None)
+    return Match(agreement=Agreement.DIFFERS, difference=float((computed - whole) / whole) if whole else None)
 
 
 def _read(printed: Any, unit: int) -> tuple[Decimal, int]:

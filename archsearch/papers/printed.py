@@ -95,7 +95,7 @@ class NumberKind(BaseModel):
     reason: str | None = None
 
 
-class Column(NumberKind):
+class PrintedColumn(NumberKind):
     """One column of a table: `metric` (default: the column's key) and the conditions of every value in it.
 
     `parts` says what each number of a list, or each named entry of a mapping, is; a list's are in its order.
@@ -121,12 +121,12 @@ class Row(BaseModel):
     conditions: str | None = None
     reason: str | None = None
 
-    _columns: Mapping[str, Column] = PrivateAttr(default_factory=dict)
+    _columns: Mapping[str, PrintedColumn] = PrivateAttr(default_factory=dict)
     _reasons: Mapping[str, str] = PrivateAttr(default_factory=dict)
 
     @property
     def cells(self) -> dict[str, Any]:
-        """Column to what is printed in it, in the order of the file."""
+        """PrintedColumn to what is printed in it, in the order of the file."""
         return dict(self.__pydantic_extra__ or {})
 
     @cached_property
@@ -134,7 +134,7 @@ class Row(BaseModel):
         """What is printed in each column, with what the columns say of it."""
         return tuple(self._value(key, value, self._columns[key]) for key, value in self.cells.items())
 
-    def _value(self, key: str, value: Any, column: Column) -> PrintedValue:
+    def _value(self, key: str, value: Any, column: PrintedColumn) -> PrintedValue:
         return PrintedValue(
             column=key,
             metric=column.metric or key,
@@ -144,7 +144,7 @@ class Row(BaseModel):
             numbers=tuple(self._numbers(key, value, column)),
         )
 
-    def _numbers(self, key: str, value: Any, column: Column) -> Iterator[Number]:
+    def _numbers(self, key: str, value: Any, column: PrintedColumn) -> Iterator[Number]:
         if not column.parts:
             yield self._number(key, value, column)
         elif isinstance(value, dict):
@@ -179,7 +179,7 @@ class Scale(BaseModel):
     choices: dict[str, str | int | float | bool] = Field(default_factory=dict)
 
 
-class Table(BaseModel):
+class PrintedTable(BaseModel):
     """One printed table, or figure; `scale` says how its networks are built where the variants' own is not meant."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -187,7 +187,7 @@ class Table(BaseModel):
     table: str
     caption: str = Field(min_length=1)
     scale: Scale | None = None
-    columns: dict[str, Column] = Field(min_length=1)
+    columns: dict[str, PrintedColumn] = Field(min_length=1)
     rows: list[Row] = Field(min_length=1)
 
     @property
@@ -212,7 +212,7 @@ class Paper(BaseModel):
     reference: str = Field(min_length=1)
     source: str = Field(min_length=1)
     link: str = Field(min_length=1)
-    tables: list[Table] = Field(min_length=1)
+    tables: list[PrintedTable] = Field(min_length=1)
 
 
 @cache
@@ -278,12 +278,12 @@ def _check_number(number: NumberKind, where: str) -> None:
         raise ConfigError(f"{where}.convention: multiply-adds need a convention")
     if number.kind == "choices" and not number.choices:
         raise ConfigError(f"{where}.choices: name the choices that the values are compared with")
-    parts = number.parts if isinstance(number, Column) else {}
+    parts = number.parts if isinstance(number, PrintedColumn) else {}
     if number.kind not in COMPUTED_KINDS and number.reason is None and not parts:
         raise ConfigError(f"{where}.reason: say why it cannot be computed", hint="a key of reasons.yaml")
 
 
-def _check_row(row: Row, table: Table, where: str) -> None:
+def _check_row(row: Row, table: PrintedTable, where: str) -> None:
     unknown = [key for key in row.cells if key not in table.columns]
     if unknown:
         error = UnknownNameError("column", unknown[0], table.columns)

@@ -15,7 +15,7 @@ from archsearch.analysis.baseline import Baseline
 from archsearch.errors import ArchsearchError
 from archsearch.models.families import FAMILIES
 from archsearch.models.spec import Spec
-from archsearch.plots.architecture_parts import ADDED, CHANGED, GONE, Differences, Op, Unit, chain
+from archsearch.plots.architecture_parts import ADDED, CHANGED, GONE, Differences, Op, UnitDiagram, chain
 from archsearch.plots.architecture_units import UNITS, Units
 from archsearch.records import Cost, Record
 from archsearch.table import Column, Table
@@ -54,7 +54,7 @@ class Part:
     """
 
     name: str
-    units: tuple[Unit, ...]
+    units: tuple[UnitDiagram, ...]
     output_shape: tuple[int, ...] | None
     params: int | None
     macs: int | None
@@ -208,10 +208,10 @@ def _percent(value: int | None, total: int | None) -> float | None:
     return None if value is None or not total else 100.0 * value / total
 
 
-def _by_part(rows: Sequence[Layer], units: Units) -> dict[str, tuple[tuple[Unit, ...], list[Layer]]]:
+def _by_part(rows: Sequence[Layer], units: Units) -> dict[str, tuple[tuple[UnitDiagram, ...], list[Layer]]]:
     """The rows of each part. A row that names none is the stem's before the first stage, the head's after the last
     one, and the next stage's in between, as a pool is."""
-    found: dict[str, tuple[tuple[Unit, ...], list[Layer]]] = {part: ((), []) for part in units}
+    found: dict[str, tuple[tuple[UnitDiagram, ...], list[Layer]]] = {part: ((), []) for part in units}
     waiting: list[Layer] = []
     started = False
     for row in rows:
@@ -229,9 +229,9 @@ def _by_part(rows: Sequence[Layer], units: Units) -> dict[str, tuple[tuple[Unit,
     return found
 
 
-def _by_map(rows: Sequence[Layer]) -> dict[str, tuple[tuple[Unit, ...], list[Layer]]]:
+def _by_map(rows: Sequence[Layer]) -> dict[str, tuple[tuple[UnitDiagram, ...], list[Layer]]]:
     """Of a family that we know no more of: the rows by the size of their maps, equal ones in a row as one."""
-    found: dict[str, tuple[tuple[Unit, ...], list[Layer]]] = {}
+    found: dict[str, tuple[tuple[UnitDiagram, ...], list[Layer]]] = {}
     for size, same_size in groupby(rows, key=lambda row: row.output_shape[1:]):
         part_rows = list(same_size)
         units = []

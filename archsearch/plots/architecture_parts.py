@@ -25,7 +25,7 @@ class Op:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Unit:
+class UnitDiagram:
     """`count` equal units in a row: what comes before the branches, the branches, and what joins them.
 
     A branch without operations passes its input on.
@@ -91,6 +91,6 @@ def grouped(names: tuple[str, ...], group: str) -> tuple[str, ...]:
     return tuple(f"{group}.{name}" for name in names)
 
 
-def chain(name: str, *ops: tuple[Op, ...], count: int = 1, sign: str = "") -> Unit:
+def chain(name: str, *ops: tuple[Op, ...], count: int = 1, sign: str = "") -> UnitDiagram:
     """A unit of one branch."""
-    return Unit(name=name, branches=(tuple(op for part in ops for op in part),), count=count, sign=sign)
+    return UnitDiagram(name=name, branches=(tuple(op for part in ops for op in part),), count=count, sign=sign)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from archsearch.plots import style
-from archsearch.plots.architecture_parts import GONE, Op, Unit
+from archsearch.plots.architecture_parts import GONE, Op, UnitDiagram
 
 _FILL = {
     "conv": "#DCEBF5",
@@ -120,7 +120,7 @@ class Sheet:
         """Pixels that the names of a part's units take, if any has one."""
         return 15.0 * self.grow if titled else 3.0
 
-    def unit_size(self, unit: Unit, *, titled: bool) -> tuple[float, float]:
+    def unit_size(self, unit: UnitDiagram, *, titled: bool) -> tuple[float, float]:
         """Pixels across and down."""
         inside = max(self.ops_width(branch) for branch in unit.branches)
         across = self.ops_width(unit.before) + inside + self.ops_width(unit.after)
@@ -131,7 +131,7 @@ class Sheet:
             self.title_height(titled) + len(unit.branches) * (self.box + 5 * self.grow),
         )
 
-    def unit(self, unit: Unit, x: float, y: float, *, titled: bool) -> None:
+    def unit(self, unit: UnitDiagram, x: float, y: float, *, titled: bool) -> None:
         """Draw a unit with its upper left corner at (x, y)."""
         title = self.title_height(titled)
         if unit_text(unit):
@@ -167,7 +167,7 @@ def _op_text(op: Op) -> str:
     return f"{op.sign} {op.text}" if op.sign else op.text
 
 
-def unit_text(unit: Unit) -> str:
+def unit_text(unit: UnitDiagram) -> str:
     """A unit's name and how many of it there are; empty for a single one without a name."""
     if unit.count == 1:
         return f"{unit.sign} {unit.name}".strip()

@@ -12,10 +12,20 @@ from archsearch.models.shufflenet_v1.spec import ShuffleNetV1Spec
 from archsearch.models.shufflenet_v1.spec import StageSpec as StageV1Spec
 from archsearch.models.shufflenet_v2.spec import HeadSpec, ShuffleNetV2Spec, StageSpec
 from archsearch.models.shufflenet_v2_large.spec import ShuffleNetV2LargeSpec
-from archsearch.plots.architecture_parts import ADDED, CHANGED, GONE, Differences, Op, Unit, chain, grouped, kernel_text
+from archsearch.plots.architecture_parts import (
+    ADDED,
+    CHANGED,
+    GONE,
+    Differences,
+    Op,
+    UnitDiagram,
+    chain,
+    grouped,
+    kernel_text,
+)
 
 _EXTRA_KERNEL = 3  # of the additional depthwise convolution, whatever the stage's kernel
-Units = dict[str, tuple[Unit, ...]]  # by part: stem, stage2, layer7, head
+Units = dict[str, tuple[UnitDiagram, ...]]  # by part: stem, stage2, layer7, head
 
 _AVERAGE_AND_LINEAR: Units = {"head": (chain("", (Op(text="average", kind="pool"), Op(text="linear", kind="linear"))),)}
 
@@ -32,7 +42,7 @@ def _shuffle_v2_stage(group: str, incoming: int, stage: StageSpec, authors: bool
     left = incoming if authors else stage.channels - main
     emitted = stage.channels - left
     widths = (*width, "unit_form")
-    down = Unit(
+    down = UnitDiagram(
         name="down unit" if stride > 1 else "widening unit",
         branches=(
             (
@@ -51,7 +61,7 @@ def _shuffle_v2_stage(group: str, incoming: int, stage: StageSpec, authors: bool
     )
     if stage.units == 1 and d.base[f"{group}.units"] == 1:
         return {group: (down,)}
-    basic = Unit(
+    basic = UnitDiagram(
         name="basic unit",
         count=stage.units - 1,
         sign=d.sign(f"{group}.units"),
@@ -137,7 +147,7 @@ def _shuffle_v1(spec: ShuffleNetV1Spec, d: Differences) -> Units:
 
 def _shuffle_v1_stage(
     group: str, incoming: int, stage: StageV1Spec, spec: ShuffleNetV1Spec, d: Differences
-) -> tuple[Unit, ...]:
+) -> tuple[UnitDiagram, ...]:
     width = (f"{group}.channels", "groups")
     in_groups = f" g{spec.groups}" if spec.groups > 1 else ""
     attention = d.attention(f"{group}.attention")
@@ -150,7 +160,7 @@ def _shuffle_v1_stage(
             *d.conv(f"1×1{in_groups} → {outgoing}", *width),
         )
 
-    down = Unit(
+    down = UnitDiagram(
         name="concat unit",
         branches=(
             (Op(text="average pool 3×3 s2", kind="pool"),),
@@ -158,7 +168,7 @@ def _shuffle_v1_stage(
         ),
         after=(Op(text="concat", kind="mix"), *attention),
     )
-    add = Unit(
+    add = UnitDiagram(
         name="add unit",
         count=stage.units - 1,
         sign=d.sign(f"{group}.units"),
@@ -194,7 +204,7 @@ def _mobilenet_v3(spec: MobileNetV3LDCSpec, d: Differences) -> Units:
         passing = () if incoming == layer.channels else width
         added = layer.stride == 1
         units[group] = (
-            Unit(
+            UnitDiagram(
                 name="",
                 sign=ADDED if d.sign(f"{group}.removed") else "",
                 branches=(passing, main) if added else (main,),
@@ -224,7 +234,7 @@ def _resnet(spec: ResNetCifarSpec, d: Differences) -> Units:
     }
     for number, (incoming, stage) in enumerate(spec.widening(), start=1):
         group = f"stage{number}"
-        made: list[Unit] = []
+        made: list[UnitDiagram] = []
         first_stride = 2 if number > 1 else 1
         plain = first_stride == 1 and incoming == stage.channels
         shapes = [(stage.units, 1, plain)] if plain else [(1, first_stride, False), (stage.units - 1, 1, True)]
@@ -239,7 +249,7 @@ def _resnet(spec: ResNetCifarSpec, d: Differences) -> Units:
             sign = d.sign(f"{group}.units") if index == len(shapes) - 1 else ""
             if count or sign:
                 made.append(
-                    Unit(
+                    UnitDiagram(
                         name="residual unit" if identity else "widening unit",
                         count=count,
                         sign=sign,

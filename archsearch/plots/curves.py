@@ -15,7 +15,7 @@ _FEW_EPOCHS = 12
 
 
 @dataclass(frozen=True, kw_only=True)
-class Curve:
+class DrawnCurve:
     """One training: (epoch, training loss) and (epoch, top-1 percent), epochs from 1."""
 
     name: str
@@ -29,7 +29,7 @@ class CurvesInfo:
 
     title: str
     subtitle: tuple[str, ...]
-    curves: tuple[Curve, ...]
+    curves: tuple[DrawnCurve, ...]
     y_title: str
     empty: str | None
 
@@ -48,7 +48,7 @@ def curves_info(scores: Sequence[Score], *, title: str, names: Sequence[str] | N
     if len(named) != len(scores):
         raise ValueError(f"{len(named)} names for {len(scores)} scores")
     curves = tuple(
-        Curve(
+        DrawnCurve(
             name=name,
             losses=tuple((epoch.epoch, epoch.train_loss) for epoch in score.curve),
             top1_percent=tuple((epoch.epoch, epoch.top1_percent) for epoch in score.curve),

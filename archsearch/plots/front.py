@@ -9,7 +9,7 @@ from archsearch.analysis.baseline import Baseline
 from archsearch.analysis.confirmed import Confirmed, ConfirmedPoint
 from archsearch.analysis.front import Front, FrontRow
 from archsearch.analysis.objectives import OBJECTIVES
-from archsearch.analysis.verdicts import Outcome, Verdict
+from archsearch.analysis.verdicts import Standing, Verdict
 from archsearch.plots.bounds import Bound
 from archsearch.plots.front_text import (
     bounds_line,
@@ -160,7 +160,7 @@ def front_info(
     unmeasured: list[tuple[str, str]] = []
     for verdict in verdicts:
         point = points.get(verdict.record.trial) or by_network.get(verdict.record.arch_id)
-        if verdict.outcome is Outcome.NOT_MEASURED or point is None:
+        if verdict.standing is Standing.NOT_MEASURED or point is None:
             unmeasured.append((verdict.variant, verdict.sentence))
             continue
         marks.append(
@@ -168,7 +168,7 @@ def front_info(
                 number=len(marks) + 1,
                 name=verdict.variant,
                 point=point,
-                on_front=verdict.outcome is not Outcome.DOMINATED,
+                on_front=verdict.standing is not Standing.DOMINATED,
                 sentence=verdict.sentence,
                 reading=about.get(verdict.variant, ""),
             )

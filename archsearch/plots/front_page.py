@@ -103,7 +103,7 @@ def verdicts_table(info: FrontInfo, verdicts: Sequence[Verdict]) -> Table:
         (
             numbers.get(verdict.variant),
             verdict.variant,
-            verdict.outcome.value,
+            verdict.standing.value,
             verdict.by.label if verdict.by else None,
             verdict.accuracy_points,
             verdict.faster_ms,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from archsearch.analysis.verdicts import Outcome, Verdict
+from archsearch.analysis.verdicts import Standing, Verdict
 from archsearch.plots.front import FrontInfo
 from archsearch.plots.front_page import front_points_table, verdicts_table
 from archsearch.report.changes import changes_text
@@ -89,11 +89,13 @@ def verdicts_sentence(verdicts: tuple[Verdict, ...]) -> str:
     """How many of the variants are on the front, dominated, or without a measurement."""
     if not verdicts:
         return "The study evaluated no published network."
-    counts = {outcome: sum(verdict.outcome is outcome for verdict in verdicts) for outcome in Outcome}
-    on_front = counts[Outcome.ON_FRONT] + counts[Outcome.TIE]
+    counts = {standing: sum(verdict.standing is standing for verdict in verdicts) for standing in Standing}
+    on_front = counts[Standing.ON_FRONT] + counts[Standing.TIE]
     parts = [f"{on_front} on the front" if on_front else "none on the front"]
     parts += [
-        f"{counts[outcome]} {outcome.value}" for outcome in (Outcome.DOMINATED, Outcome.NOT_MEASURED) if counts[outcome]
+        f"{counts[standing]} {standing.value}"
+        for standing in (Standing.DOMINATED, Standing.NOT_MEASURED)
+        if counts[standing]
     ]
     return f"Of {len(verdicts)} published networks: {', '.join(parts)}."
 

@@ -7,7 +7,7 @@ from html import escape
 from importlib import resources
 
 from archsearch.plots.page import document, facts_html, figure_html, warnings_html
-from archsearch.report.sections import Drawing, Part, Pick, Report, Section
+from archsearch.report.sections import Drawing, Subsection, Pick, Report, Section
 from archsearch.table import json_script
 
 _DEFAULT_HEIGHT_PX = 520
@@ -88,7 +88,7 @@ def _section(section: Section, report: Report) -> str:
     return "\n".join(line for line in [*lines, "</section>"] if line)
 
 
-def _part(part: Part) -> str:
+def _part(part: Subsection) -> str:
     lines = [f"<h3>{escape(part.title)}</h3>", *_paragraphs(part.sentences), *_points(part.points)]
     lines.append(warnings_html(part.warnings))
     lines += [_drawing(drawing) for drawing in part.drawings]

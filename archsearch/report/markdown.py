@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from archsearch.report.changes import changes_text
-from archsearch.report.sections import Part, Report, Section
+from archsearch.report.sections import Subsection, Report, Section
 from archsearch.table import Table
 from archsearch.table import markdown_escaped as escaped
 
@@ -60,7 +60,7 @@ def _section(section: Section) -> Iterator[str]:
         yield f"    {section.command}\n"
 
 
-def _part(part: Part) -> Iterator[str]:
+def _part(part: Subsection) -> Iterator[str]:
     yield f"### {escaped(part.title)}\n"
     for line in (*part.sentences, *(f"Caution: {warning}" for warning in part.warnings)):
         yield f"{escaped(line)}\n"

@@ -9,7 +9,7 @@ from archsearch.errors import ConfigError
 from archsearch.models.families import FAMILIES
 from archsearch.models.spec import Spec
 from archsearch.plots.architecture import architecture_info
-from archsearch.plots.architecture_parts import Op, Unit
+from archsearch.plots.architecture_parts import Op, UnitDiagram
 from archsearch.records import Record
 from archsearch.report.data import ReportData
 
@@ -124,7 +124,7 @@ class _Drawings:
         info = architecture_info(spec, self._baselines.get(record.family))
         return [[part.name, [self._unit(unit) for unit in part.units]] for part in info.parts]
 
-    def _unit(self, unit: Unit) -> int:
+    def _unit(self, unit: UnitDiagram) -> int:
         before, after = self._ops(unit.before), self._ops(unit.after)
         branches = tuple(self._ops(branch) for branch in unit.branches)
         key = (unit.name, unit.count, unit.sign, before, branches, after)

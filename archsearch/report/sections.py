@@ -33,7 +33,7 @@ class Drawing:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
+class Subsection:
     """A piece of a section under a heading of its own; `more` are sentences that the page folds away."""
 
     title: str
@@ -69,7 +69,7 @@ class Section:
     warnings: tuple[str, ...] = ()
     drawings: tuple[Drawing, ...] = ()
     tables: tuple[Table, ...] = ()
-    parts: tuple[Part, ...] = ()
+    parts: tuple[Subsection, ...] = ()
     facts: tuple[tuple[str, str], ...] = ()
     command: str | None = None
 

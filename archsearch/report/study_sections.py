@@ -13,7 +13,7 @@ from archsearch.plots.front_page import canary_table
 from archsearch.records import TrialStatus
 from archsearch.report.data import ReportData
 from archsearch.report.drawings import drawing_of, drawn
-from archsearch.report.sections import Part, Section
+from archsearch.report.sections import Subsection, Section
 from archsearch.table import Cell, Column, Result, Table
 
 _MOST_REASONS = 30
@@ -140,14 +140,14 @@ def ablation_section(data: ReportData) -> Section:
     )
 
 
-def _ablation_part(data: ReportData, found: Ablation, number: int) -> Part:
+def _ablation_part(data: ReportData, found: Ablation, number: int) -> Subsection:
     drawing, _ = drawing_of(
         "ablation",
         replace(data.plots, ablation=found),
         key=f"ablation-{number}",
         height_px=max(360, 150 + 44 * len(found.rows)),
     )
-    return Part(
+    return Subsection(
         title=found.title,
         sentences=tuple(
             line for line in (f"Study {found.design_study}.", *found.subtitle, found.method, found.empty) if line

@@ -10,7 +10,7 @@ import pytest
 
 from archsearch.analysis.front import front_of
 from archsearch.analysis.pareto import Noisy, dominates, level, non_dominated
-from archsearch.analysis.verdicts import Outcome, verdicts_of
+from archsearch.analysis.verdicts import Standing, verdicts_of
 from archsearch.noise import NO_FLOOR, NoiseFloor
 from archsearch.records import Record
 
@@ -137,7 +137,7 @@ def test_a_network_faster_by_less_than_the_floor_does_not_pay_for_its_error(make
     assert front.knee is None
     assert front.hypervolume == pytest.approx((90 - 39) * (30 - 3.03))  # of the member as measured
     (verdict,) = verdicts_of(records, front)
-    assert (verdict.outcome, verdict.by) == (Outcome.DOMINATED, records[1])
+    assert (verdict.standing, verdict.by) == (Standing.DOMINATED, records[1])
     assert verdict.accuracy_points == 1.0 and verdict.faster_ms == pytest.approx(-0.03)
     assert verdict.sentence == (
         "v (60.00 % top-1, 3.00 ms) is dominated by trial 1: 1.00 points more accurate, at a latency within the noise "
@@ -150,12 +150,12 @@ def test_networks_of_one_error_and_a_latency_within_the_floor_are_level(make_rec
     front = front_of(records, noise_floor=0.018)
     assert len(front.members) == 2
     (verdict,) = verdicts_of(records, front)
-    assert (verdict.outcome, verdict.by) == (Outcome.TIE, records[1])
+    assert (verdict.standing, verdict.by) == (Standing.TIE, records[1])
     assert verdict.faster_ms == pytest.approx(0.03)
     assert verdict.sentence == (
         "v (60.00 % top-1, 3.03 ms) is on the front, level with trial 1 within the noise floor of 1.8 %."
     )
-    assert verdicts_of(records, front_of(records))[0].outcome is Outcome.DOMINATED
+    assert verdicts_of(records, front_of(records))[0].standing is Standing.DOMINATED
 
 
 def test_ties_are_of_latency_alone(make_record: Make) -> None:

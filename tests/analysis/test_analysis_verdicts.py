@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from archsearch.analysis.front import front_of
-from archsearch.analysis.verdicts import Outcome, verdicts_of
+from archsearch.analysis.verdicts import Standing, verdicts_of
 from archsearch.records import Record, TrialStatus
 
 Make = Callable[..., Record]
@@ -14,14 +14,14 @@ Make = Callable[..., Record]
 def test_a_variant_nothing_dominates_is_on_the_front(make_record: Make) -> None:
     records = [make_record(0, variant="small", top1=50, p10=2), make_record(1, top1=60, p10=3)]
     (verdict,) = verdicts_of(records, front_of(records))
-    assert (verdict.outcome, verdict.by) == (Outcome.ON_FRONT, None)
+    assert (verdict.standing, verdict.by) == (Standing.ON_FRONT, None)
     assert verdict.sentence == "small (50.00 % top-1, 2.00 ms) is on the front."
 
 
 def test_a_dominated_variant_says_by_whom_and_how_much(make_record: Make) -> None:
     records = [make_record(0, variant="large", top1=60, p10=4), make_record(41, top1=61.25, p10=3)]
     (verdict,) = verdicts_of(records, front_of(records))
-    assert verdict.outcome is Outcome.DOMINATED
+    assert verdict.standing is Standing.DOMINATED
     assert verdict.by is records[1]
     assert (verdict.accuracy_points, verdict.faster_ms, verdict.faster_percent) == (1.25, 1.0, 25.0)
     assert verdict.sentence == (
@@ -52,7 +52,7 @@ def test_an_equal_objective_is_said_to_be_equal(make_record: Make) -> None:
 def test_equal_points_are_a_tie(make_record: Make) -> None:
     records = [make_record(3, variant="v"), make_record(1), make_record(2)]
     (verdict,) = verdicts_of(records, front_of(records))
-    assert (verdict.outcome, verdict.by) == (Outcome.TIE, records[1])
+    assert (verdict.standing, verdict.by) == (Standing.TIE, records[1])
     assert verdict.sentence.endswith("on the front, level with trial 1.")
 
 
@@ -61,10 +61,10 @@ def test_a_third_objective_can_save_a_slower_variant_or_condemn_it(make_record: 
     small = make_record(0, variant="v", top1=60, p10=4, params=10)
     better = make_record(1, top1=61, p10=3, params=20)
     records = [small, better]
-    assert verdicts_of(records, front_of(records, objectives))[0].outcome is Outcome.ON_FRONT
+    assert verdicts_of(records, front_of(records, objectives))[0].standing is Standing.ON_FRONT
     records = [small, better, make_record(2, top1=61, p10=3, params=8)]
     (verdict,) = verdicts_of(records, front_of(records, objectives))
-    assert verdict.outcome is Outcome.DOMINATED
+    assert verdict.standing is Standing.DOMINATED
     assert "2 (20 %) fewer parameters" in verdict.sentence
 
 
@@ -72,7 +72,7 @@ def test_a_third_objective_can_save_a_slower_variant_or_condemn_it(make_record: 
 def test_a_variant_without_a_result_says_why(status: TrialStatus, make_record: Make) -> None:
     records = [make_record(0, variant="v", top1=None, status=status, reason="out of memory"), make_record(1)]
     (verdict,) = verdicts_of(records, front_of(records))
-    assert verdict.outcome is Outcome.NOT_MEASURED
+    assert verdict.standing is Standing.NOT_MEASURED
     assert verdict.sentence == f"v was not measured ({status.value}: out of memory)."
 
 
@@ -82,8 +82,8 @@ def test_a_replayed_variant_gets_the_verdict_of_the_equal_network(make_record: M
         make_record(1, variant="again", top1=50, p10=2, arch_id="a" * 12, status=TrialStatus.REPLAY),
     ]
     first, again = verdicts_of(records, front_of(records))
-    assert (first.variant, first.outcome) == ("first", Outcome.ON_FRONT)
-    assert (again.variant, again.outcome, again.record) == ("again", Outcome.ON_FRONT, records[1])
+    assert (first.variant, first.standing) == ("first", Standing.ON_FRONT)
+    assert (again.variant, again.standing, again.record) == ("again", Standing.ON_FRONT, records[1])
 
 
 def test_another_device_is_said_in_the_verdict(make_record: Make) -> None:

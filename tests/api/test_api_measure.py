@@ -8,7 +8,7 @@ import pytest
 
 import archsearch.latency.network
 from archsearch.api.describe import describe
-from archsearch.api.measure import Measurement, MeasureProgress, measure
+from archsearch.api.measure import MeasuredNetwork, MeasureProgress, measure
 from archsearch.errors import BuildError, ConfigError, MeasurementError, StoreError, UnknownNameError
 from archsearch.latency.lease import DeviceLease
 from archsearch.models.variants import VARIANTS
@@ -48,7 +48,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
 
 def test_a_network_is_really_measured_and_says_under_which_conditions() -> None:
     told: list[MeasureProgress] = []
-    done: list[Measurement] = []
+    done: list[MeasuredNetwork] = []
     found = measure(
         ["shufflenet_v2_x0_5", "shufflenet_v2_x1_5"], batches=[2], on_progress=told.append, on_measured=done.append,
         **SMALL,
@@ -168,7 +168,7 @@ def test_a_network_that_cannot_be_timed_is_an_error_and_the_groups_before_it_are
         return answer(*arguments, **named)
 
     monkeypatch.setattr(archsearch.latency.network, "measure_networks", failing_at_batch_4)
-    done: list[Measurement] = []
+    done: list[MeasuredNetwork] = []
     with pytest.raises(MeasurementError, match="out of memory"):
         measure(["shufflenet_v2_x0_5"], batches=[1, 4], on_measured=done.append, **SMALL)
     assert [one.latency.batch for one in done] == [1]

@@ -25,16 +25,16 @@ from archsearch.api.study import Study
 from archsearch.cost import cost_of
 from archsearch.errors import StoreError, UnknownNameError
 from archsearch.models.variants import find_variant
-from archsearch.papers.match import Match, Outcome
+from archsearch.papers.match import Agreement, Match
 from archsearch.papers.printed import REASONS, load_papers, read_reasons
 from archsearch.records import Latency, Record, Score, TrialStatus
 from archsearch.store.studies import StudyInfo
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-EXACT, ROUNDS, DIFFERS = Outcome.EXACT, Outcome.ROUNDS, Outcome.DIFFERS
+EXACT, ROUNDS, DIFFERS = Agreement.EXACT, Agreement.ROUNDS, Agreement.DIFFERS
 # (paper, table, row, number) -> the count, its convention, the match. The counts were worked out apart from this code;
 # where there is None, the match with the printed number is what is asked.
-SHOWS: Mapping[tuple[str, str, str, str], tuple[int | None, str | None, Outcome]] = {
+SHOWS: Mapping[tuple[str, str, str, str], tuple[int | None, str | None, Agreement]] = {
     ("ldc", "4", "mb0", "macs"): (63_418_108, "thop_0_0_31", ROUNDS),
     ("ldc", "4", "DC0", "macs"): (72_901_372, "thop_0_0_31", ROUNDS),
     ("ldc", "4", "LDC0", "macs"): (65_525_500, "thop_0_0_31", ROUNDS),
@@ -84,10 +84,10 @@ def test_the_printed_counts_come_out(where: tuple[str, str, str, str], report: P
         for _, number in row.compared()
         if number.number.label == label
     )
-    wanted, convention, outcome = SHOWS[where]
+    wanted, convention, agreement = SHOWS[where]
     assert found.number.convention == convention
     assert found.match is not None
-    assert found.match.outcome == outcome
+    assert found.match.agreement == agreement
     if wanted is not None:
         assert found.computed == wanted
 
@@ -272,4 +272,4 @@ def test_numbers_are_written_as_printed() -> None:
     assert "SGD momentum 0.9" in texts
     number = _compared(report, "ShuffleNetV2-s").values[0].numbers[0]
     assert match_text(number) == "exact"
-    assert match_text(replace(number, match=Match(outcome=DIFFERS, difference=-0.0123))) == "differs by -1.2 %"
+    assert match_text(replace(number, match=Match(agreement=DIFFERS, difference=-0.0123))) == "differs by -1.2 %"

@@ -16,7 +16,7 @@ import pytest
 from archsearch.analysis.front import front_of
 from archsearch.analysis.verdicts import verdicts_of
 from archsearch.errors import ArchsearchError, ConfigError
-from archsearch.plots.curves import Curve, curves_figure, curves_info
+from archsearch.plots.curves import DrawnCurve, curves_figure, curves_info
 from archsearch.plots.front import front_info
 from archsearch.plots.front_figure import front_figure
 from archsearch.plots.front_page import front_page
@@ -152,7 +152,7 @@ def test_curves_hold_loss_and_accuracy_of_each_seed(make_record: Make) -> None:
         for seed, top1, c in ((0, 40, curve), (1, 44, ()))
     ]
     info = curves_info([score for score in scores if score is not None], title="t")
-    assert info.curves == (Curve(name="seed 0", losses=((1, 2.0),), top1_percent=((1, 40.0),)),)
+    assert info.curves == (DrawnCurve(name="seed 0", losses=((1, 2.0),), top1_percent=((1, 40.0),)),)
     assert info.y_title == "Test top-1 (%)"
     assert info.subtitle == (
         "one-cycle · 8 epochs · 2 trainings · top-1 at the end 40.00 to 44.00 % · 1 without a stored curve",

@@ -51,7 +51,7 @@ class UnitAudit:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class GuidelineCheck:
     """One guideline's verdict on a network.
 
     Attributes:
@@ -85,7 +85,7 @@ class Audit:
     """
 
     input_size: int
-    findings: Mapping[str, Finding]
+    findings: Mapping[str, GuidelineCheck]
     units: tuple[UnitAudit, ...]
     kernels: int
     kernels_unfolded: int
@@ -163,7 +163,7 @@ def audit_of(traced: Trace, input_size: int) -> Audit:
     return Audit(
         input_size=input_size,
         findings={
-            name: Finding(
+            name: GuidelineCheck(
                 guideline=name,
                 score=score,
                 threshold=GUIDELINES[name].threshold,
