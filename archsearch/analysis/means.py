@@ -1,12 +1,51 @@
-"""One record for each point of a design: the means over its seeds."""
+"""Means over seeds: one record for each point of a design, one entry for each network that was retrained."""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from archsearch.records import Latency, Record, Score, TrialStatus
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retraining:
+    """Test accuracy of one network under one protocol, over its seeds (percent; sample standard deviation)."""
+
+    arch_id: str
+    label: str
+    protocol: str
+    epochs: int
+    seeds: int
+    mean_top1_percent: float
+    std_top1_percent: float | None
+
+
+def retrainings_of(records: Sequence[Record], trainings: Sequence[tuple[str, Score]]) -> tuple[Retraining, ...]:
+    """What retrained networks reach, the most accurate first.
+
+    Args:
+        records: of a study, for the networks' labels.
+        trainings: (arch_id, score) of every finished retraining, one for each seed.
+    """
+    labels = {record.arch_id: record.label for record in reversed(records)}
+    grouped: dict[tuple[str, str, int], dict[int, float]] = {}
+    for arch_id, score in trainings:
+        grouped.setdefault((arch_id, score.protocol, score.epochs), {})[score.seed] = score.top1_percent
+    found = [
+        Retraining(
+            arch_id=arch_id,
+            label=labels.get(arch_id, arch_id),
+            protocol=protocol,
+            epochs=epochs,
+            seeds=len(top1),
+            mean_top1_percent=statistics.fmean(top1.values()),
+            std_top1_percent=statistics.stdev(top1.values()) if len(top1) > 1 else None,
+        )
+        for (arch_id, protocol, epochs), top1 in grouped.items()
+    ]
+    return tuple(sorted(found, key=lambda each: -each.mean_top1_percent))
 
 
 def means_of(records: Sequence[Record]) -> tuple[Record, ...]:

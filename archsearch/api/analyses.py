@@ -7,23 +7,28 @@ result. None stands for what was never run.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from archsearch.analysis.ablation import Ablation, ablation_of
 from archsearch.analysis.guidelines import GuidelinesReport
 from archsearch.analysis.history import History, hypervolume_history
 from archsearch.analysis.importance import Importances
 from archsearch.analysis.marginal import Marginal, marginal_effects
+from archsearch.analysis.trust import Trust, trust_of
 from archsearch.api.guidelines import stored_guidelines
-from archsearch.api.study import Study, newest_design
-from archsearch.api.trust import trust_result
 from archsearch.designs import Design
 from archsearch.errors import ConfigError
 from archsearch.models.families import FAMILIES
+from archsearch.records import Record
 from archsearch.space.search_space import SearchSpace
 
+if TYPE_CHECKING:
+    from archsearch.api.study import Study
+
 logger = logging.getLogger(__name__)
+
+TRUST_FACTS = "trust"  # the key of StudyInfo.facts that a check of the proxy keeps its predictors under
 
 
 def _base_levels(study: Study, design: Design) -> Mapping[str, Any] | None:
@@ -62,8 +67,42 @@ def ablation_result(made: Study, *, confidence: float = 0.95, spread: str = "own
 
 
 def _ablation(study: Study) -> Ablation | None:
-    found = newest_design(study, "ablation")
+    found = study.newest_design("ablation")
     return found and ablation_result(found[0])
+
+
+def trust_result(study: Study, *, confidence: float = 0.95) -> Trust | None:
+    """What the newest longer training of a searched study's networks says so far; None if there is none.
+
+    Nothing here needs torch: the zero-cost scores were stored when the training was planned.
+    Raises StoreError if the database cannot be read.
+    """
+    made = study.designs("trust")
+    return trust_between(study, made[0], confidence=confidence) if made else None
+
+
+def trust_between(study: Study, long: Study, *, confidence: float = 0.95) -> Trust:
+    """The same from a searched study and the study of a trust design that was made from it."""
+    predictors = stored_predictors(study.records)
+    facts = long.info.facts.get(TRUST_FACTS, {})
+    for name, values in facts.get("predictors", {}).items():
+        # what the searched study stored itself comes first
+        predictors[name] = {**{arch_id: float(value) for arch_id, value in values.items()}, **predictors.get(name, {})}
+    return trust_of(study.records, long.records, predictors, confidence=confidence)
+
+
+def stored_predictors(records: Sequence[Record]) -> dict[str, dict[str, float]]:
+    """params, macs, memory_bytes and latency_ms (drift-corrected p10) of every network of a study that has them."""
+    found: dict[str, dict[str, float]] = {"params": {}, "macs": {}, "memory_bytes": {}, "latency_ms": {}}
+    for record in records:
+        if record.cost is not None:
+            found["params"].setdefault(record.arch_id, float(record.cost.params))
+            found["macs"].setdefault(record.arch_id, float(record.cost.macs))
+            if record.cost.memory_bytes is not None:
+                found["memory_bytes"].setdefault(record.arch_id, float(record.cost.memory_bytes))
+        if record.latency is not None:
+            found["latency_ms"].setdefault(record.arch_id, record.latency.corrected_ms)
+    return found
 
 
 def _importances(study: Study) -> Importances:

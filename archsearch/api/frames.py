@@ -1,13 +1,16 @@
-"""Stored studies as pandas DataFrames, for those who ask. pandas comes with the extra `notebook`."""
+"""The rows of a stored study, in a notebook and as pandas DataFrames. pandas comes with the extra `notebook`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from archsearch.analysis.tables import front_table, verdict_table
 from archsearch.errors import ArchsearchError, UnknownNameError
 from archsearch.records import Record
+from archsearch.table import NOTEBOOK_ROWS, Column, Table, notebook_block, paragraphs
+from archsearch.text import plural
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,12 +70,33 @@ def trial_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
     ]
 
 
-def _retrained_rows(study: Study) -> list[dict[str, Any]]:
-    from dataclasses import asdict
+class Records(tuple[Record, ...]):
+    """Records that a notebook shows as a table, and not as pages of text."""
 
-    from archsearch.api.study import retrainings
+    __slots__ = ()
 
-    return [asdict(each) for each in retrainings(study)]
+    def _repr_html_(self) -> str:
+        columns = (
+            Column(title="Trial", key="trial", decimals=0),
+            Column(title="Status", key="status"),
+            Column(title="Network", key="label"),
+            Column(title="Top-1", key="top1_percent", unit="%", decimals=2),
+            Column(title="Latency", key="latency_ms", unit="ms", decimals=3),
+            Column(title="Params", key="params", decimals=0),
+            Column(title="Macs", key="macs", decimals=0),
+            Column(title="arch_id", key="arch_id"),
+        )
+        shown = trial_rows(self[:NOTEBOOK_ROWS])
+        rows = tuple(tuple(row[column.key] for column in columns) for row in shown)
+        more = len(self) - len(shown)
+        return notebook_block(
+            plural(len(self), "trial"),
+            Table(title="", columns=columns, rows=rows).notebook(),
+            paragraphs(f"{plural(more, 'more row')} not shown" if more else ""),
+        )
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} records>"
 
 
 FRAMES: Mapping[str, Callable[[Study], list[dict[str, Any]]]] = {
@@ -80,7 +104,7 @@ FRAMES: Mapping[str, Callable[[Study], list[dict[str, Any]]]] = {
     "networks": lambda study: front_table(study.front),
     "front": lambda study: front_table(study.front, only_front=True),
     "variants": lambda study: verdict_table(study.verdicts),
-    "retrained": _retrained_rows,
+    "retrained": lambda study: [asdict(each) for each in study.retrainings],
 }
 
 
@@ -88,15 +112,10 @@ def study_frame(study: Study, what: str = "trials") -> pd.DataFrame:
     """One of `FRAMES` as a DataFrame. Raises UnknownNameError, or ArchsearchError without pandas."""
     if what not in FRAMES:
         raise UnknownNameError("table", what, FRAMES)
-    return frame(FRAMES[what](study))
-
-
-def frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """Rows of the same columns as a DataFrame. Raises ArchsearchError without pandas."""
     try:
         import pandas as pd
     except ImportError as error:
         raise ArchsearchError(
             f"a DataFrame needs pandas, which cannot be imported: {error}", hint="pip install 'archsearch[notebook]'"
         ) from error
-    return pd.DataFrame(list(rows))
+    return pd.DataFrame(FRAMES[what](study))

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from archsearch.analysis.canary import Canary
 from archsearch.analysis.recommendation import Recommendation
 from archsearch.analysis.tables import front_table, verdict_table
-from archsearch.api.study import Study
 from archsearch.files import write_atomically
 from archsearch.noise import NoiseFloor
 from archsearch.table import csv_text
+
+if TYPE_CHECKING:
+    from archsearch.api.study import Study
 
 
 def write_table(study: Study, path: Path) -> Path:
@@ -109,9 +111,3 @@ def canary_json(canary: Canary) -> dict[str, Any]:
         "trial_seconds": canary.trial_seconds,
         "latency_share": canary.latency_share,
     }
-
-
-def device_name(study: Study) -> str:
-    """The device that the study's first run measured on, for people."""
-    device = study.info.facts.get("device", {})
-    return str(device.get("gpu") or device.get("cpu") or "unknown device")

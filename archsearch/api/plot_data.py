@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from archsearch.analysis.baseline import baselines_of
 from archsearch.api.analyses import ANALYSES
-from archsearch.api.pareto import device_name
 from archsearch.api.places import open_database
-from archsearch.api.study import Study
 from archsearch.papers.printed import Paper, Row, load_papers
 from archsearch.plots.bounds import Bound
 from archsearch.plots.catalog import PlotData
 from archsearch.plots.printed import PrintedTop1
 from archsearch.records import Record
 from archsearch.store.trials import load_records
+
+if TYPE_CHECKING:
+    from archsearch.api.study import Study
 
 _BOUNDS = ("params", "macs", "memory_bytes", "latency_ms")
 # Datasets that sources print accuracies for, with their classes; the column of the source has the same name.
@@ -42,7 +44,7 @@ def plot_data(
         dataset=str(study.info.config["dataset"]),
         objectives=study.objectives,
         reference_point=None if point is None else tuple(float(point[name]) for name in study.objectives),
-        device_name=device_name(study),
+        device_name=study.device_name,
         noise_floor=study.info.noise_floor,
         latency_batch=study.info.latency_batch,
         constraints=bounds_of(study),

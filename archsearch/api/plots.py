@@ -6,18 +6,20 @@ import json
 import shlex
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from archsearch.api.output import PAGE_SIZE, PNG_SIZE, check_format, write
 from archsearch.api.places import study_folder
 from archsearch.api.plot_data import plot_data
-from archsearch.api.study import Study
 from archsearch.errors import ArchsearchError, NothingStoredError
 from archsearch.files import write_atomically
 from archsearch.plots.catalog import PLOTS, Plot, PlotData
 from archsearch.plots.image import write_png
 from archsearch.plots.page import write_page
 from archsearch.table import Result, plain
+
+if TYPE_CHECKING:
+    from archsearch.api.study import Study
 
 FORMATS = (".html", ".png", ".json")
 

@@ -9,10 +9,10 @@ from archsearch.analysis.ablation import Ablation
 from archsearch.api.analyses import ablation_result
 from archsearch.api.places import study_folder
 from archsearch.api.plot_data import plot_data
-from archsearch.api.study import Study, open_study, retrainings, stored_designs
+from archsearch.api.study import Study, open_study
 from archsearch.files import write_atomically
 from archsearch.report.build import report_of
-from archsearch.report.data import ReportData, Retrained
+from archsearch.report.data import ReportData
 from archsearch.report.html import html_text
 from archsearch.report.latex import latex_text
 from archsearch.report.markdown import markdown_text
@@ -82,17 +82,17 @@ def report_data(
         space_fingerprint=study.info.space_fingerprint,
         storage=None if storage is None else safe_url(storage),
         design=study.design,
-        ablations=_ablations(study, storage),
-        trainings=tuple(Retrained(**vars(each)) for each in retrainings(study)),
+        ablations=_ablations(study),
+        trainings=study.retrainings,
         command=command,
     )
 
 
-def _ablations(study: Study, storage: str | None) -> tuple[Ablation, ...]:
+def _ablations(study: Study) -> tuple[Ablation, ...]:
     """Those that were made from a study, newest first; of a study that is one, itself."""
     own = study.design is not None and study.design.purpose == "ablation"
     return tuple(
         ablation_result(made)
-        for made in ((study,) if own else stored_designs(study, "ablation", storage=storage))
+        for made in ((study,) if own else study.designs("ablation"))
         if made.design is not None and made.design.points
     )

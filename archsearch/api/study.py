@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from archsearch.analysis.canary import Canary, canary_of
 from archsearch.analysis.confirmed import DRAWS, Confirmed, confirmed_of
 from archsearch.analysis.front import Front, front_of
-from archsearch.analysis.means import means_of
+from archsearch.analysis.means import Retraining, means_of, retrainings_of
 from archsearch.analysis.recommendation import Recommendation, recommendation_of
 from archsearch.analysis.select import RECOMMENDED, select
 from archsearch.analysis.verdicts import Verdict, verdicts_of
-from archsearch.api.display import Records, study_figure, study_html, study_part, study_text
+from archsearch.api.frames import Records, study_frame
 from archsearch.api.places import open_database
 from archsearch.designs import Design, Purpose
 from archsearch.errors import ArchsearchError, ConfigError
@@ -28,6 +27,7 @@ from archsearch.store.database import Database
 from archsearch.store.designs import design_of
 from archsearch.store.studies import StudyInfo, find_study, latest_study, list_studies
 from archsearch.store.trials import load_records, load_trainings
+from archsearch.table import notebook_block, paragraphs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,19 +53,6 @@ class Chosen:
     reading: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Retraining:
-    """Test accuracy of one network under one protocol, over its seeds (percent; sample standard deviation)."""
-
-    arch_id: str
-    label: str
-    protocol: str
-    epochs: int
-    seeds: int
-    mean_top1_percent: float
-    std_top1_percent: float | None
-
-
 @dataclass(frozen=True)
 class Study:
     """A stored study, as it was when it was opened.
@@ -85,10 +72,34 @@ class Study:
     storage: str | None = field(default=None, repr=False, compare=False)
 
     def __repr__(self) -> str:
-        return study_text(self)
+        return f"<archsearch study '{self.name}': {self._counts}>"
 
     def _repr_html_(self) -> str:
-        return study_html(self)
+        config, facts = self.info.config, self.info.facts
+        said = (
+            ("trials", self._counts),
+            ("dataset", config.get("dataset")),
+            ("objectives", ", ".join(self.objectives)),
+            ("proxy", f"{config.get('proxy', {}).get('epochs', '?')} epochs"),
+            ("device", self.device_name),
+            ("input", f"{facts['input_size']} pixels" if "input_size" in facts else None),
+        )
+        return notebook_block(
+            f"Study {self.name}",
+            paragraphs(*(f"{name}: {value}" for name, value in said if value)),
+            self.recommendation._repr_html_(),
+            self.front._repr_html_(),
+            paragraphs(*(verdict.sentence for verdict in self.verdicts)),
+        )
+
+    @property
+    def _counts(self) -> str:
+        return ", ".join(f"{count} {status}" for status, count in self.counts.items()) or "no trial yet"
+
+    def _analysis(self, name: str) -> Any:
+        from archsearch.api.analyses import ANALYSES  # takes a while to import, and most commands ask for none
+
+        return ANALYSES[name](self)
 
     @property
     def name(self) -> str:
@@ -109,6 +120,12 @@ class Study:
     def num_classes(self) -> int:
         """Classes of its dataset."""
         return int(self.info.facts["num_classes"])
+
+    @property
+    def device_name(self) -> str:
+        """The device that its first run measured on, for people."""
+        device = self.info.facts.get("device", {})
+        return str(device.get("gpu") or device.get("cpu") or "unknown device")
 
     @cached_property
     def design(self) -> Design | None:
@@ -159,31 +176,31 @@ class Study:
     @cached_property
     def history(self) -> History:
         """How the hypervolume grew over its trials."""
-        found: History = study_part(self, "history")
+        found: History = self._analysis("history")
         return found
 
     @cached_property
     def importances(self) -> Importances:
         """How much each choice mattered among the networks that it tried; observational."""
-        found: Importances = study_part(self, "importances")
+        found: Importances = self._analysis("importances")
         return found
 
     @cached_property
     def marginal(self) -> Marginal:
         """The marginal effect of every level of every choice, from a fitted model; observational."""
-        found: Marginal = study_part(self, "marginal")
+        found: Marginal = self._analysis("marginal")
         return found
 
     @cached_property
     def ablation(self) -> Ablation | None:
         """The newest ablation that was made from it (`archsearch ablate`); None if there is none."""
-        found: Ablation | None = study_part(self, "ablation")
+        found: Ablation | None = self._analysis("ablation")
         return found
 
     @cached_property
     def confirmed(self) -> Confirmed | None:
         """The newest confirmation of its front (`archsearch confirm`); None if there is none."""
-        made = newest_design(self, "confirm")
+        made = self.newest_design("confirm")
         return made and self.confirmed_by(made[0].records, made[1])
 
     def confirmed_by(self, records: Sequence[Record], design: Design, *, draws: int = DRAWS) -> Confirmed:
@@ -195,7 +212,7 @@ class Study:
     def recommendation(self) -> Recommendation:
         """Which of its networks to take, and why; what every command says."""
         own = self.design
-        made = (self, own) if own is not None and own.points else newest_design(self, "confirm")
+        made = (self, own) if own is not None and own.points else self.newest_design("confirm")
         if made is None:
             return recommendation_of(self.front, self.networks)
         # means and spread are enough; the probabilities would take a second
@@ -223,7 +240,7 @@ class Study:
     @cached_property
     def trust(self) -> Trust | None:
         """The newest check of its proxy (`archsearch trust`); None if there is none."""
-        found: Trust | None = study_part(self, "trust")
+        found: Trust | None = self._analysis("trust")
         return found
 
     def figure(self, name: str = "front", **size: int) -> Figure:
@@ -231,16 +248,55 @@ class Study:
 
         Raises UnknownNameError for a name that is none.
         """
-        return study_figure(self, name, **size)
+        from archsearch.api.plots import info_of
+        from archsearch.plots.catalog import PLOTS
+
+        plot = PLOTS[name]
+        return plot.figure(info_of(self, plot), **size).update_layout(**size)
 
     def to_dataframe(self, what: str = "trials") -> pd.DataFrame:
         """Its `trials`, complete `networks`, `front`, `variants` or `retrained` networks as a DataFrame.
 
         Raises UnknownNameError for another name, ArchsearchError without pandas (extra `notebook`).
         """
-        from archsearch.api.frames import study_frame
-
         return study_frame(self, what)
+
+    def designs(self, purpose: Purpose) -> tuple[Study, ...]:
+        """The studies of designs that were made from it for this purpose, the newest first.
+
+        An ablation is its own answer: asked for those of an ablation's study, that study is given.
+
+        Raises StoreError if the database cannot be read.
+        """
+        own = self.design
+        if purpose == "ablation" and own is not None and own.purpose == purpose and own.of != self.name:
+            return (self,)
+        if self.storage is None:
+            return ()
+        database = open_database(self.storage, create=False)
+        try:
+            made = [
+                info
+                for info in reversed(list_studies(database))
+                if (facts := info.config.get("design")) is not None
+                and facts["of"] == self.name
+                and facts["purpose"] == purpose
+            ]
+            return tuple(read_study(database, info) for info in made)
+        finally:
+            database.close()
+
+    def newest_design(self, purpose: Purpose) -> tuple[Study, Design] | None:
+        """The newest design with points that was made from it for this purpose, and its study."""
+        for made in self.designs(purpose):
+            if made.design is not None and made.design.points:
+                return made, made.design
+        return None
+
+    @cached_property
+    def retrainings(self) -> tuple[Retraining, ...]:
+        """Its networks that were retrained in full, the most accurate first."""
+        return retrainings_of(self.records, self.trainings)
 
     def choose(self, which: str, *, rule: str = RECOMMENDED) -> Chosen:
         """The network that `which` names: `best` (by the rule), a trial's number, or a variant's name.
@@ -313,58 +369,3 @@ def read_study(database: Database, info: StudyInfo) -> Study:
         trainings=load_trainings(database, info.id, split="test"),
         storage=database.url,
     )
-
-
-def stored_designs(study: Study, purpose: Purpose, *, storage: str | None = None) -> tuple[Study, ...]:
-    """The studies of designs that were made from a study for this purpose, the newest first.
-
-    An ablation is its own answer: asked for those of an ablation's study, that study is given.
-
-    Raises StoreError if the database cannot be read.
-    """
-    own = study.design
-    if purpose == "ablation" and own is not None and own.purpose == purpose and own.of != study.name:
-        return (study,)
-    database = open_database(storage, create=False)
-    try:
-        made = [
-            info
-            for info in reversed(list_studies(database))
-            if (facts := info.config.get("design")) is not None
-            and facts["of"] == study.name
-            and facts["purpose"] == purpose
-        ]
-        return tuple(read_study(database, info) for info in made)
-    finally:
-        database.close()
-
-
-def newest_design(study: Study, purpose: Purpose) -> tuple[Study, Design] | None:
-    """The newest design with points that was made from a stored study for this purpose, and its study."""
-    if study.storage is None:
-        return None
-    for made in stored_designs(study, purpose, storage=study.storage):
-        if made.design is not None and made.design.points:
-            return made, made.design
-    return None
-
-
-def retrainings(study: Study) -> tuple[Retraining, ...]:
-    """The finished retrainings of a study, the most accurate first."""
-    labels = {record.arch_id: record.label for record in reversed(study.records)}
-    grouped: dict[tuple[str, str, int], dict[int, float]] = {}
-    for arch_id, score in study.trainings:
-        grouped.setdefault((arch_id, score.protocol, score.epochs), {})[score.seed] = score.top1_percent
-    found = [
-        Retraining(
-            arch_id=arch_id,
-            label=labels.get(arch_id, arch_id),
-            protocol=protocol,
-            epochs=epochs,
-            seeds=len(top1),
-            mean_top1_percent=statistics.fmean(top1.values()),
-            std_top1_percent=statistics.stdev(top1.values()) if len(top1) > 1 else None,
-        )
-        for (arch_id, protocol, epochs), top1 in grouped.items()
-    ]
-    return tuple(sorted(found, key=lambda each: -each.mean_top1_percent))

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archsearch.analysis.objectives import is_complete
-from archsearch.analysis.trust import Trust, trust_of
+from archsearch.api.analyses import TRUST_FACTS
 from archsearch.api.places import open_database
-from archsearch.api.study import Study, open_study, stored_designs
+from archsearch.api.study import Study, open_study
 from archsearch.designs import Design, DesignPoint
 from archsearch.errors import ConfigError, NothingStoredError, UnknownNameError
 from archsearch.records import Record
@@ -25,7 +25,6 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_NETWORKS = 12
 TIMES_LONGER = 5
-_FACTS = "trust"  # the key of StudyInfo.facts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +34,7 @@ class TrustPlan:
     Attributes:
         study: the searched study.
         design: the networks, the most accurate by proxy first, and the seeds.
-        plan: for `archsearch.api.designed.run_planned`; its facts hold what `trust_result` reads back.
+        plan: for `archsearch.api.designed.run_planned`; its facts hold what `archsearch.api.analyses.trust_result` reads back.
         proxy_epochs, long_epochs: of each training.
         seconds_each: what a trial of the study took (median), scaled to the long epochs; None if not known.
     """
@@ -125,7 +124,7 @@ def plan_trust(
     return TrustPlan(
         study=opened,
         design=design,
-        plan=replace(planned, facts={**planned.facts, _FACTS: known}),
+        plan=replace(planned, facts={**planned.facts, TRUST_FACTS: known}),
         proxy_epochs=proxy_epochs,
         long_epochs=long_epochs,
         seconds_each=seconds_each(base, planned),
@@ -139,32 +138,12 @@ def _stored_facts(name: str, storage: str | None) -> Mapping[str, Any] | None:
     except NothingStoredError:
         return None
     try:
-        facts = find_study(database, name).facts.get(_FACTS)
+        facts = find_study(database, name).facts.get(TRUST_FACTS)
     except (UnknownNameError, NothingStoredError):
         return None
     finally:
         database.close()
     return facts if isinstance(facts, Mapping) else None
-
-
-def trust_result(study: Study, *, confidence: float = 0.95) -> Trust | None:
-    """What the newest longer training of a searched study's networks says so far; None if there is none.
-
-    Nothing here needs torch: the zero-cost scores were stored when the training was planned.
-    Raises StoreError if the database cannot be read.
-    """
-    made = stored_designs(study, "trust", storage=study.storage)
-    return trust_between(study, made[0], confidence=confidence) if made else None
-
-
-def trust_between(study: Study, long: Study, *, confidence: float = 0.95) -> Trust:
-    """The same from a searched study and the study of a trust design that was made from it."""
-    predictors = stored_predictors(study.records)
-    facts = long.info.facts.get(_FACTS, {})
-    for name, values in facts.get("predictors", {}).items():
-        # what the searched study stored itself comes first
-        predictors[name] = {**{arch_id: float(value) for arch_id, value in values.items()}, **predictors.get(name, {})}
-    return trust_of(study.records, long.records, predictors, confidence=confidence)
 
 
 def ranked_networks(records: Sequence[Record]) -> tuple[Record, ...]:
@@ -241,20 +220,6 @@ def trust_design(of: str, records: Sequence[Record], *, networks: int, seeds: Se
         ),
         seeds=tuple(seeds),
     )
-
-
-def stored_predictors(records: Sequence[Record]) -> dict[str, dict[str, float]]:
-    """params, macs, memory_bytes and latency_ms (drift-corrected p10) of every network of a study that has them."""
-    found: dict[str, dict[str, float]] = {"params": {}, "macs": {}, "memory_bytes": {}, "latency_ms": {}}
-    for record in records:
-        if record.cost is not None:
-            found["params"].setdefault(record.arch_id, float(record.cost.params))
-            found["macs"].setdefault(record.arch_id, float(record.cost.macs))
-            if record.cost.memory_bytes is not None:
-                found["memory_bytes"].setdefault(record.arch_id, float(record.cost.memory_bytes))
-        if record.latency is not None:
-            found["latency_ms"].setdefault(record.arch_id, record.latency.corrected_ms)
-    return found
 
 
 def computed_predictors(

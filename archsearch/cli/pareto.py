@@ -94,17 +94,14 @@ def _print_verdicts(study: Study) -> None:
 
 
 def _print_retrained(study: Study) -> None:
-    from archsearch.api.study import retrainings
-
-    found = retrainings(study)
-    if not found:
+    if not study.retrainings:
         return
     table = Table(title="Retrained in full", box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
     table.add_column("network", no_wrap=True)
     table.add_column("protocol")
     for name in ("epochs", "seeds", "test top-1 %"):
         table.add_column(name, justify="right")
-    for each in found:
+    for each in study.retrainings:
         spread = "" if each.std_top1_percent is None else f" ± {each.std_top1_percent:.2f}"
         table.add_row(
             escape(each.label),

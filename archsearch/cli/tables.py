@@ -96,10 +96,7 @@ def recommendation_view(found: Recommendation, console: Console) -> None:
 
 def conditions_line(study: Study) -> str:
     """Under which conditions the front's accuracies and latencies were taken, in one line."""
-    from archsearch.api.pareto import device_name
-
     found = study.front.conditions
-    name = device_name(study)
 
     def listed(values: tuple[object, ...]) -> str:
         return "/".join(str(value) for value in values)
@@ -108,7 +105,7 @@ def conditions_line(study: Study) -> str:
         f"accuracy: {plural(listed(found.epochs), 'epoch')} on {listed(found.train_images)} images of "
         f"{study.info.config['dataset']}, seed {listed(found.seed)}, {listed(found.split)} split "
         f"({listed(found.eval_images)} images{_chance_text(study)}). "
-        f"latency: {listed(found.device)} ({name}), "
+        f"latency: {listed(found.device)} ({study.device_name}), "
         f"{listed(found.backend)}, batch {listed(found.batch)}, {plural(listed(found.threads), 'thread')}, "
         f"{listed(found.precision)}, "
         f"{listed(found.input_size)}x{listed(found.input_size)}, {_runs(study)} runs each, reference "

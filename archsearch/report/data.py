@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from archsearch.analysis.front import Front
-from archsearch.analysis.means import means_of
+from archsearch.analysis.means import Retraining, means_of
 from archsearch.analysis.recommendation import Recommendation
 from archsearch.analysis.verdicts import Verdict
 from archsearch.designs import Design
@@ -19,19 +19,6 @@ from archsearch.report.changes import Change, changes_of
 
 if TYPE_CHECKING:
     from archsearch.analysis.ablation import Ablation
-
-
-@dataclass(frozen=True, kw_only=True)
-class Retrained:
-    """A network that was trained in full: mean and standard deviation of its test top-1 over seeds (percent)."""
-
-    label: str
-    arch_id: str
-    protocol: str
-    epochs: int
-    seeds: int
-    mean_top1_percent: float
-    std_top1_percent: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +47,7 @@ class ReportData:
     storage: str | None = None
     design: Design | None = None
     ablations: tuple[Ablation, ...] = ()
-    trainings: tuple[Retrained, ...] = ()
+    trainings: tuple[Retraining, ...] = ()
     command: str | None = None
 
     @property

@@ -19,17 +19,16 @@ import archsearch
 from archsearch.analysis.ablation import ablation_of
 from archsearch.analysis.comparison import Side, compare_studies
 from archsearch.analysis.confirmed import confirmed_of
-from archsearch.analysis.display import SHOWN, html_of, table
 from archsearch.analysis.front import front_of
 from archsearch.analysis.history import hypervolume_history
 from archsearch.analysis.marginal import marginal_effects
 from archsearch.analysis.trust import trust_of
-from archsearch.api.display import Records
-from archsearch.api.frames import FRAMES, trial_rows
+from archsearch.api.frames import FRAMES, Records, trial_rows
 from archsearch.designs import Design, DesignPoint
 from archsearch.errors import ArchsearchError, UnknownNameError
 from archsearch.records import Record, TrialStatus
 from archsearch.search.importance import importances
+from archsearch.table import NOTEBOOK_ROWS
 
 TESTS = Path(__file__).resolve().parents[1]
 make_record: Callable[..., Record] = runpy.run_path(str(TESTS / "analysis" / "conftest.py"))["make_record"]
@@ -135,22 +134,11 @@ def test_every_result_shows_itself_as_plain_escaped_tables(kind: str) -> None:
         assert [name for name, text in texts.items() if "&lt;script&gt;" not in text] == []
 
 
-def test_a_long_table_says_how_much_of_it_is_not_shown() -> None:
-    text = checked(table(["n"], [[number] for number in range(SHOWN + 5)]))
-    assert "5 more rows are not shown" in text
-    assert text.count("<td") == SHOWN
-    assert "not shown" not in table(["n"], [[number] for number in range(SHOWN)])
-
-
 def test_ten_thousand_records_are_shown_in_part() -> None:
     text = checked(Records([make_record(trial) for trial in range(10_000)])._repr_html_())
-    assert f"{10_000 - SHOWN} more rows are not shown" in text
+    assert f"{10_000 - NOTEBOOK_ROWS:,} more rows not shown" in text
+    assert text.count("<tr>") == 1 + NOTEBOOK_ROWS
     assert len(text) < 100_000
-
-
-def test_what_is_no_result_is_refused() -> None:
-    with pytest.raises(TypeError, match="str"):
-        html_of("front")
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import Callable
 
-from archsearch.api.study import Study, open_study, stored_designs
+from archsearch.api.study import Study, open_study
 from archsearch.records import TrialStatus
 from archsearch.store.database import Database
 from archsearch.store.studies import list_studies
@@ -67,9 +67,7 @@ def test_an_ablation_that_is_killed_is_finished_by_the_same_command(
     assert study.counts["complete"] == len(EVERY) and study.counts.get("running", 0) == 0
     after = {record.trial: record for record in study.records}
     assert {number: after[number] for number in before} == before
-    assert [
-        found.name for found in stored_designs(study_named("tiny", study), "ablation", storage=workplace.storage)
-    ] == [study.name]
+    assert [found.name for found in study_named("tiny", study).designs("ablation")] == [study.name]
     content = json.loads(ended.stdout)
     (effect,) = content["rows"]
     assert (effect["point"]["name"], effect["top1"]["n"], effect["latency"]["n"]) == ("residual=true", 2, 2)

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from archsearch.analysis.rank_bootstrap import RESAMPLES
-from archsearch.api.study import stored_designs
-from archsearch.api.trust import trust_result
+from archsearch.api.analyses import trust_result
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +39,7 @@ def test_the_networks_are_trained_longer_on_the_same_images_and_compared(trusted
     assert [group["name"] for group in found["groups"]] == ["all", "best quarter"]
     assert found["sentences"]
     assert found["resamples"] == RESAMPLES
-    (long,) = stored_designs(study, "trust", storage=workplace.storage)
+    (long,) = study.designs("trust")
     assert {record.score.epochs for record in long.records if record.score is not None} == {2}
     assert {record.score.seed for record in long.records if record.score is not None} == {1}  # not the proxy's 0
     for record in long.records:
@@ -56,7 +55,7 @@ def test_a_second_run_trains_nothing_again_and_more_seeds_are_added(trusted: tup
     )
     assert more.returncode == 0, more.stderr
     assert "Kendall" in more.stdout or "cannot be told" in more.stdout
-    (long,) = stored_designs(workplace.study(), "trust", storage=workplace.storage)
+    (long,) = workplace.study().designs("trust")
     assert long.design is not None
     assert long.design.seeds == (1, 2)
     assert len(long.records) == 2 * len(long.design.points)
@@ -76,7 +75,7 @@ def test_the_result_is_read_back_without_torch(trusted: tuple[Any, Any]) -> None
     code = (
         "import sys\n"
         "from archsearch.api.study import open_study\n"
-        "from archsearch.api.trust import trust_result\n"
+        "from archsearch.api.analyses import trust_result\n"
         f"storage = {workplace.storage!r}\n"
         "found = trust_result(open_study('tiny', storage=storage))\n"
         "assert not {'torch', 'optuna'} & set(sys.modules)\n"
@@ -100,4 +99,4 @@ def test_a_dry_run_stores_nothing(finished: Any) -> None:
     typed = finished.type("trust", "--study", "tiny", "--n", "2", "--dry-run", "--device", "cpu")
     assert typed.returncode == 0, typed.stderr
     assert "5 epochs instead of 1" in typed.stderr
-    assert stored_designs(finished.study(), "trust", storage=finished.storage) == ()
+    assert finished.study().designs("trust") == ()

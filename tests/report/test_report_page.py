@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from archsearch.analysis.front import front_of
+from archsearch.analysis.means import Retraining
 from archsearch.designs import Design, DesignPoint
 from archsearch.models.variants import find_variant
 from archsearch.records import Epoch, Record, StudyBatch, TrialStatus
 from archsearch.report.build import report_of
-from archsearch.report.data import ReportData, Retrained
+from archsearch.report.data import ReportData
 from archsearch.report.html import html_text
 from archsearch.report.latex import latex_text
 from archsearch.report.markdown import markdown_text
@@ -159,7 +160,7 @@ def test_no_name_becomes_markup(make_record: Make, make_data: Data) -> None:
         make_record(1, top1=60.0, p10=9.0, variant=f"second {MARKUP}", reason=MARKUP, choices={MARKUP: MARKUP}),
         make_record(2, top1=None, p10=None, status=TrialStatus.FAILED, reason=MARKUP),
     ]
-    trained = Retrained(
+    trained = Retraining(
         label=MARKUP, arch_id=MARKUP, protocol=MARKUP, epochs=1, seeds=1, mean_top1_percent=50.0, std_top1_percent=None
     )
     data = make_data(
@@ -263,7 +264,7 @@ def test_without_an_ablation_the_report_says_how_to_make_one(make_record: Make, 
 
 
 def test_networks_trained_in_full_are_in_the_report(make_record: Make, make_data: Data) -> None:
-    trained = Retrained(
+    trained = Retraining(
         label="trial 0", arch_id="0" * 12, protocol="modern", epochs=100, seeds=3, mean_top1_percent=91.5,
         std_top1_percent=0.25,
     )  # fmt: skip
