@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from archsearch.api.compare import compare
     from archsearch.api.describe import Description, describe
     from archsearch.api.measure import MeasuredNetwork, measure
+    from archsearch.api.networks import create_model
     from archsearch.api.retrain import Retrained, retrain
     from archsearch.api.run import plan, run
     from archsearch.api.study import Study, all_studies, open_study
@@ -35,6 +36,7 @@ _HOMES = {
     "describe": "archsearch.api.describe",
     "MeasuredNetwork": "archsearch.api.measure",
     "measure": "archsearch.api.measure",
+    "create_model": "archsearch.api.networks",
     "Retrained": "archsearch.api.retrain",
     "retrain": "archsearch.api.retrain",
     "plan": "archsearch.api.run",
@@ -70,6 +72,7 @@ __all__ = [
     "all_studies",
     "build",
     "compare",
+    "create_model",
     "describe",
     "evaluate_folder",
     "load",

@@ -16,6 +16,7 @@ FLOORS = {
         "records",
         "designs",
         "resources",
+        "overrides",
         "files",
         "validation",
         "limits",

@@ -211,11 +211,12 @@ def accuracy_difference(one: Record, other: Record, confirmed: Confirmed | None 
             points=points, low=points - margin, high=points + margin, basis=f"paired over {seeds} seeds"
         )
     points = other.error_percent - one.error_percent
-    scores = one.score, other.score
-    margin = None if scores[0] is None or scores[1] is None else counting_margin_points(scores[0], scores[1])
-    if margin is None:
+    scores = [score for score in (one.score, other.score) if score is not None]
+    counted_margin = counting_margin_points(*scores) if len(scores) == 2 else None
+    if counted_margin is None:
         return AccuracyDifference(points=points)
-    counted = sorted({score.eval_images for score in scores if score is not None})
+    margin = counted_margin
+    counted = sorted({score.eval_images for score in scores})
     basis = f"counting on {' and '.join(f'{count:,}' for count in counted)} images"
     if confirmed is not None and confirmed.error_spread is not None and (first is not None or second is not None):
         basis += " as searched"

@@ -11,9 +11,9 @@ from typing import Any
 from archsearch.analysis.select import RECOMMENDED
 from archsearch.api.ablation_points import (
     MODES,
+    AblationPoints,
     Mode,
     PointMaker,
-    AblationPoints,
     leave_one_out,
     levels_of,
     nearest_baseline,
@@ -23,13 +23,13 @@ from archsearch.api.ablation_points import (
     typed_levels,
 )
 from archsearch.api.designed import DesignBase, base_of, open_base, plan_design
-from archsearch.api.overrides import SectionChanges
 from archsearch.api.study import Study
 from archsearch.designs import Design
 from archsearch.errors import ConfigError
 from archsearch.models.families import FAMILIES
 from archsearch.models.spec import Spec
 from archsearch.models.variants import find_variant
+from archsearch.overrides import SectionChanges
 from archsearch.records import Record, TrialStatus
 from archsearch.search.plan import RunPlan
 from archsearch.search.variants import AUTO

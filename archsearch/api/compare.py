@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from archsearch.analysis.comparison import Comparison, Side, compare_studies, sides_by_device
 from archsearch.api.study import Study, open_study
@@ -11,18 +12,19 @@ from archsearch.errors import ConfigError
 _HINT = "give two studies, or one whose networks were measured on several devices"
 
 
-def compare(studies: Sequence[str | Study], *, storage: str | None = None) -> Comparison:
+def compare(studies: str | Path | Study | Sequence[str | Path | Study], *, storage: str | None = None) -> Comparison:
     """Compare stored studies, or the devices of one: a study whose latencies have several device fingerprints has a
     side for each.
 
     Args:
-        studies: names, YAML files or opened studies.
+        studies: names, YAML files or opened studies; one alone may stand for itself.
         storage: the database of those that are named.
 
     Raises ConfigError for a study given twice, or a single one of a single device; StoreError and UnknownNameError for
     names that are not stored.
     """
-    opened = tuple(each if isinstance(each, Study) else open_study(each, storage=storage) for each in studies)
+    named = [studies] if isinstance(studies, str | Path | Study) else studies
+    opened = tuple(each if isinstance(each, Study) else open_study(each, storage=storage) for each in named)
     names = [study.name for study in opened]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from archsearch.api.places import open_database, study_folder
 from archsearch.api.study import Study, open_study
 from archsearch.designs import Design, Purpose
 from archsearch.errors import ConfigError, NothingStoredError, UnknownNameError
+from archsearch.overrides import Overrides, override, read_overrides
 from archsearch.search.config import StudyConfig, load_study, parse_study
 from archsearch.search.plan import RunPlan, completed, plan_run
 from archsearch.search.precision import settled
@@ -190,11 +191,11 @@ def run_design(
     )
 
 
-def open_base(name: str | None, *, storage: str | None = None, overrides: Sequence[str] = ()) -> Study | StudyConfig:
+def open_base(name: str | Path | None, *, storage: str | None = None, overrides: Overrides = ()) -> Study | StudyConfig:
     """A study to make a design from: the stored one of this name or file, else one that was only written down.
 
-    The study of a design stands for the one that it was made from. `overrides`, `key=value` in dotted form, can only
-    change a study that was never run.
+    The study of a design stands for the one that it was made from. `overrides` can only change a study that was never
+    run.
 
     Raises UnknownNameError or ConfigError for a name that is neither; StoreError for the database.
     """
@@ -212,8 +213,9 @@ def open_base(name: str | None, *, storage: str | None = None, overrides: Sequen
     if found.design is not None:
         return open_base(found.design.of, storage=storage, overrides=overrides)
     if overrides:
+        first = next(iter(read_overrides(overrides)))
         raise ConfigError(
-            f"--set {overrides[0]}: study '{found.name}' is stored: only keys of proxy and latency can be changed",
-            hint="for example --set proxy.epochs=3; what else differs is another study",
+            f"{override(first)}: study '{found.name}' is stored: only keys of proxy and latency can be changed",
+            hint="for example proxy.epochs=3; what else differs is another study",
         )
     return found

@@ -102,7 +102,7 @@ class _Wanted:
 
 
 def measure(
-    names: Sequence[str],
+    names: str | Sequence[str],
     *,
     backends: Sequence[str] = (),
     batches: Sequence[int] = (),
@@ -125,7 +125,7 @@ def measure(
     after.
 
     Args:
-        names: as `describe` takes them.
+        names: as `describe` takes them; one alone may stand for itself.
         backends: names of `archsearch.latency.backends.BACKENDS`; empty: the device's default.
         batches: images a run; empty: 1 on a CPU, 8 on a GPU.
         precisions: names of `archsearch.latency.precision.PRECISIONS`; empty: fp32 on a CPU, fp16 on a GPU.
@@ -151,7 +151,10 @@ def measure(
     """
     if not names:
         raise ConfigError("no network is named", hint="name at least one")
-    wanted = [_wanted(name, find_network(name, storage=storage), input_size, num_classes) for name in names]
+    wanted = [
+        _wanted(name, find_network(name, storage=storage), input_size, num_classes)
+        for name in ([names] if isinstance(names, str) else names)
+    ]
     base = find_network(reference, storage=storage)
     where = worker_devices(device, 1)[0]
     each = _settings(backends, batches, precisions, threads, budget_seconds, where)

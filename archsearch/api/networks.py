@@ -7,14 +7,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from archsearch.api.study import open_study
 from archsearch.errors import ConfigError, UnknownNameError
-from archsearch.models.families import FAMILIES, spec_from_json
+from archsearch.models.families import FAMILIES, build, spec_from_json
 from archsearch.models.spec import Spec
 from archsearch.models.variants import TORCHVISION, VARIANTS, Variant, find_variant
 from archsearch.resources import list_yaml, read_yaml
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +74,37 @@ def find_network(name: str, *, storage: str | None = None) -> FoundNetwork:
         "network",
         name,
         [*VARIANTS, f"{TORCHVISION}NAME", *FAMILIES, *(f"{study}:TRIAL" for study in list_yaml("studies"))],
+    )
+
+
+def create_model(
+    name: str,
+    *,
+    num_classes: int | None = None,
+    input_size: int | None = None,
+    changes: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+    storage: str | None = None,
+) -> nn.Module:
+    """A network by its name, with fresh weights, on the CPU, in training mode: (N, 3, H, W) -> (N, num_classes).
+
+    Args:
+        name: as `find_network` takes it.
+        num_classes: outputs of the classifier; None: as printed (1000 unless the paper says otherwise), or the study's.
+        input_size: height and width of the square input (pixels); None: as printed (224), or the study's.
+        changes: choices to set, by their dotted names.
+        seed: of the initial weights; None draws them from torch's global generator.
+        storage: the database that STUDY is looked up in.
+
+    Raises ConfigError, UnknownNameError, StoreError for the name; BuildError if it cannot be built at this size.
+    """
+    found = find_network(name, storage=storage)
+    size = found.input_size if input_size is None else input_size
+    return build(
+        found.spec.with_choices(changes or {}).normalised(size),
+        num_classes=found.num_classes if num_classes is None else num_classes,
+        input_size=size,
+        seed=seed,
     )
 
 

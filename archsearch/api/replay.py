@@ -13,8 +13,8 @@ from archsearch.api.places import open_database
 from archsearch.api.study import Study, open_study
 from archsearch.errors import ArchsearchError, ConfigError, NothingStoredError
 from archsearch.noise import NoiseFloor
+from archsearch.overrides import Overrides, override, read_overrides
 from archsearch.records import Record, TrialStatus
-from archsearch.resources import parse_yaml
 from archsearch.search.stopping.base import Curve, Decision
 from archsearch.search.stopping.calibration import Calibration, calibration
 from archsearch.search.stopping.replay import Replay, replay
@@ -63,7 +63,7 @@ def replay_study(
     study: str | None = None,
     *,
     policy: str | None = None,
-    overrides: Sequence[str] = (),
+    overrides: Overrides = (),
     workers: int = 1,
     storage: str | None = None,
 ) -> StudyReplay:
@@ -125,24 +125,21 @@ def replay_study(
     )
 
 
-def stopping_settings(base: StoppingSettings, overrides: Sequence[str], *, policy: str) -> StoppingSettings:
-    """The settings of one policy: the base, changed by each `key=value` (`stopping.key=value` means the same).
+def stopping_settings(base: StoppingSettings, overrides: Overrides, *, policy: str) -> StoppingSettings:
+    """The settings of one policy: the base, changed by each override (`stopping.` may stand before its key).
 
     Raises ConfigError naming the key, what was got and what is allowed.
     """
     content = base.model_dump() | {"policy": policy}
-    for override in overrides:
-        key, equals, text = override.partition("=")
-        name = key.strip().removeprefix("stopping.")
-        if not equals or not name:
-            raise ConfigError(f"--set {override}: expected key=value", hint="for example --set quantile=0.05")
+    for key, value in read_overrides(overrides).items():
+        name = key.removeprefix("stopping.")
         if name == "policy":
-            raise ConfigError(f"--set {override}: the policy is named by --policy")
-        content[name] = parse_yaml(text, f"--set {override}")
+            raise ConfigError(f"{override(key)}: the policy is an argument of its own", hint="--policy in a terminal")
+        content[name] = value
     try:
         return StoppingSettings.model_validate(content)
     except ValidationError as error:
-        raise explain(error, source="--set", model=StoppingSettings) from error
+        raise explain(error, source="overrides", model=StoppingSettings) from error
 
 
 def stored_trainings(

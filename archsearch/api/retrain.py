@@ -51,9 +51,9 @@ class Retrained:
 
 
 def retrain(
-    study: str | None = None,
+    study: str | Path | Study | None = None,
     *,
-    trial: str = "best",
+    trial: str | int = "best",
     rule: str = RECOMMENDED,
     protocol: str = DEFAULT_PROTOCOL,
     epochs: int | None = None,
@@ -74,7 +74,7 @@ def retrain(
     """Train one network of a study on the whole training split and score it on the test split.
 
     Args:
-        study: a stored study's name; None: the one worked on last.
+        study: an opened study, a stored one's name or YAML file; None: the one worked on last.
         trial: `best`, a trial's number, or a variant's name.
         rule: what best means: recommended, knee, accuracy, latency<=MS, ... (`analysis.select`).
         protocol: a name in `training.protocols.PROTOCOLS`.
@@ -98,9 +98,9 @@ def retrain(
     Raises ConfigError, UnknownNameError, StoreError, DataError, TrainingError.
     """
     if seeds < 1:
-        raise ConfigError(f"--seeds {seeds}: at least one seed is needed")
+        raise ConfigError(f"seeds must be at least 1, got {seeds}")
     recipe = PROTOCOLS[protocol]
-    opened = open_study(study, storage=storage)
+    opened = study if isinstance(study, Study) else open_study(study, storage=storage)
     chosen = opened.choose(trial, rule=rule)
     dataset = load_dataset(str(opened.info.config["dataset"]), data_dir=data_dir)
     _check_data(opened, dataset)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from archsearch.api.places import open_database, study_folder
 from archsearch.api.study import Study, open_study
 from archsearch.errors import NothingStoredError, UnknownNameError
+from archsearch.overrides import Overrides, read_overrides
 from archsearch.search.config import load_study
 from archsearch.search.plan import RunPlan, check_unchanged, plan_run
 from archsearch.search.run import Limits, Progress, run_study
@@ -17,13 +18,13 @@ from archsearch.store.studies import StudyInfo
 
 
 def plan(
-    study: str,
+    study: str | Path,
     *,
     trials: int | None = None,
     workers: int | None = None,
     device: str = "auto",
     data_dir: Path | None = None,
-    overrides: Sequence[str] = (),
+    overrides: Overrides = (),
     seed: int | None = None,
     command: str | None = None,
 ) -> RunPlan:
@@ -35,14 +36,14 @@ def plan(
         workers: worker processes, in place of the study's own.
         device: auto, cpu, cuda or cuda:N.
         data_dir: where datasets are kept.
-        overrides: `key=value` in dotted form, as after `--set`.
+        overrides: other values for keys of the study, `{"proxy.epochs": 3}`, or texts, `["proxy.epochs=3"]`.
         seed: in place of the study's own.
         command: what was typed, stored with a new study.
 
     Raises ConfigError, DataError or BuildError.
     """
     if seed is not None:
-        overrides = [*overrides, f"seed={seed}"]
+        overrides = {**read_overrides(overrides), "seed": seed}
     config = load_study(study, overrides)
     return plan_run(config, trials=trials, workers=workers, device=device, data_dir=data_dir, command=command)
 
@@ -60,13 +61,13 @@ def check(planned: RunPlan, *, storage: str | None = None) -> None:
 
 
 def run(
-    study: str | RunPlan,
+    study: str | Path | RunPlan,
     *,
     trials: int | None = None,
     workers: int | None = None,
     device: str = "auto",
     data_dir: Path | None = None,
-    overrides: Sequence[str] = (),
+    overrides: Overrides = (),
     seed: int | None = None,
     storage: str | None = None,
     time_budget_seconds: float | None = None,

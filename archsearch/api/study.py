@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archsearch.analysis.canary import Canary, canary_of
@@ -298,7 +299,7 @@ class Study:
         """Its networks that were retrained in full, the most accurate first."""
         return retrainings_of(self.records, self.trainings)
 
-    def choose(self, which: str, *, rule: str = RECOMMENDED) -> Chosen:
+    def choose(self, which: str | int, *, rule: str = RECOMMENDED) -> Chosen:
         """The network that `which` names: `best` (by the rule), a trial's number, or a variant's name.
 
         A variant that the study has not evaluated is taken at the study's scale, without a record.
@@ -306,8 +307,10 @@ class Study:
         """
         if which == "best":
             return _chosen(self.select(rule))
-        if which.isdigit():
-            return _chosen(self._trial(int(which)))
+        if isinstance(which, int):
+            return _chosen(self._trial(which))
+        if which.isdecimal() and which.isascii():
+            return self.choose(int(which))
         for record in self.networks:
             if record.variant == which and record.arch_id and record.score is not None:
                 return _chosen(record)
@@ -334,19 +337,19 @@ def _chosen(record: Record) -> Chosen:
     return Chosen(spec=spec, label=record.label, record=record, reading=reading)
 
 
-def open_study(name: str | None = None, *, storage: str | None = None) -> Study:
+def open_study(name: str | Path | None = None, *, storage: str | None = None) -> Study:
     """A stored study by its name or its YAML file, or the one that was worked on last.
 
     Raises ConfigError for a file that is not a study's, StoreError if there is no database or no study,
     UnknownNameError for a name that it does not hold.
     """
-    if name is not None and name.endswith((".yaml", ".yml")):
+    if name is not None and str(name).endswith((".yaml", ".yml")):
         from archsearch.search.config import load_study
 
         name = load_study(name).name
     database = open_database(storage, create=False)
     try:
-        return read_study(database, find_study(database, name) if name else latest_study(database))
+        return read_study(database, find_study(database, str(name)) if name else latest_study(database))
     finally:
         database.close()
 

@@ -94,8 +94,8 @@ def ablate(
 
     from archsearch.api.ablate import plan_ablation
     from archsearch.api.analyses import ablation_result
-    from archsearch.api.overrides import section_changes
     from archsearch.cli.design_run import run_with_display
+    from archsearch.overrides import section_changes
 
     with error_console.status("reading the study, its data and its choices"):
         planned = plan_ablation(

@@ -50,10 +50,10 @@ def trust(
     budget = None if time_budget is None else parse_duration(time_budget, option="--time-budget")
 
     from archsearch.api.analyses import trust_between
-    from archsearch.api.overrides import section_changes
     from archsearch.api.trust import plan_trust
     from archsearch.cli.design_run import run_with_display
     from archsearch.errors import ConfigError
+    from archsearch.overrides import section_changes
 
     changes = section_changes(set_ or [])
     if changes.proxy or changes.others:

@@ -166,6 +166,10 @@ def build(spec: Spec, *, num_classes: int, input_size: int, seed: int | None = N
 
     Raises BuildError if the input is too small for the network or there are no classes.
     """
+    if not isinstance(spec, Spec):
+        raise ConfigError(
+            f"build takes a specification, got {spec!r:.80}", hint="archsearch.create_model(NAME) takes a name"
+        )
     if input_size < SMALLEST_INPUT:
         raise BuildError(
             f"{spec.family} cannot be built for inputs of {input_size} pixels",

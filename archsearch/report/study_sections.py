@@ -13,7 +13,7 @@ from archsearch.plots.front_page import canary_table
 from archsearch.records import TrialStatus
 from archsearch.report.data import ReportData
 from archsearch.report.drawings import drawing_of, drawn
-from archsearch.report.sections import Subsection, Section
+from archsearch.report.sections import Section, Subsection
 from archsearch.table import Cell, Column, Result, Table
 
 _MOST_REASONS = 30

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -11,7 +12,8 @@ from archsearch.designs import Design
 from archsearch.errors import ConfigError
 from archsearch.latency.settings import LatencySettings
 from archsearch.limits import GUIDELINES
-from archsearch.resources import find_yaml, parse_yaml, read_yaml
+from archsearch.overrides import Overrides, override, read_overrides
+from archsearch.resources import find_yaml, read_yaml
 from archsearch.search.stopping.settings import StoppingSettings
 from archsearch.space.search_space import SearchSpace, load_space
 from archsearch.training.settings import ProxySettings
@@ -191,37 +193,39 @@ class StudyConfig(BaseModel):
         return found | self.model_dump(mode="json", include={"design"}, exclude_none=True)
 
 
-def load_study(name_or_path: str, overrides: Sequence[str] = ()) -> StudyConfig:
-    """Read a shipped study or a user's YAML file, with `key=value` overrides in dotted form.
+def load_study(name_or_path: str | Path, overrides: Overrides = ()) -> StudyConfig:
+    """Read a shipped study or a user's YAML file, with other values for some keys.
 
     A relative path of a search space is looked for beside the study's file first.
-    Raises ConfigError naming the file, the key, what was got and what is allowed.
+    Raises ConfigError naming the file or the override, the key, what was got and what is allowed.
     """
-    path = find_yaml("studies", name_or_path)
+    path = find_yaml("studies", str(name_or_path))
     content = read_yaml(path)
-    for override in overrides:
-        _apply(content, override)
+    changes = read_overrides(overrides)
+    for key, value in changes.items():
+        _apply(content, key, value)
     space = content.get("space")
     if isinstance(space, str) and (path.parent / space).is_file():
         content["space"] = str(path.parent / space)
     content.setdefault("name", path.stem)
-    return parse_study(content, source=str(path))
+    return parse_study(content, source=str(path), overrides=changes)
 
 
-def parse_study(content: Mapping[str, Any], *, source: str) -> StudyConfig:
-    """Check a study's keys and values. Raises ConfigError that names `source` and the first wrong key."""
+def parse_study(content: Mapping[str, Any], *, source: str, overrides: Iterable[str] = ()) -> StudyConfig:
+    """Check a study's keys and values.
+
+    Raises ConfigError that names the first wrong key, and `source`, or the overrides if one of their keys is it.
+    """
     try:
         return StudyConfig.model_validate(dict(content))
     except ValidationError as error:
-        raise explain(error, source=source, model=StudyConfig) from error
+        wrong = [str(part) for part in error.errors(include_url=False)[0]["loc"]]
+        given = any(all(one == other for one, other in zip(key.split("."), wrong, strict=False)) for key in overrides)
+        raise explain(error, source="overrides" if given else source, model=StudyConfig) from error
 
 
-def _apply(content: dict[str, Any], override: str) -> None:
-    key, equals, text = override.partition("=")
-    if not equals or not key.strip():
-        raise ConfigError(f"--set {override}: expected key=value", hint="for example --set proxy.epochs=3")
-    value = parse_yaml(text, f"--set {override}")
-    head, _, rest = key.strip().partition(".")
+def _apply(content: dict[str, Any], key: str, value: Any) -> None:
+    head, _, rest = key.partition(".")
     if not rest:
         content[head] = value
         return
@@ -230,5 +234,5 @@ def _apply(content: dict[str, Any], override: str) -> None:
     for part in parts[:-1]:
         target = target.setdefault(part, {}) if isinstance(target, dict) else None
     if not isinstance(target, dict):
-        raise ConfigError(f"--set {override}: '{head}' has no keys below it")
+        raise ConfigError(f"{override(key)}: '{head}' has no keys below it")
     target[parts[-1]] = value

@@ -43,9 +43,9 @@ def check(ended: object, code: int, *said: str) -> None:
     [
         (("run", "--study", "quickstrat"), ("unknown study 'quickstrat'", "did you mean 'quickstart'?")),
         (("run", "--study", "absent.yaml"), ("no such file: absent.yaml",)),
-        (("run", "--study", "mine.yaml", "--set", "epochs"), ("--set epochs: expected key=value",)),
+        (("run", "--study", "mine.yaml", "--set", "epochs"), ("override 'epochs': expected key=value",)),
         (("run", "--study", "mine.yaml", "--set", "proxy.epoch=3"), ("proxy.epoch", "did you mean 'epochs'?")),
-        (("run", "--study", "mine.yaml", "--set", "proxy.epochs=many"), ("mine.yaml", "proxy.epochs")),
+        (("run", "--study", "mine.yaml", "--set", "proxy.epochs=many"), ("overrides: proxy.epochs: ", "got 'many'")),
         (("run", "--study", "mine.yaml", "--set", "trials.x=1"), ("trials",)),
         (("run", "--study", "mine.yaml", "--set", "fixed.widht=1"), ("'widht'", "did you mean 'width'?")),
         (("run", "--study", "mine.yaml", "--set", "space=shufflenet_v3"), ("shufflenet_v3", "shufflenet_v2")),

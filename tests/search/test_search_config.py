@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -109,12 +110,27 @@ def test_an_override_leaves_the_keys_beside_it(write: Any) -> None:
         ("dataset.name=3", "'dataset' has no keys below it"),
         ("restrict.kernel=[1, 2", "not valid YAML"),
         ("proxy.flip=no", r"proxy\.flip: input should be a valid boolean, got 'no'"),
-        ("prox.epochs=3", r"unknown key 'prox'"),
+        ("prox.epochs=3", r"^overrides: unknown key 'prox'"),
+        ("proxy.epoch=3", r"^overrides: unknown key 'proxy\.epoch'"),
+        ("proxy={epoch: 3}", r"^overrides: unknown key 'proxy\.epoch'"),
     ],
 )
 def test_a_wrong_override_is_named(write: Any, override: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         load_study(write(GOOD), [override])
+
+
+def test_a_wrong_key_of_the_file_is_the_files_whatever_is_overridden(write: Any) -> None:
+    path = write(GOOD + "proxy: {epoch: 3}\n")
+    with pytest.raises(ConfigError, match=rf"^{re.escape(path)}: unknown key 'proxy\.epoch'"):
+        load_study(path, ["proxy.batch_size=64"])
+
+
+def test_overrides_are_also_a_mapping_that_stays_as_it_was(write: Any) -> None:
+    given = {"proxy": {"epochs": 2}, "proxy.batch_size": 64, "fixed.stem.type": "ldc"}
+    config = load_study(write(GOOD), given)
+    assert (config.proxy.epochs, config.proxy.batch_size, config.fixed) == (2, 64, {"stem.type": "ldc"})
+    assert given == {"proxy": {"epochs": 2}, "proxy.batch_size": 64, "fixed.stem.type": "ldc"}
 
 
 @pytest.mark.parametrize("override", ["scale.stem.pool=no", "fixed.residual=off", "restrict.residual=[yes, no]"])

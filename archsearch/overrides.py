@@ -1,0 +1,61 @@
+"""Keys of a study with other values: typed as `--set KEY=VALUE`, or given from Python as a mapping."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from archsearch.errors import ConfigError
+from archsearch.resources import parse_yaml
+
+Overrides = Mapping[str, Any] | Sequence[str]
+"""`{"proxy.epochs": 3}`, or texts as on a command line, `["proxy.epochs=3"]`, whose values are read as YAML."""
+
+_SECTIONS = ("proxy", "latency")
+
+
+def read_overrides(given: Overrides) -> dict[str, Any]:
+    """Values by dotted key, in the order given; of a key given twice the last. Raises ConfigError naming the key."""
+    if isinstance(given, Mapping):
+        return {str(key): copy.deepcopy(value) for key, value in given.items()}
+    found: dict[str, Any] = {}
+    for text in [given] if isinstance(given, str) else given:
+        key, equals, value = text.partition("=")
+        key = key.strip()
+        if not equals or not key:
+            raise ConfigError(f"override '{text}': expected key=value", hint="for example proxy.epochs=3")
+        found.pop(key, None)
+        found[key] = parse_yaml(value, override(key))
+    return found
+
+
+def override(key: str) -> str:
+    """What messages call the value given for a key."""
+    return f"override '{key}'"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SectionChanges:
+    """Keys of a study's `proxy` and `latency` with other values.
+
+    `others`: other keys, which only a study that was never run can take.
+    """
+
+    proxy: Mapping[str, Any] = field(default_factory=dict)
+    latency: Mapping[str, Any] = field(default_factory=dict)
+    others: Mapping[str, Any] = field(default_factory=dict)
+
+
+def section_changes(overrides: Overrides) -> SectionChanges:
+    """The overrides by section. Raises ConfigError for what is none."""
+    found: dict[str, dict[str, Any]] = {section: {} for section in _SECTIONS}
+    others: dict[str, Any] = {}
+    for key, value in read_overrides(overrides).items():
+        section, _, name = key.partition(".")
+        if name and section in _SECTIONS:
+            found[section][name] = value
+        else:
+            others[key] = value
+    return SectionChanges(proxy=found["proxy"], latency=found["latency"], others=others)

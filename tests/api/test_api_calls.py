@@ -1,0 +1,96 @@
+"""The calls that a Python user tries first."""
+
+from __future__ import annotations
+
+import runpy
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torchvision.models import shufflenet_v2_x0_5
+
+import archsearch
+from archsearch.errors import ArchsearchError, ConfigError, UnknownNameError
+from archsearch.models.families import FAMILIES
+from archsearch.records import Record
+
+TESTS = Path(__file__).resolve().parents[1]
+make_record: Callable[..., Record] = runpy.run_path(str(TESTS / "analysis" / "conftest.py"))["make_record"]
+store_study: Callable[..., None] = runpy.run_path(str(TESTS / "stored.py"))["store_study"]
+
+
+def test_a_network_is_made_by_its_name_alone_at_the_size_that_the_paper_prints() -> None:
+    made = archsearch.create_model("shufflenet_v2_x0_5")
+    assert sum(each.numel() for each in made.parameters()) == sum(
+        each.numel() for each in shufflenet_v2_x0_5(weights=None).parameters()
+    )
+
+
+def test_a_network_is_made_for_other_images_and_classes() -> None:
+    made = archsearch.create_model("shufflenet_v2_x0_5", num_classes=10, input_size=32, changes={"residual": True})
+    assert made(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+
+
+def test_the_same_seed_makes_the_same_network() -> None:
+    one, other = (archsearch.create_model("resnet20", num_classes=10, input_size=32, seed=3) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+
+
+def test_a_name_given_to_build_is_refused_with_the_call_that_takes_one() -> None:
+    with pytest.raises(ConfigError, match="got 'shufflenet_v2_x0_5'") as caught:
+        archsearch.build("shufflenet_v2_x0_5", num_classes=10, input_size=32)  # type: ignore[arg-type]
+    assert caught.value.hint is not None and "create_model" in caught.value.hint
+
+
+def test_a_specification_is_built() -> None:
+    assert archsearch.build(FAMILIES["shufflenet_v2"].base, num_classes=10, input_size=32) is not None
+
+
+def test_one_name_alone_is_measured_and_compared_as_one() -> None:
+    with pytest.raises(UnknownNameError, match="'shufflenet_v3'"):
+        archsearch.measure("shufflenet_v3")
+    with pytest.raises(ArchsearchError) as caught:
+        archsearch.compare("quickstart", storage="sqlite:///nothing-here.db")
+    assert "'q'" not in str(caught.value)
+
+
+def test_overrides_are_a_mapping_or_texts_and_errors_name_their_key_and_no_option() -> None:
+    assert archsearch.plan("quickstart", overrides={"proxy.epochs": 3}).config.proxy.epochs == 3
+    assert archsearch.plan("quickstart", overrides=["proxy.epochs=3"]).config.proxy.epochs == 3
+    assert archsearch.plan("quickstart", overrides="proxy.epochs=3", seed=5).config.seed == 5
+    with pytest.raises(ConfigError, match=r"^overrides: unknown key 'proxy\.epoch'") as caught:
+        archsearch.plan("quickstart", overrides={"proxy.epoch": 3})
+    assert "--set" not in f"{caught.value.message} {caught.value.hint}"
+
+
+def test_a_study_is_named_by_a_path_too(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("space: shufflenet_v2\ndataset: digits\nproxy: {validation_images: 300}\n")
+    assert archsearch.plan(path).config.name == "mine"
+    with pytest.raises(ArchsearchError, match="no database"):
+        archsearch.open_study(path, storage=f"sqlite:///{tmp_path}/none.db")
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> archsearch.Study:
+    url = f"sqlite:///{tmp_path}/studies.db"
+    store_study(url, [make_record(trial) for trial in range(4)], name="small")
+    return archsearch.open_study("small", storage=url)
+
+
+def test_a_trial_is_chosen_by_its_number_as_an_integer_or_a_text(study: archsearch.Study) -> None:
+    assert study.choose(3).record == study.choose("3").record == study.records[3]
+    with pytest.raises(ArchsearchError, match="no trial 4"):
+        study.choose(4)
+    with pytest.raises(UnknownNameError):
+        study.choose("³")  # a digit of Unicode that int() refuses
+
+
+def test_an_opened_study_is_compared_and_retrained_as_its_name_is(study: archsearch.Study) -> None:
+    for given in (study, study.name, [study]):
+        with pytest.raises(ConfigError, match="'small' was measured on one device alone"):
+            archsearch.compare(given, storage=study.storage)
+    for named in (study, study.name):
+        with pytest.raises(ArchsearchError, match="no trial 99"):
+            archsearch.retrain(named, trial=99, storage=study.storage)
