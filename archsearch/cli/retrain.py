@@ -50,7 +50,9 @@ def retrain(
     ] = "scratch",
     pretrained: Annotated[
         bool,
-        typer.Option("--pretrained", help="The same as --start pretrained, for networks that torchvision has."),
+        typer.Option(
+            "--pretrained", help="The same as --start pretrained: those that fit of ImageNet's."
+        ),
     ] = False,
     weights: Annotated[
         Path | None,

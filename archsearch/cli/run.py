@@ -47,6 +47,14 @@ def run(
             "--set", metavar="KEY=VALUE", help="Change one key of the study, e.g. proxy.epochs=3. Repeatable."
         ),
     ] = None,
+    max_latency: Annotated[
+        float | None,
+        typer.Option(metavar="MS", help="Reject slower networks: short for --set constraints.latency_ms=MS."),
+    ] = None,
+    max_params: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Reject larger networks: short for --set constraints.params=N."),
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, metavar="S", help="Seed of suggestions and proxies. Default: the study's own.")
     ] = None,
@@ -88,6 +96,7 @@ def run(
     Examples:
     archsearch run --study quickstart
     archsearch run --study cifar100 --trials 200
+    archsearch run --study cifar10_cpu --max-latency 2.5 --max-params 1000000
     archsearch run --study mine.yaml --set proxy.epochs=3 --workers 2
     archsearch run --study cifar10 --time-budget 2h --stop-on-plateau 50
     """
@@ -97,7 +106,9 @@ def run(
     from archsearch.api.run import check, plan
     from archsearch.api.run import run as run_planned
     from archsearch.cli.progress import RunDisplay
+    from archsearch.overrides import read_overrides
 
+    bounds = {"constraints.latency_ms": max_latency, "constraints.params": max_params}
     with error_console.status("reading the study, its data and its search space"):
         planned = plan(
             study,
@@ -105,7 +116,7 @@ def run(
             workers=workers,
             device=device,
             data_dir=data_dir,
-            overrides=set_ or [],
+            overrides=read_overrides(set_ or []) | {key: value for key, value in bounds.items() if value is not None},
             seed=seed,
             command=typed_command(),
         )

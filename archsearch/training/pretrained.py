@@ -1,4 +1,4 @@
-"""torchvision's ImageNet weights for the networks that they fit."""
+"""torchvision's ImageNet weights, for what of a network they fit."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from torchvision import models
 
+from archsearch.blocks.conv import pad_before
 from archsearch.errors import ConfigError, TrainingError
 from archsearch.models.families import FAMILIES, build
 from archsearch.models.shufflenet_v2.spec import WIDTHS
@@ -26,46 +28,52 @@ log = logging.getLogger(__name__)
 _STALLED_SECONDS = 30.0
 _HASH = re.compile(r"-([0-9a-f]{8,})\.pth$")
 
-# Choices of a ShuffleNet V2 that may differ from torchvision's: strides and pool change no weight, the stem's
-# convolution and what stands after the last map are new where they differ.
-_FREE = ("stem.type", "stem.kernel", "stem.stride", "stem.pool", "head.type", "head.hidden", "head.activation")
-_STEM_SHAPE = ("stem.type", "stem.kernel")
 _IMAGENET_CLASSES = 1000
+_OWN_STEMS = ("dcn", "ldc")  # their convolution samples elsewhere: a plain one's weights mean something else in them
 
 
 def pretrained_start(spec: Spec, *, num_classes: int, input_size: int, weights: Path | None = None) -> Start:
-    """The weights that torchvision trained on ImageNet, by the names of this network's own.
+    """The weights that torchvision trained on ImageNet, as far as they fit this network, by the names of its own.
 
-    The classifier is left out, and keeps its random weights; so does a stem of another kernel or kind. A
-    `gap_hidden` head of 1000 features takes ImageNet's classifier as its hidden layer.
+    Of a ShuffleNet V2 every convolution of torchvision's shape is taken with its batch normalisation. One of another
+    kernel size is grown with zeros, or cut, around its centre: grown it computes what it did. What torchvision's
+    network does not have (attention, further units, other channels, a deformable stem) keeps its random weights, and so
+    does the classifier; a `gap_hidden` head of 1000 features takes ImageNet's classifier as its hidden layer.
 
     Args:
         weights: torchvision's file; None: torch.hub's folder, and if it is not there, the network.
 
     Raises:
-        ConfigError: torchvision has no weights for such a network (the message says what differs), or the file cannot
-            be had (it says which file to put where).
+        ConfigError: torchvision has no weights for such a network, or the file cannot be had (the message says which
+            file to put where).
         TrainingError: the file is damaged or of another network.
     """
     name = torchvision_name(spec)
     source, state = _read(weights) if weights is not None else _fetched(name)
     own = build(spec, num_classes=num_classes, input_size=input_size, seed=0).state_dict()
-    fresh = _fresh(spec, num_classes=num_classes, input_size=input_size)
-    if spec.family == "shufflenet_v2" and _takes_classifier(spec):
-        state = {**state, "fc.0.weight": state["fc.weight"], "fc.0.bias": state["fc.bias"]}
-        fresh = tuple(part for part in fresh if part != "fc.") + tuple(
-            sorted({key.rsplit(".", 1)[0] + "." for key in own if key.startswith("fc.") and key[:5] != "fc.0."})
-        )
-    taken = {key: value for key, value in state.items() if key in own and not key.startswith(fresh)}
-    described = f"torchvision's {name} trained on ImageNet ({source}); random at the start: {', '.join(fresh)}"
-    start = Start(kind="pretrained", description=described.replace("., ", ", ").rstrip("."), state=taken, fresh=fresh)
+    said = ""
+    if spec.family == "shufflenet_v2":
+        _check_twin(state, name)
+        taken = _fitting(spec, own, state)
+        grown = sorted({key.split(".")[0] for key in taken if taken[key].shape != state[_twins_key(spec, key)].shape})
+        share = sum(each.numel() for each in taken.values()) / sum(each.numel() for each in own.values())
+        said = f", {100.0 * share:.0f} % of this network's weights"
+        said += f"; other kernel sizes, around their centre: {', '.join(grown)}" if grown else ""
+        fresh = _without(own, taken)
+    else:
+        fresh = _classifier(spec, num_classes=num_classes, input_size=input_size)
+        taken = {key: value for key, value in state.items() if key in own and not key.startswith(fresh)}
+    # units of a stage that lack the same part are one name, `stage2.*.branch2.8`
+    named = dict.fromkeys(re.sub(r"^(stage\d)\.\d+\.(?=.)", r"\1.*.", part).rstrip(".") for part in fresh)
+    described = f"torchvision's {name} trained on ImageNet ({source}){said}; random at the start: {', '.join(named)}"
+    start = Start(kind="pretrained", description=described, state=taken, fresh=fresh)
     start.apply(build(spec, num_classes=num_classes, input_size=input_size, seed=0))  # says so now if it does not fit
     log.info("starts from %s", start.description)
     return start
 
 
 def torchvision_name(spec: Spec) -> str:
-    """The network of torchvision that this one takes weights from. Raises ConfigError if there is none."""
+    """The network of torchvision that this one takes most weights from. Raises ConfigError if there is none."""
     if spec.family == "torchvision":
         return str(spec.choices()["name"])
     if spec.family == "mobilenet_v2" and spec.choices()["width"] == 1.0:
@@ -75,31 +83,93 @@ def torchvision_name(spec: Spec) -> str:
             f"torchvision has no ImageNet weights for this network of the family '{spec.family}'",
             hint="start from scratch or from the proxy",
         )
-    choices, found = spec.choices(), {}
+    own, found = _shapes(spec), {}
     for width in WIDTHS:
-        twin = FAMILIES["shufflenet_v2"].base.with_choices({"width": width}).choices()
-        found[width] = [key for key, value in choices.items() if twin[key] != value and key not in _FREE]
-    nearest = min(found, key=lambda width: len(found[width]))
-    name = f"shufflenet_v2_x{str(nearest).replace('.', '_')}"
-    if differing := found[nearest]:
+        taken = _fitting(spec, own, _shapes(FAMILIES["shufflenet_v2"].base.with_choices({"width": width})))
+        found[width] = sum(value.numel() for key, value in taken.items() if key.startswith("stage"))
+    nearest = max(found, key=lambda width: found[width])
+    if not found[nearest]:
         raise ConfigError(
-            f"torchvision has no ImageNet weights for this network: it differs from {name} in {', '.join(differing)}",
+            "torchvision has no ImageNet weights for this network: no convolution of its stages has the channels of "
+            "one of torchvision's",
             hint="start from scratch or from the proxy",
         )
-    return name
+    return _twins_name(nearest)
 
 
-def _takes_classifier(spec: Spec) -> bool:
+def _twins_name(width: float) -> str:
+    return f"shufflenet_v2_x{str(width).replace('.', '_')}"
+
+
+def _shapes(spec: Spec) -> dict[str, Tensor]:
+    """The state of a network without its values, for ImageNet."""
+    with torch.device("meta"):
+        return build(spec, num_classes=_IMAGENET_CLASSES, input_size=224).state_dict()
+
+
+def _check_twin(state: Mapping[str, Tensor], name: str) -> None:
+    """Raises TrainingError if a file is not of torchvision's network of this name, whatever its classes."""
+    width = next(width for width in WIDTHS if _twins_name(width) == name)
+    for key, value in _shapes(FAMILIES["shufflenet_v2"].base.with_choices({"width": width})).items():
+        if key not in state or (state[key].shape != value.shape and not key.startswith("fc.")):
+            got = f"{key} is {tuple(state[key].shape)}" if key in state else f"it has no {key}"
+            raise TrainingError(
+                f"the weights to start from do not fit: this network takes those of {name}, and {got}",
+                hint=f"give the file of {name}",
+            )
+
+
+def _fitting(spec: Spec, own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What a ShuffleNet V2 (`own`, by its names) takes of torchvision's `state`: see `pretrained_start`."""
     choices = spec.choices()
-    return choices["head.type"] == "gap_hidden" and choices["head.hidden"] == _IMAGENET_CLASSES
+    taken: dict[str, Tensor] = {}
+    for key, wanted in own.items():
+        found = state.get(_twins_key(spec, key))
+        if found is None or key.startswith("fc.") or (key.startswith("conv1.") and choices["stem.type"] in _OWN_STEMS):
+            continue
+        place, index, _ = key.rsplit(".", 2)
+        if wanted.dim() < 2 and f"{place}.{int(index) - 1}.weight" not in taken:
+            continue  # statistics of a convolution that is drawn anew
+        if wanted.shape[:2] == found.shape[:2]:
+            taken[key] = centred(found, wanted.shape[-1]) if wanted.dim() == 4 else found
+    if choices["head.type"] == "gap_hidden" and choices["head.hidden"] == _IMAGENET_CLASSES:
+        taken |= {f"fc.0.{part}": state[f"fc.{part}"] for part in ("weight", "bias")}
+    return {key: value for key, value in taken.items() if value.shape == own[key].shape}
 
 
-def _fresh(spec: Spec, *, num_classes: int, input_size: int) -> tuple[str, ...]:
-    """Beginnings of the names that keep their random weights: the classifier, and a stem unlike torchvision's."""
-    if spec.family == "shufflenet_v2":
-        base, choices = FAMILIES["shufflenet_v2"].base.choices(), spec.choices()
-        stem = any(choices[key] != base[key] for key in _STEM_SHAPE)
-        return ("conv1.", "fc.") if stem else ("fc.",)
+def _twins_key(spec: Spec, key: str) -> str:
+    """torchvision's name of a tensor; an extra depthwise convolution moves the others of its branch by two layers."""
+    if key.startswith("fc.0."):
+        return key.replace("fc.0.", "fc.")
+    parts = key.split(".")
+    if parts[0].startswith("stage") and parts[2] == "branch2" and spec.choices()[f"{parts[0]}.extra_depthwise"]:
+        parts[3] = str(int(parts[3]) - 2)
+    return ".".join(parts)
+
+
+def centred(weight: Tensor, kernel: int) -> Tensor:
+    """(O, I, k, k) -> (O, I, kernel, kernel): cut, or filled up with zeros, around what lies on the output's pixel."""
+    shift = pad_before(kernel) - pad_before(weight.shape[-1])
+    before, size = max(0, -shift), min(weight.shape[-1], kernel)
+    kept = weight[:, :, before : before + size, before : before + size]
+    start = max(0, shift)
+    after = kernel - start - size
+    return F.pad(kept, (start, after, start, after))
+
+
+def _without(own: Mapping[str, Tensor], taken: Mapping[str, Tensor]) -> tuple[str, ...]:
+    """The shortest beginnings of the names of what is not taken that no name of what is taken begins with."""
+    found: dict[str, None] = {}
+    for key in own:
+        if key not in taken:
+            parts = key.split(".")
+            starts = (".".join(parts[:end]) + "." for end in range(1, len(parts)))
+            found[next((start for start in starts if not any(name.startswith(start) for name in taken)), key)] = None
+    return tuple(found)
+
+
+def _classifier(spec: Spec, *, num_classes: int, input_size: int) -> tuple[str, ...]:
+    """Beginnings of the names of the layers whose shape depends on the number of classes."""
     one, other = (
         build(spec, num_classes=classes, input_size=input_size, seed=0).state_dict()
         for classes in (num_classes, num_classes + 1)

@@ -47,6 +47,8 @@ def check(ended: object, code: int, *said: str) -> None:
         (("run", "--study", "mine.yaml", "--set", "proxy.epoch=3"), ("proxy.epoch", "did you mean 'epochs'?")),
         (("run", "--study", "mine.yaml", "--set", "proxy.epochs=many"), ("overrides: proxy.epochs: ", "got 'many'")),
         (("run", "--study", "mine.yaml", "--set", "trials.x=1"), ("trials",)),
+        (("run", "--study", "mine.yaml", "--max-params", "0"), ("constraints.params", "got 0")),
+        (("run", "--study", "mine.yaml", "--max-latency", "nan"), ("constraints.latency_ms", "got nan")),
         (("run", "--study", "mine.yaml", "--set", "fixed.widht=1"), ("'widht'", "did you mean 'width'?")),
         (("run", "--study", "mine.yaml", "--set", "space=shufflenet_v3"), ("shufflenet_v3", "shufflenet_v2")),
         (("run", "--study", "mine.yaml", "--set", "dataset=cifar11"), ("cifar11", "cifar10")),

@@ -19,7 +19,7 @@ from archsearch.errors import ConfigError, TrainingError
 from archsearch.models.families import FAMILIES, build
 from archsearch.models.spec import Spec
 from archsearch.models.variants import find_variant
-from archsearch.training.pretrained import pretrained_start, torchvision_name
+from archsearch.training.pretrained import centred, pretrained_start, torchvision_name
 from archsearch.training.protocols import PROTOCOLS
 from archsearch.training.retrain import retrain_seed
 from archsearch.training.start import Start, read_start, save_start
@@ -76,16 +76,95 @@ def test_strides_and_pool_may_differ(tmp_path: Path) -> None:
         torch.testing.assert_close(ours(images), other(images))
 
 
-def test_shufflenetv2_s_as_counted_keeps_imagenets_classifier_inside_and_draws_its_own_stem(tmp_path: Path) -> None:
+def test_kernels_are_grown_around_their_centre_and_attention_is_drawn(tmp_path: Path) -> None:
+    other = theirs("shufflenet_v2_x0_5")
+    spec = BASE.with_choices({"width": 0.5, "kernel": 5, "attention": "se", "stem.kernel": 7})
+    start = pretrained_start(spec, num_classes=7, input_size=64, weights=written(other, tmp_path / "file.pth"))
+    ours, fresh = begun(spec, start), build(spec, num_classes=7, input_size=64, seed=3).state_dict()
+    # By hand: torchvision's network with each depthwise 3x3 inside a 5x5 of zeros, the stem's inside a 7x7, and our SE.
+    for name, unit in other.named_modules():
+        for index, layer in list(unit.named_children()):
+            if isinstance(layer, nn.Conv2d) and (layer.groups > 1 or name == "conv1"):
+                by = 1 if layer.groups > 1 else 2
+                wide = nn.Conv2d(
+                    layer.in_channels, layer.out_channels, 3 + 2 * by, layer.stride, 1 + by, groups=layer.groups,
+                    bias=False,
+                )  # fmt: skip
+                wide.weight.data = nn.functional.pad(layer.weight.data, (by, by, by, by))
+                setattr(unit, index, wide)
+    for stage in ("stage2", "stage3", "stage4"):
+        for theirs_unit, our_unit in zip(getattr(other, stage), getattr(ours, stage), strict=True):
+            theirs_unit.branch2.append(our_unit.branch2[8])
+    other.fc = ours.fc
+    images = torch.randn(3, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        torch.testing.assert_close(ours(images), other(images))
+    drawn = {key for key in fresh if key not in start.state}
+    assert drawn == {key for key in fresh if ".branch2.8." in key or key.startswith("fc.")}
+    assert "other kernel sizes, around their centre: conv1, stage2, stage3, stage4" in start.description
+    assert start.description.endswith(
+        "random at the start: stage2.*.branch2.8, stage3.*.branch2.8, stage4.*.branch2.8, fc"
+    )
+
+
+@pytest.mark.parametrize(("kernel", "expected"), [
+    (4, [[1, 2, 3, 0], [4, 5, 6, 0], [7, 8, 9, 0], [0, 0, 0, 0]]),
+    (6, [[0] * 6, [0, 1, 2, 3, 0, 0], [0, 4, 5, 6, 0, 0], [0, 7, 8, 9, 0, 0], [0] * 6, [0] * 6]),
+])  # fmt: skip
+def test_an_even_kernel_holds_the_old_one_where_its_padding_has_the_centre(kernel: int, expected: Any) -> None:
+    small = torch.arange(1.0, 10.0).reshape(1, 1, 3, 3)
+    grown = centred(small, kernel)
+    assert grown[0, 0].tolist() == expected
+    assert torch.equal(centred(grown, 3), small)
+    image, before, after = torch.randn(1, 1, 9, 9), (kernel - 1) // 2, kernel // 2
+    torch.testing.assert_close(
+        nn.functional.conv2d(nn.functional.pad(image, (before, after, before, after)), grown),
+        nn.functional.conv2d(image, small, padding=1),
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "taken", "drawn"),
+    [
+        ({"removed": "both"}, "stage4.2.branch2.5.weight", "fc.weight"),
+        ({"stage3.units": 9}, "stage3.7.branch2.6.running_var", "stage3.8.branch2.6.running_var"),
+        ({"residual": True}, "stage2.1.branch2.6.weight", "fc.weight"),
+        ({"stage2.split_ratio": 0.25}, "stage2.0.branch1.1.running_mean", "stage2.0.branch1.3.running_mean"),
+        ({"stem.type": "dcn"}, "stage2.0.branch1.0.weight", "conv1.1.running_mean"),
+        ({"head.channels": 512}, "stage4.3.branch2.0.weight", "conv5.1.running_mean"),
+        ({"stage4.channels": 400}, "stage3.7.branch2.0.weight", "stage4.0.branch1.3.weight"),
+    ],
+    ids=str,
+)
+def test_what_fits_is_taken_with_its_statistics_and_the_rest_drawn(
+    changes: dict[str, Any], taken: str, drawn: str, tmp_path: Path
+) -> None:
+    other, spec = theirs("shufflenet_v2_x0_5"), BASE.with_choices({"width": 0.5, **changes})
+    start = pretrained_start(spec, num_classes=7, input_size=64, weights=written(other, tmp_path / "file.pth"))
+    state, fresh = begun(spec, start).state_dict(), build(spec, num_classes=7, input_size=64, seed=3).state_dict()
+    assert torch.equal(state[taken], other.state_dict()[taken])
+    assert torch.equal(state[drawn], fresh[drawn])
+    assert drawn not in start.state
+
+
+def test_an_extra_depthwise_convolution_moves_the_others_of_its_branch(tmp_path: Path) -> None:
+    other, spec = theirs("shufflenet_v2_x0_5"), BASE.with_choices({"width": 0.5, "extra_depthwise": True})
+    start = pretrained_start(spec, num_classes=7, input_size=64, weights=written(other, tmp_path / "file.pth"))
+    state = other.state_dict()
+    assert torch.equal(start.state["stage3.1.branch2.5.weight"], state["stage3.1.branch2.3.weight"])
+    assert "stage3.1.branch2.0.weight" not in start.state
+
+
+def test_shufflenetv2_s_as_counted_keeps_imagenets_classifier_inside_and_grows_its_stem(tmp_path: Path) -> None:
     spec = find_variant("shufflenet_v2_s_counted").spec
     other = theirs("shufflenet_v2_x1_0")
     start = pretrained_start(spec, num_classes=7, input_size=64, weights=written(other, tmp_path / "file.pth"))
     ours, fresh = begun(spec, start), build(spec, num_classes=7, input_size=64, seed=3)
     assert torch.equal(ours.fc[0].weight, other.fc.weight)  # type: ignore[index, union-attr, arg-type]
     assert torch.equal(ours.fc[-1].weight, fresh.fc[-1].weight)  # type: ignore[index, union-attr]
-    assert torch.equal(ours.conv1[0].weight, fresh.conv1[0].weight)  # type: ignore[index, union-attr]
+    assert torch.equal(ours.conv1[0].weight[:, :, 1:4, 1:4], other.conv1[0].weight)  # type: ignore[index, union-attr, arg-type]
     assert torch.equal(ours.stage4.state_dict()["0.branch2.0.weight"], other.stage4.state_dict()["0.branch2.0.weight"])  # type: ignore[union-attr]
-    assert "random at the start: conv1, fc" in start.description
+    assert start.description.endswith("random at the start: fc.1")
 
 
 @pytest.mark.parametrize(
@@ -93,6 +172,8 @@ def test_shufflenetv2_s_as_counted_keeps_imagenets_classifier_inside_and_draws_i
     [
         ("shufflenet_v2_x1_5", "shufflenet_v2_x1_5"),
         ("shufflenet_v2_x1_0_dc0", "shufflenet_v2_x1_0"),
+        ("shufflenet_v2_s_described", "shufflenet_v2_x1_0"),
+        ("shufflenet_v2_x0_5_se", "shufflenet_v2_x0_5"),
         ("torchvision/resnet18", "resnet18"),
     ],
 )
@@ -103,15 +184,19 @@ def test_each_network_knows_its_twin(name: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("shufflenet_v2_s_described", "differs from shufflenet_v2_x1_0 in stage2.kernel, stage3.kernel, stage4.kernel"),
-        ("shufflenet_v2_x1_0_se", "stage2.attention"),
         ("resnet20", "family 'resnet_cifar'"),
         ("mobilenet_v2_x0_5", "family 'mobilenet_v2'"),
     ],
 )
-def test_a_network_without_a_twin_is_refused_with_what_differs(name: str, said: str) -> None:
+def test_a_network_without_a_twin_is_refused(name: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         pretrained_start(find_variant(name).spec, num_classes=10, input_size=32)
+
+
+def test_a_network_that_shares_no_channels_with_torchvisions_is_refused() -> None:
+    with pytest.raises(ConfigError, match="no convolution of its stages has the channels"):
+        torchvision_name(BASE.with_choices({"stem.channels": 20, "stage2.channels": 50, "stage3.channels": 100,
+                                            "stage4.channels": 200}))  # fmt: skip
 
 
 def test_a_torchvision_network_takes_all_but_its_classifier(tmp_path: Path) -> None:
