@@ -12,6 +12,7 @@ from typing import Any
 
 from archsearch.api.places import open_database, study_folder
 from archsearch.api.study import Study, open_study
+from archsearch.data.rules import RULES_FACT
 from archsearch.designs import Design, Purpose
 from archsearch.errors import ConfigError, NothingStoredError, UnknownNameError
 from archsearch.overrides import Overrides, override, read_overrides
@@ -109,7 +110,15 @@ def plan_design(
     `facts` are stored with the study, beside versions and machine. Raises what `archsearch.api.run.plan` raises.
     """
     config = design_config(base, design, proxy_changes=proxy_changes, latency_changes=latency_changes)
-    planned = plan_run(config, workers=workers, device=device, data_dir=data_dir, command=command, space=base.space)
+    planned = plan_run(
+        config,
+        workers=workers,
+        device=device,
+        data_dir=data_dir,
+        command=command,
+        space=base.space,
+        former=base.study is not None and RULES_FACT not in base.study.info.facts,
+    )
     return replace(planned, facts={**planned.facts, **(facts or {})})
 
 

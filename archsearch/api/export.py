@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -17,6 +17,7 @@ from archsearch.api.study import open_study
 from archsearch.data.catalog import load_dataset
 from archsearch.data.dataset import Dataset
 from archsearch.data.images import Images, channel_statistics
+from archsearch.data.rules import ImageRules
 from archsearch.errors import BuildError, ConfigError
 from archsearch.export.formats import FORMATS, ExportFormat
 from archsearch.export.metadata import ExportMetadata, Statistics
@@ -73,6 +74,7 @@ class _Source:
     model: nn.Module
     metadata: ExportMetadata
     dataset: str | None
+    image_rules: ImageRules
     folder: Path
 
 
@@ -135,13 +137,13 @@ def export(
     plain, int8_parity = content, None
     if quantize == "int8":
         tell("quantising on images of the training split")
-        content = quantized(plain, _normalised(images.train, source, _CALIBRATION_IMAGES) if images else probes)
-        real = probes if images is None else _normalised(images.train, source, _PARITY_IMAGES)
+        content = quantized(plain, _normalised(images, source, _CALIBRATION_IMAGES) if images else probes)
+        real = probes if images is None else _normalised(images, source, _PARITY_IMAGES)
         int8_parity = parity(_outputs(source.model, real), chosen.run(content, real, source.model))
     top1, test_images = None, 0
     if images is not None and source.metadata.trained and chosen.name != "state-dict":
         tell("scoring on the test split")
-        top1, test_images = _top1(images.load_test(), source, chosen, content)
+        top1, test_images = _top1(images.test_images(size), source, chosen, content)
     latency = None
     if measure and chosen.name == "onnx":
         tell("measuring before and after")
@@ -186,8 +188,9 @@ def _source(
             f"{chosen.label} of study '{opened.name}' has not been retrained: there is no model in {where}",
             hint=f"archsearch retrain --study {opened.name} --trial {which}, or --untrained for initial weights",
         )
-    data = load_dataset(uri, data_dir=data_dir)
-    mean, std = channel_statistics(data.train)
+    rules = ImageRules.of_study(opened.info.config, opened.info.facts)
+    data = load_dataset(uri, data_dir=data_dir, rules=rules)
+    mean, std = channel_statistics(data.training_images(opened.input_size))
     spec = chosen.spec.normalised(opened.input_size)
     return _Source(
         model=build(spec, num_classes=len(data.classes), input_size=opened.input_size, seed=0).eval(),
@@ -195,6 +198,7 @@ def _source(
             chosen.label, spec, data.classes, opened.input_size, (mean, std), trained=False, top1_percent=None
         ),
         dataset=uri,
+        image_rules=rules,
         folder=study_folder(opened.name) / "export",
     )
 
@@ -213,6 +217,7 @@ def _from_folder(folder: Path, *, name: str, dataset: str | None) -> _Source:
             top1_percent=info.test_top1_percent[0],
         ),
         dataset=dataset,
+        image_rules=info.image_rules,
         folder=folder,
     )
 
@@ -250,7 +255,7 @@ def _dataset(source: _Source, *, needed: bool, data_dir: Path | None) -> Dataset
                 hint="name them: --dataset cifar10, digits, folder:PATH or npz:PATH",
             )
         return None
-    found = load_dataset(source.dataset, data_dir=data_dir)
+    found = load_dataset(source.dataset, data_dir=data_dir, rules=source.image_rules)
     if found.classes != source.metadata.classes:
         raise ConfigError(
             f"dataset '{source.dataset}' has other classes than the network ({len(found.classes)} and "
@@ -265,10 +270,10 @@ def _outputs(model: nn.Module, images: Tensor) -> Tensor:
         return torch.cat([model(batch) for batch in images.split(_EVALUATION_BATCH)])  # type: ignore[no-untyped-call]
 
 
-def _normalised(images: Images, source: _Source, count: int) -> Tensor:
-    """Every k-th image, normalised: spread over the classes, however the images are ordered."""
-    step = max(1, len(images) // count)
-    chosen = replace(images, pixels=images.pixels[::step][:count], labels=images.labels[::step][:count])
+def _normalised(dataset: Dataset, source: _Source, count: int) -> Tensor:
+    """Every k-th training image, normalised: spread over the classes, however the images are ordered."""
+    images = dataset.training_images(source.metadata.input_size)
+    chosen = images.subset(range(0, len(images), max(1, len(images) // count))[:count])
     return torch.cat([inputs for inputs, _ in _batches(chosen, source)])
 
 

@@ -17,6 +17,7 @@ from archsearch.api.study import Chosen, Study, open_study
 from archsearch.cost.architecture import cost_of
 from archsearch.data.catalog import load_dataset
 from archsearch.data.dataset import Dataset
+from archsearch.data.rules import ImageRules
 from archsearch.errors import ArchsearchError, ConfigError, StudyChangedError
 from archsearch.latency.lease import DeviceLease
 from archsearch.plots.curves import curves_figure, curves_info
@@ -102,7 +103,8 @@ def retrain(
     recipe = PROTOCOLS[protocol]
     opened = study if isinstance(study, Study) else open_study(study, storage=storage)
     chosen = opened.choose(trial, rule=rule)
-    dataset = load_dataset(str(opened.info.config["dataset"]), data_dir=data_dir)
+    rules = ImageRules.of_study(opened.info.config, opened.info.facts)
+    dataset = load_dataset(str(opened.info.config["dataset"]), data_dir=data_dir, rules=rules)
     _check_data(opened, dataset)
     target = worker_devices(device, None)[0]
     world = world_of(target)
@@ -246,6 +248,7 @@ def _facts(
         batch_size=first.batch_size,
         dataset=dataset.name,
         dataset_fingerprint=dataset.fingerprint,
+        image_rules=ImageRules.of_study(study.info.config, study.info.facts),
         study=study.name,
         trial=None if chosen.record is None else chosen.record.trial,
         cost=cost_of(chosen.spec, num_classes=dataset.num_classes, input_size=study.input_size),

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from archsearch.api.places import open_database, study_folder
 from archsearch.api.study import Study, open_study
+from archsearch.data.images import OnDecoded
+from archsearch.data.rules import RULES_FACT
 from archsearch.errors import NothingStoredError, UnknownNameError
 from archsearch.overrides import Overrides, read_overrides
 from archsearch.search.config import load_study
@@ -26,6 +28,7 @@ def plan(
     data_dir: Path | None = None,
     overrides: Overrides = (),
     seed: int | None = None,
+    storage: str | None = None,
     command: str | None = None,
 ) -> RunPlan:
     """Check a study's YAML against its space, its data and this machine, without storing anything.
@@ -38,6 +41,7 @@ def plan(
         data_dir: where datasets are kept.
         overrides: other values for keys of the study, `{"proxy.epochs": 3}`, or texts, `["proxy.epochs=3"]`.
         seed: in place of the study's own.
+        storage: where a study of this name may be stored: how its images are read is kept.
         command: what was typed, stored with a new study.
 
     Raises ConfigError, DataError or BuildError.
@@ -45,7 +49,23 @@ def plan(
     if seed is not None:
         overrides = {**read_overrides(overrides), "seed": seed}
     config = load_study(study, overrides)
-    return plan_run(config, trials=trials, workers=workers, device=device, data_dir=data_dir, command=command)
+    stored = _stored(config.name, storage)
+    return plan_run(
+        config,
+        trials=trials,
+        workers=workers,
+        device=device,
+        data_dir=data_dir,
+        command=command,
+        former=stored is not None and RULES_FACT not in stored.facts,
+    )
+
+
+def _stored(name: str, storage: str | None) -> StudyInfo | None:
+    try:
+        return open_study(name, storage=storage).info
+    except (UnknownNameError, NothingStoredError):
+        return None
 
 
 def check(planned: RunPlan, *, storage: str | None = None) -> None:
@@ -53,11 +73,9 @@ def check(planned: RunPlan, *, storage: str | None = None) -> None:
 
     Raises StudyChangedError that says what differs, ConfigError or StoreError for the database.
     """
-    try:
-        stored = open_study(planned.config.name, storage=storage).info
-    except (UnknownNameError, NothingStoredError):
-        return
-    check_unchanged(planned, stored)
+    stored = _stored(planned.config.name, storage)
+    if stored is not None:
+        check_unchanged(planned, stored)
 
 
 def run(
@@ -75,6 +93,7 @@ def run(
     optuna_proxy: str | None = None,
     on_begun: Callable[[StudyInfo], None] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
+    on_decoded: OnDecoded | None = None,
 ) -> Study:
     """Run a study until it has `trials` trials in all; called again it continues, and does nothing when all are done.
 
@@ -87,6 +106,7 @@ def run(
         optuna_proxy: HOST:PORT of an `archsearch proxy` of the same database, for hundreds of workers.
         on_begun: called once, with the study as it is stored, before its workers start.
         on_progress: called about twice a second.
+        on_decoded: called with how many pictures are decoded, and of how many, before the workers start.
 
     Raises what `plan` raises, StudyChangedError if the study is stored with another protocol, StoreError for a
     database that cannot be used, and KeyboardInterrupt after the workers have ended cleanly.
@@ -103,6 +123,7 @@ def run(
             data_dir=data_dir,
             overrides=overrides,
             seed=seed,
+            storage=storage,
         )
     )
     if time_budget_seconds is not None:
@@ -121,6 +142,7 @@ def run(
             optuna_proxy=optuna_proxy,
             on_begun=on_begun,
             on_progress=on_progress,
+            on_decoded=on_decoded,
         )
     finally:
         database.close()

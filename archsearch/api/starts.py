@@ -11,7 +11,6 @@ import torch
 
 from archsearch.api.study import Chosen, Study
 from archsearch.data.dataset import Dataset
-from archsearch.data.split import stratified_split
 from archsearch.errors import ConfigError, UnknownNameError
 from archsearch.models.families import build
 from archsearch.records import TrialStatus
@@ -80,11 +79,11 @@ def _trained(study: Study, chosen: Chosen, dataset: Dataset, *, seed: int, devic
     settings = ProxySettings(**study.info.config["proxy"]).model_copy(
         update={"precision": settled_precision(study.info.config, study.info.facts, device)}
     )
-    train, validation = stratified_split(
-        dataset.train,
+    train, validation = dataset.split(
         validation_images=settings.validation_images,
         train_images=settings.train_images,
         seed=SPLIT_SEED,
+        image_size=study.input_size,
     )
     logger.info("the proxy training of %s is made again: %d epochs", chosen.label, settings.epochs)
     with _as_a_worker(device):

@@ -19,6 +19,7 @@ from archsearch.records import Record
 from archsearch.store.studies import find_study
 
 if TYPE_CHECKING:
+    from archsearch.data.rules import ImageRules
     from archsearch.search.plan import RunPlan
 
 logger = logging.getLogger(__name__)
@@ -118,6 +119,7 @@ def plan_trust(
                 validation_images=planned.config.proxy.validation_images,
                 train_images=planned.config.proxy.train_images,
                 seed=base.config.seed,
+                rules=planned.image_rules,
                 data_dir=data_dir,
                 on_network=on_network,
             ),
@@ -231,6 +233,7 @@ def computed_predictors(
     validation_images: int,
     train_images: int | None,
     seed: int,
+    rules: ImageRules | None = None,
     data_dir: Path | None = None,
     on_network: Callable[[int, int], None] | None = None,
 ) -> dict[str, dict[str, float]]:
@@ -241,6 +244,7 @@ def computed_predictors(
 
     Args:
         seed: of the initial weights.
+        rules: how the images are read.
         on_network: called with how many networks are done, and how many there are.
 
     Raises what loading the data or building a network raises.
@@ -250,14 +254,13 @@ def computed_predictors(
     from archsearch.data.batches import DeviceBatches
     from archsearch.data.catalog import load_dataset
     from archsearch.data.images import channel_statistics
-    from archsearch.data.split import stratified_split
     from archsearch.models.families import build
     from archsearch.search.design_points import design_specs
     from archsearch.search.evaluate import SPLIT_SEED
 
-    loaded = load_dataset(dataset, data_dir=data_dir)
-    train, _ = stratified_split(
-        loaded.train, validation_images=validation_images, train_images=train_images, seed=SPLIT_SEED
+    loaded = load_dataset(dataset, data_dir=data_dir, rules=rules)
+    train, _ = loaded.split(
+        validation_images=validation_images, train_images=train_images, seed=SPLIT_SEED, image_size=input_size
     )
     mean, std = channel_statistics(train)
     batches = DeviceBatches(

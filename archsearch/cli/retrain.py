@@ -50,9 +50,7 @@ def retrain(
     ] = "scratch",
     pretrained: Annotated[
         bool,
-        typer.Option(
-            "--pretrained", help="The same as --start pretrained: those that fit of ImageNet's."
-        ),
+        typer.Option("--pretrained", help="The same as --start pretrained: those that fit of ImageNet's."),
     ] = False,
     weights: Annotated[
         Path | None,

@@ -118,6 +118,7 @@ def run(
             data_dir=data_dir,
             overrides=read_overrides(set_ or []) | {key: value for key, value in bounds.items() if value is not None},
             seed=seed,
+            storage=storage,
             command=typed_command(),
         )
     _print_plan(planned)

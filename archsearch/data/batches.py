@@ -1,13 +1,18 @@
-"""Batches of a set that lies on the device whole, as 8-bit pixels: no worker processes, no decoding, no copying in.
+"""Batches of 8-bit pixels: of a set that lies on the device whole where it fits, else gathered as they are used.
 
-Crop and flip are one gather of image rows from a padded copy; the rest is arithmetic on the batch. Everything random
-is drawn on the CPU, once an epoch, so that a CPU and a GPU see the same images in the same order.
+No worker processes, no decoding. Crop and flip are one gather of image rows from a padded copy; the rest is arithmetic
+on the batch. Everything random is drawn on the CPU, once an epoch, so that a CPU and a GPU see the same images in the
+same order.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -15,6 +20,9 @@ from torch import Tensor
 from archsearch.data.augment import cut_out, draw_cutouts
 from archsearch.data.images import Images, chunks
 from archsearch.errors import ConfigError
+
+_RESIDENT_BYTES = 2**30  # of a set in the memory of a process on a CPU, of which there are as many as cores
+_BATCHES_AHEAD = 1  # batches that are read while one is worked on
 
 
 class DeviceBatches:
@@ -37,6 +45,9 @@ class DeviceBatches:
             CIFAR-10 in 3.29 Seconds on a Single GPU", arXiv 2404.00498, section 3.6).
         cutout: side (pixels at `input_size`) of the square blanked in each training image; 0 for none.
         seed: of the order and the augmentation.
+
+    A set that does not fit (`_fits`) is gathered batch by batch, the next while the device works on one: the batches
+    are the same, and `resident` is False.
 
     Raises ConfigError for a size, border or deviation that is out of range.
     """
@@ -68,7 +79,10 @@ class DeviceBatches:
         self._count = len(images)
         self._labels = images.labels.to(self.device)
         self._side = input_size + 2 * crop_padding
-        self._rows = _row_windows(images.resized(input_size), mean, padding=crop_padding, device=self.device)
+        self._mean = tuple(mean)
+        self._images = images
+        self.resident = _fits(len(images) * 3 * self._side**2, self.device)
+        self._rows = self._windows(self._padded(images, self.device)) if self.resident else None
         # y = x * scale + shift, for rows of interleaved channels: long inner loops instead of loops over 3 channels
         scale = [1 / (255 * deviation) for deviation in std]
         shift = [-average / deviation for average, deviation in zip(mean, std, strict=True)]
@@ -93,41 +107,41 @@ class DeviceBatches:
 
         Yields: inputs, float32 of shape (B, 3, input_size, input_size) in channels_last memory; labels, int64 (B,).
         """
-        starts, mirrored, centres, labels = self._drawn(epoch)
-        for first in range(first_step * self.batch_size, len(labels), self.batch_size):
-            batch = slice(first, first + self.batch_size)
-            positions = mirrored[batch].nonzero().view(-1) if self.flip else None
-            inputs = self._inputs(starts[batch], positions)
-            if centres is not None:
-                inputs = cut_out(inputs, centres[:, batch], side=self.cutout)
-            yield inputs, labels[batch]
+        drawn = self._drawn(epoch)
+        slices = _slices(len(drawn.order), self.batch_size, first_step)
+        for batch, rows in zip(slices, self._rows_of(drawn.order, slices), strict=True):
+            positions = drawn.mirrored[batch].nonzero().view(-1) if self.flip else None
+            inputs = self._inputs(rows, self._starts(drawn, batch), positions)
+            if drawn.centres is not None:
+                inputs = cut_out(inputs, drawn.centres[:, batch].to(self.device), side=self.cutout)
+            yield inputs, self._labels[drawn.order[batch].to(self.device)]
 
     def plans(self, epoch: int, *, first_step: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """What `epoch` is made from: `rendered` makes a plan the same inputs, by the same kernels for every plan.
 
-        Yields: a plan, int64 (rows, B), and labels, int64 (B,), both on the device.
+        For a resident set only. Yields: a plan, int64 (rows, B), and labels, int64 (B,), both on the device.
         """
-        starts, mirrored, centres, labels = self._drawn(epoch)
-        rows = [starts, mirrored.to(self.device, torch.int64)]
-        if centres is not None:
-            rows += list(centres.to(torch.int64))
-        plan = torch.stack(rows)
-        for first in range(first_step * self.batch_size, len(labels), self.batch_size):
-            batch = slice(first, first + self.batch_size)
+        drawn = self._drawn(epoch)
+        everything = slice(0, len(drawn.order))
+        rows = [self._starts(drawn, everything).to(self.device), drawn.mirrored.to(self.device, torch.int64)]
+        if drawn.centres is not None:
+            rows += list(drawn.centres.to(self.device, torch.int64))
+        plan, labels = torch.stack(rows), self._labels[drawn.order.to(self.device)]
+        for batch in _slices(len(labels), self.batch_size, first_step):
             yield plan[:, batch], labels[batch]
 
     def rendered(self, plan: Tensor) -> Tensor:
         """The inputs of a plan of `plans`. Nothing in it depends on values, so that a CUDA graph may hold it."""
         size = self.input_size
         rows = (plan[0][:, None] + self._row_starts).view(-1)
-        crops = self._rows.index_select(0, rows).view(-1, size, size, 3)
+        crops = self._resident_rows().index_select(0, rows).view(-1, size, size, 3)
         if self.flip:
             crops = torch.where(plan[1].bool()[:, None, None, None], crops.flip(2), crops)
         inputs = self._normalised(crops)
         return cut_out(inputs, plan[2:], side=self.cutout) if self.cutout else inputs
 
-    def _drawn(self, epoch: int) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
-        """Where each crop of an epoch begins, which are mirrored (on the CPU), the cutouts' centres, and the labels."""
+    def _drawn(self, epoch: int) -> _Drawn:
+        """What is random in an epoch."""
         generator = torch.Generator().manual_seed(_epoch_seed(self.seed, epoch))
         used = self.steps_per_epoch * self.batch_size
         order = torch.randperm(self._count, generator=generator)[:used]
@@ -135,9 +149,7 @@ class DeviceBatches:
         mirrored = torch.rand(self._count, generator=generator)[:used] < 0.5
         if self.alternate_flip:
             mirrored = self._mirrored_first()[order] ^ (epoch % 2 == 1)
-        centres = self._cutouts(used, generator)
-        starts = self._starts(order, offsets[0], offsets[1]).to(self.device)
-        return starts, mirrored, centres, self._labels[order.to(self.device)]
+        return _Drawn(order=order, offsets=offsets, mirrored=mirrored, centres=self._cutouts(used, generator))
 
     def evaluation(self, batch_size: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """Every image once, in the set's order, normalised and not augmented. The last batch may be smaller.
@@ -147,11 +159,16 @@ class DeviceBatches:
         size = self.batch_size if batch_size is None else batch_size
         if size < 1:
             raise ConfigError(f"batch_size must be at least 1, got {size}")
-        centre = torch.tensor(self.crop_padding)
-        starts = self._starts(torch.arange(self._count), centre, centre).to(self.device)
-        for first in range(0, self._count, size):
-            batch = slice(first, first + size)
-            yield self._inputs(starts[batch], None), self._labels[batch]
+        order = torch.arange(self._count)
+        still = _Drawn(
+            order=order,
+            offsets=torch.full((2, self._count), self.crop_padding),
+            mirrored=torch.zeros(self._count, dtype=torch.bool),
+            centres=None,
+        )
+        slices = _slices(self._count, size, 0)
+        for batch, rows in zip(slices, self._rows_of(order, slices), strict=True):
+            yield self._inputs(rows, self._starts(still, batch), None), self._labels[batch]
 
     def _mirrored_first(self) -> Tensor:
         """Which images of the set are mirrored in the first epoch and every other one after it: bool (images,)."""
@@ -161,17 +178,66 @@ class DeviceBatches:
         """Where the squares of an epoch lie. Drawn last, so that order, crops and mirror images are as without."""
         if not self.cutout:
             return None
-        return draw_cutouts(images, input_size=self.input_size, generator=generator).to(self.device)
+        return draw_cutouts(images, input_size=self.input_size, generator=generator)
 
-    def _starts(self, order: Tensor, top: Tensor, left: Tensor) -> Tensor:
-        """Number of the padded set's pixel in which each image's crop begins."""
-        return (order * self._side + top) * self._side + left
+    def _starts(self, drawn: _Drawn, batch: slice) -> Tensor:
+        """Number of the pixel in which each crop of a batch begins, of the padded set, or of the batch's own rows."""
+        order = drawn.order[batch]
+        places = order if self.resident else torch.arange(len(order))
+        top, left = drawn.offsets[0, batch], drawn.offsets[1, batch]
+        return (places * self._side + top) * self._side + left
 
-    def _inputs(self, starts: Tensor, mirrored: Tensor | None) -> Tensor:
-        """Gather, mirror and normalise one batch."""
+    def _padded(self, images: Images, device: torch.device) -> Tensor:
+        """Images at the input size with their border, in channels_last memory: uint8 (N, side, side, 3)."""
+        images, padding, size = images.resized(self.input_size), self.crop_padding, self.input_size
+        border = torch.tensor([round(255 * average) for average in self._mean], dtype=torch.uint8, device=device)
+        padded = border.expand(len(images), self._side, self._side, 3).contiguous()
+        inner = padded[:, padding : padding + size, padding : padding + size]
+        for part in chunks(images):
+            inner[part] = images.gathered(part).to(device).permute(0, 2, 3, 1)
+        return padded
+
+    def _windows(self, padded: Tensor) -> Tensor:
+        """Padded images, seen as every run of `input_size` pixels: uint8 (pixels, 3 S).
+
+        Window k begins at pixel k, so one index selects a whole row of a crop. The windows overlap: they are a
+        view, and take no memory.
+        """
         size = self.input_size
-        rows = (starts[:, None] + self._row_starts).view(-1)
-        crops = self._rows.index_select(0, rows).view(-1, size, size, 3)
+        return padded.as_strided((len(padded) * self._side**2 - size + 1, 3 * size), (3, 1))
+
+    def _read_ahead(self, positions: Tensor) -> Tensor:
+        """The padded images at these positions, in memory that a GPU can fetch while it works."""
+        padded = self._padded(self._images.subset(positions), torch.device("cpu"))
+        return padded.pin_memory() if self.device.type == "cuda" else padded
+
+    def _resident_rows(self) -> Tensor:
+        if self._rows is None:
+            raise ValueError("the set is not on the device: its batches cannot be planned")
+        return self._rows
+
+    def _rows_of(self, order: Tensor, slices: Sequence[slice]) -> Iterator[Tensor]:
+        """For each batch the rows that its crops are gathered from: the whole set's, or the batch's own.
+
+        Those are read and padded by a thread while the batch before is worked on.
+        """
+        if self.resident:
+            yield from itertools.repeat(self._resident_rows(), len(slices))
+            return
+        with ThreadPoolExecutor(1, thread_name_prefix="batches") as thread:
+            ahead: deque[Future[Tensor]] = deque()
+            for batch in slices:
+                ahead.append(thread.submit(self._read_ahead, order[batch]))
+                if len(ahead) > _BATCHES_AHEAD:
+                    yield self._windows(ahead.popleft().result().to(self.device, non_blocking=True))
+            while ahead:
+                yield self._windows(ahead.popleft().result().to(self.device, non_blocking=True))
+
+    def _inputs(self, source: Tensor, starts: Tensor, mirrored: Tensor | None) -> Tensor:
+        """Gather from rows, mirror and normalise one batch."""
+        size = self.input_size
+        rows = (starts.to(self.device)[:, None] + self._row_starts).view(-1)
+        crops = source.index_select(0, rows).view(-1, size, size, 3)
         if mirrored is not None:
             positions = mirrored.to(self.device)
             crops.index_copy_(0, positions, crops.index_select(0, positions).flip(2))
@@ -184,20 +250,33 @@ class DeviceBatches:
         return inputs.view(-1, size, size, 3).permute(0, 3, 1, 2)
 
 
-def _row_windows(images: Images, mean: Sequence[float], *, padding: int, device: torch.device) -> Tensor:
-    """The padded set in channels_last memory, seen as every run of `image_size` pixels: uint8 (pixels, 3 S).
+@dataclass(frozen=True, kw_only=True)
+class _Drawn:
+    """What is random in an epoch, on the CPU.
 
-    Window k begins at pixel k of the set, so one index selects a whole row of a crop. The windows overlap: they are a
-    view, and take no memory.
+    Attributes:
+        order: positions of the images, int64 (images,).
+        offsets: row and column in the padded image in which each crop begins, int64 (2, images).
+        mirrored: bool (images,).
+        centres: of the cutouts, int64 (2, images); None: there are none.
     """
-    size = images.image_size
-    side = size + 2 * padding
-    border = torch.tensor([round(255 * average) for average in mean], dtype=torch.uint8, device=device)
-    padded = border.expand(len(images), side, side, 3).contiguous()
-    inner = padded[:, padding : padding + size, padding : padding + size]
-    for part in chunks(images):
-        inner[part] = images.pixels[part].to(device).permute(0, 2, 3, 1)
-    return padded.as_strided((len(images) * side * side - size + 1, 3 * size), (3, 1))
+
+    order: Tensor
+    offsets: Tensor
+    mirrored: Tensor
+    centres: Tensor | None
+
+
+def _slices(images: int, batch_size: int, first_batch: int) -> list[slice]:
+    return [slice(first, first + batch_size) for first in range(first_batch * batch_size, images, batch_size)]
+
+
+def _fits(needed_bytes: int, device: torch.device) -> bool:
+    """Whether a set may lie on the device: on a GPU in half of its free memory, else in `_RESIDENT_BYTES`."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return needed_bytes < free / 2
+    return needed_bytes <= _RESIDENT_BYTES
 
 
 def _epoch_seed(seed: int, epoch: int) -> int:

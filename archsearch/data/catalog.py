@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from archsearch.data.rules import ImageRules
 from archsearch.errors import ConfigError
 from archsearch.registry import Registry
 from archsearch.resources import user_path
@@ -25,26 +26,32 @@ class DataRequest:
         path: the user's own folder, for the entries that take one.
         data_dir: where downloaded datasets lie; None if the user does not say.
         download: whether a dataset that is not there may be fetched from the network.
+        rules: how images are read where there is a choice.
     """
 
     uri: str
     path: Path
     data_dir: Path | None
     download: bool
+    rules: ImageRules
 
     def download_folder(self) -> Path:
-        """The folder for downloads: the user's, or `default_data_dir()`, which only datasets that download need."""
+        """For downloads and decoded pictures: the user's folder, or `default_data_dir()`, which arrays do not need."""
         return default_data_dir() if self.data_dir is None else user_path(self.data_dir)
 
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetEntry:
-    """One kind of dataset: how it is written (`usage`), what it is (`summary`), and how it is loaded."""
+    """One kind of dataset: how it is written (`usage`), what it is (`summary`), and how it is loaded.
+
+    `decodes`: whether its images are decoded when they are read, which is done once, before workers start.
+    """
 
     usage: str
     summary: str
     takes_path: bool
     load: Callable[[DataRequest], Dataset]
+    decodes: bool = False
 
 
 def _cifar10(request: DataRequest) -> Dataset:
@@ -68,13 +75,13 @@ def _digits(request: DataRequest) -> Dataset:
 def _folder(request: DataRequest) -> Dataset:
     from archsearch.data.folder import load_folder
 
-    return load_folder(request.path, name=request.uri)
+    return load_folder(request.path, name=request.uri, cache=request.download_folder(), rules=request.rules)
 
 
 def _npz(request: DataRequest) -> Dataset:
     from archsearch.data.npz import load_npz
 
-    return load_npz(request.path, name=request.uri)
+    return load_npz(request.path, name=request.uri, rules=request.rules)
 
 
 DATASETS: Registry[DatasetEntry] = Registry(
@@ -100,9 +107,11 @@ DATASETS: Registry[DatasetEntry] = Registry(
         ),
         "folder": DatasetEntry(
             usage="folder:PATH",
-            summary="your images as PATH/train/CLASS/*.png and PATH/test/CLASS/*.png (or .jpg, ...; or PATH/val)",
+            summary="your pictures as PATH/train/CLASS/*.jpg and PATH/test/CLASS/*.jpg (or .png, ...; PATH/val if you "
+            "like), or as PATH/CLASS/*.jpg with test_share",
             takes_path=True,
             load=_folder,
+            decodes=True,
         ),
         "npz": DatasetEntry(
             usage="npz:PATH",
@@ -147,15 +156,26 @@ def parse_dataset(uri: str) -> tuple[DatasetEntry, Path]:
     return entry, user_path(path)
 
 
-def load_dataset(uri: str, *, data_dir: Path | None = None, download: bool = True) -> Dataset:
+def load_dataset(
+    uri: str, *, data_dir: Path | None = None, download: bool = True, rules: ImageRules | None = None
+) -> Dataset:
     """Load the training images of a dataset, and prepare the way to its test images.
 
     Args:
         uri: `cifar10`, `cifar100`, `digits`, `folder:PATH` or `npz:PATH`.
-        data_dir: where downloaded datasets lie; `default_data_dir()` if None.
+        data_dir: where downloaded datasets and decoded pictures lie; `default_data_dir()` if None.
         download: whether a dataset that is not there may be fetched from the network.
+        rules: how the images are read; that of a stored study is `ImageRules.of_study`. None: as by default.
 
-    Raises UnknownNameError or ConfigError if `uri` is wrong, DataError if the data are absent, incomplete or damaged.
+    Raises UnknownNameError or ConfigError if `uri` is wrong, or `test_share` is set for a dataset with a test split;
+    DataError if the data are absent, incomplete or damaged.
     """
     entry, path = parse_dataset(uri)
-    return entry.load(DataRequest(uri=uri.strip(), path=path, data_dir=data_dir, download=download))
+    rules = rules or ImageRules()
+    if rules.test_share is not None and not entry.takes_path:
+        raise ConfigError(
+            f"test_share is {rules.test_share:g}, but dataset '{uri.strip()}' has a test split of its own",
+            hint="leave test_share out",
+        )
+    loaded = entry.load(DataRequest(uri=uri.strip(), path=path, data_dir=data_dir, download=download, rules=rules))
+    return replace(loaded, former=rules.former)

@@ -1,109 +1,383 @@
-"""A user's own images as files: PATH/train/CLASS/* and PATH/test/CLASS/* (torchvision's ImageFolder layout)."""
+"""A user's own pictures as files: PATH/train/CLASS/* and PATH/test/CLASS/*, PATH/val/CLASS/*; or PATH/CLASS/*.
+
+The layout is torchvision's ImageFolder's. `pictures.square_pixels` says how a file becomes pixels.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import os
+import unicodedata
 from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image, ImageOps
-from torchvision.datasets import ImageFolder
+from torch import Tensor
 
-from archsearch.data.dataset import Dataset
-from archsearch.data.images import Images, fingerprint_of
-from archsearch.errors import DataError
+from archsearch.data.dataset import Dataset, nothing_to_check
+from archsearch.data.decoded import Picture, decoded, listed
+from archsearch.data.images import Images, OnDecoded, fingerprint_of
+from archsearch.data.pictures import ENDINGS
+from archsearch.data.rules import Background, ImageRules
+from archsearch.data.scan import scanned
+from archsearch.data.split import held_out_positions
+from archsearch.errors import ConfigError, DataError
 
-LARGEST_SIZE = 224
-_TEST_NAMES = ("test", "val")
-_BROKEN_IMAGE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # what PIL raises on a bad file
+LARGEST_SIZE = 224  # of a set whose study does not say a size (pixels)
+TRAIN, TEST, VALIDATION = "train", "test", ("val", "valid", "validation")
+_SYSTEM_FILES = frozenset(
+    {"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "@eadir", "$recycle.bin", "lost+found",
+     "system volume information"}
+)  # fmt: skip
+_FORMER_ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 logger = logging.getLogger(__name__)
 
 
-def load_folder(path: Path, *, name: str) -> Dataset:
-    """Read the training images of a folder into memory, all at one square size.
+@dataclass(frozen=True, kw_only=True)
+class ListedSplit:
+    """The files of one split, nothing of them opened.
 
-    That size is the shorter side of the training set's most common image size, at most 224. Each image is scaled
-    (bicubic, antialiased) until its shorter side has it, and the longer side is cut evenly at both ends. Grey,
-    palette and transparent images become RGB. Classes are the names of the folders, in alphabetical order.
-
-    `load_test` reads PATH/test, or PATH/val where there is no PATH/test; it must have the same class folders.
-
-    Raises DataError if the folder is not laid out so, or an image cannot be read: the message names it.
+    Attributes:
+        folder: of the split.
+        classes: names of its class folders, in alphabetical order.
+        files: every file whose name ends as a picture's does, in order of class and name.
+        labels: class number of each.
+        left_out: how many files of other endings there are, by ending; files outside of class folders included.
+        hidden: how many files and folders are hidden or the operating system's own.
     """
-    if not path.is_dir():
-        raise DataError(f"dataset '{name}': there is no folder {path}", hint="check the path")
-    files, classes = _listing(path / "train", name=name)
-    image_size = _square_size([file for file, _ in files])
-    gib = len(files) * 3 * image_size**2 / 2**30
-    logger.info("reading %d images of %s at %d x %d (%.2f GiB)", len(files), path, image_size, image_size, gib)
-    train = _read(files, image_size)
+
+    folder: Path
+    classes: tuple[str, ...]
+    files: tuple[Path, ...]
+    labels: tuple[int, ...]
+    left_out: Counter[str]
+    hidden: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListedFolder:
+    """A folder's splits. Where it has none, its classes are all in `train`, and `has_splits` is False."""
+
+    root: Path
+    train: ListedSplit
+    validation: ListedSplit | None
+    test: ListedSplit | None
+    has_splits: bool
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pictures:
+    """Labelled picture files, as `images.ImageSource`: decoded when they are read, and kept decoded in `folder`."""
+
+    pictures: tuple[Picture, ...]
+    labels: Tensor
+    image_size: int
+    background: Background
+    folder: Path
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def read(
+        self,
+        positions: Tensor | Sequence[int] | None = None,
+        *,
+        image_size: int | None = None,
+        on_decoded: OnDecoded | None = None,
+    ) -> Images:
+        """The pictures at these positions, decoded at `image_size`, or at the set's own size."""
+        chosen = range(len(self.pictures)) if positions is None else [int(place) for place in positions]
+        pixels = decoded(
+            [self.pictures[place] for place in chosen],
+            size=image_size or self.image_size,
+            background=self.background,
+            folder=self.folder,
+            on_decoded=on_decoded,
+        )
+        return Images(pixels, self.labels if positions is None else self.labels[torch.tensor(chosen)])
+
+    def chosen(self, positions: Sequence[int]) -> Pictures:
+        """Those at these positions, undecoded."""
+        return Pictures(
+            pictures=tuple(self.pictures[place] for place in positions),
+            labels=self.labels[torch.tensor(positions)],
+            image_size=self.image_size,
+            background=self.background,
+            folder=self.folder,
+        )
+
+
+def load_folder(path: Path, *, name: str, cache: Path, rules: ImageRules | None = None) -> Dataset:
+    """The pictures of a folder, listed and looked at, but not decoded.
+
+    Their own size is the shorter side of the training set's most common picture size, at most 224. Classes are the
+    names of the folders, in alphabetical order.
+
+    PATH/val (or valid, validation) is the dataset's own validation split, PATH/test its test split; with PATH/val alone
+    that is the test split, and a warning says so. `ImageRules.test_share` holds out a share of PATH/train, or of PATH
+    itself where that has no splits but classes.
+
+    Args:
+        cache: folder for what is found out and for decoded pictures.
+
+    Raises ConfigError if `test_share` does not fit the folder; DataError if the folder is not laid out so, or a file
+    of the training or validation split is no picture: the message names all of them.
+    """
+    rules = rules or ImageRules()
+    found = list_folder(path, name=name, split=rules.test_share is None, former=rules.former)
+    _warn_of_left_out(found, name)
+    validation, test = found.validation, found.test
+    if rules.former:
+        validation, test = None, test or validation
+    elif rules.test_share is None and test is None and validation is not None:
+        logger.warning(
+            "'%s' has a folder '%s' and none '%s': it is the test split, and the search validates on images that it "
+            "splits off '%s'; with test_share set, '%s' validates, and that share of '%s' is held out for testing",
+            name, validation.folder.name, TEST, TRAIN, validation.folder.name, TRAIN,
+        )  # fmt: skip
+        validation, test = None, validation
+    if rules.test_share is not None and found.test is not None:
+        raise ConfigError(
+            f"test_share is {rules.test_share:g}, but {path} has a test split of its own",
+            hint=f"leave test_share out, or move the images of {found.test.folder} to {found.train.folder}",
+        )
+    look = partial(_pictures, name=name, cache=cache, rules=rules)
+    everything, sizes = look(found.train)
+    own_size = min(_common_side(sizes), LARGEST_SIZE)
+    everything = replace(everything, image_size=own_size)
+    train = everything
+    load_test: Callable[[], Pictures] = partial(
+        _load_test, found, test, name=name, cache=cache, rules=rules, size=own_size
+    )
+    check_test: Callable[[], None] = partial(_check_test, found, test, name=name)
+    if rules.test_share:
+        kept, held_out = held_out_positions(everything.labels, rules.test_share)
+        train = everything.chosen(kept)
+        load_test, check_test = partial(everything.chosen, held_out), nothing_to_check
+    elif rules.test_share == 0:
+        check_test = nothing_to_check
+    own_validation = None
+    if validation is not None:
+        _check_classes(found.train, validation, name=name)
+        own_validation = replace(look(validation)[0], image_size=own_size)
     return Dataset(
         name=name,
-        classes=classes,
+        classes=found.train.classes,
         train=train,
-        load_test=partial(_load_test, path, name=name, classes=classes, image_size=image_size),
+        validation=own_validation,
+        load_test=load_test,
+        check_test=check_test,
         flip=True,
-        fingerprint=fingerprint_of(train),
+        fingerprint=fingerprint_of(train.read()) if rules.former else _fingerprint(train, own_validation),
+        former=rules.former,
     )
 
 
-def _load_test(path: Path, *, name: str, classes: tuple[str, ...], image_size: int) -> Images:
-    folder = next((path / test for test in _TEST_NAMES if (path / test).is_dir()), None)
-    if folder is None:
+def list_folder(path: Path, *, name: str, split: bool, former: bool = False) -> ListedFolder:
+    """The files of a folder, by split and class; opens none of them.
+
+    Args:
+        split: whether the folder must have a split `train`.
+        former: only files of the endings that former versions knew.
+
+    Raises DataError if the folder is not laid out so.
+    """
+    if not path.is_dir():
+        raise DataError(f"dataset '{name}': there is no folder {path}", hint="check the path")
+    endings = _FORMER_ENDINGS if former else ENDINGS
+    validations = [path / each for each in VALIDATION if (path / each).is_dir()]
+    if len(validations) > 1:
         raise DataError(
-            f"dataset '{name}': {path} has no test split",
-            hint=f"put images that are not in {path / 'train'} under {path / 'test'}/CLASS/ (or {path / 'val'}/CLASS/)",
+            f"dataset '{name}': {path} has the folders {' and '.join(each.name for each in validations)}",
+            hint="one validation split: name it val",
         )
-    files, test_classes = _listing(folder, name=name)
-    if test_classes != classes:
-        missing = ", ".join(sorted(set(classes) - set(test_classes))) or "none"
-        extra = ", ".join(sorted(set(test_classes) - set(classes))) or "none"
+    test = path / TEST
+    has_splits = (path / TRAIN).is_dir() or bool(validations) or test.is_dir()
+    if not has_splits and split:
+        classes = _folders(path)[0]
         raise DataError(
-            f"dataset '{name}': {folder} has other class folders than {path / 'train'}:"
-            f" missing: {missing}; unknown: {extra}"
+            f"dataset '{name}': there is no folder {path / TRAIN}",
+            hint=f"put images under {path / TRAIN}/CLASS/"
+            + (
+                f", or, if {', '.join(classes[:3])}{', ...' if len(classes) > 3 else ''} are the classes, hold out a "
+                "share of their images for testing: test_share: 0.15 in the study"
+                if classes
+                else ""
+            ),
         )
-    return _read(files, image_size)
+    return ListedFolder(
+        root=path,
+        train=_listing(path / TRAIN if has_splits else path, name=name, endings=endings),
+        validation=_listing(validations[0], name=name, endings=endings) if validations else None,
+        test=_listing(test, name=name, endings=endings) if test.is_dir() else None,
+        has_splits=has_splits,
+    )
 
 
-def _listing(folder: Path, *, name: str) -> tuple[list[tuple[Path, int]], tuple[str, ...]]:
-    """Every image file with its class number, and the classes."""
+def unlike_classes(train: ListedSplit, other: ListedSplit) -> str | None:
+    """How another split's class folders differ from those of the training split; None if they do not."""
+    missing = [each for each in train.classes if each not in other.classes]
+    extra = [each for each in other.classes if each not in train.classes]
+    if not missing and not extra:
+        return None
+    alike = [(one, two) for one in missing for two in extra if _folded(one) == _folded(two)]
+    said = f"missing: {', '.join(missing) or 'none'}; unknown: {', '.join(extra) or 'none'}"
+    if alike:
+        pairs = ", ".join(f"{one!a} and {two!a}" for one, two in alike)
+        said += f" ({pairs} differ only in upper and lower case or in how accents are written)"
+    return said
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _pictures(
+    split: ListedSplit, *, name: str, cache: Path, rules: ImageRules
+) -> tuple[Pictures, list[tuple[int, int]]]:
+    """The pictures of a split, at no size yet, and the size of each."""
+    facts = scanned(split.files, root=split.folder, folder=cache / "looked-at", whole=rules.on_bad_image == "skip")
+    bad = [(file, each.problem) for file, each in zip(split.files, facts, strict=True) if each.problem is not None]
+    if bad and rules.on_bad_image == "refuse":
+        raise DataError(listed(bad), hint="replace or remove them, or set on_bad_image: skip, which leaves them out")
+    if bad:
+        logger.warning("'%s': left out of %s: %s", name, split.folder, listed(bad, most=3))
+    good = [place for place, each in enumerate(facts) if each.problem is None]
+    _check_no_class_is_empty(split, [split.labels[place] for place in good], name=name)
+    pictures = Pictures(
+        pictures=tuple(Picture(file=split.files[place], digest=facts[place].digest) for place in good),
+        labels=torch.tensor([split.labels[place] for place in good], dtype=torch.int64),
+        image_size=LARGEST_SIZE,
+        background=rules.background,
+        folder=cache / "decoded",
+    )
+    return pictures, [(facts[place].width, facts[place].height) for place in good]
+
+
+def _load_test(
+    found: ListedFolder, test: ListedSplit | None, *, name: str, cache: Path, rules: ImageRules, size: int
+) -> Pictures:
+    _check_test(found, test, name=name)
+    assert test is not None
+    return replace(_pictures(test, name=name, cache=cache, rules=rules)[0], image_size=size)
+
+
+def _check_test(found: ListedFolder, test: ListedSplit | None, *, name: str) -> None:
+    if test is None:
+        root, train = found.root, found.train.folder
+        raise DataError(
+            f"dataset '{name}': {root} has no test split",
+            hint=f"put images that are not in {train} under {root / TEST}/CLASS/, or hold out a share of those in "
+            f"{train} for testing (test_share: 0.15 in the study); test_share: 0 goes without testing",
+        )
+    _check_classes(found.train, test, name=name)
+
+
+def _check_classes(train: ListedSplit, other: ListedSplit, *, name: str) -> None:
+    if unlike := unlike_classes(train, other):
+        raise DataError(f"dataset '{name}': {other.folder} has other class folders than {train.folder}: {unlike}")
+    _check_no_class_is_empty(other, other.labels, name=name)
+
+
+def _check_no_class_is_empty(split: ListedSplit, labels: Sequence[int], *, name: str) -> None:
+    there = set(labels)
+    empty = [each for label, each in enumerate(split.classes) if label not in there]
+    if empty or not split.classes:
+        what = f"no image in {', '.join(empty)}" if empty else "no class folders"
+        raise DataError(
+            f"dataset '{name}': {split.folder}: {what}",
+            hint=f"put images under {split.folder}/CLASS/; their names end in {', '.join(ENDINGS)}",
+        )
+
+
+def _warn_of_left_out(found: ListedFolder, name: str) -> None:
+    counts: Counter[str] = Counter()
+    for split in (found.train, found.validation, found.test):
+        if split is not None:
+            counts += split.left_out
+    if counts:
+        kinds = ", ".join(f"{number:,} {ending}" for ending, number in counts.most_common())
+        logger.warning("'%s': left out: %s (pictures end in %s)", name, kinds, ", ".join(ENDINGS))
+
+
+def _listing(folder: Path, *, name: str, endings: Sequence[str]) -> ListedSplit:
+    """Every picture of a split by its name. Raises DataError if there is no such folder."""
     if not folder.is_dir():
         raise DataError(f"dataset '{name}': there is no folder {folder}", hint=f"put images under {folder}/CLASS/")
+    classes, beside, hidden = _folders(folder)
+    files: list[Path] = []
+    labels: list[int] = []
+    left_out: Counter[str] = Counter(_ending(file) for file in beside)
+    for label, each in enumerate(classes):
+        for place, names, ignored in _walk(folder / each):
+            hidden += ignored
+            for file in names:
+                if file.lower().endswith(tuple(endings)):
+                    files.append(place / file)
+                    labels.append(label)
+                else:
+                    left_out[_ending(file)] += 1
+    return ListedSplit(
+        folder=folder,
+        classes=tuple(classes),
+        files=tuple(files),
+        labels=tuple(labels),
+        left_out=left_out,
+        hidden=hidden,
+    )
+
+
+def _folders(folder: Path) -> tuple[list[str], list[str], int]:
+    """Names of the folders in a folder and of the files beside them, and how many of either are hidden."""
     try:
-        listed = ImageFolder(folder)
-    except (OSError, RuntimeError) as error:
-        # torchvision names the classes without a valid file, and the endings that it knows
-        raise DataError(f"dataset '{name}': {folder}: {error}", hint=f"put images under {folder}/CLASS/") from error
-    return [(Path(file), label) for file, label in listed.samples], tuple(listed.classes)
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:
+        raise DataError(f"{folder} cannot be listed: {error.strerror or error}") from error
+    seen = [entry for entry in entries if not _is_hidden(entry.name)]
+    folders = [entry.name for entry in seen if entry.is_dir()]
+    return folders, [entry.name for entry in seen if not entry.is_dir()], len(entries) - len(seen)
 
 
-def _square_size(files: list[Path]) -> int:
-    """The shorter side of the most common (width, height), at most `LARGEST_SIZE`; of equally common, the smallest."""
-    sizes: Counter[tuple[int, int]] = Counter()
-    for file in files:
-        try:
-            with Image.open(file) as image:  # reads the header only
-                sizes[image.size] += 1
-        except _BROKEN_IMAGE as error:
-            raise _unreadable(file, error) from error
-    _, shorter = max((count, -min(size)) for size, count in sizes.items())
-    return min(-shorter, LARGEST_SIZE)
+def _walk(folder: Path) -> list[tuple[Path, list[str], int]]:
+    """Every folder from this one down, links followed once, in ImageFolder's order: files, and how many are hidden."""
+    found = []
+    been = set()
+    for place, folders, files in os.walk(folder, followlinks=True):
+        real = Path(place).resolve()
+        if real in been:
+            folders.clear()
+            continue
+        been.add(real)
+        shown, names = ([each for each in some if not _is_hidden(each)] for some in (folders, files))
+        hidden = len(folders) - len(shown) + len(files) - len(names)
+        folders[:] = shown
+        found.append((place, sorted(names), hidden))
+    return [(Path(place), names, hidden) for place, names, hidden in sorted(found)]
 
 
-def _read(files: list[tuple[Path, int]], image_size: int) -> Images:
-    pixels = torch.empty((len(files), 3, image_size, image_size), dtype=torch.uint8)
-    for index, (file, _) in enumerate(files):
-        try:
-            with Image.open(file) as image:
-                square = ImageOps.fit(image.convert("RGB"), (image_size, image_size), Image.Resampling.BICUBIC)
-        except _BROKEN_IMAGE as error:
-            raise _unreadable(file, error) from error
-        pixels[index] = torch.from_numpy(np.array(square)).permute(2, 0, 1)
-    return Images(pixels, torch.tensor([label for _, label in files], dtype=torch.int64))
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name.lower() in _SYSTEM_FILES
 
 
-def _unreadable(file: Path, error: Exception) -> DataError:
-    return DataError(f"{file} cannot be read as an image: {error}", hint="replace or remove the file")
+def _ending(name: str) -> str:
+    return Path(name).suffix.lower() or "without an ending"
+
+
+def _common_side(sizes: Sequence[tuple[int, int]]) -> int:
+    """The shorter side of the most common (width, height); of equally common ones, the smallest."""
+    _, shorter = max((count, -min(size)) for size, count in Counter(sizes).items())
+    return -shorter
+
+
+def _fingerprint(train: Pictures, validation: Pictures | None) -> str:
+    digest = hashlib.sha256(f"pictures {train.background}".encode())
+    for split in (train, validation):
+        digest.update(b"split")
+        if split is not None:
+            for picture, label in zip(split.pictures, split.labels.tolist(), strict=True):
+                digest.update(f"{picture.digest} {label}\n".encode())
+    return digest.hexdigest()[:12]

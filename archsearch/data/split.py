@@ -3,33 +3,55 @@
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 
 import torch
+from torch import Tensor
 
 from archsearch.data.images import Images
 from archsearch.errors import ConfigError
+
+TEST_SEED = 0  # of the images that `ImageRules.test_share` holds out: that split is part of the dataset
 
 
 def stratified_split(
     images: Images, *, validation_images: int, train_images: int | None = None, seed: int
 ) -> tuple[Images, Images]:
+    """The images of `stratified_positions`: (train, validation)."""
+    train, validation = stratified_positions(
+        images.labels, validation_images=validation_images, train_images=train_images, seed=seed
+    )
+    return images.subset(train), images.subset(validation)
+
+
+def stratified_positions(
+    labels: Tensor,
+    *,
+    validation_images: int,
+    train_images: int | None = None,
+    seed: int,
+    every_class: bool = False,
+) -> tuple[list[int], list[int]]:
     """Split off a validation set, and take a training subset from the rest.
 
-    Both have every class within one image of its proportional share: the validation set of its share of `images`, the
+    Both have every class within one image of its proportional share: the validation set of its share of the images, the
     training subset of its share of what the validation set leaves. The validation set does not depend on
     `train_images`; a smaller training subset is the beginning of a larger one.
 
     Args:
-        images: the images to split.
+        labels: class number of each image.
         validation_images: how many to validate on.
         train_images: how many to train on; None takes all that the validation set leaves.
         seed: which images are chosen; the same seed always gives the same split.
+        every_class: whether both keep an image of every class, which then is taken from the largest; a class has a
+            share smaller than one image otherwise, and may be missing.
 
-    Returns: (train, validation), which have no image in common.
+    Returns: positions of (train, validation), which have no image in common.
 
-    Raises ConfigError if a count is below one, or the two ask for more images than there are.
+    Raises ConfigError if a count is below one, or the two ask for more images than there are, or, with `every_class`,
+    for fewer than there are classes. A class of one image cannot be in both.
     """
-    total = len(images)
+    total = len(labels)
     if validation_images < 1:
         raise ConfigError(f"validation_images must be at least 1, got {validation_images}")
     if train_images is not None and train_images < 1:
@@ -41,18 +63,81 @@ def stratified_split(
             f"validation_images {validation_images} and {asked} are {wanted} images, but there are only {total}",
             hint="ask for fewer",
         )
-    labels = images.labels.cpu()
-    generator = torch.Generator().manual_seed(seed)
-    shuffled = torch.randperm(total, generator=generator).tolist()
-    # which class comes first where two are equally due; drawn, so that a tiny set does not always favour class 0
-    priority = torch.randperm(int(labels.max()) + 1, generator=generator).tolist()
-    by_image = labels.tolist()
+    classes = len(set(labels.tolist())) if every_class else 0
+    if total - validation_images < classes:
+        raise ConfigError(
+            f"validation_images {validation_images} leaves {total - validation_images} images to train on, fewer than "
+            f"the {classes} classes",
+            hint="ask for fewer",
+        )
+    by_image, shuffled, priority = _drawn(labels, seed)
     order = _proportional_order(shuffled, by_image, priority)
     validation = order[:validation_images]
+    if every_class:
+        validation = _of_every_class(order, by_image, validation_images, what="validation_images", leave=True)
     chosen = set(validation)
-    rest = [index for index in shuffled if index not in chosen]
-    train = _proportional_order(rest, by_image, priority)[:train_images]
-    return images.subset(train), images.subset(validation)
+    rest = _proportional_order([index for index in shuffled if index not in chosen], by_image, priority)
+    train = rest[:train_images]
+    if every_class:
+        train = _of_every_class(rest, by_image, len(train), what="train_images")
+    return train, validation
+
+
+def held_out_positions(labels: Tensor, share: float) -> tuple[list[int], list[int]]:
+    """Positions of the images that are kept, in order, and of those that are held out for testing."""
+    kept, held_out = stratified_positions(
+        labels, validation_images=max(1, round(share * len(labels))), seed=TEST_SEED, every_class=True
+    )
+    return sorted(kept), sorted(held_out)
+
+
+def stratified_subset(labels: Tensor, images: int | None, *, seed: int, what: str = "images") -> list[int]:
+    """Positions of so many images, every class in its share and with one image at least; None: all, in order.
+
+    `what` names the number in the ConfigError that says that it is below the number of classes.
+    """
+    if images is None or images >= len(labels):
+        return list(range(len(labels)))
+    by_image, shuffled, priority = _drawn(labels, seed)
+    return _of_every_class(_proportional_order(shuffled, by_image, priority), by_image, images, what=what)
+
+
+def _drawn(labels: Tensor, seed: int) -> tuple[list[int], list[int], list[int]]:
+    """The labels as a list, the images in random order, and a random order of the classes."""
+    labels = labels.cpu()
+    generator = torch.Generator().manual_seed(seed)
+    shuffled = torch.randperm(len(labels), generator=generator).tolist()
+    # which class comes first where two are equally due; drawn, so that a tiny set does not always favour class 0
+    priority = torch.randperm(int(labels.max()) + 1, generator=generator).tolist()
+    return labels.tolist(), shuffled, priority
+
+
+def _of_every_class(order: list[int], labels: list[int], count: int, *, what: str, leave: bool = False) -> list[int]:
+    """The first images of a proportional order, with at least one of every class.
+
+    What a class is given beyond its share is taken from those that have the most. `leave`: one image of every class
+    that has two stays behind.
+    """
+    sizes, taken = Counter(labels[index] for index in order), Counter(labels[index] for index in order[:count])
+    if count < len(sizes):
+        raise ConfigError(
+            f"{what} {count} is fewer than the {len(sizes)} classes, of which each needs an image",
+            hint=f"ask for {len(sizes)} or more",
+        )
+    for label in sorted(sizes):
+        if not taken[label]:
+            taken[max(taken, key=lambda other: (taken[other], -other))] -= 1
+            taken[label] = 1
+    for label in sorted(sizes):
+        if leave and taken[label] == sizes[label] > 1:
+            taken[max(sizes, key=lambda other: (sizes[other] - taken[other], -other))] += 1
+            taken[label] -= 1
+    found = []
+    for index in order:
+        if taken[labels[index]]:
+            found.append(index)
+            taken[labels[index]] -= 1
+    return found
 
 
 def _proportional_order(indices: list[int], labels: list[int], priority: list[int]) -> list[int]:

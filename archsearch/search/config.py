@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from archsearch.data.rules import RULES_DEFAULTS, Background, ImageRules, OnBadImage
 from archsearch.designs import Design
 from archsearch.errors import ConfigError
 from archsearch.latency.settings import LatencySettings
@@ -96,6 +97,10 @@ class StudyConfig(BaseModel):
         scale: strides and pooling that every network of this study has, published variants included: a small image
             wants a stem that does not shrink it away.
         dataset: cifar10, cifar100, digits, folder:PATH or npz:PATH.
+        test_share: share of the images that is held out for testing, a share of every class; None: the dataset has a
+            test split; 0: nothing is tested, and no network can be retrained.
+        on_bad_image: refuse or skip a file that is no readable image.
+        background: white or black, what transparent pixels show.
         trials: how many networks are evaluated in all, variants included.
         workers: worker processes; None: one for each CPU core, with one thread each, or `workers_per_gpu` for each GPU.
         workers_per_gpu: trials that share one GPU; auto: as many as raise what they do together, as it is measured when
@@ -123,6 +128,9 @@ class StudyConfig(BaseModel):
     fixed: Mapping[ChoiceKey, Any] = Field(default_factory=dict)
     scale: Mapping[ChoiceKey, Any] = Field(default_factory=dict)
     dataset: str
+    test_share: float | None = Field(default=None, ge=0, lt=1)
+    on_bad_image: OnBadImage = "refuse"
+    background: Background = "white"
     trials: int = Field(default=100, ge=1)
     workers: int | None = Field(default=None, ge=1, le=256)
     workers_per_gpu: Literal["auto"] | Annotated[int, Field(ge=1, le=64)] = "auto"
@@ -176,6 +184,10 @@ class StudyConfig(BaseModel):
             dict(self.restrict), {**self.scale, **self.fixed}, where=f"study '{self.name}'"
         )
 
+    def image_rules(self, *, former: bool = False) -> ImageRules:
+        """How its images are read; `former`: as by versions that did not know these keys."""
+        return ImageRules(**{key: getattr(self, key) for key in RULES_DEFAULTS}, former=former)
+
     def protocol(self) -> dict[str, Any]:
         """What makes two trials comparable, as plain data: a study's records all share it.
 
@@ -188,6 +200,7 @@ class StudyConfig(BaseModel):
         )  # fmt: skip
         found = dict(self.model_dump(mode="json", include=set(shared), exclude={"proxy": {"chunk_steps"}}))
         found |= {"constraints": self.constraints.protocol()}
+        found |= {key: getattr(self, key) for key, before in RULES_DEFAULTS.items() if getattr(self, key) != before}
         stopping = self.stopping.protocol()
         found |= {"stopping": stopping} if stopping else {}
         return found | self.model_dump(mode="json", include={"design"}, exclude_none=True)

@@ -17,7 +17,6 @@ from torch import nn
 from archsearch.cost.architecture import cost_of
 from archsearch.cost.audit import audit
 from archsearch.data.dataset import Dataset
-from archsearch.data.split import stratified_split
 from archsearch.errors import ArchsearchError, MeasurementError, MeasurementMemoryError, StoreError, TrainingError
 from archsearch.latency.again import drifted
 from archsearch.latency.lease import DeviceLease
@@ -89,11 +88,11 @@ class Evaluator:
         self.num_classes = dataset.num_classes
         self._flip = dataset.flip
         self._check = check
-        self._train_images, self._validation_images = stratified_split(
-            dataset.train,
+        self._train_images, self._validation_images = dataset.split(
             validation_images=config.proxy.validation_images,
             train_images=config.proxy.train_images,
             seed=SPLIT_SEED,
+            image_size=self.input_size,
         )
         self._repeats = repeats
         self._repeat: RepeatMeasurement | None = None  # of the network in hand, until it is complete

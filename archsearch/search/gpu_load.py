@@ -82,7 +82,7 @@ class TrialDuty:
             self._network, name="itself", settings=self._settings, device=job["device"], input_size=size, lease=lease
         )
         images = _random_images(max(_IMAGES, batch), size=size, classes=classes)
-        scored = Images(images.pixels[: job["validation_images"]], images.labels[: job["validation_images"]])
+        scored = images.subset(range(min(job["validation_images"], len(images))))
         with lease.shared():
             mean, std = channel_statistics(images)
             self._course = Course(

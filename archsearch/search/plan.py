@@ -15,7 +15,7 @@ import torch
 from archsearch import __version__
 from archsearch.data.catalog import load_dataset
 from archsearch.data.dataset import Dataset
-from archsearch.data.split import stratified_split
+from archsearch.data.rules import CURRENT_RULES, RULES_DEFAULTS, RULES_FACT, ImageRules
 from archsearch.errors import BuildError, ConfigError, StudyChangedError
 from archsearch.latency.backends import BACKENDS
 from archsearch.latency.fingerprint import Fingerprint, device_fingerprint, volatile_facts
@@ -37,7 +37,7 @@ PREFLIGHT_NETWORKS = 3
 _GONE = {"latency": ("noise_rounds",)}  # keys of older versions that changed no trial's numbers
 _NO_CHANGE = ("repeat_every",)  # a key of a study's latency that changes no trial's numbers
 _OF_THE_BACKEND = ("backend", "backend_version")  # facts of a fingerprint
-_NO_STOPPING: Mapping[str, Any] = {"policy": "none"}  # a protocol without the key
+_WITHOUT_KEY: Mapping[str, Any] = {"stopping": {"policy": "none"}, "design": None, **RULES_DEFAULTS}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +68,11 @@ class RunPlan:
     tried: tuple[Spec, ...] = ()
     workers_per_gpu: int | Literal["auto"] = 1
 
+    @property
+    def image_rules(self) -> ImageRules:
+        """How its images are read."""
+        return self.config.image_rules(former=RULES_FACT not in self.facts)
+
 
 def plan_run(
     config: StudyConfig,
@@ -78,17 +83,21 @@ def plan_run(
     data_dir: Path | None = None,
     command: str | None = None,
     space: SearchSpace | None = None,
+    former: bool = False,
 ) -> RunPlan:
     """Check a study against its space, its data and this machine, and try three random networks on one batch each.
 
     Of a design the first three points are tried, and its size is the total. `space` is the study's, if it was read
-    elsewhere than from the study's own file.
+    elsewhere than from the study's own file. `former`: of a stored study whose images are read by the rules of an older
+    version (`ImageRules.former`).
 
     Raises ConfigError, DataError or BuildError for whatever would make every trial fail.
     """
     space = config.search_space() if space is None else space
     devices = worker_devices(device, workers or config.workers)
-    dataset = load_dataset(config.dataset, data_dir=data_dir)
+    dataset = load_dataset(config.dataset, data_dir=data_dir, rules=config.image_rules(former=former))
+    if not former:
+        dataset.check_test()
     input_size = config.proxy.input_size or dataset.image_size
     variants: tuple[StudyVariant, ...] = ()
     if config.design is None:
@@ -100,8 +109,7 @@ def plan_run(
         tried = list(design_specs(config.design, input_size=input_size)[:PREFLIGHT_NETWORKS])
         total = config.design.size
     reference = scaled(config.reference, config, key="reference").normalised(input_size)
-    train, validation = stratified_split(
-        dataset.train,
+    train, validation = dataset.split_positions(
         validation_images=config.proxy.validation_images,
         train_images=config.proxy.train_images,
         seed=SPLIT_SEED,
@@ -136,7 +144,7 @@ def check_unchanged(plan: RunPlan, stored: StudyInfo) -> None:
 
     Raises StudyChangedError that says what differs, and what to do.
     """
-    given = {"stopping": dict(_NO_STOPPING), "design": None, **plan.config.protocol()}
+    given = {**_WITHOUT_KEY, **plan.config.protocol()}
     new = _resolved(protocol_as_settled(given, stored), plan.devices[0])
     before = completed(stored)
     old = protocol_as_settled({key: before[key] for key in given}, stored)
@@ -170,7 +178,7 @@ def completed(study: StudyInfo) -> dict[str, Any]:
     # what versions did that did not know a key, where that is not today's default
     before = {"latency": {"backend": "torch", "precision": precision_before(device_of(study))}}
     today = StudyConfig(name="any", space="any", dataset="any").protocol()
-    completed = {"stopping": dict(_NO_STOPPING), "design": None, **today, **stored}
+    completed = {**_WITHOUT_KEY, **today, **stored}
     for section in ("proxy", "latency", "constraints"):
         known = {key: value for key, value in stored.get(section, {}).items() if key not in _GONE.get(section, ())}
         completed[section] = {**today[section], **before.get(section, {}), **known}
@@ -278,6 +286,7 @@ def _facts(
         "archsearch": __version__,
         "versions": {name: version(name) for name in ("torch", "torchvision", "optuna")},
         "data_fingerprint": dataset.fingerprint,
+        **({} if dataset.former else {RULES_FACT: CURRENT_RULES}),
         "num_classes": dataset.num_classes,
         "input_size": input_size,
         "device_fingerprint": fingerprint.id,

@@ -15,11 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from archsearch.analysis.plateau import plateau_of
+from archsearch.data.catalog import load_dataset, parse_dataset
+from archsearch.data.images import OnDecoded
+from archsearch.data.rules import ImageRules
 from archsearch.designs import Design
 from archsearch.errors import ArchsearchError, ConfigError, StoreError
 from archsearch.noise import NO_FLOOR, NoiseFloor
 from archsearch.records import Record
 from archsearch.search.batch import decided_batch
+from archsearch.search.evaluate import SPLIT_SEED
 from archsearch.search.optuna_study import OptunaStudy
 from archsearch.search.plan import RunPlan, check_unchanged
 from archsearch.search.precision import decided_precision, settled
@@ -115,6 +119,7 @@ def run_study(
     optuna_proxy: str | None = None,
     on_begun: Callable[[StudyInfo], None] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
+    on_decoded: OnDecoded | None = None,
 ) -> StudyInfo:
     """Run a study until it has `plan.total` trials, over all runs and machines; what is there already is continued.
 
@@ -127,8 +132,10 @@ def run_study(
         optuna_proxy: HOST:PORT of the gRPC proxy through which workers reach Optuna's tables; None: directly.
         on_begun: called once, with the study as it is stored, before its workers start.
         on_progress: called about twice a second.
+        on_decoded: called while pictures are decoded, which is done once, before workers start.
 
     Raises:
+        DataError: a picture cannot be decoded, or the space for the decoded ones lacks.
         MeasurementError: the batch of a new study's latencies could not be measured.
         StudyChangedError: a study of this name has another space, protocol or dataset.
         WorkersFailedError: the workers ended with an error, or were killed again and again.
@@ -153,6 +160,7 @@ def run_study(
     plan = _shared(replace(plan, config=settled(plan.config, study)))
     if plan.config.design is not None:
         plan = _with_design(plan, plan.config.design, database, study)
+    _decode(plan, study, data_dir, on_decoded)
     job: dict[str, Any] = {
         "config": plan.config.model_dump(mode="json"),
         "storage": database.url,
@@ -163,6 +171,19 @@ def run_study(
     }
     _Watch(plan, database, study, job, folder, limits, on_progress).run()
     return study
+
+
+def _decode(plan: RunPlan, study: StudyInfo, data_dir: Path | None, on_decoded: OnDecoded | None) -> None:
+    """Have the pictures decoded that the workers train and validate on."""
+    if parse_dataset(plan.config.dataset)[0].decodes:
+        rules = ImageRules.of_study(study.config, study.facts)
+        load_dataset(plan.config.dataset, data_dir=data_dir, rules=rules).split(
+            validation_images=plan.config.proxy.validation_images,
+            train_images=plan.config.proxy.train_images,
+            seed=SPLIT_SEED,
+            image_size=plan.input_size,
+            on_decoded=on_decoded,
+        )
 
 
 def _precision(plan: RunPlan) -> Precision:

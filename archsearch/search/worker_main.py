@@ -15,6 +15,7 @@ from types import FrameType
 import torch
 
 from archsearch.data.catalog import load_dataset
+from archsearch.data.rules import ImageRules
 from archsearch.errors import ArchsearchError, MeasurementMemoryError
 from archsearch.search.config import parse_study
 from archsearch.search.design_worker import DesignWorker
@@ -41,11 +42,13 @@ def main() -> int:
         config = parse_study(job["config"], source="the coordinator's job")
         data_dir = None if job["data_dir"] is None else Path(job["data_dir"])
         kind = Worker if config.design is None else DesignWorker
+        study = find_study(database, config.name)
+        rules = ImageRules.of_study(study.config, study.facts)
         worker = kind(
             database,
-            find_study(database, config.name),
+            study,
             config,
-            load_dataset(config.dataset, data_dir=data_dir),
+            load_dataset(config.dataset, data_dir=data_dir, rules=rules),
             device=job["device"],
             total=job["total"],
             parent=job["parent"],

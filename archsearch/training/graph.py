@@ -69,8 +69,13 @@ class GraphStep:
         self.eager_because: str | None = None
         """Why the steps are taken eagerly; None while they are replayed."""
 
-    def feed(self, batches: DeviceBatches) -> PlannedBatches:
-        """The batches to call this step with instead: their images are gathered and augmented inside the step."""
+    def feed(self, batches: DeviceBatches) -> PlannedBatches | DeviceBatches:
+        """The batches to call this step with instead: their images are gathered and augmented inside the step.
+
+        A set that is not on the device is gathered outside of it, and its batches stay what they are.
+        """
+        if not batches.resident:
+            return batches
         self._render = batches.rendered
         return PlannedBatches(batches)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from archsearch.data.rules import ImageRules
 from archsearch.models.spec import Spec
 from archsearch.records import Cost, Latency, Score
 from archsearch.training.protocols import Protocol
@@ -24,6 +25,7 @@ class ModelFacts:
         scores: one for each seed, all on the test split; the weights of the first are the folder's.
         protocol, batch_size: how it was trained.
         dataset, dataset_fingerprint: what it was trained on.
+        image_rules: how its images were read.
         study, trial: where the network was found; None for one that no study found.
         cost, latency: None where they were not taken.
         start: where the initial weights are from; "" if they were drawn at random.
@@ -40,6 +42,7 @@ class ModelFacts:
     batch_size: int
     dataset: str
     dataset_fingerprint: str
+    image_rules: ImageRules = field(default_factory=ImageRules)
     study: str | None = None
     trial: int | None = None
     cost: Cost | None = None

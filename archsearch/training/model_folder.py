@@ -24,6 +24,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from archsearch.data.dataset import Dataset
+from archsearch.data.rules import ImageRules
 from archsearch.errors import ArchsearchError, DataError, StoreError
 from archsearch.files import write_atomically
 from archsearch.models.families import build, spec_from_json
@@ -46,6 +47,7 @@ class ModelInfo:
         classes: name of each output, in order.
         input_size: height and width of the input (pixels).
         mean, std: per channel; inputs are (pixel - mean) / std of pixels in [0, 1].
+        image_rules: how the images of its dataset are read.
         test_top1_percent: test top-1 of each seed, in the order of training; the weights are the first one's.
         seeds: the seed of each.
         study, trial: where the network was found, if a study found it.
@@ -57,6 +59,7 @@ class ModelInfo:
     input_size: int
     mean: Statistics
     std: Statistics
+    image_rules: ImageRules
     test_top1_percent: tuple[float, ...]
     seeds: tuple[int, ...]
     study: str | None
@@ -87,6 +90,7 @@ def save_model_folder(folder: Path, facts: ModelFacts, *, weights_from: Path, cu
         "input_size": facts.input_size,
         "mean": list(facts.mean),
         "std": list(facts.std),
+        "image_rules": asdict(facts.image_rules),
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
         "test_top1_percent": [score.top1_percent for score in facts.scores],
         "seeds": [score.seed for score in facts.scores],
@@ -145,7 +149,11 @@ def evaluate_folder(folder: Path | str, dataset: Dataset, *, device: str = "cpu"
             hint="evaluate on the dataset that it was trained for",
         )
     batches = device_batches(
-        dataset.load_test(), device=device, input_size=info.input_size, mean=info.mean, std=info.std
+        dataset.test_images(info.input_size),
+        device=device,
+        input_size=info.input_size,
+        mean=info.mean,
+        std=info.std,
     )
     return top1_percent(model, batches.evaluation(EVALUATION_BATCH))
 
@@ -170,6 +178,7 @@ def _info(folder: Path) -> tuple[ModelInfo, str]:
             input_size=stored["input_size"],
             mean=_statistics(stored["mean"]),
             std=_statistics(stored["std"]),
+            image_rules=ImageRules(**stored.get("image_rules", {"former": True})),
             test_top1_percent=tuple(stored["test_top1_percent"]),
             seeds=tuple(stored["seeds"]),
             study=stored["study"],

@@ -110,7 +110,8 @@ def retrain_seed(
         **({"compiled": True} if compiled else {}),
     }
     files = SeedFolder(folder / f"seed-{seed}", identity)
-    mean, std = channel_statistics(dataset.train)
+    train = dataset.training_images(input_size)
+    mean, std = channel_statistics(train)
     if not resume and world.first:
         files.clear()
     event_folder = folder / "tensorboard" / f"seed-{seed}" if events and world.first else None
@@ -118,7 +119,7 @@ def retrain_seed(
     score = files.finished()
     world.wait()  # nobody writes while another one still looks
     if score is None:
-        test = dataset.load_test()
+        test = dataset.test_images(input_size)
         check_labels(test, dataset.num_classes)
         with chunk():
             model = build(
@@ -128,7 +129,7 @@ def retrain_seed(
                 start.apply(model)
             course = Course(
                 model,
-                dataset.train,
+                train,
                 test,
                 protocol,
                 epochs=epochs,
