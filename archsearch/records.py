@@ -212,6 +212,14 @@ class Score:
         protocol: name of the training protocol.
         train_seconds: training time, evaluation excluded.
         curve: one point for each epoch.
+        balanced_top1_percent: mean over the classes of the share recognised of each, the mean recall (percent).
+        top5_percent: share of images whose label is among the five highest outputs (percent); None with five classes or
+            fewer.
+        majority_percent: share of the largest class among the images scored (percent): the top-1 of an answer that is
+            always the same.
+        confusion: of a full training, how many images of each class (rows) were taken for each class (columns).
+
+    The last four are None in records of older versions.
     """
 
     top1_percent: float
@@ -225,6 +233,25 @@ class Score:
     images_per_second: float
     device: str
     curve: tuple[Epoch, ...] = ()
+    balanced_top1_percent: float | None = None
+    top5_percent: float | None = None
+    majority_percent: float | None = None
+    confusion: tuple[tuple[int, ...], ...] | None = None
+
+    @classmethod
+    def from_dict(cls, facts: Mapping[str, Any], curve: tuple[Epoch, ...]) -> Score:
+        """The inverse of `dataclasses.asdict` but for the curve, JSON in between or not; unknown keys are left out."""
+        known = {entry.name for entry in fields(cls)} - {"curve"}
+        said = {name: value for name, value in facts.items() if name in known}
+        if said.get("confusion") is not None:
+            said["confusion"] = tuple(tuple(row) for row in said["confusion"])
+        return cls(**said, curve=curve)
+
+    @property
+    def class_recall_percent(self) -> tuple[float | None, ...]:
+        """Share recognised of each class (percent); None for a class without images, empty without a confusion."""
+        rows = enumerate(self.confusion or ())
+        return tuple(100.0 * row[label] / sum(row) if sum(row) else None for label, row in rows)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -319,6 +346,13 @@ class Record:
         if self.score is None:
             raise ValueError(f"trial {self.trial} of study '{self.study}' has no score")
         return 100.0 - self.score.top1_percent
+
+    @property
+    def balanced_error_percent(self) -> float:
+        """100 less the mean recall on the validation split (percent). Raises ValueError if the trial has none."""
+        if self.score is None or self.score.balanced_top1_percent is None:
+            raise ValueError(f"trial {self.trial} of study '{self.study}' has no balanced accuracy")
+        return 100.0 - self.score.balanced_top1_percent
 
     @property
     def label(self) -> str:

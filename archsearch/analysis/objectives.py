@@ -100,6 +100,13 @@ OBJECTIVES: Registry[Objective] = Registry(
             show=lambda value: f"{value:.2f} %",
             difference=_points_more_accurate,
         ),
+        "balanced_error_percent": Objective(
+            name="balanced_error_percent",
+            title="Validation error, mean over the classes (%)",
+            extract=lambda record: record.balanced_error_percent,
+            show=lambda value: f"{value:.2f} %",
+            difference=_points_more_accurate,
+        ),
         "latency_ms": Objective(
             name="latency_ms",
             title="Latency, drift-corrected p10 (ms)",

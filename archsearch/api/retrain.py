@@ -31,6 +31,7 @@ from archsearch.training.model_facts import ModelFacts
 from archsearch.training.model_folder import save_model_folder
 from archsearch.training.protocols import PROTOCOLS, Protocol
 from archsearch.training.retrain import CHECKPOINT_SECONDS, RetrainedSeed, retrain_seed
+from archsearch.training.settings import ClassWeights
 from archsearch.training.start import Start
 
 logger = logging.getLogger(__name__)
@@ -69,6 +70,7 @@ def retrain(
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     compiled: bool = False,
     tensorboard: bool = False,
+    class_weights: ClassWeights | None = None,
     on_start: Callable[[Study, Chosen], None] | None = None,
     on_epoch: Callable[[int, Epoch], None] | None = None,
 ) -> Retrained:
@@ -89,6 +91,7 @@ def retrain(
         weights: a file of torchvision's weights, for "pretrained"; None: torch.hub's folder, or the network.
         checkpoint_seconds: seconds of training within an epoch between two checkpoints.
         compiled: take the training steps through torch.compile; the weights kept are those of the plain network.
+        class_weights: none or balanced: how much images of each class count in the loss; None: as in the study's proxy.
         tensorboard: write TensorBoard event files, too (extra `tensorboard`).
         on_start: called once with the study and the chosen network.
         on_epoch: called with the seed after each of its epochs.
@@ -131,7 +134,8 @@ def retrain(
             resume=resume or not world.first,
         )
     )
-    place = folder / _training_name(recipe, length, batch_size, start=start, compiled=compiled)
+    weighted = opened.info.config["proxy"].get("class_weights", "none") if class_weights is None else class_weights
+    place = folder / _training_name(recipe, length, batch_size, start=start, compiled=compiled, weighted=weighted)
     trained = [
         retrain_seed(
             chosen.spec,
@@ -150,6 +154,7 @@ def retrain(
             checkpoint_seconds=checkpoint_seconds,
             compiled=compiled,
             events=tensorboard,
+            class_weights=weighted,
             world=world,
         )
         for seed in range(seeds)
@@ -183,7 +188,9 @@ def _keep(
     return curve
 
 
-def _training_name(recipe: Protocol, epochs: int, batch_size: int | None, *, start: str, compiled: bool) -> str:
+def _training_name(
+    recipe: Protocol, epochs: int, batch_size: int | None, *, start: str, compiled: bool, weighted: ClassWeights
+) -> str:
     """The folder of one training's seeds, so that trainings of another length, batch size or start stand beside it."""
     parts = [f"{recipe.name}-{epochs}-epochs"]
     if batch_size not in (None, recipe.batch_size):
@@ -192,6 +199,8 @@ def _training_name(recipe: Protocol, epochs: int, batch_size: int | None, *, sta
         parts.append("pretrained" if start == "pretrained" else f"from-{start}")
     if compiled:
         parts.append("compiled")
+    if weighted != "none":
+        parts.append("class-weights")
     return "-".join(parts)
 
 

@@ -20,7 +20,7 @@ from archsearch.space.search_space import SearchSpace, load_space
 from archsearch.training.settings import ProxySettings
 from archsearch.validation import explain
 
-ObjectiveName = Literal["error_percent", "latency_ms", "params", "macs"]
+ObjectiveName = Literal["error_percent", "latency_ms", "params", "macs", "balanced_error_percent"]
 BoundName = Literal["params", "macs", "memory_bytes", "latency_ms"]
 ChoiceKey = str
 _Frozen = ConfigDict(frozen=True, extra="forbid")
@@ -153,6 +153,15 @@ class StudyConfig(BaseModel):
         if value[:2] != ("error_percent", "latency_ms") or len(set(value)) != len(value) or len(value) > 3:
             raise ValueError("must be error_percent, latency_ms and at most one more, each once")
         return value
+
+    @model_validator(mode="after")
+    def _rules_predict_what_they_see(self) -> Self:
+        if "balanced_error_percent" in self.objectives and self.stopping.policy != "none":
+            raise ValueError(
+                "objectives: balanced_error_percent is known only when a training ends, so nothing is stopped early by "
+                "it (stopping.policy: none)"
+            )
+        return self
 
     @field_validator("design")
     @classmethod

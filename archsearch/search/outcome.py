@@ -133,6 +133,8 @@ def values_of(outcome: Outcome, objectives: tuple[str, ...], reference_point: Ma
     known = constrained_values(outcome.cost, outcome.latency)
     if outcome.score is not None:
         known["error_percent"] = 100.0 - outcome.score.top1_percent
+        if outcome.score.balanced_top1_percent is not None:
+            known["balanced_error_percent"] = 100.0 - outcome.score.balanced_top1_percent
     if outcome.status is TrialStatus.STOPPED and outcome.early_stop is not None:
         expected = outcome.early_stop.expected_error_percent
         known["error_percent"] = known["error_percent"] if expected is None else expected
@@ -144,11 +146,12 @@ def reference_point_of(
 ) -> dict[str, float]:
     """The study's own reference point, or the default one.
 
-    Default: the error of guessing, and 4 times the reference network's latency, params and macs. Points beyond it add
-    nothing to the hypervolume.
+    Default: the error of guessing (the balanced one of any answer that ignores the image), and 4 times the reference
+    network's latency, params and macs. Points beyond it add nothing to the hypervolume.
     """
     default = {
         "error_percent": 100.0 * (1.0 - 1.0 / num_classes),
+        "balanced_error_percent": 100.0 * (1.0 - 1.0 / num_classes),
         "latency_ms": 4.0 * (latency.study_reference_ms or latency.reference_p10_ms),
         "params": 4.0 * reference_cost.params,
         "macs": 4.0 * reference_cost.macs,

@@ -17,7 +17,6 @@ EARLY_STOP, PHASES = "early_stop", "phases"  # keys of TrainingRow.details
 _LATENCY_COLUMNS = ("fingerprint", "p10_ms", "median_ms", "p90_ms")
 _TRAINING_COLUMNS = ("protocol", "split", "epochs", "seed", "top1_percent")
 _LATENCY_FIELDS = frozenset(field.name for field in fields(Latency))
-_SCORE_FIELDS = frozenset(field.name for field in fields(Score))
 _EARLY_STOP_FIELDS = frozenset(field.name for field in fields(EarlyStop))
 _PHASES_FIELDS = frozenset(field.name for field in fields(Phases))
 
@@ -126,8 +125,7 @@ def _latency(columns: tuple[Any, ...], details: Mapping[str, Any]) -> Latency:
 
 
 def _score(columns: tuple[Any, ...], details: Mapping[str, Any], curve: list[Any] | tuple[Any, ...]) -> Score:
-    known = {key: value for key, value in details.items() if key in _SCORE_FIELDS}
-    return Score(**known, curve=curve_of(curve), **dict(zip(_TRAINING_COLUMNS, columns, strict=True)))
+    return Score.from_dict({**details, **dict(zip(_TRAINING_COLUMNS, columns, strict=True))}, curve_of(curve))
 
 
 def _early_stop(facts: Mapping[str, Any]) -> EarlyStop:

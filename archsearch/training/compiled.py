@@ -19,10 +19,19 @@ class CompiledStep(EagerStep):
     """
 
     def __init__(
-        self, model: nn.Module, optimizer: torch.optim.Optimizer, *, label_smoothing: float, device: str, amp: bool
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        *,
+        label_smoothing: float,
+        device: str,
+        amp: bool,
+        class_weights: Tensor | None = None,
     ) -> None:
         whole = cast(nn.Module, torch.compile(model))
-        super().__init__(whole, optimizer, label_smoothing=label_smoothing, device=device, amp=amp)
+        super().__init__(
+            whole, optimizer, label_smoothing=label_smoothing, device=device, amp=amp, class_weights=class_weights
+        )
 
     def __call__(self, inputs: Tensor, labels: Tensor, rate: float) -> Tensor:
         """As `TrainingStep` says."""

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from archsearch.data.batches import DeviceBatches
 from archsearch.data.images import Images
@@ -20,7 +20,7 @@ from archsearch.training.checkpoint import Checkpoint, Identity
 from archsearch.training.distributed import ALONE, DistributedStep, World
 from archsearch.training.graph import GraphStep
 from archsearch.training.host_memory import keep_freed_memory
-from archsearch.training.loop import EVALUATION_BATCH, Chunk, Progress, TrainingBatches, fit, top1_percent
+from archsearch.training.loop import EVALUATION_BATCH, Chunk, Progress, Scored, TrainingBatches, fit, scored
 from archsearch.training.precision import usual_precision, warn_of_emulation
 from archsearch.training.protocols import Protocol
 from archsearch.training.schedules import schedule_of
@@ -46,6 +46,7 @@ class Course:
         seed: of data order, augmentation and whatever the network draws.
         make_step: how the training's steps are taken, by a process that trains alone.
         world: the processes that train together; each takes its part of every step's images.
+        class_weights: of the images in the loss (`balanced_weights`); None: every image counts the same.
         precision: of the steps; None: bfloat16 autocast on a GPU that has it natively, float32 elsewhere.
 
     `step` takes a training step, and `fed` are the batches that it takes; `run` calls the one with the others.
@@ -71,6 +72,7 @@ class Course:
         make_step: StepMaker = EagerStep,
         precision: Precision | None = None,
         world: World = ALONE,
+        class_weights: Tensor | None = None,
     ) -> None:
         self.precision = precision or usual_precision(device)
         if precision is not None:
@@ -109,6 +111,7 @@ class Course:
         self._evaluation = device_batches(evaluation, device=device, input_size=input_size, mean=mean, std=std)
         self._averaged = _averaged(self.model, protocol, steps=epochs * self._batches.steps_per_epoch)
         self._progress: Progress | None = None
+        self._scored: Scored | None = None  # after the last epoch
         self._world = world
         self.step = (make_step if world.size == 1 else partial(DistributedStep, world=world))(
             self.model,
@@ -116,6 +119,7 @@ class Course:
             label_smoothing=protocol.label_smoothing,
             device=device,
             amp=self._amp,
+            class_weights=class_weights,
         )
         step = self.step
         self.fed: TrainingBatches = self._batches
@@ -164,9 +168,7 @@ class Course:
             label_smoothing=self.protocol.label_smoothing,
             device=self.device,
             amp=self._amp,
-            evaluate=lambda: self._world.told(
-                lambda: top1_percent(self.result, self._evaluation.evaluation(EVALUATION_BATCH), chunk=chunk)
-            ),
+            evaluate=lambda: self._world.told(lambda: self._evaluate(chunk).top1_percent),
             seed=self.seed,
             on_epoch=on_epoch,
             start_epoch=start_epoch,
@@ -178,6 +180,10 @@ class Course:
             on_progress=on_progress,
             progress_seconds=progress_seconds,
         )
+
+    def _evaluate(self, chunk: Chunk) -> Scored:
+        self._scored = scored(self.result, self._evaluation.evaluation(EVALUATION_BATCH), chunk=chunk)
+        return self._scored
 
     def checkpoint(
         self, identity: Identity, curve: tuple[Epoch, ...], *, epoch: int, progress: Progress | None = None
@@ -204,11 +210,16 @@ class Course:
             self._averaged.load_state_dict(checkpoint.averaged)
         self._progress = checkpoint.progress
 
-    def score(self, curve: tuple[Epoch, ...], *, split: str) -> Score:
+    def score(
+        self, curve: tuple[Epoch, ...], *, split: str, chunk: Chunk = nullcontext, confusion: bool = False
+    ) -> Score:
         """The score of the last epoch, never of the best: choosing an epoch would be fitting to the split.
 
         `curve` holds every epoch since the first; a training that was stopped early has fewer than its schedule.
+        `confusion`: whether it holds the confusion matrix. Of processes that train together the first one knows more
+        than the accuracy. `chunk` is entered as in `run`, where nothing was scored here since the last checkpoint.
         """
+        last = self._scored or (self._evaluate(chunk) if self._world.first else None)
         seconds = sum(point.train_seconds for point in curve)
         trained = len(curve) * self._batches.steps_per_epoch * self._batches.batch_size
         return Score(
@@ -223,7 +234,28 @@ class Course:
             images_per_second=trained / seconds,
             device=self.device,
             curve=curve,
+            **({} if last is None else _details(last, confusion=confusion)),
         )
+
+
+def _details(last: Scored, *, confusion: bool) -> dict[str, Any]:
+    """What a Score says beside the top-1."""
+    rows = last.confusion.tolist()
+    return {
+        "balanced_top1_percent": last.balanced_top1_percent,
+        "top5_percent": last.top5_percent,
+        "majority_percent": last.majority_percent,
+        "confusion": tuple(tuple(row) for row in rows) if confusion else None,
+    }
+
+
+def balanced_weights(labels: Tensor, num_classes: int) -> Tensor:
+    """Weights with which every class counts the same in the loss: N / (C n) for a class with n of N images, C classes.
+
+    float32 (classes,), with mean 1 over the images (scikit-learn's class_weight="balanced"; King and Zeng 2001).
+    """
+    counts = torch.bincount(labels, minlength=num_classes).clamp_min(1)
+    return (len(labels) / (num_classes * counts)).float()
 
 
 def usual_step(device: str) -> StepMaker:

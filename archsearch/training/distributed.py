@@ -176,10 +176,18 @@ class DistributedStep:
         device: str,
         amp: bool,
         world: World,
+        class_weights: Tensor | None = None,
     ) -> None:
         self.parts = 1
         self._world, self._device = world, device
-        self._step = EagerStep(shared(model, world), optimizer, label_smoothing=label_smoothing, device=device, amp=amp)
+        self._step = EagerStep(
+            shared(model, world),
+            optimizer,
+            label_smoothing=label_smoothing,
+            device=device,
+            amp=amp,
+            class_weights=class_weights,
+        )
 
     def __call__(self, inputs: Tensor, labels: Tensor, rate: float) -> Tensor:
         """As `TrainingStep` says, of this rank's part of the batch."""

@@ -41,8 +41,8 @@ class GraphStep:
     when the optimizer's tensors were replaced; a training whose batches are taken in parts is eager from then on.
 
     Args:
-        model, optimizer, label_smoothing, device, amp: as of `EagerStep`. The optimizer is fused, so that it takes its
-            learning rate from the device.
+        model, optimizer, label_smoothing, device, amp, class_weights: as of `EagerStep`. The optimizer is fused, so
+            that it takes its learning rate from the device.
         record: how work is recorded; None: in a CUDA graph on `device`.
     """
 
@@ -54,9 +54,12 @@ class GraphStep:
         label_smoothing: float,
         device: str,
         amp: bool,
+        class_weights: Tensor | None = None,
         record: Recorder | None = None,
     ) -> None:
-        self._eager = EagerStep(model, optimizer, label_smoothing=label_smoothing, device=device, amp=amp)
+        self._eager = EagerStep(
+            model, optimizer, label_smoothing=label_smoothing, device=device, amp=amp, class_weights=class_weights
+        )
         # a cast that was cached while recording would be of the weights at that time
         self._eager.autocast = torch.autocast(
             torch.device(device).type, dtype=torch.bfloat16, enabled=amp, cache_enabled=False

@@ -221,9 +221,42 @@ class _Running:
                 )
 
 
-@torch.inference_mode()
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """What a network's outputs say of a split.
+
+    Attributes:
+        top1_percent: share of images whose highest output is their label (percent).
+        top5_percent: share of images whose label is among the five highest outputs (percent); None with five classes or
+            fewer, where it says nothing.
+        confusion: how many images of each class (rows) were taken for each (columns), int64 (classes, classes).
+    """
+
+    top1_percent: float
+    top5_percent: float | None
+    confusion: Tensor
+
+    @property
+    def balanced_top1_percent(self) -> float:
+        """Mean over the classes that have images of the share recognised of each (percent): its mean recall."""
+        images = self.confusion.sum(1)
+        there = images > 0
+        return float(100.0 * (self.confusion.diag()[there] / images[there]).double().mean())
+
+    @property
+    def majority_percent(self) -> float:
+        """Share of images of the largest class (percent): the top-1 of an answer that is always the same."""
+        return float(100.0 * self.confusion.sum(1).max() / self.confusion.sum())
+
+
 def top1_percent(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, chunk: Chunk = nullcontext) -> float:
-    """Share of images whose highest output is their label (percent), in eval mode, without autocast.
+    """The top-1 of `scored`."""
+    return scored(model, batches, chunk=chunk).top1_percent
+
+
+@torch.inference_mode()
+def scored(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, chunk: Chunk = nullcontext) -> Scored:
+    """Every image's outputs compared with its label, in eval mode, without autocast.
 
     `chunk` is entered around every batch, which is gathered inside it, and around adding up. When the device runs out
     of memory, this batch and those that follow are scored in 2 parts, then 4, 8, ...: outputs then differ from those
@@ -234,7 +267,7 @@ def top1_percent(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, 
     training = model.training
     model.eval()
     try:
-        counts: list[Tensor] = []
+        counts: Tensor | None = None
         parts = 1
         stream = iter(batches)
         batch: tuple[Tensor, Tensor] | None = None  # that is still to be scored
@@ -243,9 +276,10 @@ def top1_percent(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, 
                 with chunk():
                     batch = batch or next(stream, None)
                     if batch is None:
-                        totals = torch.stack(counts).sum(0).tolist() if counts else []
+                        counts = None if counts is None else counts.cpu()
                         break
-                    counts.append(_counted(model, *batch, parts=parts))
+                    found = _counted(model, *batch, parts=parts)
+                    counts = found if counts is None else counts + found
                     batch = None
             except torch.OutOfMemoryError as error:
                 if batch is None:  # while it was gathered
@@ -255,24 +289,40 @@ def top1_percent(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, 
                 parts = more_parts(parts, images=len(batch[1]), least=1, device=str(batch[0].device))
     finally:
         model.train(training)
-    if not counts:
+    if counts is None:
         raise TrainingError("there is no image to score on")
-    correct_images, finite_images, images = totals
+    correct_images, finite_images, images, among_five = counts[:_SUMS].tolist()
     if finite_images < images:
         raise DivergedError(
             f"the network's outputs are NaN or infinite for {images - finite_images} of {images} scored images",
             hint="lower the learning rate",
         )
-    return float(100.0 * correct_images / images)
+    classes = math.isqrt(len(counts) - _SUMS)
+    return Scored(
+        top1_percent=float(100.0 * correct_images / images),
+        top5_percent=float(100.0 * among_five / images) if classes > _TOP else None,
+        confusion=counts[_SUMS:].view(classes, classes),
+    )
+
+
+_TOP = 5
+_SUMS = 4  # counts before the confusion matrix
 
 
 def _counted(model: nn.Module, inputs: Tensor, labels: Tensor, *, parts: int) -> Tensor:
-    """How many of these images are scored right, how many have finite outputs, and how many they are: (3,)."""
+    """Counts of these images, int64 (4 + classes²,): scored right, with finite outputs, all, with their label among
+    the five highest outputs; then the confusion matrix, row by row.
+    """
     counts = []
     parts = min(parts, len(labels))
     for some, their in zip(inputs.tensor_split(parts), labels.tensor_split(parts), strict=True):
         logits = model(some)
-        correct = (logits.argmax(1) == their).sum()
+        guessed = logits.argmax(1)
+        correct = (guessed == their).sum()
         finite = logits.isfinite().all(1).sum()
-        counts.append(torch.stack((correct, finite, torch.full_like(correct, len(their)))))
+        among = (logits.topk(min(_TOP, logits.shape[1])).indices == their[:, None]).sum()
+        sums = torch.stack((correct, finite, torch.full_like(correct, len(their)), among))
+        cells = logits.new_zeros(logits.shape[1] ** 2, dtype=torch.int64)
+        cells.scatter_add_(0, their * logits.shape[1] + guessed, torch.ones_like(their))
+        counts.append(torch.cat((sums, cells)))
     return torch.stack(counts).sum(0)

@@ -15,7 +15,7 @@ from archsearch.data.images import Images, channel_statistics
 from archsearch.errors import TrainingError
 from archsearch.records import Epoch, Score
 from archsearch.training.checkpoint import Identity, checkpoint_bytes, differences, read_checkpoint
-from archsearch.training.course import Course
+from archsearch.training.course import Course, balanced_weights
 from archsearch.training.graph import GraphStep
 from archsearch.training.loop import Chunk
 from archsearch.training.precision import former_precision
@@ -100,6 +100,7 @@ def train_proxy(
             device=device,
             make_step=GraphStep if torch.device(device).type == "cuda" else EagerStep,
             precision=None if settings.precision == "auto" else settings.precision,
+            class_weights=balanced_weights(train.labels, num_classes) if settings.class_weights == "balanced" else None,
         )
         identity = _identity(course, settings, num_classes=num_classes, input_size=input_size, flip=flip)
         done = curve[: _resume(course, identity, start, epochs_known=len(curve))]
@@ -112,7 +113,7 @@ def train_proxy(
         return on_epoch is None or on_epoch(point, state)
 
     trained = course.run(start_epoch=len(done), on_epoch=after_epoch, chunk=chunk, chunk_steps=settings.chunk_steps)
-    return course.score(done + trained, split="validation")
+    return course.score(done + trained, split="validation", chunk=chunk)
 
 
 def _identity(
@@ -122,8 +123,10 @@ def _identity(
     shapes = {name: list(value.shape) for name, value in course.model.state_dict().items()}
     # said only where it is not what trainings of before had, so that theirs go on
     precision = {} if course.precision == former_precision(course.device) else {"precision": course.precision}
+    weighted = {} if settings.class_weights == "none" else {"class_weights": settings.class_weights}
     return {
         **proxy_protocol(settings).identity(),
+        **weighted,
         **precision,
         "network": hashlib.sha256(json.dumps(shapes).encode()).hexdigest()[:12],
         "seed": course.seed,

@@ -15,13 +15,14 @@ from archsearch.models.spec import Spec
 from archsearch.records import Epoch, Score
 from archsearch.training.checkpoint import Identity
 from archsearch.training.compiled import CompiledStep
-from archsearch.training.course import Course, Statistics, usual_step
+from archsearch.training.course import Course, Statistics, balanced_weights, usual_step
 from archsearch.training.distributed import ALONE, World
 from archsearch.training.events import EventFile
 from archsearch.training.loop import Chunk, Progress
 from archsearch.training.protocols import Protocol
 from archsearch.training.proxy import check_labels
 from archsearch.training.seed_folder import SeedFolder
+from archsearch.training.settings import ClassWeights
 from archsearch.training.start import Start
 
 log = logging.getLogger(__name__)
@@ -66,6 +67,7 @@ def retrain_seed(
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     compiled: bool = False,
     events: bool = False,
+    class_weights: ClassWeights = "none",
     world: World = ALONE,
 ) -> RetrainedSeed:
     """Train one network on the whole training split and score it on the test split.
@@ -87,6 +89,7 @@ def retrain_seed(
         start: weights to begin with; None: drawn at random.
         checkpoint_seconds: 0 writes one after every chunk of steps.
         compiled: whether the training steps go through torch.compile; the weights kept are those of the plain network.
+        class_weights: none or balanced, see `balanced_weights`.
         events: whether a TensorBoard event file is written to `folder/tensorboard/seed-N`.
         world: the processes that train together, on one file system; the first one writes.
 
@@ -108,6 +111,7 @@ def retrain_seed(
         "dataset_fingerprint": dataset.fingerprint,
         **({} if start is None else start.identity),
         **({"compiled": True} if compiled else {}),
+        **({} if class_weights == "none" else {"class_weights": class_weights}),
     }
     files = SeedFolder(folder / f"seed-{seed}", identity)
     train = dataset.training_images(input_size)
@@ -142,6 +146,9 @@ def retrain_seed(
                 device=device,
                 make_step=CompiledStep if compiled else usual_step(device),
                 world=world,
+                class_weights=balanced_weights(train.labels, dataset.num_classes)
+                if class_weights == "balanced"
+                else None,
             )
         curve = _train(
             course,
@@ -152,7 +159,7 @@ def retrain_seed(
             events=event_folder,
             writes=world.first,
         )
-        score = course.score(curve, split="test")
+        score = course.score(curve, split="test", chunk=chunk, confusion=True)
         if start is not None:
             score = replace(score, protocol=start.protocol_name(protocol.name))
         if world.first:

@@ -55,7 +55,7 @@ class SeedFolder:
             facts = json.loads(path.read_text(encoding="utf-8"))
             found, digest = dict(facts["identity"]), facts["weights_sha256"]
             curve = tuple(Epoch(**point) for point in facts["score"]["curve"])
-            score = Score(**{**facts["score"], "curve": curve})
+            score = Score.from_dict(facts["score"], curve)
         except (ValueError, KeyError, TypeError) as error:
             log.warning("%s is damaged (%s): this seed is trained again", path, error)
             return None

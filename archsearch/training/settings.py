@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 Precision = Literal["fp32", "bf16"]
 """float32 throughout; or bfloat16 autocast in training steps, where that is faster. Scoring is in float32."""
 
+ClassWeights = Literal["none", "balanced"]
+"""How much an image of each class counts in the loss."""
+
 
 class ProxySettings(BaseModel):
     """The short training that ranks architectures: a complete one-cycle schedule, annealed to zero.
@@ -24,10 +27,13 @@ class ProxySettings(BaseModel):
         momentum, weight_decay: of SGD with Nesterov momentum.
         label_smoothing: share of the target spread over all classes.
         warmup_fraction: share of all steps in which the rate rises to its peak.
+        class_weights: balanced: every class counts the same in the loss, however few images it has; none: every image.
         crop_padding: pixels of padding before a random crop at the image's own size.
         flip: mirror half of the training images; None takes the dataset's own answer.
-        train_images: how many images to train on, balanced over the classes; None takes all that remain.
-        validation_images: how many training images are kept back to score on.
+        train_images: how many images to train on, each class in its share and with one at least; None takes all that
+            remain.
+        validation_images: how many training images are kept back to score on, in the same way; where the dataset has
+            validation images of its own, at most so many of them.
         input_size: height and width that the network sees (pixels); None takes the dataset's own.
         precision: of the training steps; all trainings of a study share one. `auto`: bf16 on a GPU that has it; on a
             CPU what trained faster in a short trial when the study was begun (`archsearch.training.calibration`).
@@ -44,6 +50,7 @@ class ProxySettings(BaseModel):
     weight_decay: float = Field(default=5e-4, ge=0)
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
     warmup_fraction: float = Field(default=0.2, ge=0, lt=1)
+    class_weights: ClassWeights = "none"
     crop_padding: int = Field(default=4, ge=0)
     flip: bool | None = None
     train_images: int | None = Field(default=None, ge=1)

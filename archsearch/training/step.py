@@ -46,6 +46,7 @@ class StepMaker(Protocol):
         label_smoothing: float,
         device: str,
         amp: bool,
+        class_weights: Tensor | None = None,
     ) -> TrainingStep:
         """The step, see `EagerStep` for the arguments."""
         ...
@@ -61,6 +62,7 @@ class EagerStep:
         device: where all of it lies.
         amp: bfloat16 autocast of the forward pass; bfloat16 has float32's range, so no loss is scaled. On a CPU some
             layers stay in float32 (`kept_in_float32`).
+        class_weights: of each class's images in the loss, float32 (classes,), with mean 1 over the images; None: all 1.
     """
 
     def __init__(
@@ -71,9 +73,11 @@ class EagerStep:
         label_smoothing: float,
         device: str,
         amp: bool,
+        class_weights: Tensor | None = None,
     ) -> None:
         self.model, self.optimizer = model, optimizer
         self.label_smoothing = label_smoothing
+        self.class_weights = None if class_weights is None else class_weights.to(device)
         self.autocast = torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=amp)
         self._kept = kept_in_float32(model) if amp and torch.device(device).type == "cpu" else ()
         self.parts = 1
@@ -93,10 +97,14 @@ class EagerStep:
         for some, their in zip(inputs.tensor_split(self.parts), labels.tensor_split(self.parts), strict=True):
             with self.autocast, in_float32(self._kept):
                 logits = self.model(some)
-            loss = F.cross_entropy(
-                logits.to(torch.promote_types(logits.dtype, torch.float32)), their, label_smoothing=self.label_smoothing
-            )
-            loss = loss * (len(their) / len(labels))
+            logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+            if self.class_weights is None:
+                loss = F.cross_entropy(logits, their, label_smoothing=self.label_smoothing)
+                loss = loss * (len(their) / len(labels))
+            else:  # torch's own mean would divide by the weights of this batch, whatever classes it has
+                loss = F.cross_entropy(
+                    logits, their, self.class_weights, label_smoothing=self.label_smoothing, reduction="sum"
+                ) / len(labels)
             loss.backward()  # type: ignore[no-untyped-call]
             whole += loss.detach()
         return whole

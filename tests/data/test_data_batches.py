@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -225,3 +226,34 @@ def test_a_gpu_gets_the_same_batches(make_images: Callable[..., Images]) -> None
     for (inputs, labels), (gpu_inputs, gpu_labels) in zip(on_cpu, on_gpu, strict=True):
         assert gpu_inputs.is_contiguous(memory_format=torch.channels_last)
         assert torch.allclose(inputs, gpu_inputs.cpu(), atol=1e-6) and torch.equal(labels, gpu_labels.cpu())
+
+
+@pytest.mark.parametrize("cutout", [0, 3])
+@pytest.mark.parametrize("input_size", [8, 6])
+def test_batches_of_a_set_that_does_not_fit_are_those_of_one_that_does(
+    make_images: Callable[..., Images], monkeypatch: pytest.MonkeyPatch, cutout: int, input_size: int
+) -> None:
+    images = make_images([7, 8, 8], image_size=8)
+    options = {"input_size": input_size, "flip": True, "crop_padding": 2, "cutout": cutout, "batch_size": 5}
+    resident = _batches(images, **options)
+    monkeypatch.setattr("archsearch.data.batches._RESIDENT_BYTES", 0)
+    streamed = _batches(images, **options)
+    assert resident.resident and not streamed.resident
+    for epoch, first in ((0, 0), (1, 2)):
+        pairs = list(zip(resident.epoch(epoch, first_step=first), streamed.epoch(epoch, first_step=first), strict=True))
+        assert len(pairs) == 4 - first
+        assert all(torch.equal(one, other) for pair in pairs for one, other in zip(*pair, strict=True))
+    for (inputs, labels), (others, their) in zip(resident.evaluation(10), streamed.evaluation(10), strict=True):
+        assert torch.equal(inputs, others) and torch.equal(labels, their)
+    with pytest.raises(ValueError, match="cannot be planned"):
+        streamed.rendered(next(resident.plans(0))[0])
+
+
+def test_an_epoch_that_is_left_early_leaves_no_thread(
+    make_images: Callable[..., Images], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("archsearch.data.batches._RESIDENT_BYTES", 0)
+    stream = _batches(make_images([9, 9])).epoch(0)
+    next(stream)
+    stream.close()  # type: ignore[attr-defined]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("batches")]

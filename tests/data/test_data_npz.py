@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import io
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +11,9 @@ import pytest
 
 from archsearch.data.catalog import load_dataset
 from archsearch.data.images import channel_statistics
+from archsearch.data.rules import ImageRules
 from archsearch.data.split import stratified_split
-from archsearch.errors import DataError
+from archsearch.errors import ConfigError, DataError
 
 
 def _change(file: Path, **changes: Any) -> None:
@@ -172,3 +175,88 @@ def test_the_real_cifar10_images_are_read_and_split() -> None:
     train, validation = stratified_split(dataset.train, validation_images=5000, train_images=10_000, seed=0)
     assert train.labels.bincount().tolist() == [1000] * 10
     assert validation.labels.bincount().tolist() == [500] * 10
+
+
+@pytest.mark.parametrize(
+    ("labels", "named", "says"),
+    [
+        ([0, 100, 200] * 3, False, r"3 different labels \(0, 100, 200\), but the highest says 201 classes"),
+        ([1, 2, 3] * 3, False, r"3 different labels \(1, 2, 3\), but the highest says 4 classes"),
+        ([0, 1, 2**31 - 1] * 3, False, r"the highest says 2,147,483,648 classes"),
+        (
+            np.array([0, 1, 2**64 - 1] * 3, dtype=np.uint64),
+            False,
+            r"the highest says 18,446,744,073,709,551,616 classes",
+        ),
+        ([0, 2, 2] * 3, True, r"2 different labels \(0, 2\), but key 'classes' names 3 classes"),
+        ([0] * 9, False, "there is one class, '0'"),
+    ],
+)
+def test_labels_that_name_no_classes_are_refused_in_a_line(
+    npz_folder: Path, labels: Any, named: bool, says: str
+) -> None:
+    _change(npz_folder / "train.npz", labels=np.asarray(labels), **({} if named else {"classes": None}))
+    with pytest.raises(DataError, match=says):
+        load_dataset(f"npz:{npz_folder}")
+
+
+def _member(shape: tuple[int, ...], content: bytes = b"") -> bytes:
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    return file.getvalue() + content
+
+
+def _replace_images(file: Path, member: bytes, compression: int = zipfile.ZIP_DEFLATED) -> None:
+    with zipfile.ZipFile(file) as archive:
+        others = {name: archive.read(name) for name in archive.namelist() if name != "images.npy"}
+    with zipfile.ZipFile(file, "w", compression) as archive:
+        for name, content in {"images.npy": member, **others}.items():
+            archive.writestr(name, content)
+
+
+def test_a_header_that_claims_terabytes_is_refused_before_anything_is_allocated(npz_folder: Path) -> None:
+    _replace_images(npz_folder / "train.npz", _member((9, 2**20, 2**20, 3)))
+    with pytest.raises(DataError, match=r"key 'images': its header claims shape \(9, 1048576, 1048576, 3\)"):
+        load_dataset(f"npz:{npz_folder}")
+
+
+def test_an_archive_that_unpacks_to_more_than_the_memory_is_refused(
+    npz_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("archsearch.data.npz.os.sysconf", lambda _: 100)  # a machine of 10,000 bytes
+    _replace_images(npz_folder / "train.npz", _member((9, 60, 60, 3), bytes(9 * 60 * 60 * 3)))
+    with pytest.raises(DataError, match=r"key 'images': its 0\.0 GiB do not fit in this machine's 0\.0 GiB"):
+        load_dataset(f"npz:{npz_folder}")
+
+
+def test_an_encrypted_member_is_refused_in_a_line(npz_folder: Path) -> None:
+    file = npz_folder / "train.npz"
+    content = bytearray(file.read_bytes())
+    for signature, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):  # bit 0 of the flags, PKWARE's APPNOTE 4.4.4
+        start = content.find(signature)
+        while start >= 0:
+            content[start + at] |= 1
+            start = content.find(signature, start + 4)
+    file.write_bytes(content)
+    with pytest.raises(DataError, match="encrypted"):
+        load_dataset(f"npz:{npz_folder}")
+
+
+def test_a_share_is_held_out_where_there_is_no_test_file(npz_folder: Path) -> None:
+    with pytest.raises(ConfigError, match=r"has a test\.npz of its own"):
+        load_dataset(f"npz:{npz_folder}", rules=ImageRules(test_share=0.34))
+    (npz_folder / "test.npz").unlink()
+    with pytest.raises(DataError, match=r"has no test\.npz"):
+        load_dataset(f"npz:{npz_folder}").check_test()
+    dataset = load_dataset(f"npz:{npz_folder}", rules=ImageRules(test_share=0.34))
+    dataset.check_test()
+    assert sorted(dataset.load_test().labels.tolist()) == [0, 1, 2]
+    assert sorted(dataset.train.labels.tolist()) == [0, 0, 1, 1, 2, 2]
+
+
+def test_own_validation_arrays_validate(npz_folder: Path) -> None:
+    (npz_folder / "val.npz").write_bytes((npz_folder / "test.npz").read_bytes())
+    train, validation = load_dataset(f"npz:{npz_folder}").split(
+        validation_images=100, train_images=None, seed=0, image_size=6
+    )
+    assert (len(train), len(validation)) == (9, 3)

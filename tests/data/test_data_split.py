@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from archsearch.data.images import Images
-from archsearch.data.split import stratified_split
+from archsearch.data.split import stratified_positions, stratified_split
 from archsearch.errors import ConfigError
 
 _CLASS_SIZES = [[10, 10, 10], [50, 3, 1], [1, 1, 1, 1, 1], [97, 31, 31, 7, 7, 7, 2, 1], [13]]
@@ -103,3 +103,44 @@ def test_too_few_images_are_said_in_numbers(
 ) -> None:
     with pytest.raises(ConfigError, match=says):
         stratified_split(make_images([5, 5]), validation_images=validation_images, train_images=train_images, seed=0)
+
+
+def test_the_classes_of_a_skewed_set_all_stay() -> None:
+    # 1900 / 95 / 4 / 2: shares of 500 are 475 / 23.7 / 1 / 0.5, of 100 are 95 / 4.7 / 0.2 / 0.1
+    labels = torch.repeat_interleave(torch.arange(4), torch.tensor([1900, 95, 4, 2]))
+    train, validation = stratified_positions(labels, validation_images=500, train_images=100, seed=0, every_class=True)
+    counts = [torch.bincount(labels[torch.tensor(part)], minlength=4).tolist() for part in (train, validation)]
+    assert [sum(each) for each in counts] == [100, 500] and all(min(each) >= 1 for each in counts)
+    assert max(abs(a - b) for a, b in zip(counts[1], (475, 24, 1, 1), strict=True)) <= 1
+    assert not set(train) & set(validation)
+
+
+@pytest.mark.parametrize("sizes", [[10, 10, 10], [50, 3, 2], [2, 2, 2, 2], [97, 31, 31, 7, 7, 7, 2, 3]])
+def test_every_class_is_in_both_parts_whatever_is_asked_for(sizes: list[int]) -> None:
+    labels = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes))
+    for validation_images in range(len(sizes), sum(sizes) - len(sizes) + 1):
+        train, validation = stratified_positions(
+            labels, validation_images=validation_images, seed=validation_images, every_class=True
+        )
+        assert sorted(train + validation) == list(range(len(labels))) and len(validation) == validation_images
+        for part in (train, validation):
+            assert len(set(labels[torch.tensor(part)].tolist())) == len(sizes)
+
+
+def test_a_split_in_which_every_class_has_its_share_anyway_is_the_same_as_ever() -> None:
+    labels = torch.arange(60) % 3
+    plain = stratified_positions(labels, validation_images=20, train_images=30, seed=4)
+    assert stratified_positions(labels, validation_images=20, train_images=30, seed=4, every_class=True) == plain
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"validation_images": 2}, "validation_images 2 is fewer than the 3 classes"),
+        ({"validation_images": 3, "train_images": 2}, "train_images 2 is fewer than the 3 classes"),
+        ({"validation_images": 28}, "validation_images 28 leaves 2 images to train on, fewer than the 3 classes"),
+    ],
+)
+def test_fewer_images_than_classes_are_refused(asked: dict[str, int], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        stratified_positions(torch.arange(30) % 3, seed=0, every_class=True, **asked)
