@@ -1,14 +1,65 @@
-"""Classify images with an exported model: `python onnx_inference.py model.onnx images.npy` needs onnxruntime alone."""
+"""Classify pictures with an exported model: needs onnxruntime, numpy and Pillow, and not archsearch.
+
+    python onnx_inference.py MODEL.onnx PICTURE ...    the class of each picture
+    python onnx_inference.py MODEL.onnx FOLDER         and the accuracy, where it holds a folder for each class
+
+How a picture becomes the network's input stands in the file (`archsearch.preprocessing`). A model that was exported
+with --with-preprocessing does that by itself, and takes the upright picture.
+"""
 
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
+from PIL import Image, ImageOps
 
-session = onnxruntime.InferenceSession(sys.argv[1])
-facts = session.get_modelmeta().custom_metadata_map
-mean, std = (np.reshape(json.loads(facts[f"archsearch.{key}"]), (3, 1, 1)) for key in ("mean", "std"))
-pixels = np.load(sys.argv[2]).transpose(0, 3, 1, 2) / 255  # uint8 (N, H, W, 3), H = W = archsearch.input_size
-(logits,) = session.run(None, {"input": ((pixels - mean) / std).astype(np.float32)})
-print([json.loads(facts["archsearch.classes"])[best] for best in logits.argmax(1)])
+options = onnxruntime.SessionOptions()
+options.intra_op_num_threads = 1
+session = onnxruntime.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
+recipe = json.loads(session.get_modelmeta().custom_metadata_map["archsearch.preprocessing"])
+(given,) = session.get_inputs()
+mean, std = (np.reshape(recipe[key], (3, 1, 1)) for key in ("mean", "std"))
+
+
+def opened(path: Path) -> Image.Image:
+    """Upright, RGB, 8 bits; transparent pixels show the recipe's background."""
+    with Image.open(path) as file:
+        image = ImageOps.exif_transpose(file)
+    if image.mode.startswith("I"):  # 16 bits: the upper eight
+        return Image.fromarray((np.asarray(image).astype(np.int64) >> 8).astype(np.uint8)).convert("RGB")
+    if "A" in image.mode or "transparency" in image.info:
+        over = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", over.size, recipe["background"]), over)
+    return image.convert("RGB")
+
+
+def classified(path: Path) -> str:
+    """The class of one picture."""
+    picture = opened(path)
+    if given.name == "image":
+        network_input = np.asarray(picture)
+    else:
+        size, (width, height) = recipe["input_size"][1], picture.size
+        side, how = min(width, height), Image.Resampling[recipe["interpolation"].upper()]
+        left, top = (width - side) / 2, (height - side) / 2
+        narrow = picture.resize((size, height), how, box=(left, 0, left + side, height))
+        square = narrow.resize((size, size), how, box=(0, top, size, top + side))
+        scaled = (np.asarray(square).transpose(2, 0, 1) / 255 - mean) / std
+        network_input = scaled[np.newaxis].astype(np.float32)
+    (scores,) = session.run(None, {given.name: network_input})
+    return str(recipe["classes"][int(scores.argmax())])
+
+
+right = counted = 0
+for argument in map(Path, sys.argv[2:]):
+    paths = sorted(path for path in argument.rglob("*") if path.is_file()) if argument.is_dir() else [argument]
+    for path in paths:
+        found = classified(path)
+        print(f"{found}\t{path}")
+        if argument.is_dir() and path.parent.name in recipe["classes"]:
+            counted += 1
+            right += found == path.parent.name
+if counted:
+    print(f"top-1 {100 * right / counted:.2f} % of {counted} pictures")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -17,12 +18,14 @@ from archsearch.api.study import open_study
 from archsearch.data.catalog import load_dataset
 from archsearch.data.dataset import Dataset
 from archsearch.data.images import Images, channel_statistics
+from archsearch.data.preprocessing import Preprocessing, preprocessing_of
 from archsearch.data.rules import ImageRules
 from archsearch.errors import BuildError, ConfigError
 from archsearch.export.formats import FORMATS, ExportFormat
 from archsearch.export.metadata import ExportMetadata, Statistics
-from archsearch.export.onnx_file import quantized
+from archsearch.export.onnx_file import quantized, run_onnx
 from archsearch.export.parity import Parity, parity
+from archsearch.export.preprocessing import recipe_input, run_picture, with_picture_input
 from archsearch.files import write_atomically
 from archsearch.latency.exported import ExportLatency, measure_exported
 from archsearch.models.families import build
@@ -37,6 +40,7 @@ TOLERANCE = 1e-4  # largest difference of an output that is called parity, as a 
 _CALIBRATION_IMAGES = 200
 _PARITY_IMAGES = 64
 _EVALUATION_BATCH = 100
+_PICTURE_SHAPES = ((224, 224), (97, 301), (301, 97), (7, 5), (480, 640))  # height, width
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +51,7 @@ class Exported:
         path, bytes: the file and its size.
         format, quantize: as asked for.
         metadata: what the file says about itself.
+        input: the shape that the file takes.
         parity: of the file against the network, before quantisation.
         int8_parity: of the int8 file against the network; None without quantisation.
         top1_percent: test top-1 of the network and of the exported file (percent), each over `test_images`; None where
@@ -60,6 +65,7 @@ class Exported:
     format: str
     quantize: str
     metadata: ExportMetadata
+    input: str
     parity: Parity
     int8_parity: Parity | None
     top1_percent: tuple[float, float] | None
@@ -85,6 +91,7 @@ def export(
     rule: str = RECOMMENDED,
     format_name: str = "onnx",
     quantize: str = "none",
+    with_preprocessing: bool = False,
     out: Path | None = None,
     untrained: bool = False,
     measure: bool = True,
@@ -102,6 +109,7 @@ def export(
         rule: what best means (`analysis.select`).
         format_name: a name of `archsearch.export.formats.FORMATS`.
         quantize: none or int8 (ONNX only; calibrated on images of the training split).
+        with_preprocessing: let the ONNX file take a picture, uint8 (H, W, 3) of any size, and not a normalised batch.
         out: the file; None: beside the model's folder, named after the network.
         untrained: export initial weights where the network has not been retrained: good for measuring alone.
         measure: time the network and the file on this machine's CPU.
@@ -119,6 +127,8 @@ def export(
         raise ConfigError(f"--quantize {quantize}: unknown", hint=", ".join(QUANTIZATIONS))
     if quantize == "int8" and chosen.name != "onnx":
         raise ConfigError(f"--quantize int8 is done by ONNX Runtime, not in the format '{chosen.name}'")
+    if with_preprocessing and chosen.name != "onnx":
+        raise ConfigError(f"preprocessing is put into ONNX files alone, not into the format '{chosen.name}'")
     tell = on_step or (lambda _step: None)
     source = _source(which, study, rule, untrained=untrained, dataset=dataset, data_dir=data_dir, storage=storage)
     images = _dataset(source, needed=quantize == "int8", data_dir=data_dir)
@@ -149,7 +159,11 @@ def export(
         tell("measuring before and after")
         files = {"onnx": plain} | ({"onnx int8": content} if quantize == "int8" else {})
         latency = measure_exported(source.model, files, input_size=size)
-    path = out or source.folder / f"{_file_stem(source.metadata.name)}{'-int8' * (quantize == 'int8')}{chosen.suffix}"
+    suffix = "-int8" * (quantize == "int8") + "-picture" * with_preprocessing + chosen.suffix
+    path = out or source.folder / f"{_file_stem(source.metadata.name)}{suffix}"
+    if with_preprocessing:
+        tell("putting the preprocessing into the graph")
+        content = _with_picture_input(content, source, exact=quantize == "none")
     write_atomically(path, content)
     return Exported(
         path=path,
@@ -157,12 +171,41 @@ def export(
         format=chosen.name,
         quantize=quantize,
         metadata=source.metadata,
+        input="uint8 (H, W, 3)" if with_preprocessing else f"(N, 3, {size}, {size})",
         parity=same,
         int8_parity=int8_parity,
         top1_percent=top1,
         test_images=test_images,
         latency=latency,
     )
+
+
+def _with_picture_input(content: bytes, source: _Source, *, exact: bool) -> bytes:
+    """The file with the recipe in front, checked on pictures of many shapes against Pillow and the network.
+
+    Raises ConfigError where the recipe is not known, BuildError if the file computes something else.
+    """
+    recipe = source.metadata.preprocessing
+    if recipe is None:
+        raise ConfigError(
+            f"{source.metadata.name}: how its pictures were read is not known: an older version trained it",
+            hint="retrain it in a new study, or export it without the preprocessing",
+        )
+    made = with_picture_input(content, recipe)
+    generator = np.random.default_rng(0)
+    for height, width in _PICTURE_SHAPES:
+        picture = generator.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        expected = _outputs(source.model, recipe_input(picture, recipe)) if exact else run_onnx(
+            content, recipe_input(picture, recipe)
+        )  # fmt: skip
+        found = parity(expected, run_picture(made, picture))
+        if found.largest_difference > TOLERANCE:
+            raise BuildError(
+                f"with its preprocessing the file differs by {found.largest_difference:.2g} of the largest output on a "
+                f"picture of {width}x{height} (allowed: {TOLERANCE:g})",
+                hint="export it without the preprocessing, and report this network's specification",
+            )
+    return made
 
 
 def _source(
@@ -195,7 +238,21 @@ def _source(
     return _Source(
         model=build(spec, num_classes=len(data.classes), input_size=opened.input_size, seed=0).eval(),
         metadata=_metadata(
-            chosen.label, spec, data.classes, opened.input_size, (mean, std), trained=False, top1_percent=None
+            chosen.label,
+            spec,
+            data.classes,
+            opened.input_size,
+            (mean, std),
+            trained=False,
+            top1_percent=None,
+            preprocessing=preprocessing_of(
+                data.name,
+                input_size=opened.input_size,
+                mean=mean,
+                std=std,
+                classes=data.classes,
+                background=rules.background,
+            ),
         ),
         dataset=uri,
         image_rules=rules,
@@ -215,6 +272,7 @@ def _from_folder(folder: Path, *, name: str, dataset: str | None) -> _Source:
             (info.mean, info.std),
             trained=True,
             top1_percent=info.test_top1_percent[0],
+            preprocessing=info.preprocessing,
         ),
         dataset=dataset,
         image_rules=info.image_rules,
@@ -231,6 +289,7 @@ def _metadata(
     *,
     trained: bool,
     top1_percent: float | None,
+    preprocessing: Preprocessing | None,
 ) -> ExportMetadata:
     return ExportMetadata(
         name=name,
@@ -243,6 +302,7 @@ def _metadata(
         trained=trained,
         top1_percent=top1_percent,
         archsearch_version=__version__,
+        preprocessing=preprocessing,
     )
 
 

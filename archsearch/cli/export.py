@@ -29,6 +29,13 @@ def export(
         str, typer.Option("--format", "-f", metavar="F", help="onnx, torch-export or state-dict.")
     ] = "onnx",
     quantize: Annotated[str, typer.Option(metavar="Q", help="none or int8 (onnx only).")] = "none",
+    with_preprocessing: Annotated[
+        bool,
+        typer.Option(
+            "--with-preprocessing",
+            help="The ONNX file takes a picture: uint8 (H, W, 3), upright RGB of any size.",
+        ),
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Default: in the model's folder, named after the network.")
     ] = None,
@@ -46,11 +53,12 @@ def export(
 ) -> None:
     """Write a retrained network to one file, and check that the file computes the same.
 
-    ONNX files take any number of images, normalised; size, classes, mean and std stand in their metadata.
+    ONNX files take any number of images, normalised; how a picture becomes one stands in their metadata.
 
     Examples:
     archsearch export --trial best --format onnx
     archsearch export --trial best --quantize int8
+    archsearch export --trial best --with-preprocessing
     archsearch export --trial runs/quickstart/retrain/ARCH_ID --format torch-export --out model.pt2
     """
     from archsearch.api.export import export as write
@@ -62,6 +70,7 @@ def export(
             rule=select,
             format_name=format_,
             quantize=quantize,
+            with_preprocessing=with_preprocessing,
             out=out,
             untrained=untrained,
             measure=measure,
@@ -82,7 +91,7 @@ def _print(made: Exported) -> None:
     console.print(f"network   {facts.name}, {facts.arch_id}, {weights}", markup=False)
     console.print(
         f"file      {made.path} ({made.format}, {made.bytes / 1e6:.2f} MB), input "
-        f"(N, 3, {facts.input_size}, {facts.input_size}), {len(facts.classes)} classes",
+        f"{made.input}, {len(facts.classes)} classes",
         markup=False,
     )
     console.print(

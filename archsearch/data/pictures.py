@@ -104,10 +104,12 @@ def square_pixels(file: Path, *, size: int, background: Background, digest: str 
             raise ValueError(problem)
         image.load()
         upright = ImageOps.exif_transpose(_coloured(image, BACKGROUNDS[background]))
-    return np.asarray(_square(upright, size))
+    return np.asarray(middle_square(upright, size))
 
 
-def _square(image: Image.Image, size: int) -> Image.Image:
+def middle_square(
+    image: Image.Image, size: int, resampling: Image.Resampling = Image.Resampling.BICUBIC
+) -> Image.Image:
     """The square in the middle at this size: columns first, then rows, each rounded to 8 bits.
 
     Pillow 13 takes rows first where that is less work, and older ones do not: one order gives one picture everywhere.
@@ -115,8 +117,8 @@ def _square(image: Image.Image, size: int) -> Image.Image:
     width, height = image.size
     side = min(width, height)
     left, top = (width - side) / 2, (height - side) / 2
-    narrow = image.resize((size, height), Image.Resampling.BICUBIC, box=(left, 0, left + side, height))
-    return narrow.resize((size, size), Image.Resampling.BICUBIC, box=(0, top, size, top + side))
+    narrow = image.resize((size, height), resampling, box=(left, 0, left + side, height))
+    return narrow.resize((size, size), resampling, box=(0, top, size, top + side))
 
 
 def digest_of(content: bytes) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from archsearch.data.preprocessing import Preprocessing
+
 Statistics = tuple[float, float, float]
 
 
@@ -21,6 +23,7 @@ class ExportMetadata:
         trained: False for initial weights, which are good for measuring alone.
         top1_percent: test top-1 of these weights before any quantisation; None where it is not known.
         archsearch_version: that wrote the file.
+        preprocessing: from a picture file to the input; None where an older version trained the network.
     """
 
     name: str
@@ -33,6 +36,7 @@ class ExportMetadata:
     trained: bool
     top1_percent: float | None
     archsearch_version: str
+    preprocessing: Preprocessing | None = None
 
     def as_text(self) -> dict[str, str]:
         """Flat text: lists are JSON, what is not known is left out."""
@@ -49,4 +53,6 @@ class ExportMetadata:
         }
         if self.top1_percent is not None:
             facts["top1_percent"] = repr(self.top1_percent)
+        if self.preprocessing is not None:
+            facts["preprocessing"] = self.preprocessing.model_dump_json()
         return facts

@@ -1,17 +1,23 @@
 """A picture of any size in: cropping, scaling and normalising as nodes of the ONNX graph.
 
-Pillow's resize (Resample.c, 8 bits a channel) in double precision: weights in fixed point of 22 bits, the horizontal pass
-rounded to 8 bits before the vertical one. Every product and sum is a whole number below 2^53, so the pixels are Pillow's.
+Pillow's resize (Resample.c, 8 bits a channel) in double precision: weights in fixed point of 22 bits, the horizontal
+pass rounded to 8 bits before the vertical one. Every product and sum is a whole number below 2^53, so the pixels are
+Pillow's.
 """
 
 from __future__ import annotations
 
 import io
 import warnings
+from typing import Any, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor, nn
 
+from archsearch.data.pictures import middle_square
 from archsearch.data.preprocessing import Interpolation, Preprocessing
 from archsearch.models.onnx_export import INPUT_NAME
 
@@ -22,6 +28,9 @@ _SUPPORT = {"bicubic": 2.0, "bilinear": 1.0}
 
 class PictureInput(nn.Module):
     """uint8 (H, W, 3), upright RGB, to the network's input, float32 (1, 3, S, S)."""
+
+    scale: Tensor
+    shift: Tensor
 
     def __init__(self, recipe: Preprocessing) -> None:
         super().__init__()
@@ -71,7 +80,27 @@ def _rounded(sums: Tensor) -> Tensor:
     return torch.clamp(torch.floor((sums + _ONE / 2.0) / _ONE), 0.0, 255.0)
 
 
-def with_preprocessing(content: bytes, recipe: Preprocessing) -> bytes:
+def recipe_input(picture: NDArray[np.uint8], recipe: Preprocessing) -> Tensor:
+    """The same by Pillow, as training reads pictures: (H, W, 3) -> (1, 3, S, S)."""
+    resampling = Image.Resampling[recipe.interpolation.upper()]
+    square = np.array(middle_square(Image.fromarray(picture), recipe.input_size[1], resampling))
+    front = PictureInput(recipe)
+    pixels = torch.from_numpy(square).permute(2, 0, 1).float()
+    return (pixels * front.scale + front.shift).unsqueeze(0)
+
+
+def run_picture(content: bytes, picture: NDArray[np.uint8]) -> Tensor:
+    """What ONNX Runtime gives for an upright RGB picture (H, W, 3): logits (1, classes)."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    (made,) = session.run(None, {IMAGE_NAME: picture})
+    return torch.from_numpy(made)
+
+
+def with_picture_input(content: bytes, recipe: Preprocessing) -> bytes:
     """An ONNX model of `export.onnx_file` that takes a picture: `image`, uint8 (H, W, 3), upright RGB of any size.
 
     Its metadata stay as they are.
@@ -85,7 +114,7 @@ def with_preprocessing(content: bytes, recipe: Preprocessing) -> bytes:
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            PictureInput(recipe).eval(), (example,), front, dynamo=False, opset_version=opset,
+            PictureInput(recipe).eval(), (example,), cast(Any, front), dynamo=False, opset_version=opset,
             input_names=[IMAGE_NAME], output_names=["pixels"], dynamic_axes={IMAGE_NAME: {0: "height", 1: "width"}},
         )  # fmt: skip
     first = compose.add_prefix(onnx.load_model_from_string(front.getvalue()), "picture/", rename_inputs=False)

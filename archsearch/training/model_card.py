@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+
+from archsearch.data.preprocessing import Preprocessing
 from archsearch.models.families import FAMILIES
 from archsearch.training.model_facts import ModelFacts
 
@@ -26,6 +29,7 @@ def model_card(facts: ModelFacts, *, curve_image: str | None = None) -> str:
         _training(facts),
         "## Use",
         _use(facts),
+        *(["## From a picture to the input", _preprocessing(facts.preprocessing)] if facts.preprocessing else []),
         "## Limits",
         _limits(facts),
     ]
@@ -145,6 +149,26 @@ def _use(facts: ModelFacts) -> str:
             'model = archsearch.load("path/to/this/folder")  # eval mode; model.archsearch has classes, mean and std',
             f"logits = model(images)  # float (N, 3, {size}, {size}), pixels in [0, 1], then (pixel - mean) / std",
             "```",
+        ]
+    )
+
+
+def _preprocessing(recipe: Preprocessing) -> str:
+    size, skipped = recipe.input_size[1], {"classes"}
+    return "\n".join(
+        [
+            "1. Turn the picture upright (EXIF), make it RGB with 8 bits; transparent pixels show "
+            f"{recipe.background}.",
+            f"2. Scale the largest square in its middle to {size}x{size}: Pillow's resize, {recipe.interpolation}, "
+            "columns first, then rows.",
+            "3. x / 255, less `mean`, over `std`, for each channel; channels first.",
+            "",
+            "```json",
+            json.dumps(recipe.model_dump(mode="json", exclude=skipped), indent=2),
+            "```",
+            "",
+            "`spec.json` has this with the classes, an exported ONNX file in its metadata",
+            "(`archsearch.preprocessing`), and `archsearch export --with-preprocessing` puts it into the ONNX graph.",
         ]
     )
 

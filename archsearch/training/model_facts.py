@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from dataclasses import dataclass, field
 
+from archsearch.data.preprocessing import Preprocessing, preprocessing_of
 from archsearch.data.rules import ImageRules
 from archsearch.models.spec import Spec
 from archsearch.records import Cost, Latency, Score
@@ -53,6 +54,16 @@ class ModelFacts:
     def __post_init__(self) -> None:
         if not self.scores:
             raise ValueError("a model folder needs at least one score")
+
+    @property
+    def preprocessing(self) -> Preprocessing | None:
+        """From a picture file to its input; None for a study whose rules are older than that is one step."""
+        if self.image_rules.former:
+            return None
+        return preprocessing_of(
+            self.dataset, input_size=self.input_size, mean=self.mean, std=self.std, classes=self.classes,
+            background=self.image_rules.background,
+        )  # fmt: skip
 
     @property
     def mean_top1_percent(self) -> float:

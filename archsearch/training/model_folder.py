@@ -24,6 +24,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from archsearch.data.dataset import Dataset
+from archsearch.data.preprocessing import Preprocessing
 from archsearch.data.rules import ImageRules
 from archsearch.errors import ArchsearchError, DataError, StoreError
 from archsearch.files import write_atomically
@@ -48,6 +49,7 @@ class ModelInfo:
         input_size: height and width of the input (pixels).
         mean, std: per channel; inputs are (pixel - mean) / std of pixels in [0, 1].
         image_rules: how the images of its dataset are read.
+        preprocessing: from a picture file to its input; None: an older version wrote the folder.
         test_top1_percent: test top-1 of each seed, in the order of training; the weights are the first one's.
         seeds: the seed of each.
         study, trial: where the network was found, if a study found it.
@@ -60,6 +62,7 @@ class ModelInfo:
     mean: Statistics
     std: Statistics
     image_rules: ImageRules
+    preprocessing: Preprocessing | None
     test_top1_percent: tuple[float, ...]
     seeds: tuple[int, ...]
     study: str | None
@@ -91,6 +94,7 @@ def save_model_folder(folder: Path, facts: ModelFacts, *, weights_from: Path, cu
         "mean": list(facts.mean),
         "std": list(facts.std),
         "image_rules": asdict(facts.image_rules),
+        "preprocessing": None if facts.preprocessing is None else facts.preprocessing.model_dump(mode="json"),
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
         "test_top1_percent": [score.top1_percent for score in facts.scores],
         "seeds": [score.seed for score in facts.scores],
@@ -179,6 +183,7 @@ def _info(folder: Path) -> tuple[ModelInfo, str]:
             mean=_statistics(stored["mean"]),
             std=_statistics(stored["std"]),
             image_rules=ImageRules(**stored.get("image_rules", {"former": True})),
+            preprocessing=_preprocessing(stored.get("preprocessing")),
             test_top1_percent=tuple(stored["test_top1_percent"]),
             seeds=tuple(stored["seeds"]),
             study=stored["study"],
@@ -205,6 +210,10 @@ def _weights(path: Path, digest: str) -> dict[str, Tensor]:
         return dict(safetensors.torch.load(content))
     except SafetensorError as error:
         raise StoreError(f"{path}: not a safetensors file: {error}") from error
+
+
+def _preprocessing(stored: object) -> Preprocessing | None:
+    return None if stored is None else Preprocessing.model_validate_json(json.dumps(stored))
 
 
 def _statistics(values: list[float]) -> Statistics:

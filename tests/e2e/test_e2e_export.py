@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
+from PIL import Image
 
 import archsearch
 from archsearch.export.onnx_file import read_metadata
@@ -45,25 +45,26 @@ def test_export_prints_parity_accuracy_and_latency_before_and_after(exported: ob
     assert "latency onnx int8: p10" in text
 
 
-def test_the_inference_example_classifies_with_onnxruntime_alone(
-    folder: Path, exported: object, tiny_images: Path, tmp_path: Path, shared_finished: object
+@pytest.mark.parametrize("option", [(), ("--with-preprocessing",)], ids=["plain", "with preprocessing"])
+def test_the_inference_example_reaches_the_cards_accuracy_on_picture_files_without_archsearch(
+    option: tuple[str, ...], folder: Path, tiny_images: Path, tmp_path: Path, shared_finished: object
 ) -> None:
-    plain = shared_finished.type("export", "--trial", str(folder), "--out", "plain.onnx", "--no-measure")
-    assert plain.returncode == 0, plain.stderr
-    pixels = np.load(tiny_images / "test.npz")["images"][:12]
-    np.save(tmp_path / "images.npy", pixels)
+    done = shared_finished.type("export", "--trial", str(folder), "--out", "plain.onnx", "--no-measure", *option)
+    assert done.returncode == 0, done.stderr
+    test, classes = np.load(tiny_images / "test.npz"), archsearch.load(folder).archsearch.classes
+    for number, (pixels, label) in enumerate(zip(test["images"], test["labels"], strict=True)):
+        place = tmp_path / "pictures" / classes[int(label)]
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(place / f"{number:03}.png")
     blocked = "import sys\nfor name in ('torch', 'archsearch', 'onnx'):\n    sys.modules[name] = None\n"
-    code = f"{blocked}import runpy\nsys.argv = {['x', 'plain.onnx', str(tmp_path / 'images.npy')]!r}\n"
+    code = f"{blocked}import runpy\nsys.argv = {['x', 'plain.onnx', str(tmp_path / 'pictures')]!r}\n"
     code += f"runpy.run_path({str(EXAMPLE)!r})\n"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
     assert ended.returncode == 0, ended.stderr
-    model = archsearch.load(folder)
-    info = model.archsearch
-    mean, std = (torch.tensor(values).reshape(1, 3, 1, 1) for values in (info.mean, info.std))
-    inputs = (torch.from_numpy(pixels).permute(0, 3, 1, 2) / 255 - mean) / std
-    with torch.inference_mode():
-        best = model(inputs).argmax(1).tolist()
-    assert ended.stdout.strip() == str([info.classes[number] for number in best])
+    (score,) = json.loads((folder / "summary.json").read_text())["scores"]
+    said = ended.stdout.splitlines()
+    assert said[-1] == f"top-1 {score['top1_percent']:.2f} % of {score['eval_images']} pictures"
+    assert len(said) == score["eval_images"] + 1
 
 
 def test_the_file_says_that_its_weights_are_trained_and_how_accurate(folder: Path, exported: object) -> None:
