@@ -12,7 +12,7 @@ from rich.markup import escape
 from archsearch.cli.console import console, error_console, typed_command
 from archsearch.cli.durations import parse_duration
 from archsearch.cli.options import DataDirOption, DeviceOption, StorageOption
-from archsearch.text import duration, plural
+from archsearch.text import bytes_text, duration, plural
 
 if TYPE_CHECKING:
     from archsearch.api.study import Study
@@ -168,10 +168,26 @@ def _print_plan(plan: RunPlan) -> None:
         f"{len(plan.variants) - inside} outside)\n"
         f"data      {config.dataset}: {plan.train_images:,} training and {plan.validation_images:,} validation images, "
         f"{plan.num_classes} classes, {plan.input_size}x{plan.input_size}\n"
+        f"{_needs(plan)}"
         f"proxy     {plural(config.proxy.epochs, 'epoch')}, batch {config.proxy.batch_size}, seed {config.seed}\n"
         f"latency   {backends}, {_batch(plan)}, {plural(latency.threads, 'thread')}, "
         f"{latency.precision_on(measured_on)}, beside {config.reference}\n"
         f"trials    {plan.total} in all, sampler {config.sampler}, {where}"
+    )
+
+
+def _needs(plan: RunPlan) -> str:
+    """What the images are, and what they need: lines of the plan."""
+    needs = plan.needs
+    guess = f"always the largest class: {plan.majority_percent:.1f} %; chance: {100 / plan.num_classes:.1f} %"
+    memory = f"about {bytes_text(needs.process_bytes)} of memory for each worker on a CPU"
+    if not needs.decoded_images:
+        return f"          {guess}; {memory}\n"
+    wait = f"about {duration(needs.decode_seconds)} to decode" if needs.decode_seconds else "decoded already"
+    return (
+        f"          {guess}\n"
+        f"pictures  {needs.decoded_images:,} of {needs.of_images:,} are read: {bytes_text(needs.disk_bytes)} on disk, "
+        f"{wait}; {memory}\n"
     )
 
 
