@@ -29,16 +29,16 @@ class SplitFacts:
         problems: files that are no usable images, each with the reason.
         left_out: files of other endings, by ending.
         hidden: files and folders that are hidden or the operating system's own.
-        sizes: images of each (width, height), pixels.
+        sizes: images of each size, upright, such as "640x480" (pixels).
         modes: images of each format and mode of pixels, such as "JPEG RGB".
     """
 
     name: str
     images: dict[str, int]
-    problems: tuple[tuple[Path, str], ...] = ()
+    problems: tuple[tuple[str, str], ...] = ()
     left_out: Counter[str] = field(default_factory=Counter)
     hidden: int = 0
-    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
+    sizes: Counter[str] = field(default_factory=Counter)
     modes: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -123,8 +123,8 @@ def look_at(uri: str, *, data_dir: Path | None = None, image_size: int | None = 
         raise DataError(
             f"dataset '{uri.strip()}': no usable image in {found.train.folder}", hint="put images in folders of classes"
         )
-    common = max((count, -min(size)) for size, count in train.sizes.items())[1]
-    own_size = min(-common, LARGEST_SIZE)
+    sides = [(count, -min(int(side) for side in size.split("x"))) for size, count in train.sizes.items()]
+    own_size = min(-max(sides)[1], LARGEST_SIZE)
     broken = {file for file, _ in train.problems}
     unlike = {name: said for name, split in listed[1:] if (said := unlike_classes(found.train, split)) is not None}
     return DatasetFacts(
@@ -135,7 +135,7 @@ def look_at(uri: str, *, data_dir: Path | None = None, image_size: int | None = 
         repeats=tuple(Repeats(places=tuple(places)) for places in contents.values() if len(places) > 1),
         unlike=unlike,
         decode_seconds=seconds_to_decode(
-            [file for file in found.train.files if file not in broken], size=image_size or own_size
+            [file for file in found.train.files if str(file) not in broken], size=image_size or own_size
         ),
         image_size=own_size,
         cores=usable_cores(),
@@ -147,15 +147,15 @@ def _of_files(
 ) -> SplitFacts:
     facts = scanned(split.files, root=split.folder, folder=cache / "looked-at", whole=False)
     images = dict.fromkeys(split.classes, 0)
-    sizes: Counter[tuple[int, int]] = Counter()
+    sizes: Counter[str] = Counter()
     modes: Counter[str] = Counter()
     problems = []
     for file, label, each in zip(split.files, split.labels, facts, strict=True):
         if each.problem is not None:
-            problems.append((file, each.problem))
+            problems.append((str(file), each.problem))
             continue
         images[split.classes[label]] += 1
-        sizes[each.width, each.height] += 1
+        sizes[f"{each.width}x{each.height}"] += 1
         modes[f"{each.format} {each.mode}"] += 1
         contents[each.digest].append((name, split.classes[label], file.name))
     return SplitFacts(
@@ -204,6 +204,6 @@ def _of_images(
         contents[hashlib.sha256(pixels.tobytes()).hexdigest()].append((name, classes[label], str(place)))
     size = images.image_size
     return SplitFacts(
-        name=name, images=dict(zip(classes, counts, strict=True)), sizes=Counter({(size, size): len(images)}),
+        name=name, images=dict(zip(classes, counts, strict=True)), sizes=Counter({f"{size}x{size}": len(images)}),
         modes=Counter({"uint8 RGB": len(images)}),
     )  # fmt: skip
