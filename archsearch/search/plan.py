@@ -302,6 +302,7 @@ def _facts(
         "data_fingerprint": dataset.fingerprint,
         **({} if dataset.former else {RULES_FACT: CURRENT_RULES}),
         "num_classes": dataset.num_classes,
+        "classes": list(dataset.classes),
         "input_size": input_size,
         "device_fingerprint": fingerprint.id,
         "device": dict(fingerprint.facts),
