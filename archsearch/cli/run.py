@@ -154,7 +154,7 @@ def run(
 
 def _print_plan(plan: RunPlan) -> None:
     config = plan.config
-    console.print(f"[bold]{config.name}[/]  {config.description}".rstrip())
+    console.print(f"[bold]{config.name}[/]  {escape(config.description)}".rstrip())
     kinds: dict[str, int] = {}
     for name in plan.devices:
         kinds[name] = kinds.get(name, 0) + 1
@@ -166,7 +166,7 @@ def _print_plan(plan: RunPlan) -> None:
         f"space     {plan.space.name}, {len(plan.space.domains)} choices, {plan.space.size:.3g} points\n"
         f"variants  {len(plan.variants)} published networks first ({inside} inside the space, "
         f"{len(plan.variants) - inside} outside)\n"
-        f"data      {config.dataset}: {plan.train_images:,} training and {plan.validation_images:,} validation images, "
+        f"data      {escape(config.dataset)}: {plan.train_images:,} training and {plan.validation_images:,} validation images, "
         f"{plan.num_classes} classes, {plan.input_size}x{plan.input_size}\n"
         f"{_needs(plan)}"
         f"proxy     {plural(config.proxy.epochs, 'epoch')}, batch {config.proxy.batch_size}, seed {config.seed}\n"

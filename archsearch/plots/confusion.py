@@ -31,9 +31,11 @@ def confusion_figure(found: Confusion, *, width: int = 1000, height: int = 860) 
             colorbar={"title": {"text": "% of the class"}, "thickness": 14},
             text=counts if len(names) <= _MOST_NUMBERS else None,
             texttemplate="%{text}" if len(names) <= _MOST_NUMBERS else None,
-            customdata=np.stack([counts, np.array([names] * len(names)), np.array([names] * len(names)).T], axis=-1),
-            hovertemplate="%{customdata[2]}, taken for %{customdata[1]}<br>%{customdata[0]} images, "
-            "%{z:.1f} % of the class<extra></extra>",
+            hovertext=[
+                [f"{row}, taken for {column}<br>{count:,} images" for column, count in zip(names, line, strict=True)]
+                for row, line in zip(names, counts.tolist(), strict=True)
+            ],
+            hovertemplate="%{hovertext}, %{z:.1f} % of the class<extra></extra>",
         )
     )
     ticks = {"tickmode": "array", "tickvals": list(range(len(names))), "ticktext": names, "showgrid": False}
