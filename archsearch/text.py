@@ -49,6 +49,14 @@ def count_text(value: float) -> str:
     return f"{value:.0f}"
 
 
+def bytes_text(value: int) -> str:
+    """A size: 950 B, 12.4 MiB, 1.9 GiB."""
+    for exponent, unit in ((3, "GiB"), (2, "MiB"), (1, "KiB")):
+        if value >= 1024**exponent:
+            return f"{value / 1024**exponent:.1f} {unit}"
+    return f"{value} B"
+
+
 def percent_text(value: float) -> str:
     """A relative difference, given in percent: one decimal below 10 %, none above."""
     return f"{value:.1f} %" if abs(value) < 10 else f"{value:.0f} %"

@@ -27,6 +27,7 @@ class Conditions:
     train_images: tuple[int, ...] = ()
     eval_images: tuple[int, ...] = ()
     protocol: tuple[str, ...] = ()
+    majority_percent: tuple[float, ...] = ()
 
 
 _LATENCY: tuple[tuple[str, Callable[[Latency], Any]], ...] = (
@@ -46,6 +47,7 @@ _SCORE: tuple[tuple[str, Callable[[Score], Any]], ...] = (
     ("train_images", lambda score: score.train_images),
     ("eval_images", lambda score: score.eval_images),
     ("protocol", lambda score: score.protocol),
+    ("majority_percent", lambda score: score.majority_percent),
 )
 # What a difference in each condition means for the reader.
 _LATENCY_CONSEQUENCE = "latencies are not comparable"
@@ -64,7 +66,7 @@ def conditions_of(records: Sequence[Record]) -> Conditions:
     for name, of_latency in _LATENCY:
         found[name] = tuple(sorted({of_latency(latency) for latency in latencies}))
     for name, of_score in _SCORE:
-        found[name] = tuple(sorted({of_score(score) for score in scores}))
+        found[name] = tuple(sorted({of_score(score) for score in scores} - {None}))
     return Conditions(**found)
 
 
@@ -87,6 +89,7 @@ def condition_warnings(records: Sequence[Record], conditions: Conditions) -> tup
                 f"latencies by {backend} are not comparable: {len(ids)} values of fingerprint "
                 f"({', '.join(sorted(ids)[:5])}{', ...' if len(ids) > 5 else ''})"
             )
+    texts += _guessing(records)
     unconverged = [record for record in records if record.latency is not None and not record.latency.converged]
     contended = [record for record in records if record.latency is not None and record.latency.contended]
     if unconverged:
@@ -94,6 +97,30 @@ def condition_warnings(records: Sequence[Record], conditions: Conditions) -> tup
     if contended:
         texts.append(f"latency measured while the device may have been busy: {_named(contended)}")
     return tuple(texts)
+
+
+def guessing_text(conditions: Conditions, num_classes: int) -> str:
+    """What an answer that is always the same, and one by chance, reach; empty where older versions did not say."""
+    if not conditions.majority_percent:
+        return ""
+    shown = "/".join(f"{value:.1f}" for value in conditions.majority_percent)
+    return f"always the largest class {shown} %, chance {100.0 / num_classes:.1f} %"
+
+
+def _guessing(records: Sequence[Record]) -> list[str]:
+    """A warning if no network is clearly better than an answer that is always the same."""
+    scores = [record.score for record in records if record.score is not None]
+    best = max(scores, key=lambda score: score.top1_percent, default=None)
+    if best is None or best.majority_percent is None:
+        return []
+    share = best.majority_percent / 100.0
+    margin = 200.0 * (share * (1.0 - share) / best.eval_images) ** 0.5  # two standard errors of a share, in points
+    if best.top1_percent > best.majority_percent + margin:
+        return []
+    return [
+        f"no network beats an answer that is always the largest class ({best.majority_percent:.1f} %; the best has "
+        f"{best.top1_percent:.1f} %): accuracy says nothing here, balanced_error_percent and proxy.class_weights do"
+    ]
 
 
 def batch_sentence(found: StudyBatch) -> str:

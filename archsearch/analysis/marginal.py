@@ -36,7 +36,7 @@ MIN_LEVEL = 5  # networks of a level below which its effect gets no interval
 BOOTSTRAPS = 200
 _FOLDS = 5
 _RIDGE = 0.3
-_LINEAR = "error_percent"
+_LINEAR = ("error_percent", "balanced_error_percent")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,7 +220,7 @@ def _predicted_r2(matrix: Floats, target: Floats, generator: np.random.Generator
 def _model(
     objective: str, raw: Floats, design: _Design, confidence: float, bootstraps: int, seed: int
 ) -> MarginalModel:
-    linear = objective == _LINEAR
+    linear = objective in _LINEAR
     unit = "points" if linear else "%"
     count = len(raw)
     title = OBJECTIVES[objective].title.split(",")[0].split(" (")[0].lower()

@@ -81,12 +81,14 @@ def _mean(group: Sequence[Record]) -> Record:
 
 
 def _mean_score(scores: Sequence[Score]) -> Score:
+    balanced = [score.balanced_top1_percent for score in scores if score.balanced_top1_percent is not None]
     return replace(
         scores[0],
         top1_percent=statistics.fmean(score.top1_percent for score in scores),
         train_seconds=statistics.fmean(score.train_seconds for score in scores),
         images_per_second=statistics.fmean(score.images_per_second for score in scores),
         curve=(),
+        balanced_top1_percent=statistics.fmean(balanced) if len(balanced) == len(scores) else None,
     )
 
 

@@ -39,12 +39,18 @@ WITHIN_REASON = 0.8
 RECOMMENDED, KNEE, MOST_ACCURATE, FASTEST = "recommended", "knee", "most accurate", "fastest within reason"
 _MOST_NAMED = 5
 # objective: what the lowest network of several is, and the lower of two
-_LOWEST = {"latency_ms": ("fastest", "faster"), "params": ("smallest", "smaller"), "macs": ("cheapest", "cheaper")}
+_LOWEST = {
+    "latency_ms": ("fastest", "faster"),
+    "params": ("smallest", "smaller"),
+    "macs": ("cheapest", "cheaper"),
+    "balanced_error_percent": ("most balanced", "more balanced"),
+}
 # objective: what a network has that is lower, and higher
 _THAN = {
     "latency_ms": ("faster", "slower"),
     "params": ("fewer parameters", "more parameters"),
     "macs": ("fewer multiply-adds", "more multiply-adds"),
+    "balanced_error_percent": ("more of each class recognised", "less of each class recognised"),
 }
 
 
@@ -463,7 +469,7 @@ class _Choice:
 
     def _measures(self, candidate: Candidate) -> str:
         values = zip(self.objectives, candidate.values, strict=True)
-        named = {"params": " parameters", "macs": " multiply-adds"}
+        named = {"params": " parameters", "macs": " multiply-adds", "balanced_error_percent": " balanced error"}
         return ", ".join(
             [f"{candidate.top1_percent:.2f} % top-1"]
             + [f"{OBJECTIVES[name].show(value)}{named.get(name, '')}" for name, value in values if name != ERROR]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from archsearch.analysis.ablation import Ablation, ablation_of
+from archsearch.analysis.confusion import Confusion, study_confusion
 from archsearch.analysis.guidelines import GuidelinesReport
 from archsearch.analysis.history import History, hypervolume_history
 from archsearch.analysis.importance import Importances
@@ -121,6 +122,11 @@ def _history(study: Study) -> History:
     return hypervolume_history(study.records, study.objectives, corner, noise_floor=study.info.noise_floor)
 
 
+def _confusion(study: Study) -> Confusion | None:
+    classes = study.info.facts.get("classes", ())
+    return study_confusion(study.records, study.trainings, classes, study=study.name)
+
+
 def _guidelines(study: Study) -> GuidelinesReport | None:
     try:
         return stored_guidelines(str(study.info.facts.get("device_fingerprint", "")))
@@ -134,6 +140,7 @@ ANALYSES: Mapping[str, Callable[[Study], Any]] = {
     "ablation": _ablation,
     "confirmed": lambda study: study.confirmed,
     "trust": trust_result,
+    "confusion": _confusion,
     "importances": _importances,
     "marginal": _marginal,
     "history": _history,

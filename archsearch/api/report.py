@@ -20,7 +20,7 @@ from archsearch.report.sections import Report
 from archsearch.store.database import safe_url
 
 FILE = "report.html"
-_IN_WORDS = ("confirmed", "trust", "guidelines")
+_IN_WORDS = ("confirmed", "trust", "guidelines", "confusion")
 
 
 def make_report(

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from archsearch.analysis.ablation import Ablation
+    from archsearch.analysis.confusion import Confusion
     from archsearch.analysis.history import History
     from archsearch.analysis.importance import Importances
     from archsearch.analysis.marginal import Marginal
@@ -237,6 +238,12 @@ class Study:
         if found.record is None:
             raise ArchsearchError(found.sentence.rstrip("."), hint=f"archsearch run --study {self.name}")
         return found.record
+
+    @cached_property
+    def confusion(self) -> Confusion | None:
+        """Which classes its best retrained network takes for which; None if none was retrained by this version."""
+        found: Confusion | None = self._analysis("confusion")
+        return found
 
     @cached_property
     def trust(self) -> Trust | None:

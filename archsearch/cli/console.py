@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from archsearch.table import Result
 
 # A person's terminal wraps between words; a file or a pipe gets each line whole.
-console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
-error_console = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+# Names of users' folders and classes may look like emoji codes (:cat:).
+console = Console(highlight=False, emoji=False, soft_wrap=not sys.stdout.isatty())
+error_console = Console(stderr=True, highlight=False, emoji=False, soft_wrap=not sys.stderr.isatty())
 
 
 def log_to_console(*, verbose: bool) -> None:

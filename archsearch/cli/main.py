@@ -15,6 +15,7 @@ from archsearch.cli import (
     compare,
     confirm,
     dashboard,
+    data,
     describe,
     export,
     guidelines,
@@ -57,6 +58,7 @@ app.command("export", rich_help_panel=SEARCH)(export.export)
 app.command("ablate", rich_help_panel=SEARCH)(ablate.ablate)
 app.command("confirm", rich_help_panel=SEARCH)(confirm.confirm)
 app.command("trust", rich_help_panel=SEARCH)(trust.trust)
+app.command("data", rich_help_panel=SEARCH)(data.data)
 app.command("proxy", rich_help_panel=SEARCH)(proxy.proxy)
 app.command("pareto", rich_help_panel=LOOK)(pareto.pareto)
 app.command("plot", rich_help_panel=LOOK)(plot.plot)

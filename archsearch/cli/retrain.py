@@ -149,6 +149,11 @@ def retrain(
         f"test top-1 {facts.mean_top1_percent:.2f}{spread} % (n = {len(facts.scores)} seed"
         f"{'s' if len(facts.scores) > 1 else ''}, {first.epochs} epochs, {first.eval_images:,} test images)"
     )
+    if first.balanced_top1_percent is not None and first.majority_percent is not None:
+        console.print(
+            f"mean recall {first.balanced_top1_percent:.2f} %; always the largest class {first.majority_percent:.2f} "
+            f"%, chance {100 / len(facts.classes):.2f} %"
+        )
     if first.epochs < facts.protocol.epochs:
         console.print(f"a short training: the protocol {facts.protocol.name} itself has {facts.protocol.epochs} epochs")
     console.print(f"model     {result.folder}", markup=False)

@@ -104,7 +104,7 @@ def conditions_line(study: Study) -> str:
     return (
         f"accuracy: {plural(listed(found.epochs), 'epoch')} on {listed(found.train_images)} images of "
         f"{study.info.config['dataset']}, seed {listed(found.seed)}, {listed(found.split)} split "
-        f"({listed(found.eval_images)} images{_chance_text(study)}). "
+        f"({listed(found.eval_images)} images{_chance_text(study)}{_guessing(study)}). "
         f"latency: {listed(found.device)} ({study.device_name}), "
         f"{listed(found.backend)}, batch {listed(found.batch)}, {plural(listed(found.threads), 'thread')}, "
         f"{listed(found.precision)}, "
@@ -160,6 +160,13 @@ def _chance_text(study: Study) -> str:
     # of two networks of other accuracies it lies between those of two of equal ones
     ends = dict.fromkeys(f"{margin:.1f}" for margin in (min(margins), max(margins)))
     return f": differences below {' to '.join(ends)} points may be chance"
+
+
+def _guessing(study: Study) -> str:
+    from archsearch.analysis.conditions import guessing_text
+
+    text = guessing_text(study.front.conditions, study.num_classes)
+    return text and f"; {text}"
 
 
 def _runs(study: Study) -> str:

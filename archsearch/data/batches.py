@@ -271,6 +271,12 @@ def _slices(images: int, batch_size: int, first_batch: int) -> list[slice]:
     return [slice(first, first + batch_size) for first in range(first_batch * batch_size, images, batch_size)]
 
 
+def resident_bytes(images: int, side: int) -> int:
+    """Bytes of a set in the memory of a process on a CPU: whole if it fits, else of the batches that are read ahead."""
+    needed = images * 3 * side**2
+    return needed if needed <= _RESIDENT_BYTES else 0
+
+
 def _fits(needed_bytes: int, device: torch.device) -> bool:
     """Whether a set may lie on the device: on a GPU in half of its free memory, else in `_RESIDENT_BYTES`."""
     if device.type == "cuda":

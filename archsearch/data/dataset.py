@@ -12,6 +12,11 @@ from archsearch.data.split import stratified_positions, stratified_subset
 from archsearch.errors import DataError
 
 
+def nothing_to_say() -> tuple[str, ...]:
+    """`notes` of a dataset that is known."""
+    return ()
+
+
 def nothing_to_check() -> None:
     """`check_test` of a dataset that has its test split for certain, or is never tested."""
 
@@ -28,6 +33,8 @@ class Dataset:
         load_test: gives the test images. Nothing of the test split is opened before this is called. Raises DataError if
             the split is absent or damaged.
         check_test: raises DataError if `load_test` would find no test split or other classes; opens no image.
+        notes: what to know of the images before they are used, in sentences: what was left out, and what stands twice.
+            Reads files of the test split, but opens none as an image.
         flip: whether a mirrored image still belongs to its class (a photograph does, a digit does not).
         fingerprint: first 12 hex digits of a SHA-256 of the training images, as they are read, and their labels.
         former: whether it is read and split as `ImageRules.former` says.
@@ -43,6 +50,7 @@ class Dataset:
     fingerprint: str
     validation: ImageSource | None = None
     check_test: Callable[[], None] = nothing_to_check
+    notes: Callable[[], tuple[str, ...]] = nothing_to_say
     former: bool = False
 
     def __post_init__(self) -> None:

@@ -40,6 +40,7 @@ logger = logging.getLogger(__name__)
 _RECIPE = 1  # counted up when `square_pixels` gives other pixels
 _HEADER = 128  # bytes of a .npy header, a multiple of 64; numpy finds the pixels by it
 _TELL_SECONDS = 15.0
+_TIMED = 24  # pictures that are decoded to say how long all of them take
 _AT_ONCE = 1024  # items handed to the threads at a time, so that an interrupt is heard soon
 
 Item = TypeVar("Item")
@@ -105,10 +106,7 @@ def decoded(
 
     Raises DataError that names every picture that cannot be decoded, or says how much space lacks.
     """
-    key = hashlib.sha256(f"{_RECIPE} {size} {background} {len(pictures)}".encode())
-    for picture in pictures:
-        key.update(bytes.fromhex(picture.digest))
-    path = folder / f"{key.hexdigest()[:24]}.npy"
+    path = _path(pictures, size=size, background=background, folder=folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(folder)
@@ -122,6 +120,31 @@ def decoded(
             f"{folder}: decoded images cannot be kept there: {error.strerror or error}", hint="give another --data-dir"
         ) from error
     return found
+
+
+def is_decoded(pictures: Sequence[Picture], *, size: int, background: Background, folder: Path) -> bool:
+    """Whether `decoded` would find a file of these pictures."""
+    return _found(_path(pictures, size=size, background=background, folder=folder), len(pictures), size) is not None
+
+
+def seconds_to_decode(files: Sequence[Path], *, size: int) -> float | None:
+    """Of one picture on one core (seconds): the mean over a few, spread over the files; None if none can be decoded."""
+    seconds = []
+    for file in files[:: max(1, len(files) // _TIMED)][:_TIMED]:
+        began = time.perf_counter()
+        try:
+            square_pixels(file, size=size, background="white")
+        except BROKEN_PICTURE:
+            continue
+        seconds.append(time.perf_counter() - began)
+    return sum(seconds) / len(seconds) if seconds else None
+
+
+def _path(pictures: Sequence[Picture], *, size: int, background: Background, folder: Path) -> Path:
+    key = hashlib.sha256(f"{_RECIPE} {size} {background} {len(pictures)}".encode())
+    for picture in pictures:
+        key.update(bytes.fromhex(picture.digest))
+    return folder / f"{key.hexdigest()[:24]}.npy"
 
 
 def decoded_bytes(images: int, size: int) -> int:

@@ -6,7 +6,6 @@ The layout is torchvision's ImageFolder's. `pictures.square_pixels` says how a f
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 import unicodedata
 from collections import Counter
@@ -19,13 +18,14 @@ import torch
 from torch import Tensor
 
 from archsearch.data.dataset import Dataset, nothing_to_check
-from archsearch.data.decoded import Picture, decoded, listed
+from archsearch.data.decoded import Picture, decoded, listed, on_every_core
 from archsearch.data.images import Images, OnDecoded, fingerprint_of
-from archsearch.data.pictures import ENDINGS
+from archsearch.data.pictures import ENDINGS, digest_of
 from archsearch.data.rules import Background, ImageRules
 from archsearch.data.scan import scanned
 from archsearch.data.split import held_out_positions
 from archsearch.errors import ConfigError, DataError
+from archsearch.text import plural
 
 LARGEST_SIZE = 224  # of a set whose study does not say a size (pixels)
 TRAIN, TEST, VALIDATION = "train", "test", ("val", "valid", "validation")
@@ -34,7 +34,6 @@ _SYSTEM_FILES = frozenset(
      "system volume information"}
 )  # fmt: skip
 _FORMER_ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,23 +128,24 @@ def load_folder(path: Path, *, name: str, cache: Path, rules: ImageRules | None 
     """
     rules = rules or ImageRules()
     found = list_folder(path, name=name, split=rules.test_share is None, former=rules.former)
-    _warn_of_left_out(found, name)
+    notes = _left_out(found, name)
     validation, test = found.validation, found.test
     if rules.former:
         validation, test = None, test or validation
     elif rules.test_share is None and test is None and validation is not None:
-        logger.warning(
-            "'%s' has a folder '%s' and none '%s': it is the test split, and the search validates on images that it "
-            "splits off '%s'; with test_share set, '%s' validates, and that share of '%s' is held out for testing",
-            name, validation.folder.name, TEST, TRAIN, validation.folder.name, TRAIN,
-        )  # fmt: skip
+        own = validation.folder.name
+        notes.append(
+            f"'{name}' has a folder '{own}' and none '{TEST}': it is the test split, and the search validates on "
+            f"images that it splits off '{TRAIN}'; with test_share set, '{own}' validates, and that share of '{TRAIN}' "
+            "is held out for testing"
+        )
         validation, test = None, validation
     if rules.test_share is not None and found.test is not None:
         raise ConfigError(
             f"test_share is {rules.test_share:g}, but {path} has a test split of its own",
             hint=f"leave test_share out, or move the images of {found.test.folder} to {found.train.folder}",
         )
-    look = partial(_pictures, name=name, cache=cache, rules=rules)
+    look = partial(_pictures, name=name, cache=cache, rules=rules, notes=notes)
     everything, sizes = look(found.train)
     own_size = min(_common_side(sizes), LARGEST_SIZE)
     everything = replace(everything, image_size=own_size)
@@ -171,6 +171,7 @@ def load_folder(path: Path, *, name: str, cache: Path, rules: ImageRules | None 
         validation=own_validation,
         load_test=load_test,
         check_test=check_test,
+        notes=partial(_notes, notes, everything, own_validation, test, name=name),
         flip=True,
         fingerprint=fingerprint_of(train.read()) if rules.former else _fingerprint(train, own_validation),
         former=rules.former,
@@ -237,7 +238,7 @@ def _folded(name: str) -> str:
 
 
 def _pictures(
-    split: ListedSplit, *, name: str, cache: Path, rules: ImageRules
+    split: ListedSplit, *, name: str, cache: Path, rules: ImageRules, notes: list[str]
 ) -> tuple[Pictures, list[tuple[int, int]]]:
     """The pictures of a split, at no size yet, and the size of each."""
     facts = scanned(split.files, root=split.folder, folder=cache / "looked-at", whole=rules.on_bad_image == "skip")
@@ -245,7 +246,7 @@ def _pictures(
     if bad and rules.on_bad_image == "refuse":
         raise DataError(listed(bad), hint="replace or remove them, or set on_bad_image: skip, which leaves them out")
     if bad:
-        logger.warning("'%s': left out of %s: %s", name, split.folder, listed(bad, most=3))
+        notes.append(f"'{name}': left out of {split.folder}: {listed(bad, most=3)}")
     good = [place for place, each in enumerate(facts) if each.problem is None]
     _check_no_class_is_empty(split, [split.labels[place] for place in good], name=name)
     pictures = Pictures(
@@ -263,7 +264,7 @@ def _load_test(
 ) -> Pictures:
     _check_test(found, test, name=name)
     assert test is not None
-    return replace(_pictures(test, name=name, cache=cache, rules=rules)[0], image_size=size)
+    return replace(_pictures(test, name=name, cache=cache, rules=rules, notes=[])[0], image_size=size)
 
 
 def _check_test(found: ListedFolder, test: ListedSplit | None, *, name: str) -> None:
@@ -294,14 +295,45 @@ def _check_no_class_is_empty(split: ListedSplit, labels: Sequence[int], *, name:
         )
 
 
-def _warn_of_left_out(found: ListedFolder, name: str) -> None:
+def _left_out(found: ListedFolder, name: str) -> list[str]:
+    """One sentence, if there are files whose names do not end as a picture's does."""
     counts: Counter[str] = Counter()
     for split in (found.train, found.validation, found.test):
         if split is not None:
             counts += split.left_out
-    if counts:
-        kinds = ", ".join(f"{number:,} {ending}" for ending, number in counts.most_common())
-        logger.warning("'%s': left out: %s (pictures end in %s)", name, kinds, ", ".join(ENDINGS))
+    kinds = ", ".join(f"{number:,} {ending}" for ending, number in counts.most_common())
+    return [f"'{name}': left out: {kinds} (pictures end in {', '.join(ENDINGS)})"] if counts else []
+
+
+def _notes(
+    said: Sequence[str], pictures: Pictures, validation: Pictures | None, test: ListedSplit | None, *, name: str
+) -> tuple[str, ...]:
+    """What was said already, and which pictures stand twice."""
+    found = list(said)
+    by_digest: dict[str, set[int]] = {}
+    for picture, label in zip(pictures.pictures, pictures.labels.tolist(), strict=True):
+        by_digest.setdefault(picture.digest, set()).add(label)
+    copies = len(pictures) - len(by_digest)
+    if copies:
+        unlike = sum(len(labels) > 1 for labels in by_digest.values())
+        torn = f"; {unlike:,} stand in two classes" if unlike else ""
+        found.append(f"'{name}': of {plural(len(pictures), 'training picture')} {copies:,} repeat others{torn}")
+    seen = {"validation": 0 if validation is None else sum(each.digest in by_digest for each in validation.pictures)}
+    if test is not None:
+        sizes = {picture.file.stat().st_size for picture in pictures.pictures}
+        # only a file of the same length can be a copy: few are read, and none is opened as an image
+        alike = [file for file in test.files if file.is_file() and file.stat().st_size in sizes]
+        seen["test"] = sum(digest in by_digest for digest in on_every_core(_digest, alike))
+    found += [
+        f"'{name}': the training split has {plural(number, f'{split} picture')}, too: accuracies come out too high"
+        for split, number in seen.items()
+        if number
+    ]
+    return tuple(found)
+
+
+def _digest(file: Path) -> str:
+    return digest_of(file.read_bytes())
 
 
 def _listing(folder: Path, *, name: str, endings: Sequence[str]) -> ListedSplit:

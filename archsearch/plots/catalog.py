@@ -20,6 +20,7 @@ from archsearch.plots.architecture import ArchitectureInfo, architecture_tables,
 from archsearch.plots.architecture_figure import architecture_figure
 from archsearch.plots.bounds import Bound
 from archsearch.plots.confirmed import confirmed_figure
+from archsearch.plots.confusion import confusion_figure
 from archsearch.plots.front import FrontInfo, front_info
 from archsearch.plots.front_3d import front_3d_figure, front_3d_info
 from archsearch.plots.front_figure import front_figure
@@ -43,6 +44,7 @@ from archsearch.table import Table
 if TYPE_CHECKING:
     from archsearch.analysis.ablation import Ablation
     from archsearch.analysis.confirmed import Confirmed
+    from archsearch.analysis.confusion import Confusion
     from archsearch.analysis.importance import Importances
     from archsearch.analysis.marginal import Marginal
     from archsearch.analysis.trust import Trust
@@ -69,6 +71,7 @@ class PlotData:
         printed: accuracies that papers print for this dataset.
         guidelines: the guideline experiments on this device.
         ablation, confirmed, trust: of the designs that were made from this study; the newest of each.
+        confusion: of the retrained network with the highest mean recall.
         importances, marginal, history: of the study's own records; None where nobody computed them.
     """
 
@@ -93,6 +96,7 @@ class PlotData:
     importances: Importances | None = None
     marginal: Marginal | None = None
     history: History | None = None
+    confusion: Confusion | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -258,6 +262,15 @@ for _plot in (
         tables=lambda found: found.tables(),
         needs=("trust",),
         command="trust",
+    ),
+    Plot(
+        name="confusion",
+        summary="which classes a retrained network takes for which, on the test split",
+        info=lambda data: data.confusion,
+        figure=confusion_figure,
+        tables=lambda found: found.tables(),
+        needs=("confusion",),
+        command="retrain",
     ),
     Plot(
         name="importances",

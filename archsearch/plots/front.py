@@ -54,6 +54,7 @@ class FrontPoint:
     changes: tuple[tuple[str, str, str], ...]
     also_p10_ms: tuple[tuple[str, float], ...] = ()  # by further backends: (name, milliseconds a batch)
     over: tuple[str, ...] = ()  # names of the study's bounds that it exceeds
+    balanced_error_percent: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +87,7 @@ class FrontInfo:
         x_range_ms, y_range_percent: what the axes show.
         unmeasured: (variant, why) of the variants without a point.
         empty: why there is nothing to draw, or None.
-        third: field of the points that is the third axis or the colour (params or macs), and its title; it is an
+        third: field of the points that is the third axis or the colour, and its title; it is an
             objective if `third_counts`, and shown for reading only if not.
         bounds: the study's upper bounds.
         intervals: of the points that were evaluated again with more seeds, by latency.
@@ -250,6 +251,7 @@ def _point(row: FrontRow, baseline: Baseline | None, bounds: Sequence[Bound]) ->
         changes=changes,
         also_p10_ms=tuple((other.backend, other.p10_ms) for other in latency.also),
         over=tuple(bound.name for bound in bounds if has.get(bound.name, 0) > bound.value),
+        balanced_error_percent=None if score.balanced_top1_percent is None else 100.0 - score.balanced_top1_percent,
     )
 
 

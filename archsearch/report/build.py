@@ -12,6 +12,7 @@ from archsearch.report.networks import panel_data
 from archsearch.report.sections import Report, Section
 from archsearch.report.study_sections import (
     ablation_section,
+    confusion_section,
     guidelines_section,
     latency_section,
     matters_section,
@@ -37,6 +38,8 @@ def report_of(data: ReportData) -> Report:
         sections.append(trust_section(data))
     if data.trainings:
         sections.append(trained_section(data))
+        if data.plots.confusion is not None:
+            sections.append(confusion_section(data))
     sections.append(methods_section(data))
     return Report(
         study=data.study,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from archsearch.analysis.conditions import guessing_text
 from archsearch.analysis.verdicts import Standing, Verdict
 from archsearch.plots.front import FrontInfo
 from archsearch.plots.front_page import front_points_table, verdicts_table
@@ -13,6 +14,7 @@ from archsearch.report.drawings import drawing_of, drawn, subtitle_of
 from archsearch.report.sections import Drawing, Section
 from archsearch.report.study_sections import result_section
 from archsearch.table import Column, Table
+from archsearch.text import capitalised
 
 _MOST_SENTENCES = 40
 _CHOICES = "Choices that differ from the base"
@@ -21,9 +23,11 @@ _CHOICES = "Choices that differ from the base"
 def front_section(data: ReportData, info: FrontInfo) -> Section:
     """The front: figure, table, and what is compared with what."""
     drawing, why = drawing_of("front", data.networks, height_px=620)
+    guess = guessing_text(data.front.conditions, int(data.facts.get("num_classes", 0)) or 1)
     sentences = (
         *subtitle_of(info)[1:],  # the first line, the conditions, stands under the page's title
         f"{why}." if why else "",
+        f"{capitalised(guess)}." if guess else "",
     )
     if drawing is not None:
         drawing = replace(

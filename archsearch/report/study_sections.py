@@ -196,6 +196,16 @@ def trained_section(data: ReportData) -> Section:
     )
 
 
+def confusion_section(data: ReportData) -> Section:
+    """Which classes the best retrained network takes for which."""
+    return result_section(
+        "confusion",
+        "Which classes are taken for which",
+        data,
+        missing="No retrained network has a confusion matrix.",
+    )
+
+
 def _statuses(counts: Counter[TrialStatus]) -> str:
     return ", ".join(f"{counts[status]:,} {status.value}" for status in TrialStatus if counts[status])
 

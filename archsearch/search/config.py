@@ -193,6 +193,11 @@ class StudyConfig(BaseModel):
             dict(self.restrict), {**self.scale, **self.fixed}, where=f"study '{self.name}'"
         )
 
+    @property
+    def known_objectives(self) -> tuple[ObjectiveName, ...]:
+        """Those that are known before a network is trained."""
+        return tuple(name for name in self.objectives if name not in ("error_percent", "balanced_error_percent"))
+
     def image_rules(self, *, former: bool = False) -> ImageRules:
         """How its images are read; `former`: as by versions that did not know these keys."""
         return ImageRules(**{key: getattr(self, key) for key in RULES_DEFAULTS}, former=former)

@@ -104,7 +104,7 @@ class Curves:
         self._database = database
         self._study_id = study_id
         self._epochs = config.proxy.epochs
-        self._known = config.objectives[1:]
+        self._known = config.known_objectives
         self._stored: tuple[StoredCurve, ...] = ()
 
     def load(self, *, without: int | None = None) -> list[Curve]:
@@ -170,7 +170,7 @@ class TrialFollower:
         self._epochs = config.proxy.epochs
         self._policy = config.stopping.policy
         self._checkpoint_seconds = config.stopping.checkpoint_seconds
-        self._objectives = config.objectives[1:]
+        self._objectives = config.known_objectives
         self._exempt = exempt
         self._known: tuple[float, ...] = ()
         self._decisions = [] if begun is None else [_decision(facts) for facts in begun.decisions]

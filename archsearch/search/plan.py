@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 import time
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from torch import nn
 
 from archsearch import __version__
 from archsearch.data.catalog import load_dataset
@@ -27,11 +29,14 @@ from archsearch.search.config import StudyConfig
 from archsearch.search.design_points import design_specs
 from archsearch.search.devices import worker_devices
 from archsearch.search.evaluate import SPLIT_SEED
+from archsearch.search.needs import Needs, needs_of
 from archsearch.search.precision import device_of, protocol_as_settled
 from archsearch.search.samplers import check_sampler
 from archsearch.search.variants import StudyVariant, scaled, study_variants
 from archsearch.space.search_space import SearchSpace
 from archsearch.store.studies import StudyInfo
+
+logger = logging.getLogger(__name__)
 
 PREFLIGHT_NETWORKS = 3
 _GONE = {"latency": ("noise_rounds",)}  # keys of older versions that changed no trial's numbers
@@ -50,6 +55,8 @@ class RunPlan:
         total: trials in all.
         devices: one for each worker.
         input_size, num_classes, train_images, validation_images: what the proxies see.
+        majority_percent: share of the largest class among the validation images (percent).
+        needs: space, time and memory.
         facts: stored with a new study: versions, machine, data, command.
         tried: the networks that were tried; those of a new study's calibration.
         workers_per_gpu: how many workers share each of the devices; auto: to be measured when the run begins.
@@ -64,6 +71,8 @@ class RunPlan:
     num_classes: int
     train_images: int
     validation_images: int
+    majority_percent: float
+    needs: Needs
     facts: Mapping[str, Any]
     tried: tuple[Spec, ...] = ()
     workers_per_gpu: int | Literal["auto"] = 1
@@ -98,6 +107,8 @@ def plan_run(
     dataset = load_dataset(config.dataset, data_dir=data_dir, rules=config.image_rules(former=former))
     if not former:
         dataset.check_test()
+    for note in dataset.notes():
+        logger.warning(note)
     input_size = config.proxy.input_size or dataset.image_size
     variants: tuple[StudyVariant, ...] = ()
     if config.design is None:
@@ -109,13 +120,14 @@ def plan_run(
         tried = list(design_specs(config.design, input_size=input_size)[:PREFLIGHT_NETWORKS])
         total = config.design.size
     reference = scaled(config.reference, config, key="reference").normalised(input_size)
-    train, validation = dataset.split_positions(
+    positions = dataset.split_positions(
         validation_images=config.proxy.validation_images,
         train_images=config.proxy.train_images,
         seed=SPLIT_SEED,
     )
     _preflight(tried, num_classes=dataset.num_classes, input_size=input_size)
-    _try_reference(config.reference, reference, num_classes=dataset.num_classes, input_size=input_size)
+    network = _try_reference(config.reference, reference, num_classes=dataset.num_classes, input_size=input_size)
+    validation = (dataset.validation or dataset.train).labels[torch.tensor(positions[1])]
     return RunPlan(
         config=config,
         space=space,
@@ -124,8 +136,10 @@ def plan_run(
         devices=devices,
         input_size=input_size,
         num_classes=dataset.num_classes,
-        train_images=len(train),
-        validation_images=len(validation),
+        train_images=len(positions[0]),
+        validation_images=len(positions[1]),
+        majority_percent=float(100.0 * validation.bincount().max() / len(validation)),
+        needs=needs_of(dataset, positions, config.proxy, network, input_size=input_size),
         facts=_facts(config, dataset, devices, input_size, command),
         tried=tuple(tried),
         workers_per_gpu=_per_gpu(config, devices, asked=workers or config.workers),
@@ -240,10 +254,10 @@ def _preflight(specs: Sequence[Spec], *, num_classes: int, input_size: int) -> N
             raise BuildError(f"network {spec.arch_id} gives {shape} for two images, expected {(2, num_classes)}")
 
 
-def _try_reference(name: str, spec: Spec, *, num_classes: int, input_size: int) -> None:
+def _try_reference(name: str, spec: Spec, *, num_classes: int, input_size: int) -> nn.Module:
     """A reference network from outside the family may not take images of this size."""
     try:
-        build(spec, num_classes=num_classes, input_size=input_size, seed=0)
+        return build(spec, num_classes=num_classes, input_size=input_size, seed=0)
     except BuildError as error:
         raise BuildError(f"the reference network {name}: {error.message}", hint=error.hint) from error
 
@@ -288,6 +302,7 @@ def _facts(
         "data_fingerprint": dataset.fingerprint,
         **({} if dataset.former else {RULES_FACT: CURRENT_RULES}),
         "num_classes": dataset.num_classes,
+        "classes": list(dataset.classes),
         "input_size": input_size,
         "device_fingerprint": fingerprint.id,
         "device": dict(fingerprint.facts),

@@ -8,6 +8,8 @@ from archsearch.data.preprocessing import Preprocessing
 from archsearch.models.families import FAMILIES
 from archsearch.training.model_facts import ModelFacts
 
+_MOST_CONFUSED = 20  # classes up to which the card has the whole matrix; summary.json always has
+
 
 def model_card(facts: ModelFacts, *, curve_image: str | None = None) -> str:
     """The card in Markdown.
@@ -21,6 +23,7 @@ def model_card(facts: ModelFacts, *, curve_image: str | None = None) -> str:
         "## Accuracy",
         _accuracy(facts),
         *([f"![Learning curves]({curve_image})"] if curve_image else []),
+        *_classes(facts),
         "## Cost",
         _cost(facts),
         "## Choices",
@@ -65,6 +68,43 @@ def _accuracy(facts: ModelFacts) -> str:
             f"`weights.safetensors` holds seed {first.seed}.",
         ]
     )
+
+
+def _classes(facts: ModelFacts) -> list[str]:
+    """Recall of each class, and which is taken for which; nothing for scores of older versions."""
+    first = facts.scores[0]
+    if first.confusion is None or first.balanced_top1_percent is None or first.majority_percent is None:
+        return []
+    top5 = "" if first.top5_percent is None else f", top-5 {first.top5_percent:.2f}%"
+    rows = []
+    for place, (name, recall) in enumerate(zip(facts.classes, first.class_recall_percent, strict=True)):
+        others = [(count, other) for other, count in enumerate(first.confusion[place]) if other != place and count]
+        most = max(others, default=None)
+        often = "" if most is None else f"{_cell(facts.classes[most[1]])} ({most[0]:,})"
+        shown = "" if recall is None else f"{recall:.1f}"
+        rows.append(f"| {_cell(name)} | {sum(first.confusion[place]):,} | {shown} | {often} |")
+    lines = [
+        f"Seed {first.seed}: mean recall over the classes {first.balanced_top1_percent:.2f}%{top5}. An answer that is "
+        f"always the largest class has {first.majority_percent:.2f}%, chance {100 / len(facts.classes):.2f}%.",
+        "",
+        "| class | test images | recall (%) | most often taken for |",
+        "|---|---:|---:|---|",
+        *rows,
+    ]
+    found = ["### Classes", "\n".join(lines)]
+    if len(facts.classes) <= _MOST_CONFUSED:
+        head = "| class | " + " | ".join(_cell(name) for name in facts.classes) + " |"
+        cells = [
+            f"| {_cell(name)} | " + " | ".join(f"{count:,}" for count in row) + " |"
+            for name, row in zip(facts.classes, first.confusion, strict=True)
+        ]
+        matrix = [head, "|---|" + "---:|" * len(facts.classes), *cells]
+        found += ["Confusion matrix: rows are the images' classes, columns the answers.", "\n".join(matrix)]
+    return found
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
 
 
 def _cost(facts: ModelFacts) -> str:

@@ -109,15 +109,15 @@ def test_hidden_and_system_files_are_left_out_at_every_level(image_folder: Path,
     after.check_test()
 
 
-def test_what_is_left_out_is_counted_in_one_warning(image_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_is_left_out_is_counted_in_one_sentence(image_folder: Path) -> None:
     for name in ("train/cat/a.heic", "train/cat/b.HEIC", "train/notes.txt", "test/dog/raw.cr2", "train/dog/noending"):
         (image_folder / name).write_bytes(b"x")
     Image.new("RGB", (20, 16)).save(image_folder / "train" / "cat" / "c.gif")
     Image.new("RGB", (20, 16)).save(image_folder / "train" / "cat" / "d.jfif", format="JPEG")
     dataset = load_dataset(f"folder:{image_folder}")
     assert dataset.train.labels.tolist() == [0, 0, 0, 0, 0, 1, 1, 1]
-    assert [record.levelname for record in caplog.records] == ["WARNING"]
-    assert "left out: 2 .heic, 1 .txt, 1 without an ending, 1 .cr2" in caplog.text
+    (note,) = dataset.notes()
+    assert "left out: 2 .heic, 1 .txt, 1 without an ending, 1 .cr2" in note
 
 
 def test_every_bad_file_is_listed_at_once(image_folder: Path) -> None:
@@ -132,14 +132,14 @@ def test_every_bad_file_is_listed_at_once(image_folder: Path) -> None:
     assert "on_bad_image: skip" in str(caught.value.hint)
 
 
-def test_bad_files_are_skipped_with_a_count(image_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_bad_files_are_skipped_with_a_count(image_folder: Path) -> None:
     train = image_folder / "train"
     content = (train / "cat" / "0.png").read_bytes()
     (train / "cat" / "0.png").write_bytes(content[:200] + b"????????" + content[208:])  # found by decoding only
     (train / "dog" / "1.png").write_bytes(b"")
     dataset = load_dataset(f"folder:{image_folder}", rules=ImageRules(on_bad_image="skip"))
     assert dataset.train.labels.tolist() == [0, 0, 1, 1]
-    assert "2 files cannot be read as images" in caplog.text
+    assert "2 files cannot be read as images" in dataset.notes()[0]
     assert len(pixels_of(dataset.train)) == 4
 
 
@@ -198,11 +198,26 @@ def test_an_absent_test_split_says_what_to_do(image_folder: Path) -> None:
     assert f"under {image_folder / 'test'}/CLASS/" in str(caught.value)
 
 
-def test_val_alone_is_the_test_split_and_that_is_said(image_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_val_alone_is_the_test_split_and_that_is_said(image_folder: Path) -> None:
     (image_folder / "test").rename(image_folder / "val")
     dataset = load_dataset(f"folder:{image_folder}")
     assert dataset.validation is None and len(dataset.load_test()) == 2
-    assert "it is the test split, and the search validates on images that it splits off 'train'" in caplog.text
+    assert "it is the test split, and the search validates on images that it splits off 'train'" in dataset.notes()[0]
+
+
+def test_pictures_that_stand_twice_are_counted(image_folder: Path) -> None:
+    assert load_dataset(f"folder:{image_folder}").notes() == ()
+    train = image_folder / "train"
+    shutil.copy(train / "cat" / "0.png", train / "cat" / "copy.png")
+    shutil.copy(train / "cat" / "0.png", train / "dog" / "copy.png")
+    shutil.copy(train / "dog" / "1.png", image_folder / "test" / "dog" / "seen.png")
+    shutil.copytree(image_folder / "train", image_folder / "val")
+    said = load_dataset(f"folder:{image_folder}").notes()
+    assert [note.partition(": ")[2].partition("': ")[2] or note for note in said] == [
+        "of 8 training pictures 2 repeat others; 1 stand in two classes",
+        "the training split has 8 validation pictures, too: accuracies come out too high",
+        "the training split has 1 test picture, too: accuracies come out too high",
+    ]
 
 
 @pytest.mark.parametrize("name", ["val", "valid", "validation"])

@@ -12,6 +12,7 @@ import pytest
 
 from archsearch.analysis.ablation import ablation_of
 from archsearch.analysis.confirmed import confirmed_of
+from archsearch.analysis.confusion import Confusion, confusion_of
 from archsearch.analysis.front import DEFAULT_OBJECTIVES
 from archsearch.analysis.guidelines import GuidelinesReport, table_report
 from archsearch.analysis.trust import trust_of
@@ -19,7 +20,7 @@ from archsearch.api.guidelines import experiments
 from archsearch.designs import Design, DesignPoint
 from archsearch.plots.catalog import PLOTS, PlotData
 from archsearch.plots.page import page_text
-from archsearch.records import Epoch, Latency, Record, TrialStatus
+from archsearch.records import Epoch, Latency, Record, Score, TrialStatus
 
 Make = Callable[..., Record]
 _BASE = DesignPoint(name="base", family="f", choices={}, arch_id="base")
@@ -85,6 +86,14 @@ def _twice(records: Sequence[Record], study: str) -> tuple[list[Record], Design]
     return again, Design(purpose="confirm", of=study, points=points, seeds=(0, 1))
 
 
+def _confusion(study: str) -> Confusion | None:
+    score = Score(
+        top1_percent=50.0, epochs=1, seed=0, split="test", train_images=4, eval_images=4, protocol="p",
+        train_seconds=1.0, images_per_second=4.0, device="cpu", confusion=((1, 1), (1, 1)),
+    )  # fmt: skip
+    return confusion_of([score], (MARKUP, "b"), label=study, study=study)
+
+
 def _data(records: Sequence[Record], study: str, **more: Any) -> PlotData:
     """A study that everything was asked of."""
     again, design = _twice(records, study)
@@ -95,6 +104,7 @@ def _data(records: Sequence[Record], study: str, **more: Any) -> PlotData:
         trust=trust_of(records, _longer(records), {}),
         guidelines=_guidelines(),
         ablation=ablation_of(again, replace(design, purpose="ablation", points=design.points or (_BASE,))),
+        confusion=_confusion(study),
         confirmed=confirmed_of(again, design, objectives, noise_floor=0.0, draws=200),
         **more,
     )

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from archsearch.errors import DivergedError, TrainingError
 from archsearch.records import Epoch
-from archsearch.training.loop import fit, top1_percent
+from archsearch.training.loop import fit, scored, top1_percent
 
 Batch = tuple[Tensor, Tensor]
 
@@ -254,3 +254,25 @@ def test_top1_refuses_outputs_that_are_not_finite() -> None:
 def test_top1_of_nothing_is_an_error() -> None:
     with pytest.raises(TrainingError, match="no image"):
         top1_percent(nn.Identity(), [])
+
+
+def test_a_score_knows_the_classes() -> None:
+    # images of class 0, 0, 0, 0, 1, 2 answered 0, 0, 0, 1, 1, 0: recalls 3/4, 1/1, 0/1
+    labels, answers = torch.tensor([0, 0, 0, 0, 1, 2]), torch.tensor([0, 0, 0, 1, 1, 0])
+    outputs = torch.eye(3)[answers]
+    found = scored(nn.Identity(), [(outputs[:4], labels[:4]), (outputs[4:], labels[4:])])
+    assert found.confusion.tolist() == [[3, 1, 0], [0, 1, 0], [1, 0, 0]]
+    assert found.top1_percent == pytest.approx(100 * 4 / 6)
+    assert found.balanced_top1_percent == pytest.approx(100 * (0.75 + 1 + 0) / 3)
+    assert found.majority_percent == pytest.approx(100 * 4 / 6)
+    assert found.top5_percent is None  # of three classes it says nothing
+
+
+def test_top5_counts_labels_among_the_five_highest_outputs() -> None:
+    outputs = torch.arange(7.0).repeat(3, 1)  # the five highest are 2 to 6
+    assert scored(nn.Identity(), [(outputs, torch.tensor([6, 2, 1]))]).top5_percent == pytest.approx(200 / 3)
+
+
+def test_a_class_without_images_is_no_part_of_the_mean_recall() -> None:
+    outputs = torch.eye(3)[torch.tensor([0, 1])]
+    assert scored(nn.Identity(), [(outputs, torch.tensor([0, 0]))]).balanced_top1_percent == 50.0

@@ -1,0 +1,52 @@
+"""`archsearch data`: what a dataset holds, what is wrong with it, and a study that fits it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from archsearch.cli.console import console, error_console, print_json, show
+from archsearch.cli.options import DataDirOption
+
+
+def data(
+    dataset: Annotated[
+        str,
+        typer.Argument(metavar="DATASET", help="folder:PHOTOS, npz:PATH, cifar10, cifar100 or digits; or a folder."),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE.yaml", help="Write a study that fits, for `archsearch run --study`."),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, metavar="N", help="Rows of each table that are printed.")] = 20,
+    json: Annotated[bool, typer.Option("--json", help="Everything as JSON on standard output.")] = False,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Look at a dataset before a study is begun.
+
+    Images and classes of each split, sizes, unreadable files, copies, imbalance,
+    and what a fitting study reads: memory, space and time to decode. Nothing is trained.
+
+    Examples:
+    archsearch data folder:PHOTOS
+    archsearch data folder:PHOTOS --out photos.yaml && archsearch run --study photos.yaml
+    archsearch data npz:ARRAYS --json
+    """
+    from archsearch.api.data import survey, write_study
+    from archsearch.api.output import result_json
+
+    with error_console.status("looking at the images"):
+        found = survey(dataset, data_dir=data_dir)
+    if json:
+        print_json({**result_json(found), "study": None if found.study is None else dict(found.study)})
+    else:
+        show(found, limit=limit)
+    if out is not None:
+        write_study(found, out)
+        error_console.print(f"wrote {out}: archsearch run --study {out}", markup=False)
+    elif not json and found.study is not None:
+        console.print(
+            f"next: archsearch data {dataset} --out study.yaml   |   archsearch run --study study.yaml", markup=False
+        )
