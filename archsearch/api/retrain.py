@@ -23,7 +23,7 @@ from archsearch.plots.curves import curves_figure, curves_info
 from archsearch.plots.image import write_png
 from archsearch.plots.page import write_page
 from archsearch.records import Epoch
-from archsearch.search.devices import usable_cores, worker_devices
+from archsearch.search.devices import training_threads, worker_devices
 from archsearch.store.trials import add_training
 from archsearch.training.distributed import World, world_of
 from archsearch.training.model_facts import ModelFacts
@@ -60,6 +60,7 @@ def retrain(
     batch_size: int | None = None,
     seeds: int = 1,
     device: str = "auto",
+    threads: int | None = None,
     data_dir: Path | None = None,
     storage: str | None = None,
     resume: bool = True,
@@ -81,6 +82,8 @@ def retrain(
         epochs, batch_size: in place of the protocol's own.
         seeds: how many seeds, from 0 on; the test accuracy is their mean.
         device: auto, cpu, cuda or cuda:N.
+        threads: CPU threads of a training on the CPU; None: OMP_NUM_THREADS, else all usable cores. Sums of another
+            number of threads are rounded otherwise.
         resume: continue what an earlier call left; False begins anew.
         start: scratch: random weights, drawn from each seed; proxy: those of the study's proxy training, made again;
             pretrained: torchvision's ImageNet weights, for the networks that have some. Seeds that start from the same
@@ -110,7 +113,7 @@ def retrain(
     if compiled and world.size > 1:
         raise ConfigError("--compile: a training of several processes is not compiled", hint="leave one of them out")
     if target == "cpu":
-        torch.set_num_threads(max(1, usable_cores() // world.local_size))
+        torch.set_num_threads(training_threads(threads, processes=world.local_size))
     if on_start is not None and world.first:
         on_start(opened, chosen)
     length = epochs or recipe.epochs

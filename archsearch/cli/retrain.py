@@ -50,9 +50,7 @@ def retrain(
     ] = "scratch",
     pretrained: Annotated[
         bool,
-        typer.Option(
-            "--pretrained", help="The same as --start pretrained: those that fit of ImageNet's."
-        ),
+        typer.Option("--pretrained", help="The same as --start pretrained: those that fit of ImageNet's."),
     ] = False,
     weights: Annotated[
         Path | None,
@@ -68,6 +66,10 @@ def retrain(
         bool, typer.Option("--tensorboard", help="Write TensorBoard event files, too (extra `tensorboard`).")
     ] = False,
     device: DeviceOption = "auto",
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="CPU threads. Default: OMP_NUM_THREADS, else every core."),
+    ] = None,
     data_dir: DataDirOption = None,
     storage: StorageOption = None,
 ) -> None:
@@ -130,6 +132,7 @@ def retrain(
                 batch_size=batch_size,
                 seeds=seeds,
                 device=device,
+                threads=threads,
                 data_dir=data_dir,
                 storage=storage,
                 resume=resume,

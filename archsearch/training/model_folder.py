@@ -13,6 +13,7 @@ import csv
 import hashlib
 import io
 import json
+import logging
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -33,7 +34,10 @@ from archsearch.training.loop import EVALUATION_BATCH, top1_percent
 from archsearch.training.model_card import model_card
 from archsearch.training.model_facts import ModelFacts
 
+logger = logging.getLogger(__name__)
+
 _FORMAT = 1
+_EXPORT_SUFFIXES = (".onnx", ".pt2", ".safetensors")
 _METRICS = ("seed", "epoch", "train_loss", "top1_percent", "learning_rate", "train_seconds")
 
 
@@ -68,6 +72,8 @@ class ModelInfo:
 def save_model_folder(folder: Path, facts: ModelFacts, *, weights_from: Path, curve_image: str | None = None) -> Path:
     """Write the folder's five files, each atomically; spec.json, without which nothing loads, is the last.
 
+    Files that were exported from other weights are moved into a folder of their own first, with a warning.
+
     Args:
         weights_from: the safetensors file of the first seed (`RetrainedSeed.weights`).
         curve_image: path of a picture of the learning curves for the card, relative to the folder.
@@ -95,12 +101,34 @@ def save_model_folder(folder: Path, facts: ModelFacts, *, weights_from: Path, cu
         "archsearch": _own_version(),
         "torch": torch.__version__,
     }
+    _set_aside_exports(folder, str(described["weights_sha256"]))
     write_atomically(folder / "weights.safetensors", weights)
     write_atomically(folder / "metrics.csv", _metrics_csv(facts).encode())
     write_atomically(folder / "summary.json", _json(_summary(facts)))
     write_atomically(folder / "README.md", model_card(facts, curve_image=curve_image).encode())
     write_atomically(folder / "spec.json", _json(described))
     return folder
+
+
+def _set_aside_exports(folder: Path, digest: str) -> None:
+    """Move files exported from other weights out of the way, so that none lies beside a card that is not its own."""
+    try:
+        before = str(json.loads((folder / "spec.json").read_text(encoding="utf-8"))["weights_sha256"])
+    except (OSError, ValueError, KeyError, TypeError):
+        before = ""
+    exports = [
+        path for path in folder.glob("*") if path.suffix in _EXPORT_SUFFIXES and path.name != "weights.safetensors"
+    ]
+    if before == digest or not exports:
+        return
+    place = folder / f"exports-of-{before[:12] or 'unknown-weights'}"
+    place.mkdir(exist_ok=True)
+    for path in exports:
+        path.replace(place / path.name)
+    logger.warning(
+        "%s: %d exported file(s) are of earlier weights and are now in %s: export the network again",
+        folder, len(exports), place.name,
+    )  # fmt: skip
 
 
 def read_info(folder: Path | str) -> ModelInfo:

@@ -318,3 +318,22 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) 
         worker_devices("cuda", None)
     with pytest.raises(ConfigError, match="--device tpu: unknown device"):
         worker_devices("tpu", None)
+
+
+@pytest.mark.parametrize(
+    ("asked", "variable", "processes", "expected"),
+    [
+        (None, None, 1, 8), (None, None, 3, 2), (None, None, 16, 1), (None, "3", 1, 3), (None, "3,2", 2, 3),
+        (None, "99", 1, 8), (None, "0", 1, 8), (None, "many", 2, 4), (5, "3", 1, 5),
+    ],
+)  # fmt: skip
+def test_a_training_takes_the_threads_it_is_told_then_omps_then_its_share_of_the_cores(
+    asked: int | None, variable: str | None, processes: int, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices, "usable_cores", lambda: 8)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", variable)
+    assert devices.training_threads(asked, processes=processes) == expected
+    with pytest.raises(ConfigError, match="1 to 8 CPU cores"):
+        devices.training_threads(9, processes=1)

@@ -165,6 +165,22 @@ def test_a_folder_that_is_not_whole_says_what_is_wrong(
         load(folder)
 
 
+def test_no_export_of_other_weights_stays_beside_the_card(
+    folder: Path, dataset: Dataset, seeds: list[RetrainedSeed], caplog: pytest.LogCaptureFixture
+) -> None:
+    old = json.loads((folder / "spec.json").read_text())["weights_sha256"]
+    for name in ("trial_7.onnx", "trial_7-int8.onnx", "trial_7.pt2", "trial_7.safetensors", "notes.txt"):
+        (folder / name).write_text("of the old weights")
+    save_model_folder(folder, facts_of(dataset, seeds), weights_from=seeds[0].weights)  # the same weights: all stay
+    assert (folder / "trial_7.onnx").exists()
+    save_model_folder(folder, facts_of(dataset, seeds[::-1]), weights_from=seeds[1].weights)
+    assert {path.name for path in folder.iterdir() if path.is_file()} == {
+        "spec.json", "weights.safetensors", "metrics.csv", "summary.json", "README.md", "notes.txt"
+    }  # fmt: skip
+    assert len(list((folder / f"exports-of-{old[:12]}").iterdir())) == 4
+    assert "export the network again" in caplog.text
+
+
 def test_evaluation_refuses_a_dataset_of_other_classes(folder: Path, dataset: Dataset) -> None:
     other = replace(dataset, name="other", classes=("cat", "dog", "bird", "fish"))
     with pytest.raises(DataError, match=r"'other' has the classes \(cat, dog, bird, \.\.\. 4 in all\)"):
