@@ -11,9 +11,9 @@ from typing import Any
 from archsearch.analysis.select import RECOMMENDED
 from archsearch.api.ablation_points import (
     MODES,
+    AblationPoints,
     Mode,
     PointMaker,
-    AblationPoints,
     leave_one_out,
     levels_of,
     nearest_baseline,

@@ -7,7 +7,7 @@ from html import escape
 from importlib import resources
 
 from archsearch.plots.page import document, facts_html, figure_html, warnings_html
-from archsearch.report.sections import Drawing, Subsection, Pick, Report, Section
+from archsearch.report.sections import Drawing, Pick, Report, Section, Subsection
 from archsearch.table import json_script
 
 _DEFAULT_HEIGHT_PX = 520
