@@ -34,8 +34,7 @@ class TrustPlan:
     Attributes:
         study: the searched study.
         design: the networks, the most accurate by proxy first, and the seeds.
-        plan: for `archsearch.api.designed.run_planned`; its facts hold what `archsearch.api.analyses.trust_result`
-            reads back.
+        plan: for `archsearch.api.designed.run_planned`; its facts hold what `analyses.trust_result` reads back.
         proxy_epochs, long_epochs: of each training.
         seconds_each: what a trial of the study took (median), scaled to the long epochs; None if not known.
     """

@@ -27,10 +27,10 @@ from archsearch.plots.front_page import Facts, front_page
 from archsearch.plots.front_tables import front_tables
 from archsearch.plots.guidelines import guidelines_figure
 from archsearch.plots.hypervolume import HypervolumeInfo, hypervolume_figure, hypervolume_info
-from archsearch.plots.importances import importances_figure, importances_info
+from archsearch.plots.importances import importances_figure
 from archsearch.plots.info_tables import info_tables
 from archsearch.plots.latencies import latencies_figure, latencies_info
-from archsearch.plots.marginal import marginal_figure, marginal_info
+from archsearch.plots.marginal import marginal_figure
 from archsearch.plots.parallel import parallel_info
 from archsearch.plots.parallel_figure import parallel_figure
 from archsearch.plots.printed import PrintedTop1
@@ -262,15 +262,17 @@ for _plot in (
     Plot(
         name="importances",
         summary="how much each choice mattered among the networks of the search (observational)",
-        info=lambda data: importances_info(data.importances, study=data.study),
+        info=lambda data: data.importances,
         figure=importances_figure,
+        tables=lambda found: found.tables(),
         needs=("importances",),
     ),
     Plot(
         name="marginal",
         summary="what each level goes along with in a fitted model (observational)",
-        info=lambda data: marginal_info(data.marginal, study=data.study),
+        info=lambda data: data.marginal,
         figure=marginal_figure,
+        tables=lambda found: found.tables(),
         needs=("marginal",),
     ),
     Plot(

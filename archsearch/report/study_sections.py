@@ -21,7 +21,9 @@ _MOST_REASONS = 30
 
 def matters_section(data: ReportData) -> Section:
     """Importances and marginal effects: what went along with what in the search, which is no experiment."""
-    drawings, missing = drawn(("importances", "marginal", "parallel"), data.plots)
+    names = ("importances", "marginal", "parallel")
+    drawings, missing = drawn(names, data.plots)
+    found = [each for each in (PLOTS[name].info(data.plots) for name in names) if isinstance(each, Result)]
     return Section(
         key="matters",
         title="What seemed to matter",
@@ -30,6 +32,7 @@ def matters_section(data: ReportData) -> Section:
             "were tried together, their effects cannot be told apart. Only an ablation says what a choice does.",
             *missing,
         ),
+        points=tuple(line for each in found for line in each.sentences),
         drawings=drawings,
     )
 
