@@ -11,7 +11,6 @@ import typer
 
 from archsearch.cli import (
     ablate,
-    audit,
     compare,
     confirm,
     dashboard,
@@ -67,7 +66,7 @@ app.command("dashboard", rich_help_panel=LOOK)(dashboard.dashboard)
 app.command("replay", rich_help_panel=LOOK)(replay.replay)
 app.command("describe", rich_help_panel=LOOK)(describe.describe)
 app.command("measure", rich_help_panel=LOOK)(measure.measure)
-app.command("audit", rich_help_panel=LOOK)(audit.audit)
+app.command("audit", rich_help_panel=LOOK)(describe.audit)
 app.command("guidelines", rich_help_panel=LOOK)(guidelines.guidelines)
 app.command("papers", rich_help_panel=LOOK)(papers.papers)
 app.command("variants", rich_help_panel=LOOK)(variants.variants)

@@ -18,7 +18,7 @@ from archsearch.models.spec import Spec
 from archsearch.plots.architecture_parts import ADDED, CHANGED, GONE, Differences, Op, UnitDiagram, chain
 from archsearch.plots.architecture_units import UNITS, Units
 from archsearch.records import Cost, Record
-from archsearch.table import Column, Table
+from archsearch.table import Column, InNotebooks, Table
 from archsearch.text import count_text, level_text, percent_text
 
 if TYPE_CHECKING:
@@ -64,18 +64,26 @@ class Part:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ArchitectureInfo:
-    """What the drawing shows; text is plain. `changes`: those that belong to no single part; `empty`: why there is
-    nothing to draw, or None."""
+class Architecture(InNotebooks):
+    """What the drawing shows, an `archsearch.table.Result`; text is plain.
 
-    title: str
-    subtitle: tuple[str, ...]
-    warnings: tuple[str, ...]
-    parts: tuple[Part, ...]
-    changes: tuple[Change, ...]
-    params: int | None
-    macs: int | None
-    empty: str | None
+    Attributes:
+        parts: in the order of the data.
+        changes: those that belong to no single part.
+        params, macs: of the whole network; None where they are not known.
+        empty: why there is nothing to draw, or None.
+    """
+
+    title: str = "Architecture"
+    subtitle: tuple[str, ...] = ()
+    parts: tuple[Part, ...] = ()
+    changes: tuple[Change, ...] = ()
+    params: int | None = None
+    macs: int | None = None
+    sentences: tuple[str, ...] = ()
+    method: str = ""
+    warnings: tuple[str, ...] = ()
+    empty: str | None = None
 
     @property
     def signs(self) -> str:
@@ -84,22 +92,42 @@ class ArchitectureInfo:
             return ""
         return f"{CHANGED} differs from the baseline   {ADDED} not in the baseline   {GONE} only in the baseline"
 
+    def tables(self) -> tuple[Table, ...]:
+        """The parts with their costs, and every choice that differs from the baseline."""
+        changes = [("", change) for change in self.changes]
+        changes += [(part.name, change) for part in self.parts for change in part.changes]
+        return (
+            Table(
+                title="The parts of the network",
+                columns=(
+                    Column(title="Part", whole=True),
+                    Column(title="Output", whole=True),
+                    Column(title="MACs", decimals=0),
+                    Column(title="MACs (%)", decimals=1),
+                    Column(title="Params", decimals=0),
+                    Column(title="Params (%)", decimals=1),
+                ),
+                rows=tuple(
+                    (
+                        part.name,
+                        " × ".join(map(str, part.output_shape or ())),
+                        part.macs,
+                        part.macs_percent,
+                        part.params,
+                        part.params_percent,
+                    )
+                    for part in self.parts
+                ),
+            ),
+            Table(
+                title="What differs from the baseline",
+                columns=tuple(Column(title=title, whole=True) for title in ("Part", "Choice", "Here", "Baseline")),
+                rows=tuple((part, change.choice, change.value, change.base) for part, change in changes),
+            ),
+        )
 
-def no_architecture(why: str, *, title: str = "Architecture") -> ArchitectureInfo:
-    """The drawing of no network, which says why."""
-    return ArchitectureInfo(
-        title=title,
-        subtitle=(),
-        warnings=(),
-        parts=(),
-        changes=(),
-        params=None,
-        macs=None,
-        empty=why,
-    )
 
-
-def architecture_info(
+def architecture_of(
     spec: Spec,
     baseline: Spec | None = None,
     layers: Sequence[Layer] | None = None,
@@ -109,8 +137,8 @@ def architecture_info(
     baseline_layers: Sequence[Layer] | None = None,
     input_size: int | None = None,
     cost: Cost | None = None,
-) -> ArchitectureInfo:
-    """What the drawing of a network shows.
+) -> Architecture:
+    """The drawing of a network.
 
     Args:
         spec: the network.
@@ -152,7 +180,7 @@ def architecture_info(
             )
         )
     of_no_part = tuple(change for change in changes if change.choice.partition(".")[0] not in named)
-    return ArchitectureInfo(
+    return Architecture(
         title=f"Architecture: {name or spec.arch_id}",
         subtitle=tuple(
             line
@@ -163,7 +191,6 @@ def architecture_info(
             )
             if line
         ),
-        warnings=(),
         parts=tuple(parts),
         changes=of_no_part,
         params=params,
@@ -172,7 +199,7 @@ def architecture_info(
     )
 
 
-def record_architecture(record: Record | None, *, study: str, baseline: Baseline | None = None) -> ArchitectureInfo:
+def record_architecture(record: Record | None, *, study: str, baseline: Baseline | None = None) -> Architecture:
     """The drawing of a stored network, without a layer table: that would need torch.
 
     Args:
@@ -180,17 +207,17 @@ def record_architecture(record: Record | None, *, study: str, baseline: Baseline
     """
     title = f"Architecture: study {study}"
     if record is None:
-        return no_architecture("No complete network to draw", title=title)
+        return Architecture(title=title, empty="No complete network to draw")
     if record.family not in FAMILIES:
-        return no_architecture(f"No drawing: the family {record.family} is not known here", title=title)
+        return Architecture(title=title, empty=f"No drawing: the family {record.family} is not known here")
     base = FAMILIES[record.family].base
     try:
         spec = base.with_choices(record.choices)
         if baseline is not None:
             base = base.with_choices(baseline.choices)
     except ArchsearchError as error:
-        return no_architecture(f"No drawing: {error}", title=title)
-    return architecture_info(
+        return Architecture(title=title, empty=f"No drawing: {error}")
+    return architecture_of(
         spec,
         base,
         name=f"{record.label} of study {study}",
@@ -290,38 +317,3 @@ def _ratio(value: int, base: int) -> str:
     if not base or value == base:
         return "as many" if value == base else "not comparable"
     return f"{'+' if value > base else '−'}{percent_text(abs(100.0 * (value / base - 1.0)))}"
-
-
-def architecture_tables(info: ArchitectureInfo) -> tuple[Table, ...]:
-    """The parts with their costs, and every choice that differs from the baseline."""
-    changes = [("", change) for change in info.changes]
-    changes += [(part.name, change) for part in info.parts for change in part.changes]
-    return (
-        Table(
-            title="The parts of the network",
-            columns=(
-                Column(title="Part", whole=True),
-                Column(title="Output", whole=True),
-                Column(title="MACs", decimals=0),
-                Column(title="MACs (%)", decimals=1),
-                Column(title="Params", decimals=0),
-                Column(title="Params (%)", decimals=1),
-            ),
-            rows=tuple(
-                (
-                    part.name,
-                    " × ".join(map(str, part.output_shape or ())),
-                    part.macs,
-                    part.macs_percent,
-                    part.params,
-                    part.params_percent,
-                )
-                for part in info.parts
-            ),
-        ),
-        Table(
-            title="What differs from the baseline",
-            columns=tuple(Column(title=title, whole=True) for title in ("Part", "Choice", "Here", "Baseline")),
-            rows=tuple((part, change.choice, change.value, change.base) for part, change in changes),
-        ),
-    )

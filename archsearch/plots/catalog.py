@@ -16,7 +16,7 @@ from archsearch.analysis.history import History, hypervolume_history
 from archsearch.analysis.verdicts import verdicts_of
 from archsearch.noise import NO_FLOOR, NoiseFloor
 from archsearch.plots.ablation import ablation_figure
-from archsearch.plots.architecture import ArchitectureInfo, architecture_tables, record_architecture
+from archsearch.plots.architecture import Architecture, record_architecture
 from archsearch.plots.architecture_figure import architecture_figure
 from archsearch.plots.bounds import Bound
 from archsearch.plots.confirmed import confirmed_figure
@@ -168,7 +168,7 @@ def _hypervolume(data: PlotData) -> HypervolumeInfo:
     return hypervolume_info(history, study=data.study)
 
 
-def _architecture(data: PlotData) -> ArchitectureInfo:
+def _architecture(data: PlotData) -> Architecture:
     """The recommended network beside its family's base."""
     record = next((each for each in data.records if each.trial == data.recommended), None)
     return record_architecture(
@@ -280,7 +280,7 @@ for _plot in (
         summary="the recommended network: its parts, and what differs from the study's base",
         info=_architecture,
         figure=architecture_figure,
-        tables=architecture_tables,
+        tables=lambda found: found.tables(),
         of_networks=True,
     ),
 ):

@@ -24,6 +24,7 @@ from archsearch.models.families import build
 from archsearch.models.shufflenet_v1.spec import StageSpec
 from archsearch.models.shufflenet_v1.units import AddUnit
 from archsearch.models.variants import find_variant
+from archsearch.table import plain
 
 
 def audited(name: str, input_size: int = 224) -> Audit:
@@ -241,11 +242,11 @@ def test_the_model_is_left_as_it_was() -> None:
 
 def test_the_plain_data_hold_every_score_and_verdict() -> None:
     found = audited("shufflenet_v1_x1_0_g8")
-    plain = found.to_dict()
-    assert {name: each["score"] for name, each in plain["findings"].items()} == found.scores
-    assert [name for name, each in plain["findings"].items() if not each["passed"]] == list(found.broken)
-    assert len(plain["units"]) == len(found.units)
-    assert set(plain["findings"]["G3"]["units"]) == {unit.name for unit in found.units if unit.block}
+    written = plain(found)
+    assert {name: each["score"] for name, each in written["findings"].items()} == found.scores
+    assert [name for name, each in written["findings"].items() if not each["passed"]] == list(found.broken)
+    assert len(written["units"]) == len(found.units)
+    assert set(written["findings"]["G3"]["units"]) == {unit.name for unit in found.units if unit.block}
 
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "guidelines.md"

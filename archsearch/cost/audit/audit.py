@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
 
 from torch import nn
 
@@ -13,6 +12,7 @@ from archsearch.cost.audit.formulas import Flow, Sums
 from archsearch.cost.audit.trace import Trace, trace
 from archsearch.cost.audit.units import Unit, units_of
 from archsearch.limits import GUIDELINES
+from archsearch.table import Column, Table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +23,7 @@ class UnitAudit:
         name: dotted name of its (first) module.
         block: whether data take several ways in it or in others of its class; else a layer of stem or head.
         scores: by guideline; None where the guideline has nothing to say (no 1x1 convolution, no map moved).
+        broken: names of the guidelines whose thresholds they exceed.
         fragments: G3's score: convolutions, poolings and matrix products, a convolution of g groups as g of them.
         branches: the most of them that stand side by side, a grouped one counting once.
         in_series: convolutions that could be one with the convolution before.
@@ -34,6 +35,7 @@ class UnitAudit:
     name: str
     block: bool
     scores: Mapping[str, float | None]
+    broken: tuple[str, ...]
     fragments: int
     branches: int
     in_series: int
@@ -42,34 +44,24 @@ class UnitAudit:
     element_wise_share: float | None
     element_wise_share_unfolded: float | None
 
-    @property
-    def broken(self) -> tuple[str, ...]:
-        """Names of the guidelines whose thresholds the unit exceeds."""
-        return tuple(
-            name for name, score in self.scores.items() if score is not None and score > GUIDELINES[name].threshold
-        )
-
 
 @dataclass(frozen=True, kw_only=True)
 class GuidelineCheck:
     """One guideline's verdict on a network.
 
     Attributes:
-        guideline: G1 to G4.
+        title: the guideline in few words.
         score: of the whole network; lower is better.
         threshold: the largest score that passes.
+        passed: whether the network keeps the guideline.
         units: names of the units whose own scores exceed the threshold, in order.
     """
 
-    guideline: str
+    title: str
     score: float
     threshold: float
+    passed: bool
     units: tuple[str, ...]
-
-    @property
-    def passed(self) -> bool:
-        """Whether the network keeps the guideline."""
-        return self.score <= self.threshold
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,41 +95,80 @@ class Audit:
         """Names of the guidelines that the network breaks."""
         return tuple(name for name, finding in self.findings.items() if not finding.passed)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return {
-            "input_size": self.input_size,
-            "findings": {
-                name: {
-                    "title": GUIDELINES[name].title,
-                    "score": finding.score,
-                    "threshold": finding.threshold,
-                    "passed": finding.passed,
-                    "units": list(finding.units),
-                }
-                for name, finding in self.findings.items()
-            },
-            "kernels": self.kernels,
-            "kernels_unfolded": self.kernels_unfolded,
-            "in_series": self.in_series,
-            "element_wise_share": self.element_wise_share,
-            "element_wise_share_unfolded": self.element_wise_share_unfolded,
-            "units": [
-                {
-                    "name": unit.name,
-                    "block": unit.block,
-                    "scores": dict(unit.scores),
-                    "broken": list(unit.broken),
-                    "branches": unit.branches,
-                    "in_series": unit.in_series,
-                    "kernels": unit.kernels,
-                    "kernels_unfolded": unit.kernels_unfolded,
-                    "element_wise_share": unit.element_wise_share,
-                    "element_wise_share_unfolded": unit.element_wise_share_unfolded,
-                }
+    def verdicts(self) -> Table:
+        """The four verdicts."""
+        rows = []
+        for name, check in self.findings.items():
+            units = ", ".join(check.units)
+            if len(check.units) > 3:
+                units = f"{len(check.units)} of {len(self.units)}: {', '.join(check.units[:2])} ..."
+            numbers = (GUIDELINES[name].text(number) for number in (check.score, check.threshold))
+            unit = f" ({GUIDELINES[name].unit})" if GUIDELINES[name].unit else ""
+            rows.append((f"{name} {check.title}{unit}", *numbers, "kept" if check.passed else "broken", units or None))
+        return Table(
+            title="Guidelines",
+            columns=(
+                Column(title="Guideline", whole=True),
+                Column(title="Score", whole=True),
+                Column(title="Keeps up to", whole=True),
+                Column(title="Verdict"),
+                Column(title="Units that break it"),
+            ),
+            rows=tuple(rows),
+        )
+
+    def scored_units(self, title: str) -> Table:
+        """A row for each unit; G3's verdict on the network is the mean over its blocks."""
+        return Table(
+            title=title,
+            columns=(
+                Column(title="Unit", key="name", whole=True),
+                Column(title="Block", key="block"),
+                *score_columns(),
+                Column(title="Breaks", key="broken", whole=True),
+                Column(title="Branches", key="branches", decimals=0, wide=True),
+                Column(title="In series", key="in_series", decimals=0, wide=True),
+                Column(title="Kernels", key="kernels", decimals=0, wide=True),
+                Column(title="Element-wise", key="element_wise_percent", unit="%", decimals=0),
+                Column(title="With BN", key="element_wise_unfolded_percent", unit="%", decimals=0, wide=True),
+            ),
+            rows=tuple(
+                (
+                    unit.name,
+                    unit.block,
+                    *shown_scores(unit.scores),
+                    ", ".join(unit.broken) or None,
+                    unit.branches,
+                    unit.in_series,
+                    unit.kernels,
+                    _percent(unit.element_wise_share),
+                    _percent(unit.element_wise_share_unfolded),
+                )
                 for unit in self.units
-            ],
-        }
+            ),
+        )
+
+
+def score_columns(*, with_threshold: bool = False) -> tuple[Column, ...]:
+    """A column for the score of each guideline."""
+    return tuple(
+        Column(
+            title=f"{name} ≤ {each.text(each.threshold)}" if with_threshold else name,
+            key=f"{name.lower()}_percent" if each.unit == "%" else name.lower(),
+            unit=each.unit,
+            decimals=each.decimals,
+        )
+        for name, each in ((name, GUIDELINES[name]) for name in GUIDELINES)
+    )
+
+
+def shown_scores(scores: Mapping[str, float | None]) -> tuple[float | None, ...]:
+    """The scores of `score_columns`."""
+    return tuple(GUIDELINES[name].shown(scores[name]) for name in GUIDELINES)
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else 100.0 * share
 
 
 def audit(model: nn.Module, input_size: int) -> Audit:
@@ -164,9 +195,10 @@ def audit_of(traced: Trace, input_size: int) -> Audit:
         input_size=input_size,
         findings={
             name: GuidelineCheck(
-                guideline=name,
+                title=GUIDELINES[name].title,
                 score=score,
                 threshold=GUIDELINES[name].threshold,
+                passed=score <= GUIDELINES[name].threshold,
                 units=tuple(unit.name for unit in units if name in unit.broken),
             )
             for name, score in scores.items()
@@ -182,10 +214,14 @@ def audit_of(traced: Trace, input_size: int) -> Audit:
 
 def _unit(flow: Flow, unit: Unit) -> UnitAudit:
     sums: Sums = flow.sums(unit.first, unit.end)
+    scores = {"G1": sums.g1, "G2": sums.g2, "G3": float(sums.fragments), "G4": sums.g4}
     return UnitAudit(
         name=unit.name,
         block=unit.block,
-        scores={"G1": sums.g1, "G2": sums.g2, "G3": float(sums.fragments), "G4": sums.g4},
+        scores=scores,
+        broken=tuple(
+            name for name, score in scores.items() if score is not None and score > GUIDELINES[name].threshold
+        ),
         fragments=sums.fragments,
         branches=flow.branches(unit.first, unit.end),
         in_series=sums.in_series,
