@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from archsearch.api.ablation_points import (
     parse_choices,
     typed_levels,
 )
-from archsearch.api.designed import DesignBase, base_of, open_base, plan_design
+from archsearch.api.designed import DesignBase, DesignPlan, base_of, open_base, plan_design
 from archsearch.api.study import Study
 from archsearch.designs import Design
 from archsearch.errors import ConfigError
@@ -31,9 +30,10 @@ from archsearch.models.spec import Spec
 from archsearch.models.variants import find_variant
 from archsearch.overrides import SectionChanges
 from archsearch.records import Record, TrialStatus
-from archsearch.search.plan import RunPlan
+from archsearch.search.runtime import Runtime
 from archsearch.search.variants import AUTO
 from archsearch.space.search_space import SearchSpace
+from archsearch.text import plural
 
 DEFAULT_SEEDS = 5
 MOST_NETWORKS = 100
@@ -41,32 +41,9 @@ MOST_NETWORKS = 100
 _RULES = {"best": RECOMMENDED, "accuracy": "accuracy", "latency": "latency", "knee": "knee"}
 
 
-@dataclass(frozen=True, kw_only=True)
-class AblationPlan:
-    """An ablation that can be run.
-
-    Attributes:
-        base: the study that it was made from.
-        design: its points, the base first, and seeds.
-        plan: for `archsearch.api.designed.run_planned`.
-        notes: what was merged or left out, in sentences.
-        seconds_each: what one trial of the study took (median), scaled to these epochs; None if it has none.
-    """
-
-    base: DesignBase
-    design: Design
-    plan: RunPlan
-    notes: tuple[str, ...]
-    seconds_each: float | None
-
-    @property
-    def seconds(self) -> float | None:
-        """Estimate for the whole design with this plan's workers; None if nothing is known."""
-        return None if self.seconds_each is None else self.seconds_each * self.design.size / len(self.plan.devices)
-
-
 def plan_ablation(
-    study: str | Study | None = None,
+    study: str | Study | None,
+    runtime: Runtime,
     *,
     base: str | None = None,
     choices: Sequence[str] = (),
@@ -74,17 +51,13 @@ def plan_ablation(
     mode: Mode = "one-at-a-time",
     changes: SectionChanges | None = None,
     most: int = MOST_NETWORKS,
-    data_dir: Path | None = None,
-    device: str = "auto",
-    workers: int | None = None,
-    storage: str | None = None,
-    command: str | None = None,
-) -> AblationPlan:
+) -> DesignPlan:
     """The design of an ablation, checked against its data and this machine; nothing is stored.
 
     Args:
         study: a stored study, its name or file, or a shipped study or file that was never run; None: the one worked
             on last.
+        runtime: where and how it is to be run.
         base: what is changed: a variant's name, a trial's number, `best` (the recommended network), `accuracy`,
             `latency` or `knee`; None: the first of the study's own variants, or its reference.
         choices: `kernel`, or `kernel=3|5` with levels of one's own, also several with commas; none: every choice of
@@ -93,7 +66,6 @@ def plan_ablation(
         mode: one-at-a-time, leave-one-out or pairs.
         changes: keys of `proxy` and `latency` with other values than the study's; of a study that was never run, any.
         most: networks; a larger design is refused.
-        data_dir, device, workers, storage, command: as `archsearch.api.run.run` and `plan`.
 
     Raises ConfigError or UnknownNameError for what was asked, and what `archsearch.api.run.plan` raises.
     """
@@ -102,9 +74,9 @@ def plan_ablation(
     if mode not in MODES:
         raise ConfigError(f"--mode {mode}: unknown", hint=f"one of {', '.join(MODES)}")
     changed = changes or SectionChanges()
-    opened = study if isinstance(study, Study) else open_base(study, storage=storage, overrides=changed.others)
+    opened = study if isinstance(study, Study) else open_base(study, storage=runtime.storage, overrides=changed.others)
     made_from = base_of(opened)
-    spec, input_size = base_network(made_from, base, data_dir=data_dir)
+    spec, input_size = base_network(made_from, base, data_dir=runtime.data_dir)
     points = _points(made_from, spec, mode, choices, input_size=input_size)
     if len(points.points) < 2:
         raise ConfigError(
@@ -118,22 +90,23 @@ def plan_ablation(
             hint=f"name fewer choices (--choices a,b), or allow it: --most {len(points.points)}",
         )
     design = Design(purpose="ablation", of=made_from.name, points=points.points, seeds=tuple(range(seeds)), mode=mode)
-    planned = plan_design(
-        made_from,
-        design,
-        proxy_changes=changed.proxy,
-        latency_changes=changed.latency,
-        data_dir=data_dir,
-        device=device,
-        workers=workers,
-        command=command,
-    )
-    return AblationPlan(
-        base=made_from,
-        design=design,
-        plan=planned,
-        notes=points.notes,
-        seconds_each=seconds_each(made_from, planned),
+    planned = plan_design(made_from, design, runtime, changes=changed)
+    return replace(planned, lines=_lines(planned), notes=points.notes)
+
+
+def _lines(planned: DesignPlan) -> tuple[tuple[str, str], ...]:
+    design, plan = planned.design, planned.plan
+    base = design.points[0]
+    trial = None if base.trial is None else f"trial {base.trial} of {design.of}"
+    return (
+        ("base", base.variant or trial or f"network {base.arch_id}"),
+        ("mode", f"{design.mode}: {plural(len(design.points), 'network')}, the base included"),
+        (
+            "trainings",
+            f"{design.size} in all: each network with {plural(len(design.seeds), 'seed')}, "
+            f"{plural(plan.config.proxy.epochs, 'epoch')} of {plan.train_images:,} images",
+        ),
+        ("data", f"{plan.config.dataset}, {plan.validation_images:,} validation images"),
     )
 
 
@@ -162,18 +135,6 @@ def base_network(base: DesignBase, which: str | None, *, data_dir: Path | None =
         record = base.study.select(_RULES[which])
         return FAMILIES[record.family].base.with_choices(record.choices).normalised(input_size), input_size
     return find_variant(which).at_scale(base.config.scale).normalised(input_size), input_size
-
-
-def seconds_each(base: DesignBase, planned: RunPlan) -> float | None:
-    """What a complete trial of the base study took (median, seconds), scaled to the epochs of this plan."""
-    if base.study is None:
-        return None
-    known = [
-        record.seconds * planned.config.proxy.epochs / record.score.epochs
-        for record in base.study.records
-        if record.status is TrialStatus.COMPLETE and record.seconds and record.score is not None
-    ]
-    return statistics.median(known) if known else None
 
 
 def trials_by_network(records: Sequence[Record]) -> Mapping[str, int]:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from archsearch.cli.console import console, error_console, print_json, show, typed_command
-from archsearch.cli.design_options import MostOption, SetOption, TimeBudgetOption, WorkersOption, time_text
-from archsearch.cli.durations import parse_duration
-from archsearch.cli.options import DataDirOption, DeviceOption, JsonOption, StorageOption
+from archsearch.cli.options import (
+    DataDirOption,
+    DeviceOption,
+    DryRunOption,
+    JsonOption,
+    MostOption,
+    SetOption,
+    StorageOption,
+    TimeBudgetOption,
+    WorkersOption,
+)
 from archsearch.errors import ConfigError
 from archsearch.text import plural
-
-if TYPE_CHECKING:
-    from archsearch.api.ablate import AblationPlan
 
 
 def ablate(
@@ -76,7 +79,7 @@ def ablate(
     time_budget: TimeBudgetOption = None,
     json: JsonOption = False,
     plot: Annotated[bool, typer.Option("--plot", help="Write ablation.html: the effects as a forest plot.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be trained, and stop.")] = False,
+    dry_run: DryRunOption = False,
 ) -> None:
     """Change one network choice by choice, and say what each change does to accuracy, latency and size.
 
@@ -87,37 +90,31 @@ def ablate(
     archsearch ablate --study cifar10 --from shufflenet_v2_x0_5 --choices kernel,attention=none|se|eca
     archsearch ablate --from best --mode leave-one-out --seeds 8
     """
-    began = time.monotonic()
     if spread not in ("own", "pooled"):
         raise ConfigError(f"--spread {spread}: unknown", hint="own or pooled")
-    budget = None if time_budget is None else parse_duration(time_budget, option="--time-budget")
 
     from archsearch.api.ablate import plan_ablation
     from archsearch.api.analyses import ablation_result
-    from archsearch.cli.design_run import run_with_display
+    from archsearch.cli.progress import RunDisplay
+    from archsearch.cli.running import command_runtime, run_design
     from archsearch.overrides import section_changes
 
-    with error_console.status("reading the study, its data and its choices"):
+    display = RunDisplay(error_console)
+    runtime = command_runtime(
+        display, storage=storage, data_dir=data_dir, device=device, workers=workers, time_budget=time_budget
+    )
+    with display.planning("reading the study, its data and its choices"):
         planned = plan_ablation(
             study,
+            runtime,
             base=from_,
             choices=choices or [],
             seeds=seeds,
             mode=mode,  # type: ignore[arg-type]  # plan_ablation says what is allowed
             changes=section_changes(set_ or []),
             most=most,
-            data_dir=data_dir,
-            device=device,
-            workers=workers,
-            storage=storage,
-            command=typed_command(),
         )
-    _print_plan(planned)
-    if dry_run:
-        error_console.print("dry run: nothing was stored")
-        return
-    left = None if budget is None else budget - (time.monotonic() - began)
-    finished = run_with_display(planned.plan, storage=storage, data_dir=data_dir, time_budget_seconds=left)
+    finished = run_design(planned, runtime, display, dry_run=dry_run)
     found = ablation_result(finished, spread=spread)
     if plot:
         from archsearch.api.output import write
@@ -136,24 +133,3 @@ def ablate(
     show(found)
     if found.pending:
         console.print(f"{plural(found.pending, 'training')} still to come: type the same command to continue")
-
-
-def _print_plan(planned: AblationPlan) -> None:
-    """What will be trained; on standard error, so that `--json` prints JSON alone."""
-    design, plan = planned.design, planned.plan
-    error_console.print(f"[bold]{escape(plan.config.name)}[/]")
-    base = design.points[0]
-    known = base.variant or (
-        f"trial {base.trial} of {design.of}" if base.trial is not None else f"network {base.arch_id}"
-    )
-    error_console.print(
-        f"base      {known}\n"
-        f"mode      {design.mode}: {plural(len(design.points), 'network')}, the base included\n"
-        f"trainings {design.size} in all: each network with {plural(len(design.seeds), 'seed')}, "
-        f"{plural(plan.config.proxy.epochs, 'epoch')} of {plan.train_images:,} images\n"
-        f"data      {plan.config.dataset}, {plan.validation_images:,} validation images",
-        markup=False,
-    )
-    error_console.print(time_text(planned.seconds, workers=len(plan.devices)))
-    for note in planned.notes:
-        error_console.print(f"note      {note}", markup=False)

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from archsearch.cli.console import console, error_console
-from archsearch.cli.options import DataDirOption, DeviceOption, StorageOption, StudyOption
+from archsearch.cli.options import DataDirOption, DeviceOption, StorageOption, StudyOption, parse_duration
 from archsearch.text import plural
 
 if TYPE_CHECKING:
@@ -87,7 +87,6 @@ def retrain(
     torchrun --standalone --nproc-per-node 2 --no-python archsearch retrain --trial best
     """
     from archsearch.api.retrain import retrain as train_in_full
-    from archsearch.cli.durations import parse_duration
     from archsearch.cli.progress import RetrainDisplay
     from archsearch.cli.tables import recommendation_view
     from archsearch.errors import ConfigError

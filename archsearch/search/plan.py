@@ -7,7 +7,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -28,6 +27,7 @@ from archsearch.search.design_points import design_specs
 from archsearch.search.devices import worker_devices
 from archsearch.search.evaluate import SPLIT_SEED
 from archsearch.search.precision import device_of, protocol_as_settled
+from archsearch.search.runtime import Runtime
 from archsearch.search.samplers import check_sampler
 from archsearch.search.variants import StudyVariant, scaled, study_variants
 from archsearch.space.search_space import SearchSpace
@@ -70,14 +70,7 @@ class RunPlan:
 
 
 def plan_run(
-    config: StudyConfig,
-    *,
-    trials: int | None = None,
-    workers: int | None = None,
-    device: str = "auto",
-    data_dir: Path | None = None,
-    command: str | None = None,
-    space: SearchSpace | None = None,
+    config: StudyConfig, runtime: Runtime, *, trials: int | None = None, space: SearchSpace | None = None
 ) -> RunPlan:
     """Check a study against its space, its data and this machine, and try three random networks on one batch each.
 
@@ -87,8 +80,8 @@ def plan_run(
     Raises ConfigError, DataError or BuildError for whatever would make every trial fail.
     """
     space = config.search_space() if space is None else space
-    devices = worker_devices(device, workers or config.workers)
-    dataset = load_dataset(config.dataset, data_dir=data_dir)
+    devices = worker_devices(runtime.device, runtime.workers or config.workers)
+    dataset = load_dataset(config.dataset, data_dir=runtime.data_dir)
     input_size = config.proxy.input_size or dataset.image_size
     variants: tuple[StudyVariant, ...] = ()
     if config.design is None:
@@ -118,9 +111,9 @@ def plan_run(
         num_classes=dataset.num_classes,
         train_images=len(train),
         validation_images=len(validation),
-        facts=_facts(config, dataset, devices, input_size, command),
+        facts=_facts(config, dataset, devices, input_size, runtime.command),
         tried=tuple(tried),
-        workers_per_gpu=_per_gpu(config, devices, asked=workers or config.workers),
+        workers_per_gpu=_per_gpu(config, devices, asked=runtime.workers or config.workers),
     )
 
 

@@ -9,26 +9,25 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from archsearch.analysis.plateau import plateau_of
 from archsearch.designs import Design
-from archsearch.errors import ArchsearchError, ConfigError, StoreError
-from archsearch.noise import NO_FLOOR, NoiseFloor
-from archsearch.records import Record
+from archsearch.errors import ArchsearchError, StoreError
 from archsearch.search.batch import decided_batch
 from archsearch.search.optuna_study import OptunaStudy
 from archsearch.search.plan import RunPlan, check_unchanged
 from archsearch.search.precision import decided_precision, settled
 from archsearch.search.processes import Process, last_line, let_finish, start_worker, stop
 from archsearch.search.recovery import recover
+from archsearch.search.runtime import RunProgress, Runtime
 from archsearch.search.sharing import job_of, workers_per_gpu
 from archsearch.search.storage import check_proxy
 from archsearch.search.worker_main import REFUSED, RENEWED
-from archsearch.store.claims import HOLDS_PLACE, held_elsewhere, trial_counts
+from archsearch.store.claims import held_elsewhere, trial_counts
 from archsearch.store.database import Database
 from archsearch.store.designs import trial_keys, widen_design
 from archsearch.store.studies import LATENCY_BATCH, StudyInfo, enter_study, find_study, list_studies
@@ -43,90 +42,18 @@ _MOST_RESTARTS = 5
 _WORTH_CALIBRATING = 500_000  # images trained on in a whole study: below, a calibration costs more than it saves
 
 
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """When a run ends before its total: no new trial starts then, and those that run are finished.
-
-    They bind this run's own workers; the same command typed again has a new budget.
-
-    Attributes:
-        time_budget_seconds: from the start of the run; None: no limit.
-        plateau_trials: the run ends when the hypervolume is flat over so many ended trials (of all workers, see
-            `plateau_of`); None: it never ends for that.
-
-    Raises ConfigError for a number of trials below 1.
-    """
-
-    time_budget_seconds: float | None = None
-    plateau_trials: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.plateau_trials is not None and self.plateau_trials < 1:
-            raise ConfigError(f"stop on plateau: at least 1 trial is needed, got {self.plateau_trials}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Progress:
-    """How far a run is.
-
-    Attributes:
-        counts: trials by status.
-        total: trials that the study is to have.
-        records: every trial with a number, running ones included.
-        done_before: trials that held a place when this run began.
-        elapsed_seconds: since this run began.
-        workers: worker processes of this run that run now.
-        ending: why this run starts no new trial although places are left; None while it does.
-        noise_floor: of the study's latencies, as it is known now.
-    """
-
-    counts: Mapping[str, int]
-    total: int
-    records: tuple[Record, ...]
-    done_before: int
-    elapsed_seconds: float
-    workers: int
-    ending: str | None = None
-    noise_floor: NoiseFloor = NO_FLOOR
-
-    @property
-    def done(self) -> int:
-        """Trials that have ended and hold a place."""
-        return sum(self.counts.get(status, 0) for status in HOLDS_PLACE) - self.counts.get("running", 0)
-
-    @property
-    def seconds_left(self) -> float | None:
-        """Estimate from the mean time of this run's trials so far; None before the first has ended."""
-        fresh = self.done - self.done_before
-        return None if fresh <= 0 else self.elapsed_seconds / fresh * max(self.total - self.done, 0)
-
-
 class WorkersFailedError(ArchsearchError):
     """The workers could not go on: the message has the last line that one of them wrote."""
 
 
-def run_study(
-    plan: RunPlan,
-    database: Database,
-    *,
-    folder: Path,
-    data_dir: Path | None = None,
-    limits: Limits | None = None,
-    optuna_proxy: str | None = None,
-    on_begun: Callable[[StudyInfo], None] | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
-) -> StudyInfo:
+def run_study(plan: RunPlan, database: Database, runtime: Runtime, *, folder: Path) -> StudyInfo:
     """Run a study until it has `plan.total` trials, over all runs and machines; what is there already is continued.
 
     Args:
         plan: what `plan_run` found.
-        database: where the study is stored.
+        database: where the study is stored: the one of `runtime.storage`.
+        runtime: where and how; its device and number of workers are in the plan already.
         folder: where the workers' logs go.
-        data_dir: where datasets are kept.
-        limits: when to end before that.
-        optuna_proxy: HOST:PORT of the gRPC proxy through which workers reach Optuna's tables; None: directly.
-        on_begun: called once, with the study as it is stored, before its workers start.
-        on_progress: called about twice a second.
 
     Raises:
         MeasurementError: the batch of a new study's latencies could not be measured.
@@ -135,7 +62,6 @@ def run_study(
         StoreError: the database was away for longer than it is waited for.
         KeyboardInterrupt: passed on after the workers have ended cleanly.
     """
-    limits = limits or Limits()
     facts = plan.facts
     if plan.config.name not in {study.name for study in list_studies(database)}:
         facts = {**facts, "proxy_precision": _precision(plan), **_latency_batch(plan)}
@@ -148,8 +74,7 @@ def run_study(
         facts=facts,
     )
     check_unchanged(plan, study)
-    if on_begun is not None:
-        on_begun(study)
+    runtime.callbacks.begun(study)
     plan = _shared(replace(plan, config=settled(plan.config, study)))
     if plan.config.design is not None:
         plan = _with_design(plan, plan.config.design, database, study)
@@ -157,11 +82,11 @@ def run_study(
         "config": plan.config.model_dump(mode="json"),
         "storage": database.url,
         "total": plan.total,
-        "data_dir": None if data_dir is None else str(data_dir),
-        "optuna_proxy": optuna_proxy,
+        "data_dir": None if runtime.data_dir is None else str(runtime.data_dir),
+        "optuna_proxy": runtime.optuna_proxy,
         "parent": os.getpid(),
     }
-    _Watch(plan, database, study, job, folder, limits, on_progress).run()
+    _Watch(plan, database, study, job, folder, runtime).run()
     return study
 
 
@@ -223,16 +148,14 @@ class _Watch:
         study: StudyInfo,
         job: Mapping[str, Any],
         folder: Path,
-        limits: Limits,
-        on_progress: Callable[[Progress], None] | None,
+        runtime: Runtime,
     ) -> None:
         self._plan = plan
         self._database = database
         self._study = study
         self._job = job
         self._folder = folder
-        self._limits = limits
-        self._on_progress = on_progress
+        self._runtime = runtime
         self._restarts = 0
         self._ending: str | None = None
         self._judged = -1  # trials that had ended when the plateau was last looked for
@@ -301,12 +224,12 @@ class _Watch:
         self._recover()
         return True
 
-    def _ends(self, progress: Progress) -> bool:
+    def _ends(self, progress: RunProgress) -> bool:
         """Whether no new trial is to start from now on; true once, and `self._ending` says why."""
         if self._ending is not None or progress.done >= self._plan.total:
             return False
-        budget, trials = self._limits.time_budget_seconds, self._limits.plateau_trials
-        if budget is not None and time.monotonic() - self._began >= budget:
+        trials = self._runtime.plateau_trials
+        if self._runtime.spent:
             self._ending = "the time budget is used up"
         elif trials is not None and progress.done != self._judged:
             self._judged = progress.done
@@ -329,14 +252,14 @@ class _Watch:
         finally:
             optuna.close()
 
-    def _look(self, *, workers: int) -> Progress:
+    def _look(self, *, workers: int) -> RunProgress:
         before = getattr(self, "_progress", None)
         counts = trial_counts(self._database, self._study.id)
         fresh = before is None or dict(before.counts) != dict(counts)
         records = () if before is None else before.records
         if fresh:  # the first trial fixes its reference point, and repeats move its noise floor
             self._study = find_study(self._database, self._study.name)
-        return Progress(
+        return RunProgress(
             counts=counts,
             total=self._plan.total,
             records=load_records(self._database, self._study.id, earlier=records) if fresh else records,
@@ -346,9 +269,8 @@ class _Watch:
             noise_floor=self._study.noise_floor,
         )
 
-    def _report(self, progress: Progress) -> None:
+    def _report(self, progress: RunProgress) -> None:
         if progress.done > self._progress.done:
             self._restarts = 0  # the limit is for workers that are killed without getting anywhere
         self._progress = replace(progress, ending=self._ending)
-        if self._on_progress is not None:
-            self._on_progress(self._progress)
+        self._runtime.callbacks.progressed(self._progress)
