@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from archsearch.analysis.conditions import Conditions, batch_sentence, condition_warnings, conditions_of
+from archsearch.analysis.conditions import RecordConditions, batch_sentence, condition_warnings, conditions_of
 from archsearch.analysis.objectives import floor_text, is_complete, objective_values, resolve_objectives
 from archsearch.analysis.pareto import Noisy, hypervolume, knee, non_dominated
 from archsearch.errors import ConfigError
@@ -60,7 +60,7 @@ class Front:
     latency_batch: StudyBatch | None
     hypervolume: float | None
     hypervolume_share: float | None
-    conditions: Conditions
+    conditions: RecordConditions
     statuses: Mapping[str, int]
     unusable: tuple[Record, ...]
     warnings: tuple[str, ...]

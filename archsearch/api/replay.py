@@ -16,7 +16,7 @@ from archsearch.noise import NoiseFloor
 from archsearch.overrides import Overrides, override, read_overrides
 from archsearch.records import Record, TrialStatus
 from archsearch.search.stopping.base import Curve, Decision
-from archsearch.search.stopping.calibration import Calibration, calibration
+from archsearch.search.stopping.calibration import RuleCalibration, calibration
 from archsearch.search.stopping.replay import Replay, replay
 from archsearch.search.stopping.rules import STOPPING, make_rule
 from archsearch.search.stopping.settings import StoppingSettings
@@ -54,7 +54,7 @@ class StudyReplay:
     curves: tuple[Curve, ...]
     labels: dict[int, str]
     stopped_by_study: tuple[int, ...]
-    own: Calibration | None
+    own: RuleCalibration | None
     own_settings: StoppingSettings
     policies: tuple[PolicyReplay, ...]
 
@@ -238,7 +238,7 @@ def _policy_json(found: PolicyReplay) -> dict[str, Any]:
     }
 
 
-def _calibration_json(found: Calibration, settings: StoppingSettings) -> dict[str, Any]:
+def _calibration_json(found: RuleCalibration, settings: StoppingSettings) -> dict[str, Any]:
     return {
         "expected_below_share": settings.quantile if settings.policy == "predicted" else None,
         "spared": list(found.spared),

@@ -15,7 +15,7 @@ from archsearch.text import plural
 
 if TYPE_CHECKING:
     from archsearch.api.replay import PolicyReplay, StudyReplay
-    from archsearch.search.stopping.calibration import Calibration
+    from archsearch.search.stopping.calibration import RuleCalibration
     from archsearch.search.stopping.settings import StoppingSettings
 
 LISTED = 12
@@ -102,7 +102,7 @@ def _print_study(found: StudyReplay) -> None:
     )
 
 
-def _calibration_text(found: Calibration, settings: StoppingSettings) -> str:
+def _calibration_text(found: RuleCalibration, settings: StoppingSettings) -> str:
     spared = len(found.spared)
     if not spared:
         return "no trial that it would have stopped ran to the end, so its predictions are not checked"

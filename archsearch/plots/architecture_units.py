@@ -8,9 +8,8 @@ from typing import Any
 from archsearch.models.mobilenet_v3_ldc.spec import MobileNetV3LDCSpec
 from archsearch.models.plain_cnn.spec import PlainCnnSpec
 from archsearch.models.resnet_cifar.spec import ResNetCifarSpec
-from archsearch.models.shufflenet_v1.spec import ShuffleNetV1Spec
-from archsearch.models.shufflenet_v1.spec import StageSpec as StageV1Spec
-from archsearch.models.shufflenet_v2.spec import HeadSpec, ShuffleNetV2Spec, StageSpec
+from archsearch.models.shufflenet_v1.spec import ShuffleNetV1Spec, ShuffleNetV1Stage
+from archsearch.models.shufflenet_v2.spec import ShuffleNetV2Head, ShuffleNetV2Spec, ShuffleNetV2Stage
 from archsearch.models.shufflenet_v2_large.spec import ShuffleNetV2LargeSpec
 from archsearch.plots.architecture_parts import (
     ADDED,
@@ -30,7 +29,9 @@ Units = dict[str, tuple[UnitDiagram, ...]]  # by part: stem, stage2, layer7, hea
 _AVERAGE_AND_LINEAR: Units = {"head": (chain("", (Op(text="average", kind="pool"), Op(text="linear", kind="linear"))),)}
 
 
-def _shuffle_v2_stage(group: str, incoming: int, stage: StageSpec, authors: bool, stride: int, d: Differences) -> Units:
+def _shuffle_v2_stage(
+    group: str, incoming: int, stage: ShuffleNetV2Stage, authors: bool, stride: int, d: Differences
+) -> Units:
     main = stage.main_channels
     width = grouped(("channels", "split_ratio"), group)
     kernel = f"{group}.kernel"
@@ -82,7 +83,7 @@ def _shuffle_v2_stage(group: str, incoming: int, stage: StageSpec, authors: bool
     return {group: (down, basic)}
 
 
-def _shuffle_v2_head(head: HeadSpec, d: Differences) -> Units:
+def _shuffle_v2_head(head: ShuffleNetV2Head, d: Differences) -> Units:
     gather = "flatten" if head.type == "flatten" else "average"
     changed = CHANGED if (d.base["head.type"] == "flatten") != (head.type == "flatten") else ""
     hidden = d.conv(f"linear → {head.hidden}", "head.type", "head.hidden", "head.activation", kind="linear")
@@ -146,7 +147,7 @@ def _shuffle_v1(spec: ShuffleNetV1Spec, d: Differences) -> Units:
 
 
 def _shuffle_v1_stage(
-    group: str, incoming: int, stage: StageV1Spec, spec: ShuffleNetV1Spec, d: Differences
+    group: str, incoming: int, stage: ShuffleNetV1Stage, spec: ShuffleNetV1Spec, d: Differences
 ) -> tuple[UnitDiagram, ...]:
     width = (f"{group}.channels", "groups")
     in_groups = f" g{spec.groups}" if spec.groups > 1 else ""

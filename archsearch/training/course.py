@@ -20,7 +20,7 @@ from archsearch.training.checkpoint import Checkpoint, Identity
 from archsearch.training.distributed import ALONE, DistributedStep, World
 from archsearch.training.graph import GraphStep
 from archsearch.training.host_memory import keep_freed_memory
-from archsearch.training.loop import EVALUATION_BATCH, Chunk, Progress, TrainingBatches, fit, top1_percent
+from archsearch.training.loop import EVALUATION_BATCH, Chunk, EpochProgress, TrainingBatches, fit, top1_percent
 from archsearch.training.precision import usual_precision, warn_of_emulation
 from archsearch.training.protocols import Protocol
 from archsearch.training.schedules import schedule_of
@@ -108,7 +108,7 @@ class Course:
             )
         self._evaluation = device_batches(evaluation, device=device, input_size=input_size, mean=mean, std=std)
         self._averaged = _averaged(self.model, protocol, steps=epochs * self._batches.steps_per_epoch)
-        self._progress: Progress | None = None
+        self._progress: EpochProgress | None = None
         self._world = world
         self.step = (make_step if world.size == 1 else partial(DistributedStep, world=world))(
             self.model,
@@ -138,7 +138,7 @@ class Course:
         on_epoch: Callable[[Epoch], bool] | None = None,
         chunk: Chunk = nullcontext,
         chunk_steps: int | None = None,
-        on_progress: Callable[[int, Progress], None] | None = None,
+        on_progress: Callable[[int, EpochProgress], None] | None = None,
         progress_seconds: float = math.inf,
     ) -> tuple[Epoch, ...]:
         """Train the epochs that are left, or until `on_epoch` says that it is enough. Raises as `fit` does.
@@ -180,7 +180,7 @@ class Course:
         )
 
     def checkpoint(
-        self, identity: Identity, curve: tuple[Epoch, ...], *, epoch: int, progress: Progress | None = None
+        self, identity: Identity, curve: tuple[Epoch, ...], *, epoch: int, progress: EpochProgress | None = None
     ) -> Checkpoint:
         """The training as it stands after `epoch` epochs, and as far in the next as `progress` says.
 

@@ -18,7 +18,7 @@ from archsearch.training.compiled import CompiledStep
 from archsearch.training.course import Course, Statistics, usual_step
 from archsearch.training.distributed import ALONE, World
 from archsearch.training.events import EventFile
-from archsearch.training.loop import Chunk, Progress
+from archsearch.training.loop import Chunk, EpochProgress
 from archsearch.training.protocols import Protocol
 from archsearch.training.proxy import check_labels
 from archsearch.training.seed_folder import SeedFolder
@@ -188,7 +188,7 @@ def _train(
         course.restore(state)
         curve += state.curve
 
-    def keep(epoch: int, progress: Progress | None = None) -> None:
+    def keep(epoch: int, progress: EpochProgress | None = None) -> None:
         if not writes:
             return
         with chunk():

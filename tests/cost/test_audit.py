@@ -21,7 +21,7 @@ from archsearch.cost.audit.formulas import memory_access as pointwise_memory_acc
 from archsearch.cost.audit.trace import Convolution, trace
 from archsearch.limits import GUIDELINES
 from archsearch.models.families import build
-from archsearch.models.shufflenet_v1.spec import StageSpec
+from archsearch.models.shufflenet_v1.spec import ShuffleNetV1Stage
 from archsearch.models.shufflenet_v1.units import AddUnit
 from archsearch.models.variants import find_variant
 from archsearch.table import plain
@@ -129,7 +129,7 @@ def test_the_unit_of_shufflenet_v2_has_a_g4_of_five_sevenths_at_every_width_and_
 
 @pytest.mark.parametrize("groups", [2, 3, 8])
 def test_the_unit_of_shufflenet_v1_has_more_for_its_sum_and_its_groups(groups: int) -> None:
-    stage = StageSpec(channels=96 * groups, units=2)
+    stage = ShuffleNetV1Stage(channels=96 * groups, units=2)
     hidden = 24 * groups
     unit = AddUnit(hidden, stage, groups=groups, shuffle=True)
     found = unit_named(audit(_After(96 * groups, unit), 8), "unit")

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from archsearch.blocks.heads import make_classifier, make_gather
 from archsearch.blocks.stems import make_stem
-from archsearch.models.shufflenet_v1.spec import ShuffleNetV1Spec, StageSpec
+from archsearch.models.shufflenet_v1.spec import ShuffleNetV1Spec, ShuffleNetV1Stage
 from archsearch.models.shufflenet_v1.units import AddUnit, ConcatUnit
 
 STEM_KERNEL = 3
@@ -37,7 +37,7 @@ class ShuffleNetV1(nn.Module):
         return scores
 
 
-def _stage(spec: ShuffleNetV1Spec, incoming: int, stage: StageSpec, *, first_groups: int) -> nn.Sequential:
+def _stage(spec: ShuffleNetV1Spec, incoming: int, stage: ShuffleNetV1Stage, *, first_groups: int) -> nn.Sequential:
     hidden, groups, shuffle = spec.hidden(stage), spec.groups, spec.shuffle
     down = ConcatUnit(incoming, hidden, stage, first_groups=first_groups, groups=groups, shuffle=shuffle)
     others = (AddUnit(hidden, stage, groups=groups, shuffle=shuffle) for _ in range(stage.units - 1))

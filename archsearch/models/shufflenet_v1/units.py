@@ -9,11 +9,18 @@ from torch.nn import functional as F
 from archsearch.blocks.attention import ATTENTION
 from archsearch.blocks.conv import conv2d, depthwise
 from archsearch.blocks.shuffle import GroupShuffle
-from archsearch.models.shufflenet_v1.spec import StageSpec
+from archsearch.models.shufflenet_v1.spec import ShuffleNetV1Stage
 
 
 def main_branch(
-    incoming: int, hidden: int, outgoing: int, stage: StageSpec, *, stride: int, groups: tuple[int, int], shuffle: bool
+    incoming: int,
+    hidden: int,
+    outgoing: int,
+    stage: ShuffleNetV1Stage,
+    *,
+    stride: int,
+    groups: tuple[int, int],
+    shuffle: bool,
 ) -> nn.Sequential:
     """(N, incoming, H, W) -> (N, outgoing, ceil(H/s), ceil(W/s)): grouped 1x1, shuffle, depthwise, grouped 1x1.
 
@@ -39,7 +46,7 @@ def main_branch(
 class AddUnit(nn.Module):
     """(N, c, H, W) -> (N, c, H, W): main branch, attention, sum with the input, ReLU (figure 2 b)."""
 
-    def __init__(self, hidden: int, stage: StageSpec, *, groups: int, shuffle: bool) -> None:
+    def __init__(self, hidden: int, stage: ShuffleNetV1Stage, *, groups: int, shuffle: bool) -> None:
         super().__init__()
         channels = stage.channels
         self.main = main_branch(channels, hidden, channels, stage, stride=1, groups=(groups, groups), shuffle=shuffle)
@@ -59,7 +66,7 @@ class ConcatUnit(nn.Module):
     """
 
     def __init__(
-        self, incoming: int, hidden: int, stage: StageSpec, *, first_groups: int, groups: int, shuffle: bool
+        self, incoming: int, hidden: int, stage: ShuffleNetV1Stage, *, first_groups: int, groups: int, shuffle: bool
     ) -> None:
         super().__init__()
         made = stage.channels - incoming

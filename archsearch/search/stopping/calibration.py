@@ -16,7 +16,7 @@ LATENCY_COLUMN = 1  # a study's objectives are its error, its latency, and at mo
 
 
 @dataclass(frozen=True, kw_only=True)
-class Calibration:
+class RuleCalibration:
     """What became of trials that a rule made predictions of.
 
     Attributes:
@@ -47,7 +47,7 @@ class Calibration:
 
 def calibration(
     decisions: Mapping[int, Sequence[Decision]], curves: Sequence[Curve], *, noise_floor: NoiseFloor = NO_FLOOR
-) -> Calibration:
+) -> RuleCalibration:
     """Compare what a rule said with how the trials ended.
 
     Args:
@@ -72,7 +72,7 @@ def calibration(
             below.append(curve.trial)
         if curve.trial in members:
             on_front.append(curve.trial)
-    return Calibration(
+    return RuleCalibration(
         spared=tuple(spared),
         below=tuple(below),
         on_front=tuple(on_front),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from archsearch.analysis.pareto import hypervolume
 from archsearch.noise import NO_FLOOR, NoiseFloor
 from archsearch.search.stopping.base import Curve, Decision, StoppingRule
-from archsearch.search.stopping.calibration import Calibration, calibration, front_trials, values_of
+from archsearch.search.stopping.calibration import RuleCalibration, calibration, front_trials, values_of
 
 SPARED = "never stopped"
 
@@ -38,7 +38,7 @@ class Replay:
     true_front: tuple[int, ...]
     hypervolume_full: float
     hypervolume_kept: float
-    calibration: Calibration
+    calibration: RuleCalibration
     decisions: dict[int, tuple[Decision, ...]] = field(repr=False)
 
     @property
