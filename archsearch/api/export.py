@@ -26,8 +26,8 @@ from archsearch.files import write_atomically
 from archsearch.latency.exported import ExportLatency, measure_exported
 from archsearch.models.families import build
 from archsearch.models.spec import Spec
-from archsearch.training.course import device_batches
 from archsearch.training.model_folder import ModelInfo, load, read_info
+from archsearch.training.trainer import device_batches
 
 logger = logging.getLogger(__name__)
 

@@ -29,10 +29,10 @@ from archsearch.errors import ArchsearchError, DataError, StoreError
 from archsearch.files import write_atomically
 from archsearch.models.families import build, spec_from_json
 from archsearch.models.spec import Spec
-from archsearch.training.course import Statistics, device_batches
 from archsearch.training.loop import EVALUATION_BATCH, top1_percent
 from archsearch.training.model_card import model_card
 from archsearch.training.model_facts import ModelFacts
+from archsearch.training.trainer import Statistics, device_batches
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,6 @@ from archsearch.models.spec import Spec
 from archsearch.records import Epoch, Score
 from archsearch.training.checkpoint import Identity
 from archsearch.training.compiled import CompiledStep
-from archsearch.training.course import Course, Statistics, usual_step
 from archsearch.training.distributed import ALONE, World
 from archsearch.training.events import EventFile
 from archsearch.training.loop import Chunk, EpochProgress
@@ -23,6 +22,7 @@ from archsearch.training.protocols import Protocol
 from archsearch.training.proxy import check_labels
 from archsearch.training.seed_folder import SeedFolder
 from archsearch.training.start import Start
+from archsearch.training.trainer import Statistics, Trainer, usual_step
 
 log = logging.getLogger(__name__)
 
@@ -126,7 +126,7 @@ def retrain_seed(
             )
             if start is not None:
                 start.apply(model)
-            course = Course(
+            trainer = Trainer(
                 model,
                 dataset.train,
                 test,
@@ -143,7 +143,7 @@ def retrain_seed(
                 world=world,
             )
         curve = _train(
-            course,
+            trainer,
             files,
             on_epoch,
             chunk,
@@ -151,11 +151,11 @@ def retrain_seed(
             events=event_folder,
             writes=world.first,
         )
-        score = course.score(curve, split="test")
+        score = trainer.score(curve, split="test")
         if start is not None:
             score = replace(score, protocol=start.protocol_name(protocol.name))
         if world.first:
-            files.finish(course.result, score)
+            files.finish(trainer.result, score)
         world.wait()
     elif event_folder is not None:
         EventFile(event_folder, score.curve).close()
@@ -170,7 +170,7 @@ def _as_trained(spec: Spec, protocol: Protocol) -> Spec:
 
 
 def _train(
-    course: Course,
+    trainer: Trainer,
     files: SeedFolder,
     on_epoch: Callable[[Epoch], None] | None,
     chunk: Chunk,
@@ -181,18 +181,18 @@ def _train(
 ) -> tuple[Epoch, ...]:
     """Train what is left after the last whole checkpoint, and give the curve from the first epoch on."""
     curve: list[Epoch] = []
-    state = files.latest(course.device)
+    state = files.latest(trainer.device)
     if state is not None:
         within = "" if state.progress is None else f" and {state.progress.step} steps"
-        log.info("%s goes on after epoch %d%s of %d", files.place, state.epoch, within, course.epochs)
-        course.restore(state)
+        log.info("%s goes on after epoch %d%s of %d", files.place, state.epoch, within, trainer.epochs)
+        trainer.restore(state)
         curve += state.curve
 
     def keep(epoch: int, progress: EpochProgress | None = None) -> None:
         if not writes:
             return
         with chunk():
-            files.keep(course.checkpoint(files.identity, tuple(curve), epoch=epoch, progress=progress))
+            files.keep(trainer.checkpoint(files.identity, tuple(curve), epoch=epoch, progress=progress))
 
     def after_epoch(point: Epoch) -> bool:
         curve.append(point)
@@ -207,7 +207,7 @@ def _train(
         event_file = None if events is None else EventFile(events, tuple(curve))
         if event_file is not None:
             stack.callback(event_file.close)
-        course.run(
+        trainer.run(
             start_epoch=len(curve),
             on_epoch=after_epoch,
             chunk=chunk,

@@ -9,7 +9,7 @@ from archsearch.blocks.heads import make_classifier, make_gather
 from archsearch.models.shufflenet_v2.spec import ShuffleNetV2Stage
 from archsearch.models.shufflenet_v2.stage import Stage
 from archsearch.models.shufflenet_v2.units import BasicUnit, DownUnit, WideningUnit
-from archsearch.models.shufflenet_v2_large.spec import ShuffleNetV2LargeStem, ShuffleNetV2LargeSpec
+from archsearch.models.shufflenet_v2_large.spec import ShuffleNetV2LargeSpec, ShuffleNetV2LargeStem
 
 STEM_KERNEL = 3
 

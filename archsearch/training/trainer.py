@@ -31,7 +31,7 @@ Statistics = tuple[float, float, float]
 """One number for each colour channel, of pixels in [0, 1]."""
 
 
-class Course:
+class Trainer:
     """A network on its device with optimizer and data, trained under one protocol.
 
     The network is trained in place, channels_last. What is scored and kept is `result`: the network itself, or the
@@ -184,7 +184,7 @@ class Course:
     ) -> Checkpoint:
         """The training as it stands after `epoch` epochs, and as far in the next as `progress` says.
 
-        Its tensors are the course's own: write it down at once.
+        Its tensors are the trainer's own: write it down at once.
         """
         return Checkpoint(
             identity=identity,

@@ -12,21 +12,21 @@ from torch import nn
 
 from archsearch.data.images import Images
 from archsearch.models.families import FAMILIES, build
-from archsearch.training.course import Course, parameter_groups, usual_step
 from archsearch.training.loop import top1_percent
 from archsearch.training.protocols import PROTOCOLS, Protocol
 from archsearch.training.schedules import Stepped
 from archsearch.training.step import EagerStep
+from archsearch.training.trainer import Trainer, parameter_groups, usual_step
 
 MODERN = PROTOCOLS["modern"]
 
 
 @pytest.fixture
-def course_of(coloured: Callable[..., Images]) -> Callable[..., Course]:
-    def made(model: nn.Module, protocol: Protocol, **options: Any) -> Course:
+def trainer_of(coloured: Callable[..., Images]) -> Callable[..., Trainer]:
+    def made(model: nn.Module, protocol: Protocol, **options: Any) -> Trainer:
         given = {"epochs": 2, "batch_size": 16, "input_size": 16, "seed": 0, "device": "cpu", "flip": True, **options}
         half = (0.5, 0.5, 0.5)
-        return Course(model, coloured(48, 1), coloured(30, 2), protocol, mean=half, std=half, **given)
+        return Trainer(model, coloured(48, 1), coloured(30, 2), protocol, mean=half, std=half, **given)
 
     return made
 
@@ -48,36 +48,36 @@ def test_weight_decay_leaves_out_what_has_one_axis(family: str) -> None:
 
 
 def test_the_average_is_what_is_scored_and_kept(
-    small_net: Callable[..., nn.Module], course_of: Callable[..., Course]
+    small_net: Callable[..., nn.Module], trainer_of: Callable[..., Trainer]
 ) -> None:
     # Six steps in all, a memory of 3. Rate 0 from the second epoch on: then the weights rest, and the average moves.
     protocol = replace(MODERN, average_fraction=0.5, schedule=Stepped(((50, 0.1), (100, 0.0))), weight_decay=0.0)
     protocol = replace(protocol, momentum=0.0, nesterov=False, alternate_flip=False)
-    course, states = course_of(small_net(), protocol), []
+    trainer, states = trainer_of(small_net(), protocol), []
 
     def on_epoch(point: object) -> bool:
-        states.append([model[0].weight.detach().clone() for model in (course.model, course.result)])  # type: ignore[index, union-attr, operator]
+        states.append([model[0].weight.detach().clone() for model in (trainer.model, trainer.result)])  # type: ignore[index, union-attr, operator]
         return True
 
-    curve = course.run(on_epoch=on_epoch)
+    curve = trainer.run(on_epoch=on_epoch)
     (weights, mean), (same, moved) = states
     assert torch.equal(weights, same)
     assert not torch.equal(weights, mean)
     # after 3 steps of weight 1/3 towards resting weights: (2/3)^3 of the distance is left
     torch.testing.assert_close(moved - weights, (2 / 3) ** 3 * (mean - weights), rtol=1e-4, atol=1e-7)
-    assert curve[-1].top1_percent == top1_percent(course.result, course._evaluation.evaluation(500))
-    assert course.result is not course.model
+    assert curve[-1].top1_percent == top1_percent(trainer.result, trainer._evaluation.evaluation(500))
+    assert trainer.result is not trainer.model
 
 
 def test_without_an_average_the_network_itself_is_kept(
-    small_net: Callable[..., nn.Module], course_of: Callable[..., Course]
+    small_net: Callable[..., nn.Module], trainer_of: Callable[..., Trainer]
 ) -> None:
-    course = course_of(small_net(), PROTOCOLS["one-cycle"])
-    assert course.result is course.model
+    trainer = trainer_of(small_net(), PROTOCOLS["one-cycle"])
+    assert trainer.result is trainer.model
 
 
 def test_memory_that_runs_out_leaves_no_trace_in_the_average(
-    small_net: Callable[..., nn.Module], course_of: Callable[..., Course]
+    small_net: Callable[..., nn.Module], trainer_of: Callable[..., Trainer]
 ) -> None:
     """Fails at the second step of the second epoch, which begins anew in halves."""
     taken = []
@@ -90,10 +90,10 @@ def test_memory_that_runs_out_leaves_no_trace_in_the_average(
             return super().__call__(*given)
 
     protocol = replace(MODERN, average_fraction=0.5)
-    failed = course_of(small_net(), protocol, make_step=Failing)
+    failed = trainer_of(small_net(), protocol, make_step=Failing)
     failed.run()
     assert taken == [1, 1, 1, 1, 1, 2, 2, 2]
-    whole = course_of(small_net(), protocol)
+    whole = trainer_of(small_net(), protocol)
     whole.run(on_epoch=lambda point: False)
     whole.step.parts = 2
     whole.run(start_epoch=1)
