@@ -5,9 +5,10 @@ from __future__ import annotations
 import signal
 import sys
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from archsearch.cli import (
     ablate,
@@ -21,17 +22,17 @@ from archsearch.cli import (
     papers,
     pareto,
     plot,
-    proxy,
     replay,
     report,
     retrain,
     run,
+    serve_storage,
     studies,
     trust,
     variants,
 )
 from archsearch.cli.console import error_console, log_to_console, print_error
-from archsearch.errors import ArchsearchError
+from archsearch.errors import ArchsearchError, ConfigError
 
 SEARCH = "Search"
 LOOK = "Look"
@@ -39,9 +40,21 @@ EPILOG = (
     "Examples:  archsearch run --study quickstart   |   archsearch pareto --plot   |   "
     "archsearch retrain --trial best --epochs 3   |   archsearch describe shufflenet_v2_x1_0"
 )
+RENAMED = {"proxy": "serve-storage"}  # commands of earlier versions
+
+
+class _Commands(TyperGroup):
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # typer may bring a click of its own
+        """As click does, but the old name of a command is answered with its new one."""
+        if args and args[0] in RENAMED:
+            new = RENAMED[args[0]]
+            raise ConfigError(f"the command {args[0]} is now called {new}", hint=f"archsearch {new} --help")
+        return super().resolve_command(ctx, args)
+
 
 app = typer.Typer(
     name="archsearch",
+    cls=_Commands,
     help="Which choices of a lightweight CNN pay on your device: search the ShuffleNetV2 family, "
     "with latency measured, not guessed.",
     epilog=EPILOG,
@@ -56,7 +69,7 @@ app.command("export", rich_help_panel=SEARCH)(export.export)
 app.command("ablate", rich_help_panel=SEARCH)(ablate.ablate)
 app.command("confirm", rich_help_panel=SEARCH)(confirm.confirm)
 app.command("trust", rich_help_panel=SEARCH)(trust.trust)
-app.command("proxy", rich_help_panel=SEARCH)(proxy.proxy)
+app.command("serve-storage", rich_help_panel=SEARCH)(serve_storage.serve_storage)
 app.command("pareto", rich_help_panel=LOOK)(pareto.pareto)
 app.command("plot", rich_help_panel=LOOK)(plot.plot)
 app.command("report", rich_help_panel=LOOK)(report.report)

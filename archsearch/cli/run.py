@@ -73,7 +73,8 @@ def run(
     optuna_proxy: Annotated[
         str | None,
         typer.Option(
-            metavar="HOST:PORT", help="Where `archsearch proxy` serves Optuna's tables of --storage, for many workers."
+            metavar="HOST:PORT",
+            help="Where `archsearch serve-storage` serves Optuna's tables of --storage, for many workers.",
         ),
     ] = None,
     dry_run: Annotated[

@@ -44,7 +44,7 @@ from archsearch.search.storage import close_storage, optuna_storage, storage_los
 from archsearch.space.domain import Domain
 from archsearch.space.search_space import SearchSpace
 from archsearch.store.database import Database
-from archsearch.store.patience import patiently
+from archsearch.store.retry import retry
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 _OLD_CONSTRAINTS = "constraints"  # the system attribute of before Optuna 5, a list
@@ -53,12 +53,12 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 
-def _patient(method: Callable[Concatenate[OptunaStudy, _P], _R]) -> Callable[Concatenate[OptunaStudy, _P], _R]:
+def _retried(method: Callable[Concatenate[OptunaStudy, _P], _R]) -> Callable[Concatenate[OptunaStudy, _P], _R]:
     """A method that waits for a database that has gone away, and is done anew then, as the store's functions are."""
 
     @wraps(method)
     def call(self: OptunaStudy, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
-        return patiently(lambda: method(self, *args, **kwargs), wait=self.database.wait, lost=storage_lost)
+        return retry(lambda: method(self, *args, **kwargs), wait=self.database.wait, lost=storage_lost)
 
     return call
 
@@ -109,11 +109,11 @@ class OptunaStudy:
         self._domains = {domain.name: domain for domain in space.domains}
         self._distributions = {domain.name: distribution(domain) for domain in space.domains}
         self._points = Points(self._distributions, space, input_size=input_size)
-        self._storage, self._study, self._id = patiently(
+        self._storage, self._study, self._id = retry(
             lambda: _opened(database, config, proxy), wait=database.wait, lost=storage_lost
         )
 
-    @_patient
+    @_retried
     def ask(
         self,
         sequence: int,
@@ -153,13 +153,13 @@ class OptunaStudy:
         choices = {name: _own_value(self._domains[name], value) for name, value in trial.params.items()}
         return Suggestion(number=trial.number, choices=choices)
 
-    @_patient
+    @_retried
     def ask_outside(self) -> int:
         """The number of a new Optuna trial without parameters, for a network that lies outside the space."""
         self._study.sampler = RandomSampler(seed=0)
         return self._study.ask().number
 
-    @_patient
+    @_retried
     def tell_values(self, number: int, values: Sequence[float], excess: Mapping[str, float]) -> None:
         """End a trial with its objectives' values.
 
@@ -183,13 +183,13 @@ class OptunaStudy:
                 self._storage.set_trial_system_attr(trial_id, _OLD_CONSTRAINTS, list(excess.values()))
             self._study.tell(number, list(values), skip_if_finished=True)
 
-    @_patient
+    @_retried
     def tell_failed(self, number: int) -> None:
         """End a trial that has no values."""
         with suppress(UpdateFinishedTrialError):
             self._study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
 
-    @_patient
+    @_retried
     def note(self, number: int, facts: Mapping[str, Any]) -> None:
         """Store one compact attribute, which Optuna's dashboard shows beside the trial (before it is told)."""
         with suppress(UpdateFinishedTrialError):  # its place was given back meanwhile
@@ -199,7 +199,7 @@ class OptunaStudy:
         """Close the connections."""
         close_storage(self._storage)
 
-    @_patient
+    @_retried
     def running(self) -> tuple[int, ...]:
         """Numbers of the trials that Optuna believes to be running."""
         found = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))

@@ -20,7 +20,7 @@ from archsearch.search.config import parse_study
 from archsearch.search.design_worker import DesignWorker
 from archsearch.search.worker import Worker
 from archsearch.store.database import Database
-from archsearch.store.patience import patiently
+from archsearch.store.retry import retry
 from archsearch.store.studies import find_study
 from archsearch.training.graph import broken_capture
 
@@ -37,7 +37,7 @@ def main() -> int:
     job = json.loads(sys.stdin.read())
     torch.set_num_threads(1)
     try:
-        database = patiently(lambda: Database(job["storage"]))  # the coordinator has opened it: the URL is right
+        database = retry(lambda: Database(job["storage"]))  # the coordinator has opened it: the URL is right
         config = parse_study(job["config"], source="the coordinator's job")
         data_dir = None if job["data_dir"] is None else Path(job["data_dir"])
         kind = Worker if config.design is None else DesignWorker

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from archsearch.records import TrialStatus
 from archsearch.store.database import Database
 from archsearch.store.partials import drop_states_of, hand_over
-from archsearch.store.patience import patient
+from archsearch.store.retry import retried
 from archsearch.store.running import earlier_end, lock_study, lock_trial
 from archsearch.store.schema import TrialRow
 from archsearch.store.workers import living_workers
@@ -58,7 +58,7 @@ class Claim:
     attempt: int
 
 
-@patient
+@retried
 def claim_trial(
     database: Database,
     *,
@@ -218,7 +218,7 @@ def _claim_of(session: Session, row: TrialRow) -> Claim:
     )
 
 
-@patient
+@retried
 def recover_trials(database: Database, study_id: int) -> int:
     """Give back the places of running trials whose worker is dead; returns how many.
 
@@ -253,7 +253,7 @@ def recover_trials(database: Database, study_id: int) -> int:
     return given_back
 
 
-@patient
+@retried
 def interrupt_trial(database: Database, row_id: int, reason: str) -> bool:
     """Give a place back; the trial's choices are tried again.
 
@@ -285,7 +285,7 @@ class EndedTrial:
     reason: str | None
 
 
-@patient
+@retried
 def give_back_failed(
     database: Database, study_id: int, chosen: Callable[[Sequence[EndedTrial]], Sequence[EndedTrial]]
 ) -> tuple[EndedTrial, ...]:
@@ -329,7 +329,7 @@ def _interrupt(row: TrialRow, reason: str) -> None:
     row.retried = row.suggested is None and row.variant is None  # nothing to try again
 
 
-@patient
+@retried
 def trial_counts(database: Database, study_id: int) -> Mapping[str, int]:
     """How many trials of a study stand in each status."""
     with database.reading() as session:
@@ -343,7 +343,7 @@ def _counts(session: Session, study_id: int) -> dict[str, int]:
     return {status: count for status, count in rows}  # noqa: C416 (a Row is no pair to dict() and mypy)
 
 
-@patient
+@retried
 def held_elsewhere(database: Database, study_id: int, names: Sequence[str]) -> int:
     """How many trials of a study hold a place without being one of `names` (variants, or keys of a design)."""
     query = select(TrialRow.variant).where(TrialRow.study_id == study_id, TrialRow.status.in_(HOLDS_PLACE))
@@ -352,7 +352,7 @@ def held_elsewhere(database: Database, study_id: int, names: Sequence[str]) -> i
         return sum(name not in listed for name in session.scalars(query))
 
 
-@patient
+@retried
 def untold_trials(database: Database, study_id: int) -> tuple[TrialRow, ...]:
     """Ended trials that Optuna was not told of: a worker died between the two writes."""
     with database.reading() as session:
@@ -370,7 +370,7 @@ def untold_trials(database: Database, study_id: int) -> tuple[TrialRow, ...]:
         return tuple(rows)
 
 
-@patient
+@retried
 def mark_told(database: Database, row_id: int) -> None:
     """Note that Optuna knows the end of a trial."""
     with database.writing() as session:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from archsearch.records import TrialStatus
 from archsearch.store.database import Database
-from archsearch.store.patience import patient
+from archsearch.store.retry import retried
 from archsearch.store.schema import LatencyRow, PartialRow, TrainingRow, TrialRow
 
 _TRAINED = (TrialStatus.COMPLETE, TrialStatus.STOPPED)
@@ -43,7 +43,7 @@ class StoredCurve:
     training_id: int | None = None
 
 
-@patient
+@retried
 def load_curves(database: Database, study_id: int, earlier: Sequence[StoredCurve] = ()) -> tuple[StoredCurve, ...]:
     """The curves of a study's trainings, in order of trial number: complete, stopped, and running.
 

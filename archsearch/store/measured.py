@@ -6,12 +6,12 @@ from sqlalchemy import select
 
 from archsearch.records import Cost, Latency
 from archsearch.store.database import Database
-from archsearch.store.patience import patient
+from archsearch.store.retry import retried
 from archsearch.store.rows import record_of, record_query
 from archsearch.store.schema import LatencyRow, StudyRow, TrialRow
 
 
-@patient
+@retried
 def load_measured(
     database: Database, study_id: int, arch_id: str, *, variant: str | None = None
 ) -> tuple[Cost, Latency] | None:
@@ -36,7 +36,7 @@ def load_measured(
     return record.cost, record.latency
 
 
-@patient
+@retried
 def measured_networks(database: Database, study_id: int) -> dict[str, float]:
     """Latency over the reference's, as the study fixed that, of each network of a study that was measured.
 

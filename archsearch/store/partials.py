@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from archsearch.records import Epoch, TrialStatus
 from archsearch.store.database import Database
-from archsearch.store.patience import patient
+from archsearch.store.retry import retried
 from archsearch.store.rows import curve_of
 from archsearch.store.running import lock_if_running, lock_trial
 from archsearch.store.schema import PartialRow, StateRow, TrainingRow, TrialRow
@@ -38,7 +38,7 @@ class Partial:
     decisions: tuple[Mapping[str, Any], ...]
 
 
-@patient
+@retried
 def note_epoch(
     database: Database,
     *,
@@ -83,7 +83,7 @@ def note_epoch(
         return True
 
 
-@patient
+@retried
 def load_partial(database: Database, study_id: int, arch_id: str, seed: int) -> Partial | None:
     """What the training of a network with a seed can go on from; None if no state of it is stored."""
     query = (
@@ -104,7 +104,7 @@ def load_partial(database: Database, study_id: int, arch_id: str, seed: int) -> 
     )
 
 
-@patient
+@retried
 def load_decisions(database: Database, study_id: int) -> Mapping[int, tuple[Mapping[str, Any], ...]]:
     """All that the stopping rule said, by the trial's number: one decision an epoch, with `epoch` as a key of each."""
     query = (
@@ -117,7 +117,7 @@ def load_decisions(database: Database, study_id: int) -> Mapping[int, tuple[Mapp
         return {number: tuple(decisions) for number, decisions in session.execute(query) if number is not None}
 
 
-@patient
+@retried
 def claim_seed(database: Database, row_id: int, *, arch_id: str, base_seed: int, most: int) -> int | None:
     """A seed to train the network of a running trial with once more; None if it has had its trainings.
 

@@ -17,7 +17,7 @@ from archsearch.noise import NO_FLOOR, FloorSource, NoiseFloor, Repeat, noise_fl
 from archsearch.records import Latency, StudyBatch
 from archsearch.store.database import Database
 from archsearch.store.designs import design_of
-from archsearch.store.patience import patient
+from archsearch.store.retry import retried
 from archsearch.store.schema import RepeatRow, StudyRow, TrialRow
 
 NOISE_FLOOR, LATENCY_BATCH = "noise_floor", "latency_batch"  # keys of StudyInfo.facts
@@ -74,7 +74,7 @@ class StudyInfo:
         return start + sum(repeat.measure_seconds for repeat in self.repeats)
 
 
-@patient
+@retried
 def enter_study(
     database: Database,
     *,
@@ -106,7 +106,7 @@ def enter_study(
         return find_study(database, name)
 
 
-@patient
+@retried
 def find_study(database: Database, name: str) -> StudyInfo:
     """The study of this name. Raises UnknownNameError with the names that exist."""
     with database.reading() as session:
@@ -116,14 +116,14 @@ def find_study(database: Database, name: str) -> StudyInfo:
         return _info(session, row)
 
 
-@patient
+@retried
 def list_studies(database: Database) -> tuple[StudyInfo, ...]:
     """Every study, the newest last."""
     with database.reading() as session:
         return tuple(_info(session, row) for row in session.scalars(select(StudyRow).order_by(StudyRow.id)))
 
 
-@patient
+@retried
 def latest_study(database: Database) -> StudyInfo:
     """The study whose newest trial is the newest of all; one with a design stands for the one that it was made from.
 
@@ -141,7 +141,7 @@ def latest_study(database: Database) -> StudyInfo:
         return _info(session, made_from or row)
 
 
-@patient
+@retried
 def fix_reference_point(database: Database, study_id: int, point: Mapping[str, float]) -> Mapping[str, float]:
     """Store the reference point of a study unless it has one; returns the one that holds.
 
@@ -154,7 +154,7 @@ def fix_reference_point(database: Database, study_id: int, point: Mapping[str, f
         return dict(row.reference_point)
 
 
-@patient
+@retried
 def fix_reference_latency(database: Database, study_id: int, p10_ms: float) -> float:
     """Store the reference network's p10 of a study unless it has one; returns the one that holds (milliseconds).
 
@@ -167,7 +167,7 @@ def fix_reference_latency(database: Database, study_id: int, p10_ms: float) -> f
         return row.reference_p10_ms
 
 
-@patient
+@retried
 def add_repeat(database: Database, study_id: int, repeat: Repeat, latency: Latency) -> bool:
     """Store that a network of a study was measured a second time, with all that was found.
 

@@ -14,7 +14,7 @@ from archsearch.records import Cost, EarlyStop, Latency, Phases, Record, Score, 
 from archsearch.store.database import Database
 from archsearch.store.designs import design_of
 from archsearch.store.partials import drop_states_of
-from archsearch.store.patience import patient
+from archsearch.store.retry import retried
 from archsearch.store.rows import (
     EARLY_STOP,
     PHASES,
@@ -38,7 +38,7 @@ _ANSWERS_FOR_ITS_NETWORK = (
 _MOST_BY_NUMBER = 500  # more records than this are read as a whole
 
 
-@patient
+@retried
 def note_suggestion(database: Database, row_id: int, *, number: int, suggested: Mapping[str, Any] | None) -> None:
     """Store which Optuna trial a place has become, and what was suggested (None: a point outside the space)."""
     with database.writing() as session:
@@ -49,7 +49,7 @@ def note_suggestion(database: Database, row_id: int, *, number: int, suggested: 
         )
 
 
-@patient
+@retried
 def note_architecture(
     database: Database,
     row_id: int,
@@ -85,7 +85,7 @@ def note_architecture(
         return None if equal is None or equal.number is None else (equal.status, equal.number)
 
 
-@patient
+@retried
 def note_measured(database: Database, row_id: int, cost: Cost, latency: Latency) -> bool:
     """Store cost and latency of a running trial before its training: the stopping rule of other workers needs them.
 
@@ -100,7 +100,7 @@ def note_measured(database: Database, row_id: int, cost: Cost, latency: Latency)
         return True
 
 
-@patient
+@retried
 def finish_trial(
     database: Database,
     row_id: int,
@@ -161,7 +161,7 @@ def _set_latency(session: Session, row: TrialRow, latency: Latency) -> None:
     row.latency_id = latency_row.id
 
 
-@patient
+@retried
 def copy_result(
     database: Database, row_id: int, *, study_id: int, number: int, status: TrialStatus, reason: str
 ) -> bool:
@@ -181,7 +181,7 @@ def copy_result(
         return True
 
 
-@patient
+@retried
 def trial_numbers(database: Database, study_id: int) -> frozenset[int]:
     """The numbers of every trial of a study."""
     query = select(TrialRow.number).where(TrialRow.study_id == study_id, TrialRow.number.is_not(None))
@@ -189,7 +189,7 @@ def trial_numbers(database: Database, study_id: int) -> frozenset[int]:
         return frozenset(number for number in session.scalars(query) if number is not None)
 
 
-@patient
+@retried
 def add_training(database: Database, *, study_id: int, arch_id: str, score: Score, folder: str) -> None:
     """Store one finished training outside of a trial (a retraining) and the folder that holds its model.
 
@@ -216,7 +216,7 @@ def add_training(database: Database, *, study_id: int, arch_id: str, score: Scor
         session.add(row)
 
 
-@patient
+@retried
 def load_trainings(database: Database, study_id: int, *, split: str) -> tuple[tuple[str, Score], ...]:
     """Every stored training of a study on one split: (arch_id, score)."""
     with database.reading() as session:
@@ -226,7 +226,7 @@ def load_trainings(database: Database, study_id: int, *, split: str) -> tuple[tu
         return tuple((row.arch_id, row_to_score(row, with_curve=True)) for row in rows)
 
 
-@patient
+@retried
 def load_records(
     database: Database, study_id: int, *, with_curves: bool = False, earlier: Sequence[Record] = ()
 ) -> tuple[Record, ...]:
@@ -256,7 +256,7 @@ def load_records(
     return tuple(found[number] for number in sorted(found))
 
 
-@patient
+@retried
 def load_record(database: Database, study_id: int, number: int) -> Record | None:
     """One trial of a study by its number, with its curve; None if there is none."""
     with database.reading() as session:

@@ -15,7 +15,7 @@ from sqlalchemy import DateTime, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from archsearch.store.database import Database
-from archsearch.store.patience import patient
+from archsearch.store.retry import retried
 from archsearch.store.schema import WorkerRow, utc_now
 
 HEARTBEAT_SECONDS = 5
@@ -71,7 +71,7 @@ def enter_worker(database: Database, study_id: int, device: str) -> str:
     return worker_id
 
 
-@patient
+@retried
 def _enter(database: Database, worker_id: str, study_id: int, device: str) -> None:
     with database.writing() as session:
         session.merge(  # no second row if the first was written, and only the answer was lost
@@ -93,14 +93,14 @@ def beat(database: Database, worker_id: str) -> None:
         session.execute(update(WorkerRow).where(WorkerRow.id == worker_id).values(last_seen=_clock(session)))
 
 
-@patient
+@retried
 def leave_worker(database: Database, worker_id: str) -> None:
     """Take a worker off the table: it has ended by itself."""
     with database.writing() as session:
         session.execute(delete(WorkerRow).where(WorkerRow.id == worker_id))
 
 
-@patient
+@retried
 def living_workers(database: Database, study_id: int) -> frozenset[str]:
     """Ids of the workers of a study that are alive: on this host by process, on others by heartbeat.
 

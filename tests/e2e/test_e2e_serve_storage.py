@@ -1,4 +1,4 @@
-"""A run whose workers reach Optuna's tables through `archsearch proxy`."""
+"""A run whose workers reach Optuna's tables through `archsearch serve-storage`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_a_run_through_the_proxy_ends_as_one_without(
     import optuna
 
     url, workplace = postgres.new_database(), new_workplace(trials=2)
-    proxy = workplace.start("proxy", "--storage", url, "--port", str(free_port))
+    proxy = workplace.start("serve-storage", "--storage", url, "--port", str(free_port))
     with watched(proxy):
         through = ("--storage", url, "--optuna-proxy", f"127.0.0.1:{free_port}")
         run = workplace.start("run", "--study", "./tiny.yaml", "--device", "cpu", *through)

@@ -1,4 +1,4 @@
-"""The gRPC proxy: one process between hundreds of workers and Optuna's tables."""
+"""The storage server: one process between hundreds of workers and Optuna's tables."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from archsearch.errors import ConfigError, StoreError
 from archsearch.search.storage import close_storage, need_grpc, optuna_storage
 from archsearch.store.database import Database
 
-DEFAULT_HOST = "127.0.0.1"
-DEFAULT_PORT = 13000
+STORAGE_HOST = "127.0.0.1"
+STORAGE_PORT = 13000
 # No more than a pool of database connections holds (5, and 10 more when they are all in use).
 _THREADS = 15
 
@@ -23,8 +23,8 @@ _THREADS = 15
 def serve(
     database: Database,
     *,
-    host: str = DEFAULT_HOST,
-    port: int = DEFAULT_PORT,
+    host: str = STORAGE_HOST,
+    port: int = STORAGE_PORT,
     on_ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve Optuna's side of a database to workers until KeyboardInterrupt.

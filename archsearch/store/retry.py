@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-PATIENCE_SECONDS = 300.0
+RETRY_SECONDS = 300.0
 FIRST_PAUSE_SECONDS = 0.25
 LONGEST_PAUSE_SECONDS = 10.0
 
@@ -70,12 +70,12 @@ def _is_lost(error: BaseException) -> bool:
     return _LOST_WORDS.search(str(error.orig)) is not None
 
 
-def patiently(
+def retry(
     call: Callable[[], R],
     *,
     wait: Callable[[float], object] = time.sleep,
     lost: Callable[[BaseException], bool] = connection_lost,
-    patience_seconds: float = PATIENCE_SECONDS,
+    retry_seconds: float = RETRY_SECONDS,
     clock: Callable[[], float] = time.monotonic,
 ) -> R:
     """The answer of `call`, which is called again, with growing pauses, while the database cannot be reached.
@@ -84,7 +84,7 @@ def patiently(
         call: what to do; it must be safe to repeat when it was done but its answer was lost.
         wait: pauses for so many seconds; what it raises (a worker that is asked to end) ends the waiting.
         lost: whether an error is worth waiting for.
-        patience_seconds: how long it is tried again, counted from the first failure; the last error is raised then.
+        retry_seconds: how long it is tried again, counted from the first failure; the last error is raised then.
         clock: seconds that only grow.
     """
     began: float | None = None
@@ -98,8 +98,8 @@ def patiently(
             now = clock()
             if began is None:
                 began = now
-                logger.warning("%s: waiting for it, up to %.0f seconds", _first_line(error), patience_seconds)
-            left = began + patience_seconds - now
+                logger.warning("%s: waiting for it, up to %.0f seconds", _first_line(error), retry_seconds)
+            left = began + retry_seconds - now
             if left <= 0:
                 raise
             wait(min(pause, left))
@@ -110,12 +110,12 @@ def patiently(
             return answer
 
 
-def patient(function: Callable[Concatenate[Database, P], R]) -> Callable[Concatenate[Database, P], R]:
+def retried(function: Callable[Concatenate[Database, P], R]) -> Callable[Concatenate[Database, P], R]:
     """A function of the store that waits for a lost database, by `Database.wait`, and is done anew then."""
 
     @wraps(function)
     def call(database: Database, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        return patiently(lambda: function(database, *args, **kwargs), wait=database.wait)
+        return retry(lambda: function(database, *args, **kwargs), wait=database.wait)
 
     return call
 

@@ -1,4 +1,4 @@
-"""`archsearch proxy`: one process between hundreds of workers and Optuna's tables."""
+"""`archsearch serve-storage`: one process between hundreds of workers and Optuna's tables."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 from archsearch.cli.console import error_console
 
 
-def proxy(
+def serve_storage(
     storage: Annotated[
         str, typer.Option(metavar="URL", help="The study's database: postgresql+psycopg://USER@HOST/DB.")
     ],
@@ -25,15 +25,15 @@ def proxy(
     Ctrl-C ends it, and it may be started again at any time: workers wait for it up to five minutes.
 
     Examples:
-    archsearch proxy --storage postgresql://me@db/archsearch --host 0.0.0.0
+    archsearch serve-storage --storage postgresql://me@db/archsearch --host 0.0.0.0
     archsearch run --study cifar10 --storage postgresql://me@db/archsearch --optuna-proxy node1:13000
     """
-    from archsearch.api.proxy import serve_optuna
+    from archsearch.api.servers import serve_storage as serve
 
     def ready() -> None:
         error_console.print(f"serving on {host}:{port}; Ctrl-C ends it", markup=False)
 
     try:
-        serve_optuna(storage, host=host, port=port, on_ready=ready)
+        serve(storage, host=host, port=port, on_ready=ready)
     except KeyboardInterrupt:
         error_console.print("stopped; workers wait for it up to five minutes")

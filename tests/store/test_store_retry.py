@@ -18,7 +18,7 @@ from archsearch.records import TrialStatus
 from archsearch.store import claims, partials, studies, trials, workers
 from archsearch.store.claims import Claim, claim_trial, trial_counts
 from archsearch.store.database import Database
-from archsearch.store.patience import LONGEST_PAUSE_SECONDS, PATIENCE_SECONDS, connection_lost, patiently
+from archsearch.store.retry import LONGEST_PAUSE_SECONDS, RETRY_SECONDS, connection_lost, retry
 from archsearch.store.studies import enter_study, find_study
 from archsearch.store.trials import finish_trial, load_record, note_suggestion
 
@@ -60,7 +60,7 @@ def failing(times: int, error: BaseException) -> Callable[[], str]:
 def test_it_is_tried_again_with_growing_pauses_and_warned_of_twice(caplog: pytest.LogCaptureFixture) -> None:
     clock = Clock()
     with caplog.at_level(logging.INFO):
-        answer = patiently(failing(9, operational(REFUSED)), wait=clock.wait, clock=clock)
+        answer = retry(failing(9, operational(REFUSED)), wait=clock.wait, clock=clock)
     assert answer == "answer"
     assert clock.pauses == [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 10.0, 10.0]
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
@@ -71,8 +71,8 @@ def test_it_is_tried_again_with_growing_pauses_and_warned_of_twice(caplog: pytes
 def test_what_never_comes_back_is_given_up_in_time_with_its_last_error(caplog: pytest.LogCaptureFixture) -> None:
     clock = Clock()
     with pytest.raises(OperationalError, match="Connection refused"):
-        patiently(failing(10**6, operational(REFUSED)), wait=clock.wait, clock=clock)
-    assert sum(clock.pauses) == PATIENCE_SECONDS
+        retry(failing(10**6, operational(REFUSED)), wait=clock.wait, clock=clock)
+    assert sum(clock.pauses) == RETRY_SECONDS
     assert max(clock.pauses) == LONGEST_PAUSE_SECONDS
     assert len(caplog.messages) == 1
 
@@ -85,7 +85,7 @@ def test_who_is_asked_to_end_need_not_wait() -> None:
         raise EndError
 
     with pytest.raises(EndError):
-        patiently(failing(1, operational(REFUSED)), wait=wait)
+        retry(failing(1, operational(REFUSED)), wait=wait)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_other_errors_are_raised_at_once(error: Exception) -> None:
     assert not connection_lost(error)
     clock = Clock()
     with pytest.raises(type(error)):
-        patiently(failing(1, error), wait=clock.wait, clock=clock)
+        retry(failing(1, error), wait=clock.wait, clock=clock)
     assert clock.pauses == []
 
 
@@ -154,8 +154,8 @@ def test_a_sqlite_file_that_another_process_holds_is_waited_for(tmp_path: Path, 
     database.close()
 
 
-def test_what_workers_call_is_patient() -> None:
-    """Every public function of the store that takes a database, but for the heart, whose next beat is soon."""
+def test_what_workers_call_is_tried_again() -> None:
+    """Every public function of the store that takes a database, but for the heartbeat, whose next one is soon."""
     for module in (claims, partials, studies, trials, workers):
         for name, function in vars(module).items():
             if name.startswith("_") or getattr(function, "__module__", None) != module.__name__:
@@ -211,7 +211,7 @@ def test_a_server_that_ends_amid_a_transaction_leaves_nothing_half_done(new_post
                 server.stop()
         return "done"
 
-    assert patiently(enter_and_lose_the_server, wait=lambda _seconds: server.start()) == "done"
+    assert retry(enter_and_lose_the_server, wait=lambda _seconds: server.start()) == "done"
     with database.reading() as session:
         assert session.scalar(text("SELECT count(*) FROM made")) == 1
     database.close()
@@ -232,7 +232,7 @@ def test_a_repeated_call_after_a_lost_answer_changes_nothing(storage_url: str, e
             return answer
 
         lost.clear()
-        return patiently(call, wait=lambda _seconds: None)
+        return retry(call, wait=lambda _seconds: None)
 
     arguments: dict[str, Any] = {"study_id": study.id, "total": 9, "variants": [("x0_5", None)]}
     claim = lose(lambda: claim_trial(database, worker_id="w", **arguments))
@@ -272,7 +272,7 @@ def test_opening_a_server_that_is_away_can_be_waited_for(new_postgres: Any) -> N
     server.stop()
     with pytest.raises(StoreError, match="cannot be opened"):
         Database(url)
-    database = patiently(lambda: Database(url), wait=lambda _seconds: server.start())
+    database = retry(lambda: Database(url), wait=lambda _seconds: server.start())
     database.close()
     with pytest.raises(NothingStoredError):
-        patiently(lambda: Database(server.new_database(), create=False))
+        retry(lambda: Database(server.new_database(), create=False))
