@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from archsearch import __version__
 from archsearch.analysis.select import RECOMMENDED
-from archsearch.api.places import study_folder
+from archsearch.api.paths import study_folder
 from archsearch.api.study import open_study
 from archsearch.data.catalog import load_dataset
 from archsearch.data.dataset import Dataset

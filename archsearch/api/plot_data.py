@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from archsearch.analysis.baseline import baselines_of
 from archsearch.api.analyses import ANALYSES
-from archsearch.api.places import open_database
+from archsearch.api.paths import open_database
 from archsearch.papers.printed import Paper, Row, load_papers
 from archsearch.plots.bounds import Bound
 from archsearch.plots.catalog import PlotData

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archsearch.api.output import PAGE_SIZE, PNG_SIZE, check_format, write
-from archsearch.api.places import study_folder
+from archsearch.api.paths import study_folder
 from archsearch.api.plot_data import plot_data
 from archsearch.errors import ArchsearchError, NothingStoredError
 from archsearch.files import write_atomically

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from archsearch.analysis.objectives import is_complete, objective_values
-from archsearch.api.places import open_database
+from archsearch.api.paths import open_database
 from archsearch.api.study import Study, open_study
 from archsearch.errors import ArchsearchError, ConfigError, NothingStoredError
 from archsearch.noise import NoiseFloor
@@ -20,7 +20,7 @@ from archsearch.search.stopping.calibration import RuleCalibration, calibration
 from archsearch.search.stopping.replay import Replay, replay
 from archsearch.search.stopping.rules import STOPPING, make_rule
 from archsearch.search.stopping.settings import StoppingSettings
-from archsearch.store.partials import load_decisions
+from archsearch.store.partial_trainings import load_decisions
 from archsearch.store.trials import load_records
 from archsearch.validation import explain
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from archsearch.analysis.select import RECOMMENDED
-from archsearch.api.places import open_database, study_folder
+from archsearch.api.paths import open_database, study_folder
 from archsearch.api.starts import start_of
 from archsearch.api.study import Chosen, Study, open_study
 from archsearch.cost.architecture import cost_of

@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 
 from archsearch.api.designed import DesignPlan
-from archsearch.api.places import open_database, study_folder
+from archsearch.api.paths import open_database, study_folder
 from archsearch.api.study import Study, open_study
 from archsearch.errors import NothingStoredError, UnknownNameError
 from archsearch.overrides import Overrides, read_overrides

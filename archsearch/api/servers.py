@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from archsearch.api.places import open_database
+from archsearch.api.paths import open_database
 from archsearch.api.study import open_study
 from archsearch.search.dashboard import DASHBOARD_PORT, serve_dashboard
 from archsearch.search.storage_server import STORAGE_HOST, STORAGE_PORT, serve

@@ -16,7 +16,7 @@ from archsearch.analysis.recommendation import Recommendation, recommendation_of
 from archsearch.analysis.select import RECOMMENDED, select
 from archsearch.analysis.verdicts import Verdict, verdicts_of
 from archsearch.api.frames import Records, study_frame
-from archsearch.api.places import open_database
+from archsearch.api.paths import open_database
 from archsearch.designs import Design, Purpose
 from archsearch.errors import ArchsearchError, ConfigError
 from archsearch.models.families import FAMILIES

@@ -11,7 +11,7 @@ from typing import Any
 from archsearch.analysis.objectives import is_complete
 from archsearch.api.analyses import TRUST_FACTS
 from archsearch.api.designed import DesignPlan, base_of, plan_design
-from archsearch.api.places import open_database
+from archsearch.api.paths import open_database
 from archsearch.api.study import Study, open_study
 from archsearch.designs import Design, DesignPoint
 from archsearch.errors import ConfigError, NothingStoredError, UnknownNameError

@@ -118,7 +118,7 @@ def ablate(
     found = ablation_result(finished, spread=spread)
     if plot:
         from archsearch.api.output import write
-        from archsearch.api.places import study_folder
+        from archsearch.api.paths import study_folder
         from archsearch.plots.ablation import ablation_figure
 
         page = study_folder(finished.name) / "ablation.html"

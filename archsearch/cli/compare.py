@@ -38,7 +38,7 @@ def compare(
     """
     from archsearch.api.compare import compare as compared
     from archsearch.api.output import result_json, write
-    from archsearch.api.places import study_folder
+    from archsearch.api.paths import study_folder
     from archsearch.plots.comparison import comparison_figure
 
     found = compared(studies, storage=storage)

@@ -46,7 +46,7 @@ def plot(
             raise ConfigError("which plot is not said", hint=f"one of {', '.join(plot_summaries())}")
         _list(plot_summaries())
         return
-    from archsearch.api.places import study_folder
+    from archsearch.api.paths import study_folder
     from archsearch.api.study import open_study
 
     if png and out is not None:

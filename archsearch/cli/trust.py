@@ -67,7 +67,7 @@ def trust(
     found = trust_between(planned.base.stored, finished)
     if plot:
         from archsearch.api.output import write
-        from archsearch.api.places import study_folder
+        from archsearch.api.paths import study_folder
         from archsearch.plots.trust import trust_figure
 
         page = study_folder(planned.base.stored.name) / "trust.html"

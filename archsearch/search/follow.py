@@ -14,7 +14,7 @@ from archsearch.search.outcome import constrained_values
 from archsearch.search.stopping.base import Curve, Decision, StoppingRule
 from archsearch.store.curves import StoredCurve, load_curves
 from archsearch.store.database import Database
-from archsearch.store.partials import Partial, note_epoch
+from archsearch.store.partial_trainings import PartialTraining, note_epoch
 from archsearch.store.trials import note_measured
 
 logger = logging.getLogger(__name__)
@@ -155,7 +155,7 @@ class TrialFollower:
         arch_id: str,
         seed: int,
         latency: Latency | None = None,
-        begun: Partial | None = None,
+        begun: PartialTraining | None = None,
         exempt: str = "",
     ) -> None:
         self.seed = seed

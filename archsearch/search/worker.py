@@ -30,7 +30,7 @@ from archsearch.space.search_space import SearchSpace
 from archsearch.store.claims import Claim, NoPlace, claim_trial, give_back_failed
 from archsearch.store.database import Database
 from archsearch.store.measured import load_measured
-from archsearch.store.partials import claim_seed, load_partial
+from archsearch.store.partial_trainings import claim_seed, load_partial_training
 from archsearch.store.studies import StudyInfo, find_study, fix_reference_latency
 from archsearch.store.trials import load_record, note_architecture, note_suggestion
 from archsearch.store.workers import enter_worker, leave_worker
@@ -298,7 +298,7 @@ class Worker:
             arch_id=spec.arch_id,
             seed=seed,
             latency=latency,
-            begun=load_partial(self._database, self._study.id, spec.arch_id, seed),
+            begun=load_partial_training(self._database, self._study.id, spec.arch_id, seed),
             exempt="" if claim.variant is None else "a published network",
         )
 

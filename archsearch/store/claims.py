@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from archsearch.records import TrialStatus
 from archsearch.store.database import Database
-from archsearch.store.partials import drop_states_of, hand_over
+from archsearch.store.partial_trainings import drop_states_of, hand_over
 from archsearch.store.retry import retried
 from archsearch.store.running import earlier_end, lock_study, lock_trial
 from archsearch.store.schema import TrialRow
@@ -72,7 +72,7 @@ def claim_trial(
     """Claim the next place: an interrupted trial, else a variant not yet evaluated, else a promotion, else a new one.
 
     A promoted trial becomes interrupted, its choices are the new claim's, and its training goes on there
-    (`load_partial`); a promotion needs no free place, because it gives one back. A worker that has a running trial
+    (`load_partial_training`); a promotion needs no free place, because it gives one back. A worker that has a running trial
     gets that one again: the answer to its earlier claim was lost.
 
     Args:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from archsearch.records import TrialStatus
 from archsearch.store.database import Database
 from archsearch.store.retry import retried
-from archsearch.store.schema import LatencyRow, PartialRow, TrainingRow, TrialRow
+from archsearch.store.schema import LatencyRow, PartialTrainingRow, TrainingRow, TrialRow
 
 _TRAINED = (TrialStatus.COMPLETE, TrialStatus.STOPPED)
 _MOST_BY_ID = 500  # more rows than this are read as a whole
@@ -102,14 +102,14 @@ def _ended(session: Session, study_id: int, row_ids: Sequence[int]) -> list[Stor
 
 def _running(session: Session, study_id: int) -> list[StoredCurve]:
     query = (
-        select(*_COLUMNS, PartialRow.curve)
-        .join(PartialRow, PartialRow.row_id == TrialRow.id)
+        select(*_COLUMNS, PartialTrainingRow.curve)
+        .join(PartialTrainingRow, PartialTrainingRow.row_id == TrialRow.id)
         .outerjoin(LatencyRow, LatencyRow.id == TrialRow.latency_id)
         .where(
             TrialRow.study_id == study_id,
             TrialRow.status == TrialStatus.RUNNING,
             TrialRow.number.is_not(None),
-            ~PartialRow.repeat,
+            ~PartialTrainingRow.repeat,
         )
     )
     return [_curve(row) for row in session.execute(query)]

@@ -144,7 +144,7 @@ class TrialRow(Base):
     training: Mapped[TrainingRow | None] = relationship(lazy="raise")
 
 
-class PartialRow(Base):
+class PartialTrainingRow(Base):
     """A training under way, or how far one came: of one architecture with one seed, whichever trial goes on with it.
 
     `row_id` is the trial that it belongs to now. The bytes to go on from are apart (`StateRow`): SQLite writes a whole

@@ -13,7 +13,7 @@ from archsearch.designs import Design
 from archsearch.records import Cost, EarlyStop, Latency, Phases, Record, Score, TrialStatus
 from archsearch.store.database import Database
 from archsearch.store.designs import design_of
-from archsearch.store.partials import drop_states_of
+from archsearch.store.partial_trainings import drop_states_of
 from archsearch.store.retry import retried
 from archsearch.store.rows import (
     EARLY_STOP,

@@ -17,7 +17,7 @@ from archsearch.search.stopping.base import Curve, Decision
 from archsearch.search.stopping.rules import STOPPING
 from archsearch.store.claims import PROMOTED, interrupt_trial, trial_counts
 from archsearch.store.database import Database
-from archsearch.store.partials import load_decisions, load_partial
+from archsearch.store.partial_trainings import load_decisions, load_partial_training
 from archsearch.store.studies import find_study
 from archsearch.store.trials import load_record, load_records
 
@@ -255,7 +255,7 @@ def test_a_trial_cut_off_in_its_training_goes_on_where_it_was_and_is_not_measure
         (point.train_loss, point.top1_percent) for point in reference.score.curve
     ]
     study_id = find_study(database, config.name).id
-    assert load_partial(database, study_id, again.arch_id, 0) is None  # its state is not kept any longer
+    assert load_partial_training(database, study_id, again.arch_id, 0) is None  # its state is not kept any longer
 
 
 def test_a_stop_stores_the_state_after_the_last_epoch(
@@ -276,7 +276,7 @@ def test_a_stop_stores_the_state_after_the_last_epoch(
     monkeypatch.setattr(TrialFollower, "epoch_done", stop_after_one)
     stopped.run()
     (interrupted,) = records(database, config)
-    left = load_partial(database, find_study(database, config.name).id, interrupted.arch_id, 0)
+    left = load_partial_training(database, find_study(database, config.name).id, interrupted.arch_id, 0)
     assert left is not None and left.epoch == len(left.curve) == 1
 
 

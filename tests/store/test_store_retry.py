@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from archsearch.errors import NothingStoredError, StoreError
 from archsearch.records import TrialStatus
-from archsearch.store import claims, partials, studies, trials, workers
+from archsearch.store import claims, partial_trainings, studies, trials, workers
 from archsearch.store.claims import Claim, claim_trial, trial_counts
 from archsearch.store.database import Database
 from archsearch.store.retry import LONGEST_PAUSE_SECONDS, RETRY_SECONDS, connection_lost, retry
@@ -156,7 +156,7 @@ def test_a_sqlite_file_that_another_process_holds_is_waited_for(tmp_path: Path, 
 
 def test_what_workers_call_is_tried_again() -> None:
     """Every public function of the store that takes a database, but for the heartbeat, whose next one is soon."""
-    for module in (claims, partials, studies, trials, workers):
+    for module in (claims, partial_trainings, studies, trials, workers):
         for name, function in vars(module).items():
             if name.startswith("_") or getattr(function, "__module__", None) != module.__name__:
                 continue
@@ -242,7 +242,7 @@ def test_a_repeated_call_after_a_lost_answer_changes_nothing(storage_url: str, e
     assert lose(lambda: trials.note_architecture(database, claim.row_id, **noted)) is None
     assert lose(lambda: trials.note_measured(database, claim.row_id, facts.cost, facts.latency))
     point = {"study_id": study.id, "row_id": claim.row_id, "arch_id": "a" * 12, "seed": 3, "curve": facts.score.curve}
-    assert lose(lambda: partials.note_epoch(database, **point, decision={"stop": False}, state=b"state"))
+    assert lose(lambda: partial_trainings.note_epoch(database, **point, decision={"stop": False}, state=b"state"))
     end = {"status": TrialStatus.COMPLETE, "latency": facts.latency, "score": facts.score, "seconds": 12.5}
     assert lose(lambda: finish_trial(database, claim.row_id, **end))
     assert not finish_trial(database, claim.row_id, **{**end, "seconds": 12.75})  # another worker's

@@ -14,12 +14,12 @@ from sqlalchemy import func, select
 from archsearch.records import Epoch, TrialStatus
 from archsearch.store.claims import MAX_ATTEMPTS, Claim, claim_trial, interrupt_trial, recover_trials
 from archsearch.store.database import Database
-from archsearch.store.partials import (
-    Partial,
+from archsearch.store.partial_trainings import (
+    PartialTraining,
     claim_seed,
     drop_states_of,
     load_decisions,
-    load_partial,
+    load_partial_training,
     note_epoch,
 )
 from archsearch.store.schema import StateRow, TrialRow
@@ -58,35 +58,35 @@ def test_a_training_goes_on_from_its_last_state_with_the_curve_up_to_there(
     database: Database, study: StudyInfo
 ) -> None:
     claim = start(database, study, 0)
-    assert load_partial(database, study.id, ARCH, 0) is None
+    assert load_partial_training(database, study.id, ARCH, 0) is None
     bits = random.Random(0).randbytes(300_000) + b"\0"
     assert note(database, study, claim, 1, decision={"epoch": 1, "stop": False})
-    assert load_partial(database, study.id, ARCH, 0) is None  # nothing to go on from yet
+    assert load_partial_training(database, study.id, ARCH, 0) is None  # nothing to go on from yet
     assert note(database, study, claim, 2, bits, decision={"epoch": 2, "stop": False})
     assert note(database, study, claim, 3, decision={"epoch": 3, "stop": False})
-    assert load_partial(database, study.id, ARCH, 0) == Partial(
+    assert load_partial_training(database, study.id, ARCH, 0) == PartialTraining(
         epoch=2, curve=CURVE[:2], state=bits, decisions=({"epoch": 1, "stop": False}, {"epoch": 2, "stop": False})
     )
     assert [said["epoch"] for said in load_decisions(database, study.id)[0]] == [1, 2, 3]
     for other in ((study.id + 1, ARCH, 0), (study.id, "b" * 12, 0), (study.id, ARCH, 1)):
-        assert load_partial(database, *other) is None
+        assert load_partial_training(database, *other) is None
 
 
 def test_noting_an_epoch_again_leaves_the_same_behind(database: Database, study: StudyInfo) -> None:
     claim = start(database, study, 0)
     for _ in range(2):
         assert note(database, study, claim, 2, b"two", decision={"epoch": 2, "stop": True})
-    found = load_partial(database, study.id, ARCH, 0)
-    assert found == Partial(epoch=2, curve=CURVE[:2], state=b"two", decisions=({"epoch": 2, "stop": True},))
+    found = load_partial_training(database, study.id, ARCH, 0)
+    assert found == PartialTraining(epoch=2, curve=CURVE[:2], state=b"two", decisions=({"epoch": 2, "stop": True},))
 
 
 def test_a_training_that_begins_anew_forgets_where_the_older_one_was(database: Database, study: StudyInfo) -> None:
     claim = start(database, study, 0)
     note(database, study, claim, 3, b"three", decision={"epoch": 3, "stop": False})
     note(database, study, claim, 1)
-    assert load_partial(database, study.id, ARCH, 0) is None
+    assert load_partial_training(database, study.id, ARCH, 0) is None
     note(database, study, claim, 2, b"new two")
-    assert load_partial(database, study.id, ARCH, 0) == Partial(
+    assert load_partial_training(database, study.id, ARCH, 0) == PartialTraining(
         epoch=2, curve=CURVE[:2], state=b"new two", decisions=()
     )
 
@@ -97,11 +97,11 @@ def test_another_trial_of_the_same_choices_takes_the_training_over(database: Dat
     assert recover_trials(database, study.id) == 1
     taken = claim_trial(database, study_id=study.id, total=99, worker_id="b", variants=[])
     assert isinstance(taken, Claim) and taken.suggested == {"kernel": 5}
-    found = load_partial(database, study.id, ARCH, 0)
+    found = load_partial_training(database, study.id, ARCH, 0)
     assert found is not None and found.state == b"two"
     assert not note(database, study, killed, 3, b"late")  # the one that was thought dead
     assert note(database, study, taken, 3)
-    assert load_partial(database, study.id, ARCH, 0) == found
+    assert load_partial_training(database, study.id, ARCH, 0) == found
     finish_trial(database, taken.row_id, status=TrialStatus.COMPLETE)
     assert states(database) == 0
 
@@ -134,8 +134,8 @@ def test_dropping_a_state_leaves_the_decisions(database: Database, study: StudyI
     note(database, study, start(database, study, 1), 1, b"of another seed", seed=1)
     with database.writing() as session:
         drop_states_of(session, claim.row_id)
-    assert load_partial(database, study.id, ARCH, 0) is None
-    assert load_partial(database, study.id, ARCH, 1) is not None
+    assert load_partial_training(database, study.id, ARCH, 0) is None
+    assert load_partial_training(database, study.id, ARCH, 1) is not None
     assert load_decisions(database, study.id)[0] == ({"epoch": 2},)
 
 
@@ -219,7 +219,7 @@ def test_a_seed_whose_training_was_cut_off_is_taken_up_and_a_failed_one_is_not(
     taken = claim_trial(database, study_id=study.id, total=99, worker_id="b", variants=[])
     assert isinstance(taken, Claim)
     assert seed_for(database, taken) == 8
-    found = load_partial(database, study.id, ARCH, 8)
+    found = load_partial_training(database, study.id, ARCH, 8)
     assert found is not None and found.state == b"two"
     finish_trial(database, taken.row_id, status=TrialStatus.FAILED, reason="diverged")
     assert seed_for(database, start(database, study, 2)) == 9
@@ -229,5 +229,5 @@ def test_a_stored_epoch_is_the_one_that_was_noted(database: Database, study: Stu
     claim = start(database, study, 0)
     exact = replace(CURVE[0], train_loss=0.1 + 0.2, top1_percent=100 / 3)
     note(database, study, claim, 1, b"x", curve=[exact])
-    found = load_partial(database, study.id, ARCH, 0)
+    found = load_partial_training(database, study.id, ARCH, 0)
     assert found is not None and asdict(found.curve[0]) == asdict(exact)

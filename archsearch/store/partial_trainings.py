@@ -18,11 +18,11 @@ from archsearch.store.database import Database
 from archsearch.store.retry import retried
 from archsearch.store.rows import curve_of
 from archsearch.store.running import lock_if_running, lock_trial
-from archsearch.store.schema import PartialRow, StateRow, TrainingRow, TrialRow
+from archsearch.store.schema import PartialTrainingRow, StateRow, TrainingRow, TrialRow
 
 
 @dataclass(frozen=True, kw_only=True)
-class Partial:
+class PartialTraining:
     """What a training goes on from: all of it as it was when `state` was taken.
 
     Attributes:
@@ -65,9 +65,9 @@ def note_epoch(
     with database.writing() as session:
         if not lock_if_running(session, row_id):
             return False
-        partial = session.scalar(select(PartialRow).where(*_is(study_id, arch_id, seed)))
+        partial = session.scalar(select(PartialTrainingRow).where(*_is(study_id, arch_id, seed)))
         if partial is None:
-            partial = PartialRow(study_id=study_id, arch_id=arch_id, seed=seed, decisions=[])
+            partial = PartialTrainingRow(study_id=study_id, arch_id=arch_id, seed=seed, decisions=[])
             session.add(partial)
         partial.row_id, partial.epoch = row_id, epoch
         partial.curve = [asdict(point) for point in curve]
@@ -84,11 +84,11 @@ def note_epoch(
 
 
 @retried
-def load_partial(database: Database, study_id: int, arch_id: str, seed: int) -> Partial | None:
+def load_partial_training(database: Database, study_id: int, arch_id: str, seed: int) -> PartialTraining | None:
     """What the training of a network with a seed can go on from; None if no state of it is stored."""
     query = (
-        select(PartialRow.curve, PartialRow.decisions, StateRow.epoch, StateRow.state)
-        .join(StateRow, StateRow.partial_id == PartialRow.id)
+        select(PartialTrainingRow.curve, PartialTrainingRow.decisions, StateRow.epoch, StateRow.state)
+        .join(StateRow, StateRow.partial_id == PartialTrainingRow.id)
         .where(*_is(study_id, arch_id, seed))
     )
     with database.reading() as session:
@@ -96,7 +96,7 @@ def load_partial(database: Database, study_id: int, arch_id: str, seed: int) -> 
     if found is None:
         return None
     curve, decisions, epoch, state = found
-    return Partial(
+    return PartialTraining(
         epoch=epoch,
         curve=curve_of(curve[:epoch]),
         state=state,
@@ -108,9 +108,9 @@ def load_partial(database: Database, study_id: int, arch_id: str, seed: int) -> 
 def load_decisions(database: Database, study_id: int) -> Mapping[int, tuple[Mapping[str, Any], ...]]:
     """All that the stopping rule said, by the trial's number: one decision an epoch, with `epoch` as a key of each."""
     query = (
-        select(TrialRow.number, PartialRow.decisions)
-        .join(TrialRow, TrialRow.id == PartialRow.row_id)
-        .where(PartialRow.study_id == study_id, ~PartialRow.repeat, TrialRow.number.is_not(None))
+        select(TrialRow.number, PartialTrainingRow.decisions)
+        .join(TrialRow, TrialRow.id == PartialTrainingRow.row_id)
+        .where(PartialTrainingRow.study_id == study_id, ~PartialTrainingRow.repeat, TrialRow.number.is_not(None))
         .order_by(TrialRow.number)
     )
     with database.reading() as session:
@@ -128,9 +128,11 @@ def claim_seed(database: Database, row_id: int, *, arch_id: str, base_seed: int,
     """
     with database.writing() as session:
         row = lock_trial(session, row_id)
-        of_network = (PartialRow.study_id == row.study_id, PartialRow.arch_id == arch_id)
+        of_network = (PartialTrainingRow.study_id == row.study_id, PartialTrainingRow.arch_id == arch_id)
         mine = session.scalar(
-            select(PartialRow.seed).where(*of_network, PartialRow.row_id == row_id, PartialRow.repeat)
+            select(PartialTrainingRow.seed).where(
+                *of_network, PartialTrainingRow.row_id == row_id, PartialTrainingRow.repeat
+            )
         )
         if mine is not None:
             return mine
@@ -139,17 +141,17 @@ def claim_seed(database: Database, row_id: int, *, arch_id: str, base_seed: int,
         )
         # One that is interrupted and not yet taken up is anybody's.
         begun = (
-            select(PartialRow.seed)
-            .join(TrialRow, TrialRow.id == PartialRow.row_id)
+            select(PartialTrainingRow.seed)
+            .join(TrialRow, TrialRow.id == PartialTrainingRow.row_id)
             .where(*of_network, TrialRow.status != TrialStatus.INTERRUPTED)
         )
         taken = {*session.scalars(trained), *session.scalars(begun)}
         seed = next((seed for seed in range(base_seed + 1, base_seed + most) if seed not in taken), None)
         if seed is None:
             return None
-        partial = session.scalar(select(PartialRow).where(*_is(row.study_id, arch_id, seed)))
+        partial = session.scalar(select(PartialTrainingRow).where(*_is(row.study_id, arch_id, seed)))
         if partial is None:
-            partial = PartialRow(study_id=row.study_id, arch_id=arch_id, seed=seed)
+            partial = PartialTrainingRow(study_id=row.study_id, arch_id=arch_id, seed=seed)
             session.add(partial)
         partial.row_id, partial.repeat = row_id, True
         return seed
@@ -157,14 +159,18 @@ def claim_seed(database: Database, row_id: int, *, arch_id: str, base_seed: int,
 
 def drop_states_of(session: Session, row_id: int) -> None:
     """Forget the bytes of whatever training belongs to a trial, which has ended."""
-    theirs = select(PartialRow.id).where(PartialRow.row_id == row_id)
+    theirs = select(PartialTrainingRow.id).where(PartialTrainingRow.row_id == row_id)
     session.execute(delete(StateRow).where(StateRow.partial_id.in_(theirs)))
 
 
 def hand_over(session: Session, *, from_row: int, to_row: int) -> None:
     """Give the training of a trial to the one that takes its choices up."""
-    session.execute(update(PartialRow).where(PartialRow.row_id == from_row).values(row_id=to_row))
+    session.execute(update(PartialTrainingRow).where(PartialTrainingRow.row_id == from_row).values(row_id=to_row))
 
 
 def _is(study_id: int, arch_id: str, seed: int) -> tuple[ColumnElement[bool], ...]:
-    return (PartialRow.study_id == study_id, PartialRow.arch_id == arch_id, PartialRow.seed == seed)
+    return (
+        PartialTrainingRow.study_id == study_id,
+        PartialTrainingRow.arch_id == arch_id,
+        PartialTrainingRow.seed == seed,
+    )
