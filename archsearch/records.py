@@ -17,7 +17,7 @@ class TrialStatus(StrEnum):
 
     RUNNING = "running"
     COMPLETE = "complete"
-    STOPPED = "stopped"  # its training was ended early: its curve is stored, and it holds a place
+    STOPPED = "stopped"  # its training was ended early: its curve is stored, and it holds a slot
     FAILED = "failed"  # diverged, out of memory, could not be built: the reason is stored
     REJECTED = "rejected"  # a constraint was violated; does not count towards --trials
     REPLAY = "replay"  # answered from an equal network's record; does not count towards --trials

@@ -58,7 +58,7 @@ class RunDisplay(_Display, RunCallbacks):
     """Shows how a plan is made, and its run: the last trials, the front so far, the time left; entered for the run.
 
     Attributes:
-        ending: why the run started no new trial although places were left; None if it did.
+        ending: why the run started no new trial although slots were left; None if it did.
     """
 
     def __init__(self, console: Console) -> None:

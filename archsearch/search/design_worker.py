@@ -11,7 +11,7 @@ from archsearch.search.config import StudyConfig
 from archsearch.search.design_points import design_specs
 from archsearch.search.follow import TrialFollower
 from archsearch.search.worker import Worker
-from archsearch.store.claims import Claim, NoPlace, claim_trial
+from archsearch.store.claims import Claim, NoSlot, claim_trial
 from archsearch.store.designs import parse_key, trial_keys
 from archsearch.store.measured import load_measured
 from archsearch.store.trials import note_architecture, note_suggestion
@@ -33,7 +33,7 @@ class DesignWorker(Worker):
     def _hopeless(self) -> str | None:
         return None  # however many points fail, there is an end
 
-    def _claim(self, worker_id: str) -> Claim | NoPlace:
+    def _claim(self, worker_id: str) -> Claim | NoSlot:
         return claim_trial(
             self._database,
             study_id=self._study.id,

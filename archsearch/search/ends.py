@@ -10,7 +10,7 @@ from archsearch.errors import StoreError
 from archsearch.records import Phases, Record, TrialStatus
 from archsearch.search.config import StudyConfig
 from archsearch.search.evaluate import Evaluator
-from archsearch.search.follow import PlaceLostError, TrialFollower
+from archsearch.search.follow import SlotLostError, TrialFollower
 from archsearch.search.optuna_study import OptunaStudy
 from archsearch.search.outcome import Outcome, reference_point_of
 from archsearch.search.recovery import tell
@@ -77,7 +77,7 @@ class TrialEnds:
     def copy(self, claim: Claim, number: int, *, status: str, equal: int) -> None:
         """End a trial whose network the study knows already: its record answers, nothing is trained twice.
 
-        A published network keeps its place, under its own name; a suggestion gives its place back.
+        A published network keeps its slot, under its own name; a suggestion gives its slot back.
         """
         if status == TrialStatus.INTERRUPTED:
             self.give_back(claim, number, f"it waited for trial {equal}, whose worker was stopped or killed")
@@ -96,9 +96,9 @@ class TrialEnds:
     def give_back(
         self, claim: Claim, number: int | None, reason: str, *, follower: TrialFollower | None = None
     ) -> None:
-        """Give a trial's place back; whoever takes its choices goes on from what is stored, or is at hand, of it."""
+        """Give a trial's slot back; whoever takes its choices goes on from what is stored, or is at hand, of it."""
         if follower is not None:
-            with suppress(PlaceLostError):  # it was given back already: what follows notices, too
+            with suppress(SlotLostError):  # it was given back already: what follows notices, too
                 follower.save()
         if interrupt_trial(self._database, claim.row_id, reason) and number is not None:
             self.tell_failed(claim, number)
@@ -116,7 +116,7 @@ class TrialEnds:
     def _tell_stored(self, claim: Claim, number: int, stored: bool, *, with_values: bool = True) -> None:
         """Tell Optuna how a trial ended; if this process dies before that, `recover` does it.
 
-        What was not stored has lost its place meanwhile, and another trial has its choices.
+        What was not stored has lost its slot meanwhile, and another trial has its choices.
         """
         if not stored or not with_values:
             self.tell_failed(claim, number)

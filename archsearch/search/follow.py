@@ -23,8 +23,8 @@ _CHEAP_SHARE = 0.02  # of an epoch's training time, for a state that is only kep
 _DECISION_FIELDS = frozenset(field.name for field in fields(Decision))
 
 
-class PlaceLostError(Exception):
-    """The trial's place was given back meanwhile: another worker has its choices, and nobody waits for this one."""
+class SlotLostError(Exception):
+    """The trial's slot was given back meanwhile: another worker has its choices, and nobody waits for this one."""
 
 
 class Follower(Protocol):
@@ -215,7 +215,7 @@ class TrialFollower:
         """Store cost and latency: whoever takes the trial over has them, and other trials are compared with it."""
         self.estimated(cost, latency)
         if not note_measured(self._database, self._row_id, cost=cost, latency=latency):
-            raise PlaceLostError
+            raise SlotLostError
 
     def estimated(self, cost: Cost, latency: Latency) -> None:
         """Tell this trial's rule. Nothing is stored: whoever takes the trial over measures the network anew."""
@@ -230,7 +230,7 @@ class TrialFollower:
     def epoch_done(self, point: Epoch, state: Callable[[], bytes]) -> bool:
         """Store the curve and what the rule says of it, and the state if it is time; whether to go on.
 
-        Raises PlaceLostError if the trial's place was given back meanwhile.
+        Raises SlotLostError if the trial's slot was given back meanwhile.
         """
         self.curve = (*self.curve[: point.epoch - 1], point)
         self._decisions = [said for said in self._decisions if said.epoch < point.epoch]
@@ -269,7 +269,7 @@ class TrialFollower:
             state=state,
         )
         if not noted:
-            raise PlaceLostError
+            raise SlotLostError
 
     def _made(self, state: Callable[[], bytes]) -> bytes:
         began = time.monotonic()

@@ -192,7 +192,7 @@ class OptunaStudy:
     @_retried
     def note(self, number: int, facts: Mapping[str, Any]) -> None:
         """Store one compact attribute, which Optuna's dashboard shows beside the trial (before it is told)."""
-        with suppress(UpdateFinishedTrialError):  # its place was given back meanwhile
+        with suppress(UpdateFinishedTrialError):  # its slot was given back meanwhile
             self._storage.set_trial_user_attr(self._trial_id(number), "archsearch", dict(facts))
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
 """The coordinator of one run: starts the workers, watches over them, and starts a killed one again.
 
 Several may work on one study at a time, on one machine or on several: each has workers of its own, and all share the
-study's places. None stops another one's workers, or judges a worker of another machine by its process.
+study's slots. None stops another one's workers, or judges a worker of another machine by its process.
 """
 
 from __future__ import annotations
@@ -167,7 +167,7 @@ class _Watch:
         self._recover()
         if self._job["optuna_proxy"] is not None:
             check_proxy(self._database, self._job["optuna_proxy"], self._plan.config.name)
-        # Every place may be filled, and a stopped trial promotable all the same: the workers find out.
+        # Every slot may be filled, and a stopped trial promotable all the same: the workers find out.
         full = self._progress.done >= self._plan.total and self._plan.config.stopping.policy != "mo_asha"
         if full or self._ends(self._progress):
             self._report(self._progress)
@@ -175,16 +175,16 @@ class _Watch:
         running: dict[int, Process] = {}
         reachable = True
         try:
-            for slot in range(len(self._plan.devices)):
-                running[slot] = self._start(slot)
+            for index in range(len(self._plan.devices)):
+                running[index] = self._start(index)
             while running:
                 time.sleep(_POLL_SECONDS)
-                for slot, process in list(running.items()):
+                for index, process in list(running.items()):
                     if process.poll() is None:
                         continue
-                    del running[slot]
-                    if process.returncode != 0 and self._goes_on(slot, process.returncode):
-                        running[slot] = self._start(slot)
+                    del running[index]
+                    if process.returncode != 0 and self._goes_on(index, process.returncode):
+                        running[index] = self._start(index)
                 progress = self._look(workers=len(running))
                 if running and self._ends(progress):
                     let_finish(running.values())
@@ -202,25 +202,25 @@ class _Watch:
                 "ended with %d of %d trials: %s", self._progress.done, self._plan.total, last_line(self._log(0))
             )
 
-    def _start(self, slot: int) -> Process:
-        return start_worker({**self._job, "device": self._plan.devices[slot]}, self._log(slot))
+    def _start(self, index: int) -> Process:
+        return start_worker({**self._job, "device": self._plan.devices[index]}, self._log(index))
 
-    def _log(self, slot: int) -> Path:
-        return self._folder / f"worker-{slot}.log"
+    def _log(self, index: int) -> Path:
+        return self._folder / f"worker-{index}.log"
 
-    def _goes_on(self, slot: int, returncode: int) -> bool:
+    def _goes_on(self, index: int, returncode: int) -> bool:
         """Whether a worker that did not end by itself is started again."""
         how = f"was killed by signal {-returncode}" if returncode < 0 else f"ended with exit code {returncode}"
-        last = last_line(self._log(slot))
+        last = last_line(self._log(index))
         if returncode == REFUSED or (self._restarts >= _MOST_RESTARTS and returncode != RENEWED):
-            raise WorkersFailedError(f"worker {slot} {how}: {last}", hint=f"its log is {self._log(slot)}")
+            raise WorkersFailedError(f"worker {index} {how}: {last}", hint=f"its log is {self._log(index)}")
         if self._ending is not None:
             return False
         if returncode == RENEWED:
-            logger.info("worker %d: %s", slot, last)
+            logger.info("worker %d: %s", index, last)
             return True
         self._restarts += 1
-        logger.warning("worker %d %s (%s) and is started again", slot, how, last)
+        logger.warning("worker %d %s (%s) and is started again", index, how, last)
         self._recover()
         return True
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from archsearch.errors import ConfigError
 from archsearch.noise import NO_FLOOR, NoiseFloor
 from archsearch.records import Record
-from archsearch.store.claims import HOLDS_PLACE
+from archsearch.store.claims import HOLDS_SLOT
 from archsearch.store.studies import StudyInfo
 
 
@@ -22,10 +22,10 @@ class RunProgress:
         counts: trials by status.
         total: trials that the study is to have.
         records: every trial with a number, running ones included.
-        done_before: trials that held a place when this run began.
+        done_before: trials that held a slot when this run began.
         elapsed_seconds: since this run began.
         workers: worker processes of this run that run now.
-        ending: why this run starts no new trial although places are left; None while it does.
+        ending: why this run starts no new trial although slots are left; None while it does.
         noise_floor: of the study's latencies, as it is known now.
     """
 
@@ -40,8 +40,8 @@ class RunProgress:
 
     @property
     def done(self) -> int:
-        """Trials that have ended and hold a place."""
-        return sum(self.counts.get(status, 0) for status in HOLDS_PLACE) - self.counts.get("running", 0)
+        """Trials that have ended and hold a slot."""
+        return sum(self.counts.get(status, 0) for status in HOLDS_SLOT) - self.counts.get("running", 0)
 
     @property
     def seconds_left(self) -> float | None:

@@ -1,4 +1,4 @@
-"""One worker: claims a place, evaluates it, stores the record, tells Optuna, until every place is filled."""
+"""One worker: claims a slot, evaluates it, stores the record, tells Optuna, until every slot is filled."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from archsearch.search.config import MOST_SEEDS, StudyConfig
 from archsearch.search.ends import TrialEnds
 from archsearch.search.evaluate import Evaluator, StopRequested
 from archsearch.search.failures import CommonFailureError, common_failure
-from archsearch.search.follow import Curves, PlaceLostError, TrialFollower
+from archsearch.search.follow import Curves, SlotLostError, TrialFollower
 from archsearch.search.heart import Heart
 from archsearch.search.optuna_study import OptunaStudy, Suggestion
 from archsearch.search.outcome import Blame
@@ -27,7 +27,7 @@ from archsearch.search.stopping.base import StoppingRule
 from archsearch.search.stopping.rules import make_rule
 from archsearch.search.variants import study_variants
 from archsearch.space.search_space import SearchSpace
-from archsearch.store.claims import Claim, NoPlace, claim_trial, give_back_failed
+from archsearch.store.claims import Claim, NoSlot, claim_trial, give_back_failed
 from archsearch.store.database import Database
 from archsearch.store.measured import load_measured
 from archsearch.store.partial_trainings import claim_seed, load_partial_training
@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 _RANDOM_AFTER_REPEATS = 3
 _EXHAUSTED_AFTER_REPEATS = 100
 _HOPELESS_AFTER_FAILURES = 20
-_HOPELESS_AFTER_REJECTIONS = 200  # rejected trials hold no place: bounds that nothing keeps would never end
+_HOPELESS_AFTER_REJECTIONS = 200  # rejected trials hold no slot: bounds that nothing keeps would never end
 _WAIT_SECONDS = 1.0
 
 
@@ -120,7 +120,7 @@ class Worker:
         end: what it could not give back then, the next start gives back.
 
         Raises CommonFailureError when one error, not theirs, has ended several networks of the study, of whichever
-        workers (`common_failure`): their places are given back before.
+        workers (`common_failure`): their slots are given back before.
         """
         waited = self._database.wait
         worker_id = enter_worker(self._database, self._study.id, self._device)
@@ -142,9 +142,9 @@ class Worker:
     def _work(self, worker_id: str) -> None:
         while not (self._stop.is_set() or self._last.is_set() or self._hopeless() or broken_capture()):
             claim = self._claim(worker_id)
-            if claim is NoPlace.DONE:
+            if claim is NoSlot.DONE:
                 break
-            if claim is NoPlace.BUSY:
+            if claim is NoSlot.BUSY:
                 self._stop.wait(_WAIT_SECONDS)
                 recover(self._database, self._config, self._optuna)
             elif isinstance(claim, Claim):
@@ -162,7 +162,7 @@ class Worker:
             return f"{self._failures} networks in a row failed, the last because: {self._last_reason}"
         return self._used_up
 
-    def _claim(self, worker_id: str) -> Claim | NoPlace:
+    def _claim(self, worker_id: str) -> Claim | NoSlot:
         self._made_rule = None  # the noise floor may be another by now
         return claim_trial(
             self._database,
@@ -178,7 +178,7 @@ class Worker:
         return self._rule().promotable(curves) if curves else None
 
     def _rule(self) -> StoppingRule:
-        """The study's stopping rule, with its noise floor as it is when a place is claimed."""
+        """The study's stopping rule, with its noise floor as it is when a slot is claimed."""
         if self._made_rule is None:
             noise_floor = find_study(self._database, self._config.name).noise_floor
             self._made_rule = make_rule(self._config.stopping, seed=self._config.seed, noise_floor=noise_floor)
@@ -223,7 +223,7 @@ class Worker:
         except SpaceUsedUpError as error:
             self._used_up = str(error)
             self._ends.give_back(claim, number, self._used_up)
-        except PlaceLostError:
+        except SlotLostError:
             logger.warning("trial %s was given back meanwhile: this worker drops it", number)
             if number is not None:
                 self._ends.tell_failed(claim, number)
@@ -238,7 +238,7 @@ class Worker:
             raise CommonFailureError(
                 f"the same error ended {networks} different networks (trials {numbers}), so it is not theirs: "
                 f"{shorten(reason, 400)}",
-                hint="their places are given back: mend what it names, or report it if that is archsearch, and run the "
+                hint="their slots are given back: mend what it names, or report it if that is archsearch, and run the "
                 "same command again; a study of another name may leave that part of the space out with `restrict`",
             )
 

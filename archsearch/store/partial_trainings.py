@@ -58,7 +58,7 @@ def note_epoch(
         state: the bytes to go on from after the last of them. None keeps the older bytes with their own epoch; they
             are forgotten if the curve is shorter than that, because a training that began anew does not lead there.
 
-    Returns whether it was written: not if the trial is no longer running, because its place was given back. A worker
+    Returns whether it was written: not if the trial is no longer running, because its slot was given back. A worker
     that hears so may as well stop training: its result would be dropped too.
     """
     epoch = len(curve)

@@ -46,7 +46,7 @@ def earlier_end(row: TrialRow, *, status: TrialStatus, reason: str | None, secon
 
     The very same end again means that a commit went through but its answer was lost. Another one, which is warned of,
     comes to a worker whose heart was silent for so long (a laptop's sleep, a lost network) that another one gave its
-    place back.
+    slot back.
     """
     if row.status == TrialStatus.RUNNING:
         return None

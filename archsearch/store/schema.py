@@ -1,6 +1,6 @@
 """The tables, beside Optuna's in the same database; every name starts with `archsearch_`.
 
-A trial row is written when its worker claims a place in the study (so that `--trials` is a total over all workers and
+A trial row is written when its worker claims a slot in the study (so that `--trials` is a total over all workers and
 restarts), and completed in one transaction with its latency and its training. Nothing here imports torch or Optuna.
 """
 

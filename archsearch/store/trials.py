@@ -40,7 +40,7 @@ _MOST_BY_NUMBER = 500  # more records than this are read as a whole
 
 @retried
 def note_suggestion(database: Database, row_id: int, *, number: int, suggested: Mapping[str, Any] | None) -> None:
-    """Store which Optuna trial a place has become, and what was suggested (None: a point outside the space)."""
+    """Store which Optuna trial a slot has become, and what was suggested (None: a point outside the space)."""
     with database.writing() as session:
         session.execute(
             update(TrialRow)
@@ -89,7 +89,7 @@ def note_architecture(
 def note_measured(database: Database, row_id: int, cost: Cost, latency: Latency) -> bool:
     """Store cost and latency of a running trial before its training: the stopping rule of other workers needs them.
 
-    Returns whether they were written: not if the trial is no longer running, because its place was given back.
+    Returns whether they were written: not if the trial is no longer running, because its slot was given back.
     """
     with database.writing() as session:
         if not lock_if_running(session, row_id):

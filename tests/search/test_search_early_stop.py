@@ -132,7 +132,7 @@ def test_a_study_under_every_policy_comes_to_its_end(
     assert records(database, config, with_curves=True) == found
 
 
-def test_a_stopped_trial_holds_its_place_with_its_curve_and_is_infeasible_in_optuna(
+def test_a_stopped_trial_holds_its_slot_with_its_curve_and_is_infeasible_in_optuna(
     database: Database, make_config: Any, make_worker: Any, rule_is: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker, "_EXHAUSTED_AFTER_REPEATS", 6)
@@ -290,7 +290,7 @@ def test_a_promoted_trial_goes_on_from_its_state_under_another_number(
     make_worker(config, total=1).run()
     assert [record.status for record in records(database, config)] == [TrialStatus.STOPPED]
     rule.promoted = (0,)
-    make_worker(config, total=1).run()  # every place is filled: a promotion needs none
+    make_worker(config, total=1).run()  # every slot is filled: a promotion needs none
     before, after = records(database, config, with_curves=True)
     assert (before.status, before.reason) == (TrialStatus.INTERRUPTED, PROMOTED)
     assert (after.status, after.arch_id) == (TrialStatus.COMPLETE, before.arch_id)
@@ -303,20 +303,20 @@ def test_a_promoted_trial_goes_on_from_its_state_under_another_number(
     assert [trial.number for trial in loaded(database).best_trials] == [after.trial]
 
 
-def test_a_trial_whose_place_was_given_back_is_dropped_by_the_end_of_its_next_epoch(
+def test_a_trial_whose_slot_was_given_back_is_dropped_by_the_end_of_its_next_epoch(
     database: Database, make_config: Any, make_worker: Any, monkeypatch: pytest.MonkeyPatch, trained: list[Any]
 ) -> None:
     config = make_config(space_text=ONE_POINT, constraints=CHEAP, proxy=PROXY)
     real = evaluate.train_proxy
     lost: list[int] = []
 
-    def lose_place(*arguments: Any, **more: Any) -> Any:
+    def lose_slot(*arguments: Any, **more: Any) -> Any:
         if not lost:
             lost.append(1)
             interrupt_trial(database, 1, "its worker was thought dead")
         return real(*arguments, **more)
 
-    monkeypatch.setattr(evaluate, "train_proxy", lose_place)
+    monkeypatch.setattr(evaluate, "train_proxy", lose_slot)
     make_worker(config, total=1).run()
     dropped, again = records(database, config)
     assert (dropped.status, again.status) == (TrialStatus.INTERRUPTED, TrialStatus.COMPLETE)
