@@ -169,8 +169,8 @@ class Ablation(InNotebooks):
         return None if known else "No pair of trials is complete yet"
 
     def tables(self) -> tuple[Table, ...]:
-        """The effects with their answers, what each change costs, and where two changes do not add up."""
-        return self._effects(), self._costs(), *((self._together(),) if self.interactions else ())
+        """The effects with their answers, what each change costs, where two do not add up, and each by itself."""
+        return self._effects(), self._costs(), *((self._together(),) if self.interactions else ()), self._alone()
 
     def _effects(self) -> Table:
         pooled = "" if self.spread == "own" else ", from one spread of all networks"
@@ -218,6 +218,25 @@ class Ablation(InNotebooks):
             ),
             note="Top-1 and latency: means over all seeds of the network. Added: to the base's; params and macs are "
             "exact.",
+        )
+
+    def _alone(self) -> Table:
+        return Table(
+            title="Each comparison by itself",
+            columns=(
+                Column(title="Change", whole=True),
+                Column(title="Top-1", key="top1_points", unit="points", decimals=2, signed=True),
+                Column(title="Latency", key="latency_percent", unit="%", decimals=1, signed=True),
+            ),
+            rows=tuple(
+                (name, *(Interval(each.estimate, each.alone_low, each.alone_high) for each in effects))
+                for name, effects in (
+                    *((row.point.name, (row.top1, row.latency)) for row in self.rows),
+                    *((each.point.name, (each.top1, each.latency)) for each in self.interactions),
+                )
+            ),
+            note=f"{100 * self.confidence:g} % intervals of one comparison alone, not corrected for the others.",
+            wide=True,
         )
 
     def _together(self) -> Table:

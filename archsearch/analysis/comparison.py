@@ -20,7 +20,7 @@ from scipy import stats
 from archsearch.analysis.conditions import RecordConditions, conditions_of
 from archsearch.analysis.objectives import OBJECTIVES, is_complete
 from archsearch.analysis.pareto import Noisy, non_dominated
-from archsearch.analysis.rank_bootstrap import correlation_of, resampled_correlations
+from archsearch.analysis.rank_bootstrap import CORRELATION_COLUMNS, correlation_of, resampled_correlations
 from archsearch.noise import NO_FLOOR, NoiseFloor
 from archsearch.records import Record
 from archsearch.table import Column, InNotebooks, Interval, Table
@@ -475,9 +475,7 @@ def _correlations_table(found: Comparison) -> Table:
         columns=(
             *_pair_columns(),
             Column(title="Networks", key="networks", decimals=0),
-            Column(title="Kendall's tau", key="kendall", decimals=2, signed=True),
-            Column(title="Spearman's rho", key="spearman", decimals=2, signed=True),
-            Column(title="Note", key="note"),
+            *CORRELATION_COLUMNS,
         ),
         rows=tuple(
             (

@@ -47,9 +47,7 @@ def architecture_figure(info: Architecture, *, width: int = 1100, height: int = 
         meta={"least_width": round(0.93 * width)},  # boxes shrink with the page, and text does not
     )
     if info.empty is not None:
-        figure.update_xaxes(visible=False)
-        figure.update_yaxes(visible=False)
-        figure.add_annotation(style.nothing_to_draw(info.empty))
+        style.draw_nothing(figure, info.empty)
         return figure
     sheet = Sheet(grow=style.growth(width))
     across = float(width - 2 * _MARGIN)

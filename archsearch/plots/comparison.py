@@ -56,13 +56,11 @@ def comparison_figure(found: Comparison, *, width: int = 1100, height: int = 620
         **style.base_layout(width),
         title=title,
         margin={**_MARGIN, "t": top},
-        legend={"orientation": "h", "x": 0.01, "xref": "container", "y": 0, "yref": "container", "yanchor": "bottom"},
+        legend=style.LEGEND_BELOW,
         meta={"least_width": LEAST_WIDTH_PX},
     )
     if found.empty is not None:
-        figure.update_xaxes(visible=False)
-        figure.update_yaxes(visible=False)
-        figure.add_annotation(style.nothing_to_draw(found.empty))
+        style.draw_nothing(figure, found.empty)
         return figure
     area = (room, float(height - top - _MARGIN["b"]))
     for column, ((objective, other), networks) in enumerate(zip(pairs, drawn, strict=True), start=1):

@@ -41,7 +41,7 @@ def confirmed_figure(found: Confirmed, *, width: int = 1100, height: int = 660) 
         margin={**_MARGIN, "t": top},
         xaxis=style.axis("Latency, drift-corrected p10 (ms)", width=width, **x_axis),
         yaxis=style.axis("Validation top-1 (%)", width=width, range=[bottom, ceiling]),
-        legend={"orientation": "h", "x": 0.01, "xref": "container", "y": 0, "yref": "container", "yanchor": "bottom"},
+        legend=style.LEGEND_BELOW,
         meta={"least_width": LEAST_WIDTH_PX},
     )
     if found.empty is not None:

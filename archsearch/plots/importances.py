@@ -37,13 +37,11 @@ def importances_figure(found: Importances, *, width: int = 1100, height: int | N
         height=None if height is not None else tall,
         margin={"l": round(min(0.35 * width, 20 + 6.6 * style.growth(width) * longest)), "r": 24, "t": top, "b": 116},
         barmode="overlay",
-        legend={"orientation": "h", "x": 0.01, "xref": "container", "y": 0, "yref": "container", "yanchor": "bottom"},
+        legend=style.LEGEND_BELOW,
         meta={"least_width": LEAST_WIDTH_PX},
     )
     if found.empty is not None:
-        figure.update_xaxes(visible=False)
-        figure.update_yaxes(visible=False)
-        figure.add_annotation(style.nothing_to_draw(found.empty))
+        style.draw_nothing(figure, found.empty)
         return figure
     figure.update_yaxes(
         range=[rows - 0.4, -0.6],

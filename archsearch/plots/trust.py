@@ -31,21 +31,11 @@ def trust_figure(found: Trust, *, width: int = 1100, height: int = 620) -> go.Fi
         **style.base_layout(width),
         title=title,
         margin={**_MARGIN, "t": top},
-        legend={
-            "orientation": "h",
-            "x": 0.01,
-            "xref": "container",
-            "y": 0,
-            "yref": "container",
-            "yanchor": "bottom",
-            "font": {"size": style.SMALL_PX},
-        },
+        legend={**style.LEGEND_BELOW, "font": {"size": style.SMALL_PX}},
         meta={"least_width": LEAST_WIDTH_PX},
     )
     if found.empty is not None:
-        figure.update_xaxes(visible=False)
-        figure.update_yaxes(visible=False)
-        figure.add_annotation(style.nothing_to_draw(found.empty))
+        style.draw_nothing(figure, found.empty)
         return figure
     area = ((width - _MARGIN["l"] - _MARGIN["r"]) * _LEFT, float(height - top - _MARGIN["b"]))
     _draw_points(figure, found, area=area, width=width, grow=grow)
