@@ -289,9 +289,9 @@ def latency(check: Check) -> None:
     """Does the objective tell widths apart, and in which batch and precision?"""
     from archsearch.latency.backends import BACKENDS
     from archsearch.latency.batch import measured_batch
+    from archsearch.latency.group import _time_run
     from archsearch.latency.lease import DeviceLease
     from archsearch.latency.network import measure_networks, noise_floor, random_input
-    from archsearch.latency.protocol import _time_run
     from archsearch.latency.settings import LatencySettings
 
     networks = [check.network(named(name)).eval() for name in (_NARROW, _REFERENCE, _WIDE)]

@@ -10,6 +10,7 @@ from torch import nn
 
 from archsearch.errors import MeasurementError
 from archsearch.latency.again import until_trusted
+from archsearch.latency.group import LocalGroup
 from archsearch.latency.lease import DeviceLease
 from archsearch.latency.prepare import (
     PreparedReference,
@@ -187,11 +188,11 @@ def open_measurement(
     if conditions.device.partition(":")[0] == "cpu":
         warn_of_load_once()
     runner = prepare(model, conditions, what="the network", lease=lease, seed=seed)
-    return Measurement(
+    group = LocalGroup(
         (runner, reference.runner),
-        settings,
         lease=lease,
         watch=DeviceWatch(conditions.device),
         witness=memory_witness(conditions.device),
         clock=clock,
     )
+    return Measurement(group, settings, clock=clock)

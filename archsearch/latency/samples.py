@@ -24,6 +24,28 @@ class Quantiles:
     p90_ms: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class Visit:
+    """What one visit gave.
+
+    Attributes:
+        bursts_ns: by burst, by network: its timed runs (nanoseconds).
+        runs: timed runs of a burst, of later visits too.
+        warmup_runs: of each network, in the first visit.
+        host_over_device: of every timed run of a device with a clock of its own, the host's time over the device's.
+        copies_ms: what the memory witness's copies took (milliseconds); empty without one.
+        held_ns, waited_ns: how long the device was held and waited for (nanoseconds).
+    """
+
+    bursts_ns: list[list[list[int]]]
+    runs: int
+    warmup_runs: list[int]
+    host_over_device: list[float]
+    copies_ms: list[float]
+    held_ns: float
+    waited_ns: float
+
+
 @dataclass
 class Samples:
     """Every timed run of a group of networks that were measured together; the last network is the reference.
@@ -56,6 +78,19 @@ class Samples:
     def of(cls, networks: int) -> Samples:
         """No runs yet, of so many networks."""
         return cls(bursts_ns=[[] for _ in range(networks)])
+
+    def add(self, visit: Visit) -> None:
+        """Append the runs of one more visit."""
+        for burst in visit.bursts_ns:
+            self.visit_of_burst.append(self.visits)
+            for own, runs in zip(self.bursts_ns, burst, strict=True):
+                own.append(runs)
+        self.visits += 1
+        self.warmup_runs += visit.warmup_runs
+        self.host_over_device += visit.host_over_device
+        self.copies_ms += visit.copies_ms
+        self.held_seconds += visit.held_ns / 1e9
+        self.waited_seconds += visit.waited_ns / 1e9
 
     @property
     def bursts(self) -> int:
