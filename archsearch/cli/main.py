@@ -28,6 +28,7 @@ from archsearch.cli import (
     run,
     serve_storage,
     studies,
+    target,
     trust,
     variants,
 )
@@ -80,6 +81,7 @@ app.command("replay", rich_help_panel=LOOK)(replay.replay)
 app.command("describe", rich_help_panel=LOOK)(describe.describe)
 app.command("measure", rich_help_panel=LOOK)(measure.measure)
 app.command("audit", rich_help_panel=LOOK)(describe.audit)
+app.add_typer(target.app, name="target", rich_help_panel=LOOK)
 app.command("guidelines", rich_help_panel=LOOK)(guidelines.guidelines)
 app.command("papers", rich_help_panel=LOOK)(papers.papers)
 app.command("variants", rich_help_panel=LOOK)(variants.variants)

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from archsearch.cli.console import console, error_console, print_json
-from archsearch.cli.options import DeviceOption, JsonOption, StorageOption
+from archsearch.cli.options import DeviceOption, JsonOption, StorageOption, TargetOption
 from archsearch.errors import ArchsearchError
 from archsearch.text import duration, plural
 
@@ -62,6 +62,8 @@ def measure(
         typer.Option(min=1, metavar="N", help="Outputs of the classifier. Default: each network's own."),
     ] = None,
     device: DeviceOption = "auto",
+    target: TargetOption = "local",
+    cores: Annotated[str, typer.Option(metavar="KIND", help="A board's cores: all, big or little.")] = "all",
     reference: Annotated[
         str,
         typer.Option(metavar="NAME", help="The network that ratios are to; named as the others are."),
@@ -85,6 +87,7 @@ def measure(
     archsearch measure shufflenet_v2_x0_5 shufflenet_v2_x1_5
     archsearch measure shufflenet_v2_x0_5 --input-size 32 --backend onnxruntime --backend torch --batch 1 --batch 8
     archsearch measure quickstart:best --json
+    archsearch measure shufflenet_v2_x0_5 --target ssh:pi5
     """
     done: list[MeasuredNetwork] = []
     try:
@@ -117,6 +120,8 @@ def measure(
                 device=device,
                 reference=reference,
                 budget_seconds=budget,
+                target=target,
+                cores=cores,
                 storage=storage,
                 on_measured=done.append,
                 on_progress=show,

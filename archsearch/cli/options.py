@@ -26,6 +26,10 @@ DataDirOption = Annotated[
     typer.Option(metavar="DIR", help="Where datasets are kept. Default: archsearch in the user's cache folder."),
 ]
 DeviceOption = Annotated[str, typer.Option(metavar="D", help="auto, cpu, cuda or cuda:N.")]
+TargetOption = Annotated[
+    str,
+    typer.Option(metavar="T", help="Where latency is measured: local, ssh:HOST, command:PROGRAM ARGS or adb:SERIAL."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 WorkersOption = Annotated[
     int | None,

@@ -205,6 +205,7 @@ class BoardGroup:
         self._runs = 0  # of a burst, from the warm-up on
         self._warmup_runs: list[int] = []
         self._states: list[tuple[BoardState, BoardState]] = []
+        self._wire_ns = self._held_ns = 0  # of all visits: on the line, and on the board
         self._stopped = 0  # visits in which the agent did not run all the time
 
     @property
@@ -231,6 +232,7 @@ class BoardGroup:
             "temperature_celsius": f"{max(heat) / 1000:.0f}" if heat else "not known",
             "throttled": "not known" if throttled is None else "yes" if throttled else "no",
             "stopped_visits": f"{self._stopped} of {len(self._states)}",
+            "wire_share": f"{self._wire_ns / max(1, self._wire_ns + self._held_ns):.3f}",
         }
         if share is not None:
             found["foreign_cpu_share"] = f"{share:.3f}"
@@ -270,6 +272,9 @@ class BoardGroup:
         took = time.monotonic_ns() - began
         _check_visit(answer, plan, runs, self.networks, took, self._board.target)
         self._states.append((answer.before, answer.after))
+        waited_ns = round(answer.waited_seconds * NS_PER_SECOND)
+        self._held_ns += answer.held_ns
+        self._wire_ns += max(0, took - waited_ns - answer.held_ns)
         self._stopped += answer.ran_ns < _RAN * answer.held_ns
         return Visit(
             bursts_ns=[[list(runs_ns) for runs_ns in burst] for burst in answer.bursts_ns],
@@ -422,8 +427,8 @@ def _check_visit(answer: Visited, plan: VisitPlan, runs: int, networks: int, too
     if timed > _CLOCK_SLACK * answer.held_ns or answer.held_ns > _CLOCK_SLACK * took_ns:
         raise _implausible(
             target,
-            f"runs of {timed / 1e6:.1f} ms in a visit of {answer.held_ns / 1e6:.1f} ms that took {took_ns / 1e6:.1f} ms "
-            "here",
+            f"runs of {timed / 1e6:.1f} ms in a visit of {answer.held_ns / 1e6:.1f} ms, which took "
+            f"{took_ns / 1e6:.1f} ms here",
         )
 
 
