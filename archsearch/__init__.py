@@ -10,6 +10,7 @@ Everything is imported when it is first used, so that `import archsearch` costs 
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from archsearch.training.model_folder import evaluate_folder, load
 
 __version__ = "0.1.0"
+
+# ONNX Runtime would write an identifier into the home folder and send what it runs to its maker, while it is measured.
+# Who wants that sets it to 0. It is read when onnxruntime is imported, in the workers too.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOMES = {
     "Comparison": "archsearch.analysis.comparison",

@@ -27,7 +27,7 @@ FLOORS = {
     ),
     1: ("models", "data"),
     2: ("space", "cost", "training", "latency", "store", "analysis", "papers", "export"),
-    3: ("search", "plots"),
+    3: ("search", "plots", "targets"),
     4: ("report",),
     5: ("api",),
     6: ("cli",),

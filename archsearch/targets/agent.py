@@ -65,6 +65,7 @@ def capacities() -> dict[int, int]:
 
 def facts() -> dict[str, str]:
     """What the board is: none of it changes while it runs."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # it would write an identifier into the user's home, and send
     import numpy
     import onnxruntime
 

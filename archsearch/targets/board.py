@@ -84,8 +84,8 @@ class Board:
         self._connection: Connection | None = None
         try:
             self.hello: Hello = self.connection().hello
-        except BoardAwayError as error:
-            raise MeasurementError(error.message, hint=f"check the line by hand; {MISSING}") from error
+        except MeasurementError as error:
+            raise MeasurementError(error.message, hint=error.hint or f"check the line by hand; {MISSING}") from error
 
     @property
     def facts(self) -> Mapping[str, str]:
