@@ -6,6 +6,7 @@ result. None stands for what was never run.
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from archsearch.analysis.marginal import Marginal, marginal_effects
 from archsearch.analysis.trust import Trust, trust_of
 from archsearch.api.guidelines import stored_guidelines
 from archsearch.designs import Design
-from archsearch.errors import ConfigError
+from archsearch.errors import ConfigError, UnknownNameError
 from archsearch.models.families import FAMILIES
 from archsearch.records import Record
 from archsearch.space.search_space import SearchSpace
@@ -129,8 +130,27 @@ def _guidelines(study: Study) -> GuidelinesReport | None:
         return None
 
 
+def analysis_of(study: Study, name: str, options: Mapping[str, str] | None = None) -> Any:
+    """One analysis of a study; None if it was never made.
+
+    Args:
+        options: text for the parameters that its function takes beside the study.
+
+    Raises UnknownNameError for another analysis, ConfigError for an option that it has not, StoreError if the database
+    cannot be read.
+    """
+    if name not in ANALYSES:
+        raise UnknownNameError("analysis", name, list(ANALYSES))
+    known = [each for each, kind in inspect.get_annotations(ANALYSES[name]).items() if kind in ("str", str)]
+    for option in options or {}:
+        if option not in known:
+            has = f"it has {', '.join(known)}" if known else "it has none"
+            raise ConfigError(f"{name}: there is no option '{option}'", hint=has)
+    return ANALYSES[name](study, **options or {})
+
+
 # Each raises StoreError if the database cannot be read.
-ANALYSES: Mapping[str, Callable[[Study], Any]] = {
+ANALYSES: Mapping[str, Callable[..., Any]] = {
     "ablation": _ablation,
     "confirmed": lambda study: study.confirmed,
     "trust": trust_result,

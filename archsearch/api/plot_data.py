@@ -55,9 +55,10 @@ def plot_data(
         printed=printed_top1(study),
     )
     found = {name: find(study) for name, find in ANALYSES.items() if everything or name in parts}
-    if everything or "records" in parts:
-        found["records"] = records_with_curves(study, storage=storage)
-    return replace(data, **found)
+    curves = everything or "records" in parts
+    return replace(
+        data, results=found, records=records_with_curves(study, storage=storage) if curves else study.records
+    )
 
 
 def records_with_curves(study: Study, *, storage: str | None = None) -> tuple[Record, ...]:

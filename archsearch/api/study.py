@@ -97,10 +97,14 @@ class Study:
     def _counts(self) -> str:
         return ", ".join(f"{count} {status}" for status, count in self.counts.items()) or "no trial yet"
 
-    def _analysis(self, name: str) -> Any:
-        from archsearch.api.analyses import ANALYSES  # takes a while to import, and most commands ask for none
+    def analysis(self, name: str, **options: str) -> Any:
+        """What an analysis found (`archsearch.api.analyses`), which a notebook shows; None if it was never made.
 
-        return ANALYSES[name](self)
+        Raises UnknownNameError for another name, ConfigError for an option that it has not.
+        """
+        from archsearch.api.analyses import analysis_of  # takes a while to import, and most commands ask for none
+
+        return analysis_of(self, name, options)
 
     @property
     def name(self) -> str:
@@ -177,25 +181,25 @@ class Study:
     @cached_property
     def history(self) -> History:
         """How the hypervolume grew over its trials."""
-        found: History = self._analysis("history")
+        found: History = self.analysis("history")
         return found
 
     @cached_property
     def importances(self) -> Importances:
         """How much each choice mattered among the networks that it tried; observational."""
-        found: Importances = self._analysis("importances")
+        found: Importances = self.analysis("importances")
         return found
 
     @cached_property
     def marginal(self) -> Marginal:
         """The marginal effect of every level of every choice, from a fitted model; observational."""
-        found: Marginal = self._analysis("marginal")
+        found: Marginal = self.analysis("marginal")
         return found
 
     @cached_property
     def ablation(self) -> Ablation | None:
         """The newest ablation that was made from it (`archsearch ablate`); None if there is none."""
-        found: Ablation | None = self._analysis("ablation")
+        found: Ablation | None = self.analysis("ablation")
         return found
 
     @cached_property
@@ -241,7 +245,7 @@ class Study:
     @cached_property
     def trust(self) -> Trust | None:
         """The newest check of its proxy (`archsearch trust`); None if there is none."""
-        found: Trust | None = self._analysis("trust")
+        found: Trust | None = self.analysis("trust")
         return found
 
     def figure(self, name: str = "front", **size: int) -> Figure:

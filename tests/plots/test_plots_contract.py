@@ -95,12 +95,14 @@ def _data(records: Sequence[Record], study: str, **more: Any) -> PlotData:
     return PlotData(
         records=tuple(records),
         study=study,
-        trust=trust_of(records, _longer(records), {}),
-        guidelines=_guidelines(),
-        importances=importances(choices, objectives, methods=("PED-ANOVA",), chance=False),
-        marginal=marginal_effects(choices, objectives, bootstraps=5),
-        ablation=ablation_of(again, replace(design, purpose="ablation", points=design.points or (_BASE,))),
-        confirmed=confirmed_of(again, design, objectives, noise_floor=0.0, draws=200),
+        results={
+            "trust": trust_of(records, _longer(records), {}),
+            "guidelines": _guidelines(),
+            "importances": importances(choices, objectives, methods=("PED-ANOVA",), chance=False),
+            "marginal": marginal_effects(choices, objectives, bootstraps=5),
+            "ablation": ablation_of(again, replace(design, purpose="ablation", points=design.points or (_BASE,))),
+            "confirmed": confirmed_of(again, design, objectives, noise_floor=0.0, draws=200),
+        },
         **more,
     )
 
