@@ -15,6 +15,7 @@ from archsearch.analysis.ablation import Ablation, ablation_of
 from archsearch.analysis.guidelines import GuidelinesReport
 from archsearch.analysis.history import History, hypervolume_history
 from archsearch.analysis.importance import Importances
+from archsearch.analysis.level_grid import LevelGrid, level_grid
 from archsearch.analysis.marginal import Marginal, marginal_effects
 from archsearch.analysis.trust import Trust, trust_of
 from archsearch.api.guidelines import stored_guidelines
@@ -116,6 +117,11 @@ def _marginal(study: Study) -> Marginal:
     return marginal_effects(study.records, study.objectives)
 
 
+def _grid(study: Study, choices: str = "") -> LevelGrid:
+    named = [name.strip() for name in choices.split(",") if name.strip()]
+    return level_grid(study.records, study.objectives, choices=named)
+
+
 def _history(study: Study) -> History:
     point = study.info.reference_point
     corner = None if point is None else [point[name] for name in study.objectives]
@@ -156,6 +162,7 @@ ANALYSES: Mapping[str, Callable[..., Any]] = {
     "trust": trust_result,
     "importances": _importances,
     "marginal": _marginal,
+    "grid": _grid,
     "history": _history,
     "guidelines": _guidelines,
 }

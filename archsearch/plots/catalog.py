@@ -29,6 +29,7 @@ from archsearch.plots.hypervolume import HypervolumeInfo, hypervolume_figure, hy
 from archsearch.plots.importances import importances_figure
 from archsearch.plots.info_tables import info_tables
 from archsearch.plots.latencies import latencies_figure, latencies_info
+from archsearch.plots.level_grid import grid_figure
 from archsearch.plots.marginal import marginal_figure
 from archsearch.plots.parallel import parallel_info
 from archsearch.plots.parallel_figure import parallel_figure
@@ -255,6 +256,7 @@ for _plot in (
         "how much each choice mattered among the networks of the search (observational)",
         importances_figure,
     ),
+    _of_result("grid", "accuracy and latency by the levels of two choices (observational)", grid_figure),
     _of_result("marginal", "what each level goes along with in a fitted model (observational)", marginal_figure),
     Plot(
         name="architecture",

@@ -16,7 +16,7 @@ from archsearch.report.drawings import drawing_of, drawn
 from archsearch.report.sections import Section, Subsection
 from archsearch.table import Cell, Column, Result, Table
 
-OBSERVATIONAL = ("importances", "marginal", "parallel")  # plots of what went along with what in the search
+OBSERVATIONAL = ("importances", "marginal", "grid", "parallel")  # plots of what went along with what in the search
 _MOST_REASONS = 30
 
 

@@ -14,6 +14,7 @@ from archsearch.analysis.ablation import ablation_of
 from archsearch.analysis.confirmed import confirmed_of
 from archsearch.analysis.front import DEFAULT_OBJECTIVES
 from archsearch.analysis.guidelines import GuidelinesReport, table_report
+from archsearch.analysis.level_grid import level_grid
 from archsearch.analysis.marginal import marginal_effects
 from archsearch.analysis.trust import trust_of
 from archsearch.api.guidelines import experiments
@@ -99,6 +100,7 @@ def _data(records: Sequence[Record], study: str, **more: Any) -> PlotData:
             "trust": trust_of(records, _longer(records), {}),
             "guidelines": _guidelines(),
             "importances": importances(choices, objectives, methods=("PED-ANOVA",), chance=False),
+            "grid": level_grid(choices, objectives),
             "marginal": marginal_effects(choices, objectives, bootstraps=5),
             "ablation": ablation_of(again, replace(design, purpose="ablation", points=design.points or (_BASE,))),
             "confirmed": confirmed_of(again, design, objectives, noise_floor=0.0, draws=200),
