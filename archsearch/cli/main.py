@@ -11,26 +11,16 @@ import typer
 from typer.core import TyperGroup
 
 from archsearch.cli import (
-    ablate,
-    compare,
-    confirm,
-    dashboard,
-    describe,
-    export,
-    guidelines,
-    measure,
-    papers,
+    designs,
+    latency,
+    models,
+    networks,
     pareto,
     plot,
-    replay,
     report,
-    retrain,
     run,
-    serve_storage,
+    servers,
     studies,
-    target,
-    trust,
-    variants,
 )
 from archsearch.cli.console import error_console, log_to_console, print_error
 from archsearch.errors import ArchsearchError, ConfigError
@@ -65,26 +55,26 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("run", rich_help_panel=SEARCH)(run.run)
-app.command("retrain", rich_help_panel=SEARCH)(retrain.retrain)
-app.command("export", rich_help_panel=SEARCH)(export.export)
-app.command("ablate", rich_help_panel=SEARCH)(ablate.ablate)
-app.command("confirm", rich_help_panel=SEARCH)(confirm.confirm)
-app.command("trust", rich_help_panel=SEARCH)(trust.trust)
-app.command("serve-storage", rich_help_panel=SEARCH)(serve_storage.serve_storage)
+app.command("retrain", rich_help_panel=SEARCH)(models.retrain)
+app.command("export", rich_help_panel=SEARCH)(models.export)
+app.command("ablate", rich_help_panel=SEARCH)(designs.ablate)
+app.command("confirm", rich_help_panel=SEARCH)(designs.confirm)
+app.command("trust", rich_help_panel=SEARCH)(designs.trust)
+app.command("serve-storage", rich_help_panel=SEARCH)(servers.serve_storage)
 app.command("pareto", rich_help_panel=LOOK)(pareto.pareto)
 app.command("plot", rich_help_panel=LOOK)(plot.plot)
 app.command("report", rich_help_panel=LOOK)(report.report)
-app.command("compare", rich_help_panel=LOOK)(compare.compare)
+app.command("compare", rich_help_panel=LOOK)(studies.compare)
 app.command("studies", rich_help_panel=LOOK)(studies.studies)
-app.command("dashboard", rich_help_panel=LOOK)(dashboard.dashboard)
-app.command("replay", rich_help_panel=LOOK)(replay.replay)
-app.command("describe", rich_help_panel=LOOK)(describe.describe)
-app.command("measure", rich_help_panel=LOOK)(measure.measure)
-app.command("audit", rich_help_panel=LOOK)(describe.audit)
-app.add_typer(target.app, name="target", rich_help_panel=LOOK)
-app.command("guidelines", rich_help_panel=LOOK)(guidelines.guidelines)
-app.command("papers", rich_help_panel=LOOK)(papers.papers)
-app.command("variants", rich_help_panel=LOOK)(variants.variants)
+app.command("dashboard", rich_help_panel=LOOK)(servers.dashboard)
+app.command("replay", rich_help_panel=LOOK)(studies.replay)
+app.command("describe", rich_help_panel=LOOK)(networks.describe)
+app.command("measure", rich_help_panel=LOOK)(latency.measure)
+app.command("audit", rich_help_panel=LOOK)(networks.audit)
+app.add_typer(latency.target_app, name="target", rich_help_panel=LOOK)
+app.command("guidelines", rich_help_panel=LOOK)(latency.guidelines)
+app.command("papers", rich_help_panel=LOOK)(networks.papers)
+app.command("variants", rich_help_panel=LOOK)(networks.variants)
 
 
 def _version(wanted: bool) -> None:

@@ -1,4 +1,4 @@
-"""`archsearch serve-storage`: one process between hundreds of workers and Optuna's tables."""
+"""`archsearch dashboard` and `serve-storage`: what listens on a port."""
 
 from __future__ import annotations
 
@@ -6,7 +6,35 @@ from typing import Annotated
 
 import typer
 
-from archsearch.cli.console import error_console
+from archsearch.cli.console import console, error_console
+from archsearch.cli.options import StorageOption, StudyOption
+
+
+def dashboard(
+    study: StudyOption = None,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, metavar="P", help="Port to listen on; 0: any free one.")
+    ] = 8080,
+    storage: StorageOption = None,
+) -> None:
+    """Open optuna-dashboard on a study, while it runs or afterwards (extra `dashboard`).
+
+    It listens on this machine's loopback address alone: it has no password, and it can delete what it shows.
+    Ctrl-C ends it; the study does not notice.
+
+    Examples:
+    archsearch dashboard
+    archsearch dashboard --study quickstart --port 8081
+    """
+    from archsearch.api.servers import show_dashboard
+
+    def ready(address: str) -> None:
+        console.print(f"serving {address}; Ctrl-C ends it", markup=False)
+
+    try:
+        show_dashboard(study, storage=storage, port=port, on_ready=ready)
+    except KeyboardInterrupt:
+        error_console.print("stopped")
 
 
 def serve_storage(
