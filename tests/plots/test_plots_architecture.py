@@ -14,6 +14,7 @@ from archsearch.models.families import FAMILIES
 from archsearch.models.shufflenet_v2.spec import ShuffleNetV2Spec
 from archsearch.models.spec import Spec
 from archsearch.plots.architecture import (
+    UNITS,
     Architecture,
     Part,
     architecture_of,
@@ -21,7 +22,6 @@ from archsearch.plots.architecture import (
 )
 from archsearch.plots.architecture_figure import architecture_figure
 from archsearch.plots.architecture_parts import ADDED, CHANGED, GONE, Op
-from archsearch.plots.architecture_units import UNITS
 from archsearch.records import Record
 
 BASE = ShuffleNetV2Spec()
