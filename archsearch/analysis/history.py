@@ -253,9 +253,7 @@ def _ties(kept: Floats, point: Floats, noisy: Noisy | None) -> bool:
     return bool(len(same)) and noisy.tie(float(same[:, noisy.column].min()), float(point[noisy.column]))
 
 
-def _shuffled(
-    values: Floats, corner: tuple[float, ...], shuffles: int, seed: int
-) -> tuple[ShuffledStep, ...]:
+def _shuffled(values: Floats, corner: tuple[float, ...], shuffles: int, seed: int) -> tuple[ShuffledStep, ...]:
     if shuffles < 1:
         return ()
     count, box = len(values), math.prod(corner)
