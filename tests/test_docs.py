@@ -131,7 +131,9 @@ def test_the_documented_defaults_are_those_of_the_code(heading: str) -> None:
     compared = 0
     for key, text in documented_defaults(heading).items():
         default = TABLES[heading].model_fields[key].get_default()
-        if isinstance(default, int | float):
+        if isinstance(default, bool):
+            assert text == f"`{str(default).lower()}`", key
+        elif isinstance(default, int | float):
             assert float(text) == default, key
         elif isinstance(default, str) and default:
             assert text == f"`{default}`", key

@@ -12,8 +12,9 @@ from archsearch.analysis.front import MEASURED_OBJECTIVE, Front, FrontRow
 from archsearch.analysis.intervals import NORMAL_95, share_error_points
 from archsearch.api.designed import DesignPlan, base_of, open_base, plan_design
 from archsearch.api.study import Study
-from archsearch.designs import Design, DesignPoint
+from archsearch.designs import FRESH_IMAGES, Design, DesignPoint
 from archsearch.errors import ArchsearchError, ConfigError
+from archsearch.overrides import SectionChanges
 from archsearch.search.config import MOST_SEEDS, StudyConfig
 from archsearch.search.runtime import Runtime
 from archsearch.text import plural
@@ -30,6 +31,7 @@ def plan_confirm(
     *,
     top: int | None = None,
     seeds: int = DEFAULT_SEEDS,
+    fresh_images: bool = False,
     most: int = MOST_NETWORKS,
 ) -> DesignPlan:
     """The front of a stored study and its near neighbours, to be evaluated again; nothing is stored.
@@ -40,6 +42,7 @@ def plan_confirm(
         top: how many networks beside the front's; None: so many that there are `USUAL_NETWORKS` in all, of those
             that miss the front by less than three standard errors.
         seeds: trainings of each network, all with seeds that no training of a search has.
+        fresh_images: validate on images that the search did not, so that luck with those counts no more.
         most: networks; a larger design is refused.
 
     Raises ConfigError for what was asked, ArchsearchError for a study without a front, and what
@@ -82,8 +85,10 @@ def plan_confirm(
             for record in records
         ),
         seeds=tuple(range(first, first + seeds)),
+        mode=FRESH_IMAGES if fresh_images else "",
     )
-    planned = plan_design(base_of(opened), design, runtime)
+    changes = SectionChanges(proxy={"fresh_images": True} if fresh_images else {})
+    planned = plan_design(base_of(opened), design, runtime, changes=changes)
     images = planned.plan.train_images
     return replace(
         planned,

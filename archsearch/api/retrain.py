@@ -351,6 +351,7 @@ def _trained(study: Study, chosen: Chosen, dataset: Dataset, *, seed: int, devic
         validation_images=settings.validation_images,
         train_images=settings.train_images,
         seed=SPLIT_SEED,
+        fresh=settings.fresh_images,
     )
     logger.info("the proxy training of %s is made again: %d epochs", chosen.label, settings.epochs)
     with _as_a_worker(device):

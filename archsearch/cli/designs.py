@@ -143,6 +143,10 @@ def confirm(
     seeds: Annotated[
         int, typer.Option(min=1, metavar="N", help="Trainings of each network, with seeds that the search never used.")
     ] = 3,
+    fresh_images: Annotated[
+        bool,
+        typer.Option("--fresh-images", help="Validate on images that the search did not: its luck with those is gone."),
+    ] = False,
     most: MostOption = 100,
     workers: WorkersOption = None,
     device: DeviceOption = "auto",
@@ -160,6 +164,7 @@ def confirm(
     Examples:
     archsearch confirm --study cifar10
     archsearch confirm --top 0 --seeds 8 --time-budget 1h
+    archsearch confirm --fresh-images
     """
     from archsearch.analysis.recommendation import recommendation_of
     from archsearch.api.confirm import confirm_result, plan_confirm
@@ -172,7 +177,7 @@ def confirm(
         display, storage=storage, data_dir=data_dir, device=device, workers=workers, time_budget=time_budget
     )
     with display.planning("reading the study and its front"):
-        planned = plan_confirm(study, runtime, top=top, seeds=seeds, most=most)
+        planned = plan_confirm(study, runtime, top=top, seeds=seeds, fresh_images=fresh_images, most=most)
     searched = planned.base.stored
     found = confirm_result(searched, run_design(planned, runtime, display, dry_run=dry_run))
     answer = recommendation_of(searched.front, searched.networks, confirmed=found)

@@ -11,7 +11,7 @@ from archsearch.errors import ConfigError
 
 
 def stratified_split(
-    images: Images, *, validation_images: int, train_images: int | None = None, seed: int
+    images: Images, *, validation_images: int, train_images: int | None = None, seed: int, fresh: bool = False
 ) -> tuple[Images, Images]:
     """Split off a validation set, and take a training subset from the rest.
 
@@ -24,10 +24,12 @@ def stratified_split(
         validation_images: how many to validate on.
         train_images: how many to train on; None takes all that the validation set leaves.
         seed: which images are chosen; the same seed always gives the same split.
+        fresh: other validation images: none of those that the same call without it gives, which are trained on instead.
 
     Returns: (train, validation), which have no image in common.
 
-    Raises ConfigError if a count is below one, or the two ask for more images than there are.
+    Raises ConfigError if a count is below one, or the two ask for more images than there are, fresh ones beside the
+    others.
     """
     total = len(images)
     if validation_images < 1:
@@ -41,6 +43,12 @@ def stratified_split(
             f"validation_images {validation_images} and {asked} are {wanted} images, but there are only {total}",
             hint="ask for fewer",
         )
+    if fresh and 2 * validation_images > total:
+        raise ConfigError(
+            f"{validation_images} other validation images: there are only {total} images, {validation_images} of them "
+            "validated on already",
+            hint="leave out --fresh-images",
+        )
     labels = images.labels.cpu()
     generator = torch.Generator().manual_seed(seed)
     shuffled = torch.randperm(total, generator=generator).tolist()
@@ -48,7 +56,8 @@ def stratified_split(
     priority = torch.randperm(int(labels.max()) + 1, generator=generator).tolist()
     by_image = labels.tolist()
     order = _proportional_order(shuffled, by_image, priority)
-    validation = order[:validation_images]
+    first = validation_images if fresh else 0
+    validation = order[first : first + validation_images]
     chosen = set(validation)
     rest = [index for index in shuffled if index not in chosen]
     train = _proportional_order(rest, by_image, priority)[:train_images]

@@ -94,6 +94,7 @@ class Evaluator:
             validation_images=config.proxy.validation_images,
             train_images=config.proxy.train_images,
             seed=SPLIT_SEED,
+            fresh=config.proxy.fresh_images,
         )
         self._repeats = repeats
         self._repeat: RepeatMeasurement | None = None  # of the network in hand, until it is complete

@@ -98,6 +98,7 @@ def plan_run(
         validation_images=config.proxy.validation_images,
         train_images=config.proxy.train_images,
         seed=SPLIT_SEED,
+        fresh=config.proxy.fresh_images,
     )
     _preflight(tried, num_classes=dataset.num_classes, input_size=input_size)
     _try_reference(config.reference, reference, num_classes=dataset.num_classes, input_size=input_size)

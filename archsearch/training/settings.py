@@ -28,6 +28,8 @@ class ProxySettings(BaseModel):
         flip: mirror half of the training images; None takes the dataset's own answer.
         train_images: how many images to train on, balanced over the classes; None takes all that remain.
         validation_images: how many training images are kept back to score on.
+        fresh_images: validate on other images than a study does without it, which are trained on instead: for looking
+            again at networks that were chosen by their scores (`archsearch confirm --fresh-images`).
         input_size: height and width that the network sees (pixels); None takes the dataset's own.
         precision: of the training steps; all trainings of a study share one. `auto`: bf16 on a GPU that has it; on a
             CPU what trained faster in a short trial when the study was begun (`archsearch.training.calibration`).
@@ -48,6 +50,7 @@ class ProxySettings(BaseModel):
     flip: bool | None = None
     train_images: int | None = Field(default=None, ge=1)
     validation_images: int = Field(default=5000, ge=1)
+    fresh_images: bool = False
     input_size: int | None = Field(default=None, ge=8)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     chunk_steps: int | None = Field(default=None, ge=1)
