@@ -11,6 +11,10 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
+LARGEST_INPUT = 4096
+MOST_CLASSES = 100_000
+"""Height and width of an input (pixels), and outputs of a classifier: more is a mistake, and would take all memory."""
+
 
 class TrialStatus(StrEnum):
     """Where one evaluated suggestion stands. Only COMPLETE records reach a front."""

@@ -21,6 +21,7 @@ FLOORS = {
         "validation",
         "limits",
         "noise",
+        "passwords",
         "text",
         "table",
         "blocks",

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from archsearch.analysis.select import RECOMMENDED
 from archsearch.api.designed import DesignBase, DesignPlan, base_of, open_base, plan_design
-from archsearch.api.study import Study
+from archsearch.api.study import Study, trial_number
 from archsearch.designs import Design, DesignPoint
 from archsearch.errors import ArchsearchError, ConfigError
 from archsearch.models.choice import Flag, OneOf
@@ -342,13 +342,13 @@ def base_network(base: DesignBase, which: str | None, *, data_dir: Path | None =
 
         input_size = load_dataset(base.config.dataset, data_dir=data_dir).image_size
     which = which or _own_variant(base)
-    if which in _RULES or which.isdigit():
+    if which in _RULES or trial_number(which) is not None:
         if base.study is None:
             raise ConfigError(
                 f"--from {which}: study '{base.name}' is not stored, so it has no trials",
                 hint="name a variant: --from shufflenet_v2_x0_5",
             )
-        if which.isdigit():
+        if which not in _RULES:
             return base.study.choose(which).spec, input_size
         record = base.study.select(_RULES[which])
         return FAMILIES[record.family].base.with_choices(record.choices).normalised(input_size), input_size

@@ -20,7 +20,7 @@ from archsearch.analysis.marginal import Marginal, marginal_effects
 from archsearch.analysis.trust import Trust, trust_of
 from archsearch.api.guidelines import stored_guidelines
 from archsearch.designs import Design
-from archsearch.errors import ConfigError, UnknownNameError
+from archsearch.errors import ConfigError, StoreError, UnknownNameError
 from archsearch.models.families import FAMILIES
 from archsearch.records import Record
 from archsearch.space.search_space import SearchSpace
@@ -41,7 +41,7 @@ def _base_levels(study: Study, design: Design) -> Mapping[str, Any] | None:
     try:
         space = SearchSpace.from_dict(study.info.space)
         return space.suggestion_of(FAMILIES[base.family].base.with_choices(base.choices))
-    except ConfigError:  # a space or a network of another version: the points' own choices tell
+    except (ConfigError, StoreError):  # a space or a network of another version: the points' own choices tell
         return None
 
 

@@ -26,6 +26,7 @@ from archsearch.files import write_atomically
 from archsearch.latency.exported import ExportLatency, measure_exported
 from archsearch.models.families import build
 from archsearch.models.spec import Spec
+from archsearch.resources import is_file
 from archsearch.training.model_folder import ModelInfo, load, read_info
 from archsearch.training.trainer import device_batches
 
@@ -173,7 +174,7 @@ def _source(
     data_dir: Path | None,
     storage: str | None,
 ) -> _Source:
-    if (Path(which) / "spec.json").is_file():
+    if is_file(Path(which) / "spec.json"):
         return _from_folder(Path(which), name=Path(which).name, dataset=dataset)
     opened = open_study(study, storage=storage)
     chosen = opened.choose(which, rule=rule)

@@ -19,6 +19,7 @@ from archsearch.data.catalog import load_dataset
 from archsearch.data.dataset import Dataset
 from archsearch.data.split import stratified_split
 from archsearch.errors import ArchsearchError, ConfigError, StudyChangedError, UnknownNameError
+from archsearch.files import check_writable
 from archsearch.latency.lease import DeviceLease
 from archsearch.models.families import build
 from archsearch.plots.curves import curves_figure, curves_info
@@ -126,6 +127,8 @@ def retrain(
         on_start(opened, chosen)
     length = epochs or recipe.epochs
     folder = study_folder(opened.name) / "retrain" / chosen.spec.arch_id
+    if world.first:
+        check_writable(folder)  # an hour of training would be lost, or its result
     chunk = DeviceLease.of_device(target).shared
     begin = world.in_turn(
         lambda: start_of(

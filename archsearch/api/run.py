@@ -104,6 +104,7 @@ def check(planned: RunPlan, *, storage: str | None = None) -> None:
     Raises StudyChangedError that says what differs, ConfigError or StoreError for the database.
     """
     try:
+        open_database(storage, create=False, entering=planned.config.name).close()
         stored = open_study(planned.config.name, storage=storage).info
     except (UnknownNameError, NothingStoredError):
         return
@@ -117,7 +118,7 @@ def run_plan(planned: RunPlan | DesignPlan, runtime: Runtime) -> Study:
     """
     if isinstance(planned, DesignPlan):
         planned = planned.plan
-    database = open_database(runtime.storage, create=True)
+    database = open_database(runtime.storage, create=True, entering=planned.config.name)
     folder = study_folder(planned.config.name) / "workers"
     if database.sqlite_file is None:  # machines that share a folder would write into each other's logs
         folder /= socket.gethostname()

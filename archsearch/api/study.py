@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -313,8 +314,9 @@ class Study:
             return _chosen(self.select(rule))
         if isinstance(which, int):
             return _chosen(self._trial(which))
-        if which.isdecimal() and which.isascii():
-            return self.choose(int(which))
+        number = trial_number(which)
+        if number is not None:
+            return _chosen(self._trial(number))
         for record in self.networks:
             if record.variant == which and record.arch_id and record.score is not None:
                 return _chosen(record)
@@ -333,6 +335,11 @@ class Study:
             f"study '{self.name}' has no trial {number}",
             hint="it has no trial yet" if highest is None else f"its trials are 0 to {highest}",
         )
+
+
+def trial_number(text: str) -> int | None:
+    """The number that a trial is named by; None if the text is none."""
+    return int(text) if re.fullmatch("[0-9]{1,18}", text) else None
 
 
 def _chosen(record: Record) -> Chosen:

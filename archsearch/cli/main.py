@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import sys
+from collections.abc import Sequence
 from types import FrameType
 from typing import Annotated, Any
 
@@ -22,7 +24,7 @@ from archsearch.cli import (
     servers,
     studies,
 )
-from archsearch.cli.console import error_console, log_to_console, print_error
+from archsearch.cli.console import checked_stdout, error_console, forgiving_stderr, log_to_console, print_error
 from archsearch.errors import ArchsearchError, ConfigError
 
 SEARCH = "Search"
@@ -103,14 +105,42 @@ def _stop(_signal: int, _frame: FrameType | None) -> None:
 def main() -> None:
     """Run a command: exit code 0 done, 1 failed or stopped, 2 wrong usage."""
     signal.signal(signal.SIGTERM, _stop)  # a cluster's way of saying Ctrl-C
-    try:
-        app()
-    except ArchsearchError as error:
-        print_error(error)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        error_console.print("stopped")
-        sys.exit(1)
+    with forgiving_stderr():
+        try:
+            with checked_stdout():
+                _check_words(sys.argv[1:])
+                app()
+        except ArchsearchError as error:
+            print_error(error)
+            sys.exit(error.exit_code)
+        except OSError as error:  # of a disk that is full, or of standard output
+            told = _said_by_the_system(error)
+            print_error(told)
+            sys.exit(told.exit_code)
+        except MemoryError:
+            print_error(ArchsearchError("there is not enough memory"))
+            sys.exit(1)
+        except KeyboardInterrupt:
+            error_console.print("stopped")
+            sys.exit(1)
+
+
+def _check_words(words: Sequence[str]) -> None:
+    """Raise ConfigError for bytes that are no text: neither a database nor a page could hold them."""
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError as error:
+            raise ConfigError(f"{word!a}: not UTF-8 text", hint="rename the file, or type the name again") from error
+
+
+def _said_by_the_system(error: OSError) -> ArchsearchError:
+    where = "" if error.filename is None else f"{error.filename}: "
+    what = error.strerror or str(error) or type(error).__name__
+    if error.errno == errno.ENAMETOOLONG:
+        return ConfigError(f"{where}{what}", hint="a file's name has at most 255 bytes")
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return ArchsearchError(f"{where}{what}", hint="make room, and type the same command again" if full else None)
 
 
 if __name__ == "__main__":

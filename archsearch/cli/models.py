@@ -236,10 +236,13 @@ def _print(made: Exported) -> None:
         f"(N, 3, {facts.input_size}, {facts.input_size}), {len(facts.classes)} classes",
         markup=False,
     )
-    console.print(
-        f"parity    largest difference {made.parity.largest_difference:.1g} of the largest output, same top-1 for "
-        f"{made.parity.same_top1_percent:.1f} % of {made.parity.images} random inputs"
-    )
+    if made.parity.largest_output == 0.0:
+        console.print("parity    nothing to compare: this network's outputs are all zero (its last layer starts so)")
+    else:
+        console.print(
+            f"parity    largest difference {made.parity.largest_difference:.1g} of the largest output, same top-1 "
+            f"for {made.parity.same_top1_percent:.1f} % of {made.parity.images} random inputs"
+        )
     if made.int8_parity is not None:
         console.print(
             f"int8      largest difference {made.int8_parity.largest_difference:.1g}, same top-1 for "

@@ -46,6 +46,53 @@ def convolution_macs(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
     return output[0] * prod(output[2:]) * prod(shape_of(inputs[1]))
 
 
+def matmul_macs(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
+    """Multiply-adds of a matrix product, also of vectors and of broadcast batches: each output sums so many products.
+
+    fvcore's handle multiplies the first shape by the last of the second, which misses what is broadcast.
+    """
+    return prod(shape_of(outputs[0])) * shape_of(inputs[0])[-1]
+
+
+def einsum_macs(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
+    """Multiply-adds of `aten::einsum`: of two operands one for each value of all their indices together.
+
+    torch contracts more than two from left to right, or along a path that it is given: each step is one of two
+    operands, whose product keeps the indices that the output or a later operand has. One operand is no product.
+    fvcore's handle reads the count that numpy prints, rounded to four digits.
+    """
+    equation = inputs[0].toIValue().replace(" ", "")
+    shapes = [shape_of(each) for each in inputs[1].node().inputs()]
+    left, arrow, result = equation.partition("->")
+    terms = left.split(",")
+    sizes: dict[str, int] = {}
+    operands = []
+    for term, shape in zip(terms, shapes, strict=True):
+        before, dots, after = term.partition("...")
+        spread = len(shape) - len(before) - len(after) if dots else 0
+        # The last index that an ellipsis stands for is the same one in every operand: they broadcast from the right.
+        names = [*before, *(f".{place}" for place in range(spread, 0, -1)), *after]
+        for name, size in zip(names, shape, strict=True):
+            sizes[name] = max(size, sizes.get(name, 1))
+        operands.append(frozenset(names))
+    if arrow:
+        kept = {name for name in result if name != "."}
+    else:
+        kept = {name for name in left if name.isalpha() and left.count(name) == 1}
+    if not arrow or "." in result:
+        kept |= {name for name in sizes if name.startswith(".")}
+    path = inputs[2].toIValue() if len(inputs) > 2 else None
+    total = 0
+    for first, second in zip(path[::2], path[1::2], strict=True) if path else [(0, 1)] * (len(operands) - 1):
+        pair = operands[first] | operands[second]
+        total += prod(sizes[name] for name in pair)
+        operands = [each for place, each in enumerate(operands) if place not in (first, second)]
+        operands.append(pair & frozenset(kept).union(*operands))
+        if not path:
+            operands.insert(0, operands.pop())
+    return total
+
+
 def attention_macs(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
     """Multiply-adds of `aten::scaled_dot_product_attention`: its two matrix products.
 
@@ -60,16 +107,27 @@ COUNTED_OPS: Mapping[str, Handle] = {
     "aten::_convolution_mode": convolution_macs,
     "aten::addmm": jit_handles.addmm_flop_jit,
     "aten::linear": jit_handles.linear_flop_jit,
-    "aten::mm": jit_handles.matmul_flop_jit,
-    "aten::matmul": jit_handles.matmul_flop_jit,
-    "aten::bmm": jit_handles.bmm_flop_jit,
-    "aten::einsum": jit_handles.einsum_flop_jit,
+    "aten::mm": matmul_macs,
+    "aten::matmul": matmul_macs,
+    "aten::bmm": matmul_macs,
+    "aten::einsum": einsum_macs,
     "aten::scaled_dot_product_attention": attention_macs,
     "torchvision::deform_conv2d": deformable_macs,
 }
 """What the conv+linear convention counts."""
 
-FVCORE_OPS: Mapping[str, Handle] = {**FVCORE_DEFAULT_OPS, "torchvision::deform_conv2d": deformable_macs}
+
+def _by_fvcore_of_matrices(inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
+    """fvcore's own count of a matrix product; of vectors, which it cannot count, the right one."""
+    vector = any(len(shape_of(each)) < 2 for each in inputs)
+    return int(matmul_macs(inputs, outputs) if vector else jit_handles.matmul_flop_jit(inputs, outputs))
+
+
+FVCORE_OPS: Mapping[str, Handle] = {
+    **FVCORE_DEFAULT_OPS,
+    "aten::matmul": _by_fvcore_of_matrices,
+    "torchvision::deform_conv2d": deformable_macs,
+}
 """What fvcore counts by itself, and deformable convolution, which it would take for free."""
 
 _ELEMENTWISE = (

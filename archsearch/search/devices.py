@@ -37,7 +37,7 @@ def worker_devices(device: str, workers: int | None) -> tuple[str, ...]:
     if not gpus:
         raise ConfigError(f"--device {device}: torch sees no GPU", hint="use --device cpu")
     if index:
-        if not index.isdigit() or int(index) >= gpus:
+        if not (index.isascii() and index.isdigit() and len(index) < 6) or int(index) >= gpus:
             raise ConfigError(
                 f"--device {device}: torch sees {gpus} GPU{'s' if gpus > 1 else ''}", hint="cuda:0 is the first"
             )

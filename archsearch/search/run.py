@@ -32,6 +32,7 @@ from archsearch.store.database import Database
 from archsearch.store.designs import trial_keys, widen_design
 from archsearch.store.studies import LATENCY_BATCH, StudyInfo, enter_study, find_study, list_studies
 from archsearch.store.trials import load_records
+from archsearch.text import plural
 from archsearch.training.precision import usual_precision
 from archsearch.training.settings import Precision
 
@@ -179,6 +180,7 @@ class _Watch:
                 running[index] = self._start(index)
             while running:
                 time.sleep(_POLL_SECONDS)
+                self._check_there()
                 for index, process in list(running.items()):
                     if process.poll() is None:
                         continue
@@ -189,8 +191,12 @@ class _Watch:
                 if running and self._ends(progress):
                     let_finish(running.values())
                 self._report(progress)
+            self._check_there()
         except StoreError:  # it was waited for: no second time while the workers are ended
             reachable = False
+            if not self._database.is_there():  # nothing is left to give a trial back to
+                for process in running.values():
+                    process.kill()
             raise
         finally:
             stop(running.values())
@@ -200,6 +206,15 @@ class _Watch:
         if self._progress.done < self._plan.total and self._ending is None:
             logger.warning(
                 "ended with %d of %d trials: %s", self._progress.done, self._plan.total, last_line(self._log(0))
+            )
+
+    def _check_there(self) -> None:
+        if not self._database.is_there():
+            ended = plural(self._progress.done, "trial")
+            raise StoreError(
+                f"the database {self._database.sqlite_file} was removed or replaced while the study ran: {ended} that "
+                "had ended are no longer there",
+                hint="if it was only moved, put it back with its -wal and -shm files and type the same command again",
             )
 
     def _start(self, index: int) -> Process:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import logging
 import socket
 import warnings
 from collections.abc import Callable
@@ -13,6 +15,8 @@ from optuna.storages import get_storage, run_grpc_proxy_server
 from archsearch.errors import ConfigError, StoreError
 from archsearch.search.storage import close_storage, need_grpc, optuna_storage
 from archsearch.store.database import Database
+
+logger = logging.getLogger(__name__)
 
 STORAGE_HOST = "127.0.0.1"
 STORAGE_PORT = 13000
@@ -48,6 +52,13 @@ def serve(
     need_grpc()
     _check_free(host, port)
     storage = optuna_storage(database)
+    if not _is_own(host):
+        logger.warning(
+            "whoever reaches %s:%d may read, change and delete every study: there is neither password nor encryption, "
+            "so listen on a private network only",
+            host,
+            port,
+        )
     on_ready()
     try:
         with warnings.catch_warnings():
@@ -57,6 +68,14 @@ def serve(
             )
     finally:
         close_storage(storage)
+
+
+def _is_own(host: str) -> bool:
+    """Whether only processes of this machine reach an address."""
+    try:
+        return ipaddress.ip_address(socket.getaddrinfo(host, None)[0][4][0]).is_loopback
+    except (OSError, ValueError):
+        return False
 
 
 def _check_free(host: str, port: int) -> None:

@@ -34,6 +34,7 @@ from archsearch.store.partial_trainings import claim_seed, load_partial_training
 from archsearch.store.studies import StudyInfo, find_study, fix_reference_latency
 from archsearch.store.trials import load_record, note_architecture, note_suggestion
 from archsearch.store.workers import enter_worker, leave_worker
+from archsearch.text import plural
 from archsearch.training.graph import broken_capture
 
 logger = logging.getLogger(__name__)
@@ -152,9 +153,11 @@ class Worker:
 
     def _hopeless(self) -> str | None:
         if self._repeats >= _EXHAUSTED_AFTER_REPEATS:
+            networks = self._optuna.networks()
+            of = "" if networks is None else f", which build {plural(networks, 'different network')}"
             return (
-                f"no new network in {self._repeats} suggestions: the search space ({self._space.size} points) "
-                "is used up"
+                f"no new network in {self._repeats} suggestions: the search space "
+                f"({plural(self._space.size, 'point')}{of}) is used up"
             )
         if self._rejections >= _HOPELESS_AFTER_REJECTIONS:
             return f"{self._rejections} networks in a row broke the study's constraints: loosen them"

@@ -37,7 +37,8 @@ def main() -> int:
     job = json.loads(sys.stdin.read())
     torch.set_num_threads(1)
     try:
-        database = retry(lambda: Database(job["storage"]))  # the coordinator has opened it: the URL is right
+        # The coordinator has opened it: the URL is right, and the tables are there.
+        database = retry(lambda: Database(job["storage"], create=False))
         config = parse_study(job["config"], source="the coordinator's job")
         data_dir = None if job["data_dir"] is None else Path(job["data_dir"])
         kind = Worker if config.design is None else DesignWorker

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
 from typing import Any, Self
 
-from archsearch.errors import ArchsearchError, ConfigError, UnknownNameError
+from archsearch.errors import ArchsearchError, ConfigError, StoreError, UnknownNameError
 from archsearch.models.families import FAMILIES
 from archsearch.models.spec import ChoiceValue, Spec
 from archsearch.resources import find_yaml
@@ -187,7 +187,7 @@ class SearchSpace:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Self:
-        """The inverse of `to_dict`. Raises ConfigError if the content is not one, or the family now refuses it."""
+        """The inverse of `to_dict`. Raises StoreError if the content is none, ConfigError if the family refuses it."""
         try:
             domains = tuple(
                 Domain(name=entry["name"], values=tuple(entry["values"]), source=entry.get("source", ""))
@@ -195,7 +195,7 @@ class SearchSpace:
             )
             name, family, fixed = content["name"], content["family"], dict(content["fixed"])
         except (KeyError, TypeError, AttributeError) as error:
-            raise ConfigError(f"not a stored search space: {type(error).__name__}: {error}") from error
+            raise StoreError(f"not a stored search space: {type(error).__name__}: {error}") from error
         return cls(name=name, family=family, domains=domains, fixed=fixed, description=content.get("description", ""))
 
     def _agrees(self, name: str, value: ChoiceValue, choices: Mapping[str, ChoiceValue]) -> bool:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from archsearch.records import TrialStatus
 from archsearch.store.database import Database
+from archsearch.store.reading import read_as_stored
 from archsearch.store.retry import retried
 from archsearch.store.schema import LatencyRow, PartialTrainingRow, TrainingRow, TrialRow
 
@@ -117,19 +118,20 @@ def _running(session: Session, study_id: int) -> list[StoredCurve]:
 
 def _curve(row: Row[Any]) -> StoredCurve:
     row_id, number, arch_id, status, cost, training_id, p10_ms, latency, points = tuple(row)
-    known: dict[str, float] = {}
-    if cost is not None:
-        known |= {"params": float(cost["params"]), "macs": float(cost["macs"])}
-    if latency is not None:
-        fixed_ms = latency.get("study_reference_ms")
-        known["latency_ms"] = p10_ms if fixed_ms is None else latency["ratio_to_reference"] * fixed_ms
-    return StoredCurve(
-        trial=number,
-        arch_id=arch_id or "",
-        status=TrialStatus(status),
-        errors=tuple(100.0 - point["top1_percent"] for point in points),
-        losses=tuple(point["train_loss"] for point in points),
-        known=known,
-        row_id=row_id,
-        training_id=training_id,
-    )
+    with read_as_stored(f"the training of trial {number}"):
+        known: dict[str, float] = {}
+        if cost is not None:
+            known |= {"params": float(cost["params"]), "macs": float(cost["macs"])}
+        if latency is not None:
+            fixed_ms = latency.get("study_reference_ms")
+            known["latency_ms"] = p10_ms if fixed_ms is None else latency["ratio_to_reference"] * fixed_ms
+        return StoredCurve(
+            trial=number,
+            arch_id=arch_id or "",
+            status=TrialStatus(status),
+            errors=tuple(100.0 - point["top1_percent"] for point in points),
+            losses=tuple(point["train_loss"] for point in points),
+            known=known,
+            row_id=row_id,
+            training_id=training_id,
+        )

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from archsearch.records import Epoch, TrialStatus
 from archsearch.store.database import Database
+from archsearch.store.reading import read_as_stored
 from archsearch.store.retry import retried
 from archsearch.store.rows import curve_of
 from archsearch.store.running import lock_if_running, lock_trial
@@ -96,12 +97,13 @@ def load_partial_training(database: Database, study_id: int, arch_id: str, seed:
     if found is None:
         return None
     curve, decisions, epoch, state = found
-    return PartialTraining(
-        epoch=epoch,
-        curve=curve_of(curve[:epoch]),
-        state=state,
-        decisions=tuple(decision for decision in decisions if decision["epoch"] <= epoch),
-    )
+    with read_as_stored(f"the partial training of {arch_id} with seed {seed}"):
+        return PartialTraining(
+            epoch=epoch,
+            curve=curve_of(curve[:epoch]),
+            state=state,
+            decisions=tuple(decision for decision in decisions if decision["epoch"] <= epoch),
+        )
 
 
 @retried

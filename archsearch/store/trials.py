@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from archsearch.designs import Design
@@ -14,6 +14,7 @@ from archsearch.records import Cost, EarlyStop, Latency, Phases, Record, Score, 
 from archsearch.store.database import Database
 from archsearch.store.designs import design_of
 from archsearch.store.partial_trainings import drop_states_of
+from archsearch.store.reading import read_as_stored
 from archsearch.store.retry import retried
 from archsearch.store.rows import (
     EARLY_STOP,
@@ -22,7 +23,8 @@ from archsearch.store.rows import (
     latency_to_row,
     record_of,
     record_query,
-    row_to_score,
+    score_of,
+    score_query,
     score_to_row,
 )
 from archsearch.store.running import earlier_end, lock_if_running, lock_study, lock_trial
@@ -42,11 +44,8 @@ _MOST_BY_NUMBER = 500  # more records than this are read as a whole
 def note_suggestion(database: Database, row_id: int, *, number: int, suggested: Mapping[str, Any] | None) -> None:
     """Store which Optuna trial a slot has become, and what was suggested (None: a point outside the space)."""
     with database.writing() as session:
-        session.execute(
-            update(TrialRow)
-            .where(TrialRow.id == row_id)
-            .values(number=number, suggested=None if suggested is None else dict(suggested))
-        )
+        row = session.get_one(TrialRow, row_id)
+        row.number, row.suggested = number, None if suggested is None else dict(suggested)
 
 
 @retried
@@ -219,11 +218,15 @@ def add_training(database: Database, *, study_id: int, arch_id: str, score: Scor
 @retried
 def load_trainings(database: Database, study_id: int, *, split: str) -> tuple[tuple[str, Score], ...]:
     """Every stored training of a study on one split: (arch_id, score)."""
+    columns = score_query(with_curve=True, checked=database.checked)
+    query = select(TrainingRow.arch_id, *columns).where(TrainingRow.study_id == study_id, TrainingRow.split == split)
     with database.reading() as session:
-        rows = session.scalars(
-            select(TrainingRow).where(TrainingRow.study_id == study_id, TrainingRow.split == split)
-        ).all()
-        return tuple((row.arch_id, row_to_score(row, with_curve=True)) for row in rows)
+        study, _ = _named(session, study_id)
+        where = f"study '{study}', a training of"
+        return tuple(
+            (arch_id, score_of(found, f"{where} {arch_id}", with_curve=True))
+            for arch_id, *found in session.execute(query)
+        )
 
 
 @retried
@@ -239,7 +242,7 @@ def load_records(
     """
     with database.reading() as session:
         study, design = _named(session, study_id)
-        query = record_query(study_id, with_curves=with_curves)
+        query = record_query(study_id, with_curves=with_curves, checked=database.checked)
         kept = {record.trial: record for record in earlier if record.status is not TrialStatus.RUNNING}
         if not kept:
             return tuple(record_of(row, study, design) for row in session.execute(query))
@@ -260,7 +263,7 @@ def load_records(
 def load_record(database: Database, study_id: int, number: int) -> Record | None:
     """One trial of a study by its number, with its curve; None if there is none."""
     with database.reading() as session:
-        query = record_query(study_id, with_curves=True).where(TrialRow.number == number)
+        query = record_query(study_id, with_curves=True, checked=database.checked).where(TrialRow.number == number)
         row = session.execute(query).first()
         if row is None:
             return None
@@ -270,4 +273,5 @@ def load_record(database: Database, study_id: int, number: int) -> Record | None
 def _named(session: Session, study_id: int) -> tuple[str, Design | None]:
     """A study's name, and its design if it has one."""
     name, config = session.execute(select(StudyRow.name, StudyRow.config).where(StudyRow.id == study_id)).one()
-    return name, design_of(config)
+    with read_as_stored(f"study '{name}': its design"):
+        return name, design_of(config)

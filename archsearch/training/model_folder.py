@@ -17,22 +17,27 @@ import logging
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import safetensors.torch
 import torch
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from archsearch.data.dataset import Dataset
-from archsearch.errors import ArchsearchError, DataError, StoreError
+from archsearch.errors import ConfigError, DataError, StoreError, shown
 from archsearch.files import write_atomically
-from archsearch.models.families import build, spec_from_json
+from archsearch.models.choice import ChoiceValue
+from archsearch.models.families import SMALLEST_INPUT, build, spec_from_json
 from archsearch.models.spec import Spec
+from archsearch.records import LARGEST_INPUT, MOST_CLASSES
+from archsearch.resources import parse_json, read_text
 from archsearch.training.loop import EVALUATION_BATCH, top1_percent
 from archsearch.training.model_card import model_card
 from archsearch.training.model_facts import ModelFacts
 from archsearch.training.trainer import Statistics, device_batches
+from archsearch.validation import explain
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +72,30 @@ class ModelInfo:
     trial: int | None
     archsearch_version: str
     torch_version: str
+
+
+_Share = Annotated[float, Field(ge=0, le=100)]
+_Scale = Annotated[FiniteFloat, Field(gt=0)]
+
+
+class _Described(BaseModel):
+    """What spec.json says, key by key."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    format: Annotated[int, Field(ge=1, le=_FORMAT)]
+    spec: dict[str, ChoiceValue]
+    classes: Annotated[tuple[str, ...], Field(min_length=1, max_length=MOST_CLASSES)]
+    input_size: Annotated[int, Field(ge=SMALLEST_INPUT, le=LARGEST_INPUT)]
+    mean: tuple[FiniteFloat, FiniteFloat, FiniteFloat]
+    std: tuple[_Scale, _Scale, _Scale]
+    weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    test_top1_percent: Annotated[tuple[_Share, ...], Field(min_length=1)]
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)]
+    study: str | None
+    trial: int | None
+    archsearch: str
+    torch: str
 
 
 def save_model_folder(folder: Path, facts: ModelFacts, *, weights_from: Path, curve_image: str | None = None) -> Path:
@@ -152,6 +181,10 @@ def load(folder: Path | str, device: str = "cpu") -> nn.Module:
     path = folder / "weights.safetensors"
     state = _weights(path, digest)
     model = build(info.spec, num_classes=len(info.classes), input_size=info.input_size, seed=0)
+    for name, own in model.state_dict().items():
+        given = state.get(name)
+        if given is not None and given.dtype != own.dtype:
+            raise StoreError(f"{path}: '{name}' is stored as {given.dtype}, and the network has {own.dtype}")
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
@@ -182,34 +215,36 @@ def _info(folder: Path) -> tuple[ModelInfo, str]:
     """The content of spec.json, and the checksum of the weights."""
     path = folder / "spec.json"
     try:
-        stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise StoreError(f"{folder} is not a model folder: spec.json cannot be read: {error}") from error
-    except ValueError as error:
-        raise StoreError(f"{path}: not valid JSON: {error}") from error
+        text = read_text(path)
+    except ConfigError as error:
+        raise StoreError(f"{folder} is not a model folder: spec.json cannot be read: {error.message}") from error
     try:
-        if stored["format"] > _FORMAT:
+        form = parse_json(text, path)
+        if isinstance(form, dict) and isinstance(form.get("format"), int) and form["format"] > _FORMAT:
             raise StoreError(
-                f"{path}: written by a newer archsearch ({stored['archsearch']})", hint="update archsearch"
+                f"{path}: written by a newer archsearch ({shown(form.get('archsearch'))})", hint="update archsearch"
             )
+        stored = _Described.model_validate_json(text)
         info = ModelInfo(
-            spec=spec_from_json(json.dumps(stored["spec"])),
-            classes=tuple(stored["classes"]),
-            input_size=stored["input_size"],
-            mean=_statistics(stored["mean"]),
-            std=_statistics(stored["std"]),
-            test_top1_percent=tuple(stored["test_top1_percent"]),
-            seeds=tuple(stored["seeds"]),
-            study=stored["study"],
-            trial=stored["trial"],
-            archsearch_version=stored["archsearch"],
-            torch_version=stored["torch"],
+            spec=spec_from_json(json.dumps(stored.spec)),
+            classes=stored.classes,
+            input_size=stored.input_size,
+            mean=stored.mean,
+            std=stored.std,
+            test_top1_percent=stored.test_top1_percent,
+            seeds=stored.seeds,
+            study=stored.study,
+            trial=stored.trial,
+            archsearch_version=stored.archsearch,
+            torch_version=stored.torch,
         )
-        return info, str(stored["weights_sha256"])
-    except StoreError:
-        raise
-    except (KeyError, TypeError, ValueError, ArchsearchError) as error:
-        raise StoreError(f"{path}: damaged: {type(error).__name__}: {error}") from error
+    except ValidationError as error:
+        found = explain(error, source=f"{path}: damaged", model=_Described)
+        raise StoreError(found.message, hint=found.hint) from error
+    except ConfigError as error:  # not JSON, or no network
+        where = "" if str(path) in error.message else f"{path}: damaged: "
+        raise StoreError(f"{where}{error.message}", hint=error.hint) from error
+    return info, stored.weights_sha256
 
 
 def _weights(path: Path, digest: str) -> dict[str, Tensor]:
@@ -224,11 +259,6 @@ def _weights(path: Path, digest: str) -> dict[str, Tensor]:
         return dict(safetensors.torch.load(content))
     except SafetensorError as error:
         raise StoreError(f"{path}: not a safetensors file: {error}") from error
-
-
-def _statistics(values: list[float]) -> Statistics:
-    red, green, blue = values
-    return float(red), float(green), float(blue)
 
 
 def _metrics_csv(facts: ModelFacts) -> str:

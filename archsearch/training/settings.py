@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from archsearch.records import LARGEST_INPUT
+
 Precision = Literal["fp32", "bf16"]
 """float32 throughout; or bfloat16 autocast in training steps, where that is faster. Scoring is in float32."""
 
@@ -51,6 +53,6 @@ class ProxySettings(BaseModel):
     train_images: int | None = Field(default=None, ge=1)
     validation_images: int = Field(default=5000, ge=1)
     fresh_images: bool = False
-    input_size: int | None = Field(default=None, ge=8)
+    input_size: int | None = Field(default=None, ge=8, le=LARGEST_INPUT)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     chunk_steps: int | None = Field(default=None, ge=1)

@@ -96,7 +96,7 @@ def test_a_used_up_space_ends_the_run_and_says_so(
     found = counts(database, config)
     assert found == {"complete": 2, "replay": found["replay"]}  # two networks are trained, once each
     assert found["replay"] >= 100
-    assert "the search space (2 points) is used up" in caplog.text
+    assert "the search space (2 points, which build 2 different networks) is used up" in caplog.text
     first: dict[str, Record] = {}
     for record in records(database, config):
         original = first.setdefault(record.arch_id, record)

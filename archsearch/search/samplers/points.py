@@ -80,6 +80,13 @@ class Points:
             self._identities[point] = self._network(self._space, point)
         return self._identities[point]
 
+    def networks(self, *, most: int) -> int | None:
+        """How many different networks the points build; None if there are more points than `most`."""
+        if self.size > most:
+            return None
+        built = {self.identity(self.numbered(number)) for number in range(self.size)}
+        return len(built - {None})
+
     def learn(self, point: Point, arch_id: str) -> None:
         """Take the network of a stored trial from the study, which knows it: working it out takes a millisecond."""
         if self._space is not None and self._input_size is not None:
