@@ -17,7 +17,15 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, column, create_engine, event, inspect, select, table
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    IntegrityError,
+    MultipleResultsFound,
+    NoResultFound,
+    NoSuchModuleError,
+    SQLAlchemyError,
+)
 from sqlalchemy.orm import Session
 
 from archsearch.errors import ConfigError, NothingStoredError, StoreError, shown
@@ -29,6 +37,8 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_URL = "sqlite:///runs/archsearch.db"
 BUSY_TIMEOUT_SECONDS = 60
+# Of the driver; of a row that others refer to and that is gone; of a damaged file whose names are no text.
+_FAILURES = (DBAPIError, NoResultFound, MultipleResultsFound, UnicodeDecodeError)
 _OPTUNAS_STUDIES = table("studies", column("study_name"))
 
 
@@ -96,9 +106,9 @@ class Database:
             self._look(create, entering)
             self.engine = self._engine()
             self._open_schema(create)
-        except DBAPIError as error:
+        except _FAILURES as error:
             raise StoreError(
-                f"the database {self.safe_url} cannot be opened: {error.orig}",
+                f"the database {self.safe_url} cannot be opened: {_reason(error)}",
                 hint="check that the server runs, that the file is a database and that the URL is right",
             ) from error
 
@@ -228,9 +238,9 @@ class Database:
             yield
         except IntegrityError:  # two processes entered the same thing: the caller's to settle
             raise
-        except DBAPIError as error:
+        except _FAILURES as error:
             raise StoreError(
-                f"the database {self.safe_url} cannot be {what}: {error.orig}",
+                f"the database {self.safe_url} cannot be {what}: {_reason(error)}",
                 hint="check that the server runs, that the disk has room and that the file may be written; "
                 "what is stored stays, and the same command goes on from there",
             ) from error
@@ -238,6 +248,12 @@ class Database:
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, NoResultFound | MultipleResultsFound):
+        return "a row that others refer to is gone, or is there twice"
+    return str(error.orig if isinstance(error, DBAPIError) else error)
 
 
 def foreign_study(name: str, safe_url: str) -> ConfigError:

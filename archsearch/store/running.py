@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 def lock_study(session: Session, study_id: int) -> None:
     """Hold a study to the end of the transaction: whoever changes which trials it has comes one after the other.
 
-    Raises sqlalchemy.exc.NoResultFound if there is no such study.
+    Raises StoreError if there is no such study.
     """
     session.scalars(select(StudyRow.id).where(StudyRow.id == study_id).with_for_update(key_share=True)).one()
 
@@ -29,7 +29,7 @@ def lock_study(session: Session, study_id: int) -> None:
 def lock_trial(session: Session, row_id: int) -> TrialRow:
     """A trial's row, held with its study to the end of the transaction.
 
-    Raises sqlalchemy.exc.NoResultFound if there is no such trial.
+    Raises StoreError if there is no such trial.
     """
     lock_study(session, session.scalars(select(TrialRow.study_id).where(TrialRow.id == row_id)).one())
     return session.get_one(TrialRow, row_id, with_for_update={"key_share": True})

@@ -238,7 +238,7 @@ def load_records(
     `earlier` is what an earlier call gave for this study, with or without curves as now: of the ended trials among it
     only those are read again whose status has changed.
 
-    Raises sqlalchemy.exc.NoResultFound if there is no such study.
+    Raises StoreError if there is no such study.
     """
     with database.reading() as session:
         study, design = _named(session, study_id)

@@ -194,6 +194,9 @@ def _ended(case: Case) -> tuple[int, str, str, str]:
             except ArchsearchError as error:
                 code = error.exit_code
                 err.write(str(error))
+            except MemoryError:  # as `main` does
+                code = 1
+                err.write("there is not enough memory")
             except SystemExit as end:
                 code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
             except BaseException as error:  # noqa: BLE001 (any at all is a finding)
