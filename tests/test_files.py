@@ -7,8 +7,8 @@ import stat
 from pathlib import Path
 
 import pytest
-from archsearch.api.paths import study_folder
 
+from archsearch.api.paths import study_folder
 from archsearch.errors import ArchsearchError, ConfigError
 from archsearch.files import check_writable, is_name, write_atomically
 
