@@ -18,10 +18,9 @@ from archsearch.data.catalog import load_dataset
 from archsearch.data.dataset import Dataset
 from archsearch.data.images import Images, channel_statistics
 from archsearch.errors import BuildError, ConfigError
-from archsearch.export.formats import FORMATS, ExportFormat
+from archsearch.export.formats import FORMATS, ExportFormat, Parity, parity
 from archsearch.export.metadata import ExportMetadata, Statistics
 from archsearch.export.onnx_file import quantized
-from archsearch.export.parity import Parity, parity
 from archsearch.files import write_atomically
 from archsearch.latency.exported import ExportLatency, measure_exported
 from archsearch.models.families import build

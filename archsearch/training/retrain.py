@@ -14,7 +14,6 @@ from archsearch.models.families import build
 from archsearch.models.spec import Spec
 from archsearch.records import Epoch, Score
 from archsearch.training.checkpoint import Identity
-from archsearch.training.compiled import CompiledStep
 from archsearch.training.distributed import ALONE, World
 from archsearch.training.events import EventFile
 from archsearch.training.loop import Chunk, EpochProgress
@@ -22,6 +21,7 @@ from archsearch.training.protocols import Protocol
 from archsearch.training.proxy import check_labels
 from archsearch.training.seed_folder import SeedFolder
 from archsearch.training.start import Start
+from archsearch.training.step import CompiledStep
 from archsearch.training.trainer import Statistics, Trainer, usual_step
 
 log = logging.getLogger(__name__)

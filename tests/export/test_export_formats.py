@@ -9,10 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from archsearch.errors import ConfigError
-from archsearch.export.formats import FORMATS
+from archsearch.export.formats import FORMATS, parity
 from archsearch.export.metadata import ExportMetadata
 from archsearch.export.onnx_file import quantized, read_metadata, run_onnx
-from archsearch.export.parity import parity
 from archsearch.models.families import build
 from archsearch.models.variants import find_variant
 

@@ -1,18 +1,353 @@
-"""A network against the four guidelines: scores, verdicts, and the units that they come from."""
+"""A network against the four guidelines: scores, verdicts, and the units that they come from.
+
+The sums behind the four guidelines, over any stretch of a trace. Sources: arXiv 1807.11164, section 2.
+
+h w is the map of a convolution, c1 and c2 its channels, g its groups, B = h w c1 c2 / g its multiply-adds. All memory
+access is in numbers, not bytes.
+
+Where a network falls into units, told from what it did and not from its family.
+
+A module whose parts run one after another, each on nothing but what the one before it made, is a chain, and is cut
+between its parts. A module in which data take two ways (a shortcut, two branches) is a block: it and every other module
+of its class are units that are not cut further (of a class of which some have a shortcut and some have none, like
+MobileNetV2's, all are blocks). What remains between blocks (stem, head) is cut before each convolution and each matrix
+product.
+
+What kind an operator is: who works on channels, who gathers a window, who only passes over a map.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
+from itertools import pairwise
+from math import sqrt
 from statistics import fmean
 
 from torch import nn
 
-from archsearch.cost.audit.formulas import Flow, Sums
-from archsearch.cost.audit.trace import Trace, trace
-from archsearch.cost.audit.units import Unit, units_of
+from archsearch.cost.audit.trace import Call, Convolution, Operator, Trace, trace
 from archsearch.limits import GUIDELINES
 from archsearch.table import Column, Table
+
+_PRODUCTS = frozenset({"addmm", "mm", "bmm", "baddbmm", "addbmm", "linear", "mv", "addmv", "dot"})
+_GATHERING = ("pool", "mean", "sum", "amax", "amin", "max", "min", "argmax")
+# Operators that write the numbers that they read, elsewhere or in another order.
+_MOVING = frozenset(
+    {"cat", "stack", "clone", "copy_", "index", "index_select", "gather", "constant_pad_nd", "_to_copy"}
+    | {"channel_shuffle", "native_channel_shuffle", "pixel_shuffle", "pixel_unshuffle", "roll", "flip"}
+)
+
+
+class Kind(StrEnum):
+    """The paper's classes of operators (figure 2), finer: what is element-wise is told apart."""
+
+    CONVOLUTION = "convolution"
+    PRODUCT = "product"  # linear layers and other matrix products
+    POOLING = "pooling"  # and other means, sums and maxima over a map
+    DEPTHWISE = "depthwise"  # counts as element-wise in G4
+    NORMALISATION = "normalisation"  # batch norm: element-wise unless folded
+    MOVEMENT = "movement"  # concatenation, shuffle, padding, copy: element-wise
+    ELEMENTWISE = "element-wise"  # activations, sums and products of maps, and whatever else
+
+
+FRAGMENTS = frozenset({Kind.CONVOLUTION, Kind.PRODUCT, Kind.POOLING, Kind.DEPTHWISE})
+WITH_WEIGHTS = frozenset({Kind.CONVOLUTION, Kind.PRODUCT, Kind.DEPTHWISE})
+PASSING_OVER = frozenset({Kind.DEPTHWISE, Kind.NORMALISATION, Kind.MOVEMENT, Kind.ELEMENTWISE})
+
+
+def kind_of(operator: Operator) -> Kind:
+    """The kind of an operator, by its name and its shape."""
+    if operator.convolution is not None:
+        return Kind.DEPTHWISE if operator.convolution.depthwise else Kind.CONVOLUTION
+    name = operator.name.split("::")[1]
+    if name in _PRODUCTS:
+        return Kind.PRODUCT
+    if "batch_norm" in name:
+        return Kind.NORMALISATION
+    if name in _MOVING:
+        return Kind.MOVEMENT
+    if any(name == word or (word == "pool" and word in name) for word in _GATHERING):
+        return Kind.POOLING
+    return Kind.ELEMENTWISE
+
+
+_CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)  # one class for all sorts of things
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unit:
+    """The operators from `first` up to `end`, named after the module (or the first of the modules) that ran them."""
+
+    name: str
+    block: bool
+    first: int
+    end: int
+
+
+def units_of(trace: Trace) -> tuple[Unit, ...]:
+    """Every operator in one unit, in order."""
+    blocks = {
+        type(call.module)
+        for call in _calls(trace.root)
+        if call is not trace.root
+        and not isinstance(call.module, _CONTAINERS)
+        and _is_composite(call)
+        and not all(_serial(trace.operators, call))
+    }
+    units: list[Unit] = []
+    for piece in _pieces(trace, trace.root, blocks):
+        heavy = any(kind_of(trace.operators[at]) in WITH_WEIGHTS for at in range(piece.first, piece.end))
+        last = units[-1] if units else None
+        if piece.block or heavy or last is None or last.block:
+            units.append(piece)
+        else:  # an activation, a pooling: part of what came before it
+            units[-1] = Unit(name=last.name, block=False, first=last.first, end=piece.end)
+    return tuple(units)
+
+
+def _calls(call: Call) -> Iterator[Call]:
+    yield call
+    for inner in call.inner:
+        yield from _calls(inner)
+
+
+def _is_composite(call: Call) -> bool:
+    """Whether it called modules that did something; a layer does all by itself."""
+    return any(isinstance(element, Call) for element in call.elements())
+
+
+def _bounds(element: Call | int) -> tuple[int, int]:
+    return (element, element + 1) if isinstance(element, int) else (element.first, element.end)
+
+
+def _serial(operators: Sequence[Operator], call: Call) -> list[bool]:
+    """For each two neighbours among a call's elements, whether the latter's side needs of all that was there before
+    one thing alone, which the former made."""
+    bounds = [_bounds(element) for element in call.elements()]
+    found = []
+    for (former, _), (latter, _) in pairwise(bounds):
+        needed = {source for at in range(latter, call.end) for source in operators[at].maps if source < latter}
+        found.append(len(needed) == 1 and min(needed) >= former)
+    return found
+
+
+def _pieces(trace: Trace, call: Call, blocks: set[type[nn.Module]]) -> Iterator[Unit]:
+    """The blocks within a call, and single layers and operators between them."""
+    elements = list(call.elements())
+    serial = _serial(trace.operators, call)
+    at = 0
+    while at < len(elements):
+        end = at + 1
+        while end < len(elements) and not serial[end - 1]:
+            end += 1
+        element = elements[at]
+        if end - at > 1:  # a stretch that cannot be cut, of a network or container that otherwise can
+            first, last = _bounds(element)[0], _bounds(elements[end - 1])[1]
+            yield Unit(name=_name(trace, element), block=True, first=first, end=last)
+        elif isinstance(element, Call) and type(element.module) not in blocks and _is_composite(element):
+            yield from _pieces(trace, element, blocks)
+        else:
+            first, last = _bounds(element)
+            is_block = isinstance(element, Call) and type(element.module) in blocks
+            yield Unit(name=_name(trace, element), block=is_block, first=first, end=last)
+        at = end
+
+
+def _name(trace: Trace, element: Call | int) -> str:
+    if isinstance(element, Call):
+        return element.path
+    operator = trace.operators[element]
+    name = operator.name.split("::")[1]
+    return f"{operator.path}.{name}" if operator.path else name
+
+
+def memory_access(conv: Convolution) -> float:
+    """Of a 1x1 convolution: hw(c1 + c2) + c1 c2 / g (G1; with groups G2, equation 2)."""
+    return conv.area * (conv.incoming + conv.outgoing) + conv.incoming * conv.outgoing / conv.groups
+
+
+def lower_bound(conv: Convolution) -> float:
+    """2 sqrt(hwB) + B / hw, reached by c1 = c2 (equation 1); with g groups 2 sqrt(g hwB) + B / hw.
+
+    With groups it is the bound of all convolutions of the same B and g, so that G1 judges the widths alone.
+    """
+    weights = conv.incoming * conv.outgoing / conv.groups
+    return 2 * conv.area * sqrt(conv.incoming * conv.outgoing) + weights
+
+
+def ungrouped(conv: Convolution) -> float:
+    """hw c1 + B / c1 + B / hw: of the convolution without groups of the same input and the same B (equation 2, g = 1).
+
+    It has c2 / g output channels.
+    """
+    weights = conv.incoming * conv.outgoing / conv.groups
+    return conv.area * (conv.incoming + conv.outgoing / conv.groups) + weights
+
+
+def least_maps(conv: Convolution) -> float:
+    """2 sqrt(hwB): what a 1x1 convolution of the same B that keeps G1 and G2 moves in maps (equation 1, no weights)."""
+    return 2 * conv.area * sqrt(conv.incoming * conv.outgoing / conv.groups)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sums:
+    """What a stretch of operators adds up to; all but the counts in numbers moved.
+
+    Attributes:
+        pointwise, lower_bound, ungrouped: memory access of its 1x1 convolutions, its lower bound (G1), and that of the
+            convolutions without groups (G2).
+        element_wise_maps: maps moved by element-wise operators, batch norms folded, movements in a row as one.
+        channel_maps: maps moved by convolutions and matrix products, 1x1 convolutions at the least (G4).
+        element_wise, total: memory access of element-wise operators and of all, as written, batch norms folded.
+        batch_norm: memory access of the batch norms that could be folded.
+        fragments: convolutions, poolings and matrix products; a convolution of g groups as g, a depthwise one as one.
+        kernels: operators that move something, batch norms folded.
+        folded: batch norms that could be folded.
+        in_series: convolutions that could be one with the convolution before them.
+    """
+
+    pointwise: float = 0.0
+    lower_bound: float = 0.0
+    ungrouped: float = 0.0
+    element_wise_maps: float = 0.0
+    channel_maps: float = 0.0
+    element_wise: float = 0.0
+    total: float = 0.0
+    batch_norm: float = 0.0
+    fragments: int = 0
+    kernels: int = 0
+    folded: int = 0
+    in_series: int = 0
+
+    @property
+    def g1(self) -> float | None:
+        """Memory access of 1x1 convolutions over its lower bound; None without any."""
+        return self.pointwise / self.lower_bound if self.lower_bound else None
+
+    @property
+    def g2(self) -> float | None:
+        """Memory access of 1x1 convolutions over that of ungrouped ones; None without any."""
+        return self.pointwise / self.ungrouped if self.ungrouped else None
+
+    @property
+    def g4(self) -> float | None:
+        """Share of element-wise operators in the maps moved; None where no map is moved by either kind."""
+        both = self.element_wise_maps + self.channel_maps
+        return self.element_wise_maps / both if both else None
+
+    @property
+    def element_wise_share(self) -> float | None:
+        """Share of element-wise operators in all memory access as written, with batch norms folded."""
+        return self.element_wise / self.total if self.total else None
+
+    @property
+    def element_wise_share_unfolded(self) -> float | None:
+        """The same with every batch norm an operator of its own."""
+        total = self.total + self.batch_norm
+        return (self.element_wise + self.batch_norm) / total if total else None
+
+
+class Flow:
+    """A trace's operators with who takes whose results, as the sums need it."""
+
+    def __init__(self, operators: Sequence[Operator]) -> None:
+        self.operators = operators
+        self.kinds = [kind_of(operator) for operator in operators]
+        self._readers: Counter[int] = Counter(source for operator in operators for source in operator.maps)
+        self._folded = {at for at in range(len(operators)) if self._foldable(at)}
+        self._merged = {at for at in range(len(operators)) if self._continues_a_movement(at)}
+
+    def sums(self, first: int, end: int) -> Sums:
+        """Over the operators from `first` up to `end`."""
+        indices = range(first, end)
+        kept = [at for at in indices if at not in self._folded]
+        every = {at: self._moved(at) for at in indices}
+        convs = [conv for at in kept if (conv := self.operators[at].convolution) is not None and conv.pointwise]
+        return Sums(
+            pointwise=sum(map(memory_access, convs)),
+            lower_bound=sum(map(lower_bound, convs)),
+            ungrouped=sum(map(ungrouped, convs)),
+            element_wise_maps=sum(self._maps(at) for at in kept if self.kinds[at] in PASSING_OVER),
+            channel_maps=sum(
+                self._maps(at) for at in kept if self.kinds[at] in WITH_WEIGHTS and self.kinds[at] not in PASSING_OVER
+            ),
+            element_wise=sum(every[at] for at in kept if self.kinds[at] in PASSING_OVER),
+            total=sum(every[at] for at in kept),
+            batch_norm=sum(every[at] for at in indices if at in self._folded),
+            fragments=sum(self._fragments(at) for at in kept),
+            kernels=len(kept),
+            folded=len(indices) - len(kept),
+            in_series=sum(self._could_join(at) for at in kept),
+        )
+
+    def branches(self, first: int, end: int) -> int:
+        """The most convolutions, poolings and matrix products of a stretch that wait for equally many before them."""
+        depth: dict[int, int] = {}
+        for at in range(first, end):
+            before = max((depth[source] for source in self.operators[at].maps if source in depth), default=0)
+            depth[at] = before + (self.kinds[at] in FRAGMENTS)
+        return max(Counter(depth[at] for at in depth if self.kinds[at] in FRAGMENTS).values(), default=0)
+
+    def _moved(self, at: int) -> int:
+        operator = self.operators[at]
+        return operator.read_maps + operator.weights + operator.written
+
+    def _maps(self, at: int) -> float:
+        """Maps that an operator moves, in the sense of G4's score."""
+        operator = self.operators[at]
+        conv = operator.convolution
+        if conv is not None and conv.pointwise:
+            return least_maps(conv)
+        moved = operator.read_maps + operator.written
+        if at in self._merged:  # neither its predecessor's writing nor its reading of that
+            (source,) = operator.maps
+            moved -= operator.maps[source] + self.operators[source].written
+        return moved
+
+    def _fragments(self, at: int) -> int:
+        conv = self.operators[at].convolution
+        if self.kinds[at] is Kind.CONVOLUTION and conv is not None:
+            return conv.groups
+        return int(self.kinds[at] in FRAGMENTS)
+
+    def _only_source(self, at: int, kinds: Iterable[Kind]) -> int | None:
+        """The operator of those kinds that alone feeds this one, and that feeds nothing else."""
+        sources = self.operators[at].maps
+        if len(sources) != 1:
+            return None
+        (source,) = sources
+        return source if source >= 0 and self._readers[source] == 1 and self.kinds[source] in kinds else None
+
+    def _foldable(self, at: int) -> bool:
+        return self.kinds[at] is Kind.NORMALISATION and self._only_source(at, WITH_WEIGHTS) is not None
+
+    def _continues_a_movement(self, at: int) -> bool:
+        return self.kinds[at] is Kind.MOVEMENT and self._only_source(at, (Kind.MOVEMENT,)) is not None
+
+    def _could_join(self, at: int) -> bool:
+        """Whether a convolution and the one before it could be one of no more multiply-adds.
+
+        Nothing but a batch norm may stand between them, and one of the two is 1x1, so that padding is no matter.
+        """
+        second = self.operators[at].convolution
+        before = self._only_source(at, (*WITH_WEIGHTS, Kind.NORMALISATION))
+        if second is None or before is None:
+            return False
+        if before in self._folded:
+            (before,) = self.operators[before].maps
+        first = self.operators[before].convolution
+        if first is None or 1 not in (first.kernel, second.kernel):
+            return False
+        groups = first.groups if first.groups == second.groups else 1
+        joined = second.area * first.kernel * second.kernel * first.incoming * second.outgoing / groups
+        return joined <= _macs(first) + _macs(second)
+
+
+def _macs(conv: Convolution) -> float:
+    return conv.area * conv.kernel * conv.incoming * conv.outgoing / conv.groups
 
 
 @dataclass(frozen=True, kw_only=True)
