@@ -1,42 +1,34 @@
-"""The formats by name: a network and its facts in, the content of one file out.
+"""The formats by name: a network and its facts in, the content of one file out, and whether it computes the same.
 
-Files that torch reads: an exported program, which needs no class of ours, and the weights alone.
-
-Whether an exported file computes what the network computes.
+Files that torch reads are an exported program, which needs no class of ours, and the weights alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-from archsearch.export.metadata import ExportMetadata
-from archsearch.registry import Registry
-
-if TYPE_CHECKING:
-    from torch import Tensor, nn
 import copy
 import io
+import json
 import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import safetensors.torch
 import torch
 from torch import Tensor, nn
 
 from archsearch.errors import BuildError
+from archsearch.export.metadata import ExportMetadata
+from archsearch.registry import Registry
 
 _METADATA_FILE = "archsearch.json"
 _EXPORT_FAILURES = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 
-def write_program(model: nn.Module, example: Tensor, metadata: ExportMetadata) -> bytes:
+def _write_program(model: nn.Module, example: Tensor, metadata: ExportMetadata) -> bytes:
     """A `torch.export` program for any number of images; the facts stand in its file `archsearch.json`.
 
     Raises BuildError if torch.export cannot follow the network.
     """
-    import json
-
     own = copy.deepcopy(model).eval().cpu()
     batch = torch.export.Dim("batch", min=1)
     try:
@@ -50,7 +42,7 @@ def write_program(model: nn.Module, example: Tensor, metadata: ExportMetadata) -
     return file.getvalue()
 
 
-def run_program(content: bytes, images: Tensor) -> Tensor:
+def _run_program(content: bytes, images: Tensor, _model: nn.Module) -> Tensor:
     """What a saved program gives for images (N, 3, H, W): logits (N, classes)."""
     with torch.inference_mode(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -58,13 +50,13 @@ def run_program(content: bytes, images: Tensor) -> Tensor:
     return made
 
 
-def write_state(model: nn.Module, metadata: ExportMetadata) -> bytes:
+def _write_state(model: nn.Module, _example: Tensor, metadata: ExportMetadata) -> bytes:
     """The weights as safetensors, with the facts in its header."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     return safetensors.torch.save(state, metadata=metadata.as_text())
 
 
-def run_state(content: bytes, images: Tensor, model: nn.Module) -> Tensor:
+def _run_state(content: bytes, images: Tensor, model: nn.Module) -> Tensor:
     """What the network gives for images (N, 3, H, W) with a file's weights; `model` itself keeps its own."""
     own = copy.deepcopy(model).eval().cpu()
     own.load_state_dict(safetensors.torch.load(content))
@@ -102,30 +94,6 @@ def _run_onnx(content: bytes, images: Tensor, _model: nn.Module) -> Tensor:
     from archsearch.export.onnx_file import run_onnx
 
     return run_onnx(content, images)
-
-
-def _write_program(model: nn.Module, example: Tensor, metadata: ExportMetadata) -> bytes:
-    from archsearch.export.formats import write_program
-
-    return write_program(model, example, metadata)
-
-
-def _run_program(content: bytes, images: Tensor, _model: nn.Module) -> Tensor:
-    from archsearch.export.formats import run_program
-
-    return run_program(content, images)
-
-
-def _write_state(model: nn.Module, _example: Tensor, metadata: ExportMetadata) -> bytes:
-    from archsearch.export.formats import write_state
-
-    return write_state(model, metadata)
-
-
-def _run_state(content: bytes, images: Tensor, model: nn.Module) -> Tensor:
-    from archsearch.export.formats import run_state
-
-    return run_state(content, images, model)
 
 
 FORMATS: Registry[ExportFormat] = Registry(
