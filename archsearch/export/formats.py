@@ -17,14 +17,14 @@ import torch
 from torch import Tensor, nn
 
 from archsearch.errors import BuildError
-from archsearch.export.metadata import ExportMetadata
+from archsearch.models.model_info import ModelInfo
 from archsearch.registry import Registry
 
 _METADATA_FILE = "archsearch.json"
 _EXPORT_FAILURES = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 
-def _write_program(model: nn.Module, example: Tensor, metadata: ExportMetadata) -> bytes:
+def _write_program(model: nn.Module, example: Tensor, info: ModelInfo) -> bytes:
     """A `torch.export` program for any number of images; the facts stand in its file `archsearch.json`.
 
     Raises BuildError if torch.export cannot follow the network.
@@ -36,9 +36,9 @@ def _write_program(model: nn.Module, example: Tensor, metadata: ExportMetadata) 
             warnings.simplefilter("ignore")
             program = torch.export.export(own, (example,), dynamic_shapes=({0: batch},), strict=False)
             file = io.BytesIO()
-            torch.export.save(program, file, extra_files={_METADATA_FILE: json.dumps(metadata.as_text())})
+            torch.export.save(program, file, extra_files={_METADATA_FILE: json.dumps(info.as_text())})
     except _EXPORT_FAILURES as error:
-        raise BuildError(f"{metadata.name} cannot be exported by torch.export: {str(error).splitlines()[0]}") from error
+        raise BuildError(f"{info.name} cannot be exported by torch.export: {str(error).splitlines()[0]}") from error
     return file.getvalue()
 
 
@@ -50,10 +50,10 @@ def _run_program(content: bytes, images: Tensor, _model: nn.Module) -> Tensor:
     return made
 
 
-def _write_state(model: nn.Module, _example: Tensor, metadata: ExportMetadata) -> bytes:
+def _write_state(model: nn.Module, _example: Tensor, info: ModelInfo) -> bytes:
     """The weights as safetensors, with the facts in its header."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    return safetensors.torch.save(state, metadata=metadata.as_text())
+    return safetensors.torch.save(state, metadata=info.as_text())
 
 
 def _run_state(content: bytes, images: Tensor, model: nn.Module) -> Tensor:
@@ -80,14 +80,14 @@ class ExportFormat:
     name: str
     suffix: str
     summary: str
-    write: Callable[[nn.Module, Tensor, ExportMetadata], bytes]
+    write: Callable[[nn.Module, Tensor, ModelInfo], bytes]
     run: Callable[[bytes, Tensor, nn.Module], Tensor]
 
 
-def _write_onnx(model: nn.Module, example: Tensor, metadata: ExportMetadata) -> bytes:
+def _write_onnx(model: nn.Module, example: Tensor, info: ModelInfo) -> bytes:
     from archsearch.export.onnx_file import write_onnx
 
-    return write_onnx(model, example, metadata)
+    return write_onnx(model, example, info)
 
 
 def _run_onnx(content: bytes, images: Tensor, _model: nn.Module) -> Tensor:

@@ -14,7 +14,7 @@ import hashlib
 import io
 import json
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from archsearch.data.dataset import Dataset
 from archsearch.errors import ArchsearchError, DataError, StoreError
 from archsearch.files import write_atomically
 from archsearch.models.families import build, spec_from_json
-from archsearch.models.spec import Spec
+from archsearch.models.model_info import ModelInfo
 from archsearch.training.loop import EVALUATION_BATCH, top1_percent
 from archsearch.training.model_card import model_card
 from archsearch.training.model_facts import ModelFacts
@@ -39,34 +39,6 @@ logger = logging.getLogger(__name__)
 _FORMAT = 1
 _EXPORT_SUFFIXES = (".onnx", ".pt2", ".safetensors")
 _METRICS = ("seed", "epoch", "train_loss", "top1_percent", "learning_rate", "train_seconds")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelInfo:
-    """What a loaded network carries as `.archsearch`.
-
-    Attributes:
-        spec: the network's choices.
-        classes: name of each output, in order.
-        input_size: height and width of the input (pixels).
-        mean, std: per channel; inputs are (pixel - mean) / std of pixels in [0, 1].
-        test_top1_percent: test top-1 of each seed, in the order of training; the weights are the first one's.
-        seeds: the seed of each.
-        study, trial: where the network was found, if a study found it.
-        archsearch_version, torch_version: that wrote the folder.
-    """
-
-    spec: Spec
-    classes: tuple[str, ...]
-    input_size: int
-    mean: Statistics
-    std: Statistics
-    test_top1_percent: tuple[float, ...]
-    seeds: tuple[int, ...]
-    study: str | None
-    trial: int | None
-    archsearch_version: str
-    torch_version: str
 
 
 def save_model_folder(folder: Path, facts: ModelFacts, *, weights_from: Path, curve_image: str | None = None) -> Path:
@@ -193,6 +165,7 @@ def _info(folder: Path) -> tuple[ModelInfo, str]:
                 f"{path}: written by a newer archsearch ({stored['archsearch']})", hint="update archsearch"
             )
         info = ModelInfo(
+            name=folder.name,
             spec=spec_from_json(json.dumps(stored["spec"])),
             classes=tuple(stored["classes"]),
             input_size=stored["input_size"],
