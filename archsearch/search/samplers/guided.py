@@ -35,8 +35,7 @@ from scipy.optimize import minimize
 from scipy.special import ndtr
 
 from archsearch.analysis.pareto import non_dominated
-from archsearch.search.samplers.history import Seen, seen_in, waiting_before
-from archsearch.search.samplers.points import Indices, Point, Points, points_of
+from archsearch.search.samplers.points import Indices, Point, Points, Seen, points_of, seen_in, waiting_before
 
 MOST_MEMBERS = 60
 _AT_ONCE = 512  # candidates: the table of candidates and boxes stays small
