@@ -27,7 +27,6 @@ from archsearch.search.config import MOST_SEEDS, StudyConfig
 from archsearch.search.design_points import design_specs
 from archsearch.search.evaluate import Evaluator, StopRequested
 from archsearch.search.failures import CommonFailureError, common_failure
-from archsearch.search.follow import Curves, SlotLostError, TrialFollower
 from archsearch.search.optuna_study import OptunaStudy, Suggestion
 from archsearch.search.outcome import Blame, Outcome, reference_point_of
 from archsearch.search.recovery import recover, tell
@@ -35,6 +34,7 @@ from archsearch.search.repeats import Repeats
 from archsearch.search.samplers import SpaceUsedUpError
 from archsearch.search.stopping.base import StoppingRule
 from archsearch.search.stopping.rules import make_rule
+from archsearch.search.trial_context import Curves, SlotLostError, StoredTrial
 from archsearch.search.variants import study_variants
 from archsearch.space.search_space import SearchSpace
 from archsearch.store.claims import Claim, NoSlot, claim_trial, give_back_failed, interrupt_trial, mark_told
@@ -200,7 +200,7 @@ class Worker:
         watch = self._evaluator.stopwatch
         watch.restart()
         number: int | None = None
-        follower: TrialFollower | None = None
+        context: StoredTrial | None = None
         try:
             with self._evaluator.chunk(), watch.at("suggest"):
                 number, spec = self._suggest(claim)
@@ -209,18 +209,18 @@ class Worker:
             if known is not None and claim.variant is not None:
                 known = self._wait_for_end(*known)
             if known is not None:
-                follower = self._further_seed(claim, number, spec, *known)
-                if follower is None:
+                context = self._further_seed(claim, number, spec, *known)
+                if context is None:
                     self._repeat(claim, number, *known)
                     return
             with watch.at("store"):
-                follower = follower or self._new_network(claim, number, spec)
+                context = context or self._new_network(claim, number, spec)
                 self._optuna.note(number, {"arch_id": spec.arch_id, **self._facts(claim)})
-            outcome = self._evaluator.evaluate(spec, follower)
+            outcome = self._evaluator.evaluate(spec, context)
             seconds, phases = time.monotonic() - started, watch.phases()
             if known is not None:
                 self._repeats += 1
-                self._finisher.store_repeat(claim, number, known[1], follower.seed, outcome, seconds, phases)
+                self._finisher.store_repeat(claim, number, known[1], context.seed, outcome, seconds, phases)
                 return
             self._repeats = 0
             self._rejections = self._rejections + 1 if outcome.status is TrialStatus.REJECTED else 0
@@ -230,7 +230,7 @@ class Worker:
             if outcome.blame is not None:
                 self._look_for_common_failure(outcome.reason or "", outcome.blame)
         except StopRequested:
-            self._finisher.give_back(claim, number, "the run was stopped", follower=follower)
+            self._finisher.give_back(claim, number, "the run was stopped", context=context)
         except SpaceUsedUpError as error:
             self._used_up = str(error)
             self._finisher.give_back(claim, number, self._used_up)
@@ -263,11 +263,11 @@ class Worker:
         """What Optuna's dashboard says of the trial, beside its network."""
         return {"variant": claim.variant}
 
-    def _new_network(self, claim: Claim, number: int, spec: Spec) -> TrialFollower:
-        """What follows a new network's trial, with what an earlier worker has left of it."""
+    def _new_network(self, claim: Claim, number: int, spec: Spec) -> StoredTrial:
+        """The context of a new network's trial, with what an earlier worker has left of it."""
         measured = load_measured(self._database, self._study.id, spec.arch_id)
         ruled = self._config.stopping.policy != "none"
-        return self._follower(
+        return self._context(
             claim,
             number,
             spec,
@@ -276,8 +276,8 @@ class Worker:
             rule=self._rule if ruled else None,
         )
 
-    def _further_seed(self, claim: Claim, number: int, spec: Spec, status: str, equal: int) -> TrialFollower | None:
-        """What follows the training of a known network with its next seed, if the study spends repeats on that."""
+    def _further_seed(self, claim: Claim, number: int, spec: Spec, status: str, equal: int) -> StoredTrial | None:
+        """The context of the training of a known network with its next seed, if the study spends repeats on that."""
         if self._config.repeats != "reseed" or claim.variant is not None or status != TrialStatus.COMPLETE:
             return None
         seed = claim_seed(
@@ -286,9 +286,9 @@ class Worker:
         record = load_record(self._database, self._study.id, equal)
         if seed is None or record is None:
             return None
-        return self._follower(claim, number, spec, seed=seed, latency=record.latency, rule=None)
+        return self._context(claim, number, spec, seed=seed, latency=record.latency, rule=None)
 
-    def _follower(
+    def _context(
         self,
         claim: Claim,
         number: int,
@@ -297,8 +297,8 @@ class Worker:
         seed: int,
         latency: Latency | None,
         rule: Callable[[], StoppingRule] | None,
-    ) -> TrialFollower:
-        return TrialFollower(
+    ) -> StoredTrial:
+        return StoredTrial(
             self._database,
             self._study.id,
             self._config,
@@ -440,13 +440,11 @@ class TrialFinisher:
         )
         self._tell_stored(claim, number, stored, with_values=status in _TOLD_WITH_VALUES)
 
-    def give_back(
-        self, claim: Claim, number: int | None, reason: str, *, follower: TrialFollower | None = None
-    ) -> None:
+    def give_back(self, claim: Claim, number: int | None, reason: str, *, context: StoredTrial | None = None) -> None:
         """Give a trial's slot back; whoever takes its choices goes on from what is stored, or is at hand, of it."""
-        if follower is not None:
+        if context is not None:
             with suppress(SlotLostError):  # it was given back already: what follows notices, too
-                follower.save()
+                context.save()
         if interrupt_trial(self._database, claim.row_id, reason) and number is not None:
             self.tell_failed(claim, number)
 
@@ -578,11 +576,11 @@ class DesignWorker(Worker):
         point = self._design.points[index]
         return {"variant": point.variant, "point": point.name, "seed": seed}
 
-    def _new_network(self, claim: Claim, number: int, spec: Spec) -> TrialFollower:
+    def _new_network(self, claim: Claim, number: int, spec: Spec) -> StoredTrial:
         _, seed = _parsed(claim)
         measured = load_measured(self._database, self._study.id, spec.arch_id, variant=claim.variant)
         latency = None if measured is None else measured[1]
-        return self._follower(claim, number, spec, seed=seed, latency=latency, rule=None)
+        return self._context(claim, number, spec, seed=seed, latency=latency, rule=None)
 
 
 def _design_of(config: StudyConfig) -> Design:
