@@ -13,7 +13,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from archsearch.blocks.norms import BatchNorm
+from archsearch.blocks.conv import BatchNorm
 from archsearch.cost.conventions import macs_as_observed
 from archsearch.cost.count import CHANNELS
 from archsearch.cost.observe import Observation, observe

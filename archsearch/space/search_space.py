@@ -24,8 +24,16 @@ from archsearch.errors import ArchsearchError, ConfigError, UnknownNameError
 from archsearch.models.families import FAMILIES
 from archsearch.models.spec import ChoiceValue, Spec
 from archsearch.resources import find_yaml, read_yaml
-from archsearch.space.domain import Domain, canonical_value, checked_domain, checked_parts, primitives
-from archsearch.space.values import key_of, listed, shown
+from archsearch.space.domain import (
+    Domain,
+    canonical_value,
+    checked_domain,
+    checked_parts,
+    key_of,
+    listed,
+    primitives,
+    shown,
+)
 
 
 def narrowed(
