@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from archsearch.errors import ArchsearchError
     from archsearch.models.families import build
     from archsearch.records import Cost, Epoch, Latency, Record, Score, TrialStatus
+    from archsearch.search.runtime import RunCallbacks, Runtime
     from archsearch.training.model_folder import evaluate_folder, load
 
 __version__ = "0.1.0"
@@ -57,6 +58,8 @@ _HOMES = {
     "Record": "archsearch.records",
     "Score": "archsearch.records",
     "TrialStatus": "archsearch.records",
+    "RunCallbacks": "archsearch.search.runtime",
+    "Runtime": "archsearch.search.runtime",
     "evaluate_folder": "archsearch.training.model_folder",
     "load": "archsearch.training.model_folder",
 }
@@ -71,6 +74,8 @@ __all__ = [
     "MeasuredNetwork",
     "Record",
     "Retrained",
+    "RunCallbacks",
+    "Runtime",
     "Score",
     "Study",
     "TrialStatus",

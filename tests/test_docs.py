@@ -20,7 +20,7 @@ from archsearch.models.families import FAMILIES
 from archsearch.resources import list_yaml
 from archsearch.search.config import Constraints, StudyConfig, load_study
 from archsearch.search.stopping.settings import StoppingSettings
-from archsearch.space.schema import ChoiceFile, SpaceFile, read_space
+from archsearch.space.search_space import ChoiceFile, SpaceFile, read_space
 from archsearch.training.settings import ProxySettings
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -22,8 +22,8 @@ from archsearch.overrides import SectionChanges
 from archsearch.records import Record, TrialStatus
 from archsearch.search.runtime import Runtime
 from archsearch.search.variants import AUTO
+from archsearch.space.domain import key_of, listed, shown
 from archsearch.space.search_space import SearchSpace
-from archsearch.space.values import key_of, listed, shown
 from archsearch.text import plural
 
 Mode = Literal["one-at-a-time", "leave-one-out", "pairs"]

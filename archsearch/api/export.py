@@ -18,16 +18,14 @@ from archsearch.data.catalog import load_dataset
 from archsearch.data.dataset import Dataset
 from archsearch.data.images import Images, channel_statistics
 from archsearch.errors import BuildError, ConfigError
-from archsearch.export.formats import FORMATS, ExportFormat
-from archsearch.export.metadata import ExportMetadata, Statistics
+from archsearch.export.formats import FORMATS, ExportFormat, Parity, parity
 from archsearch.export.onnx_file import quantized
-from archsearch.export.parity import Parity, parity
 from archsearch.files import write_atomically
 from archsearch.latency.exported import ExportLatency, measure_exported
 from archsearch.models.families import build
-from archsearch.models.spec import Spec
+from archsearch.models.model_info import ModelInfo
 from archsearch.resources import is_file
-from archsearch.training.model_folder import ModelInfo, load, read_info
+from archsearch.training.model_folder import load, read_info
 from archsearch.training.trainer import device_batches
 
 logger = logging.getLogger(__name__)
@@ -59,7 +57,7 @@ class Exported:
     bytes: int
     format: str
     quantize: str
-    metadata: ExportMetadata
+    metadata: ModelInfo
     parity: Parity
     int8_parity: Parity | None
     top1_percent: tuple[float, float] | None
@@ -72,7 +70,7 @@ class _Source:
     """The network to export: its module on the CPU, its facts, and where its images are."""
 
     model: nn.Module
-    metadata: ExportMetadata
+    metadata: ModelInfo
     dataset: str | None
     folder: Path
 
@@ -192,8 +190,14 @@ def _source(
     spec = chosen.spec.normalised(opened.input_size)
     return _Source(
         model=build(spec, num_classes=len(data.classes), input_size=opened.input_size, seed=0).eval(),
-        metadata=_metadata(
-            chosen.label, spec, data.classes, opened.input_size, (mean, std), trained=False, top1_percent=None
+        metadata=ModelInfo(
+            name=chosen.label,
+            spec=spec,
+            classes=data.classes,
+            input_size=opened.input_size,
+            mean=mean,
+            std=std,
+            archsearch_version=__version__,
         ),
         dataset=uri,
         folder=study_folder(opened.name) / "export",
@@ -201,45 +205,8 @@ def _source(
 
 
 def _from_folder(folder: Path, *, name: str, dataset: str | None) -> _Source:
-    info: ModelInfo = read_info(folder)
-    return _Source(
-        model=load(folder),
-        metadata=_metadata(
-            name,
-            info.spec,
-            info.classes,
-            info.input_size,
-            (info.mean, info.std),
-            trained=True,
-            top1_percent=info.test_top1_percent[0],
-        ),
-        dataset=dataset,
-        folder=folder,
-    )
-
-
-def _metadata(
-    name: str,
-    spec: Spec,
-    classes: tuple[str, ...],
-    input_size: int,
-    statistics: tuple[Statistics, Statistics],
-    *,
-    trained: bool,
-    top1_percent: float | None,
-) -> ExportMetadata:
-    return ExportMetadata(
-        name=name,
-        arch_id=spec.arch_id,
-        spec=spec.canonical_json(),
-        classes=classes,
-        input_size=input_size,
-        mean=statistics[0],
-        std=statistics[1],
-        trained=trained,
-        top1_percent=top1_percent,
-        archsearch_version=__version__,
-    )
+    facts = replace(read_info(folder), name=name, archsearch_version=__version__)
+    return _Source(model=load(folder), metadata=facts, dataset=dataset, folder=folder)
 
 
 def _dataset(source: _Source, *, needed: bool, data_dir: Path | None) -> Dataset | None:
@@ -274,8 +241,8 @@ def _normalised(images: Images, source: _Source, count: int) -> Tensor:
 
 
 def _batches(images: Images, source: _Source) -> list[tuple[Tensor, Tensor]]:
-    facts: tuple[Statistics, Statistics] = (source.metadata.mean, source.metadata.std)
-    made = device_batches(images, device="cpu", input_size=source.metadata.input_size, mean=facts[0], std=facts[1])
+    facts = source.metadata
+    made = device_batches(images, device="cpu", input_size=facts.input_size, mean=facts.mean, std=facts.std)
     return [(inputs.contiguous(), labels) for inputs, labels in made.evaluation(_EVALUATION_BATCH)]
 
 

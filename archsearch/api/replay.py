@@ -16,8 +16,7 @@ from archsearch.noise import NoiseFloor
 from archsearch.overrides import Overrides, override, read_overrides
 from archsearch.records import Record, TrialStatus
 from archsearch.search.stopping.base import Curve, Decision
-from archsearch.search.stopping.calibration import RuleCalibration, calibration
-from archsearch.search.stopping.replay import Replay, replay
+from archsearch.search.stopping.replay import Replay, RuleCalibration, calibration, replay
 from archsearch.search.stopping.rules import STOPPING, make_rule
 from archsearch.search.stopping.settings import StoppingSettings
 from archsearch.store.partial_trainings import load_decisions

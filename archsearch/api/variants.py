@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from archsearch.cost.outline import outline_cost
+from archsearch.cost.architecture import outline_cost
 from archsearch.models.families import FAMILIES
 from archsearch.models.variants import VARIANTS, Variant, find_variant
 from archsearch.models.variants.references import torchvision_names

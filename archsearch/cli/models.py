@@ -222,7 +222,7 @@ def export(
             on_step=status.update,
         )
     if as_json:
-        console.print_json(json.dumps(asdict(made) | {"path": str(made.path)}))
+        console.print_json(json.dumps(asdict(made) | {"path": str(made.path), "metadata": made.metadata.as_dict()}))
     else:
         _print(made)
 
@@ -230,7 +230,7 @@ def export(
 def _print(made: Exported) -> None:
     facts = made.metadata
     weights = "trained" if facts.trained else "initial weights, not trained: good for measuring alone"
-    console.print(f"network   {facts.name}, {facts.arch_id}, {weights}", markup=False)
+    console.print(f"network   {facts.name}, {facts.spec.arch_id}, {weights}", markup=False)
     console.print(
         f"file      {made.path} ({made.format}, {made.bytes / 1e6:.2f} MB), input "
         f"(N, 3, {facts.input_size}, {facts.input_size}), {len(facts.classes)} classes",

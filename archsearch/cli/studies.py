@@ -19,7 +19,7 @@ from archsearch.text import plural
 
 if TYPE_CHECKING:
     from archsearch.api.replay import PolicyReplay, StudyReplay
-    from archsearch.search.stopping.calibration import RuleCalibration
+    from archsearch.search.stopping.replay import RuleCalibration
     from archsearch.search.stopping.settings import StoppingSettings
 
 

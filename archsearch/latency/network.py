@@ -9,7 +9,6 @@ from dataclasses import replace
 from torch import nn
 
 from archsearch.errors import MeasurementError
-from archsearch.latency.again import until_trusted
 from archsearch.latency.group import LocalGroup
 from archsearch.latency.lease import DeviceLease
 from archsearch.latency.prepare import (
@@ -21,6 +20,7 @@ from archsearch.latency.prepare import (
     warn_of_load_once,
 )
 from archsearch.latency.protocol import Measurement, measure_group
+from archsearch.latency.remeasure import until_trusted
 from archsearch.latency.settings import LatencySettings
 from archsearch.latency.watch import DeviceWatch
 from archsearch.latency.witness import memory_witness

@@ -17,8 +17,7 @@ import torch
 from archsearch.data.catalog import load_dataset
 from archsearch.errors import ArchsearchError, MeasurementMemoryError
 from archsearch.search.config import parse_study
-from archsearch.search.design_worker import DesignWorker
-from archsearch.search.worker import Worker
+from archsearch.search.worker import DesignWorker, Worker
 from archsearch.store.database import Database
 from archsearch.store.retry import retry
 from archsearch.store.studies import find_study

@@ -45,8 +45,8 @@ def earlier_end(row: TrialRow, *, status: TrialStatus, reason: str | None, secon
     """None while a trial runs, so that its end may be written; else whether it has ended in just this way.
 
     The very same end again means that a commit went through but its answer was lost. Another one, which is warned of,
-    comes to a worker whose heart was silent for so long (a laptop's sleep, a lost network) that another one gave its
-    slot back.
+    comes to a worker whose heartbeat was silent for so long (a laptop's sleep, a lost network) that another one gave
+    its slot back.
     """
     if row.status == TrialStatus.RUNNING:
         return None

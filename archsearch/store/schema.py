@@ -139,7 +139,7 @@ class StudyRow(Checked, Base):
 
 
 class WorkerRow(Base):
-    """One worker process. Alive while its heart beats, or while the same process runs on this host."""
+    """One worker process. Alive while its heartbeat comes, or while the same process runs on this host."""
 
     __tablename__ = "archsearch_workers"
     id: Mapped[str] = mapped_column(String(32), primary_key=True)

@@ -18,13 +18,13 @@ import torch
 from torch import Tensor, nn
 
 from archsearch.errors import BuildError, ConfigError, MeasurementError
-from archsearch.latency.again import until_trusted
 from archsearch.latency.backends.agreement import check_same_output
 from archsearch.latency.backends.torch_backend import plain_output
 from archsearch.latency.fingerprint import Fingerprint
 from archsearch.latency.group import NS_PER_SECOND, VisitPlan, runs_of_burst, warmup_ns
 from archsearch.latency.prepare import random_input
 from archsearch.latency.protocol import Conditions, Measurement
+from archsearch.latency.remeasure import until_trusted
 from archsearch.latency.samples import Visit
 from archsearch.latency.settings import LatencySettings
 from archsearch.latency.watch import FOREIGN_CPU_SHARE

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 from torch.nn.parallel import DistributedDataParallel
 
-from archsearch.blocks.norms import BatchNorm
+from archsearch.blocks.conv import BatchNorm
 from archsearch.errors import ConfigError, TrainingError
 from archsearch.training.step import EagerStep
 

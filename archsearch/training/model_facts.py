@@ -5,43 +5,29 @@ from __future__ import annotations
 import statistics
 from dataclasses import dataclass
 
-from archsearch.models.spec import Spec
+from archsearch.models.model_info import NetworkFacts
 from archsearch.records import Cost, Latency, Score
 from archsearch.training.protocols import Protocol
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelFacts:
+class ModelFacts(NetworkFacts):
     """One retrained network: everything its folder and its model card tell.
 
     Attributes:
-        name: the variant's name or `trial N`.
-        spec: the network's choices.
         reading: which reading of its source it is, where there are several.
-        classes: name of each class, by class number.
-        input_size: height and width of the input (pixels).
-        mean, std: per channel, of pixels in [0, 1]: inputs are normalised as (pixel - mean) / std.
         scores: one for each seed, all on the test split; the weights of the first are the folder's.
         protocol, batch_size: how it was trained.
         dataset, dataset_fingerprint: what it was trained on.
-        study, trial: where the network was found; None for one that no study found.
         cost, latency: None where they were not taken.
         start: where the initial weights are from; "" if they were drawn at random.
     """
 
-    name: str
-    spec: Spec
-    classes: tuple[str, ...]
-    input_size: int
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
     scores: tuple[Score, ...]
     protocol: Protocol
     batch_size: int
     dataset: str
     dataset_fingerprint: str
-    study: str | None = None
-    trial: int | None = None
     cost: Cost | None = None
     latency: Latency | None = None
     reading: str = ""

@@ -14,7 +14,7 @@ import hashlib
 import io
 import json
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,13 +30,13 @@ from archsearch.errors import ConfigError, DataError, StoreError, shown
 from archsearch.files import write_atomically
 from archsearch.models.choice import ChoiceValue
 from archsearch.models.families import SMALLEST_INPUT, build, spec_from_json
-from archsearch.models.spec import Spec
+from archsearch.models.model_info import ModelInfo
 from archsearch.records import LARGEST_INPUT, MOST_CLASSES
 from archsearch.resources import parse_json, read_text
 from archsearch.training.loop import EVALUATION_BATCH, top1_percent
 from archsearch.training.model_card import model_card
 from archsearch.training.model_facts import ModelFacts
-from archsearch.training.trainer import Statistics, device_batches
+from archsearch.training.trainer import device_batches
 from archsearch.validation import explain
 
 logger = logging.getLogger(__name__)
@@ -44,34 +44,6 @@ logger = logging.getLogger(__name__)
 _FORMAT = 1
 _EXPORT_SUFFIXES = (".onnx", ".pt2", ".safetensors")
 _METRICS = ("seed", "epoch", "train_loss", "top1_percent", "learning_rate", "train_seconds")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelInfo:
-    """What a loaded network carries as `.archsearch`.
-
-    Attributes:
-        spec: the network's choices.
-        classes: name of each output, in order.
-        input_size: height and width of the input (pixels).
-        mean, std: per channel; inputs are (pixel - mean) / std of pixels in [0, 1].
-        test_top1_percent: test top-1 of each seed, in the order of training; the weights are the first one's.
-        seeds: the seed of each.
-        study, trial: where the network was found, if a study found it.
-        archsearch_version, torch_version: that wrote the folder.
-    """
-
-    spec: Spec
-    classes: tuple[str, ...]
-    input_size: int
-    mean: Statistics
-    std: Statistics
-    test_top1_percent: tuple[float, ...]
-    seeds: tuple[int, ...]
-    study: str | None
-    trial: int | None
-    archsearch_version: str
-    torch_version: str
 
 
 _Share = Annotated[float, Field(ge=0, le=100)]
@@ -226,6 +198,7 @@ def _info(folder: Path) -> tuple[ModelInfo, str]:
             )
         stored = _Described.model_validate_json(text)
         info = ModelInfo(
+            name=folder.name,
             spec=spec_from_json(json.dumps(stored.spec)),
             classes=stored.classes,
             input_size=stored.input_size,

@@ -15,14 +15,12 @@ from torchvision.models.mobilenetv2 import InvertedResidual
 from torchvision.models.shufflenetv2 import InvertedResidual as ShuffleUnit
 
 from archsearch.cost import audit, memory_access
-from archsearch.cost.audit import Audit, UnitAudit
-from archsearch.cost.audit.formulas import Flow, least_maps, lower_bound, ungrouped
-from archsearch.cost.audit.formulas import memory_access as pointwise_memory_access
-from archsearch.cost.audit.trace import Convolution, trace
+from archsearch.cost.audit import Audit, Convolution, Flow, UnitAudit, least_maps, lower_bound, trace, ungrouped
+from archsearch.cost.audit import memory_access as pointwise_memory_access
 from archsearch.limits import GUIDELINES
 from archsearch.models.families import build
+from archsearch.models.shufflenet_v1.module import AddUnit
 from archsearch.models.shufflenet_v1.spec import ShuffleNetV1Stage
-from archsearch.models.shufflenet_v1.units import AddUnit
 from archsearch.models.variants import find_variant
 from archsearch.table import plain
 

@@ -12,9 +12,9 @@ import pytest
 from archsearch.records import Record, TrialStatus
 from archsearch.search import evaluate, measuring, worker
 from archsearch.search.config import StudyConfig
-from archsearch.search.follow import TrialFollower
 from archsearch.search.stopping.base import Curve, Decision
 from archsearch.search.stopping.rules import STOPPING
+from archsearch.search.trial_context import StoredTrial
 from archsearch.store.claims import PROMOTED, interrupt_trial, trial_counts
 from archsearch.store.database import Database
 from archsearch.store.partial_trainings import load_decisions, load_partial_training
@@ -86,13 +86,13 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     """Grows by each epoch that is trained: (seed, epoch)."""
     found: list[tuple[int, int]] = []
-    real = TrialFollower.epoch_done
+    real = StoredTrial.epoch_done
 
-    def count(self: TrialFollower, point: Any, state: Any) -> bool:
+    def count(self: StoredTrial, point: Any, state: Any) -> bool:
         found.append((self.seed, point.epoch))
         return real(self, point, state)
 
-    monkeypatch.setattr(TrialFollower, "epoch_done", count)
+    monkeypatch.setattr(StoredTrial, "epoch_done", count)
     return found
 
 
@@ -225,21 +225,21 @@ def test_a_trial_cut_off_in_its_training_goes_on_where_it_was_and_is_not_measure
         space_text=ONE_POINT, constraints=CHEAP, proxy=PROXY, stopping={"policy": "none", "checkpoint_seconds": 0}
     )
     stopped = make_worker(config, total=1)
-    real = TrialFollower.save
+    real = StoredTrial.save
 
-    def save_and_stop(self: TrialFollower) -> None:
+    def save_and_stop(self: StoredTrial) -> None:
         real(self)
         if len(self.curve) == 2:
             stopped.stop()
 
-    monkeypatch.setattr(TrialFollower, "save", save_and_stop)
+    monkeypatch.setattr(StoredTrial, "save", save_and_stop)
     stopped.run()
     (interrupted,) = records(database, config)
     assert interrupted.status is TrialStatus.INTERRUPTED
     assert trained == [(0, 1), (0, 2)]
     networks = len(measured)
 
-    monkeypatch.setattr(TrialFollower, "save", real)
+    monkeypatch.setattr(StoredTrial, "save", real)
     make_worker(config, total=1).run()
     again = records(database, config, with_curves=True)[1]
     assert again.status is TrialStatus.COMPLETE and again.score is not None
@@ -265,15 +265,15 @@ def test_a_stop_stores_the_state_after_the_last_epoch(
         space_text=ONE_POINT, constraints=CHEAP, proxy=PROXY, stopping={"policy": "none", "checkpoint_seconds": 1e6}
     )
     stopped = make_worker(config, total=1)
-    monkeypatch.setattr("archsearch.search.follow._CHEAP_SHARE", 1e6)
-    real = TrialFollower.epoch_done
+    monkeypatch.setattr("archsearch.search.trial_context._CHEAP_SHARE", 1e6)
+    real = StoredTrial.epoch_done
 
-    def stop_after_one(self: TrialFollower, point: Any, state: Any) -> bool:
+    def stop_after_one(self: StoredTrial, point: Any, state: Any) -> bool:
         goes_on = real(self, point, state)
         stopped.stop()
         return goes_on
 
-    monkeypatch.setattr(TrialFollower, "epoch_done", stop_after_one)
+    monkeypatch.setattr(StoredTrial, "epoch_done", stop_after_one)
     stopped.run()
     (interrupted,) = records(database, config)
     left = load_partial_training(database, find_study(database, config.name).id, interrupted.arch_id, 0)

@@ -8,8 +8,7 @@ from archsearch.blocks.conv import pointwise
 from archsearch.blocks.heads import make_classifier, make_gather
 from archsearch.blocks.stems import make_stem
 from archsearch.models.shufflenet_v2.spec import ShuffleNetV2Spec, ShuffleNetV2Stage
-from archsearch.models.shufflenet_v2.stage import Stage
-from archsearch.models.shufflenet_v2.units import BasicUnit, DownUnit
+from archsearch.models.shufflenet_v2.units import BasicUnit, DownUnit, Stage
 
 
 class ShuffleNetV2(nn.Module):

@@ -7,8 +7,7 @@ from torch import Tensor, nn
 from archsearch.blocks.conv import conv2d, pointwise
 from archsearch.blocks.heads import make_classifier, make_gather
 from archsearch.models.shufflenet_v2.spec import ShuffleNetV2Stage
-from archsearch.models.shufflenet_v2.stage import Stage
-from archsearch.models.shufflenet_v2.units import BasicUnit, DownUnit, WideningUnit
+from archsearch.models.shufflenet_v2.units import BasicUnit, DownUnit, Stage, WideningUnit
 from archsearch.models.shufflenet_v2_large.spec import ShuffleNetV2LargeSpec, ShuffleNetV2LargeStem
 
 STEM_KERNEL = 3

@@ -18,7 +18,7 @@ def drifted(latency: Latency, settings: LatencySettings) -> bool:
     return latency.drift is not None and abs(latency.drift) > settings.drift_tolerance
 
 
-def needs_again(latency: Latency, settings: LatencySettings, quiet_ms: float | None = None) -> bool:
+def is_doubtful(latency: Latency, settings: LatencySettings, quiet_ms: float | None = None) -> bool:
     """Whether a measurement is to be made again: it drifted, did not converge, or the memory was crowded.
 
     `quiet_ms`: what the memory witness takes in quiet measurements (milliseconds); None: not known.
@@ -49,13 +49,13 @@ def until_trusted(
     *,
     quiet_ms: Callable[[], float | None] = lambda: None,
 ) -> tuple[Latency, ...]:
-    """Measure all networks (by their numbers), then those again that `needs_again` names, `remeasure` times.
+    """Measure all networks (by their numbers), then those again that `is_doubtful` names, `remeasure` times.
 
     `quiet_ms` gives what the memory witness takes in quiet measurements, as far as that is known by then.
     """
     kept = measure_once(range(networks))
     for attempt in range(2, settings.remeasure + 2):
-        again = [number for number, latency in enumerate(kept) if needs_again(latency, settings, quiet_ms())]
+        again = [number for number, latency in enumerate(kept) if is_doubtful(latency, settings, quiet_ms())]
         if not again:
             break
         logger.info("%d of %d networks are in doubt: measured again", len(again), networks)

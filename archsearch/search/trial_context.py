@@ -27,7 +27,7 @@ class SlotLostError(Exception):
     """The trial's slot was given back meanwhile: another worker has its choices, and nobody waits for this one."""
 
 
-class Follower(Protocol):
+class TrialContext(Protocol):
     """What an evaluation asks, and whom it tells how far it is.
 
     Attributes:
@@ -69,7 +69,7 @@ class Follower(Protocol):
         """One epoch is done; whether the training goes on. `state` gives the bytes to go on from later."""
 
 
-class Unfollowed:
+class StandaloneTrial:
     """A network that nothing is known of, and whose training runs to its end unseen."""
 
     latency: Latency | None = None
@@ -124,7 +124,7 @@ class Curves:
         ]
 
 
-class TrialFollower:
+class StoredTrial:
     """Stores a trial's latency and curve as they come, and asks the study's stopping rule after each epoch.
 
     The curve is stored after every epoch. The state that another worker can go on from is stored every
@@ -137,7 +137,7 @@ class TrialFollower:
         curves: what the rule compares with.
         row_id, number, arch_id: the trial.
         seed: of the training.
-        latency: see `Follower`.
+        latency: see `TrialContext`.
         begun: what an earlier worker has left of this training.
         exempt: why the trial is not stopped whatever the rule says; "" if it may be.
     """
