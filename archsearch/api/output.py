@@ -87,7 +87,13 @@ def check_format(path: Path, formats: Sequence[str] = FORMATS, *, option: str = 
 def result_json(result: Result) -> dict[str, Any]:
     """Everything that a result says and holds as plain data, sentences first; what is not known is null."""
     assert is_dataclass(result)
-    said = {"title": result.title, "sentences": list(result.sentences), "empty": result.empty}
+    said = {
+        "title": result.title,
+        "subtitle": list(result.subtitle),
+        "sentences": list(result.sentences),
+        "method": result.method,
+        "empty": result.empty,
+    }
     held = {each.name: plain(getattr(result, each.name)) for each in fields(result)}
     return said | held | {"warnings": list(result.warnings)}
 

@@ -160,7 +160,9 @@ def variants(
             family, on_progress=lambda done, total: progress.update(task, completed=done, total=total)
         )
     if json:
-        print_json([network.to_dict() for network in networks])
+        from archsearch.table import plain
+
+        print_json(plain(networks))
         return
     for name, group in groupby(networks, key=lambda network: network.family):
         _print_family(name, list(group))
