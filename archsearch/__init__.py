@@ -10,6 +10,7 @@ Everything is imported when it is first used, so that `import archsearch` costs 
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +26,14 @@ if TYPE_CHECKING:
     from archsearch.errors import ArchsearchError
     from archsearch.models.families import build
     from archsearch.records import Cost, Epoch, Latency, Record, Score, TrialStatus
+    from archsearch.search.runtime import RunCallbacks, Runtime
     from archsearch.training.model_folder import evaluate_folder, load
 
 __version__ = "0.1.0"
+
+# ONNX Runtime would write an identifier into the home folder and send what it runs to its maker, while it is measured.
+# Who wants that sets it to 0. It is read when onnxruntime is imported, in the workers too.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOMES = {
     "Comparison": "archsearch.analysis.comparison",
@@ -52,6 +58,8 @@ _HOMES = {
     "Record": "archsearch.records",
     "Score": "archsearch.records",
     "TrialStatus": "archsearch.records",
+    "RunCallbacks": "archsearch.search.runtime",
+    "Runtime": "archsearch.search.runtime",
     "evaluate_folder": "archsearch.training.model_folder",
     "load": "archsearch.training.model_folder",
 }
@@ -66,6 +74,8 @@ __all__ = [
     "MeasuredNetwork",
     "Record",
     "Retrained",
+    "RunCallbacks",
+    "Runtime",
     "Score",
     "Study",
     "TrialStatus",

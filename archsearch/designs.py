@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 Purpose = Literal["ablation", "confirm", "trust"]
+FRESH_IMAGES = "fresh-images"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +47,8 @@ class Design:
         of: the name of the study that it was made from.
         points: the networks; in an ablation the first is the base.
         seeds: each point is trained with each of them: the same initial weights' seed, and the same data order.
-        mode: of an ablation: one-at-a-time, leave-one-out or pairs.
+        mode: of an ablation: one-at-a-time, leave-one-out or pairs; of a confirmation FRESH_IMAGES, where it validates
+            on other images than the search.
     """
 
     purpose: Purpose

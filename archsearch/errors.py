@@ -18,6 +18,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from reprlib import Repr
+
+_LONGEST = 2000  # characters of a message; what it names may be a whole file
+_NEAR_ENOUGH = 200  # characters of a name that others are compared with: that takes the square of them
+_SHORT = Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 120
+
+
+def shown(value: object) -> str:
+    """A value as Python writes it, of what is long its two ends."""
+    return _SHORT.repr(value)
+
+
+def shortened(text: str, longest: int = _LONGEST) -> str:
+    """At most so many characters of a text, with what is left out of its middle counted."""
+    if len(text) <= longest:
+        return text
+    half = longest // 2
+    return f"{text[:half]} ... ({len(text) - 2 * half:,} characters) ... {text[-half:]}"
 
 
 class ArchsearchError(Exception):
@@ -26,9 +45,9 @@ class ArchsearchError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = shortened(message)
+        self.hint = None if hint is None else shortened(hint)
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         return f"{self.message} ({self.hint})" if self.hint else self.message
@@ -45,10 +64,10 @@ class UnknownNameError(ConfigError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         names = sorted(known)
-        near = get_close_matches(name, names, n=1, cutoff=0.5)
+        near = get_close_matches(name[:_NEAR_ENOUGH], names, n=1, cutoff=0.5)
         listed = ", ".join(names) if len(names) <= 40 else f"{', '.join(names[:40])}, ... ({len(names)} in all)"
         hint = f"did you mean '{near[0]}'? " if near else ""
-        super().__init__(f"unknown {kind} '{name}'", hint=f"{hint}known: {listed or 'none yet'}")
+        super().__init__(f"unknown {kind} '{shortened(name, 120)}'", hint=f"{hint}known: {listed or 'none yet'}")
 
 
 class BuildError(ArchsearchError):

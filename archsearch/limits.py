@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from archsearch.registry import Registry
+from archsearch.text import number_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,12 +20,23 @@ class Guideline:
         score: what the score is, in words; lower is better.
         threshold: the largest score that keeps the guideline.
         reason: why there.
+        decimals, unit: how a score is shown; a share, whose unit is "%", as percent.
     """
 
     title: str
     score: str
     threshold: float
     reason: str
+    decimals: int = 2
+    unit: str = ""
+
+    def shown(self, score: float | None) -> float | None:
+        """A score in its unit."""
+        return 100.0 * score if score is not None and self.unit == "%" else score
+
+    def text(self, score: float) -> str:
+        """A score as it is printed, without its unit."""
+        return number_text(self.shown(score), decimals=self.decimals)
 
 
 GUIDELINES: Registry[Guideline] = Registry(
@@ -47,12 +59,15 @@ GUIDELINES: Registry[Guideline] = Registry(
             score="convolutions, groups of convolutions, poolings and matrix products of a block, mean over blocks",
             threshold=10.0,
             reason="between a regular block's 2 or 3 and the 13 of NASNet-A, which the paper calls highly fragmented",
+            decimals=1,
         ),
         "G4": Guideline(
             title="few element-wise operators",
             score="share of element-wise operators in the memory access of maps, if 1x1 convolutions kept G1 and G2",
             threshold=0.75,
             reason="above ShuffleNet V2's unit (5/7 at any width), below MobileNetV2's (0.80) and V1's (0.82 and more)",
+            decimals=1,
+            unit="%",
         ),
     },
 )

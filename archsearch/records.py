@@ -11,13 +11,17 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
+LARGEST_INPUT = 4096
+MOST_CLASSES = 100_000
+"""Height and width of an input (pixels), and outputs of a classifier: more is a mistake, and would take all memory."""
+
 
 class TrialStatus(StrEnum):
     """Where one evaluated suggestion stands. Only COMPLETE records reach a front."""
 
     RUNNING = "running"
     COMPLETE = "complete"
-    STOPPED = "stopped"  # its training was ended early: its curve is stored, and it holds a place
+    STOPPED = "stopped"  # its training was ended early: its curve is stored, and it holds a slot
     FAILED = "failed"  # diverged, out of memory, could not be built: the reason is stored
     REJECTED = "rejected"  # a constraint was violated; does not count towards --trials
     REPLAY = "replay"  # answered from an equal network's record; does not count towards --trials

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +23,7 @@ _SCALARS = {_TAG + name for name in ("str", "int", "float", "bool", "null", "tim
 _COLLECTIONS = {_TAG + "seq", _TAG + "map"}
 # Far above any study, far below what makes a machine slow: the largest shipped file has 24,000 characters.
 _MOST_CHARACTERS = 200_000
+_MOST_BYTES = 10_000_000
 _MOST_VALUES = 100_000
 _DEEPEST = 50
 
@@ -147,7 +149,7 @@ def parse_yaml(text: str, source: Path | str) -> Any:
         position = before.count("\n"), error.position - before.rfind("\n") - 1
     except (YAMLError, AssertionError) as error:  # AssertionError: `%YAML 1.3`
         cause, problem = error, str(error)
-    except ValueError as error:  # the scanner's chr()
+    except (ValueError, OverflowError) as error:  # the scanner's chr()
         cause, problem = error, "an escape (\\U...) that is no character of Unicode"
     where = f":{position[0] + 1}:{position[1] + 1}" if position and isinstance(source, Path) else ""
     raise ConfigError(f"{source}{where}: not valid YAML: {problem}") from cause
@@ -183,7 +185,7 @@ def find_yaml(kind: Kind, name_or_path: str) -> Path:
     """
     path = user_path(name_or_path)
     if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
-        if not path.is_file():
+        if not is_file(path):
             raise ConfigError(f"no such file: {name_or_path}", hint="give the path of a YAML file, or a shipped name")
         return path
     shipped = list_yaml(kind)
@@ -192,13 +194,43 @@ def find_yaml(kind: Kind, name_or_path: str) -> Path:
     return shipped[name_or_path]
 
 
+def is_file(path: Path) -> bool:
+    """Whether it is a regular file; a name that no file can have is none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def read_text(path: Path) -> str:
+    """The text of a small file, without a byte order mark at its beginning.
+
+    Raises ConfigError if it cannot be read, is no regular file, has more than `_MOST_BYTES`, or is not UTF-8.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise OSError("it is no regular file")
+        if path.stat().st_size > _MOST_BYTES:
+            raise OSError(f"it has {path.stat().st_size:,} bytes, and {_MOST_BYTES:,} are the most")
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a NUL in the path
+        what = getattr(error, "strerror", None) or error
+        raise ConfigError(f"{path}: cannot be read: {what}") from error
+
+
+def parse_json(text: str, source: Path | str) -> Any:
+    """The value of a JSON text. Raises ConfigError that names the source and the place for what is none."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"{source}:{error.lineno}:{error.colno}: not valid JSON: {error.msg}") from error
+    except (ValueError, RecursionError) as error:  # an integer of thousands of digits
+        raise ConfigError(f"{source}: not valid JSON: {error}") from error
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file. Raises ConfigError with file, line and column if it is not one."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
-    content = parse_yaml(text, path)
+    content = parse_yaml(read_text(path), path)
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: a mapping of keys was expected, got {type(content).__name__}")
     return content

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from archsearch.errors import ConfigError
+from archsearch.errors import ConfigError, shortened, shown
 
 
 def explain(error: ValidationError, *, source: str, model: type[BaseModel]) -> ConfigError:
@@ -15,17 +15,17 @@ def explain(error: ValidationError, *, source: str, model: type[BaseModel]) -> C
     findings = error.errors(include_url=False)
     first = findings[0]
     # Of a key that takes one of several types pydantic also names the type that it tried: no key that a person wrote.
-    key = ".".join(str(part) for part in first["loc"] if "[" not in str(part))
+    key = shortened(".".join(str(part) for part in first["loc"] if "[" not in str(part)), 200)
     if first["type"] == "extra_forbidden":
         known = _keys_at(model, first["loc"][:-1])
-        near = get_close_matches(str(first["loc"][-1]), known, n=1)
+        near = get_close_matches(str(first["loc"][-1])[:200], known, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(sorted(known))}"
         message = f"{source}: unknown key '{key}'"
     elif first["type"] == "missing":
         message, hint = f"{source}: the key '{key}' is missing", None
     else:
         text = first["msg"].removeprefix("Value error, ")
-        message, hint = f"{source}: {key}: {text[:1].lower()}{text[1:]}, got {first['input']!r}", None
+        message, hint = f"{source}: {key}: {text[:1].lower()}{text[1:]}, got {shown(first['input'])}", None
     if len(findings) > 1:
         more = f"and {len(findings) - 1} more wrong key{'s' if len(findings) > 2 else ''}"
         hint = f"{hint}; {more}" if hint else more

@@ -119,15 +119,15 @@ class Check:
         pixels = torch.randint(0, 256, (count, 3, _SIZE, _SIZE), generator=torch.Generator().manual_seed(0))
         return Images(pixels.to(torch.uint8), torch.arange(count) % _CLASSES)
 
-    def course(self, spec: Any, *, count: int | None = None, batch_size: int | None = None, **changes: Any) -> Any:
+    def trainer(self, spec: Any, *, count: int | None = None, batch_size: int | None = None, **changes: Any) -> Any:
         """A training of a network on random images, as a study has it, ready to make steps."""
-        from archsearch.training.course import Course, usual_step
         from archsearch.training.protocols import proxy_protocol
         from archsearch.training.settings import ProxySettings
+        from archsearch.training.trainer import Trainer, usual_step
 
         batch = batch_size or self.batch_size
         images = self.images(count or (64 if self.small else 4096))
-        made = Course(
+        made = Trainer(
             self.network(spec), images, images, proxy_protocol(ProxySettings(batch_size=batch)),
             epochs=2, batch_size=batch, input_size=_SIZE, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25), flip=True,
             seed=0, device=self.device, **{"make_step": usual_step(self.device), **changes},
@@ -143,26 +143,26 @@ def named(name: str) -> Any:
     return VARIANTS[name].spec.with_choices(_SCALE).normalised(_SIZE)
 
 
-def losses_of(course: Any, steps: int, rate: float = 1e-4) -> list[float]:
+def losses_of(trainer: Any, steps: int, rate: float = 1e-4) -> list[float]:
     """Make so many steps, wait for them, and give their losses."""
     import torch
 
     losses: list[torch.Tensor] = []
     epoch = 0
     while len(losses) < steps:
-        for inputs, labels in course.fed.epoch(epoch):
-            losses.append(course.step(inputs, labels, rate))
+        for inputs, labels in trainer.fed.epoch(epoch):
+            losses.append(trainer.step(inputs, labels, rate))
             if len(losses) == steps:
                 break
         epoch += 1
     return torch.stack(losses).tolist()
 
 
-def step_ms(course: Any, steps: int) -> float:
+def step_ms(trainer: Any, steps: int) -> float:
     """Milliseconds of a step, after a few that are not counted."""
-    losses_of(course, 3)
+    losses_of(trainer, 3)
     began = time.perf_counter()
-    losses_of(course, steps)
+    losses_of(trainer, steps)
     return 1000 * (time.perf_counter() - began) / steps
 
 
@@ -207,17 +207,17 @@ def points(check: Check) -> None:
             break
         spec, tried = space.spec(space.sample(seed)).normalised(_SIZE), tried + 1
         try:
-            course = check.course(spec, count=64 if check.small else 1024)
+            trainer = check.trainer(spec, count=64 if check.small else 1024)
             began = time.perf_counter()
-            losses_of(course, 1)
+            losses_of(trainer, 1)
             first_s.append(time.perf_counter() - began)
-            each_ms.append(step_ms(course, 8))
+            each_ms.append(step_ms(trainer, 8))
         except Exception as error:  # noqa: BLE001 (whatever it is, it is what is looked for)
             failed[seed] = f"{type(error).__name__}: {str(error)[:120]}"
             continue
-        if why := getattr(course.step, "eager_because", None):
+        if why := getattr(trainer.step, "eager_because", None):
             eager[seed] = why[:120]
-        del course
+        del trainer
         if check.gpu:
             torch.cuda.empty_cache()
     check.say(points=tried, failed=failed, eager=eager)
@@ -237,7 +237,7 @@ def step(check: Check) -> None:
 
     spec = named(_NARROW)
     count = 10 * check.batch_size
-    plain, usual = check.course(spec, count=count, make_step=EagerStep), check.course(spec, count=count)
+    plain, usual = check.trainer(spec, count=count, make_step=EagerStep), check.trainer(spec, count=count)
     eager, replayed = losses_of(plain, 20, 0.05), losses_of(usual, 20, 0.05)
     check.say(
         step=type(usual.step).__name__,
@@ -254,7 +254,7 @@ def step(check: Check) -> None:
         statistics_move=not torch.equal(mean, norm.running_mean),
         batches_tracked_in_3_steps=int(norm.num_batches_tracked) - tracked,
     )
-    exact = check.course(spec, count=count, precision="fp32")
+    exact = check.trainer(spec, count=count, precision="fp32")
     check.say(usual_against_fp32_largest=largest_relative(replayed, losses_of(exact, 20, 0.05)))
 
 
@@ -277,9 +277,9 @@ def lease(check: Check) -> None:
 
         return chunk
 
-    course = check.course(named(_WIDE), count=64 if check.small else 5000)
-    course.run(chunk=chunk_of("training"))
-    top1_percent(course.result, course._evaluation.evaluation(500), chunk=chunk_of("evaluation"))
+    trainer = check.trainer(named(_WIDE), count=64 if check.small else 5000)
+    trainer.run(chunk=chunk_of("training"))
+    top1_percent(trainer.result, trainer._evaluation.evaluation(500), chunk=chunk_of("evaluation"))
     for kind, chunks in left.items():
         busy = sum(not idle for idle, _ in chunks)
         check.say(kind=kind, chunks=len(chunks), left_busy=busy, worst_ms=round(max(ms for _, ms in chunks), 2))
@@ -289,9 +289,9 @@ def latency(check: Check) -> None:
     """Does the objective tell widths apart, and in which batch and precision?"""
     from archsearch.latency.backends import BACKENDS
     from archsearch.latency.batch import measured_batch
+    from archsearch.latency.group import _time_run
     from archsearch.latency.lease import DeviceLease
     from archsearch.latency.network import measure_networks, noise_floor, random_input
-    from archsearch.latency.protocol import _time_run
     from archsearch.latency.settings import LatencySettings
 
     networks = [check.network(named(name)).eval() for name in (_NARROW, _REFERENCE, _WIDE)]
@@ -396,14 +396,14 @@ def speed(check: Check) -> None:
     for name in (_NARROW, _REFERENCE):
         for batch in (8,) if check.small else (128, 256, 512, 1024):
             if check.time_left():
-                ms = step_ms(check.course(named(name), batch_size=batch), steps)
+                ms = step_ms(check.trainer(named(name), batch_size=batch), steps)
                 check.say(network=name, batch=batch, step_ms=round(ms, 3), images_per_second=round(1000 * batch / ms))
         torch.backends.cudnn.benchmark = True
-        course, began = check.course(named(name)), time.perf_counter()
-        losses_of(course, 1)
+        trainer, began = check.trainer(named(name)), time.perf_counter()
+        losses_of(trainer, 1)
         first = time.perf_counter() - began
         check.say(
-            network=name, cudnn_benchmark=True, first_step_s=round(first, 2), step_ms=round(step_ms(course, steps), 3)
+            network=name, cudnn_benchmark=True, first_step_s=round(first, 2), step_ms=round(step_ms(trainer, steps), 3)
         )
         torch.backends.cudnn.benchmark = False
     for together in (1, 2) if check.small else (1, 2, 4):
@@ -416,17 +416,17 @@ def _on_streams(check: Check, together: int, steps: int) -> int:
     """Images a second of several trainings of one process, each on a stream of its own."""
     import torch
 
-    courses = [check.course(named(_REFERENCE)) for _ in range(together)]
-    for course in courses:
-        losses_of(course, 3)
-    streams = [torch.cuda.Stream() if check.gpu else None for _ in courses]
-    batches = [list(course.fed.epoch(0)) for course in courses]
+    trainers = [check.trainer(named(_REFERENCE)) for _ in range(together)]
+    for trainer in trainers:
+        losses_of(trainer, 3)
+    streams = [torch.cuda.Stream() if check.gpu else None for _ in trainers]
+    batches = [list(trainer.fed.epoch(0)) for trainer in trainers]
     check.synchronize()
     began = time.perf_counter()
     for number in range(steps):
-        for course, stream, planned in zip(courses, streams, batches, strict=True):
+        for trainer, stream, planned in zip(trainers, streams, batches, strict=True):
             with torch.cuda.stream(stream) if stream is not None else contextlib.nullcontext():
-                course.step(*planned[number % len(planned)], 1e-4)
+                trainer.step(*planned[number % len(planned)], 1e-4)
     check.synchronize()
     return round(steps * together * check.batch_size / (time.perf_counter() - began))
 
@@ -434,10 +434,10 @@ def _on_streams(check: Check, together: int, steps: int) -> int:
 def _kernels(check: Check) -> None:
     from torch.profiler import ProfilerActivity, profile
 
-    course = check.course(named(_REFERENCE))
-    losses_of(course, 3)
+    trainer = check.trainer(named(_REFERENCE))
+    losses_of(trainer, 3)
     with profile(activities=[ProfilerActivity.CUDA]) as profiled:
-        losses_of(course, 2)
+        losses_of(trainer, 2)
     rows = sorted(profiled.key_averages(), key=lambda row: -row.self_device_time_total)
     check.say(
         kernels_a_step=sum(row.count for row in rows) // 2,
@@ -502,20 +502,20 @@ def memory(check: Check) -> None:
         return
     seen = []
     for _ in range(3):
-        course = check.course(named(_REFERENCE))
-        losses_of(course, 3)
+        trainer = check.trainer(named(_REFERENCE))
+        losses_of(trainer, 3)
         peak = torch.cuda.max_memory_reserved()
-        del course
+        del trainer
         gc.collect()
         torch.cuda.empty_cache()
         seen.append([each >> 20 for each in (torch.cuda.memory_allocated(), torch.cuda.memory_reserved(), peak)])
     check.say(mib_allocated_reserved_peak=seen)
     whole = torch.cuda.mem_get_info()[1]
     torch.cuda.set_per_process_memory_fraction(max(0.005, 0.5 * (seen[0][2] << 20) / whole))
-    course = check.course(named(_REFERENCE), count=1024)
-    curve = course.run()
+    trainer = check.trainer(named(_REFERENCE), count=1024)
+    curve = trainer.run()
     check.say(
-        parts=course.step.parts, eager_because=course.step.eager_because,
+        parts=trainer.step.parts, eager_because=trainer.step.eager_because,
         losses=[round(epoch.train_loss, 3) for epoch in curve],
     )  # fmt: skip
 

@@ -30,6 +30,7 @@ from torch import nn
 from archsearch.cost.count import count
 from archsearch.latency.backends import BACKENDS
 from archsearch.latency.fingerprint import cpu_name
+from archsearch.latency.group import LocalGroup
 from archsearch.latency.network import random_input
 from archsearch.latency.protocol import Measurement
 from archsearch.latency.runner import Runner
@@ -125,9 +126,8 @@ def main() -> None:
         batch=options.batch, threads=options.threads, bursts=options.bursts, visits=5, spread_seconds=options.seconds,
         budget_seconds=3 * options.seconds,
     )  # fmt: skip
-    measurement = Measurement(
-        [runner for entry in ready for runner in (entry.small, entry.large)], settings, lease=None
-    )
+    group = LocalGroup([runner for entry in ready for runner in (entry.small, entry.large)], lease=None)
+    measurement = Measurement(group, settings)
     measurement.complete()
     samples = measurement.samples
     macs = [count(model, options.input_size)[0] for model in (small, large)]

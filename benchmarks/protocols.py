@@ -21,9 +21,9 @@ from archsearch.data.images import channel_statistics
 from archsearch.data.split import stratified_split
 from archsearch.models.families import build
 from archsearch.models.variants import find_variant
-from archsearch.training.course import Course, usual_step
 from archsearch.training.loop import EVALUATION_BATCH, top1_percent
 from archsearch.training.protocols import PROTOCOLS
+from archsearch.training.trainer import Trainer, usual_step
 
 SPLIT_SEED = 0
 
@@ -52,14 +52,14 @@ def main() -> None:
             key = {**protocol.identity(), **conditions, "seed": seed}
             if any(line.items() >= key.items() for line in lines(given.out)):
                 continue
-            course = Course(
+            trainer = Trainer(
                 build(spec, num_classes=dataset.num_classes, input_size=dataset.image_size, seed=seed),
                 train, validation, protocol, epochs=given.epochs, batch_size=protocol.batch_size,
                 input_size=dataset.image_size, mean=mean, std=std, flip=dataset.flip, seed=seed, device=given.device,
                 make_step=usual_step(given.device),
             )  # fmt: skip
-            score = course.score(course.run(), split="validation")
-            last = top1_percent(course.model, course._evaluation.evaluation(EVALUATION_BATCH))
+            score = trainer.score(trainer.run(), split="validation")
+            last = top1_percent(trainer.model, trainer._evaluation.evaluation(EVALUATION_BATCH))
             found = {
                 "top1_percent": score.top1_percent,
                 "last_step_percent": last,

@@ -55,12 +55,12 @@ from archsearch.models.families import build
 from archsearch.models.spec import Spec
 from archsearch.models.variants import VARIANTS
 from archsearch.training.calibration import calibrate
-from archsearch.training.course import Course
 from archsearch.training.graph import GraphStep
 from archsearch.training.host_memory import with_huge_pages
 from archsearch.training.protocols import proxy_protocol
 from archsearch.training.settings import ProxySettings
 from archsearch.training.step import EagerStep
+from archsearch.training.trainer import Trainer
 
 NAMES = {"0.5": "shufflenet_v2_x0_5", "1.0": "shufflenet_v2_x1_0"}
 STEMS: dict[str, dict[str, Any]] = {"stock": {}, "cifar": {"stem.stride": 1, "stem.pool": False}}
@@ -121,19 +121,19 @@ class PilImages(Dataset[tuple[Tensor, int]]):
 
 
 def ours(options: argparse.Namespace, images: Images) -> Steps:
-    """A proxy's own course, step by step."""
+    """A proxy's own trainer, step by step."""
     settings = ProxySettings(batch_size=options.batch, epochs=1000)
     mean, std = channel_statistics(images)
     on_gpu = options.device.startswith("cuda")
-    course = Course(
+    trainer = Trainer(
         build(spec_of(options.width, options.stem), num_classes=CLASSES, input_size=32, seed=0), images, images,
         proxy_protocol(settings), epochs=1000, batch_size=options.batch, input_size=32, mean=mean, std=std, flip=True,
         seed=0, device=options.device, make_step=GraphStep if on_gpu else EagerStep, precision=options.precision,
     )  # fmt: skip
-    course.model.train()
-    step, pending = course.step, []
+    trainer.model.train()
+    step, pending = trainer.step, []
     for epoch in range(1000):
-        for inputs, labels in course.fed.epoch(epoch):
+        for inputs, labels in trainer.fed.epoch(epoch):
             pending.append(step(inputs, labels, 0.05))
             if not on_gpu or len(pending) == 10:  # as the loop reads losses: once a chunk
                 torch.stack(pending).tolist()

@@ -44,7 +44,7 @@ from archsearch.errors import ArchsearchError
 from archsearch.plots.image import write_png
 from archsearch.records import Record
 from archsearch.search.config import load_study
-from archsearch.store.claims import HOLDS_PLACE
+from archsearch.store.claims import HOLDS_SLOT
 from archsearch.store.database import Database
 from archsearch.store.schema import TrialRow
 from archsearch.store.studies import find_study
@@ -224,7 +224,7 @@ def shown(url: str, study: str, seconds: float) -> tuple[list[Stretch], float]:
         records = load_records(database, find_study(database, study).id)
     finally:
         database.close()
-    hourly = 3600.0 * sum(record.status in HOLDS_PLACE for record in records) / seconds
+    hourly = 3600.0 * sum(record.status in HOLDS_SLOT for record in records) / seconds
     print_table(found)
     longest = max(
         (max(one.began + timedelta(seconds=one.seconds) for one in found) - min(one.began for one in found)),

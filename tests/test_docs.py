@@ -20,7 +20,7 @@ from archsearch.models.families import FAMILIES
 from archsearch.resources import list_yaml
 from archsearch.search.config import Constraints, StudyConfig, load_study
 from archsearch.search.stopping.settings import StoppingSettings
-from archsearch.space.schema import ChoiceFile, SpaceFile, read_space
+from archsearch.space.search_space import ChoiceFile, SpaceFile, read_space
 from archsearch.training.settings import ProxySettings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -131,7 +131,9 @@ def test_the_documented_defaults_are_those_of_the_code(heading: str) -> None:
     compared = 0
     for key, text in documented_defaults(heading).items():
         default = TABLES[heading].model_fields[key].get_default()
-        if isinstance(default, int | float):
+        if isinstance(default, bool):
+            assert text == f"`{str(default).lower()}`", key
+        elif isinstance(default, int | float):
             assert float(text) == default, key
         elif isinstance(default, str) and default:
             assert text == f"`{default}`", key

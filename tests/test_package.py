@@ -114,3 +114,16 @@ def test_an_extra_asks_for_the_versions_that_the_tests_ask_for() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     for name, wanted in extras.items():
         assert set(wanted) <= set(extras["test"]), name
+
+
+def test_onnx_runtime_writes_nothing_into_the_home_folder_and_sends_nothing(tmp_path: Path) -> None:
+    code = (
+        "import archsearch.latency.backends, onnxruntime, numpy; "
+        "archsearch.measure('shufflenet_v2_x0_5', input_size=32, num_classes=10, backends=['onnxruntime'], "
+        "device='cpu', budget_seconds=0.5)"
+    )
+    places = {name: str(tmp_path) for name in ("HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR")}
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    subprocess.run([sys.executable, "-c", f"import archsearch; {code}"], env=environment | places, check=True)
+    written = [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()]
+    assert [path for path in written if not path.startswith("archsearch")] == []  # the lease's own files

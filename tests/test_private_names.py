@@ -27,7 +27,7 @@ class Reason:
 
 
 LISTED = {
-    ("archsearch/cost/handles.py", "_DEFAULT_SUPPORTED_OPS"): Reason(
+    ("archsearch/cost/count.py", "_DEFAULT_SUPPORTED_OPS"): Reason(
         "fvcore's own table has no public name; a second analysis of each network would take twice as long",
         "tests/cost/test_conventions.py::test_fvcores_convention_is_what_fvcore_says",
     ),
@@ -47,11 +47,11 @@ LISTED = {
         "a layer with a hook must not be folded; hooks can be added in public, not read",
         "tests/latency/test_latency_backends.py::test_what_cannot_be_folded_is_left_alone",
     ),
-    ("archsearch/models/shufflenet_v2/stage.py", "_forward_hooks"): Reason(
+    ("archsearch/models/shufflenet_v2/units.py", "_forward_hooks"): Reason(
         "a unit with a hook must be called; hooks can be added in public, not read",
         "tests/training/test_training_fast_form.py::test_a_unit_with_a_hook_is_called_and_gives_the_same",
     ),
-    ("archsearch/models/shufflenet_v2/stage.py", "_forward_pre_hooks"): Reason(
+    ("archsearch/models/shufflenet_v2/units.py", "_forward_pre_hooks"): Reason(
         "as the hooks after a call",
         "tests/training/test_training_fast_form.py::test_a_unit_with_a_hook_is_called_and_gives_the_same",
     ),
@@ -64,7 +64,7 @@ LISTED = {
         "whether oneDNN has bfloat16 kernels on this CPU; nothing public says so",
         "tests/training/test_training_calibration.py::test_torch_says_whether_it_has_bfloat16_kernels_here",
     ),
-    ("archsearch/training/compiled.py", "_dynamo"): Reason(
+    ("archsearch/training/step.py", "_dynamo"): Reason(
         "what torch.compile raises has no public name; RuntimeError would take in a GPU that is out of memory",
         "tests/training/test_training_compiled.py::test_a_network_that_cannot_be_compiled_is_an_error_that_says_why",
     ),

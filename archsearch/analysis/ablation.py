@@ -16,26 +16,255 @@ design, e.g. Box, Hunter and Hunter 2005, section 4.2): much narrower, and right
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from archsearch.analysis.ablation_text import (
-    answer_text,
-    change_text,
-    held_text,
-    interaction_sentence,
-    row_sentence,
-    with_interval,
-)
-from archsearch.analysis.cells import MissingTrial, cell_warnings, cells_of
+from archsearch.analysis.cells import Cells, MissingTrial, cell_warnings, cells_of
 from archsearch.analysis.conditions import condition_warnings, conditions_of
-from archsearch.analysis.effects import Effect, Finding, exact_effect
-from archsearch.analysis.paired import Paired, PooledOrOwn, latency_of, log_latency_of, top1_of
+from archsearch.analysis.effects import Effect, Finding, exact_effect, measured_effect
+from archsearch.analysis.intervals import PooledVariance, additive_fit
+from archsearch.analysis.objectives import OBJECTIVES
 from archsearch.designs import Design, DesignPoint
 from archsearch.records import Record
 from archsearch.table import Cell, Column, InNotebooks, Interval, Table
-from archsearch.text import level_text, number_text, plural, significant
+from archsearch.text import count_text, level_text, number_text, plural, significant
+
+PooledOrOwn = Literal["own", "pooled"]
+
+
+def top1_of(record: Record) -> float:
+    """Top-1 on the validation split (percent)."""
+    return 100.0 - record.error_percent
+
+
+def latency_of(record: Record) -> float:
+    """The drift-corrected p10 (ms)."""
+    return OBJECTIVES["latency_ms"].extract(record)
+
+
+def log_latency_of(record: Record) -> float:
+    """Its natural logarithm; NaN where there is none."""
+    return math.log(latency_of(record)) if latency_of(record) > 0.0 else math.nan
+
+
+class Paired:
+    """The cells of a design with the spreads that are asked for more than once."""
+
+    def __init__(self, cells: Cells, design: Design, confidence: float, spread: str) -> None:
+        self.cells, self.design, self.confidence, self.spread = cells, design, confidence, spread
+        self._spreads: dict[Callable[[Record], float], PooledVariance] = {}
+
+    def values(self, of: Callable[[Record], float], point: DesignPoint) -> dict[int, float]:
+        """A point's finite values by seed, in the design's order."""
+        found = {
+            seed: of(self.cells.complete[point.name, seed])
+            for seed in self.design.seeds
+            if (point.name, seed) in self.cells.complete
+        }
+        return {seed: value for seed, value in found.items() if math.isfinite(value)}
+
+    def mean(self, of: Callable[[Record], float], point: DesignPoint) -> float:
+        """Of a point's values; NaN without one."""
+        values = self.values(of, point)
+        return math.fsum(values.values()) / len(values) if values else math.nan
+
+    def effect(
+        self,
+        quantity: str,
+        unit: str,
+        of: Callable[[Record], float],
+        terms: Sequence[tuple[int, DesignPoint]],
+        comparisons: int,
+    ) -> Effect:
+        """Of the sum of each term's weight (1 or -1) times its point's value, over the seeds that all points have."""
+        values = [(weight, self.values(of, point)) for weight, point in terms]
+        seeds = [seed for seed in self.design.seeds if all(seed in found for _, found in values)]
+        differences = {seed: sum(weight * found[seed] for weight, found in values) for seed in seeds}
+        pooled = None
+        if self.spread == "pooled":
+            noise = self._pooled(of)
+            pooled = PooledVariance(variance=len(terms) * noise.variance, freedom=noise.freedom)
+        return measured_effect(
+            quantity,
+            unit,
+            differences,
+            confidence=self.confidence,
+            comparisons=max(comparisons, 1),
+            spread=pooled,
+            logarithms=unit == "%",
+        )
+
+    def _pooled(self, of: Callable[[Record], float]) -> PooledVariance:
+        if of not in self._spreads:
+            values = {
+                (point.name, seed): value
+                for point in self.design.points
+                for seed, value in self.values(of, point).items()
+            }
+            self._spreads[of] = additive_fit(values).spread if values else PooledVariance(variance=math.nan, freedom=0)
+        return self._spreads[of]
+
+    def count(self, point: DesignPoint, name: str) -> int | None:
+        """A cost of a point's network; equal for all its seeds."""
+        for seed in self.design.seeds:
+            record = self.cells.complete.get((point.name, seed))
+            if record is not None and record.cost is not None:
+                return int(getattr(record.cost, name))
+        return None
+
+
+_ACCURACY = {
+    Finding.BETTER: "pays in accuracy",
+    Finding.WORSE: "costs accuracy",
+    Finding.UNTOLD: "accuracy cannot be told",
+}
+_LATENCY = {
+    Finding.BETTER: "saves latency",
+    Finding.WORSE: "costs latency",
+    Finding.UNTOLD: "latency cannot be told",
+}
+_OPPOSITE = {Finding.BETTER: Finding.WORSE, Finding.WORSE: Finding.BETTER}
+_SCALE_WORDS = "cannot be told at this scale"
+
+
+def base_level(name: str, point: DesignPoint, base: DesignPoint, known: Mapping[str, Any]) -> Any | None:
+    """The base's level of a choice: the known one, else what its primitive choices that the point changes share.
+
+    None if that is not one value, as for a macro such as `width`.
+    """
+    if name in known:
+        return known[name]
+    changed = {
+        level_text(value): value
+        for key, value in base.choices.items()
+        if (key == name or key.endswith(f".{name}")) and point.choices.get(key, value) != value
+    }
+    return next(iter(changed.values())) if len(changed) == 1 else None
+
+
+def change_text(point: DesignPoint, base: DesignPoint, known: Mapping[str, Any]) -> str:
+    """`kernel 5 instead of 3`, `with residual`, both joined by "and"; the point's name if it changes nothing."""
+    parts = []
+    for name, level in point.changes.items():
+        before = base_level(name, point, base, known)
+        if isinstance(level, bool):
+            parts.append(f"{'with' if level else 'without'} {name}")
+        else:
+            parts.append(
+                f"{name} {level_text(level)}" + ("" if before is None else f" instead of {level_text(before)}")
+            )
+    return " and ".join(parts) or point.name
+
+
+def held_text(point: DesignPoint, base: DesignPoint, known: Mapping[str, Any]) -> str:
+    """What the base has that the point takes back: `kernel 5`, `residual`; the choice's name where it is not known."""
+    parts = []
+    for name, level in point.changes.items():
+        before = base_level(name, point, base, known)
+        if isinstance(level, bool):
+            parts.append(f"{'no ' if level else ''}{name}")
+        elif before is None:
+            parts.append(f"the base's {name}")
+        else:
+            parts.append(f"{name} {level_text(before)}")
+    return " and ".join(parts) or point.name
+
+
+def answer_text(top1: Effect, latency: Effect, *, taken_back: bool = False) -> str:
+    """`pays in accuracy, costs latency`: of the change, or of what it takes back."""
+    accuracy, time = (
+        _OPPOSITE.get(effect.finding, effect.finding) if taken_back else effect.finding for effect in (top1, latency)
+    )
+    if accuracy is time is Finding.UNTOLD:
+        return _SCALE_WORDS
+    return f"{_ACCURACY[accuracy]}, {_LATENCY[time]}"
+
+
+def amount(effect: Effect) -> str:
+    """`+1.30 points top-1`, `+12.1 % latency`, `+12.3 k params`."""
+    if math.isnan(effect.estimate):
+        return f"{_noun(effect).removeprefix('points ')} not known"
+    if effect.exact:
+        return f"{_sign(effect.estimate)}{count_text(abs(effect.estimate))} {_noun(effect)}"
+    return f"{_number(effect.estimate, effect)} {_noun(effect)}"
+
+
+def between(effect: Effect, *, word: str = "to") -> str:
+    """`+0.40 to +2.20`, the simultaneous interval; "" if there is none."""
+    if effect.low is None or effect.high is None:
+        return ""
+    return f"{_number(effect.low, effect, unit=False)} {word} {_number(effect.high, effect)}"
+
+
+def with_interval(effect: Effect) -> str:
+    """`+1.30 points top-1, +0.40 to +2.20`; why there is no interval, where there is none."""
+    inside = between(effect) or f"no interval: {effect.note}"
+    return f"{amount(effect)}, {inside}"
+
+
+def row_sentence(
+    label: str,
+    top1: Effect,
+    latency: Effect,
+    params: Effect,
+    macs: Effect,
+    *,
+    confidence: float,
+    comparisons: int,
+    answer: str,
+) -> str:
+    """One change in one sentence, with n, both intervals and the exact costs."""
+    corrected = f"corrected for {comparisons} comparisons" if comparisons > 1 else "one comparison"
+    seeds = f"n = {top1.n} seed{'' if top1.n == 1 else 's'}"
+    parts = []
+    if top1.low is None:
+        parts.append(f"{amount(top1)} ({seeds}, no interval: {top1.note})")
+    elif top1.finding is Finding.UNTOLD:
+        parts.append(
+            f"top-1 {_SCALE_WORDS}: between {between(top1, word='and')} points "
+            f"({confidence * 100:g} % interval, {seeds}, {corrected})"
+        )
+    else:
+        parts.append(f"{amount(top1)} ({confidence * 100:g} % interval {between(top1)}, {seeds}, {corrected})")
+    inside = between(latency) or f"no interval: {latency.note}"
+    parts.append(f"{amount(latency)} ({inside})")
+    parts += [amount(effect) for effect in (params, macs) if effect.finding is not Finding.SAME]
+    return f"{label}: {', '.join(parts)}: {answer}."
+
+
+def interaction_sentence(label: str, top1: Effect, latency: Effect, *, confidence: float, comparisons: int) -> str:
+    """Whether two changes add up."""
+    corrected = f", corrected for {comparisons} comparisons" if comparisons > 1 else ""
+    texts = []
+    for effect, what in ((top1, "in accuracy"), (latency, "in latency")):
+        if effect.low is None:
+            texts.append(f"{what} {amount(effect)} beyond the sum, no interval: {effect.note}")
+            continue
+        said = {
+            Finding.BETTER: "together they do better than their sum",
+            Finding.WORSE: "together they do worse than their sum",
+        }.get(effect.finding, "no interaction can be told")
+        texts.append(f"{what} {said} ({_number(effect.estimate, effect)}, {between(effect)})")
+    return f"{label}: {'; '.join(texts)} ({confidence * 100:g} % intervals, n = {top1.n} seeds{corrected})."
+
+
+def _noun(effect: Effect) -> str:
+    return {"top1": "points top-1", "latency": "latency", "latency_ms": "latency"}.get(effect.quantity, effect.quantity)
+
+
+def _sign(value: float) -> str:
+    return "-" if value < 0 else "+"
+
+
+def _number(value: float, effect: Effect, *, unit: bool = True) -> str:
+    if effect.unit == "%":
+        text = f"{abs(value):.1f}" if abs(value) < 100 else f"{abs(value):.0f}"
+        return f"{_sign(value)}{text}{' %' if unit else ''}"
+    if effect.unit == "ms":
+        return f"{_sign(value)}{significant(abs(value))}{' ms' if unit else ''}"
+    return f"{_sign(value)}{abs(value):.2f}"
+
 
 __all__ = ["Ablation", "AblationRow", "Effect", "Finding", "Interaction", "ablation_of"]
 
@@ -169,8 +398,8 @@ class Ablation(InNotebooks):
         return None if known else "No pair of trials is complete yet"
 
     def tables(self) -> tuple[Table, ...]:
-        """The effects with their answers, what each change costs, and where two changes do not add up."""
-        return self._effects(), self._costs(), *((self._together(),) if self.interactions else ())
+        """The effects with their answers, what each change costs, where two do not add up, and each by itself."""
+        return self._effects(), self._costs(), *((self._together(),) if self.interactions else ()), self._alone()
 
     def _effects(self) -> Table:
         pooled = "" if self.spread == "own" else ", from one spread of all networks"
@@ -218,6 +447,25 @@ class Ablation(InNotebooks):
             ),
             note="Top-1 and latency: means over all seeds of the network. Added: to the base's; params and macs are "
             "exact.",
+        )
+
+    def _alone(self) -> Table:
+        return Table(
+            title="Each comparison by itself",
+            columns=(
+                Column(title="Change", whole=True),
+                Column(title="Top-1", key="top1_points", unit="points", decimals=2, signed=True),
+                Column(title="Latency", key="latency_percent", unit="%", decimals=1, signed=True),
+            ),
+            rows=tuple(
+                (name, *(Interval(each.estimate, each.alone_low, each.alone_high) for each in effects))
+                for name, effects in (
+                    *((row.point.name, (row.top1, row.latency)) for row in self.rows),
+                    *((each.point.name, (each.top1, each.latency)) for each in self.interactions),
+                )
+            ),
+            note=f"{100 * self.confidence:g} % intervals of one comparison alone, not corrected for the others.",
+            wide=True,
         )
 
     def _together(self) -> Table:

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from archsearch.analysis.conditions import Conditions, conditions_of
+from archsearch.analysis.conditions import RecordConditions, conditions_of
 from archsearch.analysis.objectives import OBJECTIVES, is_complete
 from archsearch.analysis.pareto import Noisy, non_dominated
-from archsearch.analysis.rank_bootstrap import correlation_of, resampled_correlations
+from archsearch.analysis.rank_bootstrap import CORRELATION_COLUMNS, correlation_of, resampled_correlations
 from archsearch.noise import NO_FLOOR, NoiseFloor
 from archsearch.records import Record
 from archsearch.table import Column, InNotebooks, Interval, Table
@@ -166,7 +166,7 @@ class Comparison(InNotebooks):
     correlations: tuple[RankCorrelation, ...]
     movers: tuple[Mover, ...]
     differences: tuple[Difference, ...]
-    conditions: tuple[Conditions, ...]
+    conditions: tuple[RecordConditions, ...]
     confidence: float
     reason: str = ""
 
@@ -390,7 +390,7 @@ def _movers(objective: str, one: _Medians, other: _Medians, both: Sequence[str])
     ]
 
 
-def _differences(sides: Sequence[Side], conditions: Sequence[Conditions]) -> tuple[Difference, ...]:
+def _differences(sides: Sequence[Side], conditions: Sequence[RecordConditions]) -> tuple[Difference, ...]:
     found: list[Difference] = []
     for name in dict.fromkeys(name for side in sides for name in side.facts):
         values = tuple(side.facts.get(name, "") for side in sides)
@@ -475,9 +475,7 @@ def _correlations_table(found: Comparison) -> Table:
         columns=(
             *_pair_columns(),
             Column(title="Networks", key="networks", decimals=0),
-            Column(title="Kendall's tau", key="kendall", decimals=2, signed=True),
-            Column(title="Spearman's rho", key="spearman", decimals=2, signed=True),
-            Column(title="Note", key="note"),
+            *CORRELATION_COLUMNS,
         ),
         rows=tuple(
             (

@@ -10,7 +10,7 @@ from archsearch.records import Latency, Record, Score, StudyBatch
 
 
 @dataclass(frozen=True, kw_only=True)
-class Conditions:
+class RecordConditions:
     """The distinct values of each condition over the records, sorted; one value means that all share it."""
 
     device: tuple[str, ...] = ()
@@ -58,7 +58,7 @@ _WARNED_OF_SCORE = tuple(name for name, _ in _SCORE)
 _NAMED_TRIALS = 8
 
 
-def conditions_of(records: Sequence[Record]) -> Conditions:
+def conditions_of(records: Sequence[Record]) -> RecordConditions:
     """The distinct conditions of these records; a record without latency or score adds nothing for it."""
     latencies = [record.latency for record in records if record.latency is not None]
     scores = [record.score for record in records if record.score is not None]
@@ -67,10 +67,10 @@ def conditions_of(records: Sequence[Record]) -> Conditions:
         found[name] = tuple(sorted({of_latency(latency) for latency in latencies}))
     for name, of_score in _SCORE:
         found[name] = tuple(sorted({of_score(score) for score in scores} - {None}))
-    return Conditions(**found)
+    return RecordConditions(**found)
 
 
-def condition_warnings(records: Sequence[Record], conditions: Conditions) -> tuple[str, ...]:
+def condition_warnings(records: Sequence[Record], conditions: RecordConditions) -> tuple[str, ...]:
     """One sentence for each condition that matters in which the records differ, and for measurements to distrust."""
     texts: list[str] = []
     for names, consequence in (
@@ -99,7 +99,7 @@ def condition_warnings(records: Sequence[Record], conditions: Conditions) -> tup
     return tuple(texts)
 
 
-def guessing_text(conditions: Conditions, num_classes: int) -> str:
+def guessing_text(conditions: RecordConditions, num_classes: int) -> str:
     """What an answer that is always the same, and one by chance, reach; empty where older versions did not say."""
     if not conditions.majority_percent:
         return ""

@@ -2,10 +2,10 @@
 
 The front may be one of many, given a few seeds of each network. Each error is taken as point + seed + noise (the seeds
 are shared), each logarithm of a latency as point + noise (it is measured afresh in every trial), with one noise for all
-points: a handful of seeds tells little of each point's own. A draw is of the points' true means given what was seen: a
-noise variance from its scaled inverse chi-squared distribution, then normal means (Gelman et al., "Bayesian Data
-Analysis", 3rd edition, section 3.2, flat prior). Its front is made as a study's is, ties within the noise floor
-included.
+points: a handful of seeds tells little of each point's own. A draw is of the points' true means given what was seen of
+all of them (`analysis.shrinkage`): errors shrunk towards a line over the log latency, latencies not at all, because
+networks differ in latency by far more than it is uncertain. Its front is made as a study's is, ties within the noise
+floor included. How well the probabilities hold: `benchmarks/confirm_calibration.py`.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ from archsearch.analysis.front import MEASURED_OBJECTIVE, Front, FrontRow, noisy
 from archsearch.analysis.intervals import Additive, PooledVariance, additive_fit, mean_interval
 from archsearch.analysis.objectives import OBJECTIVES, floor_text, resolve_objectives
 from archsearch.analysis.pareto import knee, non_dominated
-from archsearch.designs import Design, DesignPoint
+from archsearch.analysis.shrinkage import LEAST_FOR_A_LINE, drawn_means
+from archsearch.designs import FRESH_IMAGES, Design, DesignPoint
 from archsearch.noise import NoiseFloor
 from archsearch.records import Record
 from archsearch.table import Column, InNotebooks, Interval, Table
-from archsearch.text import interval_text, plural, probability_text
+from archsearch.text import interval_text, number_text, plural, probability_text
 
 DRAWS = 4000
 _LEAST_DRAWS = 200
@@ -147,7 +148,7 @@ class Confirmed(InNotebooks):
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """How much of the searched front is still one, and the knee."""
+        """How much of the searched front is still one, by how much it was flattered, and the knee."""
         found = []
         was = [each for each in self.points if each.was_on_front]
         if was and self.draws:
@@ -155,6 +156,18 @@ class Confirmed(InNotebooks):
             found.append(
                 f"{len(self.kept)} of {plural(len(was), 'network')} of the searched front "
                 f"{'is' if len(self.kept) == 1 else 'are'} more probably on it than not{f': {kept}' if kept else ''}."
+            )
+        again = [
+            each.searched_top1_percent - each.top1_percent
+            for each in was
+            if each.n and each.searched_top1_percent is not None
+        ]
+        if again:
+            lost = math.fsum(again) / len(again)
+            found.append(
+                f"Trained again{', and validated on other images,' if self.design.mode == FRESH_IMAGES else ''} the "
+                f"networks of the searched front are {number_text(abs(lost), decimals=2)} points "
+                f"{'less' if lost > 0 else 'more'} accurate in the mean than the search found."
             )
         found += [
             f"The knee of the means is {each.label}: {each.sentence}" for each in self.points if each.label == self.knee
@@ -281,7 +294,7 @@ def confirmed_of(
         confidence=confidence,
         noise_floor=floor,
         draws=drawn if shares else 0,
-        method=_method(work, drawn),
+        method=_method(work, drawn, fresh=design.mode == FRESH_IMAGES),
         warnings=tuple(warnings),
         error_spread=work.error.spread if work.error.spread.freedom > 0 and work.error.spread.variance > 0.0 else None,
     )
@@ -348,13 +361,15 @@ def _exp(log: float | None) -> float | None:
     return None if log is None else math.exp(log)
 
 
-def _method(work: _FrontDraws, draws: int) -> str:
+def _method(work: _FrontDraws, draws: int, *, fresh: bool) -> str:
+    shrunk = ", shrunk towards a line over the log latency" if len(work.names) >= LEAST_FOR_A_LINE else ""
     floor = f", latencies within {floor_text(work.noise_floor)} being ties" if work.noise_floor.ties else ""
+    images = "are others than the search's" if fresh else "are the search's, so luck with them stays (--fresh-images)"
     return (
         f"{work.confidence * 100:g} % intervals: Student's t on each point's own seeds, each for itself. Probability: "
-        f"share of {draws:,} drawn fronts of these points{floor}; a draw is of all true means given what was seen, "
-        "with one spread for all points (errors: the residual of point + seed; latency: on logarithms). Points that "
-        "were not confirmed are in no draw."
+        f"share of {draws:,} drawn fronts of these points{floor}; a draw is of all true means given what was seen of "
+        f"all, with one spread for all points (errors: the residual of point + seed{shrunk}; latency: on logarithms). "
+        f"Points that were not confirmed are in no draw. The validation images {images}."
     )
 
 
@@ -420,28 +435,16 @@ class _FrontDraws:
             for name in still
         )
         count = np.zeros(len(self.names))
-        for _ in range(draws):
-            errors = _draw(self.error, generator) if "error_percent" in fits else self.error.effects
-            times = _draw(self.log_latency, generator) if MEASURED_OBJECTIVE in fits else self.log_latency.effects
+        errors, logs = (np.broadcast_to(fit.effects, (draws, len(count))) for fit in needed.values())
+        if "error_percent" in fits:
+            errors = drawn_means(self.error, draws, generator, along=self.log_latency.effects)
+        if MEASURED_OBJECTIVE in fits:
+            logs = drawn_means(self.log_latency, draws, generator)
+        for error, log in zip(errors, logs, strict=True):
             # An error is at least 0 and a latency positive: neither changes who dominates whom.
-            count += self.front(self._columns(errors, np.exp(times)))
+            count += self.front(self._columns(error, np.exp(log)))
         return dict(zip(self.names, (count / draws).tolist(), strict=True)), warnings
 
 
 def _same(value: float) -> float:
     return value
-
-
-def _draw(fit: Additive, generator: np.random.Generator) -> NDArray[np.float64]:
-    """The points' true effects as they may be: one draw, all points with one noise and one set of seeds' effects."""
-    if fit.spread.variance == 0.0:
-        return fit.effects
-    deviation = math.sqrt(fit.spread.variance * fit.spread.freedom / generator.chisquare(fit.spread.freedom))
-    own = generator.standard_normal(len(fit.points)) / np.sqrt(fit.counts)
-    shared = np.zeros(len(fit.points))
-    if fit.shares.shape[1] and np.any(fit.shares):  # a balanced design compares points without the seeds' effects
-        values, vectors = np.linalg.eigh(fit.seed_covariance)
-        root = vectors * np.sqrt(np.maximum(values, 0.0))
-        shared = fit.shares @ (root @ generator.standard_normal(len(values)))
-    drawn: NDArray[np.float64] = fit.effects + deviation * (own - shared)
-    return drawn

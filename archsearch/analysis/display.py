@@ -12,8 +12,6 @@ from typing import Any
 
 from archsearch.analysis.front import Front
 from archsearch.analysis.history import History
-from archsearch.analysis.importance import Importances
-from archsearch.analysis.marginal import Marginal
 from archsearch.analysis.objectives import OBJECTIVES, floor_text
 from archsearch.table import notebook_block, paragraphs
 
@@ -65,16 +63,6 @@ def _text(cell: object) -> str:
     return str(cell)
 
 
-def _between(value: float | None, low: float | None, high: float | None, decimals: int, *, signed: bool = False) -> str:
-    if value is None or not math.isfinite(value):
-        return "cannot be told"
-    sign = "+" if signed else ""
-    text = f"{value:{sign}.{decimals}f}"
-    if low is None or high is None:
-        return text
-    return f"{text} ({low:{sign}.{decimals}f} to {high:{sign}.{decimals}f})"
-
-
 def _front(front: Front) -> str:
     rows = [
         (
@@ -101,45 +89,6 @@ def _pairs(front: Front, values: Sequence[float]) -> Iterable[tuple[str, float]]
     return zip(front.objectives, values, strict=True)
 
 
-def _importances(found: Importances) -> str:
-    parts = []
-    for each in found.tables:
-        rows = [
-            (row.choice, f"{100.0 * row.share:.1f} %", "" if row.chance is None else f"{100.0 * row.chance:.1f} %")
-            for row in each.rows
-        ]
-        parts.append(paragraphs(f"{OBJECTIVES[each.objective].title}, {each.method}: share {each.question}"))
-        told = {place for place, row in enumerate(each.rows) if row.told_from_chance}
-        parts.append(
-            table(["choice", "share", "by chance up to"], rows, marked=told.__contains__)
-            if rows
-            else paragraphs(each.reason)
-        )
-    return notebook_block(
-        f"Importances among {found.networks} networks",
-        *parts,
-        paragraphs(found.reason, _constant(found.constant), _left_out(found.left_out), found.note),
-    )
-
-
-def _marginal(found: Marginal) -> str:
-    parts = []
-    for model in found.models:
-        rows = [
-            (each.choice, each.level, each.networks, _between(each.effect, each.low, each.high, 2, signed=True))
-            for each in model.effects
-        ]
-        r2 = "" if model.r2 is None else f"; predicts {100.0 * model.r2:.0f} % of the variance of left-out networks"
-        parts.append(paragraphs(f"{OBJECTIVES[model.objective].title}: effects in {model.unit}{r2}", model.reason))
-        if rows:
-            parts.append(table(["choice", "level", "networks", f"effect ({model.unit})"], rows))
-    return notebook_block(
-        f"Marginal effects among {found.networks} networks",
-        *parts,
-        paragraphs(found.reason, _constant(found.constant), _left_out(found.left_out), found.note),
-    )
-
-
 def _history(found: History) -> str:
     better: list[Any] = []
     for step in found.steps:
@@ -153,17 +102,7 @@ def _history(found: History) -> str:
     )
 
 
-def _constant(names: Sequence[str]) -> str:
-    return f"one value in all networks, so left out: {', '.join(names)}" if names else ""
-
-
-def _left_out(count: int) -> str:
-    return f"left out, being no point of the search space: {count}" if count else ""
-
-
 _SHOWN: dict[type, Callable[[Any], str]] = {
     Front: _front,
-    Importances: _importances,
-    Marginal: _marginal,
     History: _history,
 }

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from archsearch.analysis.conditions import Conditions, batch_sentence, condition_warnings, conditions_of
+from archsearch.analysis.conditions import RecordConditions, batch_sentence, condition_warnings, conditions_of
 from archsearch.analysis.objectives import floor_text, is_complete, objective_values, resolve_objectives
 from archsearch.analysis.pareto import Noisy, hypervolume, knee, non_dominated
 from archsearch.errors import ConfigError
@@ -40,8 +40,9 @@ class Front:
         reference_point: the study's fixed corner of the hypervolume; None if it has none.
         noise_floor: the study's: latencies that differ by less are ties (`pareto.non_dominated`). Without one every
             difference counts.
-        hypervolume: of the members as measured, in the product of the objectives' units; None without a reference
-            point.
+        hypervolume: of all rows as measured, in the product of the objectives' units: one more network never lowers
+            it, as that of the members could, where it takes the place of a faster one that is a tie with it. None
+            without a reference point.
         hypervolume_share: the hypervolume as a share of the box between zero and the reference point, in [0, 1]:
             zero error at zero cost would be 1. None without a reference point.
         latency_batch: the study's batch, and whether networks of different width differ in it; None where nobody asked.
@@ -59,7 +60,7 @@ class Front:
     latency_batch: StudyBatch | None
     hypervolume: float | None
     hypervolume_share: float | None
-    conditions: Conditions
+    conditions: RecordConditions
     statuses: Mapping[str, int]
     unusable: tuple[Record, ...]
     warnings: tuple[str, ...]
@@ -126,7 +127,7 @@ def front_of(
     ]
     rows.sort(key=lambda row: (_latency_ms(row.record), row.values, row.record.trial))
     conditions = conditions_of(kept)
-    volume = None if corner is None else hypervolume(values[mask], corner)
+    volume = None if corner is None else hypervolume(values, corner)
     warnings = list(condition_warnings([row.record for row in rows], conditions))
     if unusable:
         listed = ", ".join(record.label for record in unusable[:8]) + (", ..." if len(unusable) > 8 else "")

@@ -647,13 +647,8 @@ def column_verdict(
         _check(row)
     floor = max(abs(best.ratio_low - 1.0), abs(best.ratio_high - 1.0))
     compared = tuple(_compare(row, best, floor) for row in rows)
-    speeds = {row.speed for row in compared}
-    if Speed.FASTER in speeds:
-        verdict = GuidelineOutcome.FAILS
-    elif speeds == {Speed.SLOWER}:
-        verdict = GuidelineOutcome.HOLDS
-    else:
-        verdict = GuidelineOutcome.UNTOLD
+    outcomes = {Speed.FASTER: GuidelineOutcome.FAILS, Speed.SLOWER: GuidelineOutcome.HOLDS}
+    verdict = _overall([outcomes.get(row.speed, GuidelineOutcome.UNTOLD) for row in compared])
     by_label = {row.label: row for row in compared}
     missing = [label for labels in chains.values() for label in labels if label not in by_label]
     if missing:
@@ -666,14 +661,15 @@ def guideline_verdict(columns: Sequence[ColumnVerdict]) -> GuidelineVerdict:
     """The verdict of all columns. Raises ValueError without columns."""
     if not columns:
         raise ValueError("a guideline needs a column")
-    verdicts = {column.verdict for column in columns}
-    if GuidelineOutcome.FAILS in verdicts:
-        verdict = GuidelineOutcome.FAILS
-    elif verdicts == {GuidelineOutcome.HOLDS}:
-        verdict = GuidelineOutcome.HOLDS
-    else:
-        verdict = GuidelineOutcome.UNTOLD
-    return GuidelineVerdict(verdict=verdict, columns=tuple(columns))
+    return GuidelineVerdict(verdict=_overall([column.verdict for column in columns]), columns=tuple(columns))
+
+
+def _overall(outcomes: Sequence[GuidelineOutcome]) -> GuidelineOutcome:
+    """It holds if it does in every part, and does not if it does not in one."""
+    if GuidelineOutcome.FAILS in outcomes:
+        return GuidelineOutcome.FAILS
+    holds = all(each is GuidelineOutcome.HOLDS for each in outcomes)
+    return GuidelineOutcome.HOLDS if holds else GuidelineOutcome.UNTOLD
 
 
 def printed_row(label: str, macs: int, speed: float, best_speed: float, *, step: float, best_step: float) -> TimedRow:

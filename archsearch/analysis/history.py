@@ -1,8 +1,8 @@
 """How a study's hypervolume grew, trial by trial, and how it would have grown had the same trials come in any order.
 
-After each trial the front of all trials so far is taken as `analysis.front` takes it (ties below the noise floor
-included), and its hypervolume is measured from the study's one fixed reference point. With a noise floor the value can
-therefore fall a little: a more accurate network may replace one whose latency is a tie with its own.
+After each trial the hypervolume of all trials so far is measured from the study's one fixed reference point, as
+`analysis.front` does: it never falls. Who is on the front then is decided as there, ties below the noise floor
+included.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ def hypervolume_history(
         reference_point=corner,
         noise_floor=floor,
         steps=steps,
-        shuffled=_shuffled(values, corner, noisy, shuffles, seed) if len(counted) > 1 else (),
+        shuffled=_shuffled(values, corner, shuffles, seed) if len(counted) > 1 else (),
         shuffles=shuffles if len(counted) > 1 else 0,
         trials=len(counted),
     )
@@ -207,11 +207,11 @@ def _kept(front: Floats, noisy: Noisy | None) -> Floats:
     return np.asarray(ordered[chain])
 
 
-def _volume(kept: Floats, corner: tuple[float, ...]) -> float:
+def _volume(front: Floats, corner: tuple[float, ...]) -> float:
     """As `pareto.hypervolume`, of points that do not dominate each other; of two objectives in one go."""
-    if kept.shape[1] != 2:
-        return hypervolume(kept, corner)
-    inside = kept[(kept < np.array(corner)).all(axis=1)]
+    if front.shape[1] != 2:
+        return hypervolume(front, corner)
+    inside = front[(front < np.array(corner)).all(axis=1)]
     steps = inside[np.argsort(inside[:, 0])]
     ends = np.append(steps[1:, 0], corner[0])
     return float(((ends - steps[:, 0]) * (corner[1] - steps[:, 1])).sum())
@@ -238,7 +238,7 @@ def _growth(values: Floats, corner: tuple[float, ...], noisy: Noisy | None) -> t
         if not (front <= point).all(axis=1).any():
             front = np.vstack([front[~(front >= point).all(axis=1)], point])
             kept = _kept(front, noisy)
-            volume = _volume(kept, corner)
+            volume = _volume(front, corner)
         joined.append(bool((kept == point).all(axis=1).any()) or _ties(kept, point, noisy))
         volumes.append(volume)
     return volumes, joined
@@ -253,9 +253,7 @@ def _ties(kept: Floats, point: Floats, noisy: Noisy | None) -> bool:
     return bool(len(same)) and noisy.tie(float(same[:, noisy.column].min()), float(point[noisy.column]))
 
 
-def _shuffled(
-    values: Floats, corner: tuple[float, ...], noisy: Noisy | None, shuffles: int, seed: int
-) -> tuple[ShuffledStep, ...]:
+def _shuffled(values: Floats, corner: tuple[float, ...], shuffles: int, seed: int) -> tuple[ShuffledStep, ...]:
     if shuffles < 1:
         return ()
     count, box = len(values), math.prod(corner)
@@ -269,7 +267,7 @@ def _shuffled(
             chunk = values[order[start:stop]]
             both = np.vstack([front, chunk[~np.isnan(chunk).any(axis=1)]])
             front = np.unique(both[non_dominated(both)], axis=0)
-            row[place] = _volume(_kept(front, noisy), corner) / box
+            row[place] = _volume(front, corner) / box
             start = stop
     low, high = np.quantile(shares, (0.025, 0.975), axis=0)
     return tuple(

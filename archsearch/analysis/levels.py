@@ -37,6 +37,19 @@ class Networks:
     left_out: int
 
 
+OBSERVATIONAL = "observational: the search chose the networks, so this shows where differences went along with a choice"
+
+
+def counts_text(networks: int, left_out: int, constant: Sequence[str]) -> str:
+    """How many networks something was worked out from, how many were left out, and which choices never varied."""
+    text = f"{networks:,} networks of the search space"
+    if left_out:
+        text += f"; {left_out:,} outside of it left out"
+    if constant:
+        text += f"; never varied: {', '.join(constant[:6])}{', ...' if len(constant) > 6 else ''}"
+    return text
+
+
 def networks_of(records: Sequence[Record], objectives: Sequence[str]) -> Networks:
     """The networks of these records. Raises UnknownNameError for an unknown objective."""
     complete = [record for record in records if is_complete(record)]

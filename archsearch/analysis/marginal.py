@@ -22,11 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archsearch.analysis.front import DEFAULT_OBJECTIVES
-from archsearch.analysis.importance import OBSERVATIONAL
-from archsearch.analysis.levels import Networks, networks_of
+from archsearch.analysis.levels import OBSERVATIONAL, Networks, counts_text, networks_of
 from archsearch.analysis.objectives import OBJECTIVES, resolve_objectives
 from archsearch.records import Record
-from archsearch.text import level_text
+from archsearch.table import Column, InNotebooks, Interval, Table
+from archsearch.text import capitalised, level_text
 
 Floats = NDArray[np.float64]
 
@@ -91,12 +91,25 @@ class MarginalModel:
         """The choices, the one whose levels differ most first."""
         return tuple(dict.fromkeys(effect.choice for effect in self.effects))
 
+    @property
+    def sentence(self) -> str:
+        """The choice whose levels differ most, and how many effects can be told from none."""
+        choice = self.choices[0]
+        levels = sorted((each for each in self.effects if each.choice == choice), key=lambda each: each.effect)
+        ends = " to ".join(f"{each.effect:+.2f} {self.unit} ({each.level})" for each in (levels[0], levels[-1]))
+        told = sum(bool(each.told_from_zero) for each in self.effects)
+        return (
+            f"{OBJECTIVES[self.objective].short}: the levels of {choice} differ most, from {ends}; {told} of "
+            f"{len(self.effects)} effects can be told from 0."
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
-class Marginal:
-    """The models of one study.
+class Marginal(InNotebooks):
+    """The models of one study: a `archsearch.table.Result`.
 
     Attributes:
+        study: its name; "" if it has no trial.
         models: one for each objective.
         networks: complete networks of the search space; equal ones are averaged and counted once.
         left_out: complete records without a point of the search space, such as published variants outside it.
@@ -106,6 +119,7 @@ class Marginal:
         note: what may not be concluded.
     """
 
+    study: str
     models: tuple[MarginalModel, ...]
     networks: int
     left_out: int
@@ -114,14 +128,104 @@ class Marginal:
     reason: str = ""
     note: str = OBSERVATIONAL
 
-    def _repr_html_(self) -> str:
-        from archsearch.analysis.display import html_of
-
-        return html_of(self)
-
     def model(self, objective: str) -> MarginalModel | None:
         """The model of an objective; None if there is none."""
         return next((each for each in self.models if each.objective == objective), None)
+
+    @property
+    def told(self) -> tuple[MarginalModel, ...]:
+        """The models that have effects."""
+        return tuple(model for model in self.models if model.effects)
+
+    @property
+    def rows(self) -> tuple[tuple[LevelEffect | None, ...], ...]:
+        """Of every level its effect in each of `told`, the choices in order of the best place that one has in any."""
+        places: dict[str, tuple[int, int]] = {}
+        found: dict[tuple[str, str], dict[str, LevelEffect]] = {}
+        for number, model in enumerate(self.told):
+            for place, choice in enumerate(model.choices):
+                places[choice] = min(places.get(choice, (place, number)), (place, number))
+            for effect in model.effects:
+                found.setdefault((effect.choice, effect.level), {})[model.objective] = effect
+        ordered = sorted(found, key=lambda row: (places[row[0]], row[0]))  # stable: levels stay in their order
+        return tuple(tuple(found[row].get(model.objective) for model in self.told) for row in ordered)
+
+    @property
+    def title(self) -> str:
+        """What was asked, of which study."""
+        return f"Marginal effects (observational): study {self.study}"
+
+    @property
+    def empty(self) -> str | None:
+        """Why there is nothing to show."""
+        if self.told:
+            return None
+        why = self.reason or next((model.reason for model in self.models if model.reason), "no choice varied")
+        return f"No marginal effect to show: {why}"
+
+    @property
+    def subtitle(self) -> tuple[str, ...]:
+        """What may not be concluded, from how many networks, and how well the models predict."""
+        known = [(model, model.r2) for model in self.told if model.r2 is not None]
+        predicted = ", ".join(f"{OBJECTIVES[model.objective].short.lower()} {r2:.2f}" for model, r2 in known)
+        variance = f"Variance of left-out networks that the additive model predicts (R²): {predicted}"
+        return (
+            f"{capitalised(self.note)}; `archsearch ablate` measures what one choice does",
+            f"{counts_text(self.networks, self.left_out, self.constant)}{f'. {variance}' if known else ''}",
+        )
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """Of each model the choice that goes along with most."""
+        return tuple(model.sentence for model in self.told)
+
+    @property
+    def method(self) -> str:
+        """How the effects and intervals are made."""
+        return (
+            "Least squares on the levels of all choices at once, with a slight ridge; an effect is against the average "
+            f"network, lower is better. {100.0 * self.confidence:g} % intervals of each level for itself: percentiles "
+            "of a bootstrap over networks."
+        )
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is to be held against the models."""
+        return tuple(dict.fromkeys(model.reason for model in self.models if model.reason))
+
+    def tables(self) -> tuple[Table, ...]:
+        """A row for each level of each choice, with its effect on every objective."""
+        levels = [next(effect for effect in row if effect is not None) for row in self.rows]
+        effects = (
+            Column(
+                title=OBJECTIVES[model.objective].short,
+                key=f"{model.objective}_effect_{'points' if model.unit == 'points' else 'percent'}",
+                unit=model.unit,
+                decimals=2,
+                signed=True,
+            )
+            for model in self.told
+        )
+        return (
+            Table(
+                title="Effects of the levels against the average network",
+                columns=(
+                    Column(title="Choice", key="choice", whole=True),
+                    Column(title="Level", key="level", whole=True),
+                    Column(title="Networks", key="networks", decimals=0),
+                    *effects,
+                ),
+                rows=tuple(
+                    (
+                        level.choice,
+                        level.level,
+                        level.networks,
+                        *(None if each is None else Interval(each.effect, each.low, each.high) for each in row),
+                    )
+                    for level, row in zip(levels, self.rows, strict=True)
+                ),
+            ),
+        )
 
 
 def marginal_effects(
@@ -159,6 +263,7 @@ def marginal_effects(
         for column, objective in enumerate(objectives):
             models.append(_model(objective, found.values[:, column], design, confidence, bootstraps, seed))
     return Marginal(
+        study=records[0].study if records else "",
         models=tuple(models),
         networks=count,
         left_out=found.left_out,
@@ -223,7 +328,7 @@ def _model(
     linear = objective in _LINEAR
     unit = "points" if linear else "%"
     count = len(raw)
-    title = OBJECTIVES[objective].title.split(",")[0].split(" (")[0].lower()
+    title = OBJECTIVES[objective].short.lower()
 
     def nothing(reason: str) -> MarginalModel:
         return MarginalModel(objective=objective, unit=unit, networks=count, r2=None, effects=(), reason=reason)

@@ -36,6 +36,11 @@ class Objective:
     show: Callable[[float], str]
     difference: Callable[[float, float], str]
 
+    @property
+    def short(self) -> str:
+        """The title without unit and conditions: `Latency`."""
+        return self.title.split(",")[0].split(" (")[0]
+
 
 def relative_percent(worse: float, best: float) -> float:
     """How far `best` is below `worse`, in percent of `worse`; 0 where `worse` is 0."""

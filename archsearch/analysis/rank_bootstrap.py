@@ -14,9 +14,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from archsearch.table import Column
+
 Floats = NDArray[np.float64]
 
 RESAMPLES = 4000
+CORRELATION_COLUMNS = (
+    Column(title="Kendall's tau", key="tau", decimals=2, signed=True),
+    Column(title="Spearman's rho", key="spearman", decimals=2, signed=True),
+    Column(title="Note", key="note"),
+)
 _MATRIX = 1000  # networks up to which every pair of them is kept at hand
 _LARGE_RESAMPLES = 200  # beyond: each resample is ranked anew
 

@@ -29,6 +29,7 @@ from archsearch.analysis.front import MEASURED_OBJECTIVE, Front, FrontRow
 from archsearch.analysis.intervals import counting_margin_points, half_width
 from archsearch.analysis.objectives import OBJECTIVES, floor_text, relative_percent
 from archsearch.analysis.pareto import knee, level
+from archsearch.analysis.winners_curse import winners_curse_of
 from archsearch.records import Record
 from archsearch.table import notebook_block, paragraphs
 from archsearch.text import number_text, percent_text, plural
@@ -533,6 +534,10 @@ class _Choice:
                 f"{self._shown(role.candidate)}, {_listed([f'the {name}' for name in role.names])}" for role in others
             ]
             found.append(f"For other needs: {'; '.join(named)}.")
+        spread = None if self.confirmed is None else self.confirmed.error_spread
+        curse = winners_curse_of(self.front, None if spread is None else math.sqrt(spread.variance))
+        if curse is not None and self.has_error:
+            found.append(curse.sentence)
         return tuple(found)
 
     def _warnings(self, chosen: Candidate) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from scipy import stats
 
 from archsearch.analysis.objectives import is_complete
 from archsearch.analysis.rank_bootstrap import (
+    CORRELATION_COLUMNS,
     RESAMPLES,
     Correlation,
     Resampled,
@@ -475,9 +476,7 @@ def _correlations_table(found: Trust) -> Table:
             Column(title="Over", key="group", whole=True),
             Column(title="Networks", key="networks", decimals=0, wide=True),
             Column(title="Predictor", key="predictor", whole=True),
-            Column(title="Kendall's tau", key="tau", decimals=2, signed=True),
-            Column(title="Spearman's rho", key="spearman", decimals=2, signed=True),
-            Column(title="Note", key="note"),
+            *CORRELATION_COLUMNS,
         ),
         rows=tuple(
             (

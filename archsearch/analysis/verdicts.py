@@ -130,7 +130,7 @@ def _dominated(record: Record, row: FrontRow, strongest: FrontRow, place: str, f
     within = ""
     for column, (name, worse, best) in enumerate(zip(front.objectives, row.values, strongest.values, strict=True)):
         if worse == best:
-            equals.append(OBJECTIVES[name].title.split(",")[0].split(" (")[0].lower())
+            equals.append(OBJECTIVES[name].short.lower())
         elif front.noisy is not None and column == front.noisy.column and front.noisy.tie(worse, best):
             within = f", at a {OBJECTIVES[name].title.split(',')[0].lower()} within {_floor_text(front)}"
         else:

@@ -1,39 +1,257 @@
-"""An ablation: its design from what was asked, and the plan of its run."""
+"""An ablation: its points and levels, its design from what was asked, and the plan of its run."""
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from archsearch.analysis.select import RECOMMENDED
-from archsearch.api.ablation_points import (
-    MODES,
-    AblationPoints,
-    Mode,
-    PointMaker,
-    leave_one_out,
-    levels_of,
-    nearest_baseline,
-    one_at_a_time,
-    pairs,
-    parse_choices,
-    typed_levels,
-)
-from archsearch.api.designed import DesignBase, base_of, open_base, plan_design
-from archsearch.api.study import Study
-from archsearch.designs import Design
-from archsearch.errors import ConfigError
+from archsearch.api.designed import DesignBase, DesignPlan, base_of, open_base, plan_design
+from archsearch.api.study import Study, trial_number
+from archsearch.designs import Design, DesignPoint
+from archsearch.errors import ArchsearchError, ConfigError
+from archsearch.models.choice import Flag, OneOf
 from archsearch.models.families import FAMILIES
-from archsearch.models.spec import Spec
-from archsearch.models.variants import find_variant
+from archsearch.models.spec import ChoiceValue, Spec
+from archsearch.models.variants import VARIANTS, find_variant
 from archsearch.overrides import SectionChanges
 from archsearch.records import Record, TrialStatus
-from archsearch.search.plan import RunPlan
+from archsearch.search.runtime import Runtime
 from archsearch.search.variants import AUTO
+from archsearch.space.domain import key_of, listed, shown
 from archsearch.space.search_space import SearchSpace
+from archsearch.text import plural
+
+Mode = Literal["one-at-a-time", "leave-one-out", "pairs"]
+MODES: tuple[Mode, ...] = ("one-at-a-time", "leave-one-out", "pairs")
+Levels = Mapping[str, Sequence[Any]]  # choice, macro or not: its levels
+
+
+@dataclass(frozen=True, kw_only=True)
+class AblationPoints:
+    """Points against a base, which is the first, and what was left out or merged on the way, in sentences."""
+
+    points: tuple[DesignPoint, ...]
+    notes: tuple[str, ...]
+
+
+class PointMaker:
+    """Makes points of one base, each network once.
+
+    Args:
+        base: the network, normalised at the study's image size.
+        input_size: of the study's images (pixels).
+        scale: the study's strides and pooling, which published variants have here, too.
+        trials: trial number of the studied study, by arch_id.
+    """
+
+    def __init__(self, base: Spec, *, input_size: int, scale: Mapping[str, Any], trials: Mapping[str, int]) -> None:
+        self.base = base
+        self._input_size = input_size
+        self._trials = trials
+        self._variants: dict[str, str] = {}
+        for name in VARIANTS:
+            if VARIANTS[name].spec.family == base.family:
+                spec = VARIANTS[name].at_scale(scale).normalised(input_size)
+                self._variants.setdefault(spec.arch_id, name)
+        self._found = {base.arch_id: self.point("base", base, {})}
+        self.notes: list[str] = []
+
+    @property
+    def points(self) -> tuple[DesignPoint, ...]:
+        """The base, then every other network in the order of its coming."""
+        return tuple(self._found.values())
+
+    def point(self, name: str, spec: Spec, changes: Mapping[str, Any]) -> DesignPoint:
+        """A point of a normalised specification."""
+        return DesignPoint(
+            name=name,
+            family=spec.family,
+            choices=spec.choices(),
+            arch_id=spec.arch_id,
+            changes=dict(changes),
+            trial=self._trials.get(spec.arch_id),
+            variant=self._variants.get(spec.arch_id),
+        )
+
+    def add(self, changes: Mapping[str, Any]) -> None:
+        """Add the base with these changes, unless it is a network that is there already or cannot be made."""
+        name = name_of(changes)
+        if all(self.is_own(choice, level) for choice, level in changes.items()):
+            return
+        try:
+            spec = self.base.with_choices(changes).normalised(self._input_size)
+        except ArchsearchError as error:
+            self.notes.append(f"{name} is left out: {error.message}")
+            return
+        known = self._found.get(spec.arch_id)
+        if known is None:
+            self._found[spec.arch_id] = self.point(name, spec, changes)
+        elif not known.changes:
+            self.notes.append(f"{name} has no effect on the base: it is the same network")
+        elif known.name != name:
+            self.notes.append(f"{name} is the same network as {known.name}, which stands for both")
+
+    def is_own(self, choice: str, level: Any) -> bool:
+        """Whether the base has this level itself."""
+        own = self.base.choices()
+        return all(key_of(own[name]) == key_of(value) for name, value in self.base.expand(choice, level).items())
+
+
+def name_of(changes: Mapping[str, Any]) -> str:
+    """What a point is called: kernel=5, or kernel=5 + residual=true."""
+    return " + ".join(f"{choice}={shown(level)}" for choice, level in changes.items())
+
+
+def one_at_a_time(maker: PointMaker, levels: Levels) -> AblationPoints:
+    """The base with each level of each choice."""
+    for choice, each in levels.items():
+        for level in each:
+            maker.add({choice: level})
+    return AblationPoints(points=maker.points, notes=tuple(maker.notes))
+
+
+def pairs(maker: PointMaker, levels: Levels) -> AblationPoints:
+    """The base with each level of each choice, and with every pair of levels of two different choices."""
+    one_at_a_time(maker, levels)
+    foreign = {choice: [level for level in each if not maker.is_own(choice, level)] for choice, each in levels.items()}
+    for (first, some), (second, others) in combinations(foreign.items(), 2):
+        together = _sets(maker.base, first, some) & _sets(maker.base, second, others)
+        if together:
+            maker.notes.append(f"{first} with {second}: no pairs, because both set {listed(sorted(together))}")
+            continue
+        for one in some:
+            for other in others:
+                maker.add({first: one, second: other})
+    return AblationPoints(points=maker.points, notes=tuple(maker.notes))
+
+
+def leave_one_out(
+    maker: PointMaker, baseline: Spec, choices: Sequence[str], levels_of: Callable[[str], Sequence[Any]]
+) -> AblationPoints:
+    """The base with each choice that differs from the baseline put back, one at a time.
+
+    Args:
+        maker: of the base.
+        baseline: of the same family.
+        choices: those to look at, macros included; what they set in the baseline is put back together.
+        levels_of: gives the levels of a choice, among which the baseline's is looked for.
+    """
+    wanted = baseline.choices()
+    for choice in choices:
+        levels = list(levels_of(choice))
+        parts = sorted(_sets(maker.base, choice, levels))
+        if all(key_of(maker.base.choices()[part]) == key_of(wanted[part]) for part in parts):
+            continue
+        level = next((level for level in levels if _is(baseline, choice, level)), None)
+        maker.add({part: wanted[part] for part in parts} if level is None else {choice: level})
+    return AblationPoints(points=maker.points, notes=tuple(maker.notes))
+
+
+def nearest_baseline(base: Spec, *, scale: Mapping[str, Any], input_size: int) -> Spec:
+    """The plain network of the base's family that differs from it least: its own base at the nearest width.
+
+    Strides and pooling are the study's.
+    """
+    plain = FAMILIES[base.family].base
+    width = plain.macros().get("width")
+    candidates = [plain.with_choices({"width": level}) for level in (width.levels if width else ())] or [plain]
+    known = plain.rules()
+    at_scale = {name: value for name, value in scale.items() if name in known}
+    own = base.choices()
+
+    def distance(candidate: Spec) -> int:
+        return sum(key_of(value) != key_of(own[name]) for name, value in candidate.choices().items())
+
+    return min((each.with_choices(at_scale).normalised(input_size) for each in candidates), key=distance)
+
+
+def levels_of(space: SearchSpace, spec: Spec, choice: str) -> tuple[ChoiceValue, ...]:
+    """The levels of a choice: those of the search space, else all of those that the family names.
+
+    A macro that sets what several choices of the space set one by one (`kernel` for `stageN.kernel`) has the levels
+    that they share. Raises UnknownNameError for no choice of the family, ConfigError where levels must be given.
+    """
+    for domain in space.domains:
+        if domain.name == choice:
+            return domain.values
+    rule, macro = spec.rules().get(choice), spec.macros().get(choice)
+    if isinstance(rule, OneOf):
+        return rule.names
+    if isinstance(rule, Flag):
+        return (False, True)
+    if macro is not None and macro.levels:
+        return macro.levels
+    parts = [domain.values for domain in space.domains if domain.name.endswith(f".{choice}")] if macro else []
+    shared = [value for value in parts[0] if all(_has(values, value) for values in parts)] if parts else []
+    if shared:
+        return tuple(shared)
+    if rule is None and macro is None:
+        spec.expand(choice, None)  # raises with the nearest name
+    allowed = rule if macro is None else macro.allowed
+    raise ConfigError(
+        f"--choices {choice}: the search space '{space.name}' has no levels of it",
+        hint=f"give them: --choices '{choice}=A|B', each {allowed}",
+    )
+
+
+def parse_choices(texts: Sequence[str], spec: Spec) -> dict[str, tuple[str, ...] | None]:
+    """Choices as typed, `kernel` or `kernel=3|5`, with commas between them; None where no levels are given.
+
+    A comma within levels (`channels=48,96,192`) is theirs. Raises ConfigError for what is no such list.
+    """
+    names = {*spec.rules(), *spec.macros()}
+    parts: list[str] = []
+    for text in texts:
+        fresh = True
+        for piece in text.split(","):
+            inside = not fresh and "=" in parts[-1] and piece.partition("=")[0].strip() not in names
+            if inside:
+                parts[-1] += f",{piece}"
+            else:
+                parts.append(piece)
+            fresh = False
+    found: dict[str, tuple[str, ...] | None] = {}
+    for part in parts:
+        name, equals, levels = part.strip().partition("=")
+        name = name.strip()
+        if not name or (equals and not levels.strip()):
+            raise ConfigError(f"--choices: '{part.strip()}' is no choice", hint="for example kernel,attention=none|se")
+        if name in found:
+            raise ConfigError(f"--choices: '{name}' is there twice")
+        found[name] = tuple(level.strip() for level in re.split(r"\|", levels)) if equals else None
+    return found
+
+
+def typed_levels(spec: Spec, choice: str, texts: Sequence[str]) -> tuple[ChoiceValue, ...]:
+    """Levels as typed, in the family's own types. Raises ConfigError or UnknownNameError for one that is none."""
+    found = []
+    for text in texts:
+        values = list(spec.expand(choice, text).values())
+        alike = choice in spec.rules() or (
+            all(part.endswith(f".{choice}") for part in spec.expand(choice, text))
+            and len({key_of(value) for value in values}) == 1
+        )
+        found.append(values[0] if alike else text)
+    return tuple(found)
+
+
+def _has(values: Sequence[ChoiceValue], wanted: ChoiceValue) -> bool:
+    return any(key_of(value) == key_of(wanted) for value in values)
+
+
+def _is(spec: Spec, choice: str, level: Any) -> bool:
+    own = spec.choices()
+    return all(key_of(own[name]) == key_of(value) for name, value in spec.expand(choice, level).items())
+
+
+def _sets(spec: Spec, choice: str, levels: Sequence[Any]) -> set[str]:
+    return {part for level in levels for part in spec.expand(choice, level)}
+
 
 DEFAULT_SEEDS = 5
 MOST_NETWORKS = 100
@@ -41,32 +259,9 @@ MOST_NETWORKS = 100
 _RULES = {"best": RECOMMENDED, "accuracy": "accuracy", "latency": "latency", "knee": "knee"}
 
 
-@dataclass(frozen=True, kw_only=True)
-class AblationPlan:
-    """An ablation that can be run.
-
-    Attributes:
-        base: the study that it was made from.
-        design: its points, the base first, and seeds.
-        plan: for `archsearch.api.designed.run_planned`.
-        notes: what was merged or left out, in sentences.
-        seconds_each: what one trial of the study took (median), scaled to these epochs; None if it has none.
-    """
-
-    base: DesignBase
-    design: Design
-    plan: RunPlan
-    notes: tuple[str, ...]
-    seconds_each: float | None
-
-    @property
-    def seconds(self) -> float | None:
-        """Estimate for the whole design with this plan's workers; None if nothing is known."""
-        return None if self.seconds_each is None else self.seconds_each * self.design.size / len(self.plan.devices)
-
-
 def plan_ablation(
-    study: str | Study | None = None,
+    study: str | Study | None,
+    runtime: Runtime,
     *,
     base: str | None = None,
     choices: Sequence[str] = (),
@@ -74,17 +269,13 @@ def plan_ablation(
     mode: Mode = "one-at-a-time",
     changes: SectionChanges | None = None,
     most: int = MOST_NETWORKS,
-    data_dir: Path | None = None,
-    device: str = "auto",
-    workers: int | None = None,
-    storage: str | None = None,
-    command: str | None = None,
-) -> AblationPlan:
+) -> DesignPlan:
     """The design of an ablation, checked against its data and this machine; nothing is stored.
 
     Args:
         study: a stored study, its name or file, or a shipped study or file that was never run; None: the one worked
             on last.
+        runtime: where and how it is to be run.
         base: what is changed: a variant's name, a trial's number, `best` (the recommended network), `accuracy`,
             `latency` or `knee`; None: the first of the study's own variants, or its reference.
         choices: `kernel`, or `kernel=3|5` with levels of one's own, also several with commas; none: every choice of
@@ -93,7 +284,6 @@ def plan_ablation(
         mode: one-at-a-time, leave-one-out or pairs.
         changes: keys of `proxy` and `latency` with other values than the study's; of a study that was never run, any.
         most: networks; a larger design is refused.
-        data_dir, device, workers, storage, command: as `archsearch.api.run.run` and `plan`.
 
     Raises ConfigError or UnknownNameError for what was asked, and what `archsearch.api.run.plan` raises.
     """
@@ -102,9 +292,9 @@ def plan_ablation(
     if mode not in MODES:
         raise ConfigError(f"--mode {mode}: unknown", hint=f"one of {', '.join(MODES)}")
     changed = changes or SectionChanges()
-    opened = study if isinstance(study, Study) else open_base(study, storage=storage, overrides=changed.others)
+    opened = study if isinstance(study, Study) else open_base(study, storage=runtime.storage, overrides=changed.others)
     made_from = base_of(opened)
-    spec, input_size = base_network(made_from, base, data_dir=data_dir)
+    spec, input_size = base_network(made_from, base, data_dir=runtime.data_dir)
     points = _points(made_from, spec, mode, choices, input_size=input_size)
     if len(points.points) < 2:
         raise ConfigError(
@@ -118,22 +308,23 @@ def plan_ablation(
             hint=f"name fewer choices (--choices a,b), or allow it: --most {len(points.points)}",
         )
     design = Design(purpose="ablation", of=made_from.name, points=points.points, seeds=tuple(range(seeds)), mode=mode)
-    planned = plan_design(
-        made_from,
-        design,
-        proxy_changes=changed.proxy,
-        latency_changes=changed.latency,
-        data_dir=data_dir,
-        device=device,
-        workers=workers,
-        command=command,
-    )
-    return AblationPlan(
-        base=made_from,
-        design=design,
-        plan=planned,
-        notes=points.notes,
-        seconds_each=seconds_each(made_from, planned),
+    planned = plan_design(made_from, design, runtime, changes=changed)
+    return replace(planned, lines=_lines(planned), notes=points.notes)
+
+
+def _lines(planned: DesignPlan) -> tuple[tuple[str, str], ...]:
+    design, plan = planned.design, planned.plan
+    base = design.points[0]
+    trial = None if base.trial is None else f"trial {base.trial} of {design.of}"
+    return (
+        ("base", base.variant or trial or f"network {base.arch_id}"),
+        ("mode", f"{design.mode}: {plural(len(design.points), 'network')}, the base included"),
+        (
+            "trainings",
+            f"{design.size} in all: each network with {plural(len(design.seeds), 'seed')}, "
+            f"{plural(plan.config.proxy.epochs, 'epoch')} of {plan.train_images:,} images",
+        ),
+        ("data", f"{plan.config.dataset}, {plan.validation_images:,} validation images"),
     )
 
 
@@ -151,29 +342,17 @@ def base_network(base: DesignBase, which: str | None, *, data_dir: Path | None =
 
         input_size = load_dataset(base.config.dataset, data_dir=data_dir).image_size
     which = which or _own_variant(base)
-    if which in _RULES or which.isdigit():
+    if which in _RULES or trial_number(which) is not None:
         if base.study is None:
             raise ConfigError(
                 f"--from {which}: study '{base.name}' is not stored, so it has no trials",
                 hint="name a variant: --from shufflenet_v2_x0_5",
             )
-        if which.isdigit():
+        if which not in _RULES:
             return base.study.choose(which).spec, input_size
         record = base.study.select(_RULES[which])
         return FAMILIES[record.family].base.with_choices(record.choices).normalised(input_size), input_size
     return find_variant(which).at_scale(base.config.scale).normalised(input_size), input_size
-
-
-def seconds_each(base: DesignBase, planned: RunPlan) -> float | None:
-    """What a complete trial of the base study took (median, seconds), scaled to the epochs of this plan."""
-    if base.study is None:
-        return None
-    known = [
-        record.seconds * planned.config.proxy.epochs / record.score.epochs
-        for record in base.study.records
-        if record.status is TrialStatus.COMPLETE and record.seconds and record.score is not None
-    ]
-    return statistics.median(known) if known else None
 
 
 def trials_by_network(records: Sequence[Record]) -> Mapping[str, int]:

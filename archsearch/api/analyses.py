@@ -6,6 +6,7 @@ result. None stands for what was never run.
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,11 +16,12 @@ from archsearch.analysis.confusion import Confusion, study_confusion
 from archsearch.analysis.guidelines import GuidelinesReport
 from archsearch.analysis.history import History, hypervolume_history
 from archsearch.analysis.importance import Importances
+from archsearch.analysis.level_grid import LevelGrid, level_grid
 from archsearch.analysis.marginal import Marginal, marginal_effects
 from archsearch.analysis.trust import Trust, trust_of
 from archsearch.api.guidelines import stored_guidelines
 from archsearch.designs import Design
-from archsearch.errors import ConfigError
+from archsearch.errors import ConfigError, StoreError, UnknownNameError
 from archsearch.models.families import FAMILIES
 from archsearch.records import Record
 from archsearch.space.search_space import SearchSpace
@@ -40,7 +42,7 @@ def _base_levels(study: Study, design: Design) -> Mapping[str, Any] | None:
     try:
         space = SearchSpace.from_dict(study.info.space)
         return space.suggestion_of(FAMILIES[base.family].base.with_choices(base.choices))
-    except ConfigError:  # a space or a network of another version: the points' own choices tell
+    except (ConfigError, StoreError):  # a space or a network of another version: the points' own choices tell
         return None
 
 
@@ -116,6 +118,11 @@ def _marginal(study: Study) -> Marginal:
     return marginal_effects(study.records, study.objectives)
 
 
+def _grid(study: Study, choices: str = "") -> LevelGrid:
+    named = [name.strip() for name in choices.split(",") if name.strip()]
+    return level_grid(study.records, study.objectives, choices=named)
+
+
 def _history(study: Study) -> History:
     point = study.info.reference_point
     corner = None if point is None else [point[name] for name in study.objectives]
@@ -135,14 +142,34 @@ def _guidelines(study: Study) -> GuidelinesReport | None:
         return None
 
 
+def analysis_of(study: Study, name: str, options: Mapping[str, str] | None = None) -> Any:
+    """One analysis of a study; None if it was never made.
+
+    Args:
+        options: text for the parameters that its function takes beside the study.
+
+    Raises UnknownNameError for another analysis, ConfigError for an option that it has not, StoreError if the database
+    cannot be read.
+    """
+    if name not in ANALYSES:
+        raise UnknownNameError("analysis", name, list(ANALYSES))
+    known = [each for each, kind in inspect.get_annotations(ANALYSES[name]).items() if kind in ("str", str)]
+    for option in options or {}:
+        if option not in known:
+            has = f"it has {', '.join(known)}" if known else "it has none"
+            raise ConfigError(f"{name}: there is no option '{option}'", hint=has)
+    return ANALYSES[name](study, **options or {})
+
+
 # Each raises StoreError if the database cannot be read.
-ANALYSES: Mapping[str, Callable[[Study], Any]] = {
+ANALYSES: Mapping[str, Callable[..., Any]] = {
     "ablation": _ablation,
     "confirmed": lambda study: study.confirmed,
     "trust": trust_result,
     "confusion": _confusion,
     "importances": _importances,
     "marginal": _marginal,
+    "grid": _grid,
     "history": _history,
     "guidelines": _guidelines,
 }

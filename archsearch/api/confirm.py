@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 from archsearch.analysis.confirmed import Confirmed
 from archsearch.analysis.front import MEASURED_OBJECTIVE, Front, FrontRow
 from archsearch.analysis.intervals import NORMAL_95, share_error_points
-from archsearch.api.ablate import seconds_each
-from archsearch.api.designed import base_of, open_base, plan_design
+from archsearch.api.designed import DesignPlan, base_of, open_base, plan_design
 from archsearch.api.study import Study
-from archsearch.designs import Design, DesignPoint
+from archsearch.designs import FRESH_IMAGES, Design, DesignPoint
 from archsearch.errors import ArchsearchError, ConfigError
+from archsearch.overrides import SectionChanges
 from archsearch.search.config import MOST_SEEDS, StudyConfig
-from archsearch.search.plan import RunPlan
+from archsearch.search.runtime import Runtime
+from archsearch.text import plural
 
 DEFAULT_SEEDS = 3
 USUAL_NETWORKS = 12  # of the front and its neighbours together, where nobody says otherwise
@@ -25,51 +25,25 @@ MOST_NETWORKS = 100
 _NEAR = 3.0  # standard errors: what misses the front by more is no neighbour of it unless asked for
 
 
-@dataclass(frozen=True, kw_only=True)
-class ConfirmPlan:
-    """A confirmation that can be run.
-
-    Attributes:
-        study: whose front is looked at again.
-        design: the front's networks by latency, then the neighbours, the nearest first.
-        members: how many of the points are the front's.
-        plan: for `archsearch.api.designed.run_planned`.
-        seconds_each: what one trial of the study took (median, seconds); None if it is not known.
-    """
-
-    study: Study
-    design: Design
-    members: int
-    plan: RunPlan
-    seconds_each: float | None
-
-    @property
-    def seconds(self) -> float | None:
-        """Estimate for the whole design with this plan's workers; None if nothing is known."""
-        return None if self.seconds_each is None else self.seconds_each * self.design.size / len(self.plan.devices)
-
-
 def plan_confirm(
-    study: str | Study | None = None,
+    study: str | Study | None,
+    runtime: Runtime,
     *,
     top: int | None = None,
     seeds: int = DEFAULT_SEEDS,
+    fresh_images: bool = False,
     most: int = MOST_NETWORKS,
-    data_dir: Path | None = None,
-    device: str = "auto",
-    workers: int | None = None,
-    storage: str | None = None,
-    command: str | None = None,
-) -> ConfirmPlan:
+) -> DesignPlan:
     """The front of a stored study and its near neighbours, to be evaluated again; nothing is stored.
 
     Args:
         study: a stored study; None: the one worked on last.
+        runtime: where and how it is to be run.
         top: how many networks beside the front's; None: so many that there are `USUAL_NETWORKS` in all, of those
             that miss the front by less than three standard errors.
         seeds: trainings of each network, all with seeds that no training of a search has.
+        fresh_images: validate on images that the search did not, so that luck with those counts no more.
         most: networks; a larger design is refused.
-        data_dir, device, workers, storage, command: as `archsearch.api.run.run` and `plan`.
 
     Raises ConfigError for what was asked, ArchsearchError for a study without a front, and what
     `archsearch.api.run.plan` raises.
@@ -78,7 +52,7 @@ def plan_confirm(
         raise ConfigError(f"--seeds {seeds}: at least 1 is needed")
     if top is not None and top < 0:
         raise ConfigError(f"--top {top}: 0 or more is needed")
-    opened = study if isinstance(study, Study) else open_base(study, storage=storage)
+    opened = study if isinstance(study, Study) else open_base(study, storage=runtime.storage)
     if isinstance(opened, StudyConfig):
         raise ConfigError(
             f"study '{opened.name}' is not stored: it has no front yet", hint=f"archsearch run --study {opened.name}"
@@ -111,11 +85,22 @@ def plan_confirm(
             for record in records
         ),
         seeds=tuple(range(first, first + seeds)),
+        mode=FRESH_IMAGES if fresh_images else "",
     )
-    base = base_of(opened)
-    planned = plan_design(base, design, data_dir=data_dir, device=device, workers=workers, command=command)
-    return ConfirmPlan(
-        study=opened, design=design, members=len(members), plan=planned, seconds_each=seconds_each(base, planned)
+    changes = SectionChanges(proxy={"fresh_images": True} if fresh_images else {})
+    planned = plan_design(base_of(opened), design, runtime, changes=changes)
+    images = planned.plan.train_images
+    return replace(
+        planned,
+        lines=(
+            ("networks", f"{len(records)}: {len(members)} of the front, {len(records) - len(members)} near it"),
+            (
+                "trainings",
+                f"{design.size} in all: each network with {plural(seeds, 'seed')} "
+                f"({', '.join(map(str, design.seeds))}), {plural(planned.plan.config.proxy.epochs, 'epoch')} of "
+                f"{images:,} images",
+            ),
+        ),
     )
 
 

@@ -1,79 +1,138 @@
-"""What a network is and costs, whatever it is named by."""
+"""What a network is and costs, and which of the four guidelines networks keep, whatever they are named by."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
-from archsearch.api.networks import find_network
-from archsearch.cost.audit import Audit
+from archsearch.api.networks import FoundNetwork, find_network
+from archsearch.cost.audit import Audit, score_columns, shown_scores
+from archsearch.cost.audit import audit as audit_network
+from archsearch.cost.conventions import CONVENTIONS
 from archsearch.cost.layers import Layer, cost_layers_and_audit
 from archsearch.errors import BuildError, ConfigError
+from archsearch.models.families import FAMILIES, build
 from archsearch.models.spec import Spec
-from archsearch.plots.architecture import ArchitectureInfo, architecture_info, architecture_tables
-from archsearch.plots.architecture_figure import architecture_figure
-from archsearch.plots.image import write_png
-from archsearch.plots.page import write_page
+from archsearch.plots.architecture import Architecture, architecture_of
 from archsearch.records import Cost
-
-DRAWINGS = (".html", ".png")
-_PNG_PIXELS = (1200, 720)
+from archsearch.table import Column, InNotebooks, Table
+from archsearch.text import level_text
 
 
 @dataclass(frozen=True, kw_only=True)
-class Description:
-    """One network at one input size and number of classes.
+class Description(InNotebooks):
+    """One network at one input size and number of classes: a `archsearch.table.Result`.
 
     Attributes:
         name: what it was asked for by, with the changes made.
-        spec: its choices, normalised at this input size.
+        arch_id, family, choices: of its specification, normalised at this input size.
         source, note: where it was published and how to read that, if it was.
         cost: parameters, multiply-adds in every convention and memory access of the whole network.
         layers: one for each part, in the order of the data; their costs add up to the whole.
-        audit: what the four guidelines say of it.
+        guidelines: what the four guidelines say of it.
     """
 
     name: str
-    spec: Spec
+    arch_id: str
+    family: str
+    choices: Mapping[str, Any]
     source: str
     note: str
     cost: Cost
     layers: tuple[Layer, ...]
-    audit: Audit
+    guidelines: Audit
+    sentences: tuple[str, ...] = ()
+    method: str = ""
+    empty: str | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return {
-            "name": self.name,
-            "arch_id": self.spec.arch_id,
-            "family": self.spec.family,
-            "choices": self.spec.choices(),
-            "source": self.source,
-            "note": self.note,
-            "input_size": self.cost.input_size,
-            "num_classes": self.cost.num_classes,
-            "params": self.cost.params,
-            "macs": self.cost.macs,
-            "macs_by_convention": dict(self.cost.macs_by_convention),
-            "memory_access": {
-                "read_bytes": self.cost.memory_read_bytes,
-                "written_bytes": self.cost.memory_written_bytes,
-            },
-            "unsupported_ops": dict(self.cost.unsupported_ops),
-            "guidelines": self.audit.to_dict(),
-            "layers": [
-                {
-                    "name": layer.name,
-                    "kind": layer.kind,
-                    "output_shape": list(layer.output_shape),
-                    "params": layer.params,
-                    "macs": layer.macs,
-                }
-                for layer in self.layers
-            ],
-        }
+    @property
+    def spec(self) -> Spec:
+        """Its specification."""
+        return FAMILIES[self.family].base.with_choices(self.choices)
+
+    @property
+    def title(self) -> str:
+        """Its name."""
+        return self.name
+
+    @property
+    def subtitle(self) -> tuple[str, ...]:
+        """Where it is from, and what the whole network costs."""
+        cost = self.cost
+        read, written = _mib(cost.memory_read_bytes), _mib(cost.memory_written_bytes)
+        lines = (
+            self.source and f"source    {self.source}",
+            self.note and f"note      {self.note}",
+            f"arch_id   {self.arch_id}",
+            f"input     {cost.input_size}x{cost.input_size}, {cost.num_classes} classes",
+            f"params    {cost.params:,}",
+            f"MACs      {cost.macs:,}  (multiply-adds of one image in convolutions and linear layers)",
+            f"memory    {read} read, {written} written  (every operator's tensors once, float32, nothing cached or "
+            "fused)",
+        )
+        return tuple(line for line in lines if line)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Which operators could not be counted."""
+        uncounted = (f"{op} ({times} times)" for op, times in sorted(self.cost.unsupported_ops.items()))
+        return (f"not counted: {', '.join(uncounted)}",) if self.cost.unsupported_ops else ()
+
+    def tables(self) -> tuple[Table, ...]:
+        """The multiply-adds in each convention, the guidelines, the choices, and the layers with their sum."""
+        base = FAMILIES[self.family].base.choices()
+        differs = [name for name, value in self.choices.items() if base.get(name) != value]
+        return (
+            Table(
+                title="MACs by convention",
+                columns=(
+                    Column(title="Convention", whole=True),
+                    Column(title="MACs", decimals=0),
+                    Column(title="What it counts"),
+                ),
+                rows=tuple(
+                    (name, macs, CONVENTIONS[name].summary) for name, macs in self.cost.macs_by_convention.items()
+                ),
+            ),
+            self.guidelines.verdicts(),
+            Table(
+                title="Choices",
+                columns=(
+                    Column(title="Choice", whole=True),
+                    Column(title="Value", whole=True),
+                    Column(title="Base, where it differs", key="base", whole=True),
+                ),
+                rows=tuple(
+                    (name, level_text(value), level_text(base.get(name)) if name in differs else None)
+                    for name, value in self.choices.items()
+                ),
+                marked=frozenset(place for place, name in enumerate(self.choices) if name in differs),
+            ),
+            Table(
+                title="Layers",
+                columns=(
+                    Column(title="Layer", key="name", whole=True),
+                    Column(title="Kind"),
+                    Column(title="Output", key="output_shape", whole=True),
+                    Column(title="Params", decimals=0),
+                    Column(title="MACs", decimals=0),
+                ),
+                rows=(
+                    *(
+                        (layer.name, layer.kind, "x".join(map(str, layer.output_shape)), layer.params, layer.macs)
+                        for layer in self.layers
+                    ),
+                    ("whole network", None, None, self.cost.params, self.cost.macs),
+                ),
+                marked=frozenset((len(self.layers),)),
+            ),
+        )
+
+
+def _mib(size: int | None) -> str:
+    return "not counted" if size is None else f"{size / 2**20:,.1f} MiB"
 
 
 def describe(
@@ -97,28 +156,42 @@ def describe(
     Raises ConfigError, UnknownNameError, StoreError, BuildError.
     """
     found = find_network(name, storage=storage)
-    size = found.input_size if input_size is None else input_size
-    classes = found.num_classes if num_classes is None else num_classes
-    if size < 1 or classes < 1:
-        raise ConfigError(f"input_size and num_classes must be at least 1, got {size} and {classes}")
+    size, classes = _asked(found, input_size, num_classes)
     spec = found.spec.with_choices(changes or {}).normalised(size)
-    try:
+    with _enough_memory(name, size, classes):
         cost, layers, audited = cost_layers_and_audit(spec, num_classes=classes, input_size=size)
-    except (RuntimeError, MemoryError) as error:  # torch's own word for more memory than there is
-        raise BuildError(f"{name} cannot be run at {size}x{size} with {classes} classes: {error}") from error
     return Description(
         name=name + "".join(f" {key}={value}" for key, value in (changes or {}).items()),
-        spec=spec,
+        arch_id=spec.arch_id,
+        family=spec.family,
+        choices=spec.choices(),
         source=found.source if not changes else "",
         note=found.note if not changes else "",
         cost=cost,
         layers=layers,
-        audit=audited,
+        guidelines=audited,
     )
 
 
-def drawing_of(found: Description, *, against: str | None = None, storage: str | None = None) -> ArchitectureInfo:
-    """What the drawing of a described network shows.
+def _asked(found: FoundNetwork, input_size: int | None, num_classes: int | None) -> tuple[int, int]:
+    """Input size and number of classes: those asked for, else the network's own."""
+    size = found.input_size if input_size is None else input_size
+    classes = found.num_classes if num_classes is None else num_classes
+    if size < 1 or classes < 1:
+        raise ConfigError(f"input_size and num_classes must be at least 1, got {size} and {classes}")
+    return size, classes
+
+
+@contextmanager
+def _enough_memory(name: str, size: int, classes: int) -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:  # torch's own word for more memory than there is
+        raise BuildError(f"{name} cannot be run at {size}x{size} with {classes} classes: {error}") from error
+
+
+def drawing_of(found: Description, *, against: str | None = None, storage: str | None = None) -> Architecture:
+    """The drawing of a described network.
 
     Args:
         against: what it is compared with, as `describe` takes it; None: its family's base.
@@ -127,46 +200,115 @@ def drawing_of(found: Description, *, against: str | None = None, storage: str |
     Raises as `describe`.
     """
     base = describe(
-        against or found.spec.family,
+        against or found.family,
         input_size=found.cost.input_size,
         num_classes=found.cost.num_classes,
         storage=storage,
     )
-    return architecture_info(
+    return architecture_of(
         found.spec,
         base.spec,
         found.layers,
         name=found.name,
-        baseline_name=against or found.spec.family,
+        baseline_name=base.name,
         baseline_layers=base.layers,
         input_size=found.cost.input_size,
     )
 
 
-def write_drawing(info: ArchitectureInfo, path: Path, *, command: str | None = None) -> Path:
-    """Draw a network on a page (.html) or as a picture (.png); returns its path.
+@dataclass(frozen=True, kw_only=True)
+class Audited:
+    """One network's audit.
 
-    Raises ConfigError for another kind of file, ArchsearchError if it cannot be written, or without the extra `png` or
-    a browser.
+    Attributes:
+        name: what it was asked for by.
+        arch_id: of its specification, normalised at this input size.
+        num_classes: outputs of the classifier.
+        audit: scores, verdicts and units.
     """
-    check_drawing(path)
-    if path.suffix.lower() == ".png":
-        width, height = _PNG_PIXELS
-        figure = architecture_figure(info, width=width, height=height)
-        write_png(figure, path, width=width, height=height, scale=1.5)
-    else:
-        write_page(
-            architecture_figure(info),
-            path,
-            title=info.title,
-            subtitle=info.subtitle,
-            tables=architecture_tables(info),
-            command=command,
+
+    name: str
+    arch_id: str
+    num_classes: int
+    audit: Audit
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditedNetworks(InNotebooks):
+    """Networks beside each other: a `archsearch.table.Result`.
+
+    Attributes:
+        networks: in the order in which they were asked for.
+        with_units: whether a terminal shows the units of each, too.
+    """
+
+    networks: tuple[Audited, ...]
+    with_units: bool = False
+    title: str = "The four guidelines"
+    subtitle: tuple[str, ...] = ()
+    sentences: tuple[str, ...] = ()
+    method: str = (
+        "G1, G2: memory access of 1x1 convolutions over the least, and over ungrouped ones; G3: fragments of a block; "
+        "G4: share of element-wise operators. A network keeps a guideline up to the number beside its name. Kernels: "
+        "with batch norms folded."
+    )
+    warnings: tuple[str, ...] = ()
+    empty: str | None = None
+
+    def tables(self) -> tuple[Table, ...]:
+        """A row for each network, and a table of the units of each."""
+        compared = Table(
+            title="Networks",
+            columns=(
+                Column(title="Network", key="name", whole=True),
+                Column(title="Input", key="input_size", decimals=0),
+                *score_columns(with_threshold=True),
+                Column(title="Breaks", key="broken", whole=True),
+                Column(title="Kernels", key="kernels", decimals=0),
+            ),
+            rows=tuple(
+                (
+                    network.name,
+                    network.audit.input_size,
+                    *shown_scores(network.audit.scores),
+                    ", ".join(network.audit.broken) or "none",
+                    network.audit.kernels,
+                )
+                for network in self.networks
+            ),
         )
-    return path
+        units = (network.audit.scored_units(network.name) for network in self.networks)
+        return (compared, *(replace(table, wide=not self.with_units) for table in units))
 
 
-def check_drawing(path: Path) -> None:
-    """Raises ConfigError for a file that no drawing is written to."""
-    if path.suffix.lower() not in DRAWINGS:
-        raise ConfigError(f"--plot {path}: no drawing of this kind can be written", hint="end it with .html or .png")
+def audit_networks(
+    names: Sequence[str],
+    *,
+    input_size: int | None = None,
+    num_classes: int | None = None,
+    storage: str | None = None,
+    with_units: bool = False,
+) -> AuditedNetworks:
+    """Audit networks, in the order of their names.
+
+    Args:
+        names: as `describe` takes them.
+        input_size: height and width (pixels); None: each as printed, or as its study's.
+        num_classes: None: each as printed, or as its study's.
+        storage: the database that studies are looked up in.
+        with_units: whether a terminal shows the units, too.
+
+    Raises ConfigError, UnknownNameError, StoreError, BuildError.
+    """
+    return AuditedNetworks(
+        networks=tuple(_audited(name, input_size, num_classes, storage) for name in names), with_units=with_units
+    )
+
+
+def _audited(name: str, input_size: int | None, num_classes: int | None, storage: str | None) -> Audited:
+    found = find_network(name, storage=storage)
+    size, classes = _asked(found, input_size, num_classes)
+    spec = found.spec.normalised(size)
+    with _enough_memory(name, size, classes):
+        audit = audit_network(build(spec, num_classes=classes, input_size=size, seed=0), size)
+    return Audited(name=name, arch_id=spec.arch_id, num_classes=classes, audit=audit)

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-import socket
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from archsearch.api.places import open_database, study_folder
 from archsearch.api.study import Study, open_study
-from archsearch.data.rules import RULES_FACT
 from archsearch.designs import Design, Purpose
 from archsearch.errors import ConfigError, NothingStoredError, UnknownNameError
-from archsearch.overrides import Overrides, override, read_overrides
+from archsearch.image_rules import RULES_FACT
+from archsearch.overrides import Overrides, SectionChanges, override, read_overrides
+from archsearch.records import TrialStatus
 from archsearch.search.config import StudyConfig, load_study, parse_study
 from archsearch.search.plan import RunPlan, completed, plan_run
 from archsearch.search.precision import settled
-from archsearch.search.run import Limits, Progress, run_study
+from archsearch.search.runtime import Runtime
 from archsearch.space.search_space import SearchSpace
 
 WORDS: Mapping[Purpose, str] = {"ablation": "ablate", "confirm": "confirm", "trust": "trust"}
@@ -44,6 +43,13 @@ class DesignBase:
         """The study's name."""
         return self.config.name
 
+    @property
+    def stored(self) -> Study:
+        """The stored study. Raises ConfigError if it was never run."""
+        if self.study is None:
+            raise ConfigError(f"study '{self.name}' is not stored", hint=f"archsearch run --study {self.name}")
+        return self.study
+
 
 def base_of(given: Study | StudyConfig) -> DesignBase:
     """A base from a stored study, whose files may be gone, or from one that was never run.
@@ -60,13 +66,7 @@ def base_of(given: Study | StudyConfig) -> DesignBase:
     return DesignBase(config=settled(config, given.info), space=space, study=given)
 
 
-def design_config(
-    base: DesignBase,
-    design: Design,
-    *,
-    proxy_changes: Mapping[str, Any] | None = None,
-    latency_changes: Mapping[str, Any] | None = None,
-) -> StudyConfig:
+def design_config(base: DesignBase, design: Design, changed: SectionChanges) -> StudyConfig:
     """The study that a design is run as: the base's data, proxy and latency, but for the changes.
 
     Nothing is searched, stopped early or rejected: an effect on what breaks a bound is an effect, too. Its name is
@@ -74,15 +74,15 @@ def design_config(
 
     Raises ConfigError that names a wrong key of the changes.
     """
-    changes = {"proxy": dict(proxy_changes or {}), "latency": dict(latency_changes or {})}
+    changes = {"proxy": dict(changed.proxy), "latency": dict(changed.latency)}
     digest = design.digest
     if any(changes.values()):
         text = json.dumps([digest, changes], sort_keys=True, default=str)
         digest = hashlib.sha256(text.encode()).hexdigest()[:6]
     suffix = f".{WORDS[design.purpose]}-{digest}"
     content = base.config.model_dump(mode="json", exclude={"restrict", "fixed", "stopping", "constraints", "design"})
-    for section, changed in changes.items():
-        content[section] |= changed
+    for section, values in changes.items():
+        content[section] |= values
     content |= {
         "name": base.name[: _LONGEST_NAME - len(suffix)] + suffix,
         "description": f"{design.purpose} of {design.of}",
@@ -93,111 +93,49 @@ def design_config(
     return parse_study(content, source=f"the {design.purpose} of study '{base.name}'")
 
 
+@dataclass(frozen=True, kw_only=True)
+class DesignPlan:
+    """A design that can be run: an ablation, a confirmation, a check of the proxy.
+
+    Attributes:
+        base: the study that it was made from.
+        design: its points and seeds.
+        plan: the run, on the workers and tables of any study.
+        lines: what will be trained, as label and text, for whoever decides whether to.
+        notes: what was merged or left out, in sentences.
+    """
+
+    base: DesignBase
+    design: Design
+    plan: RunPlan
+    lines: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def seconds(self) -> float | None:
+        """Estimate for the whole design with this plan's workers: what the complete trials of the base study took
+        (median), scaled to the epochs of this plan; None if it has none."""
+        if self.base.study is None:
+            return None
+        known = [
+            record.seconds * self.plan.config.proxy.epochs / record.score.epochs
+            for record in self.base.study.records
+            if record.status is TrialStatus.COMPLETE and record.seconds and record.score is not None
+        ]
+        return statistics.median(known) * self.design.size / len(self.plan.devices) if known else None
+
+
 def plan_design(
-    base: DesignBase,
-    design: Design,
-    *,
-    proxy_changes: Mapping[str, Any] | None = None,
-    latency_changes: Mapping[str, Any] | None = None,
-    data_dir: Path | None = None,
-    device: str = "auto",
-    workers: int | None = None,
-    command: str | None = None,
-    facts: Mapping[str, Any] | None = None,
-) -> RunPlan:
+    base: DesignBase, design: Design, runtime: Runtime, *, changes: SectionChanges | None = None
+) -> DesignPlan:
     """Check a design against its data and this machine without storing anything; three points are tried.
 
-    `facts` are stored with the study, beside versions and machine. Raises what `archsearch.api.run.plan` raises.
+    `changes`: keys of `proxy` and `latency` with other values than the base's. Raises what `archsearch.api.run.plan`
+    raises.
     """
-    config = design_config(base, design, proxy_changes=proxy_changes, latency_changes=latency_changes)
-    planned = plan_run(
-        config,
-        workers=workers,
-        device=device,
-        data_dir=data_dir,
-        command=command,
-        space=base.space,
-        former=base.study is not None and RULES_FACT not in base.study.info.facts,
-    )
-    return replace(planned, facts={**planned.facts, **(facts or {})})
-
-
-def run_planned(
-    planned: RunPlan,
-    *,
-    storage: str | None = None,
-    data_dir: Path | None = None,
-    time_budget_seconds: float | None = None,
-    optuna_proxy: str | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
-) -> Study:
-    """Run what `plan_design` planned; called again it goes on, and more seeds are added to those that it has."""
-    database = open_database(storage, create=True)
-    folder = study_folder(planned.config.name) / "workers"
-    if database.sqlite_file is None:  # machines that share a folder would write into each other's logs
-        folder /= socket.gethostname()
-    try:
-        run_study(
-            planned,
-            database,
-            folder=folder,
-            data_dir=data_dir,
-            limits=Limits(time_budget_seconds=time_budget_seconds),
-            optuna_proxy=optuna_proxy,
-            on_progress=on_progress,
-        )
-    finally:
-        database.close()
-    return open_study(planned.config.name, storage=storage)
-
-
-def run_design(
-    base: Study | StudyConfig,
-    design: Design,
-    *,
-    proxy_changes: Mapping[str, Any] | None = None,
-    latency_changes: Mapping[str, Any] | None = None,
-    storage: str | None = None,
-    data_dir: Path | None = None,
-    device: str = "auto",
-    workers: int | None = None,
-    command: str | None = None,
-    facts: Mapping[str, Any] | None = None,
-    time_budget_seconds: float | None = None,
-    optuna_proxy: str | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
-) -> Study:
-    """Evaluate every point of a design with every seed, as a study of its own; what is there already is continued.
-
-    Args:
-        base: the study that the design was made from: its data, split, proxy, scale and latency protocol are taken.
-        design: see `archsearch.designs`.
-        proxy_changes, latency_changes: keys of `proxy` and `latency` with other values than the base's.
-        facts: stored with the design's study (`StudyInfo.facts`).
-        others: as `archsearch.api.run.run`.
-
-    Returns the design's study: a record for each point and seed, with `Record.point` and its own latency.
-    Raises what `archsearch.api.run.run` raises.
-    """
-    planned = plan_design(
-        base_of(base),
-        design,
-        proxy_changes=proxy_changes,
-        latency_changes=latency_changes,
-        data_dir=data_dir,
-        device=device,
-        workers=workers,
-        command=command,
-        facts=facts,
-    )
-    return run_planned(
-        planned,
-        storage=storage,
-        data_dir=data_dir,
-        time_budget_seconds=time_budget_seconds,
-        optuna_proxy=optuna_proxy,
-        on_progress=on_progress,
-    )
+    config = design_config(base, design, changes or SectionChanges())
+    former = base.study is not None and RULES_FACT not in base.study.info.facts
+    return DesignPlan(base=base, design=design, plan=plan_run(config, runtime, space=base.space, former=former))
 
 
 def open_base(name: str | Path | None, *, storage: str | None = None, overrides: Overrides = ()) -> Study | StudyConfig:

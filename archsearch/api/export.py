@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,25 +13,24 @@ from torch import Tensor, nn
 
 from archsearch import __version__
 from archsearch.analysis.select import RECOMMENDED
-from archsearch.api.places import study_folder
+from archsearch.api.paths import study_folder
 from archsearch.api.study import open_study
 from archsearch.data.catalog import load_dataset
 from archsearch.data.dataset import Dataset
 from archsearch.data.images import Images, channel_statistics
-from archsearch.data.preprocessing import Preprocessing, preprocessing_of
-from archsearch.data.rules import ImageRules
 from archsearch.errors import BuildError, ConfigError
-from archsearch.export.formats import FORMATS, ExportFormat
-from archsearch.export.metadata import ExportMetadata, Statistics
+from archsearch.export.formats import FORMATS, ExportFormat, Parity, parity
 from archsearch.export.onnx_file import quantized, run_onnx
-from archsearch.export.parity import Parity, parity
 from archsearch.export.preprocessing import recipe_input, run_picture, with_picture_input
 from archsearch.files import write_atomically
+from archsearch.image_rules import ImageRules
 from archsearch.latency.exported import ExportLatency, measure_exported
 from archsearch.models.families import build
-from archsearch.models.spec import Spec
-from archsearch.training.course import device_batches
-from archsearch.training.model_folder import ModelInfo, load, read_info
+from archsearch.models.model_info import ModelInfo
+from archsearch.preprocessing import interpolation_of
+from archsearch.resources import is_file
+from archsearch.training.model_folder import load, read_info
+from archsearch.training.trainer import device_batches
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +63,7 @@ class Exported:
     bytes: int
     format: str
     quantize: str
-    metadata: ExportMetadata
+    metadata: ModelInfo
     input: str
     parity: Parity
     int8_parity: Parity | None
@@ -78,7 +77,7 @@ class _Source:
     """The network to export: its module on the CPU, its facts, and where its images are."""
 
     model: nn.Module
-    metadata: ExportMetadata
+    metadata: ModelInfo
     dataset: str | None
     image_rules: ImageRules
     folder: Path
@@ -218,7 +217,7 @@ def _source(
     data_dir: Path | None,
     storage: str | None,
 ) -> _Source:
-    if (Path(which) / "spec.json").is_file():
+    if is_file(Path(which) / "spec.json"):
         return _from_folder(Path(which), name=Path(which).name, dataset=dataset)
     opened = open_study(study, storage=storage)
     chosen = opened.choose(which, rule=rule)
@@ -237,22 +236,16 @@ def _source(
     spec = chosen.spec.normalised(opened.input_size)
     return _Source(
         model=build(spec, num_classes=len(data.classes), input_size=opened.input_size, seed=0).eval(),
-        metadata=_metadata(
-            chosen.label,
-            spec,
-            data.classes,
-            opened.input_size,
-            (mean, std),
-            trained=False,
-            top1_percent=None,
-            preprocessing=preprocessing_of(
-                data.name,
-                input_size=opened.input_size,
-                mean=mean,
-                std=std,
-                classes=data.classes,
-                background=rules.background,
-            ),
+        metadata=ModelInfo(
+            name=chosen.label,
+            spec=spec,
+            classes=data.classes,
+            input_size=opened.input_size,
+            mean=mean,
+            std=std,
+            image_rules=rules,
+            interpolation=interpolation_of(data.name, rules),
+            archsearch_version=__version__,
         ),
         dataset=uri,
         image_rules=rules,
@@ -261,49 +254,8 @@ def _source(
 
 
 def _from_folder(folder: Path, *, name: str, dataset: str | None) -> _Source:
-    info: ModelInfo = read_info(folder)
-    return _Source(
-        model=load(folder),
-        metadata=_metadata(
-            name,
-            info.spec,
-            info.classes,
-            info.input_size,
-            (info.mean, info.std),
-            trained=True,
-            top1_percent=info.test_top1_percent[0],
-            preprocessing=info.preprocessing,
-        ),
-        dataset=dataset,
-        image_rules=info.image_rules,
-        folder=folder,
-    )
-
-
-def _metadata(
-    name: str,
-    spec: Spec,
-    classes: tuple[str, ...],
-    input_size: int,
-    statistics: tuple[Statistics, Statistics],
-    *,
-    trained: bool,
-    top1_percent: float | None,
-    preprocessing: Preprocessing | None,
-) -> ExportMetadata:
-    return ExportMetadata(
-        name=name,
-        arch_id=spec.arch_id,
-        spec=spec.canonical_json(),
-        classes=classes,
-        input_size=input_size,
-        mean=statistics[0],
-        std=statistics[1],
-        trained=trained,
-        top1_percent=top1_percent,
-        archsearch_version=__version__,
-        preprocessing=preprocessing,
-    )
+    facts = replace(read_info(folder), name=name, archsearch_version=__version__)
+    return _Source(model=load(folder), metadata=facts, dataset=dataset, image_rules=facts.image_rules, folder=folder)
 
 
 def _dataset(source: _Source, *, needed: bool, data_dir: Path | None) -> Dataset | None:
@@ -338,8 +290,8 @@ def _normalised(dataset: Dataset, source: _Source, count: int) -> Tensor:
 
 
 def _batches(images: Images, source: _Source) -> list[tuple[Tensor, Tensor]]:
-    facts: tuple[Statistics, Statistics] = (source.metadata.mean, source.metadata.std)
-    made = device_batches(images, device="cpu", input_size=source.metadata.input_size, mean=facts[0], std=facts[1])
+    facts = source.metadata
+    made = device_batches(images, device="cpu", input_size=facts.input_size, mean=facts.mean, std=facts.std)
     return [(inputs.contiguous(), labels) for inputs, labels in made.evaluation(_EVALUATION_BATCH)]
 
 

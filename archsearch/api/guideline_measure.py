@@ -11,7 +11,7 @@ from torch import nn
 
 from archsearch.analysis.guidelines import ExperimentColumn, SampledNetwork
 from archsearch.cost import cost_of
-from archsearch.cost.operators import operators_run
+from archsearch.cost.memory import operators_run
 from archsearch.errors import ConfigError
 from archsearch.latency.backends.fold import folded
 from archsearch.latency.lease import DeviceLease

@@ -25,7 +25,7 @@ from archsearch.analysis.guidelines import (
     sample_report,
     table_report,
 )
-from archsearch.api.places import RUNS
+from archsearch.api.paths import RUNS
 from archsearch.errors import ConfigError, UnknownNameError
 from archsearch.files import write_atomically
 from archsearch.latency.backends import BACKENDS

@@ -17,6 +17,8 @@ from archsearch.models.families import build
 from archsearch.models.spec import Spec
 from archsearch.records import Latency
 from archsearch.search.devices import worker_devices
+from archsearch.targets.board import CORES, Board, check_backend, measure_on_board
+from archsearch.targets.transports import LOCAL, parse_target
 
 if TYPE_CHECKING:
     from torch import nn
@@ -113,6 +115,8 @@ def measure(
     device: str = "auto",
     reference: str = REFERENCE,
     budget_seconds: float | None = None,
+    target: str = LOCAL,
+    cores: str = "all",
     storage: str | None = None,
     on_measured: Callable[[MeasuredNetwork], None] | None = None,
     on_progress: Callable[[MeasureProgress], None] | None = None,
@@ -137,6 +141,9 @@ def measure(
             classes of each group.
         budget_seconds: of a network measured alone, after which no burst begins; a group of n networks has n + 1
             halves of it. None: the protocol's own.
+        target: where they run: local, ssh:HOST, command:PROGRAM ARGS or adb:SERIAL (`archsearch.targets`). A board runs
+            ONNX Runtime on its CPU; `device` says nothing then.
+        cores: the board's cores: all, big or little.
         storage: the database that a STUDY is looked up in.
         on_measured: called with each measurement when its group has ended.
         on_progress: see `MeasureProgress`; never called while a run is timed.
@@ -156,20 +163,32 @@ def measure(
         for name in ([names] if isinstance(names, str) else names)
     ]
     base = find_network(reference, storage=storage)
-    where = worker_devices(device, 1)[0]
+    on_board = parse_target(target)
+    where = worker_devices("cpu" if on_board is not None else device, 1)[0]
+    if cores not in CORES:
+        raise UnknownNameError("kind of cores", cores, CORES)
     each = _settings(backends, batches, precisions, threads, budget_seconds, where)
     sizes = list(dict.fromkeys((network.input_size, network.num_classes) for network in wanted))
     groups = len(each) * len(sizes)
     found: dict[tuple[int, int], MeasuredNetwork] = {}
+    board = None
+    if on_board is not None:
+        for settings in each:
+            check_backend(settings)
+        board = Board(on_board)
     for number, (settings, (size, classes)) in enumerate(product(each, sizes)):
         indices = [index for index, one in enumerate(wanted) if (one.input_size, one.num_classes) == (size, classes)]
         divisor = _Wanted(name=reference, spec=base.spec.normalised(size), num_classes=classes, input_size=size)
-        tell = _teller(number + 1, groups, [wanted[index] for index in indices], settings, where, on_progress)
-        measured = _measure_group([wanted[index] for index in indices], divisor, settings, where, tell)
+        tell = _teller(number + 1, groups, [wanted[index] for index in indices], settings, where, board, on_progress)
+        measured = _measure_group(
+            [wanted[index] for index in indices], divisor, settings, where, tell, board=board, cores=cores
+        )
         for index, one in zip(indices, measured, strict=True):
             found[number // len(sizes), index] = one
             if on_measured is not None:
                 on_measured(one)
+    if board is not None:
+        board.close()
     return tuple(found[key] for key in sorted(found))
 
 
@@ -225,6 +244,9 @@ def _measure_group(
     settings: LatencySettings,
     device: str,
     tell: Callable[[], None],
+    *,
+    board: Board | None,
+    cores: str,
 ) -> tuple[MeasuredNetwork, ...]:
     """Build a group, measure it, and give each network its latency."""
     from archsearch.latency.lease import DeviceLease
@@ -241,18 +263,19 @@ def _measure_group(
         tell()
         time.sleep(seconds)
 
-    latencies = measure_networks(
-        models,
-        divisor,
-        names=[network.name for network in networks],
-        reference_name=reference.name,
-        settings=settings,
-        device=device,
-        input_size=reference.input_size,
-        lease=lease,
-        sleep=rest,
-    )
-    version = BACKENDS[settings.backend].version()
+    names = [network.name for network in networks]
+    if board is None:
+        version = BACKENDS[settings.backend].version()
+        latencies = measure_networks(
+            models, divisor, names=names, reference_name=reference.name, settings=settings, device=device,
+            input_size=reference.input_size, lease=lease, sleep=rest,
+        )  # fmt: skip
+    else:
+        version = board.facts["onnxruntime"]
+        latencies = measure_on_board(
+            models, divisor, names=names, reference_name=reference.name, settings=settings, board=board, cores=cores,
+            input_size=reference.input_size, sleep=rest,
+        )  # fmt: skip
     return tuple(
         MeasuredNetwork(
             name=network.name,
@@ -271,6 +294,7 @@ def _teller(
     networks: Sequence[_Wanted],
     settings: LatencySettings,
     device: str,
+    board: Board | None,
     on_progress: Callable[[MeasureProgress], None] | None,
 ) -> Callable[[], None]:
     """Tells how far one group is, each time it is called."""
@@ -286,7 +310,7 @@ def _teller(
                     backend=settings.backend,
                     batch=settings.batch_on(device),
                     precision=settings.precision_on(device),
-                    device=device,
+                    device=device if board is None else board.target.name,
                     input_size=networks[0].input_size,
                     seconds=time.monotonic() - began,
                 )

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archsearch.api.study import open_study
-from archsearch.errors import ConfigError, UnknownNameError
+from archsearch.errors import ConfigError, UnknownNameError, shown
 from archsearch.models.families import FAMILIES, build, spec_from_json
 from archsearch.models.spec import Spec
 from archsearch.models.variants import TORCHVISION, VARIANTS, Variant, find_variant
-from archsearch.resources import list_yaml, read_yaml
+from archsearch.resources import is_file, list_yaml, parse_json, read_text, read_yaml
 
 if TYPE_CHECKING:
     from torch import nn
@@ -50,9 +50,9 @@ def find_network(name: str, *, storage: str | None = None) -> FoundNetwork:
     if name.startswith(TORCHVISION):  # a slash, but no path
         return _from_variant(find_variant(name))
     path = Path(name)
-    if path.suffix in (".json", ".yaml", ".yml") or path.is_file():
+    if path.suffix in (".json", ".yaml", ".yml") or is_file(path):
         return _from_file(path)
-    if path.is_dir() and (path / "spec.json").is_file():
+    if is_file(path / "spec.json"):
         return _from_file(path / "spec.json")
     study, colon, trial = name.rpartition(":")
     if colon:
@@ -119,12 +119,8 @@ def _from_variant(variant: Variant) -> FoundNetwork:
 
 
 def _from_file(path: Path) -> FoundNetwork:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
     if path.suffix == ".json":
-        return _from_json(path, text)
+        return _from_json(path, parse_json(read_text(path), path))
     content = read_yaml(path)
     unknown = set(content) - {"family", "choices", "num_classes", "input_size"}
     if unknown or "family" not in content:
@@ -146,11 +142,7 @@ def _from_file(path: Path) -> FoundNetwork:
     )
 
 
-def _from_json(path: Path, text: str) -> FoundNetwork:
-    try:
-        content = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ConfigError(f"{path}:{error.lineno}:{error.colno}: not valid JSON: {error.msg}") from error
+def _from_json(path: Path, content: Any) -> FoundNetwork:
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: an object was expected, got {type(content).__name__}")
     inner = content.get("spec", content)  # a model folder's spec.json, or a specification alone
@@ -177,5 +169,5 @@ def _naming(path: Path) -> Iterator[None]:
 def _whole(content: Mapping[str, Any], key: str, default: int, path: Path) -> int:
     value = content.get(key, default)
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ConfigError(f"{path}: {key}: a positive whole number was expected, got {value!r}")
+        raise ConfigError(f"{path}: {key}: a positive whole number was expected, got {shown(value)}")
     return value

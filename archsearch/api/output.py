@@ -77,17 +77,23 @@ def write(
     return path
 
 
-def check_format(path: Path, formats: Sequence[str]) -> None:
-    """Raise ConfigError for a path that ends with none of these."""
+def check_format(path: Path, formats: Sequence[str] = FORMATS, *, option: str = "--out") -> None:
+    """Raise ConfigError for a path, given by this option, that ends with none of these."""
     if path.suffix.lower() not in formats:
         listed = f"{', '.join(formats[:-1])} or {formats[-1]}"
-        raise ConfigError(f"--out {path}: no file of this kind can be written", hint=f"end it with {listed}")
+        raise ConfigError(f"{option} {path}: no file of this kind can be written", hint=f"end it with {listed}")
 
 
 def result_json(result: Result) -> dict[str, Any]:
     """Everything that a result says and holds as plain data, sentences first; what is not known is null."""
     assert is_dataclass(result)
-    said = {"title": result.title, "sentences": list(result.sentences), "empty": result.empty}
+    said = {
+        "title": result.title,
+        "subtitle": list(result.subtitle),
+        "sentences": list(result.sentences),
+        "method": result.method,
+        "empty": result.empty,
+    }
     held = {each.name: plain(getattr(result, each.name)) for each in fields(result)}
     return said | held | {"warnings": list(result.warnings)}
 

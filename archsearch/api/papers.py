@@ -21,15 +21,17 @@ from archsearch.cost.observe import observe
 from archsearch.errors import ConfigError, NothingStoredError
 from archsearch.models.families import build
 from archsearch.models.variants import Variant, find_variant
-from archsearch.papers.match import Agreement, Match, compare
 from archsearch.papers.printed import (
     UNITS,
+    Agreement,
+    Match,
     Number,
     Paper,
     PrintedTable,
     PrintedValue,
     Row,
     Scale,
+    compare,
     find_paper,
     load_papers,
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from archsearch.analysis.baseline import baselines_of
 from archsearch.api.analyses import ANALYSES
-from archsearch.api.places import open_database
+from archsearch.api.paths import open_database
 from archsearch.papers.printed import Paper, Row, load_papers
 from archsearch.plots.bounds import Bound
 from archsearch.plots.catalog import PlotData
@@ -55,9 +55,10 @@ def plot_data(
         printed=printed_top1(study),
     )
     found = {name: find(study) for name, find in ANALYSES.items() if everything or name in parts}
-    if everything or "records" in parts:
-        found["records"] = records_with_curves(study, storage=storage)
-    return replace(data, **found)
+    curves = everything or "records" in parts
+    return replace(
+        data, results=found, records=records_with_curves(study, storage=storage) if curves else study.records
+    )
 
 
 def records_with_curves(study: Study, *, storage: str | None = None) -> tuple[Record, ...]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archsearch.api.output import PAGE_SIZE, PNG_SIZE, check_format, write
-from archsearch.api.places import study_folder
+from archsearch.api.paths import study_folder
 from archsearch.api.plot_data import plot_data
-from archsearch.errors import ArchsearchError, NothingStoredError
+from archsearch.errors import ArchsearchError, ConfigError, NothingStoredError
 from archsearch.files import write_atomically
 from archsearch.plots.catalog import PLOTS, Plot, PlotData
 from archsearch.plots.image import write_png
@@ -35,21 +36,33 @@ def check_plot(name: str) -> None:
 
 
 def write_plot(
-    study: Study, name: str, path: Path | None = None, *, storage: str | None = None, command: str | None = None
+    study: Study,
+    name: str,
+    path: Path | None = None,
+    *,
+    options: Mapping[str, str] | None = None,
+    storage: str | None = None,
+    command: str | None = None,
 ) -> Path:
     """Write one plot of a study; its path's end says as what, by default runs/STUDY/NAME.html.
 
     A page (.html) has the figure and the data that it shows; .png is the figure alone, .json the data alone; what an
     analysis found can be written as `archsearch.api.output.write` writes it, too.
 
-    Raises UnknownNameError for the plot, ConfigError for another end, NothingStoredError where the result was never
-    asked for and ArchsearchError where there is nothing to draw, both with the command to type; StoreError if the
+    `options`: of its analysis.
+
+    Raises UnknownNameError for the plot, ConfigError for another end or option, NothingStoredError where the result was
+    never asked for and ArchsearchError where there is nothing to draw, both with the command to type; StoreError if the
     database cannot be read, ArchsearchError if the file cannot be written, or without the extra `png` or a browser.
     """
     plot = PLOTS[name]
     target = path or study_folder(study.name) / f"{name}.html"
     kind = target.suffix.lower()
     data = data_of(study, plot, storage=storage)
+    if options:
+        if name not in plot.needs:
+            raise ConfigError(f"plot {name} has no options")
+        data = replace(data, results={**data.results, name: study.analysis(name, **options)})
     info = info_of(study, plot, data)
     if info.empty:
         why = str(info.empty).partition(": `archsearch")[0].rstrip(".")  # the hint has the whole command

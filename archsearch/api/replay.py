@@ -9,18 +9,17 @@ from typing import Any
 from pydantic import ValidationError
 
 from archsearch.analysis.objectives import is_complete, objective_values
-from archsearch.api.places import open_database
+from archsearch.api.paths import open_database
 from archsearch.api.study import Study, open_study
 from archsearch.errors import ArchsearchError, ConfigError, NothingStoredError
 from archsearch.noise import NoiseFloor
 from archsearch.overrides import Overrides, override, read_overrides
 from archsearch.records import Record, TrialStatus
 from archsearch.search.stopping.base import Curve, Decision
-from archsearch.search.stopping.calibration import Calibration, calibration
-from archsearch.search.stopping.replay import Replay, replay
+from archsearch.search.stopping.replay import Replay, RuleCalibration, calibration, replay
 from archsearch.search.stopping.rules import STOPPING, make_rule
 from archsearch.search.stopping.settings import StoppingSettings
-from archsearch.store.partials import load_decisions
+from archsearch.store.partial_trainings import load_decisions
 from archsearch.store.trials import load_records
 from archsearch.validation import explain
 
@@ -54,7 +53,7 @@ class StudyReplay:
     curves: tuple[Curve, ...]
     labels: dict[int, str]
     stopped_by_study: tuple[int, ...]
-    own: Calibration | None
+    own: RuleCalibration | None
     own_settings: StoppingSettings
     policies: tuple[PolicyReplay, ...]
 
@@ -238,7 +237,7 @@ def _policy_json(found: PolicyReplay) -> dict[str, Any]:
     }
 
 
-def _calibration_json(found: Calibration, settings: StoppingSettings) -> dict[str, Any]:
+def _calibration_json(found: RuleCalibration, settings: StoppingSettings) -> dict[str, Any]:
     return {
         "expected_below_share": settings.quantile if settings.policy == "predicted" else None,
         "spared": list(found.spared),

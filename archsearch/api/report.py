@@ -7,7 +7,7 @@ from pathlib import Path
 
 from archsearch.analysis.ablation import Ablation
 from archsearch.api.analyses import ablation_result
-from archsearch.api.places import study_folder
+from archsearch.api.paths import study_folder
 from archsearch.api.plot_data import plot_data
 from archsearch.api.study import Study, open_study
 from archsearch.files import write_atomically

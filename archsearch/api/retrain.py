@@ -4,35 +4,43 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from archsearch.analysis.select import RECOMMENDED
-from archsearch.api.places import open_database, study_folder
-from archsearch.api.starts import start_of
+from archsearch.api.paths import open_database, study_folder
 from archsearch.api.study import Chosen, Study, open_study
 from archsearch.cost.architecture import cost_of
 from archsearch.data.catalog import load_dataset
 from archsearch.data.dataset import Dataset
-from archsearch.data.rules import ImageRules
-from archsearch.errors import ArchsearchError, ConfigError, StudyChangedError
+from archsearch.errors import ArchsearchError, ConfigError, StudyChangedError, UnknownNameError
+from archsearch.files import check_writable
+from archsearch.image_rules import ImageRules
 from archsearch.latency.lease import DeviceLease
+from archsearch.models.families import build
 from archsearch.plots.curves import curves_figure, curves_info
 from archsearch.plots.image import write_png
 from archsearch.plots.page import write_page
-from archsearch.records import Epoch
-from archsearch.search.devices import usable_cores, worker_devices
+from archsearch.preprocessing import interpolation_of
+from archsearch.records import Epoch, TrialStatus
+from archsearch.search.devices import training_threads, worker_devices
+from archsearch.search.evaluate import SPLIT_SEED
 from archsearch.store.trials import add_training
 from archsearch.training.distributed import World, world_of
+from archsearch.training.loop import Chunk
 from archsearch.training.model_facts import ModelFacts
 from archsearch.training.model_folder import save_model_folder
+from archsearch.training.precision import settled_precision
+from archsearch.training.pretrained import pretrained_start
 from archsearch.training.protocols import PROTOCOLS, Protocol
+from archsearch.training.proxy import train_proxy
 from archsearch.training.retrain import CHECKPOINT_SECONDS, RetrainedSeed, retrain_seed
-from archsearch.training.settings import ClassWeights
-from archsearch.training.start import Start
+from archsearch.training.settings import ClassWeights, ProxySettings
+from archsearch.training.start import STARTS, Start, read_start, save_start
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +70,7 @@ def retrain(
     batch_size: int | None = None,
     seeds: int = 1,
     device: str = "auto",
+    threads: int | None = None,
     data_dir: Path | None = None,
     storage: str | None = None,
     resume: bool = True,
@@ -84,6 +93,8 @@ def retrain(
         epochs, batch_size: in place of the protocol's own.
         seeds: how many seeds, from 0 on; the test accuracy is their mean.
         device: auto, cpu, cuda or cuda:N.
+        threads: CPU threads of a training on the CPU; None: OMP_NUM_THREADS, else all usable cores. Sums of another
+            number of threads are rounded otherwise.
         resume: continue what an earlier call left; False begins anew.
         start: scratch: random weights, drawn from each seed; proxy: those of the study's proxy training, made again;
             pretrained: torchvision's ImageNet weights, for the networks that have some. Seeds that start from the same
@@ -115,11 +126,13 @@ def retrain(
     if compiled and world.size > 1:
         raise ConfigError("--compile: a training of several processes is not compiled", hint="leave one of them out")
     if target == "cpu":
-        torch.set_num_threads(max(1, usable_cores() // world.local_size))
+        torch.set_num_threads(training_threads(threads, processes=world.local_size))
     if on_start is not None and world.first:
         on_start(opened, chosen)
     length = epochs or recipe.epochs
     folder = study_folder(opened.name) / "retrain" / chosen.spec.arch_id
+    if world.first:
+        check_writable(folder)  # an hour of training would be lost, or its result
     chunk = DeviceLease.of_device(target).shared
     begin = world.in_turn(
         lambda: start_of(
@@ -243,7 +256,7 @@ def _seeded(on_epoch: Callable[[int, Epoch], None] | None, seed: int) -> Callabl
 def _facts(
     study: Study, chosen: Chosen, dataset: Dataset, trained: list[RetrainedSeed], *, protocol: str, start: Start | None
 ) -> ModelFacts:
-    first = trained[0]
+    first, rules = trained[0], ImageRules.of_study(study.info.config, study.info.facts)
     return ModelFacts(
         name=chosen.label,
         spec=chosen.spec,
@@ -257,7 +270,8 @@ def _facts(
         batch_size=first.batch_size,
         dataset=dataset.name,
         dataset_fingerprint=dataset.fingerprint,
-        image_rules=ImageRules.of_study(study.info.config, study.info.facts),
+        image_rules=rules,
+        interpolation=interpolation_of(dataset.name, rules),
         study=study.name,
         trial=None if chosen.record is None else chosen.record.trial,
         cost=cost_of(chosen.spec, num_classes=dataset.num_classes, input_size=study.input_size),
@@ -291,3 +305,103 @@ def _store(study: Study, chosen: Chosen, trained: list[RetrainedSeed], storage: 
             )
     finally:
         database.close()
+
+
+def start_of(
+    kind: str,
+    study: Study,
+    chosen: Chosen,
+    dataset: Dataset,
+    *,
+    device: str,
+    folder: Path,
+    weights: Path | None = None,
+    chunk: Chunk,
+    resume: bool = True,
+) -> Start | None:
+    """What a retraining of a network begins with; None for random weights.
+
+    A study keeps no weights, so its proxy training is made again: the same images, seed and recipe, and on a CPU one
+    thread, as workers have. The result is kept in `folder`, and read from there the next time.
+
+    Args:
+        kind: one of `training.start.STARTS`.
+        weights: a file of torchvision's weights, for "pretrained".
+        resume: False makes the proxy training again.
+
+    Raises UnknownNameError for another kind; ConfigError for weights that are not asked for, and where torchvision has
+    none; TrainingError if the proxy diverges.
+    """
+    if kind not in STARTS:
+        raise UnknownNameError("start", kind, STARTS)
+    if weights is not None and kind != "pretrained":
+        raise ConfigError(f"--weights {weights}: only a pretrained start reads a file", hint="add --pretrained")
+    if kind == "pretrained":
+        return pretrained_start(
+            chosen.spec, num_classes=dataset.num_classes, input_size=study.input_size, weights=weights
+        )
+    if kind == "scratch":
+        return None
+    seed = _proxy_seed(study, chosen)
+    path = folder / f"proxy-seed-{seed}.safetensors"
+    start = read_start(path) if resume else None
+    if start is None:
+        start = _trained(study, chosen, dataset, seed=seed, device=device, chunk=chunk)
+        save_start(path, start)
+    return start
+
+
+def _proxy_seed(study: Study, chosen: Chosen) -> int:
+    """The seed that the study trained this network with; the study's own for a network that it did not train."""
+    scored = chosen.record is not None and chosen.record.score is not None
+    return chosen.record.score.seed if scored else int(study.info.config["seed"])  # type: ignore[union-attr]
+
+
+def _trained(study: Study, chosen: Chosen, dataset: Dataset, *, seed: int, device: str, chunk: Chunk) -> Start:
+    settings = ProxySettings(**study.info.config["proxy"]).model_copy(
+        update={"precision": settled_precision(study.info.config, study.info.facts, device)}
+    )
+    train, validation = dataset.split(
+        validation_images=settings.validation_images,
+        train_images=settings.train_images,
+        seed=SPLIT_SEED,
+        image_size=study.input_size,
+        fresh=settings.fresh_images,
+    )
+    logger.info("the proxy training of %s is made again: %d epochs", chosen.label, settings.epochs)
+    with _as_a_worker(device):
+        model = build(chosen.spec, num_classes=dataset.num_classes, input_size=study.input_size, seed=seed)
+        score = train_proxy(
+            model,
+            train,
+            validation,
+            settings,
+            seed=seed,
+            num_classes=dataset.num_classes,
+            input_size=study.input_size,
+            flip=dataset.flip,
+            device=device,
+            chunk=chunk,
+        )
+    recorded = chosen.record
+    known = ""
+    if recorded is not None and recorded.status is TrialStatus.COMPLETE and recorded.score is not None:
+        known = f", {recorded.score.top1_percent:.2f} % in the study"
+    description = (
+        f"the proxy training of study '{study.name}', made again: {score.epochs} epochs on {score.train_images:,} "
+        f"images, seed {seed}, validation top-1 {score.top1_percent:.2f} %{known}"
+    )
+    logger.info("starts from %s", description)
+    return Start(kind="proxy", description=description, state=model.state_dict())
+
+
+@contextmanager
+def _as_a_worker(device: str) -> Iterator[None]:
+    """One thread on a CPU, as a study's workers have it: the sums of several are rounded otherwise."""
+    threads = torch.get_num_threads()
+    if device == "cpu":
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,7 +17,7 @@ from archsearch.analysis.recommendation import Recommendation, recommendation_of
 from archsearch.analysis.select import RECOMMENDED, select
 from archsearch.analysis.verdicts import Verdict, verdicts_of
 from archsearch.api.frames import Records, study_frame
-from archsearch.api.places import open_database
+from archsearch.api.paths import open_database
 from archsearch.designs import Design, Purpose
 from archsearch.errors import ArchsearchError, ConfigError
 from archsearch.models.families import FAMILIES
@@ -98,10 +99,14 @@ class Study:
     def _counts(self) -> str:
         return ", ".join(f"{count} {status}" for status, count in self.counts.items()) or "no trial yet"
 
-    def _analysis(self, name: str) -> Any:
-        from archsearch.api.analyses import ANALYSES  # takes a while to import, and most commands ask for none
+    def analysis(self, name: str, **options: str) -> Any:
+        """What an analysis found (`archsearch.api.analyses`), which a notebook shows; None if it was never made.
 
-        return ANALYSES[name](self)
+        Raises UnknownNameError for another name, ConfigError for an option that it has not.
+        """
+        from archsearch.api.analyses import analysis_of  # takes a while to import, and most commands ask for none
+
+        return analysis_of(self, name, options)
 
     @property
     def name(self) -> str:
@@ -178,25 +183,25 @@ class Study:
     @cached_property
     def history(self) -> History:
         """How the hypervolume grew over its trials."""
-        found: History = self._analysis("history")
+        found: History = self.analysis("history")
         return found
 
     @cached_property
     def importances(self) -> Importances:
         """How much each choice mattered among the networks that it tried; observational."""
-        found: Importances = self._analysis("importances")
+        found: Importances = self.analysis("importances")
         return found
 
     @cached_property
     def marginal(self) -> Marginal:
         """The marginal effect of every level of every choice, from a fitted model; observational."""
-        found: Marginal = self._analysis("marginal")
+        found: Marginal = self.analysis("marginal")
         return found
 
     @cached_property
     def ablation(self) -> Ablation | None:
         """The newest ablation that was made from it (`archsearch ablate`); None if there is none."""
-        found: Ablation | None = self._analysis("ablation")
+        found: Ablation | None = self.analysis("ablation")
         return found
 
     @cached_property
@@ -242,13 +247,13 @@ class Study:
     @cached_property
     def confusion(self) -> Confusion | None:
         """Which classes its best retrained network takes for which; None if none was retrained by this version."""
-        found: Confusion | None = self._analysis("confusion")
+        found: Confusion | None = self.analysis("confusion")
         return found
 
     @cached_property
     def trust(self) -> Trust | None:
         """The newest check of its proxy (`archsearch trust`); None if there is none."""
-        found: Trust | None = self._analysis("trust")
+        found: Trust | None = self.analysis("trust")
         return found
 
     def figure(self, name: str = "front", **size: int) -> Figure:
@@ -316,8 +321,9 @@ class Study:
             return _chosen(self.select(rule))
         if isinstance(which, int):
             return _chosen(self._trial(which))
-        if which.isdecimal() and which.isascii():
-            return self.choose(int(which))
+        number = trial_number(which)
+        if number is not None:
+            return _chosen(self._trial(number))
         for record in self.networks:
             if record.variant == which and record.arch_id and record.score is not None:
                 return _chosen(record)
@@ -336,6 +342,11 @@ class Study:
             f"study '{self.name}' has no trial {number}",
             hint="it has no trial yet" if highest is None else f"its trials are 0 to {highest}",
         )
+
+
+def trial_number(text: str) -> int | None:
+    """The number that a trial is named by; None if the text is none."""
+    return int(text) if re.fullmatch("[0-9]{1,18}", text) else None
 
 
 def _chosen(record: Record) -> Chosen:

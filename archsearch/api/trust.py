@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from archsearch.analysis.objectives import is_complete
 from archsearch.api.analyses import TRUST_FACTS
-from archsearch.api.places import open_database
+from archsearch.api.designed import DesignPlan, base_of, plan_design
+from archsearch.api.paths import open_database
 from archsearch.api.study import Study, open_study
 from archsearch.designs import Design, DesignPoint
 from archsearch.errors import ConfigError, NothingStoredError, UnknownNameError
+from archsearch.overrides import SectionChanges
 from archsearch.records import Record
+from archsearch.search.runtime import Runtime
 from archsearch.store.studies import find_study
-
-if TYPE_CHECKING:
-    from archsearch.data.rules import ImageRules
-    from archsearch.search.plan import RunPlan
+from archsearch.text import plural
 
 logger = logging.getLogger(__name__)
 
@@ -28,41 +27,15 @@ DEFAULT_NETWORKS = 12
 TIMES_LONGER = 5
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrustPlan:
-    """A longer training of some of a study's networks that can be run.
-
-    Attributes:
-        study: the searched study.
-        design: the networks, the most accurate by proxy first, and the seeds.
-        plan: for `archsearch.api.designed.run_planned`; its facts hold what `archsearch.api.analyses.trust_result`
-            reads back.
-        proxy_epochs, long_epochs: of each training.
-        seconds_each: what a trial of the study took (median), scaled to the long epochs; None if not known.
-    """
-
-    study: Study
-    design: Design
-    plan: RunPlan
-    proxy_epochs: int
-    long_epochs: int
-    seconds_each: float | None
-
-
 def plan_trust(
-    study: str | Study | None = None,
+    study: str | Study | None,
+    runtime: Runtime,
     *,
     networks: int = DEFAULT_NETWORKS,
     epochs: int | None = None,
     seeds: int = 1,
-    latency_changes: Mapping[str, Any] | None = None,
-    device: str = "auto",
-    workers: int | None = None,
-    data_dir: Path | None = None,
-    storage: str | None = None,
-    command: str | None = None,
-    on_network: Callable[[int, int], None] | None = None,
-) -> TrustPlan:
+    changes: SectionChanges | None = None,
+) -> DesignPlan:
     """The design that checks a study's proxy, and the predictors that cost no training; nothing is stored.
 
     The networks are trained on the same images and scored on the same validation split, with seeds of their own: what
@@ -71,22 +44,24 @@ def plan_trust(
     Args:
         study: a stored study or its name or file; None: the one worked on last. The study of a design stands for the
             one that it was made from.
+        runtime: where and how it is to be run; its callbacks are told as the predictors are worked out.
         networks: how many, at least 1; fewer if the study has fewer complete ones.
         epochs: of the longer training; None: five times the proxy's.
         seeds: trainings of each network, with the seeds that follow the study's own.
-        latency_changes: keys of `latency` with other values: accuracies are what is asked for here.
-        device, workers, data_dir, storage, command: as `archsearch.api.run.run` and `plan`.
-        on_network: called as the predictors are worked out: networks done, and networks.
+        changes: keys of `latency` with other values: accuracies are what is asked for here.
 
     Raises ConfigError for what was asked or a study without a complete network, and what `archsearch.api.run.plan`
     raises.
     """
-    from archsearch.api.ablate import seconds_each
-    from archsearch.api.designed import base_of, plan_design
-
-    opened = study if isinstance(study, Study) else open_study(study, storage=storage)
+    changed = changes or SectionChanges()
+    if changed.proxy or changed.others:
+        raise ConfigError(
+            "--set: the longer training is the proxy with more epochs, and nothing else",
+            hint="latency.KEY=VALUE can be changed; epochs are --epochs",
+        )
+    opened = study if isinstance(study, Study) else open_study(study, storage=runtime.storage)
     if opened.design is not None:
-        opened = open_study(opened.design.of, storage=storage)
+        opened = open_study(opened.design.of, storage=runtime.storage)
     if networks < 1 or seeds < 1:
         raise ConfigError(f"--n {networks}, --seeds {seeds}: at least 1 of each is needed")
     base = base_of(opened)
@@ -98,39 +73,25 @@ def plan_trust(
         )
     first = base.config.seed + 1
     design = trust_design(opened.name, opened.records, networks=networks, seeds=range(first, first + seeds))
-    planned = plan_design(
-        base,
-        design,
-        proxy_changes={"epochs": long_epochs},
-        latency_changes=latency_changes,
-        data_dir=data_dir,
-        device=device,
-        workers=workers,
-        command=command,
-    )
-    known = _stored_facts(planned.config.name, storage)
+    longer = SectionChanges(proxy={"epochs": long_epochs}, latency=changed.latency)
+    planned = plan_design(base, design, runtime, changes=longer)
+    plan = planned.plan
+    known = _stored_facts(plan.config.name, runtime.storage)
     if known is None:
-        known = {
-            "seed": base.config.seed,
-            "predictors": computed_predictors(
-                design,
-                dataset=planned.config.dataset,
-                input_size=planned.input_size,
-                validation_images=planned.config.proxy.validation_images,
-                train_images=planned.config.proxy.train_images,
-                seed=base.config.seed,
-                rules=planned.image_rules,
-                data_dir=data_dir,
-                on_network=on_network,
+        known = {"seed": base.config.seed, "predictors": computed_predictors(planned, runtime)}
+    less = "" if len(design.points) >= networks else f" (the study has no more; {networks} were asked for)"
+    return replace(
+        planned,
+        plan=replace(plan, facts={**plan.facts, TRUST_FACTS: known}),
+        lines=(
+            ("networks", f"{len(design.points)} of study {opened.name}{less}"),
+            (
+                "trainings",
+                f"{design.size} in all: {plural(long_epochs, 'epoch')} instead of {proxy_epochs}, "
+                f"{plural(seeds, 'seed')} each, on the same {plan.train_images:,} images",
             ),
-        }
-    return TrustPlan(
-        study=opened,
-        design=design,
-        plan=replace(planned, facts={**planned.facts, TRUST_FACTS: known}),
-        proxy_epochs=proxy_epochs,
-        long_epochs=long_epochs,
-        seconds_each=seconds_each(base, planned),
+            ("data", f"{plan.config.dataset}, the same {plan.validation_images:,} validation images"),
+        ),
     )
 
 
@@ -225,27 +186,11 @@ def trust_design(of: str, records: Sequence[Record], *, networks: int, seeds: Se
     )
 
 
-def computed_predictors(
-    design: Design,
-    *,
-    dataset: str,
-    input_size: int,
-    validation_images: int,
-    train_images: int | None,
-    seed: int,
-    rules: ImageRules | None = None,
-    data_dir: Path | None = None,
-    on_network: Callable[[int, int], None] | None = None,
-) -> dict[str, dict[str, float]]:
+def computed_predictors(planned: DesignPlan, runtime: Runtime) -> dict[str, dict[str, float]]:
     """synflow, jacob_cov and memory_bytes of every network of a design, on the CPU, from fresh weights.
 
     jacob_cov sees the first images of the study's training subset, which is in an order that keeps the classes' shares.
-    A value that is not finite is left out.
-
-    Args:
-        seed: of the initial weights.
-        rules: how the images are read.
-        on_network: called with how many networks are done, and how many there are.
+    The weights are drawn with the base study's own seed. A value that is not finite is left out.
 
     Raises what loading the data or building a network raises.
     """
@@ -258,9 +203,14 @@ def computed_predictors(
     from archsearch.search.design_points import design_specs
     from archsearch.search.evaluate import SPLIT_SEED
 
-    loaded = load_dataset(dataset, data_dir=data_dir, rules=rules)
+    design, proxy = planned.design, planned.plan.config.proxy
+    input_size, seed = planned.plan.input_size, planned.base.config.seed
+    loaded = load_dataset(planned.plan.config.dataset, data_dir=runtime.data_dir, rules=planned.plan.image_rules)
     train, _ = loaded.split(
-        validation_images=validation_images, train_images=train_images, seed=SPLIT_SEED, image_size=input_size
+        validation_images=proxy.validation_images,
+        train_images=proxy.train_images,
+        seed=SPLIT_SEED,
+        image_size=input_size,
     )
     mean, std = channel_statistics(train)
     batches = DeviceBatches(
@@ -288,6 +238,5 @@ def computed_predictors(
                 found[name][spec.arch_id] = value
             else:
                 logger.warning("%s of %s is %s: left out", name, design.points[index].name, value)
-        if on_network is not None:
-            on_network(index + 1, len(design.points))
+        runtime.callbacks.predictors(index + 1, len(design.points))
     return found

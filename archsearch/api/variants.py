@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from archsearch.cost.outline import outline_cost
+from archsearch.cost.architecture import outline_cost
 from archsearch.models.families import FAMILIES
 from archsearch.models.variants import VARIANTS, Variant, find_variant
 from archsearch.models.variants.references import torchvision_names
@@ -39,22 +38,6 @@ class NamedNetwork:
     input_size: int
     num_classes: int
     arch_id: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return {
-            "name": self.name,
-            "family": self.family,
-            "source": self.source,
-            "reading": self.reading,
-            "note": self.note,
-            "published": self.published,
-            "params": self.params,
-            "macs": self.macs,
-            "input_size": self.input_size,
-            "num_classes": self.num_classes,
-            "arch_id": self.arch_id,
-        }
 
 
 def named_networks(

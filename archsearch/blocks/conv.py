@@ -1,9 +1,15 @@
-"""Convolutions whose output is ceil(H / stride) for every kernel size, odd or even."""
+"""Convolutions whose output is ceil(H / stride) for every kernel size, odd or even.
+
+Batch normalisation as one type: torch's common base has a private name.
+"""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d | nn.SyncBatchNorm
+"""For annotations and isinstance; lazy ones are subclasses."""
 
 
 def pad_before(kernel: int) -> int:

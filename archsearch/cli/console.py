@@ -2,29 +2,129 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
+import os
 import re
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.markup import escape
 
 from archsearch.errors import ArchsearchError
+from archsearch.passwords import without_password
 from archsearch.text import plural
 
 if TYPE_CHECKING:
     from archsearch.table import Result
 
-# A person's terminal wraps between words; a file or a pipe gets each line whole.
-# Names of users' folders and classes may look like emoji codes (:cat:).
-console = Console(highlight=False, emoji=False, soft_wrap=not sys.stdout.isatty())
-error_console = Console(stderr=True, highlight=False, emoji=False, soft_wrap=not sys.stderr.isatty())
+_PIPE_COLUMNS = 1000  # nothing is cut or folded where no terminal says how wide it is
+_LEAST_COLUMNS = 20
+
+
+def _console(stream: TextIO | None, *, stderr: bool = False) -> Console:
+    """A person's terminal wraps between words; a file or a pipe gets each line, and each row of a table, whole.
+
+    `COLUMNS` says how wide a table may be.
+    """
+    terminal = stream is not None and stream.isatty()
+    said = os.environ.get("COLUMNS")
+    width = None if terminal else _PIPE_COLUMNS
+    return Console(
+        stderr=stderr,
+        highlight=False,
+        emoji=False,  # names of folders and classes may look like its codes (:cat:)
+        soft_wrap=not terminal,
+        width=width if said is None else max(int(said), _LEAST_COLUMNS),
+    )
+
+
+def _forget_what_is_no_size() -> None:
+    """Leave out a `COLUMNS` or `LINES` of 0, or one that is no number: rich would print nothing at all, or fail."""
+    for name in ("COLUMNS", "LINES"):
+        if not re.fullmatch("0*[1-9][0-9]{0,4}", os.environ.get(name, "1")):
+            del os.environ[name]
+
+
+_forget_what_is_no_size()
+console = _console(sys.stdout)
+error_console = _console(sys.stderr, stderr=True)
+
+
+class _Forgiving(io.TextIOBase):
+    """Standard error whose loss stops nothing: a log on a full disk is no reason to end a search."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """The text, if it can be written."""
+        with suppress(OSError, ValueError):  # ValueError: it is closed
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """What can be written."""
+        with suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def isatty(self) -> bool:
+        """Whether a person watches."""
+        return self._stream.isatty()
+
+    def fileno(self) -> int:
+        """The stream's own."""
+        return self._stream.fileno()
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """The stream's own."""
+        return self._stream.encoding
+
+
+@contextmanager
+def forgiving_stderr() -> Iterator[None]:
+    """Inside it, what cannot be written to standard error, or if that is closed, is left out."""
+    before = sys.stderr
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123 (a device)
+        sys.stderr = _Forgiving(before or nowhere)
+        try:
+            yield
+        finally:
+            sys.stderr = before
+
+
+@contextmanager
+def checked_stdout() -> Iterator[None]:
+    """Inside it standard output takes every character, and at its end all of it has been written.
+
+    Raises ArchsearchError at once if it is closed, OSError if not all could be written.
+    """
+    if sys.stdout is None:
+        raise ArchsearchError("standard output is closed", hint="send it to a file, or to /dev/null")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except OSError:
+        _abandon(sys.stdout)
+        raise
+
+
+def _abandon(stream: TextIO) -> None:
+    """Write nothing more: Python would try what is left once more at its end, and fail without a word."""
+    with suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def log_to_console(*, verbose: bool) -> None:
@@ -78,6 +178,6 @@ def is_terminal() -> bool:
 
 
 def typed_command() -> str:
-    """What was typed, with the password of a `--storage` URL left out."""
-    hidden = [re.sub(r"://([^:/@]+):.*@", r"://\1:***@", word) for word in sys.argv[1:]]
+    """What was typed, without the passwords of database URLs."""
+    hidden = [without_password(word) if "://" in word else word for word in sys.argv[1:]]
     return shlex.join(["archsearch", *hidden])

@@ -38,7 +38,7 @@ def pareto(
     archsearch pareto --study quickstart --plot --csv
     """
     from archsearch.api import pareto as outputs
-    from archsearch.api.places import study_folder
+    from archsearch.api.paths import study_folder
     from archsearch.api.plots import write_plot
     from archsearch.api.study import open_study
     from archsearch.cli.tables import front_view, recommendation_view

@@ -26,8 +26,13 @@ def plot(
         typer.Option(
             "--out",
             metavar="FILE",
-            help="A page (.html), a picture (.png, extra `png`) or the data (.json). Default: runs/STUDY/NAME.html.",
+            help="A page (.html), a picture (.png, extra `png`) or the data (.json; of an analysis .csv, .md and .tex, "
+            "too). Default: runs/STUDY/NAME.html.",
         ),
+    ] = None,
+    with_: Annotated[
+        list[str] | None,
+        typer.Option("--with", metavar="KEY=VALUE", help="An option of the plot's analysis. Repeatable."),
     ] = None,
     png: Annotated[bool, typer.Option("--png", help="A picture: runs/STUDY/NAME.png.")] = False,
     storage: StorageOption = None,
@@ -42,11 +47,11 @@ def plot(
     from archsearch.api.plots import check_plot, plot_summaries, write_plot
 
     if name is None:
-        if study is not None or out is not None or png:
+        if study is not None or out is not None or png or with_:
             raise ConfigError("which plot is not said", hint=f"one of {', '.join(plot_summaries())}")
         _list(plot_summaries())
         return
-    from archsearch.api.places import study_folder
+    from archsearch.api.paths import study_folder
     from archsearch.api.study import open_study
 
     if png and out is not None:
@@ -54,10 +59,17 @@ def plot(
     check_plot(name)  # before a study is looked for
     opened = open_study(study, storage=storage)
     path = study_folder(opened.name) / f"{name}.png" if png else out
-    written = write_plot(opened, name, path, storage=storage, command=typed_command())
+    written = write_plot(opened, name, path, options=_options(with_ or []), storage=storage, command=typed_command())
     console.print(f"wrote {written}", markup=False)
     if out is None and written.suffix == ".html" and is_terminal():
         webbrowser.open(written.resolve().as_uri())
+
+
+def _options(pairs: list[str]) -> dict[str, str]:
+    for pair in pairs:
+        if not all(pair.partition("=")):
+            raise ConfigError(f"--with {pair}: expected KEY=VALUE")
+    return {pair.partition("=")[0]: pair.partition("=")[2] for pair in pairs}
 
 
 def _list(summaries: dict[str, str]) -> None:

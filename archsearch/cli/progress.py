@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from rich import box
 from rich.console import Console, Group
 from rich.live import Live
+from rich.markup import escape
 from rich.progress_bar import ProgressBar
+from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
 from archsearch.records import Record, TrialStatus
+from archsearch.search.runtime import RunCallbacks, RunProgress
 from archsearch.text import duration
 
 if TYPE_CHECKING:
     from archsearch.records import EarlyStop, Epoch
-    from archsearch.search.plan import RunPlan
-    from archsearch.search.run import Progress
+    from archsearch.store.studies import StudyInfo
 
 _LAST_TRIALS = 10
 
@@ -34,10 +38,11 @@ class _Display:
 
     @property
     def elapsed_seconds(self) -> float:
-        """Since the display was made."""
+        """Since it was entered."""
         return time.monotonic() - self._began
 
     def __enter__(self) -> Self:
+        self._began = time.monotonic()
         if self._live is not None:
             self._live.__enter__()
         return self
@@ -49,18 +54,52 @@ class _Display:
             self._live.__exit__(kind, error, trace)
 
 
-class RunDisplay(_Display):
-    """Shows a run: its last trials, the front so far, the time left."""
+class RunDisplay(_Display, RunCallbacks):
+    """Shows how a plan is made, and its run: the last trials, the front so far, the time left; entered for the run.
 
-    def __init__(self, plan: RunPlan, console: Console) -> None:
+    Attributes:
+        ending: why the run started no new trial although slots were left; None if it did.
+    """
+
+    def __init__(self, console: Console) -> None:
         super().__init__(console)
-        self._objectives = plan.config.objectives
-        self._searches = plan.config.design is None  # what a design compares is no front
+        self.ending: str | None = None
+        self._status: Status | None = None
+        self._study: StudyInfo | None = None
         self._known: set[int] | None = None
         self._front: tuple[tuple[Record, ...], Table] | None = None  # of the records that it was drawn from
 
-    def show(self, progress: Progress) -> None:
-        """Show how far the run is."""
+    @contextmanager
+    def planning(self, what: str) -> Iterator[None]:
+        """While a plan is made: what is being done."""
+        with self._console.status(what) as self._status:
+            yield
+
+    def predictors(self, done: int, networks: int) -> None:
+        """See `RunCallbacks`."""
+        if self._status is not None:
+            self._status.update(f"predictors that cost no training: {done} of {networks}")
+
+    def begun(self, study: StudyInfo) -> None:
+        """Say what was found out of the study's batch when it began."""
+        from archsearch.analysis.conditions import batch_sentence
+
+        self._study = study
+        found = study.latency_batch
+        if found is not None:
+            mark = "[yellow]warning:[/] " if found.on_launch_floor else "batch     "
+            self._console.print(f"{mark}{escape(batch_sentence(found))}")
+
+    def progressed(self, progress: RunProgress) -> None:
+        """Show how far the run is, and once why it ends early."""
+        self._show(progress)
+        if progress.ending is not None and self.ending is None:
+            self.ending = progress.ending
+            running = progress.workers and progress.counts.get("running", 0)
+            finishing = "; running ones are finished" if running else ""
+            self._console.print(f"{progress.ending}: no new trial starts{finishing}", markup=False)
+
+    def _show(self, progress: RunProgress) -> None:
         if self._live is not None:
             self._live.update(self._view(progress))
             return
@@ -74,7 +113,7 @@ class RunDisplay(_Display):
                 self._known.add(record.trial)
                 self._console.print(f"[{progress.done}/{progress.total}] {line(record)}{_left(progress)}", markup=False)
 
-    def _view(self, progress: Progress) -> Group:
+    def _view(self, progress: RunProgress) -> Group:
         ended = [record for record in progress.records if record.status is not TrialStatus.RUNNING]
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         for name in ("trial", "network", "status", "top-1 %", "ms", "params", "took"):
@@ -83,17 +122,18 @@ class RunDisplay(_Display):
             table.add_row(*(Text(cell) for cell in _cells(record)))
         head = Text(f"{progress.done} of {progress.total} trials, {progress.workers} workers{_left(progress)}")
         bar = ProgressBar(total=progress.total, completed=progress.done, width=60)
-        if not self._searches:
+        if self._study is None or self._study.config.get("design") is not None:  # what a design compares is no front
             return Group(head, bar, table)
-        return Group(head, bar, table, self._front_table(progress))  # a small terminal cuts off the end
+        objectives = self._study.config["objectives"]
+        return Group(head, bar, table, self._front_table(progress, objectives))  # a small terminal cuts off the end
 
-    def _front_table(self, progress: Progress) -> Table:
+    def _front_table(self, progress: RunProgress, objectives: Sequence[str]) -> Table:
         """The front so far, drawn anew only where trials have ended: this is asked for twice a second."""
         from archsearch.analysis.front import front_of
         from archsearch.cli.tables import front_table
 
         if self._front is None or self._front[0] is not progress.records:
-            front = front_of(progress.records, self._objectives, noise_floor=progress.noise_floor)
+            front = front_of(progress.records, objectives, noise_floor=progress.noise_floor)
             self._front = (progress.records, front_table(front, title="Front so far"))
         return self._front[1]
 
@@ -140,7 +180,7 @@ def _stopped(early: EarlyStop) -> str:
     return text if optimistic is None else f"{text}, at the end {100 - optimistic:.2f} % at best"
 
 
-def _left(progress: Progress) -> str:
+def _left(progress: RunProgress) -> str:
     seconds = progress.seconds_left
     return "" if seconds is None or progress.done >= progress.total else f", {duration(seconds)} left"
 

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
-from archsearch.cli.console import console, error_console, typed_command
-from archsearch.cli.durations import parse_duration
+from archsearch.cli.console import console, error_console
 from archsearch.cli.options import DataDirOption, DeviceOption, StorageOption
 from archsearch.text import bytes_text, duration, plural
 
 if TYPE_CHECKING:
     from archsearch.api.study import Study
     from archsearch.search.plan import RunPlan
-    from archsearch.search.run import Progress
-    from archsearch.store.studies import StudyInfo
 
 
 def run(
@@ -79,7 +74,8 @@ def run(
     optuna_proxy: Annotated[
         str | None,
         typer.Option(
-            metavar="HOST:PORT", help="Where `archsearch proxy` serves Optuna's tables of --storage, for many workers."
+            metavar="HOST:PORT",
+            help="Where `archsearch serve-storage` serves Optuna's tables of --storage, for many workers.",
         ),
     ] = None,
     dry_run: Annotated[
@@ -100,56 +96,33 @@ def run(
     archsearch run --study mine.yaml --set proxy.epochs=3 --workers 2
     archsearch run --study cifar10 --time-budget 2h --stop-on-plateau 50
     """
-    began = time.monotonic()
-    budget = None if time_budget is None else parse_duration(time_budget, option="--time-budget")
-
-    from archsearch.api.run import check, plan
-    from archsearch.api.run import run as run_planned
+    from archsearch.api.run import check, plan_study
     from archsearch.cli.progress import RunDisplay
+    from archsearch.cli.running import command_runtime, run_displayed
     from archsearch.overrides import read_overrides
 
+    display = RunDisplay(error_console)
+    runtime = command_runtime(
+        display,
+        storage=storage,
+        data_dir=data_dir,
+        device=device,
+        workers=workers,
+        time_budget=time_budget,
+        plateau_trials=stop_on_plateau,
+        optuna_proxy=optuna_proxy,
+    )
     bounds = {"constraints.latency_ms": max_latency, "constraints.params": max_params}
-    with error_console.status("reading the study, its data and its search space"):
-        planned = plan(
-            study,
-            trials=trials,
-            workers=workers,
-            device=device,
-            data_dir=data_dir,
-            overrides=read_overrides(set_ or []) | {key: value for key, value in bounds.items() if value is not None},
-            seed=seed,
-            storage=storage,
-            command=typed_command(),
-        )
+    overrides = read_overrides(set_ or []) | {key: value for key, value in bounds.items() if value is not None}
+    with display.planning("reading the study, its data and its search space"):
+        planned = plan_study(study, runtime, trials=trials, overrides=overrides, seed=seed)
     _print_plan(planned)
     if dry_run:
         check(planned, storage=storage)
         console.print("dry run: nothing was stored")
         return
-    endings: list[str] = []
-
-    def show(progress: Progress) -> None:
-        display.show(progress)
-        if progress.ending is not None and not endings:
-            endings.append(progress.ending)
-            error_console.print(_ending(progress), markup=False)
-
-    try:
-        with RunDisplay(planned, error_console) as display:
-            finished = run_planned(
-                planned,
-                data_dir=data_dir,
-                storage=storage,
-                time_budget_seconds=None if budget is None else budget - (time.monotonic() - began),
-                plateau_trials=stop_on_plateau,
-                optuna_proxy=optuna_proxy,
-                on_begun=_print_batch,
-                on_progress=show,
-            )
-    except KeyboardInterrupt:
-        error_console.print("stopped; nothing that had finished is lost: type the same command to continue")
-        raise typer.Exit(1) from None
-    _print_end(finished, display.elapsed_seconds, planned.total, endings)
+    finished = run_displayed(planned, runtime, display)
+    _print_end(finished, display.elapsed_seconds, planned.total, display.ending)
 
 
 def _print_plan(plan: RunPlan) -> None:
@@ -166,8 +139,8 @@ def _print_plan(plan: RunPlan) -> None:
         f"space     {plan.space.name}, {len(plan.space.domains)} choices, {plan.space.size:.3g} points\n"
         f"variants  {len(plan.variants)} published networks first ({inside} inside the space, "
         f"{len(plan.variants) - inside} outside)\n"
-        f"data      {escape(config.dataset)}: {plan.train_images:,} training and {plan.validation_images:,} validation images, "
-        f"{plan.num_classes} classes, {plan.input_size}x{plan.input_size}\n"
+        f"data      {escape(config.dataset)}: {plan.train_images:,} training and {plan.validation_images:,} validation "
+        f"images, {plan.num_classes} classes, {plan.input_size}x{plan.input_size}\n"
         f"{_needs(plan)}"
         f"proxy     {plural(config.proxy.epochs, 'epoch')}, batch {config.proxy.batch_size}, seed {config.seed}\n"
         f"latency   {backends}, {_batch(plan)}, {plural(latency.threads, 'thread')}, "
@@ -191,16 +164,6 @@ def _needs(plan: RunPlan) -> str:
     )
 
 
-def _print_batch(study: StudyInfo) -> None:
-    """What was found out of the study's batch when it began: the plan's last line."""
-    from archsearch.analysis.conditions import batch_sentence
-
-    found = study.latency_batch
-    if found is not None:
-        mark = "[yellow]warning:[/] " if found.on_launch_floor else "batch     "
-        error_console.print(f"{mark}{escape(batch_sentence(found))}")
-
-
 def _batch(plan: RunPlan) -> str:
     latency, device = plan.config.latency, plan.devices[0]
     if not latency.chooses_batch_on(device):
@@ -208,13 +171,7 @@ def _batch(plan: RunPlan) -> str:
     return f"a batch of {latency.batch_on(device)} or more, chosen when the study begins, so that widths differ"
 
 
-def _ending(progress: Progress) -> str:
-    running = progress.workers and progress.counts.get("running", 0)
-    finishing = "; running ones are finished" if running else ""
-    return f"{progress.ending}: no new trial starts{finishing}"
-
-
-def _print_end(study: Study, elapsed_seconds: float, total: int, endings: Sequence[str]) -> None:
+def _print_end(study: Study, elapsed_seconds: float, total: int, ending: str | None) -> None:
     from archsearch.cli.tables import front_view, recommendation_view
 
     counts = ", ".join(f"{number} {status}" for status, number in sorted(study.counts.items()))
@@ -223,9 +180,9 @@ def _print_end(study: Study, elapsed_seconds: float, total: int, endings: Sequen
     for reason in sorted(reasons)[:3]:
         console.print(f"failed: {reason.splitlines()[0]}", markup=False)
     front_view(study, console)
-    for ending in endings:
+    if ending is not None:
         console.print(f"ended before {plural(total, 'trial')}: {ending}", markup=False)
     recommendation_view(study.recommendation, console)
     if not study.front.rows:
-        raise typer.Exit(0 if endings else 1)
+        raise typer.Exit(0 if ending else 1)
     console.print("next: archsearch pareto --plot   |   archsearch retrain --trial best")

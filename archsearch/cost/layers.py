@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor, nn
 
 from archsearch.cost.architecture import cost_as_observed, params_of
-from archsearch.cost.audit.audit import Audit, audit
+from archsearch.cost.audit import Audit, audit
 from archsearch.cost.observe import ModuleCall, Observation, observe
 from archsearch.models.families import build
 from archsearch.models.spec import Spec

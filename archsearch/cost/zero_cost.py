@@ -14,7 +14,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from archsearch.blocks.norms import BatchNorm
+from archsearch.blocks.conv import BatchNorm
 
 JACOB_COV_K = 1e-5  # keeps the logarithm and the quotient of an eigenvalue of 0 finite
 JACOB_COV_IMAGES = 64

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from archsearch.data.rules import ImageRules
 from archsearch.errors import ConfigError
+from archsearch.image_rules import ImageRules
 from archsearch.registry import Registry
 from archsearch.resources import user_path
 

@@ -9,7 +9,7 @@ import torch
 
 from archsearch.data.images import Images, ImageSource, OnDecoded
 from archsearch.data.split import stratified_positions, stratified_subset
-from archsearch.errors import DataError
+from archsearch.errors import ConfigError, DataError
 
 
 def nothing_to_say() -> tuple[str, ...]:
@@ -76,16 +76,22 @@ class Dataset:
         return self.train.image_size
 
     def split_positions(
-        self, *, validation_images: int, train_images: int | None, seed: int
+        self, *, validation_images: int, train_images: int | None, seed: int, fresh: bool = False
     ) -> tuple[list[int], list[int]]:
         """Which images a search trains on (positions in `train`), and which it validates on.
 
         The latter are positions in `validation` where the user has one, of which at most `validation_images` are taken,
-        else in `train`. Both have every class in its share, and each class with at least one image.
+        else in `train`. Both have every class in its share, and each class with at least one image. `fresh`: others to
+        validate on than without it (`split.stratified_positions`).
 
         Raises ConfigError or DataError if that cannot be.
         """
         if self.validation is not None:
+            if fresh:
+                raise ConfigError(
+                    f"dataset '{self.name}' has validation images of its own, and no others to validate on",
+                    hint="leave out --fresh-images",
+                )
             return (
                 stratified_subset(self.train.labels, train_images, seed=seed, what="train_images"),
                 stratified_subset(self.validation.labels, validation_images, seed=seed, what="validation_images"),
@@ -98,6 +104,7 @@ class Dataset:
             train_images=train_images,
             seed=seed,
             every_class=not self.former,
+            fresh=fresh,
         )
 
     def split(
@@ -107,11 +114,12 @@ class Dataset:
         train_images: int | None,
         seed: int,
         image_size: int,
+        fresh: bool = False,
         on_decoded: OnDecoded | None = None,
     ) -> tuple[Images, Images]:
         """The images of `split_positions`, (train, validation), read for a network of this input size."""
         train, validation = self.split_positions(
-            validation_images=validation_images, train_images=train_images, seed=seed
+            validation_images=validation_images, train_images=train_images, seed=seed, fresh=fresh
         )
         source = self.train if self.validation is None else self.validation
         size = self._read_at(image_size)

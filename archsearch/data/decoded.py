@@ -31,9 +31,9 @@ from torch import Tensor
 
 from archsearch.data.images import OnDecoded
 from archsearch.data.pictures import BROKEN_PICTURE, square_pixels
-from archsearch.data.rules import Background
 from archsearch.errors import DataError
 from archsearch.files import write_atomically
+from archsearch.image_rules import Background
 
 logger = logging.getLogger(__name__)
 

@@ -21,10 +21,10 @@ from archsearch.data.dataset import Dataset, nothing_to_check
 from archsearch.data.decoded import Picture, decoded, listed, on_every_core
 from archsearch.data.images import Images, OnDecoded, fingerprint_of
 from archsearch.data.pictures import ENDINGS, digest_of
-from archsearch.data.rules import Background, ImageRules
 from archsearch.data.scan import scanned
 from archsearch.data.split import held_out_positions
 from archsearch.errors import ConfigError, DataError
+from archsearch.image_rules import Background, ImageRules
 from archsearch.text import plural
 
 LARGEST_SIZE = 224  # of a set whose study does not say a size (pixels)

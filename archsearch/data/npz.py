@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 
 from archsearch.data.dataset import Dataset, nothing_to_check
 from archsearch.data.images import Images, fingerprint_of
-from archsearch.data.rules import ImageRules
 from archsearch.data.split import held_out_positions
 from archsearch.errors import ConfigError, DataError
+from archsearch.image_rules import ImageRules
 
 _BROKEN_FILE = (
     OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError,

@@ -15,7 +15,7 @@ TEST_SEED = 0  # of the images that `ImageRules.test_share` holds out: that spli
 
 
 def stratified_split(
-    images: Images, *, validation_images: int, train_images: int | None = None, seed: int
+    images: Images, *, validation_images: int, train_images: int | None = None, seed: int, fresh: bool = False
 ) -> tuple[Images, Images]:
     """The images of `stratified_positions`: (train, validation)."""
     train, validation = stratified_positions(
@@ -31,6 +31,7 @@ def stratified_positions(
     train_images: int | None = None,
     seed: int,
     every_class: bool = False,
+    fresh: bool = False,
 ) -> tuple[list[int], list[int]]:
     """Split off a validation set, and take a training subset from the rest.
 
@@ -45,11 +46,12 @@ def stratified_positions(
         seed: which images are chosen; the same seed always gives the same split.
         every_class: whether both keep an image of every class, which then is taken from the largest; a class has a
             share smaller than one image otherwise, and may be missing.
+        fresh: other validation images: none of those that the same call without it gives, which are trained on instead.
 
     Returns: positions of (train, validation), which have no image in common.
 
-    Raises ConfigError if a count is below one, or the two ask for more images than there are, or, with `every_class`,
-    for fewer than there are classes. A class of one image cannot be in both.
+    Raises ConfigError if a count is below one, or the two ask for more images than there are, fresh ones beside the
+    others, or, with `every_class`, for fewer than there are classes. A class of one image cannot be in both.
     """
     total = len(labels)
     if validation_images < 1:
@@ -70,11 +72,18 @@ def stratified_positions(
             f"the {classes} classes",
             hint="ask for fewer",
         )
+    if fresh and 2 * validation_images > total:
+        raise ConfigError(
+            f"{validation_images} other validation images: there are only {total} images, {validation_images} of them "
+            "validated on already",
+            hint="leave out --fresh-images",
+        )
     by_image, shuffled, priority = _drawn(labels, seed)
     order = _proportional_order(shuffled, by_image, priority)
-    validation = order[:validation_images]
+    first = validation_images if fresh else 0
+    validation = order[first : first + validation_images]
     if every_class:
-        validation = _of_every_class(order, by_image, validation_images, what="validation_images", leave=True)
+        validation = _of_every_class(order[first:], by_image, validation_images, what="validation_images", leave=True)
     chosen = set(validation)
     rest = _proportional_order([index for index in shuffled if index not in chosen], by_image, priority)
     train = rest[:train_images]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from archsearch.errors import BuildError
-from archsearch.export.metadata import ExportMetadata
+from archsearch.models.model_info import ModelInfo
 from archsearch.models.onnx_export import INPUT_NAME, export_onnx
 
 _PREFIX = "archsearch."
@@ -19,12 +19,12 @@ _LOG_ERRORS = 3  # onnxruntime's severity: 0 verbose, 1 info, 2 warning, 3 error
 _CALIBRATION_BATCH = 50
 
 
-def write_onnx(model: nn.Module, example: Tensor, metadata: ExportMetadata) -> bytes:
+def write_onnx(model: nn.Module, example: Tensor, info: ModelInfo) -> bytes:
     """The ONNX model of a network, for any number of images; each fact stands in its metadata as `archsearch.KEY`.
 
     Raises BuildError if the network cannot be exported.
     """
-    return _with_metadata(export_onnx(model, example, dynamic_batch=True).data, metadata)
+    return _with_metadata(export_onnx(model, example, dynamic_batch=True).data, info)
 
 
 def run_onnx(content: bytes, images: Tensor) -> Tensor:
@@ -89,12 +89,12 @@ def read_metadata(content: bytes) -> dict[str, str]:
     return {entry.key.removeprefix(_PREFIX): entry.value for entry in entries if entry.key.startswith(_PREFIX)}
 
 
-def _with_metadata(content: bytes, metadata: ExportMetadata) -> bytes:
+def _with_metadata(content: bytes, info: ModelInfo) -> bytes:
     import onnx
 
     model = onnx.load_model_from_string(content)
     known = {entry.key: entry.value for entry in model.metadata_props}
-    onnx.helper.set_model_props(model, known | {f"{_PREFIX}{key}": value for key, value in metadata.as_text().items()})
+    onnx.helper.set_model_props(model, known | {f"{_PREFIX}{key}": value for key, value in info.as_text().items()})
     return bytes(model.SerializeToString())
 
 

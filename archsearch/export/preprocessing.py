@@ -18,8 +18,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from archsearch.data.pictures import middle_square
-from archsearch.data.preprocessing import Interpolation, Preprocessing
 from archsearch.models.onnx_export import INPUT_NAME
+from archsearch.preprocessing import Interpolation, Preprocessing
 
 IMAGE_NAME = "image"
 _ONE = float(1 << 22)  # Resample.c: PRECISION_BITS = 32 - 8 - 2

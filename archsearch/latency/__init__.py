@@ -5,10 +5,8 @@
     runner.py       a network made ready to be timed: called, waited for, and nothing else
     protocol.py     the one measuring procedure: warm-up, visits spread over time, interleaved bursts, halves that agree
     warmup.py       runs that are not counted, until successive windows agree
-    samples.py      the raw runs of one measurement, and what is computed from them
-    interval.py     how far a ratio could have come out otherwise
-    again.py        which measurements are made again, and which of two is kept
-    noise.py        the noise floor: differences below it are ties
+    samples.py      the raw runs of one measurement, what is computed from them, and its interval
+    remeasure.py    which measurements are made again, and which of two is kept
     lease.py        who may use a device now: training in chunks, or one measurement
     backends/       one file a way of running a network
     fingerprint.py  what a latency belongs to: device, driver, libraries, threads

@@ -9,7 +9,7 @@ from dataclasses import replace
 from torch import nn
 
 from archsearch.errors import MeasurementError
-from archsearch.latency.again import until_trusted
+from archsearch.latency.group import LocalGroup
 from archsearch.latency.lease import DeviceLease
 from archsearch.latency.prepare import (
     PreparedReference,
@@ -20,6 +20,7 @@ from archsearch.latency.prepare import (
     warn_of_load_once,
 )
 from archsearch.latency.protocol import Measurement, measure_group
+from archsearch.latency.remeasure import until_trusted
 from archsearch.latency.settings import LatencySettings
 from archsearch.latency.watch import DeviceWatch
 from archsearch.latency.witness import memory_witness
@@ -187,11 +188,11 @@ def open_measurement(
     if conditions.device.partition(":")[0] == "cpu":
         warn_of_load_once()
     runner = prepare(model, conditions, what="the network", lease=lease, seed=seed)
-    return Measurement(
+    group = LocalGroup(
         (runner, reference.runner),
-        settings,
         lease=lease,
         watch=DeviceWatch(conditions.device),
         witness=memory_witness(conditions.device),
         clock=clock,
     )
+    return Measurement(group, settings, clock=clock)

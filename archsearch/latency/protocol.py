@@ -16,51 +16,19 @@ The clock and the sleep are arguments: the tests run all this on a simulated clo
 
 from __future__ import annotations
 
-import gc
 import logging
-import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
-from archsearch.errors import MeasurementError
+from archsearch.latency.group import NS_PER_SECOND, Group, Lease, LocalGroup, VisitPlan, Watch, Witness
 from archsearch.latency.precision import Precision
 from archsearch.latency.runner import Runner
-from archsearch.latency.samples import NS_PER_MS, Samples
+from archsearch.latency.samples import Samples
 from archsearch.latency.settings import LatencySettings
-from archsearch.latency.warmup import warm_up
 from archsearch.records import Latency
 
 logger = logging.getLogger(__name__)
-
-NS_PER_SECOND = 1e9
-_WARMUP_SHARE = 0.125  # of the budget of a candidate alone, for each network's warm-up
-_PLAN_SHARE = 0.5  # of the group's budget, for the planned bursts
-_DEVICE_CLOCK_SLACK = 1.05  # two clocks of different resolution never agree exactly
-_DEVICE_CLOCK_SLACK_MS = 0.02
-
-
-class Lease(Protocol):
-    """What the protocol needs of a device lease; `archsearch.latency.lease.DeviceLease` is one."""
-
-    def exclusive(self) -> AbstractContextManager[None]:
-        """Hold the device alone."""
-
-
-class Watch(Protocol):
-    """What the protocol needs of a look at the device's other users; `watch.DeviceWatch` is one."""
-
-    def visit(self) -> AbstractContextManager[None]:
-        """Around the runs of one visit, while the device is held."""
-
-    @property
-    def disturbed(self) -> bool:
-        """Whether another process used the device in a visit."""
-
-    def state(self) -> dict[str, str]:
-        """What `records.Latency.state` stores."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,21 +90,10 @@ def measure_group(
     Raises:
         MeasurementError: a run took no time, a negative time or no finite time, or was not waited for.
     """
-    measurement = Measurement(
-        (*candidates, reference), settings, lease=lease, watch=watch, witness=witness, clock=clock
-    )
+    group = LocalGroup((*candidates, reference), lease=lease, watch=watch, witness=witness, clock=clock)
+    measurement = Measurement(group, settings, clock=clock)
     measurement.complete(sleep)
     return measurement.latencies(conditions)
-
-
-class Witness(Protocol):
-    """What the protocol needs of a memory witness; `witness.MemoryWitness` is one."""
-
-    def sample(self) -> list[float]:
-        """How long some copies took (milliseconds each)."""
-
-    def note(self, memory_ms: float) -> None:
-        """What the copies of a whole measurement took."""
 
 
 class Measurement:
@@ -152,31 +109,20 @@ class Measurement:
         done: whether it has converged or spent its budget; no visit is made then.
 
     Args:
-        runners: the networks, made ready by a backend, on the same device and with the same batch; the last one is
-            the reference. The budget grows with the group (`settings.group_budget_seconds`), the spread of the visits
-            does not.
-        settings, lease, watch, witness, clock: as in `measure_group`.
+        group: the networks; the last one is the reference. The budget grows with the group
+            (`settings.group_budget_seconds`), the spread of the visits does not.
+        settings, clock: as in `measure_group`.
     """
 
     def __init__(
-        self,
-        runners: Sequence[Runner],
-        settings: LatencySettings,
-        *,
-        lease: Lease | None,
-        watch: Watch | None = None,
-        witness: Witness | None = None,
-        clock: Callable[[], int] = time.perf_counter_ns,
+        self, group: Group, settings: LatencySettings, *, clock: Callable[[], int] = time.perf_counter_ns
     ) -> None:
-        self.samples = Samples.of(len(runners))
+        self.samples = Samples.of(group.networks)
         self.done = False
-        self._runners = tuple(runners)
+        self._group = group
         self._settings = settings
-        self._lease = lease
-        self._watch = watch
-        self._witness = witness
         self._clock = clock
-        self._budget_ns = settings.group_budget_seconds(len(runners)) * NS_PER_SECOND
+        self._budget_ns = settings.group_budget_seconds(group.networks) * NS_PER_SECOND
         self._runs = settings.runs_per_burst
         self._charged_ns = 0.0  # to the budget, up to the end of the last visit
         self._left = self._due = self._clock()  # when the last visit ended, and when the next one is due
@@ -194,35 +140,30 @@ class Measurement:
         """
         if self.done:
             raise RuntimeError("a measurement that is done has no further visit")
-        samples, settings, clock = self.samples, self._settings, self._clock
-        asked = clock()
+        samples, settings = self.samples, self._settings
+        asked = self._clock()
         self._charged_ns += min(asked, max(self._due, self._left)) - self._left
-        with self._lease.exclusive() if self._lease is not None else nullcontext():
-            began = clock()
-            with self._watch.visit() if self._watch is not None else nullcontext(), _visit(self._runners):
-                self._look_at_memory()
-                if samples.visits == 0:
-                    self._runs = _warm_up(self._runners, settings, samples, clock)
-                else:
-                    _untimed(self._runners, settings, clock)
-                for _ in range(settings.bursts_of_visit(samples.visits)):
-                    if samples.bursts >= 2 and self._charged_ns + clock() - began >= self._budget_ns:
-                        break
-                    _burst(self._runners, self._runs, samples, clock)
-                self._look_at_memory()
-            samples.held_seconds += (clock() - began) / NS_PER_SECOND
-        samples.visits += 1
-        samples.waited_seconds += (began - asked) / NS_PER_SECOND
+        plan = VisitPlan(
+            number=samples.visits,
+            bursts=settings.bursts_of_visit(samples.visits),
+            before=samples.bursts,
+            runs=self._runs,
+            left_ns=self._budget_ns - self._charged_ns,
+        )
+        made = self._group.visit(settings, plan)
+        began = asked + made.waited_ns
+        self._runs = made.runs
+        samples.add(made)
         samples.converged = samples.bursts >= settings.bursts and samples.halves_agree(settings.tolerance)
-        self._left = clock()
+        self._left = self._clock()
         self._charged_ns += self._left - began
         self._due = round(began + settings.gap_seconds * NS_PER_SECOND)
         pause_ns = max(0, self._due - self._left)
         self.done = samples.converged or (samples.bursts >= 2 and self._charged_ns + pause_ns >= self._budget_ns)
         samples.total_seconds += (self._left - asked) / NS_PER_SECOND
         if self.done:
-            if self._witness is not None and samples.memory_ms is not None:
-                self._witness.note(samples.memory_ms)
+            if samples.memory_ms is not None:
+                self._group.note(samples.memory_ms)
             logger.debug(
                 "%d bursts in %d visits: held %.2f s, waited %.2f s, %.2f s in all, %s",
                 samples.bursts,
@@ -232,10 +173,6 @@ class Measurement:
                 samples.total_seconds,
                 "converged" if samples.converged else "not converged",
             )
-
-    def _look_at_memory(self) -> None:
-        if self._witness is not None:
-            self.samples.copies_ms += self._witness.sample()
 
     def complete(self, sleep: Callable[[float], None] = time.sleep) -> None:
         """Make the visits that are left, each when it is due; `sleep` spends so many seconds between them."""
@@ -251,11 +188,11 @@ class Measurement:
 
         A provisional one has not converged. Raises MeasurementError with fewer than two bursts.
         """
-        state = {} if self._watch is None else self._watch.state()  # first: it may look for neighbours once more
-        contended = self._lease is None or (self._watch is not None and self._watch.disturbed)
+        state = self._group.state()  # first: it may look for neighbours once more
+        contended = self._group.contended
         return [
             to_latency(self.samples, number, self._settings, conditions, contended=contended, state=state)
-            for number in range(len(self._runners) - 1)
+            for number in range(self._group.networks - 1)
         ]
 
 
@@ -297,94 +234,3 @@ def to_latency(
         measure_seconds=samples.total_seconds,
         state={**state, **samples.clocks()},
     )
-
-
-def _burst(runners: Sequence[Runner], runs: int, samples: Samples, clock: Callable[[], int]) -> None:
-    """One burst of every network, in the order of `runners` and in the reverse order in turn."""
-    order = range(len(runners))
-    samples.visit_of_burst.append(samples.visits)
-    for index in order if samples.bursts % 2 == 0 else reversed(order):
-        samples.bursts_ns[index].append(
-            [_time_run(runners[index], clock, samples.host_over_device) for _ in range(runs)]
-        )
-
-
-def _time_run(runner: Runner, clock: Callable[[], int], host_over_device: list[float] | None = None) -> int:
-    """One run (nanoseconds), from an idle device to an idle device: by the device's own clock if it has one.
-
-    The host's clock also counts the launch and the wait, 20 to 40 us on a GPU, and so pulls ratios towards 1. It has to
-    say as much at least: its time over the device's is appended to `host_over_device`.
-    """
-    runner.synchronize()
-    start = clock()
-    runner()
-    runner.synchronize()
-    elapsed = clock() - start
-    if not (math.isfinite(elapsed) and elapsed > 0):
-        raise MeasurementError(
-            f"a run took {elapsed} ns by the host clock", hint="the clock is broken, or nothing was run"
-        )
-    device_ms = runner.device_ms()
-    if device_ms is None:
-        return elapsed
-    _check_device_clock(device_ms, elapsed / NS_PER_MS)
-    if host_over_device is not None:
-        host_over_device.append(elapsed / NS_PER_MS / device_ms)
-    return round(device_ms * NS_PER_MS)
-
-
-def _untimed(runners: Sequence[Runner], settings: LatencySettings, clock: Callable[[], int]) -> None:
-    """The uncounted runs at the start of a later visit: some of each network, on a GPU for `warmup_seconds` in all."""
-    least_ns = settings.warmup_seconds * NS_PER_SECOND / len(runners)
-    for runner in runners:
-        began, runs = clock(), 0
-        while runs < settings.untimed_runs or (runner.device_ms() is not None and clock() - began < least_ns):
-            runner()
-            runner.synchronize()
-            runs += 1
-
-
-def _check_device_clock(device_ms: float, host_ms: float) -> None:
-    if not (math.isfinite(device_ms) and device_ms > 0):
-        raise MeasurementError(f"a run took {device_ms} ms by the device's clock", hint="nothing was run on the device")
-    if device_ms > host_ms * _DEVICE_CLOCK_SLACK + _DEVICE_CLOCK_SLACK_MS:
-        raise MeasurementError(
-            f"the device worked for {device_ms:.3f} ms on a run that the host saw for {host_ms:.3f} ms",
-            hint="the backend did not wait for its device; this is a fault of the backend",
-        )
-
-
-def _warm_up(runners: Sequence[Runner], settings: LatencySettings, samples: Samples, clock: Callable[[], int]) -> int:
-    """Warm every network up; the runs of a burst for which the planned bursts fit in their share of the budget."""
-    budget_ns = settings.budget_seconds * NS_PER_SECOND
-    run_ns = 0.0
-    for runner in runners:
-        warm = warm_up(
-            runner,
-            time_run=lambda one: _time_run(one, clock),
-            window=settings.warmup_runs,
-            max_windows=settings.warmup_windows,
-            tolerance=settings.warmup_tolerance,
-            min_ns=settings.warmup_seconds * NS_PER_SECOND / len(runners),
-            max_ns=_WARMUP_SHARE * budget_ns,
-        )
-        samples.warmup_runs.append(warm.runs)
-        run_ns += warm.run_ns
-    group_ns = settings.group_budget_seconds(len(runners)) * NS_PER_SECOND
-    fitting = int(_PLAN_SHARE * group_ns / (settings.bursts * run_ns))
-    return max(1, min(settings.runs_per_burst, fitting))
-
-
-@contextmanager
-def _visit(runners: Sequence[Runner]) -> Iterator[None]:
-    """The conditions of every runner, and no garbage collection between the runs (as `timeit` does)."""
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        with ExitStack() as stack:
-            for runner in runners:
-                stack.enter_context(runner.ready())
-            yield
-    finally:
-        if collecting:
-            gc.enable()

@@ -16,6 +16,7 @@ from archsearch.models.shufflenet_v2.spec import ShuffleNetV2Spec
 from archsearch.models.shufflenet_v2_large.spec import ShuffleNetV2LargeSpec
 from archsearch.models.spec import Spec, read_json
 from archsearch.models.torchvision_reference.spec import TorchvisionSpec
+from archsearch.records import LARGEST_INPUT, MOST_CLASSES
 from archsearch.registry import Registry
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ def build(spec: Spec, *, num_classes: int, input_size: int, seed: int | None = N
         seed: of the initial weights; None draws them from torch's global generator. With a seed, every generator
             keeps its state.
 
-    Raises BuildError if the input is too small for the network or there are no classes.
+    Raises BuildError if the input is too small for the network or too large, or there are no classes or too many.
     """
     if not isinstance(spec, Spec):
         raise ConfigError(
@@ -174,6 +175,11 @@ def build(spec: Spec, *, num_classes: int, input_size: int, seed: int | None = N
         raise BuildError(
             f"{spec.family} cannot be built for inputs of {input_size} pixels",
             hint=f"the smallest input_size is {SMALLEST_INPUT}",
+        )
+    if input_size > LARGEST_INPUT or num_classes > MOST_CLASSES:
+        raise BuildError(
+            f"{spec.family} is not built for inputs of {input_size} pixels and {num_classes} classes",
+            hint=f"at most {LARGEST_INPUT} pixels and {MOST_CLASSES:,} classes: more would take all memory",
         )
     if num_classes < 1:
         raise BuildError(f"{spec.family} cannot be built for {num_classes} classes", hint="num_classes is at least 1")

@@ -8,9 +8,14 @@ used where it is there and works, and the other one everywhere else.
 from __future__ import annotations
 
 import copy
+import ctypes
 import io
 import logging
+import os
+import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -70,7 +75,7 @@ def export_onnx(
     failures: list[str] = []
     for name in (exporter,) if exporter is not None else ("torchscript", "dynamo"):
         try:
-            with torch.no_grad(), warnings.catch_warnings():
+            with torch.no_grad(), warnings.catch_warnings(), _nothing_printed():
                 warnings.simplefilter("ignore")
                 export = _by_torchscript if name == "torchscript" else _by_dynamo
                 data = export(own, example, dynamic_batch)
@@ -82,6 +87,27 @@ def export_onnx(
         f"{type(model).__name__} cannot be exported to ONNX: {'; '.join(failures)}",
         hint="the network uses an operator that has no counterpart there, or does not take one tensor and return one",
     )
+
+
+@contextmanager
+def _nothing_printed() -> Iterator[None]:
+    """Keeps standard output clean of what torch prints there from C++: the whole graph of a network that fails."""
+    with suppress(AttributeError, OSError, ValueError):  # closed, or none of this process's own
+        sys.stdout.flush()
+    try:
+        kept = os.dup(1)
+    except OSError:
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        yield
+    finally:
+        ctypes.CDLL(None).fflush(None)  # what C holds back would come out later
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _by_torchscript(model: nn.Module, example: Tensor, dynamic_batch: bool) -> bytes:

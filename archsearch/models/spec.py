@@ -14,8 +14,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import Field, dataclass, fields, replace
 from typing import Any, ClassVar, NoReturn, Self, cast
 
-from archsearch.errors import ConfigError, UnknownNameError
+from archsearch.errors import ConfigError, UnknownNameError, shown
 from archsearch.models.choice import ChoiceValue, Macro, Rule
+from archsearch.resources import parse_json
 
 __all__ = ["ChoiceGroup", "ChoiceValue", "Spec"]
 
@@ -135,10 +136,7 @@ class Spec(ChoiceGroup, ABC):
 
 def read_json(text: str) -> dict[str, Any]:
     """The object in an architecture's JSON. Raises ConfigError if there is none."""
-    try:
-        content = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ConfigError(f"architecture JSON: not valid at character {error.pos}: {error.msg}") from error
+    content = parse_json(text, "architecture JSON")
     if not isinstance(content, dict):
         raise ConfigError(f"architecture JSON: an object was expected, got {type(content).__name__}")
     return content
@@ -152,7 +150,7 @@ def _read(name: str, rule: Rule, value: object) -> ChoiceValue:
 
 
 def _refuse(name: str, value: object, allowed: str) -> NoReturn:
-    raise ConfigError(f"choice '{name}' cannot be {value!r}", hint=f"allowed: {allowed}") from None
+    raise ConfigError(f"choice '{name}' cannot be {shown(value)}", hint=f"allowed: {allowed}") from None
 
 
 def _put(group: ChoiceGroup, name: str, value: object) -> None:

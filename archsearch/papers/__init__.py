@@ -1,7 +1,17 @@
 """What the papers print, as data with its source, and how a printed number compares with a computed one."""
 
-from archsearch.papers.match import Agreement, Match, compare
-from archsearch.papers.printed import Number, Paper, PrintedTable, PrintedValue, Row, find_paper, load_papers
+from archsearch.papers.printed import (
+    Agreement,
+    Match,
+    Number,
+    Paper,
+    PrintedTable,
+    PrintedValue,
+    Row,
+    compare,
+    find_paper,
+    load_papers,
+)
 
 __all__ = [
     "Agreement",

@@ -11,12 +11,11 @@ import plotly.graph_objects as go
 from archsearch.analysis.baseline import Baseline
 from archsearch.analysis.canary import Canary
 from archsearch.analysis.front import DEFAULT_OBJECTIVES, Front, front_of
-from archsearch.analysis.guidelines import GuidelinesReport
-from archsearch.analysis.history import History, hypervolume_history
+from archsearch.analysis.history import hypervolume_history
 from archsearch.analysis.verdicts import verdicts_of
 from archsearch.noise import NO_FLOOR, NoiseFloor
 from archsearch.plots.ablation import ablation_figure
-from archsearch.plots.architecture import ArchitectureInfo, architecture_tables, record_architecture
+from archsearch.plots.architecture import Architecture, record_architecture
 from archsearch.plots.architecture_figure import architecture_figure
 from archsearch.plots.bounds import Bound
 from archsearch.plots.confirmed import confirmed_figure
@@ -28,10 +27,11 @@ from archsearch.plots.front_page import Facts, front_page
 from archsearch.plots.front_tables import front_tables
 from archsearch.plots.guidelines import guidelines_figure
 from archsearch.plots.hypervolume import HypervolumeInfo, hypervolume_figure, hypervolume_info
-from archsearch.plots.importances import importances_figure, importances_info
+from archsearch.plots.importances import importances_figure
 from archsearch.plots.info_tables import info_tables
 from archsearch.plots.latencies import latencies_figure, latencies_info
-from archsearch.plots.marginal import marginal_figure, marginal_info
+from archsearch.plots.level_grid import grid_figure
+from archsearch.plots.marginal import marginal_figure
 from archsearch.plots.parallel import parallel_info
 from archsearch.plots.parallel_figure import parallel_figure
 from archsearch.plots.printed import PrintedTop1
@@ -42,12 +42,7 @@ from archsearch.registry import Registry
 from archsearch.table import Table
 
 if TYPE_CHECKING:
-    from archsearch.analysis.ablation import Ablation
     from archsearch.analysis.confirmed import Confirmed
-    from archsearch.analysis.confusion import Confusion
-    from archsearch.analysis.importance import Importances
-    from archsearch.analysis.marginal import Marginal
-    from archsearch.analysis.trust import Trust
 
 
 Figure = go.Figure
@@ -69,10 +64,8 @@ class PlotData:
         recommended: trial of the network to take (`archsearch.analysis.recommendation`).
         readings: variant: which of several readings of its source it is.
         printed: accuracies that papers print for this dataset.
-        guidelines: the guideline experiments on this device.
-        ablation, confirmed, trust: of the designs that were made from this study; the newest of each.
-        confusion: of the retrained network with the highest mean recall.
-        importances, marginal, history: of the study's own records; None where nobody computed them.
+        results: what was found out since, by the name of the analysis (`archsearch.api.analyses`): of the designs that
+            were made from this study the newest of each; None, or nothing, for what nobody asked for.
     """
 
     records: tuple[Record, ...]
@@ -89,14 +82,12 @@ class PlotData:
     recommended: int | None = None
     readings: Mapping[str, str] = field(default_factory=dict)
     printed: tuple[PrintedTop1, ...] = ()
-    guidelines: GuidelinesReport | None = None
-    ablation: Ablation | None = None
-    confirmed: Confirmed | None = None
-    trust: Trust | None = None
-    importances: Importances | None = None
-    marginal: Marginal | None = None
-    history: History | None = None
-    confusion: Confusion | None = None
+    results: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def confirmed(self) -> Confirmed | None:
+        """The newest confirmation of the study's front."""
+        return self.results.get("confirmed")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +102,7 @@ class Plot:
         tables: the data that the figure shows, made from the info.
         page: the tables and conditions (name and value) of a page that has this plot alone; None: `tables`, and none.
         of_networks: whether it draws networks: of a study with a design each once, with the means over its seeds.
-        needs: fields of PlotData that take time to fill, and without which there is nothing to draw.
+        needs: the analyses, or `records` with their curves, without which there is nothing to draw.
         command: of archsearch that makes the result; None: `run` does.
         of_device: whether the result is the device's, so that the command takes no study.
     """
@@ -166,17 +157,30 @@ def _curves(data: PlotData) -> StudyCurvesInfo:
 
 
 def _hypervolume(data: PlotData) -> HypervolumeInfo:
-    history = data.history or hypervolume_history(
+    history = data.results.get("history") or hypervolume_history(
         data.records, data.objectives, data.reference_point, noise_floor=data.noise_floor
     )
     return hypervolume_info(history, study=data.study)
 
 
-def _architecture(data: PlotData) -> ArchitectureInfo:
+def _architecture(data: PlotData) -> Architecture:
     """The recommended network beside its family's base."""
     record = next((each for each in data.records if each.trial == data.recommended), None)
     return record_architecture(
         record, study=data.study, baseline=None if record is None else data.bases.get(record.family)
+    )
+
+
+def _of_result(name: str, summary: str, figure: Callable[..., go.Figure], **more: Any) -> Plot:
+    """The plot of an analysis of the same name, whose figure draws its `archsearch.table.Result`."""
+    return Plot(
+        name=name,
+        summary=summary,
+        info=lambda data: data.results.get(name),
+        figure=figure,
+        tables=lambda found: found.tables(),
+        needs=(name,),
+        **more,
     )
 
 
@@ -226,72 +230,47 @@ for _plot in (
         info=lambda data: latencies_info(data.records, data.canary, study=data.study),
         figure=latencies_figure,
     ),
-    Plot(
-        name="guidelines",
-        summary="the four guideline experiments on this device, beside the printed ones",
-        info=lambda data: data.guidelines,
-        figure=guidelines_figure,
-        tables=lambda found: found.tables(),
-        needs=("guidelines",),
+    _of_result(
+        "guidelines",
+        "the four guideline experiments on this device, beside the printed ones",
+        guidelines_figure,
         command="guidelines",
         of_device=True,
     ),
-    Plot(
-        name="ablation",
-        summary="what every level of every choice changes against the base, with intervals",
-        info=lambda data: data.ablation,
-        figure=ablation_figure,
-        tables=lambda found: found.tables(),
-        needs=("ablation",),
+    _of_result(
+        "ablation",
+        "what every level of every choice changes against the base, with intervals",
+        ablation_figure,
         command="ablate",
     ),
-    Plot(
-        name="confirmed",
-        summary="the front evaluated again: intervals, and how probably each network is on it",
-        info=lambda data: data.confirmed,
-        figure=confirmed_figure,
-        tables=lambda found: found.tables(),
-        needs=("confirmed",),
+    _of_result(
+        "confirmed",
+        "the front evaluated again: intervals, and how probably each network is on it",
+        confirmed_figure,
         command="confirm",
     ),
-    Plot(
-        name="trust",
-        summary="the proxy against long training, beside predictors that train nothing",
-        info=lambda data: data.trust,
-        figure=trust_figure,
-        tables=lambda found: found.tables(),
-        needs=("trust",),
-        command="trust",
+    _of_result(
+        "trust", "the proxy against long training, beside predictors that train nothing", trust_figure, command="trust"
     ),
-    Plot(
-        name="confusion",
-        summary="which classes a retrained network takes for which, on the test split",
-        info=lambda data: data.confusion,
-        figure=confusion_figure,
-        tables=lambda found: found.tables(),
-        needs=("confusion",),
+    _of_result(
+        "confusion",
+        "which classes a retrained network takes for which, on the test split",
+        confusion_figure,
         command="retrain",
     ),
-    Plot(
-        name="importances",
-        summary="how much each choice mattered among the networks of the search (observational)",
-        info=lambda data: importances_info(data.importances, study=data.study),
-        figure=importances_figure,
-        needs=("importances",),
+    _of_result(
+        "importances",
+        "how much each choice mattered among the networks of the search (observational)",
+        importances_figure,
     ),
-    Plot(
-        name="marginal",
-        summary="what each level goes along with in a fitted model (observational)",
-        info=lambda data: marginal_info(data.marginal, study=data.study),
-        figure=marginal_figure,
-        needs=("marginal",),
-    ),
+    _of_result("grid", "accuracy and latency by the levels of two choices (observational)", grid_figure),
+    _of_result("marginal", "what each level goes along with in a fitted model (observational)", marginal_figure),
     Plot(
         name="architecture",
         summary="the recommended network: its parts, and what differs from the study's base",
         info=_architecture,
         figure=architecture_figure,
-        tables=architecture_tables,
+        tables=lambda found: found.tables(),
         of_networks=True,
     ),
 ):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,8 +11,7 @@ from plotly.subplots import make_subplots
 from archsearch.analysis.comparison import COMPARED, Comparison, Mover, SharedNetwork
 from archsearch.plots import style
 from archsearch.plots.forest import LEAST_WIDTH_PX
-from archsearch.plots.labels import place_labels
-from archsearch.plots.ranges import log_axis, percent_range, positive_range, wants_log
+from archsearch.plots.ranges import PlotArea, log_axis, percent_range, positive_range, wants_log
 from archsearch.plots.thinning import thinned, thinned_line
 from archsearch.text import capitalised, interval_text, significant
 
@@ -56,13 +54,11 @@ def comparison_figure(found: Comparison, *, width: int = 1100, height: int = 620
         **style.base_layout(width),
         title=title,
         margin={**_MARGIN, "t": top},
-        legend={"orientation": "h", "x": 0.01, "xref": "container", "y": 0, "yref": "container", "yanchor": "bottom"},
+        legend=style.LEGEND_BELOW,
         meta={"least_width": LEAST_WIDTH_PX},
     )
     if found.empty is not None:
-        figure.update_xaxes(visible=False)
-        figure.update_yaxes(visible=False)
-        figure.add_annotation(style.nothing_to_draw(found.empty))
+        style.draw_nothing(figure, found.empty)
         return figure
     area = (room, float(height - top - _MARGIN["b"]))
     for column, ((objective, other), networks) in enumerate(zip(pairs, drawn, strict=True), start=1):
@@ -163,7 +159,18 @@ def _draw_panel(
         for each in _movers(found, objective, other)
         if each.arch_id in points
     ]
-    _label_movers(figure, labelled[:_MOST_MOVERS], list(points.values()), ranges, column, log=log, area=area, grow=grow)
+    movers = labelled[:_MOST_MOVERS]
+    PlotArea(x_range=ranges[0], y_range=ranges[1], width_px=area[0], height_px=area[1], x_log=log, y_log=log).label(
+        figure,
+        [point for point, _ in movers],
+        [text for _, text in movers],
+        dots=list(points.values())[:2000],
+        grow=grow,
+        leader={"color": style.VERMILLION},
+        bgcolor="rgba(255,255,255,0.8)",
+        row=1,
+        col=column,
+    )
 
 
 def _agreement(found: Comparison, objective: str, names: tuple[str, str]) -> str:
@@ -176,49 +183,6 @@ def _agreement(found: Comparison, objective: str, names: tuple[str, str]) -> str
         f"{what}: Kendall tau {interval_text(each.kendall, each.kendall_low, each.kendall_high, decimals=2)}, "
         f"n = {each.n:,}"
     )
-
-
-def _label_movers(
-    figure: go.Figure,
-    movers: Sequence[tuple[_Point, str]],
-    points: Sequence[_Point],
-    ranges: Sequence[tuple[float, float]],
-    column: int,
-    *,
-    log: bool,
-    area: tuple[float, float],
-    grow: float,
-) -> None:
-    def share(value: float, limits: tuple[float, float]) -> float:
-        low, high = limits
-        return math.log(value / low) / math.log(high / low) if log else (value - low) / (high - low)
-
-    def pixel(point: _Point) -> tuple[float, float]:
-        return (share(point[0], ranges[0]) * area[0], (1 - share(point[1], ranges[1])) * area[1])
-
-    font = round(11 * grow)
-    anchors = [pixel(point) for point, _ in movers]
-    places = place_labels(
-        anchors,
-        [text for _, text in movers],
-        markers=anchors,
-        dots=[pixel(point) for point in points[:2000]],
-        segments=(),
-        width_px=area[0],
-        height_px=area[1],
-        font_px=font,
-        grow=grow,
-    )
-    for ((x, y), text), place in zip(movers, places, strict=True):
-        figure.add_annotation(
-            x=math.log10(x) if log else x,
-            y=math.log10(y) if log else y,
-            text=style.plain(text),
-            bgcolor="rgba(255,255,255,0.8)",
-            **style.leader(place, font_px=font, color=style.VERMILLION),
-            row=1,
-            col=column,
-        )
 
 
 def _hover(network: SharedNetwork, point: _Point, names: tuple[str, str], unit: str, kind: str) -> str:

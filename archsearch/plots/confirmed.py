@@ -3,8 +3,7 @@ the search itself had found (hollow)."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import plotly.graph_objects as go
@@ -12,8 +11,7 @@ import plotly.graph_objects as go
 from archsearch.analysis.confirmed import Confirmed, ConfirmedPoint
 from archsearch.plots import style
 from archsearch.plots.forest import LEAST_WIDTH_PX
-from archsearch.plots.labels import place_labels
-from archsearch.plots.ranges import log_axis, percent_range, positive_range, wants_log
+from archsearch.plots.ranges import PlotArea, log_axis, percent_range, positive_range, wants_log
 from archsearch.text import probability_text, significant
 
 _MOST_LABELS = 60
@@ -41,7 +39,7 @@ def confirmed_figure(found: Confirmed, *, width: int = 1100, height: int = 660) 
         margin={**_MARGIN, "t": top},
         xaxis=style.axis("Latency, drift-corrected p10 (ms)", width=width, **x_axis),
         yaxis=style.axis("Validation top-1 (%)", width=width, range=[bottom, ceiling]),
-        legend={"orientation": "h", "x": 0.01, "xref": "container", "y": 0, "yref": "container", "yanchor": "bottom"},
+        legend=style.LEGEND_BELOW,
         meta={"least_width": LEAST_WIDTH_PX},
     )
     if found.empty is not None:
@@ -56,13 +54,28 @@ def confirmed_figure(found: Confirmed, *, width: int = 1100, height: int = 660) 
         if drawn:
             _draw_means(figure, drawn, look, f"{name} ({len(drawn)})", grow)
     if len(points) <= _MOST_LABELS:
-        across, down = width - _MARGIN["l"] - _MARGIN["r"], float(height - top - _MARGIN["b"])
-
-        def pixel(x: float, y: float) -> tuple[float, float]:
-            share = math.log(x / low) / math.log(high / low) if x_log else (x - low) / (high - low)
-            return (share * across, (ceiling - y) / (ceiling - bottom) * down)
-
-        _label(figure, points, pixel, (across, down), x_log=x_log, grow=grow)
+        means = [(each.latency_ms, each.top1_percent) for each in points]
+        intervals = [(each.latencies_ms, each.top1s_percent) for each in points]
+        PlotArea(
+            x_range=(low, high),
+            y_range=(bottom, ceiling),
+            x_log=x_log,
+            width_px=width - _MARGIN["l"] - _MARGIN["r"],
+            height_px=float(height - top - _MARGIN["b"]),
+        ).label(
+            figure,
+            means,
+            [_label_text(each) for each in points],
+            markers=[(latency, top1) for _, latency, top1 in _searched(points)],
+            segments=[
+                line
+                for (x, y), (xs, ys) in zip(means, intervals, strict=True)
+                for line in ((min(xs), y, max(xs), y), (x, max(ys), x, min(ys)))
+            ],
+            grow=grow,
+            leader={"standoff": 6},
+            bgcolor="rgba(255,255,255,0.75)",
+        )
     return figure
 
 
@@ -90,12 +103,17 @@ def _legend_line(found: Confirmed) -> tuple[str, ...]:
     return (f"Beside each point: how probably it is on the front, over {found.draws:,} draws",)
 
 
-def _draw_searched(figure: go.Figure, points: Sequence[ConfirmedPoint], grow: float) -> None:
-    pairs = [
+def _searched(points: Sequence[ConfirmedPoint]) -> list[tuple[ConfirmedPoint, float, float]]:
+    """The points that the search had evaluated, with the latency (ms) and the top-1 (%) that it found."""
+    return [
         (each, each.searched_latency_ms, each.searched_top1_percent)
         for each in points
         if each.searched_latency_ms is not None and each.searched_top1_percent is not None
     ]
+
+
+def _draw_searched(figure: go.Figure, points: Sequence[ConfirmedPoint], grow: float) -> None:
+    pairs = _searched(points)
     if not pairs:
         return
     figure.add_scatter(
@@ -144,50 +162,6 @@ def hover_text(point: ConfirmedPoint) -> str:
 
 def _trials(points: Sequence[ConfirmedPoint]) -> list[list[int]]:
     return [[] if each.trial is None else [each.trial] for each in points]
-
-
-def _label(
-    figure: go.Figure,
-    points: Sequence[ConfirmedPoint],
-    pixel: Callable[[float, float], tuple[float, float]],
-    area: tuple[float, float],
-    *,
-    x_log: bool,
-    grow: float,
-) -> None:
-    anchors = [pixel(each.latency_ms, each.top1_percent) for each in points]
-    hollow = [
-        pixel(each.searched_latency_ms, each.searched_top1_percent)
-        for each in points
-        if each.searched_latency_ms is not None and each.searched_top1_percent is not None
-    ]
-    bars = []
-    for each in points:
-        x, y = pixel(each.latency_ms, each.top1_percent)
-        (left, _), (right, _) = (pixel(end(each.latencies_ms), each.top1_percent) for end in (min, max))
-        (_, lowest), (_, highest) = (pixel(each.latency_ms, end(each.top1s_percent)) for end in (min, max))
-        bars += [(left, y, right, y), (x, highest, x, lowest)]
-    texts = [_label_text(each) for each in points]
-    font = round(11 * grow)
-    places = place_labels(
-        anchors,
-        texts,
-        markers=[*anchors, *hollow],
-        dots=(),
-        segments=bars,
-        width_px=area[0],
-        height_px=area[1],
-        font_px=font,
-        grow=grow,
-    )
-    for each, text, place in zip(points, texts, places, strict=True):
-        figure.add_annotation(
-            x=math.log10(each.latency_ms) if x_log else each.latency_ms,
-            y=each.top1_percent,
-            text=style.plain(text),
-            bgcolor="rgba(255,255,255,0.75)",
-            **style.leader(place, font_px=font, standoff=6),
-        )
 
 
 def _label_text(point: ConfirmedPoint) -> str:

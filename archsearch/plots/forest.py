@@ -119,21 +119,11 @@ def forest_figure(
         title=heading,
         height=None if height is not None else tall,
         margin={"l": round(min(0.4 * width, 14 + 0.53 * font_px * longest)), "r": 24, "t": top, "b": _BOTTOM_PX},
-        legend={
-            "orientation": "h",
-            "x": 0.01,
-            "xref": "container",
-            "y": 0,
-            "yref": "container",
-            "yanchor": "bottom",
-            "font": {"size": style.SMALL_PX},
-        },
+        legend={**style.LEGEND_BELOW, "font": {"size": style.SMALL_PX}},
         meta={"least_width": LEAST_WIDTH_PX},
     )
     if empty is not None:
-        figure.update_xaxes(visible=False)
-        figure.update_yaxes(visible=False)
-        figure.add_annotation(style.nothing_to_draw(empty))
+        style.draw_nothing(figure, empty)
         return figure
     places = _places(lines)
     figure.update_yaxes(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from archsearch.analysis.conditions import Conditions
+from archsearch.analysis.conditions import RecordConditions
 from archsearch.analysis.front import Front
 from archsearch.analysis.objectives import OBJECTIVES, floor_text
 from archsearch.plots.bounds import Bound
@@ -71,12 +71,12 @@ def bounds_line(bounds: Sequence[Bound]) -> str:
     return f"bounds: {', '.join(bound_text(bound) for bound in bounds)}" if bounds else ""
 
 
-def latency_title(conditions: Conditions, *, log: bool) -> str:
+def latency_title(conditions: RecordConditions, *, log: bool) -> str:
     """The title of a latency axis."""
     batch = f" of a batch of {conditions.batch[0]}" if len(conditions.batch) == 1 else ""
     return f"Latency{batch}, drift-corrected p10 (ms{', log scale' if log else ''})"
 
 
-def top1_title(conditions: Conditions) -> str:
+def top1_title(conditions: RecordConditions) -> str:
     """The title of an accuracy axis."""
     return f"{' and '.join(conditions.split).capitalize() or 'Validation'} top-1 (%)"

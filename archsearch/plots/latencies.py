@@ -159,9 +159,7 @@ def latencies_figure(info: LatenciesInfo, *, width: int = 1100, height: int = 72
         legend={"x": 1.01, "y": 1},
     )
     if info.empty is not None:
-        figure.update_xaxes(visible=False)
-        figure.update_yaxes(visible=False)
-        figure.add_annotation(style.nothing_to_draw(info.empty))
+        style.draw_nothing(figure, info.empty)
         return figure
     last = max(each.trial for each in info.networks)
     figure.update_xaxes(style.axis("", width=width, range=[-0.5 - 0.01 * last, last * 1.01 + 0.5], tickformat="d"))

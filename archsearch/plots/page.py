@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import plotly.graph_objects as go
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from archsearch.files import write_atomically
 from archsearch.table import Table
 
-# Nothing may be loaded from anywhere: the page proves by itself that it needs no network.
-_POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; font-src data:"
+_TEMPLATES = Environment(
+    loader=PackageLoader("archsearch", ""), autoescape=True, trim_blocks=True, undefined=StrictUndefined
 )
 
 
@@ -69,43 +70,46 @@ def page_text(
     command: str | None = None,
 ) -> str:
     """The page's HTML; see `write_page`."""
-    parts = [f"<h1>{html.escape(title)}</h1>"]
-    parts += [f'<p class="quiet">{html.escape(line)}</p>' for line in subtitle if line]
-    parts += [f"<p>{html.escape(line)}</p>" for line in sentences if line]
-    parts.append(warnings_html(warnings))
-    parts += [figure_html(figure, f"figure-{number}") for number, figure in enumerate(figures)]
-    parts += [table.html() for table in tables]
-    if facts or command:
-        parts.append("<h2>How this was made</h2>")
-        parts.append(facts_html(facts, command=command))
-    return document(parts, title=title, with_plotly=bool(figures))
+    return rendered(
+        "plots/page.html.j2",
+        title=title,
+        with_plotly=bool(figures),
+        subtitle=subtitle,
+        sentences=sentences,
+        warnings=warnings,
+        figures=[figure_html(figure, f"figure-{number}") for number, figure in enumerate(figures)],
+        tables=[Markup(table.html()) for table in tables],
+        facts=facts,
+        command=command,
+    )
 
 
-def document(
-    parts: Sequence[str], *, title: str, with_plotly: bool, styles: Sequence[str] = (), scripts: Sequence[str] = ()
+def rendered(
+    template: str,
+    *,
+    title: str,
+    with_plotly: bool,
+    styles: Sequence[str] = (),
+    scripts: Sequence[str] = (),
+    **values: Any,
 ) -> str:
-    """A whole HTML file around a body.
+    """A whole HTML file of a template of the package that is, or extends, `plots/page.html.j2`.
 
     Args:
-        parts: of the body, HTML.
-        title: plain text.
-        with_plotly: whether a figure is among them: plotly.js is most of the file.
+        with_plotly: whether a figure is in it: plotly.js is most of the file.
         styles, scripts: more of them, after the page's own.
+        values: what the template names; all but Markup is escaped.
     """
-    head = [
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>{html.escape(title)}</title>",
-        *(f"<style>\n{style}</style>" for style in (_asset("page.css"), *styles)),
-    ]
-    if with_plotly:
-        head.append(f"<script>{get_plotlyjs()}</script>")
-    tail = [f"<script>\n{script}</script>" for script in (_asset("page.js"), *scripts)]
-    return "\n".join([*head, "</head>\n<body>", *(part for part in parts if part), *tail, "</body>\n</html>\n"])
+    return _TEMPLATES.get_template(template).render(
+        title=title,
+        plotly=Markup(get_plotlyjs()) if with_plotly else "",
+        styles=[Markup(style) for style in (_asset("page.css"), *styles)],
+        scripts=[Markup(script) for script in (_asset("page.js"), *scripts)],
+        **values,
+    )
 
 
-def figure_html(figure: go.Figure, name: str, *, height_px: int | None = None) -> str:
+def figure_html(figure: go.Figure, name: str, *, height_px: int | None = None) -> Markup:
     """A figure as wide as the window, without its title; `name` is its element's id.
 
     Without a height: the figure's own, if its layout has one, else the window's. A figure whose layout's `meta` has a
@@ -125,21 +129,7 @@ def figure_html(figure: go.Figure, name: str, *, height_px: int | None = None) -
     height = "" if height_px is None else f' style="height:{round(height_px)}px"'
     if least is not None:
         drawn = f'<div class="wide" style="min-width:{int(least)}px">{drawn}</div>'
-    return f'<div class="figure"{height}>{drawn}</div>'
-
-
-def warnings_html(warnings: Sequence[str]) -> str:
-    """The warnings as a list; nothing without any."""
-    items = "".join(f"<li>{html.escape(text)}</li>" for text in warnings)
-    return f'<ul class="warnings">{items}</ul>' if items else ""
-
-
-def facts_html(facts: Sequence[tuple[str, str]], *, command: str | None = None) -> str:
-    """Names and values, and the command that was typed."""
-    rows = [f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>" for name, value in facts]
-    if command:
-        rows.append(f"<dt>Command</dt><dd><code>{html.escape(command)}</code></dd>")
-    return "\n".join(["<dl>", *rows, "</dl>"])
+    return Markup(f'<div class="figure"{height}>{drawn}</div>')
 
 
 def _asset(name: str) -> str:

@@ -6,9 +6,12 @@ import html
 import re
 import textwrap
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from archsearch.plots.labels import Place
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 # Okabe & Ito 2008, "Color Universal Design": distinguishable with every common colour vision, and in grey.
 BLACK = "#000000"
@@ -26,6 +29,7 @@ QUIET_INK = "#52606D"
 GRID = "#E4E7EB"
 DOTS = "#8A9BA8"
 
+LEGEND_BELOW = {"orientation": "h", "x": 0.01, "xref": "container", "y": 0, "yref": "container", "yanchor": "bottom"}
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
 TEXT_PX = 13
 SMALL_PX = 12
@@ -141,6 +145,13 @@ def nothing_to_draw(message: str) -> dict[str, Any]:
         "showarrow": False,
         "font": {"size": 16, "color": QUIET_INK},
     }
+
+
+def draw_nothing(figure: go.Figure, message: str) -> None:
+    """Make a figure an empty one that says why it is empty."""
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False)
+    figure.add_annotation(nothing_to_draw(message))
 
 
 def leader(

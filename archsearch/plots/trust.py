@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
@@ -11,8 +9,7 @@ from archsearch.analysis.rank_bootstrap import Correlation
 from archsearch.analysis.trust import Trust, TrustGroup, TrustNetwork
 from archsearch.plots import style
 from archsearch.plots.forest import LEAST_WIDTH_PX
-from archsearch.plots.labels import place_labels
-from archsearch.plots.ranges import percent_range
+from archsearch.plots.ranges import PlotArea, percent_range
 from archsearch.text import interval_text
 
 _MOST_LABELS = 60
@@ -31,21 +28,11 @@ def trust_figure(found: Trust, *, width: int = 1100, height: int = 620) -> go.Fi
         **style.base_layout(width),
         title=title,
         margin={**_MARGIN, "t": top},
-        legend={
-            "orientation": "h",
-            "x": 0.01,
-            "xref": "container",
-            "y": 0,
-            "yref": "container",
-            "yanchor": "bottom",
-            "font": {"size": style.SMALL_PX},
-        },
+        legend={**style.LEGEND_BELOW, "font": {"size": style.SMALL_PX}},
         meta={"least_width": LEAST_WIDTH_PX},
     )
     if found.empty is not None:
-        figure.update_xaxes(visible=False)
-        figure.update_yaxes(visible=False)
-        figure.add_annotation(style.nothing_to_draw(found.empty))
+        style.draw_nothing(figure, found.empty)
         return figure
     area = ((width - _MARGIN["l"] - _MARGIN["r"]) * _LEFT, float(height - top - _MARGIN["b"]))
     _draw_points(figure, found, area=area, width=width, grow=grow)
@@ -95,48 +82,16 @@ def _draw_points(figure: go.Figure, found: Trust, *, area: tuple[float, float], 
             col=1,
         )
     if len(found.networks) <= _MOST_LABELS:
-        _label_ranks(figure, found.networks, x_range, y_range, area=area, grow=grow)
-
-
-def _label_ranks(
-    figure: go.Figure,
-    points: Sequence[TrustNetwork],
-    x_range: tuple[float, float],
-    y_range: tuple[float, float],
-    *,
-    area: tuple[float, float],
-    grow: float,
-) -> None:
-    """Beside each point its rank by the proxy and its rank by the long training."""
-    across, down = area
-    anchors = [
-        (
-            (point.proxy_top1_percent - x_range[0]) / (x_range[1] - x_range[0]) * across,
-            (y_range[1] - point.long_top1_percent) / (y_range[1] - y_range[0]) * down,
-        )
-        for point in points
-    ]
-    scale = down / (y_range[1] - y_range[0])
-    half = [scale * (point.long_std_points or 0.0) for point in points]
-    texts = [f"{point.proxy_rank:g}→{point.long_rank:g}" for point in points]
-    font = round(11 * grow)
-    places = place_labels(
-        anchors,
-        texts,
-        markers=anchors,
-        dots=(),
-        segments=[(x, y - h, x, y + h) for (x, y), h in zip(anchors, half, strict=True)],
-        width_px=across,
-        height_px=down,
-        font_px=font,
-        grow=grow,
-    )
-    for point, text, place in zip(points, texts, places, strict=True):
-        figure.add_annotation(
-            x=point.proxy_top1_percent,
-            y=point.long_top1_percent,
-            text=text,
-            **style.leader(place, font_px=font, color=style.DOTS, width=0.7, ink=style.QUIET_INK),
+        PlotArea(x_range=x_range, y_range=y_range, width_px=area[0], height_px=area[1]).label(
+            figure,
+            [(point.proxy_top1_percent, point.long_top1_percent) for point in found.networks],
+            [f"{point.proxy_rank:g}→{point.long_rank:g}" for point in found.networks],
+            segments=[
+                (point.proxy_top1_percent, low, point.proxy_top1_percent, high)
+                for point, low, high in zip(found.networks, ends[::2], ends[1::2], strict=True)
+            ],
+            grow=grow,
+            leader={"color": style.DOTS, "width": 0.7, "ink": style.QUIET_INK},
             row=1,
             col=1,
         )

@@ -38,7 +38,7 @@ def report_of(data: ReportData) -> Report:
         sections.append(trust_section(data))
     if data.trainings:
         sections.append(trained_section(data))
-        if data.plots.confusion is not None:
+        if data.plots.results.get("confusion") is not None:
             sections.append(confusion_section(data))
     sections.append(methods_section(data))
     return Report(

@@ -19,7 +19,7 @@ def latex_text(report: Report) -> str:
                     caption=f"{report.title}: the front. {', '.join(report.subtitle[0].split(' · '))}. {table.note}",
                 )
                 for table in section.tables
-                if table.rows
+                if table.rows and not table.wide
             ]
         if section.key == "ablation":
             for number, part in enumerate(section.parts, start=1):
@@ -28,7 +28,7 @@ def latex_text(report: Report) -> str:
                         label=f"tab:ablation-{number}.{place}", caption=f"{part.title}. {table.title}. {table.note}"
                     )
                     for place, table in enumerate(part.tables, start=1)
-                    if table.rows
+                    if table.rows and not table.wide
                 ]
     if len(blocks) == 1:
         blocks.append(f"% {comment(report.title)}: no network on a front and no ablation, so there is no table.")

@@ -78,7 +78,7 @@ def _points(points: tuple[str, ...]) -> Iterator[str]:
 
 
 def _table(table: Table) -> Iterator[str]:
-    if not table.rows:
+    if not table.rows or table.wide:
         return
     if table.title:
         yield f"**{escaped(table.title)}**\n"

@@ -8,7 +8,7 @@ from typing import Any
 from archsearch.errors import ConfigError
 from archsearch.models.families import FAMILIES
 from archsearch.models.spec import Spec
-from archsearch.plots.architecture import architecture_info
+from archsearch.plots.architecture import architecture_of
 from archsearch.plots.architecture_parts import Op, UnitDiagram
 from archsearch.records import Record
 from archsearch.report.data import ReportData
@@ -121,7 +121,7 @@ class _Drawings:
         spec = _spec(record.family, record.choices)
         if spec is None:
             return []
-        info = architecture_info(spec, self._baselines.get(record.family))
+        info = architecture_of(spec, self._baselines.get(record.family))
         return [[part.name, [self._unit(unit) for unit in part.units]] for part in info.parts]
 
     def _unit(self, unit: UnitDiagram) -> int:

@@ -16,12 +16,14 @@ from archsearch.report.drawings import drawing_of, drawn
 from archsearch.report.sections import Section, Subsection
 from archsearch.table import Cell, Column, Result, Table
 
+OBSERVATIONAL = ("importances", "marginal", "grid", "parallel")  # plots of what went along with what in the search
 _MOST_REASONS = 30
 
 
 def matters_section(data: ReportData) -> Section:
     """Importances and marginal effects: what went along with what in the search, which is no experiment."""
-    drawings, missing = drawn(("importances", "marginal", "parallel"), data.plots)
+    drawings, missing = drawn(OBSERVATIONAL, data.plots)
+    found = [each for each in (PLOTS[name].info(data.plots) for name in OBSERVATIONAL) if isinstance(each, Result)]
     return Section(
         key="matters",
         title="What seemed to matter",
@@ -30,6 +32,7 @@ def matters_section(data: ReportData) -> Section:
             "were tried together, their effects cannot be told apart. Only an ablation says what a choice does.",
             *missing,
         ),
+        points=tuple(line for each in found for line in each.sentences),
         drawings=drawings,
     )
 
@@ -143,7 +146,7 @@ def ablation_section(data: ReportData) -> Section:
 def _ablation_part(data: ReportData, found: Ablation, number: int) -> Subsection:
     drawing, _ = drawing_of(
         "ablation",
-        replace(data.plots, ablation=found),
+        replace(data.plots, results={"ablation": found}),
         key=f"ablation-{number}",
         height_px=max(360, 150 + 44 * len(found.rows)),
     )

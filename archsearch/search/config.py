@@ -8,9 +8,10 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from archsearch.data.rules import RULES_DEFAULTS, Background, ImageRules, OnBadImage
 from archsearch.designs import Design
 from archsearch.errors import ConfigError
+from archsearch.files import NAME
+from archsearch.image_rules import RULES_DEFAULTS, Background, ImageRules, OnBadImage
 from archsearch.latency.settings import LatencySettings
 from archsearch.limits import GUIDELINES
 from archsearch.overrides import Overrides, override, read_overrides
@@ -121,7 +122,7 @@ class StudyConfig(BaseModel):
 
     model_config = _Frozen
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    name: Annotated[str, Field(pattern=NAME)]
     description: str = ""
     space: str
     restrict: Mapping[ChoiceKey, list[Any]] = Field(default_factory=dict)

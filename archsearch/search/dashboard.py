@@ -13,7 +13,7 @@ from archsearch.search.storage import close_storage, optuna_storage
 from archsearch.store.database import Database
 
 HOST = "127.0.0.1"
-DEFAULT_PORT = 8080
+DASHBOARD_PORT = 8080
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -31,7 +31,7 @@ def serve_dashboard(
     database: Database,
     study: str,
     *,
-    port: int = DEFAULT_PORT,
+    port: int = DASHBOARD_PORT,
     on_ready: Callable[[str], None] = lambda _address: None,
 ) -> None:
     """Serve optuna-dashboard until KeyboardInterrupt, on the loopback address alone.

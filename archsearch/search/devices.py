@@ -37,12 +37,29 @@ def worker_devices(device: str, workers: int | None) -> tuple[str, ...]:
     if not gpus:
         raise ConfigError(f"--device {device}: torch sees no GPU", hint="use --device cpu")
     if index:
-        if not index.isdigit() or int(index) >= gpus:
+        if not (index.isascii() and index.isdigit() and len(index) < 6) or int(index) >= gpus:
             raise ConfigError(
                 f"--device {device}: torch sees {gpus} GPU{'s' if gpus > 1 else ''}", hint="cuda:0 is the first"
             )
         return (f"cuda:{int(index)}",) * (workers or 1)
     return tuple(f"cuda:{number % gpus}" for number in range(workers or gpus))
+
+
+def training_threads(threads: int | None, *, processes: int) -> int:
+    """CPU threads of one of so many processes that train together on this machine.
+
+    None: what OMP_NUM_THREADS says, where it is set to a number, else the process's share of the usable cores.
+    Raises ConfigError for less than 1, or for more than the usable cores.
+    """
+    cores = usable_cores()
+    if threads is not None:
+        if not 1 <= threads <= cores:
+            raise ConfigError(f"{threads} threads: 1 to {cores} CPU cores may be used here")
+        return threads
+    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()  # "4,2": of nested levels the first
+    if asked.isdecimal() and int(asked) > 0:
+        return min(int(asked), cores)
+    return max(1, cores // processes)
 
 
 def usable_cores() -> int:

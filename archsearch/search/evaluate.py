@@ -18,18 +18,18 @@ from archsearch.cost.architecture import cost_of
 from archsearch.cost.audit import audit
 from archsearch.data.dataset import Dataset
 from archsearch.errors import ArchsearchError, MeasurementError, MeasurementMemoryError, StoreError, TrainingError
-from archsearch.latency.again import drifted
 from archsearch.latency.lease import DeviceLease
+from archsearch.latency.remeasure import drifted
 from archsearch.models.families import build
 from archsearch.models.spec import Spec
 from archsearch.records import Cost, Epoch, Latency, Score, TrialStatus
 from archsearch.search.config import StudyConfig
 from archsearch.search.failures import blame_of, reason_of
-from archsearch.search.follow import Follower, Unfollowed
 from archsearch.search.measuring import RepeatMeasurement, StudyLatency, TrialLatency
 from archsearch.search.outcome import Outcome, constrained_values, constraint_excess, rejection
 from archsearch.search.repeats import Repeats
 from archsearch.search.stopwatch import Stopwatch
+from archsearch.search.trial_context import StandaloneTrial, TrialContext
 from archsearch.search.variants import scaled
 from archsearch.training.graph import broken_capture
 from archsearch.training.host_memory import give_back_freed_memory
@@ -93,6 +93,7 @@ class Evaluator:
             train_images=config.proxy.train_images,
             seed=SPLIT_SEED,
             image_size=self.input_size,
+            fresh=config.proxy.fresh_images,
         )
         self._repeats = repeats
         self._repeat: RepeatMeasurement | None = None  # of the network in hand, until it is complete
@@ -113,16 +114,16 @@ class Evaluator:
             stopwatch=self.stopwatch,
         )
 
-    def evaluate(self, spec: Spec, follower: Follower | None = None) -> Outcome:
+    def evaluate(self, spec: Spec, context: TrialContext | None = None) -> Outcome:
         """Evaluate one normalised specification. Raises StopRequested; every other expected end is an Outcome.
 
         Args:
             spec: the network.
-            follower: what is known of it already, and who is told how far it is; None: nothing, and nobody.
+            context: what is known of it already, and who is told how far it is; None: nothing, and nobody.
         """
         found: dict[str, Any] = {}
         try:
-            return self._steps(spec, found, follower or Unfollowed(seed=self.config.seed))
+            return self._steps(spec, found, context or StandaloneTrial(seed=self.config.seed))
         except (StoreError, MeasurementMemoryError, torch.OutOfMemoryError):
             raise  # says nothing of the network: the worker ends, and its trial is given back
         except _FAILURES as error:
@@ -156,18 +157,18 @@ class Evaluator:
             if (why := broken_capture()) and not isinstance(error, ArchsearchError):
                 raise RuntimeError(f"a CUDA graph's capture broke in this process ({why}), and then: {error}")
 
-    def _steps(self, spec: Spec, found: dict[str, Any], follower: Follower) -> Outcome:
+    def _steps(self, spec: Spec, found: dict[str, Any], context: TrialContext) -> Outcome:
         with self.chunk(), self.stopwatch.at("build"):
             found["cost"] = cost_of(spec, num_classes=self.num_classes, input_size=self.input_size)
             if rejected := self._rejected(found):
                 return rejected
-            model = build(spec, num_classes=self.num_classes, input_size=self.input_size, seed=follower.seed)
+            model = build(spec, num_classes=self.num_classes, input_size=self.input_size, seed=context.seed)
             if self.config.constraints.guidelines != "off":
                 found["cost"] = replace(found["cost"], guidelines=audit(model, self.input_size).scores)
                 if rejected := self._rejected(found):
                     return rejected
         self._check()
-        trial = self._latency.of(model, follower.latency)
+        trial = self._latency.of(model, context.latency)
         if self._is_bounded and not trial.known:
             found["latency"] = trial.provisional()
             if not self._is_clear(found):
@@ -179,17 +180,17 @@ class Evaluator:
         if rejected := self._rejected(found):
             return rejected
         if trial.known:
-            self._tell(trial, found, follower)
+            self._tell(trial, found, context)
         else:  # clear of its bound; a provisional latency stands in no record but a rejected one's
             found.pop("latency", None)
-        found["score"] = self._train(model, spec.arch_id, trial, found, follower)
+        found["score"] = self._train(model, spec.arch_id, trial, found, context)
         stopped = found["early_stop"] is not None and found["early_stop"].stopped
         if not trial.known or (trial.doubtful and not stopped):
             if stopped:
                 trial.complete()
             else:
                 trial.settle()
-            self._tell(trial, found, follower)
+            self._tell(trial, found, context)
         if not stopped:
             self._begin_repeat(model, spec.arch_id, trial)
         self._complete_repeat()
@@ -197,19 +198,19 @@ class Evaluator:
             return rejected
         return Outcome(
             status=TrialStatus.STOPPED if stopped else TrialStatus.COMPLETE,
-            reason=follower.reason if stopped else None,
+            reason=context.reason if stopped else None,
             excess=self._excess(found),
             **found,
         )
 
     def _train(
-        self, model: nn.Module, arch_id: str, trial: TrialLatency, found: dict[str, Any], follower: Follower
+        self, model: nn.Module, arch_id: str, trial: TrialLatency, found: dict[str, Any], context: TrialContext
     ) -> Score:
         """Train the proxy, until its end or until the study's stopping rule ends it; visits fall in between."""
 
         def between_chunks() -> None:
             if trial.advance():
-                self._tell(trial, found, follower)
+                self._tell(trial, found, context)
             self._advance_repeat()
 
         def after_epoch(point: Epoch, state: Callable[[], bytes]) -> bool:
@@ -218,21 +219,21 @@ class Evaluator:
                 return decided(point, state)
 
         def decided(point: Epoch, state: Callable[[], bytes]) -> bool:
-            if follower.ruled and not trial.known:
+            if context.ruled and not trial.known:
                 provisional = trial.provisional()
                 if trial.known:
-                    self._tell(trial, found, follower)
+                    self._tell(trial, found, context)
                 else:
-                    follower.estimated(found["cost"], provisional)
+                    context.estimated(found["cost"], provisional)
             # A trial is not stopped for a latency that is in doubt.
-            if trial.doubtful and follower.would_stop(point):
+            if trial.doubtful and context.would_stop(point):
                 trial.settle()
-                self._tell(trial, found, follower)
+                self._tell(trial, found, context)
             elif point.epoch < self.config.proxy.epochs:
                 trial.begin_again()
             if 2 * point.epoch >= self.config.proxy.epochs:
                 self._begin_repeat(model, arch_id, trial)
-            return follower.epoch_done(point, state)
+            return context.epoch_done(point, state)
 
         self._between_chunks = between_chunks
         try:
@@ -242,24 +243,24 @@ class Evaluator:
                     self._train_images,
                     self._validation_images,
                     self.config.proxy,
-                    seed=follower.seed,
+                    seed=context.seed,
                     num_classes=self.num_classes,
                     input_size=self.input_size,
                     flip=self._flip,
                     device=self.device,
                     chunk=self.chunk,
                     on_epoch=after_epoch,
-                    start=follower.start,
-                    curve=follower.curve,
+                    start=context.start,
+                    curve=context.curve,
                 )
         except TrainingError:  # it diverged, say: what its network's latency is, is known all the same
             if not trial.known:
                 trial.complete()
-                self._tell(trial, found, follower)
+                self._tell(trial, found, context)
             raise
         finally:
             self._between_chunks = None
-            found["early_stop"] = follower.early_stop
+            found["early_stop"] = context.early_stop
 
     def _begin_repeat(self, model: nn.Module, arch_id: str, trial: TrialLatency) -> None:
         """Begin to measure a network a second time if that is due: half a training later, in another episode.
@@ -294,10 +295,10 @@ class Evaluator:
             logger.warning("not measured a second time: %s", error)
             self._repeat = None
 
-    def _tell(self, trial: TrialLatency, found: dict[str, Any], follower: Follower) -> None:
+    def _tell(self, trial: TrialLatency, found: dict[str, Any], context: TrialContext) -> None:
         found["latency"] = trial.latency
         with self.stopwatch.at("store"):
-            follower.measured(found["cost"], found["latency"])
+            context.measured(found["cost"], found["latency"])
 
     def _build_reference(self) -> nn.Module:
         spec = scaled(self.config.reference, self.config).normalised(self.input_size)

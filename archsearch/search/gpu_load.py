@@ -20,10 +20,10 @@ from archsearch.latency.protocol import Measurement
 from archsearch.latency.settings import LatencySettings
 from archsearch.models.families import build, spec_from_json
 from archsearch.search.sharing import Load, as_line
-from archsearch.training.course import Course, device_batches, usual_step
 from archsearch.training.loop import EVALUATION_BATCH, top1_percent
 from archsearch.training.protocols import proxy_protocol
 from archsearch.training.settings import ProxySettings
+from archsearch.training.trainer import Trainer, device_batches, usual_step
 
 _IMAGES = 4096
 _STEPS_AT_ONCE = 10
@@ -85,7 +85,7 @@ class TrialDuty:
         scored = images.subset(range(min(job["validation_images"], len(images))))
         with lease.shared():
             mean, std = channel_statistics(images)
-            self._course = Course(
+            self._trainer = Trainer(
                 self._network, images, scored, proxy_protocol(ProxySettings(batch_size=batch)), epochs=1,
                 batch_size=batch, input_size=size, mean=mean, std=std, flip=True, seed=0, device=job["device"],
                 make_step=usual_step(job["device"]), precision=job["precision"],
@@ -109,7 +109,7 @@ class TrialDuty:
                 self._visit(done)
             while steps >= next_score:
                 next_score += self._epoch_steps
-                top1_percent(self._course.result, self._scored.evaluation(EVALUATION_BATCH), chunk=self._lease.shared)
+                top1_percent(self._trainer.result, self._scored.evaluation(EVALUATION_BATCH), chunk=self._lease.shared)
                 done.scored += 1
         done.seconds = passed
         return done
@@ -117,16 +117,16 @@ class TrialDuty:
     def _batches(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         epoch = 0
         while True:
-            yield from self._course.fed.epoch(epoch)
+            yield from self._trainer.fed.epoch(epoch)
             epoch += 1
 
     def steps(self) -> tuple[torch.Tensor, int]:
         """Some steps at a rate that changes little: their losses, on the device, and how many images they had."""
-        self._course.model.train()
+        self._trainer.model.train()
         losses: list[torch.Tensor] = []
         images = 0
         for inputs, labels in islice(self._stream, _STEPS_AT_ONCE):
-            losses.append(self._course.step(inputs, labels, 1e-4))
+            losses.append(self._trainer.step(inputs, labels, 1e-4))
             images += len(labels)
         return torch.stack(losses), images
 

@@ -24,7 +24,7 @@ from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvalu
 from optuna.trial import create_trial
 
 from archsearch.analysis.front import DEFAULT_OBJECTIVES
-from archsearch.analysis.importance import Importance, Importances, ImportanceTable
+from archsearch.analysis.importance import Importance, Importances, Ranking
 from archsearch.analysis.levels import Networks, networks_of
 from archsearch.analysis.objectives import OBJECTIVES, resolve_objectives
 from archsearch.records import Record
@@ -96,22 +96,27 @@ def importances(
         reason = f"{count} complete networks of the search space; importances need at least {MIN_NETWORKS}"
     elif not found.varying:
         reason = "every choice had one value in all networks"
-    tables = (
+    rankings = (
         ()
         if reason
         else tuple(
-            _table(found, column, objective, method, chance=chance, seed=seed)
+            _ranking(found, column, objective, method, chance=chance, seed=seed)
             for column, objective in enumerate(objectives)
             for method in METHODS
             if method.name in methods
         )
     )
-    return Importances(tables=tables, networks=count, left_out=found.left_out, constant=found.constant, reason=reason)
+    return Importances(
+        study=records[0].study if records else "",
+        rankings=rankings,
+        networks=count,
+        left_out=found.left_out,
+        constant=found.constant,
+        reason=reason,
+    )
 
 
-def _table(
-    found: Networks, column: int, objective: str, method: _Method, *, chance: bool, seed: int
-) -> ImportanceTable:
+def _ranking(found: Networks, column: int, objective: str, method: _Method, *, chance: bool, seed: int) -> Ranking:
     values = found.values[:, column]
     if objective != "error_percent" and (values > 0.0).all():
         values = np.log(values)
@@ -122,8 +127,8 @@ def _table(
     points = [found.points[index] for index in chosen]
     part = values[chosen]
 
-    def table(rows: tuple[Importance, ...], reason: str = "") -> ImportanceTable:
-        return ImportanceTable(
+    def ranking(rows: tuple[Importance, ...], reason: str = "") -> Ranking:
+        return Ranking(
             objective=objective,
             method=method.name,
             question=method.question,
@@ -133,13 +138,12 @@ def _table(
         )
 
     if np.ptp(part) <= 1e-12 * max(1.0, float(np.abs(part).max())):
-        title = OBJECTIVES[objective].title.split(",")[0].split(" (")[0].lower()
-        return table((), f"all networks have the same {title}")
+        return ranking((), f"all networks have the same {OBJECTIVES[objective].short.lower()}")
     study = _study(found, points)
     raw = _raw(study, part, found.varying, method, seed)
     total = sum(raw.values())
     if not total > 0.0:
-        return table((), "no choice tells the networks apart")
+        return ranking((), "no choice tells the networks apart")
     bounds: dict[str, float] = {}
     if chance and method.shuffles:
         shuffled = [
@@ -154,7 +158,7 @@ def _table(
         Importance(choice=name, share=value / total, chance=bounds.get(name), levels=len(found.levels[name]))
         for name, value in raw.items()
     ]
-    return table(tuple(sorted(rows, key=lambda row: (-row.share, row.choice))))
+    return ranking(tuple(sorted(rows, key=lambda row: (-row.share, row.choice))))
 
 
 def _study(found: Networks, points: Sequence[Any]) -> optuna.Study:

@@ -17,11 +17,11 @@ import torch
 from torch import nn
 
 from archsearch.errors import MeasurementError
-from archsearch.latency.again import better, needs_again
 from archsearch.latency.lease import DeviceLease
 from archsearch.latency.network import PreparedReference, open_measurement, prepare_reference
 from archsearch.latency.prepare import conditions_of
 from archsearch.latency.protocol import Measurement
+from archsearch.latency.remeasure import better, is_doubtful
 from archsearch.latency.settings import LatencySettings
 from archsearch.latency.witness import memory_witness
 from archsearch.noise import Repeat, is_crowded
@@ -83,7 +83,7 @@ class StudyLatency:
 
         A further backend that cannot run the network leaves no latency of it, with a warning: the trial does not stand
         or fall with it. `earlier` was measured by an earlier worker; if that was on a device like this one, under this
-        protocol's backend, nothing is left to do but what `needs_again`.
+        protocol's backend, nothing is left to do but what `is_doubtful`.
 
         Raises MeasurementError or ConfigError if the network could not be measured.
         """
@@ -119,8 +119,8 @@ class StudyLatency:
         return RepeatMeasurement(measurement, result, prepare_seconds=time.monotonic() - began)
 
     def in_doubt(self, latency: Latency) -> bool:
-        """Whether a latency is one to be measured again: `again.needs_again`."""
-        return needs_again(latency, self.settings, self.quiet_ms)
+        """Whether a latency is one to be measured again: `remeasure.is_doubtful`."""
+        return is_doubtful(latency, self.settings, self.quiet_ms)
 
     def crowding(self, latency: Latency) -> float:
         """How much longer than in quiet measurements the memory witness took (0.1: 10%); 0 where that is not known."""

@@ -22,10 +22,11 @@ fastest of the trials that `mo_asha` stopped, one rejected by its second latency
 
 from __future__ import annotations
 
+import json
 import math
 import warnings
-from collections.abc import Callable, Container, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import wraps
@@ -34,33 +35,51 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.exceptions import UpdateFinishedTrialError
+from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.samplers import PartialFixedSampler, RandomSampler
 from optuna.trial import FrozenTrial, Trial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
+from archsearch.errors import ConfigError, StoreError
 from archsearch.search.config import StudyConfig
 from archsearch.search.samplers import Points, check_left, make_sampler
 from archsearch.search.storage import close_storage, optuna_storage, storage_lost
 from archsearch.space.domain import Domain
 from archsearch.space.search_space import SearchSpace
-from archsearch.store.database import Database
-from archsearch.store.patience import patiently
+from archsearch.store.database import Database, foreign_study
+from archsearch.store.retry import retry
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 _OLD_CONSTRAINTS = "constraints"  # the system attribute of before Optuna 5, a list
+
+_QUICKLY_COUNTED = 2000  # points, at a millisecond each
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 
-def _patient(method: Callable[Concatenate[OptunaStudy, _P], _R]) -> Callable[Concatenate[OptunaStudy, _P], _R]:
+def _retried(method: Callable[Concatenate[OptunaStudy, _P], _R]) -> Callable[Concatenate[OptunaStudy, _P], _R]:
     """A method that waits for a database that has gone away, and is done anew then, as the store's functions are."""
 
     @wraps(method)
     def call(self: OptunaStudy, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
-        return patiently(lambda: method(self, *args, **kwargs), wait=self.database.wait, lost=storage_lost)
+        with _failing(self.database):
+            return retry(lambda: method(self, *args, **kwargs), wait=self.database.wait, lost=storage_lost)
 
     return call
+
+
+@contextmanager
+def _failing(database: Database) -> Iterator[None]:
+    """A StoreError for whatever Optuna's storage raises: a full disk, a damaged file, tables that are not Optuna's."""
+    try:
+        yield
+    except (SQLAlchemyError, StorageInternalError, json.JSONDecodeError) as error:
+        cause = error.__cause__ or error
+        raise StoreError(
+            f"Optuna's tables in {database.safe_url} cannot be used: {getattr(cause, 'orig', cause)}",
+            hint="check that the disk has room, that the file may be written, and that it is whole",
+        ) from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,11 +128,12 @@ class OptunaStudy:
         self._domains = {domain.name: domain for domain in space.domains}
         self._distributions = {domain.name: distribution(domain) for domain in space.domains}
         self._points = Points(self._distributions, space, input_size=input_size)
-        self._storage, self._study, self._id = patiently(
-            lambda: _opened(database, config, proxy), wait=database.wait, lost=storage_lost
-        )
+        with _failing(database):
+            self._storage, self._study, self._id = retry(
+                lambda: _opened(database, config, proxy), wait=database.wait, lost=storage_lost
+            )
 
-    @_patient
+    @_retried
     def ask(
         self,
         sequence: int,
@@ -153,13 +173,13 @@ class OptunaStudy:
         choices = {name: _own_value(self._domains[name], value) for name, value in trial.params.items()}
         return Suggestion(number=trial.number, choices=choices)
 
-    @_patient
+    @_retried
     def ask_outside(self) -> int:
         """The number of a new Optuna trial without parameters, for a network that lies outside the space."""
         self._study.sampler = RandomSampler(seed=0)
         return self._study.ask().number
 
-    @_patient
+    @_retried
     def tell_values(self, number: int, values: Sequence[float], excess: Mapping[str, float]) -> None:
         """End a trial with its objectives' values.
 
@@ -183,23 +203,27 @@ class OptunaStudy:
                 self._storage.set_trial_system_attr(trial_id, _OLD_CONSTRAINTS, list(excess.values()))
             self._study.tell(number, list(values), skip_if_finished=True)
 
-    @_patient
+    @_retried
     def tell_failed(self, number: int) -> None:
         """End a trial that has no values."""
         with suppress(UpdateFinishedTrialError):
             self._study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
 
-    @_patient
+    @_retried
     def note(self, number: int, facts: Mapping[str, Any]) -> None:
         """Store one compact attribute, which Optuna's dashboard shows beside the trial (before it is told)."""
-        with suppress(UpdateFinishedTrialError):  # its place was given back meanwhile
+        with suppress(UpdateFinishedTrialError):  # its slot was given back meanwhile
             self._storage.set_trial_user_attr(self._trial_id(number), "archsearch", dict(facts))
+
+    def networks(self) -> int | None:
+        """How many different networks the search space holds; None if that takes long to tell."""
+        return self._points.networks(most=_QUICKLY_COUNTED)
 
     def close(self) -> None:
         """Close the connections."""
         close_storage(self._storage)
 
-    @_patient
+    @_retried
     def running(self) -> tuple[int, ...]:
         """Numbers of the trials that Optuna believes to be running."""
         found = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
@@ -212,8 +236,16 @@ class OptunaStudy:
 def _opened(
     database: Database, config: StudyConfig, proxy: str | None
 ) -> tuple[optuna.storages.BaseStorage, optuna.study.Study, int]:
-    """Optuna's storage, the study in it, made if there was none, and its id."""
+    """Optuna's storage, the study in it, made if there was none, and its id.
+
+    Raises ConfigError if another program made the study of that name there.
+    """
     storage = optuna_storage(database, proxy)
+    try:
+        _check_ours(storage, config, database)
+    except ConfigError:
+        close_storage(storage)
+        raise
     optuna.create_study(
         study_name=config.name,
         storage=storage,
@@ -225,6 +257,17 @@ def _opened(
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         study.set_metric_names(list(config.objectives))
     return storage, study, storage.get_study_id_from_name(config.name)
+
+
+def _check_ours(storage: optuna.storages.BaseStorage, config: StudyConfig, database: Database) -> None:
+    try:
+        study_id = storage.get_study_id_from_name(config.name)
+    except KeyError:
+        return
+    names = optuna.load_study(study_name=config.name, storage=storage).metric_names
+    begun = storage.get_n_trials(study_id) > 0  # before that, its names may not be written yet
+    if names != list(config.objectives) and (begun or names is not None):
+        raise foreign_study(config.name, database.safe_url)
 
 
 def distribution(domain: Domain) -> BaseDistribution:

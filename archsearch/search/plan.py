@@ -8,7 +8,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -17,8 +16,8 @@ from torch import nn
 from archsearch import __version__
 from archsearch.data.catalog import load_dataset
 from archsearch.data.dataset import Dataset
-from archsearch.data.rules import CURRENT_RULES, RULES_DEFAULTS, RULES_FACT, ImageRules
 from archsearch.errors import BuildError, ConfigError, StudyChangedError
+from archsearch.image_rules import CURRENT_RULES, RULES_DEFAULTS, RULES_FACT, ImageRules
 from archsearch.latency.backends import BACKENDS
 from archsearch.latency.fingerprint import Fingerprint, device_fingerprint, volatile_facts
 from archsearch.latency.settings import AUTO, LatencySettings
@@ -31,6 +30,7 @@ from archsearch.search.devices import worker_devices
 from archsearch.search.evaluate import SPLIT_SEED
 from archsearch.search.needs import Needs, needs_of
 from archsearch.search.precision import device_of, protocol_as_settled
+from archsearch.search.runtime import Runtime
 from archsearch.search.samplers import check_sampler
 from archsearch.search.variants import StudyVariant, scaled, study_variants
 from archsearch.space.search_space import SearchSpace
@@ -85,12 +85,9 @@ class RunPlan:
 
 def plan_run(
     config: StudyConfig,
+    runtime: Runtime,
     *,
     trials: int | None = None,
-    workers: int | None = None,
-    device: str = "auto",
-    data_dir: Path | None = None,
-    command: str | None = None,
     space: SearchSpace | None = None,
     former: bool = False,
 ) -> RunPlan:
@@ -103,8 +100,8 @@ def plan_run(
     Raises ConfigError, DataError or BuildError for whatever would make every trial fail.
     """
     space = config.search_space() if space is None else space
-    devices = worker_devices(device, workers or config.workers)
-    dataset = load_dataset(config.dataset, data_dir=data_dir, rules=config.image_rules(former=former))
+    devices = worker_devices(runtime.device, runtime.workers or config.workers)
+    dataset = load_dataset(config.dataset, data_dir=runtime.data_dir, rules=config.image_rules(former=former))
     if not former:
         dataset.check_test()
     for note in dataset.notes():
@@ -124,6 +121,7 @@ def plan_run(
         validation_images=config.proxy.validation_images,
         train_images=config.proxy.train_images,
         seed=SPLIT_SEED,
+        fresh=config.proxy.fresh_images,
     )
     _preflight(tried, num_classes=dataset.num_classes, input_size=input_size)
     network = _try_reference(config.reference, reference, num_classes=dataset.num_classes, input_size=input_size)
@@ -140,9 +138,9 @@ def plan_run(
         validation_images=len(positions[1]),
         majority_percent=float(100.0 * validation.bincount().max() / len(validation)),
         needs=needs_of(dataset, positions, config.proxy, network, input_size=input_size),
-        facts=_facts(config, dataset, devices, input_size, command),
+        facts=_facts(config, dataset, devices, input_size, runtime.command),
         tried=tuple(tried),
-        workers_per_gpu=_per_gpu(config, devices, asked=workers or config.workers),
+        workers_per_gpu=_per_gpu(config, devices, asked=runtime.workers or config.workers),
     )
 
 

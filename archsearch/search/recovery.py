@@ -1,4 +1,4 @@
-"""After a worker was killed: its place is given back, and Optuna and the store agree again."""
+"""After a worker was killed: its slot is given back, and Optuna and the store agree again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _HAS_VALUES = (TrialStatus.COMPLETE, TrialStatus.STOPPED, TrialStatus.REPLAY, Tr
 
 
 def recover(database: Database, config: StudyConfig, optuna: OptunaStudy) -> int:
-    """Give back the places of dead workers, and tell Optuna whatever it was not told; returns the places given back.
+    """Give back the slots of dead workers, and tell Optuna whatever it was not told; returns the slots given back.
 
     A record is stored before Optuna is told, so a worker that dies in between leaves a finished record that Optuna
     takes for running: it is told now, from the record. An Optuna trial that no record knows (its worker died within

@@ -1,7 +1,7 @@
 """The coordinator of one run: starts the workers, watches over them, and starts a killed one again.
 
 Several may work on one study at a time, on one machine or on several: each has workers of its own, and all share the
-study's places. None stops another one's workers, or judges a worker of another machine by its process.
+study's slots. None stops another one's workers, or judges a worker of another machine by its process.
 """
 
 from __future__ import annotations
@@ -9,19 +9,16 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from archsearch.analysis.plateau import plateau_of
 from archsearch.data.catalog import load_dataset, parse_dataset
-from archsearch.data.images import OnDecoded
-from archsearch.data.rules import ImageRules
 from archsearch.designs import Design
-from archsearch.errors import ArchsearchError, ConfigError, StoreError
-from archsearch.noise import NO_FLOOR, NoiseFloor
-from archsearch.records import Record
+from archsearch.errors import ArchsearchError, StoreError
+from archsearch.image_rules import ImageRules
 from archsearch.search.batch import decided_batch
 from archsearch.search.evaluate import SPLIT_SEED
 from archsearch.search.optuna_study import OptunaStudy
@@ -29,14 +26,16 @@ from archsearch.search.plan import RunPlan, check_unchanged
 from archsearch.search.precision import decided_precision, settled
 from archsearch.search.processes import Process, last_line, let_finish, start_worker, stop
 from archsearch.search.recovery import recover
+from archsearch.search.runtime import RunProgress, Runtime
 from archsearch.search.sharing import job_of, workers_per_gpu
 from archsearch.search.storage import check_proxy
 from archsearch.search.worker_main import REFUSED, RENEWED
-from archsearch.store.claims import HOLDS_PLACE, held_elsewhere, trial_counts
+from archsearch.store.claims import held_elsewhere, trial_counts
 from archsearch.store.database import Database
 from archsearch.store.designs import trial_keys, widen_design
 from archsearch.store.studies import LATENCY_BATCH, StudyInfo, enter_study, find_study, list_studies
 from archsearch.store.trials import load_records
+from archsearch.text import plural
 from archsearch.training.precision import usual_precision
 from archsearch.training.settings import Precision
 
@@ -47,92 +46,18 @@ _MOST_RESTARTS = 5
 _WORTH_CALIBRATING = 500_000  # images trained on in a whole study: below, a calibration costs more than it saves
 
 
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """When a run ends before its total: no new trial starts then, and those that run are finished.
-
-    They bind this run's own workers; the same command typed again has a new budget.
-
-    Attributes:
-        time_budget_seconds: from the start of the run; None: no limit.
-        plateau_trials: the run ends when the hypervolume is flat over so many ended trials (of all workers, see
-            `plateau_of`); None: it never ends for that.
-
-    Raises ConfigError for a number of trials below 1.
-    """
-
-    time_budget_seconds: float | None = None
-    plateau_trials: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.plateau_trials is not None and self.plateau_trials < 1:
-            raise ConfigError(f"stop on plateau: at least 1 trial is needed, got {self.plateau_trials}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Progress:
-    """How far a run is.
-
-    Attributes:
-        counts: trials by status.
-        total: trials that the study is to have.
-        records: every trial with a number, running ones included.
-        done_before: trials that held a place when this run began.
-        elapsed_seconds: since this run began.
-        workers: worker processes of this run that run now.
-        ending: why this run starts no new trial although places are left; None while it does.
-        noise_floor: of the study's latencies, as it is known now.
-    """
-
-    counts: Mapping[str, int]
-    total: int
-    records: tuple[Record, ...]
-    done_before: int
-    elapsed_seconds: float
-    workers: int
-    ending: str | None = None
-    noise_floor: NoiseFloor = NO_FLOOR
-
-    @property
-    def done(self) -> int:
-        """Trials that have ended and hold a place."""
-        return sum(self.counts.get(status, 0) for status in HOLDS_PLACE) - self.counts.get("running", 0)
-
-    @property
-    def seconds_left(self) -> float | None:
-        """Estimate from the mean time of this run's trials so far; None before the first has ended."""
-        fresh = self.done - self.done_before
-        return None if fresh <= 0 else self.elapsed_seconds / fresh * max(self.total - self.done, 0)
-
-
 class WorkersFailedError(ArchsearchError):
     """The workers could not go on: the message has the last line that one of them wrote."""
 
 
-def run_study(
-    plan: RunPlan,
-    database: Database,
-    *,
-    folder: Path,
-    data_dir: Path | None = None,
-    limits: Limits | None = None,
-    optuna_proxy: str | None = None,
-    on_begun: Callable[[StudyInfo], None] | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
-    on_decoded: OnDecoded | None = None,
-) -> StudyInfo:
+def run_study(plan: RunPlan, database: Database, runtime: Runtime, *, folder: Path) -> StudyInfo:
     """Run a study until it has `plan.total` trials, over all runs and machines; what is there already is continued.
 
     Args:
         plan: what `plan_run` found.
-        database: where the study is stored.
+        database: where the study is stored: the one of `runtime.storage`.
+        runtime: where and how; its device and number of workers are in the plan already.
         folder: where the workers' logs go.
-        data_dir: where datasets are kept.
-        limits: when to end before that.
-        optuna_proxy: HOST:PORT of the gRPC proxy through which workers reach Optuna's tables; None: directly.
-        on_begun: called once, with the study as it is stored, before its workers start.
-        on_progress: called about twice a second.
-        on_decoded: called while pictures are decoded, which is done once, before workers start.
 
     Raises:
         DataError: a picture cannot be decoded, or the space for the decoded ones lacks.
@@ -142,7 +67,6 @@ def run_study(
         StoreError: the database was away for longer than it is waited for.
         KeyboardInterrupt: passed on after the workers have ended cleanly.
     """
-    limits = limits or Limits()
     facts = plan.facts
     if plan.config.name not in {study.name for study in list_studies(database)}:
         facts = {**facts, "proxy_precision": _precision(plan), **_latency_batch(plan)}
@@ -155,34 +79,34 @@ def run_study(
         facts=facts,
     )
     check_unchanged(plan, study)
-    if on_begun is not None:
-        on_begun(study)
+    runtime.callbacks.begun(study)
     plan = _shared(replace(plan, config=settled(plan.config, study)))
     if plan.config.design is not None:
         plan = _with_design(plan, plan.config.design, database, study)
-    _decode(plan, study, data_dir, on_decoded)
+    _decode(plan, study, runtime)
     job: dict[str, Any] = {
         "config": plan.config.model_dump(mode="json"),
         "storage": database.url,
         "total": plan.total,
-        "data_dir": None if data_dir is None else str(data_dir),
-        "optuna_proxy": optuna_proxy,
+        "data_dir": None if runtime.data_dir is None else str(runtime.data_dir),
+        "optuna_proxy": runtime.optuna_proxy,
         "parent": os.getpid(),
     }
-    _Watch(plan, database, study, job, folder, limits, on_progress).run()
+    _Watch(plan, database, study, job, folder, runtime).run()
     return study
 
 
-def _decode(plan: RunPlan, study: StudyInfo, data_dir: Path | None, on_decoded: OnDecoded | None) -> None:
+def _decode(plan: RunPlan, study: StudyInfo, runtime: Runtime) -> None:
     """Have the pictures decoded that the workers train and validate on."""
     if parse_dataset(plan.config.dataset)[0].decodes:
         rules = ImageRules.of_study(study.config, study.facts)
-        load_dataset(plan.config.dataset, data_dir=data_dir, rules=rules).split(
+        load_dataset(plan.config.dataset, data_dir=runtime.data_dir, rules=rules).split(
             validation_images=plan.config.proxy.validation_images,
             train_images=plan.config.proxy.train_images,
             seed=SPLIT_SEED,
             image_size=plan.input_size,
-            on_decoded=on_decoded,
+            fresh=plan.config.proxy.fresh_images,
+            on_decoded=runtime.callbacks.decoded,
         )
 
 
@@ -244,16 +168,14 @@ class _Watch:
         study: StudyInfo,
         job: Mapping[str, Any],
         folder: Path,
-        limits: Limits,
-        on_progress: Callable[[Progress], None] | None,
+        runtime: Runtime,
     ) -> None:
         self._plan = plan
         self._database = database
         self._study = study
         self._job = job
         self._folder = folder
-        self._limits = limits
-        self._on_progress = on_progress
+        self._runtime = runtime
         self._restarts = 0
         self._ending: str | None = None
         self._judged = -1  # trials that had ended when the plateau was last looked for
@@ -265,7 +187,7 @@ class _Watch:
         self._recover()
         if self._job["optuna_proxy"] is not None:
             check_proxy(self._database, self._job["optuna_proxy"], self._plan.config.name)
-        # Every place may be filled, and a stopped trial promotable all the same: the workers find out.
+        # Every slot may be filled, and a stopped trial promotable all the same: the workers find out.
         full = self._progress.done >= self._plan.total and self._plan.config.stopping.policy != "mo_asha"
         if full or self._ends(self._progress):
             self._report(self._progress)
@@ -273,22 +195,27 @@ class _Watch:
         running: dict[int, Process] = {}
         reachable = True
         try:
-            for slot in range(len(self._plan.devices)):
-                running[slot] = self._start(slot)
+            for index in range(len(self._plan.devices)):
+                running[index] = self._start(index)
             while running:
                 time.sleep(_POLL_SECONDS)
-                for slot, process in list(running.items()):
+                self._check_there()
+                for index, process in list(running.items()):
                     if process.poll() is None:
                         continue
-                    del running[slot]
-                    if process.returncode != 0 and self._goes_on(slot, process.returncode):
-                        running[slot] = self._start(slot)
+                    del running[index]
+                    if process.returncode != 0 and self._goes_on(index, process.returncode):
+                        running[index] = self._start(index)
                 progress = self._look(workers=len(running))
                 if running and self._ends(progress):
                     let_finish(running.values())
                 self._report(progress)
+            self._check_there()
         except StoreError:  # it was waited for: no second time while the workers are ended
             reachable = False
+            if not self._database.is_there():  # nothing is left to give a trial back to
+                for process in running.values():
+                    process.kill()
             raise
         finally:
             stop(running.values())
@@ -300,34 +227,43 @@ class _Watch:
                 "ended with %d of %d trials: %s", self._progress.done, self._plan.total, last_line(self._log(0))
             )
 
-    def _start(self, slot: int) -> Process:
-        return start_worker({**self._job, "device": self._plan.devices[slot]}, self._log(slot))
+    def _check_there(self) -> None:
+        if not self._database.is_there():
+            ended = plural(self._progress.done, "trial")
+            raise StoreError(
+                f"the database {self._database.sqlite_file} was removed or replaced while the study ran: {ended} that "
+                "had ended are no longer there",
+                hint="if it was only moved, put it back with its -wal and -shm files and type the same command again",
+            )
 
-    def _log(self, slot: int) -> Path:
-        return self._folder / f"worker-{slot}.log"
+    def _start(self, index: int) -> Process:
+        return start_worker({**self._job, "device": self._plan.devices[index]}, self._log(index))
 
-    def _goes_on(self, slot: int, returncode: int) -> bool:
+    def _log(self, index: int) -> Path:
+        return self._folder / f"worker-{index}.log"
+
+    def _goes_on(self, index: int, returncode: int) -> bool:
         """Whether a worker that did not end by itself is started again."""
         how = f"was killed by signal {-returncode}" if returncode < 0 else f"ended with exit code {returncode}"
-        last = last_line(self._log(slot))
+        last = last_line(self._log(index))
         if returncode == REFUSED or (self._restarts >= _MOST_RESTARTS and returncode != RENEWED):
-            raise WorkersFailedError(f"worker {slot} {how}: {last}", hint=f"its log is {self._log(slot)}")
+            raise WorkersFailedError(f"worker {index} {how}: {last}", hint=f"its log is {self._log(index)}")
         if self._ending is not None:
             return False
         if returncode == RENEWED:
-            logger.info("worker %d: %s", slot, last)
+            logger.info("worker %d: %s", index, last)
             return True
         self._restarts += 1
-        logger.warning("worker %d %s (%s) and is started again", slot, how, last)
+        logger.warning("worker %d %s (%s) and is started again", index, how, last)
         self._recover()
         return True
 
-    def _ends(self, progress: Progress) -> bool:
+    def _ends(self, progress: RunProgress) -> bool:
         """Whether no new trial is to start from now on; true once, and `self._ending` says why."""
         if self._ending is not None or progress.done >= self._plan.total:
             return False
-        budget, trials = self._limits.time_budget_seconds, self._limits.plateau_trials
-        if budget is not None and time.monotonic() - self._began >= budget:
+        trials = self._runtime.plateau_trials
+        if self._runtime.spent:
             self._ending = "the time budget is used up"
         elif trials is not None and progress.done != self._judged:
             self._judged = progress.done
@@ -350,14 +286,14 @@ class _Watch:
         finally:
             optuna.close()
 
-    def _look(self, *, workers: int) -> Progress:
+    def _look(self, *, workers: int) -> RunProgress:
         before = getattr(self, "_progress", None)
         counts = trial_counts(self._database, self._study.id)
         fresh = before is None or dict(before.counts) != dict(counts)
         records = () if before is None else before.records
         if fresh:  # the first trial fixes its reference point, and repeats move its noise floor
             self._study = find_study(self._database, self._study.name)
-        return Progress(
+        return RunProgress(
             counts=counts,
             total=self._plan.total,
             records=load_records(self._database, self._study.id, earlier=records) if fresh else records,
@@ -367,9 +303,8 @@ class _Watch:
             noise_floor=self._study.noise_floor,
         )
 
-    def _report(self, progress: Progress) -> None:
+    def _report(self, progress: RunProgress) -> None:
         if progress.done > self._progress.done:
             self._restarts = 0  # the limit is for workers that are killed without getting anywhere
         self._progress = replace(progress, ending=self._ending)
-        if self._on_progress is not None:
-            self._on_progress(self._progress)
+        self._runtime.callbacks.progressed(self._progress)

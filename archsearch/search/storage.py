@@ -1,8 +1,8 @@
 """Where Optuna's side of a study lives: SQLite for one machine, PostgreSQL for several, gRPC for hundreds of workers.
 
-With gRPC one process (`archsearch proxy`) talks to PostgreSQL for all: each worker keeps what it has read in memory and
-asks for what is new, and Optuna's many small transactions share a few connections. archsearch's own tables stay on
-PostgreSQL.
+With gRPC one process (`archsearch serve-storage`) talks to PostgreSQL for all: each worker keeps what it has read in
+memory and asks for what is new, and Optuna's many small transactions share a few connections. archsearch's own tables
+stay on PostgreSQL.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from archsearch.errors import ConfigError, StoreError
 from archsearch.registry import Registry
 from archsearch.store.database import Database, tune_sqlite
-from archsearch.store.patience import connection_lost
+from archsearch.store.retry import connection_lost
 
 READY_SECONDS = 20.0
 _PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)  # seconds between tries at making Optuna's tables
@@ -35,7 +35,7 @@ def optuna_storage(database: Database, proxy: str | None = None) -> BaseStorage:
 
     Args:
         database: where archsearch's own tables are.
-        proxy: HOST:PORT of an `archsearch proxy` that serves the same database; None: directly.
+        proxy: HOST:PORT of an `archsearch serve-storage` that serves the same database; None: directly.
 
     Raises ConfigError for another kind of database or a proxy's address that means nothing, StoreError if no proxy
     answers there, or if what gRPC needs is not installed.
@@ -75,7 +75,7 @@ def check_proxy(database: Database, proxy: str, study: str) -> None:
     if not same:
         raise ConfigError(
             f"--optuna-proxy {proxy} serves another database than {database.safe_url}",
-            hint=f"start it with the same one: archsearch proxy --storage {database.safe_url}",
+            hint=f"start it with the same one: archsearch serve-storage --storage {database.safe_url}",
         )
 
 
@@ -127,7 +127,7 @@ def _grpc(_database: Database, proxy: str | None) -> BaseStorage:
         storage.close()
         raise StoreError(
             f"no proxy answers at {proxy}",
-            hint="start it (archsearch proxy --storage URL --host 0.0.0.0), and check the port and the network",
+            hint="start it (archsearch serve-storage --storage URL --host 0.0.0.0), and check the port and the network",
         ) from error
     return storage
 

@@ -1,39 +1,51 @@
-"""One worker: claims a place, evaluates it, stores the record, tells Optuna, until every place is filled."""
+"""One worker: claims a slot, evaluates it, stores the record, tells Optuna, until every slot is filled.
+
+Of a design: each network once with each seed, measured afresh every time.
+"""
 
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from textwrap import shorten
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from archsearch.data.dataset import Dataset
+from archsearch.designs import Design
+from archsearch.errors import ConfigError, StoreError
 from archsearch.models.spec import Spec
-from archsearch.records import Latency, TrialStatus
+from archsearch.records import Latency, Phases, Record, TrialStatus
 from archsearch.search.config import MOST_SEEDS, StudyConfig
-from archsearch.search.ends import TrialEnds
+from archsearch.search.design_points import design_specs
 from archsearch.search.evaluate import Evaluator, StopRequested
 from archsearch.search.failures import CommonFailureError, common_failure
-from archsearch.search.follow import Curves, PlaceLostError, TrialFollower
-from archsearch.search.heart import Heart
 from archsearch.search.optuna_study import OptunaStudy, Suggestion
-from archsearch.search.outcome import Blame
-from archsearch.search.recovery import recover
+from archsearch.search.outcome import Blame, Outcome, reference_point_of
+from archsearch.search.recovery import recover, tell
 from archsearch.search.repeats import Repeats
 from archsearch.search.samplers import SpaceUsedUpError
 from archsearch.search.stopping.base import StoppingRule
 from archsearch.search.stopping.rules import make_rule
+from archsearch.search.trial_context import Curves, SlotLostError, StoredTrial
 from archsearch.search.variants import study_variants
 from archsearch.space.search_space import SearchSpace
-from archsearch.store.claims import Claim, NoPlace, claim_trial, give_back_failed
+from archsearch.store.claims import Claim, NoSlot, claim_trial, give_back_failed, interrupt_trial, mark_told
 from archsearch.store.database import Database
+from archsearch.store.designs import parse_key, trial_keys
 from archsearch.store.measured import load_measured
-from archsearch.store.partials import claim_seed, load_partial
-from archsearch.store.studies import StudyInfo, find_study, fix_reference_latency
-from archsearch.store.trials import load_record, note_architecture, note_suggestion
-from archsearch.store.workers import enter_worker, leave_worker
+from archsearch.store.partial_trainings import claim_seed, load_partial_training
+from archsearch.store.studies import StudyInfo, find_study, fix_reference_latency, fix_reference_point
+from archsearch.store.trials import copy_result, finish_trial, load_record, note_architecture, note_suggestion
+from archsearch.store.workers import HEARTBEAT_SECONDS, beat, enter_worker, leave_worker
+from archsearch.text import plural
 from archsearch.training.graph import broken_capture
 
 logger = logging.getLogger(__name__)
@@ -41,7 +53,7 @@ logger = logging.getLogger(__name__)
 _RANDOM_AFTER_REPEATS = 3
 _EXHAUSTED_AFTER_REPEATS = 100
 _HOPELESS_AFTER_FAILURES = 20
-_HOPELESS_AFTER_REJECTIONS = 200  # rejected trials hold no place: bounds that nothing keeps would never end
+_HOPELESS_AFTER_REJECTIONS = 200  # rejected trials hold no slot: bounds that nothing keeps would never end
 _WAIT_SECONDS = 1.0
 
 
@@ -93,7 +105,7 @@ class Worker:
         self._optuna = OptunaStudy(
             database, config, self._space, input_size=self._evaluator.input_size, proxy=optuna_proxy
         )
-        self._ends = TrialEnds(database, study, config, self._optuna, self._evaluator)
+        self._finisher = TrialFinisher(database, study, config, self._optuna, self._evaluator)
         self._curves = Curves(database, study.id, config)
         self._made_rule: StoppingRule | None = None
         self._device = device
@@ -120,13 +132,13 @@ class Worker:
         end: what it could not give back then, the next start gives back.
 
         Raises CommonFailureError when one error, not theirs, has ended several networks of the study, of whichever
-        workers (`common_failure`): their places are given back before.
+        workers (`common_failure`): their slots are given back before.
         """
         waited = self._database.wait
         worker_id = enter_worker(self._database, self._study.id, self._device)
         self._database.wait = self._pause
         try:
-            with Heart(self._database, worker_id, parent=self._parent, orphaned=self.stop):
+            with Heartbeat(self._database, worker_id, parent=self._parent, orphaned=self.stop):
                 self._work(worker_id)
             leave_worker(self._database, worker_id)
         except CommonFailureError:
@@ -142,9 +154,9 @@ class Worker:
     def _work(self, worker_id: str) -> None:
         while not (self._stop.is_set() or self._last.is_set() or self._hopeless() or broken_capture()):
             claim = self._claim(worker_id)
-            if claim is NoPlace.DONE:
+            if claim is NoSlot.DONE:
                 break
-            if claim is NoPlace.BUSY:
+            if claim is NoSlot.BUSY:
                 self._stop.wait(_WAIT_SECONDS)
                 recover(self._database, self._config, self._optuna)
             elif isinstance(claim, Claim):
@@ -152,9 +164,11 @@ class Worker:
 
     def _hopeless(self) -> str | None:
         if self._repeats >= _EXHAUSTED_AFTER_REPEATS:
+            networks = self._optuna.networks()
+            of = "" if networks is None else f", which build {plural(networks, 'different network')}"
             return (
-                f"no new network in {self._repeats} suggestions: the search space ({self._space.size} points) "
-                "is used up"
+                f"no new network in {self._repeats} suggestions: the search space "
+                f"({plural(self._space.size, 'point')}{of}) is used up"
             )
         if self._rejections >= _HOPELESS_AFTER_REJECTIONS:
             return f"{self._rejections} networks in a row broke the study's constraints: loosen them"
@@ -162,7 +176,7 @@ class Worker:
             return f"{self._failures} networks in a row failed, the last because: {self._last_reason}"
         return self._used_up
 
-    def _claim(self, worker_id: str) -> Claim | NoPlace:
+    def _claim(self, worker_id: str) -> Claim | NoSlot:
         self._made_rule = None  # the noise floor may be another by now
         return claim_trial(
             self._database,
@@ -178,7 +192,7 @@ class Worker:
         return self._rule().promotable(curves) if curves else None
 
     def _rule(self) -> StoppingRule:
-        """The study's stopping rule, with its noise floor as it is when a place is claimed."""
+        """The study's stopping rule, with its noise floor as it is when a slot is claimed."""
         if self._made_rule is None:
             noise_floor = find_study(self._database, self._config.name).noise_floor
             self._made_rule = make_rule(self._config.stopping, seed=self._config.seed, noise_floor=noise_floor)
@@ -189,7 +203,7 @@ class Worker:
         watch = self._evaluator.stopwatch
         watch.restart()
         number: int | None = None
-        follower: TrialFollower | None = None
+        context: StoredTrial | None = None
         try:
             with self._evaluator.chunk(), watch.at("suggest"):
                 number, spec = self._suggest(claim)
@@ -198,35 +212,35 @@ class Worker:
             if known is not None and claim.variant is not None:
                 known = self._wait_for_end(*known)
             if known is not None:
-                follower = self._further_seed(claim, number, spec, *known)
-                if follower is None:
+                context = self._further_seed(claim, number, spec, *known)
+                if context is None:
                     self._repeat(claim, number, *known)
                     return
             with watch.at("store"):
-                follower = follower or self._new_network(claim, number, spec)
+                context = context or self._new_network(claim, number, spec)
                 self._optuna.note(number, {"arch_id": spec.arch_id, **self._facts(claim)})
-            outcome = self._evaluator.evaluate(spec, follower)
+            outcome = self._evaluator.evaluate(spec, context)
             seconds, phases = time.monotonic() - started, watch.phases()
             if known is not None:
                 self._repeats += 1
-                self._ends.store_repeat(claim, number, known[1], follower.seed, outcome, seconds, phases)
+                self._finisher.store_repeat(claim, number, known[1], context.seed, outcome, seconds, phases)
                 return
             self._repeats = 0
             self._rejections = self._rejections + 1 if outcome.status is TrialStatus.REJECTED else 0
             self._failures = self._failures + 1 if outcome.status is TrialStatus.FAILED else 0
             self._last_reason = outcome.reason
-            self._ends.store(claim, number, outcome, seconds, phases)
+            self._finisher.store(claim, number, outcome, seconds, phases)
             if outcome.blame is not None:
                 self._look_for_common_failure(outcome.reason or "", outcome.blame)
         except StopRequested:
-            self._ends.give_back(claim, number, "the run was stopped", follower=follower)
+            self._finisher.give_back(claim, number, "the run was stopped", context=context)
         except SpaceUsedUpError as error:
             self._used_up = str(error)
-            self._ends.give_back(claim, number, self._used_up)
-        except PlaceLostError:
+            self._finisher.give_back(claim, number, self._used_up)
+        except SlotLostError:
             logger.warning("trial %s was given back meanwhile: this worker drops it", number)
             if number is not None:
-                self._ends.tell_failed(claim, number)
+                self._finisher.tell_failed(claim, number)
 
     def _look_for_common_failure(self, reason: str, blame: Blame) -> None:
         given_back = give_back_failed(
@@ -238,7 +252,7 @@ class Worker:
             raise CommonFailureError(
                 f"the same error ended {networks} different networks (trials {numbers}), so it is not theirs: "
                 f"{shorten(reason, 400)}",
-                hint="their places are given back: mend what it names, or report it if that is archsearch, and run the "
+                hint="their slots are given back: mend what it names, or report it if that is archsearch, and run the "
                 "same command again; a study of another name may leave that part of the space out with `restrict`",
             )
 
@@ -252,11 +266,11 @@ class Worker:
         """What Optuna's dashboard says of the trial, beside its network."""
         return {"variant": claim.variant}
 
-    def _new_network(self, claim: Claim, number: int, spec: Spec) -> TrialFollower:
-        """What follows a new network's trial, with what an earlier worker has left of it."""
+    def _new_network(self, claim: Claim, number: int, spec: Spec) -> StoredTrial:
+        """The context of a new network's trial, with what an earlier worker has left of it."""
         measured = load_measured(self._database, self._study.id, spec.arch_id)
         ruled = self._config.stopping.policy != "none"
-        return self._follower(
+        return self._context(
             claim,
             number,
             spec,
@@ -265,8 +279,8 @@ class Worker:
             rule=self._rule if ruled else None,
         )
 
-    def _further_seed(self, claim: Claim, number: int, spec: Spec, status: str, equal: int) -> TrialFollower | None:
-        """What follows the training of a known network with its next seed, if the study spends repeats on that."""
+    def _further_seed(self, claim: Claim, number: int, spec: Spec, status: str, equal: int) -> StoredTrial | None:
+        """The context of the training of a known network with its next seed, if the study spends repeats on that."""
         if self._config.repeats != "reseed" or claim.variant is not None or status != TrialStatus.COMPLETE:
             return None
         seed = claim_seed(
@@ -275,9 +289,9 @@ class Worker:
         record = load_record(self._database, self._study.id, equal)
         if seed is None or record is None:
             return None
-        return self._follower(claim, number, spec, seed=seed, latency=record.latency, rule=None)
+        return self._context(claim, number, spec, seed=seed, latency=record.latency, rule=None)
 
-    def _follower(
+    def _context(
         self,
         claim: Claim,
         number: int,
@@ -286,8 +300,8 @@ class Worker:
         seed: int,
         latency: Latency | None,
         rule: Callable[[], StoppingRule] | None,
-    ) -> TrialFollower:
-        return TrialFollower(
+    ) -> StoredTrial:
+        return StoredTrial(
             self._database,
             self._study.id,
             self._config,
@@ -298,14 +312,14 @@ class Worker:
             arch_id=spec.arch_id,
             seed=seed,
             latency=latency,
-            begun=load_partial(self._database, self._study.id, spec.arch_id, seed),
+            begun=load_partial_training(self._database, self._study.id, spec.arch_id, seed),
             exempt="" if claim.variant is None else "a published network",
         )
 
     def _repeat(self, claim: Claim, number: int, status: str, equal: int) -> None:
         if status != TrialStatus.INTERRUPTED:
             self._repeats += 1
-        self._ends.copy(claim, number, status=status, equal=equal)
+        self._finisher.copy(claim, number, status=status, equal=equal)
 
     def _wait_for_end(self, status: str, number: int) -> tuple[str, int]:
         """Wait until another worker's trial has ended: a published network is recorded under its own name too."""
@@ -331,7 +345,7 @@ class Worker:
 
     def _ask(self, claim: Claim) -> Suggestion:
         at_random = self._repeats >= _RANDOM_AFTER_REPEATS
-        point = self._ends.reference_values()
+        point = self._finisher.reference_values()
         try:
             return self._optuna.ask(claim.sequence, fixed=claim.suggested, at_random=at_random, reference_point=point)
         except (
@@ -353,3 +367,233 @@ class Worker:
     def _check(self) -> None:
         if self._stop.is_set():
             raise StopRequested
+
+
+_TOLD_WITH_VALUES = (TrialStatus.COMPLETE, TrialStatus.STOPPED, TrialStatus.REJECTED)
+
+
+class TrialFinisher:
+    """Ends trials of one study: the record is stored first, then Optuna is told, then the trial is marked as told.
+
+    Args:
+        database, study, config, optuna: the study.
+        evaluator: knows what the study's reference point is made of.
+    """
+
+    def __init__(
+        self, database: Database, study: StudyInfo, config: StudyConfig, optuna: OptunaStudy, evaluator: Evaluator
+    ) -> None:
+        self.study = study
+        self._database = database
+        self._config = config
+        self._optuna = optuna
+        self._evaluator = evaluator
+
+    def store(self, claim: Claim, number: int, outcome: Outcome, seconds: float, phases: Phases) -> None:
+        """End a trial as its evaluation ended."""
+        stored = finish_trial(
+            self._database,
+            claim.row_id,
+            status=outcome.status,
+            reason=outcome.reason,
+            cost=outcome.cost,
+            latency=outcome.latency,
+            score=outcome.score,
+            early_stop=outcome.early_stop,
+            seconds=seconds,
+            phases=phases,
+            keep_state=outcome.status is TrialStatus.STOPPED and self._config.stopping.policy == "mo_asha",
+        )
+        self._tell_stored(claim, number, stored)
+
+    def store_repeat(
+        self, claim: Claim, number: int, equal: int, seed: int, outcome: Outcome, seconds: float, phases: Phases
+    ) -> None:
+        """End the training of a known network with a further seed: a replay with a score of its own."""
+        why = "" if outcome.status is TrialStatus.COMPLETE else f": {outcome.status}, {outcome.reason}"
+        stored = finish_trial(
+            self._database,
+            claim.row_id,
+            status=TrialStatus.REPLAY,
+            reason=f"the same network as trial {equal}, trained with seed {seed}{why}",
+            cost=outcome.cost,
+            latency=outcome.latency,
+            score=outcome.score,
+            seconds=seconds,
+            phases=phases,
+        )
+        self._tell_stored(claim, number, stored)
+
+    def copy(self, claim: Claim, number: int, *, status: str, equal: int) -> None:
+        """End a trial whose network the study knows already: its record answers, nothing is trained twice.
+
+        A published network keeps its slot, under its own name; a suggestion gives its slot back.
+        """
+        if status == TrialStatus.INTERRUPTED:
+            self.give_back(claim, number, f"it waited for trial {equal}, whose worker was stopped or killed")
+            return
+        named = claim.variant is not None and status == TrialStatus.COMPLETE
+        stored = copy_result(
+            self._database,
+            claim.row_id,
+            study_id=self.study.id,
+            number=equal,
+            status=TrialStatus.COMPLETE if named else TrialStatus.REPLAY,
+            reason=f"the same network as trial {equal} ({status})",
+        )
+        self._tell_stored(claim, number, stored, with_values=status in _TOLD_WITH_VALUES)
+
+    def give_back(self, claim: Claim, number: int | None, reason: str, *, context: StoredTrial | None = None) -> None:
+        """Give a trial's slot back; whoever takes its choices goes on from what is stored, or is at hand, of it."""
+        if context is not None:
+            with suppress(SlotLostError):  # it was given back already: what follows notices, too
+                context.save()
+        if interrupt_trial(self._database, claim.row_id, reason) and number is not None:
+            self.tell_failed(claim, number)
+
+    def tell_failed(self, claim: Claim, number: int) -> None:
+        """Tell Optuna that a trial has no values."""
+        self._optuna.tell_failed(number)
+        mark_told(self._database, claim.row_id)
+
+    def reference_values(self) -> list[float] | None:
+        """The study's reference point in the order of its objectives; None while there is none."""
+        point = self.study.reference_point
+        return None if point is None else [point[name] for name in self._config.objectives]
+
+    def _tell_stored(self, claim: Claim, number: int, stored: bool, *, with_values: bool = True) -> None:
+        """Tell Optuna how a trial ended; if this process dies before that, `recover` does it.
+
+        What was not stored has lost its slot meanwhile, and another trial has its choices.
+        """
+        if not stored or not with_values:
+            self.tell_failed(claim, number)
+            return
+        record = load_record(self._database, self.study.id, number)
+        if record is None:
+            raise StoreError(f"trial {number} of study '{self.study.name}' is gone from the database")
+        tell(self._optuna, self._config, record, self._reference_point(record))
+        mark_told(self._database, claim.row_id)
+
+    def _reference_point(self, record: Record) -> Mapping[str, float] | None:
+        """The study's reference point, fixed at the first latency; None while there is none."""
+        if self.study.reference_point is None and record.latency is not None:
+            point = reference_point_of(
+                self._config,
+                num_classes=self._evaluator.num_classes,
+                latency=record.latency,
+                reference_cost=self._evaluator.reference_cost(),
+            )
+            fixed = fix_reference_point(self._database, self.study.id, point)
+            self.study = replace(self.study, reference_point=fixed)
+        return self.study.reference_point
+
+
+class Heartbeat:
+    """A thread that beats in the database while it is entered, and ends the worker when its coordinator has gone.
+
+    Args:
+        database: where the worker is.
+        worker_id: whose heartbeat it is.
+        parent: process id of the coordinator (0: none).
+        orphaned: called once when the coordinator has gone.
+    """
+
+    def __init__(self, database: Database, worker_id: str, *, parent: int, orphaned: Callable[[], None]) -> None:
+        self._database = database
+        self._worker_id = worker_id
+        self._parent = parent
+        self._orphaned = orphaned
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        last = time.monotonic()
+        while not self._ended.wait(1.0):
+            if self._parent and os.getppid() != self._parent:
+                logger.warning("the coordinator has gone: this worker ends")
+                self._parent = 0
+                self._orphaned()
+            if time.monotonic() - last >= HEARTBEAT_SECONDS:
+                last = time.monotonic()
+                try:
+                    beat(self._database, self._worker_id)
+                except (StoreError, SQLAlchemyError) as error:  # the next beat may get through; the work itself goes on
+                    logger.warning("the heartbeat could not be stored: %s", error)
+
+
+class DesignWorker(Worker):
+    """Works through a design, all points with the first seed first; see `Worker` for the arguments.
+
+    A trial that was cut off goes on with its own training and its own latency; a trial of another seed never lends
+    it one.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._design = _design_of(self._config)
+        self._keys = [(key, None) for key in trial_keys(self._design)]
+        self._specs = design_specs(self._design, input_size=self._evaluator.input_size)
+
+    def _hopeless(self) -> str | None:
+        return None  # however many points fail, there is an end
+
+    def _claim(self, worker_id: str) -> Claim | NoSlot:
+        return claim_trial(
+            self._database,
+            study_id=self._study.id,
+            total=self._total,
+            worker_id=worker_id,
+            variants=self._keys,
+            listed_only=True,
+        )
+
+    def _suggest(self, claim: Claim) -> tuple[int, Spec]:
+        index, _ = _parsed(claim)
+        number = self._optuna.ask_outside()
+        note_suggestion(self._database, claim.row_id, number=number, suggested=None)
+        return number, self._specs[index]
+
+    def _known(self, claim: Claim, spec: Spec) -> tuple[str, int] | None:
+        return note_architecture(
+            self._database,
+            claim.row_id,
+            family=spec.family,
+            arch_id=spec.arch_id,
+            choices=spec.choices(),
+            repeats=True,
+        )
+
+    def _facts(self, claim: Claim) -> dict[str, Any]:
+        index, seed = _parsed(claim)
+        point = self._design.points[index]
+        return {"variant": point.variant, "point": point.name, "seed": seed}
+
+    def _new_network(self, claim: Claim, number: int, spec: Spec) -> StoredTrial:
+        _, seed = _parsed(claim)
+        measured = load_measured(self._database, self._study.id, spec.arch_id, variant=claim.variant)
+        latency = None if measured is None else measured[1]
+        return self._context(claim, number, spec, seed=seed, latency=latency, rule=None)
+
+
+def _design_of(config: StudyConfig) -> Design:
+    if config.design is None:
+        raise ConfigError(f"study '{config.name}' has no design")
+    return config.design
+
+
+def _parsed(claim: Claim) -> tuple[int, int]:
+    parsed = parse_key(claim.variant)
+    if parsed is None:
+        raise StoreError(f"a claim of a design has the key {claim.variant!r}")
+    return parsed

@@ -15,13 +15,12 @@ from types import FrameType
 import torch
 
 from archsearch.data.catalog import load_dataset
-from archsearch.data.rules import ImageRules
 from archsearch.errors import ArchsearchError, MeasurementMemoryError
+from archsearch.image_rules import ImageRules
 from archsearch.search.config import parse_study
-from archsearch.search.design_worker import DesignWorker
-from archsearch.search.worker import Worker
+from archsearch.search.worker import DesignWorker, Worker
 from archsearch.store.database import Database
-from archsearch.store.patience import patiently
+from archsearch.store.retry import retry
 from archsearch.store.studies import find_study
 from archsearch.training.graph import broken_capture
 
@@ -38,7 +37,8 @@ def main() -> int:
     job = json.loads(sys.stdin.read())
     torch.set_num_threads(1)
     try:
-        database = patiently(lambda: Database(job["storage"]))  # the coordinator has opened it: the URL is right
+        # The coordinator has opened it: the URL is right, and the tables are there.
+        database = retry(lambda: Database(job["storage"], create=False))
         config = parse_study(job["config"], source="the coordinator's job")
         data_dir = None if job["data_dir"] is None else Path(job["data_dir"])
         kind = Worker if config.design is None else DesignWorker

@@ -1,23 +1,195 @@
-"""A search space: every domain of a family's choices, with sampling, neighbours, identity and narrowing."""
+"""A search space: every domain of a family's choices, with sampling, neighbours, identity and narrowing.
+
+The layout of a search space's YAML file, checked by pydantic; what the family allows is checked by SearchSpace.
+
+When two search spaces are the same, and what differs when they are not. Works on `SearchSpace.to_dict()`.
+
+How a study's domains and fixed choices take the place of a search space's own.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
+from pathlib import Path
 from typing import Any, Self
 
-from archsearch.errors import ArchsearchError, ConfigError, UnknownNameError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from archsearch.errors import ArchsearchError, ConfigError, StoreError, UnknownNameError
 from archsearch.models.families import FAMILIES
 from archsearch.models.spec import ChoiceValue, Spec
-from archsearch.resources import find_yaml
-from archsearch.space.domain import Domain, checked_parts
-from archsearch.space.identity import differences, fingerprint_text
-from archsearch.space.narrowing import narrowed
-from archsearch.space.schema import read_space
-from archsearch.space.values import key_of, listed
+from archsearch.resources import find_yaml, read_yaml
+from archsearch.space.domain import (
+    Domain,
+    canonical_value,
+    checked_domain,
+    checked_parts,
+    key_of,
+    listed,
+    primitives,
+    shown,
+)
+
+
+def narrowed(
+    base: Spec,
+    domains: Sequence[Domain],
+    fixed: Mapping[str, ChoiceValue],
+    new_domains: Mapping[str, Sequence[Any]],
+    new_fixed: Mapping[str, Any],
+    *,
+    where: str,
+) -> tuple[tuple[Domain, ...], dict[str, ChoiceValue]]:
+    """Domains and fixed choices after the new ones have taken the place of all those that they cover.
+
+    A new domain stands where the first that it replaces stood and inherits the sources of all of them. Raises
+    ConfigError, beginning with `where`, if an old one is covered in part only or the family refuses a name or value.
+    """
+    added = [
+        checked_domain(base, name, values, "", where=where, key=f"restrict.{name}")
+        for name, values in new_domains.items()
+    ]
+    constants = {
+        name: canonical_value(base, name, value, where=f"{where}: fixed.{name}") for name, value in new_fixed.items()
+    }
+    reach = {f"restrict.{domain.name}": primitives(base, domain.name, domain.values) for domain in added}
+    reach |= {f"fixed.{name}": primitives(base, name, [value]) for name, value in constants.items()}
+
+    kept: list[Domain] = []
+    waiting = {domain.name: domain for domain in added}
+    sources: dict[str, list[str]] = {domain.name: [] for domain in added}
+    for old in domains:
+        touching = _touching(primitives(base, old.name, old.values), f"choices.{old.name}", reach, where=where)
+        if not touching:
+            kept.append(old)
+        for name in [key.removeprefix("restrict.") for key in touching if key.startswith("restrict.")]:
+            sources[name].append(old.source)
+            if name in waiting:
+                kept.append(waiting.pop(name))
+    kept.extend(waiting.values())
+    constants = {
+        name: value
+        for name, value in fixed.items()
+        if not _touching(primitives(base, name, [value]), f"fixed.{name}", reach, where=where)
+    } | constants
+    result = tuple(
+        Domain(name=domain.name, values=domain.values, source=_joined(sources[domain.name]))
+        if domain.name in sources
+        else domain
+        for domain in kept
+    )
+    return result, constants
+
+
+def _touching(old: frozenset[str], old_key: str, reach: Mapping[str, frozenset[str]], *, where: str) -> tuple[str, ...]:
+    """The new keys that set what the old one set: none, or together all of it."""
+    touching = tuple(key for key, names in reach.items() if names & old)
+    left = old.difference(*(reach[key] for key in touching))
+    if touching and left:
+        raise ConfigError(
+            f"{where}: {touching[0]}: the search space has '{old_key}', which also sets {listed(sorted(left))}",
+            hint=f"set '{old_key.partition('.')[2]}' instead, or each of the choices that it sets",
+        )
+    return touching
+
+
+def _joined(sources: Iterable[str]) -> str:
+    return "; ".join(dict.fromkeys(source for source in sources if source))
+
+
+def fingerprint_text(space: Mapping[str, Any]) -> str:
+    """Canonical text of family, domains and fixed choices: the order of keys and values does not show in it."""
+    return json.dumps(
+        {
+            "family": space["family"],
+            "domains": {entry["name"]: _keys(entry["values"]) for entry in space["domains"]},
+            "fixed": {name: key_of(value) for name, value in space["fixed"].items()},
+        },
+        sort_keys=True,
+    )
+
+
+def differences(*, before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """One line for each choice whose values differ: `kernel: values were [3, 5], now [3, 5, 7]`."""
+    lines = []
+    if before["family"] != now["family"]:
+        lines.append(f"family: was {before['family']}, now {now['family']}")
+    old, new = _settings(before), _settings(now)
+    for name in [*old, *(name for name in new if name not in old)]:
+        line = _line(old.get(name), new.get(name))
+        if line:
+            lines.append(f"{name}: {line}")
+    return lines
+
+
+def _settings(space: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Each choice with its values; a fixed choice has one."""
+    varied = {entry["name"]: list(entry["values"]) for entry in space["domains"]}
+    return varied | {name: [value] for name, value in space["fixed"].items()}
+
+
+def _line(old: list[Any] | None, new: list[Any] | None) -> str | None:
+    if old and new and _keys(old) == _keys(new):
+        return None
+    if old and new and min(len(old), len(new)) > 1:
+        return f"values were {shown(old)}, now {shown(new)}"
+    return f"was {_said(old)}, now {_said(new)}"
+
+
+def _said(values: list[Any] | None) -> str:
+    if not values:
+        return "not set"
+    return f"fixed to {shown(values[0])}" if len(values) == 1 else f"chosen from {shown(values)}"
+
+
+def _keys(values: list[Any]) -> list[str]:
+    return sorted(key_of(value) for value in values)
+
+
+class ChoiceFile(BaseModel):
+    """One entry under `choices`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    values: list[Any]
+    source: str = Field(min_length=1)
+
+
+class SpaceFile(BaseModel):
+    """A whole file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    name: str = Field(min_length=1)
+    family: str = Field(min_length=1)
+    description: str = ""
+    fixed: dict[str, Any] = Field(default_factory=dict)
+    choices: dict[str, ChoiceFile] = Field(min_length=1)
+
+
+def read_space(path: Path) -> SpaceFile:
+    """The content of the file. Raises ConfigError naming file and key, what was got and what was expected."""
+    try:
+        return SpaceFile.model_validate(read_yaml(path))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in first["loc"] if part != "[key]")
+        if first["type"] == "missing":
+            problem, hint = "the key is missing", "a space has name, family and choices; a choice has values and source"
+        elif first["type"] == "extra_forbidden":
+            model: type[BaseModel] = SpaceFile if len(first["loc"]) == 1 else ChoiceFile
+            problem, hint = "no such key", f"known: {', '.join(model.model_fields)}"
+        elif first["type"] in ("too_short", "string_too_short"):
+            problem, hint = "is empty", "give at least one choice; every choice says its source"
+        else:
+            problem, hint = f"{first['msg'][0].lower()}{first['msg'][1:]}, got {shown(first['input'])}", ""
+        raise ConfigError(f"{path}: {key}: {problem}", hint=hint or None) from error
+
 
 _Choices = Mapping[str, ChoiceValue]
 _Identity = Callable[[Spec], _Choices]
@@ -187,7 +359,7 @@ class SearchSpace:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Self:
-        """The inverse of `to_dict`. Raises ConfigError if the content is not one, or the family now refuses it."""
+        """The inverse of `to_dict`. Raises StoreError if the content is none, ConfigError if the family refuses it."""
         try:
             domains = tuple(
                 Domain(name=entry["name"], values=tuple(entry["values"]), source=entry.get("source", ""))
@@ -195,7 +367,7 @@ class SearchSpace:
             )
             name, family, fixed = content["name"], content["family"], dict(content["fixed"])
         except (KeyError, TypeError, AttributeError) as error:
-            raise ConfigError(f"not a stored search space: {type(error).__name__}: {error}") from error
+            raise StoreError(f"not a stored search space: {type(error).__name__}: {error}") from error
         return cls(name=name, family=family, domains=domains, fixed=fixed, description=content.get("description", ""))
 
     def _agrees(self, name: str, value: ChoiceValue, choices: Mapping[str, ChoiceValue]) -> bool:

@@ -1,7 +1,7 @@
-"""Places in a study: `--trials N` is a total over all workers and restarts, counted before a trial starts.
+"""Slots in a study: `--trials N` is a total over all workers and restarts, counted before a trial starts.
 
-A worker claims a place in one transaction that holds the study's row, so n workers never start n-1 trials too many.
-Running, complete, stopped and failed trials hold a place; rejected ones, replays and interrupted ones do not.
+A worker claims a slot in one transaction that holds the study's row, so n workers never start n-1 trials too many.
+Running, complete, stopped and failed trials hold a slot; rejected ones, replays and interrupted ones do not.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from sqlalchemy.orm import Session
 
 from archsearch.records import TrialStatus
 from archsearch.store.database import Database
-from archsearch.store.partials import drop_states_of, hand_over
-from archsearch.store.patience import patient
+from archsearch.store.partial_trainings import drop_states_of, hand_over
+from archsearch.store.retry import retried
 from archsearch.store.running import earlier_end, lock_study, lock_trial
 from archsearch.store.schema import TrialRow
 from archsearch.store.workers import living_workers
 
-HOLDS_PLACE = (TrialStatus.RUNNING, TrialStatus.COMPLETE, TrialStatus.STOPPED, TrialStatus.FAILED)
+HOLDS_SLOT = (TrialStatus.RUNNING, TrialStatus.COMPLETE, TrialStatus.STOPPED, TrialStatus.FAILED)
 MAX_ATTEMPTS = 3
 PROMOTED = "promoted: goes on as another trial"
 _GIVEN_BACK = "given back, since the error is not the network's: "
@@ -31,16 +31,16 @@ _MOST_QUESTIONS = 3  # how often a promotion that another worker was quicker at 
 Variants = Sequence[tuple[str, Mapping[str, Any] | None]]
 
 
-class NoPlace(Enum):
-    """Why no place could be claimed."""
+class NoSlot(Enum):
+    """Why no slot could be claimed."""
 
-    DONE = "every place is filled by a finished trial"
-    BUSY = "every place is taken, some by running trials: one may yet be given back"
+    DONE = "every slot is filled by a finished trial"
+    BUSY = "every slot is taken, some by running trials: one may yet be given back"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """A place in the study.
+    """A slot in the study.
 
     Attributes:
         row_id: the trial's row.
@@ -58,7 +58,7 @@ class Claim:
     attempt: int
 
 
-@patient
+@retried
 def claim_trial(
     database: Database,
     *,
@@ -68,18 +68,18 @@ def claim_trial(
     variants: Variants,
     promote: Callable[[], int | None] | None = None,
     listed_only: bool = False,
-) -> Claim | NoPlace:
-    """Claim the next place: an interrupted trial, else a variant not yet evaluated, else a promotion, else a new one.
+) -> Claim | NoSlot:
+    """Claim the next slot: an interrupted trial, else a variant not yet evaluated, else a promotion, else a new one.
 
     A promoted trial becomes interrupted, its choices are the new claim's, and its training goes on there
-    (`load_partial`); a promotion needs no free place, because it gives one back. A worker that has a running trial
-    gets that one again: the answer to its earlier claim was lost.
+    (`load_partial_training`); a promotion needs no free slot, because it gives one back. A worker that has a running
+    trial gets that one again: the answer to its earlier claim was lost.
 
     Args:
         variants: names and suggestions (None for a point outside the search space), in the order of evaluation.
         promote: the number of a stopped trial that should go on now, or None. It is asked outside of the transaction,
             and only if nothing comes before; whether that trial is still a stopped one is then seen within it.
-        listed_only: whether the study has no other trials than the `variants`, each once, however many places other
+        listed_only: whether the study has no other trials than the `variants`, each once, however many slots other
             trials hold; `total` does not matter then.
     """
     questions, answer = 0, None
@@ -104,14 +104,14 @@ def _claim(
     *,
     promoted: int | None,
     ask: bool,
-) -> Claim | NoPlace | None:
+) -> Claim | NoSlot | None:
     """What `claim_trial` gives, for one answer of `promote`; None if it must be asked first."""
     counts = _counts(session, study_id)
     if counts.get(TrialStatus.RUNNING):
         mine = _running_of(session, study_id, worker_id)
         if mine is not None:
             return _claim_of(session, mine)
-    full = sum(counts.get(status, 0) for status in HOLDS_PLACE) >= total
+    full = sum(counts.get(status, 0) for status in HOLDS_SLOT) >= total
     row = TrialRow(study_id=study_id, status=TrialStatus.RUNNING, attempt=1, worker_id=worker_id)
     if not full:
         interrupted = _interrupted(session, study_id) if counts.get(TrialStatus.INTERRUPTED) else None
@@ -133,11 +133,11 @@ def _claim(
     if ask:
         return None
     if full:
-        return NoPlace.BUSY if counts.get(TrialStatus.RUNNING) else NoPlace.DONE
+        return NoSlot.BUSY if counts.get(TrialStatus.RUNNING) else NoSlot.DONE
     return _enter(session, row)
 
 
-def _claim_listed(session: Session, study_id: int, worker_id: str, variants: Variants) -> Claim | NoPlace:
+def _claim_listed(session: Session, study_id: int, worker_id: str, variants: Variants) -> Claim | NoSlot:
     """A claim of one of `variants`: an interrupted one first, else the first that no trial has."""
     mine = _running_of(session, study_id, worker_id)
     if mine is not None:
@@ -159,7 +159,7 @@ def _claim_listed(session: Session, study_id: int, worker_id: str, variants: Var
             row.variant, row.suggested = name, None if suggested is None else dict(suggested)
             return _enter(session, row)
     running = any(found.status == TrialStatus.RUNNING for found in ours)
-    return NoPlace.BUSY if running else NoPlace.DONE
+    return NoSlot.BUSY if running else NoSlot.DONE
 
 
 def _running_of(session: Session, study_id: int, worker_id: str) -> TrialRow | None:
@@ -218,9 +218,9 @@ def _claim_of(session: Session, row: TrialRow) -> Claim:
     )
 
 
-@patient
+@retried
 def recover_trials(database: Database, study_id: int) -> int:
-    """Give back the places of running trials whose worker is dead; returns how many.
+    """Give back the slots of running trials whose worker is dead; returns how many.
 
     Their choices are tried again, unless their workers were killed MAX_ATTEMPTS times at them without a further state
     of the training in between (a network that takes more memory than there is kills every worker): then the trial has
@@ -253,9 +253,9 @@ def recover_trials(database: Database, study_id: int) -> int:
     return given_back
 
 
-@patient
+@retried
 def interrupt_trial(database: Database, row_id: int, reason: str) -> bool:
-    """Give a place back; the trial's choices are tried again.
+    """Give a slot back; the trial's choices are tried again.
 
     Returns whether it is written: a trial that has ended otherwise is left as it is, with a warning.
     """
@@ -285,11 +285,11 @@ class EndedTrial:
     reason: str | None
 
 
-@patient
+@retried
 def give_back_failed(
     database: Database, study_id: int, chosen: Callable[[Sequence[EndedTrial]], Sequence[EndedTrial]]
 ) -> tuple[EndedTrial, ...]:
-    """Give back the places of failed trials whose failure was not theirs: their choices are tried again.
+    """Give back the slots of failed trials whose failure was not theirs: their choices are tried again.
 
     Args:
         chosen: says which, of all that ended, the newest first. A trial that was given back in this way before is
@@ -329,7 +329,7 @@ def _interrupt(row: TrialRow, reason: str) -> None:
     row.retried = row.suggested is None and row.variant is None  # nothing to try again
 
 
-@patient
+@retried
 def trial_counts(database: Database, study_id: int) -> Mapping[str, int]:
     """How many trials of a study stand in each status."""
     with database.reading() as session:
@@ -343,16 +343,16 @@ def _counts(session: Session, study_id: int) -> dict[str, int]:
     return {status: count for status, count in rows}  # noqa: C416 (a Row is no pair to dict() and mypy)
 
 
-@patient
+@retried
 def held_elsewhere(database: Database, study_id: int, names: Sequence[str]) -> int:
-    """How many trials of a study hold a place without being one of `names` (variants, or keys of a design)."""
-    query = select(TrialRow.variant).where(TrialRow.study_id == study_id, TrialRow.status.in_(HOLDS_PLACE))
+    """How many trials of a study hold a slot without being one of `names` (variants, or keys of a design)."""
+    query = select(TrialRow.variant).where(TrialRow.study_id == study_id, TrialRow.status.in_(HOLDS_SLOT))
     listed = set(names)
     with database.reading() as session:
         return sum(name not in listed for name in session.scalars(query))
 
 
-@patient
+@retried
 def untold_trials(database: Database, study_id: int) -> tuple[TrialRow, ...]:
     """Ended trials that Optuna was not told of: a worker died between the two writes."""
     with database.reading() as session:
@@ -370,7 +370,7 @@ def untold_trials(database: Database, study_id: int) -> tuple[TrialRow, ...]:
         return tuple(rows)
 
 
-@patient
+@retried
 def mark_told(database: Database, row_id: int) -> None:
     """Note that Optuna knows the end of a trial."""
     with database.writing() as session:

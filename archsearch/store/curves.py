@@ -11,8 +11,9 @@ from sqlalchemy.orm import Session
 
 from archsearch.records import TrialStatus
 from archsearch.store.database import Database
-from archsearch.store.patience import patient
-from archsearch.store.schema import LatencyRow, PartialRow, TrainingRow, TrialRow
+from archsearch.store.reading import read_as_stored
+from archsearch.store.retry import retried
+from archsearch.store.schema import LatencyRow, PartialTrainingRow, TrainingRow, TrialRow
 
 _TRAINED = (TrialStatus.COMPLETE, TrialStatus.STOPPED)
 _MOST_BY_ID = 500  # more rows than this are read as a whole
@@ -43,7 +44,7 @@ class StoredCurve:
     training_id: int | None = None
 
 
-@patient
+@retried
 def load_curves(database: Database, study_id: int, earlier: Sequence[StoredCurve] = ()) -> tuple[StoredCurve, ...]:
     """The curves of a study's trainings, in order of trial number: complete, stopped, and running.
 
@@ -102,14 +103,14 @@ def _ended(session: Session, study_id: int, row_ids: Sequence[int]) -> list[Stor
 
 def _running(session: Session, study_id: int) -> list[StoredCurve]:
     query = (
-        select(*_COLUMNS, PartialRow.curve)
-        .join(PartialRow, PartialRow.row_id == TrialRow.id)
+        select(*_COLUMNS, PartialTrainingRow.curve)
+        .join(PartialTrainingRow, PartialTrainingRow.row_id == TrialRow.id)
         .outerjoin(LatencyRow, LatencyRow.id == TrialRow.latency_id)
         .where(
             TrialRow.study_id == study_id,
             TrialRow.status == TrialStatus.RUNNING,
             TrialRow.number.is_not(None),
-            ~PartialRow.repeat,
+            ~PartialTrainingRow.repeat,
         )
     )
     return [_curve(row) for row in session.execute(query)]
@@ -117,19 +118,20 @@ def _running(session: Session, study_id: int) -> list[StoredCurve]:
 
 def _curve(row: Row[Any]) -> StoredCurve:
     row_id, number, arch_id, status, cost, training_id, p10_ms, latency, points = tuple(row)
-    known: dict[str, float] = {}
-    if cost is not None:
-        known |= {"params": float(cost["params"]), "macs": float(cost["macs"])}
-    if latency is not None:
-        fixed_ms = latency.get("study_reference_ms")
-        known["latency_ms"] = p10_ms if fixed_ms is None else latency["ratio_to_reference"] * fixed_ms
-    return StoredCurve(
-        trial=number,
-        arch_id=arch_id or "",
-        status=TrialStatus(status),
-        errors=tuple(100.0 - point["top1_percent"] for point in points),
-        losses=tuple(point["train_loss"] for point in points),
-        known=known,
-        row_id=row_id,
-        training_id=training_id,
-    )
+    with read_as_stored(f"the training of trial {number}"):
+        known: dict[str, float] = {}
+        if cost is not None:
+            known |= {"params": float(cost["params"]), "macs": float(cost["macs"])}
+        if latency is not None:
+            fixed_ms = latency.get("study_reference_ms")
+            known["latency_ms"] = p10_ms if fixed_ms is None else latency["ratio_to_reference"] * fixed_ms
+        return StoredCurve(
+            trial=number,
+            arch_id=arch_id or "",
+            status=TrialStatus(status),
+            errors=tuple(100.0 - point["top1_percent"] for point in points),
+            losses=tuple(point["train_loss"] for point in points),
+            known=known,
+            row_id=row_id,
+            training_id=training_id,
+        )

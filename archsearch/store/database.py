@@ -8,7 +8,6 @@ deferred transaction that upgrades from reading to writing fails at once instead
 from __future__ import annotations
 
 import logging
-import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -16,21 +15,31 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, select
+from sqlalchemy import Connection, Engine, column, create_engine, event, inspect, select, table
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    IntegrityError,
+    MultipleResultsFound,
+    NoResultFound,
+    NoSuchModuleError,
+    SQLAlchemyError,
+)
 from sqlalchemy.orm import Session
 
-from archsearch.errors import ConfigError, NothingStoredError, StoreError
+from archsearch.errors import ConfigError, NothingStoredError, StoreError, shown
+from archsearch.passwords import without_password
 from archsearch.store.migration import OLDER_VERSIONS, migrate
-from archsearch.store.schema import SCHEMA_VERSION, Base, SchemaRow
+from archsearch.store.schema import SCHEMA_VERSION, Base, SchemaRow, StudyRow
 
 logger = logging.getLogger(__name__)
 
 DEFAULT_URL = "sqlite:///runs/archsearch.db"
 BUSY_TIMEOUT_SECONDS = 60
-# To the last @: a password may hold one that is not escaped. `?+`: the colon of `scheme://` is never the password's.
-_PASSWORD = re.compile(r"^((?:[^:/]*://)?+[^:]*):.*@", re.DOTALL)
+# Of the driver; of a row that others refer to and that is gone; of a damaged file whose names are no text.
+_FAILURES = (DBAPIError, NoResultFound, MultipleResultsFound, UnicodeDecodeError)
+_OPTUNAS_STUDIES = table("studies", column("study_name"))
 
 
 def tune_sqlite(dbapi_connection: Any, _record: object = None) -> None:
@@ -59,19 +68,29 @@ class Database:
     """An open database with this version's tables; give it a URL as SQLAlchemy takes it.
 
     An older database is brought to this version (`store/migration.py`); with `create` False, one that may not be
-    written is read as it is.
+    written is read as it is. Nothing is changed in a file before it is known to be archsearch's, or free for it.
+
+    Args:
+        url: of the database.
+        create: whether the tables are made where there are none.
+        entering: the study that is to be entered or gone on with; refused if Optuna has one of that name there which
+            archsearch did not make.
 
     Attributes:
+        checked: whether its rows have checksums: not one of an older version that may not be written.
         wait: how the store's functions pause (seconds) while a lost database is waited for; what it raises ends that.
 
-    Raises ConfigError for a URL that means nothing, StoreError if the database cannot be opened or is newer.
+    Raises ConfigError for a URL that means nothing and for another program's study, StoreError if the database cannot
+    be opened or is newer.
     """
 
+    checked: bool
     wait: Callable[[float], object]
 
-    def __init__(self, url: str = DEFAULT_URL, *, create: bool = True) -> None:
+    def __init__(self, url: str = DEFAULT_URL, *, create: bool = True, entering: str | None = None) -> None:
         self.url = normal_url(url)
         self.wait = time.sleep
+        self.checked = True
         sqlite_file = self.sqlite_file
         if sqlite_file is not None:
             if not create and not sqlite_file.exists():
@@ -83,14 +102,50 @@ class Database:
                 sqlite_file.parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise StoreError(f"the folder {sqlite_file.parent} cannot be made: {error.strerror}") from error
-        self.engine = self._engine()
         try:
+            self._look(create, entering)
+            self.engine = self._engine()
             self._open_schema(create)
-        except DBAPIError as error:
+        except _FAILURES as error:
             raise StoreError(
-                f"the database {self.safe_url} cannot be opened: {error.orig}",
+                f"the database {self.safe_url} cannot be opened: {_reason(error)}",
                 hint="check that the server runs, that the file is a database and that the URL is right",
             ) from error
+
+        self._identity = self._file_identity()
+
+    def is_there(self) -> bool:
+        """Whether the SQLite file still is the one that was opened; what is written into a removed one is lost."""
+        return self._file_identity() == self._identity
+
+    def _file_identity(self) -> tuple[int, int] | None:
+        try:
+            found = None if self.sqlite_file is None else self.sqlite_file.stat()
+        except OSError:
+            return None
+        return None if found is None else (found.st_dev, found.st_ino)
+
+    def _look(self, create: bool, entering: str | None) -> None:
+        """Refuse what is not archsearch's, on a connection that changes nothing: not even the journal's mode."""
+        if self.sqlite_file is not None and not self.sqlite_file.exists():
+            return
+        engine = self._plain_engine()
+        try:
+            tables = set(inspect(engine).get_table_names())
+            if entering is not None and _OPTUNAS_STUDIES.name in tables:
+                name = _OPTUNAS_STUDIES.c.study_name
+                with engine.connect() as connection:  # ours is entered before Optuna's: looked for in that order
+                    theirs = connection.execute(select(name).where(name == entering)).first() is not None
+                    rows = select(StudyRow.id).where(StudyRow.name == entering)
+                    ours = StudyRow.__tablename__ in tables and connection.execute(rows).first() is not None
+                if theirs and not ours:
+                    raise foreign_study(entering, self.safe_url)
+            if SchemaRow.__tablename__ not in tables and not create:
+                raise NothingStoredError(
+                    f"the database {self.safe_url} holds no archsearch study", hint="run a study first"
+                )
+        finally:
+            engine.dispose()
 
     @property
     def sqlite_file(self) -> Path | None:
@@ -104,8 +159,16 @@ class Database:
         return safe_url(self.url)
 
     def _engine(self) -> Engine:
+        engine = self._plain_engine()
+        if self.sqlite_file is not None:
+            event.listen(engine, "connect", _autocommit_off)
+            event.listen(engine, "connect", tune_sqlite)
+            event.listen(engine, "begin", _begin)
+        return engine
+
+    def _plain_engine(self) -> Engine:
         try:
-            engine = create_engine(self.url, pool_pre_ping=self.sqlite_file is None)
+            return create_engine(self.url, pool_pre_ping=self.sqlite_file is None)
         except (NoSuchModuleError, ModuleNotFoundError) as error:
             known = make_url(self.url).get_backend_name() == "postgresql"
             raise StoreError(
@@ -114,18 +177,9 @@ class Database:
                 if known
                 else "use sqlite:///FILE or postgresql://user@host/database",
             ) from error
-        if self.sqlite_file is not None:
-            event.listen(engine, "connect", _autocommit_off)
-            event.listen(engine, "connect", tune_sqlite)
-            event.listen(engine, "begin", _begin)
-        return engine
 
     def _open_schema(self, create: bool) -> None:
         if not inspect(self.engine).has_table(SchemaRow.__tablename__):
-            if not create:
-                raise NothingStoredError(
-                    f"the database {self.safe_url} holds no archsearch study", hint="run a study first"
-                )
             self._create_tables()
         found = self._version()
         if found in OLDER_VERSIONS:
@@ -135,13 +189,15 @@ class Database:
             except StoreError as error:
                 if create:
                     raise
+                self.checked = False
                 logger.info("read as version %d stored it: %s", found, error.message)
                 return
             found = self._version()
         if found != SCHEMA_VERSION:
-            newer = found is not None and found > SCHEMA_VERSION
+            newer = isinstance(found, int) and found > SCHEMA_VERSION
             raise StoreError(
-                f"the database {self.safe_url} has schema version {found}, this archsearch knows {SCHEMA_VERSION}",
+                f"the database {self.safe_url} has schema version {shown(found)}, this archsearch knows "
+                f"{SCHEMA_VERSION}",
                 hint="upgrade archsearch: pip install -U archsearch" if newer else "use the archsearch that made it",
             )
 
@@ -182,9 +238,9 @@ class Database:
             yield
         except IntegrityError:  # two processes entered the same thing: the caller's to settle
             raise
-        except DBAPIError as error:
+        except _FAILURES as error:
             raise StoreError(
-                f"the database {self.safe_url} cannot be {what}: {error.orig}",
+                f"the database {self.safe_url} cannot be {what}: {_reason(error)}",
                 hint="check that the server runs, that the disk has room and that the file may be written; "
                 "what is stored stays, and the same command goes on from there",
             ) from error
@@ -192,6 +248,20 @@ class Database:
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, NoResultFound | MultipleResultsFound):
+        return "a row that others refer to is gone, or is there twice"
+    return str(error.orig if isinstance(error, DBAPIError) else error)
+
+
+def foreign_study(name: str, safe_url: str) -> ConfigError:
+    """The refusal of a study that another program made with Optuna."""
+    return ConfigError(
+        f"another program's study: Optuna's tables in {safe_url} hold '{name}', which archsearch did not make",
+        hint="give this one another name (--set name=NAME) or another database (--storage)",
+    )
 
 
 def normal_url(url: str) -> str:
@@ -203,7 +273,7 @@ def normal_url(url: str) -> str:
         parsed = make_url(url)
     except (ArgumentError, ValueError) as error:
         raise ConfigError(
-            f"--storage: not a database URL: '{_hidden(url)}'",
+            f"--storage: not a database URL: '{without_password(url)}'",
             hint="for example sqlite:///runs/archsearch.db or postgresql+psycopg://user@host/database",
         ) from error
     if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
@@ -219,11 +289,7 @@ def normal_url(url: str) -> str:
 def safe_url(url: str) -> str:
     """A database's URL with its password hidden. Raises ConfigError for a URL that means nothing."""
     parsed = make_url(normal_url(url))
-    return url if parsed.get_backend_name() == "sqlite" else _hidden(parsed.render_as_string(hide_password=True))
-
-
-def _hidden(url: str) -> str:
-    return _PASSWORD.sub(r"\1:***@", url)
+    return without_password(url if parsed.get_backend_name() == "sqlite" else parsed.render_as_string())
 
 
 def _autocommit_off(dbapi_connection: Any, _record: object) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from archsearch.designs import Design, DesignPoint
 from archsearch.store.database import Database
-from archsearch.store.patience import patient
+from archsearch.store.retry import retried
 from archsearch.store.schema import StudyRow
 
 DESIGN = "design"  # the key of StudyInfo.config
@@ -54,7 +54,7 @@ def design_of(config: Mapping[str, Any]) -> Design | None:
     return Design(**{**known, "points": points, "seeds": tuple(facts["seeds"])})
 
 
-@patient
+@retried
 def widen_design(database: Database, study_id: int, seeds: Sequence[int]) -> tuple[int, ...]:
     """Store further seeds of a study's design behind those that it has; returns all of them."""
     with database.writing() as session:

@@ -6,12 +6,12 @@ from sqlalchemy import select
 
 from archsearch.records import Cost, Latency
 from archsearch.store.database import Database
-from archsearch.store.patience import patient
+from archsearch.store.retry import retried
 from archsearch.store.rows import record_of, record_query
 from archsearch.store.schema import LatencyRow, StudyRow, TrialRow
 
 
-@patient
+@retried
 def load_measured(
     database: Database, study_id: int, arch_id: str, *, variant: str | None = None
 ) -> tuple[Cost, Latency] | None:
@@ -20,7 +20,7 @@ def load_measured(
     With `variant` only from trials of that name, or of that key of a design.
     """
     query = (
-        record_query(study_id, with_curves=False)
+        record_query(study_id, with_curves=False, checked=database.checked)
         .where(TrialRow.arch_id == arch_id, TrialRow.latency_id.is_not(None))
         .order_by(None)
         .order_by(TrialRow.id.desc())
@@ -30,13 +30,14 @@ def load_measured(
         query = query.where(TrialRow.variant == variant)
     with database.reading() as session:
         row = session.execute(query).first()
-    record = None if row is None else record_of(row, "")
+        name = session.scalars(select(StudyRow.name).where(StudyRow.id == study_id)).one()
+    record = None if row is None else record_of(row, name)
     if record is None or record.cost is None or record.latency is None:
         return None
     return record.cost, record.latency
 
 
-@patient
+@retried
 def measured_networks(database: Database, study_id: int) -> dict[str, float]:
     """Latency over the reference's, as the study fixed that, of each network of a study that was measured.
 

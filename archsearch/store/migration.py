@@ -4,14 +4,16 @@
 |---------|----------------------------------------------------------------------------------------------|
 | 2       | `archsearch_partials` and `archsearch_states`; indexes of the trials by variant and by told   |
 | 3       | `archsearch_repeats`                                                                         |
+| 4       | the column `checksums` of studies, trials, latencies, trainings and repeats                  |
 
-No column of an older table changes, so whoever has the database open with an older version goes on undisturbed.
+No column of an older version changes, so whoever has the database open with an older version goes on undisturbed.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from sqlalchemy import Connection, Table, inspect, select, text
 from sqlalchemy.orm import Session
+from sqlalchemy.schema import CreateColumn
 
 from archsearch.store.schema import SCHEMA_VERSION, Base, SchemaRow, TrialRow
 
@@ -28,6 +30,17 @@ def migrate(session: Session) -> None:
         return
     connection = session.connection()
     Base.metadata.create_all(connection)  # what is missing alone
+    for table in Base.metadata.sorted_tables:
+        _add_columns(connection, table)
     for index in TrialRow.metadata.tables[TrialRow.__tablename__].indexes:
         index.create(connection, checkfirst=True)
     row.version = SCHEMA_VERSION
+
+
+def _add_columns(connection: Connection, table: Table) -> None:
+    """Add what a table lacks; all of it may be NULL, which older versions leave it."""
+    there = {column["name"] for column in inspect(connection).get_columns(table.name)}
+    for column in table.columns:
+        if column.name not in there:
+            declared = CreateColumn(column).compile(dialect=connection.dialect)
+            connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {declared}"))

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from math import inf
 from typing import Any
 
+from pydantic import TypeAdapter
 from sqlalchemy import Row, Select, select
 
 from archsearch.designs import Design
-from archsearch.records import Cost, EarlyStop, Epoch, Latency, Phases, Record, Score, TrialStatus
+from archsearch.errors import StoreError
+from archsearch.models.choice import ChoiceValue
+from archsearch.records import (
+    Cost,
+    EarlyStop,
+    Epoch,
+    Latency,
+    Phases,
+    Record,
+    Score,
+    TrialStatus,
+    precision_before,
+)  # fmt: skip
 from archsearch.store.designs import point_of
+from archsearch.store.reading import raw_columns, read_as_stored, values_of
 from archsearch.store.schema import LatencyRow, TrainingRow, TrialRow, utc_now
 
 EARLY_STOP, PHASES = "early_stop", "phases"  # keys of TrainingRow.details
 _LATENCY_COLUMNS = ("fingerprint", "p10_ms", "median_ms", "p90_ms")
 _TRAINING_COLUMNS = ("protocol", "split", "epochs", "seed", "top1_percent")
-_LATENCY_FIELDS = frozenset(field.name for field in fields(Latency))
-_EARLY_STOP_FIELDS = frozenset(field.name for field in fields(EarlyStop))
-_PHASES_FIELDS = frozenset(field.name for field in fields(Phases))
 
 
 def latency_to_row(latency: Latency, arch_id: str) -> LatencyRow:
@@ -44,39 +56,48 @@ def score_to_row(score: Score, study_id: int, arch_id: str) -> TrainingRow:
     return TrainingRow(study_id=study_id, arch_id=arch_id, details=facts, curve=curve, **columns)
 
 
-def row_to_score(row: TrainingRow, *, with_curve: bool) -> Score:
-    """The frozen score of a row; its curve is empty unless asked for."""
-    columns = tuple(getattr(row, name) for name in _TRAINING_COLUMNS)
-    return _score(columns, row.details, row.curve if with_curve else ())
+def score_query(*, with_curve: bool, checked: bool) -> list[Any]:
+    """The columns that `score_of` takes."""
+    return raw_columns(TrainingRow, _training_names(with_curve), checked=checked)
 
 
-def curve_of(points: list[Any] | tuple[Any, ...]) -> tuple[Epoch, ...]:
-    """A stored learning curve."""
-    return tuple(Epoch(**point) for point in points)
+def score_of(found: Sequence[Any], where: str, *, with_curve: bool) -> Score:
+    """The frozen score of a row of `score_query`; its curve is empty unless asked for.
+
+    Raises StoreError, beginning with `where`, for what is no score.
+    """
+    return _score(values_of(TrainingRow, _training_names(with_curve), found, where), where)
 
 
-_TRIAL = (
-    TrialRow.number,
-    TrialRow.arch_id,
-    TrialRow.family,
-    TrialRow.choices,
-    TrialRow.suggested,
-    TrialRow.status,
-    TrialRow.variant,
-    TrialRow.reason,
-    TrialRow.cost,
-    TrialRow.seconds,
-)
-_LATENCY = (*(getattr(LatencyRow, name) for name in _LATENCY_COLUMNS), LatencyRow.details)
-_TRAINING = (*(getattr(TrainingRow, name) for name in _TRAINING_COLUMNS), TrainingRow.details)
-_LATENCY_AT = len(_TRIAL)
-_TRAINING_AT = _LATENCY_AT + len(_LATENCY)
-_CURVE_AT = _TRAINING_AT + len(_TRAINING)
+def curve_of(points: Sequence[Any]) -> tuple[Epoch, ...]:
+    """A stored learning curve. Raises pydantic.ValidationError if it is none."""
+    return _CURVE.validate_python(points)
 
 
-def record_query(study_id: int, *, with_curves: bool) -> Select[Any]:
+_CURVE = TypeAdapter(tuple[Epoch, ...])
+_LATENCY, _SCORE = TypeAdapter(Latency), TypeAdapter(Score)
+_EARLY_STOP, _PHASES = TypeAdapter(EarlyStop), TypeAdapter(Phases)
+
+_TRIAL_NAMES = (
+    "number", "study_id", "latency_id", "training_id", "arch_id", "family", "choices", "suggested", "status", "variant",
+    "reason", "cost", "seconds",
+)  # fmt: skip
+_LATENCY_NAMES = (*_LATENCY_COLUMNS, "details", "arch_id")
+
+
+def _training_names(with_curve: bool) -> tuple[str, ...]:
+    return (*_TRAINING_COLUMNS, "details", "arch_id", "study_id", *(("curve",) if with_curve else ()))
+
+
+def record_query(study_id: int, *, with_curves: bool, checked: bool) -> Select[Any]:
     """The columns that `record_of` takes, of every trial of a study that has a number, in order of number."""
-    columns = (*_TRIAL, *_LATENCY, *_TRAINING, *((TrainingRow.curve,) if with_curves else ()))
+    columns = (
+        *raw_columns(TrialRow, _TRIAL_NAMES, checked=checked),
+        LatencyRow.id,
+        *raw_columns(LatencyRow, _LATENCY_NAMES, checked=checked),
+        TrainingRow.id,
+        *raw_columns(TrainingRow, _training_names(with_curves), checked=checked),
+    )
     return (
         select(*columns)
         .outerjoin(LatencyRow, LatencyRow.id == TrialRow.latency_id)
@@ -86,51 +107,92 @@ def record_query(study_id: int, *, with_curves: bool) -> Select[Any]:
     )
 
 
+_LATENCY_AT = len(_TRIAL_NAMES) + 1
+_TRAINING_AT = _LATENCY_AT + len(_LATENCY_NAMES) + 2
+
+
 def record_of(row: Row[Any], study: str, design: Design | None = None) -> Record:
-    """The record of one row of `record_query`; `design` is the study's, if it has one."""
-    number, arch_id, family, choices, suggested, status, variant, reason, cost, seconds = row[:_LATENCY_AT]
-    latency, training = row[_LATENCY_AT:_TRAINING_AT], row[_TRAINING_AT:_CURVE_AT]
-    curve = row[_CURVE_AT] if len(row) > _CURVE_AT else None
-    trained = training[-1] is not None
-    early_stop = training[-1].get(EARLY_STOP) if trained else None
-    phases = training[-1].get(PHASES) if trained else None
-    point = None if design is None else point_of(variant, design)
+    """The record of one row of `record_query`; `design` is the study's, if it has one.
+
+    Raises StoreError that names the study, the trial and the column for what was changed, or is no record.
+    """
+    trial, latency, training = row[:_LATENCY_AT], row[_LATENCY_AT:_TRAINING_AT], row[_TRAINING_AT:]
+    where = f"study '{study}', trial {trial[0]}"
+    facts = values_of(TrialRow, _TRIAL_NAMES, trial, where)
+    for name, found in (("latency_id", latency[0]), ("training_id", training[0])):
+        if facts[name] != found:
+            raise StoreError(f"{where}: the row that column '{name}' of archsearch_trials means is gone")
+    score = early_stop = phases = None
+    if training[0] is not None:
+        names = _training_names(len(training) - 2 > len(_training_names(with_curve=False)))
+        trained = values_of(TrainingRow, names, training[1:], where)
+        score = _score(trained, where)
+        with read_as_stored(f"{where}: column 'details' of archsearch_trainings"):
+            stop, spent = trained["details"].get(EARLY_STOP), trained["details"].get(PHASES)
+            early_stop = None if stop is None else _EARLY_STOP.validate_python(stop)
+            phases = None if spent is None else _PHASES.validate_python(spent)
+    measured = None
+    if latency[0] is not None:
+        measured = _latency(values_of(LatencyRow, _LATENCY_NAMES, latency[1:], where), where)
+    read = {}
+    for name, kind in _TRIAL_KINDS.items():
+        with read_as_stored(f"{where}: column '{name}' of archsearch_trials"):
+            read[name] = kind.validate_python(facts[name])
+    point = None if design is None else point_of(read["variant"], design)
     if design is not None:
-        variant = None if point is None else point.variant
+        read["variant"] = None if point is None else point.variant
     return Record(
         study=study,
-        trial=number,
-        arch_id=arch_id or "",
-        family=family or "",
-        choices=choices or {},
-        suggested=suggested or {},
-        status=TrialStatus(status),
-        variant=variant,
-        reason=reason,
-        cost=None if cost is None else Cost(**cost),
-        latency=None if latency[-1] is None else _latency(latency[:-1], latency[-1]),
-        score=_score(training[:-1], training[-1], curve or ()) if trained else None,
-        early_stop=None if early_stop is None else _early_stop(early_stop),
-        seconds=seconds,
+        trial=read["number"],
+        arch_id=read["arch_id"] or "",
+        family=read["family"] or "",
+        choices=read["choices"] or {},
+        suggested=read["suggested"] or {},
+        status=read["status"],
+        variant=read["variant"],
+        reason=read["reason"],
+        cost=read["cost"],
+        latency=measured,
+        score=score,
+        early_stop=early_stop,
+        seconds=read["seconds"],
         point=None if point is None else point.name,
-        phases=None if phases is None else _phases(phases),
+        phases=phases,
     )
 
 
-def _latency(columns: tuple[Any, ...], details: Mapping[str, Any]) -> Latency:
-    facts = {**details, **dict(zip(_LATENCY_COLUMNS, columns, strict=True))}
-    if facts.get("also") or not _LATENCY_FIELDS.issuperset(facts):
-        return Latency.from_dict(facts)
-    return Latency(**{**facts, "also": ()})
+_TRIAL_KINDS: Mapping[str, TypeAdapter[Any]] = {
+    "number": TypeAdapter(int),
+    "arch_id": TypeAdapter(str | None),
+    "family": TypeAdapter(str | None),
+    "choices": TypeAdapter(dict[str, ChoiceValue] | None),
+    "suggested": TypeAdapter(dict[str, ChoiceValue] | None),
+    "status": TypeAdapter(TrialStatus),
+    "variant": TypeAdapter(str | None),
+    "reason": TypeAdapter(str | None),
+    "cost": TypeAdapter(Cost | None),
+    "seconds": TypeAdapter(float | None),
+}
 
 
-def _score(columns: tuple[Any, ...], details: Mapping[str, Any], curve: list[Any] | tuple[Any, ...]) -> Score:
-    return Score.from_dict({**details, **dict(zip(_TRAINING_COLUMNS, columns, strict=True))}, curve_of(curve))
+def _latency(values: Mapping[str, Any], where: str) -> Latency:
+    with read_as_stored(f"{where}: the latency (archsearch_latencies)"):
+        facts = {**values["details"], **{name: values[name] for name in _LATENCY_COLUMNS}}
+        facts.setdefault("precision", precision_before(str(facts.get("device", "cpu"))))
+        for other in facts.get("also", ()):
+            other.setdefault("precision", precision_before(str(other.get("device", "cpu"))))
+        found = _LATENCY.validate_python(facts)
+        for one in (found, *found.also):
+            for name in ("p10_ms", "median_ms", "p90_ms", "ratio_to_reference", "reference_p10_ms"):
+                if not 0.0 < getattr(one, name) < inf:
+                    raise ValueError(f"{name} is {getattr(one, name)!r}")
+        return found
 
 
-def _early_stop(facts: Mapping[str, Any]) -> EarlyStop:
-    return EarlyStop(**{key: value for key, value in facts.items() if key in _EARLY_STOP_FIELDS})
-
-
-def _phases(facts: Mapping[str, Any]) -> Phases:
-    return Phases(**{key: value for key, value in facts.items() if key in _PHASES_FIELDS})
+def _score(values: Mapping[str, Any], where: str) -> Score:
+    with read_as_stored(f"{where}: the training (archsearch_trainings)"):
+        facts = {**values["details"], **{name: values[name] for name in _TRAINING_COLUMNS}}
+        found = _SCORE.validate_python({**facts, "curve": values.get("curve", ())})
+        if not 0.0 <= found.top1_percent <= 100.0:
+            raise ValueError(f"top1_percent is {found.top1_percent!r}")
+        return found

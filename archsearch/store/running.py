@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 def lock_study(session: Session, study_id: int) -> None:
     """Hold a study to the end of the transaction: whoever changes which trials it has comes one after the other.
 
-    Raises sqlalchemy.exc.NoResultFound if there is no such study.
+    Raises StoreError if there is no such study.
     """
     session.scalars(select(StudyRow.id).where(StudyRow.id == study_id).with_for_update(key_share=True)).one()
 
@@ -29,7 +29,7 @@ def lock_study(session: Session, study_id: int) -> None:
 def lock_trial(session: Session, row_id: int) -> TrialRow:
     """A trial's row, held with its study to the end of the transaction.
 
-    Raises sqlalchemy.exc.NoResultFound if there is no such trial.
+    Raises StoreError if there is no such trial.
     """
     lock_study(session, session.scalars(select(TrialRow.study_id).where(TrialRow.id == row_id)).one())
     return session.get_one(TrialRow, row_id, with_for_update={"key_share": True})
@@ -45,8 +45,8 @@ def earlier_end(row: TrialRow, *, status: TrialStatus, reason: str | None, secon
     """None while a trial runs, so that its end may be written; else whether it has ended in just this way.
 
     The very same end again means that a commit went through but its answer was lost. Another one, which is warned of,
-    comes to a worker whose heart was silent for so long (a laptop's sleep, a lost network) that another one gave its
-    place back.
+    comes to a worker whose heartbeat was silent for so long (a laptop's sleep, a lost network) that another one gave
+    its slot back.
     """
     if row.status == TrialStatus.RUNNING:
         return None

@@ -1,18 +1,36 @@
 """The tables, beside Optuna's in the same database; every name starts with `archsearch_`.
 
-A trial row is written when its worker claims a place in the study (so that `--trials` is a total over all workers and
+A trial row is written when its worker claims a slot in the study (so that `--trials` is a total over all workers and
 restarts), and completed in one transaction with its latency and its training. Nothing here imports torch or Optuna.
 """
 
 from __future__ import annotations
 
+import json
+import zlib
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
-from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy import (
+    JSON,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    event,
+)  # fmt: skip
+from sqlalchemy.orm import DeclarativeBase, Mapped, Mapper, mapped_column, relationship
 
-SCHEMA_VERSION = 3  # what 1 lacks: store/migration.py
+from archsearch.errors import StoreError, shown
+
+SCHEMA_VERSION = 4  # what 1 lacks: store/migration.py
 
 
 def utc_now() -> datetime:
@@ -20,10 +38,78 @@ def utc_now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
 
 
+class _Readable(TypeDecorator[Any]):
+    """A type of which a stored value that cannot be read is a StoreError, whoever reads it."""
+
+    impl: Any = JSON
+    cache_ok = True
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
+        """SQLAlchemy's own, with its errors told."""
+        read = super().result_processor(dialect, coltype)
+
+        def told(value: Any) -> Any:
+            try:
+                return value if read is None else read(value)
+            except (ValueError, TypeError, RecursionError) as error:
+                raise StoreError(f"the database holds a value that cannot be read: {shown(value)}: {error}") from error
+
+        return told
+
+
+class Json(_Readable):
+    """Plain dicts and lists."""
+
+    impl = JSON
+    cache_ok = True
+
+
+class Moment(_Readable):
+    """A time in UTC, without a zone."""
+
+    impl = DateTime
+    cache_ok = True
+
+
 class Base(DeclarativeBase):
     """Typed ORM base; JSON columns hold plain dicts and lists."""
 
-    type_annotation_map = {dict[str, Any]: JSON, list[Any]: JSON, str: Text}  # noqa: RUF012 (SQLAlchemy's own form)
+    type_annotation_map = {dict[str, Any]: Json, list[Any]: Json, datetime: Moment, str: Text}  # noqa: RUF012 (SQLAlchemy's own form)
+
+
+class Checked:
+    """A row that keeps a checksum of each of its columns named in `checked`, so that a changed value is told.
+
+    None: not known. A row of before version 4 has none, nor one that a person takes as it is and sets it to NULL.
+    """
+
+    checked: ClassVar[tuple[str, ...]]
+    checksums: Mapped[dict[str, Any] | None] = mapped_column(Json, deferred=True)
+
+
+def checksum(kind: Any, value: Any) -> str:
+    """Eight hex digits of a column's value, of JSON as Python's or as the stored text (CRC-32 tells mistakes)."""
+    if value is None:
+        text = "null"
+    elif isinstance(kind, Json):
+        text = value if isinstance(value, str) else json.dumps(value)
+    elif isinstance(kind, Float) and isinstance(value, int | float):
+        text = repr(float(value))
+    else:
+        text = str(value)
+    return f"{zlib.crc32(text.encode('utf-8', 'surrogatepass')):08x}"
+
+
+@event.listens_for(Checked, "before_insert", propagate=True)
+@event.listens_for(Checked, "before_update", propagate=True)
+def _note_checksums(mapper: Mapper[Any], _connection: object, row: Any) -> None:
+    columns = mapper.local_table.c
+    given = {name: getattr(row, name) for name in row.checked}
+    row.checksums = {
+        name: checksum(columns[name].type, value)
+        for name, value in given.items()
+        if value is not None or columns[name].default is None  # one that the database layer fills in is not known yet
+    }
 
 
 class SchemaRow(Base):
@@ -34,23 +120,26 @@ class SchemaRow(Base):
     version: Mapped[int]
 
 
-class StudyRow(Base):
+class StudyRow(Checked, Base):
     """One study: its configuration as run, and the reference point that its hypervolume is measured from."""
 
     __tablename__ = "archsearch_studies"
+    checked = (
+        "name", "config", "space", "space_fingerprint", "reference_point", "reference_p10_ms", "facts", "created_at",
+    )  # fmt: skip
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(200), unique=True)
     config: Mapped[dict[str, Any]]
     space: Mapped[dict[str, Any]]
     space_fingerprint: Mapped[str] = mapped_column(String(12))
-    reference_point: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    reference_point: Mapped[dict[str, Any] | None] = mapped_column(Json)
     reference_p10_ms: Mapped[float | None]  # of the reference network, at the first measurement
     facts: Mapped[dict[str, Any]]  # versions, machine, command of the first run
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
 class WorkerRow(Base):
-    """One worker process. Alive while its heart beats, or while the same process runs on this host."""
+    """One worker process. Alive while its heartbeat comes, or while the same process runs on this host."""
 
     __tablename__ = "archsearch_workers"
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
@@ -62,10 +151,11 @@ class WorkerRow(Base):
     last_seen: Mapped[datetime] = mapped_column(default=utc_now)
 
 
-class LatencyRow(Base):
+class LatencyRow(Checked, Base):
     """One measured latency of one architecture; the fields of `records.Latency`."""
 
     __tablename__ = "archsearch_latencies"
+    checked = ("arch_id", "fingerprint", "p10_ms", "median_ms", "p90_ms", "details")
     id: Mapped[int] = mapped_column(primary_key=True)
     arch_id: Mapped[str] = mapped_column(String(12), index=True)
     fingerprint: Mapped[str] = mapped_column(String(12))
@@ -76,11 +166,12 @@ class LatencyRow(Base):
     measured_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
-class RepeatRow(Base):
+class RepeatRow(Checked, Base):
     """A network of a study measured a second time; the fields of `noise.Repeat`, and of the `records.Latency` found."""
 
     __tablename__ = "archsearch_repeats"
     __table_args__ = (UniqueConstraint("study_id", "arch_id"),)
+    checked = ("study_id", "arch_id", "first_ms", "second_ms", "sound", "measure_seconds", "details")
     id: Mapped[int] = mapped_column(primary_key=True)
     study_id: Mapped[int] = mapped_column(ForeignKey("archsearch_studies.id", ondelete="CASCADE"))
     arch_id: Mapped[str] = mapped_column(String(12))
@@ -92,10 +183,13 @@ class RepeatRow(Base):
     measured_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
-class TrainingRow(Base):
+class TrainingRow(Checked, Base):
     """One finished training of one architecture, proxy or full; the fields of `records.Score`."""
 
     __tablename__ = "archsearch_trainings"
+    checked = (
+        "study_id", "arch_id", "protocol", "split", "epochs", "seed", "top1_percent", "details", "curve",
+    )  # fmt: skip
     id: Mapped[int] = mapped_column(primary_key=True)
     study_id: Mapped[int] = mapped_column(ForeignKey("archsearch_studies.id", ondelete="CASCADE"), index=True)
     arch_id: Mapped[str] = mapped_column(String(12), index=True)
@@ -109,10 +203,14 @@ class TrainingRow(Base):
     finished_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
-class TrialRow(Base):
+class TrialRow(Checked, Base):
     """One evaluated suggestion; `number` is Optuna's, None until Optuna has given one."""
 
     __tablename__ = "archsearch_trials"
+    checked = (
+        "study_id", "number", "status", "reason", "variant", "suggested", "family", "arch_id", "choices", "cost",
+        "latency_id", "training_id", "seconds",
+    )  # fmt: skip
     __table_args__ = (
         UniqueConstraint("study_id", "number"),
         Index("archsearch_trials_by_status", "study_id", "status"),
@@ -126,11 +224,11 @@ class TrialRow(Base):
     status: Mapped[str] = mapped_column(String(16))
     reason: Mapped[str | None]
     variant: Mapped[str | None] = mapped_column(String(100))
-    suggested: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    suggested: Mapped[dict[str, Any] | None] = mapped_column(Json)
     family: Mapped[str | None] = mapped_column(String(60))
     arch_id: Mapped[str | None] = mapped_column(String(12))
-    choices: Mapped[dict[str, Any] | None] = mapped_column(JSON)
-    cost: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    choices: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    cost: Mapped[dict[str, Any] | None] = mapped_column(Json)
     attempt: Mapped[int] = mapped_column(default=1)
     retried: Mapped[bool] = mapped_column(default=False)  # whether another trial has taken an interrupted one's choices
     told: Mapped[bool] = mapped_column(default=False)  # whether Optuna knows the end of this trial
@@ -144,7 +242,7 @@ class TrialRow(Base):
     training: Mapped[TrainingRow | None] = relationship(lazy="raise")
 
 
-class PartialRow(Base):
+class PartialTrainingRow(Base):
     """A training under way, or how far one came: of one architecture with one seed, whichever trial goes on with it.
 
     `row_id` is the trial that it belongs to now. The bytes to go on from are apart (`StateRow`): SQLite writes a whole

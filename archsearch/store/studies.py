@@ -6,19 +6,24 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from math import inf
+from typing import Annotated, Any
 
+from pydantic import BaseModel, Field, FiniteFloat, TypeAdapter
 from sqlalchemy import func, inspect, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from archsearch.errors import NothingStoredError, UnknownNameError
+from archsearch.errors import NothingStoredError, StoreError, UnknownNameError, shown
+from archsearch.files import is_name
 from archsearch.noise import NO_FLOOR, FloorSource, NoiseFloor, Repeat, noise_floor_of
-from archsearch.records import Latency, StudyBatch
+from archsearch.passwords import command_without_passwords
+from archsearch.records import LARGEST_INPUT, MOST_CLASSES, Latency, StudyBatch
 from archsearch.store.database import Database
 from archsearch.store.designs import design_of
-from archsearch.store.patience import patient
-from archsearch.store.schema import RepeatRow, StudyRow, TrialRow
+from archsearch.store.reading import Stored, raw_columns, read_as_stored, values_of
+from archsearch.store.retry import retried
+from archsearch.store.schema import RepeatRow, StudyRow, TrialRow, utc_now
 
 NOISE_FLOOR, LATENCY_BATCH = "noise_floor", "latency_batch"  # keys of StudyInfo.facts
 
@@ -74,7 +79,7 @@ class StudyInfo:
         return start + sum(repeat.measure_seconds for repeat in self.repeats)
 
 
-@patient
+@retried
 def enter_study(
     database: Database,
     *,
@@ -98,32 +103,34 @@ def enter_study(
                     space=dict(space),
                     space_fingerprint=space_fingerprint,
                     facts=dict(facts),
+                    created_at=utc_now(),
                 )
                 session.add(row)
                 session.flush()
-            return _info(session, row)
+            return _info(database, session, row.id)
     except IntegrityError:  # another process entered it at the same moment
         return find_study(database, name)
 
 
-@patient
+@retried
 def find_study(database: Database, name: str) -> StudyInfo:
     """The study of this name. Raises UnknownNameError with the names that exist."""
     with database.reading() as session:
-        row = session.scalar(select(StudyRow).where(StudyRow.name == name))
-        if row is None:
+        found = session.scalar(select(StudyRow.id).where(StudyRow.name == name))
+        if found is None:
             raise UnknownNameError("study", name, session.scalars(select(StudyRow.name)).all())
-        return _info(session, row)
+        return _info(database, session, found)
 
 
-@patient
+@retried
 def list_studies(database: Database) -> tuple[StudyInfo, ...]:
     """Every study, the newest last."""
     with database.reading() as session:
-        return tuple(_info(session, row) for row in session.scalars(select(StudyRow).order_by(StudyRow.id)))
+        found = session.scalars(select(StudyRow.id).order_by(StudyRow.id)).all()
+        return tuple(_info(database, session, study_id) for study_id in found)
 
 
-@patient
+@retried
 def latest_study(database: Database) -> StudyInfo:
     """The study whose newest trial is the newest of all; one with a design stands for the one that it was made from.
 
@@ -131,17 +138,19 @@ def latest_study(database: Database) -> StudyInfo:
     """
     newest = select(func.max(TrialRow.id)).where(TrialRow.study_id == StudyRow.id).scalar_subquery()
     with database.reading() as session:
-        row = session.scalar(select(StudyRow).order_by(newest.desc().nulls_last(), StudyRow.id.desc()).limit(1))
-        if row is None:
+        found = session.scalar(select(StudyRow.id).order_by(newest.desc().nulls_last(), StudyRow.id.desc()).limit(1))
+        if found is None:
             raise NothingStoredError(
                 f"the database {database.safe_url} holds no study yet", hint="archsearch run --study quickstart"
             )
-        design = design_of(row.config)
-        made_from = None if design is None else session.scalar(select(StudyRow).where(StudyRow.name == design.of))
-        return _info(session, made_from or row)
+        study = _info(database, session, found)
+        with read_as_stored(f"study '{study.name}': its design"):
+            design = design_of(study.config)
+        made_from = None if design is None else session.scalar(select(StudyRow.id).where(StudyRow.name == design.of))
+        return study if made_from is None else _info(database, session, made_from)
 
 
-@patient
+@retried
 def fix_reference_point(database: Database, study_id: int, point: Mapping[str, float]) -> Mapping[str, float]:
     """Store the reference point of a study unless it has one; returns the one that holds.
 
@@ -154,7 +163,7 @@ def fix_reference_point(database: Database, study_id: int, point: Mapping[str, f
         return dict(row.reference_point)
 
 
-@patient
+@retried
 def fix_reference_latency(database: Database, study_id: int, p10_ms: float) -> float:
     """Store the reference network's p10 of a study unless it has one; returns the one that holds (milliseconds).
 
@@ -167,7 +176,7 @@ def fix_reference_latency(database: Database, study_id: int, p10_ms: float) -> f
         return row.reference_p10_ms
 
 
-@patient
+@retried
 def add_repeat(database: Database, study_id: int, repeat: Repeat, latency: Latency) -> bool:
     """Store that a network of a study was measured a second time, with all that was found.
 
@@ -184,23 +193,93 @@ def add_repeat(database: Database, study_id: int, repeat: Repeat, latency: Laten
         return False
 
 
-def _repeats(session: Session, study_id: int) -> tuple[Repeat, ...]:
+_STUDY_NAMES = (
+    "name", "config", "space", "space_fingerprint", "reference_point", "reference_p10_ms", "facts", "created_at",
+)  # fmt: skip
+_REPEAT_NAMES = tuple(field.name for field in fields(Repeat))
+
+
+class _Config(BaseModel):
+    """What every version's configuration is made of; each key may be missing."""
+
+    objectives: list[str] = []
+    dataset: str = ""
+    seed: int = 0
+    sampler: str = ""
+    reference: str = ""
+    scale: dict[str, Any] = {}
+    proxy: dict[str, Any] = {}
+    latency: dict[str, Any] = {}
+    constraints: dict[str, Any] = {}
+    stopping: dict[str, Any] = {}
+    design: dict[str, Any] | None = None
+
+
+class _Facts(BaseModel):
+    """What every version's facts are made of; each may be missing."""
+
+    input_size: Annotated[int, Field(ge=1, le=LARGEST_INPUT)] = 1
+    num_classes: Annotated[int, Field(ge=1, le=MOST_CLASSES)] = 1
+    data_fingerprint: str | None = None
+    device: dict[str, Any] = {}
+    versions: dict[str, Any] = {}
+    command: str | None = None
+
+
+_POINT = TypeAdapter(dict[str, FiniteFloat] | None)
+
+
+def _info(database: Database, session: Session, study_id: int) -> StudyInfo:
+    """A study as it is stored. Raises StoreError that names the column for what was changed, or is no study."""
+    columns = raw_columns(StudyRow, _STUDY_NAMES, checked=database.checked)
+    name = session.scalars(select(StudyRow.name).where(StudyRow.id == study_id)).one()
+    where = f"study {shown(name)}"
+    if not (isinstance(name, str) and is_name(name)):
+        raise StoreError(f"{where}: no study can be called so: its files would not lie below runs/", hint=_NOT_OURS)
+    values = values_of(
+        StudyRow, _STUDY_NAMES, session.execute(select(*columns).where(StudyRow.id == study_id)).one(), where
+    )
+    with read_as_stored(f"{where}: column 'config'"):
+        _Config.model_validate(values["config"])
+    with read_as_stored(f"{where}: column 'facts'"):
+        facts = values["facts"]
+        command = _Facts.model_validate(facts).command
+        if command is not None:  # of a version that kept some passwords
+            facts["command"] = command_without_passwords(command)
+    with read_as_stored(f"{where}: column 'space'"):
+        space = dict(values["space"])
+    with read_as_stored(f"{where}: column 'reference_point'"):
+        point = _POINT.validate_python(values["reference_point"])
+    return StudyInfo(
+        id=study_id,
+        name=name,
+        config=Stored(values["config"], f"{where}: column 'config'"),
+        space=space,
+        space_fingerprint=values["space_fingerprint"],
+        reference_point=None if point is None else Stored(point, f"{where}: column 'reference_point'"),
+        facts=Stored(facts, f"{where}: column 'facts'"),
+        created_at=values["created_at"],
+        repeats=_repeats(database, session, study_id, where),
+    )
+
+
+_NOT_OURS = "archsearch did not enter it"
+
+
+def _repeats(database: Database, session: Session, study_id: int, where: str) -> tuple[Repeat, ...]:
     if not inspect(session.connection()).has_table(RepeatRow.__tablename__):
         return ()  # an older database that this process may only read
-    columns = [getattr(RepeatRow, field.name) for field in fields(Repeat)]
-    rows = session.execute(select(*columns).where(RepeatRow.study_id == study_id).order_by(RepeatRow.id))
-    return tuple(Repeat(**row) for row in rows.mappings())
+    columns = raw_columns(RepeatRow, _REPEAT_NAMES, checked=database.checked)
+    rows = session.execute(select(*columns).where(RepeatRow.study_id == study_id).order_by(RepeatRow.id)).all()
+    found = []
+    for row in rows:
+        of = f"{where}, the repeat of {shown(row[0])}"
+        with read_as_stored(of):
+            repeat = _REPEAT.validate_python(values_of(RepeatRow, _REPEAT_NAMES, row, of))
+            if not (0.0 < repeat.first_ms < inf and 0.0 < repeat.second_ms < inf):
+                raise ValueError(f"{repeat.first_ms} and {repeat.second_ms} ms")
+            found.append(repeat)
+    return tuple(found)
 
 
-def _info(session: Session, row: StudyRow) -> StudyInfo:
-    return StudyInfo(
-        id=row.id,
-        name=row.name,
-        config=row.config,
-        space=row.space,
-        space_fingerprint=row.space_fingerprint,
-        reference_point=row.reference_point,
-        facts=row.facts,
-        created_at=row.created_at,
-        repeats=_repeats(session, row.id),
-    )
+_REPEAT = TypeAdapter(Repeat)

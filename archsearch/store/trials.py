@@ -6,15 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from archsearch.designs import Design
 from archsearch.records import Cost, EarlyStop, Latency, Phases, Record, Score, TrialStatus
 from archsearch.store.database import Database
 from archsearch.store.designs import design_of
-from archsearch.store.partials import drop_states_of
-from archsearch.store.patience import patient
+from archsearch.store.partial_trainings import drop_states_of
+from archsearch.store.reading import read_as_stored
+from archsearch.store.retry import retried
 from archsearch.store.rows import (
     EARLY_STOP,
     PHASES,
@@ -22,7 +23,8 @@ from archsearch.store.rows import (
     latency_to_row,
     record_of,
     record_query,
-    row_to_score,
+    score_of,
+    score_query,
     score_to_row,
 )
 from archsearch.store.running import earlier_end, lock_if_running, lock_study, lock_trial
@@ -38,18 +40,15 @@ _ANSWERS_FOR_ITS_NETWORK = (
 _MOST_BY_NUMBER = 500  # more records than this are read as a whole
 
 
-@patient
+@retried
 def note_suggestion(database: Database, row_id: int, *, number: int, suggested: Mapping[str, Any] | None) -> None:
-    """Store which Optuna trial a place has become, and what was suggested (None: a point outside the space)."""
+    """Store which Optuna trial a slot has become, and what was suggested (None: a point outside the space)."""
     with database.writing() as session:
-        session.execute(
-            update(TrialRow)
-            .where(TrialRow.id == row_id)
-            .values(number=number, suggested=None if suggested is None else dict(suggested))
-        )
+        row = session.get_one(TrialRow, row_id)
+        row.number, row.suggested = number, None if suggested is None else dict(suggested)
 
 
-@patient
+@retried
 def note_architecture(
     database: Database,
     row_id: int,
@@ -85,11 +84,11 @@ def note_architecture(
         return None if equal is None or equal.number is None else (equal.status, equal.number)
 
 
-@patient
+@retried
 def note_measured(database: Database, row_id: int, cost: Cost, latency: Latency) -> bool:
     """Store cost and latency of a running trial before its training: the stopping rule of other workers needs them.
 
-    Returns whether they were written: not if the trial is no longer running, because its place was given back.
+    Returns whether they were written: not if the trial is no longer running, because its slot was given back.
     """
     with database.writing() as session:
         if not lock_if_running(session, row_id):
@@ -100,7 +99,7 @@ def note_measured(database: Database, row_id: int, cost: Cost, latency: Latency)
         return True
 
 
-@patient
+@retried
 def finish_trial(
     database: Database,
     row_id: int,
@@ -161,7 +160,7 @@ def _set_latency(session: Session, row: TrialRow, latency: Latency) -> None:
     row.latency_id = latency_row.id
 
 
-@patient
+@retried
 def copy_result(
     database: Database, row_id: int, *, study_id: int, number: int, status: TrialStatus, reason: str
 ) -> bool:
@@ -181,7 +180,7 @@ def copy_result(
         return True
 
 
-@patient
+@retried
 def trial_numbers(database: Database, study_id: int) -> frozenset[int]:
     """The numbers of every trial of a study."""
     query = select(TrialRow.number).where(TrialRow.study_id == study_id, TrialRow.number.is_not(None))
@@ -189,7 +188,7 @@ def trial_numbers(database: Database, study_id: int) -> frozenset[int]:
         return frozenset(number for number in session.scalars(query) if number is not None)
 
 
-@patient
+@retried
 def add_training(database: Database, *, study_id: int, arch_id: str, score: Score, folder: str) -> None:
     """Store one finished training outside of a trial (a retraining) and the folder that holds its model.
 
@@ -216,17 +215,21 @@ def add_training(database: Database, *, study_id: int, arch_id: str, score: Scor
         session.add(row)
 
 
-@patient
+@retried
 def load_trainings(database: Database, study_id: int, *, split: str) -> tuple[tuple[str, Score], ...]:
     """Every stored training of a study on one split: (arch_id, score)."""
+    columns = score_query(with_curve=True, checked=database.checked)
+    query = select(TrainingRow.arch_id, *columns).where(TrainingRow.study_id == study_id, TrainingRow.split == split)
     with database.reading() as session:
-        rows = session.scalars(
-            select(TrainingRow).where(TrainingRow.study_id == study_id, TrainingRow.split == split)
-        ).all()
-        return tuple((row.arch_id, row_to_score(row, with_curve=True)) for row in rows)
+        study, _ = _named(session, study_id)
+        where = f"study '{study}', a training of"
+        return tuple(
+            (arch_id, score_of(found, f"{where} {arch_id}", with_curve=True))
+            for arch_id, *found in session.execute(query)
+        )
 
 
-@patient
+@retried
 def load_records(
     database: Database, study_id: int, *, with_curves: bool = False, earlier: Sequence[Record] = ()
 ) -> tuple[Record, ...]:
@@ -235,11 +238,11 @@ def load_records(
     `earlier` is what an earlier call gave for this study, with or without curves as now: of the ended trials among it
     only those are read again whose status has changed.
 
-    Raises sqlalchemy.exc.NoResultFound if there is no such study.
+    Raises StoreError if there is no such study.
     """
     with database.reading() as session:
         study, design = _named(session, study_id)
-        query = record_query(study_id, with_curves=with_curves)
+        query = record_query(study_id, with_curves=with_curves, checked=database.checked)
         kept = {record.trial: record for record in earlier if record.status is not TrialStatus.RUNNING}
         if not kept:
             return tuple(record_of(row, study, design) for row in session.execute(query))
@@ -256,11 +259,11 @@ def load_records(
     return tuple(found[number] for number in sorted(found))
 
 
-@patient
+@retried
 def load_record(database: Database, study_id: int, number: int) -> Record | None:
     """One trial of a study by its number, with its curve; None if there is none."""
     with database.reading() as session:
-        query = record_query(study_id, with_curves=True).where(TrialRow.number == number)
+        query = record_query(study_id, with_curves=True, checked=database.checked).where(TrialRow.number == number)
         row = session.execute(query).first()
         if row is None:
             return None
@@ -270,4 +273,5 @@ def load_record(database: Database, study_id: int, number: int) -> Record | None
 def _named(session: Session, study_id: int) -> tuple[str, Design | None]:
     """A study's name, and its design if it has one."""
     name, config = session.execute(select(StudyRow.name, StudyRow.config).where(StudyRow.id == study_id)).one()
-    return name, design_of(config)
+    with read_as_stored(f"study '{name}': its design"):
+        return name, design_of(config)

@@ -1,6 +1,6 @@
-"""Which workers are alive: a heart that beats in the database, and the process table of this host.
+"""Which workers are alive: a heartbeat in the database, and the process table of this host.
 
-Hearts are timed by the database server's clock alone: those of the hosts may differ by minutes.
+Heartbeats are timed by the database server's clock alone: those of the hosts may differ by minutes.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from sqlalchemy import DateTime, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from archsearch.store.database import Database
-from archsearch.store.patience import patient
+from archsearch.store.retry import retried
 from archsearch.store.schema import WorkerRow, utc_now
 
 HEARTBEAT_SECONDS = 5
-GRACE_SECONDS = 120.0  # a worker whose process cannot be looked up is dead when its heart has been silent for so long
+GRACE_SECONDS = 120.0  # without a heartbeat a worker whose process cannot be looked up is dead after so long
 _PROC = Path("/proc")
 
 
@@ -71,7 +71,7 @@ def enter_worker(database: Database, study_id: int, device: str) -> str:
     return worker_id
 
 
-@patient
+@retried
 def _enter(database: Database, worker_id: str, study_id: int, device: str) -> None:
     with database.writing() as session:
         session.merge(  # no second row if the first was written, and only the answer was lost
@@ -93,20 +93,20 @@ def beat(database: Database, worker_id: str) -> None:
         session.execute(update(WorkerRow).where(WorkerRow.id == worker_id).values(last_seen=_clock(session)))
 
 
-@patient
+@retried
 def leave_worker(database: Database, worker_id: str) -> None:
     """Take a worker off the table: it has ended by itself."""
     with database.writing() as session:
         session.execute(delete(WorkerRow).where(WorkerRow.id == worker_id))
 
 
-@patient
+@retried
 def living_workers(database: Database, study_id: int) -> frozenset[str]:
     """Ids of the workers of a study that are alive: on this host by process, on others by heartbeat.
 
     By heartbeat, too, where this system does not tell when a process started: its number may be another's by now.
-    A heart is silent since its last beat, but not for longer than the database server has been up: nobody could beat
-    before.
+    A heartbeat is silent since its last beat, but not for longer than the database server has been up: nobody could
+    beat before.
     """
     with database.reading() as session:
         rows = session.scalars(select(WorkerRow).where(WorkerRow.study_id == study_id)).all()

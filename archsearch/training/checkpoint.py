@@ -18,7 +18,7 @@ from torch import Tensor
 from archsearch.errors import TrainingError
 from archsearch.files import write_atomically
 from archsearch.records import Epoch
-from archsearch.training.loop import Progress
+from archsearch.training.loop import EpochProgress
 from archsearch.training.seeding import RandomState
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ class Checkpoint:
     optimizer: Mapping[str, Any]
     curve: tuple[Epoch, ...]
     averaged: Mapping[str, Any] | None = None
-    progress: Progress | None = None
+    progress: EpochProgress | None = None
 
 
 def checkpoint_bytes(checkpoint: Checkpoint) -> bytes:
@@ -96,10 +96,10 @@ def read_checkpoint(content: bytes, *, device: str = "cpu") -> Checkpoint | None
     )
 
 
-def _progress(facts: Mapping[str, Any] | None) -> Progress | None:
+def _progress(facts: Mapping[str, Any] | None) -> EpochProgress | None:
     if facts is None:
         return None
-    return Progress(**{**facts, "losses": tuple(facts["losses"]), "random": RandomState(**facts["random"])})
+    return EpochProgress(**{**facts, "losses": tuple(facts["losses"]), "random": RandomState(**facts["random"])})
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:

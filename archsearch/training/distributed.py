@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 from torch.nn.parallel import DistributedDataParallel
 
-from archsearch.blocks.norms import BatchNorm
+from archsearch.blocks.conv import BatchNorm
 from archsearch.errors import ConfigError, TrainingError
 from archsearch.training.step import EagerStep
 
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
-_PATIENCE = timedelta(hours=2)  # the first rank scores on the test images while the others wait
+_TIMEOUT = timedelta(hours=2)  # the first rank scores on the test images while the others wait
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,9 @@ def world_of(device: str) -> World:
         torch.cuda.set_device(place)
     if not dist.is_initialized():
         dist.init_process_group(
-            "nccl" if on_gpu else "gloo", timeout=_PATIENCE, device_id=torch.device(world.device) if on_gpu else None
+            "nccl" if on_gpu else "gloo",
+            timeout=_TIMEOUT,
+            device_id=torch.device(world.device) if on_gpu else None,
         )
         log.info("process %d of %d has joined", world.rank + 1, world.size)
     return world

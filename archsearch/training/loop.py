@@ -17,10 +17,9 @@ from torch import Tensor, nn
 from archsearch.errors import DivergedError, TrainingError
 from archsearch.records import Epoch
 from archsearch.training.averaging import Averaged
-from archsearch.training.memory import LEAST_IMAGES, Snapshot, more_parts
 from archsearch.training.schedules import Schedule
 from archsearch.training.seeding import RandomState, epoch_seed, random_state, seeded, set_random_state
-from archsearch.training.step import EagerStep, TrainingStep
+from archsearch.training.step import LEAST_IMAGES, EagerStep, Snapshot, TrainingStep, more_parts
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +49,7 @@ class TrainingBatches(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Progress:
+class EpochProgress:
     """How far an epoch is that is not at its end.
 
     Attributes:
@@ -86,8 +85,8 @@ def fit(
     chunk_steps: int = 10,
     step: TrainingStep | None = None,
     averaged: Averaged | None = None,
-    progress: Progress | None = None,
-    on_progress: Callable[[int, Progress], None] | None = None,
+    progress: EpochProgress | None = None,
+    on_progress: Callable[[int, EpochProgress], None] | None = None,
     progress_seconds: float = math.inf,
 ) -> tuple[Epoch, ...]:
     """Train from `start_epoch` (epochs already done) to `epochs`, and score after each epoch.
@@ -172,10 +171,10 @@ class _Running:
     averaged: Averaged | None
     chunk: Chunk
     chunk_steps: int
-    on_progress: Callable[[int, Progress], None] | None
+    on_progress: Callable[[int, EpochProgress], None] | None
     progress_seconds: float
 
-    def epoch(self, epoch: int, start: Progress | None) -> tuple[float, float, float]:
+    def epoch(self, epoch: int, start: EpochProgress | None) -> tuple[float, float, float]:
         """Train one epoch, or the rest of it. Gives mean loss, last learning rate, and seconds inside the chunks."""
         self.model.train()
         steps = self.batches.steps_per_epoch
@@ -205,7 +204,9 @@ class _Running:
                 state = random_state(self.device)
                 self.on_progress(
                     epoch,
-                    Progress(step=done, losses=tuple(losses), seconds=seconds, parts=self.step.parts, random=state),
+                    EpochProgress(
+                        step=done, losses=tuple(losses), seconds=seconds, parts=self.step.parts, random=state
+                    ),
                 )
         return math.fsum(losses) / len(losses), self.schedule(epoch * steps + steps - 1), seconds
 

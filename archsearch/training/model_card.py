@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from archsearch.data.preprocessing import Preprocessing
 from archsearch.models.families import FAMILIES
+from archsearch.preprocessing import Preprocessing
 from archsearch.training.model_facts import ModelFacts
 
 _MOST_CONFUSED = 20  # classes up to which the card has the whole matrix; summary.json always has

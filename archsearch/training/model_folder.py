@@ -13,66 +13,71 @@ import csv
 import hashlib
 import io
 import json
-from dataclasses import asdict, dataclass
+import logging
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import safetensors.torch
 import torch
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from archsearch.data.dataset import Dataset
-from archsearch.data.preprocessing import Preprocessing
-from archsearch.data.rules import ImageRules
-from archsearch.errors import ArchsearchError, DataError, StoreError
+from archsearch.errors import ConfigError, DataError, StoreError, shown
 from archsearch.files import write_atomically
-from archsearch.models.families import build, spec_from_json
-from archsearch.models.spec import Spec
-from archsearch.training.course import Statistics, device_batches
+from archsearch.image_rules import ImageRules
+from archsearch.models.choice import ChoiceValue
+from archsearch.models.families import SMALLEST_INPUT, build, spec_from_json
+from archsearch.models.model_info import ModelInfo
+from archsearch.preprocessing import Preprocessing
+from archsearch.records import LARGEST_INPUT, MOST_CLASSES
+from archsearch.resources import parse_json, read_text
 from archsearch.training.loop import EVALUATION_BATCH, top1_percent
 from archsearch.training.model_card import model_card
 from archsearch.training.model_facts import ModelFacts
+from archsearch.training.trainer import device_batches
+from archsearch.validation import explain
+
+logger = logging.getLogger(__name__)
 
 _FORMAT = 1
+_EXPORT_SUFFIXES = (".onnx", ".pt2", ".safetensors")
 _METRICS = ("seed", "epoch", "train_loss", "top1_percent", "learning_rate", "train_seconds")
 
 
-@dataclass(frozen=True, kw_only=True)
-class ModelInfo:
-    """What a loaded network carries as `.archsearch`.
+_Share = Annotated[float, Field(ge=0, le=100)]
+_Scale = Annotated[FiniteFloat, Field(gt=0)]
 
-    Attributes:
-        spec: the network's choices.
-        classes: name of each output, in order.
-        input_size: height and width of the input (pixels).
-        mean, std: per channel; inputs are (pixel - mean) / std of pixels in [0, 1].
-        image_rules: how the images of its dataset are read.
-        preprocessing: from a picture file to its input; None: an older version wrote the folder.
-        test_top1_percent: test top-1 of each seed, in the order of training; the weights are the first one's.
-        seeds: the seed of each.
-        study, trial: where the network was found, if a study found it.
-        archsearch_version, torch_version: that wrote the folder.
-    """
 
-    spec: Spec
-    classes: tuple[str, ...]
-    input_size: int
-    mean: Statistics
-    std: Statistics
-    image_rules: ImageRules
-    preprocessing: Preprocessing | None
-    test_top1_percent: tuple[float, ...]
-    seeds: tuple[int, ...]
+class _Described(BaseModel):
+    """What spec.json says, key by key."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    format: Annotated[int, Field(ge=1, le=_FORMAT)]
+    spec: dict[str, ChoiceValue]
+    classes: Annotated[tuple[str, ...], Field(min_length=1, max_length=MOST_CLASSES)]
+    input_size: Annotated[int, Field(ge=SMALLEST_INPUT, le=LARGEST_INPUT)]
+    mean: tuple[FiniteFloat, FiniteFloat, FiniteFloat]
+    std: tuple[_Scale, _Scale, _Scale]
+    image_rules: ImageRules = Field(default=ImageRules(former=True))
+    preprocessing: Preprocessing | None = None
+    weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    test_top1_percent: Annotated[tuple[_Share, ...], Field(min_length=1)]
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)]
     study: str | None
     trial: int | None
-    archsearch_version: str
-    torch_version: str
+    archsearch: str
+    torch: str
 
 
 def save_model_folder(folder: Path, facts: ModelFacts, *, weights_from: Path, curve_image: str | None = None) -> Path:
     """Write the folder's five files, each atomically; spec.json, without which nothing loads, is the last.
+
+    Files that were exported from other weights are moved into a folder of their own first, with a warning.
 
     Args:
         weights_from: the safetensors file of the first seed (`RetrainedSeed.weights`).
@@ -103,12 +108,34 @@ def save_model_folder(folder: Path, facts: ModelFacts, *, weights_from: Path, cu
         "archsearch": _own_version(),
         "torch": torch.__version__,
     }
+    _set_aside_exports(folder, str(described["weights_sha256"]))
     write_atomically(folder / "weights.safetensors", weights)
     write_atomically(folder / "metrics.csv", _metrics_csv(facts).encode())
     write_atomically(folder / "summary.json", _json(_summary(facts)))
     write_atomically(folder / "README.md", model_card(facts, curve_image=curve_image).encode())
     write_atomically(folder / "spec.json", _json(described))
     return folder
+
+
+def _set_aside_exports(folder: Path, digest: str) -> None:
+    """Move files exported from other weights out of the way, so that none lies beside a card that is not its own."""
+    try:
+        before = str(json.loads((folder / "spec.json").read_text(encoding="utf-8"))["weights_sha256"])
+    except (OSError, ValueError, KeyError, TypeError):
+        before = ""
+    exports = [
+        path for path in folder.glob("*") if path.suffix in _EXPORT_SUFFIXES and path.name != "weights.safetensors"
+    ]
+    if before == digest or not exports:
+        return
+    place = folder / f"exports-of-{before[:12] or 'unknown-weights'}"
+    place.mkdir(exist_ok=True)
+    for path in exports:
+        path.replace(place / path.name)
+    logger.warning(
+        "%s: %d exported file(s) are of earlier weights and are now in %s: export the network again",
+        folder, len(exports), place.name,
+    )  # fmt: skip
 
 
 def read_info(folder: Path | str) -> ModelInfo:
@@ -132,6 +159,10 @@ def load(folder: Path | str, device: str = "cpu") -> nn.Module:
     path = folder / "weights.safetensors"
     state = _weights(path, digest)
     model = build(info.spec, num_classes=len(info.classes), input_size=info.input_size, seed=0)
+    for name, own in model.state_dict().items():
+        given = state.get(name)
+        if given is not None and given.dtype != own.dtype:
+            raise StoreError(f"{path}: '{name}' is stored as {given.dtype}, and the network has {own.dtype}")
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
@@ -166,36 +197,39 @@ def _info(folder: Path) -> tuple[ModelInfo, str]:
     """The content of spec.json, and the checksum of the weights."""
     path = folder / "spec.json"
     try:
-        stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise StoreError(f"{folder} is not a model folder: spec.json cannot be read: {error}") from error
-    except ValueError as error:
-        raise StoreError(f"{path}: not valid JSON: {error}") from error
+        text = read_text(path)
+    except ConfigError as error:
+        raise StoreError(f"{folder} is not a model folder: spec.json cannot be read: {error.message}") from error
     try:
-        if stored["format"] > _FORMAT:
+        form = parse_json(text, path)
+        if isinstance(form, dict) and isinstance(form.get("format"), int) and form["format"] > _FORMAT:
             raise StoreError(
-                f"{path}: written by a newer archsearch ({stored['archsearch']})", hint="update archsearch"
+                f"{path}: written by a newer archsearch ({shown(form.get('archsearch'))})", hint="update archsearch"
             )
+        stored = _Described.model_validate_json(text)
         info = ModelInfo(
-            spec=spec_from_json(json.dumps(stored["spec"])),
-            classes=tuple(stored["classes"]),
-            input_size=stored["input_size"],
-            mean=_statistics(stored["mean"]),
-            std=_statistics(stored["std"]),
-            image_rules=ImageRules(**stored.get("image_rules", {"former": True})),
-            preprocessing=_preprocessing(stored.get("preprocessing")),
-            test_top1_percent=tuple(stored["test_top1_percent"]),
-            seeds=tuple(stored["seeds"]),
-            study=stored["study"],
-            trial=stored["trial"],
-            archsearch_version=stored["archsearch"],
-            torch_version=stored["torch"],
+            name=folder.name,
+            spec=spec_from_json(json.dumps(stored.spec)),
+            classes=stored.classes,
+            input_size=stored.input_size,
+            mean=stored.mean,
+            std=stored.std,
+            image_rules=stored.image_rules,
+            interpolation=None if stored.preprocessing is None else stored.preprocessing.interpolation,
+            test_top1_percent=stored.test_top1_percent,
+            seeds=stored.seeds,
+            study=stored.study,
+            trial=stored.trial,
+            archsearch_version=stored.archsearch,
+            torch_version=stored.torch,
         )
-        return info, str(stored["weights_sha256"])
-    except StoreError:
-        raise
-    except (KeyError, TypeError, ValueError, ArchsearchError) as error:
-        raise StoreError(f"{path}: damaged: {type(error).__name__}: {error}") from error
+    except ValidationError as error:
+        found = explain(error, source=f"{path}: damaged", model=_Described)
+        raise StoreError(found.message, hint=found.hint) from error
+    except ConfigError as error:  # not JSON, or no network
+        where = "" if str(path) in error.message else f"{path}: damaged: "
+        raise StoreError(f"{where}{error.message}", hint=error.hint) from error
+    return info, stored.weights_sha256
 
 
 def _weights(path: Path, digest: str) -> dict[str, Tensor]:
@@ -210,15 +244,6 @@ def _weights(path: Path, digest: str) -> dict[str, Tensor]:
         return dict(safetensors.torch.load(content))
     except SafetensorError as error:
         raise StoreError(f"{path}: not a safetensors file: {error}") from error
-
-
-def _preprocessing(stored: object) -> Preprocessing | None:
-    return None if stored is None else Preprocessing.model_validate_json(json.dumps(stored))
-
-
-def _statistics(values: list[float]) -> Statistics:
-    red, green, blue = values
-    return float(red), float(green), float(blue)
 
 
 def _metrics_csv(facts: ModelFacts) -> str:

@@ -15,13 +15,13 @@ from archsearch.data.images import Images, channel_statistics
 from archsearch.errors import TrainingError
 from archsearch.records import Epoch, Score
 from archsearch.training.checkpoint import Identity, checkpoint_bytes, differences, read_checkpoint
-from archsearch.training.course import Course, balanced_weights
 from archsearch.training.graph import GraphStep
 from archsearch.training.loop import Chunk
 from archsearch.training.precision import former_precision
 from archsearch.training.protocols import proxy_protocol
 from archsearch.training.settings import ProxySettings
 from archsearch.training.step import EagerStep
+from archsearch.training.trainer import Trainer, balanced_weights
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ def train_proxy(
     check_labels(validation, num_classes)
     with chunk():  # copying the images to the device disturbs a measurement as training does
         mean, std = channel_statistics(train)
-        course = Course(
+        trainer = Trainer(
             model,
             train,
             validation,
@@ -102,47 +102,47 @@ def train_proxy(
             precision=None if settings.precision == "auto" else settings.precision,
             class_weights=balanced_weights(train.labels, num_classes) if settings.class_weights == "balanced" else None,
         )
-        identity = _identity(course, settings, num_classes=num_classes, input_size=input_size, flip=flip)
-        done = curve[: _resume(course, identity, start, epochs_known=len(curve))]
+        identity = _identity(trainer, settings, num_classes=num_classes, input_size=input_size, flip=flip)
+        done = curve[: _resume(trainer, identity, start, epochs_known=len(curve))]
 
     def after_epoch(point: Epoch) -> bool:
         def state() -> bytes:
             with chunk():
-                return checkpoint_bytes(course.checkpoint(identity, (), epoch=point.epoch))
+                return checkpoint_bytes(trainer.checkpoint(identity, (), epoch=point.epoch))
 
         return on_epoch is None or on_epoch(point, state)
 
-    trained = course.run(start_epoch=len(done), on_epoch=after_epoch, chunk=chunk, chunk_steps=settings.chunk_steps)
-    return course.score(done + trained, split="validation", chunk=chunk)
+    trained = trainer.run(start_epoch=len(done), on_epoch=after_epoch, chunk=chunk, chunk_steps=settings.chunk_steps)
+    return trainer.score(done + trained, split="validation", chunk=chunk)
 
 
 def _identity(
-    course: Course, settings: ProxySettings, *, num_classes: int, input_size: int, flip: bool
+    trainer: Trainer, settings: ProxySettings, *, num_classes: int, input_size: int, flip: bool
 ) -> dict[str, str | int | float | bool | None]:
     """What decides the result of this training, as far as it is known here; the images count, not what they show."""
-    shapes = {name: list(value.shape) for name, value in course.model.state_dict().items()}
+    shapes = {name: list(value.shape) for name, value in trainer.model.state_dict().items()}
     # said only where it is not what trainings of before had, so that theirs go on
-    precision = {} if course.precision == former_precision(course.device) else {"precision": course.precision}
+    precision = {} if trainer.precision == former_precision(trainer.device) else {"precision": trainer.precision}
     weighted = {} if settings.class_weights == "none" else {"class_weights": settings.class_weights}
     return {
         **proxy_protocol(settings).identity(),
         **weighted,
         **precision,
         "network": hashlib.sha256(json.dumps(shapes).encode()).hexdigest()[:12],
-        "seed": course.seed,
+        "seed": trainer.seed,
         "num_classes": num_classes,
         "input_size": input_size,
         "dataset_flip": flip,
-        "train_images": course.train_images,
-        "eval_images": course.eval_images,
+        "train_images": trainer.train_images,
+        "eval_images": trainer.eval_images,
     }
 
 
-def _resume(course: Course, identity: Identity, start: bytes | None, *, epochs_known: int) -> int:
+def _resume(trainer: Trainer, identity: Identity, start: bytes | None, *, epochs_known: int) -> int:
     """Take over the state if it can be used; gives how many epochs are done then."""
     if start is None:
         return 0
-    checkpoint = read_checkpoint(start, device=course.device)
+    checkpoint = read_checkpoint(start, device=trainer.device)
     if checkpoint is None:
         log.warning("the stored state of a training is damaged: it begins anew")
         return 0
@@ -154,8 +154,8 @@ def _resume(course: Course, identity: Identity, start: bytes | None, *, epochs_k
             "the stored state has %d epochs, its curve %d: the training begins anew", checkpoint.epoch, epochs_known
         )
         return 0
-    course.restore(checkpoint)
-    log.info("a training goes on after epoch %d of %d", checkpoint.epoch, course.epochs)
+    trainer.restore(checkpoint)
+    log.info("a training goes on after epoch %d of %d", checkpoint.epoch, trainer.epochs)
     return checkpoint.epoch
 
 

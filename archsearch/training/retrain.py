@@ -1,4 +1,7 @@
-"""Full training of one seed: checkpointed as it goes, continued when typed again, never done twice."""
+"""Full training of one seed: checkpointed as it goes, continued when typed again, never done twice.
+
+Learning curves as TensorBoard event files (extra `tensorboard`).
+"""
 
 from __future__ import annotations
 
@@ -10,20 +13,20 @@ from pathlib import Path
 
 from archsearch.data.dataset import Dataset
 from archsearch.data.images import channel_statistics
+from archsearch.errors import ConfigError
 from archsearch.models.families import build
 from archsearch.models.spec import Spec
 from archsearch.records import Epoch, Score
 from archsearch.training.checkpoint import Identity
-from archsearch.training.compiled import CompiledStep
-from archsearch.training.course import Course, Statistics, balanced_weights, usual_step
 from archsearch.training.distributed import ALONE, World
-from archsearch.training.events import EventFile
-from archsearch.training.loop import Chunk, Progress
+from archsearch.training.loop import Chunk, EpochProgress
 from archsearch.training.protocols import Protocol
 from archsearch.training.proxy import check_labels
 from archsearch.training.seed_folder import SeedFolder
 from archsearch.training.settings import ClassWeights
 from archsearch.training.start import Start
+from archsearch.training.step import CompiledStep
+from archsearch.training.trainer import Statistics, Trainer, balanced_weights, usual_step
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +134,7 @@ def retrain_seed(
             )
             if start is not None:
                 start.apply(model)
-            course = Course(
+            trainer = Trainer(
                 model,
                 train,
                 test,
@@ -151,7 +154,7 @@ def retrain_seed(
                 else None,
             )
         curve = _train(
-            course,
+            trainer,
             files,
             on_epoch,
             chunk,
@@ -159,11 +162,11 @@ def retrain_seed(
             events=event_folder,
             writes=world.first,
         )
-        score = course.score(curve, split="test", chunk=chunk, confusion=True)
+        score = trainer.score(curve, split="test", chunk=chunk, confusion=True)
         if start is not None:
             score = replace(score, protocol=start.protocol_name(protocol.name))
         if world.first:
-            files.finish(course.result, score)
+            files.finish(trainer.result, score)
         world.wait()
     elif event_folder is not None:
         EventFile(event_folder, score.curve).close()
@@ -178,7 +181,7 @@ def _as_trained(spec: Spec, protocol: Protocol) -> Spec:
 
 
 def _train(
-    course: Course,
+    trainer: Trainer,
     files: SeedFolder,
     on_epoch: Callable[[Epoch], None] | None,
     chunk: Chunk,
@@ -189,18 +192,18 @@ def _train(
 ) -> tuple[Epoch, ...]:
     """Train what is left after the last whole checkpoint, and give the curve from the first epoch on."""
     curve: list[Epoch] = []
-    state = files.latest(course.device)
+    state = files.latest(trainer.device)
     if state is not None:
         within = "" if state.progress is None else f" and {state.progress.step} steps"
-        log.info("%s goes on after epoch %d%s of %d", files.place, state.epoch, within, course.epochs)
-        course.restore(state)
+        log.info("%s goes on after epoch %d%s of %d", files.place, state.epoch, within, trainer.epochs)
+        trainer.restore(state)
         curve += state.curve
 
-    def keep(epoch: int, progress: Progress | None = None) -> None:
+    def keep(epoch: int, progress: EpochProgress | None = None) -> None:
         if not writes:
             return
         with chunk():
-            files.keep(course.checkpoint(files.identity, tuple(curve), epoch=epoch, progress=progress))
+            files.keep(trainer.checkpoint(files.identity, tuple(curve), epoch=epoch, progress=progress))
 
     def after_epoch(point: Epoch) -> bool:
         curve.append(point)
@@ -215,7 +218,7 @@ def _train(
         event_file = None if events is None else EventFile(events, tuple(curve))
         if event_file is not None:
             stack.callback(event_file.close)
-        course.run(
+        trainer.run(
             start_epoch=len(curve),
             on_epoch=after_epoch,
             chunk=chunk,
@@ -223,3 +226,46 @@ def _train(
             progress_seconds=checkpoint_seconds,
         )
     return tuple(curve)
+
+
+class EventFile:
+    """The curve of one training as one event file, in a folder of its own; a step is an epoch.
+
+    A training that goes on writes the file anew with the epochs done before, so that no epoch is missing or twice,
+    however the one before ended.
+
+    Args:
+        folder: made if it is not there; older event files in it are removed.
+        curve: the epochs done before.
+
+    Raises ConfigError without the extra `tensorboard`.
+    """
+
+    def __init__(self, folder: Path, curve: tuple[Epoch, ...] = ()) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as error:
+            raise ConfigError(
+                f"TensorBoard event files cannot be written: {error}", hint="pip install 'archsearch[tensorboard]'"
+            ) from error
+        for old in folder.glob("events.out.tfevents.*"):
+            old.unlink(missing_ok=True)
+        self._writer = SummaryWriter(str(folder))
+        for point in curve:
+            self.add(point)
+
+    def add(self, point: Epoch) -> None:
+        """Write one epoch, and have it on the disk."""
+        values = {
+            "loss/train": point.train_loss,
+            "top1_percent/test": point.top1_percent,
+            "learning_rate": point.learning_rate,
+            "train_seconds": point.train_seconds,
+        }
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, point.epoch)
+        self._writer.flush()
+
+    def close(self) -> None:
+        """No epoch follows."""
+        self._writer.close()

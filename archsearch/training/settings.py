@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from archsearch.records import LARGEST_INPUT
+
 Precision = Literal["fp32", "bf16"]
 """float32 throughout; or bfloat16 autocast in training steps, where that is faster. Scoring is in float32."""
 
@@ -34,6 +36,8 @@ class ProxySettings(BaseModel):
             remain.
         validation_images: how many training images are kept back to score on, in the same way; where the dataset has
             validation images of its own, at most so many of them.
+        fresh_images: validate on other images than a study does without it, which are trained on instead: for looking
+            again at networks that were chosen by their scores (`archsearch confirm --fresh-images`).
         input_size: height and width that the network sees (pixels); None takes the dataset's own.
         precision: of the training steps; all trainings of a study share one. `auto`: bf16 on a GPU that has it; on a
             CPU what trained faster in a short trial when the study was begun (`archsearch.training.calibration`).
@@ -55,6 +59,7 @@ class ProxySettings(BaseModel):
     flip: bool | None = None
     train_images: int | None = Field(default=None, ge=1)
     validation_images: int = Field(default=5000, ge=1)
-    input_size: int | None = Field(default=None, ge=8)
+    fresh_images: bool = False
+    input_size: int | None = Field(default=None, ge=8, le=LARGEST_INPUT)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     chunk_steps: int | None = Field(default=None, ge=1)

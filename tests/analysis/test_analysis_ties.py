@@ -135,7 +135,8 @@ def test_a_network_faster_by_less_than_the_floor_does_not_pay_for_its_error(make
     front = front_of(records, reference_point=(90, 30), noise_floor=0.02)
     assert [row.record.trial for row in front.members] == [1]
     assert front.knee is None
-    assert front.hypervolume == pytest.approx((90 - 39) * (30 - 3.03))  # of the member as measured
+    # of both as measured: 50 points wide from 3.00 ms on, 1 point more from 3.03 ms on
+    assert front.hypervolume == pytest.approx(50 * (30 - 3.00) + 1 * (30 - 3.03))
     (verdict,) = verdicts_of(records, front)
     assert (verdict.standing, verdict.by) == (Standing.DOMINATED, records[1])
     assert verdict.accuracy_points == 1.0 and verdict.faster_ms == pytest.approx(-0.03)
@@ -143,6 +144,17 @@ def test_a_network_faster_by_less_than_the_floor_does_not_pay_for_its_error(make
         "v (60.00 % top-1, 3.00 ms) is dominated by trial 1: 1.00 points more accurate, at a latency within the noise "
         "floor of 2.0 %."
     )
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_one_more_network_never_lowers_the_hypervolume(seed: int, make_record: Make) -> None:
+    points, floor = random_points(2 * seed), FLOORS[seed % len(FLOORS)]
+    records = [make_record(trial, top1=100 - point[0], p10=point[1]) for trial, point in enumerate(points)]
+    volumes = [
+        front_of(records[:count], reference_point=(41, 3), noise_floor=floor).hypervolume
+        for count in range(len(records) + 1)
+    ]
+    assert volumes == sorted(volumes)
 
 
 def test_networks_of_one_error_and_a_latency_within_the_floor_are_level(make_record: Make) -> None:

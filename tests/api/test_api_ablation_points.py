@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from archsearch.api.ablation_points import (
+from archsearch.api.ablate import (
     PointMaker,
     leave_one_out,
     levels_of,

@@ -25,8 +25,7 @@ from archsearch.api.study import Study
 from archsearch.cost import cost_of
 from archsearch.errors import StoreError, UnknownNameError
 from archsearch.models.variants import find_variant
-from archsearch.papers.match import Agreement, Match
-from archsearch.papers.printed import REASONS, load_papers, read_reasons
+from archsearch.papers.printed import REASONS, Agreement, Match, load_papers, read_reasons
 from archsearch.records import Latency, Record, Score, TrialStatus
 from archsearch.store.studies import StudyInfo
 

@@ -5,7 +5,7 @@ import torch
 
 from archsearch.api.describe import describe
 from archsearch.api.variants import named_networks
-from archsearch.cost.outline import outline_cost
+from archsearch.cost.architecture import outline_cost
 from archsearch.errors import BuildError, UnknownNameError
 from archsearch.models.families import FAMILIES
 from archsearch.models.variants import VARIANTS, find_variant

@@ -174,9 +174,11 @@ def test_a_stored_ablation_has_intervals_and_sentences(place: Path) -> None:
 
     found = ablation_result(open_study("tiny.ablate-000000", storage=stored_ablation(place)))
     assert "top-1 61.00 %" in found.subtitle[1]
-    effects, costs = found.tables()
+    effects, costs, alone = found.tables()
     # mean +2.0, s = 0.1, n = 3; two comparisons: t(0.9875, 2) = 6.205, so 6.205 x 0.1 / sqrt(3) = 0.358
     assert effects.columns[2].show(effects.rows[0][2]) == "+2.00 (+1.64 to +2.36)"
+    # alone: t(0.975, 2) = 4.303, so 4.303 x 0.1 / sqrt(3) = 0.248
+    assert alone.columns[1].show(alone.rows[0][1]) == "+2.00 (+1.75 to +2.25)"
     row = effects.dicts()[0]
     assert (row["change"], row["n"], row["latency_percent"]) == ("kernel=5", 3, pytest.approx(20.0, abs=0.01))
     assert costs.dicts()[0]["added_params"] == 1000.0

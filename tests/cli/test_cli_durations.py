@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from archsearch.cli.durations import parse_duration
+from archsearch.cli.options import parse_duration
 from archsearch.errors import ConfigError
 
 

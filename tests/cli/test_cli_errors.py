@@ -156,3 +156,8 @@ def test_without_a_database_studies_lists_what_can_be_run(cli: Callable[..., obj
     for name in ("quickstart", "cifar10", "cifar100"):
         assert name in ended.out
     assert not Path("runs").exists()
+
+
+def test_the_old_name_of_a_command_is_answered_with_its_new_one(cli: Callable[..., object]) -> None:
+    ended = cli("proxy", "--storage", "postgresql://db/x")
+    check(ended, 2, "now called serve-storage", "archsearch serve-storage --help")

@@ -148,6 +148,7 @@ MISSING = {
     "confirmed": "archsearch confirm --study small",
     "trust": "archsearch trust --study small",
     "importances": "archsearch run --study small --trials N",
+    "grid": "archsearch run --study small --trials N",
     "marginal": "archsearch run --study small --trials N",
 }
 
@@ -194,6 +195,9 @@ def test_an_empty_front_is_not_drawn(command: tuple[str, ...], cli: Callable[...
         (["front", "--out", "front.svg"], "end it with .html, .png or .json"),
         (["front", "--png", "--out", "a.png"], "--png and --out were both given"),
         (["--study", "small"], "which plot is not said"),
+        (["grid", "--with", "width=1"], "it has choices"),
+        (["front", "--with", "choices=a,b"], "plot front has no options"),
+        (["grid", "--with", "choices"], "expected KEY=VALUE"),
         (["front", "--study", "smal"], "did you mean 'small'?"),
     ],
 )

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from archsearch.cli.progress import RunDisplay, line
 from archsearch.records import EarlyStop, Record, TrialStatus
-from archsearch.search.run import Progress
+from archsearch.search.runtime import RunProgress
 
 _FACTORY = runpy.run_path(str(Path(__file__).parents[1] / "analysis" / "conftest.py"))
 make_record: Callable[..., Record] = _FACTORY["make_record"]
@@ -22,7 +22,7 @@ STOP = EarlyStop(
     policy="predicted", epoch=3, of_epochs=8, error_percent=70.0, expected_error_percent=52.0,
     optimistic_error_percent=45.5, stopped=True,
 )  # fmt: skip
-PLAN: Any = SimpleNamespace(config=SimpleNamespace(objectives=("error_percent", "latency_ms"), design=None))
+STUDY: Any = SimpleNamespace(config={"objectives": ["error_percent", "latency_ms"]}, latency_batch=None)
 
 
 def stopped(trial: int, early_stop: EarlyStop = STOP) -> Record:
@@ -30,21 +30,22 @@ def stopped(trial: int, early_stop: EarlyStop = STOP) -> Record:
     return replace(record, early_stop=early_stop, seconds=12.0, reason="a long reason of the rule")
 
 
-def progress(*records: Record, **changes: Any) -> Progress:
+def progress(*records: Record, **changes: Any) -> RunProgress:
     counts: dict[str, int] = {}
     for record in records:
         counts[record.status] = counts.get(record.status, 0) + 1
     facts = {
         "counts": counts, "total": 9, "records": records, "done_before": 0, "elapsed_seconds": 60.0, "workers": 2,
     }  # fmt: skip
-    return Progress(**(facts | changes))
+    return RunProgress(**(facts | changes))
 
 
-def shown(given: Progress) -> str:
+def shown(given: RunProgress) -> str:
     """What a terminal shows."""
     text = io.StringIO()
     console = Console(file=text, force_terminal=True, width=160, height=60, color_system=None)
-    display = RunDisplay(PLAN, console)
+    display = RunDisplay(console)
+    display.begun(STUDY)
     console.print(display._view(given))
     return text.getvalue()
 

@@ -18,7 +18,7 @@ from archsearch.records import Cost, Epoch, Latency, TrialStatus
 from archsearch.search.stopping.base import Decision
 from archsearch.store.database import Database
 from archsearch.store.rows import latency_to_row, score_to_row
-from archsearch.store.schema import PartialRow, StudyRow, TrialRow
+from archsearch.store.schema import PartialTrainingRow, StudyRow, TrialRow
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 make_record: Callable[..., Any] = runpy.run_path(str(Path(__file__).parents[1] / "analysis" / "conftest.py"))[
@@ -78,7 +78,7 @@ def write_study(
             session.flush()
             if trial.decision is not None:
                 session.add(
-                    PartialRow(
+                    PartialTrainingRow(
                         study_id=study.id,
                         arch_id=arch_id,
                         seed=0,

@@ -15,15 +15,14 @@ from torchvision.models.mobilenetv2 import InvertedResidual
 from torchvision.models.shufflenetv2 import InvertedResidual as ShuffleUnit
 
 from archsearch.cost import audit, memory_access
-from archsearch.cost.audit import Audit, UnitAudit
-from archsearch.cost.audit.formulas import Flow, least_maps, lower_bound, ungrouped
-from archsearch.cost.audit.formulas import memory_access as pointwise_memory_access
-from archsearch.cost.audit.trace import Convolution, trace
+from archsearch.cost.audit import Audit, Convolution, Flow, UnitAudit, least_maps, lower_bound, trace, ungrouped
+from archsearch.cost.audit import memory_access as pointwise_memory_access
 from archsearch.limits import GUIDELINES
 from archsearch.models.families import build
-from archsearch.models.shufflenet_v1.spec import StageSpec
-from archsearch.models.shufflenet_v1.units import AddUnit
+from archsearch.models.shufflenet_v1.module import AddUnit
+from archsearch.models.shufflenet_v1.spec import ShuffleNetV1Stage
 from archsearch.models.variants import find_variant
+from archsearch.table import plain
 
 
 def audited(name: str, input_size: int = 224) -> Audit:
@@ -128,7 +127,7 @@ def test_the_unit_of_shufflenet_v2_has_a_g4_of_five_sevenths_at_every_width_and_
 
 @pytest.mark.parametrize("groups", [2, 3, 8])
 def test_the_unit_of_shufflenet_v1_has_more_for_its_sum_and_its_groups(groups: int) -> None:
-    stage = StageSpec(channels=96 * groups, units=2)
+    stage = ShuffleNetV1Stage(channels=96 * groups, units=2)
     hidden = 24 * groups
     unit = AddUnit(hidden, stage, groups=groups, shuffle=True)
     found = unit_named(audit(_After(96 * groups, unit), 8), "unit")
@@ -241,11 +240,11 @@ def test_the_model_is_left_as_it_was() -> None:
 
 def test_the_plain_data_hold_every_score_and_verdict() -> None:
     found = audited("shufflenet_v1_x1_0_g8")
-    plain = found.to_dict()
-    assert {name: each["score"] for name, each in plain["findings"].items()} == found.scores
-    assert [name for name, each in plain["findings"].items() if not each["passed"]] == list(found.broken)
-    assert len(plain["units"]) == len(found.units)
-    assert set(plain["findings"]["G3"]["units"]) == {unit.name for unit in found.units if unit.block}
+    written = plain(found)
+    assert {name: each["score"] for name, each in written["findings"].items()} == found.scores
+    assert [name for name, each in written["findings"].items() if not each["passed"]] == list(found.broken)
+    assert len(written["units"]) == len(found.units)
+    assert set(written["findings"]["G3"]["units"]) == {unit.name for unit in found.units if unit.block}
 
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "guidelines.md"

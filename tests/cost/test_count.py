@@ -227,6 +227,30 @@ def test_matrix_products_are_counted() -> None:
     assert count(_Applied(products), 8)[0] == 8 * 8 * 3 * 2 + 2 * 64 * 2 + 2 * 2 * 5
 
 
+@pytest.mark.parametrize(
+    ("function", "products"),
+    [
+        (lambda x: torch.matmul(x.permute(0, 2, 3, 1), torch.ones(3)), 256 * 3),  # a vector
+        (lambda x: torch.matmul(torch.ones(16), x.mean((0, 1))), 16 * 16),
+        (lambda x: torch.ones(1, 1, 256, 16) @ torch.ones(8, 16, 64) * x.mean(), 8 * 256 * 16 * 64),  # broadcast
+        (lambda x: torch.einsum("nchw,kc->nkhw", x, torch.ones(8, 3)), 8 * 3 * 256),
+        (lambda x: torch.einsum("n c ..., k c -> n k ...", x, torch.ones(24, 3)), 24 * 3 * 256),
+        (lambda x: torch.einsum("nchw,nchw", x, x), 3 * 256),  # no arrow: every index is twice, so summed
+        (lambda x: torch.einsum("nchw->nwhc", x), 0),
+        # from left to right: (256 x 3)(3 x 5), then (256 x 5)(5 x 7)
+        (lambda x: torch.einsum("chw,cd,de->hwe", x[0], torch.ones(3, 5), torch.ones(5, 7)), 256 * (15 + 35)),
+        (lambda x: torch.einsum("ii,ij->j", x[0, 0], torch.ones(16, 2)), 16 * 2),
+    ],
+)
+def test_every_form_of_a_product_is_counted_exactly(
+    function: Callable[[torch.Tensor], torch.Tensor], products: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.opt_einsum, "enabled", False)  # it may choose another order of three
+    network = _Applied(function)
+    network.convolution = nn.Conv2d(3, 3, 1)
+    assert count(network, 16) == (256 * 9 + products, {})
+
+
 def test_counting_leaves_the_model_and_the_random_state_as_they_were() -> None:
     model = build(BASE.with_choices({"width": 0.5}), num_classes=10, input_size=32, seed=0).train()
     next(iter(model.children())).eval()

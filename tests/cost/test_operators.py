@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from archsearch.cost.operators import operators_run
+from archsearch.cost.memory import operators_run
 
 
 class Halves(nn.Module):

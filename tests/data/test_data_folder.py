@@ -11,9 +11,9 @@ from PIL import Image, ImageOps
 from archsearch.data.catalog import load_dataset
 from archsearch.data.folder import LARGEST_SIZE
 from archsearch.data.images import Images, ImageSource, fingerprint_of
-from archsearch.data.rules import ImageRules
 from archsearch.data.split import stratified_split
 from archsearch.errors import ConfigError, DataError
+from archsearch.image_rules import ImageRules
 
 
 @pytest.fixture(autouse=True)

@@ -11,9 +11,9 @@ import pytest
 
 from archsearch.data.catalog import load_dataset
 from archsearch.data.images import channel_statistics
-from archsearch.data.rules import ImageRules
 from archsearch.data.split import stratified_split
 from archsearch.errors import ConfigError, DataError
+from archsearch.image_rules import ImageRules
 
 
 def _change(file: Path, **changes: Any) -> None:

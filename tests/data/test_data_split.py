@@ -83,6 +83,19 @@ def test_the_seed_decides_which_classes_a_tiny_set_has() -> None:
     assert len(first_classes) > 3
 
 
+def test_fresh_validation_images_are_none_of_the_others_and_as_proportional() -> None:
+    images = _numbered(_labels([30, 20, 50]))
+    usual = stratified_split(images, validation_images=40, train_images=30, seed=0)
+    train, fresh = stratified_split(images, validation_images=40, train_images=30, seed=0, fresh=True)
+    assert not set(_numbers(fresh)) & set(_numbers(usual[1]))
+    assert not set(_numbers(fresh)) & set(_numbers(train))
+    assert (len(train), len(fresh)) == (30, 40)
+    shares = torch.bincount(fresh.labels, minlength=3) - torch.tensor([0.3, 0.2, 0.5]) * 40
+    assert shares.abs().max() < 2
+    with pytest.raises(ConfigError, match="51 other validation images: there are only 100"):
+        stratified_split(images, validation_images=51, seed=0, fresh=True)
+
+
 def test_splitting_leaves_the_global_random_state_alone(make_images: Callable[..., Images]) -> None:
     before = torch.get_rng_state()
     stratified_split(make_images([5, 5]), validation_images=2, seed=0)

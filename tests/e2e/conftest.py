@@ -36,7 +36,7 @@ proxy: {{epochs: 1, batch_size: 32, train_images: 64, validation_images: 40}}
 latency: {{bursts: 2, visits: {visits}, runs_per_burst: 2, spread_seconds: {spread}, budget_seconds: 4,
   warmup_windows: 2, tolerance: 0.9, repeat_every: 2, remeasure: 0}}
 """
-PATIENCE_SECONDS = 400.0  # until a test gives up; no test says how long anything takes
+TIMEOUT_SECONDS = 400.0  # until a test gives up; no test says how long anything takes
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Workplace:
 
     def type(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         process = self.start(*arguments)
-        out, err = process.communicate(timeout=PATIENCE_SECONDS)
+        out, err = process.communicate(timeout=TIMEOUT_SECONDS)
         assert "Traceback" not in out + err
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
@@ -97,7 +97,7 @@ class Workplace:
 
 
 def wait_until(true: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while not true():
         assert time.monotonic() < deadline, f"waited in vain until {what}"
         time.sleep(0.05)

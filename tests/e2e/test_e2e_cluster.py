@@ -44,7 +44,7 @@ constraints: {{guidelines: "off"}}
 latency: {{backend: torch-eager, bursts: 2, visits: 1, runs_per_burst: 2, spread_seconds: 0, budget_seconds: 2,
   warmup_runs: 2, warmup_windows: 2, tolerance: 0.9, repeat_every: 2, remeasure: 0}}
 """
-PATIENCE_SECONDS = 1800.0
+TIMEOUT_SECONDS = 1800.0
 # A trial whose worker was killed before Optuna had numbered it has nothing to tell.
 UNTOLD = "select count(*) from archsearch_trials where not told and number is not null"
 WORKERS_EACH = min(2, usable_cores())  # more workers than cores are refused
@@ -148,7 +148,7 @@ def run_with_kills(
     trials, killed = Trials(url), []
     for machine in machines:
         machine.start()
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while any(machine.process.poll() is None for machine in machines):
         assert time.monotonic() < deadline, f"not at an end: {[machine.said[-500:] for machine in machines]}"
         time.sleep(chance.uniform(0.02, 0.3))

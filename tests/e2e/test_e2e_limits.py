@@ -69,7 +69,7 @@ def test_a_mistake_of_the_program_ends_the_command_and_mended_the_same_command_g
     assert ended.returncode == 1, ended.stdout
     said = " ".join(ended.stderr.split())
     assert "the same error ended 3 different networks (trials 0, 1, 2)" in said
-    assert "is on cpu, the map on cuda:0" in said and "their places are given back" in said
+    assert "is on cpu, the map on cuda:0" in said and "their slots are given back" in said
     assert dict(workplace.study().counts) == {"interrupted": 3}
 
     monkeypatch.setenv("PYTHONPATH", whole)

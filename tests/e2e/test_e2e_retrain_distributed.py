@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 RETRAIN = ("retrain", "--trial", "0", "--epochs", "1", "--batch-size", "80", "--device", "cpu")
-PATIENCE_SECONDS = 400.0
+TIMEOUT_SECONDS = 400.0
 
 
 def torchrun(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -23,7 +23,7 @@ def torchrun(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "120"},
         capture_output=True,
         text=True,
-        timeout=PATIENCE_SECONDS,
+        timeout=TIMEOUT_SECONDS,
         check=False,
     )  # fmt: skip
 

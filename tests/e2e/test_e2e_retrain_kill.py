@@ -14,7 +14,7 @@ import pytest
 
 RETRAIN = ("retrain", "--trial", "0", "--protocol", "modern", "--batch-size", "16", "--device", "cpu")
 STEPS_PER_EPOCH = 160 // 16
-PATIENCE_SECONDS = 300.0  # until a test gives up; no test says how long anything takes
+TIMEOUT_SECONDS = 300.0  # until a test gives up; no test says how long anything takes
 MOST_CHECKPOINTS = 4  # that a process is left to write, so that it never gets to the end
 
 
@@ -45,7 +45,7 @@ def kill_in_training(workplace: object, arguments: tuple[str, ...], place: Path,
     """Start the command and kill it at a random moment of its training; whether that was while it wrote a file."""
     process = workplace.start(*arguments)
     try:
-        deadline, written = time.monotonic() + PATIENCE_SECONDS, 0
+        deadline, written = time.monotonic() + TIMEOUT_SECONDS, 0
         known = names(place, "checkpoint-*.pt")
         wanted, in_a_write = dice.randint(1, MOST_CHECKPOINTS), dice.random() < 0.5
         while written < wanted:

@@ -9,11 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from archsearch.errors import ConfigError
-from archsearch.export.formats import FORMATS
-from archsearch.export.metadata import ExportMetadata
+from archsearch.export.formats import FORMATS, parity
 from archsearch.export.onnx_file import quantized, read_metadata, run_onnx
-from archsearch.export.parity import parity
-from archsearch.models.families import build
+from archsearch.models.families import FAMILIES, build
+from archsearch.models.model_info import ModelInfo
 from archsearch.models.variants import find_variant
 
 SIZE = 32
@@ -32,20 +31,18 @@ def network(name: str = "shufflenet_v2_x0_5", **choices: object) -> nn.Module:
     return model.eval()
 
 
-def facts(**changes: object) -> ExportMetadata:
+def facts(**changes: object) -> ModelInfo:
     given = {
         "name": "any",
-        "arch_id": "0123456789ab",
-        "spec": "{}",
+        "spec": FAMILIES["shufflenet_v2"].base,
         "classes": CLASSES,
         "input_size": SIZE,
         "mean": (0.5, 0.4, 0.3),
         "std": (0.2, 0.25, 0.3),
-        "trained": True,
-        "top1_percent": 61.25,
+        "test_top1_percent": (61.25,),
         "archsearch_version": "0.1.0",
     }
-    return ExportMetadata(**(given | changes))
+    return ModelInfo(**(given | changes))
 
 
 def images(count: int) -> Tensor:
@@ -92,11 +89,11 @@ def test_onnx_files_carry_size_classes_mean_and_std() -> None:
 
 def test_a_safetensors_file_carries_the_facts_in_its_header_and_every_weight() -> None:
     model = network()
-    content = FORMATS["state-dict"].write(model, images(2), facts(trained=False, top1_percent=None))
+    content = FORMATS["state-dict"].write(model, images(2), facts(test_top1_percent=()))
     assert safetensors.torch.load(content).keys() == model.state_dict().keys()
     length = int.from_bytes(content[:8], "little")  # the format's own header: its length, then JSON
     header = json.loads(content[8 : 8 + length])["__metadata__"]
-    assert header["arch_id"] == "0123456789ab"
+    assert header["arch_id"] == FAMILIES["shufflenet_v2"].base.arch_id
     assert header["trained"] == "false"
     assert "top1_percent" not in header
 

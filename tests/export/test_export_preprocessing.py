@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from archsearch.export.metadata import ExportMetadata
 from PIL import Image
 from pydantic import ValidationError
 
 from archsearch.data.pictures import middle_square
-from archsearch.data.preprocessing import Preprocessing, preprocessing_of
-from archsearch.export.metadata import ExportMetadata
 from archsearch.export.onnx_file import write_onnx
 from archsearch.export.preprocessing import PictureInput, recipe_input, run_picture, with_picture_input
+from archsearch.preprocessing import Preprocessing, preprocessing_of
 
 SHAPES = [(32, 32), (1, 1), (1, 50), (50, 1), (31, 33), (97, 301), (301, 97), (7, 5), (200, 64), (48, 48), (333, 222)]
 

@@ -308,6 +308,7 @@ def main() -> None:
         from archsearch.api.confirm import plan_confirm
         from archsearch.api.trust import plan_trust
         from archsearch.data.npz import load_npz
+        from archsearch.search.runtime import Runtime
 
         data = load_npz(Path("cifar10"), name=DATASET).fingerprint
         database = Database("sqlite:///runs/archsearch.db", create=True)
@@ -315,10 +316,12 @@ def main() -> None:
         made.searched("cifar10_other", device=OTHER_DEVICE, data_fingerprint=data)
         study_id = made.searched("cifar10_random", data_fingerprint=data)
         made.retrained(study_id)
-        made.designed(plan_ablation("cifar10_random", choices=["stage2.kernel", "head.type", "residual"], seeds=3).plan)
-        made.designed(plan_confirm("cifar10_random", seeds=3, top=3).plan, skip=3)
-        made.designed(plan_trust("cifar10_random", networks=12, epochs=40).plan)
-        made.designed(plan_trust("cifar10_random", networks=9, epochs=80, seeds=2).plan, skip=5)
+        made.designed(
+            plan_ablation("cifar10_random", Runtime(), choices=["stage2.kernel", "head.type", "residual"], seeds=3).plan
+        )
+        made.designed(plan_confirm("cifar10_random", Runtime(), seeds=3, top=3).plan, skip=3)
+        made.designed(plan_trust("cifar10_random", Runtime(), networks=12, epochs=40).plan)
+        made.designed(plan_trust("cifar10_random", Runtime(), networks=9, epochs=80, seeds=2).plan, skip=5)
         database.close()
         _guidelines()
         sql = "\n".join(_dump(Path("runs/archsearch.db"))) + "\n"

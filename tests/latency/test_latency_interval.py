@@ -7,8 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from archsearch.latency.interval import ratio_interval
-from archsearch.latency.samples import Samples
+from archsearch.latency.samples import Samples, ratio_interval
 
 Bursts = list[list[int]]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 
@@ -10,11 +10,20 @@ import numpy as np
 import pytest
 
 from archsearch.errors import MeasurementError
+from archsearch.latency.group import LocalGroup
 from archsearch.latency.protocol import Conditions, Measurement, measure, measure_group
+from archsearch.latency.runner import Runner
 from archsearch.latency.settings import LatencySettings
 from archsearch.records import Latency
 
 MS = 1_000_000
+
+
+def measurement_of(runners: Sequence[Runner], settings: LatencySettings, world: World) -> Measurement:
+    """A measurement of networks on a simulated clock."""
+    return Measurement(LocalGroup(runners, lease=world, clock=world.clock), settings, clock=world.clock)
+
+
 CONDITIONS = Conditions(
     reference="anchor", device="cpu", backend="torch", batch=1, threads=1, input_size=32, fingerprint="0123456789ab"
 )
@@ -243,15 +252,14 @@ def test_a_network_too_slow_for_its_budget_stops_early_and_has_not_converged() -
 def test_warm_up_ends_when_two_windows_agree_and_at_its_cap_otherwise() -> None:
     world = World()
     settings = LatencySettings(visits=1, spread_seconds=0, bursts=2, warmup_runs=5, warmup_windows=7, tolerance=0.9)
-    measurement = Measurement(
+    measurement = measurement_of(
         (
             world.runner("settles", lambda k: MS * (10 if k < 10 else 1)),  # windows 10, 10: agree at once
             world.runner("later", lambda k: MS * (8 if k < 5 else 4 if k < 10 else 2)),  # 8, 4, 2, 2
             world.runner("never", lambda k: MS * (1 + k // 5)),  # 1, 2, 3, ...: never within 5%
         ),
         settings,
-        lease=world,
-        clock=world.clock,
+        world,
     )
     measurement.complete(world.sleep)
     assert measurement.samples.warmup_runs == [10, 20, 35]
@@ -338,7 +346,7 @@ def test_several_networks_share_the_bursts_of_one_reference() -> None:
     world = World()
     runners = [world.runner(name, constant(ms)) for name, ms in (("a", 1), ("b", 3), ("r", 2))]
     settings = LatencySettings(visits=2, spread_seconds=1, bursts=4)
-    measurement = Measurement(runners, settings, lease=world, clock=world.clock)
+    measurement = measurement_of(runners, settings, world)
     measurement.complete(world.sleep)
     samples = measurement.samples
     assert [samples.ratio(0), samples.ratio(1)] == pytest.approx([0.5, 1.5])
@@ -525,7 +533,7 @@ def made_beside(work_seconds: float, settings: LatencySettings) -> tuple[World, 
     """A measurement whose caller works in pieces of `work_seconds`, and makes a visit between two when one is due."""
     world = World()
     networks = (world.runner("c", constant(1)), world.runner("r", constant(2)))
-    measurement = Measurement(networks, settings, lease=world, clock=world.clock)
+    measurement = measurement_of(networks, settings, world)
     while not measurement.done:
         if measurement.due_seconds() == 0:
             measurement.visit()
@@ -566,7 +574,7 @@ def test_what_was_planned_between_visits_is_charged_to_the_budget_whoever_fills_
         world = World()
         networks = (world.runner("c", constant(1)), world.runner("r", lambda k: round(MS * (1 + 0.01 * k))))
         settings = LatencySettings(visits=3, bursts=6, spread_seconds=1, budget_seconds=8)
-        measurement = Measurement(networks, settings, lease=world, clock=world.clock)
+        measurement = measurement_of(networks, settings, world)
         while not measurement.done:
             if measurement.due_seconds() == 0:
                 measurement.visit()
@@ -581,7 +589,7 @@ def test_what_was_planned_between_visits_is_charged_to_the_budget_whoever_fills_
 def test_a_measurement_that_is_not_done_gives_a_latency_that_has_not_converged() -> None:
     world = World()
     networks = (world.runner("c", constant(1)), world.runner("r", constant(2)))
-    measurement = Measurement(networks, LatencySettings(), lease=world, clock=world.clock)
+    measurement = measurement_of(networks, LatencySettings(), world)
     measurement.visit()
     (first,) = measurement.latencies(CONDITIONS)
     assert (first.bursts, first.converged, first.ratio_to_reference) == (6, False, 0.5)

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from archsearch.latency.again import better, drifted, needs_again
+from archsearch.latency.remeasure import better, drifted, is_doubtful
 from archsearch.latency.settings import LatencySettings
 from archsearch.records import Latency
 
@@ -78,9 +78,9 @@ def test_a_device_that_became_much_faster_or_slower_has_drifted() -> None:
 
 def test_what_drifted_or_did_not_converge_is_measured_again() -> None:
     settings = LatencySettings()
-    assert not needs_again(LATENCY, settings)
-    assert needs_again(replace(LATENCY, converged=False), settings)
-    assert needs_again(replace(LATENCY, study_reference_ms=1.0), settings)
+    assert not is_doubtful(LATENCY, settings)
+    assert is_doubtful(replace(LATENCY, converged=False), settings)
+    assert is_doubtful(replace(LATENCY, study_reference_ms=1.0), settings)
 
 
 def test_of_two_measurements_the_milliseconds_do_not_decide() -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from archsearch.latency import network
-from archsearch.latency.again import better, needs_again
 from archsearch.latency.network import measure_network
+from archsearch.latency.remeasure import better, is_doubtful
 from archsearch.latency.settings import LatencySettings
 from archsearch.latency.witness import MemoryWitness, memory_witness
 from archsearch.records import Latency
@@ -69,10 +69,10 @@ def test_a_measurement_beside_crowded_memory_is_made_again_and_the_quiet_one_kep
     witness = Scripted(iter([1.2, 1.05]), quiet_ms=1.0)
     latency = measured(witness)
     assert (latency.attempts, latency.memory_ms, witness.noted) == (2, 1.05, [1.2, 1.05])
-    assert not needs_again(latency, SETTINGS, 1.0)
+    assert not is_doubtful(latency, SETTINGS, 1.0)
     stays = measured(Scripted(iter([1.2, 1.3]), quiet_ms=1.0))
     assert (stays.attempts, stays.memory_ms) == (2, 1.2)  # neither is better: the first one
-    assert needs_again(stays, SETTINGS, 1.0) and not needs_again(stays, SETTINGS)  # nothing is known of quiet
+    assert is_doubtful(stays, SETTINGS, 1.0) and not is_doubtful(stays, SETTINGS)  # nothing is known of quiet
 
 
 def test_a_measurement_that_converged_is_kept_before_a_quiet_one_that_did_not(measured: Any) -> None:

@@ -7,7 +7,7 @@ import pytest
 from archsearch.errors import ConfigError, UnknownNameError
 from archsearch.models.choice import Word
 from archsearch.models.families import FAMILIES, spec_from_json
-from archsearch.models.shufflenet_v2.spec import ShuffleNetV2Spec, StageSpec
+from archsearch.models.shufflenet_v2.spec import ShuffleNetV2Spec, ShuffleNetV2Stage
 from archsearch.models.spec import Spec
 
 BASE = ShuffleNetV2Spec()
@@ -85,7 +85,7 @@ def test_values_are_stored_in_exact_types() -> None:
     assert {name: type(value) for name, value in spec.choices().items()} == {
         name: type(value) for name, value in BASE.choices().items()
     }
-    assert StageSpec(kernel="5") == StageSpec(kernel=5)  # type: ignore[arg-type]
+    assert ShuffleNetV2Stage(kernel="5") == ShuffleNetV2Stage(kernel=5)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

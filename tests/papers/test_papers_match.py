@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from archsearch.papers.match import Agreement, compare
+from archsearch.papers.printed import Agreement, compare
 
 M, G = 10**6, 10**9
 

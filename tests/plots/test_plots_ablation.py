@@ -108,7 +108,7 @@ def test_levels_of_one_choice_stand_together_below_the_base() -> None:
 
 
 def test_the_tables_hold_effects_costs_and_answers() -> None:
-    effects, costs = ablation([BETTER]).tables()
+    effects, costs, alone = ablation([BETTER]).tables()
     (row,) = effects.dicts()
     assert (row["change"], row["n"], row["top1_points"]) == ("kernel=5", 5, 3.0)
     assert (row["top1_points_low"], row["top1_points_high"]) == (1.0, 5.0)
@@ -116,6 +116,7 @@ def test_the_tables_hold_effects_costs_and_answers() -> None:
     (cost,) = costs.dicts()
     assert (cost["top1_percent"], cost["latency_ms"], cost["added_params"]) == (50.0, 2.0, 1000.0)
     assert cost["arch_id"] == "kernel5"
+    assert (alone.dicts()[0]["top1_points_low"], alone.dicts()[0]["top1_points_high"]) == (2.0, 4.0)
 
 
 def test_better_worse_and_untold_differ_in_colour_and_in_sign() -> None:
@@ -155,7 +156,7 @@ def test_interactions_follow_the_rows() -> None:
     )
     together = ablation([BETTER, UNTOLD], interactions=(found,))
     assert "interaction: kernel 5 with attention se" in labels_of(together)[-1]
-    assert [table.title for table in together.tables()][-1] == "Two together, beyond their sum"
+    assert [table.title for table in together.tables()][2] == "Two together, beyond their sum"
 
 
 def test_a_row_without_an_interval_or_without_a_pair_is_said_so_by_its_n() -> None:

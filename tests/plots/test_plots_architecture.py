@@ -14,15 +14,14 @@ from archsearch.models.families import FAMILIES
 from archsearch.models.shufflenet_v2.spec import ShuffleNetV2Spec
 from archsearch.models.spec import Spec
 from archsearch.plots.architecture import (
-    ArchitectureInfo,
+    UNITS,
+    Architecture,
     Part,
-    architecture_info,
-    architecture_tables,
+    architecture_of,
     record_architecture,
 )
 from archsearch.plots.architecture_figure import architecture_figure
 from archsearch.plots.architecture_parts import ADDED, CHANGED, GONE, Op
-from archsearch.plots.architecture_units import UNITS
 from archsearch.records import Record
 
 BASE = ShuffleNetV2Spec()
@@ -40,7 +39,7 @@ class Row:
     macs: int = 100
 
 
-def part(info: ArchitectureInfo, name: str) -> Part:
+def part(info: Architecture, name: str) -> Part:
     return next(each for each in info.parts if each.name == name)
 
 
@@ -52,14 +51,14 @@ def signs(found: Part) -> dict[str, str]:
     return {op.text: op.sign for op in ops(found) if op.sign}
 
 
-def changed(**changes: Any) -> ArchitectureInfo:
+def changed(**changes: Any) -> Architecture:
     named = {name.replace("__", "."): value for name, value in changes.items()}
-    return architecture_info(BASE.with_choices(named), BASE)
+    return architecture_of(BASE.with_choices(named), BASE)
 
 
 def test_shufflenet_v2_x1_0_has_the_units_of_its_paper() -> None:
     # arXiv 1807.11164, figure 3 c and d, table 5 at 1x: 116, 232, 464 channels, halves of 58, 116, 232; 4, 8, 4 units
-    info = architecture_info(BASE)
+    info = architecture_of(BASE)
     assert [each.name for each in info.parts] == ["stem", "stage2", "stage3", "stage4", "head"]
     down, basic = part(info, "stage2").units
     assert [op.text for op in down.branches[0]] == ["dw 3×3 s2", "1×1 → 58"]
@@ -84,7 +83,7 @@ def test_a_kernel_and_an_attention_are_marked_where_they_act_and_nowhere_else() 
 
 def test_what_only_the_baseline_has_stays_in_the_drawing_as_gone() -> None:
     rich = BASE.with_choices({"attention": "se", "residual": True})
-    info = architecture_info(BASE.with_choices({"stem.pool": False}), rich)
+    info = architecture_of(BASE.with_choices({"stem.pool": False}), rich)
     assert signs(part(info, "stem")) == {"max pool 3×3 s2": GONE}
     assert signs(part(info, "stage2")) == {"SE": GONE, "add input": GONE}
 
@@ -115,7 +114,7 @@ def test_rows_of_the_layer_table_go_to_their_parts_and_shares_add_up() -> None:
     # 10 rows of 100 MACs: conv1 and maxpool are the stem's, conv5, gather and fc the head's
     names = ["conv1", "maxpool", "stage2.0", "stage2.1", "stage3.0", "stage3.1", "stage4.0", "conv5", "gather", "fc"]
     rows = [Row(name=name, output_shape=(number, 2, 2)) for number, name in enumerate(names)]
-    info = architecture_info(BASE, None, rows)  # type: ignore[arg-type]
+    info = architecture_of(BASE, None, rows)  # type: ignore[arg-type]
     assert {each.name: each.macs for each in info.parts} == {
         "stem": 200,
         "stage2": 200,
@@ -130,27 +129,27 @@ def test_rows_of_the_layer_table_go_to_their_parts_and_shares_add_up() -> None:
 
 def test_a_pool_between_stages_belongs_to_the_stage_after_it() -> None:
     names = ("stage1", "pool1", "stage2", "pool2", "stage3", "pool3", "stage4", "gather", "fc")
-    info = architecture_info(FAMILIES["plain_cnn"].base, None, [Row(name=name) for name in names])  # type: ignore[misc]
+    info = architecture_of(FAMILIES["plain_cnn"].base, None, [Row(name=name) for name in names])  # type: ignore[misc]
     assert [each.macs for each in info.parts] == [100, 200, 200, 200, 200]
 
 
 def test_the_baselines_cost_is_compared_in_percent() -> None:
     spec = BASE.with_choices({"stage2.kernel": 5})
     rows, base_rows = [Row(name="stage2.0", params=11, macs=125)], [Row(name="stage2.0")]
-    info = architecture_info(spec, BASE, rows, baseline_layers=base_rows, baseline_name="x1")  # type: ignore[arg-type]
+    info = architecture_of(spec, BASE, rows, baseline_layers=base_rows, baseline_name="x1")  # type: ignore[arg-type]
     assert "Baseline x1: 1 choice differs; params +10 %, MACs +25 %" in info.subtitle
 
 
 def test_the_tables_say_what_the_drawing_shows() -> None:
     spec = BASE.with_choices({"stage2.kernel": 5, "unit_form": "authors"})
     rows = [Row(name="stage2.0", output_shape=(8, 4, 4), params=10, macs=100)]
-    parts, changes = architecture_tables(architecture_info(spec, BASE, rows))  # type: ignore[arg-type]
+    parts, changes = architecture_of(spec, BASE, rows).tables()  # type: ignore[arg-type]
     assert parts.rows[1] == ("stage2", "8 × 4 × 4", 100, 100.0, 10, 100.0)
     assert changes.rows == (("", "unit_form", "authors", "torchvision"), ("stage2", "stage2.kernel", "5", "3"))
 
 
 def test_a_network_of_another_family_is_not_compared() -> None:
-    info = architecture_info(BASE, FAMILIES["plain_cnn"].base)
+    info = architecture_of(BASE, FAMILIES["plain_cnn"].base)
     assert "another family" in " ".join(info.subtitle)
     assert info.signs == ""
 
@@ -165,26 +164,26 @@ def test_an_unknown_family_is_drawn_from_its_layer_table_by_the_size_of_its_maps
         Row(name="layer1.1", kind="basic block", output_shape=(64, 8, 8)),
         Row(name="fc", kind="linear", output_shape=(10,)),
     ]
-    info = architecture_info(spec, None, rows)  # type: ignore[arg-type]
+    info = architecture_of(spec, None, rows)  # type: ignore[arg-type]
     assert [each.name for each in info.parts] == ["16 × 16", "8 × 8", "features"]
     assert [op.text for each in info.parts for op in ops(each)] == [
         "conv 7x7 s2 → 64",
         "basic block → 64, 2 times",
         "linear → 10",
     ]
-    assert architecture_info(spec).empty is not None
+    assert architecture_of(spec).empty is not None
 
 
 @pytest.mark.parametrize("width", [400, 1000])
 @pytest.mark.parametrize("family", sorted(UNITS))
 def test_every_family_is_drawn_with_every_box_inside_the_figure(family: str, width: int) -> None:
     spec: Spec = FAMILIES[family].base
-    figure = architecture_figure(architecture_info(spec, spec), width=width, height=600)
+    figure = architecture_figure(architecture_of(spec, spec), width=width, height=600)
     across, down = figure.layout.xaxis.range[1], figure.layout.yaxis.range[0]
     boxes = [shape for shape in figure.layout.shapes if shape.type == "rect"]
     assert len(boxes) > 5
     assert all(shape.x1 <= across + 1 and shape.y1 <= down + 1 for shape in boxes)
-    assert figure == architecture_figure(architecture_info(spec, spec), width=width, height=600)
+    assert figure == architecture_figure(architecture_of(spec, spec), width=width, height=600)
 
 
 def test_a_stored_record_is_drawn_without_a_layer_table(make_record: Callable[..., Record]) -> None:
@@ -209,5 +208,5 @@ def test_a_record_that_cannot_be_drawn_says_why(make_record: Callable[..., Recor
 
 
 def test_names_stay_text() -> None:
-    info = architecture_info(BASE, BASE.with_choices({"kernel": 5}), name=MARKUP, baseline_name=MARKUP)
+    info = architecture_of(BASE, BASE.with_choices({"kernel": 5}), name=MARKUP, baseline_name=MARKUP)
     assert "<script" not in json.dumps(architecture_figure(info).to_plotly_json(), default=str)

@@ -15,12 +15,15 @@ from archsearch.analysis.confirmed import confirmed_of
 from archsearch.analysis.confusion import Confusion, confusion_of
 from archsearch.analysis.front import DEFAULT_OBJECTIVES
 from archsearch.analysis.guidelines import GuidelinesReport, table_report
+from archsearch.analysis.level_grid import level_grid
+from archsearch.analysis.marginal import marginal_effects
 from archsearch.analysis.trust import trust_of
 from archsearch.api.guidelines import experiments
 from archsearch.designs import Design, DesignPoint
 from archsearch.plots.catalog import PLOTS, PlotData
 from archsearch.plots.page import page_text
 from archsearch.records import Epoch, Latency, Record, Score, TrialStatus
+from archsearch.search.importance import importances
 
 Make = Callable[..., Record]
 _BASE = DesignPoint(name="base", family="f", choices={}, arch_id="base")
@@ -97,15 +100,21 @@ def _confusion(study: str) -> Confusion | None:
 def _data(records: Sequence[Record], study: str, **more: Any) -> PlotData:
     """A study that everything was asked of."""
     again, design = _twice(records, study)
+    choices = [replace(record, suggested=record.choices, study=study) for record in records]
     objectives = more.get("objectives", DEFAULT_OBJECTIVES)
     return PlotData(
         records=tuple(records),
         study=study,
-        trust=trust_of(records, _longer(records), {}),
-        guidelines=_guidelines(),
-        ablation=ablation_of(again, replace(design, purpose="ablation", points=design.points or (_BASE,))),
-        confusion=_confusion(study),
-        confirmed=confirmed_of(again, design, objectives, noise_floor=0.0, draws=200),
+        results={
+            "trust": trust_of(records, _longer(records), {}),
+            "guidelines": _guidelines(),
+            "importances": importances(choices, objectives, methods=("PED-ANOVA",), chance=False),
+            "grid": level_grid(choices, objectives),
+            "marginal": marginal_effects(choices, objectives, bootstraps=5),
+            "ablation": ablation_of(again, replace(design, purpose="ablation", points=design.points or (_BASE,))),
+            "confusion": _confusion(study),
+            "confirmed": confirmed_of(again, design, objectives, noise_floor=0.0, draws=200),
+        },
         **more,
     )
 

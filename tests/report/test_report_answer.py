@@ -102,7 +102,7 @@ def confirmation(record: Record, **changes: Any) -> Confirmed:
 
 def with_confirmation(records: Sequence[Record], make_data: Data, **changes: Any) -> ReportData:
     data = make_data(records)
-    return replace(data, plots=replace(data.plots, confirmed=confirmation(records[0], **changes)))
+    return replace(data, plots=replace(data.plots, results={"confirmed": confirmation(records[0], **changes)}))
 
 
 def test_a_confirmed_network_says_what_the_confirmation_says_of_it(make_record: Make, make_data: Data) -> None:

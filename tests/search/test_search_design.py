@@ -18,9 +18,9 @@ from archsearch.records import Record, TrialStatus
 from archsearch.search import evaluate
 from archsearch.search.config import StudyConfig, parse_study
 from archsearch.search.design_points import design_specs
-from archsearch.search.design_worker import DesignWorker
 from archsearch.search.evaluate import StopRequested
 from archsearch.search.optuna_study import OptunaStudy
+from archsearch.search.worker import DesignWorker
 from archsearch.store.claims import trial_counts
 from archsearch.store.database import Database
 from archsearch.store.designs import widen_design

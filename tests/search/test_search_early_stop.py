@@ -12,12 +12,12 @@ import pytest
 from archsearch.records import Record, TrialStatus
 from archsearch.search import evaluate, measuring, worker
 from archsearch.search.config import StudyConfig
-from archsearch.search.follow import TrialFollower
 from archsearch.search.stopping.base import Curve, Decision
 from archsearch.search.stopping.rules import STOPPING
+from archsearch.search.trial_context import StoredTrial
 from archsearch.store.claims import PROMOTED, interrupt_trial, trial_counts
 from archsearch.store.database import Database
-from archsearch.store.partials import load_decisions, load_partial
+from archsearch.store.partial_trainings import load_decisions, load_partial_training
 from archsearch.store.studies import find_study
 from archsearch.store.trials import load_record, load_records
 
@@ -86,13 +86,13 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     """Grows by each epoch that is trained: (seed, epoch)."""
     found: list[tuple[int, int]] = []
-    real = TrialFollower.epoch_done
+    real = StoredTrial.epoch_done
 
-    def count(self: TrialFollower, point: Any, state: Any) -> bool:
+    def count(self: StoredTrial, point: Any, state: Any) -> bool:
         found.append((self.seed, point.epoch))
         return real(self, point, state)
 
-    monkeypatch.setattr(TrialFollower, "epoch_done", count)
+    monkeypatch.setattr(StoredTrial, "epoch_done", count)
     return found
 
 
@@ -132,7 +132,7 @@ def test_a_study_under_every_policy_comes_to_its_end(
     assert records(database, config, with_curves=True) == found
 
 
-def test_a_stopped_trial_holds_its_place_with_its_curve_and_is_infeasible_in_optuna(
+def test_a_stopped_trial_holds_its_slot_with_its_curve_and_is_infeasible_in_optuna(
     database: Database, make_config: Any, make_worker: Any, rule_is: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker, "_EXHAUSTED_AFTER_REPEATS", 6)
@@ -225,21 +225,21 @@ def test_a_trial_cut_off_in_its_training_goes_on_where_it_was_and_is_not_measure
         space_text=ONE_POINT, constraints=CHEAP, proxy=PROXY, stopping={"policy": "none", "checkpoint_seconds": 0}
     )
     stopped = make_worker(config, total=1)
-    real = TrialFollower.save
+    real = StoredTrial.save
 
-    def save_and_stop(self: TrialFollower) -> None:
+    def save_and_stop(self: StoredTrial) -> None:
         real(self)
         if len(self.curve) == 2:
             stopped.stop()
 
-    monkeypatch.setattr(TrialFollower, "save", save_and_stop)
+    monkeypatch.setattr(StoredTrial, "save", save_and_stop)
     stopped.run()
     (interrupted,) = records(database, config)
     assert interrupted.status is TrialStatus.INTERRUPTED
     assert trained == [(0, 1), (0, 2)]
     networks = len(measured)
 
-    monkeypatch.setattr(TrialFollower, "save", real)
+    monkeypatch.setattr(StoredTrial, "save", real)
     make_worker(config, total=1).run()
     again = records(database, config, with_curves=True)[1]
     assert again.status is TrialStatus.COMPLETE and again.score is not None
@@ -255,7 +255,7 @@ def test_a_trial_cut_off_in_its_training_goes_on_where_it_was_and_is_not_measure
         (point.train_loss, point.top1_percent) for point in reference.score.curve
     ]
     study_id = find_study(database, config.name).id
-    assert load_partial(database, study_id, again.arch_id, 0) is None  # its state is not kept any longer
+    assert load_partial_training(database, study_id, again.arch_id, 0) is None  # its state is not kept any longer
 
 
 def test_a_stop_stores_the_state_after_the_last_epoch(
@@ -265,18 +265,18 @@ def test_a_stop_stores_the_state_after_the_last_epoch(
         space_text=ONE_POINT, constraints=CHEAP, proxy=PROXY, stopping={"policy": "none", "checkpoint_seconds": 1e6}
     )
     stopped = make_worker(config, total=1)
-    monkeypatch.setattr("archsearch.search.follow._CHEAP_SHARE", 1e6)
-    real = TrialFollower.epoch_done
+    monkeypatch.setattr("archsearch.search.trial_context._CHEAP_SHARE", 1e6)
+    real = StoredTrial.epoch_done
 
-    def stop_after_one(self: TrialFollower, point: Any, state: Any) -> bool:
+    def stop_after_one(self: StoredTrial, point: Any, state: Any) -> bool:
         goes_on = real(self, point, state)
         stopped.stop()
         return goes_on
 
-    monkeypatch.setattr(TrialFollower, "epoch_done", stop_after_one)
+    monkeypatch.setattr(StoredTrial, "epoch_done", stop_after_one)
     stopped.run()
     (interrupted,) = records(database, config)
-    left = load_partial(database, find_study(database, config.name).id, interrupted.arch_id, 0)
+    left = load_partial_training(database, find_study(database, config.name).id, interrupted.arch_id, 0)
     assert left is not None and left.epoch == len(left.curve) == 1
 
 
@@ -290,7 +290,7 @@ def test_a_promoted_trial_goes_on_from_its_state_under_another_number(
     make_worker(config, total=1).run()
     assert [record.status for record in records(database, config)] == [TrialStatus.STOPPED]
     rule.promoted = (0,)
-    make_worker(config, total=1).run()  # every place is filled: a promotion needs none
+    make_worker(config, total=1).run()  # every slot is filled: a promotion needs none
     before, after = records(database, config, with_curves=True)
     assert (before.status, before.reason) == (TrialStatus.INTERRUPTED, PROMOTED)
     assert (after.status, after.arch_id) == (TrialStatus.COMPLETE, before.arch_id)
@@ -303,20 +303,20 @@ def test_a_promoted_trial_goes_on_from_its_state_under_another_number(
     assert [trial.number for trial in loaded(database).best_trials] == [after.trial]
 
 
-def test_a_trial_whose_place_was_given_back_is_dropped_by_the_end_of_its_next_epoch(
+def test_a_trial_whose_slot_was_given_back_is_dropped_by_the_end_of_its_next_epoch(
     database: Database, make_config: Any, make_worker: Any, monkeypatch: pytest.MonkeyPatch, trained: list[Any]
 ) -> None:
     config = make_config(space_text=ONE_POINT, constraints=CHEAP, proxy=PROXY)
     real = evaluate.train_proxy
     lost: list[int] = []
 
-    def lose_place(*arguments: Any, **more: Any) -> Any:
+    def lose_slot(*arguments: Any, **more: Any) -> Any:
         if not lost:
             lost.append(1)
             interrupt_trial(database, 1, "its worker was thought dead")
         return real(*arguments, **more)
 
-    monkeypatch.setattr(evaluate, "train_proxy", lose_place)
+    monkeypatch.setattr(evaluate, "train_proxy", lose_slot)
     make_worker(config, total=1).run()
     dropped, again = records(database, config)
     assert (dropped.status, again.status) == (TrialStatus.INTERRUPTED, TrialStatus.COMPLETE)

@@ -1,4 +1,4 @@
-"""One error that ends network after network is the program's: the run ends, and the places are given back."""
+"""One error that ends network after network is the program's: the run ends, and the slots are given back."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, *, when: Any = lambda _call: True, 
     monkeypatch.setattr(evaluate, "train_proxy", train)
 
 
-def test_one_mistake_of_the_program_ends_the_run_at_the_third_network_and_gives_their_places_back(
+def test_one_mistake_of_the_program_ends_the_run_at_the_third_network_and_gives_their_slots_back(
     database: Database, make_config: Any, make_worker: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = make_config()

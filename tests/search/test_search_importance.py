@@ -40,10 +40,10 @@ def drawn(count: int, *, seed: int = 0) -> list[Record]:
 def test_the_choice_that_acts_has_the_largest_share_of_each_objective() -> None:
     found = importances(drawn(150))
     assert (found.networks, found.constant, found.left_out, found.reason) == (150, ("head",), 0, "")
-    assert [(table.objective, table.method) for table in found.tables] == [
+    assert [(table.objective, table.method) for table in found.rankings] == [
         (objective, method.name) for objective in ("error_percent", "latency_ms") for method in METHODS
     ]
-    for table in found.tables:
+    for table in found.rankings:
         first = table.rows[0]
         assert first.choice == {"error_percent": "attention", "latency_ms": "kernel"}[table.objective]
         assert first.share > (0.6 if table.method == "PED-ANOVA" else 0.9)  # the best tenth are 15 networks
@@ -74,7 +74,7 @@ def test_shares_are_those_of_optunas_own_call() -> None:
     theirs = optuna.importance.get_param_importances(
         study, evaluator=optuna.importance.PedAnovaImportanceEvaluator(target_quantile=0.1)
     )
-    table = importances(records, chance=False).table("error_percent", "PED-ANOVA")
+    table = importances(records, chance=False).ranking("error_percent", "PED-ANOVA")
     assert table is not None
     assert {row.choice: pytest.approx(row.share) for row in table.rows} == theirs
     assert all(row.chance is None and row.told_from_chance is None for row in table.rows)
@@ -98,16 +98,16 @@ def test_the_same_records_give_the_same_shares() -> None:
 )
 def test_too_few_networks_give_a_reason(records: list[Record]) -> None:
     found = importances(records)
-    assert found.tables == ()
+    assert found.rankings == ()
     assert "at least 20" in found.reason
 
 
 def test_equal_values_and_one_point_give_a_reason() -> None:
     records = drawn(30)
     equal = importances([replace(each, score=records[0].score, latency=records[0].latency) for each in records])
-    assert all(table.rows == () and table.reason.startswith("all networks have the same") for table in equal.tables)
+    assert all(table.rows == () and table.reason.startswith("all networks have the same") for table in equal.rankings)
     alone = importances([replace(each, suggested=records[0].suggested) for each in records])
-    assert (alone.tables, alone.reason) == ((), "every choice had one value in all networks")
+    assert (alone.rankings, alone.reason) == ((), "every choice had one value in all networks")
 
 
 def test_shuffled_values_are_told_from_chance_about_one_time_in_twenty() -> None:
@@ -118,14 +118,14 @@ def test_shuffled_values_are_told_from_chance_about_one_time_in_twenty() -> None
             replace(each, score=replace(each.score, top1_percent=float(generator.normal(50.0, 3.0))))
             for each in drawn(60, seed=seed)
         ]
-        table = importances(records, ("error_percent",), methods=("PED-ANOVA",)).tables[0]
+        table = importances(records, ("error_percent",), methods=("PED-ANOVA",)).rankings[0]
         told += [row.told_from_chance for row in table.rows]
     assert sum(map(bool, told)) <= 4  # of 18
 
 
 def test_two_values_tied_all_over_give_numbers() -> None:
     records = [replace(each, latency=replace(each.latency, p10_ms=1.0 + each.trial % 2)) for each in drawn(40)]
-    for table in importances(records).tables:
+    for table in importances(records).rankings:
         assert table.rows or table.reason
         assert all(math.isfinite(row.share) for row in table.rows)
 
@@ -137,8 +137,8 @@ def test_networks_outside_the_search_space_are_left_out_and_counted() -> None:
 
 def test_of_very_many_networks_the_forest_sees_a_part() -> None:
     found = importances(drawn(10_000), ("latency_ms",), chance=False)
-    assert {table.method: table.networks for table in found.tables} == {"PED-ANOVA": 10_000, "fANOVA": 1_000}
-    assert all(table.rows[0].choice == "kernel" for table in found.tables)
+    assert {table.method: table.networks for table in found.rankings} == {"PED-ANOVA": 10_000, "fANOVA": 1_000}
+    assert all(table.rows[0].choice == "kernel" for table in found.rankings)
 
 
 def test_an_unknown_method_is_refused() -> None:

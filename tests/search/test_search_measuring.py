@@ -22,9 +22,9 @@ from archsearch.records import Cost, EarlyStop, Epoch, Latency, TrialStatus
 from archsearch.search import evaluate, measuring
 from archsearch.search.config import StudyConfig
 from archsearch.search.evaluate import Evaluator
-from archsearch.search.follow import Follower, Unfollowed
 from archsearch.search.measuring import StudyLatency
 from archsearch.search.stopwatch import Stopwatch
+from archsearch.search.trial_context import StandaloneTrial, TrialContext
 from archsearch.store.database import Database
 from archsearch.store.studies import find_study, fix_reference_latency
 from archsearch.store.trials import load_records
@@ -92,9 +92,9 @@ def evaluator(config: StudyConfig, dataset: Any, *, reference_ms: float = 4.0) -
     return Evaluator(config, dataset, "cpu", check=lambda: None, fix_reference=lambda _p10_ms: reference_ms)
 
 
-def outcome_of(config: StudyConfig, dataset: Any, follower: Follower | None = None) -> Any:
+def outcome_of(config: StudyConfig, dataset: Any, context: TrialContext | None = None) -> Any:
     space = config.search_space()
-    return evaluator(config, dataset).evaluate(space.spec(space.sample(0)).normalised(32), follower)
+    return evaluator(config, dataset).evaluate(space.spec(space.sample(0)).normalised(32), context)
 
 
 def test_a_study_measures_some_of_its_networks_twice_and_its_floor_is_theirs(
@@ -280,7 +280,7 @@ def test_only_what_is_doubtful_is_measured_again(make_config: Any, script: Any, 
     assert not trial.doubtful
 
 
-class Takes(Unfollowed):
+class Takes(StandaloneTrial):
     """Has a latency from an earlier worker."""
 
     def __init__(self, latency: Latency) -> None:
@@ -301,7 +301,7 @@ def test_a_latency_that_an_earlier_worker_measured_is_used_on_a_device_like_its_
     assert (outcome.latency.ratio_to_reference, len(calls)) == ((0.5, 1) if elsewhere else (0.75, 0))
 
 
-class StopsAtOnce(Unfollowed):
+class StopsAtOnce(StandaloneTrial):
     """Stops a training after its first epoch."""
 
     def __init__(self) -> None:
@@ -330,11 +330,11 @@ def test_no_training_is_stopped_for_a_doubtful_latency_before_it_is_measured_aga
     calls = script([first, second])
     proxy = {"epochs": 2, "batch_size": 32, "train_images": 64, "validation_images": 32}
     config = make_config(latency=LATENCY | {"remeasure": 1}, proxy=proxy)
-    follower = StopsAtOnce()
-    outcome = outcome_of(config, tiny_dataset, follower)
+    context = StopsAtOnce()
+    outcome = outcome_of(config, tiny_dataset, context)
     assert (outcome.status, outcome.reason) == (TrialStatus.STOPPED, "it is dominated")
     assert (outcome.score.epochs, outcome.latency.half_split_difference, len(calls)) == (1, 0.02, 2)
-    assert [latency.converged for latency in follower.told] == [False, True]
+    assert [latency.converged for latency in context.told] == [False, True]
 
 
 PROXY = {"epochs": 2, "batch_size": 16, "train_images": 64, "validation_images": 32}
@@ -471,14 +471,14 @@ def test_a_training_is_stopped_only_by_a_whole_measurement_and_the_study_is_told
         def estimated(self, cost: Cost, latency: Latency) -> None:
             estimates.append(latency.converged)
 
-    judge, follower = evaluator(make_config(latency=LATENCY, proxy=PROXY), tiny_dataset), Ruled()
+    judge, context = evaluator(make_config(latency=LATENCY, proxy=PROXY), tiny_dataset), Ruled()
     judge._latency.fixed(4.0)
     space = judge.config.search_space()
-    outcome = judge.evaluate(space.spec(space.sample(0)).normalised(32), follower)
+    outcome = judge.evaluate(space.spec(space.sample(0)).normalised(32), context)
     assert (outcome.status, outcome.score.epochs) == (TrialStatus.STOPPED, 1)
     assert slept == [5.0, 5.0]
     assert estimates == [False]  # the rule was asked with what the first visit said, and then the rest was made
-    assert [latency.converged for latency in follower.told] == [True]
+    assert [latency.converged for latency in context.told] == [True]
 
 
 def test_a_training_that_diverges_leaves_the_latency_of_a_whole_measurement(
@@ -498,7 +498,7 @@ def test_a_doubtful_measurement_is_made_again_beside_the_epochs_that_are_left(
     calls = script([latency_of(converged=False), latency_of()])
     told = list[tuple[int, int]]()
 
-    class Notes(Unfollowed):
+    class Notes(StandaloneTrial):
         def measured(self, cost: Cost, latency: Latency) -> None:
             told.append((latency.attempts, self.epoch))
 

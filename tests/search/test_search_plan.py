@@ -20,10 +20,13 @@ from archsearch.search import devices
 from archsearch.search.config import StudyConfig
 from archsearch.search.devices import usable_cores, worker_devices
 from archsearch.search.plan import RunPlan, check_unchanged, plan_run
+from archsearch.search.runtime import Runtime
 from archsearch.search.stopping.settings import StoppingSettings
 from archsearch.search.variants import AUTO, study_variants
 from archsearch.store.database import Database
 from archsearch.store.studies import StudyInfo, enter_study
+
+CPU = Runtime(workers=1, device="cpu")
 
 
 def write_images(folder: Path, seed: int) -> str:
@@ -53,7 +56,7 @@ def enter(database: Database, plan: RunPlan) -> StudyInfo:
 
 
 def test_a_plan_says_what_the_proxies_see(config: StudyConfig) -> None:
-    plan = plan_run(config, trials=7, workers=1, device="cpu")
+    plan = plan_run(config, CPU, trials=7)
     assert (plan.total, plan.devices, plan.input_size, plan.num_classes) == (7, ("cpu",), 32, 4)
     assert (plan.train_images, plan.validation_images) == (64, 32)
     assert plan.space.size == 6  # 3 attentions x 2
@@ -62,28 +65,28 @@ def test_a_plan_says_what_the_proxies_see(config: StudyConfig) -> None:
 
 def test_without_a_number_the_proxies_train_on_all_images_that_are_left(config: StudyConfig) -> None:
     proxy = config.proxy.model_copy(update={"train_images": None})
-    plan = plan_run(config.model_copy(update={"proxy": proxy}), workers=1, device="cpu")
+    plan = plan_run(config.model_copy(update={"proxy": proxy}), CPU)
     assert plan.train_images == 64  # 96 - 32
 
 
 def test_an_absent_dataset_is_found_out_before_anything_is_stored(config: StudyConfig, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is no folder"):
-        plan_run(config.model_copy(update={"dataset": f"npz:{tmp_path / 'none'}"}), workers=1, device="cpu")
+        plan_run(config.model_copy(update={"dataset": f"npz:{tmp_path / 'none'}"}), CPU)
 
 
 def test_the_same_study_again_is_accepted(database: Database, config: StudyConfig) -> None:
-    stored = enter(database, plan_run(config, workers=1, device="cpu"))
-    check_unchanged(plan_run(config, trials=50, workers=1, device="cpu"), stored)
+    stored = enter(database, plan_run(config, CPU))
+    check_unchanged(plan_run(config, CPU, trials=50), stored)
     other_search = config.model_copy(update={"sampler": "tpe", "trials": 3, "description": "again"})
-    check_unchanged(plan_run(other_search, workers=1, device="cpu"), stored)
+    check_unchanged(plan_run(other_search, CPU), stored)
 
 
 def test_the_order_of_a_spaces_values_is_no_change(database: Database, config: StudyConfig) -> None:
-    stored = enter(database, plan_run(config, workers=1, device="cpu"))
+    stored = enter(database, plan_run(config, CPU))
     turned = config.model_copy(
         update={"restrict": {"residual": [True, False], "stage2.attention": ["simam", "none", "se"]}}
     )
-    check_unchanged(plan_run(turned, workers=1, device="cpu"), stored)
+    check_unchanged(plan_run(turned, CPU), stored)
 
 
 def with_stopping(config: StudyConfig, **changes: Any) -> StudyConfig:
@@ -92,12 +95,12 @@ def with_stopping(config: StudyConfig, **changes: Any) -> StudyConfig:
 
 def test_a_stopping_rule_is_no_change_while_it_is_the_same(database: Database, config: StudyConfig) -> None:
     ruled = with_stopping(config, policy="predicted", first_full=5)
-    stored = enter(database, plan_run(ruled, workers=1, device="cpu"))
-    check_unchanged(plan_run(with_stopping(ruled, policy="predicted", first_full=5, reduction=9), device="cpu"), stored)
+    stored = enter(database, plan_run(ruled, CPU))
+    check_unchanged(plan_run(with_stopping(ruled, policy="predicted", first_full=5, reduction=9), CPU), stored)
     with pytest.raises(StudyChangedError, match=r"stopping\.first_full: was 5, now 6"):
-        check_unchanged(plan_run(with_stopping(ruled, policy="predicted", first_full=6), device="cpu"), stored)
+        check_unchanged(plan_run(with_stopping(ruled, policy="predicted", first_full=6), CPU), stored)
     with pytest.raises(StudyChangedError, match=r"protocol: stopping\.policy: was 'predicted', now 'none' \("):
-        check_unchanged(plan_run(config, device="cpu"), stored)
+        check_unchanged(plan_run(config, CPU), stored)
 
 
 Change = Callable[[StudyConfig], StudyConfig]
@@ -129,9 +132,9 @@ Change = Callable[[StudyConfig], StudyConfig]
 def test_a_changed_study_is_refused_saying_what_differs(
     database: Database, config: StudyConfig, change: Change, message: str
 ) -> None:
-    stored = enter(database, plan_run(config, workers=1, device="cpu"))
+    stored = enter(database, plan_run(config, CPU))
     with pytest.raises(StudyChangedError, match=message) as caught:
-        check_unchanged(plan_run(change(config), workers=1, device="cpu"), stored)
+        check_unchanged(plan_run(change(config), CPU), stored)
     assert "--set name=" in str(caught.value)
 
 
@@ -159,7 +162,7 @@ def test_a_study_of_an_older_version_goes_on_under_the_backend_that_it_had(
 ) -> None:
     defaults = {"remeasure": LatencySettings.model_fields["remeasure"].default}
     config = with_latency(config, backend="torch", **defaults)
-    plan = plan_run(config, workers=1, device="cpu")
+    plan = plan_run(config, CPU)
     old = stored_by_an_older_version(enter(database, plan), config)
     check_unchanged(plan, old)  # keys of today that change nothing
     changed = replace(plan, config=with_latency(config, drift_tolerance=0.5))
@@ -171,7 +174,7 @@ def test_a_study_of_an_older_version_is_refused_under_todays_default_backend_say
     database: Database, config: StudyConfig
 ) -> None:
     defaults = {"remeasure": LatencySettings.model_fields["remeasure"].default}
-    plan = plan_run(with_latency(config, backend="auto", **defaults), workers=1, device="cpu")
+    plan = plan_run(with_latency(config, backend="auto", **defaults), CPU)
     assert plan.facts["device"]["backend"] == "onnxruntime"
     old = stored_by_an_older_version(enter(database, plan), plan.config)
     with pytest.raises(StudyChangedError) as caught:
@@ -185,31 +188,31 @@ def test_a_study_of_an_older_version_is_refused_under_todays_default_backend_say
 
 
 def test_what_the_automatic_precision_and_batch_stand_for_is_no_change(database: Database, config: StudyConfig) -> None:
-    stored = enter(database, plan_run(config, workers=1, device="cpu"))
-    check_unchanged(plan_run(with_latency(config, precision="fp32", batch=1), workers=1, device="cpu"), stored)
-    other = plan_run(with_latency(config, backend="torch", precision="bf16"), workers=1, device="cpu")
+    stored = enter(database, plan_run(config, CPU))
+    check_unchanged(plan_run(with_latency(config, precision="fp32", batch=1), CPU), stored)
+    other = plan_run(with_latency(config, backend="torch", precision="bf16"), CPU)
     with pytest.raises(StudyChangedError, match=r"latency\.precision: was 'fp32', now 'bf16'"):
         check_unchanged(other, stored)
 
 
 def test_a_precision_that_the_backend_does_not_take_is_refused_before_anything_is_stored(config: StudyConfig) -> None:
     with pytest.raises(ConfigError, match=r"'onnxruntime' does not run in fp16 on 'cpu'"):
-        plan_run(with_latency(config, backend="onnxruntime", precision="fp16"), workers=1, device="cpu")
+        plan_run(with_latency(config, backend="onnxruntime", precision="fp16"), CPU)
 
 
 def test_the_automatic_backend_is_the_one_that_it_stands_for(database: Database, config: StudyConfig) -> None:
-    automatic = plan_run(with_latency(config, backend="auto"), workers=1, device="cpu")
+    automatic = plan_run(with_latency(config, backend="auto"), CPU)
     stored = enter(database, automatic)
-    named = plan_run(with_latency(config, backend="onnxruntime"), workers=1, device="cpu")
+    named = plan_run(with_latency(config, backend="onnxruntime"), CPU)
     assert named.facts["device_fingerprint"] == automatic.facts["device_fingerprint"]
     check_unchanged(named, stored)
-    other = plan_run(with_latency(config, backend="torch"), workers=1, device="cpu")
+    other = plan_run(with_latency(config, backend="torch"), CPU)
     with pytest.raises(StudyChangedError, match=r"latency\.backend: was 'onnxruntime', now 'torch'"):
         check_unchanged(other, stored)
 
 
 def test_further_backends_are_part_of_the_protocol_in_any_order(database: Database, config: StudyConfig) -> None:
-    plan = plan_run(with_latency(config, also=("torch", "onnxruntime")), workers=1, device="cpu")
+    plan = plan_run(with_latency(config, also=("torch", "onnxruntime")), CPU)
     stored = enter(database, plan)
     check_unchanged(replace(plan, config=with_latency(config, also=("onnxruntime", "torch"))), stored)
     with pytest.raises(StudyChangedError, match=r"latency\.also: was \['onnxruntime', 'torch'\], now \[\]"):
@@ -221,19 +224,19 @@ def test_a_backend_that_does_not_run_on_the_device_is_refused_before_anything_is
     config: StudyConfig, changes: dict[str, Any]
 ) -> None:
     with pytest.raises(ConfigError, match="'cuda-graph' does not run on 'cpu'") as caught:
-        plan_run(with_latency(config, **changes), workers=1, device="cpu")
+        plan_run(with_latency(config, **changes), CPU)
     assert "onnxruntime" in (caught.value.hint or "")
 
 
 def test_other_images_under_the_same_name_are_refused(database: Database, config: StudyConfig, tmp_path: Path) -> None:
-    stored = enter(database, plan_run(config, workers=1, device="cpu"))
+    stored = enter(database, plan_run(config, CPU))
     write_images(tmp_path / "images", 1)
     with pytest.raises(StudyChangedError, match=r"the images of 'npz:.*': were [0-9a-f]{12}, now [0-9a-f]{12}"):
-        check_unchanged(plan_run(config, workers=1, device="cpu"), stored)
+        check_unchanged(plan_run(config, CPU), stored)
 
 
 def test_every_difference_is_named_at_once(database: Database, config: StudyConfig) -> None:
-    plan = plan_run(config, workers=1, device="cpu")
+    plan = plan_run(config, CPU)
     stored = enter(database, plan)
     changed = plan.config.model_copy(update={"seed": 1, "reference": "shufflenet_v2_x1_0"})
     with pytest.raises(StudyChangedError, match=r"reference: .*; seed: "):
@@ -318,3 +321,22 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) 
         worker_devices("cuda", None)
     with pytest.raises(ConfigError, match="--device tpu: unknown device"):
         worker_devices("tpu", None)
+
+
+@pytest.mark.parametrize(
+    ("asked", "variable", "processes", "expected"),
+    [
+        (None, None, 1, 8), (None, None, 3, 2), (None, None, 16, 1), (None, "3", 1, 3), (None, "3,2", 2, 3),
+        (None, "99", 1, 8), (None, "0", 1, 8), (None, "many", 2, 4), (5, "3", 1, 5),
+    ],
+)  # fmt: skip
+def test_a_training_takes_the_threads_it_is_told_then_omps_then_its_share_of_the_cores(
+    asked: int | None, variable: str | None, processes: int, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices, "usable_cores", lambda: 8)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", variable)
+    assert devices.training_threads(asked, processes=processes) == expected
+    with pytest.raises(ConfigError, match="1 to 8 CPU cores"):
+        devices.training_threads(9, processes=1)

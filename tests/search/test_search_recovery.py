@@ -79,7 +79,7 @@ def test_a_record_that_optuna_was_not_told_of_is_told_from_the_store(scene: Scen
         scene.database, row_id, status=TrialStatus.COMPLETE, cost=COST, latency=LATENCY, score=SCORE, seconds=1.0
     )
     assert scene.told()[number].state.name == "RUNNING"
-    assert scene.recover() == 0  # its place is filled: nothing is given back
+    assert scene.recover() == 0  # its slot is filled: nothing is given back
     trial = scene.told()[number]
     # 100 - 62.5 percent; 0.5 x 4 ms
     assert (trial.state.name, trial.values) == ("COMPLETE", [37.5, 2.0])
@@ -181,7 +181,7 @@ def test_a_variant_outside_the_space_stays_failed_for_optuna(scene: Scene) -> No
     assert scene.optuna.ask(2).choices  # the sampler lives on
 
 
-def test_a_trial_killed_while_it_ran_gives_its_place_back_and_runs_no_more(scene: Scene) -> None:
+def test_a_trial_killed_while_it_ran_gives_its_slot_back_and_runs_no_more(scene: Scene) -> None:
     scene.trial(1)
     assert scene.recover() == 1
     assert [trial.state.name for trial in scene.told()] == ["FAIL"]

@@ -11,7 +11,10 @@ import pytest
 from archsearch.errors import BuildError, UnknownNameError
 from archsearch.search.config import StudyConfig
 from archsearch.search.plan import plan_run
+from archsearch.search.runtime import Runtime
 from archsearch.search.variants import study_variants
+
+CPU = Runtime(workers=1, device="cpu")
 
 
 @pytest.fixture
@@ -36,7 +39,7 @@ def test_references_are_variants_outside_the_space_at_the_studys_stem_where_they
 
 def test_a_study_may_be_measured_against_a_reference_of_torchvision(config: StudyConfig) -> None:
     changed = config.model_copy(update={"reference": "torchvision/mobilenet_v2"})
-    assert plan_run(changed, workers=1, device="cpu").config.reference == "torchvision/mobilenet_v2"
+    assert plan_run(changed, CPU).config.reference == "torchvision/mobilenet_v2"
 
 
 @pytest.mark.parametrize(
@@ -51,9 +54,9 @@ def test_an_unknown_name_is_reported_with_the_key_that_holds_it(
     config: StudyConfig, changes: dict[str, object], message: str
 ) -> None:
     with pytest.raises(UnknownNameError, match=message):
-        plan_run(config.model_copy(update=changes), workers=1, device="cpu")
+        plan_run(config.model_copy(update=changes), CPU)
 
 
 def test_a_reference_that_does_not_take_the_images_is_found_out_before_anything_is_stored(config: StudyConfig) -> None:
     with pytest.raises(BuildError, match=r"reference network torchvision/inception_v3: .*32x32"):
-        plan_run(config.model_copy(update={"reference": "torchvision/inception_v3"}), workers=1, device="cpu")
+        plan_run(config.model_copy(update={"reference": "torchvision/inception_v3"}), CPU)

@@ -8,8 +8,15 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import Matern
 
 from archsearch.analysis.pareto import hypervolume
-from archsearch.search.samplers.improvement import MOST_MEMBERS, boxes_of, expected_improvement
-from archsearch.search.samplers.process import Encoding, Hyperparameters, Process, fit
+from archsearch.search.samplers.guided import (
+    MOST_MEMBERS,
+    Encoding,
+    Hyperparameters,
+    Process,
+    boxes_of,
+    expected_improvement,
+    fit,
+)
 
 CERTAIN = 1e-9
 

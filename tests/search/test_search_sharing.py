@@ -104,8 +104,8 @@ def test_a_trial_s_work_is_training_scoring_and_measuring_in_its_proportions_and
     lease = SeenLease(tmp_path)
     duty = gpu_load.TrialDuty(tiny_job("cpu"), lease)
     steps = list[str | None]()
-    real = duty._course.step
-    monkeypatch.setattr(duty._course, "step", lambda *batch: (steps.append(lease.held), real(*batch))[1])
+    real = duty._trainer.step
+    monkeypatch.setattr(duty._trainer, "step", lambda *batch: (steps.append(lease.held), real(*batch))[1])
     monkeypatch.setattr(gpu_load.time, "perf_counter", lambda: next(clock))
     lease.seen.clear()
     done = duty.work(8.0)  # a second a round: the clock is read once when it begins, and once a round

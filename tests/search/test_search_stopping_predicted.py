@@ -7,9 +7,8 @@ import pytest
 
 from archsearch.noise import NoiseFloor
 from archsearch.search.stopping.base import Curve, Decision
-from archsearch.search.stopping.calibration import calibration
-from archsearch.search.stopping.predicted import PredictedDomination, drawn_share
-from archsearch.search.stopping.predictor import RIDGE, fit_final_error
+from archsearch.search.stopping.predicted import RIDGE, PredictedDomination, drawn_share, fit_final_error
+from archsearch.search.stopping.replay import calibration
 from archsearch.search.stopping.settings import RuleContext, StoppingSettings
 
 

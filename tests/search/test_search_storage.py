@@ -22,15 +22,15 @@ from archsearch.errors import ConfigError, StoreError, UnknownNameError
 from archsearch.search import storage
 from archsearch.search.config import StudyConfig
 from archsearch.search.optuna_study import OptunaStudy
-from archsearch.search.proxy import serve
 from archsearch.search.storage import STORAGES, check_proxy, host_and_port, optuna_storage, storage_lost
+from archsearch.search.storage_server import serve
 from archsearch.store.database import Database
 
 MakeConfig = Callable[..., StudyConfig]
 
 
 def start_proxy(url: str, port: int) -> subprocess.Popen[str]:
-    """`archsearch proxy`, once it answers."""
+    """`archsearch serve-storage`, once it answers."""
     process = subprocess.Popen(
         [sys.executable, "-m", "archsearch.cli.main", "proxy", "--storage", url, "--port", str(port)],
         stderr=subprocess.PIPE,
@@ -254,7 +254,7 @@ def test_a_proxy_that_does_not_answer_is_named(
     monkeypatch.setattr(storage, "READY_SECONDS", 0.2)
     with pytest.raises(StoreError, match=f"no proxy answers at localhost:{free_port}") as caught:
         optuna_storage(database, f"localhost:{free_port}")
-    assert "archsearch proxy" in str(caught.value.hint)
+    assert "archsearch serve-storage" in str(caught.value.hint)
     assert not storage_lost(caught.value)
 
 

@@ -19,7 +19,7 @@ from archsearch.search import evaluate, measuring, worker
 from archsearch.search.config import StudyConfig
 from archsearch.search.evaluate import Evaluator
 from archsearch.search.optuna_study import OptunaStudy
-from archsearch.store.claims import Claim, NoPlace, claim_trial, trial_counts
+from archsearch.store.claims import Claim, NoSlot, claim_trial, trial_counts
 from archsearch.store.database import Database
 from archsearch.store.schema import WorkerRow
 from archsearch.store.studies import find_study, fix_reference_latency
@@ -96,7 +96,7 @@ def test_a_used_up_space_ends_the_run_and_says_so(
     found = counts(database, config)
     assert found == {"complete": 2, "replay": found["replay"]}  # two networks are trained, once each
     assert found["replay"] >= 100
-    assert "the search space (2 points) is used up" in caplog.text
+    assert "the search space (2 points, which build 2 different networks) is used up" in caplog.text
     first: dict[str, Record] = {}
     for record in records(database, config):
         original = first.setdefault(record.arch_id, record)
@@ -117,7 +117,7 @@ def test_variants_come_first_under_their_names_inside_the_space_and_outside(
     assert [record.variant for record in (inside, outside, same, new)] == [*names, None]
     assert inside.suggested == {"stage2.attention": "none", "residual": False}
     assert outside.suggested == {}
-    # at width 0.5 the authors' form is the same network (it keeps its place, and is not trained twice)
+    # at width 0.5 the authors' form is the same network (it keeps its slot, and is not trained twice)
     assert (same.arch_id, same.score, same.status) == (inside.arch_id, inside.score, TrialStatus.COMPLETE)
     assert counts(database, config)["complete"] == 4
     assert optuna_states(database)[:4] == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE"]
@@ -149,11 +149,11 @@ def test_a_variant_waits_for_the_same_network_of_another_worker(
     def leave_meanwhile(status: str, number: int) -> Any:
         if status == TrialStatus.RUNNING and not waited.is_set():
             waited.set()
-            leave_worker(database, other)  # it is killed while we wait: its place is given back
+            leave_worker(database, other)  # it is killed while we wait: its slot is given back
         return wait_for_end(status, number)
 
     monkeypatch.setattr(mine, "_wait_for_end", leave_meanwhile)
-    guard = threading.Timer(20, mine.stop)  # a worker that did not wait would find every place busy for ever
+    guard = threading.Timer(20, mine.stop)  # a worker that did not wait would find every slot busy for ever
     guard.start()
     mine.run()
     guard.cancel()
@@ -394,6 +394,6 @@ def test_two_workers_at_once_share_the_total(storage_url: str, make_config: Any,
     assert len(set(complete)) == 3
     assert (
         claim_trial(database, study_id=find_study(database, config.name).id, total=3, worker_id="w", variants=[])
-        is NoPlace.DONE
+        is NoSlot.DONE
     )
     database.close()

@@ -11,7 +11,7 @@ from collections import Counter
 
 import pytest
 
-from archsearch.errors import ConfigError, UnknownNameError
+from archsearch.errors import ConfigError, StoreError, UnknownNameError
 from archsearch.models.families import FAMILIES
 from archsearch.models.variants import VARIANTS
 from archsearch.space import Domain, SearchSpace, load_space
@@ -209,7 +209,7 @@ def test_a_space_survives_json_and_pickle() -> None:
 
 
 def test_a_stored_space_that_is_none_is_refused() -> None:
-    with pytest.raises(ConfigError, match="not a stored search space"):
+    with pytest.raises(StoreError, match="not a stored search space"):
         SearchSpace.from_dict({"name": "x"})
 
 

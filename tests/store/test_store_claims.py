@@ -20,7 +20,7 @@ from archsearch.store import workers
 from archsearch.store.claims import (
     MAX_ATTEMPTS,
     Claim,
-    NoPlace,
+    NoSlot,
     claim_trial,
     interrupt_trial,
     mark_told,
@@ -46,16 +46,16 @@ VARIANTS: list[tuple[str, dict[str, Any] | None]] = [("x0_5", {"kernel": 3}), ("
 
 
 def claim(database: Database, study: StudyInfo, *, total: int = 10, worker_id: str = "", **more: Any) -> Claim:
-    """A place for a worker that has none: if none is given, a new one, never entered, which so counts as dead."""
+    """A slot for a worker that has none: if none is given, a new one, never entered, which so counts as dead."""
     arguments = {"variants": [], "worker_id": worker_id or uuid.uuid4().hex} | more
     found = claim_trial(database, study_id=study.id, total=total, **arguments)
     assert isinstance(found, Claim)
     return found
 
 
-def no_place(database: Database, study: StudyInfo, total: int) -> NoPlace:
+def no_slot(database: Database, study: StudyInfo, total: int) -> NoSlot:
     found = claim_trial(database, study_id=study.id, total=total, worker_id="another", variants=[])
-    assert isinstance(found, NoPlace)
+    assert isinstance(found, NoSlot)
     return found
 
 
@@ -95,7 +95,7 @@ def test_eight_threads_never_claim_more_than_the_total(database: Database, study
         while True:
             worker_id = uuid.uuid4().hex
             found = claim_trial(database, study_id=study.id, total=13, worker_id=worker_id, variants=VARIANTS)
-            if isinstance(found, NoPlace):
+            if isinstance(found, NoSlot):
                 return
             claims.append(found)
 
@@ -173,7 +173,7 @@ def test_a_trial_interrupted_before_it_was_suggested_anything_leaves_nothing_to_
 
 
 @pytest.mark.parametrize("status", [TrialStatus.REJECTED, TrialStatus.REPLAY, TrialStatus.INTERRUPTED])
-def test_these_trials_give_their_place_back(database: Database, study: StudyInfo, status: TrialStatus) -> None:
+def test_these_trials_give_their_slot_back(database: Database, study: StudyInfo, status: TrialStatus) -> None:
     first = claim(database, study, total=1)
     finish_trial(database, first.row_id, status=status)
     second = claim(database, study, total=1)
@@ -181,11 +181,11 @@ def test_these_trials_give_their_place_back(database: Database, study: StudyInfo
 
 
 @pytest.mark.parametrize("status", [TrialStatus.COMPLETE, TrialStatus.STOPPED, TrialStatus.FAILED])
-def test_these_trials_keep_their_place(database: Database, study: StudyInfo, status: TrialStatus) -> None:
+def test_these_trials_keep_their_slot(database: Database, study: StudyInfo, status: TrialStatus) -> None:
     first = claim(database, study, total=1)
-    assert no_place(database, study, total=1) is NoPlace.BUSY  # the running trial may yet give its place back
+    assert no_slot(database, study, total=1) is NoSlot.BUSY  # the running trial may yet give its slot back
     finish_trial(database, first.row_id, status=status)
-    assert no_place(database, study, total=1) is NoPlace.DONE
+    assert no_slot(database, study, total=1) is NoSlot.DONE
     assert claim(database, study, total=2).sequence == 2
 
 
@@ -199,7 +199,7 @@ def test_a_worker_that_has_a_running_trial_gets_it_again(database: Database, stu
     assert claim(database, study, worker_id="one").row_id != first.row_id
 
 
-def test_studies_do_not_share_places(database: Database, study: StudyInfo, enter: Any) -> None:
+def test_studies_do_not_share_slots(database: Database, study: StudyInfo, enter: Any) -> None:
     other = enter(database, "other")
     claim(database, study, total=1)
     assert claim(database, other, total=1).sequence == 1
@@ -308,7 +308,7 @@ def test_choices_that_kill_every_worker_fail_with_the_reason(database: Database,
     last = status_of(database, again.row_id)
     assert last.status == TrialStatus.FAILED
     assert last.reason == f"its worker was killed {MAX_ATTEMPTS} times while it ran (out of memory?)"
-    assert no_place(database, study, total=1) is NoPlace.DONE  # a failed trial holds its place
+    assert no_slot(database, study, total=1) is NoSlot.DONE  # a failed trial holds its slot
 
 
 def test_being_stopped_does_not_count_as_being_killed(database: Database, study: StudyInfo) -> None:

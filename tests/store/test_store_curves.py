@@ -14,7 +14,7 @@ from archsearch.store import curves
 from archsearch.store.claims import Claim, claim_trial, interrupt_trial
 from archsearch.store.curves import load_curves
 from archsearch.store.database import Database
-from archsearch.store.partials import claim_seed, note_epoch
+from archsearch.store.partial_trainings import claim_seed, note_epoch
 from archsearch.store.schema import TrainingRow, TrialRow
 from archsearch.store.studies import StudyInfo
 from archsearch.store.trials import (

@@ -8,7 +8,7 @@ import pytest
 
 from archsearch.designs import Design, DesignPoint
 from archsearch.records import TrialStatus
-from archsearch.store.claims import Claim, NoPlace, claim_trial, held_elsewhere, interrupt_trial
+from archsearch.store.claims import Claim, NoSlot, claim_trial, held_elsewhere, interrupt_trial
 from archsearch.store.database import Database
 from archsearch.store.designs import design_of, parse_key, point_of, trial_key, trial_keys, widen_design
 from archsearch.store.studies import enter_study, find_study, latest_study
@@ -35,7 +35,7 @@ def enter(database: Database, name: str = "cifar.ablate-1", design: Design | Non
     return enter_study(database, name=name, config=config, space={}, space_fingerprint="0" * 12, facts={}).id
 
 
-def claim(database: Database, study_id: int, worker: str, design: Design = DESIGN) -> Claim | NoPlace:
+def claim(database: Database, study_id: int, worker: str, design: Design = DESIGN) -> Claim | NoSlot:
     keys = [(key, None) for key in trial_keys(design)]
     return claim_trial(database, study_id=study_id, total=0, worker_id=worker, variants=keys, listed_only=True)
 
@@ -72,7 +72,7 @@ def test_every_listed_trial_is_claimed_once_and_interrupted_ones_first(database:
             status = TrialStatus.FAILED if number == 3 else TrialStatus.COMPLETE
             finish_trial(database, found.row_id, status=status, seconds=1.0 + number)
     assert given == ["@0#5", "@1#5", "@1#5", "@0#2", "@1#2"]
-    assert claim(database, study_id, worker) is NoPlace.DONE
+    assert claim(database, study_id, worker) is NoSlot.DONE
     records = load_records(database, study_id)
     assert [(record.point, record.variant) for record in records[:2]] == [("base", "named"), ("wide", None)]
     database.close()
@@ -83,7 +83,7 @@ def test_a_trial_that_runs_elsewhere_is_waited_for(database: Database) -> None:
     one = Design(purpose="trust", of="cifar", points=(point("base"),), seeds=(5,))
     first, second = (enter_worker(database, study_id, "cpu") for _ in range(2))
     assert isinstance(claim(database, study_id, first, one), Claim)
-    assert claim(database, study_id, second, one) is NoPlace.BUSY
+    assert claim(database, study_id, second, one) is NoSlot.BUSY
     database.close()
 
 

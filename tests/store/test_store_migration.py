@@ -15,12 +15,12 @@ from archsearch.records import TrialStatus
 from archsearch.store.claims import Claim, claim_trial
 from archsearch.store.curves import load_curves
 from archsearch.store.database import Database
-from archsearch.store.partials import load_partial, note_epoch
-from archsearch.store.schema import SCHEMA_VERSION, Base, PartialRow, RepeatRow, SchemaRow, StateRow, TrialRow
+from archsearch.store.partial_trainings import load_partial_training, note_epoch
+from archsearch.store.schema import SCHEMA_VERSION, Base, PartialTrainingRow, RepeatRow, SchemaRow, StateRow, TrialRow
 from archsearch.store.studies import find_study
 from archsearch.store.trials import finish_trial, load_records, note_architecture, note_suggestion
 
-NEW_TABLES = {PartialRow.__tablename__, StateRow.__tablename__, RepeatRow.__tablename__}
+NEW_TABLES = {PartialTrainingRow.__tablename__, StateRow.__tablename__, RepeatRow.__tablename__}
 NEW_INDEXES = {"archsearch_trials_by_variant", "archsearch_trials_by_told"}
 
 
@@ -77,7 +77,7 @@ def test_what_version_1_stored_is_read_and_gone_on_with(version_1: str, facts: A
     assert isinstance(claim, Claim) and claim.sequence == 2
     stored = {"study_id": study.id, "row_id": claim.row_id, "arch_id": "b" * 12, "seed": 0}
     assert note_epoch(database, curve=facts.score.curve, state=b"state", **stored)
-    assert load_partial(database, study.id, "b" * 12, 0) is not None
+    assert load_partial_training(database, study.id, "b" * 12, 0) is not None
     database.close()
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from archsearch.records import TrialStatus
-from archsearch.store.claims import PROMOTED, Claim, NoPlace, claim_trial, interrupt_trial, trial_counts
+from archsearch.store.claims import PROMOTED, Claim, NoSlot, claim_trial, interrupt_trial, trial_counts
 from archsearch.store.database import Database
 from archsearch.store.schema import TrialRow
 from archsearch.store.studies import StudyInfo
@@ -19,7 +19,7 @@ from archsearch.store.trials import finish_trial, note_architecture, note_sugges
 VARIANT: list[tuple[str, dict[str, Any] | None]] = [("x0_5", {"kernel": 3})]
 
 
-def claim(database: Database, study: StudyInfo, *, total: int = 99, **more: Any) -> Claim | NoPlace:
+def claim(database: Database, study: StudyInfo, *, total: int = 99, **more: Any) -> Claim | NoSlot:
     arguments: dict[str, Any] = {"variants": [], "worker_id": uuid.uuid4().hex} | more
     return claim_trial(database, study_id=study.id, total=total, **arguments)
 
@@ -81,18 +81,18 @@ def test_what_was_interrupted_and_variants_come_before_a_promotion_and_new_ones_
     assert rule.questions == 2  # not before it was needed
 
 
-def test_a_promotion_needs_no_free_place_and_the_study_is_done_when_there_is_none(
+def test_a_promotion_needs_no_free_slot_and_the_study_is_done_when_there_is_none(
     database: Database, study: StudyInfo
 ) -> None:
     stop(database, study, 0)
-    assert claim(database, study, total=1, promote=Asked(None)) is NoPlace.DONE
+    assert claim(database, study, total=1, promote=Asked(None)) is NoSlot.DONE
     found = claim(database, study, total=1, promote=Asked(0))
     assert isinstance(found, Claim)
     assert trial_counts(database, study.id) == {"interrupted": 1, "running": 1}
-    assert claim(database, study, total=1, promote=Asked(None)) is NoPlace.BUSY
+    assert claim(database, study, total=1, promote=Asked(None)) is NoSlot.BUSY
     finish_trial(database, found.row_id, status=TrialStatus.COMPLETE)
-    assert claim(database, study, total=1, promote=Asked(None)) is NoPlace.DONE
-    assert claim(database, study, total=1) is NoPlace.DONE
+    assert claim(database, study, total=1, promote=Asked(None)) is NoSlot.DONE
+    assert claim(database, study, total=1) is NoSlot.DONE
 
 
 @pytest.mark.parametrize("answer", [1, 7])
@@ -116,7 +116,7 @@ def test_a_promotion_that_another_worker_was_quicker_at_is_asked_for_anew(databa
             return 0
         return 1
 
-    quick: list[Claim | NoPlace] = []
+    quick: list[Claim | NoSlot] = []
     found = claim(database, study, promote=promote)
     assert isinstance(found, Claim) and found.suggested == {"kernel": 1}
     assert isinstance(quick[0], Claim) and quick[0].suggested == {"kernel": 0}
@@ -124,7 +124,7 @@ def test_a_promotion_that_another_worker_was_quicker_at_is_asked_for_anew(databa
 
 def test_workers_that_ask_at_once_promote_a_trial_once(database: Database, study: StudyInfo) -> None:
     stop(database, study, 0)
-    together, found = threading.Barrier(5), list[Claim | NoPlace]()
+    together, found = threading.Barrier(5), list[Claim | NoSlot]()
     promote: Callable[[], int | None] = lambda: 0  # noqa: E731
 
     def work() -> None:

@@ -31,7 +31,7 @@ CHOICES = {"stem.kernel": 3, "split_ratio": 0.1 + 0.2, "residual": True, "attent
 
 
 def start(database: Database, study: StudyInfo, number: int, arch_id: str | None = None) -> int:
-    """Claim a place as trial `number`, with an architecture if one is given; returns the row's id."""
+    """Claim a slot as trial `number`, with an architecture if one is given; returns the row's id."""
     worker_id = uuid.uuid4().hex  # of a worker that was never entered: it counts as dead
     found = claim_trial(database, study_id=study.id, total=99, worker_id=worker_id, variants=[])
     assert isinstance(found, Claim)
@@ -216,7 +216,7 @@ def test_a_retraining_done_again_replaces_the_one_in_its_folder(
     assert sorted(found) == [first.top1_percent, again.top1_percent]
 
 
-def test_an_end_is_written_once_and_a_place_given_back_stays_so(
+def test_an_end_is_written_once_and_a_slot_given_back_stays_so(
     database: Database, study: StudyInfo, facts: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     equal = start(database, study, 0, "3" * 12)

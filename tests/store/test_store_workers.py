@@ -1,4 +1,4 @@
-"""Hearts are timed by the database server's clock, and a server that was away does not make its workers dead."""
+"""Heartbeats are timed by the database server's clock, and a server that was away does not make its workers dead."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from archsearch.training.checkpoint import (
     read_checkpoint,
     save_checkpoint,
 )
-from archsearch.training.loop import Progress
+from archsearch.training.loop import EpochProgress
 from archsearch.training.seeding import random_state
 
 IDENTITY: Identity = {"protocol": "one-cycle", "epochs": 5, "seed": 0, "flip": None}
@@ -73,7 +73,7 @@ def test_checkpoints_are_ordered_by_epochs_and_steps_not_by_name(
     tmp_path: Path, small_net: Callable[..., nn.Module]
 ) -> None:
     def after(epoch: int, step: int) -> Checkpoint:
-        progress = Progress(step=step, losses=(1.0,) * step, seconds=1.0, parts=1, random=random_state())
+        progress = EpochProgress(step=step, losses=(1.0,) * step, seconds=1.0, parts=1, random=random_state())
         return replace(checkpoint(small_net(), epoch), progress=progress if step else None)
 
     (tmp_path / "checkpoint-mine.pt").write_bytes(b"of somebody else")

@@ -9,9 +9,9 @@ import torch
 from archsearch.data.dataset import Dataset
 from archsearch.errors import TrainingError
 from archsearch.models.families import FAMILIES, build
-from archsearch.training.compiled import CompiledStep
 from archsearch.training.protocols import PROTOCOLS
 from archsearch.training.retrain import retrain_seed
+from archsearch.training.step import CompiledStep
 
 SPEC = FAMILIES["shufflenet_v2"].base.with_choices({"width": 0.5, "units": 1, "stem.pool": False})
 

@@ -28,11 +28,11 @@ from archsearch.models.families import build
 from archsearch.models.variants import find_variant
 from archsearch.space.search_space import load_space
 from archsearch.training import graph, seeding
-from archsearch.training.course import Course
 from archsearch.training.graph import GraphStep
 from archsearch.training.protocols import PROTOCOLS, Protocol, proxy_protocol
 from archsearch.training.settings import ProxySettings
 from archsearch.training.step import EagerStep
+from archsearch.training.trainer import Trainer
 
 ROOT = Path(__file__).parents[2]
 FAKE: dict[str, Any] = runpy.run_path(str(ROOT / "tests" / "fake_cuda.py"))
@@ -130,18 +130,18 @@ def test_a_whole_training_stays_on_its_device_and_inside_its_chunks(
     model, leased = network("shufflenet_v2", 3), Leased()
     with FAKE["fake_mode"](), leased:
         with leased.chunk():
-            course = Course(
+            trainer = Trainer(
             model, images(), images(), protocol, epochs=2, batch_size=10, input_size=32,
             mean=(0.5,) * 3, std=(0.2,) * 3, flip=True, seed=0, device="cuda:0",
             make_step=partial(GraphStep, record=recorded),
         )  # fmt: skip
-        assert course.precision == "bf16"
-        curve = course.run(chunk=leased.chunk, chunk_steps=3)
+        assert trainer.precision == "bf16"
+        curve = trainer.run(chunk=leased.chunk, chunk_steps=3)
     assert leased.within > 1000 and leased.outside == []  # nothing runs on the GPU without the lease
     assert len(curve) == 2
-    assert isinstance(course.step, GraphStep) and course.step.eager_because is None
+    assert isinstance(trainer.step, GraphStep) and trainer.step.eager_because is None
     # once while it is recorded, then four steps in each of two epochs; the kernel once for each group of parameters
-    groups = len(course.optimizer.param_groups)
+    groups = len(trainer.optimizer.param_groups)
     assert stood_in_for == {"backward": 9, "fused SGD": 9 * groups, "rates on the GPU": groups}
 
 

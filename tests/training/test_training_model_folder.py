@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import statistics
 from collections.abc import Callable
@@ -8,13 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 
 from archsearch.data.dataset import Dataset
 from archsearch.errors import DataError, StoreError
 from archsearch.models.families import FAMILIES
+from archsearch.models.model_info import ModelInfo
 from archsearch.training.model_facts import ModelFacts
-from archsearch.training.model_folder import ModelInfo, evaluate_folder, load, read_info, save_model_folder
+from archsearch.training.model_folder import evaluate_folder, load, read_info, save_model_folder
 from archsearch.training.protocols import PROTOCOLS
 from archsearch.training.retrain import RetrainedSeed, retrain_seed
 
@@ -139,6 +142,21 @@ def two_means(folder: Path) -> None:
     edit(folder, mean=[0.5, 0.5])
 
 
+def of_half_precision(folder: Path) -> None:
+    path = folder / "weights.safetensors"
+    state = {name: value.half() for name, value in safetensors.torch.load(path.read_bytes()).items()}
+    path.write_bytes(safetensors.torch.save(state))
+    edit(folder, weights_sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def deep(folder: Path) -> None:
+    (folder / "spec.json").write_text('{"format": 1, "spec": ' + "[" * 100_000 + "}")
+
+
+def of_other_bytes(folder: Path) -> None:
+    (folder / "spec.json").write_bytes(b"\xff\xfe{}")
+
+
 def newer(folder: Path) -> None:
     edit(folder, format=99)
 
@@ -150,10 +168,13 @@ def newer(folder: Path) -> None:
         (flip_a_weight, r"weights\.safetensors: damaged"),
         (remove_weights, r"weights\.safetensors: the weights cannot be read"),
         (remove_spec, r"not a model folder: spec\.json cannot be read"),
-        (cut_spec, r"spec\.json: not valid JSON"),
+        (cut_spec, r"spec\.json.*: not valid JSON"),
         (widen, r"do not fit the network of spec\.json"),
         (unknown_family, r"spec\.json: damaged: .*lenet"),
         (two_means, r"spec\.json: damaged"),
+        (of_half_precision, r"is stored as torch\.float16, and the network has torch\.float32"),
+        (deep, r"spec\.json.*: not valid JSON"),
+        (of_other_bytes, r"spec\.json cannot be read"),
         (newer, r"written by a newer archsearch"),
     ],
 )
@@ -163,6 +184,64 @@ def test_a_folder_that_is_not_whole_says_what_is_wrong(
     damage(folder)
     with pytest.raises(StoreError, match=message):
         load(folder)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("input_size", None),
+        ("input_size", "32"),
+        ("input_size", float("nan")),
+        ("input_size", 10**9),
+        ("input_size", 7),
+        ("input_size", True),
+        ("test_top1_percent", []),
+        ("test_top1_percent", [101.0]),
+        ("test_top1_percent", [float("nan")]),
+        ("seeds", []),
+        ("mean", [10**400, 0.5, 0.5]),
+        ("mean", [float("nan"), 0.5, 0.5]),
+        ("mean", [0.5, 0.5, float("inf")]),
+        ("std", [0.0, 0.2, 0.2]),
+        ("std", [0.2, -0.2, 0.2]),
+        ("std", None),
+        ("classes", []),
+        ("classes", [1, 2]),
+        ("classes", "ab"),
+        ("spec", None),
+        ("spec", {"family": ["shufflenet_v2"]}),
+        ("weights_sha256", "abc"),
+        ("trial", "x"),
+        ("format", "1"),
+        ("format", 0),
+    ],
+)
+def test_a_value_that_no_training_writes_is_refused_by_its_key(folder: Path, key: str, value: object) -> None:
+    edit(folder, **{key: value})
+    with pytest.raises(StoreError, match=rf"spec\.json.*: (damaged|not valid).*({key}|JSON|family)"):
+        read_info(folder)
+
+
+def test_a_byte_order_mark_before_spec_json_is_no_damage(folder: Path) -> None:
+    path = folder / "spec.json"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert load(folder).archsearch == read_info(folder)
+
+
+def test_no_export_of_other_weights_stays_beside_the_card(
+    folder: Path, dataset: Dataset, seeds: list[RetrainedSeed], caplog: pytest.LogCaptureFixture
+) -> None:
+    old = json.loads((folder / "spec.json").read_text())["weights_sha256"]
+    for name in ("trial_7.onnx", "trial_7-int8.onnx", "trial_7.pt2", "trial_7.safetensors", "notes.txt"):
+        (folder / name).write_text("of the old weights")
+    save_model_folder(folder, facts_of(dataset, seeds), weights_from=seeds[0].weights)  # the same weights: all stay
+    assert (folder / "trial_7.onnx").exists()
+    save_model_folder(folder, facts_of(dataset, seeds[::-1]), weights_from=seeds[1].weights)
+    assert {path.name for path in folder.iterdir() if path.is_file()} == {
+        "spec.json", "weights.safetensors", "metrics.csv", "summary.json", "README.md", "notes.txt"
+    }  # fmt: skip
+    assert len(list((folder / f"exports-of-{old[:12]}").iterdir())) == 4
+    assert "export the network again" in caplog.text
 
 
 def test_evaluation_refuses_a_dataset_of_other_classes(folder: Path, dataset: Dataset) -> None:

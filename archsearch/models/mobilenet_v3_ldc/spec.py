@@ -39,7 +39,7 @@ def scaled_channels(channels: int, width: float) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StemSpec(ChoiceGroup):
+class MobileNetV3LdcStem(ChoiceGroup):
     """Layer 1: the convolution on the image, with batch normalisation and hard-swish."""
 
     type: str = choice(OneOf(STEM_TYPES), "conv")
@@ -92,7 +92,7 @@ LAYERS: tuple[LayerSpec, ...] = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeadSpec(ChoiceGroup):
+class MobileNetV3LdcHead(ChoiceGroup):
     """Layers 13 to 16: the last 1x1 convolution, the average over the map, and the classifier.
 
     `gap_hidden` has a linear layer to `hidden` features with batch normalisation and hard-swish before the last one;
@@ -122,9 +122,9 @@ class MobileNetV3LDCSpec(Spec):
 
     family: ClassVar[str] = "mobilenet_v3_ldc"
 
-    stem: StemSpec = field(default_factory=StemSpec)
+    stem: MobileNetV3LdcStem = field(default_factory=MobileNetV3LdcStem)
     layers: tuple[LayerSpec, ...] = numbered("layer", FIRST_LAYER, LAYERS)
-    head: HeadSpec = field(default_factory=HeadSpec)
+    head: MobileNetV3LdcHead = field(default_factory=MobileNetV3LdcHead)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from archsearch.blocks.conv import conv2d
 from archsearch.blocks.heads import GlobalAveragePool
-from archsearch.models.plain_cnn.spec import PlainCnnSpec, StageSpec
+from archsearch.models.plain_cnn.spec import PlainCnnSpec, PlainCnnStage
 
 
 class PlainCnn(nn.Module):
@@ -37,7 +37,7 @@ class PlainCnn(nn.Module):
         return scores
 
 
-def _stage(incoming: int, stage: StageSpec, *, stride: int) -> nn.Sequential:
+def _stage(incoming: int, stage: PlainCnnStage, *, stride: int) -> nn.Sequential:
     """(N, incoming, H, W) -> (N, channels, ceil(H/s), ceil(W/s))."""
     layers: list[nn.Module] = []
     for index in range(stage.units):

@@ -13,14 +13,14 @@ CHANNELS = (32, 64, 128, 256)
 
 
 @dataclass(frozen=True, kw_only=True)
-class StemSpec(ChoiceGroup):
+class PlainCnnStem(ChoiceGroup):
     """The first convolution of stage 1 is the one on the image; this is its stride."""
 
     stride: int = choice(Whole(1, 2), 2)
 
 
 @dataclass(frozen=True, kw_only=True)
-class StageSpec(ChoiceGroup):
+class PlainCnnStage(ChoiceGroup):
     """`units` times convolution, batch normalisation, ReLU."""
 
     channels: int = choice(Whole(4, 4096), CHANNELS[0])
@@ -38,8 +38,8 @@ class PlainCnnSpec(Spec):
 
     family: ClassVar[str] = "plain_cnn"
 
-    stem: StemSpec = field(default_factory=StemSpec)
-    stages: tuple[StageSpec, ...] = numbered("stage", 1, tuple(StageSpec(channels=each) for each in CHANNELS))
+    stem: PlainCnnStem = field(default_factory=PlainCnnStem)
+    stages: tuple[PlainCnnStage, ...] = numbered("stage", 1, tuple(PlainCnnStage(channels=each) for each in CHANNELS))
 
     def normalised(self, input_size: int) -> Self:
         """The same network: every choice has an effect at every input size."""

@@ -16,7 +16,7 @@ _CHANNELS = Whole(4, 4096)
 
 
 @dataclass(frozen=True, kw_only=True)
-class StemSpec(ChoiceGroup):
+class ResNetCifarStem(ChoiceGroup):
     """The 3x3 convolution on the image."""
 
     channels: int = choice(_CHANNELS, 16)
@@ -24,7 +24,7 @@ class StemSpec(ChoiceGroup):
 
 
 @dataclass(frozen=True, kw_only=True)
-class StageSpec(ChoiceGroup):
+class ResNetCifarStage(ChoiceGroup):
     """`units` units of two 3x3 convolutions each; the first of a later stage has stride 2."""
 
     channels: int = choice(_CHANNELS, 16)
@@ -44,8 +44,10 @@ class ResNetCifarSpec(Spec):
     family: ClassVar[str] = "resnet_cifar"
 
     shortcut: str = choice(OneOf(SHORTCUTS), "pad")
-    stem: StemSpec = field(default_factory=StemSpec)
-    stages: tuple[StageSpec, ...] = numbered("stage", 1, tuple(StageSpec(channels=each) for each in (16, 32, 64)))
+    stem: ResNetCifarStem = field(default_factory=ResNetCifarStem)
+    stages: tuple[ResNetCifarStage, ...] = numbered(
+        "stage", 1, tuple(ResNetCifarStage(channels=each) for each in (16, 32, 64))
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -58,7 +60,7 @@ class ResNetCifarSpec(Spec):
                     hint=f"allowed: at least the {incoming} channels into the stage, or shortcut conv",
                 )
 
-    def widening(self) -> tuple[tuple[int, StageSpec], ...]:
+    def widening(self) -> tuple[tuple[int, ResNetCifarStage], ...]:
         """Each stage with the channels that come into it."""
         incoming = (self.stem.channels, *(stage.channels for stage in self.stages[:-1]))
         return tuple(zip(incoming, self.stages, strict=True))

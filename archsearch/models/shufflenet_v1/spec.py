@@ -47,7 +47,7 @@ class _Groups(Rule):
 
 
 @dataclass(frozen=True, kw_only=True)
-class StemSpec(ChoiceGroup):
+class ShuffleNetV1Stem(ChoiceGroup):
     """The 3x3 convolution on the image, and the max pool after it."""
 
     stride: int = choice(Whole(1, 2), 2)
@@ -56,7 +56,7 @@ class StemSpec(ChoiceGroup):
 
 
 @dataclass(frozen=True, kw_only=True)
-class StageSpec(ChoiceGroup):
+class ShuffleNetV1Stage(ChoiceGroup):
     """One unit of stride 2 and `units - 1` units of stride 1; `kernel` is that of the depthwise convolutions."""
 
     channels: int = choice(_CHANNELS, CHANNELS[3][0])
@@ -80,12 +80,13 @@ class ShuffleNetV1Spec(Spec):
 
     groups: int = choice(_Groups(), 3)
     shuffle: bool = choice(Flag(), True)
-    stem: StemSpec = field(default_factory=StemSpec)
-    stages: tuple[StageSpec, ...] = numbered(
+    stem: ShuffleNetV1Stem = field(default_factory=ShuffleNetV1Stem)
+    stages: tuple[ShuffleNetV1Stage, ...] = numbered(
         "stage",
         2,
         tuple(
-            StageSpec(channels=channels, units=units) for channels, units in zip(CHANNELS[3], BASE_UNITS, strict=True)
+            ShuffleNetV1Stage(channels=channels, units=units)
+            for channels, units in zip(CHANNELS[3], BASE_UNITS, strict=True)
         ),
     )
 
@@ -97,14 +98,14 @@ class ShuffleNetV1Spec(Spec):
         if all(self.hidden(stage) == self.groups for stage in self.stages) or self.groups == 1:
             object.__setattr__(self, "shuffle", True)  # one group, or one channel a group
 
-    def hidden(self, stage: StageSpec) -> int:
+    def hidden(self, stage: ShuffleNetV1Stage) -> int:
         """Channels of a unit's depthwise convolution: o/4, rounded down to a multiple of the groups, at least them.
 
         The paper says a quarter. At its widths that is none with two or four groups at 0.25x, 0.5x and 1.5x alone.
         """
         return max(self.groups, stage.channels // BOTTLENECK // self.groups * self.groups)
 
-    def widening(self) -> tuple[tuple[int, StageSpec], ...]:
+    def widening(self) -> tuple[tuple[int, ShuffleNetV1Stage], ...]:
         """Each stage with the channels that come into it."""
         incoming = (self.stem.channels, *(stage.channels for stage in self.stages[:-1]))
         return tuple(zip(incoming, self.stages, strict=True))

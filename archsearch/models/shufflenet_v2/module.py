@@ -7,9 +7,8 @@ from torch import Tensor, nn
 from archsearch.blocks.conv import pointwise
 from archsearch.blocks.heads import make_classifier, make_gather
 from archsearch.blocks.stems import make_stem
-from archsearch.models.shufflenet_v2.spec import ShuffleNetV2Spec, StageSpec
-from archsearch.models.shufflenet_v2.stage import Stage
-from archsearch.models.shufflenet_v2.units import BasicUnit, DownUnit
+from archsearch.models.shufflenet_v2.spec import ShuffleNetV2Spec, ShuffleNetV2Stage
+from archsearch.models.shufflenet_v2.units import BasicUnit, DownUnit, Stage
 
 
 class ShuffleNetV2(nn.Module):
@@ -50,6 +49,6 @@ class ShuffleNetV2(nn.Module):
         return scores
 
 
-def _stage(incoming: int, stage: StageSpec, *, authors: bool) -> Stage:
+def _stage(incoming: int, stage: ShuffleNetV2Stage, *, authors: bool) -> Stage:
     down = DownUnit(incoming, stage, authors=authors)
     return Stage(down, *(BasicUnit(stage) for _ in range(stage.units - 1)))

@@ -48,7 +48,7 @@ def _plainest(channels: int, ratio: float) -> float:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StemSpec(ChoiceGroup):
+class ShuffleNetV2Stem(ChoiceGroup):
     """The convolution on the image, and the max pool after it."""
 
     type: str = choice(OneOf(STEM_TYPES), "conv")
@@ -59,7 +59,7 @@ class StemSpec(ChoiceGroup):
 
 
 @dataclass(frozen=True, kw_only=True)
-class StageSpec(ChoiceGroup):
+class ShuffleNetV2Stage(ChoiceGroup):
     """One down-sampling unit and `units - 1` units of stride 1.
 
     `split_ratio` is stored as the plainest ratio that gives the main branch the same number of channels: at 48
@@ -87,7 +87,7 @@ class StageSpec(ChoiceGroup):
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeadSpec(ChoiceGroup):
+class ShuffleNetV2Head(ChoiceGroup):
     """The last 1x1 convolution and the classifier. `hidden` and `activation` belong to `gap_hidden` alone."""
 
     type: str = choice(OneOf(HEAD_TYPES), "gap")
@@ -115,16 +115,16 @@ class ShuffleNetV2Spec(Spec):
     family: ClassVar[str] = "shufflenet_v2"
 
     unit_form: str = choice(OneOf(UNIT_FORMS), "torchvision")
-    stem: StemSpec = field(default_factory=StemSpec)
-    stages: tuple[StageSpec, ...] = numbered(
+    stem: ShuffleNetV2Stem = field(default_factory=ShuffleNetV2Stem)
+    stages: tuple[ShuffleNetV2Stage, ...] = numbered(
         "stage",
         2,
         tuple(
-            StageSpec(channels=channels, units=units)
+            ShuffleNetV2Stage(channels=channels, units=units)
             for channels, units in zip(WIDTHS[1.0][:3], BASE_UNITS, strict=True)
         ),
     )
-    head: HeadSpec = field(default_factory=HeadSpec)
+    head: ShuffleNetV2Head = field(default_factory=ShuffleNetV2Head)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -132,7 +132,7 @@ class ShuffleNetV2Spec(Spec):
             raise ConfigError(f"a ShuffleNet V2 has {len(BASE_UNITS)} stages, got {len(self.stages)}")
         object.__setattr__(self, "unit_form", plain_form(self.unit_form, self.widening()))
 
-    def widening(self) -> tuple[tuple[int, StageSpec], ...]:
+    def widening(self) -> tuple[tuple[int, ShuffleNetV2Stage], ...]:
         """Each stage with the channels that come into it."""
         return widening(self.stem.channels, self.stages)
 
@@ -162,12 +162,12 @@ class ShuffleNetV2Spec(Spec):
         return {"width": width, "removed": removed, **stages}
 
 
-def widening(incoming: int, stages: tuple[StageSpec, ...]) -> tuple[tuple[int, StageSpec], ...]:
+def widening(incoming: int, stages: tuple[ShuffleNetV2Stage, ...]) -> tuple[tuple[int, ShuffleNetV2Stage], ...]:
     """Each stage with the channels that come into it; `incoming` come into the first."""
     return tuple(zip((incoming, *(stage.channels for stage in stages[:-1])), stages, strict=True))
 
 
-def plain_form(form: str, stages: tuple[tuple[int, StageSpec], ...]) -> str:
+def plain_form(form: str, stages: tuple[tuple[int, ShuffleNetV2Stage], ...]) -> str:
     """The unit form; torchvision where both are the same network. Stages come with their incoming channels.
 
     Raises ConfigError if the authors' form is asked for where a stage does not widen its input.

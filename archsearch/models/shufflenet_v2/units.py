@@ -1,7 +1,13 @@
-"""The units of ShuffleNet V2 (arXiv 1807.11164, figure 3 c and d) and their variants (appendix, figure 2)."""
+"""The units of ShuffleNet V2 (arXiv 1807.11164, figure 3 c and d) and their variants (appendix, figure 2).
+
+A stage of ShuffleNet V2: a unit that widens, then units of one width.
+"""
 
 from __future__ import annotations
 
+from typing import cast
+
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -9,14 +15,14 @@ from archsearch.blocks.attention import ATTENTION
 from archsearch.blocks.attention.se import JointSqueezeExcitation
 from archsearch.blocks.conv import depthwise, pointwise
 from archsearch.blocks.shuffle import ChannelShuffle
-from archsearch.models.shufflenet_v2.spec import StageSpec
+from archsearch.models.shufflenet_v2.spec import ShuffleNetV2Stage
 
 EXTRA_KERNEL = 3  # v2*'s additional depthwise convolution, whatever the stage's kernel
 FULL_WIDTH = "se_full"  # the attention that belongs to the unit, not to its main branch
 
 
 def main_branch(
-    incoming: int, hidden: int, outgoing: int, stage: StageSpec, *, stride: int, residual: bool
+    incoming: int, hidden: int, outgoing: int, stage: ShuffleNetV2Stage, *, stride: int, residual: bool
 ) -> nn.Sequential:
     """(N, incoming, H, W) -> (N, outgoing, ceil(H/s), ceil(W/s)): 1x1, depthwise, 1x1, each with BN; then attention.
 
@@ -42,7 +48,7 @@ def main_branch(
     return nn.Sequential(*layers)
 
 
-def full_attention(passing: int, made: int, stage: StageSpec) -> JointSqueezeExcitation | None:
+def full_attention(passing: int, made: int, stage: ShuffleNetV2Stage) -> JointSqueezeExcitation | None:
     """SE over all channels of a unit, squeezed and scaled with both parts together: c -> c/2 -> c, c^2 multiply-adds.
 
     It is the reading that meets the printed cost of 2x with SE and of SE-ShuffleNet v2-164 (arXiv 1807.11164, table 8
@@ -58,7 +64,7 @@ class BasicUnit(nn.Module):
     the full width scales both parts right before: the made one before the sum and its ReLU.
     """
 
-    def __init__(self, stage: StageSpec) -> None:
+    def __init__(self, stage: ShuffleNetV2Stage) -> None:
         super().__init__()
         main = stage.main_channels
         self.passing = stage.channels - main
@@ -89,7 +95,7 @@ class DownUnit(nn.Module):
     for WideningUnit.
     """
 
-    def __init__(self, incoming: int, stage: StageSpec, *, authors: bool, stride: int = 2) -> None:
+    def __init__(self, incoming: int, stage: ShuffleNetV2Stage, *, authors: bool, stride: int = 2) -> None:
         super().__init__()
         hidden = stage.main_channels
         left = incoming if authors else stage.channels - hidden
@@ -121,5 +127,38 @@ class DownUnit(nn.Module):
 class WideningUnit(DownUnit):
     """(N, i, H, W) -> (N, c, H, W): a down unit of stride 1, where a stage widens its input but keeps the map."""
 
-    def __init__(self, incoming: int, stage: StageSpec, *, authors: bool) -> None:
+    def __init__(self, incoming: int, stage: ShuffleNetV2Stage, *, authors: bool) -> None:
         super().__init__(incoming, stage, authors=authors, stride=1)
+
+
+class Stage(nn.Sequential):
+    """(N, i, H, W) -> (N, c, H', W'): its units, one after the other.
+
+    In training on channels_last maps, the map between two units stays in the two parts that the next one wants
+    (`archsearch.blocks.shuffle`): the same values and gradients, with a fraction of the copying. Units are then not
+    called but asked for their parts, so one with a hook is called after all, as in inference.
+    """
+
+    def __init__(self, first: DownUnit, *others: BasicUnit) -> None:
+        super().__init__(first, *others)
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (nn.Sequential's own name)
+        """(N, i, H, W) -> (N, c, H', W')."""
+        if not self._in_parts(input):
+            return cast(Tensor, super().forward(input))  # type: ignore[no-untyped-call]
+        first, *others = cast("tuple[DownUnit, *tuple[BasicUnit, ...]]", tuple(self))
+        passed, made = first.parts(input)
+        shuffle = first.shuffle
+        for unit in others:
+            passed, made = unit.parts(*shuffle.exchange(passed, made, at=unit.passing))
+            shuffle = unit.shuffle
+        return shuffle.join(passed, made)
+
+    def _in_parts(self, x: Tensor) -> bool:
+        return (
+            self.training
+            and torch.is_grad_enabled()
+            and not torch.compiler.is_compiling()  # a compiler fuses the copies itself
+            and x.is_contiguous(memory_format=torch.channels_last)
+            and not any(unit._forward_hooks or unit._forward_pre_hooks for unit in self)
+        )

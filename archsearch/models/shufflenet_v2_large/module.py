@@ -6,10 +6,9 @@ from torch import Tensor, nn
 
 from archsearch.blocks.conv import conv2d, pointwise
 from archsearch.blocks.heads import make_classifier, make_gather
-from archsearch.models.shufflenet_v2.spec import StageSpec
-from archsearch.models.shufflenet_v2.stage import Stage
-from archsearch.models.shufflenet_v2.units import BasicUnit, DownUnit, WideningUnit
-from archsearch.models.shufflenet_v2_large.spec import LargeStemSpec, ShuffleNetV2LargeSpec
+from archsearch.models.shufflenet_v2.spec import ShuffleNetV2Stage
+from archsearch.models.shufflenet_v2.units import BasicUnit, DownUnit, Stage, WideningUnit
+from archsearch.models.shufflenet_v2_large.spec import ShuffleNetV2LargeSpec, ShuffleNetV2LargeStem
 
 STEM_KERNEL = 3
 
@@ -52,7 +51,7 @@ class ShuffleNetV2Large(nn.Module):
         return scores
 
 
-def _stem(stem: LargeStemSpec) -> nn.Sequential:
+def _stem(stem: ShuffleNetV2LargeStem) -> nn.Sequential:
     layers: list[nn.Module] = []
     incoming, stride = 3, stem.stride
     for width in stem.widths:
@@ -61,5 +60,5 @@ def _stem(stem: LargeStemSpec) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def _stage(first: DownUnit, stage: StageSpec) -> Stage:
+def _stage(first: DownUnit, stage: ShuffleNetV2Stage) -> Stage:
     return Stage(first, *(BasicUnit(stage) for _ in range(stage.units - 1)))

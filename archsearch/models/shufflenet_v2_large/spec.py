@@ -8,7 +8,14 @@ from typing import ClassVar, Self
 
 from archsearch.errors import ConfigError
 from archsearch.models.choice import Flag, Macro, OneOf, Whole, choice, numbered
-from archsearch.models.shufflenet_v2.spec import UNIT_FORMS, HeadSpec, StageSpec, plain_form, shrunk, widening
+from archsearch.models.shufflenet_v2.spec import (
+    UNIT_FORMS,
+    ShuffleNetV2Head,
+    ShuffleNetV2Stage,
+    plain_form,
+    shrunk,
+    widening,
+)
 from archsearch.models.spec import ChoiceGroup, Spec
 
 # arXiv 1807.11164, appendix, table 2: width and units of the stages at 56x56, 28x28, 14x14 and 7x7 (conv2 to conv5)
@@ -18,7 +25,7 @@ HEAD_CHANNELS = 2048
 
 
 @dataclass(frozen=True, kw_only=True)
-class LargeStemSpec(ChoiceGroup):
+class ShuffleNetV2LargeStem(ChoiceGroup):
     """`depth` 3x3 convolutions on the image, the first with the stride, and the max pool after them.
 
     The last emits `channels`, those before it half as many: v2-50 has one of 64, v2-164 64, 64 and 128.
@@ -47,11 +54,11 @@ class ShuffleNetV2LargeSpec(Spec):
     family: ClassVar[str] = "shufflenet_v2_large"
 
     unit_form: str = choice(OneOf(UNIT_FORMS), "authors")
-    stem: LargeStemSpec = field(default_factory=LargeStemSpec)
-    stages: tuple[StageSpec, ...] = numbered(
-        "stage", 2, tuple(StageSpec(channels=channels, units=units) for channels, units in V2_50)
+    stem: ShuffleNetV2LargeStem = field(default_factory=ShuffleNetV2LargeStem)
+    stages: tuple[ShuffleNetV2Stage, ...] = numbered(
+        "stage", 2, tuple(ShuffleNetV2Stage(channels=channels, units=units) for channels, units in V2_50)
     )
-    head: HeadSpec = field(default_factory=lambda: HeadSpec(channels=HEAD_CHANNELS))
+    head: ShuffleNetV2Head = field(default_factory=lambda: ShuffleNetV2Head(channels=HEAD_CHANNELS))
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -59,7 +66,7 @@ class ShuffleNetV2LargeSpec(Spec):
             raise ConfigError(f"a large ShuffleNet V2 has {len(V2_50)} stages, got {len(self.stages)}")
         object.__setattr__(self, "unit_form", plain_form(self.unit_form, self.widening()))
 
-    def widening(self) -> tuple[tuple[int, StageSpec], ...]:
+    def widening(self) -> tuple[tuple[int, ShuffleNetV2Stage], ...]:
         """Each stage with the channels that come into it."""
         return widening(self.stem.channels, self.stages)
 

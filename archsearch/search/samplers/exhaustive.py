@@ -13,8 +13,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from archsearch.errors import ConfigError
-from archsearch.search.samplers.history import seen_in, waiting_before
-from archsearch.search.samplers.points import Point, Points, points_of
+from archsearch.search.samplers.points import Point, Points, points_of, seen_in, waiting_before
 
 LARGEST_SPACE = 100_000
 

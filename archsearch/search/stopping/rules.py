@@ -1,16 +1,34 @@
-"""The stopping rules by name. Nothing here imports torch or Optuna."""
+"""The stopping rules by name. Nothing here imports torch or Optuna.
+
+The rule that stops nothing: every proxy runs its whole schedule.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from archsearch.noise import NoiseFloor
 from archsearch.registry import Registry
-from archsearch.search.stopping.base import StoppingRule
+from archsearch.search.stopping.base import Curve, Decision, StoppingRule
 from archsearch.search.stopping.mo_asha import MultiObjectiveHalving
-from archsearch.search.stopping.none import NeverStop
 from archsearch.search.stopping.predicted import PredictedDomination
 from archsearch.search.stopping.settings import RuleContext, StoppingSettings
+
+
+class NeverStop:
+    """Stops nothing and promotes nothing."""
+
+    def __init__(self, settings: StoppingSettings, context: RuleContext) -> None:
+        del settings, context  # it has nothing to set
+
+    def decide(self, trial: Curve, others: Sequence[Curve]) -> Decision:
+        """Go on."""
+        return Decision(epoch=len(trial.errors), stop=False, would_stop=False)
+
+    def promotable(self, curves: Sequence[Curve]) -> int | None:
+        """Nothing: nothing was stopped."""
+        return None
+
 
 STOPPING: Registry[Callable[[StoppingSettings, RuleContext], StoppingRule]] = Registry(
     "stopping policy",

@@ -1,0 +1,23 @@
+"""Where a project's files lie: everything below one folder, `runs/` unless told otherwise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from archsearch.errors import ConfigError, shown
+from archsearch.files import is_name
+from archsearch.store.database import DEFAULT_URL, Database
+
+RUNS = Path("runs")
+
+
+def open_database(storage: str | None, *, create: bool, entering: str | None = None) -> Database:
+    """The database at this URL, or `runs/archsearch.db`; arguments and errors as of `Database`."""
+    return Database(storage or DEFAULT_URL, create=create, entering=entering)
+
+
+def study_folder(study: str) -> Path:
+    """Where a study's pages, logs and models go. Raises ConfigError for a name that would lead elsewhere."""
+    if not is_name(study):
+        raise ConfigError(f"a study cannot be called {shown(study)}", hint="letters, digits and . _ -, at most 100")
+    return RUNS / study

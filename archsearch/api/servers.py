@@ -1,0 +1,55 @@
+"""What serves a database until Ctrl-C: Optuna's dashboard, and its tables for many workers. Nothing imports torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from archsearch.api.paths import open_database
+from archsearch.api.study import open_study
+from archsearch.search.dashboard import DASHBOARD_PORT, serve_dashboard
+from archsearch.search.storage_server import STORAGE_HOST, STORAGE_PORT, serve
+
+
+def show_dashboard(
+    study: str | None = None,
+    *,
+    storage: str | None = None,
+    port: int = DASHBOARD_PORT,
+    on_ready: Callable[[str], None] = lambda _address: None,
+) -> None:
+    """Serve optuna-dashboard on a study's database until KeyboardInterrupt, on the loopback address alone.
+
+    Args:
+        study: a stored study, or a design's; None: the one worked on last.
+        storage: the database's URL; None: the default.
+        port: 0: any that is free.
+        on_ready: called once with the address of the study's page.
+
+    Raises StoreError, ConfigError.
+    """
+    name = open_study(study, storage=storage).name
+    database = open_database(storage, create=False)
+    try:
+        serve_dashboard(database, name, port=port, on_ready=on_ready)
+    finally:
+        database.close()
+
+
+def serve_storage(
+    storage: str,
+    *,
+    host: str = STORAGE_HOST,
+    port: int = STORAGE_PORT,
+    on_ready: Callable[[], None] = lambda: None,
+) -> None:
+    """Serve Optuna's tables of a database to the workers of `run(optuna_proxy=...)`, until KeyboardInterrupt.
+
+    `on_ready` is called once, when the database and the port are there.
+
+    Raises ConfigError for SQLite, StoreError for a database or a port that cannot be used, or without the extra `grpc`.
+    """
+    database = open_database(storage, create=True)
+    try:
+        serve(database, host=host, port=port, on_ready=on_ready)
+    finally:
+        database.close()

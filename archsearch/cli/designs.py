@@ -1,0 +1,259 @@
+"""`archsearch ablate`, `confirm` and `trust`: networks and seeds that are chosen beforehand, trained and told of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from archsearch.cli.console import console, error_console, print_json, show, typed_command
+from archsearch.cli.options import (
+    DataDirOption,
+    DeviceOption,
+    DryRunOption,
+    JsonOption,
+    MostOption,
+    SetOption,
+    StorageOption,
+    StudyOption,
+    TimeBudgetOption,
+    WorkersOption,
+)
+from archsearch.errors import ConfigError
+from archsearch.text import plural
+
+if TYPE_CHECKING:
+    from archsearch.plots.catalog import Figure
+    from archsearch.table import Result
+
+
+def ablate(
+    study: Annotated[
+        str | None,
+        typer.Option(
+            "--study",
+            "-s",
+            metavar="NAME|FILE",
+            help="A stored study, or one that was never run: its data, proxy, latency protocol and search space are "
+            "taken. Default: the one worked on last.",
+        ),
+    ] = None,
+    from_: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="NETWORK",
+            help="What is changed: a variant, a trial's number, best (recommended), accuracy, latency or knee. "
+            "Default: the first of the study's own variants.",
+        ),
+    ] = None,
+    choices: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--choices",
+            metavar="A,B=X|Y",
+            help="Choices to change, with commas; levels of your own after =. Default: every choice of the study's "
+            "search space. Repeatable.",
+        ),
+    ] = None,
+    seeds: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Trainings of each network; more, typed later, are added.")
+    ] = 5,
+    mode: Annotated[
+        str,
+        typer.Option(
+            metavar="MODE",
+            help="one-at-a-time: each level against the base. leave-one-out: each choice that differs from the plain "
+            "network of its family put back. pairs: one at a time, and every two together.",
+        ),
+    ] = "one-at-a-time",
+    spread: Annotated[
+        str,
+        typer.Option(
+            metavar="own|pooled",
+            help="Intervals from each effect's own spread over the seeds, or from one spread of all networks: narrower "
+            "with few seeds, and right if all scatter about alike.",
+        ),
+    ] = "own",
+    set_: SetOption = None,
+    most: MostOption = 100,
+    workers: WorkersOption = None,
+    device: DeviceOption = "auto",
+    data_dir: DataDirOption = None,
+    storage: StorageOption = None,
+    time_budget: TimeBudgetOption = None,
+    json: JsonOption = False,
+    plot: Annotated[bool, typer.Option("--plot", help="Write ablation.html: the effects as a forest plot.")] = False,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Change one network choice by choice, and say what each change does to accuracy, latency and size.
+
+    Every network is trained with the same seeds, on the same images in the same order, and measured anew each time.
+    Ctrl-C ends cleanly; the same command typed again continues, with more --seeds it adds them.
+
+    Examples:
+    archsearch ablate --study cifar10 --from shufflenet_v2_x0_5 --choices kernel,attention=none|se|eca
+    archsearch ablate --from best --mode leave-one-out --seeds 8
+    """
+    if spread not in ("own", "pooled"):
+        raise ConfigError(f"--spread {spread}: unknown", hint="own or pooled")
+
+    from archsearch.api.ablate import plan_ablation
+    from archsearch.api.analyses import ablation_result
+    from archsearch.api.paths import study_folder
+    from archsearch.cli.progress import RunDisplay
+    from archsearch.cli.running import command_runtime, run_design
+    from archsearch.overrides import section_changes
+    from archsearch.plots.ablation import ablation_figure
+
+    display = RunDisplay(error_console)
+    runtime = command_runtime(
+        display, storage=storage, data_dir=data_dir, device=device, workers=workers, time_budget=time_budget
+    )
+    with display.planning("reading the study, its data and its choices"):
+        planned = plan_ablation(
+            study,
+            runtime,
+            base=from_,
+            choices=choices or [],
+            seeds=seeds,
+            mode=mode,  # type: ignore[arg-type]  # plan_ablation says what is allowed
+            changes=section_changes(set_ or []),
+            most=most,
+        )
+    finished = run_design(planned, runtime, display, dry_run=dry_run)
+    found = ablation_result(finished, spread=spread)
+    page = study_folder(finished.name) / "ablation.html" if plot else None
+    _tell(found, page=page, figure=ablation_figure, json=json, still=found.pending)
+
+
+def confirm(
+    study: StudyOption = None,
+    top: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="K",
+            help="Networks beside the front's: those that miss it by least, in standard errors. Default: as many as "
+            "make 12 in all, of those that miss it by less than 3.",
+        ),
+    ] = None,
+    seeds: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Trainings of each network, with seeds that the search never used.")
+    ] = 3,
+    fresh_images: Annotated[
+        bool,
+        typer.Option("--fresh-images", help="Validate on images that the search did not: its luck with those is gone."),
+    ] = False,
+    most: MostOption = 100,
+    workers: WorkersOption = None,
+    device: DeviceOption = "auto",
+    data_dir: DataDirOption = None,
+    storage: StorageOption = None,
+    time_budget: TimeBudgetOption = None,
+    json: JsonOption = False,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Evaluate the front and its near neighbours again: intervals, and how probably each is on the front.
+
+    A search keeps the luckiest of many networks, so its front is too good; new seeds and new latencies are not.
+    Ctrl-C ends cleanly; the same command typed again continues, with more --seeds it adds them.
+
+    Examples:
+    archsearch confirm --study cifar10
+    archsearch confirm --top 0 --seeds 8 --time-budget 1h
+    archsearch confirm --fresh-images
+    """
+    from archsearch.analysis.recommendation import recommendation_of
+    from archsearch.api.confirm import confirm_result, plan_confirm
+    from archsearch.cli.progress import RunDisplay
+    from archsearch.cli.running import command_runtime, run_design
+    from archsearch.cli.tables import recommendation_view
+
+    display = RunDisplay(error_console)
+    runtime = command_runtime(
+        display, storage=storage, data_dir=data_dir, device=device, workers=workers, time_budget=time_budget
+    )
+    with display.planning("reading the study and its front"):
+        planned = plan_confirm(study, runtime, top=top, seeds=seeds, fresh_images=fresh_images, most=most)
+    searched = planned.base.stored
+    found = confirm_result(searched, run_design(planned, runtime, display, dry_run=dry_run))
+    answer = recommendation_of(searched.front, searched.networks, confirmed=found)
+    if json:
+        from archsearch.api.output import result_json
+        from archsearch.api.pareto import recommendation_json
+
+        print_json(result_json(found) | {"recommendation": recommendation_json(answer)})
+        return
+    show(found)
+    recommendation_view(answer, console)
+
+
+def trust(
+    study: StudyOption = None,
+    n: Annotated[int, typer.Option("--n", min=1, metavar="N", help="Networks to train again.")] = 12,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, metavar="E", help="Of the longer training. Default: 5 times the proxy's.")
+    ] = None,
+    seeds: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Longer trainings of each network; more, typed later, are added.")
+    ] = 1,
+    set_: SetOption = None,
+    workers: WorkersOption = None,
+    device: DeviceOption = "auto",
+    data_dir: DataDirOption = None,
+    storage: StorageOption = None,
+    time_budget: TimeBudgetOption = None,
+    plot: Annotated[bool, typer.Option("--plot", help="Write trust.html: proxy against long training.")] = False,
+    json: JsonOption = False,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Train some of a study's networks for longer, and say whether the proxy ranks them as that does.
+
+    Half of them are from the best quarter. Beside the proxy stand numbers that cost no training: parameters,
+    multiply-adds, memory access, latency, synflow and jacob_cov. Ctrl-C ends cleanly; the same command continues.
+
+    Examples:
+    archsearch trust --study cifar10 --n 16
+    archsearch trust --n 24 --epochs 40 --seeds 2 --plot
+    """
+    from archsearch.api.analyses import trust_between
+    from archsearch.api.paths import study_folder
+    from archsearch.api.trust import plan_trust
+    from archsearch.cli.progress import RunDisplay
+    from archsearch.cli.running import command_runtime, run_design
+    from archsearch.overrides import section_changes
+    from archsearch.plots.trust import trust_figure
+
+    display = RunDisplay(error_console)
+    runtime = command_runtime(
+        display, storage=storage, data_dir=data_dir, device=device, workers=workers, time_budget=time_budget
+    )
+    with display.planning("reading the study and its data"):
+        planned = plan_trust(
+            study, runtime, networks=n, epochs=epochs, seeds=seeds, changes=section_changes(set_ or [])
+        )
+    finished = run_design(planned, runtime, display, dry_run=dry_run)
+    found = trust_between(planned.base.stored, finished)
+    still = planned.design.size - sum(count for status, count in finished.counts.items() if status in _ENDED)
+    page = study_folder(planned.base.stored.name) / "trust.html" if plot else None
+    _tell(found, page=page, figure=trust_figure, json=json, still=still)
+
+
+_ENDED = ("complete", "failed", "rejected", "stopped")
+
+
+def _tell(found: Result, *, page: Path | None, figure: Callable[..., Figure], json: bool, still: int) -> None:
+    """Write the page if there is one to write, and print the result; `still`: trainings that have not ended."""
+    from archsearch.api.output import result_json, write
+
+    if page is not None:
+        error_console.print(f"wrote {write(found, page, figure=figure, command=typed_command())}", markup=False)
+    if json:
+        print_json(result_json(found))
+        return
+    show(found)
+    if still > 0:
+        console.print(f"{plural(still, 'training')} still to come: type the same command to continue")

@@ -1,0 +1,342 @@
+"""`archsearch measure`, `guidelines` and `target`: latencies of networks on this device or on a board."""
+
+from __future__ import annotations
+
+import webbrowser
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress
+from rich.table import Table
+from rich.text import Text
+
+from archsearch.cli.console import console, error_console, is_terminal, print_json, show, typed_command
+from archsearch.cli.options import DeviceOption, JsonOption, StorageOption, TargetOption
+from archsearch.errors import ArchsearchError
+from archsearch.text import duration, plural
+
+if TYPE_CHECKING:
+    from archsearch.api.guidelines import GuidelinesProgress
+    from archsearch.api.measure import MeasuredNetwork, MeasureProgress
+
+
+LEGEND = (
+    "p10, median, p90: milliseconds a batch; the median is what a user feels. ratio: p10 over the reference's p10 in "
+    "the same bursts, with its 95% interval; it ranks networks. ?: did not converge in its budget. !: contended. "
+    "images/s: batch over median"
+)
+_PIPE_WIDTH = 160
+
+
+def measure(
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME|FILE|STUDY:TRIAL",
+            help="Published networks, spec.json or YAML files, model folders, or trials of a study (number, a variant, "
+            "best). Weights do not matter for latency: networks are measured with random ones.",
+            show_default=False,
+        ),
+    ],
+    backend: Annotated[
+        list[str] | None,
+        typer.Option(metavar="B", help="How a network is run, e.g. onnxruntime or torch. Repeatable. Default: auto."),
+    ] = None,
+    batch: Annotated[
+        list[int] | None,
+        typer.Option(min=1, metavar="N", help="Images a run. Repeatable. Default: 1 on a CPU, 8 on a GPU."),
+    ] = None,
+    precision: Annotated[
+        list[str] | None,
+        typer.Option(metavar="P", help="fp32, tf32, fp16 or bf16. Repeatable. Default: fp32 on a CPU, fp16 on a GPU."),
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, metavar="N", help="CPU threads of one run.")] = 1,
+    input_size: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="H", help="Height and width in pixels. Default: each network's: 224, or its study's."
+        ),
+    ] = None,
+    classes: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Outputs of the classifier. Default: each network's own."),
+    ] = None,
+    device: DeviceOption = "auto",
+    target: TargetOption = "local",
+    cores: Annotated[str, typer.Option(metavar="KIND", help="A board's cores: all, big or little.")] = "all",
+    reference: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="The network that ratios are to; named as the others are."),
+    ] = "shufflenet_v2_x1_0",
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="Longest time of one network measured alone; n together have (n + 1)/2 of it. Default: 20.",
+        ),
+    ] = None,
+    json: JsonOption = False,
+    storage: StorageOption = None,
+) -> None:
+    """Measure networks on this device: p10, median and p90, and the ratio to a reference.
+
+    Networks of one backend, batch, precision, input size and number of classes are measured in turn with each other and
+    with the reference. The device is taken for it, so this may be typed while a study runs: the study waits meanwhile.
+
+    Examples:
+    archsearch measure shufflenet_v2_x0_5 shufflenet_v2_x1_5
+    archsearch measure shufflenet_v2_x0_5 --input-size 32 --backend onnxruntime --backend torch --batch 1 --batch 8
+    archsearch measure quickstart:best --json
+    archsearch measure shufflenet_v2_x0_5 --target ssh:pi5
+    """
+    done: list[MeasuredNetwork] = []
+    try:
+        from archsearch.api.measure import measure as measure_named  # takes seconds: Ctrl-C may come already here
+
+        # Drawn between visits alone: a progress bar with a thread of its own would disturb what is timed.
+        with Progress(
+            "{task.description}", console=error_console, transient=True, auto_refresh=False,
+            disable=not error_console.is_terminal,
+        ) as progress:  # fmt: skip
+            task = progress.add_task("reading the networks", total=None)
+            told = 0
+
+            def show(now: MeasureProgress) -> None:
+                nonlocal told
+                if error_console.is_terminal:
+                    progress.update(task, description=f"{_line(now)}: {duration(now.seconds)}", refresh=True)
+                elif now.group != told:
+                    told = now.group
+                    error_console.print(_line(now), markup=False)
+
+            found = measure_named(
+                names,
+                backends=backend or (),
+                batches=batch or (),
+                precisions=precision or (),
+                threads=threads,
+                input_size=input_size,
+                num_classes=classes,
+                device=device,
+                reference=reference,
+                budget_seconds=budget,
+                target=target,
+                cores=cores,
+                storage=storage,
+                on_measured=done.append,
+                on_progress=show,
+            )
+    except ArchsearchError:
+        _print_unfinished(done, json=json)
+        raise
+    except KeyboardInterrupt:
+        _print_unfinished(done, json=json)
+        error_console.print("stopped; a measurement that was not finished has no numbers")
+        raise typer.Exit(1) from None
+    if json:
+        print_json([one.to_dict() for one in found])
+    else:
+        _print(found)
+
+
+def _line(now: MeasureProgress) -> str:
+    of_all = f"[{now.group}/{now.groups}] " if now.groups > 1 else ""
+    return (
+        f"{of_all}measuring {plural(now.networks, 'network')} and the reference with {now.backend} on {now.device}, "
+        f"batch {now.batch}, {now.precision}, {now.input_size}x{now.input_size}"
+    )
+
+
+def _print_unfinished(done: Sequence[MeasuredNetwork], *, json: bool) -> None:
+    """What was measured before the end; not as JSON, which a program would take for all that it asked for."""
+    if done and not json:
+        _print(done)
+
+
+def _print(found: Sequence[MeasuredNetwork]) -> None:
+    # A file or a pipe has no width: there every column gets what it needs.
+    (console if console.is_terminal else Console(width=_PIPE_WIDTH, highlight=False)).print(_table(found))
+    for latency, one in {_conditions(one): one for one in found}.items():
+        console.print(
+            f"{latency}, reference {one.latency.reference}, fingerprint {one.latency.fingerprint}", markup=False
+        )
+    console.print(LEGEND)
+    if any(one.latency.contended for one in found):
+        console.print("[yellow]warning:[/] other work used the device meanwhile; numbers marked ! may be too high")
+
+
+def _conditions(one: MeasuredNetwork) -> str:
+    latency = one.latency
+    return (
+        f"{latency.device}, {latency.backend} {one.backend_version}, {plural(latency.threads, 'thread')}, "
+        f"batch {latency.batch}, {latency.precision}, {latency.input_size}x{latency.input_size}, "
+        f"{plural(one.num_classes, 'output')}"
+    )
+
+
+def _table(found: Sequence[MeasuredNetwork]) -> Table:
+    """One line a measurement; conditions have a column where they differ."""
+    varying: dict[str, list[str]] = {
+        "backend": [one.latency.backend for one in found],
+        "batch": [str(one.latency.batch) for one in found],
+        "precision": [one.latency.precision for one in found],
+        "input": [str(one.latency.input_size) for one in found],
+        "outputs": [str(one.num_classes) for one in found],
+    }
+    varying = {name: values for name, values in varying.items() if len(set(values)) > 1}
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("network", overflow="fold")
+    for name in (*varying, "p10 ms", "median", "p90", "ratio", "95% interval", "n/bursts", "images/s"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for number, one in enumerate(found):
+        latency = one.latency
+        table.add_row(
+            Text(one.name),
+            *(values[number] for values in varying.values()),
+            f"{latency.p10_ms:.3f}",
+            f"{latency.median_ms:.3f}",
+            f"{latency.p90_ms:.3f}",
+            f"{latency.ratio_to_reference:.3f}{'' if latency.converged else '?'}{'!' if latency.contended else ''}",
+            _interval(one),
+            f"{latency.n}/{latency.bursts}",
+            f"{one.images_per_second:,.1f}",
+        )
+    return table
+
+
+def _interval(one: MeasuredNetwork) -> str:
+    low, high = one.latency.ratio_low, one.latency.ratio_high
+    return "" if low is None or high is None else f"{low:.3f}-{high:.3f}"
+
+
+class TableName(StrEnum):
+    """The printed tables that hold an experiment."""
+
+    G1 = "1"
+    G2 = "2"
+    G3 = "3"
+    G4 = "4"
+
+
+def guidelines(
+    table: Annotated[
+        list[TableName] | None,
+        typer.Option("--table", "-t", help="One experiment; repeatable. Default: all, and a sample of the space."),
+    ] = None,
+    device: DeviceOption = "auto",
+    backend: Annotated[
+        str, typer.Option(metavar="B", help="How networks are run; auto: ONNX Runtime on a CPU, CUDA graphs on a GPU.")
+    ] = "auto",
+    batch: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Images a run. Default: 8 on a GPU, else 1, as in the paper.")
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A few runs of each network, to see it work: nothing to rely on.")
+    ] = False,
+    again: Annotated[bool, typer.Option("--again", help="Measure anew what was measured before.")] = False,
+    plot: Annotated[
+        bool, typer.Option("--plot", help="Write guidelines.html, one self-contained page; a terminal opens it.")
+    ] = False,
+    png: Annotated[bool, typer.Option("--png", help="Write guidelines.png (extra `png`).")] = False,
+    json: JsonOption = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Where page and picture go. Default: runs/guidelines.")
+    ] = None,
+) -> None:
+    """Re-run the paper's four guideline experiments on this device: which guideline holds here?
+
+    Each group of networks is kept in runs/guidelines when it is measured: a run that was stopped continues.
+
+    Examples:
+    archsearch guidelines --plot
+    archsearch guidelines --table 3 --quick
+    archsearch guidelines --device cuda --batch 1
+    """
+    from archsearch.api.guidelines import FOLDER, run_guidelines
+    from archsearch.api.output import result_json, write
+    from archsearch.plots.guidelines import guidelines_figure
+
+    with _Display() as display:
+        report = run_guidelines(
+            [each.value for each in table or ()],
+            device=device,
+            backend=backend,
+            batch=batch,
+            quick=quick,
+            again=again,
+            on_progress=display.show,
+        )
+    folder = out or FOLDER
+    wanted = [name for name, asked in (("guidelines.html", plot), ("guidelines.png", png)) if asked]
+    facts = sorted(report.facts.items())
+    written = [
+        write(report, folder / name, figure=guidelines_figure, facts=facts, command=typed_command()) for name in wanted
+    ]
+    if json:
+        print_json(result_json(report))
+        return
+    show(report)
+    for path in written:
+        console.print(f"wrote {path}", markup=False)
+    if plot and is_terminal():
+        webbrowser.open((folder / "guidelines.html").resolve().as_uri())
+
+
+class _Display:
+    """One line of progress where a terminal watches, a line for each measured group elsewhere."""
+
+    def __init__(self) -> None:
+        self._status = error_console.status("reading the printed tables") if error_console.is_terminal else None
+
+    def __enter__(self) -> _Display:
+        if self._status is not None:
+            self._status.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._status is not None:
+            self._status.stop()
+
+    def show(self, progress: GuidelinesProgress) -> None:
+        """One group begins."""
+        text = f"{progress.group} of {progress.groups}: {progress.name}"
+        if self._status is not None:
+            self._status.update(escape(text))
+        elif not progress.cached:
+            error_console.print(text, markup=False)
+
+
+target_app = typer.Typer(no_args_is_help=True, help="Look at a board that latency is measured on (--target).")
+
+
+@target_app.command("check")
+def check(
+    target: Annotated[
+        str, typer.Argument(metavar="TARGET", help="ssh:HOST, command:PROGRAM ARGS or adb:SERIAL.", show_default=False)
+    ],
+    json: JsonOption = False,
+) -> None:
+    """Connect to a board; say what it is, how steadily it measures, and what the line to it costs. Takes half a minute.
+
+    The board needs Python 3.9 with numpy and onnxruntime. Nothing is installed there, and nothing is left.
+
+    Examples:
+    archsearch target check ssh:pi5
+    archsearch target check "command:docker exec -i box python3"
+    archsearch target check command:python3 --json
+    """
+    from archsearch.api.target import check_target
+
+    with error_console.status("connecting") as status:
+        found = check_target(target, on_step=status.update)
+    if json:
+        print_json(found.to_dict())
+        return
+    console.print(found.table.to_rich(width=console.width))
+    console.print("a measurement there: archsearch measure NAME --target", target, markup=False, highlight=False)

@@ -1,0 +1,280 @@
+"""`archsearch retrain` and `export`: networks trained in full, and their files for other runtimes."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from archsearch.cli.console import console, error_console
+from archsearch.cli.options import DataDirOption, DeviceOption, JsonOption, StorageOption, StudyOption, parse_duration
+from archsearch.text import plural
+
+if TYPE_CHECKING:
+    from archsearch.api.export import Exported
+    from archsearch.api.study import Chosen, Study
+    from archsearch.records import Epoch
+
+
+_BEGINS = {"proxy": "the proxy's weights", "pretrained": "ImageNet's weights"}
+
+
+def retrain(
+    trial: Annotated[
+        str, typer.Option("--trial", "-t", metavar="best|N|VARIANT", help="Which network: see --select for best.")
+    ] = "best",
+    study: StudyOption = None,
+    select: Annotated[
+        str,
+        typer.Option(
+            metavar="RULE",
+            help="What best means: recommended, knee, accuracy, latency, latency<=MS, params<=N, macs<=N, "
+            "error<=PERCENT, accuracy>=PERCENT.",
+        ),
+    ] = "recommended",
+    epochs: Annotated[int | None, typer.Option(min=1, metavar="N", help="Default: the protocol's own.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, metavar="K", help="Train K seeds; report mean and deviation.")] = 1,
+    protocol: Annotated[
+        str, typer.Option(metavar="NAME", help="shufflenetv2-s, ldc-cifar, ldc-caltech, modern or one-cycle.")
+    ] = "shufflenetv2-s",
+    batch_size: Annotated[int | None, typer.Option(min=2, metavar="N", help="Default: the protocol's own.")] = None,
+    resume: Annotated[bool, typer.Option(help="Continue what an earlier call left, or begin anew.")] = True,
+    start: Annotated[
+        str,
+        typer.Option(
+            metavar="scratch|proxy|pretrained",
+            help="Initial weights: random; the study's proxy training, made again; ImageNet's.",
+        ),
+    ] = "scratch",
+    pretrained: Annotated[
+        bool,
+        typer.Option("--pretrained", help="The same as --start pretrained: those that fit of ImageNet's."),
+    ] = False,
+    weights: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="torchvision's file for --pretrained. Default: torch.hub's folder."),
+    ] = None,
+    checkpoint_every: Annotated[
+        str, typer.Option(metavar="TIME", help="Training time between checkpoints within an epoch.")
+    ] = "60s",
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Train through torch.compile: minutes to prepare, for long trainings.")
+    ] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write TensorBoard event files, too (extra `tensorboard`).")
+    ] = False,
+    device: DeviceOption = "auto",
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="CPU threads. Default: OMP_NUM_THREADS, else every core."),
+    ] = None,
+    data_dir: DataDirOption = None,
+    storage: StorageOption = None,
+) -> None:
+    """Train one network in full and score it on the test split, which no search sees.
+
+    Writes runs/STUDY/retrain/ARCH_ID: spec, weights, metrics, curve, model card.
+    A checkpoint after each epoch and every minute: the same command typed again continues.
+    Load the model with `archsearch.load(FOLDER)` in Python.
+
+    Examples:
+    archsearch retrain --trial best
+    archsearch retrain --trial best --select "latency<=3.5" --seeds 3
+    archsearch retrain --trial shufflenet_v2_x1_0 --epochs 30
+    archsearch retrain --trial shufflenet_v2_x1_0 --protocol modern --pretrained
+    torchrun --standalone --nproc-per-node 2 --no-python archsearch retrain --trial best
+    """
+    from archsearch.api.retrain import retrain as train_in_full
+    from archsearch.cli.progress import RetrainDisplay
+    from archsearch.cli.tables import recommendation_view
+    from archsearch.errors import ConfigError
+    from archsearch.training.protocols import PROTOCOLS
+
+    if pretrained and start not in ("scratch", "pretrained"):
+        raise ConfigError(f"--pretrained and --start {start} are two starts", hint="give one of them")
+    begin = "pretrained" if pretrained else start
+    seconds = parse_duration(checkpoint_every, option="--checkpoint-every")
+
+    length = epochs or PROTOCOLS[protocol].epochs
+
+    def started(opened: Study, chosen: Chosen) -> None:
+        rule = f" (best by {select})" if trial == "best" else ""
+        console.print(f"study '{opened.name}': {chosen.label}{rule}, network {chosen.spec.arch_id}", markup=False)
+        if trial == "best" and select.strip() == "recommended":
+            recommendation_view(opened.recommendation, console)
+        console.print(
+            f"protocol {protocol}, {plural(length, 'epoch')}, {plural(seeds, 'seed')}, "
+            f"{opened.info.config['dataset']} at {opened.input_size}x{opened.input_size}"
+            + ("" if begin == "scratch" else f", starting from {_BEGINS.get(begin, begin)}"),
+            markup=False,
+        )
+
+    if int(os.environ.get("RANK", "0")) > 0:  # torchrun's processes train together: the first one speaks
+        console.quiet = True
+
+    try:
+        with RetrainDisplay(
+            epochs=length, seeds=seeds, console=Console(quiet=True) if console.quiet else error_console
+        ) as display:
+
+            def shown(seed: int, epoch: Epoch) -> None:
+                display.show(seed, epoch)
+
+            result = train_in_full(
+                study,
+                trial=trial,
+                rule=select,
+                protocol=protocol,
+                epochs=epochs,
+                batch_size=batch_size,
+                seeds=seeds,
+                device=device,
+                threads=threads,
+                data_dir=data_dir,
+                storage=storage,
+                resume=resume,
+                start=begin,
+                weights=weights,
+                checkpoint_seconds=seconds,
+                compiled=compiled,
+                tensorboard=tensorboard,
+                on_start=started,
+                on_epoch=shown,
+            )
+    except KeyboardInterrupt:
+        error_console.print("stopped; the last checkpoint is kept: type the same command to continue")
+        raise typer.Exit(1) from None
+    facts = result.facts
+    spread = "" if facts.std_top1_percent is None else f" ± {facts.std_top1_percent:.2f}"
+    first = facts.scores[0]
+    console.print(
+        f"test top-1 {facts.mean_top1_percent:.2f}{spread} % (n = {len(facts.scores)} seed"
+        f"{'s' if len(facts.scores) > 1 else ''}, {first.epochs} epochs, {first.eval_images:,} test images)"
+    )
+    if first.balanced_top1_percent is not None and first.majority_percent is not None:
+        console.print(
+            f"mean recall {first.balanced_top1_percent:.2f} %; always the largest class {first.majority_percent:.2f} "
+            f"%, chance {100 / len(facts.classes):.2f} %"
+        )
+    if first.epochs < facts.protocol.epochs:
+        console.print(f"a short training: the protocol {facts.protocol.name} itself has {facts.protocol.epochs} epochs")
+    console.print(f"model     {result.folder}", markup=False)
+    console.print(f"curve     {result.curve}", markup=False)
+    if result.events is not None:
+        console.print(f"events    tensorboard --logdir {result.events}", markup=False)
+    console.print(
+        f"load it   python -c \"import archsearch; print(archsearch.load('{result.folder}').archsearch)\"", markup=False
+    )
+
+
+def export(
+    trial: Annotated[
+        str,
+        typer.Option(
+            "--trial", "-t", metavar="best|N|VARIANT|FOLDER", help="A retrained network, or the folder that holds it."
+        ),
+    ] = "best",
+    study: StudyOption = None,
+    select: Annotated[str, typer.Option(metavar="RULE", help="What best means, as for retrain.")] = "recommended",
+    format_: Annotated[
+        str, typer.Option("--format", "-f", metavar="F", help="onnx, torch-export or state-dict.")
+    ] = "onnx",
+    quantize: Annotated[str, typer.Option(metavar="Q", help="none or int8 (onnx only).")] = "none",
+    with_preprocessing: Annotated[
+        bool,
+        typer.Option(
+            "--with-preprocessing", help="The ONNX file takes a picture: uint8 (H, W, 3), upright RGB of any size."
+        ),
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Default: in the model's folder, named after the network.")
+    ] = None,
+    untrained: Annotated[
+        bool, typer.Option("--untrained", help="Initial weights, where the network has not been retrained.")
+    ] = False,
+    measure: Annotated[bool, typer.Option(help="Time the network and the file on this CPU.")] = True,
+    dataset: Annotated[
+        str | None,
+        typer.Option(metavar="URI", help="Images to calibrate and score on. Default: what the study was run on."),
+    ] = None,
+    data_dir: DataDirOption = None,
+    storage: StorageOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a retrained network to one file, and check that the file computes the same.
+
+    ONNX files take any number of images, normalised; how a picture becomes one stands in their metadata.
+
+    Examples:
+    archsearch export --trial best --format onnx
+    archsearch export --trial best --quantize int8
+    archsearch export --trial best --with-preprocessing
+    archsearch export --trial runs/quickstart/retrain/ARCH_ID --format torch-export --out model.pt2
+    """
+    from archsearch.api.export import export as write
+
+    with error_console.status("reading the network") as status:
+        made = write(
+            trial,
+            study=study,
+            rule=select,
+            format_name=format_,
+            quantize=quantize,
+            with_preprocessing=with_preprocessing,
+            out=out,
+            untrained=untrained,
+            measure=measure,
+            dataset=dataset,
+            data_dir=data_dir,
+            storage=storage,
+            on_step=status.update,
+        )
+    if as_json:
+        console.print_json(json.dumps(asdict(made) | {"path": str(made.path), "metadata": made.metadata.as_dict()}))
+    else:
+        _print(made)
+
+
+def _print(made: Exported) -> None:
+    facts = made.metadata
+    weights = "trained" if facts.trained else "initial weights, not trained: good for measuring alone"
+    console.print(f"network   {facts.name}, {facts.spec.arch_id}, {weights}", markup=False)
+    console.print(
+        f"file      {made.path} ({made.format}, {made.bytes / 1e6:.2f} MB), input "
+        f"{made.input}, {len(facts.classes)} classes",
+        markup=False,
+    )
+    if made.parity.largest_output == 0.0:
+        console.print("parity    nothing to compare: this network's outputs are all zero (its last layer starts so)")
+    else:
+        console.print(
+            f"parity    largest difference {made.parity.largest_difference:.1g} of the largest output, same top-1 "
+            f"for {made.parity.same_top1_percent:.1f} % of {made.parity.images} random inputs"
+        )
+    if made.int8_parity is not None:
+        console.print(
+            f"int8      largest difference {made.int8_parity.largest_difference:.1g}, same top-1 for "
+            f"{made.int8_parity.same_top1_percent:.1f} % of {made.int8_parity.images} training images"
+        )
+    if made.top1_percent is not None:
+        before, after = made.top1_percent
+        console.print(f"test      top-1 {before:.2f} % before, {after:.2f} % after (n = {made.test_images:,} images)")
+    if made.latency is not None:
+        for name, latency in made.latency.files.items():
+            doubt = "" if latency.converged else ", not converged"
+            interval = (
+                ""
+                if latency.ratio_low is None or latency.ratio_high is None
+                else f" (95 % interval {1 / latency.ratio_high:.2f} to {1 / latency.ratio_low:.2f})"
+            )
+            console.print(
+                f"latency   {name}: p10 {latency.p10_ms:.3f} ms, median {latency.median_ms:.3f}; before, in torch, p10 "
+                f"{latency.reference_p10_ms:.3f} ms: {1 / latency.ratio_to_reference:.2f} times as fast{interval} "
+                f"(cpu, batch 1, 1 thread, n = {latency.n}{doubt})",
+                markup=False,
+            )

@@ -1,0 +1,79 @@
+"""Plans made and run under the eyes of a person: what `run`, `ablate`, `confirm` and `trust` share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+from rich.markup import escape
+
+from archsearch.cli.console import error_console, typed_command
+from archsearch.cli.options import parse_duration
+from archsearch.cli.progress import RunDisplay
+from archsearch.search.runtime import Runtime
+from archsearch.text import duration, plural
+
+if TYPE_CHECKING:
+    from archsearch.api.designed import DesignPlan
+    from archsearch.api.study import Study
+    from archsearch.search.plan import RunPlan
+
+
+def command_runtime(
+    display: RunDisplay,
+    *,
+    storage: str | None,
+    data_dir: Path | None,
+    device: str,
+    workers: int | None,
+    time_budget: str | None,
+    plateau_trials: int | None = None,
+    optuna_proxy: str | None = None,
+) -> Runtime:
+    """The runtime of the options typed, whose budget begins now. Raises ConfigError for a time that is none."""
+    return Runtime(
+        storage=storage,
+        data_dir=data_dir,
+        device=device,
+        workers=workers,
+        time_budget_seconds=None if time_budget is None else parse_duration(time_budget, option="--time-budget"),
+        plateau_trials=plateau_trials,
+        optuna_proxy=optuna_proxy,
+        command=typed_command(),
+        callbacks=display,
+    )
+
+
+def run_displayed(planned: RunPlan | DesignPlan, runtime: Runtime, display: RunDisplay) -> Study:
+    """Run a plan with its progress on standard error; Ctrl-C ends the command."""
+    from archsearch.api.run import run_plan
+
+    try:
+        with display:
+            return run_plan(planned, runtime)
+    except KeyboardInterrupt:
+        error_console.print("stopped; nothing that had finished is lost: type the same command to continue")
+        raise typer.Exit(1) from None
+
+
+def run_design(planned: DesignPlan, runtime: Runtime, display: RunDisplay, *, dry_run: bool) -> Study:
+    """Say what a design will train, and train it; a dry run ends the command before that.
+
+    All goes to standard error, so that `--json` prints JSON alone.
+    """
+    error_console.print(f"[bold]{escape(planned.plan.config.name)}[/]")
+    for label, text in planned.lines:
+        error_console.print(f"{label:<9} {text}", markup=False)
+    if planned.seconds is None:
+        spent = "not known before the first trials have ended"
+    else:
+        workers = plural(len(planned.plan.devices), "worker")
+        spent = f"about {duration(planned.seconds)} with {workers}, as the study's own trials took"
+    error_console.print(f"time      {spent}")
+    for note in planned.notes:
+        error_console.print(f"note      {note}", markup=False)
+    if dry_run:
+        error_console.print("dry run: nothing was stored")
+        raise typer.Exit
+    return run_displayed(planned, runtime, display)

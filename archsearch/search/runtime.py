@@ -1,0 +1,113 @@
+"""Where and how a plan is run, and what a run tells whoever started it. Nothing here imports torch or Optuna."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from archsearch.errors import ConfigError
+from archsearch.noise import NO_FLOOR, NoiseFloor
+from archsearch.records import Record
+from archsearch.store.claims import HOLDS_SLOT
+from archsearch.store.studies import StudyInfo
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunProgress:
+    """How far a run is.
+
+    Attributes:
+        counts: trials by status.
+        total: trials that the study is to have.
+        records: every trial with a number, running ones included.
+        done_before: trials that held a slot when this run began.
+        elapsed_seconds: since this run began.
+        workers: worker processes of this run that run now.
+        ending: why this run starts no new trial although slots are left; None while it does.
+        noise_floor: of the study's latencies, as it is known now.
+    """
+
+    counts: Mapping[str, int]
+    total: int
+    records: tuple[Record, ...]
+    done_before: int
+    elapsed_seconds: float
+    workers: int
+    ending: str | None = None
+    noise_floor: NoiseFloor = NO_FLOOR
+
+    @property
+    def done(self) -> int:
+        """Trials that have ended and hold a slot."""
+        return sum(self.counts.get(status, 0) for status in HOLDS_SLOT) - self.counts.get("running", 0)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Estimate from the mean time of this run's trials so far; None before the first has ended."""
+        fresh = self.done - self.done_before
+        return None if fresh <= 0 else self.elapsed_seconds / fresh * max(self.total - self.done, 0)
+
+
+class RunCallbacks:
+    """What planning and running tell whoever started them: override what you want to hear; nothing is done here.
+
+    What a method raises ends the run, after its workers have ended cleanly, and passes through.
+    """
+
+    def predictors(self, done: int, networks: int) -> None:
+        """So many networks of a check of the proxy have their scores that cost no training."""
+
+    def begun(self, study: StudyInfo) -> None:
+        """Called once, with the study as it is stored, before its workers start."""
+
+    def decoded(self, done: int, pictures: int) -> None:
+        """So many pictures are decoded, which is done once, before workers start."""
+
+    def progressed(self, progress: RunProgress) -> None:
+        """Called about twice a second, and once at the end."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runtime:
+    """Where and how plans are made and run: everything that changes no trial's meaning.
+
+    Attributes:
+        storage: a database URL as SQLAlchemy takes it; None: SQLite at runs/archsearch.db.
+        data_dir: where datasets are kept; None: archsearch in the user's cache folder.
+        device: auto, cpu, cuda or cuda:N.
+        workers: worker processes, in place of the study's own number.
+        time_budget_seconds: from `began` on; afterwards no new trial starts, and running ones are finished.
+        plateau_trials: no new trial starts once the hypervolume is flat over so many ended trials (of all workers, see
+            `plateau_of`); None: a run never ends for that.
+        optuna_proxy: HOST:PORT of an `archsearch serve-storage` of the same database, for hundreds of workers.
+        command: what was typed, stored with a new study.
+        callbacks: who is told.
+        began: when the budget begins (`time.monotonic`): as a rule when this was made.
+
+    Budget and plateau bind a run's own workers; the same command typed again has a new budget.
+
+    Raises ConfigError for a number of trials below 1.
+    """
+
+    storage: str | None = None
+    data_dir: Path | None = None
+    device: str = "auto"
+    workers: int | None = None
+    time_budget_seconds: float | None = None
+    plateau_trials: int | None = None
+    optuna_proxy: str | None = None
+    command: str | None = None
+    callbacks: RunCallbacks = field(default_factory=RunCallbacks)
+    began: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        if self.plateau_trials is not None and self.plateau_trials < 1:
+            raise ConfigError(f"stop on plateau: at least 1 trial is needed, got {self.plateau_trials}")
+
+    @property
+    def spent(self) -> bool:
+        """Whether the time budget is used up."""
+        budget = self.time_budget_seconds
+        return budget is not None and time.monotonic() - self.began >= budget

@@ -1,0 +1,100 @@
+"""The one place where what a database gives back becomes values: parsed, compared with checksums, or refused by name.
+
+A database is a file that may come from anywhere, and a disk may change a digit. Whatever cannot be what was stored is a
+StoreError that names the study, the trial and the column.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from pydantic import ValidationError
+from sqlalchemy import ColumnElement, Text, cast, null
+
+from archsearch.errors import StoreError, shown
+from archsearch.store.schema import Base, Checked, Json, checksum
+
+_TAKE_IT = "put a copy of the database back; or set `checksums` of that row to NULL to take it as it is"
+
+
+def raw_columns(kind: type[Base], names: Sequence[str], *, checked: bool) -> list[ColumnElement[Any]]:
+    """The columns of a table as `values_of` takes them: JSON as text, then the checksums (NULL if they are not there).
+
+    Args:
+        checked: whether the database has checksums (`Database.checked`).
+    """
+    table = kind.__table__
+
+    def raw(name: str) -> ColumnElement[Any]:
+        column = table.c[name]
+        text = cast(column, Text) if isinstance(column.type, Json) else column
+        return text.label(f"{kind.__tablename__}_{name}")
+
+    with_checksums = checked and issubclass(kind, Checked)
+    checksums = raw("checksums") if with_checksums else null().label(f"{kind.__tablename__}_checksums")
+    return [*map(raw, names), checksums]
+
+
+def values_of(kind: type[Base], names: Sequence[str], found: Sequence[Any], where: str) -> dict[str, Any]:
+    """The values of a row of `raw_columns`, by column.
+
+    Args:
+        kind, names: as they were asked for.
+        found: the row, or the part of one.
+        where: the study and the trial, for people.
+
+    Raises StoreError for a column that was changed since it was stored, or holds no JSON.
+    """
+    *raw, said = found
+    table = kind.__table__
+    known = {} if said is None else parsed(said, f"{where}: column 'checksums' of {kind.__tablename__}")
+    values = {}
+    for name, value in zip(names, raw, strict=True):
+        column = table.c[name]
+        place = f"{where}: column '{name}' of {kind.__tablename__}"
+        wanted = known.get(name) if isinstance(known, dict) else ""
+        if wanted is not None and wanted != checksum(column.type, value):
+            raise StoreError(f"{place} was changed after it was stored", hint=_TAKE_IT)
+        values[name] = parsed(value, place) if isinstance(column.type, Json) else value
+    return values
+
+
+def parsed(text: Any, place: str) -> Any:
+    """The value of a JSON column's text; None of none. Raises StoreError for what is no JSON."""
+    if text is None:
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise StoreError(f"{place} holds no JSON: {shown(text)}", hint="put a copy of the database back") from error
+
+
+@contextmanager
+def read_as_stored(where: str) -> Iterator[None]:
+    """Inside it, a value of another kind than archsearch stores is a StoreError that says where it stands."""
+    try:
+        yield
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
+        what = f"{key}: {first['msg'][:1].lower()}{first['msg'][1:]}, got {shown(first['input'])}"
+        raise StoreError(f"{where} is damaged: {what.removeprefix(': ')}", hint=_COPY) from error
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError) as error:
+        raise StoreError(f"{where} is damaged: {type(error).__name__}: {error}", hint=_COPY) from error
+
+
+_COPY = "put a copy of the database back"
+
+
+class Stored(dict[str, Any]):
+    """A stored mapping of which a key that archsearch always stores is missing: a StoreError instead of a KeyError."""
+
+    def __init__(self, content: Mapping[str, Any], where: str) -> None:
+        super().__init__(content)
+        self._where = where
+
+    def __missing__(self, key: str) -> Any:
+        raise StoreError(f"{self._where} is damaged: '{key}' is missing", hint=_COPY)

@@ -1,0 +1,1 @@
+"""Boards that networks are measured on, while the search trains here."""

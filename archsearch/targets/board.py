@@ -1,0 +1,436 @@
+"""Networks measured on a board: the measuring procedure of `archsearch.latency.protocol`, one message a visit.
+
+A visit is whole or it was not made: when the line breaks, the board is looked for again, networks are sent and warmed
+up anew, and the visit is made from its beginning. Only then the measurement goes on, so no run is counted twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from archsearch.errors import BuildError, ConfigError, MeasurementError
+from archsearch.latency.backends.agreement import check_same_output
+from archsearch.latency.backends.torch_backend import plain_output
+from archsearch.latency.fingerprint import Fingerprint
+from archsearch.latency.group import NS_PER_SECOND, VisitPlan, runs_of_burst, warmup_ns
+from archsearch.latency.prepare import random_input
+from archsearch.latency.protocol import Conditions, Measurement
+from archsearch.latency.remeasure import until_trusted
+from archsearch.latency.samples import Visit
+from archsearch.latency.settings import LatencySettings
+from archsearch.latency.watch import FOREIGN_CPU_SHARE
+from archsearch.models.onnx_export import export_onnx
+from archsearch.noise import quiet_memory_ms
+from archsearch.records import Latency
+from archsearch.targets.agent import COPIES
+from archsearch.targets.transports import Target
+from archsearch.targets.wire import (
+    CONNECT_SECONDS,
+    BoardAwayError,
+    BoardState,
+    Connection,
+    Have,
+    Hello,
+    Opened,
+    Visited,
+    Warmed,
+)
+
+logger = logging.getLogger(__name__)
+
+BACKEND = "onnxruntime"
+PATIENCE_SECONDS = 600.0
+CORES = ("all", "big", "little")
+_UPLOAD_BYTES_PER_SECOND = 10_000  # a slow serial bridge; an upload is given up after so long, and a minute
+_BACK_OFF_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0)
+_OUTPUTS = 1000  # of the first image, compared with this machine's own
+_CLOCK_SLACK = 1.02  # the board's clock against ours
+_RAN = 0.9  # of a visit's time the agent ran, at least, unless it was stopped or others had its core
+_THROTTLED_NOW = 0xF  # bits of `vcgencmd get_throttled` for what happens now; the higher ones are of the past
+_CHANGING_FACTS = ("boot_id", "kernel", "python", "numpy", "memory_kib", "machine_id")
+MISSING = "python3 with numpy and onnxruntime is needed there: python3 -m pip install onnxruntime"
+
+
+class Board:
+    """A board, connected to when it is needed, and again when the line broke.
+
+    Args:
+        target: how it is reached.
+        patience_seconds: how long a board that does not answer is waited for.
+        sleep: between two attempts.
+
+    Raises MeasurementError if it is not there within a minute at first, or lacks what the agent needs.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        *,
+        patience_seconds: float = PATIENCE_SECONDS,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.target = target
+        self.patience_seconds = patience_seconds
+        self._sleep = sleep
+        self._connection: Connection | None = None
+        try:
+            self.hello: Hello = self.connection().hello
+        except MeasurementError as error:
+            raise MeasurementError(error.message, hint=error.hint or f"check the line by hand; {MISSING}") from error
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """What the board says that it is."""
+        return self.hello.facts
+
+    def fingerprint(self, *, threads: int, cores: str = "all") -> Fingerprint:
+        """What a latency on it belongs to: the board, its runtime, clock regime, cores and threads.
+
+        What it does not tell is "not known": it is then not the same as a board that tells.
+        """
+        lasting = {key: value or "not known" for key, value in self.facts.items() if key not in _CHANGING_FACTS}
+        return Fingerprint.of(lasting | {"backend": BACKEND, "threads": str(threads), "core_set": cores})
+
+    def connection(self) -> Connection:
+        """The line to the agent, opened if there is none. Raises BoardAwayError."""
+        if self._connection is None or self._connection.closed:
+            made = Connection(self.target, connect_seconds=CONNECT_SECONDS)
+            known = getattr(self, "hello", None)
+            if known is not None:
+                same = ("machine_id", "cpu", "cpu_parts", "onnxruntime", "governor")
+                changed = [key for key in same if known.facts.get(key) != made.hello.facts.get(key)]
+                if changed:
+                    made.close()
+                    raise MeasurementError(
+                        f"{self.target.name}: another board answers than before, or it was changed: "
+                        f"{', '.join(changed)}",
+                        hint="latencies of the two could not be compared: measure them as two targets",
+                    )
+                if known.facts.get("boot_id") != made.hello.facts.get("boot_id"):
+                    logger.warning("%s was started anew", self.target.name)
+                self.hello = made.hello
+            self._connection = made
+        return self._connection
+
+    def insistently(self, work: Callable[[Connection], Visit]) -> tuple[Visit, float]:
+        """Do something with a connection, again and again until the line holds; and the seconds spent waiting.
+
+        Raises BoardAwayError after `patience_seconds`, MeasurementError for what the board refuses.
+        """
+        began, attempt = time.monotonic(), 0
+        while True:
+            asked = time.monotonic()
+            try:
+                return work(self.connection()), asked - began
+            except BoardAwayError as error:
+                away = time.monotonic() - began
+                pause = _BACK_OFF_SECONDS[min(attempt, len(_BACK_OFF_SECONDS) - 1)]
+                if away + pause > self.patience_seconds:
+                    raise BoardAwayError(
+                        f"{error.message}; it has been away for {away:.0f} s",
+                        hint="bring it back and type the same command: what was measured is kept",
+                    ) from error
+                logger.warning("%s; looking for it again in %g s", error.message, pause)
+                self._sleep(pause)
+                attempt += 1
+
+    def close(self) -> None:
+        """End the agent."""
+        if self._connection is not None:
+            self._connection.close()
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoardNetwork:
+    """A network as it is sent to a board.
+
+    Attributes:
+        what: names it in messages.
+        data: the ONNX model.
+        expected: (1, classes): what it gives here for the first image of the input that is sent with it.
+    """
+
+    what: str
+    data: bytes
+    expected: Tensor
+
+    @classmethod
+    def of(cls, model: nn.Module, example_input: Tensor, *, what: str) -> BoardNetwork:
+        """Export a network. Raises MeasurementError if that cannot be done."""
+        try:
+            exported = export_onnx(model, example_input)
+        except BuildError as error:
+            raise MeasurementError(f"{what}: {error.message}", hint=error.hint) from error
+        return cls(what=what, data=exported.data, expected=plain_output(model, example_input)[:1])
+
+
+class BoardGroup:
+    """Networks on a board, as a `latency.group.Group`.
+
+    Args:
+        board: where.
+        networks: the last one is the reference.
+        example_input: (N, 3, H, W) float32.
+        threads: of one run.
+        cores: all, big or little: the kinds that the board's kernel tells.
+        lease: held for every visit where the board is this machine; None elsewhere: the agent has a lock of its own.
+    """
+
+    def __init__(
+        self,
+        board: Board,
+        networks: Sequence[BoardNetwork],
+        example_input: Tensor,
+        *,
+        threads: int = 1,
+        cores: str = "all",
+        lease: Callable[[], AbstractContextManager[None]] | None = None,
+    ) -> None:
+        self._board = board
+        self._networks = tuple(networks)
+        self._input = example_input
+        self._threads = threads
+        self._cores = cores
+        self._lease = lease or nullcontext
+        self._opened: Connection | None = None  # the line that the networks were opened on
+        self._runs = 0  # of a burst, from the warm-up on
+        self._warmup_runs: list[int] = []
+        self._states: list[tuple[BoardState, BoardState]] = []
+        self._wire_ns = self._held_ns = 0  # of all visits: on the line, and on the board
+        self._stopped = 0  # visits in which the agent did not run all the time
+
+    @property
+    def networks(self) -> int:
+        """How many they are, the reference included."""
+        return len(self._networks)
+
+    @property
+    def contended(self) -> bool:
+        """Whether the agent was stopped, its core shared, or the board throttled within a visit, as far as it tells."""
+        share = self._foreign_cpu_share()
+        return self._stopped > 0 or self._throttled() is True or (share is not None and share > FOREIGN_CPU_SHARE)
+
+    def state(self) -> dict[str, str]:
+        """The target, clocks, temperatures and throttling over the visits; what is unreadable is "not known"."""
+        states = [state for pair in self._states for state in pair]
+        clocks = [clock for state in states for clock in state.clock_khz]
+        heat = [value for state in states for value in state.temperature_millidegrees]
+        throttled, share = self._throttled(), self._foreign_cpu_share()
+        found = {
+            "target": self._board.target.name,
+            "boot_id": self._board.facts.get("boot_id", "")[:8],
+            "clock_mhz": f"{min(clocks) // 1000} to {max(clocks) // 1000}" if clocks else "not known",
+            "temperature_celsius": f"{max(heat) / 1000:.0f}" if heat else "not known",
+            "throttled": "not known" if throttled is None else "yes" if throttled else "no",
+            "stopped_visits": f"{self._stopped} of {len(self._states)}",
+            "wire_share": f"{self._wire_ns / max(1, self._wire_ns + self._held_ns):.3f}",
+        }
+        if share is not None:
+            found["foreign_cpu_share"] = f"{share:.3f}"
+        for rail, microjoules in self._energy().items():
+            found[f"energy_{rail}_millijoules"] = f"{microjoules / 1000:.0f}"
+        return found
+
+    def note(self, memory_ms: float) -> None:
+        """Nothing is remembered between groups."""
+
+    def visit(self, settings: LatencySettings, plan: VisitPlan) -> Visit:
+        """One visit, whole. Raises BoardAwayError if the board stays away, MeasurementError for what it refuses."""
+
+        def once(connection: Connection) -> Visit:
+            with self._lease():
+                return self._visit(connection, settings, plan)
+
+        made, away = self._board.insistently(once)
+        return replace(made, waited_ns=made.waited_ns + away * NS_PER_SECOND)
+
+    def _visit(self, connection: Connection, settings: LatencySettings, plan: VisitPlan) -> Visit:
+        asked = time.monotonic_ns()
+        waited = 0.0
+        if self._opened is not connection:
+            self._open(connection)
+            waited = self._warm_up(connection, settings)
+            self._opened = connection
+        runs = self._runs if plan.number == 0 else plan.runs
+        began = time.monotonic_ns()
+        patience = self._board.patience_seconds
+        budget = settings.group_budget_seconds(self.networks)
+        answer = connection.ask(
+            "visit", Visited, seconds=budget + patience + 30.0, bursts=plan.bursts, before=plan.before, runs=runs,
+            untimed=settings.untimed_runs, most_ns=max(0, round(plan.left_ns - (began - asked))),
+            patience_seconds=patience,
+        )  # fmt: skip
+        took = time.monotonic_ns() - began
+        _check_visit(answer, plan, runs, self.networks, took, self._board.target)
+        self._states.append((answer.before, answer.after))
+        waited_ns = round(answer.waited_seconds * NS_PER_SECOND)
+        self._held_ns += answer.held_ns
+        self._wire_ns += max(0, took - waited_ns - answer.held_ns)
+        self._stopped += answer.ran_ns < _RAN * answer.held_ns
+        return Visit(
+            bursts_ns=[[list(runs_ns) for runs_ns in burst] for burst in answer.bursts_ns],
+            runs=runs,
+            warmup_runs=self._warmup_runs if plan.number == 0 else [],
+            host_over_device=[],
+            copies_ms=[nanoseconds / 1e6 for nanoseconds in answer.copies_ns],
+            held_ns=answer.held_ns,
+            waited_ns=(waited + answer.waited_seconds) * NS_PER_SECOND,
+        )
+
+    def _open(self, connection: Connection) -> None:
+        content = self._input.detach().to(torch.float32).contiguous().numpy().tobytes()
+        for place, network in enumerate(self._networks):
+            opened = connection.ask(
+                "open", Opened, seconds=120.0, sha256=_put(connection, network.data), input=_put(connection, content),
+                shape=list(self._input.shape), first=place == 0, threads=self._threads, cores=self._cores,
+            )  # fmt: skip
+            check_same_output(
+                expected=network.expected[:, :_OUTPUTS],
+                got=torch.tensor([opened.outputs], dtype=torch.float32),
+                what=f"{network.what}: running on {self._board.target.name}",
+                hint="its runtime computes something else: another version of onnxruntime may not",
+            )
+
+    def _warm_up(self, connection: Connection, settings: LatencySettings) -> float:
+        """Warm all networks up; the seconds for which another host was waited for."""
+        patience, each = self._board.patience_seconds, warmup_ns(settings)
+        warmed = connection.ask(
+            "warm", Warmed, seconds=patience + 60.0 + 2.0 * self.networks * each / NS_PER_SECOND,
+            window=settings.warmup_runs, windows=settings.warmup_windows, tolerance=settings.warmup_tolerance,
+            most_ns=round(each), patience_seconds=patience,
+        )  # fmt: skip
+        if len(warmed.ends) != self.networks:
+            raise _implausible(self._board.target, f"{len(warmed.ends)} of {self.networks} networks were warmed up")
+        if not self._runs:
+            run_ns = math.fsum(run for run, _ in warmed.ends)
+            self._runs = runs_of_burst(settings, run_ns, networks=self.networks)
+            self._warmup_runs = [runs for _, runs in warmed.ends]
+        return warmed.waited_seconds
+
+    def _foreign_cpu_share(self) -> float | None:
+        """Share of all cores' time in the visits that others than the agent used; None if the board does not tell."""
+        total = foreign = 0.0
+        for before, after in self._states:
+            if before.cpu_seconds is not None and after.cpu_seconds is not None:
+                whole, busy, own = (
+                    end - start for start, end in zip(before.cpu_seconds, after.cpu_seconds, strict=True)
+                )
+                total, foreign = total + whole, foreign + busy - own
+        return None if total <= 0.0 else min(1.0, max(0.0, foreign / total))
+
+    def _throttled(self) -> bool | None:
+        """Whether the board said that it slows itself down; None if it does not tell."""
+        told: list[bool] = []
+        for state in (state for pair in self._states for state in pair):
+            if state.throttled_bits is not None:
+                told.append(bool(state.throttled_bits & _THROTTLED_NOW))
+            if state.passive_trip_millidegrees and state.temperature_millidegrees:
+                told.append(max(state.temperature_millidegrees) >= min(state.passive_trip_millidegrees))
+        return any(told) if told else None
+
+    def _energy(self) -> dict[str, float]:
+        """Microjoules over all visits by rail; counters that ran over are left out."""
+        found: dict[str, float] = {}
+        for before, after in self._states:
+            for rail, start in before.energy_microjoules.items():
+                used = after.energy_microjoules.get(rail, start) - start
+                if used > 0:
+                    found[rail] = found.get(rail, 0.0) + used
+        return found
+
+
+def measure_on_board(
+    models: Sequence[nn.Module],
+    reference: nn.Module,
+    *,
+    board: Board,
+    names: Sequence[str],
+    reference_name: str,
+    settings: LatencySettings,
+    input_size: int,
+    cores: str = "all",
+    lease: Callable[[], AbstractContextManager[None]] | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> tuple[Latency, ...]:
+    """Measure networks on a board, in turn with one reference; as `latency.network.measure_networks` does here.
+
+    Args: as there, and `board`, `cores`, `lease` as `BoardGroup` takes them.
+
+    Returns a latency for each network, whose device is the target's name.
+    Raises MeasurementError, BoardAwayError.
+    """
+    batch = settings.batch_on("cpu")
+    example = random_input(batch=batch, input_size=input_size, device="cpu", seed=0)
+    last = BoardNetwork.of(reference, example, what=f"the reference network '{reference_name}'")
+    networks = [
+        BoardNetwork.of(model, example, what=f"the network '{name}'") for model, name in zip(models, names, strict=True)
+    ]
+    conditions = Conditions(
+        reference=reference_name,
+        device=board.target.name,
+        backend=BACKEND,
+        batch=batch,
+        threads=settings.threads,
+        input_size=input_size,
+        fingerprint=board.fingerprint(threads=settings.threads, cores=cores).id,
+    )
+    memory: list[float] = []
+
+    def measure_once(chosen: Sequence[int]) -> list[Latency]:
+        group = BoardGroup(
+            board, [*(networks[index] for index in chosen), last], example, threads=settings.threads, cores=cores,
+            lease=lease,
+        )  # fmt: skip
+        measurement = Measurement(group, settings)
+        measurement.complete(sleep)
+        found = measurement.latencies(conditions)
+        memory.extend(latency.memory_ms for latency in found[:1] if latency.memory_ms is not None)
+        return found
+
+    return until_trusted(measure_once, len(networks), settings, quiet_ms=lambda: quiet_memory_ms(memory))
+
+
+def check_backend(settings: LatencySettings) -> None:
+    """Raises ConfigError for what no board can run yet."""
+    if settings.backend not in ("auto", BACKEND):
+        raise ConfigError(f"backend {settings.backend}: a target runs {BACKEND} alone", hint="leave --backend out")
+    if settings.precision not in ("auto", "fp32"):
+        raise ConfigError(f"precision {settings.precision}: a target runs fp32 alone", hint="leave --precision out")
+
+
+def _put(connection: Connection, content: bytes) -> str:
+    """Send what the agent does not have yet; its SHA-256."""
+    sha256 = hashlib.sha256(content).hexdigest()
+    if not connection.ask("have", Have, seconds=30.0, sha256=sha256).have:
+        connection.ask("put", Have, seconds=60.0 + len(content) / _UPLOAD_BYTES_PER_SECOND, body=content, sha256=sha256)
+    return sha256
+
+
+def _check_visit(answer: Visited, plan: VisitPlan, runs: int, networks: int, took_ns: int, target: Target) -> None:
+    """Raises BoardAwayError if a visit cannot have happened as it is told."""
+    if not min(plan.bursts, max(1, 2 - plan.before)) <= len(answer.bursts_ns) <= plan.bursts:
+        raise _implausible(target, f"{len(answer.bursts_ns)} bursts where {plan.bursts} were asked for")
+    if any(len(burst) != networks or any(len(each) != runs for each in burst) for burst in answer.bursts_ns):
+        raise _implausible(target, f"bursts that are not {runs} runs of each of {networks} networks")
+    if len(answer.copies_ns) != 2 * COPIES:
+        raise _implausible(target, f"{len(answer.copies_ns)} copies where {2 * COPIES} were asked for")
+    timed = sum(sum(each) for burst in answer.bursts_ns for each in burst) + sum(answer.copies_ns)
+    if timed > _CLOCK_SLACK * answer.held_ns or answer.held_ns > _CLOCK_SLACK * took_ns:
+        raise _implausible(
+            target,
+            f"runs of {timed / 1e6:.1f} ms in a visit of {answer.held_ns / 1e6:.1f} ms, which took "
+            f"{took_ns / 1e6:.1f} ms here",
+        )
+
+
+def _implausible(target: Target, what: str) -> MeasurementError:
+    return MeasurementError(f"{target.name}: it told of {what}", hint="nothing of it is kept: check what answers there")

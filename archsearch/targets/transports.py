@@ -1,0 +1,73 @@
+"""How a board is reached. A target is a program on this machine whose standard input and output are the agent's.
+
+    local             this machine, without an agent
+    command:PROGRAM   anything that starts a Python on the far side: `command:docker exec -i box python3`
+    ssh:HOST          OpenSSH with the user's own configuration, keys and known hosts
+    adb:SERIAL        an Android device with a Python (Termux) in its path
+
+A new kind is one class with one method.
+"""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from archsearch.errors import ConfigError
+
+LOCAL = "local"
+# Reads the agent's length from a line, then the agent; what follows on standard input is its own.
+BOOTSTRAP = "import sys;exec(compile(sys.stdin.buffer.read(int(sys.stdin.buffer.readline())),'agent','exec'))"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A board by the name that a user typed, and the command whose pipes lead to it."""
+
+    name: str
+    argv: tuple[str, ...]
+
+    @property
+    def kind(self) -> str:
+        """ssh, command or adb."""
+        return self.name.partition(":")[0]
+
+
+def _command(text: str) -> tuple[str, ...]:
+    return (*shlex.split(text), "-u", "-c", BOOTSTRAP)
+
+
+def _ssh(host: str) -> tuple[str, ...]:
+    if host.startswith("-"):  # an option of ssh, never a host
+        raise ConfigError(f"ssh:{host}: a host was expected", hint="for example ssh:pi5 or ssh:user@board")
+    # No password is asked, an unknown host is refused, and a dead line is noticed in 15 seconds. One master connection
+    # is shared by all that ssh opens to this host, where the user's configuration has no ControlPath of its own.
+    options = ("BatchMode=yes", "StrictHostKeyChecking=yes", "ConnectTimeout=10", "ServerAliveInterval=5",
+               "ControlMaster=auto", "ControlPath=~/.ssh/archsearch-%C", "ControlPersist=60")  # fmt: skip
+    remote = f"exec python3 -u -c {shlex.quote(BOOTSTRAP)}"
+    return ("ssh", "-T", *(part for option in options for part in ("-o", option)), "--", host, remote)
+
+
+def _adb(serial: str) -> tuple[str, ...]:
+    return ("adb", "-s", serial, "exec-in-out", f"python3 -u -c {shlex.quote(BOOTSTRAP)}")
+
+
+KINDS: Mapping[str, Callable[[str], tuple[str, ...]]] = {"ssh": _ssh, "command": _command, "adb": _adb}
+
+
+def parse_target(text: str) -> Target | None:
+    """The board that a text names; None for `local`. Raises ConfigError for any other text."""
+    if text == LOCAL:
+        return None
+    kind, colon, rest = text.partition(":")
+    if kind not in KINDS or not colon or not rest.strip():
+        raise ConfigError(f"target '{text}': unknown", hint="local, ssh:HOST, command:PROGRAM ARGS or adb:SERIAL")
+    try:
+        argv = KINDS[kind](rest.strip())
+    except ValueError as error:  # shlex: a quote that is not closed
+        raise ConfigError(f"target '{text}': {error}", hint="quote it as in a shell") from error
+    if shutil.which(argv[0]) is None:
+        raise ConfigError(f"target '{text}': the program '{argv[0]}' was not found", hint="install it, or check PATH")
+    return Target(name=text, argv=argv)

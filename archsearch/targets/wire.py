@@ -1,0 +1,231 @@
+"""The line to a board: requests and answers, each a line of JSON, and what an answer may hold.
+
+The board is not trusted. An answer is one line of at most `LONGEST_LINE` bytes that must fit its model: numbers within
+bounds, short texts without control characters, nothing else. It is read against a deadline, and a line that breaks a
+rule ends the connection.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import select
+import subprocess
+import threading
+import time
+from collections import deque
+from contextlib import suppress
+from importlib.resources import files
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from archsearch.errors import MeasurementError
+from archsearch.targets.agent import LONGEST_LINE, MARK
+from archsearch.targets.transports import Target
+
+CONNECT_SECONDS = 60.0
+_MOST_GREETING = 65536  # bytes that a shell's start-up files may print before the agent speaks
+_ERROR_LINES = 5
+
+Text = Annotated[str, StringConstraints(max_length=400, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Nanoseconds = Annotated[int, Field(gt=0, lt=10**12, strict=True)]
+Seconds = Annotated[float, Field(ge=0.0, lt=1e6, allow_inf_nan=False)]
+Integer = Annotated[int, Field(ge=-(10**9), le=2**63, strict=True)]
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: int
+
+
+class BoardState(BaseModel):
+    """What a board says of itself before and after a visit; an empty list or None is not known."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    clock_khz: tuple[Integer, ...] = Field(default=(), max_length=64)
+    temperature_millidegrees: tuple[Integer, ...] = Field(default=(), max_length=32)
+    passive_trip_millidegrees: tuple[Integer, ...] = Field(default=(), max_length=256)
+    throttled_bits: Integer | None = None
+    cpu_seconds: tuple[Seconds, Seconds, Seconds] | None = None
+    energy_microjoules: dict[Text, Integer] = Field(default_factory=dict, max_length=16)
+
+
+class Hello(_Answer):
+    """Who answers."""
+
+    mark: Text
+    nonce: Text
+    facts: dict[Text, Text] = Field(max_length=32)
+    state: BoardState
+
+
+class Have(_Answer):
+    """Whether a model is there."""
+
+    have: bool
+
+
+class Opened(_Answer):
+    """What the opened network gave for the first image of the input, and the cores that it runs on."""
+
+    outputs: tuple[Annotated[float, Field(allow_inf_nan=False)], ...] = Field(max_length=1000)
+    cores: tuple[Integer, ...] = Field(max_length=4096)
+
+
+class Warmed(_Answer):
+    """Of each network, median of the last window (nanoseconds) and runs."""
+
+    ends: tuple[tuple[Annotated[float, Field(gt=0.0, lt=1e12, allow_inf_nan=False)], Integer], ...] = Field(
+        max_length=64
+    )
+    waited_seconds: Seconds
+
+
+class Visited(_Answer):
+    """The runs of one visit: by burst, by network, each run (nanoseconds)."""
+
+    bursts_ns: tuple[tuple[tuple[Nanoseconds, ...], ...], ...] = Field(max_length=10_000)
+    copies_ns: tuple[Nanoseconds, ...] = Field(max_length=64)
+    held_ns: Nanoseconds
+    ran_ns: Nanoseconds
+    waited_seconds: Seconds
+    before: BoardState
+    after: BoardState
+
+
+class _Refused(_Answer):
+    error: Text
+
+
+class BoardAwayError(MeasurementError):
+    """The line to a board broke, or it did not answer in time. What was asked may be asked again."""
+
+
+Kind = TypeVar("Kind", bound=_Answer)
+
+
+class Connection:
+    """An agent on a board, started by this object and ended by `close`.
+
+    Raises BoardAwayError if no agent answers in time: `hello` is what it said.
+    """
+
+    def __init__(self, target: Target, *, connect_seconds: float = CONNECT_SECONDS) -> None:
+        self.target = target
+        self._unread = b""
+        self._closed = False
+        self._number = 0
+        self._said: deque[str] = deque(maxlen=_ERROR_LINES)  # on standard error
+        try:
+            self._process = subprocess.Popen(
+                target.argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
+            )
+        except OSError as error:
+            raise BoardAwayError(f"{target.name}: {target.argv[0]} cannot be started: {error.strerror}") from error
+        threading.Thread(target=self._listen, daemon=True).start()
+        try:
+            source = files("archsearch.targets").joinpath("agent.py").read_bytes()
+            nonce = secrets.token_hex(16)
+            self._send(f"{len(source)}\n".encode() + source)
+            self._skip_greeting = True
+            self.hello = self.ask("hello", Hello, seconds=connect_seconds, nonce=nonce)
+            if self.hello.mark != MARK or self.hello.nonce != nonce:
+                raise self._broken("something else than the agent answered")
+        except BaseException:
+            self.close()
+            raise
+
+    def ask(self, operation: str, kind: type[Kind], *, seconds: float, body: bytes = b"", **request: Any) -> Kind:
+        """Ask, and wait for the answer for so long.
+
+        Raises BoardAwayError if the line breaks or the answer breaks a rule: the connection is closed then.
+        MeasurementError for what the agent could not do.
+        """
+        self._number += 1
+        head = {"id": self._number, "op": operation, **request, **({"bytes": len(body)} if body else {})}
+        deadline = time.monotonic() + seconds
+        self._send(json.dumps(head).encode() + b"\n" + body, deadline)
+        line = self._line(deadline)
+        try:
+            if b'"error"' in line:
+                refused = _Refused.model_validate_json(line)
+                if refused.id == self._number:
+                    raise MeasurementError(f"{self.target.name}: {refused.error}")
+            answer = kind.model_validate_json(line)
+        except (ValidationError, RecursionError) as error:
+            raise self._broken("an answer is not what was asked for") from error
+        if answer.id != self._number:
+            raise self._broken(f"answer {answer.id} came to question {self._number}")
+        return answer
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was ended, or broke."""
+        return self._closed
+
+    def close(self) -> None:
+        """End the agent. It leaves nothing on the board."""
+        self._closed = True
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with suppress(OSError):  # what it had not read yet
+                    pipe.close()
+        try:
+            self._process.wait(timeout=2.0)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _send(self, content: bytes, deadline: float | None = None) -> None:
+        assert self._process.stdin is not None
+        pipe = self._process.stdin.fileno()
+        os.set_blocking(pipe, False)
+        left = memoryview(content)
+        end = time.monotonic() + CONNECT_SECONDS if deadline is None else deadline
+        while left:
+            _, ready, _ = select.select([], [pipe], [], max(0.0, end - time.monotonic()))
+            if not ready:
+                raise self._broken("it does not read what is sent")
+            try:
+                left = left[os.write(pipe, left) :]
+            except (BrokenPipeError, ConnectionError) as error:
+                raise self._broken("the line broke while a question was sent") from error
+
+    def _line(self, deadline: float) -> bytes:
+        assert self._process.stdout is not None
+        pipe, greeting = self._process.stdout.fileno(), 0
+        while True:
+            line, newline, rest = self._unread.partition(b"\n")
+            if newline:
+                self._unread = rest
+                if self._skip_greeting and not line.startswith(b'{"id"') and greeting < _MOST_GREETING:
+                    greeting += len(line) + 1
+                    continue
+                self._skip_greeting = False
+                return line
+            if len(self._unread) > LONGEST_LINE:
+                raise self._broken(f"an answer is longer than {LONGEST_LINE} bytes")
+            ready, _, _ = select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))
+            if not ready:
+                raise self._broken("no answer came in time")
+            read = os.read(pipe, 65536)
+            if not read:
+                raise self._broken("the line broke while an answer was awaited")
+            self._unread += read
+
+    def _broken(self, why: str) -> BoardAwayError:
+        self.close()
+        said = " | ".join(self._said)
+        return BoardAwayError(f"{self.target.name}: {why}" + (f" ({said})" if said else ""))
+
+    def _listen(self) -> None:
+        """Keep the last lines of standard error, without control characters: ssh says there what is wrong."""
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            text = "".join(letter for letter in line.decode("utf-8", "replace") if letter.isprintable()).strip()
+            if text:
+                self._said.append(text[:200])

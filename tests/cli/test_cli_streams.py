@@ -1,0 +1,99 @@
+"""Standard output and standard error that are closed, full, narrow, or of another encoding."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from archsearch.cli.console import _console, _forget_what_is_no_size, typed_command
+from archsearch.cli.main import main
+
+
+def end_of_main(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:
+    monkeypatch.setattr("sys.argv", ["archsearch", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return ended.value.code
+
+
+def test_a_full_standard_output_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kept_logging: None
+) -> None:
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr("sys.stdout", full)
+        assert end_of_main(monkeypatch, "--version") == 1
+    assert "error: No space left on device" in capsys.readouterr().err
+
+
+def test_a_closed_standard_output_is_told_before_anything_is_done(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kept_logging: None
+) -> None:
+    monkeypatch.setattr("sys.stdout", None)
+    assert end_of_main(monkeypatch, "--version") == 1
+    assert "error: standard output is closed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("where", ["closed", "full"])
+def test_a_lost_standard_error_stops_nothing(
+    where: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kept_logging: None
+) -> None:
+    full = Path("/dev/full").open("w", buffering=1)  # noqa: SIM115 (closing it would fail)
+    monkeypatch.setattr("sys.stderr", None if where == "closed" else full)
+    assert end_of_main(monkeypatch, "plot", "absent") == 2
+    assert end_of_main(monkeypatch, "--version") == 0
+    monkeypatch.undo()
+    assert "archsearch" in capsys.readouterr().out
+
+
+def test_bytes_that_are_no_text_are_refused(cli: Callable[..., object]) -> None:
+    for arguments in (("run", "--study", "\udcff"), ("pareto", "--study", "a\udc80")):
+        ended = cli(*arguments)
+        assert (ended.code, ended.err.splitlines()[0][-16:]) == (2, ": not UTF-8 text")
+
+
+def test_characters_that_the_encoding_lacks_are_written_as_escapes(
+    monkeypatch: pytest.MonkeyPatch, kept_logging: None
+) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(raw, encoding="ascii"))
+    monkeypatch.setattr("archsearch.cli.main.app", lambda: print("\u00b1 1"))
+    main()
+    assert raw.getvalue() == b"\\xb1 1\n"
+
+
+@pytest.mark.parametrize(
+    ("columns", "width"), [(None, 1000), ("0", 1000), ("x", 1000), ("\u00b2", 1000), ("80", 80), ("3", 20)]
+)
+def test_a_pipe_cuts_nothing_and_no_width_prints_nothing(
+    columns: str | None, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    if columns is not None:
+        monkeypatch.setenv("COLUMNS", columns)
+    _forget_what_is_no_size()
+    assert _console(io.StringIO()).width == width
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("postgresql://me:SECRET@db/x", "'postgresql://me:***@db/x'"),
+        ("postgresql://:SECRET@db/x", "'postgresql://:***@db/x'"),
+        ("postgresql://me@db/x?password=SECRET", "'postgresql://me@db/x?password=***'"),
+        (
+            "postgresql://me@db/x?sslmode=require&sslpassword=SECRET",
+            "'postgresql://me@db/x?sslmode=require&sslpassword=***'",
+        ),
+        ("postgresql://me@db/x?pass%77ord=SECRET", "'postgresql://me@db/x?pass%77ord=***'"),
+        ("--storage=postgresql+psycopg://me:SE@C/RET@db/x", "'--storage=postgresql+psycopg://me:***@db/x'"),
+        ("sqlite:///a.db?mode=ro", "'sqlite:///a.db?mode=ro'"),
+        ("proxy.epochs=3", "proxy.epochs=3"),
+    ],
+)
+def test_no_password_is_kept_with_the_command(typed: str, kept: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["archsearch", "run", typed])
+    assert typed_command() == f"archsearch run {kept}"

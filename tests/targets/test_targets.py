@@ -1,0 +1,289 @@
+"""Boards behind a pipe: the same networks, faults on the way, and answers that cannot be."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import json
+import random
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+import archsearch
+from archsearch.errors import ConfigError, MeasurementError
+from archsearch.latency.group import VisitPlan
+from archsearch.latency.settings import LatencySettings
+from archsearch.records import Latency
+from archsearch.targets import agent as agent_module
+from archsearch.targets.board import Board, _check_visit, measure_on_board
+from archsearch.targets.transports import BOOTSTRAP, Target, parse_target
+from archsearch.targets.wire import BoardAwayError, Connection, Have, Visited
+
+HERE = Path(__file__).parent
+PYTHON = f"command:{shlex.quote(sys.executable)}"
+FEW = LatencySettings(
+    backend="onnxruntime", bursts=10, runs_per_burst=2, visits=5, spread_seconds=0.0, warmup_windows=2, remeasure=0
+)
+
+
+def networks() -> tuple[torch.nn.Module, torch.nn.Module]:
+    one, other = (
+        archsearch.create_model(name, num_classes=10, input_size=32, seed=0)
+        for name in ("shufflenet_v2_x0_5", "shufflenet_v2_x1_0")
+    )
+    return one, other
+
+
+def measured(board: Board, settings: LatencySettings = FEW) -> Latency:
+    one, reference = networks()
+    (latency,) = measure_on_board(
+        [one], reference, board=board, names=["one"], reference_name="reference", settings=settings, input_size=32,
+        sleep=lambda _seconds: None,
+    )  # fmt: skip
+    return latency
+
+
+@pytest.fixture
+def flaky(tmp_path: Path) -> Iterator[Callable[..., Board]]:
+    """A board whose visits go wrong as told."""
+    boards = []
+
+    def make(plan: dict[str, str], *, patience_seconds: float = 60.0) -> Board:
+        (tmp_path / "plan.json").write_text(json.dumps(plan))
+        script, state = str(HERE / "flaky_board.py"), str(tmp_path / "count")
+        target = Target(name="command:flaky", argv=(sys.executable, script, str(tmp_path / "plan.json"), state))
+        boards.append(Board(target, patience_seconds=patience_seconds, sleep=lambda _seconds: None))
+        return boards[-1]
+
+    yield make
+    for board in boards:
+        board.close()
+
+
+def test_a_network_is_measured_on_a_board_and_the_board_is_part_of_the_number(tmp_path: Path) -> None:
+    board = Board(parse_target(PYTHON) or pytest.fail("local"))
+    try:
+        latency = measured(board)
+    finally:
+        board.close()
+    assert latency.bursts >= 10
+    assert (latency.n, latency.device) == (2 * latency.bursts, PYTHON)
+    assert 0.0 < latency.p10_ms <= latency.median_ms <= latency.p90_ms
+    assert latency.fingerprint == board.fingerprint(threads=1).id
+    assert latency.fingerprint != board.fingerprint(threads=2).id != board.fingerprint(threads=2, cores="big").id
+    assert latency.memory_ms is not None
+    assert latency.state["throttled"] in ("not known", "yes", "no")  # never "clean" where it cannot be read
+    assert "not known" in board.fingerprint(threads=1).facts.values() or board.facts["board"]
+
+
+def test_a_measurement_with_faults_counts_each_run_once_and_says_no_number_that_was_not_timed(
+    flaky: Callable[..., Board],
+) -> None:
+    latency = measured(flaky({"0": "dies", "2": "half", "4": "reboot", "5": "dies", "6": "dies"}))
+    assert latency.bursts >= 10
+    assert latency.n == 2 * latency.bursts
+    assert 0.001 < latency.p10_ms < 1000.0
+
+
+def test_a_board_that_stays_away_ends_the_measurement_with_what_to_do(flaky: Callable[..., Board]) -> None:
+    board = flaky({str(number): "dies" for number in range(100)}, patience_seconds=1.0)
+    with pytest.raises(BoardAwayError, match="it has been away for") as caught:
+        measured(board)
+    assert "type the same command" in (caught.value.hint or "")
+
+
+def test_another_board_behind_the_same_name_is_refused(flaky: Callable[..., Board]) -> None:
+    with pytest.raises(MeasurementError, match="another board answers than before, or it was changed: cpu"):
+        measured(flaky({"1": "other"}))
+
+
+def test_a_board_that_computes_something_else_is_refused(flaky: Callable[..., Board]) -> None:
+    with pytest.raises(MeasurementError, match="changed the network's output"):
+        measured(flaky({"open": "wrong"}))
+
+
+def test_times_that_do_not_fit_into_the_visit_are_refused(flaky: Callable[..., Board]) -> None:
+    with pytest.raises(MeasurementError, match=r"runs of .* ms in a visit of"):
+        measured(flaky({"1": "lies"}))
+
+
+def test_two_hosts_measure_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    target = parse_target(PYTHON) or pytest.fail("local")
+    one, other = Connection(target), Connection(target)
+    with agent_module.Lock(0.0), pytest.raises(MeasurementError, match="another host measures on this board"):
+        one.ask("warm", Have, seconds=30.0, patience_seconds=0.0)
+    for line in (one, other):
+        line.close()
+
+
+def test_the_agent_leaves_no_file_behind(tmp_path: Path) -> None:
+    command = (
+        f"command:env HOME={tmp_path} TMPDIR={tmp_path} XDG_RUNTIME_DIR={tmp_path} {shlex.quote(sys.executable)} -B"
+    )
+    board = Board(parse_target(command) or pytest.fail("local"))
+    measured(board)
+    assert list(tmp_path.rglob("*")) == []
+    board.close()
+    assert list(tmp_path.rglob("*")) == []
+
+
+def test_the_agent_is_one_short_file_of_the_standard_library_numpy_and_onnxruntime() -> None:
+    source = Path(agent_module.__file__).read_text()
+    assert len(source.splitlines()) <= 300
+    imported = {
+        name.partition(".")[0]
+        for node in ast.walk(ast.parse(source))
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        )
+    }  # fmt: skip
+    assert imported - set(sys.stdlib_module_names) == {"numpy", "onnxruntime"}
+
+
+def fake(body: str) -> Target:
+    """A program that takes the agent's place."""
+    start = "import sys,json,os,time\nread=sys.stdin.buffer\nread.read(int(read.readline()))\n"
+    start += "ask=json.loads(read.readline())\n"
+    return Target(name="command:fake", argv=(sys.executable, "-u", "-c", start + body))
+
+
+HELLO = (
+    "answer={'id':ask['id'],'mark':'archsearch-agent','nonce':ask['nonce'],'facts':{},'state':{}}\n"
+    "print(json.dumps(answer),flush=True)\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("", "the line broke while an answer was awaited"),
+        ("print('x'*10_000_000)", "longer than 65536 bytes"),
+        ("print(json.dumps({'id': 1, 'mark': 'archsearch-agent', 'nonce': 'mine', 'facts': {}, 'state': {}}))",
+         "something else than the agent answered"),
+        ("print(json.dumps({'id': 7, 'mark': 'archsearch-agent', 'nonce': ask['nonce'], 'facts': {}, 'state': {}}))",
+         "answer 7 came to question 1"),
+        ("print(json.dumps({'id': 1, 'mark': 'archsearch-agent', 'nonce': ask['nonce'], 'facts': {'cpu': '\\x1b[31m'}, "
+         "'state': {}}))", "not what was asked for"),
+        ("print(json.dumps({'id': 1, 'facts': [[]]*9}))", "not what was asked for"),
+        ("print('{\"id\":' + '[' * 20000)", "not what was asked for"),
+        ("print('no python here', file=sys.stderr); sys.exit(127)", "no python here"),
+        ("print(json.dumps({'id': 1, 'error': 'ModuleNotFoundError: No module named onnxruntime'}))",
+         "No module named onnxruntime"),
+    ],
+    ids=["nothing", "long", "nonce", "number", "control", "shape", "deep", "stderr", "error"],
+)  # fmt: skip
+def test_whatever_does_not_speak_as_the_agent_is_refused_in_a_sentence(body: str, said: str) -> None:
+    with pytest.raises(MeasurementError, match=said) as caught:
+        Board(fake(body))
+    assert "\x1b" not in str(caught.value)
+
+
+def test_what_a_shell_prints_first_is_passed_over() -> None:
+    line = Connection(fake("print('Welcome to the board\\n* 3 updates *')\n" + HELLO))
+    assert line.hello.facts == {}
+    line.close()
+
+
+def test_a_program_that_says_nothing_is_given_up() -> None:
+    with pytest.raises(BoardAwayError, match="no answer came in time"):
+        Connection(fake("time.sleep(60)"), connect_seconds=0.5)
+
+
+def whole_visit() -> dict[str, Any]:
+    return {
+        "id": 1,
+        "bursts_ns": [[[100_000, 110_000], [200_000, 210_000]]] * 2,
+        "copies_ns": [2_000_000] * 8,
+        "held_ns": 30_000_000,
+        "ran_ns": 29_000_000,
+        "waited_seconds": 0.0,
+        "before": {},
+        "after": {"cpu_seconds": [100.0, 50.0, 1.0], "clock_khz": [1_500_000]},
+    }
+
+
+HOSTILE: tuple[Any, ...] = (
+    None, True, -1, 0, 1.5, 10**30, "NaN", "x" * 500, "\x1b[2J", "<script>", [], [[]], {}, {"a": 1}, float("nan"),
+    float("inf"), [[[0]]], [[[-5]]], "9" * 400,
+)  # fmt: skip
+
+
+def mutated(generator: random.Random) -> str:
+    """A visit's answer with one or two places spoilt; sometimes the text itself."""
+    answer = json.loads(json.dumps(whole_visit()))
+    for _ in range(generator.randint(1, 2)):
+        place, key = answer, generator.choice(list(answer))
+        while isinstance(place[key], list | dict) and place[key] and generator.random() < 0.7:
+            place = place[key]
+            key = generator.choice(list(place)) if isinstance(place, dict) else generator.randrange(len(place))
+        choice = generator.random()
+        if choice < 0.15 and isinstance(place, dict):
+            del place[key]
+        elif choice < 0.3 and isinstance(place[key], list):
+            place[key] = place[key] * generator.choice([0, 2, 1000])
+        else:
+            place[key] = copy.deepcopy(generator.choice(HOSTILE))
+        if not answer:
+            break
+    text = json.dumps(answer)
+    if generator.random() < 0.1:
+        cut = generator.randrange(len(text))
+        text = text[:cut] + generator.choice(["", "\0", "}", "\ud800", "]]"]) + text[cut + 1 :]
+    return text
+
+
+def test_of_a_thousand_spoilt_answers_none_is_taken_for_other_runs_and_none_is_a_traceback() -> None:
+    plan, target = VisitPlan(number=1, bursts=2, before=0, runs=2, left_ns=1e9), Target(name="fake", argv=())
+    true = Visited.model_validate(whole_visit())
+    _check_visit(true, plan, 2, 2, 40_000_000, target)
+    generator, refused = random.Random(20261129), 0
+    for _ in range(1000):
+        text = mutated(generator)
+        try:
+            answer = Visited.model_validate_json(text.encode("utf-8", "surrogatepass"))
+            _check_visit(answer, plan, 2, 2, 40_000_000, target)
+        except (ValidationError, MeasurementError):
+            refused += 1
+            continue
+        # What is left was changed within what may be: a count of runs, a length of time, a temperature.
+        assert [len(runs) for burst in answer.bursts_ns for runs in burst] == [2] * 4
+        assert all(0 < run <= 30_000_000 for burst in answer.bursts_ns for runs in burst for run in runs)
+    assert refused > 500
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("pi5", "unknown"), ("ssh:", "unknown"), ("", "unknown"), ("command: ", "unknown"), ("serial:x", "unknown"),
+        ("command:'half", "No closing quotation"), ("command:no-such-program-here", "was not found"),
+        ("ssh:-oProxyCommand=touch${IFS}x", "a host was expected"),
+    ],
+)  # fmt: skip
+def test_a_name_that_is_no_target_is_refused_with_what_there_is(text: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        parse_target(text)
+
+
+def test_local_is_this_machine_and_ssh_asks_no_password_and_trusts_no_unknown_host() -> None:
+    assert parse_target("local") is None
+    found = parse_target("command:env A=1 " + sys.executable)
+    assert found is not None and found.argv == ("env", "A=1", sys.executable, "-u", "-c", BOOTSTRAP)
+    ssh = parse_target("ssh:pi5")
+    assert ssh is not None and {"BatchMode=yes", "StrictHostKeyChecking=yes"} <= set(ssh.argv)
+    assert ssh.argv[-2] == "pi5"
+    assert ssh.argv[-3] == "--"
+
+
+def test_a_target_runs_onnx_runtime_in_float32_alone() -> None:
+    for given in ({"backends": ["torch"]}, {"backends": ["torch"], "precisions": ["bf16"]}):
+        with pytest.raises(ConfigError, match="a target runs onnxruntime alone"):
+            archsearch.measure("shufflenet_v2_x0_5", target=PYTHON, **given)  # type: ignore[arg-type]
