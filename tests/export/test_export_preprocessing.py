@@ -5,14 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from archsearch.export.metadata import ExportMetadata
 from PIL import Image
 from pydantic import ValidationError
 
 from archsearch.data.pictures import middle_square
 from archsearch.export.onnx_file import write_onnx
 from archsearch.export.preprocessing import PictureInput, recipe_input, run_picture, with_picture_input
-from archsearch.preprocessing import Preprocessing, preprocessing_of
+from archsearch.image_rules import ImageRules
+from archsearch.models.families import FAMILIES
+from archsearch.models.model_info import ModelInfo
+from archsearch.preprocessing import Preprocessing, interpolation_of
 
 SHAPES = [(32, 32), (1, 1), (1, 50), (50, 1), (31, 33), (97, 301), (301, 97), (7, 5), (200, 64), (48, 48), (333, 222)]
 
@@ -45,10 +47,11 @@ def test_a_network_with_its_preprocessing_gives_what_it_gives_for_the_recipes_in
         torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(3600, 2)
     )
     one = recipe("bicubic", plain=False)
-    facts = ExportMetadata(
-        name="n", arch_id="a", spec="{}", classes=("a", "b"), input_size=32, mean=one.mean, std=one.std, trained=False,
-        top1_percent=None, archsearch_version="0", preprocessing=one,
+    facts = ModelInfo(
+        name="n", spec=FAMILIES["shufflenet_v2"].base, classes=("a", "b"), input_size=32, mean=one.mean, std=one.std,
+        interpolation="bicubic", archsearch_version="0",
     )  # fmt: skip
+    assert facts.preprocessing == one
     content = with_picture_input(write_onnx(network.eval(), torch.randn(2, 3, 32, 32), facts), one)
     for height, width in SHAPES[3:8]:
         picture = np.random.default_rng(height).integers(0, 256, (height, width, 3), dtype=np.uint8)
@@ -58,17 +61,11 @@ def test_a_network_with_its_preprocessing_gives_what_it_gives_for_the_recipes_in
 
 
 def test_the_recipe_names_the_filter_of_its_dataset_and_survives_json() -> None:
-    given = {
-        "input_size": 32,
-        "mean": (0.1, 0.2, 0.3),
-        "std": (1.0, 1.0, 1.0),
-        "classes": ("a",),
-        "background": "black",
-    }
-    photos, arrays = (preprocessing_of(name, **given) for name in ("folder:photos", "cifar10"))  # type: ignore[arg-type]
-    assert (photos.interpolation, arrays.interpolation) == ("bicubic", "bilinear")
+    assert interpolation_of("folder:photos", ImageRules()) == "bicubic"
+    assert interpolation_of("cifar10", ImageRules()) == "bilinear"
+    assert interpolation_of("folder:photos", ImageRules(former=True)) is None
+    photos = recipe("bicubic", plain=False)
     assert Preprocessing.model_validate_json(photos.model_dump_json()) == photos
-    with pytest.raises(ValidationError):
-        Preprocessing.model_validate(photos.model_dump() | {"std": (float("nan"), 1.0, 1.0)})
-    with pytest.raises(ValidationError):
-        Preprocessing.model_validate(photos.model_dump() | {"crop_pct": 0.9})
+    for wrong in ({"std": (float("nan"), 1.0, 1.0)}, {"crop_pct": 0.9}, {"unknown": 1}):
+        with pytest.raises(ValidationError):
+            Preprocessing.model_validate(photos.model_dump() | wrong)
