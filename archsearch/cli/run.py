@@ -166,8 +166,8 @@ def _print_plan(plan: RunPlan) -> None:
         f"space     {plan.space.name}, {len(plan.space.domains)} choices, {plan.space.size:.3g} points\n"
         f"variants  {len(plan.variants)} published networks first ({inside} inside the space, "
         f"{len(plan.variants) - inside} outside)\n"
-        f"data      {escape(config.dataset)}: {plan.train_images:,} training and {plan.validation_images:,} validation images, "
-        f"{plan.num_classes} classes, {plan.input_size}x{plan.input_size}\n"
+        f"data      {escape(config.dataset)}: {plan.train_images:,} training and {plan.validation_images:,} validation "
+        f"images, {plan.num_classes} classes, {plan.input_size}x{plan.input_size}\n"
         f"{_needs(plan)}"
         f"proxy     {plural(config.proxy.epochs, 'epoch')}, batch {config.proxy.batch_size}, seed {config.seed}\n"
         f"latency   {backends}, {_batch(plan)}, {plural(latency.threads, 'thread')}, "
@@ -180,14 +180,13 @@ def _needs(plan: RunPlan) -> str:
     """What the images are, and what they need: lines of the plan."""
     needs = plan.needs
     guess = f"always the largest class: {plan.majority_percent:.1f} %; chance: {100 / plan.num_classes:.1f} %"
-    memory = f"about {bytes_text(needs.process_bytes)} of memory for each worker on a CPU"
     if not needs.decoded_images:
-        return f"          {guess}; {memory}\n"
+        return f"          {guess}\n"
     wait = f"about {duration(needs.decode_seconds)} to decode" if needs.decode_seconds else "decoded already"
     return (
         f"          {guess}\n"
         f"pictures  {needs.decoded_images:,} of {needs.of_images:,} are read: {bytes_text(needs.disk_bytes)} on disk, "
-        f"{wait}; {memory}\n"
+        f"{wait}; about {bytes_text(needs.process_bytes)} of memory for each worker on a CPU\n"
     )
 
 
