@@ -181,7 +181,7 @@ class Course:
             progress_seconds=progress_seconds,
         )
 
-    def _evaluate(self, chunk: Chunk) -> Scored:
+    def _evaluate(self, chunk: Chunk = nullcontext) -> Scored:
         self._scored = scored(self.result, self._evaluation.evaluation(EVALUATION_BATCH), chunk=chunk)
         return self._scored
 
