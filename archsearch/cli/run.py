@@ -153,14 +153,13 @@ def _needs(plan: RunPlan) -> str:
     """What the images are, and what they need: lines of the plan."""
     needs = plan.needs
     guess = f"always the largest class: {plan.majority_percent:.1f} %; chance: {100 / plan.num_classes:.1f} %"
-    memory = f"about {bytes_text(needs.process_bytes)} of memory for each worker on a CPU"
     if not needs.decoded_images:
-        return f"          {guess}; {memory}\n"
+        return f"          {guess}\n"
     wait = f"about {duration(needs.decode_seconds)} to decode" if needs.decode_seconds else "decoded already"
     return (
         f"          {guess}\n"
         f"pictures  {needs.decoded_images:,} of {needs.of_images:,} are read: {bytes_text(needs.disk_bytes)} on disk, "
-        f"{wait}; {memory}\n"
+        f"{wait}; about {bytes_text(needs.process_bytes)} of memory for each worker on a CPU\n"
     )
 
 

@@ -230,24 +230,24 @@ class Scored:
         top1_percent: share of images whose highest output is their label (percent).
         top5_percent: share of images whose label is among the five highest outputs (percent); None with five classes or
             fewer, where it says nothing.
-        confusion: how many images of each class (rows) were taken for each (columns), int64 (classes, classes).
+        confusion: how many images of each class (rows) were taken for each (columns).
     """
 
     top1_percent: float
     top5_percent: float | None
-    confusion: Tensor
+    confusion: tuple[tuple[int, ...], ...]
 
     @property
     def balanced_top1_percent(self) -> float:
         """Mean over the classes that have images of the share recognised of each (percent): its mean recall."""
-        images = self.confusion.sum(1)
-        there = images > 0
-        return float(100.0 * (self.confusion.diag()[there] / images[there]).double().mean())
+        recalls = [row[label] / sum(row) for label, row in enumerate(self.confusion) if sum(row)]
+        return 100.0 * math.fsum(recalls) / len(recalls)
 
     @property
     def majority_percent(self) -> float:
         """Share of images of the largest class (percent): the top-1 of an answer that is always the same."""
-        return float(100.0 * self.confusion.sum(1).max() / self.confusion.sum())
+        images = [sum(row) for row in self.confusion]
+        return 100.0 * max(images) / sum(images)
 
 
 def top1_percent(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, chunk: Chunk = nullcontext) -> float:
@@ -292,17 +292,17 @@ def scored(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, chunk:
         model.train(training)
     if counts is None:
         raise TrainingError("there is no image to score on")
-    correct_images, finite_images, images, among_five = counts[:_SUMS].tolist()
+    (correct_images, finite_images, images, among_five), cells = counts[:_SUMS].tolist(), counts[_SUMS:].tolist()
     if finite_images < images:
         raise DivergedError(
             f"the network's outputs are NaN or infinite for {images - finite_images} of {images} scored images",
             hint="lower the learning rate",
         )
-    classes = math.isqrt(len(counts) - _SUMS)
+    classes = math.isqrt(len(cells))
     return Scored(
         top1_percent=float(100.0 * correct_images / images),
         top5_percent=float(100.0 * among_five / images) if classes > _TOP else None,
-        confusion=counts[_SUMS:].view(classes, classes),
+        confusion=tuple(tuple(cells[first : first + classes]) for first in range(0, len(cells), classes)),
     )
 
 

@@ -181,7 +181,7 @@ class Trainer:
             progress_seconds=progress_seconds,
         )
 
-    def _evaluate(self, chunk: Chunk) -> Scored:
+    def _evaluate(self, chunk: Chunk = nullcontext) -> Scored:
         self._scored = scored(self.result, self._evaluation.evaluation(EVALUATION_BATCH), chunk=chunk)
         return self._scored
 
@@ -240,12 +240,11 @@ class Trainer:
 
 def _details(last: Scored, *, confusion: bool) -> dict[str, Any]:
     """What a Score says beside the top-1."""
-    rows = last.confusion.tolist()
     return {
         "balanced_top1_percent": last.balanced_top1_percent,
         "top5_percent": last.top5_percent,
         "majority_percent": last.majority_percent,
-        "confusion": tuple(tuple(row) for row in rows) if confusion else None,
+        "confusion": last.confusion if confusion else None,
     }
 
 

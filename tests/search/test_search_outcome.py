@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from archsearch.records import Cost, EarlyStop, Latency, Record, Score, TrialStatus
-from archsearch.search.config import Constraints
+from archsearch.search.config import Constraints, StudyConfig
 from archsearch.search.outcome import (
     Outcome,
     broken,
@@ -157,3 +157,13 @@ def test_a_replay_of_a_stopped_trial_is_stopped() -> None:
     spared = replace(record, early_stop=early(stopped=False))
     assert outcome_of(spared, Constraints()).status is TrialStatus.COMPLETE
     assert outcome_of(record, Constraints(params=100)).status is TrialStatus.REJECTED
+
+
+def test_the_sampler_is_told_the_balanced_error() -> None:
+    objectives = ("error_percent", "latency_ms", "balanced_error_percent")
+    config = StudyConfig(name="x", space="shufflenet_v2", dataset="digits", objectives=objectives)
+    point = reference_point_of(config, num_classes=4, latency=latency(), reference_cost=COST)
+    assert point["balanced_error_percent"] == 75.0  # an answer that ignores the image has a mean recall of 1 / 4
+    score = replace(SCORE, balanced_top1_percent=40.0)
+    outcome = Outcome(status=TrialStatus.COMPLETE, cost=COST, latency=latency(), score=score)
+    assert values_of(outcome, objectives, point) == [37.5, 2.0, 60.0]

@@ -102,6 +102,7 @@ def stood_in_for(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
 
     monkeypatch.setattr(torch.cuda.amp.common, "amp_definitely_not_available", lambda: False)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: True)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (2**34, 2**34))
     monkeypatch.setattr(seeding, "_cuda_index", lambda _device: None)
     monkeypatch.setattr(graph, "_random_state", lambda _device: torch.get_rng_state())
     monkeypatch.setattr(graph, "_set_random_state", lambda _device, _state: None)
@@ -145,8 +146,9 @@ def test_a_whole_training_stays_on_its_device_and_inside_its_chunks(
     assert stood_in_for == {"backward": 9, "fused SGD": 9 * groups, "rates on the GPU": groups}
 
 
-def test_batches_of_several_processes_stay_on_their_device() -> None:
+def test_batches_of_several_processes_stay_on_their_device(monkeypatch: pytest.MonkeyPatch) -> None:
     """They are not planned: the images that are mirrored are drawn on the CPU, and their numbers brought over."""
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (2**34, 2**34))
     given = DeviceBatches(
         images(), device="cpu", input_size=32, batch_size=10, mean=(0.5,) * 3, std=(0.2,) * 3, flip=True,
         crop_padding=4, seed=0, cutout=8,

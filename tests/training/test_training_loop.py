@@ -261,7 +261,7 @@ def test_a_score_knows_the_classes() -> None:
     labels, answers = torch.tensor([0, 0, 0, 0, 1, 2]), torch.tensor([0, 0, 0, 1, 1, 0])
     outputs = torch.eye(3)[answers]
     found = scored(nn.Identity(), [(outputs[:4], labels[:4]), (outputs[4:], labels[4:])])
-    assert found.confusion.tolist() == [[3, 1, 0], [0, 1, 0], [1, 0, 0]]
+    assert found.confusion == ((3, 1, 0), (0, 1, 0), (1, 0, 0))
     assert found.top1_percent == pytest.approx(100 * 4 / 6)
     assert found.balanced_top1_percent == pytest.approx(100 * (0.75 + 1 + 0) / 3)
     assert found.majority_percent == pytest.approx(100 * 4 / 6)

@@ -1,0 +1,140 @@
+"""What `archsearch data` finds, and the study that it suggests."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from archsearch.api.data import suggested_study, survey, write_study
+from archsearch.api.output import result_json
+from archsearch.cli.main import app
+from archsearch.data.catalog import load_dataset
+from archsearch.data.pictures import PictureFacts, picture_facts
+from archsearch.data.survey import look_at
+from archsearch.search.config import load_study
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """80 of one class and 8 of another, no split, as people have them."""
+    root = tmp_path / "photos [v2]"
+    generator = np.random.default_rng(0)
+    for name, count in (("ok", 80), ("cat: one", 8)):
+        (root / name).mkdir(parents=True)
+        for number in range(count):
+            pixels = generator.integers(0, 256, (48, 64, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(root / name / f"{number:02}.png")
+    (root / "ok" / "99.png").write_bytes(b"")
+    (root / "ok" / "raw.heic").write_bytes(b"x")
+    (root / ".thumbs").mkdir()
+    return root
+
+
+def test_every_split_is_counted(image_folder: Path) -> None:
+    train = image_folder / "train"
+    shutil.copy(train / "cat" / "0.png", image_folder / "test" / "cat" / "seen.png")
+    shutil.copy(train / "cat" / "1.png", train / "dog" / "again.png")
+    Image.new("L", (20, 16)).save(train / "dog" / "grey.png")
+    (train / "dog" / "cut.jpg").write_bytes(b"\xff\xd8\xff")
+    (train / "notes.txt").write_bytes(b"x")
+    found = look_at(f"folder:{image_folder}")
+    assert [(split.name, split.count) for split in found.splits] == [("train", 8), ("test", 3)]
+    assert found.train.images == {"cat": 3, "dog": 5}
+    assert found.train.sizes["20x16"] == 5 and found.train.modes == {"PNG RGB": 7, "PNG L": 1}
+    assert [Path(file).name for file, _ in found.train.problems] == ["cut.jpg"]
+    assert found.train.left_out == {".txt": 1}
+    assert sorted(each.across_splits for each in found.repeats) == [False, True]
+    assert sorted(each.across_classes for each in found.repeats) == [False, True]
+    assert found.image_size == 16 and found.decode_seconds is not None
+
+
+def test_what_is_wrong_is_said(photos: Path) -> None:
+    said = " ".join(survey(f"folder:{photos}").warnings)
+    for words in (
+        "1 train file cannot be used as images",
+        "left out, since no picture of a known format ends so: 1 .heic",
+        "the folder has classes, but no splits",
+    ):
+        assert words in said
+
+
+def test_an_uneven_set_is_told_what_guessing_reaches_and_gets_a_fair_study(photos: Path) -> None:
+    found = survey(str(photos))
+    assert "Always answering 'ok' is right for 90.9 % of the training images; chance is 50.0 %." in found.sentences[0]
+    assert "10.0 times the images of the smallest" in found.sentences[0]
+    assert found.study is not None
+    assert found.study["objectives"] == ["error_percent", "latency_ms", "balanced_error_percent"]
+    assert found.study["proxy"]["class_weights"] == "balanced"
+    assert found.study["test_share"] == 0.15 and found.study["on_bad_image"] == "skip"
+
+
+def test_the_study_that_fits_can_be_run(photos: Path, tmp_path: Path) -> None:
+    write_study(survey(str(photos)), tmp_path / "mine.yaml")
+    config = load_study(tmp_path / "mine.yaml")
+    dataset = load_dataset(config.dataset, rules=config.image_rules())
+    assert config.proxy.input_size == 48 and len(dataset.load_test()) == 13  # 15 % of 88
+    train, validation = dataset.split_positions(
+        validation_images=config.proxy.validation_images, train_images=config.proxy.train_images, seed=0
+    )
+    assert len(train) + len(validation) == 75
+    config.search_space()
+
+
+@pytest.mark.parametrize(("own", "gpu", "size"), [(500, True, 224), (500, False, 96), (50, True, 48), (8, False, 32)])
+def test_the_input_size_is_one_that_the_machine_and_the_images_allow(
+    image_folder: Path, own: int, gpu: bool, size: int
+) -> None:
+
+    facts = replace(look_at(f"folder:{image_folder}"), image_size=min(own, 224))
+    study = suggested_study(facts, gpu=gpu)
+    assert study["proxy"]["input_size"] == size
+    assert study["scale"]["stem.pool"] is (size >= 96)
+
+
+def test_arrays_and_built_in_sets_are_looked_at_too(npz_folder: Path) -> None:
+    found = look_at(f"npz:{npz_folder}")
+    assert [(split.name, split.count) for split in found.splits] == [("train", 9), ("test", 3)]
+    assert found.train.images == {"a": 3, "b": 3, "c": 3} and found.decode_seconds is None
+
+
+def test_everything_is_plain_json(photos: Path) -> None:
+    json.dumps(result_json(survey(str(photos))), allow_nan=False)
+
+
+def test_the_command_prints_names_as_they_are_and_writes_the_study(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    out = tmp_path / "study.yaml"
+    done = CliRunner().invoke(app, ["data", f"folder:{photos}", "--out", str(out)])
+    assert done.exit_code == 0 and out.is_file()
+    assert "photos [v2]" in done.output and "cat: one" in done.output
+
+
+def test_two_calls_look_at_a_file_once(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    look_at(f"folder:{photos}")
+    looked: list[Path] = []
+    real = picture_facts
+
+    def look(file: Path, *, whole: bool) -> PictureFacts:
+        looked.append(file)
+        return real(file, whole=whole)
+
+    monkeypatch.setattr("archsearch.data.scan.picture_facts", look)
+    look_at(f"folder:{photos}")
+    assert looked == []
+    Image.new("RGB", (9, 9)).save(photos / "ok" / "00.png")
+    look_at(f"folder:{photos}")
+    assert [file.name for file in looked] == ["00.png"]
