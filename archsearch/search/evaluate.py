@@ -7,7 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -97,8 +97,9 @@ class Evaluator:
             fresh=config.proxy.fresh_images,
         )
         self._repeats = repeats
-        self._repeat: RepeatMeasurement | None = None  # of the network in hand, until it is complete
-        self._asked_repeat = False  # whether it is one to be repeated
+        self._repeat: RepeatMeasurement | None = None  # beside the trial in hand, until it is complete
+        self._asked_repeat = False  # whether it was asked beside the trial in hand which network is due
+        self._reference_latency: Latency | None = None  # the first of the reference's two, made beside a trial
         self._between_chunks: Callable[[], None] | None = None
         self.stopwatch = Stopwatch()
         self._lease = DeviceLease.of_device(device, waiting=lambda: self.stopwatch.at("wait"))
@@ -145,8 +146,7 @@ class Evaluator:
 
     def reference_cost(self) -> Cost:
         """Parameters and multiply-adds of the reference network at the study's scale."""
-        spec = scaled(self.config.reference, self.config).normalised(self.input_size)
-        return cost_of(spec, num_classes=self.num_classes, input_size=self.input_size)
+        return cost_of(self._reference_spec(), num_classes=self.num_classes, input_size=self.input_size)
 
     def _check_device(self, error: Exception) -> None:
         """Raise RuntimeError if the GPU is lost to this process: every later trial would fail, whatever its network.
@@ -193,7 +193,7 @@ class Evaluator:
                 trial.settle()
             self._tell(trial, found, context)
         if not stopped:
-            self._begin_repeat(model, spec.arch_id, trial)
+            self._begin_repeat(spec.arch_id, trial)
         self._complete_repeat()
         if rejected := self._rejected(found):
             return rejected
@@ -233,7 +233,7 @@ class Evaluator:
             elif point.epoch < self.config.proxy.epochs:
                 trial.begin_again()
             if 2 * point.epoch >= self.config.proxy.epochs:
-                self._begin_repeat(model, arch_id, trial)
+                self._begin_repeat(arch_id, trial)
             return context.epoch_done(point, state)
 
         self._between_chunks = between_chunks
@@ -263,17 +263,22 @@ class Evaluator:
             self._between_chunks = None
             found["early_stop"] = context.early_stop
 
-    def _begin_repeat(self, model: nn.Module, arch_id: str, trial: TrialLatency) -> None:
+    def _begin_repeat(self, arch_id: str, trial: TrialLatency) -> None:
         """Begin to measure a network a second time if that is due: half a training later, in another episode.
 
-        Asked once of a network, when its first measurement stands.
+        Asked once a trial, when its own first measurement stands. It is mostly the trial's network. Of the reference
+        both measurements are made beside trials, beside one each.
         """
         if self._repeats is None or self._asked_repeat or not trial.known or trial.doubtful:
             return
         self._asked_repeat = True
         with self._repeating():
-            if self._repeats.due(arch_id, trial.latency):
-                self._repeat = self._latency.begin_repeat(model, arch_id, trial.latency)
+            due = self._repeats.due(arch_id, trial.latency, reference=self._reference_spec().arch_id)
+            if due == arch_id:
+                self._repeat = RepeatMeasurement(self._latency, trial.exported, due, trial.latency)
+            elif due is not None:
+                reference = self._latency.reference(self._latency.backends[0]).exported
+                self._repeat = RepeatMeasurement(self._latency, reference, due, self._reference_latency)
 
     def _advance_repeat(self) -> None:
         if self._repeat is not None:
@@ -281,10 +286,15 @@ class Evaluator:
                 self._repeat.advance()
 
     def _complete_repeat(self) -> None:
-        if self._repeat is not None and self._repeats is not None:
-            with self._repeating():
-                self._repeats.store(*self._repeat.complete(self._sleep))
-            self._repeat = None
+        if self._repeat is None or self._repeats is None:
+            return
+        with self._repeating(), suppress(StopRequested):  # all that the trial needs is there: it is stored first
+            repeat, latency = self._repeat.complete()
+            if repeat is None:
+                self._reference_latency = latency
+            else:
+                self._repeats.store(repeat, latency)
+        self._repeat = None
 
     @contextmanager
     def _repeating(self) -> Iterator[None]:
@@ -302,8 +312,10 @@ class Evaluator:
             context.measured(found["cost"], found["latency"])
 
     def _build_reference(self) -> nn.Module:
-        spec = scaled(self.config.reference, self.config).normalised(self.input_size)
-        return build(spec, num_classes=self.num_classes, input_size=self.input_size, seed=0)
+        return build(self._reference_spec(), num_classes=self.num_classes, input_size=self.input_size, seed=0)
+
+    def _reference_spec(self) -> Spec:
+        return scaled(self.config.reference, self.config).normalised(self.input_size)
 
     @property
     def _is_bounded(self) -> bool:

@@ -9,8 +9,8 @@ from collections.abc import Collection, Sequence
 from archsearch.noise import LEAST_REPEATS, Repeat
 from archsearch.records import Latency
 from archsearch.store.database import Database
-from archsearch.store.measured import measured_networks
-from archsearch.store.studies import add_repeat, find_study
+from archsearch.store.measured import measured_networks, repeated_networks
+from archsearch.store.studies import add_repeat
 
 SIZES = (0.75, 1.5)  # latencies over the reference's that part small, middle and large networks
 _BEHIND = 2  # so many repeats too few, and a network of any size is taken
@@ -20,35 +20,44 @@ class Repeats:
     """The repeats of one study.
 
     Args:
-        database, study: the study, by its name.
+        database, study_id: the study.
         every: `LatencySettings.repeat_every`.
     """
 
-    def __init__(self, database: Database, study: str, *, every: int) -> None:
+    def __init__(self, database: Database, study_id: int, *, every: int) -> None:
         self._database = database
-        self._study = study
+        self._study_id = study_id
         self._every = every
 
-    def due(self, arch_id: str, latency: Latency) -> bool:
-        """Whether a network whose latency is known by now is to be measured a second time."""
+    def due(self, arch_id: str, latency: Latency, *, reference: str) -> str | None:
+        """The network (its arch_id) that is to be measured a second time beside a trial whose latency is known by now.
+
+        That is the trial's own as `is_due` says, and the reference's always; else the reference, while no trial of the
+        study has it; else None. No network is measured so twice, but that two workers may begin at one moment.
+
+        Args:
+            arch_id, latency: of the trial.
+            reference: the reference's arch_id.
+        """
         if not self._every:
-            return False
-        info = find_study(self._database, self._study)
-        repeated = {repeat.arch_id for repeat in info.repeats}
-        ratios = measured_networks(self._database, info.id)
-        if arch_id in repeated or latency.reference_p10_ms <= 0.0:
-            return False
-        ratios[arch_id] = latency.ratio_to_reference
-        return is_due(
-            latency.ratio_to_reference,
-            measured=list(ratios.values()),
-            repeated=[ratios[each] for each in repeated if each in ratios],
-            every=self._every,
-        )
+            return None
+        repeated = repeated_networks(self._database, self._study_id)
+        ratios = measured_networks(self._database, self._study_id) | {arch_id: latency.ratio_to_reference}
+        if arch_id not in repeated and (
+            arch_id == reference
+            or is_due(
+                latency.ratio_to_reference,
+                measured=list(ratios.values()),
+                repeated=[ratios[each] for each in repeated if each in ratios],
+                every=self._every,
+            )
+        ):
+            return arch_id
+        return None if reference in repeated or reference in ratios else reference
 
     def store(self, repeat: Repeat, latency: Latency) -> None:
         """Store a repeat with the second measurement."""
-        add_repeat(self._database, find_study(self._database, self._study).id, repeat, latency)
+        add_repeat(self._database, self._study_id, repeat, latency)
 
 
 def is_due(ratio: float, *, measured: Collection[float], repeated: Sequence[float], every: int) -> bool:

@@ -97,7 +97,7 @@ class Worker:
             device,
             check=self._check,
             fix_reference=self._fix_reference,
-            repeats=None if config.design else Repeats(database, study.name, every=config.latency.repeat_every),
+            repeats=None if config.design else Repeats(database, study.id, every=config.latency.repeat_every),
         )
         self._variants = (
             study_variants(config, self._space, input_size=self._evaluator.input_size) if config.design is None else ()
