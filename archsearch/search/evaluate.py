@@ -85,7 +85,7 @@ class Evaluator:
     ) -> None:
         self.config = config
         self.device = device
-        self.input_size = config.proxy.input_size or dataset.image_size
+        self.input_size = config.proxy.input_size_for(dataset.image_size)
         self.num_classes = dataset.num_classes
         self._flip = dataset.flip
         self._check = check
@@ -97,7 +97,7 @@ class Evaluator:
             fresh=config.proxy.fresh_images,
         )
         self._repeats = repeats
-        self._repeat: RepeatMeasurement | None = None  # beside the trial in hand, until it is complete
+        self._repeat: RepeatMeasurement | None = None  # until it is complete: beside this trial, and the next ones
         self._asked_repeat = False  # whether it was asked beside the trial in hand which network is due
         self._reference_latency: Latency | None = None  # the first of the reference's two, made beside a trial
         self._between_chunks: Callable[[], None] | None = None
@@ -141,8 +141,26 @@ class Evaluator:
                 **found,
             )
         finally:
-            self._repeat, self._asked_repeat = None, False
+            self._asked_repeat = False
             self._release_memory()
+
+    def advance_repeat(self) -> None:
+        """Make the next visit of the repeat under way, if it is due. The calling thread holds no lease."""
+        if self._repeat is not None:
+            with self._repeating():
+                self._repeat.advance()
+                self._end_repeat()
+
+    def complete_repeat(self) -> None:
+        """Sleep through the repeat under way, if the study has so few that its noise floor is not known.
+
+        Another one is dropped with this worker: some network will be due later. Ends early when asked to stop.
+        """
+        if self._repeat is not None and self._repeats is not None and self._repeats.are_few:
+            with self._repeating(), suppress(StopRequested):
+                self._check()
+                self._repeat.complete()
+                self._end_repeat()
 
     def reference_cost(self) -> Cost:
         """Parameters and multiply-adds of the reference network at the study's scale."""
@@ -194,7 +212,6 @@ class Evaluator:
             self._tell(trial, found, context)
         if not stopped:
             self._begin_repeat(spec.arch_id, trial)
-        self._complete_repeat()
         if rejected := self._rejected(found):
             return rejected
         return Outcome(
@@ -212,7 +229,7 @@ class Evaluator:
         def between_chunks() -> None:
             if trial.advance():
                 self._tell(trial, found, context)
-            self._advance_repeat()
+            self.advance_repeat()
 
         def after_epoch(point: Epoch, state: Callable[[], bytes]) -> bool:
             self.stopwatch.of_which("score", "train", point.train_seconds)
@@ -266,10 +283,11 @@ class Evaluator:
     def _begin_repeat(self, arch_id: str, trial: TrialLatency) -> None:
         """Begin to measure a network a second time if that is due: half a training later, in another episode.
 
-        Asked once a trial, when its own first measurement stands. It is mostly the trial's network. Of the reference
-        both measurements are made beside trials, beside one each.
+        Asked once a trial, when its own first measurement stands and no other repeat is under way. It is mostly the
+        trial's network. Of the reference both measurements are made beside trials. What is not complete when the trial
+        ends goes on beside the next one: nobody sleeps for it.
         """
-        if self._repeats is None or self._asked_repeat or not trial.known or trial.doubtful:
+        if self._repeats is None or self._repeat is not None or self._asked_repeat or not trial.known or trial.doubtful:
             return
         self._asked_repeat = True
         with self._repeating():
@@ -280,21 +298,15 @@ class Evaluator:
                 reference = self._latency.reference(self._latency.backends[0]).exported
                 self._repeat = RepeatMeasurement(self._latency, reference, due, self._reference_latency)
 
-    def _advance_repeat(self) -> None:
-        if self._repeat is not None:
-            with self._repeating():
-                self._repeat.advance()
-
-    def _complete_repeat(self) -> None:
-        if self._repeat is None or self._repeats is None:
+    def _end_repeat(self) -> None:
+        if self._repeat is None or self._repeats is None or not self._repeat.done:
             return
-        with self._repeating(), suppress(StopRequested):  # all that the trial needs is there: it is stored first
-            repeat, latency = self._repeat.complete()
-            if repeat is None:
-                self._reference_latency = latency
-            else:
-                self._repeats.store(repeat, latency)
+        repeat, latency = self._repeat.result()
         self._repeat = None
+        if repeat is None:
+            self._reference_latency = latency
+        else:
+            self._repeats.store(repeat, latency)
 
     @contextmanager
     def _repeating(self) -> Iterator[None]:

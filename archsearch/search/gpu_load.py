@@ -139,9 +139,7 @@ class TrialDuty:
     def _visit(self, done: Done) -> None:
         """The next visit of a measurement; when it is done, of another one."""
         if self._measurement is None or self._measurement.done:
-            network = ExportedNetwork(
-                self._network, self._reference.conditions, what="the network", lease=self._lease
-            )
+            network = ExportedNetwork(self._network, self._reference.conditions, what="the network", lease=self._lease)
             self._measurement = open_measurement(network, self._reference, settings=self._settings, lease=self._lease)
             done.measurements += 1
         self._measurement.visit()

@@ -402,7 +402,7 @@ class _Attempts:
 
 
 class RepeatMeasurement:
-    """A network measured once more by the study's backend, visit by visit between the steps of a training.
+    """A network measured once more by the study's backend, visit by visit beside trainings.
 
     What differs between two copies of a network (where their memory lies, which kernels were chosen) is part of what
     two measurements differ by, so the network and a reference of its own are opened anew. Further backends have no
@@ -426,15 +426,23 @@ class RepeatMeasurement:
         self._measurement = study.open(network, study.reference(network.conditions.backend).again())
         self._prepare_seconds = time.monotonic() - began
 
+    @property
+    def done(self) -> bool:
+        """Whether there is a `result`."""
+        return self._measurement.done
+
     def advance(self) -> None:
         """Make the next visit if it is due. The calling thread holds no lease."""
-        if not self._measurement.done and self._measurement.due_seconds() == 0.0:
+        if not self.done and self._measurement.due_seconds() == 0.0:
             self._measurement.visit()
 
-    def complete(self) -> tuple[Repeat | None, Latency]:
-        """Make the visits that are left, sleeping between them; the repeat, if there was a first, and the latency."""
+    def complete(self) -> None:
+        """Make the visits that are left, sleeping between them."""
+        self._measurement.complete(self._study.sleep)
+
+    def result(self) -> tuple[Repeat | None, Latency]:
+        """The repeat, if there was a first, and the latency."""
         study = self._study
-        self._measurement.complete(study.sleep)
         (found,) = self._measurement.latencies(self._conditions)
         seconds = self._prepare_seconds + self._measurement.samples.total_seconds
         second = replace(found, study_reference_ms=study.reference_ms, measure_seconds=seconds)

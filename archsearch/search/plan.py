@@ -82,7 +82,7 @@ def plan_run(
     space = config.search_space() if space is None else space
     devices = worker_devices(runtime.device, runtime.workers or config.workers)
     dataset = load_dataset(config.dataset, data_dir=runtime.data_dir)
-    input_size = config.proxy.input_size or dataset.image_size
+    input_size = config.proxy.input_size_for(dataset.image_size)
     variants: tuple[StudyVariant, ...] = ()
     if config.design is None:
         variants = study_variants(config, space, input_size=input_size)

@@ -21,26 +21,31 @@ class Repeats:
 
     Args:
         database, study_id: the study.
-        every: `LatencySettings.repeat_every`.
+        every: `LatencySettings.repeat_every`, above 0.
+        published: networks (their arch_ids) that are evaluated before all others; the reference may be one of them.
     """
 
-    def __init__(self, database: Database, study_id: int, *, every: int) -> None:
+    def __init__(self, database: Database, study_id: int, *, every: int, published: Collection[str] = ()) -> None:
         self._database = database
         self._study_id = study_id
         self._every = every
+        self._published = published
+
+    @property
+    def are_few(self) -> bool:
+        """Whether the study has not the repeats that a noise floor is computed from."""
+        return len(repeated_networks(self._database, self._study_id)) < LEAST_REPEATS
 
     def due(self, arch_id: str, latency: Latency, *, reference: str) -> str | None:
         """The network (its arch_id) that is to be measured a second time beside a trial whose latency is known by now.
 
-        That is the trial's own as `is_due` says, and the reference's always; else the reference, while no trial of the
-        study has it; else None. No network is measured so twice, but that two workers may begin at one moment.
+        That is the trial's own as `is_due` says, and the reference's always; else the reference, if it is no trial's
+        network; else None. A network is repeated once, but that two workers may begin at one moment.
 
         Args:
             arch_id, latency: of the trial.
             reference: the reference's arch_id.
         """
-        if not self._every:
-            return None
         repeated = repeated_networks(self._database, self._study_id)
         ratios = measured_networks(self._database, self._study_id) | {arch_id: latency.ratio_to_reference}
         if arch_id not in repeated and (
@@ -53,7 +58,9 @@ class Repeats:
             )
         ):
             return arch_id
-        return None if reference in repeated or reference in ratios else reference
+        if arch_id in self._published or reference in repeated or reference in ratios:
+            return None
+        return reference
 
     def store(self, repeat: Repeat, latency: Latency) -> None:
         """Store a repeat with the second measurement."""

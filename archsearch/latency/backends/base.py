@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 Open = Callable[[], Runner]
-"""Makes an exported network ready to be timed, each time anew: with memory, and kernels chosen, of its own.
+"""Makes an exported network ready to be timed, each time anew: nothing that a run reads or writes is shared.
 
 The network has run at least once when it returns. Raises what `Export` raises.
 """
