@@ -55,7 +55,7 @@ def measured_networks(database: Database, study_id: int) -> dict[str, float]:
         return {arch_id: ratio for arch_id, ratio in session.execute(query) if arch_id is not None}
 
 
-@patient
+@retried
 def repeated_networks(database: Database, study_id: int) -> frozenset[str]:
     """The networks of a study that were measured a second time."""
     with database.reading() as session:
