@@ -218,7 +218,8 @@ class _Watch:
             )
 
     def _start(self, index: int) -> Process:
-        return start_worker({**self._job, "device": self._plan.devices[index]}, self._log(index))
+        idle = self._runtime.idle.pop() if self._runtime.idle else None
+        return start_worker({**self._job, "device": self._plan.devices[index]}, self._log(index), idle)
 
     def _log(self, index: int) -> Path:
         return self._folder / f"worker-{index}.log"
