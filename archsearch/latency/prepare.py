@@ -78,6 +78,8 @@ class ExportedNetwork:
         try:
             with self._lease.shared() if self._lease is not None else nullcontext():
                 yield
+                if conditions.device.startswith("cuda"):
+                    torch.cuda.synchronize(conditions.device)  # nothing is queued when the lease is left
         except torch.OutOfMemoryError as error:
             raise MeasurementMemoryError(
                 f"the device {conditions.device} has no memory left to make {self._what} ready: {error}",

@@ -310,11 +310,14 @@ class Evaluator:
 
     @contextmanager
     def _repeating(self) -> Iterator[None]:
-        """A repeat that fails, for want of memory beside the training too, is left out: the trial does not need it."""
+        """A repeat that fails, for want of memory beside the training too, is left out: the trial does not need it.
+
+        It may be of an earlier trial's network, whose error must not fail this one.
+        """
         try:
             with self.stopwatch.at("measure"):
                 yield
-        except (MeasurementError, torch.OutOfMemoryError) as error:
+        except (MeasurementError, RuntimeError) as error:
             logger.warning("not measured a second time: %s", error)
             self._repeat = None
 

@@ -89,7 +89,7 @@ class StudyLatency:
         Raises MeasurementError or ConfigError if the network could not be measured.
         """
         if earlier is not None and self._is_of_this_device(earlier):
-            self._reference_ms = earlier.study_reference_ms
+            self._reference_ms = earlier.study_reference_ms or self._reference_ms
             return TrialLatency(self, model, earlier)
         return TrialLatency(self, model, None)
 

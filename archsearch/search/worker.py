@@ -163,7 +163,8 @@ class Worker:
                 recover(self._database, self._config, self._optuna)
             elif isinstance(claim, Claim):
                 self._work_on(claim)
-        self._evaluator.complete_repeat()
+        if not broken_capture():
+            self._evaluator.complete_repeat()
 
     def _hopeless(self) -> str | None:
         if self._repeats >= _EXHAUSTED_AFTER_REPEATS:

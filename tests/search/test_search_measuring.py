@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -168,6 +169,20 @@ def test_a_repeat_that_fails_is_left_out_and_the_trial_goes_on(
     assert [record.status for record in load_records(database, study.id)] == [TrialStatus.COMPLETE]
     assert study.repeats == () and study.noise_floor.source is FloorSource.ASSUMED
     assert "not measured a second time: it cannot be made ready" in caplog.text
+
+
+def test_a_repeat_of_another_network_that_breaks_beside_a_trial_does_not_fail_it(
+    make_config: Any, tiny_dataset: Any, script: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def breaks() -> None:
+        raise RuntimeError("a run failed")
+
+    script([latency_of()])
+    config = make_config(latency=LATENCY)
+    judge, space = evaluator(config, tiny_dataset), config.search_space()
+    monkeypatch.setattr(judge, "_repeat", SimpleNamespace(advance=breaks))
+    assert judge.evaluate(space.spec(space.sample(0)).normalised(32)).status is TrialStatus.COMPLETE
+    assert "not measured a second time: a run failed" in caplog.text
 
 
 def test_further_backends_are_measured_for_every_trial_and_stored(
