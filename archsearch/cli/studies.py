@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import webbrowser
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-from rich import box
-from rich.markup import escape
-from rich.table import Table
 
 from archsearch.cli.console import console, is_terminal, print_json, show, typed_command
 from archsearch.cli.options import JsonOption, StorageOption, StudyOption
 from archsearch.errors import NothingStoredError
 from archsearch.resources import list_yaml, read_yaml
-
-if TYPE_CHECKING:
-    pass
+from archsearch.table import Column, Table
 
 
 def studies(
@@ -47,19 +42,17 @@ def studies(
         print_json({"stored": rows, "shipped": offered})
         return
     if rows:
-        console.print(_stored_table(rows))
+        console.print(_stored_table(rows).to_rich(width=console.width))
         console.print(
             "front: networks on it; hv: hypervolume as a share of the "
             "box below the study's reference point; top-1 on the validation split"
         )
     elif not shipped:
         console.print("no study is stored yet")
-    table = Table(title="Shipped studies", box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    table.add_column("name", no_wrap=True)
-    table.add_column("what it does")
-    for name, description in offered.items():
-        table.add_row(escape(name), escape(description))
-    console.print(table)
+    columns = (Column(title="Name", whole=True), Column(title="What it does"))
+    console.print(
+        Table(title="Shipped studies", columns=columns, rows=tuple(offered.items())).to_rich(width=console.width)
+    )
 
 
 def _facts(study: Any) -> dict[str, Any]:
@@ -90,33 +83,36 @@ def _point(record: Any) -> dict[str, Any]:
 
 
 def _stored_table(rows: list[dict[str, Any]]) -> Table:
-    table = Table(title="Stored studies", box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    table.add_column("study", no_wrap=True)
-    table.add_column("data")
-    table.add_column("trials")
-    table.add_column("front", justify="right", no_wrap=True)
-    table.add_column("hv", justify="right", no_wrap=True)
-    table.add_column("recommended: top-1 %, ms")
-    table.add_column("best top-1 %, ms")
-    for row in rows:
-        counts = ", ".join(f"{number} {status}" for status, number in sorted(row["counts"].items()))
-        share = row["hypervolume_share"]
-        table.add_row(
-            escape(row["study"]),
-            escape(row["dataset"]),
-            counts or "none",
-            str(row["front"]),
-            "" if share is None else f"{share:.1%}",
-            _shown(row["recommended"]),
-            _shown(row["most_accurate"]),
-        )
-    return table
+    return Table(
+        title="Stored studies",
+        columns=(
+            Column(title="Study", whole=True),
+            Column(title="Data"),
+            Column(title="Trials"),
+            Column(title="Front", decimals=0),
+            Column(title="Hv", unit="%", decimals=1),
+            Column(title="Recommended: top-1 %, ms"),
+            Column(title="Best top-1 %, ms"),
+        ),
+        rows=tuple(
+            (
+                row["study"],
+                row["dataset"],
+                ", ".join(f"{number} {status}" for status, number in sorted(row["counts"].items())) or "none",
+                row["front"],
+                None if row["hypervolume_share"] is None else 100.0 * row["hypervolume_share"],
+                _shown(row["recommended"]),
+                _shown(row["most_accurate"]),
+            )
+            for row in rows
+        ),
+    )
 
 
 def _shown(point: dict[str, Any] | None) -> str:
     if point is None:
         return ""
-    return escape(f"{point['network']}: {point['top1_percent']:.2f}, {point['latency_ms']:.3f}")
+    return f"{point['network']}: {point['top1_percent']:.2f}, {point['latency_ms']:.3f}"
 
 
 def compare(
