@@ -51,13 +51,13 @@ def make_pictures(root: Path, images: int, side: int) -> None:
 def work(root: Path, size: int, batch: int, validation: int, steps: int) -> None:
     """Decode, train and score in this process; prints what was estimated and what it took as JSON."""
     import torch
+    from archsearch.training.course import Course
 
     from archsearch.data.catalog import load_dataset
     from archsearch.data.images import channel_statistics
     from archsearch.models.families import build
     from archsearch.models.variants import find_variant
     from archsearch.search.needs import needs_of
-    from archsearch.training.course import Course
     from archsearch.training.protocols import proxy_protocol
     from archsearch.training.settings import ProxySettings
 

@@ -25,7 +25,7 @@ from archsearch.table import Cell, Column, InNotebooks, Interval, Table
 from archsearch.text import capitalised, level_text, plural
 
 MIN_NETWORKS = 10
-_LEAST = 3  # networks of a cell that a sentence names
+_LEAST = 3  # networks of a cell that has intervals, and that a sentence may name
 _CONFIDENCE = 0.95
 
 
@@ -36,7 +36,7 @@ class GridCell:
     Attributes:
         levels: of the two choices, as YAML writes them.
         networks: how many there are.
-        values: by objective, the mean with its interval, which one network does not have.
+        values: by objective, the mean with its interval, which fewer than three networks do not have.
     """
 
     levels: tuple[str, str]
@@ -102,7 +102,7 @@ class LevelGrid(InNotebooks):
         chosen = "" if self.named else " The two choices are those whose levels go along with most of the variance."
         return (
             f"A cell is the mean over the networks that have both levels, with a {100 * _CONFIDENCE:g} % interval of "
-            f"that mean (Student's t); what else they have differs from cell to cell.{chosen}"
+            f"that mean (Student's t) from {_LEAST} networks on; what else they have differs from cell to cell.{chosen}"
         )
 
     def tables(self) -> tuple[Table, ...]:
@@ -198,12 +198,13 @@ def _cells(found: Networks, choices: Sequence[str], objectives: Sequence[str]) -
             values = found.values[(first == one) & (second == other)]
             if len(values):
                 means = [mean_interval(values[:, column], confidence=_CONFIDENCE) for column in range(len(objectives))]
+                few = len(values) < _LEAST
                 cells.append(
                     GridCell(
                         levels=(one, other),
                         networks=len(values),
                         values={
-                            name: Interval(each.mean, each.low, each.high)
+                            name: Interval(each.mean, None, None) if few else Interval(each.mean, each.low, each.high)
                             for name, each in zip(objectives, means, strict=True)
                         },
                     )

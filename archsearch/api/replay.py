@@ -21,7 +21,11 @@ from archsearch.search.stopping.rules import STOPPING, make_rule
 from archsearch.search.stopping.settings import StoppingSettings
 from archsearch.store.partial_trainings import load_decisions
 from archsearch.store.trials import load_records
+from archsearch.table import Column, InNotebooks, Table
+from archsearch.text import plural
 from archsearch.validation import explain
+
+LISTED = 12  # trials that a sentence names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +37,8 @@ class PolicyReplay:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StudyReplay:
-    """A stored study under one or more stopping rules.
+class StudyReplay(InNotebooks):
+    """A stored study under one or more stopping rules: a `archsearch.table.Result`.
 
     Attributes:
         curves: of the complete trials, each network once.
@@ -56,6 +60,89 @@ class StudyReplay:
     own: RuleCalibration | None
     own_settings: StoppingSettings
     policies: tuple[PolicyReplay, ...]
+    subtitle: tuple[str, ...] = ()
+    method: str = (
+        "Hypervolume of the networks that ran to the end, below the study's reference point; of front: those of the "
+        "true front that were stopped. Published networks never are."
+    )
+    empty: str | None = None
+
+    @property
+    def title(self) -> str:
+        """Of which study, and how much of it."""
+        whole, epochs = plural(len(self.curves), "whole curve"), plural(self.epochs, "epoch")
+        return f"Stopping rules on '{self.study}': {whole} of {epochs}"
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What each policy was set to, what it stopped of the front, and how its predictions held."""
+        found = []
+        for each in self.policies:
+            if each.settings.policy == "none":
+                continue
+            keys = ", ".join(f"{key} {value}" for key, value in each.settings.protocol().items() if key != "policy")
+            text = f"{each.settings.policy} ({keys})"
+            if each.replay.false_stops:
+                text += f"; stopped of the front: {self._listed(each.replay.false_stops)}"
+            if each.replay.calibration.predictions:
+                text += f"; {_calibration_text(each.replay.calibration, each.settings)}"
+            found.append(f"{text}.")
+        if self.own is not None:
+            own = _calibration_text(self.own, self.own_settings)
+            found.append(f"The study's own rule ({self.own_settings.policy}): {own}.")
+        return tuple(found)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Whether the curves are a choice of their own."""
+        if not self.stopped_by_study:
+            return ()
+        return (
+            f"the study stopped {plural(len(self.stopped_by_study), 'trial')} itself; only its complete curves are "
+            "replayed, which are those that its rule found promising",
+        )
+
+    def tables(self) -> tuple[Table, ...]:
+        """What each policy saves and loses."""
+        rows = tuple(
+            (
+                each.settings.policy,
+                each.replay.epochs_trained,
+                100.0 * each.replay.epochs_saved_share,
+                each.replay.hypervolume_kept,
+                100.0 * each.replay.hypervolume_lost_share,
+                len(each.replay.stopped),
+                f"{len(each.replay.false_stops)} of {len(each.replay.true_front)}",
+                len(each.replay.promoted),
+            )
+            for each in self.policies
+        )
+        columns = (
+            Column(title="Policy", whole=True),
+            Column(title="Epochs", decimals=0),
+            Column(title="Saved", key="saved_percent", unit="%", decimals=1),
+            Column(title="Hypervolume", decimals=2),
+            Column(title="Lost", key="hypervolume_lost_percent", unit="%", decimals=2),
+            Column(title="Stopped", decimals=0),
+            Column(title="Of front", whole=True),
+            Column(title="Promoted", decimals=0),
+        )
+        return (Table(title="", columns=columns, rows=rows),)
+
+    def _listed(self, trials: Sequence[int]) -> str:
+        names = [self.labels.get(trial, f"trial {trial}") for trial in trials[:LISTED]]
+        return ", ".join(names) + (", ..." if len(trials) > LISTED else "")
+
+
+def _calibration_text(found: RuleCalibration, settings: StoppingSettings) -> str:
+    spared = len(found.spared)
+    if not spared:
+        return "no trial that it would have stopped ran to the end, so its predictions are not checked"
+    expected = f" ({100.0 * settings.quantile:.0f} % expected)" if settings.policy == "predicted" else ""
+    return (
+        f"{plural(spared, 'trial')} that it would have stopped ran to the end all the same: {len(found.below)} ended "
+        f"below the optimistic prediction{expected}, {len(found.on_front)} on the front"
+    )
 
 
 def replay_study(

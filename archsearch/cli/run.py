@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -96,10 +97,11 @@ def run(
     archsearch run --study mine.yaml --set proxy.epochs=3 --workers 2
     archsearch run --study cifar10 --time-budget 2h --stop-on-plateau 50
     """
-    from archsearch.api.run import check, plan_study
     from archsearch.cli.progress import RunDisplay
     from archsearch.cli.running import command_runtime, run_displayed
     from archsearch.overrides import read_overrides
+    from archsearch.search.config import load_study
+    from archsearch.search.processes import idle_workers
 
     display = RunDisplay(error_console)
     runtime = command_runtime(
@@ -112,16 +114,22 @@ def run(
         plateau_trials=stop_on_plateau,
         optuna_proxy=optuna_proxy,
     )
-    bounds = {"constraints.latency_ms": max_latency, "constraints.params": max_params}
-    overrides = read_overrides(set_ or []) | {key: value for key, value in bounds.items() if value is not None}
-    with display.planning("reading the study, its data and its search space"):
-        planned = plan_study(study, runtime, trials=trials, overrides=overrides, seed=seed)
-    _print_plan(planned)
-    if dry_run:
-        check(planned, storage=storage)
-        console.print("dry run: nothing was stored")
-        return
-    finished = run_displayed(planned, runtime, display)
+    typed = {"constraints.latency_ms": max_latency, "constraints.params": max_params, "seed": seed}
+    overrides = read_overrides(set_ or []) | {key: value for key, value in typed.items() if value is not None}
+    config = load_study(study, overrides)
+    with idle_workers(0 if dry_run else workers or config.workers) as idle:
+        runtime = replace(runtime, idle=idle)
+        with display.planning("reading the study, its data and its search space"):
+            from archsearch.api.run import check  # torch, which the idle workers import meanwhile
+            from archsearch.search.plan import plan_run
+
+            planned = plan_run(config, runtime, trials=trials)
+        _print_plan(planned)
+        if dry_run:
+            check(planned, storage=storage)
+            console.print("dry run: nothing was stored")
+            return
+        finished = run_displayed(planned, runtime, display)
     _print_end(finished, display.elapsed_seconds, planned.total, display.ending)
 
 

@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import webbrowser
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-from rich import box
-from rich.markup import escape
-from rich.table import Table
 
 from archsearch.cli.console import console, is_terminal, print_json, show, typed_command
 from archsearch.cli.options import JsonOption, StorageOption, StudyOption
 from archsearch.errors import NothingStoredError
 from archsearch.resources import list_yaml, read_yaml
-from archsearch.text import plural
-
-if TYPE_CHECKING:
-    from archsearch.api.replay import PolicyReplay, StudyReplay
-    from archsearch.search.stopping.replay import RuleCalibration
-    from archsearch.search.stopping.settings import StoppingSettings
+from archsearch.table import Column, Table
 
 
 def studies(
@@ -50,19 +42,17 @@ def studies(
         print_json({"stored": rows, "shipped": offered})
         return
     if rows:
-        console.print(_stored_table(rows))
+        console.print(_stored_table(rows).to_rich(width=console.width))
         console.print(
             "front: networks on it; hv: hypervolume as a share of the "
             "box below the study's reference point; top-1 on the validation split"
         )
     elif not shipped:
         console.print("no study is stored yet")
-    table = Table(title="Shipped studies", box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    table.add_column("name", no_wrap=True)
-    table.add_column("what it does")
-    for name, description in offered.items():
-        table.add_row(escape(name), escape(description))
-    console.print(table)
+    columns = (Column(title="Name", whole=True), Column(title="What it does"))
+    console.print(
+        Table(title="Shipped studies", columns=columns, rows=tuple(offered.items())).to_rich(width=console.width)
+    )
 
 
 def _facts(study: Any) -> dict[str, Any]:
@@ -93,33 +83,36 @@ def _point(record: Any) -> dict[str, Any]:
 
 
 def _stored_table(rows: list[dict[str, Any]]) -> Table:
-    table = Table(title="Stored studies", box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    table.add_column("study", no_wrap=True)
-    table.add_column("data")
-    table.add_column("trials")
-    table.add_column("front", justify="right", no_wrap=True)
-    table.add_column("hv", justify="right", no_wrap=True)
-    table.add_column("recommended: top-1 %, ms")
-    table.add_column("best top-1 %, ms")
-    for row in rows:
-        counts = ", ".join(f"{number} {status}" for status, number in sorted(row["counts"].items()))
-        share = row["hypervolume_share"]
-        table.add_row(
-            escape(row["study"]),
-            escape(row["dataset"]),
-            counts or "none",
-            str(row["front"]),
-            "" if share is None else f"{share:.1%}",
-            _shown(row["recommended"]),
-            _shown(row["most_accurate"]),
-        )
-    return table
+    return Table(
+        title="Stored studies",
+        columns=(
+            Column(title="Study", whole=True),
+            Column(title="Data"),
+            Column(title="Trials"),
+            Column(title="Front", decimals=0),
+            Column(title="Hv", unit="%", decimals=1),
+            Column(title="Recommended: top-1 %, ms"),
+            Column(title="Best top-1 %, ms"),
+        ),
+        rows=tuple(
+            (
+                row["study"],
+                row["dataset"],
+                ", ".join(f"{number} {status}" for status, number in sorted(row["counts"].items())) or "none",
+                row["front"],
+                None if row["hypervolume_share"] is None else 100.0 * row["hypervolume_share"],
+                _shown(row["recommended"]),
+                _shown(row["most_accurate"]),
+            )
+            for row in rows
+        ),
+    )
 
 
 def _shown(point: dict[str, Any] | None) -> str:
     if point is None:
         return ""
-    return escape(f"{point['network']}: {point['top1_percent']:.2f}, {point['latency_ms']:.3f}")
+    return f"{point['network']}: {point['top1_percent']:.2f}, {point['latency_ms']:.3f}"
 
 
 def compare(
@@ -169,9 +162,6 @@ def compare(
         webbrowser.open((folder / "compare.html").resolve().as_uri())
 
 
-LISTED = 12
-
-
 def replay(
     study: StudyOption = None,
     policy: Annotated[
@@ -197,73 +187,4 @@ def replay(
     if json:
         print_json(replay_json(found))
         return
-    console.print(_table(found))
-    for each in found.policies:
-        _print_policy(each, found)
-    _print_study(found)
-
-
-def _table(found: StudyReplay) -> Table:
-    title = f"'{escape(found.study)}': {plural(len(found.curves), 'whole curve')} of {plural(found.epochs, 'epoch')}"
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    table.add_column("policy", no_wrap=True)
-    for name in ("epochs", "saved", "hv", "hv lost", "stopped", "of front", "promoted"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for each in found.policies:
-        ended = each.replay
-        table.add_row(
-            each.settings.policy,
-            str(ended.epochs_trained),
-            f"{ended.epochs_saved_share:.1%}",
-            f"{ended.hypervolume_kept:.4g}",
-            f"{ended.hypervolume_lost_share:.2%}",
-            str(len(ended.stopped)),
-            f"{len(ended.false_stops)} of {len(ended.true_front)}",
-            str(len(ended.promoted)),
-        )
-    return table
-
-
-def _print_policy(each: PolicyReplay, found: StudyReplay) -> None:
-    ended, settings = each.replay, each.settings
-    if settings.policy == "none":
-        return
-    keys = ", ".join(f"{key} {value}" for key, value in settings.protocol().items() if key != "policy")
-    console.print(f"{settings.policy} ({keys})", markup=False)
-    if ended.false_stops:
-        console.print(f"  stopped of the front: {_listed(ended.false_stops, found)}", markup=False)
-    if ended.calibration.predictions:
-        console.print(f"  {_calibration_text(ended.calibration, settings)}", markup=False)
-
-
-def _print_study(found: StudyReplay) -> None:
-    if found.own is not None:
-        own = _calibration_text(found.own, found.own_settings)
-        console.print(f"the study's own rule ({found.own_settings.policy}): {own}", markup=False)
-    if found.stopped_by_study:
-        number = plural(len(found.stopped_by_study), "trial")
-        console.print(
-            f"[yellow]warning:[/] the study stopped {number} itself; only its complete curves are replayed, which are "
-            "those that its rule found promising"
-        )
-    console.print(
-        "hv: hypervolume of the networks that ran to the end, below the study's reference point; of front: those of "
-        "the true front that were stopped; published networks never are",
-        markup=False,
-    )
-
-
-def _calibration_text(found: RuleCalibration, settings: StoppingSettings) -> str:
-    spared = len(found.spared)
-    if not spared:
-        return "no trial that it would have stopped ran to the end, so its predictions are not checked"
-    expected = f" ({settings.quantile:.0%} expected)" if settings.policy == "predicted" else ""
-    return (
-        f"{plural(spared, 'trial')} that it would have stopped ran to the end all the same: {len(found.below)} ended "
-        f"below the optimistic prediction{expected}, {len(found.on_front)} on the front"
-    )
-
-
-def _listed(trials: tuple[int, ...], found: StudyReplay) -> str:
-    names = [found.labels.get(trial, f"trial {trial}") for trial in trials[:LISTED]]
-    return ", ".join(names) + (", ..." if len(trials) > LISTED else "")
+    show(found)

@@ -12,8 +12,8 @@ from archsearch.errors import MeasurementError
 from archsearch.latency.group import LocalGroup
 from archsearch.latency.lease import DeviceLease
 from archsearch.latency.prepare import (
+    ExportedNetwork,
     PreparedReference,
-    prepare,
     prepare_reference,
     random_input,
     references_of,
@@ -27,6 +27,7 @@ from archsearch.latency.witness import memory_witness
 from archsearch.records import Latency
 
 __all__ = [
+    "ExportedNetwork",
     "PreparedReference",
     "measure_network",
     "measure_networks",
@@ -134,7 +135,7 @@ def measure_networks(
 
     def measured(one: PreparedReference, fixed_ms: float | None) -> tuple[Latency, ...]:
         runners = [
-            prepare(model, one.conditions, what=title, lease=lease, seed=seed)
+            ExportedNetwork(model, one.conditions, what=title, lease=lease, seed=seed).open()
             for model, title in zip(models, titles, strict=True)
         ]
 
@@ -164,32 +165,30 @@ def measure_networks(
 
 
 def open_measurement(
-    model: nn.Module,
+    network: ExportedNetwork,
     reference: PreparedReference,
     *,
     settings: LatencySettings,
     lease: DeviceLease | None,
-    seed: int = 0,
     clock: Callable[[], int] = time.perf_counter_ns,
 ) -> Measurement:
-    """Make a network ready to be measured visit by visit, by the backend that the reference was made ready for.
+    """Make a network ready to be measured visit by visit, opened anew.
 
     No visit is made yet. `Measurement.latencies(reference.conditions)` are then the records; drift, a second attempt
     and further backends are the caller's.
 
     Args:
-        model: takes what the reference takes; it is copied, not changed.
+        network: exported under the reference's conditions.
         reference: made ready under these settings; `PreparedReference.also` is not looked at.
-        settings, lease, seed, clock: as in `measure_networks`.
+        settings, lease, clock: as in `measure_networks`.
 
     Raises MeasurementError if the network could not be run.
     """
     conditions = reference.conditions
     if conditions.device.partition(":")[0] == "cpu":
         warn_of_load_once()
-    runner = prepare(model, conditions, what="the network", lease=lease, seed=seed)
     group = LocalGroup(
-        (runner, reference.runner),
+        (network.open(), reference.runner),
         lease=lease,
         watch=DeviceWatch(conditions.device),
         witness=memory_witness(conditions.device),

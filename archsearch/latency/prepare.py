@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -27,19 +28,91 @@ _HIGH_LOAD = 1.5  # runnable processes a core: archsearch's own workers account 
 _WARNED: set[str] = set()
 
 
+class ExportedNetwork:
+    """A network in the form that a backend runs, to be opened as often as it is measured.
+
+    What differs between two copies of a network is where their memory lies and which kernels are chosen, and both are
+    settled when it is opened. Exporting it once more would only take its time again.
+
+    Args:
+        model: a network that takes (N, 3, input_size, input_size), or as many channels as its attribute
+            `input_channels` says; it is copied, not changed.
+        conditions: what it is measured under.
+        what: names it in messages.
+        lease: shared while the network is exported or opened, because another process may be measuring.
+        seed: of the random input.
+
+    Raises:
+        ConfigError: the backend does not run on this device, or the device is not there.
+        MeasurementError: the network could not be run.
+    """
+
+    def __init__(
+        self, model: nn.Module, conditions: Conditions, *, what: str, lease: DeviceLease | None, seed: int = 0
+    ) -> None:
+        self.conditions = conditions
+        self._what = what
+        self._lease = lease
+        backend = BACKENDS[conditions.backend]
+        backend.check(conditions.device, conditions.precision)
+        if conditions.device.partition(":")[0] == "cuda" and not torch.cuda.is_available():
+            raise ConfigError(f"torch sees no GPU for the device '{conditions.device}'", hint="use the device cpu")
+        with self._at_work():
+            example = random_input(
+                batch=conditions.batch,
+                input_size=conditions.input_size,
+                device=conditions.device,
+                seed=seed,
+                channels=getattr(model, "input_channels", IMAGE_CHANNELS),  # a part of a network takes a map instead
+            )
+            self._open = backend.export(model, example, threads=conditions.threads, precision=conditions.precision)
+
+    def open(self) -> Runner:
+        """Make it ready to be timed: a new session, a new graph, memory of its own. Raises MeasurementError."""
+        with self._at_work():
+            return self._open()
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        conditions = self.conditions
+        try:
+            with self._lease.shared() if self._lease is not None else nullcontext():
+                yield
+                if conditions.device.startswith("cuda"):
+                    torch.cuda.synchronize(conditions.device)  # nothing is queued when the lease is left
+        except torch.OutOfMemoryError as error:
+            raise MeasurementMemoryError(
+                f"the device {conditions.device} has no memory left to make {self._what} ready: {error}",
+                hint="other processes hold it: fewer workers, or another device",
+            ) from error
+        except RuntimeError as error:
+            raise MeasurementError(
+                f"{self._what} could not be run by the backend '{conditions.backend}' on '{conditions.device}' in "
+                f"{conditions.precision} with batch {conditions.batch} at input size {conditions.input_size}: {error}"
+            ) from error
+
+
 @dataclass(frozen=True, kw_only=True)
 class PreparedReference:
     """The reference network, ready to run: a worker prepares it once and measures every candidate against it.
 
     Attributes:
-        runner: the network.
-        conditions: what it was prepared for; a candidate is measured under the same.
+        exported, runner: the network.
         also: the same network made ready by the settings' further backends, in their order.
     """
 
+    exported: ExportedNetwork
     runner: Runner
-    conditions: Conditions
     also: tuple[PreparedReference, ...] = ()
+
+    @property
+    def conditions(self) -> Conditions:
+        """What it was prepared for; a candidate is measured under the same."""
+        return self.exported.conditions
+
+    def again(self) -> PreparedReference:
+        """The same network opened anew, by this backend alone. Raises MeasurementError."""
+        return PreparedReference(exported=self.exported, runner=self.exported.open())
 
 
 def prepare_reference(
@@ -55,14 +128,11 @@ def prepare_reference(
     """Make the reference network ready.
 
     Args:
-        model: a network that takes (N, 3, input_size, input_size), or as many channels as its attribute
-            `input_channels` says; it is copied, not changed.
+        model, lease, seed: as for an `ExportedNetwork`.
         name: stored as `Latency.reference`.
         settings: backend, batch, threads and precision are taken from it.
         device: torch device ("cpu", "cuda:0").
         input_size: height and width (pixels).
-        lease: shared while the network is prepared, because another process may be measuring.
-        seed: of the random input.
 
     Raises:
         ConfigError: a backend does not run on this device, or the device is not there.
@@ -72,9 +142,8 @@ def prepare_reference(
     def prepared(backend: str) -> PreparedReference:
         conditions = conditions_of(name, settings.with_backend(backend), device, input_size)
         what = f"the reference network '{name}'"
-        return PreparedReference(
-            runner=prepare(model, conditions, what=what, lease=lease, seed=seed), conditions=conditions
-        )
+        exported = ExportedNetwork(model, conditions, what=what, lease=lease, seed=seed)
+        return PreparedReference(exported=exported, runner=exported.open())
 
     main = prepared(settings.backend_on(device))
     return replace(main, also=tuple(prepared(backend) for backend in settings.also_on(device)))
@@ -84,34 +153,6 @@ def random_input(*, batch: int, input_size: int, device: str, seed: int, channel
     """Standard normal images (batch, channels, input_size, input_size): zeros would run faster than a picture."""
     generator = torch.Generator().manual_seed(seed)
     return torch.randn((batch, channels, input_size, input_size), generator=generator).to(device)
-
-
-def prepare(model: nn.Module, conditions: Conditions, *, what: str, lease: DeviceLease | None, seed: int) -> Runner:
-    """Make a network ready under these conditions; `what` names it in messages. See `prepare_reference`."""
-    backend = BACKENDS[conditions.backend]
-    backend.check(conditions.device, conditions.precision)
-    if conditions.device.partition(":")[0] == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(f"torch sees no GPU for the device '{conditions.device}'", hint="use the device cpu")
-    try:
-        with lease.shared() if lease is not None else nullcontext():
-            example = random_input(
-                batch=conditions.batch,
-                input_size=conditions.input_size,
-                device=conditions.device,
-                seed=seed,
-                channels=getattr(model, "input_channels", IMAGE_CHANNELS),  # a part of a network takes a map instead
-            )
-            return backend.prepare(model, example, threads=conditions.threads, precision=conditions.precision)
-    except torch.OutOfMemoryError as error:
-        raise MeasurementMemoryError(
-            f"the device {conditions.device} has no memory left to make {what} ready: {error}",
-            hint="other processes hold it: fewer workers, or another device",
-        ) from error
-    except RuntimeError as error:
-        raise MeasurementError(
-            f"{what} could not be run by the backend '{backend.name}' on '{conditions.device}' in "
-            f"{conditions.precision} with batch {conditions.batch} at input size {conditions.input_size}: {error}"
-        ) from error
 
 
 @lru_cache(maxsize=16)

@@ -14,7 +14,8 @@ from archsearch.text import interval_text, plural
 
 def grid_figure(found: LevelGrid, *, width: int = 1100, height: int = 560) -> go.Figure:
     """The figure: a panel for each objective, the first choice's levels down, the second's across."""
-    title, top = style.heading(found.title, found.subtitle, found.warnings, width=width, height=height)
+    lines = () if found.empty else (*found.subtitle, "Darker is lower, which is better")
+    title, top = style.heading(found.title, lines, found.warnings, width=width, height=height)
     figure = make_subplots(rows=1, cols=max(1, len(found.objectives)), shared_yaxes=True, horizontal_spacing=0.03)
     figure.update_layout(
         **style.base_layout(width),
@@ -49,7 +50,7 @@ def grid_figure(found: LevelGrid, *, width: int = 1100, height: int = 560) -> go
         short = OBJECTIVES[name].short
         figure.update_xaxes(style.axis(f"{short}, by {found.choices[1]}", width=width, **ticks), col=column)
     ticks = {"tickmode": "array", "tickvals": list(range(len(down))), "ticktext": down, "showgrid": False}
-    figure.update_yaxes(ticks, autorange="reversed")
+    figure.update_yaxes(ticks, autorange="reversed", zeroline=False)
     figure.update_yaxes(style.axis(found.choices[0], width=width, **ticks), col=1)
     return figure
 

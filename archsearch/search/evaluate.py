@@ -7,7 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -84,7 +84,7 @@ class Evaluator:
     ) -> None:
         self.config = config
         self.device = device
-        self.input_size = config.proxy.input_size or dataset.image_size
+        self.input_size = config.proxy.input_size_for(dataset.image_size)
         self.num_classes = dataset.num_classes
         self._flip = dataset.flip
         self._check = check
@@ -96,8 +96,9 @@ class Evaluator:
             fresh=config.proxy.fresh_images,
         )
         self._repeats = repeats
-        self._repeat: RepeatMeasurement | None = None  # of the network in hand, until it is complete
-        self._asked_repeat = False  # whether it is one to be repeated
+        self._repeat: RepeatMeasurement | None = None  # until it is complete: beside this trial, and the next ones
+        self._asked_repeat = False  # whether it was asked beside the trial in hand which network is due
+        self._reference_latency: Latency | None = None  # the first of the reference's two, made beside a trial
         self._between_chunks: Callable[[], None] | None = None
         self.stopwatch = Stopwatch()
         self._lease = DeviceLease.of_device(device, waiting=lambda: self.stopwatch.at("wait"))
@@ -139,13 +140,30 @@ class Evaluator:
                 **found,
             )
         finally:
-            self._repeat, self._asked_repeat = None, False
+            self._asked_repeat = False
             self._release_memory()
+
+    def advance_repeat(self) -> None:
+        """Make the next visit of the repeat under way, if it is due. The calling thread holds no lease."""
+        if self._repeat is not None:
+            with self._repeating():
+                self._repeat.advance()
+                self._end_repeat()
+
+    def complete_repeat(self) -> None:
+        """Sleep through the repeat under way, if the study has so few that its noise floor is not known.
+
+        Another one is dropped with this worker: some network will be due later. Ends early when asked to stop.
+        """
+        if self._repeat is not None and self._repeats is not None and self._repeats.are_few:
+            with self._repeating(), suppress(StopRequested):
+                self._check()
+                self._repeat.complete()
+                self._end_repeat()
 
     def reference_cost(self) -> Cost:
         """Parameters and multiply-adds of the reference network at the study's scale."""
-        spec = scaled(self.config.reference, self.config).normalised(self.input_size)
-        return cost_of(spec, num_classes=self.num_classes, input_size=self.input_size)
+        return cost_of(self._reference_spec(), num_classes=self.num_classes, input_size=self.input_size)
 
     def _check_device(self, error: Exception) -> None:
         """Raise RuntimeError if the GPU is lost to this process: every later trial would fail, whatever its network.
@@ -192,8 +210,7 @@ class Evaluator:
                 trial.settle()
             self._tell(trial, found, context)
         if not stopped:
-            self._begin_repeat(model, spec.arch_id, trial)
-        self._complete_repeat()
+            self._begin_repeat(spec.arch_id, trial)
         if rejected := self._rejected(found):
             return rejected
         return Outcome(
@@ -211,7 +228,7 @@ class Evaluator:
         def between_chunks() -> None:
             if trial.advance():
                 self._tell(trial, found, context)
-            self._advance_repeat()
+            self.advance_repeat()
 
         def after_epoch(point: Epoch, state: Callable[[], bytes]) -> bool:
             self.stopwatch.of_which("score", "train", point.train_seconds)
@@ -232,7 +249,7 @@ class Evaluator:
             elif point.epoch < self.config.proxy.epochs:
                 trial.begin_again()
             if 2 * point.epoch >= self.config.proxy.epochs:
-                self._begin_repeat(model, arch_id, trial)
+                self._begin_repeat(arch_id, trial)
             return context.epoch_done(point, state)
 
         self._between_chunks = between_chunks
@@ -262,36 +279,44 @@ class Evaluator:
             self._between_chunks = None
             found["early_stop"] = context.early_stop
 
-    def _begin_repeat(self, model: nn.Module, arch_id: str, trial: TrialLatency) -> None:
+    def _begin_repeat(self, arch_id: str, trial: TrialLatency) -> None:
         """Begin to measure a network a second time if that is due: half a training later, in another episode.
 
-        Asked once of a network, when its first measurement stands.
+        Asked once a trial, when its own first measurement stands and no other repeat is under way. It is mostly the
+        trial's network. Of the reference both measurements are made beside trials. What is not complete when the trial
+        ends goes on beside the next one: nobody sleeps for it.
         """
-        if self._repeats is None or self._asked_repeat or not trial.known or trial.doubtful:
+        if self._repeats is None or self._repeat is not None or self._asked_repeat or not trial.known or trial.doubtful:
             return
         self._asked_repeat = True
         with self._repeating():
-            if self._repeats.due(arch_id, trial.latency):
-                self._repeat = self._latency.begin_repeat(model, arch_id, trial.latency)
+            due = self._repeats.due(arch_id, trial.latency, reference=self._reference_spec().arch_id)
+            if due == arch_id:
+                self._repeat = RepeatMeasurement(self._latency, trial.exported, due, trial.latency)
+            elif due is not None:
+                reference = self._latency.reference(self._latency.backends[0]).exported
+                self._repeat = RepeatMeasurement(self._latency, reference, due, self._reference_latency)
 
-    def _advance_repeat(self) -> None:
-        if self._repeat is not None:
-            with self._repeating():
-                self._repeat.advance()
-
-    def _complete_repeat(self) -> None:
-        if self._repeat is not None and self._repeats is not None:
-            with self._repeating():
-                self._repeats.store(*self._repeat.complete(self._sleep))
-            self._repeat = None
+    def _end_repeat(self) -> None:
+        if self._repeat is None or self._repeats is None or not self._repeat.done:
+            return
+        repeat, latency = self._repeat.result()
+        self._repeat = None
+        if repeat is None:
+            self._reference_latency = latency
+        else:
+            self._repeats.store(repeat, latency)
 
     @contextmanager
     def _repeating(self) -> Iterator[None]:
-        """A repeat that fails, for want of memory beside the training too, is left out: the trial does not need it."""
+        """A repeat that fails, for want of memory beside the training too, is left out: the trial does not need it.
+
+        It may be of an earlier trial's network, whose error must not fail this one.
+        """
         try:
             with self.stopwatch.at("measure"):
                 yield
-        except (MeasurementError, torch.OutOfMemoryError) as error:
+        except (MeasurementError, RuntimeError) as error:
             logger.warning("not measured a second time: %s", error)
             self._repeat = None
 
@@ -301,8 +326,10 @@ class Evaluator:
             context.measured(found["cost"], found["latency"])
 
     def _build_reference(self) -> nn.Module:
-        spec = scaled(self.config.reference, self.config).normalised(self.input_size)
-        return build(spec, num_classes=self.num_classes, input_size=self.input_size, seed=0)
+        return build(self._reference_spec(), num_classes=self.num_classes, input_size=self.input_size, seed=0)
+
+    def _reference_spec(self) -> Spec:
+        return scaled(self.config.reference, self.config).normalised(self.input_size)
 
     @property
     def _is_bounded(self) -> bool:

@@ -15,7 +15,7 @@ import torch
 
 from archsearch.data.images import Images, channel_statistics
 from archsearch.latency.lease import DeviceLease
-from archsearch.latency.network import open_measurement, prepare_reference
+from archsearch.latency.network import ExportedNetwork, open_measurement, prepare_reference
 from archsearch.latency.protocol import Measurement
 from archsearch.latency.settings import LatencySettings
 from archsearch.models.families import build, spec_from_json
@@ -139,9 +139,8 @@ class TrialDuty:
     def _visit(self, done: Done) -> None:
         """The next visit of a measurement; when it is done, of another one."""
         if self._measurement is None or self._measurement.done:
-            self._measurement = open_measurement(
-                self._network, self._reference, settings=self._settings, lease=self._lease
-            )
+            network = ExportedNetwork(self._network, self._reference.conditions, what="the network", lease=self._lease)
+            self._measurement = open_measurement(network, self._reference, settings=self._settings, lease=self._lease)
             done.measurements += 1
         self._measurement.visit()
         done.visits += 1

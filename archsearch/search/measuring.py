@@ -12,13 +12,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property
 
 import torch
 from torch import nn
 
 from archsearch.errors import MeasurementError
 from archsearch.latency.lease import DeviceLease
-from archsearch.latency.network import PreparedReference, open_measurement, prepare_reference
+from archsearch.latency.network import ExportedNetwork, PreparedReference, open_measurement, prepare_reference
 from archsearch.latency.prepare import conditions_of
 from archsearch.latency.protocol import Measurement
 from archsearch.latency.remeasure import better, is_doubtful
@@ -88,35 +89,9 @@ class StudyLatency:
         Raises MeasurementError or ConfigError if the network could not be measured.
         """
         if earlier is not None and self._is_of_this_device(earlier):
+            self._reference_ms = earlier.study_reference_ms or self._reference_ms
             return TrialLatency(self, model, earlier)
         return TrialLatency(self, model, None)
-
-    def begin_repeat(self, model: nn.Module, arch_id: str, first: Latency) -> RepeatMeasurement:
-        """Make a network ready to be measured a second time, with a reference of its own: see `RepeatMeasurement`.
-
-        What differs between two copies of a network (where their memory lies, which kernels were chosen) is part of
-        what two measurements differ by, so both are made ready anew. Further backends have no repeats.
-
-        Raises MeasurementError if it cannot be made ready.
-        """
-        began = time.monotonic()
-        settings = self.settings.with_backend(self.backends[0])
-        reference = self._prepare_reference(settings)
-        measurement = open_measurement(model, reference, settings=settings, lease=self._lease, seed=self._seed)
-
-        def result(seconds: float) -> tuple[Repeat, Latency]:
-            (second,) = measurement.latencies(reference.conditions)
-            second = replace(second, study_reference_ms=first.study_reference_ms, measure_seconds=seconds)
-            repeat = Repeat(
-                arch_id=arch_id,
-                first_ms=first.corrected_ms,
-                second_ms=second.corrected_ms,
-                sound=not (self.in_doubt(first) or self.in_doubt(second)),
-                measure_seconds=seconds,
-            )
-            return repeat, second
-
-        return RepeatMeasurement(measurement, result, prepare_seconds=time.monotonic() - began)
 
     def in_doubt(self, latency: Latency) -> bool:
         """Whether a latency is one to be measured again: `remeasure.is_doubtful`."""
@@ -140,7 +115,8 @@ class StudyLatency:
 
     def fixed(self, p10_ms: float) -> float:
         """The reference's p10 that the study has fixed, which may be this one (milliseconds)."""
-        self._reference_ms = self._fix_reference(p10_ms)
+        if self._reference_ms is None:
+            self._reference_ms = self._fix_reference(p10_ms)
         return self._reference_ms
 
     @property
@@ -148,31 +124,28 @@ class StudyLatency:
         """The study's backend, and the further ones."""
         return (self.settings.backend_on(self._device), *self.settings.also_on(self._device))
 
-    def open(self, model: nn.Module, backend: str) -> Measurement:
-        """Make a network ready to be measured by one of `backends`. Raises MeasurementError."""
-        return open_measurement(
-            model,
-            self.reference(backend),
-            settings=self.settings.with_backend(backend),
-            lease=self._lease,
-            seed=self._seed,
-        )
+    def export(self, model: nn.Module, backend: str) -> ExportedNetwork:
+        """A network in the form that one of `backends` runs. Raises MeasurementError."""
+        conditions = self.reference(backend).conditions
+        return ExportedNetwork(model, conditions, what="the network", lease=self._lease, seed=self._seed)
+
+    def open(self, network: ExportedNetwork, reference: PreparedReference) -> Measurement:
+        """Make a network ready to be measured against the reference, opened anew. Raises MeasurementError."""
+        settings = self.settings.with_backend(network.conditions.backend)
+        return open_measurement(network, reference, settings=settings, lease=self._lease)
 
     def reference(self, backend: str) -> PreparedReference:
         """The reference network, made ready for one of `backends`."""
         if self._prepared is None:
-            self._prepared = self._prepare_reference(self.settings)
+            self._prepared = prepare_reference(
+                self._build_reference(),
+                name=self._reference_name,
+                settings=self.settings,
+                device=self._device,
+                input_size=self._input_size,
+                lease=self._lease,
+            )
         return {one.conditions.backend: one for one in (self._prepared, *self._prepared.also)}[backend]
-
-    def _prepare_reference(self, settings: LatencySettings) -> PreparedReference:
-        return prepare_reference(
-            self._build_reference(),
-            name=self._reference_name,
-            settings=settings,
-            device=self._device,
-            input_size=self._input_size,
-            lease=self._lease,
-        )
 
     def _is_of_this_device(self, latency: Latency) -> bool:
         settings = self.settings.with_backend(self.backends[0])
@@ -227,6 +200,11 @@ class TrialLatency:
         if not self.known:
             raise ValueError("a network whose first measurement is not done has no latency yet")
         return replace(kept[0], also=tuple(kept[1:]), measure_seconds=self._spent_seconds)
+
+    @property
+    def exported(self) -> ExportedNetwork:
+        """The network in the form that the study's backend runs."""
+        return self._main.exported
 
     def provisional(self) -> Latency:
         """The latency by the study's backend as far as it is measured, which has not converged; to be stored nowhere.
@@ -349,6 +327,11 @@ class _Attempts:
         self._gave_up = False
         self._ended = -math.inf
 
+    @cached_property
+    def exported(self) -> ExportedNetwork:
+        """The network in the form that the backend runs; every attempt opens it anew. Raises MeasurementError."""
+        return self._study.export(self._model, self.backend)
+
     @property
     def under_way(self) -> bool:
         """Whether an attempt has begun and not ended."""
@@ -380,7 +363,7 @@ class _Attempts:
             why = _why(self.kept, self._study.settings, self._study.quiet_ms)
             logger.info("%s: attempt %d by %s", why, self.kept.attempts + 1, self.backend)
         self.is_put_off = False
-        self._measurement = self._study.open(self._model, self.backend)
+        self._measurement = self._study.open(self.exported, self._study.reference(self.backend))
 
     def put_off(self) -> None:
         """Begin the attempt anew later."""
@@ -419,30 +402,60 @@ class _Attempts:
 
 
 class RepeatMeasurement:
-    """A second measurement of a network, made visit by visit between the steps of its training.
+    """A network measured once more by the study's backend, visit by visit beside trainings.
+
+    What differs between two copies of a network (where their memory lies, which kernels were chosen) is part of what
+    two measurements differ by, so the network and a reference of its own are opened anew. Further backends have no
+    repeats.
 
     Args:
-        measurement: opened; no visit is made yet.
-        result: what it gives in the end, told what it took (seconds).
-        prepare_seconds: what making both networks ready took.
+        study: whose reference latency is known.
+        network: exported for the study's backend.
+        arch_id: the network.
+        first: what it is compared with; None: this is the first of the two.
+
+    Raises MeasurementError if it cannot be made ready.
     """
 
-    def __init__(
-        self, measurement: Measurement, result: Callable[[float], tuple[Repeat, Latency]], *, prepare_seconds: float
-    ) -> None:
-        self._measurement = measurement
-        self._result = result
-        self._prepare_seconds = prepare_seconds
+    def __init__(self, study: StudyLatency, network: ExportedNetwork, arch_id: str, first: Latency | None) -> None:
+        began = time.monotonic()
+        self._study = study
+        self._arch_id = arch_id
+        self._first = first
+        self._conditions = network.conditions
+        self._measurement = study.open(network, study.reference(network.conditions.backend).again())
+        self._prepare_seconds = time.monotonic() - began
+
+    @property
+    def done(self) -> bool:
+        """Whether there is a `result`."""
+        return self._measurement.done
 
     def advance(self) -> None:
         """Make the next visit if it is due. The calling thread holds no lease."""
-        if not self._measurement.done and self._measurement.due_seconds() == 0.0:
+        if not self.done and self._measurement.due_seconds() == 0.0:
             self._measurement.visit()
 
-    def complete(self, sleep: Callable[[float], None]) -> tuple[Repeat, Latency]:
-        """Make the visits that are left; the repeat, and the second measurement."""
-        self._measurement.complete(sleep)
-        return self._result(self._prepare_seconds + self._measurement.samples.total_seconds)
+    def complete(self) -> None:
+        """Make the visits that are left, sleeping between them."""
+        self._measurement.complete(self._study.sleep)
+
+    def result(self) -> tuple[Repeat | None, Latency]:
+        """The repeat, if there was a first, and the latency."""
+        study = self._study
+        (found,) = self._measurement.latencies(self._conditions)
+        seconds = self._prepare_seconds + self._measurement.samples.total_seconds
+        second = replace(found, study_reference_ms=study.reference_ms, measure_seconds=seconds)
+        if self._first is None:
+            return None, second
+        repeat = Repeat(
+            arch_id=self._arch_id,
+            first_ms=self._first.corrected_ms,
+            second_ms=second.corrected_ms,
+            sound=not (study.in_doubt(self._first) or study.in_doubt(second)),
+            measure_seconds=seconds,
+        )
+        return repeat, second
 
 
 def _why(latency: Latency, settings: LatencySettings, quiet_ms: float | None) -> str:

@@ -106,7 +106,7 @@ def plan_run(
         dataset.check_test()
     for note in dataset.notes():
         logger.warning(note)
-    input_size = config.proxy.input_size or dataset.image_size
+    input_size = config.proxy.input_size_for(dataset.image_size)
     variants: tuple[StudyVariant, ...] = ()
     if config.design is None:
         variants = study_variants(config, space, input_size=input_size)

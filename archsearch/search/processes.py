@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,41 +17,66 @@ from archsearch.errors import StoreError
 from archsearch.training.host_memory import with_huge_pages
 
 _STOP_SECONDS = 30.0
+_MOST_IDLE = 2
+# How a worker ends that does not end with 0.
+CRASHED = 1  # as Python has it
+REFUSED = 3  # an error that starting again would only repeat
+RENEWED = 4  # all is well, but a new process is to go on
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 Process = subprocess.Popen[bytes]
 
 
-def start_worker(job: Mapping[str, Any], log: Path) -> Process:
-    """Start a worker process with one thread; what it writes is added to `log`.
+@contextmanager
+def idle_workers(workers: int | None) -> Iterator[list[Process]]:
+    """Worker processes that get ready while a run is planned, to be given their jobs by `start_worker`.
+
+    As many as there will be (None: not known), but at most two: more would slow the planning down. What is left in the
+    list is ended.
+    """
+    wanted = _MOST_IDLE if workers is None else workers
+    idle = [_start() for _ in range(min(wanted, _MOST_IDLE, os.cpu_count() or 1))]
+    try:
+        yield idle
+    finally:
+        for process in idle:
+            process.kill()
+            process.wait()
+
+
+def start_worker(job: Mapping[str, Any], log: Path, idle: Process | None = None) -> Process:
+    """Give a job to an idle worker process, or to a new one, with one thread; what it writes is added to `log`.
 
     Raises StoreError if the log cannot be written.
     """
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
-        opened = log.open("ab")
+        log.open("ab").close()
     except OSError as error:
         raise StoreError(
             f"the folder {log.parent} for the workers' logs cannot be written: {error.strerror}",
             hint="run archsearch in a folder of your own",
         ) from error
-    with opened:
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "archsearch.search.worker_main"],
-            stdin=subprocess.PIPE,
-            stdout=opened,
-            stderr=opened,
-            env=with_huge_pages(os.environ) | dict.fromkeys(_THREAD_VARIABLES, "1"),
-            start_new_session=True,  # Ctrl-C reaches the coordinator alone, which then ends the workers cleanly
-        )
+    process = idle or _start()
     stdin: IO[bytes] | None = process.stdin
     if stdin is not None:
         try:
-            stdin.write(json.dumps(job).encode())
+            stdin.write(json.dumps({**job, "log": str(log)}).encode())
             stdin.close()
         except BrokenPipeError:  # it was killed at once: its exit code says so
             pass
     return process
+
+
+def _start() -> Process:
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "archsearch.search.worker_main"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,  # until it has a job, which names its log
+        stderr=subprocess.DEVNULL,
+        env=with_huge_pages(os.environ) | dict.fromkeys(_THREAD_VARIABLES, "1"),
+        start_new_session=True,  # Ctrl-C reaches the coordinator alone, which then ends the workers cleanly
+    )
 
 
 def let_finish(processes: Iterable[Process]) -> None:

@@ -24,12 +24,11 @@ from archsearch.search.evaluate import SPLIT_SEED
 from archsearch.search.optuna_study import OptunaStudy
 from archsearch.search.plan import RunPlan, check_unchanged
 from archsearch.search.precision import decided_precision, settled
-from archsearch.search.processes import Process, last_line, let_finish, start_worker, stop
+from archsearch.search.processes import REFUSED, RENEWED, Process, last_line, let_finish, start_worker, stop
 from archsearch.search.recovery import recover
 from archsearch.search.runtime import RunProgress, Runtime
 from archsearch.search.sharing import job_of, workers_per_gpu
 from archsearch.search.storage import check_proxy
-from archsearch.search.worker_main import REFUSED, RENEWED
 from archsearch.store.claims import held_elsewhere, trial_counts
 from archsearch.store.database import Database
 from archsearch.store.designs import trial_keys, widen_design
@@ -237,7 +236,8 @@ class _Watch:
             )
 
     def _start(self, index: int) -> Process:
-        return start_worker({**self._job, "device": self._plan.devices[index]}, self._log(index))
+        idle = self._runtime.idle.pop() if self._runtime.idle else None
+        return start_worker({**self._job, "device": self._plan.devices[index]}, self._log(index), idle)
 
     def _log(self, index: int) -> Path:
         return self._folder / f"worker-{index}.log"

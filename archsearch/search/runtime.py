@@ -10,6 +10,7 @@ from pathlib import Path
 from archsearch.errors import ConfigError
 from archsearch.noise import NO_FLOOR, NoiseFloor
 from archsearch.records import Record
+from archsearch.search.processes import Process
 from archsearch.store.claims import HOLDS_SLOT
 from archsearch.store.studies import StudyInfo
 
@@ -84,6 +85,7 @@ class Runtime:
         optuna_proxy: HOST:PORT of an `archsearch serve-storage` of the same database, for hundreds of workers.
         command: what was typed, stored with a new study.
         callbacks: who is told.
+        idle: worker processes that were started before the plan was made, see `idle_workers`.
         began: when the budget begins (`time.monotonic`): as a rule when this was made.
 
     Budget and plateau bind a run's own workers; the same command typed again has a new budget.
@@ -100,6 +102,7 @@ class Runtime:
     optuna_proxy: str | None = None
     command: str | None = None
     callbacks: RunCallbacks = field(default_factory=RunCallbacks)
+    idle: list[Process] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:

@@ -91,16 +91,17 @@ class Worker:
         self._stop = threading.Event()
         self._last = threading.Event()
         self._space = config.search_space() if config.design is None else SearchSpace.from_dict(study.space)
+        input_size = config.proxy.input_size_for(dataset.image_size)
+        self._variants = () if config.design else study_variants(config, self._space, input_size=input_size)
+        published = {variant.spec.normalised(input_size).arch_id for variant in self._variants}
+        every = 0 if config.design else config.latency.repeat_every
         self._evaluator = Evaluator(
             config,
             dataset,
             device,
             check=self._check,
             fix_reference=self._fix_reference,
-            repeats=None if config.design else Repeats(database, study.name, every=config.latency.repeat_every),
-        )
-        self._variants = (
-            study_variants(config, self._space, input_size=self._evaluator.input_size) if config.design is None else ()
+            repeats=Repeats(database, study.id, every=every, published=published) if every else None,
         )
         self._optuna = OptunaStudy(
             database, config, self._space, input_size=self._evaluator.input_size, proxy=optuna_proxy
@@ -158,9 +159,12 @@ class Worker:
                 break
             if claim is NoSlot.BUSY:
                 self._stop.wait(_WAIT_SECONDS)
+                self._evaluator.advance_repeat()
                 recover(self._database, self._config, self._optuna)
             elif isinstance(claim, Claim):
                 self._work_on(claim)
+        if not broken_capture():
+            self._evaluator.complete_repeat()
 
     def _hopeless(self) -> str | None:
         if self._repeats >= _EXHAUSTED_AFTER_REPEATS:

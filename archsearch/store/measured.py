@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from sqlalchemy import select
 
-from archsearch.records import Cost, Latency
+from archsearch.records import Cost, Latency, TrialStatus
 from archsearch.store.database import Database
 from archsearch.store.retry import retried
 from archsearch.store.rows import record_of, record_query
-from archsearch.store.schema import LatencyRow, StudyRow, TrialRow
+from archsearch.store.schema import LatencyRow, RepeatRow, StudyRow, TrialRow
 
 
 @retried
@@ -39,19 +39,24 @@ def load_measured(
 
 @retried
 def measured_networks(database: Database, study_id: int) -> dict[str, float]:
-    """Latency over the reference's, as the study fixed that, of each network of a study that was measured.
+    """Latency over the reference's, as the study fixed that, of each network that was measured and not rejected.
 
     Told from p10, without the correction for drift: a measure of size. Empty while the study has no reference latency.
     """
-    reference = select(StudyRow.reference_p10_ms).where(StudyRow.id == study_id)
     query = (
-        select(TrialRow.arch_id, LatencyRow.p10_ms)
+        select(TrialRow.arch_id, LatencyRow.p10_ms / StudyRow.reference_p10_ms)
         .join(LatencyRow, LatencyRow.id == TrialRow.latency_id)
-        .where(TrialRow.study_id == study_id)
-        .order_by(TrialRow.id.desc())
+        .join(StudyRow, StudyRow.id == TrialRow.study_id)
+        .where(TrialRow.study_id == study_id, TrialRow.arch_id.is_not(None), StudyRow.reference_p10_ms.is_not(None))
+        .where(TrialRow.status != TrialStatus.REJECTED)
+        .order_by(TrialRow.id)
     )
     with database.reading() as session:
-        reference_ms = session.scalars(reference).one()
-        if reference_ms is None:
-            return {}
-        return {arch_id: p10_ms / reference_ms for arch_id, p10_ms in session.execute(query) if arch_id is not None}
+        return {arch_id: ratio for arch_id, ratio in session.execute(query) if arch_id is not None}
+
+
+@retried
+def repeated_networks(database: Database, study_id: int) -> frozenset[str]:
+    """The networks of a study that were measured a second time."""
+    with database.reading() as session:
+        return frozenset(session.scalars(select(RepeatRow.arch_id).where(RepeatRow.study_id == study_id)))

@@ -63,3 +63,7 @@ class ProxySettings(BaseModel):
     input_size: int | None = Field(default=None, ge=8, le=LARGEST_INPUT)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     chunk_steps: int | None = Field(default=None, ge=1)
+
+    def input_size_for(self, image_size: int) -> int:
+        """Height and width that the network sees (pixels) of images of this size."""
+        return self.input_size or image_size

@@ -44,6 +44,8 @@ def test_a_cell_is_the_mean_over_its_networks_with_a_t_interval(make_record: Mak
     assert (cell["networks"], cell["error_percent"]) == (4, pytest.approx(31.5))
     assert cell["error_percent_low"] == pytest.approx(31.5 - 2.05426, abs=1e-4)
     assert cell["error_percent_high"] == pytest.approx(31.5 + 2.05426, abs=1e-4)
+    few = level_grid([*of_two(make_record)[:10]], choices=("depth", "width")).tables()[0].dicts()[-1]
+    assert (few["networks"], few["error_percent"], few["error_percent_low"]) == (2, 30.5, None)
     assert (cell["latency_ms"], cell["latency_ms_low"]) == (2.0, None)  # equal values show no spread
     assert found.sentences[0].startswith("Validation top-1 error is lowest with depth 2 and width 1: 31.50 %")
 

@@ -108,17 +108,16 @@ def test_a_policy_prints_what_it_saves_and_loses_and_which_of_the_front_it_stopp
     write_study(whole())
     ended = cli("replay", "--study", "small", "--policy", "mo_asha", "--set", "reduction=2")
     assert ended.code == 0, ended.err
-    assert "'small': 4 whole curves of 2 epochs" in ended.out
+    assert "Stopping rules on 'small': 4 whole curves of 2 epochs" in ended.out
     row = next(words for words in lines(ended.out) if words[:2] == ["mo_asha", "6"])
-    assert row == ["mo_asha", "6", "25.0%", "55", "8.33%", "2", "1", "of", "1", "0"]
-    assert "mo_asha (min_epochs 1, reduction 2)" in ended.out
-    assert "stopped of the front: trial 1" in ended.out
+    assert row == ["mo_asha", "6", "25.0", "55.00", "8.33", "2", "1", "of", "1", "0"]
+    assert "mo_asha (min_epochs 1, reduction 2); stopped of the front: trial 1." in ended.out
 
 
 def test_without_a_policy_all_are_compared(cli: Callable[..., Any]) -> None:
     write_study(whole())
     ended = cli("replay")
-    named = [words[0] for words in lines(ended.out) if len(words) > 2 and words[2].endswith("%")]
+    named = [words[0] for words in lines(ended.out) if len(words) == 10 and words[1].isdigit()]
     assert named == ["none", "predicted", "mo_asha"]
 
 
@@ -169,10 +168,10 @@ def test_a_study_that_stopped_trials_itself_says_so_and_how_its_predictions_held
     )
     ended = cli("replay", "-p", "none")
     assert (
-        "the study's own rule (predicted): 2 trials that it would have stopped ran to the end all the same: 1 ended "
-        "below the optimistic prediction (5% expected), 1 on the front"
+        "The study's own rule (predicted): 2 trials that it would have stopped ran to the end all the same: 1 ended "
+        "below the optimistic prediction (5 % expected), 1 on the front"
     ) in " ".join(ended.out.split())
-    assert "warning: the study stopped 1 trial itself; only its complete curves are replayed" in ended.out
+    assert "note: the study stopped 1 trial itself; only its complete curves are replayed" in ended.out
     found = json.loads(cli("replay", "-p", "predicted", "--json").out)
     assert (found["trials"], found["stopped_by_study"]) == (4, [4])
     assert found["own_calibration"]["below"] == [0]

@@ -125,8 +125,9 @@ def test_a_trial_is_described_at_the_studys_size_and_classes(shared_finished: ob
     assert ended.returncode == 0, ended.stderr
     found = json.loads(ended.stdout)
     assert found["arch_id"] == record.arch_id
-    assert (found["params"], found["macs"]) == (record.cost.params, record.cost.macs)
-    assert (found["input_size"], found["num_classes"]) == (32, 4)
+    cost = found["cost"]
+    assert (cost["params"], cost["macs"]) == (record.cost.params, record.cost.macs)
+    assert (cost["input_size"], cost["num_classes"]) == (32, 4)
     assert found["choices"] == dict(record.choices)
 
 

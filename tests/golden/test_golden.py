@@ -15,6 +15,7 @@ import runpy
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -108,6 +109,7 @@ def run(stored: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     monkeypatch.setattr("archsearch.latency.fingerprint.device_fingerprint", made_up)
     monkeypatch.setattr("archsearch.search.plan._preflight", lambda *_, **__: None)
     monkeypatch.setattr("archsearch.search.run.start_worker", _no_worker)
+    monkeypatch.setattr("archsearch.search.processes.idle_workers", lambda _workers: nullcontext([]))
     monkeypatch.chdir(stored)
     shutil.rmtree("out", ignore_errors=True)
     Path("out").mkdir()

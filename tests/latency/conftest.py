@@ -3,12 +3,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
 from torch import Tensor, nn
 
 from archsearch.latency import network
 from archsearch.latency.backends import BACKENDS, Backend
+from archsearch.latency.backends.base import Open
 
 MS = 1_000_000
 
@@ -52,12 +54,12 @@ class Simulation:
         return nullcontext()
 
     def backend(self, name: str, factor: float) -> Backend:
-        def prepare(model: nn.Module, example_input: Tensor, *, threads: int, precision: str = "fp32") -> _TimedRunner:
+        def export(model: nn.Module, example_input: Tensor, *, threads: int, precision: str = "fp32") -> Open:
             assert isinstance(model, Timed)
             self.prepared.append((name, model.name))
-            return _TimedRunner(self, model, factor)
+            return partial(_TimedRunner, self, model, factor)
 
-        return Backend(name=name, summary="", precisions={"cpu": ("fp32",)}, prepare=prepare, version=lambda: "1")
+        return Backend(name=name, summary="", precisions={"cpu": ("fp32",)}, export=export, version=lambda: "1")
 
 
 class _TimedRunner:

@@ -149,6 +149,36 @@ def test_every_backend_runs_a_private_copy_in_eval_mode_without_gradients(name: 
 
 
 @pytest.mark.parametrize("name", RUNNABLE)
+def test_what_every_backend_exported_is_opened_anew_whatever_became_of_the_caller_s_network(name: str) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    opened = BACKENDS[name].export(model, images_for(name), threads=1)
+    for value in model.state_dict().values():
+        value.zero_()
+    first, second = opened(), opened()  # each is compared with the network as it was
+    if isinstance(first, OnnxRunner) and isinstance(second, OnnxRunner):
+        assert first.session is not second.session
+    for runner in (first, second):
+        with runner.ready():
+            runner()
+            runner.synchronize()
+
+
+@pytest.mark.parametrize("name", ["torch", "torch-eager"])
+def test_what_torch_opens_has_weights_and_input_of_its_own(name: str) -> None:
+    seen: list[tuple[int, int]] = []
+
+    class Spy(nn.Conv2d):
+        def forward(self, x: Tensor) -> Tensor:
+            seen.append((self.weight.data_ptr(), x.data_ptr()))
+            return super().forward(x)
+
+    opened = BACKENDS[name].export(Spy(3, 4, 3), images_for(name), threads=1)
+    seen.clear()
+    kept = [opened(), opened()]
+    assert len({weight for weight, _ in seen}) == len({images for _, images in seen}) == len(kept)
+
+
+@pytest.mark.parametrize("name", RUNNABLE)
 def test_every_backend_sets_its_threads_while_ready_and_restores_them(name: str) -> None:
     runner = BACKENDS[name].prepare(nn.Sequential(nn.Conv2d(3, 4, 3)), images_for(name), threads=2)
     before = torch.get_num_threads()

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from archsearch.errors import MeasurementError
 from archsearch.latency.backends import BACKENDS, Backend
+from archsearch.latency.backends.base import Open
 from archsearch.latency.batch import measured_batch
 from archsearch.latency.settings import LatencySettings
 from archsearch.records import StudyBatch
@@ -23,14 +24,14 @@ def find(world, timed, monkeypatch) -> Find:  # type: ignore[no-untyped-def]
     runs = world.backend("launches", 1.0)
     most: dict[str, int] = {}
 
-    def prepare(model: nn.Module, example_input: Tensor, *, threads: int, precision: str):  # type: ignore[no-untyped-def]
+    def export(model: nn.Module, example_input: Tensor, *, threads: int, precision: str) -> Open:
         batch = len(example_input)
         if batch > most["images"]:
             raise RuntimeError("CUDA out of memory")
         took_ms = max(LAUNCH_MS, batch * model.run_ms(0))
-        return runs.prepare(timed(model.name, lambda _: took_ms), example_input, threads=threads)
+        return runs.export(timed(model.name, lambda _: took_ms), example_input, threads=threads)
 
-    backend = Backend(name="launches", summary="", precisions={"cpu": ("fp32",)}, prepare=prepare, version=lambda: "1")
+    backend = Backend(name="launches", summary="", precisions={"cpu": ("fp32",)}, export=export, version=lambda: "1")
     monkeypatch.setitem(BACKENDS._entries, "launches", backend)
 
     def found(batch: int | str, *, wide_us: float, narrow_us: float, memory: int = 10_000) -> StudyBatch:

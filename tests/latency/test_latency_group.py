@@ -146,12 +146,12 @@ def test_without_further_attempts_each_network_is_measured_once(world, timed, se
 def test_names_of_a_group_tell_which_network_could_not_run(world, timed, settings, at, monkeypatch):
     backend = BACKENDS["simulated"]
 
-    def prepare(model, example_input, *, threads, precision):
+    def export(model, example_input, *, threads, precision):
         if model.name == "b":
             raise RuntimeError("out of memory")
-        return backend.prepare(model, example_input, threads=threads, precision=precision)
+        return backend.export(model, example_input, threads=threads, precision=precision)
 
-    monkeypatch.setitem(BACKENDS._entries, "simulated", replace(backend, prepare=prepare))
+    monkeypatch.setitem(BACKENDS._entries, "simulated", replace(backend, export=export))
     models = [timed("a", constant(1)), timed("b", constant(1))]
     with pytest.raises(MeasurementError, match=r"the network 'second' could not be run.*out of memory"):
         measure_networks(

@@ -97,26 +97,24 @@ def _confusion(study: str) -> Confusion | None:
     return confusion_of([score], (MARKUP, "b"), label=study, study=study)
 
 
-def _data(records: Sequence[Record], study: str, **more: Any) -> PlotData:
-    """A study that everything was asked of."""
+def _data(plot: str, records: Sequence[Record], study: str, **more: Any) -> PlotData:
+    """A study that everything was asked of that this plot draws."""
     again, design = _twice(records, study)
     choices = [replace(record, suggested=record.choices, study=study) for record in records]
     objectives = more.get("objectives", DEFAULT_OBJECTIVES)
-    return PlotData(
-        records=tuple(records),
-        study=study,
-        results={
-            "trust": trust_of(records, _longer(records), {}),
-            "guidelines": _guidelines(),
-            "importances": importances(choices, objectives, methods=("PED-ANOVA",), chance=False),
-            "grid": level_grid(choices, objectives),
-            "marginal": marginal_effects(choices, objectives, bootstraps=5),
-            "ablation": ablation_of(again, replace(design, purpose="ablation", points=design.points or (_BASE,))),
-            "confusion": _confusion(study),
-            "confirmed": confirmed_of(again, design, objectives, noise_floor=0.0, draws=200),
-        },
-        **more,
-    )
+    ablation = replace(design, purpose="ablation", points=design.points or (_BASE,))
+    made: dict[str, Callable[[], Any]] = {
+        "trust": lambda: trust_of(records, _longer(records), {}),
+        "guidelines": _guidelines,
+        "importances": lambda: importances(choices, objectives, methods=("PED-ANOVA",), chance=False),
+        "grid": lambda: level_grid(choices, objectives),
+        "marginal": lambda: marginal_effects(choices, objectives, bootstraps=5),
+        "ablation": lambda: ablation_of(again, ablation),
+        "confusion": lambda: _confusion(study),
+        "confirmed": lambda: confirmed_of(again, design, objectives, noise_floor=0.0, draws=200),
+    }
+    results = {name: made[name]() for name in PLOTS[plot].needs if name != "records"}
+    return PlotData(records=tuple(records), study=study, results=results, **more)
 
 
 def _cases(make: Make, many: Sequence[Record]) -> dict[str, list[Record]]:
@@ -150,7 +148,7 @@ def test_every_plot_works_with_every_kind_of_study(
 ) -> None:
     records = tuple(_cases(make_record, study_records)[case])
     study = MARKUP if case == "markup" else "study"
-    data = _data(records, study, objectives=objectives, reference_point=(90.0,) * len(objectives))
+    data = _data(name, records, study, objectives=objectives, reference_point=(90.0,) * len(objectives))
     plot = PLOTS[name]
     info = plot.info(data)
     assert plot.name == name
@@ -169,7 +167,7 @@ def test_every_plot_works_with_every_kind_of_study(
 def test_a_point_that_is_a_trial_says_so_in_the_first_item_of_its_data(name: str, study_records: list[Record]) -> None:
     plot = PLOTS[name]
     trials = {record.trial for record in study_records}
-    data = _data(study_records, "study", reference_point=(90.0, 30.0))
+    data = _data(name, study_records, "study", reference_point=(90.0, 30.0))
     figure = plot.figure(plot.info(data))
     for trace in figure.data:
         if trace.customdata is not None:
@@ -182,7 +180,7 @@ def test_names_with_markup_stay_text_in_the_figure_and_on_the_page(
     name: str, make_record: Make, tmp_path: Path
 ) -> None:
     records = tuple(_cases(make_record, ())["markup"])
-    data = _data(records, MARKUP, dataset=MARKUP)
+    data = _data(name, records, MARKUP, dataset=MARKUP)
     plot = PLOTS[name]
     info = plot.info(data)
     figure = plot.figure(info)

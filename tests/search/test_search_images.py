@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from archsearch.data.rules import RULES_FACT, ImageRules
 from PIL import Image
 
-from archsearch.data.rules import RULES_FACT, ImageRules
 from archsearch.errors import ConfigError, DataError, StudyChangedError
 from archsearch.search.config import StudyConfig
 from archsearch.search.plan import RunPlan, check_unchanged, plan_run

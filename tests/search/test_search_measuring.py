@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
 from archsearch.errors import MeasurementError
+from archsearch.latency import prepare
 from archsearch.latency.fingerprint import device_fingerprint
 from archsearch.latency.lease import DeviceLease
+from archsearch.latency.prepare import ExportedNetwork, PreparedReference
 from archsearch.latency.protocol import Conditions, Measurement
 from archsearch.latency.samples import Samples
 from archsearch.models.families import build
@@ -23,6 +27,7 @@ from archsearch.search import evaluate, measuring
 from archsearch.search.config import StudyConfig
 from archsearch.search.evaluate import Evaluator
 from archsearch.search.measuring import StudyLatency
+from archsearch.search.repeats import Repeats
 from archsearch.search.stopwatch import Stopwatch
 from archsearch.search.trial_context import StandaloneTrial, TrialContext
 from archsearch.store.database import Database
@@ -101,14 +106,19 @@ def test_a_study_measures_some_of_its_networks_twice_and_its_floor_is_theirs(
     database: Database, make_config: Any, make_worker: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = make_config(latency=LATENCY | {"repeat_every": 100, "tolerance": 0.9, "drift_tolerance": 9.0, "visits": 2})
-    prepared = list[str]()
-    real = measuring.prepare_reference
+    exported, opened = Counter[str](), Counter[str]()
 
-    def noted(*arguments: Any, **more: Any) -> Any:
-        prepared.append(more["name"])
-        return real(*arguments, **more)
+    class Noted(ExportedNetwork):
+        def __init__(self, *arguments: Any, what: str, **more: Any) -> None:
+            exported[what] += 1
+            super().__init__(*arguments, what=what, **more)
 
-    monkeypatch.setattr(measuring, "prepare_reference", noted)
+        def open(self) -> Any:
+            opened[self._what] += 1
+            return super().open()
+
+    monkeypatch.setattr(measuring, "ExportedNetwork", Noted)
+    monkeypatch.setattr(prepare, "ExportedNetwork", Noted)
     make_worker(config, total=4).run()
     study = find_study(database, config.name)
     records = {record.arch_id: record for record in load_records(database, study.id)}
@@ -117,9 +127,23 @@ def test_a_study_measures_some_of_its_networks_twice_and_its_floor_is_theirs(
         first = records[repeat.arch_id].latency
         assert first is not None and repeat.first_ms == first.corrected_ms
         assert repeat.second_ms > 0 and repeat.second_ms != repeat.first_ms and repeat.measure_seconds > 0
-    assert len(prepared) == 1 + 3  # the worker's reference, and one of its own for each repeat
+    own, reference = "the network", "the reference network 'shufflenet_v2_x0_5'"
+    assert exported == {own: 4, reference: 1}
+    assert opened == {own: 4 + 3, reference: 1 + 3}  # both anew for each repeat
     assert study.noise_floor == noise_floor_of(study.repeats, before=study.noise_floor)
     assert len({record.latency.study_reference_ms for record in records.values() if record.latency}) == 1
+
+
+def test_a_last_repeat_is_slept_through_only_where_the_study_has_few(
+    database: Database, make_config: Any, make_worker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = {"repeat_every": 100, "tolerance": 0.9, "drift_tolerance": 9.0, "visits": 2, "spread_seconds": 1.0}
+    config = make_config(latency=LATENCY | plan)
+    make_worker(config, total=1).run()
+    assert len(find_study(database, config.name).repeats) == 1
+    monkeypatch.setattr(Repeats, "are_few", False)
+    make_worker(config, total=2).run()
+    assert len(find_study(database, config.name).repeats) == 1
 
 
 def test_without_repeats_a_study_has_no_noise_floor(database: Database, make_config: Any, make_worker: Any) -> None:
@@ -135,16 +159,30 @@ def test_a_repeat_that_fails_is_left_out_and_the_trial_goes_on(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def fails(*_arguments: Any) -> Any:
+    def fails(_reference: PreparedReference) -> Any:
         raise MeasurementError("it cannot be made ready")
 
-    monkeypatch.setattr(StudyLatency, "begin_repeat", fails)
+    monkeypatch.setattr(PreparedReference, "again", fails)
     config = make_config(latency=LATENCY | {"repeat_every": 8, "tolerance": 0.9, "drift_tolerance": 9.0})
     make_worker(config, total=1).run()
     study = find_study(database, config.name)
     assert [record.status for record in load_records(database, study.id)] == [TrialStatus.COMPLETE]
     assert study.repeats == () and study.noise_floor.source is FloorSource.ASSUMED
     assert "not measured a second time: it cannot be made ready" in caplog.text
+
+
+def test_a_repeat_of_another_network_that_breaks_beside_a_trial_does_not_fail_it(
+    make_config: Any, tiny_dataset: Any, script: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def breaks() -> None:
+        raise RuntimeError("a run failed")
+
+    script([latency_of()])
+    config = make_config(latency=LATENCY)
+    judge, space = evaluator(config, tiny_dataset), config.search_space()
+    monkeypatch.setattr(judge, "_repeat", SimpleNamespace(advance=breaks))
+    assert judge.evaluate(space.spec(space.sample(0)).normalised(32)).status is TrialStatus.COMPLETE
+    assert "not measured a second time: a run failed" in caplog.text
 
 
 def test_further_backends_are_measured_for_every_trial_and_stored(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 
-from archsearch.search.repeats import is_due
+from archsearch.search import repeats
+from archsearch.search.repeats import Repeats, is_due
 
 
 def run(ratios: list[float], every: int) -> tuple[list[int], list[float]]:
@@ -40,3 +44,29 @@ def test_a_size_that_does_not_come_again_holds_nothing_up() -> None:
     counts, repeated = run([3.0, *[0.5] * 79], 8)
     assert counts[-1] >= 3 + 80 // 8 - 1
     assert repeated.count(3.0) == 1
+
+
+@pytest.mark.parametrize(
+    ("arch_id", "published", "measured", "repeated", "due"),
+    [
+        ("new", (), ["a", "b"], ["a", "b"], "new"),  # of three networks all three
+        ("new", (), ["a", "b", "c"], ["a", "b", "c"], "reference"),
+        ("new", ("new",), ["a", "b", "c"], ["a", "b", "c"], None),  # the reference may be the next one
+        ("new", (), ["a", "b", "c"], ["a", "b", "c", "reference"], None),
+        ("new", (), ["a", "b", "reference"], ["a", "b", "reference"], None),
+        ("reference", ("reference",), ["a", "b", "c"], ["a", "b", "c"], "reference"),
+    ],
+)
+def test_the_reference_is_repeated_beside_its_own_trial_or_else_beside_a_suggestion_s(
+    monkeypatch: pytest.MonkeyPatch,
+    arch_id: str,
+    published: tuple[str, ...],
+    measured: list[str],
+    repeated: list[str],
+    due: str | None,
+) -> None:
+    monkeypatch.setattr(repeats, "measured_networks", lambda *_study: dict.fromkeys(measured, 1.0))
+    monkeypatch.setattr(repeats, "repeated_networks", lambda *_study: frozenset(repeated))
+    found = Repeats(None, 1, every=100, published=published)  # type: ignore[arg-type]
+    latency: Any = SimpleNamespace(ratio_to_reference=1.0)
+    assert found.due(arch_id, latency, reference="reference") == due

@@ -14,16 +14,21 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-class Prepare(Protocol):
-    """Make a network ready to be timed."""
+Open = Callable[[], Runner]
+"""Makes an exported network ready to be timed, each time anew: nothing that a run reads or writes is shared.
 
-    def __call__(
-        self, model: nn.Module, example_input: Tensor, *, threads: int, precision: Precision = "fp32"
-    ) -> Runner:
-        """A runner of a private copy of `model` on `example_input` (N, 3, H, W), on the input's device.
+The network has run at least once when it returns. Raises what `Export` raises.
+"""
+
+
+class Export(Protocol):
+    """Bring a network into the form that a backend runs."""
+
+    def __call__(self, model: nn.Module, example_input: Tensor, *, threads: int, precision: Precision = "fp32") -> Open:
+        """What opens a private copy of `model` on `example_input` (N, 3, H, W), on the input's device.
 
         Model and input come in float32; the copies are in `precision`, one of the backend's on this device.
-        The caller's model is not changed. The network has run at least once when this returns.
+        The caller's model is not changed, and what becomes of it later changes nothing of the copy.
         Raises RuntimeError (of torch, out of memory included) if it cannot run, MeasurementError if it would not
         compute the same.
         """
@@ -37,15 +42,21 @@ class Backend:
         name: its name in a study and in every latency record.
         summary: one line for `--help` and the docs.
         precisions: for each torch device type that it runs on, the precisions that it takes there.
-        prepare: see `Prepare`; libraries are imported inside.
+        export: see `Export`; libraries are imported inside.
         version: the version that belongs into the fingerprint.
     """
 
     name: str
     summary: str
     precisions: Mapping[str, tuple[Precision, ...]]
-    prepare: Prepare
+    export: Export
     version: Callable[[], str]
+
+    def prepare(
+        self, model: nn.Module, example_input: Tensor, *, threads: int, precision: Precision = "fp32"
+    ) -> Runner:
+        """A network exported and opened once; as `Export`."""
+        return self.export(model, example_input, threads=threads, precision=precision)()
 
     @property
     def devices(self) -> tuple[str, ...]:

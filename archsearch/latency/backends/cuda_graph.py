@@ -7,11 +7,12 @@ https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs: warm-up on a s
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING
 
 from archsearch.errors import MeasurementError
 from archsearch.latency.backends.agreement import check_same_output
-from archsearch.latency.backends.base import Backend
+from archsearch.latency.backends.base import Backend, Open
 from archsearch.latency.backends.torch_backend import fast_form, plain_output, torch_version
 from archsearch.latency.backends.torch_runner import TorchRunner
 from archsearch.latency.precision import PRECISIONS, Precision, float32_arithmetic
@@ -56,31 +57,36 @@ class CapturedForward:
         self._graph.replay()
 
 
-def _prepare(model: nn.Module, example_input: Tensor, *, threads: int, precision: Precision = "fp32") -> Runner:
-    import torch
-
+def _export(model: nn.Module, example_input: Tensor, *, threads: int, precision: Precision = "fp32") -> Open:
     fast, inputs = fast_form(model, example_input, precision)
-    with torch.cuda.device(inputs.device), float32_arithmetic(precision, inputs.device):  # a replay has its kernels
-        captured = CapturedForward(fast, inputs)
-    runner = TorchRunner(captured.replay, device=inputs.device, threads=threads, precision=precision)
-    with runner.ready(), torch.inference_mode():
-        captured.output.zero_()  # what is compared below, a replay has computed
-        runner()
-        runner.synchronize()
-        check_same_output(
-            expected=plain_output(model, example_input),
-            got=captured.output,
-            what="capturing the folded network in a CUDA graph",
-            hint="measure it with the backend 'torch-eager'",
-            precision=precision,
-        )
-    return runner
+    expected = plain_output(model, example_input)
+
+    def opened() -> Runner:
+        import torch
+
+        with torch.cuda.device(inputs.device), float32_arithmetic(precision, inputs.device):  # a replay has its kernels
+            captured = CapturedForward(copy.deepcopy(fast), inputs.clone())
+        runner = TorchRunner(captured.replay, device=inputs.device, threads=threads, precision=precision)
+        with runner.ready(), torch.inference_mode():
+            captured.output.zero_()  # what is compared below, a replay has computed
+            runner()
+            runner.synchronize()
+            check_same_output(
+                expected=expected,
+                got=captured.output,
+                what="capturing the folded network in a CUDA graph",
+                hint="measure it with the backend 'torch-eager'",
+                precision=precision,
+            )
+        return runner
+
+    return opened
 
 
 CUDA_GRAPH = Backend(
     name="cuda-graph",
     summary="PyTorch, folded and channels_last, captured once in a CUDA graph and replayed",
     precisions={"cuda": PRECISIONS},
-    prepare=_prepare,
+    export=_export,
     version=torch_version,
 )

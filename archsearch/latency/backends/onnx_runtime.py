@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from archsearch.errors import BuildError, MeasurementError
 from archsearch.latency.backends.agreement import check_same_output
-from archsearch.latency.backends.base import Backend
+from archsearch.latency.backends.base import Backend, Open
 from archsearch.latency.backends.torch_backend import plain_output
 from archsearch.latency.backends.torch_runner import CudaTimer
 from archsearch.latency.precision import Precision, cast
@@ -151,7 +151,7 @@ def _numpy_type(tensor: Tensor, np: Any) -> Any:
     return np.dtype(str(tensor.dtype).removeprefix("torch.")).type
 
 
-def _prepare(model: nn.Module, example_input: Tensor, *, threads: int, precision: Precision = "fp32") -> Runner:
+def _export(model: nn.Module, example_input: Tensor, *, threads: int, precision: Precision = "fp32") -> Open:
     own, inputs = cast(copy.deepcopy(model), example_input, precision)
     try:
         exported = export_onnx(own, inputs)
@@ -159,19 +159,24 @@ def _prepare(model: nn.Module, example_input: Tensor, *, threads: int, precision
         raise MeasurementError(error.message, hint="measure it with the backend 'torch'") from error
     # Compared on other images than it was exported with, so that a constant in place of a computation shows.
     others = -example_input.flip(-1)
-    try:
-        runner = OnnxRunner(exported, inputs, threads=threads, precision=precision)
-        got = runner.output_for(others.to(inputs.dtype))
-    except _onnxruntime_errors() as error:
-        raise MeasurementError(f"ONNX Runtime cannot run the exported network: {error}") from error
-    check_same_output(
-        expected=plain_output(model, others),
-        got=got,
-        what="exporting to ONNX",
-        hint="what this network does depends on the values of its input; measure it with the backend 'torch'",
-        precision=precision,
-    )
-    return runner
+    expected = plain_output(model, others)
+
+    def opened() -> Runner:
+        try:
+            runner = OnnxRunner(exported, inputs, threads=threads, precision=precision)
+            got = runner.output_for(others.to(inputs.dtype))
+        except _onnxruntime_errors() as error:
+            raise MeasurementError(f"ONNX Runtime cannot run the exported network: {error}") from error
+        check_same_output(
+            expected=expected,
+            got=got,
+            what="exporting to ONNX",
+            hint="what this network does depends on the values of its input; measure it with the backend 'torch'",
+            precision=precision,
+        )
+        return runner
+
+    return opened
 
 
 def _onnxruntime_errors() -> tuple[type[Exception], ...]:
@@ -191,6 +196,6 @@ ONNXRUNTIME = Backend(
     name="onnxruntime",
     summary="ONNX Runtime, exported by torch; the CUDA provider on a GPU",
     precisions={"cpu": ("fp32",), "cuda": ("fp32", "tf32", "fp16")},
-    prepare=_prepare,
+    export=_export,
     version=_version,
 )

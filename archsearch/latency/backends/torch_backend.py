@@ -12,9 +12,9 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from archsearch.latency.backends.agreement import check_same_output
-from archsearch.latency.backends.base import Backend
+from archsearch.latency.backends.base import Backend, Open
 from archsearch.latency.backends.torch_runner import TorchRunner
-from archsearch.latency.precision import PRECISIONS, Precision, cast
+from archsearch.latency.precision import PRECISIONS, Precision, cast, float32_arithmetic
 from archsearch.latency.runner import Runner
 
 if TYPE_CHECKING:
@@ -35,10 +35,10 @@ def fast_form(model: nn.Module, example_input: Tensor, precision: Precision) -> 
 
 
 def plain_output(model: nn.Module, example_input: Tensor) -> Tensor:
-    """What the module itself gives in eval mode, on the input's device."""
+    """What the module itself gives in eval mode and IEEE float32, on the input's device."""
     import torch
 
-    with torch.inference_mode():
+    with torch.inference_mode(), float32_arithmetic("fp32", example_input.device):
         made: Tensor = copy.deepcopy(model).eval().to(example_input.device)(example_input)
     return made
 
@@ -48,29 +48,40 @@ def torch_version() -> str:
     return version("torch")
 
 
-def _prepare_folded(model: nn.Module, example_input: Tensor, *, threads: int, precision: Precision = "fp32") -> Runner:
-    import torch
-
+def _export_folded(model: nn.Module, example_input: Tensor, *, threads: int, precision: Precision = "fp32") -> Open:
     fast, inputs = fast_form(model, example_input, precision)
-    runner = TorchRunner(partial(fast, inputs), device=inputs.device, threads=threads, precision=precision)
-    with runner.ready(), torch.inference_mode():
-        check_same_output(
-            expected=plain_output(model, example_input),
-            got=fast(inputs),
-            what="folding batch normalisation",
-            hint="a convolution of this network does more than convolve; measure it with the backend 'torch-eager'",
-            precision=precision,
-        )
-    return runner
+    expected = plain_output(model, example_input)
+
+    def opened() -> Runner:
+        import torch
+
+        run = partial(copy.deepcopy(fast), inputs.clone())
+        runner = TorchRunner(run, device=inputs.device, threads=threads, precision=precision)
+        with runner.ready(), torch.inference_mode():
+            check_same_output(
+                expected=expected,
+                got=run(),
+                what="folding batch normalisation",
+                hint="a convolution of this network does more than convolve; measure it with the backend 'torch-eager'",
+                precision=precision,
+            )
+        return runner
+
+    return opened
 
 
-def _prepare_eager(model: nn.Module, example_input: Tensor, *, threads: int, precision: Precision = "fp32") -> Runner:
+def _export_eager(model: nn.Module, example_input: Tensor, *, threads: int, precision: Precision = "fp32") -> Open:
     own, inputs = cast(copy.deepcopy(model).eval().to(example_input.device), example_input, precision)
-    runner = TorchRunner(partial(own, inputs), device=inputs.device, threads=threads, precision=precision)
-    with runner.ready():
-        runner()
-        runner.synchronize()
-    return runner
+
+    def opened() -> Runner:
+        run = partial(copy.deepcopy(own), inputs.clone())
+        runner = TorchRunner(run, device=inputs.device, threads=threads, precision=precision)
+        with runner.ready():
+            runner()
+            runner.synchronize()
+        return runner
+
+    return opened
 
 
 # On a CPU float16 runs, too, but most have no instructions for it, and nobody deploys it there.
@@ -80,13 +91,13 @@ TORCH = Backend(
     name="torch",
     summary="PyTorch eager, batch normalisation folded into convolutions, channels_last",
     precisions=TORCH_PRECISIONS,
-    prepare=_prepare_folded,
+    export=_export_folded,
     version=torch_version,
 )
 TORCH_EAGER = Backend(
     name="torch-eager",
     summary="PyTorch eager, the module as it is",
     precisions=TORCH_PRECISIONS,
-    prepare=_prepare_eager,
+    export=_export_eager,
     version=torch_version,
 )

@@ -5,6 +5,7 @@ It takes half a minute or more a network on a CPU, and needs a C++ compiler ther
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from functools import partial
 from types import FunctionType
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from archsearch.errors import MeasurementError
 from archsearch.latency.backends.agreement import check_same_output
-from archsearch.latency.backends.base import Backend
+from archsearch.latency.backends.base import Backend, Open
 from archsearch.latency.backends.torch_backend import fast_form, plain_output, torch_version
 from archsearch.latency.backends.torch_runner import TorchRunner
 from archsearch.latency.precision import PRECISIONS, Precision
@@ -37,35 +38,41 @@ def forward_of_its_own(model: nn.Module) -> Callable[[Tensor], Tensor]:
     return FunctionType(code, forward.__globals__, forward.__name__, None, forward.__closure__)
 
 
-def _prepare(model: nn.Module, example_input: Tensor, *, threads: int, precision: Precision = "fp32") -> Runner:
-    import torch
-
+def _export(model: nn.Module, example_input: Tensor, *, threads: int, precision: Precision = "fp32") -> Open:
     fast, inputs = fast_form(model, example_input, precision)
-    # fullgraph: a network of which a part cannot be compiled is an error, not a mixture
-    compiled = torch.compile(forward_of_its_own(fast), fullgraph=True, dynamic=False)
-    runner = TorchRunner(partial(compiled, inputs), device=inputs.device, threads=threads, precision=precision)
-    with runner.ready(), torch.inference_mode():
-        try:
-            got = compiled(inputs)  # in the mode of the timed runs: another one would be compiled again
-        except RuntimeError as error:  # torch's own errors of compilation derive from it
-            raise MeasurementError(
-                f"torch.compile cannot compile {type(model).__name__}: {str(error).strip().splitlines()[0]}",
-                hint="it needs a C++ compiler on a CPU and Triton on a GPU; or measure it with the backend 'torch'",
-            ) from error
-        check_same_output(
-            expected=plain_output(model, example_input),
-            got=got,
-            what="compiling the folded network",
-            hint="measure it with the backend 'torch-eager'",
-            precision=precision,
-        )
-    return runner
+    expected = plain_output(model, example_input)
+
+    def opened() -> Runner:
+        import torch
+
+        # fullgraph: a network of which a part cannot be compiled is an error, not a mixture
+        compiled = torch.compile(forward_of_its_own(copy.deepcopy(fast)), fullgraph=True, dynamic=False)
+        run = partial(compiled, inputs.clone())
+        runner = TorchRunner(run, device=inputs.device, threads=threads, precision=precision)
+        with runner.ready(), torch.inference_mode():
+            try:
+                got = run()  # in the mode of the timed runs: another one would be compiled again
+            except RuntimeError as error:  # torch's own errors of compilation derive from it
+                raise MeasurementError(
+                    f"torch.compile cannot compile {type(fast).__name__}: {str(error).strip().splitlines()[0]}",
+                    hint="it needs a C++ compiler on a CPU and Triton on a GPU; or measure it with the backend 'torch'",
+                ) from error
+            check_same_output(
+                expected=expected,
+                got=got,
+                what="compiling the folded network",
+                hint="measure it with the backend 'torch-eager'",
+                precision=precision,
+            )
+        return runner
+
+    return opened
 
 
 TORCH_COMPILE = Backend(
     name="torch-compile",
     summary="torch.compile (Inductor) of the folded network, channels_last",
     precisions={"cpu": ("fp32",), "cuda": PRECISIONS},
-    prepare=_prepare,
+    export=_export,
     version=torch_version,
 )
