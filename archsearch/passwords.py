@@ -18,7 +18,9 @@ _HARMLESS = re.compile(
 
 def without_password(url: str) -> str:
     """A database's URL, or what was meant as one, with its password hidden, also one among its parameters."""
-    return _PARAMETER.sub(_shown, _OF_USER.sub(rf"\1:{_HIDDEN}@", url))
+    if not url.startswith("sqlite"):  # its path may hold any character, and there is no user
+        url = _OF_USER.sub(rf"\1:{_HIDDEN}@", url)
+    return _PARAMETER.sub(_shown, url)
 
 
 def command_without_passwords(words: str) -> str:

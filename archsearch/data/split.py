@@ -19,7 +19,7 @@ def stratified_split(
 ) -> tuple[Images, Images]:
     """The images of `stratified_positions`: (train, validation)."""
     train, validation = stratified_positions(
-        images.labels, validation_images=validation_images, train_images=train_images, seed=seed
+        images.labels, validation_images=validation_images, train_images=train_images, seed=seed, fresh=fresh
     )
     return images.subset(train), images.subset(validation)
 
