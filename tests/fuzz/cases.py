@@ -68,8 +68,10 @@ LONG = (
     "proxy",
     "serve-storage",
     "dashboard",
+    "papers",
+    "variants",
 )
-"""Commands that train, measure or serve when all is well: here something always is wrong."""
+"""Commands that train, measure, serve or build many networks when all is well: here something always is wrong."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -419,8 +421,8 @@ def names(rng: random.Random, made: Material) -> Case:
         ("plot", text),
         ("plot", "front", "--study", text, "--out", argument(rng)),
         ("compare", text, "small"),
-        ("variants", "--family", text),
-        ("papers", "--paper", text),
+        ("variants", "--family", text or "x"),
+        ("papers", "--paper", text or "x"),
         ("replay", "--study", text, "--policy", argument(rng)),
         ("export", "--trial", text, "--no-measure"),
         ("retrain", "--trial", text, "--protocol", "none"),
