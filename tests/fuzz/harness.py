@@ -22,7 +22,7 @@ import sys
 import tempfile
 import traceback
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,12 +67,12 @@ class Fuzz:
 
     Args:
         seed: case `index` is the same for the same seed.
-        kind: cases of one kind alone.
+        kinds: names of `KINDS`, the others are left out.
     """
 
-    def __init__(self, *, seed: int, kind: str | None = None) -> None:
+    def __init__(self, *, seed: int, kinds: Collection[str] = tuple(KINDS)) -> None:
         self._seed = seed
-        self._kinds = [kind] if kind else [name for name, (often, _) in KINDS.items() for _ in range(often)]
+        self._kinds = [name for name, (often, _) in KINDS.items() if name in kinds for _ in range(often)]
         self.counts: Counter[str] = Counter()
         self.codes: Counter[int] = Counter()
         self.broken: list[Broken] = []
