@@ -63,7 +63,7 @@ class UnknownNameError(ConfigError):
     """A name that is not in the table it was looked up in."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
-        names = sorted(known)
+        names = sorted(map(str, known))  # of a damaged database a name may be anything
         near = get_close_matches(name[:_NEAR_ENOUGH], names, n=1, cutoff=0.5)
         listed = ", ".join(names) if len(names) <= 40 else f"{', '.join(names[:40])}, ... ({len(names)} in all)"
         hint = f"did you mean '{near[0]}'? " if near else ""

@@ -50,7 +50,8 @@ def values_of(kind: type[Base], names: Sequence[str], found: Sequence[Any], wher
     """
     *raw, said = found
     table = kind.__table__
-    known = {} if said is None else parsed(said, f"{where}: column 'checksums' of {kind.__tablename__}")
+    known = parsed(said, f"{where}: column 'checksums' of {kind.__tablename__}")
+    known = {} if known is None else known
     values = {}
     for name, value in zip(names, raw, strict=True):
         column = table.c[name]

@@ -137,7 +137,9 @@ def test_other_images_under_the_studys_dataset_are_refused(finished: object, mon
 
     connection = sqlite3.connect(finished.folder / "runs" / "archsearch.db")
     with connection:
-        connection.execute("update archsearch_studies set facts = json_set(facts, '$.data_fingerprint', 'other')")
+        connection.execute(
+            "update archsearch_studies set checksums = null, facts = json_set(facts, '$.data_fingerprint', 'other')"
+        )
     connection.close()
     monkeypatch.chdir(finished.folder)
     with pytest.raises(archsearch.ArchsearchError, match="are not those that study 'tiny' was run on"):

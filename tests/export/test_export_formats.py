@@ -127,6 +127,11 @@ def test_parity_is_a_share_of_the_largest_output() -> None:
         parity(expected, expected[:1])
 
 
+def test_a_network_that_gives_nothing_but_zeros_is_told_from_one_that_agrees() -> None:
+    assert parity(torch.zeros(2, 3), torch.zeros(2, 3)).largest_output == 0.0
+    assert parity(torch.tensor([[1.0, -2.5]]), torch.tensor([[1.0, -2.5]])).largest_output == 2.5
+
+
 def test_an_unknown_format_is_answered_with_the_known_ones() -> None:
     with pytest.raises(ConfigError, match="onnx"):
         FORMATS["onx"]

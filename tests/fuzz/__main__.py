@@ -8,6 +8,7 @@ import secrets
 import sys
 import time
 
+from tests.fuzz.cases import KINDS
 from tests.fuzz.harness import Fuzz
 
 
@@ -17,11 +18,11 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=1.0, help="how long")
     parser.add_argument("--seed", type=int, help="of a run to repeat; default: a new one, which is printed")
     parser.add_argument("--only", type=int, metavar="INDEX", help="one case of that seed, with its output")
-    parser.add_argument("--kind", help="cases of one kind")
+    parser.add_argument("--kind", choices=list(KINDS), help="cases of one kind")
     given = parser.parse_args()
     seed = secrets.randbelow(2**31) if given.seed is None else given.seed
     began = time.monotonic()
-    with Fuzz(seed=seed, kind=given.kind) as fuzz:
+    with Fuzz(seed=seed, kinds=[given.kind] if given.kind else list(KINDS)) as fuzz:
         print(f"seed {seed}", flush=True)
         if given.only is not None:
             broken = fuzz.run(given.only)

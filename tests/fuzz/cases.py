@@ -68,8 +68,10 @@ LONG = (
     "proxy",
     "serve-storage",
     "dashboard",
+    "papers",
+    "variants",
 )
-"""Commands that train, measure or serve when all is well: here something always is wrong."""
+"""Commands that train, measure, serve or build many networks when all is well: here something always is wrong."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -280,7 +282,9 @@ def _database(rng: random.Random, made: Material, *, known: bool) -> Path:
 
 def _look(rng: random.Random, *, same: bool) -> Case:
     command = rng.choice(LOOKS)
-    return Case(command=(*command, "--storage", "sqlite:///x.db"), codes=(0, 1), same=same)
+    by_name = command[0] == "describe"  # the study may have lost its name
+    codes = (0, 1, 2) if by_name else (0, 1)
+    return Case(command=(*command, "--storage", "sqlite:///x.db"), codes=codes, same=same)
 
 
 def database_bits(rng: random.Random, made: Material) -> Case:
@@ -419,8 +423,8 @@ def names(rng: random.Random, made: Material) -> Case:
         ("plot", text),
         ("plot", "front", "--study", text, "--out", argument(rng)),
         ("compare", text, "small"),
-        ("variants", "--family", text),
-        ("papers", "--paper", text),
+        ("variants", "--family", text or "x"),
+        ("papers", "--paper", text or "x"),
         ("replay", "--study", text, "--policy", argument(rng)),
         ("export", "--trial", text, "--no-measure"),
         ("retrain", "--trial", text, "--protocol", "none"),

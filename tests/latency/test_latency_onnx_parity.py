@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from archsearch.errors import BuildError
 from archsearch.latency.backends.onnx_runtime import OnnxRunner
 from archsearch.models.families import build
 from archsearch.models.onnx_export import export_onnx
@@ -130,3 +131,12 @@ def test_the_default_part_holds_networks_of_every_family_with_variants() -> None
     families = {find_variant(name).spec.family for name in BY_DEFAULT}
     large = {"shufflenet_v2_large"}  # 10 and 50 million parameters: slow
     assert families == {VARIANTS[name].spec.family for name in VARIANTS} - large | {"torchvision"}
+
+
+def test_a_failed_export_prints_nothing_on_standard_output(capfd: pytest.CaptureFixture[str]) -> None:
+    # 7 pixels into 3: torch prints the whole graph from C++ when it refuses that
+    network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.AdaptiveAvgPool2d(3), nn.Flatten())
+    with pytest.raises(BuildError, match="torchscript"):
+        export_onnx(network, torch.zeros(1, 3, 7, 7), exporter="torchscript")
+    print("said afterwards", flush=True)
+    assert capfd.readouterr().out == "said afterwards\n"
