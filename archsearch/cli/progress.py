@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from archsearch.store.studies import StudyInfo
 
 _LAST_TRIALS = 10
+_TOLD_PICTURES = 100
 
 
 class _Display:
@@ -89,6 +90,15 @@ class RunDisplay(_Display, RunCallbacks):
         if found is not None:
             mark = "[yellow]warning:[/] " if found.on_launch_floor else "batch     "
             self._console.print(f"{mark}{escape(batch_sentence(found))}")
+
+    def decoded(self, done: int, pictures: int) -> None:
+        """See `RunCallbacks`."""
+        if done % _TOLD_PICTURES and done < pictures:
+            return
+        if self._live is not None:
+            self._live.update(Text(f"pictures decoded: {done:,} of {pictures:,}"))
+        elif done % (10 * _TOLD_PICTURES) == 0:
+            self._console.print(f"pictures decoded: {done:,} of {pictures:,}")
 
     def progressed(self, progress: RunProgress) -> None:
         """Show how far the run is, and once why it ends early."""
