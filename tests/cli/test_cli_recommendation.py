@@ -8,7 +8,6 @@ import gzip
 import html
 import json
 import re
-import runpy
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,8 @@ from typing import Any
 
 import pytest
 import typer
+from makers import make_record
+from stored import store_study
 
 from archsearch.api.report import make_report
 from archsearch.api.study import Study, open_study
@@ -23,8 +24,6 @@ from archsearch.errors import ArchsearchError
 from archsearch.records import TrialStatus
 
 TESTS = Path(__file__).parents[1]
-make_record: Callable[..., Any] = runpy.run_path(str(TESTS / "analysis" / "conftest.py"))["make_record"]
-store_study: Callable[..., None] = runpy.run_path(str(TESTS / "stored.py"))["store_study"]
 
 
 def complete(points: list[tuple[float, float]], **facts: Any) -> list[Any]:
