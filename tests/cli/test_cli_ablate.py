@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import runpy
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import pytest
 from makers import make_latency, make_score
+from stored import store_study
 
 from archsearch.designs import Design, DesignPoint
 from archsearch.models.variants import find_variant
@@ -83,9 +83,8 @@ def score(top1_percent: float, seed: int) -> Score:
 def stored_ablation(folder: Path, *, failing: str | None = None) -> str:
     """The URL of a database with an ablation of these numbers; every trial of `failing` has failed."""
     url = f"sqlite:///{folder / 'stored.db'}"
-    store = runpy.run_path(str(Path(__file__).parent.parent / "stored.py"))["store_study"]
     keys = [(name, seed) for seed in SEEDS for name in POINTS]
-    store(
+    store_study(
         url,
         [record(number, *key, failed=key[0] == failing) for number, key in enumerate(keys)],
         name="tiny.ablate-000000",

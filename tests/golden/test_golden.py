@@ -6,14 +6,12 @@
 from __future__ import annotations
 
 import base64
-import gzip
 import hashlib
 import html
 import json
 import re
 import runpy
 import shutil
-import sqlite3
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -22,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from stored import unpack_golden
 
 from archsearch import __version__
 from archsearch.plots.catalog import PLOTS
@@ -88,11 +87,7 @@ Run = Callable[..., str]
 def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the stored study below runs/, and its made-up images."""
     folder = tmp_path_factory.mktemp("golden")
-    (folder / "runs" / "guidelines").mkdir(parents=True)
-    with sqlite3.connect(folder / "runs" / "archsearch.db") as database:
-        database.executescript(gzip.decompress((HERE / "stored" / "archsearch.sql.gz").read_bytes()).decode())
-    for path in (HERE / "stored").glob("*.json.gz"):
-        (folder / "runs" / "guidelines" / path.stem).write_bytes(gzip.decompress(path.read_bytes()))
+    unpack_golden(folder)
     runpy.run_path(str(HERE / "make_study.py"))["write_images"](folder / "cifar10")
     return folder
 

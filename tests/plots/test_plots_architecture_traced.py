@@ -15,7 +15,7 @@ from archsearch.cost.audit.trace import Call, Operator, Trace, trace
 from archsearch.models.families import build
 from archsearch.models.spec import Spec
 from archsearch.models.variants import VARIANTS
-from archsearch.plots.architecture import architecture_info
+from archsearch.plots.architecture import architecture_of
 from archsearch.plots.architecture_parts import Op
 from archsearch.plots.architecture_units import UNITS
 
@@ -27,7 +27,7 @@ AVERAGES = ("aten::mean", "aten::adaptive_avg_pool2d", "aten::_adaptive_avg_pool
 def drawn(spec: Spec) -> Counter[str]:
     """The boxes of a drawing by what they say; a box in a unit that stands for several counts for each."""
     found = Counter[str]()
-    for part in architecture_info(spec).parts:
+    for part in architecture_of(spec).parts:
         for unit in part.units:
             for op in (*unit.before, *(op for branch in unit.branches for op in branch), *unit.after):
                 if text := as_operator(op):

@@ -6,11 +6,11 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
 from makers import make_latency, make_record, make_study
+from stored import unpack_golden
 
 from archsearch.analysis.ablation import ablation_of
 from archsearch.analysis.confirmed import confirmed_of
@@ -20,6 +20,8 @@ from archsearch.analysis.level_grid import level_grid
 from archsearch.analysis.marginal import marginal_effects
 from archsearch.analysis.trust import trust_of
 from archsearch.api.guidelines import experiments
+from archsearch.api.plots import data_of as plot_data_of
+from archsearch.api.study import Study, open_study
 from archsearch.designs import Design, DesignPoint
 from archsearch.plots.catalog import PLOTS, PlotData
 from archsearch.plots.page import page_text
@@ -27,6 +29,7 @@ from archsearch.records import Epoch, Record, TrialStatus
 from archsearch.search.importance import importances
 
 Make = Callable[..., Record]
+DataOf = Callable[[str, Sequence[str]], PlotData]
 _BASE = DesignPoint(name="base", family="f", choices={}, arch_id="base")
 MARKUP = "<script>alert(1)</script>&amp;<b>%{x} $y$"
 
@@ -128,12 +131,12 @@ def _cases(make: Make, many: Sequence[Record]) -> dict[str, list[Record]]:
 
 
 @pytest.fixture(scope="module")
-def data_of() -> Callable[[str, tuple[str, ...]], PlotData]:
+def data_of() -> DataOf:
     """A case with everything asked of it, made once for all plots."""
     records = make_study()
 
     @cache
-    def of(case: str, objectives: tuple[str, ...]) -> PlotData:
+    def of(case: str, objectives: Sequence[str]) -> PlotData:
         study = MARKUP if case == "markup" else "study"
         found = _cases(make_record, records)[case]
         return _data(found, study, objectives=objectives, reference_point=(90.0,) * len(objectives))
@@ -148,7 +151,7 @@ CASES = tuple(_cases(lambda *args, **kwargs: None, ()))  # type: ignore[arg-type
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("name", PLOTS.names())
 def test_every_plot_works_with_every_kind_of_study(
-    name: str, case: str, objectives: tuple[str, ...], data_of: Callable[[str, tuple[str, ...]], PlotData]
+    name: str, case: str, objectives: tuple[str, ...], data_of: DataOf
 ) -> None:
     data = data_of(case, objectives)
     plot = PLOTS[name]
@@ -167,10 +170,10 @@ def test_every_plot_works_with_every_kind_of_study(
 
 
 @pytest.mark.parametrize("name", PLOTS.names())
-def test_a_point_that_is_a_trial_says_so_in_the_first_item_of_its_data(name: str, study_records: list[Record]) -> None:
+def test_a_point_that_is_a_trial_says_so_in_the_first_item_of_its_data(name: str, data_of: DataOf) -> None:
     plot = PLOTS[name]
-    trials = {record.trial for record in study_records}
-    data = _data(study_records, "study", reference_point=(90.0, 30.0))
+    data = data_of("many", DEFAULT_OBJECTIVES)
+    trials = {record.trial for record in data.records}
     figure = plot.figure(plot.info(data))
     for trace in figure.data:
         if trace.customdata is not None:
@@ -179,11 +182,8 @@ def test_a_point_that_is_a_trial_says_so_in_the_first_item_of_its_data(name: str
 
 
 @pytest.mark.parametrize("name", PLOTS.names())
-def test_names_with_markup_stay_text_in_the_figure_and_on_the_page(
-    name: str, make_record: Make, tmp_path: Path
-) -> None:
-    records = tuple(_cases(make_record, ())["markup"])
-    data = _data(records, MARKUP, dataset=MARKUP)
+def test_names_with_markup_stay_text_in_the_figure_and_on_the_page(name: str, data_of: DataOf) -> None:
+    data = replace(data_of("markup", DEFAULT_OBJECTIVES), dataset=MARKUP)
     plot = PLOTS[name]
     info = plot.info(data)
     figure = plot.figure(info)
@@ -195,6 +195,28 @@ def test_names_with_markup_stay_text_in_the_figure_and_on_the_page(
     assert "<script>alert" not in page
     assert "<title>" in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+
+@pytest.fixture(scope="module")
+def golden(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """The stored study that has an ablation, a confirmation, two checks of its proxy and retrained networks."""
+    return open_study("cifar10_random", storage=unpack_golden(tmp_path_factory.mktemp("golden")))
+
+
+@pytest.mark.parametrize("name", [name for name in PLOTS.names() if not PLOTS[name].of_device])
+def test_every_plot_draws_a_study_that_everything_was_asked_of(name: str, golden: Study) -> None:
+    plot = PLOTS[name]
+    info = plot.info(plot_data_of(golden, plot, storage=golden.storage))
+    if name == "marginal":
+        assert "93 complete networks" in info.empty and info.empty.endswith("need at least 98")
+        return
+    assert info.empty is None
+    figure = plot.figure(info)
+    assert len(figure.data) >= 1
+    trials = {record.trial for record in golden.records}
+    for trace in figure.data:
+        if trace.customdata is not None:
+            assert {item[0] for item in trace.customdata} <= trials
 
 
 def _strings(value: object) -> list[str]:
