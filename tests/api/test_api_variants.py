@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from archsearch.api.describe import describe
-from archsearch.api.variants import named_networks
+from archsearch.api.variants import NamedNetwork, named_networks
 from archsearch.cost.architecture import outline_cost
 from archsearch.errors import BuildError, UnknownNameError
 from archsearch.models.families import FAMILIES

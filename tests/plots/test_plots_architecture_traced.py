@@ -11,7 +11,7 @@ import torch
 from fake_cuda import shortened
 from kinds import one_of_each_kind
 
-from archsearch.cost.audit.trace import Call, Operator, Trace, trace
+from archsearch.cost.audit import Call, Operator, Trace, trace
 from archsearch.models.families import build
 from archsearch.models.spec import Spec
 from archsearch.models.variants import VARIANTS
