@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import getpass
 import os
 import pwd
@@ -20,6 +21,18 @@ import pytest
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--update-golden`: for tests/golden."""
     parser.addoption("--update-golden", action="store_true", help="write tests/golden/outputs anew")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """End-to-end files first: they take the longest, and of several processes none is to begin with one at the end."""
+    items.sort(key=lambda item: "e2e" not in item.path.parts)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _old_objects_are_not_walked() -> None:
+    """A worker collects garbage after every network, which would walk all that the tests before have imported."""
+    gc.collect()
+    gc.freeze()
 
 
 def _postgres_programs() -> Path | None:

@@ -1,15 +1,32 @@
-"""Studies written into a database by hand, for tests that look at stored ones. Read it with `runpy.run_path`."""
+"""Studies in a database, for tests that look at stored ones: of records made by hand, and the golden one."""
 
 from __future__ import annotations
 
+import gzip
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from archsearch.records import Record
 from archsearch.store.database import Database
 from archsearch.store.rows import latency_to_row, score_to_row
 from archsearch.store.schema import StudyRow, TrialRow
+
+GOLDEN = Path(__file__).parent / "golden" / "stored"
+
+
+def unpack_golden(folder: Path) -> str:
+    """The URL of the golden studies, in `folder`/runs as the version that made them stored them."""
+    (folder / "runs" / "guidelines").mkdir(parents=True, exist_ok=True)
+    path = folder / "runs" / "archsearch.db"
+    with sqlite3.connect(path) as database:
+        database.executescript(gzip.decompress((GOLDEN / "archsearch.sql.gz").read_bytes()).decode())
+    database.close()
+    for each in GOLDEN.glob("*.json.gz"):
+        (folder / "runs" / "guidelines" / each.stem).write_bytes(gzip.decompress(each.read_bytes()))
+    return f"sqlite:///{path}"
 
 
 def store_study(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import runpy
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,14 @@ from typing import Any
 import nbformat
 import numpy as np
 import pytest
+from makers import make_record
 from nbclient import NotebookClient
+from stored import store_study
 
 from archsearch.records import Record
 
 TESTS = Path(__file__).resolve().parent
 NOTEBOOK = TESTS.parent / "examples" / "study.ipynb"
-make_record: Callable[..., Record] = runpy.run_path(str(TESTS / "analysis" / "conftest.py"))["make_record"]
-store_study: Callable[..., None] = runpy.run_path(str(TESTS / "stored.py"))["store_study"]
 SMALL = runpy.run_path(str(TESTS / "test_examples.py"))["SMALL"]
 # What each cell shows, by its id; a figure is plotly's own kind.
 SHOWS = {

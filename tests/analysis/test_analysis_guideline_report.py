@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from makers import make_latency
 
 from archsearch.analysis.guidelines import (
     CHAINS,
@@ -22,28 +23,10 @@ from archsearch.errors import MeasurementError
 from archsearch.models.guideline_spec import printed_network
 from archsearch.records import Latency
 
-BEST = Latency(
-    p10_ms=2.0,
-    median_ms=2.5,
-    p90_ms=3.0,
-    ratio_to_reference=1.0,
-    ratio_low=0.99,
-    ratio_high=1.01,
-    reference="1:1 x1",
-    reference_p10_ms=2.0,
-    n=300,
-    bursts=30,
-    half_split_difference=0.01,
-    converged=True,
-    contended=False,
-    device="cpu",
-    backend="onnxruntime",
-    batch=1,
-    threads=1,
-    input_size=56,
-    fingerprint="0123456789ab",
-    measure_seconds=9.0,
-)
+BEST = make_latency(
+    2.0, median_ms=2.5, p90_ms=3.0, ratio_to_reference=1.0, ratio_low=0.99, ratio_high=1.01, reference="1:1 x1",
+    backend="onnxruntime", input_size=56,
+)  # fmt: skip
 # Table 1 of the paper, ARM column: channels, and images/s at x1 and x4.
 ROWS = (
     ("1:1", "32,32", 76.2, 5.3),

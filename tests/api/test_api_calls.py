@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import runpy
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from makers import make_record
+from stored import store_study
 from torchvision.models import shufflenet_v2_x0_5
 
 import archsearch
 from archsearch.errors import ArchsearchError, ConfigError, UnknownNameError
 from archsearch.models.families import FAMILIES
-from archsearch.records import Record
-
-TESTS = Path(__file__).resolve().parents[1]
-make_record: Callable[..., Record] = runpy.run_path(str(TESTS / "analysis" / "conftest.py"))["make_record"]
-store_study: Callable[..., None] = runpy.run_path(str(TESTS / "stored.py"))["store_study"]
 
 
 def test_a_network_is_made_by_its_name_alone_at_the_size_that_the_paper_prints() -> None:

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import pytest
+from kinds import cases, one_of_each_kind
 
 import archsearch
 from archsearch.errors import ConfigError, StoreError, UnknownNameError
 from archsearch.models.variants import VARIANTS
 
 
-@pytest.mark.parametrize("name", sorted(VARIANTS))
+@pytest.mark.parametrize("name", cases(VARIANTS, {*one_of_each_kind(), "shufflenet_v2_50"}))
 def test_every_published_network_is_described_and_its_layers_add_up(name: str) -> None:
     found = archsearch.describe(name, input_size=32)
     assert sum(layer.params for layer in found.layers) == found.cost.params

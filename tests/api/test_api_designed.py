@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import runpy
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from makers import make_record
 
 from archsearch.api.designed import DesignBase, DesignPlan
 from archsearch.errors import ConfigError
 from archsearch.records import Record, TrialStatus
-
-TESTS = Path(__file__).resolve().parents[1]
-make_record: Callable[..., Record] = runpy.run_path(str(TESTS / "analysis" / "conftest.py"))["make_record"]
 
 
 def planned(records: list[Record] | None, *, epochs: int, size: int, workers: int) -> DesignPlan:

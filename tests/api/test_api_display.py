@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import builtins
-import runpy
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from makers import make_record
+from stored import store_study
 
 import archsearch
 from archsearch.analysis.ablation import ablation_of
@@ -30,9 +30,6 @@ from archsearch.records import Record, TrialStatus
 from archsearch.search.importance import importances
 from archsearch.table import NOTEBOOK_ROWS
 
-TESTS = Path(__file__).resolve().parents[1]
-make_record: Callable[..., Record] = runpy.run_path(str(TESTS / "analysis" / "conftest.py"))["make_record"]
-store_study: Callable[..., None] = runpy.run_path(str(TESTS / "stored.py"))["store_study"]
 MARKUP = "<script>alert(1)</script>"
 ENDS = [TrialStatus.FAILED, TrialStatus.REJECTED, TrialStatus.RUNNING]
 

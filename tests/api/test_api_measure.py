@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from makers import make_latency
 
 import archsearch.latency.network
 from archsearch.api.describe import describe
@@ -32,12 +33,11 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
         calls.append({"models": models, "reference": reference, **named})
         settings, device = named["settings"], named["device"]
         return tuple(
-            Latency(
-                p10_ms=float(number), median_ms=2.0 * number, p90_ms=3.0 * number, ratio_to_reference=float(number),
-                reference=str(named["reference_name"]), reference_p10_ms=1.0, n=4, bursts=2, half_split_difference=0.0,
-                converged=True, contended=False, device=str(device), backend=settings.backend,
-                batch=settings.batch_on(device), threads=settings.threads, input_size=named["input_size"],
-                fingerprint="0" * 12, measure_seconds=0.1, ratio_low=0.9, ratio_high=1.1,
+            make_latency(
+                float(number), median_ms=2.0 * number, p90_ms=3.0 * number, ratio_to_reference=float(number),
+                reference=str(named["reference_name"]), reference_p10_ms=1.0, n=4, bursts=2, device=str(device),
+                backend=settings.backend, batch=settings.batch_on(device), threads=settings.threads,
+                input_size=named["input_size"], ratio_low=0.9, ratio_high=1.1,
             )
             for number in range(1, len(models) + 1)
         )  # fmt: skip

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from makers import make_latency, make_score
 
 from archsearch.api.papers import (
     NOT_COMPUTED,
@@ -26,7 +27,7 @@ from archsearch.cost import cost_of
 from archsearch.errors import StoreError, UnknownNameError
 from archsearch.models.variants import find_variant
 from archsearch.papers.printed import REASONS, Agreement, Match, load_papers, read_reasons
-from archsearch.records import Latency, Record, Score, TrialStatus
+from archsearch.records import Record, Score, TrialStatus
 from archsearch.store.studies import StudyInfo
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -154,38 +155,9 @@ def test_a_database_that_was_named_must_be_there(tmp_path: Path) -> None:
 
 
 SCALE = {"stem.stride": 1, "stem.pool": False}
-SCORE = Score(
-    top1_percent=45.25,
-    epochs=3,
-    seed=7,
-    split="validation",
-    train_images=1000,
-    eval_images=300,
-    protocol="one-cycle",
-    train_seconds=5.0,
-    images_per_second=600.0,
-    device="cpu",
-)
-LATENCY = Latency(
-    p10_ms=4.0,
-    median_ms=4.2,
-    p90_ms=5.0,
-    ratio_to_reference=2.0,
-    reference="shufflenet_v2_x0_5",
-    reference_p10_ms=2.0,
-    n=60,
-    bursts=12,
-    half_split_difference=0.01,
-    converged=True,
-    contended=False,
-    device="cpu",
-    backend="torch",
-    batch=1,
-    threads=1,
-    input_size=32,
-    fingerprint="f00dfeedbeef",
-    measure_seconds=1.0,
-    study_reference_ms=1.5,
+SCORE = make_score(45.25, epochs=3, seed=7, train_images=1000, eval_images=300)
+LATENCY = make_latency(
+    4.0, median_ms=4.2, p90_ms=5.0, reference_p10_ms=2.0, ratio_to_reference=2.0, n=60, study_reference_ms=1.5
 )
 
 

@@ -4,16 +4,30 @@ import pytest
 import torch
 
 from archsearch.api.describe import describe
-from archsearch.api.variants import named_networks
+from archsearch.api.variants import NamedNetwork, named_networks
 from archsearch.cost.architecture import outline_cost
 from archsearch.errors import BuildError, UnknownNameError
 from archsearch.models.families import FAMILIES
 from archsearch.models.variants import VARIANTS, find_variant
 
 
-def test_every_named_network_is_listed_once_family_by_family() -> None:
+@pytest.fixture(scope="module")
+def listed() -> tuple[tuple[NamedNetwork, ...], list[tuple[int, int]]]:
+    """Every named network, outlined once for all tests, and what was said of the progress."""
     seen: list[tuple[int, int]] = []
     found = named_networks(on_progress=lambda done, total: seen.append((done, total)))
+    return tuple(found), seen
+
+
+@pytest.fixture(scope="module")
+def by_name(listed: tuple[tuple[NamedNetwork, ...], object]) -> dict[str, NamedNetwork]:
+    return {network.name: network for network in listed[0]}
+
+
+def test_every_named_network_is_listed_once_family_by_family(
+    listed: tuple[tuple[NamedNetwork, ...], list[tuple[int, int]]],
+) -> None:
+    found, seen = listed
     assert sorted(network.name for network in found) == sorted(VARIANTS)
     assert seen == [(done, len(VARIANTS)) for done in range(len(VARIANTS) + 1)]
     families = [network.family for network in found]
@@ -22,14 +36,18 @@ def test_every_named_network_is_listed_once_family_by_family() -> None:
 
 # From torchvision's documentation of shufflenet_v2_x1_0 (2278604 parameters) and the model's definition
 # (144,907,992 multiply-adds in convolutions and its linear layer); table 1 of doi 10.12677/iae.2023.114046.
-def test_numbers_are_those_of_the_printed_conditions() -> None:
-    found = {network.name: network for network in named_networks("shufflenet_v2")}
-    plain, counted = found["shufflenet_v2_x1_0"], found["shufflenet_v2_s_counted"]
+def test_numbers_are_those_of_the_printed_conditions(by_name: dict[str, NamedNetwork]) -> None:
+    plain, counted = by_name["shufflenet_v2_x1_0"], by_name["shufflenet_v2_s_counted"]
     assert (plain.params, plain.macs, plain.input_size, plain.num_classes) == (2278604, 144907992, 224, 1000)
     assert (counted.params, counted.input_size, counted.num_classes) == (2380648, 224, 100)
     assert plain.published
-    assert not found["shufflenet_v2_x1_0_ldc0"].published
-    assert {network.family for network in found.values()} == {"shufflenet_v2"}
+    assert not by_name["shufflenet_v2_x1_0_ldc0"].published
+
+
+def test_one_family_is_listed_alone() -> None:
+    found = named_networks("resnet_cifar")
+    assert {network.name for network in found} == {name for name in VARIANTS if name.startswith("resnet")}
+    assert {network.family for network in found} == {"resnet_cifar"}
 
 
 @pytest.mark.parametrize(
@@ -46,15 +64,15 @@ def test_numbers_are_those_of_the_printed_conditions() -> None:
         "torchvision/regnet_y_400mf",
     ],
 )
-def test_the_list_says_of_a_network_what_describe_says_of_it(name: str) -> None:
+def test_the_list_says_of_a_network_what_describe_says_of_it(name: str, by_name: dict[str, NamedNetwork]) -> None:
     variant, told = find_variant(name), describe(name)
     outline = outline_cost(variant.spec, num_classes=variant.num_classes, input_size=variant.input_size)
     assert outline == (told.cost.params, told.cost.macs)
     if not name.startswith("torchvision/"):
-        listed = next(network for network in named_networks(variant.spec.family) if network.name == name)
-        assert (listed.params, listed.macs) == outline
-        assert listed.arch_id == told.spec.arch_id
-        assert (listed.source, listed.note) == (told.source, told.note)
+        network = by_name[name]
+        assert (network.params, network.macs) == outline
+        assert network.arch_id == told.spec.arch_id
+        assert (network.source, network.note) == (told.source, told.note)
 
 
 # Parameters and multiply-adds of torchvision's model cards; theirs count nothing but convolutions, linear layers and

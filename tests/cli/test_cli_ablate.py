@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import runpy
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
+from makers import make_latency, make_score
+from stored import store_study
 
 from archsearch.designs import Design, DesignPoint
 from archsearch.models.variants import find_variant
@@ -72,50 +73,18 @@ def record(number: int, name: str, seed: int, *, failed: bool = False) -> Record
 
 
 def latency(ratio: float) -> Latency:
-    return Latency(
-        p10_ms=ratio,
-        median_ms=ratio,
-        p90_ms=ratio,
-        ratio_to_reference=ratio,
-        reference="shufflenet_v2_x0_5",
-        reference_p10_ms=1.0,
-        n=100,
-        bursts=10,
-        half_split_difference=0.01,
-        converged=True,
-        contended=False,
-        device="cpu",
-        backend="torch",
-        batch=1,
-        threads=1,
-        input_size=32,
-        fingerprint="f00dfeedbeef",
-        measure_seconds=1.0,
-        study_reference_ms=1.0,
-    )
+    return make_latency(ratio, ratio_to_reference=ratio, reference_p10_ms=1.0, study_reference_ms=1.0)
 
 
 def score(top1_percent: float, seed: int) -> Score:
-    return Score(
-        top1_percent=top1_percent,
-        epochs=8,
-        seed=seed,
-        split="validation",
-        train_images=64,
-        eval_images=5000,
-        protocol="proxy",
-        train_seconds=1.0,
-        images_per_second=64.0,
-        device="cpu",
-    )
+    return make_score(top1_percent, seed=seed, train_images=64, eval_images=5000, protocol="proxy")
 
 
 def stored_ablation(folder: Path, *, failing: str | None = None) -> str:
     """The URL of a database with an ablation of these numbers; every trial of `failing` has failed."""
     url = f"sqlite:///{folder / 'stored.db'}"
-    store = runpy.run_path(str(Path(__file__).parent.parent / "stored.py"))["store_study"]
     keys = [(name, seed) for seed in SEEDS for name in POINTS]
-    store(
+    store_study(
         url,
         [record(number, *key, failed=key[0] == failing) for number, key in enumerate(keys)],
         name="tiny.ablate-000000",

@@ -2,18 +2,16 @@ from __future__ import annotations
 
 import csv
 import json
-import runpy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from makers import make_record
+from stored import store_study
 
-from archsearch.records import Record, TrialStatus
+from archsearch.records import TrialStatus
 
-TESTS = Path(__file__).resolve().parents[1]
-make_record: Callable[..., Record] = runpy.run_path(str(TESTS / "analysis" / "conftest.py"))["make_record"]
-store_study: Callable[..., None] = runpy.run_path(str(TESTS / "stored.py"))["store_study"]
 URL = "sqlite:///runs/archsearch.db"
 
 

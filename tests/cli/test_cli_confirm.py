@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-import runpy
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from makers import make_record
+from stored import store_study
 
 from archsearch.analysis.front import front_of
 from archsearch.api.confirm import confirm_result, missed_by, near_front, standard_errors
@@ -23,9 +24,6 @@ from archsearch.store.database import Database
 from archsearch.store.designs import trial_key
 from archsearch.store.schema import StudyRow
 
-TESTS = Path(__file__).parent.parent
-make_record: Callable[..., Record] = runpy.run_path(str(TESTS / "analysis" / "conftest.py"))["make_record"]
-store_study: Callable[..., None] = runpy.run_path(str(TESTS / "stored.py"))["store_study"]
 BASE = find_variant("shufflenet_v2_x0_5").spec.normalised(32)
 KERNELS = (3, 4, 5, 6, 7)
 # top-1 and milliseconds of the search: 3, 5 and 7 are its front; 4 misses it by a little, 6 by a lot

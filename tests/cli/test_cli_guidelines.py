@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from makers import make_latency
 
 from archsearch.analysis.guidelines import ExperimentColumn
 from archsearch.latency.settings import LatencySettings
@@ -49,28 +50,10 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 
 def _latency(ratio: float, settings: LatencySettings, device: str) -> Latency:
-    return Latency(
-        p10_ms=2.0 * ratio,
-        median_ms=2.5 * ratio,
-        p90_ms=3.0 * ratio,
-        ratio_to_reference=ratio,
-        ratio_low=ratio - 0.01,
-        ratio_high=ratio + 0.01,
-        reference="best",
-        reference_p10_ms=2.0,
-        n=60,
-        bursts=6,
-        half_split_difference=0.01,
-        converged=True,
-        contended=False,
-        device=device,
-        backend=settings.backend,
-        batch=1,
-        threads=1,
-        input_size=56,
-        fingerprint="0",
-        measure_seconds=1.0,
-    )
+    return make_latency(
+        2.0 * ratio, ratio_to_reference=ratio, ratio_low=ratio - 0.01, ratio_high=ratio + 0.01, n=60, bursts=6,
+        device=device, backend=settings.backend, input_size=56,
+    )  # fmt: skip
 
 
 def test_a_tiny_run_really_measures_and_a_second_one_does_not(

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-import os
+import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,34 +15,34 @@ COMMANDS = tuple(command.name for command in app.registered_commands)
 HEAVY = ("torch", "torchvision", "optuna", "plotly", "sqlalchemy", "pandas", "scipy", "sklearn", "fvcore")
 
 
-def modules_after(arguments: list[str], cwd: Path) -> set[str]:
-    """The modules that a fresh process has imported when a command has ended."""
+def heavy_modules_after(commands: Sequence[Sequence[str]], cwd: Path) -> dict[tuple[str, ...], set[str]]:
+    """Which of the heavy modules a fresh process has imported when each of these commands has ended, in turn."""
     code = (
-        "import sys\n"
-        f"sys.argv = ['archsearch', *{arguments!r}]\n"
+        "import json, sys\n"
         "from archsearch.cli.main import main\n"
-        "try:\n    main()\n"
-        "except SystemExit as ended:\n    code = ended.code\n"
-        "else:\n    code = 0\n"
-        "sys.stdout.flush()\n"
-        "print('\\nMODULES', code or 0, *sys.modules)\n"
+        "for arguments in json.loads(sys.argv.pop()):\n"
+        "    sys.argv = ['archsearch', *arguments]\n"
+        "    try:\n        main()\n"
+        "    except SystemExit as ended:\n        code = ended.code\n"
+        "    else:\n        code = 0\n"
+        "    sys.stdout.flush()\n"
+        f"    print('\\nMODULES', code or 0, *[name for name in {HEAVY} if name in sys.modules])\n"
     )
-    ended = subprocess.run(
-        [sys.executable, "-c", code], cwd=cwd, capture_output=True, text=True, check=True, timeout=120, env=os.environ
-    )
-    _, code_, *names = ended.stdout.rsplit("MODULES", 1)[1].split(" ")
-    assert code_ in ("0", "1"), ended.stderr
-    return {name.strip() for name in names}
+    command = [sys.executable, "-c", code, json.dumps(commands)]
+    ended = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=True, timeout=120)
+    found = [line.split()[1:] for line in ended.stdout.splitlines() if line.startswith("MODULES")]
+    assert {code for code, *_ in found} <= {"0", "1"}, ended.stderr
+    return {tuple(each): set(names) for each, (_, *names) in zip(commands, found, strict=True)}
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], *([name, "--help"] for name in COMMANDS)])
-def test_help_imports_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:
-    assert modules_after(arguments, tmp_path).isdisjoint(HEAVY)
+def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
+    found = heavy_modules_after([["--help"], ["--version"], *([name, "--help"] for name in COMMANDS)], tmp_path)
+    assert {command: names for command, names in found.items() if names} == {}
 
 
-@pytest.mark.parametrize("arguments", [["studies"], ["studies", "--json"], ["studies", "--shipped"]])
-def test_listing_studies_never_imports_torch_or_optuna(arguments: list[str], tmp_path: Path) -> None:
-    assert modules_after(arguments, tmp_path).isdisjoint({"torch", "torchvision", "optuna", "plotly", "pandas"})
+def test_listing_studies_never_imports_torch_or_optuna(tmp_path: Path) -> None:
+    found = heavy_modules_after([["studies"], ["studies", "--json"], ["studies", "--shipped"]], tmp_path)
+    assert set().union(*found.values()).isdisjoint({"torch", "torchvision", "optuna", "plotly", "pandas"})
 
 
 def test_help_groups_the_commands_and_shows_examples(cli: Callable[..., object]) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from makers import make_score
 
 from archsearch.api.papers import Measured
-from archsearch.records import Score
 
 
 @pytest.fixture(autouse=True)
@@ -37,18 +37,7 @@ def test_what_cannot_be_reproduced_is_listed_with_its_reason(cli: Callable[..., 
 def test_what_was_measured_stands_beside_the_printed_accuracies(
     cli: Callable[..., object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    score = Score(
-        top1_percent=81.5,
-        epochs=100,
-        seed=3,
-        split="test",
-        train_images=50_000,
-        eval_images=10_000,
-        protocol="shufflenetv2-s",
-        train_seconds=5.0,
-        images_per_second=600.0,
-        device="cpu",
-    )
+    score = make_score(81.5, epochs=100, seed=3, split="test", protocol="shufflenetv2-s")
     found = Measured(study="small", dataset="cifar10", trial=None, score=score, latency=None, input_size=32)
     monkeypatch.setattr("archsearch.api.papers.stored_studies", lambda _: (SimpleNamespace(name="small"),))
     monkeypatch.setattr(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import runpy
 import struct
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from makers import make_record
 
 from archsearch.plots.catalog import PLOTS
 from archsearch.records import Epoch
@@ -21,9 +21,6 @@ from archsearch.store.database import Database
 from archsearch.store.rows import latency_to_row, score_to_row
 from archsearch.store.schema import StudyRow, TrialRow
 
-make_record: Callable[..., Any] = runpy.run_path(str(Path(__file__).parents[1] / "analysis" / "conftest.py"))[
-    "make_record"
-]
 # (top-1, ms): trial 1 is more accurate and faster than trial 2
 POINTS = [(50.0, 1.0), (70.0, 2.0), (60.0, 3.0)]
 

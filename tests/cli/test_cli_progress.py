@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import io
-import runpy
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from makers import make_record
 from rich.console import Console
 
 from archsearch.cli.progress import RunDisplay, line
 from archsearch.records import EarlyStop, Record, TrialStatus
 from archsearch.search.runtime import RunProgress
 
-_FACTORY = runpy.run_path(str(Path(__file__).parents[1] / "analysis" / "conftest.py"))
-make_record: Callable[..., Record] = _FACTORY["make_record"]
 STOP = EarlyStop(
     policy="predicted", epoch=3, of_epochs=8, error_percent=70.0, expected_error_percent=52.0,
     optimistic_error_percent=45.5, stopped=True,

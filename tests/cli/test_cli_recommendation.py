@@ -4,27 +4,22 @@ sentence. One study, one base: what networks are described against is the same o
 from __future__ import annotations
 
 import contextlib
-import gzip
 import html
 import json
 import re
-import runpy
-import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
+from makers import make_record
+from stored import store_study, unpack_golden
 
 from archsearch.api.report import make_report
 from archsearch.api.study import Study, open_study
 from archsearch.errors import ArchsearchError
 from archsearch.records import TrialStatus
-
-TESTS = Path(__file__).parents[1]
-make_record: Callable[..., Any] = runpy.run_path(str(TESTS / "analysis" / "conftest.py"))["make_record"]
-store_study: Callable[..., None] = runpy.run_path(str(TESTS / "stored.py"))["store_study"]
 
 
 def complete(points: list[tuple[float, float]], **facts: Any) -> list[Any]:
@@ -60,9 +55,7 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "runs").mkdir()
     name = request.param
     if name in STORED:
-        with sqlite3.connect("runs/archsearch.db") as database:
-            dump = (TESTS / "golden" / "stored" / "archsearch.sql.gz").read_bytes()
-            database.executescript(gzip.decompress(dump).decode())
+        unpack_golden(Path())
     else:
         store_study("sqlite:///runs/archsearch.db", {**MADE, **NOTHING}[name], name=name, noise_floor=0.02)
     return open_study(name)
@@ -156,10 +149,7 @@ def test_without_a_complete_network_everybody_says_so(
 
 
 def test_a_confirmation_and_its_study_recommend_the_same_network(tmp_path: Path) -> None:
-    with sqlite3.connect(tmp_path / "all.db") as database:
-        dump = (TESTS / "golden" / "stored" / "archsearch.sql.gz").read_bytes()
-        database.executescript(gzip.decompress(dump).decode())
-    url = f"sqlite:///{tmp_path / 'all.db'}"
+    url = unpack_golden(tmp_path)
     searched, confirming = open_study(STORED[0], storage=url), open_study(STORED[2], storage=url)
     assert searched.best.arch_id == confirming.best.arch_id
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from makers import make_record
 
 from archsearch.records import Cost, Epoch, Latency, TrialStatus
 from archsearch.search.stopping.base import Decision
@@ -21,9 +22,6 @@ from archsearch.store.rows import latency_to_row, score_to_row
 from archsearch.store.schema import PartialTrainingRow, StudyRow, TrialRow
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
-make_record: Callable[..., Any] = runpy.run_path(str(Path(__file__).parents[1] / "analysis" / "conftest.py"))[
-    "make_record"
-]
 # Errors after both epochs, all at 1 ms: what multi-objective halving with one in two does by hand in
 # tests/search/test_search_stopping_replay.py: 6 of 8 epochs, trials 1 and 3 stopped, 5 of 60 of the hypervolume lost.
 ERRORS = [(80, 50), (90, 40), (70, 45), (95, 60)]

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import runpy
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
+from makers import make_record
 
 from archsearch.api.pareto import canary_json, front_json
 from archsearch.api.study import Study
 from archsearch.cli.tables import canary_line, conditions_line, front_table
 from archsearch.noise import Repeat
-from archsearch.records import Record
 from archsearch.store.studies import StudyInfo
-
-_FACTORY = runpy.run_path(str(Path(__file__).parents[1] / "analysis" / "conftest.py"))
-make_record: Callable[..., Record] = _FACTORY["make_record"]
 
 
 def study(*, latency: dict[str, Any], facts: dict[str, Any], repeats: tuple[Repeat, ...] = ()) -> Study:

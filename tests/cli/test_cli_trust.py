@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from makers import make_record
 
 from archsearch.analysis.trust import Trust, trust_of
 from archsearch.api.output import result_json, write
@@ -14,53 +15,11 @@ from archsearch.api.trust import chosen_networks, ranked_networks, trust_design
 from archsearch.cli.console import console, show
 from archsearch.errors import ConfigError
 from archsearch.plots.trust import trust_figure
-from archsearch.records import Cost, Latency, Record, Score, TrialStatus
+from archsearch.records import Record, TrialStatus
 
 
 def record(trial: int, top1: float, *, variant: str | None = None, epochs: int = 8, params: int = 1000) -> Record:
-    return Record(
-        study="s",
-        trial=trial,
-        arch_id=f"{trial:012x}",
-        family="shufflenet_v2",
-        choices={},
-        suggested={},
-        status=TrialStatus.COMPLETE,
-        variant=variant,
-        cost=Cost(params=params, macs=5, input_size=32, num_classes=10),
-        latency=Latency(
-            p10_ms=1.0,
-            median_ms=1.0,
-            p90_ms=1.0,
-            ratio_to_reference=1.0,
-            reference="r",
-            reference_p10_ms=1.0,
-            n=1,
-            bursts=1,
-            half_split_difference=0.0,
-            converged=True,
-            contended=False,
-            device="cpu",
-            backend="torch",
-            batch=1,
-            threads=1,
-            input_size=32,
-            fingerprint="f",
-            measure_seconds=1.0,
-        ),
-        score=Score(
-            top1_percent=top1,
-            epochs=epochs,
-            seed=0,
-            split="validation",
-            train_images=1,
-            eval_images=1,
-            protocol="proxy",
-            train_seconds=1.0,
-            images_per_second=1.0,
-            device="cpu",
-        ),
-    )
+    return make_record(trial, study="s", top1=top1, p10=1.0, variant=variant, epochs=epochs, params=params, choices={})
 
 
 def test_half_of_the_networks_are_from_the_best_quarter() -> None:

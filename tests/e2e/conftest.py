@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import logging
 import os
 import shutil
 import signal
@@ -12,12 +15,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
 import torch
 
 from archsearch.api.study import Study, open_study
+from archsearch.errors import ArchsearchError
 from archsearch.store.database import Database
 from archsearch.store.workers import process_start
 
@@ -57,11 +62,34 @@ class Workplace:
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 (no threads here)
         )
 
-    def type(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def type_anew(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """A command in a process of its own."""
         process = self.start(*arguments)
         out, err = process.communicate(timeout=TIMEOUT_SECONDS)
         assert "Traceback" not in out + err
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+    def type(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """The same in this process, which has imported torch already; the workers that it starts are processes."""
+        from archsearch.cli.console import console, error_console
+        from archsearch.cli.main import main
+
+        out, err, code = io.StringIO(), io.StringIO(), 0
+        with (
+            _as_it_was(),
+            contextlib.chdir(self.folder),
+            mock.patch.dict(os.environ, {"OMP_NUM_THREADS": "1", "COLUMNS": "120"}),
+            mock.patch.object(sys, "argv", ["archsearch", *arguments]),
+            mock.patch.object(console, "_width", 120),
+            mock.patch.object(error_console, "_width", 120),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            try:
+                main()
+            except SystemExit as ended:
+                code = int(ended.code or 0)
+        return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
     @property
     def storage(self) -> str:
@@ -96,6 +124,22 @@ class Workplace:
         return [trial.state.name for trial in found.get_trials(deepcopy=False)]
 
 
+@contextmanager
+def _as_it_was() -> Iterator[None]:
+    """Puts back what a command sets for its whole process: log handlers, the answer to SIGTERM, torch's threads."""
+    root, own = logging.getLogger(), logging.getLogger("archsearch")
+    handlers, levels = root.handlers[:], (root.level, own.level)
+    terminated, threads = signal.getsignal(signal.SIGTERM), torch.get_num_threads()
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(levels[0])
+        own.setLevel(levels[1])
+        signal.signal(signal.SIGTERM, terminated)
+        torch.set_num_threads(threads)
+
+
 def wait_until(true: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + TIMEOUT_SECONDS
     while not true():
@@ -105,6 +149,16 @@ def wait_until(true: Callable[[], bool], what: str) -> None:
 
 def is_alive(pid: int, started: str) -> bool:
     return process_start(pid) == started
+
+
+@pytest.fixture(autouse=True)
+def curves_are_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No browser is started for the learning curves of every retraining; fixtures of a file start one."""
+
+    def missing(*_: object, **__: object) -> None:
+        raise ArchsearchError("png: not in this test")
+
+    monkeypatch.setattr("archsearch.api.retrain.write_png", missing)
 
 
 @pytest.fixture(scope="session")
@@ -134,7 +188,7 @@ def new_workplace(tmp_path_factory: pytest.TempPathFactory, tiny_images: Path) -
 @pytest.fixture(scope="session")
 def first_run(new_workplace: Callable[..., Workplace]) -> tuple[Workplace, subprocess.CompletedProcess[str]]:
     workplace = new_workplace()
-    return workplace, workplace.type("run", "--study", "./tiny.yaml", "--device", "cpu")
+    return workplace, workplace.type_anew("run", "--study", "./tiny.yaml", "--device", "cpu")
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from archsearch.records import TrialStatus
 
 pytest.importorskip("optuna_dashboard", reason="not installed: pip install 'archsearch[dashboard]'")
 LONGEST_SECONDS = 300.0
-TRIALS = 6
+TRIALS = 3
 
 
 @contextmanager

@@ -20,15 +20,15 @@ pytestmark = pytest.mark.usefixtures("in_the_folder")
 
 @pytest.fixture(scope="module")
 def typed(shared_finished: object) -> object:
-    """`retrain` as a user types it, once."""
-    arguments = ("retrain", "--trial", "best", "--epochs", "1", "--seeds", "2", "--device", "cpu")
+    """`retrain` as a user types it, once, of the smallest network; test_e2e_export.py retrains the best."""
+    arguments = ("retrain", "--trial", "0", "--epochs", "1", "--seeds", "2", "--device", "cpu")
     return shared_finished.type(*arguments)
 
 
 @pytest.fixture
 def model_folder(typed: object, shared_finished: object) -> Path:
     assert typed.returncode == 0, typed.stderr
-    return shared_finished.folder / "runs" / "tiny" / "retrain" / shared_finished.study().best.arch_id
+    return shared_finished.folder / "runs" / "tiny" / "retrain" / shared_finished.study().records[0].arch_id
 
 
 def test_the_folder_has_spec_weights_metrics_curve_and_model_card(model_folder: Path, typed: object) -> None:
@@ -70,7 +70,9 @@ def test_the_same_call_again_trains_nothing_and_gives_the_same_numbers(model_fol
     weights = model_folder / "weights.safetensors"
     before = weights.read_bytes()
     epochs: list[object] = []
-    again = archsearch.retrain("tiny", epochs=1, seeds=2, device="cpu", on_epoch=lambda *seen: epochs.append(seen))
+    again = archsearch.retrain(
+        "tiny", trial=0, epochs=1, seeds=2, device="cpu", on_epoch=lambda *seen: epochs.append(seen)
+    )
     assert epochs == []
     assert again.folder.resolve() == model_folder.resolve()
     summary = json.loads((model_folder / "summary.json").read_text())
@@ -79,13 +81,13 @@ def test_the_same_call_again_trains_nothing_and_gives_the_same_numbers(model_fol
 
 
 def test_a_number_and_an_evaluated_variants_name_are_the_trial_itself(model_folder: Path) -> None:
-    by_name = archsearch.retrain("tiny", trial="shufflenet_v2_x0_5", epochs=1, device="cpu")
     epochs: list[object] = []
-    by_number = archsearch.retrain(
-        "tiny", trial="0", epochs=1, device="cpu", on_epoch=lambda *seen: epochs.append(seen)
+    by_name, by_number = (
+        archsearch.retrain("tiny", trial=trial, epochs=1, device="cpu", on_epoch=lambda *seen: epochs.append(seen))
+        for trial in ("shufflenet_v2_x0_5", "0")
     )
     assert by_name.folder == by_number.folder
-    assert epochs == []
+    assert epochs == []  # `model_folder` holds it
     assert by_number.facts.trial == by_name.facts.trial == 0
     assert by_number.facts.latency is not None
 
@@ -106,8 +108,8 @@ def test_a_variant_that_the_study_has_not_evaluated_is_trained_at_its_scale(
 def test_other_lengths_and_batch_sizes_stand_beside_the_old_training(model_folder: Path) -> None:
     first = {path: path.read_bytes() for path in model_folder.glob("shufflenetv2-s-1-epochs/*/*")}
     assert len(first) == 4  # weights and score of two seeds
-    longer = archsearch.retrain("tiny", epochs=2, device="cpu")
-    batched = archsearch.retrain("tiny", epochs=1, batch_size=40, device="cpu")
+    longer = archsearch.retrain("tiny", trial=0, epochs=2, device="cpu")
+    batched = archsearch.retrain("tiny", trial=0, epochs=1, batch_size=40, device="cpu")
     assert longer.folder.resolve() == batched.folder.resolve() == model_folder.resolve()
     assert [len(longer.facts.scores[0].curve), len(batched.facts.scores[0].curve)] == [2, 1]
     assert {path: path.read_bytes() for path in first} == first
@@ -121,7 +123,7 @@ def test_other_lengths_and_batch_sizes_stand_beside_the_old_training(model_folde
         ({"rule": "latency<=0.0001"}, ConfigError, "no complete trial satisfies 'latency<=0.0001'"),
         ({"rule": "latency<"}, ConfigError, "allowed: recommended, knee"),
         ({"protocol": "none"}, UnknownNameError, "unknown training protocol 'none'"),
-        ({"seeds": 0}, ConfigError, "at least one seed"),
+        ({"seeds": 0}, ConfigError, "seeds must be at least 1, got 0"),
         ({"study": "tyny"}, UnknownNameError, "did you mean 'tiny'"),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,11 +14,10 @@ from archsearch.api.analyses import trust_result
 
 
 @pytest.fixture(scope="module")
-def trusted(new_workplace: Callable[..., Any]) -> tuple[Any, subprocess.CompletedProcess[str]]:
-    workplace = new_workplace(trials=4)
-    assert workplace.type("run", "--study", "./tiny.yaml", "--device", "cpu").returncode == 0
+def trusted(shared_finished: Any) -> tuple[Any, subprocess.CompletedProcess[str]]:
+    workplace = shared_finished
     typed = workplace.type(
-        "trust", "--study", "tiny", "--n", "4", "--epochs", "2", "--workers", "1", "--device", "cpu", "--json"
+        "trust", "--study", "tiny", "--n", "3", "--epochs", "2", "--workers", "1", "--device", "cpu", "--json"
     )
     assert typed.returncode == 0, typed.stderr
     return workplace, typed
@@ -51,7 +49,7 @@ def test_the_networks_are_trained_longer_on_the_same_images_and_compared(trusted
 def test_a_second_run_trains_nothing_again_and_more_seeds_are_added(trusted: tuple[Any, Any]) -> None:
     workplace, typed = trusted
     more = workplace.type(
-        "trust", "--study", "tiny", "--n", "4", "--epochs", "2", "--seeds", "2", "--workers", "1", "--device", "cpu"
+        "trust", "--study", "tiny", "--n", "3", "--epochs", "2", "--seeds", "2", "--workers", "1", "--device", "cpu"
     )
     assert more.returncode == 0, more.stderr
     assert "Kendall" in more.stdout or "cannot be told" in more.stdout

@@ -6,15 +6,13 @@
 from __future__ import annotations
 
 import base64
-import gzip
 import hashlib
 import html
 import json
 import re
 import runpy
 import shutil
-import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from html.parser import HTMLParser
 from pathlib import Path
@@ -23,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from stored import unpack_golden
 
 from archsearch import __version__
 from archsearch.plots.catalog import PLOTS
@@ -82,18 +81,17 @@ DESIGNED = {
     "trust-later-page": ((*LATER_TRUST, "--plot"), "trust.html"),
 }
 
+A_DECISION = "a golden file differs: a decision? --update-golden, and say why"
+
 Run = Callable[..., str]
+Golden = Callable[[Mapping[str, str]], dict[str, str]]
 
 
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the stored study below runs/, and its made-up images."""
     folder = tmp_path_factory.mktemp("golden")
-    (folder / "runs" / "guidelines").mkdir(parents=True)
-    with sqlite3.connect(folder / "runs" / "archsearch.db") as database:
-        database.executescript(gzip.decompress((HERE / "stored" / "archsearch.sql.gz").read_bytes()).decode())
-    for path in (HERE / "stored").glob("*.json.gz"):
-        (folder / "runs" / "guidelines" / path.stem).write_bytes(gzip.decompress(path.read_bytes()))
+    unpack_golden(folder)
     runpy.run_path(str(HERE / "make_study.py"))["write_images"](folder / "cifar10")
     return folder
 
@@ -144,50 +142,56 @@ def _scrubbed(text: str) -> str:
 
 
 @pytest.fixture
-def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
-    """Compares a text with the file of this name under `outputs`."""
+def golden(request: pytest.FixtureRequest) -> Golden:
+    """The texts of these names under `outputs`; with --update-golden the new ones, which are then written there."""
 
-    def compare(name: str, text: str) -> None:
-        path = OUTPUTS / name
+    def stored(texts: Mapping[str, str]) -> dict[str, str]:
         if request.config.getoption("--update-golden"):
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-            return
-        assert path.is_file(), f"{path} is not there: pytest tests/golden --update-golden"
-        assert text == path.read_text(encoding="utf-8"), f"{name} differs: a decision? --update-golden, and say why"
+            OUTPUTS.mkdir(exist_ok=True)
+            for name, text in texts.items():
+                (OUTPUTS / name).write_text(text, encoding="utf-8")
+            return dict(texts)
+        missing = [name for name in texts if not (OUTPUTS / name).is_file()]
+        assert not missing, "not there: pytest tests/golden --update-golden"
+        return {name: (OUTPUTS / name).read_text(encoding="utf-8") for name in texts}
 
-    return compare
+    return stored
 
 
 @pytest.mark.parametrize("name", PRINTED)
-def test_what_is_printed_is_as_it_was(name: str, run: Run, golden: Callable[[str, str], None]) -> None:
-    for width in WIDTHS[-1:] if name in AT_ONE_WIDTH else WIDTHS:
-        golden(f"{name}.{width}.txt", run(*PRINTED[name], width=width))
+def test_what_is_printed_is_as_it_was(name: str, run: Run, golden: Golden) -> None:
+    widths = WIDTHS[-1:] if name in AT_ONE_WIDTH else WIDTHS
+    found = {f"{name}.{width}.txt": run(*PRINTED[name], width=width) for width in widths}
+    assert found == golden(found), A_DECISION
 
 
 @pytest.mark.parametrize("name", AS_JSON)
-def test_json_is_as_it_was(name: str, run: Run, golden: Callable[[str, str], None]) -> None:
+def test_json_is_as_it_was(name: str, run: Run, golden: Golden) -> None:
     printed = run(*PRINTED[name], "--json").partition("--- standard error ---")[0]
-    golden(f"{name}.json", _plain_json(json.loads(printed)))
+    found = {f"{name}.json": _plain_json(json.loads(printed))}
+    assert found == golden(found), A_DECISION
 
 
 @pytest.mark.parametrize("name", WRITTEN)
-def test_what_is_written_is_as_it_was(name: str, run: Run, golden: Callable[[str, str], None]) -> None:
+def test_what_is_written_is_as_it_was(name: str, run: Run, golden: Golden) -> None:
     said = run(*WRITTEN[name])
+    found: dict[str, str] = {}
     for path in sorted(Path("out").iterdir()):
-        _compare_file(name, path, golden)
-    if name == "papers-markdown" or not list(Path("out").iterdir()):
-        golden(f"{name}.txt", said)
+        found |= _texts_of(name, path)
+    if name == "papers-markdown" or not found:
+        found[f"{name}.txt"] = said
+    assert found == golden(found), A_DECISION
 
 
 @pytest.mark.parametrize("name", DESIGNED)
-def test_the_page_of_a_design_is_as_it_was(name: str, run: Run, golden: Callable[[str, str], None]) -> None:
+def test_the_page_of_a_design_is_as_it_was(name: str, run: Run, golden: Golden) -> None:
     arguments, file = DESIGNED[name]
     for earlier in Path("runs").glob(f"*/{file}"):
         earlier.unlink()
     run(*arguments)
     (page,) = Path("runs").glob(f"*/{file}")
-    _compare_file(name, page, golden)
+    found = _texts_of(name, page)
+    assert found == golden(found), A_DECISION
 
 
 def test_the_page_of_a_check_is_of_the_design_that_was_run_and_not_of_the_newest(run: Run) -> None:
@@ -207,15 +211,15 @@ def test_every_golden_file_is_of_a_test(request: pytest.FixtureRequest) -> None:
         assert not orphans
 
 
-def _compare_file(name: str, path: Path, golden: Callable[[str, str], None]) -> None:
+def _texts_of(name: str, path: Path) -> dict[str, str]:
+    """What is compared of a file that was written, by the names of the golden files."""
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".html":
-        golden(f"{name}.page.txt", _scrubbed(_page_text(text)))
-        golden(f"{name}.figures.json", _plain_json(_figures(text)))
-    elif path.suffix == ".json":
-        golden(f"{name}.json", _plain_json(json.loads(text)))
-    else:
-        golden(f"{name}{path.suffix}", text)
+        return {
+            f"{name}.page.txt": _scrubbed(_page_text(text)),
+            f"{name}.figures.json": _plain_json(_figures(text)),
+        }
+    return {f"{name}{path.suffix}": _plain_json(json.loads(text)) if path.suffix == ".json" else text}
 
 
 def _plain_json(content: Any) -> str:

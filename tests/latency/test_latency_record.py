@@ -6,31 +6,13 @@ import json
 from dataclasses import asdict, replace
 
 import pytest
+from makers import make_latency
 
 from archsearch.latency.remeasure import better, drifted, is_doubtful
 from archsearch.latency.settings import LatencySettings
 from archsearch.records import Latency
 
-LATENCY = Latency(
-    p10_ms=2.0,
-    median_ms=2.2,
-    p90_ms=2.9,
-    ratio_to_reference=0.5,
-    reference="shufflenet_v2_x1_0",
-    reference_p10_ms=4.0,
-    n=300,
-    bursts=30,
-    half_split_difference=0.01,
-    converged=True,
-    contended=False,
-    device="cpu",
-    backend="onnxruntime",
-    batch=1,
-    threads=1,
-    input_size=32,
-    fingerprint="0123456789ab",
-    measure_seconds=5.2,
-)
+LATENCY = make_latency(2.0, reference="shufflenet_v2_x1_0", backend="onnxruntime", measure_seconds=5.2)
 
 
 def test_a_latency_survives_being_stored_as_json_with_its_further_backends() -> None:

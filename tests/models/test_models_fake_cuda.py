@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import runpy
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import fake_cuda
 import pytest
 import torch
 from torch import Tensor, nn
@@ -19,10 +19,10 @@ from archsearch.models.variants import VARIANTS, find_variant
 from archsearch.space.search_space import load_space
 
 ROOT = Path(__file__).parents[2]
-FAKE: dict[str, Any] = runpy.run_path(str(ROOT / "tests" / "fake_cuda.py"))
 SPACES = sorted(path.stem for path in (ROOT / "search_spaces").glob("*.yaml"))
 POINTS = 200
 SHARES = 4  # of the points of a space, a test each
+ON_THE_GPU = (fake_cuda.DEVICE, fake_cuda.DEVICE)
 
 
 @pytest.fixture(autouse=True)
@@ -35,18 +35,14 @@ def autocast_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def mode() -> Any:
     """One for all networks: it remembers what operators give for shapes."""
-    return FAKE["fake_mode"]()
-
-
-def shortened(spec: Spec) -> Spec:
-    """At most three units a stage: those after the third are the second once more."""
-    units = {name: min(value, 3) for name, value in spec.choices().items() if re.fullmatch(r"stage\d\.units", name)}
-    return spec.with_choices(units)
+    return fake_cuda.fake_mode()
 
 
 def points(name: str, share: int) -> list[Spec]:
     space = load_space(name)
-    return [shortened(space.spec(space.sample(seed)).normalised(32)) for seed in range(share, POINTS, SHARES)]
+    return [
+        fake_cuda.shortened(space.spec(space.sample(seed)).normalised(32), 3) for seed in range(share, POINTS, SHARES)
+    ]
 
 
 @pytest.mark.parametrize("share", range(SHARES))
@@ -55,7 +51,7 @@ def test_random_points_of_every_space_run_on_one_device(name: str, share: int, m
     failed = Counter[str]()
     for spec in points(name, share):
         try:
-            FAKE["walk"](build(spec, num_classes=100, input_size=32), mode, size=32)
+            assert fake_cuda.walk(build(spec, num_classes=100, input_size=32), mode, size=32) == ON_THE_GPU
         except RuntimeError as error:
             failed[f"{type(error).__name__}: {str(error)[:200]}"] += 1
     assert not failed
@@ -83,15 +79,16 @@ def test_parts_of_odd_numbers_of_channels_run_on_one_device(
     changes |= {f"stage{stage}.split_ratio": split_ratio for stage in (2, 3, 4)}
     for form in ("torchvision", "authors"):
         spec = find_variant("shufflenet_v2_x0_5").spec.with_choices({**changes, "unit_form": form})
-        FAKE["walk"](build(shortened(spec.normalised(32)), num_classes=10, input_size=32), mode, size=32)
+        model = build(fake_cuda.shortened(spec.normalised(32), 3), num_classes=10, input_size=32)
+        assert fake_cuda.walk(model, mode, size=32) == ON_THE_GPU
 
 
 @pytest.mark.parametrize("first", "abcd")
 def test_every_named_network_runs_on_one_device(first: str, mode: Any) -> None:
     share = "abcd".index(first)
     for name in sorted(VARIANTS.names())[share::4]:
-        spec = shortened(VARIANTS[name].spec.normalised(32))
-        FAKE["walk"](build(spec, num_classes=10, input_size=32), mode, size=32)
+        spec = fake_cuda.shortened(VARIANTS[name].spec.normalised(32), 3)
+        assert fake_cuda.walk(build(spec, num_classes=10, input_size=32), mode, size=32) == ON_THE_GPU
 
 
 def documented_references() -> list[str]:
@@ -104,7 +101,7 @@ def documented_references() -> list[str]:
 @pytest.mark.parametrize("name", documented_references())
 def test_every_reference_of_torchvision_that_a_document_names_runs_on_one_device(name: str, mode: Any) -> None:
     spec = find_variant(f"torchvision/{name}").spec
-    FAKE["walk"](build(spec, num_classes=10, input_size=64), mode, size=64)
+    assert fake_cuda.walk(build(spec, num_classes=10, input_size=64), mode, size=64) == ON_THE_GPU
 
 
 class Misplaced(nn.Module):
@@ -134,4 +131,4 @@ def test_a_network_that_leaves_its_device_or_waits_for_it_is_found(kind: str, mo
             torch._subclasses.fake_tensor.DynamicOutputShapeException,
         )
     ):
-        FAKE["walk"](Misplaced(kind), mode, size=8)
+        fake_cuda.walk(Misplaced(kind), mode, size=8)

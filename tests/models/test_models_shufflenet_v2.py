@@ -79,7 +79,7 @@ def test_shapes_do_not_depend_on_the_kernel_at_any_input_size(kernel: int) -> No
     with torch.device("meta"):
         model = build(changed, num_classes=10, input_size=224).eval()
         assert isinstance(model, ShuffleNetV2)
-        for size in range(24, 225):
+        for size in (*range(24, 56), 224):  # every remainder of the whole network's stride of 32
             sizes, x = [], torch.empty(1, 3, size, size)
             for part in (model.conv1, model.maxpool, model.stage2, model.stage3, model.stage4):
                 x = part(x)

@@ -6,6 +6,8 @@ import warnings
 
 import pytest
 import torch
+from fake_cuda import shortened
+from kinds import LARGE, cases, one_of_each_kind
 from torch import Tensor, nn
 
 from archsearch.cost.count import count
@@ -13,7 +15,6 @@ from archsearch.models.families import build
 from archsearch.models.variants import VARIANTS, find_variant
 from archsearch.models.variants.references import torchvision_names
 
-LARGE = ("shufflenet_v2_50", "se_shufflenet_v2_164")
 TORCHVISION = tuple(
     f"torchvision/{name}"
     for name in (
@@ -26,26 +27,6 @@ TORCHVISION = tuple(
         "vit_b_16",
     )
 )
-
-
-def representative(name: str) -> bool:
-    """Whether a network's 224x224 run is not left to the slow tests.
-
-    The 75 networks of ShuffleNet V1 are five widths of the same fifteen: x1.0 in every form, and g3 at every width,
-    stand for the rest. ShuffleNet V2 wider than x1.0 stands with its plain and its dearest form.
-    """
-    if name in LARGE:
-        return False
-    if name.startswith("shufflenet_v1_"):
-        return "_x1_0_" in name or (name.endswith("_g3") and "_x2_0_" not in name)
-    if name.startswith(("shufflenet_v2_x1_5", "shufflenet_v2_x2_0")):
-        return name in ("shufflenet_v2_x1_5", "shufflenet_v2_x2_0", "shufflenet_v2_x1_5_se_residual_authors")
-    return True
-
-
-def cases(names: tuple[str, ...], quick: object) -> list[object]:
-    """The names, those that are not quick marked slow."""
-    return [name if quick(name) else pytest.param(name, marks=pytest.mark.slow) for name in names]
 
 
 def images(number: int, input_size: int) -> Tensor:
@@ -96,23 +77,24 @@ def check_traces(model: nn.Module, x: Tensor, scores: Tensor) -> None:
         torch.testing.assert_close(traced(x), scores, rtol=1e-4, atol=1e-4 * float(scores.abs().max()))
 
 
-@pytest.mark.parametrize("name", cases(VARIANTS.names(), lambda name: name not in LARGE))
+@pytest.mark.parametrize("name", cases(VARIANTS, set(VARIANTS) - set(LARGE)))
 def test_every_variant_trains_and_scores_each_image_alone_at_32_pixels(name: str) -> None:
     x = images(4, 32)
     model = trained_one_step(fresh(name, input_size=32), x, 6)
     check_each_image_is_scored_alone(model, x)
 
 
-@pytest.mark.parametrize("name", cases(VARIANTS.names(), representative))
+@pytest.mark.parametrize("name", cases(VARIANTS, one_of_each_kind()))
 def test_every_variant_trains_and_scores_each_image_alone_at_224_pixels(name: str) -> None:
     x = images(2, 224)
     model = trained_one_step(fresh(name, input_size=224), x, 6)
     check_each_image_is_scored_alone(model, x)
 
 
-@pytest.mark.parametrize("name", cases((*VARIANTS.names(), *TORCHVISION), representative))
+@pytest.mark.parametrize("name", cases((*VARIANTS, *TORCHVISION), {*one_of_each_kind(), *TORCHVISION}))
 def test_every_variant_traces_and_every_operator_is_counted(name: str) -> None:
-    model = fresh(name, input_size=32).eval()
+    spec = shortened(find_variant(name).at_scale({}), 3)
+    model = build(spec, num_classes=6, input_size=32, seed=0).eval()
     x = images(2, 32)
     with torch.no_grad():
         scores = model(x)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from makers import make_latency
 
 from archsearch.analysis.guidelines import (
     PRINTED_DEVICES,
@@ -25,28 +26,7 @@ MARKUP = "<script>alert(1)</script>"
 
 
 def latency(ratio: float) -> Latency:
-    return Latency(
-        p10_ms=ratio,
-        median_ms=ratio,
-        p90_ms=ratio,
-        ratio_to_reference=ratio,
-        ratio_low=ratio - 0.02,
-        ratio_high=ratio + 0.04,
-        reference="1:1",
-        reference_p10_ms=1.0,
-        n=60,
-        bursts=6,
-        half_split_difference=0.0,
-        converged=True,
-        contended=False,
-        device="cpu",
-        backend="torch",
-        batch=1,
-        threads=1,
-        input_size=56,
-        fingerprint="0",
-        measure_seconds=1.0,
-    )
+    return make_latency(ratio, ratio_to_reference=ratio, ratio_low=ratio - 0.02, ratio_high=ratio + 0.04, n=60)
 
 
 def make_report(tables: int = 1) -> GuidelinesReport:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import runpy
-from pathlib import Path
-
 import pytest
+from makers import make_study
 
 from archsearch.plots.catalog import PLOTS, PlotData
 from archsearch.records import Record
-
-make_study = runpy.run_path(str(Path(__file__).with_name("conftest.py")))["make_study"]
 
 
 @pytest.fixture(scope="module")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import runpy
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
+from makers import make_record, make_study
 
 from archsearch.analysis.baseline import baselines_of
 from archsearch.analysis.canary import canary_of
@@ -17,10 +16,6 @@ from archsearch.analysis.verdicts import verdicts_of
 from archsearch.plots.catalog import PlotData
 from archsearch.records import Record
 from archsearch.report.data import ReportData
-
-_PLOTS = runpy.run_path(str(Path(__file__).parents[1] / "plots" / "conftest.py"))
-make_record: Callable[..., Record] = _PLOTS["make_record"]
-make_study: Callable[..., list[Record]] = _PLOTS["make_study"]
 
 
 def make_data(

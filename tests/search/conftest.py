@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from archsearch.cost import cost_of
 from archsearch.data.dataset import Dataset
 from archsearch.data.images import Images
 from archsearch.latency import lease
+from archsearch.search import evaluate
 from archsearch.search.config import StudyConfig, parse_study
 from archsearch.search.optuna_study import OptunaStudy
 from archsearch.search.worker import Worker
@@ -64,6 +67,7 @@ def make_config(tmp_path: Path) -> MakeConfig:
             "variants": "none",
             "reference": "shufflenet_v2_x0_5",
             "proxy": {"epochs": 1, "batch_size": 32, "train_images": 64, "validation_images": 32},
+            "constraints": {"guidelines": "off"},
             "latency": {
                 "backend": "torch-eager",  # nothing to trace or export, which would also upset workers in threads
                 "bursts": 2,
@@ -81,6 +85,15 @@ def make_config(tmp_path: Path) -> MakeConfig:
         return parse_study(content | changes, source="a test")
 
     return make
+
+
+count_once = cache(cost_of)
+
+
+@pytest.fixture(autouse=True)
+def few_networks_are_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of an evaluation's time here is the counting of the same six networks; tests/cost counts them anew."""
+    monkeypatch.setattr(evaluate, "cost_of", count_once)
 
 
 @pytest.fixture(autouse=True)

@@ -6,10 +6,11 @@ from typing import Any
 
 import optuna
 import pytest
+from makers import make_latency
 
 from archsearch.errors import ConfigError
 from archsearch.limits import GUIDELINES
-from archsearch.records import Cost, Latency, Record, TrialStatus
+from archsearch.records import Cost, Record, TrialStatus
 from archsearch.search import evaluate, samplers, worker
 from archsearch.search.config import Constraints, load_study
 from archsearch.search.evaluate import Evaluator
@@ -36,27 +37,7 @@ COST = Cost(
     memory_written_bytes=1000,
     guidelines=SCORES,
 )
-MEASURED = Latency(
-    p10_ms=3.0,
-    median_ms=3.5,
-    p90_ms=5.0,
-    ratio_to_reference=0.75,
-    reference="shufflenet_v2_x0_5",
-    reference_p10_ms=4.0,
-    n=20,
-    bursts=2,
-    half_split_difference=0.0,
-    converged=True,
-    contended=False,
-    device="cpu",
-    backend="torch",
-    batch=1,
-    threads=1,
-    input_size=32,
-    fingerprint="0" * 12,
-    measure_seconds=1.0,
-    study_reference_ms=4.0,
-)
+MEASURED = make_latency(3.0, study_reference_ms=4.0)
 
 
 def records(database: Database, name: str) -> tuple[Record, ...]:

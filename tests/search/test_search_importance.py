@@ -1,22 +1,18 @@
 from __future__ import annotations
 
 import math
-import runpy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
 import pytest
+from makers import make_record
 
 from archsearch.records import Record, TrialStatus
 from archsearch.search.importance import METHODS, importances
 
-make_record: Callable[..., Record] = runpy.run_path(str(Path(__file__).parents[1] / "analysis" / "conftest.py"))[
-    "make_record"
-]
 LEVELS: Mapping[str, tuple[Any, ...]] = {
     "kernel": (3, 5, 7),
     "attention": ("none", "se"),

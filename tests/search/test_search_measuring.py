@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from makers import make_latency
 
 from archsearch.errors import MeasurementError
 from archsearch.latency import prepare
@@ -44,11 +45,9 @@ Measured = list[str]
 def latency_of(
     *, converged: bool = True, difference: float = 0.01, reference_ms: float = 4.0, backend: str = "torch", **facts: Any
 ) -> Latency:
-    return Latency(
-        p10_ms=2.0, median_ms=2.1, p90_ms=2.5, ratio_to_reference=2.0 / reference_ms, reference="shufflenet_v2_x0_5",
-        reference_p10_ms=reference_ms, n=4, bursts=2, half_split_difference=difference, converged=converged,
-        contended=False, device="cpu", backend=backend, batch=1, threads=1, input_size=32, fingerprint="f" * 12,
-        measure_seconds=0.1, **facts,
+    return make_latency(
+        2.0, median_ms=2.1, p90_ms=2.5, reference_p10_ms=reference_ms, n=4, bursts=2, half_split_difference=difference,
+        converged=converged, backend=backend, fingerprint="f" * 12, measure_seconds=0.1, **facts,
     )  # fmt: skip
 
 

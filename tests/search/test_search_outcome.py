@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from makers import make_latency, make_score
 
-from archsearch.records import Cost, EarlyStop, Latency, Record, Score, TrialStatus
+from archsearch.records import Cost, EarlyStop, Latency, Record, TrialStatus
 from archsearch.search.config import Constraints, StudyConfig
 from archsearch.search.outcome import (
     Outcome,
@@ -24,27 +25,11 @@ POINT = {"error_percent": 90.0, "latency_ms": 16.0, "params": 1200.0}
 
 
 def latency(**changes: Any) -> Latency:
-    facts: dict[str, Any] = {
-        "p10_ms": 3.0, "median_ms": 3.5, "p90_ms": 5.0, "ratio_to_reference": 0.5, "reference": "r",
-        "reference_p10_ms": 6.0, "n": 20, "bursts": 2, "half_split_difference": 0.0, "converged": True,
-        "contended": False, "device": "cpu", "backend": "torch", "batch": 1, "threads": 1, "input_size": 32,
-        "fingerprint": "0" * 12, "measure_seconds": 1.0, "study_reference_ms": 4.0,
-    }  # fmt: skip
-    return Latency(**(facts | changes))
+    facts = {"median_ms": 3.5, "p90_ms": 5.0, "reference_p10_ms": 6.0, "study_reference_ms": 4.0, "bursts": 2, "n": 20}
+    return make_latency(3.0, **(facts | changes))
 
 
-SCORE = Score(
-    top1_percent=62.5,
-    epochs=1,
-    seed=0,
-    split="validation",
-    train_images=1,
-    eval_images=1,
-    protocol="proxy",
-    train_seconds=1.0,
-    images_per_second=1.0,
-    device="cpu",
-)
+SCORE = make_score(62.5, epochs=1)
 
 
 def test_excess_is_the_share_of_the_bound() -> None:

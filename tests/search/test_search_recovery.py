@@ -7,8 +7,9 @@ from typing import Any
 
 import optuna
 import pytest
+from makers import make_latency, make_score
 
-from archsearch.records import Cost, EarlyStop, Latency, Score, TrialStatus
+from archsearch.records import Cost, EarlyStop, TrialStatus
 from archsearch.search.config import StudyConfig
 from archsearch.search.optuna_study import OptunaStudy
 from archsearch.search.recovery import recover
@@ -19,15 +20,8 @@ from archsearch.store.trials import copy_result, finish_trial, note_architecture
 from archsearch.store.workers import enter_worker
 
 COST = Cost(params=900, macs=5000, input_size=32, num_classes=4)
-LATENCY = Latency(
-    p10_ms=3.0, median_ms=3.5, p90_ms=5.0, ratio_to_reference=0.5, reference="r", reference_p10_ms=6.0, n=20, bursts=2,
-    half_split_difference=0.0, converged=True, contended=False, device="cpu", backend="torch", batch=1, threads=1,
-    input_size=32, fingerprint="0" * 12, measure_seconds=1.0, study_reference_ms=4.0,
-)  # fmt: skip
-SCORE = Score(
-    top1_percent=62.5, epochs=1, seed=0, split="validation", train_images=64, eval_images=32, protocol="proxy",
-    train_seconds=1.0, images_per_second=64.0, device="cpu",
-)  # fmt: skip
+LATENCY = make_latency(3.0, reference_p10_ms=6.0, study_reference_ms=4.0)
+SCORE = make_score(62.5, epochs=1)
 
 
 @dataclass

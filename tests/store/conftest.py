@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from makers import make_latency, make_score
 
 from archsearch.errors import StoreError
 from archsearch.records import Cost, Epoch, Latency, Score
@@ -30,38 +31,18 @@ class Facts:
 def facts() -> Facts:
     return Facts(
         cost=Cost(params=350_123, macs=41_234_567, input_size=32, num_classes=10, unsupported_ops={"aten::gelu": 3}),
-        latency=Latency(
-            p10_ms=1.25,
+        latency=make_latency(
+            1.25,
             median_ms=1.3000000000000003,
             p90_ms=2.0,
             ratio_to_reference=0.1 + 0.2,  # 0.30000000000000004: no digit may be lost
-            reference="shufflenet_v2_x1_0",
-            reference_p10_ms=4.0,
-            n=300,
-            bursts=30,
-            half_split_difference=0.015,
-            converged=True,
-            contended=False,
-            device="cpu",
-            backend="torch",
-            batch=1,
-            threads=1,
-            input_size=32,
-            fingerprint="0123456789ab",
-            measure_seconds=7.5,
             study_reference_ms=4.5,
         ),
-        score=Score(
-            top1_percent=61.73,
+        score=make_score(
+            61.73,
             epochs=2,
             seed=3,
-            split="validation",
-            train_images=8000,
-            eval_images=5000,
             protocol="proxy",
-            train_seconds=12.5,
-            images_per_second=1280.0,
-            device="cpu",
             curve=(
                 Epoch(epoch=1, train_loss=2.25, top1_percent=30.5, learning_rate=0.2, train_seconds=6.5),
                 Epoch(epoch=2, train_loss=1.75, top1_percent=61.73, learning_rate=0.0, train_seconds=6.0),

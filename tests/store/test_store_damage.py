@@ -12,6 +12,7 @@ from typing import Any
 
 import optuna
 import pytest
+from stored import store_study
 
 from archsearch.errors import ConfigError, NothingStoredError, StoreError
 from archsearch.records import Record, TrialStatus
@@ -20,7 +21,6 @@ from archsearch.store.database import Database
 from archsearch.store.studies import find_study, list_studies
 from archsearch.store.trials import load_record, load_records, load_trainings
 
-store_study = runpy.run_path(str(Path(__file__).parents[1] / "stored.py"))["store_study"]
 Change = Callable[..., None]
 
 

@@ -6,13 +6,13 @@ of its generator. The stand-in of the kernel looks where its tensors lie.
 
 from __future__ import annotations
 
-import runpy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import fake_cuda
 import pytest
 import torch
 from torch import Tensor, nn
@@ -35,7 +35,6 @@ from archsearch.training.step import EagerStep
 from archsearch.training.trainer import Trainer
 
 ROOT = Path(__file__).parents[2]
-FAKE: dict[str, Any] = runpy.run_path(str(ROOT / "tests" / "fake_cuda.py"))
 SPACES = sorted(path.stem for path in (ROOT / "search_spaces").glob("*.yaml"))
 
 
@@ -47,14 +46,15 @@ def images(count: int = 40, size: int = 32) -> Images:
 
 def network(space: str, seed: int) -> nn.Module:
     found = load_space(space)
-    return build(found.spec(found.sample(seed)).normalised(32), num_classes=4, input_size=32)
+    spec = fake_cuda.shortened(found.spec(found.sample(seed)).normalised(32), 2)
+    return build(spec, num_classes=4, input_size=32)
 
 
 def recorded(work: Callable[[], None]) -> Callable[[], None]:
     """Runs the work each time under the rules of a capture."""
 
     def again() -> None:
-        with FAKE["Captured"]():
+        with fake_cuda.Captured():
             work()
 
     again()
@@ -92,12 +92,12 @@ def stood_in_for(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
 
     def backward(loss: Tensor) -> None:
         calls["backward"] += 1
-        assert loss.device == FAKE["DEVICE"]
+        assert loss.device == fake_cuda.DEVICE
 
     def fused_sgd(*tensors: list[Tensor], **more: Any) -> None:
         calls["fused SGD"] += 1
         found = [value for value in tree_leaves((tensors, more)) if isinstance(value, Tensor)]
-        assert {value.device for value in found} == {FAKE["DEVICE"]}
+        assert {value.device for value in found} == {fake_cuda.DEVICE}
         calls["rates on the GPU"] += isinstance(more["lr"], Tensor)
 
     monkeypatch.setattr(torch.cuda.amp.common, "amp_definitely_not_available", lambda: False)
@@ -129,21 +129,21 @@ def test_a_whole_training_stays_on_its_device_and_inside_its_chunks(
 
     monkeypatch.setattr(torch.optim.SGD, "zero_grad", zero_grad)
     model, leased = network("shufflenet_v2", 3), Leased()
-    with FAKE["fake_mode"](), leased:
+    with fake_cuda.fake_mode(), leased:
         with leased.chunk():
             trainer = Trainer(
-            model, images(), images(), protocol, epochs=2, batch_size=10, input_size=32,
+            model, images(30), images(), protocol, epochs=2, batch_size=10, input_size=32,
             mean=(0.5,) * 3, std=(0.2,) * 3, flip=True, seed=0, device="cuda:0",
             make_step=partial(GraphStep, record=recorded),
         )  # fmt: skip
         assert trainer.precision == "bf16"
-        curve = trainer.run(chunk=leased.chunk, chunk_steps=3)
+        curve = trainer.run(chunk=leased.chunk, chunk_steps=2)
     assert leased.within > 1000 and leased.outside == []  # nothing runs on the GPU without the lease
     assert len(curve) == 2
     assert isinstance(trainer.step, GraphStep) and trainer.step.eager_because is None
-    # once while it is recorded, then four steps in each of two epochs; the kernel once for each group of parameters
+    # once while it is recorded, then three steps in each of two epochs; the kernel once for each group of parameters
     groups = len(trainer.optimizer.param_groups)
-    assert stood_in_for == {"backward": 9, "fused SGD": 9 * groups, "rates on the GPU": groups}
+    assert stood_in_for == {"backward": 7, "fused SGD": 7 * groups, "rates on the GPU": groups}
 
 
 def test_batches_of_several_processes_stay_on_their_device(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,7 +154,7 @@ def test_batches_of_several_processes_stay_on_their_device(monkeypatch: pytest.M
         crop_padding=4, seed=0, cutout=8,
     )  # fmt: skip
     expected = [(inputs.shape, labels.shape) for inputs, labels in given.epoch(0)]
-    with FAKE["fake_mode"](counts=True):
+    with fake_cuda.fake_mode(counts=True):
         given = DeviceBatches(
             images(), device="cuda:0", input_size=32, batch_size=10, mean=(0.5,) * 3, std=(0.2,) * 3, flip=True,
             crop_padding=4, seed=0, cutout=8,
@@ -162,7 +162,7 @@ def test_batches_of_several_processes_stay_on_their_device(monkeypatch: pytest.M
         found = list(given.epoch(0))
         scored = list(given.evaluation(16))
     assert [(inputs.shape, labels.shape) for inputs, labels in found] == expected
-    assert {value.device for batch in found + scored for value in batch} == {FAKE["DEVICE"]}
+    assert {value.device for batch in found + scored for value in batch} == {fake_cuda.DEVICE}
     assert [len(labels) for _, labels in scored] == [16, 16, 8]
 
 
@@ -176,7 +176,7 @@ def test_gradients_and_the_optimizer_stay_on_their_device(space: str, seed: int)
     step.parts = 1 + seed % 2
     inputs = torch.empty(4, 32, 32, 3, device="meta").permute(0, 3, 1, 2)
     labels = torch.empty(4, dtype=torch.int64, device="meta")
-    with counting_form(), FAKE["Captured"]("meta"):  # the deformable form of a GPU
+    with counting_form(), fake_cuda.Captured("meta"):  # the deformable form of a GPU
         loss = step(inputs, labels, 0.1)
     assert loss.device.type == "meta"
     assert all(parameter.grad is not None for parameter in model.parameters())
@@ -194,7 +194,7 @@ def test_a_tensor_that_a_backward_pass_makes_on_the_cpu_is_found() -> None:
 
     layer = nn.Linear(3, 4, device="meta")
     scores = Misplaced.apply(layer(torch.empty(2, 3, device="meta")))
-    with pytest.raises(RuntimeError, match="has a tensor on cpu"), FAKE["Captured"]("meta"):
+    with pytest.raises(RuntimeError, match="has a tensor on cpu"), fake_cuda.Captured("meta"):
         scores.sum().backward()
 
 
@@ -206,7 +206,7 @@ def test_the_folded_form_of_a_latency_stays_on_its_device(name: str) -> None:
     fast = folded(model)
     norms = [sum(isinstance(module, nn.BatchNorm2d) for module in one.modules()) for one in (fast, model)]
     assert norms[0] < 2 < norms[1]
-    mode = FAKE["fake_mode"]()
-    FAKE["on_fake_cuda"](fast, mode)
-    with mode, torch.inference_mode(), FAKE["Captured"]():
-        assert fast(FAKE["fake_images"](batch=8, size=32)).device == FAKE["DEVICE"]
+    mode = fake_cuda.fake_mode()
+    fake_cuda.on_fake_cuda(fast, mode)
+    with mode, torch.inference_mode(), fake_cuda.Captured():
+        assert fast(fake_cuda.fake_images(batch=8, size=32)).device == fake_cuda.DEVICE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import cache
 
 import pytest
 import torch
@@ -20,6 +21,7 @@ IMAGES = 24
 SIZE = 32
 
 
+@cache
 def point(seed: int) -> nn.Module:
     """A random point of the space at width 0.5 with the CIFAR stem: on tinier maps rounding is all there is."""
     space = load_space("shufflenet_v2").restricted(
@@ -31,6 +33,12 @@ def point(seed: int) -> nn.Module:
 def batch(kind: torch.dtype) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(0)
     return torch.randn((IMAGES, 3, SIZE, SIZE), generator=generator).to(kind), torch.arange(IMAGES) % 10
+
+
+@cache
+def exact_of(seed: int) -> tuple[float, dict[str, Tensor]]:
+    """Loss and gradients of a point in double precision."""
+    return plain(point(seed), torch.float64)
 
 
 def plain(model: nn.Module, kind: torch.dtype, *, amp: bool = False) -> tuple[float, dict[str, Tensor]]:
@@ -63,7 +71,7 @@ def error(found: dict[str, Tensor], exact: dict[str, Tensor]) -> float:
 @pytest.mark.parametrize("seed", POINTS)
 def test_in_double_loss_and_gradients_are_those_of_a_plain_loop(seed: int) -> None:
     model = point(seed)
-    loss, exact = plain(model, torch.float64)
+    loss, exact = exact_of(seed)
     got, gradients = fast(model, torch.float64)
     assert got == pytest.approx(loss, rel=1e-12)
     assert error(gradients, exact) < 1e-10
@@ -72,7 +80,7 @@ def test_in_double_loss_and_gradients_are_those_of_a_plain_loop(seed: int) -> No
 @pytest.mark.parametrize("seed", POINTS)
 def test_in_float32_loss_and_gradients_differ_by_rounding(seed: int) -> None:
     model = point(seed)
-    loss, exact = plain(model, torch.float64)
+    loss, exact = exact_of(seed)
     got, gradients = fast(model, torch.float32)
     assert got == pytest.approx(loss, rel=1e-5)
     # Mostly 1e-6; a value that rounding moves over ReLU's zero, or over a pixel's edge, turns a whole channel's slope.
@@ -82,7 +90,7 @@ def test_in_float32_loss_and_gradients_differ_by_rounding(seed: int) -> None:
 @pytest.mark.parametrize("seed", POINTS)
 def test_in_bfloat16_gradients_are_as_near_as_those_of_plain_autocast(seed: int) -> None:
     model = point(seed)
-    loss, exact = plain(model, torch.float64)
+    loss, exact = exact_of(seed)
     got, gradients = fast(model, torch.float32, amp=True)
     assert got == pytest.approx(loss, rel=1e-2)
     assert error(gradients, exact) < 1.15 * error(plain(model, torch.float32, amp=True)[1], exact)

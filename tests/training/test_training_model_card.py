@@ -3,25 +3,21 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from makers import make_latency, make_score
 
 from archsearch.models.families import FAMILIES
-from archsearch.records import Cost, Latency, Score
+from archsearch.records import Cost, Score
 from archsearch.training.model_card import model_card
 from archsearch.training.model_facts import ModelFacts
 from archsearch.training.protocols import PROTOCOLS
 
-LATENCY = Latency(
-    p10_ms=1.25, median_ms=1.5, p90_ms=2.0, ratio_to_reference=0.8, reference="shufflenet_v2_x0_5",
-    reference_p10_ms=1.5625, n=200, bursts=10, half_split_difference=0.01, converged=True, contended=False,
-    device="cpu", backend="torch", batch=1, threads=1, input_size=32, fingerprint="abc", measure_seconds=3.0,
-)  # fmt: skip
+LATENCY = make_latency(1.25, median_ms=1.5, p90_ms=2.0, ratio_to_reference=0.8, reference_p10_ms=1.5625)
 
 
 def score(seed: int, top1: float) -> Score:
-    return Score(
-        top1_percent=top1, epochs=30, seed=seed, split="test", train_images=50000, eval_images=10000,
-        protocol="shufflenetv2-s", train_seconds=100.0, images_per_second=15000.0, device="cpu",
-    )  # fmt: skip
+    return make_score(
+        top1, epochs=30, seed=seed, split="test", train_images=50000, eval_images=10000, protocol="shufflenetv2-s"
+    )
 
 
 def facts(*tops: float) -> ModelFacts:
