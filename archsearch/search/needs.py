@@ -12,7 +12,7 @@ from torch import nn
 from archsearch.cost.memory import memory_access
 from archsearch.data.batches import resident_bytes
 from archsearch.data.dataset import Dataset
-from archsearch.data.decoded import decoded_bytes, is_decoded, seconds_to_decode, usable_cores
+from archsearch.data.decoded import decoded_bytes, is_decoded, seconds_to_decode
 from archsearch.data.folder import Pictures
 from archsearch.data.images import ImageSource
 from archsearch.training.loop import EVALUATION_BATCH
@@ -89,7 +89,7 @@ def _seconds(pictures: Pictures, size: int) -> float:
     if is_decoded(pictures.pictures, size=size, background=pictures.background, folder=pictures.folder):
         return 0.0
     each = seconds_to_decode([picture.file for picture in pictures.pictures], size=size) or 0.0
-    return each * len(pictures) / usable_cores()
+    return each * len(pictures)
 
 
 def _arrays(parts: Sequence[tuple[ImageSource, Sequence[int]]]) -> int:
