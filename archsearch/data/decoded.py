@@ -27,6 +27,8 @@ from typing import TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from archsearch.data.images import OnDecoded
@@ -135,7 +137,7 @@ def seconds_to_decode(files: Sequence[Path], *, size: int) -> float | None:
 
     def one(file: Path) -> bool:
         try:
-            square_pixels(file, size=size, background="white")
+            _histograms(square_pixels(file, size=size, background="white"))
         except BROKEN_PICTURE:
             return False
         return True
@@ -228,7 +230,7 @@ def _decode(
                     problems.append((picture.file, " ".join(str(error).split())[:200] or type(error).__name__))
                 return
             _write_exactly(file, pixels.tobytes(), _HEADER + place * row)
-            counts = [np.bincount(pixels[:, :, channel].ravel(), minlength=256) for channel in range(3)]
+            counts = _histograms(pixels)
             with mutex:
                 levels[:] += counts
                 done += 1
@@ -254,6 +256,11 @@ def _decode(
     write_atomically(path.with_suffix(".json"), json.dumps({"levels": found}).encode())
     partial.replace(path)
     return found
+
+
+def _histograms(pixels: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """How often each grey level occurs in each channel: (3, 256)."""
+    return np.array(Image.fromarray(pixels).histogram(), dtype=np.int64).reshape(3, 256)
 
 
 @contextmanager
