@@ -23,7 +23,7 @@ from archsearch.analysis.front import front_of
 from archsearch.analysis.history import hypervolume_history
 from archsearch.analysis.marginal import marginal_effects
 from archsearch.analysis.trust import trust_of
-from archsearch.api.frames import FRAMES, Records, trial_rows
+from archsearch.api.study import FRAMES, Records, trial_rows
 from archsearch.designs import Design, DesignPoint
 from archsearch.errors import ArchsearchError, UnknownNameError
 from archsearch.records import Record, TrialStatus
@@ -154,7 +154,7 @@ def test_a_study_shows_what_it_is_of_its_front_and_its_verdicts(study: archsearc
     assert "&lt;script&gt;" in text
     assert "40 complete" in text
     assert "a &lt;b&gt;CPU&lt;/b&gt;" in text
-    assert f"Front: {len(study.front.members)} of 40 networks" in text
+    assert f"The front: {len(study.front.members)} of 40 networks" in text
     assert repr(study).startswith(f"<archsearch study '{MARKUP}': ")
     assert len(repr(study)) < 200
     assert repr(study.records) == "<43 records>"

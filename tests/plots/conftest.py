@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from archsearch.analysis.study_front import StudyFront
 from archsearch.records import Record, TrialStatus
 
 _FACTORY = runpy.run_path(str(Path(__file__).parents[1] / "analysis" / "conftest.py"))
 make_record: Callable[..., Record] = _FACTORY["make_record"]
+make_front: Callable[..., StudyFront] = _FACTORY["make_front"]
 
 # name, latency (ms), top-1 (%), params: close together in groups, as published variants of one width are
 VARIANTS = (
@@ -77,6 +79,11 @@ def make_study(count: int = 120, *, seed: int = 0) -> list[Record]:
 @pytest.fixture(name="make_record")
 def make_record_fixture() -> Callable[..., Record]:
     return make_record
+
+
+@pytest.fixture(name="make_front")
+def make_front_fixture() -> Callable[..., StudyFront]:
+    return make_front
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,17 +15,20 @@ from archsearch.analysis.ablation import ablation_of
 from archsearch.analysis.confirmed import confirmed_of
 from archsearch.analysis.front import DEFAULT_OBJECTIVES
 from archsearch.analysis.guidelines import GuidelinesReport, table_report
+from archsearch.analysis.history import hypervolume_history, learning_curves
 from archsearch.analysis.level_grid import level_grid
 from archsearch.analysis.marginal import marginal_effects
+from archsearch.analysis.study_front import Bound, PrintedTop1, StudyFront
 from archsearch.analysis.trust import trust_of
 from archsearch.api.guidelines import experiments
 from archsearch.designs import Design, DesignPoint
-from archsearch.plots.catalog import PLOTS, PlotData
+from archsearch.plots.catalog import PLOTS
 from archsearch.plots.page import page_text
 from archsearch.records import Epoch, Latency, Record, TrialStatus
 from archsearch.search.importance import importances
 
 Make = Callable[..., Record]
+make_front: Callable[..., StudyFront] = runpy.run_path(str(Path(__file__).with_name("conftest.py")))["make_front"]
 _BASE = DesignPoint(name="base", family="f", choices={}, arch_id="base")
 MARKUP = "<script>alert(1)</script>&amp;<b>%{x} $y$"
 
@@ -88,25 +92,34 @@ def _twice(records: Sequence[Record], study: str) -> tuple[list[Record], Design]
     return again, Design(purpose="confirm", of=study, points=points, seeds=(0, 1))
 
 
-def _data(records: Sequence[Record], study: str, **more: Any) -> PlotData:
+def _data(records: Sequence[Record], study: str, **more: Any) -> dict[str, Any]:
     """A study that everything was asked of."""
     again, design = _twice(records, study)
     choices = [replace(record, suggested=record.choices, study=study) for record in records]
     objectives = more.get("objectives", DEFAULT_OBJECTIVES)
-    return PlotData(
-        records=tuple(records),
-        study=study,
-        results={
-            "trust": trust_of(records, _longer(records), {}),
-            "guidelines": _guidelines(),
-            "importances": importances(choices, objectives, methods=("PED-ANOVA",), chance=False),
-            "grid": level_grid(choices, objectives),
-            "marginal": marginal_effects(choices, objectives, bootstraps=5),
-            "ablation": ablation_of(again, replace(design, purpose="ablation", points=design.points or (_BASE,))),
-            "confirmed": confirmed_of(again, design, objectives, noise_floor=0.0, draws=200),
-        },
-        **more,
+    point = more.pop("reference_point", None)
+    confirmed = confirmed_of(again, design, objectives, noise_floor=0.0, draws=200)
+    printed = tuple(
+        PrintedTop1(variant=record.variant, top1_percent=70.0, source=study, conditions=study)
+        for record in records
+        if record.variant is not None
     )
+    front = make_front(
+        records, study=study, reference_point=point, confirmed=confirmed, printed=printed, readings={MARKUP: study},
+        bounds=(Bound(name="latency_ms", value=5.0, soft=True), Bound(name="params", value=1e6)), **more,
+    )  # fmt: skip
+    return {
+        "front": front,
+        "curves": learning_curves(records, [row.record.trial for row in front.members], study=study),
+        "history": hypervolume_history(records, objectives, point),
+        "trust": trust_of(records, _longer(records), {}),
+        "guidelines": _guidelines(),
+        "importances": importances(choices, objectives, methods=("PED-ANOVA",), chance=False),
+        "grid": level_grid(choices, objectives),
+        "marginal": marginal_effects(choices, objectives, bootstraps=5),
+        "ablation": ablation_of(again, replace(design, purpose="ablation", points=design.points or (_BASE,))),
+        "confirmed": confirmed,
+    }
 
 
 def _cases(make: Make, many: Sequence[Record]) -> dict[str, list[Record]]:
@@ -142,9 +155,9 @@ def test_every_plot_works_with_every_kind_of_study(
     study = MARKUP if case == "markup" else "study"
     data = _data(records, study, objectives=objectives, reference_point=(90.0,) * len(objectives))
     plot = PLOTS[name]
-    info = plot.info(data)
+    info = plot.result(data)
     assert plot.name == name
-    assert plot.info(data) == info  # plain frozen data: tests and reports compare it
+    assert plot.result(data) == info  # plain frozen data: tests and reports compare it
     figure = plot.figure(info)
     assert figure == plot.figure(info)
     text = figure.to_json()
@@ -160,7 +173,7 @@ def test_a_point_that_is_a_trial_says_so_in_the_first_item_of_its_data(name: str
     plot = PLOTS[name]
     trials = {record.trial for record in study_records}
     data = _data(study_records, "study", reference_point=(90.0, 30.0))
-    figure = plot.figure(plot.info(data))
+    figure = plot.figure(plot.result(data))
     for trace in figure.data:
         if trace.customdata is not None:
             assert len(trace.customdata) == len(trace.x)
@@ -174,7 +187,7 @@ def test_names_with_markup_stay_text_in_the_figure_and_on_the_page(
     records = tuple(_cases(make_record, ())["markup"])
     data = _data(records, MARKUP, dataset=MARKUP)
     plot = PLOTS[name]
-    info = plot.info(data)
+    info = plot.result(data)
     figure = plot.figure(info)
     drawn = json.loads(figure.to_json())
     texts = [part for part in _strings(drawn) if "script" in part]
