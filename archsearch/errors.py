@@ -24,6 +24,7 @@ _LONGEST = 2000  # characters of a message; what it names may be a whole file
 _NEAR_ENOUGH = 200  # characters of a name that others are compared with: that takes the square of them
 _SHORT = Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 120
+_SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = _SHORT.maxset = 12
 
 
 def shown(value: object) -> str:

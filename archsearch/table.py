@@ -13,7 +13,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
@@ -22,9 +22,11 @@ from rich import box
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from archsearch.text import interval_text, number_text, plural, probability_text
+from archsearch.text import interval_text, number_text, plural, probability_text, shorten
 
 NOTEBOOK_ROWS = 30
+PAGE_ROWS = 3000
+_SHORT, _SHORTEST = 16, 9  # characters that a shortened name keeps in a narrow terminal, if all names do
 _NOTEBOOK_CELL = "padding: 0.15em 0.6em; text-align: {align}; border-bottom: 1px solid rgba(128, 128, 128, 0.3)"
 
 
@@ -45,7 +47,15 @@ class Spread:
     std: float | None
 
 
-Cell = str | int | float | bool | None | Interval | Spread
+@dataclass(frozen=True)
+class Marked:
+    """A number with a sign behind it that the table's note explains; CSV and JSON have the number alone."""
+
+    value: float
+    sign: str
+
+
+Cell = str | int | float | bool | None | Interval | Spread | Marked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +105,8 @@ class Column:
             if value.value is None:
                 return ""
             return interval_text(value.value, value.low, value.high, decimals=self.decimals or 0, signed=self.signed)
+        if isinstance(value, Marked):
+            return f"{self.show(value.value)}{value.sign}"
         if isinstance(value, Spread):
             spread = "" if value.std is None else f" ± {number_text(value.std, decimals=self.decimals or 0)}"
             return f"{self.show(value.value)}{spread}"
@@ -155,6 +167,8 @@ class Table:
                     ends = {"low": value.low, "high": value.high}
                 elif isinstance(value, Spread):
                     ends = {"std": value.std}
+                elif isinstance(value, Marked):
+                    ends = {}
                 else:
                     plain[column.name] = _finite(value)
                     continue
@@ -168,26 +182,69 @@ class Table:
         return csv_text(self.dicts())
 
     def to_rich(self, *, width: int = 100) -> RichTable:
-        """The table for a terminal of this many characters, without its `wide` columns below 100 or where numbers would
-        be broken into lines.
+        """The table for a terminal of this many characters, in which no number is cut.
+
+        Its `wide` columns are left out below 100 characters, or where not all of it fits. Where that is not enough,
+        intervals are broken into lines, then names and headings shortened in the middle, and at last columns left out
+        from the end: a line below the table says which.
         """
         shown = self if width >= 100 and sum(self._widths(broken=True)) <= width else self.narrow()
-        least = shown._widths(broken=True)
-        tight = sum(least) <= width < sum(shown._widths(broken=False))
+        left_out: list[str] = []
+        while (widths := shown._fitting(width)) is None:
+            left_out.insert(0, shown.columns[-1].heading)
+            shown = shown._of(range(len(shown.columns) - 1))
         found = RichTable(
             title=None if not self.title else Text(self.title), box=box.SIMPLE_HEAD, title_justify="left",
+            caption=None if not left_out else Text(f"No room here for: {', '.join(left_out)}"), caption_justify="left",
             pad_edge=False, padding=(0, 1, 0, 0),
         )  # fmt: skip
-        for column, characters in zip(shown.columns, least, strict=True):
+        for column, characters in zip(shown.columns, widths, strict=True):
+            heading = " ".join(shorten(word, characters or len(word)) for word in column.heading.split())
             found.add_column(
-                Text(column.heading), justify="right" if column.numeric else "left", no_wrap=column.whole,
-                overflow="fold" if column.whole else "ellipsis",
-                width=characters - 2 if column.numeric and tight else None,
+                Text(heading), justify="right" if column.numeric else "left", no_wrap=column.whole,
+                overflow="fold" if column.whole else "ellipsis", width=characters,
             )  # fmt: skip
         for place, row in enumerate(shown.rows):
-            cells = (Text(column.show(value)) for value, column in zip(row, shown.columns, strict=True))
+            cells = []
+            for value, column, characters in zip(row, shown.columns, widths, strict=True):
+                text = column.show(value)
+                cells.append(Text(shorten(text, characters) if column.whole and characters else text))
             found.add_row(*cells, style="bold" if place in self.marked else None)
         return found
+
+    def _fitting(self, width: int) -> list[int | None] | None:
+        """How wide each column is in a terminal (None: as it comes); None if all broken it is still wider."""
+        least = self._widths(broken=True)
+        if sum(self._widths(broken=False)) <= width:
+            return [None] * len(self.columns)
+        if sum(least) <= width:
+            return [
+                characters - 2 if column.numeric else None
+                for column, characters in zip(self.columns, least, strict=True)
+            ]
+        for names, lines in ((None, "("), (_SHORT, "("), (_SHORT, " "), (_SHORTEST, " ")):
+            floors = [self._floor(place, names=names, lines=lines) + 2 for place in range(len(self.columns))]
+            spare = width - sum(floors)
+            if spare >= 0 or (len(self.columns) == 1 and names == _SHORTEST):
+                found: list[int | None] = []
+                for column, floor, full in zip(self.columns, floors, least, strict=True):
+                    more = max(0, min(full - floor, spare))  # the first columns get back what there is room for
+                    spare -= more
+                    found.append(floor + more - 2 if column.numeric or column.whole else None)
+                return found
+        return None
+
+    def _floor(self, place: int, *, names: int | None, lines: str) -> int:
+        """The least width of a column: names and headings of at most so many characters, intervals broken at a sign."""
+        column, most = self.columns[place], names or math.inf
+        head = max((min(len(word), most) for word in column.heading.split()), default=0)
+        texts = [column.show(row[place]) for row in self.rows]
+        if column.whole:
+            return int(max([head, *(min(len(text), most) for text in texts)]))
+        if not column.numeric:
+            return int(max([head, *(min(len(word), most) for text in texts for word in text.split())]))
+        parts = (part for text in texts for part in (text.replace(" (", "\n(").split("\n" if lines == "(" else None)))
+        return int(max([head, *map(len, parts)]))
 
     def _widths(self, *, broken: bool) -> list[int]:
         """Of each column in a terminal, with the two characters between columns: each number on one line, texts and
@@ -205,7 +262,9 @@ class Table:
     def html(self, *, level: int = 2) -> str:
         """The table of a page, under a heading of this level, sortable, with a button that saves it as CSV."""
         title = f"<h{level}>{html.escape(self.title)}</h{level}>" if self.title else ""
-        note = f'<p class="quiet">{html.escape(self.note)}</p>\n' if self.note else ""
+        more = f"The first {PAGE_ROWS:,} of {len(self.rows):,} rows." if len(self.rows) > PAGE_ROWS else ""
+        said = f"{self.note} {more}".strip()
+        note = f'<p class="quiet">{html.escape(said)}</p>\n' if said else ""
         if not self.rows:
             return f"<section>{title}\n{note}<p>None.</p></section>"
         head = "".join(
@@ -216,7 +275,7 @@ class Table:
             "<tr>"
             + "".join(_html_cell(value, column) for value, column in zip(row, self.columns, strict=True))
             + "</tr>"
-            for row in self.rows
+            for row in self.rows[:PAGE_ROWS]
         )
         return (
             f"<section>{title}\n{note}"
@@ -232,11 +291,7 @@ class Table:
         columns = [
             {"title": column.heading, "kind": _kind(column), "decimals": column.decimals} for column in self.columns
         ]
-        rows = [
-            [column.show(value) if isinstance(value, Interval | Spread) or column.probability else value
-             for value, column in zip(row, self.columns, strict=True)]
-            for row in self.rows
-        ]  # fmt: skip
+        rows = [[_folded(value, column) for value, column in zip(row, self.columns, strict=True)] for row in self.rows]
         note = f'<p class="quiet">{html.escape(self.note)}</p>' if self.note else ""
         return (
             f'<details class="data"><summary>{html.escape(summary)}</summary><section>{note}'
@@ -341,6 +396,10 @@ class Result(Protocol):
         """What was found as tables, in the order in which they are read."""
         ...
 
+    def plain(self) -> dict[str, Any]:
+        """What it holds as plain data."""
+        ...
+
 
 class InNotebooks:
     """A result that a notebook shows as its title, its tables and its sentences."""
@@ -350,9 +409,14 @@ class InNotebooks:
         shown = () if self.empty else self.tables()
         return notebook_block(
             self.title,
-            *(table.notebook() for table in shown if table.rows),
+            *(table.without_empty_columns().notebook() for table in shown if table.rows and not table.wide),
             paragraphs(self.empty or "", *self.subtitle, *self.sentences, self.method, *self.warnings),
         )
+
+    def plain(self) -> dict[str, Any]:
+        """What it holds as plain data: its fields, or what says them in fewer words."""
+        assert is_dataclass(self)
+        return {each.name: plain(getattr(self, each.name)) for each in fields(self)}
 
 
 def notebook_block(title: str, *parts: str) -> str:
@@ -420,8 +484,15 @@ def _latex_cell(shown: str) -> str:
     return "{}" + printed if printed.startswith("[") else printed
 
 
+def _folded(value: Cell, column: Column) -> Any:
+    """A cell as a page's script lays it out: a number, or what is shown where a number is not all of it."""
+    if isinstance(value, Marked) and not value.sign:
+        return value.value
+    return column.show(value) if isinstance(value, Interval | Spread | Marked) or column.probability else value
+
+
 def _html_cell(value: Cell, column: Column) -> str:
-    ranked = value.value if isinstance(value, Interval | Spread) else value
+    ranked = value.value if isinstance(value, Interval | Spread | Marked) else value
     number = isinstance(ranked, int | float) and not isinstance(ranked, bool) and column.numeric
     shown = html.escape(column.show(value))
     data = f' data-value="{ranked!r}"' if number and shown else ""

@@ -33,6 +33,14 @@ def capitalised(words: str) -> str:
     return words[:1].upper() + words[1:]
 
 
+def shorten(words: str, characters: int) -> str:
+    """At most this many characters, with an ellipsis in the middle: both ends of a variant's name tell it apart."""
+    if len(words) <= characters:
+        return words
+    tail = (characters - 1) // 2
+    return f"{words[: characters - 1 - tail]}…{words[len(words) - tail :]}"
+
+
 def significant(value: float, digits: int = 3) -> str:
     """A number with this many significant digits and no exponent: 0.0314, 3.14, 314, 31400."""
     if not math.isfinite(value) or value == 0:

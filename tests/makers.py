@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
-from archsearch.records import Cost, Epoch, Latency, Record, Score, TrialStatus
+from archsearch.analysis.baseline import baselines_of
+from archsearch.analysis.canary import canary_of
+from archsearch.analysis.front import DEFAULT_OBJECTIVES, front_of
+from archsearch.analysis.recommendation import recommendation_of
+from archsearch.analysis.study_front import StudyFront
+from archsearch.analysis.verdicts import verdicts_of
+from archsearch.records import Cost, Epoch, Latency, Record, Score, StudyBatch, TrialStatus
 
 
 def make_latency(p10_ms: float = 5.0, **facts: Any) -> Latency:
@@ -149,3 +156,24 @@ def make_study(count: int = 120, *, seed: int = 0) -> list[Record]:
             )
         )
     return records
+
+
+def make_front(
+    records: Sequence[Record],
+    *,
+    study: str = "s",
+    objectives: Sequence[str] = DEFAULT_OBJECTIVES,
+    reference_point: Sequence[float] | None = (90.0, 30.0),
+    noise_floor: float = 0.0,
+    latency_batch: StudyBatch | None = None,
+    **known: Any,
+) -> StudyFront:
+    """The front of a study of these records; `known` are fields of StudyFront."""
+    front = front_of(records, objectives, reference_point, noise_floor=noise_floor, latency_batch=latency_batch)
+    found: dict[str, Any] = {
+        "verdicts": verdicts_of(records, front),
+        "recommendation": recommendation_of(front, records),
+        "canary": canary_of(records, drift_tolerance=0.25),
+        "bases": baselines_of(records),
+    }
+    return StudyFront(**{**vars(front), **found, **known}, study=study)

@@ -223,3 +223,16 @@ def test_every_shipped_study_is_in_the_changelog_and_the_newest_version_is_this_
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     sections = re.findall(r"^## \[([^\]]+)\]", changelog, re.MULTILINE)
     assert next(name for name in sections if name != "Unreleased") == project["version"]
+
+
+def test_the_steps_of_a_front_from_command_to_page_are_functions_that_earlier_steps_name() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("From command to page")[2]
+    steps = [(code_of(row[1])[0], code_of(row[2])[0]) for row in rows(text) if row[0].isdigit()]
+    assert 8 <= len(steps) <= 12
+    files = [*(file for file, _ in steps), "archsearch/plots/catalog.py"]
+    sources = {file: (ROOT / file).read_text(encoding="utf-8") for file in files}
+    for place, (file, function) in enumerate(steps):
+        assert f"def {function}(" in sources[file], (file, function)
+        earlier = {"archsearch/plots/catalog.py", *(each for each, _ in steps[:place])}
+        named = any(re.search(rf"\b{function}\b", sources[each]) for each in earlier - {file})
+        assert named or place == 0, f"no step before it names {function}"

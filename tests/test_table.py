@@ -55,6 +55,29 @@ def test_a_narrow_terminal_does_without_wide_columns(table: Table) -> None:
     assert "Note" not in printed(table, 99)
 
 
+def test_in_a_terminal_too_narrow_names_are_shortened_and_last_columns_left_out_but_no_number_is_cut() -> None:
+    name = "shufflenet_v2_x1_0_se_residual_authors"
+    numbers = tuple(Column(title=f"N{number}", decimals=0) for number in range(6))
+    table = Table(title="", columns=(Column(title="Network", whole=True), *numbers), rows=((name, *[1_234_567] * 6),))
+    # 38 characters of name and 6 x 9 of numbers, each with 2 between columns
+    assert name in printed(table, 108)
+    narrow = printed(table, 90)
+    assert (narrow.count("1,234,567"), "No room" in narrow) == (6, False)
+    assert "shufflenet" in narrow and "authors" in narrow and "…" in narrow
+    narrower = printed(table, 60)
+    assert (narrower.count("1,234,567"), max(map(len, narrower.splitlines())) <= 60) == (4, True)
+    assert "No room here for: N4, N5" in narrower
+
+
+def test_an_interval_is_broken_into_lines_before_a_column_is_left_out() -> None:
+    intervals = [Column(title=f"I{number}", decimals=3) for number in range(3)]
+    columns = (Column(title="Network", whole=True), *intervals)
+    table = Table(title="", columns=columns, rows=(("n" * 20, *[Interval(1.0, 0.9, 1.1)] * 3),))
+    lines = printed(table, 75).splitlines()  # 22 characters of name and 3 x 23 of intervals would be 91
+    assert [line.count("1.000") for line in lines if "nnn" in line] == [3]
+    assert sum(line.count("(0.900") for line in lines) == sum(line.count("1.100)") for line in lines) == 3
+
+
 def test_no_number_is_broken_into_lines_where_wide_columns_or_texts_can_give_way() -> None:
     intervals = [Column(title=f"Interval {number}", decimals=3) for number in range(4)]
     text = "words that can be broken between any two of them"

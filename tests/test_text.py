@@ -14,6 +14,7 @@ from archsearch.text import (
     percent_text,
     plural,
     probability_text,
+    shorten,
     significant,
 )
 
@@ -87,3 +88,8 @@ def test_counts_percents_and_digits() -> None:
     assert [count_text(value) for value in (950, 341_000, 2_280_000)] == ["950", "341 k", "2.28 M"]
     assert [percent_text(value) for value in (3.14, 9.99, 73.2)] == ["3.1 %", "10.0 %", "73 %"]
     assert [significant(value) for value in (0.03142, 3.142, 314.2, 31416)] == ["0.0314", "3.14", "314", "31400"]
+
+
+def test_long_names_are_shortened_in_the_middle() -> None:
+    assert shorten("abcdefghij", 7) == "abc…hij"
+    assert shorten("abc", 7) == "abc"

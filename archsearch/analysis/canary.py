@@ -9,19 +9,23 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from archsearch.noise import Repeat, is_crowded, quiet_memory_ms
 from archsearch.records import Latency, Record
+from archsearch.table import Cell, Column, InNotebooks, Table
+from archsearch.text import percent_text, plural
 
 
 @dataclass(frozen=True, kw_only=True)
-class Canary:
-    """The reference over a study, and what the measurements cost.
+class Canary(InNotebooks):
+    """The latencies of a study, what the reference tells of them, and what they cost: an `archsearch.table.Result`.
 
     Attributes:
+        study: its name; "" without a record.
+        measured: a record of each network that was measured, by trial; one that several trials share stands once.
         reference: names of the reference networks, sorted; one in every study of one protocol.
-        networks: networks that were measured; one that several trials share counts once.
         drift_min, drift_median, drift_max: of the reference's p10 against the one that the study fixed, as a share
             (0.1: 10% slower than at its start); None if no latency knows the study's.
         drift_tolerance: from which drift on the study flags a measurement; None if it has no such rule.
@@ -34,8 +38,9 @@ class Canary:
         trial_seconds: wall time of all trials.
     """
 
+    study: str
+    measured: tuple[Record, ...]
     reference: tuple[str, ...]
-    networks: int
     drift_min: float | None
     drift_median: float | None
     drift_max: float | None
@@ -47,6 +52,79 @@ class Canary:
     repeats: tuple[Repeat, ...]
     latency_seconds: float
     trial_seconds: float
+
+    @property
+    def title(self) -> str:
+        """What is seen, of which study."""
+        return f"Latencies as measured: study {self.study}"
+
+    @property
+    def empty(self) -> str | None:
+        """Why there is nothing to show."""
+        return None if self.finite else "No latency to show: none was measured"
+
+    @property
+    def finite(self) -> tuple[Record, ...]:
+        """Those with a latency that can be drawn."""
+        return tuple(
+            record
+            for record in self.measured
+            if (found := latency_of(record)) and math.isfinite(found.p10_ms + found.median_ms + found.p90_ms)
+        )
+
+    @property
+    def subtitle(self) -> tuple[str, ...]:
+        """On what they were measured."""
+        found = [latency_of(record) for record in self.measured]
+        devices = len({latency.fingerprint for latency in found})
+        parts = (
+            " / ".join(sorted({latency.device for latency in found})),
+            " / ".join(sorted({latency.backend for latency in found})),
+            " / ".join(sorted({latency.precision for latency in found})),
+            f"{devices} fingerprints of devices: not comparable with each other" if devices > 1 else "",
+        )
+        return tuple(line for line in (" · ".join(part for part in parts if part),) if line)
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What the reference tells."""
+        return (self.sentence,) if self.sentence else ()
+
+    @property
+    def method(self) -> str:
+        """What the reference is for."""
+        return (
+            f"The reference {' and '.join(self.reference)} is measured beside every network. Drift: its p10 against "
+            "the one at the study's start; the latencies on the front are corrected for it."
+            if self.measured
+            else ""
+        )
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """None: what may be wrong is said of each network."""
+        return ()
+
+    @property
+    def networks(self) -> int:
+        """How many were measured."""
+        return len(self.measured)
+
+    @property
+    def start_ms(self) -> float | None:
+        """The reference's p10 that the study fixed at its start; None if it has none, or several."""
+        starts = {latency_of(record).study_reference_ms for record in self.measured}
+        return next(iter(starts)) if len(starts) == 1 else None
+
+    def doubts(self, record: Record) -> tuple[str, ...]:
+        """Why a network's latency may be wrong; empty if nothing speaks against it."""
+        latency = latency_of(record)
+        found = [] if latency.converged else ["not converged"]
+        if has_drifted(latency, self.drift_tolerance) and self.drift_tolerance is not None:
+            found.append(f"drifted by more than {percent_text(100.0 * self.drift_tolerance)}")
+        if any(record.arch_id == each.arch_id for each in self.crowded):
+            found.append("the memory was crowded")
+        return tuple(found)
 
     @property
     def flagged(self) -> frozenset[str]:
@@ -70,6 +148,146 @@ class Canary:
     def latency_share(self) -> float | None:
         """The share of the trials' wall time that went into measuring; None if nothing has ended."""
         return self.latency_seconds / self.trial_seconds if self.trial_seconds > 0 else None
+
+    @property
+    def sentence(self) -> str:
+        """What the reference tells of the study's measurements; empty without a latency."""
+        if not self.networks:
+            return ""
+        parts = []
+        if self.drift_min is not None and self.drift_median is not None and self.drift_max is not None:
+            low, middle, high = (100 * drift for drift in (self.drift_min, self.drift_median, self.drift_max))
+            parts.append(
+                f"the reference's p10 against the study's: {low:+.1f} % to {high:+.1f} %, median {middle:+.1f} %"
+            )
+        flags = [f"{len(self.unconverged)} not converged"]
+        if self.drift_tolerance is not None:
+            flags.append(f"{len(self.drifted)} drifted beyond {percent_text(100 * self.drift_tolerance)}")
+        if self.crowded:
+            flags.append(f"{len(self.crowded)} beside crowded memory")
+        parts.append(
+            f"{len(self.flagged)} of {plural(self.networks, 'network')} flagged ({', '.join(flags)}), "
+            f"{self.measured_again} measured again"
+        )
+        if self.repeats:
+            moved = f"median {percent_text(100 * self.moved_median)}, at most {percent_text(100 * self.moved_max)}"
+            parts.append(f"{plural(len(self.repeats), 'network')} measured twice, {moved} apart")
+        if self.latency_share is not None:
+            parts.append(f"{self.latency_share:.0%} of the trials' time went into latency")
+        return f"Canary: {'; '.join(parts)}."
+
+    def tables(self) -> tuple[Table, ...]:
+        """How far the latencies can be trusted, and all of them."""
+        return self.table(), self.networks_table()
+
+    def networks_table(self) -> Table:
+        """Every network that was measured."""
+        rows = []
+        for record in self.measured:
+            latency = latency_of(record)
+            rows.append(
+                (
+                    record.trial,
+                    record.label,
+                    latency.p10_ms,
+                    latency.median_ms,
+                    latency.p90_ms,
+                    latency.corrected_ms,
+                    latency.n,
+                    latency.reference_p10_ms,
+                    None if latency.drift is None else 100.0 * latency.drift,
+                    latency.device,
+                    ", ".join(self.doubts(record)) or None,
+                    record.arch_id,
+                )
+            )
+        return Table(
+            title="Networks measured",
+            columns=(
+                Column(title="Trial", key="trial", decimals=0, trial=True),
+                Column(title="Network", key="label", whole=True),
+                Column(title="p10", key="p10_ms", unit="ms", decimals=3),
+                Column(title="Median", key="median_ms", unit="ms", decimals=3),
+                Column(title="p90", key="p90_ms", unit="ms", decimals=3),
+                Column(title="Corrected", key="latency_ms", unit="ms", decimals=3),
+                Column(title="Runs", key="n_runs", decimals=0),
+                Column(title="Reference's p10", key="reference_p10_ms", unit="ms", decimals=3),
+                Column(title="Drift", key="drift_percent", unit="%", decimals=1, signed=True),
+                Column(title="Device", key="device", wide=True),
+                Column(title="Doubts", key="doubts"),
+                Column(title="arch_id", key="arch_id", whole=True, wide=True),
+            ),
+            rows=tuple(rows),
+            wide=True,
+        )
+
+    def table(self) -> Table:
+        """What the reference tells, with the networks that are flagged."""
+        drifts = (
+            ("Smallest drift of the reference (%)", self.drift_min),
+            ("Median drift of the reference (%)", self.drift_median),
+            ("Largest drift of the reference (%)", self.drift_max),
+        )
+        rows: list[tuple[Cell, ...]] = [
+            (name, f"{100.0 * drift:+.1f}", None) for name, drift in drifts if drift is not None
+        ]
+        if self.drift_tolerance is not None:
+            title = f"Drifted by more than {percent_text(100.0 * self.drift_tolerance)}"
+            rows.append((title, str(len(self.drifted)), _labels(self.drifted)))
+        rows.append(("Not converged", str(len(self.unconverged)), _labels(self.unconverged)))
+        rows.append(("Memory crowded", str(len(self.crowded)), _labels(self.crowded)))
+        rows.append(("Measured again", str(self.measured_again), None))
+        rows.append(("Networks measured", str(self.networks), None))
+        rows.append(("Measured twice, in two moments of the study", str(len(self.repeats)), None))
+        if self.repeats:
+            moved = f"{100.0 * self.moved_median:.1f}, {100.0 * self.moved_max:.1f}"
+            rows.append(("Between the two: median, largest (%)", moved, None))
+        if self.latency_share is not None:
+            rows.append(("Share of the trials' time (%)", f"{100.0 * self.latency_share:.0f}", None))
+        return Table(
+            title="How far the latencies can be trusted",
+            columns=(
+                Column(title="What", whole=True),
+                Column(title="How much", whole=True),
+                Column(title="Which"),
+            ),
+            rows=tuple(rows) if self.networks else (),
+            note=self.method,
+            wide=True,
+        )
+
+    def summary(self) -> dict[str, Any]:
+        """What the reference tells as plain data: shares are fractions (0.1 is 10 %), trials stand by their numbers."""
+        return {
+            "reference": list(self.reference),
+            "networks": self.networks,
+            "drift_min": self.drift_min,
+            "drift_median": self.drift_median,
+            "drift_max": self.drift_max,
+            "drift_tolerance": self.drift_tolerance,
+            "drifted_trials": [record.trial for record in self.drifted],
+            "unconverged_trials": [record.trial for record in self.unconverged],
+            "crowded_trials": [record.trial for record in self.crowded],
+            "measured_again": self.measured_again,
+            "repeats": [{**asdict(repeat), "moved": repeat.moved} for repeat in self.repeats],
+            "latency_seconds": self.latency_seconds,
+            "trial_seconds": self.trial_seconds,
+            "latency_share": self.latency_share,
+        }
+
+    def plain(self) -> dict[str, Any]:
+        """The same, with every network."""
+        return {"study": self.study, **self.summary(), "measured": self.networks_table().dicts()}
+
+
+def latency_of(record: Record) -> Latency:
+    """The latency of a record that was measured."""
+    assert record.latency is not None
+    return record.latency
+
+
+def _labels(records: Sequence[Record]) -> str | None:
+    return ", ".join(record.label for record in records) or None
 
 
 def has_drifted(latency: Latency, drift_tolerance: float | None) -> bool:
@@ -111,8 +329,9 @@ def canary_of(
     quiet = quiet_by_device(latency for _, latency in first.values())
     measured = [latency.measure_seconds for _, latency in first.values()]
     return Canary(
+        study=records[0].study if records else "",
+        measured=tuple(record for record, _ in first.values()),
         reference=tuple(sorted({latency.reference for _, latency in first.values()})),
-        networks=len(first),
         drift_min=min(drifts, default=None),
         drift_median=statistics.median(drifts) if drifts else None,
         drift_max=max(drifts, default=None),

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from archsearch.analysis.conditions import RecordConditions, batch_sentence, condition_warnings, conditions_of
-from archsearch.analysis.objectives import floor_text, is_complete, objective_values, resolve_objectives
+from archsearch.analysis.objectives import OBJECTIVES, floor_text, is_complete, objective_values, resolve_objectives
 from archsearch.analysis.pareto import Noisy, hypervolume, knee, non_dominated
 from archsearch.errors import ConfigError
+from archsearch.limits import GUIDELINES
 from archsearch.noise import NO_FLOOR, NoiseFloor
-from archsearch.records import Record, StudyBatch, TrialStatus
+from archsearch.records import Cost, Latency, Record, Score, StudyBatch, TrialStatus
+from archsearch.table import Column, Marked, Table, notebook_block, paragraphs
+from archsearch.text import significant
 
 DEFAULT_OBJECTIVES = ("error_percent", "latency_ms")
 _HIGH_FLOOR = 0.10  # networks of one width often differ by less
 MEASURED_OBJECTIVE = "latency_ms"  # the one that differs when measured again
+NETWORKS_NOTE = (
+    "*: recommended; ?: latency in doubt (not converged, or flagged); +: not every operator was counted. Latency: "
+    "drift-corrected p10; p10, median and p90: as timed."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +36,24 @@ class FrontRow:
     record: Record
     values: tuple[float, ...]
     on_front: bool
+
+    @property
+    def cost(self) -> Cost:
+        """Of the record."""
+        assert self.record.cost is not None  # it is complete
+        return self.record.cost
+
+    @property
+    def latency(self) -> Latency:
+        """Of the record."""
+        assert self.record.latency is not None
+        return self.record.latency
+
+    @property
+    def score(self) -> Score:
+        """Of the record."""
+        assert self.record.score is not None
+        return self.record.score
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,9 +92,9 @@ class Front:
     warnings: tuple[str, ...]
 
     def _repr_html_(self) -> str:
-        from archsearch.analysis.display import html_of
-
-        return html_of(self)
+        members = networks_table(self.members, title="")
+        title = f"Front: {len(self.members)} of {len(self.rows)} networks"
+        return notebook_block(title, members.notebook(), paragraphs(self.volume_text, self.ties_text, *self.warnings))
 
     @property
     def members(self) -> tuple[FrontRow, ...]:
@@ -79,6 +105,26 @@ class Front:
     def noisy(self) -> Noisy | None:
         """The objective in which differences below the noise floor are ties; None if there is none."""
         return noisy_latency(self.objectives, self.noise_floor)
+
+    @property
+    def statuses_text(self) -> str:
+        """How many records of each status there were; empty without any."""
+        return ", ".join(f"{count:,} {status}" for status, count in sorted(self.statuses.items()))
+
+    @property
+    def volume_text(self) -> str:
+        """The hypervolume, and the box that it is a share of; empty without a reference point."""
+        if self.hypervolume is None or self.hypervolume_share is None or self.reference_point is None:
+            return ""
+        return (
+            f"hypervolume {significant(self.hypervolume, 4)}, {100.0 * self.hypervolume_share:.1f} % of the box up to "
+            f"({corner_text(self.objectives, self.reference_point)})"
+        )
+
+    @property
+    def ties_text(self) -> str:
+        """From which difference on latencies differ; empty where every difference counts."""
+        return f"noise floor {floor_text(self.noise_floor)}: closer latencies are ties" if self.noise_floor.ties else ""
 
     @property
     def knee(self) -> FrontRow | None:
@@ -125,7 +171,7 @@ def front_of(
         FrontRow(record=record, values=tuple(row), on_front=bool(on_front))
         for record, row, on_front in zip(kept, values.tolist(), mask, strict=True)
     ]
-    rows.sort(key=lambda row: (_latency_ms(row.record), row.values, row.record.trial))
+    rows.sort(key=lambda row: (row.latency.corrected_ms, row.values, row.record.trial))
     conditions = conditions_of(kept)
     volume = None if corner is None else hypervolume(values, corner)
     warnings = list(condition_warnings([row.record for row in rows], conditions))
@@ -156,15 +202,171 @@ def front_of(
     )
 
 
+def front_rows(front: Front, *, only_front: bool = False) -> list[dict[str, Any]]:
+    """Everything of each complete record, or of the front alone, for programs: sorted by latency.
+
+    The columns are the same in every row: the measurements with their conditions, those by further backends as
+    `also.BACKEND.p10_ms` and so on, then every choice that any of the records has as `choice.NAME`; None where a
+    record lacks it.
+    """
+    rows = front.members if only_front else front.rows
+    names = sorted({name for row in rows for name in row.record.choices})
+    backends = further_backends([row.record for row in rows])
+    return [_plain_row(row, names, backends) for row in rows]
+
+
+def further_backends(records: Sequence[Record]) -> tuple[str, ...]:
+    """The backends that any of the records was measured by beside the one that ranks, sorted."""
+    return tuple(
+        sorted({other.backend for record in records if record.latency is not None for other in record.latency.also})
+    )
+
+
+def latency_by(record: Record, backend: str) -> Latency | None:
+    """The record's latency by a further backend; None if it was not measured by it."""
+    others = () if record.latency is None else record.latency.also
+    return next((other for other in others if other.backend == backend), None)
+
+
+def _plain_row(row: FrontRow, choice_names: Sequence[str], backends: Sequence[str]) -> dict[str, Any]:
+    record, cost, latency, score = row.record, row.cost, row.latency, row.score
+    return {
+        "trial": record.trial,
+        "variant": record.variant,
+        "on_front": row.on_front,
+        "arch_id": record.arch_id,
+        "top1_percent": score.top1_percent,
+        "error_percent": record.error_percent,
+        "balanced_error_percent": record.balanced_error_percent,
+        "latency_ms": latency.corrected_ms,
+        "p10_ms": latency.p10_ms,
+        "median_ms": latency.median_ms,
+        "p90_ms": latency.p90_ms,
+        "n_runs": latency.n,
+        "converged": latency.converged,
+        "ratio_to_reference": latency.ratio_to_reference,
+        "ratio_low": latency.ratio_low,
+        "ratio_high": latency.ratio_high,
+        "reference": latency.reference,
+        "reference_p10_ms": latency.reference_p10_ms,
+        "drift": latency.drift,
+        "attempts": latency.attempts,
+        "contended": latency.contended,
+        "params": cost.params,
+        "macs": cost.macs,
+        "memory_bytes": cost.memory_bytes,
+        **{f"guideline.{name}": cost.guidelines.get(name) for name in GUIDELINES},
+        "macs_not_counted": " ".join(f"{name}:{times}" for name, times in sorted(cost.unsupported_ops.items())) or None,
+        "epochs": score.epochs,
+        "seed": score.seed,
+        "split": score.split,
+        "train_images": score.train_images,
+        "protocol": score.protocol,
+        "device": latency.device,
+        "backend": latency.backend,
+        "batch": latency.batch,
+        "threads": latency.threads,
+        "precision": latency.precision,
+        "input_size": latency.input_size,
+        "fingerprint": latency.fingerprint,
+        **_by_further_backends(record, backends),
+        **{f"choice.{name}": record.choices.get(name) for name in choice_names},
+    }
+
+
+def _by_further_backends(record: Record, backends: Sequence[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for backend in backends:
+        other = latency_by(record, backend)
+        for name in ("p10_ms", "median_ms", "p90_ms", "ratio_to_reference", "converged", "fingerprint"):
+            found[f"also.{backend}.{name}"] = None if other is None else getattr(other, name)
+    return found
+
+
+def networks_table(
+    rows: Sequence[FrontRow],
+    *,
+    title: str,
+    recommended: int | None = None,
+    flagged: Collection[str] = (),
+    numbers: Mapping[int, int] | None = None,
+    wide: bool = False,
+) -> Table:
+    """Complete networks for people; `front_rows` has all of them for programs.
+
+    Args:
+        rows: in this order.
+        title: of the table.
+        recommended: trial of the network to take, which is marked.
+        flagged: `arch_id` of networks whose latency is in doubt, beside those that did not converge.
+        numbers: of trials that have one in the figure.
+        wide: whether only pages show the table.
+    """
+    backends = further_backends([row.record for row in rows])
+    every = all(row.on_front for row in rows)  # then it need not be said
+
+    def doubtful(row: FrontRow) -> bool:
+        return row.record.arch_id in flagged or not row.latency.converged
+
+    return Table(
+        title=title,
+        columns=(
+            Column(title="#", key="number", decimals=0, wide=True),
+            Column(title="Trial", key="trial", decimals=0, trial=True),
+            Column(title="Network", key="network", whole=True),
+            Column(title="On the front", key="on_front"),
+            Column(title="Top-1", key="top1_percent", unit="%", decimals=2),
+            Column(title="Latency", key="latency_ms", unit="ms", decimals=3),
+            Column(title="p10", key="p10_ms", unit="ms", decimals=3, wide=True),
+            Column(title="Median", key="median_ms", unit="ms", decimals=3),
+            Column(title="p90", key="p90_ms", unit="ms", decimals=3, wide=True),
+            Column(title="Runs", key="n_runs", decimals=0, wide=True),
+            *(
+                Column(title=f"p10 by {name}", key=f"also.{name}.p10_ms", unit="ms", decimals=3, wide=True)
+                for name in backends
+            ),
+            Column(title="Params", key="params", decimals=0),
+            Column(title="MACs", key="macs", decimals=0),
+            Column(title="arch_id", key="arch_id", whole=True, wide=True),
+        ),
+        rows=tuple(
+            (
+                (numbers or {}).get(row.record.trial),
+                row.record.trial,
+                f"{row.record.variant or row.record.arch_id}{' *' if row.record.trial == recommended else ''}",
+                None if every else row.on_front,
+                row.score.top1_percent,
+                Marked(row.latency.corrected_ms, "?" if doubtful(row) else ""),
+                row.latency.p10_ms,
+                row.latency.median_ms,
+                row.latency.p90_ms,
+                row.latency.n,
+                *(None if (other := latency_by(row.record, name)) is None else other.p10_ms for name in backends),
+                row.cost.params,
+                Marked(row.cost.macs, "+" if row.cost.unsupported_ops else ""),
+                row.record.arch_id if row.record.variant else None,  # else it is the name
+            )
+            for row in rows
+        ),
+        note=NETWORKS_NOTE,
+        marked=frozenset(place for place, row in enumerate(rows) if row.record.trial == recommended),
+        wide=wide,
+    )  # fmt: skip
+
+
+def corner_text(objectives: Sequence[str], point: Sequence[float]) -> str:
+    """A reference point for people: `90.00 % error, 1.89 ms`."""
+    return ", ".join(
+        OBJECTIVES[name].show(value) + (" error" if name == "error_percent" else "")
+        for name, value in zip(objectives, point, strict=True)
+    )
+
+
 def noisy_latency(objectives: Sequence[str], noise_floor: NoiseFloor) -> Noisy | None:
     """The latency as the objective in which small differences are ties; None if there are no ties."""
     if not noise_floor.ties or MEASURED_OBJECTIVE not in objectives:
         return None
     return Noisy(list(objectives).index(MEASURED_OBJECTIVE), noise_floor)
-
-
-def _latency_ms(record: Record) -> float:
-    return record.latency.corrected_ms if record.latency is not None else math.inf
 
 
 def _checked_reference(point: Sequence[float] | None, objectives: Sequence[str]) -> tuple[float, ...] | None:

@@ -1,4 +1,6 @@
-"""How a study's hypervolume grew, trial by trial, and how it would have grown had the same trials come in any order.
+"""How a study went: its hypervolume trial by trial, whether it still grows, and the curves of its trainings.
+
+How the hypervolume would have grown had the same trials come in any other order stands beside how it did.
 
 After each trial the hypervolume of all trials so far is measured from the study's one fixed reference point, as
 `analysis.front` does: it never falls. Who is on the front then is decided as there, ties below the noise floor
@@ -8,18 +10,20 @@ included.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from archsearch.analysis.front import DEFAULT_OBJECTIVES, noisy_latency
+from archsearch.analysis.front import DEFAULT_OBJECTIVES, MEASURED_OBJECTIVE, corner_text, noisy_latency
 from archsearch.analysis.objectives import is_complete, objective_values, resolve_objectives
 from archsearch.analysis.pareto import Noisy, hypervolume, non_dominated
 from archsearch.errors import ConfigError
 from archsearch.noise import NO_FLOOR, NoiseFloor
-from archsearch.records import Record, TrialStatus
+from archsearch.records import EarlyStop, Record, TrialStatus
+from archsearch.table import Column, InNotebooks, Table
+from archsearch.text import plural
 
 Floats = NDArray[np.float64]
 
@@ -27,6 +31,7 @@ Floats = NDArray[np.float64]
 COUNTED = (TrialStatus.COMPLETE, TrialStatus.STOPPED, TrialStatus.FAILED)
 _SPENT = (*COUNTED, TrialStatus.REJECTED, TrialStatus.REPLAY)
 SHUFFLES = 40
+FLAT = 0.001  # a growth of less than a thousandth of the hypervolume is none
 _CHECKPOINTS = 60
 
 
@@ -64,10 +69,11 @@ class ShuffledStep:
 
 
 @dataclass(frozen=True, kw_only=True)
-class History:
-    """The hypervolume over a study.
+class History(InNotebooks):
+    """The hypervolume over a study: an `archsearch.table.Result`.
 
     Attributes:
+        study: its name; "" without a record.
         objectives, reference_point, noise_floor: as the study's front has them.
         steps: one for each ended trial that counts, by trial number: the order in which trials were begun, which with
             several workers is nearly that in which they ended.
@@ -78,6 +84,7 @@ class History:
         reason: why there are no steps; "" if there are.
     """
 
+    study: str
     objectives: tuple[str, ...]
     reference_point: tuple[float, ...] | None
     noise_floor: NoiseFloor
@@ -87,10 +94,111 @@ class History:
     trials: int
     reason: str = ""
 
-    def _repr_html_(self) -> str:
-        from archsearch.analysis.display import html_of
+    @property
+    def title(self) -> str:
+        """What is seen, of which study."""
+        return f"Hypervolume over the trials: study {self.study}"
 
-        return html_of(self)
+    @property
+    def empty(self) -> str | None:
+        """Why there is no hypervolume."""
+        return None if self.steps else f"No hypervolume to show: {self.reason or 'no trials'}"
+
+    @property
+    def subtitle(self) -> tuple[str, ...]:
+        """What it is a share of, and what stands beside it."""
+        if not self.steps:
+            return ()
+        corner = corner_text(self.objectives, self.reference_point or ())
+        band = f"; band: the same trials in {self.shuffles} random orders, middle 95 %" if self.shuffled else ""
+        return (f"share of the box up to {corner}{band}",)
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """How large it is, and which trial raised it last."""
+        if not self.steps:
+            return ()
+        end, rises = self.steps[-1], self.rises
+        last = f", {rises[-1].label} (after {rises[-1].ended:,}) the last" if rises else ""
+        return (
+            f"The hypervolume is {100.0 * end.share:.1f} % of the box after {plural(end.ended, 'trial')}; "
+            f"{len(rises):,} of them raised it{last}.",
+        )
+
+    @property
+    def method(self) -> str:
+        """How the band is read."""
+        if not self.shuffled:
+            return ""
+        return (
+            "A search that learns lies above the band of random orders for most of its length; one that draws at "
+            "random lies within. The band says nothing of networks that the search never tried."
+        )
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """None."""
+        return ()
+
+    @property
+    def turns(self) -> tuple[HistoryStep, ...]:
+        """The steps after which the hypervolume was another one, and the first and the last."""
+        last = len(self.steps) - 1
+        return tuple(
+            step
+            for index, step in enumerate(self.steps)
+            if index in (0, last) or step.share != self.steps[index - 1].share
+        )
+
+    @property
+    def rises(self) -> tuple[HistoryStep, ...]:
+        """The steps of the trials that made it larger."""
+        before = (0.0, *(step.share for step in self.steps))
+        return tuple(step for step, share in zip(self.steps, before, strict=False) if step.share > share)
+
+    def tables(self) -> tuple[Table, ...]:
+        """The trials that changed it, and the random orders."""
+        return (
+            Table(
+                title="Trials that raised it, and the last",
+                columns=(
+                    Column(title="Ended", key="ended", decimals=0),
+                    Column(title="Trial", key="trial", decimals=0, trial=True),
+                    Column(title="Network", key="label", whole=True),
+                    Column(title="Status", key="status"),
+                    Column(title="Hypervolume", key="hypervolume", decimals=4),
+                    Column(title="Share", key="share", decimals=4),
+                    Column(title="On the front then", key="on_front"),
+                    Column(title="Time of all trials", key="seconds", unit="s", decimals=1),
+                    Column(title="arch_id", key="arch_id", whole=True, wide=True),
+                ),
+                rows=tuple(
+                    (
+                        step.ended,
+                        step.trial,
+                        step.label,
+                        step.status.value,
+                        step.hypervolume,
+                        step.share,
+                        step.on_front,
+                        step.seconds,
+                        step.arch_id,
+                    )
+                    for step in self.turns
+                ),
+            ),
+            Table(
+                title="The same trials in random orders",
+                columns=(
+                    Column(title="Ended", key="ended", decimals=0),
+                    Column(title="Mean", key="share_mean", decimals=4),
+                    Column(title="Low", key="share_low", decimals=4),
+                    Column(title="High", key="share_high", decimals=4),
+                ),
+                rows=tuple((step.ended, step.mean, step.low, step.high) for step in self.shuffled),
+                wide=True,
+            ),
+        )
 
 
 def hypervolume_history(
@@ -128,8 +236,10 @@ def hypervolume_history(
         reason = "no trial has ended yet" if not records else "no trial that counts has ended"
     elif corner is None:
         reason = "the study has no reference point, so there is no hypervolume"
+    study = records[0].study if records else ""
     if reason or corner is None:
         return History(
+            study=study,
             objectives=tuple(objectives),
             reference_point=corner,
             noise_floor=floor,
@@ -159,6 +269,7 @@ def hypervolume_history(
         for index, record in enumerate(counted)
     )
     return History(
+        study=study,
         objectives=tuple(objectives),
         reference_point=corner,
         noise_floor=floor,
@@ -274,3 +385,224 @@ def _shuffled(values: Floats, corner: tuple[float, ...], shuffles: int, seed: in
         ShuffledStep(ended=int(stop), mean=float(mean), low=float(below), high=float(above))
         for stop, mean, below, above in zip(stops, shares.mean(axis=0), low, high, strict=True)
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plateau:
+    """What the last trials added.
+
+    Attributes:
+        trials: how many of the last ended trials are looked at.
+        before: hypervolume of the trials before them (product of the objectives' units), above 0.
+        after: hypervolume with them, where their latencies count as slower by the study's noise floor: a network that
+            is faster by less than the floor may be so by luck, and has gained nothing.
+    """
+
+    trials: int
+    before: float
+    after: float
+
+    @property
+    def growth(self) -> float:
+        """What the last trials added, as a share of the hypervolume before them."""
+        return (self.after - self.before) / self.before
+
+    @property
+    def flat(self) -> bool:
+        """Whether that is nothing worth going on for (less than `FLAT`)."""
+        return self.growth < FLAT
+
+
+def plateau_of(
+    records: Sequence[Record],
+    objectives: Sequence[str],
+    reference_point: Mapping[str, float] | None,
+    *,
+    trials: int,
+    noise_floor: NoiseFloor | float = NO_FLOOR,
+) -> Plateau | None:
+    """What the last `trials` ended trials added to the hypervolume.
+
+    Args:
+        records: of any status, in any order. Complete, stopped and failed ones count; repeats and rejected ones do
+            not, as for `--trials`.
+        objectives: names, lower is better.
+        reference_point: the study's, by objective; None while it has none.
+        trials: how many of the last ones to look at, by number.
+        noise_floor: the difference of two latencies from which on they differ; a number is a share.
+
+    Returns:
+        None while nothing can be said: no reference point, no trials before the last ones, or none of them better
+        than the reference point.
+
+    Raises ConfigError if `trials` is below 1.
+    """
+    if trials < 1:
+        raise ConfigError(f"a plateau is of at least 1 trial, got {trials}")
+    ended = sorted((record for record in records if record.status in COUNTED), key=lambda record: record.trial)
+    if reference_point is None or len(ended) <= trials:
+        return None
+    corner = [reference_point[name] for name in objectives]
+    first = _finite(ended[:-trials], objectives)
+    before = hypervolume(first, corner)
+    if before <= 0.0:
+        return None
+    last = _finite(ended[-trials:], objectives)
+    if MEASURED_OBJECTIVE in objectives:
+        column = list(objectives).index(MEASURED_OBJECTIVE)
+        last[:, column] = NoiseFloor.given(noise_floor).upper(last[:, column])
+    return Plateau(trials=trials, before=before, after=hypervolume(np.concatenate([first, last]), corner))
+
+
+def _finite(records: Sequence[Record], objectives: Sequence[str]) -> Floats:
+    values = _values(records, objectives)
+    return np.asarray(values[~np.isnan(values).any(axis=1)])
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearningCurve:
+    """One training: top-1 (percent) after each epoch, the first of which is 1.
+
+    Attributes:
+        stopped: whether a stopping rule ended it; `rule` says what a rule said of it, whether or not it was followed.
+        stop_epoch: the epoch after which the rule spoke; None if it never did.
+    """
+
+    trial: int
+    label: str
+    epochs: tuple[int, ...]
+    top1_percent: tuple[float, ...]
+    on_front: bool
+    variant: bool
+    stopped: bool
+    rule: str = ""
+    stop_epoch: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearningCurves(InNotebooks):
+    """The learning curves of a study: an `archsearch.table.Result`.
+
+    Attributes:
+        study: its name.
+        curves: by trial.
+        splits: that they were scored on.
+        counts: in words: trainings, early stops, and what has no curve.
+    """
+
+    study: str
+    curves: tuple[LearningCurve, ...]
+    splits: tuple[str, ...]
+    counts: str
+    sentences: tuple[str, ...] = ()
+    method: str = ""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """What is seen, of which study."""
+        return f"Learning curves: study {self.study}"
+
+    @property
+    def subtitle(self) -> tuple[str, ...]:
+        """How many trainings there were, and how they ended."""
+        return (self.counts,) if self.counts else ()
+
+    @property
+    def empty(self) -> str | None:
+        """Why there is no curve."""
+        return None if self.curves else f"No learning curve to show ({self.counts or 'no trainings'})"
+
+    def tables(self) -> tuple[Table, ...]:
+        """The curves."""
+        return (
+            Table(
+                title="Curves",
+                columns=(
+                    Column(title="Trial", key="trial", decimals=0, trial=True),
+                    Column(title="Network", key="label", whole=True),
+                    Column(title="Epochs", key="epochs", decimals=0),
+                    Column(title="Last top-1", key="top1_percent", unit="%", decimals=2),
+                    Column(title="On the front", key="on_front"),
+                    Column(title="Stopped", key="stopped"),
+                    Column(title="Stop epoch", key="stop_epoch", decimals=0),
+                    Column(title="Rule", key="rule", wide=True),
+                    Column(title="Top-1 after each epoch (%)", key="curve_percent", wide=True),
+                ),
+                rows=tuple(
+                    (
+                        each.trial,
+                        each.label,
+                        each.epochs[-1],
+                        each.top1_percent[-1],
+                        each.on_front,
+                        each.stopped,
+                        each.stop_epoch,
+                        each.rule or None,
+                        ", ".join(f"{value:.6g}" for value in each.top1_percent),
+                    )
+                    for each in self.curves
+                ),
+            ),
+        )
+
+
+def learning_curves(records: Sequence[Record], front: Sequence[int], *, study: str) -> LearningCurves:
+    """The curves of these records.
+
+    Args:
+        records: of any status, with their curves; those that were not trained, or whose curve is not at hand, are
+            counted and have none.
+        front: numbers of the trials on the front.
+        study: its name.
+    """
+    members = set(front)
+    trained = [record for record in records if record.score is not None and record.status is not TrialStatus.REPLAY]
+    curves = [curve for record in trained if (curve := _curve(record, record.trial in members)) is not None]
+    stopped = sum(record.status is TrialStatus.STOPPED for record in trained)
+    spared = sum(bool(record.early_stop and not record.early_stop.stopped) for record in trained)
+    failed = sum(record.status is TrialStatus.FAILED for record in records)
+    # of the whole schedules: a training that was stopped has fewer
+    whole = [each.score for each in trained if each.status is not TrialStatus.STOPPED and each.score is not None]
+    epochs = " / ".join(map(str, sorted({score.epochs for score in whole if score.curve})))
+    counts = [
+        plural(len(trained), "training") + (f" of {epochs} epochs" if epochs else ""),
+        f"{stopped:,} stopped early" if stopped else "none stopped early",
+        f"{spared:,} spared though the rule spoke" if spared else "",
+        f"{failed:,} failed without a score" if failed else "",
+        f"{len(trained) - len(curves):,} without a stored curve" if len(curves) < len(trained) else "",
+    ]
+    return LearningCurves(
+        study=study,
+        curves=tuple(curves),
+        splits=tuple(sorted({record.score.split for record in trained if record.score is not None})),
+        counts="; ".join(part for part in counts if part) if trained else "",
+    )
+
+
+def _curve(record: Record, on_front: bool) -> LearningCurve | None:
+    points = [] if record.score is None else [each for each in record.score.curve if math.isfinite(each.top1_percent)]
+    if not points:
+        return None
+    said = record.early_stop
+    stopped = record.status is TrialStatus.STOPPED
+    return LearningCurve(
+        trial=record.trial,
+        label=record.label,
+        epochs=tuple(each.epoch for each in points),
+        top1_percent=tuple(each.top1_percent for each in points),
+        on_front=on_front,
+        variant=record.variant is not None,
+        stopped=stopped,
+        rule=_rule_text(said) if said is not None else (record.reason or "") if stopped else "",
+        stop_epoch=said.epoch if said is not None else points[-1].epoch if stopped else None,
+    )
+
+
+def _rule_text(said: EarlyStop) -> str:
+    text = f"rule {said.policy} after epoch {said.epoch} of {said.of_epochs}, at {said.error_percent:.2f} % error"
+    if said.expected_error_percent is not None:
+        text += f": expected {said.expected_error_percent:.2f} % at the end"
+        if said.optimistic_error_percent is not None:
+            text += f", at best {said.optimistic_error_percent:.2f} %"
+    return text if said.stopped else f"{text}; it went on: {said.exempt or 'the rule was not followed'}"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from archsearch.records import Latency, Record, Score, TrialStatus
+from archsearch.table import Column, Spread, Table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,33 @@ def retrainings_of(records: Sequence[Record], trainings: Sequence[tuple[str, Sco
         for (arch_id, protocol, epochs), top1 in grouped.items()
     ]
     return tuple(sorted(found, key=lambda each: -each.mean_top1_percent))
+
+
+def retrained_table(found: Sequence[Retraining]) -> Table:
+    """The networks that were retrained in full."""
+    return Table(
+        title="Retrained in full",
+        columns=(
+            Column(title="Network", key="label", whole=True),
+            Column(title="Protocol", key="protocol", whole=True),
+            Column(title="Epochs", key="epochs", decimals=0),
+            Column(title="Seeds", key="seeds", decimals=0),
+            Column(title="Test top-1", key="mean_top1_percent", unit="%", decimals=2),
+            Column(title="arch_id", key="arch_id", whole=True, wide=True),
+        ),
+        rows=tuple(
+            (
+                each.label,
+                each.protocol,
+                each.epochs,
+                each.seeds,
+                Spread(each.mean_top1_percent, each.std_top1_percent),
+                each.arch_id,
+            )
+            for each in found
+        ),
+        note="Accuracy on the test split, which the search never saw; ±: standard deviation over the seeds.",
+    )
 
 
 def means_of(records: Sequence[Record]) -> tuple[Record, ...]:

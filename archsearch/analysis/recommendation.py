@@ -23,6 +23,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from archsearch.analysis.confirmed import Confirmed, ConfirmedPoint
 from archsearch.analysis.front import MEASURED_OBJECTIVE, Front, FrontRow
@@ -166,6 +167,35 @@ class Recommendation:
 
     def _repr_html_(self) -> str:
         return notebook_block("Recommendation", paragraphs(*self.sentences))
+
+    def plain(self) -> dict[str, Any]:
+        """All of it as plain data; networks stand by their trials."""
+        published = self.published
+        return {
+            "trial": self.trial,
+            "network": None if self.record is None else self.record.label,
+            "arch_id": None if self.record is None else self.record.arch_id,
+            "sentence": self.sentence,
+            "reason": self.reason,
+            "published": None
+            if published is None
+            else {
+                "trial": published.record.trial,
+                "network": published.record.variant or published.record.label,
+                "beaten": published.beaten,
+                "accuracy_points": published.accuracy.points,
+                "accuracy_low": published.accuracy.low,
+                "accuracy_high": published.accuracy.high,
+                "accuracy_told_apart": published.accuracy.told_apart,
+                "lower_percent": {each.objective: each.percent for each in published.costs},
+                "told_apart": {each.objective: each.told_apart for each in published.costs},
+                "sentence": published.sentence,
+            },
+            "runners_up": [each.record.trial for each in self.runners_up],
+            "roles": [{"trial": role.candidate.record.trial, "roles": list(role.names)} for role in self.roles],
+            "notes": list(self.notes),
+            "warnings": list(self.warnings),
+        }
 
     @property
     def record(self) -> Record | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -12,6 +12,7 @@ from archsearch.analysis.front import Front, FrontRow
 from archsearch.analysis.objectives import OBJECTIVES, floor_text, relative_percent
 from archsearch.analysis.pareto import dominates, level
 from archsearch.records import Record, TrialStatus
+from archsearch.table import Column, Table
 
 
 class Standing(StrEnum):
@@ -161,3 +162,63 @@ def _not_measured(variant: str, record: Record) -> Verdict:
     what = "not trained to its end" if record.status is TrialStatus.STOPPED else "not measured"
     sentence = f"{variant} was {what} ({record.status.value}{why})."
     return Verdict(variant=variant, record=record, standing=Standing.NOT_MEASURED, sentence=sentence)
+
+
+def verdicts_sentence(verdicts: Sequence[Verdict]) -> str:
+    """How many of the variants are on the front, dominated, or without a measurement."""
+    if not verdicts:
+        return "The study evaluated no published network."
+    counts = {standing: sum(verdict.standing is standing for verdict in verdicts) for standing in Standing}
+    on_front = counts[Standing.ON_FRONT] + counts[Standing.TIE]
+    parts = [f"{on_front} on the front" if on_front else "none on the front"]
+    parts += [
+        f"{counts[standing]} {standing.value}"
+        for standing in (Standing.DOMINATED, Standing.NOT_MEASURED)
+        if counts[standing]
+    ]
+    return f"Of {len(verdicts)} published networks: {', '.join(parts)}."
+
+
+def verdicts_table(
+    verdicts: Sequence[Verdict], *, readings: Mapping[str, str] | None = None, numbers: Mapping[str, int] | None = None
+) -> Table:
+    """The variants, each with its verdict.
+
+    Args:
+        readings: variant: which of several readings of its source it is.
+        numbers: variant: its number in the figure.
+    """
+    return Table(
+        title="Published networks",
+        columns=(
+            Column(title="#", key="number", decimals=0, wide=True),
+            Column(title="Network", key="variant", whole=True),
+            Column(title="Trial", key="trial", decimals=0, trial=True, wide=True),
+            Column(title="Verdict", key="verdict"),
+            Column(title="By", key="by", whole=True),
+            Column(title="By trial", key="by_trial", decimals=0, wide=True),
+            Column(title="Accuracy lost", key="accuracy_points", unit="points", decimals=2, signed=True),
+            Column(title="Slower by", key="faster_ms", unit="ms", decimals=3, signed=True),
+            Column(title="Slower by", key="faster_percent", unit="%", decimals=1, signed=True),
+            Column(title="In a sentence", key="sentence", wide=True),
+            Column(title="Which reading of the paper", key="reading", wide=True),
+        ),
+        rows=tuple(
+            (
+                (numbers or {}).get(verdict.variant),
+                verdict.variant,
+                verdict.record.trial,
+                verdict.standing.value,
+                verdict.by.label if verdict.by else None,
+                verdict.by.trial if verdict.by else None,
+                verdict.accuracy_points,
+                verdict.faster_ms,
+                verdict.faster_percent,
+                verdict.sentence,
+                (readings or {}).get(verdict.variant) or None,
+            )
+            for verdict in verdicts
+        ),
+        note="Lost and slower: against the network named, in drift-corrected p10. Of several networks that dominate a "
+        "variant, the one with the largest gains is named.",
+    )

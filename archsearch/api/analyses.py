@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from archsearch.analysis.ablation import Ablation, ablation_of
+from archsearch.analysis.baseline import baselines_of
 from archsearch.analysis.confusion import Confusion, study_confusion
 from archsearch.analysis.guidelines import GuidelinesReport
-from archsearch.analysis.history import History, hypervolume_history
+from archsearch.analysis.history import History, LearningCurves, hypervolume_history, learning_curves
 from archsearch.analysis.importance import Importances
 from archsearch.analysis.level_grid import LevelGrid, level_grid
 from archsearch.analysis.marginal import Marginal, marginal_effects
+from archsearch.analysis.study_front import Bound, PrintedTop1, StudyFront
 from archsearch.analysis.trust import Trust, trust_of
 from archsearch.api.guidelines import stored_guidelines
 from archsearch.designs import Design
 from archsearch.errors import ConfigError, StoreError, UnknownNameError
 from archsearch.models.families import FAMILIES
+from archsearch.papers.printed import Paper, Row, load_papers
 from archsearch.records import Record
 from archsearch.space.search_space import SearchSpace
 
@@ -31,7 +34,75 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_BOUNDS = ("params", "macs", "memory_bytes", "latency_ms")
+# Datasets that sources print accuracies for, with their classes; the column of the source has the same name.
+_PRINTED_DATASETS = {"cifar10": 10, "cifar100": 100}
 TRUST_FACTS = "trust"  # the key of StudyInfo.facts that a check of the proxy keeps its predictors under
+
+
+def study_front(study: Study) -> StudyFront:
+    """The front of a stored study with all that is known of its networks: what every command shows of it."""
+    return StudyFront(
+        **vars(study.front),
+        study=study.name,
+        dataset=str(study.info.config["dataset"]),
+        device_name=study.device_name,
+        num_classes=study.info.facts.get("num_classes"),
+        verdicts=study.verdicts,
+        recommendation=study.recommendation,
+        canary=study.canary,
+        counts=study.counts,
+        design=study.design,
+        confirmed=study.confirmed,
+        bases=baselines_of(study.records),
+        readings=study.readings,
+        bounds=_bounds(study),
+        printed=_printed_top1(study),
+        retrainings=study.retrainings,
+    )
+
+
+def _bounds(study: Study) -> tuple[Bound, ...]:
+    """The upper bounds that a study was run with; guidelines are none of them."""
+    written = study.info.config.get("constraints", {})
+    soft = written.get("soft") or ()
+    return tuple(
+        Bound(name=name, value=float(written[name]), soft=name in soft) for name in _BOUNDS if written.get(name)
+    )
+
+
+def _printed_top1(study: Study) -> tuple[PrintedTop1, ...]:
+    """What sources print for the study's variants on its dataset; nothing where the dataset is another.
+
+    A folder of one's own counts as the dataset that it is named after, if it has as many classes.
+    """
+    uri = str(study.info.config["dataset"])
+    dataset = uri.rstrip("/").replace(":", "/").rsplit("/", 1)[-1]
+    if dataset not in _PRINTED_DATASETS or study.info.facts.get("num_classes") != _PRINTED_DATASETS[dataset]:
+        return ()
+    variants = {record.variant for record in study.records if record.variant is not None}
+    return tuple(
+        found
+        for paper in load_papers()
+        for table in paper.tables
+        for row in table.rows
+        if row.variant in variants
+        for found in _printed(paper, row, dataset)
+    )
+
+
+def _printed(paper: Paper, row: Row, dataset: str) -> Iterator[PrintedTop1]:
+    for value in row.values:
+        if value.column != dataset:
+            continue
+        for number in value.numbers:
+            if number.kind == "accuracy" and isinstance(number.printed, int | float):
+                yield PrintedTop1(
+                    variant=row.variant or "",
+                    top1_percent=float(number.printed),
+                    source=paper.source,
+                    conditions=value.conditions,
+                )
 
 
 def _base_levels(study: Study, design: Design) -> Mapping[str, Any] | None:
@@ -129,6 +200,11 @@ def _history(study: Study) -> History:
     return hypervolume_history(study.records, study.objectives, corner, noise_floor=study.info.noise_floor)
 
 
+def _curves(study: Study) -> LearningCurves:
+    members = [row.record.trial for row in study.front.members]
+    return learning_curves(study.records_with_curves, members, study=study.name)
+
+
 def _confusion(study: Study) -> Confusion | None:
     classes = study.info.facts.get("classes", ())
     return study_confusion(study.records, study.trainings, classes, study=study.name)
@@ -163,6 +239,7 @@ def analysis_of(study: Study, name: str, options: Mapping[str, str] | None = Non
 
 # Each raises StoreError if the database cannot be read.
 ANALYSES: Mapping[str, Callable[..., Any]] = {
+    "front": study_front,
     "ablation": _ablation,
     "confirmed": lambda study: study.confirmed,
     "trust": trust_result,
@@ -171,5 +248,6 @@ ANALYSES: Mapping[str, Callable[..., Any]] = {
     "marginal": _marginal,
     "grid": _grid,
     "history": _history,
+    "curves": _curves,
     "guidelines": _guidelines,
 }

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archsearch.errors import ConfigError
 from archsearch.files import write_atomically
-from archsearch.table import Result, Table, markdown_escaped, plain
+from archsearch.table import Result, Table, csv_text, markdown_escaped
 
 if TYPE_CHECKING:
     from archsearch.plots.catalog import Figure
@@ -84,9 +83,14 @@ def check_format(path: Path, formats: Sequence[str] = FORMATS, *, option: str = 
         raise ConfigError(f"{option} {path}: no file of this kind can be written", hint=f"end it with {listed}")
 
 
+def write_csv(rows: Sequence[Mapping[str, Any]], path: Path) -> Path:
+    """Write rows as CSV, whole or not at all; returns the path. Raises ArchsearchError if it cannot be written."""
+    write_atomically(path, csv_text(rows).encode())
+    return path
+
+
 def result_json(result: Result) -> dict[str, Any]:
     """Everything that a result says and holds as plain data, sentences first; what is not known is null."""
-    assert is_dataclass(result)
     said = {
         "title": result.title,
         "subtitle": list(result.subtitle),
@@ -94,8 +98,7 @@ def result_json(result: Result) -> dict[str, Any]:
         "method": result.method,
         "empty": result.empty,
     }
-    held = {each.name: plain(getattr(result, each.name)) for each in fields(result)}
-    return said | held | {"warnings": list(result.warnings)}
+    return said | result.plain() | {"warnings": list(result.warnings)}
 
 
 def markdown_text(result: Result) -> str:

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from archsearch.api.output import PAGE_SIZE, PNG_SIZE, check_format, write
+from archsearch.api.analyses import analysis_of
+from archsearch.api.output import write
 from archsearch.api.paths import study_folder
-from archsearch.api.plot_data import plot_data
-from archsearch.errors import ArchsearchError, ConfigError, NothingStoredError
-from archsearch.files import write_atomically
-from archsearch.plots.catalog import PLOTS, Plot, PlotData
-from archsearch.plots.image import write_png
-from archsearch.plots.page import write_page
-from archsearch.table import Result, plain
+from archsearch.errors import ArchsearchError, NothingStoredError
+from archsearch.plots.catalog import PLOTS, Plot
+from archsearch.table import Result
 
 if TYPE_CHECKING:
     from archsearch.api.study import Study
-
-FORMATS = (".html", ".png", ".json")
 
 
 def plot_summaries() -> dict[str, str]:
@@ -41,13 +34,11 @@ def write_plot(
     path: Path | None = None,
     *,
     options: Mapping[str, str] | None = None,
-    storage: str | None = None,
     command: str | None = None,
 ) -> Path:
     """Write one plot of a study; its path's end says as what, by default runs/STUDY/NAME.html.
 
-    A page (.html) has the figure and the data that it shows; .png is the figure alone, .json the data alone; what an
-    analysis found can be written as `archsearch.api.output.write` writes it, too.
+    `archsearch.api.output.write` says what each end writes.
 
     `options`: of its analysis.
 
@@ -57,42 +48,26 @@ def write_plot(
     """
     plot = PLOTS[name]
     target = path or study_folder(study.name) / f"{name}.html"
-    kind = target.suffix.lower()
-    data = data_of(study, plot, storage=storage)
-    if options:
-        if name not in plot.needs:
-            raise ConfigError(f"plot {name} has no options")
-        data = replace(data, results={**data.results, name: study.analysis(name, **options)})
-    info = info_of(study, plot, data)
-    if info.empty:
-        why = str(info.empty).partition(": `archsearch")[0].rstrip(".")  # the hint has the whole command
+    found = result_of(study, plot, options)
+    if found.empty:
+        why = found.empty.partition(": `archsearch")[0].rstrip(".")  # the hint has the whole command
         raise ArchsearchError(f"plot {name} of study '{study.name}': {why}", hint=_typed(study, plot))
-    if isinstance(info, Result):
-        return write(info, target, figure=plot.figure, command=command)
-    check_format(target, FORMATS)
-    if kind == ".json":
-        content = {"plot": name, "study": study.name, **plain(info)}
-        write_atomically(target, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
-    elif kind == ".png":
-        width, height = PNG_SIZE
-        write_png(plot.figure(info, width=width, height=height), target, width=width, height=height, scale=1.5)
-    else:
-        _write_page(plot, data, info, target, command)
-    return target
+    return write(found, target, figure=plot.figure, command=command)
 
 
-def info_of(study: Study, plot: Plot, data: PlotData | None = None) -> Any:
-    """What a plot of a stored study is drawn from. Raises NothingStoredError, with the command to type, if it has none.
+def result_of(study: Study, plot: Plot, options: Mapping[str, str] | None = None) -> Result:
+    """What a plot of a stored study draws.
 
-    `data`: as `data_of` gives it; None: read now, which raises StoreError if the database cannot be read.
+    Raises NothingStoredError, with the command to type, if it has none; ConfigError for an option that its analysis has
+    not; StoreError if the database cannot be read.
     """
-    info = plot.info(data_of(study, plot, storage=study.storage) if data is None else data)
-    if info is None:
+    found = plot.result({plot.of: analysis_of(study, plot.of, options)})
+    if found is None:
         raise NothingStoredError(
             f"study '{study.name}' has nothing for the plot '{plot.name}' yet",
             hint=_typed(study, plot),
         )
-    return info
+    return found
 
 
 def _typed(study: Study, plot: Plot) -> str:
@@ -101,24 +76,3 @@ def _typed(study: Study, plot: Plot) -> str:
         return f"make it with: archsearch {plot.command}"
     more = ("--trials", "N") if plot.command is None else ()
     return f"make it with: {shlex.join(['archsearch', plot.command or 'run', '--study', study.name, *more])}"
-
-
-def data_of(study: Study, plot: Plot, *, storage: str | None = None) -> PlotData:
-    """What a plot of a stored study draws from. Raises StoreError if the database cannot be read."""
-    data = plot_data(study, storage=storage, everything=False, parts=plot.needs)
-    return replace(data, records=study.networks) if plot.of_networks else data
-
-
-def _write_page(plot: Plot, data: PlotData, info: Any, path: Path, command: str | None) -> None:
-    width, height = PAGE_SIZE
-    tables, facts = (plot.tables(info), ()) if plot.page is None else plot.page(data, info)
-    write_page(
-        plot.figure(info, width=width, height=height),
-        path,
-        title=info.title,
-        subtitle=info.subtitle,
-        warnings=getattr(info, "warnings", ()),
-        tables=tables,
-        facts=facts,
-        command=command,
-    )

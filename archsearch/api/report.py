@@ -6,21 +6,20 @@ from collections.abc import Collection
 from pathlib import Path
 
 from archsearch.analysis.ablation import Ablation
-from archsearch.api.analyses import ablation_result
+from archsearch.api.analyses import ANALYSES, ablation_result
 from archsearch.api.paths import study_folder
-from archsearch.api.plot_data import plot_data
 from archsearch.api.study import Study, open_study
 from archsearch.files import write_atomically
-from archsearch.report.build import report_of
 from archsearch.report.data import ReportData
 from archsearch.report.html import html_text
 from archsearch.report.latex import latex_text
 from archsearch.report.markdown import markdown_text
 from archsearch.report.sections import Report
+from archsearch.report.study_sections import report_of
 from archsearch.store.database import safe_url
 
 FILE = "report.html"
-_IN_WORDS = ("confirmed", "trust", "guidelines", "confusion")
+_IN_WORDS = ("front", "confirmed", "trust", "guidelines", "confusion")
 
 
 def make_report(
@@ -67,23 +66,21 @@ def report_data(
     """Everything that the report of a study says, gathered.
 
     Args:
-        parts: what of `plot_data` is worked out; None: all.
+        parts: what of `ANALYSES` is worked out; None: all.
 
     Raises StoreError if the database cannot be read.
     """
+    results = {name: find(study) for name, find in ANALYSES.items() if parts is None or name in parts}
     return ReportData(
-        plots=plot_data(study, storage=storage, everything=parts is None, parts=parts or ()),
-        front=study.front,
-        verdicts=study.verdicts,
-        recommendation=study.recommendation,
+        results=results,
+        records=study.records_with_curves if parts is None else study.records,
+        front=results["front"],
         config=study.info.config,
         facts=study.info.facts,
         reference_point=study.info.reference_point,
         space_fingerprint=study.info.space_fingerprint,
         storage=None if storage is None else safe_url(storage),
-        design=study.design,
         ablations=_ablations(study),
-        trainings=study.retrainings,
         command=command,
     )
 

@@ -22,7 +22,7 @@ from archsearch.files import check_writable
 from archsearch.image_rules import ImageRules
 from archsearch.latency.lease import DeviceLease
 from archsearch.models.families import build
-from archsearch.plots.curves import curves_figure, curves_info
+from archsearch.plots.history import retraining_figure
 from archsearch.plots.image import write_png
 from archsearch.plots.page import write_page
 from archsearch.preprocessing import interpolation_of
@@ -282,7 +282,7 @@ def _facts(
 
 def _draw_curve(folder: Path, facts: ModelFacts) -> Path:
     """The learning curves as a PNG where the extra `png` and a browser are there, else as a page."""
-    figure = curves_figure(curves_info(facts.scores, title=facts.name))
+    figure = retraining_figure(facts.scores, title=facts.name)
     try:
         write_png(figure, folder / "curve.png", width=1000, height=600)
     except ArchsearchError as error:

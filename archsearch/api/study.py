@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archsearch.analysis.canary import Canary, canary_of
 from archsearch.analysis.confirmed import DRAWS, Confirmed, confirmed_of
-from archsearch.analysis.front import Front, front_of
+from archsearch.analysis.front import Front, front_of, front_rows
 from archsearch.analysis.means import Retraining, means_of, retrainings_of
 from archsearch.analysis.recommendation import Recommendation, recommendation_of
 from archsearch.analysis.select import RECOMMENDED, select
-from archsearch.analysis.verdicts import Verdict, verdicts_of
-from archsearch.api.frames import Records, study_frame
+from archsearch.analysis.verdicts import Verdict, verdicts_of, verdicts_table
 from archsearch.api.paths import open_database
 from archsearch.designs import Design, Purpose
-from archsearch.errors import ArchsearchError, ConfigError
+from archsearch.errors import ArchsearchError, ConfigError, UnknownNameError
 from archsearch.models.families import FAMILIES
 from archsearch.models.spec import Spec
 from archsearch.models.variants import VARIANTS, find_variant
@@ -29,7 +28,8 @@ from archsearch.store.database import Database
 from archsearch.store.designs import design_of
 from archsearch.store.studies import StudyInfo, find_study, latest_study, list_studies
 from archsearch.store.trials import load_records, load_trainings
-from archsearch.table import notebook_block, paragraphs
+from archsearch.table import NOTEBOOK_ROWS, Column, Table, notebook_block, paragraphs
+from archsearch.text import plural
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,6 +41,88 @@ if TYPE_CHECKING:
     from archsearch.analysis.marginal import Marginal
     from archsearch.analysis.trust import Trust
     from archsearch.plots.catalog import Figure
+
+
+# Columns of a trial, in order; those of its choices follow.
+_OF_LATENCY = (
+    "p10_ms",
+    "median_ms",
+    "p90_ms",
+    "ratio_to_reference",
+    "ratio_low",
+    "ratio_high",
+    "reference",
+    "drift",
+    "converged",
+    "contended",
+    "device",
+    "backend",
+    "batch",
+    "threads",
+    "precision",
+    "fingerprint",
+)
+_OF_SCORE = ("top1_percent", "epochs", "seed", "split", "protocol", "train_images", "train_seconds")
+_OF_COST = ("params", "macs", "memory_bytes")
+
+
+def trial_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
+    """One row for each record of any status; None where it ended before a value was known.
+
+    `choice.NAME` is the network's own choice, `suggested.NAME` what the search space calls it.
+    """
+    choices = sorted({name for record in records for name in record.choices})
+    suggested = sorted({name for record in records for name in record.suggested})
+    return [
+        {
+            "trial": record.trial,
+            "status": record.status.value,
+            "reason": record.reason,
+            "label": record.label,
+            "variant": record.variant,
+            "point": record.point,
+            "arch_id": record.arch_id,
+            "family": record.family,
+            "error_percent": None if record.score is None else record.error_percent,
+            **{name: None if record.score is None else getattr(record.score, name) for name in _OF_SCORE},
+            "latency_ms": None if record.latency is None else record.latency.corrected_ms,
+            **{name: None if record.latency is None else getattr(record.latency, name) for name in _OF_LATENCY},
+            **{name: None if record.cost is None else getattr(record.cost, name) for name in _OF_COST},
+            "seconds": record.seconds,
+            **{f"choice.{name}": record.choices.get(name) for name in choices},
+            **{f"suggested.{name}": record.suggested.get(name) for name in suggested},
+        }
+        for record in records
+    ]
+
+
+class Records(tuple[Record, ...]):
+    """Records that a notebook shows as a table, and not as pages of text."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        columns = (
+            Column(title="Trial", key="trial", decimals=0),
+            Column(title="Status", key="status"),
+            Column(title="Network", key="label"),
+            Column(title="Top-1", key="top1_percent", unit="%", decimals=2),
+            Column(title="Latency", key="latency_ms", unit="ms", decimals=3),
+            Column(title="Params", key="params", decimals=0),
+            Column(title="Macs", key="macs", decimals=0),
+            Column(title="arch_id", key="arch_id"),
+        )
+        shown = trial_rows(self[:NOTEBOOK_ROWS])
+        rows = tuple(tuple(row[column.key] for column in columns) for row in shown)
+        more = len(self) - len(shown)
+        return notebook_block(
+            plural(len(self), "trial"),
+            Table(title="", columns=columns, rows=rows).notebook(),
+            paragraphs(f"{plural(more, 'more row')} not shown" if more else ""),
+        )
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} records>"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,9 +172,7 @@ class Study:
         return notebook_block(
             f"Study {self.name}",
             paragraphs(*(f"{name}: {value}" for name, value in said if value)),
-            self.recommendation._repr_html_(),
-            self.front._repr_html_(),
-            paragraphs(*(verdict.sentence for verdict in self.verdicts)),
+            self.analysis("front")._repr_html_(),
         )
 
     @property
@@ -143,6 +223,17 @@ class Study:
     def networks(self) -> tuple[Record, ...]:
         """The records; of a study with a design one for each point, with the means of its complete seeds."""
         return self.records if self.design is None else means_of(self.records)
+
+    @cached_property
+    def records_with_curves(self) -> tuple[Record, ...]:
+        """The records with their learning curves. Raises StoreError if the database cannot be read."""
+        if self.storage is None:
+            return self.records
+        database = open_database(self.storage, create=False)
+        try:
+            return load_records(database, self.info.id, with_curves=True)
+        finally:
+            database.close()
 
     @cached_property
     def front(self) -> Front:
@@ -261,18 +352,27 @@ class Study:
 
         Raises UnknownNameError for a name that is none.
         """
-        from archsearch.api.plots import info_of
+        from archsearch.api.plots import result_of
         from archsearch.plots.catalog import PLOTS
 
         plot = PLOTS[name]
-        return plot.figure(info_of(self, plot), **size).update_layout(**size)
+        return plot.figure(result_of(self, plot), **size).update_layout(**size)
 
     def to_dataframe(self, what: str = "trials") -> pd.DataFrame:
         """Its `trials`, complete `networks`, `front`, `variants` or `retrained` networks as a DataFrame.
 
         Raises UnknownNameError for another name, ArchsearchError without pandas (extra `notebook`).
         """
-        return study_frame(self, what)
+        if what not in FRAMES:
+            raise UnknownNameError("table", what, FRAMES)
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise ArchsearchError(
+                f"a DataFrame needs pandas, which cannot be imported: {error}",
+                hint="pip install 'archsearch[notebook]'",
+            ) from error
+        return pd.DataFrame(FRAMES[what](self))
 
     def designs(self, purpose: Purpose) -> tuple[Study, ...]:
         """The studies of designs that were made from it for this purpose, the newest first.
@@ -342,6 +442,15 @@ class Study:
             f"study '{self.name}' has no trial {number}",
             hint="it has no trial yet" if highest is None else f"its trials are 0 to {highest}",
         )
+
+
+FRAMES: Mapping[str, Callable[[Study], list[dict[str, Any]]]] = {
+    "trials": lambda study: trial_rows(study.records),
+    "networks": lambda study: front_rows(study.front),
+    "front": lambda study: front_rows(study.front, only_front=True),
+    "variants": lambda study: verdicts_table(study.verdicts, readings=study.readings).dicts(),
+    "retrained": lambda study: [asdict(each) for each in study.retrainings],
+}
 
 
 def trial_number(text: str) -> int | None:

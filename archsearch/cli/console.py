@@ -23,6 +23,7 @@ from archsearch.passwords import without_password
 from archsearch.text import plural
 
 if TYPE_CHECKING:
+    from archsearch.analysis.recommendation import Recommendation
     from archsearch.table import Result
 
 _PIPE_COLUMNS = 1000  # nothing is cut or folded where no terminal says how wide it is
@@ -165,6 +166,14 @@ def show(result: Result, *, limit: int | None = None) -> None:
         console.print(result.method, markup=False)
     for warning in result.warnings:
         console.print(f"[yellow]note:[/] {escape(warning)}")
+
+
+def show_recommendation(found: Recommendation) -> None:
+    """Which network to take, and why."""
+    first, *rest = found.sentences
+    console.print(f"\n[bold]{escape(first)}[/]")
+    for sentence in rest:
+        console.print(sentence, markup=False)
 
 
 def print_json(content: Mapping[str, Any] | Sequence[Any]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from archsearch.cli.console import console, error_console, print_json, show, typed_command
+from archsearch.cli.console import console, error_console, print_json, show, show_recommendation, typed_command
 from archsearch.cli.options import (
     DataDirOption,
     DeviceOption,
@@ -170,7 +170,6 @@ def confirm(
     from archsearch.api.confirm import confirm_result, plan_confirm
     from archsearch.cli.progress import RunDisplay
     from archsearch.cli.running import command_runtime, run_design
-    from archsearch.cli.tables import recommendation_view
 
     display = RunDisplay(error_console)
     runtime = command_runtime(
@@ -183,12 +182,11 @@ def confirm(
     answer = recommendation_of(searched.front, searched.networks, confirmed=found)
     if json:
         from archsearch.api.output import result_json
-        from archsearch.api.pareto import recommendation_json
 
-        print_json(result_json(found) | {"recommendation": recommendation_json(answer)})
+        print_json(result_json(found) | {"recommendation": answer.plain()})
         return
     show(found)
-    recommendation_view(answer, console)
+    show_recommendation(answer)
 
 
 def trust(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from archsearch.cli.console import console, error_console
+from archsearch.cli.console import console, error_console, show_recommendation
 from archsearch.cli.options import DataDirOption, DeviceOption, JsonOption, StorageOption, StudyOption, parse_duration
 from archsearch.text import plural
 
@@ -91,7 +91,6 @@ def retrain(
     """
     from archsearch.api.retrain import retrain as train_in_full
     from archsearch.cli.progress import RetrainDisplay
-    from archsearch.cli.tables import recommendation_view
     from archsearch.errors import ConfigError
     from archsearch.training.protocols import PROTOCOLS
 
@@ -106,7 +105,7 @@ def retrain(
         rule = f" (best by {select})" if trial == "best" else ""
         console.print(f"study '{opened.name}': {chosen.label}{rule}, network {chosen.spec.arch_id}", markup=False)
         if trial == "best" and select.strip() == "recommended":
-            recommendation_view(opened.recommendation, console)
+            show_recommendation(opened.recommendation)
         console.print(
             f"protocol {protocol}, {plural(length, 'epoch')}, {plural(seeds, 'seed')}, "
             f"{opened.info.config['dataset']} at {opened.input_size}x{opened.input_size}"

@@ -26,8 +26,8 @@ def plot(
         typer.Option(
             "--out",
             metavar="FILE",
-            help="A page (.html), a picture (.png, extra `png`) or the data (.json; of an analysis .csv, .md and .tex, "
-            "too). Default: runs/STUDY/NAME.html.",
+            help="A page (.html), a picture (.png, extra `png`), the data (.json, .csv) or its tables (.md, .tex). "
+            "Default: runs/STUDY/NAME.html.",
         ),
     ] = None,
     with_: Annotated[
@@ -59,7 +59,7 @@ def plot(
     check_plot(name)  # before a study is looked for
     opened = open_study(study, storage=storage)
     path = study_folder(opened.name) / f"{name}.png" if png else out
-    written = write_plot(opened, name, path, options=_options(with_ or []), storage=storage, command=typed_command())
+    written = write_plot(opened, name, path, options=_options(with_ or []), command=typed_command())
     console.print(f"wrote {written}", markup=False)
     if out is None and written.suffix == ".html" and is_terminal():
         webbrowser.open(written.resolve().as_uri())

@@ -139,12 +139,12 @@ class RunDisplay(_Display, RunCallbacks):
 
     def _front_table(self, progress: RunProgress, objectives: Sequence[str]) -> Table:
         """The front so far, drawn anew only where trials have ended: this is asked for twice a second."""
-        from archsearch.analysis.front import front_of
-        from archsearch.cli.tables import front_table
+        from archsearch.analysis.front import front_of, networks_table
 
         if self._front is None or self._front[0] is not progress.records:
             front = front_of(progress.records, objectives, noise_floor=progress.noise_floor)
-            self._front = (progress.records, front_table(front, title="Front so far"))
+            members = networks_table(front.members, title="Front so far").without_empty_columns()
+            self._front = (progress.records, members.to_rich(width=self._console.width))
         return self._front[1]
 
 

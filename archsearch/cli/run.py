@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from archsearch.cli.console import console, error_console
+from archsearch.cli.console import console, error_console, show
 from archsearch.cli.options import DataDirOption, DeviceOption, StorageOption
 from archsearch.text import bytes_text, duration, plural
 
@@ -179,17 +179,16 @@ def _batch(plan: RunPlan) -> str:
 
 
 def _print_end(study: Study, elapsed_seconds: float, total: int, ending: str | None) -> None:
-    from archsearch.cli.tables import front_view, recommendation_view
+    from archsearch.api.analyses import study_front
 
     counts = ", ".join(f"{number} {status}" for status, number in sorted(study.counts.items()))
     console.print(f"\nstudy '{study.name}': {counts or 'no trials'} ({duration(elapsed_seconds)} in this run)")
     reasons = {record.reason for record in study.records if record.status == "failed" and record.reason}
     for reason in sorted(reasons)[:3]:
         console.print(f"failed: {reason.splitlines()[0]}", markup=False)
-    front_view(study, console)
     if ending is not None:
         console.print(f"ended before {plural(total, 'trial')}: {ending}", markup=False)
-    recommendation_view(study.recommendation, console)
+    show(study_front(study))
     if not study.front.rows:
         raise typer.Exit(0 if ending else 1)
     console.print("next: archsearch pareto --plot   |   archsearch retrain --trial best")

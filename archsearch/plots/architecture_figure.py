@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from archsearch.plots import style
 from archsearch.plots.architecture import Architecture, Part
 from archsearch.plots.architecture_parts import GONE, Op, UnitDiagram
-from archsearch.text import count_text
+from archsearch.text import count_text, shorten
 
 NARROW_PX = 640  # below, labels stand above their units and costs are text
 _MARGIN = 20
@@ -98,7 +98,7 @@ def _draw_part(sheet: Sheet, part: Part, top: float, *, left: float, right: floa
     y = top + 5 * grow
     changed = any(change.choice.endswith(".channels") for change in part.changes)
     if left:
-        sheet.text(0, y + line / 2, style.shorten(part.name, 17), bold=True, size=round(12.5 * grow))
+        sheet.text(0, y + line / 2, shorten(part.name, 17), bold=True, size=round(12.5 * grow))
         if part.output_shape:
             color = style.VERMILLION if changed else style.QUIET_INK
             sheet.text(0, y + 1.6 * line, ("≠ " if changed else "") + shape_text(part.output_shape), color=color)
@@ -107,7 +107,7 @@ def _draw_part(sheet: Sheet, part: Part, top: float, *, left: float, right: floa
         costs = [shape_text(part.output_shape)]
         if part.macs_percent is not None and part.params_percent is not None:
             costs += [f"{part.macs_percent:.0f} % MACs", f"{part.params_percent:.0f} % params"]
-        sheet.text(0, y + line / 2, style.shorten(part.name, 17), bold=True, size=round(12.5 * grow))
+        sheet.text(0, y + line / 2, shorten(part.name, 17), bold=True, size=round(12.5 * grow))
         sheet.text(across, y + line / 2, " · ".join(filter(None, costs)), anchor="right", color=style.QUIET_INK)
         y += 1.1 * line
         floor = y

@@ -13,7 +13,7 @@ from archsearch.plots import style
 from archsearch.plots.forest import LEAST_WIDTH_PX
 from archsearch.plots.ranges import PlotArea, log_axis, percent_range, positive_range, wants_log
 from archsearch.plots.thinning import thinned, thinned_line
-from archsearch.text import capitalised, interval_text, significant
+from archsearch.text import capitalised, interval_text, shorten, significant
 
 MOST_DRAWN = 3000
 MOST_PANELS = 3
@@ -109,7 +109,7 @@ def _draw_panel(
     ranges = [positive_range(values, log=log) if latency else percent_range(values) for values in sides]
     word = "Latency (ms)" if latency else "Top-1 (%)"
     kinds = [log_axis(*limits) if log else {"range": list(limits)} for limits in ranges]
-    shown = [style.shorten(name, 36) for name in names]
+    shown = [shorten(name, 36) for name in names]
     figure.update_xaxes(style.axis(f"{word}: {shown[0]}", width=width, **kinds[0]), col=column)
     figure.update_yaxes(style.axis(f"{word}: {shown[1]}", width=width, **kinds[1]), col=column)
     named = {trace.name for trace in figure.data}
@@ -155,7 +155,7 @@ def _draw_panel(
         col=column,
     )
     labelled = [
-        (points[each.arch_id], f"{style.shorten(each.label, 18)}: {each.from_rank:g} → {each.to_rank:g}")
+        (points[each.arch_id], f"{shorten(each.label, 18)}: {each.from_rank:g} → {each.to_rank:g}")
         for each in _movers(found, objective, other)
         if each.arch_id in points
     ]

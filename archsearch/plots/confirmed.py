@@ -12,7 +12,7 @@ from archsearch.analysis.confirmed import Confirmed, ConfirmedPoint
 from archsearch.plots import style
 from archsearch.plots.forest import LEAST_WIDTH_PX
 from archsearch.plots.ranges import PlotArea, log_axis, percent_range, positive_range, wants_log
-from archsearch.text import probability_text, significant
+from archsearch.text import probability_text, shorten, significant
 
 _MOST_LABELS = 60
 _MARGIN = {"l": 78, "r": 24, "b": 104}
@@ -165,7 +165,7 @@ def _trials(points: Sequence[ConfirmedPoint]) -> list[list[int]]:
 
 
 def _label_text(point: ConfirmedPoint) -> str:
-    name = style.shorten(point.label.removeprefix("trial "), 20)
+    name = shorten(point.label.removeprefix("trial "), 20)
     if point.probability_on_front is None:
         return name
     return f"{name}: {probability_text(point.probability_on_front)}"

@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from archsearch.plots import style
+from archsearch.text import shorten
 
 LEAST_WIDTH_PX = 780  # narrower, labels and panels do not fit side by side: a page lets such a figure be scrolled
 _ROW_PX = 21
@@ -157,7 +158,7 @@ def _font_px(room: float, rows: int, grow: float) -> int:
 
 def _label(line: Line) -> str:
     note = f' <span style="color:{style.QUIET_INK}">{style.plain(line.note)}</span>' if line.note else ""
-    return style.plain(style.shorten(line.label, _LABEL_CHARACTERS)) + note
+    return style.plain(shorten(line.label, _LABEL_CHARACTERS)) + note
 
 
 def _places(lines: Sequence[Line]) -> list[float]:

@@ -1,310 +1,631 @@
-"""Accuracy against latency: what the front figure says, as plain data. `front_figure` draws it."""
+"""Accuracy against latency: a study's front with all its networks, in the plane and with a third number as depth."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
-from archsearch.analysis.baseline import Baseline
-from archsearch.analysis.confirmed import Confirmed, ConfirmedPoint
-from archsearch.analysis.front import Front, FrontRow
+import plotly.graph_objects as go
+
+from archsearch.analysis.conditions import RecordConditions
+from archsearch.analysis.front import FrontRow
 from archsearch.analysis.objectives import OBJECTIVES
-from archsearch.analysis.verdicts import Standing, Verdict
-from archsearch.plots.bounds import Bound
-from archsearch.plots.front_text import (
-    bounds_line,
-    conditions_line,
-    counts_line,
-    latency_title,
-    statuses_text,
-    top1_title,
-)
-from archsearch.plots.printed import PrintedMark, PrintedTop1
-from archsearch.plots.ranges import percent_range, positive_range, wants_log
-from archsearch.text import level_text
+from archsearch.analysis.study_front import PrintedTop1, StudyFront
+from archsearch.analysis.verdicts import Standing
+from archsearch.plots import style
+from archsearch.plots.confirmed import error_bars
+from archsearch.plots.confirmed import hover_text as confirmed_text
+from archsearch.plots.labels import place_labels
+from archsearch.plots.ranges import PlotArea, log_axis, nice_log_ticks, percent_range, positive_range, wants_log
+from archsearch.plots.thinning import thinned, thinned_line
+from archsearch.text import capitalised, count_text, plural, shorten, significant
 
+MOST_IN_DEPTH = 3000
 _PLANE = ("error_percent", "latency_ms")
 # Printed accuracies are hidden at first where they would squeeze the measured ones into less than this of the axis,
 # and a bound beyond the slowest network is shown if it is no further than this share of the axis.
 _LEAST_OF_AXIS = 0.6
 _BOUND_NEAR = 0.3
+_LEGEND_CHARACTERS = 40
+_LABEL_PX = 12
+_LEGEND_PX = 12
+_MARGIN = {"l": 78, "r": 24, "b": 66}
+_MANY = 2000  # more points than this are drawn by the graphics card
+_DOTS_MINDED = 500  # dominated points that labels are kept away from
+_FULL_HOVER = 600  # more points than this say less when they are pointed at: their texts would be most of a page
+_FULL_HOVER_IN_DEPTH = 300
+_LINE_CHARACTERS = 68
+_SIDE = "#F5F7FA"
+_LOG_COLORS_FROM_RATIO = 3.0
+_SHADE = "rgba(82, 96, 109, 0.13)"
+# Cividis (Nuñez, Anderton and Renslow 2018) without its last fifth, which is faint on white: one order with every
+# common colour vision, and in grey.
+_COLORS = ("#00224e", "#35456c", "#666970", "#948e77", "#c8b866")
+
+_DOT: dict[str, Any] = {"size": 7, "color": style.DOTS, "opacity": 0.55, "line": {"width": 0}}
+_OVER = {**_DOT, "symbol": "circle-open", "line": {"width": 1.4}}
+_FRONT = {"size": 9, "color": style.BLUE, "line": {"width": 1, "color": "white"}}
+_RIM = {"width": 1.2, "color": style.BLACK}
+_VARIANT_ON_FRONT = {"symbol": "diamond", "size": 14, "color": style.VERMILLION, "line": _RIM}
+_VARIANT_DOMINATED = {"symbol": "square", "size": 10, "color": style.ORANGE, "line": _RIM}
+_RECOMMENDED: dict[str, Any] = {"symbol": "circle-open", "size": 24, "color": style.GREEN, "line": {"width": 3}}
+_RANK = {"front": 1, "recommended": 2, "other trials": 3, "over a bound": 4}
 
 
-@dataclass(frozen=True, kw_only=True)
-class FrontPoint:
-    """One complete record. `changes`: the choices that differ from the base, as (name, value, base value)."""
-
-    trial: int
-    label: str
-    arch_id: str
-    latency_ms: float  # drift-corrected: the axis
-    p10_ms: float
-    median_ms: float
-    p90_ms: float
-    n_runs: int
-    converged: bool
-    top1_percent: float
-    epochs: int
-    seed: int
-    split: str
-    params: int
-    macs: int
-    macs_complete: bool
-    on_front: bool
-    changes: tuple[tuple[str, str, str], ...]
-    also_p10_ms: tuple[tuple[str, float], ...] = ()  # by further backends: (name, milliseconds a batch)
-    over: tuple[str, ...] = ()  # names of the study's bounds that it exceeds
-    balanced_error_percent: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class VariantMark:
-    """A named variant: its number in the figure, its point, its verdict, and its reading if print allows several.
-
-    Numbers grow with latency.
-    """
-
-    number: int
-    name: str
-    point: FrontPoint
-    on_front: bool
-    sentence: str
-    reading: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class FrontInfo:
-    """Everything that the front figure shows; text is plain, and escaped only when drawn.
+@dataclass(frozen=True)
+class _Axes:
+    """What the axes show.
 
     Attributes:
-        points: every complete record, by latency.
-        marks: every measured variant, by number.
-        steps: corners (latency_ms, top1_percent) of the best accuracy reached up to each latency; empty unless the
-            objectives are error and latency alone, since otherwise the front is not a staircase in this plane.
-        recommended: trial number of the network to take, or None.
-        bases: names of the networks that the others are described against, by family.
         x_log: whether the latency axis is logarithmic.
-        x_range_ms, y_range_percent: what the axes show.
-        unmeasured: (variant, why) of the variants without a point.
-        empty: why there is nothing to draw, or None.
-        third: field of the points that is the third axis or the colour, and its title; it is an
-            objective if `third_counts`, and shown for reading only if not.
-        bounds: the study's upper bounds.
-        intervals: of the points that were evaluated again with more seeds, by latency.
-        printed: what sources print for the variants, at our latencies; `printed_shown`: whether they are on the axis
-            at once, or only when the reader asks for them.
+        x_range, y_range: milliseconds and percent.
+        printed: (number, what is printed, the network here) of the variants that sources print accuracies for.
+        printed_shown: whether those are on the axis at once, or only when the reader asks for them.
     """
 
-    title: str
-    subtitle: tuple[str, ...]
-    warnings: tuple[str, ...]
-    points: tuple[FrontPoint, ...]
-    marks: tuple[VariantMark, ...]
-    steps: tuple[tuple[float, float], ...]
-    recommended: int | None
-    x_title: str
-    y_title: str
     x_log: bool
-    x_range_ms: tuple[float, float]
-    y_range_percent: tuple[float, float]
-    unmeasured: tuple[tuple[str, str], ...]
-    empty: str | None
-    third: str = "params"
-    third_title: str = "Parameters"
-    third_counts: bool = False
-    bounds: tuple[Bound, ...] = ()
-    confirmed: Confirmed | None = None
-    printed: tuple[PrintedMark, ...] = ()
-    printed_shown: bool = True
-    bases: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def bases_line(self) -> str:
-        """What the choices of networks are compared with, in a sentence; "" where with nothing."""
-        named = [name if len(self.bases) == 1 else f"{name} ({family})" for family, name in self.bases]
-        return f"Networks are described against {' and '.join(named)}." if named else ""
+    x_range: tuple[float, float]
+    y_range: tuple[float, float]
+    printed: tuple[tuple[int, PrintedTop1, FrontRow], ...]
+    printed_shown: bool
 
 
-def front_info(
-    front: Front,
-    verdicts: Sequence[Verdict],
-    *,
-    study: str,
-    title: str | None = None,
-    dataset: str | None = None,
-    device_name: str | None = None,
-    bases: Mapping[str, Baseline] | None = None,
-    recommended: int | None = None,
-    readings: Mapping[str, str] | None = None,
-    bounds: Sequence[Bound] = (),
-    confirmed: Confirmed | None = None,
-    printed: Sequence[PrintedTop1] = (),
-) -> FrontInfo:
-    """What the front figure shows.
+def _ms(row: FrontRow) -> float:
+    return row.latency.corrected_ms
 
-    Args:
-        front, verdicts: of the same records.
-        study: its name; `title` replaces the default heading that names it.
-        dataset, device_name: named beside the conditions, if known.
-        bases: by family the network that the others are described against.
-        recommended: trial of the network to take.
-        readings: variant: which of several readings of its source it is.
-        bounds: the study's upper bounds.
-        confirmed: networks that were evaluated again; those of trials that the front lacks are left out.
-        printed: accuracies that sources print for the variants on this dataset.
-    """
-    bases = bases or {}
-    points = {row.record.trial: _point(row, bases.get(row.record.family), bounds) for row in front.rows}
-    about = readings or {}
-    by_network = {point.arch_id: point for point in points.values()}
-    marks: list[VariantMark] = []
-    unmeasured: list[tuple[str, str]] = []
-    for verdict in verdicts:
-        point = points.get(verdict.record.trial) or by_network.get(verdict.record.arch_id)
-        if verdict.standing is Standing.NOT_MEASURED or point is None:
-            unmeasured.append((verdict.variant, verdict.sentence))
-            continue
-        marks.append(
-            VariantMark(
-                number=len(marks) + 1,
-                name=verdict.variant,
-                point=point,
-                on_front=verdict.standing is not Standing.DOMINATED,
-                sentence=verdict.sentence,
-                reading=about.get(verdict.variant, ""),
-            )
-        )
-    drawn = list(points.values())
-    again = () if confirmed is None else tuple(each for each in confirmed.evaluated if each.trial in points)
-    hollow = tuple(_hollow(marks, printed))
-    latencies = [point.latency_ms for point in drawn]
+
+def _top1(row: FrontRow) -> float:
+    return row.score.top1_percent
+
+
+def _axes(found: StudyFront) -> _Axes:
+    again = found.again
+    latencies = [_ms(row) for row in found.rows]
     x_log = wants_log(latencies)
-    x_range = _x_range(latencies, again, bounds, log=x_log)
-    y_range, printed_shown = _y_range([point.top1_percent for point in drawn], again, hollow)
-    third = next((name for name in front.objectives if name not in _PLANE), None)
-    return FrontInfo(
-        title=title or f"Accuracy against latency: study {study}",
-        subtitle=tuple(
-            line
-            for line in (
-                conditions_line(front, dataset, device_name),
-                "; ".join(part for part in (counts_line(front), bounds_line(bounds)) if part),
-                _readings_line(marks),
-            )
-            if line
-        ),
-        warnings=front.warnings,
-        points=tuple(drawn),
-        marks=tuple(marks),
-        steps=_steps(front, x_range[1]),
-        recommended=recommended,
-        x_title=latency_title(front.conditions, log=x_log),
-        y_title=top1_title(front.conditions),
-        x_log=x_log,
-        x_range_ms=x_range,
-        y_range_percent=y_range,
-        unmeasured=tuple(unmeasured),
-        empty=None if drawn else f"No complete trial to show ({statuses_text(front) or 'no trials yet'})",
-        third=third or "params",
-        third_title=OBJECTIVES[third or "params"].title,
-        third_counts=third is not None,
-        bounds=tuple(bounds),
-        confirmed=replace(confirmed, points=again) if confirmed is not None and again else None,
-        printed=hollow,
-        printed_shown=printed_shown,
-        bases=tuple((family, bases[family].name) for family in sorted(bases)),
-    )
-
-
-def _point(row: FrontRow, baseline: Baseline | None, bounds: Sequence[Bound]) -> FrontPoint:
-    record = row.record
-    base = {} if baseline is None else baseline.choices
-    cost, latency, score = record.cost, record.latency, record.score
-    if cost is None or latency is None or score is None:
-        raise ValueError(f"trial {record.trial} of study '{record.study}' is not complete")
-    changes = tuple(
-        (name, level_text(value), level_text(base[name]))
-        for name, value in sorted(record.choices.items())
-        if name in base and value != base[name]
-    )
-    has = {"params": cost.params, "macs": cost.macs, "latency_ms": latency.corrected_ms}
-    if cost.memory_bytes is not None:
-        has["memory_bytes"] = cost.memory_bytes
-    return FrontPoint(
-        trial=record.trial,
-        label=record.label,
-        arch_id=record.arch_id,
-        latency_ms=latency.corrected_ms,
-        p10_ms=latency.p10_ms,
-        median_ms=latency.median_ms,
-        p90_ms=latency.p90_ms,
-        n_runs=latency.n,
-        converged=latency.converged,
-        top1_percent=score.top1_percent,
-        epochs=score.epochs,
-        seed=score.seed,
-        split=score.split,
-        params=cost.params,
-        macs=cost.macs,
-        macs_complete=not cost.unsupported_ops,
-        on_front=row.on_front,
-        changes=changes,
-        also_p10_ms=tuple((other.backend, other.p10_ms) for other in latency.also),
-        over=tuple(bound.name for bound in bounds if has.get(bound.name, 0) > bound.value),
-        balanced_error_percent=None if score.balanced_top1_percent is None else 100.0 - score.balanced_top1_percent,
-    )
-
-
-def _hollow(marks: Sequence[VariantMark], printed: Sequence[PrintedTop1]) -> Iterator[PrintedMark]:
-    """What is printed, at our latency of the same variant."""
-    for mark in marks:
-        for each in printed:
-            if each.variant == mark.name:
-                yield PrintedMark(
-                    printed=each, number=mark.number, trial=mark.point.trial, latency_ms=mark.point.latency_ms
-                )
-
-
-def _x_range(
-    latencies: Sequence[float], again: Sequence[ConfirmedPoint], bounds: Sequence[Bound], *, log: bool
-) -> tuple[float, float]:
     values = [*latencies, *(value for each in again for value in each.latencies_ms)]
-    low, high = positive_range([value for value in values if value > 0 or not log], log=log)
-    for bound in bounds:
+    low, high = positive_range([value for value in values if value > 0 or not x_log], log=x_log)
+    for bound in found.bounds:
         if bound.name == "latency_ms" and values and high <= bound.value <= high + _BOUND_NEAR * (high - low):
             high = bound.value + 0.1 * (bound.value - low)
-    return (low, high)
+    printed = tuple(
+        (number, each, row)
+        for number, (verdict, row) in enumerate(found.marked, start=1)
+        for each in found.printed
+        if each.variant == verdict.variant
+    )
+    top1s = [*map(_top1, found.rows), *(value for each in again for value in each.top1s_percent)]
+    bottom, top = percent_range(top1s)
+    wide = percent_range([*top1s, *(each.top1_percent for _, each, _ in printed)])
+    shown = top - bottom >= _LEAST_OF_AXIS * (wide[1] - wide[0])
+    return _Axes(x_log, (low, high), wide if shown else (bottom, top), printed, shown)
 
 
-def _y_range(
-    top1: Sequence[float], again: Sequence[ConfirmedPoint], printed: Sequence[PrintedMark]
-) -> tuple[tuple[float, float], bool]:
-    """The range, and whether it holds what is printed."""
-    values = [*top1, *(value for each in again for value in each.top1s_percent)]
-    low, high = percent_range(values)
-    wide = percent_range([*values, *(each.printed.top1_percent for each in printed)])
-    if high - low < _LEAST_OF_AXIS * (wide[1] - wide[0]):
-        return (low, high), False
-    return wide, True
+def _steps(found: StudyFront, right_ms: float) -> list[tuple[float, float]]:
+    """The front as a staircase, drawn on to the right edge: what a slower budget buys if nothing better is known.
+
+    Empty unless the objectives are error and latency alone: else the front is no staircase in this plane.
+    """
+    if set(found.objectives) != set(_PLANE):
+        return []
+    # by latency, so accuracy only grows; equal points are one corner
+    corners = list(dict.fromkeys((_ms(row), _top1(row)) for row in found.members))
+    return [*corners, (right_ms, corners[-1][1])] if corners else []
 
 
-def _readings_line(marks: Sequence[VariantMark]) -> str:
-    """What tells the readings of one printed network apart."""
-    named: dict[str, list[str]] = {}
-    for mark in marks:
-        if mark.reading:
-            named.setdefault(mark.reading, []).append(mark.name)
-    return "; ".join(f"{', '.join(names)}: {reading}" for reading, names in named.items())
+def _third(found: StudyFront) -> str:
+    """The third number: an objective, or for reading only."""
+    return next((name for name in found.objectives if name not in _PLANE), "params")
 
 
-def _steps(front: Front, right_ms: float) -> tuple[tuple[float, float], ...]:
-    """The front as a staircase, drawn on to the right edge: what a slower budget buys if nothing better is known."""
-    if set(front.objectives) != {"error_percent", "latency_ms"}:
-        return ()
-    corners: list[tuple[float, float]] = []
-    for row in front.members:  # by latency, so accuracy only grows; equal points are one corner
-        if row.record.latency is not None and row.record.score is not None:
-            corner = (row.record.latency.corrected_ms, row.record.score.top1_percent)
-            if not corners or corner != corners[-1]:
-                corners.append(corner)
-    return (*corners, (right_ms, corners[-1][1])) if corners else ()
+def _third_values(found: StudyFront, rows: Sequence[FrontRow]) -> list[float]:
+    return [OBJECTIVES[_third(found)].extract(row.record) for row in rows]
+
+
+def _latency_title(conditions: RecordConditions, *, log: bool) -> str:
+    batch = f" of a batch of {conditions.batch[0]}" if len(conditions.batch) == 1 else ""
+    return f"Latency{batch}, drift-corrected p10 (ms{', log scale' if log else ''})"
+
+
+def _top1_title(conditions: RecordConditions) -> str:
+    return f"{capitalised(' and '.join(conditions.split)) or 'Validation'} top-1 (%)"
+
+
+def front_figure(found: StudyFront, *, width: int = 1100, height: int = 700) -> go.Figure:
+    """The figure; `width` and `height` (pixels) are those it will be seen at, for line breaks and label places."""
+    grow = style.growth(width)
+    axes = _axes(found)
+    low, high = axes.x_range
+    title, top = style.heading(found.title, found.subtitle, found.warnings, width=width, height=height)
+    y_range: dict[str, Any] = {"range": list(axes.y_range)}
+    if not axes.printed_shown:  # it grows when the reader asks for what is printed
+        y_range |= {"autorange": True, "autorangeoptions": {"include": list(axes.y_range)}}
+    figure = go.Figure()
+    figure.update_layout(
+        **style.base_layout(width),
+        title=title,
+        margin={**_MARGIN, "t": top},
+        xaxis=style.axis(
+            _latency_title(found.conditions, log=axes.x_log),
+            width=width,
+            **(log_axis(low, high) if axes.x_log else {"range": [low, high]}),
+        ),
+        yaxis=style.axis(_top1_title(found.conditions), width=width, **y_range),
+        legend={
+            "x": 1.01,
+            "y": 1,
+            "xanchor": "left",
+            "yanchor": "top",
+            "font": {"size": round(_LEGEND_PX * grow)},
+            "itemsizing": "trace",
+            "tracegroupgap": 10,
+            "grouptitlefont": {"size": round(_LEGEND_PX * grow), "color": style.QUIET_INK},
+        },
+    )
+    if found.empty is not None:
+        figure.add_annotation(style.nothing_to_draw(found.empty))
+        return figure
+    if _third(found) in found.objectives:
+        figure.update_layout(coloraxis=_third_bar(found, grow))
+    _add_bounds(figure, found, axes, grow)
+    named = {row.record.trial for _, row in found.marked}
+    unnamed = [row for row in found.rows if row.record.trial not in named]
+    crowd = [row for row in unnamed if not row.on_front]
+    _add_points(figure, found, [row for row in crowd if not found.over(row)], "other trials", _DOT, grow)
+    _add_points(figure, found, [row for row in crowd if found.over(row)], "over a bound", _OVER, grow)
+    if steps := _steps(found, high):
+        figure.add_scatter(
+            x=[x for x, _ in steps],
+            y=[y for _, y in steps],
+            mode="lines",
+            line={"shape": "hv", "color": style.BLUE, "width": 2},
+            hoverinfo="skip",
+            showlegend=False,
+        )
+    _add_points(figure, found, [row for row in unnamed if row.on_front], "front", _FRONT, grow)
+    _add_again(figure, found, grow)
+    _add_variants(figure, found, grow)
+    _add_printed(figure, axes, grow)
+    _add_recommended(figure, found, grow)
+    _add_labels(figure, found, axes, steps, width=width, height=height, top=top)
+    return figure
+
+
+def _grown(marker: dict[str, Any], grow: float) -> dict[str, Any]:
+    return {**marker, "size": marker["size"] * grow}
+
+
+def shared_prefix(names: Sequence[str]) -> str:
+    """What all names begin with, up to an underscore, so that a legend need not repeat it; empty for one name."""
+    if len(names) < 2:
+        return ""
+    first, last = min(names), max(names)
+    same = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
+    prefix = first[:same]
+    return prefix[: prefix.rfind("_") + 1]
+
+
+def _add_points(
+    figure: go.Figure, found: StudyFront, rows: Sequence[FrontRow], name: str, marker: dict[str, Any], grow: float
+) -> None:
+    if not rows:
+        return
+    scatter = figure.add_scattergl if len(rows) > _MANY else figure.add_scatter
+    scatter(
+        x=[_ms(row) for row in rows],
+        y=[_top1(row) for row in rows],
+        mode="markers",
+        marker=_grown(marker, grow) | _color_of_third(found, rows),
+        legendrank=_RANK[name],
+        name=f"{name} ({len(rows):,})",
+        hovertext=_hover_texts(found, rows, most=_FULL_HOVER),
+        hovertemplate="%{hovertext}<extra></extra>",
+        customdata=style.trial_data([row.record.trial for row in rows]),
+    )
+
+
+def _add_variants(figure: go.Figure, found: StudyFront, grow: float) -> None:
+    prefix = shared_prefix([verdict.variant for verdict, _ in found.marked])
+    named = f" {style.plain(shorten(prefix, 24))}…" if prefix else ""
+    for number, (verdict, row) in enumerate(found.marked, start=1):
+        name = verdict.variant
+        look = _VARIANT_DOMINATED if verdict.standing is Standing.DOMINATED else _VARIANT_ON_FRONT
+        said = f"{verdict.sentence} {found.readings.get(name, '')}".strip()
+        figure.add_scatter(
+            x=[_ms(row)],
+            y=[_top1(row)],
+            mode="markers",
+            marker=_grown(look, grow),
+            name=f"{number}  {style.plain(shorten(name[len(prefix) :], _LEGEND_CHARACTERS))}",
+            legendgroup="variants",
+            legendgrouptitle={"text": f"Variants{named}<br>◆ on the front   ■ dominated"},
+            hovertext=[hover_text(found, row, name=name, verdict=said)],
+            hovertemplate="%{hovertext}<extra></extra>",
+            customdata=style.trial_data([row.record.trial]),
+        )
+
+
+def _add_recommended(figure: go.Figure, found: StudyFront, grow: float) -> None:
+    for row in found.rows:
+        if row.record.trial == found.recommendation.trial:
+            figure.add_scatter(
+                x=[_ms(row)],
+                y=[_top1(row)],
+                mode="markers",
+                marker=_grown(_RECOMMENDED, grow),
+                name=f"recommended: {style.plain(shorten(row.record.label, _LEGEND_CHARACTERS - 13))}",
+                hoverinfo="skip",
+                legendrank=_RANK["recommended"],
+            )
+
+
+def _add_labels(
+    figure: go.Figure,
+    found: StudyFront,
+    axes: _Axes,
+    steps: Sequence[tuple[float, float]],
+    *,
+    width: int,
+    height: int,
+    top: int,
+) -> None:
+    """The variants' numbers, each beside its marker with a thin leader."""
+    grow = style.growth(width)
+    variants = [verdict.variant for verdict, _ in found.marked]
+    cut = len(shared_prefix(variants))
+    names = [min(len(name) - cut + 4, _LEGEND_CHARACTERS) for name in variants]
+    legend_px = 50.0 + 0.5 * _LEGEND_PX * grow * max([34, *names])
+    area = PlotArea(
+        x_range=axes.x_range,
+        y_range=axes.y_range,
+        width_px=width - _MARGIN["l"] - _MARGIN["r"] - legend_px,
+        height_px=float(height - top - _MARGIN["b"]),
+        x_log=axes.x_log,
+    )
+
+    def at(row: FrontRow) -> tuple[float, float]:
+        return area.pixel(_ms(row), _top1(row))
+
+    anchors = [at(row) for _, row in found.marked]
+    corners = [area.pixel(x, y) for x, y in steps]
+    segments = [(a[0], a[1], b[0], a[1]) for a, b in pairwise(corners)]
+    segments += [(b[0], a[1], b[0], b[1]) for a, b in pairwise(corners)]
+    for x, y in (at(row) for row in found.rows if row.record.trial == found.recommendation.trial):
+        r = 0.5 * _RECOMMENDED["size"] * grow  # the ring around the recommended network, as a square
+        segments += [(x - r, y - r, x + r, y - r), (x - r, y + r, x + r, y + r)]
+        segments += [(x - r, y - r, x - r, y + r), (x + r, y - r, x + r, y + r)]
+    places = place_labels(
+        anchors,
+        [str(number) for number in range(1, len(anchors) + 1)],
+        markers=[*anchors, *map(at, found.members)],
+        dots=thinned([at(row) for row in found.rows if not row.on_front], _DOTS_MINDED),
+        segments=segments,
+        width_px=area.width_px,
+        height_px=area.height_px,
+        font_px=round(_LABEL_PX * grow),
+        grow=grow,
+    )
+    for number, ((_, row), place) in enumerate(zip(found.marked, places, strict=True), start=1):
+        figure.add_annotation(
+            x=math.log10(_ms(row)) if axes.x_log else _ms(row),
+            y=_top1(row),
+            text=f"<b>{number}</b>",
+            bgcolor="rgba(255,255,255,0.75)",
+            **style.leader(place, font_px=round(_LABEL_PX * grow), width=1),
+        )
+
+
+def _add_bounds(figure: go.Figure, found: StudyFront, axes: _Axes, grow: float) -> None:
+    """The latencies over a hard bound shaded, a line for a soft one; bounds off the axis are named in the heading."""
+    low, high = axes.x_range
+    across = {"layer": "below", "yref": "paper", "y0": 0, "y1": 1}
+    for bound in found.bounds:
+        if bound.name != "latency_ms" or not low < bound.value < high:
+            continue
+        if not bound.soft:
+            figure.add_shape(type="rect", x0=bound.value, x1=high, fillcolor=_SHADE, line={"width": 0}, **across)
+        look = {"color": style.QUIET_INK, "width": 1.5, "dash": "dash" if bound.soft else "solid"}
+        figure.add_shape(type="line", x0=bound.value, x1=bound.value, line=look, **across)
+        figure.add_annotation(
+            x=math.log10(bound.value) if axes.x_log else bound.value,
+            yref="paper",
+            y=0,
+            text=style.plain(bound.text),
+            textangle=-90,
+            xanchor="right",
+            xshift=-2,
+            yanchor="bottom",
+            yshift=4,
+            showarrow=False,
+            font={"size": round(style.SMALL_PX * grow), "color": style.QUIET_INK},
+        )
+
+
+def _add_again(figure: go.Figure, found: StudyFront, grow: float) -> None:
+    """The networks that were evaluated again: their means with intervals, a thin line to what the search found."""
+    again = found.again
+    if found.confirmed is None or not again:
+        return
+    searched = {row.record.trial: row for row in found.rows}
+    pairs = [(each, searched[each.trial]) for each in again if each.trial is not None]
+    figure.add_scatter(
+        x=[x for each, row in pairs for x in (_ms(row), each.latency_ms, None)],
+        y=[y for each, row in pairs for y in (_top1(row), each.top1_percent, None)],
+        mode="lines",
+        line={"color": style.QUIET_INK, "width": 1, "dash": "dot"},
+        hoverinfo="skip",
+        showlegend=False,
+        legendgroup="intervals",
+    )
+    figure.add_scatter(
+        x=[each.latency_ms for each in again],
+        y=[each.top1_percent for each in again],
+        **error_bars(again, color=style.GREEN, thickness=1.6, width=4 * grow),
+        mode="markers",
+        marker={"symbol": "cross", "size": 8 * grow, "color": style.GREEN},
+        name=f"evaluated again, {100.0 * found.confirmed.confidence:g} % interval ({len(pairs):,})",
+        legendgroup="intervals",
+        hovertext=[confirmed_text(each) for each in again],
+        hovertemplate="%{hovertext}<extra></extra>",
+        customdata=style.trial_data([row.record.trial for _, row in pairs]),
+    )
+
+
+def _add_printed(figure: go.Figure, axes: _Axes, grow: float) -> None:
+    """What sources print, hollow, with the variant's number; hidden at first where it would squeeze the rest."""
+    if not axes.printed:
+        return
+    figure.add_scatter(
+        x=[_ms(row) for _, _, row in axes.printed],
+        y=[each.top1_percent for _, each, _ in axes.printed],
+        mode="markers+text",
+        marker={"symbol": "diamond-open", "size": 12 * grow, "color": style.VERMILLION, "line": {"width": 2}},
+        text=[f"{number}" for number, _, _ in axes.printed],
+        textposition="middle right",
+        textfont={"size": round(style.SMALL_PX * grow), "color": style.INK},
+        name=f"as printed, other training ({len(axes.printed):,})",
+        visible=True if axes.printed_shown else "legendonly",
+        hovertext=[
+            "<br>".join(
+                [
+                    f"<b>{style.plain(each.variant)}</b>: <b>{each.top1_percent:g} %</b> as printed, not measured here",
+                    *style.wrap(each.source, 430),
+                    *style.wrap(each.conditions, 430),
+                    f"drawn at our latency, {significant(_ms(row))} ms",
+                ]
+            )
+            for _, each, row in axes.printed
+        ],
+        hovertemplate="%{hovertext}<extra></extra>",
+        customdata=style.trial_data([row.record.trial for _, _, row in axes.printed]),
+    )
+
+
+def _color_of_third(found: StudyFront, rows: Sequence[FrontRow]) -> dict[str, Any]:
+    """A marker's colour by the third objective; nothing where there is none."""
+    if _third(found) not in found.objectives:
+        return {}
+    values = _third_values(found, rows)
+    if _third_is_log(found):
+        values = [math.log10(value) for value in values]
+    rim = {"width": 2, "color": style.BLACK} if rows[0].on_front else {"width": 0.8, "color": style.QUIET_INK}
+    return {"color": values, "coloraxis": "coloraxis", "line": rim, "opacity": 1.0}
+
+
+def _third_is_log(found: StudyFront) -> bool:
+    """Whether the third number is shown by its order of magnitude."""
+    values = _third_values(found, found.rows)
+    return bool(values) and min(values) > 0 and max(values) / min(values) >= _LOG_COLORS_FROM_RATIO
+
+
+def _third_bar(found: StudyFront, grow: float) -> dict[str, Any]:
+    """The colour axis of the third objective, its bar above the figure on the right."""
+    values = _third_values(found, found.rows)
+    low, high = min(values), max(values)
+    log = _third_is_log(found)
+    shown = [low, (low * high) ** 0.5, high] if log else [low, (low + high) / 2.0, high]
+    return {
+        "colorscale": [[place / (len(_COLORS) - 1), color] for place, color in enumerate(_COLORS)],
+        "cmin": math.log10(low) if log else low,
+        "cmax": math.log10(high) if log else high,
+        "colorbar": {
+            "x": 1.01,
+            "xanchor": "left",
+            "y": 0,
+            "yanchor": "bottom",
+            "len": 0.34,
+            "thickness": round(12 * grow),
+            "outlinewidth": 0,
+            "title": {
+                "text": f"{style.plain(OBJECTIVES[_third(found)].title)}<br> ",
+                "side": "top",
+                "font": {"size": round(12 * grow)},
+            },
+            "tickvals": [math.log10(value) if log else value for value in shown],
+            "ticktext": [count_text(value) for value in shown],
+            "tickfont": {"size": round(11 * grow)},
+        },
+    }
+
+
+def _hover_texts(found: StudyFront, rows: Sequence[FrontRow], *, most: int) -> list[str]:
+    """What each network says when it is pointed at: everything, or of more than `most` one line."""
+    if len(rows) <= most:
+        return [hover_text(found, row) for row in rows]
+    return [
+        f"{_first_line(row, row.record.label)}: {_top1(row):.2f} %, {significant(_ms(row))} ms, "
+        f"{count_text(row.cost.params)} params"
+        for row in rows
+    ]
+
+
+def hover_text(found: StudyFront, row: FrontRow, *, name: str | None = None, verdict: str | None = None) -> str:
+    """Everything about one network, in escaped lines: all choices that differ from the base among them."""
+    score, latency, cost = row.score, row.latency, row.cost
+    lines = [
+        _first_line(row, name or row.record.label),
+        f"top-1 <b>{score.top1_percent:.2f} %</b> ({style.plain(score.split)}, {plural(score.epochs, 'epoch')}, "
+        f"seed {score.seed})",
+        f"latency <b>{significant(latency.corrected_ms)} ms</b> (drift-corrected); "
+        f"p10 {significant(latency.p10_ms)}, median {significant(latency.median_ms)}, "
+        f"p90 {significant(latency.p90_ms)} (n = {latency.n:,}{'' if latency.converged else ', not converged'})",
+        f"{count_text(cost.params)} params, {count_text(cost.macs)}{'*' if cost.unsupported_ops else ''} macs",
+        f"arch_id {style.plain(row.record.arch_id)}",
+    ]
+    if over := found.over(row):
+        lines.append(f"over the study's bound on {style.plain(', '.join(over))}")
+    if verdict is not None:
+        lines += [f"<i>{line}</i>" for line in style.wrap(verdict, 430)]
+    changes = [f"{choice}: {value} (not {base})" for choice, value, base in found.changes(row.record)]
+    return "<br>".join([*lines, *_packed(changes)])
+
+
+def _first_line(row: FrontRow, label: str) -> str:
+    first = f"<b>{style.plain(label)}</b>"
+    if label != f"trial {row.record.trial}":
+        first += f" (trial {row.record.trial})"
+    return first + (" · on the front" if row.on_front else "")
+
+
+def _packed(parts: Sequence[str]) -> Iterator[str]:
+    """Parts side by side, in lines that are not broken within one; escaped."""
+    line = ""
+    for part in parts:
+        if line and len(line) + len(part) > _LINE_CHARACTERS:
+            yield style.plain(line)
+            line = ""
+        line += f"{' · ' if line else ''}{part}"
+    if line:
+        yield style.plain(line)
+
+
+def front_3d_figure(found: StudyFront, *, width: int = 1100, height: int = 760) -> go.Figure:
+    """The front with a third number as depth; it can be turned, and what is on the front is larger and darker."""
+    grow = style.growth(width)
+    third = OBJECTIVES[_third(found)].title
+    named = {row.record.trial for _, row in found.marked}
+    drawn = thinned(found.rows, MOST_IN_DEPTH, keep=lambda row: row.on_front or row.record.trial in named)
+    role = f"depth: {third.lower()}, "
+    role += "the third objective" if _third(found) in found.objectives else "for reading only: not an objective"
+    note = "; ".join(part for part in (role, thinned_line(len(drawn), len(found.rows), "networks")) if part)
+    title, top = style.heading(
+        f"{found.title} and {third.lower()}", found.subtitle, found.warnings, width=width, height=height
+    )
+    figure = go.Figure()
+    figure.update_layout(
+        **style.base_layout(width),
+        title=title,
+        margin={"l": 10, "r": 10, "b": 10, "t": top},
+        legend={
+            "x": 1.0,
+            "y": 1,
+            "xanchor": "right",
+            "yanchor": "top",
+            "itemsizing": "constant",
+            "title": {"text": style.plain(note), "font": {"size": style.SMALL_PX, "color": style.QUIET_INK}},
+        },
+    )
+    if found.empty is not None:
+        figure.update_layout(xaxis={"visible": False}, yaxis={"visible": False})
+        figure.add_annotation(style.nothing_to_draw(found.empty))
+        return figure
+    figure.update_layout(
+        scene={
+            "xaxis": _space_axis("Latency (ms)", [_ms(row) for row in drawn], grow),
+            "yaxis": _space_axis(third, _third_values(found, drawn), grow),
+            "zaxis": _space_axis(_top1_title(found.conditions), None, grow),
+            "camera": {"eye": {"x": 1.05, "y": -1.65, "z": 0.6}, "center": {"x": 0.05, "y": 0, "z": -0.12}},
+            "aspectmode": "manual",
+            "aspectratio": {"x": 1.25, "y": 1.1, "z": 0.85},
+        }
+    )
+    unnamed = [row for row in drawn if row.record.trial not in named]
+    others, front = ([row for row in unnamed if row.on_front is on_front] for on_front in (False, True))
+    _add_in_space(figure, found, others, "other trials", {"size": 3 * grow, "color": style.DOTS})
+    _add_in_space(figure, found, front, "front", {"size": 6 * grow, "color": style.BLUE})
+    for on_front, symbol, color, name in (
+        (True, "diamond", style.VERMILLION, "variants on the front"),
+        (False, "square", style.ORANGE, "variants, dominated"),
+    ):
+        marks = [pair for pair in found.marked if (pair[0].standing is not Standing.DOMINATED) is on_front]
+        look = {"size": 6 * grow, "symbol": symbol, "color": color, "line": {"width": 1, "color": style.BLACK}}
+        texts = [style.plain(shorten(verdict.variant, 28)) for verdict, _ in marks]
+        _add_in_space(figure, found, [row for _, row in marks], name, look, texts)
+    _add_planes(figure, found, drawn)
+    return figure
+
+
+def _space_axis(title: str, positive: Sequence[float] | None, grow: float) -> dict[str, Any]:
+    """An axis in space; of positive values it is logarithmic where they span much."""
+    scale = {}
+    if positive is not None and wants_log(positive):
+        ticks = nice_log_ticks(min(positive), max(positive))[-6:]
+        scale = {
+            "type": "log",
+            "tickvals": ticks,
+            "ticktext": [count_text(t) if t >= 1000 else f"{t:g}" for t in ticks],
+        }
+    return {
+        "title": {"text": style.plain(title), "font": {"size": round(13 * grow)}},
+        "tickfont": {"size": round(10 * grow)},
+        "showbackground": True,
+        "backgroundcolor": _SIDE,
+        "gridcolor": "#CBD2D9",
+        "zeroline": False,
+        "nticks": 6,
+        **scale,
+    }
+
+
+def _add_in_space(
+    figure: go.Figure,
+    found: StudyFront,
+    rows: Sequence[FrontRow],
+    name: str,
+    marker: dict[str, Any],
+    texts: Sequence[str] = (),
+) -> None:
+    if not rows:
+        return
+    figure.add_scatter3d(
+        x=[_ms(row) for row in rows],
+        y=_third_values(found, rows),
+        z=[_top1(row) for row in rows],
+        mode="markers+text" if texts else "markers",
+        marker=marker,
+        text=list(texts) or None,
+        textfont={"size": 11, "color": style.INK},
+        name=f"{name} ({len(rows):,})",
+        hovertext=_hover_texts(found, rows, most=_FULL_HOVER_IN_DEPTH),
+        hovertemplate="%{hovertext}<extra></extra>",
+        customdata=style.trial_data([row.record.trial for row in rows]),
+    )
+
+
+def _add_planes(figure: go.Figure, found: StudyFront, rows: Sequence[FrontRow]) -> None:
+    """The study's bounds on two of the three numbers, as walls, where they stand among the points."""
+    x, y = [_ms(row) for row in rows], _third_values(found, rows)
+    z = _axes(found).y_range
+    for bound in found.bounds:
+        if bound.name == "latency_ms" and min(x) < bound.value <= 1.3 * max(x):
+            corners = ([bound.value] * 4, [min(y), max(y), max(y), min(y)])
+        elif bound.name == _third(found) and min(y) < bound.value <= 1.3 * max(y):
+            corners = ([min(x), max(x), max(x), min(x)], [bound.value] * 4)
+        else:
+            continue
+        figure.add_mesh3d(
+            x=corners[0],
+            y=corners[1],
+            z=[z[0], z[0], z[1], z[1]],
+            i=[0, 0],
+            j=[1, 2],
+            k=[2, 3],
+            color=style.QUIET_INK,
+            opacity=0.25,
+            lighting={"ambient": 1.0, "diffuse": 0.0, "specular": 0.0},
+            name=style.plain(bound.text),
+            showlegend=True,
+            hoverinfo="name",
+        )

@@ -11,6 +11,7 @@ from archsearch.analysis.importance import Importance, Importances, Ranking
 from archsearch.analysis.objectives import OBJECTIVES
 from archsearch.plots import style
 from archsearch.plots.forest import LEAST_WIDTH_PX
+from archsearch.text import shorten
 
 MOST_CHOICES = 20
 _COLORS = (style.BLUE, style.ORANGE, style.GREEN)
@@ -50,7 +51,7 @@ def importances_figure(found: Importances, *, width: int = 1100, height: int | N
         showgrid=False,
         zeroline=False,
     )
-    labels = [style.plain(style.shorten(choice, _LABEL_CHARACTERS)) for choice in choices]
+    labels = [style.plain(shorten(choice, _LABEL_CHARACTERS)) for choice in choices]
     figure.update_yaxes(ticktext=labels, col=1)
     for column, objective in enumerate(objectives, start=1):
         axis = style.axis(f"{OBJECTIVES[objective].short}: share (%)", width=width, rangemode="tozero")

@@ -9,7 +9,7 @@ from archsearch.analysis.level_grid import GridCell, LevelGrid
 from archsearch.analysis.objectives import OBJECTIVES
 from archsearch.plots import style
 from archsearch.plots.forest import LEAST_WIDTH_PX
-from archsearch.text import interval_text, plural
+from archsearch.text import interval_text, plural, shorten
 
 
 def grid_figure(found: LevelGrid, *, width: int = 1100, height: int = 560) -> go.Figure:
@@ -26,7 +26,7 @@ def grid_figure(found: LevelGrid, *, width: int = 1100, height: int = 560) -> go
     if found.empty is not None:
         style.draw_nothing(figure, found.empty)
         return figure
-    down, across = ([style.plain(style.shorten(level, 16)) for level in levels] for levels in found.levels)
+    down, across = ([style.plain(shorten(level, 16)) for level in levels] for levels in found.levels)
     cells = {cell.levels: cell for cell in found.cells}
     grid = [[cells.get((one, other)) for other in found.levels[1]] for one in found.levels[0]]
     for column, name in enumerate(found.objectives, start=1):

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 
 from archsearch.analysis.front import Front
 from archsearch.analysis.objectives import OBJECTIVES
-from archsearch.plots.front_text import statuses_text
+from archsearch.plots import style
 from archsearch.plots.ranges import nice_ticks
 from archsearch.plots.thinning import thinned, thinned_line
-from archsearch.text import count_text, level_text, significant
+from archsearch.table import Column, InNotebooks, Table
+from archsearch.text import count_text, level_text, shorten, significant
 
 MOST_LINES = 400
 MOST_CHOICES = 18
 _MOST_LEVELS = 16
+_SPREAD = 0.5  # of the distance between two levels: how far lines of one level lie apart
+_MOST_SPREAD = 0.07
+_TITLE_CHARACTERS = 30
+_TICK_CHARACTERS = 14
 _STAGES = ("stage2.", "stage3.", "stage4.")
 
 
@@ -54,8 +61,8 @@ class ParallelLine:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ParallelInfo:
-    """What the figure shows; text is plain. `empty`: why there is nothing to draw, or None.
+class Parallel(InNotebooks):
+    """Networks as lines through their choices and objectives: an `archsearch.table.Result`.
 
     Attributes:
         axes: the choices, then the objectives; better objectives are higher up.
@@ -63,13 +70,45 @@ class ParallelInfo:
     """
 
     title: str
-    subtitle: tuple[str, ...]
-    axes: tuple[Axis, ...]
-    lines: tuple[ParallelLine, ...]
-    empty: str | None
+    subtitle: tuple[str, ...] = ()
+    axes: tuple[Axis, ...] = ()
+    lines: tuple[ParallelLine, ...] = ()
+    sentences: tuple[str, ...] = ()
+    method: str = ""
+    warnings: tuple[str, ...] = ()
+    empty: str | None = None
+
+    def tables(self) -> tuple[Table, ...]:
+        """What goes along with the error, and what each network has."""
+        explained = [axis for axis in self.axes if axis.explained is not None]
+        return (
+            Table(
+                title="Choices",
+                columns=(
+                    Column(title="Choice", key="choice", whole=True),
+                    Column(title="Explains of the error's variance", key="explained", decimals=3),
+                    Column(title="Levels", key="levels"),
+                ),
+                rows=tuple(
+                    (axis.title, axis.explained, ", ".join(text for _, text in axis.ticks)) for axis in explained
+                ),
+                note="Correlation ratio: the share of the variance that goes along with the choice's levels.",
+            ),
+            Table(
+                title="Networks",
+                columns=(
+                    Column(title="Trial", key="trial", decimals=0, trial=True),
+                    Column(title="Network", key="label", whole=True),
+                    Column(title="On the front", key="on_front"),
+                    *(Column(title=axis.title, key=axis.name) for axis in self.axes),
+                ),
+                rows=tuple((line.trial, line.label, line.on_front, *line.values) for line in self.lines),
+                wide=True,
+            ),
+        )
 
 
-def parallel_info(front: Front, *, study: str) -> ParallelInfo:
+def parallel_of(front: Front, *, study: str) -> Parallel:
     """The choices and objectives of the complete records.
 
     Choices with one value in all of them are left out, and of more than `MOST_CHOICES` those that go along least with
@@ -77,8 +116,8 @@ def parallel_info(front: Front, *, study: str) -> ParallelInfo:
     """
     title = f"Choices and objectives: study {study}"
     if not front.rows:
-        why = f"No complete trial to show ({statuses_text(front) or 'no trials yet'})"
-        return ParallelInfo(title=title, subtitle=(), axes=(), lines=(), empty=why)
+        why = f"No complete trial to show ({front.statuses_text or 'no trials yet'})"
+        return Parallel(title=title, empty=why)
     choices = merged_stages([row.record.choices for row in front.rows])
     errors = np.array([row.record.error_percent for row in front.rows])
     names = list(dict.fromkeys(name for each in choices for name in each))
@@ -100,12 +139,11 @@ def parallel_info(front: Front, *, study: str) -> ParallelInfo:
         for index, row in enumerate(front.rows)
     ]
     shown = thinned(lines, MOST_LINES, keep=lambda line: line.on_front or line.variant)
-    return ParallelInfo(
+    return Parallel(
         title=title,
         subtitle=("; ".join(part for part in _counts(front, lines, shown, names, varying, kept) if part),),
         axes=tuple(axis for axis, _, _ in drawn),
         lines=tuple(sorted(shown, key=lambda line: (line.on_front, line.variant, line.trial))),
-        empty=None,
     )
 
 
@@ -224,3 +262,130 @@ def _number_axis(name: str, title: str, values: Sequence[float], *, text: Any) -
         Axis(name=name, title=title, ticks=ticks, levels=False),
         [(value - low) / span if span else 0.5 for value in values],
     )
+
+
+def parallel_figure(found: Parallel, *, width: int = 1100, height: int = 640) -> go.Figure:
+    """The figure; within a level, lines of more accurate networks lie higher."""
+    lines = (*found.subtitle, "within a level, more accurate networks lie higher") if found.empty is None else ()
+    title, top = style.heading(found.title, lines, (), width=width, height=height)
+    grow = style.growth(width)
+    figure = go.Figure()
+    figure.update_layout(
+        **style.base_layout(width),
+        title=title,
+        margin={"l": 72, "r": 40, "t": top + 24, "b": 140},
+        showlegend=True,
+        meta={"least_width": max(480, 62 * len(found.axes))},
+        legend={"orientation": "h", "x": 0, "y": 1.0, "xanchor": "left", "yanchor": "bottom"},
+        xaxis={"visible": False},
+        yaxis={"visible": False, "range": [-0.06, 1.06]},
+    )
+    if found.empty is not None:
+        figure.add_annotation(style.nothing_to_draw(found.empty))
+        return figure
+    figure.update_layout(
+        xaxis={
+            "visible": True,
+            "range": [-0.35, len(found.axes) - 0.3],
+            "tickvals": list(range(len(found.axes))),
+            "ticktext": [style.plain(shorten(axis.title, _TITLE_CHARACTERS)) for axis in found.axes],
+            "tickangle": -35,
+            "ticklabeloverflow": "allow",
+            "tickfont": {"size": round(style.SMALL_PX * grow)},
+            "showgrid": True,
+            "gridcolor": style.QUIET_INK,
+            "gridwidth": 1,
+            "zeroline": False,
+        }
+    )
+    others = [line for line in found.lines if not line.on_front and not line.variant]
+    variants = [line for line in found.lines if line.variant and not line.on_front]
+    front = [line for line in found.lines if line.on_front]
+    thin = {"color": style.DOTS, "width": 0.8 * grow}
+    _add(figure, found, others, f"other trials ({len(others):,})", thin, opacity=0.4)
+    dashed = {"color": style.VERMILLION, "width": 1.8 * grow, "dash": "dash"}
+    _add(figure, found, variants, f"variants, dominated ({len(variants):,})", dashed, full=True)
+    strong = {"color": style.BLUE, "width": 2.6 * grow}
+    _add(figure, found, front, f"front ({len(front):,})", strong, full=True)
+    # One by one they would take seconds.
+    figure.update_layout(
+        annotations=[tick for index, axis in enumerate(found.axes) for tick in _ticks(index, axis, grow)]
+    )
+    return figure
+
+
+def _ticks(index: int, axis: Axis, grow: float) -> list[dict[str, Any]]:
+    return [
+        {
+            "x": index,
+            "y": place,
+            "text": style.plain(shorten(text, _TICK_CHARACTERS)),
+            "showarrow": False,
+            "xanchor": "left",
+            "xshift": 3,
+            "font": {"size": round(10 * grow), "color": style.INK},
+            "bgcolor": "rgba(255,255,255,0.78)",
+            "borderpad": 0,
+        }
+        for place, text in axis.ticks
+    ]
+
+
+def _spread(axis: Axis) -> float:
+    if not axis.levels:
+        return 0.0
+    places = sorted(place for place, _ in axis.ticks)
+    gaps = [b - a for a, b in itertools.pairwise(places)]
+    return min([_MOST_SPREAD, *(_SPREAD * gap for gap in gaps)])
+
+
+def _add(
+    figure: go.Figure,
+    found: Parallel,
+    lines: Sequence[ParallelLine],
+    name: str,
+    look: dict[str, Any],
+    *,
+    full: bool = False,
+    opacity: float = 1.0,
+) -> None:
+    """Lines as one object with gaps; `full`: what stands at each axis is said when it is pointed at."""
+    if not lines:
+        return
+    widths = [_spread(axis) for axis in found.axes]
+    ranks = _ranks(found)
+    count = max(len(ranks) - 1, 1)
+    x: list[int | None] = []
+    y: list[float | None] = []
+    trials: list[int] = []
+    texts: list[str] = []
+    for line in lines:
+        aside = ranks[line.trial] / count - 0.5
+        x += [*range(len(found.axes)), None]
+        y += [round(place + aside * wide, 4) for place, wide in zip(line.places, widths, strict=True)] + [None]
+        trials += [line.trial] * (len(found.axes) + 1)
+        if full:
+            label = style.plain(shorten(line.label, 48))
+            texts += [
+                f"<b>{label}</b>: {style.plain(axis.title)} {style.plain(value)}"
+                for axis, value in zip(found.axes, line.values, strict=True)
+            ] + [label]
+    figure.add_scatter(
+        x=x,
+        y=y,
+        mode="lines+markers" if full else "lines",
+        line=look,
+        marker={"size": 5, "color": look["color"]} if full else None,
+        opacity=opacity,
+        name=name,
+        hovertext=texts or None,
+        hovertemplate="%{hovertext}<extra></extra>" if full else "trial %{customdata[0]}<extra></extra>",
+        customdata=style.trial_data(trials),
+    )
+
+
+def _ranks(found: Parallel) -> dict[int, int]:
+    """The trials' places in the order of accuracy, 0 for the least accurate."""
+    place = next(index for index, axis in enumerate(found.axes) if axis.name == "error_percent")
+    ordered = sorted(found.lines, key=lambda line: (line.places[place], line.trial))
+    return {line.trial: rank for rank, line in enumerate(ordered)}

@@ -46,14 +46,6 @@ def plain(text: str) -> str:
     return html.escape(_CONTROL.sub(" ", text), quote=False)
 
 
-def shorten(text: str, characters: int) -> str:
-    """At most this many characters, with an ellipsis in the middle: both ends of a variant's name tell it apart."""
-    if len(text) <= characters:
-        return text
-    tail = (characters - 1) // 2
-    return f"{text[: characters - 1 - tail]}…{text[-tail:]}"
-
-
 def wrap(text: str, pixels: float, *, font_px: int = SMALL_PX) -> list[str]:
     """Lines that fit into so many pixels, escaped. Lengths are estimated from the font's mean character."""
     columns = max(20, int(pixels / (font_px * _PX_OF_CHARACTER)))

@@ -10,7 +10,7 @@ from archsearch.analysis.trust import Trust, TrustGroup, TrustNetwork
 from archsearch.plots import style
 from archsearch.plots.forest import LEAST_WIDTH_PX
 from archsearch.plots.ranges import PlotArea, percent_range
-from archsearch.text import interval_text
+from archsearch.text import interval_text, shorten
 
 _MOST_LABELS = 60
 _MARGIN = {"l": 78, "r": 24, "b": 104}
@@ -104,7 +104,7 @@ def _draw_taus(figure: go.Figure, found: Trust, *, width: int, grow: float) -> N
         range=[len(rows) - 0.4, -0.6],
         tickmode="array",
         tickvals=list(rows.values()),
-        ticktext=[style.plain(style.shorten(name, 18)) for name in rows],
+        ticktext=[style.plain(shorten(name, 18)) for name in rows],
         tickfont={"size": round(style.SMALL_PX * grow)},
         showgrid=False,
         zeroline=False,

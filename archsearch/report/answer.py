@@ -14,7 +14,7 @@ from archsearch.text import count_text, plural, significant
 
 def answer_sentences(data: ReportData, picks: tuple[Pick, ...]) -> tuple[str, ...]:
     """What to take, in the words of `archsearch.analysis.recommendation`, and what its numbers are of."""
-    said = data.recommendation.sentences
+    said = data.front.recommendation.sentences
     if not picks or all(pick.confirmed for pick in picks):
         return said
     return (*said, "Each accuracy below is of a short training: a proxy that ranks, not the accuracy to publish.")
@@ -22,7 +22,7 @@ def answer_sentences(data: ReportData, picks: tuple[Pick, ...]) -> tuple[str, ..
 
 def picks_of(data: ReportData) -> tuple[Pick, ...]:
     """The networks to take: the recommended one, then the others by latency."""
-    roles = data.recommendation.roles
+    roles = data.front.recommendation.roles
     return tuple(_pick(data, role, roles) for role in roles)
 
 
@@ -45,7 +45,7 @@ def _pick(data: ReportData, role: Role, roles: tuple[Role, ...]) -> Pick:
         ("Parameters", count_text(record.cost.params)),
         ("Multiply-adds", count_text(record.cost.macs)),
     )
-    again = () if data.plots.confirmed is None else data.plots.confirmed.evaluated
+    again = () if (found := data.results.get("confirmed")) is None else found.evaluated
     point = next((each for each in again if each.arch_id == record.arch_id), None)
     seeds = data.seeds_of(record)
     certainty = unconfirmed(record.score, record.latency, seeds) if point is None else (f"Confirmed: {point.sentence}",)
@@ -60,7 +60,7 @@ def _pick(data: ReportData, role: Role, roles: tuple[Role, ...]) -> Pick:
         confirmed=point is not None,
         state="confirmed" if point is not None else "one seed" if len(seeds) == 1 else f"{len(seeds)} seeds",
         confirm=data.typed("confirm") if point is None and data.design is None else None,
-        changes=data.changes(record),
+        changes=data.front.changes(record),
         command=data.typed("retrain", "--trial", str(record.trial)),
     )
 
@@ -94,7 +94,7 @@ def _against(data: ReportData, role: Role, roles: tuple[Role, ...]) -> tuple[str
         theirs = other.candidate.record
         if theirs.trial == record.trial:
             continue
-        difference = accuracy_difference(record, theirs, data.recommendation.confirmed)
+        difference = accuracy_difference(record, theirs, data.front.recommendation.confirmed)
         points = difference.points
         accuracy = f"{abs(points):.2f} points {'more' if points > 0 else 'less'} accurate" if points else "as accurate"
         if points and not difference.told_apart:

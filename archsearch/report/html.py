@@ -34,7 +34,7 @@ def _shown(table: Table, level: int) -> Markup:
 
 def _drawn(drawing: Drawing) -> tuple[Markup, Markup]:
     """A figure, and its data, folded away."""
-    figure = drawing.draw(drawing.info)
+    figure = drawing.draw(drawing.result)
     height = drawing.height_px or figure.layout.height or _DEFAULT_HEIGHT_PX
     tables = (
         table.folded_html(summary=f"The data of this figure: {table.title.lower()} ({len(table.rows):,} rows)")

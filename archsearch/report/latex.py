@@ -5,7 +5,7 @@ from __future__ import annotations
 from archsearch.report.sections import Report
 
 # What a printed page has room for; the report's page and its CSV have the rest.
-_FRONT = ("network", "top_1", "latency_ms", "params", "macs")
+_FRONT = ("trial", "network", "top1_percent", "latency_ms", "params", "macs")
 
 
 def latex_text(report: Report) -> str:
@@ -13,13 +13,14 @@ def latex_text(report: Report) -> str:
     blocks = ["% \\usepackage{booktabs}"]
     for section in report.sections:
         if section.key == "front":
+            under = ", ".join(report.subtitle).replace(" · ", ", ")
             blocks += [
                 table.select(*_FRONT).latex(
                     label="tab:front",
-                    caption=f"{report.title}: the front. {', '.join(report.subtitle[0].split(' · '))}. {table.note}",
+                    caption=f"{report.title}: the front. {under}. {table.note}",
                 )
-                for table in section.tables
-                if table.rows and not table.wide
+                for table in section.tables[:1]
+                if table.rows
             ]
         if section.key == "ablation":
             for number, part in enumerate(section.parts, start=1):

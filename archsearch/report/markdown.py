@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from archsearch.report.changes import changes_text
+from archsearch.analysis.baseline import changes_text
 from archsearch.report.sections import Report, Section, Subsection
 from archsearch.table import Table
 from archsearch.table import markdown_escaped as escaped

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import Any
 
+from archsearch.analysis.front import FrontRow
 from archsearch.errors import ConfigError
 from archsearch.models.families import FAMILIES
 from archsearch.models.spec import Spec
@@ -42,16 +43,16 @@ def panel_data(data: ReportData) -> dict[str, Any]:
     order = sorted(rows, key=lambda row: (row.record.trial not in named, row.record.trial))
     in_full = {row.record.trial for row in order[:MOST_IN_FULL]}
     curves = {record.trial: record for record in data.records if record.score is not None and record.score.curve}
-    verdicts = {verdict.record.trial: verdict.sentence for verdict in data.verdicts}
+    verdicts = {verdict.record.trial: verdict.sentence for verdict in data.front.verdicts}
     drawing = _Drawings(data)
     names = _Table()
     networks = {}
     for row in rows:
         record = row.record
-        facts = _facts(record)
+        facts = _facts(row)
         facts["front"] = row.on_front
         facts["upper"] = float(data.front.noise_floor.upper(facts["ms"]))  # a slower network than this is no tie
-        facts["changes"] = [[names.place(name, name), value, base] for name, value, base in data.changes(record)]
+        facts["changes"] = [[names.place(name, name), value, base] for name, value, base in data.front.changes(record)]
         if record.trial in verdicts:
             facts["verdict"] = verdicts[record.trial]
         if record.trial in in_full:
@@ -69,8 +70,8 @@ def panel_data(data: ReportData) -> dict[str, Any]:
         "study": data.study,
         "retrain": f"{data.typed('retrain', '--trial')} ",
         "two": tuple(data.front.objectives) == ("error_percent", "latency_ms"),
-        "recommended": data.recommendation.trial,
-        "baselines": {family: baseline.name for family, baseline in data.plots.bases.items()},
+        "recommended": data.front.recommendation.trial,
+        "baselines": {family: baseline.name for family, baseline in data.front.bases.items()},
         "choices": names.values,
         "ops": drawing.ops.values,
         "units": drawing.units.values,
@@ -78,10 +79,8 @@ def panel_data(data: ReportData) -> dict[str, Any]:
     }
 
 
-def _facts(record: Record) -> dict[str, Any]:
-    cost, latency, score = record.cost, record.latency, record.score
-    if cost is None or latency is None or score is None:
-        raise ValueError(f"trial {record.trial} of study '{record.study}' is not complete")
+def _facts(row: FrontRow) -> dict[str, Any]:
+    record, cost, latency, score = row.record, row.cost, row.latency, row.score
     scale = latency.study_reference_ms if latency.study_reference_ms is not None else latency.reference_p10_ms
     low, high = latency.ratio_low, latency.ratio_high
     return {
@@ -114,7 +113,7 @@ class _Drawings:
 
     def __init__(self, data: ReportData) -> None:
         self.ops, self.units = _Table(), _Table()
-        self._baselines = {family: _spec(family, base.choices) for family, base in data.plots.bases.items()}
+        self._baselines = {family: _spec(family, base.choices) for family, base in data.front.bases.items()}
 
     def parts(self, record: Record) -> list[list[Any]]:
         """(name, indices of its units) of each part; empty for a network that this version cannot draw."""

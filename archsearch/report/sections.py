@@ -16,8 +16,8 @@ class Drawing:
     Attributes:
         name: of the plot, unique in the report; the element's id.
         caption: what is seen, in a sentence.
-        info: the frozen info that the figure is drawn from.
-        draw: makes the figure of the info.
+        result: what the figure draws.
+        draw: makes the figure of it.
         tables: the data, folded away below the figure.
         picks_networks: whether a point's custom data is the trial that it stands for.
         height_px: on the page; None: as the figure has it.
@@ -25,7 +25,7 @@ class Drawing:
 
     name: str
     caption: str
-    info: Any
+    result: Any
     draw: Callable[[Any], Any]
     tables: tuple[Table, ...] = ()
     picks_networks: bool = False

@@ -1,29 +1,131 @@
-"""The sections on the search itself: what seemed to matter, how it went, and how the latencies were measured."""
+"""A report: the answer, then its sections in the order in which one asks, each with what it shows or what makes it."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from archsearch.analysis.ablation import Ablation
 from archsearch.analysis.conditions import batch_sentence
-from archsearch.analysis.objectives import floor_basis, floor_text
+from archsearch.analysis.means import retrained_table
+from archsearch.analysis.objectives import OBJECTIVES, floor_basis, floor_text
+from archsearch.analysis.verdicts import verdicts_sentence
 from archsearch.plots.catalog import PLOTS
-from archsearch.plots.front_page import canary_table
 from archsearch.records import TrialStatus
+from archsearch.report.answer import PICKS_NOTE, answer_sentences, picks_of
 from archsearch.report.data import ReportData
-from archsearch.report.drawings import drawing_of, drawn
-from archsearch.report.sections import Section, Subsection
-from archsearch.table import Cell, Column, Result, Table
+from archsearch.report.networks import panel_data
+from archsearch.report.sections import Drawing, Report, Section, Subsection
+from archsearch.table import Cell, Column, Table
+from archsearch.text import capitalised
 
 OBSERVATIONAL = ("importances", "marginal", "grid", "parallel")  # plots of what went along with what in the search
+_PROXY = ("epochs", "batch_size", "learning_rate", "momentum", "weight_decay", "label_smoothing", "warmup_fraction")
+_LATENCY = ("bursts", "visits", "runs_per_burst", "spread_seconds", "untimed_runs", "tolerance", "budget_seconds")
 _MOST_REASONS = 30
+# A folded table of the records themselves is shortened here; the whole is in the database and in `pareto --csv`.
+_MOST_ROWS = 20_000
+_MOST_SENTENCES = 40
+
+
+def report_of(data: ReportData) -> Report:
+    """The report of a study, whatever is known of it so far."""
+    picks = picks_of(data)
+    device = data.front.device_name or "this device"
+    sections: list[Section] = [front_section(data), confirmation_section(data), variants_section(data)]
+    ablation = ablation_section(data)
+    if data.design is None:
+        sections += [ablation, matters_section(data)]
+    elif data.ablations:  # it is the study's own question
+        sections.insert(0, ablation)
+    sections += [progress_section(data), latency_section(data), guidelines_section(data)]
+    if data.design is None:
+        sections.append(trust_section(data))
+    if data.front.retrainings:
+        sections.append(trained_section(data))
+        if data.results.get("confusion") is not None:
+            sections.append(confusion_section(data))
+    sections.append(methods_section(data))
+    return Report(
+        study=data.study,
+        title=f"Which network: study {data.study}",
+        question=f"Which of these choices pay on {device}, and which network do I take?",
+        subtitle=data.front.subtitle[:2],
+        answer=answer_sentences(data, picks),
+        picks=picks,
+        picks_note=PICKS_NOTE if picks else "",
+        sections=tuple(sections),
+        networks=panel_data(data),
+        command=data.command,
+    )
+
+
+def front_section(data: ReportData) -> Section:
+    """The front: figure, table, and what is compared with what."""
+    found = data.front
+    drawing, why = _drawing_of("front", data.results, height_px=620)
+    if drawing is not None:
+        drawing = replace(
+            drawing,
+            picks_networks=True,
+            caption="Click a point, or a trial's number in a table, to see the network, its cost, its learning curve "
+            "and the command that retrains it.",
+            tables=found.data_tables(),
+        )
+    # where a third objective spans it, the front in space, too
+    more = _drawn(("front-3d",), data.results)[0] if len(found.objectives) > 2 else ()
+    return Section(
+        key="front",
+        title="The front",
+        sentences=tuple(line for line in (*found.subtitle[2:], f"{why}." if why else "") if line),
+        warnings=found.warnings,
+        drawings=(*(() if drawing is None else (drawing,)), *(replace(each, tables=()) for each in more)),
+        tables=(found.members_table(), found.changes_table()) if found.rows else (),
+    )
+
+
+def variants_section(data: ReportData) -> Section:
+    """What became of the published networks."""
+    verdicts = data.front.verdicts
+    few = len(verdicts) <= _MOST_SENTENCES  # they stand above the table unless there are too many
+    tables = (data.front.verdicts_table(), *(() if few else (data.front.verdict_sentences_table(),)))
+    return Section(
+        key="variants",
+        title="The published networks",
+        sentences=(verdicts_sentence(verdicts),),
+        points=tuple(verdict.sentence for verdict in verdicts) if few else (),
+        tables=tables if verdicts else (),
+    )
+
+
+def confirmation_section(data: ReportData) -> Section:
+    """What further seeds and fresh latencies say of the front."""
+    confirmed = data.results.get("confirmed")
+    if confirmed is None and data.design is not None:
+        return Section(
+            key="confirmed",
+            title="How sure the front is",
+            sentences=(
+                f"Each network was evaluated with {len(data.design.seeds)} seeds and the front is that of the means: "
+                f"study {data.study} is a design ({data.design.purpose}) made from study {data.design.of}.",
+            ),
+        )
+    return result_section(
+        "confirmed",
+        "How sure the front is",
+        data,
+        missing="Not confirmed: each network was trained once, with one seed, and measured once. The best of many "
+        "single trials looks better than it is. A confirmation trains the front and its near neighbours again with "
+        "more seeds and fresh latencies; each point then has an interval and a probability of being on the front.",
+    )
 
 
 def matters_section(data: ReportData) -> Section:
     """Importances and marginal effects: what went along with what in the search, which is no experiment."""
-    drawings, missing = drawn(OBSERVATIONAL, data.plots)
-    found = [each for each in (PLOTS[name].info(data.plots) for name in OBSERVATIONAL) if isinstance(each, Result)]
+    drawings, missing = _drawn(OBSERVATIONAL, data.results)
+    found = [each for each in (PLOTS[name].result(data.results) for name in OBSERVATIONAL) if each is not None]
     return Section(
         key="matters",
         title="What seemed to matter",
@@ -40,7 +142,7 @@ def matters_section(data: ReportData) -> Section:
 def progress_section(data: ReportData) -> Section:
     """How the search went: hypervolume, learning curves, and what became of the trials."""
     searched = data.design is None
-    drawings, missing = drawn(("hypervolume", "curves") if searched else ("curves",), data.plots)
+    drawings, missing = _drawn(("hypervolume", "curves") if searched else ("curves",), data.results)
     counts = Counter(record.status for record in data.records)
     total = sum(record.seconds or 0.0 for record in data.records)
     sentences = [f"{len(data.records):,} trials: {_statuses(counts)}." if data.records else "The study has no trials."]
@@ -57,8 +159,8 @@ def progress_section(data: ReportData) -> Section:
 
 def latency_section(data: ReportData) -> Section:
     """How the latencies were measured, and how far they can be trusted."""
-    canary = data.plots.canary
-    drawings, missing = drawn(("latencies",), data.plots)
+    canary = data.front.canary
+    drawings, missing = _drawn(("latencies",), data.results)
     floor = data.front.noise_floor
     basis = f", {floor_basis(floor)}" if floor_basis(floor) else ""
     sentences = [
@@ -68,16 +170,15 @@ def latency_section(data: ReportData) -> Section:
     ]
     batch = data.front.latency_batch
     if batch is not None and not batch.on_launch_floor:
-        text = batch_sentence(batch)
-        sentences.append(f"{text[:1].upper()}{text[1:]}.")
-    if canary is None or not canary.networks:
+        sentences.append(f"{capitalised(batch_sentence(batch))}.")
+    if not canary.networks:
         sentences.append("No latency was measured.")
     return Section(
         key="latency",
         title="Latencies",
         sentences=(*sentences, *missing),
         drawings=drawings,
-        tables=() if canary is None or not canary.networks else (canary_table(canary),),
+        tables=(canary.table(),) if canary.networks else (),
     )
 
 
@@ -108,11 +209,11 @@ def result_section(name: str, title: str, data: ReportData, *, missing: str) -> 
     `missing` stands there, beside the command that makes it, where there is no result.
     """
     plot = PLOTS[name]
-    found: Result | None = plot.info(data.plots)
+    found = plot.result(data.results)
     if found is None:
         command = f"archsearch {plot.command}" if plot.of_device else plot.command and data.typed(plot.command)
         return Section(key=name, title=title, sentences=(missing,), command=command)
-    drawings, _ = drawn((name,), data.plots)
+    drawings, _ = _drawn((name,), data.results)
     return Section(
         key=name,
         title=title,
@@ -144,9 +245,9 @@ def ablation_section(data: ReportData) -> Section:
 
 
 def _ablation_part(data: ReportData, found: Ablation, number: int) -> Subsection:
-    drawing, _ = drawing_of(
+    drawing, _ = _drawing_of(
         "ablation",
-        replace(data.plots, results={"ablation": found}),
+        {"ablation": found},
         key=f"ablation-{number}",
         height_px=max(360, 150 + 44 * len(found.rows)),
     )
@@ -165,38 +266,7 @@ def _ablation_part(data: ReportData, found: Ablation, number: int) -> Subsection
 
 def trained_section(data: ReportData) -> Section:
     """Networks of the study that were trained in full, on the test split."""
-    rows: list[tuple[Cell, ...]] = [
-        (
-            each.label,
-            each.protocol,
-            each.epochs,
-            each.seeds,
-            each.mean_top1_percent,
-            each.std_top1_percent,
-            each.arch_id,
-        )
-        for each in data.trainings
-    ]
-    return Section(
-        key="trained",
-        title="Trained in full",
-        sentences=("Accuracy on the test split, which the search never saw.",),
-        tables=(
-            Table(
-                title="Retrained networks",
-                columns=(
-                    Column(title="Network", whole=True),
-                    Column(title="Protocol", whole=True),
-                    Column(title="Epochs", decimals=0),
-                    Column(title="Seeds", decimals=0),
-                    Column(title="Mean test top-1 (%)", decimals=2),
-                    Column(title="Standard deviation (points)", decimals=2),
-                    Column(title="arch_id", whole=True),
-                ),
-                rows=tuple(rows),
-            ),
-        ),
-    )
+    return Section(key="trained", title="Trained in full", tables=(retrained_table(data.front.retrainings),))
 
 
 def confusion_section(data: ReportData) -> Section:
@@ -234,3 +304,143 @@ def _not_complete(data: ReportData) -> tuple[Table, ...]:
             note=f"The {_MOST_REASONS} commonest reasons; {more} more are not shown." if more else "",
         ),
     )
+
+
+def _drawing_of(
+    name: str, results: Mapping[str, Any], *, key: str | None = None, height_px: int | None = None
+) -> tuple[Drawing | None, str]:
+    """A plot of the data, and ""; or None, and why there is nothing to draw.
+
+    Args:
+        name: in PLOTS.
+        key: the element's id, where one plot is drawn twice.
+    """
+    plot = PLOTS[name]
+    found = plot.result(results)
+    if found is None or found.empty is not None:
+        return None, "" if found is None else str(found.empty)
+    drawing = Drawing(
+        name=f"plot-{key or name}",
+        caption=f"{capitalised(plot.summary)}.",
+        result=found,
+        draw=plot.figure,
+        tables=tuple(_bounded(table) for table in found.tables()),
+        height_px=height_px,
+    )
+    return drawing, ""
+
+
+def _drawn(names: Sequence[str], results: Mapping[str, Any]) -> tuple[tuple[Drawing, ...], tuple[str, ...]]:
+    """The plots of these names that have something to draw, and why the others have not."""
+    found, missing = [], []
+    for name in names:
+        drawing, why = _drawing_of(name, results)
+        if drawing is not None:
+            found.append(drawing)
+        elif why:
+            missing.append(f"{why}.")
+    return tuple(found), tuple(missing)
+
+
+def _bounded(table: Table) -> Table:
+    if len(table.rows) <= _MOST_ROWS:
+        return table
+    note = f"{table.note} The first {_MOST_ROWS:,} of {len(table.rows):,} rows.".strip()
+    return replace(table, rows=table.rows[:_MOST_ROWS], note=note)
+
+
+def methods_section(data: ReportData) -> Section:
+    """Data, proxy, latency protocol, device, versions, seeds, search, and the commands."""
+    return Section(
+        key="methods",
+        title="Methods",
+        sentences=(
+            "Accuracy is the validation top-1 of a short training; latency is the 10th percentile over bursts that are "
+            "interleaved with a reference network, times what the reference took at the study's start. A front is the "
+            "set of networks that none beats in one objective without losing in another.",
+        ),
+        facts=tuple((name, value) for name, value in _method_facts(data) if value),
+    )
+
+
+def _method_facts(data: ReportData) -> Iterator[tuple[str, str]]:
+    config, facts = data.config, data.facts
+    conditions = data.front.conditions
+    yield "Study", f"{data.study}, begun {facts['started']}" if "started" in facts else data.study
+    if data.design is not None:
+        yield "Design", f"{data.design.purpose} of study {data.design.of}, {len(data.design.points)} networks"
+    yield "Search space", _joined(str(config.get("space", "")), f"fingerprint {data.space_fingerprint}")
+    yield "Fixed choices", _pairs({**(config.get("scale") or {}), **(config.get("fixed") or {})})
+    yield (
+        "Dataset",
+        _joined(
+            str(config.get("dataset", "")),
+            f"fingerprint {facts['data_fingerprint']}" if "data_fingerprint" in facts else "",
+            f"{facts['num_classes']} classes" if "num_classes" in facts else "",
+            f"{facts['input_size']} x {facts['input_size']} pixels" if "input_size" in facts else "",
+        ),
+    )
+    yield (
+        "Images",
+        _joined(
+            *(f"{count:,} trained on" for count in conditions.train_images[:3]),
+            f"{(config.get('proxy') or {}).get('validation_images'):,} validated on"
+            if (config.get("proxy") or {}).get("validation_images")
+            else "",
+        ),
+    )
+    yield "Proxy", _pairs(_chosen(config.get("proxy") or {}, _PROXY))
+    yield (
+        "Seeds",
+        _joined(
+            f"study {config['seed']}" if "seed" in config else "",
+            f"trainings {', '.join(map(str, data.design.seeds if data.design is not None else conditions.seed))}",
+        ),
+    )
+    yield "Sampler", str(config.get("sampler", ""))
+    yield "Early stopping", str((config.get("stopping") or {}).get("policy", "none"))
+    yield "Objectives, lower is better", ", ".join(data.front.objectives)
+    yield "Constraints", _pairs({key: value for key, value in (config.get("constraints") or {}).items() if value})
+    if data.reference_point:
+        shown = {
+            name: OBJECTIVES[name].show(value) for name, value in data.reference_point.items() if name in OBJECTIVES
+        }
+        yield "Reference point", _pairs(shown)
+    if data.front.hypervolume is not None:
+        yield "Hypervolume", f"{data.front.hypervolume:.6g}"
+    yield "Latency protocol", _pairs(_chosen(config.get("latency") or {}, _LATENCY))
+    yield "Reference network", str(config.get("reference", ""))
+    if data.front.noise_floor.ties:
+        basis = floor_basis(data.front.noise_floor)
+        yield "Noise floor of latency", floor_text(data.front.noise_floor) + (f" ({basis})" if basis else "")
+    if data.front.latency_batch is not None:
+        yield "Batch of latency", batch_sentence(data.front.latency_batch)
+    yield "Device", _pairs(facts.get("device") or {})
+    yield "Device fingerprint", str(facts.get("device_fingerprint", ""))
+    yield (
+        "Versions",
+        _pairs({"archsearch": facts.get("archsearch"), "python": facts.get("python"), **(facts.get("versions") or {})}),
+    )
+    yield "Run with", str(facts.get("command", ""))
+
+
+def _chosen(content: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: content[name] for name in names if content.get(name) is not None}
+
+
+def _pairs(content: Mapping[str, Any]) -> str:
+    return ", ".join(
+        f"{str(name).replace('_', ' ')} {_value(value)}" for name, value in content.items() if value is not None
+    )
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return " ".join(map(str, value))
+    return str(value)
+
+
+def _joined(*parts: str) -> str:
+    return ", ".join(part for part in parts if part)

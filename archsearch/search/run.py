@@ -14,7 +14,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from archsearch.analysis.plateau import plateau_of
+from archsearch.analysis.history import plateau_of
 from archsearch.data.catalog import load_dataset, parse_dataset
 from archsearch.designs import Design
 from archsearch.errors import ArchsearchError, StoreError

@@ -93,7 +93,7 @@ def checksum(kind: Any, value: Any) -> str:
         text = "null"
     elif isinstance(kind, Json):
         text = value if isinstance(value, str) else json.dumps(value)
-    elif isinstance(kind, Float) and isinstance(value, int | float):
+    elif isinstance(kind, Float) and not isinstance(value, str | bytes):
         text = repr(float(value))
     else:
         text = str(value)

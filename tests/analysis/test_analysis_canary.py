@@ -8,8 +8,7 @@ import pytest
 
 from archsearch.analysis.canary import canary_of
 from archsearch.analysis.conditions import condition_warnings, conditions_of
-from archsearch.analysis.front import front_of
-from archsearch.analysis.tables import front_table, further_backends, latency_by
+from archsearch.analysis.front import front_of, front_rows, further_backends, latency_by
 from archsearch.records import Record, TrialStatus
 
 Make = Callable[..., Record]
@@ -66,7 +65,7 @@ def test_latencies_by_further_backends_stand_beside_and_never_on_the_front(make_
     both = changed(measured, also=(beside,))
     front = front_of([plain, both], reference_point=(90, 30))
     assert front.warnings == () and front.conditions.backend == ("torch",)
-    first, second = front_table(front)
+    first, second = front_rows(front)
     assert list(first) == list(second)
     assert (first["also.torch-eager.p10_ms"], second["also.torch-eager.p10_ms"]) == (None, 9.0)
     assert (second["also.torch-eager.median_ms"], second["latency_ms"]) == (9.5, 3.0)

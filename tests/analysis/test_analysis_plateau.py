@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from archsearch.analysis.plateau import FLAT, plateau_of
+from archsearch.analysis.history import FLAT, plateau_of
 from archsearch.errors import ConfigError
 from archsearch.records import Record, TrialStatus
 

@@ -23,7 +23,7 @@ from archsearch.analysis.front import front_of
 from archsearch.analysis.history import hypervolume_history
 from archsearch.analysis.marginal import marginal_effects
 from archsearch.analysis.trust import trust_of
-from archsearch.api.frames import FRAMES, Records, trial_rows
+from archsearch.api.study import FRAMES, Records, trial_rows
 from archsearch.designs import Design, DesignPoint
 from archsearch.errors import ArchsearchError, UnknownNameError
 from archsearch.records import Record, TrialStatus
@@ -31,6 +31,7 @@ from archsearch.search.importance import importances
 from archsearch.table import NOTEBOOK_ROWS
 
 MARKUP = "<script>alert(1)</script>"
+NAME = "named"  # a study can be called by plain letters alone
 ENDS = [TrialStatus.FAILED, TrialStatus.REJECTED, TrialStatus.RUNNING]
 
 
@@ -142,8 +143,8 @@ def test_ten_thousand_records_are_shown_in_part() -> None:
 def study(tmp_path: Path) -> archsearch.Study:
     records = [*networks(40), *(make_record(90 + place, top1=None, status=end) for place, end in enumerate(ENDS))]
     url = f"sqlite:///{tmp_path}/studies.db"
-    store_study(url, records, name=MARKUP, dataset=MARKUP)
-    return archsearch.open_study(MARKUP, storage=url)
+    store_study(url, records, name=NAME, dataset=MARKUP)
+    return archsearch.open_study(NAME, storage=url)
 
 
 def test_a_study_shows_what_it_is_of_its_front_and_its_verdicts(study: archsearch.Study) -> None:
@@ -151,8 +152,8 @@ def test_a_study_shows_what_it_is_of_its_front_and_its_verdicts(study: archsearc
     assert "&lt;script&gt;" in text
     assert "40 complete" in text
     assert "a &lt;b&gt;CPU&lt;/b&gt;" in text
-    assert f"Front: {len(study.front.members)} of 40 networks" in text
-    assert repr(study).startswith(f"<archsearch study '{MARKUP}': ")
+    assert f"The front: {len(study.front.members)} of 40 networks" in text
+    assert repr(study).startswith(f"<archsearch study '{NAME}': ")
     assert len(repr(study)) < 200
     assert repr(study.records) == "<43 records>"
 
@@ -228,7 +229,7 @@ def test_figures_are_drawn_by_name(study: archsearch.Study) -> None:
 def test_showing_a_study_imports_nothing_heavy(study: archsearch.Study) -> None:
     code = (
         "import sys, archsearch\n"
-        f"study = archsearch.open_study({MARKUP!r}, storage={study.storage!r})\n"
+        f"study = archsearch.open_study({NAME!r}, storage={study.storage!r})\n"
         "repr(study), study._repr_html_(), study.front._repr_html_(), study.records._repr_html_()\n"
         "print(*sorted({'plotly', 'pandas', 'torch', 'optuna', 'sklearn', 'IPython'} & set(sys.modules)))\n"
     )

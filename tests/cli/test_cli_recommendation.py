@@ -20,6 +20,7 @@ from archsearch.api.report import make_report
 from archsearch.api.study import Study, open_study
 from archsearch.errors import ArchsearchError
 from archsearch.records import TrialStatus
+from archsearch.text import level_text
 
 
 def complete(points: list[tuple[float, float]], **facts: Any) -> list[Any]:
@@ -102,13 +103,14 @@ def test_everybody_recommends_the_same_network_in_the_same_sentence(
     pareto = said("pareto", *study).out
     retrain = said("retrain", "--trial", "best", "--device", "cpu", *study)
     for text in (run, pareto, retrain.out):
-        assert [line for line in text.splitlines() if line.startswith("Take ")] == [sentence]
+        said_lines = [line.removeprefix("- ") for line in text.splitlines()]
+        assert [line for line in said_lines if line.startswith("Take ")] == [sentence]
         assert all(each in text for each in found.sentences)
     assert retrain.code == 1  # where it would begin to train
     assert re.search(rf"^study '{re.escape(opened.name)}': {re.escape(label)} \(best by recommended\)", retrain.out)
 
     marked = [line for line in pareto.splitlines() if re.search(r"\S \*  ", line)]
-    assert len(marked) == 1 and marked[0].split()[0] == str(trial)
+    assert len(marked) == 1 and str(trial) in marked[0].split()[:2]
     as_json = json.loads(said("pareto", "--json", *study).out)
     assert (as_json["recommendation"]["trial"], as_json["recommendation"]["sentence"]) == (trial, sentence)
     listed = json.loads(said("studies", "--json").out)["stored"]
@@ -124,7 +126,7 @@ def test_everybody_recommends_the_same_network_in_the_same_sentence(
     assert html.escape(sentence) in Path("report.html").read_text(encoding="utf-8")
 
     assert said("plot", "front", "--out", "front.json", *study).code == 0
-    assert json.loads(Path("front.json").read_text(encoding="utf-8"))["recommended"] == trial
+    assert json.loads(Path("front.json").read_text(encoding="utf-8"))["recommendation"]["trial"] == trial
     chosen = opened.choose("best").record
     assert chosen is not None and chosen.trial == trial
     assert str(found).splitlines()[0] == sentence
@@ -138,8 +140,8 @@ def test_without_a_complete_network_everybody_says_so(
     sentence = opened.recommendation.sentence
     assert sentence.startswith("There is no network to take")
     study = ("--study", opened.name)
-    assert sentence in end_of_run(opened, capsys).splitlines()
-    assert sentence in said("pareto", *study).out.splitlines()
+    assert f"- {sentence}" in end_of_run(opened, capsys).splitlines()
+    assert f"- {sentence}" in said("pareto", *study).out.splitlines()
     assert make_report(opened.name).answer[0] == sentence
     assert html.escape(sentence) in opened._repr_html_()
     ended = said("retrain", "--trial", "best", *study)
@@ -158,17 +160,24 @@ def test_a_confirmation_and_its_study_recommend_the_same_network(tmp_path: Path)
 def test_what_networks_are_described_against_is_the_same_on_every_page(opened: Study, cli: Callable[..., Any]) -> None:
     assert cli("plot", "front", "--out", "front.json").code == 0
     front = json.loads(Path("front.json").read_text(encoding="utf-8"))
-    assert front["bases"] == [["shufflenet_v2", "shufflenet_v2_x0_5"]]
-    changes = {point["trial"]: {name: base for name, _, base in point["changes"]} for point in front["points"]}
+    assert front["bases"] == {"shufflenet_v2": "shufflenet_v2_x0_5"}
     base = next(record for record in opened.records if record.variant == "shufflenet_v2_x0_5")
+    changes = {
+        row["trial"]: {
+            name.removeprefix("choice."): level_text(base.choices[name.removeprefix("choice.")])
+            for name, value in row.items()
+            if name.startswith("choice.") and value != base.choices[name.removeprefix("choice.")]
+        }
+        for row in front["networks"]
+    }
     assert changes[base.trial] == {}
 
     report = make_report(opened.name).networks
     assert report["baselines"] == {"shufflenet_v2": "shufflenet_v2_x0_5"}
-    for trial, network in report["networks"].items():  # the report has one entry for all stages, the hover one for each
+    for trial, network in report["networks"].items():  # one entry for all stages
         in_report = {report["choices"][place] for place, _, _ in network["changes"]}
-        in_hover = changes[int(trial)]
-        assert in_report == {name if name in in_report else name.partition(".")[2] for name in in_hover}
+        in_data = changes[int(trial)]
+        assert in_report == {name if name in in_report else name.partition(".")[2] for name in in_data}
 
     assert cli("plot", "architecture", "--out", "a.json").code == 0
     drawn = json.loads(Path("a.json").read_text(encoding="utf-8"))

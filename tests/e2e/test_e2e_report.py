@@ -256,7 +256,7 @@ def test_tables_sort_and_save_as_csv(page_file: Path, study: Study, tmp_path: Pa
         with page.expect_download() as download:
             verdicts.locator(".csv").click()
         rows = list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text(encoding="utf-8"))))
-        assert [row["Variant"] for row in rows] == [verdict.variant for verdict in study.verdicts]
+        assert [row["Network"] for row in rows] == [verdict.variant for verdict in study.verdicts]
         assert [float(row["Slower by (ms)"]) for row in rows] == [verdict.faster_ms for verdict in study.verdicts]
 
 

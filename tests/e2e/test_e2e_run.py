@@ -23,7 +23,7 @@ def test_a_study_runs_to_its_total_and_prints_the_front(first_run: object) -> No
     # lines for people, one for each trial, since nobody watches
     for number in (1, 2, 3):
         assert f"[{number}/3] trial " in ended.stderr
-    assert "Front of 'tiny'" in ended.stdout
+    assert "The front: " in ended.stdout
     assert "\x1b[" not in ended.stdout + ended.stderr
 
 

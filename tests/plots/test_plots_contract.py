@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 import pytest
-from makers import make_latency, make_record, make_study
+from makers import make_front, make_latency, make_record, make_study
 from stored import unpack_golden
 
 from archsearch.analysis.ablation import ablation_of
@@ -17,20 +17,21 @@ from archsearch.analysis.confirmed import confirmed_of
 from archsearch.analysis.confusion import Confusion, confusion_of
 from archsearch.analysis.front import DEFAULT_OBJECTIVES
 from archsearch.analysis.guidelines import GuidelinesReport, table_report
+from archsearch.analysis.history import hypervolume_history, learning_curves
 from archsearch.analysis.level_grid import level_grid
 from archsearch.analysis.marginal import marginal_effects
+from archsearch.analysis.study_front import Bound, PrintedTop1
 from archsearch.analysis.trust import trust_of
 from archsearch.api.guidelines import experiments
-from archsearch.api.plots import data_of as plot_data_of
 from archsearch.api.study import Study, open_study
 from archsearch.designs import Design, DesignPoint
-from archsearch.plots.catalog import PLOTS, PlotData
+from archsearch.plots.catalog import PLOTS
 from archsearch.plots.page import page_text
 from archsearch.records import Epoch, Record, Score, TrialStatus
 from archsearch.search.importance import importances
 
 Make = Callable[..., Record]
-DataOf = Callable[[str, Sequence[str]], PlotData]
+DataOf = Callable[[str, Sequence[str]], dict[str, Any]]
 _BASE = DesignPoint(name="base", family="f", choices={}, arch_id="base")
 MARKUP = "<script>alert(1)</script>&amp;<b>%{x} $y$"
 
@@ -98,23 +99,35 @@ def _confusion(study: str) -> Confusion | None:
     return confusion_of([score], (MARKUP, "b"), label=study, study=study)
 
 
-def _data(records: Sequence[Record], study: str, **more: Any) -> PlotData:
+def _data(records: Sequence[Record], study: str, **more: Any) -> dict[str, Any]:
     """A study that everything was asked of."""
     again, design = _twice(records, study)
     choices = [replace(record, suggested=record.choices, study=study) for record in records]
     objectives = more.get("objectives", DEFAULT_OBJECTIVES)
-    ablation = replace(design, purpose="ablation", points=design.points or (_BASE,))
-    results = {
+    point = more.pop("reference_point", None)
+    confirmed = confirmed_of(again, design, objectives, noise_floor=0.0, draws=200)
+    printed = tuple(
+        PrintedTop1(variant=record.variant, top1_percent=70.0, source=study, conditions=study)
+        for record in records
+        if record.variant is not None
+    )
+    front = make_front(
+        records, study=study, reference_point=point, confirmed=confirmed, printed=printed, readings={MARKUP: study},
+        bounds=(Bound(name="latency_ms", value=5.0, soft=True), Bound(name="params", value=1e6)), **more,
+    )  # fmt: skip
+    return {
+        "front": front,
+        "curves": learning_curves(records, [row.record.trial for row in front.members], study=study),
+        "history": hypervolume_history(records, objectives, point),
         "trust": trust_of(records, _longer(records), {}),
         "guidelines": _guidelines(),
         "importances": importances(choices, objectives, methods=("PED-ANOVA",), chance=False),
         "grid": level_grid(choices, objectives),
         "marginal": marginal_effects(choices, objectives, bootstraps=5),
-        "ablation": ablation_of(again, ablation),
+        "ablation": ablation_of(again, replace(design, purpose="ablation", points=design.points or (_BASE,))),
         "confusion": _confusion(study),
-        "confirmed": confirmed_of(again, design, objectives, noise_floor=0.0, draws=200),
+        "confirmed": confirmed,
     }
-    return PlotData(records=tuple(records), study=study, results=results, **more)
 
 
 def _cases(make: Make, many: Sequence[Record]) -> dict[str, list[Record]]:
@@ -143,7 +156,7 @@ def data_of() -> DataOf:
     records = make_study()
 
     @cache
-    def of(case: str, objectives: Sequence[str]) -> PlotData:
+    def of(case: str, objectives: Sequence[str]) -> dict[str, Any]:
         study = MARKUP if case == "markup" else "study"
         found = _cases(make_record, records)[case]
         return _data(found, study, objectives=objectives, reference_point=(90.0,) * len(objectives))
@@ -162,9 +175,9 @@ def test_every_plot_works_with_every_kind_of_study(
 ) -> None:
     data = data_of(case, objectives)
     plot = PLOTS[name]
-    info = plot.info(data)
+    info = plot.result(data)
     assert plot.name == name
-    assert plot.info(data) == info  # plain frozen data: tests and reports compare it
+    assert plot.result(data) == info  # plain frozen data: tests and reports compare it
     figure = plot.figure(info)
     if case == "many":  # the same each time; once is dear enough
         assert figure == plot.figure(info)
@@ -180,8 +193,8 @@ def test_every_plot_works_with_every_kind_of_study(
 def test_a_point_that_is_a_trial_says_so_in_the_first_item_of_its_data(name: str, data_of: DataOf) -> None:
     plot = PLOTS[name]
     data = data_of("many", DEFAULT_OBJECTIVES)
-    trials = {record.trial for record in data.records}
-    figure = plot.figure(plot.info(data))
+    trials = {record.trial for record in make_study()}
+    figure = plot.figure(plot.result(data))
     for trace in figure.data:
         if trace.customdata is not None:
             assert len(trace.customdata) == len(trace.x)
@@ -190,9 +203,10 @@ def test_a_point_that_is_a_trial_says_so_in_the_first_item_of_its_data(name: str
 
 @pytest.mark.parametrize("name", PLOTS.names())
 def test_names_with_markup_stay_text_in_the_figure_and_on_the_page(name: str, data_of: DataOf) -> None:
-    data = replace(data_of("markup", DEFAULT_OBJECTIVES), dataset=MARKUP)
+    data = data_of("markup", DEFAULT_OBJECTIVES)
+    data = {**data, "front": replace(data["front"], dataset=MARKUP)}
     plot = PLOTS[name]
-    info = plot.info(data)
+    info = plot.result(data)
     figure = plot.figure(info)
     drawn = json.loads(figure.to_json())
     texts = [part for part in _strings(drawn) if "script" in part]
@@ -213,7 +227,7 @@ def golden(tmp_path_factory: pytest.TempPathFactory) -> Study:
 @pytest.mark.parametrize("name", [name for name in PLOTS.names() if not PLOTS[name].of_device])
 def test_every_plot_draws_a_study_that_everything_was_asked_of(name: str, golden: Study) -> None:
     plot = PLOTS[name]
-    info = plot.info(plot_data_of(golden, plot, storage=golden.storage))
+    info = plot.result({plot.of: golden.analysis(plot.of)})
     if name == "confusion":
         assert info is None  # of a version before the matrix was kept
         return

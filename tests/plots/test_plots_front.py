@@ -6,20 +6,14 @@ from typing import Any
 
 import plotly.graph_objects as go
 import pytest
+from makers import make_front
 
 from archsearch.analysis.baseline import Baseline
 from archsearch.analysis.confirmed import Confirmed, confirmed_of
-from archsearch.analysis.front import front_of
-from archsearch.analysis.verdicts import verdicts_of
+from archsearch.analysis.study_front import Bound, PrintedTop1
 from archsearch.designs import Design, DesignPoint
 from archsearch.plots import style
-from archsearch.plots.bounds import Bound
-from archsearch.plots.front import FrontInfo, FrontPoint, VariantMark, front_info
-from archsearch.plots.front_3d import front_3d_figure, front_3d_info
-from archsearch.plots.front_figure import front_figure, shared_prefix
-from archsearch.plots.front_tables import front_tables
-from archsearch.plots.hover import grouped_changes, hover_text
-from archsearch.plots.printed import PrintedTop1
+from archsearch.plots.front import front_3d_figure, front_figure, hover_text, shared_prefix
 from archsearch.plots.ranges import nice_log_ticks
 from archsearch.records import Record, TrialStatus
 
@@ -30,119 +24,85 @@ def based_on(choices: dict[str, object]) -> dict[str, Baseline]:
     return {"shufflenet_v2": Baseline(name="base", choices=choices)}  # type: ignore[arg-type]
 
 
-def _info(records: list[Record], **arguments: object) -> FrontInfo:
-    front = front_of(records, reference_point=(90, 30))
-    return front_info(front, verdicts_of(records, front), study="s", **arguments)  # type: ignore[arg-type]
-
-
-def _point(trial: int, label: str, p10_ms: float, top1: float, *, on_front: bool, kernel: str | None) -> FrontPoint:
-    return FrontPoint(
-        trial=trial,
-        label=label,
-        arch_id=f"{trial:012x}",
-        latency_ms=p10_ms,  # outside of a study nothing is corrected
-        p10_ms=p10_ms,
-        median_ms=1.04 * p10_ms,  # the factory's spread
-        p90_ms=1.15 * p10_ms,
-        n_runs=200,
-        converged=True,
-        top1_percent=top1,
-        epochs=8,
-        seed=0,
-        split="validation",
-        params=1_000_000,
-        macs=40_000_000,
-        macs_complete=True,
-        on_front=on_front,
-        changes=(("kernel", kernel, "3"),) if kernel else (),
-    )
-
-
-def test_the_info_is_plain_data_that_can_be_compared(make_record: Make) -> None:
+def test_the_words_and_the_axes_of_a_front(make_record: Make) -> None:
     records = [
         make_record(0, variant="slow", top1=50, p10=4, choices={"kernel": 3}),
         make_record(1, top1=60, p10=2, choices={"kernel": 5}),
         make_record(2, variant="lost", top1=None, status=TrialStatus.FAILED, reason="out of memory"),
     ]
-    slow = _point(0, "slow", 4, 50, on_front=False, kernel=None)
-    best = _point(1, "trial 1", 2, 60, on_front=True, kernel="5")
-    assert _info(
-        records, dataset="CIFAR-10", bases=based_on({"kernel": 3}), recommended=1, readings={"slow": "the slow reading"}
-    ) == FrontInfo(
-        title="Accuracy against latency: study s",
-        subtitle=(
-            "CIFAR-10 · 10,000 training images · 8 epochs · seed 0 · 32 x 32 pixels · cpu · torch · batch 1 · "
-            "1 thread · fp32",
-            # (90 - 40) x (30 - 2) of 90 x 30
-            "3 trials (2 complete, 1 failed); 1 on the front; "
-            "hypervolume 0.519 of the box up to (90.00 % error, 30.0 ms)",
-            "slow: the slow reading",
-        ),
-        warnings=(),
-        points=(best, slow),
-        marks=(
-            VariantMark(
-                number=1,
-                name="slow",
-                point=slow,
-                on_front=False,
-                sentence="slow (50.00 % top-1, 4.00 ms) is dominated by trial 1: "
-                "10.00 points more accurate and 2.0 ms (50 %) faster.",
-                reading="the slow reading",
-            ),
-        ),
-        steps=((2, 60), (pytest.approx(4.12), 60)),  # on to the right edge: 4 + 6 % of 2
-        recommended=1,
-        x_title="Latency of a batch of 1, drift-corrected p10 (ms)",
-        y_title="Validation top-1 (%)",
-        x_log=False,
-        x_range_ms=(pytest.approx(1.88), pytest.approx(4.12)),
-        y_range_percent=(pytest.approx(49.3), pytest.approx(60.7)),
-        unmeasured=(("lost", "lost was not measured (failed: out of memory)."),),
-        empty=None,
-        bases=(("shufflenet_v2", "base"),),
+    found = make_front(
+        records, dataset="CIFAR-10", bases=based_on({"kernel": 3}), readings={"slow": "the slow reading"}
     )
+    assert found.title == "Accuracy against latency: study s"
+    # two shares of 60 % of 2,000 images: 1.96 x sqrt(2 x 0.6 x 0.4 / 2000) = 3.04 points
+    assert found.subtitle == (
+        "CIFAR-10 · 10,000 training images · 8 epochs · seed 0 · 32 x 32 pixels · validation split (2,000 images: "
+        "differences below 3.0 points may be chance)",
+        "cpu · torch · batch 1 · 1 thread · fp32 · 200 runs each · reference shufflenet_v2_x0_5",
+        # (90 - 40) x (30 - 2) of 90 x 30
+        "3 trials (2 complete, 1 failed); 1 on the front; "
+        "hypervolume 1400, 51.9 % of the box up to (90.00 % error, 30.0 ms)",
+        "slow: the slow reading",
+    )
+    assert [(verdict.variant, row.record.trial) for verdict, row in found.marked] == [("slow", 0)]
+    assert [found.changes(row.record) for row in found.rows] == [(("kernel", "5", "3"),), ()]
+    assert found.verdicts_table().select("number", "variant", "verdict").rows == (
+        (1, "slow", "dominated"),
+        (None, "lost", "not measured"),
+    )
+    assert found.verdict_sentences_table().select("sentence", "reading").rows == (
+        ("slow (50.00 % top-1, 4.00 ms) is dominated by trial 1: 10.00 points more accurate and 2.0 ms (50 %) faster.",
+         "the slow reading"),
+        ("lost was not measured (failed: out of memory).", None),
+    )  # fmt: skip
+    figure = front_figure(found)
+    assert figure.layout.xaxis.title.text == "Latency of a batch of 1, drift-corrected p10 (ms)"
+    assert figure.layout.yaxis.title.text == "Validation top-1 (%)"
+    assert list(figure.layout.xaxis.range) == pytest.approx([1.88, 4.12])
+    assert list(figure.layout.yaxis.range) == pytest.approx([49.3, 60.7])
+    stairs = next(trace for trace in figure.data if trace.line.shape == "hv")
+    assert (list(stairs.x), list(stairs.y)) == ([2, pytest.approx(4.12)], [60, 60])  # to the edge: 4 + 6 % of 2
 
 
 def test_the_latency_axis_is_logarithmic_when_the_range_is_wide(make_record: Make) -> None:
-    assert not _info([make_record(0, p10=1), make_record(1, p10=5.9)]).x_log
-    wide = _info([make_record(0, p10=1), make_record(1, p10=6)])
-    assert wide.x_log
-    assert wide.x_title.endswith("log scale)")
-    assert front_figure(wide).layout.xaxis.type == "log"
+    narrow = front_figure(make_front([make_record(0, p10=1), make_record(1, p10=5.9)]))
+    assert narrow.layout.xaxis.type is None
+    wide = front_figure(make_front([make_record(0, p10=1), make_record(1, p10=6)]))
+    assert wide.layout.xaxis.type == "log"
+    assert wide.layout.xaxis.title.text.endswith("log scale)")
 
 
 def test_the_staircase_is_drawn_only_where_the_front_is_one(make_record: Make) -> None:
     records = [make_record(0, top1=50, p10=2), make_record(1, top1=60, p10=3, params=5)]
-    three = front_of(records, ["error_percent", "latency_ms", "params"])
-    assert front_info(three, (), study="s").steps == ()
-    assert _info(records).steps[:2] == ((2, 50), (3, 60))
+    three = make_front(records, objectives=["error_percent", "latency_ms", "params"], reference_point=None)
+    assert [trace for trace in front_figure(three).data if trace.line.shape == "hv"] == []
+    (stairs,) = (trace for trace in front_figure(make_front(records)).data if trace.line.shape == "hv")
+    assert list(zip(stairs.x, stairs.y, strict=True))[:2] == [(2, 50), (3, 60)]
 
 
 def test_without_a_base_nothing_is_said_to_differ(make_record: Make) -> None:
-    info = _info([make_record(i, choices={"kernel": 3 + i}) for i in range(2)])
-    assert [point.changes for point in info.points] == [(), ()]
-    assert info.bases_line == ""
+    found = make_front([make_record(i, choices={"kernel": 3 + i}) for i in range(2)], bases={})
+    assert [found.changes(row.record) for row in found.rows] == [(), ()]
+    assert (found.bases_line, found.changes_table().rows) == ("", ())
 
 
 def test_every_variant_has_its_number_as_a_label_and_in_the_legend(study_records: list[Record]) -> None:
-    info = _info(study_records)
-    figure = front_figure(info, width=900, height=600)
-    assert [mark.number for mark in info.marks] == list(range(1, 16))
-    assert sorted(mark.point.p10_ms for mark in info.marks) == [mark.point.p10_ms for mark in info.marks]
+    found = make_front(study_records)
+    figure = front_figure(found, width=900, height=600)
+    latencies = [row.latency.p10_ms for _, row in found.marked]
+    assert (len(latencies), sorted(latencies)) == (15, latencies)
     assert [annotation.text for annotation in figure.layout.annotations] == [f"<b>{n}</b>" for n in range(1, 16)]
     legend = [trace.name for trace in figure.data if trace.legendgroup == "variants"]
     # the names without what they all begin with, by number: distinct even where they are long
     assert [entry.split("  ")[1] for entry in legend] == [
-        mark.name.removeprefix("shufflenet_v2_") for mark in info.marks
+        verdict.variant.removeprefix("shufflenet_v2_") for verdict, _ in found.marked
     ]
 
 
 @pytest.mark.parametrize("size", [(1600, 1000), (1100, 700), (900, 600)])
 def test_labels_do_not_cover_each_other(size: tuple[int, int], study_records: list[Record]) -> None:
     width, height = size
-    info = _info(study_records)
-    figure = front_figure(info, width=width, height=height)
+    figure = front_figure(make_front(study_records), width=width, height=height)
     grow = style.growth(width)
     margin = figure.layout.margin
     # the plot area, not wider than it really is: the legend takes what the longest entry needs
@@ -167,8 +127,8 @@ def test_labels_do_not_cover_each_other(size: tuple[int, int], study_records: li
 def test_hover_says_everything_about_a_point(make_record: Make) -> None:
     choices = {"kernel": 5, "se": True, "pool": None}
     record = make_record(7, variant="v<1>", top1=61.234, p10=3.4567, params=2_278_604, choices=choices, converged=False)
-    info = _info([record], bases=based_on({"kernel": 3, "se": False, "pool": "max"}))
-    text = hover_text(info.points[0], name="v<1>", verdict="A verdict.")
+    found = make_front([record], bases=based_on({"kernel": 3, "se": False, "pool": "max"}))
+    text = hover_text(found, found.rows[0], name="v<1>", verdict="A verdict.")
     for part in (
         "<b>v&lt;1&gt;</b> (trial 7) · on the front",
         "<b>61.23 %</b> (validation, 8 epochs, seed 0)",
@@ -184,7 +144,7 @@ def test_hover_says_everything_about_a_point(make_record: Make) -> None:
 
 
 def test_warnings_are_printed_in_the_figure(make_record: Make) -> None:
-    figure = front_figure(_info([make_record(0), make_record(1, fingerprint="other")]))
+    figure = front_figure(make_front([make_record(0), make_record(1, fingerprint="other")]))
     assert "Caution: latencies are not comparable: 2 values of fingerprint" in figure.layout.title.text
 
 
@@ -207,11 +167,6 @@ def test_logarithmic_ticks_are_few_and_inside(low: float, high: float) -> None:
     ticks = nice_log_ticks(low, high)
     assert 3 <= len(ticks) <= 9
     assert all(low <= tick <= high for tick in ticks)
-
-
-def test_long_names_are_shortened_in_the_middle() -> None:
-    assert style.shorten("abcdefghij", 7) == "abc…hij"
-    assert style.shorten("abc", 7) == "abc"
 
 
 def _trace(figure: go.Figure, name: str) -> Any:
@@ -240,12 +195,12 @@ def test_a_hard_bound_is_shaded_and_a_soft_one_is_a_line(make_record: Make) -> N
         Bound(name="latency_ms", value=3.5, soft=True),
         Bound(name="params", value=2e6, soft=True),
     ]
-    info = _info(records, bounds=bounds)
-    assert [point.over for point in info.points] == [(), ("latency_ms",), ("latency_ms", "latency_ms", "params")]
-    assert "bounds: latency up to 2.50 ms, latency up to 3.50 ms (soft), params up to 2.00 M (soft)" in info.subtitle[1]
+    info = make_front(records, bounds=tuple(bounds))
+    assert [info.over(row) for row in info.rows] == [(), ("latency_ms",), ("latency_ms", "latency_ms", "params")]
+    assert "bounds: latency up to 2.50 ms, latency up to 3.50 ms (soft), params up to 2.00 M (soft)" in info.subtitle[2]
     figure = front_figure(info)
     shaded = [shape for shape in figure.layout.shapes if shape.type == "rect"]
-    assert [(shape.x0, shape.x1) for shape in shaded] == [(2.5, info.x_range_ms[1])]
+    assert [(shape.x0, shape.x1) for shape in shaded] == [(2.5, figure.layout.xaxis.range[1])]
     assert [shape.line.dash for shape in figure.layout.shapes if shape.type == "line"] == ["solid", "dash"]
     over = _trace(figure, "over a bound")
     assert over.marker.symbol == "circle-open"
@@ -253,34 +208,32 @@ def test_a_hard_bound_is_shaded_and_a_soft_one_is_a_line(make_record: Make) -> N
 
 def test_a_bound_just_beyond_the_slowest_network_is_on_the_axis(make_record: Make) -> None:
     records = [make_record(0, p10=2), make_record(1, p10=4)]
-    near = _info(records, bounds=[Bound(name="latency_ms", value=4.5)])
-    far = _info(records, bounds=[Bound(name="latency_ms", value=40.0)])
-    assert near.x_range_ms[1] > 4.5
-    assert far.x_range_ms[1] == pytest.approx(4.12)  # 4 + 6 % of 2
-    assert front_figure(far).layout.shapes == ()
+    near = front_figure(make_front(records, bounds=(Bound(name="latency_ms", value=4.5),)))
+    far = front_figure(make_front(records, bounds=(Bound(name="latency_ms", value=40.0),)))
+    assert near.layout.xaxis.range[1] > 4.5
+    assert far.layout.xaxis.range[1] == pytest.approx(4.12)  # 4 + 6 % of 2
+    assert far.layout.shapes == ()
 
 
 def test_what_was_evaluated_again_has_error_bars_at_its_means(make_record: Make) -> None:
     again = _confirmed(make_record, [0], (50.0, 52.0, 54.0))
-    info = _info([make_record(0, top1=54, p10=3), make_record(1, p10=5)], confirmed=again)
-    figure = front_figure(info)
+    figure = front_figure(make_front([make_record(0, top1=54, p10=3), make_record(1, p10=5)], confirmed=again))
     trace = _trace(figure, "evaluated again, 95 % interval")
     assert (list(trace.x), list(trace.y)) == ([pytest.approx(3.0)], [pytest.approx(52.0)])
     # Student's t with two degrees of freedom: 4.303 x 2 / sqrt(3) = 4.968
     assert list(trace.error_y.array) == pytest.approx([4.968], abs=0.01)
     assert list(trace.error_y.arrayminus) == pytest.approx([4.968], abs=0.01)
     assert "top-1 52.00 % (47.03 to 56.97)" in trace.hovertext[0]
-    assert info.y_range_percent[0] < 47.03 < 56.97 < info.y_range_percent[1]
+    assert figure.layout.yaxis.range[0] < 47.03 < 56.97 < figure.layout.yaxis.range[1]
 
 
 def test_one_evaluation_gives_no_interval_and_an_unknown_trial_no_mark(make_record: Make) -> None:
-    info = _info([make_record(0)], confirmed=_confirmed(make_record, [0, 9], (52.0,)))
-    assert info.confirmed is not None
-    assert [each.trial for each in info.confirmed.points] == [0]
+    info = make_front([make_record(0)], confirmed=_confirmed(make_record, [0, 9], (52.0,)))
+    assert [each.trial for each in info.again] == [0]
     trace = _trace(front_figure(info), "evaluated again")
     assert list(trace.error_y.array) == [0.0]
     assert "interval" not in trace.hovertext[0]
-    assert _info([make_record(1)], confirmed=_confirmed(make_record, [0], (52.0,))).confirmed is None
+    assert make_front([make_record(1)], confirmed=_confirmed(make_record, [0], (52.0,))).again == ()
 
 
 @pytest.mark.parametrize(("top1", "shown"), [(62.0, True), (92.98, False)])
@@ -292,11 +245,11 @@ def test_printed_values_are_hollow_and_hidden_where_they_squeeze_the_rest(
         PrintedTop1(variant="v", top1_percent=top1, source="a paper", conditions="200 epochs"),
         PrintedTop1(variant="of no trial", top1_percent=70, source="a paper", conditions=""),
     ]
-    info = _info(records, printed=printed)
-    assert [(mark.number, mark.trial, mark.latency_ms) for mark in info.printed] == [(1, 0, 3.0)]
-    assert info.printed_shown is shown
-    figure = front_figure(info)
+    found = make_front(records, printed=tuple(printed))
+    assert [row[:3] for row in found.printed_table().rows] == [(1, "v", top1)]
+    figure = front_figure(found)
     trace = _trace(figure, "as printed")
+    assert (list(trace.x), list(trace.y), list(trace.text)) == ([3.0], [top1], ["1"])
     assert trace.marker.symbol.endswith("-open")
     assert trace.visible == (True if shown else "legendonly")
     assert "200 epochs" in trace.hovertext[0]
@@ -306,38 +259,26 @@ def test_printed_values_are_hollow_and_hidden_where_they_squeeze_the_rest(
 
 def test_a_third_objective_is_the_colour(make_record: Make) -> None:
     records = [make_record(trial, p10=1 + trial, top1=50 + trial, params=10 ** (5 + trial)) for trial in range(3)]
-    front = front_of(records, ["error_percent", "latency_ms", "params"])
-    info = front_info(front, (), study="s")
-    assert (info.third, info.third_counts) == ("params", True)
-    figure = front_figure(info)
+    objectives = ["error_percent", "latency_ms", "params"]
+    figure = front_figure(make_front(records, objectives=objectives, reference_point=None))
     assert [list(trace.marker.color) for trace in figure.data if trace.marker.coloraxis] == [[5.0, 6.0, 7.0]]
     assert list(figure.layout.coloraxis.colorbar.ticktext) == ["100 k", "1.00 M", "10.0 M"]
-    assert not _info(records).third_counts
+    assert not any(trace.marker.coloraxis for trace in front_figure(make_front(records)).data)
 
 
 def test_in_depth_the_same_points_stand_with_their_parameters(study_records: list[Record]) -> None:
-    info = front_3d_info(_info(study_records, bounds=[Bound(name="params", value=1e6)]))
-    figure = front_3d_figure(info)
+    found = make_front(study_records, bounds=(Bound(name="params", value=1e6),))
+    figure = front_3d_figure(found)
     points = sum(len(trace.x) for trace in figure.data if trace.type == "scatter3d")
-    assert points == len(info.points) == sum(record.score is not None for record in study_records)
+    assert points == len(found.rows) == sum(record.score is not None for record in study_records)
     assert [trace.name for trace in figure.data if trace.type == "mesh3d"] == ["params up to 1.00 M"]
-    assert "for reading only" in info.subtitle[-1]
-
-
-def test_a_change_in_all_three_stages_is_said_once() -> None:
-    stages = [(f"stage{stage}.kernel", "5", "3") for stage in (2, 3, 4)]
-    assert grouped_changes([("head.type", "flatten", "gap"), *stages]) == (
-        ("head.type", "flatten", "gap"),
-        ("stages 2-4 kernel", "5", "3"),
-    )
-    mixed = [("stage2.kernel", "5", "3"), ("stage3.kernel", "7", "3"), ("stage4.kernel", "5", "3")]
-    assert grouped_changes(mixed) == tuple(mixed)
+    assert "for reading only" in figure.layout.legend.title.text
 
 
 def test_every_choice_that_differs_is_in_the_hover_text(make_record: Make) -> None:
     choices = {f"choice{index:02d}": index for index in range(40)}
-    info = _info([make_record(0, choices=choices)], bases=based_on(dict.fromkeys(choices, -1)))
-    text = hover_text(info.points[0])
+    found = make_front([make_record(0, choices=choices)], bases=based_on(dict.fromkeys(choices, -1)))
+    text = hover_text(found, found.rows[0])
     assert all(f"{name}: {value} (not -1)" in text for name, value in choices.items())
     assert max(len(line) for line in text.split("<br>")[5:]) <= 72
 
@@ -345,9 +286,12 @@ def test_every_choice_that_differs_is_in_the_hover_text(make_record: Make) -> No
 def test_the_tables_beside_a_front_hold_its_networks_and_variants(
     study_records: list[Record], make_record: Make
 ) -> None:
-    info = _info(study_records, confirmed=_confirmed(make_record, [0], (50.0, 52.0, 54.0)))
-    networks, variants, again = front_tables(info)
-    assert len(networks.rows) == len(info.points)
-    assert [row[2] for row in variants.rows] == [mark.name for mark in info.marks]
+    found = make_front(study_records, confirmed=_confirmed(make_record, [0], (50.0, 52.0, 54.0)))
+    members, variants, *_ = found.tables()
+    networks, again, printed = found.data_tables()
+    assert [row[1] for row in members.rows] == [row.record.trial for row in found.members]
+    assert len(networks.rows) == len(found.rows)
+    assert [row[1] for row in variants.rows] == [verdict.variant for verdict in found.verdicts]
     assert [row[:3] for row in again.rows] == [("trial 0", 0, 3)]
-    assert all(len(row) == len(table.columns) for table in (networks, variants, again) for row in table.rows)
+    assert printed.rows == ()
+    assert all(len(row) == len(table.columns) for table in found.tables() for row in table.rows)

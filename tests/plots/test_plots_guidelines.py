@@ -17,7 +17,7 @@ from archsearch.analysis.guidelines import (
     table_report,
 )
 from archsearch.models.guideline_spec import printed_network
-from archsearch.plots.catalog import PLOTS, PlotData
+from archsearch.plots.catalog import PLOTS
 from archsearch.plots.guidelines import guidelines_figure
 from archsearch.records import Latency
 
@@ -83,7 +83,7 @@ def test_there_is_a_panel_for_each_table_and_one_legend(tables: int) -> None:
 
 def test_a_report_in_the_catalog_is_drawn_and_its_text_stays_text() -> None:
     plot = PLOTS["guidelines"]
-    info = plot.info(PlotData(records=(), study="study", results={"guidelines": make_report()}))
+    info = plot.result({"guidelines": make_report()})
     assert info.empty is None
-    assert info == plot.info(PlotData(records=(), study="study", results={"guidelines": make_report()}))
+    assert info == plot.result({"guidelines": make_report()})
     assert "<script" not in json.dumps(plot.figure(info).to_plotly_json()["layout"], default=str)

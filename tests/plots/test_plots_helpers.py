@@ -1,17 +1,13 @@
-"""What the plots share: ranges and ticks, thinning, tables of any info."""
+"""What the plots share: ranges and ticks, thinning."""
 
 from __future__ import annotations
 
 import itertools
-import math
-from dataclasses import dataclass
 
 import pytest
 
-from archsearch.plots.info_tables import column_title, info_tables
 from archsearch.plots.ranges import nice_ticks, percent_range, positive_range, wants_log
 from archsearch.plots.thinning import thinned, thinned_line
-from archsearch.table import Column
 
 
 @pytest.mark.parametrize(
@@ -47,43 +43,3 @@ def test_thinning_keeps_order_what_is_wanted_and_evenly_many_of_the_rest() -> No
     assert thinned([], 3) == []
     assert thinned_line(5, 10, "networks") == "5 of 10 networks are drawn"
     assert thinned_line(10, 10, "networks") == ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Inner:
-    low_ms: float
-    high_ms: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Row:
-    trial: int
-    p10_ms: float
-    label: str
-    band: _Inner
-    values: tuple[float, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Info:
-    title: str
-    rows: tuple[_Row, ...]
-    lines: tuple[str, ...] = ("text is no table",)
-    none: tuple[_Row, ...] = ()
-
-
-def test_the_dataclasses_of_an_info_become_tables_with_units() -> None:
-    row = _Row(trial=3, p10_ms=math.nan, label="a", band=_Inner(low_ms=1.23456789, high_ms=2.0), values=(0.5, 2.0))
-    (table,) = info_tables(_Info(title="t", rows=(row,)))
-    assert table.title == "Rows"
-    assert table.columns == (
-        Column(title="Trial", decimals=0, trial=True),
-        Column(title="P10 (ms)"),
-        Column(title="Label", whole=True),
-        Column(title="Band low (ms)", decimals=3),
-        Column(title="Band high (ms)", decimals=3),
-        Column(title="Values"),
-    )
-    assert table.rows == ((3, None, "a", 1.23457, 2.0, "0.5, 2"),)
-    assert column_title("top1_percent") == "Top1 (%)"
-    assert column_title("ms") == "Ms"

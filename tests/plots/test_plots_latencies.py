@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from archsearch.analysis.canary import canary_of
-from archsearch.plots.latencies import MOST_NETWORKS, LatenciesInfo, latencies_figure, latencies_info
+from archsearch.analysis.canary import Canary, canary_of
+from archsearch.plots.latencies import MOST_NETWORKS, latencies_figure
 from archsearch.records import Record, TrialStatus
 
 Make = Callable[..., Record]
@@ -22,7 +22,7 @@ def _drifted(record: Record, reference_p10_ms: float, **changes: Any) -> Record:
 
 
 @pytest.fixture
-def info(make_record: Make) -> LatenciesInfo:
+def info(make_record: Make) -> Canary:
     records = [
         _drifted(make_record(0, p10=2.0), 4.0),
         _drifted(make_record(1, p10=3.0), 5.2),  # 30 % above 4
@@ -30,23 +30,28 @@ def info(make_record: Make) -> LatenciesInfo:
         _drifted(make_record(3, p10=2.0, arch_id=f"{0:012x}", status=TrialStatus.REPLAY), 4.0),  # shares the first's
         make_record(4, p10=None, top1=None, status=TrialStatus.FAILED),
     ]
-    return latencies_info(records, canary_of(records, drift_tolerance=0.25), study="s")
+    return canary_of(records, drift_tolerance=0.25)
 
 
-def test_the_info_says_which_latencies_are_doubtful_and_why(info: LatenciesInfo) -> None:
-    assert [(each.trial, each.doubts) for each in info.networks] == [
+def test_the_info_says_which_latencies_are_doubtful_and_why(info: Canary) -> None:
+    assert [(record.trial, info.doubts(record)) for record in info.measured] == [
         (0, ()),
         (1, ("drifted by more than 25 %",)),
         (2, ("not converged",)),
     ]
-    assert info.subtitle == (
-        "3 networks measured; 2 doubtful",
-        "cpu · torch · fp32 · the reference's p10 was -2.5 % to +30.0 % off its start",
+    assert info.subtitle == ("cpu · torch · fp32",)
+    assert "the reference's p10 against the study's: -2.5 % to +30.0 %" in info.sentence
+    assert "2 of 3 networks flagged (1 not converged, 1 drifted beyond 25 %)" in info.sentence
+    assert (info.start_ms, info.drift_tolerance) == (4.0, 0.25)
+    _, networks = info.tables()
+    assert networks.select("trial", "drift_percent", "doubts").rows == (
+        (0, 0.0, None),
+        (1, pytest.approx(30.0), "drifted by more than 25 %"),
+        (2, pytest.approx(-2.5), "not converged"),
     )
-    assert (info.start_ms, info.drift_tolerance, info.y_log) == (4.0, 0.25, False)
 
 
-def test_the_reference_stands_below_with_its_start_and_tolerance(info: LatenciesInfo) -> None:
+def test_the_reference_stands_below_with_its_start_and_tolerance(info: Canary) -> None:
     figure = latencies_figure(info)
     below = [trace for trace in figure.data if trace.yaxis == "y2"]
     assert list(below[0].y) == [4.0, 5.2, 3.9]
@@ -59,20 +64,21 @@ def test_the_reference_stands_below_with_its_start_and_tolerance(info: Latencies
 
 def test_without_a_start_nothing_is_called_drift(make_record: Make) -> None:
     records = [make_record(0), make_record(1, p10=40.0)]
-    info = latencies_info(records, None, study="s")
+    info = canary_of(records, drift_tolerance=None)
     assert info.start_ms is None
-    assert info.y_log
-    assert not any(each.doubts for each in info.networks)
-    assert not latencies_figure(info).layout.shapes
+    assert not any(info.doubts(record) for record in info.measured)
+    figure = latencies_figure(info)
+    assert figure.layout.yaxis.type == "log"
+    assert not figure.layout.shapes
 
 
 def test_two_devices_are_said_to_be_two(make_record: Make) -> None:
-    info = latencies_info([make_record(0), make_record(1, fingerprint="other")], None, study="s")
-    assert "2 fingerprints of devices: not comparable with each other" in info.subtitle[1]
+    info = canary_of([make_record(0), make_record(1, fingerprint="other")], drift_tolerance=None)
+    assert "2 fingerprints of devices: not comparable with each other" in info.subtitle[0]
 
 
 def test_of_very_many_the_doubtful_stay(make_record: Make) -> None:
     records = [make_record(trial, converged=trial != 4321) for trial in range(5000)]
-    info = latencies_info(records, None, study="s")
-    assert len(info.networks) == MOST_NETWORKS + 1
-    assert [each.trial for each in info.networks if each.doubts] == [4321]
+    by_name = {trace.name: trace for trace in latencies_figure(canary_of(records, drift_tolerance=None)).data}
+    assert len(by_name["median"].x) == MOST_NETWORKS + 1
+    assert list(by_name["doubtful"].x) == [4321]

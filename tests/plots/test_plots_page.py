@@ -12,14 +12,12 @@ from typing import Any
 
 import plotly.graph_objects as go
 import pytest
+from makers import make_front
 
-from archsearch.analysis.front import front_of
-from archsearch.analysis.verdicts import verdicts_of
+from archsearch.api.output import write
 from archsearch.errors import ArchsearchError, ConfigError
-from archsearch.plots.curves import DrawnCurve, curves_figure, curves_info
-from archsearch.plots.front import front_info
-from archsearch.plots.front_figure import front_figure
-from archsearch.plots.front_page import front_page
+from archsearch.plots.front import front_figure
+from archsearch.plots.history import retraining_figure
 from archsearch.plots.image import write_png
 from archsearch.plots.page import page_text, write_page
 from archsearch.records import Epoch, Record
@@ -31,28 +29,21 @@ needs_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrom
 
 
 def _write_study_page(records: list[Record], path: Path) -> str:
-    front = front_of(records, reference_point=(90, 30))
-    verdicts = verdicts_of(records, front)
-    info = front_info(front, verdicts, study="cifar10", dataset="CIFAR-10")
-    tables, facts = front_page(info, front, verdicts, study="cifar10")
-    write_page(
-        front_figure(info), path, title=info.title, subtitle=info.subtitle, warnings=info.warnings, tables=tables,
-        facts=facts, command="archsearch pareto --plot",
-    )  # fmt: skip
-    return path.read_text(encoding="utf-8")
+    found = make_front(records, study="cifar10", dataset="CIFAR-10")
+    return write(found, path, figure=front_figure, command="archsearch pareto --plot").read_text(encoding="utf-8")
 
 
 def test_the_page_holds_figure_tables_conditions_and_command(study_records: list[Record], tmp_path: Path) -> None:
     text = _write_study_page(study_records, tmp_path / "deep" / "front.html")
     for part in (
-        "<h2>The front</h2>",
-        "<h2>The variants</h2>",
+        "<h2>The front: ",
+        "<h2>Published networks</h2>",
         "f00dfeedbeef",
         "<code>archsearch pareto --plot</code>",
     ):
         assert part in text
     assert "shufflenet_v2_x1_0_dc0 (55.90 % top-1, 6.90 ms) is dominated by" in text
-    assert len(re.findall(r"<tr>", text.split("<h2>The variants</h2>")[1].split("</table>")[0])) == 1 + 15
+    assert len(re.findall(r"<tr>", text.split("<h2>Published networks</h2>")[1].split("</table>")[0])) == 1 + 15
     assert [item.name for item in (tmp_path / "deep").iterdir()] == ["front.html"]
 
 
@@ -151,17 +142,15 @@ def test_curves_hold_loss_and_accuracy_of_each_seed(make_record: Make) -> None:
         make_record(0, top1=top1, seed=seed, split="test", curve=c).score
         for seed, top1, c in ((0, 40, curve), (1, 44, ()))
     ]
-    info = curves_info([score for score in scores if score is not None], title="t")
-    assert info.curves == (DrawnCurve(name="seed 0", losses=((1, 2.0),), top1_percent=((1, 40.0),)),)
-    assert info.y_title == "Test top-1 (%)"
-    assert info.subtitle == (
-        "one-cycle · 8 epochs · 2 trainings · top-1 at the end 40.00 to 44.00 % · 1 without a stored curve",
-    )
-
-
-def test_curves_need_a_name_for_each_score() -> None:
-    with pytest.raises(ValueError, match="1 names for 0 scores"):
-        curves_info([], title="t", names=["a"])
+    figure = retraining_figure([score for score in scores if score is not None], title="t")
+    assert [(trace.name, list(trace.x), list(trace.y)) for trace in figure.data] == [
+        ("seed 0", [1], [2.0]),
+        ("seed 0", [1], [40.0]),
+    ]
+    assert figure.layout.yaxis2.title.text == "Test top-1 (%)"
+    assert (
+        "one-cycle · 8 epochs · 2 trainings · top-1 at the end 40.00 to 44.00 % · 1 without a stored curve"
+    ) in figure.layout.title.text
 
 
 def test_one_figure_or_several_make_a_page(tmp_path: Path) -> None:
@@ -178,6 +167,6 @@ def test_a_short_training_has_a_tick_for_each_whole_epoch(make_record: Make) -> 
         Epoch(epoch=epoch, train_loss=1.0, top1_percent=50.0, learning_rate=0.1, train_seconds=1.0)
         for epoch in (1, 2, 3)
     )
-    info = curves_info([replace(score, curve=curve)], title="short")
-    assert curves_figure(info).layout.xaxis.dtick == 1
-    assert "1 training ·" in info.subtitle[0]
+    figure = retraining_figure([replace(score, curve=curve)], title="short")
+    assert figure.layout.xaxis.dtick == 1
+    assert "1 training ·" in figure.layout.title.text

@@ -7,15 +7,14 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from archsearch.analysis.front import front_of
-from archsearch.plots.parallel import MOST_CHOICES, MOST_LINES, ParallelInfo, merged_stages, parallel_info
-from archsearch.plots.parallel_figure import parallel_figure
+from archsearch.plots.parallel import MOST_CHOICES, MOST_LINES, Parallel, merged_stages, parallel_figure, parallel_of
 from archsearch.records import Record
 
 Make = Callable[..., Record]
 
 
-def _info(records: Sequence[Record]) -> ParallelInfo:
-    return parallel_info(front_of(records), study="s")
+def _info(records: Sequence[Record]) -> Parallel:
+    return parallel_of(front_of(records), study="s")
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from archsearch.plots.study_curves import MOST_CURVES, StudyCurve, study_curves_figure, study_curves_info
+from archsearch.analysis.history import LearningCurve, learning_curves
+from archsearch.plots.history import MOST_CURVES, learning_curves_figure
 from archsearch.records import EarlyStop, Epoch, Record, TrialStatus
 
 Make = Callable[..., Record]
@@ -47,12 +48,12 @@ def records(make_record: Make) -> list[Record]:
 
 
 def test_the_info_says_who_was_stopped_and_what_is_not_drawn(records: list[Record]) -> None:
-    info = study_curves_info(records, [1], study="s")
+    info = learning_curves(records, [1], study="s")
     assert info.subtitle == (
         "5 trainings of 3 epochs; 1 stopped early; 1 spared though the rule spoke; 1 failed without a score; "
         "1 without a stored curve",
     )
-    assert info.curves[2] == StudyCurve(
+    assert info.curves[2] == LearningCurve(
         trial=2,
         label="trial 2",
         epochs=(1, 2),
@@ -72,7 +73,7 @@ def test_the_info_says_who_was_stopped_and_what_is_not_drawn(records: list[Recor
 
 
 def test_a_stopped_curve_ends_with_a_cross_and_the_rules_reason(records: list[Record]) -> None:
-    figure = study_curves_figure(study_curves_info(records, [1], study="s"))
+    figure = learning_curves_figure(learning_curves(records, [1], study="s"))
     by_name = {trace.name: trace for trace in figure.data}
     assert list(by_name) == [
         "other trials (2)",
@@ -92,13 +93,17 @@ def test_a_stopped_curve_ends_with_a_cross_and_the_rules_reason(records: list[Re
 
 
 def test_values_that_are_not_finite_are_left_out(make_record: Make) -> None:
-    info = study_curves_info([make_record(0, top1=10, curve=_curve(10.0, float("nan"), 12.0))], [], study="s")
+    info = learning_curves([make_record(0, top1=10, curve=_curve(10.0, float("nan"), 12.0))], [], study="s")
     assert info.curves[0].epochs == (1, 3)
 
 
 def test_of_very_many_curves_the_front_and_variants_stay(make_record: Make) -> None:
     records = [make_record(trial, top1=20, curve=_curve(10, 20)) for trial in range(MOST_CURVES + 500)]
-    info = study_curves_info(records, [7], study="s")
-    assert len(info.curves) == MOST_CURVES + 1
-    assert 7 in [curve.trial for curve in info.curves if curve.on_front]
-    assert info.subtitle[0].endswith(f"{MOST_CURVES + 1:,} of {MOST_CURVES + 500:,} curves are drawn")
+    found = learning_curves(records, [7], study="s")
+    figure = learning_curves_figure(found)
+    assert len(found.tables()[0].rows) == MOST_CURVES + 500
+    assert [(trace.name, len(trace.x)) for trace in figure.data] == [
+        (f"other trials ({MOST_CURVES})", 3 * MOST_CURVES),  # two epochs and a gap
+        ("trial 7 · on the front", 3),
+    ]
+    assert figure.layout.legend.title.text == f"{MOST_CURVES + 1:,} of {MOST_CURVES + 500:,} curves are drawn"

@@ -6,14 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from makers import make_record, make_study
+from makers import make_front, make_record, make_study
 
-from archsearch.analysis.baseline import baselines_of
-from archsearch.analysis.canary import canary_of
-from archsearch.analysis.front import front_of
-from archsearch.analysis.recommendation import recommendation_of
-from archsearch.analysis.verdicts import verdicts_of
-from archsearch.plots.catalog import PlotData
+from archsearch.analysis.history import hypervolume_history, learning_curves
+from archsearch.analysis.means import means_of
 from archsearch.records import Record
 from archsearch.report.data import ReportData
 
@@ -21,25 +17,20 @@ from archsearch.report.data import ReportData
 def make_data(
     records: Sequence[Record], *, study: str = "study", noise_floor: float = 0.0, **changes: Any
 ) -> ReportData:
-    """What a report is made of; `changes` replaces fields of ReportData."""
-    point = (90.0, 40.0)
-    front = front_of(records, reference_point=point, noise_floor=noise_floor)
-    recommendation = recommendation_of(front, records)
+    """What a report is made of; `changes` replaces fields of ReportData, or of its front."""
+    known = {name: changes.pop(name) for name in ("design", "retrainings", "latency_batch") if name in changes}
+    front = make_front(
+        means_of(records) if "design" in known else records, study=study, reference_point=(90.0, 40.0),
+        noise_floor=noise_floor, dataset="cifar10", device_name="a processor", **known,
+    )  # fmt: skip
     facts: dict[str, Any] = {
-        "plots": PlotData(
-            records=tuple(records),
-            study=study,
-            dataset="cifar10",
-            reference_point=point,
-            device_name="a processor",
-            noise_floor=front.noise_floor,
-            canary=canary_of(records, drift_tolerance=0.25),
-            bases=baselines_of(records),
-            recommended=recommendation.trial,
-        ),
-        "recommendation": recommendation,
+        "results": {
+            "front": front,
+            "curves": learning_curves(records, [row.record.trial for row in front.members], study=study),
+            "history": hypervolume_history(records, reference_point=(90.0, 40.0)),
+        },
+        "records": tuple(records),
         "front": front,
-        "verdicts": verdicts_of(records, front),
         "config": {
             "dataset": "cifar10",
             "seed": 0,

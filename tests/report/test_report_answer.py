@@ -26,14 +26,14 @@ def test_the_recommended_network_comes_first_and_the_others_by_latency(make_reco
         (3, ("most accurate",)),
     ]
     said = answer_sentences(data, picks)
-    assert said[:-1] == data.recommendation.sentences
+    assert said[:-1] == data.front.recommendation.sentences
     assert "a proxy that ranks" in said[-1]
 
 
 def test_without_a_complete_trial_the_answer_says_so(make_data: Data) -> None:
     data = make_data([])
     assert picks_of(data) == ()
-    assert answer_sentences(data, ()) == data.recommendation.sentences
+    assert answer_sentences(data, ()) == data.front.recommendation.sentences
 
 
 def test_the_cards_say_which_differences_are_too_little_to_tell(make_record: Make, make_data: Data) -> None:
@@ -48,7 +48,7 @@ def test_the_cards_say_which_differences_are_too_little_to_tell(make_record: Mak
 def test_a_card_has_the_published_network_that_it_beats(make_record: Make, make_data: Data) -> None:
     data = make_data([make_record(0, variant="old", top1=40.0, p10=8.0), make_record(1, top1=60.0, p10=2.0)])
     (pick,) = picks_of(data)
-    assert pick.why == (f"{data.recommendation.published.sentence}.",)  # type: ignore[union-attr]
+    assert pick.why == (f"{data.front.recommendation.published.sentence}.",)  # type: ignore[union-attr]
     assert pick.why[0].startswith("+20.0 points and 75 % faster than old")
 
 
@@ -102,7 +102,7 @@ def confirmation(record: Record, **changes: Any) -> Confirmed:
 
 def with_confirmation(records: Sequence[Record], make_data: Data, **changes: Any) -> ReportData:
     data = make_data(records)
-    return replace(data, plots=replace(data.plots, results={"confirmed": confirmation(records[0], **changes)}))
+    return replace(data, results={"confirmed": confirmation(records[0], **changes)})
 
 
 def test_a_confirmed_network_says_what_the_confirmation_says_of_it(make_record: Make, make_data: Data) -> None:

@@ -207,7 +207,7 @@ def test_a_reason_names_the_innermost_function_of_archsearch() -> None:
     try:
         ChannelShuffle(2, 4).exchange(torch.zeros(1, 2, 1, 1), torch.zeros(1, 3, 1, 1), at=3)
     except RuntimeError as error:
-        assert reason_of(error).startswith("RuntimeError: ") and "(in blocks/pairs.py, _picked)" in reason_of(error)
+        assert reason_of(error).startswith("RuntimeError: ") and "(in blocks/shuffle.py, _picked)" in reason_of(error)
         assert blame_of(error) is Blame.PROGRAM
     else:
         pytest.fail("no error")

@@ -2,10 +2,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from archsearch.analysis.baseline import baselines_of
+from archsearch.analysis.baseline import baselines_of, changes_of, changes_text
 from archsearch.models.families import FAMILIES
 from archsearch.records import Record
-from archsearch.report.changes import changes_of, changes_text
 
 Make = Callable[..., Record]
 BASE = {

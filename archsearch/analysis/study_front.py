@@ -1,0 +1,384 @@
+"""The front of a stored study with all that is known of its networks: what terminals, pages and figures show of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from archsearch.analysis.baseline import Baseline, Change, changes_of, changes_text
+from archsearch.analysis.canary import Canary
+from archsearch.analysis.conditions import batch_sentence, guessing_text
+from archsearch.analysis.confirmed import Confirmed, ConfirmedPoint
+from archsearch.analysis.front import Front, FrontRow, front_rows, networks_table
+from archsearch.analysis.intervals import counting_margin_points
+from archsearch.analysis.means import Retraining, retrained_table
+from archsearch.analysis.objectives import floor_basis
+from archsearch.analysis.recommendation import Recommendation
+from archsearch.analysis.verdicts import Standing, Verdict, verdicts_sentence, verdicts_table
+from archsearch.designs import Design
+from archsearch.noise import NoiseFloor
+from archsearch.records import Record
+from archsearch.table import Column, InNotebooks, Table, plain
+from archsearch.text import capitalised, count_text, plural, significant
+
+_BOUNDED = {"params": "params", "macs": "multiply-adds", "memory_bytes": "memory access", "latency_ms": "latency"}
+_MOST_LISTED = 4  # values of one condition
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bound:
+    """One upper bound of a study, inclusive.
+
+    Attributes:
+        name: what it bounds: params, macs, memory_bytes or latency_ms.
+        value: in the unit that the name says; params and macs are counts.
+        soft: whether a network over it is evaluated all the same; over a hard one it is rejected.
+    """
+
+    name: str
+    value: float
+    soft: bool = False
+
+    @property
+    def text(self) -> str:
+        """For people: `latency up to 2 ms (soft)`."""
+        shown = f"{significant(self.value)} ms" if self.name == "latency_ms" else count_text(self.value)
+        unit = " bytes" if self.name == "memory_bytes" else ""
+        return f"{_BOUNDED.get(self.name, self.name)} up to {shown}{unit}{' (soft)' if self.soft else ''}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrintedTop1:
+    """Top-1 that a source prints for a named variant on the dataset of the study.
+
+    Attributes:
+        variant: our name of the network.
+        top1_percent: as printed (percent).
+        source: the short name by which the source is cited.
+        conditions: what the source says of the training, its epochs among it.
+    """
+
+    variant: str
+    top1_percent: float
+    source: str
+    conditions: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyFront(InNotebooks, Front):
+    """The front of a study: an `archsearch.table.Result`.
+
+    Attributes:
+        study, dataset, device_name: its name, and what it was trained and measured on.
+        verdicts: of its published networks.
+        recommendation: which network to take.
+        canary: what the reference tells of the latencies.
+        counts: trials by status; of a design there are more of them than networks.
+        design: of a study whose networks and seeds were listed beforehand.
+        confirmed: networks that were evaluated again.
+        bases: by family the network that the others are described against.
+        readings: variant: which of several readings of its source it is.
+        bounds: the study's upper bounds.
+        printed: what sources print for the variants on this dataset.
+        retrainings: its networks that were trained in full.
+    """
+
+    study: str
+    verdicts: tuple[Verdict, ...]
+    recommendation: Recommendation
+    canary: Canary
+    dataset: str = ""
+    device_name: str = ""
+    num_classes: int | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+    design: Design | None = None
+    confirmed: Confirmed | None = None
+    bases: Mapping[str, Baseline] = field(default_factory=dict)
+    readings: Mapping[str, str] = field(default_factory=dict)
+    bounds: tuple[Bound, ...] = ()
+    printed: tuple[PrintedTop1, ...] = ()
+    retrainings: tuple[Retraining, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """What is seen, of which study."""
+        return f"Accuracy against latency: study {self.study}"
+
+    @property
+    def empty(self) -> str | None:
+        """Why there is no front."""
+        return None if self.rows else f"No complete trial to show ({self.statuses_text or 'no trials yet'})"
+
+    @property
+    def subtitle(self) -> tuple[str, ...]:
+        """How the networks were trained, how they were measured, how many there are, and which readings they are of."""
+        if not self.rows:
+            return (self.dataset,) if self.dataset else ()
+        readings: dict[str, list[str]] = {}
+        for verdict, _ in self.marked:
+            if reading := self.readings.get(verdict.variant):
+                readings.setdefault(reading, []).append(verdict.variant)
+        lines = (
+            " · ".join(part for part in self._trained() if part),
+            " · ".join(part for part in self._measured() if part),
+            "; ".join(part for part in self._counted() if part),
+            "; ".join(f"{', '.join(names)}: {reading}" for reading, names in readings.items()),
+            ""
+            if self.design is None
+            else f"a design ({self.design.purpose} of {self.design.of}): each network once, means over its seeds",
+        )
+        return tuple(line for line in lines if line)
+
+    def _trained(self) -> list[str]:
+        found = self.conditions
+        margins = [
+            margin for row in self.members if (margin := counting_margin_points(row.score, row.score)) is not None
+        ]
+        # of two networks of other accuracies it lies between those of two of equal ones
+        ends = dict.fromkeys(f"{margin:.1f}" for margin in (min(margins), max(margins))) if margins else {}
+        chance = f": differences below {' to '.join(ends)} points may be chance" if ends else ""
+        return [
+            self.dataset,
+            plural(_listed(found.train_images), "training image"),
+            plural(_listed(found.epochs), "epoch"),
+            f"seed {_listed(found.seed)}",
+            " / ".join(f"{size} x {size} pixels" for size in found.input_size),
+            f"{_listed(found.split)} split ({plural(_listed(found.eval_images), 'image')}{chance})",
+            guessing_text(found, self.num_classes) if self.num_classes else "",
+        ]
+
+    def _measured(self) -> list[str]:
+        found = self.conditions
+        runs = sorted({row.latency.n for row in self.rows})
+        basis = floor_basis(self.noise_floor)
+        return [
+            _listed(found.device) + (f" ({self.device_name})" if self.device_name else ""),
+            _listed(found.backend),
+            f"batch {_listed(found.batch)}",
+            plural(_listed(found.threads), "thread"),
+            _listed(found.precision),
+            f"{' to '.join(dict.fromkeys((f'{runs[0]:,}', f'{runs[-1]:,}')))} runs each",
+            f"reference {_listed(found.reference)}",
+            f"{self.ties_text}{f' ({basis})' if basis else ''}" if self.ties_text else "",
+        ]
+
+    def _counted(self) -> list[str]:
+        count = f"{sum(self.statuses.values()):,} trials ({self.statuses_text}); {len(self.members):,} on the front"
+        if set(self.objectives) != {"error_percent", "latency_ms"}:
+            count += f" of {', '.join(self.objectives)}"
+        bounds = f"bounds: {', '.join(bound.text for bound in self.bounds)}" if self.bounds else ""
+        return [count, self.volume_text, bounds]
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """Which network to take, what became of the published ones, and how far the latencies can be trusted."""
+        found = [*self.recommendation.sentences]
+        if self.rows:
+            batch = self.latency_batch
+            found += [
+                verdicts_sentence(self.verdicts) if self.verdicts else "",
+                self.canary.sentence,
+                # on the floor of launches a warning says it
+                f"{capitalised(batch_sentence(batch))}." if batch is not None and not batch.on_launch_floor else "",
+                f"Train one of them in full: archsearch retrain --study {self.study} --trial TRIAL",
+            ]
+        return tuple(line for line in found if line)
+
+    @property
+    def method(self) -> str:
+        """What a latency is, and the conditions that are not above."""
+        if not self.rows:
+            return ""
+        found = self.conditions
+        corner = ", ".join(f"{value:g}" for value in self.reference_point or ())
+        volume = (
+            f"Reference point: {corner}; hypervolume: {self.hypervolume:.6g}. " if self.hypervolume is not None else ""
+        )
+        return (
+            "Latency: p10 corrected for the device's drift since the study began (ratio to the reference in the same "
+            "bursts x the reference's p10 at the study's start). Objectives, lower is better: "
+            f"{', '.join(self.objectives)}. {volume}Protocol: {_listed(found.protocol)}. "
+            f"Device fingerprint: {_listed(found.fingerprint)}."
+        )
+
+    @property
+    def bases_line(self) -> str:
+        """What the choices of networks are compared with, in a sentence; empty where with nothing."""
+        families = sorted(self.bases)
+        named = [
+            self.bases[family].name if len(families) == 1 else f"{self.bases[family].name} ({family})"
+            for family in families
+        ]
+        return f"Networks are described against {' and '.join(named)}." if named else ""
+
+    @property
+    def marked(self) -> tuple[tuple[Verdict, FrontRow], ...]:
+        """The variants that were measured, by latency: the first has the number 1 in a figure."""
+        by_trial = {row.record.trial: row for row in self.rows}
+        by_network = {row.record.arch_id: row for row in self.rows}
+        return tuple(
+            (verdict, row)
+            for verdict in self.verdicts
+            if verdict.standing is not Standing.NOT_MEASURED
+            and (row := by_trial.get(verdict.record.trial) or by_network.get(verdict.record.arch_id)) is not None
+        )
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """Variant: its number in a figure."""
+        return {verdict.variant: number for number, (verdict, _) in enumerate(self.marked, start=1)}
+
+    @property
+    def again(self) -> tuple[ConfirmedPoint, ...]:
+        """The networks of it that were evaluated again."""
+        trials = {row.record.trial for row in self.rows}
+        return () if self.confirmed is None else tuple(p for p in self.confirmed.evaluated if p.trial in trials)
+
+    def changes(self, record: Record) -> tuple[Change, ...]:
+        """What differs between a network and its family's base; nothing where there is none."""
+        base = self.bases.get(record.family)
+        return () if base is None else changes_of(record.choices, base.choices)
+
+    def over(self, row: FrontRow) -> tuple[str, ...]:
+        """Names of the bounds that a network exceeds."""
+        cost = row.cost
+        has: dict[str, float] = {"params": cost.params, "macs": cost.macs, "memory_bytes": cost.memory_bytes or 0}
+        has["latency_ms"] = row.latency.corrected_ms
+        return tuple(bound.name for bound in self.bounds if has.get(bound.name, 0) > bound.value)
+
+    def members_table(self) -> Table:
+        """The networks on the front, fastest first."""
+        return self._table(self.members, f"The front: {len(self.members)} of {plural(len(self.rows), 'network')}")
+
+    def networks_table(self) -> Table:
+        """Every complete network."""
+        return self._table(self.rows, "Networks", wide=True)
+
+    def _table(self, rows: Sequence[FrontRow], title: str, *, wide: bool = False) -> Table:
+        numbers = {row.record.trial: number for number, (_, row) in enumerate(self.marked, start=1)}
+        return networks_table(
+            rows,
+            title=title,
+            recommended=self.recommendation.trial,
+            flagged=self.canary.flagged,
+            numbers=numbers,
+            wide=wide,
+        )
+
+    def changes_table(self) -> Table:
+        """What the front's networks are made of, beside their base."""
+        rows = ((row.record.trial, row.record.label, changes_text(self.changes(row.record))) for row in self.members)
+        return Table(
+            title="What differs on the front",
+            columns=(
+                Column(title="Trial", key="trial", decimals=0, trial=True),
+                Column(title="Network", key="label", whole=True),
+                Column(title="Choices that differ from the base (the base's value)", key="changes"),
+            ),
+            rows=tuple(rows) if self.bases else (),
+            note=self.bases_line,
+            wide=True,
+        )
+
+    def verdicts_table(self) -> Table:
+        """What became of each published network."""
+        full = self._verdicts()
+        return full.select(
+            *(each.name for each in full.columns if each.name not in ("sentence", "reading", "by_trial"))
+        )
+
+    def verdict_sentences_table(self) -> Table:
+        """The same in sentences."""
+        said = self._verdicts().select("number", "variant", "sentence", "reading")
+        return replace(said, title="Published networks in a sentence each", note="", wide=True)
+
+    def _verdicts(self) -> Table:
+        return verdicts_table(self.verdicts, readings=self.readings, numbers=self.numbers)
+
+    def printed_table(self) -> Table:
+        """What sources print for the variants that were measured."""
+        numbers = self.numbers
+        return Table(
+            title="As printed",
+            columns=(
+                Column(title="#", key="number", decimals=0),
+                Column(title="Network", key="variant", whole=True),
+                Column(title="Printed top-1", key="top1_percent", unit="%", decimals=2),
+                Column(title="Source", key="source"),
+                Column(title="Trained there", key="conditions"),
+            ),
+            rows=tuple(
+                (numbers[each.variant], each.variant, each.top1_percent, each.source, each.conditions)
+                for each in self.printed
+                if each.variant in numbers
+            ),
+            note="Not measured here, and trained as the source says.",
+            wide=True,
+        )
+
+    def data_tables(self) -> tuple[Table, ...]:
+        """What stands behind the front: every network, those evaluated again, and what is printed."""
+        again = () if self.confirmed is None else (replace(self.confirmed.tables()[0], wide=True),)
+        return self.networks_table(), *again, self.printed_table()
+
+    def tables(self) -> tuple[Table, ...]:
+        """The front, what became of the published networks, what was retrained; then the data behind them."""
+        return (
+            self.members_table(),
+            self.verdicts_table(),
+            retrained_table(self.retrainings),
+            self.changes_table(),
+            self.verdict_sentences_table(),
+            self.canary.table(),
+            *self.data_tables(),
+        )
+
+    def plain(self) -> dict[str, Any]:
+        """All of it as plain data; networks of other tables stand by their trials."""
+        knee = self.knee
+        return {
+            "study": self.study,
+            "objectives": list(self.objectives),
+            "counts": dict(self.counts),
+            "reference_point": None if self.reference_point is None else list(self.reference_point),
+            "hypervolume": self.hypervolume,
+            "hypervolume_share": self.hypervolume_share,
+            "noise_floor": self.noise_floor.relative,
+            "noise_floor_basis": _plain_floor(self.noise_floor),
+            "latency_batch": None
+            if self.latency_batch is None
+            else {**plain(self.latency_batch), "on_launch_floor": self.latency_batch.on_launch_floor},
+            "canary": self.canary.summary(),
+            "recommendation": self.recommendation.plain(),
+            "knee_trial": None if knee is None else knee.record.trial,
+            "front": front_rows(self, only_front=True),
+            "networks": [
+                {**row, "over": list(self.over(network))}
+                for row, network in zip(front_rows(self), self.rows, strict=True)
+            ],
+            "variants": self._verdicts().dicts(),
+            "bases": {family: base.name for family, base in sorted(self.bases.items())},
+            "bounds": plain(self.bounds),
+            "confirmed": plain(self.confirmed),
+            "printed": plain(self.printed),
+            "retrained": plain(self.retrainings),
+        }
+
+
+def _listed(values: Sequence[object]) -> str:
+    """The one value, or all of them where the networks differ."""
+    shown = [f"{value:,}" if isinstance(value, int) else str(value) for value in values[:_MOST_LISTED]]
+    return " / ".join(shown) + (" / ..." if len(values) > _MOST_LISTED else "")
+
+
+def _plain_floor(floor: NoiseFloor) -> dict[str, Any]:
+    """What a noise floor rests on, and how it grows with the latency (null: it does not)."""
+    growth = {"power": floor.growth, "at_ms": floor.at_ms, "from_ms": floor.from_ms, "to_ms": floor.to_ms}
+    return {
+        "source": floor.source.value,
+        "repeats": floor.repeats,
+        "flagged": floor.flagged,
+        "coverage": floor.coverage,
+        "growth": None if floor.growth == 0.0 else growth,
+    }
