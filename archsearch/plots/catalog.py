@@ -129,6 +129,12 @@ for _plot in (
         command="trust",
     ),
     Plot(
+        name="confusion",
+        summary="which classes a retrained network takes for which, on the test split",
+        figure=confusion_figure,
+        command="retrain",
+    ),
+    Plot(
         name="importances",
         summary="how much each choice mattered among the networks of the search (observational)",
         figure=importances_figure,
@@ -137,12 +143,6 @@ for _plot in (
         name="grid",
         summary="accuracy and latency by the levels of two choices (observational)",
         figure=grid_figure,
-    ),
-    Plot(
-        name="confusion",
-        summary="which classes a retrained network takes for which, on the test split",
-        figure=confusion_figure,
-        command="retrain",
     ),
     Plot(
         name="marginal",
