@@ -28,6 +28,7 @@ from archsearch.models.families import FAMILIES
 from archsearch.papers.printed import Paper, Row, load_papers
 from archsearch.records import Record
 from archsearch.space.search_space import SearchSpace
+from archsearch.training.settings import weights_by_name
 
 if TYPE_CHECKING:
     from archsearch.api.study import Study
@@ -137,6 +138,7 @@ def ablation_result(made: Study, *, confidence: float = 0.95, spread: str = "own
         confidence=confidence,
         base_levels=_base_levels(made, design),
         spread="pooled" if spread == "pooled" else "own",
+        weights_by_name=weights_by_name(made.info.config.get("proxy", {})),
     )
 
 
