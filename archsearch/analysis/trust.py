@@ -413,8 +413,7 @@ def _group(
 
 def _without_interval(found: Correlation) -> Correlation:
     """The correlations of so few networks that an interval would not cover as often as it says."""
-    few = "" if found.tau is None else f"{found.n} networks; an interval needs {LEAST_FOR_INTERVAL}"
-    return replace(found, tau_low=None, tau_high=None, spearman_low=None, spearman_high=None, note=found.note or few)
+    return replace(found, tau_low=None, tau_high=None, spearman_low=None, spearman_high=None)
 
 
 def _tau_text(found: Correlation, ceiling: float | None) -> str:
@@ -568,7 +567,7 @@ def _correlations_table(found: Trust) -> Table:
             Column(title="Over", key="group", whole=True),
             Column(title="Networks", key="networks", decimals=0, wide=True),
             Column(title="Predictor", key="predictor", whole=True),
-            Column(title="Noise allows", key="tau_ceiling", decimals=2, signed=True),
+            Column(title="Noise allows", key="tau_ceiling", decimals=2, signed=True, wide=True),
             *CORRELATION_COLUMNS,
         ),
         rows=tuple(
@@ -585,5 +584,6 @@ def _correlations_table(found: Trust) -> Table:
             if group.proxy.tau is not None
             for each in (group.proxy, *group.predictors)
         ),
-        note=f"{found.confidence * 100:g} % intervals. Noise allows: the tau of a right ranking as noisy as this one.",
+        note=f"{found.confidence * 100:g} % intervals, none over fewer than {LEAST_FOR_INTERVAL} networks. "
+        "Noise allows: the tau of a right ranking as noisy as this one.",
     )
