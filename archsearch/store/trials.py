@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from archsearch.designs import Design
+from archsearch.errors import StoreError
 from archsearch.records import Cost, EarlyStop, Latency, Phases, Record, Score, TrialStatus
 from archsearch.store.database import Database
 from archsearch.store.designs import design_of
@@ -245,6 +246,7 @@ def load_records(
         query = record_query(study_id, with_curves=with_curves, checked=database.checked)
         kept = {record.trial: record for record in earlier if record.status is not TrialStatus.RUNNING}
         if not kept:
+            _check_none_lost(session, study_id, study)
             return tuple(record_of(row, study, design) for row in session.execute(query))
         stand = session.execute(
             select(TrialRow.number, TrialRow.status).where(TrialRow.study_id == study_id, TrialRow.number.is_not(None))
@@ -268,6 +270,19 @@ def load_record(database: Database, study_id: int, number: int) -> Record | None
         if row is None:
             return None
         return record_of(row, *_named(session, study_id))
+
+
+def _check_none_lost(session: Session, study_id: int, study: str) -> None:
+    """Raise StoreError if a row that was changed would be no trial of any study, or one that is never shown."""
+    ended = (TrialStatus.COMPLETE, TrialStatus.STOPPED, TrialStatus.REPLAY, TrialStatus.REJECTED)
+    stray = TrialRow.study_id.not_in(select(StudyRow.id))
+    nameless = (TrialRow.study_id == study_id) & TrialRow.number.is_(None) & TrialRow.status.in_(ended)
+    lost = session.scalars(select(TrialRow.id).where(stray | nameless).limit(1)).first()
+    if lost is not None:
+        raise StoreError(
+            f"study '{study}': row {lost} of archsearch_trials has lost its study or its number",
+            hint="put a copy of the database back, or delete that row",
+        )
 
 
 def _named(session: Session, study_id: int) -> tuple[str, Design | None]:
