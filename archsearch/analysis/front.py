@@ -237,7 +237,7 @@ def _plain_row(row: FrontRow, choice_names: Sequence[str], backends: Sequence[st
         "arch_id": record.arch_id,
         "top1_percent": score.top1_percent,
         "error_percent": record.error_percent,
-        "balanced_error_percent": record.balanced_error_percent,
+        "balanced_error_percent": None if score.balanced_top1_percent is None else record.balanced_error_percent,
         "latency_ms": latency.corrected_ms,
         "p10_ms": latency.p10_ms,
         "median_ms": latency.median_ms,
