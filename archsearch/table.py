@@ -19,6 +19,8 @@ from typing import Any, Protocol, runtime_checkable
 
 import pydantic_core
 from rich import box
+from rich.console import Console
+from rich.markup import escape
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -26,6 +28,7 @@ from archsearch.text import interval_text, number_text, plural, probability_text
 
 NOTEBOOK_ROWS = 30
 PAGE_ROWS = 3000
+_TEXT_COLUMNS = 100  # of a result as text
 _SHORT, _SHORTEST = 16, 9  # characters that a shortened name keeps in a narrow terminal, if all names do
 _NOTEBOOK_CELL = "padding: 0.15em 0.6em; text-align: {align}; border-bottom: 1px solid rgba(128, 128, 128, 0.3)"
 
@@ -401,8 +404,40 @@ class Result(Protocol):
         ...
 
 
+def write_text(result: Result, console: Console, *, limit: int | None = None) -> None:
+    """A result as text: title, tables, sentences, method, and what to know before it is believed.
+
+    `limit`: rows of its first table that are shown; None: all of them.
+    """
+    console.print(f"[bold]{escape(result.title)}[/]")
+    for line in result.subtitle:
+        console.print(line, markup=False)
+    if result.empty is not None:
+        console.print(result.empty, markup=False)
+    for place, table in enumerate(result.tables()):
+        shown = table if place or limit is None else replace(table, rows=table.rows[:limit])
+        if shown.rows and not shown.wide:
+            console.print(shown.without_empty_columns().to_rich(width=console.width))
+            if len(shown.rows) < len(table.rows):
+                console.print(f"{plural(len(table.rows) - len(shown.rows), 'more row')} not shown")
+            if table.note:
+                console.print(table.note, markup=False)
+    for sentence in result.sentences:
+        console.print(f"- {sentence}", markup=False)
+    if result.method:
+        console.print(result.method, markup=False)
+    for warning in result.warnings:
+        console.print(f"[yellow]note:[/] {escape(warning)}")
+
+
 class InNotebooks:
-    """A result that a notebook shows as its title, its tables and its sentences."""
+    """A result that `print` shows as a terminal does, and a notebook as its title, its tables and its sentences."""
+
+    def __str__(self) -> str:
+        assert isinstance(self, Result)
+        written = io.StringIO()
+        write_text(self, Console(file=written, width=_TEXT_COLUMNS, color_system=None, highlight=False, emoji=False))
+        return "\n".join(line.rstrip() for line in written.getvalue().splitlines())
 
     def _repr_html_(self) -> str:
         assert isinstance(self, Result)

@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from noisy_records import point_of, record_of
 
 from archsearch.analysis.confirmed import confirmed_of
 from archsearch.analysis.front import front_of, noisy_latency
@@ -32,7 +33,7 @@ from archsearch.analysis.pareto import non_dominated
 from archsearch.api.confirm import near_front
 from archsearch.designs import Design, DesignPoint
 from archsearch.noise import NoiseFloor
-from archsearch.records import Cost, Latency, Record, Score, TrialStatus
+from archsearch.records import Record
 
 OBJECTIVES = ("error_percent", "latency_ms")
 SEED_POINTS, SHARED_POINTS, LATENCY_NOISE, FLOOR = 1.3, 0.5, 0.01, 0.02
@@ -75,7 +76,7 @@ def said_and_true(setting: Setting, experiments: int, *, draws: int, seed: int) 
         design = Design(
             purpose="confirm",
             of="simulated",
-            points=tuple(DesignPoint(name=f"n{at}", family="f", choices={}, arch_id=f"{at:012x}") for at in chosen),
+            points=tuple(point_of(int(at)) for at in chosen),
             seeds=tuple(range(setting.seeds)),
         )
         shared = generator.normal(0.0, SHARED_POINTS, setting.seeds)
@@ -93,7 +94,7 @@ def said_and_true(setting: Setting, experiments: int, *, draws: int, seed: int) 
 
 def _searched(errors: Floats, log: Floats, generator: np.random.Generator) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
     """The places of the front that a search of these networks finds, and of its nearest."""
-    points = [DesignPoint(name=f"n{at}", family="f", choices={}, arch_id=f"{at:012x}") for at in range(len(errors))]
+    points = [point_of(at) for at in range(len(errors))]
     front = front_of(list(_trained(points, errors, log, generator, seed=99)), OBJECTIVES, noise_floor=FLOOR)
     members = front.members[:CONFIRMED]
     rows = (*members, *near_front(front, top=CONFIRMED - len(members)))
@@ -107,20 +108,7 @@ def _trained(
     noisy = errors + generator.normal(0.0, SEED_POINTS, len(errors))
     measured = np.exp(log + generator.normal(0.0, LATENCY_NOISE, len(log)))
     for at, (point, error, ms) in enumerate(zip(points, noisy.tolist(), measured.tolist(), strict=True)):
-        yield Record(
-            study="simulated", trial=at, arch_id=point.arch_id, family="f", choices={}, suggested={}, point=point.name,
-            status=TrialStatus.COMPLETE,
-            cost=Cost(params=1, macs=1, input_size=32, num_classes=10),
-            latency=Latency(
-                p10_ms=ms, median_ms=ms, p90_ms=ms, ratio_to_reference=ms, reference="r", reference_p10_ms=1.0, n=1,
-                bursts=1, half_split_difference=0.0, converged=True, contended=False, device="cpu", backend="torch",
-                batch=1, threads=1, input_size=32, fingerprint="simulated", measure_seconds=0.0,
-            ),
-            score=Score(
-                top1_percent=100.0 - error, epochs=1, seed=seed, split="validation", train_images=1, eval_images=5000,
-                protocol="p", train_seconds=0.0, images_per_second=1.0, device="cpu",
-            ),
-        )  # fmt: skip
+        yield record_of(at, point, error_percent=error, latency_ms=ms, seed=seed)
 
 
 def binned(said: Floats, true: Floats) -> list[tuple[float, float, int]]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import typer
 from pydantic import BaseModel
+from scipy import stats
 
 from archsearch.cli.main import app
 from archsearch.latency.settings import LatencySettings
@@ -236,3 +239,21 @@ def test_the_steps_of_a_front_from_command_to_page_are_functions_that_earlier_st
         earlier = {"archsearch/plots/catalog.py", *(each for each, _ in steps[:place])}
         named = any(re.search(rf"\b{function}\b", sources[each]) for each in earlier - {file})
         assert named or place == 0, f"no step before it names {function}"
+
+
+def stored_interval(values: Sequence[float]) -> str:
+    """`19 ± 5`: the mean and half of its 95 % interval by Student's t."""
+    half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
+    return f"{np.mean(values):.0f} ± {half:.0f}"
+
+
+def test_the_readmes_comparisons_are_those_of_the_stored_runs() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    results = ROOT / "docs" / "results"
+    peers = json.loads((results / "search_peers_noise.json").read_text())["runs"]
+    for search in ("ehvi", "local", "tpe", "nsga2", "random"):
+        counts = [run["networks"] for key, run in peers.items() if key.startswith(f"{search}/")]
+        assert len(counts) == 8 and stored_interval(counts) in readme, search
+    guided = json.loads((results / "stopping_guided.json").read_text())["runs"]
+    saved = [100 * (1 - guided[f"predicted/{seed}"]["epochs"] / guided[f"none/{seed}"]["epochs"]) for seed in range(3)]
+    assert f"{stored_interval(saved)}%" in readme

@@ -47,6 +47,10 @@ LISTED = {
         "a layer with a hook must not be folded; hooks can be added in public, not read",
         "tests/latency/test_latency_backends.py::test_what_cannot_be_folded_is_left_alone",
     ),
+    ("archsearch/models/named_weights.py", "_python_dispatch"): Reason(
+        "as in archsearch/cost/memory.py",
+        "tests/models/test_models_named_weights.py::test_networks_that_differ_in_a_kernel_share_every_other_weight",
+    ),
     ("archsearch/models/shufflenet_v2/units.py", "_forward_hooks"): Reason(
         "a unit with a hook must be called; hooks can be added in public, not read",
         "tests/training/test_training_fast_form.py::test_a_unit_with_a_hook_is_called_and_gives_the_same",

@@ -1,16 +1,19 @@
 """What every level of an ablation changes against the base, with intervals, from differences paired by seed.
 
-A point and the base that were trained with one seed share initial weights' seed and data order, so their difference
-holds less noise than either. Every effect is *point minus base*: what changing the base so does. In leave-one-out the
-base is the whole network and a point takes one choice back, so a choice that pays shows as an effect that is worse.
+A point and the base that were trained with one seed share the data order and initial weights, as far as they have the
+same parameters, so their difference holds less noise than either. Every effect is *point minus base*: what changing the
+base so does. In leave-one-out the base is the whole network and a point takes one choice back, so a choice that pays
+shows as an effect that is worse.
 
-Intervals are Student's t on the paired differences, Bonferroni-corrected: all intervals of one quantity together cover
-their true effects with the stated confidence, whatever their dependence (they share the base). A finding is that
-interval's: `better` or `worse` where it lies on one side of 0, else `cannot be told`.
+Intervals are Student's t on the paired differences, Bonferroni-corrected: all intervals of top-1 and latency together
+cover their true effects with the stated confidence, whatever their dependence (they share the base), because one
+sentence joins both. A finding is that interval's: `better` or `worse` where it lies on one side of 0, else `cannot be
+told`.
 
 With few seeds each difference's own spread is hardly known (t with 4 degrees of freedom for 5 seeds), and the intervals
 are wide. `spread="pooled"` takes one spread for all points instead, the residual of point + seed (a randomised block
-design, e.g. Box, Hunter and Hunter 2005, section 4.2): much narrower, and right if all networks scatter alike.
+design, e.g. Box, Hunter and Hunter 2005, section 4.2): much narrower, and right if all networks scatter alike. Whether
+they do is tested (`Paired.spread_of`); a quantity that fails keeps its own spreads, with a warning.
 """
 
 from __future__ import annotations
@@ -31,6 +34,8 @@ from archsearch.table import Cell, Column, InNotebooks, Interval, Table
 from archsearch.text import count_text, level_text, number_text, plural, significant
 
 PooledOrOwn = Literal["own", "pooled"]
+QUANTITIES = 2  # top-1 and latency: one sentence joins them, so they are corrected together
+_UNEQUAL = 0.2  # p below which spreads are not taken for equal: to miss a difference costs more than to see one
 
 
 def top1_of(record: Record) -> float:
@@ -53,7 +58,18 @@ class Paired:
 
     def __init__(self, cells: Cells, design: Design, confidence: float, spread: str) -> None:
         self.cells, self.design, self.confidence, self.spread = cells, design, confidence, spread
-        self._spreads: dict[Callable[[Record], float], PooledVariance] = {}
+        self._spreads: dict[Callable[[Record], float], PooledVariance | None] = {}
+        self._refusals: dict[str, str] = {}
+
+    @property
+    def comparisons(self) -> int:
+        """Effects of all points against the base, of both quantities."""
+        return QUANTITIES * (len(self.design.points) - 1)
+
+    @property
+    def refusals(self) -> tuple[str, ...]:
+        """For which quantities spreads were not pooled although that was asked for, and why; of the effects so far."""
+        return tuple(self._refusals.values())
 
     def values(self, of: Callable[[Record], float], point: DesignPoint) -> dict[int, float]:
         """A point's finite values by seed, in the design's order."""
@@ -82,8 +98,7 @@ class Paired:
         seeds = [seed for seed in self.design.seeds if all(seed in found for _, found in values)]
         differences = {seed: sum(weight * found[seed] for weight, found in values) for seed in seeds}
         pooled = None
-        if self.spread == "pooled":
-            noise = self._pooled(of)
+        if self.spread == "pooled" and (noise := self.spread_of(of)) is not None:
             pooled = PooledVariance(variance=len(terms) * noise.variance, freedom=noise.freedom)
         return measured_effect(
             quantity,
@@ -95,14 +110,32 @@ class Paired:
             logarithms=unit == "%",
         )
 
-    def _pooled(self, of: Callable[[Record], float]) -> PooledVariance:
+    def spread_of(self, of: Callable[[Record], float]) -> PooledVariance | None:
+        """The spread of one value about point + seed, over all points; None where the points' spreads differ.
+
+        That is tested twice, by the residuals' distances from their median (Brown and Forsythe 1974, "Robust tests for
+        the equality of variances"): the base against all others, because it is in every difference, and all points
+        against each other. Spreads differ where the lower p, doubled, is below 0.2.
+        """
         if of not in self._spreads:
             values = {
                 (point.name, seed): value
                 for point in self.design.points
                 for seed, value in self.values(of, point).items()
             }
-            self._spreads[of] = additive_fit(values).spread if values else PooledVariance(variance=math.nan, freedom=0)
+            self._spreads[of] = PooledVariance(variance=math.nan, freedom=0)
+            if values:
+                fit = additive_fit(values)
+                chance = _equal_spreads(fit.residuals, base=self.design.points[0].name)
+                self._spreads[of] = None if chance < _UNEQUAL else fit.spread
+                if chance < _UNEQUAL:
+                    what = "top-1" if of is top1_of else "latency"
+                    shown = "p < 0.001" if chance < 0.001 else f"p = {chance:.2g}"
+                    self._refusals.setdefault(
+                        what,
+                        f"the networks' spreads of {what} differ (Brown-Forsythe, {shown}), so each effect on "
+                        "it has its own spread, not one of all networks",
+                    )
         return self._spreads[of]
 
     def count(self, point: DesignPoint, name: str) -> int | None:
@@ -112,6 +145,23 @@ class Paired:
             if record is not None and record.cost is not None:
                 return int(getattr(record.cost, name))
         return None
+
+
+def _equal_spreads(residuals: Mapping[tuple[str, int], float], *, base: str) -> float:
+    """How probably residuals whose spreads differ at least as much come from points of one spread; 1.0 if untested."""
+    from scipy import stats  # slow to import, and those who only read a study may not need it
+
+    groups: dict[str, list[float]] = {}
+    for (point, _), residual in residuals.items():
+        groups.setdefault(point, []).append(residual)
+    own = groups.get(base, [])
+    others = [residual for point, group in groups.items() if point != base for residual in group]
+    found = [1.0]
+    for samples in ((own, others), [group for group in groups.values() if len(group) > 1]):
+        if len(samples) > 1 and all(len(sample) > 1 for sample in samples):
+            chance = float(stats.levene(*samples, center="median").pvalue)
+            found += [chance] if math.isfinite(chance) else []
+    return min(1.0, 2.0 * min(found))
 
 
 _ACCURACY = {
@@ -330,7 +380,8 @@ class Ablation(InNotebooks):
         rows: one for each other point, in the design's order.
         interactions: of the points with two changes whose single changes are points too.
         confidence: of the simultaneous intervals: 0.95.
-        comparisons: how many effects of one quantity the intervals are corrected for: all other points of the design.
+        comparisons: how many effects the intervals are corrected for: top-1 and latency of all other points of the
+            design.
         correction: "Bonferroni".
         base_top1_percent, base_latency_ms, base_n: the base's means and its completed seeds (latency geometric).
         missing: trials that did not complete, of those that have ended or run.
@@ -338,7 +389,7 @@ class Ablation(InNotebooks):
         sentences: one for each choice, over its levels.
         method: how all this was found, for people.
         warnings: sentences to show beside it.
-        spread: of the differences: each effect's own, or one pooled over all points.
+        spread: of the differences, as asked for: each effect's own, or one pooled over all points.
     """
 
     design: Design
@@ -417,8 +468,8 @@ class Ablation(InNotebooks):
                 for row in self.rows
             ),
             note=f"Each change minus the base, paired by seed; n: seeds that both have. "
-            f"{100 * self.confidence:g} % intervals that hold for all {plural(self.comparisons, 'comparison')} of a "
-            f"column together ({self.correction}){pooled}.",
+            f"{100 * self.confidence:g} % intervals that hold for all {plural(self.comparisons, 'comparison')} of both "
+            f"columns together ({self.correction}){pooled}.",
         )
 
     def _costs(self) -> Table:
@@ -496,16 +547,18 @@ def ablation_of(
     confidence: float = 0.95,
     base_levels: Mapping[str, Any] | None = None,
     spread: PooledOrOwn = "own",
+    weights_by_name: bool = False,
 ) -> Ablation:
     """The effects of an ablation.
 
     Args:
         records: of the design's study, of any status.
         design: its first point is the base.
-        confidence: of all intervals of one quantity together.
+        confidence: of all intervals of top-1 and latency together.
         base_levels: the base's level of each choice, as the search space names it; where one is missing it is read
             from the points' choices, if they tell.
         spread: each effect's own, from its differences alone; or pooled over all points.
+        weights_by_name: whether each parameter's initial values were drawn from the seed and its name.
 
     Raises ValueError for a design without points.
     """
@@ -523,22 +576,22 @@ def ablation_of(
         rows=rows,
         interactions=interactions,
         confidence=confidence,
-        comparisons=len(design.points) - 1,
+        comparisons=work.comparisons,
         correction=CORRECTION,
         base_top1_percent=work.mean(top1_of, base),
         base_latency_ms=math.exp(work.mean(log_latency_of, base)),
         base_n=len(work.values(top1_of, base)),
         missing=cells.missing,
         pending=cells.pending,
-        sentences=_answers(rows, work.confidence, comparisons=len(design.points) - 1),
-        method=_method(work, len(interactions)),
+        sentences=_answers(rows, work.confidence, comparisons=work.comparisons),
+        method=_method(work, len(interactions), weights_by_name=weights_by_name),
         warnings=_warnings(work, rows),
         spread=spread,
     )
 
 
 def _row(work: Paired, point: DesignPoint, known: Mapping[str, Any]) -> AblationRow:
-    base, comparisons = work.design.points[0], len(work.design.points) - 1
+    base, comparisons = work.design.points[0], work.comparisons
     terms = ((1, point), (-1, base))
     top1 = work.effect("top1", "points", top1_of, terms, comparisons)
     latency = work.effect("latency", "%", log_latency_of, terms, comparisons)
@@ -577,13 +630,13 @@ def _interactions(work: Paired, known: Mapping[str, Any]) -> tuple[Interaction, 
         for point in work.design.points[1:]
         if len(point.changes) == 2 and all(change in single for change in _changes(point))
     ]
-    found = []
+    found, comparisons = [], QUANTITIES * len(pairs)
     for point, first, second in pairs:
         terms = ((1, point), (-1, first), (-1, second), (1, base))
-        top1 = work.effect("top1", "points", top1_of, terms, len(pairs))
-        latency = work.effect("latency", "%", log_latency_of, terms, len(pairs))
+        top1 = work.effect("top1", "points", top1_of, terms, comparisons)
+        latency = work.effect("latency", "%", log_latency_of, terms, comparisons)
         label = change_text(point, base, known)
-        sentence = interaction_sentence(label, top1, latency, confidence=work.confidence, comparisons=len(pairs))
+        sentence = interaction_sentence(label, top1, latency, confidence=work.confidence, comparisons=comparisons)
         found.append(
             Interaction(
                 point=point, first=first, second=second, label=label, top1=top1, latency=latency, sentence=sentence
@@ -621,8 +674,7 @@ def _answers(rows: Sequence[AblationRow], confidence: float, *, comparisons: int
     return tuple(texts)
 
 
-def _method(work: Paired, interactions: int) -> str:
-    comparisons = len(work.design.points) - 1
+def _method(work: Paired, interactions: int, *, weights_by_name: bool) -> str:
     how = (
         "Student's t on these differences"
         if work.spread == "own"
@@ -631,17 +683,23 @@ def _method(work: Paired, interactions: int) -> str:
     direction = "point minus base"
     if work.design.mode == LEAVE_ONE_OUT:
         direction += ": a point takes one choice of the base back, so a choice that pays shows as a loss"
-    together = f" ({interactions} for the interactions)" if interactions else ""
+    together = f" ({QUANTITIES * interactions} for the interactions)" if interactions else ""
+    weights = (
+        "the same initial weights of every parameter that both have by name and shape"
+        if weights_by_name
+        else "the same initial weights up to the first layer that differs"
+    )
     return (
-        f"Effects are {direction}, from differences paired by seed (same initial weights' seed, same data order). "
+        f"Effects are {direction}, from differences paired by seed (same data order, {weights}). "
         f"Latency: ratios to the reference measured afresh in every trial, on logarithms. {work.confidence * 100:g} % "
-        f"intervals: {how}, {CORRECTION}-corrected for {comparisons} comparisons of each quantity{together}. "
+        f"intervals: {how}, {CORRECTION}-corrected for {work.comparisons} comparisons, of top-1 and latency "
+        f"together{together}. "
         "params and macs are exact."
     )
 
 
 def _warnings(work: Paired, rows: Sequence[AblationRow]) -> tuple[str, ...]:
-    texts = list(cell_warnings(work.cells, work.design))
+    texts = [*cell_warnings(work.cells, work.design), *work.refusals]
     if len(work.design.seeds) == 1 and rows:
         texts.insert(0, "one seed: no effect has an interval, so nothing can be told; give more seeds")
     equal = [row.label for row in rows for effect in (row.top1, row.latency) if effect.n > 1 and effect.low is None]

@@ -134,6 +134,7 @@ class Additive:
         effects: of each point, at the average of all seeds' effects.
         shares: (points, seeds) share of each point's values in each seed, less the average point's.
         seed_covariance: (seeds, seeds) of the seeds' effects, for a noise variance of 1.
+        residuals: of each value, by point and seed.
         spread: of the noise.
     """
 
@@ -143,6 +144,7 @@ class Additive:
     effects: Floats
     shares: Floats
     seed_covariance: Floats
+    residuals: Mapping[tuple[str, int], float]
     spread: PooledVariance
 
 
@@ -193,5 +195,6 @@ def additive_fit(values: Mapping[tuple[str, int], float], *, seeds: bool = True)
         effects=means - shares @ coefficients,
         shares=shares,
         seed_covariance=covariance,
+        residuals=dict(zip(values, residual.tolist(), strict=True)),
         spread=PooledVariance(variance=variance, freedom=freedom),
     )

@@ -10,11 +10,13 @@ import math
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
 
+from archsearch.analysis.ceiling import Ceiling, ceilings_of
+from archsearch.analysis.intervals import additive_fit
 from archsearch.analysis.objectives import is_complete
 from archsearch.analysis.rank_bootstrap import (
     CORRELATION_COLUMNS,
@@ -32,6 +34,7 @@ from archsearch.text import capitalised, plural
 __all__ = ["Correlation", "Trust", "TrustGroup", "TrustNetwork", "trust_of"]
 
 LEAST_NETWORKS = 4
+LEAST_FOR_INTERVAL = 10  # of 6 networks an interval of 95 % covers a tau of 0.7 in 86 % of cases
 PROXY = "proxy"
 _PREDICTOR_WORDS = {
     "params": "counting parameters",
@@ -84,6 +87,7 @@ class TrustGroup:
         best: the predictor with the highest tau; None if there is none.
         advantage, advantage_low, advantage_high: tau of the proxy minus tau of `best`, and the interval from resamples
             that both share; None where it cannot be told.
+        ceiling: the tau that noise allows; None where it is not known.
         sentence: what that says.
     """
 
@@ -95,6 +99,7 @@ class TrustGroup:
     advantage: float | None
     advantage_low: float | None
     advantage_high: float | None
+    ceiling: Ceiling | None
     sentence: str
 
 
@@ -112,6 +117,9 @@ class Trust(InNotebooks):
         pick_rank: rank by the long training of the network that the proxy ranks first; None without networks.
         regret_points: how much less accurate (points) it is after the long training than the best of these; None
             without networks.
+        noise_points: standard deviation of one long score over its seeds; None with one seed for each network.
+        proxy_noise_points: of a proxy score over its seeds, where a confirmation of the study tells it; else that of
+            the long scores.
         confidence, resamples: of the bootstrap intervals.
         missing: labels of networks whose long training did not complete.
         method: how all this was found, for people.
@@ -127,6 +135,8 @@ class Trust(InNotebooks):
     groups: tuple[TrustGroup, ...]
     pick_rank: float | None
     regret_points: float | None
+    noise_points: float | None
+    proxy_noise_points: float | None
     confidence: float
     resamples: int
     missing: tuple[str, ...]
@@ -182,6 +192,7 @@ def trust_of(
     long: Sequence[Record],
     predictors: Mapping[str, Mapping[str, float]],
     *,
+    proxy_noise_points: float | None = None,
     confidence: float = 0.95,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -192,6 +203,7 @@ def trust_of(
         proxy: every record of the searched study; its complete networks say what its best quarter is.
         long: records of the longer trainings, one for each network and seed.
         predictors: values by `arch_id` of each predictor; of all, more should mean more accurate.
+        proxy_noise_points: standard deviation of a proxy score over its seeds, if that is known from elsewhere.
         confidence: of each interval, for itself.
         resamples, seed: of the bootstrap over networks.
     """
@@ -205,9 +217,13 @@ def trust_of(
     networks = _networks(both, trained, predictors, boundary)
     names = [name for name in predictors if name != PROXY]
     best = [network for network in networks if network.best_quarter]
+    members = {"all": networks, "best quarter": best}
+    noise = _noise_points(long)
+    noises = (proxy_noise_points or noise, noise or proxy_noise_points)
+    ceilings = _ceilings(list(short.values()), networks, members, noises, seed=seed)
     groups = tuple(
-        _group(name, members, names, confidence=confidence, resamples=resamples, seed=seed)
-        for name, members in (("all", networks), ("best quarter", best))
+        _group(name, group, names, ceilings.get(name), confidence=confidence, resamples=resamples, seed=seed)
+        for name, group in members.items()
     )
     top = max((network.long_top1_percent for network in networks), default=math.nan)
     first = networks[0] if networks else None
@@ -229,6 +245,8 @@ def trust_of(
         groups=groups,
         pick_rank=None if first is None else first.long_rank,
         regret_points=None if first is None else top - first.long_top1_percent,
+        noise_points=noise,
+        proxy_noise_points=noises[0],
         confidence=confidence,
         resamples=resamples,
         missing=missing,
@@ -238,7 +256,39 @@ def trust_of(
             [_score(record) for record in _complete(long)],
             [f"{label}{_why(record)}" for label, record in zip(missing, lost.values(), strict=True)],
             seeds=[network.seeds for network in networks],
+            noisy=None in noises,
         ),
+    )
+
+
+def _noise_points(long: Sequence[Record]) -> float | None:
+    """The standard deviation of a score about network + seed, from all networks; None where no seed shows it."""
+    values = {(record.arch_id, _score(record).seed): _score(record).top1_percent for record in _complete(long)}
+    spread = additive_fit(values).spread if values else None
+    return math.sqrt(spread.variance) if spread is not None and spread.freedom > 0 and spread.variance > 0.0 else None
+
+
+def _ceilings(
+    short: Sequence[Record],
+    networks: Sequence[TrustNetwork],
+    groups: Mapping[str, Sequence[TrustNetwork]],
+    noises: tuple[float | None, float | None],
+    *,
+    seed: int,
+) -> dict[str, Ceiling]:
+    """What the noise of a proxy's and of a long score (points) leaves of a perfect tau over each group."""
+    proxy_noise, long_noise = noises
+    if proxy_noise is None or long_noise is None or not networks:
+        return {}
+    places = {network.arch_id: place for place, network in enumerate(networks)}
+    return ceilings_of(
+        [_score(record).top1_percent for record in short],
+        [network.proxy_top1_percent for network in networks],
+        [network.long_top1_percent for network in networks],
+        {name: [places[network.arch_id] for network in group] for name, group in groups.items()},
+        proxy_noise=proxy_noise,
+        long_noise=[long_noise / math.sqrt(network.seeds) for network in networks],
+        seed=seed,
     )
 
 
@@ -307,6 +357,7 @@ def _group(
     name: str,
     networks: Sequence[TrustNetwork],
     predictors: Sequence[str],
+    ceiling: Ceiling | None,
     *,
     confidence: float,
     resamples: int,
@@ -333,6 +384,8 @@ def _group(
         predictor: correlation_of(predictor, len(networks), found.get(predictor), notes.get(predictor, few), confidence)
         for predictor in (PROXY, *predictors)
     }
+    if len(networks) < LEAST_FOR_INTERVAL:
+        correlations = {name: _without_interval(each) for name, each in correlations.items()}
     ranked = sorted(
         (correlations[predictor] for predictor in predictors),
         key=lambda each: (each.tau is None, 0.0 if each.tau is None else -each.tau),
@@ -342,7 +395,8 @@ def _group(
     advantage, interval = None, None
     if best is not None and best.tau is not None and proxy.tau is not None:
         advantage = proxy.tau - best.tau
-        interval = percentile_interval(found[PROXY].taus - found[best.predictor].taus, confidence)
+        if len(networks) >= LEAST_FOR_INTERVAL:
+            interval = percentile_interval(found[PROXY].taus - found[best.predictor].taus, confidence)
     return TrustGroup(
         name=name,
         n=len(networks),
@@ -352,13 +406,21 @@ def _group(
         advantage=advantage,
         advantage_low=None if interval is None else interval[0],
         advantage_high=None if interval is None else interval[1],
-        sentence=_group_sentence(name, proxy, best, advantage, interval, confidence=confidence),
+        ceiling=ceiling,
+        sentence=_group_sentence(name, proxy, best, advantage, interval, ceiling, confidence=confidence),
     )
 
 
-def _tau_text(value: float, low: float | None, high: float | None) -> str:
-    """`0.41, interval 0.10 to 0.66`."""
-    return f"{value:.2f}" if low is None or high is None else f"{value:.2f}, interval {low:.2f} to {high:.2f}"
+def _without_interval(found: Correlation) -> Correlation:
+    """The correlations of so few networks that an interval would not cover as often as it says."""
+    return replace(found, tau_low=None, tau_high=None, spearman_low=None, spearman_high=None)
+
+
+def _tau_text(found: Correlation, ceiling: float | None) -> str:
+    """`0.41 of 0.68 that noise allows, interval 0.10 to 0.66`."""
+    allowed = "" if ceiling is None else f" of {ceiling:.2f} that noise allows"
+    known = found.tau_low is not None and found.tau_high is not None
+    return f"{found.tau:.2f}{allowed}" + (f", interval {found.tau_low:.2f} to {found.tau_high:.2f}" if known else "")
 
 
 def _group_sentence(
@@ -367,6 +429,7 @@ def _group_sentence(
     best: Correlation | None,
     advantage: float | None,
     interval: tuple[float, float] | None,
+    ceiling: Ceiling | None,
     *,
     confidence: float,
 ) -> str:
@@ -374,15 +437,30 @@ def _group_sentence(
     where = f"over {proxy.n} networks" if name == "all" else f"over the {proxy.n} networks of the {name}"
     if proxy.tau is None:
         return f"whether the proxy ranks as the longer training does cannot be told {where}: {proxy.note}."
-    own = f"tau {_tau_text(proxy.tau, proxy.tau_low, proxy.tau_high)}"
+    own = f"tau {_tau_text(proxy, None if ceiling is None else ceiling.proxy)}"
+    theirs = None if ceiling is None else ceiling.exact
     maybe_none = proxy.tau_low is not None and proxy.tau_low <= 0.0 <= proxy.tau
     chance = "; its interval holds 0, so it may not rank them at all" if maybe_none else ""
+    if proxy.n < LEAST_FOR_INTERVAL:
+        known = best is not None and best.tau is not None
+        than = (
+            f" better than {_PREDICTOR_WORDS.get(best.predictor, best.predictor)}" if best is not None and known else ""
+        )
+        beside = (
+            f"; {best.predictor} {_tau_text(best, theirs)}"
+            if best is not None and known
+            else ", beside no other predictor"
+        )
+        return (
+            f"that the proxy ranks{than} cannot be told {where} ({own}{beside}; an interval needs {LEAST_FOR_INTERVAL} "
+            "networks)."
+        )
     if best is None or best.tau is None or advantage is None or interval is None:
         return f"the proxy ranks with {own} {where}, beside no other predictor{chance}."
     other = _PREDICTOR_WORDS.get(best.predictor, best.predictor)
     low, high = interval
     numbers = (
-        f"({own}; {best.predictor} {_tau_text(best.tau, best.tau_low, best.tau_high)}; difference {advantage:+.2f}, "
+        f"({own}; {best.predictor} {_tau_text(best, theirs)}; difference {advantage:+.2f}, "
         f"{low:+.2f} to {high:+.2f}; {confidence * 100:g} % intervals){chance}"
     )
     if low > 0.0:
@@ -400,12 +478,15 @@ def _method_text(*, confidence: float, resamples: int) -> str:
         "Kendall's tau-b and Spearman's rank correlation with the longer training's top-1 on the same validation "
         f"split. {confidence * 100:g} % percentile intervals from {resamples} bootstrap resamples of the networks, the "
         "same for all predictors; the difference to the best predictor is paired by resample. That predictor was "
-        "chosen on these networks, which flatters it. The best quarter is that of the searched study by proxy accuracy."
+        "chosen on these networks, which flatters it. The best quarter is that of the searched study by proxy "
+        "accuracy. What noise allows: the mean tau, over simulations of these networks, of a ranking that is right but "
+        "for the noise of one seed in the proxy and of the seeds in the longer training; of a predictor, without the "
+        "former."
     )
 
 
 def _warnings(
-    short: Sequence[Score], long: Sequence[Score], missing: Sequence[str], *, seeds: Sequence[int]
+    short: Sequence[Score], long: Sequence[Score], missing: Sequence[str], *, seeds: Sequence[int], noisy: bool
 ) -> tuple[str, ...]:
     """What makes the two trainings, or the networks, incomparable."""
     texts = []
@@ -422,6 +503,8 @@ def _warnings(
             texts.append(f"the {what} trainings have different epochs: {', '.join(map(str, epochs))}")
     if len(set(seeds)) > 1:
         texts.append(f"the means of the long training are over {min(seeds)} to {max(seeds)} seeds")
+    if noisy and seeds:
+        texts.append("one seed for each network: how much of tau its noise takes cannot be told; --seeds 2 tells it")
     if short and long and max(s.epochs for s in long) <= max(s.epochs for s in short):
         texts.append("the long training has no more epochs than the proxy")
     return tuple(texts)
@@ -434,7 +517,8 @@ def _proxy_tau(group: TrustGroup, confidence: float) -> str:
         return f"Kendall tau {named} (n = {group.n}) cannot be told"
     known = found.tau_low is not None and found.tau_high is not None
     ends = f"{confidence * 100:g} % {found.tau_low:.2f} to {found.tau_high:.2f}" if known else "no interval"
-    return f"Kendall tau {named} (n = {group.n}) {found.tau:.2f}, {ends}"
+    allowed = "" if group.ceiling is None else f" of {group.ceiling.proxy:.2f} that noise allows"
+    return f"Kendall tau {named} (n = {group.n}) {found.tau:.2f}{allowed}, {ends}"
 
 
 def _networks_table(found: Trust) -> Table:
@@ -469,6 +553,13 @@ def _networks_table(found: Trust) -> Table:
     )
 
 
+def _allowed(group: TrustGroup, each: Correlation) -> float | None:
+    """The tau that noise allows one predictor."""
+    if group.ceiling is None:
+        return None
+    return group.ceiling.proxy if each is group.proxy else group.ceiling.exact
+
+
 def _correlations_table(found: Trust) -> Table:
     return Table(
         title="Rank correlation with the longer training",
@@ -476,6 +567,7 @@ def _correlations_table(found: Trust) -> Table:
             Column(title="Over", key="group", whole=True),
             Column(title="Networks", key="networks", decimals=0, wide=True),
             Column(title="Predictor", key="predictor", whole=True),
+            Column(title="Noise allows", key="tau_ceiling", decimals=2, signed=True, wide=True),
             *CORRELATION_COLUMNS,
         ),
         rows=tuple(
@@ -483,6 +575,7 @@ def _correlations_table(found: Trust) -> Table:
                 group.name,
                 each.n,
                 each.predictor,
+                _allowed(group, each),
                 Interval(each.tau, each.tau_low, each.tau_high),
                 Interval(each.spearman, each.spearman_low, each.spearman_high),
                 each.note or None,
@@ -491,5 +584,6 @@ def _correlations_table(found: Trust) -> Table:
             if group.proxy.tau is not None
             for each in (group.proxy, *group.predictors)
         ),
-        note=f"{found.confidence * 100:g} % intervals.",
+        note=f"{found.confidence * 100:g} % intervals, none over fewer than {LEAST_FOR_INTERVAL} networks. "
+        "Noise allows: the tau of a right ranking as noisy as this one.",
     )

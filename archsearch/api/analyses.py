@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ from archsearch.models.families import FAMILIES
 from archsearch.papers.printed import Paper, Row, load_papers
 from archsearch.records import Record
 from archsearch.space.search_space import SearchSpace
+from archsearch.training.settings import weights_by_name
 
 if TYPE_CHECKING:
     from archsearch.api.study import Study
@@ -137,6 +139,7 @@ def ablation_result(made: Study, *, confidence: float = 0.95, spread: str = "own
         confidence=confidence,
         base_levels=_base_levels(made, design),
         spread="pooled" if spread == "pooled" else "own",
+        weights_by_name=weights_by_name(made.info.config.get("proxy", {})),
     )
 
 
@@ -162,7 +165,15 @@ def trust_between(study: Study, long: Study, *, confidence: float = 0.95) -> Tru
     for name, values in facts.get("predictors", {}).items():
         # what the searched study stored itself comes first
         predictors[name] = {**{arch_id: float(value) for arch_id, value in values.items()}, **predictors.get(name, {})}
-    return trust_of(study.records, long.records, predictors, confidence=confidence)
+    again = study.newest_design("confirm")
+    spread = None if again is None else study.confirmed_by(again[0].records, again[1], draws=0).error_spread
+    return trust_of(
+        study.records,
+        long.records,
+        predictors,
+        proxy_noise_points=None if spread is None else math.sqrt(spread.variance),
+        confidence=confidence,
+    )
 
 
 def stored_predictors(records: Sequence[Record]) -> dict[str, dict[str, float]]:

@@ -63,7 +63,10 @@ def base_of(given: Study | StudyConfig) -> DesignBase:
     content = {key: value for key, value in stored.items() if key in StudyConfig.model_fields and key != "design"}
     content |= {"name": given.name, "space": space.name}
     config = parse_study(content, source=f"study '{given.name}' as stored")
-    return DesignBase(config=settled(config, given.info), space=space, study=given)
+    known = settled(config, given.info)
+    # a design is a study that begins now: it pairs what can be paired, whatever its base does
+    proxy = known.proxy.model_copy(update={"initial_weights": config.proxy.initial_weights})
+    return DesignBase(config=known.model_copy(update={"proxy": proxy}), space=space, study=given)
 
 
 def design_config(base: DesignBase, design: Design, changed: SectionChanges) -> StudyConfig:

@@ -39,7 +39,7 @@ from archsearch.training.pretrained import pretrained_start
 from archsearch.training.protocols import PROTOCOLS, Protocol
 from archsearch.training.proxy import train_proxy
 from archsearch.training.retrain import CHECKPOINT_SECONDS, RetrainedSeed, retrain_seed
-from archsearch.training.settings import ClassWeights, ProxySettings
+from archsearch.training.settings import ClassWeights, ProxySettings, weights_by_name
 from archsearch.training.start import STARTS, Start, read_start, save_start
 
 logger = logging.getLogger(__name__)
@@ -370,7 +370,13 @@ def _trained(study: Study, chosen: Chosen, dataset: Dataset, *, seed: int, devic
     )
     logger.info("the proxy training of %s is made again: %d epochs", chosen.label, settings.epochs)
     with _as_a_worker(device):
-        model = build(chosen.spec, num_classes=dataset.num_classes, input_size=study.input_size, seed=seed)
+        model = build(
+            chosen.spec,
+            num_classes=dataset.num_classes,
+            input_size=study.input_size,
+            seed=seed,
+            by_name=weights_by_name(study.info.config["proxy"]),
+        )
         score = train_proxy(
             model,
             train,

@@ -358,6 +358,20 @@ class Study:
         plot = PLOTS[name]
         return plot.figure(result_of(self, plot), **size).update_layout(**size)
 
+    def report(self, out: Path | None = None) -> Path:
+        """Write its report as one page that needs nothing else, by default runs/STUDY/report.html; returns the path.
+
+        Raises ArchsearchError if it cannot be written, StoreError if the database cannot be read.
+        """
+        from archsearch.api.report import make_report, write_report  # takes a while to import
+
+        return write_report(make_report(self.name, storage=self.storage), out)
+
+    @property
+    def trials(self) -> pd.DataFrame:
+        """Every trial as a row of a DataFrame. Raises ArchsearchError without pandas (extra `notebook`)."""
+        return self.to_dataframe("trials")
+
     def to_dataframe(self, what: str = "trials") -> pd.DataFrame:
         """Its `trials`, complete `networks`, `front`, `variants` or `retrained` networks as a DataFrame.
 

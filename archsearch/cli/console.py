@@ -11,7 +11,6 @@ import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console
@@ -20,11 +19,10 @@ from rich.markup import escape
 
 from archsearch.errors import ArchsearchError
 from archsearch.passwords import without_password
-from archsearch.text import plural
 
 if TYPE_CHECKING:
     from archsearch.analysis.recommendation import Recommendation
-    from archsearch.table import Result
+    from archsearch.table import Result, write_text
 
 _PIPE_COLUMNS = 1000  # nothing is cut or folded where no terminal says how wide it is
 _LEAST_COLUMNS = 20
@@ -143,29 +141,11 @@ def print_error(error: ArchsearchError) -> None:
 
 
 def show(result: Result, *, limit: int | None = None) -> None:
-    """A result on standard output: title, tables, sentences, method, and what to know before it is believed.
+    """A result on standard output, as `archsearch.table.write_text` lays it out.
 
     `limit`: rows of its first table that are printed; None: all of them.
     """
-    console.print(f"[bold]{escape(result.title)}[/]")
-    for line in result.subtitle:
-        console.print(line, markup=False)
-    if result.empty is not None:
-        console.print(result.empty, markup=False)
-    for place, table in enumerate(result.tables()):
-        shown = table if place or limit is None else replace(table, rows=table.rows[:limit])
-        if shown.rows and not shown.wide:
-            console.print(shown.without_empty_columns().to_rich(width=console.width))
-            if len(shown.rows) < len(table.rows):
-                console.print(f"{plural(len(table.rows) - len(shown.rows), 'more row')} not shown")
-            if table.note:
-                console.print(table.note, markup=False)
-    for sentence in result.sentences:
-        console.print(f"- {sentence}", markup=False)
-    if result.method:
-        console.print(result.method, markup=False)
-    for warning in result.warnings:
-        console.print(f"[yellow]note:[/] {escape(warning)}")
+    write_text(result, console, limit=limit)
 
 
 def show_recommendation(found: Recommendation) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -29,7 +30,7 @@ from archsearch.image_rules import ImageRules
 
 _BROKEN_FILE = (
     OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError,
-    OverflowError, MemoryError, struct.error, TypeError, SyntaxError,
+    OverflowError, MemoryError, struct.error, TypeError, SyntaxError, tokenize.TokenError,
 )  # fmt: skip
 
 

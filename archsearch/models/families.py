@@ -155,7 +155,9 @@ FAMILIES: Registry[Family] = Registry(
 )
 
 
-def build(spec: Spec, *, num_classes: int, input_size: int, seed: int | None = None) -> nn.Module:
+def build(
+    spec: Spec, *, num_classes: int, input_size: int, seed: int | None = None, by_name: bool = False
+) -> nn.Module:
     """The network of a spec with fresh weights, on the CPU, in training mode: (N, 3, H, W) -> (N, num_classes).
 
     Args:
@@ -164,6 +166,8 @@ def build(spec: Spec, *, num_classes: int, input_size: int, seed: int | None = N
         input_size: height and width of the square input (pixels).
         seed: of the initial weights; None draws them from torch's global generator. With a seed, every generator
             keeps its state.
+        by_name: each parameter is drawn from (seed, its name), so that networks share the weights of all layers that
+            they share (`models.named_weights`); else one after the other. Needs a seed.
 
     Raises BuildError if the input is too small for the network or too large, or there are no classes or too many.
     """
@@ -190,6 +194,10 @@ def build(spec: Spec, *, num_classes: int, input_size: int, seed: int | None = N
 
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed every GPU's generator, too
+        if by_name:
+            from archsearch.models.named_weights import with_named_weights
+
+            return with_named_weights(lambda: family.build(spec, num_classes, input_size), seed)
         return family.build(spec, num_classes, input_size)
 
 

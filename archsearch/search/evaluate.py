@@ -180,7 +180,13 @@ class Evaluator:
             found["cost"] = cost_of(spec, num_classes=self.num_classes, input_size=self.input_size)
             if rejected := self._rejected(found):
                 return rejected
-            model = build(spec, num_classes=self.num_classes, input_size=self.input_size, seed=context.seed)
+            model = build(
+                spec,
+                num_classes=self.num_classes,
+                input_size=self.input_size,
+                seed=context.seed,
+                by_name=self.config.proxy.initial_weights != "in_order",
+            )
             if self.config.constraints.guidelines != "off":
                 found["cost"] = replace(found["cost"], guidelines=audit(model, self.input_size).scores)
                 if rejected := self._rejected(found):

@@ -18,7 +18,7 @@ from archsearch.search.config import StudyConfig
 from archsearch.store.studies import StudyInfo
 from archsearch.training.calibration import Calibration, cached_calibration, calibrate
 from archsearch.training.precision import settled_precision, usual_precision
-from archsearch.training.settings import Precision
+from archsearch.training.settings import Precision, weights_by_name
 
 logger = logging.getLogger(__name__)
 
@@ -68,14 +68,17 @@ def decided_precision(
 
 
 def settled(config: StudyConfig, study: StudyInfo) -> StudyConfig:
-    """The settings with the precision of the study's trainings and the batch of its latencies, where they leave both.
+    """The settings with the precision and initial weights of the study's trainings and the batch of its latencies.
 
-    A study that was begun before batches were chosen keeps the one that it had.
+    Where they leave one open, it is what the study has. A study that was begun before batches were chosen keeps the one
+    that it had.
     """
     proxy, latency = config.proxy, config.latency
     if proxy.precision == "auto":
         precision = settled_precision(study.config, study.facts, device_of(study))
         proxy = proxy.model_copy(update={"precision": precision})
+    if proxy.initial_weights == "auto":
+        proxy = proxy.model_copy(update={"initial_weights": _initial_weights(study)})
     if latency.chooses_batch_on(device_of(study)):
         latency = latency.model_copy(update={"batch": _batch(latency, study)})
     return config.model_copy(update={"proxy": proxy, "latency": latency})
@@ -86,10 +89,16 @@ def protocol_as_settled(protocol: Mapping[str, Any], study: StudyInfo) -> dict[s
     proxy, latency = dict(protocol["proxy"]), dict(protocol.get("latency", {}))
     if proxy.get("precision", "auto") == "auto":
         proxy["precision"] = settled_precision(study.config, study.facts, device_of(study))
+    if proxy.get("initial_weights", "auto") == "auto":
+        proxy["initial_weights"] = _initial_weights(study)
     said = LatencySettings.model_construct(batch=latency.get("batch"))
     if said.chooses_batch_on(device_of(study)):
         latency["batch"] = _batch(said, study)
     return {**protocol, "proxy": proxy, "latency": latency}
+
+
+def _initial_weights(study: StudyInfo) -> str:
+    return "by_name" if weights_by_name(study.config.get("proxy", {})) else "in_order"
 
 
 def _batch(settings: LatencySettings, study: StudyInfo) -> int:

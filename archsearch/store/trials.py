@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from archsearch.designs import Design
+from archsearch.errors import StoreError
 from archsearch.records import Cost, EarlyStop, Latency, Phases, Record, Score, TrialStatus
 from archsearch.store.database import Database
 from archsearch.store.designs import design_of
@@ -245,7 +246,9 @@ def load_records(
         query = record_query(study_id, with_curves=with_curves, checked=database.checked)
         kept = {record.trial: record for record in earlier if record.status is not TrialStatus.RUNNING}
         if not kept:
-            return tuple(record_of(row, study, design) for row in session.execute(query))
+            rows = session.execute(query).all()
+            _check_none_lost(session, study_id, study, shown=len(rows))
+            return tuple(record_of(row, study, design) for row in rows)
         stand = session.execute(
             select(TrialRow.number, TrialRow.status).where(TrialRow.study_id == study_id, TrialRow.number.is_not(None))
         )
@@ -268,6 +271,28 @@ def load_record(database: Database, study_id: int, number: int) -> Record | None
         if row is None:
             return None
         return record_of(row, *_named(session, study_id))
+
+
+def _check_none_lost(session: Session, study_id: int, study: str, *, shown: int) -> None:
+    """Raise StoreError if a row that was changed would be no trial of any study, or one that is never shown.
+
+    `shown`: the trials that were read, by way of an index.
+    """
+    ended = (TrialStatus.COMPLETE, TrialStatus.STOPPED, TrialStatus.REPLAY, TrialStatus.REJECTED)
+    stray = TrialRow.study_id.not_in(select(StudyRow.id))
+    nameless = (TrialRow.study_id == study_id) & TrialRow.number.is_(None) & TrialRow.status.in_(ended)
+    lost = session.scalars(select(TrialRow.id).where(stray | nameless).limit(1)).first()
+    if lost is not None:
+        raise StoreError(
+            f"study '{study}': row {lost} of archsearch_trials has lost its study or its number",
+            hint="put a copy of the database back, or delete that row",
+        )
+    if session.get_bind().dialect.name != "sqlite":
+        return  # a server looks after its pages, and each of its queries sees a moment of its own
+    # Without an index (+ 0): in a damaged file that one may list other rows than there are.
+    there = select(func.count()).where(TrialRow.study_id + 0 == study_id, TrialRow.number.is_not(None))
+    if session.scalars(there).one() != shown:
+        raise StoreError(f"study '{study}': the index of archsearch_trials is damaged", hint="REINDEX, by sqlite3")
 
 
 def _named(session: Session, study_id: int) -> tuple[str, Design | None]:

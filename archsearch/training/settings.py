@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -41,6 +42,9 @@ class ProxySettings(BaseModel):
         input_size: height and width that the network sees (pixels); None takes the dataset's own.
         precision: of the training steps; all trainings of a study share one. `auto`: bf16 on a GPU that has it; on a
             CPU what trained faster in a short trial when the study was begun (`archsearch.training.calibration`).
+        initial_weights: how they follow from a trial's seed. by_name: each parameter's from the seed and its name, so
+            that networks share those of all layers that they share; in_order: one after the other, as before there was
+            a choice. auto: by_name, and in a study that was begun before, in_order.
         chunk_steps: training steps between two chances for a latency measurement to take the device; no effect on
             the result. None is 1 on a CPU and 10 on a GPU.
     """
@@ -62,8 +66,14 @@ class ProxySettings(BaseModel):
     fresh_images: bool = False
     input_size: int | None = Field(default=None, ge=8, le=LARGEST_INPUT)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+    initial_weights: Literal["auto", "by_name", "in_order"] = "auto"
     chunk_steps: int | None = Field(default=None, ge=1)
 
     def input_size_for(self, image_size: int) -> int:
         """Height and width that the network sees (pixels) of images of this size."""
         return self.input_size or image_size
+
+
+def weights_by_name(stored: Mapping[str, Any]) -> bool:
+    """Whether a study draws initial weights by name, from its stored `proxy`, which may be older than the choice."""
+    return bool(stored.get("initial_weights", "in_order") != "in_order")

@@ -197,3 +197,52 @@ def test_nothing_trained_longer_is_an_empty_answer(make_record: Make) -> None:
     assert (found.pick_rank, found.regret_points) == (None, None)
     assert "cannot be told over 0 networks" in found.all.sentence
     assert trust_of([], [], {}).best_quarter.n == 0
+
+
+def noisy_pairs(
+    make_record: Make, generator: np.random.Generator, networks: int, *, noise: float, seeds: int
+) -> tuple[list[Record], list[Record]]:
+    """A perfect proxy: 80 networks with one noisy score each, and so many of them trained again, the truth the same."""
+    true = generator.normal(40.0, 2.0, 80)
+    proxy = [make_record(at, top1=value + generator.normal(0.0, noise)) for at, value in enumerate(true.tolist())]
+    chosen = generator.choice(80, networks, replace=False).tolist()
+    long = [
+        make_record(place * seeds + seed, top1=20.0 + float(true[at]) + generator.normal(0.0, noise), seed=seed + 1,
+                    arch_id=proxy[at].arch_id, epochs=40)
+        for place, at in enumerate(chosen) for seed in range(seeds)
+    ]  # fmt: skip
+    return proxy, long
+
+
+def test_a_perfect_proxy_reaches_what_noise_allows(make_record: Make) -> None:
+    generator = np.random.default_rng(6)
+    found = [
+        trust_of(*noisy_pairs(make_record, generator, 24, noise=1.3, seeds=2), {}, resamples=10) for _ in range(12)
+    ]
+    for name in ("all", "best_quarter"):
+        groups = [getattr(each, name) for each in found]
+        known = [group for group in groups if group.ceiling is not None and group.proxy.tau is not None]
+        reached = np.array([group.proxy.tau for group in known])
+        error = reached.std() / math.sqrt(len(known))
+        assert np.mean([group.ceiling.proxy for group in known]) == pytest.approx(reached.mean(), abs=3 * error)
+        assert all(group.ceiling.exact > group.ceiling.proxy for group in known)
+    assert np.mean([each.noise_points for each in found]) == pytest.approx(1.3, rel=0.1)
+    text = found[0].all.sentence
+    assert f" of {found[0].all.ceiling.proxy:.2f} that noise allows, interval" in text  # type: ignore[union-attr]
+    (row,) = [row for row in found[0].tables()[1].dicts() if row["group"] == "all"]
+    assert row["tau_ceiling"] == pytest.approx(found[0].all.ceiling.proxy)  # type: ignore[union-attr]
+
+
+def test_one_seed_does_not_tell_what_noise_allows_but_a_confirmation_does(make_record: Make) -> None:
+    given = noisy_pairs(make_record, np.random.default_rng(7), 20, noise=1.0, seeds=1)
+    alone, known = trust_of(*given, {}), trust_of(*given, {}, proxy_noise_points=1.0)
+    assert alone.all.ceiling is None and any("--seeds 2 tells it" in text for text in alone.warnings)
+    assert known.all.ceiling is not None and not any("--seeds 2" in text for text in known.warnings)
+
+
+@pytest.mark.parametrize(("networks", "has_interval"), [(9, False), (10, True)])
+def test_fewer_than_ten_networks_have_no_interval(make_record: Make, networks: int, has_interval: bool) -> None:
+    values = np.random.default_rng(8).normal(size=(2, networks)).tolist()
+    found = trust_of(*pairs(make_record, *values), {}).all
+    assert (found.proxy.tau_low is not None) is (found.proxy.spearman_high is not None) is has_interval
+    assert ("an interval needs 10 networks" in found.sentence) is not has_interval

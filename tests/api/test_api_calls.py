@@ -89,3 +89,21 @@ def test_an_opened_study_is_compared_and_retrained_as_its_name_is(study: archsea
     for named in (study, study.name):
         with pytest.raises(ArchsearchError, match="no trial 99"):
             archsearch.retrain(named, trial=99, storage=study.storage)
+
+
+def test_a_result_prints_as_the_table_that_the_terminal_shows(study: archsearch.Study) -> None:
+    text = str(study.analysis("front"))
+    assert len(text.splitlines()) < 40
+    assert max(map(len, text.splitlines())) <= 100
+    assert "StudyFront(" not in text
+    for row in study.front.members:
+        assert f"{row.record.score.top1_percent:.2f}" in text  # type: ignore[union-attr]
+
+
+def test_a_study_writes_its_report_and_gives_its_trials(
+    study: archsearch.Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert study.report(tmp_path / "page.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    pytest.importorskip("pandas")
+    assert list(study.trials["trial"]) == [0, 1, 2, 3]

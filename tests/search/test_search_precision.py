@@ -69,6 +69,16 @@ def test_workers_get_the_precision_that_the_study_was_begun_with() -> None:
     assert settled(config(), stored({}, device={"device": "cuda"})).proxy.precision == "bf16"
 
 
+def test_a_study_that_was_begun_before_weights_had_names_goes_on_as_it_began() -> None:
+    older, newer = stored({"precision": "fp32"}), stored({"precision": "fp32", "initial_weights": "auto"})
+    for study, way in ((older, "in_order"), (newer, "by_name")):
+        assert settled(config(), study).proxy.initial_weights == way
+        asked = protocol_as_settled(config().protocol(), study)["proxy"]["initial_weights"]
+        assert asked == protocol_as_settled(study.config, study)["proxy"]["initial_weights"] == way
+    other = protocol_as_settled(config(initial_weights="in_order").protocol(), newer)
+    assert other["proxy"]["initial_weights"] == "in_order"  # another protocol: refused
+
+
 @pytest.mark.parametrize(("said", "same"), [("auto", True), ("bf16", True), ("fp32", False)])
 def test_another_precision_is_another_protocol(said: str, same: bool) -> None:
     begun = stored({"precision": "auto"}, proxy_precision="bf16", device={"device": "cpu"})

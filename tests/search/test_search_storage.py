@@ -32,7 +32,7 @@ MakeConfig = Callable[..., StudyConfig]
 def start_proxy(url: str, port: int) -> subprocess.Popen[str]:
     """`archsearch serve-storage`, once it answers."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "archsearch.cli.main", "proxy", "--storage", url, "--port", str(port)],
+        [sys.executable, "-m", "archsearch.cli.main", "serve-storage", "--storage", url, "--port", str(port)],
         stderr=subprocess.PIPE,
         text=True,
         # A test run in the background of a script ignores Ctrl-C, and its children would inherit that.

@@ -152,6 +152,13 @@ def test_a_stored_key_that_every_version_has_is_asked_for_by_its_name(change: Ch
     database.close()
 
 
+@pytest.mark.parametrize("change_made", ["study_id = 77", "study_id = 'running'", "number = null"])
+def test_a_trial_that_would_vanish_is_told(change_made: str, change: Change) -> None:
+    for known in (True, False):
+        with pytest.raises(StoreError, match="row 2 of archsearch_trials has lost its study or its number"):
+            change(f"update archsearch_trials set {change_made} where id = 2", known=known)
+
+
 def test_a_schema_version_that_is_text_is_another_version(change: Change) -> None:
     with pytest.raises(StoreError, match="schema version 'four', this archsearch knows"):
         change("update archsearch_schema set version = 'four'", known=True)
