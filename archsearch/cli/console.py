@@ -22,7 +22,7 @@ from archsearch.passwords import without_password
 
 if TYPE_CHECKING:
     from archsearch.analysis.recommendation import Recommendation
-    from archsearch.table import Result, write_text
+    from archsearch.table import Result
 
 _PIPE_COLUMNS = 1000  # nothing is cut or folded where no terminal says how wide it is
 _LEAST_COLUMNS = 20
@@ -145,6 +145,8 @@ def show(result: Result, *, limit: int | None = None) -> None:
 
     `limit`: rows of its first table that are printed; None: all of them.
     """
+    from archsearch.table import write_text
+
     write_text(result, console, limit=limit)
 
 
