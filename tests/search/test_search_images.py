@@ -10,13 +10,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from archsearch.data.rules import RULES_FACT, ImageRules
 from PIL import Image
 
 from archsearch.errors import ConfigError, DataError, StudyChangedError
+from archsearch.image_rules import RULES_FACT, ImageRules
 from archsearch.search.config import StudyConfig
 from archsearch.search.plan import RunPlan, check_unchanged, plan_run
+from archsearch.search.runtime import Runtime
 from archsearch.store.studies import StudyInfo
+
+CPU = Runtime(workers=1, device="cpu")
 
 
 @pytest.fixture
@@ -43,7 +46,7 @@ def config(photos: Path, **changes: Any) -> StudyConfig:
 
 
 def planned(photos: Path, *, former: bool = False, **changes: Any) -> RunPlan:
-    return plan_run(config(photos, **changes), device="cpu", former=former)
+    return plan_run(config(photos, **changes), CPU, former=former)
 
 
 def stored(plan: RunPlan) -> StudyInfo:
@@ -106,4 +109,4 @@ def test_the_balanced_error_is_an_objective_without_a_stopping_rule(photos: Path
 
 def test_a_share_for_a_set_with_a_test_split_is_refused() -> None:
     with pytest.raises(ConfigError, match="'digits' has a test split of its own"):
-        plan_run(StudyConfig(name="x", space="shufflenet_v2", dataset="digits", test_share=0.1), device="cpu")
+        plan_run(StudyConfig(name="x", space="shufflenet_v2", dataset="digits", test_share=0.1), CPU)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from archsearch.training.course import balanced_weights
 from sklearn.utils.class_weight import compute_class_weight
 from torch import nn
 from torch.nn import functional as F
 
 from archsearch.training.step import EagerStep
+from archsearch.training.trainer import balanced_weights
 
 LABELS = torch.tensor([0] * 90 + [1] * 9 + [2])
 
