@@ -12,7 +12,7 @@ from archsearch.api.study import Study, open_study
 from archsearch.errors import NothingStoredError, UnknownNameError
 from archsearch.image_rules import RULES_FACT
 from archsearch.overrides import Overrides, read_overrides
-from archsearch.search.config import load_study
+from archsearch.search.config import StudyConfig, load_study
 from archsearch.search.plan import RunPlan, check_unchanged, plan_run
 from archsearch.search.run import run_study
 from archsearch.search.runtime import RunCallbacks, Runtime
@@ -100,7 +100,11 @@ def plan_study(
     """As `plan`, for a runtime."""
     if seed is not None:
         overrides = {**read_overrides(overrides), "seed": seed}
-    config = load_study(study, overrides)
+    return plan_config(load_study(study, overrides), runtime, trials=trials)
+
+
+def plan_config(config: StudyConfig, runtime: Runtime, *, trials: int | None = None) -> RunPlan:
+    """As `plan`, for a study that is read already. One that is stored keeps the rules by which its images are read."""
     stored = _stored(config.name, runtime.storage)
     former = stored is not None and RULES_FACT not in stored.facts
     return plan_run(config, runtime, trials=trials, former=former)

@@ -19,6 +19,7 @@ from rich.markup import escape
 
 from archsearch.errors import ArchsearchError
 from archsearch.passwords import without_password
+from archsearch.table import write_text
 
 if TYPE_CHECKING:
     from archsearch.analysis.recommendation import Recommendation
@@ -145,8 +146,6 @@ def show(result: Result, *, limit: int | None = None) -> None:
 
     `limit`: rows of its first table that are printed; None: all of them.
     """
-    from archsearch.table import write_text
-
     write_text(result, console, limit=limit)
 
 

@@ -120,10 +120,9 @@ def run(
     with idle_workers(0 if dry_run else workers or config.workers) as idle:
         runtime = replace(runtime, idle=idle)
         with display.planning("reading the study, its data and its search space"):
-            from archsearch.api.run import check  # torch, which the idle workers import meanwhile
-            from archsearch.search.plan import plan_run
+            from archsearch.api.run import check, plan_config  # torch, which the idle workers import meanwhile
 
-            planned = plan_run(config, runtime, trials=trials)
+            planned = plan_config(config, runtime, trials=trials)
         _print_plan(planned)
         if dry_run:
             check(planned, storage=storage)
