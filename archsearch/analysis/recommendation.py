@@ -38,6 +38,7 @@ from archsearch.text import number_text, percent_text, plural
 ERROR = "error_percent"
 # Of what the most accurate network gains over guessing a class, a fast one must keep this share to be worth taking.
 WITHIN_REASON = 0.8
+_SAID_POINTS = 0.05  # a smaller loss is shown as none
 RECOMMENDED, KNEE, MOST_ACCURATE, FASTEST = "recommended", "knee", "most accurate", "fastest within reason"
 _MOST_NAMED = 5
 # objective: what the lowest network of several is, and the lower of two
@@ -566,7 +567,7 @@ class _Choice:
             found.append(f"For other needs: {'; '.join(named)}.")
         spread = None if self.confirmed is None else self.confirmed.error_spread
         curse = winners_curse_of(self.front, None if spread is None else math.sqrt(spread.variance))
-        if curse is not None and self.has_error:
+        if curse is not None and self.has_error and max(curse.front_points, curse.best_points) >= _SAID_POINTS:
             found.append(curse.sentence)
         return tuple(found)
 

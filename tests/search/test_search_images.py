@@ -46,11 +46,7 @@ def config(photos: Path, **changes: Any) -> StudyConfig:
 
 
 def planned(photos: Path, *, former: bool = False, **changes: Any) -> RunPlan:
-<<<<<<< HEAD
     return plan_run(config(photos, **changes), Runtime(device="cpu"), former=former)
-=======
-    return plan_run(config(photos, **changes), CPU, former=former)
->>>>>>> 5105343
 
 
 def stored(plan: RunPlan) -> StudyInfo:
@@ -113,8 +109,4 @@ def test_the_balanced_error_is_an_objective_without_a_stopping_rule(photos: Path
 
 def test_a_share_for_a_set_with_a_test_split_is_refused() -> None:
     with pytest.raises(ConfigError, match="'digits' has a test split of its own"):
-<<<<<<< HEAD
         plan_run(StudyConfig(name="x", space="shufflenet_v2", dataset="digits", test_share=0.1), Runtime())
-=======
-        plan_run(StudyConfig(name="x", space="shufflenet_v2", dataset="digits", test_share=0.1), CPU)
->>>>>>> 5105343
