@@ -51,7 +51,6 @@ def make_pictures(root: Path, images: int, side: int) -> None:
 def work(root: Path, size: int, batch: int, validation: int, steps: int) -> None:
     """Decode, train and score in this process; prints what was estimated and what it took as JSON."""
     import torch
-    from archsearch.training.course import Course
 
     from archsearch.data.catalog import load_dataset
     from archsearch.data.images import channel_statistics
@@ -60,6 +59,7 @@ def work(root: Path, size: int, batch: int, validation: int, steps: int) -> None
     from archsearch.search.needs import needs_of
     from archsearch.training.protocols import proxy_protocol
     from archsearch.training.settings import ProxySettings
+    from archsearch.training.trainer import Trainer
 
     torch.set_num_threads(1)
     began = time.perf_counter()
@@ -73,15 +73,15 @@ def work(root: Path, size: int, batch: int, validation: int, steps: int) -> None
     train, scored = dataset.split(validation_images=validation, train_images=None, seed=0, image_size=size)
     decoded = time.perf_counter() - began
     mean, std = channel_statistics(train)
-    course = Course(
+    trainer = Trainer(
         network, train, scored, proxy_protocol(proxy), epochs=1, batch_size=batch, input_size=size, mean=mean, std=std,
         flip=True, seed=0, device="cpu", precision="fp32",
     )  # fmt: skip
     began = time.perf_counter()
-    for inputs, labels in itertools.islice(course.fed.epoch(0), steps):
-        course.step(inputs, labels, 0.01)
+    for inputs, labels in itertools.islice(trainer.fed.epoch(0), steps):
+        trainer.step(inputs, labels, 0.01)
     trained = time.perf_counter() - began
-    course._evaluate()
+    trainer._evaluate()
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines())
     result = {
         "images": len(train) + len(scored),
