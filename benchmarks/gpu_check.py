@@ -12,7 +12,7 @@ points    random points of the search space train, each in a CUDA graph
 step      a replayed graph computes what the eager step computes; bfloat16 against float32
 lease     the device is idle whenever a chunk of training or evaluation ends
 latency   each precision and batch: width x1.0 over x0.5; the batch that a study would choose; host's clock over the
-          device's; the first runs after a pause; the backends side by side; a noise floor
+          device's; the first runs after a pause; the backends side by side; one network measured again
 study     the command, with one worker and with two; what became of the trials, and what was warned of
 speed     images a second by batch, with cuDNN's benchmark mode, of several graphs on streams; the dearest kernels
 share     images a second of one, two and four trainings at once
@@ -291,12 +291,13 @@ def latency(check: Check) -> None:
     from archsearch.latency.batch import measured_batch
     from archsearch.latency.group import _time_run
     from archsearch.latency.lease import DeviceLease
-    from archsearch.latency.network import measure_networks, noise_floor, random_input
+    from archsearch.latency.network import measure_network, measure_networks
+    from archsearch.latency.prepare import random_input
     from archsearch.latency.settings import LatencySettings
 
     networks = [check.network(named(name)).eval() for name in (_NARROW, _REFERENCE, _WIDE)]
     quick = LatencySettings(
-        bursts=4 if check.small else 10, visits=2, spread_seconds=0.2, budget_seconds=3.0, remeasure=0, noise_rounds=2
+        bursts=4 if check.small else 10, visits=2, spread_seconds=0.2, budget_seconds=3.0, remeasure=0
     )
     held = DeviceLease.of_device(check.device)
     at: dict[str, Any] = {"device": check.device, "input_size": _SIZE, "lease": held}
@@ -341,16 +342,20 @@ def latency(check: Check) -> None:
             runs_4_to_23_ms=round(statistics.median(ms[3:23]), 4),
             last_50_ms=round(statistics.median(ms[-50:]), 4),
         )
-    floor = noise_floor(
-        networks[1], name=_REFERENCE, settings=quick.model_copy(update={"batch": choice.batch}), **at
-    )  # fmt: skip
-    check.say(noise_floor=round(floor.relative, 4), ratios=[round(ratio, 4) for ratio in floor.ratios])
+    again = [
+        measure_network(
+            networks[2], networks[1], reference_name=_REFERENCE,
+            settings=quick.model_copy(update={"batch": choice.batch}), **at,
+        ).ratio_to_reference
+        for _ in range(2 if check.small else 4)
+    ]  # fmt: skip
+    check.say(measured_again=[round(ratio, 4) for ratio in again], apart=round(max(again) / min(again) - 1, 4))
 
 
 def study(check: Check) -> None:
     """The command itself, with one worker and with two."""
     small = ("proxy.train_images=200", "proxy.validation_images=100", "proxy.batch_size=32", "dataset=digits")
-    settings = ("proxy.epochs=2", "variants=[]", "latency.noise_rounds=2", *(small if check.small else ()))
+    settings = ("proxy.epochs=2", "variants=[]", *(small if check.small else ()))
     if check.data is not None:
         settings = (*settings, f"dataset={check.data}")
     elif not check.small:

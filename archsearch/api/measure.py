@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -167,28 +168,29 @@ def measure(
     where = worker_devices("cpu" if on_board is not None else device, 1)[0]
     if cores not in CORES:
         raise UnknownNameError("kind of cores", cores, CORES)
+    if on_board is None and cores != "all":
+        raise ConfigError(f"cores {cores}: only a target's are chosen", hint="name the target, or leave it out")
     each = _settings(backends, batches, precisions, threads, budget_seconds, where)
     sizes = list(dict.fromkeys((network.input_size, network.num_classes) for network in wanted))
     groups = len(each) * len(sizes)
     found: dict[tuple[int, int], MeasuredNetwork] = {}
-    board = None
     if on_board is not None:
         for settings in each:
             check_backend(settings)
-        board = Board(on_board)
-    for number, (settings, (size, classes)) in enumerate(product(each, sizes)):
-        indices = [index for index, one in enumerate(wanted) if (one.input_size, one.num_classes) == (size, classes)]
-        divisor = _Wanted(name=reference, spec=base.spec.normalised(size), num_classes=classes, input_size=size)
-        tell = _teller(number + 1, groups, [wanted[index] for index in indices], settings, where, board, on_progress)
-        measured = _measure_group(
-            [wanted[index] for index in indices], divisor, settings, where, tell, board=board, cores=cores
-        )
-        for index, one in zip(indices, measured, strict=True):
-            found[number // len(sizes), index] = one
-            if on_measured is not None:
-                on_measured(one)
-    if board is not None:
-        board.close()
+    with ExitStack() as stack:
+        board = None if on_board is None else stack.enter_context(closing(Board(on_board)))
+        for number, (settings, (size, classes)) in enumerate(product(each, sizes)):
+            indices = [
+                index for index, one in enumerate(wanted) if (one.input_size, one.num_classes) == (size, classes)
+            ]
+            group = [wanted[index] for index in indices]
+            divisor = _Wanted(name=reference, spec=base.spec.normalised(size), num_classes=classes, input_size=size)
+            tell = _teller(number + 1, groups, group, settings, where, board, on_progress)
+            measured = _measure_group(group, divisor, settings, where, tell, board=board, cores=cores)
+            for index, one in zip(indices, measured, strict=True):
+                found[number // len(sizes), index] = one
+                if on_measured is not None:
+                    on_measured(one)
     return tuple(found[key] for key in sorted(found))
 
 

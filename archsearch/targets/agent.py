@@ -23,11 +23,9 @@ from pathlib import Path
 from typing import Any
 
 MARK = "archsearch-agent"
-LONGEST_LINE = 65536
-MOST_BYTES = 512 * 2**20  # of all models together
+LONGEST_LINE = 2**20
+MOST_BYTES = 512 * 2**20  # of all models together; the oldest go first
 COPIED_BYTES, COPIES = 16 * 2**20, 4  # as archsearch/latency/witness.py
-
-
 CPUS, ZONES = Path("/sys/devices/system/cpu"), Path("/sys/class/thermal")
 
 
@@ -96,16 +94,19 @@ def facts() -> dict[str, str]:
 
 def state() -> dict[str, Any]:
     """What changes from second to second; what the board does not tell is absent: not known, and not clean."""
-    zones = sorted(ZONES.glob("thermal_zone*"))[:32]
-    trips = [trip for zone in zones for trip in zone.glob("trip_point_*_type") if read(trip) == "passive"]
-    files = {
-        "clock_khz": [CPUS / f"cpu{core}/cpufreq/scaling_cur_freq" for core in cores()[:64]],
-        "temperature_millidegrees": [zone / "temp" for zone in zones],
-        "passive_trip_millidegrees": [trip.with_name(trip.name.replace("_type", "_temp")) for trip in trips],
+    clocks = [number(read(CPUS / f"cpu{core}/cpufreq/scaling_cur_freq")) for core in cores()[:64]]
+    heat = {zone: number(read(zone / "temp")) for zone in sorted(ZONES.glob("thermal_zone*"))[:32]}
+    passive = [
+        [now, number(read(trip.with_name(trip.name.replace("_type", "_temp"))))]
+        for zone, now in heat.items()
+        for trip in zone.glob("trip_point_*_type")
+        if now is not None and read(trip) == "passive"
+    ]
+    found: dict[str, Any] = {
+        "clock_khz": [value for value in clocks if value is not None],
+        "temperature_millidegrees": [value for value in heat.values() if value is not None],
+        "passive_trips_millidegrees": [[now, trip] for now, trip in passive if trip is not None and trip > 0][:256],
     }
-    found: dict[str, Any] = {}
-    for name, paths in files.items():
-        found[name] = [value for value in map(number, map(read, paths)) if value is not None]
     if shutil.which("vcgencmd"):  # Raspberry Pi: bits of what happens now and what has happened since the boot
         done = subprocess.run(["vcgencmd", "get_throttled"], capture_output=True, text=True, timeout=5, check=False)
         throttled = done.stdout.strip().partition("=")[2]
@@ -153,7 +154,8 @@ class Agent:
     """What one connection has sent and opened."""
 
     def __init__(self) -> None:
-        self.models: dict[str, bytes] = {}
+        self.models: dict[str, bytes] = {}  # what was asked for last at the end
+        self.kinds = capacities()  # before `open` keeps this process to some of the cores
         self.sessions: list[tuple[Any, dict[str, Any]]] = []
         self.copied: Any = None
 
@@ -168,14 +170,18 @@ class Agent:
 
     def have(self, request: dict[str, Any], _: bytes) -> dict[str, Any]:
         """Whether a model is there."""
+        if request["sha256"] in self.models:
+            self.models[request["sha256"]] = self.models.pop(request["sha256"])
         return {"have": request["sha256"] in self.models}
 
     def put(self, request: dict[str, Any], body: bytes) -> dict[str, Any]:
         """Keep a model."""
         if hashlib.sha256(body).hexdigest() != request["sha256"]:
             raise ValueError("the model arrived damaged")
-        if sum(map(len, self.models.values())) + len(body) > MOST_BYTES:
-            raise MemoryError("the models of one connection are too large")
+        if len(body) > MOST_BYTES // 2:
+            raise MemoryError("the model is too large")
+        while sum(map(len, self.models.values())) + len(body) > MOST_BYTES:
+            del self.models[next(iter(self.models))]
         self.models[request["sha256"]] = body
         return {"have": True}
 
@@ -184,7 +190,7 @@ class Agent:
         import numpy
         import onnxruntime
 
-        kinds = capacities()
+        kinds = self.kinds
         wanted = {
             "all": list(kinds),
             "big": [core for core in kinds if kinds[core] == max(kinds.values())],

@@ -254,11 +254,12 @@ class BoardGroup:
         return replace(made, waited_ns=made.waited_ns + away * NS_PER_SECOND)
 
     def _visit(self, connection: Connection, settings: LatencySettings, plan: VisitPlan) -> Visit:
-        asked = time.monotonic_ns()
-        waited = 0.0
+        waited, warm_ns = 0.0, 0.0
         if self._opened is not connection:
             self._open(connection)
+            began = time.monotonic_ns()
             waited = self._warm_up(connection, settings)
+            warm_ns = time.monotonic_ns() - began - waited * NS_PER_SECOND
             self._opened = connection
         runs = self._runs if plan.number == 0 else plan.runs
         began = time.monotonic_ns()
@@ -266,7 +267,7 @@ class BoardGroup:
         budget = settings.group_budget_seconds(self.networks)
         answer = connection.ask(
             "visit", Visited, seconds=budget + patience + 30.0, bursts=plan.bursts, before=plan.before, runs=runs,
-            untimed=settings.untimed_runs, most_ns=max(0, round(plan.left_ns - (began - asked))),
+            untimed=settings.untimed_runs, most_ns=max(0, round(plan.left_ns - warm_ns)),
             patience_seconds=patience,
         )  # fmt: skip
         took = time.monotonic_ns() - began
@@ -333,8 +334,8 @@ class BoardGroup:
         for state in (state for pair in self._states for state in pair):
             if state.throttled_bits is not None:
                 told.append(bool(state.throttled_bits & _THROTTLED_NOW))
-            if state.passive_trip_millidegrees and state.temperature_millidegrees:
-                told.append(max(state.temperature_millidegrees) >= min(state.passive_trip_millidegrees))
+            if state.passive_trips_millidegrees:
+                told.append(any(now >= trip for now, trip in state.passive_trips_millidegrees))
         return any(told) if told else None
 
     def _energy(self) -> dict[str, float]:

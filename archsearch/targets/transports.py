@@ -51,7 +51,8 @@ def _ssh(host: str) -> tuple[str, ...]:
 
 
 def _adb(serial: str) -> tuple[str, ...]:
-    return ("adb", "-s", serial, "exec-in-out", f"python3 -u -c {shlex.quote(BOOTSTRAP)}")
+    # -T: no terminal, which would change bytes on their way
+    return ("adb", "-s", serial, "shell", "-T", f"exec python3 -u -c {shlex.quote(BOOTSTRAP)}")
 
 
 KINDS: Mapping[str, Callable[[str], tuple[str, ...]]] = {"ssh": _ssh, "command": _command, "adb": _adb}

@@ -42,13 +42,17 @@ class _Answer(BaseModel):
 
 
 class BoardState(BaseModel):
-    """What a board says of itself before and after a visit; an empty list or None is not known."""
+    """What a board says of itself before and after a visit; an empty list or None is not known.
+
+    `passive_trips_millidegrees`: of each trip point from which the board slows itself down, its zone's temperature, and
+    the trip point's.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     clock_khz: tuple[Integer, ...] = Field(default=(), max_length=64)
     temperature_millidegrees: tuple[Integer, ...] = Field(default=(), max_length=32)
-    passive_trip_millidegrees: tuple[Integer, ...] = Field(default=(), max_length=256)
+    passive_trips_millidegrees: tuple[tuple[Integer, Integer], ...] = Field(default=(), max_length=256)
     throttled_bits: Integer | None = None
     cpu_seconds: tuple[Seconds, Seconds, Seconds] | None = None
     energy_microjoules: dict[Text, Integer] = Field(default_factory=dict, max_length=16)
@@ -79,9 +83,7 @@ class Opened(_Answer):
 class Warmed(_Answer):
     """Of each network, median of the last window (nanoseconds) and runs."""
 
-    ends: tuple[tuple[Annotated[float, Field(gt=0.0, lt=1e12, allow_inf_nan=False)], Integer], ...] = Field(
-        max_length=64
-    )
+    ends: tuple[tuple[Annotated[float, Field(gt=0.0, lt=1e12, allow_inf_nan=False)], Integer], ...]
     waited_seconds: Seconds
 
 
@@ -130,8 +132,8 @@ class Connection:
         try:
             source = files("archsearch.targets").joinpath("agent.py").read_bytes()
             nonce = secrets.token_hex(16)
-            self._send(f"{len(source)}\n".encode() + source)
             self._skip_greeting = True
+            self._send(f"{len(source)}\n".encode() + source, time.monotonic() + connect_seconds)
             self.hello = self.ask("hello", Hello, seconds=connect_seconds, nonce=nonce)
             if self.hello.mark != MARK or self.hello.nonce != nonce:
                 raise self._broken("something else than the agent answered")
@@ -180,19 +182,18 @@ class Connection:
             self._process.kill()
             self._process.wait()
 
-    def _send(self, content: bytes, deadline: float | None = None) -> None:
+    def _send(self, content: bytes, deadline: float) -> None:
         assert self._process.stdin is not None
         pipe = self._process.stdin.fileno()
         os.set_blocking(pipe, False)
         left = memoryview(content)
-        end = time.monotonic() + CONNECT_SECONDS if deadline is None else deadline
         while left:
-            _, ready, _ = select.select([], [pipe], [], max(0.0, end - time.monotonic()))
+            _, ready, _ = select.select([], [pipe], [], max(0.0, deadline - time.monotonic()))
             if not ready:
                 raise self._broken("it does not read what is sent")
             try:
                 left = left[os.write(pipe, left) :]
-            except (BrokenPipeError, ConnectionError) as error:
+            except ConnectionError as error:
                 raise self._broken("the line broke while a question was sent") from error
 
     def _line(self, deadline: float) -> bytes:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ast
 import copy
+import hashlib
 import json
+import os
 import random
 import shlex
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -22,9 +24,9 @@ from archsearch.latency.group import VisitPlan
 from archsearch.latency.settings import LatencySettings
 from archsearch.records import Latency
 from archsearch.targets import agent as agent_module
-from archsearch.targets.board import Board, _check_visit, measure_on_board
+from archsearch.targets.board import Board, BoardGroup, _check_visit, measure_on_board
 from archsearch.targets.transports import BOOTSTRAP, Target, parse_target
-from archsearch.targets.wire import BoardAwayError, Connection, Have, Visited
+from archsearch.targets.wire import BoardAwayError, BoardState, Connection, Have, Visited
 
 HERE = Path(__file__).parent
 PYTHON = f"command:{shlex.quote(sys.executable)}"
@@ -166,7 +168,7 @@ HELLO = (
     ("body", "said"),
     [
         ("", "the line broke while an answer was awaited"),
-        ("print('x'*10_000_000)", "longer than 65536 bytes"),
+        ("print('x'*10_000_000)", "longer than 1048576 bytes"),
         ("print(json.dumps({'id': 1, 'mark': 'archsearch-agent', 'nonce': 'mine', 'facts': {}, 'state': {}}))",
          "something else than the agent answered"),
         ("print(json.dumps({'id': 7, 'mark': 'archsearch-agent', 'nonce': ask['nonce'], 'facts': {}, 'state': {}}))",
@@ -281,6 +283,48 @@ def test_local_is_this_machine_and_ssh_asks_no_password_and_trusts_no_unknown_ho
     assert ssh is not None and {"BatchMode=yes", "StrictHostKeyChecking=yes"} <= set(ssh.argv)
     assert ssh.argv[-2] == "pi5"
     assert ssh.argv[-3] == "--"
+
+
+def test_an_android_device_is_reached_by_a_shell_without_a_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As `adb help` says: `-s SERIAL`, then `shell [-e ESCAPE] [-n] [-Tt] [-x] [COMMAND...]`, run by the device's shell.
+    adb = tmp_path / "adb"
+    adb.write_text('#!/bin/sh\n[ "$1 $2 $3 $4" = "-s emulator-5554 shell -T" ] && shift 4 && exec /bin/sh -c "$*"\n')
+    adb.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{Path(sys.executable).parent}:{os.environ['PATH']}")
+    line = Connection(parse_target("adb:emulator-5554") or pytest.fail("local"))
+    line.close()
+    assert line.hello.facts["onnxruntime"]
+
+
+def state_of(trips: list[list[int]]) -> BoardState:
+    return BoardState.model_validate({"temperature_millidegrees": [60_000], "passive_trips_millidegrees": trips})
+
+
+def test_a_board_is_throttled_when_a_zone_reaches_its_own_trip_point() -> None:
+    group = BoardGroup(cast(Board, None), [], torch.zeros(1))
+    assert group._throttled() is None
+    group._states = [(state_of([[30_000, 45_000], [60_000, 80_000]]),) * 2]
+    assert group._throttled() is False  # 60 degrees are below the processor's 80; the 45 are another zone's
+    group._states += [(state_of([]), state_of([[80_000, 80_000]]))]
+    assert group._throttled() is True
+
+
+def test_the_agent_forgets_the_oldest_models_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agent_module, "MOST_BYTES", 8)
+    agent, names = agent_module.Agent(), {}
+    for body in (b"one1", b"two2"):
+        names[body] = hashlib.sha256(body).hexdigest()
+        agent.put({"sha256": names[body]}, body)
+    assert agent.have({"sha256": names[b"one1"]}, b"") == {"have": True}  # now the newest
+    agent.put({"sha256": hashlib.sha256(b"3").hexdigest()}, b"3")
+    assert [agent.have({"sha256": names[body]}, b"")["have"] for body in (b"one1", b"two2")] == [True, False]
+
+
+def test_a_kind_of_cores_is_asked_of_a_target_alone() -> None:
+    with pytest.raises(ConfigError, match="cores big: only a target's are chosen"):
+        archsearch.measure("shufflenet_v2_x0_5", cores="big")
 
 
 def test_a_target_runs_onnx_runtime_in_float32_alone() -> None:
