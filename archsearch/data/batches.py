@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from archsearch.data.augment import cut_out, draw_cutouts
+from archsearch.data.augment import cut_out, draw_colours, draw_crops, draw_cutouts, jitter_colours, resized_crops
 from archsearch.data.images import Images, chunks
 from archsearch.errors import ConfigError
 
@@ -44,6 +44,10 @@ class DeviceBatches:
             same share of mirror images, and every image comes once each way in two epochs (Jordan 2024, "94% on
             CIFAR-10 in 3.29 Seconds on a Single GPU", arXiv 2404.00498, section 3.6).
         cutout: side (pixels at `input_size`) of the square blanked in each training image; 0 for none.
+        least_crop_area: least share of an image's area that a random resized crop shows, instead of the crop of the
+            original size (`augment.draw_crops`); None for no resized crop. Without a border.
+        colour_jitter: by how much brightness, contrast and saturation are changed at most (`augment.jitter_colours`);
+            0 for none.
         seed: of the order and the augmentation.
 
     A set that does not fit (`_fits`) is gathered batch by batch, the next while the device works on one: the batches
@@ -66,8 +70,11 @@ class DeviceBatches:
         seed: int,
         alternate_flip: bool = False,
         cutout: int = 0,
+        least_crop_area: float | None = None,
+        colour_jitter: float = 0.0,
     ) -> None:
         _check(input_size=input_size, batch_size=batch_size, mean=mean, std=std, crop_padding=crop_padding)
+        _check_photos(least_crop_area=least_crop_area, colour_jitter=colour_jitter, crop_padding=crop_padding)
         self.device = torch.device(device)
         self.input_size = input_size
         self.batch_size = min(batch_size, len(images))
@@ -75,6 +82,8 @@ class DeviceBatches:
         self.crop_padding = crop_padding
         self.alternate_flip = alternate_flip
         self.cutout = cutout
+        self.least_crop_area = least_crop_area
+        self.colour_jitter = colour_jitter
         self.seed = seed
         self._count = len(images)
         self._labels = images.labels.to(self.device)
@@ -111,9 +120,13 @@ class DeviceBatches:
         slices = _slices(len(drawn.order), self.batch_size, first_step)
         for batch, rows in zip(slices, self._rows_of(drawn.order, slices), strict=True):
             positions = drawn.mirrored[batch].nonzero().view(-1) if self.flip else None
-            inputs = self._inputs(rows, self._starts(drawn, batch), positions)
-            if drawn.centres is not None:
-                inputs = cut_out(inputs, drawn.centres[:, batch].to(self.device), side=self.cutout)
+            boxes, colours, centres = (
+                None if each is None else each[:, batch].to(self.device)
+                for each in (drawn.boxes, drawn.colours, drawn.centres)
+            )
+            inputs = self._inputs(rows, self._starts(drawn, batch), positions, boxes=boxes, colours=colours)
+            if centres is not None:
+                inputs = cut_out(inputs, centres, side=self.cutout)
             yield inputs, self._labels[drawn.order[batch].to(self.device)]
 
     def plans(self, epoch: int, *, first_step: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
@@ -124,21 +137,23 @@ class DeviceBatches:
         drawn = self._drawn(epoch)
         everything = slice(0, len(drawn.order))
         rows = [self._starts(drawn, everything).to(self.device), drawn.mirrored.to(self.device, torch.int64)]
-        if drawn.centres is not None:
-            rows += list(drawn.centres.to(self.device, torch.int64))
+        for each in (drawn.boxes, drawn.colours, drawn.centres):
+            if each is not None:
+                rows += list(each.to(self.device, torch.int64))
         plan, labels = torch.stack(rows), self._labels[drawn.order.to(self.device)]
         for batch in _slices(len(labels), self.batch_size, first_step):
             yield plan[:, batch], labels[batch]
 
     def rendered(self, plan: Tensor) -> Tensor:
         """The inputs of a plan of `plans`. Nothing in it depends on values, so that a CUDA graph may hold it."""
-        size = self.input_size
-        rows = (plan[0][:, None] + self._row_starts).view(-1)
-        crops = self._resident_rows().index_select(0, rows).view(-1, size, size, 3)
+        starts, mirrored, rest = plan[0], plan[1], plan[2:]
+        boxes, rest = (None, rest) if self.least_crop_area is None else (rest[:4], rest[4:])
+        colours, centres = (rest[:3], rest[3:]) if self.colour_jitter else (None, rest)
+        crops = self._crops(self._resident_rows(), starts, boxes)
         if self.flip:
-            crops = torch.where(plan[1].bool()[:, None, None, None], crops.flip(2), crops)
-        inputs = self._normalised(crops)
-        return cut_out(inputs, plan[2:], side=self.cutout) if self.cutout else inputs
+            crops = torch.where(mirrored.bool()[:, None, None, None], crops.flip(2), crops)
+        inputs = self._normalised(crops, colours)
+        return cut_out(inputs, centres, side=self.cutout) if self.cutout else inputs
 
     def _drawn(self, epoch: int) -> _Drawn:
         """What is random in an epoch."""
@@ -149,7 +164,14 @@ class DeviceBatches:
         mirrored = torch.rand(self._count, generator=generator)[:used] < 0.5
         if self.alternate_flip:
             mirrored = self._mirrored_first()[order] ^ (epoch % 2 == 1)
-        return _Drawn(order=order, offsets=offsets, mirrored=mirrored, centres=self._cutouts(used, generator))
+        return _Drawn(
+            order=order,
+            offsets=offsets,
+            mirrored=mirrored,
+            centres=self._cutouts(used, generator),
+            boxes=self._boxes(used, generator),
+            colours=draw_colours(used, generator) if self.colour_jitter else None,
+        )
 
     def evaluation(self, batch_size: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """Every image once, in the set's order, normalised and not augmented. The last batch may be smaller.
@@ -164,7 +186,6 @@ class DeviceBatches:
             order=order,
             offsets=torch.full((2, self._count), self.crop_padding),
             mirrored=torch.zeros(self._count, dtype=torch.bool),
-            centres=None,
         )
         slices = _slices(self._count, size, 0)
         for batch, rows in zip(slices, self._rows_of(order, slices), strict=True):
@@ -175,10 +196,15 @@ class DeviceBatches:
         return torch.rand(self._count, generator=torch.Generator().manual_seed(_epoch_seed(self.seed, -1))) < 0.5
 
     def _cutouts(self, images: int, generator: torch.Generator) -> Tensor | None:
-        """Where the squares of an epoch lie. Drawn last, so that order, crops and mirror images are as without."""
+        """Where the squares of an epoch lie. Drawn after order, crops and mirror images: those are as without."""
         if not self.cutout:
             return None
         return draw_cutouts(images, input_size=self.input_size, generator=generator)
+
+    def _boxes(self, images: int, generator: torch.Generator) -> Tensor | None:
+        if self.least_crop_area is None:
+            return None
+        return draw_crops(images, input_size=self.input_size, least_area=self.least_crop_area, generator=generator)
 
     def _starts(self, drawn: _Drawn, batch: slice) -> Tensor:
         """Number of the pixel in which each crop of a batch begins, of the padded set, or of the batch's own rows."""
@@ -233,19 +259,35 @@ class DeviceBatches:
             while ahead:
                 yield self._windows(ahead.popleft().result().to(self.device, non_blocking=True))
 
-    def _inputs(self, source: Tensor, starts: Tensor, mirrored: Tensor | None) -> Tensor:
+    def _inputs(
+        self,
+        source: Tensor,
+        starts: Tensor,
+        mirrored: Tensor | None,
+        *,
+        boxes: Tensor | None = None,
+        colours: Tensor | None = None,
+    ) -> Tensor:
         """Gather from rows, mirror and normalise one batch."""
-        size = self.input_size
-        rows = (starts.to(self.device)[:, None] + self._row_starts).view(-1)
-        crops = source.index_select(0, rows).view(-1, size, size, 3)
+        crops = self._crops(source, starts.to(self.device), boxes)
         if mirrored is not None:
             positions = mirrored.to(self.device)
             crops.index_copy_(0, positions, crops.index_select(0, positions).flip(2))
-        return self._normalised(crops)
+        return self._normalised(crops, colours)
 
-    def _normalised(self, crops: Tensor) -> Tensor:
-        """uint8 (B, S, S, 3) -> float32 (B, 3, S, S), channels_last."""
+    def _crops(self, source: Tensor, starts: Tensor, boxes: Tensor | None) -> Tensor:
+        """(B, S, S, 3): uint8 as they stand in rows, or float32 with the content of boxes."""
         size = self.input_size
+        if boxes is not None:
+            return resized_crops(source, starts, boxes, size=size)
+        rows = (starts[:, None] + self._row_starts).view(-1)
+        return source.index_select(0, rows).view(-1, size, size, 3)
+
+    def _normalised(self, crops: Tensor, colours: Tensor | None) -> Tensor:
+        """(B, S, S, 3), from 0 to 255 -> float32 (B, 3, S, S), channels_last."""
+        size = self.input_size
+        if colours is not None:
+            crops = jitter_colours(crops.to(torch.float32), colours, strength=self.colour_jitter)
         inputs = crops.reshape(-1, size, size * 3).to(torch.float32).mul_(self._scale).add_(self._shift)
         return inputs.view(-1, size, size, 3).permute(0, 3, 1, 2)
 
@@ -259,12 +301,16 @@ class _Drawn:
         offsets: row and column in the padded image in which each crop begins, int64 (2, images).
         mirrored: bool (images,).
         centres: of the cutouts, int64 (2, images); None: there are none.
+        boxes: of the resized crops, int64 (4, images); None: there are none.
+        colours: how colours change, int64 (3, images); None: they do not.
     """
 
     order: Tensor
     offsets: Tensor
     mirrored: Tensor
-    centres: Tensor | None
+    centres: Tensor | None = None
+    boxes: Tensor | None = None
+    colours: Tensor | None = None
 
 
 def _slices(images: int, batch_size: int, first_batch: int) -> list[slice]:
@@ -300,3 +346,12 @@ def _check(*, input_size: int, batch_size: int, mean: Sequence[float], std: Sequ
         raise ConfigError(f"mean must be three numbers from 0 to 1, got {tuple(mean)}")
     if len(std) != 3 or not all(deviation > 0 for deviation in std):
         raise ConfigError(f"std must be three numbers above 0, got {tuple(std)}")
+
+
+def _check_photos(*, least_crop_area: float | None, colour_jitter: float, crop_padding: int) -> None:
+    if least_crop_area is not None and not 0 < least_crop_area <= 1:
+        raise ConfigError(f"least_crop_area must be above 0 and at most 1, got {least_crop_area}")
+    if least_crop_area is not None and crop_padding:
+        raise ConfigError(f"a random resized crop needs no border, got crop_padding {crop_padding}")
+    if not 0 <= colour_jitter < 1:
+        raise ConfigError(f"colour_jitter must be 0 or more and below 1, got {colour_jitter}")

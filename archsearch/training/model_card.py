@@ -174,7 +174,11 @@ def _augmentation(facts: ModelFacts) -> str:
     protocol = facts.protocol
     flip = "mirror images where the dataset allows them" if protocol.flip is None else "mirror images"
     parts = [f"random crop with {protocol.crop_padding} pixels of padding"] if protocol.crop_padding else []
+    if protocol.least_crop_area is not None:
+        parts.append(f"random resized crop of {protocol.least_crop_area:.0%} to 100% of the area")
     parts += [] if protocol.flip is False else [flip]
+    if protocol.colour_jitter:
+        parts.append(f"brightness, contrast and saturation changed by up to {protocol.colour_jitter:.0%}")
     side = protocol.cutout_pixels(facts.input_size)
     parts += [f"a blank square of {side}x{side} pixels (cutout)"] if side else []
     return ", ".join(parts) or "none"

@@ -15,6 +15,8 @@ _LATER_KEYS: Mapping[str, float | bool | None] = {
     "alternate_flip": False,
     "cutout": 0.0,
     "average_fraction": None,
+    "least_crop_area": None,
+    "colour_jitter": 0.0,
 }
 
 
@@ -39,6 +41,9 @@ class Protocol:
         cutout: side of the square that is blanked in each training image, as a share of the image's side; 0: none.
         average_fraction: memory of the moving average of the weights that is scored and kept, as a share of all steps;
             None: the weights of the last step are.
+        least_crop_area: least share of an image's area that a random resized crop shows, in place of the crop at the
+            image's own size; None: no resized crop.
+        colour_jitter: by how much brightness, contrast and saturation of a training image change at most; 0: not.
         notes: what the source does not state, and what was chosen instead.
     """
 
@@ -58,6 +63,8 @@ class Protocol:
     alternate_flip: bool = False
     cutout: float = 0.0
     average_fraction: float | None = None
+    least_crop_area: float | None = None
+    colour_jitter: float = 0.0
     notes: tuple[str, ...] = ()
 
     def cutout_pixels(self, input_size: int) -> int:
@@ -156,6 +163,27 @@ _ENTRIES = (
         alternate_flip=True,
         average_fraction=0.01,
         notes=("rate and batch size chosen on 5,000 images of CIFAR-10 in 20 epochs, x0.5 (docs/training.md)",),
+    ),
+    Protocol(
+        name="photos",
+        source="ShuffleNetV2's authors' training on ImageNet, github.com/megvii-model/ShuffleNet-Series, shortened",
+        epochs=30,
+        batch_size=64,
+        schedule=OneCycle(0.03, warmup_fraction=0.1),
+        momentum=0.9,
+        nesterov=False,
+        weight_decay=4e-5,
+        label_smoothing=0.1,
+        crop_padding=0,
+        decay_vectors=False,
+        least_crop_area=0.25,
+        colour_jitter=0.4,
+        notes=(
+            "30 epochs for 240; the rate falls linearly to zero, as there",
+            "rate 0.5 for a batch of 1024 there, scaled to a batch of 64 by the linear rule (arXiv 1706.02677)",
+            "the rate rises in the first 10% of the steps, so that weights taken from elsewhere are not thrown away",
+            "crops show 25% of the area at least, not 8%: few epochs, small networks and images of the input size",
+        ),
     ),
 )
 

@@ -101,6 +101,8 @@ class Trainer:
             crop_padding=protocol.crop_padding,
             alternate_flip=protocol.alternate_flip,
             cutout=protocol.cutout_pixels(input_size),
+            least_crop_area=protocol.least_crop_area,
+            colour_jitter=protocol.colour_jitter,
             seed=seed,
         )
         if self._batches.batch_size < 2:
@@ -296,6 +298,8 @@ def device_batches(
     crop_padding: int = 0,
     alternate_flip: bool = False,
     cutout: int = 0,
+    least_crop_area: float | None = None,
+    colour_jitter: float = 0.0,
     seed: int = 0,
 ) -> DeviceBatches:
     """Batches on the device; as they come by default, they are for scoring only."""
@@ -310,5 +314,7 @@ def device_batches(
         crop_padding=crop_padding,
         alternate_flip=alternate_flip,
         cutout=cutout,
+        least_crop_area=least_crop_area,
+        colour_jitter=colour_jitter,
         seed=seed,
     )

@@ -203,6 +203,9 @@ def test_another_input_size_is_reached_by_resizing_once(make_images: Callable[..
         ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
         ({"input_size": 0}, "input_size must be at least 1, got 0"),
         ({"crop_padding": -1}, "crop_padding must be 0 or more, got -1"),
+        ({"least_crop_area": 0.0}, "least_crop_area must be above 0 and at most 1, got 0.0"),
+        ({"least_crop_area": 0.5, "crop_padding": 2}, "needs no border, got crop_padding 2"),
+        ({"colour_jitter": 1.0}, "colour_jitter must be 0 or more and below 1, got 1.0"),
         ({"std": (1.0, 0.0, 1.0)}, "std must be three numbers above 0"),
         ({"mean": (120.0, 120.0, 120.0)}, "mean must be three numbers from 0 to 1"),
     ],
@@ -218,23 +221,27 @@ def test_an_evaluation_batch_below_one_is_refused(make_images: Callable[..., Ima
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_a_gpu_gets_the_same_batches(make_images: Callable[..., Images]) -> None:
+@pytest.mark.parametrize("augmented", [{"crop_padding": 2}, {"least_crop_area": 0.25, "colour_jitter": 0.4}])
+def test_a_gpu_gets_the_same_batches(make_images: Callable[..., Images], augmented: dict[str, float]) -> None:
     images = make_images([20, 13], image_size=8)
-    options = {"flip": True, "crop_padding": 2, "mean": (0.5, 0.4, 0.3), "std": (0.2, 0.3, 0.4), "input_size": 6}
+    options = {"flip": True, "mean": (0.5, 0.4, 0.3), "std": (0.2, 0.3, 0.4), "input_size": 6, **augmented}
     on_cpu = _batches(images, **options).epoch(1)
     on_gpu = _batches(images, **(options | {"device": "cuda"})).epoch(1)
     for (inputs, labels), (gpu_inputs, gpu_labels) in zip(on_cpu, on_gpu, strict=True):
         assert gpu_inputs.is_contiguous(memory_format=torch.channels_last)
-        assert torch.allclose(inputs, gpu_inputs.cpu(), atol=1e-6) and torch.equal(labels, gpu_labels.cpu())
+        assert torch.allclose(inputs, gpu_inputs.cpu(), atol=1e-5) and torch.equal(labels, gpu_labels.cpu())
 
 
-@pytest.mark.parametrize("cutout", [0, 3])
+_PHOTOS = {"crop_padding": 0, "least_crop_area": 0.25, "colour_jitter": 0.4}
+
+
+@pytest.mark.parametrize("augmented", [{}, {"cutout": 3}, _PHOTOS])
 @pytest.mark.parametrize("input_size", [8, 6])
 def test_batches_of_a_set_that_does_not_fit_are_those_of_one_that_does(
-    make_images: Callable[..., Images], monkeypatch: pytest.MonkeyPatch, cutout: int, input_size: int
+    make_images: Callable[..., Images], monkeypatch: pytest.MonkeyPatch, augmented: dict[str, float], input_size: int
 ) -> None:
     images = make_images([7, 8, 8], image_size=8)
-    options = {"input_size": input_size, "flip": True, "crop_padding": 2, "cutout": cutout, "batch_size": 5}
+    options = {"input_size": input_size, "flip": True, "crop_padding": 2, "batch_size": 5, **augmented}
     resident = _batches(images, **options)
     monkeypatch.setattr("archsearch.data.batches._RESIDENT_BYTES", 0)
     streamed = _batches(images, **options)

@@ -23,8 +23,12 @@ from archsearch.training.seed_folder import SeedFolder
 SHUFFLENET = FAMILIES["shufflenet_v2"].base.with_choices({"width": 0.5, "units": 1, "stem.pool": False})
 MOBILENET = FAMILIES["mobilenet_v3_ldc"].base  # the family with dropout
 MODERN = PROTOCOLS["modern"]
-# Everything a training may have at once: dropout draws in every step, averages, blank squares, decay groups.
-ALL = replace(MODERN, name="all", dropout=0.5, cutout=0.25, average_fraction=0.2, decay_vectors=False)
+# Everything a training may have at once: dropout draws in every step, averages, blank squares, resized crops,
+# colours, decay groups.
+ALL = replace(
+    MODERN, name="all", dropout=0.5, cutout=0.25, average_fraction=0.2, decay_vectors=False, crop_padding=0,
+    least_crop_area=0.25, colour_jitter=0.4,
+)  # fmt: skip
 STEPS = 6  # 96 images in batches of 16
 
 

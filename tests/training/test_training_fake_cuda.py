@@ -146,18 +146,23 @@ def test_a_whole_training_stays_on_its_device_and_inside_its_chunks(
     assert stood_in_for == {"backward": 7, "fused SGD": 7 * groups, "rates on the GPU": groups}
 
 
-def test_batches_of_several_processes_stay_on_their_device(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "augmented", [{"crop_padding": 4}, {"crop_padding": 0, "least_crop_area": 0.25, "colour_jitter": 0.4}]
+)
+def test_batches_of_several_processes_stay_on_their_device(
+    monkeypatch: pytest.MonkeyPatch, augmented: dict[str, Any]
+) -> None:
     """They are not planned: the images that are mirrored are drawn on the CPU, and their numbers brought over."""
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (2**34, 2**34))
     given = DeviceBatches(
         images(), device="cpu", input_size=32, batch_size=10, mean=(0.5,) * 3, std=(0.2,) * 3, flip=True,
-        crop_padding=4, seed=0, cutout=8,
+        seed=0, cutout=8, **augmented,
     )  # fmt: skip
     expected = [(inputs.shape, labels.shape) for inputs, labels in given.epoch(0)]
     with fake_cuda.fake_mode(counts=True):
         given = DeviceBatches(
             images(), device="cuda:0", input_size=32, batch_size=10, mean=(0.5,) * 3, std=(0.2,) * 3, flip=True,
-            crop_padding=4, seed=0, cutout=8,
+            seed=0, cutout=8, **augmented,
         )  # fmt: skip
         found = list(given.epoch(0))
         scored = list(given.evaluation(16))

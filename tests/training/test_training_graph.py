@@ -53,7 +53,7 @@ def network() -> nn.Module:
 
 
 def batches(
-    device: str = "cpu", *, flip: bool = True, cutout: int = 0, size: int = 8, count: int = 40
+    device: str = "cpu", *, flip: bool = True, cutout: int = 0, size: int = 8, count: int = 40, photos: bool = False
 ) -> DeviceBatches:
     generator = torch.Generator().manual_seed(0)
     images = Images(
@@ -61,7 +61,8 @@ def batches(
     )
     return DeviceBatches(
         images, device=device, input_size=size, batch_size=10, mean=(0.4, 0.5, 0.6), std=(0.2, 0.2, 0.3),
-        flip=flip, crop_padding=2, seed=5, cutout=cutout,
+        flip=flip, crop_padding=0 if photos else 2, seed=5, cutout=cutout,
+        least_crop_area=0.25 if photos else None, colour_jitter=0.4 if photos else 0.0,
     )  # fmt: skip
 
 
@@ -84,15 +85,17 @@ def states(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tens
     return {**model.state_dict(), **momentum}
 
 
-@pytest.mark.parametrize(("flip", "cutout"), [(True, 0), (False, 0), (True, 3)])
-def test_replayed_steps_are_the_eager_ones_bit_for_bit(flip: bool, cutout: int) -> None:
+@pytest.mark.parametrize(
+    ("flip", "cutout", "photos"), [(True, 0, False), (False, 0, False), (True, 3, False), (True, 3, True)]
+)
+def test_replayed_steps_are_the_eager_ones_bit_for_bit(flip: bool, cutout: int, photos: bool) -> None:
     first = network()
     second = copy.deepcopy(first)
     one, two = sgd(first), sgd(second)
     eager = EagerStep(first, one, label_smoothing=0.1, device="cpu", amp=False)
     recorder = Remembering()
     graph = GraphStep(second, two, label_smoothing=0.1, device="cpu", amp=False, record=recorder)
-    given = batches(flip=flip, cutout=cutout)
+    given = batches(flip=flip, cutout=cutout, photos=photos)
     assert trained(eager, given) == trained(graph, given)
     assert (recorder.recorded, recorder.replayed, graph.eager_because) == (1, STEPS, None)
     for name, value in states(first, one).items():

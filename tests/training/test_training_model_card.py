@@ -72,6 +72,11 @@ def test_the_card_says_where_the_weights_began_and_how_images_were_changed() -> 
     assert "the seeds share" not in model_card(replace(begun, scores=begun.scores[:1]))
     squares = replace(begun, protocol=replace(PROTOCOLS["modern"], cutout=0.25, flip=False, crop_padding=0))
     assert "augmentation: a blank square of 8x8 pixels (cutout)" in model_card(squares)
+    photos = model_card(replace(begun, protocol=PROTOCOLS["photos"]))
+    assert (
+        "random resized crop of 25% to 100% of the area, mirror images where the dataset allows them, bright" in photos
+    )
+    assert "brightness, contrast and saturation changed by up to 40%" in photos
 
 
 def test_the_card_lists_the_choices_that_differ_from_the_base() -> None:
