@@ -18,13 +18,15 @@ Make = Callable[..., Record]
 @pytest.mark.parametrize("name", OBJECTIVES.names())
 def test_every_objective_reads_a_record_and_shows_its_value(name: str, make_record: Make) -> None:
     objective = OBJECTIVES[name]
-    record = make_record(1, top1=60.0, p10=2.5, params=2_278_604, macs=146_000_000)
-    # 100 - 60; p10, not the median; counts as they are
+    record = make_record(1, top1=60.0, p10=2.5, params=2_278_604, macs=146_000_000, balanced_top1_percent=70.0)
+    # 100 - 60; 100 - 70; p10, not the median; counts as they are
     expected = {"error_percent": 40.0, "latency_ms": 2.5, "params": 2_278_604.0, "macs": 146_000_000.0}
+    expected["balanced_error_percent"] = 30.0
     assert objective.name == name
     assert objective.extract(record) == expected[name]
     assert objective.title
     shown = {"error_percent": "40.00 %", "latency_ms": "2.50 ms", "params": "2.28 M", "macs": "146 M"}
+    shown["balanced_error_percent"] = "30.00 %"
     assert objective.show(expected[name]) == shown[name]
 
 
