@@ -4,7 +4,7 @@
     precision.py    in which numbers a network is run
     runner.py       a network made ready to be timed: called, waited for, and nothing else
     protocol.py     the one measuring procedure: warm-up, visits spread over time, interleaved bursts, halves that agree
-    warmup.py       runs that are not counted, until successive windows agree
+    group.py        networks ready to run together, here or elsewhere: warm-up, and one visit a call
     samples.py      the raw runs of one measurement, what is computed from them, and its interval
     remeasure.py    which measurements are made again, and which of two is kept
     lease.py        who may use a device now: training in chunks, or one measurement
@@ -12,6 +12,8 @@
     fingerprint.py  what a latency belongs to: device, driver, libraries, threads
     gpu.py          what an NVIDIA GPU tells of its state and its processes
     watch.py        who else used the device meanwhile
+    witness.py      a copy timed in every visit, which tells when others use the memory
+    exported.py     what exporting changes: a network in torch beside its ONNX files
     prepare.py      networks made ready, and the reference that many are measured against
     network.py      all of it together: modules in, a `records.Latency` for each out
     batch.py        the batch in which a device tells networks of different width apart

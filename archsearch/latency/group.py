@@ -7,18 +7,21 @@ untimed runs, then bursts of all networks in turn, the order swapped after each,
 from __future__ import annotations
 
 import gc
+import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
+from statistics import median
 from typing import Protocol
 
 from archsearch.errors import MeasurementError
 from archsearch.latency.runner import Runner
 from archsearch.latency.samples import NS_PER_MS, Visit
 from archsearch.latency.settings import LatencySettings
-from archsearch.latency.warmup import warm_up
+
+logger = logging.getLogger(__name__)
 
 NS_PER_SECOND = 1e9
 _WARMUP_SHARE = 0.125  # of the budget of a candidate alone, for each network's warm-up
@@ -235,20 +238,40 @@ def _check_device_clock(device_ms: float, host_ms: float) -> None:
 
 def _warm_up(runners: Sequence[Runner], settings: LatencySettings, clock: Callable[[], int]) -> tuple[int, list[int]]:
     """Warm every network up: timed runs of a burst from then on, and the runs that each network's warm-up took."""
-    run_ns, made = 0.0, []
-    for runner in runners:
-        warm = warm_up(
-            runner,
-            time_run=lambda one: _time_run(one, clock),
-            window=settings.warmup_runs,
-            max_windows=settings.warmup_windows,
-            tolerance=settings.warmup_tolerance,
-            min_ns=settings.warmup_seconds * NS_PER_SECOND / len(runners),
-            max_ns=warmup_ns(settings),
-        )
-        made.append(warm.runs)
-        run_ns += warm.run_ns
-    return runs_of_burst(settings, run_ns, networks=len(runners)), made
+    least_ns = settings.warmup_seconds * NS_PER_SECOND / len(runners)
+    ended = [_warm_one_up(runner, settings, clock, least_ns) for runner in runners]
+    run_ns = sum(one_ns for one_ns, _ in ended)
+    return runs_of_burst(settings, run_ns, networks=len(runners)), [runs for _, runs in ended]
+
+
+def _warm_one_up(
+    runner: Runner, settings: LatencySettings, clock: Callable[[], int], least_ns: float
+) -> tuple[float, int]:
+    """Run until the medians of two successive windows agree: kernels are chosen, caches filled and clocks raised until
+    time stands still. Gives the last window's median (nanoseconds), an estimate of one run, and the runs made.
+
+    A device with a clock of its own (a GPU) is run for `least_ns` at least, because its first windows agree at the
+    clock of an idle device. After `warmup_ns` of timed runs no run begins; the first run is always made.
+    """
+    before: float | None = None
+    now, runs, spent, windows = 0.0, 0, 0, 0
+    cold = True
+    while windows < settings.warmup_windows or cold:
+        times: list[int] = []
+        while len(times) < settings.warmup_runs and (runs == 0 or spent < warmup_ns(settings)):
+            times.append(_time_run(runner, clock))
+            spent += times[-1]
+            runs += 1
+        if not times:
+            break
+        now, windows = median(times), windows + 1
+        cold = spent < least_ns and runner.device_ms() is not None
+        agree = before is not None and abs(now / before - 1.0) <= settings.warmup_tolerance
+        if agree and not cold and len(times) == settings.warmup_runs:
+            return now, runs
+        before = now
+    logger.debug("warm-up ended after %d runs without two windows that agree", runs)
+    return now, runs
 
 
 def warmup_ns(settings: LatencySettings) -> float:

@@ -30,8 +30,7 @@ from sqlalchemy.orm import Session
 
 from archsearch.errors import ConfigError, NothingStoredError, StoreError, shown
 from archsearch.passwords import without_password
-from archsearch.store.migration import OLDER_VERSIONS, migrate
-from archsearch.store.schema import SCHEMA_VERSION, Base, SchemaRow, StudyRow
+from archsearch.store.schema import OLDER_VERSIONS, SCHEMA_VERSION, Base, SchemaRow, StudyRow, migrate
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +66,7 @@ def _set_wal(cursor: Any) -> None:
 class Database:
     """An open database with this version's tables; give it a URL as SQLAlchemy takes it.
 
-    An older database is brought to this version (`store/migration.py`); with `create` False, one that may not be
+    An older database is brought to this version (`schema.migrate`); with `create` False, one that may not be
     written is read as it is. Nothing is changed in a file before it is known to be archsearch's, or free for it.
 
     Args:

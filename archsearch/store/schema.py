@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 from sqlalchemy import (
     JSON,
+    Connection,
     DateTime,
     Dialect,
     Float,
@@ -21,16 +22,31 @@ from sqlalchemy import (
     Index,
     LargeBinary,
     String,
+    Table,
     Text,
     TypeDecorator,
     UniqueConstraint,
     event,
+    inspect,
+    select,
+    text,
 )  # fmt: skip
-from sqlalchemy.orm import DeclarativeBase, Mapped, Mapper, mapped_column, relationship
+from sqlalchemy.orm import DeclarativeBase, Mapped, Mapper, Session, mapped_column, relationship
+from sqlalchemy.schema import CreateColumn
 
 from archsearch.errors import StoreError, shown
 
-SCHEMA_VERSION = 4  # what 1 lacks: store/migration.py
+SCHEMA_VERSION = 4
+"""
+| version | what it brought                                                                              |
+|---------|----------------------------------------------------------------------------------------------|
+| 2       | `archsearch_partials` and `archsearch_states`; indexes of the trials by variant and by told   |
+| 3       | `archsearch_repeats`                                                                         |
+| 4       | the column `checksums` of studies, trials, latencies, trainings and repeats                  |
+
+No column of an older version changes, so whoever has the database open with an older version goes on undisturbed.
+"""
+OLDER_VERSIONS = range(1, SCHEMA_VERSION)
 
 
 def utc_now() -> datetime:
@@ -272,3 +288,29 @@ class StateRow(Base):
     )
     epoch: Mapped[int]
     state: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+def migrate(session: Session) -> None:
+    """Bring an older database to this version within the session's transaction, which must hold the write lock.
+
+    Several processes may come at once: the first does it, the others wait and find it done.
+    """
+    row = session.scalars(select(SchemaRow).with_for_update()).one()
+    if row.version not in OLDER_VERSIONS:
+        return
+    connection = session.connection()
+    Base.metadata.create_all(connection)  # what is missing alone
+    for table in Base.metadata.sorted_tables:
+        _add_columns(connection, table)
+    for index in TrialRow.metadata.tables[TrialRow.__tablename__].indexes:
+        index.create(connection, checkfirst=True)
+    row.version = SCHEMA_VERSION
+
+
+def _add_columns(connection: Connection, table: Table) -> None:
+    """Add what a table lacks; all of it may be NULL, which older versions leave it."""
+    there = {column["name"] for column in inspect(connection).get_columns(table.name)}
+    for column in table.columns:
+        if column.name not in there:
+            declared = CreateColumn(column).compile(dialect=connection.dialect)
+            connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {declared}"))

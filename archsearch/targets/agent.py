@@ -230,7 +230,7 @@ class Agent:
         return found[1:]
 
     def warm(self, request: dict[str, Any], _: bytes) -> dict[str, Any]:
-        """Run each network until the medians of two windows agree; as archsearch/latency/warmup.py."""
+        """Run each network until the medians of two windows agree; as archsearch/latency/group.py."""
         ends = []
         with Lock(request["patience_seconds"]) as waited:
             for network in range(len(self.sessions)):
