@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from archsearch.analysis.ablation import Ablation
 from archsearch.api.analyses import ANALYSES, ablation_result
 from archsearch.api.paths import study_folder
-from archsearch.api.study import Study, open_study
 from archsearch.files import write_atomically
 from archsearch.report.data import ReportData
 from archsearch.report.html import html_text
@@ -18,26 +18,28 @@ from archsearch.report.sections import Report
 from archsearch.report.study_sections import report_of
 from archsearch.store.database import safe_url
 
+if TYPE_CHECKING:
+    from archsearch.api.study import Study
+
 FILE = "report.html"
 _IN_WORDS = ("front", "confirmed", "trust", "guidelines", "confusion")
 
 
 def make_report(
-    study: str | None = None, *, storage: str | None = None, command: str | None = None, figures: bool = True
+    study: Study, *, storage: str | None = None, command: str | None = None, figures: bool = True
 ) -> Report:
-    """Put together the report of a stored study.
+    """Put together the report of a study.
 
     Args:
-        study: its name; None: the one worked on last.
-        storage: the database's URL; None: the default.
+        study: as it was read.
+        storage: the database's URL, which the report's commands name; None: the default.
         command: what was typed, for the report's last line.
         figures: whether what only figures show is worked out, too; Markdown and LaTeX do without.
 
-    Raises ConfigError, StoreError, UnknownNameError.
+    Raises StoreError if the database cannot be read.
     """
-    opened = open_study(study, storage=storage)
     parts = None if figures else _IN_WORDS
-    return report_of(report_data(opened, storage=storage, command=command, parts=parts))
+    return report_of(report_data(study, storage=storage, command=command, parts=parts))
 
 
 def write_report(report: Report, out: Path | None = None) -> Path:

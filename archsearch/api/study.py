@@ -365,7 +365,7 @@ class Study:
         """
         from archsearch.api.report import make_report, write_report  # takes a while to import
 
-        return write_report(make_report(self.name, storage=self.storage), out)
+        return write_report(make_report(self, storage=self.storage), out)
 
     @property
     def trials(self) -> pd.DataFrame:

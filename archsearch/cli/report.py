@@ -38,12 +38,14 @@ def report(
     archsearch report --markdown --out front.md
     """
     from archsearch.api import report as reports
+    from archsearch.api.study import open_study
     from archsearch.files import write_atomically
 
     if markdown and latex:
         raise ConfigError("--markdown and --latex are two reports", hint="ask for one after the other")
     words = markdown or latex
-    made = reports.make_report(study, storage=storage, command=typed_command(), figures=not words)
+    opened = open_study(study, storage=storage)
+    made = reports.make_report(opened, storage=storage, command=typed_command(), figures=not words)
     if words:
         text = reports.report_markdown(made) if markdown else reports.report_latex(made)
         if out is None:

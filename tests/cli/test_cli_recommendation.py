@@ -116,7 +116,7 @@ def test_everybody_recommends_the_same_network_in_the_same_sentence(
     listed = json.loads(said("studies", "--json").out)["stored"]
     assert [each["recommended"]["trial"] for each in listed if each["study"] == opened.name] == [trial]
 
-    report = make_report(opened.name)
+    report = make_report(opened)
     assert (report.answer[0], report.picks[0].trial, report.networks["recommended"]) == (sentence, trial, trial)
     assert report.picks[0].roles[0] == "recommended"
     assert all(pick.roles[0] != "recommended" for pick in report.picks[1:])
@@ -142,7 +142,7 @@ def test_without_a_complete_network_everybody_says_so(
     study = ("--study", opened.name)
     assert f"- {sentence}" in end_of_run(opened, capsys).splitlines()
     assert f"- {sentence}" in said("pareto", *study).out.splitlines()
-    assert make_report(opened.name).answer[0] == sentence
+    assert make_report(opened).answer[0] == sentence
     assert html.escape(sentence) in opened._repr_html_()
     ended = said("retrain", "--trial", "best", *study)
     assert (ended.code, ended.err.splitlines()[0]) == (1, f"error: {sentence.rstrip('.')}")
@@ -172,7 +172,7 @@ def test_what_networks_are_described_against_is_the_same_on_every_page(opened: S
     }
     assert changes[base.trial] == {}
 
-    report = make_report(opened.name).networks
+    report = make_report(opened).networks
     assert report["baselines"] == {"shufflenet_v2": "shufflenet_v2_x0_5"}
     for trial, network in report["networks"].items():  # one entry for all stages
         in_report = {report["choices"][place] for place, _, _ in network["changes"]}

@@ -120,7 +120,7 @@ def study(stored: str) -> Study:
 
 @pytest.fixture(scope="module")
 def page_file(stored: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    report = make_report(storage=stored, command="archsearch report")
+    report = make_report(open_study(storage=stored), storage=stored, command="archsearch report")
     return write_report(report, tmp_path_factory.mktemp("page") / "report.html")
 
 
@@ -271,10 +271,11 @@ def test_a_name_with_markup_stays_text_in_the_browser(stored: str, tmp_path: Pat
         session.execute(
             update(TrialRow).where(TrialRow.variant == "shufflenet_v2_x1_0").values(variant=MARKUP, checksums=None)
         )
-    trial = next(record.trial for record in open_study(storage=f"sqlite:///{copy}").records if record.variant == MARKUP)
+    study = open_study(storage=f"sqlite:///{copy}")
+    trial = next(record.trial for record in study.records if record.variant == MARKUP)
     assert find_study(database, "cifar10_random").name == "cifar10_random"
     database.close()
-    path = write_report(make_report(storage=f"sqlite:///{copy}"), tmp_path / "report.html")
+    path = write_report(make_report(study), tmp_path / "report.html")
     with opened(path, tmp_path / "profile", width=1600) as page:
         page.select_option("#which", str(trial))
         assert MARKUP in page.inner_text("#network h3")
