@@ -42,7 +42,7 @@ class ImageRules:
 
 
 RULES_DEFAULTS: Mapping[str, Any] = {"test_share": None, "on_bad_image": "refuse", "background": "white"}
-"""A study's keys of a ImageRules, each with what is done without it."""
+"""A study's keys of an ImageRules, each with what is done without it."""
 
 BACKGROUNDS: Mapping[str, tuple[int, int, int]] = dict(
     zip(get_args(Background), ((255, 255, 255), (0, 0, 0)), strict=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,8 +30,6 @@ from archsearch.preprocessing import interpolation_of
 from archsearch.resources import is_file
 from archsearch.training.model_folder import load, read_info
 from archsearch.training.trainer import device_batches
-
-logger = logging.getLogger(__name__)
 
 QUANTIZATIONS = ("none", "int8")
 TOLERANCE = 1e-4  # largest difference of an output that is called parity, as a share of the largest output

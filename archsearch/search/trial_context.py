@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
@@ -16,8 +15,6 @@ from archsearch.store.curves import StoredCurve, load_curves
 from archsearch.store.database import Database
 from archsearch.store.partial_trainings import PartialTraining, note_epoch
 from archsearch.store.trials import note_measured
-
-logger = logging.getLogger(__name__)
 
 _CHEAP_SHARE = 0.02  # of an epoch's training time, for a state that is only kept in memory
 _DECISION_FIELDS = frozenset(field.name for field in fields(Decision))

@@ -27,7 +27,6 @@ log = logging.getLogger(__name__)
 
 _STALLED_SECONDS = 30.0
 _HASH = re.compile(r"-([0-9a-f]{8,})\.pth$")
-
 _IMAGENET_CLASSES = 1000
 _OWN_STEMS = ("dcn", "ldc")  # their convolution samples elsewhere: a plain one's weights mean something else in them
 
@@ -50,8 +49,8 @@ def pretrained_start(spec: Spec, *, num_classes: int, input_size: int, weights: 
     """
     name = torchvision_name(spec)
     source, state = _read(weights) if weights is not None else _fetched(name)
-    own = build(spec, num_classes=num_classes, input_size=input_size, seed=0).state_dict()
-    said = ""
+    network = build(spec, num_classes=num_classes, input_size=input_size, seed=0)
+    own, said = network.state_dict(), ""
     if spec.family == "shufflenet_v2":
         _check_twin(state, name)
         taken = _fitting(spec, own, state)
@@ -67,7 +66,7 @@ def pretrained_start(spec: Spec, *, num_classes: int, input_size: int, weights: 
     named = dict.fromkeys(re.sub(r"^(stage\d)\.\d+\.(?=.)", r"\1.*.", part).rstrip(".") for part in fresh)
     described = f"torchvision's {name} trained on ImageNet ({source}){said}; random at the start: {', '.join(named)}"
     start = Start(kind="pretrained", description=described, state=taken, fresh=fresh)
-    start.apply(build(spec, num_classes=num_classes, input_size=input_size, seed=0))  # says so now if it does not fit
+    start.apply(network)  # says so now if it does not fit
     log.info("starts from %s", start.description)
     return start
 
