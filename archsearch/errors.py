@@ -40,6 +40,12 @@ def shortened(text: str, longest: int = _LONGEST) -> str:
     return f"{text[:half]} ... ({len(text) - 2 * half:,} characters) ... {text[-half:]}"
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, without the hint of one of ours; its type where there is no message."""
+    message = error.message if isinstance(error, ArchsearchError) else str(error)
+    return next((line.strip() for line in message.splitlines() if line.strip()), type(error).__name__)
+
+
 class ArchsearchError(Exception):
     """The root: a message that says what was wrong and what was got, and a hint that says what to do."""
 

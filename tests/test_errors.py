@@ -36,3 +36,9 @@ def test_a_long_list_of_names_is_cut_and_counted() -> None:
     text = str(UnknownNameError("trial", "x", [f"name{number:03}" for number in range(100)]))
     assert "name039" in text and "name040" not in text
     assert "(100 in all)" in text
+
+
+def test_the_first_line_of_an_error_is_its_type_where_it_says_nothing() -> None:
+    assert errors.first_line(RuntimeError("\n  no memory \nstack ...")) == "no memory"
+    assert errors.first_line(AssertionError()) == "AssertionError"
+    assert errors.first_line(StoreError("the file is gone", hint="give --storage")) == "the file is gone"

@@ -16,7 +16,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from archsearch.errors import BuildError
+from archsearch.errors import BuildError, first_line
 from archsearch.models.model_info import ModelInfo
 from archsearch.registry import Registry
 
@@ -38,7 +38,7 @@ def _write_program(model: nn.Module, example: Tensor, info: ModelInfo) -> bytes:
             file = io.BytesIO()
             torch.export.save(program, file, extra_files={_METADATA_FILE: json.dumps(info.as_text())})
     except _EXPORT_FAILURES as error:
-        raise BuildError(f"{info.name} cannot be exported by torch.export: {str(error).splitlines()[0]}") from error
+        raise BuildError(f"{info.name} cannot be exported by torch.export: {first_line(error)}") from error
     return file.getvalue()
 
 

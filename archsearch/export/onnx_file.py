@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from archsearch.errors import BuildError
+from archsearch.errors import BuildError, first_line
 from archsearch.models.model_info import ModelInfo
 from archsearch.models.onnx_export import INPUT_NAME, export_onnx
 
@@ -27,15 +27,15 @@ def write_onnx(model: nn.Module, example: Tensor, info: ModelInfo) -> bytes:
     return _with_metadata(export_onnx(model, example, dynamic_batch=True).data, info)
 
 
-def run_onnx(content: bytes, images: Tensor) -> Tensor:
-    """What ONNX Runtime gives for images (N, 3, H, W) on the CPU: logits (N, classes)."""
+def run_onnx(content: bytes, inputs: Tensor, *, name: str = INPUT_NAME) -> Tensor:
+    """What ONNX Runtime gives on the CPU for images (N, 3, H, W), or what else the input `name` takes: one output."""
     import onnxruntime as ort
 
     options = ort.SessionOptions()
     options.log_severity_level = _LOG_ERRORS
     options.intra_op_num_threads = 1
     session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    (made,) = session.run(None, {INPUT_NAME: images.contiguous().numpy()})
+    (made,) = session.run(None, {name: inputs.contiguous().numpy()})
     return torch.from_numpy(made)
 
 
@@ -77,7 +77,7 @@ def quantized(content: bytes, calibration: Tensor) -> bytes:
                 activation_type=QuantType.QUInt8,
             )
         except (RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
-            raise BuildError(f"ONNX Runtime cannot quantise this network: {str(error).splitlines()[0]}") from error
+            raise BuildError(f"ONNX Runtime cannot quantise this network: {first_line(error)}") from error
         return _copied_metadata(small.read_bytes(), content)
 
 

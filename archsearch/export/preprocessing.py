@@ -18,6 +18,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from archsearch.data.pictures import middle_square
+from archsearch.export.onnx_file import run_onnx
 from archsearch.models.onnx_export import INPUT_NAME
 from archsearch.preprocessing import Interpolation, Preprocessing
 
@@ -91,13 +92,7 @@ def recipe_input(picture: NDArray[np.uint8], recipe: Preprocessing) -> Tensor:
 
 def run_picture(content: bytes, picture: NDArray[np.uint8]) -> Tensor:
     """What ONNX Runtime gives for an upright RGB picture (H, W, 3): logits (1, classes)."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    (made,) = session.run(None, {IMAGE_NAME: picture})
-    return torch.from_numpy(made)
+    return run_onnx(content, torch.from_numpy(picture), name=IMAGE_NAME)
 
 
 def with_picture_input(content: bytes, recipe: Preprocessing) -> bytes:

@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from archsearch.errors import BuildError
+from archsearch.errors import BuildError, first_line
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -82,7 +82,7 @@ def export_onnx(
             return OnnxModel(data=data, exporter=name)
         except _EXPORT_FAILURES as error:
             logger.debug("%s was not exported by %s", type(model).__name__, name, exc_info=True)
-            failures.append(f"{name}: {_first_line(error)}")
+            failures.append(f"{name}: {first_line(error)}")
     raise BuildError(
         f"{type(model).__name__} cannot be exported to ONNX: {'; '.join(failures)}",
         hint="the network uses an operator that has no counterpart there, or does not take one tensor and return one",
@@ -133,8 +133,3 @@ def _by_dynamo(model: nn.Module, example: Tensor, dynamic_batch: bool) -> bytes:
     if program is None:
         raise RuntimeError("torch returned no program")
     return bytes(program.model_proto.SerializeToString())
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__

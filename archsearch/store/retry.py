@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from archsearch.errors import first_line
+
 if TYPE_CHECKING:
     from archsearch.store.database import Database
 
@@ -98,7 +100,7 @@ def retry(
             now = clock()
             if began is None:
                 began = now
-                logger.warning("%s: waiting for it, up to %.0f seconds", _first_line(error), retry_seconds)
+                logger.warning("%s: waiting for it, up to %.0f seconds", first_line(error), retry_seconds)
             left = began + retry_seconds - now
             if left <= 0:
                 raise
@@ -118,8 +120,3 @@ def retried(function: Callable[Concatenate[Database, P], R]) -> Callable[Concate
         return retry(lambda: function(database, *args, **kwargs), wait=database.wait)
 
     return call
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(getattr(error, "message", error)).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from archsearch.data.batches import DeviceBatches
+from archsearch.errors import first_line
 from archsearch.training.step import EagerStep
 
 log = logging.getLogger(__name__)
@@ -123,7 +124,7 @@ class GraphStep:
         except RuntimeError as error:  # an operator that cannot be captured, or no memory to capture in
             if isinstance(error, BrokenCaptureError):
                 _BROKEN.append(str(error))
-            reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
+            reason = f"{type(error).__name__}: {first_line(error)}"
         finally:
             for group, rate in zip(self._optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from torchvision import models
 
 from archsearch.blocks.conv import pad_before
-from archsearch.errors import ConfigError, TrainingError
+from archsearch.errors import ConfigError, TrainingError, first_line
 from archsearch.models.families import FAMILIES, build
 from archsearch.models.shufflenet_v2.spec import WIDTHS
 from archsearch.models.spec import Spec
@@ -224,9 +224,7 @@ def _read(path: Path) -> tuple[str, dict[str, Tensor]]:
         TypeError,
         AttributeError,
     ) as error:  # what torch.load raises depends on where it stumbles
-        raise TrainingError(
-            f"{path} is not a file of weights: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
-        ) from error
+        raise TrainingError(f"{path} is not a file of weights: {type(error).__name__}: {first_line(error)}") from error
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise TrainingError(f"{path} is not a file of weights: it holds no dict of tensors")
     return path.name, dict(state)

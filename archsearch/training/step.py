@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from archsearch.errors import TrainingError, TrainingMemoryError
+from archsearch.errors import TrainingError, TrainingMemoryError, first_line
 from archsearch.training.averaging import Averaged
 from archsearch.training.precision import in_float32, kept_in_float32
 
@@ -193,10 +193,6 @@ class CompiledStep(EagerStep):
             return super().__call__(inputs, labels, rate)
         except torch._dynamo.exc.TorchDynamoException as error:
             raise TrainingError(
-                f"torch.compile cannot compile this network here: {type(error).__name__}: {_first_line(error)}",
+                f"torch.compile cannot compile this network here: {type(error).__name__}: {first_line(error)}",
                 hint="it needs a C++ compiler (on a GPU also Triton); or train without it",
             ) from error
-
-
-def _first_line(error: BaseException) -> str:
-    return next((line for line in str(error).splitlines() if line.strip()), "")

@@ -11,7 +11,7 @@ from functools import partial
 from types import FunctionType
 from typing import TYPE_CHECKING
 
-from archsearch.errors import MeasurementError
+from archsearch.errors import MeasurementError, first_line
 from archsearch.latency.backends.agreement import check_same_output
 from archsearch.latency.backends.base import Backend, Open
 from archsearch.latency.backends.torch_backend import fast_form, plain_output, torch_version
@@ -54,7 +54,7 @@ def _export(model: nn.Module, example_input: Tensor, *, threads: int, precision:
                 got = run()  # in the mode of the timed runs: another one would be compiled again
             except RuntimeError as error:  # torch's own errors of compilation derive from it
                 raise MeasurementError(
-                    f"torch.compile cannot compile {type(fast).__name__}: {str(error).strip().splitlines()[0]}",
+                    f"torch.compile cannot compile {type(fast).__name__}: {first_line(error)}",
                     hint="it needs a C++ compiler on a CPU and Triton on a GPU; or measure it with the backend 'torch'",
                 ) from error
             check_same_output(
