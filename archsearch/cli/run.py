@@ -190,4 +190,5 @@ def _print_end(study: Study, elapsed_seconds: float, total: int, ending: str | N
     show(study_front(study))
     if not study.front.rows:
         raise typer.Exit(0 if ending else 1)
-    console.print("next: archsearch pareto --plot   |   archsearch retrain --trial best")
+    recipe = " --protocol photos" if str(study.info.config["dataset"]).startswith("folder:") else ""
+    console.print(f"next: archsearch pareto --plot   |   archsearch retrain --trial best{recipe}")
