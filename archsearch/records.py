@@ -6,7 +6,7 @@ its epochs, seed and split. Units stand in the names. Nothing here imports torch
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
@@ -256,6 +256,18 @@ class Score:
         """Share recognised of each class (percent); None for a class without images, empty without a confusion."""
         rows = enumerate(self.confusion or ())
         return tuple(100.0 * row[label] / sum(row) if sum(row) else None for label, row in rows)
+
+
+def most_taken_for(taken: Sequence[int], label: int) -> tuple[int, int] | None:
+    """The other class that most of a class's images were taken for, the first of equal ones, and of how many.
+
+    `taken`: how many images of class `label` were taken for each class. None where all were recognised.
+    """
+    others = [(-count, other) for other, count in enumerate(taken) if other != label and count]
+    if not others:
+        return None
+    count, other = min(others)
+    return other, -count
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -56,7 +56,11 @@ right = counted = 0
 for argument in map(Path, sys.argv[2:]):
     paths = sorted(path for path in argument.rglob("*") if path.is_file()) if argument.is_dir() else [argument]
     for path in paths:
-        found = classified(path)
+        try:
+            found = classified(path)
+        except OSError as error:  # no picture, or a damaged one
+            print(f"left out: {path}: {error}", file=sys.stderr)
+            continue
         print(f"{found}\t{path}")
         if argument.is_dir() and path.parent.name in recipe["classes"]:
             counted += 1

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from archsearch.records import Record, Score
+from archsearch.records import Record, Score, most_taken_for
 from archsearch.table import Column, InNotebooks, Table
 
 _NAMED = 3  # classes that the sentences name
@@ -75,9 +75,8 @@ class Confusion(InNotebooks):
         top5 = "" if self.top5_percent is None else f", top-5 {self.top5_percent:.2f} %"
         worst = []
         for share, place in sorted(known)[:_NAMED]:
-            taken = counts[place].copy()
-            taken[place] = 0
-            often = f", most often taken for {self.classes[int(taken.argmax())]}" if taken.any() else ""
+            other = most_taken_for(self.matrix[place], place)
+            often = "" if other is None else f", most often taken for {self.classes[other[0]]}"
             worst.append(f"{self.classes[place]} {share:.1f} %{often}")
         return (
             f"Top-1 {top1:.2f} %, mean recall over the classes {mean:.2f} %{top5}; always the largest class "
@@ -92,16 +91,11 @@ class Confusion(InNotebooks):
 
     def tables(self) -> tuple[Table, ...]:
         """Each class, and the matrix itself."""
-        counts = self.counts
         rows = []
-        for place, name in enumerate(self.classes):
-            taken = counts[place].copy()
-            taken[place] = 0
-            most = int(taken.argmax())
-            rows.append(
-                (name, int(counts[place].sum()), self.recall_percent[place], self.precision_percent[place],
-                 self.classes[most] if taken.any() else None, int(taken[most]) if taken.any() else None)
-            )  # fmt: skip
+        for place, (name, taken) in enumerate(zip(self.classes, self.matrix, strict=True)):
+            other, times = most_taken_for(taken, place) or (None, None)
+            often = None if other is None else self.classes[other]
+            rows.append((name, sum(taken), self.recall_percent[place], self.precision_percent[place], often, times))
         return (
             Table(
                 title="Classes",

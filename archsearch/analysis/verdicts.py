@@ -13,6 +13,7 @@ from archsearch.analysis.objectives import OBJECTIVES, floor_text, relative_perc
 from archsearch.analysis.pareto import dominates, level
 from archsearch.records import Record, TrialStatus
 from archsearch.table import Column, Table
+from archsearch.text import plural
 
 
 class Standing(StrEnum):
@@ -176,7 +177,7 @@ def verdicts_sentence(verdicts: Sequence[Verdict]) -> str:
         for standing in (Standing.DOMINATED, Standing.NOT_MEASURED)
         if counts[standing]
     ]
-    return f"Of {len(verdicts)} published networks: {', '.join(parts)}."
+    return f"Of {plural(len(verdicts), 'published network')}: {', '.join(parts)}."
 
 
 def verdicts_table(

@@ -90,14 +90,20 @@ def suggested_study(facts: DatasetFacts, *, gpu: bool) -> dict[str, Any]:
 
 
 def write_study(found: DatasetSurvey, path: Path) -> None:
-    """Write the fitting study as YAML that `archsearch run --study FILE` takes. Raises ArchsearchError without one."""
+    """Write the fitting study as YAML that `archsearch run --study FILE` takes.
+
+    Raises ArchsearchError without one, or if the file holds another: somebody may have changed it.
+    """
     if found.study is None:
         raise ArchsearchError(f"no study fits: {found.no_study}", hint="archsearch data says what is in the way")
     text = io.StringIO()
     yaml = YAML()
     yaml.default_flow_style = None
     yaml.dump(dict(found.study), text)
-    write_atomically(path, text.getvalue().encode())
+    content = text.getvalue().encode()
+    if path.is_file() and path.read_bytes() != content:
+        raise ArchsearchError(f"{path} holds another study", hint="give another name, or remove the file")
+    write_atomically(path, content)
 
 
 def _input_size(own: int, *, most: int) -> int:

@@ -33,7 +33,7 @@ from archsearch.store.trials import add_training
 from archsearch.training.distributed import World, world_of
 from archsearch.training.loop import Chunk
 from archsearch.training.model_facts import ModelFacts
-from archsearch.training.model_folder import save_model_folder
+from archsearch.training.model_folder import HELD_OUT, save_model_folder
 from archsearch.training.precision import settled_precision
 from archsearch.training.pretrained import pretrained_start
 from archsearch.training.protocols import PROTOCOLS, Protocol
@@ -51,13 +51,15 @@ DEFAULT_PROTOCOL = "shufflenetv2-s"
 class Retrained:
     """A retrained network: the folder that `archsearch.load` reads, and what is known of it.
 
-    `events` is the folder of the TensorBoard event files, None without.
+    `events` is the folder of the TensorBoard event files, None without. `held_out` lists the pictures that `test_share`
+    held out, one a line, relative to the dataset's folder; None where there are none, or no files.
     """
 
     folder: Path
     facts: ModelFacts
     curve: Path
     events: Path | None = None
+    held_out: Path | None = None
 
 
 def retrain(
@@ -173,8 +175,14 @@ def retrain(
         for seed in range(seeds)
     ]
     facts = _facts(opened, chosen, dataset, trained, protocol=protocol, start=begin)
-    curve = world.in_turn(lambda: _keep(opened, chosen, folder, facts, trained, storage, world))
-    return Retrained(folder=folder, facts=facts, curve=curve, events=place / "tensorboard" if tensorboard else None)
+    curve = world.in_turn(lambda: _keep(opened, chosen, folder, facts, trained, storage, world, dataset.held_out))
+    return Retrained(
+        folder=folder,
+        facts=facts,
+        curve=curve,
+        events=place / "tensorboard" if tensorboard else None,
+        held_out=folder / HELD_OUT if dataset.held_out else None,
+    )
 
 
 def _keep(
@@ -185,6 +193,7 @@ def _keep(
     trained: list[RetrainedSeed],
     storage: str | None,
     world: World,
+    held_out: tuple[str, ...],
 ) -> Path:
     """Write the model's folder and store its scores, which the first process does; gives the curves' file."""
     if not world.first:
@@ -196,6 +205,7 @@ def _keep(
         facts,
         weights_from=trained[0].weights,
         curve_image=curve.name if curve.suffix == ".png" else None,
+        held_out=held_out,
     )
     _store(opened, chosen, trained, storage)
     return curve

@@ -16,12 +16,16 @@ from typing import TYPE_CHECKING, Any, TextIO
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.markup import escape
+from rich.text import Text
 
 from archsearch.errors import ArchsearchError
 from archsearch.passwords import without_password
 from archsearch.table import write_text
 
 if TYPE_CHECKING:
+    from rich.console import ConsoleRenderable
+    from rich.traceback import Traceback
+
     from archsearch.analysis.recommendation import Recommendation
     from archsearch.table import Result
 
@@ -127,9 +131,22 @@ def _abandon(stream: TextIO) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
+class _LogHandler(RichHandler):
+    """Rich's, but where nobody watches no line is filled up with blanks to the width of a pipe."""
+
+    def render(
+        self, *, record: logging.LogRecord, traceback: Traceback | None, message_renderable: ConsoleRenderable
+    ) -> ConsoleRenderable:
+        """As rich lays it out in a terminal; else the level, and the lines of the message below each other."""
+        if self.console.is_terminal:
+            return super().render(record=record, traceback=traceback, message_renderable=message_renderable)
+        level = f"{record.levelname:<9}"
+        return Text(level + str(message_renderable).replace("\n", "\n" + " " * len(level)))
+
+
 def log_to_console(*, verbose: bool) -> None:
     """Show the library's warnings (and, if verbose, what it does) on standard error."""
-    handler = RichHandler(console=error_console, show_time=False, show_path=False, markup=False)
+    handler = _LogHandler(console=error_console, show_time=False, show_path=False, markup=False)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler], force=True)
     logging.getLogger("archsearch").setLevel(logging.INFO if verbose else logging.WARNING)
 

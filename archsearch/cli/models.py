@@ -40,7 +40,7 @@ def retrain(
     epochs: Annotated[int | None, typer.Option(min=1, metavar="N", help="Default: the protocol's own.")] = None,
     seeds: Annotated[int, typer.Option(min=1, metavar="K", help="Train K seeds; report mean and deviation.")] = 1,
     protocol: Annotated[
-        str, typer.Option(metavar="NAME", help="shufflenetv2-s, ldc-cifar, ldc-caltech, modern or one-cycle.")
+        str, typer.Option(metavar="NAME", help="shufflenetv2-s, ldc-cifar, ldc-caltech, modern, one-cycle or photos.")
     ] = "shufflenetv2-s",
     batch_size: Annotated[int | None, typer.Option(min=2, metavar="N", help="Default: the protocol's own.")] = None,
     resume: Annotated[bool, typer.Option(help="Continue what an earlier call left, or begin anew.")] = True,
@@ -164,6 +164,8 @@ def retrain(
         console.print(f"a short training: the protocol {facts.protocol.name} itself has {facts.protocol.epochs} epochs")
     console.print(f"model     {result.folder}", markup=False)
     console.print(f"curve     {result.curve}", markup=False)
+    if result.held_out is not None:
+        console.print(f"held out  {result.held_out} names the test images", markup=False)
     if result.events is not None:
         console.print(f"events    tensorboard --logdir {result.events}", markup=False)
     console.print(

@@ -144,7 +144,7 @@ def _print_plan(plan: RunPlan) -> None:
     backends = " and ".join((latency.backend_on(measured_on), *latency.also_on(measured_on)))
     console.print(
         f"space     {plan.space.name}, {len(plan.space.domains)} choices, {plan.space.size:.3g} points\n"
-        f"variants  {len(plan.variants)} published networks first ({inside} inside the space, "
+        f"variants  {plural(len(plan.variants), 'published network')} first ({inside} inside the space, "
         f"{len(plan.variants) - inside} outside)\n"
         f"data      {escape(config.dataset)}: {plan.train_images:,} training and {plan.validation_images:,} validation "
         f"images, {plan.num_classes} classes, {plan.input_size}x{plan.input_size}\n"
@@ -190,4 +190,5 @@ def _print_end(study: Study, elapsed_seconds: float, total: int, ending: str | N
     show(study_front(study))
     if not study.front.rows:
         raise typer.Exit(0 if ending else 1)
-    console.print("next: archsearch pareto --plot   |   archsearch retrain --trial best")
+    recipe = " --protocol photos" if str(study.info.config["dataset"]).startswith("folder:") else ""
+    console.print(f"next: archsearch pareto --plot   |   archsearch retrain --trial best{recipe}")

@@ -37,6 +37,8 @@ class Dataset:
             Reads files of the test split, but opens none as an image.
         flip: whether a mirrored image still belongs to its class (a photograph does, a digit does not).
         fingerprint: first 12 hex digits of a SHA-256 of the training images, as they are read, and their labels.
+        held_out: files of the test images that `test_share` held out, in their order, relative to the dataset's folder;
+            () where there are none, or no files.
         former: whether it is read and split as `ImageRules.former` says.
 
     Raises DataError if a training label has no class, or there is but one class.
@@ -51,6 +53,7 @@ class Dataset:
     validation: ImageSource | None = None
     check_test: Callable[[], None] = nothing_to_check
     notes: Callable[[], tuple[str, ...]] = nothing_to_say
+    held_out: tuple[str, ...] = ()
     former: bool = False
 
     def __post_init__(self) -> None:

@@ -154,10 +154,12 @@ def load_folder(path: Path, *, name: str, cache: Path, rules: ImageRules | None 
         _load_test, found, test, name=name, cache=cache, rules=rules, size=own_size
     )
     check_test: Callable[[], None] = partial(_check_test, found, test, name=name)
+    names: tuple[str, ...] = ()
     if rules.test_share:
         kept, held_out = held_out_positions(everything.labels, rules.test_share)
         train = everything.chosen(kept)
         load_test, check_test = partial(everything.chosen, held_out), nothing_to_check
+        names = tuple(everything.pictures[place].file.relative_to(path).as_posix() for place in held_out)
     elif rules.test_share == 0:
         check_test = nothing_to_check
     own_validation = None
@@ -172,6 +174,7 @@ def load_folder(path: Path, *, name: str, cache: Path, rules: ImageRules | None 
         load_test=load_test,
         check_test=check_test,
         notes=partial(_notes, notes, everything, own_validation, test, name=name),
+        held_out=names,
         flip=True,
         fingerprint=fingerprint_of(train.read()) if rules.former else _fingerprint(train, own_validation),
         former=rules.former,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections import Counter
 
 import torch
@@ -93,10 +94,21 @@ def stratified_positions(
 
 
 def held_out_positions(labels: Tensor, share: float) -> tuple[list[int], list[int]]:
-    """Positions of the images that are kept, in order, and of those that are held out for testing."""
-    kept, held_out = stratified_positions(
-        labels, validation_images=max(1, round(share * len(labels))), seed=TEST_SEED, every_class=True
-    )
+    """Positions of the images that are kept, in order, and of those that are held out for testing.
+
+    Raises ConfigError if either are fewer than the classes, of which each needs an image.
+    """
+    total, classes = len(labels), len(set(labels.tolist()))
+    count = max(1, round(share * total))
+    if not classes <= count <= total - classes:
+        raise ConfigError(
+            f"test_share {share:g} holds out {count:,} of {total:,} images; of {classes} classes each needs an image "
+            "to test on and one to train on",
+            hint=f"a share from {math.ceil(1000 * classes / total) / 1000:g} to 0.5"
+            if 2 * classes <= total
+            else "add images",
+        )
+    kept, held_out = stratified_positions(labels, validation_images=count, seed=TEST_SEED, every_class=True)
     return sorted(kept), sorted(held_out)
 
 

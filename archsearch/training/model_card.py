@@ -6,6 +6,7 @@ import json
 
 from archsearch.models.families import FAMILIES
 from archsearch.preprocessing import Preprocessing
+from archsearch.records import most_taken_for
 from archsearch.training.model_facts import ModelFacts
 
 _MOST_CONFUSED = 20  # classes up to which the card has the whole matrix; summary.json always has
@@ -78,9 +79,8 @@ def _classes(facts: ModelFacts) -> list[str]:
     top5 = "" if first.top5_percent is None else f", top-5 {first.top5_percent:.2f}%"
     rows = []
     for place, (name, recall) in enumerate(zip(facts.classes, first.class_recall_percent, strict=True)):
-        others = [(count, other) for other, count in enumerate(first.confusion[place]) if other != place and count]
-        most = max(others, default=None)
-        often = "" if most is None else f"{_cell(facts.classes[most[1]])} ({most[0]:,})"
+        most = most_taken_for(first.confusion[place], place)
+        often = "" if most is None else f"{_cell(facts.classes[most[0]])} ({most[1]:,})"
         shown = "" if recall is None else f"{recall:.1f}"
         rows.append(f"| {_cell(name)} | {sum(first.confusion[place]):,} | {shown} | {often} |")
     lines = [

@@ -5,6 +5,7 @@ weights.safetensors  the state of the first seed
 metrics.csv          one row for each seed and epoch
 summary.json         accuracy over the seeds, protocol, data, cost, latency
 README.md            the model card
+held_out.txt         where `test_share` held out pictures: their files, one a line, relative to the dataset's folder
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import hashlib
 import io
 import json
 import logging
+import os
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -43,6 +45,7 @@ from archsearch.validation import explain
 
 logger = logging.getLogger(__name__)
 
+HELD_OUT = "held_out.txt"
 _FORMAT = 1
 _EXPORT_SUFFIXES = (".onnx", ".pt2", ".safetensors")
 _METRICS = ("seed", "epoch", "train_loss", "top1_percent", "learning_rate", "train_seconds")
@@ -74,14 +77,22 @@ class _Described(BaseModel):
     torch: str
 
 
-def save_model_folder(folder: Path, facts: ModelFacts, *, weights_from: Path, curve_image: str | None = None) -> Path:
-    """Write the folder's five files, each atomically; spec.json, without which nothing loads, is the last.
+def save_model_folder(
+    folder: Path,
+    facts: ModelFacts,
+    *,
+    weights_from: Path,
+    curve_image: str | None = None,
+    held_out: tuple[str, ...] = (),
+) -> Path:
+    """Write the folder's files, each atomically; spec.json, without which nothing loads, is the last.
 
     Files that were exported from other weights are moved into a folder of their own first, with a warning.
 
     Args:
         weights_from: the safetensors file of the first seed (`RetrainedSeed.weights`).
         curve_image: path of a picture of the learning curves for the card, relative to the folder.
+        held_out: as of `Dataset.held_out`.
 
     Returns:
         The folder. Raises StoreError if the weights cannot be read.
@@ -112,6 +123,8 @@ def save_model_folder(folder: Path, facts: ModelFacts, *, weights_from: Path, cu
     write_atomically(folder / "weights.safetensors", weights)
     write_atomically(folder / "metrics.csv", _metrics_csv(facts).encode())
     write_atomically(folder / "summary.json", _json(_summary(facts)))
+    if held_out:
+        write_atomically(folder / HELD_OUT, b"".join(os.fsencode(name) + b"\n" for name in held_out))
     write_atomically(folder / "README.md", model_card(facts, curve_image=curve_image).encode())
     write_atomically(folder / "spec.json", _json(described))
     return folder

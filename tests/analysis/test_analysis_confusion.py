@@ -11,7 +11,7 @@ from sklearn import metrics
 from archsearch.analysis.conditions import conditions_of, guessing_text
 from archsearch.analysis.confusion import confusion_of, study_confusion
 from archsearch.analysis.front import front_of
-from archsearch.records import Record, Score
+from archsearch.records import Record, Score, most_taken_for
 
 TRUE = [0] * 6 + [1] * 3 + [2]
 TAKEN = [0, 0, 0, 0, 1, 2, 1, 1, 0, 0]
@@ -38,6 +38,9 @@ def test_recall_and_precision_are_those_of_scikit_learn() -> None:
     assert found.precision_percent == pytest.approx(precision)
     classes = found.tables()[0].dicts()
     assert [row["most_taken_for"] for row in classes] == ["scratch", "ok", "ok"] and classes[0]["images"] == 6
+    # of the six 'ok', one was taken for either other class: the first is named, everywhere
+    assert [most_taken_for(row, label) for label, row in enumerate(MATRIX)] == [(1, 1), (0, 1), (0, 1)]
+    assert most_taken_for((3, 0), 0) is None
     balanced = 100 * metrics.balanced_accuracy_score(TRUE, TAKEN)
     assert f"Top-1 60.00 %, mean recall over the classes {balanced:.2f} %" in found.sentences[0]
     assert "always the largest class 60.00 %, chance 33.33 %" in found.sentences[0]

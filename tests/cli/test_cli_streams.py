@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from archsearch.cli.console import _console, _forget_what_is_no_size, typed_command
+from archsearch.cli.console import _console, _forget_what_is_no_size, log_to_console, typed_command
 from archsearch.cli.main import main
 
 
@@ -97,3 +98,13 @@ def test_a_pipe_cuts_nothing_and_no_width_prints_nothing(
 def test_no_password_is_kept_with_the_command(typed: str, kept: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["archsearch", "run", typed])
     assert typed_command() == f"archsearch run {kept}"
+
+
+def test_a_warning_in_a_pipe_is_its_words_alone(monkeypatch: pytest.MonkeyPatch, kept_logging: None) -> None:
+    pipe = io.StringIO()
+    shown = _console(pipe)
+    shown.file = pipe
+    monkeypatch.setattr("archsearch.cli.console.error_console", shown)
+    log_to_console(verbose=False)
+    logging.getLogger("archsearch.data").warning("left out:\n[b]1[/b].jpg")
+    assert pipe.getvalue() == "WARNING  left out:\n         [b]1[/b].jpg\n"

@@ -258,6 +258,8 @@ def test_a_share_of_every_class_is_held_out_of_a_folder_without_splits(tmp_path:
     kept = pixels_of(dataset.train)
     assert len(kept) == 50
     assert not {tuple(p) for p in kept[:, :2, 0, 0].tolist()} & {tuple(p) for p in test[:, :2, 0, 0].tolist()}
+    shown = [np.asarray(Image.open(flat / name))[0, 0].tolist() for name in dataset.held_out]
+    assert shown == test[:, :, 0, 0].tolist()
     again = load_dataset(f"folder:{flat}", rules=ImageRules(test_share=0.2))
     assert again.fingerprint == dataset.fingerprint
     assert load_dataset(f"folder:{flat}", rules=ImageRules(test_share=0.3)).fingerprint != dataset.fingerprint

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from archsearch.data.images import Images
-from archsearch.data.split import stratified_positions, stratified_split
+from archsearch.data.split import held_out_positions, stratified_positions, stratified_split
 from archsearch.errors import ConfigError
 
 _CLASS_SIZES = [[10, 10, 10], [50, 3, 1], [1, 1, 1, 1, 1], [97, 31, 31, 7, 7, 7, 2, 1], [13]]
@@ -144,6 +144,17 @@ def test_a_split_in_which_every_class_has_its_share_anyway_is_the_same_as_ever()
     labels = torch.arange(60) % 3
     plain = stratified_positions(labels, validation_images=20, train_images=30, seed=4)
     assert stratified_positions(labels, validation_images=20, train_images=30, seed=4, every_class=True) == plain
+
+
+@pytest.mark.parametrize(("share", "count"), [(0.01, 1), (0.06, 2), (0.95, 28), (0.999, 30)])
+def test_a_test_share_that_leaves_a_class_out_is_refused_by_its_name(share: float, count: int) -> None:
+    with pytest.raises(
+        ConfigError, match=rf"test_share {share} holds out {count} of 30 images; of 3 classes"
+    ) as caught:
+        held_out_positions(torch.arange(30) % 3, share)
+    assert caught.value.hint == "a share from 0.1 to 0.5"
+    for fits, images in ((0.1, 3), (0.5, 15), (0.9, 27)):
+        assert len(held_out_positions(torch.arange(30) % 3, fits)[1]) == images
 
 
 @pytest.mark.parametrize(

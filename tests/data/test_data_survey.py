@@ -18,6 +18,7 @@ from archsearch.cli.main import app
 from archsearch.data.catalog import load_dataset
 from archsearch.data.pictures import PictureFacts, picture_facts
 from archsearch.data.survey import look_at
+from archsearch.errors import ArchsearchError
 from archsearch.search.config import load_study
 
 
@@ -90,6 +91,11 @@ def test_the_study_that_fits_can_be_run(photos: Path, tmp_path: Path) -> None:
     )
     assert len(train) + len(validation) == 75
     config.search_space()
+    write_study(survey(str(photos)), tmp_path / "mine.yaml")  # the same again
+    (tmp_path / "mine.yaml").write_text("name: mine\n")
+    with pytest.raises(ArchsearchError, match=r"mine\.yaml holds another study"):
+        write_study(survey(str(photos)), tmp_path / "mine.yaml")
+    assert (tmp_path / "mine.yaml").read_text() == "name: mine\n"
 
 
 @pytest.mark.parametrize(("own", "gpu", "size"), [(500, True, 224), (500, False, 96), (50, True, 48), (8, False, 32)])

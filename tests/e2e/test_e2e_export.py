@@ -56,6 +56,7 @@ def test_the_inference_example_reaches_the_cards_accuracy_on_picture_files_witho
         place = tmp_path / "pictures" / classes[int(label)]
         place.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(place / f"{number:03}.png")
+    (tmp_path / "pictures" / classes[0] / "cut.jpg").write_bytes(b"\xff\xd8\xff")
     blocked = "import sys\nfor name in ('torch', 'archsearch', 'onnx'):\n    sys.modules[name] = None\n"
     code = f"{blocked}import runpy\nsys.argv = {['x', 'plain.onnx', str(tmp_path / 'pictures')]!r}\n"
     code += f"runpy.run_path({str(EXAMPLE)!r})\n"
@@ -65,6 +66,7 @@ def test_the_inference_example_reaches_the_cards_accuracy_on_picture_files_witho
     said = ended.stdout.splitlines()
     assert said[-1] == f"top-1 {score['top1_percent']:.2f} % of {score['eval_images']} pictures"
     assert len(said) == score["eval_images"] + 1
+    assert "cut.jpg: " in ended.stderr
 
 
 def test_the_file_says_that_its_weights_are_trained_and_how_accurate(folder: Path, exported: object) -> None:

@@ -84,6 +84,14 @@ def test_a_loaded_network_says_how_to_use_it(folder: Path, dataset: Dataset, see
     assert 100 * (logits.argmax(1) == test.labels).sum().item() / 45 == pytest.approx(info.test_top1_percent[0])
 
 
+def test_the_folder_names_the_pictures_that_were_held_out(
+    dataset: Dataset, seeds: list[RetrainedSeed], tmp_path: Path
+) -> None:
+    names = ("sea/1.jpg", "sea/a b.jpg", "land/\udcff.jpg")  # the last is a byte that is no text
+    save_model_folder(tmp_path, facts_of(dataset, seeds), weights_from=seeds[0].weights, held_out=names)
+    assert (tmp_path / "held_out.txt").read_bytes() == b"sea/1.jpg\nsea/a b.jpg\nland/\xff.jpg\n"
+
+
 def test_the_folder_holds_every_epoch_and_the_spread(
     folder: Path, dataset: Dataset, seeds: list[RetrainedSeed]
 ) -> None:
