@@ -22,6 +22,8 @@ def read_overrides(given: Overrides) -> dict[str, Any]:
         return {str(key): copy.deepcopy(value) for key, value in given.items()}
     found: dict[str, Any] = {}
     for text in [given] if isinstance(given, str) else given:
+        if not isinstance(text, str):
+            raise ConfigError(f"override {text!r:.80}: expected key=value", hint="for example proxy.epochs=3")
         key, equals, value = text.partition("=")
         key = key.strip()
         if not equals or not key:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from archsearch.image_rules import Background, ImageRules
 
@@ -39,6 +39,12 @@ class Preprocessing(BaseModel):
     mean: _Channels
     std: _Channels
     classes: tuple[str, ...]
+
+    @model_validator(mode="after")
+    def _is_square(self) -> Self:
+        if self.input_size[1] != self.input_size[2] or self.input_size[1] < 1:
+            raise ValueError(f"input_size: a square was expected, got {self.input_size}")
+        return self
 
 
 def interpolation_of(dataset: str, rules: ImageRules) -> Interpolation | None:

@@ -48,7 +48,7 @@ class SplitFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Repeats:
+class DuplicateCounts:
     """Images of one content that stand at several places.
 
     Attributes:
@@ -88,7 +88,7 @@ class DatasetFacts:
     classes: tuple[str, ...]
     splits: tuple[SplitFacts, ...]
     has_splits: bool
-    repeats: tuple[Repeats, ...]
+    repeats: tuple[DuplicateCounts, ...]
     unlike: dict[str, str]
     decode_seconds: float | None
     image_size: int
@@ -132,7 +132,7 @@ def look_at(uri: str, *, data_dir: Path | None = None, image_size: int | None = 
         classes=found.train.classes,
         splits=splits,
         has_splits=found.has_splits,
-        repeats=tuple(Repeats(places=tuple(places)) for places in contents.values() if len(places) > 1),
+        repeats=tuple(DuplicateCounts(places=tuple(places)) for places in contents.values() if len(places) > 1),
         unlike=unlike,
         decode_seconds=seconds_to_decode(
             [file for file in found.train.files if str(file) not in broken], size=image_size or own_size
@@ -187,7 +187,7 @@ def _of_arrays(uri: str, data_dir: Path | None) -> DatasetFacts:
         classes=dataset.classes,
         splits=splits,
         has_splits=True,
-        repeats=tuple(Repeats(places=tuple(places)) for places in contents.values() if len(places) > 1),
+        repeats=tuple(DuplicateCounts(places=tuple(places)) for places in contents.values() if len(places) > 1),
         unlike={},
         decode_seconds=None,
         image_size=dataset.image_size,

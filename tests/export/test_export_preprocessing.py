@@ -66,6 +66,6 @@ def test_the_recipe_names_the_filter_of_its_dataset_and_survives_json() -> None:
     assert interpolation_of("folder:photos", ImageRules(former=True)) is None
     photos = recipe("bicubic", plain=False)
     assert Preprocessing.model_validate_json(photos.model_dump_json()) == photos
-    for wrong in ({"std": (float("nan"), 1.0, 1.0)}, {"crop_pct": 0.9}, {"unknown": 1}):
+    for wrong in ({"std": (float("nan"), 1.0, 1.0)}, {"crop_pct": 0.9}, {"unknown": 1}, {"input_size": (3, 32, 48)}):
         with pytest.raises(ValidationError):
             Preprocessing.model_validate(photos.model_dump() | wrong)
