@@ -144,14 +144,15 @@ def test_a_stored_ablation_has_intervals_and_sentences(place: Path) -> None:
     found = ablation_result(open_study("tiny.ablate-000000", storage=stored_ablation(place)))
     assert "top-1 61.00 %" in found.subtitle[1]
     effects, costs, alone = found.tables()
-    # mean +2.0, s = 0.1, n = 3; two comparisons: t(0.9875, 2) = 6.205, so 6.205 x 0.1 / sqrt(3) = 0.358
-    assert effects.columns[2].show(effects.rows[0][2]) == "+2.00 (+1.64 to +2.36)"
+    # mean +2.0, s = 0.1, n = 3; two points in top-1 and latency, four comparisons: t(0.99375, 2) = 8.860, so
+    # 8.860 x 0.1 / sqrt(3) = 0.512
+    assert effects.columns[2].show(effects.rows[0][2]) == "+2.00 (+1.49 to +2.51)"
     # alone: t(0.975, 2) = 4.303, so 4.303 x 0.1 / sqrt(3) = 0.248
     assert alone.columns[1].show(alone.rows[0][1]) == "+2.00 (+1.75 to +2.25)"
     row = effects.dicts()[0]
     assert (row["change"], row["n"], row["latency_percent"]) == ("kernel=5", 3, pytest.approx(20.0, abs=0.01))
     assert costs.dicts()[0]["added_params"] == 1000.0
-    assert "all 2 comparisons of a column together (Bonferroni)" in effects.note
+    assert "all 4 comparisons of both columns together (Bonferroni)" in effects.note
     assert any(line.startswith("kernel") for line in found.sentences)
 
 
