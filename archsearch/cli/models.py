@@ -152,8 +152,8 @@ def retrain(
     spread = "" if facts.std_top1_percent is None else f" ± {facts.std_top1_percent:.2f}"
     first = facts.scores[0]
     console.print(
-        f"test top-1 {facts.mean_top1_percent:.2f}{spread} % (n = {len(facts.scores)} seed"
-        f"{'s' if len(facts.scores) > 1 else ''}, {first.epochs} epochs, {first.eval_images:,} test images)"
+        f"test top-1 {facts.mean_top1_percent:.2f}{spread} % (n = {plural(len(facts.scores), 'seed')}, "
+        f"{plural(first.epochs, 'epoch')}, {plural(first.eval_images, 'test image')})"
     )
     if first.balanced_top1_percent is not None and first.majority_percent is not None:
         console.print(
