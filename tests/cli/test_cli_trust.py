@@ -98,7 +98,7 @@ def test_a_terminal_shows_accuracies_ranks_correlations_and_sentences(shown: Cal
     assert line.split()[2:] == ["7", "47.00", "67.00", "1", "1.0", "1.0", "yes", f"{7:012x}"]
     proxy = next(line for line in out.splitlines() if line.split()[:3] == ["all", "8", "proxy"])
     assert proxy.split()[3] == "+1.00"
-    assert "The proxy ranks better than counting parameters" in " ".join(out.split())
+    assert "cannot be told over 8 networks (tau 1.00; params 0.26; an interval needs 10" in " ".join(out.split())
     assert "The network that the proxy ranks first is number 1 of 8" in " ".join(out.split())
     assert "<b>x</b>[red]" in out
 

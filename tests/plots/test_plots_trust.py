@@ -56,6 +56,7 @@ def group(name: str, proxy: Correlation, *predictors: Correlation) -> TrustGroup
         advantage=None,
         advantage_low=None,
         advantage_high=None,
+        ceiling=None,
         sentence="the proxy ranks better than params.",
     )
 
@@ -76,6 +77,8 @@ def trust(networks: tuple[TrustNetwork, ...] = NETWORKS, **changes: Any) -> Trus
             group("best quarter", correlation("proxy", None), correlation("params", -0.5, None)),
         ),
         "pick_rank": 2.0,
+        "noise_points": None,
+        "proxy_noise_points": None,
         "regret_points": 1.0,
         "confidence": 0.95,
         "resamples": 100,
