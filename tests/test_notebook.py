@@ -78,12 +78,12 @@ def test_the_notebook_in_the_repository_has_no_outputs() -> None:
 
 
 def test_the_notebook_shows_a_stored_study(tmp_path: Path) -> None:
-    store_study(f"sqlite:///{tmp_path}/mine.db", stored_networks(60), name="<b>mine")
-    cells = executed(tmp_path, f"archsearch.open_study('<b>mine', storage='sqlite:///{tmp_path}/mine.db')")
+    store_study(f"sqlite:///{tmp_path}/mine.db", stored_networks(60), name="mine", dataset="<b>mine</b>")
+    cells = executed(tmp_path, f"archsearch.open_study('mine', storage='sqlite:///{tmp_path}/mine.db')")
     for name, kind in SHOWS.items():
         assert kind in shown(cells[name]), name
     everything = "".join(str(shown(cell).get("text/html", "")) for cell in cells.values())
-    assert "Study &lt;b&gt;mine" in everything
+    assert "&lt;b&gt;mine&lt;/b&gt;" in everything
     for markup in ("<b>", "<i>x</i>"):
         assert markup not in everything
     assert "60 complete" in shown(cells["study"])["text/html"]

@@ -51,8 +51,8 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 def _latency(ratio: float, settings: LatencySettings, device: str) -> Latency:
     return make_latency(
-        2.0 * ratio, median_ms=2.5 * ratio, p90_ms=3.0 * ratio, ratio_to_reference=ratio, ratio_low=ratio - 0.01, ratio_high=ratio + 0.01, n=60, bursts=6,
-        device=device, backend=settings.backend, input_size=56,
+        2.0 * ratio, median_ms=2.5 * ratio, p90_ms=3.0 * ratio, ratio_to_reference=ratio, ratio_low=ratio - 0.01,
+        ratio_high=ratio + 0.01, n=60, bursts=6, device=device, backend=settings.backend, input_size=56,
     )  # fmt: skip
 
 
