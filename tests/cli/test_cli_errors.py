@@ -160,4 +160,5 @@ def test_without_a_database_studies_lists_what_can_be_run(cli: Callable[..., obj
 
 def test_the_old_name_of_a_command_is_answered_with_its_new_one(cli: Callable[..., object]) -> None:
     ended = cli("proxy", "--storage", "postgresql://db/x")
+    assert ended.out == ""
     check(ended, 2, "now called serve-storage", "archsearch serve-storage --help")

@@ -116,7 +116,8 @@ def test_arrays_and_built_in_sets_are_looked_at_too(npz_folder: Path) -> None:
 
 
 def test_everything_is_plain_json(photos: Path) -> None:
-    json.dumps(result_json(survey(str(photos))), allow_nan=False)
+    found = result_json(survey(str(photos)))
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
 
 
 def test_the_command_prints_names_as_they_are_and_writes_the_study(

@@ -21,7 +21,7 @@ from archsearch.store.database import Database
 from archsearch.store.studies import find_study, list_studies
 from archsearch.store.trials import load_record, load_records, load_trainings
 
-Change = Callable[..., None]
+Change = Callable[..., int]
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +45,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def change(whole: Path, tmp_path: Path) -> Change:
-    """Change the database by SQL, all checksums kept or forgotten, and read all that it holds."""
+    """Change the database by SQL, all checksums kept or forgotten, and read all that it holds: how many trials."""
 
-    def changed(sql: str, *, known: bool) -> None:
+    def changed(sql: str, *, known: bool) -> int:
+        read = 0
         path = tmp_path / "x.db"
         shutil.copy(whole, path)
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:
@@ -58,16 +59,17 @@ def change(whole: Path, tmp_path: Path) -> Change:
         database = Database(f"sqlite:///{path}", create=False)
         try:
             for study in list_studies(database):
-                load_records(database, study.id, with_curves=True)
+                read += len(load_records(database, study.id, with_curves=True))
                 load_trainings(database, study.id, split="validation")
         finally:
             database.close()
+        return read
 
     return changed
 
 
 def test_what_is_whole_is_read(change: Change) -> None:
-    change("update archsearch_trials set told = 1, retried = 1", known=True)
+    assert change("update archsearch_trials set told = 1, retried = 1", known=True) == 2
 
 
 # One digit, one letter, one sign: what a disk, a script or an editor may change.
