@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 from archsearch.analysis.select import RECOMMENDED
 from archsearch.api.designed import DesignBase, DesignPlan, base_of, open_base, plan_design
-from archsearch.api.study import Study, trial_number
+from archsearch.api.stored import trial_number
+from archsearch.api.study import Study
 from archsearch.designs import Design, DesignPoint
 from archsearch.errors import ArchsearchError, ConfigError
 from archsearch.models.choice import Flag, OneOf

@@ -10,7 +10,7 @@ import inspect
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from archsearch.analysis.ablation import Ablation, ablation_of
 from archsearch.analysis.baseline import baselines_of
@@ -23,6 +23,7 @@ from archsearch.analysis.marginal import Marginal, marginal_effects
 from archsearch.analysis.study_front import Bound, PrintedTop1, StudyFront
 from archsearch.analysis.trust import Trust, trust_of
 from archsearch.api.guidelines import stored_guidelines
+from archsearch.api.stored import StoredStudy
 from archsearch.designs import Design
 from archsearch.errors import ConfigError, StoreError, UnknownNameError
 from archsearch.models.families import FAMILIES
@@ -30,9 +31,6 @@ from archsearch.papers.printed import Paper, Row, load_papers
 from archsearch.records import Record
 from archsearch.space.search_space import SearchSpace
 from archsearch.training.settings import weights_by_name
-
-if TYPE_CHECKING:
-    from archsearch.api.study import Study
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +40,7 @@ _PRINTED_DATASETS = {"cifar10": 10, "cifar100": 100}
 TRUST_FACTS = "trust"  # the key of StudyInfo.facts that a check of the proxy keeps its predictors under
 
 
-def study_front(study: Study) -> StudyFront:
+def study_front(study: StoredStudy) -> StudyFront:
     """The front of a stored study with all that is known of its networks: what every command shows of it."""
     return StudyFront(
         **vars(study.front),
@@ -64,7 +62,7 @@ def study_front(study: Study) -> StudyFront:
     )
 
 
-def _bounds(study: Study) -> tuple[Bound, ...]:
+def _bounds(study: StoredStudy) -> tuple[Bound, ...]:
     """The upper bounds that a study was run with; guidelines are none of them."""
     written = study.info.config.get("constraints", {})
     soft = written.get("soft") or ()
@@ -73,7 +71,7 @@ def _bounds(study: Study) -> tuple[Bound, ...]:
     )
 
 
-def _printed_top1(study: Study) -> tuple[PrintedTop1, ...]:
+def _printed_top1(study: StoredStudy) -> tuple[PrintedTop1, ...]:
     """What sources print for the study's variants on its dataset; nothing where the dataset is another.
 
     A folder of one's own counts as the dataset that it is named after, if it has as many classes.
@@ -107,7 +105,7 @@ def _printed(paper: Paper, row: Row, dataset: str) -> Iterator[PrintedTop1]:
                 )
 
 
-def _base_levels(study: Study, design: Design) -> Mapping[str, Any] | None:
+def _base_levels(study: StoredStudy, design: Design) -> Mapping[str, Any] | None:
     """The base of an ablation as the search space names it; None if it is no point of the space."""
     base = design.points[0]
     if base.family not in FAMILIES:
@@ -119,7 +117,7 @@ def _base_levels(study: Study, design: Design) -> Mapping[str, Any] | None:
         return None
 
 
-def ablation_result(made: Study, *, confidence: float = 0.95, spread: str = "own") -> Ablation:
+def ablation_result(made: StoredStudy, *, confidence: float = 0.95, spread: str = "own") -> Ablation:
     """What an ablation's study found so far.
 
     Args:
@@ -143,12 +141,12 @@ def ablation_result(made: Study, *, confidence: float = 0.95, spread: str = "own
     )
 
 
-def _ablation(study: Study) -> Ablation | None:
+def _ablation(study: StoredStudy) -> Ablation | None:
     found = study.newest_design("ablation")
     return found and ablation_result(found[0])
 
 
-def trust_result(study: Study, *, confidence: float = 0.95) -> Trust | None:
+def trust_result(study: StoredStudy, *, confidence: float = 0.95) -> Trust | None:
     """What the newest longer training of a searched study's networks says so far; None if there is none.
 
     Nothing here needs torch: the zero-cost scores were stored when the training was planned.
@@ -158,7 +156,7 @@ def trust_result(study: Study, *, confidence: float = 0.95) -> Trust | None:
     return trust_between(study, made[0], confidence=confidence) if made else None
 
 
-def trust_between(study: Study, long: Study, *, confidence: float = 0.95) -> Trust:
+def trust_between(study: StoredStudy, long: StoredStudy, *, confidence: float = 0.95) -> Trust:
     """The same from a searched study and the study of a trust design that was made from it."""
     predictors = stored_predictors(study.records)
     facts = long.info.facts.get(TRUST_FACTS, {})
@@ -190,38 +188,38 @@ def stored_predictors(records: Sequence[Record]) -> dict[str, dict[str, float]]:
     return found
 
 
-def _importances(study: Study) -> Importances:
+def _importances(study: StoredStudy) -> Importances:
     from archsearch.search.importance import importances
 
     return importances(study.records, study.objectives)
 
 
-def _marginal(study: Study) -> Marginal:
+def _marginal(study: StoredStudy) -> Marginal:
     return marginal_effects(study.records, study.objectives)
 
 
-def _grid(study: Study, choices: str = "") -> LevelGrid:
+def _grid(study: StoredStudy, choices: str = "") -> LevelGrid:
     named = [name.strip() for name in choices.split(",") if name.strip()]
     return level_grid(study.records, study.objectives, choices=named)
 
 
-def _history(study: Study) -> History:
+def _history(study: StoredStudy) -> History:
     point = study.info.reference_point
     corner = None if point is None else [point[name] for name in study.objectives]
     return hypervolume_history(study.records, study.objectives, corner, noise_floor=study.info.noise_floor)
 
 
-def _curves(study: Study) -> LearningCurves:
+def _curves(study: StoredStudy) -> LearningCurves:
     members = [row.record.trial for row in study.front.members]
     return learning_curves(study.records_with_curves, members, study=study.name)
 
 
-def _confusion(study: Study) -> Confusion | None:
+def _confusion(study: StoredStudy) -> Confusion | None:
     classes = study.info.facts.get("classes", ())
     return study_confusion(study.records, study.trainings, classes, study=study.name)
 
 
-def _guidelines(study: Study) -> GuidelinesReport | None:
+def _guidelines(study: StoredStudy) -> GuidelinesReport | None:
     try:
         return stored_guidelines(str(study.info.facts.get("device_fingerprint", "")))
     except ConfigError as error:
@@ -229,7 +227,7 @@ def _guidelines(study: Study) -> GuidelinesReport | None:
         return None
 
 
-def analysis_of(study: Study, name: str, options: Mapping[str, str] | None = None) -> Any:
+def analysis_of(study: StoredStudy, name: str, options: Mapping[str, str] | None = None) -> Any:
     """One analysis of a study; None if it was never made.
 
     Args:

@@ -5,17 +5,14 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from archsearch.api.analyses import analysis_of
 from archsearch.api.output import write
 from archsearch.api.paths import study_folder
+from archsearch.api.stored import StoredStudy
 from archsearch.errors import ArchsearchError, NothingStoredError
 from archsearch.plots.catalog import PLOTS, Plot
 from archsearch.table import Result
-
-if TYPE_CHECKING:
-    from archsearch.api.study import Study
 
 
 def plot_summaries() -> dict[str, str]:
@@ -29,7 +26,7 @@ def check_plot(name: str) -> None:
 
 
 def write_plot(
-    study: Study,
+    study: StoredStudy,
     name: str,
     path: Path | None = None,
     *,
@@ -55,7 +52,7 @@ def write_plot(
     return write(found, target, figure=plot.figure, command=command)
 
 
-def result_of(study: Study, plot: Plot, options: Mapping[str, str] | None = None) -> Result:
+def result_of(study: StoredStudy, plot: Plot, options: Mapping[str, str] | None = None) -> Result:
     """What a plot of a stored study draws.
 
     Raises NothingStoredError, with the command to type, if it has none; ConfigError for an option that its analysis has
@@ -70,7 +67,7 @@ def result_of(study: Study, plot: Plot, options: Mapping[str, str] | None = None
     return found
 
 
-def _typed(study: Study, plot: Plot) -> str:
+def _typed(study: StoredStudy, plot: Plot) -> str:
     """What to type to get what a plot draws."""
     if plot.of_device:
         return f"make it with: archsearch {plot.command}"

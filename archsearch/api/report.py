@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from archsearch.analysis.ablation import Ablation
 from archsearch.api.analyses import ANALYSES, ablation_result
 from archsearch.api.paths import study_folder
+from archsearch.api.stored import StoredStudy
 from archsearch.files import write_atomically
 from archsearch.report.data import ReportData
 from archsearch.report.html import html_text
@@ -18,15 +18,12 @@ from archsearch.report.sections import Report
 from archsearch.report.study_sections import report_of
 from archsearch.store.database import safe_url
 
-if TYPE_CHECKING:
-    from archsearch.api.study import Study
-
 FILE = "report.html"
 _IN_WORDS = ("front", "confirmed", "trust", "guidelines", "confusion")
 
 
 def make_report(
-    study: Study, *, storage: str | None = None, command: str | None = None, figures: bool = True
+    study: StoredStudy, *, storage: str | None = None, command: str | None = None, figures: bool = True
 ) -> Report:
     """Put together the report of a study.
 
@@ -63,7 +60,7 @@ def report_latex(report: Report) -> str:
 
 
 def report_data(
-    study: Study, *, storage: str | None = None, command: str | None = None, parts: Collection[str] | None = None
+    study: StoredStudy, *, storage: str | None = None, command: str | None = None, parts: Collection[str] | None = None
 ) -> ReportData:
     """Everything that the report of a study says, gathered.
 
@@ -87,7 +84,7 @@ def report_data(
     )
 
 
-def _ablations(study: Study) -> tuple[Ablation, ...]:
+def _ablations(study: StoredStudy) -> tuple[Ablation, ...]:
     """Those that were made from a study, newest first; of a study that is one, itself."""
     own = study.design is not None and study.design.purpose == "ablation"
     return tuple(

@@ -13,7 +13,8 @@ import torch
 
 from archsearch.analysis.select import RECOMMENDED
 from archsearch.api.paths import open_database, study_folder
-from archsearch.api.study import Chosen, Study, open_study
+from archsearch.api.stored import Chosen
+from archsearch.api.study import Study, open_study
 from archsearch.cost.architecture import cost_of
 from archsearch.data.catalog import load_dataset
 from archsearch.data.dataset import Dataset

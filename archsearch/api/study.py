@@ -1,35 +1,20 @@
-"""A stored study to look at: its records, its front, its verdicts, and the network that a rule chooses."""
+"""A stored study and everything that may be asked of it."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from archsearch.analysis.canary import Canary, canary_of
-from archsearch.analysis.confirmed import DRAWS, Confirmed, confirmed_of
-from archsearch.analysis.front import Front, front_of, front_rows
-from archsearch.analysis.means import Retraining, means_of, retrainings_of
-from archsearch.analysis.recommendation import Recommendation, recommendation_of
-from archsearch.analysis.select import RECOMMENDED, select
-from archsearch.analysis.verdicts import Verdict, verdicts_of, verdicts_table
+from archsearch.analysis.front import front_rows
+from archsearch.analysis.verdicts import verdicts_table
 from archsearch.api.paths import open_database
-from archsearch.designs import Design, Purpose
-from archsearch.errors import ArchsearchError, ConfigError, UnknownNameError
-from archsearch.models.families import FAMILIES
-from archsearch.models.spec import Spec
-from archsearch.models.variants import VARIANTS, find_variant
-from archsearch.records import Record, Score
-from archsearch.store.claims import trial_counts
-from archsearch.store.database import Database
-from archsearch.store.designs import design_of
-from archsearch.store.studies import StudyInfo, find_study, latest_study, list_studies
-from archsearch.store.trials import load_records, load_trainings
-from archsearch.table import NOTEBOOK_ROWS, Column, Table, notebook_block, paragraphs
-from archsearch.text import plural
+from archsearch.api.stored import StoredStudy, trial_rows
+from archsearch.errors import ArchsearchError, UnknownNameError
+from archsearch.store.studies import find_study, latest_study, list_studies
+from archsearch.table import notebook_block, paragraphs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,121 +28,12 @@ if TYPE_CHECKING:
     from archsearch.plots.catalog import Figure
 
 
-# Columns of a trial, in order; those of its choices follow.
-_OF_LATENCY = (
-    "p10_ms",
-    "median_ms",
-    "p90_ms",
-    "ratio_to_reference",
-    "ratio_low",
-    "ratio_high",
-    "reference",
-    "drift",
-    "converged",
-    "contended",
-    "device",
-    "backend",
-    "batch",
-    "threads",
-    "precision",
-    "fingerprint",
-)
-_OF_SCORE = ("top1_percent", "epochs", "seed", "split", "protocol", "train_images", "train_seconds")
-_OF_COST = ("params", "macs", "memory_bytes")
+@dataclass(frozen=True, repr=False)
+class Study(StoredStudy):
+    """A stored study, with every analysis, figure and table of it; attributes as `StoredStudy`.
 
-
-def trial_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
-    """One row for each record of any status; None where it ended before a value was known.
-
-    `choice.NAME` is the network's own choice, `suggested.NAME` what the search space calls it.
+    Analyses, plots and the report take a `StoredStudy`, and take a while to import: they are when they are asked for.
     """
-    choices = sorted({name for record in records for name in record.choices})
-    suggested = sorted({name for record in records for name in record.suggested})
-    return [
-        {
-            "trial": record.trial,
-            "status": record.status.value,
-            "reason": record.reason,
-            "label": record.label,
-            "variant": record.variant,
-            "point": record.point,
-            "arch_id": record.arch_id,
-            "family": record.family,
-            "error_percent": None if record.score is None else record.error_percent,
-            **{name: None if record.score is None else getattr(record.score, name) for name in _OF_SCORE},
-            "latency_ms": None if record.latency is None else record.latency.corrected_ms,
-            **{name: None if record.latency is None else getattr(record.latency, name) for name in _OF_LATENCY},
-            **{name: None if record.cost is None else getattr(record.cost, name) for name in _OF_COST},
-            "seconds": record.seconds,
-            **{f"choice.{name}": record.choices.get(name) for name in choices},
-            **{f"suggested.{name}": record.suggested.get(name) for name in suggested},
-        }
-        for record in records
-    ]
-
-
-class Records(tuple[Record, ...]):
-    """Records that a notebook shows as a table, and not as pages of text."""
-
-    __slots__ = ()
-
-    def _repr_html_(self) -> str:
-        columns = (
-            Column(title="Trial", key="trial", decimals=0),
-            Column(title="Status", key="status"),
-            Column(title="Network", key="label"),
-            Column(title="Top-1", key="top1_percent", unit="%", decimals=2),
-            Column(title="Latency", key="latency_ms", unit="ms", decimals=3),
-            Column(title="Params", key="params", decimals=0),
-            Column(title="Macs", key="macs", decimals=0),
-            Column(title="arch_id", key="arch_id"),
-        )
-        shown = trial_rows(self[:NOTEBOOK_ROWS])
-        rows = tuple(tuple(row[column.key] for column in columns) for row in shown)
-        more = len(self) - len(shown)
-        return notebook_block(
-            plural(len(self), "trial"),
-            Table(title="", columns=columns, rows=rows).notebook(),
-            paragraphs(f"{plural(more, 'more row')} not shown" if more else ""),
-        )
-
-    def __repr__(self) -> str:
-        return f"<{len(self)} records>"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Chosen:
-    """A network that was asked for: its specification, its label, and its record where the study has one.
-
-    `reading` says which reading of its source it is, where there are several.
-    """
-
-    spec: Spec
-    label: str
-    record: Record | None
-    reading: str = ""
-
-
-@dataclass(frozen=True)
-class Study:
-    """A stored study, as it was when it was opened.
-
-    Attributes:
-        info: its configuration, space, reference point and the facts of its first run.
-        records: every trial, in order of number.
-        counts: trials by status.
-        trainings: (arch_id, score) of every finished retraining, one for each seed.
-        storage: the database that it was read from; None: it was made in memory, and no designs were made from it.
-    """
-
-    info: StudyInfo
-    records: tuple[Record, ...]
-    counts: Mapping[str, int]
-    trainings: tuple[tuple[str, Score], ...] = ()
-    storage: str | None = field(default=None, repr=False, compare=False)
-
-    def __repr__(self) -> str:
-        return f"<archsearch study '{self.name}': {self._counts}>"
 
     def _repr_html_(self) -> str:
         config, facts = self.info.config, self.info.facts
@@ -175,10 +51,6 @@ class Study:
             self.analysis("front")._repr_html_(),
         )
 
-    @property
-    def _counts(self) -> str:
-        return ", ".join(f"{count} {status}" for status, count in self.counts.items()) or "no trial yet"
-
     def analysis(self, name: str, **options: str) -> Any:
         """What an analysis found (`archsearch.api.analyses`), which a notebook shows; None if it was never made.
 
@@ -187,89 +59,6 @@ class Study:
         from archsearch.api.analyses import analysis_of  # takes a while to import, and most commands ask for none
 
         return analysis_of(self, name, options)
-
-    @property
-    def name(self) -> str:
-        """The study's name."""
-        return self.info.name
-
-    @property
-    def objectives(self) -> tuple[str, ...]:
-        """Names of the objectives, all minimised."""
-        return tuple(self.info.config["objectives"])
-
-    @property
-    def input_size(self) -> int:
-        """Height and width of the images that its networks see (pixels)."""
-        return int(self.info.facts["input_size"])
-
-    @property
-    def num_classes(self) -> int:
-        """Classes of its dataset."""
-        return int(self.info.facts["num_classes"])
-
-    @property
-    def device_name(self) -> str:
-        """The device that its first run measured on, for people."""
-        device = self.info.facts.get("device", {})
-        return str(device.get("gpu") or device.get("cpu") or "unknown device")
-
-    @cached_property
-    def design(self) -> Design | None:
-        """The networks and all the seeds that were listed beforehand; None for a search."""
-        return design_of(self.info.config)
-
-    @cached_property
-    def networks(self) -> tuple[Record, ...]:
-        """The records; of a study with a design one for each point, with the means of its complete seeds."""
-        return self.records if self.design is None else means_of(self.records)
-
-    @cached_property
-    def records_with_curves(self) -> tuple[Record, ...]:
-        """The records with their learning curves. Raises StoreError if the database cannot be read."""
-        if self.storage is None:
-            return self.records
-        database = open_database(self.storage, create=False)
-        try:
-            return load_records(database, self.info.id, with_curves=True)
-        finally:
-            database.close()
-
-    @cached_property
-    def front(self) -> Front:
-        """The front of the complete `networks`, with the study's fixed reference point and noise floor."""
-        point = self.info.reference_point
-        corner = None if point is None else [point[name] for name in self.objectives]
-        return front_of(
-            self.networks,
-            self.objectives,
-            corner,
-            noise_floor=self.info.noise_floor,
-            latency_batch=self.info.latency_batch,
-        )
-
-    @cached_property
-    def canary(self) -> Canary:
-        """What the reference, measured beside every network, tells of the study's latencies."""
-        latency = self.info.config.get("latency", {})
-        return canary_of(
-            self.records,
-            drift_tolerance=latency.get("drift_tolerance"),
-            memory_tolerance=latency.get("memory_tolerance"),
-            repeats=self.info.repeats,
-            floor_seconds=self.info.noise_floor_seconds,
-        )
-
-    @cached_property
-    def verdicts(self) -> tuple[Verdict, ...]:
-        """What became of each published network."""
-        return verdicts_of(self.networks, self.front)
-
-    @cached_property
-    def readings(self) -> dict[str, str]:
-        """Which reading of its source each variant of the study is, for those whose source allows several."""
-        named = {record.variant for record in self.records if record.variant is not None}
-        return {name: VARIANTS[name].reading for name in VARIANTS if name in named and VARIANTS[name].reading}
 
     @cached_property
     def history(self) -> History:
@@ -294,46 +83,6 @@ class Study:
         """The newest ablation that was made from it (`archsearch ablate`); None if there is none."""
         found: Ablation | None = self.analysis("ablation")
         return found
-
-    @cached_property
-    def confirmed(self) -> Confirmed | None:
-        """The newest confirmation of its front (`archsearch confirm`); None if there is none."""
-        made = self.newest_design("confirm")
-        return made and self.confirmed_by(made[0].records, made[1])
-
-    def confirmed_by(self, records: Sequence[Record], design: Design, *, draws: int = DRAWS) -> Confirmed:
-        """What the records of a confirming design say of its front."""
-        floor = self.info.noise_floor
-        return confirmed_of(records, design, self.objectives, noise_floor=floor, original=self.front, draws=draws)
-
-    @cached_property
-    def recommendation(self) -> Recommendation:
-        """Which of its networks to take, and why; what every command says."""
-        own = self.design
-        made = (self, own) if own is not None and own.points else self.newest_design("confirm")
-        if made is None:
-            return recommendation_of(self.front, self.networks)
-        # means and spread are enough; the probabilities would take a second
-        confirmed = self.confirmed_by(made[0].records, made[1], draws=0)
-        return recommendation_of(self.front, self.networks, confirmed=confirmed)
-
-    @property
-    def best(self) -> Record:
-        """The recommended network. Raises ArchsearchError if no trial is complete."""
-        return self.select(RECOMMENDED)
-
-    def select(self, rule: str) -> Record:
-        """The network that a rule chooses: `recommended`, or one of `archsearch.analysis.select`.
-
-        Raises ConfigError for a rule that cannot be read or that nothing satisfies, ArchsearchError without a
-        complete trial.
-        """
-        if rule.strip() != RECOMMENDED:
-            return select(self.front, rule)
-        found = self.recommendation
-        if found.record is None:
-            raise ArchsearchError(found.sentence.rstrip("."), hint=f"archsearch run --study {self.name}")
-        return found.record
 
     @cached_property
     def confusion(self) -> Confusion | None:
@@ -388,75 +137,6 @@ class Study:
             ) from error
         return pd.DataFrame(FRAMES[what](self))
 
-    def designs(self, purpose: Purpose) -> tuple[Study, ...]:
-        """The studies of designs that were made from it for this purpose, the newest first.
-
-        An ablation is its own answer: asked for those of an ablation's study, that study is given.
-
-        Raises StoreError if the database cannot be read.
-        """
-        own = self.design
-        if purpose == "ablation" and own is not None and own.purpose == purpose and own.of != self.name:
-            return (self,)
-        if self.storage is None:
-            return ()
-        database = open_database(self.storage, create=False)
-        try:
-            made = [
-                info
-                for info in reversed(list_studies(database))
-                if (facts := info.config.get("design")) is not None
-                and facts["of"] == self.name
-                and facts["purpose"] == purpose
-            ]
-            return tuple(read_study(database, info) for info in made)
-        finally:
-            database.close()
-
-    def newest_design(self, purpose: Purpose) -> tuple[Study, Design] | None:
-        """The newest design with points that was made from it for this purpose, and its study."""
-        for made in self.designs(purpose):
-            if made.design is not None and made.design.points:
-                return made, made.design
-        return None
-
-    @cached_property
-    def retrainings(self) -> tuple[Retraining, ...]:
-        """Its networks that were retrained in full, the most accurate first."""
-        return retrainings_of(self.records, self.trainings)
-
-    def choose(self, which: str | int, *, rule: str = RECOMMENDED) -> Chosen:
-        """The network that `which` names: `best` (by the rule), a trial's number, or a variant's name.
-
-        A variant that the study has not evaluated is taken at the study's scale, without a record.
-        Raises ConfigError or UnknownNameError saying what there is.
-        """
-        if which == "best":
-            return _chosen(self.select(rule))
-        if isinstance(which, int):
-            return _chosen(self._trial(which))
-        number = trial_number(which)
-        if number is not None:
-            return _chosen(self._trial(number))
-        for record in self.networks:
-            if record.variant == which and record.arch_id and record.score is not None:
-                return _chosen(record)
-        variant = find_variant(which)
-        spec = variant.at_scale(self.info.config["scale"])
-        return Chosen(spec=spec.normalised(self.input_size), label=which, record=None, reading=variant.reading)
-
-    def _trial(self, number: int) -> Record:
-        for record in self.records:
-            if record.trial == number:
-                if not record.arch_id:
-                    raise ConfigError(f"trial {number} of study '{self.name}' has no network yet ({record.status})")
-                return record
-        highest = max((record.trial for record in self.records), default=None)
-        raise ConfigError(
-            f"study '{self.name}' has no trial {number}",
-            hint="it has no trial yet" if highest is None else f"its trials are 0 to {highest}",
-        )
-
 
 FRAMES: Mapping[str, Callable[[Study], list[dict[str, Any]]]] = {
     "trials": lambda study: trial_rows(study.records),
@@ -465,17 +145,6 @@ FRAMES: Mapping[str, Callable[[Study], list[dict[str, Any]]]] = {
     "variants": lambda study: verdicts_table(study.verdicts, readings=study.readings).dicts(),
     "retrained": lambda study: [asdict(each) for each in study.retrainings],
 }
-
-
-def trial_number(text: str) -> int | None:
-    """The number that a trial is named by; None if the text is none."""
-    return int(text) if re.fullmatch("[0-9]{1,18}", text) else None
-
-
-def _chosen(record: Record) -> Chosen:
-    spec = FAMILIES[record.family].base.with_choices(record.choices)
-    reading = VARIANTS[record.variant].reading if record.variant and record.variant in VARIANTS else ""
-    return Chosen(spec=spec, label=record.label, record=record, reading=reading)
 
 
 def open_study(name: str | Path | None = None, *, storage: str | None = None) -> Study:
@@ -490,7 +159,7 @@ def open_study(name: str | Path | None = None, *, storage: str | None = None) ->
         name = load_study(name).name
     database = open_database(storage, create=False)
     try:
-        return read_study(database, find_study(database, str(name)) if name else latest_study(database))
+        return Study.read(database, find_study(database, str(name)) if name else latest_study(database))
     finally:
         database.close()
 
@@ -499,17 +168,6 @@ def all_studies(*, storage: str | None = None) -> tuple[Study, ...]:
     """Every stored study. Raises StoreError if there is no database."""
     database = open_database(storage, create=False)
     try:
-        return tuple(read_study(database, info) for info in list_studies(database))
+        return tuple(Study.read(database, info) for info in list_studies(database))
     finally:
         database.close()
-
-
-def read_study(database: Database, info: StudyInfo) -> Study:
-    """A study with its records, from an open database."""
-    return Study(
-        info=info,
-        records=Records(load_records(database, info.id)),
-        counts=trial_counts(database, info.id),
-        trainings=load_trainings(database, info.id, split="test"),
-        storage=database.url,
-    )

@@ -17,7 +17,8 @@ from archsearch.text import plural
 
 if TYPE_CHECKING:
     from archsearch.api.export import Exported
-    from archsearch.api.study import Chosen, Study
+    from archsearch.api.stored import Chosen
+    from archsearch.api.study import Study
     from archsearch.records import Epoch
 
 

@@ -23,7 +23,8 @@ from archsearch.analysis.front import front_of
 from archsearch.analysis.history import hypervolume_history
 from archsearch.analysis.marginal import marginal_effects
 from archsearch.analysis.trust import trust_of
-from archsearch.api.study import FRAMES, Records, trial_rows
+from archsearch.api.stored import Records, trial_rows
+from archsearch.api.study import FRAMES
 from archsearch.designs import Design, DesignPoint
 from archsearch.errors import ArchsearchError, UnknownNameError
 from archsearch.records import Record, TrialStatus

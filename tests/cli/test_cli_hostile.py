@@ -40,7 +40,7 @@ def test_a_name_of_300_characters_ends_in_a_sentence(arguments: tuple[str, ...],
 
 @pytest.mark.parametrize("number", ["²", "١", "1_0", "+1", " 1", "9" * 5000])
 def test_only_plain_digits_are_a_trials_number(number: str) -> None:
-    from archsearch.api.study import trial_number
+    from archsearch.api.stored import trial_number
 
     assert trial_number(number) is None
     assert trial_number("007") == 7
