@@ -233,11 +233,11 @@ def step(check: Check) -> None:
     """What a replay reads and writes is what the eager step does."""
     import torch
 
-    from archsearch.training.step import EagerStep
+    from archsearch.training.step import eagerly
 
     spec = named(_NARROW)
     count = 10 * check.batch_size
-    plain, usual = check.trainer(spec, count=count, make_step=EagerStep), check.trainer(spec, count=count)
+    plain, usual = check.trainer(spec, count=count, make_step=eagerly), check.trainer(spec, count=count)
     eager, replayed = losses_of(plain, 20, 0.05), losses_of(usual, 20, 0.05)
     check.say(
         step=type(usual.step).__name__,

@@ -59,7 +59,7 @@ from archsearch.training.graph import GraphStep
 from archsearch.training.host_memory import with_huge_pages
 from archsearch.training.protocols import proxy_protocol
 from archsearch.training.settings import ProxySettings
-from archsearch.training.step import EagerStep
+from archsearch.training.step import eagerly
 from archsearch.training.trainer import Trainer
 
 NAMES = {"0.5": "shufflenet_v2_x0_5", "1.0": "shufflenet_v2_x1_0"}
@@ -128,7 +128,7 @@ def ours(options: argparse.Namespace, images: Images) -> Steps:
     trainer = Trainer(
         build(spec_of(options.width, options.stem), num_classes=CLASSES, input_size=32, seed=0), images, images,
         proxy_protocol(settings), epochs=1000, batch_size=options.batch, input_size=32, mean=mean, std=std, flip=True,
-        seed=0, device=options.device, make_step=GraphStep if on_gpu else EagerStep, precision=options.precision,
+        seed=0, device=options.device, make_step=GraphStep if on_gpu else eagerly, precision=options.precision,
     )  # fmt: skip
     trainer.model.train()
     step, pending = trainer.step, []

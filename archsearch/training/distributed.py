@@ -169,27 +169,10 @@ class DistributedStep:
     Raises TrainingError where the device runs out of memory: the other ranks could not follow into smaller parts.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        optimizer: torch.optim.Optimizer,
-        *,
-        label_smoothing: float,
-        device: str,
-        amp: bool,
-        world: World,
-        class_weights: Tensor | None = None,
-    ) -> None:
+    def __init__(self, step: EagerStep, *, world: World) -> None:
         self.parts = 1
-        self._world, self._device = world, device
-        self._step = EagerStep(
-            shared(model, world),
-            optimizer,
-            label_smoothing=label_smoothing,
-            device=device,
-            amp=amp,
-            class_weights=class_weights,
-        )
+        self._world, self._step = world, step
+        step.model = shared(step.model, world)
 
     def __call__(self, inputs: Tensor, labels: Tensor, rate: float) -> Tensor:
         """As `TrainingStep` says, of this rank's part of the batch."""
@@ -197,7 +180,7 @@ class DistributedStep:
             return self._world.mean(self._step(inputs, labels, rate))
         except torch.OutOfMemoryError as error:
             raise TrainingError(
-                f"the device {self._device} ran out of memory with {len(labels)} images: {error}",
+                f"the device {self._step.device} ran out of memory with {len(labels)} images: {error}",
                 hint="a smaller batch, or more devices",
             ) from error
 

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable, Iterator
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from archsearch.data.batches import DeviceBatches
 from archsearch.errors import first_line
@@ -33,7 +33,7 @@ class BrokenCaptureError(RuntimeError):
 
 
 class GraphStep:
-    """As `EagerStep`, replayed; what cannot be captured is trained eagerly, and the log says why.
+    """An eager step, replayed; what cannot be captured is trained eagerly, and the log says why.
 
     After a BrokenCaptureError, too, and `broken_capture` says so from then on: a process that trains one network after
     another should be replaced by a new one before the next.
@@ -42,30 +42,15 @@ class GraphStep:
     when the optimizer's tensors were replaced; a training whose batches are taken in parts is eager from then on.
 
     Args:
-        model, optimizer, label_smoothing, device, amp, class_weights: as of `EagerStep`. The optimizer is fused, so
-            that it takes its learning rate from the device.
-        record: how work is recorded; None: in a CUDA graph on `device`.
+        step: what is recorded. Its optimizer is fused, so that it takes its learning rate from the device.
+        record: how work is recorded; None: in a CUDA graph on the step's device.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        optimizer: torch.optim.Optimizer,
-        *,
-        label_smoothing: float,
-        device: str,
-        amp: bool,
-        class_weights: Tensor | None = None,
-        record: Recorder | None = None,
-    ) -> None:
-        self._eager = EagerStep(
-            model, optimizer, label_smoothing=label_smoothing, device=device, amp=amp, class_weights=class_weights
-        )
+    def __init__(self, step: EagerStep, *, record: Recorder | None = None) -> None:
         # a cast that was cached while recording would be of the weights at that time
-        self._eager.autocast = torch.autocast(
-            torch.device(device).type, dtype=torch.bfloat16, enabled=amp, cache_enabled=False
-        )
-        self._model, self._optimizer, self._device = model, optimizer, torch.device(device)
+        step.autocast = torch.autocast(step.device.type, dtype=torch.bfloat16, enabled=step.amp, cache_enabled=False)
+        self._eager = step
+        self._model, self._optimizer, self._device = step.model, step.optimizer, step.device
         self._record = record or CudaRecorder(self._device)
         self._render: Callable[[Tensor], Tensor] = _as_they_are
         self._captured: _Captured | None = None

@@ -8,20 +8,17 @@ import logging
 from collections.abc import Callable
 from contextlib import nullcontext
 
-import torch
 from torch import nn
 
 from archsearch.data.images import Images, channel_statistics
 from archsearch.errors import TrainingError
 from archsearch.records import Epoch, Score
 from archsearch.training.checkpoint import Identity, checkpoint_bytes, differences, read_checkpoint
-from archsearch.training.graph import GraphStep
 from archsearch.training.loop import Chunk
 from archsearch.training.precision import former_precision
 from archsearch.training.protocols import proxy_protocol
 from archsearch.training.settings import ProxySettings
-from archsearch.training.step import EagerStep
-from archsearch.training.trainer import Trainer, balanced_weights
+from archsearch.training.trainer import Trainer, balanced_weights, usual_step
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +95,7 @@ def train_proxy(
             flip=flip,
             seed=seed,
             device=device,
-            make_step=GraphStep if torch.device(device).type == "cuda" else EagerStep,
+            make_step=usual_step(device),
             precision=None if settings.precision == "auto" else settings.precision,
             class_weights=balanced_weights(train.labels, num_classes) if settings.class_weights == "balanced" else None,
         )

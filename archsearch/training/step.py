@@ -7,6 +7,7 @@ Training steps through torch.compile: minutes to prepare, then faster; for long 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 import torch
@@ -42,28 +43,11 @@ class TrainingStep(Protocol):
         ...
 
 
-class StepMaker(Protocol):
-    """How a training's step is made, once, when the network and the optimizer are on the device."""
-
-    def __call__(
-        self,
-        model: nn.Module,
-        optimizer: torch.optim.Optimizer,
-        *,
-        label_smoothing: float,
-        device: str,
-        amp: bool,
-        class_weights: Tensor | None = None,
-    ) -> TrainingStep:
-        """The step, see `EagerStep` for the arguments."""
-        ...
-
-
 class EagerStep:
     """Operator by operator, as PyTorch runs it.
 
     Args:
-        model: the network; may be wrapped (compiled, distributed), as long as it is called as the network is.
+        model: the network; another way of calling it (compiled, distributed) may take its place in `model`.
         optimizer: of its parameters.
         label_smoothing: share of the target spread over all classes.
         device: where all of it lies.
@@ -84,9 +68,10 @@ class EagerStep:
     ) -> None:
         self.model, self.optimizer = model, optimizer
         self.label_smoothing = label_smoothing
+        self.device, self.amp = torch.device(device), amp
         self.class_weights = None if class_weights is None else class_weights.to(device)
-        self.autocast = torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=amp)
-        self._kept = kept_in_float32(model) if amp and torch.device(device).type == "cpu" else ()
+        self.autocast = torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=amp)
+        self._kept = kept_in_float32(model) if amp and self.device.type == "cpu" else ()
         self.parts = 1
 
     def __call__(self, inputs: Tensor, labels: Tensor, rate: float) -> Tensor:
@@ -115,6 +100,15 @@ class EagerStep:
             loss.backward()  # type: ignore[no-untyped-call]
             whole += loss.detach()
         return whole
+
+
+StepMaker = Callable[[EagerStep], TrainingStep]
+"""How a training takes its steps, told of the eager one, once, when the network and the optimizer are on the device."""
+
+
+def eagerly(step: EagerStep) -> TrainingStep:
+    """Operator by operator."""
+    return step
 
 
 LEAST_IMAGES = 2
@@ -165,32 +159,23 @@ def _copied(value: Any) -> Any:
     return value
 
 
-class CompiledStep(EagerStep):
-    """As `EagerStep`, with forward and backward compiled. The network itself stays plain: it is scored and kept.
+class CompiledStep:
+    """An eager step with forward and backward compiled. The network itself stays plain: it is scored and kept.
 
     The same weights come out up to rounding, since the compiler joins operations. Raises TrainingError at the first
     step if the network cannot be compiled here.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        optimizer: torch.optim.Optimizer,
-        *,
-        label_smoothing: float,
-        device: str,
-        amp: bool,
-        class_weights: Tensor | None = None,
-    ) -> None:
-        whole = cast(nn.Module, torch.compile(model))
-        super().__init__(
-            whole, optimizer, label_smoothing=label_smoothing, device=device, amp=amp, class_weights=class_weights
-        )
+    def __init__(self, step: EagerStep) -> None:
+        self.parts = 1
+        self._step = step
+        step.model = cast(nn.Module, torch.compile(step.model))
 
     def __call__(self, inputs: Tensor, labels: Tensor, rate: float) -> Tensor:
         """As `TrainingStep` says."""
+        self._step.parts = self.parts
         try:
-            return super().__call__(inputs, labels, rate)
+            return self._step(inputs, labels, rate)
         except torch._dynamo.exc.TorchDynamoException as error:
             raise TrainingError(
                 f"torch.compile cannot compile this network here: {type(error).__name__}: {first_line(error)}",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextlib import nullcontext
-from functools import partial
 from typing import Any
 
 import torch
@@ -25,7 +24,7 @@ from archsearch.training.precision import usual_precision, warn_of_emulation
 from archsearch.training.protocols import Protocol
 from archsearch.training.schedules import schedule_of
 from archsearch.training.settings import Precision
-from archsearch.training.step import EagerStep, StepMaker
+from archsearch.training.step import EagerStep, StepMaker, eagerly
 
 Statistics = tuple[float, float, float]
 """One number for each colour channel, of pixels in [0, 1]."""
@@ -69,7 +68,7 @@ class Trainer:
         flip: bool,
         seed: int,
         device: str,
-        make_step: StepMaker = EagerStep,
+        make_step: StepMaker = eagerly,
         precision: Precision | None = None,
         world: World = ALONE,
         class_weights: Tensor | None = None,
@@ -115,7 +114,7 @@ class Trainer:
         self._progress: EpochProgress | None = None
         self._scored: Scored | None = None  # after the last epoch
         self._world = world
-        self.step = (make_step if world.size == 1 else partial(DistributedStep, world=world))(
+        eager = EagerStep(
             self.model,
             self.optimizer,
             label_smoothing=protocol.label_smoothing,
@@ -123,6 +122,7 @@ class Trainer:
             amp=self._amp,
             class_weights=class_weights,
         )
+        self.step = make_step(eager) if world.size == 1 else DistributedStep(eager, world=world)
         step = self.step
         self.fed: TrainingBatches = self._batches
         if isinstance(step, GraphStep | DistributedStep):
@@ -261,7 +261,7 @@ def balanced_weights(labels: Tensor, num_classes: int) -> Tensor:
 
 def usual_step(device: str) -> StepMaker:
     """How steps are taken unless something else is asked for: a CUDA graph on a GPU, operator by operator elsewhere."""
-    return GraphStep if torch.device(device).type == "cuda" else EagerStep
+    return GraphStep if torch.device(device).type == "cuda" else eagerly
 
 
 def parameter_groups(model: nn.Module, protocol: Protocol) -> list[dict[str, Any]]:

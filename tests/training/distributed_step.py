@@ -39,10 +39,8 @@ def train(variant: str) -> tuple[torch.nn.Module, list[float]]:
     model = build(spec, num_classes=CLASSES, input_size=SIZE, seed=0).double()
     model.train()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.0, momentum=0.9, weight_decay=5e-4)
-    if world.size == 1:
-        step = EagerStep(model, optimizer, label_smoothing=0.1, device="cpu", amp=False)
-    else:
-        step = DistributedStep(model, optimizer, label_smoothing=0.1, device="cpu", amp=False, world=world)
+    eager = EagerStep(model, optimizer, label_smoothing=0.1, device="cpu", amp=False)
+    step = eager if world.size == 1 else DistributedStep(eager, world=world)
     losses = [float(step(world.part(inputs), world.part(labels), 0.1)) for inputs, labels in batches()]
     return model, losses
 

@@ -11,7 +11,7 @@ from archsearch.errors import TrainingError
 from archsearch.models.families import FAMILIES, build
 from archsearch.training.protocols import PROTOCOLS
 from archsearch.training.retrain import retrain_seed
-from archsearch.training.step import CompiledStep
+from archsearch.training.step import CompiledStep, EagerStep
 
 SPEC = FAMILIES["shufflenet_v2"].base.with_choices({"width": 0.5, "units": 1, "stem.pool": False})
 
@@ -27,7 +27,7 @@ def test_a_network_that_cannot_be_compiled_is_an_error_that_says_why(monkeypatch
     plain = torch.compile
     monkeypatch.setattr(torch, "compile", lambda model: plain(model, backend=refuses))
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 3))
-    step = CompiledStep(model, optimizer_of(model), label_smoothing=0.1, device="cpu", amp=False)
+    step = CompiledStep(EagerStep(model, optimizer_of(model), label_smoothing=0.1, device="cpu", amp=False))
     with pytest.raises(TrainingError, match="cannot compile this network here: BackendCompilerFailed"):
         step(torch.zeros(2, 3, 2, 2), torch.tensor([0, 1]), 0.1)
 

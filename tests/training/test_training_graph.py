@@ -20,7 +20,7 @@ from archsearch.space.search_space import load_space
 from archsearch.training import graph as graph_module
 from archsearch.training.graph import BrokenCaptureError, CudaRecorder, GraphStep, broken_capture
 from archsearch.training.loop import fit
-from archsearch.training.step import EagerStep
+from archsearch.training.step import EagerStep, eagerly
 
 STEPS = 4
 RATES = [0.1, 0.05, 0.2, 0.01]
@@ -70,6 +70,10 @@ def sgd(model: nn.Module) -> torch.optim.SGD:
     return torch.optim.SGD(model.parameters(), lr=0.0, momentum=0.9, nesterov=True, weight_decay=5e-4, fused=True)
 
 
+def eager_step(model: nn.Module, optimizer: torch.optim.Optimizer) -> EagerStep:
+    return EagerStep(model, optimizer, label_smoothing=0.1, device="cpu", amp=False)
+
+
 def trained(step: EagerStep | GraphStep, given: DeviceBatches, *, steps: int = STEPS) -> list[float]:
     fed = step.feed(given) if isinstance(step, GraphStep) else given
     losses = []
@@ -92,9 +96,9 @@ def test_replayed_steps_are_the_eager_ones_bit_for_bit(flip: bool, cutout: int, 
     first = network()
     second = copy.deepcopy(first)
     one, two = sgd(first), sgd(second)
-    eager = EagerStep(first, one, label_smoothing=0.1, device="cpu", amp=False)
+    eager = eager_step(first, one)
     recorder = Remembering()
-    graph = GraphStep(second, two, label_smoothing=0.1, device="cpu", amp=False, record=recorder)
+    graph = GraphStep(eager_step(second, two), record=recorder)
     given = batches(flip=flip, cutout=cutout, photos=photos)
     assert trained(eager, given) == trained(graph, given)
     assert (recorder.recorded, recorder.replayed, graph.eager_because) == (1, STEPS, None)
@@ -112,8 +116,8 @@ def test_what_cannot_be_captured_is_trained_eagerly_and_the_log_says_why(
     first = network()
     second = copy.deepcopy(first)
     one, two = sgd(first), sgd(second)
-    eager = EagerStep(first, one, label_smoothing=0.1, device="cpu", amp=False)
-    graph = GraphStep(second, two, label_smoothing=0.1, device="cpu", amp=False, record=Remembering(fails=error))
+    eager = eager_step(first, one)
+    graph = GraphStep(eager_step(second, two), record=Remembering(fails=error))
     with caplog.at_level(logging.INFO):
         assert trained(graph, batches()) == trained(eager, batches())
     assert str(error) in caplog.text
@@ -129,9 +133,7 @@ def test_a_capture_that_could_not_be_closed_is_remembered_and_one_that_was_is_no
     for error in (torch.OutOfMemoryError("out"), BrokenCaptureError("a copy from the CPU")):
         assert broken_capture() is None
         model = network()
-        step = GraphStep(
-            model, sgd(model), label_smoothing=0.1, device="cpu", amp=False, record=Remembering(fails=error)
-        )
+        step = GraphStep(eager_step(model, sgd(model)), record=Remembering(fails=error))
         assert all(math.isfinite(loss) for loss in trained(step, batches()))
     assert broken_capture() == "a copy from the CPU"
 
@@ -171,7 +173,8 @@ def test_a_recorder_tells_a_failed_capture_from_one_that_broke(monkeypatch: pyte
 def test_an_error_that_is_none_of_the_capture_passes_through() -> None:
     model = network()
     graph = GraphStep(
-        model, sgd(model), label_smoothing=0.1, device="cpu", amp=False, record=Remembering(fails=ValueError("wrong"))
+        eager_step(model, sgd(model)),
+        record=Remembering(fails=ValueError("wrong")),
     )
     with pytest.raises(ValueError, match="wrong"):
         trained(graph, batches())
@@ -180,7 +183,7 @@ def test_an_error_that_is_none_of_the_capture_passes_through() -> None:
 def test_a_step_in_parts_is_eager_from_then_on() -> None:
     model = network()
     recorder = Remembering()
-    graph = GraphStep(model, sgd(model), label_smoothing=0.1, device="cpu", amp=False, record=recorder)
+    graph = GraphStep(eager_step(model, sgd(model)), record=recorder)
     trained(graph, batches(), steps=2)
     graph.parts = 2
     trained(graph, batches(), steps=2)
@@ -192,7 +195,7 @@ def test_a_restored_optimizer_is_captured_anew() -> None:
     model = network()
     optimizer = sgd(model)
     recorder = Remembering()
-    graph = GraphStep(model, optimizer, label_smoothing=0.1, device="cpu", amp=False, record=recorder)
+    graph = GraphStep(eager_step(model, optimizer), record=recorder)
     trained(graph, batches(), steps=2)
     optimizer.load_state_dict(copy.deepcopy(optimizer.state_dict()))
     trained(graph, batches(), steps=2)
@@ -221,11 +224,11 @@ def test_on_a_gpu_every_point_is_captured_and_trains_as_eagerly(seed: int) -> No
     spec = space.spec(space.sample(seed)).normalised(32)
     given = batches("cuda", size=32, count=80)
     curves = []
-    for make in (EagerStep, GraphStep):
+    for taken in (eagerly, GraphStep):
         model = build(spec, num_classes=4, input_size=32, seed=0)
         model = model.to("cuda", memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         optimizer = sgd(model)
-        step = make(model, optimizer, label_smoothing=0.1, device="cuda", amp=True)
+        step = taken(EagerStep(model, optimizer, label_smoothing=0.1, device="cuda", amp=True))
         fed = step.feed(given) if isinstance(step, GraphStep) else given
         curve = fit(
             model, fed, epochs=2, optimizer=optimizer, schedule=lambda _step: 0.02, label_smoothing=0.1,
@@ -241,7 +244,7 @@ def test_on_a_gpu_every_point_is_captured_and_trains_as_eagerly(seed: int) -> No
 @needs_gpu
 def test_on_a_gpu_dropout_draws_anew_at_every_replay() -> None:
     model = network().cuda()
-    step = GraphStep(model, sgd(model), label_smoothing=0.0, device="cuda", amp=False)
+    step = GraphStep(EagerStep(model, sgd(model), label_smoothing=0.0, device="cuda", amp=False))
     given = batches("cuda")
     fed = step.feed(given)
     inputs, labels = next(iter(fed.epoch(0)))
@@ -262,7 +265,7 @@ def test_on_a_gpu_a_network_that_waits_for_the_device_falls_back() -> None:
             return out * (1.0 if out.sum().item() > 0 else 2.0)  # reads a value: no capture allows it
 
     model = Waiting().cuda()
-    step = GraphStep(model, sgd(model), label_smoothing=0.0, device="cuda", amp=False)
+    step = GraphStep(EagerStep(model, sgd(model), label_smoothing=0.0, device="cuda", amp=False))
     inputs, labels = next(iter(step.feed(batches("cuda")).epoch(0)))
     assert torch.isfinite(step(inputs, labels, 0.1))
     assert step.eager_because is not None
