@@ -9,8 +9,10 @@ import os
 import re
 import shlex
 import sys
+import webbrowser
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console
@@ -18,6 +20,7 @@ from rich.logging import RichHandler
 from rich.markup import escape
 from rich.text import Text
 
+from archsearch.api.output import result_json
 from archsearch.errors import ArchsearchError
 from archsearch.passwords import without_password
 from archsearch.table import write_text
@@ -166,6 +169,24 @@ def show(result: Result, *, limit: int | None = None) -> None:
     write_text(result, console, limit=limit)
 
 
+def show_written(*paths: Path) -> None:
+    """Say which files were written; where a person watches, the pages among them are opened."""
+    for path in paths:
+        console.print(f"wrote {path}", markup=False)
+    for path in paths:
+        if path.suffix == ".html" and console.is_terminal:
+            webbrowser.open(path.resolve().as_uri())
+
+
+def tell(result: Result, *paths: Path, json: bool, limit: int | None = None) -> None:
+    """What a command found, and the files that it wrote of it; or, for a program, the result as JSON alone."""
+    if json:
+        print_json(result_json(result))
+    else:
+        show(result, limit=limit)
+        show_written(*paths)
+
+
 def show_recommendation(found: Recommendation) -> None:
     """Which network to take, and why."""
     first, *rest = found.sentences
@@ -177,11 +198,6 @@ def show_recommendation(found: Recommendation) -> None:
 def print_json(content: Mapping[str, Any] | Sequence[Any]) -> None:
     """JSON for programs: no colour, no wrapping."""
     sys.stdout.write(json.dumps(content, indent=2, allow_nan=False) + "\n")
-
-
-def is_terminal() -> bool:
-    """Whether a person watches standard output."""
-    return console.is_terminal
 
 
 def typed_command() -> str:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from archsearch.cli.console import console, error_console, print_json, show, show_recommendation, typed_command
+from archsearch.cli.console import print_json, show, show_recommendation, tell, typed_command
 from archsearch.cli.options import (
     DataDirOption,
     DeviceOption,
@@ -22,11 +20,6 @@ from archsearch.cli.options import (
     WorkersOption,
 )
 from archsearch.errors import ConfigError
-from archsearch.text import plural
-
-if TYPE_CHECKING:
-    from archsearch.plots.catalog import Figure
-    from archsearch.table import Result
 
 
 def ablate(
@@ -85,7 +78,9 @@ def ablate(
     storage: StorageOption = None,
     time_budget: TimeBudgetOption = None,
     json: JsonOption = False,
-    plot: Annotated[bool, typer.Option("--plot", help="Write ablation.html: the effects as a forest plot.")] = False,
+    plot: Annotated[
+        bool, typer.Option("--plot", help="Write ablation.html, the effects as a forest plot; a terminal opens it.")
+    ] = False,
     dry_run: DryRunOption = False,
 ) -> None:
     """Change one network choice by choice, and say what each change does to accuracy, latency and size.
@@ -102,18 +97,14 @@ def ablate(
 
     from archsearch.api.ablate import plan_ablation
     from archsearch.api.analyses import ablation_result
+    from archsearch.api.output import write
     from archsearch.api.paths import study_folder
-    from archsearch.cli.progress import RunDisplay
-    from archsearch.cli.running import command_runtime, run_design
+    from archsearch.cli.running import run_design
     from archsearch.overrides import section_changes
     from archsearch.plots.ablation import ablation_figure
 
-    display = RunDisplay(error_console)
-    runtime = command_runtime(
-        display, storage=storage, data_dir=data_dir, device=device, workers=workers, time_budget=time_budget
-    )
-    with display.planning("reading the study, its data and its choices"):
-        planned = plan_ablation(
+    _planned, finished = run_design(
+        lambda runtime: plan_ablation(
             study,
             runtime,
             base=from_,
@@ -122,11 +113,21 @@ def ablate(
             mode=mode,  # type: ignore[arg-type]  # plan_ablation says what is allowed
             changes=section_changes(set_ or []),
             most=most,
-        )
-    finished = run_design(planned, runtime, display, dry_run=dry_run)
+        ),
+        reading="the study, its data and its choices",
+        storage=storage,
+        data_dir=data_dir,
+        device=device,
+        workers=workers,
+        time_budget=time_budget,
+        dry_run=dry_run,
+    )
     found = ablation_result(finished, spread=spread)
-    page = study_folder(finished.name) / "ablation.html" if plot else None
-    _tell(found, page=page, figure=ablation_figure, json=json, still=found.pending)
+    written = []
+    if plot:
+        page = study_folder(finished.name) / "ablation.html"
+        written.append(write(found, page, figure=ablation_figure, command=typed_command()))
+    tell(found, *written, json=json)
 
 
 def confirm(
@@ -168,17 +169,20 @@ def confirm(
     """
     from archsearch.analysis.recommendation import recommendation_of
     from archsearch.api.confirm import confirm_result, plan_confirm
-    from archsearch.cli.progress import RunDisplay
-    from archsearch.cli.running import command_runtime, run_design
+    from archsearch.cli.running import run_design
 
-    display = RunDisplay(error_console)
-    runtime = command_runtime(
-        display, storage=storage, data_dir=data_dir, device=device, workers=workers, time_budget=time_budget
+    planned, finished = run_design(
+        lambda runtime: plan_confirm(study, runtime, top=top, seeds=seeds, fresh_images=fresh_images, most=most),
+        reading="the study and its front",
+        storage=storage,
+        data_dir=data_dir,
+        device=device,
+        workers=workers,
+        time_budget=time_budget,
+        dry_run=dry_run,
     )
-    with display.planning("reading the study and its front"):
-        planned = plan_confirm(study, runtime, top=top, seeds=seeds, fresh_images=fresh_images, most=most)
     searched = planned.base.stored
-    found = confirm_result(searched, run_design(planned, runtime, display, dry_run=dry_run))
+    found = confirm_result(searched, finished)
     answer = recommendation_of(searched.front, searched.networks, confirmed=found)
     if json:
         from archsearch.api.output import result_json
@@ -204,7 +208,9 @@ def trust(
     data_dir: DataDirOption = None,
     storage: StorageOption = None,
     time_budget: TimeBudgetOption = None,
-    plot: Annotated[bool, typer.Option("--plot", help="Write trust.html: proxy against long training.")] = False,
+    plot: Annotated[
+        bool, typer.Option("--plot", help="Write trust.html, proxy against long training; a terminal opens it.")
+    ] = False,
     json: JsonOption = False,
     dry_run: DryRunOption = False,
 ) -> None:
@@ -218,40 +224,28 @@ def trust(
     archsearch trust --n 24 --epochs 40 --seeds 2 --plot
     """
     from archsearch.api.analyses import trust_between
+    from archsearch.api.output import write
     from archsearch.api.paths import study_folder
     from archsearch.api.trust import plan_trust
-    from archsearch.cli.progress import RunDisplay
-    from archsearch.cli.running import command_runtime, run_design
+    from archsearch.cli.running import run_design
     from archsearch.overrides import section_changes
     from archsearch.plots.trust import trust_figure
 
-    display = RunDisplay(error_console)
-    runtime = command_runtime(
-        display, storage=storage, data_dir=data_dir, device=device, workers=workers, time_budget=time_budget
-    )
-    with display.planning("reading the study and its data"):
-        planned = plan_trust(
+    planned, finished = run_design(
+        lambda runtime: plan_trust(
             study, runtime, networks=n, epochs=epochs, seeds=seeds, changes=section_changes(set_ or [])
-        )
-    finished = run_design(planned, runtime, display, dry_run=dry_run)
+        ),
+        reading="the study and its data",
+        storage=storage,
+        data_dir=data_dir,
+        device=device,
+        workers=workers,
+        time_budget=time_budget,
+        dry_run=dry_run,
+    )
     found = trust_between(planned.base.stored, finished)
-    still = planned.design.size - sum(count for status, count in finished.counts.items() if status in _ENDED)
-    page = study_folder(planned.base.stored.name) / "trust.html" if plot else None
-    _tell(found, page=page, figure=trust_figure, json=json, still=still)
-
-
-_ENDED = ("complete", "failed", "rejected", "stopped")
-
-
-def _tell(found: Result, *, page: Path | None, figure: Callable[..., Figure], json: bool, still: int) -> None:
-    """Write the page if there is one to write, and print the result; `still`: trainings that have not ended."""
-    from archsearch.api.output import result_json, write
-
-    if page is not None:
-        error_console.print(f"wrote {write(found, page, figure=figure, command=typed_command())}", markup=False)
-    if json:
-        print_json(result_json(found))
-        return
-    show(found)
-    if still > 0:
-        console.print(f"{plural(still, 'training')} still to come: type the same command to continue")
+    written = []
+    if plot:
+        page = study_folder(planned.base.stored.name) / "trust.html"
+        written.append(write(found, page, figure=trust_figure, command=typed_command()))
+    tell(found, *written, json=json)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import webbrowser
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -16,7 +15,7 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from archsearch.cli.console import console, error_console, is_terminal, print_json, show, typed_command
+from archsearch.cli.console import console, error_console, print_json, tell, typed_command
 from archsearch.cli.options import DeviceOption, JsonOption, StorageOption, TargetOption
 from archsearch.errors import ArchsearchError
 from archsearch.text import duration, plural
@@ -259,7 +258,7 @@ def guidelines(
     archsearch guidelines --device cuda --batch 1
     """
     from archsearch.api.guidelines import FOLDER, run_guidelines
-    from archsearch.api.output import result_json, write
+    from archsearch.api.output import write
     from archsearch.plots.guidelines import guidelines_figure
 
     with _Display() as display:
@@ -278,14 +277,7 @@ def guidelines(
     written = [
         write(report, folder / name, figure=guidelines_figure, facts=facts, command=typed_command()) for name in wanted
     ]
-    if json:
-        print_json(result_json(report))
-        return
-    show(report)
-    for path in written:
-        console.print(f"wrote {path}", markup=False)
-    if plot and is_terminal():
-        webbrowser.open((folder / "guidelines.html").resolve().as_uri())
+    tell(report, *written, json=json)
 
 
 class _Display:

@@ -16,7 +16,7 @@ from rich.progress import Progress
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from archsearch.cli.console import console, error_console, print_json, show, typed_command
+from archsearch.cli.console import console, error_console, print_json, tell, typed_command
 from archsearch.cli.options import JsonOption, StorageOption
 from archsearch.errors import ConfigError
 from archsearch.text import plural
@@ -54,7 +54,11 @@ def describe(
     classes: ClassesOption = None,
     plot: Annotated[
         Path | None,
-        typer.Option("--plot", metavar="FILE", help="Draw the network, too: a page (.html) or a picture (.png)."),
+        typer.Option(
+            "--plot",
+            metavar="FILE",
+            help="Draw the network, too: a page (.html), which a terminal opens, or a picture (.png).",
+        ),
     ] = None,
     against: Annotated[
         str | None,
@@ -74,7 +78,7 @@ def describe(
         raise ConfigError("--against needs --plot", hint="give --plot FILE.html, too")
     from archsearch.api.describe import describe as describe_network
     from archsearch.api.describe import drawing_of
-    from archsearch.api.output import check_format, result_json, write
+    from archsearch.api.output import check_format, write
     from archsearch.plots.architecture_figure import architecture_figure
 
     if plot is not None:
@@ -82,15 +86,11 @@ def describe(
     found = describe_network(
         name, changes=_changes(set_ or []), input_size=input_size, num_classes=classes, storage=storage
     )
-    if json:
-        print_json(result_json(found))
-    else:
-        show(found)
+    written = []
     if plot is not None:
         drawing = drawing_of(found, against=against, storage=storage)
-        written = write(drawing, plot, figure=architecture_figure, command=typed_command())
-        if not json:
-            console.print(f"wrote {written}", markup=False)
+        written.append(write(drawing, plot, figure=architecture_figure, command=typed_command()))
+    tell(found, *written, json=json)
 
 
 def _changes(pairs: list[str]) -> dict[str, str]:
@@ -126,13 +126,9 @@ def audit(
     archsearch audit quickstart:best --units
     """
     from archsearch.api.describe import audit_networks
-    from archsearch.api.output import result_json
 
     found = audit_networks(names, input_size=input_size, num_classes=classes, storage=storage, with_units=units)
-    if json:
-        print_json(result_json(found))
-    else:
-        show(found)
+    tell(found, json=json)
 
 
 TORCHVISION = "torchvision/NAME names any classification model of torchvision: archsearch variants --family torchvision"

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import webbrowser
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from archsearch.cli.console import console, is_terminal, print_json, show, typed_command
+from archsearch.cli.console import tell, typed_command
 from archsearch.cli.options import JsonOption, StorageOption, StudyOption
 
 
@@ -33,7 +32,7 @@ def pareto(
     """
     from archsearch.analysis.front import front_rows
     from archsearch.api.analyses import study_front
-    from archsearch.api.output import result_json, write_csv
+    from archsearch.api.output import write_csv
     from archsearch.api.paths import study_folder
     from archsearch.api.plots import write_plot
     from archsearch.api.study import open_study
@@ -47,11 +46,4 @@ def pareto(
     found = study_front(opened)
     if csv:
         written.append(write_csv(front_rows(found), folder / "pareto.csv"))
-    if json:
-        print_json(result_json(found))
-        return
-    show(found)
-    for path in written:
-        console.print(f"wrote {path}", markup=False)
-    if plot and is_terminal():
-        webbrowser.open((folder / "pareto.html").resolve().as_uri())
+    tell(found, *written, json=json)

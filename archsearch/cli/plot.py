@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import webbrowser
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +10,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from archsearch.cli.console import console, is_terminal, typed_command
+from archsearch.cli.console import console, show_written, typed_command
 from archsearch.cli.options import StorageOption, StudyOption
 from archsearch.errors import ConfigError
 
@@ -59,10 +58,7 @@ def plot(
     check_plot(name)  # before a study is looked for
     opened = open_study(study, storage=storage)
     path = study_folder(opened.name) / f"{name}.png" if png else out
-    written = write_plot(opened, name, path, options=_options(with_ or []), command=typed_command())
-    console.print(f"wrote {written}", markup=False)
-    if out is None and written.suffix == ".html" and is_terminal():
-        webbrowser.open(written.resolve().as_uri())
+    show_written(write_plot(opened, name, path, options=_options(with_ or []), command=typed_command()))
 
 
 def _options(pairs: list[str]) -> dict[str, str]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-import webbrowser
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from archsearch.cli.console import console, is_terminal, typed_command
+from archsearch.cli.console import console, show_written, typed_command
 from archsearch.cli.options import StorageOption, StudyOption
 from archsearch.errors import ConfigError
 
@@ -52,11 +51,9 @@ def report(
             sys.stdout.write(text)
             return
         write_atomically(out, text.encode("utf-8"))
-        console.print(f"wrote {out}", markup=False)
+        show_written(out)
         return
     path = reports.write_report(made, out)
     for line in made.answer:
         console.print(line, markup=False)
-    console.print(f"wrote {path}", markup=False)
-    if is_terminal():
-        webbrowser.open(path.resolve().as_uri())
+    show_written(path)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 from rich.markup import escape
 
+from archsearch.analysis.cells import cells_of
 from archsearch.cli.console import error_console, typed_command
 from archsearch.cli.options import parse_duration
 from archsearch.cli.progress import RunDisplay
@@ -57,23 +59,48 @@ def run_displayed(planned: RunPlan | DesignPlan, runtime: Runtime, display: RunD
         raise typer.Exit(1) from None
 
 
-def run_design(planned: DesignPlan, runtime: Runtime, display: RunDisplay, *, dry_run: bool) -> Study:
-    """Say what a design will train, and train it; a dry run ends the command before that.
+def run_design(
+    plan: Callable[[Runtime], DesignPlan],
+    *,
+    reading: str,
+    storage: str | None,
+    data_dir: Path | None,
+    device: str,
+    workers: int | None,
+    time_budget: str | None,
+    dry_run: bool,
+) -> tuple[DesignPlan, Study]:
+    """Make a design, say what it will train, train it, and say what is left; a dry run ends the command before that.
 
     All goes to standard error, so that `--json` prints JSON alone.
+
+    Args:
+        plan: makes the design for the runtime of the other options.
+        reading: what it reads, said meanwhile.
+        storage, data_dir, device, workers, time_budget, dry_run: as typed.
     """
+    display = RunDisplay(error_console)
+    runtime = command_runtime(
+        display, storage=storage, data_dir=data_dir, device=device, workers=workers, time_budget=time_budget
+    )
+    with display.planning(f"reading {reading}"):
+        planned = plan(runtime)
     error_console.print(f"[bold]{escape(planned.plan.config.name)}[/]")
     for label, text in planned.lines:
         error_console.print(f"{label:<9} {text}", markup=False)
     if planned.seconds is None:
         spent = "not known before the first trials have ended"
     else:
-        workers = plural(len(planned.plan.devices), "worker")
-        spent = f"about {duration(planned.seconds)} with {workers}, as the study's own trials took"
+        with_workers = plural(len(planned.plan.devices), "worker")
+        spent = f"about {duration(planned.seconds)} with {with_workers}, as the study's own trials took"
     error_console.print(f"time      {spent}")
     for note in planned.notes:
         error_console.print(f"note      {note}", markup=False)
     if dry_run:
         error_console.print("dry run: nothing was stored")
         raise typer.Exit
-    return run_displayed(planned, runtime, display)
+    finished = run_displayed(planned, runtime, display)
+    pending = cells_of(finished.records, planned.design).pending
+    if pending:
+        error_console.print(f"{plural(pending, 'training')} still to come: type the same command to continue")
+    return planned, finished

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import webbrowser
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from archsearch.cli.console import console, is_terminal, print_json, show, typed_command
+from archsearch.cli.console import console, print_json, show, tell, typed_command
 from archsearch.cli.options import JsonOption, StorageOption, StudyOption
 from archsearch.errors import NothingStoredError
 from archsearch.resources import list_yaml, read_yaml
@@ -140,7 +139,7 @@ def compare(
     archsearch compare cifar10 cifar100 --plot --csv
     """
     from archsearch.api.compare import compare as compared
-    from archsearch.api.output import result_json, write
+    from archsearch.api.output import write
     from archsearch.api.paths import study_folder
     from archsearch.plots.comparison import comparison_figure
 
@@ -152,14 +151,7 @@ def compare(
         written.append(write(found, page, figure=comparison_figure, command=typed_command()))
     if csv:
         written.append(write(found, folder / "compare.csv"))
-    if json:
-        print_json(result_json(found))
-        return
-    show(found, limit=limit)
-    for path in written:
-        console.print(f"wrote {path}", markup=False)
-    if plot and is_terminal():
-        webbrowser.open((folder / "compare.html").resolve().as_uri())
+    tell(found, *written, json=json, limit=limit)
 
 
 def replay(

@@ -12,6 +12,8 @@ import pytest
 from makers import make_latency, make_score
 from stored import store_study
 
+from archsearch.api.study import open_study
+from archsearch.cli import running
 from archsearch.designs import Design, DesignPoint
 from archsearch.models.variants import find_variant
 from archsearch.records import Cost, Latency, Record, Score, TrialStatus
@@ -135,6 +137,19 @@ def test_what_cannot_be_compared_is_refused_with_what_to_do(
     ended = cli("ablate", "--study", "tiny.yaml", "--device", "cpu", "--dry-run", *typed)
     assert ended.code != 0
     assert said in " ".join(ended.err.split())
+
+
+def test_trainings_that_are_left_are_counted_and_how_to_go_on_is_said(
+    cli: Callable[..., Any], place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = open_study("tiny.ablate-000000", storage=stored_ablation(place, failing="kernel=5"))
+    monkeypatch.setattr(running, "run_displayed", lambda *_given: stored)
+    typed = ["ablate", "--study", "tiny.yaml", "--choices", "kernel=3|5,residual", "--device", "cpu", "--json"]
+    ended = cli(*typed, "--seeds", "4")  # three were trained, or have failed
+    assert ended.code == 0, ended.err
+    assert "3 trainings still to come: type the same command to continue" in ended.err
+    assert len(json.loads(ended.out)["rows"]) == 2
+    assert "still to come" not in cli(*typed, "--seeds", "3").err
 
 
 def test_a_stored_ablation_has_intervals_and_sentences(place: Path) -> None:

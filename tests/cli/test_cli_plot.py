@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import rich.console
 from makers import make_record
 
 from archsearch.plots.catalog import PLOTS
@@ -85,6 +86,19 @@ def test_a_page_holds_the_figure_and_the_data_that_it_shows(cli: Callable[..., A
     assert text.count('class="figure"') == 1
     assert "20, 70" in text.split("<table")[1]  # trial 1's curve
     assert "<code>archsearch plot curves</code>" in text
+
+
+@pytest.mark.parametrize("watched", [True, False])
+def test_a_page_is_opened_where_a_person_watches_and_data_are_not(
+    cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, watched: bool
+) -> None:
+    write_study()
+    opened = list[str]()
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    monkeypatch.setattr(rich.console.Console, "is_terminal", watched)
+    for out in ("front.html", "front.csv"):
+        assert cli("plot", "front", "--out", out).code == 0
+    assert opened == ([Path("front.html").resolve().as_uri()] if watched else [])
 
 
 def test_pareto_and_plot_front_draw_one_front(cli: Callable[..., Any]) -> None:
