@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import gc
 import getpass
+import logging
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import torch
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -26,6 +29,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """End-to-end files first: they take the longest, and of several processes none is to begin with one at the end."""
     items.sort(key=lambda item: "e2e" not in item.path.parts)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Generator[None, object, object]:
+    """Puts back what a command sets for its process: log handlers and levels, the answer to SIGTERM, torch's threads.
+
+    A hook, since fixtures of a module run commands too, before any fixture of a function could look.
+    """
+    root, own = logging.getLogger(), logging.getLogger("archsearch")
+    handlers, levels = root.handlers[:], (root.level, own.level)
+    terminated, threads = signal.getsignal(signal.SIGTERM), torch.get_num_threads()
+    try:
+        return (yield)
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(levels[0])
+        own.setLevel(levels[1])
+        signal.signal(signal.SIGTERM, terminated)
+        torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
@@ -17,20 +16,7 @@ class Ended:
 
 
 @pytest.fixture
-def kept_logging() -> Iterator[None]:
-    """A command sets up logging for its process; here it shares one with the other tests."""
-    root, own = logging.getLogger(), logging.getLogger("archsearch")
-    handlers, levels = root.handlers[:], (root.level, own.level)
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(levels[0])
-    own.setLevel(levels[1])
-
-
-@pytest.fixture
-def cli(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kept_logging: None
-) -> Callable[..., Ended]:
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
     """Run the entry point as the console script does, in this process."""
     from archsearch.cli.console import console, error_console
     from archsearch.cli.main import main

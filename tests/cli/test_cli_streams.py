@@ -21,9 +21,7 @@ def end_of_main(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:
     return ended.value.code
 
 
-def test_a_full_standard_output_is_told(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kept_logging: None
-) -> None:
+def test_a_full_standard_output_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     with Path("/dev/full").open("w") as full:
         monkeypatch.setattr("sys.stdout", full)
         assert end_of_main(monkeypatch, "--version") == 1
@@ -31,7 +29,7 @@ def test_a_full_standard_output_is_told(
 
 
 def test_a_closed_standard_output_is_told_before_anything_is_done(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kept_logging: None
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.stdout", None)
     assert end_of_main(monkeypatch, "--version") == 1
@@ -40,7 +38,7 @@ def test_a_closed_standard_output_is_told_before_anything_is_done(
 
 @pytest.mark.parametrize("where", ["closed", "full"])
 def test_a_lost_standard_error_stops_nothing(
-    where: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kept_logging: None
+    where: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     full = Path("/dev/full").open("w", buffering=1)  # noqa: SIM115 (closing it would fail)
     monkeypatch.setattr("sys.stderr", None if where == "closed" else full)
@@ -56,9 +54,7 @@ def test_bytes_that_are_no_text_are_refused(cli: Callable[..., object]) -> None:
         assert (ended.code, ended.err.splitlines()[0][-16:]) == (2, ": not UTF-8 text")
 
 
-def test_characters_that_the_encoding_lacks_are_written_as_escapes(
-    monkeypatch: pytest.MonkeyPatch, kept_logging: None
-) -> None:
+def test_characters_that_the_encoding_lacks_are_written_as_escapes(monkeypatch: pytest.MonkeyPatch) -> None:
     raw = io.BytesIO()
     monkeypatch.setattr("sys.stdout", io.TextIOWrapper(raw, encoding="ascii"))
     monkeypatch.setattr("archsearch.cli.main.app", lambda: print("\u00b1 1"))
@@ -100,7 +96,7 @@ def test_no_password_is_kept_with_the_command(typed: str, kept: str, monkeypatch
     assert typed_command() == f"archsearch run {kept}"
 
 
-def test_a_warning_in_a_pipe_is_its_words_alone(monkeypatch: pytest.MonkeyPatch, kept_logging: None) -> None:
+def test_a_warning_in_a_pipe_is_its_words_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     pipe = io.StringIO()
     shown = _console(pipe)
     shown.file = pipe

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import logging
 import os
 import shutil
 import signal
@@ -76,7 +75,6 @@ class Workplace:
 
         out, err, code = io.StringIO(), io.StringIO(), 0
         with (
-            _as_it_was(),
             contextlib.chdir(self.folder),
             mock.patch.dict(os.environ, {"OMP_NUM_THREADS": "1", "COLUMNS": "120"}),
             mock.patch.object(sys, "argv", ["archsearch", *arguments]),
@@ -122,22 +120,6 @@ class Workplace:
 
         found = optuna.load_study(study_name="tiny", storage=self.storage)
         return [trial.state.name for trial in found.get_trials(deepcopy=False)]
-
-
-@contextmanager
-def _as_it_was() -> Iterator[None]:
-    """Puts back what a command sets for its whole process: log handlers, the answer to SIGTERM, torch's threads."""
-    root, own = logging.getLogger(), logging.getLogger("archsearch")
-    handlers, levels = root.handlers[:], (root.level, own.level)
-    terminated, threads = signal.getsignal(signal.SIGTERM), torch.get_num_threads()
-    try:
-        yield
-    finally:
-        root.handlers[:] = handlers
-        root.setLevel(levels[0])
-        own.setLevel(levels[1])
-        signal.signal(signal.SIGTERM, terminated)
-        torch.set_num_threads(threads)
 
 
 def wait_until(true: Callable[[], bool], what: str) -> None:

@@ -12,11 +12,10 @@ import json
 import re
 import runpy
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from html.parser import HTMLParser
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -97,7 +96,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def run(stored: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kept: None) -> Run:
+def run(stored: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Runs a command in the folder; gives what it printed, errors below. No network is tried, and none is trained."""
     from archsearch.cli.console import console, error_console
     from archsearch.cli.main import main
@@ -295,16 +294,3 @@ def _page_text(page: str) -> str:
     scripts = re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', page, flags=re.DOTALL)
     data = [_plain_json(json.loads(html.unescape(script))) for script in scripts]
     return "\n".join([*(line for line in lines if line), *data]) + "\n"
-
-
-@pytest.fixture
-def kept(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A command sets up logging for its process; here it shares one with the other tests."""
-    import logging
-
-    root, own = logging.getLogger(), logging.getLogger("archsearch")
-    before = SimpleNamespace(handlers=root.handlers[:], levels=(root.level, own.level))
-    yield
-    root.handlers[:] = before.handlers
-    root.setLevel(before.levels[0])
-    own.setLevel(before.levels[1])
