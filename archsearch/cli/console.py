@@ -21,7 +21,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from archsearch.api.output import result_json
-from archsearch.errors import ArchsearchError
+from archsearch.errors import ArchsearchError, OverrideError, shortened
 from archsearch.passwords import without_password
 from archsearch.table import write_text
 
@@ -156,7 +156,10 @@ def log_to_console(*, verbose: bool) -> None:
 
 def print_error(error: ArchsearchError) -> None:
     """One error: what was wrong, and below it what to do."""
-    error_console.print(f"[bold red]error:[/] {escape(error.message)}")
+    message = error.message
+    if isinstance(error, OverrideError):  # as it was typed
+        message = shortened(f"--set {error.key}: {error.what}" if error.key else f"--set: {error.what}")
+    error_console.print(f"[bold red]error:[/] {escape(message)}")
     if error.hint:
         error_console.print(f"[dim]{escape(error.hint)}[/]")
 

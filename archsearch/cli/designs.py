@@ -95,6 +95,10 @@ def ablate(
     if spread not in ("own", "pooled"):
         raise ConfigError(f"--spread {spread}: unknown", hint="own or pooled")
 
+    from archsearch.api.study import open_base
+
+    open_base(study, storage=storage)  # before torch is imported: a wrong name is answered at once
+
     from archsearch.api.ablate import plan_ablation
     from archsearch.api.analyses import ablation_result
     from archsearch.api.output import write
@@ -167,12 +171,16 @@ def confirm(
     archsearch confirm --top 0 --seeds 8 --time-budget 1h
     archsearch confirm --fresh-images
     """
+    from archsearch.api.study import open_study
+
+    opened = open_study(study, storage=storage)  # before torch is imported: a wrong name is answered at once
+
     from archsearch.analysis.recommendation import recommendation_of
     from archsearch.api.confirm import confirm_result, plan_confirm
     from archsearch.cli.running import run_design
 
     planned, finished = run_design(
-        lambda runtime: plan_confirm(study, runtime, top=top, seeds=seeds, fresh_images=fresh_images, most=most),
+        lambda runtime: plan_confirm(opened, runtime, top=top, seeds=seeds, fresh_images=fresh_images, most=most),
         reading="the study and its front",
         storage=storage,
         data_dir=data_dir,
@@ -223,6 +231,10 @@ def trust(
     archsearch trust --study cifar10 --n 16
     archsearch trust --n 24 --epochs 40 --seeds 2 --plot
     """
+    from archsearch.api.study import open_study
+
+    opened = open_study(study, storage=storage)  # before torch is imported: a wrong name is answered at once
+
     from archsearch.api.analyses import trust_between
     from archsearch.api.output import write
     from archsearch.api.paths import study_folder
@@ -233,7 +245,7 @@ def trust(
 
     planned, finished = run_design(
         lambda runtime: plan_trust(
-            study, runtime, networks=n, epochs=epochs, seeds=seeds, changes=section_changes(set_ or [])
+            opened, runtime, networks=n, epochs=epochs, seeds=seeds, changes=section_changes(set_ or [])
         ),
         reading="the study and its data",
         storage=storage,

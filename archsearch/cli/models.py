@@ -90,8 +90,7 @@ def retrain(
     archsearch retrain --trial shufflenet_v2_x1_0 --protocol modern --pretrained
     torchrun --standalone --nproc-per-node 2 --no-python archsearch retrain --trial best
     """
-    from archsearch.api.retrain import retrain as train_in_full
-    from archsearch.cli.progress import RetrainDisplay
+    from archsearch.api.study import open_study
     from archsearch.errors import ConfigError
     from archsearch.training.protocols import PROTOCOLS
 
@@ -101,6 +100,11 @@ def retrain(
     seconds = parse_duration(checkpoint_every, option="--checkpoint-every")
 
     length = epochs or PROTOCOLS[protocol].epochs
+    opened = open_study(study, storage=storage)
+    opened.choose(trial, rule=select)  # before torch is imported: a wrong name is answered at once
+
+    from archsearch.api.retrain import retrain as train_in_full
+    from archsearch.cli.progress import RetrainDisplay
 
     def started(opened: Study, chosen: Chosen) -> None:
         rule = f" (best by {select})" if trial == "best" else ""
@@ -126,7 +130,7 @@ def retrain(
                 display.show(seed, epoch)
 
             result = train_in_full(
-                study,
+                opened,
                 trial=trial,
                 rule=select,
                 protocol=protocol,

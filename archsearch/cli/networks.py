@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -35,15 +36,27 @@ ClassesOption = Annotated[
 ]
 
 
+def check_networks(names: Sequence[str] | None, *, storage: str | None) -> None:
+    """Find networks by their names before torch is imported: a wrong or forgotten one is answered at once."""
+    from archsearch.api.networks import find_network
+
+    if not names:
+        raise ConfigError(
+            "which network is not said", hint="for example shufflenet_v2_x1_0; archsearch variants lists the names"
+        )
+    for name in names:
+        find_network(name, storage=storage)
+
+
 def describe(
     name: Annotated[
-        str,
+        str | None,
         typer.Argument(
             metavar="NAME|FILE|STUDY:TRIAL",
             help="A published network, a spec.json or YAML file, a model folder, or a trial of a study (its number, "
             "a variant, best).",
         ),
-    ],
+    ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option(
@@ -76,6 +89,9 @@ def describe(
     """
     if against is not None and plot is None:
         raise ConfigError("--against needs --plot", hint="give --plot FILE.html, too")
+    check_networks([each for each in (name, against) if each is not None], storage=storage)
+    assert name is not None  # or it was not found
+
     from archsearch.api.describe import describe as describe_network
     from archsearch.api.describe import drawing_of
     from archsearch.api.output import check_format, write
@@ -107,12 +123,12 @@ def _changes(pairs: list[str]) -> dict[str, str]:
 
 def audit(
     names: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="NAME|FILE|STUDY:TRIAL ...",
             help="Networks as `archsearch describe` takes them.",
         ),
-    ],
+    ] = None,
     units: Annotated[bool, typer.Option("--units", help="Show every unit of each network.")] = False,
     input_size: InputSizeOption = None,
     classes: ClassesOption = None,
@@ -125,13 +141,12 @@ def audit(
     archsearch audit shufflenet_v2_x1_0 shufflenet_v1_x1_0_g3 torchvision/mobilenet_v2
     archsearch audit quickstart:best --units
     """
+    check_networks(names, storage=storage)
+
     from archsearch.api.describe import audit_networks
 
-    found = audit_networks(names, input_size=input_size, num_classes=classes, storage=storage, with_units=units)
+    found = audit_networks(names or (), input_size=input_size, num_classes=classes, storage=storage, with_units=units)
     tell(found, json=json)
-
-
-TORCHVISION = "torchvision/NAME names any classification model of torchvision: archsearch variants --family torchvision"
 
 
 def variants(
@@ -148,7 +163,13 @@ def variants(
     archsearch variants
     archsearch variants --family shufflenet_v1 --json
     """
+    from archsearch.models.families import FAMILIES
+
+    if family is not None:
+        _ = FAMILIES[family]  # before torch is imported: a wrong name is answered at once
+
     from archsearch.api.variants import named_networks
+    from archsearch.models.variants import ANY_OF_TORCHVISION
 
     with Progress(console=error_console, transient=True, disable=not error_console.is_terminal) as progress:
         task = progress.add_task("counting")
@@ -169,7 +190,7 @@ def variants(
         "unless a note says otherwise."
     )
     if family is None:
-        console.print(TORCHVISION, markup=False)
+        console.print(f"{ANY_OF_TORCHVISION}: archsearch variants --family torchvision", markup=False)
 
 
 def _print_family(name: str, networks: list[NamedNetwork]) -> None:
@@ -256,11 +277,16 @@ def papers(
     archsearch papers --paper ldc
     archsearch papers --json
     """
+    if json and markdown:
+        raise ConfigError("--json and --markdown were both given", hint="choose one")
+    from archsearch.papers.printed import find_paper
+
+    if paper is not None:
+        find_paper(paper)  # before torch is imported: a wrong name is answered at once
+
     from archsearch.api.papers import compare_papers, to_dict
     from archsearch.api.papers import markdown as page
 
-    if json and markdown:
-        raise ConfigError("--json and --markdown were both given", hint="choose one")
     with error_console.status("reading the papers") as status:
         report = compare_papers(
             paper,

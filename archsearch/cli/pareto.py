@@ -30,14 +30,16 @@ def pareto(
     archsearch pareto
     archsearch pareto --study quickstart --plot --csv
     """
+    from archsearch.api.study import open_study
+
+    opened = open_study(study, storage=storage)  # before the rest is imported: a wrong name is answered at once
+
     from archsearch.analysis.front import front_rows
     from archsearch.api.analyses import study_front
     from archsearch.api.output import write_csv
     from archsearch.api.paths import study_folder
     from archsearch.api.plots import write_plot
-    from archsearch.api.study import open_study
 
-    opened = open_study(study, storage=storage)
     folder = out or study_folder(opened.name)
     written = []
     for wanted, name in ((plot, "pareto.html"), (png, "pareto.png")):

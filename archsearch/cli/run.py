@@ -10,6 +10,8 @@ from rich.markup import escape
 
 from archsearch.cli.console import console, error_console, show
 from archsearch.cli.options import DataDirOption, DeviceOption, StorageOption
+from archsearch.errors import ConfigError
+from archsearch.resources import list_yaml
 from archsearch.text import bytes_text, duration, plural
 
 if TYPE_CHECKING:
@@ -19,9 +21,9 @@ if TYPE_CHECKING:
 
 def run(
     study: Annotated[
-        str,
+        str | None,
         typer.Option("--study", "-s", metavar="NAME|FILE", help="A shipped study's name, or a YAML file of your own."),
-    ],
+    ] = None,
     trials: Annotated[
         int | None,
         typer.Option(min=1, metavar="N", help="Networks to evaluate in all: the same command again goes on to N."),
@@ -97,10 +99,18 @@ def run(
     archsearch run --study mine.yaml --set proxy.epochs=3 --workers 2
     archsearch run --study cifar10 --time-budget 2h --stop-on-plateau 50
     """
-    from archsearch.cli.progress import RunDisplay
-    from archsearch.cli.running import command_runtime, run_displayed
     from archsearch.overrides import read_overrides
     from archsearch.search.config import load_study
+
+    if study is None:
+        known = ", ".join(list_yaml("studies"))
+        raise ConfigError("which study to run is not said", hint=f"--study NAME: {known}; or a YAML file of your own")
+    typed = {"constraints.latency_ms": max_latency, "constraints.params": max_params, "seed": seed}
+    overrides = read_overrides(set_ or []) | {key: value for key, value in typed.items() if value is not None}
+    config = load_study(study, overrides)  # before anything that takes long to import: a wrong name is answered at once
+
+    from archsearch.cli.progress import RunDisplay
+    from archsearch.cli.running import command_runtime, run_displayed
     from archsearch.search.processes import idle_workers
 
     display = RunDisplay(error_console)
@@ -114,9 +124,6 @@ def run(
         plateau_trials=stop_on_plateau,
         optuna_proxy=optuna_proxy,
     )
-    typed = {"constraints.latency_ms": max_latency, "constraints.params": max_params, "seed": seed}
-    overrides = read_overrides(set_ or []) | {key: value for key, value in typed.items() if value is not None}
-    config = load_study(study, overrides)
     with idle_workers(0 if dry_run else workers or config.workers) as idle:
         runtime = replace(runtime, idle=idle)
         with display.planning("reading the study, its data and its search space"):

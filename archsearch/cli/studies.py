@@ -138,12 +138,16 @@ def compare(
     archsearch compare laptop server
     archsearch compare cifar10 cifar100 --plot --csv
     """
+    from archsearch.api.study import open_study
+
+    opened = [open_study(name, storage=storage) for name in studies]  # before the rest is imported
+
     from archsearch.api.compare import compare as compared
     from archsearch.api.output import write
     from archsearch.api.paths import study_folder
     from archsearch.plots.comparison import comparison_figure
 
-    found = compared(studies, storage=storage)
+    found = compared(opened)
     folder = out or study_folder(found.studies[0])
     written = []
     if plot:

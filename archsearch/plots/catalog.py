@@ -69,7 +69,7 @@ def _architecture(front: StudyFront) -> Architecture:
     return record_architecture(record, study=front.study, baseline=base)
 
 
-PLOTS: Registry[Plot] = Registry("plot")
+PLOTS: Registry[Plot] = Registry("plot", listed_by="archsearch plot")
 for _plot in (
     Plot(name="front", summary="accuracy against latency, the front and the named variants", figure=front_figure),
     Plot(

@@ -127,7 +127,7 @@ def test_a_dry_run_says_how_many_trainings_there_would_be(cli: Callable[..., Any
         (["--from", "knee"], "is not stored, so it has no trials"),
         (["--from", "shufflenet_v2_x0_6"], "did you mean"),
         (["--mode", "all-at-once"], "one of one-at-a-time, leave-one-out, pairs"),
-        (["--set", "proxy.epoch=3", "--choices", "kernel"], "did you mean 'epochs'"),
+        (["--set", "proxy.epoch=3", "--choices", "kernel"], "did you mean 'proxy.epochs'"),
         (["--set", "epochs"], "expected key=value"),
     ],
 )
