@@ -198,9 +198,9 @@ def verdicts_table(
             Column(title="Verdict", key="verdict"),
             Column(title="By", key="by", whole=True),
             Column(title="By trial", key="by_trial", decimals=0, wide=True),
-            Column(title="Accuracy lost", key="accuracy_points", unit="points", decimals=2, signed=True),
-            Column(title="Slower by", key="faster_ms", unit="ms", decimals=3, signed=True),
-            Column(title="Slower by", key="faster_percent", unit="%", decimals=1, signed=True),
+            Column(title="Less accurate by", key="accuracy_points", unit="points", decimals=2),
+            Column(title="Slower by", key="faster_ms", unit="ms", decimals=3),
+            Column(title="Slower by", key="faster_percent", unit="%", decimals=1),
             Column(title="In a sentence", key="sentence", wide=True),
             Column(title="Which reading of the paper", key="reading", wide=True),
         ),
@@ -220,6 +220,6 @@ def verdicts_table(
             )
             for verdict in verdicts
         ),
-        note="Lost and slower: against the network named, in drift-corrected p10. Of several networks that dominate a "
-        "variant, the one with the largest gains is named.",
+        note="Compared with the network in the column By: of several that dominate a variant, the one with the largest "
+        "gains.",
     )

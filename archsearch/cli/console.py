@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from rich.traceback import Traceback
 
     from archsearch.analysis.recommendation import Recommendation
+    from archsearch.analysis.study_front import StudyFront
     from archsearch.table import Result
 
 _PIPE_COLUMNS = 1000  # nothing is cut or folded where no terminal says how wide it is
@@ -188,6 +189,27 @@ def tell(result: Result, *paths: Path, json: bool, limit: int | None = None) -> 
     else:
         show(result, limit=limit)
         show_written(*paths)
+
+
+def verbose() -> bool:
+    """Whether all is to be told, and not the answer alone."""
+    return logging.getLogger("archsearch").isEnabledFor(logging.INFO)
+
+
+def show_answer(found: StudyFront, *, published: bool) -> None:
+    """Which network of a study to take, and what to type next; everything that is known of its front if `verbose()`.
+
+    `published`: with what became of each published network.
+    """
+    show(found if verbose() else found.answer(published=published))
+    if not found.rows:
+        return
+    study = ["--study", found.study]
+    photos = ["--protocol", "photos"] if found.dataset.startswith("folder:") else []
+    commands = (["report", *study], ["confirm", *study], ["retrain", *study, "--trial", "best", *photos])
+    console.print("next:", *(f"  {shlex.join(['archsearch', *words])}" for words in commands), sep="\n", markup=False)
+    if not verbose():
+        console.print(f"all details: {shlex.join(['archsearch', 'pareto', *study, '--verbose'])}", markup=False)
 
 
 def show_recommendation(found: Recommendation) -> None:

@@ -8,7 +8,15 @@ from typing import Annotated
 
 import typer
 
+from archsearch.cli.console import log_to_console
 from archsearch.errors import ConfigError
+
+
+def _told_all(wanted: bool) -> bool:
+    if wanted:
+        log_to_console(verbose=True)
+    return wanted
+
 
 StorageOption = Annotated[
     str | None,
@@ -29,6 +37,9 @@ DeviceOption = Annotated[str, typer.Option(metavar="D", help="auto, cpu, cuda or
 TargetOption = Annotated[
     str,
     typer.Option(metavar="T", help="Where latency is measured: local, ssh:HOST, command:PROGRAM ARGS or adb:SERIAL."),
+]
+VerboseOption = Annotated[
+    bool, typer.Option("--verbose", "-v", callback=_told_all, help="Print all details, not the answer alone.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 WorkersOption = Annotated[

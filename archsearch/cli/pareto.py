@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from archsearch.cli.console import tell, typed_command
-from archsearch.cli.options import JsonOption, StorageOption, StudyOption
+from archsearch.cli.console import show_answer, show_written, tell, typed_command
+from archsearch.cli.options import JsonOption, StorageOption, StudyOption, VerboseOption
 
 
 def pareto(
@@ -22,6 +22,7 @@ def pareto(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Where the files go. Default: runs/STUDY.")
     ] = None,
+    verbose: VerboseOption = False,
     storage: StorageOption = None,
 ) -> None:
     """Show the accuracy-latency front, and what became of each published network.
@@ -48,4 +49,8 @@ def pareto(
     found = study_front(opened)
     if csv:
         written.append(write_csv(front_rows(found), folder / "pareto.csv"))
-    tell(found, *written, json=json)
+    if json:
+        tell(found, json=True)
+        return
+    show_answer(found, published=True)
+    show_written(*written)

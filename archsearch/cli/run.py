@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from archsearch.cli.console import console, error_console, show
-from archsearch.cli.options import DataDirOption, DeviceOption, StorageOption
+from archsearch.cli.console import console, error_console, show_answer
+from archsearch.cli.options import DataDirOption, DeviceOption, StorageOption, VerboseOption
 from archsearch.errors import ConfigError
 from archsearch.resources import list_yaml
 from archsearch.text import bytes_text, duration, plural
@@ -84,6 +84,7 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done, try three networks, stop.")
     ] = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """Run a study, or continue it.
 
@@ -150,7 +151,7 @@ def _print_plan(plan: RunPlan) -> None:
     latency, measured_on = config.latency, plan.devices[0]
     backends = " and ".join((latency.backend_on(measured_on), *latency.also_on(measured_on)))
     console.print(
-        f"space     {plan.space.name}, {len(plan.space.domains)} choices, {plan.space.size:.3g} points\n"
+        f"space     {plan.space.name}: {len(plan.space.domains)} choices, {_large(plan.space.size)} networks\n"
         f"variants  {plural(len(plan.variants), 'published network')} first ({inside} inside the space, "
         f"{len(plan.variants) - inside} outside)\n"
         f"data      {escape(config.dataset)}: {plan.train_images:,} training and {plan.validation_images:,} validation "
@@ -158,9 +159,17 @@ def _print_plan(plan: RunPlan) -> None:
         f"{_needs(plan)}"
         f"proxy     {plural(config.proxy.epochs, 'epoch')}, batch {config.proxy.batch_size}, seed {config.seed}\n"
         f"latency   {backends}, {_batch(plan)}, {plural(latency.threads, 'thread')}, "
-        f"{latency.precision_on(measured_on)}, beside {config.reference}\n"
+        f"{latency.precision_on(measured_on)}, alternating with {config.reference}\n"
         f"trials    {plan.total} in all, sampler {config.sampler}, {where}"
     )
+
+
+def _large(number: int) -> str:
+    """A count in words from a million on: `472 billion`."""
+    for size, word in ((10**12, "trillion"), (10**9, "billion"), (10**6, "million")):
+        if number >= size:
+            return f"{number / size:,.3g} {word}" if number < 1000 * size else f"{number:.2e}"
+    return f"{number:,}"
 
 
 def _needs(plan: RunPlan) -> str:
@@ -194,8 +203,6 @@ def _print_end(study: Study, elapsed_seconds: float, total: int, ending: str | N
         console.print(f"failed: {reason.splitlines()[0]}", markup=False)
     if ending is not None:
         console.print(f"ended before {plural(total, 'trial')}: {ending}", markup=False)
-    show(study_front(study))
+    show_answer(study_front(study), published=False)
     if not study.front.rows:
         raise typer.Exit(0 if ending else 1)
-    recipe = " --protocol photos" if str(study.info.config["dataset"]).startswith("folder:") else ""
-    console.print(f"next: archsearch pareto --plot   |   archsearch retrain --trial best{recipe}")

@@ -12,6 +12,7 @@ from archsearch.noise import NO_FLOOR, NoiseFloor
 from archsearch.records import Record
 from archsearch.search.processes import Process
 from archsearch.store.claims import HOLDS_SLOT
+from archsearch.store.curves import RunningTrial
 from archsearch.store.studies import StudyInfo
 
 
@@ -28,6 +29,7 @@ class RunProgress:
         workers: worker processes of this run that run now.
         ending: why this run starts no new trial although slots are left; None while it does.
         noise_floor: of the study's latencies, as it is known now.
+        running: the trials that run now, those of other machines among them.
     """
 
     counts: Mapping[str, int]
@@ -38,6 +40,7 @@ class RunProgress:
     workers: int
     ending: str | None = None
     noise_floor: NoiseFloor = NO_FLOOR
+    running: tuple[RunningTrial, ...] = ()
 
     @property
     def done(self) -> int:
