@@ -6,7 +6,8 @@ from pathlib import Path
 
 from archsearch.errors import ConfigError, shown
 from archsearch.files import NAME_WORDS, is_name
-from archsearch.store.database import DEFAULT_URL, Database
+from archsearch.store.database import Database
+from archsearch.store.names import DEFAULT_URL
 
 RUNS = Path("runs")
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from archsearch.cli import completion
 from archsearch.cli.console import print_json, show, show_recommendation, tell, typed_command
 from archsearch.cli.options import (
     DataDirOption,
@@ -29,6 +30,7 @@ def ablate(
             "--study",
             "-s",
             metavar="NAME|FILE",
+            autocompletion=completion.any_studies,
             help="A stored study, or one that was never run: its data, proxy, latency protocol and search space are "
             "taken. Default: the one worked on last.",
         ),
@@ -38,6 +40,7 @@ def ablate(
         typer.Option(
             "--from",
             metavar="NETWORK",
+            autocompletion=completion.trials,
             help="What is changed: a variant, a trial's number, best (recommended), accuracy, latency or knee. "
             "Default: the first of the study's own variants.",
         ),
@@ -47,6 +50,7 @@ def ablate(
         typer.Option(
             "--choices",
             metavar="A,B=X|Y",
+            autocompletion=completion.choices,
             help="Choices to change, with commas; levels of your own after =. Default: every choice of the study's "
             "search space. Repeatable.",
         ),
@@ -58,6 +62,7 @@ def ablate(
         str,
         typer.Option(
             metavar="MODE",
+            autocompletion=completion.words("one-at-a-time", "leave-one-out", "pairs"),
             help="one-at-a-time: each level against the base. leave-one-out: each choice that differs from the plain "
             "network of its family put back. pairs: one at a time, and every two together.",
         ),
@@ -66,6 +71,7 @@ def ablate(
         str,
         typer.Option(
             metavar="own|pooled",
+            autocompletion=completion.words("own", "pooled"),
             help="Intervals from each effect's own spread over the seeds, or from one spread of all networks: narrower "
             "with few seeds, and right if all scatter about alike.",
         ),
@@ -171,16 +177,16 @@ def confirm(
     archsearch confirm --top 0 --seeds 8 --time-budget 1h
     archsearch confirm --fresh-images
     """
-    from archsearch.api.study import open_study
+    from archsearch.api.study import open_base
 
-    opened = open_study(study, storage=storage)  # before torch is imported: a wrong name is answered at once
+    open_base(study, storage=storage)  # before torch is imported: a wrong name is answered at once
 
     from archsearch.analysis.recommendation import recommendation_of
     from archsearch.api.confirm import confirm_result, plan_confirm
     from archsearch.cli.running import run_design
 
     planned, finished = run_design(
-        lambda runtime: plan_confirm(opened, runtime, top=top, seeds=seeds, fresh_images=fresh_images, most=most),
+        lambda runtime: plan_confirm(study, runtime, top=top, seeds=seeds, fresh_images=fresh_images, most=most),
         reading="the study and its front",
         storage=storage,
         data_dir=data_dir,

@@ -15,6 +15,7 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
+from archsearch.cli import completion
 from archsearch.cli.console import console, error_console, print_json, tell, typed_command
 from archsearch.cli.networks import check_networks
 from archsearch.cli.options import DeviceOption, JsonOption, StorageOption, TargetOption
@@ -39,6 +40,7 @@ def measure(
         list[str] | None,
         typer.Argument(
             metavar="NAME|FILE|STUDY:TRIAL",
+            autocompletion=completion.networks,
             help="Published networks, spec.json or YAML files, model folders, or trials of a study (number, a variant, "
             "best). Weights do not matter for latency: networks are measured with random ones.",
             show_default=False,
@@ -72,7 +74,11 @@ def measure(
     cores: Annotated[str, typer.Option(metavar="KIND", help="A board's cores: all, big or little.")] = "all",
     reference: Annotated[
         str,
-        typer.Option(metavar="NAME", help="The network that ratios are to; named as the others are."),
+        typer.Option(
+            metavar="NAME",
+            autocompletion=completion.networks,
+            help="The network that ratios are to; named as the others are.",
+        ),
     ] = "shufflenet_v2_x1_0",
     budget: Annotated[
         float | None,

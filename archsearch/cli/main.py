@@ -27,15 +27,21 @@ from archsearch.cli import (
     studies,
 )
 from archsearch.cli.console import checked_stdout, error_console, forgiving_stderr, log_to_console, print_error
-from archsearch.errors import ArchsearchError, ConfigError, shown
+from archsearch.errors import ArchsearchError, ConfigError, nearest, shown
 from archsearch.validation import must_be
 
 _UsageError: Any = typer.BadParameter.__base__  # of click, which typer may bring itself
+_INTERRUPTED = 130  # how the library ends a command that Ctrl-C has ended
 SEARCH = "Search"
 LOOK = "Look"
-EPILOG = (
-    "Examples:  archsearch run --study quickstart   |   archsearch pareto --plot   |   "
-    "archsearch retrain --trial best --epochs 3   |   archsearch describe shufflenet_v2_x1_0"
+EPILOG = "\n\n".join(
+    (
+        "Examples:",
+        "archsearch run --study quickstart",
+        "archsearch pareto --plot",
+        "archsearch retrain --trial best --protocol one-cycle --epochs 10",
+        "archsearch describe shufflenet_v2_x1_0",
+    )
 )
 RENAMED = {"proxy": "serve-storage"}  # commands of earlier versions
 
@@ -69,8 +75,8 @@ def _without_flags_type(params: Any) -> Any:
 app = typer.Typer(
     name="archsearch",
     cls=_Commands,
-    help="Which choices of a lightweight CNN pay on your device: search the ShuffleNetV2 family, "
-    "with latency measured, not guessed.",
+    help="Which design choices of a lightweight CNN are worth their cost on your device: search the ShuffleNetV2 "
+    "family, with latency measured, not guessed.",
     epilog=EPILOG,
     no_args_is_help=True,
     rich_markup_mode="rich",
@@ -134,6 +140,8 @@ def main() -> None:
                 _check_words(words)
                 alone = words in ([], ["target"])  # a group's name: what is in it
                 code = app([*words, "--help"] if alone else words, standalone_mode=False)
+            if code == _INTERRUPTED:
+                error_console.print("stopped")
             sys.exit(code or 0)
         except _UsageError as error:
             print_error(_wrong_usage(error))
@@ -162,7 +170,8 @@ def _wrong_usage(error: Any) -> ConfigError:
         said = f"{max(error.param.opts, key=len)}: {must_be([finding])}"
         said += "" if finding["type"] == "value_error" else f", got {shown(finding['input'])}"
     elif possible := getattr(error, "possibilities", None):
-        said, meant = f"{command} has no option {error.option_name}", f"did you mean {' or '.join(possible)}?"
+        said = f"{command} has no option {error.option_name}"
+        meant = f"did you mean {nearest(error.option_name, possible) or possible[0]}?"
     hint = f"{meant[:1].lower()}{meant[1:]}" if meant else f"{command} --help"
     return ConfigError(f"{said[:1].lower()}{said[1:]}".rstrip("."), hint=hint)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from archsearch.cli import completion
 from archsearch.cli.console import console, error_console, show_recommendation
 from archsearch.cli.options import DataDirOption, DeviceOption, JsonOption, StorageOption, StudyOption, parse_duration
 from archsearch.text import plural
@@ -27,13 +28,21 @@ _BEGINS = {"proxy": "the proxy's weights", "pretrained": "ImageNet's weights"}
 
 def retrain(
     trial: Annotated[
-        str, typer.Option("--trial", "-t", metavar="best|N|VARIANT", help="Which network: see --select for best.")
+        str,
+        typer.Option(
+            "--trial",
+            "-t",
+            metavar="best|N|VARIANT",
+            autocompletion=completion.trials,
+            help="Which network: see --select for best.",
+        ),
     ] = "best",
     study: StudyOption = None,
     select: Annotated[
         str,
         typer.Option(
             metavar="RULE",
+            autocompletion=completion.rules,
             help="What best means: recommended, knee, accuracy, latency, latency<=MS, params<=N, macs<=N, "
             "error<=PERCENT, accuracy>=PERCENT.",
         ),
@@ -41,7 +50,12 @@ def retrain(
     epochs: Annotated[int | None, typer.Option(min=1, metavar="N", help="Default: the protocol's own.")] = None,
     seeds: Annotated[int, typer.Option(min=1, metavar="K", help="Train K seeds; report mean and deviation.")] = 1,
     protocol: Annotated[
-        str, typer.Option(metavar="NAME", help="shufflenetv2-s, ldc-cifar, ldc-caltech, modern, one-cycle or photos.")
+        str,
+        typer.Option(
+            metavar="NAME",
+            autocompletion=completion.protocols,
+            help="shufflenetv2-s, ldc-cifar, ldc-caltech, modern, one-cycle or photos.",
+        ),
     ] = "shufflenetv2-s",
     batch_size: Annotated[int | None, typer.Option(min=2, metavar="N", help="Default: the protocol's own.")] = None,
     resume: Annotated[bool, typer.Option(help="Continue what an earlier call left, or begin anew.")] = True,
@@ -49,6 +63,7 @@ def retrain(
         str,
         typer.Option(
             metavar="scratch|proxy|pretrained",
+            autocompletion=completion.words("scratch", "proxy", "pretrained"),
             help="Initial weights: random; the study's proxy training, made again; ImageNet's.",
         ),
     ] = "scratch",
@@ -182,15 +197,31 @@ def export(
     trial: Annotated[
         str,
         typer.Option(
-            "--trial", "-t", metavar="best|N|VARIANT|FOLDER", help="A retrained network, or the folder that holds it."
+            "--trial",
+            "-t",
+            metavar="best|N|VARIANT|FOLDER",
+            autocompletion=completion.trials,
+            help="A retrained network, or the folder that holds it.",
         ),
     ] = "best",
     study: StudyOption = None,
-    select: Annotated[str, typer.Option(metavar="RULE", help="What best means, as for retrain.")] = "recommended",
+    select: Annotated[
+        str, typer.Option(metavar="RULE", autocompletion=completion.rules, help="What best means, as for retrain.")
+    ] = "recommended",
     format_: Annotated[
-        str, typer.Option("--format", "-f", metavar="F", help="onnx, torch-export or state-dict.")
+        str,
+        typer.Option(
+            "--format",
+            "-f",
+            metavar="F",
+            autocompletion=completion.words("onnx", "torch-export", "state-dict"),
+            help="onnx, torch-export or state-dict.",
+        ),
     ] = "onnx",
-    quantize: Annotated[str, typer.Option(metavar="Q", help="none or int8 (onnx only).")] = "none",
+    quantize: Annotated[
+        str,
+        typer.Option(metavar="Q", autocompletion=completion.words("none", "int8"), help="none or int8 (onnx only)."),
+    ] = "none",
     with_preprocessing: Annotated[
         bool,
         typer.Option(

@@ -17,6 +17,7 @@ from rich.progress import Progress
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from archsearch.cli import completion
 from archsearch.cli.console import console, error_console, print_json, tell, typed_command
 from archsearch.cli.options import JsonOption, StorageOption
 from archsearch.errors import ConfigError
@@ -53,6 +54,7 @@ def describe(
         str | None,
         typer.Argument(
             metavar="NAME|FILE|STUDY:TRIAL",
+            autocompletion=completion.networks,
             help="A published network, a spec.json or YAML file, a model folder, or a trial of a study (its number, "
             "a variant, best).",
         ),
@@ -75,7 +77,12 @@ def describe(
     ] = None,
     against: Annotated[
         str | None,
-        typer.Option("--against", metavar="NAME", help="What --plot compares it with. Default: its family's base."),
+        typer.Option(
+            "--against",
+            metavar="NAME",
+            autocompletion=completion.networks,
+            help="What --plot compares it with. Default: its family's base.",
+        ),
     ] = None,
     json: JsonOption = False,
     storage: StorageOption = None,
@@ -126,6 +133,7 @@ def audit(
         list[str] | None,
         typer.Argument(
             metavar="NAME|FILE|STUDY:TRIAL ...",
+            autocompletion=completion.networks,
             help="Networks as `archsearch describe` takes them.",
         ),
     ] = None,
@@ -151,7 +159,14 @@ def audit(
 
 def variants(
     family: Annotated[
-        str | None, typer.Option("--family", "-f", metavar="NAME", help="List one family only, e.g. shufflenet_v1.")
+        str | None,
+        typer.Option(
+            "--family",
+            "-f",
+            metavar="NAME",
+            autocompletion=completion.families,
+            help="List one family only, e.g. shufflenet_v1.",
+        ),
     ] = None,
     json: JsonOption = False,
 ) -> None:
@@ -262,7 +277,13 @@ _PLURAL = {"rounds to it": "round to the printed number", "differs": "differ"}
 def papers(
     paper: Annotated[
         str | None,
-        typer.Option("--paper", "-p", metavar="KEY", help="One source, e.g. ldc or shufflenet_v2. Default: all."),
+        typer.Option(
+            "--paper",
+            "-p",
+            metavar="KEY",
+            autocompletion=completion.papers,
+            help="One source, e.g. ldc or shufflenet_v2. Default: all.",
+        ),
     ] = None,
     json: JsonOption = False,
     markdown: Annotated[

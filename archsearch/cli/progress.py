@@ -116,6 +116,10 @@ class RunDisplay(_Display, RunCallbacks):
             finishing = "; running ones are finished" if running else ""
             self._console.print(f"{progress.ending}: no new trial starts{finishing}", markup=False)
 
+    def stopping(self) -> None:
+        """Say that Ctrl-C was heard."""
+        self._console.print("stopping: the workers give their trials back", markup=False)
+
     def _show(self, progress: RunProgress) -> None:
         if self._live is not None:
             self._live.update(self._view(progress))
@@ -207,8 +211,9 @@ def _running_text(row: tuple[Cell, ...]) -> str:
 
 
 def _last_table(records: Sequence[Record], most: int) -> Table:
-    """The trials that ended last, at most so many."""
-    ended = [record for record in records if record.status is not TrialStatus.RUNNING]
+    """The trials that ended last, at most so many; one that was interrupted comes back as another."""
+    going_on = (TrialStatus.RUNNING, TrialStatus.INTERRUPTED)
+    ended = [record for record in records if record.status not in going_on]
     return Table(
         title="Last trials",
         columns=(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
+from archsearch.cli import completion
 from archsearch.cli.console import console, error_console, show_answer
 from archsearch.cli.options import DataDirOption, DeviceOption, StorageOption, VerboseOption
 from archsearch.errors import ConfigError
@@ -22,7 +23,13 @@ if TYPE_CHECKING:
 def run(
     study: Annotated[
         str | None,
-        typer.Option("--study", "-s", metavar="NAME|FILE", help="A shipped study's name, or a YAML file of your own."),
+        typer.Option(
+            "--study",
+            "-s",
+            metavar="NAME|FILE",
+            autocompletion=completion.shipped_studies,
+            help="A shipped study's name, or a YAML file of your own.",
+        ),
     ] = None,
     trials: Annotated[
         int | None,

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from archsearch.cli import completion
 from archsearch.cli.console import console, print_json, show, tell, typed_command
 from archsearch.cli.options import JsonOption, StorageOption, StudyOption
 from archsearch.errors import NothingStoredError
@@ -117,7 +118,11 @@ def _shown(point: dict[str, Any] | None) -> str:
 def compare(
     studies: Annotated[
         list[str],
-        typer.Argument(metavar="STUDY STUDY ...", help="Stored studies; or one, measured on several devices."),
+        typer.Argument(
+            metavar="STUDY STUDY ...",
+            autocompletion=completion.stored_studies,
+            help="Stored studies; or one, measured on several devices.",
+        ),
     ],
     plot: Annotated[
         bool, typer.Option("--plot", help="Write compare.html, one self-contained page; a terminal opens it.")
@@ -161,7 +166,14 @@ def compare(
 def replay(
     study: StudyOption = None,
     policy: Annotated[
-        str | None, typer.Option("--policy", "-p", metavar="NAME", help="none, predicted or mo_asha. Default: all.")
+        str | None,
+        typer.Option(
+            "--policy",
+            "-p",
+            metavar="NAME",
+            autocompletion=completion.words("none", "predicted", "mo_asha"),
+            help="none, predicted or mo_asha. Default: all.",
+        ),
     ] = None,
     override: Annotated[
         list[str] | None,

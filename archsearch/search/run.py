@@ -211,6 +211,9 @@ class _Watch:
                     let_finish(running.values())
                 self._report(progress)
             self._check_there()
+        except KeyboardInterrupt:
+            self._runtime.callbacks.stopping()
+            raise
         except StoreError:  # it was waited for: no second time while the workers are ended
             reachable = False
             if not self._database.is_there():  # nothing is left to give a trial back to

@@ -72,6 +72,9 @@ class RunCallbacks:
     def progressed(self, progress: RunProgress) -> None:
         """Called about twice a second, and once at the end."""
 
+    def stopping(self) -> None:
+        """Called once if the run is interrupted, before its workers have ended."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Runtime:
