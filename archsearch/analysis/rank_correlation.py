@@ -141,13 +141,13 @@ def correlation_of(predictor: str, n: int, found: Resampled | None, note: str, c
 
 def _tau(one: Floats, other: Floats) -> float:
     if len(one) < 2 or not np.ptp(one) > 0 or not np.ptp(other) > 0:
-        return float("nan")
+        return math.nan  # no order on one side: nothing agrees
     return float(stats.kendalltau(one, other).statistic)
 
 
 def _rho(one: Floats, other: Floats) -> float:
     if len(one) < 2 or not np.ptp(one) > 0 or not np.ptp(other) > 0:
-        return float("nan")
+        return math.nan
     return float(stats.spearmanr(one, other).statistic)
 
 
@@ -240,9 +240,3 @@ def _reliability(deviations: Floats, noise: float) -> float:
     """The share of the seen scores' variance on one side of the median that is no noise."""
     variance = float(np.mean(deviations**2))
     return max(0.0, 1.0 - noise**2 / variance) if variance > 0.0 else 0.0
-
-
-def _tau(one: Floats, other: Floats) -> float:
-    if not np.ptp(one) > 0.0 or not np.ptp(other) > 0.0:
-        return math.nan  # no order on one side: nothing agrees
-    return float(stats.kendalltau(one, other).statistic)
