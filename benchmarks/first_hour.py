@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import codecs
+import copy
 import fcntl
 import os
 import platform
@@ -161,14 +162,15 @@ HOUR: dict[str, tuple[Step, ...] | None] = {
 
 
 class Screen:
-    """What a terminal shows: text, with the few control sequences that rich, tqdm and bash write; no colours."""
+    """What a terminal shows, of the few control sequences that rich, tqdm and bash write."""
 
     _SEQUENCE = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[=>()][AB0]?")
 
-    def __init__(self) -> None:
-        self.lines: list[list[str]] = [[]]
+    def __init__(self, columns: int = COLUMNS) -> None:
+        self.lines: list[list[tuple[str, str]]] = [[]]
+        self._columns = columns
         self._row = self._column = 0
-        self._rest = ""
+        self._style = self._rest = ""
 
     def feed(self, text: str) -> None:
         """More of what was written; a sequence may be cut in two."""
@@ -190,11 +192,17 @@ class Screen:
             place += 1
 
     def text(self, rows: int | None = None) -> str:
-        """All of it, or the last rows."""
-        lines = ["".join(line).rstrip() for line in self.lines]
+        """All of it, or the last rows; without colours."""
+        lines = ["".join(letter for letter, _ in line).rstrip() for line in self.lines]
         while lines and not lines[-1]:
             lines.pop()
         return "\n".join(lines if rows is None else lines[-rows:])
+
+    def ansi(self, rows: int | None = None) -> str:
+        """The same with the sequences of its colours."""
+        count = len(self.text().splitlines())
+        lines = self.lines[max(0, count - rows) if rows is not None else 0 : count]
+        return "\n".join("".join(f"\x1b[0m{style}{letter}" for letter, style in line) for line in lines)
 
     def _write(self, letter: str) -> None:
         if letter == "\r":
@@ -204,12 +212,12 @@ class Screen:
         elif letter == "\b":
             self._column = max(self._column - 1, 0)
         elif letter.isprintable():
-            if self._column >= COLUMNS:
+            if self._column >= self._columns:
                 self._down()
                 self._column = 0
             line = self.lines[self._row]
-            line.extend(" " * (self._column + 1 - len(line)))
-            line[self._column] = letter
+            line.extend([(" ", "")] * (self._column + 1 - len(line)))
+            line[self._column] = (letter, self._style)
             self._column += 1
 
     def _down(self) -> None:
@@ -220,7 +228,9 @@ class Screen:
     def _control(self, numbers: str, kind: str) -> None:
         count = int(numbers) if numbers.isdigit() else 1
         line = self.lines[self._row]
-        if kind == "A":
+        if kind == "m":
+            self._style = "" if numbers in ("", "0") else f"{self._style}\x1b[{numbers}m"
+        elif kind == "A":
             self._row = max(self._row - count, 0)
         elif kind == "B":
             for _ in range(count):
@@ -245,22 +255,32 @@ class Screen:
 class Seen:
     """What became of a step: the screen in the middle if it was looked at, the one at its end, and how it ended."""
 
-    middle: str | None
-    end: str
+    middle: Screen | None
+    end: Screen
     status: int
     seconds: float
     interrupted: bool
 
 
-def typed(line: str, *, folder: Path, environment: dict[str, str], look: float | None, limit: float) -> Seen:
-    """Run one line by bash in a terminal of its own, and watch it."""
+def typed(
+    line: str,
+    *,
+    folder: Path,
+    environment: dict[str, str],
+    look: float | str | None = None,
+    limit: float = LIMIT_SECONDS,
+    columns: int = COLUMNS,
+    rows: int = ROWS,
+) -> Seen:
+    """Run one line by bash in a terminal of its own, and watch it. `look`: seconds, or what the screen then shows."""
     child, master = pty.fork()
     if child == 0:
-        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs, and their children, ignore it
         os.chdir(folder)
         os.execve("/bin/bash", ["bash", "-c", line], environment)
-    screen, began, middle, interrupts = Screen(), time.monotonic(), None, 0
+    screen, began, interrupts = Screen(columns), time.monotonic(), 0
+    middle: Screen | None = None
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     while True:
         ready, _, _ = select.select([master], [], [], 0.2)
@@ -273,8 +293,9 @@ def typed(line: str, *, folder: Path, environment: dict[str, str], look: float |
             if not data:
                 break
             screen.feed(decoder.decode(data))
-        if look is not None and middle is None and elapsed >= look:
-            middle = screen.text(ROWS)
+        if look is not None and middle is None:
+            shown = re.search(look, screen.text(rows)) if isinstance(look, str) else elapsed >= look
+            middle = copy.deepcopy(screen) if shown else None
         if elapsed >= limit + interrupts * PATIENCE_SECONDS:
             interrupts += 1
             if interrupts > 2:
@@ -285,7 +306,7 @@ def typed(line: str, *, folder: Path, environment: dict[str, str], look: float |
     os.close(master)
     return Seen(
         middle=middle,
-        end=screen.text(),
+        end=screen,
         status=os.waitstatus_to_exitcode(status),
         seconds=time.monotonic() - began,
         interrupted=interrupts > 0,
@@ -382,8 +403,8 @@ def write(folder: Path, out: Path, only: str | None) -> None:
             print(f"{seen.seconds:6.1f} s  {seen.status:4}  {each.typed}", flush=True)
             lines.append(f"$ {each.typed}")
             if seen.middle is not None:
-                lines += [f"[on the screen after {each.look:.0f} s]", seen.middle, "[and at the end]"]
-            lines.append(seen.end)
+                lines += [f"[on the screen after {each.look:.0f} s]", seen.middle.text(ROWS), "[and at the end]"]
+            lines.append(seen.end.text())
             ended = [f"{seen.seconds:.1f} s"]
             ended += [f"Ctrl-C after {each.limit:.0f} s"] if seen.interrupted else []
             ended += [f"exit code {seen.status}"] if seen.status else []
