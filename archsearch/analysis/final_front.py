@@ -250,7 +250,7 @@ class FinalFront(InNotebooks):
         stayed = sum(each.row.on_front for each in before)
         came = [each.record.label for each in self.members if not each.searched_front]
         said = [f"{stayed} of the {len(before)} that were on the search's front"] if before else []
-        said += [f"{', '.join(came)}, which {'was' if len(came) == 1 else 'were'} not"] if came else []
+        said += [f"{', '.join(came)}, which the search's front had not"] if came else []
         return (
             f"The final front has {len(self.members)} of {plural(len(self.networks), 'network')}: {' and '.join(said)}."
         )

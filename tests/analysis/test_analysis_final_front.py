@@ -140,7 +140,9 @@ def test_ranks_pairs_and_the_largest_error_of_the_proxy() -> None:
     assert proxy.worst is not None and [each.record.trial for each in proxy.worst] == [2, 1]
     assert [each.row.on_front for each in found.networks] == [True, False, True, False]
     assert [each.searched_front for each in found.networks] == [True, False, False, False]
-    assert "1 of the 1 that were on the search's front and trial 2, which was not" in found.sentences[1]
+    assert (
+        "1 of the 1 that were on the search's front and trial 2, which the search's front had not" in found.sentences[1]
+    )
 
 
 def test_larger_networks_that_gain_by_full_training_were_undervalued() -> None:
