@@ -20,7 +20,7 @@ import numpy as np
 from archsearch.analysis.front import Front, FrontRow, front_of
 from archsearch.analysis.intervals import PooledVariance, additive_fit, half_width, share_error_points
 from archsearch.analysis.means import means_of
-from archsearch.analysis.rank_bootstrap import Correlation, correlation_of, resampled_correlations
+from archsearch.analysis.rank_correlation import Correlation, correlation_of, resampled_correlations
 from archsearch.noise import NoiseFloor
 from archsearch.records import Record, Score, TrialStatus
 from archsearch.table import Cell, Column, InNotebooks, Interval, Table, plain
