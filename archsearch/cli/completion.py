@@ -56,7 +56,9 @@ def _trials(ctx: typer.Context, _typed: str) -> Iterable[tuple[str, str]]:
     from archsearch.store.names import trial_names
 
     found = trial_names(_option(ctx, "storage"), _option(ctx, "study"))
-    return [("best", "recommended"), *((str(number), name) for number, name in found), *_named(VARIANTS)]
+    several = [("front", "every network on the front"), ("variants", "the study's published networks")]
+    lists = several if ctx.info_name == "retrain" else []
+    return [("best", "recommended"), *lists, *((str(number), name) for number, name in found), *_named(VARIANTS)]
 
 
 def _named(names: Iterable[str]) -> list[tuple[str, str]]:

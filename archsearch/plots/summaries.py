@@ -17,6 +17,7 @@ SUMMARIES: Mapping[str, str] = {
     "ablation": "what every level of every choice changes against the base, with intervals",
     "confirmed": "the front evaluated again: intervals, and how probably each network is on it",
     "trust": "the proxy against long training, beside predictors that train nothing",
+    "final": "the networks trained in full: test accuracy against latency and parameters",
     "confusion": "which classes a retrained network takes for which, on the test split",
     "importances": "how much each choice mattered among the networks of the search (observational)",
     "grid": "accuracy and latency by the levels of two choices (observational)",
