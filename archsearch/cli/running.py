@@ -63,7 +63,7 @@ def told_estimate(
 
     with display.planning("estimating the time: some networks are trained for a few steps"):
         expected = estimate(planned, storage=runtime.storage)
-    if expected is None:
+    if expected is None or not expected.pieces:
         return plan
     tell_estimate(expected, plan.config, plan.devices[0], console)
     budget = runtime.time_budget_seconds
