@@ -39,7 +39,7 @@ EPILOG = "\n\n".join(
         "Examples:",
         "archsearch run --study quickstart",
         "archsearch pareto --plot",
-        "archsearch retrain --trial best --protocol one-cycle --epochs 10",
+        "archsearch retrain --trial best --protocol modern --epochs 10",
         "archsearch describe shufflenet_v2_x1_0",
     )
 )
