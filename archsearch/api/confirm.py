@@ -1,4 +1,4 @@
-"""A front looked at again: which networks are evaluated once more, and what came out."""
+"""A front re-evaluated: which networks are evaluated once more, and what came out."""
 
 from __future__ import annotations
 

