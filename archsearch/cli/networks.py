@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich import box
 from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table as RichTable
@@ -21,12 +20,12 @@ from archsearch.cli import completion
 from archsearch.cli.console import console, error_console, print_json, tell, typed_command
 from archsearch.cli.options import JsonOption, StorageOption
 from archsearch.errors import ConfigError
+from archsearch.table import Column, Table
 from archsearch.text import plural
 
 if TYPE_CHECKING:
     from archsearch.api.papers import PapersReport
     from archsearch.api.variants import NamedNetwork
-    from archsearch.table import Table
 
 
 InputSizeOption = Annotated[
@@ -214,22 +213,28 @@ def _print_family(name: str, networks: list[NamedNetwork]) -> None:
 
     source = FAMILIES[name].source
     notes = _footnotes(networks)
-    table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("name", no_wrap=True)
-    table.add_column("params", justify="right", no_wrap=True)
-    table.add_column("MACs", justify="right", no_wrap=True)
-    table.add_column("source", overflow="fold")
-    table.add_column("notes", overflow="fold")
-    for network in networks:
-        table.add_row(
-            Text(network.name + "+" * (not network.published)),
-            f"{network.params:,}",
-            f"{network.macs:,}",
-            Text(_within(source, network.source)),
-            ",".join(str(number) for number, (_, owners) in enumerate(notes, 1) if network.name in owners),
-        )
+    table = Table(
+        title="",
+        columns=(
+            Column(title="Network", whole=True),
+            Column(title="Params", decimals=0),
+            Column(title="MACs", decimals=0),
+            Column(title="Source"),
+            Column(title="Notes"),
+        ),
+        rows=tuple(
+            (
+                network.name + "+" * (not network.published),
+                network.params,
+                network.macs,
+                _within(source, network.source),
+                " ".join(str(number) for number, (_, owners) in enumerate(notes, 1) if network.name in owners),
+            )
+            for network in networks
+        ),
+    )
     console.print(f"[bold]{escape(name)}[/]  {escape(source)}")
-    console.print(table)
+    console.print(table.to_rich(width=console.width))
     below = RichTable.grid(padding=(0, 1), pad_edge=True)
     below.add_column(justify="right", no_wrap=True)
     below.add_column(overflow="fold")

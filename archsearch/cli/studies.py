@@ -44,8 +44,8 @@ def studies(
     if rows:
         console.print(_stored_table(rows).to_rich(width=console.width))
         console.print(
-            "front: networks on it; hv: hypervolume as a share of the "
-            "box below the study's reference point; top-1 on the validation split"
+            "front: networks on it; hypervolume: share of the box below the study's reference point; top-1 on the "
+            "validation split"
         )
     elif not shipped:
         console.print("no study is stored yet")
@@ -90,9 +90,9 @@ def _stored_table(rows: list[dict[str, Any]]) -> Table:
             Column(title="Data"),
             Column(title="Trials"),
             Column(title="Front", decimals=0),
-            Column(title="Hv", unit="%", decimals=1),
-            Column(title="Recommended: top-1 %, ms"),
-            Column(title="Best top-1 %, ms"),
+            Column(title="Hypervolume", decimals=3),
+            Column(title="Recommended (top-1 %, ms)"),
+            Column(title="Best top-1 (%, ms)"),
         ),
         rows=tuple(
             (
@@ -100,7 +100,7 @@ def _stored_table(rows: list[dict[str, Any]]) -> Table:
                 row["dataset"],
                 ", ".join(f"{number} {status}" for status, number in sorted(row["counts"].items())) or "none",
                 row["front"],
-                None if row["hypervolume_share"] is None else 100.0 * row["hypervolume_share"],
+                row["hypervolume_share"],
                 _shown(row["recommended"]),
                 _shown(row["most_accurate"]),
             )
