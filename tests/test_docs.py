@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import csv
 import html
 import json
 import re
@@ -44,6 +45,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "constraints": Constraints,
     "stopping": StoppingSettings,
 }
+TRAINING_SPEED = "training_throughput: a proxy's training, images a second at one thread"
 GROUP: Any = typer.main.get_command(app)
 USAGE_ERROR: Any = typer.BadParameter.__base__
 OPTION = re.compile(r"(?<![\w-])--?[a-z][a-z-]*")
@@ -417,6 +419,26 @@ def test_the_stored_runs_are_compared_as_they_were_in_the_readme_and_among_the_r
     saved = [100 * (1 - guided[f"predicted/{seed}"]["epochs"] / guided[f"none/{seed}"]["epochs"]) for seed in range(3)]
     assert f"{stored_interval(saved)}%" in table
     assert f"{stored_interval(saved)}%" in claims
+
+
+def test_the_readme_says_of_its_picture_what_the_stored_table_says() -> None:
+    with (ROOT / "docs" / "results" / "cifar10_random.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    fastest = next(row for row in rows if row["on_front"] == "True")
+    (published,) = [row for row in rows if row["variant"] == "shufflenet_v2_x0_5"]
+    points = float(fastest["top1_percent"]) - float(published["top1_percent"])
+    faster = 100 * (1 - float(fastest["latency_ms"]) / float(published["latency_ms"]))
+    won = f"one is {points:.1f} points more accurate and {faster:.0f} % faster than ShuffleNetV2 x0.5"
+    assert f"of {len(rows)} networks: {won}" in README
+
+
+def test_the_readme_says_how_long_full_trainings_take_by_the_stored_speeds() -> None:
+    """100 epochs of 50,000 images, at the images a second of the fastest and the slowest network that was timed."""
+    table = section((ROOT / "docs" / "results" / "README.md").read_text(encoding="utf-8"), TRAINING_SPEED)
+    speeds = [float(cells[1].replace(",", "")) for cells in rows(table)]
+    shortest, longest = (100 * 50_000 / speed for speed in (max(speeds), min(speeds)))
+    assert (round(shortest / 60, -1), round(longest / 3600)) == (30, 5)
+    assert "half an hour (x0.5, stride 2) to 5 hours (x1.0, stride 1)" in README
 
 
 def test_the_readme_says_how_large_the_search_space_is() -> None:
