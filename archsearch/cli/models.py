@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from archsearch.cli.console import console, error_console, show_recommendation
+from archsearch.cli.console import console, doing, error_console, show_recommendation
 from archsearch.cli.options import DataDirOption, DeviceOption, JsonOption, StorageOption, StudyOption, parse_duration
 from archsearch.text import plural
 
@@ -103,7 +103,6 @@ def retrain(
     archsearch retrain --trial shufflenet_v2_x1_0 --protocol modern --pretrained
     torchrun --standalone --nproc-per-node 2 --no-python archsearch retrain --trial best
     """
-    from archsearch.api.retrain import retrain as train_in_full
     from archsearch.api.study import open_study
     from archsearch.cli.progress import RetrainDisplay
     from archsearch.errors import ConfigError, TrainingError
@@ -118,8 +117,12 @@ def retrain(
     if int(os.environ.get("RANK", "0")) > 0:  # torchrun's processes train together: the first one speaks
         console.quiet = True
 
-    opened = open_study(study, storage=storage)
-    networks = opened.choose_all(trial, rule=select, with_variants=with_variants)
+    shown = Console(quiet=True) if console.quiet else error_console
+    opened = open_study(study, storage=storage)  # what is not there is said before torch is imported
+    with doing("reading the study and its images", shown):
+        from archsearch.api.retrain import retrain as train_in_full
+
+        networks = opened.choose_all(trial, rule=select, with_variants=with_variants)
     alone = networks[0] if len(networks) == 1 else None
 
     def started(*_: object) -> None:
@@ -142,7 +145,7 @@ def retrain(
             epochs=length,
             seeds=seeds,
             costs=_costs(networks),
-            console=Console(quiet=True) if console.quiet else error_console,
+            console=shown,
         ) as display:
             for place, chosen in enumerate(networks):
                 if not alone:
@@ -168,6 +171,7 @@ def retrain(
                         on_start=None if place else started,
                         on_epoch=display.show,
                         on_pace=display.paced,
+                        on_decoded=display.decoded,
                     )
                 except TrainingError as error:
                     if alone or distributed:
@@ -277,7 +281,7 @@ def export(
     """
     from archsearch.api.export import export as write
 
-    with error_console.status("reading the network") as status:
+    with doing("reading the network") as say:
         made = write(
             trial,
             study=study,
@@ -291,7 +295,7 @@ def export(
             dataset=dataset,
             data_dir=data_dir,
             storage=storage,
-            on_step=status.update,
+            on_step=say,
         )
     if as_json:
         console.print_json(json.dumps(asdict(made) | {"path": str(made.path), "metadata": made.metadata.as_dict()}))

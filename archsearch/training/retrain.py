@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from archsearch.data.dataset import Dataset
-from archsearch.data.images import channel_statistics
+from archsearch.data.images import OnDecoded, channel_statistics
 from archsearch.errors import ConfigError
 from archsearch.models.families import build
 from archsearch.models.spec import Spec
@@ -86,6 +86,7 @@ def retrain_seed(
     resume: bool = True,
     on_epoch: Callable[[Epoch], None] | None = None,
     on_pace: Callable[[Pace], None] | None = None,
+    on_decoded: OnDecoded | None = None,
     chunk: Chunk = nullcontext,
     start: Start | None = None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
@@ -110,6 +111,7 @@ def retrain_seed(
         resume: False removes what the folder holds of this seed and begins anew.
         on_epoch: called after each epoch, once its checkpoint is written; what it raises passes through.
         on_pace: called every few steps.
+        on_decoded: called now and then while pictures are decoded.
         chunk: entered around the preparation, every few steps and each batch of an evaluation.
         start: weights to begin with; None: drawn at random.
         checkpoint_seconds: 0 writes one after every chunk of steps.
@@ -139,7 +141,7 @@ def retrain_seed(
         **({} if class_weights == "none" else {"class_weights": class_weights}),
     }
     files = SeedFolder(folder / f"seed-{seed}", identity)
-    train = dataset.training_images(input_size)
+    train = dataset.training_images(input_size, on_decoded=on_decoded)
     mean, std = channel_statistics(train)
     if not resume and world.first:
         files.clear()
@@ -148,7 +150,7 @@ def retrain_seed(
     score = files.finished()
     world.wait()  # nobody writes while another one still looks
     if score is None:
-        test = dataset.test_images(input_size)
+        test = dataset.test_images(input_size, on_decoded=on_decoded)
         check_labels(test, dataset.num_classes)
         with chunk():
             model = build(
