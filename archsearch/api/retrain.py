@@ -39,15 +39,13 @@ from archsearch.training.model_facts import ModelFacts
 from archsearch.training.model_folder import HELD_OUT, save_model_folder
 from archsearch.training.precision import settled_precision
 from archsearch.training.pretrained import pretrained_start
-from archsearch.training.protocols import PROTOCOLS, Protocol
+from archsearch.training.protocols import DEFAULT_PROTOCOL, PROTOCOLS, Protocol
 from archsearch.training.proxy import train_proxy
 from archsearch.training.retrain import CHECKPOINT_SECONDS, Pace, RetrainedSeed, retrain_seed
 from archsearch.training.settings import ClassWeights, ProxySettings, weights_by_name
 from archsearch.training.start import STARTS, Start, read_start, save_start
 
 logger = logging.getLogger(__name__)
-
-DEFAULT_PROTOCOL = "shufflenetv2-s"
 
 
 @dataclass(frozen=True, kw_only=True)

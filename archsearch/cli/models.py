@@ -53,8 +53,11 @@ def retrain(
     epochs: Annotated[int | None, typer.Option(min=1, metavar="N", help="Default: the protocol's own.")] = None,
     seeds: Annotated[int, typer.Option(min=1, metavar="K", help="Train K seeds; report mean and deviation.")] = 1,
     protocol: Annotated[
-        str, typer.Option(metavar="NAME", help="shufflenetv2-s, ldc-cifar, ldc-caltech, modern, one-cycle or photos.")
-    ] = "shufflenetv2-s",
+        str | None,
+        typer.Option(
+            metavar="NAME", help="shufflenetv2-s (default), ldc-cifar, ldc-caltech, modern, one-cycle or photos."
+        ),
+    ] = None,
     batch_size: Annotated[int | None, typer.Option(min=2, metavar="N", help="Default: the protocol's own.")] = None,
     resume: Annotated[bool, typer.Option(help="Continue what an earlier call left, or begin anew.")] = True,
     start: Annotated[
@@ -106,13 +109,14 @@ def retrain(
     from archsearch.api.study import open_study
     from archsearch.cli.progress import RetrainDisplay
     from archsearch.errors import ConfigError, TrainingError
-    from archsearch.training.protocols import PROTOCOLS
+    from archsearch.training.protocols import DEFAULT_PROTOCOL, PROTOCOLS
 
     if pretrained and start not in ("scratch", "pretrained"):
         raise ConfigError(f"--pretrained and --start {start} are two starts", hint="give one of them")
     begin = "pretrained" if pretrained else start
     seconds = parse_duration(checkpoint_every, option="--checkpoint-every")
-    length = epochs or PROTOCOLS[protocol].epochs
+    recipe = PROTOCOLS[protocol or DEFAULT_PROTOCOL]
+    length = epochs or recipe.epochs
     distributed = int(os.environ.get("WORLD_SIZE", "1")) > 1
     if int(os.environ.get("RANK", "0")) > 0:  # torchrun's processes train together: the first one speaks
         console.quiet = True
@@ -133,7 +137,7 @@ def retrain(
         if trial == "best" and select.strip() == "recommended":
             show_recommendation(opened.recommendation)
         console.print(
-            f"protocol {protocol}, {plural(length, 'epoch')}, {plural(seeds, 'seed')}, "
+            f"protocol {recipe.name}, {plural(length, 'epoch')}, {plural(seeds, 'seed')}, "
             f"{opened.info.config['dataset']} at {opened.input_size}x{opened.input_size}"
             + ("" if begin == "scratch" else f", starting from {_BEGINS.get(begin, begin)}"),
             markup=False,
@@ -154,7 +158,7 @@ def retrain(
                     result = train_in_full(
                         opened,
                         trial=chosen,
-                        protocol=protocol,
+                        protocol=recipe.name,
                         epochs=epochs,
                         batch_size=batch_size,
                         seeds=seeds,
@@ -210,7 +214,7 @@ def _accuracy(result: Retrained) -> str:
     first = facts.scores[0]
     return (
         f"test top-1 {facts.mean_top1_percent:.2f}{spread} % (n = {plural(len(facts.scores), 'seed')}, "
-        f"{plural(first.epochs, 'epoch')}, {plural(first.eval_images, 'test image')})"
+        f"{plural(first.epochs, 'epoch')} of {facts.protocol.name}, {plural(first.eval_images, 'test image')})"
     )
 
 
@@ -223,7 +227,10 @@ def _print_retrained(result: Retrained) -> None:
             f"%, chance {100 / len(facts.classes):.2f} %"
         )
     if first.epochs < facts.protocol.epochs:
-        console.print(f"a short training: the protocol {facts.protocol.name} itself has {facts.protocol.epochs} epochs")
+        console.print(
+            f"a short training: {facts.protocol.name} has {facts.protocol.epochs} epochs, its schedule was scaled to "
+            f"{first.epochs}; with more it reaches more"
+        )
     console.print(f"model     {result.folder}", markup=False)
     console.print(f"curve     {result.curve}", markup=False)
     if result.held_out is not None:

@@ -22,6 +22,7 @@ from archsearch.training.distributed import ALONE, World
 from archsearch.training.loop import Chunk, EpochProgress
 from archsearch.training.protocols import Protocol
 from archsearch.training.proxy import check_labels
+from archsearch.training.schedules import WarmRestarts
 from archsearch.training.seed_folder import SeedFolder
 from archsearch.training.settings import ClassWeights
 from archsearch.training.start import Start
@@ -127,6 +128,7 @@ def retrain_seed(
             memory, or a label is not one of the dataset's classes, or `start` is of another network.
     """
     batch = protocol.batch_size if batch_size is None else batch_size
+    rule = protocol.schedule
     identity: Identity = {
         **protocol.identity(),
         "arch_id": spec.arch_id,
@@ -138,6 +140,8 @@ def retrain_seed(
         "dataset_fingerprint": dataset.fingerprint,
         **({} if start is None else start.identity),
         **({"compiled": True} if compiled else {}),
+        # earlier versions cut the last period off
+        **({"whole_periods": True} if isinstance(rule, WarmRestarts) and epochs % rule.period_epochs else {}),
         **({} if class_weights == "none" else {"class_weights": class_weights}),
     }
     files = SeedFolder(folder / f"seed-{seed}", identity)
