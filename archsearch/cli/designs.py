@@ -21,6 +21,7 @@ from archsearch.cli.options import (
     WorkersOption,
 )
 from archsearch.errors import ConfigError
+from archsearch.overrides import section_changes
 
 
 def ablate(
@@ -123,7 +124,6 @@ def ablate(
     from archsearch.api.output import write
     from archsearch.api.paths import study_folder
     from archsearch.cli.running import run_design
-    from archsearch.overrides import section_changes
     from archsearch.plots.ablation import ablation_figure
 
     _planned, finished = run_design(
@@ -252,20 +252,19 @@ def trust(
     """
     from archsearch.api.study import open_study
 
-    opened = open_study(study, storage=storage)  # before torch is imported: a wrong name is answered at once
+    changes = section_changes(set_ or [])
+    if not changes.proxy and not changes.others:  # which are refused whatever the study is
+        open_study(study, storage=storage)  # before torch is imported: a wrong name is answered at once
 
     from archsearch.api.analyses import trust_between
     from archsearch.api.output import write
     from archsearch.api.paths import study_folder
     from archsearch.api.trust import plan_trust
     from archsearch.cli.running import run_design
-    from archsearch.overrides import section_changes
     from archsearch.plots.trust import trust_figure
 
     planned, finished = run_design(
-        lambda runtime: plan_trust(
-            opened, runtime, networks=n, epochs=epochs, seeds=seeds, changes=section_changes(set_ or [])
-        ),
+        lambda runtime: plan_trust(study, runtime, networks=n, epochs=epochs, seeds=seeds, changes=changes),
         reading="the study and its data",
         storage=storage,
         data_dir=data_dir,

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
-from rich.progress import Progress
 from rich.table import Table as RichTable
 from rich.text import Text
 
 from archsearch.cli import completion
-from archsearch.cli.console import console, error_console, print_json, tell, typed_command
+from archsearch.cli.console import console, doing, print_json, tell, typed_command
 from archsearch.cli.options import JsonOption, StorageOption
 from archsearch.errors import ConfigError
 from archsearch.table import Column, Table
@@ -178,18 +177,15 @@ def variants(
     archsearch variants --family shufflenet_v1 --json
     """
     from archsearch.models.families import FAMILIES
+    from archsearch.models.variants import ANY_OF_TORCHVISION
 
     if family is not None:
         _ = FAMILIES[family]  # before torch is imported: a wrong name is answered at once
 
-    from archsearch.api.variants import named_networks
-    from archsearch.models.variants import ANY_OF_TORCHVISION
+    with doing("listing the networks") as say:
+        from archsearch.api.variants import named_networks  # torch
 
-    with Progress(console=error_console, transient=True, disable=not error_console.is_terminal) as progress:
-        task = progress.add_task("counting")
-        networks = named_networks(
-            family, on_progress=lambda done, total: progress.update(task, completed=done, total=total)
-        )
+        networks = named_networks(family, on_progress=lambda done, total: say(f"counting: {done} of {total}"))
     if json:
         from archsearch.table import plain
 
@@ -313,11 +309,9 @@ def papers(
     from archsearch.api.papers import compare_papers, to_dict
     from archsearch.api.papers import markdown as page
 
-    with error_console.status("reading the papers") as status:
+    with doing("reading the papers") as say:
         report = compare_papers(
-            paper,
-            storage=storage,
-            progress=lambda name, done, total: status.update(f"counting {name} ({done + 1} of {total})"),
+            paper, storage=storage, progress=lambda name, done, total: say(f"counting {name} ({done + 1} of {total})")
         )
     if json:
         print_json(to_dict(report))

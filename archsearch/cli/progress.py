@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from types import TracebackType
@@ -15,9 +15,9 @@ from rich.live import Live
 from rich.markup import escape
 from rich.padding import Padding
 from rich.progress_bar import ProgressBar
-from rich.status import Status
 from rich.text import Text
 
+from archsearch.cli.console import doing
 from archsearch.errors import shortened
 from archsearch.records import Record, TrialStatus
 from archsearch.search.estimate import Estimate
@@ -57,6 +57,15 @@ class _Display:
             self._live.__enter__()
         return self
 
+    def decoded(self, done: int, pictures: int) -> None:
+        """So many pictures are decoded, which is done once."""
+        if done % _TOLD_PICTURES and done < pictures:
+            return
+        if self._live is not None:
+            self._live.update(Text(f"pictures decoded: {done:,} of {pictures:,}"))
+        elif done % (10 * _TOLD_PICTURES) == 0:
+            self._console.print(f"pictures decoded: {done:,} of {pictures:,}")
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
@@ -74,7 +83,7 @@ class RunDisplay(_Display, RunCallbacks):
     def __init__(self, console: Console) -> None:
         super().__init__(console)
         self.ending: str | None = None
-        self._status: Status | None = None
+        self._say: Callable[[str], None] | None = None  # how far the plan is
         self._study: StudyInfo | None = None
         self._known: set[int] | None = None
         self._front: tuple[tuple[Record, ...], Table] | None = None  # of the records that it was found from
@@ -83,13 +92,13 @@ class RunDisplay(_Display, RunCallbacks):
     @contextmanager
     def planning(self, what: str) -> Iterator[None]:
         """While a plan is made: what is being done."""
-        with self._console.status(what) as self._status:
+        with doing(what, self._console) as self._say:
             yield
 
     def predictors(self, done: int, networks: int) -> None:
         """See `RunCallbacks`."""
-        if self._status is not None:
-            self._status.update(f"predictors that cost no training: {done} of {networks}")
+        if self._say is not None:
+            self._say(f"predictors that cost no training: {done} of {networks}")
 
     def begun(self, study: StudyInfo) -> None:
         """Say what was found out of the study's batch when it began."""
@@ -100,15 +109,6 @@ class RunDisplay(_Display, RunCallbacks):
         if found is not None:
             mark = "[yellow]warning:[/] " if found.on_launch_floor else "batch     "
             self._console.print(f"{mark}{escape(batch_sentence(found))}")
-
-    def decoded(self, done: int, pictures: int) -> None:
-        """See `RunCallbacks`."""
-        if done % _TOLD_PICTURES and done < pictures:
-            return
-        if self._live is not None:
-            self._live.update(Text(f"pictures decoded: {done:,} of {pictures:,}"))
-        elif done % (10 * _TOLD_PICTURES) == 0:
-            self._console.print(f"pictures decoded: {done:,} of {pictures:,}")
 
     def progressed(self, progress: RunProgress) -> None:
         """Show how far the run is, and once why it ends early."""
@@ -131,17 +131,17 @@ class RunDisplay(_Display, RunCallbacks):
         if self._known is None:  # what an earlier run left is not news
             self._known = {record.trial for record in ended}
             if ended:
-                self._say(f"continuing: {progress.done} of {progress.total} trials are done")
+                self._print(f"continuing: {progress.done} of {progress.total} trials are done")
         for record in ended:
             if record.trial not in self._known:
                 self._known.add(record.trial)
-                self._say(f"[{progress.done}/{progress.total}] {line(record)}{_left(progress)}")
+                self._print(f"[{progress.done}/{progress.total}] {line(record)}{_left(progress)}")
         began = self._told is None and progress.running and all(each.name for each in progress.running)
         if progress.running and (began or time.monotonic() - (self._told or math.inf) > _SILENT_SECONDS):
             running = ", ".join(_running_text(row) for row in self._running(progress))
-            self._say(f"running for {duration(progress.elapsed_seconds)}: {running}")
+            self._print(f"running for {duration(progress.elapsed_seconds)}: {running}")
 
-    def _say(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         self._told = time.monotonic()
         self._console.print(text, markup=False)
 
