@@ -265,6 +265,7 @@ class Table:
     def html(self, *, level: int = 2) -> str:
         """The table of a page, under a heading of this level, sortable, with a button that saves it as CSV."""
         title = f"<h{level}>{html.escape(self.title)}</h{level}>" if self.title else ""
+        caption = f"<caption>{html.escape(self.title)}</caption>" if self.title else ""
         more = f"The first {PAGE_ROWS:,} of {len(self.rows):,} rows." if len(self.rows) > PAGE_ROWS else ""
         said = f"{self.note} {more}".strip()
         note = f'<p class="quiet">{html.escape(said)}</p>\n' if said else ""
@@ -282,7 +283,8 @@ class Table:
         )
         return (
             f"<section>{title}\n{note}"
-            f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>\n'
+            f'<div class="scroll"><table>{caption}<thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>'
+            "</div>\n"
             f'<button type="button" class="csv" data-name="{self._file_name}">Save as CSV</button></section>'
         )
 
@@ -535,8 +537,8 @@ def _html_cell(value: Cell, column: Column) -> str:
 
 
 def _kind(column: Column) -> str:
-    kind = "number" if column.numeric else "whole" if column.whole else "text"
-    return f"{kind} trial" if column.trial else kind
+    kinds = ["number" if column.numeric else "whole" if column.whole else "text"]
+    return " ".join([*kinds, *(["trial"] if column.trial else []), *(["wide"] if column.wide else [])])
 
 
 def _finite(value: Cell) -> Any:
