@@ -481,6 +481,11 @@ def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
     return stream.getvalue()
 
 
+def html_sentence(words: str) -> str:
+    """Text as a page shows it: escaped, a command of ours in backticks as code."""
+    return _COMMAND.sub(r"<code>\1</code>", html.escape(words))
+
+
 def json_script(content: Any, *, name: str | None = None) -> str:
     """Plain data for a page's scripts. No text in it can end the element; what is not finite becomes null."""
     written = json.dumps(plain(content), separators=(",", ":"), allow_nan=False, ensure_ascii=False)
@@ -490,13 +495,16 @@ def json_script(content: Any, *, name: str | None = None) -> str:
     return f'<script type="application/json"{label}>{written}</script>'
 
 
+_COMMAND = re.compile(r"`(archsearch [^`]*)`")  # in a sentence
 _MARKDOWN_SIGNS = re.compile(r"([\\`*_{}\[\]<>#|~$&])")
 _MARKDOWN_LINE_START = re.compile(r"^(\s*)([-+>]|\d+[.)])(\s)")
 
 
 def markdown_escaped(words: str) -> str:
-    """Text that Markdown shows letter for letter, on one line."""
-    one_line = _MARKDOWN_SIGNS.sub(r"\\\1", " ".join(words.split()))
+    """Text that Markdown shows letter for letter, on one line; a command of ours in backticks is code there, too."""
+    parts = _COMMAND.split(" ".join(words.split()))
+    parts[::2] = [_MARKDOWN_SIGNS.sub(r"\\\1", part) for part in parts[::2]]
+    one_line = "".join(f"`{part}`" if place % 2 else part for place, part in enumerate(parts))
     return _MARKDOWN_LINE_START.sub(r"\1\\\2\3", one_line)
 
 

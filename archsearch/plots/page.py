@@ -15,12 +15,13 @@ from plotly.offline import get_plotlyjs
 
 from archsearch.files import write_atomically
 from archsearch.plots.style import DARK
-from archsearch.table import Table, json_script
+from archsearch.table import Table, html_sentence, json_script
 
 TOP_PX = 24  # above a figure without its title; as in page.js
 _TEMPLATES = Environment(
     loader=PackageLoader("archsearch", ""), autoescape=True, trim_blocks=True, undefined=StrictUndefined
 )
+_TEMPLATES.filters["sentence"] = lambda words: Markup(html_sentence(words))
 
 
 def write_page(

@@ -17,7 +17,10 @@ def answer_sentences(data: ReportData, picks: tuple[Pick, ...]) -> tuple[str, ..
     said = data.front.recommendation.sentences
     if not picks or all(pick.confirmed for pick in picks):
         return said
-    return (*said, "Each accuracy below is of a short training: a proxy that ranks, not the accuracy to publish.")
+    return (
+        *said,
+        "These accuracies are of a short training: use them to rank networks, not as accuracies after full training.",
+    )
 
 
 CHOICES_TITLE = "Which design choices are worth their cost"

@@ -287,6 +287,7 @@ def _page_text(page: str) -> str:
     parser = _Text()
     parser.feed(page)
     lines = [line.strip() for line in "".join(parser.parts).splitlines()]
+    page = re.sub(r'(<div class="drawing"[^>]*></div>)<script.*?</script>', r"\1", page)  # these are _figures
     scripts = re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', page, flags=re.DOTALL)
     data = [_plain_json(json.loads(html.unescape(script))) for script in scripts]
     return "\n".join([*(line for line in lines if line), *data]) + "\n"

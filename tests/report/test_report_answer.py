@@ -28,7 +28,7 @@ def test_the_recommended_network_comes_first_and_the_others_by_latency(make_reco
     ]
     said = answer_sentences(data, picks)
     assert said[:-1] == data.front.recommendation.sentences
-    assert "a proxy that ranks" in said[-1]
+    assert "of a short training" in said[-1]
 
 
 def test_without_a_complete_trial_the_answer_says_so(make_data: Data) -> None:

@@ -230,6 +230,14 @@ def test_markdown_escapes_what_it_would_read_as_markup() -> None:
     assert escaped("- no list") == r"\- no list"
     assert escaped("1. no list") == r"\1. no list"
     assert escaped("two\nlines") == "two lines"
+    assert escaped("a_b: `archsearch confirm --top 3` *") == r"a\_b: `archsearch confirm --top 3` \*"
+
+
+def test_a_command_in_a_sentence_is_code_on_the_page_and_all_else_is_text() -> None:
+    from archsearch.table import html_sentence
+
+    assert html_sentence("seeds (`archsearch confirm`) <b>") == "seeds (<code>archsearch confirm</code>) &lt;b&gt;"
+    assert html_sentence("`archsearch <img>` `x`") == "<code>archsearch &lt;img&gt;</code> `x`"
 
 
 def ablation_data(make_record: Make, make_data: Data) -> ReportData:
