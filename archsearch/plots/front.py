@@ -657,8 +657,8 @@ def front_3d_figure(found: StudyFront, *, width: int = 1100, height: int = 760) 
     prefix = shared_prefix([verdict.variant for verdict, _ in found.marked])
     for number, (verdict, row) in enumerate(found.marked, start=1):
         over = verdict.standing is Standing.DOMINATED
-        look = {"symbol": "square", "color": style.ORANGE} if over else {"symbol": "diamond", "color": style.VERMILLION}
-        look |= {"size": 6 * grow, "line": {"width": 1, "color": style.BLACK}}
+        symbol, color = ("square", style.ORANGE) if over else ("diamond", style.VERMILLION)
+        look = {"size": 6 * grow, "symbol": symbol, "color": color, "line": {"width": 1, "color": style.BLACK}}
         name = f"{number}  {style.plain(shorten(verdict.variant[len(prefix) :], _LEGEND_CHARACTERS))}"
         _add_in_space(figure, found, [row], name, look)
     _number_in_space(figure, found, ranges, logs, width=width, height=height - top)

