@@ -127,7 +127,7 @@ HOUR: dict[str, tuple[Step, ...] | None] = {
         step("archsearch guidelines --quick", limit=45),
     ),
     "From Python": (
-        step("python -c 'import archsearch; print(archsearch.open_study(\"quickstart\").front)'"),
+        step("python -c 'import archsearch; print(archsearch.open_study(\"quickstart\").front)' | head -30"),
         step("python -c 'import archsearch; archsearch.open_study(\"quickstrat\")'"),
         step("python examples/quickstart.py 24 1", limit=300),
     ),
@@ -317,11 +317,13 @@ def readme_commands(text: str) -> list[str]:
     return found
 
 
-def hour(readme: str, only: str | None) -> Iterator[tuple[str, list[Step]]]:
+def hour(readme: str, *, part: str = "", only: str = "") -> Iterator[tuple[str, list[Step]]]:
     """The parts of the hour, with the steps that match."""
     for heading, steps in HOUR.items():
+        if not re.search(part, heading):
+            continue
         own = [step(line, limit=README_SECONDS) for line in readme_commands(readme)] if steps is None else list(steps)
-        if kept := [each for each in own if only is None or re.search(only, each.typed)]:
+        if kept := [each for each in own if re.search(only, each.typed)]:
             yield heading, kept
 
 
@@ -355,14 +357,18 @@ def head(folder: Path) -> str:
         .stdout.replace("\n", ", ")
         .strip(", ")
     )
-    git = ["git", "-C", str(folder / "archsearch"), "log", "-1", "--format=%h of %as"]
-    commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
     return (
-        f"A first hour with archsearch, as seen in a terminal of {COLUMNS} columns and {ROWS} rows. Written by\n"
-        f"benchmarks/first_hour.py; commit {commit}; {platform.system()}, {os.cpu_count()} cores,\n"
+        f"A first hour with archsearch, as seen in a terminal of {COLUMNS} columns and {ROWS} rows.\n"
+        "Written by benchmarks/first_hour.py; [what stands in brackets] is said by it, not by a command.\n"
+        f"{platform.system()}, {os.cpu_count()} cores with a load average of {os.getloadavg()[0]:.0f}; "
         f"Python {platform.python_version()}, {versions}.\n"
-        f"The machine was busy with other work. [...] is said by the script, not by a command.\n"
     )
+
+
+def commit(clone: Path) -> str:
+    """The version that was checked out."""
+    git = ["git", "-C", str(clone), "log", "-1", "--format=%h of %as"]
+    return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def main() -> None:
@@ -370,17 +376,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("first_hour.txt"))
     parser.add_argument("--keep", type=Path, help="a folder for clone, environment and home; default: a temporary one")
-    parser.add_argument("--only", help="regular expression: only the steps that it is found in")
+    parser.add_argument(
+        "--part", default="", help="regular expression: only the parts that it is found in the heading of"
+    )
+    parser.add_argument("--only", default="", help="regular expression: only the steps that it is found in")
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="first_hour.")) if arguments.keep is None else arguments.keep.absolute()
     try:
-        write(folder, arguments.out, arguments.only)
+        write(folder, arguments.out, part=arguments.part, only=arguments.only)
     finally:
         if arguments.keep is None:
             shutil.rmtree(folder)
 
 
-def write(folder: Path, out: Path, only: str | None) -> None:
+def write(folder: Path, out: Path, *, part: str, only: str) -> None:
     """The transcript."""
     home, clone = folder / "home", folder / "archsearch"
     home.mkdir(parents=True, exist_ok=True)
@@ -391,8 +400,8 @@ def write(folder: Path, out: Path, only: str | None) -> None:
     lines = prepare(folder, {"PIP_DISABLE_PIP_VERSION_CHECK": "1"})
     lines = [head(folder), *lines]
     readme = (clone / "README.md").read_text(encoding="utf-8")
-    for heading, steps in hour(readme, only):
-        lines += ["", f"==== {heading}", ""]
+    for heading, steps in hour(readme, part=part, only=only):
+        lines += ["", f"==== {heading}    [commit {commit(clone)}]", ""]
         for each in steps:
             seen = typed(each.typed, folder=clone, environment=environment, look=each.look, limit=each.limit)
             print(f"{seen.seconds:6.1f} s  {seen.status:4}  {each.typed}", flush=True)
