@@ -74,12 +74,12 @@ HOUR: dict[str, tuple[Step, ...] | None] = {
         step("archsearch retrain"),
     ),
     "A first search, broken off and continued": (
-        step("archsearch run --study quickstart --dry-run"),
+        step("archsearch run --study quickstart --dry-run", limit=300),
         step("archsearch run --study quickstart", look=70, limit=75),
         step("archsearch pareto"),
-        step("archsearch run --study quickstart --set proxy.epochs=3"),
+        step("archsearch run --study quickstart --set proxy.epochs=3", limit=300),
         step("archsearch run --study quickstart", look=150, limit=1800),
-        step("archsearch run --study quickstart"),
+        step("archsearch run --study quickstart", limit=300),
         step("archsearch run --study quickstart --trials 24 2>&1 | cat", limit=600),
     ),
     "Slips": (
