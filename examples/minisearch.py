@@ -1,6 +1,6 @@
 """How archsearch works, in one file to read from top to bottom: Optuna, torch and archsearch's blocks, nothing else.
 
-    python examples/minisearch.py                 # trains and measures 14 networks: minutes on two CPU cores
+    python examples/minisearch.py                 # trains and measures 14 networks: two minutes of one CPU core
     python examples/minisearch.py --replay benchmarks/data/cifar10_random.json.gz    # 252 stored ones: seconds
 
 A search space -> a suggestion -> a network -> its proxy (a short training) and its latency, measured in turns with a
@@ -220,7 +220,7 @@ def interleaved_ms(network: nn.Module, reference: nn.Module, *, bursts: int = 20
 
 
 def trained(
-    name: str, choices: Choices, *, reference: nn.Module, reference_ms: float, epochs: int = 4, images: int = 1200
+    name: str, choices: Choices, *, reference: nn.Module, reference_ms: float, epochs: int = 2, images: int = 1200
 ) -> tuple[float, float, int]:
     """Build, measure and train one network. `reference_ms`: at the start; what slows the device later slows both."""
     torch.manual_seed(0)
