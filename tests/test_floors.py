@@ -30,8 +30,8 @@ FLOORS = {
     ),
     1: ("models", "data"),
     2: ("space", "cost", "training", "latency", "store", "analysis", "papers", "export"),
-    3: ("search", "plots", "targets"),
-    4: ("report",),
+    3: ("plots", "targets"),
+    4: ("search", "report"),
     5: ("api",),
     6: ("cli",),
 }

@@ -67,7 +67,7 @@ def measure(
         typer.Option(min=1, metavar="N", help="Outputs of the classifier. Default: each network's own."),
     ] = None,
     device: DeviceOption = "auto",
-    target: TargetOption = "local",
+    target: TargetOption = None,
     cores: Annotated[str, typer.Option(metavar="KIND", help="A board's cores: all, big or little.")] = "all",
     reference: Annotated[
         str,
@@ -125,7 +125,7 @@ def measure(
                 device=device,
                 reference=reference,
                 budget_seconds=budget,
-                target=target,
+                target=target or "local",
                 cores=cores,
                 storage=storage,
                 on_measured=done.append,

@@ -22,7 +22,7 @@ from archsearch.image_rules import ImageRules
 from archsearch.search.batch import decided_batch
 from archsearch.search.evaluate import SPLIT_SEED
 from archsearch.search.optuna_study import OptunaStudy
-from archsearch.search.plan import RunPlan, check_unchanged
+from archsearch.search.plan import BOARDS_FACT, RunPlan, check_unchanged
 from archsearch.search.precision import decided_precision, settled
 from archsearch.search.processes import REFUSED, RENEWED, Process, last_line, let_finish, start_worker, stop
 from archsearch.search.recovery import recover
@@ -90,6 +90,7 @@ def run_study(plan: RunPlan, database: Database, runtime: Runtime, *, folder: Pa
         "data_dir": None if runtime.data_dir is None else str(runtime.data_dir),
         "optuna_proxy": runtime.optuna_proxy,
         "parent": os.getpid(),
+        "boards": plan.facts.get(BOARDS_FACT),
     }
     _Watch(plan, database, study, job, folder, runtime).run()
     return study

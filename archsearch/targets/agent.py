@@ -156,7 +156,7 @@ class Agent:
     def __init__(self) -> None:
         self.models: dict[str, bytes] = {}  # what was asked for last at the end
         self.kinds = capacities()  # before `open` keeps this process to some of the cores
-        self.sessions: list[tuple[Any, dict[str, Any]]] = []
+        self.groups: dict[int, list[tuple[Any, dict[str, Any]]]] = {}  # networks that are measured together
         self.copied: Any = None
 
     def hello(self, request: dict[str, Any], _: bytes) -> dict[str, Any]:
@@ -179,14 +179,14 @@ class Agent:
         if hashlib.sha256(body).hexdigest() != request["sha256"]:
             raise ValueError("the model arrived damaged")
         if len(body) > MOST_BYTES // 2:
-            raise MemoryError("the model is too large")
+            raise ValueError("the model is too large")
         while sum(map(len, self.models.values())) + len(body) > MOST_BYTES:
             del self.models[next(iter(self.models))]
         self.models[request["sha256"]] = body
         return {"have": True}
 
     def open(self, request: dict[str, Any], _: bytes) -> dict[str, Any]:
-        """Make one more network ready and run it once on the input that was sent: its outputs for the first image."""
+        """Make one more network of a group ready, and run it once on the input that was sent: its first outputs."""
         import numpy
         import onnxruntime
 
@@ -206,14 +206,16 @@ class Agent:
             self.models[request["sha256"]], sess_options=options, providers=["CPUExecutionProvider"]
         )
         fed = {session.get_inputs()[0].name: example}
-        self.sessions = [*([] if request["first"] else self.sessions), (session, fed)]
+        for group in request["forget"]:
+            self.groups.pop(group, None)
+        self.groups.setdefault(request["group"], []).append((session, fed))
         self.copied = self.copied or tuple(make(COPIED_BYTES, numpy.uint8) for make in (numpy.ones, numpy.zeros))
         outputs = session.run(None, fed)[0][0].ravel()[:1000]
         return {"outputs": [float(value) for value in outputs], "cores": wanted}
 
-    def time(self, network: int) -> int:
+    def time(self, opened: tuple[Any, dict[str, Any]]) -> int:
         """One run (nanoseconds)."""
-        session, fed = self.sessions[network]
+        session, fed = opened
         began = time.perf_counter_ns()
         session.run(None, fed)
         return time.perf_counter_ns() - began
@@ -233,12 +235,12 @@ class Agent:
         """Run each network until the medians of two windows agree; as archsearch/latency/group.py."""
         ends = []
         with Lock(request["patience_seconds"]) as waited:
-            for network in range(len(self.sessions)):
+            for opened in self.groups[request["group"]]:
                 before, now, runs, spent = 0.0, 0.0, 0, 0
                 for _window in range(request["windows"]):
                     times: list[int] = []
                     while len(times) < request["window"] and (runs == 0 or spent < request["most_ns"]):
-                        times.append(self.time(network))
+                        times.append(self.time(opened))
                         spent, runs = spent + times[-1], runs + 1
                     if not times:
                         break
@@ -251,7 +253,8 @@ class Agent:
 
     def visit(self, request: dict[str, Any], _: bytes) -> dict[str, Any]:
         """Some untimed runs of each network, then bursts of all in turn, every other one in reverse."""
-        networks = list(range(len(self.sessions)))
+        networks = self.groups[request["group"]]
+        places = list(range(len(networks)))
         bursts: list[list[list[int]]] = []
         with Lock(request["patience_seconds"]) as waited:
             before = state()
@@ -262,11 +265,9 @@ class Agent:
             while len(bursts) < request["bursts"]:
                 if request["before"] + len(bursts) >= 2 and time.perf_counter_ns() - began >= request["most_ns"]:
                     break
-                turned = (request["before"] + len(bursts)) % 2
-                made = {}
-                for network in reversed(networks) if turned else networks:
-                    made[network] = [self.time(network) for _run in range(request["runs"])]
-                bursts.append([made[network] for network in networks])
+                order = places[::-1] if (request["before"] + len(bursts)) % 2 else places
+                made = {place: [self.time(networks[place]) for _run in range(request["runs"])] for place in order}
+                bursts.append([made[place] for place in places])
             copied += self.copies()
             held, ran = time.perf_counter_ns() - began, time.process_time_ns() - ran
         return {"bursts_ns": bursts, "copies_ns": copied, "held_ns": held, "ran_ns": ran, "waited_seconds": waited,
@@ -289,7 +290,7 @@ def main() -> None:
             handler = {name: getattr(agent, name) for name in ("hello", "have", "put", "open", "warm", "visit")}
             answer = handler[request["op"]](request, body)
         except Exception as error:  # noqa: BLE001 (the host says what to do about it)
-            answer = {"error": plain(f"{type(error).__name__}: {error}")}
+            answer = {"error": plain(f"{type(error).__name__}: {error}"), "passing": isinstance(error, OSError)}
         view = memoryview((json.dumps({"id": request["id"], **answer}) + "\n").encode())
         while view:
             view = view[answers.write(view):]  # fmt: skip
