@@ -160,6 +160,7 @@ class Evaluator:
         if awaited.trial.is_awaited:
             return awaited
         self._awaited.remove(awaited)
+        awaited.found.pop("latency", None)  # it may have been measured meanwhile
         return self._guarded(awaited.spec, awaited.found, lambda: self._measured(awaited))
 
     def close(self) -> None:
@@ -285,6 +286,8 @@ class Evaluator:
                     trial.complete()
                 else:
                     trial.settle()
+                found.pop("latency", None)
+            if "latency" not in found:
                 self._tell(trial, found, context)
         except AwaitedError:
             self._awaited.append(trained)
