@@ -229,6 +229,7 @@ def guidelines(
         typer.Option("--table", "-t", help="One experiment; repeatable. Default: all, and a sample of the space."),
     ] = None,
     device: DeviceOption = "auto",
+    target: TargetOption = None,
     backend: Annotated[
         str, typer.Option(metavar="B", help="How networks are run; auto: ONNX Runtime on a CPU, CUDA graphs on a GPU.")
     ] = "auto",
@@ -256,6 +257,7 @@ def guidelines(
     archsearch guidelines --plot
     archsearch guidelines --table 3 --quick
     archsearch guidelines --device cuda --batch 1
+    archsearch guidelines --target ssh:pi5
     """
     from archsearch.api.guidelines import FOLDER, run_guidelines
     from archsearch.api.output import write
@@ -265,6 +267,7 @@ def guidelines(
         report = run_guidelines(
             [each.value for each in table or ()],
             device=device,
+            target=target or "local",
             backend=backend,
             batch=batch,
             quick=quick,

@@ -248,7 +248,7 @@ class TrialLatency:
                 raise AwaitedError
             self._study.sleep(pause)
         with self._failing(first):
-            first.advance()
+            first.advance(slept=True)
 
     @property
     def _all(self) -> tuple[_Attempts, ...]:
@@ -314,9 +314,12 @@ class _Visits:
             return self._measurement.due_seconds()
         return 0.0 if self._made.done() else _LOOK_SECONDS
 
-    def advance(self) -> bool:
-        """Begin a visit that is due and take it up, if it is made by now; whether one was. Raises what it raised."""
-        if self._made is None and self._measurement.due_seconds() == 0:
+    def advance(self, *, slept: bool = False) -> bool:
+        """Begin a visit that is due and take it up, if it is made by now; whether one was. Raises what it raised.
+
+        `slept`: for `due_seconds`, so that something is due.
+        """
+        if self._made is None and (slept or self._measurement.due_seconds() == 0):
             self._made = self._place.begin(self._measurement.visit)
         if self._made is None or not self._made.done():
             return False
@@ -418,11 +421,11 @@ class _Attempts:
             return None
         return replace(visits.latency(), study_reference_ms=fixed_ms)
 
-    def advance(self) -> None:
+    def advance(self, *, slept: bool = False) -> None:
         """Make a visit of the attempt under way, or take one up, which may end it. Raises MeasurementError."""
         visits = self._visits
         assert visits is not None
-        if not visits.advance() or not visits.done:
+        if not visits.advance(slept=slept) or not visits.done:
             return
         self._visits, self._ended = None, time.monotonic()
         new = visits.latency()
@@ -476,7 +479,7 @@ class RepeatMeasurement:
         while not self.done:
             if (pause := self._visits.due_seconds()) > 0:
                 self._study.sleep(pause)
-            self._visits.advance()
+            self._visits.advance(slept=True)
 
     def result(self) -> tuple[Repeat | None, Latency]:
         """The repeat, if there was a first, and the latency."""

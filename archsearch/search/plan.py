@@ -35,14 +35,13 @@ from archsearch.search.runtime import Runtime
 from archsearch.search.samplers import check_sampler
 from archsearch.search.variants import StudyVariant, scaled, study_variants
 from archsearch.space.search_space import SearchSpace
-from archsearch.store.studies import StudyInfo
+from archsearch.store.studies import BOARDS_FACT, StudyInfo
 from archsearch.targets.board import Board, lasting_facts
 from archsearch.targets.transports import parse_target
 
 logger = logging.getLogger(__name__)
 
 PREFLIGHT_NETWORKS = 3
-BOARDS_FACT = "boards"  # by target of the study's latencies, what the board says of itself
 _GONE = {"latency": ("noise_rounds",)}  # keys of older versions that changed no trial's numbers
 _NO_CHANGE = ("repeat_every",)  # a key of a study's latency that changes no trial's numbers
 _OF_THE_BACKEND = ("backend", "backend_version")  # facts of a fingerprint

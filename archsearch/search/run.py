@@ -22,7 +22,7 @@ from archsearch.image_rules import ImageRules
 from archsearch.search.batch import decided_batch
 from archsearch.search.evaluate import SPLIT_SEED
 from archsearch.search.optuna_study import OptunaStudy
-from archsearch.search.plan import BOARDS_FACT, RunPlan, check_unchanged
+from archsearch.search.plan import RunPlan, check_unchanged
 from archsearch.search.precision import decided_precision, settled
 from archsearch.search.processes import REFUSED, RENEWED, Process, last_line, let_finish, start_worker, stop
 from archsearch.search.recovery import recover
@@ -32,7 +32,7 @@ from archsearch.search.storage import check_proxy
 from archsearch.store.claims import held_elsewhere, trial_counts
 from archsearch.store.database import Database
 from archsearch.store.designs import trial_keys, widen_design
-from archsearch.store.studies import LATENCY_BATCH, StudyInfo, enter_study, find_study, list_studies
+from archsearch.store.studies import BOARDS_FACT, LATENCY_BATCH, StudyInfo, enter_study, find_study, list_studies
 from archsearch.store.trials import load_records
 from archsearch.text import plural
 from archsearch.training.precision import usual_precision

@@ -454,6 +454,7 @@ def measure_on_board(
     reference_name: str,
     settings: LatencySettings,
     input_size: int,
+    seed: int = 0,
     sleep: Callable[[float], None] = time.sleep,
 ) -> tuple[Latency, ...]:
     """Measure networks on a board, in turn with one reference; as `latency.network.measure_networks` does here.
@@ -464,7 +465,7 @@ def measure_on_board(
     Raises MeasurementError, BoardAwayError.
     """
     batch = settings.batch_on("cpu")
-    example = random_input(batch=batch, input_size=input_size, device="cpu", seed=0)
+    example = random_input(batch=batch, input_size=input_size, device="cpu", seed=seed)
     last = BoardNetwork.of(reference, example, what=f"the reference network '{reference_name}'")
     networks = [
         BoardNetwork.of(model, example, what=f"the network '{name}'") for model, name in zip(models, names, strict=True)
