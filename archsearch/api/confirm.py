@@ -90,7 +90,7 @@ def plan_confirm(
         seeds=tuple(range(first, first + seeds)),
         mode=FRESH_IMAGES if fresh_images else "",
     )
-    measured_on = {} if target is None else {"target": target, "also_targets": []}
+    measured_on: dict[str, Any] = {} if target is None else {"target": target, "also_targets": []}
     if target not in (None, LOCAL):
         measured_on |= {"backend": AUTO, "also": [], "precision": AUTO, "batch": None}
     changes = SectionChanges(proxy={"fresh_images": True} if fresh_images else {}, latency=measured_on)

@@ -42,6 +42,7 @@ from archsearch.targets.wire import (
     BoardAwayError,
     BoardState,
     Connection,
+    Energy,
     Have,
     Hello,
     Opened,
@@ -58,6 +59,7 @@ _ANSWER_SECONDS = 60.0  # beside what the work itself takes
 _UPLOAD_BYTES_PER_SECOND = 10_000  # a slow serial bridge; an upload is given up after so long, and a minute
 _BACK_OFF_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0)
 _OUTPUTS = 1000  # of the first image, compared with this machine's own
+_ENERGY_NS = 200_000_000  # for which each network runs alone in a visit where a rail can be read
 _CLOCK_SLACK = 1.02  # the board's clock against ours
 _RAN = 0.9  # of a visit's time the agent ran, at least, unless it was stopped or others had its core
 _THROTTLED_NOW = 0xF  # bits of `vcgencmd get_throttled` for what happens now; the higher ones are of the past
@@ -292,6 +294,7 @@ class BoardGroup:
         self._runs = 0  # of a burst, from the warm-up on
         self._warmup_runs: list[int] = []
         self._states: list[tuple[BoardState, BoardState]] = []
+        self._used: list[tuple[Energy, ...]] = []  # by visit, by network
         self._wire_ns = self._held_ns = 0  # of all visits: on the line, and on the board
         self._stopped = 0  # visits in which the agent did not run all the time
 
@@ -323,9 +326,23 @@ class BoardGroup:
         }
         if share is not None:
             found["foreign_cpu_share"] = f"{share:.3f}"
-        for rail, microjoules in self._energy().items():
-            found[f"energy_{rail}_millijoules"] = f"{microjoules / 1000:.0f}"
         return found
+
+    def energy(self, network: int) -> dict[str, str]:
+        """Millijoules of a run, their ratio to the reference's, and the rails that are counted; empty if none is read.
+
+        Of the rails that every visit told of.
+        """
+        own, reference = self._microjoules(network), self._microjoules(-1)
+        rails = sorted(own.keys() & reference.keys())
+        if not rails or not all(reference[rail] > 0.0 for rail in rails):
+            return {}
+        used, beside = (math.fsum(each[rail] for rail in rails) for each in (own, reference))
+        return {
+            "energy_millijoules": f"{used / 1000:.4g}",
+            "energy_ratio": f"{used / beside:.4g}",
+            "energy_rails": ", ".join(rails),
+        }
 
     def note(self, memory_ms: float) -> None:
         """Handed to the board."""
@@ -361,14 +378,17 @@ class BoardGroup:
             "visit", Visited, seconds=budget + LOCK_SECONDS + _ANSWER_SECONDS, group=self._number,
             bursts=plan.bursts, before=plan.before, runs=runs,
             untimed=settings.untimed_runs, most_ns=max(0, round(plan.left_ns - warm_ns)),
-            patience_seconds=LOCK_SECONDS,
+            patience_seconds=LOCK_SECONDS, energy_ns=_ENERGY_NS,
         )  # fmt: skip
         took = time.monotonic_ns() - began
         _check_visit(answer, plan, runs, self.networks, took, self._board.target)
         self._states.append((answer.before, answer.after))
+        if answer.energy:
+            self._used.append(answer.energy)
         waited_ns = round(answer.waited_seconds * NS_PER_SECOND)
         self._held_ns += answer.held_ns
-        self._wire_ns += max(0, took - waited_ns - answer.held_ns)
+        powered_ns = _ENERGY_NS * len(answer.energy)
+        self._wire_ns += max(0, took - waited_ns - answer.held_ns - powered_ns)
         self._stopped += answer.ran_ns < _RAN * answer.held_ns
         return Visit(
             bursts_ns=[[list(runs_ns) for runs_ns in burst] for burst in answer.bursts_ns],
@@ -434,15 +454,14 @@ class BoardGroup:
                 told.append(any(now >= trip for now, trip in state.passive_trips_millidegrees))
         return any(told) if told else None
 
-    def _energy(self) -> dict[str, float]:
-        """Microjoules over all visits by rail; counters that ran over are left out."""
-        found: dict[str, float] = {}
-        for before, after in self._states:
-            for rail, start in before.energy_microjoules.items():
-                used = after.energy_microjoules.get(rail, start) - start
-                if used > 0:
-                    found[rail] = found.get(rail, 0.0) + used
-        return found
+    def _microjoules(self, network: int) -> dict[str, float]:
+        """Of one run by rail, over all visits; a rail whose counter ran over in one is left out."""
+        visits = [used[network] for used in self._used]
+        runs = sum(each.runs for each in visits)
+        rails = {
+            rail for each in visits for rail in each.microjoules if all(rail in other.microjoules for other in visits)
+        }
+        return {rail: math.fsum(each.microjoules[rail] for each in visits) / runs for rail in rails}
 
 
 def measure_on_board(
@@ -513,17 +532,19 @@ def check_backend(settings: LatencySettings) -> None:
 def _put(connection: Connection, content: bytes) -> str:
     """Send what the agent does not have yet; its SHA-256."""
     sha256 = hashlib.sha256(content).hexdigest()
-    if not connection.ask("have", Have, seconds=30.0, sha256=sha256).have:
+    if not connection.ask("put", Have, seconds=30.0, sha256=sha256).have:
         connection.ask("put", Have, seconds=60.0 + len(content) / _UPLOAD_BYTES_PER_SECOND, body=content, sha256=sha256)
     return sha256
 
 
 def _check_visit(answer: Visited, plan: VisitPlan, runs: int, networks: int, took_ns: int, target: Target) -> None:
     """Raises BoardAwayError if a visit cannot have happened as it is told."""
-    if not min(plan.bursts, max(1, 2 - plan.before)) <= len(answer.bursts_ns) <= plan.bursts:
+    if not min(plan.bursts, max(0, 2 - plan.before)) <= len(answer.bursts_ns) <= plan.bursts:
         raise _implausible(target, f"{len(answer.bursts_ns)} bursts where {plan.bursts} were asked for")
     if any(len(burst) != networks or any(len(each) != runs for each in burst) for burst in answer.bursts_ns):
         raise _implausible(target, f"bursts that are not {runs} runs of each of {networks} networks")
+    if len(answer.energy) not in (0, networks):
+        raise _implausible(target, f"the energy of {len(answer.energy)} networks where {networks} were run")
     if len(answer.copies_ns) != 2 * COPIES:
         raise _implausible(target, f"{len(answer.copies_ns)} copies where {2 * COPIES} were asked for")
     timed = sum(sum(each) for burst in answer.bursts_ns for each in burst) + sum(answer.copies_ns)

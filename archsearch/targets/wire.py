@@ -55,7 +55,15 @@ class BoardState(BaseModel):
     passive_trips_millidegrees: tuple[tuple[Integer, Integer], ...] = Field(default=(), max_length=256)
     throttled_bits: Integer | None = None
     cpu_seconds: tuple[Seconds, Seconds, Seconds] | None = None
-    energy_microjoules: dict[Text, Integer] = Field(default_factory=dict, max_length=16)
+
+
+class Energy(BaseModel):
+    """What some runs of one network took, with nothing else run: microjoules of all of them by rail."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    runs: Annotated[int, Field(gt=0, lt=10**9, strict=True)]
+    microjoules: dict[Text, Annotated[float, Field(ge=0.0, lt=1e15, allow_inf_nan=False)]] = Field(max_length=32)
 
 
 class Hello(_Answer):
@@ -95,6 +103,7 @@ class Visited(_Answer):
     held_ns: Nanoseconds
     ran_ns: Nanoseconds
     waited_seconds: Seconds
+    energy: tuple[Energy, ...] = Field(default=(), max_length=1000)  # by network; empty where no rail can be read
     before: BoardState
     after: BoardState
 
