@@ -352,7 +352,7 @@ def test_energy_is_read_from_counters_sensors_regulators_and_a_meter_s_file(
     written(tmp_path / "hwmon" / "hwmon3", in1_label="VDD_IN", in1_input=5000, curr1_input=1200, in2_input=3300)
     vcgencmd = tmp_path / "vcgencmd"
     vcgencmd.write_text(
-        '#!/bin/sh\n[ "$1" = pmic_read_adc ] && echo "  VDD_CORE_A current(7)=2.5A" && echo "  VDD_CORE_V volt(15)=0.8V"'
+        '#!/bin/sh\n[ "$1" = pmic_read_adc ] && echo "  V_A current(7)=2.5A" && echo "  V_V volt(15)=0.8V"'
         "\n"
         '[ "$1" = get_throttled ] && echo throttled=0x50000\n'
     )
@@ -364,7 +364,7 @@ def test_energy_is_read_from_counters_sensors_regulators_and_a_meter_s_file(
     monkeypatch.setattr(agent_module, "POWERCAP", tmp_path / "powercap")
     monkeypatch.setattr(agent_module, "HWMON", tmp_path / "hwmon")
     assert agent_module.counters() == {"package-0": 1_000}
-    assert agent_module.powers() == pytest.approx({"VDD_IN": 6.0, "VDD_CORE": 2.0, "meter": 4.5})
+    assert agent_module.powers() == pytest.approx({"VDD_IN": 6.0, "V": 2.0, "meter": 4.5})
     assert agent_module.state()["throttled_bits"] == 0x50000
     meter.write_text(f"{time.time() - 3600:.1f} 9.9\n")
     assert "meter" not in agent_module.powers()  # an hour old
