@@ -26,7 +26,7 @@ def write(folder: Path, text: str) -> Path:
 def test_shipped_files_are_found_by_name_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert "shufflenet_v2" in list_yaml("search_spaces")
-    assert {"quickstart", "cifar10", "cifar100", "cifar10_cpu"} <= set(list_yaml("studies"))
+    assert {"quickstart", "cifar10", "cifar100", "cifar10_cpu", "cifar100_cpu"} <= set(list_yaml("studies"))
     assert find_yaml("studies", "quickstart").is_file()
 
 

@@ -14,6 +14,8 @@ from archsearch.files import NAME
 from archsearch.image_rules import RULES_DEFAULTS, Background, ImageRules, OnBadImage
 from archsearch.latency.settings import LOCAL, LatencySettings
 from archsearch.limits import GUIDELINES
+from archsearch.models.families import FAMILIES
+from archsearch.models.variants import VARIANTS
 from archsearch.overrides import Overrides, override, read_overrides
 from archsearch.resources import find_yaml, read_yaml
 from archsearch.search.stopping.settings import StoppingSettings
@@ -96,8 +98,8 @@ class StudyConfig(BaseModel):
         space: a shipped search space's name, or the path of a YAML file.
         restrict: values of choices that this study searches, in place of the space's own.
         fixed: choices that the search does not vary; published variants keep their own.
-        scale: strides and pooling that every network of this study has, published variants included: a small image
-            wants a stem that does not shrink it away.
+        scale: strides and pooling that every network of this study has, as far as its family has them, published
+            variants of other families included: a small image wants a stem that does not shrink it away.
         dataset: cifar10, cifar100, digits, folder:PATH or npz:PATH.
         test_share: share of the images that is held out for testing, a share of every class; None: the dataset has a
             test split; 0: nothing is tested, and no network can be retrained.
@@ -191,9 +193,13 @@ class StudyConfig(BaseModel):
 
     def search_space(self) -> SearchSpace:
         """The space that this study searches. Raises ConfigError naming the file and key of a wrong choice."""
-        return load_space(self.space).restricted(
-            dict(self.restrict), {**self.scale, **self.fixed}, where=f"study '{self.name}'"
-        )
+        space = load_space(self.space)
+        listed = () if isinstance(self.variants, str) else self.variants
+        specs = [VARIANTS[named].spec for named in (*listed, self.reference) if named in VARIANTS]
+        outside = {name for spec in specs for name in spec.rules()}
+        theirs = outside - FAMILIES[space.family].base.rules().keys()  # of named networks of another family alone
+        scale = {name: value for name, value in self.scale.items() if name not in theirs}
+        return space.restricted(dict(self.restrict), {**scale, **self.fixed}, where=f"study '{self.name}'")
 
     @property
     def known_objectives(self) -> tuple[ObjectiveName, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,34 @@ def test_a_trial_is_chosen_by_its_number_as_an_integer_or_a_text(study: archsear
         study.choose(4)
     with pytest.raises(UnknownNameError):
         study.choose("³")  # a digit of Unicode that int() refuses
+
+
+def test_networks_are_chosen_by_a_list_each_once_with_the_published_ones_next_to_them(tmp_path: Path) -> None:
+    records = [
+        make_record(0, top1=40.0, p10=1.0, variant="shufflenet_v2_x0_5"),
+        make_record(1, top1=50.0, p10=2.0),
+        make_record(2, top1=45.0, p10=3.0, variant="shufflenet_v2_x1_0"),
+        make_record(3, top1=60.0, p10=4.0),
+        make_record(4, top1=10.0, p10=4.5, variant="plain_cnn"),  # ours: no published network
+        make_record(5, top1=55.0, p10=5.0, variant="resnet20"),
+        make_record(6, top1=56.0, p10=9.0, variant="mobilenet_v2_x0_5"),
+    ]
+    records = [replace(each, choices={"stage2.channels": 40 + 8 * each.trial}) for each in records]
+    url = f"sqlite:///{tmp_path}/studies.db"
+    store_study(url, records, name="small")
+    opened = archsearch.open_study("small", storage=url)
+
+    def trials(which: str, **more: bool) -> list[int | None]:
+        return [each.record.trial if each.record else None for each in opened.choose_all(which, **more)]
+
+    assert trials("front") == [0, 1, 3]  # fastest first
+    assert trials("3, front,3") == [3, 0, 1]
+    assert trials("variants") == [0, 2, 4, 5, 6]
+    assert trials("3", with_variants=True) == [3, 2, 5]
+    assert trials("6", with_variants=True) == [6, 5]
+    assert trials("shufflenet_v2_x2_0", with_variants=True) == [None]  # not in the study: its latency is not known
+    with pytest.raises(ConfigError, match="no trial 9"):
+        opened.choose_all("front,9")
 
 
 def test_an_opened_study_is_compared_and_retrained_as_its_name_is(study: archsearch.Study) -> None:

@@ -167,6 +167,15 @@ def test_scale_takes_strides_and_pooling_only(write: Any) -> None:
         load_study(write(GOOD + "scale: {stem.kernel: 3}\n"))
 
 
+def test_scale_may_name_strides_of_another_familys_networks_where_the_study_lists_one(write: Any) -> None:
+    text = GOOD + "scale: {stem.stride: 1, layer2.stride: 1}\n"
+    listed = load_study(write(text + "variants: [auto, mobilenet_v3_small_mb0]\n"))
+    assert dict(listed.search_space().fixed) == {"stem.stride": 1}
+    for others in ("auto", "none", "[auto, resnet20]"):
+        with pytest.raises(ConfigError, match=r"unknown choice 'layer2.stride'"):
+            load_study(write(text + f"variants: {others}\n")).search_space()
+
+
 def test_restrict_and_fixed_and_scale_shape_the_space(write: Any) -> None:
     text = "restrict: {width: [0.5, 1.0]}\nfixed: {residual: true}\nscale: {stem.stride: 1}\n"
     space = load_study(write(GOOD + text)).search_space()
