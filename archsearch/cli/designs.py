@@ -16,6 +16,7 @@ from archsearch.cli.options import (
     SetOption,
     StorageOption,
     StudyOption,
+    TargetOption,
     TimeBudgetOption,
     WorkersOption,
 )
@@ -163,6 +164,7 @@ def confirm(
         bool,
         typer.Option("--fresh-images", help="Validate on images that the search did not: its luck with those is gone."),
     ] = False,
+    target: TargetOption = None,
     most: MostOption = 100,
     workers: WorkersOption = None,
     device: DeviceOption = "auto",
@@ -181,6 +183,7 @@ def confirm(
     archsearch confirm --study cifar10
     archsearch confirm --top 0 --seeds 8 --time-budget 1h
     archsearch confirm --fresh-images
+    archsearch confirm --top 0 --target ssh:pi5
     """
     study = study or latest_name(storage)
 
@@ -189,7 +192,9 @@ def confirm(
     from archsearch.cli.running import run_design
 
     planned, finished = run_design(
-        lambda runtime: plan_confirm(study, runtime, top=top, seeds=seeds, fresh_images=fresh_images, most=most),
+        lambda runtime: plan_confirm(
+            study, runtime, top=top, seeds=seeds, fresh_images=fresh_images, target=target, most=most
+        ),
         reading="the study and its front",
         storage=storage,
         data_dir=data_dir,

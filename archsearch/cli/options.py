@@ -27,8 +27,12 @@ DataDirOption = Annotated[
 ]
 DeviceOption = Annotated[str, typer.Option(metavar="D", help="auto, cpu, cuda or cuda:N.")]
 TargetOption = Annotated[
-    str,
-    typer.Option(metavar="T", help="Where latency is measured: local, ssh:HOST, command:PROGRAM ARGS or adb:SERIAL."),
+    str | None,
+    typer.Option(
+        metavar="T",
+        help="Where latency is measured: local, ssh:HOST, command:PROGRAM ARGS or adb:SERIAL. Default: local, or what "
+        "the study says.",
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 WorkersOption = Annotated[
