@@ -135,7 +135,7 @@ def test_hover_says_everything_about_a_point(make_record: Make) -> None:
         "<b>v&lt;1&gt;</b> (trial 7) · on the front",
         "<b>61.23 %</b> (validation, 8 epochs, seed 0)",
         "latency <b>3.46 ms</b> (drift-corrected); p10 3.46, median 3.59, p90 3.98 (n = 200, not converged)",
-        "2.28 M params, 40.0 M macs",
+        "2.28 M params, 40.0 M MACs",
         "arch_id 000000000007",
         "A verdict.",
         "kernel: 5 (not 3)",
