@@ -330,7 +330,7 @@ def test_every_command_mentioned_has_the_options_beside_it(document: str, name: 
     assert set(options) <= known, document
 
 
-@pytest.mark.parametrize("line", ["--study quickstart --trails 3", "--study quickstart --trials x", "--trials 3"])
+@pytest.mark.parametrize("line", ["--study quickstart --trails 3", "--study quickstart --trials x", "quickstart"])
 def test_a_wrong_command_line_would_be_found(line: str) -> None:
     with pytest.raises(USAGE_ERROR):
         GROUP.commands["run"].make_context("run", shlex.split(line))
