@@ -195,7 +195,7 @@ def front_figure(found: StudyFront, *, width: int = 1100, height: int = 700) -> 
     return figure
 
 
-def glance_figure(found: StudyFront, *, width: int = 660, height: int = 400) -> go.Figure:
+def glance_figure(found: StudyFront, *, width: int = 600, height: int = 400) -> go.Figure:
     """The front in small, every name beside its point: the networks to take, and the published ones nearest to them.
 
     What lies beyond these and the front is left out. Accuracies are those that the recommendation rests on.
