@@ -42,7 +42,8 @@ def choices_answer(data: ReportData) -> Subsection | None:
     if data.design is not None:
         return None
     found = data.results.get("importances")
-    seen = () if found is None else found.sentences
+    # of each objective by the method that says what chance gives
+    seen = () if found is None else tuple(each.sentence for each in found.told if each.shuffled)
     return Subsection(
         title=CHOICES_TITLE,
         sentences=(
