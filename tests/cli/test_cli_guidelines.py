@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,8 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Latencies by arithmetic in place of measured ones; the names of the groups that were asked for."""
     names: list[str] = []
 
-    def measure(column: ExperimentColumn, settings: LatencySettings, device: str, **_: object) -> dict[str, Any]:
+    def measure(column: ExperimentColumn, given: partial[Any], **_: object) -> dict[str, Any]:
+        settings, device = given.keywords["settings"], given.keywords["device"]
         names.append(column.scale_text)
         return {"latencies": [asdict(_latency(RATIOS[row.label], settings, device)) for row in column.rows]}
 
