@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from archsearch.table import Column, InNotebooks, Table
-from archsearch.text import duration, percent_text
+from archsearch.text import duration
 
 SHARE = 0.1  # of the time: its beginning and its end are compared
 _SLOWER = 0.05  # from which on a network is said to become slower
@@ -89,10 +89,10 @@ class Sustained(InNotebooks):
         slower = [each for each in (*self.networks, self.reference) if each.slower > _SLOWER]
         worst = max((*self.networks, self.reference), key=lambda each: each.slower)
         heat = (
-            f"{len(slower)} of {len(self.networks) + 1} networks become slower by more than {percent_text(100.0 * _SLOWER)}, "
+            f"{len(slower)} of {len(self.networks) + 1} networks become slower by more than {_SLOWER:.0%}, "
             f"{worst.label} the most: {worst.first_ms:.3f} ms at first, {worst.last_ms:.3f} ms in the end."
             if slower
-            else f"No network becomes slower by more than {percent_text(100.0 * _SLOWER)}."
+            else f"No network becomes slower by more than {_SLOWER:.0%}."
         )
         order = (
             f"The order changes: {', '.join(each.label for each in self.moved)} have another place in the end."
@@ -106,7 +106,7 @@ class Sustained(InNotebooks):
         """How."""
         return (
             "All networks and the reference run in turn, each turn after the other. First and last: median over the "
-            f"turns of the first and the last {percent_text(100.0 * SHARE)} of the time, of each turn's p10."
+            f"turns of the first and the last {SHARE:.0%} of the time, of each turn's p10."
         )
 
     @property

@@ -35,6 +35,7 @@ from archsearch.latency.settings import LOCAL, LatencySettings
 from archsearch.models.guideline_spec import TABLES, printed_network
 from archsearch.papers.printed import PrintedTable, find_paper
 from archsearch.records import Latency
+from archsearch.search.estimate import Estimate
 from archsearch.targets.transports import parse_target
 
 if TYPE_CHECKING:
@@ -76,12 +77,24 @@ class GuidelinesProgress:
         group, groups: number of the group in hand (1 is the first), and of all.
         name: what it is.
         cached: it was measured before, and is taken from the file.
+        expected: what it and those that follow will take.
     """
 
     group: int
     groups: int
     name: str
     cached: bool
+    expected: Estimate
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Planned:
+    """A group of so many networks, the reference included, as it is kept and measured."""
+
+    name: str
+    conditions: _Group
+    networks: int
+    measure: Callable[[], _Group]
 
 
 def run_guidelines(
@@ -99,6 +112,7 @@ def run_guidelines(
     folder: Path = FOLDER,
     on_progress: Callable[[GuidelinesProgress], None] | None = None,
     sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
 ) -> GuidelinesReport:
     """Measure the experiments, or take from the file what was measured before under the same conditions.
 
@@ -120,6 +134,7 @@ def run_guidelines(
         folder: of the files.
         on_progress: told before each group.
         sleep: spends the time between two visits to the device.
+        clock: tells what a group took (seconds).
 
     Raises ConfigError, UnknownNameError, BuildError or MeasurementError.
     """
@@ -133,6 +148,7 @@ def run_guidelines(
         return _run(
             tables, "cpu" if on_board is not None else device, board, backend, batch, quick=quick, again=again,
             networks=networks, input_size=input_size, seed=seed, folder=folder, on_progress=on_progress, sleep=sleep,
+            clock=clock,
         )  # fmt: skip
 
 
@@ -151,6 +167,7 @@ def _run(
     folder: Path,
     on_progress: Callable[[GuidelinesProgress], None] | None,
     sleep: Callable[[float], None],
+    clock: Callable[[], float],
 ) -> GuidelinesReport:
     from archsearch.api import guideline_measure as measuring
     from archsearch.latency.fingerprint import device_fingerprint
@@ -175,36 +192,56 @@ def _run(
     cache = GuidelineCache(folder, fingerprint.id, fingerprint.facts)
     size = (QUICK_SAMPLE_NETWORKS if quick else SAMPLE_NETWORKS) if networks is None else networks
     parts = [] if tables or size == 0 else _sample_parts(size, seed=seed, input_size=input_size)
-    groups = sum(len(experiment.columns) for experiment in wanted) + len(parts)
-    days: list[str] = []
-
-    def group(name: str, more: _Group, measure: Callable[[], _Group]) -> _Group:
-        """From the file, or measured now and written there."""
-        conditions = {"settings": settings.model_dump(mode="json"), "seed": seed, **more}
-        found = None if again else cache.get(name, conditions)
+    planned = [
+        _Planned(
+            name=_name(column_),
+            conditions={"channels": _channels(column_)},
+            networks=len(column_.rows) + 1,
+            measure=partial(measuring.measure_column, column_, measure, seed=seed, sleep=sleep),
+        )
+        for experiment in wanted
+        for column_ in experiment.columns
+    ] + [
+        _Planned(
+            name=f"sample, part {number}",
+            conditions={"input_size": input_size, "networks": [spec.arch_id for spec in specs]},
+            networks=len(specs) + 1,
+            measure=partial(
+                measuring.measure_sample, specs, measure, input_size=input_size, seed=seed, sleep=sleep
+            ),
+        )
+        for number, specs in enumerate(parts, start=1)
+    ]  # fmt: skip
+    common = {"settings": settings.model_dump(mode="json"), "seed": seed}
+    known = [None if again else cache.get(each.name, {**common, **each.conditions}) for each in planned]
+    left = sum(each.networks for each, stored in zip(planned, known, strict=True) if stored is None)
+    budget = settings.group_budget_seconds(1)  # of each network: what it took, once one is known
+    spent, networks = 0.0, 0
+    groups: list[_Group] = []
+    for each, stored in zip(planned, known, strict=True):
         if on_progress is not None:
-            on_progress(GuidelinesProgress(group=len(days) + 1, groups=groups, name=name, cached=found is not None))
-        if found is None:
-            found = cache.put(name, conditions, measure())
-        days.append(found["measured_on"])
-        return found
-
-    def column_group(column_: ExperimentColumn) -> _Group:
-        return group(
-            _name(column_),
-            {"channels": _channels(column_)},
-            lambda: measuring.measure_column(column_, measure, seed=seed, sleep=sleep),
-        )
-
-    def sample_group(number: int, specs: Sequence[Spec]) -> _Group:
-        return group(
-            f"sample, part {number}",
-            {"input_size": input_size, "networks": [spec.arch_id for spec in specs]},
-            lambda: measuring.measure_sample(specs, measure, input_size=input_size, seed=seed, sleep=sleep),
-        )
-
-    measured = [[column_group(each) for each in experiment.columns] for experiment in wanted]
-    sampled = [sample_group(number, specs) for number, specs in enumerate(parts, start=1)]
+            on_progress(
+                GuidelinesProgress(
+                    group=len(groups) + 1,
+                    groups=len(planned),
+                    name=each.name,
+                    cached=stored is not None,
+                    expected=Estimate(
+                        first_seconds=((spent / networks if networks else budget) * left,),
+                        basis="from the groups before" if networks else "its time budget",
+                        at_most=not networks,
+                    ),
+                )
+            )
+        began = clock()
+        groups.append(stored or cache.put(each.name, {**common, **each.conditions}, each.measure()))
+        if stored is None:
+            spent, networks, left = spent + clock() - began, networks + each.networks, left - each.networks
+    measured, at = [], 0
+    for experiment in wanted:
+        measured.append(groups[at : at + len(experiment.columns)])
+        at += len(experiment.columns)
+    sampled = groups[at:]
     return _report(
         wanted,
         measured,
@@ -215,7 +252,7 @@ def _run(
         facts=fingerprint.facts,
         printed_column=column,
         quick=quick,
-        days=days,
+        days=[group["measured_on"] for group in groups],
         sample=sample_report(measuring.sampled_networks(sampled), space=SPACE, input_size=input_size, seed=seed)
         if sampled
         else None,

@@ -22,6 +22,7 @@ from archsearch.cli.options import (
     parse_duration,
 )
 from archsearch.errors import ConfigError
+from archsearch.overrides import section_changes
 
 
 def ablate(
@@ -110,12 +111,13 @@ def ablate(
     if spread not in ("own", "pooled"):
         raise ConfigError(f"--spread {spread}: unknown", hint="own or pooled")
 
+    study = study or latest_name(storage)
+
     from archsearch.api.ablate import plan_ablation
     from archsearch.api.analyses import ablation_result
     from archsearch.api.output import write
     from archsearch.api.paths import study_folder
     from archsearch.cli.running import run_design
-    from archsearch.overrides import section_changes
     from archsearch.plots.ablation import ablation_figure
 
     _planned, finished = run_design(
@@ -192,6 +194,7 @@ def confirm(
     archsearch confirm --top 0 --target ssh:pi5
     archsearch confirm --sustained 10m --target ssh:pi5
     """
+    study = study or latest_name(storage)
     if sustained is not None:
         _sustain(study, sustained, target=target, device=device, storage=storage, json=json)
         return
@@ -266,18 +269,18 @@ def trust(
     archsearch trust --study cifar10 --n 16
     archsearch trust --n 24 --epochs 40 --seeds 2 --plot
     """
+    changes = section_changes(set_ or [])
+    study = study or (None if set_ else latest_name(storage))
+
     from archsearch.api.analyses import trust_between
     from archsearch.api.output import write
     from archsearch.api.paths import study_folder
     from archsearch.api.trust import plan_trust
     from archsearch.cli.running import run_design
-    from archsearch.overrides import section_changes
     from archsearch.plots.trust import trust_figure
 
     planned, finished = run_design(
-        lambda runtime: plan_trust(
-            study, runtime, networks=n, epochs=epochs, seeds=seeds, changes=section_changes(set_ or [])
-        ),
+        lambda runtime: plan_trust(study, runtime, networks=n, epochs=epochs, seeds=seeds, changes=changes),
         reading="the study and its data",
         storage=storage,
         data_dir=data_dir,
@@ -292,3 +295,10 @@ def trust(
         page = study_folder(planned.base.stored.name) / "trust.html"
         written.append(write(found, page, figure=trust_figure, command=typed_command()))
     tell(found, *written, json=json)
+
+
+def latest_name(storage: str | None) -> str:
+    """The study worked on last. That there is none is said before torch is imported, which takes seconds."""
+    from archsearch.api.study import open_study
+
+    return open_study(storage=storage).name

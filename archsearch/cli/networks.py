@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich import box
 from rich.markup import escape
-from rich.progress import Progress
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from archsearch.cli.console import console, error_console, print_json, tell, typed_command
+from archsearch.cli.console import console, doing, print_json, tell, typed_command
 from archsearch.cli.options import JsonOption, StorageOption
 from archsearch.errors import ConfigError
 from archsearch.text import plural
@@ -148,13 +147,10 @@ def variants(
     archsearch variants
     archsearch variants --family shufflenet_v1 --json
     """
-    from archsearch.api.variants import named_networks
+    with doing("listing the networks") as say:
+        from archsearch.api.variants import named_networks  # torch
 
-    with Progress(console=error_console, transient=True, disable=not error_console.is_terminal) as progress:
-        task = progress.add_task("counting")
-        networks = named_networks(
-            family, on_progress=lambda done, total: progress.update(task, completed=done, total=total)
-        )
+        networks = named_networks(family, on_progress=lambda done, total: say(f"counting: {done} of {total}"))
     if json:
         from archsearch.table import plain
 
@@ -261,11 +257,9 @@ def papers(
 
     if json and markdown:
         raise ConfigError("--json and --markdown were both given", hint="choose one")
-    with error_console.status("reading the papers") as status:
+    with doing("reading the papers") as say:
         report = compare_papers(
-            paper,
-            storage=storage,
-            progress=lambda name, done, total: status.update(f"counting {name} ({done + 1} of {total})"),
+            paper, storage=storage, progress=lambda name, done, total: say(f"counting {name} ({done + 1} of {total})")
         )
     if json:
         print_json(to_dict(report))

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from archsearch.cli.console import console, show_written, typed_command
+from archsearch.cli.console import console, error_console, show_written, typed_command
 from archsearch.cli.options import StorageOption, StudyOption
 from archsearch.errors import ConfigError
 
@@ -43,6 +43,7 @@ def report(
     if markdown and latex:
         raise ConfigError("--markdown and --latex are two reports", hint="ask for one after the other")
     words = markdown or latex
+    error_console.print("reading the study and all that was found out of it")
     opened = open_study(study, storage=storage)
     made = reports.make_report(opened, storage=storage, command=typed_command(), figures=not words)
     if words:

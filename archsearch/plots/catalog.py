@@ -87,7 +87,7 @@ for _plot in (
     ),
     Plot(
         name="parallel",
-        summary="every network as a line through its choices and objectives",
+        summary="every network as a line through its objectives and the choices that explain most of its error",
         figure=parallel_figure,
         analysis="front",
         part=lambda front: parallel_of(front, study=front.study),
@@ -153,7 +153,7 @@ for _plot in (
     ),
     Plot(
         name="marginal",
-        summary="what each level goes along with in a fitted model (observational)",
+        summary="estimated effect of each value (additive model of all trials; correlation, not causation)",
         figure=marginal_figure,
     ),
     Plot(

@@ -104,7 +104,7 @@ def test_while_a_board_is_away_the_training_goes_on_and_latencies_wait(
 def test_a_board_that_stays_away_ends_the_run_and_the_next_one_trains_nothing_again(
     database: Database, on_board: Any, make_worker: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    config = on_board({"0": "away", "away_seconds": 3600.0}, patience_seconds=1.0)
+    config = on_board({"0": "away", "away_seconds": 3600.0}, patience_seconds=8.0)  # more than the training takes
     with pytest.raises(BoardAwayError, match="it has been away for") as caught:
         make_worker(config, total=1).run()
     assert "type the same command" in (caught.value.hint or "")
