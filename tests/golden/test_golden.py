@@ -123,7 +123,7 @@ def run(stored: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
         except SystemExit as ended:
             code = int(ended.code or 0)
         captured = capsys.readouterr()
-        errors = re.sub(r"^(reading|predictors|counting) .*\n", "", captured.err, flags=re.MULTILINE)
+        errors = re.sub(r"^(reading|predictors|counting|estimating|listing) .*\n", "", captured.err, flags=re.MULTILINE)
         said = captured.out + (f"--- standard error ---\n{errors}" if errors else "")
         return _scrubbed(said + (f"--- exit code {code} ---\n" if code else ""))
 
