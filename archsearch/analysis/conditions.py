@@ -82,8 +82,8 @@ def condition_warnings(records: Sequence[Record], conditions: RecordConditions) 
             if len(values) > 1:
                 listed = ", ".join(str(value) for value in values[:5]) + (", ..." if len(values) > 5 else "")
                 texts.append(f"{consequence}: {len(values)} values of {name.replace('_', ' ')} ({listed})")
-    for backend in sorted({other.backend for record in records for other in _others(record)}):
-        ids = {other.fingerprint for record in records for other in _others(record) if other.backend == backend}
+    for backend in sorted({other.by for record in records for other in _others(record)}):
+        ids = {other.fingerprint for record in records for other in _others(record) if other.by == backend}
         if len(ids) > 1:
             texts.append(
                 f"latencies by {backend} are not comparable: {len(ids)} values of fingerprint "

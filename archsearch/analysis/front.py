@@ -214,14 +214,14 @@ def front_rows(front: Front, *, only_front: bool = False) -> list[dict[str, Any]
 def further_backends(records: Sequence[Record]) -> tuple[str, ...]:
     """The backends that any of the records was measured by beside the one that ranks, sorted."""
     return tuple(
-        sorted({other.backend for record in records if record.latency is not None for other in record.latency.also})
+        sorted({other.by for record in records if record.latency is not None for other in record.latency.also})
     )
 
 
 def latency_by(record: Record, backend: str) -> Latency | None:
     """The record's latency by a further backend; None if it was not measured by it."""
     others = () if record.latency is None else record.latency.also
-    return next((other for other in others if other.backend == backend), None)
+    return next((other for other in others if other.by == backend), None)
 
 
 def _plain_row(row: FrontRow, choice_names: Sequence[str], backends: Sequence[str]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from archsearch.records import Record
 from archsearch.table import Column, InNotebooks, Table, plain
 from archsearch.text import capitalised, count_text, plural, significant
 
-_BOUNDED = {"params": "params", "macs": "multiply-adds", "memory_bytes": "memory access", "latency_ms": "latency"}
+_BOUNDED = {"params": "params", "macs": "MACs", "memory_bytes": "memory access", "latency_ms": "latency"}
 _MOST_LISTED = 4  # values of one condition
 
 

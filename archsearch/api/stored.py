@@ -184,8 +184,8 @@ class StoredStudy:
     @property
     def device_name(self) -> str:
         """The device that its first run measured on, for people."""
-        device = self.info.facts.get("device", {})
-        return str(device.get("gpu") or device.get("cpu") or "unknown device")
+        device = self.info.board or self.info.facts.get("device", {})
+        return str(device.get("gpu") or device.get("board") or device.get("cpu") or "unknown device")
 
     @cached_property
     def design(self) -> Design | None:

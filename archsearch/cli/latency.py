@@ -69,7 +69,7 @@ def measure(
         typer.Option(min=1, metavar="N", help="Outputs of the classifier. Default: each network's own."),
     ] = None,
     device: DeviceOption = "auto",
-    target: TargetOption = "local",
+    target: TargetOption = None,
     cores: Annotated[str, typer.Option(metavar="KIND", help="A board's cores: all, big or little.")] = "all",
     reference: Annotated[
         str,
@@ -132,7 +132,7 @@ def measure(
                 device=device,
                 reference=reference,
                 budget_seconds=budget,
-                target=target,
+                target=target or "local",
                 cores=cores,
                 storage=storage,
                 on_measured=done.append,
@@ -236,6 +236,7 @@ def guidelines(
         typer.Option("--table", "-t", help="One experiment; repeatable. Default: all, and a sample of the space."),
     ] = None,
     device: DeviceOption = "auto",
+    target: TargetOption = None,
     backend: Annotated[
         str, typer.Option(metavar="B", help="How networks are run; auto: ONNX Runtime on a CPU, CUDA graphs on a GPU.")
     ] = "auto",
@@ -263,6 +264,7 @@ def guidelines(
     archsearch guidelines --plot
     archsearch guidelines --table 3 --quick
     archsearch guidelines --device cuda --batch 1
+    archsearch guidelines --target ssh:pi5
     """
     from archsearch.api.guidelines import FOLDER, run_guidelines
     from archsearch.api.output import write
@@ -272,6 +274,7 @@ def guidelines(
         report = run_guidelines(
             [each.value for each in table or ()],
             device=device,
+            target=target or "local",
             backend=backend,
             batch=batch,
             quick=quick,

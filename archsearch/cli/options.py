@@ -45,8 +45,12 @@ DeviceOption = Annotated[
     str, typer.Option(metavar="D", autocompletion=completion.devices, help="auto, cpu, cuda or cuda:N.")
 ]
 TargetOption = Annotated[
-    str,
-    typer.Option(metavar="T", help="Where latency is measured: local, ssh:HOST, command:PROGRAM ARGS or adb:SERIAL."),
+    str | None,
+    typer.Option(
+        metavar="T",
+        help="Where latency is measured: local, ssh:HOST, command:PROGRAM ARGS or adb:SERIAL. Default: local, or what "
+        "the study says.",
+    ),
 ]
 VerboseOption = Annotated[
     bool, typer.Option("--verbose", "-v", callback=_told_all, help="Print all details, not the answer alone.")

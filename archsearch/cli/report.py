@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from archsearch.cli.console import console, show_written, typed_command
+from archsearch.cli.console import console, error_console, show_written, typed_command
 from archsearch.cli.options import StorageOption, StudyOption
 from archsearch.errors import ConfigError
 
@@ -41,6 +41,7 @@ def report(
     words = markdown or latex
     from archsearch.api.study import open_study
 
+    error_console.print("reading the study and all that was found out of it")
     opened = open_study(study, storage=storage)  # before the rest is imported: a wrong name is answered at once
 
     from archsearch.api import report as reports

@@ -10,7 +10,7 @@ SUMMARIES: Mapping[str, str] = {
     "front": "accuracy against latency, the front and the named variants",
     "front-3d": "the front with parameters or the third objective as depth",
     "hypervolume": "how the hypervolume grew, beside the same trials in random order",
-    "parallel": "every network as a line through its choices and objectives",
+    "parallel": "every network as a line through its objectives and the choices that explain most of its error",
     "curves": "top-1 against the epoch of every training, with early stops",
     "latencies": "p10, median and p90 of each network in order, and the reference's drift",
     "guidelines": "the four guideline experiments on this device, beside the printed ones",

@@ -12,7 +12,7 @@ from archsearch.designs import Design
 from archsearch.errors import OverrideError
 from archsearch.files import NAME
 from archsearch.image_rules import RULES_DEFAULTS, Background, ImageRules, OnBadImage
-from archsearch.latency.settings import LatencySettings
+from archsearch.latency.settings import LOCAL, LatencySettings
 from archsearch.limits import GUIDELINES
 from archsearch.models.families import FAMILIES
 from archsearch.models.variants import VARIANTS
@@ -30,6 +30,7 @@ _Frozen = ConfigDict(frozen=True, extra="forbid")
 # Below these keys stand dotted choice names, so the rest of a `--set` path is one key.
 _CHOICE_MAPS = ("fixed", "restrict", "scale")
 _SPATIAL = ("stride", "pool")
+_NO_TARGET: Mapping[str, Any] = {"target": LOCAL, "also_targets": [], "cores": "all"}  # as before there were any
 MOST_SEEDS = 3  # trainings of one network under `repeats: reseed`, the first included
 
 
@@ -220,6 +221,9 @@ class StudyConfig(BaseModel):
             "reference_point",
         )  # fmt: skip
         found = dict(self.model_dump(mode="json", include=set(shared), exclude={"proxy": {"chunk_steps"}}))
+        for key, before in _NO_TARGET.items():
+            if found["latency"][key] == before:
+                del found["latency"][key]
         found |= {"constraints": self.constraints.protocol()}
         found |= {key: getattr(self, key) for key, before in RULES_DEFAULTS.items() if getattr(self, key) != before}
         stopping = self.stopping.protocol()

@@ -33,7 +33,7 @@ from archsearch.store.claims import held_elsewhere, trial_counts
 from archsearch.store.curves import running_trials
 from archsearch.store.database import Database
 from archsearch.store.designs import trial_keys, widen_design
-from archsearch.store.studies import LATENCY_BATCH, StudyInfo, enter_study, find_study, list_studies
+from archsearch.store.studies import BOARDS_FACT, LATENCY_BATCH, StudyInfo, enter_study, find_study, list_studies
 from archsearch.store.trials import load_records
 from archsearch.text import plural
 from archsearch.training.precision import usual_precision
@@ -91,6 +91,7 @@ def run_study(plan: RunPlan, database: Database, runtime: Runtime, *, folder: Pa
         "data_dir": None if runtime.data_dir is None else str(runtime.data_dir),
         "optuna_proxy": runtime.optuna_proxy,
         "parent": os.getpid(),
+        "boards": plan.facts.get(BOARDS_FACT),
     }
     _Watch(plan, database, study, job, folder, runtime).run()
     return study

@@ -26,7 +26,7 @@ from archsearch.store.reading import Stored, raw_columns, read_as_stored, values
 from archsearch.store.retry import retried
 from archsearch.store.schema import RepeatRow, StudyRow, TrialRow, utc_now
 
-NOISE_FLOOR, LATENCY_BATCH = "noise_floor", "latency_batch"  # keys of StudyInfo.facts
+NOISE_FLOOR, LATENCY_BATCH, BOARDS_FACT = "noise_floor", "latency_batch", "boards"  # keys of StudyInfo.facts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +66,17 @@ class StudyInfo:
         if latency.get("repeat_every"):
             return NoiseFloor(relative=float(latency["tolerance"]), source=FloorSource.ASSUMED)
         return NO_FLOOR
+
+    @property
+    def boards(self) -> Mapping[str, Mapping[str, str]]:
+        """By target of its latencies, what the board says of itself; none of this machine."""
+        found: Mapping[str, Mapping[str, str]] = self.facts.get(BOARDS_FACT) or {}
+        return found
+
+    @property
+    def board(self) -> Mapping[str, str] | None:
+        """The board whose latency is the objective; None for this machine."""
+        return self.boards.get(str(self.config.get("latency", {}).get("target", "local")))
 
     @property
     def latency_batch(self) -> StudyBatch | None:

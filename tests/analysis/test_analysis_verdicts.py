@@ -65,7 +65,7 @@ def test_a_third_objective_can_save_a_slower_variant_or_condemn_it(make_record: 
     records = [small, better, make_record(2, top1=61, p10=3, params=8)]
     (verdict,) = verdicts_of(records, front_of(records, objectives))
     assert verdict.standing is Standing.DOMINATED
-    assert "2 (20 %) fewer parameters" in verdict.sentence
+    assert "2 (20 %) fewer params" in verdict.sentence
 
 
 @pytest.mark.parametrize("status", [TrialStatus.FAILED, TrialStatus.REJECTED])
