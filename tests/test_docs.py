@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 import typer
+from packaging.version import Version
 from pydantic import BaseModel
 from scipy import stats
 
@@ -330,7 +331,7 @@ def test_every_command_mentioned_has_the_options_beside_it(document: str, name: 
     assert set(options) <= known, document
 
 
-@pytest.mark.parametrize("line", ["--study quickstart --trails 3", "--study quickstart --trials x", "--trials 3"])
+@pytest.mark.parametrize("line", ["--study quickstart --trails 3", "--study quickstart --trials x", "quickstart"])
 def test_a_wrong_command_line_would_be_found(line: str) -> None:
     with pytest.raises(USAGE_ERROR):
         GROUP.commands["run"].make_context("run", shlex.split(line))
@@ -356,6 +357,9 @@ def commands_page() -> str:
     return re.sub(r"^Examples:\n((?:.+\n)+)", block, page, flags=re.MULTILINE)
 
 
+@pytest.mark.skipif(
+    Version(typer.__version__) < Version("0.29"), reason="older versions of typer lay the page out otherwise"
+)
 def test_the_page_of_commands_is_that_of_the_program(request: pytest.FixtureRequest) -> None:
     """After a change of a command: `pytest tests/test_docs.py -k page_of_commands --update-golden`."""
     if request.config.getoption("--update-golden"):
@@ -419,6 +423,14 @@ def test_the_stored_runs_are_compared_as_they_were_in_the_readme_and_among_the_r
     saved = [100 * (1 - guided[f"predicted/{seed}"]["epochs"] / guided[f"none/{seed}"]["epochs"]) for seed in range(3)]
     assert f"{stored_interval(saved)}%" in table
     assert f"{stored_interval(saved)}%" in claims
+    repeated = json.loads((results / "latency_repeatability.json").read_text())
+    ours = [each for condition in repeated for each in condition["results"] if each["procedure"] == "ours"]
+    assert [f"{each['sure_within_5_percent']:.0%}" for each in ours] == ["95%", "95%"]
+    assert "of those that are not flagged 95% and 95%" in table
+    assert "of those that are not flagged, two separate runs reproduce 95% within 5%" in claims
+    speeds = json.loads((results / "training_throughput.json").read_text())["rows"]
+    times = sorted(f"{row['ratio_to_tutorial']:.1f}" for row in speeds)
+    assert f"{times[0]} to {times[-1]} times the images a second" in claims
 
 
 def test_the_readme_says_of_its_picture_what_the_stored_table_says() -> None:

@@ -110,8 +110,8 @@ def unconfirmed(score: Score, latency: Latency, seeds: tuple[int, ...]) -> tuple
     found = [f"One seed ({score.seed}), {epochs}, not confirmed."]
     if error is not None:
         found.append(
-            f"Counting on {score.eval_images:,} {score.split} images alone leaves ± {NORMAL_95 * error:.1f} points "
-            "(95 %); another seed adds to that."
+            f"± {NORMAL_95 * error:.1f} points (95 %) from the size of the {score.split} set alone "
+            f"({score.eval_images:,} images); seed-to-seed variation comes on top."
         )
     scale = latency.study_reference_ms if latency.study_reference_ms is not None else latency.reference_p10_ms
     if latency.ratio_low is not None and latency.ratio_high is not None:

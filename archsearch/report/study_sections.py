@@ -19,12 +19,16 @@ from archsearch.report.answer import CHOICES_TITLE, PICKS_NOTE, answer_sentences
 from archsearch.report.data import ReportData
 from archsearch.report.networks import panel_data
 from archsearch.report.sections import Drawing, Report, Section, Subsection
+from archsearch.store.studies import BOARDS_FACT
 from archsearch.table import Cell, Column, Table
 from archsearch.text import capitalised
 
 OBSERVATIONAL = ("importances", "marginal", "grid", "parallel")  # plots of what went along with what in the search
 _PROXY = ("epochs", "batch_size", "learning_rate", "momentum", "weight_decay", "label_smoothing", "warmup_fraction")
-_LATENCY = ("bursts", "visits", "runs_per_burst", "spread_seconds", "untimed_runs", "tolerance", "budget_seconds")
+_LATENCY = (
+    "target", "also_targets", "cores", "bursts", "visits", "runs_per_burst", "spread_seconds", "untimed_runs",
+    "tolerance", "budget_seconds",
+)  # fmt: skip
 _MOST_REASONS = 30
 # A folded table of the records themselves is shortened here; the whole is in the database and in `pareto --csv`.
 _MOST_ROWS = 20_000
@@ -441,6 +445,8 @@ def _method_facts(data: ReportData) -> Iterator[tuple[str, str]]:
     if data.front.latency_batch is not None:
         yield "Batch of latency", batch_sentence(data.front.latency_batch)
     yield "Device", _pairs(facts.get("device") or {})
+    for target, board in (facts.get(BOARDS_FACT) or {}).items():
+        yield f"Target {target}", _pairs({name: value or "not known" for name, value in board.items()})
     yield "Device fingerprint", str(facts.get("device_fingerprint", ""))
     yield (
         "Versions",

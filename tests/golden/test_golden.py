@@ -42,6 +42,7 @@ RUN = ("run", *STUDY, *SAME, "--set", "constraints.params=3000000", "--trials", 
 # What is printed in a terminal, at each of the widths.
 PRINTED = {
     "pareto": ("pareto", *STUDY),
+    "pareto-verbose": ("pareto", *STUDY, "--verbose"),
     "report-markdown": ("report", *STUDY, "--markdown"),
     "report-latex": ("report", *STUDY, "--latex"),
     "compare": ("compare", "cifar10_random", "cifar10_other"),
@@ -59,7 +60,16 @@ PRINTED = {
     "variants": ("variants", "--family", "resnet_cifar"),
     "plot": ("plot",),
 }
-AT_ONE_WIDTH = {"report-markdown", "report-latex", "papers", "variants", "audit", "run", "trust-later"}
+AT_ONE_WIDTH = {
+    "pareto-verbose",
+    "report-markdown",
+    "report-latex",
+    "papers",
+    "variants",
+    "audit",
+    "run",
+    "trust-later",
+}
 AS_JSON = ("pareto", "compare", "ablate", "confirm", "trust", "trust-later", "studies", "guidelines", "replay",
            "describe", "audit", "papers", "variants")  # fmt: skip
 # What is written into the folder `out`.
@@ -123,7 +133,7 @@ def run(stored: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
         except SystemExit as ended:
             code = int(ended.code or 0)
         captured = capsys.readouterr()
-        errors = re.sub(r"^(reading|predictors|counting) .*\n", "", captured.err, flags=re.MULTILINE)
+        errors = re.sub(r"^(reading|predictors|counting|estimating|listing) .*\n", "", captured.err, flags=re.MULTILINE)
         said = captured.out + (f"--- standard error ---\n{errors}" if errors else "")
         return _scrubbed(said + (f"--- exit code {code} ---\n" if code else ""))
 
