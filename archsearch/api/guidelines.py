@@ -80,7 +80,7 @@ class GuidelinesProgress:
     cached: bool
 
 
-def run_guidelines(
+def guidelines(
     tables: Sequence[str] = (),
     *,
     device: str = "auto",

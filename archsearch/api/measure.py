@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from itertools import product
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archsearch.api.networks import FoundNetwork, find_network
@@ -18,8 +19,10 @@ from archsearch.models.families import build
 from archsearch.models.spec import Spec
 from archsearch.records import Latency
 from archsearch.search.devices import worker_devices
+from archsearch.table import Column, InNotebooks, Marked, Table
 from archsearch.targets.board import CORES, Board, check_backend, measure_on_board
 from archsearch.targets.transports import LOCAL, parse_target
+from archsearch.text import plural
 
 if TYPE_CHECKING:
     from torch import nn
@@ -65,6 +68,91 @@ class MeasuredNetwork:
         }
 
 
+class MeasuredNetworks(InNotebooks, tuple[MeasuredNetwork, ...]):
+    """What `measure` found, in the order in which it was asked for: a tuple, and an `archsearch.table.Result`."""
+
+    __slots__ = ()
+    __repr__ = InNotebooks.__str__
+    title = "Latencies"
+    sentences: tuple[str, ...] = ()
+    empty: str | None = None
+
+    @property
+    def subtitle(self) -> tuple[str, ...]:
+        """The conditions, one line for each set of them."""
+        return tuple(dict.fromkeys(_conditions(one) for one in self))
+
+    @property
+    def method(self) -> str:
+        """What the columns are."""
+        return (
+            "p10, median, p90: milliseconds a batch; the median is what a user feels. ratio: p10 over the reference's "
+            "p10 in the same bursts, with its 95% interval; it ranks networks. ?: did not converge in its budget. !: "
+            "contended. images/s: batch over median"
+        )
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Whether others used the device."""
+        contended = any(one.latency.contended for one in self)
+        return ("other work used the device meanwhile; numbers marked ! may be too high",) if contended else ()
+
+    def tables(self) -> tuple[Table, ...]:
+        """One line a measurement; conditions have a column where they differ."""
+        conditions: dict[str, list[str | int]] = {
+            "backend": [one.latency.backend for one in self],
+            "batch": [one.latency.batch for one in self],
+            "precision": [one.latency.precision for one in self],
+            "input": [one.latency.input_size for one in self],
+            "outputs": [one.num_classes for one in self],
+        }
+        varying = {name: values for name, values in conditions.items() if len(set(values)) > 1}
+        rows = [
+            (
+                one.name,
+                *(values[number] for values in varying.values()),
+                one.latency.p10_ms,
+                one.latency.median_ms,
+                one.latency.p90_ms,
+                Marked(one.latency.ratio_to_reference, "?" * (not one.latency.converged) + "!" * one.latency.contended),
+                _interval(one.latency),
+                f"{one.latency.n}/{one.latency.bursts}",
+                one.images_per_second,
+            )
+            for number, one in enumerate(self)
+        ]
+        columns = (
+            Column(title="network"),
+            *(Column(title=name, whole=True) for name in varying),
+            Column(title="p10 ms", decimals=3),
+            Column(title="median", key="median_ms", decimals=3),
+            Column(title="p90", key="p90_ms", decimals=3),
+            Column(title="ratio", key="ratio_to_reference", decimals=3),
+            Column(title="95% interval", key="ratio_interval", whole=True),
+            Column(title="n/bursts", key="runs_and_bursts", whole=True),
+            Column(title="images/s", key="images_per_second", decimals=1),
+        )
+        return (Table(title="", columns=columns, rows=tuple(rows)),)
+
+    def plain(self) -> dict[str, Any]:
+        """Every field of every latency, beside the network's own."""
+        return {"networks": [one.to_dict() for one in self]}
+
+
+def _conditions(one: MeasuredNetwork) -> str:
+    latency = one.latency
+    return (
+        f"{latency.device}, {latency.backend} {one.backend_version}, {plural(latency.threads, 'thread')}, "
+        f"batch {latency.batch}, {latency.precision}, {latency.input_size}x{latency.input_size}, "
+        f"{plural(one.num_classes, 'output')}, reference {latency.reference}, fingerprint {latency.fingerprint}"
+    )
+
+
+def _interval(latency: Latency) -> str:
+    low, high = latency.ratio_low, latency.ratio_high
+    return "" if low is None or high is None else f"{low:.3f}-{high:.3f}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class MeasureProgress:
     """How far a call of `measure` is: told before a group of networks, and whenever the device is left alone.
@@ -105,11 +193,11 @@ class _Wanted:
 
 
 def measure(
-    names: str | Sequence[str],
+    names: str | Path | Sequence[str | Path],
     *,
-    backends: Sequence[str] = (),
-    batches: Sequence[int] = (),
-    precisions: Sequence[str] = (),
+    backends: str | Sequence[str] = (),
+    batches: int | Sequence[int] = (),
+    precisions: str | Sequence[str] = (),
     threads: int = 1,
     input_size: int | None = None,
     num_classes: int | None = None,
@@ -121,7 +209,7 @@ def measure(
     storage: str | None = None,
     on_measured: Callable[[MeasuredNetwork], None] | None = None,
     on_progress: Callable[[MeasureProgress], None] | None = None,
-) -> tuple[MeasuredNetwork, ...]:
+) -> MeasuredNetworks:
     """Measure networks on a device, once with each backend at each batch in each precision.
 
     The networks of one backend, batch, precision, input size and number of classes are one group: their bursts take
@@ -130,7 +218,7 @@ def measure(
     after.
 
     Args:
-        names: as `describe` takes them; one alone may stand for itself.
+        names: as `describe` takes them. One name, backend, batch or precision alone may stand for itself.
         backends: names of `archsearch.latency.backends.BACKENDS`; empty: the device's default.
         batches: images a run; empty: 1 on a CPU, 8 on a GPU.
         precisions: names of `archsearch.latency.precision.PRECISIONS`; empty: fp32 on a CPU, fp16 on a GPU.
@@ -160,8 +248,8 @@ def measure(
     if not names:
         raise ConfigError("no network is named", hint="name at least one")
     wanted = [
-        _wanted(name, find_network(name, storage=storage), input_size, num_classes)
-        for name in ([names] if isinstance(names, str) else names)
+        _wanted(str(name), find_network(name, storage=storage), input_size, num_classes)
+        for name in ([names] if isinstance(names, str | Path) else names)
     ]
     base = find_network(reference, storage=storage)
     on_board = parse_target(target)
@@ -170,7 +258,14 @@ def measure(
         raise UnknownNameError("kind of cores", cores, CORES)
     if on_board is None and cores != "all":
         raise ConfigError(f"cores {cores}: only a target's are chosen", hint="name the target, or leave it out")
-    each = _settings(backends, batches, precisions, threads, budget_seconds, where)
+    each = _settings(
+        [backends] if isinstance(backends, str) else backends,
+        [batches] if isinstance(batches, int) else batches,
+        [precisions] if isinstance(precisions, str) else precisions,
+        threads,
+        budget_seconds,
+        where,
+    )
     sizes = list(dict.fromkeys((network.input_size, network.num_classes) for network in wanted))
     groups = len(each) * len(sizes)
     found: dict[tuple[int, int], MeasuredNetwork] = {}
@@ -191,7 +286,7 @@ def measure(
                 found[number // len(sizes), index] = one
                 if on_measured is not None:
                     on_measured(one)
-    return tuple(found[key] for key in sorted(found))
+    return MeasuredNetworks(found[key] for key in sorted(found))
 
 
 def _wanted(name: str, found: FoundNetwork, input_size: int | None, num_classes: int | None) -> _Wanted:

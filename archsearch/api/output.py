@@ -76,7 +76,7 @@ def write(
     return path
 
 
-def check_format(path: Path, formats: Sequence[str] = FORMATS, *, option: str = "--out") -> None:
+def check_format(path: Path, formats: Sequence[str] = FORMATS, *, option: str = "out") -> None:
     """Raise ConfigError for a path, given by this option, that ends with none of these."""
     if path.suffix.lower() not in formats:
         listed = f"{', '.join(formats[:-1])} or {formats[-1]}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 from typing import Any
@@ -36,11 +36,12 @@ from archsearch.papers.printed import (
     load_papers,
 )
 from archsearch.records import Latency, Score, TrialStatus
-from archsearch.table import Cell, Column, Table
+from archsearch.table import Cell, Column, InNotebooks, Table
 from archsearch.text import plural
 
 NOT_COMPUTED = "not computed"
 OUTCOMES = (*Agreement, NOT_COMPUTED)
+_PLURAL = {"rounds to it": "round to the printed number", "differs": "differ"}
 _SUFFIXES = {"1e6": "M", "MFLOPs": "M", "M": "M", "1e9": "G", "G": "G", "count": ""}
 _HEAD = """\
 # The papers' printed numbers
@@ -170,8 +171,9 @@ class Missing:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PapersReport:
-    """Every printed value of the papers that were asked for, each with exactly one outcome.
+class PapersReport(InNotebooks):
+    """Every printed value of the papers that were asked for, each with exactly one outcome: an
+    `archsearch.table.Result`.
 
     Attributes:
         papers: in the order of their keys.
@@ -180,6 +182,32 @@ class PapersReport:
 
     papers: tuple[ComparedPaper, ...]
     studies: tuple[str, ...] = ()
+    subtitle: tuple[str, ...] = ()
+    method: str = ""
+    warnings: tuple[str, ...] = ()
+    empty: str | None = None
+    title: str = "Printed numbers beside the computed ones"
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """How many values have which outcome, why some are not computed, and where networks were measured."""
+        outcomes = (f"{number} {_PLURAL.get(outcome, outcome)}" for outcome, number in self.counts.items())
+        return (
+            f"{plural(sum(self.counts.values()), 'printed value')}: {', '.join(outcomes)}.",
+            *(f"Not computed, {number}: {reason}." for reason, number in self.reasons.items()),
+            *((f"Measured in: {', '.join(self.studies)}.",) if self.studies else ()),
+        )
+
+    def tables(self) -> tuple[Table, ...]:
+        """Of each printed table what is computed and what was measured; then what is not met."""
+        found = []
+        for paper in self.papers:
+            for table in paper.tables:
+                each = [measured_table(table)]
+                if table.computable:
+                    each.insert(0, replace(compared_table(table), note="\n".join(notes_of(table))))
+                found += [replace(one, title=f"{paper.paper.key}, {one.title}") for one in each]
+        return (*found, missing_table(self.missing))
 
     def rows(self) -> Iterator[tuple[Paper, PrintedTable, ComparedRow]]:
         """Every row with its paper and table."""
@@ -213,9 +241,32 @@ class PapersReport:
             if number.number.computed_kind and (number.match is None or number.match.agreement == Agreement.DIFFERS)
         )
 
+    def plain(self) -> dict[str, Any]:
+        """Every printed value with its outcome, and where one was computed, the computed number."""
+        return {
+            "values": sum(self.counts.values()),
+            "outcomes": dict(self.counts),
+            "not_computed": [{"reason": reason, "values": number} for reason, number in self.reasons.items()],
+            "not_met": [
+                {
+                    "paper": each.paper,
+                    "table": each.table,
+                    "model": each.model,
+                    "label": each.number.number.label,
+                    "printed": each.number.number.printed,
+                    "unit": each.number.number.unit,
+                    "computed": each.number.computed,
+                    "reason": each.reason,
+                }
+                for each in self.missing
+            ],
+            "studies": list(self.studies),
+            "papers": [_paper_dict(paper) for paper in self.papers],
+        }
 
-def compare_papers(
-    paper: str | None = None, *, storage: str | None = None, progress: Callable[[str, int, int], None] | None = None
+
+def papers(
+    paper: str | None = None, *, storage: str | None = None, on_progress: Callable[[str, int, int], None] | None = None
 ) -> PapersReport:
     """Compare every printed number with what archsearch computes.
 
@@ -225,14 +276,14 @@ def compare_papers(
     Args:
         paper: the key of one paper; None: all.
         storage: the database of the studies.
-        progress: told (variant, how many were counted before it, how many there are) before each network.
+        on_progress: told (variant, how many were counted before it, how many there are) before each network.
 
     Raises UnknownNameError for an unknown paper, StoreError for a database that cannot be read or that was named and is
     not there.
     """
-    papers = load_papers() if paper is None else (find_paper(paper),)
+    wanted = load_papers() if paper is None else (find_paper(paper),)
     studies = stored_studies(storage)
-    costs = _costs(papers, progress)
+    costs = _costs(wanted, on_progress)
     return PapersReport(
         papers=tuple(
             ComparedPaper(
@@ -242,25 +293,25 @@ def compare_papers(
                     for table in each.tables
                 ),
             )
-            for each in papers
+            for each in wanted
         ),
         studies=tuple(study.name for study in studies),
     )
 
 
 def _costs(
-    papers: tuple[Paper, ...], progress: Callable[[str, int, int], None] | None
+    asked: tuple[Paper, ...], on_progress: Callable[[str, int, int], None] | None
 ) -> Mapping[tuple[str, str], PaperCost]:
     wanted: dict[tuple[str, str], PrintedTable] = {}
-    for paper in papers:
+    for paper in asked:
         for table in paper.tables:
             for row in table.rows:
                 if row.variant is not None and _counted(row):
                     wanted.setdefault((row.variant, _scale_key(paper, table)), table)
     costs = {}
     for done, (key, table) in enumerate(wanted.items()):
-        if progress is not None:
-            progress(key[0], done, len(wanted))
+        if on_progress is not None:
+            on_progress(key[0], done, len(wanted))
         costs[key] = paper_cost(find_variant(key[0]), table.scale)
     return costs
 
@@ -511,30 +562,6 @@ def notes_of(found: ComparedTable) -> tuple[str, ...]:
     """What is known of the numbers of a table that differ or are counted in an unusual way, each once."""
     notes = (f"{row.row.model}: {note_of(each)}" for row in found.rows for _, each in row.compared() if note_of(each))
     return tuple(dict.fromkeys(notes))
-
-
-def to_dict(report: PapersReport) -> dict[str, Any]:
-    """Plain data: every printed value with its outcome, and where one was computed, the computed number."""
-    return {
-        "values": sum(report.counts.values()),
-        "outcomes": dict(report.counts),
-        "not_computed": [{"reason": reason, "values": number} for reason, number in report.reasons.items()],
-        "not_met": [
-            {
-                "paper": each.paper,
-                "table": each.table,
-                "model": each.model,
-                "label": each.number.number.label,
-                "printed": each.number.number.printed,
-                "unit": each.number.number.unit,
-                "computed": each.number.computed,
-                "reason": each.reason,
-            }
-            for each in report.missing
-        ],
-        "studies": list(report.studies),
-        "papers": [_paper_dict(paper) for paper in report.papers],
-    }
 
 
 def _paper_dict(found: ComparedPaper) -> dict[str, Any]:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from archsearch.analysis.objectives import is_complete, objective_values
 from archsearch.api.paths import open_database
-from archsearch.api.study import Study, open_study
+from archsearch.api.study import Study, opened_study
 from archsearch.errors import ArchsearchError, ConfigError, NothingStoredError
 from archsearch.noise import NoiseFloor
 from archsearch.overrides import Overrides, override, read_overrides
 from archsearch.records import Record, TrialStatus
 from archsearch.search.stopping.base import Curve, Decision
-from archsearch.search.stopping.replay import Replay, RuleCalibration, calibration, replay
+from archsearch.search.stopping.replay import Replay, RuleCalibration, calibration
+from archsearch.search.stopping.replay import replay as replay_rule
 from archsearch.search.stopping.rules import STOPPING, make_rule
 from archsearch.search.stopping.settings import StoppingSettings
 from archsearch.store.partial_trainings import load_decisions
@@ -145,8 +147,8 @@ def _calibration_text(found: RuleCalibration, settings: StoppingSettings) -> str
     )
 
 
-def replay_study(
-    study: str | None = None,
+def replay(
+    study: str | Path | Study | None = None,
     *,
     policy: str | None = None,
     overrides: Overrides = (),
@@ -158,9 +160,9 @@ def replay_study(
     The published networks of a study are never stopped: each has its verdict.
 
     Args:
-        study: a stored study's name or YAML file; None: the one worked on last.
+        study: a stored study, its name or YAML file; None: the one worked on last.
         policy: one name of STOPPING; None: all of them.
-        overrides: `key=value` of the stopping settings, on top of the study's own.
+        overrides: other values for keys of the stopping settings, `{"quantile": 0.05}`, on top of the study's own.
         workers: trainings at the same time.
         storage: the database's URL.
 
@@ -169,7 +171,7 @@ def replay_study(
     """
     if policy is not None:
         STOPPING[policy]  # raises with the nearest name
-    opened = open_study(study, storage=storage)
+    opened = opened_study(study, storage=storage)
     own_settings = StoppingSettings.model_validate(opened.info.config.get("stopping") or {})
     settings = [
         stopping_settings(own_settings, overrides, policy=name) for name in ([policy] if policy else STOPPING.names())
@@ -197,7 +199,7 @@ def replay_study(
         policies=tuple(
             PolicyReplay(
                 settings=each,
-                replay=replay(
+                replay=replay_rule(
                     curves,
                     make_rule(each, seed=int(opened.info.config["seed"]), noise_floor=noise_floor),
                     reference_point=corner,
@@ -220,7 +222,7 @@ def stopping_settings(base: StoppingSettings, overrides: Overrides, *, policy: s
     for key, value in read_overrides(overrides).items():
         name = key.removeprefix("stopping.")
         if name == "policy":
-            raise ConfigError(f"{override(key)}: the policy is an argument of its own", hint="--policy in a terminal")
+            raise ConfigError(f"{override(key)}: the policy is an argument of its own", hint="name it there")
         content[name] = value
     try:
         return StoppingSettings.model_validate(content)

@@ -27,7 +27,7 @@ def plan(
     seed: int | None = None,
     workers: int | None = None,
     device: str = "auto",
-    data_dir: Path | None = None,
+    data_dir: str | Path | None = None,
     storage: str | None = None,
     command: str | None = None,
 ) -> RunPlan:
@@ -55,7 +55,7 @@ def run(
     seed: int | None = None,
     workers: int | None = None,
     device: str = "auto",
-    data_dir: Path | None = None,
+    data_dir: str | Path | None = None,
     storage: str | None = None,
     time_budget_seconds: float | None = None,
     plateau_trials: int | None = None,

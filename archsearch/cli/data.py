@@ -34,7 +34,8 @@ def data(
     archsearch data folder:PHOTOS --out photos.yaml && archsearch run --study photos.yaml
     archsearch data npz:ARRAYS --json
     """
-    from archsearch.api.data import survey, write_study
+    from archsearch.api.data import data as survey
+    from archsearch.api.data import write_study
     from archsearch.api.output import result_json
 
     with error_console.status("looking at the images"):

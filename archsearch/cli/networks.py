@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import sys
-from dataclasses import replace
-from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-from rich import box
-from rich.markup import escape
 from rich.progress import Progress
-from rich.table import Table as RichTable
-from rich.text import Text
 
-from archsearch.cli.console import console, error_console, print_json, tell, typed_command
+from archsearch.cli.console import error_console, tell, typed_command
 from archsearch.cli.options import JsonOption, StorageOption
 from archsearch.errors import ConfigError
-from archsearch.text import plural
-
-if TYPE_CHECKING:
-    from archsearch.api.papers import PapersReport
-    from archsearch.api.variants import NamedNetwork
-    from archsearch.table import Table
-
 
 InputSizeOption = Annotated[
     int | None, typer.Option(min=1, metavar="H", help="Height and width in pixels. Default: 224, or the study's.")
@@ -125,13 +111,10 @@ def audit(
     archsearch audit shufflenet_v2_x1_0 shufflenet_v1_x1_0_g3 torchvision/mobilenet_v2
     archsearch audit quickstart:best --units
     """
-    from archsearch.api.describe import audit_networks
+    from archsearch.api.describe import audit as audited
 
-    found = audit_networks(names, input_size=input_size, num_classes=classes, storage=storage, with_units=units)
+    found = audited(names, input_size=input_size, num_classes=classes, storage=storage, with_units=units)
     tell(found, json=json)
-
-
-TORCHVISION = "torchvision/NAME names any classification model of torchvision: archsearch variants --family torchvision"
 
 
 def variants(
@@ -148,94 +131,14 @@ def variants(
     archsearch variants
     archsearch variants --family shufflenet_v1 --json
     """
-    from archsearch.api.variants import named_networks
+    from archsearch.api.variants import variants as named_networks
 
     with Progress(console=error_console, transient=True, disable=not error_console.is_terminal) as progress:
         task = progress.add_task("counting")
         networks = named_networks(
             family, on_progress=lambda done, total: progress.update(task, completed=done, total=total)
         )
-    if json:
-        from archsearch.table import plain
-
-        print_json(plain(networks))
-        return
-    for name, group in groupby(networks, key=lambda network: network.family):
-        _print_family(name, list(group))
-    ours = sum(not network.published for network in networks)
-    console.print(
-        f"{plural(len(networks), 'network')}{f', {ours} of them (marked +) not published as such' * (ours > 0)}. "
-        "MACs: multiply-adds of one image in convolutions and linear layers, at 224x224 and 1000 classes "
-        "unless a note says otherwise."
-    )
-    if family is None:
-        console.print(TORCHVISION, markup=False)
-
-
-def _print_family(name: str, networks: list[NamedNetwork]) -> None:
-    """A table of one family, and below it what is to be known of its networks, each thing once."""
-    from archsearch.models.families import FAMILIES
-
-    source = FAMILIES[name].source
-    notes = _footnotes(networks)
-    table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("name", no_wrap=True)
-    table.add_column("params", justify="right", no_wrap=True)
-    table.add_column("MACs", justify="right", no_wrap=True)
-    table.add_column("source", overflow="fold")
-    table.add_column("notes", overflow="fold")
-    for network in networks:
-        table.add_row(
-            Text(network.name + "+" * (not network.published)),
-            f"{network.params:,}",
-            f"{network.macs:,}",
-            Text(_within(source, network.source)),
-            ",".join(str(number) for number, (_, owners) in enumerate(notes, 1) if network.name in owners),
-        )
-    console.print(f"[bold]{escape(name)}[/]  {escape(source)}")
-    console.print(table)
-    below = RichTable.grid(padding=(0, 1), pad_edge=True)
-    below.add_column(justify="right", no_wrap=True)
-    below.add_column(overflow="fold")
-    for number, (text, _) in enumerate(notes, 1):
-        below.add_row(str(number), Text(text))
-    console.print(below)
-    console.print()
-
-
-def _footnotes(networks: list[NamedNetwork]) -> list[tuple[str, frozenset[str]]]:
-    """Each thing that the notes say, with the networks that it is said of, in the order of the first one.
-
-    Sentences that always stand together stay together; one that other notes share stands alone.
-    """
-    owners: dict[str, set[str]] = {}
-    for network in networks:
-        for sentence in _sentences(network):
-            owners.setdefault(sentence, set()).add(network.name)
-    found: dict[str, frozenset[str]] = {}
-    for network in networks:
-        for said_of, together in groupby(_sentences(network), key=lambda sentence: frozenset(owners[sentence])):
-            found.setdefault(" ".join(together), said_of)
-    return list(found.items())
-
-
-def _sentences(network: NamedNetwork) -> list[str]:
-    """Other conditions than usual, which reading of its source it is, and the note."""
-    usual = (network.input_size, network.num_classes) == (224, 1000)
-    at = [] if usual else [f"At {network.input_size}x{network.input_size} and {network.num_classes} classes."]
-    if network.reading:
-        at.append(f"Reading: {network.reading.rstrip('.')}.")
-    return at + [sentence for sentence in re.split(r"(?<=[.])\s+(?=[A-Z])", network.note) if sentence]
-
-
-def _within(family_source: str, source: str) -> str:
-    """A network's source without the words of its family's, which stand above the table."""
-    if not source.casefold().startswith(family_source.casefold()):
-        return source
-    return source[len(family_source) :].lstrip(",;: ").removeprefix("and ")
-
-
-_PLURAL = {"rounds to it": "round to the printed number", "differs": "differ"}
+    tell(networks, json=json)
 
 
 def papers(
@@ -256,48 +159,18 @@ def papers(
     archsearch papers --paper ldc
     archsearch papers --json
     """
-    from archsearch.api.papers import compare_papers, to_dict
     from archsearch.api.papers import markdown as page
+    from archsearch.api.papers import papers as compared
 
     if json and markdown:
         raise ConfigError("--json and --markdown were both given", hint="choose one")
     with error_console.status("reading the papers") as status:
-        report = compare_papers(
+        report = compared(
             paper,
             storage=storage,
-            progress=lambda name, done, total: status.update(f"counting {name} ({done + 1} of {total})"),
+            on_progress=lambda name, done, total: status.update(f"counting {name} ({done + 1} of {total})"),
         )
-    if json:
-        print_json(to_dict(report))
-    elif markdown:
+    if markdown:
         sys.stdout.write(page(report))
     else:
-        _print(report)
-
-
-def _print(report: PapersReport) -> None:
-    from archsearch.api.papers import compared_table, measured_table, missing_table, notes_of
-
-    for paper in report.papers:
-        for table in paper.tables:
-            if table.computable:
-                _print_table(paper.paper.key, compared_table(table))
-                for line in notes_of(table):
-                    console.print(f"note  {line}", markup=False)
-            _print_table(paper.paper.key, measured_table(table))
-    _print_table("", missing_table(report.missing))
-    console.print(
-        plural(sum(report.counts.values()), "printed value")
-        + ": "
-        + ", ".join(f"{number} {_PLURAL.get(outcome, outcome)}" for outcome, number in report.counts.items())
-    )
-    for reason, number in report.reasons.items():
-        console.print(f"{number:5d}  {reason}", markup=False)
-    if report.studies:
-        console.print(f"measured in: {', '.join(report.studies)}", markup=False)
-
-
-def _print_table(key: str, table: Table) -> None:
-    if table.rows:
-        titled = replace(table, title=f"{key}, {table.title}") if key else table
-        console.print(titled.without_empty_columns().to_rich(width=console.width))
+        tell(report, json=json)

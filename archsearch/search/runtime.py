@@ -94,7 +94,7 @@ class Runtime:
     """
 
     storage: str | None = None
-    data_dir: Path | None = None
+    data_dir: str | Path | None = None
     device: str = "auto"
     workers: int | None = None
     time_budget_seconds: float | None = None

@@ -2,17 +2,42 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import typer
 from makers import make_record
 from stored import store_study
 from torchvision.models import shufflenet_v2_x0_5
 
 import archsearch
+from archsearch.cli.main import app
 from archsearch.errors import ArchsearchError, ConfigError, UnknownNameError
 from archsearch.models.families import FAMILIES
+
+
+def commands(group: Any = None, before: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The words of every command of the command line."""
+    for name, command in (group or typer.main.get_command(app)).commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, (*before, name))
+        else:
+            yield (*before, name)
+
+
+@pytest.mark.parametrize("words", list(commands()), ids=" ".join)
+def test_every_command_has_a_function_of_its_name_with_types_and_words(words: tuple[str, ...]) -> None:
+    function = getattr(archsearch, "_".join(words).replace("-", "_"))
+    found = inspect.signature(function)
+    assert found.return_annotation not in (inspect.Signature.empty, "Any")
+    assert all(each.annotation is not inspect.Parameter.empty for each in found.parameters.values())
+    module = sys.modules[archsearch._HOMES["_".join(words).replace("-", "_")]]
+    assert "Raises" in getattr(module, "_".join(words).replace("-", "_")).__doc__
 
 
 def test_a_network_is_made_by_its_name_alone_at_the_size_that_the_paper_prints() -> None:

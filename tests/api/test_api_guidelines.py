@@ -14,7 +14,7 @@ from archsearch.api.guidelines import (
     GuidelineCache,
     GuidelinesProgress,
     experiments,
-    run_guidelines,
+    guidelines,
     stored_guidelines,
 )
 from archsearch.errors import ConfigError
@@ -107,7 +107,7 @@ def test_groups_that_an_earlier_version_stored_are_found_and_measured_no_more(
         lambda *_: Fingerprint(id=content["fingerprint"], facts=content["facts"]),
     )
     told: list[GuidelinesProgress] = []
-    found = run_guidelines(device="cpu", folder=tmp_path, on_progress=told.append)
+    found = guidelines(device="cpu", folder=tmp_path, on_progress=told.append)
     assert [each.cached for each in told] == [True] * 17  # 12 columns and 5 parts of the sample
     assert json.loads(file.read_text()) == content
     before = stored_guidelines(content["fingerprint"], folder=tmp_path)

@@ -14,11 +14,11 @@ from archsearch.api.papers import (
     NOT_COMPUTED,
     ComparedRow,
     PapersReport,
-    compare_papers,
     markdown,
     match_text,
     measured,
     measured_text,
+    papers,
     printed_text,
     to_dict,
 )
@@ -71,7 +71,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> PapersReport:
     """Every paper compared, where no study is stored."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("empty"))
-        return compare_papers()
+        return papers()
 
 
 @pytest.mark.parametrize("where", SHOWS, ids=[" ".join(where) for where in SHOWS])
@@ -139,19 +139,19 @@ def test_the_other_widths_of_mobilenet_v2_cost_what_is_said(width: float, input_
 
 def test_one_paper_is_compared_alone_and_told_of() -> None:
     told: list[tuple[str, int, int]] = []
-    report = compare_papers("shufflenet_v2_s", progress=lambda *facts: told.append(facts))
+    report = papers("shufflenet_v2_s", on_progress=lambda *facts: told.append(facts))
     assert [paper.paper.key for paper in report.papers] == ["shufflenet_v2_s"]
     assert told == [("shufflenet_v2_x1_0", 0, 2), ("shufflenet_v2_s_counted", 1, 2)]
 
 
 def test_an_unknown_paper_is_answered_with_the_nearest() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'ldc'"):
-        compare_papers("ldcc")
+        papers("ldcc")
 
 
 def test_a_database_that_was_named_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(StoreError):
-        compare_papers("torchvision", storage=f"sqlite:///{tmp_path}/none.db")
+        papers("torchvision", storage=f"sqlite:///{tmp_path}/none.db")
 
 
 SCALE = {"stem.stride": 1, "stem.pool": False}
@@ -216,7 +216,7 @@ def test_what_a_study_measured_of_the_network_at_its_scale_stands_beside_the_pri
 def test_measured_numbers_are_in_the_page_and_in_the_json(monkeypatch: pytest.MonkeyPatch) -> None:
     arch_id = find_variant("shufflenet_v2_x1_0").spec.with_choices(SCALE).normalised(32).arch_id
     monkeypatch.setattr("archsearch.api.papers.all_studies", lambda **_: (_study((_record(0, arch_id),)),))
-    report = compare_papers("torchvision")
+    report = papers("torchvision")
     # beside the printed accuracies of torchvision's weights
     assert "| `shufflenet_v2_x1_0` | top1 69.362 %, top5 88.316 % | 45.25 % top-1 on the" in markdown(report)
     assert "Measured here: studies small." in markdown(report)
@@ -232,7 +232,7 @@ def _compared(report: PapersReport, model: str) -> ComparedRow:
 
 
 def test_numbers_are_written_as_printed() -> None:
-    report = compare_papers("shufflenet_v2_s")
+    report = papers("shufflenet_v2_s")
     texts: list[Any] = [
         printed_text(number.number)
         for model in ("ShuffleNetV2-s", "recipe")
