@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from archsearch.api.replay import replay
     from archsearch.api.retrain import Retrained, retrain
     from archsearch.api.run import plan, run
+    from archsearch.api.schema import schema
     from archsearch.api.servers import dashboard, serve_storage
     from archsearch.api.studies import studies
     from archsearch.api.study import Study, all_studies, open_study
@@ -81,6 +82,7 @@ _HOMES = {
     "retrain": "archsearch.api.retrain",
     "plan": "archsearch.api.run",
     "run": "archsearch.api.run",
+    "schema": "archsearch.api.schema",
     "dashboard": "archsearch.api.servers",
     "serve_storage": "archsearch.api.servers",
     "studies": "archsearch.api.studies",
@@ -146,6 +148,7 @@ __all__ = [
     "report",
     "retrain",
     "run",
+    "schema",
     "serve_storage",
     "studies",
     "target_check",

@@ -399,7 +399,7 @@ class Result(Protocol):
         """What was found as tables, in the order in which they are read."""
         ...
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> Mapping[str, Any]:
         """What it holds as plain data."""
         ...
 
@@ -448,8 +448,11 @@ class InNotebooks:
             paragraphs(self.empty or "", *self.subtitle, *self.sentences, self.method, *self.warnings),
         )
 
-    def plain(self) -> dict[str, Any]:
-        """What it holds as plain data: its fields, or what says them in fewer words."""
+    def plain(self) -> Mapping[str, Any]:
+        """What it holds as plain data: its fields, or what says them in fewer words.
+
+        Another one says its keys by its return type, a TypedDict: `archsearch schema` shows that.
+        """
         assert is_dataclass(self)
         return {each.name: plain(getattr(self, each.name)) for each in fields(self)}
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from archsearch import __version__
 from archsearch.analysis.select import RECOMMENDED
@@ -29,6 +31,7 @@ from archsearch.models.model_info import ModelInfo
 from archsearch.preprocessing import interpolation_of
 from archsearch.records import Latency
 from archsearch.resources import is_file
+from archsearch.table import plain
 from archsearch.training.model_folder import load, read_info
 from archsearch.training.trainer import device_batches
 
@@ -38,6 +41,22 @@ _CALIBRATION_IMAGES = 200
 _PARITY_IMAGES = 64
 _EVALUATION_BATCH = 100
 _PICTURE_SHAPES = ((224, 224), (97, 301), (301, 97), (7, 5), (480, 640))  # height, width
+
+
+class ExportedJson(TypedDict):
+    """One exported file: `top1_percent` of the network and of the file."""
+
+    path: str
+    bytes: int
+    format: str
+    quantize: str
+    metadata: dict[str, Any]
+    input: str
+    parity: Parity
+    int8_parity: Parity | None
+    top1_percent: tuple[float, float] | None
+    test_images: int
+    latency: ExportLatency | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +90,22 @@ class Exported:
 
     def __str__(self) -> str:
         return "\n".join(self.lines)
+
+    def plain(self) -> ExportedJson:
+        """All of it as plain data."""
+        return {
+            "path": str(self.path),
+            "bytes": self.bytes,
+            "format": self.format,
+            "quantize": self.quantize,
+            "metadata": self.metadata.as_dict(),
+            "input": self.input,
+            "parity": plain(self.parity),
+            "int8_parity": plain(self.int8_parity),
+            "top1_percent": self.top1_percent,
+            "test_images": self.test_images,
+            "latency": plain(self.latency),
+        }
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -185,10 +220,10 @@ def export(
             f"(allowed: {TOLERANCE:g})",
             hint="try another format, and report this network's specification",
         )
-    plain, int8_parity = content, None
+    whole, int8_parity = content, None
     if quantize == "int8":
         tell("quantising on images of the training split")
-        content = quantized(plain, _normalised(images, source, _CALIBRATION_IMAGES) if images else probes)
+        content = quantized(whole, _normalised(images, source, _CALIBRATION_IMAGES) if images else probes)
         real = probes if images is None else _normalised(images, source, _PARITY_IMAGES)
         int8_parity = parity(_outputs(source.model, real), chosen.run(content, real, source.model))
     top1, test_images = None, 0
@@ -198,7 +233,7 @@ def export(
     latency = None
     if measure and chosen.name == "onnx":
         tell("measuring before and after")
-        files = {"onnx": plain} | ({"onnx int8": content} if quantize == "int8" else {})
+        files = {"onnx": whole} | ({"onnx int8": content} if quantize == "int8" else {})
         latency = measure_exported(source.model, files, input_size=size)
     suffix = "-int8" * (quantize == "int8") + "-picture" * with_preprocessing + chosen.suffix
     path = as_path(out) or source.folder / f"{_file_stem(source.metadata.name)}{suffix}"

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from archsearch.api.networks import FoundNetwork, find_network
 from archsearch.errors import BuildError, ConfigError, UnknownNameError
@@ -19,7 +21,7 @@ from archsearch.models.families import build
 from archsearch.models.spec import Spec
 from archsearch.records import Latency
 from archsearch.search.devices import worker_devices
-from archsearch.table import Column, InNotebooks, Marked, Table
+from archsearch.table import Column, InNotebooks, Marked, Table, plain
 from archsearch.targets.board import CORES, Board, check_backend, measure_on_board
 from archsearch.targets.transports import LOCAL, parse_target
 from archsearch.text import plural
@@ -55,17 +57,23 @@ class MeasuredNetwork:
         """Images of one batch over its median latency."""
         return self.latency.batch * _MS_PER_SECOND / self.latency.median_ms
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON: every field of the latency beside the network's own."""
-        return {
-            "name": self.name,
-            "arch_id": self.spec.arch_id,
-            "family": self.spec.family,
-            "num_classes": self.num_classes,
-            **asdict(self.latency),
-            "images_per_second": self.images_per_second,
-            "backend_version": self.backend_version,
-        }
+
+class NetworkLatencyJson(TypedDict):
+    """One network measured by one backend at one batch: `images_per_second` by the median."""
+
+    name: str
+    arch_id: str
+    family: str
+    num_classes: int
+    latency: Latency
+    images_per_second: float
+    backend_version: str
+
+
+class LatenciesJson(TypedDict):
+    """What was measured, in the order in which it was asked for."""
+
+    networks: list[NetworkLatencyJson]
 
 
 class MeasuredNetworks(InNotebooks, tuple[MeasuredNetwork, ...]):
@@ -134,9 +142,22 @@ class MeasuredNetworks(InNotebooks, tuple[MeasuredNetwork, ...]):
         )
         return (Table(title="", columns=columns, rows=tuple(rows)),)
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> LatenciesJson:
         """Every field of every latency, beside the network's own."""
-        return {"networks": [one.to_dict() for one in self]}
+        return {
+            "networks": [
+                {
+                    "name": one.name,
+                    "arch_id": one.spec.arch_id,
+                    "family": one.spec.family,
+                    "num_classes": one.num_classes,
+                    "latency": plain(one.latency),
+                    "images_per_second": one.images_per_second,
+                    "backend_version": one.backend_version,
+                }
+                for one in self
+            ]
+        }
 
 
 def _conditions(one: MeasuredNetwork) -> str:
@@ -313,24 +334,24 @@ def _settings(
         raise ConfigError(f"threads must be at least 1, got {threads}")
     if budget_seconds is not None and not 0 < budget_seconds < float("inf"):
         raise ConfigError(f"budget_seconds must be above 0, got {budget_seconds:g}")
-    plain = LatencySettings(threads=threads)
+    usual = LatencySettings(threads=threads)
     if budget_seconds is not None:
-        spread = min(plain.spread_seconds, _SPREAD_SHARE * budget_seconds)
-        plain = plain.model_copy(update={"budget_seconds": budget_seconds, "spread_seconds": spread})
+        spread = min(usual.spread_seconds, _SPREAD_SHARE * budget_seconds)
+        usual = usual.model_copy(update={"budget_seconds": budget_seconds, "spread_seconds": spread})
     wanted: dict[Precision, None] = {}
-    for asked in precisions or (plain.precision_on(device),):
+    for asked in precisions or (usual.precision_on(device),):
         if asked not in PRECISIONS:
             raise UnknownNameError("precision", asked, PRECISIONS)
         wanted[asked] = None
     chosen: dict[str, None] = {}
-    for name in backends or (plain.backend,):
-        resolved = plain.with_backend(name).backend_on(device)
+    for name in backends or (usual.backend,):
+        resolved = usual.with_backend(name).backend_on(device)
         for precision in wanted:
             BACKENDS[resolved].check(device, precision)
         chosen[resolved] = None
-    sizes = dict.fromkeys(batches or (plain.batch_on(device),))
+    sizes = dict.fromkeys(batches or (usual.batch_on(device),))
     return [
-        plain.with_backend(name).model_copy(update={"batch": batch, "precision": precision})
+        usual.with_backend(name).model_copy(update={"batch": batch, "precision": precision})
         for name, batch, precision in product(chosen, sizes, wanted)
     ]
 

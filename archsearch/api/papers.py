@@ -13,6 +13,8 @@ from functools import cached_property
 from math import prod
 from typing import Any
 
+from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
+
 from archsearch.api.study import Study, all_studies
 from archsearch.blocks.heads import GlobalAveragePool
 from archsearch.cost.architecture import params_of
@@ -36,7 +38,7 @@ from archsearch.papers.printed import (
     load_papers,
 )
 from archsearch.records import Latency, Score, TrialStatus
-from archsearch.table import Cell, Column, InNotebooks, Table
+from archsearch.table import Cell, Column, InNotebooks, Table, plain
 from archsearch.text import plural
 
 NOT_COMPUTED = "not computed"
@@ -170,6 +172,122 @@ class Missing:
     reason: str
 
 
+class NotMetJson(TypedDict):
+    """A count that is printed and not met."""
+
+    paper: str
+    table: str
+    model: str
+    label: str
+    printed: Any
+    unit: str
+    computed: Any
+    reason: str
+
+
+class NumberJson(TypedDict):
+    """A printed number beside the computed one; `relative_difference` is computed minus printed, over printed."""
+
+    label: str
+    printed: Any
+    unit: str
+    convention: str | None
+    computed: Any
+    match: str
+    relative_difference: float | None
+    note: str
+
+
+class ValueJson(TypedDict):
+    """One printed value and its outcome: exact, rounds to it, differs or not computed."""
+
+    metric: str
+    value: Any
+    unit: str
+    conditions: str
+    outcome: str
+    reason: str
+    compared: list[NumberJson]
+
+
+class MeasuredLatencyJson(TypedDict):
+    """A latency in short."""
+
+    corrected_ms: float
+    median_ms: float
+    device: str
+    backend: str
+    batch: int
+    threads: int
+    precision: str
+    n: int
+    converged: bool
+
+
+class MeasuredJson(TypedDict):
+    """What one trial or retraining here has reached."""
+
+    study: str
+    trial: int | None
+    dataset: str
+    input_size: int
+    top1_percent: float
+    split: str
+    epochs: int
+    seed: int
+    protocol: str
+    train_images: int
+    eval_images: int
+    latency: MeasuredLatencyJson | None
+
+
+class RowJson(TypedDict):
+    """One row of a printed table."""
+
+    model: str
+    variant: str | None
+    values: list[ValueJson]
+    measured: list[MeasuredJson]
+
+
+class TableJson(TypedDict):
+    """One printed table; `scale` says how its networks are built where the variants' own is not meant."""
+
+    table: str
+    caption: str
+    scale: Scale | None
+    rows: list[RowJson]
+
+
+class PaperJson(TypedDict):
+    """One source."""
+
+    key: str
+    title: str
+    reference: str
+    source: str
+    link: str
+    tables: list[TableJson]
+
+
+class ReasonJson(TypedDict):
+    """Why so many values are not computed."""
+
+    reason: str
+    values: int
+
+
+class PapersJson(TypedDict):
+    """Every printed value with its outcome; `outcomes` counts them."""
+
+    values: int
+    outcomes: dict[str, int]
+    not_computed: list[ReasonJson]
+    not_met: list[NotMetJson]
+    studies: list[str]
+    papers: list[PaperJson]
+
+
 @dataclass(frozen=True, kw_only=True)
 class PapersReport(InNotebooks):
     """Every printed value of the papers that were asked for, each with exactly one outcome: an
@@ -241,7 +359,7 @@ class PapersReport(InNotebooks):
             if number.number.computed_kind and (number.match is None or number.match.agreement == Agreement.DIFFERS)
         )
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> PapersJson:
         """Every printed value with its outcome, and where one was computed, the computed number."""
         return {
             "values": sum(self.counts.values()),
@@ -564,7 +682,7 @@ def notes_of(found: ComparedTable) -> tuple[str, ...]:
     return tuple(dict.fromkeys(notes))
 
 
-def _paper_dict(found: ComparedPaper) -> dict[str, Any]:
+def _paper_dict(found: ComparedPaper) -> PaperJson:
     paper = found.paper
     return {
         "key": paper.key,
@@ -576,7 +694,7 @@ def _paper_dict(found: ComparedPaper) -> dict[str, Any]:
             {
                 "table": table.table.table,
                 "caption": table.table.caption,
-                "scale": None if table.table.scale is None else table.table.scale.model_dump(),
+                "scale": plain(table.table.scale),
                 "rows": [_row_dict(row) for row in table.rows],
             }
             for table in found.tables
@@ -584,7 +702,7 @@ def _paper_dict(found: ComparedPaper) -> dict[str, Any]:
     }
 
 
-def _row_dict(found: ComparedRow) -> dict[str, Any]:
+def _row_dict(found: ComparedRow) -> RowJson:
     return {
         "model": found.row.model,
         "variant": found.row.variant,
@@ -593,7 +711,7 @@ def _row_dict(found: ComparedRow) -> dict[str, Any]:
     }
 
 
-def _value_dict(found: ComparedValue) -> dict[str, Any]:
+def _value_dict(found: ComparedValue) -> ValueJson:
     return {
         "metric": found.value.metric,
         "value": found.value.value,
@@ -618,7 +736,7 @@ def _value_dict(found: ComparedValue) -> dict[str, Any]:
     }
 
 
-def _measured_dict(found: Measured) -> dict[str, Any]:
+def _measured_dict(found: Measured) -> MeasuredJson:
     score, latency = found.score, found.latency
     return {
         "study": found.study,

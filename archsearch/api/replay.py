@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from archsearch.analysis.objectives import is_complete, objective_values
 from archsearch.api.paths import open_database
@@ -36,6 +37,52 @@ class PolicyReplay:
 
     settings: StoppingSettings
     replay: Replay
+
+
+class CalibrationJson(TypedDict):
+    """How the predictions of a rule held: trials that it would have stopped, and those of them that it was wrong on."""
+
+    expected_below_share: float | None
+    spared: list[int]
+    below: list[int]
+    below_share: float | None
+    on_front: list[int]
+    predictions: int
+    predictions_below: int
+    predictions_below_share: float | None
+
+
+class PolicyJson(TypedDict):
+    """One policy: its settings, and what it saved and lost."""
+
+    policy: str
+    settings: dict[str, Any]
+    epochs_full: int
+    epochs_trained: int
+    epochs_saved_share: float
+    hypervolume_full: float
+    hypervolume_kept: float
+    hypervolume_lost_share: float
+    stopped: list[int]
+    promoted: list[int]
+    true_front: list[int]
+    false_stops: list[int]
+    calibration: CalibrationJson
+
+
+class ReplayJson(TypedDict):
+    """A study under one or more stopping rules."""
+
+    study: str
+    trials: int
+    epochs: int
+    objectives: list[str]
+    reference_point: list[float]
+    noise_floor: float
+    workers: int
+    stopped_by_study: list[int]
+    own_calibration: CalibrationJson | None
+    policies: list[PolicyJson]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +177,21 @@ class StudyReplay(InNotebooks):
             Column(title="Promoted", decimals=0),
         )
         return (Table(title="", columns=columns, rows=rows),)
+
+    def plain(self) -> ReplayJson:
+        """Shares are fractions (0.4 is 40 %), trials stand by their numbers."""
+        return {
+            "study": self.study,
+            "trials": len(self.curves),
+            "epochs": self.epochs,
+            "objectives": list(self.objectives),
+            "reference_point": list(self.reference_point),
+            "noise_floor": self.noise_floor.relative,
+            "workers": self.workers,
+            "stopped_by_study": list(self.stopped_by_study),
+            "own_calibration": None if self.own is None else _calibration_json(self.own, self.own_settings),
+            "policies": [_policy_json(each) for each in self.policies],
+        }
 
     def _listed(self, trials: Sequence[int]) -> str:
         names = [self.labels.get(trial, f"trial {trial}") for trial in trials[:LISTED]]
@@ -291,23 +353,7 @@ def reference_corner(study: Study) -> tuple[float, ...]:
     return tuple(float(point[name]) for name in study.objectives)
 
 
-def replay_json(found: StudyReplay) -> dict[str, Any]:
-    """A replay as plain data; shares are fractions (0.4 is 40 %), trials stand by their numbers."""
-    return {
-        "study": found.study,
-        "trials": len(found.curves),
-        "epochs": found.epochs,
-        "objectives": list(found.objectives),
-        "reference_point": list(found.reference_point),
-        "noise_floor": found.noise_floor.relative,
-        "workers": found.workers,
-        "stopped_by_study": list(found.stopped_by_study),
-        "own_calibration": None if found.own is None else _calibration_json(found.own, found.own_settings),
-        "policies": [_policy_json(each) for each in found.policies],
-    }
-
-
-def _policy_json(found: PolicyReplay) -> dict[str, Any]:
+def _policy_json(found: PolicyReplay) -> PolicyJson:
     ended = found.replay
     return {
         "policy": found.settings.policy,
@@ -326,7 +372,7 @@ def _policy_json(found: PolicyReplay) -> dict[str, Any]:
     }
 
 
-def _calibration_json(found: RuleCalibration, settings: StoppingSettings) -> dict[str, Any]:
+def _calibration_json(found: RuleCalibration, settings: StoppingSettings) -> CalibrationJson:
     return {
         "expected_below_share": settings.quantile if settings.policy == "predicted" else None,
         "spared": list(found.spared),

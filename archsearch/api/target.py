@@ -7,7 +7,8 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+
+from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from archsearch.errors import ConfigError
 from archsearch.latency.settings import LatencySettings
@@ -38,6 +39,21 @@ _NAMES = {
     "numpy": "numpy",
     "onnxruntime": "onnxruntime",
 }
+
+
+class TargetJson(TypedDict):
+    """A board: `ratios` and `p10_ms` of each measurement of the one network."""
+
+    target: str
+    facts: dict[str, str]
+    clock_khz: list[int]
+    temperature_millidegrees: list[int]
+    throttled: bool | None
+    ratios: list[float]
+    p10_ms: list[float]
+    noise_percent: float
+    answer_ms: float
+    wire_share: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +117,7 @@ class TargetCheck(InNotebooks):
         columns = (Column(title="Fact", key="fact"), Column(title="Value", key="value"))
         return (Table(title="", columns=columns, rows=tuple(rows)),)
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> TargetJson:
         """Plain data for JSON."""
         return {
             "target": self.target,

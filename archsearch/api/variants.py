@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+
+from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from archsearch.cost.architecture import outline_cost
 from archsearch.models.families import FAMILIES
@@ -45,6 +46,12 @@ class NamedNetwork:
     arch_id: str
 
 
+class NamedNetworksJson(TypedDict):
+    """The networks, family by family."""
+
+    networks: list[NamedNetwork]
+
+
 class NamedNetworks(InNotebooks, tuple[NamedNetwork, ...]):
     """Named networks, family by family: a tuple, and an `archsearch.table.Result`."""
 
@@ -72,7 +79,7 @@ class NamedNetworks(InNotebooks, tuple[NamedNetwork, ...]):
             _family_table(name, list(each)) for name, each in groupby(self, key=lambda network: network.family)
         )
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> NamedNetworksJson:
         """Every field of every network."""
         return {"networks": [plain(network) for network in self]}
 

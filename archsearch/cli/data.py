@@ -41,7 +41,7 @@ def data(
     with error_console.status("looking at the images"):
         found = survey(dataset, data_dir=data_dir)
     if json:
-        print_json({**result_json(found), "study": None if found.study is None else dict(found.study)})
+        print_json(result_json(found))
     else:
         show(found, limit=limit)
     if out is not None:

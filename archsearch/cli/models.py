@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from archsearch.cli.console import console, error_console, show_recommendation
+from archsearch.cli.console import console, error_console, print_json, show_recommendation
 from archsearch.cli.options import DataDirOption, DeviceOption, JsonOption, StorageOption, StudyOption, parse_duration
 from archsearch.text import plural
 
@@ -236,6 +234,8 @@ def export(
             on_step=status.update,
         )
     if as_json:
-        console.print_json(json.dumps(asdict(made) | {"path": str(made.path), "metadata": made.metadata.as_dict()}))
+        from archsearch.api.output import head_of
+
+        print_json({**head_of(made), **made.plain()})
     else:
         console.print(made, markup=False)

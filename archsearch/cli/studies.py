@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from archsearch.cli.console import print_json, show, tell, typed_command
+from archsearch.cli.console import tell, typed_command
 from archsearch.cli.options import JsonOption, StorageOption, StudyOption
 
 
@@ -89,10 +89,6 @@ def replay(
     archsearch replay --study quickstart --policy predicted --set quantile=0.05
     """
     from archsearch.api.replay import replay as replay_study
-    from archsearch.api.replay import replay_json
 
     found = replay_study(study, policy=policy, overrides=override or [], workers=workers, storage=storage)
-    if json:
-        print_json(replay_json(found))
-        return
-    show(found)
+    tell(found, json=json)

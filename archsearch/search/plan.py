@@ -180,7 +180,8 @@ def check_unchanged(plan: RunPlan, stored: StudyInfo) -> None:
                 found[0:0] = [f"the backend 'auto' is '{other_backend[1]}' on this device"]
         raise StudyChangedError(
             f"study '{stored.name}' exists with another protocol: {'; '.join(found)}",
-            hint=f"its trials could not be compared: give the study another name (in a terminal: --set name=NEW), {undo}",
+            hint="its trials could not be compared: give the study another name (in a terminal: --set name=NEW), "
+            f"{undo}",
         )
 
 

@@ -20,7 +20,6 @@ from archsearch.api.papers import (
     measured_text,
     papers,
     printed_text,
-    to_dict,
 )
 from archsearch.api.study import Study
 from archsearch.cost import cost_of
@@ -107,7 +106,7 @@ def test_every_count_that_is_not_met_says_why(report: PapersReport) -> None:
 
 
 def test_the_json_accounts_for_every_value(report: PapersReport) -> None:
-    content = json.loads(json.dumps(to_dict(report), allow_nan=False))
+    content = json.loads(json.dumps(report.plain(), allow_nan=False))
     values = [
         value
         for paper in content["papers"]
@@ -220,7 +219,7 @@ def test_measured_numbers_are_in_the_page_and_in_the_json(monkeypatch: pytest.Mo
     # beside the printed accuracies of torchvision's weights
     assert "| `shufflenet_v2_x1_0` | top1 69.362 %, top5 88.316 % | 45.25 % top-1 on the" in markdown(report)
     assert "Measured here: studies small." in markdown(report)
-    rows = to_dict(report)["papers"][0]["tables"][0]["rows"]
+    rows = report.plain()["papers"][0]["tables"][0]["rows"]
     (found,) = next(row for row in rows if row["model"] == "shufflenet_v2_x1_0")["measured"]
     assert (found["top1_percent"], found["split"], found["epochs"], found["seed"]) == (45.25, "validation", 3, 7)
     assert found["latency"]["corrected_ms"] == 3.0

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from archsearch.cli.networks import _footnotes, _within
+from archsearch.api.variants import _footnotes, _within
 from archsearch.models.variants import VARIANTS
 
 KEYS = {
