@@ -45,7 +45,8 @@ if TYPE_CHECKING:
     from archsearch.errors import ArchsearchError
     from archsearch.models.families import build
     from archsearch.records import Cost, Epoch, Latency, Record, Score, TrialStatus
-    from archsearch.search.runtime import RunCallbacks, Runtime
+    from archsearch.search.runtime import CallbackList, RunCallbacks, Runtime
+    from archsearch.search.trackers import MLflow, TensorBoard
     from archsearch.training.model_folder import evaluate_folder, load
 
 __version__ = "0.1.0"
@@ -99,8 +100,11 @@ _HOMES = {
     "Record": "archsearch.records",
     "Score": "archsearch.records",
     "TrialStatus": "archsearch.records",
+    "CallbackList": "archsearch.search.runtime",
     "RunCallbacks": "archsearch.search.runtime",
     "Runtime": "archsearch.search.runtime",
+    "MLflow": "archsearch.search.trackers",
+    "TensorBoard": "archsearch.search.trackers",
     "evaluate_folder": "archsearch.training.model_folder",
     "load": "archsearch.training.model_folder",
 }
@@ -108,12 +112,14 @@ _HOMES = {
 __all__ = [
     "Ablation",
     "ArchsearchError",
+    "CallbackList",
     "Comparison",
     "Confirmed",
     "Cost",
     "Description",
     "Epoch",
     "Latency",
+    "MLflow",
     "MeasuredNetwork",
     "Record",
     "Retrained",
@@ -122,6 +128,7 @@ __all__ = [
     "Score",
     "Study",
     "StudyFront",
+    "TensorBoard",
     "TrialStatus",
     "Trust",
     "ablate",

@@ -27,7 +27,7 @@ class Output:
     Attributes:
         home: of the result's type, MODULE:NAME: most import torch.
         version: goes up when a key is removed, renamed or changes its meaning; a key that is added leaves it.
-        more: keys beside the result's own, and the homes of their types.
+        more: keys that the command itself adds, and the homes of their types.
     """
 
     home: str

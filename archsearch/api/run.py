@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from archsearch.overrides import Overrides, read_overrides
 from archsearch.search.config import StudyConfig, load_study
 from archsearch.search.plan import RunPlan, check_unchanged, plan_run
 from archsearch.search.run import run_study
-from archsearch.search.runtime import RunCallbacks, Runtime
+from archsearch.search.runtime import CallbackList, RunCallbacks, Runtime
 from archsearch.store.studies import StudyInfo
 
 
@@ -60,7 +61,7 @@ def run(
     time_budget_seconds: float | None = None,
     plateau_trials: int | None = None,
     optuna_proxy: str | None = None,
-    callbacks: RunCallbacks | None = None,
+    callbacks: RunCallbacks | Sequence[RunCallbacks] = (),
 ) -> Study:
     """Run a study until it has `trials` trials in all; called again it continues, and does nothing when all are done.
 
@@ -69,6 +70,7 @@ def run(
     Args:
         study: as `plan` takes it, or what was planned: by `plan`, `plan_ablation`, `plan_confirm` or `plan_trust`.
         trials, overrides, seed: as `plan`; of no effect on what is planned already.
+        callbacks: who is told, one or several: `archsearch.TensorBoard("logs")`.
         others: see `Runtime`; time_budget_seconds: from this call on.
 
     Raises what `plan` raises, StudyChangedError if the study is stored with another protocol, StoreError for a
@@ -82,7 +84,7 @@ def run(
         time_budget_seconds=time_budget_seconds,
         plateau_trials=plateau_trials,
         optuna_proxy=optuna_proxy,
-        callbacks=callbacks or RunCallbacks(),
+        callbacks=CallbackList([callbacks] if isinstance(callbacks, RunCallbacks) else callbacks),
     )
     if isinstance(study, str | Path):
         study = plan_study(study, runtime, trials=trials, overrides=overrides, seed=seed)

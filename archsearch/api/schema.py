@@ -73,7 +73,7 @@ def schema(command: str | None = None) -> dict[str, Any]:
         "description": made[0].get("description", ""),
         "type": "object",
         "properties": properties,
-        "required": list(properties),
+        "required": [key for key in properties if key not in more],
         "$defs": definitions,
     }
 

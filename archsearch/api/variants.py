@@ -88,7 +88,7 @@ def _family_table(name: str, networks: Sequence[NamedNetwork]) -> Table:
     source = FAMILIES[name].source
     notes = _footnotes(networks)
     return Table(
-        title=f"{name}  {source}",
+        title=name,
         columns=(
             Column(title="Name", whole=True),
             Column(title="Params", decimals=0),
@@ -106,7 +106,7 @@ def _family_table(name: str, networks: Sequence[NamedNetwork]) -> Table:
             )
             for network in networks
         ),
-        note="\n".join(f"{number} {text}" for number, (text, _) in enumerate(notes, 1)),
+        note="\n".join([source, *(f"{number} {text}" for number, (text, _) in enumerate(notes, 1))]),
     )
 
 

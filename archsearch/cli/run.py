@@ -79,6 +79,14 @@ def run(
             help="Where `archsearch serve-storage` serves Optuna's tables of --storage, for many workers.",
         ),
     ] = None,
+    log: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KIND:WHERE",
+            help="Log trials and epochs: tensorboard:DIR (extra `tensorboard`), or mlflow:URI (extra `mlflow`) such "
+            "as mlflow:sqlite:///mlflow.db. Repeatable.",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done, try three networks, stop.")
     ] = False,
@@ -95,13 +103,15 @@ def run(
     archsearch run --study cifar100 --trials 200
     archsearch run --study cifar10_cpu --max-latency 2.5 --max-params 1000000
     archsearch run --study mine.yaml --set proxy.epochs=3 --workers 2
-    archsearch run --study cifar10 --time-budget 2h --stop-on-plateau 50
+    archsearch run --study cifar10 --time-budget 2h --stop-on-plateau 50 --log tensorboard:logs
     """
     from archsearch.cli.progress import RunDisplay
     from archsearch.cli.running import command_runtime, run_displayed
     from archsearch.overrides import read_overrides
     from archsearch.search.config import load_study
     from archsearch.search.processes import idle_workers
+    from archsearch.search.runtime import CallbackList
+    from archsearch.search.trackers import tracker
 
     display = RunDisplay(error_console)
     runtime = command_runtime(
@@ -114,6 +124,8 @@ def run(
         plateau_trials=stop_on_plateau,
         optuna_proxy=optuna_proxy,
     )
+    if log:
+        runtime = replace(runtime, callbacks=CallbackList([display, *map(tracker, log)]))
     typed = {"constraints.latency_ms": max_latency, "constraints.params": max_params, "seed": seed}
     overrides = read_overrides(set_ or []) | {key: value for key, value in typed.items() if value is not None}
     config = load_study(study, overrides)
