@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from archsearch.models.families import build
     from archsearch.records import Cost, Epoch, Latency, Record, Score, TrialStatus
     from archsearch.search.runtime import CallbackList, RunCallbacks, Runtime
-    from archsearch.search.trackers import MLflow, TensorBoard
+    from archsearch.search.trackers import MLflow, TensorBoard, WeightsAndBiases
     from archsearch.training.model_folder import evaluate_folder, load
 
 __version__ = "0.1.0"
@@ -105,6 +105,7 @@ _HOMES = {
     "Runtime": "archsearch.search.runtime",
     "MLflow": "archsearch.search.trackers",
     "TensorBoard": "archsearch.search.trackers",
+    "WeightsAndBiases": "archsearch.search.trackers",
     "evaluate_folder": "archsearch.training.model_folder",
     "load": "archsearch.training.model_folder",
 }
@@ -131,6 +132,7 @@ __all__ = [
     "TensorBoard",
     "TrialStatus",
     "Trust",
+    "WeightsAndBiases",
     "ablate",
     "all_studies",
     "audit",

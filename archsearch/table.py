@@ -12,7 +12,7 @@ import io
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
@@ -139,6 +139,9 @@ class Table:
     note: str = ""
     marked: frozenset[int] = frozenset()
     wide: bool = False
+
+    def __str__(self) -> str:
+        return _printed(lambda console: console.print(self.without_empty_columns().to_rich(width=console.width)))
 
     def select(self, *names: str) -> Table:
         """The table with these columns alone, in this order. Raises KeyError for a name that it has not."""
@@ -430,14 +433,20 @@ def write_text(result: Result, console: Console, *, limit: int | None = None) ->
         console.print(f"[yellow]note:[/] {escape(warning)}")
 
 
+def _printed(write: Callable[[Console], None]) -> str:
+    """What is written to a console of plain text."""
+    written = io.StringIO()
+    write(Console(file=written, width=_TEXT_COLUMNS, color_system=None, highlight=False, emoji=False))
+    return "\n".join(line.rstrip() for line in written.getvalue().splitlines())
+
+
 class InNotebooks:
     """A result that `print` shows as a terminal does, and a notebook as its title, its tables and its sentences."""
 
     def __str__(self) -> str:
         assert isinstance(self, Result)
-        written = io.StringIO()
-        write_text(self, Console(file=written, width=_TEXT_COLUMNS, color_system=None, highlight=False, emoji=False))
-        return "\n".join(line.rstrip() for line in written.getvalue().splitlines())
+        result = self
+        return _printed(lambda console: write_text(result, console))
 
     def _repr_html_(self) -> str:
         assert isinstance(self, Result)

@@ -39,6 +39,9 @@ class FrontRow:
     values: tuple[float, ...]
     on_front: bool
 
+    def __str__(self) -> str:
+        return str(self.record)
+
     @property
     def cost(self) -> Cost:
         """Of the record."""
@@ -93,10 +96,19 @@ class Front:
     unusable: tuple[Record, ...]
     warnings: tuple[str, ...]
 
+    def __str__(self) -> str:
+        said = (self.volume_text, self.ties_text, *self.warnings)
+        return "\n".join([self._title, str(networks_table(self.members, title="")), *filter(None, said)])
+
+    @property
+    def _title(self) -> str:
+        return f"Front: {len(self.members)} of {len(self.rows)} networks"
+
     def _repr_html_(self) -> str:
         members = networks_table(self.members, title="")
-        title = f"Front: {len(self.members)} of {len(self.rows)} networks"
-        return notebook_block(title, members.notebook(), paragraphs(self.volume_text, self.ties_text, *self.warnings))
+        return notebook_block(
+            self._title, members.notebook(), paragraphs(self.volume_text, self.ties_text, *self.warnings)
+        )
 
     @property
     def members(self) -> tuple[FrontRow, ...]:

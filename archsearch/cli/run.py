@@ -83,8 +83,8 @@ def run(
         list[str] | None,
         typer.Option(
             metavar="KIND:WHERE",
-            help="Log trials and epochs: tensorboard:DIR (extra `tensorboard`), or mlflow:URI (extra `mlflow`) such "
-            "as mlflow:sqlite:///mlflow.db. Repeatable.",
+            help="Log trials and epochs, each by an extra of its name: tensorboard:DIR, mlflow:URI (such as "
+            "mlflow:sqlite:///mlflow.db) or wandb:PROJECT. Repeatable.",
         ),
     ] = None,
     dry_run: Annotated[

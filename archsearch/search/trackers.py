@@ -62,7 +62,7 @@ class TensorBoard(RunCallbacks):
         return self._files[trial]
 
 
-_MLFLOW_STATUS = {TrialStatus.FAILED: "FAILED", TrialStatus.INTERRUPTED: "KILLED"}
+_NOT_DONE = {TrialStatus.FAILED: "FAILED", TrialStatus.INTERRUPTED: "KILLED"}  # in MLflow's words
 
 
 class MLflow(RunCallbacks):
@@ -95,13 +95,7 @@ class MLflow(RunCallbacks):
 
     def epoch(self, trial: int, epoch: Epoch) -> None:
         """A point of the trial's curve."""
-        values = {
-            "epoch_train_loss": epoch.train_loss,
-            "epoch_top1_percent": epoch.top1_percent,
-            "epoch_learning_rate": epoch.learning_rate,
-            "epoch_train_seconds": epoch.train_seconds,
-        }
-        self._log(trial, values, step=epoch.epoch)
+        self._log(trial, _point(epoch), step=epoch.epoch)
 
     def trial_ended(self, record: Record) -> None:
         """What its network is, and what it reached."""
@@ -114,7 +108,7 @@ class MLflow(RunCallbacks):
             params=[Param(key, str(value)) for key, value in _choices(record).items()],
             tags=[RunTag(key, value) for key, value in tags.items() if value],
         )
-        self._client.set_terminated(run, status=_MLFLOW_STATUS.get(record.status, "FINISHED"))
+        self._client.set_terminated(run, status=_NOT_DONE.get(record.status, "FINISHED"))
         del self._runs[record.trial]
 
     def _log(self, trial: int, values: Mapping[str, float], *, step: int = 0, **more: Any) -> str:
@@ -134,6 +128,70 @@ class MLflow(RunCallbacks):
             made = begun or [self._client.create_run(self._experiment, run_name=f"trial {trial}", tags=tags)]
             self._runs[trial] = made[0].info.run_id
         return self._runs[trial]
+
+
+class WeightsAndBiases(RunCallbacks):
+    """Each trial as a run of a Weights & Biases project, the trials of a study as one group: choices as configuration,
+    the curve as history, what the network reached as summary.
+
+    `WANDB_MODE=offline` keeps everything in the folder `wandb`, for `wandb sync`.
+
+    Args:
+        project: its name.
+
+    Raises ConfigError without the extra `wandb`.
+    """
+
+    def __init__(self, project: str) -> None:
+        try:
+            import wandb
+        except ImportError as error:
+            hint = "pip install 'archsearch[wandb]'"
+            raise ConfigError(f"Weights & Biases cannot be imported: {error}", hint=hint) from error
+        self._wandb: Any = wandb
+        self._project = project
+        self._study = ""
+        self._runs: dict[int, Any] = {}
+
+    def begun(self, study: StudyInfo) -> None:
+        """In the group of the study's name from now on."""
+        self._study = study.name
+
+    def epoch(self, trial: int, epoch: Epoch) -> None:
+        """A point of the trial's curve."""
+        self._run(trial).log(_point(epoch), step=epoch.epoch)
+
+    def trial_ended(self, record: Record) -> None:
+        """What its network is, and what it reached."""
+        run = self._run(record.trial)
+        run.config.update({"status": record.status.value, "arch_id": record.arch_id, **_choices(record)})
+        run.summary.update(_reached(record))
+        run.finish(exit_code=int(record.status in _NOT_DONE))
+        del self._runs[record.trial]
+
+    def _run(self, trial: int) -> Any:
+        """The trial's run, which an earlier process may have begun."""
+        if trial not in self._runs:
+            self._runs[trial] = self._wandb.init(
+                project=self._project,
+                group=self._study,
+                name=f"trial {trial}",
+                id=f"{self._study}-{trial}",
+                resume="allow",
+                reinit="create_new",
+                settings=self._wandb.Settings(console="off", silent=True),
+            )
+        return self._runs[trial]
+
+
+def _point(epoch: Epoch) -> dict[str, float]:
+    """One epoch; its accuracy is of the validation split."""
+    return {
+        "train_loss": epoch.train_loss,
+        "epoch_top1_percent": epoch.top1_percent,
+        "learning_rate": epoch.learning_rate,
+        "train_seconds": epoch.train_seconds,
+    }
 
 
 def _choices(record: Record) -> dict[str, bool | int | float | str]:
@@ -157,7 +215,9 @@ def _reached(record: Record) -> dict[str, float]:
     return {name: float(value) for name, value in found.items() if value is not None}
 
 
-TRACKERS = Registry[Callable[[str], RunCallbacks]]("tracker", {"tensorboard": TensorBoard, "mlflow": MLflow})
+TRACKERS = Registry[Callable[[str], RunCallbacks]](
+    "tracker", {"tensorboard": TensorBoard, "mlflow": MLflow, "wandb": WeightsAndBiases}
+)
 
 
 def tracker(named: str) -> RunCallbacks:

@@ -125,6 +125,15 @@ def test_a_result_prints_as_the_table_that_the_terminal_shows(study: archsearch.
         assert f"{row.record.score.top1_percent:.2f}" in text  # type: ignore[union-attr]
 
 
+def test_a_network_a_front_and_trials_print_as_lines_and_not_as_all_their_fields(study: archsearch.Study) -> None:
+    assert str(study.best) == str(study.front.members[0])
+    assert "top-1 50.00 % (validation), latency 5.000 ms, 1,000,000 parameters" in str(study.best)
+    assert len(str(study.best).splitlines()) == 1
+    for shown in (study.front, study.records, study.front.members[0], *study.verdicts):
+        assert max(map(len, str(shown).splitlines())) <= 100
+        assert "Record(" not in str(shown)
+
+
 def test_a_study_writes_its_report_and_gives_its_trials(
     study: archsearch.Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

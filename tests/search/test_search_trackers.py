@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import struct
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -144,6 +146,57 @@ def test_mlflow_has_an_experiment_for_the_study_and_a_run_for_each_trial(databas
     assert (done.data.metrics["top1_percent"], done.data.metrics["latency_ms"]) == (60.0, 5.0)
     curve = client.get_metric_history(done.info.run_id, "epoch_top1_percent")
     assert [(point.step, point.value) for point in curve] == [(1, 20.0), (2, 40.0), (3, 60.0)]
+
+
+def logged(content: bytes) -> Iterator[bytes]:
+    """The records of a `.wandb` file: after 7 bytes a log of LevelDB (doc/log_format.md) in blocks of 32 KiB."""
+    place, parts = 7, b""
+    while place < len(content):
+        left = 2**15 - place % 2**15
+        if left < 7:
+            place += left
+            continue
+        _, length, kind = struct.unpack("<IHB", content[place : place + 7])
+        parts += content[place + 7 : place + 7 + length]
+        place += 7 + length
+        if kind in (1, 4):  # whole, or its last part
+            yield parts
+            parts = b""
+
+
+def test_weights_and_biases_has_a_run_for_each_trial_offline(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("wandb")
+    from wandb.proto.wandb_internal_pb2 import Record as Written
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    for folder in ("WANDB_DIR", "WANDB_CONFIG_DIR", "WANDB_CACHE_DIR", "WANDB_DATA_DIR"):
+        monkeypatch.setenv(folder, str(tmp_path))
+    told(tracker("wandb:project"), find_study(database, "small"))
+    (path,) = tmp_path.glob("wandb/offline-run-*/run-small-1.wandb")
+    assert len(list(tmp_path.glob("wandb/offline-run-*/run-small-*.wandb"))) == 2
+    records = [Written.FromString(data) for data in logged(path.read_bytes())]
+    (run,) = {(each.run.project, each.run.run_group, each.run.display_name) for each in records if each.HasField("run")}
+    assert run == ("project", "small", "trial 1")
+    history = [
+        {item.key or item.nested_key[0]: json.loads(item.value_json) for item in each.history.item}
+        for each in records
+        if each.HasField("history")
+    ]
+    assert [(point["_step"], point["epoch_top1_percent"]) for point in history] == [(1, 20.0), (2, 40.0), (3, 60.0)]
+    updates = [item for each in records if each.HasField("config") for item in each.config.update]
+    config = {item.key or item.nested_key[0]: json.loads(item.value_json) for item in updates}
+    assert (config["stage2.kernel"], config["stage3.attention"]) == (5, "se")
+    summary = {
+        item.key or item.nested_key[0]: json.loads(item.value_json)
+        for each in records
+        if each.HasField("summary")
+        for item in each.summary.update
+    }
+    assert (summary["top1_percent"], summary["latency_ms"]) == (60.0, 5.0)
+    assert [each.exit.exit_code for each in records if each.HasField("exit")] == [0]
 
 
 @pytest.mark.parametrize("kind", TRACKERS)
