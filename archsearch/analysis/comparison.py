@@ -3,7 +3,7 @@
 Networks are the same if their arch_ids are. A rank correlation asks only for the order, so sides with other epochs,
 datasets or devices can be held against each other; the values themselves cannot, and what differs is listed.
 
-The correlations and their intervals are those of `rank_bootstrap`.
+The correlations and their intervals are those of `rank_correlation`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from scipy import stats
 from archsearch.analysis.conditions import RecordConditions, conditions_of
 from archsearch.analysis.objectives import OBJECTIVES, is_complete
 from archsearch.analysis.pareto import Noisy, non_dominated
-from archsearch.analysis.rank_bootstrap import CORRELATION_COLUMNS, correlation_of, resampled_correlations
+from archsearch.analysis.rank_correlation import CORRELATION_COLUMNS, correlation_of, resampled_correlations
 from archsearch.noise import NO_FLOOR, NoiseFloor
 from archsearch.records import Record
 from archsearch.table import Column, InNotebooks, Interval, Table

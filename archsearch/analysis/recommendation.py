@@ -31,7 +31,7 @@ from archsearch.analysis.front import MEASURED_OBJECTIVE, Front, FrontRow
 from archsearch.analysis.intervals import counting_margin_points, half_width
 from archsearch.analysis.objectives import OBJECTIVES, floor_text, relative_percent
 from archsearch.analysis.pareto import knee, level
-from archsearch.analysis.winners_curse import winners_curse_of
+from archsearch.analysis.shrinkage import winners_curse_of
 from archsearch.records import Record
 from archsearch.table import notebook_block, paragraphs
 from archsearch.text import number_text, percent_text, plural

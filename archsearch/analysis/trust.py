@@ -15,14 +15,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import stats
 
-from archsearch.analysis.ceiling import Ceiling, ceilings_of
 from archsearch.analysis.intervals import additive_fit
 from archsearch.analysis.objectives import is_complete
-from archsearch.analysis.rank_bootstrap import (
+from archsearch.analysis.rank_correlation import (
     CORRELATION_COLUMNS,
     RESAMPLES,
+    Ceiling,
     Correlation,
     Resampled,
+    ceilings_of,
     correlation_of,
     percentile_interval,
     resampled_correlations,

@@ -15,6 +15,7 @@ from typing import Any
 from archsearch.analysis.ablation import Ablation, ablation_of
 from archsearch.analysis.baseline import baselines_of
 from archsearch.analysis.confusion import Confusion, study_confusion
+from archsearch.analysis.final_front import FinalFront, final_front_of
 from archsearch.analysis.guidelines import GuidelinesReport
 from archsearch.analysis.history import History, LearningCurves, hypervolume_history, learning_curves
 from archsearch.analysis.importance import Importances
@@ -23,7 +24,7 @@ from archsearch.analysis.marginal import Marginal, marginal_effects
 from archsearch.analysis.study_front import Bound, PrintedTop1, StudyFront
 from archsearch.analysis.trust import Trust, trust_of
 from archsearch.api.guidelines import stored_guidelines
-from archsearch.api.stored import StoredStudy
+from archsearch.api.stored import StoredStudy, is_published
 from archsearch.designs import Design
 from archsearch.errors import ConfigError, StoreError, UnknownNameError
 from archsearch.models.families import FAMILIES
@@ -224,6 +225,19 @@ def _confusion(study: StoredStudy) -> Confusion | None:
     return study_confusion(study.records, study.trainings, classes, study=study.name)
 
 
+def final_front(study: StoredStudy, protocol: str = "") -> FinalFront | None:
+    """What the full trainings of a study's networks say of its front; None if none was trained (by this protocol)."""
+    return final_front_of(
+        study.networks,
+        study.trainings,
+        study.front,
+        published={record.arch_id for record in study.records if is_published(record)},
+        study=study.name,
+        dataset=str(study.info.config["dataset"]),
+        protocol=protocol,
+    )
+
+
 def _guidelines(study: StoredStudy) -> GuidelinesReport | None:
     try:
         return stored_guidelines(str(study.info.facts.get("device_fingerprint", "")))
@@ -257,6 +271,7 @@ ANALYSES: Mapping[str, Callable[..., Any]] = {
     "ablation": _ablation,
     "confirmed": lambda study: study.confirmed,
     "trust": trust_result,
+    "final": final_front,
     "confusion": _confusion,
     "importances": _importances,
     "marginal": _marginal,

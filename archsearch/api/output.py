@@ -50,6 +50,7 @@ OUTPUTS: Mapping[str, Output] = {
     "measure": Output(home="archsearch.api.measure:MeasuredNetworks"),
     "papers": Output(home="archsearch.api.papers:PapersReport"),
     "pareto": Output(home="archsearch.analysis.study_front:StudyFront"),
+    "pareto --final": Output(home="archsearch.analysis.final_front:FinalFront"),
     "replay": Output(home="archsearch.api.replay:StudyReplay"),
     "studies": Output(home="archsearch.api.studies:StudyList"),
     "target check": Output(home="archsearch.api.target:TargetCheck"),

@@ -72,4 +72,4 @@ def _typed(study: StoredStudy, plot: Plot) -> str:
     if plot.of_device:
         return f"make it with: archsearch {plot.command}"
     more = ("--trials", "N") if plot.command is None else ()
-    return f"make it with: {shlex.join(['archsearch', plot.command or 'run', '--study', study.name, *more])}"
+    return f"make it with: {shlex.join(['archsearch', *(plot.command or 'run').split(), '--study', study.name, *more])}"

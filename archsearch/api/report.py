@@ -19,7 +19,7 @@ from archsearch.report.study_sections import report_of
 from archsearch.store.database import safe_url
 
 FILE = "report.html"
-_IN_WORDS = ("front", "confirmed", "trust", "guidelines", "confusion")
+_IN_WORDS = ("front", "confirmed", "trust", "guidelines", "final", "confusion")
 
 
 def make_report(

@@ -66,7 +66,7 @@ class Retrained:
 def retrain(
     study: str | Path | Study | None = None,
     *,
-    trial: str | int = "best",
+    trial: str | int | Chosen = "best",
     rule: str = RECOMMENDED,
     protocol: str = DEFAULT_PROTOCOL,
     epochs: int | None = None,
@@ -90,7 +90,7 @@ def retrain(
 
     Args:
         study: an opened study, a stored one's name or YAML file; None: the one worked on last.
-        trial: `best`, a trial's number, or a variant's name.
+        trial: `best`, a trial's number, a variant's name, or a network that `Study.choose_all` gave.
         rule: what best means: recommended, knee, accuracy, latency<=MS, ... (`analysis.select`).
         protocol: a name in `training.protocols.PROTOCOLS`.
         epochs, batch_size: in place of the protocol's own.
@@ -119,7 +119,7 @@ def retrain(
         raise ConfigError(f"seeds must be at least 1, got {seeds}")
     recipe = PROTOCOLS[protocol]
     opened = opened_study(study, storage=storage)
-    chosen = opened.choose(trial, rule=rule)
+    chosen = trial if isinstance(trial, Chosen) else opened.choose(trial, rule=rule)
     rules = ImageRules.of_study(opened.info.config, opened.info.facts)
     dataset = load_dataset(str(opened.info.config["dataset"]), data_dir=data_dir, rules=rules)
     _check_data(opened, dataset)

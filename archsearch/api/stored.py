@@ -348,6 +348,39 @@ class StoredStudy:
         spec = variant.at_scale(self.info.config["scale"])
         return Chosen(spec=spec.normalised(self.input_size), label=which, record=None, reading=variant.reading)
 
+    def choose_all(self, which: str, *, rule: str = RECOMMENDED, with_variants: bool = False) -> tuple[Chosen, ...]:
+        """The networks of a list with commas, each once: what `choose` takes, `front` and `variants`.
+
+        Args:
+            which: `front` are the members of the front, fastest first; `variants` the study's named networks.
+            rule: what `best` means.
+            with_variants: also the published networks next to each of them in latency, on either side.
+
+        Raises ConfigError or UnknownNameError saying what there is, ArchsearchError without a complete trial.
+        """
+        chosen: list[Chosen] = []
+        for name in (part.strip() for part in which.split(",")):
+            if name == "front":
+                if not self.front.members:
+                    raise ArchsearchError(
+                        f"study '{self.name}' has no front: no trial is complete",
+                        hint=f"archsearch run --study {self.name}",
+                    )
+                chosen += [_chosen(row.record) for row in self.front.members]
+            elif name == "variants":
+                named = dict.fromkeys(record.variant for record in self.networks if record.variant)
+                chosen += [self.choose(variant) for variant in named]
+            else:
+                chosen.append(self.choose(name, rule=rule))
+        if with_variants:
+            published = [record for record in self.networks if is_published(record)]
+            near = [_next_to(each.record, published) for each in chosen if each.record is not None]
+            chosen += [_chosen(record) for records in near for record in records]
+        found: dict[str, Chosen] = {}
+        for each in chosen:
+            found.setdefault(each.spec.arch_id, each)
+        return tuple(found.values())
+
     def _trial(self, number: int) -> Record:
         for record in self.records:
             if record.trial == number:
@@ -364,6 +397,22 @@ class StoredStudy:
 def trial_number(text: str) -> int | None:
     """The number that a trial is named by; None if the text is none."""
     return int(text) if re.fullmatch("[0-9]{1,18}", text) else None
+
+
+def is_published(record: Record) -> bool:
+    """Whether a trial is a network that its source describes, and no idea carried over from another family."""
+    return record.variant is not None and (record.variant not in VARIANTS or VARIANTS[record.variant].published)
+
+
+def _next_to(record: Record, others: Sequence[Record]) -> list[Record]:
+    """Of some records with a latency those nearest to a record's: one that is faster, and one that is not."""
+    if record.latency is None:
+        return []
+    own = record.latency.corrected_ms
+    found = [(o.latency.corrected_ms, o.trial, o) for o in others if o.latency and o.arch_id != record.arch_id]
+    faster = max((each for each in found if each[0] < own), default=None, key=lambda each: each[:2])
+    slower = min((each for each in found if each[0] >= own), default=None, key=lambda each: each[:2])
+    return [each[2] for each in (faster, slower) if each is not None]
 
 
 def _chosen(record: Record) -> Chosen:

@@ -14,9 +14,10 @@ from archsearch.cli.options import DataDirOption, DeviceOption, JsonOption, Stor
 from archsearch.text import plural
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from archsearch.api.retrain import Retrained
     from archsearch.api.stored import Chosen
-    from archsearch.api.study import Study
-    from archsearch.records import Epoch
 
 
 _BEGINS = {"proxy": "the proxy's weights", "pretrained": "ImageNet's weights"}
@@ -24,8 +25,19 @@ _BEGINS = {"proxy": "the proxy's weights", "pretrained": "ImageNet's weights"}
 
 def retrain(
     trial: Annotated[
-        str, typer.Option("--trial", "-t", metavar="best|N|VARIANT", help="Which network: see --select for best.")
+        str,
+        typer.Option(
+            "--trial",
+            "-t",
+            metavar="best|front|variants|N|VARIANT",
+            help="Which networks, several with commas: the best by --select, the whole front, the study's published "
+            "networks, trials, variants.",
+        ),
     ] = "best",
+    with_variants: Annotated[
+        bool,
+        typer.Option("--with-variants", help="Also the published networks next to each in latency."),
+    ] = False,
     study: StudyOption = None,
     select: Annotated[
         str,
@@ -74,7 +86,7 @@ def retrain(
     data_dir: DataDirOption = None,
     storage: StorageOption = None,
 ) -> None:
-    """Train one network in full and score it on the test split, which no search sees.
+    """Train networks in full and score them on the test split, which no search sees.
 
     Writes runs/STUDY/retrain/ARCH_ID: spec, weights, metrics, curve, model card.
     A checkpoint after each epoch and every minute: the same command typed again continues.
@@ -82,26 +94,36 @@ def retrain(
 
     Examples:
     archsearch retrain --trial best
+    archsearch retrain --trial front --with-variants --seeds 2
     archsearch retrain --trial best --select "latency<=3.5" --seeds 3
     archsearch retrain --trial shufflenet_v2_x1_0 --epochs 30
     archsearch retrain --trial shufflenet_v2_x1_0 --protocol modern --pretrained
     torchrun --standalone --nproc-per-node 2 --no-python archsearch retrain --trial best
     """
     from archsearch.api.retrain import retrain as train_in_full
+    from archsearch.api.study import open_study
     from archsearch.cli.progress import RetrainDisplay
-    from archsearch.errors import ConfigError
+    from archsearch.errors import ConfigError, TrainingError
     from archsearch.training.protocols import PROTOCOLS
 
     if pretrained and start not in ("scratch", "pretrained"):
         raise ConfigError(f"--pretrained and --start {start} are two starts", hint="give one of them")
     begin = "pretrained" if pretrained else start
     seconds = parse_duration(checkpoint_every, option="--checkpoint-every")
-
     length = epochs or PROTOCOLS[protocol].epochs
+    distributed = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    if int(os.environ.get("RANK", "0")) > 0:  # torchrun's processes train together: the first one speaks
+        console.quiet = True
 
-    def started(opened: Study, chosen: Chosen) -> None:
+    opened = open_study(study, storage=storage)
+    networks = opened.choose_all(trial, rule=select, with_variants=with_variants)
+    alone = networks[0] if len(networks) == 1 else None
+
+    def started(*_: object) -> None:
+        """Said once what is typed has been checked."""
         rule = f" (best by {select})" if trial == "best" else ""
-        console.print(f"study '{opened.name}': {chosen.label}{rule}, network {chosen.spec.arch_id}", markup=False)
+        said = f"{alone.label}{rule}, network {alone.spec.arch_id}" if alone else plural(len(networks), "network")
+        console.print(f"study '{opened.name}': {said}", markup=False)
         if trial == "best" and select.strip() == "recommended":
             show_recommendation(opened.recommendation)
         console.print(
@@ -111,48 +133,82 @@ def retrain(
             markup=False,
         )
 
-    if int(os.environ.get("RANK", "0")) > 0:  # torchrun's processes train together: the first one speaks
-        console.quiet = True
-
+    failed: list[str] = []
     try:
         with RetrainDisplay(
-            epochs=length, seeds=seeds, console=Console(quiet=True) if console.quiet else error_console
+            epochs=length,
+            seeds=seeds,
+            costs=_costs(networks),
+            console=Console(quiet=True) if console.quiet else error_console,
         ) as display:
-
-            def shown(seed: int, epoch: Epoch) -> None:
-                display.show(seed, epoch)
-
-            result = train_in_full(
-                study,
-                trial=trial,
-                rule=select,
-                protocol=protocol,
-                epochs=epochs,
-                batch_size=batch_size,
-                seeds=seeds,
-                device=device,
-                threads=threads,
-                data_dir=data_dir,
-                storage=storage,
-                resume=resume,
-                start=begin,
-                weights=weights,
-                checkpoint_seconds=seconds,
-                compiled=compiled,
-                tensorboard=tensorboard,
-                on_start=started,
-                on_epoch=shown,
-            )
+            for place, chosen in enumerate(networks):
+                if not alone:
+                    display.begin(place, f"[{place + 1}/{len(networks)}] {chosen.label}")
+                try:
+                    result = train_in_full(
+                        opened,
+                        trial=chosen,
+                        protocol=protocol,
+                        epochs=epochs,
+                        batch_size=batch_size,
+                        seeds=seeds,
+                        device=device,
+                        threads=threads,
+                        data_dir=data_dir,
+                        storage=storage,
+                        resume=resume,
+                        start=begin,
+                        weights=weights,
+                        checkpoint_seconds=seconds,
+                        compiled=compiled,
+                        tensorboard=tensorboard,
+                        on_start=None if place else started,
+                        on_epoch=display.show,
+                    )
+                except TrainingError as error:
+                    if alone or distributed:
+                        raise
+                    failed.append(chosen.label)
+                    error_console.print(f"{chosen.label} failed, the others go on: {error.message}", markup=False)
+                else:
+                    if not alone:
+                        console.print(f"{chosen.label}: {_accuracy(result)}, {result.folder}", markup=False)
     except KeyboardInterrupt:
         error_console.print("stopped; the last checkpoint is kept: type the same command to continue")
         raise typer.Exit(1) from None
+    if alone:
+        _print_retrained(result)
+        return
+    console.print(f"see them  archsearch pareto --study {opened.name} --final --plot", markup=False)
+    if failed:
+        error_console.print(f"{plural(len(failed), 'network')} failed: {', '.join(failed)}", markup=False)
+        raise typer.Exit(1)
+
+
+def _costs(networks: Sequence[Chosen]) -> list[float]:
+    """What an epoch of each network takes beside one of the others, as the study's own trainings took."""
+    found = [
+        None if chosen.record is None or chosen.record.score is None else 1.0 / chosen.record.score.images_per_second
+        for chosen in networks
+    ]
+    known = [each for each in found if each is not None]
+    usual = sum(known) / len(known) if known else 1.0
+    return [usual if each is None else each for each in found]
+
+
+def _accuracy(result: Retrained) -> str:
     facts = result.facts
     spread = "" if facts.std_top1_percent is None else f" ± {facts.std_top1_percent:.2f}"
     first = facts.scores[0]
-    console.print(
+    return (
         f"test top-1 {facts.mean_top1_percent:.2f}{spread} % (n = {plural(len(facts.scores), 'seed')}, "
         f"{plural(first.epochs, 'epoch')}, {plural(first.eval_images, 'test image')})"
     )
+
+
+def _print_retrained(result: Retrained) -> None:
+    facts, first = result.facts, result.facts.scores[0]
+    console.print(_accuracy(result))
     if first.balanced_top1_percent is not None and first.majority_percent is not None:
         console.print(
             f"mean recall {first.balanced_top1_percent:.2f} %; always the largest class {first.majority_percent:.2f} "

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from archsearch.cli.console import tell, typed_command
 from archsearch.cli.options import JsonOption, StorageOption, StudyOption
+
+if TYPE_CHECKING:
+    from archsearch.table import Result
 
 
 def pareto(
@@ -18,6 +21,10 @@ def pareto(
     ] = False,
     png: Annotated[bool, typer.Option("--png", help="Write pareto.png (extra `png`).")] = False,
     csv: Annotated[bool, typer.Option("--csv", help="Write pareto.csv: every complete network.")] = False,
+    final: Annotated[
+        bool,
+        typer.Option("--final", help="The networks trained in full (`archsearch retrain`); files are named final."),
+    ] = False,
     json: JsonOption = False,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Where the files go. Default: runs/STUDY.")
@@ -29,21 +36,25 @@ def pareto(
     Examples:
     archsearch pareto
     archsearch pareto --study quickstart --plot --csv
+    archsearch pareto --final --plot
     """
-    from archsearch.analysis.front import front_rows
+    from archsearch.analysis.front import Front, front_rows
     from archsearch.api.analyses import study_front
     from archsearch.api.output import write_csv
     from archsearch.api.paths import study_folder
-    from archsearch.api.plots import write_plot
+    from archsearch.api.plots import result_of, write_plot
     from archsearch.api.study import open_study
+    from archsearch.plots.catalog import PLOTS
 
     opened = open_study(study, storage=storage)
     folder = out or study_folder(opened.name)
     written = []
-    for wanted, name in ((plot, "pareto.html"), (png, "pareto.png")):
+    file, drawn = ("final", "final") if final else ("pareto", "front")
+    found: Result = result_of(opened, PLOTS["final"]) if final else study_front(opened)
+    for wanted, end in ((plot, "html"), (png, "png")):
         if wanted:
-            written.append(write_plot(opened, "front", folder / name, command=typed_command()))
-    found = study_front(opened)
+            written.append(write_plot(opened, drawn, folder / f"{file}.{end}", command=typed_command()))
     if csv:
-        written.append(write_csv(front_rows(found), folder / "pareto.csv"))
+        rows = front_rows(found) if isinstance(found, Front) else found.tables()[0].dicts()
+        written.append(write_csv(rows, folder / f"{file}.csv"))
     tell(found, *written, json=json)

@@ -196,22 +196,33 @@ def _left(progress: RunProgress) -> str:
 
 
 class RetrainDisplay(_Display):
-    """Shows a retraining: one bar over all seeds and epochs in a terminal, one line an epoch elsewhere."""
+    """Shows retrainings: one bar over all networks, seeds and epochs in a terminal, one line an epoch elsewhere.
 
-    def __init__(self, *, epochs: int, seeds: int, console: Console) -> None:
+    Args:
+        epochs, seeds: of each network.
+        console: where it is shown.
+        costs: what an epoch of each network costs beside one of the others, for the time left.
+    """
+
+    def __init__(self, *, epochs: int, seeds: int, console: Console, costs: Sequence[float] = (1.0,)) -> None:
         super().__init__(console)
-        self._epochs, self._seeds = epochs, seeds
-        self._first: int | None = None  # epochs that were done before this call
+        self._epochs, self._seeds, self._costs = epochs, seeds, costs
+        self._place, self._label = 0, ""
+        self._trained = 0.0  # cost of the epochs of this call
+
+    def begin(self, place: int, label: str) -> None:
+        """The network at this place of the list is next."""
+        self._place, self._label = place, f"{label} "
 
     def show(self, seed: int, epoch: Epoch) -> None:
         """Show one finished epoch."""
-        done = seed * self._epochs + epoch.epoch
-        total = self._seeds * self._epochs
-        if self._first is None:
-            self._first = done - 1
-        left = (time.monotonic() - self._began) / (done - self._first) * (total - done)
+        cost, each = self._costs[self._place], self._seeds * self._epochs
+        done = sum(self._costs[: self._place]) * each + cost * (seed * self._epochs + epoch.epoch)
+        total = sum(self._costs) * each
+        self._trained += cost
+        left = self.elapsed_seconds / self._trained * (total - done)
         text = (
-            f"seed {seed} epoch {epoch.epoch}/{self._epochs}: loss {epoch.train_loss:.4f}, "
+            f"{self._label}seed {seed} epoch {epoch.epoch}/{self._epochs}: loss {epoch.train_loss:.4f}, "
             f"test top-1 {epoch.top1_percent:.2f} %, lr {epoch.learning_rate:.2g}, {duration(left)} left"
         )
         if self._live is not None:

@@ -14,6 +14,7 @@ from archsearch.plots.architecture import Architecture, record_architecture
 from archsearch.plots.architecture_figure import architecture_figure
 from archsearch.plots.confirmed import confirmed_figure
 from archsearch.plots.confusion import confusion_figure
+from archsearch.plots.final_front import final_figure
 from archsearch.plots.front import front_3d_figure, front_figure
 from archsearch.plots.guidelines import guidelines_figure
 from archsearch.plots.history import hypervolume_figure, learning_curves_figure
@@ -127,6 +128,12 @@ for _plot in (
         summary="the proxy against long training, beside predictors that train nothing",
         figure=trust_figure,
         command="trust",
+    ),
+    Plot(
+        name="final",
+        summary="the networks trained in full: test accuracy against latency and parameters",
+        figure=final_figure,
+        command="retrain --trial front",
     ),
     Plot(
         name="confusion",

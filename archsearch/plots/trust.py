@@ -5,7 +5,7 @@ from __future__ import annotations
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from archsearch.analysis.rank_bootstrap import Correlation
+from archsearch.analysis.rank_correlation import Correlation
 from archsearch.analysis.trust import Trust, TrustGroup, TrustNetwork
 from archsearch.plots import style
 from archsearch.plots.forest import LEAST_WIDTH_PX

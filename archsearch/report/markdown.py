@@ -10,7 +10,7 @@ from archsearch.table import Table
 from archsearch.table import markdown_escaped as escaped
 
 # Sections that are told by a figure alone stay on the page.
-SECTIONS = ("front", "confirmed", "variants", "ablation", "trust", "trained", "confusion", "methods")
+SECTIONS = ("front", "final", "confirmed", "variants", "ablation", "trust", "trained", "confusion", "methods")
 
 
 def markdown_text(report: Report) -> str:

@@ -35,6 +35,8 @@ def report_of(data: ReportData) -> Report:
     picks = picks_of(data)
     device = data.front.device_name or "this device"
     sections: list[Section] = [front_section(data), confirmation_section(data), variants_section(data)]
+    if data.results.get("final") is not None:
+        sections.insert(1, final_section(data))
     ablation = ablation_section(data)
     if data.design is None:
         sections += [ablation, matters_section(data)]
@@ -267,6 +269,11 @@ def _ablation_part(data: ReportData, found: Ablation, number: int) -> Subsection
 def trained_section(data: ReportData) -> Section:
     """Networks of the study that were trained in full, on the test split."""
     return Section(key="trained", title="Trained in full", tables=(retrained_table(data.front.retrainings),))
+
+
+def final_section(data: ReportData) -> Section:
+    """The front of the networks that were trained in full."""
+    return result_section("final", "The front, trained in full", data, missing="No network was trained in full.")
 
 
 def confusion_section(data: ReportData) -> Section:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from archsearch.analysis.rank_bootstrap import percentile_interval, resampled_correlations
+from archsearch.analysis.rank_correlation import percentile_interval, resampled_correlations
 from archsearch.analysis.trust import trust_of
 from archsearch.records import Record, TrialStatus
 

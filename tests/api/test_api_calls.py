@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,21 @@ import archsearch
 from archsearch.cli.main import app
 from archsearch.errors import ArchsearchError, ConfigError, UnknownNameError
 from archsearch.models.families import FAMILIES
+
+
+@pytest.mark.parametrize("given", [str, Path])
+def test_data_are_named_by_a_path_or_a_text(given: type[str] | type[Path], tmp_path: Path) -> None:
+    missing = tmp_path / "cifar"
+    for call in (
+        lambda: archsearch.plan("cifar10", data_dir=given(missing), overrides={"dataset": f"npz:{missing}"}),
+        lambda: archsearch.data(given(missing / "absent.npz"), data_dir=given(missing)),
+        lambda: archsearch.describe(given(missing / "spec.json")),
+        lambda: archsearch.audit(given(missing / "spec.json")),
+        lambda: archsearch.measure(given(missing / "spec.json"), device="cpu"),
+        lambda: archsearch.load(given(missing)),
+    ):
+        with pytest.raises(ArchsearchError):
+            call()
 
 
 def commands(group: Any = None, before: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -107,6 +123,34 @@ def test_a_trial_is_chosen_by_its_number_as_an_integer_or_a_text(study: archsear
         study.choose("³")  # a digit of Unicode that int() refuses
 
 
+def test_networks_are_chosen_by_a_list_each_once_with_the_published_ones_next_to_them(tmp_path: Path) -> None:
+    records = [
+        make_record(0, top1=40.0, p10=1.0, variant="shufflenet_v2_x0_5"),
+        make_record(1, top1=50.0, p10=2.0),
+        make_record(2, top1=45.0, p10=3.0, variant="shufflenet_v2_x1_0"),
+        make_record(3, top1=60.0, p10=4.0),
+        make_record(4, top1=10.0, p10=4.5, variant="plain_cnn"),  # ours: no published network
+        make_record(5, top1=55.0, p10=5.0, variant="resnet20"),
+        make_record(6, top1=56.0, p10=9.0, variant="mobilenet_v2_x0_5"),
+    ]
+    records = [replace(each, choices={"stage2.channels": 40 + 8 * each.trial}) for each in records]
+    url = f"sqlite:///{tmp_path}/studies.db"
+    store_study(url, records, name="small")
+    opened = archsearch.open_study("small", storage=url)
+
+    def trials(which: str, **more: bool) -> list[int | None]:
+        return [each.record.trial if each.record else None for each in opened.choose_all(which, **more)]
+
+    assert trials("front") == [0, 1, 3]  # fastest first
+    assert trials("3, front,3") == [3, 0, 1]
+    assert trials("variants") == [0, 2, 4, 5, 6]
+    assert trials("3", with_variants=True) == [3, 2, 5]
+    assert trials("6", with_variants=True) == [6, 5]
+    assert trials("shufflenet_v2_x2_0", with_variants=True) == [None]  # not in the study: its latency is not known
+    with pytest.raises(ConfigError, match="no trial 9"):
+        opened.choose_all("front,9")
+
+
 def test_an_opened_study_is_compared_and_retrained_as_its_name_is(study: archsearch.Study) -> None:
     for given in (study, study.name, [study]):
         with pytest.raises(ConfigError, match="'small' was measured on one device alone"):
@@ -130,7 +174,7 @@ def test_a_network_a_front_and_trials_print_as_lines_and_not_as_all_their_fields
     assert "top-1 50.00 % (validation), latency 5.000 ms, 1,000,000 parameters" in str(study.best)
     assert len(str(study.best).splitlines()) == 1
     for shown in (study.front, study.records, study.front.members[0], *study.verdicts):
-        assert max(map(len, str(shown).splitlines())) <= 100
+        assert max(map(len, str(shown).splitlines())) <= 120
         assert "Record(" not in str(shown)
 
 

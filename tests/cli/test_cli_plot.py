@@ -158,6 +158,7 @@ MISSING = {
     "ablation": "archsearch ablate --study small",
     "confirmed": "archsearch confirm --study small",
     "trust": "archsearch trust --study small",
+    "final": "archsearch retrain --trial front --study small",
     "confusion": "archsearch retrain --study small",
     "importances": "archsearch run --study small --trials N",
     "grid": "archsearch run --study small --trials N",

@@ -7,11 +7,12 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from makers import make_record
 from rich.console import Console
 
-from archsearch.cli.progress import RunDisplay, line
-from archsearch.records import EarlyStop, Record, TrialStatus
+from archsearch.cli.progress import RetrainDisplay, RunDisplay, line
+from archsearch.records import EarlyStop, Epoch, Record, TrialStatus
 from archsearch.search.runtime import RunProgress
 
 STOP = EarlyStop(
@@ -75,3 +76,19 @@ def test_the_front_so_far_takes_latencies_within_the_noise_floor_as_ties() -> No
     assert "first" in without and "better" in without
     within = shown(progress(*records, noise_floor=0.02)).split("Front so far")[1]
     assert "first" not in within and "better" in within
+
+
+def test_the_time_left_of_several_retrainings_counts_what_an_epoch_of_each_costs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written = io.StringIO()
+    monkeypatch.setattr(RetrainDisplay, "elapsed_seconds", 60.0)
+    with RetrainDisplay(epochs=2, seeds=1, console=Console(file=written, width=200), costs=(1.0, 3.0, 2.0)) as display:
+        point = Epoch(epoch=1, train_loss=2.0, top1_percent=10.0, learning_rate=0.1, train_seconds=60.0)
+        display.begin(0, "[1/3] one")
+        display.show(0, point)  # 1 of 12 in 60 s
+        display.begin(2, "[3/3] three")  # the second one was finished before
+        display.show(0, point)  # 1 and 2 in 60 s, and 2 to come
+    lines = written.getvalue().splitlines()
+    assert lines[0].startswith("[1/3] one seed 0 epoch 1/2: ") and lines[0].endswith("11 min 0 s left")
+    assert lines[1].startswith("[3/3] three seed 0 epoch 1/2: ") and lines[1].endswith("40 s left")

@@ -146,3 +146,42 @@ def test_other_images_under_the_studys_dataset_are_refused(finished: object, mon
     monkeypatch.chdir(finished.folder)
     with pytest.raises(archsearch.ArchsearchError, match="are not those that study 'tiny' was run on"):
         archsearch.retrain("tiny", epochs=1, device="cpu")
+
+
+def test_a_front_is_trained_in_full_resumed_and_shown(shared_finished: object) -> None:
+    front = ("retrain", "--trial", "front", "--with-variants", "--epochs", "1", "--protocol", "one-cycle")
+    first, again = (shared_finished.type(*front, "--device", "cpu") for _ in range(2))
+    assert first.returncode == again.returncode == 0, first.stderr
+    study = shared_finished.study()
+    chosen = study.choose_all("front", with_variants=True)
+    said = [line for line in first.stdout.splitlines() if "test top-1" in line]
+    assert [line.split(":")[0] for line in said] == [each.label for each in chosen]
+    assert first.stderr.count(" epoch 1/1: ") == len(chosen)
+    assert again.stderr.count(" epoch ") == 0  # nothing is trained twice
+    assert [line for line in again.stdout.splitlines() if "test top-1" in line] == said
+    shown = shared_finished.type("pareto", "--final", "--csv", "--json")
+    assert shown.returncode == 0, shown.stderr
+    told = json.loads(shown.stdout)
+    assert [each["label"] for each in told["networks"]] == [
+        each.label for each in sorted(chosen, key=lambda each: each.record.latency.corrected_ms)
+    ]
+    assert (shared_finished.folder / "runs" / "tiny" / "final.csv").exists()
+
+
+def test_a_network_that_fails_does_not_end_the_others(shared_finished: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    from archsearch.api import retrain as api
+    from archsearch.errors import TrainingError
+
+    def diverging(spec: object, *arguments: object, **options: object) -> object:
+        if spec == shared_finished.study().choose(0).spec:
+            raise TrainingError("the loss became NaN")
+        return real(spec, *arguments, **options)
+
+    real = api.retrain_seed
+    monkeypatch.setattr(api, "retrain_seed", diverging)
+    ended = shared_finished.type(
+        "retrain", "--trial", "0,1", "--epochs", "1", "--protocol", "one-cycle", "--device", "cpu"
+    )
+    assert ended.returncode == 1
+    assert "shufflenet_v2_x0_5 failed, the others go on: the loss became NaN" in ended.stderr
+    assert "trial 1: test top-1" in ended.stdout

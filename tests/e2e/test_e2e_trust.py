@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from archsearch.analysis.rank_bootstrap import RESAMPLES
+from archsearch.analysis.rank_correlation import RESAMPLES
 from archsearch.api.analyses import trust_result
 
 

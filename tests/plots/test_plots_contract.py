@@ -9,18 +9,19 @@ from functools import cache
 from typing import Any
 
 import pytest
-from makers import make_front, make_latency, make_record, make_study
+from makers import make_front, make_latency, make_record, make_score, make_study
 from stored import unpack_golden
 
 from archsearch.analysis.ablation import ablation_of
 from archsearch.analysis.confirmed import confirmed_of
 from archsearch.analysis.confusion import Confusion, confusion_of
+from archsearch.analysis.final_front import FinalFront, final_front_of
 from archsearch.analysis.front import DEFAULT_OBJECTIVES
 from archsearch.analysis.guidelines import GuidelinesReport, table_report
 from archsearch.analysis.history import hypervolume_history, learning_curves
 from archsearch.analysis.level_grid import level_grid
 from archsearch.analysis.marginal import marginal_effects
-from archsearch.analysis.study_front import Bound, PrintedTop1
+from archsearch.analysis.study_front import Bound, PrintedTop1, StudyFront
 from archsearch.analysis.trust import trust_of
 from archsearch.api.guidelines import experiments
 from archsearch.api.study import Study, open_study
@@ -91,6 +92,17 @@ def _twice(records: Sequence[Record], study: str) -> tuple[list[Record], Design]
     return again, Design(purpose="confirm", of=study, points=points, seeds=(0, 1))
 
 
+def _final(records: Sequence[Record], front: StudyFront, study: str) -> FinalFront | None:
+    """Every second network trained in full with two seeds; one that the study does not know, too."""
+    full = [
+        (arch_id, make_score(60.0 + place % 7 + seed, seed=seed, split="test", protocol=study))
+        for place, arch_id in enumerate(("unknown", *dict.fromkeys(record.arch_id for record in records[::2])))
+        for seed in (0, 1)
+    ]
+    published = {record.arch_id for record in records if record.variant}
+    return final_front_of(records, full, front, published=published, study=study)
+
+
 def _confusion(study: str) -> Confusion | None:
     score = Score(
         top1_percent=50.0, epochs=1, seed=0, split="test", train_images=4, eval_images=4, protocol="p",
@@ -125,6 +137,7 @@ def _data(records: Sequence[Record], study: str, **more: Any) -> dict[str, Any]:
         "grid": level_grid(choices, objectives),
         "marginal": marginal_effects(choices, objectives, bootstraps=5),
         "ablation": ablation_of(again, replace(design, purpose="ablation", points=design.points or (_BASE,))),
+        "final": _final(records, front, study),
         "confusion": _confusion(study),
         "confirmed": confirmed,
     }

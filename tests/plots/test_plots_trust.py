@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from archsearch.analysis.rank_bootstrap import Correlation
+from archsearch.analysis.rank_correlation import Correlation
 from archsearch.analysis.trust import Trust, TrustGroup, TrustNetwork
 from archsearch.plots.trust import trust_figure
 
