@@ -208,7 +208,7 @@ class Table:
             heading = " ".join(shorten(word, characters or len(word)) for word in column.heading.split())
             found.add_column(
                 Text(heading), justify="right" if column.numeric else "left", no_wrap=column.whole,
-                overflow="fold" if column.whole else "ellipsis", width=characters,
+                overflow="fold", width=characters,
             )  # fmt: skip
         for place, row in enumerate(shown.rows):
             cells = []

@@ -284,7 +284,10 @@ def stopping_settings(base: StoppingSettings, overrides: Overrides, *, policy: s
     for key, value in read_overrides(overrides).items():
         name = key.removeprefix("stopping.")
         if name == "policy":
-            raise ConfigError(f"{override(key)}: the policy is an argument of its own", hint="name it there")
+            raise ConfigError(
+                f"{override(key)}: the policy is an argument of its own",
+                hint="give it as the policy (in a terminal: --policy)",
+            )
         content[name] = value
     try:
         return StoppingSettings.model_validate(content)

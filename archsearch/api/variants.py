@@ -94,7 +94,7 @@ def _family_table(name: str, networks: Sequence[NamedNetwork]) -> Table:
             Column(title="Params", decimals=0),
             Column(title="MACs", decimals=0),
             Column(title="Source"),
-            Column(title="Notes"),
+            Column(title="Notes", whole=True),
         ),
         rows=tuple(
             (
