@@ -28,6 +28,23 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def rough_duration(seconds: float) -> str:
+    """A time that is estimated, as exactly as an estimate is: 40 s, 2 min 30 s, 25 min, 2 h 10 min, 45 h, 6 days."""
+    if seconds < 90:
+        return f"{max(round(seconds / 5) * 5, 5)} s"
+    if seconds < 300:
+        minutes, half = divmod(round(seconds / 30), 2)
+        return f"{minutes} min 30 s" if half else f"{minutes} min"
+    minutes = round(seconds / 60)
+    if minutes < 100:
+        return f"{minutes} min"
+    if minutes < 600:
+        hours, tens = divmod(round(minutes / 10), 6)
+        return f"{hours} h {10 * tens} min" if tens else f"{hours} h"
+    hours = round(minutes / 60)
+    return f"{hours} h" if hours < 96 else f"{round(hours / 24):,} days"
+
+
 def capitalised(words: str) -> str:
     """The words with a capital letter first, the rest as it is."""
     return words[:1].upper() + words[1:]

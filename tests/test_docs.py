@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import shlex
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -30,6 +33,8 @@ ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 STUDIES = (ROOT / "docs" / "studies.md").read_text(encoding="utf-8")
+SPACES = (ROOT / "docs" / "spaces.md").read_text(encoding="utf-8")
+COMMANDS = ROOT / "docs" / "commands.md"
 # A heading of docs/studies.md and the model whose keys its table lists.
 TABLES: dict[str, type[BaseModel]] = {
     "A study's keys": StudyConfig,
@@ -87,7 +92,8 @@ def block_lines(text: str) -> Iterator[str]:
 
 def typed_commands(path: Path) -> list[str]:
     """Every `archsearch COMMAND ...` that a document shows in a block, as a person would type it."""
-    found = [re.search(r"(?:^|\s)archsearch [a-z-].*", line) for line in block_lines(path.read_text(encoding="utf-8"))]
+    lines = [part for line in block_lines(path.read_text(encoding="utf-8")) for part in line.split(" && ")]
+    found = [re.search(r"(?:^|\s)archsearch [a-z-].*", line) for line in lines if "[OPTIONS]" not in line]
     return [match[0].strip() for match in found if match]
 
 
@@ -200,8 +206,31 @@ def test_a_wrong_command_line_would_be_found(line: str) -> None:
         GROUP.commands["run"].make_context("run", shlex.split(line))
 
 
-def test_the_commands_of_the_package_are_all_shown_in_the_readme() -> None:
-    assert {name for document, name, _ in MENTIONED if document == "README.md"} == set(GROUP.commands)
+def commands_page() -> str:
+    """docs/commands.md: what typer writes of the commands, with their examples as blocks and whole first sentences."""
+    typer_docs = [sys.executable, "-m", "typer", "archsearch.cli.main", "utils", "docs", "--name", "archsearch"]
+    written = subprocess.run(
+        [*typer_docs, "--title", "The commands"], capture_output=True, text=True, check=True, timeout=120
+    ).stdout
+    page = html.unescape(written)
+    for name, command in GROUP.commands.items():
+        summary, link = command.get_short_help_str(limit=500), f"[`{name}`](#archsearch-{name})"
+        page = re.sub(rf"^\* `{name}`: .*$", f"* {link}: {summary}", page, flags=re.MULTILINE)
+
+    def block(examples: re.Match[str]) -> str:
+        return "Examples:\n\n" + "".join(f"    {line}\n" for line in examples[1].splitlines())
+
+    page = re.sub(
+        r"^Examples:  (.+)$", lambda found: "Examples:\n" + found[1].replace("   |   ", "\n"), page, flags=re.M
+    )
+    return re.sub(r"^Examples:\n((?:.+\n)+)", block, page, flags=re.MULTILINE)
+
+
+def test_the_page_of_commands_is_that_of_the_program(request: pytest.FixtureRequest) -> None:
+    """After a change of a command: `pytest tests/test_docs.py -k page_of_commands --update-golden`."""
+    if request.config.getoption("--update-golden"):
+        COMMANDS.write_text(commands_page(), encoding="utf-8")
+    assert COMMANDS.read_text(encoding="utf-8") == commands_page(), "docs/commands.md is old: --update-golden"
 
 
 @pytest.mark.parametrize(
@@ -211,9 +240,9 @@ def test_the_readme_has_each_set_up_command_on_a_line_of_its_own(command: str) -
     assert f"    {command}" in README.splitlines()
 
 
-def test_the_readme_names_every_choice_of_the_search_space_and_no_other() -> None:
+def test_the_page_of_spaces_names_every_choice_of_the_search_space_and_no_other() -> None:
     choices = read_space(list_yaml("search_spaces")["shufflenet_v2"]).choices
-    named = {name for cells in rows(section(README, "What is searched")) for name in code_of(cells[0])}
+    named = {name for cells in rows(section(SPACES, "What is searched")) for name in code_of(cells[0])}
     unnamed = [name for name in choices if not {name, re.sub(r"\d", "N", name), f"stageN.{name}"} & named]
     assert unnamed == []
     spec = type(FAMILIES["shufflenet_v2"].base)
@@ -247,13 +276,21 @@ def stored_interval(values: Sequence[float]) -> str:
     return f"{np.mean(values):.0f} ± {half:.0f}"
 
 
-def test_the_readmes_comparisons_are_those_of_the_stored_runs() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_stored_runs_are_compared_as_they_were_in_the_readme_and_among_the_results() -> None:
     results = ROOT / "docs" / "results"
+    table = section((results / "README.md").read_text(encoding="utf-8"), "Measured, not claimed")
+    claims = section(README, "Measured, not claimed")
     peers = json.loads((results / "search_peers_noise.json").read_text())["runs"]
     for search in ("ehvi", "local", "tpe", "nsga2", "random"):
         counts = [run["networks"] for key, run in peers.items() if key.startswith(f"{search}/")]
-        assert len(counts) == 8 and stored_interval(counts) in readme, search
+        assert len(counts) == 8 and stored_interval(counts) in table, search
+        assert stored_interval(counts) in claims or search not in ("ehvi", "tpe")
     guided = json.loads((results / "stopping_guided.json").read_text())["runs"]
     saved = [100 * (1 - guided[f"predicted/{seed}"]["epochs"] / guided[f"none/{seed}"]["epochs"]) for seed in range(3)]
-    assert f"{stored_interval(saved)}%" in readme
+    assert f"{stored_interval(saved)}%" in table
+    assert f"{stored_interval(saved)}%" in claims
+
+
+def test_the_readme_says_how_large_the_search_space_is() -> None:
+    size = load_study("cifar100").search_space().size
+    assert f"{size / 1e9:.0f} billion networks" in README

@@ -14,6 +14,7 @@ from archsearch.text import (
     percent_text,
     plural,
     probability_text,
+    rough_duration,
     shorten,
     significant,
 )
@@ -93,3 +94,14 @@ def test_counts_percents_and_digits() -> None:
 def test_long_names_are_shortened_in_the_middle() -> None:
     assert shorten("abcdefghij", 7) == "abc…hij"
     assert shorten("abc", 7) == "abc"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (1.0, "5 s"), (42.0, "40 s"), (89.0, "90 s"), (100.0, "1 min 30 s"), (185.0, "3 min"), (1505.0, "25 min"),
+        (7860.0, "2 h 10 min"), (10_800.0, "3 h"), (162_000.0, "45 h"), (518_400.0, "6 days"),
+    ],
+)  # fmt: skip
+def test_an_estimated_time_is_no_more_exact_than_an_estimate(seconds: float, words: str) -> None:
+    assert rough_duration(seconds) == words

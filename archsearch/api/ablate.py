@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -255,6 +256,7 @@ def _sets(spec: Spec, choice: str, levels: Sequence[Any]) -> set[str]:
 
 
 DEFAULT_SEEDS = 5
+PROPOSED_SEEDS = 3  # of a design whose size is proposed: the fewest with an interval worth the name
 MOST_NETWORKS = 100
 # what --from calls a network that is chosen by a rule
 _RULES = {"best": RECOMMENDED, "accuracy": "accuracy", "latency": "latency", "knee": "knee"}
@@ -266,12 +268,15 @@ def plan_ablation(
     *,
     base: str | None = None,
     choices: Sequence[str] = (),
-    seeds: int = DEFAULT_SEEDS,
+    seeds: int | None = None,
     mode: Mode = "one-at-a-time",
     changes: SectionChanges | None = None,
-    most: int = MOST_NETWORKS,
+    most: int | None = None,
 ) -> DesignPlan:
     """The design of an ablation, checked against its data and this machine; nothing is stored.
+
+    Where neither choices nor `most` are given, it is as large as ends within the study's own time: with no more
+    trainings than the study has trials, of its most important choices; the notes say what is left out.
 
     Args:
         study: a stored study, its name or file, or a shipped study or file that was never run; None: the one worked
@@ -281,14 +286,14 @@ def plan_ablation(
             `latency` or `knee`; None: the first of the study's own variants, or its reference.
         choices: `kernel`, or `kernel=3|5` with levels of one's own, also several with commas; none: every choice of
             the study's space.
-        seeds: trainings of each network, with the seeds 0 to `seeds` - 1.
+        seeds: trainings of each network, with the seeds 0 to `seeds` - 1; None: 5, or 3 where the size is proposed.
         mode: one-at-a-time, leave-one-out or pairs.
         changes: keys of `proxy` and `latency` with other values than the study's; of a study that was never run, any.
-        most: networks; a larger design is refused.
+        most: networks; a larger design is refused; None: 100.
 
     Raises ConfigError or UnknownNameError for what was asked, and what `archsearch.api.run.plan` raises.
     """
-    if seeds < 1:
+    if seeds is not None and seeds < 1:
         raise ConfigError(f"seeds {seeds}: at least 1 is needed")
     if mode not in MODES:
         raise ConfigError(f"mode {mode}: unknown", hint=f"one of {', '.join(MODES)}")
@@ -297,6 +302,11 @@ def plan_ablation(
     made_from = base_of(opened)
     spec, input_size = base_network(made_from, base, data_dir=runtime.data_dir)
     points = _points(made_from, spec, mode, choices, input_size=input_size)
+    proposed = not choices and most is None
+    seeds = seeds or (PROPOSED_SEEDS if proposed else DEFAULT_SEEDS)
+    most = MOST_NETWORKS if most is None else most
+    if proposed:
+        points = _within_study(points, made_from, changed, seeds=seeds)
     if len(points.points) < 2:
         raise ConfigError(
             "nothing to compare: no level differs from the base",
@@ -311,6 +321,39 @@ def plan_ablation(
     design = Design(purpose="ablation", of=made_from.name, points=points.points, seeds=tuple(range(seeds)), mode=mode)
     planned = plan_design(made_from, design, runtime, changes=changed)
     return replace(planned, lines=_lines(planned), notes=points.notes)
+
+
+def _within_study(points: AblationPoints, base: DesignBase, changed: SectionChanges, *, seeds: int) -> AblationPoints:
+    """As many of the points as take no longer than the study's own trials, two at least, and what is left out.
+
+    Those of its most important choices come first; where that is not known, one level of each choice, then another.
+    """
+    trials = base.config.trials if base.study is None else len(trials_by_network(base.study.records))
+    epochs = int(changed.proxy.get("epochs", base.config.proxy.epochs))
+    fitting = max(2, int(trials * base.config.proxy.epochs / epochs) // seeds)
+    if len(points.points) <= fitting:
+        return points
+    ranked = () if base.study is None else base.study.importances.choices
+    seen: Counter[tuple[str, ...]] = Counter()
+    ordered: list[tuple[float, int, DesignPoint]] = []
+    for point in points.points[1:]:
+        choices = tuple(point.changes)
+        rank = max((ranked.index(each) if each in ranked else len(ranked) for each in choices), default=0)
+        ordered.append((float(rank), seen[choices], point))
+        seen[choices] += 1
+    chosen = {point.arch_id for _, _, point in sorted(ordered, key=lambda each: each[:2])[: fitting - 1]}
+    kept = tuple(point for point in points.points[1:] if point.arch_id in chosen)
+    left = [point.name for point in points.points[1:] if point.arch_id not in chosen]
+    named = ", ".join(left[:_NAMED]) + (f" and {len(left) - _NAMED} more" if len(left) > _NAMED else "")
+    why = "its most important choices" if ranked else "one level of each choice first"
+    note = (
+        f"{plural((len(kept) + 1) * seeds, 'training')}, because the study has {plural(trials, 'trial')}: {why}; left "
+        f"out: {named} (all: --most {len(points.points)}; others: --choices A,B)"
+    )
+    return AblationPoints(points=(points.points[0], *kept), notes=(*points.notes, note))
+
+
+_NAMED = 6  # points that a note names
 
 
 def _lines(planned: DesignPlan) -> tuple[tuple[str, str], ...]:

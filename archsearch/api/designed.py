@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,6 @@ from archsearch.designs import Design, Purpose
 from archsearch.errors import ConfigError, NothingStoredError, UnknownNameError
 from archsearch.image_rules import RULES_FACT
 from archsearch.overrides import Overrides, SectionChanges, override, read_overrides
-from archsearch.records import TrialStatus
 from archsearch.search.config import StudyConfig, load_study, parse_study
 from archsearch.search.plan import RunPlan, completed, plan_run
 from archsearch.search.precision import settled
@@ -113,19 +111,6 @@ class DesignPlan:
     plan: RunPlan
     lines: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
-
-    @property
-    def seconds(self) -> float | None:
-        """Estimate for the whole design with this plan's workers: what the complete trials of the base study took
-        (median), scaled to the epochs of this plan; None if it has none."""
-        if self.base.study is None:
-            return None
-        known = [
-            record.seconds * self.plan.config.proxy.epochs / record.score.epochs
-            for record in self.base.study.records
-            if record.status is TrialStatus.COMPLETE and record.seconds and record.score is not None
-        ]
-        return statistics.median(known) * self.design.size / len(self.plan.devices) if known else None
 
 
 def plan_design(

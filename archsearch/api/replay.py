@@ -92,6 +92,7 @@ class StudyReplay(InNotebooks):
     Attributes:
         curves: of the complete trials, each network once.
         labels: a variant's name or `trial N`, by trial.
+        published: trials of published networks, which no rule stops.
         stopped_by_study: trials that the study stopped itself: they have no whole curve and are in no replay.
         own: how the predictions of the study's own rule held; None if it has none.
         policies: in the order asked for.
@@ -105,6 +106,7 @@ class StudyReplay(InNotebooks):
     workers: int
     curves: tuple[Curve, ...]
     labels: dict[int, str]
+    published: frozenset[int]
     stopped_by_study: tuple[int, ...]
     own: RuleCalibration | None
     own_settings: StoppingSettings
@@ -133,6 +135,8 @@ class StudyReplay(InNotebooks):
             text = f"{each.settings.policy} ({keys})"
             if each.replay.false_stops:
                 text += f"; stopped of the front: {self._listed(each.replay.false_stops)}"
+            if not each.replay.stopped:
+                text += f"; it stopped nothing: {self._why_nothing(each.settings)}"
             if each.replay.calibration.predictions:
                 text += f"; {_calibration_text(each.replay.calibration, each.settings)}"
             found.append(f"{text}.")
@@ -192,6 +196,20 @@ class StudyReplay(InNotebooks):
             "own_calibration": None if self.own is None else _calibration_json(self.own, self.own_settings),
             "policies": [_policy_json(each) for each in self.policies],
         }
+
+    def _why_nothing(self, settings: StoppingSettings) -> str:
+        """What kept a rule from stopping anything: trainings that always run to their end, and how many are left."""
+        always, first = [], 0
+        if self.published:
+            always.append(f"published networks ({len(self.published)} of {len(self.curves)})")
+        if settings.policy == "predicted":
+            first = settings.first_full
+            always.append(f"the first {plural(first, 'training')} (first_full)")
+        left = sum(curve.trial not in self.published for curve in self.curves[first:])
+        text = f"{' and '.join(always)} always run to their end; " if always else ""
+        if not left:
+            return f"{text}in a study with more trials there are some that can be stopped"
+        return f"{text}of the {left} left none fell behind far enough"
 
     def _listed(self, trials: Sequence[int]) -> str:
         names = [self.labels.get(trial, f"trial {trial}") for trial in trials[:LISTED]]
@@ -255,6 +273,7 @@ def replay(
         workers=workers,
         curves=curves,
         labels={record.trial: record.label for record in found},
+        published=spare,
         stopped_by_study=tuple(record.trial for record in records if record.status is TrialStatus.STOPPED),
         own=calibration(decisions, curves, noise_floor=noise_floor) if decisions else None,
         own_settings=own_settings,

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -39,7 +40,7 @@ from archsearch.training.precision import settled_precision
 from archsearch.training.pretrained import pretrained_start
 from archsearch.training.protocols import PROTOCOLS, Protocol
 from archsearch.training.proxy import train_proxy
-from archsearch.training.retrain import CHECKPOINT_SECONDS, RetrainedSeed, retrain_seed
+from archsearch.training.retrain import CHECKPOINT_SECONDS, Pace, RetrainedSeed, retrain_seed
 from archsearch.training.settings import ClassWeights, ProxySettings, weights_by_name
 from archsearch.training.start import STARTS, Start, read_start, save_start
 
@@ -85,6 +86,7 @@ def retrain(
     class_weights: ClassWeights | None = None,
     on_start: Callable[[Study, Chosen], None] | None = None,
     on_epoch: Callable[[int, Epoch], None] | None = None,
+    on_pace: Callable[[int, Pace], None] | None = None,
 ) -> Retrained:
     """Train one network of a study on the whole training split and score it on the test split.
 
@@ -109,6 +111,7 @@ def retrain(
         tensorboard: write TensorBoard event files, too (extra `tensorboard`).
         on_start: called once with the study and the chosen network.
         on_epoch: called with the seed after each of its epochs.
+        on_pace: called with the seed every few steps.
 
     The same call again continues after a stop or a kill, and does nothing when all is done. In processes that torchrun
     started, they train together, each with a part of every batch; the first one writes.
@@ -164,7 +167,8 @@ def retrain(
             device=target,
             folder=place,
             resume=resume,
-            on_epoch=_seeded(on_epoch, seed),
+            on_epoch=None if on_epoch is None else partial(on_epoch, seed),
+            on_pace=None if on_pace is None or not world.first else partial(on_pace, seed),
             chunk=chunk,
             start=begin,
             checkpoint_seconds=checkpoint_seconds,
@@ -256,12 +260,6 @@ def _check_data(study: Study, dataset: Dataset) -> None:
             f"(were {stored}, now {dataset.fingerprint})",
             hint="put the old images back, or run the study under another name",
         )
-
-
-def _seeded(on_epoch: Callable[[int, Epoch], None] | None, seed: int) -> Callable[[Epoch], None] | None:
-    if on_epoch is None:
-        return None
-    return lambda epoch: on_epoch(seed, epoch)
 
 
 def _facts(

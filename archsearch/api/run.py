@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from archsearch.api.designed import DesignPlan
 from archsearch.api.paths import open_database, study_folder
 from archsearch.api.study import Study, open_study
-from archsearch.errors import NothingStoredError, UnknownNameError
+from archsearch.data.catalog import parse_dataset
+from archsearch.errors import ArchsearchError, NothingStoredError, UnknownNameError, first_line
 from archsearch.image_rules import RULES_FACT
 from archsearch.overrides import Overrides, read_overrides
+from archsearch.resources import list_yaml
 from archsearch.search.config import StudyConfig, load_study
+from archsearch.search.devices import worker_devices
+from archsearch.search.estimate import Estimate, own_trials_estimate
 from archsearch.search.plan import RunPlan, check_unchanged, plan_run
-from archsearch.search.run import run_study
+from archsearch.search.run import planned_precision, run_study
 from archsearch.search.runtime import CallbackList, RunCallbacks, Runtime
+from archsearch.search.timing import timed_estimate
+from archsearch.search.variants import study_variants
+from archsearch.store.claims import HOLDS_SLOT
 from archsearch.store.studies import StudyInfo
+from archsearch.training.precision import usual_precision
+
+logger = logging.getLogger(__name__)
 
 
 def plan(
@@ -113,10 +125,109 @@ def plan_config(config: StudyConfig, runtime: Runtime, *, trials: int | None = N
 
 
 def _stored(name: str, storage: str | None) -> StudyInfo | None:
+    study = _stored_study(name, storage)
+    return None if study is None else study.info
+
+
+def _stored_study(name: str, storage: str | None) -> Study | None:
     try:
-        return open_study(name, storage=storage).info
+        return open_study(name, storage=storage)
     except (UnknownNameError, NothingStoredError):
         return None
+
+
+def estimate(planned: RunPlan | DesignPlan, *, storage: str | None = None) -> Estimate | None:
+    """How long the trials will take that a planned study or design does not have yet.
+
+    As its own trials took, where it has some, or those of the study that a design was made from; else some of its
+    networks are timed here, which takes some seconds. None, with a warning, if they cannot be run: a run will say so.
+    Raises StoreError for the database.
+    """
+    base = None if isinstance(planned, RunPlan) else planned.base.study
+    plan = planned if isinstance(planned, RunPlan) else planned.plan
+    config, workers = plan.config, len(plan.devices)
+    stored = _stored_study(config.name, storage)
+    own = () if stored is None else stored.records
+    left = max(plan.total - sum(record.status in HOLDS_SLOT for record in own), 0)
+    for records in (own, () if base is None else base.records):
+        found = own_trials_estimate(
+            records,
+            epochs=config.proxy.epochs,
+            trials=left,
+            workers=workers,
+            stopping=config.stopping.policy != "none",
+        )
+        if found is not None:
+            return found
+    found = _timed(
+        config,
+        plan.space,
+        plan.variants,
+        trials=plan.total,
+        devices=plan.devices,
+        precision=planned_precision(plan),
+        num_classes=plan.num_classes,
+        input_size=plan.input_size,
+        train_images=plan.train_images,
+        validation_images=plan.validation_images,
+        decode_seconds=plan.needs.decode_seconds,
+    )
+    return None if found is None else found.last(left)
+
+
+def _timed(*study: Any, **sizes: Any) -> Estimate | None:
+    try:
+        return timed_estimate(*study, **sizes)
+    except (ArchsearchError, RuntimeError, MemoryError) as error:
+        logger.warning("how long it will take is not known: %s", first_line(error))
+        return None
+
+
+def estimate_without_images(config: StudyConfig, runtime: Runtime, *, trials: int | None = None) -> Estimate | None:
+    """As `estimate`, of a study whose images are not there; None also where nothing is known of them."""
+    known = parse_dataset(config.dataset)[0].known
+    if known is None:
+        return None
+    space, input_size = config.search_space(), config.proxy.input_size_for(known.image_size)
+    devices = worker_devices(runtime.device, runtime.workers or config.workers)
+    validation = min(config.proxy.validation_images, known.train_images)
+    return _timed(
+        config,
+        space,
+        study_variants(config, space, input_size=input_size),
+        trials=trials or config.trials,
+        devices=devices,
+        precision=usual_precision(devices[0]) if config.proxy.precision == "auto" else config.proxy.precision,
+        num_classes=known.num_classes,
+        input_size=input_size,
+        train_images=min(config.proxy.train_images or known.train_images, known.train_images - validation),
+        validation_images=validation,
+    )
+
+
+_LONG_SECONDS = 4 * 3600.0  # on a CPU: cifar10_cpu takes an hour
+_SHORT_SECONDS = 3600.0
+
+
+def shorter(config: StudyConfig, expected: Estimate, *, device: str) -> str | None:
+    """What to do instead, in one sentence, where a study on a CPU would take more than some hours; else None.
+
+    A shipped study of the same search space that is made for a CPU, on these images, or fewer trials.
+    """
+    if device != "cpu" or expected.seconds < _LONG_SECONDS:
+        return None
+    made = [name for name in list_yaml("studies") if name.endswith("_cpu") and name != config.name]
+    fitting = [each for each in map(load_study, made) if each.space == config.space]
+    best = max(
+        fitting, key=lambda each: (each.name == f"{config.name}_cpu", each.dataset == config.dataset), default=None
+    )
+    few = expected.within(_SHORT_SECONDS)
+    less = f"--trials {few} or --time-budget 1h" if few else "--set proxy.train_images=N"
+    less = f"for less of this one: {less}"
+    if best is None:
+        return less
+    images = "" if best.dataset == config.dataset else f" --set dataset={config.dataset}"
+    return f"made for a CPU: archsearch run --study {best.name}{images}; {less}"
 
 
 def check(planned: RunPlan, *, storage: str | None = None) -> None:

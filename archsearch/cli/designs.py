@@ -46,13 +46,18 @@ def ablate(
         typer.Option(
             "--choices",
             metavar="A,B=X|Y",
-            help="Choices to change, with commas; levels of your own after =. Default: every choice of the study's "
-            "search space. Repeatable.",
+            help="Choices to change, with commas; levels of your own after =. Default: the most important ones of the "
+            "study's search space, in no more trainings than the study has trials. Repeatable.",
         ),
     ] = None,
     seeds: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Trainings of each network; more, typed later, are added.")
-    ] = 5,
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Trainings of each network; more, typed later, are added. Default: 5; 3 without --choices and --most.",
+        ),
+    ] = None,
     mode: Annotated[
         str,
         typer.Option(
@@ -70,7 +75,15 @@ def ablate(
         ),
     ] = "own",
     set_: SetOption = None,
-    most: MostOption = 100,
+    most: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Networks that may be trained: a larger design is refused. Default: 100. Typed without --choices, "
+            "every choice is changed.",
+        ),
+    ] = None,
     workers: WorkersOption = None,
     device: DeviceOption = "auto",
     data_dir: DataDirOption = None,

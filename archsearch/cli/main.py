@@ -33,7 +33,7 @@ SEARCH = "Search"
 LOOK = "Look"
 EPILOG = (
     "Examples:  archsearch run --study quickstart   |   archsearch pareto --plot   |   "
-    "archsearch retrain --trial best --epochs 3   |   archsearch describe shufflenet_v2_x1_0"
+    "archsearch retrain --trial best --protocol modern --epochs 10   |   archsearch describe shufflenet_v2_x1_0"
 )
 RENAMED = {"proxy": "serve-storage"}  # commands of earlier versions
 

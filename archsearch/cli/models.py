@@ -96,7 +96,7 @@ def retrain(
     archsearch retrain --trial best
     archsearch retrain --trial front --with-variants --seeds 2
     archsearch retrain --trial best --select "latency<=3.5" --seeds 3
-    archsearch retrain --trial shufflenet_v2_x1_0 --epochs 30
+    archsearch retrain --trial best --protocol modern --epochs 10
     archsearch retrain --trial shufflenet_v2_x1_0 --protocol modern --pretrained
     torchrun --standalone --nproc-per-node 2 --no-python archsearch retrain --trial best
     """
@@ -164,6 +164,7 @@ def retrain(
                         tensorboard=tensorboard,
                         on_start=None if place else started,
                         on_epoch=display.show,
+                        on_pace=display.paced,
                     )
                 except TrainingError as error:
                     if alone or distributed:

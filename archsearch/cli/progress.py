@@ -18,15 +18,18 @@ from rich.table import Table
 from rich.text import Text
 
 from archsearch.records import Record, TrialStatus
+from archsearch.search.estimate import Estimate
 from archsearch.search.runtime import RunCallbacks, RunProgress
-from archsearch.text import duration
+from archsearch.text import duration, plural, rough_duration
 
 if TYPE_CHECKING:
     from archsearch.records import EarlyStop, Epoch
     from archsearch.store.studies import StudyInfo
+    from archsearch.training.retrain import Pace
 
 _LAST_TRIALS = 10
 _TOLD_PICTURES = 100
+_TOLD_SECONDS = 3.0  # of a training, before its steps say how long the rest takes
 
 
 class _Display:
@@ -192,11 +195,12 @@ def _stopped(early: EarlyStop) -> str:
 
 def _left(progress: RunProgress) -> str:
     seconds = progress.seconds_left
-    return "" if seconds is None or progress.done >= progress.total else f", {duration(seconds)} left"
+    return "" if seconds is None or progress.done >= progress.total else f", {rough_duration(seconds)} left"
 
 
 class RetrainDisplay(_Display):
-    """Shows retrainings: one bar over all networks, seeds and epochs in a terminal, one line an epoch elsewhere.
+    """Shows retrainings: how long they will take; then one bar over all networks, seeds and epochs in a terminal, one
+    line an epoch elsewhere.
 
     Args:
         epochs, seeds: of each network.
@@ -209,23 +213,48 @@ class RetrainDisplay(_Display):
         self._epochs, self._seeds, self._costs = epochs, seeds, costs
         self._place, self._label = 0, ""
         self._trained = 0.0  # cost of the epochs of this call
+        self._told = False  # how long it will take
+        self._last = Text()  # the last finished epoch
 
     def begin(self, place: int, label: str) -> None:
         """The network at this place of the list is next."""
         self._place, self._label = place, f"{label} "
 
+    def paced(self, seed: int, pace: Pace) -> None:
+        """Show how far an epoch is; once, as soon as that is known, say how long everything will take."""
+        done = self._done(seed, pace.epochs + pace.step / pace.steps)
+        left = (self._total - done) / self._costs[self._place] * pace.epoch_seconds
+        if not self._told and self.elapsed_seconds >= _TOLD_SECONDS:
+            self._told = True
+            expected = Estimate(first_seconds=(left,), basis=f"from its first {plural(pace.step, 'step')}")
+            self._console.print(expected.sentence, markup=False)
+        doing = f"{self._label}seed {seed} epoch {pace.epochs + 1}/{self._epochs}: step {pace.step}/{pace.steps}"
+        self._draw(Text(f"{doing}, {rough_duration(left)} left"), done)
+
     def show(self, seed: int, epoch: Epoch) -> None:
         """Show one finished epoch."""
-        cost, each = self._costs[self._place], self._seeds * self._epochs
-        done = sum(self._costs[: self._place]) * each + cost * (seed * self._epochs + epoch.epoch)
-        total = sum(self._costs) * each
-        self._trained += cost
-        left = self.elapsed_seconds / self._trained * (total - done)
-        text = (
+        done = self._done(seed, epoch.epoch)
+        self._trained += self._costs[self._place]
+        seconds = self.elapsed_seconds / self._trained * (self._total - done)
+        left = f", {rough_duration(seconds)} left" if seconds >= 1 else ""
+        self._last = Text(
             f"{self._label}seed {seed} epoch {epoch.epoch}/{self._epochs}: loss {epoch.train_loss:.4f}, "
-            f"test top-1 {epoch.top1_percent:.2f} %, lr {epoch.learning_rate:.2g}, {duration(left)} left"
+            f"test top-1 {epoch.top1_percent:.2f} %, lr {epoch.learning_rate:.2g}{left}"
         )
+        if self._live is None:
+            self._console.print(self._last)
+        self._draw(Text(), done)
+
+    @property
+    def _total(self) -> float:
+        """Cost of everything."""
+        return sum(self._costs) * self._seeds * self._epochs
+
+    def _done(self, seed: int, epochs: float) -> float:
+        """Cost of what is done after so many epochs of a seed of the network in hand."""
+        before = sum(self._costs[: self._place]) * self._seeds * self._epochs
+        return before + self._costs[self._place] * (seed * self._epochs + epochs)
+
+    def _draw(self, doing: Text, done: float) -> None:
         if self._live is not None:
-            self._live.update(Group(Text(text), ProgressBar(total=total, completed=done, width=60)))
-        else:
-            self._console.print(text, markup=False)
+            self._live.update(Group(self._last, doing, ProgressBar(total=self._total, completed=done, width=60)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,10 @@ from archsearch.text import bytes_text, duration, plural
 
 if TYPE_CHECKING:
     from archsearch.api.study import Study
+    from archsearch.cli.progress import RunDisplay
+    from archsearch.search.config import StudyConfig
     from archsearch.search.plan import RunPlan
+    from archsearch.search.runtime import Runtime
 
 
 def run(
@@ -106,7 +110,8 @@ def run(
     archsearch run --study cifar10 --time-budget 2h --stop-on-plateau 50 --log tensorboard:logs
     """
     from archsearch.cli.progress import RunDisplay
-    from archsearch.cli.running import command_runtime, run_displayed
+    from archsearch.cli.running import command_runtime, run_displayed, told_estimate
+    from archsearch.errors import DataError
     from archsearch.overrides import read_overrides
     from archsearch.search.config import load_study
     from archsearch.search.processes import idle_workers
@@ -131,26 +136,55 @@ def run(
     config = load_study(study, overrides)
     with idle_workers(0 if dry_run else workers or config.workers) as idle:
         runtime = replace(runtime, idle=idle)
-        with display.planning("reading the study, its data and its search space"):
-            from archsearch.api.run import check, plan_config  # torch, which the idle workers import meanwhile
+        try:
+            with display.planning("reading the study, its data and its search space"):
+                from archsearch.api.run import check, plan_config  # torch, which the idle workers import meanwhile
 
-            planned = plan_config(config, runtime, trials=trials)
-        _print_plan(planned)
+                planned = plan_config(config, runtime, trials=trials)
+        except DataError:
+            _print_without_images(config, runtime, display, trials)
+            raise
+        _print_plan(planned, asked=device)
         if dry_run:
             check(planned, storage=storage)
+        planned = told_estimate(planned, planned, runtime, display, console)
+        if dry_run:
             console.print("dry run: nothing was stored")
             return
         finished = run_displayed(planned, runtime, display)
     _print_end(finished, display.elapsed_seconds, planned.total, display.ending)
 
 
-def _print_plan(plan: RunPlan) -> None:
-    config = plan.config
+def _print_without_images(config: StudyConfig, runtime: Runtime, display: RunDisplay, trials: int | None) -> None:
+    """What is known of a study whose images are not there: where it would run, and how long."""
+    from archsearch.api.run import estimate_without_images
+    from archsearch.cli.running import tell_estimate
+    from archsearch.search.devices import worker_devices
+
+    devices = worker_devices(runtime.device, runtime.workers or config.workers)
+    _print_head(config)
+    console.print(f"trials    {trials or config.trials} in all, {_where(devices, asked=runtime.device)}")
+    with display.planning("estimating the time: some networks are trained for a few steps"):
+        expected = estimate_without_images(config, runtime, trials=trials)
+    if expected is not None:
+        tell_estimate(expected, config, devices[0], console)
+
+
+def _print_head(config: StudyConfig) -> None:
     console.print(f"[bold]{config.name}[/]  {escape(config.description)}".rstrip())
-    kinds: dict[str, int] = {}
-    for name in plan.devices:
-        kinds[name] = kinds.get(name, 0) + 1
-    where = ", ".join(f"{plural(number, 'worker')} on {name}" for name, number in kinds.items())
+
+
+def _where(devices: tuple[str, ...], *, asked: str) -> str:
+    """How many workers there are on which device, and why on no GPU."""
+    kinds = Counter(devices)
+    found = ", ".join(f"{plural(number, 'worker')} on {name}" for name, number in kinds.items())
+    return f"{found} (torch sees no GPU)" if asked == "auto" and devices[0] == "cpu" else found
+
+
+def _print_plan(plan: RunPlan, *, asked: str) -> None:
+    """What would be done; `asked` is the device as typed."""
+    config = plan.config
+    _print_head(config)
     inside = sum(variant.suggested is not None for variant in plan.variants)
     latency, measured_on = config.latency, plan.devices[0]
     backends = " and ".join((latency.backend_on(measured_on), *latency.also_on(measured_on)))
@@ -164,7 +198,7 @@ def _print_plan(plan: RunPlan) -> None:
         f"proxy     {plural(config.proxy.epochs, 'epoch')}, batch {config.proxy.batch_size}, seed {config.seed}\n"
         f"latency   {backends}, {_batch(plan)}, {plural(latency.threads, 'thread')}, "
         f"{latency.precision_on(measured_on)}, beside {config.reference}\n"
-        f"trials    {plan.total} in all, sampler {config.sampler}, {where}"
+        f"trials    {plan.total} in all, sampler {config.sampler}, {_where(plan.devices, asked=asked)}"
     )
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
+from rich.console import Console
 from rich.markup import escape
 
 from archsearch.analysis.cells import cells_of
@@ -19,6 +21,8 @@ from archsearch.text import duration, plural
 if TYPE_CHECKING:
     from archsearch.api.designed import DesignPlan
     from archsearch.api.study import Study
+    from archsearch.search.config import StudyConfig
+    from archsearch.search.estimate import Estimate
     from archsearch.search.plan import RunPlan
 
 
@@ -45,6 +49,37 @@ def command_runtime(
         command=typed_command(),
         callbacks=display,
     )
+
+
+def told_estimate(
+    planned: RunPlan | DesignPlan, plan: RunPlan, runtime: Runtime, display: RunDisplay, console: Console
+) -> RunPlan:
+    """Say how long a plan will take; gives its run with the estimate.
+
+    Args:
+        planned, plan: what was planned, and its run, which may be itself.
+    """
+    from archsearch.api.run import estimate
+
+    with display.planning("estimating the time: some networks are trained for a few steps"):
+        expected = estimate(planned, storage=runtime.storage)
+    if expected is None or not expected.pieces:
+        return plan
+    tell_estimate(expected, plan.config, plan.devices[0], console)
+    budget = runtime.time_budget_seconds
+    if budget is not None and budget < expected.seconds:
+        console.print(f"note      after {duration(budget)} no new trial starts (--time-budget)")
+    return replace(plan, expected=expected)
+
+
+def tell_estimate(expected: Estimate, config: StudyConfig, device: str, console: Console) -> None:
+    """Say how long a study will take, and what to do instead where that is very long."""
+    from archsearch.api.run import shorter
+
+    console.print(expected.sentence, markup=False)
+    instead = shorter(config, expected, device=device)
+    if instead is not None:
+        console.print(f"note      {instead}", markup=False)
 
 
 def run_displayed(planned: RunPlan | DesignPlan, runtime: Runtime, display: RunDisplay) -> Study:
@@ -88,14 +123,9 @@ def run_design(
     error_console.print(f"[bold]{escape(planned.plan.config.name)}[/]")
     for label, text in planned.lines:
         error_console.print(f"{label:<9} {text}", markup=False)
-    if planned.seconds is None:
-        spent = "not known before the first trials have ended"
-    else:
-        with_workers = plural(len(planned.plan.devices), "worker")
-        spent = f"about {duration(planned.seconds)} with {with_workers}, as the study's own trials took"
-    error_console.print(f"time      {spent}")
     for note in planned.notes:
         error_console.print(f"note      {note}", markup=False)
+    planned = replace(planned, plan=told_estimate(planned, planned.plan, runtime, display, error_console))
     if dry_run:
         error_console.print("dry run: nothing was stored")
         raise typer.Exit

@@ -41,10 +41,20 @@ class DataRequest:
 
 
 @dataclass(frozen=True, kw_only=True)
+class KnownImages:
+    """What is known of a dataset's training images before they are there; `image_size`: height and width (pixels)."""
+
+    train_images: int
+    image_size: int
+    num_classes: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class DatasetEntry:
     """One kind of dataset: how it is written (`usage`), what it is (`summary`), and how it is loaded.
 
     `decodes`: whether its images are decoded when they are read, which is done once, before workers start.
+    `known`: of what is downloaded, where it may not be there yet.
     """
 
     usage: str
@@ -52,6 +62,7 @@ class DatasetEntry:
     takes_path: bool
     load: Callable[[DataRequest], Dataset]
     decodes: bool = False
+    known: KnownImages | None = None
 
 
 def _cifar10(request: DataRequest) -> Dataset:
@@ -92,12 +103,14 @@ DATASETS: Registry[DatasetEntry] = Registry(
             summary="CIFAR-10: 50,000 + 10,000 photographs of 10 classes, 32x32; downloaded (163 MiB) on first use",
             takes_path=False,
             load=_cifar10,
+            known=KnownImages(train_images=50_000, image_size=32, num_classes=10),
         ),
         "cifar100": DatasetEntry(
             usage="cifar100",
             summary="CIFAR-100: 50,000 + 10,000 photographs of 100 classes, 32x32; downloaded (161 MiB) on first use",
             takes_path=False,
             load=_cifar100,
+            known=KnownImages(train_images=50_000, image_size=32, num_classes=100),
         ),
         "digits": DatasetEntry(
             usage="digits",

@@ -12,6 +12,7 @@ import logging
 import pickle
 import socket
 import tarfile
+import urllib.error
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -25,7 +26,7 @@ from torchvision.datasets.utils import check_integrity
 
 from archsearch.data.dataset import Dataset
 from archsearch.data.images import Images, fingerprint_of
-from archsearch.errors import DataError
+from archsearch.errors import DataError, first_line
 
 Name = Literal["cifar10", "cifar100"]
 _SOURCES: dict[Name, type[Any]] = {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}
@@ -126,7 +127,7 @@ def _explained(name: Name, data_dir: Path, error: Exception, *, download: bool) 
     if archive.is_file() and not check_integrity(archive, base.tgz_md5):
         return DataError(
             f"dataset '{name}': {archive} is damaged or incomplete (its MD5 is not {base.tgz_md5})"
-            + (f", and a new download failed: {error}" if download else ""),
+            + (f", and a new download failed: {_why(error)}" if download else ""),
             hint=f"remove it and run again, or {by_hand}",
         )
     if not download:
@@ -134,4 +135,16 @@ def _explained(name: Name, data_dir: Path, error: Exception, *, download: bool) 
             f"dataset '{name}' is not in {data_dir}, and downloading is switched off",
             hint=f"allow the download, or {by_hand}",
         )
-    return DataError(f"dataset '{name}' is not in {data_dir} and could not be downloaded: {error}", hint=by_hand)
+    return DataError(
+        f"dataset '{name}' is not in {data_dir} and could not be downloaded: {_why(error)}",
+        hint=f"{by_hand}; images of your own need no download (docs/photos.md)",
+    )
+
+
+def _why(error: Exception) -> str:
+    """Why a download failed: of a server that was not reached, which one and what the system said."""
+    if not isinstance(error, urllib.error.URLError) or isinstance(error, urllib.error.HTTPError):
+        return first_line(error)
+    reason = error.reason
+    said = (reason.strerror if isinstance(reason, OSError) else None) or str(reason)
+    return f"the server cannot be reached from here ({said.lower()})"

@@ -27,6 +27,7 @@ from archsearch.records import precision_before
 from archsearch.search.config import StudyConfig
 from archsearch.search.design_points import design_specs
 from archsearch.search.devices import worker_devices
+from archsearch.search.estimate import Estimate
 from archsearch.search.evaluate import SPLIT_SEED
 from archsearch.search.needs import Needs, needs_of
 from archsearch.search.precision import device_of, protocol_as_settled
@@ -60,6 +61,7 @@ class RunPlan:
         facts: stored with a new study: versions, machine, data, command.
         tried: the networks that were tried; those of a new study's calibration.
         workers_per_gpu: how many workers share each of the devices; auto: to be measured when the run begins.
+        expected: how long its missing trials will take; None: nobody asked.
     """
 
     config: StudyConfig
@@ -76,6 +78,7 @@ class RunPlan:
     facts: Mapping[str, Any]
     tried: tuple[Spec, ...] = ()
     workers_per_gpu: int | Literal["auto"] = 1
+    expected: Estimate | None = None
 
     @property
     def image_rules(self) -> ImageRules:

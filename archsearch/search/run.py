@@ -70,7 +70,7 @@ def run_study(plan: RunPlan, database: Database, runtime: Runtime, *, folder: Pa
     """
     facts = plan.facts
     if plan.config.name not in {study.name for study in list_studies(database)}:
-        facts = {**facts, "proxy_precision": _precision(plan), **_latency_batch(plan)}
+        facts = {**facts, "proxy_precision": planned_precision(plan), **_latency_batch(plan)}
     study = enter_study(
         database,
         name=plan.config.name,
@@ -111,7 +111,7 @@ def _decode(plan: RunPlan, study: StudyInfo, runtime: Runtime) -> None:
         )
 
 
-def _precision(plan: RunPlan) -> Precision:
+def planned_precision(plan: RunPlan) -> Precision:
     """What the trainings of a study that is begun now are computed in."""
     images = plan.total * plan.config.proxy.epochs * plan.train_images
     if plan.config.proxy.precision == "auto" and images < _WORTH_CALIBRATING:
@@ -304,6 +304,7 @@ class _Watch:
             elapsed_seconds=time.monotonic() - self._began,
             workers=workers,
             noise_floor=self._study.noise_floor,
+            expected=self._plan.expected,
         )
 
     def _report(self, progress: RunProgress) -> None:

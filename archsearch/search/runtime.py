@@ -10,6 +10,7 @@ from pathlib import Path
 from archsearch.errors import ConfigError
 from archsearch.noise import NO_FLOOR, NoiseFloor
 from archsearch.records import Epoch, Record
+from archsearch.search.estimate import Estimate
 from archsearch.search.processes import Process
 from archsearch.store.claims import HOLDS_SLOT
 from archsearch.store.studies import StudyInfo
@@ -28,6 +29,7 @@ class RunProgress:
         workers: worker processes of this run that run now.
         ending: why this run starts no new trial although slots are left; None while it does.
         noise_floor: of the study's latencies, as it is known now.
+        expected: what was estimated for the trials that this run began without; None: nothing was.
     """
 
     counts: Mapping[str, int]
@@ -38,6 +40,7 @@ class RunProgress:
     workers: int
     ending: str | None = None
     noise_floor: NoiseFloor = NO_FLOOR
+    expected: Estimate | None = None
 
     @property
     def done(self) -> int:
@@ -46,9 +49,21 @@ class RunProgress:
 
     @property
     def seconds_left(self) -> float | None:
-        """Estimate from the mean time of this run's trials so far; None before the first has ended."""
-        fresh = self.done - self.done_before
-        return None if fresh <= 0 else self.elapsed_seconds / fresh * max(self.total - self.done, 0)
+        """What is left, by what this run's trials took so far; before the first has ended, as it was estimated.
+
+        A trial that runs counts as half done. Trials of which some were expected to take longer than others (published
+        networks come first) count by what was expected. None before the first has ended where nothing was.
+        """
+        fresh, missing = self.done - self.done_before, max(self.total - self.done_before, 0)
+        if fresh <= 0:
+            return None if self.expected is None else max(self.expected.seconds - self.elapsed_seconds, 0.0)
+        work = Estimate(basis="equal trials", others=missing, other_seconds=1.0)
+        if self.expected is not None and self.expected.pieces == missing and self.expected.work_seconds(0, missing):
+            work = self.expected
+        running = min(self.counts.get("running", 0), missing - fresh)
+        half = work.work_seconds(fresh, fresh + running) / 2
+        done = work.work_seconds(0, fresh) + half
+        return self.elapsed_seconds / done * (work.work_seconds(fresh, missing) - half)
 
 
 class RunCallbacks:

@@ -88,6 +88,7 @@ def fit(
     progress: EpochProgress | None = None,
     on_progress: Callable[[int, EpochProgress], None] | None = None,
     progress_seconds: float = math.inf,
+    on_steps: Callable[[int, int, float], None] | None = None,
 ) -> tuple[Epoch, ...]:
     """Train from `start_epoch` (epochs already done) to `epochs`, and score after each epoch.
 
@@ -113,6 +114,7 @@ def fit(
         progress: how far the epoch after `start_epoch` is already.
         on_progress: called between two chunks of an epoch, after every `progress_seconds` of training in it, with the
             epochs done and the progress in the next.
+        on_steps: called after each chunk, with the epochs done, and the steps done and the seconds trained in the next.
 
     Returns:
         One point for each epoch ended here; its `learning_rate` is that of the epoch's last step, and its
@@ -125,7 +127,7 @@ def fit(
     taken = step or EagerStep(model, optimizer, label_smoothing=label_smoothing, device=device, amp=amp)
     running = _Running(
         model=model, batches=batches, step=taken, schedule=schedule, device=device, averaged=averaged, chunk=chunk,
-        chunk_steps=chunk_steps, on_progress=on_progress, progress_seconds=progress_seconds,
+        chunk_steps=chunk_steps, on_progress=on_progress, progress_seconds=progress_seconds, on_steps=on_steps,
     )  # fmt: skip
     if progress is not None:
         taken.parts = progress.parts
@@ -173,6 +175,7 @@ class _Running:
     chunk_steps: int
     on_progress: Callable[[int, EpochProgress], None] | None
     progress_seconds: float
+    on_steps: Callable[[int, int, float], None] | None
 
     def epoch(self, epoch: int, start: EpochProgress | None) -> tuple[float, float, float]:
         """Train one epoch, or the rest of it. Gives mean loss, last learning rate, and seconds inside the chunks."""
@@ -199,6 +202,8 @@ class _Running:
             self._check(values, epoch, done)
             done += len(values)
             losses += values
+            if self.on_steps is not None:
+                self.on_steps(epoch, done, seconds)
             if self.on_progress is not None and done < steps and seconds - kept >= self.progress_seconds:
                 kept = seconds
                 state = random_state(self.device)

@@ -49,6 +49,26 @@ class RetrainedSeed:
     std: Statistics
 
 
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """How far a training is, and how fast.
+
+    Attributes:
+        epochs: that are done.
+        step, steps: done of the epoch in hand, and in all.
+        epoch_seconds: what an epoch takes, scoring included, by its steps so far; the first ones, which choose kernels
+            and take memory, do not count.
+    """
+
+    epochs: int
+    step: int
+    steps: int
+    epoch_seconds: float
+
+
+_SCORED = 1 / 3  # of what an image takes to train, which is a pass forward and about two back
+
+
 def retrain_seed(
     spec: Spec,
     dataset: Dataset,
@@ -62,6 +82,7 @@ def retrain_seed(
     folder: Path,
     resume: bool = True,
     on_epoch: Callable[[Epoch], None] | None = None,
+    on_pace: Callable[[Pace], None] | None = None,
     chunk: Chunk = nullcontext,
     start: Start | None = None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
@@ -85,6 +106,7 @@ def retrain_seed(
         seed: of the initial weights, the data order and the augmentation.
         resume: False removes what the folder holds of this seed and begins anew.
         on_epoch: called after each epoch, once its checkpoint is written; what it raises passes through.
+        on_pace: called every few steps.
         chunk: entered around the preparation, every few steps and each batch of an evaluation.
         start: weights to begin with; None: drawn at random.
         checkpoint_seconds: 0 writes one after every chunk of steps.
@@ -154,6 +176,7 @@ def retrain_seed(
             trainer,
             files,
             on_epoch,
+            on_pace,
             chunk,
             checkpoint_seconds=checkpoint_seconds,
             events=event_folder,
@@ -181,6 +204,7 @@ def _train(
     trainer: Trainer,
     files: SeedFolder,
     on_epoch: Callable[[Epoch], None] | None,
+    on_pace: Callable[[Pace], None] | None,
     chunk: Chunk,
     *,
     checkpoint_seconds: float,
@@ -221,5 +245,23 @@ def _train(
             chunk=chunk,
             on_progress=keep,
             progress_seconds=checkpoint_seconds,
+            on_steps=None if on_pace is None else _paced(trainer, on_pace),
         )
     return tuple(curve)
+
+
+def _paced(trainer: Trainer, on_pace: Callable[[Pace], None]) -> Callable[[int, int, float], None]:
+    """`on_steps` of a training that tells its pace."""
+    steps = trainer.steps_per_epoch
+    scoring = 1.0 + _SCORED * trainer.eval_images / trainer.train_images
+    first = (-1, 0, 0.0)  # chunk of the epoch in hand: the epochs before it, and its steps and seconds
+
+    def on_steps(epoch: int, step: int, seconds: float) -> None:
+        nonlocal first
+        if epoch != first[0] or step <= first[1]:  # the latter: it began anew in smaller parts
+            first = (epoch, step, seconds)
+            return
+        each = (seconds - first[2]) / (step - first[1])
+        on_pace(Pace(epochs=epoch, step=step, steps=steps, epoch_seconds=scoring * steps * each))
+
+    return on_steps

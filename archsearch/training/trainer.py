@@ -134,6 +134,11 @@ class Trainer:
         return self.model if self._averaged is None else self._averaged.model
 
     @property
+    def steps_per_epoch(self) -> int:
+        """Training steps in one epoch."""
+        return self._batches.steps_per_epoch
+
+    @property
     def _amp(self) -> bool:
         return self.precision == "bf16"
 
@@ -146,6 +151,7 @@ class Trainer:
         chunk_steps: int | None = None,
         on_progress: Callable[[int, EpochProgress], None] | None = None,
         progress_seconds: float = math.inf,
+        on_steps: Callable[[int, int, float], None] | None = None,
     ) -> tuple[Epoch, ...]:
         """Train the epochs that are left, or until `on_epoch` says that it is enough. Raises as `fit` does.
 
@@ -155,7 +161,7 @@ class Trainer:
             chunk: entered around every `chunk_steps` steps and around each batch of an evaluation.
             chunk_steps: None is one step on a CPU, where a step takes a tenth of a second and a measurement elsewhere
                 waits for it, and ten on a GPU, where leaving a chunk has to wait for the device.
-            on_progress, progress_seconds: see `fit`; `checkpoint` makes a state of it.
+            on_progress, progress_seconds, on_steps: see `fit`; `checkpoint` makes a state of a progress.
         """
         if chunk_steps is None:
             chunk_steps = 1 if torch.device(self.device).type == "cpu" else 10
@@ -181,6 +187,7 @@ class Trainer:
             progress=progress,
             on_progress=on_progress,
             progress_seconds=progress_seconds,
+            on_steps=on_steps,
         )
 
     def _evaluate(self, chunk: Chunk = nullcontext) -> Scored:

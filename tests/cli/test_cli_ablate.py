@@ -17,6 +17,7 @@ from archsearch.cli import running
 from archsearch.designs import Design, DesignPoint
 from archsearch.models.variants import find_variant
 from archsearch.records import Cost, Latency, Record, Score, TrialStatus
+from archsearch.search.estimate import Estimate
 from archsearch.space.search_space import load_space
 from archsearch.store.database import Database
 from archsearch.store.designs import parse_key, trial_key
@@ -44,6 +45,11 @@ RATIO = {"base": (1.0, 1.01, 0.99), "kernel=5": (1.2, 1.21, 1.19), "residual=tru
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "tiny.yaml").write_text(STUDY)
     monkeypatch.chdir(tmp_path)
+
+    def timed(*_: Any, trials: int, **__: Any) -> Estimate:
+        return Estimate(others=trials, other_seconds=60.0, workers=1, basis="made up")
+
+    monkeypatch.setattr("archsearch.api.run.timed_estimate", timed)
     return tmp_path
 
 
@@ -113,8 +119,28 @@ def test_a_dry_run_says_how_many_trainings_there_would_be(cli: Callable[..., Any
     assert "trainings 16 in all: each network with 4 seeds, 1 epoch of 64 images" in ended.err
     assert "base      shufflenet_v2_x0_5" in ended.err
     assert ended.err.count("has no effect on the base") == 3  # its own width is one of the four
-    assert "not known before the first trials have ended" in ended.err
+    assert "estimated time: 16 min with 1 worker (made up)" in ended.err
     assert not (place / "runs").exists()
+
+
+def test_without_choices_it_is_as_large_as_the_study_and_says_what_is_left_out(
+    cli: Callable[..., Any], place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("archsearch.search.plan._preflight", lambda *_, **__: None)
+    (place / "tiny.yaml").write_text(STUDY + "trials: 10\n")
+    ended = cli("ablate", "--study", "tiny.yaml", "--workers", "1", "--device", "cpu", "--dry-run")
+    assert ended.code == 0, ended.err
+    # 10 trials are 3 networks with 3 seeds
+    assert "3 networks, the base included" in ended.err and "trainings 9 in all: each network with 3 seeds" in ended.err
+    assert "9 trainings, because the study has 10 trials: one level of each choice first; left out: " in ended.err
+    assert "estimated time: 9 min with 1 worker (made up)" in ended.err
+    # a longer training leaves room for fewer, but for the base and one change in any case; --seeds and --most decide
+    twice = cli("ablate", "--study", "tiny.yaml", "--set", "proxy.epochs=9", "--device", "cpu", "--dry-run")
+    assert "2 networks, the base included" in twice.err
+    seeds = cli("ablate", "--study", "tiny.yaml", "--seeds", "1", "--device", "cpu", "--dry-run")
+    assert "10 networks, the base included" in seeds.err
+    whole = cli("ablate", "--study", "tiny.yaml", "--most", "100", "--device", "cpu", "--dry-run")
+    assert "left out" not in whole.err and "each network with 5 seeds" in whole.err
 
 
 @pytest.mark.parametrize(

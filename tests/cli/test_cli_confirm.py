@@ -118,7 +118,7 @@ def test_a_dry_run_lists_the_front_and_its_neighbours_with_new_seeds(cli: Callab
     assert "networks  4: 3 of the front, 1 near it" in ended.err
     assert "trainings 12 in all: each network with 3 seeds (3, 4, 5)" in ended.err  # a search has 0 to 2
     # every trial took 20 s for the same 8 epochs, and there are 12
-    assert "about 4 min 0 s with 1 worker" in ended.err
+    assert "estimated time: 4 min with 1 worker (from this study's own trials)" in ended.err
     assert len(open_study("small.confirm-000000", storage=stored).records) == 6
     fresh = cli("confirm", "--study", "small", "--dry-run", "--fresh-images", "--device", "cpu", "--storage", stored)
     assert fresh.code == 0, fresh.err

@@ -14,6 +14,7 @@ from rich.console import Console
 from archsearch.cli.progress import RetrainDisplay, RunDisplay, line
 from archsearch.records import EarlyStop, Epoch, Record, TrialStatus
 from archsearch.search.runtime import RunProgress
+from archsearch.training.retrain import Pace
 
 STOP = EarlyStop(
     policy="predicted", epoch=3, of_epochs=8, error_percent=70.0, expected_error_percent=52.0,
@@ -90,5 +91,39 @@ def test_the_time_left_of_several_retrainings_counts_what_an_epoch_of_each_costs
         display.begin(2, "[3/3] three")  # the second one was finished before
         display.show(0, point)  # 1 and 2 in 60 s, and 2 to come
     lines = written.getvalue().splitlines()
-    assert lines[0].startswith("[1/3] one seed 0 epoch 1/2: ") and lines[0].endswith("11 min 0 s left")
+    assert lines[0].startswith("[1/3] one seed 0 epoch 1/2: ") and lines[0].endswith("11 min left")
     assert lines[1].startswith("[3/3] three seed 0 epoch 1/2: ") and lines[1].endswith("40 s left")
+
+
+def epoch(number: int) -> Epoch:
+    return Epoch(epoch=number, train_loss=1.0, top1_percent=50.0, learning_rate=0.1, train_seconds=9.0)
+
+
+def test_a_retraining_says_once_and_before_its_first_epoch_how_long_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("archsearch.cli.progress.time.monotonic", lambda: now)
+    text = io.StringIO()
+    with RetrainDisplay(epochs=30, seeds=2, console=Console(file=text, width=160)) as display:
+        now += 1.0  # too early to tell
+        display.paced(0, Pace(epochs=0, step=2, steps=100, epoch_seconds=500.0))
+        now += 3.0
+        # 60 epochs of 60 s, of which a twentieth of one is done
+        display.paced(0, Pace(epochs=0, step=5, steps=100, epoch_seconds=60.0))
+        display.paced(0, Pace(epochs=0, step=6, steps=100, epoch_seconds=60.0))
+        now = 160.0
+        display.show(0, epoch(1))
+    first, second = text.getvalue().splitlines()
+    assert first == "estimated time: 60 min (from its first 5 steps)"
+    assert second.endswith("lr 0.1, 59 min left")  # 59 of 60 epochs at 60 s
+
+
+def test_a_terminal_shows_how_far_an_epoch_is() -> None:
+    text = io.StringIO()
+    console = Console(file=text, force_terminal=True, width=120, color_system=None)
+    with RetrainDisplay(epochs=30, seeds=1, console=console) as display:
+        display.show(0, epoch(1))
+        display.paced(0, Pace(epochs=1, step=5, steps=100, epoch_seconds=60.0))
+        assert display._live is not None
+        console.print(display._live.renderable)
+    assert "seed 0 epoch 2/30: step 5/100, 29 min left" in text.getvalue()
+    assert "seed 0 epoch 1/30: loss 1.0000" in text.getvalue()

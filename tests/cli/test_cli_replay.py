@@ -117,6 +117,17 @@ def test_without_a_policy_all_are_compared(cli: Callable[..., Any]) -> None:
     ended = cli("replay")
     named = [words[0] for words in lines(ended.out) if len(words) == 10 and words[1].isdigit()]
     assert named == ["none", "predicted", "mo_asha"]
+    assert (
+        "it stopped nothing: the first 20 trainings (first_full) always run to their end; in a study with more trials "
+        "there are some that can be stopped."
+    ) in ended.out
+
+
+def test_a_rule_that_stops_nothing_says_why(cli: Callable[..., Any]) -> None:
+    write_study([Trial(errors=ERRORS[0], variant="shufflenet_v2_x0_5"), *whole()[1:]])
+    kept = cli("replay", "-p", "predicted", "--set", "first_full=2").out
+    assert "published networks (1 of 4) and the first 2 trainings (first_full) always run to their end" in kept
+    assert "it stopped nothing" not in cli("replay", "-p", "mo_asha", "--set", "reduction=2").out  # it stops two
 
 
 def test_json_holds_the_same(cli: Callable[..., Any]) -> None:

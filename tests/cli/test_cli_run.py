@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import urllib.error
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,9 @@ import pytest
 from PIL import Image
 
 from archsearch.api.paths import open_database
+from archsearch.api.run import shorter
 from archsearch.search.config import load_study
+from archsearch.search.estimate import Estimate
 from archsearch.search.plan import plan_run
 from archsearch.search.runtime import Runtime
 from archsearch.store.studies import enter_study
@@ -23,6 +27,8 @@ def test_a_study_of_pictures_of_an_older_version_goes_on_as_it_began(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr("archsearch.search.plan._preflight", lambda *_, **__: None)
+    made_up = Estimate(first_seconds=(60.0,), basis="made up")
+    monkeypatch.setattr("archsearch.api.run.timed_estimate", lambda *_, **__: made_up)
     generator = np.random.default_rng(0)
     for place in ("train/cat", "train/dog", "test/cat", "test/dog"):
         (tmp_path / "photos" / place).mkdir(parents=True)
@@ -42,3 +48,44 @@ def test_a_study_of_pictures_of_an_older_version_goes_on_as_it_began(
     database.close()
     ended = cli("run", "--study", "mine.yaml", "--dry-run", "--device", "cpu", "--storage", "sqlite:///a.db")
     assert ended.code == 0 and "dry run: nothing was stored" in ended.out, ended.err
+
+
+HOURS = 3600.0
+
+
+def test_without_its_images_a_study_still_says_where_and_how_long_and_what_to_do_instead(
+    cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def timed(config: Any, *_: Any, trials: int, **sizes: Any) -> Estimate:
+        # CIFAR-100's 50,000 images without the study's 5,000 of validation
+        assert (sizes["train_images"], sizes["validation_images"]) == (45_000, 5000)
+        return Estimate(others=trials, other_seconds=HOURS / 2, workers=2, basis="made up", at_most=True)
+
+    def unreachable(*_: Any, **__: Any) -> None:
+        raise urllib.error.URLError(OSError(-2, "Name or service not known"))
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("archsearch.api.run.timed_estimate", timed)
+    monkeypatch.setattr("torchvision.datasets.cifar.download_and_extract_archive", unreachable)
+    ended = cli("run", "--study", "cifar100", "--workers", "2", "--device", "cpu", "--data-dir", str(tmp_path))
+    assert ended.code == 1
+    assert "meant for a GPU" in ended.out and "trials    200 in all, 2 workers on cpu" in ended.out
+    assert "estimated time: at most 50 h with 2 workers (made up)" in ended.out
+    assert "made for a CPU: archsearch run --study " in ended.out
+    assert "urlopen" not in ended.err and "the server cannot be reached from here" in ended.err
+
+
+def test_what_is_made_for_a_cpu_is_named_only_where_a_cpu_would_take_hours() -> None:
+    config, estimate = load_study("cifar10", ()), Estimate(others=200, other_seconds=HOURS / 4, workers=2, basis="")
+    # of 15 minutes each two workers do 8 in an hour
+    assert shorter(config, estimate, device="cpu") == (
+        "made for a CPU: archsearch run --study cifar10_cpu; for less of this one: --trials 8 or --time-budget 1h"
+    )
+    assert shorter(config, estimate, device="cuda:0") is None
+    assert shorter(config, replace(estimate, workers=32), device="cpu") is None
+    own = shorter(config.model_copy(update={"dataset": "folder:photos"}), estimate, device="cpu")
+    assert own is not None and "run --study cifar10_cpu --set dataset=folder:photos;" in own
+    other = shorter(config.model_copy(update={"space": "mine.yaml"}), estimate, device="cpu")
+    assert other == "for less of this one: --trials 8 or --time-budget 1h"
+    endless = shorter(config, replace(estimate, other_seconds=9 * HOURS), device="cpu")
+    assert endless is not None and endless.endswith("for less of this one: --set proxy.train_images=N")

@@ -4,6 +4,7 @@ import json
 import socket
 import subprocess
 import sys
+import urllib.error
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,19 @@ def test_an_address_that_has_gone_is_one_clear_error(serve_cifar: Callable[[str]
     serve_cifar("cifar10").archive.unlink()
     with pytest.raises(DataError, match="could not be downloaded: HTTP Error 404"):
         load_dataset("cifar10", data_dir=tmp_path / "d")
+
+
+def test_a_server_that_is_not_reached_is_said_in_plain_words(
+    serve_cifar: Callable[[str], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(*_: Any, **__: Any) -> None:
+        raise urllib.error.URLError(OSError(-2, "Name or service not known"))
+
+    serve_cifar("cifar10")
+    monkeypatch.setattr("torchvision.datasets.cifar.download_and_extract_archive", unreachable)
+    with pytest.raises(DataError) as caught:
+        load_dataset("cifar10", data_dir=tmp_path / "d")
+    assert caught.value.message.endswith("the server cannot be reached from here (name or service not known)")
 
 
 @pytest.mark.parametrize("file", ["data_batch_3", "batches.meta", "test_batch"])

@@ -42,17 +42,6 @@ def test_optuna_knows_each_end_and_the_values_of_each_trial(first_run: object) -
         assert dict(known.trials[record.trial].params) == dict(record.suggested)
 
 
-def test_the_same_command_again_does_nothing(finished: object) -> None:
-    before = facts(finished.study())
-    log = finished.folder / "runs" / "tiny" / "workers" / "worker-0.log"
-    written = log.read_bytes()
-    ended = finished.type("run", "--study", "./tiny.yaml", "--device", "cpu")
-    assert ended.returncode == 0, ended.stderr
-    assert "3 of 3 trials are done" in ended.stderr
-    assert facts(finished.study()) == before
-    assert log.read_bytes() == written  # no worker was started
-
-
 def test_more_trials_continue_the_study(finished: object) -> None:
     before = facts(finished.study())
     log = ("--log", "tensorboard:logs") if importlib.util.find_spec("tensorboard") else ()

@@ -10,7 +10,7 @@ import pytest
 from archsearch.errors import ConfigError
 from archsearch.search.config import StudyConfig
 from archsearch.search.evaluate import Evaluator
-from archsearch.search.runtime import RunProgress, Runtime
+from archsearch.search.runtime import Runtime
 from archsearch.search.worker import Worker
 from archsearch.store.claims import trial_counts
 from archsearch.store.database import Database
@@ -47,16 +47,3 @@ def test_a_plateau_of_no_trials_is_refused() -> None:
     with pytest.raises(ConfigError, match="at least 1 trial"):
         Runtime(plateau_trials=0)
     assert not Runtime().spent and Runtime(time_budget_seconds=0.0).spent and not Runtime(time_budget_seconds=1e9).spent
-
-
-def test_the_time_left_is_estimated_from_this_runs_trials() -> None:
-    progress = RunProgress(
-        counts={"complete": 6, "failed": 1, "stopped": 1, "running": 2, "replay": 9},
-        total=20,
-        records=(),
-        done_before=4,
-        elapsed_seconds=60.0,
-        workers=2,
-    )
-    assert progress.done == 8  # running ones and repeats hold no ended place
-    assert progress.seconds_left == 60.0 / 4 * 12

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ from archsearch.errors import TrainingError
 from archsearch.models.families import FAMILIES
 from archsearch.records import Epoch
 from archsearch.training.protocols import PROTOCOLS
-from archsearch.training.retrain import RetrainedSeed, retrain_seed
+from archsearch.training.retrain import Pace, RetrainedSeed, _paced, retrain_seed
 
 SPEC = FAMILIES["shufflenet_v2"].base.with_choices({"width": 0.5, "units": 1, "stem.pool": False})
 PROTOCOL = PROTOCOLS["one-cycle"]
@@ -233,3 +234,24 @@ def test_a_protocols_dropout_acts_in_training_and_leaves_the_network_as_it_was_n
     facts = json.loads((tmp_path / "half" / "seed-0" / "score.json").read_text())["identity"]
     assert facts["dropout"] == 0.5
     assert facts["arch_id"] == spec.arch_id
+
+
+def test_the_pace_is_that_of_an_epochs_steps_after_its_first_chunk_and_scoring_is_a_third() -> None:
+    trainer: Any = SimpleNamespace(steps_per_epoch=100, train_images=600, eval_images=300)
+    told: list[Pace] = []
+    on_steps = _paced(trainer, told.append)
+    on_steps(3, 10, 60.0)  # the first chunk took long: kernels were chosen
+    on_steps(3, 20, 65.0)  # 0.5 s a step; an epoch trains 50 s and scores half as many images at a third: 50 (1 + 1/6)
+    on_steps(3, 30, 75.0)  # 15 s for 20 steps: 75 s and 12.5 s
+    on_steps(4, 10, 30.0)
+    on_steps(4, 5, 2.0)  # the epoch began anew, in smaller parts
+    on_steps(4, 10, 4.5)
+    assert [(pace.epochs, pace.step, pace.steps) for pace in told] == [(3, 20, 100), (3, 30, 100), (4, 10, 100)]
+    assert [pace.epoch_seconds for pace in told] == pytest.approx([50 * 7 / 6, 75 * 7 / 6, 50 * 7 / 6])
+
+
+def test_every_chunk_of_steps_is_told(dataset: Dataset, tmp_path: Path) -> None:
+    told: list[Pace] = []
+    retrain(dataset, tmp_path, epochs=1, on_pace=told.append)
+    assert told and {pace.epochs for pace in told} == {0}
+    assert [pace.step for pace in told] == list(range(2, told[0].steps + 1))  # a chunk is one step on a CPU

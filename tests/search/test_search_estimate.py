@@ -1,0 +1,164 @@
+"""How long a study will take: by arithmetic on times that are made up, and once with networks that are timed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from makers import make_record
+
+from archsearch.errors import MeasurementError
+from archsearch.records import Record, TrialStatus
+from archsearch.search import timing
+from archsearch.search.config import StudyConfig
+from archsearch.search.estimate import Estimate, own_trials_estimate
+from archsearch.search.plan import plan_run
+from archsearch.search.runtime import RunProgress, Runtime
+from archsearch.search.timing import MeasuringTime, NetworkTime, time_at, timed_estimate, trial_seconds
+
+NETWORK = NetworkTime(macs=1e6, train_seconds=0.002, score_seconds=0.0005)
+NO_MEASURING = MeasuringTime(ready_seconds=0.0, held_seconds=0.0)
+
+
+def trial(number: int, seconds: float, *, epochs: int = 4, variant: str | None = None, stopped: bool = False) -> Record:
+    status = TrialStatus.STOPPED if stopped else TrialStatus.COMPLETE
+    record = make_record(number, top1=60.0, epochs=epochs, variant=variant, status=status)
+    return replace(record, seconds=seconds)
+
+
+def test_whoever_is_free_takes_the_next_piece() -> None:
+    # after 8 s of preparation one takes 10 s and then 3 s, the other 3 + 3 + 3 + 3 s
+    estimate = Estimate(first_seconds=(10.0, 3.0), others=4, other_seconds=3.0, workers=2, basis="", before_seconds=8.0)
+    assert estimate.seconds == 8.0 + 13.0
+    assert replace(estimate, workers=None).seconds == 8.0 + 25.0
+    assert Estimate(basis="", workers=2, before_seconds=8.0).seconds == 8.0
+    assert replace(estimate, others=10**15).seconds == pytest.approx(1.5e15)  # in no time
+
+
+def test_a_part_of_the_pieces_is_counted_as_it_is() -> None:
+    estimate = Estimate(first_seconds=(10.0, 3.0), others=4, other_seconds=2.0, workers=2, basis="")
+    assert estimate.pieces == 6
+    assert [estimate.work_seconds(*part) for part in ((0, 6), (1, 4), (3, 9), (2, 2))] == [21.0, 7.0, 12.0, 0.0]
+    assert (estimate.last(5).first_seconds, estimate.last(5).others) == ((3.0,), 4)
+    assert (estimate.last(3).first_seconds, estimate.last(3).others) == ((), 3)
+    assert (estimate.last(9).first_seconds, estimate.last(0).pieces) == ((10.0, 3.0), 0)
+    # 10 s beside 3 + 2 + 2 + 2, and the last one ends after 11
+    assert [estimate.within(seconds) for seconds in (9.0, 10.0, 12.0, 99.0)] == [0, 5, 6, 6]
+
+
+def test_every_command_says_an_estimate_in_the_same_words() -> None:
+    estimate = Estimate(first_seconds=(1500.0,), workers=2, basis="from this study's own trials")
+    assert estimate.sentence == "estimated time: 25 min with 2 workers (from this study's own trials)"
+    bounded = replace(estimate, workers=None, at_most=True, basis="3 networks timed for 3 steps")
+    assert bounded.text == "at most 25 min (3 networks timed for 3 steps)"
+
+
+def test_trials_to_come_take_what_the_suggested_ones_took() -> None:
+    published = [trial(number, 100.0, variant="resnet20") for number in range(2)]
+    suggested = [trial(2 + number, seconds) for number, seconds in enumerate((10.0, 20.0, 60.0))]
+    found = own_trials_estimate([*published, *suggested], epochs=4, trials=6, workers=2, stopping=False)
+    assert found is not None and (found.others, found.other_seconds) == (6, 30.0)  # (10 + 20 + 60) / 3
+    # with no more suggestions than workers the published networks count too: (100 + 100 + 10 + 20) / 4
+    early = own_trials_estimate([*published, *suggested[:2]], epochs=4, trials=1, workers=2, stopping=False)
+    assert early is not None and early.other_seconds == 57.5
+
+
+def test_a_stopped_training_counts_where_others_may_be_stopped_and_as_it_was() -> None:
+    records = [trial(0, 40.0, epochs=4), trial(1, 10.0, epochs=1, stopped=True)]
+    kept = own_trials_estimate(records, epochs=4, trials=1, workers=2, stopping=True)
+    assert kept is not None and kept.other_seconds == 25.0
+    whole = own_trials_estimate(records, epochs=8, trials=1, workers=2, stopping=False)
+    assert whole is not None and whole.other_seconds == 80.0  # twice the epochs of the one whole training
+    assert own_trials_estimate(records[1:], epochs=4, trials=1, workers=2, stopping=False) is None
+
+
+def test_a_network_between_two_timed_ones_takes_what_lies_between_and_none_is_extrapolated() -> None:
+    small, large = NETWORK, NetworkTime(macs=5e6, train_seconds=0.006, score_seconds=0.0015)
+    assert time_at([large, small], 2e6) == NetworkTime(macs=2e6, train_seconds=0.003, score_seconds=0.00075)
+    assert time_at([large, small], 9e6).train_seconds == 0.006 and time_at([small], 5.0).score_seconds == 0.0005
+
+
+def test_a_trial_is_its_images_its_measurements_and_waiting_for_those_of_others(
+    make_config: Callable[..., StudyConfig],
+) -> None:
+    proxy = {"epochs": 2, "batch_size": 100}
+    config = make_config(proxy=proxy, latency={"visits": 5, "spread_seconds": 4.0, "repeat_every": 0})
+
+    def seconds(measuring: MeasuringTime, *, workers: int, crowded: float = 1.0, config: StudyConfig = config) -> float:
+        return trial_seconds(
+            config, NETWORK, measuring, workers=workers, trials=30, crowded=crowded, train_images=1000,
+            validation_images=400,
+        ) - crowded * timing._BESIDE_SECONDS  # fmt: skip
+
+    # 2 epochs of 1000 x 2 ms + 400 x 0.5 ms
+    assert seconds(NO_MEASURING, workers=1) == pytest.approx(2 * (2.0 + 0.2))
+    measuring = MeasuringTime(ready_seconds=1.0, held_seconds=0.5)
+    assert seconds(measuring, workers=1) == pytest.approx(4.4 + 1.0 + 0.5)
+    # two others hold the device for 0.5 s each, and 5 visits wait for half of a step of 100 x 2 ms
+    assert seconds(measuring, workers=3) == pytest.approx(4.4 + 1.5 + 2 * 0.5 + 5 * 0.1)
+    # beside other programs all that is computed takes twice as long; how long the device is held is so already
+    assert seconds(measuring, workers=1, crowded=2.0) == pytest.approx(2 * 5.4 + 0.5)
+    # a training of 4.4 s is shorter than a spread of 10 s: the rest is slept through
+    slow = make_config(proxy=proxy, latency={"visits": 5, "spread_seconds": 10.0, "repeat_every": 0})
+    assert seconds(NO_MEASURING, workers=1, config=slow) == pytest.approx(10.0)
+    # one network in 10 is measured again, and 3 of the 30 at first: 1.2 times the 0.5 s
+    again = make_config(proxy=proxy, latency={"visits": 5, "spread_seconds": 4.0, "repeat_every": 10})
+    assert seconds(measuring, workers=1, config=again) == pytest.approx(4.4 + 1.0 + 0.5 * 1.2)
+
+
+def test_before_a_study_has_trials_some_of_its_networks_are_timed(
+    make_config: Callable[..., StudyConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timing, "_TIMED_NETWORKS", 2)
+    plan = plan_run(make_config(variants=["shufflenet_v2_x0_5"]), Runtime(device="cpu", workers=2))
+    found = timed_estimate(
+        plan.config, plan.space, plan.variants, trials=4, devices=plan.devices, precision="fp32",
+        num_classes=plan.num_classes, input_size=plan.input_size, train_images=64, validation_images=32,
+    )  # fmt: skip
+    assert len(found.first_seconds) == 1 and found.first_seconds[0] > 0
+    assert found.others == 3 and found.other_seconds > 0  # what will be suggested is not known
+    assert found.basis == "2 networks timed for 3 steps" and found.workers == 2 and not found.at_most
+
+
+def test_a_latency_that_cannot_be_had_is_left_out_with_a_warning(
+    make_config: Callable[..., StudyConfig], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise MeasurementError("no such operator")
+
+    monkeypatch.setattr(timing, "prepare_reference", refused)
+    config = make_config()
+    spec = config.search_space().spec(config.search_space().sample(0)).normalised(32)
+    found = timing._measuring_time(spec, config, 4, 32, timing.DeviceLease.of_device("cpu"))
+    assert found == NO_MEASURING and "no such operator" in caplog.text
+
+
+def progress(**changes: object) -> RunProgress:
+    facts: dict[str, object] = {
+        "counts": {"complete": 6, "failed": 1, "stopped": 1, "running": 2, "replay": 9},
+        "total": 20, "records": (), "done_before": 4, "elapsed_seconds": 60.0, "workers": 2,
+    }  # fmt: skip
+    return RunProgress(**(facts | changes))  # type: ignore[arg-type]
+
+
+def test_the_time_left_is_what_this_runs_trials_took_and_running_ones_are_half_done() -> None:
+    now = progress()
+    assert now.done == 8  # running ones and repeats hold no ended place
+    # 4 and two halves in 60 s: 12 s each; of the 12 that are not done two are half done
+    assert now.seconds_left == pytest.approx(12.0 * 11)
+
+
+def test_trials_that_were_expected_to_take_longer_count_for_more() -> None:
+    # 16 trials: the first 4, which are done, were expected to take 3 s, the others 1 s; they took 60 s with two halves
+    expected = Estimate(first_seconds=(3.0,) * 4, others=12, other_seconds=1.0, workers=2, basis="made up")
+    assert progress(expected=expected).seconds_left == pytest.approx(60.0 / (12.0 + 1.0) * (12.0 - 1.0))
+
+
+def test_before_the_first_trial_has_ended_the_estimate_is_what_is_left() -> None:
+    expected = Estimate(others=16, other_seconds=20.0, workers=2, basis="made up", before_seconds=8.0)
+    begun = progress(counts={"complete": 4, "running": 2}, expected=expected, elapsed_seconds=10.0)
+    assert begun.seconds_left == 8.0 + 160.0 - 10.0
+    assert progress(counts={"complete": 4}).seconds_left is None
+    late = progress(counts={"complete": 4, "running": 2}, expected=expected, elapsed_seconds=900.0)
+    assert late.seconds_left == 0.0
