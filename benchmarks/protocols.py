@@ -3,8 +3,9 @@
     python benchmarks/protocols.py --dataset npz:cifar10 --train-images 5000 --epochs 20 --out results.jsonl
 
 Trains on a part of the training split and scores on another, so the test split stays unseen. Each training is one line
-of `--out`; the same command again goes on where it stopped. Prints mean, sample standard deviation and n, and what the
-last step's weights score beside their average where a protocol has one.
+of `--out`; the same command again goes on where it stopped. Prints mean, sample standard deviation and n of each
+network, what the last step's weights score beside their average where a protocol has one, and the best protocol against
+the others, paired by network and seed.
 """
 
 from __future__ import annotations
@@ -12,15 +13,19 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
 import torch
 
+from archsearch.analysis.intervals import mean_interval
 from archsearch.data.catalog import load_dataset
 from archsearch.data.images import channel_statistics
 from archsearch.data.split import stratified_split
 from archsearch.models.families import build
 from archsearch.models.variants import find_variant
+from archsearch.text import interval_text
 from archsearch.training.loop import EVALUATION_BATCH, top1_percent
 from archsearch.training.protocols import PROTOCOLS
 from archsearch.training.trainer import Trainer, usual_step
@@ -29,7 +34,7 @@ SPLIT_SEED = 0
 
 
 def main() -> None:
-    """Train what is not in the file yet, and print the table."""
+    """Train what is not in the file yet, and print the tables."""
     given = arguments()
     torch.set_num_threads(given.threads)
     dataset = load_dataset(given.dataset)
@@ -37,37 +42,40 @@ def main() -> None:
         dataset.train, validation_images=given.validation_images, train_images=given.train_images, seed=SPLIT_SEED
     )
     mean, std = channel_statistics(train)
-    spec = find_variant(given.variant).spec.with_choices(dict(change.split("=", 1) for change in given.set))
+    changes = dict(change.split("=", 1) for change in given.set)
+    specs = {name: find_variant(name).spec.with_choices(changes) for name in given.variants}
     conditions = {
         "dataset": dataset.fingerprint,
-        "arch_id": spec.arch_id,
         "train_images": len(train),
         "validation_images": len(validation),
         "epochs": given.epochs,
         "device": given.device,
     }
-    for seed in range(given.seeds):
-        for name in given.protocols:
-            protocol = PROTOCOLS[name]
-            key = {**protocol.identity(), **conditions, "seed": seed}
-            if any(line.items() >= key.items() for line in lines(given.out)):
-                continue
-            trainer = Trainer(
-                build(spec, num_classes=dataset.num_classes, input_size=dataset.image_size, seed=seed),
-                train, validation, protocol, epochs=given.epochs, batch_size=protocol.batch_size,
-                input_size=dataset.image_size, mean=mean, std=std, flip=dataset.flip, seed=seed, device=given.device,
-                make_step=usual_step(given.device),
-            )  # fmt: skip
-            score = trainer.score(trainer.run(), split="validation")
-            last = top1_percent(trainer.model, trainer._evaluation.evaluation(EVALUATION_BATCH))
-            found = {
-                "top1_percent": score.top1_percent,
-                "last_step_percent": last,
-                "train_seconds": score.train_seconds,
-            }
-            with given.out.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({**key, **found}) + "\n")
-    report(lines(given.out), conditions, given.protocols)
+    for seed, spec, name in product(range(given.seeds), specs.values(), given.protocols):
+        protocol = PROTOCOLS[name]
+        key = {**protocol.identity(), **conditions, "arch_id": spec.arch_id, "seed": seed}
+        if any(line.items() >= key.items() for line in lines(given.out)):
+            continue
+        trainer = Trainer(
+            build(spec, num_classes=dataset.num_classes, input_size=dataset.image_size, seed=seed),
+            train, validation, protocol, epochs=given.epochs, batch_size=protocol.batch_size,
+            input_size=dataset.image_size, mean=mean, std=std, flip=dataset.flip, seed=seed, device=given.device,
+            make_step=usual_step(given.device),
+        )  # fmt: skip
+        score = trainer.score(trainer.run(), split="validation")
+        last = top1_percent(trainer.model, trainer._evaluation.evaluation(EVALUATION_BATCH))
+        found = {
+            "top1_percent": score.top1_percent,
+            "last_step_percent": last,
+            "train_seconds": score.train_seconds,
+        }
+        with given.out.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({**key, **found}) + "\n")
+    told = lines(given.out)
+    for name, spec in specs.items():
+        print(f"\n{name}\n")
+        report(told, {**conditions, "arch_id": spec.arch_id}, given.protocols)
+    compare(told, [{**conditions, "arch_id": spec.arch_id} for spec in specs.values()], given.protocols)
 
 
 def report(found: list[dict[str, object]], conditions: dict[str, object], names: list[str]) -> None:
@@ -75,8 +83,7 @@ def report(found: list[dict[str, object]], conditions: dict[str, object], names:
     print("| protocol | top-1 (%) | seeds | last step's weights (%) | each seed |")
     print("|---|---:|---:|---:|---|")
     for name in names:
-        identity = {**PROTOCOLS[name].identity(), **conditions}
-        rows = [line for line in found if line.items() >= identity.items()]
+        rows = list(trained(found, conditions, name).values())
         if not rows:
             continue
         top1 = [float(str(row["top1_percent"])) for row in rows]
@@ -84,6 +91,39 @@ def report(found: list[dict[str, object]], conditions: dict[str, object], names:
         spread = f" ± {statistics.stdev(top1):.2f}" if len(top1) > 1 else ""
         each = ", ".join(f"{value:.2f}" for value in top1)
         print(f"| {name} | {statistics.fmean(top1):.2f}{spread} | {len(top1)} | {last:.2f} | {each} |")
+
+
+def compare(found: list[dict[str, object]], conditions: Sequence[dict[str, object]], names: list[str]) -> None:
+    """The best protocol against each other one, paired by network and seed."""
+    top1 = {
+        name: {
+            (place, seed): float(str(row["top1_percent"]))
+            for place, each in enumerate(conditions)
+            for seed, row in trained(found, each, name).items()
+        }
+        for name in names
+    }
+    shared = set.intersection(*(set(values) for values in top1.values()))
+    if not shared or len(names) < 2:
+        return
+    means = {name: statistics.fmean(values[pair] for pair in shared) for name, values in top1.items()}
+    best = max(means, key=lambda name: means[name])
+    print(f"\nbest over {len(shared)} pairs of network and seed: {best}, {means[best]:.2f} %")
+    for name in names:
+        if name != best:
+            gain = mean_interval([top1[best][pair] - top1[name][pair] for pair in sorted(shared)])
+            print(
+                f"{best} against {name}: "
+                + interval_text(gain.mean, gain.alone_low, gain.alone_high, decimals=2, signed=True, unit="points")
+            )
+
+
+def trained(
+    found: list[dict[str, object]], conditions: dict[str, object], name: str
+) -> dict[object, dict[str, object]]:
+    """What was trained by a protocol under these conditions, by seed."""
+    identity = {**PROTOCOLS[name].identity(), **conditions}
+    return {line["seed"]: line for line in found if line.items() >= identity.items()}
 
 
 def lines(path: Path) -> list[dict[str, object]]:
@@ -95,7 +135,7 @@ def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", default="cifar10")
-    parser.add_argument("--variant", default="shufflenet_v2_x0_5")
+    parser.add_argument("--variants", nargs="+", default=["shufflenet_v2_x0_5"])
     parser.add_argument("--set", nargs="*", default=[], metavar="CHOICE=VALUE", help="e.g. stem.pool=false")
     parser.add_argument("--protocols", nargs="+", default=["shufflenetv2-s", "one-cycle", "modern"])
     parser.add_argument("--seeds", type=int, default=3)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import csv
 import html
 import json
 import re
@@ -43,6 +45,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "constraints": Constraints,
     "stopping": StoppingSettings,
 }
+TRAINING_SPEED = "training_throughput: a proxy's training, images a second at one thread"
 GROUP: Any = typer.main.get_command(app)
 USAGE_ERROR: Any = typer.BadParameter.__base__
 OPTION = re.compile(r"(?<![\w-])--?[a-z][a-z-]*")
@@ -80,13 +83,13 @@ def documented_defaults(heading: str) -> dict[str, str]:
     return {key: cells[-1] for cells in rows(section(STUDIES, heading)) for key in code_of(cells[0])}
 
 
-def block_lines(text: str) -> Iterator[str]:
+def block_lines(text: str, *, fences: bool = True) -> Iterator[str]:
     """The lines of indented and fenced blocks, continued lines joined, and what follows two spaces cut off."""
     fenced = False
     for line in re.sub(r"\\\n\s*", "", text).splitlines():
         if line.lstrip().startswith("```"):
             fenced = not fenced
-        elif fenced or line.startswith("    "):
+        elif (fenced and fences) or (line.startswith("    ") and not fenced):
             yield re.split(r"\s{2,}", line.strip())[0]
 
 
@@ -107,11 +110,96 @@ def mentioned_commands(path: Path) -> list[tuple[str, list[str]]]:
     return found
 
 
+def typed_by_tests() -> dict[str, set[str]]:
+    """The commands that tests type, each with the options that stand beside it: in a call, a tuple, or a function.
+
+    A function counts as a whole, with its decorators, because options come from parameters, too.
+    """
+    found: dict[str, set[str]] = {}
+
+    def words(nodes: Sequence[ast.AST], constants: dict[str, list[str]]) -> list[str]:
+        said: list[str] = []
+        for node in nodes:
+            if isinstance(node, ast.Starred):
+                said += words([node.value], constants)
+            elif isinstance(node, ast.Tuple | ast.List):
+                said += words(node.elts, constants)
+            elif isinstance(node, ast.Name):
+                said += constants.get(node.id, [])
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                said.append(node.value)
+        return said
+
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        if path == Path(__file__) or not any(f'"{name}"' in text for name in GROUP.commands):
+            continue
+        constants: dict[str, list[str]] = {}
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                constants[node.targets[0].id] = words([node.value], constants)
+            if isinstance(node, ast.FunctionDef):
+                said = [each.value for each in ast.walk(node) if isinstance(each, ast.Constant)]
+                said = [each for each in said if isinstance(each, str)]
+                said += words([each for each in ast.walk(node) if isinstance(each, ast.Name)], constants)
+            elif isinstance(node, ast.Call):
+                said = words(node.args, constants)
+            elif isinstance(node, ast.Tuple | ast.List):
+                said = words([node], constants)
+            else:
+                continue
+            for name in GROUP.commands.keys() & set(said):
+                found.setdefault(name, set()).update(word for word in said if word.startswith("-"))
+    return found
+
+
 def overrides_of(line: str) -> list[str]:
     """What follows each `--set` of a line."""
     words = shlex.split(line, comments=True)
     return [after for before, after in pairwise(words) if before == "--set"]
 
+
+# Options that a document shows with a command and no test types with it, and why.
+NOT_TYPED = {
+    ("confirm", "--time-budget"): "it ends workers as that of run does, which a test types",
+    ("replay", "--workers"): "the same replays, in several processes",
+    ("serve-storage", "--host"): "it would open a port to the network",
+    ("target", "--json"): "the same table as JSON; TargetCheck has tests of its own",
+}
+# Other programs in blocks: the test or check that runs them so, or why none does.
+PROGRAMS = {
+    "pip": ".ci/run",
+    "pytest": ".ci/run",
+    "ruff": ".ci/run",
+    "mypy": ".ci/run",
+    "sbatch": "tests/e2e/test_e2e_slurm.py",
+    "exec": "a line of a script: that of SLURM is run by tests/e2e/test_e2e_slurm.py",
+    "cd": "a line of a script: that of SLURM is run by tests/e2e/test_e2e_slurm.py",
+    "initdb": "tests/conftest.py",
+    "pg_ctl": "tests/conftest.py",
+    "torchrun": "tests/e2e/test_e2e_retrain_distributed.py",
+    "optuna-dashboard": "tests/e2e/test_e2e_dashboard.py",
+    ".ci/run": "it is what runs the tests",
+    "python3": "makes a virtual environment, as .ci/run does; or runs pip on a board",
+    "uv": "makes another environment: the tests run in one",
+    "sudo": "sets up a server for the whole machine; the tests have one of their own, without root's settings",
+    "createdb": "SQL makes the tests' databases",
+    "echo": "writes a line into a server's or a user's own settings",
+    "chmod": "of a user's own settings",
+    "from": "Python that plans an ablation of images that are not at hand; tests plan others",
+    "for": "starts programs on other machines",
+    "ssh": "ends a program on another machine",
+    "mkdir": "by itself",
+    "tar": "copies the files of a list",
+    "sqlite3": "changes a database by hand, which a test does in Python",
+}
+# Python in documents: the test that executes it.
+PYTHON = {
+    "docs/add_attention.md": "tests/test_examples.py",
+    "docs/deploy.md": "tests/e2e/test_e2e_export.py",
+    "docs/python.md": "tests/test_examples.py",
+    "docs/tutorial.md": "tests/e2e/test_e2e_tutorial.py",
+}
 
 TYPED = [(where(path), line) for path in DOCUMENTS for line in typed_commands(path)]
 MENTIONED = [(where(path), *mention) for path in DOCUMENTS for mention in mentioned_commands(path)]
@@ -121,13 +209,15 @@ LINKS = [
     for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text(encoding="utf-8"))
     if "://" not in target
 ]
-OVERRIDES = [
-    override
-    for path in (ROOT / "README.md", ROOT / "docs" / "studies.md")
-    for line in block_lines(path.read_text(encoding="utf-8"))
-    if line.startswith(("--set ", "archsearch run "))
-    for override in overrides_of(line)
-]
+OVERRIDES = sorted(
+    {
+        override
+        for path in DOCUMENTS
+        for line in block_lines(path.read_text(encoding="utf-8"))
+        if line.startswith(("--set ", "archsearch run "))
+        for override in overrides_of(line)
+    }
+)
 
 
 @pytest.mark.parametrize("heading", TABLES)
@@ -161,9 +251,9 @@ def test_the_table_of_a_search_space_lists_exactly_its_keys() -> None:
 
 @pytest.mark.parametrize("override", OVERRIDES)
 def test_every_override_shown_is_accepted_and_changes_the_study(override: str) -> None:
-    changed = load_study("cifar10_cpu", [override])
-    assert changed.search_space().size > 0
-    assert changed != load_study("cifar10_cpu")
+    changed = [load_study(study, [override]) for study in ("cifar10_cpu", "cifar10")]
+    assert all(study.search_space().size > 0 for study in changed)
+    assert changed != [load_study("cifar10_cpu"), load_study("cifar10")]
 
 
 @pytest.mark.parametrize(("path", "target"), LINKS, ids=[f"{where(path)}: {target}" for path, target in LINKS])
@@ -190,6 +280,46 @@ def test_every_command_line_shown_is_accepted_as_it_stands(document: str, line: 
     name, *arguments = shlex.split(line, comments=True)[1:]
     assert name in GROUP.commands, f"{document}: {line}"
     GROUP.commands[name].make_context(name, arguments)  # raises a usage error for a wrong option, value or argument
+
+
+def test_every_command_shown_is_typed_by_a_test_with_each_of_its_options_or_marked() -> None:
+    typed = typed_by_tests()
+    assert set(typed) == set(GROUP.commands)
+    shown = [(document, *shlex.split(line, comments=True)[1:]) for document, line in TYPED]
+    missing = {
+        (document, name, option)
+        for document, name, *rest in shown
+        for option in rest
+        if OPTION.fullmatch(option) and option not in typed[name] and (name, option) not in NOT_TYPED
+    }
+    assert missing == set(), "type it in a test, or say in NOT_TYPED why not"
+
+
+@pytest.mark.parametrize("path", [path for path in DOCUMENTS if path.name != "CONTRIBUTING.md"], ids=where)
+def test_every_other_program_in_a_block_is_run_by_a_check_or_marked(path: Path) -> None:
+    """A line of an indented block is a command of ours or of another program, a comment, or no command at all."""
+    for line in block_lines(path.read_text(encoding="utf-8"), fences=False):
+        for part in line.split(" && "):
+            program = re.sub(r"^(?:[A-Z_]+=\S+ )*", "", part).partition(" ")[0]
+            if not re.fullmatch(r"\.?[a-z][\w/-]*[\w]", program) or " = " in part or part == program != ".ci/run":
+                continue
+            if program == "python":
+                script = next((word for word in part.split() if word.endswith(".py")), "tests/fuzz/__main__.py")
+                assert (ROOT / script).is_file(), part
+            else:
+                assert program == "archsearch" or program in PROGRAMS, f"{where(path)}: {part}"
+
+
+@pytest.mark.parametrize(("program", "runner"), [each for each in PROGRAMS.items() if (ROOT / each[1]).is_file()])
+def test_the_check_that_is_said_to_run_a_program_names_it(program: str, runner: str) -> None:
+    assert program in (ROOT / runner).read_text(encoding="utf-8")
+
+
+def test_every_python_block_is_executed_by_a_test_that_names_its_document() -> None:
+    having = {where(path) for path in DOCUMENTS if "```python" in path.read_text(encoding="utf-8")}
+    assert having == set(PYTHON)
+    for document, test in PYTHON.items():
+        assert document in (ROOT / test).read_text(encoding="utf-8"), document
 
 
 @pytest.mark.parametrize(("document", "name", "options"), MENTIONED)
@@ -289,6 +419,26 @@ def test_the_stored_runs_are_compared_as_they_were_in_the_readme_and_among_the_r
     saved = [100 * (1 - guided[f"predicted/{seed}"]["epochs"] / guided[f"none/{seed}"]["epochs"]) for seed in range(3)]
     assert f"{stored_interval(saved)}%" in table
     assert f"{stored_interval(saved)}%" in claims
+
+
+def test_the_readme_says_of_its_picture_what_the_stored_table_says() -> None:
+    with (ROOT / "docs" / "results" / "cifar10_random.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    fastest = next(row for row in rows if row["on_front"] == "True")
+    (published,) = [row for row in rows if row["variant"] == "shufflenet_v2_x0_5"]
+    points = float(fastest["top1_percent"]) - float(published["top1_percent"])
+    faster = 100 * (1 - float(fastest["latency_ms"]) / float(published["latency_ms"]))
+    won = f"one is {points:.1f} points more accurate and {faster:.0f} % faster than ShuffleNetV2 x0.5"
+    assert f"of {len(rows)} networks: {won}" in README
+
+
+def test_the_readme_says_how_long_full_trainings_take_by_the_stored_speeds() -> None:
+    """100 epochs of 50,000 images, at the images a second of the fastest and the slowest network that was timed."""
+    table = section((ROOT / "docs" / "results" / "README.md").read_text(encoding="utf-8"), TRAINING_SPEED)
+    speeds = [float(cells[1].replace(",", "")) for cells in rows(table)]
+    shortest, longest = (100 * 50_000 / speed for speed in (max(speeds), min(speeds)))
+    assert (round(shortest / 60, -1), round(longest / 3600)) == (30, 5)
+    assert "half an hour (x0.5, stride 2) to 5 hours (x1.0, stride 1)" in README
 
 
 def test_the_readme_says_how_large_the_search_space_is() -> None:

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ from archsearch.latency.settings import LatencySettings
 from archsearch.models.guideline_spec import TABLES, printed_network
 from archsearch.papers.printed import PrintedTable, find_paper
 from archsearch.records import Latency
+from archsearch.search.estimate import Estimate
 
 if TYPE_CHECKING:
     from archsearch.models.spec import Spec
@@ -72,12 +74,24 @@ class GuidelinesProgress:
         group, groups: number of the group in hand (1 is the first), and of all.
         name: what it is.
         cached: it was measured before, and is taken from the file.
+        expected: what it and those that follow will take.
     """
 
     group: int
     groups: int
     name: str
     cached: bool
+    expected: Estimate
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Planned:
+    """A group of so many networks, the reference included, as it is kept and measured."""
+
+    name: str
+    conditions: _Group
+    networks: int
+    measure: Callable[[], _Group]
 
 
 def guidelines(
@@ -94,6 +108,7 @@ def guidelines(
     folder: Path = FOLDER,
     on_progress: Callable[[GuidelinesProgress], None] | None = None,
     sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
 ) -> GuidelinesReport:
     """Measure the experiments, or take from the file what was measured before under the same conditions.
 
@@ -114,6 +129,7 @@ def guidelines(
         folder: of the files.
         on_progress: told before each group.
         sleep: spends the time between two visits to the device.
+        clock: tells what a group took (seconds).
 
     Raises ConfigError, UnknownNameError, BuildError or MeasurementError.
     """
@@ -132,38 +148,57 @@ def guidelines(
     lease = DeviceLease.of_device(where)
     size = (QUICK_SAMPLE_NETWORKS if quick else SAMPLE_NETWORKS) if networks is None else networks
     parts = [] if tables or size == 0 else _sample_parts(size, seed=seed, input_size=input_size)
-    groups = sum(len(experiment.columns) for experiment in wanted) + len(parts)
-    days: list[str] = []
-
-    def group(name: str, more: _Group, measure: Callable[[], _Group]) -> _Group:
-        """From the file, or measured now and written there."""
-        conditions = {"settings": settings.model_dump(mode="json"), "seed": seed, **more}
-        found = None if again else cache.get(name, conditions)
-        if on_progress is not None:
-            on_progress(GuidelinesProgress(group=len(days) + 1, groups=groups, name=name, cached=found is not None))
-        if found is None:
-            found = cache.put(name, conditions, measure())
-        days.append(found["measured_on"])
-        return found
-
-    def column_group(column_: ExperimentColumn) -> _Group:
-        return group(
-            _name(column_),
-            {"channels": _channels(column_)},
-            lambda: measuring.measure_column(column_, settings, where, seed=seed, lease=lease, sleep=sleep),
+    planned = [
+        _Planned(
+            name=_name(column_),
+            conditions={"channels": _channels(column_)},
+            networks=len(column_.rows) + 1,
+            measure=partial(measuring.measure_column, column_, settings, where, seed=seed, lease=lease, sleep=sleep),
         )
-
-    def sample_group(number: int, specs: Sequence[Spec]) -> _Group:
-        return group(
-            f"sample, part {number}",
-            {"input_size": input_size, "networks": [spec.arch_id for spec in specs]},
-            lambda: measuring.measure_sample(
-                specs, settings, where, input_size=input_size, seed=seed, lease=lease, sleep=sleep
+        for experiment in wanted
+        for column_ in experiment.columns
+    ] + [
+        _Planned(
+            name=f"sample, part {number}",
+            conditions={"input_size": input_size, "networks": [spec.arch_id for spec in specs]},
+            networks=len(specs) + 1,
+            measure=partial(
+                measuring.measure_sample, specs, settings, where, input_size=input_size, seed=seed, lease=lease,
+                sleep=sleep,
             ),
         )
-
-    measured = [[column_group(each) for each in experiment.columns] for experiment in wanted]
-    sampled = [sample_group(number, specs) for number, specs in enumerate(parts, start=1)]
+        for number, specs in enumerate(parts, start=1)
+    ]  # fmt: skip
+    common = {"settings": settings.model_dump(mode="json"), "seed": seed}
+    known = [None if again else cache.get(each.name, {**common, **each.conditions}) for each in planned]
+    left = sum(each.networks for each, stored in zip(planned, known, strict=True) if stored is None)
+    budget = settings.group_budget_seconds(1)  # of each network: what it took, once one is known
+    spent, networks = 0.0, 0
+    groups: list[_Group] = []
+    for each, stored in zip(planned, known, strict=True):
+        if on_progress is not None:
+            on_progress(
+                GuidelinesProgress(
+                    group=len(groups) + 1,
+                    groups=len(planned),
+                    name=each.name,
+                    cached=stored is not None,
+                    expected=Estimate(
+                        first_seconds=((spent / networks if networks else budget) * left,),
+                        basis="from the groups before" if networks else "its time budget",
+                        at_most=not networks,
+                    ),
+                )
+            )
+        began = clock()
+        groups.append(stored or cache.put(each.name, {**common, **each.conditions}, each.measure()))
+        if stored is None:
+            spent, networks, left = spent + clock() - began, networks + each.networks, left - each.networks
+    measured, at = [], 0
+    for experiment in wanted:
+        measured.append(groups[at : at + len(experiment.columns)])
+        at += len(experiment.columns)
+    sampled = groups[at:]
     return _report(
         wanted,
         measured,
@@ -174,7 +209,7 @@ def guidelines(
         facts=fingerprint.facts,
         printed_column=column,
         quick=quick,
-        days=days,
+        days=[group["measured_on"] for group in groups],
         sample=sample_report(measuring.sampled_networks(sampled), space=SPACE, input_size=input_size, seed=seed)
         if sampled
         else None,

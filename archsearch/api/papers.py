@@ -22,7 +22,9 @@ from archsearch.cost.conventions import macs_as_observed
 from archsearch.cost.observe import observe
 from archsearch.errors import ConfigError, NothingStoredError
 from archsearch.models.families import build
-from archsearch.models.variants import Variant, find_variant
+from archsearch.models.spec import Spec
+from archsearch.models.variants import VARIANTS, Variant, find_variant
+from archsearch.papers.counts import Counts, key_of, stored_counts
 from archsearch.papers.printed import (
     UNITS,
     Agreement,
@@ -384,24 +386,29 @@ class PapersReport(InNotebooks):
 
 
 def papers(
-    paper: str | None = None, *, storage: str | None = None, on_progress: Callable[[str, int, int], None] | None = None
+    paper: str | None = None,
+    *,
+    storage: str | None = None,
+    on_progress: Callable[[str, int, int], None] | None = None,
+    recount: bool = False,
 ) -> PapersReport:
     """Compare every printed number with what archsearch computes.
 
-    Each network is built and counted once. Where studies have measured it, the measurements stand beside the printed
-    numbers; without a database there are none.
+    Networks that are counted already (`archsearch.papers.counts`) are taken as they were. Where studies have measured
+    one, the measurements stand beside the printed numbers; without a database there are none.
 
     Args:
         paper: the key of one paper; None: all.
         storage: the database of the studies.
         on_progress: told (variant, how many were counted before it, how many there are) before each network.
+        recount: build and count every network anew, which takes two minutes.
 
     Raises UnknownNameError for an unknown paper, StoreError for a database that cannot be read or that was named and is
     not there.
     """
     wanted = load_papers() if paper is None else (find_paper(paper),)
     studies = stored_studies(storage)
-    costs = _costs(wanted, on_progress)
+    costs = _costs(wanted, on_progress, recount=recount)
     return PapersReport(
         papers=tuple(
             ComparedPaper(
@@ -418,20 +425,39 @@ def papers(
 
 
 def _costs(
-    asked: tuple[Paper, ...], on_progress: Callable[[str, int, int], None] | None
+    asked: tuple[Paper, ...], on_progress: Callable[[str, int, int], None] | None, *, recount: bool
 ) -> Mapping[tuple[str, str], PaperCost]:
+    wanted = _wanted(asked)
+    costs = {}
+    for done, (key, table) in enumerate(wanted.items()):
+        if on_progress is not None:
+            on_progress(key[0], done, len(wanted))
+        costs[key] = paper_cost(find_variant(key[0]), table.scale, recount=recount)
+    return costs
+
+
+def _wanted(asked: Sequence[Paper]) -> Mapping[tuple[str, str], PrintedTable]:
+    """Each network that a table prints counts of, by its variant and the table's scale, with the first such table."""
     wanted: dict[tuple[str, str], PrintedTable] = {}
     for paper in asked:
         for table in paper.tables:
             for row in table.rows:
                 if row.variant is not None and _counted(row):
                     wanted.setdefault((row.variant, _scale_key(paper, table)), table)
-    costs = {}
-    for done, (key, table) in enumerate(wanted.items()):
-        if on_progress is not None:
-            on_progress(key[0], done, len(wanted))
-        costs[key] = paper_cost(find_variant(key[0]), table.scale)
-    return costs
+    return wanted
+
+
+def recounted(progress: Callable[[str], None]) -> Mapping[str, Counts]:
+    """Every named network, and every one of a printed table, counted anew: what `archsearch.papers.counts` holds."""
+    found = {}
+    tables = ((find_variant(name), table.scale) for (name, _), table in _wanted(load_papers()).items())
+    for variant, scale in (*tables, *((VARIANTS[name], None) for name in VARIANTS)):
+        progress(variant.name)
+        cost = paper_cost(variant, scale, recount=True)
+        spec = _at(variant, scale)
+        key = key_of(spec.arch_id, input_size=cost.input_size, num_classes=cost.num_classes)
+        found[key] = Counts(params=cost.params, macs=cost.macs)
+    return found
 
 
 def _counted(row: Row) -> bool:
@@ -471,19 +497,34 @@ def _number(number: Number, cost: PaperCost | None, where: str) -> ComparedNumbe
     return ComparedNumber(number=number, computed=computed, match=match)
 
 
-def paper_cost(variant: Variant, scale: Scale | None) -> PaperCost:
-    """Build and count a variant, at its own conditions or at a table's. Raises BuildError."""
+def paper_cost(variant: Variant, scale: Scale | None, *, recount: bool = False) -> PaperCost:
+    """The counts of a variant, at its own conditions or at a table's. Raises BuildError."""
     input_size = variant.input_size if scale is None else scale.input_size
     num_classes = variant.num_classes if scale is None else scale.num_classes
-    spec = variant.at_scale({} if scale is None else scale.choices).normalised(input_size)
+    spec = _at(variant, scale)
+    known = None if recount else stored_counts(spec.arch_id, input_size=input_size, num_classes=num_classes)
+    counts = known or _count(spec, input_size=input_size, num_classes=num_classes)
+    return PaperCost(
+        params=counts.params,
+        macs=counts.macs,
+        choices=spec.choices(),
+        input_size=input_size,
+        num_classes=num_classes,
+    )
+
+
+def _at(variant: Variant, scale: Scale | None) -> Spec:
+    choices, input_size = ({}, variant.input_size) if scale is None else (scale.choices, scale.input_size)
+    return variant.at_scale(choices).normalised(input_size)
+
+
+def _count(spec: Spec, *, input_size: int, num_classes: int) -> Counts:
     model = build(spec, num_classes=num_classes, input_size=input_size, seed=0)
     seen = observe(model, input_size)
     macs = macs_as_observed(seen)
     pools = (call for call in seen.calls if isinstance(call.module, GlobalAveragePool))
     macs["conv_linear_pool"] = macs["conv_linear"] + sum(prod(call.input_shape) for call in pools)
-    return PaperCost(
-        params=params_of(model), macs=macs, choices=spec.choices(), input_size=input_size, num_classes=num_classes
-    )
+    return Counts(params=params_of(model), macs=macs)
 
 
 def stored_studies(storage: str | None) -> tuple[Study, ...]:

@@ -19,6 +19,7 @@ from archsearch.api.study import Study, opened_study
 from archsearch.cost.architecture import cost_of
 from archsearch.data.catalog import load_dataset
 from archsearch.data.dataset import Dataset
+from archsearch.data.images import OnDecoded
 from archsearch.errors import ArchsearchError, ConfigError, StudyChangedError, UnknownNameError
 from archsearch.files import check_writable
 from archsearch.image_rules import ImageRules
@@ -38,15 +39,13 @@ from archsearch.training.model_facts import ModelFacts
 from archsearch.training.model_folder import HELD_OUT, save_model_folder
 from archsearch.training.precision import settled_precision
 from archsearch.training.pretrained import pretrained_start
-from archsearch.training.protocols import PROTOCOLS, Protocol
+from archsearch.training.protocols import DEFAULT_PROTOCOL, PROTOCOLS, Protocol
 from archsearch.training.proxy import train_proxy
 from archsearch.training.retrain import CHECKPOINT_SECONDS, Pace, RetrainedSeed, retrain_seed
 from archsearch.training.settings import ClassWeights, ProxySettings, weights_by_name
 from archsearch.training.start import STARTS, Start, read_start, save_start
 
 logger = logging.getLogger(__name__)
-
-DEFAULT_PROTOCOL = "shufflenetv2-s"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +86,7 @@ def retrain(
     on_start: Callable[[Study, Chosen], None] | None = None,
     on_epoch: Callable[[int, Epoch], None] | None = None,
     on_pace: Callable[[int, Pace], None] | None = None,
+    on_decoded: OnDecoded | None = None,
 ) -> Retrained:
     """Train one network of a study on the whole training split and score it on the test split.
 
@@ -112,6 +112,7 @@ def retrain(
         on_start: called once with the study and the chosen network.
         on_epoch: called with the seed after each of its epochs.
         on_pace: called with the seed every few steps.
+        on_decoded: called with how many pictures are decoded, and of how many.
 
     The same call again continues after a stop or a kill, and does nothing when all is done. In processes that torchrun
     started, they train together, each with a part of every batch; the first one writes.
@@ -169,6 +170,7 @@ def retrain(
             resume=resume,
             on_epoch=None if on_epoch is None else partial(on_epoch, seed),
             on_pace=None if on_pace is None or not world.first else partial(on_pace, seed),
+            on_decoded=on_decoded,
             chunk=chunk,
             start=begin,
             checkpoint_seconds=checkpoint_seconds,

@@ -20,13 +20,12 @@ from archsearch.resources import list_yaml
 from archsearch.search.config import StudyConfig, load_study
 from archsearch.search.devices import worker_devices
 from archsearch.search.estimate import Estimate, own_trials_estimate
-from archsearch.search.plan import RunPlan, check_unchanged, plan_run
+from archsearch.search.plan import RunPlan, plan_run
 from archsearch.search.run import planned_precision, run_study
 from archsearch.search.runtime import CallbackList, RunCallbacks, Runtime
 from archsearch.search.timing import timed_estimate
 from archsearch.search.variants import study_variants
 from archsearch.store.claims import HOLDS_SLOT
-from archsearch.store.studies import StudyInfo
 from archsearch.training.precision import usual_precision
 
 logger = logging.getLogger(__name__)
@@ -52,9 +51,9 @@ def plan(
         overrides: other values for keys of the study, `{"proxy.epochs": 3}`, or texts, `["proxy.epochs=3"]`.
         seed: in place of the study's own.
         workers, device, data_dir, command: see `Runtime`.
-        storage: where a study of this name may be stored: how its images are read is kept.
+        storage: where a study of this name may be stored, which must be the same: how its images are read is kept.
 
-    Raises ConfigError, DataError or BuildError.
+    Raises ConfigError, DataError or BuildError, and StudyChangedError if it is stored with another protocol.
     """
     runtime = Runtime(workers=workers, device=device, data_dir=data_dir, storage=storage, command=command)
     return plan_study(study, runtime, trials=trials, overrides=overrides, seed=seed)
@@ -119,14 +118,16 @@ def plan_study(
 
 def plan_config(config: StudyConfig, runtime: Runtime, *, trials: int | None = None) -> RunPlan:
     """As `plan`, for a study that is read already. One that is stored keeps the rules by which its images are read."""
-    stored = _stored(config.name, runtime.storage)
-    former = stored is not None and RULES_FACT not in stored.facts
-    return plan_run(config, runtime, trials=trials, former=former)
-
-
-def _stored(name: str, storage: str | None) -> StudyInfo | None:
-    study = _stored_study(name, storage)
-    return None if study is None else study.info
+    study = _stored_study(config.name, runtime.storage)
+    info = None if study is None else study.info
+    return plan_run(
+        config,
+        runtime,
+        trials=trials,
+        former=info is not None and RULES_FACT not in info.facts,
+        stored=info,
+        trained=study is not None and any(record.score is not None for record in study.records),
+    )
 
 
 def _stored_study(name: str, storage: str | None) -> Study | None:
@@ -231,15 +232,9 @@ def shorter(config: StudyConfig, expected: Estimate, *, device: str) -> str | No
 
 
 def check(planned: RunPlan, *, storage: str | None = None) -> None:
-    """Check a plan against the stored study of its name, if there is one, as `run_plan` would.
-
-    Raises StudyChangedError that says what differs, ConfigError or StoreError for the database.
-    """
+    """Check the database that a plan would be run with, as `run_plan` would. Raises ConfigError or StoreError."""
     with suppress(NothingStoredError):
         open_database(storage, create=False, entering=planned.config.name).close()
-    stored = _stored(planned.config.name, storage)
-    if stored is not None:
-        check_unchanged(planned, stored)
 
 
 def run_plan(planned: RunPlan | DesignPlan, runtime: Runtime) -> Study:

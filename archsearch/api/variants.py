@@ -13,6 +13,7 @@ from archsearch.cost.architecture import outline_cost
 from archsearch.models.families import FAMILIES
 from archsearch.models.variants import VARIANTS, Variant, find_variant
 from archsearch.models.variants.references import torchvision_names
+from archsearch.papers.counts import stored_counts
 from archsearch.table import Column, InNotebooks, Table, plain
 from archsearch.text import plural
 
@@ -142,13 +143,19 @@ def _within(family_source: str, source: str) -> str:
     return source[len(family_source) :].lstrip(",;: ").removeprefix("and ")
 
 
-def variants(family: str | None = None, *, on_progress: Callable[[int, int], None] | None = None) -> NamedNetworks:
-    """Every named network, or those of one family, family by family. Takes some hundredths of a second for each.
+def variants(
+    family: str | None = None, *, on_progress: Callable[[int, int], None] | None = None, recount: bool = False
+) -> NamedNetworks:
+    """Every named network, or those of one family, family by family.
+
+    Those that are counted already (`archsearch.papers.counts`) are taken as they were; others, which are torchvision's,
+    take some hundredths of a second each.
 
     Args:
         family: a name in `FAMILIES`; None: all that have a list of their own. torchvision's models are listed when
             their family is asked for.
         on_progress: called before each network with the number done and the number in all, and once at the end.
+        recount: count every network anew.
 
     Raises UnknownNameError for an unknown family.
     """
@@ -157,7 +164,7 @@ def variants(family: str | None = None, *, on_progress: Callable[[int, int], Non
     for done, variant in enumerate(found):
         if on_progress is not None:
             on_progress(done, len(found))
-        networks.append(_costed(variant))
+        networks.append(_costed(variant, recount=recount))
     if on_progress is not None:
         on_progress(len(found), len(found))
     return NamedNetworks(networks)
@@ -173,9 +180,11 @@ def _variants(family: str | None) -> Sequence[Variant]:
     return [variant for name in order for variant in everyone if variant.spec.family == name]
 
 
-def _costed(variant: Variant) -> NamedNetwork:
+def _costed(variant: Variant, *, recount: bool) -> NamedNetwork:
     spec = variant.spec.normalised(variant.input_size)
-    params, macs = outline_cost(spec, num_classes=variant.num_classes, input_size=variant.input_size)
+    conditions = {"num_classes": variant.num_classes, "input_size": variant.input_size}
+    known = None if recount else stored_counts(spec.arch_id, **conditions)
+    params, macs = outline_cost(spec, **conditions) if known is None else (known.params, known.macs["conv_linear"])
     return NamedNetwork(
         name=variant.name,
         family=spec.family,

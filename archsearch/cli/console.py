@@ -9,8 +9,9 @@ import os
 import re
 import shlex
 import sys
+import time
 import webbrowser
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 _PIPE_COLUMNS = 1000  # nothing is cut or folded where no terminal says how wide it is
 _LEAST_COLUMNS = 20
+_SILENT_SECONDS = 10.0
 
 
 def _console(stream: TextIO | None, *, stderr: bool = False) -> Console:
@@ -167,6 +169,29 @@ def _as_typed(message: str) -> str:
     option = "" if named is None else f"--{named[1].replace('_', '-')}"
     typed = option and any(word.partition("=")[0] == option for word in sys.argv[1:])
     return f"{option}{message[len(option) - 2 :]}" if typed else message
+
+
+@contextmanager
+def doing(what: str, on: Console | None = None) -> Iterator[Callable[[str], None]]:
+    """Say what takes its time: a spinner where a person watches, a line elsewhere.
+
+    Gives the function that says how far it is; elsewhere such a line comes every ten seconds at most.
+    """
+    where = on or error_console
+    if where.is_terminal:
+        with where.status(escape(what)) as status:
+            yield lambda text: status.update(escape(text))
+        return
+    where.print(what, markup=False)
+    last = time.monotonic()
+
+    def say(text: str) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _SILENT_SECONDS:
+            last = time.monotonic()
+            where.print(text, markup=False)
+
+    yield say
 
 
 def show(result: Result, *, limit: int | None = None) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from archsearch.cli.console import console, error_console, print_json, show
+from archsearch.cli.console import console, doing, error_console, print_json, show
 from archsearch.cli.options import DataDirOption
 
 
@@ -38,7 +38,7 @@ def data(
     from archsearch.api.data import write_study
     from archsearch.api.output import result_json
 
-    with error_console.status("looking at the images"):
+    with doing("looking at the images"):
         found = survey(dataset, data_dir=data_dir)
     if json:
         print_json(result_json(found))

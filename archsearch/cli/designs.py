@@ -19,6 +19,7 @@ from archsearch.cli.options import (
     TimeBudgetOption,
     WorkersOption,
 )
+from archsearch.overrides import section_changes
 
 
 def ablate(
@@ -104,12 +105,13 @@ def ablate(
     archsearch ablate --study cifar10 --from shufflenet_v2_x0_5 --choices kernel,attention=none|se|eca
     archsearch ablate --from best --mode leave-one-out --seeds 8
     """
+    study = study or latest_name(storage)
+
     from archsearch.api.ablate import plan_ablation
     from archsearch.api.analyses import ablation_result, check_spread
     from archsearch.api.output import write
     from archsearch.api.paths import study_folder
     from archsearch.cli.running import run_design
-    from archsearch.overrides import section_changes
     from archsearch.plots.ablation import ablation_figure
 
     check_spread(spread)
@@ -177,6 +179,8 @@ def confirm(
     archsearch confirm --top 0 --seeds 8 --time-budget 1h
     archsearch confirm --fresh-images
     """
+    study = study or latest_name(storage)
+
     from archsearch.analysis.recommendation import recommendation_of
     from archsearch.api.confirm import confirm_result, plan_confirm
     from archsearch.cli.running import run_design
@@ -233,18 +237,18 @@ def trust(
     archsearch trust --study cifar10 --n 16
     archsearch trust --n 24 --epochs 40 --seeds 2 --plot
     """
+    changes = section_changes(set_ or [])
+    study = study or (None if set_ else latest_name(storage))
+
     from archsearch.api.analyses import trust_between
     from archsearch.api.output import write
     from archsearch.api.paths import study_folder
     from archsearch.api.trust import plan_trust
     from archsearch.cli.running import run_design
-    from archsearch.overrides import section_changes
     from archsearch.plots.trust import trust_figure
 
     planned, finished = run_design(
-        lambda runtime: plan_trust(
-            study, runtime, networks=n, epochs=epochs, seeds=seeds, changes=section_changes(set_ or [])
-        ),
+        lambda runtime: plan_trust(study, runtime, networks=n, epochs=epochs, seeds=seeds, changes=changes),
         reading="the study and its data",
         storage=storage,
         data_dir=data_dir,
@@ -259,3 +263,10 @@ def trust(
         page = study_folder(planned.base.stored.name) / "trust.html"
         written.append(write(found, page, figure=trust_figure, command=typed_command()))
     tell(found, *written, json=json)
+
+
+def latest_name(storage: str | None) -> str:
+    """The study worked on last. That there is none is said before torch is imported, which takes seconds."""
+    from archsearch.api.study import open_study
+
+    return open_study(storage=storage).name

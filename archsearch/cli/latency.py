@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 from rich.progress import Progress
 
-from archsearch.cli.console import error_console, show, tell, typed_command
+from archsearch.cli.console import doing, error_console, show, tell, typed_command
 from archsearch.cli.options import DeviceOption, JsonOption, StorageOption, TargetOption
 from archsearch.errors import ArchsearchError
-from archsearch.text import duration, plural
+from archsearch.text import duration, plural, rough_duration
 
 if TYPE_CHECKING:
     from archsearch.api.guidelines import GuidelinesProgress
@@ -193,7 +192,7 @@ def guidelines(
     from archsearch.api.output import write
     from archsearch.plots.guidelines import guidelines_figure
 
-    with _Display() as display:
+    with doing("reading the printed tables") as say:
         report = run_guidelines(
             [each.value for each in table or ()],
             device=device,
@@ -201,7 +200,7 @@ def guidelines(
             batch=batch,
             quick=quick,
             again=again,
-            on_progress=display.show,
+            on_progress=_Display(say).show,
         )
     folder = out or FOLDER
     wanted = [name for name, asked in (("guidelines.html", plot), ("guidelines.png", png)) if asked]
@@ -213,26 +212,24 @@ def guidelines(
 
 
 class _Display:
-    """One line of progress where a terminal watches, a line for each measured group elsewhere."""
+    """How long it will take; then one line of progress where a terminal watches, a line for each group elsewhere."""
 
-    def __init__(self) -> None:
-        self._status = error_console.status("reading the printed tables") if error_console.is_terminal else None
-
-    def __enter__(self) -> _Display:
-        if self._status is not None:
-            self._status.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._status is not None:
-            self._status.stop()
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._told = False  # how long it will take
 
     def show(self, progress: GuidelinesProgress) -> None:
         """One group begins."""
-        text = f"{progress.group} of {progress.groups}: {progress.name}"
-        if self._status is not None:
-            self._status.update(escape(text))
-        elif not progress.cached:
+        if progress.cached:
+            return
+        if not self._told:
+            self._told = True
+            error_console.print(progress.expected.sentence, markup=False)
+        left = f"{rough_duration(progress.expected.seconds)} left"
+        text = f"{progress.group} of {progress.groups}: {progress.name}, {left}"
+        if error_console.is_terminal:
+            self._say(text)
+        else:
             error_console.print(text, markup=False)
 
 
@@ -257,6 +254,6 @@ def check(
     """
     from archsearch.api.target import target_check
 
-    with error_console.status("connecting") as status:
-        found = target_check(target, on_step=status.update)
+    with doing("connecting") as say:
+        found = target_check(target, on_step=say)
     tell(found, json=json)

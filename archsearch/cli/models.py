@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from archsearch.cli.console import console, error_console, print_json, show_recommendation
+from archsearch.cli.console import console, doing, error_console, print_json, show_recommendation
 from archsearch.cli.options import DataDirOption, DeviceOption, JsonOption, StorageOption, StudyOption, parse_duration
 from archsearch.text import plural
 
@@ -50,8 +50,11 @@ def retrain(
     epochs: Annotated[int | None, typer.Option(min=1, metavar="N", help="Default: the protocol's own.")] = None,
     seeds: Annotated[int, typer.Option(min=1, metavar="K", help="Train K seeds; report mean and deviation.")] = 1,
     protocol: Annotated[
-        str, typer.Option(metavar="NAME", help="shufflenetv2-s, ldc-cifar, ldc-caltech, modern, one-cycle or photos.")
-    ] = "shufflenetv2-s",
+        str | None,
+        typer.Option(
+            metavar="NAME", help="shufflenetv2-s (default), ldc-cifar, ldc-caltech, modern, one-cycle or photos."
+        ),
+    ] = None,
     batch_size: Annotated[int | None, typer.Option(min=2, metavar="N", help="Default: the protocol's own.")] = None,
     resume: Annotated[bool, typer.Option(help="Continue what an earlier call left, or begin anew.")] = True,
     start: Annotated[
@@ -100,23 +103,27 @@ def retrain(
     archsearch retrain --trial shufflenet_v2_x1_0 --protocol modern --pretrained
     torchrun --standalone --nproc-per-node 2 --no-python archsearch retrain --trial best
     """
-    from archsearch.api.retrain import retrain as train_in_full
     from archsearch.api.study import open_study
     from archsearch.cli.progress import RetrainDisplay
     from archsearch.errors import ConfigError, TrainingError
-    from archsearch.training.protocols import PROTOCOLS
+    from archsearch.training.protocols import DEFAULT_PROTOCOL, PROTOCOLS
 
     if pretrained and start not in ("scratch", "pretrained"):
         raise ConfigError(f"--pretrained and --start {start} are two starts", hint="give one of them")
     begin = "pretrained" if pretrained else start
     seconds = parse_duration(checkpoint_every, option="--checkpoint-every")
-    length = epochs or PROTOCOLS[protocol].epochs
+    recipe = PROTOCOLS[protocol or DEFAULT_PROTOCOL]
+    length = epochs or recipe.epochs
     distributed = int(os.environ.get("WORLD_SIZE", "1")) > 1
     if int(os.environ.get("RANK", "0")) > 0:  # torchrun's processes train together: the first one speaks
         console.quiet = True
 
-    opened = open_study(study, storage=storage)
-    networks = opened.choose_all(trial, rule=select, with_variants=with_variants)
+    shown = Console(quiet=True) if console.quiet else error_console
+    opened = open_study(study, storage=storage)  # what is not there is said before torch is imported
+    with doing("reading the study and its images", shown):
+        from archsearch.api.retrain import retrain as train_in_full
+
+        networks = opened.choose_all(trial, rule=select, with_variants=with_variants)
     alone = networks[0] if len(networks) == 1 else None
 
     def started(*_: object) -> None:
@@ -127,7 +134,7 @@ def retrain(
         if trial == "best" and select.strip() == "recommended":
             show_recommendation(opened.recommendation)
         console.print(
-            f"protocol {protocol}, {plural(length, 'epoch')}, {plural(seeds, 'seed')}, "
+            f"protocol {recipe.name}, {plural(length, 'epoch')}, {plural(seeds, 'seed')}, "
             f"{opened.info.config['dataset']} at {opened.input_size}x{opened.input_size}"
             + ("" if begin == "scratch" else f", starting from {_BEGINS.get(begin, begin)}"),
             markup=False,
@@ -139,7 +146,7 @@ def retrain(
             epochs=length,
             seeds=seeds,
             costs=_costs(networks),
-            console=Console(quiet=True) if console.quiet else error_console,
+            console=shown,
         ) as display:
             for place, chosen in enumerate(networks):
                 if not alone:
@@ -148,7 +155,7 @@ def retrain(
                     result = train_in_full(
                         opened,
                         trial=chosen,
-                        protocol=protocol,
+                        protocol=recipe.name,
                         epochs=epochs,
                         batch_size=batch_size,
                         seeds=seeds,
@@ -165,6 +172,7 @@ def retrain(
                         on_start=None if place else started,
                         on_epoch=display.show,
                         on_pace=display.paced,
+                        on_decoded=display.decoded,
                     )
                 except TrainingError as error:
                     if alone or distributed:
@@ -203,7 +211,7 @@ def _accuracy(result: Retrained) -> str:
     first = facts.scores[0]
     return (
         f"test top-1 {facts.mean_top1_percent:.2f}{spread} % (n = {plural(len(facts.scores), 'seed')}, "
-        f"{plural(first.epochs, 'epoch')}, {plural(first.eval_images, 'test image')})"
+        f"{plural(first.epochs, 'epoch')} of {facts.protocol.name}, {plural(first.eval_images, 'test image')})"
     )
 
 
@@ -216,7 +224,10 @@ def _print_retrained(result: Retrained) -> None:
             f"%, chance {100 / len(facts.classes):.2f} %"
         )
     if first.epochs < facts.protocol.epochs:
-        console.print(f"a short training: the protocol {facts.protocol.name} itself has {facts.protocol.epochs} epochs")
+        console.print(
+            f"a short training: {facts.protocol.name} has {facts.protocol.epochs} epochs, its schedule was scaled to "
+            f"{first.epochs}; with more it reaches more"
+        )
     console.print(f"model     {result.folder}", markup=False)
     console.print(f"curve     {result.curve}", markup=False)
     if result.held_out is not None:
@@ -274,7 +285,7 @@ def export(
     """
     from archsearch.api.export import export as write
 
-    with error_console.status("reading the network") as status:
+    with doing("reading the network") as say:
         made = write(
             trial,
             study=study,
@@ -288,7 +299,7 @@ def export(
             dataset=dataset,
             data_dir=data_dir,
             storage=storage,
-            on_step=status.update,
+            on_step=say,
         )
     if as_json:
         from archsearch.api.output import head_of

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import Progress
 
-from archsearch.cli.console import error_console, tell, typed_command
+from archsearch.cli.console import doing, tell, typed_command
 from archsearch.cli.options import JsonOption, StorageOption
 from archsearch.errors import ConfigError
 
@@ -131,13 +130,10 @@ def variants(
     archsearch variants
     archsearch variants --family shufflenet_v1 --json
     """
-    from archsearch.api.variants import variants as named_networks
+    with doing("listing the networks") as say:
+        from archsearch.api.variants import variants as named_networks  # torch
 
-    with Progress(console=error_console, transient=True, disable=not error_console.is_terminal) as progress:
-        task = progress.add_task("counting")
-        networks = named_networks(
-            family, on_progress=lambda done, total: progress.update(task, completed=done, total=total)
-        )
+        networks = named_networks(family, on_progress=lambda done, total: say(f"counting: {done} of {total}"))
     tell(networks, json=json)
 
 
@@ -164,11 +160,11 @@ def papers(
 
     if json and markdown:
         raise ConfigError("--json and --markdown were both given", hint="choose one")
-    with error_console.status("reading the papers") as status:
+    with doing("reading the papers") as say:
         report = compared(
             paper,
             storage=storage,
-            on_progress=lambda name, done, total: status.update(f"counting {name} ({done + 1} of {total})"),
+            on_progress=lambda name, done, total: say(f"counting {name} ({done + 1} of {total})"),
         )
     if markdown:
         sys.stdout.write(page(report))

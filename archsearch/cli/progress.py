@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -13,10 +13,10 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.markup import escape
 from rich.progress_bar import ProgressBar
-from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
+from archsearch.cli.console import doing
 from archsearch.records import Record, TrialStatus
 from archsearch.search.estimate import Estimate
 from archsearch.search.runtime import RunCallbacks, RunProgress
@@ -51,6 +51,15 @@ class _Display:
             self._live.__enter__()
         return self
 
+    def decoded(self, done: int, pictures: int) -> None:
+        """So many pictures are decoded, which is done once."""
+        if done % _TOLD_PICTURES and done < pictures:
+            return
+        if self._live is not None:
+            self._live.update(Text(f"pictures decoded: {done:,} of {pictures:,}"))
+        elif done % (10 * _TOLD_PICTURES) == 0:
+            self._console.print(f"pictures decoded: {done:,} of {pictures:,}")
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
@@ -68,7 +77,7 @@ class RunDisplay(_Display, RunCallbacks):
     def __init__(self, console: Console) -> None:
         super().__init__(console)
         self.ending: str | None = None
-        self._status: Status | None = None
+        self._say: Callable[[str], None] | None = None  # how far the plan is
         self._study: StudyInfo | None = None
         self._known: set[int] | None = None
         self._front: tuple[tuple[Record, ...], Table] | None = None  # of the records that it was drawn from
@@ -76,13 +85,13 @@ class RunDisplay(_Display, RunCallbacks):
     @contextmanager
     def planning(self, what: str) -> Iterator[None]:
         """While a plan is made: what is being done."""
-        with self._console.status(what) as self._status:
+        with doing(what, self._console) as self._say:
             yield
 
     def predictors(self, done: int, networks: int) -> None:
         """See `RunCallbacks`."""
-        if self._status is not None:
-            self._status.update(f"predictors that cost no training: {done} of {networks}")
+        if self._say is not None:
+            self._say(f"predictors that cost no training: {done} of {networks}")
 
     def begun(self, study: StudyInfo) -> None:
         """Say what was found out of the study's batch when it began."""
@@ -93,15 +102,6 @@ class RunDisplay(_Display, RunCallbacks):
         if found is not None:
             mark = "[yellow]warning:[/] " if found.on_launch_floor else "batch     "
             self._console.print(f"{mark}{escape(batch_sentence(found))}")
-
-    def decoded(self, done: int, pictures: int) -> None:
-        """See `RunCallbacks`."""
-        if done % _TOLD_PICTURES and done < pictures:
-            return
-        if self._live is not None:
-            self._live.update(Text(f"pictures decoded: {done:,} of {pictures:,}"))
-        elif done % (10 * _TOLD_PICTURES) == 0:
-            self._console.print(f"pictures decoded: {done:,} of {pictures:,}")
 
     def progressed(self, progress: RunProgress) -> None:
         """Show how far the run is, and once why it ends early."""

@@ -164,7 +164,7 @@ def _print_without_images(config: StudyConfig, runtime: Runtime, display: RunDis
     devices = worker_devices(runtime.device, runtime.workers or config.workers)
     _print_head(config)
     console.print(f"trials    {trials or config.trials} in all, {_where(devices, asked=runtime.device)}")
-    with display.planning("estimating the time: some networks are trained for a few steps"):
+    with display.planning("estimating the time"):
         expected = estimate_without_images(config, runtime, trials=trials)
     if expected is not None:
         tell_estimate(expected, config, devices[0], console)
@@ -185,21 +185,30 @@ def _print_plan(plan: RunPlan, *, asked: str) -> None:
     """What would be done; `asked` is the device as typed."""
     config = plan.config
     _print_head(config)
-    inside = sum(variant.suggested is not None for variant in plan.variants)
+    outside = sum(variant.suggested is None for variant in plan.variants)
+    others = f" ({outside} of them outside the search space)" if outside else ""
+    first = f"{plural(len(plan.variants), 'published network')} first{others}, then " if plan.variants else ""
     latency, measured_on = config.latency, plan.devices[0]
     backends = " and ".join((latency.backend_on(measured_on), *latency.also_on(measured_on)))
     console.print(
-        f"space     {plan.space.name}, {len(plan.space.domains)} choices, {plan.space.size:.3g} points\n"
-        f"variants  {plural(len(plan.variants), 'published network')} first ({inside} inside the space, "
-        f"{len(plan.variants) - inside} outside)\n"
+        f"space     {plan.space.name}: {plural(len(plan.space.domains), 'choice')}, {_networks(plan.space.size)}\n"
+        f"networks  {first}what the sampler {config.sampler} suggests\n"
         f"data      {escape(config.dataset)}: {plan.train_images:,} training and {plan.validation_images:,} validation "
         f"images, {plan.num_classes} classes, {plan.input_size}x{plan.input_size}\n"
         f"{_needs(plan)}"
         f"proxy     {plural(config.proxy.epochs, 'epoch')}, batch {config.proxy.batch_size}, seed {config.seed}\n"
         f"latency   {backends}, {_batch(plan)}, {plural(latency.threads, 'thread')}, "
-        f"{latency.precision_on(measured_on)}, beside {config.reference}\n"
-        f"trials    {plan.total} in all, sampler {config.sampler}, {_where(plan.devices, asked=asked)}"
+        f"{latency.precision_on(measured_on)}, alternating with {config.reference}\n"
+        f"trials    {plan.total} in all, {_where(plan.devices, asked=asked)}"
     )
+
+
+def _networks(number: int) -> str:
+    """`1,296 networks`, `472 billion networks`."""
+    for size, name in ((10**15, None), (10**12, "trillion"), (10**9, "billion"), (10**6, "million")):
+        if number >= size:
+            return f"{number:.2g} networks" if name is None else f"{number / size:.3g} {name} networks"
+    return plural(number, "network")
 
 
 def _needs(plan: RunPlan) -> str:

@@ -61,7 +61,7 @@ def told_estimate(
     """
     from archsearch.api.run import estimate
 
-    with display.planning("estimating the time: some networks are trained for a few steps"):
+    with display.planning("estimating the time"):
         expected = estimate(planned, storage=runtime.storage)
     if expected is None or not expected.pieces:
         return plan

@@ -131,13 +131,13 @@ class Dataset:
             source.read(validation, image_size=size, on_decoded=on_decoded),
         )
 
-    def training_images(self, image_size: int) -> Images:
+    def training_images(self, image_size: int, *, on_decoded: OnDecoded | None = None) -> Images:
         """All training images, read for a network of this input size."""
-        return self.train.read(image_size=self._read_at(image_size))
+        return self.train.read(image_size=self._read_at(image_size), on_decoded=on_decoded)
 
-    def test_images(self, image_size: int) -> Images:
+    def test_images(self, image_size: int, *, on_decoded: OnDecoded | None = None) -> Images:
         """All test images, read for a network of this input size. Raises DataError as `load_test` does."""
-        return self.load_test().read(image_size=self._read_at(image_size))
+        return self.load_test().read(image_size=self._read_at(image_size), on_decoded=on_decoded)
 
     def _read_at(self, image_size: int) -> int | None:
         return None if self.former else image_size

@@ -93,14 +93,20 @@ def plan_run(
     trials: int | None = None,
     space: SearchSpace | None = None,
     former: bool = False,
+    stored: StudyInfo | None = None,
+    trained: bool = False,
 ) -> RunPlan:
     """Check a study against its space, its data and this machine, and try three random networks on one batch each.
 
-    Of a design the first three points are tried, and its size is the total. `space` is the study's, if it was read
-    elsewhere than from the study's own file. `former`: of a stored study whose images are read by the rules of an older
-    version (`ImageRules.former`).
+    Of a design the first three points are tried, and its size is the total.
 
-    Raises ConfigError, DataError or BuildError for whatever would make every trial fail.
+    Args:
+        space: the study's, if it was read elsewhere than from the study's own file.
+        former: of a stored study whose images are read by the rules of an older version (`ImageRules.former`).
+        stored: the stored study of this name, which must be the same.
+        trained: whether that has trained networks, so that none needs to be tried.
+
+    Raises ConfigError, DataError or BuildError for whatever would make every trial fail, and StudyChangedError.
     """
     space = config.search_space() if space is None else space
     devices = worker_devices(runtime.device, runtime.workers or config.workers)
@@ -126,10 +132,9 @@ def plan_run(
         seed=SPLIT_SEED,
         fresh=config.proxy.fresh_images,
     )
-    _preflight(tried, num_classes=dataset.num_classes, input_size=input_size)
     network = _try_reference(config.reference, reference, num_classes=dataset.num_classes, input_size=input_size)
     validation = (dataset.validation or dataset.train).labels[torch.tensor(positions[1])]
-    return RunPlan(
+    plan = RunPlan(
         config=config,
         space=space,
         variants=variants,
@@ -145,6 +150,11 @@ def plan_run(
         tried=tuple(tried),
         workers_per_gpu=_per_gpu(config, devices, asked=runtime.workers or config.workers),
     )
+    if stored is not None:
+        check_unchanged(plan, stored)
+    if not trained:
+        _preflight(tried, num_classes=dataset.num_classes, input_size=input_size)
+    return plan
 
 
 def _per_gpu(config: StudyConfig, devices: tuple[str, ...], *, asked: int | None) -> int | Literal["auto"]:

@@ -14,8 +14,10 @@ import torch
 from archsearch.cost.architecture import outline_cost
 from archsearch.data.images import Images
 from archsearch.errors import MeasurementError
+from archsearch.latency.group import LocalGroup
 from archsearch.latency.lease import DeviceLease
-from archsearch.latency.network import ExportedNetwork, open_measurement, prepare_reference
+from archsearch.latency.prepare import ExportedNetwork, prepare_reference
+from archsearch.latency.protocol import Measurement
 from archsearch.models.families import build
 from archsearch.models.spec import Spec
 from archsearch.search.config import StudyConfig
@@ -38,6 +40,7 @@ _MOST_IMAGES = 32  # of a step: what an image takes hardly changes beyond
 _MOST_MACS = 3e9  # of a step: half a second on a core
 # What a trial takes beside its phases, and a worker before its first one (`benchmarks/trial_timeline.py`: quickstart,
 # 0.4 s and 8 s): the database, the sampler, memory given back; starting Python, torch and Optuna, and reading the data.
+_BUSY, _CROWDED = ", beside other programs that are busy now", 1.5
 _BESIDE_SECONDS = 0.4
 _BEGIN_SECONDS = 8.0
 
@@ -138,7 +141,7 @@ def timed_estimate(
         others=trials - len(expected.first),
         other_seconds=statistics.fmean(map(seconds, expected.others)) if expected.others else 0.0,
         workers=len(devices),
-        basis=f"{len(chosen)} networks timed for {_STEPS} steps",
+        basis=f"{len(chosen)} networks timed for {_STEPS} steps{_BUSY if crowded > _CROWDED else ''}",
         at_most=config.stopping.policy != "none",
         before_seconds=_BEGIN_SECONDS + decode_seconds,
     )
@@ -267,7 +270,7 @@ def _measuring_time(
         )
         start = time.process_time()
         exported = ExportedNetwork(networks[1], prepared.conditions, what="the network", lease=lease)
-        measurement = open_measurement(exported, prepared, settings=settings, lease=lease)
+        measurement = Measurement(LocalGroup((exported.open(), prepared.runner), lease=lease), settings)
         ready = time.process_time() - start
         measurement.visit()
     except MeasurementError as error:

@@ -9,6 +9,8 @@ from archsearch.registry import Registry
 from archsearch.training.schedules import OneCycle, ScheduleRule, Stepped, WarmRestarts
 from archsearch.training.settings import ProxySettings
 
+DEFAULT_PROTOCOL = "shufflenetv2-s"  # what `retrain` takes unless it is told otherwise
+
 _LATER_KEYS: Mapping[str, float | bool | None] = {
     "dropout": None,
     "decay_vectors": True,
@@ -103,7 +105,7 @@ _LDC_NOTES = (
     "weight decay not stated: 5e-4; momentum not stated: 0.9",
     "augmentation not stated: random crop with 4 pixels of padding, and the dataset's own answer on flips",
     "whether the rate changes after each epoch or each step is not stated: after each epoch",
-    "with another number of epochs the periods stay 5 epochs long",
+    "with another number of epochs the periods are as near to 5 epochs as lets the last one end with the training",
 )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from archsearch.data.dataset import Dataset
-from archsearch.data.images import channel_statistics
+from archsearch.data.images import OnDecoded, channel_statistics
 from archsearch.models.families import build
 from archsearch.models.spec import Spec
 from archsearch.records import Epoch, Score
@@ -19,6 +19,7 @@ from archsearch.training.event_file import EventFile
 from archsearch.training.loop import Chunk, EpochProgress
 from archsearch.training.protocols import Protocol
 from archsearch.training.proxy import check_labels
+from archsearch.training.schedules import WarmRestarts
 from archsearch.training.seed_folder import SeedFolder
 from archsearch.training.settings import ClassWeights
 from archsearch.training.start import Start
@@ -83,6 +84,7 @@ def retrain_seed(
     resume: bool = True,
     on_epoch: Callable[[Epoch], None] | None = None,
     on_pace: Callable[[Pace], None] | None = None,
+    on_decoded: OnDecoded | None = None,
     chunk: Chunk = nullcontext,
     start: Start | None = None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
@@ -107,6 +109,7 @@ def retrain_seed(
         resume: False removes what the folder holds of this seed and begins anew.
         on_epoch: called after each epoch, once its checkpoint is written; what it raises passes through.
         on_pace: called every few steps.
+        on_decoded: called now and then while pictures are decoded.
         chunk: entered around the preparation, every few steps and each batch of an evaluation.
         start: weights to begin with; None: drawn at random.
         checkpoint_seconds: 0 writes one after every chunk of steps.
@@ -122,6 +125,7 @@ def retrain_seed(
             memory, or a label is not one of the dataset's classes, or `start` is of another network.
     """
     batch = protocol.batch_size if batch_size is None else batch_size
+    rule = protocol.schedule
     identity: Identity = {
         **protocol.identity(),
         "arch_id": spec.arch_id,
@@ -133,10 +137,12 @@ def retrain_seed(
         "dataset_fingerprint": dataset.fingerprint,
         **({} if start is None else start.identity),
         **({"compiled": True} if compiled else {}),
+        # earlier versions cut the last period off
+        **({"whole_periods": True} if isinstance(rule, WarmRestarts) and epochs % rule.period_epochs else {}),
         **({} if class_weights == "none" else {"class_weights": class_weights}),
     }
     files = SeedFolder(folder / f"seed-{seed}", identity)
-    train = dataset.training_images(input_size)
+    train = dataset.training_images(input_size, on_decoded=on_decoded)
     mean, std = channel_statistics(train)
     if not resume and world.first:
         files.clear()
@@ -145,7 +151,7 @@ def retrain_seed(
     score = files.finished()
     world.wait()  # nobody writes while another one still looks
     if score is None:
-        test = dataset.test_images(input_size)
+        test = dataset.test_images(input_size, on_decoded=on_decoded)
         check_labels(test, dataset.num_classes)
         with chunk():
             model = build(

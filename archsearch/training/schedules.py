@@ -73,7 +73,8 @@ class WarmRestarts:
 
     Attributes:
         peak: rate of the first epoch of each period.
-        period_epochs: T_0 of the source.
+        period_epochs: T_0 of the source. Of a training that does not end with a period it is as near to this as lets
+            its last one do so: a training that ends at a high rate looks like one that failed.
         lowest: eta_min of the source; the first epoch of the next period comes before it is reached.
     """
 
@@ -83,8 +84,11 @@ class WarmRestarts:
 
     def rate(self, step: int, *, epochs: int, steps_per_epoch: int) -> float:
         """Learning rate of one step: the same for all steps of an epoch."""
-        done = (step // steps_per_epoch) % self.period_epochs
-        share = 0.5 * (1.0 + math.cos(math.pi * done / self.period_epochs))
+        epoch, period = step // steps_per_epoch, self.period_epochs
+        done = epoch % period
+        if epochs % period:
+            done, period = epoch * max(1, round(epochs / period)) % epochs, epochs
+        share = 0.5 * (1.0 + math.cos(math.pi * done / period))
         return self.lowest + (self.peak - self.lowest) * share
 
 

@@ -115,6 +115,38 @@ def test_groups_that_an_earlier_version_stored_are_found_and_measured_no_more(
     assert before.experiments == found.experiments
 
 
+def test_what_is_left_is_told_by_the_budget_and_then_by_what_was_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+
+    def measure(*_: object, **__: object) -> dict[str, object]:
+        nonlocal now
+        if now >= 25.0:
+            raise KeyboardInterrupt
+        now += 10.0 if now == 0.0 else 15.0
+        return {"latencies": []}
+
+    monkeypatch.setattr("archsearch.api.guideline_measure.measure_column", measure)
+    told: list[GuidelinesProgress] = []
+    with pytest.raises(KeyboardInterrupt):
+        guidelines(device="cpu", folder=tmp_path, on_progress=told.append, clock=lambda: now)
+    # every column's networks and its reference, and five parts of eight and a reference; 12 s are the budget of two
+    first, second, *_ = sizes = [len(each.rows) + 1 for table in experiments("arm") for each in table.columns]
+    everything = sum(sizes) + 5 * 9
+    assert told[0].expected.at_most and told[0].expected.seconds == pytest.approx(6.0 * everything)
+    assert told[1].expected.seconds == pytest.approx(10.0 / first * (everything - first))
+    left = everything - first - second
+    assert told[2].expected.seconds == pytest.approx(25.0 / (first + second) * left)
+    assert told[2].expected.basis == "from the groups before"
+    # typed again, what was measured is not counted
+    told.clear()
+    with pytest.raises(KeyboardInterrupt):
+        guidelines(device="cpu", folder=tmp_path, on_progress=told.append, clock=lambda: now)
+    assert [each.cached for each in told] == [True, True, False]
+    assert told[2].expected.seconds == pytest.approx(6.0 * left)
+
+
 def test_a_group_measured_under_another_setting_is_another_and_one_measured_again_takes_its_place(
     tmp_path: Path,
 ) -> None:

@@ -18,6 +18,7 @@ from archsearch.api.papers import (
     match_text,
     measured,
     measured_text,
+    paper_cost,
     papers,
     printed_text,
 )
@@ -70,7 +71,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> PapersReport:
     """Every paper compared, where no study is stored."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("empty"))
-        return papers()
+        return papers(recount=True)
 
 
 @pytest.mark.parametrize("where", SHOWS, ids=[" ".join(where) for where in SHOWS])
@@ -134,6 +135,24 @@ def test_the_other_widths_of_mobilenet_v2_cost_what_is_said(width: float, input_
     cost = cost_of(spec, num_classes=1000, input_size=input_size)
     assert f"{cost.macs / 1e6:.1f}M" == millions
     assert millions in read_reasons(REASONS)["mobilenet_v2_width"]
+
+
+def test_the_shipped_counts_are_those_of_the_networks_as_they_are_built(
+    report: PapersReport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("it is not among them: python benchmarks/paper_counts.py")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("archsearch.api.papers._count", never)
+    assert papers().papers == report.papers
+
+
+def test_a_network_that_is_not_among_the_shipped_counts_is_counted() -> None:
+    variant = find_variant("shufflenet_v2_x0_5")
+    other = replace(variant, num_classes=7)
+    # 1,024 features: a class has a weight for each and a bias, and 1,000 classes were shipped
+    assert paper_cost(variant, None).params - paper_cost(other, None).params == (1000 - 7) * 1025
 
 
 def test_one_paper_is_compared_alone_and_told_of() -> None:

@@ -15,7 +15,7 @@ from archsearch.models.variants import VARIANTS, find_variant
 def listed() -> tuple[tuple[NamedNetwork, ...], list[tuple[int, int]]]:
     """Every named network, outlined once for all tests, and what was said of the progress."""
     seen: list[tuple[int, int]] = []
-    found = variants(on_progress=lambda done, total: seen.append((done, total)))
+    found = variants(on_progress=lambda done, total: seen.append((done, total)), recount=True)
     return tuple(found), seen
 
 
@@ -32,6 +32,16 @@ def test_every_named_network_is_listed_once_family_by_family(
     assert seen == [(done, len(VARIANTS)) for done in range(len(VARIANTS) + 1)]
     families = [network.family for network in found]
     assert families == sorted(families, key=FAMILIES.names().index)
+
+
+def test_the_shipped_counts_are_those_of_the_networks_as_they_are_built(
+    listed: tuple[tuple[NamedNetwork, ...], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("it is not among them: python benchmarks/paper_counts.py")
+
+    monkeypatch.setattr("archsearch.api.variants.outline_cost", never)
+    assert variants() == listed[0]
 
 
 # From torchvision's documentation of shufflenet_v2_x1_0 (2278604 parameters) and the model's definition

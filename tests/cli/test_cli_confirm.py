@@ -122,7 +122,7 @@ def test_a_dry_run_lists_the_front_and_its_neighbours_with_new_seeds(cli: Callab
     assert len(open_study("small.confirm-000000", storage=stored).records) == 6
     fresh = cli("confirm", "--study", "small", "--dry-run", "--fresh-images", "--device", "cpu", "--storage", stored)
     assert fresh.code == 0, fresh.err
-    assert fresh.err.split()[0] != ended.err.split()[0]  # other images are another study
+    assert fresh.err.splitlines()[1] != ended.err.splitlines()[1]  # other images are another study
 
 
 def test_a_design_stands_for_the_study_that_it_was_made_from(cli: Callable[..., Any], stored: str) -> None:

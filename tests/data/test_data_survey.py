@@ -118,6 +118,8 @@ def test_arrays_and_built_in_sets_are_looked_at_too(npz_folder: Path) -> None:
 def test_everything_is_plain_json(photos: Path) -> None:
     found = result_json(data(str(photos)))
     assert json.loads(json.dumps(found, allow_nan=False)) == found
+    said = json.loads(CliRunner().invoke(app, ["data", str(photos), "--json"]).stdout)
+    assert said.keys() >= found.keys()
 
 
 def test_the_command_prints_names_as_they_are_and_writes_the_study(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,8 @@ from PIL import Image
 import archsearch
 from archsearch.export.onnx_file import read_metadata
 
-EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "onnx_inference.py"
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLE, DEPLOY = ROOT / "examples" / "onnx_inference.py", ROOT / "docs" / "deploy.md"
 
 
 pytestmark = pytest.mark.usefixtures("in_the_folder")
@@ -47,7 +49,12 @@ def test_export_prints_parity_accuracy_and_latency_before_and_after(exported: ob
 
 @pytest.mark.parametrize("option", [(), ("--with-preprocessing",)], ids=["plain", "with preprocessing"])
 def test_the_inference_example_reaches_the_cards_accuracy_on_picture_files_without_archsearch(
-    option: tuple[str, ...], folder: Path, tiny_images: Path, tmp_path: Path, shared_finished: object
+    option: tuple[str, ...],
+    folder: Path,
+    tiny_images: Path,
+    tmp_path: Path,
+    shared_finished: object,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     done = shared_finished.type("export", "--trial", str(folder), "--out", "plain.onnx", "--no-measure", *option)
     assert done.returncode == 0, done.stderr
@@ -67,6 +74,12 @@ def test_the_inference_example_reaches_the_cards_accuracy_on_picture_files_witho
     assert said[-1] == f"top-1 {score['top1_percent']:.2f} % of {score['eval_images']} pictures"
     assert len(said) == score["eval_images"] + 1
     assert "cut.jpg: " in ended.stderr
+    if option:  # docs/deploy.md: the same class, for one picture
+        (page,) = re.findall(r"^```python\n(.*?)^```", DEPLOY.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+        picture = said[0].partition("\t")[2]
+        page = page.replace("MODEL.onnx", "plain.onnx").replace("photo.jpg", picture)
+        exec(compile(page, str(DEPLOY), "exec"), {})
+        assert classes[int(capsys.readouterr().out)] == said[0].partition("\t")[0]
 
 
 def test_the_file_says_that_its_weights_are_trained_and_how_accurate(folder: Path, exported: object) -> None:

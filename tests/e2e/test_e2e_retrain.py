@@ -53,7 +53,9 @@ def test_reported_accuracy_is_the_mean_over_seeds_of_the_test_split(model_folder
     }
     assert summary["mean_test_top1_percent"] == pytest.approx(statistics.mean(values))
     assert summary["std_test_top1_percent"] == pytest.approx(statistics.stdev(values))
-    expected = f"test top-1 {statistics.mean(values):.2f} ± {statistics.stdev(values):.2f} % (n = 2 seeds, 1 epoch"
+    mean, std = statistics.mean(values), statistics.stdev(values)
+    expected = f"test top-1 {mean:.2f} ± {std:.2f} % (n = 2 seeds, 1 epoch of shufflenetv2-s, 48 test images)"
+    assert "a short training: shufflenetv2-s has 100 epochs, its schedule was scaled to 1" in typed.stdout
     assert expected in " ".join(typed.stdout.split())
 
 

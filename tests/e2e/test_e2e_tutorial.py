@@ -64,6 +64,17 @@ def test_the_tutorial_names_the_files_that_are_written(
         assert line in TUTORIAL
 
 
+def test_a_limit_chooses_the_network_to_retrain_as_the_page_on_fast_networks_shows(
+    typed: list[subprocess.CompletedProcess[str]], shared_finished: object
+) -> None:
+    chosen = shared_finished.study().choose("best", rule="latency<=5")
+    ended = shared_finished.type(
+        "retrain", "--trial", "best", "--select", "latency<=5", "--protocol", "one-cycle", "--epochs", "1"
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert f"runs/tiny/retrain/{chosen.record.arch_id}" in ended.stdout
+
+
 def test_the_python_of_the_tutorial_prints_the_recommendation_and_the_front(
     typed: list[subprocess.CompletedProcess[str]], shared_finished: object, capsys: pytest.CaptureFixture[str]
 ) -> None:

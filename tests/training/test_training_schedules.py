@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -47,8 +49,24 @@ def test_stepped_boundaries_move_with_the_number_of_epochs(epochs: int, high: in
 def test_warm_restarts_are_those_of_torch_stepped_once_an_epoch(period: int, lowest: float) -> None:
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.05)
     theirs = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer, T_0=period, eta_min=lowest)
-    rate = schedule_of(WarmRestarts(0.05, period, lowest), epochs=12, steps_per_epoch=4)
-    for epoch in range(12):
+    rate = schedule_of(WarmRestarts(0.05, period, lowest), epochs=15, steps_per_epoch=4)
+    for epoch in range(15):
         assert [rate(4 * epoch + step) for step in range(4)] == pytest.approx([theirs.get_last_lr()[0]] * 4)
         optimizer.step()
         theirs.step()
+
+
+@pytest.mark.parametrize(
+    ("epochs", "shares"),
+    [
+        (3, [0, 1 / 3, 2 / 3]),  # one period, of 3 epochs
+        (4, [0, 1 / 4, 2 / 4, 3 / 4]),
+        (8, [0, 1 / 4, 2 / 4, 3 / 4] * 2),  # 8 / 5 is nearest to 2 periods
+        (7, [place / 7 for place in range(7)]),  # to 1
+        (13, [place * 3 % 13 / 13 for place in range(13)]),  # to 3, of 4 1/3 epochs each
+    ],
+)
+def test_a_training_that_does_not_end_with_a_period_has_whole_ones_of_its_own(epochs: int, shares: list[float]) -> None:
+    rates = [WarmRestarts(0.1, 5).rate(epoch, epochs=epochs, steps_per_epoch=1) for epoch in range(epochs)]
+    assert rates == pytest.approx([0.05 * (1 + math.cos(math.pi * share)) for share in shares])
+    assert rates[-1] < 0.03  # it ends near its lowest rate
