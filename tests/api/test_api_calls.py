@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ import archsearch
 from archsearch.cli.main import app
 from archsearch.errors import ArchsearchError, ConfigError, UnknownNameError
 from archsearch.models.families import FAMILIES
+from archsearch.records import Epoch
+
+CURVE = (Epoch(epoch=1, train_loss=2.0, top1_percent=20.0, learning_rate=0.1, train_seconds=1.5),)
 
 
 @pytest.mark.parametrize("given", [str, Path])
@@ -35,6 +39,34 @@ def test_data_are_named_by_a_path_or_a_text(given: type[str] | type[Path], tmp_p
     ):
         with pytest.raises(ArchsearchError):
             call()
+
+
+def test_the_python_of_the_page_for_programs_runs_as_it_stands(
+    study: archsearch.Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of docs/agents.md; a stored study stands for the run, and what was stored of it is told."""
+    for extra in ("pandas", "tensorboard"):
+        pytest.importorskip(extra)
+
+    def run(name: str, *, callbacks: Sequence[archsearch.RunCallbacks] = (), **asked: Any) -> archsearch.Study:
+        inspect.signature(real).bind(name, callbacks=callbacks, **asked)
+        told = archsearch.CallbackList(callbacks)
+        told.begun(study.info)
+        for record in study.records:
+            told.epoch(record.trial, CURVE[0])
+            told.trial_ended(record)
+        return study
+
+    real = archsearch.run
+    monkeypatch.setattr(archsearch, "run", run, raising=False)
+    monkeypatch.chdir(tmp_path)
+    page = (Path(__file__).resolve().parents[2] / "docs" / "agents.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 2
+    exec(compile("\n".join(blocks), "docs/agents.md", "exec"), {})
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[:2] == ["0 1 20.0", "0 complete"]
+    assert len(list((tmp_path / "logs" / "small").iterdir())) == len(study.records)
 
 
 def commands(group: Any = None, before: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
