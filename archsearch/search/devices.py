@@ -33,7 +33,7 @@ def worker_devices(device: str, workers: int | None) -> tuple[str, ...]:
             )
         return ("cpu",) * (workers or min(cores, _MOST_CPU_WORKERS))
     if kind != "cuda":
-        raise ConfigError(f"device {device}: unknown", hint="auto, cpu, cuda or cuda:N")
+        raise ConfigError(f"device {device}: unknown device", hint="auto, cpu, cuda or cuda:N")
     if not gpus:
         raise ConfigError(f"device {device}: torch sees no GPU", hint="use the device cpu")
     if index:

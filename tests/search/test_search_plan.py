@@ -319,7 +319,7 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) 
     assert set(worker_devices("auto", None)) == {"cpu"}
     with pytest.raises(ConfigError, match="torch sees no GPU"):
         worker_devices("cuda", None)
-    with pytest.raises(ConfigError, match="device tpu: unknown"):
+    with pytest.raises(ConfigError, match="device tpu: unknown device"):
         worker_devices("tpu", None)
 
 
