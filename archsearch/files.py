@@ -12,6 +12,7 @@ from archsearch.errors import ArchsearchError, ConfigError
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 """What a study may be called: it names a folder, so no separator, nothing hidden, and never the way to another one."""
+NAME_WORDS = "letters, digits and . _ -, at most 100"
 
 _LONGEST = 255  # bytes of a file's name, on every usual file system
 

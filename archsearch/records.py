@@ -97,7 +97,7 @@ class Latency:
             and in records of older versions.
         state: what else was true of the device meanwhile: load average and frequency of the CPU, clocks and throttling
             of a GPU, use by other processes. Facts that the system does not tell are absent.
-        also: the same network measured by further backends, each against the reference run by that backend.
+        also: the same network measured by further backends or on further targets, each against the reference there.
     """
 
     p10_ms: float
@@ -134,6 +134,11 @@ class Latency:
         also = tuple(cls.from_dict(other) for other in facts.get("also", ()))
         said = {"precision": precision_before(str(facts.get("device", "cpu")))} | dict(facts)
         return cls(**{name: value for name, value in said.items() if name in known} | {"also": also})
+
+    @property
+    def by(self) -> str:
+        """What it was measured by: the backend on this machine, or the name of the target that ran the network."""
+        return self.backend if self.device.partition(":")[0] in ("cpu", "cuda", "mps", "xpu") else self.device
 
     @property
     def drift(self) -> float | None:

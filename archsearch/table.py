@@ -268,6 +268,7 @@ class Table:
     def html(self, *, level: int = 2) -> str:
         """The table of a page, under a heading of this level, sortable, with a button that saves it as CSV."""
         title = f"<h{level}>{html.escape(self.title)}</h{level}>" if self.title else ""
+        caption = f"<caption>{html.escape(self.title)}</caption>" if self.title else ""
         more = f"The first {PAGE_ROWS:,} of {len(self.rows):,} rows." if len(self.rows) > PAGE_ROWS else ""
         said = f"{self.note} {more}".strip()
         note = f'<p class="quiet">{html.escape(said)}</p>\n' if said else ""
@@ -285,7 +286,8 @@ class Table:
         )
         return (
             f"<section>{title}\n{note}"
-            f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>\n'
+            f'<div class="scroll"><table>{caption}<thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>'
+            "</div>\n"
             f'<button type="button" class="csv" data-name="{self._file_name}">Save as CSV</button></section>'
         )
 
@@ -491,6 +493,11 @@ def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
     return stream.getvalue()
 
 
+def html_sentence(words: str) -> str:
+    """Text as a page shows it: escaped, a command of ours in backticks as code."""
+    return _COMMAND.sub(r"<code>\1</code>", html.escape(words))
+
+
 def json_script(content: Any, *, name: str | None = None) -> str:
     """Plain data for a page's scripts. No text in it can end the element; what is not finite becomes null."""
     written = json.dumps(plain(content), separators=(",", ":"), allow_nan=False, ensure_ascii=False)
@@ -500,13 +507,16 @@ def json_script(content: Any, *, name: str | None = None) -> str:
     return f'<script type="application/json"{label}>{written}</script>'
 
 
+_COMMAND = re.compile(r"`(archsearch [^`]*)`")  # in a sentence
 _MARKDOWN_SIGNS = re.compile(r"([\\`*_{}\[\]<>#|~$&])")
 _MARKDOWN_LINE_START = re.compile(r"^(\s*)([-+>]|\d+[.)])(\s)")
 
 
 def markdown_escaped(words: str) -> str:
-    """Text that Markdown shows letter for letter, on one line."""
-    one_line = _MARKDOWN_SIGNS.sub(r"\\\1", " ".join(words.split()))
+    """Text that Markdown shows letter for letter, on one line; a command of ours in backticks is code there, too."""
+    parts = _COMMAND.split(" ".join(words.split()))
+    parts[::2] = [_MARKDOWN_SIGNS.sub(r"\\\1", part) for part in parts[::2]]
+    one_line = "".join(f"`{part}`" if place % 2 else part for place, part in enumerate(parts))
     return _MARKDOWN_LINE_START.sub(r"\1\\\2\3", one_line)
 
 
@@ -547,8 +557,8 @@ def _html_cell(value: Cell, column: Column) -> str:
 
 
 def _kind(column: Column) -> str:
-    kind = "number" if column.numeric else "whole" if column.whole else "text"
-    return f"{kind} trial" if column.trial else kind
+    kinds = ["number" if column.numeric else "whole" if column.whole else "text"]
+    return " ".join([*kinds, *(["trial"] if column.trial else []), *(["wide"] if column.wide else [])])
 
 
 def _finite(value: Cell) -> Any:

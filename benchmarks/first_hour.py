@@ -38,6 +38,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 COLUMNS, ROWS = 80, 24
 LIMIT_SECONDS = 90.0  # then Ctrl-C is typed
+README_SECONDS = 45.0  # its searches and trainings take hours
 PATIENCE_SECONDS = 60.0  # how long Ctrl-C may take
 
 
@@ -71,58 +72,21 @@ HOUR: dict[str, tuple[Step, ...] | None] = {
         step("archsearch studies"),
         step("archsearch pareto"),
         step("archsearch retrain"),
-        step("archsearch report"),
     ),
     "A first search, broken off and continued": (
-        step("archsearch run --study quickstart --dry-run"),
+        step("archsearch run --study quickstart --dry-run", limit=300),
         step("archsearch run --study quickstart", look=70, limit=75),
         step("archsearch pareto"),
-        step("archsearch run --study quickstart --set proxy.epochs=3"),
+        step("archsearch run --study quickstart --set proxy.epochs=3", limit=300),
         step("archsearch run --study quickstart", look=150, limit=1800),
-        step("archsearch run --study quickstart"),
-        step("archsearch run --study quickstart --trials 24 | cat", limit=600),
+        step("archsearch run --study quickstart", limit=300),
+        step("archsearch run --study quickstart --trials 24 2>&1 | cat", limit=600),
     ),
-    "Looking": (
-        step("archsearch pareto"),
-        step("archsearch pareto --plot --csv"),
-        step("archsearch pareto --json | python -m json.tool | head -20"),
-        step("archsearch pareto | head -5"),
-        step("archsearch studies"),
-        step("archsearch studies --json | python -c 'import json, sys; print(type(json.load(sys.stdin)))'"),
-        step("archsearch report"),
-        step("archsearch report --markdown | head -20"),
-        step("archsearch plot"),
-        step("archsearch plot marginal"),
-        step("archsearch plot ablation"),
-        step("archsearch replay"),
-        step("archsearch describe quickstart:20 | head -30"),
-        step("archsearch describe shufflenet_v2_x1_0"),
-        step("archsearch describe shufflenet_v2_x1_0 --json | python -m json.tool | head -5"),
-        step("archsearch variants --family shufflenet_v2"),
-        step("archsearch variants | grep _se | head -3"),
-        step("archsearch measure shufflenet_v2_x0_5 shufflenet_v2_x1_0 --input-size 32"),
-        step("archsearch audit shufflenet_v2_x1_0"),
-        step("archsearch papers --paper ldc | tail -15"),
-        step("archsearch data digits"),
-    ),
-    "The best network": (
-        step("archsearch retrain --trial best", look=20, limit=30),
-        step("archsearch retrain --trial best --epochs 3", limit=300),
-        step("archsearch retrain --trial best --epochs 3"),
-        step("archsearch export --trial best", limit=120),
-        step("archsearch ablate --dry-run"),
-        step("archsearch ablate --choices residual --seeds 2 --dry-run"),
-        step("archsearch confirm --dry-run"),
-        step("archsearch trust --dry-run"),
-        step("archsearch guidelines --quick", limit=60),
-    ),
-    "README.md's commands, as they stand there": None,
     "Slips": (
         step("archsearch rum --study quickstart"),
         step("archsearch run --study quickstrat"),
         step("archsearch run --stdy quickstart"),
         step("archsearch run --study quickstart --trials many"),
-        step("archsearch run --study quickstart --trials 0"),
         step("archsearch run --study quickstart --set proxy.epoch=3"),
         step("archsearch run --study quickstart --set proxy.epochs=0 --set name=other"),
         step("archsearch run --study quickstart --set proxy.epochs"),
@@ -135,28 +99,58 @@ HOUR: dict[str, tuple[Step, ...] | None] = {
         step("archsearch run --study cifar10_cpu --set dataset=folder:photos --set name=photos"),
         step("archsearch data folder:photos"),
         step("archsearch pareto --study typo"),
-        step("archsearch pareto --csv --json"),
         step("archsearch retrain --trial bset"),
         step("archsearch retrain --trial 99"),
-        step("archsearch retrain --trial best --select 'lat<4'"),
-        step("archsearch retrain --trial best --protocol modren"),
+        step("archsearch retrain --select 'lat<4'"),
+        step("archsearch retrain --protocol modren"),
         step("archsearch plot frnt"),
         step("archsearch plot front --out front.pgn"),
         step("archsearch describe shufflenet_v2_x1"),
         step("archsearch describe quickstart:99"),
-        step("archsearch measure shufflenet_v2_x0_5 --backend onxruntime"),
+        step("archsearch measure shufflenet_v2_x0_5 --backend onnx"),
         step("archsearch export --trial best --format onx"),
         step("archsearch ablate --choices kernal --dry-run"),
         step("archsearch compare quickstart"),
         step("archsearch guidelines --table 9"),
         step("archsearch variants --family shufflenet"),
         step("archsearch pareto --storage postgres://nobody@localhost/none"),
-        step("archsearch dashboard", limit=15),
+    ),
+    "README.md's commands, as they stand there": None,
+    "The best network": (
+        step("archsearch retrain --trial best", look=40, limit=45),
+        step("archsearch retrain --trial best --epochs 3", limit=300),
+        step("archsearch retrain --trial best --epochs 3"),
+        step("archsearch export --trial best", limit=120),
+        step("archsearch ablate --dry-run"),
+        step("archsearch confirm --dry-run"),
+        step("archsearch trust --dry-run"),
+        step("archsearch guidelines --quick", limit=45),
     ),
     "From Python": (
-        step("python -c 'import archsearch; print(archsearch.open_study(\"quickstart\").front)'"),
+        step("python -c 'import archsearch; print(archsearch.open_study(\"quickstart\").front)' | head -30"),
         step("python -c 'import archsearch; archsearch.open_study(\"quickstrat\")'"),
         step("python examples/quickstart.py 24 1", limit=300),
+    ),
+    "Looking": (
+        step("archsearch pareto"),
+        step("archsearch pareto --json | python -m json.tool | head -20"),
+        step("archsearch pareto | head -5"),
+        step("archsearch studies"),
+        step("archsearch studies --json | python -c 'import json, sys; print(*json.load(sys.stdin))'"),
+        step("archsearch report"),
+        step("archsearch plot"),
+        step("archsearch plot marginal"),
+        step("archsearch plot ablation"),
+        step("archsearch replay"),
+        step("archsearch describe quickstart:20"),
+        step("archsearch describe shufflenet_v2_x1_0 --json | python -m json.tool | head -5"),
+        step("archsearch variants --family shufflenet_v2 | head -20"),
+        step("archsearch variants | grep _se | head -3"),
+        step("archsearch measure shufflenet_v2_x0_5 shufflenet_v2_x1_0 --input-size 32"),
+        step("archsearch audit shufflenet_v2_x1_0"),
+        step("archsearch papers --paper ldc | tail -15"),
+        step("archsearch data digits"),
+        step("archsearch dashboard", limit=15),
     ),
 }
 
@@ -314,19 +308,22 @@ def typed(
 
 
 def readme_commands(text: str) -> list[str]:
-    """Every line of README.md's blocks that a person types, without what is said behind it."""
+    """Every command of README.md's blocks, without what is said behind it; the package is installed already."""
     found: list[str] = []
     for line in re.sub(r"\\\n\s*", "", text).splitlines():
-        if line.startswith("    ") and re.match(r"(pip|archsearch) ", line.strip()):
-            found.append(re.split(r"\s{2,}#|\s#\s", line.strip())[0].strip())
+        typed_line = re.split(r"\s+#\s", line.strip())[0].removeprefix("pip install -e . && ")
+        if line.startswith("    ") and typed_line.startswith("archsearch "):
+            found.append(typed_line.strip())
     return found
 
 
-def hour(readme: str, only: str | None) -> Iterator[tuple[str, list[Step]]]:
+def hour(readme: str, *, part: str = "", only: str = "") -> Iterator[tuple[str, list[Step]]]:
     """The parts of the hour, with the steps that match."""
     for heading, steps in HOUR.items():
-        own = [step(line) for line in readme_commands(readme)] if steps is None else list(steps)
-        if kept := [each for each in own if only is None or re.search(only, each.typed)]:
+        if not re.search(part, heading):
+            continue
+        own = [step(line, limit=README_SECONDS) for line in readme_commands(readme)] if steps is None else list(steps)
+        if kept := [each for each in own if re.search(only, each.typed)]:
             yield heading, kept
 
 
@@ -360,14 +357,18 @@ def head(folder: Path) -> str:
         .stdout.replace("\n", ", ")
         .strip(", ")
     )
-    git = ["git", "-C", str(folder / "archsearch"), "log", "-1", "--format=%h of %as"]
-    commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
     return (
-        f"A first hour with archsearch, as seen in a terminal of {COLUMNS} columns and {ROWS} rows. Written by\n"
-        f"benchmarks/first_hour.py; commit {commit}; {platform.system()}, {os.cpu_count()} cores,\n"
+        f"A first hour with archsearch, as seen in a terminal of {COLUMNS} columns and {ROWS} rows.\n"
+        "Written by benchmarks/first_hour.py; [what stands in brackets] is said by it, not by a command.\n"
+        f"{platform.system()}, {os.cpu_count()} cores with a load average of {os.getloadavg()[0]:.0f}; "
         f"Python {platform.python_version()}, {versions}.\n"
-        f"The machine was busy with other work. [...] is said by the script, not by a command.\n"
     )
+
+
+def commit(clone: Path) -> str:
+    """The version that was checked out."""
+    git = ["git", "-C", str(clone), "log", "-1", "--format=%h of %as"]
+    return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def main() -> None:
@@ -375,17 +376,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("first_hour.txt"))
     parser.add_argument("--keep", type=Path, help="a folder for clone, environment and home; default: a temporary one")
-    parser.add_argument("--only", help="regular expression: only the steps that it is found in")
+    parser.add_argument(
+        "--part", default="", help="regular expression: only the parts that it is found in the heading of"
+    )
+    parser.add_argument("--only", default="", help="regular expression: only the steps that it is found in")
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="first_hour.")) if arguments.keep is None else arguments.keep.absolute()
     try:
-        write(folder, arguments.out, arguments.only)
+        write(folder, arguments.out, part=arguments.part, only=arguments.only)
     finally:
         if arguments.keep is None:
             shutil.rmtree(folder)
 
 
-def write(folder: Path, out: Path, only: str | None) -> None:
+def write(folder: Path, out: Path, *, part: str, only: str) -> None:
     """The transcript."""
     home, clone = folder / "home", folder / "archsearch"
     home.mkdir(parents=True, exist_ok=True)
@@ -396,8 +400,8 @@ def write(folder: Path, out: Path, only: str | None) -> None:
     lines = prepare(folder, {"PIP_DISABLE_PIP_VERSION_CHECK": "1"})
     lines = [head(folder), *lines]
     readme = (clone / "README.md").read_text(encoding="utf-8")
-    for heading, steps in hour(readme, only):
-        lines += ["", f"==== {heading}", ""]
+    for heading, steps in hour(readme, part=part, only=only):
+        lines += ["", f"==== {heading}    [commit {commit(clone)}]", ""]
         for each in steps:
             seen = typed(each.typed, folder=clone, environment=environment, look=each.look, limit=each.limit)
             print(f"{seen.seconds:6.1f} s  {seen.status:4}  {each.typed}", flush=True)

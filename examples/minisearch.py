@@ -1,6 +1,6 @@
 """How archsearch works, in one file to read from top to bottom: Optuna, torch and archsearch's blocks, nothing else.
 
-    python examples/minisearch.py                 # trains and measures 14 networks: minutes on two CPU cores
+    python examples/minisearch.py                 # trains and measures 14 networks: two minutes of one CPU core
     python examples/minisearch.py --replay benchmarks/data/cifar10_random.json.gz    # 252 stored ones: seconds
 
 A search space -> a suggestion -> a network -> its proxy (a short training) and its latency, measured in turns with a
@@ -57,7 +57,8 @@ SPACE: dict[str, BaseDistribution] = {
     "head.activation": CategoricalDistribution(("none", "relu")),
     **{f"{stage}.removed": IntDistribution(0, units - 1) for stage, units in UNITS.items()},
 }
-PLAIN: dict[str, Any] = {  # as published
+Choices = dict[str, Any]
+PLAIN: Choices = {  # as published
     "unit_form": "torchvision", "stem.type": "conv", "stem.kernel": 3, "split_ratio": 0.5, "residual": False,
     "extra_depthwise": False, "head.type": "gap", "head.hidden": 1000, "head.activation": "relu",
     **{f"{stage}.{key}": value for stage in UNITS for key, value in
@@ -66,7 +67,7 @@ PLAIN: dict[str, Any] = {  # as published
 CHANNELS = (48, 96, 192)  # of the three stages
 PUBLISHED = {"shufflenet_v2_x0_5": CHANNELS, "shufflenet_v2_x1_0": (116, 232, 464)}  # evaluated first
 STEM_CHANNELS, HEAD_CHANNELS, INPUT_SIZE, LAST_MAP, CLASSES = 24, 1024, 32, 2, 10
-Evaluate = Callable[[str, dict[str, Any]], tuple[float, float, int]]  # name and choices -> the last three of these:
+Evaluate = Callable[[str, Choices], tuple[float, float, int]]  # name and choices -> the last three of these:
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Evaluated:
 
     trial: int
     name: str  # of a published network
-    choices: dict[str, Any]
+    choices: Choices
     error_percent: float
     latency_ms: float
     images: int
@@ -123,7 +124,7 @@ class Unit(nn.Module):
     A unit that halves the map (`down`) narrows what passes by; arXiv 1807.11164, figure 3 c and d.
     """
 
-    def __init__(self, incoming: int, channels: int, choices: dict[str, Any], stage: str, *, down: bool) -> None:
+    def __init__(self, incoming: int, channels: int, choices: Choices, stage: str, *, down: bool) -> None:
         super().__init__()
         kernel, attention = choices[f"{stage}.kernel"], choices[f"{stage}.attention"]
         hidden = int(channels * choices["split_ratio"] + 0.5)
@@ -154,7 +155,7 @@ class Unit(nn.Module):
         return self.shuffle(passed, F.relu(made + taken) if self.residual else made)
 
 
-def build(choices: dict[str, Any], channels_of_stages: tuple[int, ...] = CHANNELS) -> nn.Sequential:
+def build(choices: Choices, channels_of_stages: tuple[int, ...] = CHANNELS) -> nn.Sequential:
     """The network: (N, 3, 32, 32) -> (N, 10). Its parts are named as in torchvision's ShuffleNetV2."""
     incoming = STEM_CHANNELS
     parts: dict[str, nn.Module] = {"conv1": make_stem(choices["stem.type"], incoming, choices["stem.kernel"], 2)}
@@ -167,7 +168,7 @@ def build(choices: dict[str, Any], channels_of_stages: tuple[int, ...] = CHANNEL
     kind, hidden, activation = (choices[f"head.{name}"] for name in ("type", "hidden", "activation"))
     parts["gather"] = make_gather(kind)
     parts["fc"] = make_classifier(kind, HEAD_CHANNELS, CLASSES, map_size=LAST_MAP, hidden=hidden, activation=activation)
-    return nn.Sequential(OrderedDict(parts))
+    return nn.Sequential(OrderedDict(parts)).to(memory_format=torch.channels_last)
 
 
 # ---- 4. The proxy, a short training that ends at the rate 0; and the latency, in turns with the reference
@@ -219,23 +220,17 @@ def interleaved_ms(network: nn.Module, reference: nn.Module, *, bursts: int = 20
 
 
 def trained(
-    name: str,
-    choices: dict[str, Any],
-    *,
-    reference: nn.Module,
-    reference_ms: float,
-    epochs: int = 4,
-    images: int = 1200,
+    name: str, choices: Choices, *, reference: nn.Module, reference_ms: float, epochs: int = 2, images: int = 1200
 ) -> tuple[float, float, int]:
     """Build, measure and train one network. `reference_ms`: at the start; what slows the device later slows both."""
     torch.manual_seed(0)
-    network = build(choices, PUBLISHED.get(name, CHANNELS)).to(memory_format=torch.channels_last).eval()
+    network = build(choices, PUBLISHED.get(name, CHANNELS)).eval()
     own_ms, beside_ms = interleaved_ms(network, reference)
     error_percent, counted_on = proxy(network, epochs=epochs, train_images=images, seed=0)
     return error_percent, own_ms / beside_ms * reference_ms, counted_on
 
 
-def replayed(name: str, choices: dict[str, Any], *, study: dict[str, Any]) -> tuple[float, float, int]:
+def replayed(name: str, choices: Choices, *, study: dict[str, Any]) -> tuple[float, float, int]:
     """Look one network up in what benchmarks/export_study.py wrote of a study that archsearch ran."""
     wanted = {"variant": name} if name else {"suggested": choices, "variant": None}
     trial = next(each for each in study["trials"] if wanted.items() <= each.items())
@@ -292,7 +287,9 @@ def main() -> None:
         evaluate, floor = partial(replayed, study=study), study["noise_floor"]
         networks = search(evaluate, trials=len(study["trials"]), sampler=optuna.samplers.RandomSampler)
     members = front(networks, floor)
-    print(f"\nFront: {len(members)} of {len(networks)} networks; latencies within {100 * floor:.1f} % are ties")
+    print(
+        f"\nFront: {len(members)} of {len(networks)} networks (validation top-1 and latency); ties: {100 * floor:.1f} %"
+    )
     print("\n".join(map(str, members)), f"\n\nTake {recommended(members, floor)}")
 
 

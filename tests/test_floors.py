@@ -30,10 +30,11 @@ FLOORS = {
     ),
     1: ("models", "data"),
     2: ("space", "cost", "training", "latency", "store", "analysis", "papers", "export"),
-    3: ("search", "plots", "targets"),
-    4: ("report",),
-    5: ("api",),
-    6: ("cli",),
+    3: ("targets",),
+    4: ("search", "plots"),
+    5: ("report",),
+    6: ("api",),
+    7: ("cli",),
 }
 # Files on the ground floor, beside the package's folders: one folder, and everyone may import them.
 GROUND = tuple(part for part in FLOORS[0] if part != "blocks")

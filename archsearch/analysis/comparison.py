@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 import numpy as np
@@ -22,7 +22,7 @@ from archsearch.analysis.objectives import OBJECTIVES, is_complete
 from archsearch.analysis.pareto import Noisy, non_dominated
 from archsearch.analysis.rank_correlation import CORRELATION_COLUMNS, correlation_of, resampled_correlations
 from archsearch.noise import NO_FLOOR, NoiseFloor
-from archsearch.records import Record
+from archsearch.records import Latency, Record
 from archsearch.table import Column, InNotebooks, Interval, Table
 from archsearch.text import plural
 
@@ -263,24 +263,52 @@ def compare_studies(sides: Sequence[Side], *, confidence: float = 0.95) -> Compa
 
 
 def sides_by_device(side: Side) -> tuple[Side, ...]:
-    """One side for each device fingerprint that the study's latencies have, in order of first use; records without a
-    latency belong to none. One fingerprint gives one side with the study's own name."""
+    """One side for each device fingerprint that the study's latencies have, in order of first use, and one for each
+    further target that its networks were measured on; records without a latency belong to none. One fingerprint gives
+    one side with the study's own name.
+
+    On a further target a network's milliseconds are its ratio to the reference there times the reference's median over
+    the study, so that they are corrected for drift as the study's own."""
     groups: dict[str, list[Record]] = {}
+    further: dict[str, list[Record]] = {}
     for record in side.records:
         if record.latency is not None:
             groups.setdefault(record.latency.fingerprint, []).append(record)
+            for other in record.latency.also:
+                if other.device != record.latency.device:
+                    further.setdefault(_where(other), []).append(replace(record, latency=other))
+    if further and len(groups) == 1:  # the device's own name says enough
+        groups = {_where(_latencies(records)[0]): records for records in groups.values()}
+    groups |= {name: _corrected(records) for name, records in further.items()}
     if len(groups) < 2:
         return (side,)
     return tuple(
         Side(
-            name=f"{side.name} on {fingerprint}",
+            name=f"{side.name} on {name}",
             study=side.name,
             records=tuple(records),
             noise_floor=side.noise_floor,
             facts=side.facts,
         )
-        for fingerprint, records in groups.items()
+        for name, records in groups.items()
     )
+
+
+def _where(latency: Latency) -> str:
+    return latency.device if latency.by == latency.device else f"{latency.device} by {latency.by}"
+
+
+def _latencies(records: Sequence[Record]) -> list[Latency]:
+    return [record.latency for record in records if record.latency is not None]
+
+
+def _corrected(records: Sequence[Record]) -> list[Record]:
+    """Records whose latencies are corrected to the reference's median over them."""
+    fixed_ms = float(np.median([latency.reference_p10_ms for latency in _latencies(records)]))
+    return [
+        replace(record, latency=replace(latency, study_reference_ms=fixed_ms))
+        for record, latency in zip(records, _latencies(records), strict=True)
+    ]
 
 
 class _Medians:

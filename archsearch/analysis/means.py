@@ -123,7 +123,7 @@ def _mean_score(scores: Sequence[Score]) -> Score:
 def _mean_latency(latencies: Sequence[Latency]) -> Latency:
     first = latencies[0]
     also = tuple(
-        _mean_latency([each for latency in latencies for each in latency.also if each.backend == other.backend])
+        _mean_latency([each for latency in latencies for each in latency.also if each.by == other.by])
         for other in first.also
     )
     return replace(

@@ -121,17 +121,17 @@ OBJECTIVES: Registry[Objective] = Registry(
         ),
         "params": Objective(
             name="params",
-            title="Parameters",
+            title="Params",
             extract=lambda record: float(_cost(record).params),
             show=count_text,
-            difference=_fewer("parameters"),
+            difference=_fewer("params"),
         ),
         "macs": Objective(
             name="macs",
-            title="Multiply-adds of one image",
+            title="MACs",
             extract=lambda record: float(_cost(record).macs),
             show=count_text,
-            difference=_fewer("multiply-adds"),
+            difference=_fewer("MACs"),
         ),
     },
 )

@@ -52,8 +52,8 @@ _LOWEST = {
 # objective: what a network has that is lower, and higher
 _THAN = {
     "latency_ms": ("faster", "slower"),
-    "params": ("fewer parameters", "more parameters"),
-    "macs": ("fewer multiply-adds", "more multiply-adds"),
+    "params": ("fewer params", "more params"),
+    "macs": ("fewer MACs", "more MACs"),
     "balanced_error_percent": ("more of each class recognised", "less of each class recognised"),
 }
 
@@ -539,7 +539,7 @@ class _Choice:
 
     def _measures(self, candidate: Candidate) -> str:
         values = zip(self.objectives, candidate.values, strict=True)
-        named = {"params": " parameters", "macs": " multiply-adds", "balanced_error_percent": " balanced error"}
+        named = {"params": " params", "macs": " MACs", "balanced_error_percent": " balanced error"}
         return ", ".join(
             [f"{candidate.top1_percent:.2f} % top-1"]
             + [f"{OBJECTIVES[name].show(value)}{named.get(name, '')}" for name, value in values if name != ERROR]

@@ -239,8 +239,11 @@ def final_front(study: StoredStudy, protocol: str = "") -> FinalFront | None:
 
 
 def _guidelines(study: StoredStudy) -> GuidelinesReport | None:
+    fingerprint = str(study.info.facts.get("device_fingerprint", ""))
+    if study.info.board is not None:  # a board's is in its latencies
+        fingerprint = next((one.latency.fingerprint for one in study.records if one.latency is not None), "")
     try:
-        return stored_guidelines(str(study.info.facts.get("device_fingerprint", "")))
+        return stored_guidelines(fingerprint)
     except ConfigError as error:
         logger.warning("the guideline experiments are left out: %s", error)
         return None

@@ -1,4 +1,4 @@
-"""A front looked at again: which networks are evaluated once more, and what came out."""
+"""A front re-evaluated: which networks are evaluated once more, and what came out."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from typing import Any
 from archsearch.analysis.confirmed import Confirmed
 from archsearch.analysis.front import MEASURED_OBJECTIVE, Front, FrontRow
 from archsearch.analysis.intervals import NORMAL_95, share_error_points
-from archsearch.api.designed import DesignPlan, base_of, open_base, plan_design
-from archsearch.api.study import Study
+from archsearch.api.designed import DesignPlan, base_of, plan_design
+from archsearch.api.study import Study, open_base
 from archsearch.designs import FRESH_IMAGES, Design, DesignPoint
 from archsearch.errors import ArchsearchError, ConfigError
+from archsearch.latency.settings import AUTO, LOCAL
 from archsearch.overrides import SectionChanges
 from archsearch.search.config import MOST_SEEDS, StudyConfig
 from archsearch.search.runtime import Runtime
@@ -33,6 +34,7 @@ def plan_confirm(
     top: int | None = None,
     seeds: int = DEFAULT_SEEDS,
     fresh_images: bool = False,
+    target: str | None = None,
     most: int = MOST_NETWORKS,
 ) -> DesignPlan:
     """The front of a stored study and its near neighbours, to be evaluated again; nothing is stored.
@@ -44,6 +46,7 @@ def plan_confirm(
             that miss the front by less than three standard errors.
         seeds: trainings of each network, all with seeds that no training of a search has.
         fresh_images: validate on images that the search did not, so that luck with those counts no more.
+        target: where they are measured, in place of the study's own; by ONNX Runtime in float32 where it is a board.
         most: networks; a larger design is refused.
 
     Raises ConfigError for what was asked, ArchsearchError for a study without a front, and what
@@ -88,7 +91,10 @@ def plan_confirm(
         seeds=tuple(range(first, first + seeds)),
         mode=FRESH_IMAGES if fresh_images else "",
     )
-    changes = SectionChanges(proxy={"fresh_images": True} if fresh_images else {})
+    measured_on: dict[str, Any] = {} if target is None else {"target": target, "also_targets": []}
+    if target not in (None, LOCAL):
+        measured_on |= {"backend": AUTO, "also": [], "precision": AUTO, "batch": None}
+    changes = SectionChanges(proxy={"fresh_images": True} if fresh_images else {}, latency=measured_on)
     planned = plan_design(base_of(opened), design, runtime, changes=changes)
     images = planned.plan.train_images
     return replace(

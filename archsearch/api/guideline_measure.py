@@ -14,14 +14,12 @@ from archsearch.cost import cost_of
 from archsearch.cost.memory import operators_run
 from archsearch.errors import ConfigError
 from archsearch.latency.backends.fold import folded
-from archsearch.latency.lease import DeviceLease
-from archsearch.latency.network import measure_networks
-from archsearch.latency.settings import LatencySettings
 from archsearch.models.families import build
 from archsearch.models.guideline_blocks import guideline_network
 from archsearch.models.guideline_spec import MAP_SIZE
 from archsearch.models.spec import Spec
 from archsearch.models.variants import find_variant
+from archsearch.records import Latency
 from archsearch.space.search_space import SearchSpace
 
 REFERENCE = "shufflenet_v2_x1_0"
@@ -29,15 +27,15 @@ SAMPLE_CLASSES = 10
 _MOST_DRAWS = 50  # for each network that is asked for
 
 Sleep = Callable[[float], None]
+# `latency.network.measure_networks` or `targets.board.measure_on_board`, with all that says where and how.
+Measure = Callable[..., Sequence[Latency]]
 
 
 def measure_column(
     column: ExperimentColumn,
-    settings: LatencySettings,
-    device: str,
+    measure: Measure,
     *,
     seed: int,
-    lease: DeviceLease | None,
     sleep: Sleep = time.sleep,
 ) -> dict[str, Any]:
     """Measure the networks of one column in turn, each against the column's best row, that row itself included.
@@ -48,15 +46,12 @@ def measure_column(
     Raises ConfigError or MeasurementError.
     """
     models = [guideline_network(row.network, seed=seed) for row in column.rows]
-    latencies = measure_networks(
+    latencies = measure(
         models,
         guideline_network(column.best.network, seed=seed),
         names=[f"table {column.table}, {column.scale_text}, {row.label}" for row in column.rows],
         reference_name=f"{column.best.label} {column.scale_text}",
-        settings=settings,
-        device=device,
         input_size=MAP_SIZE,
-        lease=lease,
         seed=seed,
         sleep=sleep,
     )
@@ -82,12 +77,10 @@ def sampled_specs(space: SearchSpace, networks: int, *, seed: int, input_size: i
 
 def measure_sample(
     specs: Sequence[Spec],
-    settings: LatencySettings,
-    device: str,
+    measure: Measure,
     *,
     input_size: int,
     seed: int,
-    lease: DeviceLease | None,
     sleep: Sleep = time.sleep,
 ) -> dict[str, Any]:
     """Measure one group of sampled networks in turn with ShuffleNetV2 x1.0, and count what they cost.
@@ -98,15 +91,12 @@ def measure_sample(
     """
     models = [build(spec, num_classes=SAMPLE_CLASSES, input_size=input_size, seed=seed) for spec in specs]
     reference = find_variant(REFERENCE).spec.normalised(input_size)
-    latencies = measure_networks(
+    latencies = measure(
         models,
         build(reference, num_classes=SAMPLE_CLASSES, input_size=input_size, seed=seed),
         names=[spec.arch_id for spec in specs],
         reference_name=REFERENCE,
-        settings=settings,
-        device=device,
         input_size=input_size,
-        lease=lease,
         seed=seed,
         sleep=sleep,
     )

@@ -10,6 +10,7 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -30,14 +31,16 @@ from archsearch.api.paths import RUNS
 from archsearch.errors import ConfigError, UnknownNameError
 from archsearch.files import write_atomically
 from archsearch.latency.backends import BACKENDS
-from archsearch.latency.settings import LatencySettings
+from archsearch.latency.settings import LOCAL, LatencySettings
 from archsearch.models.guideline_spec import TABLES, printed_network
 from archsearch.papers.printed import PrintedTable, find_paper
 from archsearch.records import Latency
 from archsearch.search.estimate import Estimate
+from archsearch.targets.transports import parse_target
 
 if TYPE_CHECKING:
     from archsearch.models.spec import Spec
+    from archsearch.targets.board import Board
 
 FOLDER = RUNS / "guidelines"
 FORMAT = 1
@@ -98,6 +101,7 @@ def guidelines(
     tables: Sequence[str] = (),
     *,
     device: str = "auto",
+    target: str = LOCAL,
     backend: str = "auto",
     batch: int | None = None,
     quick: bool = False,
@@ -119,6 +123,7 @@ def guidelines(
     Args:
         tables: of "1" to "4"; empty: all, and the sample of the search space.
         device: auto, cpu, cuda or cuda:N.
+        target: where they run: local, or a board (`archsearch.targets`), which has the channels of the ARM column.
         backend: a name of `archsearch.latency.backends.BACKENDS`, or auto.
         batch: images a run; None: as in the paper.
         quick: few runs of each network, to see the command work: no measurement to keep.
@@ -133,19 +138,58 @@ def guidelines(
 
     Raises ConfigError, UnknownNameError, BuildError or MeasurementError.
     """
+    on_board = parse_target(target)
+    with ExitStack() as ended:
+        board = None
+        if on_board is not None:
+            from archsearch.targets.board import Board
+
+            board = ended.enter_context(closing(Board(on_board)))
+        return _run(
+            tables, "cpu" if on_board is not None else device, board, backend, batch, quick=quick, again=again,
+            networks=networks, input_size=input_size, seed=seed, folder=folder, on_progress=on_progress, sleep=sleep,
+            clock=clock,
+        )  # fmt: skip
+
+
+def _run(
+    tables: Sequence[str],
+    device: str,
+    board: Board | None,
+    backend: str,
+    batch: int | None,
+    *,
+    quick: bool,
+    again: bool,
+    networks: int | None,
+    input_size: int,
+    seed: int,
+    folder: Path,
+    on_progress: Callable[[GuidelinesProgress], None] | None,
+    sleep: Callable[[float], None],
+    clock: Callable[[], float],
+) -> GuidelinesReport:
     from archsearch.api import guideline_measure as measuring
     from archsearch.latency.fingerprint import device_fingerprint
     from archsearch.latency.lease import DeviceLease
+    from archsearch.latency.network import measure_networks
     from archsearch.search.devices import worker_devices
+    from archsearch.targets.board import check_backend, measure_on_board
 
     where = worker_devices(device, 1)[0]
     chosen = tuple(sorted(set(tables))) or TABLES
     column = "gpu" if where.startswith("cuda") else "arm"
     wanted = experiments(column, chosen)
     settings = _settings(backend, batch, where, quick=quick)
-    fingerprint = device_fingerprint(where, settings.backend, settings.threads, settings.precision_on(where))
+    measure: measuring.Measure
+    if board is None:
+        fingerprint = device_fingerprint(where, settings.backend, settings.threads, settings.precision_on(where))
+        measure = partial(measure_networks, settings=settings, device=where, lease=DeviceLease.of_device(where))
+    else:
+        check_backend(settings)
+        fingerprint = board.fingerprint(threads=settings.threads, cores=settings.cores)
+        measure = partial(measure_on_board, settings=settings, board=board)
     cache = GuidelineCache(folder, fingerprint.id, fingerprint.facts)
-    lease = DeviceLease.of_device(where)
     size = (QUICK_SAMPLE_NETWORKS if quick else SAMPLE_NETWORKS) if networks is None else networks
     parts = [] if tables or size == 0 else _sample_parts(size, seed=seed, input_size=input_size)
     planned = [
@@ -153,7 +197,7 @@ def guidelines(
             name=_name(column_),
             conditions={"channels": _channels(column_)},
             networks=len(column_.rows) + 1,
-            measure=partial(measuring.measure_column, column_, settings, where, seed=seed, lease=lease, sleep=sleep),
+            measure=partial(measuring.measure_column, column_, measure, seed=seed, sleep=sleep),
         )
         for experiment in wanted
         for column_ in experiment.columns
@@ -163,8 +207,7 @@ def guidelines(
             conditions={"input_size": input_size, "networks": [spec.arch_id for spec in specs]},
             networks=len(specs) + 1,
             measure=partial(
-                measuring.measure_sample, specs, settings, where, input_size=input_size, seed=seed, lease=lease,
-                sleep=sleep,
+                measuring.measure_sample, specs, measure, input_size=input_size, seed=seed, sleep=sleep
             ),
         )
         for number, specs in enumerate(parts, start=1)
@@ -202,7 +245,7 @@ def guidelines(
     return _report(
         wanted,
         measured,
-        device=where,
+        device=where if board is None else board.target.name,
         settings={**settings.model_dump(mode="json"), "batch": settings.batch_on(where)},
         precision=settings.precision_on(where),
         fingerprint=fingerprint.id,
@@ -269,7 +312,7 @@ def _report(
 ) -> GuidelinesReport:
     return GuidelinesReport(
         device=device,
-        device_name=str(facts.get("gpu") or facts.get("cpu") or "unknown device"),
+        device_name=str(facts.get("gpu") or facts.get("board") or facts.get("cpu") or "unknown device"),
         backend=str(settings["backend"]),
         batch=int(settings["batch"]),
         threads=int(settings["threads"]),

@@ -16,14 +16,14 @@ from archsearch.api.networks import FoundNetwork, find_network
 from archsearch.errors import BuildError, ConfigError, UnknownNameError
 from archsearch.latency.backends import BACKENDS
 from archsearch.latency.precision import PRECISIONS, Precision
-from archsearch.latency.settings import LatencySettings
+from archsearch.latency.settings import CORES, LOCAL, LatencySettings
 from archsearch.models.families import build
 from archsearch.models.spec import Spec
 from archsearch.records import Latency
 from archsearch.search.devices import worker_devices
 from archsearch.table import Column, InNotebooks, Marked, Table, plain
-from archsearch.targets.board import CORES, Board, check_backend, measure_on_board
-from archsearch.targets.transports import LOCAL, parse_target
+from archsearch.targets.board import Board, check_backend, measure_on_board
+from archsearch.targets.transports import parse_target
 from archsearch.text import plural
 
 if TYPE_CHECKING:
@@ -279,7 +279,7 @@ def measure(
         raise UnknownNameError("kind of cores", cores, CORES)
     if on_board is None and cores != "all":
         raise ConfigError(f"cores {cores}: only a target's are chosen", hint="name the target, or leave it out")
-    each = _settings(
+    wanted_settings = _settings(
         [backends] if isinstance(backends, str) else backends,
         [batches] if isinstance(batches, int) else batches,
         [precisions] if isinstance(precisions, str) else precisions,
@@ -287,6 +287,7 @@ def measure(
         budget_seconds,
         where,
     )
+    each = [settings.model_copy(update={"target": target, "cores": cores}) for settings in wanted_settings]
     sizes = list(dict.fromkeys((network.input_size, network.num_classes) for network in wanted))
     groups = len(each) * len(sizes)
     found: dict[tuple[int, int], MeasuredNetwork] = {}
@@ -302,7 +303,7 @@ def measure(
             group = [wanted[index] for index in indices]
             divisor = _Wanted(name=reference, spec=base.spec.normalised(size), num_classes=classes, input_size=size)
             tell = _teller(number + 1, groups, group, settings, where, board, on_progress)
-            measured = _measure_group(group, divisor, settings, where, tell, board=board, cores=cores)
+            measured = _measure_group(group, divisor, settings, where, tell, board=board)
             for index, one in zip(indices, measured, strict=True):
                 found[number // len(sizes), index] = one
                 if on_measured is not None:
@@ -364,7 +365,6 @@ def _measure_group(
     tell: Callable[[], None],
     *,
     board: Board | None,
-    cores: str,
 ) -> tuple[MeasuredNetwork, ...]:
     """Build a group, measure it, and give each network its latency."""
     from archsearch.latency.lease import DeviceLease
@@ -391,7 +391,7 @@ def _measure_group(
     else:
         version = board.facts["onnxruntime"]
         latencies = measure_on_board(
-            models, divisor, names=names, reference_name=reference.name, settings=settings, board=board, cores=cores,
+            models, divisor, names=names, reference_name=reference.name, settings=settings, board=board,
             input_size=reference.input_size, sleep=rest,
         )  # fmt: skip
     return tuple(

@@ -77,9 +77,9 @@ class StudyList(InNotebooks):
                 Column(title="Data"),
                 Column(title="Trials"),
                 Column(title="Front", decimals=0),
-                Column(title="Hv", unit="%", decimals=1),
-                Column(title="Recommended: top-1 %, ms"),
-                Column(title="Best top-1 %, ms"),
+                Column(title="Hypervolume", decimals=3),
+                Column(title="Recommended (top-1 %, ms)"),
+                Column(title="Best top-1 (%, ms)"),
             ),
             rows=tuple(
                 (
@@ -87,14 +87,14 @@ class StudyList(InNotebooks):
                     each.dataset,
                     ", ".join(f"{number} {status}" for status, number in sorted(each.counts.items())) or "none",
                     each.front,
-                    None if each.hypervolume_share is None else 100.0 * each.hypervolume_share,
+                    each.hypervolume_share,
                     "" if each.recommended is None else str(each.recommended),
                     "" if each.most_accurate is None else str(each.most_accurate),
                 )
                 for each in self.stored
             ),
-            note="front: networks on it; hv: hypervolume as a share of the box below the study's reference point; "
-            "top-1 on the validation split",
+            note="front: networks on it; hypervolume: share of the box below the study's reference point; top-1 on the "
+            "validation split",
         )
         columns = (Column(title="Name", whole=True), Column(title="What it does"))
         return stored, Table(title="Shipped studies", columns=columns, rows=tuple(self.shipped.items()))

@@ -149,7 +149,7 @@ def target_check(target: str, *, on_step: Callable[[str], None] | None = None) -
         line, times = board.connection(), []
         for _ in range(_QUESTIONS):
             began = time.perf_counter()
-            line.ask("have", Have, seconds=30.0, sha256="0" * 64)
+            line.ask("put", Have, seconds=30.0, sha256="0" * 64)
             times.append(1000.0 * (time.perf_counter() - began))
         network, reference = (
             build(find_variant(name).spec.normalised(_INPUT_SIZE), num_classes=_CLASSES, input_size=_INPUT_SIZE, seed=0)

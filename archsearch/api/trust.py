@@ -15,8 +15,8 @@ from archsearch.api.designed import DesignPlan, base_of, plan_design
 from archsearch.api.paths import open_database
 from archsearch.api.study import Study, open_study, opened_study
 from archsearch.designs import Design, DesignPoint
-from archsearch.errors import ConfigError, NothingStoredError, UnknownNameError
-from archsearch.overrides import SectionChanges, override
+from archsearch.errors import ConfigError, NothingStoredError, OverrideError, UnknownNameError
+from archsearch.overrides import SectionChanges
 from archsearch.records import Record
 from archsearch.search.runtime import Runtime
 from archsearch.store.studies import find_study
@@ -56,8 +56,9 @@ def plan_trust(
     """
     changed = changes or SectionChanges()
     if changed.proxy or changed.others:
-        raise ConfigError(
-            f"{override(changed.first)}: the longer training is the proxy with more epochs, and nothing else",
+        raise OverrideError(
+            changed.first,
+            "the longer training is the proxy with more epochs, and nothing else",
             hint="keys of latency can be changed, and the number of epochs",
         )
     opened = opened_study(study, storage=runtime.storage)

@@ -11,7 +11,7 @@ from typing_extensions import TypedDict  # pydantic takes no other before Python
 
 from archsearch.cost.architecture import outline_cost
 from archsearch.models.families import FAMILIES
-from archsearch.models.variants import VARIANTS, Variant, find_variant
+from archsearch.models.variants import ANY_OF_TORCHVISION, VARIANTS, Variant, find_variant
 from archsearch.models.variants.references import torchvision_names
 from archsearch.papers.counts import stored_counts
 from archsearch.table import Column, InNotebooks, Table, plain
@@ -64,8 +64,7 @@ class NamedNetworks(InNotebooks, tuple[NamedNetwork, ...]):
     empty: str | None = None
     method = (
         "MACs: multiply-adds of one image in convolutions and linear layers, at 224x224 and 1000 classes unless a note "
-        "says otherwise. torchvision/NAME names any classification model of torchvision: "
-        "archsearch variants --family torchvision"
+        f"says otherwise. {ANY_OF_TORCHVISION}: archsearch variants --family torchvision"
     )
 
     @property
@@ -91,7 +90,7 @@ def _family_table(name: str, networks: Sequence[NamedNetwork]) -> Table:
     return Table(
         title=name,
         columns=(
-            Column(title="Name", whole=True),
+            Column(title="Network", whole=True),
             Column(title="Params", decimals=0),
             Column(title="MACs", decimals=0),
             Column(title="Source"),

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from archsearch.cli import completion
 from archsearch.cli.console import print_json, show, show_recommendation, tell, typed_command
 from archsearch.cli.options import (
     DataDirOption,
@@ -16,6 +17,7 @@ from archsearch.cli.options import (
     SetOption,
     StorageOption,
     StudyOption,
+    TargetOption,
     TimeBudgetOption,
     WorkersOption,
 )
@@ -29,6 +31,7 @@ def ablate(
             "--study",
             "-s",
             metavar="NAME|FILE",
+            autocompletion=completion.any_studies,
             help="A stored study, or one that was never run: its data, proxy, latency protocol and search space are "
             "taken. Default: the one worked on last.",
         ),
@@ -38,6 +41,7 @@ def ablate(
         typer.Option(
             "--from",
             metavar="NETWORK",
+            autocompletion=completion.trials,
             help="What is changed: a variant, a trial's number, best (recommended), accuracy, latency or knee. "
             "Default: the first of the study's own variants.",
         ),
@@ -47,6 +51,7 @@ def ablate(
         typer.Option(
             "--choices",
             metavar="A,B=X|Y",
+            autocompletion=completion.choices,
             help="Choices to change, with commas; levels of your own after =. Default: the most important ones of the "
             "study's search space, in no more trainings than the study has trials. Repeatable.",
         ),
@@ -63,6 +68,7 @@ def ablate(
         str,
         typer.Option(
             metavar="MODE",
+            autocompletion=completion.words("one-at-a-time", "leave-one-out", "pairs"),
             help="one-at-a-time: each level against the base. leave-one-out: each choice that differs from the plain "
             "network of its family put back. pairs: one at a time, and every two together.",
         ),
@@ -71,6 +77,7 @@ def ablate(
         str,
         typer.Option(
             metavar="own|pooled",
+            autocompletion=completion.words("own", "pooled"),
             help="Intervals from each effect's own spread over the seeds, or from one spread of all networks: narrower "
             "with few seeds, and right if all scatter about alike.",
         ),
@@ -105,7 +112,9 @@ def ablate(
     archsearch ablate --study cifar10 --from shufflenet_v2_x0_5 --choices kernel,attention=none|se|eca
     archsearch ablate --from best --mode leave-one-out --seeds 8
     """
-    study = study or latest_name(storage)
+    from archsearch.api.study import open_base
+
+    open_base(study, storage=storage)  # before torch is imported: a wrong name is answered at once
 
     from archsearch.api.ablate import plan_ablation
     from archsearch.api.analyses import ablation_result, check_spread
@@ -160,6 +169,7 @@ def confirm(
         bool,
         typer.Option("--fresh-images", help="Validate on images that the search did not: its luck with those is gone."),
     ] = False,
+    target: TargetOption = None,
     most: MostOption = 100,
     workers: WorkersOption = None,
     device: DeviceOption = "auto",
@@ -178,15 +188,20 @@ def confirm(
     archsearch confirm --study cifar10
     archsearch confirm --top 0 --seeds 8 --time-budget 1h
     archsearch confirm --fresh-images
+    archsearch confirm --top 0 --target ssh:pi5
     """
-    study = study or latest_name(storage)
+    from archsearch.api.study import open_base
+
+    open_base(study, storage=storage)  # before torch is imported: a wrong name is answered at once
 
     from archsearch.analysis.recommendation import recommendation_of
     from archsearch.api.confirm import confirm_result, plan_confirm
     from archsearch.cli.running import run_design
 
     planned, finished = run_design(
-        lambda runtime: plan_confirm(study, runtime, top=top, seeds=seeds, fresh_images=fresh_images, most=most),
+        lambda runtime: plan_confirm(
+            study, runtime, top=top, seeds=seeds, fresh_images=fresh_images, target=target, most=most
+        ),
         reading="the study and its front",
         storage=storage,
         data_dir=data_dir,
@@ -237,8 +252,11 @@ def trust(
     archsearch trust --study cifar10 --n 16
     archsearch trust --n 24 --epochs 40 --seeds 2 --plot
     """
+    from archsearch.api.study import open_study
+
     changes = section_changes(set_ or [])
-    study = study or (None if set_ else latest_name(storage))
+    if not changes.proxy and not changes.others:  # which are refused whatever the study is
+        open_study(study, storage=storage)  # before torch is imported: a wrong name is answered at once
 
     from archsearch.api.analyses import trust_between
     from archsearch.api.output import write
@@ -263,10 +281,3 @@ def trust(
         page = study_folder(planned.base.stored.name) / "trust.html"
         written.append(write(found, page, figure=trust_figure, command=typed_command()))
     tell(found, *written, json=json)
-
-
-def latest_name(storage: str | None) -> str:
-    """The study worked on last. That there is none is said before torch is imported, which takes seconds."""
-    from archsearch.api.study import open_study
-
-    return open_study(storage=storage).name

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import Progress
 
+from archsearch.cli import completion
 from archsearch.cli.console import doing, error_console, show, tell, typed_command
+from archsearch.cli.networks import check_networks
 from archsearch.cli.options import DeviceOption, JsonOption, StorageOption, TargetOption
 from archsearch.errors import ArchsearchError
 from archsearch.text import duration, plural, rough_duration
@@ -22,14 +24,15 @@ if TYPE_CHECKING:
 
 def measure(
     names: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="NAME|FILE|STUDY:TRIAL",
+            autocompletion=completion.networks,
             help="Published networks, spec.json or YAML files, model folders, or trials of a study (number, a variant, "
             "best). Weights do not matter for latency: networks are measured with random ones.",
             show_default=False,
         ),
-    ],
+    ] = None,
     backend: Annotated[
         list[str] | None,
         typer.Option(metavar="B", help="How a network is run, e.g. onnxruntime or torch. Repeatable. Default: auto."),
@@ -54,11 +57,15 @@ def measure(
         typer.Option(min=1, metavar="N", help="Outputs of the classifier. Default: each network's own."),
     ] = None,
     device: DeviceOption = "auto",
-    target: TargetOption = "local",
+    target: TargetOption = None,
     cores: Annotated[str, typer.Option(metavar="KIND", help="A board's cores: all, big or little.")] = "all",
     reference: Annotated[
         str,
-        typer.Option(metavar="NAME", help="The network that ratios are to; named as the others are."),
+        typer.Option(
+            metavar="NAME",
+            autocompletion=completion.networks,
+            help="The network that ratios are to; named as the others are.",
+        ),
     ] = "shufflenet_v2_x1_0",
     budget: Annotated[
         float | None,
@@ -82,6 +89,7 @@ def measure(
     archsearch measure shufflenet_v2_x0_5 --target ssh:pi5
     """
     done: list[MeasuredNetwork] = []
+    check_networks(names, storage=storage)
     try:
         from archsearch.api.measure import measure as measure_named  # takes seconds: Ctrl-C may come already here
 
@@ -102,7 +110,7 @@ def measure(
                     error_console.print(_line(now), markup=False)
 
             found = measure_named(
-                names,
+                names or (),
                 backends=backend or (),
                 batches=batch or (),
                 precisions=precision or (),
@@ -112,7 +120,7 @@ def measure(
                 device=device,
                 reference=reference,
                 budget_seconds=budget,
-                target=target,
+                target=target or "local",
                 cores=cores,
                 storage=storage,
                 on_measured=done.append,
@@ -159,6 +167,7 @@ def guidelines(
         typer.Option("--table", "-t", help="One experiment; repeatable. Default: all, and a sample of the space."),
     ] = None,
     device: DeviceOption = "auto",
+    target: TargetOption = None,
     backend: Annotated[
         str, typer.Option(metavar="B", help="How networks are run; auto: ONNX Runtime on a CPU, CUDA graphs on a GPU.")
     ] = "auto",
@@ -186,6 +195,7 @@ def guidelines(
     archsearch guidelines --plot
     archsearch guidelines --table 3 --quick
     archsearch guidelines --device cuda --batch 1
+    archsearch guidelines --target ssh:pi5
     """
     from archsearch.api.guidelines import FOLDER
     from archsearch.api.guidelines import guidelines as run_guidelines
@@ -196,6 +206,7 @@ def guidelines(
         report = run_guidelines(
             [each.value for each in table or ()],
             device=device,
+            target=target or "local",
             backend=backend,
             batch=batch,
             quick=quick,

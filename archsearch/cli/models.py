@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from archsearch.cli import completion
 from archsearch.cli.console import console, doing, error_console, print_json, show_recommendation
 from archsearch.cli.options import DataDirOption, DeviceOption, JsonOption, StorageOption, StudyOption, parse_duration
 from archsearch.text import plural
@@ -30,6 +31,7 @@ def retrain(
             "--trial",
             "-t",
             metavar="best|front|variants|N|VARIANT",
+            autocompletion=completion.trials,
             help="Which networks, several with commas: the best by --select, the whole front, the study's published "
             "networks, trials, variants.",
         ),
@@ -43,6 +45,7 @@ def retrain(
         str,
         typer.Option(
             metavar="RULE",
+            autocompletion=completion.rules,
             help="What best means: recommended, knee, accuracy, latency, latency<=MS, params<=N, macs<=N, "
             "error<=PERCENT, accuracy>=PERCENT.",
         ),
@@ -52,7 +55,9 @@ def retrain(
     protocol: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="shufflenetv2-s (default), ldc-cifar, ldc-caltech, modern, one-cycle or photos."
+            metavar="NAME",
+            autocompletion=completion.protocols,
+            help="shufflenetv2-s (default), ldc-cifar, ldc-caltech, modern, one-cycle or photos.",
         ),
     ] = None,
     batch_size: Annotated[int | None, typer.Option(min=2, metavar="N", help="Default: the protocol's own.")] = None,
@@ -61,6 +66,7 @@ def retrain(
         str,
         typer.Option(
             metavar="scratch|proxy|pretrained",
+            autocompletion=completion.words("scratch", "proxy", "pretrained"),
             help="Initial weights: random; the study's proxy training, made again; ImageNet's.",
         ),
     ] = "scratch",
@@ -104,7 +110,6 @@ def retrain(
     torchrun --standalone --nproc-per-node 2 --no-python archsearch retrain --trial best
     """
     from archsearch.api.study import open_study
-    from archsearch.cli.progress import RetrainDisplay
     from archsearch.errors import ConfigError, TrainingError
     from archsearch.training.protocols import DEFAULT_PROTOCOL, PROTOCOLS
 
@@ -120,10 +125,11 @@ def retrain(
 
     shown = Console(quiet=True) if console.quiet else error_console
     opened = open_study(study, storage=storage)  # what is not there is said before torch is imported
+    networks = opened.choose_all(trial, rule=select, with_variants=with_variants)
     with doing("reading the study and its images", shown):
         from archsearch.api.retrain import retrain as train_in_full
+        from archsearch.cli.progress import RetrainDisplay
 
-        networks = opened.choose_all(trial, rule=select, with_variants=with_variants)
     alone = networks[0] if len(networks) == 1 else None
 
     def started(*_: object) -> None:
@@ -243,15 +249,31 @@ def export(
     trial: Annotated[
         str,
         typer.Option(
-            "--trial", "-t", metavar="best|N|VARIANT|FOLDER", help="A retrained network, or the folder that holds it."
+            "--trial",
+            "-t",
+            metavar="best|N|VARIANT|FOLDER",
+            autocompletion=completion.trials,
+            help="A retrained network, or the folder that holds it.",
         ),
     ] = "best",
     study: StudyOption = None,
-    select: Annotated[str, typer.Option(metavar="RULE", help="What best means, as for retrain.")] = "recommended",
+    select: Annotated[
+        str, typer.Option(metavar="RULE", autocompletion=completion.rules, help="What best means, as for retrain.")
+    ] = "recommended",
     format_: Annotated[
-        str, typer.Option("--format", "-f", metavar="F", help="onnx, torch-export or state-dict.")
+        str,
+        typer.Option(
+            "--format",
+            "-f",
+            metavar="F",
+            autocompletion=completion.words("onnx", "torch-export", "state-dict"),
+            help="onnx, torch-export or state-dict.",
+        ),
     ] = "onnx",
-    quantize: Annotated[str, typer.Option(metavar="Q", help="none or int8 (onnx only).")] = "none",
+    quantize: Annotated[
+        str,
+        typer.Option(metavar="Q", autocompletion=completion.words("none", "int8"), help="none or int8 (onnx only)."),
+    ] = "none",
     with_preprocessing: Annotated[
         bool,
         typer.Option(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from archsearch.cli import completion
 from archsearch.cli.console import doing, tell, typed_command
 from archsearch.cli.options import JsonOption, StorageOption
 from archsearch.errors import ConfigError
@@ -20,15 +22,28 @@ ClassesOption = Annotated[
 ]
 
 
+def check_networks(names: Sequence[str] | None, *, storage: str | None) -> None:
+    """Find networks by their names before torch is imported: a wrong or forgotten one is answered at once."""
+    from archsearch.api.networks import find_network
+
+    if not names:
+        raise ConfigError(
+            "which network is not said", hint="for example shufflenet_v2_x1_0; archsearch variants lists the names"
+        )
+    for name in names:
+        find_network(name, storage=storage)
+
+
 def describe(
     name: Annotated[
-        str,
+        str | None,
         typer.Argument(
             metavar="NAME|FILE|STUDY:TRIAL",
+            autocompletion=completion.networks,
             help="A published network, a spec.json or YAML file, a model folder, or a trial of a study (its number, "
             "a variant, best).",
         ),
-    ],
+    ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option(
@@ -47,7 +62,12 @@ def describe(
     ] = None,
     against: Annotated[
         str | None,
-        typer.Option("--against", metavar="NAME", help="What --plot compares it with. Default: its family's base."),
+        typer.Option(
+            "--against",
+            metavar="NAME",
+            autocompletion=completion.networks,
+            help="What --plot compares it with. Default: its family's base.",
+        ),
     ] = None,
     json: JsonOption = False,
     storage: StorageOption = None,
@@ -61,6 +81,9 @@ def describe(
     """
     if against is not None and plot is None:
         raise ConfigError("--against needs --plot", hint="give --plot FILE.html, too")
+    check_networks([each for each in (name, against) if each is not None], storage=storage)
+    assert name is not None  # or it was not found
+
     from archsearch.api.describe import describe as describe_network
     from archsearch.api.describe import drawing_of
     from archsearch.api.output import check_format, write
@@ -92,12 +115,13 @@ def _changes(pairs: list[str]) -> dict[str, str]:
 
 def audit(
     names: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="NAME|FILE|STUDY:TRIAL ...",
+            autocompletion=completion.networks,
             help="Networks as `archsearch describe` takes them.",
         ),
-    ],
+    ] = None,
     units: Annotated[bool, typer.Option("--units", help="Show every unit of each network.")] = False,
     input_size: InputSizeOption = None,
     classes: ClassesOption = None,
@@ -110,15 +134,24 @@ def audit(
     archsearch audit shufflenet_v2_x1_0 shufflenet_v1_x1_0_g3 torchvision/mobilenet_v2
     archsearch audit quickstart:best --units
     """
+    check_networks(names, storage=storage)
+
     from archsearch.api.describe import audit as audited
 
-    found = audited(names, input_size=input_size, num_classes=classes, storage=storage, with_units=units)
+    found = audited(names or (), input_size=input_size, num_classes=classes, storage=storage, with_units=units)
     tell(found, json=json)
 
 
 def variants(
     family: Annotated[
-        str | None, typer.Option("--family", "-f", metavar="NAME", help="List one family only, e.g. shufflenet_v1.")
+        str | None,
+        typer.Option(
+            "--family",
+            "-f",
+            metavar="NAME",
+            autocompletion=completion.families,
+            help="List one family only, e.g. shufflenet_v1.",
+        ),
     ] = None,
     json: JsonOption = False,
 ) -> None:
@@ -130,6 +163,11 @@ def variants(
     archsearch variants
     archsearch variants --family shufflenet_v1 --json
     """
+    from archsearch.models.families import FAMILIES
+
+    if family is not None:
+        _ = FAMILIES[family]  # before torch is imported: a wrong name is answered at once
+
     with doing("listing the networks") as say:
         from archsearch.api.variants import variants as named_networks  # torch
 
@@ -140,7 +178,13 @@ def variants(
 def papers(
     paper: Annotated[
         str | None,
-        typer.Option("--paper", "-p", metavar="KEY", help="One source, e.g. ldc or shufflenet_v2. Default: all."),
+        typer.Option(
+            "--paper",
+            "-p",
+            metavar="KEY",
+            autocompletion=completion.papers,
+            help="One source, e.g. ldc or shufflenet_v2. Default: all.",
+        ),
     ] = None,
     json: JsonOption = False,
     markdown: Annotated[
@@ -158,8 +202,6 @@ def papers(
     from archsearch.api.papers import markdown as page
     from archsearch.api.papers import papers as compared
 
-    if json and markdown:
-        raise ConfigError("--json and --markdown were both given", hint="choose one")
     with doing("reading the papers") as say:
         report = compared(
             paper,

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from archsearch.cli.console import console, error_console, show
-from archsearch.cli.options import DataDirOption, DeviceOption, StorageOption
+from archsearch.cli import completion
+from archsearch.cli.console import console, error_console, show_answer
+from archsearch.cli.options import DataDirOption, DeviceOption, StorageOption, TargetOption, VerboseOption
+from archsearch.errors import ConfigError, DataError
+from archsearch.resources import list_yaml
 from archsearch.text import bytes_text, duration, plural
 
 if TYPE_CHECKING:
@@ -23,9 +26,15 @@ if TYPE_CHECKING:
 
 def run(
     study: Annotated[
-        str,
-        typer.Option("--study", "-s", metavar="NAME|FILE", help="A shipped study's name, or a YAML file of your own."),
-    ],
+        str | None,
+        typer.Option(
+            "--study",
+            "-s",
+            metavar="NAME|FILE",
+            autocompletion=completion.shipped_studies,
+            help="A shipped study's name, or a YAML file of your own.",
+        ),
+    ] = None,
     trials: Annotated[
         int | None,
         typer.Option(min=1, metavar="N", help="Networks to evaluate in all: the same command again goes on to N."),
@@ -47,6 +56,7 @@ def run(
             "--set", metavar="KEY=VALUE", help="Change one key of the study, e.g. proxy.epochs=3. Repeatable."
         ),
     ] = None,
+    target: TargetOption = None,
     max_latency: Annotated[
         float | None,
         typer.Option(metavar="MS", help="Reject slower networks: short for --set constraints.latency_ms=MS."),
@@ -94,6 +104,7 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done, try three networks, stop.")
     ] = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """Run a study, or continue it.
 
@@ -107,13 +118,23 @@ def run(
     archsearch run --study cifar100 --trials 200
     archsearch run --study cifar10_cpu --max-latency 2.5 --max-params 1000000
     archsearch run --study mine.yaml --set proxy.epochs=3 --workers 2
+    archsearch run --study quickstart --target ssh:pi5
     archsearch run --study cifar10 --time-budget 2h --stop-on-plateau 50 --log tensorboard:logs
     """
-    from archsearch.cli.progress import RunDisplay
-    from archsearch.cli.running import command_runtime, run_displayed, told_estimate
-    from archsearch.errors import DataError
     from archsearch.overrides import read_overrides
     from archsearch.search.config import load_study
+
+    if study is None:
+        known = ", ".join(list_yaml("studies"))
+        raise ConfigError("which study to run is not said", hint=f"--study NAME: {known}; or a YAML file of your own")
+    typed = {
+        "latency.target": target, "constraints.latency_ms": max_latency, "constraints.params": max_params, "seed": seed,
+    }  # fmt: skip
+    overrides = read_overrides(set_ or []) | {key: value for key, value in typed.items() if value is not None}
+    config = load_study(study, overrides)  # before anything that takes long to import: a wrong name is answered at once
+
+    from archsearch.cli.progress import RunDisplay
+    from archsearch.cli.running import command_runtime, run_displayed, told_estimate
     from archsearch.search.processes import idle_workers
     from archsearch.search.runtime import CallbackList
     from archsearch.search.trackers import tracker
@@ -131,9 +152,6 @@ def run(
     )
     if log:
         runtime = replace(runtime, callbacks=CallbackList([display, *map(tracker, log)]))
-    typed = {"constraints.latency_ms": max_latency, "constraints.params": max_params, "seed": seed}
-    overrides = read_overrides(set_ or []) | {key: value for key, value in typed.items() if value is not None}
-    config = load_study(study, overrides)
     with idle_workers(0 if dry_run else workers or config.workers) as idle:
         runtime = replace(runtime, idle=idle)
         try:
@@ -183,6 +201,8 @@ def _where(devices: tuple[str, ...], *, asked: str) -> str:
 
 def _print_plan(plan: RunPlan, *, asked: str) -> None:
     """What would be done; `asked` is the device as typed."""
+    from archsearch.latency.settings import LOCAL
+
     config = plan.config
     _print_head(config)
     outside = sum(variant.suggested is None for variant in plan.variants)
@@ -190,6 +210,7 @@ def _print_plan(plan: RunPlan, *, asked: str) -> None:
     first = f"{plural(len(plan.variants), 'published network')} first{others}, then " if plan.variants else ""
     latency, measured_on = config.latency, plan.devices[0]
     backends = " and ".join((latency.backend_on(measured_on), *latency.also_on(measured_on)))
+    on = "" if latency.targets == (LOCAL,) else f" on {' and '.join(latency.targets)}"
     console.print(
         f"space     {plan.space.name}: {plural(len(plan.space.domains), 'choice')}, {_networks(plan.space.size)}\n"
         f"networks  {first}what the sampler {config.sampler} suggests\n"
@@ -197,7 +218,7 @@ def _print_plan(plan: RunPlan, *, asked: str) -> None:
         f"images, {plan.num_classes} classes, {plan.input_size}x{plan.input_size}\n"
         f"{_needs(plan)}"
         f"proxy     {plural(config.proxy.epochs, 'epoch')}, batch {config.proxy.batch_size}, seed {config.seed}\n"
-        f"latency   {backends}, {_batch(plan)}, {plural(latency.threads, 'thread')}, "
+        f"latency   {escape(backends + on)}, {_batch(plan)}, {plural(latency.threads, 'thread')}, "
         f"{latency.precision_on(measured_on)}, alternating with {config.reference}\n"
         f"trials    {plan.total} in all, {_where(plan.devices, asked=asked)}"
     )
@@ -242,8 +263,6 @@ def _print_end(study: Study, elapsed_seconds: float, total: int, ending: str | N
         console.print(f"failed: {reason.splitlines()[0]}", markup=False)
     if ending is not None:
         console.print(f"ended before {plural(total, 'trial')}: {ending}", markup=False)
-    show(study_front(study))
+    show_answer(study_front(study), published=False)
     if not study.front.rows:
         raise typer.Exit(0 if ending else 1)
-    recipe = " --protocol photos" if str(study.info.config["dataset"]).startswith("folder:") else ""
-    console.print(f"next: archsearch pareto --plot   |   archsearch retrain --trial best{recipe}")

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from archsearch.cli import completion
 from archsearch.cli.console import tell, typed_command
 from archsearch.cli.options import JsonOption, StorageOption, StudyOption
 
@@ -32,7 +33,11 @@ def studies(
 def compare(
     studies: Annotated[
         list[str],
-        typer.Argument(metavar="STUDY STUDY ...", help="Stored studies; or one, measured on several devices."),
+        typer.Argument(
+            metavar="STUDY STUDY ...",
+            autocompletion=completion.stored_studies,
+            help="Stored studies; or one, measured on several devices.",
+        ),
     ],
     plot: Annotated[
         bool, typer.Option("--plot", help="Write compare.html, one self-contained page; a terminal opens it.")
@@ -53,12 +58,16 @@ def compare(
     archsearch compare laptop server
     archsearch compare cifar10 cifar100 --plot --csv
     """
+    from archsearch.api.study import open_study
+
+    opened = [open_study(name, storage=storage) for name in studies]  # before the rest is imported
+
     from archsearch.api.compare import compare as compared
     from archsearch.api.output import write
     from archsearch.api.paths import study_folder
     from archsearch.plots.comparison import comparison_figure
 
-    found = compared(studies, storage=storage)
+    found = compared(opened)
     folder = out or study_folder(found.studies[0])
     written = []
     if plot:
@@ -72,7 +81,14 @@ def compare(
 def replay(
     study: StudyOption = None,
     policy: Annotated[
-        str | None, typer.Option("--policy", "-p", metavar="NAME", help="none, predicted or mo_asha. Default: all.")
+        str | None,
+        typer.Option(
+            "--policy",
+            "-p",
+            metavar="NAME",
+            autocompletion=completion.words("none", "predicted", "mo_asha"),
+            help="none, predicted or mo_asha. Default: all.",
+        ),
     ] = None,
     override: Annotated[
         list[str] | None,

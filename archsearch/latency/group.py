@@ -106,6 +106,9 @@ class Group(Protocol):
     def state(self) -> dict[str, str]:
         """What `records.Latency.state` stores of the device. Not asked within a visit."""
 
+    def energy(self, network: int) -> dict[str, str]:
+        """What `records.Latency.state` stores of one network's energy; empty where nothing tells."""
+
     def note(self, memory_ms: float) -> None:
         """Told what the copies of a whole measurement took."""
 
@@ -149,6 +152,10 @@ class LocalGroup:
     def state(self) -> dict[str, str]:
         """The device's state, as far as the watch tells."""
         return {} if self._watch is None else self._watch.state()
+
+    def energy(self, network: int) -> dict[str, str]:
+        """Nothing tells here."""
+        return {}
 
     def note(self, memory_ms: float) -> None:
         """Handed to the witness."""

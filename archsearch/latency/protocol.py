@@ -191,7 +191,14 @@ class Measurement:
         state = self._group.state()  # first: it may look for neighbours once more
         contended = self._group.contended
         return [
-            to_latency(self.samples, number, self._settings, conditions, contended=contended, state=state)
+            to_latency(
+                self.samples,
+                number,
+                self._settings,
+                conditions,
+                contended=contended,
+                state={**state, **self._group.energy(number)},
+            )
             for number in range(self._group.networks - 1)
         ]
 

@@ -12,6 +12,8 @@ from archsearch.latency.backends import BACKENDS
 from archsearch.latency.precision import Precision
 
 AUTO = "auto"
+LOCAL = "local"
+CORES = ("all", "big", "little")
 CPU_BACKEND = "onnxruntime"
 GPU_BACKEND = "cuda-graph"
 OTHER_BACKEND = "torch"
@@ -29,7 +31,12 @@ class LatencySettings(BaseModel):
     Attributes:
         backend: the backend whose latency is the objective: a name of `archsearch.latency.backends.BACKENDS`, or
             `auto`, see `backend_on`.
-        also: further backends that every network is measured by, each with a reference of its own.
+        also: further backends on this machine that every network is measured by, each with a reference of its own.
+        target: where the networks are run: `local`, or a board as `archsearch.targets` names it, which runs ONNX
+            Runtime in float32 on its CPU, in batches of 1 unless `batch` says more.
+        also_targets: further targets that every network is measured on, each with a reference of its own; `local` among
+            them is this machine by `backend`, beside a board.
+        cores: of a board: all, big or little, the kinds of core that its kernel tells apart.
         batch: images a run. `auto`: a study chooses it when it begins, so that networks of different width differ (see
             `latency.batch`). None: 1 on a CPU; on a GPU `auto` in a study, and 8 outside of one, as in the ShuffleNet
             V2 paper.
@@ -65,6 +72,9 @@ class LatencySettings(BaseModel):
 
     backend: str = AUTO
     also: tuple[str, ...] = ()
+    target: Annotated[str, Field(min_length=1)] = LOCAL
+    also_targets: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    cores: Literal["all", "big", "little"] = "all"
     batch: Annotated[int, Field(ge=1)] | Literal["auto"] | None = None
     threads: int = Field(default=1, ge=1)
     precision: Literal["auto"] | Precision = "auto"
@@ -119,6 +129,24 @@ class LatencySettings(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _targets_run_what_is_asked(self) -> Self:
+        if len(set(self.targets)) < len(self.targets):
+            raise ValueError(f"a target may stand once in target and also_targets; got {', '.join(self.targets)}")
+        if self.cores != "all" and self.targets == (LOCAL,):
+            raise ValueError(f"cores ({self.cores}): only a board's are chosen; set target")
+        if self.target == LOCAL:
+            return self
+        if self.backend not in (AUTO, CPU_BACKEND):
+            raise ValueError(f"backend ({self.backend}): the target {self.target} runs {CPU_BACKEND} alone")
+        if self.precision not in (AUTO, "fp32"):
+            raise ValueError(f"precision ({self.precision}): the target {self.target} runs fp32 alone")
+        if self.batch == AUTO:
+            raise ValueError(f"batch (auto): the target {self.target} wants a number; 1 unless one is given")
+        if self.also and LOCAL not in self.also_targets:
+            raise ValueError("also names backends on this machine: add local to also_targets, or leave it out")
+        return self
+
+    @model_validator(mode="after")
     def _plan_is_possible(self) -> Self:
         if self.visits > self.bursts:
             raise ValueError(
@@ -136,20 +164,36 @@ class LatencySettings(BaseModel):
     def backend_on(self, device: str) -> str:
         """The backend on this torch device ("cpu", "cuda:0", ...): the one that is named, or what `auto` means there.
 
-        `auto` is `onnxruntime` on a CPU, `cuda-graph` on a GPU of CUDA and `torch` on any other device.
+        `auto` is `onnxruntime` on a CPU, `cuda-graph` on a GPU of CUDA and `torch` on any other device. A target has a
+        device of its own, its CPU, whatever this machine's is; so for all that is asked of a device here.
         """
+        device = self._where(device)
         if self.backend != AUTO:
             return self.backend
         return {"cpu": CPU_BACKEND, "cuda": GPU_BACKEND}.get(device.partition(":")[0], OTHER_BACKEND)
 
     def also_on(self, device: str) -> tuple[str, ...]:
         """The further backends on this torch device, without the one that is `backend_on` it."""
+        if self.target != LOCAL:
+            return ()
         main = self.backend_on(device)
         return tuple(name for name in self.also if name != main)
 
     def with_backend(self, name: str) -> Self:
         """The same settings for one backend alone."""
         return self.model_copy(update={"backend": name, "also": ()})
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The target whose latency is the objective, then the further ones."""
+        return (self.target, *self.also_targets)
+
+    def at(self, target: str) -> Self:
+        """The same settings for one target alone."""
+        return self.model_copy(update={"target": target, "also_targets": ()})
+
+    def _where(self, device: str) -> str:
+        return device if self.target == LOCAL else "cpu"
 
     def group_budget_seconds(self, networks: int) -> float:
         """The budget of a group of so many networks measured together, its reference included (seconds).
@@ -165,11 +209,11 @@ class LatencySettings(BaseModel):
         """Images a run on this torch device ("cpu", "cuda:0", ...); the smallest tried where a study chooses."""
         if isinstance(self.batch, int):
             return self.batch
-        return CPU_BATCH if device.partition(":")[0] == "cpu" else GPU_BATCH
+        return CPU_BATCH if self._where(device).partition(":")[0] == "cpu" else GPU_BATCH
 
     def chooses_batch_on(self, device: str) -> bool:
         """Whether a study that begins on this torch device chooses its batch."""
-        return self.batch == AUTO or (self.batch is None and device.partition(":")[0] != "cpu")
+        return self.batch == AUTO or (self.batch is None and self._where(device).partition(":")[0] != "cpu")
 
     def precision_on(self, device: str) -> Precision:
         """The precision on this torch device: the one that is named, or what is deployed there (`auto`).
@@ -178,7 +222,7 @@ class LatencySettings(BaseModel):
         """
         if self.precision != "auto":
             return self.precision
-        return GPU_PRECISION if device.partition(":")[0] == "cuda" else "fp32"
+        return GPU_PRECISION if self._where(device).partition(":")[0] == "cuda" else "fp32"
 
     def bursts_of_visit(self, visit: int) -> int:
         """Bursts of each network in a visit (0 is the first). Visits after the planned ones are as large as the first.

@@ -14,17 +14,9 @@ from archsearch.text import count_text, shorten
 
 NARROW_PX = 640  # below, labels stand above their units and costs are text
 _MARGIN = 20
+# Of a character, in font sizes: the widest of the fonts that a page may have to take (DejaVu Sans).
+_REGULAR, _BOLD = 0.62, 0.69
 _BARS = (("macs", "MACs", style.BLUE), ("params", "params", style.ORANGE))
-_FILL = {
-    "conv": "#DCEBF5",
-    "depthwise": "#CFE8DF",
-    "attention": "#F3E0EC",
-    "pool": "#ECEFF1",
-    "linear": "#DCEBF5",
-    "mix": "#FFFFFF",
-    "other": "#FFFFFF",
-}
-_FILL_CHANGED = "#FBE3C4"
 
 
 def shape_text(shape: tuple[int, ...] | None) -> str:
@@ -44,7 +36,7 @@ def architecture_figure(info: Architecture, *, width: int = 1100, height: int = 
         title=title,
         margin={"l": _MARGIN, "r": _MARGIN, "t": top, "b": 12},
         showlegend=False,
-        meta={"least_width": round(0.93 * width)},  # boxes shrink with the page, and text does not
+        meta={"least_width": width},  # text and boxes only shrink together
     )
     if info.empty is not None:
         style.draw_nothing(figure, info.empty)
@@ -57,8 +49,9 @@ def architecture_figure(info: Architecture, *, width: int = 1100, height: int = 
         down += 24 * sheet.grow
     # One unit of the axes is one pixel at the size asked for: a smaller drawing leaves the rest of the page white.
     figure.update_xaxes(visible=False, range=[0, across], fixedrange=True)
-    figure.update_yaxes(visible=False, range=[max(down, height - top - 12.0), 0], fixedrange=True)
-    figure.update_layout(shapes=sheet.shapes, annotations=sheet.texts)
+    tall = max(down, height - top - 12.0)
+    figure.update_yaxes(visible=False, range=[tall, 0], fixedrange=True)
+    figure.update_layout(shapes=sheet.shapes, annotations=sheet.texts, height=round(tall + top + 12.0))
     figure.add_scatter(
         x=[x for x, _, _ in sheet.hovers],
         y=[y for _, y, _ in sheet.hovers],
@@ -252,7 +245,7 @@ class Sheet:
 
     def op_width(self, op: Op) -> float:
         """Pixels across."""
-        return (9 + 0.54 * 10.5 * len(_op_text(op))) * self.grow
+        return (9 + (_BOLD if op.sign else _REGULAR) * 10.5 * len(_op_text(op))) * self.grow
 
     def op(self, op: Op, x: float, y: float) -> float:
         """Draw an operation around the line y from x on; where it ends."""
@@ -263,7 +256,7 @@ class Sheet:
             "color": style.VERMILLION if marked else style.QUIET_INK,
             "dash": "dot" if op.sign == GONE else "solid",
         }
-        fill = "#FFFFFF" if op.sign == GONE else _FILL_CHANGED if marked else _FILL[op.kind]
+        fill = style.FILLS["other" if op.sign == GONE else "changed" if marked else op.kind]
         self.rect(x, y - self.box / 2, width, self.box, line=outline, fillcolor=fill)
         color = style.QUIET_INK if op.sign == GONE else style.INK
         self.text(x + width / 2, y, _op_text(op), anchor="center", bold=marked, color=color)
@@ -279,12 +272,14 @@ class Sheet:
 
     def unit_size(self, unit: UnitDiagram, *, titled: bool) -> tuple[float, float]:
         """Pixels across and down."""
+        if not unit.count:
+            return _REGULAR * self.font * len(unit_text(unit)) + self.gap, self.title_height(titled)
         inside = max(self.ops_width(branch) for branch in unit.branches)
         across = self.ops_width(unit.before) + inside + self.ops_width(unit.after)
         if len(unit.branches) > 1 and not unit.before:
             across += self.gap
         return (
-            max(across, 0.56 * self.font * len(unit_text(unit))) + self.gap,
+            max(across, _REGULAR * self.font * len(unit_text(unit))) + self.gap,
             self.title_height(titled) + len(unit.branches) * (self.box + 5 * self.grow),
         )
 
@@ -294,6 +289,8 @@ class Sheet:
         if unit_text(unit):
             color = style.VERMILLION if unit.sign else style.QUIET_INK
             self.text(x, y + title / 2, unit_text(unit), color=color, bold=bool(unit.sign))
+        if not unit.count:  # only the baseline has it
+            return
         forked = len(unit.branches) > 1
         if forked and not unit.before:
             x += self.gap
@@ -328,5 +325,7 @@ def unit_text(unit: UnitDiagram) -> str:
     """A unit's name and how many of it there are; empty for a single one without a name."""
     if unit.count == 1:
         return f"{unit.sign} {unit.name}".strip()
+    if not unit.count:
+        return f"{GONE} no {unit.name}"
     sign = f"{unit.sign} " if unit.sign else ""
     return f"{sign}{unit.name} × {unit.count}".strip()

@@ -10,7 +10,6 @@ from plotly.subplots import make_subplots
 
 from archsearch.analysis.comparison import COMPARED, Comparison, Mover, SharedNetwork
 from archsearch.plots import style
-from archsearch.plots.forest import LEAST_WIDTH_PX
 from archsearch.plots.ranges import PlotArea, log_axis, percent_range, positive_range, wants_log
 from archsearch.plots.thinning import thinned, thinned_line
 from archsearch.text import capitalised, interval_text, shorten, significant
@@ -55,7 +54,6 @@ def comparison_figure(found: Comparison, *, width: int = 1100, height: int = 620
         title=title,
         margin={**_MARGIN, "t": top},
         legend=style.LEGEND_BELOW,
-        meta={"least_width": LEAST_WIDTH_PX},
     )
     if found.empty is not None:
         style.draw_nothing(figure, found.empty)
@@ -149,7 +147,7 @@ def _draw_panel(
         yanchor="top",
         align="left",
         showarrow=False,
-        bgcolor="rgba(255,255,255,0.8)",
+        bgcolor=style.VEIL,
         font={"size": round(style.SMALL_PX * grow)},
         row=1,
         col=column,
@@ -167,7 +165,7 @@ def _draw_panel(
         dots=list(points.values())[:2000],
         grow=grow,
         leader={"color": style.VERMILLION},
-        bgcolor="rgba(255,255,255,0.8)",
+        bgcolor=style.VEIL,
         row=1,
         col=column,
     )

@@ -10,7 +10,6 @@ import plotly.graph_objects as go
 
 from archsearch.analysis.confirmed import Confirmed, ConfirmedPoint
 from archsearch.plots import style
-from archsearch.plots.forest import LEAST_WIDTH_PX
 from archsearch.plots.ranges import PlotArea, log_axis, percent_range, positive_range, wants_log
 from archsearch.text import probability_text, shorten, significant
 
@@ -40,7 +39,6 @@ def confirmed_figure(found: Confirmed, *, width: int = 1100, height: int = 660) 
         xaxis=style.axis("Latency, drift-corrected p10 (ms)", width=width, **x_axis),
         yaxis=style.axis("Validation top-1 (%)", width=width, range=[bottom, ceiling]),
         legend=style.LEGEND_BELOW,
-        meta={"least_width": LEAST_WIDTH_PX},
     )
     if found.empty is not None:
         figure.add_annotation(style.nothing_to_draw(found.empty))
@@ -74,7 +72,7 @@ def confirmed_figure(found: Confirmed, *, width: int = 1100, height: int = 660) 
             ],
             grow=grow,
             leader={"standoff": 6},
-            bgcolor="rgba(255,255,255,0.75)",
+            bgcolor=style.VEIL,
         )
     return figure
 

@@ -9,7 +9,6 @@ from plotly.subplots import make_subplots
 
 from archsearch.analysis.final_front import FinalFront, FinalNetwork
 from archsearch.plots import style
-from archsearch.plots.forest import LEAST_WIDTH_PX
 from archsearch.plots.ranges import PlotArea, log_axis, percent_range, positive_range
 from archsearch.text import count_text, interval_text, plural, shorten, significant
 
@@ -31,7 +30,6 @@ def final_figure(found: FinalFront, *, width: int = 1100, height: int = 620) -> 
         title=title,
         margin={**_MARGIN, "t": top},
         legend={**style.LEGEND_BELOW, "font": {"size": style.SMALL_PX}},
-        meta={"least_width": LEAST_WIDTH_PX},
     )
     if found.empty is not None:
         style.draw_nothing(figure, found.empty)
@@ -42,7 +40,7 @@ def final_figure(found: FinalFront, *, width: int = 1100, height: int = 620) -> 
     panels: tuple[tuple[str, Callable[[FinalNetwork], float], float], ...] = (
         ("Latency, drift-corrected p10 (ms)", lambda each: each.latency_ms, inner * _LEFT),
         (
-            "Parameters; beside each, its rank by the proxy → finally",
+            "Params; beside each, its rank by the proxy → finally",
             lambda each: float(each.row.cost.params),
             inner * (1 - _LEFT - _GAP),
         ),

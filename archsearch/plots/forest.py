@@ -14,7 +14,6 @@ from plotly.subplots import make_subplots
 from archsearch.plots import style
 from archsearch.text import shorten
 
-LEAST_WIDTH_PX = 780  # narrower, labels and panels do not fit side by side: a page lets such a figure be scrolled
 _ROW_PX = 21
 _LEAST_ROW_PX = 10.5
 _BOTTOM_PX = 116  # tick labels, axis title and two lines of legend
@@ -121,7 +120,6 @@ def forest_figure(
         height=None if height is not None else tall,
         margin={"l": round(min(0.4 * width, 14 + 0.53 * font_px * longest)), "r": 24, "t": top, "b": _BOTTOM_PX},
         legend={**style.LEGEND_BELOW, "font": {"size": style.SMALL_PX}},
-        meta={"least_width": LEAST_WIDTH_PX},
     )
     if empty is not None:
         style.draw_nothing(figure, empty)

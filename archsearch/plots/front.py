@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -37,9 +37,14 @@ _MANY = 2000  # more points than this are drawn by the graphics card
 _DOTS_MINDED = 500  # dominated points that labels are kept away from
 _FULL_HOVER = 600  # more points than this say less when they are pointed at: their texts would be most of a page
 _FULL_HOVER_IN_DEPTH = 300
+_MOST_AT_A_GLANCE = 400
+_GLANCE_NARROW_PX = 370
+_GLANCE_CHARACTERS = 30
 _LINE_CHARACTERS = 68
-_SIDE = "#F5F7FA"
 _LOG_COLORS_FROM_RATIO = 3.0
+# The space of three numbers: its sides, and from where to where one looks at first.
+_ASPECT = (1.25, 1.1, 0.85)
+_EYE, _CENTER = (1.05, -1.65, 0.6), (0.05, 0.0, -0.12)
 _SHADE = "rgba(82, 96, 109, 0.13)"
 # Cividis (Nuñez, Anderton and Renslow 2018) without its last fifth, which is faint on white: one order with every
 # common colour vision, and in grey.
@@ -103,15 +108,19 @@ def _axes(found: StudyFront) -> _Axes:
     return _Axes(x_log, (low, high), wide if shown else (bottom, top), printed, shown)
 
 
-def _steps(found: StudyFront, right_ms: float) -> list[tuple[float, float]]:
+def _steps(
+    found: StudyFront, right_ms: float, points: Sequence[tuple[float, float]] | None = None
+) -> list[tuple[float, float]]:
     """The front as a staircase, drawn on to the right edge: what a slower budget buys if nothing better is known.
+
+    `points`: of the front; None: as searched.
 
     Empty unless the objectives are error and latency alone: else the front is no staircase in this plane.
     """
     if set(found.objectives) != set(_PLANE):
         return []
     # by latency, so accuracy only grows; equal points are one corner
-    corners = list(dict.fromkeys((_ms(row), _top1(row)) for row in found.members))
+    corners = sorted(set([(_ms(row), _top1(row)) for row in found.members] if points is None else points))
     return [*corners, (right_ms, corners[-1][1])] if corners else []
 
 
@@ -175,7 +184,104 @@ def front_figure(found: StudyFront, *, width: int = 1100, height: int = 700) -> 
     crowd = [row for row in unnamed if not row.on_front]
     _add_points(figure, found, [row for row in crowd if not found.over(row)], "other trials", _DOT, grow)
     _add_points(figure, found, [row for row in crowd if found.over(row)], "over a bound", _OVER, grow)
-    if steps := _steps(found, high):
+    steps = _steps(found, high)
+    _add_steps(figure, steps)
+    _add_points(figure, found, [row for row in unnamed if row.on_front], "front", _FRONT, grow)
+    _add_again(figure, found, grow)
+    _add_variants(figure, found, grow)
+    _add_printed(figure, axes, grow)
+    _add_recommended(figure, found, grow)
+    _add_labels(figure, found, axes, steps, width=width, height=height, top=top)
+    return figure
+
+
+def glance_figure(found: StudyFront, *, width: int = 600, height: int = 400) -> go.Figure:
+    """The front in small, every name beside its point: the networks to take, and the published ones nearest to them.
+
+    What lies beyond these and the front is left out. Accuracies are those that the recommendation rests on.
+    """
+    figure = go.Figure()
+    figure.update_layout(
+        **style.base_layout(width), margin={"l": 62, "r": 16, "t": 24, "b": 52}, showlegend=False, height=height
+    )
+    if found.empty is not None:
+        style.draw_nothing(figure, found.empty)
+        return figure
+    choice = found.recommendation
+    rows = {row.record.trial: row for row in found.rows}
+    # where the recommendation rests on further seeds, so does its front
+    again = {each.arch_id: each for each in found.again} if choice.network is not None and choice.network.seeds else {}
+
+    def at(row: FrontRow) -> tuple[float, float]:
+        point = again.get(row.record.arch_id)
+        return (_ms(row), _top1(row)) if point is None else (point.latency_ms, point.top1_percent)
+
+    on_front = {each.arch_id for each in again.values() if each.on_front} or {
+        row.record.arch_id for row in found.members
+    }
+    front = [row for row in found.rows if row.record.arch_id in on_front]
+    taken = [rows[role.candidate.record.trial] for role in choice.roles]
+    labels = [f"{shorten(role.candidate.record.label, _GLANCE_CHARACTERS)}: {role.names[0]}" for role in choice.roles]
+    published = {each.record.trial: each.record.label for role in choice.roles if (each := role.published) is not None}
+    named = [*taken, *(rows[trial] for trial in published)]
+    seen = [at(row) for row in (*named, *front)]
+    log = wants_log([ms for ms, _ in seen])
+    x_range = positive_range([ms for ms, _ in seen], log=log)
+    y_range = percent_range([top1 for _, top1 in seen])
+    figure.update_xaxes(
+        style.axis("Latency (ms)", width=width, **(log_axis(*x_range) if log else {"range": list(x_range)}))
+    )
+    figure.update_yaxes(style.axis("Top-1 (%)", width=width, range=list(y_range)))
+    others = thinned([row for row in found.rows if row not in named and row not in front], _MOST_AT_A_GLANCE)
+    steps = _steps(found, x_range[1], [at(row) for row in front])
+    _add_glance(figure, others, at, _DOT)
+    _add_steps(figure, steps)
+    _add_glance(figure, [row for row in front if row not in taken], at, _FRONT)
+    _add_glance(figure, named[len(taken) :], at, _VARIANT_DOMINATED)
+    _add_glance(figure, taken, at, {**_FRONT, "size": 12})
+    _add_glance(figure, taken[:1], at, {**_RECOMMENDED, "size": 20})
+    for across in (_GLANCE_NARROW_PX, width):  # the labels of a phone's page stand elsewhere
+        figure.layout.annotations = ()
+        PlotArea(x_range=x_range, y_range=y_range, width_px=across - 78.0, height_px=height - 76.0, x_log=log).label(
+            figure,
+            [at(row) for row in named],
+            [*labels, *(shorten(name, _GLANCE_CHARACTERS) for name in published.values())],
+            markers=[at(row) for row in front],
+            dots=[at(row) for row in others],
+            segments=_staircase(steps),
+            grow=1.1,
+            leader={},
+            bgcolor=style.VEIL,
+        )
+        if across == _GLANCE_NARROW_PX:
+            figure.update_layout(meta={"narrow": [each.to_plotly_json() for each in figure.layout.annotations]})
+    return figure
+
+
+def _add_glance(
+    figure: go.Figure,
+    rows: Sequence[FrontRow],
+    at: Callable[[FrontRow], tuple[float, float]],
+    marker: dict[str, Any],
+) -> None:
+    """Points that say in a line which network they are."""
+    points = [at(row) for row in rows]
+    figure.add_scatter(
+        x=[ms for ms, _ in points],
+        y=[top1 for _, top1 in points],
+        mode="markers",
+        marker=marker,
+        hovertext=[
+            f"{_first_line(row, row.record.label)}: {top1:.2f} %, {significant(ms)} ms"
+            for row, (ms, top1) in zip(rows, points, strict=True)
+        ],
+        hovertemplate="%{hovertext}<extra></extra>",
+        customdata=style.trial_data([row.record.trial for row in rows]),
+    )
+
+
+def _add_steps(figure: go.Figure, steps: Sequence[tuple[float, float]]) -> None:
+    if steps:
         figure.add_scatter(
             x=[x for x, _ in steps],
             y=[y for _, y in steps],
@@ -184,13 +290,12 @@ def front_figure(found: StudyFront, *, width: int = 1100, height: int = 700) -> 
             hoverinfo="skip",
             showlegend=False,
         )
-    _add_points(figure, found, [row for row in unnamed if row.on_front], "front", _FRONT, grow)
-    _add_again(figure, found, grow)
-    _add_variants(figure, found, grow)
-    _add_printed(figure, axes, grow)
-    _add_recommended(figure, found, grow)
-    _add_labels(figure, found, axes, steps, width=width, height=height, top=top)
-    return figure
+
+
+def _staircase(corners: Sequence[tuple[float, float]]) -> list[tuple[float, float, float, float]]:
+    """The level and upright lines between corners."""
+    level = [(a[0], a[1], b[0], a[1]) for a, b in pairwise(corners)]
+    return level + [(b[0], a[1], b[0], b[1]) for a, b in pairwise(corners)]
 
 
 def _grown(marker: dict[str, Any], grow: float) -> dict[str, Any]:
@@ -290,8 +395,7 @@ def _add_labels(
 
     anchors = [at(row) for _, row in found.marked]
     corners = [area.pixel(x, y) for x, y in steps]
-    segments = [(a[0], a[1], b[0], a[1]) for a, b in pairwise(corners)]
-    segments += [(b[0], a[1], b[0], b[1]) for a, b in pairwise(corners)]
+    segments = _staircase(corners)
     for x, y in (at(row) for row in found.rows if row.record.trial == found.recommendation.trial):
         r = 0.5 * _RECOMMENDED["size"] * grow  # the ring around the recommended network, as a square
         segments += [(x - r, y - r, x + r, y - r), (x - r, y + r, x + r, y + r)]
@@ -312,7 +416,7 @@ def _add_labels(
             x=math.log10(_ms(row)) if axes.x_log else _ms(row),
             y=_top1(row),
             text=f"<b>{number}</b>",
-            bgcolor="rgba(255,255,255,0.75)",
+            bgcolor=style.VEIL,
             **style.leader(place, font_px=round(_LABEL_PX * grow), width=1),
         )
 
@@ -471,7 +575,7 @@ def hover_text(found: StudyFront, row: FrontRow, *, name: str | None = None, ver
         f"latency <b>{significant(latency.corrected_ms)} ms</b> (drift-corrected); "
         f"p10 {significant(latency.p10_ms)}, median {significant(latency.median_ms)}, "
         f"p90 {significant(latency.p90_ms)} (n = {latency.n:,}{'' if latency.converged else ', not converged'})",
-        f"{count_text(cost.params)} params, {count_text(cost.macs)}{'*' if cost.unsupported_ops else ''} macs",
+        f"{count_text(cost.params)} params, {count_text(cost.macs)}{'*' if cost.unsupported_ops else ''} MACs",
         f"arch_id {style.plain(row.record.arch_id)}",
     ]
     if over := found.over(row):
@@ -505,14 +609,13 @@ def front_3d_figure(found: StudyFront, *, width: int = 1100, height: int = 760) 
     """The front with a third number as depth; it can be turned, and what is on the front is larger and darker."""
     grow = style.growth(width)
     third = OBJECTIVES[_third(found)].title
+    word = third if third == "MACs" else third.lower()
     named = {row.record.trial for _, row in found.marked}
     drawn = thinned(found.rows, MOST_IN_DEPTH, keep=lambda row: row.on_front or row.record.trial in named)
-    role = f"depth: {third.lower()}, "
+    role = f"depth: {word}, "
     role += "the third objective" if _third(found) in found.objectives else "for reading only: not an objective"
     note = "; ".join(part for part in (role, thinned_line(len(drawn), len(found.rows), "networks")) if part)
-    title, top = style.heading(
-        f"{found.title} and {third.lower()}", found.subtitle, found.warnings, width=width, height=height
-    )
+    title, top = style.heading(f"{found.title} and {word}", found.subtitle, found.warnings, width=width, height=height)
     figure = go.Figure()
     figure.update_layout(
         **style.base_layout(width),
@@ -531,39 +634,109 @@ def front_3d_figure(found: StudyFront, *, width: int = 1100, height: int = 760) 
         figure.update_layout(xaxis={"visible": False}, yaxis={"visible": False})
         figure.add_annotation(style.nothing_to_draw(found.empty))
         return figure
+    values = ([_ms(row) for row in drawn], _third_values(found, drawn), [_top1(row) for row in drawn])
+    logs = (wants_log(values[0]), wants_log(values[1]), False)
+    ranges = (
+        positive_range(values[0], log=logs[0]), positive_range(values[1], log=logs[1]), percent_range(values[2]),
+    )  # fmt: skip
+    names = ("Latency (ms)", third, _top1_title(found.conditions))
+    axes = [_space_axis(*each, grow) for each in zip(names, ranges, logs, strict=True)]
     figure.update_layout(
         scene={
-            "xaxis": _space_axis("Latency (ms)", [_ms(row) for row in drawn], grow),
-            "yaxis": _space_axis(third, _third_values(found, drawn), grow),
-            "zaxis": _space_axis(_top1_title(found.conditions), None, grow),
-            "camera": {"eye": {"x": 1.05, "y": -1.65, "z": 0.6}, "center": {"x": 0.05, "y": 0, "z": -0.12}},
+            **dict(zip(("xaxis", "yaxis", "zaxis"), axes, strict=True)),
+            "camera": {
+                name: dict(zip("xyz", place, strict=True)) for name, place in (("eye", _EYE), ("center", _CENTER))
+            },
             "aspectmode": "manual",
-            "aspectratio": {"x": 1.25, "y": 1.1, "z": 0.85},
+            "aspectratio": dict(zip("xyz", _ASPECT, strict=True)),
         }
     )
     unnamed = [row for row in drawn if row.record.trial not in named]
     others, front = ([row for row in unnamed if row.on_front is on_front] for on_front in (False, True))
-    _add_in_space(figure, found, others, "other trials", {"size": 3 * grow, "color": style.DOTS})
-    _add_in_space(figure, found, front, "front", {"size": 6 * grow, "color": style.BLUE})
-    for on_front, symbol, color, name in (
-        (True, "diamond", style.VERMILLION, "variants on the front"),
-        (False, "square", style.ORANGE, "variants, dominated"),
-    ):
-        marks = [pair for pair in found.marked if (pair[0].standing is not Standing.DOMINATED) is on_front]
+    _add_in_space(figure, found, others, f"other trials ({len(others):,})", {"size": 3 * grow, "color": style.DOTS})
+    _add_in_space(figure, found, front, f"front ({len(front):,})", {"size": 6 * grow, "color": style.BLUE})
+    prefix = shared_prefix([verdict.variant for verdict, _ in found.marked])
+    for number, (verdict, row) in enumerate(found.marked, start=1):
+        over = verdict.standing is Standing.DOMINATED
+        symbol, color = ("square", style.ORANGE) if over else ("diamond", style.VERMILLION)
         look = {"size": 6 * grow, "symbol": symbol, "color": color, "line": {"width": 1, "color": style.BLACK}}
-        texts = [style.plain(shorten(verdict.variant, 28)) for verdict, _ in marks]
-        _add_in_space(figure, found, [row for _, row in marks], name, look, texts)
+        name = f"{number}  {style.plain(shorten(verdict.variant[len(prefix) :], _LEGEND_CHARACTERS))}"
+        _add_in_space(figure, found, [row], name, look)
+    _number_in_space(figure, found, ranges, logs, width=width, height=height - top)
     _add_planes(figure, found, drawn)
     return figure
 
 
-def _space_axis(title: str, positive: Sequence[float] | None, grow: float) -> dict[str, Any]:
-    """An axis in space; of positive values it is logarithmic where they span much."""
-    scale = {}
-    if positive is not None and wants_log(positive):
-        ticks = nice_log_ticks(min(positive), max(positive))[-6:]
+def _number_in_space(
+    figure: go.Figure,
+    found: StudyFront,
+    ranges: Sequence[tuple[float, float]],
+    logs: Sequence[bool],
+    *,
+    width: int,
+    height: int,
+) -> None:
+    """The variants' numbers, each with a leader to where it covers least in the view that the figure opens with."""
+
+    def share(value: float, ends: tuple[float, float], *, log: bool) -> float:
+        low, at, high = (math.log(each) for each in (ends[0], value, ends[1])) if log else (ends[0], value, ends[1])
+        return (at - low) / (high - low) - 0.5
+
+    values = [(_ms(row), _third_values(found, [row])[0], _top1(row)) for _, row in found.marked]
+    points = [
+        [side * share(value, ends, log=log) for value, ends, log, side in zip(each, ranges, logs, _ASPECT, strict=True)]
+        for each in values
+    ]
+    anchors = _seen(points, width, height)
+    places = place_labels(
+        anchors,
+        [str(number) for number in range(1, len(anchors) + 1)],
+        markers=anchors, dots=(), segments=(), width_px=width, height_px=height, font_px=_LABEL_PX, grow=1.6,
+    )  # fmt: skip
+    figure.layout.scene.annotations = [
+        {
+            **{axis: math.log10(value) if log else value for axis, value, log in zip("xyz", each, logs, strict=True)},
+            "text": f"<b>{number}</b>",
+            "bgcolor": style.VEIL,
+            **style.leader(place, font_px=_LABEL_PX),
+        }
+        for number, (each, place) in enumerate(zip(values, places, strict=True), start=1)
+    ]
+
+
+def _seen(points: Sequence[Sequence[float]], width: int, height: int) -> list[tuple[float, float]]:
+    """Where points of the space around its middle are seen: pixels, by the camera that plotly has (45 degrees)."""
+    forward = _unit([center - eye for center, eye in zip(_CENTER, _EYE, strict=True)])
+    right = _unit([forward[1], -forward[0], 0.0])  # forward x up, and up is z
+    up = [
+        right[1] * forward[2] - right[2] * forward[1],
+        right[2] * forward[0] - right[0] * forward[2],
+        right[0] * forward[1] - right[1] * forward[0],
+    ]
+    scale = 0.5 * height / math.tan(math.radians(22.5))
+    found = []
+    for point in points:
+        away = [value - eye for value, eye in zip(point, _EYE, strict=True)]
+        across, above, depth = (
+            math.fsum(a * b for a, b in zip(away, axis, strict=True)) for axis in (right, up, forward)
+        )
+        found.append((0.5 * width + scale * across / depth, 0.5 * height - scale * above / depth))
+    return found
+
+
+def _unit(vector: Sequence[float]) -> list[float]:
+    length = math.hypot(*vector)
+    return [value / length for value in vector]
+
+
+def _space_axis(title: str, ends: tuple[float, float], log: bool, grow: float) -> dict[str, Any]:
+    """An axis in space."""
+    scale: dict[str, Any] = {"range": list(ends)}
+    if log:
+        ticks = nice_log_ticks(*ends)[-6:]
         scale = {
             "type": "log",
+            "range": [math.log10(end) for end in ends],
             "tickvals": ticks,
             "ticktext": [count_text(t) if t >= 1000 else f"{t:g}" for t in ticks],
         }
@@ -571,8 +744,9 @@ def _space_axis(title: str, positive: Sequence[float] | None, grow: float) -> di
         "title": {"text": style.plain(title), "font": {"size": round(13 * grow)}},
         "tickfont": {"size": round(10 * grow)},
         "showbackground": True,
-        "backgroundcolor": _SIDE,
-        "gridcolor": "#CBD2D9",
+        "color": style.INK,
+        "backgroundcolor": style.SIDE,
+        "gridcolor": style.SIDE_GRID,
         "zeroline": False,
         "nticks": 6,
         **scale,
@@ -585,7 +759,6 @@ def _add_in_space(
     rows: Sequence[FrontRow],
     name: str,
     marker: dict[str, Any],
-    texts: Sequence[str] = (),
 ) -> None:
     if not rows:
         return
@@ -593,11 +766,9 @@ def _add_in_space(
         x=[_ms(row) for row in rows],
         y=_third_values(found, rows),
         z=[_top1(row) for row in rows],
-        mode="markers+text" if texts else "markers",
+        mode="markers",
         marker=marker,
-        text=list(texts) or None,
-        textfont={"size": 11, "color": style.INK},
-        name=f"{name} ({len(rows):,})",
+        name=name,
         hovertext=_hover_texts(found, rows, most=_FULL_HOVER_IN_DEPTH),
         hovertemplate="%{hovertext}<extra></extra>",
         customdata=style.trial_data([row.record.trial for row in rows]),

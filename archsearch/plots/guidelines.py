@@ -12,6 +12,7 @@ from archsearch.analysis.guidelines import DEVICE_NAMES, PRINTED_DEVICES, Guidel
 from archsearch.plots import style
 
 _TICKS = (0.25, 0.5, 0.7, 0.85, 1, 1.2, 1.5, 2, 3, 4, 6, 8, 12, 16)
+_ROW_PX = 325
 _PRINTED_MARKS = {"gpu": ("square-open", style.VERMILLION), "arm": ("triangle-up-open", style.GREEN)}
 
 
@@ -29,20 +30,21 @@ def guidelines_figure(found: GuidelinesReport, *, width: int = 1100, height: int
         cols=across,
         subplot_titles=["<br>".join(style.wrap(name, room, font_px=round(style.TEXT_PX * grow))) for name in names],
         horizontal_spacing=0.1,
-        vertical_spacing=0.2 if down > 1 else 0,
+        vertical_spacing=0.22 if down > 1 else 0,
     )
     figure.update_annotations(font_size=round(style.TEXT_PX * grow))
     figure.update_layout(
         **style.base_layout(width),
         title=title,
-        margin={"l": 84, "r": 24, "t": top + 44, "b": 70},
+        height=_ROW_PX * down,  # a page draws it so high
+        margin={"l": 84, "r": 24, "t": top + 44, "b": 100},
         showlegend=True,
-        legend={"orientation": "h", "x": 0, "y": -0.09, "yanchor": "top"},
+        legend=style.LEGEND_BELOW,
     )
     figure.update_xaxes(style.axis("", width=width, showgrid=False, tickangle=0))
     figure.update_yaxes(
         style.axis(
-            "Time for a multiply-add / best row's",
+            "Time per MAC (best row: 1)",
             width=width,
             type="log",
             tickmode="array",

@@ -30,7 +30,7 @@ def hypervolume_figure(found: History, *, width: int = 1100, height: int = 560) 
         title=title,
         margin={"l": 92, "r": 24, "t": top, "b": 62},
         showlegend=True,
-        legend={"x": 0.99, "y": 0.02, "xanchor": "right", "yanchor": "bottom", "bgcolor": "rgba(255,255,255,0.8)"},
+        legend={"x": 0.99, "y": 0.02, "xanchor": "right", "yanchor": "bottom", "bgcolor": style.VEIL},
         xaxis=style.axis("Trials that have ended", width=width, tickformat="d", rangemode="tozero"),
         yaxis=style.axis("Hypervolume (share of the box)", width=width),
     )

@@ -10,7 +10,6 @@ from plotly.subplots import make_subplots
 from archsearch.analysis.importance import Importance, Importances, Ranking
 from archsearch.analysis.objectives import OBJECTIVES
 from archsearch.plots import style
-from archsearch.plots.forest import LEAST_WIDTH_PX
 from archsearch.text import shorten
 
 MOST_CHOICES = 20
@@ -39,7 +38,6 @@ def importances_figure(found: Importances, *, width: int = 1100, height: int | N
         margin={"l": round(min(0.35 * width, 20 + 6.6 * style.growth(width) * longest)), "r": 24, "t": top, "b": 116},
         barmode="overlay",
         legend=style.LEGEND_BELOW,
-        meta={"least_width": LEAST_WIDTH_PX},
     )
     if found.empty is not None:
         style.draw_nothing(figure, found.empty)

@@ -8,7 +8,6 @@ from plotly.subplots import make_subplots
 from archsearch.analysis.level_grid import GridCell, LevelGrid
 from archsearch.analysis.objectives import OBJECTIVES
 from archsearch.plots import style
-from archsearch.plots.forest import LEAST_WIDTH_PX
 from archsearch.text import interval_text, plural, shorten
 
 
@@ -21,7 +20,6 @@ def grid_figure(found: LevelGrid, *, width: int = 1100, height: int = 560) -> go
         **style.base_layout(width),
         title=title,
         margin={"l": 110, "r": 24, "t": top, "b": 62},
-        meta={"least_width": LEAST_WIDTH_PX},
     )
     if found.empty is not None:
         style.draw_nothing(figure, found.empty)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -9,15 +10,18 @@ from typing import Any
 
 import plotly.graph_objects as go
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from plotly.offline import get_plotlyjs
 
 from archsearch.files import write_atomically
-from archsearch.table import Table
+from archsearch.plots.style import DARK
+from archsearch.table import Table, html_sentence, json_script
 
+TOP_PX = 24  # above a figure without its title; as in page.js
 _TEMPLATES = Environment(
     loader=PackageLoader("archsearch", ""), autoescape=True, trim_blocks=True, undefined=StrictUndefined
 )
+_TEMPLATES.filters["sentence"] = lambda words: Markup(html_sentence(words))
 
 
 def write_page(
@@ -77,7 +81,10 @@ def page_text(
         subtitle=subtitle,
         sentences=sentences,
         warnings=warnings,
-        figures=[figure_html(figure, f"figure-{number}") for number, figure in enumerate(figures)],
+        figures=[
+            figure_html(figure, f"figure-{number}", label=" ".join((f"{title}.", *sentences[:1])))
+            for number, figure in enumerate(figures)
+        ],
         tables=[Markup(table.html()) for table in tables],
         facts=facts,
         command=command,
@@ -103,33 +110,34 @@ def rendered(
     return _TEMPLATES.get_template(template).render(
         title=title,
         plotly=Markup(get_plotlyjs()) if with_plotly else "",
+        dark=Markup(json_script(DARK, name="dark")),
         styles=[Markup(style) for style in (_asset("page.css"), *styles)],
         scripts=[Markup(script) for script in (_asset("page.js"), *scripts)],
         **values,
     )
 
 
-def figure_html(figure: go.Figure, name: str, *, height_px: int | None = None) -> Markup:
-    """A figure as wide as the window, without its title; `name` is its element's id.
+def figure_html(figure: go.Figure, name: str, *, label: str, height_px: int | None = None) -> Markup:
+    """A figure without its title, as data that the page's script draws: as wide as the window, in the screen's colours.
 
-    Without a height: the figure's own, if its layout has one, else the window's. A figure whose layout's `meta` has a
-    `least_width` (pixels) is scrolled sideways in narrower windows.
+    A figure whose layout's `meta` has a `least_width` (pixels) is made smaller as a whole in narrower windows, and
+    moved sideways in very narrow ones; one with `narrow` has these annotations on a phone.
+
+    Args:
+        name: its element's id.
+        label: what is seen, for who does not see it.
+        height_px: of a figure whose layout has none; None: the window's.
     """
-    height_px = height_px or figure.layout.height
-    least = (figure.layout.meta or {}).get("least_width")
-    shown = go.Figure(figure)
-    shown.update_layout(title=None, margin={"t": 24}, autosize=True, width=None, height=None)
-    drawn: str = shown.to_html(
-        full_html=False,
-        include_plotlyjs=False,
-        div_id=name,
-        default_height="100%",
-        config={"responsive": True, "displaylogo": False, "showSendToCloud": False},
+    drawn = json.loads(figure.to_json())
+    layout = {key: value for key, value in drawn["layout"].items() if key not in ("title", "width", "height")}
+    own = figure.layout.height
+    height = height_px if own is None else own - (figure.layout.margin.t or TOP_PX) + TOP_PX
+    stored = {"data": drawn["data"], "layout": layout, "height": height, "rows": own is not None}
+    style = "" if height is None else f' style="height:{round(height)}px"'
+    return Markup(
+        f'<div class="figure"{style}><div class="drawing" id="{escape(name)}" role="img" aria-label="{escape(label)}">'
+        f"</div>{json_script(stored)}</div>"
     )
-    height = "" if height_px is None else f' style="height:{round(height_px)}px"'
-    if least is not None:
-        drawn = f'<div class="wide" style="min-width:{int(least)}px">{drawn}</div>'
-    return Markup(f'<div class="figure"{height}>{drawn}</div>')
 
 
 def _asset(name: str) -> str:

@@ -20,11 +20,13 @@ from archsearch.text import count_text, level_text, shorten, significant
 
 MOST_LINES = 400
 MOST_CHOICES = 18
+MOST_DRAWN_CHOICES = 9  # more axes than with these do not fit into a page beside each other
+_AXIS_PX = 74
 _MOST_LEVELS = 16
 _SPREAD = 0.5  # of the distance between two levels: how far lines of one level lie apart
 _MOST_SPREAD = 0.07
 _TITLE_CHARACTERS = 30
-_TICK_CHARACTERS = 14
+_TICK_CHARACTERS = 11
 _STAGES = ("stage2.", "stage3.", "stage4.")
 
 
@@ -244,7 +246,7 @@ def _objective_axis(name: str, values: Sequence[float]) -> Drawn:
     objective = OBJECTIVES[name]
     if name == "error_percent":
         top1 = [100.0 - value for value in values]
-        axis, places = _number_axis(name, "Validation top-1 (%)", top1, text=lambda value: f"{value:g}")
+        axis, places = _number_axis(name, "Top-1 (%)", top1, text=lambda value: f"{value:g}")
         return axis, places, [f"{value:.2f} %" for value in top1]
     text = count_text if name in ("params", "macs") else lambda value: f"{value:g}"
     title = "Latency (ms)" if name == "latency_ms" else objective.title
@@ -265,17 +267,24 @@ def _number_axis(name: str, title: str, values: Sequence[float], *, text: Any) -
 
 
 def parallel_figure(found: Parallel, *, width: int = 1100, height: int = 640) -> go.Figure:
-    """The figure; within a level, lines of more accurate networks lie higher."""
-    lines = (*found.subtitle, "within a level, more accurate networks lie higher") if found.empty is None else ()
+    """The figure: the objectives, then the choices that explain most of the error's variance.
+
+    Within a level, lines of more accurate networks lie higher.
+    """
+    places = _drawn_axes(found)
+    axes = [found.axes[place] for place in places]
+    left = len(found.axes) - len(axes)
+    rest = f"; {left} choices that explain less of the error are in the table only" if left else ""
+    lines = (*found.subtitle, f"within a level, more accurate networks lie higher{rest}") if found.empty is None else ()
     title, top = style.heading(found.title, lines, (), width=width, height=height)
     grow = style.growth(width)
     figure = go.Figure()
     figure.update_layout(
         **style.base_layout(width),
         title=title,
-        margin={"l": 72, "r": 40, "t": top + 24, "b": 140},
+        margin={"l": 84, "r": 76, "t": top + 24, "b": 140},
         showlegend=True,
-        meta={"least_width": max(480, 62 * len(found.axes))},
+        meta={"least_width": max(480, 112 + _AXIS_PX * len(axes))},
         legend={"orientation": "h", "x": 0, "y": 1.0, "xanchor": "left", "yanchor": "bottom"},
         xaxis={"visible": False},
         yaxis={"visible": False, "range": [-0.06, 1.06]},
@@ -286,9 +295,9 @@ def parallel_figure(found: Parallel, *, width: int = 1100, height: int = 640) ->
     figure.update_layout(
         xaxis={
             "visible": True,
-            "range": [-0.35, len(found.axes) - 0.3],
-            "tickvals": list(range(len(found.axes))),
-            "ticktext": [style.plain(shorten(axis.title, _TITLE_CHARACTERS)) for axis in found.axes],
+            "range": [-0.35, len(axes) - 0.7],
+            "tickvals": list(range(len(axes))),
+            "ticktext": [style.plain(shorten(axis.title, _TITLE_CHARACTERS)) for axis in axes],
             "tickangle": -35,
             "ticklabeloverflow": "allow",
             "tickfont": {"size": round(style.SMALL_PX * grow)},
@@ -302,16 +311,21 @@ def parallel_figure(found: Parallel, *, width: int = 1100, height: int = 640) ->
     variants = [line for line in found.lines if line.variant and not line.on_front]
     front = [line for line in found.lines if line.on_front]
     thin = {"color": style.DOTS, "width": 0.8 * grow}
-    _add(figure, found, others, f"other trials ({len(others):,})", thin, opacity=0.4)
+    _add(figure, found, places, others, f"other trials ({len(others):,})", thin, opacity=0.4)
     dashed = {"color": style.VERMILLION, "width": 1.8 * grow, "dash": "dash"}
-    _add(figure, found, variants, f"variants, dominated ({len(variants):,})", dashed, full=True)
+    _add(figure, found, places, variants, f"variants, dominated ({len(variants):,})", dashed, full=True)
     strong = {"color": style.BLUE, "width": 2.6 * grow}
-    _add(figure, found, front, f"front ({len(front):,})", strong, full=True)
+    _add(figure, found, places, front, f"front ({len(front):,})", strong, full=True)
     # One by one they would take seconds.
-    figure.update_layout(
-        annotations=[tick for index, axis in enumerate(found.axes) for tick in _ticks(index, axis, grow)]
-    )
+    figure.update_layout(annotations=[tick for index, axis in enumerate(axes) for tick in _ticks(index, axis, grow)])
     return figure
+
+
+def _drawn_axes(found: Parallel) -> list[int]:
+    """Places of the axes that are drawn: accuracy, the other objectives, the choices that explain most of the error."""
+    objectives = [place for place, axis in enumerate(found.axes) if axis.explained is None]
+    explained = {place: axis.explained for place, axis in enumerate(found.axes) if axis.explained is not None}
+    return [*reversed(objectives), *sorted(explained, key=lambda place: -explained[place])[:MOST_DRAWN_CHOICES]]
 
 
 def _ticks(index: int, axis: Axis, grow: float) -> list[dict[str, Any]]:
@@ -324,7 +338,7 @@ def _ticks(index: int, axis: Axis, grow: float) -> list[dict[str, Any]]:
             "xanchor": "left",
             "xshift": 3,
             "font": {"size": round(10 * grow), "color": style.INK},
-            "bgcolor": "rgba(255,255,255,0.78)",
+            "bgcolor": style.VEIL,
             "borderpad": 0,
         }
         for place, text in axis.ticks
@@ -342,6 +356,7 @@ def _spread(axis: Axis) -> float:
 def _add(
     figure: go.Figure,
     found: Parallel,
+    axes: Sequence[int],
     lines: Sequence[ParallelLine],
     name: str,
     look: dict[str, Any],
@@ -352,7 +367,7 @@ def _add(
     """Lines as one object with gaps; `full`: what stands at each axis is said when it is pointed at."""
     if not lines:
         return
-    widths = [_spread(axis) for axis in found.axes]
+    widths = [_spread(found.axes[axis]) for axis in axes]
     ranks = _ranks(found)
     count = max(len(ranks) - 1, 1)
     x: list[int | None] = []
@@ -361,14 +376,14 @@ def _add(
     texts: list[str] = []
     for line in lines:
         aside = ranks[line.trial] / count - 0.5
-        x += [*range(len(found.axes)), None]
-        y += [round(place + aside * wide, 4) for place, wide in zip(line.places, widths, strict=True)] + [None]
-        trials += [line.trial] * (len(found.axes) + 1)
+        x += [*range(len(axes)), None]
+        y += [round(line.places[axis] + aside * wide, 4) for axis, wide in zip(axes, widths, strict=True)] + [None]
+        trials += [line.trial] * (len(axes) + 1)
         if full:
             label = style.plain(shorten(line.label, 48))
             texts += [
-                f"<b>{label}</b>: {style.plain(axis.title)} {style.plain(value)}"
-                for axis, value in zip(found.axes, line.values, strict=True)
+                f"<b>{label}</b>: {style.plain(found.axes[axis].title)} {style.plain(line.values[axis])}"
+                for axis in axes
             ] + [label]
     figure.add_scatter(
         x=x,

@@ -28,6 +28,38 @@ INK = "#1F2933"
 QUIET_INK = "#52606D"
 GRID = "#E4E7EB"
 DOTS = "#8A9BA8"
+VEIL = "rgba(255,255,255,0.78)"  # behind a label that may lie over points
+SIDE, SIDE_GRID = "#F5F7FA", "#CBD2D9"  # of a space
+FILLS = {
+    "conv": "#DCEBF5",
+    "depthwise": "#CFE8DF",
+    "attention": "#F3E0EC",
+    "pool": "#ECEFF1",
+    "linear": "#DCEBF5",
+    "mix": "white",
+    "other": "white",
+    "changed": "#FBE3C4",
+}
+# What the pages draw in the dark instead of what is as light as paper or as dark as ink; the other colours are seen on
+# both. Scales of colours stay.
+_IN_THE_DARK = {
+    "white": "#14191e",
+    VEIL: "rgba(20,25,30,0.78)",
+    INK: "#e4e8ec",
+    BLACK: "#f4f6f8",
+    QUIET_INK: "#a7b3bd",
+    GRID: "#2b343c",
+    DOTS: "#74838f",
+    BLUE: "#4da6dc",
+    SIDE: "#1e252b",
+    SIDE_GRID: "#46525d",
+    FILLS["conv"]: "#1d3a4d",
+    FILLS["depthwise"]: "#17392f",
+    FILLS["attention"]: "#41293a",
+    FILLS["pool"]: "#2a3238",
+    FILLS["changed"]: "#4a3516",
+}
+DARK = {light.lower(): dark for light, dark in _IN_THE_DARK.items()}
 
 LEGEND_BELOW = {"orientation": "h", "x": 0.01, "xref": "container", "y": 0, "yref": "container", "yanchor": "bottom"}
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"

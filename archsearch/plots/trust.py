@@ -8,7 +8,6 @@ from plotly.subplots import make_subplots
 from archsearch.analysis.rank_correlation import Correlation
 from archsearch.analysis.trust import Trust, TrustGroup, TrustNetwork
 from archsearch.plots import style
-from archsearch.plots.forest import LEAST_WIDTH_PX
 from archsearch.plots.ranges import PlotArea, percent_range
 from archsearch.text import interval_text, shorten
 
@@ -29,7 +28,6 @@ def trust_figure(found: Trust, *, width: int = 1100, height: int = 620) -> go.Fi
         title=title,
         margin={**_MARGIN, "t": top},
         legend={**style.LEGEND_BELOW, "font": {"size": style.SMALL_PX}},
-        meta={"least_width": LEAST_WIDTH_PX},
     )
     if found.empty is not None:
         style.draw_nothing(figure, found.empty)

@@ -8,7 +8,7 @@ from archsearch.analysis.intervals import NORMAL_95, share_error_points
 from archsearch.analysis.recommendation import Role, accuracy_difference
 from archsearch.records import Latency, Record, Score
 from archsearch.report.data import ReportData
-from archsearch.report.sections import Pick
+from archsearch.report.sections import Pick, Subsection
 from archsearch.text import count_text, plural, significant
 
 
@@ -17,7 +17,42 @@ def answer_sentences(data: ReportData, picks: tuple[Pick, ...]) -> tuple[str, ..
     said = data.front.recommendation.sentences
     if not picks or all(pick.confirmed for pick in picks):
         return said
-    return (*said, "Each accuracy below is of a short training: a proxy that ranks, not the accuracy to publish.")
+    return (
+        *said,
+        "These accuracies are of a short training: use them to rank networks, not as accuracies after full training.",
+    )
+
+
+CHOICES_TITLE = "Which design choices are worth their cost"
+
+
+def choices_answer(data: ReportData) -> Subsection | None:
+    """Which choices are worth their cost: what the newest ablation says, else what went along with what in the search.
+
+    None of a design without an ablation: it does not ask.
+    """
+    if data.ablations:
+        newest = data.ablations[0]
+        if newest.empty is not None:
+            return Subsection(title=CHOICES_TITLE, sentences=(f"{newest.empty}.",))
+        changes = plural(len(newest.rows), "change")
+        seeds = plural(len(newest.design.seeds), "seed")
+        said = f"{changes} of {newest.base_name}, each trained with {seeds} beside it:"
+        return Subsection(title=CHOICES_TITLE, sentences=(said,), points=newest.worth)
+    if data.design is not None:
+        return None
+    found = data.results.get("importances")
+    # of each objective by the method that says what chance gives
+    seen = () if found is None else tuple(each.sentence for each in found.told if each.shuffled)
+    return Subsection(
+        title=CHOICES_TITLE,
+        sentences=(
+            "Not known yet: no ablation has tested it."
+            + (" What the search saw is correlation, not causation:" if seen else ""),
+        ),
+        points=seen,
+        command=data.typed("ablate", "--from", "best"),
+    )
 
 
 def picks_of(data: ReportData) -> tuple[Pick, ...]:
@@ -39,11 +74,12 @@ def _pick(data: ReportData, role: Role, roles: tuple[Role, ...]) -> Pick:
     record = role.candidate.record
     if record.cost is None or record.latency is None or record.score is None:
         raise ValueError(f"trial {record.trial} of study '{record.study}' is not complete")
+    values = dict(zip(data.front.objectives, role.candidate.values, strict=True))  # of the seeds that confirmed it
     measures = (
-        ("Top-1", f"{record.score.top1_percent:.2f} %"),
-        ("Latency", f"{significant(record.latency.corrected_ms)} ms"),
-        ("Parameters", count_text(record.cost.params)),
-        ("Multiply-adds", count_text(record.cost.macs)),
+        ("Top-1", f"{role.candidate.top1_percent:.2f} %"),
+        ("Latency", f"{significant(values.get('latency_ms', record.latency.corrected_ms))} ms"),
+        ("Params", count_text(record.cost.params)),
+        ("MACs", count_text(record.cost.macs)),
     )
     again = () if (found := data.results.get("confirmed")) is None else found.evaluated
     point = next((each for each in again if each.arch_id == record.arch_id), None)
@@ -74,8 +110,8 @@ def unconfirmed(score: Score, latency: Latency, seeds: tuple[int, ...]) -> tuple
     found = [f"One seed ({score.seed}), {epochs}, not confirmed."]
     if error is not None:
         found.append(
-            f"Counting on {score.eval_images:,} {score.split} images alone leaves ± {NORMAL_95 * error:.1f} points "
-            "(95 %); another seed adds to that."
+            f"± {NORMAL_95 * error:.1f} points (95 %) from the size of the {score.split} set alone "
+            f"({score.eval_images:,} images); seed-to-seed variation comes on top."
         )
     scale = latency.study_reference_ms if latency.study_reference_ms is not None else latency.reference_p10_ms
     if latency.ratio_low is not None and latency.ratio_high is not None:

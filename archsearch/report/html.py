@@ -18,7 +18,8 @@ def html_text(report: Report) -> str:
     return rendered(
         "report/report.html.j2",
         title=report.title,
-        with_plotly=any(each.drawings or any(part.drawings for part in each.parts) for each in report.sections),
+        with_plotly=report.glance is not None
+        or any(each.drawings or any(part.drawings for part in each.parts) for each in report.sections),
         styles=(_asset("report.css"),),
         scripts=(_asset("report.js"),),
         report=report,
@@ -35,12 +36,14 @@ def _shown(table: Table, level: int) -> Markup:
 def _drawn(drawing: Drawing) -> tuple[Markup, Markup]:
     """A figure, and its data, folded away."""
     figure = drawing.draw(drawing.result)
-    height = drawing.height_px or figure.layout.height or _DEFAULT_HEIGHT_PX
     tables = (
         table.folded_html(summary=f"The data of this figure: {table.title.lower()} ({len(table.rows):,} rows)")
         for table in drawing.tables
     )
-    return figure_html(figure, drawing.name, height_px=int(height)), Markup("".join(tables))
+    label = f"{drawing.title}. {drawing.caption}"
+    return figure_html(figure, drawing.name, label=label, height_px=drawing.height_px or _DEFAULT_HEIGHT_PX), Markup(
+        "".join(tables)
+    )
 
 
 def _asset(name: str) -> str:

@@ -26,6 +26,10 @@ def _lines(report: Report) -> Iterator[str]:
     yield "## The answer\n"
     for line in report.answer:
         yield f"{escaped(line)}\n"
+    if report.choices:
+        yield from _part(report.choices)
+    if report.picks:
+        yield "### The networks to take\n"
     for pick in report.picks:
         measures = ", ".join(f"{name.lower()} {value}" for name, value in pick.measures)
         yield f"* **{escaped(pick.label)}** ({escaped(', '.join(pick.roles))}): {escaped(measures)}."
@@ -68,6 +72,8 @@ def _part(part: Subsection) -> Iterator[str]:
     for table in part.tables:
         yield from _table(table)
     yield from _points(part.more)
+    if part.command:
+        yield f"    {part.command}\n"
 
 
 def _points(points: tuple[str, ...]) -> Iterator[str]:

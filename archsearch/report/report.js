@@ -4,8 +4,9 @@ const known = JSON.parse(document.getElementById("networks").textContent);
 const panel = document.getElementById("network");
 const built = document.getElementById("built");
 const which = document.getElementById("which");
-const front = document.querySelector(".picks-networks .js-plotly-plot");
-const INK = "#1f2933", BLUE = "#0072b2", QUIET = "#8a9ba8";
+const front = document.querySelector(".picks-networks .drawing");
+const glance = document.getElementById("plot-glance");
+const INK = "#1f2933", BLUE = "#0072b2", QUIET = "#8a9ba8", GRID = "#e4e7eb", VEIL = "rgba(255,255,255,0.78)"; // of plots/style.py
 
 function element(tag, className, ...content) {
   const made = document.createElement(tag);
@@ -15,7 +16,11 @@ function element(tag, className, ...content) {
 }
 
 const grouped = (value) => value.toLocaleString("en-US");
-const significant = (value) => Number(value.toPrecision(3)).toLocaleString("en-US", { maximumFractionDigits: 6 });
+// Three significant digits, as everywhere else: 0.0340, 3.14, 1,230.
+function significant(value) {
+  const decimals = Math.max(0, value ? 2 - Math.floor(Math.log10(Math.abs(value))) : 0);
+  return Number(value.toPrecision(3)).toLocaleString("en-US", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+}
 const percent = (value) => `${value.toFixed(2)} %`;
 const has = (trial) => Object.hasOwn(known.networks, String(trial));
 
@@ -90,24 +95,27 @@ function drawCurve(place, network, trial) {
   const recommended = known.networks[known.recommended];
   if (recommended?.curve && String(known.recommended) !== String(trial)) add(recommended, "the recommended", QUIET, "dot");
   add(network, "this network", BLUE, "solid");
-  const axis = { linecolor: INK, showline: true, gridcolor: "#e4e7eb", zeroline: false, ticks: "outside" };
-  Plotly.newPlot(place, lines, {
+  const axis = { linecolor: INK, color: INK, showline: true, gridcolor: GRID, zeroline: false, ticks: "outside" };
+  const layout = {
     template: "none", margin: { l: 44, r: 8, t: 6, b: 38 }, font: { size: 11, color: INK }, showlegend: lines.length > 1,
-    legend: { x: 1, y: 0, xanchor: "right", yanchor: "bottom", bgcolor: "rgba(255,255,255,0.7)" },
+    paper_bgcolor: "white", plot_bgcolor: "white", legend: { x: 1, y: 0, xanchor: "right", yanchor: "bottom", bgcolor: VEIL },
     xaxis: { ...axis, title: { text: "Epoch", standoff: 4 }, tickformat: "d" },
     yaxis: { ...axis, title: { text: "Top-1 (%)", standoff: 4 } },
-  }, { responsive: true, displayModeBar: false });
+  };
+  drawFigure(place, { data: lines, layout, height: 210, small: true });
 }
 
+const ring = { name: "shown in the panel", mode: "markers", hoverinfo: "skip", showlegend: false,
+  marker: { symbol: "circle-open", size: 18, color: INK, line: { width: 2.5 } } };
 function mark(network) {
-  if (!front || !["scatter", "scattergl"].includes(front.data[0]?.type)) return;
-  const last = front.data.findIndex((trace) => trace.name === "shown in the panel");
-  const ring = { x: [network.ms], y: [network.top1] };
-  if (last >= 0) Plotly.restyle(front, { x: [ring.x], y: [ring.y] }, [last]);
-  else Plotly.addTraces(front, {
-    ...ring, name: "shown in the panel", mode: "markers", hoverinfo: "skip", showlegend: false,
-    marker: { symbol: "circle-open", size: 18, color: INK, line: { width: 2.5 } },
-  });
+  if (!["scatter", "scattergl"].includes(front?.data[0]?.type)) return;
+  Object.assign(ring, { x: [network.ms], y: [network.top1] });
+  const stored = figures.get(front);
+  if (stored.data.includes(ring)) Plotly.restyle(front, { x: [ring.x], y: [ring.y] }, [front.data.length - 1]);
+  else {
+    stored.data.push(ring); // it stays when the figure is drawn anew
+    Plotly.addTraces(front, painted({ ...ring }));
+  }
 }
 
 function show(trial, { look = false } = {}) {
@@ -116,7 +124,9 @@ function show(trial, { look = false } = {}) {
   which.value = String(trial);
   const interval = network.low === null ? "" : ` (${significant(network.low)} to ${significant(network.high)})`;
   const named = network.label === `trial ${trial}` ? network.label : `${network.label} (trial ${trial})`;
-  const place = element("div", "curve");
+  const place = element("div", "drawing");
+  place.setAttribute("role", "img");
+  place.setAttribute("aria-label", `Top-1 of ${named} after each epoch`);
   const command = element("code", "", known.retrain + trial);
   panel.replaceChildren(
     element("h3", "", named + (String(known.recommended) === String(trial) ? " · recommended" : "")),
@@ -124,14 +134,14 @@ function show(trial, { look = false } = {}) {
     numbers([
       ["Top-1", percent(network.top1)], ["Latency (ms)", significant(network.ms) + interval],
       ["p10, median, p90 (ms)", [network.p10, network.median, network.p90].map(significant).join(", ")],
-      ["Params", grouped(network.params)], ["Macs", grouped(network.macs) + (network.uncounted ? "*" : "")],
+      ["Params", grouped(network.params)], ["MACs", grouped(network.macs) + (network.uncounted ? "*" : "")],
       ...(network.memory === null ? [] : [["Memory access (MB)", (network.memory / 1e6).toFixed(2)]]),
     ]),
     element("p", "quiet", `${network.epochs} epochs, seed ${network.seed}, ${grouped(network.images)} ${network.split} images; ` +
       `${grouped(network.runs)} runs${network.converged ? "" : ", not converged"}; arch_id ${network.arch}`),
     element("h4", "", "Train it in full"), element("p", "type", command),
     element("h4", "", "Learning curve"),
-    network.curve ? place : element("p", "", "No learning curve is stored on this page."),
+    network.curve ? element("div", "figure", place) : element("p", "", "No learning curve is stored on this page."),
     element("h4", "", `What differs from ${known.baselines[network.family] ?? network.family}`),
     network.changes.length ? changes(network) : element("p", "", "Nothing."),
   );
@@ -202,22 +212,13 @@ if (panel) {
     event.preventDefault();
     step(event.key === "ArrowRight" ? 1 : -1);
   });
-  window.addEventListener("load", () => {
-    for (const figure of document.querySelectorAll(".js-plotly-plot")) {
-      figure.on?.("plotly_click", ({ points }) => {
-        const trial = [points[0].customdata].flat()[0];
-        if (figure === front && has(trial)) show(trial, { look: window.innerWidth < 1200 });
-      });
-    }
-    show(known.recommended ?? byLatency[0]);
-  });
+  for (const figure of [front, glance]) {
+    figure?.on("plotly_click", ({ points }) => {
+      const trial = [points[0].customdata].flat()[0];
+      if (has(trial)) show(trial, { look: figure === glance || window.innerWidth < 1200 });
+    });
+  }
+  show(known.recommended ?? byLatency[0]);
 } else {
   for (const button of document.querySelectorAll("button.show")) button.remove();
 }
-
-window.addEventListener("beforeprint", () => {
-  for (const figure of document.querySelectorAll(".js-plotly-plot")) Plotly.relayout(figure, { autosize: false, width: 690 });
-});
-window.addEventListener("afterprint", () => {
-  for (const figure of document.querySelectorAll(".js-plotly-plot")) Plotly.relayout(figure, { autosize: true, width: null });
-});

@@ -15,15 +15,17 @@ class Drawing:
 
     Attributes:
         name: of the plot, unique in the report; the element's id.
+        title: its heading.
         caption: what is seen, in a sentence.
         result: what the figure draws.
         draw: makes the figure of it.
         tables: the data, folded away below the figure.
         picks_networks: whether a point's custom data is the trial that it stands for.
-        height_px: on the page; None: as the figure has it.
+        height_px: on the page, of a figure that has no height of its own; None: as most have.
     """
 
     name: str
+    title: str
     caption: str
     result: Any
     draw: Callable[[Any], Any]
@@ -81,7 +83,7 @@ class Pick:
     Attributes:
         roles: why it is one of those to take, such as "recommended"; one network may have several.
         label, trial, arch_id: which it is.
-        measures: (name, value with its unit): top-1, latency, parameters, multiply-adds.
+        measures: (name, value with its unit): top-1, latency, params, MACs.
         why: sentences.
         certainty: how sure its place is, in sentences.
         confirmed: whether further seeds stand behind it.
@@ -114,6 +116,8 @@ class Report:
         title, question: of the page.
         subtitle: lines of conditions.
         answer: what to take, in a sentence or two.
+        choices: which choices are worth their cost; None where the study does not ask.
+        glance: the front with the networks to take; None without one.
         picks: the networks to take; empty if there is none, and then `answer` says why.
         picks_note: how they were chosen.
         sections: the rest, in order.
@@ -129,5 +133,7 @@ class Report:
     picks: tuple[Pick, ...]
     picks_note: str
     sections: tuple[Section, ...]
+    choices: Subsection | None = None
+    glance: Drawing | None = None
     networks: dict[str, Any] = field(default_factory=dict)
     command: str | None = None

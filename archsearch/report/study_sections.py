@@ -13,17 +13,22 @@ from archsearch.analysis.means import retrained_table
 from archsearch.analysis.objectives import OBJECTIVES, floor_basis, floor_text
 from archsearch.analysis.verdicts import verdicts_sentence
 from archsearch.plots.catalog import PLOTS
+from archsearch.plots.front import glance_figure
 from archsearch.records import TrialStatus
-from archsearch.report.answer import PICKS_NOTE, answer_sentences, picks_of
+from archsearch.report.answer import CHOICES_TITLE, PICKS_NOTE, answer_sentences, choices_answer, picks_of
 from archsearch.report.data import ReportData
 from archsearch.report.networks import panel_data
 from archsearch.report.sections import Drawing, Report, Section, Subsection
+from archsearch.store.studies import BOARDS_FACT
 from archsearch.table import Cell, Column, Table
 from archsearch.text import capitalised
 
 OBSERVATIONAL = ("importances", "marginal", "grid", "parallel")  # plots of what went along with what in the search
 _PROXY = ("epochs", "batch_size", "learning_rate", "momentum", "weight_decay", "label_smoothing", "warmup_fraction")
-_LATENCY = ("bursts", "visits", "runs_per_burst", "spread_seconds", "untimed_runs", "tolerance", "budget_seconds")
+_LATENCY = (
+    "target", "also_targets", "cores", "bursts", "visits", "runs_per_burst", "spread_seconds", "untimed_runs",
+    "tolerance", "budget_seconds",
+)  # fmt: skip
 _MOST_REASONS = 30
 # A folded table of the records themselves is shortened here; the whole is in the database and in `pareto --csv`.
 _MOST_ROWS = 20_000
@@ -53,14 +58,31 @@ def report_of(data: ReportData) -> Report:
     return Report(
         study=data.study,
         title=f"Which network: study {data.study}",
-        question=f"Which of these choices pay on {device}, and which network do I take?",
+        question=f"Which network should I take on {device}, and which design choices are worth their cost?",
         subtitle=data.front.subtitle[:2],
         answer=answer_sentences(data, picks),
         picks=picks,
         picks_note=PICKS_NOTE if picks else "",
         sections=tuple(sections),
+        choices=choices_answer(data),
+        glance=_glance(data),
         networks=panel_data(data),
         command=data.command,
+    )
+
+
+def _glance(data: ReportData) -> Drawing | None:
+    return (
+        None
+        if data.front.empty is not None
+        else Drawing(
+            name="plot-glance",
+            title="The front at a glance",
+            caption="The front of accuracy and latency: the networks to take, the published ones beside them, and what "
+            "else was tried in grey.",
+            result=data.front,
+            draw=glance_figure,
+        )
     )
 
 
@@ -232,7 +254,7 @@ def ablation_section(data: ReportData) -> Section:
     if not data.ablations:
         return Section(
             key="ablation",
-            title="Which choices pay",
+            title=CHOICES_TITLE,
             sentences=(
                 "No ablation is stored. It changes one choice of a network at a time and trains both with the same "
                 "seeds and data order, so that each difference has an interval; nothing below can replace it.",
@@ -241,7 +263,7 @@ def ablation_section(data: ReportData) -> Section:
         )
     return Section(
         key="ablation",
-        title="Which choices pay",
+        title=CHOICES_TITLE,
         parts=tuple(_ablation_part(data, found, number) for number, found in enumerate(data.ablations)),
     )
 
@@ -251,7 +273,6 @@ def _ablation_part(data: ReportData, found: Ablation, number: int) -> Subsection
         "ablation",
         {"ablation": found},
         key=f"ablation-{number}",
-        height_px=max(360, 150 + 44 * len(found.rows)),
     )
     return Subsection(
         title=found.title,
@@ -328,6 +349,7 @@ def _drawing_of(
         return None, "" if found is None else str(found.empty)
     drawing = Drawing(
         name=f"plot-{key or name}",
+        title=found.title.partition(": study ")[0],
         caption=f"{capitalised(plot.summary)}.",
         result=found,
         draw=plot.figure,
@@ -423,6 +445,8 @@ def _method_facts(data: ReportData) -> Iterator[tuple[str, str]]:
     if data.front.latency_batch is not None:
         yield "Batch of latency", batch_sentence(data.front.latency_batch)
     yield "Device", _pairs(facts.get("device") or {})
+    for target, board in (facts.get(BOARDS_FACT) or {}).items():
+        yield f"Target {target}", _pairs({name: value or "not known" for name, value in board.items()})
     yield "Device fingerprint", str(facts.get("device_fingerprint", ""))
     yield (
         "Versions",

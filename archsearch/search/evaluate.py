@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -25,12 +25,14 @@ from archsearch.models.spec import Spec
 from archsearch.records import Cost, Epoch, Latency, Score, TrialStatus
 from archsearch.search.config import StudyConfig
 from archsearch.search.failures import blame_of, reason_of
-from archsearch.search.measuring import RepeatMeasurement, StudyLatency, TrialLatency
+from archsearch.search.measuring import AwaitedError, RepeatMeasurement, StudyLatency, TrialLatency
 from archsearch.search.outcome import Outcome, constrained_values, constraint_excess, rejection
+from archsearch.search.places import places_of
 from archsearch.search.repeats import Repeats
 from archsearch.search.stopwatch import Stopwatch
 from archsearch.search.trial_context import StandaloneTrial, TrialContext
 from archsearch.search.variants import scaled
+from archsearch.targets.wire import BoardAwayError
 from archsearch.training.graph import broken_capture
 from archsearch.training.host_memory import give_back_freed_memory
 from archsearch.training.proxy import train_proxy
@@ -59,6 +61,25 @@ class StopRequested(Exception):  # noqa: N818 (a request, not an error)
     """The worker was asked to end: the trial in hand is given back."""
 
 
+@dataclass(eq=False)
+class Awaited:
+    """A network that is trained, and whose measurement waits for a board that is away.
+
+    Attributes:
+        spec: the network.
+        trial: its latency in the making.
+        found: what is known of it.
+        context: who is told.
+        error: why it cannot be measured; None as far as that is known.
+    """
+
+    spec: Spec
+    trial: TrialLatency
+    found: dict[str, Any]
+    context: TrialContext
+    error: MeasurementError | None = None
+
+
 class Evaluator:
     """Evaluates architectures of one study on one device; the data and the reference are prepared once.
 
@@ -70,6 +91,7 @@ class Evaluator:
         fix_reference: takes the reference's p10 of a measurement and gives the one that the study has fixed (both
             in milliseconds).
         repeats: which networks are measured a second time, and where that is stored; None: none is.
+        boards: by target, what it said of itself when the study was begun.
     """
 
     def __init__(
@@ -81,6 +103,7 @@ class Evaluator:
         check: Callable[[], None],
         fix_reference: Callable[[float], float],
         repeats: Repeats | None = None,
+        boards: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
         self.config = config
         self.device = device
@@ -102,30 +125,53 @@ class Evaluator:
         self._between_chunks: Callable[[], None] | None = None
         self.stopwatch = Stopwatch()
         self._lease = DeviceLease.of_device(device, waiting=lambda: self.stopwatch.at("wait"))
+        self._awaited: list[Awaited] = []
         self._latency = StudyLatency(
             config.latency,
-            device=device,
-            input_size=self.input_size,
-            seed=config.seed,
-            lease=self._lease,
-            reference=self._build_reference,
-            reference_name=config.reference,
+            places=places_of(
+                config.latency,
+                device=device,
+                input_size=self.input_size,
+                seed=config.seed,
+                lease=self._lease,
+                reference=self._build_reference,
+                reference_name=config.reference,
+                boards=boards or {},
+            ),
             fix_reference=fix_reference,
             sleep=self._sleep,
             stopwatch=self.stopwatch,
         )
 
-    def evaluate(self, spec: Spec, context: TrialContext | None = None) -> Outcome:
-        """Evaluate one normalised specification. Raises StopRequested; every other expected end is an Outcome.
+    def evaluate(self, spec: Spec, context: TrialContext | None = None) -> Outcome | Awaited:
+        """Evaluate one normalised specification. Raises StopRequested, and BoardAwayError for a board that stays away;
+        every other expected end is an Outcome, or Awaited where all is done but for a latency on a board that is away.
 
         Args:
             spec: the network.
             context: what is known of it already, and who is told how far it is; None: nothing, and nobody.
         """
         found: dict[str, Any] = {}
+        told = context or StandaloneTrial(seed=self.config.seed)
+        return self._guarded(spec, found, lambda: self._steps(spec, found, told))
+
+    def finish(self, awaited: Awaited) -> Outcome | Awaited:
+        """Make what is left to be measured of a trained network, if its boards are back; as `evaluate` else."""
+        if awaited.trial.is_awaited:
+            return awaited
+        self._awaited.remove(awaited)
+        awaited.found.pop("latency", None)  # it may have been measured meanwhile
+        return self._guarded(awaited.spec, awaited.found, lambda: self._measured(awaited))
+
+    def close(self) -> None:
+        """End what is under way elsewhere."""
+        self._latency.close()
+
+    def _guarded(self, spec: Spec, found: dict[str, Any], work: Callable[[], Outcome | Awaited]) -> Outcome | Awaited:
+        """Do a piece of an evaluation; an error that ends the trial and not its worker is an Outcome."""
         try:
-            return self._steps(spec, found, context or StandaloneTrial(seed=self.config.seed))
-        except (StoreError, MeasurementMemoryError, torch.OutOfMemoryError):
+            return work()
+        except (StoreError, MeasurementMemoryError, BoardAwayError, torch.OutOfMemoryError):
             raise  # says nothing of the network: the worker ends, and its trial is given back
         except _FAILURES as error:
             logger.warning(
@@ -142,6 +188,17 @@ class Evaluator:
         finally:
             self._asked_repeat = False
             self._release_memory()
+
+    def advance_awaited(self) -> None:
+        """Make the next visits of trained networks whose boards are back. Raises BoardAwayError."""
+        for awaited in self._awaited:
+            if awaited.error is None:
+                try:
+                    awaited.trial.advance()
+                except BoardAwayError:
+                    raise
+                except MeasurementError as error:  # it ends its own trial, in `finish`
+                    awaited.error = error
 
     def advance_repeat(self) -> None:
         """Make the next visit of the repeat under way, if it is due. The calling thread holds no lease."""
@@ -175,7 +232,7 @@ class Evaluator:
             if (why := broken_capture()) and not isinstance(error, ArchsearchError):
                 raise RuntimeError(f"a CUDA graph's capture broke in this process ({why}), and then: {error}")
 
-    def _steps(self, spec: Spec, found: dict[str, Any], context: TrialContext) -> Outcome:
+    def _steps(self, spec: Spec, found: dict[str, Any], context: TrialContext) -> Outcome | Awaited:
         with self.chunk(), self.stopwatch.at("build"):
             found["cost"] = cost_of(spec, num_classes=self.num_classes, input_size=self.input_size)
             if rejected := self._rejected(found):
@@ -193,14 +250,10 @@ class Evaluator:
                     return rejected
         self._check()
         trial = self._latency.of(model, context.latency)
-        if self._is_bounded and not trial.known:
-            found["latency"] = trial.provisional()
-            if not self._is_clear(found):
-                trial.complete()
+        with suppress(AwaitedError):  # the training comes first then, and the bound is looked at after it
+            self._look_at_bound(trial, found)
         if trial.known:
             found["latency"] = trial.latency
-            if trial.doubtful and self._is_close_call(found):
-                found["latency"] = trial.settle()
         if rejected := self._rejected(found):
             return rejected
         if trial.known:
@@ -208,15 +261,39 @@ class Evaluator:
         else:  # clear of its bound; a provisional latency stands in no record but a rejected one's
             found.pop("latency", None)
         found["score"] = self._train(model, spec.arch_id, trial, found, context)
-        stopped = found["early_stop"] is not None and found["early_stop"].stopped
-        if not trial.known or (trial.doubtful and not stopped):
-            if stopped:
+        return self._measured(Awaited(spec=spec, trial=trial, found=found, context=context))
+
+    def _look_at_bound(self, trial: TrialLatency, found: dict[str, Any]) -> None:
+        """Measure as much as a bound needs before the training. Raises AwaitedError while a board is away."""
+        if self._is_bounded and not trial.known:
+            found["latency"] = trial.provisional()
+            if not self._is_clear(found):
                 trial.complete()
-            else:
+        if trial.known:
+            found["latency"] = trial.latency
+            if trial.doubtful and self._is_close_call(found):
                 trial.settle()
-            self._tell(trial, found, context)
+
+    def _measured(self, trained: Awaited) -> Outcome | Awaited:
+        """The end of a network that is trained: what is left of its measurement, unless a board is away."""
+        trial, found, context = trained.trial, trained.found, trained.context
+        if trained.error is not None:
+            raise trained.error
+        stopped = found["early_stop"] is not None and found["early_stop"].stopped
+        try:
+            if not trial.known or (trial.doubtful and not stopped):
+                if stopped:
+                    trial.complete()
+                else:
+                    trial.settle()
+                found.pop("latency", None)
+            if "latency" not in found:
+                self._tell(trial, found, context)
+        except AwaitedError:
+            self._awaited.append(trained)
+            return trained
         if not stopped:
-            self._begin_repeat(spec.arch_id, trial)
+            self._begin_repeat(trained.spec.arch_id, trial)
         if rejected := self._rejected(found):
             return rejected
         return Outcome(
@@ -234,6 +311,7 @@ class Evaluator:
         def between_chunks() -> None:
             if trial.advance():
                 self._tell(trial, found, context)
+            self.advance_awaited()
             self.advance_repeat()
 
         def after_epoch(point: Epoch, state: Callable[[], bytes]) -> bool:
@@ -242,17 +320,21 @@ class Evaluator:
                 return decided(point, state)
 
         def decided(point: Epoch, state: Callable[[], bytes]) -> bool:
-            if context.ruled and not trial.known:
-                provisional = trial.provisional()
-                if trial.known:
+            settled = False
+            # While a board is away, the rule is not asked of what is not measured, and decides with what it knows.
+            with suppress(AwaitedError):
+                if context.ruled and not trial.known:
+                    provisional = trial.provisional()
+                    if trial.known:
+                        self._tell(trial, found, context)
+                    else:
+                        context.estimated(found["cost"], provisional)
+                # A trial is not stopped for a latency that is in doubt.
+                if trial.doubtful and context.would_stop(point):
+                    trial.settle()
                     self._tell(trial, found, context)
-                else:
-                    context.estimated(found["cost"], provisional)
-            # A trial is not stopped for a latency that is in doubt.
-            if trial.doubtful and context.would_stop(point):
-                trial.settle()
-                self._tell(trial, found, context)
-            elif point.epoch < self.config.proxy.epochs:
+                    settled = True
+            if not settled and point.epoch < self.config.proxy.epochs:
                 trial.begin_again()
             if 2 * point.epoch >= self.config.proxy.epochs:
                 self._begin_repeat(arch_id, trial)
@@ -278,8 +360,9 @@ class Evaluator:
                 )
         except TrainingError:  # it diverged, say: what its network's latency is, is known all the same
             if not trial.known:
-                trial.complete()
-                self._tell(trial, found, context)
+                with suppress(AwaitedError):
+                    trial.complete()
+                    self._tell(trial, found, context)
             raise
         finally:
             self._between_chunks = None
@@ -300,7 +383,7 @@ class Evaluator:
             if due == arch_id:
                 self._repeat = RepeatMeasurement(self._latency, trial.exported, due, trial.latency)
             elif due is not None:
-                reference = self._latency.reference(self._latency.backends[0]).exported
+                reference = self._latency.places[0].exported_reference
                 self._repeat = RepeatMeasurement(self._latency, reference, due, self._reference_latency)
 
     def _end_repeat(self) -> None:

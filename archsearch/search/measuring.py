@@ -9,31 +9,37 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import nn
 
 from archsearch.errors import MeasurementError
-from archsearch.latency.lease import DeviceLease
-from archsearch.latency.network import ExportedNetwork, PreparedReference, open_measurement, prepare_reference
-from archsearch.latency.prepare import conditions_of
 from archsearch.latency.protocol import Measurement
 from archsearch.latency.remeasure import better, is_doubtful
 from archsearch.latency.settings import LatencySettings
-from archsearch.latency.witness import memory_witness
 from archsearch.noise import Repeat, is_crowded
 from archsearch.records import Latency
+from archsearch.search.places import Place
 from archsearch.search.stopwatch import Stopwatch
+from archsearch.targets.wire import BoardAwayError
 
 logger = logging.getLogger(__name__)
 
+_LOOK_SECONDS = 0.05  # between two looks at whether a visit elsewhere has been made
+
+
+class AwaitedError(Exception):
+    """A board is away: what is left of a measurement is made when it is back, and there is other work until then."""
+
 
 class StudyLatency:
-    """Measures the networks of one study on one device; the reference is made ready once.
+    """Measures the networks of one study at its places; the reference is made ready once at each.
 
     The reference is also the study's canary: a trial in which its own p10 was far from the study's, or in which the
     halves did not agree, or beside which the memory witness was slow, is measured again, in another episode of the
@@ -41,11 +47,7 @@ class StudyLatency:
 
     Args:
         settings: the study's latency protocol.
-        device: torch device ("cpu", "cuda:0").
-        input_size: height and width of the images (pixels).
-        seed: of the random input.
-        lease: of the device.
-        reference: builds the reference network; `reference_name` is what records call it.
+        places: where networks are measured (`places_of`); the first place's latency is the objective.
         fix_reference: takes the reference's p10 of a measurement and gives the one that the study has fixed (both in
             milliseconds).
         sleep: spends so many seconds between visits to the device, where there is nothing else to do.
@@ -56,57 +58,40 @@ class StudyLatency:
         self,
         settings: LatencySettings,
         *,
-        device: str,
-        input_size: int,
-        seed: int,
-        lease: DeviceLease,
-        reference: Callable[[], nn.Module],
-        reference_name: str,
+        places: Sequence[Place],
         fix_reference: Callable[[float], float],
         sleep: Callable[[float], None],
         stopwatch: Stopwatch,
     ) -> None:
         self.settings = settings
-        self._device = device
-        self._input_size = input_size
-        self._seed = seed
-        self._lease = lease
-        self._build_reference = reference
-        self._reference_name = reference_name
+        self.places = tuple(places)
         self._fix_reference = fix_reference
         self.sleep = sleep
         self.stopwatch = stopwatch
-        self._prepared: PreparedReference | None = None
         self._reference_ms: float | None = None
 
     def of(self, model: nn.Module, earlier: Latency | None = None) -> TrialLatency:
-        """A network's latency in the making: made ready for every backend of the study, its first visit done.
+        """A network's latency in the making: made ready at every place of the study, its first visit begun.
 
-        A further backend that cannot run the network leaves no latency of it, with a warning: the trial does not stand
+        A further place that cannot run the network leaves no latency of it, with a warning: the trial does not stand
         or fall with it. `earlier` was measured by an earlier worker; if that was on a device like this one, under this
         protocol's backend, nothing is left to do but what `is_doubtful`.
 
         Raises MeasurementError or ConfigError if the network could not be measured.
         """
-        if earlier is not None and self._is_of_this_device(earlier):
+        if earlier is not None and earlier.fingerprint == self.places[0].conditions.fingerprint:
             self._reference_ms = earlier.study_reference_ms or self._reference_ms
             return TrialLatency(self, model, earlier)
         return TrialLatency(self, model, None)
 
     def in_doubt(self, latency: Latency) -> bool:
-        """Whether a latency is one to be measured again: `remeasure.is_doubtful`."""
-        return is_doubtful(latency, self.settings, self.quiet_ms)
+        """Whether a latency at the study's place is one to be measured again: `remeasure.is_doubtful`."""
+        return is_doubtful(latency, self.settings, self.places[0].quiet_ms)
 
     def crowding(self, latency: Latency) -> float:
         """How much longer than in quiet measurements the memory witness took (0.1: 10%); 0 where that is not known."""
-        quiet_ms = self.quiet_ms
+        quiet_ms = self.places[0].quiet_ms
         return 0.0 if latency.memory_ms is None or quiet_ms is None else max(0.0, latency.memory_ms / quiet_ms - 1.0)
-
-    @property
-    def quiet_ms(self) -> float | None:
-        """What the memory witness takes in quiet measurements (milliseconds), as far as this worker knows."""
-        witness = memory_witness(self._device)
-        return None if witness is None else witness.quiet_ms
 
     @property
     def reference_ms(self) -> float | None:
@@ -119,38 +104,10 @@ class StudyLatency:
             self._reference_ms = self._fix_reference(p10_ms)
         return self._reference_ms
 
-    @property
-    def backends(self) -> tuple[str, ...]:
-        """The study's backend, and the further ones."""
-        return (self.settings.backend_on(self._device), *self.settings.also_on(self._device))
-
-    def export(self, model: nn.Module, backend: str) -> ExportedNetwork:
-        """A network in the form that one of `backends` runs. Raises MeasurementError."""
-        conditions = self.reference(backend).conditions
-        return ExportedNetwork(model, conditions, what="the network", lease=self._lease, seed=self._seed)
-
-    def open(self, network: ExportedNetwork, reference: PreparedReference) -> Measurement:
-        """Make a network ready to be measured against the reference, opened anew. Raises MeasurementError."""
-        settings = self.settings.with_backend(network.conditions.backend)
-        return open_measurement(network, reference, settings=settings, lease=self._lease)
-
-    def reference(self, backend: str) -> PreparedReference:
-        """The reference network, made ready for one of `backends`."""
-        if self._prepared is None:
-            self._prepared = prepare_reference(
-                self._build_reference(),
-                name=self._reference_name,
-                settings=self.settings,
-                device=self._device,
-                input_size=self._input_size,
-                lease=self._lease,
-            )
-        return {one.conditions.backend: one for one in (self._prepared, *self._prepared.also)}[backend]
-
-    def _is_of_this_device(self, latency: Latency) -> bool:
-        settings = self.settings.with_backend(self.backends[0])
-        here = conditions_of(self._reference_name, settings, self._device, self._input_size)
-        return latency.fingerprint == here.fingerprint
+    def close(self) -> None:
+        """Nothing is measured any more."""
+        for place in self.places:
+            place.close()
 
 
 class TrialLatency:
@@ -158,7 +115,8 @@ class TrialLatency:
 
     Between two pieces of other work `advance` makes a visit that is due. What is left when there is no other work,
     `complete` does and sleeps through the pauses. A measurement that is in doubt is made again:
-    by `begin_again` beside the rest of the training, or by `settle`.
+    by `begin_again` beside the rest of the training, or by `settle`. While a board is away, these two raise
+    AwaitedError: they may be called again when it is back.
 
     `measure_seconds` of the latencies is the time that the worker spent here, making ready, waiting for the device and
     sleeping included, and no other work between visits. A repeat has its own.
@@ -168,21 +126,23 @@ class TrialLatency:
         self._study = study
         self._spent_seconds = 0.0 if earlier is None else earlier.measure_seconds
         if earlier is not None:
-            self._main = _Attempts(study, model, earlier.backend, kept=earlier)
-            self._also = [_Attempts(study, model, one.backend, kept=one) for one in earlier.also]
+            self._main = _Attempts(study, model, study.places[0], kept=earlier)
+            kept = {one.by: one for one in earlier.also}
+            further = [place for place in study.places[1:] if place.name in kept]
+            self._also = [_Attempts(study, model, place, kept=kept[place.name]) for place in further]
             return
-        main, *others = study.backends
+        main, *others = study.places
         self._main = _Attempts(study, model, main)
-        self._also = [_Attempts(study, model, backend) for backend in others]
+        self._also = [_Attempts(study, model, place) for place in others]
         with self._spending():
             for attempts in self._all:
                 with self._failing(attempts):
                     attempts.begin()
-            self._main.visit()
+            self._main.advance()
 
     @property
     def known(self) -> bool:
-        """Whether every backend's first measurement is done; before, the latency is `provisional`."""
+        """Whether every place's first measurement is done; before, the latency is `provisional`."""
         return all(attempts.kept is not None for attempts in self._all)
 
     @property
@@ -195,30 +155,38 @@ class TrialLatency:
 
     @property
     def latency(self) -> Latency:
-        """What was measured, by the study's backend and by the further ones. Raises ValueError unless it is `known`."""
+        """What was measured at the study's place and at the further ones. Raises ValueError unless it is `known`."""
         kept = [attempts.kept for attempts in self._all if attempts.kept is not None]
         if not self.known:
             raise ValueError("a network whose first measurement is not done has no latency yet")
         return replace(kept[0], also=tuple(kept[1:]), measure_seconds=self._spent_seconds)
 
     @property
-    def exported(self) -> ExportedNetwork:
-        """The network in the form that the study's backend runs."""
+    def exported(self) -> Any:
+        """The network in the form that is run at the study's place."""
         return self._main.exported
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether a board is away that something is left to be measured on."""
+        return any(attempts.is_awaited for attempts in self._all)
+
     def provisional(self) -> Latency:
-        """The latency by the study's backend as far as it is measured, which has not converged; to be stored nowhere.
+        """The latency at the study's place as far as it is measured, which has not converged; to be stored nowhere.
 
         Where that says nothing yet (the study has no reference latency to correct it by, or there is one burst), the
-        measurement is completed first.
+        measurement is completed first. Raises AwaitedError while a board is away.
         """
+        with self._spending(), self._failing(self._main):
+            while self._main.is_visiting:
+                self._wait_for(self._main)
         found = None if self._main.kept is not None else self._main.provisional()
         if found is None:
             return self.complete()
         return replace(found, measure_seconds=self._spent_seconds)
 
     def advance(self) -> bool:
-        """Make one visit if one is due; whether `latency` is another one now. The caller holds no lease.
+        """Make one visit if one is due, or take one up; whether `latency` is another now. The caller holds no lease.
 
         One for which the device has not the memory beside a training is put off until `complete`.
         """
@@ -227,9 +195,9 @@ class TrialLatency:
             return False
         try:
             with self._spending(), self._failing(due):
-                due.visit()
+                due.advance()
         except torch.OutOfMemoryError as error:
-            logger.info("a measurement by %s is put off until the training has ended: %s", due.backend, error)
+            logger.info("a measurement by %s is put off until the training has ended: %s", due.place.name, error)
             due.put_off()
             return False
         return not due.under_way and self.known
@@ -242,11 +210,7 @@ class TrialLatency:
                     with self._failing(attempts):
                         attempts.begin()
             while under_way := [attempts for attempts in self._all if attempts.under_way]:
-                first = min(under_way, key=_Attempts.due_seconds)
-                if (pause := first.due_seconds()) > 0:
-                    self._study.sleep(pause)
-                with self._failing(first):
-                    first.visit()
+                self._wait_for(min(under_way, key=_Attempts.due_seconds))
         return self.latency
 
     def begin_again(self) -> None:
@@ -277,24 +241,36 @@ class TrialLatency:
             self.complete()
         return self.latency
 
+    def _wait_for(self, first: _Attempts) -> None:
+        """Sleep until something is to be done for one that is under way, and do it."""
+        if (pause := first.due_seconds()) > 0:
+            if self.is_awaited:
+                raise AwaitedError
+            self._study.sleep(pause)
+        with self._failing(first):
+            first.advance(slept=True)
+
     @property
     def _all(self) -> tuple[_Attempts, ...]:
         return (self._main, *self._also)
 
     @contextmanager
     def _failing(self, attempts: _Attempts) -> Iterator[None]:
-        """Let the first attempt by the study's backend fail; of any other one a failure is a warning.
+        """Let the first attempt at the study's place fail; of any other one a failure is a warning.
 
-        What was kept then stays, and a further backend of which nothing was is left out.
+        What was kept then stays, and a further place of which nothing was is left out. A board that stays away is no
+        failure of the network.
         """
         try:
             yield
+        except BoardAwayError:
+            raise
         except MeasurementError as error:
             attempts.give_up()
             if attempts.kept is not None:
                 logger.warning("the first measurement is kept, because the next one failed: %s", error)
             elif attempts is not self._main:
-                logger.warning("not measured by %s: %s", attempts.backend, error)
+                logger.warning("not measured by %s: %s", attempts.place.name, error)
                 self._also.remove(attempts)
             else:
                 raise
@@ -309,49 +285,114 @@ class TrialLatency:
             self._spent_seconds += time.monotonic() - began
 
 
+class _Visits:
+    """A measurement whose visits are made by its place: one at a time, and perhaps beside other work."""
+
+    def __init__(self, place: Place, measurement: Measurement) -> None:
+        self._place = place
+        self._measurement = measurement
+        self._made: Future[None] | None = None
+
+    @property
+    def under_way(self) -> bool:
+        """Whether a visit is being made, or was and has not been taken up."""
+        return self._made is not None
+
+    @property
+    def done(self) -> bool:
+        """Whether there is nothing left to be made."""
+        return self._made is None and self._measurement.done
+
+    @property
+    def has_halves(self) -> bool:
+        """Whether there are the bursts of which latencies can be told. Not while a visit is under way."""
+        return self._measurement.samples.bursts >= 2
+
+    def due_seconds(self) -> float:
+        """Time until there is something to `advance`: a visit to be begun, or one to be taken up."""
+        if self._made is None:
+            return self._measurement.due_seconds()
+        return 0.0 if self._made.done() else _LOOK_SECONDS
+
+    def advance(self, *, slept: bool = False) -> bool:
+        """Begin a visit that is due and take it up, if it is made by now; whether one was. Raises what it raised.
+
+        `slept`: for `due_seconds`, so that something is due.
+        """
+        if self._made is None and (slept or self._measurement.due_seconds() == 0):
+            self._made = self._place.begin(self._measurement.visit)
+        if self._made is None or not self._made.done():
+            return False
+        made, self._made = self._made, None
+        made.result()
+        return True
+
+    def latency(self) -> Latency:
+        """What the runs so far say. Not while a visit is under way."""
+        (found,) = self._measurement.latencies(self._place.conditions)
+        return found
+
+    @property
+    def seconds(self) -> float:
+        """What the visits took, waiting and sleeping included."""
+        return self._measurement.samples.total_seconds
+
+
 class _Attempts:
-    """The attempts at one network's latency by one backend: one under way or none, and the best of those made.
+    """The attempts at one network's latency at one place: one under way or none, and the best of those made.
 
     Attributes:
+        place: where.
         kept: the best so far; None until the first attempt has ended.
         is_put_off: whether an attempt is to be begun anew.
     """
 
-    def __init__(self, study: StudyLatency, model: nn.Module, backend: str, *, kept: Latency | None = None) -> None:
-        self.backend = backend
+    def __init__(self, study: StudyLatency, model: nn.Module, place: Place, *, kept: Latency | None = None) -> None:
+        self.place = place
         self.kept = kept
         self._study = study
         self._model = model
-        self._measurement: Measurement | None = None
+        self._visits: _Visits | None = None
         self.is_put_off = False
         self._gave_up = False
         self._ended = -math.inf
 
     @cached_property
-    def exported(self) -> ExportedNetwork:
-        """The network in the form that the backend runs; every attempt opens it anew. Raises MeasurementError."""
-        return self._study.export(self._model, self.backend)
+    def exported(self) -> Any:
+        """The network in the form that is run there; every attempt opens it anew. Raises MeasurementError."""
+        return self.place.export(self._model)
 
     @property
     def under_way(self) -> bool:
         """Whether an attempt has begun and not ended."""
-        return self._measurement is not None
+        return self._visits is not None
+
+    @property
+    def is_visiting(self) -> bool:
+        """Whether a visit is being made."""
+        return self._visits is not None and self._visits.under_way
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether the place is away, and an attempt has not ended."""
+        return self.place.is_away and (self.under_way or self.is_put_off)
 
     @property
     def is_due(self) -> bool:
-        """Whether a visit is due now."""
-        return self._measurement is not None and self._measurement.due_seconds() == 0
+        """Whether there is something to `advance` now."""
+        return self.due_seconds() == 0
 
     @property
     def needed(self) -> bool:
         """Whether the best attempt is in doubt, and another one is allowed and has not begun."""
         if self.kept is None or self.under_way or self.is_put_off or self._gave_up:
             return False
-        return self.kept.attempts <= self._study.settings.remeasure and self._study.in_doubt(self.kept)
+        settings = self._study.settings
+        return self.kept.attempts <= settings.remeasure and is_doubtful(self.kept, settings, self.place.quiet_ms)
 
     def due_seconds(self) -> float:
-        """Time until the next visit is due, of an attempt under way."""
-        return math.inf if self._measurement is None else self._measurement.due_seconds()
+        """Time until there is something to `advance`, of an attempt under way."""
+        return math.inf if self._visits is None else self._visits.due_seconds()
 
     def ended_seconds(self) -> float:
         """How long ago the last attempt ended here."""
@@ -360,92 +401,91 @@ class _Attempts:
     def begin(self) -> None:
         """Make the network ready. Raises MeasurementError."""
         if self.kept is not None:
-            why = _why(self.kept, self._study.settings, self._study.quiet_ms)
-            logger.info("%s: attempt %d by %s", why, self.kept.attempts + 1, self.backend)
+            why = _why(self.kept, self._study.settings, self.place.quiet_ms)
+            logger.info("%s: attempt %d by %s", why, self.kept.attempts + 1, self.place.name)
         self.is_put_off = False
-        self._measurement = self._study.open(self.exported, self._study.reference(self.backend))
+        self._visits = _Visits(self.place, self.place.open(self.exported))
 
     def put_off(self) -> None:
         """Begin the attempt anew later."""
-        self._measurement, self.is_put_off = None, True
+        self._visits, self.is_put_off = None, True
 
     def give_up(self) -> None:
         """Make no further attempt."""
-        self._measurement, self._gave_up = None, True
+        self._visits, self._gave_up = None, True
 
     def provisional(self) -> Latency | None:
         """What the attempt under way says so far; None where that is nothing yet."""
-        measurement, fixed_ms = self._measurement, self._study.reference_ms
-        if measurement is None or measurement.samples.bursts < 2 or fixed_ms is None:
+        visits, fixed_ms = self._visits, self._study.reference_ms
+        if visits is None or visits.under_way or not visits.has_halves or fixed_ms is None:
             return None
-        (found,) = measurement.latencies(self._study.reference(self.backend).conditions)
-        return replace(found, study_reference_ms=fixed_ms)
+        return replace(visits.latency(), study_reference_ms=fixed_ms)
 
-    def visit(self) -> bool:
-        """Make a visit of the attempt under way; whether it has ended with it. Raises MeasurementError."""
-        measurement = self._measurement
-        assert measurement is not None
-        measurement.visit()
-        if not measurement.done:
-            return False
-        self._measurement, self._ended = None, time.monotonic()
-        (new,) = measurement.latencies(self._study.reference(self.backend).conditions)
+    def advance(self, *, slept: bool = False) -> None:
+        """Make a visit of the attempt under way, or take one up, which may end it. Raises MeasurementError."""
+        visits = self._visits
+        assert visits is not None
+        if not visits.advance(slept=slept) or not visits.done:
+            return
+        self._visits, self._ended = None, time.monotonic()
+        new = visits.latency()
         if self.kept is None:
-            main = self.backend == self._study.backends[0]
+            main = self.place is self._study.places[0]
             fixed_ms = self._study.fixed(new.reference_p10_ms) if main else None
             self.kept = replace(new, study_reference_ms=fixed_ms)
         else:
             new = replace(new, study_reference_ms=self.kept.study_reference_ms)
-            kept = better(self.kept, new, self._study.settings, self._study.quiet_ms)
+            kept = better(self.kept, new, self._study.settings, self.place.quiet_ms)
             self.kept = replace(kept, attempts=self.kept.attempts + 1)
-        return True
 
 
 class RepeatMeasurement:
-    """A network measured once more by the study's backend, visit by visit beside trainings.
+    """A network measured once more at the study's place, visit by visit beside trainings.
 
     What differs between two copies of a network (where their memory lies, which kernels were chosen) is part of what
-    two measurements differ by, so the network and a reference of its own are opened anew. Further backends have no
+    two measurements differ by, so the network and a reference of its own are opened anew. Further places have no
     repeats.
 
     Args:
         study: whose reference latency is known.
-        network: exported for the study's backend.
+        network: exported for the study's place.
         arch_id: the network.
         first: what it is compared with; None: this is the first of the two.
 
     Raises MeasurementError if it cannot be made ready.
     """
 
-    def __init__(self, study: StudyLatency, network: ExportedNetwork, arch_id: str, first: Latency | None) -> None:
+    def __init__(self, study: StudyLatency, network: Any, arch_id: str, first: Latency | None) -> None:
         began = time.monotonic()
         self._study = study
         self._arch_id = arch_id
         self._first = first
-        self._conditions = network.conditions
-        self._measurement = study.open(network, study.reference(network.conditions.backend).again())
+        place = study.places[0]
+        self._visits = _Visits(place, place.open(network, afresh=True))
         self._prepare_seconds = time.monotonic() - began
 
     @property
     def done(self) -> bool:
         """Whether there is a `result`."""
-        return self._measurement.done
+        return self._visits.done
 
     def advance(self) -> None:
-        """Make the next visit if it is due. The calling thread holds no lease."""
-        if not self.done and self._measurement.due_seconds() == 0.0:
-            self._measurement.visit()
+        """Make the next visit if it is due, or take it up. The calling thread holds no lease."""
+        if not self.done:
+            self._visits.advance()
 
     def complete(self) -> None:
         """Make the visits that are left, sleeping between them."""
-        self._measurement.complete(self._study.sleep)
+        while not self.done:
+            if (pause := self._visits.due_seconds()) > 0:
+                self._study.sleep(pause)
+            self._visits.advance(slept=True)
 
     def result(self) -> tuple[Repeat | None, Latency]:
         """The repeat, if there was a first, and the latency."""
         study = self._study
-        (found,) = self._measurement.latencies(self._conditions)
-        seconds = self._prepare_seconds + self._measurement.samples.total_seconds
-        second = replace(found, study_reference_ms=study.reference_ms, measure_seconds=seconds)
+        seconds = self._prepare_seconds + self._visits.seconds
+        second = replace(self._visits.latency(), study_reference_ms=study.reference_ms, measure_seconds=seconds)
         if self._first is None:
             return None, second
         repeat = Repeat(

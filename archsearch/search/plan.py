@@ -6,6 +6,7 @@ import logging
 import platform
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Literal
@@ -20,7 +21,7 @@ from archsearch.errors import BuildError, ConfigError, StudyChangedError
 from archsearch.image_rules import CURRENT_RULES, RULES_DEFAULTS, RULES_FACT, ImageRules
 from archsearch.latency.backends import BACKENDS
 from archsearch.latency.fingerprint import Fingerprint, device_fingerprint, volatile_facts
-from archsearch.latency.settings import AUTO, LatencySettings
+from archsearch.latency.settings import AUTO, LOCAL, LatencySettings
 from archsearch.models.families import build
 from archsearch.models.spec import Spec
 from archsearch.records import precision_before
@@ -35,7 +36,9 @@ from archsearch.search.runtime import Runtime
 from archsearch.search.samplers import check_sampler
 from archsearch.search.variants import StudyVariant, scaled, study_variants
 from archsearch.space.search_space import SearchSpace
-from archsearch.store.studies import StudyInfo
+from archsearch.store.studies import BOARDS_FACT, StudyInfo
+from archsearch.targets.board import Board, lasting_facts
+from archsearch.targets.transports import parse_target
 
 logger = logging.getLogger(__name__)
 
@@ -184,7 +187,9 @@ def check_unchanged(plan: RunPlan, stored: StudyInfo) -> None:
     if old_data != new_data:
         found.append(f"the images of '{plan.config.dataset}': were {old_data}, now {new_data}")
     other_backend = changes.get("latency.backend")
-    found += _device_changes(stored.facts, plan.facts, told=() if other_backend is None else _OF_THE_BACKEND)
+    if LOCAL in plan.config.latency.targets:  # else what trains may be another machine
+        found += _device_changes(stored.facts, plan.facts, told=() if other_backend is None else _OF_THE_BACKEND)
+    found += _board_changes(stored.facts, plan.facts)
     if found:
         undo = "or undo the change"
         if other_backend is not None:
@@ -218,6 +223,7 @@ def _resolved(protocol: Mapping[str, Any], device: str) -> dict[str, Any]:
     latency = {key: value for key, value in latency.items() if key not in _NO_CHANGE}
     latency |= {"backend": settings.backend_on(device), "also": sorted(settings.also_on(device))}
     latency |= {"batch": settings.batch_on(device), "precision": settings.precision_on(device)}
+    latency |= {"target": settings.target, "also_targets": sorted(settings.also_targets), "cores": settings.cores}
     design = protocol["design"]
     return {
         **protocol,
@@ -237,6 +243,17 @@ def _device_changes(old: Mapping[str, Any], new: Mapping[str, Any], *, told: tup
         for name, (was, now) in before.differences(after).items()
         if name not in told and (was is not None or not before.facts)
     ]
+
+
+def _board_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What makes latencies on a board incomparable with those stored, of the targets that both sides have."""
+    found = []
+    for target, facts in new.get(BOARDS_FACT, {}).items():
+        before = old.get(BOARDS_FACT, {}).get(target)
+        if before is not None:
+            pairs = Fingerprint.of(lasting_facts(before)).differences(Fingerprint.of(lasting_facts(facts)))
+            found += [f"{target}: {name} was {was}, now {now}" for name, (was, now) in pairs.items()]
+    return found
 
 
 def _changes(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any, Any]]:
@@ -279,7 +296,7 @@ def _fingerprint(config: StudyConfig, devices: tuple[str, ...]) -> Fingerprint:
 
     Raises ConfigError if they differ, since their latencies would too, and for a backend that does not run there.
     """
-    latency = config.latency
+    latency = config.latency.at(LOCAL)
     for name in devices:
         kind = name.partition(":")[0]
         for chosen in (latency.backend_on(name), *latency.also_on(name)):
@@ -291,6 +308,8 @@ def _fingerprint(config: StudyConfig, devices: tuple[str, ...]) -> Fingerprint:
         for name in devices
     }
     first = found[devices[0]]
+    if LOCAL not in config.latency.targets:
+        return first
     for name, other in found.items():
         if other.id != first.id:
             differing = ", ".join(first.differences(other))
@@ -305,6 +324,7 @@ def _facts(
     config: StudyConfig, dataset: Dataset, devices: tuple[str, ...], input_size: int, command: str | None
 ) -> dict[str, Any]:
     fingerprint = _fingerprint(config, devices)
+    boards = _boards(config.latency)
     return {
         "command": command,
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -319,4 +339,16 @@ def _facts(
         "device_fingerprint": fingerprint.id,
         "device": dict(fingerprint.facts),
         "device_state": volatile_facts(devices[0]),
+        **({BOARDS_FACT: boards} if boards else {}),
     }
+
+
+def _boards(settings: LatencySettings) -> dict[str, dict[str, str]]:
+    """What each board of the study's targets says of itself. Raises ConfigError, or MeasurementError if one is away."""
+    found = {}
+    for name in settings.targets:
+        target = parse_target(name)
+        if target is not None:
+            with closing(Board(target)) as board:
+                found[name] = dict(board.facts)
+    return found

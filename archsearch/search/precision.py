@@ -11,7 +11,7 @@ from typing import Any
 from archsearch.data.catalog import default_data_dir
 from archsearch.errors import ConfigError
 from archsearch.latency.lease import DeviceLease
-from archsearch.latency.settings import LatencySettings
+from archsearch.latency.settings import LOCAL, LatencySettings
 from archsearch.models.families import build
 from archsearch.models.spec import Spec
 from archsearch.search.config import StudyConfig
@@ -91,7 +91,7 @@ def protocol_as_settled(protocol: Mapping[str, Any], study: StudyInfo) -> dict[s
         proxy["precision"] = settled_precision(study.config, study.facts, device_of(study))
     if proxy.get("initial_weights", "auto") == "auto":
         proxy["initial_weights"] = _initial_weights(study)
-    said = LatencySettings.model_construct(batch=latency.get("batch"))
+    said = LatencySettings.model_construct(batch=latency.get("batch"), target=latency.get("target", LOCAL))
     if said.chooses_batch_on(device_of(study)):
         latency["batch"] = _batch(said, study)
     return {**protocol, "proxy": proxy, "latency": latency}

@@ -21,6 +21,7 @@ from typing import IO, Any
 from archsearch.data.catalog import default_data_dir
 from archsearch.errors import ArchsearchError
 from archsearch.files import write_atomically
+from archsearch.latency.settings import LOCAL
 from archsearch.models.spec import Spec
 from archsearch.search.config import StudyConfig
 
@@ -115,7 +116,7 @@ def job_of(
         "spec": spec.canonical_json(), "device": device, "batch_size": proxy.batch_size, "num_classes": num_classes,
         "input_size": input_size, "precision": proxy.precision, "epochs": proxy.epochs,
         "train_images": train_images, "validation_images": proxy.validation_images,
-        "latency": config.latency.model_dump(mode="json"), "seconds": _SECONDS,
+        "latency": config.latency.at(LOCAL).model_dump(mode="json"), "seconds": _SECONDS,
     }  # fmt: skip
 
 

@@ -241,9 +241,10 @@ class StoredTrial:
         promotable = stop and self._policy == "mo_asha"
         due = promotable or (not stop and self._unsaved_seconds >= self._checkpoint_seconds)
         cheap = not stop and self._state_seconds <= _CHEAP_SHARE * point.train_seconds
-        if (due or cheap) and not last:
+        # Of a whole training a state is needed where the network is not measured yet, and may have to wait for it.
+        if (not self._known) if last else (due or cheap):
             self._kept = (self.curve, self._made(state))
-            if due:
+            if due and not last:
                 self.save()
         return not stop
 
@@ -276,7 +277,7 @@ class StoredTrial:
 
     def _decide(self, curve: Sequence[Epoch]) -> Decision | None:
         """What the rule says of the trial with this curve; None where there is nothing to decide."""
-        if self._rule is None or len(curve) >= self._epochs:
+        if self._rule is None or not self._known or len(curve) >= self._epochs:
             return None
         own = Curve(
             trial=self._number,

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from textwrap import shorten
 from types import TracebackType
 from typing import Any, Self
@@ -25,7 +25,7 @@ from archsearch.models.spec import Spec
 from archsearch.records import Latency, Phases, Record, TrialStatus
 from archsearch.search.config import MOST_SEEDS, StudyConfig
 from archsearch.search.design_points import design_specs
-from archsearch.search.evaluate import Evaluator, StopRequested
+from archsearch.search.evaluate import Awaited, Evaluator, StopRequested
 from archsearch.search.failures import CommonFailureError, common_failure
 from archsearch.search.optuna_study import OptunaStudy, Suggestion
 from archsearch.search.outcome import Blame, Outcome, reference_point_of
@@ -45,6 +45,7 @@ from archsearch.store.partial_trainings import claim_seed, load_partial_training
 from archsearch.store.studies import StudyInfo, find_study, fix_reference_latency, fix_reference_point
 from archsearch.store.trials import copy_result, finish_trial, load_record, note_architecture, note_suggestion
 from archsearch.store.workers import HEARTBEAT_SECONDS, beat, enter_worker, leave_worker
+from archsearch.targets.wire import BoardAwayError
 from archsearch.text import plural
 from archsearch.training.graph import broken_capture
 
@@ -55,6 +56,25 @@ _EXHAUSTED_AFTER_REPEATS = 100
 _HOPELESS_AFTER_FAILURES = 20
 _HOPELESS_AFTER_REJECTIONS = 200  # rejected trials hold no slot: bounds that nothing keeps would never end
 _WAIT_SECONDS = 1.0
+_LOOK_SECONDS = 0.2  # between two looks at whether a board is back
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Trial:
+    """A trial whose network is trained.
+
+    Attributes:
+        claim, number, context: the trial's.
+        equal: the trial that has this network already, of which this is a further seed; None: it is new.
+        seconds, phases: what was spent on it so far.
+    """
+
+    claim: Claim
+    number: int
+    context: StoredTrial
+    equal: int | None
+    seconds: float
+    phases: Phases
 
 
 class Worker:
@@ -69,6 +89,7 @@ class Worker:
         total: how many trials the study is to have in all.
         parent: process id of the coordinator; the worker ends when it has gone (0: none).
         optuna_proxy: HOST:PORT of the gRPC proxy to Optuna's tables; None: directly.
+        boards: by target of the study's latencies, what the board said of itself when the run was planned.
     """
 
     def __init__(
@@ -82,6 +103,7 @@ class Worker:
         total: int,
         parent: int = 0,
         optuna_proxy: str | None = None,
+        boards: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
         self._database = database
         self._study = study
@@ -102,7 +124,9 @@ class Worker:
             check=self._check,
             fix_reference=self._fix_reference,
             repeats=Repeats(database, study.id, every=every, published=published) if every else None,
+            boards=boards,
         )
+        self._waiting: list[tuple[_Trial, Awaited]] = []  # trained, and to be measured when a board is back
         self._optuna = OptunaStudy(
             database, config, self._space, input_size=self._evaluator.input_size, proxy=optuna_proxy
         )
@@ -145,9 +169,14 @@ class Worker:
         except CommonFailureError:
             leave_worker(self._database, worker_id)
             raise
+        except BoardAwayError:
+            self._give_back_waiting("its board stayed away")
+            leave_worker(self._database, worker_id)
+            raise
         except StopRequested:
             logger.warning("ended while the database was away: the trial in hand is given back at the next start")
         finally:
+            self._evaluator.close()
             self._database.wait = waited
         if hopeless := self._hopeless():
             logger.warning("%s", hopeless)
@@ -158,13 +187,40 @@ class Worker:
             if claim is NoSlot.DONE:
                 break
             if claim is NoSlot.BUSY:
-                self._stop.wait(_WAIT_SECONDS)
+                self._stop.wait(_LOOK_SECONDS if self._waiting else _WAIT_SECONDS)
                 self._evaluator.advance_repeat()
                 recover(self._database, self._config, self._optuna)
             elif isinstance(claim, Claim):
                 self._work_on(claim)
+            with suppress(StopRequested):
+                self._finish_waiting()
+        while self._waiting and not self._stop.is_set():
+            self._stop.wait(_LOOK_SECONDS)
+            with suppress(StopRequested):
+                self._finish_waiting()
+        self._give_back_waiting("the run was stopped")
         if not broken_capture():
             self._evaluator.complete_repeat()
+
+    def _finish_waiting(self) -> None:
+        """End the trials whose measurement waited for a board that is back. Raises BoardAwayError, StopRequested."""
+        self._evaluator.advance_awaited()
+        for trial, awaited in tuple(self._waiting):
+            began = time.monotonic()
+            try:
+                outcome = self._evaluator.finish(awaited)
+                if isinstance(outcome, Awaited):
+                    continue
+                self._end(replace(trial, seconds=trial.seconds + time.monotonic() - began), outcome)
+            except SlotLostError:
+                logger.warning("trial %s was given back meanwhile: this worker drops it", trial.number)
+                self._finisher.tell_failed(trial.claim, trial.number)
+            self._waiting.remove((trial, awaited))
+
+    def _give_back_waiting(self, reason: str) -> None:
+        for trial, _ in self._waiting:
+            self._finisher.give_back(trial.claim, trial.number, reason, context=trial.context)
+        self._waiting.clear()
 
     def _hopeless(self) -> str | None:
         if self._repeats >= _EXHAUSTED_AFTER_REPEATS:
@@ -189,7 +245,11 @@ class Worker:
             worker_id=worker_id,
             variants=[(variant.name, variant.suggested) for variant in self._variants],
             promote=None if self._config.stopping.policy == "none" else self._promotable,
+            waiting=self._waiting_rows(),
         )
+
+    def _waiting_rows(self) -> tuple[int, ...]:
+        return tuple(trial.claim.row_id for trial, _ in self._waiting)
 
     def _promotable(self) -> int | None:
         curves = self._curves.load()
@@ -224,18 +284,19 @@ class Worker:
                 context = context or self._new_network(claim, number, spec)
                 self._optuna.note(number, {"arch_id": spec.arch_id, **self._facts(claim)})
             outcome = self._evaluator.evaluate(spec, context)
-            seconds, phases = time.monotonic() - started, watch.phases()
-            if known is not None:
-                self._repeats += 1
-                self._finisher.store_repeat(claim, number, known[1], context.seed, outcome, seconds, phases)
-                return
-            self._repeats = 0
-            self._rejections = self._rejections + 1 if outcome.status is TrialStatus.REJECTED else 0
-            self._failures = self._failures + 1 if outcome.status is TrialStatus.FAILED else 0
-            self._last_reason = outcome.reason
-            self._finisher.store(claim, number, outcome, seconds, phases)
-            if outcome.blame is not None:
-                self._look_for_common_failure(outcome.reason or "", outcome.blame)
+            trial = _Trial(
+                claim=claim, number=number, context=context, equal=None if known is None else known[1],
+                seconds=time.monotonic() - started, phases=watch.phases(),
+            )  # fmt: skip
+            if isinstance(outcome, Awaited):
+                logger.info("trial %d is trained, and its latency waits for a board that is away", number)
+                context.save()
+                self._waiting.append((trial, outcome))
+            else:
+                self._end(trial, outcome)
+        except BoardAwayError:
+            self._finisher.give_back(claim, number, "its board stayed away", context=context)
+            raise
         except StopRequested:
             self._finisher.give_back(claim, number, "the run was stopped", context=context)
         except SpaceUsedUpError as error:
@@ -245,6 +306,20 @@ class Worker:
             logger.warning("trial %s was given back meanwhile: this worker drops it", number)
             if number is not None:
                 self._finisher.tell_failed(claim, number)
+
+    def _end(self, trial: _Trial, outcome: Outcome) -> None:
+        """Store how a trial ended, and remember what that says of the study."""
+        if trial.equal is not None:
+            self._repeats += 1
+            self._finisher.store_repeat(trial, trial.equal, outcome)
+            return
+        self._repeats = 0
+        self._rejections = self._rejections + 1 if outcome.status is TrialStatus.REJECTED else 0
+        self._failures = self._failures + 1 if outcome.status is TrialStatus.FAILED else 0
+        self._last_reason = outcome.reason
+        self._finisher.store(trial, outcome)
+        if outcome.blame is not None:
+            self._look_for_common_failure(outcome.reason or "", outcome.blame)
 
     def _look_for_common_failure(self, reason: str, blame: Blame) -> None:
         given_back = give_back_failed(
@@ -393,40 +468,38 @@ class TrialFinisher:
         self._optuna = optuna
         self._evaluator = evaluator
 
-    def store(self, claim: Claim, number: int, outcome: Outcome, seconds: float, phases: Phases) -> None:
+    def store(self, trial: _Trial, outcome: Outcome) -> None:
         """End a trial as its evaluation ended."""
         stored = finish_trial(
             self._database,
-            claim.row_id,
+            trial.claim.row_id,
             status=outcome.status,
             reason=outcome.reason,
             cost=outcome.cost,
             latency=outcome.latency,
             score=outcome.score,
             early_stop=outcome.early_stop,
-            seconds=seconds,
-            phases=phases,
+            seconds=trial.seconds,
+            phases=trial.phases,
             keep_state=outcome.status is TrialStatus.STOPPED and self._config.stopping.policy == "mo_asha",
         )
-        self._tell_stored(claim, number, stored)
+        self._tell_stored(trial.claim, trial.number, stored)
 
-    def store_repeat(
-        self, claim: Claim, number: int, equal: int, seed: int, outcome: Outcome, seconds: float, phases: Phases
-    ) -> None:
+    def store_repeat(self, trial: _Trial, equal: int, outcome: Outcome) -> None:
         """End the training of a known network with a further seed: a replay with a score of its own."""
         why = "" if outcome.status is TrialStatus.COMPLETE else f": {outcome.status}, {outcome.reason}"
         stored = finish_trial(
             self._database,
-            claim.row_id,
+            trial.claim.row_id,
             status=TrialStatus.REPLAY,
-            reason=f"the same network as trial {equal}, trained with seed {seed}{why}",
+            reason=f"the same network as trial {equal}, trained with seed {trial.context.seed}{why}",
             cost=outcome.cost,
             latency=outcome.latency,
             score=outcome.score,
-            seconds=seconds,
-            phases=phases,
+            seconds=trial.seconds,
+            phases=trial.phases,
         )
-        self._tell_stored(claim, number, stored)
+        self._tell_stored(trial.claim, trial.number, stored)
 
     def copy(self, claim: Claim, number: int, *, status: str, equal: int) -> None:
         """End a trial whose network the study knows already: its record answers, nothing is trained twice.
@@ -560,6 +633,7 @@ class DesignWorker(Worker):
             worker_id=worker_id,
             variants=self._keys,
             listed_only=True,
+            waiting=self._waiting_rows(),
         )
 
     def _suggest(self, claim: Claim) -> tuple[int, Spec]:

@@ -46,6 +46,7 @@ def do_job(job: Mapping[str, Any]) -> int:
             total=job["total"],
             parent=job["parent"],
             optuna_proxy=job.get("optuna_proxy"),
+            boards=job.get("boards"),
         )
 
         def stop(_signal: int, _frame: FrameType | None) -> None:

@@ -6,7 +6,7 @@ Running, complete, stopped and failed trials hold a slot; rejected ones, replays
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -68,6 +68,7 @@ def claim_trial(
     variants: Variants,
     promote: Callable[[], int | None] | None = None,
     listed_only: bool = False,
+    waiting: Collection[int] = (),
 ) -> Claim | NoSlot:
     """Claim the next slot: an interrupted trial, else a variant not yet evaluated, else a promotion, else a new one.
 
@@ -81,6 +82,7 @@ def claim_trial(
             and only if nothing comes before; whether that trial is still a stopped one is then seen within it.
         listed_only: whether the study has no other trials than the `variants`, each once, however many slots other
             trials hold; `total` does not matter then.
+        waiting: rows of running trials that the worker knows it has, and does not want again.
     """
     questions, answer = 0, None
     while True:
@@ -88,8 +90,8 @@ def claim_trial(
         with database.writing() as session:
             lock_study(session, study_id)
             if listed_only:
-                return _claim_listed(session, study_id, worker_id, variants)
-            found = _claim(session, study_id, total, worker_id, variants, promoted=answer, ask=ask)
+                return _claim_listed(session, study_id, worker_id, variants, waiting)
+            found = _claim(session, study_id, total, worker_id, variants, waiting, promoted=answer, ask=ask)
         if found is not None:
             return found
         questions, answer = questions + 1, None if promote is None else promote()
@@ -101,6 +103,7 @@ def _claim(
     total: int,
     worker_id: str,
     variants: Variants,
+    waiting: Collection[int],
     *,
     promoted: int | None,
     ask: bool,
@@ -108,7 +111,7 @@ def _claim(
     """What `claim_trial` gives, for one answer of `promote`; None if it must be asked first."""
     counts = _counts(session, study_id)
     if counts.get(TrialStatus.RUNNING):
-        mine = _running_of(session, study_id, worker_id)
+        mine = _running_of(session, study_id, worker_id, waiting)
         if mine is not None:
             return _claim_of(session, mine)
     full = sum(counts.get(status, 0) for status in HOLDS_SLOT) >= total
@@ -137,9 +140,11 @@ def _claim(
     return _enter(session, row)
 
 
-def _claim_listed(session: Session, study_id: int, worker_id: str, variants: Variants) -> Claim | NoSlot:
+def _claim_listed(
+    session: Session, study_id: int, worker_id: str, variants: Variants, waiting: Collection[int]
+) -> Claim | NoSlot:
     """A claim of one of `variants`: an interrupted one first, else the first that no trial has."""
-    mine = _running_of(session, study_id, worker_id)
+    mine = _running_of(session, study_id, worker_id, waiting)
     if mine is not None:
         return _claim_of(session, mine)
     rows = session.execute(
@@ -162,10 +167,11 @@ def _claim_listed(session: Session, study_id: int, worker_id: str, variants: Var
     return NoSlot.BUSY if running else NoSlot.DONE
 
 
-def _running_of(session: Session, study_id: int, worker_id: str) -> TrialRow | None:
+def _running_of(session: Session, study_id: int, worker_id: str, waiting: Collection[int]) -> TrialRow | None:
     return session.scalar(
         select(TrialRow)
         .where(TrialRow.study_id == study_id, TrialRow.status == TrialStatus.RUNNING, TrialRow.worker_id == worker_id)
+        .where(TrialRow.id.not_in(waiting))
         .limit(1)
     )
 

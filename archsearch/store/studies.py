@@ -19,13 +19,14 @@ from archsearch.files import is_name
 from archsearch.noise import NO_FLOOR, FloorSource, NoiseFloor, Repeat, noise_floor_of
 from archsearch.passwords import command_without_passwords
 from archsearch.records import LARGEST_INPUT, MOST_CLASSES, Latency, StudyBatch
+from archsearch.resources import list_yaml
 from archsearch.store.database import Database
 from archsearch.store.designs import design_of
 from archsearch.store.reading import Stored, raw_columns, read_as_stored, values_of
 from archsearch.store.retry import retried
 from archsearch.store.schema import RepeatRow, StudyRow, TrialRow, utc_now
 
-NOISE_FLOOR, LATENCY_BATCH = "noise_floor", "latency_batch"  # keys of StudyInfo.facts
+NOISE_FLOOR, LATENCY_BATCH, BOARDS_FACT = "noise_floor", "latency_batch", "boards"  # keys of StudyInfo.facts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +66,17 @@ class StudyInfo:
         if latency.get("repeat_every"):
             return NoiseFloor(relative=float(latency["tolerance"]), source=FloorSource.ASSUMED)
         return NO_FLOOR
+
+    @property
+    def boards(self) -> Mapping[str, Mapping[str, str]]:
+        """By target of its latencies, what the board says of itself; none of this machine."""
+        found: Mapping[str, Mapping[str, str]] = self.facts.get(BOARDS_FACT) or {}
+        return found
+
+    @property
+    def board(self) -> Mapping[str, str] | None:
+        """The board whose latency is the objective; None for this machine."""
+        return self.boards.get(str(self.config.get("latency", {}).get("target", "local")))
 
     @property
     def latency_batch(self) -> StudyBatch | None:
@@ -118,7 +130,9 @@ def find_study(database: Database, name: str) -> StudyInfo:
     with database.reading() as session:
         found = session.scalar(select(StudyRow.id).where(StudyRow.name == name))
         if found is None:
-            raise UnknownNameError("study", name, session.scalars(select(StudyRow.name)).all())
+            shipped = f"`archsearch run --study {name}` runs the shipped one" if name in list_yaml("studies") else ""
+            known = session.scalars(select(StudyRow.name)).all()
+            raise UnknownNameError("study", name, known, listed_by="archsearch studies", also=shipped)
         return _info(database, session, found)
 
 

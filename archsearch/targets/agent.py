@@ -19,6 +19,8 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,9 @@ MARK = "archsearch-agent"
 LONGEST_LINE = 2**20
 MOST_BYTES = 512 * 2**20  # of all models together; the oldest go first
 COPIED_BYTES, COPIES = 16 * 2**20, 4  # as archsearch/latency/witness.py
+METER_SECONDS = 2.0  # how old the last line of a meter's file may be
 CPUS, ZONES = Path("/sys/devices/system/cpu"), Path("/sys/class/thermal")
+POWERCAP, HWMON = Path("/sys/class/powercap"), Path("/sys/class/hwmon")
 
 
 def read(path: Path | str, longest: int = 400) -> str:
@@ -67,29 +71,64 @@ def facts() -> dict[str, str]:
     import numpy
     import onnxruntime
 
-    info = read("/proc/cpuinfo", 200_000)
-    lines = [line.partition(":") for line in info.splitlines()]
+    lines = [line.partition(":") for line in read("/proc/cpuinfo", 200_000).splitlines()]
     named = {key.strip(): value.strip() for key, _, value in reversed(lines)}
     governors = {read(CPUS / f"cpu{core}/cpufreq/scaling_governor") for core in cores()}
     memory = [line.split()[1] for line in read("/proc/meminfo", 200).splitlines() if line.startswith("MemTotal")]
     machine = read("/etc/machine-id") or read("/proc/device-tree/serial-number")
-    return {
+    told = {
         "machine_id": hashlib.sha256(("archsearch" + machine).encode()).hexdigest()[:12] if machine else "",
-        "boot_id": read("/proc/sys/kernel/random/boot_id"),
-        "board": read("/proc/device-tree/model"),
-        "cpu": named.get("model name", "") or named.get("Hardware", ""),
+        "boot_id": read("/proc/sys/kernel/random/boot_id"), "board": read("/proc/device-tree/model"),
+        "cpu": named.get("model name", "") or named.get("Hardware", ""), "cores": str(len(cores())),
         "cpu_parts": ",".join(sorted({value.strip() for key, _, value in lines if key.strip() == "CPU part"})),
         "capacities": ",".join(str(value) for value in sorted(set(capacities().values())) if value),
-        "cores": str(len(cores())),
-        "governor": ",".join(sorted(governors - {""})),
-        "memory_kib": memory[0] if memory else "",
-        "system": platform.system(),
-        "machine": platform.machine(),
-        "kernel": platform.release(),
-        "python": platform.python_version(),
-        "numpy": numpy.__version__,
-        "onnxruntime": onnxruntime.__version__,
-    }
+        "governor": ",".join(sorted(governors - {""})), "memory_kib": memory[0] if memory else "",
+        "system": platform.system(), "machine": platform.machine(), "kernel": platform.release(),
+        "python": platform.python_version(), "numpy": numpy.__version__, "onnxruntime": onnxruntime.__version__,
+    }  # fmt: skip
+    return {name: plain(text) for name, text in told.items()}
+
+
+def vcgencmd(question: str) -> str:
+    """What a Raspberry Pi's firmware says; "" on other boards."""
+    if not shutil.which("vcgencmd"):
+        return ""
+    return subprocess.run(["vcgencmd", question], capture_output=True, text=True, timeout=5, check=False).stdout
+
+
+def counters() -> dict[str, float]:
+    """Energy so far by rail (microjoules): RAPL, where the kernel lets this user read it."""
+    zones = {zone: number(read(zone / "energy_uj")) for zone in sorted(POWERCAP.glob("intel-rapl:[0-9]"))}
+    return {read(zone / "name"): value for zone, value in zones.items() if value is not None}
+
+
+def powers() -> dict[str, float]:
+    """Power now by rail (watts): INA sensors (Jetson), a Raspberry Pi 5's regulators, a meter's file."""
+    found, rails = {}, {}
+    for volts in sorted(HWMON.glob("*/in[0-9]_input")):
+        label = read(volts.with_name(volts.name.replace("_input", "_label")))
+        milli = number(read(volts)), number(read(volts.with_name(volts.name.replace("in", "curr", 1))))
+        if label and None not in milli:
+            found[label] = milli[0] * milli[1] / 1e6  # type: ignore[operator]
+    for line in vcgencmd("pmic_read_adc").splitlines():  # `3V7_WL_SW_A current(0)=0.0078A`, `3V7_WL_SW_V volt(8)=3.7V`
+        name, _, value = line.strip().partition("=")
+        rails[name.split(" ")[0]] = float(value.rstrip("AV") or 0)
+    for name in (name for name in rails if name.endswith("_A")):
+        found[name[:-2]] = rails[name] * rails.get(f"{name[:-1]}V", 0.0)
+    meter = read(os.environ.get("ARCHSEARCH_WATTS", ""), 2**20).split()[-2:]
+    if len(meter) == 2 and abs(time.time() - float(meter[0])) < METER_SECONDS:
+        found["meter"] = float(meter[1])
+    return found
+
+
+def energy(network: tuple[Any, ...], least_ns: int) -> dict[str, Any]:
+    """Runs of one network alone for so long, and the microjoules of all of them by rail."""
+    runs, before, began = 0, counters(), time.perf_counter_ns()
+    while (spent := time.perf_counter_ns() - began) < least_ns:
+        runs += timed(*network) > 0
+    watts, after = powers(), counters()
+    used = {rail: float(after[rail] - before[rail]) for rail in before if after.get(rail, 0) > before[rail]}
+    return {"runs": runs, "microjoules": {**used, **{rail: power * spent / 1000 for rail, power in watts.items()}}}
 
 
 def state() -> dict[str, Any]:
@@ -107,47 +146,37 @@ def state() -> dict[str, Any]:
         "temperature_millidegrees": [value for value in heat.values() if value is not None],
         "passive_trips_millidegrees": [[now, trip] for now, trip in passive if trip is not None and trip > 0][:256],
     }
-    if shutil.which("vcgencmd"):  # Raspberry Pi: bits of what happens now and what has happened since the boot
-        done = subprocess.run(["vcgencmd", "get_throttled"], capture_output=True, text=True, timeout=5, check=False)
-        throttled = done.stdout.strip().partition("=")[2]
-        if throttled.startswith("0x"):
-            found["throttled_bits"] = int(throttled, 16)
+    throttled = vcgencmd("get_throttled").strip().partition("=")[2]  # bits of now, and of all since the boot
+    if throttled.startswith("0x"):
+        found["throttled_bits"] = int(throttled, 16)
     ticks = read("/proc/stat").partition("\n")[0].split()
     if ticks[:1] == ["cpu"]:
         each = [int(tick) / os.sysconf("SC_CLK_TCK") for tick in ticks[1:9]]
         found["cpu_seconds"] = [sum(each), sum(each) - each[3] - each[4], sum(os.times()[:4])]
-    energy = {zone: number(read(zone / "energy_uj")) for zone in Path("/sys/class/powercap").glob("intel-rapl:[0-9]")}
-    rails = {read(zone / "name"): value for zone, value in energy.items() if value is not None}
-    if rails:
-        found["energy_microjoules"] = rails
     return found
 
 
-class Lock:
-    """Held by one agent of this user at a time. The kernel gives it up when the process ends, however it ends."""
-
-    def __init__(self, patience: float) -> None:
-        self.patience = patience
-        self.socket: Any = None
-
-    def __enter__(self) -> float:
-        began = time.monotonic()
-        name = f"\0{MARK}-{os.getuid()}" if sys.platform == "linux" else ""
-        while name:  # an abstract socket: no file
-            self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+@contextmanager
+def locked(patience: float) -> Iterator[float]:
+    """Held by one agent of this user at a time, and the seconds waited. The kernel gives it up with the process."""
+    began = time.monotonic()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as held:
+        while sys.platform == "linux":
             try:
-                self.socket.bind(name)
+                held.bind(f"\0{MARK}-{os.getuid()}")  # an abstract name: no file
                 break
             except OSError:
-                self.socket.close()
-                if time.monotonic() - began > self.patience:
+                if time.monotonic() - began > patience:
                     raise TimeoutError("another host measures on this board") from None
                 time.sleep(0.02)
-        return time.monotonic() - began
+        yield time.monotonic() - began
 
-    def __exit__(self, *_: object) -> None:
-        if self.socket is not None:
-            self.socket.close()
+
+def timed(work: Callable[..., object], *given: object) -> int:
+    """Nanoseconds that a call takes."""
+    began = time.perf_counter_ns()
+    work(*given)
+    return time.perf_counter_ns() - began
 
 
 class Agent:
@@ -156,126 +185,99 @@ class Agent:
     def __init__(self) -> None:
         self.models: dict[str, bytes] = {}  # what was asked for last at the end
         self.kinds = capacities()  # before `open` keeps this process to some of the cores
-        self.sessions: list[tuple[Any, dict[str, Any]]] = []
-        self.copied: Any = None
+        self.groups: dict[int, list[tuple[Any, ...]]] = {}  # networks that are measured together, as `timed` takes them
+        self.copied: tuple[Any, ...] = ()
 
     def hello(self, request: dict[str, Any], _: bytes) -> dict[str, Any]:
         """Who answers."""
-        return {
-            "mark": MARK,
-            "nonce": str(request["nonce"])[:64],
-            "facts": {name: plain(text) for name, text in facts().items()},
-            "state": state(),
-        }
-
-    def have(self, request: dict[str, Any], _: bytes) -> dict[str, Any]:
-        """Whether a model is there."""
-        if request["sha256"] in self.models:
-            self.models[request["sha256"]] = self.models.pop(request["sha256"])
-        return {"have": request["sha256"] in self.models}
+        return {"mark": MARK, "nonce": str(request["nonce"])[:64], "facts": facts(), "state": state()}
 
     def put(self, request: dict[str, Any], body: bytes) -> dict[str, Any]:
-        """Keep a model."""
-        if hashlib.sha256(body).hexdigest() != request["sha256"]:
+        """Keep a model, if one is sent; whether it is there."""
+        if body and hashlib.sha256(body).hexdigest() != request["sha256"]:
             raise ValueError("the model arrived damaged")
         if len(body) > MOST_BYTES // 2:
-            raise MemoryError("the model is too large")
-        while sum(map(len, self.models.values())) + len(body) > MOST_BYTES:
+            raise ValueError("the model is too large")
+        while body and sum(map(len, self.models.values())) + len(body) > MOST_BYTES:
             del self.models[next(iter(self.models))]
-        self.models[request["sha256"]] = body
-        return {"have": True}
+        found = body or self.models.pop(request["sha256"], b"")
+        if found:
+            self.models[request["sha256"]] = found  # the newest now
+        return {"have": bool(found)}
 
     def open(self, request: dict[str, Any], _: bytes) -> dict[str, Any]:
-        """Make one more network ready and run it once on the input that was sent: its outputs for the first image."""
+        """Make one more network of a group ready, and run it once on the input that was sent: its first outputs."""
         import numpy
         import onnxruntime
 
-        kinds = self.kinds
-        wanted = {
-            "all": list(kinds),
-            "big": [core for core in kinds if kinds[core] == max(kinds.values())],
-            "little": [core for core in kinds if kinds[core] == min(kinds.values())],
-        }[request["cores"]]
+        kind = {"all": None, "big": max(self.kinds.values()), "little": min(self.kinds.values())}[request["cores"]]
+        wanted = [core for core, capacity in self.kinds.items() if kind in (None, capacity)]
         if hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, wanted)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = request["threads"], 1
         options.log_severity_level = 3
         example = numpy.frombuffer(self.models[request["input"]], dtype=numpy.float32).reshape(request["shape"])
-        session = onnxruntime.InferenceSession(
-            self.models[request["sha256"]], sess_options=options, providers=["CPUExecutionProvider"]
-        )
+        model = self.models[request["sha256"]]
+        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         fed = {session.get_inputs()[0].name: example}
-        self.sessions = [*([] if request["first"] else self.sessions), (session, fed)]
-        self.copied = self.copied or tuple(make(COPIED_BYTES, numpy.uint8) for make in (numpy.ones, numpy.zeros))
+        for group in request["forget"]:
+            self.groups.pop(group, None)
+        self.groups.setdefault(request["group"], []).append((session.run, None, fed))
+        self.copied = self.copied or (numpy.copyto, numpy.zeros(COPIED_BYTES, "u1"), numpy.ones(COPIED_BYTES, "u1"))
         outputs = session.run(None, fed)[0][0].ravel()[:1000]
         return {"outputs": [float(value) for value in outputs], "cores": wanted}
 
-    def time(self, network: int) -> int:
-        """One run (nanoseconds)."""
-        session, fed = self.sessions[network]
-        began = time.perf_counter_ns()
-        session.run(None, fed)
-        return time.perf_counter_ns() - began
-
     def copies(self) -> list[int]:
         """The memory witness (nanoseconds for each copy)."""
-        import numpy
-
-        found = []
-        for _ in range(COPIES + 1):
-            began = time.perf_counter_ns()
-            numpy.copyto(self.copied[1], self.copied[0])
-            found.append(time.perf_counter_ns() - began)
-        return found[1:]
+        return [timed(*self.copied) for _ in range(COPIES + 1)][1:]
 
     def warm(self, request: dict[str, Any], _: bytes) -> dict[str, Any]:
         """Run each network until the medians of two windows agree; as archsearch/latency/group.py."""
         ends = []
-        with Lock(request["patience_seconds"]) as waited:
-            for network in range(len(self.sessions)):
+        with locked(request["patience_seconds"]) as waited:
+            for opened in self.groups[request["group"]]:
                 before, now, runs, spent = 0.0, 0.0, 0, 0
                 for _window in range(request["windows"]):
                     times: list[int] = []
                     while len(times) < request["window"] and (runs == 0 or spent < request["most_ns"]):
-                        times.append(self.time(network))
+                        times.append(timed(*opened))
                         spent, runs = spent + times[-1], runs + 1
                     if not times:
                         break
                     before, now = now, statistics.median(times)
-                    whole = before and len(times) == request["window"]
-                    if whole and abs(now / before - 1.0) <= request["tolerance"]:
+                    if before and len(times) == request["window"] and abs(now / before - 1.0) <= request["tolerance"]:
                         break
                 ends.append([now, runs])
         return {"ends": ends, "waited_seconds": waited}
 
     def visit(self, request: dict[str, Any], _: bytes) -> dict[str, Any]:
         """Some untimed runs of each network, then bursts of all in turn, every other one in reverse."""
-        networks = list(range(len(self.sessions)))
+        networks = self.groups[request["group"]]
+        places = list(range(len(networks)))
         bursts: list[list[list[int]]] = []
-        with Lock(request["patience_seconds"]) as waited:
+        with locked(request["patience_seconds"]) as waited:
             before = state()
             began, ran, copied = time.perf_counter_ns(), time.process_time_ns(), self.copies()
             for network in networks:
                 for _run in range(request["untimed"]):
-                    self.time(network)
+                    timed(*network)
             while len(bursts) < request["bursts"]:
                 if request["before"] + len(bursts) >= 2 and time.perf_counter_ns() - began >= request["most_ns"]:
                     break
-                turned = (request["before"] + len(bursts)) % 2
-                made = {}
-                for network in reversed(networks) if turned else networks:
-                    made[network] = [self.time(network) for _run in range(request["runs"])]
-                bursts.append([made[network] for network in networks])
+                order = places[::-1] if (request["before"] + len(bursts)) % 2 else places
+                made = {place: [timed(*networks[place]) for _run in range(request["runs"])] for place in order}
+                bursts.append([made[place] for place in places])
             copied += self.copies()
             held, ran = time.perf_counter_ns() - began, time.process_time_ns() - ran
+            used = [energy(network, request["energy_ns"]) for network in networks] if counters() or powers() else []
         return {"bursts_ns": bursts, "copies_ns": copied, "held_ns": held, "ran_ns": ran, "waited_seconds": waited,
-                "before": before, "after": state()}  # fmt: skip
+                "energy": used, "before": before, "after": state()}  # fmt: skip
 
 
 def main() -> None:
     """Answer requests until the connection ends."""
-    answers = os.fdopen(os.dup(1), "wb", buffering=0)
+    answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints is no answer
     gc.disable()  # as timeit does: no collection falls into a run
     agent, stdin = Agent(), sys.stdin.buffer
@@ -286,13 +288,12 @@ def main() -> None:
         request = json.loads(line)
         body = stdin.read(request["bytes"]) if request.get("bytes") else b""
         try:
-            handler = {name: getattr(agent, name) for name in ("hello", "have", "put", "open", "warm", "visit")}
+            handler = {name: getattr(agent, name) for name in ("hello", "put", "open", "warm", "visit")}
             answer = handler[request["op"]](request, body)
         except Exception as error:  # noqa: BLE001 (the host says what to do about it)
-            answer = {"error": plain(f"{type(error).__name__}: {error}")}
-        view = memoryview((json.dumps({"id": request["id"], **answer}) + "\n").encode())
-        while view:
-            view = view[answers.write(view):]  # fmt: skip
+            answer = {"error": plain(f"{type(error).__name__}: {error}"), "passing": isinstance(error, OSError)}
+        answers.write((json.dumps({"id": request["id"], **answer}) + "\n").encode())
+        answers.flush()
 
 
 if __name__ == "__main__":

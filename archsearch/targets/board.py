@@ -9,10 +9,13 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from itertools import count
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +25,7 @@ from archsearch.latency.backends.agreement import check_same_output
 from archsearch.latency.backends.torch_backend import plain_output
 from archsearch.latency.fingerprint import Fingerprint
 from archsearch.latency.group import NS_PER_SECOND, VisitPlan, runs_of_burst, warmup_ns
+from archsearch.latency.lease import DeviceLease
 from archsearch.latency.prepare import random_input
 from archsearch.latency.protocol import Conditions, Measurement
 from archsearch.latency.remeasure import until_trusted
@@ -31,13 +35,14 @@ from archsearch.latency.watch import FOREIGN_CPU_SHARE
 from archsearch.models.onnx_export import export_onnx
 from archsearch.noise import quiet_memory_ms
 from archsearch.records import Latency
-from archsearch.targets.agent import COPIES
+from archsearch.targets.agent import COPIES, read
 from archsearch.targets.transports import Target
 from archsearch.targets.wire import (
     CONNECT_SECONDS,
     BoardAwayError,
     BoardState,
     Connection,
+    Energy,
     Have,
     Hello,
     Opened,
@@ -49,65 +54,97 @@ logger = logging.getLogger(__name__)
 
 BACKEND = "onnxruntime"
 PATIENCE_SECONDS = 600.0
-CORES = ("all", "big", "little")
+LOCK_SECONDS = 60.0  # for which an agent waits until another host's visit has ended; then it is asked anew
+_ANSWER_SECONDS = 60.0  # beside what the work itself takes
 _UPLOAD_BYTES_PER_SECOND = 10_000  # a slow serial bridge; an upload is given up after so long, and a minute
 _BACK_OFF_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0)
 _OUTPUTS = 1000  # of the first image, compared with this machine's own
+_ENERGY_NS = 200_000_000  # for which each network runs alone in a visit where a rail can be read
 _CLOCK_SLACK = 1.02  # the board's clock against ours
 _RAN = 0.9  # of a visit's time the agent ran, at least, unless it was stopped or others had its core
 _THROTTLED_NOW = 0xF  # bits of `vcgencmd get_throttled` for what happens now; the higher ones are of the past
-_CHANGING_FACTS = ("boot_id", "kernel", "python", "numpy", "memory_kib", "machine_id")
+_CHANGING_FACTS = ("boot_id", "kernel", "python", "numpy", "memory_kib")
+_SAME_FACTS = ("machine_id", "cpu", "cpu_parts", "onnxruntime", "governor")  # of a board that is known again
+_MOST_GROUPS = 16  # that an agent keeps open: of a trial, of those that wait for their latency, of a repeat
 MISSING = "python3 with numpy and onnxruntime is needed there: python3 -m pip install onnxruntime"
 
 
 class Board:
-    """A board, connected to when it is needed, and again when the line broke.
+    """A board, connected to when it is needed, and again when the line broke. What is asked of it stands in one queue.
 
     Args:
         target: how it is reached.
+        known: the facts that it told before, by which it is known again; None: it is asked for them now.
         patience_seconds: how long a board that does not answer is waited for.
         sleep: between two attempts.
 
-    Raises MeasurementError if it is not there within a minute at first, or lacks what the agent needs.
+    Raises MeasurementError if its facts are asked for and it is not there within a minute, or lacks what the agent
+    needs.
     """
 
     def __init__(
         self,
         target: Target,
         *,
+        known: Mapping[str, str] | None = None,
         patience_seconds: float = PATIENCE_SECONDS,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], object] | None = None,
     ) -> None:
         self.target = target
         self.patience_seconds = patience_seconds
-        self._sleep = sleep
+        self._ended = threading.Event()
+        self._sleep = sleep or self._ended.wait
         self._connection: Connection | None = None
-        try:
-            self.hello: Hello = self.connection().hello
-        except MeasurementError as error:
-            raise MeasurementError(error.message, hint=error.hint or f"check the line by hand; {MISSING}") from error
+        self._known = known
+        self._away_since: float | None = None
+        self._turn = threading.Lock()
+        self._memory: list[float] = []
+        self._opened: list[int] = []  # groups on this connection, the one visited last at the end
+        self._groups = count()
+        if known is None:
+            try:
+                self.connection()
+            except MeasurementError as error:
+                raise MeasurementError(
+                    error.message, hint=error.hint or f"check the line by hand; {MISSING}"
+                ) from error
+
+    @property
+    def hello(self) -> Hello:
+        """What the agent said when it was connected to last. Raises BoardAwayError."""
+        return self.connection().hello
 
     @property
     def facts(self) -> Mapping[str, str]:
         """What the board says that it is."""
-        return self.hello.facts
+        return self.hello.facts if self._known is None else self._known
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is this machine by another way: what runs there takes the CPU from what runs here."""
+        return self.facts.get("boot_id", "") == read("/proc/sys/kernel/random/boot_id") != ""
+
+    @property
+    def is_away(self) -> bool:
+        """Whether it did not answer when it was asked last, and is being looked for."""
+        return self._away_since is not None
 
     def fingerprint(self, *, threads: int, cores: str = "all") -> Fingerprint:
         """What a latency on it belongs to: the board, its runtime, clock regime, cores and threads.
 
-        What it does not tell is "not known": it is then not the same as a board that tells.
+        What it does not tell is "not known": it is then not the same as a board that tells. Two boards of one model
+        differ in `machine_id`, so their latencies are never pooled.
         """
-        lasting = {key: value or "not known" for key, value in self.facts.items() if key not in _CHANGING_FACTS}
-        return Fingerprint.of(lasting | {"backend": BACKEND, "threads": str(threads), "core_set": cores})
+        return Fingerprint.of(
+            lasting_facts(self.facts) | {"backend": BACKEND, "threads": str(threads), "core_set": cores}
+        )
 
     def connection(self) -> Connection:
         """The line to the agent, opened if there is none. Raises BoardAwayError."""
         if self._connection is None or self._connection.closed:
-            made = Connection(self.target, connect_seconds=CONNECT_SECONDS)
-            known = getattr(self, "hello", None)
+            made, known = Connection(self.target, connect_seconds=CONNECT_SECONDS), self._known
             if known is not None:
-                same = ("machine_id", "cpu", "cpu_parts", "onnxruntime", "governor")
-                changed = [key for key in same if known.facts.get(key) != made.hello.facts.get(key)]
+                changed = [key for key in _SAME_FACTS if known.get(key) != made.hello.facts.get(key)]
                 if changed:
                     made.close()
                     raise MeasurementError(
@@ -115,26 +152,29 @@ class Board:
                         f"{', '.join(changed)}",
                         hint="latencies of the two could not be compared: measure them as two targets",
                     )
-                if known.facts.get("boot_id") != made.hello.facts.get("boot_id"):
+                if known.get("boot_id") != made.hello.facts.get("boot_id"):
                     logger.warning("%s was started anew", self.target.name)
-                self.hello = made.hello
-            self._connection = made
+            self._known = made.hello.facts
+            self._connection, self._opened = made, []
+            if self._ended.is_set():
+                made.end()
         return self._connection
 
-    def insistently(self, work: Callable[[Connection], Visit]) -> tuple[Visit, float]:
-        """Do something with a connection, again and again until the line holds; and the seconds spent waiting.
+    def insistently(self, work: Callable[[Connection], Visit]) -> Visit:
+        """Do something with a connection, again and again until the line holds.
 
-        Raises BoardAwayError after `patience_seconds`, MeasurementError for what the board refuses.
+        Raises BoardAwayError after `patience_seconds`, or when this object was closed; MeasurementError for what the
+        board refuses.
         """
         began, attempt = time.monotonic(), 0
         while True:
-            asked = time.monotonic()
             try:
-                return work(self.connection()), asked - began
+                made = work(self.connection())
             except BoardAwayError as error:
+                self._away_since = self._away_since or began
                 away = time.monotonic() - began
                 pause = _BACK_OFF_SECONDS[min(attempt, len(_BACK_OFF_SECONDS) - 1)]
-                if away + pause > self.patience_seconds:
+                if self._ended.is_set() or away + pause > self.patience_seconds:
                     raise BoardAwayError(
                         f"{error.message}; it has been away for {away:.0f} s",
                         hint="bring it back and type the same command: what was measured is kept",
@@ -142,11 +182,61 @@ class Board:
                 logger.warning("%s; looking for it again in %g s", error.message, pause)
                 self._sleep(pause)
                 attempt += 1
+            else:
+                self._away_since = None
+                return made
+
+    def begin(self, work: Callable[[], None]) -> Future[None]:
+        """Do a piece of work there beside what is done here, after those that were begun before."""
+        made: Future[None] = Future()
+
+        def run() -> None:
+            with self._turn:
+                try:
+                    work()
+                except BaseException as error:  # noqa: BLE001 (it is raised where the result is asked for)
+                    made.set_exception(error)
+                else:
+                    made.set_result(None)
+
+        # A daemon: who ends the process does not wait for a board that is away.
+        threading.Thread(target=run, daemon=True, name=self.target.name).start()
+        return made
+
+    def note(self, memory_ms: float) -> None:
+        """Remember what the copies of one whole measurement took there (milliseconds, `Latency.memory_ms`)."""
+        self._memory.append(memory_ms)
+
+    @property
+    def quiet_ms(self) -> float | None:
+        """What a copy takes there while nobody else uses the memory, as far as this process has seen (milliseconds)."""
+        return quiet_memory_ms(self._memory)
+
+    def new_group(self) -> int:
+        """A number for networks that are opened together."""
+        return next(self._groups)
+
+    def has_open(self, group: int) -> bool:
+        """Whether the agent that is connected now has these networks open; they are the ones used last then."""
+        if group not in self._opened:
+            return False
+        self._opened = [*(other for other in self._opened if other != group), group]
+        return True
+
+    def making_room(self, group: int) -> list[int]:
+        """The groups that the agent is to forget before this one is opened: it may hold `_MOST_GROUPS`."""
+        return [group, *self._opened[: max(0, len(self._opened) + 1 - _MOST_GROUPS)]]
+
+    def opened(self, group: int) -> None:
+        """Note that a group is open now, and those of `making_room` no longer."""
+        gone = self.making_room(group)
+        self._opened = [*(other for other in self._opened if other not in gone), group]
 
     def close(self) -> None:
-        """End the agent."""
+        """End the agent. What is being done there ends with BoardAwayError."""
+        self._ended.set()
         if self._connection is not None:
-            self._connection.close()
+            self._connection.end()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,7 +272,8 @@ class BoardGroup:
         example_input: (N, 3, H, W) float32.
         threads: of one run.
         cores: all, big or little: the kinds that the board's kernel tells.
-        lease: held for every visit where the board is this machine; None elsewhere: the agent has a lock of its own.
+
+    The agent holds a lock of its own in every visit. Where the board is this machine, its device lease is held, too.
     """
 
     def __init__(
@@ -193,18 +284,17 @@ class BoardGroup:
         *,
         threads: int = 1,
         cores: str = "all",
-        lease: Callable[[], AbstractContextManager[None]] | None = None,
     ) -> None:
         self._board = board
+        self._number = board.new_group()
         self._networks = tuple(networks)
         self._input = example_input
         self._threads = threads
         self._cores = cores
-        self._lease = lease or nullcontext
-        self._opened: Connection | None = None  # the line that the networks were opened on
         self._runs = 0  # of a burst, from the warm-up on
         self._warmup_runs: list[int] = []
         self._states: list[tuple[BoardState, BoardState]] = []
+        self._used: list[tuple[Energy, ...]] = []  # by visit, by network
         self._wire_ns = self._held_ns = 0  # of all visits: on the line, and on the board
         self._stopped = 0  # visits in which the agent did not run all the time
 
@@ -236,12 +326,27 @@ class BoardGroup:
         }
         if share is not None:
             found["foreign_cpu_share"] = f"{share:.3f}"
-        for rail, microjoules in self._energy().items():
-            found[f"energy_{rail}_millijoules"] = f"{microjoules / 1000:.0f}"
         return found
 
+    def energy(self, network: int) -> dict[str, str]:
+        """Millijoules of a run, their ratio to the reference's, and the rails that are counted; empty if none is read.
+
+        Of the rails that every visit told of.
+        """
+        own, reference = self._microjoules(network), self._microjoules(-1)
+        rails = sorted(own.keys() & reference.keys())
+        if not rails or not all(reference[rail] > 0.0 for rail in rails):
+            return {}
+        used, beside = (math.fsum(each[rail] for rail in rails) for each in (own, reference))
+        return {
+            "energy_millijoules": f"{used / 1000:.4g}",
+            "energy_ratio": f"{used / beside:.4g}",
+            "energy_rails": ", ".join(rails),
+        }
+
     def note(self, memory_ms: float) -> None:
-        """Nothing is remembered between groups."""
+        """Handed to the board."""
+        self._board.note(memory_ms)
 
     def visit(self, settings: LatencySettings, plan: VisitPlan) -> Visit:
         """One visit, whole. Raises BoardAwayError if the board stays away, MeasurementError for what it refuses."""
@@ -250,32 +355,40 @@ class BoardGroup:
             with self._lease():
                 return self._visit(connection, settings, plan)
 
-        made, away = self._board.insistently(once)
-        return replace(made, waited_ns=made.waited_ns + away * NS_PER_SECOND)
+        asked = time.monotonic_ns()
+        made = self._board.insistently(once)
+        # Whatever was not the board's own work was waiting: for the lease, for the line, for a board that was away.
+        return replace(made, waited_ns=max(0.0, time.monotonic_ns() - asked - made.held_ns))
+
+    def _lease(self) -> AbstractContextManager[None]:
+        return DeviceLease.of_device("cpu").exclusive() if self._board.is_here else nullcontext()
 
     def _visit(self, connection: Connection, settings: LatencySettings, plan: VisitPlan) -> Visit:
-        waited, warm_ns = 0.0, 0.0
-        if self._opened is not connection:
+        warm_ns = 0.0
+        if not self._board.has_open(self._number):
             self._open(connection)
             began = time.monotonic_ns()
             waited = self._warm_up(connection, settings)
             warm_ns = time.monotonic_ns() - began - waited * NS_PER_SECOND
-            self._opened = connection
+            self._board.opened(self._number)
         runs = self._runs if plan.number == 0 else plan.runs
         began = time.monotonic_ns()
-        patience = self._board.patience_seconds
         budget = settings.group_budget_seconds(self.networks)
         answer = connection.ask(
-            "visit", Visited, seconds=budget + patience + 30.0, bursts=plan.bursts, before=plan.before, runs=runs,
+            "visit", Visited, seconds=budget + LOCK_SECONDS + _ANSWER_SECONDS, group=self._number,
+            bursts=plan.bursts, before=plan.before, runs=runs,
             untimed=settings.untimed_runs, most_ns=max(0, round(plan.left_ns - warm_ns)),
-            patience_seconds=patience,
+            patience_seconds=LOCK_SECONDS, energy_ns=_ENERGY_NS,
         )  # fmt: skip
         took = time.monotonic_ns() - began
         _check_visit(answer, plan, runs, self.networks, took, self._board.target)
         self._states.append((answer.before, answer.after))
+        if answer.energy:
+            self._used.append(answer.energy)
         waited_ns = round(answer.waited_seconds * NS_PER_SECOND)
         self._held_ns += answer.held_ns
-        self._wire_ns += max(0, took - waited_ns - answer.held_ns)
+        powered_ns = _ENERGY_NS * len(answer.energy)
+        self._wire_ns += max(0, took - waited_ns - answer.held_ns - powered_ns)
         self._stopped += answer.ran_ns < _RAN * answer.held_ns
         return Visit(
             bursts_ns=[[list(runs_ns) for runs_ns in burst] for burst in answer.bursts_ns],
@@ -283,8 +396,8 @@ class BoardGroup:
             warmup_runs=self._warmup_runs if plan.number == 0 else [],
             host_over_device=[],
             copies_ms=[nanoseconds / 1e6 for nanoseconds in answer.copies_ns],
-            held_ns=answer.held_ns,
-            waited_ns=(waited + answer.waited_seconds) * NS_PER_SECOND,
+            held_ns=answer.held_ns + warm_ns,
+            waited_ns=0.0,  # `visit` says
         )
 
     def _open(self, connection: Connection) -> None:
@@ -292,7 +405,8 @@ class BoardGroup:
         for place, network in enumerate(self._networks):
             opened = connection.ask(
                 "open", Opened, seconds=120.0, sha256=_put(connection, network.data), input=_put(connection, content),
-                shape=list(self._input.shape), first=place == 0, threads=self._threads, cores=self._cores,
+                shape=list(self._input.shape), group=self._number, threads=self._threads, cores=self._cores,
+                forget=self._board.making_room(self._number) if place == 0 else [],
             )  # fmt: skip
             check_same_output(
                 expected=network.expected[:, :_OUTPUTS],
@@ -303,11 +417,13 @@ class BoardGroup:
 
     def _warm_up(self, connection: Connection, settings: LatencySettings) -> float:
         """Warm all networks up; the seconds for which another host was waited for."""
-        patience, each = self._board.patience_seconds, warmup_ns(settings)
+        each = warmup_ns(settings)
         warmed = connection.ask(
-            "warm", Warmed, seconds=patience + 60.0 + 2.0 * self.networks * each / NS_PER_SECOND,
-            window=settings.warmup_runs, windows=settings.warmup_windows, tolerance=settings.warmup_tolerance,
-            most_ns=round(each), patience_seconds=patience,
+            "warm", Warmed,
+            seconds=LOCK_SECONDS + _ANSWER_SECONDS + 2.0 * self.networks * each / NS_PER_SECOND,
+            group=self._number, window=settings.warmup_runs, windows=settings.warmup_windows,
+            tolerance=settings.warmup_tolerance,
+            most_ns=round(each), patience_seconds=LOCK_SECONDS,
         )  # fmt: skip
         if len(warmed.ends) != self.networks:
             raise _implausible(self._board.target, f"{len(warmed.ends)} of {self.networks} networks were warmed up")
@@ -338,15 +454,14 @@ class BoardGroup:
                 told.append(any(now >= trip for now, trip in state.passive_trips_millidegrees))
         return any(told) if told else None
 
-    def _energy(self) -> dict[str, float]:
-        """Microjoules over all visits by rail; counters that ran over are left out."""
-        found: dict[str, float] = {}
-        for before, after in self._states:
-            for rail, start in before.energy_microjoules.items():
-                used = after.energy_microjoules.get(rail, start) - start
-                if used > 0:
-                    found[rail] = found.get(rail, 0.0) + used
-        return found
+    def _microjoules(self, network: int) -> dict[str, float]:
+        """Of one run by rail, over all visits; a rail whose counter ran over in one is left out."""
+        visits = [used[network] for used in self._used]
+        runs = sum(each.runs for each in visits)
+        rails = {
+            rail for each in visits for rail in each.microjoules if all(rail in other.microjoules for other in visits)
+        }
+        return {rail: math.fsum(each.microjoules[rail] for each in visits) / runs for rail in rails}
 
 
 def measure_on_board(
@@ -358,46 +473,52 @@ def measure_on_board(
     reference_name: str,
     settings: LatencySettings,
     input_size: int,
-    cores: str = "all",
-    lease: Callable[[], AbstractContextManager[None]] | None = None,
+    seed: int = 0,
     sleep: Callable[[float], None] = time.sleep,
 ) -> tuple[Latency, ...]:
     """Measure networks on a board, in turn with one reference; as `latency.network.measure_networks` does here.
 
-    Args: as there, and `board`, `cores`, `lease` as `BoardGroup` takes them.
+    Args: as there; the cores are the settings'.
 
     Returns a latency for each network, whose device is the target's name.
     Raises MeasurementError, BoardAwayError.
     """
     batch = settings.batch_on("cpu")
-    example = random_input(batch=batch, input_size=input_size, device="cpu", seed=0)
+    example = random_input(batch=batch, input_size=input_size, device="cpu", seed=seed)
     last = BoardNetwork.of(reference, example, what=f"the reference network '{reference_name}'")
     networks = [
         BoardNetwork.of(model, example, what=f"the network '{name}'") for model, name in zip(models, names, strict=True)
     ]
-    conditions = Conditions(
-        reference=reference_name,
-        device=board.target.name,
-        backend=BACKEND,
-        batch=batch,
-        threads=settings.threads,
-        input_size=input_size,
-        fingerprint=board.fingerprint(threads=settings.threads, cores=cores).id,
-    )
-    memory: list[float] = []
+    conditions = board_conditions(board, settings, reference=reference_name, input_size=input_size)
 
     def measure_once(chosen: Sequence[int]) -> list[Latency]:
         group = BoardGroup(
-            board, [*(networks[index] for index in chosen), last], example, threads=settings.threads, cores=cores,
-            lease=lease,
+            board, [*(networks[index] for index in chosen), last], example, threads=settings.threads,
+            cores=settings.cores,
         )  # fmt: skip
         measurement = Measurement(group, settings)
         measurement.complete(sleep)
-        found = measurement.latencies(conditions)
-        memory.extend(latency.memory_ms for latency in found[:1] if latency.memory_ms is not None)
-        return found
+        return measurement.latencies(conditions)
 
-    return until_trusted(measure_once, len(networks), settings, quiet_ms=lambda: quiet_memory_ms(memory))
+    return until_trusted(measure_once, len(networks), settings, quiet_ms=lambda: board.quiet_ms)
+
+
+def lasting_facts(facts: Mapping[str, str]) -> dict[str, str]:
+    """Of what a board says of itself that which stays for months; what it does not tell is "not known"."""
+    return {key: value or "not known" for key, value in facts.items() if key not in _CHANGING_FACTS}
+
+
+def board_conditions(board: Board, settings: LatencySettings, *, reference: str, input_size: int) -> Conditions:
+    """What is measured on a board belongs to this."""
+    return Conditions(
+        reference=reference,
+        device=board.target.name,
+        backend=BACKEND,
+        batch=settings.batch_on("cpu"),
+        threads=settings.threads,
+        input_size=input_size,
+        fingerprint=board.fingerprint(threads=settings.threads, cores=settings.cores).id,
+    )
 
 
 def check_backend(settings: LatencySettings) -> None:
@@ -411,17 +532,19 @@ def check_backend(settings: LatencySettings) -> None:
 def _put(connection: Connection, content: bytes) -> str:
     """Send what the agent does not have yet; its SHA-256."""
     sha256 = hashlib.sha256(content).hexdigest()
-    if not connection.ask("have", Have, seconds=30.0, sha256=sha256).have:
+    if not connection.ask("put", Have, seconds=30.0, sha256=sha256).have:
         connection.ask("put", Have, seconds=60.0 + len(content) / _UPLOAD_BYTES_PER_SECOND, body=content, sha256=sha256)
     return sha256
 
 
 def _check_visit(answer: Visited, plan: VisitPlan, runs: int, networks: int, took_ns: int, target: Target) -> None:
     """Raises BoardAwayError if a visit cannot have happened as it is told."""
-    if not min(plan.bursts, max(1, 2 - plan.before)) <= len(answer.bursts_ns) <= plan.bursts:
+    if not min(plan.bursts, max(0, 2 - plan.before)) <= len(answer.bursts_ns) <= plan.bursts:
         raise _implausible(target, f"{len(answer.bursts_ns)} bursts where {plan.bursts} were asked for")
     if any(len(burst) != networks or any(len(each) != runs for each in burst) for burst in answer.bursts_ns):
         raise _implausible(target, f"bursts that are not {runs} runs of each of {networks} networks")
+    if len(answer.energy) not in (0, networks):
+        raise _implausible(target, f"the energy of {len(answer.energy)} networks where {networks} were run")
     if len(answer.copies_ns) != 2 * COPIES:
         raise _implausible(target, f"{len(answer.copies_ns)} copies where {2 * COPIES} were asked for")
     timed = sum(sum(each) for burst in answer.bursts_ns for each in burst) + sum(answer.copies_ns)

@@ -16,8 +16,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from archsearch.errors import ConfigError
+from archsearch.latency.settings import LOCAL
 
-LOCAL = "local"
 # Reads the agent's length from a line, then the agent; what follows on standard input is its own.
 BOOTSTRAP = "import sys;exec(compile(sys.stdin.buffer.read(int(sys.stdin.buffer.readline())),'agent','exec'))"
 

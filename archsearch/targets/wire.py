@@ -55,7 +55,15 @@ class BoardState(BaseModel):
     passive_trips_millidegrees: tuple[tuple[Integer, Integer], ...] = Field(default=(), max_length=256)
     throttled_bits: Integer | None = None
     cpu_seconds: tuple[Seconds, Seconds, Seconds] | None = None
-    energy_microjoules: dict[Text, Integer] = Field(default_factory=dict, max_length=16)
+
+
+class Energy(BaseModel):
+    """What some runs of one network took, with nothing else run: microjoules of all of them by rail."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    runs: Annotated[int, Field(gt=0, lt=10**9, strict=True)]
+    microjoules: dict[Text, Annotated[float, Field(ge=0.0, lt=1e15, allow_inf_nan=False)]] = Field(max_length=32)
 
 
 class Hello(_Answer):
@@ -95,16 +103,18 @@ class Visited(_Answer):
     held_ns: Nanoseconds
     ran_ns: Nanoseconds
     waited_seconds: Seconds
+    energy: tuple[Energy, ...] = Field(default=(), max_length=1000)  # by network; empty where no rail can be read
     before: BoardState
     after: BoardState
 
 
 class _Refused(_Answer):
     error: Text
+    passing: bool = False  # whether it is the board's state (its disk is full, another host measures), and may pass
 
 
 class BoardAwayError(MeasurementError):
-    """The line to a board broke, or it did not answer in time. What was asked may be asked again."""
+    """The line to a board broke, it did not answer in time or cannot do it now. What was asked may be asked again."""
 
 
 Kind = TypeVar("Kind", bound=_Answer)
@@ -144,8 +154,8 @@ class Connection:
     def ask(self, operation: str, kind: type[Kind], *, seconds: float, body: bytes = b"", **request: Any) -> Kind:
         """Ask, and wait for the answer for so long.
 
-        Raises BoardAwayError if the line breaks or the answer breaks a rule: the connection is closed then.
-        MeasurementError for what the agent could not do.
+        Raises BoardAwayError if the line breaks or the answer breaks a rule: the connection is closed then; also for
+        what the board cannot do now. MeasurementError for what the agent could not do.
         """
         self._number += 1
         head = {"id": self._number, "op": operation, **request, **({"bytes": len(body)} if body else {})}
@@ -156,7 +166,8 @@ class Connection:
             if b'"error"' in line:
                 refused = _Refused.model_validate_json(line)
                 if refused.id == self._number:
-                    raise MeasurementError(f"{self.target.name}: {refused.error}")
+                    kind_of = BoardAwayError if refused.passing else MeasurementError
+                    raise kind_of(f"{self.target.name}: {refused.error}")
             answer = kind.model_validate_json(line)
         except (ValidationError, RecursionError) as error:
             raise self._broken("an answer is not what was asked for") from error
@@ -168,6 +179,10 @@ class Connection:
     def closed(self) -> bool:
         """Whether it was ended, or broke."""
         return self._closed
+
+    def end(self) -> None:
+        """End the line while another thread may be waiting for an answer: that thread finds it broken, and closes."""
+        self._process.kill()
 
     def close(self) -> None:
         """End the agent. It leaves nothing on the board."""

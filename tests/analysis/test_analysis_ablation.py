@@ -102,6 +102,31 @@ def test_latency_is_a_ratio_of_geometric_means(make_record: Make) -> None:
     assert found.base_latency_ms == pytest.approx(4.0)
 
 
+def test_changes_are_told_by_whether_they_are_worth_their_cost(make_record: Make) -> None:
+    # Two seeds with all but equal differences, far beyond their intervals: 2 and 2.001 points; +50 % and +50.1 %.
+    points = (
+        POINTS[0], point("kernel=5", "b", kernel=5), point("kernel=7", "c", kernel=7),
+        point("stem.type=dcn", "d", stem__type="dcn"), point("residual=true", "e", residual=True),
+    )  # fmt: skip
+    made = design(points, seeds=2)
+    flat, gain = [50.0, 55.0], [52.0, 57.001]
+    top1 = {
+        "base": flat,
+        "kernel=5": gain,
+        "kernel=7": [53.0, 58.001],
+        "stem.type=dcn": [40.0, 65.0],
+        "residual=true": gain,
+    }
+    slower, faster = [6.0, 6.0004], [2.0, 2.0004]
+    p10 = {"base": [4.0, 4.0], "kernel=5": slower, "kernel=7": slower, "stem.type=dcn": slower, "residual=true": faster}
+    assert ablation_of(records(make_record, made, top1, p10), made).worth == (
+        "Worth it: with residual (+2.00 points top-1, -50.0 % latency).",
+        "Buys accuracy with latency: kernel 5, 7 (+2.00 to +3.00 points top-1, +50.0 % latency).",
+        "Not worth it: costs latency, and no gain of accuracy can be told: "
+        "stem.type dcn instead of conv (+0.00 points top-1, +50.0 % latency).",
+    )
+
+
 def test_params_are_exact_and_fewer_is_better(make_record: Make) -> None:
     points = (*POINTS, point("stem.type=dcn", "c", stem__type="dcn"), point("residual=true", "d", residual=True))
     made = design(points, seeds=1)

@@ -179,7 +179,7 @@ def test_where_latency_is_no_objective_the_smaller_network_takes_its_place(make_
     found = recommended(records, objectives=("error_percent", "params"))
     # 1.96 * sqrt(0.5 * 0.5 / 2000 + 0.51 * 0.49 / 2000) = 3.1 points
     assert found.sentence == (
-        "Take trial 0 (50.00 % top-1, 100 k parameters): 90 % fewer parameters than big, with an accuracy that cannot "
+        "Take trial 0 (50.00 % top-1, 100 k params): 90 % fewer params than big, with an accuracy that cannot "
         "be told from its (-1.0 points, -4.1 to +2.1 points at 95 %, counting on 2,000 images)."
     )
     assert found.reason.startswith("It is the smaller of the two networks")
@@ -190,7 +190,7 @@ def test_a_third_objective_must_not_be_lost_either(make_record: Make) -> None:
                make_record(1, top1=70.0, p10=1.0, params=2 * 10**6)]  # fmt: skip
     found = recommended(records, objectives=("error_percent", "latency_ms", "params"))
     assert found.trial == 1 and found.published is not None and not found.published.beaten
-    assert "+20.0 points and 67 % faster but 100 % more parameters than lean" in found.sentence
+    assert "+20.0 points and 67 % faster but 100 % more params than lean" in found.sentence
 
 
 @pytest.mark.parametrize("objectives", [("latency_ms", "params"), ("macs", "params"), ("params", "latency_ms", "macs")])

@@ -41,8 +41,9 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Latencies by arithmetic in place of measured ones; the names of the groups that were asked for."""
     names: list[str] = []
 
-    def measure(column: ExperimentColumn, settings: LatencySettings, device: str, **_: object) -> dict[str, Any]:
+    def measure(column: ExperimentColumn, here: Any, **_: object) -> dict[str, Any]:
         names.append(column.scale_text)
+        settings, device = here.keywords["settings"], here.keywords["device"]
         return {"latencies": [asdict(_latency(RATIOS[row.label], settings, device)) for row in column.rows]}
 
     monkeypatch.setattr("archsearch.api.guideline_measure.measure_column", measure)

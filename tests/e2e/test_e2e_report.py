@@ -125,7 +125,7 @@ def page_file(stored: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def opened(path: Path, profile: Path, *, width: int) -> Iterator[Any]:
+def opened(path: Path, profile: Path, *, width: int, **context_options: Any) -> Iterator[Any]:
     """The page in Chromium, offline; anything but the file itself, or a word on the console, fails the test."""
     from playwright.sync_api import sync_playwright
 
@@ -133,7 +133,7 @@ def opened(path: Path, profile: Path, *, width: int) -> Iterator[Any]:
     with sync_playwright() as playwright:
         context = playwright.chromium.launch_persistent_context(
             str(profile), executable_path=CHROMIUM, args=FLAGS, viewport={"width": width, "height": 900},
-            accept_downloads=True,
+            accept_downloads=True, **context_options,
         )  # fmt: skip
         try:
             context.set_offline(True)
@@ -200,7 +200,7 @@ def test_a_point_can_be_hovered_and_clicked(width: int, page_file: Path, study: 
         assert f"{fastest.cost.params:,}" in shown if fastest.cost is not None else False
         assert f"--trial {fastest.trial}" in shown
         assert fastest.arch_id in shown
-        assert page.locator("#network .curve .main-svg").count() > 0
+        assert page.locator("#network .drawing .main-svg").count() > 0
         assert page.locator("#built .block").count() == 5  # stem, three stages, head
         assert page.locator("#built .op.differs").count() > 0
         assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -225,6 +225,107 @@ def test_the_page_is_used_with_the_keyboard_alone(page_file: Path, study: Study,
         button.focus()
         page.keyboard.press("Enter")
         assert page.inner_text("#network h3").startswith(f"trial {button.inner_text()}")
+
+
+@pytest.mark.slow
+@needs_chromium
+def test_the_page_is_dark_where_the_browser_is_and_every_text_is_read(page_file: Path, tmp_path: Path) -> None:
+    pytest.importorskip("playwright")
+    with opened(page_file, tmp_path, width=1600, color_scheme="dark") as page:
+        # The contrast of every text with what it stands on, as WCAG 2.2 reckons it; letters on heat maps are
+        # plotly's own choice.
+        low = page.evaluate(
+            """() => {
+                const rgb = (color) => color.match(/[0-9.]+/g).map(Number);
+                const luminance = (color) => rgb(color).slice(0, 3).map((part) => part / 255)
+                    .map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4))
+                    .reduce((sum, part, place) => sum + part * [0.2126, 0.7152, 0.0722][place], 0);
+                const contrast = (a, b) => {
+                    const [dim, bright] = [luminance(a), luminance(b)].sort((x, y) => x - y);
+                    return (bright + 0.05) / (dim + 0.05);
+                };
+                const ground = (element) => {
+                    for (let each = element; each; each = each.parentElement) {
+                        const color = getComputedStyle(each).backgroundColor;
+                        if (!(rgb(color)[3] === 0)) return color;
+                    }
+                    return "rgb(255, 255, 255)";
+                };
+                const found = [];
+                const texts = "p, h1, h2, h3, h4, li, td, th, dt, dd, a, code, summary";
+                for (const element of document.querySelectorAll(texts)) {
+                    const ratio = contrast(getComputedStyle(element).color, ground(element));
+                    if (ratio < 4.5) found.push([element.tagName, element.textContent.slice(0, 40), ratio]);
+                }
+                const paper = getComputedStyle(document.body).backgroundColor;
+                for (const element of document.querySelectorAll(".drawing text")) {
+                    if (!element.textContent.trim() || element.closest(".heatmap-label, .heatmaplayer")) continue;
+                    const ratio = contrast(getComputedStyle(element).fill, paper);
+                    if (ratio < 4.5) found.push(["figure", element.textContent.slice(0, 40), ratio]);
+                }
+                return found;
+            }"""
+        )
+        assert low == []
+        assert page.locator(".drawing text").count() > 100
+        ground = "getComputedStyle(document.body).backgroundColor"
+        assert page.evaluate(ground) != "rgb(255, 255, 255)"
+        page.emulate_media(color_scheme="light")
+        page.wait_for_function("() => document.querySelector('#plot-front').layout.paper_bgcolor === 'white'")
+        assert page.evaluate(ground) == "rgb(255, 255, 255)"
+
+
+@pytest.mark.slow
+@needs_chromium
+def test_printed_on_a4_nothing_is_wider_than_the_page_nor_cut(page_file: Path, tmp_path: Path) -> None:
+    pytest.importorskip("playwright")
+    width = 695  # 210 mm less two margins of 13 mm, at 96 pixels an inch
+    with opened(page_file, tmp_path, width=width, color_scheme="dark") as page:
+        page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+        page.emulate_media(media="print")
+        wider = page.evaluate(
+            """(width) => [...document.querySelectorAll("main *:not(caption)")]
+                .filter((each) => each.getClientRects().length && !each.closest("caption, .drawing svg, .drawing")
+                    && each.getBoundingClientRect().right > width + 1)
+                .map((each) => [each.tagName, each.className, each.textContent.slice(0, 40)])""",
+            width,
+        )
+        assert wider == []
+        # Every figure is whole in its frame, and light; nothing scrolls, and no tool of the screen is left.
+        for figure in page.locator(".figure").all():
+            frame, drawn = figure.bounding_box(), figure.locator(".drawing .main-svg").first.bounding_box()
+            assert frame is not None and drawn is not None
+            assert drawn["width"] <= frame["width"] + 1 and drawn["height"] <= frame["height"] + 1
+            assert drawn["height"] < 1000  # a page has 267 mm, 1009 pixels
+        papers = page.evaluate("[...document.querySelectorAll('.drawing')].map((each) => each.layout.paper_bgcolor)")
+        assert set(papers) == {"white"}
+        rooms = page.locator(".scroll").evaluate_all("each => each.map((one) => [one.scrollWidth, one.clientWidth])")
+        assert all(inside <= room + 1 for inside, room in rooms)
+        for gone in (".modebar-container", "nav", ".csv", "details.data"):
+            assert page.locator(f"{gone} >> visible=true").count() == 0
+        page.emulate_media(media="screen")
+        page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+        page.wait_for_function("() => document.querySelector('#plot-front').layout.paper_bgcolor !== 'white'")
+
+
+@pytest.mark.slow
+@needs_chromium
+def test_on_a_phone_every_panel_of_a_figure_is_in_sight(page_file: Path, tmp_path: Path) -> None:
+    pytest.importorskip("playwright")
+    with opened(page_file, tmp_path, width=400) as page:
+        beyond = page.evaluate(
+            """() => [...document.querySelectorAll(".figure:not(.moves)")].flatMap((figure) =>
+                [...figure.querySelectorAll(".bglayer .bg, .draglayer .nsewdrag")]
+                    .map((panel) => panel.getBoundingClientRect())
+                    .filter((box) => box.width && (box.right > innerWidth || box.left < 0))
+                    .map(() => figure.firstChild.id))"""
+        )
+        assert beyond == []
+        moved = page.locator(".figure.moves").first  # parallel coordinates: the axes do not fit, and it says so
+        assert "wider than the window" in moved.evaluate("each => getComputedStyle(each, '::before').content")
+        moved.focus()
+        page.keyboard.press("ArrowRight")
+        page.wait_for_function("() => document.querySelector('.figure.moves').scrollLeft > 0")
 
 
 @pytest.mark.slow

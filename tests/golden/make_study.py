@@ -244,7 +244,7 @@ def _guidelines() -> None:
     tables = {table["table"]: {each["column"]: each["rows"] for each in table["columns"]} for table in stored["tables"]}
     sampled = {each["arch_id"]: each for each in stored["sample"]["networks"]}
 
-    def column(experiment: Any, settings: Any, device: str, **_: Any) -> dict[str, Any]:
+    def column(experiment: Any, *_: Any, **__: Any) -> dict[str, Any]:
         best = experiment.best.label
         names = ("p10_ms", "median_ms", "p90_ms", "n", "bursts", "converged", "contended", "attempts", "ratio_low",
                  "ratio_high")  # fmt: skip
@@ -260,7 +260,7 @@ def _guidelines() -> None:
             ]
         }  # fmt: skip
 
-    def sample(specs: Any, settings: Any, device: str, **_: Any) -> dict[str, Any]:
+    def sample(specs: Any, *_: Any, **__: Any) -> dict[str, Any]:
         networks = [
             {**{key: each[key] for key in ("arch_id", "macs", "params", "operators", "memory_bytes")},
              "ratio": each["latency_ms"] / 2.0, "converged": each["converged"], "contended": each["contended"]}

@@ -44,6 +44,7 @@ RUN = ("run", *STUDY, *SAME, "--set", "constraints.params=3000000", "--trials", 
 # What is printed in a terminal, at each of the widths.
 PRINTED = {
     "pareto": ("pareto", *STUDY),
+    "pareto-verbose": ("pareto", *STUDY, "--verbose"),
     "report-markdown": ("report", *STUDY, "--markdown"),
     "report-latex": ("report", *STUDY, "--latex"),
     "compare": ("compare", "cifar10_random", "cifar10_other"),
@@ -61,7 +62,16 @@ PRINTED = {
     "variants": ("variants", "--family", "resnet_cifar"),
     "plot": ("plot",),
 }
-AT_ONE_WIDTH = {"report-markdown", "report-latex", "papers", "variants", "audit", "run", "trust-later"}
+AT_ONE_WIDTH = {
+    "pareto-verbose",
+    "report-markdown",
+    "report-latex",
+    "papers",
+    "variants",
+    "audit",
+    "run",
+    "trust-later",
+}
 AS_JSON = ("pareto", "compare", "ablate", "confirm", "trust", "trust-later", "studies", "guidelines", "replay",
            "describe", "audit", "papers", "variants")  # fmt: skip
 # What is written into the folder `out`.
@@ -125,7 +135,7 @@ def run(stored: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
         except SystemExit as ended:
             code = int(ended.code or 0)
         captured = capsys.readouterr()
-        errors = re.sub(r"^(reading|predictors|counting) .*\n", "", captured.err, flags=re.MULTILINE)
+        errors = re.sub(r"^(reading|predictors|counting|estimating|listing) .*\n", "", captured.err, flags=re.MULTILINE)
         said = captured.out + (f"--- standard error ---\n{errors}" if errors else "")
         return _scrubbed(said + (f"--- exit code {code} ---\n" if code else ""))
 
@@ -259,19 +269,15 @@ def _short(value: Any) -> Any:
 
 def _figures(page: str) -> list[Any]:
     """The figures of a page, in order: their traces and their layout."""
-    found, decoder = [], json.JSONDecoder()
-    for call in re.finditer(r"Plotly\.newPlot\(\s*\"[^\"]+\",\s*", page):
-        data, end = decoder.raw_decode(page, call.end())
-        layout, _ = decoder.raw_decode(page, re.compile(r"\s*,\s*").match(page, end).end())  # type: ignore[union-attr]
-        found.append({"data": data, "layout": layout})
-    return found
+    stored = re.findall(r'<div class="drawing".*?</div><script type="application/json">(.*?)</script>', page)
+    return [{"data": each["data"], "layout": each["layout"]} for each in map(json.loads, stored)]
 
 
 class _Text(HTMLParser):
     """A page as lines: a line for each block, cells of a row apart by bars, data-value beside what is shown."""
 
     BLOCKS = ("p", "h1", "h2", "h3", "h4", "li", "dt", "dd", "tr", "summary", "title", "figcaption", "section", "div",
-              "button", "nav", "ul", "table")  # fmt: skip
+              "button", "nav", "ul", "table", "caption")  # fmt: skip
 
     def __init__(self) -> None:
         super().__init__()
@@ -304,6 +310,7 @@ def _page_text(page: str) -> str:
     parser = _Text()
     parser.feed(page)
     lines = [line.strip() for line in "".join(parser.parts).splitlines()]
+    page = re.sub(r'(<div class="drawing"[^>]*></div>)<script.*?</script>', r"\1", page)  # these are _figures
     scripts = re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', page, flags=re.DOTALL)
     data = [_plain_json(json.loads(html.unescape(script))) for script in scripts]
     return "\n".join([*(line for line in lines if line), *data]) + "\n"

@@ -21,7 +21,7 @@ from archsearch.plots.architecture import (
     record_architecture,
 )
 from archsearch.plots.architecture_figure import architecture_figure
-from archsearch.plots.architecture_parts import ADDED, CHANGED, GONE, Op
+from archsearch.plots.architecture_parts import ADDED, CHANGED, GONE, Op, UnitDiagram
 from archsearch.records import Record
 
 BASE = ShuffleNetV2Spec()
@@ -44,7 +44,11 @@ def part(info: Architecture, name: str) -> Part:
 
 
 def ops(found: Part) -> list[Op]:
-    return [op for unit in found.units for ops in (unit.before, *unit.branches, unit.after) for op in ops]
+    return [op for unit in found.units for op in unit_ops(unit)]
+
+
+def unit_ops(unit: UnitDiagram) -> list[Op]:
+    return [op for ops in (unit.before, *unit.branches, unit.after) for op in ops]
 
 
 def signs(found: Part) -> dict[str, str]:
@@ -184,6 +188,19 @@ def test_every_family_is_drawn_with_every_box_inside_the_figure(family: str, wid
     assert len(boxes) > 5
     assert all(shape.x1 <= across + 1 and shape.y1 <= down + 1 for shape in boxes)
     assert figure == architecture_figure(architecture_of(spec, spec), width=width, height=600)
+
+
+def test_a_unit_that_only_the_baseline_has_is_named_and_not_drawn() -> None:
+    found = changed(stage3__units=1)  # a down unit and nothing after it
+    drawn = architecture_figure(found, width=1000, height=600)
+    texts = [each.text for each in drawn.layout.annotations]
+    assert f"<b>{GONE} no basic unit</b>" in texts
+    assert not any("× 0" in text for text in texts)
+    drawn_boxes = [each for each in drawn.layout.shapes if each.type == "rect"]
+    ops_there = sum(
+        len(ops(each)) - sum(len(unit_ops(unit)) for unit in each.units if not unit.count) for each in found.parts
+    )
+    assert len(drawn_boxes) == ops_there
 
 
 def test_a_stored_record_is_drawn_without_a_layer_table(make_record: Callable[..., Record]) -> None:

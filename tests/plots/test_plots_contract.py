@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -26,8 +26,10 @@ from archsearch.analysis.trust import trust_of
 from archsearch.api.guidelines import experiments
 from archsearch.api.study import Study, open_study
 from archsearch.designs import Design, DesignPoint
+from archsearch.plots import style
 from archsearch.plots.catalog import PLOTS
 from archsearch.plots.page import page_text
+from archsearch.plots.style import DARK
 from archsearch.records import Epoch, Record, Score, TrialStatus
 from archsearch.search.importance import importances
 
@@ -229,6 +231,46 @@ def test_names_with_markup_stay_text_in_the_figure_and_on_the_page(name: str, da
     assert "<script>alert" not in page
     assert "<title>" in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+
+def _luminance(color: str) -> float:
+    """Relative luminance of `#rrggbb` (WCAG 2.2)."""
+    parts = [int(color[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def _contrast(one: str, other: str) -> float:
+    low, high = sorted((_luminance(one), _luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def _colors(value: object, key: str = "") -> Iterator[str]:
+    """What a page's script repaints: every colour but those of scales."""
+    if isinstance(value, dict):
+        for name, each in value.items():
+            if name not in ("colorscale", "template"):
+                yield from _colors(each, name)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _colors(each, key)
+    elif isinstance(value, str) and key.endswith("color"):
+        yield value.lower()
+
+
+@pytest.mark.parametrize("name", PLOTS.names())
+def test_every_colour_of_a_figure_is_seen_in_the_dark(name: str, data_of: DataOf) -> None:
+    plot = PLOTS[name]
+    data = data_of("many", DEFAULT_OBJECTIVES)
+    for color in set(_colors(json.loads(plot.figure(plot.result(data)).to_json()))):
+        if color not in DARK and not color.startswith("rgba"):  # what lies below a shade is seen through it
+            assert _contrast(color, DARK["white"]) >= 3, color  # lines and marks: WCAG 2.2, criterion 1.4.11
+
+
+@pytest.mark.parametrize("ink", [style.INK, style.QUIET_INK, style.BLACK])
+@pytest.mark.parametrize("paper", ["white", *style.FILLS.values()])
+def test_ink_is_read_in_the_dark_on_every_ground(ink: str, paper: str) -> None:
+    assert _contrast(DARK[ink.lower()], DARK[paper.lower()]) >= 4.5  # text: WCAG 2.2, criterion 1.4.3
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import combinations
 from typing import Any
 
 import plotly.graph_objects as go
@@ -13,7 +15,7 @@ from archsearch.analysis.confirmed import Confirmed, confirmed_of
 from archsearch.analysis.study_front import Bound, PrintedTop1
 from archsearch.designs import Design, DesignPoint
 from archsearch.plots import style
-from archsearch.plots.front import front_3d_figure, front_figure, hover_text, shared_prefix
+from archsearch.plots.front import front_3d_figure, front_figure, glance_figure, hover_text, shared_prefix
 from archsearch.plots.ranges import nice_log_ticks
 from archsearch.records import Record, TrialStatus
 
@@ -41,7 +43,7 @@ def test_the_words_and_the_axes_of_a_front(make_record: Make) -> None:
         "cpu · torch · batch 1 · 1 thread · fp32 · 200 runs each · reference shufflenet_v2_x0_5",
         # (90 - 40) x (30 - 2) of 90 x 30
         "3 trials (2 complete, 1 failed); 1 on the front; "
-        "hypervolume 1400, 51.9 % of the box up to (90.00 % error, 30.0 ms)",
+        "hypervolume 0.519 of 1 (reference point: 90 % error, 30.0 ms)",
         "slow: the slow reading",
     )
     assert [(verdict.variant, row.record.trial) for verdict, row in found.marked] == [("slow", 0)]
@@ -133,7 +135,7 @@ def test_hover_says_everything_about_a_point(make_record: Make) -> None:
         "<b>v&lt;1&gt;</b> (trial 7) · on the front",
         "<b>61.23 %</b> (validation, 8 epochs, seed 0)",
         "latency <b>3.46 ms</b> (drift-corrected); p10 3.46, median 3.59, p90 3.98 (n = 200, not converged)",
-        "2.28 M params, 40.0 M macs",
+        "2.28 M params, 40.0 M MACs",
         "arch_id 000000000007",
         "A verdict.",
         "kernel: 5 (not 3)",
@@ -273,6 +275,35 @@ def test_in_depth_the_same_points_stand_with_their_parameters(study_records: lis
     assert points == len(found.rows) == sum(record.score is not None for record in study_records)
     assert [trace.name for trace in figure.data if trace.type == "mesh3d"] == ["params up to 1.00 M"]
     assert "for reading only" in figure.layout.legend.title.text
+
+
+def test_the_numbers_of_networks_at_one_place_in_depth_lie_apart(make_record: Make) -> None:
+    records = [make_record(trial, variant=f"v_{trial}", p10=3 + 1e-3 * trial) for trial in range(4)]
+    figure = front_3d_figure(make_front([*records, make_record(9, p10=9, top1=90, params=10**7)]))
+    labels = figure.layout.scene.annotations
+    assert [label.text for label in labels] == [f"<b>{number}</b>" for number in (1, 2, 3, 4)]
+    places = [(label.ax, label.ay) for label in labels]
+    assert all(math.dist(one, other) > 10 for one, other in combinations(places, 2))  # pixels; a digit is 7 wide
+    assert {trace.name for trace in figure.data} >= {"1  0", "2  1", "3  2", "4  3"}
+
+
+def test_the_front_at_a_glance_names_what_is_recommended_and_what_it_beats(make_record: Make) -> None:
+    records = [
+        make_record(0, variant="published", top1=40.0, p10=8.0),
+        make_record(1, top1=70.0, p10=2.0, eval_images=10**6),  # 0.8 x (80 - 10) + 10 = 66: within reason
+        make_record(2, top1=80.0, p10=4.0, eval_images=10**6),
+        make_record(3, top1=10.0, p10=900.0),  # far outside of what is asked
+    ]
+    figure = glance_figure(make_front(records))
+    texts = {label.text for label in figure.layout.annotations}
+    assert "published" in texts
+    assert {text.partition(":")[0] for text in texts} == {"published", "trial 1", "trial 2"}
+    assert len([text for text in texts if "recommended" in text]) == 1
+    assert figure.layout.xaxis.range[1] < 900.0
+    assert [label["text"] for label in figure.layout.meta["narrow"]] == [
+        each.text for each in figure.layout.annotations
+    ]
+    assert glance_figure(make_front([])).data == ()
 
 
 def test_every_choice_that_differs_is_in_the_hover_text(make_record: Make) -> None:

@@ -4,11 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from archsearch.analysis.ablation import ablation_of
 from archsearch.analysis.confirmed import Confirmed, ConfirmedPoint
 from archsearch.designs import Design, DesignPoint
 from archsearch.noise import NO_FLOOR
 from archsearch.records import Record
-from archsearch.report.answer import answer_sentences, picks_of
+from archsearch.report.answer import answer_sentences, choices_answer, picks_of
 from archsearch.report.data import ReportData
 
 Make = Callable[..., Record]
@@ -27,7 +28,7 @@ def test_the_recommended_network_comes_first_and_the_others_by_latency(make_reco
     ]
     said = answer_sentences(data, picks)
     assert said[:-1] == data.front.recommendation.sentences
-    assert "a proxy that ranks" in said[-1]
+    assert "of a short training" in said[-1]
 
 
 def test_without_a_complete_trial_the_answer_says_so(make_data: Data) -> None:
@@ -114,3 +115,44 @@ def test_a_confirmed_network_says_what_the_confirmation_says_of_it(make_record: 
 
 def test_a_confirmation_without_a_trial_confirms_nothing(make_record: Make, make_data: Data) -> None:
     assert not picks_of(with_confirmation([make_record(0)], make_data, n=0))[0].confirmed
+
+
+def test_without_an_ablation_the_choices_are_not_known_and_how_to_know_them_is_said(
+    make_record: Make, make_data: Data
+) -> None:
+    found = choices_answer(make_data([make_record(0)]))
+    assert found is not None
+    assert found.sentences == ("Not known yet: no ablation has tested it.",)
+    assert found.command == "archsearch ablate --study study --from best"
+
+
+def test_an_ablation_answers_which_choices_are_worth_their_cost(make_record: Make, make_data: Data) -> None:
+    base, changed = (
+        DesignPoint(name=name, family="f", choices={}, arch_id=name, changes=changes, trial=0)
+        for name, changes in (("base", {}), ("kernel=5", {"kernel": 5}))
+    )
+    design = Design(purpose="ablation", of="study", points=(base, changed), seeds=(0, 1), mode="one-at-a-time")
+    # The changed network is slower by half in both seeds, all but equally; its accuracy goes up once and down once.
+    measured = [
+        ("base", 0, 50.0, 4.0),
+        ("base", 1, 50.0, 4.0),
+        ("kernel=5", 0, 60.0, 6.0),
+        ("kernel=5", 1, 40.0, 6.001),
+    ]
+    records = [
+        replace(make_record(number, top1=top1, p10=p10, seed=seed, arch_id=name), point=name)
+        for number, (name, seed, top1, p10) in enumerate(measured)
+    ]
+    found = choices_answer(make_data([make_record(0)], ablations=(ablation_of(records, design),)))
+    assert found is not None
+    assert found.sentences == ("1 change of trial 0, each trained with 2 seeds beside it:",)
+    assert found.points == (
+        "Not worth it: costs latency, and no gain of accuracy can be told: "
+        "kernel 5 (+0.00 points top-1, +50.0 % latency).",
+    )
+    assert found.command is None
+
+
+def test_the_numbers_of_a_card_have_the_names_that_they_have_in_tables(make_record: Make, make_data: Data) -> None:
+    (pick,) = picks_of(make_data([make_record(0, top1=58.0, p10=2.0)]))
+    assert dict(pick.measures) == {"Top-1": "58.00 %", "Latency": "2.00 ms", "Params": "1.00 M", "MACs": "40.0 M"}

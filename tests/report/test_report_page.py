@@ -60,6 +60,30 @@ def test_the_page_loads_nothing_and_holds_plotly_once(make_study: Study, make_da
     assert page.count("plotly.js v") == 1
 
 
+def test_every_figure_has_a_heading_and_a_label_and_every_table_a_caption(make_study: Study, make_data: Data) -> None:
+    page, _, _ = rendered(make_data(make_study()))
+    shown = without_scripts(page)
+    figures = re.findall(r"<figure.*?</figure>", shown, flags=re.DOTALL)
+    assert len(figures) >= 4
+    for number, figure in enumerate(figures):
+        assert number == 0 or re.search(r"<h[34] class=\"drawn\">\w", figure)  # the first stands beside the answer
+        assert re.search(r'role="img" aria-label="\w[^"]{20,}"', figure)
+        assert re.search(r"<figcaption>\w", figure)
+    tables = re.findall(r"<table.*?<thead>", shown, flags=re.DOTALL)
+    assert tables and all(re.search(r"<caption>\w", table) for table in tables)
+
+
+def test_the_two_questions_are_answered_beside_the_front_before_anything_else(
+    make_study: Study, make_data: Data
+) -> None:
+    page, markdown, _ = rendered(make_data(make_study()))
+    first = without_scripts(page).split('<div class="cards">')[0]
+    assert "<h3>Which network to take</h3>" in first
+    assert "<h3>Which design choices are worth their cost</h3>" in first
+    assert 'id="plot-glance"' in first
+    assert "### Which design choices are worth their cost" in markdown
+
+
 LOST: dict[str, Any] = {"top1": None, "p10": None}
 EMPTY: dict[str, Callable[[Make], list[Record]]] = {
     "no trials": lambda _: [],
@@ -206,6 +230,14 @@ def test_markdown_escapes_what_it_would_read_as_markup() -> None:
     assert escaped("- no list") == r"\- no list"
     assert escaped("1. no list") == r"\1. no list"
     assert escaped("two\nlines") == "two lines"
+    assert escaped("a_b: `archsearch confirm --top 3` *") == r"a\_b: `archsearch confirm --top 3` \*"
+
+
+def test_a_command_in_a_sentence_is_code_on_the_page_and_all_else_is_text() -> None:
+    from archsearch.table import html_sentence
+
+    assert html_sentence("seeds (`archsearch confirm`) <b>") == "seeds (<code>archsearch confirm</code>) &lt;b&gt;"
+    assert html_sentence("`archsearch <img>` `x`") == "<code>archsearch &lt;img&gt;</code> `x`"
 
 
 def ablation_data(make_record: Make, make_data: Data) -> ReportData:

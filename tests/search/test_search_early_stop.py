@@ -10,7 +10,7 @@ import optuna
 import pytest
 
 from archsearch.records import Record, TrialStatus
-from archsearch.search import evaluate, measuring, worker
+from archsearch.search import evaluate, places, worker
 from archsearch.search.config import StudyConfig
 from archsearch.search.stopping.base import Curve, Decision
 from archsearch.search.stopping.rules import STOPPING
@@ -72,13 +72,13 @@ def rule_is(monkeypatch: pytest.MonkeyPatch) -> Callable[[ByNumber], ByNumber]:
 def measured(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """Grows by each network that is measured."""
     found: list[object] = []
-    real = measuring.open_measurement
+    real = places.open_measurement
 
     def count(model: object, *arguments: Any, **more: Any) -> Any:
         found.append(model)
         return real(model, *arguments, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(measuring, "open_measurement", count)
+    monkeypatch.setattr(places, "open_measurement", count)
     return found
 
 

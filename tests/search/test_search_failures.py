@@ -11,7 +11,7 @@ import torch
 
 from archsearch.errors import DivergedError, MeasurementError, MeasurementMemoryError, TrainingMemoryError
 from archsearch.records import Record, TrialStatus
-from archsearch.search import evaluate, measuring
+from archsearch.search import evaluate, places
 from archsearch.search.failures import CommonFailureError, blame_of, common_failure, kind_of, reason_of
 from archsearch.search.outcome import Blame
 from archsearch.store.claims import EndedTrial
@@ -121,7 +121,7 @@ def test_trainings_that_diverge_or_find_no_memory_are_their_networks_own(
 def test_a_part_of_a_space_that_cannot_be_measured_fails_and_the_study_goes_on(
     database: Database, make_config: Any, make_worker: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = measuring.open_measurement
+    real = places.open_measurement
     networks: list[torch.nn.Module] = []
 
     def measure(model: torch.nn.Module, *arguments: Any, **more: Any) -> Any:
@@ -131,7 +131,7 @@ def test_a_part_of_a_space_that_cannot_be_measured_fails_and_the_study_goes_on(
             raise MeasurementError("this attention cannot be exported", hint="measure it with the backend 'torch'")
         return real(model, *arguments, **more)
 
-    monkeypatch.setattr(measuring, "open_measurement", measure)
+    monkeypatch.setattr(places, "open_measurement", measure)
     make_worker(make_config(), total=6).run()
     found = Counter(record.status for record in records(database))
     assert (found[TrialStatus.COMPLETE], found[TrialStatus.FAILED]) == (2, 4)
@@ -143,7 +143,7 @@ def test_a_machine_that_measures_nothing_ends_the_run(
     def measure(*_arguments: Any, **_more: Any) -> Any:
         raise MeasurementError("this onnxruntime 1.27.0 has no CUDAExecutionProvider")
 
-    monkeypatch.setattr(measuring, "open_measurement", measure)
+    monkeypatch.setattr(places, "open_measurement", measure)
     with pytest.raises(CommonFailureError, match="has no CUDAExecutionProvider"):
         make_worker(make_config(), total=6).run()
     assert not any(record.status is TrialStatus.FAILED for record in records(database))
@@ -158,7 +158,7 @@ def test_no_memory_to_measure_in_ends_the_worker_and_fails_no_network(
     def measure(*_arguments: Any, **_more: Any) -> Any:
         raise error
 
-    monkeypatch.setattr(measuring, "open_measurement", measure)
+    monkeypatch.setattr(places, "open_measurement", measure)
     with pytest.raises(type(error)):
         make_worker(make_config(), total=2).run()
     assert {record.status for record in records(database)} == {TrialStatus.RUNNING}  # as after a kill: recovery's

@@ -24,7 +24,7 @@ from archsearch.models.families import build
 from archsearch.models.variants import find_variant
 from archsearch.noise import NO_FLOOR, FloorSource, noise_floor_of
 from archsearch.records import Cost, EarlyStop, Epoch, Latency, TrialStatus
-from archsearch.search import evaluate, measuring
+from archsearch.search import evaluate, places
 from archsearch.search.config import StudyConfig
 from archsearch.search.evaluate import Evaluator
 from archsearch.search.measuring import StudyLatency
@@ -86,7 +86,7 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Callable[[Sequence[Latency | Meas
                 raise answer
             return Scripted(answer)
 
-        monkeypatch.setattr(measuring, "open_measurement", begin)
+        monkeypatch.setattr(places, "open_measurement", begin)
         return calls
 
     return play
@@ -116,7 +116,7 @@ def test_a_study_measures_some_of_its_networks_twice_and_its_floor_is_theirs(
             opened[self._what] += 1
             return super().open()
 
-    monkeypatch.setattr(measuring, "ExportedNetwork", Noted)
+    monkeypatch.setattr(places, "ExportedNetwork", Noted)
     monkeypatch.setattr(prepare, "ExportedNetwork", Noted)
     make_worker(config, total=4).run()
     study = find_study(database, config.name)
@@ -296,12 +296,16 @@ def test_only_what_is_doubtful_is_measured_again(make_config: Any, script: Any, 
     model = build(reference, num_classes=4, input_size=32, seed=0)
     study = StudyLatency(
         settings,
-        device="cpu",
-        input_size=32,
-        seed=0,
-        lease=DeviceLease("cpu", folder=tmp_path),
-        reference=lambda: model,
-        reference_name="shufflenet_v2_x0_5",
+        places=places.places_of(
+            settings,
+            device="cpu",
+            input_size=32,
+            seed=0,
+            lease=DeviceLease("cpu", folder=tmp_path),
+            reference=lambda: model,
+            reference_name="shufflenet_v2_x0_5",
+            boards={},
+        ),
         fix_reference=lambda _p10_ms: 4.0,
         sleep=lambda _seconds: None,
         stopwatch=Stopwatch(),
@@ -423,7 +427,7 @@ def visits_before_training(
 ) -> tuple[Any, int | None, int]:
     """The outcome, the visits made when the training began (None: it did not), and those made in all, of 3 planned."""
     measurement = Scripted(answer, visits=3)
-    monkeypatch.setattr(measuring, "open_measurement", lambda *_arguments, **_more: measurement)
+    monkeypatch.setattr(places, "open_measurement", lambda *_arguments, **_more: measurement)
     begun = list[int]()
     real = evaluate.train_proxy
 
@@ -499,7 +503,7 @@ def test_a_training_is_stopped_only_by_a_whole_measurement_and_the_study_is_told
     make_config: Any, tiny_dataset: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     measurement, slept, estimates = Late(latency_of(), visits=3), list[float](), list[bool]()
-    monkeypatch.setattr(measuring, "open_measurement", lambda *_arguments, **_more: measurement)
+    monkeypatch.setattr(places, "open_measurement", lambda *_arguments, **_more: measurement)
     monkeypatch.setattr(Evaluator, "_sleep", lambda _self, seconds: slept.append(seconds))
 
     class Ruled(StopsAtOnce):
@@ -522,7 +526,7 @@ def test_a_training_that_diverges_leaves_the_latency_of_a_whole_measurement(
     make_config: Any, tiny_dataset: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     measurement = Late(latency_of(), visits=3)
-    monkeypatch.setattr(measuring, "open_measurement", lambda *_arguments, **_more: measurement)
+    monkeypatch.setattr(places, "open_measurement", lambda *_arguments, **_more: measurement)
     monkeypatch.setattr(Evaluator, "_sleep", lambda _self, _seconds: None)
     config = make_config(latency=LATENCY, proxy=PROXY | {"learning_rate": 1e30})
     outcome = outcome_of(config, tiny_dataset)
@@ -576,7 +580,7 @@ def test_a_visit_without_the_memory_beside_a_training_is_put_off_and_the_trainin
         opened.append(Hungry(latency_of(), visits=3))
         return opened[-1]
 
-    monkeypatch.setattr(measuring, "open_measurement", begin)
+    monkeypatch.setattr(places, "open_measurement", begin)
     outcome = outcome_of(make_config(latency=LATENCY, proxy=PROXY), tiny_dataset)
     assert (outcome.status, outcome.latency.converged) == (TrialStatus.COMPLETE, True)
     assert [one.left for one in opened] == [1, 0]

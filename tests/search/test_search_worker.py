@@ -15,7 +15,7 @@ import torch
 
 from archsearch.errors import MeasurementError
 from archsearch.records import Record, TrialStatus
-from archsearch.search import evaluate, measuring, worker
+from archsearch.search import evaluate, places, worker
 from archsearch.search.config import StudyConfig
 from archsearch.search.evaluate import Evaluator
 from archsearch.search.optuna_study import OptunaStudy
@@ -195,7 +195,7 @@ def test_a_network_that_cannot_be_evaluated_fails_with_the_reason(
     error: Exception,
     reason: str,
 ) -> None:
-    home = measuring if part == "open_measurement" else evaluate
+    home = places if part == "open_measurement" else evaluate
     real, broken = getattr(home, part), list[str]()
 
     def fail_for_residual(*arguments: Any, **more: Any) -> Any:
@@ -359,7 +359,7 @@ def test_a_latency_that_could_not_be_measured_never_passes_a_bound(
     def fail(*_arguments: Any, **_more: Any) -> Any:
         raise MeasurementError("no run was timed")
 
-    monkeypatch.setattr(measuring, "open_measurement", fail)
+    monkeypatch.setattr(places, "open_measurement", fail)
     trained = list[object]()
     monkeypatch.setattr(evaluate, "train_proxy", lambda *arguments, **_: trained.append(arguments))
     config = make_config(constraints={"latency_ms": 1000.0})

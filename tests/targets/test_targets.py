@@ -10,8 +10,10 @@ import os
 import random
 import shlex
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -26,7 +28,7 @@ from archsearch.records import Latency
 from archsearch.targets import agent as agent_module
 from archsearch.targets.board import Board, BoardGroup, _check_visit, measure_on_board
 from archsearch.targets.transports import BOOTSTRAP, Target, parse_target
-from archsearch.targets.wire import BoardAwayError, BoardState, Connection, Have, Visited
+from archsearch.targets.wire import BoardAwayError, BoardState, Connection, Energy, Have, Visited
 
 HERE = Path(__file__).parent
 PYTHON = f"command:{shlex.quote(sys.executable)}"
@@ -119,8 +121,8 @@ def test_times_that_do_not_fit_into_the_visit_are_refused(flaky: Callable[..., B
 def test_two_hosts_measure_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     target = parse_target(PYTHON) or pytest.fail("local")
     one, other = Connection(target), Connection(target)
-    with agent_module.Lock(0.0), pytest.raises(MeasurementError, match="another host measures on this board"):
-        one.ask("warm", Have, seconds=30.0, patience_seconds=0.0)
+    with agent_module.locked(0.0), pytest.raises(MeasurementError, match="another host measures on this board"):
+        one.ask("warm", Have, seconds=30.0, group=0, patience_seconds=0.0)
     for line in (one, other):
         line.close()
 
@@ -303,7 +305,7 @@ def state_of(trips: list[list[int]]) -> BoardState:
 
 
 def test_a_board_is_throttled_when_a_zone_reaches_its_own_trip_point() -> None:
-    group = BoardGroup(cast(Board, None), [], torch.zeros(1))
+    group = BoardGroup(cast(Board, SimpleNamespace(new_group=int)), [], torch.zeros(1))
     assert group._throttled() is None
     group._states = [(state_of([[30_000, 45_000], [60_000, 80_000]]),) * 2]
     assert group._throttled() is False  # 60 degrees are below the processor's 80; the 45 are another zone's
@@ -317,9 +319,9 @@ def test_the_agent_forgets_the_oldest_models_first(monkeypatch: pytest.MonkeyPat
     for body in (b"one1", b"two2"):
         names[body] = hashlib.sha256(body).hexdigest()
         agent.put({"sha256": names[body]}, body)
-    assert agent.have({"sha256": names[b"one1"]}, b"") == {"have": True}  # now the newest
+    assert agent.put({"sha256": names[b"one1"]}, b"") == {"have": True}  # now the newest
     agent.put({"sha256": hashlib.sha256(b"3").hexdigest()}, b"3")
-    assert [agent.have({"sha256": names[body]}, b"")["have"] for body in (b"one1", b"two2")] == [True, False]
+    assert [agent.put({"sha256": names[body]}, b"")["have"] for body in (b"one1", b"two2")] == [True, False]
 
 
 def test_a_kind_of_cores_is_asked_of_a_target_alone() -> None:
@@ -331,3 +333,61 @@ def test_a_target_runs_onnx_runtime_in_float32_alone() -> None:
     for given in ({"backends": ["torch"]}, {"backends": ["torch"], "precisions": ["bf16"]}):
         with pytest.raises(ConfigError, match="a target runs onnxruntime alone"):
             archsearch.measure("shufflenet_v2_x0_5", target=PYTHON, **given)  # type: ignore[arg-type]
+
+
+def written(folder: Path, **files: object) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (folder / name).write_text(f"{content}\n")
+
+
+def test_energy_is_read_from_counters_sensors_regulators_and_a_meter_s_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The trees as the kernel's documents have them (powercap/powercap.rst, hwmon/ina3221.rst: mV and mA), the text as a
+    # Raspberry Pi 5 prints it.
+    written(tmp_path / "powercap" / "intel-rapl:0", name="package-0", energy_uj=1_000)
+    written(tmp_path / "powercap" / "intel-rapl:0:0", name="core", energy_uj=5)  # within the package: not counted twice
+    written(tmp_path / "powercap" / "intel-rapl:1", name="psys", energy_uj="")  # for root alone
+    written(tmp_path / "hwmon" / "hwmon3", in1_label="VDD_IN", in1_input=5000, curr1_input=1200, in2_input=3300)
+    vcgencmd = tmp_path / "vcgencmd"
+    vcgencmd.write_text(
+        '#!/bin/sh\n[ "$1" = pmic_read_adc ] && echo "  V_A current(7)=2.5A" && echo "  V_V volt(15)=0.8V"'
+        "\n"
+        '[ "$1" = get_throttled ] && echo throttled=0x50000\n'
+    )
+    vcgencmd.chmod(0o755)
+    meter = tmp_path / "watts"
+    meter.write_text(f"{time.time() - 3600:.1f} 9.9\n{time.time():.1f} 4.5\n")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setenv("ARCHSEARCH_WATTS", str(meter))
+    monkeypatch.setattr(agent_module, "POWERCAP", tmp_path / "powercap")
+    monkeypatch.setattr(agent_module, "HWMON", tmp_path / "hwmon")
+    assert agent_module.counters() == {"package-0": 1_000}
+    assert agent_module.powers() == pytest.approx({"VDD_IN": 6.0, "V": 2.0, "meter": 4.5})
+    assert agent_module.state()["throttled_bits"] == 0x50000
+    meter.write_text(f"{time.time() - 3600:.1f} 9.9\n")
+    assert "meter" not in agent_module.powers()  # an hour old
+
+    def run() -> None:
+        counter = tmp_path / "powercap" / "intel-rapl:0" / "energy_uj"
+        counter.write_text(str(int(counter.read_text()) + 300))
+        time.sleep(0.001)
+
+    used = agent_module.energy((run,), 20_000_000)
+    assert used["microjoules"]["package-0"] == 300 * used["runs"]
+    assert used["microjoules"]["VDD_IN"] >= 6.0 * 20_000  # six watts for 20 ms at least, in microjoules
+
+
+def test_energy_is_told_a_run_and_as_a_ratio_to_the_reference_of_the_rails_of_every_visit() -> None:
+    def used(runs: int, **microjoules: float) -> Energy:
+        return Energy(runs=runs, microjoules=microjoules)
+
+    group = BoardGroup(cast(Board, SimpleNamespace(new_group=int)), [], torch.zeros(1))
+    assert group.energy(0) == {}
+    group._used = [
+        (used(100, package=60_000.0, dram=1.0), used(50, package=60_000.0, dram=1.0)),
+        (used(300, package=180_000.0), used(150, package=180_000.0, dram=1.0)),
+    ]
+    # 240 mJ in 400 runs are 0.6 mJ; the reference's 240 mJ in 200 runs are 1.2 mJ
+    assert group.energy(0) == {"energy_millijoules": "0.6", "energy_ratio": "0.5", "energy_rails": "package"}

@@ -1,0 +1,239 @@
+"""Where a study's networks are measured: on this device by a backend, or on a board. A visit is one call at either.
+
+On this device a visit is made at once, because nothing else may run beside it. On a board it is made while the worker
+goes on with its training, one after the other of those that were begun.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from functools import cached_property
+from typing import Any, Protocol
+
+from torch import nn
+
+from archsearch.latency.lease import DeviceLease
+from archsearch.latency.network import ExportedNetwork, PreparedReference, open_measurement, prepare_reference
+from archsearch.latency.prepare import conditions_of, random_input
+from archsearch.latency.protocol import Conditions, Measurement
+from archsearch.latency.settings import LatencySettings
+from archsearch.latency.witness import memory_witness
+from archsearch.targets.board import Board, BoardGroup, BoardNetwork, board_conditions
+from archsearch.targets.transports import parse_target
+
+
+class Place(Protocol):
+    """One of the places at which every network of a study is measured, each with a reference of its own there.
+
+    Attributes:
+        name: the backend's, or the target's: what `Latency.by` says.
+        conditions: what is measured there belongs to this.
+    """
+
+    name: str
+
+    @property
+    def conditions(self) -> Conditions:
+        """See the class."""
+
+    @property
+    def quiet_ms(self) -> float | None:
+        """What the memory witness there takes in quiet measurements (milliseconds), as far as this worker knows."""
+
+    @property
+    def is_away(self) -> bool:
+        """Whether it does not answer and is being looked for; never this device."""
+
+    def export(self, model: nn.Module) -> Any:
+        """A network in the form that is run there, for `open`. Raises MeasurementError."""
+
+    @property
+    def exported_reference(self) -> Any:
+        """The reference in this form."""
+
+    def open(self, network: Any, *, afresh: bool = False) -> Measurement:
+        """Make an exported network ready to be measured, opened anew; `afresh`: the reference, too.
+
+        Raises MeasurementError.
+        """
+
+    def begin(self, visit: Callable[[], None]) -> Future[None]:
+        """Have a visit made; done when it is. The calling thread holds no lease."""
+
+    def close(self) -> None:
+        """Nothing is measured there any more."""
+
+
+class LocalPlace:
+    """This device, by one backend; the arguments are those of `places_of`."""
+
+    def __init__(
+        self,
+        settings: LatencySettings,
+        *,
+        device: str,
+        input_size: int,
+        seed: int,
+        lease: DeviceLease,
+        reference: Callable[[], nn.Module],
+        reference_name: str,
+    ) -> None:
+        self.name = settings.backend_on(device)
+        self.conditions = conditions_of(reference_name, settings, device, input_size)
+        self.is_away = False
+        self._settings = settings
+        self._seed = seed
+        self._lease = lease
+        self._build_reference = reference
+
+    @property
+    def quiet_ms(self) -> float | None:
+        """See `Place`."""
+        witness = memory_witness(self.conditions.device)
+        return None if witness is None else witness.quiet_ms
+
+    def export(self, model: nn.Module) -> ExportedNetwork:
+        """See `Place`."""
+        return ExportedNetwork(model, self.conditions, what="the network", lease=self._lease, seed=self._seed)
+
+    @property
+    def exported_reference(self) -> ExportedNetwork:
+        """See `Place`."""
+        return self._reference.exported
+
+    def open(self, network: ExportedNetwork, *, afresh: bool = False) -> Measurement:
+        """See `Place`."""
+        reference = self._reference.again() if afresh else self._reference
+        return open_measurement(network, reference, settings=self._settings, lease=self._lease)
+
+    def begin(self, visit: Callable[[], None]) -> Future[None]:
+        """The visit is made now."""
+        made: Future[None] = Future()
+        visit()
+        made.set_result(None)
+        return made
+
+    def close(self) -> None:
+        """There is nothing to be closed."""
+
+    @cached_property
+    def _reference(self) -> PreparedReference:
+        conditions = self.conditions
+        return prepare_reference(
+            self._build_reference(),
+            name=conditions.reference,
+            settings=self._settings,
+            device=conditions.device,
+            input_size=conditions.input_size,
+            lease=self._lease,
+        )
+
+
+class BoardPlace:
+    """A board; the arguments are those of `places_of`."""
+
+    def __init__(
+        self,
+        board: Board,
+        settings: LatencySettings,
+        *,
+        input_size: int,
+        seed: int,
+        lease: DeviceLease,
+        reference: Callable[[], nn.Module],
+        reference_name: str,
+    ) -> None:
+        self.name = board.target.name
+        self._board = board
+        self._settings = settings
+        self._lease = lease
+        self._build_reference = reference
+        self._reference_name = reference_name
+        self._input_size = input_size
+        self._example = random_input(batch=settings.batch_on("cpu"), input_size=input_size, device="cpu", seed=seed)
+
+    @cached_property
+    def conditions(self) -> Conditions:
+        """See `Place`."""
+        return board_conditions(
+            self._board, self._settings, reference=self._reference_name, input_size=self._input_size
+        )
+
+    @property
+    def quiet_ms(self) -> float | None:
+        """See `Place`."""
+        return self._board.quiet_ms
+
+    @property
+    def is_away(self) -> bool:
+        """See `Place`."""
+        return self._board.is_away
+
+    def export(self, model: nn.Module) -> BoardNetwork:
+        """See `Place`."""
+        return self._exported(model, what="the network")
+
+    @cached_property
+    def exported_reference(self) -> BoardNetwork:
+        """See `Place`."""
+        return self._exported(self._build_reference(), what=f"the reference network '{self._reference_name}'")
+
+    def open(self, network: BoardNetwork, *, afresh: bool = False) -> Measurement:
+        """See `Place`; nothing is sent before the first visit, and every measurement opens the reference afresh."""
+        settings = self._settings
+        group = BoardGroup(
+            self._board, (network, self.exported_reference), self._example, threads=settings.threads,
+            cores=settings.cores,
+        )  # fmt: skip
+        return Measurement(group, settings)
+
+    def begin(self, visit: Callable[[], None]) -> Future[None]:
+        """The visit is made beside what the worker does."""
+        return self._board.begin(visit)
+
+    def close(self) -> None:
+        """The agent ends."""
+        self._board.close()
+
+    def _exported(self, model: nn.Module, *, what: str) -> BoardNetwork:
+        with self._lease.shared():  # another process may be measuring here
+            return BoardNetwork.of(model, self._example, what=what)
+
+
+def places_of(
+    settings: LatencySettings,
+    *,
+    device: str,
+    input_size: int,
+    seed: int,
+    lease: DeviceLease,
+    reference: Callable[[], nn.Module],
+    reference_name: str,
+    boards: Mapping[str, Mapping[str, str]],
+) -> tuple[Place, ...]:
+    """The places of a study's latency protocol: the one whose latency is the objective, then the further ones.
+
+    Args:
+        settings: the study's latency protocol.
+        device: of this machine: torch device ("cpu", "cuda:0").
+        input_size: height and width of the images (pixels).
+        seed: of the random input.
+        lease: of the device.
+        reference: builds the reference network; `reference_name` is what records call it.
+        boards: by target, what it said of itself when the study was begun; one that is not there is asked now.
+
+    Raises ConfigError for a target that is none; MeasurementError for one that is asked and does not answer.
+    """
+    own = {"input_size": input_size, "seed": seed, "lease": lease, "reference": reference,
+           "reference_name": reference_name}  # fmt: skip
+    found: list[Place] = []
+    for target in settings.targets:
+        there = settings.at(target)
+        on_board = parse_target(target)
+        if on_board is not None:
+            found.append(BoardPlace(Board(on_board, known=boards.get(target)), there, **own))  # type: ignore[arg-type]
+            continue
+        for backend in (there.backend_on(device), *there.also_on(device)):
+            found.append(LocalPlace(there.with_backend(backend), device=device, **own))  # type: ignore[arg-type]
+    return tuple(found)

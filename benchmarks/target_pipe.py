@@ -1,0 +1,182 @@
+"""Do networks measured through the agent have the ratios that they have here, and what does the line cost?
+
+Each network is measured in this process and by the agent behind a pipe (`command:python`), a visit here and a visit
+there in turn, so that both see the same minutes. With `--throttle` the agent is measured twice instead: undisturbed,
+and stopped and continued every two milliseconds (SIGSTOP, SIGCONT), as a board that is too hot: milliseconds double,
+and the ratio to the reference should stay. A run has to be much longer than a stop then, hence the batch.
+
+    python benchmarks/target_pipe.py                 # 20 networks; wants a quiet machine
+    python benchmarks/target_pipe.py --throttle
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import signal
+import statistics
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from archsearch.latency.lease import DeviceLease
+from archsearch.latency.protocol import Measurement
+from archsearch.latency.settings import LatencySettings
+from archsearch.models.families import build
+from archsearch.models.variants import find_variant
+from archsearch.records import Latency
+from archsearch.search.places import BoardPlace, LocalPlace
+from archsearch.space.search_space import load_space
+from archsearch.targets.board import Board
+from archsearch.targets.transports import parse_target
+
+INPUT_SIZE, CLASSES, REFERENCE = 32, 10, "shufflenet_v2_x1_0"
+STOP_SECONDS = 0.002
+
+
+def main() -> int:
+    """Measure, print, and give 1 unless the ratios are as alike as they should be."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--networks", type=int, default=20)
+    parser.add_argument("--bursts", type=int, default=None, help="of each network; default 150, with --throttle 30")
+    parser.add_argument("--visits", type=int, default=10)
+    parser.add_argument("--batch", type=int, default=None, help="images a run; default 1, with --throttle 32")
+    parser.add_argument("--throttle", action="store_true")
+    parser.add_argument("--out", type=Path, help="JSON file")
+    arguments = parser.parse_args()
+    settings = LatencySettings(
+        backend="onnxruntime", batch=arguments.batch or (32 if arguments.throttle else 1), visits=arguments.visits,
+        bursts=arguments.bursts or (30 if arguments.throttle else 150), runs_per_burst=3 if arguments.throttle else 10,
+        spread_seconds=0.0, budget_seconds=600.0, tolerance=0.99, remeasure=0,
+    )  # fmt: skip
+    target = parse_target(f"command:{shlex.quote(sys.executable)}")
+    assert target is not None
+    lease = DeviceLease.of_device("cpu")
+    own: dict[str, Any] = {
+        "input_size": INPUT_SIZE, "seed": 0, "lease": lease, "reference": reference, "reference_name": REFERENCE,
+    }  # fmt: skip
+    with closing(Board(target)) as board:
+        there = BoardPlace(board, settings, **own)
+        here = LocalPlace(settings, device="cpu", **own)
+        places = (there, there) if arguments.throttle else (here, there)
+        rows = []
+        for number, model in enumerate(networks(arguments.networks)):
+            one, other = in_turn(places, model, board if arguments.throttle else None)
+            rows.append(row(one, other))
+            print(f"{number + 1:3d}  {rows[-1]}", file=sys.stderr)
+    found = judged_throttled(rows) if arguments.throttle else judged(rows)
+    found = {**found, "settings": settings.model_dump(mode="json", exclude_defaults=True), "networks": rows}
+    print(json.dumps({key: value for key, value in found.items() if key != "networks"}, indent=2))
+    if arguments.out is not None:
+        arguments.out.write_text(json.dumps(found) + "\n")
+    return 0 if found["as_it_should_be"] else 1
+
+
+def reference() -> nn.Module:
+    """The network that the others are divided by."""
+    spec = find_variant(REFERENCE).spec.normalised(INPUT_SIZE)
+    return build(spec, num_classes=CLASSES, input_size=INPUT_SIZE, seed=0)
+
+
+def networks(count: int) -> Iterator[nn.Module]:
+    """Random points of ShuffleNetV2's space."""
+    space = load_space("shufflenet_v2")
+    for seed in range(count):
+        spec = space.spec(space.sample(seed)).normalised(INPUT_SIZE)
+        yield build(spec, num_classes=CLASSES, input_size=INPUT_SIZE, seed=0)
+
+
+def in_turn(places: tuple[Any, Any], model: nn.Module, throttled: Board | None) -> tuple[Latency, Latency]:
+    """A visit of the one and a visit of the other in turn; the second one's agent throttled, if a board is given."""
+    measurements = [place.open(place.export(model)) for place in places]
+    while not all(measurement.done for measurement in measurements):
+        for measurement, throttle in zip(measurements, (False, throttled is not None), strict=True):
+            if not measurement.done:
+                with stopping(throttled) if throttle and throttled is not None else nullcontext():
+                    measurement.visit()
+    one, other = (latency_of(measurement, place) for measurement, place in zip(measurements, places, strict=True))
+    return one, other
+
+
+def latency_of(measurement: Measurement, place: Any) -> Latency:
+    """What was measured of the one network."""
+    (found,) = measurement.latencies(place.conditions)
+    return found
+
+
+@contextmanager
+def stopping(board: Board) -> Iterator[None]:
+    """Stop and continue the agent, half of the time each."""
+    ended, process = threading.Event(), board.connection()._process.pid
+
+    def stop_and_go() -> None:
+        while not ended.is_set():
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGSTOP)
+                time.sleep(STOP_SECONDS)
+                os.kill(process, signal.SIGCONT)
+            time.sleep(STOP_SECONDS)
+
+    thread = threading.Thread(target=stop_and_go)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def row(one: Latency, other: Latency) -> dict[str, Any]:
+    """How far the second is from the first."""
+    stopped, visits = map(int, other.state["stopped_visits"].split(" of "))
+    return {
+        "ratio_one": round(one.ratio_to_reference, 5),
+        "ratio_other": round(other.ratio_to_reference, 5),
+        "percent_apart": round(100.0 * abs(other.ratio_to_reference / one.ratio_to_reference - 1.0), 3),
+        "times_as_long": round(other.p10_ms / one.p10_ms, 3),
+        "wire_share": float(other.state["wire_share"]),
+        "marked_visits": stopped,
+        "visits": visits,
+        "contended": other.contended,
+    }
+
+
+def judged(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Ratios here and through the pipe."""
+    apart = [each["percent_apart"] for each in rows]
+    wire = statistics.median(each["wire_share"] for each in rows)
+    return {
+        "largest_percent_apart": max(apart),
+        "median_percent_apart": statistics.median(apart),
+        "within_1_percent": sum(each <= 1.0 for each in apart),
+        "wire_share_median": wire,
+        "wire_share_largest": max(each["wire_share"] for each in rows),
+        "as_it_should_be": max(apart) <= 1.0 and wire <= 0.1,
+    }
+
+
+def judged_throttled(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Ratios undisturbed and throttled."""
+    apart = [each["percent_apart"] for each in rows]
+    within = sum(each <= 3.0 for each in apart) / len(rows)
+    marked = sum(each["marked_visits"] for each in rows) / sum(each["visits"] for each in rows)
+    longer = min(each["times_as_long"] for each in rows)
+    return {
+        "least_times_as_long": longer,
+        "largest_percent_apart": max(apart),
+        "share_within_3_percent": within,
+        "share_of_visits_marked": marked,
+        "as_it_should_be": longer >= 1.5 and within >= 0.95 and marked >= 0.95,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
