@@ -311,7 +311,7 @@ def test_the_cpu_has_a_worker_for_each_core_that_may_be_used(monkeypatch: pytest
     monkeypatch.setattr(devices, "usable_cores", lambda: 3)
     assert worker_devices("cpu", None) == ("cpu",) * 3
     assert worker_devices("cpu", 2) == ("cpu",) * 2
-    with pytest.raises(ConfigError, match="--workers 4: only 3 CPU cores"):
+    with pytest.raises(ConfigError, match="workers 4: only 3 CPU cores"):
         worker_devices("cpu", 4)
     monkeypatch.setattr(devices, "usable_cores", lambda: 64)
     assert len(worker_devices("cpu", None)) == 8
@@ -326,7 +326,7 @@ def test_gpus_are_shared_out_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     assert worker_devices("cuda:1", None) == ("cuda:1",)
     assert worker_devices("cpu", 1) == ("cpu",)
     for wrong in ("cuda:2", "cuda:x", "cuda:-1"):
-        with pytest.raises(ConfigError, match=f"--device {wrong}: torch sees 2 GPUs"):
+        with pytest.raises(ConfigError, match=f"device {wrong}: torch sees 2 GPUs"):
             worker_devices(wrong, None)
 
 
@@ -335,7 +335,7 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) 
     assert set(worker_devices("auto", None)) == {"cpu"}
     with pytest.raises(ConfigError, match="torch sees no GPU"):
         worker_devices("cuda", None)
-    with pytest.raises(ConfigError, match="--device tpu: unknown device"):
+    with pytest.raises(ConfigError, match="device tpu: unknown device"):
         worker_devices("tpu", None)
 
 
