@@ -163,7 +163,11 @@ def overrides_of(line: str) -> list[str]:
 # Options that a document shows with a command and no test types with it, and why.
 NOT_TYPED = {
     ("confirm", "--time-budget"): "it ends workers as that of run does, which a test types",
+    ("confirm", "--sustained"): "it takes minutes; tests/analysis/test_analysis_sustained.py has what is made of them",
+    ("confirm", "--target"): "as of run",
+    ("guidelines", "--target"): "as of measure, whose option a test types",
     ("replay", "--workers"): "the same replays, in several processes",
+    ("run", "--target"): "a study on a board costs minutes; tests/search/test_search_targets.py has its measurements",
     ("serve-storage", "--host"): "it would open a port to the network",
     ("target", "--json"): "the same table as JSON; TargetCheck has tests of its own",
 }
