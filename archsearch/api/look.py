@@ -8,8 +8,9 @@ from pathlib import Path
 from archsearch.analysis.study_front import StudyFront
 from archsearch.api.analyses import study_front
 from archsearch.api.paths import as_path
-from archsearch.api.plots import check_plot, write_plot
+from archsearch.api.plots import write_plot
 from archsearch.api.study import Study, opened_study
+from archsearch.plots.catalog import PLOTS
 
 
 def pareto(study: str | Path | Study | None = None, *, storage: str | None = None) -> StudyFront:
@@ -42,7 +43,7 @@ def plot(
 
     Raises as `pareto`, and as `archsearch.api.plots.write_plot`.
     """
-    check_plot(name)  # before a study is looked for
+    _ = PLOTS[name]  # before a study is looked for
     return write_plot(opened_study(study, storage=storage), name, as_path(out), options=options)
 
 
