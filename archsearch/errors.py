@@ -131,6 +131,10 @@ class TrainingMemoryError(TrainingError):
     """The device has not the memory for a training, even in the smallest parts."""
 
 
+class TrainingBusyError(TrainingError):
+    """Another process is at this training."""
+
+
 class DivergedError(TrainingError):
     """The training loss became NaN or infinite."""
 

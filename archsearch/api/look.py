@@ -10,7 +10,7 @@ from archsearch.api.analyses import study_front
 from archsearch.api.paths import as_path
 from archsearch.api.plots import write_plot
 from archsearch.api.study import Study, opened_study
-from archsearch.plots.catalog import PLOTS
+from archsearch.plots.summaries import check_plot
 
 
 def pareto(study: str | Path | Study | None = None, *, storage: str | None = None) -> StudyFront:
@@ -43,7 +43,7 @@ def plot(
 
     Raises as `pareto`, and as `archsearch.api.plots.write_plot`.
     """
-    _ = PLOTS[name]  # before a study is looked for
+    check_plot(name)  # before a study is looked for
     return write_plot(opened_study(study, storage=storage), name, as_path(out), options=options)
 
 

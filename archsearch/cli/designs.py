@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from archsearch.cli import completion
-from archsearch.cli.console import print_json, show, show_recommendation, tell, typed_command
+from archsearch.cli.console import doing, print_json, show, show_recommendation, tell, typed_command
 from archsearch.cli.options import (
     DataDirOption,
     DeviceOption,
@@ -20,6 +20,7 @@ from archsearch.cli.options import (
     TargetOption,
     TimeBudgetOption,
     WorkersOption,
+    parse_duration,
 )
 from archsearch.overrides import section_changes
 
@@ -170,6 +171,13 @@ def confirm(
         typer.Option("--fresh-images", help="Validate on images that the search did not: its luck with those is gone."),
     ] = False,
     target: TargetOption = None,
+    sustained: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Train nothing: run the front's networks in turn for 10m, say, and tell what heat does to them.",
+        ),
+    ] = None,
     most: MostOption = 100,
     workers: WorkersOption = None,
     device: DeviceOption = "auto",
@@ -189,11 +197,14 @@ def confirm(
     archsearch confirm --top 0 --seeds 8 --time-budget 1h
     archsearch confirm --fresh-images
     archsearch confirm --top 0 --target ssh:pi5
+    archsearch confirm --sustained 10m --target ssh:pi5
     """
     from archsearch.api.study import open_base
 
     open_base(study, storage=storage)  # before torch is imported: a wrong name is answered at once
-
+    if sustained is not None:
+        _sustain(study, sustained, target=target, device=device, storage=storage, json=json)
+        return
     from archsearch.analysis.recommendation import recommendation_of
     from archsearch.api.confirm import confirm_result, plan_confirm
     from archsearch.cli.running import run_design
@@ -220,6 +231,19 @@ def confirm(
         return
     show(found)
     show_recommendation(answer)
+
+
+def _sustain(study: str | None, time: str, *, target: str | None, device: str, storage: str | None, json: bool) -> None:
+    from archsearch.api.sustained import measure_sustained
+    from archsearch.text import duration
+
+    seconds = parse_duration(time, option="--sustained")
+    with doing("making the networks ready") as say:
+        found = measure_sustained(
+            study, seconds=seconds, target=target, device=device, storage=storage,
+            on_turn=lambda spent: say(f"running the front: {duration(spent)} of {duration(seconds)}"),
+        )  # fmt: skip
+    tell(found, json=json)
 
 
 def trust(

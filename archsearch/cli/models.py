@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from archsearch.api.stored import Chosen
 
 
+_LOOK_SECONDS = 5.0  # between two looks at networks that another command trains
 _BEGINS = {"proxy": "the proxy's weights", "pretrained": "ImageNet's weights"}
 
 
@@ -110,7 +112,7 @@ def retrain(
     torchrun --standalone --nproc-per-node 2 --no-python archsearch retrain --trial best
     """
     from archsearch.api.study import open_study
-    from archsearch.errors import ConfigError, TrainingError
+    from archsearch.errors import ConfigError, TrainingBusyError, TrainingError
     from archsearch.training.protocols import DEFAULT_PROTOCOL, PROTOCOLS
 
     if pretrained and start not in ("scratch", "pretrained"):
@@ -132,11 +134,15 @@ def retrain(
 
     alone = networks[0] if len(networks) == 1 else None
 
+    said = False
+
     def started(*_: object) -> None:
         """Said once what is typed has been checked."""
+        nonlocal said
+        said = True
         rule = f" (best by {select})" if trial == "best" else ""
-        said = f"{alone.label}{rule}, network {alone.spec.arch_id}" if alone else plural(len(networks), "network")
-        console.print(f"study '{opened.name}': {said}", markup=False)
+        which = f"{alone.label}{rule}, network {alone.spec.arch_id}" if alone else plural(len(networks), "network")
+        console.print(f"study '{opened.name}': {which}", markup=False)
         if trial == "best" and select.strip() == "recommended":
             show_recommendation(opened.recommendation)
         console.print(
@@ -147,6 +153,7 @@ def retrain(
         )
 
     failed: list[str] = []
+    busy: list[tuple[int, Chosen]] = []
     try:
         with RetrainDisplay(
             epochs=length,
@@ -154,7 +161,9 @@ def retrain(
             costs=_costs(networks),
             console=shown,
         ) as display:
-            for place, chosen in enumerate(networks):
+            waiting = list(enumerate(networks))
+            while waiting:
+                place, chosen = waiting.pop(0)
                 if not alone:
                     display.begin(place, f"[{place + 1}/{len(networks)}] {chosen.label}")
                 try:
@@ -175,11 +184,15 @@ def retrain(
                         checkpoint_seconds=seconds,
                         compiled=compiled,
                         tensorboard=tensorboard,
-                        on_start=None if place else started,
+                        on_start=None if said else started,
                         on_epoch=display.show,
                         on_pace=display.paced,
                         on_decoded=display.decoded,
                     )
+                except TrainingBusyError:
+                    if alone or distributed:
+                        raise
+                    busy.append((place, chosen))  # another command shares the list
                 except TrainingError as error:
                     if alone or distributed:
                         raise
@@ -188,6 +201,9 @@ def retrain(
                 else:
                     if not alone:
                         console.print(f"{chosen.label}: {_accuracy(result)}, {result.folder}", markup=False)
+                if busy and not waiting:
+                    time.sleep(_LOOK_SECONDS)
+                    waiting, busy = busy, []
     except KeyboardInterrupt:
         error_console.print("stopped; the last checkpoint is kept: type the same command to continue")
         raise typer.Exit(1) from None

@@ -37,7 +37,15 @@ from archsearch.search.stopping.rules import make_rule
 from archsearch.search.trial_context import Curves, SlotLostError, StoredTrial
 from archsearch.search.variants import study_variants
 from archsearch.space.search_space import SearchSpace
-from archsearch.store.claims import Claim, NoSlot, claim_trial, give_back_failed, interrupt_trial, mark_told
+from archsearch.store.claims import (
+    Claim,
+    NoSlot,
+    claim_trial,
+    forget_kills,
+    give_back_failed,
+    interrupt_trial,
+    mark_told,
+)
 from archsearch.store.database import Database
 from archsearch.store.designs import parse_key, trial_keys
 from archsearch.store.measured import load_measured
@@ -291,6 +299,7 @@ class Worker:
             if isinstance(outcome, Awaited):
                 logger.info("trial %d is trained, and its latency waits for a board that is away", number)
                 context.save()
+                forget_kills(self._database, claim.row_id)
                 self._waiting.append((trial, outcome))
             else:
                 self._end(trial, outcome)

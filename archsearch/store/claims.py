@@ -274,6 +274,13 @@ def interrupt_trial(database: Database, row_id: int, reason: str) -> bool:
         return True
 
 
+@retried
+def forget_kills(database: Database, row_id: int) -> None:
+    """Count the workers that are killed at a running trial anew: what is left of it is to wait for a measurement."""
+    with database.writing() as session:
+        session.execute(update(TrialRow).where(TrialRow.id == row_id).values(attempt=1))
+
+
 @dataclass(frozen=True)
 class EndedTrial:
     """A trial whose network was trained, or failed.

@@ -138,6 +138,22 @@ def test_a_changed_study_is_refused_saying_what_differs(
     assert "--set name=" in str(caught.value)
 
 
+def test_a_stored_study_is_compared_before_networks_are_tried_and_needs_none_once_it_has_trained_some(
+    database: Database, config: StudyConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = enter(database, plan_run(config, CPU))
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("networks were tried")
+
+    monkeypatch.setattr("archsearch.search.plan._preflight", never)
+    with pytest.raises(StudyChangedError, match="seed: was 0, now 5"):
+        plan_run(config.model_copy(update={"seed": 5}), CPU, stored=stored)
+    assert plan_run(config, CPU, stored=stored, trained=True).facts["classes"]
+    with pytest.raises(AssertionError, match="networks were tried"):
+        plan_run(config, CPU, stored=stored)
+
+
 def stored_by_an_older_version(stored: StudyInfo, config: StudyConfig) -> StudyInfo:
     """The study as version 0.1.0 stored it: its backend was torch, and some keys did not exist."""
     newer = (
