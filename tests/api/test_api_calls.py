@@ -127,7 +127,7 @@ def test_overrides_are_a_mapping_or_texts_and_errors_name_their_key_and_no_optio
     assert archsearch.plan("quickstart", overrides={"proxy.epochs": 3}).config.proxy.epochs == 3
     assert archsearch.plan("quickstart", overrides=["proxy.epochs=3"]).config.proxy.epochs == 3
     assert archsearch.plan("quickstart", overrides="proxy.epochs=3", seed=5).config.seed == 5
-    with pytest.raises(ConfigError, match=r"^overrides: unknown key 'proxy\.epoch'") as caught:
+    with pytest.raises(ConfigError, match=r"^override 'proxy\.epoch': unknown key") as caught:
         archsearch.plan("quickstart", overrides={"proxy.epoch": 3})
     assert "--set" not in f"{caught.value.message} {caught.value.hint}"
 
