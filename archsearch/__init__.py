@@ -1,4 +1,4 @@
-"""archsearch: which choices of a lightweight CNN pay on your device.
+"""archsearch: which design choices of a lightweight CNN are worth their cost on your device.
 
     import archsearch
     study = archsearch.run("quickstart")

@@ -2,7 +2,8 @@
 
 ArchsearchError          what went wrong, and what to do (`hint`)
 ├── ConfigError          a YAML file, an option or a choice is wrong (exit code 2)
-│   └── UnknownNameError a name that no registry, study or choice knows; suggests the nearest
+│   ├── UnknownNameError a name that no registry, study or choice knows; suggests the nearest
+│   └── OverrideError    a key of a study with another value, typed or given as an argument
 ├── BuildError           a specification that cannot be built at this input size
 ├── DataError            a dataset is absent, incomplete or not in the expected layout
 ├── MeasurementError     a latency could not be measured
@@ -17,11 +18,13 @@ ArchsearchError          what went wrong, and what to do (`hint`)
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
+from difflib import SequenceMatcher
 from reprlib import Repr
 
 _LONGEST = 2000  # characters of a message; what it names may be a whole file
 _NEAR_ENOUGH = 200  # characters of a name that others are compared with: that takes the square of them
+_ALIKE = 0.5  # the least that two names have in common for one to be meant by the other: `SequenceMatcher.ratio`
+_FEW_NAMES = 12  # that are listed whole
 _SHORT = Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 120
 _SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = _SHORT.maxset = 12
@@ -66,15 +69,42 @@ class ConfigError(ArchsearchError):
     exit_code = 2
 
 
-class UnknownNameError(ConfigError):
-    """A name that is not in the table it was looked up in."""
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name most like a name, whatever its capitals, of equally near ones the first; None if none is near."""
+    given = SequenceMatcher(b=name[:_NEAR_ENOUGH].casefold())
+    best, ratio = None, _ALIKE
+    for each in known:
+        given.set_seq1(each.casefold())
+        if given.quick_ratio() > ratio and given.ratio() > ratio:
+            best, ratio = each, given.ratio()
+    return best
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
-        names = sorted(map(str, known))  # of a damaged database a name may be anything
-        near = get_close_matches(name[:_NEAR_ENOUGH], names, n=1, cutoff=0.5)
-        listed = ", ".join(names) if len(names) <= 40 else f"{', '.join(names[:40])}, ... ({len(names)} in all)"
-        hint = f"did you mean '{near[0]}'? " if near else ""
-        super().__init__(f"unknown {kind} '{shortened(name, 120)}'", hint=f"{hint}known: {listed or 'none yet'}")
+
+class UnknownNameError(ConfigError):
+    """A name that is not in the table it was looked up in. Many known names are not listed, but where they are is said.
+
+    `listed_by`: the command that lists them; `also`: what else could have been written.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], *, listed_by: str = "", also: str = "") -> None:
+        given = dict.fromkeys(map(str, known))  # of a damaged database a name may be anything
+        near, names = nearest(name, given), sorted(given)
+        if len(names) <= _FEW_NAMES:
+            listed = f"known: {', '.join(names) or 'none yet'}"
+        elif listed_by:
+            listed = f"{listed_by} lists the {len(names)} known names"
+        else:
+            listed = f"known: {', '.join(names[:_FEW_NAMES])} and {len(names) - _FEW_NAMES} more"
+        hint = f"did you mean '{near}'? {listed}" if near else listed
+        super().__init__(f"unknown {kind} '{shortened(name, 120)}'", hint=f"{hint}; {also}" if also else hint)
+
+
+class OverrideError(ConfigError):
+    """A key of a study was given another value, and that or the key is wrong. `key` is empty where several disagree."""
+
+    def __init__(self, key: str, what: str, *, hint: str | None = None) -> None:
+        self.key, self.what = shortened(key, 200), what
+        super().__init__(f"override '{self.key}': {what}" if key else f"overrides: {what}", hint=hint)
 
 
 class BuildError(ArchsearchError):
@@ -99,6 +129,10 @@ class TrainingError(ArchsearchError):
 
 class TrainingMemoryError(TrainingError):
     """The device has not the memory for a training, even in the smallest parts."""
+
+
+class TrainingBusyError(TrainingError):
+    """Another process is at this training."""
 
 
 class DivergedError(TrainingError):

@@ -6,12 +6,15 @@ import errno
 import os
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from archsearch.errors import ArchsearchError, ConfigError
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 """What a study may be called: it names a folder, so no separator, nothing hidden, and never the way to another one."""
+NAME_WORDS = "letters, digits and . _ -, at most 100"
 
 _LONGEST = 255  # bytes of a file's name, on every usual file system
 
@@ -50,6 +53,20 @@ def write_atomically(path: Path, content: bytes) -> None:
             os.close(folder)
     except (OSError, RuntimeError, ValueError) as error:  # a link to itself; a path with a NUL
         raise _refusal(path, error) from error
+
+
+@contextmanager
+def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
+    """Hold a file's lock, which a process gives back when it ends, however it does; gives whether it is held."""
+    import fcntl  # not on every system, and most who import this file lock nothing
+
+    with path.open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
 
 
 def check_writable(folder: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from archsearch.errors import ConfigError
+from archsearch.errors import ConfigError, OverrideError
 from archsearch.resources import parse_yaml
 
 Overrides = Mapping[str, Any] | Sequence[str]
@@ -17,25 +17,23 @@ _SECTIONS = ("proxy", "latency")
 
 
 def read_overrides(given: Overrides) -> dict[str, Any]:
-    """Values by dotted key, in the order given; of a key given twice the last. Raises ConfigError naming the key."""
+    """Values by dotted key, in the order given; of a key given twice the last. Raises OverrideError."""
     if isinstance(given, Mapping):
         return {str(key): copy.deepcopy(value) for key, value in given.items()}
     found: dict[str, Any] = {}
     for text in [given] if isinstance(given, str) else given:
         if not isinstance(text, str):
-            raise ConfigError(f"override {text!r:.80}: expected key=value", hint="for example proxy.epochs=3")
+            raise OverrideError(f"{text!r:.80}", "expected key=value", hint="for example proxy.epochs=3")
         key, equals, value = text.partition("=")
         key = key.strip()
         if not equals or not key:
-            raise ConfigError(f"override '{text}': expected key=value", hint="for example proxy.epochs=3")
+            raise OverrideError(text, "expected key=value", hint="for example proxy.epochs=3")
         found.pop(key, None)
-        found[key] = parse_yaml(value, override(key))
+        try:
+            found[key] = parse_yaml(value, key)
+        except ConfigError as error:
+            raise OverrideError(key, error.message.removeprefix(f"{key}: "), hint=error.hint) from error
     return found
-
-
-def override(key: str) -> str:
-    """What messages call the value given for a key."""
-    return f"override '{key}'"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +49,7 @@ class SectionChanges:
 
 
 def section_changes(overrides: Overrides) -> SectionChanges:
-    """The overrides by section. Raises ConfigError for what is none."""
+    """The overrides by section. Raises OverrideError for what is none."""
     found: dict[str, dict[str, Any]] = {section: {} for section in _SECTIONS}
     others: dict[str, Any] = {}
     for key, value in read_overrides(overrides).items():

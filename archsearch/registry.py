@@ -13,11 +13,14 @@ T = TypeVar("T")
 class Registry(Generic[T]):
     """Names to entries of one kind. An unknown name is answered with the nearest known one.
 
+    `listed_by`: the command that lists them, for a kind of many.
+
     >>> ATTENTION = Registry[type]("attention")
     """
 
-    def __init__(self, kind: str, entries: dict[str, T] | None = None) -> None:
+    def __init__(self, kind: str, entries: dict[str, T] | None = None, *, listed_by: str = "") -> None:
         self.kind = kind
+        self.listed_by = listed_by
         self._entries: dict[str, T] = dict(entries or {})
 
     def add(self, name: str, entry: T) -> T:
@@ -32,7 +35,7 @@ class Registry(Generic[T]):
         try:
             return self._entries[name]
         except KeyError:
-            raise UnknownNameError(self.kind, name, self._entries) from None
+            raise UnknownNameError(self.kind, name, self._entries, listed_by=self.listed_by) from None
 
     def __contains__(self, name: object) -> bool:
         return name in self._entries

@@ -10,6 +10,7 @@ import math
 from typing import Any
 
 NOT_KNOWN = "cannot be told"
+_HEAD = 4  # characters of a shortened name before the ellipsis
 
 
 def plural(number: object, noun: str) -> str:
@@ -51,10 +52,10 @@ def capitalised(words: str) -> str:
 
 
 def shorten(words: str, characters: int) -> str:
-    """At most this many characters, with an ellipsis in the middle: both ends of a variant's name tell it apart."""
+    """At most this many characters, with an ellipsis near the beginning: the end of a variant's name tells it apart."""
     if len(words) <= characters:
         return words
-    tail = (characters - 1) // 2
+    tail = max((characters - 1) // 2, characters - 1 - _HEAD)
     return f"{words[: characters - 1 - tail]}…{words[len(words) - tail :]}"
 
 

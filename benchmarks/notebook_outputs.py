@@ -10,16 +10,20 @@ warnings, and the plain text beside a table.
 from __future__ import annotations
 
 import argparse
-import os
+import base64
 import tempfile
 from pathlib import Path
 
 import nbformat
+import plotly.graph_objects as go
 from nbclient import NotebookClient
 
 from archsearch.files import write_atomically
+from archsearch.plots.image import png_bytes
 
 NOTEBOOK = Path(__file__).resolve().parent.parent / "examples" / "study.ipynb"
+PLOTLY = "application/vnd.plotly.v1+json"
+WIDTH, HEIGHT = 1100, 780
 
 
 def main() -> None:
@@ -29,15 +33,19 @@ def main() -> None:
     arguments = parser.parse_args()
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="notebook_outputs."))
     folder.mkdir(parents=True, exist_ok=True)
-    os.environ["PLOTLY_RENDERER"] = "png"
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     NotebookClient(notebook, timeout=3600, resources={"metadata": {"path": str(folder)}}).execute()
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)  # when it ran
         if cell.cell_type == "code":
             cell.outputs = [each for each in cell.outputs if each.get("name") != "stderr" and not is_progress(each)]
-            for data in (each.get("data", {}) for each in cell.outputs):
-                if "text/html" in data:
+            for data in (each.data for each in cell.outputs if "data" in each):
+                if PLOTLY in data:
+                    drawn = {key: data[PLOTLY][key] for key in ("data", "layout")}
+                    content = png_bytes(go.Figure(drawn), width=WIDTH, height=HEIGHT, scale=1.0)
+                    data.clear()
+                    data["image/png"] = base64.b64encode(content).decode()
+                elif "text/html" in data:
                     data.pop("text/plain", None)
     notebook.metadata.language_info = {"name": "python"}
     write_atomically(NOTEBOOK, (nbformat.writes(notebook) + "\n").encode())

@@ -33,6 +33,7 @@ from archsearch.files import write_atomically
 from archsearch.models.families import build
 from archsearch.models.spec import Spec
 from archsearch.space.search_space import SearchSpace, load_space
+from archsearch.table import plain
 from archsearch.training.proxy import train_proxy
 from archsearch.training.settings import ProxySettings
 
@@ -340,7 +341,7 @@ def report(result: Mapping[str, Any]) -> None:
             f"{_ends(row['tau_interval'])} | {share} | {row['difference']:+.2f} | {_ends(row['difference_interval'])} |"
         )
     early = "" if result["planned"] else " (an early look, which the plan does not have)"
-    print(f"\nThe hypothesis {verdict(result)}{early}: {result['networks']} networks, {result['seeds']} seeds each.")
+    print(f"\nThe hypothesis: {verdict(result)}{early}; {result['networks']} networks, {result['seeds']} seeds each.")
 
 
 def _ends(interval: tuple[float, float] | None) -> str:
@@ -373,7 +374,7 @@ def main() -> None:
     result = evaluate(contest)
     report(result)
     if given.results is not None:
-        write_atomically(given.results, json.dumps(result, indent=1).encode())
+        write_atomically(given.results, json.dumps(plain(result), indent=1).encode())
 
 
 if __name__ == "__main__":

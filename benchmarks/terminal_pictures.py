@@ -1,6 +1,6 @@
 """Pictures of a real run in a terminal, for README.md and the documents: docs/pictures/run.svg and pareto.svg.
 
-    python benchmarks/terminal_pictures.py [--folder FOLDER] [--out docs/pictures]
+    python benchmarks/terminal_pictures.py [--folder FOLDER] [--run COMMAND --look REGEX] [--out docs/pictures]
 
 Types `archsearch run --study quickstart` in a pseudo-terminal, keeps the screen as it is half-way through, and then
 types `archsearch pareto`; rich draws both as SVG. A study that the folder holds already goes on. Some minutes on two
@@ -22,7 +22,8 @@ from rich.text import Text
 from archsearch.files import write_atomically
 
 COLUMNS, ROWS = 92, 34
-HALF_WAY = r"\b1[2-9] (of|/) ?22\b"  # trials of quickstart
+RUN = "archsearch run --study quickstart"
+HALF_WAY = r"\b1[2-9] of 22\b"  # trials of quickstart
 
 
 def picture(command: str, screen: Screen, *, rows: int | None = None) -> bytes:
@@ -37,6 +38,8 @@ def main() -> None:
     """Run, look, draw."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, help="where runs/ is written; default: a temporary folder")
+    parser.add_argument("--run", default=RUN, help=f"the search that is drawn while it runs (default {RUN})")
+    parser.add_argument("--look", default=HALF_WAY, help=f"what the screen then shows (default {HALF_WAY})")
     parser.add_argument("--out", type=Path, default=Path("docs/pictures"))
     arguments = parser.parse_args()
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="terminal_pictures."))
@@ -46,7 +49,7 @@ def main() -> None:
     for unwanted in ("COLUMNS", "LINES", "NO_COLOR"):
         environment.pop(unwanted, None)
     for name, command, look in (
-        ("run", "archsearch run --study quickstart", HALF_WAY),
+        ("run", arguments.run, arguments.look),
         ("pareto", "archsearch pareto", None),
     ):
         seen = typed(command, folder=folder, environment=environment, look=look, limit=3600, columns=COLUMNS, rows=ROWS)

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 import typer
+from packaging.version import Version
 from pydantic import BaseModel
 from scipy import stats
 
@@ -330,7 +331,7 @@ def test_every_command_mentioned_has_the_options_beside_it(document: str, name: 
     assert set(options) <= known, document
 
 
-@pytest.mark.parametrize("line", ["--study quickstart --trails 3", "--study quickstart --trials x", "--trials 3"])
+@pytest.mark.parametrize("line", ["--study quickstart --trails 3", "--study quickstart --trials x", "quickstart"])
 def test_a_wrong_command_line_would_be_found(line: str) -> None:
     with pytest.raises(USAGE_ERROR):
         GROUP.commands["run"].make_context("run", shlex.split(line))
@@ -356,6 +357,9 @@ def commands_page() -> str:
     return re.sub(r"^Examples:\n((?:.+\n)+)", block, page, flags=re.MULTILINE)
 
 
+@pytest.mark.skipif(
+    Version(typer.__version__) < Version("0.29"), reason="older versions of typer lay the page out otherwise"
+)
 def test_the_page_of_commands_is_that_of_the_program(request: pytest.FixtureRequest) -> None:
     """After a change of a command: `pytest tests/test_docs.py -k page_of_commands --update-golden`."""
     if request.config.getoption("--update-golden"):

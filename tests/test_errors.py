@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from archsearch import errors
-from archsearch.errors import ArchsearchError, ConfigError, StoreError, StudyChangedError, UnknownNameError
+from archsearch.errors import (
+    ArchsearchError,
+    ConfigError,
+    StoreError,
+    StudyChangedError,
+    UnknownNameError,
+    nearest,
+)
 
 
 def test_the_hint_follows_the_message_in_brackets() -> None:
@@ -32,10 +39,29 @@ def test_a_name_that_is_near_nothing_gets_no_guess() -> None:
     assert str(UnknownNameError("study", "zzz", [])) == "unknown study 'zzz' (known: none yet)"
 
 
-def test_a_long_list_of_names_is_cut_and_counted() -> None:
-    text = str(UnknownNameError("trial", "x", [f"name{number:03}" for number in range(100)]))
-    assert "name039" in text and "name040" not in text
-    assert "(100 in all)" in text
+def test_many_names_are_not_listed_but_the_command_that_lists_them_is_said() -> None:
+    names = [f"name{number:03}" for number in range(100)]
+    assert UnknownNameError("plot", "zzz", names, listed_by="archsearch plot").hint == (
+        "archsearch plot lists the 100 known names"
+    )
+    text = str(UnknownNameError("trial", "zzz", names))
+    assert "name000" in text and "name050" not in text
+    assert "and 88 more" in text  # 12 are listed
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("shufflenet_v2_x1", "shufflenet_v2_x1_0"),  # as near as x1_5, which comes later
+        ("ShuffleNet_V2_X1_5", "shufflenet_v2_x1_5"),
+        ("bset", "best"),
+        ("shufflnet_v2_x2_0", "shufflenet_v2_x2_0"),
+        ("qqq", None),
+    ],
+)
+def test_the_nearest_name_is_meant_and_of_equally_near_ones_the_first(typed: str, meant: str | None) -> None:
+    known = ["best", "resnet20", *(f"shufflenet_v2_x{width}" for width in ("0_5", "1_0", "1_5", "2_0"))]
+    assert nearest(typed, known) == meant
 
 
 def test_the_first_line_of_an_error_is_its_type_where_it_says_nothing() -> None:

@@ -93,6 +93,8 @@ def test_counts_percents_and_digits() -> None:
 
 def test_long_names_are_shortened_in_the_middle() -> None:
     assert shorten("abcdefghij", 7) == "abc…hij"
+    # more of the end, which tells variants apart: four characters of the beginning are enough
+    assert shorten("shufflenet_v2_x0_5_se_residual", 21) == "shuf…x0_5_se_residual"
     assert shorten("abc", 7) == "abc"
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from archsearch.noise import Repeat, is_crowded, quiet_memory_ms
 from archsearch.records import Latency, Record
 from archsearch.table import Cell, Column, InNotebooks, Table
-from archsearch.text import percent_text, plural
+from archsearch.text import capitalised, number_text, percent_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,30 +151,25 @@ class Canary(InNotebooks):
 
     @property
     def sentence(self) -> str:
-        """What the reference tells of the study's measurements; empty without a latency."""
+        """How far the study's latencies can be trusted, and what they cost; empty without a latency."""
         if not self.networks:
             return ""
         parts = []
-        if self.drift_min is not None and self.drift_median is not None and self.drift_max is not None:
-            low, middle, high = (100 * drift for drift in (self.drift_min, self.drift_median, self.drift_max))
-            parts.append(
-                f"the reference's p10 against the study's: {low:+.1f} % to {high:+.1f} %, median {middle:+.1f} %"
-            )
-        flags = [f"{len(self.unconverged)} not converged"]
-        if self.drift_tolerance is not None:
-            flags.append(f"{len(self.drifted)} drifted beyond {percent_text(100 * self.drift_tolerance)}")
-        if self.crowded:
-            flags.append(f"{len(self.crowded)} beside crowded memory")
-        parts.append(
-            f"{len(self.flagged)} of {plural(self.networks, 'network')} flagged ({', '.join(flags)}), "
-            f"{self.measured_again} measured again"
+        if self.drift_min is not None and self.drift_max is not None:
+            ends = (number_text(100.0 * each, decimals=0, signed=True) for each in (self.drift_min, self.drift_max))
+            parts.append(f"device drift: {' % to '.join(ends)} % (corrected)")
+        doubts = (
+            (self.unconverged, "not converged"),
+            (self.drifted, f"drifted beyond {percent_text(100.0 * (self.drift_tolerance or 0.0))}"),
+            (self.crowded, "beside crowded memory"),
         )
-        if self.repeats:
-            moved = f"median {percent_text(100 * self.moved_median)}, at most {percent_text(100 * self.moved_max)}"
-            parts.append(f"{plural(len(self.repeats), 'network')} measured twice, {moved} apart")
+        why = ", ".join(f"{len(records)} {doubt}" for records, doubt in doubts if records)
+        reliable = self.networks - len(self.flagged)
+        all_of = f"all {self.networks} latencies are reliable" if self.networks > 1 else "the latency is reliable"
+        parts.append(f"{reliable} of {self.networks} latencies are reliable ({why})" if why else all_of)
         if self.latency_share is not None:
-            parts.append(f"{self.latency_share:.0%} of the trials' time went into latency")
-        return f"Canary: {'; '.join(parts)}."
+            parts.append(f"{100.0 * self.latency_share:.0f} % of the time was spent measuring")
+        return f"{capitalised('; '.join(parts))}."
 
     def tables(self) -> tuple[Table, ...]:
         """How far the latencies can be trusted, and all of them."""

@@ -55,7 +55,7 @@ _SCORE_CONSEQUENCE = "accuracies are not comparable"
 # cuda:0 and cuda:1 of one machine may well be compared: what matters of a device is in the fingerprint.
 _WARNED_OF_LATENCY = tuple(name for name, _ in _LATENCY if name != "device")
 _WARNED_OF_SCORE = tuple(name for name, _ in _SCORE)
-_NAMED_TRIALS = 8
+_NAMED_TRIALS = 4
 
 
 def conditions_of(records: Sequence[Record]) -> RecordConditions:
@@ -90,12 +90,17 @@ def condition_warnings(records: Sequence[Record], conditions: RecordConditions) 
                 f"({', '.join(sorted(ids)[:5])}{', ...' if len(ids) > 5 else ''})"
             )
     texts += _guessing(records)
-    unconverged = [record for record in records if record.latency is not None and not record.latency.converged]
-    contended = [record for record in records if record.latency is not None and record.latency.contended]
+    measured = [record for record in records if record.latency is not None]
+    unconverged = [record for record in measured if record.latency is not None and not record.latency.converged]
+    contended = [record for record in measured if record.latency is not None and record.latency.contended]
+    again = "archsearch confirm measures the front again, best while nothing else runs"
     if unconverged:
-        texts.append(f"latency not converged, so its rank may be wrong: {_named(unconverged)}")
+        texts.append(f"the latency of {_named(unconverged, measured)} did not converge, so ranks may be wrong: {again}")
     if contended:
-        texts.append(f"latency measured while the device may have been busy: {_named(contended)}")
+        texts.append(
+            f"other work may have slowed the device while it measured {_named(contended, measured)}, so latencies "
+            f"may be too high: {again}"
+        )
     return tuple(texts)
 
 
@@ -143,7 +148,9 @@ def _others(record: Record) -> tuple[Latency, ...]:
     return () if record.latency is None else record.latency.also
 
 
-def _named(records: Sequence[Record]) -> str:
+def _named(records: Sequence[Record], of: Sequence[Record]) -> str:
+    if len(records) == len(of) > 1:
+        return f"all {len(of)} networks"
     named = ", ".join(record.label for record in records[:_NAMED_TRIALS])
     more = len(records) - _NAMED_TRIALS
     return f"{named} and {more} more" if more > 0 else named

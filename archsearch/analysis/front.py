@@ -18,15 +18,11 @@ from archsearch.limits import GUIDELINES
 from archsearch.noise import NO_FLOOR, NoiseFloor
 from archsearch.records import Cost, Latency, Record, Score, StudyBatch, TrialStatus
 from archsearch.table import Column, Marked, Table, notebook_block, paragraphs
-from archsearch.text import significant
 
 DEFAULT_OBJECTIVES = ("error_percent", "latency_ms")
 _HIGH_FLOOR = 0.10  # networks of one width often differ by less
 MEASURED_OBJECTIVE = "latency_ms"  # the one that differs when measured again
-NETWORKS_NOTE = (
-    "*: recommended; ?: latency in doubt (not converged, or flagged); +: not every operator was counted. Latency: "
-    "drift-corrected p10; p10, median and p90: as timed."
-)
+_LATENCY_NOTE = "Latency: 10th percentile, drift-corrected; p10, median, p90: uncorrected (docs/latency.md)."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,8 +113,8 @@ class Front:
         if self.hypervolume is None or self.hypervolume_share is None or self.reference_point is None:
             return ""
         return (
-            f"hypervolume {significant(self.hypervolume, 4)}, {100.0 * self.hypervolume_share:.1f} % of the box up to "
-            f"({corner_text(self.objectives, self.reference_point)})"
+            f"hypervolume {self.hypervolume_share:.3f} of 1 (reference point: "
+            f"{corner_text(self.objectives, self.reference_point)})"
         )
 
     @property
@@ -308,6 +304,13 @@ def networks_table(
     def doubtful(row: FrontRow) -> bool:
         return row.record.arch_id in flagged or not row.latency.converged
 
+    marks = (
+        ("*: recommended", any(row.record.trial == recommended for row in rows)),
+        ("?: latency in doubt (not converged, or flagged)", any(map(doubtful, rows))),
+        ("+: not every operator was counted", any(row.cost.unsupported_ops for row in rows)),
+    )
+    legend = "; ".join(mark for mark, occurs in marks if occurs)
+
     return Table(
         title=title,
         columns=(
@@ -348,16 +351,16 @@ def networks_table(
             )
             for row in rows
         ),
-        note=NETWORKS_NOTE,
+        note=f"{legend}. {_LATENCY_NOTE}" if legend else _LATENCY_NOTE,
         marked=frozenset(place for place, row in enumerate(rows) if row.record.trial == recommended),
         wide=wide,
     )  # fmt: skip
 
 
 def corner_text(objectives: Sequence[str], point: Sequence[float]) -> str:
-    """A reference point for people: `90.00 % error, 1.89 ms`."""
+    """A reference point for people: `90 % error, 1.89 ms`."""
     return ", ".join(
-        OBJECTIVES[name].show(value) + (" error" if name == "error_percent" else "")
+        f"{value:g} % error" if name == "error_percent" else OBJECTIVES[name].show(value)
         for name, value in zip(objectives, point, strict=True)
     )
 

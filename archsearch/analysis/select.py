@@ -18,10 +18,11 @@ from typing import Literal
 
 from archsearch.analysis.front import Front
 from archsearch.analysis.objectives import OBJECTIVES
-from archsearch.errors import ArchsearchError, ConfigError
+from archsearch.errors import ArchsearchError, ConfigError, nearest
 from archsearch.records import Record
 
 RECOMMENDED = "recommended"
+RULES = ("knee", "accuracy", "latency")
 GRAMMAR = (
     "recommended, knee, accuracy, latency, latency<=MS, error<=PERCENT, accuracy>=PERCENT, "
     "params<=N or macs<=N (k, M, G)"
@@ -53,11 +54,11 @@ class SelectionRule:
 def parse_rule(text: str) -> SelectionRule:
     """The rule that a person wrote. Raises ConfigError saying what is allowed."""
     rule = text.strip()
-    if rule in ("knee", "accuracy", "latency"):
+    if rule in RULES:
         return SelectionRule(text=rule, kind=rule, minimise="latency_ms" if rule == "latency" else "error_percent")  # type: ignore[arg-type]
     budget = _BUDGET.fullmatch(rule)
     if budget is None:
-        raise _wrong(text, "is not a rule")
+        raise _unknown(text)
     name, sign, amount = budget.groups()
     if name == "accuracy":
         if sign != ">=":
@@ -67,7 +68,7 @@ def parse_rule(text: str) -> SelectionRule:
             text=rule, kind="budget", objective="error_percent", at_most=100.0 - top1_percent, minimise="latency_ms"
         )
     if name not in _BUDGETS:
-        raise _wrong(text, f"does not limit anything known by '{name}'")
+        raise _unknown(text)
     if sign != "<=":
         raise _wrong(text, f"{name} can only be limited with <=")
     objective, units = _BUDGETS[name]
@@ -125,5 +126,11 @@ def _amount(rule: str, text: str, units: tuple[str, ...]) -> float:
     return number * _SCALE.get(unit, 1.0)
 
 
+def _unknown(rule: str) -> ConfigError:
+    near = nearest(rule, (RECOMMENDED, *RULES))
+    meant = f"did you mean '{near}'? " if near else ""
+    return ConfigError(f"unknown rule '{rule}'", hint=f"{meant}rules are {GRAMMAR}")
+
+
 def _wrong(rule: str, what: str) -> ConfigError:
-    return ConfigError(f"select: '{rule}': {what}", hint=f"allowed: {GRAMMAR}")
+    return ConfigError(f"rule '{rule}': {what}", hint=f"rules are {GRAMMAR}")

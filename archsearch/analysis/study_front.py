@@ -191,14 +191,10 @@ class StudyFront(InNotebooks, Front):
         if not self.rows:
             return ""
         found = self.conditions
-        corner = ", ".join(f"{value:g}" for value in self.reference_point or ())
-        volume = (
-            f"Reference point: {corner}; hypervolume: {self.hypervolume:.6g}. " if self.hypervolume is not None else ""
-        )
         return (
-            "Latency: p10 corrected for the device's drift since the study began (ratio to the reference in the same "
-            "bursts x the reference's p10 at the study's start). Objectives, lower is better: "
-            f"{', '.join(self.objectives)}. {volume}Protocol: {_listed(found.protocol)}. "
+            "Latency: 10th percentile, corrected for the device's drift since the study began (ratio to the reference "
+            "in the same bursts x the reference's 10th percentile at the study's start). Objectives, lower is better: "
+            f"{', '.join(self.objectives)}. Protocol: {_listed(found.protocol)}. "
             f"Device fingerprint: {_listed(found.fingerprint)}."
         )
 
@@ -334,6 +330,10 @@ class StudyFront(InNotebooks, Front):
             *self.data_tables(),
         )
 
+    def answer(self, *, published: bool) -> FrontAnswer:
+        """The answer alone, for a terminal; `published`: with what became of each published network."""
+        return FrontAnswer(front=self, published=published)
+
     def plain(self) -> dict[str, Any]:
         """All of it as plain data; networks of other tables stand by their trials."""
         knee = self.knee
@@ -364,6 +364,66 @@ class StudyFront(InNotebooks, Front):
             "printed": plain(self.printed),
             "retrained": plain(self.retrainings),
         }
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrontAnswer(InNotebooks):
+    """Which network of a study's front to take, how sure that is, and its quality in one line each: a Result.
+
+    `published`: whether what became of each published network is part of it.
+    """
+
+    front: StudyFront
+    published: bool
+
+    @property
+    def title(self) -> str:
+        """As the front's."""
+        return self.front.title
+
+    @property
+    def empty(self) -> str | None:
+        """As the front's."""
+        return self.front.empty
+
+    @property
+    def subtitle(self) -> tuple[str, ...]:
+        """What it was trained and measured on, in one line."""
+        found = self.front.conditions
+        if not self.front.rows:
+            return ()
+        parts = (
+            self.front.dataset,
+            plural(_listed(found.epochs), "epoch"),
+            f"{_listed(found.device)} ({self.front.device_name})" if self.front.device_name else _listed(found.device),
+            _listed(found.backend),
+            f"batch {_listed(found.batch)}",
+            f"{sum(self.front.statuses.values()):,} trials",
+        )
+        return (" · ".join(part for part in parts if part),)
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The network to take and why, what became of the published ones, and how far the latencies can be trusted."""
+        chosen = self.front.recommendation
+        verdicts = verdicts_sentence(self.front.verdicts) if self.front.verdicts else ""
+        found = (chosen.sentence, chosen.reason, *chosen.warnings, verdicts, self.front.canary.sentence)
+        return tuple(line for line in found if line) if self.front.rows else self.front.sentences
+
+    @property
+    def method(self) -> str:
+        """None: the front says it."""
+        return ""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """As the front's."""
+        return self.front.warnings
+
+    def tables(self) -> tuple[Table, ...]:
+        """The front; what became of the published networks and what was retrained, if that is asked for."""
+        more = (self.front.verdicts_table(), retrained_table(self.front.retrainings)) if self.published else ()
+        return self.front.members_table(), *more
 
 
 def _listed(values: Sequence[object]) -> str:

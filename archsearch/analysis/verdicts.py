@@ -66,18 +66,27 @@ def verdicts_of(records: Sequence[Record], front: Front) -> tuple[Verdict, ...]:
     row_of_network = {row.record.arch_id: row for row in front.rows}
     spans = _spans(front)
     found: list[tuple[tuple[float, ...], Verdict]] = []
-    for record in records:
-        if record.variant is None:
-            continue
+    for variant, record in _counting(records).items():
         row = row_of.get(record.trial)
         if row is None and record.status is TrialStatus.REPLAY:
             row = row_of_network.get(record.arch_id)
         if row is None:
-            found.append(((1.0, 0.0, record.trial), _not_measured(record.variant, record)))
+            found.append(((1.0, 0.0, record.trial), _not_measured(variant, record)))
         else:
             latency_ms = OBJECTIVES["latency_ms"].extract(row.record)
-            found.append(((0.0, latency_ms, record.trial), _verdict(record.variant, record, row, front, spans)))
+            found.append(((0.0, latency_ms, record.trial), _verdict(variant, record, row, front, spans)))
     return tuple(verdict for _, verdict in sorted(found, key=lambda item: item[0]))
+
+
+def _counting(records: Sequence[Record]) -> dict[str, Record]:
+    """The trial of each variant that counts: one that was interrupted comes back as another."""
+    found: dict[str, Record] = {}
+    for record in records:
+        if record.variant is None:
+            continue
+        if record.variant not in found or found[record.variant].status is TrialStatus.INTERRUPTED:
+            found[record.variant] = record
+    return found
 
 
 def _spans(front: Front) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
@@ -160,8 +169,10 @@ def _floor_text(front: Front) -> str:
 
 def _not_measured(variant: str, record: Record) -> Verdict:
     why = f": {record.reason}" if record.reason else ""
-    what = "not trained to its end" if record.status is TrialStatus.STOPPED else "not measured"
-    sentence = f"{variant} was {what} ({record.status.value}{why})."
+    what = "was not trained to its end" if record.status is TrialStatus.STOPPED else "was not measured"
+    if record.status in (TrialStatus.INTERRUPTED, TrialStatus.RUNNING):
+        what = "is not measured yet"
+    sentence = f"{variant} {what} ({record.status.value}{why})."
     return Verdict(variant=variant, record=record, standing=Standing.NOT_MEASURED, sentence=sentence)
 
 
@@ -189,18 +200,19 @@ def verdicts_table(
         readings: variant: which of several readings of its source it is.
         numbers: variant: its number in the figure.
     """
+    any_faster = any(verdict.faster_ms is not None and verdict.faster_ms < 0.0 for verdict in verdicts)
     return Table(
         title="Published networks",
         columns=(
             Column(title="#", key="number", decimals=0, wide=True),
             Column(title="Network", key="variant", whole=True),
             Column(title="Trial", key="trial", decimals=0, trial=True, wide=True),
-            Column(title="Verdict", key="verdict"),
+            Column(title="Verdict", key="verdict", whole=True),
             Column(title="By", key="by", whole=True),
             Column(title="By trial", key="by_trial", decimals=0, wide=True),
-            Column(title="Accuracy lost", key="accuracy_points", unit="points", decimals=2, signed=True),
-            Column(title="Slower by", key="faster_ms", unit="ms", decimals=3, signed=True),
-            Column(title="Slower by", key="faster_percent", unit="%", decimals=1, signed=True),
+            Column(title="Less accurate by", key="accuracy_points", unit="points", decimals=2),
+            Column(title="Slower by", key="faster_ms", unit="ms", decimals=3),
+            Column(title="Slower by", key="faster_percent", unit="%", decimals=1),
             Column(title="In a sentence", key="sentence", wide=True),
             Column(title="Which reading of the paper", key="reading", wide=True),
         ),
@@ -220,6 +232,6 @@ def verdicts_table(
             )
             for verdict in verdicts
         ),
-        note="Lost and slower: against the network named, in drift-corrected p10. Of several networks that dominate a "
-        "variant, the one with the largest gains is named.",
+        note="Compared with the network in the column By: of several that dominate a variant, the one with the largest "
+        "gains." + (" Slower by less than 0: faster within the noise floor, a tie." if any_faster else ""),
     )

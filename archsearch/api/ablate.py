@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from archsearch.analysis.select import RECOMMENDED
-from archsearch.api.designed import DesignBase, DesignPlan, base_of, open_base, plan_design
+from archsearch.api.designed import DesignBase, DesignPlan, base_of, plan_design
 from archsearch.api.stored import trial_number
-from archsearch.api.study import Study
+from archsearch.api.study import Study, open_base
 from archsearch.designs import Design, DesignPoint
 from archsearch.errors import ArchsearchError, ConfigError
 from archsearch.models.choice import Flag, OneOf

@@ -1,4 +1,4 @@
-"""A front looked at again: which networks are evaluated once more, and what came out."""
+"""A front re-evaluated: which networks are evaluated once more, and what came out."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 from archsearch.analysis.confirmed import Confirmed
 from archsearch.analysis.front import MEASURED_OBJECTIVE, Front, FrontRow
 from archsearch.analysis.intervals import NORMAL_95, share_error_points
-from archsearch.api.designed import DesignPlan, base_of, open_base, plan_design
-from archsearch.api.study import Study
+from archsearch.api.designed import DesignPlan, base_of, plan_design
+from archsearch.api.study import Study, open_base
 from archsearch.designs import FRESH_IMAGES, Design, DesignPoint
 from archsearch.errors import ArchsearchError, ConfigError
 from archsearch.latency.settings import AUTO, LOCAL

@@ -6,14 +6,13 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-from archsearch.api.study import Study, open_study
+from archsearch.api.study import Study
 from archsearch.designs import Design, Purpose
-from archsearch.errors import ConfigError, NothingStoredError, UnknownNameError
+from archsearch.errors import ConfigError
 from archsearch.image_rules import RULES_FACT
-from archsearch.overrides import Overrides, SectionChanges, override, read_overrides
-from archsearch.search.config import StudyConfig, load_study, parse_study
+from archsearch.overrides import SectionChanges
+from archsearch.search.config import StudyConfig, parse_study
 from archsearch.search.plan import RunPlan, completed, plan_run
 from archsearch.search.precision import settled
 from archsearch.search.runtime import Runtime
@@ -124,33 +123,3 @@ def plan_design(
     config = design_config(base, design, changes or SectionChanges())
     former = base.study is not None and RULES_FACT not in base.study.info.facts
     return DesignPlan(base=base, design=design, plan=plan_run(config, runtime, space=base.space, former=former))
-
-
-def open_base(name: str | Path | None, *, storage: str | None = None, overrides: Overrides = ()) -> Study | StudyConfig:
-    """A study to make a design from: the stored one of this name or file, else one that was only written down.
-
-    The study of a design stands for the one that it was made from. `overrides` can only change a study that was never
-    run.
-
-    Raises UnknownNameError or ConfigError for a name that is neither; StoreError for the database.
-    """
-    try:
-        found = open_study(name, storage=storage)
-    except (UnknownNameError, NothingStoredError) as missing:
-        if name is None:
-            raise
-        try:
-            return load_study(name, overrides)
-        except UnknownNameError as unknown:
-            # Of the two lists the one that has a name like it, else that of the stored studies.
-            better = unknown if "did you mean" in (unknown.hint or "") else missing
-            raise better from unknown
-    if found.design is not None:
-        return open_base(found.design.of, storage=storage, overrides=overrides)
-    if overrides:
-        first = next(iter(read_overrides(overrides)))
-        raise ConfigError(
-            f"{override(first)}: study '{found.name}' is stored: only keys of proxy and latency can be changed",
-            hint="for example proxy.epochs=3; what else differs is another study",
-        )
-    return found

@@ -13,8 +13,8 @@ from archsearch.api.study import open_study
 from archsearch.errors import ConfigError, UnknownNameError, shown
 from archsearch.models.families import FAMILIES, build, spec_from_json
 from archsearch.models.spec import Spec
-from archsearch.models.variants import TORCHVISION, VARIANTS, Variant, find_variant
-from archsearch.resources import is_file, list_yaml, parse_json, read_text, read_yaml
+from archsearch.models.variants import ANY_OF_TORCHVISION, TORCHVISION, VARIANTS, Variant, find_variant
+from archsearch.resources import is_file, parse_json, read_text, read_yaml
 
 if TYPE_CHECKING:
     from torch import nn
@@ -73,7 +73,9 @@ def find_network(name: str, *, storage: str | None = None) -> FoundNetwork:
     raise UnknownNameError(
         "network",
         name,
-        [*VARIANTS, f"{TORCHVISION}NAME", *FAMILIES, *(f"{study}:TRIAL" for study in list_yaml("studies"))],
+        [*VARIANTS, *FAMILIES],
+        listed_by=VARIANTS.listed_by,
+        also=f"STUDY:TRIAL names a network of a stored study; {ANY_OF_TORCHVISION}",
     )
 
 

@@ -480,7 +480,7 @@ def compared_table(found: ComparedTable) -> Table:
         title=title_of(found.table),
         columns=(
             Column(title="Row", key="row"),
-            Column(title="Network", key="network"),
+            Column(title="Network", key="network", whole=True),
             Column(title="Number", key="number"),
             Column(title="Printed", key="printed", decimals=0),
             Column(title="Computed", key="computed", decimals=0),
@@ -509,7 +509,7 @@ def measured_table(found: ComparedTable) -> Table:
         title=f"{title_of(found.table)}: measured here",
         columns=(
             Column(title="Row", key="row"),
-            Column(title="Network", key="network"),
+            Column(title="Network", key="network", whole=True),
             Column(title="Printed", key="printed"),
             Column(title="Measured", key="measured"),
         ),

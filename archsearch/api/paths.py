@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from archsearch.errors import ConfigError, shown
-from archsearch.files import is_name
-from archsearch.store.database import DEFAULT_URL, Database
+from archsearch.files import NAME_WORDS, is_name
+from archsearch.store.database import Database
+from archsearch.store.names import DEFAULT_URL
 
 RUNS = Path("runs")
 
@@ -19,5 +20,5 @@ def open_database(storage: str | None, *, create: bool, entering: str | None = N
 def study_folder(study: str) -> Path:
     """Where a study's pages, logs and models go. Raises ConfigError for a name that would lead elsewhere."""
     if not is_name(study):
-        raise ConfigError(f"a study cannot be called {shown(study)}", hint="letters, digits and . _ -, at most 100")
+        raise ConfigError(f"a study cannot be called {shown(study)}", hint=NAME_WORDS)
     return RUNS / study

@@ -15,16 +15,6 @@ from archsearch.plots.catalog import PLOTS, Plot
 from archsearch.table import Result
 
 
-def plot_summaries() -> dict[str, str]:
-    """Every plot by name, with what it shows."""
-    return {name: PLOTS[name].summary for name in PLOTS.names()}
-
-
-def check_plot(name: str) -> None:
-    """Raise UnknownNameError, with the nearest one, for a plot that there is not."""
-    _ = PLOTS[name]
-
-
 def write_plot(
     study: StoredStudy,
     name: str,

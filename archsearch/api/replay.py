@@ -11,9 +11,9 @@ from pydantic import ValidationError
 from archsearch.analysis.objectives import is_complete, objective_values
 from archsearch.api.paths import open_database
 from archsearch.api.study import Study, open_study
-from archsearch.errors import ArchsearchError, ConfigError, NothingStoredError
+from archsearch.errors import ArchsearchError, NothingStoredError, OverrideError
 from archsearch.noise import NoiseFloor
-from archsearch.overrides import Overrides, override, read_overrides
+from archsearch.overrides import Overrides, read_overrides
 from archsearch.records import Record, TrialStatus
 from archsearch.search.stopping.base import Curve, Decision
 from archsearch.search.stopping.replay import Replay, RuleCalibration, calibration, replay
@@ -236,15 +236,15 @@ def stopping_settings(base: StoppingSettings, overrides: Overrides, *, policy: s
     Raises ConfigError naming the key, what was got and what is allowed.
     """
     content = base.model_dump() | {"policy": policy}
-    for key, value in read_overrides(overrides).items():
-        name = key.removeprefix("stopping.")
+    changes = {key.removeprefix("stopping."): value for key, value in read_overrides(overrides).items()}
+    for name, value in changes.items():
         if name == "policy":
-            raise ConfigError(f"{override(key)}: the policy is an argument of its own", hint="--policy in a terminal")
+            raise OverrideError(name, "the policy is an argument of its own", hint="--policy in a terminal")
         content[name] = value
     try:
         return StoppingSettings.model_validate(content)
     except ValidationError as error:
-        raise explain(error, source="overrides", model=StoppingSettings) from error
+        raise explain(error, source="stopping", model=StoppingSettings, overrides=changes) from error
 
 
 def stored_trainings(

@@ -20,8 +20,14 @@ from archsearch.cost.architecture import cost_of
 from archsearch.data.catalog import load_dataset
 from archsearch.data.dataset import Dataset
 from archsearch.data.images import OnDecoded
-from archsearch.errors import ArchsearchError, ConfigError, StudyChangedError, UnknownNameError
-from archsearch.files import check_writable
+from archsearch.errors import (
+    ArchsearchError,
+    ConfigError,
+    StudyChangedError,
+    TrainingBusyError,
+    UnknownNameError,
+)
+from archsearch.files import check_writable, locked
 from archsearch.image_rules import ImageRules
 from archsearch.latency.lease import DeviceLease
 from archsearch.models.families import build
@@ -117,7 +123,8 @@ def retrain(
     The same call again continues after a stop or a kill, and does nothing when all is done. In processes that torchrun
     started, they train together, each with a part of every batch; the first one writes.
 
-    Raises ConfigError, UnknownNameError, StoreError, DataError, TrainingError.
+    Raises ConfigError, UnknownNameError, StoreError, DataError, TrainingError; TrainingBusyError while another process
+    trains this network.
     """
     if seeds < 1:
         raise ConfigError(f"seeds must be at least 1, got {seeds}")
@@ -141,48 +148,49 @@ def retrain(
     if world.first:
         check_writable(folder)  # an hour of training would be lost, or its result
     chunk = DeviceLease.of_device(target).shared
-    begin = world.in_turn(
-        lambda: start_of(
-            start,
-            opened,
-            chosen,
-            dataset,
-            device=target,
-            folder=folder / "starts",
-            weights=weights,
-            chunk=chunk,
-            resume=resume or not world.first,
+    with _alone_at(folder, world):
+        begin = world.in_turn(
+            lambda: start_of(
+                start,
+                opened,
+                chosen,
+                dataset,
+                device=target,
+                folder=folder / "starts",
+                weights=weights,
+                chunk=chunk,
+                resume=resume or not world.first,
+            )
         )
-    )
-    weighted = opened.info.config["proxy"].get("class_weights", "none") if class_weights is None else class_weights
-    place = folder / _training_name(recipe, length, batch_size, start=start, compiled=compiled, weighted=weighted)
-    trained = [
-        retrain_seed(
-            chosen.spec,
-            dataset,
-            recipe,
-            epochs=length,
-            batch_size=batch_size,
-            seed=seed,
-            input_size=opened.input_size,
-            device=target,
-            folder=place,
-            resume=resume,
-            on_epoch=None if on_epoch is None else partial(on_epoch, seed),
-            on_pace=None if on_pace is None or not world.first else partial(on_pace, seed),
-            on_decoded=on_decoded,
-            chunk=chunk,
-            start=begin,
-            checkpoint_seconds=checkpoint_seconds,
-            compiled=compiled,
-            events=tensorboard,
-            class_weights=weighted,
-            world=world,
-        )
-        for seed in range(seeds)
-    ]
-    facts = _facts(opened, chosen, dataset, trained, protocol=protocol, start=begin)
-    curve = world.in_turn(lambda: _keep(opened, chosen, folder, facts, trained, storage, world, dataset.held_out))
+        weighted = opened.info.config["proxy"].get("class_weights", "none") if class_weights is None else class_weights
+        place = folder / _training_name(recipe, length, batch_size, start=start, compiled=compiled, weighted=weighted)
+        trained = [
+            retrain_seed(
+                chosen.spec,
+                dataset,
+                recipe,
+                epochs=length,
+                batch_size=batch_size,
+                seed=seed,
+                input_size=opened.input_size,
+                device=target,
+                folder=place,
+                resume=resume,
+                on_epoch=None if on_epoch is None else partial(on_epoch, seed),
+                on_pace=None if on_pace is None or not world.first else partial(on_pace, seed),
+                on_decoded=on_decoded,
+                chunk=chunk,
+                start=begin,
+                checkpoint_seconds=checkpoint_seconds,
+                compiled=compiled,
+                events=tensorboard,
+                class_weights=weighted,
+                world=world,
+            )
+            for seed in range(seeds)
+        ]
+        facts = _facts(opened, chosen, dataset, trained, protocol=protocol, start=begin)
+        curve = world.in_turn(lambda: _keep(opened, chosen, folder, facts, trained, storage, world, dataset.held_out))
     return Retrained(
         folder=folder,
         facts=facts,
@@ -190,6 +198,20 @@ def retrain(
         events=place / "tensorboard" if tensorboard else None,
         held_out=folder / HELD_OUT if dataset.held_out else None,
     )
+
+
+@contextmanager
+def _alone_at(folder: Path, world: World) -> Iterator[None]:
+    """Hold a network's folder, so that no other command trains it meanwhile. Raises TrainingBusyError if one does."""
+    if not world.first:
+        yield
+        return
+    with locked(folder.with_name(f".{folder.name}.lock"), wait=False) as held:
+        if not held:
+            raise TrainingBusyError(
+                f"another command trains the network {folder.name} now", hint="type it again when that one has ended"
+            )
+        yield
 
 
 def _keep(

@@ -13,14 +13,14 @@ from archsearch.analysis.confirmed import DRAWS, Confirmed, confirmed_of
 from archsearch.analysis.front import Front, front_of
 from archsearch.analysis.means import Retraining, means_of, retrainings_of
 from archsearch.analysis.recommendation import Recommendation, recommendation_of
-from archsearch.analysis.select import RECOMMENDED, select
+from archsearch.analysis.select import RECOMMENDED, RULES, select
 from archsearch.analysis.verdicts import Verdict, verdicts_of
 from archsearch.api.paths import open_database
 from archsearch.designs import Design, Purpose
-from archsearch.errors import ArchsearchError, ConfigError
+from archsearch.errors import ArchsearchError, ConfigError, UnknownNameError
 from archsearch.models.families import FAMILIES
 from archsearch.models.spec import Spec
-from archsearch.models.variants import VARIANTS, find_variant
+from archsearch.models.variants import TORCHVISION, VARIANTS, find_variant
 from archsearch.records import Record, Score
 from archsearch.store.claims import trial_counts
 from archsearch.store.database import Database
@@ -337,9 +337,32 @@ class StoredStudy:
         for record in self.networks:
             if record.variant == which and record.arch_id and record.score is not None:
                 return _chosen(record)
+        if which not in VARIANTS and not which.startswith(TORCHVISION):
+            raise self._unknown(which)
         variant = find_variant(which)
         spec = variant.at_scale(self.info.config["scale"])
         return Chosen(spec=spec.normalised(self.input_size), label=which, record=None, reading=variant.reading)
+
+    def _unknown(self, which: str) -> ConfigError:
+        """What to say of a name that is no trial's."""
+        rules = (RECOMMENDED, *RULES)
+        if which in rules:
+            return ConfigError(
+                f"'{which}' is a rule, not a trial",
+                hint=f"the best by it: --trial best --select {which}",
+            )
+        return UnknownNameError(
+            "trial",
+            which,
+            ["best", "front", "variants", *rules, *VARIANTS],
+            listed_by=VARIANTS.listed_by,
+            also=f"the study's {self._numbers}",
+        )
+
+    @property
+    def _numbers(self) -> str:
+        highest = max((record.trial for record in self.records), default=None)
+        return "first trial is still to come" if highest is None else f"trials are 0 to {highest}"
 
     def choose_all(self, which: str, *, rule: str = RECOMMENDED, with_variants: bool = False) -> tuple[Chosen, ...]:
         """The networks of a list with commas, each once: what `choose` takes, `front` and `variants`.
@@ -380,11 +403,7 @@ class StoredStudy:
                 if not record.arch_id:
                     raise ConfigError(f"trial {number} of study '{self.name}' has no network yet ({record.status})")
                 return record
-        highest = max((record.trial for record in self.records), default=None)
-        raise ConfigError(
-            f"study '{self.name}' has no trial {number}",
-            hint="it has no trial yet" if highest is None else f"its trials are 0 to {highest}",
-        )
+        raise ConfigError(f"study '{self.name}' has no trial {number}", hint=f"its {self._numbers}")
 
 
 def trial_number(text: str) -> int | None:

@@ -12,7 +12,8 @@ from archsearch.analysis.front import front_rows
 from archsearch.analysis.verdicts import verdicts_table
 from archsearch.api.paths import open_database
 from archsearch.api.stored import StoredStudy, trial_rows
-from archsearch.errors import ArchsearchError, UnknownNameError
+from archsearch.errors import ArchsearchError, NothingStoredError, OverrideError, UnknownNameError
+from archsearch.overrides import Overrides, read_overrides
 from archsearch.store.studies import find_study, latest_study, list_studies
 from archsearch.table import notebook_block, paragraphs
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from archsearch.analysis.marginal import Marginal
     from archsearch.analysis.trust import Trust
     from archsearch.plots.catalog import Figure
+    from archsearch.search.config import StudyConfig
 
 
 @dataclass(frozen=True, repr=False)
@@ -162,6 +164,39 @@ def open_study(name: str | Path | None = None, *, storage: str | None = None) ->
         return Study.read(database, find_study(database, str(name)) if name else latest_study(database))
     finally:
         database.close()
+
+
+def open_base(name: str | Path | None, *, storage: str | None = None, overrides: Overrides = ()) -> Study | StudyConfig:
+    """A study to make a design from: the stored one of this name or file, else one that was only written down.
+
+    The study of a design stands for the one that it was made from. `overrides` can only change a study that was never
+    run.
+
+    Raises UnknownNameError or ConfigError for a name that is neither; StoreError for the database.
+    """
+    try:
+        found = open_study(name, storage=storage)
+    except (UnknownNameError, NothingStoredError) as missing:
+        if name is None:
+            raise
+        from archsearch.search.config import load_study
+
+        try:
+            return load_study(name, overrides)
+        except UnknownNameError as unknown:
+            # Of the two lists the one that has a name like it, else that of the stored studies.
+            better = unknown if "did you mean" in (unknown.hint or "") else missing
+            raise better from unknown
+    if found.design is not None:
+        return open_base(found.design.of, storage=storage, overrides=overrides)
+    if overrides:
+        first = next(iter(read_overrides(overrides)))
+        raise OverrideError(
+            first,
+            f"study '{found.name}' is stored: only keys of proxy and latency can be changed",
+            hint="for example proxy.epochs=3; what else differs is another study",
+        )
+    return found
 
 
 def all_studies(*, storage: str | None = None) -> tuple[Study, ...]:

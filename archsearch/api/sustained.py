@@ -9,8 +9,8 @@ from contextlib import ExitStack, closing
 import numpy as np
 
 from archsearch.analysis.sustained import Sustained, Turn, ends_of
-from archsearch.api.designed import base_of, open_base
-from archsearch.api.study import Study
+from archsearch.api.designed import base_of
+from archsearch.api.study import Study, open_base
 from archsearch.errors import ArchsearchError, ConfigError
 from archsearch.latency.group import Group, LocalGroup, VisitPlan
 from archsearch.latency.lease import DeviceLease

@@ -22,7 +22,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from archsearch.api.output import result_json
-from archsearch.errors import ArchsearchError
+from archsearch.errors import ArchsearchError, OverrideError, shortened
 from archsearch.passwords import without_password
 from archsearch.table import write_text
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from rich.traceback import Traceback
 
     from archsearch.analysis.recommendation import Recommendation
+    from archsearch.analysis.study_front import StudyFront
     from archsearch.table import Result
 
 _PIPE_COLUMNS = 1000  # nothing is cut or folded where no terminal says how wide it is
@@ -158,7 +159,10 @@ def log_to_console(*, verbose: bool) -> None:
 
 def print_error(error: ArchsearchError) -> None:
     """One error: what was wrong, and below it what to do."""
-    error_console.print(f"[bold red]error:[/] {escape(error.message)}")
+    message = error.message
+    if isinstance(error, OverrideError):  # as it was typed
+        message = shortened(f"--set {error.key}: {error.what}" if error.key else f"--set: {error.what}")
+    error_console.print(f"[bold red]error:[/] {escape(message)}")
     if error.hint:
         error_console.print(f"[dim]{escape(error.hint)}[/]")
 
@@ -210,6 +214,27 @@ def tell(result: Result, *paths: Path, json: bool, limit: int | None = None) -> 
     else:
         show(result, limit=limit)
         show_written(*paths)
+
+
+def verbose() -> bool:
+    """Whether all is to be told, and not the answer alone."""
+    return logging.getLogger("archsearch").isEnabledFor(logging.INFO)
+
+
+def show_answer(found: StudyFront, *, published: bool) -> None:
+    """Which network of a study to take, and what to type next; everything that is known of its front if `verbose()`.
+
+    `published`: with what became of each published network.
+    """
+    show(found if verbose() else found.answer(published=published))
+    if not found.rows:
+        return
+    study = ["--study", found.study]
+    photos = ["--protocol", "photos"] if found.dataset.startswith("folder:") else []
+    commands = (["report", *study], ["confirm", *study], ["retrain", *study, "--trial", "best", *photos])
+    console.print("next:", *(f"  {shlex.join(['archsearch', *words])}" for words in commands), sep="\n", markup=False)
+    if not verbose():
+        console.print(f"all details: {shlex.join(['archsearch', 'pareto', *study, '--verbose'])}", markup=False)
 
 
 def show_recommendation(found: Recommendation) -> None:

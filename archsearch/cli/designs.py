@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from archsearch.cli.console import error_console, print_json, show, show_recommendation, tell, typed_command
+from archsearch.cli import completion
+from archsearch.cli.console import doing, print_json, show, show_recommendation, tell, typed_command
 from archsearch.cli.options import (
     DataDirOption,
     DeviceOption,
@@ -32,6 +33,7 @@ def ablate(
             "--study",
             "-s",
             metavar="NAME|FILE",
+            autocompletion=completion.any_studies,
             help="A stored study, or one that was never run: its data, proxy, latency protocol and search space are "
             "taken. Default: the one worked on last.",
         ),
@@ -41,6 +43,7 @@ def ablate(
         typer.Option(
             "--from",
             metavar="NETWORK",
+            autocompletion=completion.trials,
             help="What is changed: a variant, a trial's number, best (recommended), accuracy, latency or knee. "
             "Default: the first of the study's own variants.",
         ),
@@ -50,6 +53,7 @@ def ablate(
         typer.Option(
             "--choices",
             metavar="A,B=X|Y",
+            autocompletion=completion.choices,
             help="Choices to change, with commas; levels of your own after =. Default: the most important ones of the "
             "study's search space, in no more trainings than the study has trials. Repeatable.",
         ),
@@ -66,6 +70,7 @@ def ablate(
         str,
         typer.Option(
             metavar="MODE",
+            autocompletion=completion.words("one-at-a-time", "leave-one-out", "pairs"),
             help="one-at-a-time: each level against the base. leave-one-out: each choice that differs from the plain "
             "network of its family put back. pairs: one at a time, and every two together.",
         ),
@@ -74,6 +79,7 @@ def ablate(
         str,
         typer.Option(
             metavar="own|pooled",
+            autocompletion=completion.words("own", "pooled"),
             help="Intervals from each effect's own spread over the seeds, or from one spread of all networks: narrower "
             "with few seeds, and right if all scatter about alike.",
         ),
@@ -111,7 +117,9 @@ def ablate(
     if spread not in ("own", "pooled"):
         raise ConfigError(f"--spread {spread}: unknown", hint="own or pooled")
 
-    study = study or latest_name(storage)
+    from archsearch.api.study import open_base
+
+    open_base(study, storage=storage)  # before torch is imported: a wrong name is answered at once
 
     from archsearch.api.ablate import plan_ablation
     from archsearch.api.analyses import ablation_result
@@ -194,7 +202,9 @@ def confirm(
     archsearch confirm --top 0 --target ssh:pi5
     archsearch confirm --sustained 10m --target ssh:pi5
     """
-    study = study or latest_name(storage)
+    from archsearch.api.study import open_base
+
+    open_base(study, storage=storage)  # before torch is imported: a wrong name is answered at once
     if sustained is not None:
         _sustain(study, sustained, target=target, device=device, storage=storage, json=json)
         return
@@ -231,10 +241,10 @@ def _sustain(study: str | None, time: str, *, target: str | None, device: str, s
     from archsearch.text import duration
 
     seconds = parse_duration(time, option="--sustained")
-    with error_console.status("making the networks ready") as status:
+    with doing("making the networks ready") as say:
         found = measure_sustained(
             study, seconds=seconds, target=target, device=device, storage=storage,
-            on_turn=lambda spent: status.update(f"running the front: {duration(spent)} of {duration(seconds)}"),
+            on_turn=lambda spent: say(f"running the front: {duration(spent)} of {duration(seconds)}"),
         )  # fmt: skip
     tell(found, json=json)
 
@@ -269,8 +279,11 @@ def trust(
     archsearch trust --study cifar10 --n 16
     archsearch trust --n 24 --epochs 40 --seeds 2 --plot
     """
+    from archsearch.api.study import open_study
+
     changes = section_changes(set_ or [])
-    study = study or (None if set_ else latest_name(storage))
+    if not changes.proxy and not changes.others:  # which are refused whatever the study is
+        open_study(study, storage=storage)  # before torch is imported: a wrong name is answered at once
 
     from archsearch.api.analyses import trust_between
     from archsearch.api.output import write
@@ -295,10 +308,3 @@ def trust(
         page = study_folder(planned.base.stored.name) / "trust.html"
         written.append(write(found, page, figure=trust_figure, command=typed_command()))
     tell(found, *written, json=json)
-
-
-def latest_name(storage: str | None) -> str:
-    """The study worked on last. That there is none is said before torch is imported, which takes seconds."""
-    from archsearch.api.study import open_study
-
-    return open_study(storage=storage).name

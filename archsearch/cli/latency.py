@@ -14,7 +14,9 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
+from archsearch.cli import completion
 from archsearch.cli.console import console, doing, error_console, print_json, tell, typed_command
+from archsearch.cli.networks import check_networks
 from archsearch.cli.options import DeviceOption, JsonOption, StorageOption, TargetOption
 from archsearch.errors import ArchsearchError
 from archsearch.text import duration, plural, rough_duration
@@ -34,14 +36,15 @@ _PIPE_WIDTH = 160
 
 def measure(
     names: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="NAME|FILE|STUDY:TRIAL",
+            autocompletion=completion.networks,
             help="Published networks, spec.json or YAML files, model folders, or trials of a study (number, a variant, "
             "best). Weights do not matter for latency: networks are measured with random ones.",
             show_default=False,
         ),
-    ],
+    ] = None,
     backend: Annotated[
         list[str] | None,
         typer.Option(metavar="B", help="How a network is run, e.g. onnxruntime or torch. Repeatable. Default: auto."),
@@ -70,7 +73,11 @@ def measure(
     cores: Annotated[str, typer.Option(metavar="KIND", help="A board's cores: all, big or little.")] = "all",
     reference: Annotated[
         str,
-        typer.Option(metavar="NAME", help="The network that ratios are to; named as the others are."),
+        typer.Option(
+            metavar="NAME",
+            autocompletion=completion.networks,
+            help="The network that ratios are to; named as the others are.",
+        ),
     ] = "shufflenet_v2_x1_0",
     budget: Annotated[
         float | None,
@@ -94,6 +101,7 @@ def measure(
     archsearch measure shufflenet_v2_x0_5 --target ssh:pi5
     """
     done: list[MeasuredNetwork] = []
+    check_networks(names, storage=storage)
     try:
         from archsearch.api.measure import measure as measure_named  # takes seconds: Ctrl-C may come already here
 
@@ -114,7 +122,7 @@ def measure(
                     error_console.print(_line(now), markup=False)
 
             found = measure_named(
-                names,
+                names or (),
                 backends=backend or (),
                 batches=batch or (),
                 precisions=precision or (),

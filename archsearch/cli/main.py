@@ -10,6 +10,7 @@ from types import FrameType
 from typing import Annotated, Any
 
 import typer
+from pydantic import ValidationError
 from typer.core import TyperGroup
 
 from archsearch.cli import (
@@ -26,18 +27,36 @@ from archsearch.cli import (
     studies,
 )
 from archsearch.cli.console import checked_stdout, error_console, forgiving_stderr, log_to_console, print_error
-from archsearch.errors import ArchsearchError, ConfigError
+from archsearch.errors import ArchsearchError, ConfigError, nearest, shown
+from archsearch.validation import must_be
 
+_UsageError: Any = typer.BadParameter.__base__  # of click, which typer may bring itself
+_INTERRUPTED = 130  # how the library ends a command that Ctrl-C has ended
 SEARCH = "Search"
 LOOK = "Look"
-EPILOG = (
-    "Examples:  archsearch run --study quickstart   |   archsearch pareto --plot   |   "
-    "archsearch retrain --trial best --protocol modern --epochs 10   |   archsearch describe shufflenet_v2_x1_0"
+EPILOG = "\n\n".join(
+    (
+        "Examples:",
+        "archsearch run --study quickstart",
+        "archsearch pareto --plot",
+        "archsearch retrain --trial best --protocol modern --epochs 10",
+        "archsearch describe shufflenet_v2_x1_0",
+    )
 )
 RENAMED = {"proxy": "serve-storage"}  # commands of earlier versions
 
 
 class _Commands(TyperGroup):
+    def get_params(self, ctx: Any) -> Any:
+        """As click has it; flags take no value, and their help names none."""
+        return _without_flags_type(super().get_params(ctx))
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """As click does, and the same of its flags."""
+        command = super().get_command(ctx, cmd_name)
+        _without_flags_type([] if command is None else command.params)
+        return command
+
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # typer may bring a click of its own
         """As click does, but the old name of a command is answered with its new one."""
         if args and args[0] in RENAMED:
@@ -46,11 +65,18 @@ class _Commands(TyperGroup):
         return super().resolve_command(ctx, args)
 
 
+def _without_flags_type(params: Any) -> Any:
+    for param in params:
+        if getattr(param, "is_flag", False):
+            param.metavar = ""
+    return params
+
+
 app = typer.Typer(
     name="archsearch",
     cls=_Commands,
-    help="Which choices of a lightweight CNN pay on your device: search the ShuffleNetV2 family, "
-    "with latency measured, not guessed.",
+    help="Which design choices of a lightweight CNN are worth their cost on your device: search the ShuffleNetV2 "
+    "family, with latency measured, not guessed.",
     epilog=EPILOG,
     no_args_is_help=True,
     rich_markup_mode="rich",
@@ -110,8 +136,16 @@ def main() -> None:
     with forgiving_stderr():
         try:
             with checked_stdout():
-                _check_words(sys.argv[1:])
-                app()
+                words = sys.argv[1:]
+                _check_words(words)
+                alone = words in ([], ["target"])  # a group's name: what is in it
+                code = app([*words, "--help"] if alone else words, standalone_mode=False)
+            if code == _INTERRUPTED:
+                error_console.print("stopped")
+            sys.exit(code or 0)
+        except _UsageError as error:
+            print_error(_wrong_usage(error))
+            sys.exit(2)
         except ArchsearchError as error:
             print_error(error)
             sys.exit(error.exit_code)
@@ -125,6 +159,21 @@ def main() -> None:
         except KeyboardInterrupt:
             error_console.print("stopped")
             sys.exit(1)
+
+
+def _wrong_usage(error: Any) -> ConfigError:
+    """What the command line's library found, in our words."""
+    command = "archsearch" if error.ctx is None else error.ctx.command_path
+    said, _, meant = error.format_message().rstrip(".").partition(". ")
+    if isinstance(error.__cause__, ValidationError):  # newer versions read values with pydantic
+        finding = error.__cause__.errors(include_url=False)[0]
+        said = f"{max(error.param.opts, key=len)}: {must_be([finding])}"
+        said += "" if finding["type"] == "value_error" else f", got {shown(finding['input'])}"
+    elif possible := getattr(error, "possibilities", None):
+        said = f"{command} has no option {error.option_name}"
+        meant = f"did you mean {nearest(error.option_name, possible) or possible[0]}?"
+    hint = f"{meant[:1].lower()}{meant[1:]}" if meant else f"{command} --help"
+    return ConfigError(f"{said[:1].lower()}{said[1:]}".rstrip("."), hint=hint)
 
 
 def _check_words(words: Sequence[str]) -> None:

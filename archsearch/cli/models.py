@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from archsearch.cli import completion
 from archsearch.cli.console import console, doing, error_console, show_recommendation
 from archsearch.cli.options import DataDirOption, DeviceOption, JsonOption, StorageOption, StudyOption, parse_duration
 from archsearch.text import plural
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from archsearch.api.stored import Chosen
 
 
+_LOOK_SECONDS = 5.0  # between two looks at networks that another command trains
 _BEGINS = {"proxy": "the proxy's weights", "pretrained": "ImageNet's weights"}
 
 
@@ -33,6 +36,7 @@ def retrain(
             "--trial",
             "-t",
             metavar="best|front|variants|N|VARIANT",
+            autocompletion=completion.trials,
             help="Which networks, several with commas: the best by --select, the whole front, the study's published "
             "networks, trials, variants.",
         ),
@@ -46,6 +50,7 @@ def retrain(
         str,
         typer.Option(
             metavar="RULE",
+            autocompletion=completion.rules,
             help="What best means: recommended, knee, accuracy, latency, latency<=MS, params<=N, macs<=N, "
             "error<=PERCENT, accuracy>=PERCENT.",
         ),
@@ -55,7 +60,9 @@ def retrain(
     protocol: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="shufflenetv2-s (default), ldc-cifar, ldc-caltech, modern, one-cycle or photos."
+            metavar="NAME",
+            autocompletion=completion.protocols,
+            help="shufflenetv2-s (default), ldc-cifar, ldc-caltech, modern, one-cycle or photos.",
         ),
     ] = None,
     batch_size: Annotated[int | None, typer.Option(min=2, metavar="N", help="Default: the protocol's own.")] = None,
@@ -64,6 +71,7 @@ def retrain(
         str,
         typer.Option(
             metavar="scratch|proxy|pretrained",
+            autocompletion=completion.words("scratch", "proxy", "pretrained"),
             help="Initial weights: random; the study's proxy training, made again; ImageNet's.",
         ),
     ] = "scratch",
@@ -107,8 +115,7 @@ def retrain(
     torchrun --standalone --nproc-per-node 2 --no-python archsearch retrain --trial best
     """
     from archsearch.api.study import open_study
-    from archsearch.cli.progress import RetrainDisplay
-    from archsearch.errors import ConfigError, TrainingError
+    from archsearch.errors import ConfigError, TrainingBusyError, TrainingError
     from archsearch.training.protocols import DEFAULT_PROTOCOL, PROTOCOLS
 
     if pretrained and start not in ("scratch", "pretrained"):
@@ -123,17 +130,22 @@ def retrain(
 
     shown = Console(quiet=True) if console.quiet else error_console
     opened = open_study(study, storage=storage)  # what is not there is said before torch is imported
+    networks = opened.choose_all(trial, rule=select, with_variants=with_variants)
     with doing("reading the study and its images", shown):
         from archsearch.api.retrain import retrain as train_in_full
+        from archsearch.cli.progress import RetrainDisplay
 
-        networks = opened.choose_all(trial, rule=select, with_variants=with_variants)
     alone = networks[0] if len(networks) == 1 else None
+
+    said = False
 
     def started(*_: object) -> None:
         """Said once what is typed has been checked."""
+        nonlocal said
+        said = True
         rule = f" (best by {select})" if trial == "best" else ""
-        said = f"{alone.label}{rule}, network {alone.spec.arch_id}" if alone else plural(len(networks), "network")
-        console.print(f"study '{opened.name}': {said}", markup=False)
+        which = f"{alone.label}{rule}, network {alone.spec.arch_id}" if alone else plural(len(networks), "network")
+        console.print(f"study '{opened.name}': {which}", markup=False)
         if trial == "best" and select.strip() == "recommended":
             show_recommendation(opened.recommendation)
         console.print(
@@ -144,6 +156,7 @@ def retrain(
         )
 
     failed: list[str] = []
+    busy: list[tuple[int, Chosen]] = []
     try:
         with RetrainDisplay(
             epochs=length,
@@ -151,7 +164,9 @@ def retrain(
             costs=_costs(networks),
             console=shown,
         ) as display:
-            for place, chosen in enumerate(networks):
+            waiting = list(enumerate(networks))
+            while waiting:
+                place, chosen = waiting.pop(0)
                 if not alone:
                     display.begin(place, f"[{place + 1}/{len(networks)}] {chosen.label}")
                 try:
@@ -172,11 +187,15 @@ def retrain(
                         checkpoint_seconds=seconds,
                         compiled=compiled,
                         tensorboard=tensorboard,
-                        on_start=None if place else started,
+                        on_start=None if said else started,
                         on_epoch=display.show,
                         on_pace=display.paced,
                         on_decoded=display.decoded,
                     )
+                except TrainingBusyError:
+                    if alone or distributed:
+                        raise
+                    busy.append((place, chosen))  # another command shares the list
                 except TrainingError as error:
                     if alone or distributed:
                         raise
@@ -185,6 +204,9 @@ def retrain(
                 else:
                     if not alone:
                         console.print(f"{chosen.label}: {_accuracy(result)}, {result.folder}", markup=False)
+                if busy and not waiting:
+                    time.sleep(_LOOK_SECONDS)
+                    waiting, busy = busy, []
     except KeyboardInterrupt:
         error_console.print("stopped; the last checkpoint is kept: type the same command to continue")
         raise typer.Exit(1) from None
@@ -246,15 +268,31 @@ def export(
     trial: Annotated[
         str,
         typer.Option(
-            "--trial", "-t", metavar="best|N|VARIANT|FOLDER", help="A retrained network, or the folder that holds it."
+            "--trial",
+            "-t",
+            metavar="best|N|VARIANT|FOLDER",
+            autocompletion=completion.trials,
+            help="A retrained network, or the folder that holds it.",
         ),
     ] = "best",
     study: StudyOption = None,
-    select: Annotated[str, typer.Option(metavar="RULE", help="What best means, as for retrain.")] = "recommended",
+    select: Annotated[
+        str, typer.Option(metavar="RULE", autocompletion=completion.rules, help="What best means, as for retrain.")
+    ] = "recommended",
     format_: Annotated[
-        str, typer.Option("--format", "-f", metavar="F", help="onnx, torch-export or state-dict.")
+        str,
+        typer.Option(
+            "--format",
+            "-f",
+            metavar="F",
+            autocompletion=completion.words("onnx", "torch-export", "state-dict"),
+            help="onnx, torch-export or state-dict.",
+        ),
     ] = "onnx",
-    quantize: Annotated[str, typer.Option(metavar="Q", help="none or int8 (onnx only).")] = "none",
+    quantize: Annotated[
+        str,
+        typer.Option(metavar="Q", autocompletion=completion.words("none", "int8"), help="none or int8 (onnx only)."),
+    ] = "none",
     with_preprocessing: Annotated[
         bool,
         typer.Option(

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich import box
 from rich.markup import escape
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from archsearch.cli import completion
 from archsearch.cli.console import console, doing, print_json, tell, typed_command
 from archsearch.cli.options import JsonOption, StorageOption
 from archsearch.errors import ConfigError
+from archsearch.table import Column, Table
 from archsearch.text import plural
 
 if TYPE_CHECKING:
     from archsearch.api.papers import PapersReport
     from archsearch.api.variants import NamedNetwork
-    from archsearch.table import Table
 
 
 InputSizeOption = Annotated[
@@ -34,15 +35,28 @@ ClassesOption = Annotated[
 ]
 
 
+def check_networks(names: Sequence[str] | None, *, storage: str | None) -> None:
+    """Find networks by their names before torch is imported: a wrong or forgotten one is answered at once."""
+    from archsearch.api.networks import find_network
+
+    if not names:
+        raise ConfigError(
+            "which network is not said", hint="for example shufflenet_v2_x1_0; archsearch variants lists the names"
+        )
+    for name in names:
+        find_network(name, storage=storage)
+
+
 def describe(
     name: Annotated[
-        str,
+        str | None,
         typer.Argument(
             metavar="NAME|FILE|STUDY:TRIAL",
+            autocompletion=completion.networks,
             help="A published network, a spec.json or YAML file, a model folder, or a trial of a study (its number, "
             "a variant, best).",
         ),
-    ],
+    ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option(
@@ -61,7 +75,12 @@ def describe(
     ] = None,
     against: Annotated[
         str | None,
-        typer.Option("--against", metavar="NAME", help="What --plot compares it with. Default: its family's base."),
+        typer.Option(
+            "--against",
+            metavar="NAME",
+            autocompletion=completion.networks,
+            help="What --plot compares it with. Default: its family's base.",
+        ),
     ] = None,
     json: JsonOption = False,
     storage: StorageOption = None,
@@ -75,6 +94,9 @@ def describe(
     """
     if against is not None and plot is None:
         raise ConfigError("--against needs --plot", hint="give --plot FILE.html, too")
+    check_networks([each for each in (name, against) if each is not None], storage=storage)
+    assert name is not None  # or it was not found
+
     from archsearch.api.describe import describe as describe_network
     from archsearch.api.describe import drawing_of
     from archsearch.api.output import check_format, write
@@ -106,12 +128,13 @@ def _changes(pairs: list[str]) -> dict[str, str]:
 
 def audit(
     names: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="NAME|FILE|STUDY:TRIAL ...",
+            autocompletion=completion.networks,
             help="Networks as `archsearch describe` takes them.",
         ),
-    ],
+    ] = None,
     units: Annotated[bool, typer.Option("--units", help="Show every unit of each network.")] = False,
     input_size: InputSizeOption = None,
     classes: ClassesOption = None,
@@ -124,18 +147,24 @@ def audit(
     archsearch audit shufflenet_v2_x1_0 shufflenet_v1_x1_0_g3 torchvision/mobilenet_v2
     archsearch audit quickstart:best --units
     """
+    check_networks(names, storage=storage)
+
     from archsearch.api.describe import audit_networks
 
-    found = audit_networks(names, input_size=input_size, num_classes=classes, storage=storage, with_units=units)
+    found = audit_networks(names or (), input_size=input_size, num_classes=classes, storage=storage, with_units=units)
     tell(found, json=json)
-
-
-TORCHVISION = "torchvision/NAME names any classification model of torchvision: archsearch variants --family torchvision"
 
 
 def variants(
     family: Annotated[
-        str | None, typer.Option("--family", "-f", metavar="NAME", help="List one family only, e.g. shufflenet_v1.")
+        str | None,
+        typer.Option(
+            "--family",
+            "-f",
+            metavar="NAME",
+            autocompletion=completion.families,
+            help="List one family only, e.g. shufflenet_v1.",
+        ),
     ] = None,
     json: JsonOption = False,
 ) -> None:
@@ -147,6 +176,12 @@ def variants(
     archsearch variants
     archsearch variants --family shufflenet_v1 --json
     """
+    from archsearch.models.families import FAMILIES
+    from archsearch.models.variants import ANY_OF_TORCHVISION
+
+    if family is not None:
+        _ = FAMILIES[family]  # before torch is imported: a wrong name is answered at once
+
     with doing("listing the networks") as say:
         from archsearch.api.variants import named_networks  # torch
 
@@ -165,7 +200,7 @@ def variants(
         "unless a note says otherwise."
     )
     if family is None:
-        console.print(TORCHVISION, markup=False)
+        console.print(f"{ANY_OF_TORCHVISION}: archsearch variants --family torchvision", markup=False)
 
 
 def _print_family(name: str, networks: list[NamedNetwork]) -> None:
@@ -174,22 +209,28 @@ def _print_family(name: str, networks: list[NamedNetwork]) -> None:
 
     source = FAMILIES[name].source
     notes = _footnotes(networks)
-    table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("name", no_wrap=True)
-    table.add_column("params", justify="right", no_wrap=True)
-    table.add_column("MACs", justify="right", no_wrap=True)
-    table.add_column("source", overflow="fold")
-    table.add_column("notes", overflow="fold")
-    for network in networks:
-        table.add_row(
-            Text(network.name + "+" * (not network.published)),
-            f"{network.params:,}",
-            f"{network.macs:,}",
-            Text(_within(source, network.source)),
-            ",".join(str(number) for number, (_, owners) in enumerate(notes, 1) if network.name in owners),
-        )
+    table = Table(
+        title="",
+        columns=(
+            Column(title="Network", whole=True),
+            Column(title="Params", decimals=0),
+            Column(title="MACs", decimals=0),
+            Column(title="Source"),
+            Column(title="Notes"),
+        ),
+        rows=tuple(
+            (
+                network.name + "+" * (not network.published),
+                network.params,
+                network.macs,
+                _within(source, network.source),
+                " ".join(str(number) for number, (_, owners) in enumerate(notes, 1) if network.name in owners),
+            )
+            for network in networks
+        ),
+    )
     console.print(f"[bold]{escape(name)}[/]  {escape(source)}")
-    console.print(table)
+    console.print(table.to_rich(width=console.width))
     below = RichTable.grid(padding=(0, 1), pad_edge=True)
     below.add_column(justify="right", no_wrap=True)
     below.add_column(overflow="fold")
@@ -237,7 +278,13 @@ _PLURAL = {"rounds to it": "round to the printed number", "differs": "differ"}
 def papers(
     paper: Annotated[
         str | None,
-        typer.Option("--paper", "-p", metavar="KEY", help="One source, e.g. ldc or shufflenet_v2. Default: all."),
+        typer.Option(
+            "--paper",
+            "-p",
+            metavar="KEY",
+            autocompletion=completion.papers,
+            help="One source, e.g. ldc or shufflenet_v2. Default: all.",
+        ),
     ] = None,
     json: JsonOption = False,
     markdown: Annotated[
@@ -252,11 +299,16 @@ def papers(
     archsearch papers --paper ldc
     archsearch papers --json
     """
+    if json and markdown:
+        raise ConfigError("--json and --markdown were both given", hint="choose one")
+    from archsearch.papers.printed import find_paper
+
+    if paper is not None:
+        find_paper(paper)  # before torch is imported: a wrong name is answered at once
+
     from archsearch.api.papers import compare_papers, to_dict
     from archsearch.api.papers import markdown as page
 
-    if json and markdown:
-        raise ConfigError("--json and --markdown were both given", hint="choose one")
     with doing("reading the papers") as say:
         report = compare_papers(
             paper, storage=storage, progress=lambda name, done, total: say(f"counting {name} ({done + 1} of {total})")

@@ -8,7 +8,16 @@ from typing import Annotated
 
 import typer
 
+from archsearch.cli import completion
+from archsearch.cli.console import log_to_console
 from archsearch.errors import ConfigError
+
+
+def _told_all(wanted: bool) -> bool:
+    if wanted:
+        log_to_console(verbose=True)
+    return wanted
+
 
 StorageOption = Annotated[
     str | None,
@@ -19,13 +28,22 @@ StorageOption = Annotated[
     ),
 ]
 StudyOption = Annotated[
-    str | None, typer.Option("--study", "-s", metavar="NAME", help="A stored study. Default: the one worked on last.")
+    str | None,
+    typer.Option(
+        "--study",
+        "-s",
+        metavar="NAME",
+        autocompletion=completion.stored_studies,
+        help="A stored study. Default: the one worked on last.",
+    ),
 ]
 DataDirOption = Annotated[
     Path | None,
     typer.Option(metavar="DIR", help="Where datasets are kept. Default: archsearch in the user's cache folder."),
 ]
-DeviceOption = Annotated[str, typer.Option(metavar="D", help="auto, cpu, cuda or cuda:N.")]
+DeviceOption = Annotated[
+    str, typer.Option(metavar="D", autocompletion=completion.devices, help="auto, cpu, cuda or cuda:N.")
+]
 TargetOption = Annotated[
     str | None,
     typer.Option(
@@ -33,6 +51,9 @@ TargetOption = Annotated[
         help="Where latency is measured: local, ssh:HOST, command:PROGRAM ARGS or adb:SERIAL. Default: local, or what "
         "the study says.",
     ),
+]
+VerboseOption = Annotated[
+    bool, typer.Option("--verbose", "-v", callback=_told_all, help="Print all details, not the answer alone.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 WorkersOption = Annotated[

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from archsearch.cli.console import tell, typed_command
-from archsearch.cli.options import JsonOption, StorageOption, StudyOption
+from archsearch.cli.console import show_answer, show_written, tell, typed_command
+from archsearch.cli.options import JsonOption, StorageOption, StudyOption, VerboseOption
 
 if TYPE_CHECKING:
     from archsearch.table import Result
@@ -29,6 +29,7 @@ def pareto(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Where the files go. Default: runs/STUDY.")
     ] = None,
+    verbose: VerboseOption = False,
     storage: StorageOption = None,
 ) -> None:
     """Show the accuracy-latency front, and what became of each published network.
@@ -38,15 +39,18 @@ def pareto(
     archsearch pareto --study quickstart --plot --csv
     archsearch pareto --final --plot
     """
+    from archsearch.api.study import open_study
+
+    opened = open_study(study, storage=storage)  # before the rest is imported: a wrong name is answered at once
+
     from archsearch.analysis.front import Front, front_rows
+    from archsearch.analysis.study_front import StudyFront
     from archsearch.api.analyses import study_front
     from archsearch.api.output import write_csv
     from archsearch.api.paths import study_folder
     from archsearch.api.plots import result_of, write_plot
-    from archsearch.api.study import open_study
     from archsearch.plots.catalog import PLOTS
 
-    opened = open_study(study, storage=storage)
     folder = out or study_folder(opened.name)
     written = []
     file, drawn = ("final", "final") if final else ("pareto", "front")
@@ -57,4 +61,8 @@ def pareto(
     if csv:
         rows = front_rows(found) if isinstance(found, Front) else found.tables()[0].dicts()
         written.append(write_csv(rows, folder / f"{file}.csv"))
-    tell(found, *written, json=json)
+    if json or not isinstance(found, StudyFront):
+        tell(found, *written, json=json)
+        return
+    show_answer(found, published=True)
+    show_written(*written)

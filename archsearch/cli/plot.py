@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich import box
-from rich.markup import escape
-from rich.table import Table
 
+from archsearch.cli import completion
 from archsearch.cli.console import console, show_written, typed_command
 from archsearch.cli.options import StorageOption, StudyOption
 from archsearch.errors import ConfigError
+from archsearch.table import Column, Table
 
 
 def plot(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="Which plot. Without a name, they are listed.")
+        str | None,
+        typer.Argument(
+            metavar="[NAME]", autocompletion=completion.plots, help="Which plot. Without a name, they are listed."
+        ),
     ] = None,
     study: StudyOption = None,
     out: Annotated[
@@ -43,20 +46,23 @@ def plot(
     archsearch plot latencies --study quickstart
     archsearch plot front --out front.png
     """
-    from archsearch.api.plots import check_plot, plot_summaries, write_plot
+    from archsearch.plots.summaries import SUMMARIES, check_plot
 
     if name is None:
         if study is not None or out is not None or png or with_:
-            raise ConfigError("which plot is not said", hint=f"one of {', '.join(plot_summaries())}")
-        _list(plot_summaries())
+            raise ConfigError("which plot is not said", hint=f"one of {', '.join(SUMMARIES)}")
+        _list(SUMMARIES)
         return
-    from archsearch.api.paths import study_folder
-    from archsearch.api.study import open_study
-
     if png and out is not None:
         raise ConfigError("--png and --out were both given", hint="choose one: --out FILE.png is a picture, too")
     check_plot(name)  # before a study is looked for
-    opened = open_study(study, storage=storage)
+    from archsearch.api.study import open_study
+
+    opened = open_study(study, storage=storage)  # before the rest is imported: a wrong name is answered at once
+
+    from archsearch.api.paths import study_folder
+    from archsearch.api.plots import write_plot
+
     path = study_folder(opened.name) / f"{name}.png" if png else out
     show_written(write_plot(opened, name, path, options=_options(with_ or []), command=typed_command()))
 
@@ -68,11 +74,7 @@ def _options(pairs: list[str]) -> dict[str, str]:
     return {pair.partition("=")[0]: pair.partition("=")[2] for pair in pairs}
 
 
-def _list(summaries: dict[str, str]) -> None:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("plot", no_wrap=True)
-    table.add_column("what it shows")
-    for name, summary in summaries.items():
-        table.add_row(escape(name), escape(summary))
-    console.print(table)
+def _list(summaries: Mapping[str, str]) -> None:
+    columns = (Column(title="Plot", whole=True), Column(title="What it shows"))
+    console.print(Table(title="", columns=columns, rows=tuple(summaries.items())).to_rich(width=console.width))
     console.print("archsearch plot NAME --study STUDY   writes runs/STUDY/NAME.html", markup=False)

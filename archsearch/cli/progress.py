@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from rich import box
 from rich.console import Console, Group
 from rich.live import Live
 from rich.markup import escape
+from rich.padding import Padding
 from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
 from archsearch.cli.console import doing
+from archsearch.errors import shortened
 from archsearch.records import Record, TrialStatus
 from archsearch.search.estimate import Estimate
 from archsearch.search.runtime import RunCallbacks, RunProgress
+from archsearch.table import Cell, Column, Table
 from archsearch.text import duration, plural, rough_duration
 
 if TYPE_CHECKING:
@@ -28,6 +31,9 @@ if TYPE_CHECKING:
     from archsearch.training.retrain import Pace
 
 _LAST_TRIALS = 10
+_TABLE_LINES = 7  # of a table beside its rows, with headings of three lines
+_LEAST_OF_FRONT = 3
+_SILENT_SECONDS = 60.0  # where no terminal watches, what runs is said at least so often
 _TOLD_PICTURES = 100
 _TOLD_SECONDS = 3.0  # of a training, before its steps say how long the rest takes
 
@@ -80,7 +86,8 @@ class RunDisplay(_Display, RunCallbacks):
         self._say: Callable[[str], None] | None = None  # how far the plan is
         self._study: StudyInfo | None = None
         self._known: set[int] | None = None
-        self._front: tuple[tuple[Record, ...], Table] | None = None  # of the records that it was drawn from
+        self._front: tuple[tuple[Record, ...], Table] | None = None  # of the records that it was found from
+        self._told: float | None = None  # when a line was last printed of the run
 
     @contextmanager
     def planning(self, what: str) -> Iterator[None]:
@@ -112,6 +119,10 @@ class RunDisplay(_Display, RunCallbacks):
             finishing = "; running ones are finished" if running else ""
             self._console.print(f"{progress.ending}: no new trial starts{finishing}", markup=False)
 
+    def stopping(self) -> None:
+        """Say that Ctrl-C was heard."""
+        self._console.print("stopping: the workers give their trials back", markup=False)
+
     def _show(self, progress: RunProgress) -> None:
         if self._live is not None:
             self._live.update(self._view(progress))
@@ -120,64 +131,146 @@ class RunDisplay(_Display, RunCallbacks):
         if self._known is None:  # what an earlier run left is not news
             self._known = {record.trial for record in ended}
             if ended:
-                self._console.print(f"continuing: {progress.done} of {progress.total} trials are done")
+                self._print(f"continuing: {progress.done} of {progress.total} trials are done")
         for record in ended:
             if record.trial not in self._known:
                 self._known.add(record.trial)
-                self._console.print(f"[{progress.done}/{progress.total}] {line(record)}{_left(progress)}", markup=False)
+                self._print(f"[{progress.done}/{progress.total}] {line(record)}{_left(progress)}")
+        began = self._told is None and progress.running and all(each.name for each in progress.running)
+        if progress.running and (began or time.monotonic() - (self._told or math.inf) > _SILENT_SECONDS):
+            running = ", ".join(_running_text(row) for row in self._running(progress))
+            self._print(f"running for {duration(progress.elapsed_seconds)}: {running}")
+
+    def _print(self, text: str) -> None:
+        self._told = time.monotonic()
+        self._console.print(text, markup=False)
 
     def _view(self, progress: RunProgress) -> Group:
-        ended = [record for record in progress.records if record.status is not TrialStatus.RUNNING]
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for name in ("trial", "network", "status", "top-1 %", "ms", "params", "took"):
-            table.add_column(name, no_wrap=name != "status")
-        for record in ended[-_LAST_TRIALS:]:
-            table.add_row(*(Text(cell) for cell in _cells(record)))
-        head = Text(f"{progress.done} of {progress.total} trials, {progress.workers} workers{_left(progress)}")
+        """What is done and left, what runs, the front so far, and the last trials if there is room."""
+        spent = f"{duration(progress.elapsed_seconds)} so far{_left(progress)}"
         bar = ProgressBar(total=progress.total, completed=progress.done, width=60)
-        if self._study is None or self._study.config.get("design") is not None:  # what a design compares is no front
-            return Group(head, bar, table)
-        objectives = self._study.config["objectives"]
-        return Group(head, bar, table, self._front_table(progress, objectives))  # a small terminal cuts off the end
+        tables = [self._running_table(progress)]
+        room = self._console.height - 3 - len(tables[0].rows) - _TABLE_LINES
+        objectives = None if self._study is None else self._study.config["objectives"]
+        if objectives is not None and self._study is not None and self._study.config.get("design") is None:
+            front = self._front_table(progress, objectives)  # what a design compares is no front
+            most = max(room - _TABLE_LINES, _LEAST_OF_FRONT)
+            title = (
+                front.title if len(front.rows) <= most else f"{front.title}: the fastest {most} of {len(front.rows)}"
+            )
+            tables.append(replace(front, title=title, rows=front.rows[:most]))
+            room -= len(tables[-1].rows) + _TABLE_LINES
+        tables.append(_last_table(progress.records, min(_LAST_TRIALS, room - _TABLE_LINES)))
+        ready = progress.workers - len(progress.running)
+        return Group(
+            Text(f"{progress.done} of {progress.total} trials, {spent}. Ctrl-C ends cleanly."),
+            Padding(bar, 0),  # a bar alone does not end its line
+            *([Text(f"{plural(ready, 'worker')} getting ready")] if ready > 0 and progress.ending is None else []),
+            *(table.to_rich(width=self._console.width) for table in tables if table.rows),
+        )
+
+    def _running(self, progress: RunProgress) -> list[tuple[Cell, ...]]:
+        """Of each trial that runs: number, network, epochs done, latency (ms), time, device."""
+        known = {record.trial: _name(record) for record in progress.records}
+        epochs = None if self._study is None else self._study.config.get("proxy", {}).get("epochs")
+        return [
+            (
+                each.trial,
+                known.get(-1 if each.trial is None else each.trial, each.name) or "to be suggested",
+                str(each.epoch) if epochs is None else f"{each.epoch}/{epochs}",
+                "measuring" if each.latency_ms is None else each.latency_ms,
+                duration(each.seconds),
+                each.device if each.device not in ("", "cpu") else None,
+            )
+            for each in progress.running
+        ]
+
+    def _running_table(self, progress: RunProgress) -> Table:
+        columns = (
+            Column(title="Trial", decimals=0),
+            Column(title="Network", whole=True),
+            Column(title="Epoch", whole=True),
+            Column(title="Latency", unit="ms", decimals=3),
+            Column(title="Time", whole=True),
+            Column(title="Device", whole=True),
+        )
+        return Table(title="Running", columns=columns, rows=tuple(self._running(progress))).without_empty_columns()
 
     def _front_table(self, progress: RunProgress, objectives: Sequence[str]) -> Table:
-        """The front so far, drawn anew only where trials have ended: this is asked for twice a second."""
+        """The front so far, found anew only where trials have ended: this is asked for twice a second."""
         from archsearch.analysis.front import front_of, networks_table
 
         if self._front is None or self._front[0] is not progress.records:
             front = front_of(progress.records, objectives, noise_floor=progress.noise_floor)
             members = networks_table(front.members, title="Front so far").without_empty_columns()
-            self._front = (progress.records, members.to_rich(width=self._console.width))
+            self._front = (progress.records, members)
         return self._front[1]
+
+
+def _running_text(row: tuple[Cell, ...]) -> str:
+    trial, network, epoch, latency, _time, _device = row
+    named = f"trial {trial} {network}" if trial is not None else str(network)
+    return f"{named} (epoch {epoch}, {f'{latency:.3f} ms' if isinstance(latency, float) else latency})"
+
+
+def _last_table(records: Sequence[Record], most: int) -> Table:
+    """The trials that ended last, at most so many; one that was interrupted comes back as another."""
+    going_on = (TrialStatus.RUNNING, TrialStatus.INTERRUPTED)
+    ended = [record for record in records if record.status not in going_on]
+    return Table(
+        title="Last trials",
+        columns=(
+            Column(title="Trial", decimals=0),
+            Column(title="Network", whole=True),
+            Column(title="Top-1", unit="%", decimals=2),
+            Column(title="Latency", unit="ms", decimals=3),
+            Column(title="Took", whole=True),
+            Column(title="Status"),
+            Column(title="Params", decimals=0, wide=True),
+        ),
+        rows=tuple(
+            (
+                record.trial,
+                _name(record),
+                record.score.top1_percent if record.score and record.status is not TrialStatus.STOPPED else None,
+                None if record.latency is None else record.latency.corrected_ms,
+                None if record.seconds is None else duration(record.seconds),
+                _short_status(record),
+                None if record.cost is None else record.cost.params,
+            )
+            for record in ended[-most:]
+        )
+        if most > 0
+        else (),
+    ).without_empty_columns()
 
 
 def line(record: Record) -> str:
     """One ended trial in one line."""
-    _, name, status, top1, latency, params, took = _cells(record)
-    if record.status is TrialStatus.COMPLETE:
-        return (
-            f"trial {record.trial} {name}: top-1 {top1} % (validation), latency {latency} ms, {params} params, {took}"
-        )
-    if record.status is TrialStatus.STOPPED:
-        return f"trial {record.trial} {name}: {status}, latency {latency} ms, {params} params, {took}"
-    return f"trial {record.trial} {name}: {status}"
+    named = f"trial {record.trial} {_name(record)}"
+    if record.status is TrialStatus.COMPLETE and record.score is not None:
+        named += f": top-1 {record.score.top1_percent:.2f} % (validation)"
+    else:
+        named += f": {_status(record)}"
+    if record.status not in (TrialStatus.COMPLETE, TrialStatus.STOPPED):
+        return named
+    latency = "" if record.latency is None else f", latency {record.latency.corrected_ms:.3f} ms"
+    params = "" if record.cost is None else f", {record.cost.params:,} params"
+    return f"{named}{latency}{params}{'' if record.seconds is None else f', {duration(record.seconds)}'}"
 
 
-def _cells(record: Record) -> tuple[str, ...]:
-    status = record.status.value
+def _short_status(record: Record) -> str | None:
     if record.status is TrialStatus.STOPPED and record.early_stop is not None:
-        status = _stopped(record.early_stop)
-    elif record.reason and record.status is not TrialStatus.COMPLETE:
-        status += f": {record.reason.splitlines()[0][:100]}"
-    return (
-        str(record.trial),
-        _name(record),
-        status,
-        "" if record.score is None or record.status is TrialStatus.STOPPED else f"{record.score.top1_percent:.2f}",
-        "" if record.latency is None else f"{record.latency.corrected_ms:.3f}",
-        "" if record.cost is None else f"{record.cost.params:,}",
-        "" if record.seconds is None else duration(record.seconds),
-    )
+        return f"stopped after epoch {record.early_stop.epoch} of {record.early_stop.of_epochs}"
+    return None if record.status is TrialStatus.COMPLETE else shortened(_status(record), 60)
+
+
+def _status(record: Record) -> str:
+    if record.status is TrialStatus.STOPPED and record.early_stop is not None:
+        return _stopped(record.early_stop)
+    if record.reason and record.status is not TrialStatus.COMPLETE:
+        return f"{record.status.value}: {record.reason.splitlines()[0][:100]}"
+    return record.status.value
 
 
 def _name(record: Record) -> str:

@@ -36,15 +36,17 @@ def report(
     archsearch report --study quickstart --out quickstart.html
     archsearch report --markdown --out front.md
     """
-    from archsearch.api import report as reports
-    from archsearch.api.study import open_study
-    from archsearch.files import write_atomically
-
     if markdown and latex:
         raise ConfigError("--markdown and --latex are two reports", hint="ask for one after the other")
     words = markdown or latex
+    from archsearch.api.study import open_study
+
     error_console.print("reading the study and all that was found out of it")
-    opened = open_study(study, storage=storage)
+    opened = open_study(study, storage=storage)  # before the rest is imported: a wrong name is answered at once
+
+    from archsearch.api import report as reports
+    from archsearch.files import write_atomically
+
     made = reports.make_report(opened, storage=storage, command=typed_command(), figures=not words)
     if words:
         text = reports.report_markdown(made) if markdown else reports.report_latex(made)

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from archsearch.cli.console import console, error_console, show
-from archsearch.cli.options import DataDirOption, DeviceOption, StorageOption, TargetOption
+from archsearch.cli import completion
+from archsearch.cli.console import console, error_console, show_answer
+from archsearch.cli.options import DataDirOption, DeviceOption, StorageOption, TargetOption, VerboseOption
+from archsearch.errors import ConfigError, DataError
+from archsearch.resources import list_yaml
 from archsearch.text import bytes_text, duration, plural
 
 if TYPE_CHECKING:
@@ -23,9 +26,15 @@ if TYPE_CHECKING:
 
 def run(
     study: Annotated[
-        str,
-        typer.Option("--study", "-s", metavar="NAME|FILE", help="A shipped study's name, or a YAML file of your own."),
-    ],
+        str | None,
+        typer.Option(
+            "--study",
+            "-s",
+            metavar="NAME|FILE",
+            autocompletion=completion.shipped_studies,
+            help="A shipped study's name, or a YAML file of your own.",
+        ),
+    ] = None,
     trials: Annotated[
         int | None,
         typer.Option(min=1, metavar="N", help="Networks to evaluate in all: the same command again goes on to N."),
@@ -87,6 +96,7 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done, try three networks, stop.")
     ] = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """Run a study, or continue it.
 
@@ -103,11 +113,20 @@ def run(
     archsearch run --study quickstart --target ssh:pi5
     archsearch run --study cifar10 --time-budget 2h --stop-on-plateau 50
     """
-    from archsearch.cli.progress import RunDisplay
-    from archsearch.cli.running import command_runtime, run_displayed, told_estimate
-    from archsearch.errors import DataError
     from archsearch.overrides import read_overrides
     from archsearch.search.config import load_study
+
+    if study is None:
+        known = ", ".join(list_yaml("studies"))
+        raise ConfigError("which study to run is not said", hint=f"--study NAME: {known}; or a YAML file of your own")
+    typed = {
+        "latency.target": target, "constraints.latency_ms": max_latency, "constraints.params": max_params, "seed": seed,
+    }  # fmt: skip
+    overrides = read_overrides(set_ or []) | {key: value for key, value in typed.items() if value is not None}
+    config = load_study(study, overrides)  # before anything that takes long to import: a wrong name is answered at once
+
+    from archsearch.cli.progress import RunDisplay
+    from archsearch.cli.running import command_runtime, run_displayed, told_estimate
     from archsearch.search.processes import idle_workers
 
     display = RunDisplay(error_console)
@@ -121,11 +140,6 @@ def run(
         plateau_trials=stop_on_plateau,
         optuna_proxy=optuna_proxy,
     )
-    typed = {
-        "latency.target": target, "constraints.latency_ms": max_latency, "constraints.params": max_params, "seed": seed,
-    }  # fmt: skip
-    overrides = read_overrides(set_ or []) | {key: value for key, value in typed.items() if value is not None}
-    config = load_study(study, overrides)
     with idle_workers(0 if dry_run else workers or config.workers) as idle:
         runtime = replace(runtime, idle=idle)
         try:
@@ -237,8 +251,6 @@ def _print_end(study: Study, elapsed_seconds: float, total: int, ending: str | N
         console.print(f"failed: {reason.splitlines()[0]}", markup=False)
     if ending is not None:
         console.print(f"ended before {plural(total, 'trial')}: {ending}", markup=False)
-    show(study_front(study))
+    show_answer(study_front(study), published=False)
     if not study.front.rows:
         raise typer.Exit(0 if ending else 1)
-    recipe = " --protocol photos" if str(study.info.config["dataset"]).startswith("folder:") else ""
-    console.print(f"next: archsearch pareto --plot   |   archsearch retrain --trial best{recipe}")

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from archsearch.cli import completion
 from archsearch.cli.console import console, print_json, show, tell, typed_command
 from archsearch.cli.options import JsonOption, StorageOption, StudyOption
 from archsearch.errors import NothingStoredError
@@ -43,8 +44,8 @@ def studies(
     if rows:
         console.print(_stored_table(rows).to_rich(width=console.width))
         console.print(
-            "front: networks on it; hv: hypervolume as a share of the "
-            "box below the study's reference point; top-1 on the validation split"
+            "front: networks on it; hypervolume: share of the box below the study's reference point; top-1 on the "
+            "validation split"
         )
     elif not shipped:
         console.print("no study is stored yet")
@@ -89,9 +90,9 @@ def _stored_table(rows: list[dict[str, Any]]) -> Table:
             Column(title="Data"),
             Column(title="Trials"),
             Column(title="Front", decimals=0),
-            Column(title="Hv", unit="%", decimals=1),
-            Column(title="Recommended: top-1 %, ms"),
-            Column(title="Best top-1 %, ms"),
+            Column(title="Hypervolume", decimals=3),
+            Column(title="Recommended (top-1 %, ms)"),
+            Column(title="Best top-1 (%, ms)"),
         ),
         rows=tuple(
             (
@@ -99,7 +100,7 @@ def _stored_table(rows: list[dict[str, Any]]) -> Table:
                 row["dataset"],
                 ", ".join(f"{number} {status}" for status, number in sorted(row["counts"].items())) or "none",
                 row["front"],
-                None if row["hypervolume_share"] is None else 100.0 * row["hypervolume_share"],
+                row["hypervolume_share"],
                 _shown(row["recommended"]),
                 _shown(row["most_accurate"]),
             )
@@ -117,7 +118,11 @@ def _shown(point: dict[str, Any] | None) -> str:
 def compare(
     studies: Annotated[
         list[str],
-        typer.Argument(metavar="STUDY STUDY ...", help="Stored studies; or one, measured on several devices."),
+        typer.Argument(
+            metavar="STUDY STUDY ...",
+            autocompletion=completion.stored_studies,
+            help="Stored studies; or one, measured on several devices.",
+        ),
     ],
     plot: Annotated[
         bool, typer.Option("--plot", help="Write compare.html, one self-contained page; a terminal opens it.")
@@ -138,12 +143,16 @@ def compare(
     archsearch compare laptop server
     archsearch compare cifar10 cifar100 --plot --csv
     """
+    from archsearch.api.study import open_study
+
+    opened = [open_study(name, storage=storage) for name in studies]  # before the rest is imported
+
     from archsearch.api.compare import compare as compared
     from archsearch.api.output import write
     from archsearch.api.paths import study_folder
     from archsearch.plots.comparison import comparison_figure
 
-    found = compared(studies, storage=storage)
+    found = compared(opened)
     folder = out or study_folder(found.studies[0])
     written = []
     if plot:
@@ -157,7 +166,14 @@ def compare(
 def replay(
     study: StudyOption = None,
     policy: Annotated[
-        str | None, typer.Option("--policy", "-p", metavar="NAME", help="none, predicted or mo_asha. Default: all.")
+        str | None,
+        typer.Option(
+            "--policy",
+            "-p",
+            metavar="NAME",
+            autocompletion=completion.words("none", "predicted", "mo_asha"),
+            help="none, predicted or mo_asha. Default: all.",
+        ),
     ] = None,
     override: Annotated[
         list[str] | None,

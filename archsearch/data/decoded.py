@@ -10,7 +10,6 @@ share, and a mapped file of 15 GB counts as memory of each process, against `uli
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import logging
@@ -21,7 +20,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -35,7 +33,7 @@ from torch import Tensor
 from archsearch.data.images import OnDecoded
 from archsearch.data.pictures import BROKEN_PICTURE, square_pixels
 from archsearch.errors import DataError
-from archsearch.files import write_atomically
+from archsearch.files import locked, write_atomically
 from archsearch.image_rules import Background
 
 logger = logging.getLogger(__name__)
@@ -114,7 +112,7 @@ def decoded(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(folder)
-        with _locked(path):
+        with locked(path.with_suffix(".lock")):
             found = _found(path, len(pictures), size)
             if found is None:
                 levels = _decode(pictures, path, size=size, background=background, on_decoded=on_decoded)
@@ -270,22 +268,10 @@ def _histograms(pixels: NDArray[np.uint8]) -> NDArray[np.int64]:
     return np.array(Image.fromarray(pixels).histogram(), dtype=np.int64).reshape(3, 256)
 
 
-@contextmanager
-def _locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
-    """Hold a file's lock, which a process gives back when it ends, however it does; gives whether it is held."""
-    with path.with_suffix(".lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-
-
 def _remove_abandoned(folder: Path) -> None:
     """Remove what killed processes left half written."""
     for partial in folder.glob("*.partial"):
-        with _locked(partial, wait=False) as held:
+        with locked(partial.with_suffix(".lock"), wait=False) as held:
             if held:
                 partial.unlink(missing_ok=True)
 

@@ -77,7 +77,9 @@ class Spec(ChoiceGroup, ABC):
             return {name: _read(name, rules[name], value)}
         macros = cls.macros()
         if name not in macros:
-            raise UnknownNameError("choice", str(name), [*rules, *macros])  # YAML names may be numbers
+            raise UnknownNameError(  # YAML names may be numbers
+                "choice", str(name), [*rules, *macros], listed_by=f"archsearch describe {cls.family}"
+            )
         macro = macros[name]
         try:
             parts = macro.expand(value)

@@ -23,6 +23,7 @@ from archsearch.plots.latencies import latencies_figure
 from archsearch.plots.level_grid import grid_figure
 from archsearch.plots.marginal import marginal_figure
 from archsearch.plots.parallel import parallel_figure, parallel_of
+from archsearch.plots.summaries import SUMMARIES
 from archsearch.plots.trust import trust_figure
 from archsearch.registry import Registry
 from archsearch.table import Result
@@ -45,12 +46,16 @@ class Plot:
     """
 
     name: str
-    summary: str
     figure: Callable[..., go.Figure]
     analysis: str = ""
     part: Callable[[Any], Result] = lambda found: found
     command: str | None = None
     of_device: bool = False
+
+    @property
+    def summary(self) -> str:
+        """What it shows, in a line."""
+        return SUMMARIES[self.name]
 
     @property
     def of(self) -> str:
@@ -70,95 +75,80 @@ def _architecture(front: StudyFront) -> Architecture:
     return record_architecture(record, study=front.study, baseline=base)
 
 
-PLOTS: Registry[Plot] = Registry("plot")
+PLOTS: Registry[Plot] = Registry("plot", listed_by="archsearch plot")
 for _plot in (
-    Plot(name="front", summary="accuracy against latency, the front and the named variants", figure=front_figure),
+    Plot(name="front", figure=front_figure),
     Plot(
         name="front-3d",
-        summary="the front with parameters or the third objective as depth",
         figure=front_3d_figure,
         analysis="front",
     ),
     Plot(
         name="hypervolume",
-        summary="how the hypervolume grew, beside the same trials in random order",
         figure=hypervolume_figure,
         analysis="history",
     ),
     Plot(
         name="parallel",
-        summary="every network as a line through its objectives and the choices that explain most of its error",
         figure=parallel_figure,
         analysis="front",
         part=lambda front: parallel_of(front, study=front.study),
     ),
     Plot(
         name="curves",
-        summary="top-1 against the epoch of every training, with early stops",
         figure=learning_curves_figure,
     ),
     Plot(
         name="latencies",
-        summary="p10, median and p90 of each network in order, and the reference's drift",
         figure=latencies_figure,
         analysis="front",
         part=lambda front: front.canary,
     ),
     Plot(
         name="guidelines",
-        summary="the four guideline experiments on this device, beside the printed ones",
         figure=guidelines_figure,
         command="guidelines",
         of_device=True,
     ),
     Plot(
         name="ablation",
-        summary="what every level of every choice changes against the base, with intervals",
         figure=ablation_figure,
         command="ablate",
     ),
     Plot(
         name="confirmed",
-        summary="the front evaluated again: intervals, and how probably each network is on it",
         figure=confirmed_figure,
         command="confirm",
     ),
     Plot(
         name="trust",
-        summary="the proxy against long training, beside predictors that train nothing",
         figure=trust_figure,
         command="trust",
     ),
     Plot(
         name="final",
-        summary="the networks trained in full: test accuracy against latency and parameters",
         figure=final_figure,
         command="retrain --trial front",
     ),
     Plot(
         name="confusion",
-        summary="which classes a retrained network takes for which, on the test split",
         figure=confusion_figure,
         command="retrain",
     ),
     Plot(
         name="importances",
-        summary="how much each choice mattered among the networks of the search (observational)",
         figure=importances_figure,
     ),
     Plot(
         name="grid",
-        summary="accuracy and latency by the levels of two choices (observational)",
         figure=grid_figure,
     ),
     Plot(
         name="marginal",
-        summary="estimated effect of each value (additive model of all trials; correlation, not causation)",
         figure=marginal_figure,
     ),
     Plot(
         name="architecture",
-        summary="the recommended network: its parts, and what differs from the study's base",
         figure=architecture_figure,
         analysis="front",
         part=_architecture,

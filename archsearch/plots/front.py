@@ -39,6 +39,7 @@ _FULL_HOVER = 600  # more points than this say less when they are pointed at: th
 _FULL_HOVER_IN_DEPTH = 300
 _MOST_AT_A_GLANCE = 400
 _GLANCE_NARROW_PX = 370
+_GLANCE_CHARACTERS = 30
 _LINE_CHARACTERS = 68
 _LOG_COLORS_FROM_RATIO = 3.0
 # The space of three numbers: its sides, and from where to where one looks at first.
@@ -194,7 +195,7 @@ def front_figure(found: StudyFront, *, width: int = 1100, height: int = 700) -> 
     return figure
 
 
-def glance_figure(found: StudyFront, *, width: int = 660, height: int = 400) -> go.Figure:
+def glance_figure(found: StudyFront, *, width: int = 600, height: int = 400) -> go.Figure:
     """The front in small, every name beside its point: the networks to take, and the published ones nearest to them.
 
     What lies beyond these and the front is left out. Accuracies are those that the recommendation rests on.
@@ -220,7 +221,7 @@ def glance_figure(found: StudyFront, *, width: int = 660, height: int = 400) -> 
     }
     front = [row for row in found.rows if row.record.arch_id in on_front]
     taken = [rows[role.candidate.record.trial] for role in choice.roles]
-    labels = [f"{role.candidate.record.label}: {role.names[0]}" for role in choice.roles]
+    labels = [f"{shorten(role.candidate.record.label, _GLANCE_CHARACTERS)}: {role.names[0]}" for role in choice.roles]
     published = {each.record.trial: each.record.label for role in choice.roles if (each := role.published) is not None}
     named = [*taken, *(rows[trial] for trial in published)]
     seen = [at(row) for row in (*named, *front)]
@@ -244,7 +245,7 @@ def glance_figure(found: StudyFront, *, width: int = 660, height: int = 400) -> 
         PlotArea(x_range=x_range, y_range=y_range, width_px=across - 78.0, height_px=height - 76.0, x_log=log).label(
             figure,
             [at(row) for row in named],
-            [shorten(text, _LEGEND_CHARACTERS) for text in (*labels, *published.values())],
+            [*labels, *(shorten(name, _GLANCE_CHARACTERS) for name in published.values())],
             markers=[at(row) for row in front],
             dots=[at(row) for row in others],
             segments=_staircase(steps),

@@ -42,7 +42,8 @@ def choices_answer(data: ReportData) -> Subsection | None:
     if data.design is not None:
         return None
     found = data.results.get("importances")
-    seen = () if found is None else found.sentences
+    # of each objective by the method that says what chance gives
+    seen = () if found is None else tuple(each.sentence for each in found.told if each.shuffled)
     return Subsection(
         title=CHOICES_TITLE,
         sentences=(
@@ -109,8 +110,8 @@ def unconfirmed(score: Score, latency: Latency, seeds: tuple[int, ...]) -> tuple
     found = [f"One seed ({score.seed}), {epochs}, not confirmed."]
     if error is not None:
         found.append(
-            f"Counting on {score.eval_images:,} {score.split} images alone leaves ± {NORMAL_95 * error:.1f} points "
-            "(95 %); another seed adds to that."
+            f"± {NORMAL_95 * error:.1f} points (95 %) from the size of the {score.split} set alone "
+            f"({score.eval_images:,} images); seed-to-seed variation comes on top."
         )
     scale = latency.study_reference_ms if latency.study_reference_ms is not None else latency.reference_p10_ms
     if latency.ratio_low is not None and latency.ratio_high is not None:

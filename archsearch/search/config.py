@@ -9,14 +9,14 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from archsearch.designs import Design
-from archsearch.errors import ConfigError
+from archsearch.errors import OverrideError
 from archsearch.files import NAME
 from archsearch.image_rules import RULES_DEFAULTS, Background, ImageRules, OnBadImage
 from archsearch.latency.settings import LOCAL, LatencySettings
 from archsearch.limits import GUIDELINES
 from archsearch.models.families import FAMILIES
 from archsearch.models.variants import VARIANTS
-from archsearch.overrides import Overrides, override, read_overrides
+from archsearch.overrides import Overrides, read_overrides
 from archsearch.resources import find_yaml, read_yaml
 from archsearch.search.stopping.settings import StoppingSettings
 from archsearch.space.search_space import SearchSpace, load_space
@@ -257,9 +257,7 @@ def parse_study(content: Mapping[str, Any], *, source: str, overrides: Iterable[
     try:
         return StudyConfig.model_validate(dict(content))
     except ValidationError as error:
-        wrong = [str(part) for part in error.errors(include_url=False)[0]["loc"]]
-        given = any(all(one == other for one, other in zip(key.split("."), wrong, strict=False)) for key in overrides)
-        raise explain(error, source="overrides" if given else source, model=StudyConfig) from error
+        raise explain(error, source=source, model=StudyConfig, overrides=overrides) from error
 
 
 def _apply(content: dict[str, Any], key: str, value: Any) -> None:
@@ -272,5 +270,5 @@ def _apply(content: dict[str, Any], key: str, value: Any) -> None:
     for part in parts[:-1]:
         target = target.setdefault(part, {}) if isinstance(target, dict) else None
     if not isinstance(target, dict):
-        raise ConfigError(f"{override(key)}: '{head}' has no keys below it")
+        raise OverrideError(key, f"'{head}' has no keys below it")
     target[parts[-1]] = value

@@ -30,6 +30,7 @@ from archsearch.search.runtime import RunProgress, Runtime
 from archsearch.search.sharing import job_of, workers_per_gpu
 from archsearch.search.storage import check_proxy
 from archsearch.store.claims import held_elsewhere, trial_counts
+from archsearch.store.curves import running_trials
 from archsearch.store.database import Database
 from archsearch.store.designs import trial_keys, widen_design
 from archsearch.store.studies import BOARDS_FACT, LATENCY_BATCH, StudyInfo, enter_study, find_study, list_studies
@@ -211,6 +212,9 @@ class _Watch:
                     let_finish(running.values())
                 self._report(progress)
             self._check_there()
+        except KeyboardInterrupt:
+            self._runtime.callbacks.stopping()
+            raise
         except StoreError:  # it was waited for: no second time while the workers are ended
             reachable = False
             if not self._database.is_there():  # nothing is left to give a trial back to
@@ -302,6 +306,7 @@ class _Watch:
             elapsed_seconds=time.monotonic() - self._began,
             workers=workers,
             noise_floor=self._study.noise_floor,
+            running=running_trials(self._database, self._study.id) if counts.get("running") else (),
             expected=self._plan.expected,
         )
 

@@ -13,6 +13,7 @@ from archsearch.records import Record
 from archsearch.search.estimate import Estimate
 from archsearch.search.processes import Process
 from archsearch.store.claims import HOLDS_SLOT
+from archsearch.store.curves import RunningTrial
 from archsearch.store.studies import StudyInfo
 
 
@@ -29,6 +30,7 @@ class RunProgress:
         workers: worker processes of this run that run now.
         ending: why this run starts no new trial although slots are left; None while it does.
         noise_floor: of the study's latencies, as it is known now.
+        running: the trials that run now, those of other machines among them.
         expected: what was estimated for the trials that this run began without; None: nothing was.
     """
 
@@ -40,6 +42,7 @@ class RunProgress:
     workers: int
     ending: str | None = None
     noise_floor: NoiseFloor = NO_FLOOR
+    running: tuple[RunningTrial, ...] = ()
     expected: Estimate | None = None
 
     @property
@@ -83,6 +86,9 @@ class RunCallbacks:
 
     def progressed(self, progress: RunProgress) -> None:
         """Called about twice a second, and once at the end."""
+
+    def stopping(self) -> None:
+        """Called once if the run is interrupted, before its workers have ended."""
 
 
 @dataclass(frozen=True, kw_only=True)

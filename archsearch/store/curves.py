@@ -13,7 +13,7 @@ from archsearch.records import TrialStatus
 from archsearch.store.database import Database
 from archsearch.store.reading import read_as_stored
 from archsearch.store.retry import retried
-from archsearch.store.schema import LatencyRow, PartialTrainingRow, TrainingRow, TrialRow
+from archsearch.store.schema import LatencyRow, PartialTrainingRow, TrainingRow, TrialRow, WorkerRow, utc_now
 
 _TRAINED = (TrialStatus.COMPLETE, TrialStatus.STOPPED)
 _MOST_BY_ID = 500  # more rows than this are read as a whole
@@ -74,6 +74,56 @@ def load_curves(database: Database, study_id: int, earlier: Sequence[StoredCurve
     return tuple(first.values())
 
 
+@dataclass(frozen=True, kw_only=True)
+class RunningTrial:
+    """A trial under way, as its worker has stored it.
+
+    Attributes:
+        trial: its number; None until Optuna has given one.
+        name: its variant, else its network's `arch_id`; "" before one is suggested.
+        epoch: epochs of its training that are done.
+        latency_ms: the network's (`Latency.corrected_ms`); None before it is measured.
+        seconds: since it was claimed, by this machine's clock.
+        device: of its worker; "" where the worker is no longer entered.
+    """
+
+    trial: int | None
+    name: str
+    epoch: int
+    latency_ms: float | None
+    seconds: float
+    device: str
+
+
+@retried
+def running_trials(database: Database, study_id: int) -> tuple[RunningTrial, ...]:
+    """The trials of a study that run now, on whatever machine, in the order in which they were claimed."""
+    query = (
+        select(
+            TrialRow.number, TrialRow.variant, TrialRow.arch_id, TrialRow.started_at, PartialTrainingRow.epoch,
+            LatencyRow.p10_ms, LatencyRow.details, WorkerRow.device,
+        )
+        .outerjoin(PartialTrainingRow, PartialTrainingRow.row_id == TrialRow.id)
+        .outerjoin(LatencyRow, LatencyRow.id == TrialRow.latency_id)
+        .outerjoin(WorkerRow, WorkerRow.id == TrialRow.worker_id)
+        .where(TrialRow.study_id == study_id, TrialRow.status == TrialStatus.RUNNING)
+        .order_by(TrialRow.id)
+    )  # fmt: skip
+    now = utc_now()
+    with database.reading() as session:
+        return tuple(
+            RunningTrial(
+                trial=number,
+                name=variant or arch_id or "",
+                epoch=epoch or 0,
+                latency_ms=None if details is None else _corrected_ms(p10_ms, details),
+                seconds=max(0.0, (now - started_at).total_seconds()),
+                device=device or "",
+            )
+            for number, variant, arch_id, started_at, epoch, p10_ms, details, device in session.execute(query)
+        )
+
+
 _COLUMNS = (
     TrialRow.id,
     TrialRow.number,
@@ -123,8 +173,7 @@ def _curve(row: Row[Any]) -> StoredCurve:
         if cost is not None:
             known |= {"params": float(cost["params"]), "macs": float(cost["macs"])}
         if latency is not None:
-            fixed_ms = latency.get("study_reference_ms")
-            known["latency_ms"] = p10_ms if fixed_ms is None else latency["ratio_to_reference"] * fixed_ms
+            known["latency_ms"] = _corrected_ms(p10_ms, latency)
         return StoredCurve(
             trial=number,
             arch_id=arch_id or "",
@@ -135,3 +184,9 @@ def _curve(row: Row[Any]) -> StoredCurve:
             row_id=row_id,
             training_id=training_id,
         )
+
+
+def _corrected_ms(p10_ms: float, details: Mapping[str, Any]) -> float:
+    """`Latency.corrected_ms` of a stored latency."""
+    fixed_ms = details.get("study_reference_ms")
+    return p10_ms if fixed_ms is None else float(details["ratio_to_reference"] * fixed_ms)

@@ -30,11 +30,11 @@ from sqlalchemy.orm import Session
 
 from archsearch.errors import ConfigError, NothingStoredError, StoreError, shown
 from archsearch.passwords import without_password
+from archsearch.store.names import DEFAULT_URL
 from archsearch.store.schema import OLDER_VERSIONS, SCHEMA_VERSION, Base, SchemaRow, StudyRow, migrate
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_URL = "sqlite:///runs/archsearch.db"
 BUSY_TIMEOUT_SECONDS = 60
 # Of the driver; of a row that others refer to and that is gone; of a damaged file whose names are no text.
 _FAILURES = (DBAPIError, NoResultFound, MultipleResultsFound, UnicodeDecodeError)

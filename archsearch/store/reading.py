@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, Text, cast, null
 
 from archsearch.errors import StoreError, shown
 from archsearch.store.schema import Base, Checked, Json, checksum
+from archsearch.validation import must_be
 
 _TAKE_IT = "put a copy of the database back; or set `checksums` of that row to NULL to take it as it is"
 
@@ -81,7 +82,7 @@ def read_as_stored(where: str) -> Iterator[None]:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(str(part) for part in first["loc"])
-        what = f"{key}: {first['msg'][:1].lower()}{first['msg'][1:]}, got {shown(first['input'])}"
+        what = f"{key}: {must_be([first])}, got {shown(first['input'])}"
         raise StoreError(f"{where} is damaged: {what.removeprefix(': ')}", hint=_COPY) from error
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError) as error:
         raise StoreError(f"{where} is damaged: {type(error).__name__}: {error}", hint=_COPY) from error

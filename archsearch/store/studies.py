@@ -19,6 +19,7 @@ from archsearch.files import is_name
 from archsearch.noise import NO_FLOOR, FloorSource, NoiseFloor, Repeat, noise_floor_of
 from archsearch.passwords import command_without_passwords
 from archsearch.records import LARGEST_INPUT, MOST_CLASSES, Latency, StudyBatch
+from archsearch.resources import list_yaml
 from archsearch.store.database import Database
 from archsearch.store.designs import design_of
 from archsearch.store.reading import Stored, raw_columns, read_as_stored, values_of
@@ -129,7 +130,9 @@ def find_study(database: Database, name: str) -> StudyInfo:
     with database.reading() as session:
         found = session.scalar(select(StudyRow.id).where(StudyRow.name == name))
         if found is None:
-            raise UnknownNameError("study", name, session.scalars(select(StudyRow.name)).all())
+            shipped = f"`archsearch run --study {name}` runs the shipped one" if name in list_yaml("studies") else ""
+            known = session.scalars(select(StudyRow.name)).all()
+            raise UnknownNameError("study", name, known, listed_by="archsearch studies", also=shipped)
         return _info(database, session, found)
 
 

@@ -129,8 +129,12 @@ def test_different_trainings_are_named(name: str, value: object, make_record: Ma
 def test_unconverged_and_contended_measurements_are_named(make_record: Make) -> None:
     records = [make_record(0), make_record(1, converged=False), make_record(2, contended=True, variant="small")]
     warnings = front_of(records).warnings
-    assert any("not converged" in text and "trial 1" in text for text in warnings)
-    assert any("busy" in text and "small" in text for text in warnings)
+    again = "archsearch confirm measures the front again, best while nothing else runs"
+    assert f"the latency of trial 1 did not converge, so ranks may be wrong: {again}" in warnings
+    slowed = "other work may have slowed the device while it measured small, so latencies may be too high"
+    assert f"{slowed}: {again}" in warnings
+    every = front_of([make_record(0, contended=True), make_record(1, contended=True)]).warnings
+    assert any("while it measured all 2 networks" in text for text in every)
 
 
 def test_shared_conditions_give_no_warning(make_record: Make) -> None:

@@ -41,15 +41,15 @@ def test_a_rule_chooses(rule: str, trial: int, front: Front) -> None:
 @pytest.mark.parametrize(
     ("rule", "message"),
     [
-        ("best", "is not a rule"),
-        ("", "is not a rule"),
+        ("best", "unknown rule 'best'"),
+        ("", "unknown rule ''"),
         ("latency<=", "lacks the number"),
         ("latency<=fast", "'fast' is not a number"),
         ("latency<=-1", "'-1' is not a number"),
         ("latency>=3", "only be limited with <="),
         ("latency<3", "only be limited with <="),
         ("accuracy<=60", "only be asked to be >="),
-        ("speed<=3", "anything known by 'speed'"),
+        ("speed<=3", "unknown rule 'speed<=3'"),
         ("latency<=3 M", "unit 'M' does not fit"),
         ("params<=3 ms", "unit 'ms' does not fit"),
         ("latency<=1e999", "not finite"),

@@ -109,8 +109,8 @@ def test_the_noise_floor_and_the_canary_are_told_beside_the_front() -> None:
     ) in found.subtitle[1]
     # 1.5 s for each latency and 5 s for the noise floor, of two trials of 40 s: 8 / 80
     assert (
-        "Canary: the reference's p10 against the study's: +0.0 % to +50.0 %, median +25.0 %; 1 of 2 networks flagged "
-        "(0 not converged, 1 drifted beyond 25 %), 1 measured again; 10% of the trials' time went into latency."
+        "Device drift: +0 % to +50 % (corrected); 1 of 2 latencies are reliable (1 drifted beyond 25 %); 10 % of the "
+        "time was spent measuring."
     ) in found.sentences
     plain = result_json(found)
     assert (plain["noise_floor"], [row["trial"] for row in plain["front"]]) == (0.018, [1])  # 1 % slower is a tie
@@ -130,7 +130,7 @@ def test_what_the_floor_rests_on_and_how_far_repeated_networks_moved_is_told() -
     found = of_study(latency=protocol, facts={}, repeats=repeats)
     assert "(from 3 networks measured twice, for 95 % of such pairs)" in found.subtitle[1]
     # 2.02 / 2 is 1.0 % apart, 2 / 1.96 2.0 %, and 2 / 2 nothing
-    assert "3 networks measured twice, median 1.0 %, at most 2.0 % apart" in found.canary.sentence
+    assert ("Between the two: median, largest (%)", "1.0, 2.0", None) in found.canary.table().rows
     plain = result_json(found)
     assert plain["noise_floor_basis"] == {
         "source": "repeats",
@@ -145,7 +145,7 @@ def test_what_the_floor_rests_on_and_how_far_repeated_networks_moved_is_told() -
 def test_a_study_of_an_older_version_has_no_floor_and_no_drift_rule() -> None:
     found = of_study(latency={}, facts={})
     assert "noise floor" not in found.subtitle[1]
-    assert "0 of 2 networks flagged (0 not converged), 1 measured again" in found.canary.sentence
+    assert "all 2 latencies are reliable" in found.canary.sentence
     assert [row["trial"] for row in result_json(found)["front"]] == [0, 1]
 
 
@@ -157,3 +157,18 @@ def test_a_latency_in_doubt_has_a_question_mark_in_the_fronts_table_and_the_reco
     names = [column.name for column in table.columns]
     assert [row[names.index("latency_ms")] for row in shown] == ["3.000", "3.030?"]
     assert [row[names.index("network")].endswith(" *") for row in shown] == [True, False]
+
+
+def test_the_answer_is_the_recommendation_the_verdicts_and_one_line_of_quality() -> None:
+    found = of_study(latency={"drift_tolerance": 0.25}, facts={})
+    answer = found.answer(published=False)
+    chosen = found.recommendation
+    assert answer.sentences[:2] == (chosen.sentence, chosen.reason)
+    assert answer.sentences[-1] == found.canary.sentence
+    assert [table.title for table in answer.tables()] == ["The front: 2 of 2 networks"]
+    assert len(answer.subtitle) == 1
+    assert "Published networks" in [table.title for table in found.answer(published=True).tables()]
+    # no legend but of marks that occur: every operator of these networks is counted
+    note = found.members_table().note
+    assert note.startswith("*: recommended; ?: latency in doubt (not converged, or flagged). Latency: 10th percentile")
+    assert "+:" not in note

@@ -68,7 +68,7 @@ def test_a_third_objective_can_save_a_slower_variant_or_condemn_it(make_record: 
     assert "2 (20 %) fewer params" in verdict.sentence
 
 
-@pytest.mark.parametrize("status", [TrialStatus.FAILED, TrialStatus.REJECTED, TrialStatus.RUNNING])
+@pytest.mark.parametrize("status", [TrialStatus.FAILED, TrialStatus.REJECTED])
 def test_a_variant_without_a_result_says_why(status: TrialStatus, make_record: Make) -> None:
     records = [make_record(0, variant="v", top1=None, status=status, reason="out of memory"), make_record(1)]
     (verdict,) = verdicts_of(records, front_of(records))
@@ -100,3 +100,15 @@ def test_verdicts_come_by_latency_and_the_unmeasured_last(make_record: Make) -> 
         make_record(3),
     ]
     assert [verdict.variant for verdict in verdicts_of(records, front_of(records))] == ["fast", "slow", "failed"]
+
+
+def test_an_interrupted_trial_of_a_variant_is_no_second_verdict(make_record: Make) -> None:
+    stopped = make_record(0, variant="small", status=TrialStatus.INTERRUPTED, top1=None, p10=None)
+    waiting = make_record(1, variant="large", status=TrialStatus.INTERRUPTED, top1=None, p10=None)
+    again = make_record(2, variant="small", top1=50, p10=2)
+    found = verdicts_of([stopped, waiting, again], front_of([stopped, waiting, again]))
+    assert [(each.variant, each.record.trial, each.standing) for each in found] == [
+        ("small", 2, Standing.ON_FRONT),
+        ("large", 1, Standing.NOT_MEASURED),
+    ]
+    assert found[1].sentence == "large is not measured yet (interrupted)."

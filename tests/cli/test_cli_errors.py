@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from makers import make_record
+from stored import store_study
 
 STUDY = """
 name: mine
@@ -44,9 +49,15 @@ def check(ended: object, code: int, *said: str) -> None:
     [
         (("run", "--study", "quickstrat"), ("unknown study 'quickstrat'", "did you mean 'quickstart'?")),
         (("run", "--study", "absent.yaml"), ("no such file: absent.yaml",)),
-        (("run", "--study", "mine.yaml", "--set", "epochs"), ("override 'epochs': expected key=value",)),
-        (("run", "--study", "mine.yaml", "--set", "proxy.epoch=3"), ("proxy.epoch", "did you mean 'epochs'?")),
-        (("run", "--study", "mine.yaml", "--set", "proxy.epochs=many"), ("overrides: proxy.epochs: ", "got 'many'")),
+        (("run", "--study", "mine.yaml", "--set", "epochs"), ("--set epochs: expected key=value",)),
+        (
+            ("run", "--study", "mine.yaml", "--set", "proxy.epoch=3"),
+            ("--set proxy.epoch: unknown key", "did you mean 'proxy.epochs'?"),
+        ),
+        (
+            ("run", "--study", "mine.yaml", "--set", "proxy.epochs=many"),
+            ("--set proxy.epochs: must be a whole number, got 'many'",),
+        ),
         (("run", "--study", "mine.yaml", "--set", "trials.x=1"), ("trials",)),
         (("run", "--study", "mine.yaml", "--max-params", "0"), ("constraints.params", "got 0")),
         (("run", "--study", "mine.yaml", "--max-latency", "nan"), ("constraints.latency_ms", "got nan")),
@@ -60,7 +71,10 @@ def check(ended: object, code: int, *said: str) -> None:
         (("run", "--study", "mine.yaml", "--device", "tpu"), ("--device tpu",)),
         (("run", "--study", "mine.yaml", "--device", "cpu", "--workers", "250"), ("--workers 250",)),
         (("run", "--study", "mine.yaml", "--dry-run", "--storage", "nonsense", "--set", "name=a b"), ("name",)),
-        (("describe", "shufflenet_v2_x1_1"), ("did you mean 'shufflenet_v2_x1_",)),
+        (("run", "--study", "mine.yaml", "--set", "sampler=[tpe"), ("--set sampler: not valid YAML",)),
+        (("run",), ("which study to run is not said", "quickstart")),
+        (("describe",), ("which network is not said", "archsearch variants")),
+        (("describe", "shufflenet_v2_x1"), ("did you mean 'shufflenet_v2_x1_0'?", "archsearch variants lists")),
         (("describe", "shufflenet_v2_x1_0", "--set", "stem.kernal=3"), ("did you mean 'stem.kernel'?",)),
         (("describe", "shufflenet_v2_x1_0", "--set", "stem.kernel=9"), ("stem.kernel", "9")),
         (("describe", "shufflenet_v2_x1_0", "--set", "kernel"), ("expected choice=value",)),
@@ -100,22 +114,28 @@ def test_a_wrong_study_file_is_exit_code_2_and_names_the_key(
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "said"),
     [
-        ("run",),
-        ("run", "--study", "mine.yaml", "--trails", "3"),
-        ("run", "--study", "mine.yaml", "--trials", "0"),
-        ("run", "--study", "mine.yaml", "--trials", "many"),
-        ("retrain", "--seeds", "0"),
-        ("describe",),
-        ("paretto",),
+        (("run", "--study", "mine.yaml", "--trails", "3"), ("archsearch run has no option --trails", "--trials")),
+        (("run", "--study", "mine.yaml", "--trials", "0"), ("--trials: must be at least 1, got '0'",)),
+        (("run", "--study", "mine.yaml", "--trials", "many"), ("--trials: must be a whole number, got 'many'",)),
+        (("retrain", "--seeds", "0"), ("--seeds: must be at least 1", "archsearch retrain --help")),
+        (("guidelines", "--table", "9"), ("--table: '9' is not one of '1', '2', '3', '4'",)),
+        (("plot", "--study"), ("option '--study' requires an argument",)),
+        (("paretto",), ("no such command 'paretto'", "did you mean 'pareto'")),
     ],
 )
-def test_an_unknown_option_or_command_is_exit_code_2(arguments: tuple[str, ...], cli: Callable[..., object]) -> None:
-    ended = cli(*arguments)
-    assert ended.code == 2
-    assert "Error" in ended.err
-    assert "Traceback" not in ended.err
+def test_an_unknown_option_or_command_is_exit_code_2(
+    arguments: tuple[str, ...], said: tuple[str, ...], cli: Callable[..., object]
+) -> None:
+    check(cli(*arguments), 2, *said)
+
+
+def test_the_name_of_a_program_or_a_group_alone_shows_what_there_is(cli: Callable[..., object]) -> None:
+    for words, within in (((), "pareto"), (("target",), "check")):
+        ended = cli(*words)
+        assert (ended.code, ended.err) == (0, "")
+        assert within in ended.out
 
 
 @pytest.mark.parametrize(
@@ -127,6 +147,34 @@ def test_no_database_is_exit_code_1_and_says_what_to_run_first(
 ) -> None:
     check(cli(*arguments), 1, "there is no database", "archsearch run --study quickstart")
     assert not list(Path().glob("**/*.db"))
+
+
+def test_a_wrong_name_is_answered_before_torch_is_imported(tmp_path: Path) -> None:
+    store_study(f"sqlite:///{tmp_path}/runs/archsearch.db", [make_record(0)])
+    commands = [
+        ["run", "--study", "quickstrat"],
+        *([name, "--study", "smal"] for name in ("pareto", "report", "ablate", "confirm", "trust", "retrain")),
+        ["compare", "small", "smal"],
+        ["retrain", "--trial", "99"],
+        ["retrain", "--trial", "bset"],
+        ["retrain", "--select", "kne"],
+        *([name, "shufflenet"] for name in ("describe", "audit", "measure")),
+        ["variants", "--family", "shufflenet"],
+        ["papers", "--paper", "shufflenet"],
+    ]
+    code = (
+        "import json, sys\n"
+        "from archsearch.cli.main import main\n"
+        "for arguments in json.loads(sys.argv.pop()):\n"
+        "    sys.argv = ['archsearch', *arguments]\n"
+        "    try:\n        main()\n"
+        "    except SystemExit as ended:\n        assert ended.code == 2, arguments\n"
+        "    assert not {'torch', 'scipy', 'plotly', 'optuna'} & set(sys.modules), arguments\n"
+    )
+    command = [sys.executable, "-c", code, json.dumps(commands)]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=120)
+    assert ended.stderr.count("error: ") == len(commands)
+    assert "did you mean 'best'? archsearch variants lists" in ended.stderr
 
 
 def test_a_file_that_is_no_database_is_exit_code_1(cli: Callable[..., object]) -> None:

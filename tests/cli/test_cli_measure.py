@@ -99,7 +99,7 @@ def test_what_cannot_be_measured_is_one_error_and_no_number(
 def test_wrong_usage_is_exit_code_2(arguments: tuple[str, ...], cli: Callable[..., object]) -> None:
     ended = cli("measure", *arguments)
     assert ended.code == 2
-    assert "Error" in ended.err
+    assert ended.err.startswith("error: ")
 
 
 @pytest.mark.parametrize(

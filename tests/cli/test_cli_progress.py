@@ -14,13 +14,16 @@ from rich.console import Console
 from archsearch.cli.progress import RetrainDisplay, RunDisplay, line
 from archsearch.records import EarlyStop, Epoch, Record, TrialStatus
 from archsearch.search.runtime import RunProgress
+from archsearch.store.curves import RunningTrial
 from archsearch.training.retrain import Pace
 
 STOP = EarlyStop(
     policy="predicted", epoch=3, of_epochs=8, error_percent=70.0, expected_error_percent=52.0,
     optimistic_error_percent=45.5, stopped=True,
 )  # fmt: skip
-STUDY: Any = SimpleNamespace(config={"objectives": ["error_percent", "latency_ms"]}, latency_batch=None)
+STUDY: Any = SimpleNamespace(
+    config={"objectives": ["error_percent", "latency_ms"], "proxy": {"epochs": 4}}, latency_batch=None
+)
 
 
 def stopped(trial: int, early_stop: EarlyStop = STOP) -> Record:
@@ -38,14 +41,74 @@ def progress(*records: Record, **changes: Any) -> RunProgress:
     return RunProgress(**(facts | changes))
 
 
-def shown(given: RunProgress) -> str:
+def shown(given: RunProgress, *, width: int = 160, height: int = 60) -> str:
     """What a terminal shows."""
     text = io.StringIO()
-    console = Console(file=text, force_terminal=True, width=160, height=60, color_system=None)
+    console = Console(file=text, force_terminal=True, width=width, height=height, color_system=None)
     display = RunDisplay(console)
     display.begun(STUDY)
     console.print(display._view(given))
     return text.getvalue()
+
+
+def running(trial: int | None, name: str, **changes: Any) -> RunningTrial:
+    facts = {"epoch": 2, "latency_ms": 0.213, "seconds": 33.0, "device": "cpu"}
+    return RunningTrial(trial=trial, name=name, **(facts | changes))
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_each_worker_has_its_line_and_no_number_is_cut_in_a_narrow_terminal(width: int) -> None:
+    long = "shufflenet_v2_x1_0_se_residual"
+    ended = [
+        replace(
+            make_record(trial, top1=60.0 + trial, p10=5.0 + trial, params=1_310_638, variant=f"{long}_{trial}"),
+            seconds=51.0,
+        )
+        for trial in range(3)
+    ]
+    now = (running(3, long), running(None, "", epoch=0, latency_ms=None, seconds=3.0))
+    text = shown(progress(*ended, running=now, workers=3, elapsed_seconds=80.0), width=width)
+    lines = text.splitlines()
+    assert lines[0].startswith("3 of 9 trials, 1 min 20 s so far, 2 min 30 s left.")  # 6 more: 160 s, roughly
+    assert "Ctrl-C ends cleanly." in " ".join(text.split())
+    assert "1 worker getting ready" in lines
+    assert max(map(len, lines)) <= width
+    first = next(line for line in lines if "33 s" in line)
+    assert "2/4" in first and "0.213" in first and first.split()[0] == "3"
+    second = next(line for line in lines if "measuring" in line)
+    assert "to be suggested" in second and "0/4" in second
+    front = text.split("Front so far")[1]
+    for trial in range(3):
+        assert f"{60 + trial}.00" in front and f"{5 + trial}.000" in front
+    cut = [word for word in text.split() if "…" in word]
+    assert all(word.startswith("shuf") for word in cut), cut  # names alone
+
+
+def test_a_small_terminal_shows_what_runs_and_the_fastest_of_the_front() -> None:
+    members = [make_record(trial, top1=50.0 + trial, p10=5.0 + trial, arch_id=f"n{trial}") for trial in range(12)]
+    text = shown(progress(*members, running=(running(12, "now"),), total=20), width=80, height=24)
+    assert len(text.splitlines()) <= 24
+    assert "Front so far: the fastest 6 of 12" in text
+    assert "now" in text.split("Front so far")[0]
+    assert "Last trials" not in text
+
+
+def test_in_a_pipe_the_first_minute_and_long_trials_are_not_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = io.StringIO()
+    display = RunDisplay(Console(file=text, width=1000))
+    display.begun(STUDY)
+    now = 100.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    display.progressed(progress())  # workers get ready
+    display.progressed(progress(running=(running(None, ""),)))  # nothing is suggested yet
+    display.progressed(progress(running=(running(0, "x0_5", epoch=0, latency_ms=None),), elapsed_seconds=7.0))
+    display.progressed(progress(running=(running(0, "x0_5"),)))
+    now += 61.0
+    display.progressed(progress(running=(running(0, "x0_5"),), elapsed_seconds=68.0))
+    assert text.getvalue().splitlines() == [
+        "running for 7 s: trial 0 x0_5 (epoch 0/4, measuring)",
+        "running for 1 min 8 s: trial 0 x0_5 (epoch 2/4, 0.213 ms)",
+    ]
 
 
 def test_a_stopped_trial_is_one_line_with_its_epoch_and_what_was_possible_at_best() -> None:
@@ -63,8 +126,9 @@ def test_a_stopped_trial_counts_as_done_and_stands_on_no_front() -> None:
     text = shown(progress(make_record(0, top1=60.0, p10=5.0, arch_id="whole"), faster))
     assert "2 of 9 trials" in text
     assert "whole" in text.split("Front so far")[1]
-    assert "abc" not in text.split("Front so far")[1]
-    assert "stopped after epoch 3 of 8" in text.split("Front so far")[0]
+    front, last = text.split("Front so far")[1].split("Last trials")
+    assert "abc" not in front
+    assert "stopped after epoch 3 of 8" in last
 
 
 def test_the_front_so_far_takes_latencies_within_the_noise_floor_as_ties() -> None:
@@ -73,9 +137,9 @@ def test_the_front_so_far_takes_latencies_within_the_noise_floor_as_ties() -> No
         make_record(0, top1=60.0, p10=5.0, arch_id="first"),
         make_record(1, top1=61.0, p10=5.05, arch_id="better"),
     )
-    without = shown(progress(*records)).split("Front so far")[1]
+    without = shown(progress(*records)).split("Front so far")[1].split("Last trials")[0]
     assert "first" in without and "better" in without
-    within = shown(progress(*records, noise_floor=0.02)).split("Front so far")[1]
+    within = shown(progress(*records, noise_floor=0.02)).split("Front so far")[1].split("Last trials")[0]
     assert "first" not in within and "better" in within
 
 

@@ -193,7 +193,7 @@ def test_a_study_that_stopped_trials_itself_says_so_and_how_its_predictions_held
         (("--policy", "predict"), "did you mean 'predicted'?"),
         (("--study", "smal"), "did you mean 'small'?"),
         (("--set", "quantil=0.1"), "did you mean 'quantile'?"),
-        (("--set", "quantile=0.7"), "quantile: input should be less than 0.5, got 0.7"),
+        (("--set", "quantile=0.7"), "--set quantile: must be below 0.5, got 0.7"),
         (("--set", "quantile"), "expected key=value"),
         (("--set", "policy=none"), "--policy"),
         (("--set", "quantile=["), "not valid YAML"),

@@ -57,8 +57,9 @@ def test_bytes_that_are_no_text_are_refused(cli: Callable[..., object]) -> None:
 def test_characters_that_the_encoding_lacks_are_written_as_escapes(monkeypatch: pytest.MonkeyPatch) -> None:
     raw = io.BytesIO()
     monkeypatch.setattr("sys.stdout", io.TextIOWrapper(raw, encoding="ascii"))
-    monkeypatch.setattr("archsearch.cli.main.app", lambda: print("\u00b1 1"))
-    main()
+    monkeypatch.setattr("archsearch.cli.main.app", lambda *_words, **_mode: print("\u00b1 1"))
+    with pytest.raises(SystemExit, match="0"):
+        main()
     assert raw.getvalue() == b"\\xb1 1\n"
 
 

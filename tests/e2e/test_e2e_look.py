@@ -26,7 +26,7 @@ def test_the_search_for_fetches_finds_them() -> None:
 
 def test_pareto_prints_the_front_conditions_and_verdicts_and_never_imports_torch(shared_finished: object) -> None:
     study = shared_finished.study()
-    ended = shared_finished.type("pareto")
+    ended = shared_finished.type("pareto", "--verbose")
     assert ended.returncode == 0, ended.stderr
     for row in study.front.members:
         assert (row.record.variant or row.record.arch_id) in ended.stdout

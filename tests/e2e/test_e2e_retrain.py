@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import statistics
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import torch
 import archsearch
 from archsearch.data.catalog import load_dataset
 from archsearch.errors import ConfigError, UnknownNameError
+from archsearch.files import locked
 
 pytestmark = pytest.mark.usefixtures("in_the_folder")
 
@@ -187,3 +189,19 @@ def test_a_network_that_fails_does_not_end_the_others(shared_finished: object, m
     assert ended.returncode == 1
     assert "shufflenet_v2_x0_5 failed, the others go on: the loss became NaN" in ended.stderr
     assert "trial 1: test top-1" in ended.stdout
+
+
+def test_a_network_that_another_command_trains_is_come_back_to(
+    shared_finished: object, model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = ExitStack()
+    other.enter_context(locked(model_folder.with_name(f".{model_folder.name}.lock")))
+    with other:
+        alone = shared_finished.type("retrain", "--trial", "0", "--epochs", "1", "--seeds", "2", "--device", "cpu")
+        assert alone.returncode == 1
+        assert f"another command trains the network {model_folder.name} now" in alone.stderr
+        monkeypatch.setattr("archsearch.cli.models.time.sleep", lambda _seconds: other.close())
+        both = shared_finished.type("retrain", "--trial", "0,1", "--epochs", "1", "--device", "cpu")
+    assert both.returncode == 0, both.stderr
+    said = [line.split(":")[0] for line in both.stdout.splitlines() if "test top-1" in line]
+    assert said == ["trial 1", "shufflenet_v2_x0_5"]

@@ -69,7 +69,7 @@ def test_a_limit_chooses_the_network_to_retrain_as_the_page_on_fast_networks_sho
 ) -> None:
     chosen = shared_finished.study().choose("best", rule="latency<=5")
     ended = shared_finished.type(
-        "retrain", "--trial", "best", "--select", "latency<=5", "--protocol", "one-cycle", "--epochs", "1"
+        "retrain", "--trial", "best", "--select", "latency<=5", "--protocol", "modern", "--epochs", "1"
     )
     assert ended.returncode == 0, ended.stderr
     assert f"runs/tiny/retrain/{chosen.record.arch_id}" in ended.stdout

@@ -42,6 +42,7 @@ RUN = ("run", *STUDY, *SAME, "--set", "constraints.params=3000000", "--trials", 
 # What is printed in a terminal, at each of the widths.
 PRINTED = {
     "pareto": ("pareto", *STUDY),
+    "pareto-verbose": ("pareto", *STUDY, "--verbose"),
     "report-markdown": ("report", *STUDY, "--markdown"),
     "report-latex": ("report", *STUDY, "--latex"),
     "compare": ("compare", "cifar10_random", "cifar10_other"),
@@ -59,7 +60,16 @@ PRINTED = {
     "variants": ("variants", "--family", "resnet_cifar"),
     "plot": ("plot",),
 }
-AT_ONE_WIDTH = {"report-markdown", "report-latex", "papers", "variants", "audit", "run", "trust-later"}
+AT_ONE_WIDTH = {
+    "pareto-verbose",
+    "report-markdown",
+    "report-latex",
+    "papers",
+    "variants",
+    "audit",
+    "run",
+    "trust-later",
+}
 AS_JSON = ("pareto", "compare", "ablate", "confirm", "trust", "trust-later", "studies", "guidelines", "replay",
            "describe", "audit", "papers", "variants")  # fmt: skip
 # What is written into the folder `out`.

@@ -43,7 +43,7 @@ def test_the_words_and_the_axes_of_a_front(make_record: Make) -> None:
         "cpu · torch · batch 1 · 1 thread · fp32 · 200 runs each · reference shufflenet_v2_x0_5",
         # (90 - 40) x (30 - 2) of 90 x 30
         "3 trials (2 complete, 1 failed); 1 on the front; "
-        "hypervolume 1400, 51.9 % of the box up to (90.00 % error, 30.0 ms)",
+        "hypervolume 0.519 of 1 (reference point: 90 % error, 30.0 ms)",
         "slow: the slow reading",
     )
     assert [(verdict.variant, row.record.trial) for verdict, row in found.marked] == [("slow", 0)]

@@ -32,7 +32,7 @@ def test_only_steps_that_change_it_are_kept(found: History) -> None:
     assert found.sentences == (
         "The hypervolume is 33.3 % of the box after 4 trials; 2 of them raised it, trial 2 (after 3) the last.",
     )
-    assert found.subtitle[0].startswith("share of the box up to 90.00 % error, 5.00 ms; band: ")
+    assert found.subtitle[0].startswith("share of the box up to 90 % error, 5.00 ms; band: ")
     changed, orders = found.tables()
     assert [row[:3] for row in changed.rows] == [(1, 0, "trial 0"), (3, 2, "trial 2"), (4, 3, "trial 3")]
     assert len(orders.rows) == len(found.shuffled) == 4

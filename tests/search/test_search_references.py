@@ -46,7 +46,7 @@ def test_a_study_may_be_measured_against_a_reference_of_torchvision(config: Stud
     ("changes", "message"),
     [
         ({"reference": "torchvision/resnet_18"}, r"'tiny': reference: .*did you mean 'torchvision/resnet18'"),
-        ({"reference": "resnet18"}, r"'tiny': reference: .*did you mean 'torchvision/resnet18'"),
+        ({"reference": "resnet18"}, r"'tiny': reference: .*such as torchvision/resnet18"),
         ({"variants": ("resnet_20",)}, r"'tiny': variants: .*did you mean 'resnet20'"),
     ],
 )

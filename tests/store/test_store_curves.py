@@ -12,7 +12,7 @@ from sqlalchemy import select
 from archsearch.records import EarlyStop, Score, TrialStatus
 from archsearch.store import curves
 from archsearch.store.claims import Claim, claim_trial, interrupt_trial
-from archsearch.store.curves import load_curves
+from archsearch.store.curves import load_curves, running_trials
 from archsearch.store.database import Database
 from archsearch.store.partial_trainings import claim_seed, note_epoch
 from archsearch.store.schema import TrainingRow, TrialRow
@@ -25,6 +25,7 @@ from archsearch.store.trials import (
     note_measured,
     note_suggestion,
 )
+from archsearch.store.workers import enter_worker
 
 SPOKEN = EarlyStop(
     policy="predicted",
@@ -201,3 +202,25 @@ def test_what_was_measured_before_training_stays_with_the_trial(
     assert not note_measured(database, late.row_id, facts.cost, facts.latency)
     with database.reading() as session:
         assert session.get_one(TrialRow, late.row_id).latency_id is None
+
+
+def test_what_runs_is_told_with_network_epochs_latency_and_device(
+    database: Database, study: StudyInfo, facts: Any
+) -> None:
+    train(database, study, facts, 0, TrialStatus.COMPLETE)  # has ended
+    worker = enter_worker(database, study.id, "cuda:1")
+    first = start(database, study, 1, worker_id=worker)
+    assert [(each.trial, each.name, each.epoch, each.latency_ms) for each in running_trials(database, study.id)] == [
+        (1, arch(1), 0, None)
+    ]
+    note_measured(database, first.row_id, cost=facts.cost, latency=facts.latency)
+    note(database, study, first, facts, arch(1), 2)
+    second = claim_trial(database, study_id=study.id, total=99, worker_id="gone", variants=[("x0_5", None)])
+    assert isinstance(second, Claim)  # nothing is suggested yet
+    found = running_trials(database, study.id)
+    assert [(each.trial, each.name, each.epoch, each.device) for each in found] == [
+        (1, arch(1), 2, "cuda:1"),
+        (None, "x0_5", 0, ""),
+    ]
+    assert found[0].latency_ms == facts.latency.corrected_ms  # 0.3 x 4.5 ms
+    assert 0.0 <= found[0].seconds < 3600.0

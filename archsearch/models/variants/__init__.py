@@ -2,7 +2,12 @@
 
 from archsearch.errors import UnknownNameError
 from archsearch.models.variants import mobilenet_v3_ldc, references, shufflenet_v1, shufflenet_v2
-from archsearch.models.variants.references import TORCHVISION, torchvision_names, torchvision_variant
+from archsearch.models.variants.references import (
+    ANY_OF_TORCHVISION,
+    TORCHVISION,
+    torchvision_names,
+    torchvision_variant,
+)
 from archsearch.models.variants.variant import Variant
 from archsearch.registry import Registry
 
@@ -13,9 +18,10 @@ VARIANTS: Registry[Variant] = Registry(
         for file in (shufflenet_v2, shufflenet_v1, mobilenet_v3_ldc, references)
         for each in file.variants()
     },
+    listed_by="archsearch variants",
 )
 
-__all__ = ["TORCHVISION", "VARIANTS", "Variant", "find_variant", "torchvision_names"]
+__all__ = ["ANY_OF_TORCHVISION", "TORCHVISION", "VARIANTS", "Variant", "find_variant", "torchvision_names"]
 
 
 def find_variant(name: str) -> Variant:
@@ -27,8 +33,4 @@ def find_variant(name: str) -> Variant:
         return torchvision_variant(name)
     if name in VARIANTS:
         return VARIANTS[name]
-    if f"{TORCHVISION}{name}" in torchvision_names():
-        raise UnknownNameError("variant", name, [f"{TORCHVISION}{name}"])
-    error = UnknownNameError("variant", name, VARIANTS)
-    error.hint = f"{error.hint}; and {TORCHVISION}NAME for every classification model of torchvision"
-    raise error
+    raise UnknownNameError("variant", name, VARIANTS, listed_by=VARIANTS.listed_by, also=ANY_OF_TORCHVISION)

@@ -12,6 +12,7 @@ from archsearch.models.torchvision_reference.spec import TorchvisionSpec
 from archsearch.models.variants.variant import Variant
 
 TORCHVISION = "torchvision/"
+ANY_OF_TORCHVISION = "torchvision/NAME names any classification model of torchvision, such as torchvision/resnet18"
 
 
 def variants() -> Iterator[Variant]:
@@ -57,7 +58,7 @@ def torchvision_variant(name: str) -> Variant:
     """The reference network `torchvision/NAME`. Raises UnknownNameError with the nearest one."""
     known = torchvision_names()
     if name not in known:
-        raise UnknownNameError("reference network", name, known)
+        raise UnknownNameError("reference network", name, known, listed_by="archsearch variants --family torchvision")
     model = name.removeprefix(TORCHVISION)
     spec = TorchvisionSpec(name=model)
     adapted = (

@@ -1,0 +1,127 @@
+"""What a shell completes: names of studies, trials, networks, plots and choices, and the words that an option takes.
+
+A shell asks after every press of a key, so nothing here imports torch, SQLAlchemy or plotly, and databases are read
+only. What cannot be read completes to nothing.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import typer
+
+from archsearch.errors import ArchsearchError
+
+Completed = list[tuple[str, str]]
+
+
+def _completed(found: Callable[[typer.Context, str], Iterable[tuple[str, str]]]) -> Callable[..., Completed]:
+    """A completion as typer takes it: those names, with what they are, that begin as what was typed."""
+
+    def complete(ctx: typer.Context, incomplete: str) -> Completed:
+        try:
+            return [each for each in dict(found(ctx, incomplete)).items() if each[0].startswith(incomplete)]
+        except (ArchsearchError, OSError, sqlite3.Error, ValueError, KeyError):
+            return []  # a message would be typed into the command line
+
+    return complete
+
+
+def words(*known: str) -> Callable[..., Completed]:
+    """Completes one of these words."""
+    return _completed(lambda _ctx, _typed: ((word, "") for word in known))
+
+
+def _option(ctx: typer.Context, name: str) -> str | None:
+    value: Any = ctx.params.get(name)
+    return value if isinstance(value, str) else None
+
+
+def _stored(ctx: typer.Context, _typed: str) -> Iterable[tuple[str, str]]:
+    from archsearch.store.names import study_names
+
+    return ((name, "stored") for name in study_names(_option(ctx, "storage")))
+
+
+def _shipped(_ctx: typer.Context, _typed: str) -> Iterable[tuple[str, str]]:
+    from archsearch.resources import list_yaml
+
+    return ((name, "shipped") for name in list_yaml("studies"))
+
+
+def _trials(ctx: typer.Context, _typed: str) -> Iterable[tuple[str, str]]:
+    from archsearch.models.variants import VARIANTS
+    from archsearch.store.names import trial_names
+
+    found = trial_names(_option(ctx, "storage"), _option(ctx, "study"))
+    several = [("front", "every network on the front"), ("variants", "the study's published networks")]
+    lists = several if ctx.info_name == "retrain" else []
+    return [("best", "recommended"), *lists, *((str(number), name) for number, name in found), *_named(VARIANTS)]
+
+
+def _named(names: Iterable[str]) -> list[tuple[str, str]]:
+    return [(name, "") for name in names]
+
+
+def _networks(ctx: typer.Context, typed: str) -> Iterable[tuple[str, str]]:
+    from archsearch.models.families import FAMILIES
+    from archsearch.models.variants import VARIANTS
+    from archsearch.store.names import trial_names
+
+    study, colon, _ = typed.rpartition(":")
+    if colon:
+        found = trial_names(_option(ctx, "storage"), study)
+        return [(f"{study}:best", "recommended"), *((f"{study}:{number}", name) for number, name in found)]
+    return [*_named([*VARIANTS, *FAMILIES]), *((f"{name}:best", "recommended") for name, _ in _stored(ctx, typed))]
+
+
+def _plots(_ctx: typer.Context, _typed: str) -> Iterable[tuple[str, str]]:
+    from archsearch.plots.summaries import SUMMARIES
+
+    return SUMMARIES.items()
+
+
+def _choices(ctx: typer.Context, typed: str) -> Iterable[tuple[str, str]]:
+    """Choices of the study that is named, or of the main family; after a comma the next one."""
+    from archsearch.models.families import FAMILIES
+    from archsearch.store.names import choice_names
+
+    before, comma, _ = typed.rpartition(",")
+    study = _option(ctx, "study")
+    base = FAMILIES["shufflenet_v2"].base
+    known = () if study is None else choice_names(_option(ctx, "storage"), study)
+    return _named(f"{before}{comma}{name}" for name in known or (*base.macros(), *base.rules()))
+
+
+def _protocols(_ctx: typer.Context, _typed: str) -> Iterable[tuple[str, str]]:
+    from archsearch.training.protocols import PROTOCOLS
+
+    return _named(PROTOCOLS)
+
+
+def _families(_ctx: typer.Context, _typed: str) -> Iterable[tuple[str, str]]:
+    from archsearch.models.families import FAMILIES
+
+    return _named(FAMILIES)
+
+
+def _papers(_ctx: typer.Context, _typed: str) -> Iterable[tuple[str, str]]:
+    from archsearch.papers.printed import DATA
+
+    return _named(path.stem for path in sorted(DATA.glob("*.yaml")))
+
+
+stored_studies = _completed(_stored)
+shipped_studies = _completed(_shipped)
+any_studies = _completed(lambda ctx, typed: dict([*_shipped(ctx, typed), *_stored(ctx, typed)]).items())
+trials = _completed(_trials)
+networks = _completed(_networks)
+plots = _completed(_plots)
+choices = _completed(_choices)
+protocols = _completed(_protocols)
+families = _completed(_families)
+papers = _completed(_papers)
+devices = words("auto", "cpu", "cuda")
+rules = words("recommended", "knee", "accuracy", "latency")
