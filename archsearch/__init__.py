@@ -5,28 +5,48 @@
     print(study.recommendation)
     model = archsearch.load(archsearch.retrain("quickstart", trial="best", epochs=3).folder)
 
-Everything is imported when it is first used, so that `import archsearch` costs nothing.
+Every command has a function of its name: `archsearch compare` is `archsearch.compare`, `archsearch target check` is
+`archsearch.target_check`. Everything is imported when it is first used, so that `import archsearch` costs nothing.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from archsearch.analysis.ablation import Ablation
     from archsearch.analysis.comparison import Comparison
+    from archsearch.analysis.confirmed import Confirmed
+    from archsearch.analysis.study_front import StudyFront
+    from archsearch.analysis.trust import Trust
     from archsearch.api.compare import compare
-    from archsearch.api.describe import Description, describe
+    from archsearch.api.data import data
+    from archsearch.api.describe import Description, audit, describe
+    from archsearch.api.designs import ablate, confirm, trust
+    from archsearch.api.export import export
+    from archsearch.api.guidelines import guidelines
+    from archsearch.api.look import pareto, plot, report
     from archsearch.api.measure import MeasuredNetwork, measure
     from archsearch.api.networks import create_model
+    from archsearch.api.papers import papers
+    from archsearch.api.replay import replay
     from archsearch.api.retrain import Retrained, retrain
     from archsearch.api.run import plan, run
+    from archsearch.api.schema import schema
+    from archsearch.api.servers import dashboard, serve_storage
+    from archsearch.api.studies import studies
     from archsearch.api.study import Study, all_studies, open_study
+    from archsearch.api.target import target_check
+    from archsearch.api.variants import variants
     from archsearch.errors import ArchsearchError
     from archsearch.models.families import build
     from archsearch.records import Cost, Epoch, Latency, Record, Score, TrialStatus
-    from archsearch.search.runtime import RunCallbacks, Runtime
+    from archsearch.search.runtime import CallbackList, RunCallbacks, Runtime
+    from archsearch.search.trackers import MLflow, TensorBoard, WeightsAndBiases
     from archsearch.training.model_folder import evaluate_folder, load
 
 __version__ = "0.1.0"
@@ -36,20 +56,42 @@ __version__ = "0.1.0"
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOMES = {
+    "Ablation": "archsearch.analysis.ablation",
     "Comparison": "archsearch.analysis.comparison",
+    "Confirmed": "archsearch.analysis.confirmed",
+    "StudyFront": "archsearch.analysis.study_front",
+    "Trust": "archsearch.analysis.trust",
     "compare": "archsearch.api.compare",
+    "data": "archsearch.api.data",
     "Description": "archsearch.api.describe",
+    "audit": "archsearch.api.describe",
     "describe": "archsearch.api.describe",
+    "ablate": "archsearch.api.designs",
+    "confirm": "archsearch.api.designs",
+    "trust": "archsearch.api.designs",
+    "export": "archsearch.api.export",
+    "guidelines": "archsearch.api.guidelines",
+    "pareto": "archsearch.api.look",
+    "plot": "archsearch.api.look",
+    "report": "archsearch.api.look",
     "MeasuredNetwork": "archsearch.api.measure",
     "measure": "archsearch.api.measure",
     "create_model": "archsearch.api.networks",
+    "papers": "archsearch.api.papers",
+    "replay": "archsearch.api.replay",
     "Retrained": "archsearch.api.retrain",
     "retrain": "archsearch.api.retrain",
     "plan": "archsearch.api.run",
     "run": "archsearch.api.run",
+    "schema": "archsearch.api.schema",
+    "dashboard": "archsearch.api.servers",
+    "serve_storage": "archsearch.api.servers",
+    "studies": "archsearch.api.studies",
     "Study": "archsearch.api.study",
     "all_studies": "archsearch.api.study",
     "open_study": "archsearch.api.study",
+    "target_check": "archsearch.api.target",
+    "variants": "archsearch.api.variants",
     "ArchsearchError": "archsearch.errors",
     "build": "archsearch.models.families",
     "Cost": "archsearch.records",
@@ -58,19 +100,27 @@ _HOMES = {
     "Record": "archsearch.records",
     "Score": "archsearch.records",
     "TrialStatus": "archsearch.records",
+    "CallbackList": "archsearch.search.runtime",
     "RunCallbacks": "archsearch.search.runtime",
     "Runtime": "archsearch.search.runtime",
+    "MLflow": "archsearch.search.trackers",
+    "TensorBoard": "archsearch.search.trackers",
+    "WeightsAndBiases": "archsearch.search.trackers",
     "evaluate_folder": "archsearch.training.model_folder",
     "load": "archsearch.training.model_folder",
 }
 
 __all__ = [
+    "Ablation",
     "ArchsearchError",
+    "CallbackList",
     "Comparison",
+    "Confirmed",
     "Cost",
     "Description",
     "Epoch",
     "Latency",
+    "MLflow",
     "MeasuredNetwork",
     "Record",
     "Retrained",
@@ -78,26 +128,79 @@ __all__ = [
     "Runtime",
     "Score",
     "Study",
+    "StudyFront",
+    "TensorBoard",
     "TrialStatus",
+    "Trust",
+    "WeightsAndBiases",
+    "ablate",
     "all_studies",
+    "audit",
     "build",
     "compare",
+    "confirm",
     "create_model",
+    "dashboard",
+    "data",
     "describe",
     "evaluate_folder",
+    "export",
+    "guidelines",
     "load",
     "measure",
     "open_study",
+    "papers",
+    "pareto",
     "plan",
+    "plot",
+    "replay",
+    "report",
     "retrain",
     "run",
+    "schema",
+    "serve_storage",
+    "studies",
+    "target_check",
+    "trust",
+    "variants",
 ]
+
+
+_PACKAGES = ("data", "export", "papers", "report")  # named as a command is
+
+
+class _Called(ModuleType):
+    """A package of ours that, called, is the command's function: both are `archsearch.data`, and each works."""
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        return _function(self.__name__.rpartition(".")[2])(*arguments, **options)
+
+    @property
+    def __signature__(self) -> Any:
+        import inspect
+
+        return inspect.signature(_function(self.__name__.rpartition(".")[2]))
+
+
+class _Archsearch(ModuleType):
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Python sets a package here when it is imported for the first time."""
+        if name in _PACKAGES:
+            value.__class__ = _Called
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Archsearch
+
+
+def _function(name: str) -> Any:
+    return getattr(import_module(_HOMES[name]), name)
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'archsearch' has no attribute '{name}'")
-    return getattr(import_module(_HOMES[name]), name)
+    return import_module(f"archsearch.{name}") if name in _PACKAGES else _function(name)
 
 
 def __dir__() -> list[str]:

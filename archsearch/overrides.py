@@ -47,6 +47,11 @@ class SectionChanges:
     latency: Mapping[str, Any] = field(default_factory=dict)
     others: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def first(self) -> str:
+        """The first changed key that is none of `latency`, as it was given. Raises StopIteration without one."""
+        return next(iter((*(f"proxy.{key}" for key in self.proxy), *self.others)))
+
 
 def section_changes(overrides: Overrides) -> SectionChanges:
     """The overrides by section. Raises OverrideError for what is none."""

@@ -375,6 +375,17 @@ class Record:
             raise ValueError(f"trial {self.trial} of study '{self.study}' has no balanced accuracy")
         return 100.0 - self.score.balanced_top1_percent
 
+    def __str__(self) -> str:
+        """In one line: which network, what became of it, and what it reached."""
+        said = [f"{self.status}"]
+        if self.score is not None:
+            said.append(f"top-1 {self.score.top1_percent:.2f} % ({self.score.split})")
+        if self.latency is not None:
+            said.append(f"latency {self.latency.corrected_ms:.3f} ms")
+        if self.cost is not None:
+            said.append(f"{self.cost.params:,} parameters")
+        return f"{self.label}, network {self.arch_id}: {', '.join(said)}"
+
     @property
     def label(self) -> str:
         """The variant's name, or that of the design's point, or `trial N`."""

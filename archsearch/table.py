@@ -12,7 +12,7 @@ import io
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
@@ -140,6 +140,9 @@ class Table:
     marked: frozenset[int] = frozenset()
     wide: bool = False
 
+    def __str__(self) -> str:
+        return _printed(lambda console: console.print(self.without_empty_columns().to_rich(width=console.width)))
+
     def select(self, *names: str) -> Table:
         """The table with these columns alone, in this order. Raises KeyError for a name that it has not."""
         places = {column.name: place for place, column in enumerate(self.columns)}
@@ -205,7 +208,7 @@ class Table:
             heading = " ".join(shorten(word, characters or len(word)) for word in column.heading.split())
             found.add_column(
                 Text(heading), justify="right" if column.numeric else "left", no_wrap=column.whole,
-                overflow="fold" if column.whole else "ellipsis", width=characters,
+                overflow="fold", width=characters,
             )  # fmt: skip
         for place, row in enumerate(shown.rows):
             cells = []
@@ -401,7 +404,7 @@ class Result(Protocol):
         """What was found as tables, in the order in which they are read."""
         ...
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> Mapping[str, Any]:
         """What it holds as plain data."""
         ...
 
@@ -432,14 +435,20 @@ def write_text(result: Result, console: Console, *, limit: int | None = None) ->
         console.print(f"[yellow]note:[/] {escape(warning)}")
 
 
+def _printed(write: Callable[[Console], None]) -> str:
+    """What is written to a console of plain text."""
+    written = io.StringIO()
+    write(Console(file=written, width=_TEXT_COLUMNS, color_system=None, highlight=False, emoji=False))
+    return "\n".join(line.rstrip() for line in written.getvalue().splitlines())
+
+
 class InNotebooks:
     """A result that `print` shows as a terminal does, and a notebook as its title, its tables and its sentences."""
 
     def __str__(self) -> str:
         assert isinstance(self, Result)
-        written = io.StringIO()
-        write_text(self, Console(file=written, width=_TEXT_COLUMNS, color_system=None, highlight=False, emoji=False))
-        return "\n".join(line.rstrip() for line in written.getvalue().splitlines())
+        result = self
+        return _printed(lambda console: write_text(result, console))
 
     def _repr_html_(self) -> str:
         assert isinstance(self, Result)
@@ -450,8 +459,11 @@ class InNotebooks:
             paragraphs(self.empty or "", *self.subtitle, *self.sentences, self.method, *self.warnings),
         )
 
-    def plain(self) -> dict[str, Any]:
-        """What it holds as plain data: its fields, or what says them in fewer words."""
+    def plain(self) -> Mapping[str, Any]:
+        """What it holds as plain data: its fields, or what says them in fewer words.
+
+        Another one says its keys by its return type, a TypedDict: `archsearch schema` shows that.
+        """
         assert is_dataclass(self)
         return {each.name: plain(getattr(self, each.name)) for each in fields(self)}
 

@@ -197,6 +197,7 @@ PROGRAMS = {
 # Python in documents: the test that executes it.
 PYTHON = {
     "docs/add_attention.md": "tests/test_examples.py",
+    "docs/agents.md": "tests/api/test_api_calls.py",
     "docs/deploy.md": "tests/e2e/test_e2e_export.py",
     "docs/python.md": "tests/test_examples.py",
     "docs/tutorial.md": "tests/e2e/test_e2e_tutorial.py",

@@ -47,6 +47,7 @@ def shown(cell: Any) -> dict[str, Any]:
     for output in cell.outputs:
         assert output.output_type != "error"
         if output.output_type == "stream":
+            assert "IProgress" not in output.text  # tqdm's, of a bar that nobody asked for
             if output.name == "stdout":
                 found["printed"] = output.text
         else:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
+import inspect
 import os
 import subprocess
 import sys
@@ -80,8 +82,30 @@ def test_the_version_is_that_of_pyproject() -> None:
 def test_all_names_are_importable_and_no_home_is_left_out() -> None:
     assert set(archsearch.__all__) == set(archsearch._HOMES)
     for name, home in archsearch._HOMES.items():
-        assert getattr(archsearch, name) is getattr(importlib.import_module(home), name)
+        found, function = getattr(archsearch, name), getattr(importlib.import_module(home), name)
+        assert found is (importlib.import_module(f"archsearch.{name}") if name in archsearch._PACKAGES else function)
+        assert inspect.isclass(function) or inspect.signature(found) == inspect.signature(function)
     assert set(dir(archsearch)) == {*archsearch.__all__, "__version__"}
+
+
+def test_an_editor_is_told_the_home_of_every_name() -> None:
+    """What stands under TYPE_CHECKING is all that an editor or mypy sees."""
+    tree = ast.parse(Path(archsearch.__file__).read_text(encoding="utf-8"))
+    (checked,) = (node for node in tree.body if isinstance(node, ast.If))
+    told = {
+        alias.name: node.module for node in checked.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+    assert told == archsearch._HOMES
+    assert (Path(archsearch.__file__).parent / "py.typed").is_file()
+
+
+@pytest.mark.parametrize("name", archsearch._PACKAGES)
+def test_a_package_that_is_named_as_a_command_is_both(name: str) -> None:
+    package = importlib.import_module(f"archsearch.{name}")
+    assert getattr(archsearch, name) is package
+    with pytest.raises(TypeError, match="unexpected keyword argument 'nothing'"):
+        package(nothing=1)
+    assert Path(str(package.__file__)).name == "__init__.py"
 
 
 def test_an_unknown_attribute_is_an_attribute_error() -> None:

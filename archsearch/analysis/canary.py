@@ -12,10 +12,31 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
+
 from archsearch.noise import Repeat, is_crowded, quiet_memory_ms
 from archsearch.records import Latency, Record
 from archsearch.table import Cell, Column, InNotebooks, Table
 from archsearch.text import capitalised, number_text, percent_text
+
+
+class CanaryJson(TypedDict):
+    """What the reference tells of the latencies: shares are fractions (0.1 is 10 %)."""
+
+    reference: list[str]
+    networks: int
+    drift_min: float | None
+    drift_median: float | None
+    drift_max: float | None
+    drift_tolerance: float | None
+    drifted_trials: list[int]
+    unconverged_trials: list[int]
+    crowded_trials: list[int]
+    measured_again: int
+    repeats: list[dict[str, Any]]
+    latency_seconds: float
+    trial_seconds: float
+    latency_share: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -251,7 +272,7 @@ class Canary(InNotebooks):
             wide=True,
         )
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> CanaryJson:
         """What the reference tells as plain data: shares are fractions (0.1 is 10 %), trials stand by their numbers."""
         return {
             "reference": list(self.reference),

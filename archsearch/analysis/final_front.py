@@ -16,6 +16,7 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from archsearch.analysis.front import Front, FrontRow, front_of
 from archsearch.analysis.intervals import PooledVariance, additive_fit, half_width, share_error_points
@@ -29,7 +30,6 @@ from archsearch.text import interval_text, number_text, plural, significant
 _CONFIDENCE = 0.95
 _LEAST_RANKED = 10  # networks from which on a rank correlation has an interval
 _MOST_SEEDS = 20  # beyond, no number of seeds is recommended
-_PLAIN = ("study", "dataset", "protocol", "epochs", "train_images", "test_images")
 _LARGE = 10**6  # degrees of freedom of what has no spread over seeds
 
 
@@ -135,6 +135,33 @@ class ProxyErrors:
     reversed: int
     worst: tuple[FinalNetwork, FinalNetwork] | None
     undervalued: Correlation | None
+
+
+class ProxyErrorsJson(TypedDict):
+    """What the proxy got wrong: of the pairs that full trainings tell apart it ordered some the other way."""
+
+    networks: int
+    tau: Correlation
+    pairs_told: int
+    pairs_reversed: int
+    undervalued: Correlation | None
+
+
+class FinalJson(TypedDict):
+    """The networks trained in full, by latency, and each searched one against the published one that is its rival."""
+
+    study: str
+    dataset: str
+    protocol: str
+    epochs: int
+    train_images: int
+    test_images: int
+    spread: PooledVariance | None
+    networks: list[dict[str, Any]]
+    against: list[dict[str, Any]]
+    proxy: ProxyErrorsJson
+    missing: list[str]
+    others: list[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -386,11 +413,16 @@ class FinalFront(InNotebooks):
             "together in 95 % of cases. On these images: the spread over seeds alone, other test images left out.",
         )
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> FinalJson:
         """All of it as plain data."""
         proxy = self.proxy
         return {
-            **{name: getattr(self, name) for name in _PLAIN},
+            "study": self.study,
+            "dataset": self.dataset,
+            "protocol": self.protocol,
+            "epochs": self.epochs,
+            "train_images": self.train_images,
+            "test_images": self.test_images,
             "spread": plain(self.spread),
             "networks": self.networks_table().dicts(),
             "against": self.against_table().dicts(),

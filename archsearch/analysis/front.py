@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from pydantic import ConfigDict
+from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from archsearch.analysis.conditions import RecordConditions, batch_sentence, condition_warnings, conditions_of
 from archsearch.analysis.objectives import OBJECTIVES, floor_text, is_complete, objective_values, resolve_objectives
@@ -32,6 +34,9 @@ class FrontRow:
     record: Record
     values: tuple[float, ...]
     on_front: bool
+
+    def __str__(self) -> str:
+        return str(self.record)
 
     @property
     def cost(self) -> Cost:
@@ -87,10 +92,19 @@ class Front:
     unusable: tuple[Record, ...]
     warnings: tuple[str, ...]
 
+    def __str__(self) -> str:
+        said = (self.volume_text, self.ties_text, *self.warnings)
+        return "\n".join([self._title, str(networks_table(self.members, title="")), *filter(None, said)])
+
+    @property
+    def _title(self) -> str:
+        return f"Front: {len(self.members)} of {len(self.rows)} networks"
+
     def _repr_html_(self) -> str:
         members = networks_table(self.members, title="")
-        title = f"Front: {len(self.members)} of {len(self.rows)} networks"
-        return notebook_block(title, members.notebook(), paragraphs(self.volume_text, self.ties_text, *self.warnings))
+        return notebook_block(
+            self._title, members.notebook(), paragraphs(self.volume_text, self.ties_text, *self.warnings)
+        )
 
     @property
     def members(self) -> tuple[FrontRow, ...]:
@@ -196,6 +210,53 @@ def front_of(
         unusable=unusable,
         warnings=tuple(warnings),
     )
+
+
+OPEN = ConfigDict(extra="allow")  # of a TypedDict: its schema allows further keys
+
+
+class NetworkJson(TypedDict):
+    """One complete network of a study; further keys: `choice.NAME` and, by further backends, `also.BACKEND.p10_ms`."""
+
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+
+    trial: int
+    variant: str | None
+    on_front: bool
+    arch_id: str
+    top1_percent: float
+    error_percent: float
+    balanced_error_percent: float | None
+    latency_ms: float
+    p10_ms: float
+    median_ms: float
+    p90_ms: float
+    n_runs: int
+    converged: bool
+    ratio_to_reference: float
+    ratio_low: float | None
+    ratio_high: float | None
+    reference: str
+    reference_p10_ms: float
+    drift: float | None
+    attempts: int
+    contended: bool
+    params: int
+    macs: int
+    memory_bytes: int | None
+    macs_not_counted: str | None
+    epochs: int
+    seed: int
+    split: str
+    train_images: int
+    protocol: str
+    device: str
+    backend: str
+    batch: int
+    threads: int
+    precision: str
+    input_size: int
+    fingerprint: str
 
 
 def front_rows(front: Front, *, only_front: bool = False) -> list[dict[str, Any]]:

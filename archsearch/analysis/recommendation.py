@@ -23,7 +23,8 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+
+from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from archsearch.analysis.confirmed import Confirmed, ConfirmedPoint
 from archsearch.analysis.front import MEASURED_OBJECTIVE, Front, FrontRow
@@ -134,6 +135,43 @@ class Role:
     published: Published | None = None
 
 
+class PublishedJson(TypedDict):
+    """The recommended network beside a published one; differences are the recommended minus the published."""
+
+    trial: int
+    network: str
+    beaten: bool
+    accuracy_points: float
+    accuracy_low: float | None
+    accuracy_high: float | None
+    accuracy_told_apart: bool
+    lower_percent: dict[str, float]
+    told_apart: dict[str, bool]
+    sentence: str
+
+
+class RoleJson(TypedDict):
+    """A network, and why one may take it."""
+
+    trial: int
+    roles: list[str]
+
+
+class RecommendationJson(TypedDict):
+    """Which network to take, and why; networks stand by their trials."""
+
+    trial: int | None
+    network: str | None
+    arch_id: str | None
+    sentence: str
+    reason: str
+    published: PublishedJson | None
+    runners_up: list[int]
+    roles: list[RoleJson]
+    notes: list[str]
+    warnings: list[str]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recommendation:
     """One network to take.
@@ -169,7 +207,7 @@ class Recommendation:
     def _repr_html_(self) -> str:
         return notebook_block("Recommendation", paragraphs(*self.sentences))
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> RecommendationJson:
         """All of it as plain data; networks stand by their trials."""
         published = self.published
         return {

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import asdict, dataclass, field, replace
+
+from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from archsearch.analysis.baseline import Baseline, Change, changes_of, changes_text
-from archsearch.analysis.canary import Canary
+from archsearch.analysis.canary import Canary, CanaryJson
 from archsearch.analysis.conditions import batch_sentence, guessing_text
 from archsearch.analysis.confirmed import Confirmed, ConfirmedPoint
-from archsearch.analysis.front import Front, FrontRow, front_rows, networks_table
+from archsearch.analysis.front import OPEN, Front, FrontRow, NetworkJson, front_rows, networks_table
 from archsearch.analysis.intervals import counting_margin_points
 from archsearch.analysis.means import Retraining, retrained_table
 from archsearch.analysis.objectives import floor_basis
-from archsearch.analysis.recommendation import Recommendation
+from archsearch.analysis.recommendation import Recommendation, RecommendationJson
 from archsearch.analysis.verdicts import Standing, Verdict, verdicts_sentence, verdicts_table
 from archsearch.designs import Design
 from archsearch.noise import NoiseFloor
@@ -24,6 +25,85 @@ from archsearch.text import capitalised, count_text, plural, significant
 
 _BOUNDED = {"params": "params", "macs": "MACs", "memory_bytes": "memory access", "latency_ms": "latency"}
 _MOST_LISTED = 4  # values of one condition
+
+
+class GrowthJson(TypedDict):
+    """How the noise floor grows: as latency to this power between two latencies (null: without end)."""
+
+    power: float
+    at_ms: float
+    from_ms: float
+    to_ms: float | None
+
+
+class FloorJson(TypedDict):
+    """What the noise floor rests on."""
+
+    source: str
+    repeats: int
+    flagged: int
+    coverage: float | None
+    growth: GrowthJson | None
+
+
+class BatchJson(TypedDict):
+    """The batch of the latencies."""
+
+    batch: int
+    chosen: bool
+    wide: str
+    narrow: str
+    ratios: list[tuple[int, float]]
+    on_launch_floor: bool
+
+
+class VerdictJson(TypedDict):
+    """What became of a published network: on the front, or dominated by which trial and by how much."""
+
+    number: int | None
+    variant: str
+    trial: int
+    verdict: str
+    by: str | None
+    by_trial: int | None
+    accuracy_points: float | None
+    faster_ms: float | None
+    faster_percent: float | None
+    sentence: str
+    reading: str | None
+
+
+class BoundedNetworkJson(NetworkJson):
+    """A complete network, with the study's bounds that it exceeds."""
+
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+
+    over: list[str]
+
+
+class FrontJson(TypedDict):
+    """All of a study's front; networks of other parts stand by their trials."""
+
+    study: str
+    objectives: list[str]
+    counts: dict[str, int]
+    reference_point: list[float] | None
+    hypervolume: float | None
+    hypervolume_share: float | None
+    noise_floor: float
+    noise_floor_basis: FloorJson
+    latency_batch: BatchJson | None
+    canary: CanaryJson
+    recommendation: RecommendationJson
+    knee_trial: int | None
+    front: list[NetworkJson]
+    networks: list[BoundedNetworkJson]
+    variants: list[VerdictJson]
+    bases: dict[str, str]
+    bounds: list[Bound]
+    confirmed: Confirmed | None
+    printed: list[PrintedTop1]
+    retrained: list[Retraining]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -334,7 +414,7 @@ class StudyFront(InNotebooks, Front):
         """The answer alone, for a terminal; `published`: with what became of each published network."""
         return FrontAnswer(front=self, published=published)
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> FrontJson:
         """All of it as plain data; networks of other tables stand by their trials."""
         knee = self.knee
         return {
@@ -348,16 +428,18 @@ class StudyFront(InNotebooks, Front):
             "noise_floor_basis": _plain_floor(self.noise_floor),
             "latency_batch": None
             if self.latency_batch is None
-            else {**plain(self.latency_batch), "on_launch_floor": self.latency_batch.on_launch_floor},
+            else plain({**asdict(self.latency_batch), "on_launch_floor": self.latency_batch.on_launch_floor}),
             "canary": self.canary.summary(),
             "recommendation": self.recommendation.plain(),
             "knee_trial": None if knee is None else knee.record.trial,
-            "front": front_rows(self, only_front=True),
-            "networks": [
-                {**row, "over": list(self.over(network))}
-                for row, network in zip(front_rows(self), self.rows, strict=True)
-            ],
-            "variants": self._verdicts().dicts(),
+            "front": plain(front_rows(self, only_front=True)),
+            "networks": plain(
+                [
+                    {**row, "over": list(self.over(network))}
+                    for row, network in zip(front_rows(self), self.rows, strict=True)
+                ]
+            ),
+            "variants": plain(self._verdicts().dicts()),
             "bases": {family: base.name for family, base in sorted(self.bases.items())},
             "bounds": plain(self.bounds),
             "confirmed": plain(self.confirmed),
@@ -432,9 +514,9 @@ def _listed(values: Sequence[object]) -> str:
     return " / ".join(shown) + (" / ..." if len(values) > _MOST_LISTED else "")
 
 
-def _plain_floor(floor: NoiseFloor) -> dict[str, Any]:
+def _plain_floor(floor: NoiseFloor) -> FloorJson:
     """What a noise floor rests on, and how it grows with the latency (null: it does not)."""
-    growth = {"power": floor.growth, "at_ms": floor.at_ms, "from_ms": floor.from_ms, "to_ms": floor.to_ms}
+    growth: GrowthJson = {"power": floor.growth, "at_ms": floor.at_ms, "from_ms": floor.from_ms, "to_ms": floor.to_ms}
     return {
         "source": floor.source.value,
         "repeats": floor.repeats,

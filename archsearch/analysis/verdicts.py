@@ -50,6 +50,9 @@ class Verdict:
     faster_percent: float | None = None
     sentence: str
 
+    def __str__(self) -> str:
+        return self.sentence
+
 
 def verdicts_of(records: Sequence[Record], front: Front) -> tuple[Verdict, ...]:
     """One verdict for each record that names a variant: by latency, those without a measurement last.

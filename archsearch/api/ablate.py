@@ -196,8 +196,8 @@ def levels_of(space: SearchSpace, spec: Spec, choice: str) -> tuple[ChoiceValue,
         spec.expand(choice, None)  # raises with the nearest name
     allowed = rule if macro is None else macro.allowed
     raise ConfigError(
-        f"--choices {choice}: the search space '{space.name}' has no levels of it",
-        hint=f"give them: --choices '{choice}=A|B', each {allowed}",
+        f"choice {choice}: the search space '{space.name}' has no levels of it",
+        hint=f"give them: {choice}=A|B, each {allowed}",
     )
 
 
@@ -222,9 +222,9 @@ def parse_choices(texts: Sequence[str], spec: Spec) -> dict[str, tuple[str, ...]
         name, equals, levels = part.strip().partition("=")
         name = name.strip()
         if not name or (equals and not levels.strip()):
-            raise ConfigError(f"--choices: '{part.strip()}' is no choice", hint="for example kernel,attention=none|se")
+            raise ConfigError(f"choices: '{part.strip()}' is none", hint="for example kernel,attention=none|se")
         if name in found:
-            raise ConfigError(f"--choices: '{name}' is there twice")
+            raise ConfigError(f"choices: '{name}' is there twice")
         found[name] = tuple(level.strip() for level in re.split(r"\|", levels)) if equals else None
     return found
 
@@ -263,7 +263,7 @@ _RULES = {"best": RECOMMENDED, "accuracy": "accuracy", "latency": "latency", "kn
 
 
 def plan_ablation(
-    study: str | Study | None,
+    study: str | Path | Study | None,
     runtime: Runtime,
     *,
     base: str | None = None,
@@ -294,9 +294,9 @@ def plan_ablation(
     Raises ConfigError or UnknownNameError for what was asked, and what `archsearch.api.run.plan` raises.
     """
     if seeds is not None and seeds < 1:
-        raise ConfigError(f"--seeds {seeds}: at least 1 is needed")
+        raise ConfigError(f"seeds {seeds}: at least 1 is needed")
     if mode not in MODES:
-        raise ConfigError(f"--mode {mode}: unknown", hint=f"one of {', '.join(MODES)}")
+        raise ConfigError(f"mode {mode}: unknown", hint=f"one of {', '.join(MODES)}")
     changed = changes or SectionChanges()
     opened = study if isinstance(study, Study) else open_base(study, storage=runtime.storage, overrides=changed.others)
     made_from = base_of(opened)
@@ -310,13 +310,13 @@ def plan_ablation(
     if len(points.points) < 2:
         raise ConfigError(
             "nothing to compare: no level differs from the base",
-            hint="; ".join(points.notes[:3]) or "name other choices, or levels: --choices 'kernel=3|5|7'",
+            hint="; ".join(points.notes[:3]) or "name other choices, or levels: kernel=3|5|7",
         )
     if len(points.points) > most:
         raise ConfigError(
             f"{len(points.points)} networks with {seeds} seeds each are {len(points.points) * seeds} trainings, more "
             f"than {most} networks",
-            hint=f"name fewer choices (--choices a,b), or allow it: --most {len(points.points)}",
+            hint=f"name fewer choices, or allow {len(points.points)} as the most",
         )
     design = Design(purpose="ablation", of=made_from.name, points=points.points, seeds=tuple(range(seeds)), mode=mode)
     planned = plan_design(made_from, design, runtime, changes=changed)
@@ -372,7 +372,7 @@ def _lines(planned: DesignPlan) -> tuple[tuple[str, str], ...]:
     )
 
 
-def base_network(base: DesignBase, which: str | None, *, data_dir: Path | None = None) -> tuple[Spec, int]:
+def base_network(base: DesignBase, which: str | None, *, data_dir: str | Path | None = None) -> tuple[Spec, int]:
     """The network that is changed, normalised, and the study's image size (pixels).
 
     Raises ConfigError or UnknownNameError saying what there is.
@@ -389,8 +389,8 @@ def base_network(base: DesignBase, which: str | None, *, data_dir: Path | None =
     if which in _RULES or trial_number(which) is not None:
         if base.study is None:
             raise ConfigError(
-                f"--from {which}: study '{base.name}' is not stored, so it has no trials",
-                hint="name a variant: --from shufflenet_v2_x0_5",
+                f"base {which}: study '{base.name}' is not stored, so it has no trials",
+                hint="name a variant, such as shufflenet_v2_x0_5",
             )
         if which not in _RULES:
             return base.study.choose(which).spec, input_size
@@ -417,7 +417,7 @@ def _own_variant(base: DesignBase) -> str:
             return name
     raise ConfigError(
         f"study '{base.name}' names no network of its own family '{base.space.family}'",
-        hint="say what is changed: --from VARIANT",
+        hint="name a variant as the base",
     )
 
 
@@ -430,7 +430,7 @@ def _points(base: DesignBase, spec: Spec, mode: Mode, choices: Sequence[str], *,
         if spec.family != base.space.family:
             raise ConfigError(
                 f"the base is of the family '{spec.family}', the space of study '{base.name}' of '{base.space.family}'",
-                hint="name choices of its own: --choices 'NAME=A|B'",
+                hint="name choices of its own: NAME=A|B",
             )
         asked = {domain.name: None for domain in base.space.domains}
     space = base.space

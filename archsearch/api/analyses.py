@@ -118,6 +118,12 @@ def _base_levels(study: StoredStudy, design: Design) -> Mapping[str, Any] | None
         return None
 
 
+def check_spread(spread: str) -> None:
+    """Raise ConfigError for a spread of an ablation's intervals that is neither own nor pooled."""
+    if spread not in ("own", "pooled"):
+        raise ConfigError(f"spread {spread}: unknown", hint="own or pooled")
+
+
 def ablation_result(made: StoredStudy, *, confidence: float = 0.95, spread: str = "own") -> Ablation:
     """What an ablation's study found so far.
 
@@ -130,8 +136,7 @@ def ablation_result(made: StoredStudy, *, confidence: float = 0.95, spread: str 
     design = made.design
     if design is None or design.purpose != "ablation" or not design.points:
         raise ConfigError(f"study '{made.name}' is no ablation", hint=f"archsearch ablate --study {made.name}")
-    if spread not in ("own", "pooled"):
-        raise ConfigError(f"--spread {spread}: unknown", hint="own or pooled")
+    check_spread(spread)
     return ablation_of(
         made.records,
         design,

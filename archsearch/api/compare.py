@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from archsearch.analysis.comparison import Comparison, Side, compare_studies, sides_by_device
-from archsearch.api.study import Study, open_study
+from archsearch.api.study import Study, opened_study
 from archsearch.errors import ConfigError
 
 _HINT = "give two studies, or one whose networks were measured on several devices"
@@ -24,7 +24,7 @@ def compare(studies: str | Path | Study | Sequence[str | Path | Study], *, stora
     names that are not stored.
     """
     named = [studies] if isinstance(studies, str | Path | Study) else studies
-    opened = tuple(each if isinstance(each, Study) else open_study(each, storage=storage) for each in named)
+    opened = tuple(opened_study(each, storage=storage) for each in named)
     names = [study.name for study in opened]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from archsearch.analysis.confirmed import Confirmed
@@ -27,7 +28,7 @@ _NEAR = 3.0  # standard errors: what misses the front by more is no neighbour of
 
 
 def plan_confirm(
-    study: str | Study | None,
+    study: str | Path | Study | None,
     runtime: Runtime,
     *,
     top: int | None = None,
@@ -52,9 +53,9 @@ def plan_confirm(
     `archsearch.api.run.plan` raises.
     """
     if seeds < 1:
-        raise ConfigError(f"--seeds {seeds}: at least 1 is needed")
+        raise ConfigError(f"seeds {seeds}: at least 1 is needed")
     if top is not None and top < 0:
-        raise ConfigError(f"--top {top}: 0 or more is needed")
+        raise ConfigError(f"top {top}: 0 or more is needed")
     opened = study if isinstance(study, Study) else open_base(study, storage=runtime.storage)
     if isinstance(opened, StudyConfig):
         raise ConfigError(
@@ -70,7 +71,7 @@ def plan_confirm(
         raise ConfigError(
             f"{len(records)} networks with {seeds} seeds each are {len(records) * seeds} trainings, more than "
             f"{most} networks",
-            hint=f"ask for fewer (--top 0: the front alone), or allow it: --most {len(records)}",
+            hint=f"ask for fewer (top 0: the front alone), or allow {len(records)} as the most",
         )
     first = int(opened.info.config["seed"]) + MOST_SEEDS
     design = Design(

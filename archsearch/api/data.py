@@ -28,15 +28,16 @@ _CPU_SIZE, _GPU_SIZE = 96, 224  # pixels at most: what a search of some hours ca
 _CPU_IMAGES = 8000  # trained on in an epoch
 
 
-def survey(uri: str, *, data_dir: Path | None = None) -> DatasetSurvey:
+def data(dataset: str | Path, *, data_dir: str | Path | None = None) -> DatasetSurvey:
     """Look at every split of a dataset, and find a study that fits it.
 
     Args:
-        uri: `folder:PATH`, `npz:PATH`, `cifar10`, `cifar100` or `digits`; a folder's path alone is `folder:PATH`.
+        dataset: `folder:PATH`, `npz:PATH`, `cifar10`, `cifar100` or `digits`; a folder's path alone is `folder:PATH`.
         data_dir: where datasets, and what is found out of pictures, are kept.
 
     Raises ConfigError or DataError where there is nothing to look at. Unreadable files are among what is found.
     """
+    uri = str(dataset)
     if ":" not in uri and Path(uri).is_dir():
         uri = f"folder:{uri}"
     facts = look_at(uri, data_dir=data_dir)
@@ -119,7 +120,7 @@ def _stem(size: int, *, gpu: bool) -> dict[str, Any]:
     return {"stem.stride": 1 if gpu and size < 48 else 2, "stem.pool": False}
 
 
-def _needs(config: StudyConfig, data_dir: Path | None) -> StudyNeeds:
+def _needs(config: StudyConfig, data_dir: str | Path | None) -> StudyNeeds:
     dataset = load_dataset(config.dataset, data_dir=data_dir, rules=config.image_rules())
     size = config.proxy.input_size or dataset.image_size
     positions = dataset.split_positions(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from archsearch.api.networks import FoundNetwork, find_network
@@ -136,7 +137,7 @@ def _mib(size: int | None) -> str:
 
 
 def describe(
-    name: str,
+    name: str | Path,
     *,
     changes: Mapping[str, Any] | None = None,
     input_size: int | None = None,
@@ -155,6 +156,7 @@ def describe(
 
     Raises ConfigError, UnknownNameError, StoreError, BuildError.
     """
+    name = str(name)
     found = find_network(name, storage=storage)
     size, classes = _asked(found, input_size, num_classes)
     spec = found.spec.with_choices(changes or {}).normalised(size)
@@ -281,8 +283,8 @@ class AuditedNetworks(InNotebooks):
         return (compared, *(replace(table, wide=not self.with_units) for table in units))
 
 
-def audit_networks(
-    names: Sequence[str],
+def audit(
+    names: str | Path | Sequence[str | Path],
     *,
     input_size: int | None = None,
     num_classes: int | None = None,
@@ -292,7 +294,7 @@ def audit_networks(
     """Audit networks, in the order of their names.
 
     Args:
-        names: as `describe` takes them.
+        names: as `describe` takes them; one alone may stand for itself.
         input_size: height and width (pixels); None: each as printed, or as its study's.
         num_classes: None: each as printed, or as its study's.
         storage: the database that studies are looked up in.
@@ -300,8 +302,9 @@ def audit_networks(
 
     Raises ConfigError, UnknownNameError, StoreError, BuildError.
     """
+    named = [names] if isinstance(names, str | Path) else names
     return AuditedNetworks(
-        networks=tuple(_audited(name, input_size, num_classes, storage) for name in names), with_units=with_units
+        networks=tuple(_audited(str(name), input_size, num_classes, storage) for name in named), with_units=with_units
     )
 
 

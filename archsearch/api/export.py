@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from archsearch import __version__
 from archsearch.analysis.select import RECOMMENDED
-from archsearch.api.paths import study_folder
-from archsearch.api.study import open_study
+from archsearch.api.paths import as_path, study_folder
+from archsearch.api.study import Study, opened_study
 from archsearch.data.catalog import load_dataset
 from archsearch.data.dataset import Dataset
 from archsearch.data.images import Images, channel_statistics
@@ -27,7 +29,9 @@ from archsearch.latency.exported import ExportLatency, measure_exported
 from archsearch.models.families import build
 from archsearch.models.model_info import ModelInfo
 from archsearch.preprocessing import interpolation_of
+from archsearch.records import Latency
 from archsearch.resources import is_file
+from archsearch.table import plain
 from archsearch.training.model_folder import load, read_info
 from archsearch.training.trainer import device_batches
 
@@ -37,6 +41,22 @@ _CALIBRATION_IMAGES = 200
 _PARITY_IMAGES = 64
 _EVALUATION_BATCH = 100
 _PICTURE_SHAPES = ((224, 224), (97, 301), (301, 97), (7, 5), (480, 640))  # height, width
+
+
+class ExportedJson(TypedDict):
+    """One exported file: `top1_percent` of the network and of the file."""
+
+    path: str
+    bytes: int
+    format: str
+    quantize: str
+    metadata: dict[str, Any]
+    input: str
+    parity: Parity
+    int8_parity: Parity | None
+    top1_percent: tuple[float, float] | None
+    test_images: int
+    latency: ExportLatency | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +88,66 @@ class Exported:
     test_images: int
     latency: ExportLatency | None
 
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
+
+    def plain(self) -> ExportedJson:
+        """All of it as plain data."""
+        return {
+            "path": str(self.path),
+            "bytes": self.bytes,
+            "format": self.format,
+            "quantize": self.quantize,
+            "metadata": self.metadata.as_dict(),
+            "input": self.input,
+            "parity": plain(self.parity),
+            "int8_parity": plain(self.int8_parity),
+            "top1_percent": self.top1_percent,
+            "test_images": self.test_images,
+            "latency": plain(self.latency),
+        }
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What was written, how like the network it is, and what it gained."""
+        facts = self.metadata
+        weights = "trained" if facts.trained else "initial weights, not trained: good for measuring alone"
+        said = [
+            f"network   {facts.name}, {facts.spec.arch_id}, {weights}",
+            f"file      {self.path} ({self.format}, {self.bytes / 1e6:.2f} MB), input {self.input}, "
+            f"{len(facts.classes)} classes",
+        ]
+        if self.parity.largest_output == 0.0:
+            said.append("parity    nothing to compare: this network's outputs are all zero (its last layer starts so)")
+        else:
+            said.append(
+                f"parity    largest difference {self.parity.largest_difference:.1g} of the largest output, same top-1 "
+                f"for {self.parity.same_top1_percent:.1f} % of {self.parity.images} random inputs"
+            )
+        if self.int8_parity is not None:
+            said.append(
+                f"int8      largest difference {self.int8_parity.largest_difference:.1g}, same top-1 for "
+                f"{self.int8_parity.same_top1_percent:.1f} % of {self.int8_parity.images} training images"
+            )
+        if self.top1_percent is not None:
+            before, after = self.top1_percent
+            said.append(f"test      top-1 {before:.2f} % before, {after:.2f} % after (n = {self.test_images:,} images)")
+        files = {} if self.latency is None else self.latency.files
+        return (*said, *(_latency_line(name, latency) for name, latency in files.items()))
+
+
+def _latency_line(name: str, latency: Latency) -> str:
+    interval = (
+        ""
+        if latency.ratio_low is None or latency.ratio_high is None
+        else f" (95 % interval {1 / latency.ratio_high:.2f} to {1 / latency.ratio_low:.2f})"
+    )
+    return (
+        f"latency   {name}: p10 {latency.p10_ms:.3f} ms, median {latency.median_ms:.3f}; before, in torch, p10 "
+        f"{latency.reference_p10_ms:.3f} ms: {1 / latency.ratio_to_reference:.2f} times as fast{interval} "
+        f"(cpu, batch 1, 1 thread, n = {latency.n}{'' if latency.converged else ', not converged'})"
+    )
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Source:
@@ -81,27 +161,27 @@ class _Source:
 
 
 def export(
-    which: str,
+    trial: str | int | Path = "best",
     *,
-    study: str | None = None,
+    study: str | Path | Study | None = None,
     rule: str = RECOMMENDED,
     format_name: str = "onnx",
     quantize: str = "none",
     with_preprocessing: bool = False,
-    out: Path | None = None,
+    out: str | Path | None = None,
     untrained: bool = False,
     measure: bool = True,
     dataset: str | None = None,
-    data_dir: Path | None = None,
+    data_dir: str | Path | None = None,
     storage: str | None = None,
     on_step: Callable[[str], None] | None = None,
 ) -> Exported:
     """Write a network to one file, and compare the file with the network.
 
     Args:
-        which: a folder that `retrain` wrote, or a network of a study: `best`, a trial's number, or a variant's name,
+        trial: a folder that `retrain` wrote, or a network of a study: `best`, a trial's number, or a variant's name,
             whose retrained folder is looked for.
-        study: a stored study's name; None: the one worked on last. Not used for a folder.
+        study: a stored study, its name or YAML file; None: the one worked on last. Not used for a folder.
         rule: what best means (`analysis.select`).
         format_name: a name of `archsearch.export.formats.FORMATS`.
         quantize: none or int8 (ONNX only; calibrated on images of the training split).
@@ -120,13 +200,13 @@ def export(
     """
     chosen = FORMATS[format_name]
     if quantize not in QUANTIZATIONS:
-        raise ConfigError(f"--quantize {quantize}: unknown", hint=", ".join(QUANTIZATIONS))
+        raise ConfigError(f"quantize {quantize}: unknown", hint=", ".join(QUANTIZATIONS))
     if quantize == "int8" and chosen.name != "onnx":
-        raise ConfigError(f"--quantize int8 is done by ONNX Runtime, not in the format '{chosen.name}'")
+        raise ConfigError(f"int8 is done by ONNX Runtime, not in the format '{chosen.name}'")
     if with_preprocessing and chosen.name != "onnx":
         raise ConfigError(f"preprocessing is put into ONNX files alone, not into the format '{chosen.name}'")
     tell = on_step or (lambda _step: None)
-    source = _source(which, study, rule, untrained=untrained, dataset=dataset, data_dir=data_dir, storage=storage)
+    source = _source(trial, study, rule, untrained=untrained, dataset=dataset, data_dir=data_dir, storage=storage)
     images = _dataset(source, needed=quantize == "int8", data_dir=data_dir)
     size = source.metadata.input_size
     generator = torch.Generator().manual_seed(0)
@@ -140,10 +220,10 @@ def export(
             f"(allowed: {TOLERANCE:g})",
             hint="try another format, and report this network's specification",
         )
-    plain, int8_parity = content, None
+    whole, int8_parity = content, None
     if quantize == "int8":
         tell("quantising on images of the training split")
-        content = quantized(plain, _normalised(images, source, _CALIBRATION_IMAGES) if images else probes)
+        content = quantized(whole, _normalised(images, source, _CALIBRATION_IMAGES) if images else probes)
         real = probes if images is None else _normalised(images, source, _PARITY_IMAGES)
         int8_parity = parity(_outputs(source.model, real), chosen.run(content, real, source.model))
     top1, test_images = None, 0
@@ -153,10 +233,10 @@ def export(
     latency = None
     if measure and chosen.name == "onnx":
         tell("measuring before and after")
-        files = {"onnx": plain} | ({"onnx int8": content} if quantize == "int8" else {})
+        files = {"onnx": whole} | ({"onnx int8": content} if quantize == "int8" else {})
         latency = measure_exported(source.model, files, input_size=size)
     suffix = "-int8" * (quantize == "int8") + "-picture" * with_preprocessing + chosen.suffix
-    path = out or source.folder / f"{_file_stem(source.metadata.name)}{suffix}"
+    path = as_path(out) or source.folder / f"{_file_stem(source.metadata.name)}{suffix}"
     if with_preprocessing:
         tell("putting the preprocessing into the graph")
         content = _with_picture_input(content, source, exact=quantize == "none")
@@ -205,19 +285,19 @@ def _with_picture_input(content: bytes, source: _Source, *, exact: bool) -> byte
 
 
 def _source(
-    which: str,
-    study: str | None,
+    which: str | int | Path,
+    study: str | Path | Study | None,
     rule: str,
     *,
     untrained: bool,
     dataset: str | None,
-    data_dir: Path | None,
+    data_dir: str | Path | None,
     storage: str | None,
 ) -> _Source:
-    if is_file(Path(which) / "spec.json"):
-        return _from_folder(Path(which), name=Path(which).name, dataset=dataset)
-    opened = open_study(study, storage=storage)
-    chosen = opened.choose(which, rule=rule)
+    if is_file(Path(str(which)) / "spec.json"):
+        return _from_folder(Path(str(which)), name=Path(str(which)).name, dataset=dataset)
+    opened = opened_study(study, storage=storage)
+    chosen = opened.choose(which if isinstance(which, int) else str(which), rule=rule)
     where = study_folder(opened.name) / "retrain" / chosen.spec.arch_id
     uri = dataset or str(opened.info.config["dataset"])
     if (where / "spec.json").is_file():
@@ -225,7 +305,7 @@ def _source(
     if not untrained:
         raise ConfigError(
             f"{chosen.label} of study '{opened.name}' has not been retrained: there is no model in {where}",
-            hint=f"archsearch retrain --study {opened.name} --trial {which}, or --untrained for initial weights",
+            hint=f"archsearch retrain --study {opened.name} --trial {which}, or untrained for initial weights",
         )
     rules = ImageRules.of_study(opened.info.config, opened.info.facts)
     data = load_dataset(uri, data_dir=data_dir, rules=rules)
@@ -255,13 +335,13 @@ def _from_folder(folder: Path, *, name: str, dataset: str | None) -> _Source:
     return _Source(model=load(folder), metadata=facts, dataset=dataset, image_rules=facts.image_rules, folder=folder)
 
 
-def _dataset(source: _Source, *, needed: bool, data_dir: Path | None) -> Dataset | None:
+def _dataset(source: _Source, *, needed: bool, data_dir: str | Path | None) -> Dataset | None:
     """The images that the network was trained on, if they are named and fit. Raises ConfigError if they are needed."""
     if source.dataset is None:
         if needed:
             raise ConfigError(
                 "int8 is calibrated on images, and a folder does not say where its images are",
-                hint="name them: --dataset cifar10, digits, folder:PATH or npz:PATH",
+                hint="name its dataset: cifar10, digits, folder:PATH or npz:PATH",
             )
         return None
     found = load_dataset(source.dataset, data_dir=data_dir, rules=source.image_rules)
@@ -269,7 +349,7 @@ def _dataset(source: _Source, *, needed: bool, data_dir: Path | None) -> Dataset
         raise ConfigError(
             f"dataset '{source.dataset}' has other classes than the network ({len(found.classes)} and "
             f"{len(source.metadata.classes)})",
-            hint="name the one that it was trained on: --dataset URI",
+            hint="name the one that it was trained on",
         )
     return found
 

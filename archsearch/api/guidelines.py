@@ -97,7 +97,7 @@ class _Planned:
     measure: Callable[[], _Group]
 
 
-def run_guidelines(
+def guidelines(
     tables: Sequence[str] = (),
     *,
     device: str = "auto",

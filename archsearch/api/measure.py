@@ -5,9 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from archsearch.api.networks import FoundNetwork, find_network
 from archsearch.errors import BuildError, ConfigError, UnknownNameError
@@ -18,8 +21,10 @@ from archsearch.models.families import build
 from archsearch.models.spec import Spec
 from archsearch.records import Latency
 from archsearch.search.devices import worker_devices
+from archsearch.table import Column, InNotebooks, Marked, Table, plain
 from archsearch.targets.board import Board, check_backend, measure_on_board
 from archsearch.targets.transports import parse_target
+from archsearch.text import plural
 
 if TYPE_CHECKING:
     from torch import nn
@@ -52,17 +57,121 @@ class MeasuredNetwork:
         """Images of one batch over its median latency."""
         return self.latency.batch * _MS_PER_SECOND / self.latency.median_ms
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON: every field of the latency beside the network's own."""
-        return {
-            "name": self.name,
-            "arch_id": self.spec.arch_id,
-            "family": self.spec.family,
-            "num_classes": self.num_classes,
-            **asdict(self.latency),
-            "images_per_second": self.images_per_second,
-            "backend_version": self.backend_version,
+
+class NetworkLatencyJson(TypedDict):
+    """One network measured by one backend at one batch: `images_per_second` by the median."""
+
+    name: str
+    arch_id: str
+    family: str
+    num_classes: int
+    latency: Latency
+    images_per_second: float
+    backend_version: str
+
+
+class LatenciesJson(TypedDict):
+    """What was measured, in the order in which it was asked for."""
+
+    networks: list[NetworkLatencyJson]
+
+
+class MeasuredNetworks(InNotebooks, tuple[MeasuredNetwork, ...]):
+    """What `measure` found, in the order in which it was asked for: a tuple, and an `archsearch.table.Result`."""
+
+    __slots__ = ()
+    __repr__ = InNotebooks.__str__
+    title = "Latencies"
+    sentences: tuple[str, ...] = ()
+    empty: str | None = None
+
+    @property
+    def subtitle(self) -> tuple[str, ...]:
+        """The conditions, one line for each set of them."""
+        return tuple(dict.fromkeys(_conditions(one) for one in self))
+
+    @property
+    def method(self) -> str:
+        """What the columns are."""
+        return (
+            "p10, median, p90: milliseconds a batch; the median is what a user feels. ratio: p10 over the reference's "
+            "p10 in the same bursts, with its 95% interval; it ranks networks. ?: did not converge in its budget. !: "
+            "contended. images/s: batch over median"
+        )
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Whether others used the device."""
+        contended = any(one.latency.contended for one in self)
+        return ("other work used the device meanwhile; numbers marked ! may be too high",) if contended else ()
+
+    def tables(self) -> tuple[Table, ...]:
+        """One line a measurement; conditions have a column where they differ."""
+        conditions: dict[str, list[str | int]] = {
+            "backend": [one.latency.backend for one in self],
+            "batch": [one.latency.batch for one in self],
+            "precision": [one.latency.precision for one in self],
+            "input": [one.latency.input_size for one in self],
+            "outputs": [one.num_classes for one in self],
         }
+        varying = {name: values for name, values in conditions.items() if len(set(values)) > 1}
+        rows = [
+            (
+                one.name,
+                *(values[number] for values in varying.values()),
+                one.latency.p10_ms,
+                one.latency.median_ms,
+                one.latency.p90_ms,
+                Marked(one.latency.ratio_to_reference, "?" * (not one.latency.converged) + "!" * one.latency.contended),
+                _interval(one.latency),
+                f"{one.latency.n}/{one.latency.bursts}",
+                one.images_per_second,
+            )
+            for number, one in enumerate(self)
+        ]
+        columns = (
+            Column(title="network"),
+            *(Column(title=name, whole=True) for name in varying),
+            Column(title="p10 ms", decimals=3),
+            Column(title="median", key="median_ms", decimals=3),
+            Column(title="p90", key="p90_ms", decimals=3),
+            Column(title="ratio", key="ratio_to_reference", decimals=3),
+            Column(title="95% interval", key="ratio_interval", whole=True),
+            Column(title="n/bursts", key="runs_and_bursts", whole=True),
+            Column(title="images/s", key="images_per_second", decimals=1),
+        )
+        return (Table(title="", columns=columns, rows=tuple(rows)),)
+
+    def plain(self) -> LatenciesJson:
+        """Every field of every latency, beside the network's own."""
+        return {
+            "networks": [
+                {
+                    "name": one.name,
+                    "arch_id": one.spec.arch_id,
+                    "family": one.spec.family,
+                    "num_classes": one.num_classes,
+                    "latency": plain(one.latency),
+                    "images_per_second": one.images_per_second,
+                    "backend_version": one.backend_version,
+                }
+                for one in self
+            ]
+        }
+
+
+def _conditions(one: MeasuredNetwork) -> str:
+    latency = one.latency
+    return (
+        f"{latency.device}, {latency.backend} {one.backend_version}, {plural(latency.threads, 'thread')}, "
+        f"batch {latency.batch}, {latency.precision}, {latency.input_size}x{latency.input_size}, "
+        f"{plural(one.num_classes, 'output')}, reference {latency.reference}, fingerprint {latency.fingerprint}"
+    )
+
+
+def _interval(latency: Latency) -> str:
+    low, high = latency.ratio_low, latency.ratio_high
+    return "" if low is None or high is None else f"{low:.3f}-{high:.3f}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,11 +214,11 @@ class _Wanted:
 
 
 def measure(
-    names: str | Sequence[str],
+    names: str | Path | Sequence[str | Path],
     *,
-    backends: Sequence[str] = (),
-    batches: Sequence[int] = (),
-    precisions: Sequence[str] = (),
+    backends: str | Sequence[str] = (),
+    batches: int | Sequence[int] = (),
+    precisions: str | Sequence[str] = (),
     threads: int = 1,
     input_size: int | None = None,
     num_classes: int | None = None,
@@ -121,7 +230,7 @@ def measure(
     storage: str | None = None,
     on_measured: Callable[[MeasuredNetwork], None] | None = None,
     on_progress: Callable[[MeasureProgress], None] | None = None,
-) -> tuple[MeasuredNetwork, ...]:
+) -> MeasuredNetworks:
     """Measure networks on a device, once with each backend at each batch in each precision.
 
     The networks of one backend, batch, precision, input size and number of classes are one group: their bursts take
@@ -130,7 +239,7 @@ def measure(
     after.
 
     Args:
-        names: as `describe` takes them; one alone may stand for itself.
+        names: as `describe` takes them. One name, backend, batch or precision alone may stand for itself.
         backends: names of `archsearch.latency.backends.BACKENDS`; empty: the device's default.
         batches: images a run; empty: 1 on a CPU, 8 on a GPU.
         precisions: names of `archsearch.latency.precision.PRECISIONS`; empty: fp32 on a CPU, fp16 on a GPU.
@@ -160,8 +269,8 @@ def measure(
     if not names:
         raise ConfigError("no network is named", hint="name at least one")
     wanted = [
-        _wanted(name, find_network(name, storage=storage), input_size, num_classes)
-        for name in ([names] if isinstance(names, str) else names)
+        _wanted(str(name), find_network(name, storage=storage), input_size, num_classes)
+        for name in ([names] if isinstance(names, str | Path) else names)
     ]
     base = find_network(reference, storage=storage)
     on_board = parse_target(target)
@@ -170,10 +279,15 @@ def measure(
         raise UnknownNameError("kind of cores", cores, CORES)
     if on_board is None and cores != "all":
         raise ConfigError(f"cores {cores}: only a target's are chosen", hint="name the target, or leave it out")
-    each = [
-        settings.model_copy(update={"target": target, "cores": cores})
-        for settings in _settings(backends, batches, precisions, threads, budget_seconds, where)
-    ]
+    wanted_settings = _settings(
+        [backends] if isinstance(backends, str) else backends,
+        [batches] if isinstance(batches, int) else batches,
+        [precisions] if isinstance(precisions, str) else precisions,
+        threads,
+        budget_seconds,
+        where,
+    )
+    each = [settings.model_copy(update={"target": target, "cores": cores}) for settings in wanted_settings]
     sizes = list(dict.fromkeys((network.input_size, network.num_classes) for network in wanted))
     groups = len(each) * len(sizes)
     found: dict[tuple[int, int], MeasuredNetwork] = {}
@@ -194,7 +308,7 @@ def measure(
                 found[number // len(sizes), index] = one
                 if on_measured is not None:
                     on_measured(one)
-    return tuple(found[key] for key in sorted(found))
+    return MeasuredNetworks(found[key] for key in sorted(found))
 
 
 def _wanted(name: str, found: FoundNetwork, input_size: int | None, num_classes: int | None) -> _Wanted:
@@ -221,24 +335,24 @@ def _settings(
         raise ConfigError(f"threads must be at least 1, got {threads}")
     if budget_seconds is not None and not 0 < budget_seconds < float("inf"):
         raise ConfigError(f"budget_seconds must be above 0, got {budget_seconds:g}")
-    plain = LatencySettings(threads=threads)
+    usual = LatencySettings(threads=threads)
     if budget_seconds is not None:
-        spread = min(plain.spread_seconds, _SPREAD_SHARE * budget_seconds)
-        plain = plain.model_copy(update={"budget_seconds": budget_seconds, "spread_seconds": spread})
+        spread = min(usual.spread_seconds, _SPREAD_SHARE * budget_seconds)
+        usual = usual.model_copy(update={"budget_seconds": budget_seconds, "spread_seconds": spread})
     wanted: dict[Precision, None] = {}
-    for asked in precisions or (plain.precision_on(device),):
+    for asked in precisions or (usual.precision_on(device),):
         if asked not in PRECISIONS:
             raise UnknownNameError("precision", asked, PRECISIONS)
         wanted[asked] = None
     chosen: dict[str, None] = {}
-    for name in backends or (plain.backend,):
-        resolved = plain.with_backend(name).backend_on(device)
+    for name in backends or (usual.backend,):
+        resolved = usual.with_backend(name).backend_on(device)
         for precision in wanted:
             BACKENDS[resolved].check(device, precision)
         chosen[resolved] = None
-    sizes = dict.fromkeys(batches or (plain.batch_on(device),))
+    sizes = dict.fromkeys(batches or (usual.batch_on(device),))
     return [
-        plain.with_backend(name).model_copy(update={"batch": batch, "precision": precision})
+        usual.with_backend(name).model_copy(update={"batch": batch, "precision": precision})
         for name, batch, precision in product(chosen, sizes, wanted)
     ]
 

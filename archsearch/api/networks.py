@@ -37,7 +37,7 @@ class FoundNetwork:
     input_size: int
 
 
-def find_network(name: str, *, storage: str | None = None) -> FoundNetwork:
+def find_network(name: str | Path, *, storage: str | None = None) -> FoundNetwork:
     """The network of a name.
 
     Args:
@@ -47,9 +47,9 @@ def find_network(name: str, *, storage: str | None = None) -> FoundNetwork:
 
     Raises ConfigError, UnknownNameError, StoreError.
     """
+    path, name = Path(name), str(name)
     if name.startswith(TORCHVISION):  # a slash, but no path
         return _from_variant(find_variant(name))
-    path = Path(name)
     if path.suffix in (".json", ".yaml", ".yml") or is_file(path):
         return _from_file(path)
     if is_file(path / "spec.json"):
@@ -80,7 +80,7 @@ def find_network(name: str, *, storage: str | None = None) -> FoundNetwork:
 
 
 def create_model(
-    name: str,
+    name: str | Path,
     *,
     num_classes: int | None = None,
     input_size: int | None = None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,54 @@ if TYPE_CHECKING:
 PAGE_SIZE = (1400, 760)
 PNG_SIZE = (1400, 860)
 FORMATS = (".html", ".png", ".json", ".csv", ".md", ".tex")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """The JSON of one command.
+
+    Attributes:
+        home: of the result's type, MODULE:NAME: most import torch.
+        version: goes up when a key is removed, renamed or changes its meaning; a key that is added leaves it.
+        more: keys that the command itself adds, and the homes of their types.
+    """
+
+    home: str
+    version: int = 1
+    more: Mapping[str, str] = field(default_factory=dict)
+
+
+OUTPUTS: Mapping[str, Output] = {
+    "ablate": Output(home="archsearch.analysis.ablation:Ablation"),
+    "audit": Output(home="archsearch.api.describe:AuditedNetworks"),
+    "compare": Output(home="archsearch.analysis.comparison:Comparison"),
+    "confirm": Output(
+        home="archsearch.analysis.confirmed:Confirmed",
+        more={"recommendation": "archsearch.analysis.recommendation:RecommendationJson"},
+    ),
+    "data": Output(home="archsearch.analysis.dataset:DatasetSurvey"),
+    "describe": Output(home="archsearch.api.describe:Description"),
+    "export": Output(home="archsearch.api.export:Exported"),
+    "guidelines": Output(home="archsearch.analysis.guidelines:GuidelinesReport"),
+    "measure": Output(home="archsearch.api.measure:MeasuredNetworks"),
+    "papers": Output(home="archsearch.api.papers:PapersReport"),
+    "pareto": Output(home="archsearch.analysis.study_front:StudyFront"),
+    "pareto --final": Output(home="archsearch.analysis.final_front:FinalFront"),
+    "replay": Output(home="archsearch.api.replay:StudyReplay"),
+    "studies": Output(home="archsearch.api.studies:StudyList"),
+    "target check": Output(home="archsearch.api.target:TargetCheck"),
+    "trust": Output(home="archsearch.analysis.trust:Trust"),
+    "variants": Output(home="archsearch.api.variants:NamedNetworks"),
+}
+
+
+def head_of(result: object) -> dict[str, Any]:
+    """The keys that say whose JSON a result is, and in which version; nothing for a result that no command prints."""
+    home = f"{type(result).__module__}:{type(result).__qualname__}"
+    for command, output in OUTPUTS.items():
+        if output.home == home:
+            return {"command": command, "schema_version": output.version}
+    return {}
 
 
 def write(
@@ -76,7 +125,7 @@ def write(
     return path
 
 
-def check_format(path: Path, formats: Sequence[str] = FORMATS, *, option: str = "--out") -> None:
+def check_format(path: Path, formats: Sequence[str] = FORMATS, *, option: str = "out") -> None:
     """Raise ConfigError for a path, given by this option, that ends with none of these."""
     if path.suffix.lower() not in formats:
         listed = f"{', '.join(formats[:-1])} or {formats[-1]}"
@@ -90,15 +139,20 @@ def write_csv(rows: Sequence[Mapping[str, Any]], path: Path) -> Path:
 
 
 def result_json(result: Result) -> dict[str, Any]:
-    """Everything that a result says and holds as plain data, sentences first; what is not known is null."""
-    said = {
+    """Everything that a result says and holds as plain data, sentences first; what is not known is null.
+
+    `archsearch schema COMMAND` says its keys.
+    """
+    return {
+        **head_of(result),
         "title": result.title,
         "subtitle": list(result.subtitle),
         "sentences": list(result.sentences),
         "method": result.method,
         "empty": result.empty,
+        **result.plain(),
+        "warnings": list(result.warnings),
     }
-    return said | result.plain() | {"warnings": list(result.warnings)}
 
 
 def markdown_text(result: Result) -> str:

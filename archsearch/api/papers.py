@@ -8,10 +8,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 from typing import Any
+
+from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from archsearch.api.study import Study, all_studies
 from archsearch.blocks.heads import GlobalAveragePool
@@ -38,11 +40,12 @@ from archsearch.papers.printed import (
     load_papers,
 )
 from archsearch.records import Latency, Score, TrialStatus
-from archsearch.table import Cell, Column, Table
+from archsearch.table import Cell, Column, InNotebooks, Table, plain
 from archsearch.text import plural
 
 NOT_COMPUTED = "not computed"
 OUTCOMES = (*Agreement, NOT_COMPUTED)
+_PLURAL = {"rounds to it": "round to the printed number", "differs": "differ"}
 _SUFFIXES = {"1e6": "M", "MFLOPs": "M", "M": "M", "1e9": "G", "G": "G", "count": ""}
 _HEAD = """\
 # The papers' printed numbers
@@ -171,9 +174,126 @@ class Missing:
     reason: str
 
 
+class NotMetJson(TypedDict):
+    """A count that is printed and not met."""
+
+    paper: str
+    table: str
+    model: str
+    label: str
+    printed: Any
+    unit: str
+    computed: Any
+    reason: str
+
+
+class NumberJson(TypedDict):
+    """A printed number beside the computed one; `relative_difference` is computed minus printed, over printed."""
+
+    label: str
+    printed: Any
+    unit: str
+    convention: str | None
+    computed: Any
+    match: str
+    relative_difference: float | None
+    note: str
+
+
+class ValueJson(TypedDict):
+    """One printed value and its outcome: exact, rounds to it, differs or not computed."""
+
+    metric: str
+    value: Any
+    unit: str
+    conditions: str
+    outcome: str
+    reason: str
+    compared: list[NumberJson]
+
+
+class MeasuredLatencyJson(TypedDict):
+    """A latency in short."""
+
+    corrected_ms: float
+    median_ms: float
+    device: str
+    backend: str
+    batch: int
+    threads: int
+    precision: str
+    n: int
+    converged: bool
+
+
+class MeasuredJson(TypedDict):
+    """What one trial or retraining here has reached."""
+
+    study: str
+    trial: int | None
+    dataset: str
+    input_size: int
+    top1_percent: float
+    split: str
+    epochs: int
+    seed: int
+    protocol: str
+    train_images: int
+    eval_images: int
+    latency: MeasuredLatencyJson | None
+
+
+class RowJson(TypedDict):
+    """One row of a printed table."""
+
+    model: str
+    variant: str | None
+    values: list[ValueJson]
+    measured: list[MeasuredJson]
+
+
+class TableJson(TypedDict):
+    """One printed table; `scale` says how its networks are built where the variants' own is not meant."""
+
+    table: str
+    caption: str
+    scale: Scale | None
+    rows: list[RowJson]
+
+
+class PaperJson(TypedDict):
+    """One source."""
+
+    key: str
+    title: str
+    reference: str
+    source: str
+    link: str
+    tables: list[TableJson]
+
+
+class ReasonJson(TypedDict):
+    """Why so many values are not computed."""
+
+    reason: str
+    values: int
+
+
+class PapersJson(TypedDict):
+    """Every printed value with its outcome; `outcomes` counts them."""
+
+    values: int
+    outcomes: dict[str, int]
+    not_computed: list[ReasonJson]
+    not_met: list[NotMetJson]
+    studies: list[str]
+    papers: list[PaperJson]
+
+
 @dataclass(frozen=True, kw_only=True)
-class PapersReport:
-    """Every printed value of the papers that were asked for, each with exactly one outcome.
+class PapersReport(InNotebooks):
+    """Every printed value of the papers that were asked for, each with exactly one outcome: an
+    `archsearch.table.Result`.
 
     Attributes:
         papers: in the order of their keys.
@@ -182,6 +302,32 @@ class PapersReport:
 
     papers: tuple[ComparedPaper, ...]
     studies: tuple[str, ...] = ()
+    subtitle: tuple[str, ...] = ()
+    method: str = ""
+    warnings: tuple[str, ...] = ()
+    empty: str | None = None
+    title: str = "Printed numbers beside the computed ones"
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """How many values have which outcome, why some are not computed, and where networks were measured."""
+        outcomes = (f"{number} {_PLURAL.get(outcome, outcome)}" for outcome, number in self.counts.items())
+        return (
+            f"{plural(sum(self.counts.values()), 'printed value')}: {', '.join(outcomes)}.",
+            *(f"Not computed, {number}: {reason}." for reason, number in self.reasons.items()),
+            *((f"Measured in: {', '.join(self.studies)}.",) if self.studies else ()),
+        )
+
+    def tables(self) -> tuple[Table, ...]:
+        """Of each printed table what is computed and what was measured; then what is not met."""
+        found = []
+        for paper in self.papers:
+            for table in paper.tables:
+                each = [measured_table(table)]
+                if table.computable:
+                    each.insert(0, replace(compared_table(table), note="\n".join(notes_of(table))))
+                found += [replace(one, title=f"{paper.paper.key}, {one.title}") for one in each]
+        return (*found, missing_table(self.missing))
 
     def rows(self) -> Iterator[tuple[Paper, PrintedTable, ComparedRow]]:
         """Every row with its paper and table."""
@@ -215,12 +361,35 @@ class PapersReport:
             if number.number.computed_kind and (number.match is None or number.match.agreement == Agreement.DIFFERS)
         )
 
+    def plain(self) -> PapersJson:
+        """Every printed value with its outcome, and where one was computed, the computed number."""
+        return {
+            "values": sum(self.counts.values()),
+            "outcomes": dict(self.counts),
+            "not_computed": [{"reason": reason, "values": number} for reason, number in self.reasons.items()],
+            "not_met": [
+                {
+                    "paper": each.paper,
+                    "table": each.table,
+                    "model": each.model,
+                    "label": each.number.number.label,
+                    "printed": each.number.number.printed,
+                    "unit": each.number.number.unit,
+                    "computed": each.number.computed,
+                    "reason": each.reason,
+                }
+                for each in self.missing
+            ],
+            "studies": list(self.studies),
+            "papers": [_paper_dict(paper) for paper in self.papers],
+        }
 
-def compare_papers(
+
+def papers(
     paper: str | None = None,
     *,
     storage: str | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
+    on_progress: Callable[[str, int, int], None] | None = None,
     recount: bool = False,
 ) -> PapersReport:
     """Compare every printed number with what archsearch computes.
@@ -231,15 +400,15 @@ def compare_papers(
     Args:
         paper: the key of one paper; None: all.
         storage: the database of the studies.
-        progress: told (variant, how many were counted before it, how many there are) before each network.
+        on_progress: told (variant, how many were counted before it, how many there are) before each network.
         recount: build and count every network anew, which takes two minutes.
 
     Raises UnknownNameError for an unknown paper, StoreError for a database that cannot be read or that was named and is
     not there.
     """
-    papers = load_papers() if paper is None else (find_paper(paper),)
+    wanted = load_papers() if paper is None else (find_paper(paper),)
     studies = stored_studies(storage)
-    costs = _costs(papers, progress, recount=recount)
+    costs = _costs(wanted, on_progress, recount=recount)
     return PapersReport(
         papers=tuple(
             ComparedPaper(
@@ -249,28 +418,28 @@ def compare_papers(
                     for table in each.tables
                 ),
             )
-            for each in papers
+            for each in wanted
         ),
         studies=tuple(study.name for study in studies),
     )
 
 
 def _costs(
-    papers: tuple[Paper, ...], progress: Callable[[str, int, int], None] | None, *, recount: bool
+    asked: tuple[Paper, ...], on_progress: Callable[[str, int, int], None] | None, *, recount: bool
 ) -> Mapping[tuple[str, str], PaperCost]:
-    wanted = _wanted(papers)
+    wanted = _wanted(asked)
     costs = {}
     for done, (key, table) in enumerate(wanted.items()):
-        if progress is not None:
-            progress(key[0], done, len(wanted))
+        if on_progress is not None:
+            on_progress(key[0], done, len(wanted))
         costs[key] = paper_cost(find_variant(key[0]), table.scale, recount=recount)
     return costs
 
 
-def _wanted(papers: Sequence[Paper]) -> Mapping[tuple[str, str], PrintedTable]:
+def _wanted(asked: Sequence[Paper]) -> Mapping[tuple[str, str], PrintedTable]:
     """Each network that a table prints counts of, by its variant and the table's scale, with the first such table."""
     wanted: dict[tuple[str, str], PrintedTable] = {}
-    for paper in papers:
+    for paper in asked:
         for table in paper.tables:
             for row in table.rows:
                 if row.variant is not None and _counted(row):
@@ -554,31 +723,7 @@ def notes_of(found: ComparedTable) -> tuple[str, ...]:
     return tuple(dict.fromkeys(notes))
 
 
-def to_dict(report: PapersReport) -> dict[str, Any]:
-    """Plain data: every printed value with its outcome, and where one was computed, the computed number."""
-    return {
-        "values": sum(report.counts.values()),
-        "outcomes": dict(report.counts),
-        "not_computed": [{"reason": reason, "values": number} for reason, number in report.reasons.items()],
-        "not_met": [
-            {
-                "paper": each.paper,
-                "table": each.table,
-                "model": each.model,
-                "label": each.number.number.label,
-                "printed": each.number.number.printed,
-                "unit": each.number.number.unit,
-                "computed": each.number.computed,
-                "reason": each.reason,
-            }
-            for each in report.missing
-        ],
-        "studies": list(report.studies),
-        "papers": [_paper_dict(paper) for paper in report.papers],
-    }
-
-
-def _paper_dict(found: ComparedPaper) -> dict[str, Any]:
+def _paper_dict(found: ComparedPaper) -> PaperJson:
     paper = found.paper
     return {
         "key": paper.key,
@@ -590,7 +735,7 @@ def _paper_dict(found: ComparedPaper) -> dict[str, Any]:
             {
                 "table": table.table.table,
                 "caption": table.table.caption,
-                "scale": None if table.table.scale is None else table.table.scale.model_dump(),
+                "scale": plain(table.table.scale),
                 "rows": [_row_dict(row) for row in table.rows],
             }
             for table in found.tables
@@ -598,7 +743,7 @@ def _paper_dict(found: ComparedPaper) -> dict[str, Any]:
     }
 
 
-def _row_dict(found: ComparedRow) -> dict[str, Any]:
+def _row_dict(found: ComparedRow) -> RowJson:
     return {
         "model": found.row.model,
         "variant": found.row.variant,
@@ -607,7 +752,7 @@ def _row_dict(found: ComparedRow) -> dict[str, Any]:
     }
 
 
-def _value_dict(found: ComparedValue) -> dict[str, Any]:
+def _value_dict(found: ComparedValue) -> ValueJson:
     return {
         "metric": found.value.metric,
         "value": found.value.value,
@@ -632,7 +777,7 @@ def _value_dict(found: ComparedValue) -> dict[str, Any]:
     }
 
 
-def _measured_dict(found: Measured) -> dict[str, Any]:
+def _measured_dict(found: Measured) -> MeasuredJson:
     score, latency = found.score, found.latency
     return {
         "study": found.study,

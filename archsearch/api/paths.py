@@ -12,6 +12,11 @@ from archsearch.store.names import DEFAULT_URL
 RUNS = Path("runs")
 
 
+def as_path(given: str | Path | None) -> Path | None:
+    """A path that may be given as text."""
+    return None if given is None else Path(given)
+
+
 def open_database(storage: str | None, *, create: bool, entering: str | None = None) -> Database:
     """The database at this URL, or `runs/archsearch.db`; arguments and errors as of `Database`."""
     return Database(storage or DEFAULT_URL, create=create, entering=entering)

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from archsearch.analysis.objectives import is_complete, objective_values
 from archsearch.api.paths import open_database
-from archsearch.api.study import Study, open_study
+from archsearch.api.study import Study, opened_study
 from archsearch.errors import ArchsearchError, NothingStoredError, OverrideError
 from archsearch.noise import NoiseFloor
 from archsearch.overrides import Overrides, read_overrides
 from archsearch.records import Record, TrialStatus
 from archsearch.search.stopping.base import Curve, Decision
-from archsearch.search.stopping.replay import Replay, RuleCalibration, calibration, replay
+from archsearch.search.stopping.replay import Replay, RuleCalibration, calibration
+from archsearch.search.stopping.replay import replay as replay_rule
 from archsearch.search.stopping.rules import STOPPING, make_rule
 from archsearch.search.stopping.settings import StoppingSettings
 from archsearch.store.partial_trainings import load_decisions
@@ -34,6 +37,52 @@ class PolicyReplay:
 
     settings: StoppingSettings
     replay: Replay
+
+
+class CalibrationJson(TypedDict):
+    """How the predictions of a rule held: trials that it would have stopped, and those of them that it was wrong on."""
+
+    expected_below_share: float | None
+    spared: list[int]
+    below: list[int]
+    below_share: float | None
+    on_front: list[int]
+    predictions: int
+    predictions_below: int
+    predictions_below_share: float | None
+
+
+class PolicyJson(TypedDict):
+    """One policy: its settings, and what it saved and lost."""
+
+    policy: str
+    settings: dict[str, Any]
+    epochs_full: int
+    epochs_trained: int
+    epochs_saved_share: float
+    hypervolume_full: float
+    hypervolume_kept: float
+    hypervolume_lost_share: float
+    stopped: list[int]
+    promoted: list[int]
+    true_front: list[int]
+    false_stops: list[int]
+    calibration: CalibrationJson
+
+
+class ReplayJson(TypedDict):
+    """A study under one or more stopping rules."""
+
+    study: str
+    trials: int
+    epochs: int
+    objectives: list[str]
+    reference_point: list[float]
+    noise_floor: float
+    workers: int
+    stopped_by_study: list[int]
+    own_calibration: CalibrationJson | None
+    policies: list[PolicyJson]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +182,21 @@ class StudyReplay(InNotebooks):
         )
         return (Table(title="", columns=columns, rows=rows),)
 
+    def plain(self) -> ReplayJson:
+        """Shares are fractions (0.4 is 40 %), trials stand by their numbers."""
+        return {
+            "study": self.study,
+            "trials": len(self.curves),
+            "epochs": self.epochs,
+            "objectives": list(self.objectives),
+            "reference_point": list(self.reference_point),
+            "noise_floor": self.noise_floor.relative,
+            "workers": self.workers,
+            "stopped_by_study": list(self.stopped_by_study),
+            "own_calibration": None if self.own is None else _calibration_json(self.own, self.own_settings),
+            "policies": [_policy_json(each) for each in self.policies],
+        }
+
     def _why_nothing(self, settings: StoppingSettings) -> str:
         """What kept a rule from stopping anything: trainings that always run to their end, and how many are left."""
         always, first = [], 0
@@ -163,8 +227,8 @@ def _calibration_text(found: RuleCalibration, settings: StoppingSettings) -> str
     )
 
 
-def replay_study(
-    study: str | None = None,
+def replay(
+    study: str | Path | Study | None = None,
     *,
     policy: str | None = None,
     overrides: Overrides = (),
@@ -176,9 +240,9 @@ def replay_study(
     The published networks of a study are never stopped: each has its verdict.
 
     Args:
-        study: a stored study's name or YAML file; None: the one worked on last.
+        study: a stored study, its name or YAML file; None: the one worked on last.
         policy: one name of STOPPING; None: all of them.
-        overrides: `key=value` of the stopping settings, on top of the study's own.
+        overrides: other values for keys of the stopping settings, `{"quantile": 0.05}`, on top of the study's own.
         workers: trainings at the same time.
         storage: the database's URL.
 
@@ -187,7 +251,7 @@ def replay_study(
     """
     if policy is not None:
         STOPPING[policy]  # raises with the nearest name
-    opened = open_study(study, storage=storage)
+    opened = opened_study(study, storage=storage)
     own_settings = StoppingSettings.model_validate(opened.info.config.get("stopping") or {})
     settings = [
         stopping_settings(own_settings, overrides, policy=name) for name in ([policy] if policy else STOPPING.names())
@@ -216,7 +280,7 @@ def replay_study(
         policies=tuple(
             PolicyReplay(
                 settings=each,
-                replay=replay(
+                replay=replay_rule(
                     curves,
                     make_rule(each, seed=int(opened.info.config["seed"]), noise_floor=noise_floor),
                     reference_point=corner,
@@ -239,7 +303,9 @@ def stopping_settings(base: StoppingSettings, overrides: Overrides, *, policy: s
     changes = {key.removeprefix("stopping."): value for key, value in read_overrides(overrides).items()}
     for name, value in changes.items():
         if name == "policy":
-            raise OverrideError(name, "the policy is an argument of its own", hint="--policy in a terminal")
+            raise OverrideError(
+                name, "the policy is an argument of its own", hint="give it as the policy (in a terminal: --policy)"
+            )
         content[name] = value
     try:
         return StoppingSettings.model_validate(content)
@@ -308,23 +374,7 @@ def reference_corner(study: Study) -> tuple[float, ...]:
     return tuple(float(point[name]) for name in study.objectives)
 
 
-def replay_json(found: StudyReplay) -> dict[str, Any]:
-    """A replay as plain data; shares are fractions (0.4 is 40 %), trials stand by their numbers."""
-    return {
-        "study": found.study,
-        "trials": len(found.curves),
-        "epochs": found.epochs,
-        "objectives": list(found.objectives),
-        "reference_point": list(found.reference_point),
-        "noise_floor": found.noise_floor.relative,
-        "workers": found.workers,
-        "stopped_by_study": list(found.stopped_by_study),
-        "own_calibration": None if found.own is None else _calibration_json(found.own, found.own_settings),
-        "policies": [_policy_json(each) for each in found.policies],
-    }
-
-
-def _policy_json(found: PolicyReplay) -> dict[str, Any]:
+def _policy_json(found: PolicyReplay) -> PolicyJson:
     ended = found.replay
     return {
         "policy": found.settings.policy,
@@ -343,7 +393,7 @@ def _policy_json(found: PolicyReplay) -> dict[str, Any]:
     }
 
 
-def _calibration_json(found: RuleCalibration, settings: StoppingSettings) -> dict[str, Any]:
+def _calibration_json(found: RuleCalibration, settings: StoppingSettings) -> CalibrationJson:
     return {
         "expected_below_share": settings.quantile if settings.policy == "predicted" else None,
         "spared": list(found.spared),

@@ -13,9 +13,9 @@ from pathlib import Path
 import torch
 
 from archsearch.analysis.select import RECOMMENDED
-from archsearch.api.paths import open_database, study_folder
+from archsearch.api.paths import as_path, open_database, study_folder
 from archsearch.api.stored import Chosen
-from archsearch.api.study import Study, open_study
+from archsearch.api.study import Study, opened_study
 from archsearch.cost.architecture import cost_of
 from archsearch.data.catalog import load_dataset
 from archsearch.data.dataset import Dataset
@@ -80,11 +80,11 @@ def retrain(
     seeds: int = 1,
     device: str = "auto",
     threads: int | None = None,
-    data_dir: Path | None = None,
+    data_dir: str | Path | None = None,
     storage: str | None = None,
     resume: bool = True,
     start: str = "scratch",
-    weights: Path | None = None,
+    weights: str | Path | None = None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     compiled: bool = False,
     tensorboard: bool = False,
@@ -129,7 +129,7 @@ def retrain(
     if seeds < 1:
         raise ConfigError(f"seeds must be at least 1, got {seeds}")
     recipe = PROTOCOLS[protocol]
-    opened = study if isinstance(study, Study) else open_study(study, storage=storage)
+    opened = opened_study(study, storage=storage)
     chosen = trial if isinstance(trial, Chosen) else opened.choose(trial, rule=rule)
     rules = ImageRules.of_study(opened.info.config, opened.info.facts)
     dataset = load_dataset(str(opened.info.config["dataset"]), data_dir=data_dir, rules=rules)
@@ -138,7 +138,7 @@ def retrain(
     world = world_of(target)
     target = target if world.size == 1 else world.device
     if compiled and world.size > 1:
-        raise ConfigError("--compile: a training of several processes is not compiled", hint="leave one of them out")
+        raise ConfigError("compiled: a training of several processes is not", hint="leave one of them out")
     if target == "cpu":
         torch.set_num_threads(training_threads(threads, processes=world.local_size))
     if on_start is not None and world.first:
@@ -157,7 +157,7 @@ def retrain(
                 dataset,
                 device=target,
                 folder=folder / "starts",
-                weights=weights,
+                weights=as_path(weights),
                 chunk=chunk,
                 resume=resume or not world.first,
             )
@@ -368,7 +368,7 @@ def start_of(
     if kind not in STARTS:
         raise UnknownNameError("start", kind, STARTS)
     if weights is not None and kind != "pretrained":
-        raise ConfigError(f"--weights {weights}: only a pretrained start reads a file", hint="add --pretrained")
+        raise ConfigError(f"weights {weights}: only a pretrained start reads a file", hint="start it pretrained")
     if kind == "pretrained":
         return pretrained_start(
             chosen.spec, num_classes=dataset.num_classes, input_size=study.input_size, weights=weights

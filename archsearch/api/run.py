@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from archsearch.search.devices import worker_devices
 from archsearch.search.estimate import Estimate, own_trials_estimate
 from archsearch.search.plan import RunPlan, plan_run
 from archsearch.search.run import planned_precision, run_study
-from archsearch.search.runtime import RunCallbacks, Runtime
+from archsearch.search.runtime import CallbackList, RunCallbacks, Runtime
 from archsearch.search.timing import timed_estimate
 from archsearch.search.variants import study_variants
 from archsearch.store.claims import HOLDS_SLOT
@@ -38,7 +39,7 @@ def plan(
     seed: int | None = None,
     workers: int | None = None,
     device: str = "auto",
-    data_dir: Path | None = None,
+    data_dir: str | Path | None = None,
     storage: str | None = None,
     command: str | None = None,
 ) -> RunPlan:
@@ -66,12 +67,12 @@ def run(
     seed: int | None = None,
     workers: int | None = None,
     device: str = "auto",
-    data_dir: Path | None = None,
+    data_dir: str | Path | None = None,
     storage: str | None = None,
     time_budget_seconds: float | None = None,
     plateau_trials: int | None = None,
     optuna_proxy: str | None = None,
-    callbacks: RunCallbacks | None = None,
+    callbacks: RunCallbacks | Sequence[RunCallbacks] = (),
 ) -> Study:
     """Run a study until it has `trials` trials in all; called again it continues, and does nothing when all are done.
 
@@ -80,6 +81,7 @@ def run(
     Args:
         study: as `plan` takes it, or what was planned: by `plan`, `plan_ablation`, `plan_confirm` or `plan_trust`.
         trials, overrides, seed: as `plan`; of no effect on what is planned already.
+        callbacks: who is told, one or several: `archsearch.TensorBoard("logs")`.
         others: see `Runtime`; time_budget_seconds: from this call on.
 
     Raises what `plan` raises, StudyChangedError if the study is stored with another protocol, StoreError for a
@@ -93,7 +95,7 @@ def run(
         time_budget_seconds=time_budget_seconds,
         plateau_trials=plateau_trials,
         optuna_proxy=optuna_proxy,
-        callbacks=callbacks or RunCallbacks(),
+        callbacks=CallbackList([callbacks] if isinstance(callbacks, RunCallbacks) else callbacks),
     )
     if isinstance(study, str | Path):
         study = plan_study(study, runtime, trials=trials, overrides=overrides, seed=seed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from archsearch.api.paths import open_database
 from archsearch.api.study import open_study
@@ -10,8 +11,8 @@ from archsearch.search.dashboard import DASHBOARD_PORT, serve_dashboard
 from archsearch.search.storage_server import STORAGE_HOST, STORAGE_PORT, serve
 
 
-def show_dashboard(
-    study: str | None = None,
+def dashboard(
+    study: str | Path | None = None,
     *,
     storage: str | None = None,
     port: int = DASHBOARD_PORT,

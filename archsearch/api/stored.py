@@ -88,7 +88,20 @@ class Records(tuple[Record, ...]):
 
     __slots__ = ()
 
+    def __str__(self) -> str:
+        return f"{plural(len(self), 'trial')}\n{self._table(self)}"
+
     def _repr_html_(self) -> str:
+        shown = self[:NOTEBOOK_ROWS]
+        more = len(self) - len(shown)
+        return notebook_block(
+            plural(len(self), "trial"),
+            self._table(shown).notebook(),
+            paragraphs(f"{plural(more, 'more row')} not shown" if more else ""),
+        )
+
+    @staticmethod
+    def _table(records: Sequence[Record]) -> Table:
         columns = (
             Column(title="Trial", key="trial", decimals=0),
             Column(title="Status", key="status"),
@@ -99,14 +112,8 @@ class Records(tuple[Record, ...]):
             Column(title="Macs", key="macs", decimals=0),
             Column(title="arch_id", key="arch_id"),
         )
-        shown = trial_rows(self[:NOTEBOOK_ROWS])
-        rows = tuple(tuple(row[column.key] for column in columns) for row in shown)
-        more = len(self) - len(shown)
-        return notebook_block(
-            plural(len(self), "trial"),
-            Table(title="", columns=columns, rows=rows).notebook(),
-            paragraphs(f"{plural(more, 'more row')} not shown" if more else ""),
-        )
+        rows = tuple(tuple(row[column.key] for column in columns) for row in trial_rows(records))
+        return Table(title="", columns=columns, rows=rows)
 
     def __repr__(self) -> str:
         return f"<{len(self)} records>"

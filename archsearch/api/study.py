@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from archsearch.analysis.front import front_rows
 from archsearch.analysis.verdicts import verdicts_table
-from archsearch.api.paths import open_database
+from archsearch.api.paths import as_path, open_database
 from archsearch.api.stored import StoredStudy, trial_rows
 from archsearch.errors import ArchsearchError, NothingStoredError, OverrideError, UnknownNameError
 from archsearch.overrides import Overrides, read_overrides
@@ -109,14 +109,14 @@ class Study(StoredStudy):
         plot = PLOTS[name]
         return plot.figure(result_of(self, plot), **size).update_layout(**size)
 
-    def report(self, out: Path | None = None) -> Path:
+    def report(self, out: str | Path | None = None) -> Path:
         """Write its report as one page that needs nothing else, by default runs/STUDY/report.html; returns the path.
 
         Raises ArchsearchError if it cannot be written, StoreError if the database cannot be read.
         """
         from archsearch.api.report import make_report, write_report  # takes a while to import
 
-        return write_report(make_report(self, storage=self.storage), out)
+        return write_report(make_report(self, storage=self.storage), as_path(out))
 
     @property
     def trials(self) -> pd.DataFrame:
@@ -164,6 +164,11 @@ def open_study(name: str | Path | None = None, *, storage: str | None = None) ->
         return Study.read(database, find_study(database, str(name)) if name else latest_study(database))
     finally:
         database.close()
+
+
+def opened_study(study: str | Path | Study | None, *, storage: str | None = None) -> Study:
+    """The study itself where one is given, else as `open_study`."""
+    return study if isinstance(study, Study) else open_study(study, storage=storage)
 
 
 def open_base(name: str | Path | None, *, storage: str | None = None, overrides: Overrides = ()) -> Study | StudyConfig:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+
+from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from archsearch.errors import ConfigError
 from archsearch.latency.settings import LatencySettings
 from archsearch.models.families import build
 from archsearch.models.variants import find_variant
 from archsearch.records import Latency
-from archsearch.table import Cell, Column, Table
+from archsearch.table import Cell, Column, InNotebooks, Table
 from archsearch.targets.board import Board, measure_on_board
 from archsearch.targets.transports import parse_target
 from archsearch.targets.wire import Have
@@ -39,9 +41,24 @@ _NAMES = {
 }
 
 
+class TargetJson(TypedDict):
+    """A board: `ratios` and `p10_ms` of each measurement of the one network."""
+
+    target: str
+    facts: dict[str, str]
+    clock_khz: list[int]
+    temperature_millidegrees: list[int]
+    throttled: bool | None
+    ratios: list[float]
+    p10_ms: list[float]
+    noise_percent: float
+    answer_ms: float
+    wire_share: float
+
+
 @dataclass(frozen=True, kw_only=True)
-class TargetCheck:
-    """A board as it was found.
+class TargetCheck(InNotebooks):
+    """A board as it was found: an `archsearch.table.Result`.
 
     Attributes:
         target: its name.
@@ -61,6 +78,20 @@ class TargetCheck:
     latencies: tuple[Latency, ...]
     answer_ms: float
     wire_share: float
+    subtitle: tuple[str, ...] = ()
+    method: str = ""
+    warnings: tuple[str, ...] = ()
+    empty: str | None = None
+
+    @property
+    def title(self) -> str:
+        """Which target."""
+        return f"Target {self.target}"
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What to do next."""
+        return (f"A measurement there: archsearch measure NAME --target {shlex.quote(self.target)}",)
 
     @property
     def noise_percent(self) -> float:
@@ -68,8 +99,7 @@ class TargetCheck:
         ratios = [latency.ratio_to_reference for latency in self.latencies]
         return 100.0 * (max(ratios) / min(ratios) - 1.0)
 
-    @property
-    def table(self) -> Table:
+    def tables(self) -> tuple[Table, ...]:
         """One line a fact."""
         clocks, heat = self.clock_khz, self.temperature_millidegrees
         first = self.latencies[0]
@@ -85,9 +115,9 @@ class TargetCheck:
             ("share of a measurement that the line takes", f"{100.0 * self.wire_share:.1f} %"),
         ]  # fmt: skip
         columns = (Column(title="Fact", key="fact"), Column(title="Value", key="value"))
-        return Table(title=f"Target {self.target}", columns=columns, rows=tuple(rows))
+        return (Table(title="", columns=columns, rows=tuple(rows)),)
 
-    def to_dict(self) -> dict[str, Any]:
+    def plain(self) -> TargetJson:
         """Plain data for JSON."""
         return {
             "target": self.target,
@@ -103,7 +133,7 @@ class TargetCheck:
         }
 
 
-def check_target(target: str, *, on_step: Callable[[str], None] | None = None) -> TargetCheck:
+def target_check(target: str, *, on_step: Callable[[str], None] | None = None) -> TargetCheck:
     """Connect to a board, ask what it is, and measure a small network on it several times.
 
     Raises ConfigError for a name that is no board's, MeasurementError if it does not answer or lacks something; the

@@ -6,15 +6,16 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from archsearch.analysis.objectives import is_complete
 from archsearch.api.analyses import TRUST_FACTS
 from archsearch.api.designed import DesignPlan, base_of, plan_design
 from archsearch.api.paths import open_database
-from archsearch.api.study import Study, open_study
+from archsearch.api.study import Study, open_study, opened_study
 from archsearch.designs import Design, DesignPoint
-from archsearch.errors import ConfigError, NothingStoredError, UnknownNameError
+from archsearch.errors import ConfigError, NothingStoredError, OverrideError, UnknownNameError
 from archsearch.overrides import SectionChanges
 from archsearch.records import Record
 from archsearch.search.runtime import Runtime
@@ -28,7 +29,7 @@ TIMES_LONGER = 5
 
 
 def plan_trust(
-    study: str | Study | None,
+    study: str | Path | Study | None,
     runtime: Runtime,
     *,
     networks: int = DEFAULT_NETWORKS,
@@ -55,21 +56,22 @@ def plan_trust(
     """
     changed = changes or SectionChanges()
     if changed.proxy or changed.others:
-        raise ConfigError(
-            "--set: the longer training is the proxy with more epochs, and nothing else",
-            hint="latency.KEY=VALUE can be changed; epochs are --epochs",
+        raise OverrideError(
+            changed.first,
+            "the longer training is the proxy with more epochs, and nothing else",
+            hint="keys of latency can be changed, and the number of epochs",
         )
-    opened = study if isinstance(study, Study) else open_study(study, storage=runtime.storage)
+    opened = opened_study(study, storage=runtime.storage)
     if opened.design is not None:
         opened = open_study(opened.design.of, storage=runtime.storage)
     if networks < 1 or seeds < 1:
-        raise ConfigError(f"--n {networks}, --seeds {seeds}: at least 1 of each is needed")
+        raise ConfigError(f"{networks} networks, {seeds} seeds: at least 1 of each is needed")
     base = base_of(opened)
     proxy_epochs = base.config.proxy.epochs
     long_epochs = TIMES_LONGER * proxy_epochs if epochs is None else epochs
     if long_epochs <= proxy_epochs:
         raise ConfigError(
-            f"--epochs {long_epochs}: the proxy itself has {proxy_epochs}", hint=f"for example {5 * proxy_epochs}"
+            f"epochs {long_epochs}: the proxy itself has {proxy_epochs}", hint=f"for example {5 * proxy_epochs}"
         )
     first = base.config.seed + 1
     design = trust_design(opened.name, opened.records, networks=networks, seeds=range(first, first + seeds))

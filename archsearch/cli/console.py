@@ -159,12 +159,20 @@ def log_to_console(*, verbose: bool) -> None:
 
 def print_error(error: ArchsearchError) -> None:
     """One error: what was wrong, and below it what to do."""
-    message = error.message
+    message = _as_typed(error.message)
     if isinstance(error, OverrideError):  # as it was typed
         message = shortened(f"--set {error.key}: {error.what}" if error.key else f"--set: {error.what}")
     error_console.print(f"[bold red]error:[/] {escape(message)}")
     if error.hint:
         error_console.print(f"[dim]{escape(error.hint)}[/]")
+
+
+def _as_typed(message: str) -> str:
+    """A message that begins with an argument of the library, `device tpu: ...`, with the option that was typed."""
+    named = re.match(r"([a-z_]+)(?= [^\s:']+: |: )", message)
+    option = "" if named is None else f"--{named[1].replace('_', '-')}"
+    typed = option and any(word.partition("=")[0] == option for word in sys.argv[1:])
+    return f"{option}{message[len(option) - 2 :]}" if typed else message
 
 
 @contextmanager

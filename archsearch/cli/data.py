@@ -34,13 +34,14 @@ def data(
     archsearch data folder:PHOTOS --out photos.yaml && archsearch run --study photos.yaml
     archsearch data npz:ARRAYS --json
     """
-    from archsearch.api.data import survey, write_study
+    from archsearch.api.data import data as survey
+    from archsearch.api.data import write_study
     from archsearch.api.output import result_json
 
     with doing("looking at the images"):
         found = survey(dataset, data_dir=data_dir)
     if json:
-        print_json({**result_json(found), "study": None if found.study is None else dict(found.study)})
+        print_json(result_json(found))
     else:
         show(found, limit=limit)
     if out is not None:

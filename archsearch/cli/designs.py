@@ -22,7 +22,6 @@ from archsearch.cli.options import (
     WorkersOption,
     parse_duration,
 )
-from archsearch.errors import ConfigError
 from archsearch.overrides import section_changes
 
 
@@ -114,20 +113,18 @@ def ablate(
     archsearch ablate --study cifar10 --from shufflenet_v2_x0_5 --choices kernel,attention=none|se|eca
     archsearch ablate --from best --mode leave-one-out --seeds 8
     """
-    if spread not in ("own", "pooled"):
-        raise ConfigError(f"--spread {spread}: unknown", hint="own or pooled")
-
     from archsearch.api.study import open_base
 
     open_base(study, storage=storage)  # before torch is imported: a wrong name is answered at once
 
     from archsearch.api.ablate import plan_ablation
-    from archsearch.api.analyses import ablation_result
+    from archsearch.api.analyses import ablation_result, check_spread
     from archsearch.api.output import write
     from archsearch.api.paths import study_folder
     from archsearch.cli.running import run_design
     from archsearch.plots.ablation import ablation_figure
 
+    check_spread(spread)
     _planned, finished = run_design(
         lambda runtime: plan_ablation(
             study,

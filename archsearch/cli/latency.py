@@ -8,14 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich import box
-from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
-from rich.text import Text
 
 from archsearch.cli import completion
-from archsearch.cli.console import console, doing, error_console, print_json, tell, typed_command
+from archsearch.cli.console import doing, error_console, show, tell, typed_command
 from archsearch.cli.networks import check_networks
 from archsearch.cli.options import DeviceOption, JsonOption, StorageOption, TargetOption
 from archsearch.errors import ArchsearchError
@@ -24,14 +20,6 @@ from archsearch.text import duration, plural, rough_duration
 if TYPE_CHECKING:
     from archsearch.api.guidelines import GuidelinesProgress
     from archsearch.api.measure import MeasuredNetwork, MeasureProgress
-
-
-LEGEND = (
-    "p10, median, p90: milliseconds a batch; the median is what a user feels. ratio: p10 over the reference's p10 in "
-    "the same bursts, with its 95% interval; it ranks networks. ?: did not converge in its budget. !: contended. "
-    "images/s: batch over median"
-)
-_PIPE_WIDTH = 160
 
 
 def measure(
@@ -113,7 +101,7 @@ def measure(
             task = progress.add_task("reading the networks", total=None)
             told = 0
 
-            def show(now: MeasureProgress) -> None:
+            def tell_progress(now: MeasureProgress) -> None:
                 nonlocal told
                 if error_console.is_terminal:
                     progress.update(task, description=f"{_line(now)}: {duration(now.seconds)}", refresh=True)
@@ -136,7 +124,7 @@ def measure(
                 cores=cores,
                 storage=storage,
                 on_measured=done.append,
-                on_progress=show,
+                on_progress=tell_progress,
             )
     except ArchsearchError:
         _print_unfinished(done, json=json)
@@ -145,10 +133,7 @@ def measure(
         _print_unfinished(done, json=json)
         error_console.print("stopped; a measurement that was not finished has no numbers")
         raise typer.Exit(1) from None
-    if json:
-        print_json([one.to_dict() for one in found])
-    else:
-        _print(found)
+    tell(found, json=json)
 
 
 def _line(now: MeasureProgress) -> str:
@@ -162,63 +147,9 @@ def _line(now: MeasureProgress) -> str:
 def _print_unfinished(done: Sequence[MeasuredNetwork], *, json: bool) -> None:
     """What was measured before the end; not as JSON, which a program would take for all that it asked for."""
     if done and not json:
-        _print(done)
+        from archsearch.api.measure import MeasuredNetworks
 
-
-def _print(found: Sequence[MeasuredNetwork]) -> None:
-    # A file or a pipe has no width: there every column gets what it needs.
-    (console if console.is_terminal else Console(width=_PIPE_WIDTH, highlight=False)).print(_table(found))
-    for latency, one in {_conditions(one): one for one in found}.items():
-        console.print(
-            f"{latency}, reference {one.latency.reference}, fingerprint {one.latency.fingerprint}", markup=False
-        )
-    console.print(LEGEND)
-    if any(one.latency.contended for one in found):
-        console.print("[yellow]warning:[/] other work used the device meanwhile; numbers marked ! may be too high")
-
-
-def _conditions(one: MeasuredNetwork) -> str:
-    latency = one.latency
-    return (
-        f"{latency.device}, {latency.backend} {one.backend_version}, {plural(latency.threads, 'thread')}, "
-        f"batch {latency.batch}, {latency.precision}, {latency.input_size}x{latency.input_size}, "
-        f"{plural(one.num_classes, 'output')}"
-    )
-
-
-def _table(found: Sequence[MeasuredNetwork]) -> Table:
-    """One line a measurement; conditions have a column where they differ."""
-    varying: dict[str, list[str]] = {
-        "backend": [one.latency.backend for one in found],
-        "batch": [str(one.latency.batch) for one in found],
-        "precision": [one.latency.precision for one in found],
-        "input": [str(one.latency.input_size) for one in found],
-        "outputs": [str(one.num_classes) for one in found],
-    }
-    varying = {name: values for name, values in varying.items() if len(set(values)) > 1}
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("network", overflow="fold")
-    for name in (*varying, "p10 ms", "median", "p90", "ratio", "95% interval", "n/bursts", "images/s"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for number, one in enumerate(found):
-        latency = one.latency
-        table.add_row(
-            Text(one.name),
-            *(values[number] for values in varying.values()),
-            f"{latency.p10_ms:.3f}",
-            f"{latency.median_ms:.3f}",
-            f"{latency.p90_ms:.3f}",
-            f"{latency.ratio_to_reference:.3f}{'' if latency.converged else '?'}{'!' if latency.contended else ''}",
-            _interval(one),
-            f"{latency.n}/{latency.bursts}",
-            f"{one.images_per_second:,.1f}",
-        )
-    return table
-
-
-def _interval(one: MeasuredNetwork) -> str:
-    low, high = one.latency.ratio_low, one.latency.ratio_high
-    return "" if low is None or high is None else f"{low:.3f}-{high:.3f}"
+        show(MeasuredNetworks(done))
 
 
 class TableName(StrEnum):
@@ -266,7 +197,8 @@ def guidelines(
     archsearch guidelines --device cuda --batch 1
     archsearch guidelines --target ssh:pi5
     """
-    from archsearch.api.guidelines import FOLDER, run_guidelines
+    from archsearch.api.guidelines import FOLDER
+    from archsearch.api.guidelines import guidelines as run_guidelines
     from archsearch.api.output import write
     from archsearch.plots.guidelines import guidelines_figure
 
@@ -331,12 +263,8 @@ def check(
     archsearch target check "command:docker exec -i box python3"
     archsearch target check command:python3 --json
     """
-    from archsearch.api.target import check_target
+    from archsearch.api.target import target_check
 
     with doing("connecting") as say:
-        found = check_target(target, on_step=say)
-    if json:
-        print_json(found.to_dict())
-        return
-    console.print(found.table.to_rich(width=console.width))
-    console.print("a measurement there: archsearch measure NAME --target", target, markup=False, highlight=False)
+        found = target_check(target, on_step=say)
+    tell(found, json=json)

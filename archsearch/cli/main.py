@@ -23,6 +23,7 @@ from archsearch.cli import (
     plot,
     report,
     run,
+    schema,
     servers,
     studies,
 )
@@ -105,6 +106,7 @@ app.add_typer(latency.target_app, name="target", rich_help_panel=LOOK)
 app.command("guidelines", rich_help_panel=LOOK)(latency.guidelines)
 app.command("papers", rich_help_panel=LOOK)(networks.papers)
 app.command("variants", rich_help_panel=LOOK)(networks.variants)
+app.command("schema", rich_help_panel=LOOK)(schema.schema)
 
 
 def _version(wanted: bool) -> None:

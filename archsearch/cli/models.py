@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,14 +11,13 @@ import typer
 from rich.console import Console
 
 from archsearch.cli import completion
-from archsearch.cli.console import console, doing, error_console, show_recommendation
+from archsearch.cli.console import console, doing, error_console, print_json, show_recommendation
 from archsearch.cli.options import DataDirOption, DeviceOption, JsonOption, StorageOption, StudyOption, parse_duration
 from archsearch.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from archsearch.api.export import Exported
     from archsearch.api.retrain import Retrained
     from archsearch.api.stored import Chosen
 
@@ -343,46 +340,8 @@ def export(
             on_step=say,
         )
     if as_json:
-        console.print_json(json.dumps(asdict(made) | {"path": str(made.path), "metadata": made.metadata.as_dict()}))
-    else:
-        _print(made)
+        from archsearch.api.output import head_of
 
-
-def _print(made: Exported) -> None:
-    facts = made.metadata
-    weights = "trained" if facts.trained else "initial weights, not trained: good for measuring alone"
-    console.print(f"network   {facts.name}, {facts.spec.arch_id}, {weights}", markup=False)
-    console.print(
-        f"file      {made.path} ({made.format}, {made.bytes / 1e6:.2f} MB), input "
-        f"{made.input}, {len(facts.classes)} classes",
-        markup=False,
-    )
-    if made.parity.largest_output == 0.0:
-        console.print("parity    nothing to compare: this network's outputs are all zero (its last layer starts so)")
+        print_json({**head_of(made), **made.plain()})
     else:
-        console.print(
-            f"parity    largest difference {made.parity.largest_difference:.1g} of the largest output, same top-1 "
-            f"for {made.parity.same_top1_percent:.1f} % of {made.parity.images} random inputs"
-        )
-    if made.int8_parity is not None:
-        console.print(
-            f"int8      largest difference {made.int8_parity.largest_difference:.1g}, same top-1 for "
-            f"{made.int8_parity.same_top1_percent:.1f} % of {made.int8_parity.images} training images"
-        )
-    if made.top1_percent is not None:
-        before, after = made.top1_percent
-        console.print(f"test      top-1 {before:.2f} % before, {after:.2f} % after (n = {made.test_images:,} images)")
-    if made.latency is not None:
-        for name, latency in made.latency.files.items():
-            doubt = "" if latency.converged else ", not converged"
-            interval = (
-                ""
-                if latency.ratio_low is None or latency.ratio_high is None
-                else f" (95 % interval {1 / latency.ratio_high:.2f} to {1 / latency.ratio_low:.2f})"
-            )
-            console.print(
-                f"latency   {name}: p10 {latency.p10_ms:.3f} ms, median {latency.median_ms:.3f}; before, in torch, p10 "
-                f"{latency.reference_p10_ms:.3f} ms: {1 / latency.ratio_to_reference:.2f} times as fast{interval} "
-                f"(cpu, batch 1, 1 thread, n = {latency.n}{doubt})",
-                markup=False,
-            )
+        console.print(made, markup=False)

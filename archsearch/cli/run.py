@@ -93,6 +93,14 @@ def run(
             help="Where `archsearch serve-storage` serves Optuna's tables of --storage, for many workers.",
         ),
     ] = None,
+    log: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KIND:WHERE",
+            help="Log trials and epochs, each by an extra of its name: tensorboard:DIR, mlflow:URI (such as "
+            "mlflow:sqlite:///mlflow.db) or wandb:PROJECT. Repeatable.",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done, try three networks, stop.")
     ] = False,
@@ -111,7 +119,7 @@ def run(
     archsearch run --study cifar10_cpu --max-latency 2.5 --max-params 1000000
     archsearch run --study mine.yaml --set proxy.epochs=3 --workers 2
     archsearch run --study quickstart --target ssh:pi5
-    archsearch run --study cifar10 --time-budget 2h --stop-on-plateau 50
+    archsearch run --study cifar10 --time-budget 2h --stop-on-plateau 50 --log tensorboard:logs
     """
     from archsearch.overrides import read_overrides
     from archsearch.search.config import load_study
@@ -128,6 +136,8 @@ def run(
     from archsearch.cli.progress import RunDisplay
     from archsearch.cli.running import command_runtime, run_displayed, told_estimate
     from archsearch.search.processes import idle_workers
+    from archsearch.search.runtime import CallbackList
+    from archsearch.search.trackers import tracker
 
     display = RunDisplay(error_console)
     runtime = command_runtime(
@@ -140,6 +150,8 @@ def run(
         plateau_trials=stop_on_plateau,
         optuna_proxy=optuna_proxy,
     )
+    if log:
+        runtime = replace(runtime, callbacks=CallbackList([display, *map(tracker, log)]))
     with idle_workers(0 if dry_run else workers or config.workers) as idle:
         runtime = replace(runtime, idle=idle)
         try:

@@ -26,7 +26,7 @@ def dashboard(
     archsearch dashboard
     archsearch dashboard --study quickstart --port 8081
     """
-    from archsearch.api.servers import show_dashboard
+    from archsearch.api.servers import dashboard as show_dashboard
 
     def ready(address: str) -> None:
         console.print(f"serving {address}; Ctrl-C ends it", markup=False)

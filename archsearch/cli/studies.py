@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from archsearch.cli import completion
-from archsearch.cli.console import console, print_json, show, tell, typed_command
+from archsearch.cli.console import tell, typed_command
 from archsearch.cli.options import JsonOption, StorageOption, StudyOption
-from archsearch.errors import NothingStoredError
-from archsearch.resources import list_yaml, read_yaml
-from archsearch.table import Column, Table
 
 
 def studies(
@@ -28,91 +25,9 @@ def studies(
     archsearch studies
     archsearch studies --shipped
     """
-    from archsearch.api.study import all_studies
+    from archsearch.api.studies import studies as listed
 
-    try:
-        stored = () if shipped else all_studies(storage=storage)
-    except NothingStoredError:
-        if storage is not None:  # a database that somebody named ought to be there
-            raise
-        stored = ()
-    rows = [_facts(study) for study in stored]
-    offered = {name: str(read_yaml(path).get("description", "")) for name, path in list_yaml("studies").items()}
-    if json:
-        print_json({"stored": rows, "shipped": offered})
-        return
-    if rows:
-        console.print(_stored_table(rows).to_rich(width=console.width))
-        console.print(
-            "front: networks on it; hypervolume: share of the box below the study's reference point; top-1 on the "
-            "validation split"
-        )
-    elif not shipped:
-        console.print("no study is stored yet")
-    columns = (Column(title="Name", whole=True), Column(title="What it does"))
-    console.print(
-        Table(title="Shipped studies", columns=columns, rows=tuple(offered.items())).to_rich(width=console.width)
-    )
-
-
-def _facts(study: Any) -> dict[str, Any]:
-    front = study.front
-    best = study.recommendation.record
-    accurate = min((row.record for row in front.rows), key=lambda record: record.error_percent, default=None)
-    return {
-        "study": study.name,
-        "dataset": study.info.config["dataset"],
-        "counts": dict(study.counts),
-        "front": len(front.members),
-        "hypervolume_share": front.hypervolume_share,
-        "recommended": None if best is None else _point(best),
-        "knee": None if front.knee is None else _point(front.knee.record),
-        "most_accurate": None if accurate is None else _point(accurate),
-        "created_at": f"{study.info.created_at:%Y-%m-%d %H:%M} UTC",
-    }
-
-
-def _point(record: Any) -> dict[str, Any]:
-    return {
-        "trial": record.trial,
-        "network": record.label,
-        "top1_percent": record.score.top1_percent,
-        "split": record.score.split,
-        "latency_ms": record.latency.corrected_ms,
-    }
-
-
-def _stored_table(rows: list[dict[str, Any]]) -> Table:
-    return Table(
-        title="Stored studies",
-        columns=(
-            Column(title="Study", whole=True),
-            Column(title="Data"),
-            Column(title="Trials"),
-            Column(title="Front", decimals=0),
-            Column(title="Hypervolume", decimals=3),
-            Column(title="Recommended (top-1 %, ms)"),
-            Column(title="Best top-1 (%, ms)"),
-        ),
-        rows=tuple(
-            (
-                row["study"],
-                row["dataset"],
-                ", ".join(f"{number} {status}" for status, number in sorted(row["counts"].items())) or "none",
-                row["front"],
-                row["hypervolume_share"],
-                _shown(row["recommended"]),
-                _shown(row["most_accurate"]),
-            )
-            for row in rows
-        ),
-    )
-
-
-def _shown(point: dict[str, Any] | None) -> str:
-    if point is None:
-        return ""
-    return f"{point['network']}: {point['top1_percent']:.2f}, {point['latency_ms']:.3f}"
+    tell(listed(shipped=shipped, storage=storage), json=json)
 
 
 def compare(
@@ -189,10 +104,7 @@ def replay(
     archsearch replay
     archsearch replay --study quickstart --policy predicted --set quantile=0.05
     """
-    from archsearch.api.replay import replay_json, replay_study
+    from archsearch.api.replay import replay as replay_study
 
     found = replay_study(study, policy=policy, overrides=override or [], workers=workers, storage=storage)
-    if json:
-        print_json(replay_json(found))
-        return
-    show(found)
+    tell(found, json=json)

@@ -31,7 +31,7 @@ class DataRequest:
 
     uri: str
     path: Path
-    data_dir: Path | None
+    data_dir: str | Path | None
     download: bool
     rules: ImageRules
 
@@ -150,7 +150,7 @@ def default_data_dir() -> Path:
     except RuntimeError as error:
         raise ConfigError(
             "there is no home folder to keep downloaded datasets in",
-            hint="give --data-dir, or set HOME or XDG_CACHE_HOME",
+            hint="give a data_dir, or set HOME or XDG_CACHE_HOME",
         ) from error
 
 
@@ -170,7 +170,7 @@ def parse_dataset(uri: str) -> tuple[DatasetEntry, Path]:
 
 
 def load_dataset(
-    uri: str, *, data_dir: Path | None = None, download: bool = True, rules: ImageRules | None = None
+    uri: str, *, data_dir: str | Path | None = None, download: bool = True, rules: ImageRules | None = None
 ) -> Dataset:
     """Load the training images of a dataset, and prepare the way to its test images.
 

@@ -93,7 +93,7 @@ class Dataset:
             if fresh:
                 raise ConfigError(
                     f"dataset '{self.name}' has validation images of its own, and no others to validate on",
-                    hint="leave out --fresh-images",
+                    hint="validate on the search's own images",
                 )
             return (
                 stratified_subset(self.train.labels, train_images, seed=seed, what="train_images"),

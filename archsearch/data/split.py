@@ -77,7 +77,7 @@ def stratified_positions(
         raise ConfigError(
             f"{validation_images} other validation images: there are only {total} images, {validation_images} of them "
             "validated on already",
-            hint="leave out --fresh-images",
+            hint="validate on the search's own images",
         )
     by_image, shuffled, priority = _drawn(labels, seed)
     order = _proportional_order(shuffled, by_image, priority)

@@ -104,7 +104,7 @@ class DatasetFacts:
         return next((each for each in self.splits if each.name == name), None)
 
 
-def look_at(uri: str, *, data_dir: Path | None = None, image_size: int | None = None) -> DatasetFacts:
+def look_at(uri: str, *, data_dir: str | Path | None = None, image_size: int | None = None) -> DatasetFacts:
     """Look at every split of a dataset; pictures are opened, a few of them decoded at `image_size` to time it.
 
     Raises what `load_dataset` raises, but for files that are no images: those are among the facts.
@@ -169,7 +169,7 @@ def _of_files(
     )
 
 
-def _of_arrays(uri: str, data_dir: Path | None) -> DatasetFacts:
+def _of_arrays(uri: str, data_dir: str | Path | None) -> DatasetFacts:
     dataset = load_dataset(uri, data_dir=data_dir)
     parts: list[tuple[str, Images]] = [("train", dataset.train.read())]
     if dataset.validation is not None:

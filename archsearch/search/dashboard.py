@@ -63,7 +63,8 @@ def serve_dashboard(
             server = make_server(HOST, port, wsgi(storage), server_class=_Server, handler_class=_Quiet)
         except OSError as error:
             raise StoreError(
-                f"cannot listen on {HOST}:{port}: {error.strerror}", hint="another program may have the port: --port"
+                f"cannot listen on {HOST}:{port}: {error.strerror}",
+                hint="another program may have it: give another port",
             ) from error
         with server:
             on_ready(f"http://{HOST}:{server.server_port}/dashboard/studies/{number}")

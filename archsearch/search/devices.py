@@ -29,17 +29,17 @@ def worker_devices(device: str, workers: int | None) -> tuple[str, ...]:
         cores = usable_cores()
         if workers is not None and workers > cores:
             raise ConfigError(
-                f"--workers {workers}: only {cores} CPU cores may be used here", hint="one worker for each core at most"
+                f"workers {workers}: only {cores} CPU cores may be used here", hint="one worker for each core at most"
             )
         return ("cpu",) * (workers or min(cores, _MOST_CPU_WORKERS))
     if kind != "cuda":
-        raise ConfigError(f"--device {device}: unknown device", hint="auto, cpu, cuda or cuda:N")
+        raise ConfigError(f"device {device}: unknown device", hint="auto, cpu, cuda or cuda:N")
     if not gpus:
-        raise ConfigError(f"--device {device}: torch sees no GPU", hint="use --device cpu")
+        raise ConfigError(f"device {device}: torch sees no GPU", hint="use the device cpu")
     if index:
         if not (index.isascii() and index.isdigit() and len(index) < 6) or int(index) >= gpus:
             raise ConfigError(
-                f"--device {device}: torch sees {gpus} GPU{'s' if gpus > 1 else ''}", hint="cuda:0 is the first"
+                f"device {device}: torch sees {gpus} GPU{'s' if gpus > 1 else ''}", hint="cuda:0 is the first"
             )
         return (f"cuda:{int(index)}",) * (workers or 1)
     return tuple(f"cuda:{number % gpus}" for number in range(workers or gpus))

@@ -195,12 +195,13 @@ def check_unchanged(plan: RunPlan, stored: StudyInfo) -> None:
     if found:
         undo = "or undo the change"
         if other_backend is not None:
-            undo = f"or go on with it as it was begun (--set latency.backend={other_backend[0]})"
+            undo = f"or go on with it as it was begun (in a terminal: --set latency.backend={other_backend[0]})"
             if plan.config.latency.backend == AUTO:
                 found[0:0] = [f"the backend 'auto' is '{other_backend[1]}' on this device"]
         raise StudyChangedError(
             f"study '{stored.name}' exists with another protocol: {'; '.join(found)}",
-            hint=f"its trials could not be compared: give the study another name (--set name=NEW), {undo}",
+            hint="its trials could not be compared: give the study another name (in a terminal: --set name=NEW), "
+            f"{undo}",
         )
 
 
@@ -316,7 +317,7 @@ def _fingerprint(config: StudyConfig, devices: tuple[str, ...]) -> Fingerprint:
             differing = ", ".join(first.differences(other))
             raise ConfigError(
                 f"the devices {devices[0]} and {name} differ ({differing}), so their latencies cannot be compared",
-                hint=f"use one of them: --device {devices[0]}",
+                hint=f"use one of them, such as {devices[0]}",
             )
     return first
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from archsearch.data.catalog import load_dataset, parse_dataset
 from archsearch.designs import Design
 from archsearch.errors import ArchsearchError, StoreError
 from archsearch.image_rules import ImageRules
+from archsearch.records import Epoch, Record, TrialStatus
 from archsearch.search.batch import decided_batch
 from archsearch.search.evaluate import SPLIT_SEED
 from archsearch.search.optuna_study import OptunaStudy
@@ -26,15 +27,16 @@ from archsearch.search.plan import RunPlan, check_unchanged
 from archsearch.search.precision import decided_precision, settled
 from archsearch.search.processes import REFUSED, RENEWED, Process, last_line, let_finish, start_worker, stop
 from archsearch.search.recovery import recover
-from archsearch.search.runtime import RunProgress, Runtime
+from archsearch.search.runtime import RunCallbacks, RunProgress, Runtime
 from archsearch.search.sharing import job_of, workers_per_gpu
 from archsearch.search.storage import check_proxy
 from archsearch.store.claims import held_elsewhere, trial_counts
 from archsearch.store.curves import running_trials
 from archsearch.store.database import Database
 from archsearch.store.designs import trial_keys, widen_design
+from archsearch.store.partial_trainings import running_curves
 from archsearch.store.studies import BOARDS_FACT, LATENCY_BATCH, StudyInfo, enter_study, find_study, list_studies
-from archsearch.store.trials import load_records
+from archsearch.store.trials import load_record, load_records
 from archsearch.text import plural
 from archsearch.training.precision import usual_precision
 from archsearch.training.settings import Precision
@@ -183,6 +185,7 @@ class _Watch:
         self._began = time.monotonic()
         self._progress = self._look(workers=0)
         self._progress = replace(self._progress, done_before=self._progress.done)
+        self._news = TrialNews(database, study.id, runtime.callbacks, self._progress.records)
 
     def run(self) -> None:
         self._recover()
@@ -314,4 +317,39 @@ class _Watch:
         if progress.done > self._progress.done:
             self._restarts = 0  # the limit is for workers that are killed without getting anywhere
         self._progress = replace(progress, ending=self._ending)
+        self._news.tell(progress.records)
         self._runtime.callbacks.progressed(self._progress)
+
+
+class TrialNews:
+    """Tells callbacks each epoch and each end of a study's trials once, of all that happens after it was made.
+
+    Args:
+        records: what is no news.
+    """
+
+    def __init__(
+        self, database: Database, study_id: int, callbacks: RunCallbacks, records: Sequence[Record] = ()
+    ) -> None:
+        self._database, self._study_id, self._callbacks = database, study_id, callbacks
+        self._told: dict[int, int] = {}  # epochs, by trial
+        self._ended = {record.trial for record in records if record.status is not TrialStatus.RUNNING}
+
+    def tell(self, records: Sequence[Record]) -> None:
+        """Tell what is new; the database is not asked where nobody listens."""
+        if not self._callbacks.follows_trials:
+            return
+        fresh = [each for each in records if each.status is not TrialStatus.RUNNING and each.trial not in self._ended]
+        for trial, curve in running_curves(self._database, self._study_id).items():
+            self._tell_epochs(trial, curve)
+        for record in fresh:
+            self._ended.add(record.trial)
+            ended = load_record(self._database, self._study_id, record.trial) or record
+            if ended.score is not None and ended.status is not TrialStatus.REPLAY:
+                self._tell_epochs(ended.trial, ended.score.curve)
+            self._callbacks.trial_ended(ended)
+
+    def _tell_epochs(self, trial: int, curve: tuple[Epoch, ...]) -> None:
+        for point in curve[min(self._told.get(trial, 0), len(curve)) :]:  # fewer than told: it began anew
+            self._callbacks.epoch(trial, point)
+        self._told[trial] = len(curve)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from archsearch.errors import ConfigError
 from archsearch.noise import NO_FLOOR, NoiseFloor
-from archsearch.records import Record
+from archsearch.records import Epoch, Record
 from archsearch.search.estimate import Estimate
 from archsearch.search.processes import Process
 from archsearch.store.claims import HOLDS_SLOT
@@ -72,8 +72,15 @@ class RunProgress:
 class RunCallbacks:
     """What planning and running tell whoever started them: override what you want to hear; nothing is done here.
 
+    All is told in the process that called `run`, whichever worker, on whichever machine, has done it.
+
     What a method raises ends the run, after its workers have ended cleanly, and passes through.
     """
+
+    @property
+    def follows_trials(self) -> bool:
+        """Whether `epoch` or `trial_ended` is overridden: nothing is read for them otherwise."""
+        return any(getattr(type(self), name) is not getattr(RunCallbacks, name) for name in ("epoch", "trial_ended"))
 
     def predictors(self, done: int, networks: int) -> None:
         """So many networks of a check of the proxy have their scores that cost no training."""
@@ -84,11 +91,62 @@ class RunCallbacks:
     def decoded(self, done: int, pictures: int) -> None:
         """So many pictures are decoded, which is done once, before workers start."""
 
+    def epoch(self, trial: int, epoch: Epoch) -> None:
+        """A trial of this number has done an epoch of its training: each epoch of a running trial, in order.
+
+        What an earlier trial had done of a training that was cut off is told again under the number that goes on.
+        """
+
+    def trial_ended(self, record: Record) -> None:
+        """A trial has ended, with its curve if it has one: complete or not. Its epochs were told before."""
+
     def progressed(self, progress: RunProgress) -> None:
         """Called about twice a second, and once at the end."""
 
     def stopping(self) -> None:
         """Called once if the run is interrupted, before its workers have ended."""
+
+
+class CallbackList(RunCallbacks):
+    """Tells several, in their order."""
+
+    def __init__(self, callbacks: Iterable[RunCallbacks]) -> None:
+        self.callbacks = tuple(callbacks)
+
+    @property
+    def follows_trials(self) -> bool:
+        """Whether one of them does."""
+        return any(each.follows_trials for each in self.callbacks)
+
+    def predictors(self, done: int, networks: int) -> None:
+        """See `RunCallbacks`."""
+        for each in self.callbacks:
+            each.predictors(done, networks)
+
+    def begun(self, study: StudyInfo) -> None:
+        """See `RunCallbacks`."""
+        for each in self.callbacks:
+            each.begun(study)
+
+    def decoded(self, done: int, pictures: int) -> None:
+        """See `RunCallbacks`."""
+        for each in self.callbacks:
+            each.decoded(done, pictures)
+
+    def epoch(self, trial: int, epoch: Epoch) -> None:
+        """See `RunCallbacks`."""
+        for each in self.callbacks:
+            each.epoch(trial, epoch)
+
+    def trial_ended(self, record: Record) -> None:
+        """See `RunCallbacks`."""
+        for each in self.callbacks:
+            each.trial_ended(record)
+
+    def progressed(self, progress: RunProgress) -> None:
+        """See `RunCallbacks`."""
+        for each in self.callbacks:
+            each.progressed(progress)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +173,7 @@ class Runtime:
     """
 
     storage: str | None = None
-    data_dir: Path | None = None
+    data_dir: str | Path | None = None
     device: str = "auto"
     workers: int | None = None
     time_budget_seconds: float | None = None

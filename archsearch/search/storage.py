@@ -74,7 +74,7 @@ def check_proxy(database: Database, proxy: str, study: str) -> None:
         close_storage(served)
     if not same:
         raise ConfigError(
-            f"--optuna-proxy {proxy} serves another database than {database.safe_url}",
+            f"optuna_proxy {proxy} serves another database than {database.safe_url}",
             hint=f"start it with the same one: archsearch serve-storage --storage {database.safe_url}",
         )
 
@@ -141,7 +141,7 @@ def host_and_port(address: str) -> tuple[str, int]:
     """A proxy's address. Raises ConfigError unless it is HOST:PORT."""
     host, colon, port = address.rpartition(":")
     if not (colon and host and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-        raise ConfigError(f"--optuna-proxy {address}: not a HOST:PORT", hint="for example node1:13000")
+        raise ConfigError(f"optuna_proxy {address}: not a HOST:PORT", hint="for example node1:13000")
     return host, int(port)
 
 

@@ -46,7 +46,7 @@ def serve(
     """
     if database.sqlite_file is not None:
         raise ConfigError(
-            "--storage: a proxy makes sense with PostgreSQL only: SQLite is one machine's, and needs none",
+            "storage: a proxy makes sense with PostgreSQL only: SQLite is one machine's, and needs none",
             hint="for example postgresql+psycopg://user@host/database",
         )
     need_grpc()
@@ -87,5 +87,5 @@ def _check_free(host: str, port: int) -> None:
             listener.bind(address)
     except OSError as error:
         raise StoreError(
-            f"cannot listen on {host}:{port}: {error.strerror}", hint="another program may have the port: --port"
+            f"cannot listen on {host}:{port}: {error.strerror}", hint="another program may have it: give another port"
         ) from error

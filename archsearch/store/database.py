@@ -95,7 +95,7 @@ class Database:
             if not create and not sqlite_file.exists():
                 raise NothingStoredError(
                     f"there is no database at {sqlite_file}",
-                    hint="run a study first (`archsearch run --study quickstart`), or give --storage",
+                    hint="run a study first (`archsearch run --study quickstart`), or name its storage",
                 )
             try:
                 sqlite_file.parent.mkdir(parents=True, exist_ok=True)
@@ -259,7 +259,7 @@ def foreign_study(name: str, safe_url: str) -> ConfigError:
     """The refusal of a study that another program made with Optuna."""
     return ConfigError(
         f"another program's study: Optuna's tables in {safe_url} hold '{name}', which archsearch did not make",
-        hint="give this one another name (--set name=NAME) or another database (--storage)",
+        hint="give this one another name (in a terminal: --set name=NAME) or another database",
     )
 
 
@@ -272,12 +272,12 @@ def normal_url(url: str) -> str:
         parsed = make_url(url)
     except (ArgumentError, ValueError) as error:
         raise ConfigError(
-            f"--storage: not a database URL: '{without_password(url)}'",
+            f"storage: not a database URL: '{without_password(url)}'",
             hint="for example sqlite:///runs/archsearch.db or postgresql+psycopg://user@host/database",
         ) from error
     if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
         raise ConfigError(
-            f"--storage: '{url}' names no file, and workers cannot share a database in memory",
+            f"storage: '{url}' names no file, and workers cannot share a database in memory",
             hint="for example sqlite:///runs/archsearch.db",
         )
     if parsed.drivername in ("postgresql", "postgres"):

@@ -40,6 +40,25 @@ class PartialTraining:
 
 
 @retried
+def running_curves(database: Database, study_id: int) -> dict[int, tuple[Epoch, ...]]:
+    """Every epoch done so far of the study's running trials, by their numbers."""
+    query = (
+        select(TrialRow.number, PartialTrainingRow.curve)
+        .join(PartialTrainingRow, PartialTrainingRow.row_id == TrialRow.id)
+        .where(
+            TrialRow.study_id == study_id,
+            TrialRow.status == TrialStatus.RUNNING,
+            TrialRow.number.is_not(None),
+            ~PartialTrainingRow.repeat,
+        )
+    )
+    with database.reading() as session:
+        rows = [(number, points) for number, points in session.execute(query) if number is not None]
+    with read_as_stored("the trainings under way"):
+        return {number: curve_of(points) for number, points in rows}
+
+
+@retried
 def note_epoch(
     database: Database,
     *,

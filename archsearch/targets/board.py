@@ -524,9 +524,9 @@ def board_conditions(board: Board, settings: LatencySettings, *, reference: str,
 def check_backend(settings: LatencySettings) -> None:
     """Raises ConfigError for what no board can run yet."""
     if settings.backend not in ("auto", BACKEND):
-        raise ConfigError(f"backend {settings.backend}: a target runs {BACKEND} alone", hint="leave --backend out")
+        raise ConfigError(f"backend {settings.backend}: a target runs {BACKEND} alone", hint="leave the backend out")
     if settings.precision not in ("auto", "fp32"):
-        raise ConfigError(f"precision {settings.precision}: a target runs fp32 alone", hint="leave --precision out")
+        raise ConfigError(f"precision {settings.precision}: a target runs fp32 alone", hint="leave the precision out")
 
 
 def _put(connection: Connection, content: bytes) -> str:

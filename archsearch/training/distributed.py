@@ -154,7 +154,7 @@ class PartsOfBatches:
         if batches.batch_size % world.size:
             raise ConfigError(
                 f"a batch of {batches.batch_size} images cannot be shared equally by {world.size} processes",
-                hint=f"--batch-size {max(1, round(batches.batch_size / world.size)) * world.size}",
+                hint=f"a batch_size of {max(1, round(batches.batch_size / world.size)) * world.size}",
             )
 
     def epoch(self, epoch: int, *, first_step: int = 0) -> Iterator[tuple[Tensor, Tensor]]:

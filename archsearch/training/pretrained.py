@@ -193,8 +193,8 @@ def _fetched(name: str) -> tuple[str, dict[str, Tensor]]:
         except (OSError, RuntimeError) as error:
             raise ConfigError(
                 f"the ImageNet weights of {name} could not be downloaded: {error}",
-                hint=f"download {entry.url} on a machine with network and put it at {path}, or name the file with "
-                "--weights",
+                hint=f"download {entry.url} on a machine with network and put it at {path}, or name the file as "
+                "the weights",
             ) from error
         finally:
             socket.setdefaulttimeout(before)

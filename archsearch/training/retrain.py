@@ -1,7 +1,4 @@
-"""Full training of one seed: checkpointed as it goes, continued when typed again, never done twice.
-
-Learning curves as TensorBoard event files (extra `tensorboard`).
-"""
+"""Full training of one seed: checkpointed as it goes, continued when typed again, never done twice."""
 
 from __future__ import annotations
 
@@ -13,12 +10,12 @@ from pathlib import Path
 
 from archsearch.data.dataset import Dataset
 from archsearch.data.images import OnDecoded, channel_statistics
-from archsearch.errors import ConfigError
 from archsearch.models.families import build
 from archsearch.models.spec import Spec
 from archsearch.records import Epoch, Score
 from archsearch.training.checkpoint import Identity
 from archsearch.training.distributed import ALONE, World
+from archsearch.training.event_file import EventFile
 from archsearch.training.loop import Chunk, EpochProgress
 from archsearch.training.protocols import Protocol
 from archsearch.training.proxy import check_labels
@@ -274,46 +271,3 @@ def _paced(trainer: Trainer, on_pace: Callable[[Pace], None]) -> Callable[[int, 
         on_pace(Pace(epochs=epoch, step=step, steps=steps, epoch_seconds=scoring * steps * each))
 
     return on_steps
-
-
-class EventFile:
-    """The curve of one training as one event file, in a folder of its own; a step is an epoch.
-
-    A training that goes on writes the file anew with the epochs done before, so that no epoch is missing or twice,
-    however the one before ended.
-
-    Args:
-        folder: made if it is not there; older event files in it are removed.
-        curve: the epochs done before.
-
-    Raises ConfigError without the extra `tensorboard`.
-    """
-
-    def __init__(self, folder: Path, curve: tuple[Epoch, ...] = ()) -> None:
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError as error:
-            raise ConfigError(
-                f"TensorBoard event files cannot be written: {error}", hint="pip install 'archsearch[tensorboard]'"
-            ) from error
-        for old in folder.glob("events.out.tfevents.*"):
-            old.unlink(missing_ok=True)
-        self._writer = SummaryWriter(str(folder))
-        for point in curve:
-            self.add(point)
-
-    def add(self, point: Epoch) -> None:
-        """Write one epoch, and have it on the disk."""
-        values = {
-            "loss/train": point.train_loss,
-            "top1_percent/test": point.top1_percent,
-            "learning_rate": point.learning_rate,
-            "train_seconds": point.train_seconds,
-        }
-        for name, value in values.items():
-            self._writer.add_scalar(name, value, point.epoch)
-        self._writer.flush()
-
-    def close(self) -> None:
-        """No epoch follows."""
-        self._writer.close()

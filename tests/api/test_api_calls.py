@@ -2,18 +2,90 @@
 
 from __future__ import annotations
 
+import inspect
+import re
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import typer
 from makers import make_record
 from stored import store_study
 from torchvision.models import shufflenet_v2_x0_5
 
 import archsearch
+from archsearch.cli.main import app
 from archsearch.errors import ArchsearchError, ConfigError, UnknownNameError
 from archsearch.models.families import FAMILIES
+from archsearch.records import Epoch
+
+CURVE = (Epoch(epoch=1, train_loss=2.0, top1_percent=20.0, learning_rate=0.1, train_seconds=1.5),)
+
+
+@pytest.mark.parametrize("given", [str, Path])
+def test_data_are_named_by_a_path_or_a_text(given: type[str] | type[Path], tmp_path: Path) -> None:
+    missing = tmp_path / "cifar"
+    for call in (
+        lambda: archsearch.plan("cifar10", data_dir=given(missing), overrides={"dataset": f"npz:{missing}"}),
+        lambda: archsearch.data(given(missing / "absent.npz"), data_dir=given(missing)),
+        lambda: archsearch.describe(given(missing / "spec.json")),
+        lambda: archsearch.audit(given(missing / "spec.json")),
+        lambda: archsearch.measure(given(missing / "spec.json"), device="cpu"),
+        lambda: archsearch.load(given(missing)),
+    ):
+        with pytest.raises(ArchsearchError):
+            call()
+
+
+def test_the_python_of_the_page_for_programs_runs_as_it_stands(
+    study: archsearch.Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of docs/agents.md; a stored study stands for the run, and what was stored of it is told."""
+    for extra in ("pandas", "tensorboard"):
+        pytest.importorskip(extra)
+
+    def run(name: str, *, callbacks: Sequence[archsearch.RunCallbacks] = (), **asked: Any) -> archsearch.Study:
+        inspect.signature(real).bind(name, callbacks=callbacks, **asked)
+        told = archsearch.CallbackList(callbacks)
+        told.begun(study.info)
+        for record in study.records:
+            told.epoch(record.trial, CURVE[0])
+            told.trial_ended(record)
+        return study
+
+    real = archsearch.run
+    monkeypatch.setattr(archsearch, "run", run, raising=False)
+    monkeypatch.chdir(tmp_path)
+    page = (Path(__file__).resolve().parents[2] / "docs" / "agents.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 2
+    exec(compile("\n".join(blocks), "docs/agents.md", "exec"), {})
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[:2] == ["0 1 20.0", "0 complete"]
+    assert len(list((tmp_path / "logs" / "small").iterdir())) == len(study.records)
+
+
+def commands(group: Any = None, before: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The words of every command of the command line."""
+    for name, command in (group or typer.main.get_command(app)).commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, (*before, name))
+        else:
+            yield (*before, name)
+
+
+@pytest.mark.parametrize("words", list(commands()), ids=" ".join)
+def test_every_command_has_a_function_of_its_name_with_types_and_words(words: tuple[str, ...]) -> None:
+    function = getattr(archsearch, "_".join(words).replace("-", "_"))
+    found = inspect.signature(function)
+    assert found.return_annotation not in (inspect.Signature.empty, "Any")
+    assert all(each.annotation is not inspect.Parameter.empty for each in found.parameters.values())
+    module = sys.modules[archsearch._HOMES["_".join(words).replace("-", "_")]]
+    assert "Raises" in getattr(module, "_".join(words).replace("-", "_")).__doc__
 
 
 def test_a_network_is_made_by_its_name_alone_at_the_size_that_the_paper_prints() -> None:
@@ -127,6 +199,15 @@ def test_a_result_prints_as_the_table_that_the_terminal_shows(study: archsearch.
     assert "StudyFront(" not in text
     for row in study.front.members:
         assert f"{row.record.score.top1_percent:.2f}" in text  # type: ignore[union-attr]
+
+
+def test_a_network_a_front_and_trials_print_as_lines_and_not_as_all_their_fields(study: archsearch.Study) -> None:
+    assert str(study.best) == str(study.front.members[0])
+    assert "top-1 50.00 % (validation), latency 5.000 ms, 1,000,000 parameters" in str(study.best)
+    assert len(str(study.best).splitlines()) == 1
+    for shown in (study.front, study.records, study.front.members[0], *study.verdicts):
+        assert max(map(len, str(shown).splitlines())) <= 120
+        assert "Record(" not in str(shown)
 
 
 def test_a_study_writes_its_report_and_gives_its_trials(

@@ -14,7 +14,7 @@ from archsearch.api.guidelines import (
     GuidelineCache,
     GuidelinesProgress,
     experiments,
-    run_guidelines,
+    guidelines,
     stored_guidelines,
 )
 from archsearch.errors import ConfigError
@@ -107,7 +107,7 @@ def test_groups_that_an_earlier_version_stored_are_found_and_measured_no_more(
         lambda *_: Fingerprint(id=content["fingerprint"], facts=content["facts"]),
     )
     told: list[GuidelinesProgress] = []
-    found = run_guidelines(device="cpu", folder=tmp_path, on_progress=told.append)
+    found = guidelines(device="cpu", folder=tmp_path, on_progress=told.append)
     assert [each.cached for each in told] == [True] * 17  # 12 columns and 5 parts of the sample
     assert json.loads(file.read_text()) == content
     before = stored_guidelines(content["fingerprint"], folder=tmp_path)
@@ -130,7 +130,7 @@ def test_what_is_left_is_told_by_the_budget_and_then_by_what_was_measured(
     monkeypatch.setattr("archsearch.api.guideline_measure.measure_column", measure)
     told: list[GuidelinesProgress] = []
     with pytest.raises(KeyboardInterrupt):
-        run_guidelines(device="cpu", folder=tmp_path, on_progress=told.append, clock=lambda: now)
+        guidelines(device="cpu", folder=tmp_path, on_progress=told.append, clock=lambda: now)
     # every column's networks and its reference, and five parts of eight and a reference; 12 s are the budget of two
     first, second, *_ = sizes = [len(each.rows) + 1 for table in experiments("arm") for each in table.columns]
     everything = sum(sizes) + 5 * 9
@@ -142,7 +142,7 @@ def test_what_is_left_is_told_by_the_budget_and_then_by_what_was_measured(
     # typed again, what was measured is not counted
     told.clear()
     with pytest.raises(KeyboardInterrupt):
-        run_guidelines(device="cpu", folder=tmp_path, on_progress=told.append, clock=lambda: now)
+        guidelines(device="cpu", folder=tmp_path, on_progress=told.append, clock=lambda: now)
     assert [each.cached for each in told] == [True, True, False]
     assert told[2].expected.seconds == pytest.approx(6.0 * left)
 

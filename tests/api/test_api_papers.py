@@ -14,14 +14,13 @@ from archsearch.api.papers import (
     NOT_COMPUTED,
     ComparedRow,
     PapersReport,
-    compare_papers,
     markdown,
     match_text,
     measured,
     measured_text,
     paper_cost,
+    papers,
     printed_text,
-    to_dict,
 )
 from archsearch.api.study import Study
 from archsearch.cost import cost_of
@@ -72,7 +71,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> PapersReport:
     """Every paper compared, where no study is stored."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("empty"))
-        return compare_papers(recount=True)
+        return papers(recount=True)
 
 
 @pytest.mark.parametrize("where", SHOWS, ids=[" ".join(where) for where in SHOWS])
@@ -108,7 +107,7 @@ def test_every_count_that_is_not_met_says_why(report: PapersReport) -> None:
 
 
 def test_the_json_accounts_for_every_value(report: PapersReport) -> None:
-    content = json.loads(json.dumps(to_dict(report), allow_nan=False))
+    content = json.loads(json.dumps(report.plain(), allow_nan=False))
     values = [
         value
         for paper in content["papers"]
@@ -146,7 +145,7 @@ def test_the_shipped_counts_are_those_of_the_networks_as_they_are_built(
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("archsearch.api.papers._count", never)
-    assert compare_papers().papers == report.papers
+    assert papers().papers == report.papers
 
 
 def test_a_network_that_is_not_among_the_shipped_counts_is_counted() -> None:
@@ -158,19 +157,19 @@ def test_a_network_that_is_not_among_the_shipped_counts_is_counted() -> None:
 
 def test_one_paper_is_compared_alone_and_told_of() -> None:
     told: list[tuple[str, int, int]] = []
-    report = compare_papers("shufflenet_v2_s", progress=lambda *facts: told.append(facts))
+    report = papers("shufflenet_v2_s", on_progress=lambda *facts: told.append(facts))
     assert [paper.paper.key for paper in report.papers] == ["shufflenet_v2_s"]
     assert told == [("shufflenet_v2_x1_0", 0, 2), ("shufflenet_v2_s_counted", 1, 2)]
 
 
 def test_an_unknown_paper_is_answered_with_the_nearest() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'ldc'"):
-        compare_papers("ldcc")
+        papers("ldcc")
 
 
 def test_a_database_that_was_named_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(StoreError):
-        compare_papers("torchvision", storage=f"sqlite:///{tmp_path}/none.db")
+        papers("torchvision", storage=f"sqlite:///{tmp_path}/none.db")
 
 
 SCALE = {"stem.stride": 1, "stem.pool": False}
@@ -235,11 +234,11 @@ def test_what_a_study_measured_of_the_network_at_its_scale_stands_beside_the_pri
 def test_measured_numbers_are_in_the_page_and_in_the_json(monkeypatch: pytest.MonkeyPatch) -> None:
     arch_id = find_variant("shufflenet_v2_x1_0").spec.with_choices(SCALE).normalised(32).arch_id
     monkeypatch.setattr("archsearch.api.papers.all_studies", lambda **_: (_study((_record(0, arch_id),)),))
-    report = compare_papers("torchvision")
+    report = papers("torchvision")
     # beside the printed accuracies of torchvision's weights
     assert "| `shufflenet_v2_x1_0` | top1 69.362 %, top5 88.316 % | 45.25 % top-1 on the" in markdown(report)
     assert "Measured here: studies small." in markdown(report)
-    rows = to_dict(report)["papers"][0]["tables"][0]["rows"]
+    rows = report.plain()["papers"][0]["tables"][0]["rows"]
     (found,) = next(row for row in rows if row["model"] == "shufflenet_v2_x1_0")["measured"]
     assert (found["top1_percent"], found["split"], found["epochs"], found["seed"]) == (45.25, "validation", 3, 7)
     assert found["latency"]["corrected_ms"] == 3.0
@@ -251,7 +250,7 @@ def _compared(report: PapersReport, model: str) -> ComparedRow:
 
 
 def test_numbers_are_written_as_printed() -> None:
-    report = compare_papers("shufflenet_v2_s")
+    report = papers("shufflenet_v2_s")
     texts: list[Any] = [
         printed_text(number.number)
         for model in ("ShuffleNetV2-s", "recipe")

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from archsearch.api.describe import describe
-from archsearch.api.variants import NamedNetwork, named_networks
+from archsearch.api.variants import NamedNetwork, variants
 from archsearch.cost.architecture import outline_cost
 from archsearch.errors import BuildError, UnknownNameError
 from archsearch.models.families import FAMILIES
@@ -15,7 +15,7 @@ from archsearch.models.variants import VARIANTS, find_variant
 def listed() -> tuple[tuple[NamedNetwork, ...], list[tuple[int, int]]]:
     """Every named network, outlined once for all tests, and what was said of the progress."""
     seen: list[tuple[int, int]] = []
-    found = named_networks(on_progress=lambda done, total: seen.append((done, total)), recount=True)
+    found = variants(on_progress=lambda done, total: seen.append((done, total)), recount=True)
     return tuple(found), seen
 
 
@@ -41,7 +41,7 @@ def test_the_shipped_counts_are_those_of_the_networks_as_they_are_built(
         raise AssertionError("it is not among them: python benchmarks/paper_counts.py")
 
     monkeypatch.setattr("archsearch.api.variants.outline_cost", never)
-    assert named_networks() == listed[0]
+    assert variants() == listed[0]
 
 
 # From torchvision's documentation of shufflenet_v2_x1_0 (2278604 parameters) and the model's definition
@@ -55,7 +55,7 @@ def test_numbers_are_those_of_the_printed_conditions(by_name: dict[str, NamedNet
 
 
 def test_one_family_is_listed_alone() -> None:
-    found = named_networks("resnet_cifar")
+    found = variants("resnet_cifar")
     assert {network.name for network in found} == {name for name in VARIANTS if name.startswith("resnet")}
     assert {network.family for network in found} == {"resnet_cifar"}
 
@@ -109,11 +109,11 @@ def test_an_outline_refuses_what_cannot_be_built() -> None:
 def test_torchvisions_family_lists_every_classification_model() -> None:
     from torchvision import models
 
-    found = named_networks("torchvision")
+    found = variants("torchvision")
     assert [network.name for network in found] == [f"torchvision/{name}" for name in models.list_models(module=models)]
     assert all(network.params > 0 and network.macs > 0 for network in found)
 
 
 def test_an_unknown_family_is_answered_with_the_nearest() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'shufflenet_v1'"):
-        named_networks("shufflenetv1")
+        variants("shufflenetv1")

@@ -202,7 +202,7 @@ def test_an_absent_dataset_without_network_is_exit_code_1_and_says_what_to_put_w
 def test_without_a_database_studies_lists_what_can_be_run(cli: Callable[..., object]) -> None:
     ended = cli("studies")
     assert ended.code == 0
-    assert "no study is stored yet" in ended.out
+    assert "No study is stored yet" in ended.out
     for name in ("quickstart", "cifar10", "cifar100"):
         assert name in ended.out
     assert not Path("runs").exists()

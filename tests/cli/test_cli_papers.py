@@ -49,7 +49,7 @@ def test_what_was_measured_stands_beside_the_printed_accuracies(
     _, _, shown = ended.out.partition("Accuracy on CIFAR-10 and CIFAR-100: measured here")
     for text in ("traditional CNN", "84.47 %", "53.69 %", "81.50 %"):
         assert text in shown
-    assert "measured in: small" in shown
+    assert "Measured in: small" in shown
 
 
 def test_json_is_one_object_and_nothing_else(cli: Callable[..., object]) -> None:

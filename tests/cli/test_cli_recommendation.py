@@ -102,10 +102,12 @@ def test_everybody_recommends_the_same_network_in_the_same_sentence(
     run = end_of_run(opened, capsys)
     pareto = said("pareto", *study).out
     retrain = said("retrain", "--trial", "best", "--device", "cpu", *study)
-    for text in (run, pareto, retrain.out):
+    in_full = said("pareto", "--verbose", *study).out
+    for text in (run, pareto, in_full, retrain.out):
         said_lines = [line.removeprefix("- ") for line in text.splitlines()]
         assert [line for line in said_lines if line.startswith("Take ")] == [sentence]
-        assert all(each in text for each in found.sentences)
+        shown = (sentence, found.reason) if text in (run, pareto) else found.sentences
+        assert all(each in text for each in shown)
     assert retrain.code == 1  # where it would begin to train
     assert re.search(rf"^study '{re.escape(opened.name)}': {re.escape(label)} \(best by recommended\)", retrain.out)
 

@@ -59,4 +59,4 @@ def test_a_port_in_use_is_named(database: Database) -> None:
         port = other.getsockname()[1]
         with pytest.raises(StoreError, match=f"cannot listen on 127.0.0.1:{port}") as caught:
             dashboard.serve_dashboard(database, "one", port=port)
-    assert "--port" in (caught.value.hint or "")
+    assert "another port" in (caught.value.hint or "")

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from archsearch.cli.console import _console, _forget_what_is_no_size, log_to_console, typed_command
+from archsearch.cli.console import _console, _forget_what_is_no_size, doing, log_to_console, typed_command
 from archsearch.cli.main import main
 
 
@@ -105,3 +106,17 @@ def test_a_warning_in_a_pipe_is_its_words_alone(monkeypatch: pytest.MonkeyPatch)
     log_to_console(verbose=False)
     logging.getLogger("archsearch.data").warning("left out:\n[b]1[/b].jpg")
     assert pipe.getvalue() == "WARNING  left out:\n         [b]1[/b].jpg\n"
+
+
+def test_what_takes_its_time_is_a_line_in_a_pipe_and_how_far_it_is_now_and_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("archsearch.cli.console.time.monotonic", lambda: now)
+    text = io.StringIO()
+    with doing("counting [all]", Console(file=text, width=80)) as say:
+        assert text.getvalue() == "counting [all]\n"  # at once
+        for number in range(4):
+            say(f"{number} of 4")
+            now += 6.0
+    assert text.getvalue().splitlines()[1:] == ["2 of 4"]  # the first one after ten seconds

@@ -108,7 +108,7 @@ def test_datasets_that_are_not_downloaded_need_no_home_folder(npz_folder: Path) 
 
 @pytest.mark.usefixtures("homeless")
 def test_downloads_without_a_home_folder_are_told_where_to_go(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"no home folder.*--data-dir"):
+    with pytest.raises(ConfigError, match=r"no home folder.*data_dir"):
         load_dataset("cifar10", download=False)
     with pytest.raises(DataError):  # the folder is known; it is empty
         load_dataset("cifar10", data_dir=tmp_path, download=False)

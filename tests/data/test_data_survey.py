@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from archsearch.api.data import suggested_study, survey, write_study
+from archsearch.api.data import data, suggested_study, write_study
 from archsearch.api.output import result_json
 from archsearch.cli.main import app
 from archsearch.data.catalog import load_dataset
@@ -62,7 +62,7 @@ def test_every_split_is_counted(image_folder: Path) -> None:
 
 
 def test_what_is_wrong_is_said(photos: Path) -> None:
-    said = " ".join(survey(f"folder:{photos}").warnings)
+    said = " ".join(data(f"folder:{photos}").warnings)
     for words in (
         "1 train file cannot be used as images",
         "left out, since no picture of a known format ends so: 1 .heic",
@@ -72,7 +72,7 @@ def test_what_is_wrong_is_said(photos: Path) -> None:
 
 
 def test_an_uneven_set_is_told_what_guessing_reaches_and_gets_a_fair_study(photos: Path) -> None:
-    found = survey(str(photos))
+    found = data(str(photos))
     assert "Always answering 'ok' is right for 90.9 % of the training images; chance is 50.0 %." in found.sentences[0]
     assert "10.0 times the images of the smallest" in found.sentences[0]
     assert found.study is not None
@@ -82,7 +82,7 @@ def test_an_uneven_set_is_told_what_guessing_reaches_and_gets_a_fair_study(photo
 
 
 def test_the_study_that_fits_can_be_run(photos: Path, tmp_path: Path) -> None:
-    write_study(survey(str(photos)), tmp_path / "mine.yaml")
+    write_study(data(str(photos)), tmp_path / "mine.yaml")
     config = load_study(tmp_path / "mine.yaml")
     dataset = load_dataset(config.dataset, rules=config.image_rules())
     assert config.proxy.input_size == 48 and len(dataset.load_test()) == 13  # 15 % of 88
@@ -91,10 +91,10 @@ def test_the_study_that_fits_can_be_run(photos: Path, tmp_path: Path) -> None:
     )
     assert len(train) + len(validation) == 75
     config.search_space()
-    write_study(survey(str(photos)), tmp_path / "mine.yaml")  # the same again
+    write_study(data(str(photos)), tmp_path / "mine.yaml")  # the same again
     (tmp_path / "mine.yaml").write_text("name: mine\n")
     with pytest.raises(ArchsearchError, match=r"mine\.yaml holds another study"):
-        write_study(survey(str(photos)), tmp_path / "mine.yaml")
+        write_study(data(str(photos)), tmp_path / "mine.yaml")
     assert (tmp_path / "mine.yaml").read_text() == "name: mine\n"
 
 
@@ -116,7 +116,7 @@ def test_arrays_and_built_in_sets_are_looked_at_too(npz_folder: Path) -> None:
 
 
 def test_everything_is_plain_json(photos: Path) -> None:
-    found = result_json(survey(str(photos)))
+    found = result_json(data(str(photos)))
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     said = json.loads(CliRunner().invoke(app, ["data", str(photos), "--json"]).stdout)
     assert said.keys() >= found.keys()

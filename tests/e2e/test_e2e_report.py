@@ -137,6 +137,7 @@ def opened(path: Path, profile: Path, *, width: int, **context_options: Any) -> 
         )  # fmt: skip
         try:
             context.set_offline(True)
+            context.set_default_timeout(120_000)  # a busy machine takes its time over five megabytes of script
             page = context.pages[0]
 
             def check(route: Any) -> None:

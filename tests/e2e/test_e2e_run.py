@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import importlib.util
+
 from archsearch.records import TrialStatus
 
 
@@ -42,8 +44,11 @@ def test_optuna_knows_each_end_and_the_values_of_each_trial(first_run: object) -
 
 def test_more_trials_continue_the_study(finished: object) -> None:
     before = facts(finished.study())
-    ended = finished.type("run", "--study", "./tiny.yaml", "--device", "cpu", "--trials", "4")
+    log = ("--log", "tensorboard:logs") if importlib.util.find_spec("tensorboard") else ()
+    ended = finished.type("run", "--study", "./tiny.yaml", "--device", "cpu", "--trials", "4", *log)
     assert ended.returncode == 0, ended.stderr
+    new = [f"trial-{number:05d}" for number in facts(finished.study()) if number not in before]
+    assert [path.name for path in (finished.folder / "logs" / "tiny").glob("*")] == (new if log else [])
     assert "continuing: 3 of 4 trials are done" in ended.stderr
     study = finished.study()
     assert study.counts["complete"] == 4

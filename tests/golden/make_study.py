@@ -276,7 +276,7 @@ def _guidelines() -> None:
         mock.patch.object(guidelines, "date") as today,
     ):
         today.today.return_value.isoformat.return_value = "2026-01-03"
-        guidelines.run_guidelines()
+        guidelines.guidelines()
 
 
 def _dump(path: Path) -> Iterator[str]:

@@ -18,11 +18,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
 from stored import unpack_golden
 
 from archsearch import __version__
+from archsearch.api.schema import schema
 from archsearch.plots.catalog import PLOTS
 
 HERE = Path(__file__).parent
@@ -176,9 +178,20 @@ def test_what_is_printed_is_as_it_was(name: str, run: Run, golden: Golden) -> No
 
 @pytest.mark.parametrize("name", AS_JSON)
 def test_json_is_as_it_was(name: str, run: Run, golden: Golden) -> None:
-    printed = run(*PRINTED[name], "--json").partition("--- standard error ---")[0]
-    found = {f"{name}.json": _plain_json(json.loads(printed))}
+    printed = json.loads(run(*PRINTED[name], "--json").partition("--- standard error ---")[0])
+    jsonschema.validate(printed, _closed(schema(PRINTED[name][0])), jsonschema.Draft202012Validator)
+    found = {f"{name}.json": _plain_json(printed)}
     assert found == golden(found), A_DECISION
+
+
+def _closed(part: Any) -> Any:
+    """A schema that allows no key beside those that it names, unless it says so: what is printed has no other."""
+    if isinstance(part, list):
+        return [_closed(each) for each in part]
+    if not isinstance(part, dict):
+        return part
+    made = {key: _closed(each) for key, each in part.items()}
+    return {"additionalProperties": False} | made if isinstance(part.get("properties"), dict) else made
 
 
 @pytest.mark.parametrize("name", WRITTEN)

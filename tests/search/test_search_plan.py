@@ -138,6 +138,22 @@ def test_a_changed_study_is_refused_saying_what_differs(
     assert "--set name=" in str(caught.value)
 
 
+def test_a_stored_study_is_compared_before_networks_are_tried_and_needs_none_once_it_has_trained_some(
+    database: Database, config: StudyConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = enter(database, plan_run(config, CPU))
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("networks were tried")
+
+    monkeypatch.setattr("archsearch.search.plan._preflight", never)
+    with pytest.raises(StudyChangedError, match="seed: was 0, now 5"):
+        plan_run(config.model_copy(update={"seed": 5}), CPU, stored=stored)
+    assert plan_run(config, CPU, stored=stored, trained=True).facts["classes"]
+    with pytest.raises(AssertionError, match="networks were tried"):
+        plan_run(config, CPU, stored=stored)
+
+
 def stored_by_an_older_version(stored: StudyInfo, config: StudyConfig) -> StudyInfo:
     """The study as version 0.1.0 stored it: its backend was torch, and some keys did not exist."""
     newer = (
@@ -295,7 +311,7 @@ def test_the_cpu_has_a_worker_for_each_core_that_may_be_used(monkeypatch: pytest
     monkeypatch.setattr(devices, "usable_cores", lambda: 3)
     assert worker_devices("cpu", None) == ("cpu",) * 3
     assert worker_devices("cpu", 2) == ("cpu",) * 2
-    with pytest.raises(ConfigError, match="--workers 4: only 3 CPU cores"):
+    with pytest.raises(ConfigError, match="workers 4: only 3 CPU cores"):
         worker_devices("cpu", 4)
     monkeypatch.setattr(devices, "usable_cores", lambda: 64)
     assert len(worker_devices("cpu", None)) == 8
@@ -310,7 +326,7 @@ def test_gpus_are_shared_out_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     assert worker_devices("cuda:1", None) == ("cuda:1",)
     assert worker_devices("cpu", 1) == ("cpu",)
     for wrong in ("cuda:2", "cuda:x", "cuda:-1"):
-        with pytest.raises(ConfigError, match=f"--device {wrong}: torch sees 2 GPUs"):
+        with pytest.raises(ConfigError, match=f"device {wrong}: torch sees 2 GPUs"):
             worker_devices(wrong, None)
 
 
@@ -319,7 +335,7 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) 
     assert set(worker_devices("auto", None)) == {"cpu"}
     with pytest.raises(ConfigError, match="torch sees no GPU"):
         worker_devices("cuda", None)
-    with pytest.raises(ConfigError, match="--device tpu: unknown device"):
+    with pytest.raises(ConfigError, match="device tpu: unknown device"):
         worker_devices("tpu", None)
 
 

@@ -72,9 +72,9 @@ def test_a_network_is_measured_through_ssh(path: str) -> None:
         "--target", "ssh:board", path=path,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
-    (found,) = json.loads(ended.stdout)
-    assert found["device"] == "ssh:board"
-    assert found["p10_ms"] > 0.0
+    (found,) = json.loads(ended.stdout)["networks"]
+    assert found["latency"]["device"] == "ssh:board"
+    assert found["latency"]["p10_ms"] > 0.0
 
 
 def test_a_host_whose_key_is_not_known_is_refused_in_ssh_s_own_words(path: str) -> None:

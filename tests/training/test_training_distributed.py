@@ -79,7 +79,7 @@ def test_the_parts_of_a_batch_are_the_batch() -> None:
 def test_a_batch_that_cannot_be_shared_equally_is_refused_with_one_that_can() -> None:
     with pytest.raises(ConfigError, match=r"6 images cannot be shared equally by 4") as caught:
         PartsOfBatches(Batches(), World(size=4))
-    assert caught.value.hint == "--batch-size 8"
+    assert caught.value.hint == "a batch_size of 8"
 
 
 def test_a_process_on_a_gpu_takes_its_own_before_it_joins_the_others(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,8 +11,9 @@ from archsearch.data.dataset import Dataset
 from archsearch.errors import ConfigError
 from archsearch.models.families import FAMILIES
 from archsearch.records import Epoch
+from archsearch.training.event_file import EventFile
 from archsearch.training.protocols import PROTOCOLS
-from archsearch.training.retrain import EventFile, RetrainedSeed, retrain_seed
+from archsearch.training.retrain import RetrainedSeed, retrain_seed
 
 SPEC = FAMILIES["shufflenet_v2"].base.with_choices({"width": 0.5, "units": 1, "stem.pool": False})
 

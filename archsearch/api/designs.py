@@ -1,0 +1,120 @@
+"""`ablate`, `confirm` and `trust` as functions: networks and seeds are chosen, trained and told of in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypedDict, Unpack
+
+from archsearch.analysis.ablation import Ablation
+from archsearch.analysis.confirmed import Confirmed
+from archsearch.analysis.trust import Trust
+from archsearch.api.ablate import DEFAULT_SEEDS, MOST_NETWORKS, Mode, plan_ablation
+from archsearch.api.analyses import ablation_result, check_spread, trust_between
+from archsearch.api.confirm import DEFAULT_SEEDS as CONFIRM_SEEDS
+from archsearch.api.confirm import confirm_result, plan_confirm
+from archsearch.api.run import run_plan
+from archsearch.api.study import Study
+from archsearch.api.trust import DEFAULT_NETWORKS, plan_trust
+from archsearch.overrides import Overrides, section_changes
+from archsearch.search.runtime import RunCallbacks, Runtime
+
+
+class RunOptions(TypedDict, total=False):
+    """Where and how a design is run: `archsearch.Runtime` says what each is."""
+
+    storage: str | None
+    data_dir: str | Path | None
+    device: str
+    workers: int | None
+    time_budget_seconds: float | None
+    callbacks: RunCallbacks
+
+
+def ablate(
+    study: str | Path | Study | None = None,
+    *,
+    base: str | int | None = None,
+    choices: str | Sequence[str] = (),
+    seeds: int = DEFAULT_SEEDS,
+    mode: Mode = "one-at-a-time",
+    spread: str = "own",
+    overrides: Overrides = (),
+    most: int = MOST_NETWORKS,
+    **options: Unpack[RunOptions],
+) -> Ablation:
+    """Change one network choice by choice; what each change does to accuracy, latency and size.
+
+    Called again it continues, with more seeds it adds them.
+
+    Args:
+        study, base, choices, seeds, mode, most: see `archsearch.api.ablate.plan_ablation`.
+        spread: own: each effect's interval from its own differences; pooled: from one spread of all networks.
+        overrides: keys of `proxy` and `latency` with other values, `{"proxy.epochs": 3}`; of a study that was never
+            run, any.
+        options: see `RunOptions`.
+
+    Raises what `archsearch.run` raises.
+    """
+    check_spread(spread)
+    planned = plan_ablation(
+        study,
+        runtime := Runtime(**options),
+        base=None if base is None else str(base),
+        choices=[choices] if isinstance(choices, str) else choices,
+        seeds=seeds,
+        mode=mode,
+        changes=section_changes(overrides),
+        most=most,
+    )
+    return ablation_result(run_plan(planned, runtime), spread=spread)
+
+
+def confirm(
+    study: str | Path | Study | None = None,
+    *,
+    top: int | None = None,
+    seeds: int = CONFIRM_SEEDS,
+    fresh_images: bool = False,
+    most: int = MOST_NETWORKS,
+    **options: Unpack[RunOptions],
+) -> Confirmed:
+    """Evaluate a study's front and its near neighbours again: intervals, and how probably each is on the front.
+
+    Called again it continues, with more seeds it adds them. `open_study(NAME).recommendation` follows it.
+
+    Args:
+        study, top, seeds, fresh_images, most: see `archsearch.api.confirm.plan_confirm`.
+        options: see `RunOptions`.
+
+    Raises what `archsearch.run` raises.
+    """
+    runtime = Runtime(**options)
+    planned = plan_confirm(study, runtime, top=top, seeds=seeds, fresh_images=fresh_images, most=most)
+    return confirm_result(planned.base.stored, run_plan(planned, runtime))
+
+
+def trust(
+    study: str | Path | Study | None = None,
+    *,
+    networks: int = DEFAULT_NETWORKS,
+    epochs: int | None = None,
+    seeds: int = 1,
+    overrides: Overrides = (),
+    **options: Unpack[RunOptions],
+) -> Trust:
+    """Train some of a study's networks for longer; whether the proxy ranks them as that does.
+
+    Called again it continues, with more seeds it adds them.
+
+    Args:
+        study, networks, epochs, seeds: see `archsearch.api.trust.plan_trust`.
+        overrides: keys of `latency` with other values.
+        options: see `RunOptions`.
+
+    Raises what `archsearch.run` raises.
+    """
+    runtime = Runtime(**options)
+    changes = section_changes(overrides)
+    planned = plan_trust(study, runtime, networks=networks, epochs=epochs, seeds=seeds, changes=changes)
+    return trust_between(planned.base.stored, run_plan(planned, runtime))

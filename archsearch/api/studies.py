@@ -1,0 +1,148 @@
+"""What is stored, each study in one line, and what can be run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from archsearch.api.study import Study, all_studies
+from archsearch.errors import NothingStoredError
+from archsearch.records import Record
+from archsearch.resources import list_yaml, read_yaml
+from archsearch.table import Column, InNotebooks, Table
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """A network of a stored study, in short; `latency_ms` is the one that ranks."""
+
+    trial: int
+    network: str
+    top1_percent: float
+    split: str
+    latency_ms: float
+
+    def __str__(self) -> str:
+        return f"{self.network}: {self.top1_percent:.2f}, {self.latency_ms:.3f}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudySummary:
+    """A stored study in one line.
+
+    Attributes:
+        study, dataset: its name, and the dataset as its file names it.
+        counts: trials by status.
+        front: networks on it.
+        hypervolume_share: of the box below the study's reference point (0 to 1); None before there is one.
+        recommended, knee, most_accurate: None where no network is complete, or the front has no knee.
+        created_at: in UTC.
+    """
+
+    study: str
+    dataset: str
+    counts: Mapping[str, int]
+    front: int
+    hypervolume_share: float | None
+    recommended: Point | None
+    knee: Point | None
+    most_accurate: Point | None
+    created_at: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyList(InNotebooks):
+    """What is stored and what can be run: an `archsearch.table.Result`.
+
+    Attributes:
+        stored: in the order of their making.
+        shipped: the studies that come with archsearch, and what each does.
+    """
+
+    stored: tuple[StudySummary, ...]
+    shipped: Mapping[str, str]
+    title: str = "Studies"
+    subtitle: tuple[str, ...] = ()
+    sentences: tuple[str, ...] = ()
+    method: str = ""
+    warnings: tuple[str, ...] = ()
+    empty: str | None = None
+
+    def tables(self) -> tuple[Table, ...]:
+        """The stored studies, then the shipped ones."""
+        stored = Table(
+            title="Stored studies",
+            columns=(
+                Column(title="Study", whole=True),
+                Column(title="Data"),
+                Column(title="Trials"),
+                Column(title="Front", decimals=0),
+                Column(title="Hypervolume", decimals=3),
+                Column(title="Recommended (top-1 %, ms)"),
+                Column(title="Best top-1 (%, ms)"),
+            ),
+            rows=tuple(
+                (
+                    each.study,
+                    each.dataset,
+                    ", ".join(f"{number} {status}" for status, number in sorted(each.counts.items())) or "none",
+                    each.front,
+                    each.hypervolume_share,
+                    "" if each.recommended is None else str(each.recommended),
+                    "" if each.most_accurate is None else str(each.most_accurate),
+                )
+                for each in self.stored
+            ),
+            note="front: networks on it; hypervolume: share of the box below the study's reference point; top-1 on the "
+            "validation split",
+        )
+        columns = (Column(title="Name", whole=True), Column(title="What it does"))
+        return stored, Table(title="Shipped studies", columns=columns, rows=tuple(self.shipped.items()))
+
+
+def studies(*, shipped: bool = False, storage: str | None = None) -> StudyList:
+    """The stored studies with their progress and best networks, and the studies that can be run.
+
+    Args:
+        shipped: leave out the stored ones.
+        storage: the database; None: the default, which need not be there.
+
+    Raises StoreError for a database that was named and is not there, or cannot be read.
+    """
+    try:
+        stored = () if shipped else all_studies(storage=storage)
+    except NothingStoredError:
+        if storage is not None:
+            raise
+        stored = ()
+    offered = {name: str(read_yaml(path).get("description", "")) for name, path in list_yaml("studies").items()}
+    found = tuple(_summary(study) for study in stored)
+    return StudyList(stored=found, shipped=offered, sentences=() if found or shipped else ("No study is stored yet.",))
+
+
+def _summary(study: Study) -> StudySummary:
+    front = study.front
+    accurate = min((row.record for row in front.rows), key=lambda record: record.error_percent, default=None)
+    return StudySummary(
+        study=study.name,
+        dataset=str(study.info.config["dataset"]),
+        counts=dict(study.counts),
+        front=len(front.members),
+        hypervolume_share=front.hypervolume_share,
+        recommended=_point(study.recommendation.record),
+        knee=None if front.knee is None else _point(front.knee.record),
+        most_accurate=_point(accurate),
+        created_at=f"{study.info.created_at:%Y-%m-%d %H:%M} UTC",
+    )
+
+
+def _point(record: Record | None) -> Point | None:
+    if record is None or record.score is None or record.latency is None:
+        return None
+    return Point(
+        trial=record.trial,
+        network=record.label,
+        top1_percent=record.score.top1_percent,
+        split=record.score.split,
+        latency_ms=record.latency.corrected_ms,
+    )

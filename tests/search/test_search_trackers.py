@@ -1,0 +1,219 @@
+"""Callbacks on trials and epochs, and the trackers that keep them: read back with the trackers' own readers."""
+
+from __future__ import annotations
+
+import json
+import struct
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from makers import make_record
+from sqlalchemy import select
+from stored import store_study
+
+from archsearch.errors import ConfigError, UnknownNameError
+from archsearch.records import Epoch, Record, TrialStatus
+from archsearch.search.run import TrialNews
+from archsearch.search.runtime import CallbackList, RunCallbacks
+from archsearch.search.trackers import TRACKERS, tracker
+from archsearch.store.database import Database
+from archsearch.store.partial_trainings import note_epoch
+from archsearch.store.rows import score_to_row
+from archsearch.store.schema import TrialRow
+from archsearch.store.studies import StudyInfo, find_study
+from archsearch.store.trials import load_records
+
+CURVE = tuple(
+    Epoch(epoch=epoch, train_loss=2.0 / epoch, top1_percent=20.0 * epoch, learning_rate=0.1, train_seconds=1.5)
+    for epoch in (1, 2, 3)
+)
+ENDED = make_record(1, top1=60.0, curve=CURVE, epochs=3, choices={"stage2.kernel": 5, "stage3.attention": "se"})
+
+
+class Heard(RunCallbacks):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.epochs: list[tuple[int, Epoch]] = []
+        self.ended: list[Record] = []
+
+    def epoch(self, trial: int, epoch: Epoch) -> None:
+        self.epochs.append((trial, epoch))
+
+    def trial_ended(self, record: Record) -> None:
+        self.ended.append(record)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    """A study of one complete trial, 0, and a running one, 1."""
+    url = f"sqlite:///{tmp_path}/studies.db"
+    running = make_record(1, top1=None, status=TrialStatus.RUNNING)
+    store_study(url, [make_record(0), running])
+    found = Database(url)
+    yield found
+    found.close()
+
+
+def trained(database: Database, study: StudyInfo, epochs: int) -> None:
+    """The running trial is so far."""
+    with database.reading() as session:
+        row_id = session.scalars(select(TrialRow.id).where(TrialRow.number == 1)).one()
+    assert note_epoch(database, study_id=study.id, row_id=row_id, arch_id=ENDED.arch_id, seed=0, curve=CURVE[:epochs])
+
+
+def test_each_epoch_and_each_end_is_told_once_and_what_was_there_before_is_no_news(database: Database) -> None:
+    study, heard = find_study(database, "small"), Heard()
+    news = TrialNews(database, study.id, CallbackList([RunCallbacks(), heard]), load_records(database, study.id))
+    news.tell(load_records(database, study.id))
+    assert not heard.epochs
+    for epochs in (1, 1, 2):
+        trained(database, study, epochs)
+        news.tell(load_records(database, study.id))
+    assert heard.epochs == [(1, CURVE[0]), (1, CURVE[1])]
+    assert not heard.ended
+    with database.writing() as session:
+        row = session.scalars(select(TrialRow).where(TrialRow.number == 1)).one()
+        row.status = TrialStatus.COMPLETE
+        assert ENDED.score is not None
+        row.training = score_to_row(ENDED.score, study.id, ENDED.arch_id)
+    for _ in range(2):
+        news.tell(load_records(database, study.id))
+    assert heard.epochs == [(1, point) for point in CURVE]  # the last one came and went between two looks
+    assert [(record.trial, record.score and record.score.curve) for record in heard.ended] == [(1, CURVE)]
+
+
+def test_a_training_that_began_anew_is_told_from_there(database: Database) -> None:
+    study, heard = find_study(database, "small"), Heard()
+    news = TrialNews(database, study.id, heard)
+    for epochs in (3, 1, 2):
+        trained(database, study, epochs)
+        news.tell([])
+    assert [epoch.epoch for _, epoch in heard.epochs] == [1, 2, 3, 2]
+
+
+def test_nothing_is_read_where_nobody_listens() -> None:
+    assert not RunCallbacks().follows_trials
+    assert not CallbackList([RunCallbacks()]).follows_trials
+    TrialNews(None, 1, RunCallbacks()).tell([ENDED])  # type: ignore[arg-type]  # a database would be asked
+
+
+def told(kept: RunCallbacks, study: StudyInfo) -> None:
+    kept.begun(study)
+    for point in CURVE:
+        kept.epoch(1, point)
+    kept.trial_ended(ENDED)
+    kept.trial_ended(make_record(2, top1=None, p10=None, status=TrialStatus.FAILED, reason="out of memory"))
+
+
+def test_tensorboard_has_a_run_for_each_trial_with_its_curve_and_its_choices(
+    database: Database, tmp_path: Path
+) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.plugins.hparams import plugin_data_pb2
+
+    told(tracker(f"tensorboard:{tmp_path}/logs"), find_study(database, "small"))
+    assert sorted(path.name for path in (tmp_path / "logs" / "small").iterdir()) == ["trial-00001", "trial-00002"]
+    found = EventAccumulator(str(tmp_path / "logs" / "small" / "trial-00001"))
+    found.Reload()
+    points = [(event.step, event.value) for event in found.Scalars("top1_percent/validation")]
+    assert points == [(1, 20.0), (2, 40.0), (3, 60.0)]
+    assert [event.value for event in found.Scalars("latency_ms")] == [5.0]
+    content = found.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+    chosen = plugin_data_pb2.HParamsPluginData.FromString(content).session_start_info.hparams
+    assert chosen["stage2.kernel"].number_value == 5
+    assert chosen["stage3.attention"].string_value == "se"
+
+
+@pytest.mark.slow  # its database takes some seconds to make
+def test_mlflow_has_an_experiment_for_the_study_and_a_run_for_each_trial(database: Database, tmp_path: Path) -> None:
+    mlflow = pytest.importorskip("mlflow")
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    study = find_study(database, "small")
+    told(tracker(f"mlflow:{uri}"), study)
+    again = tracker(f"mlflow:{uri}")  # another process goes on
+    again.begun(study)
+    client = mlflow.MlflowClient(tracking_uri=uri)
+    experiment = client.get_experiment_by_name("small")
+    assert experiment.tags["dataset"] == "digits"
+    runs = {run.data.tags["archsearch.trial"]: run for run in client.search_runs([experiment.experiment_id])}
+    assert {trial: run.info.status for trial, run in runs.items()} == {"1": "FINISHED", "2": "FAILED"}
+    done = runs["1"]
+    assert (done.data.params["stage2.kernel"], done.data.params["stage3.attention"]) == ("5", "se")
+    assert (done.data.metrics["top1_percent"], done.data.metrics["latency_ms"]) == (60.0, 5.0)
+    curve = client.get_metric_history(done.info.run_id, "epoch_top1_percent")
+    assert [(point.step, point.value) for point in curve] == [(1, 20.0), (2, 40.0), (3, 60.0)]
+
+
+def logged(content: bytes) -> Iterator[bytes]:
+    """The records of a `.wandb` file: after 7 bytes a log of LevelDB (doc/log_format.md) in blocks of 32 KiB."""
+    place, parts = 7, b""
+    while place < len(content):
+        left = 2**15 - place % 2**15
+        if left < 7:
+            place += left
+            continue
+        _, length, kind = struct.unpack("<IHB", content[place : place + 7])
+        parts += content[place + 7 : place + 7 + length]
+        place += 7 + length
+        if kind in (1, 4):  # whole, or its last part
+            yield parts
+            parts = b""
+
+
+def test_weights_and_biases_has_a_run_for_each_trial_offline(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("wandb")
+    from wandb.proto.wandb_internal_pb2 import Record as Written
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    for folder in ("WANDB_DIR", "WANDB_CONFIG_DIR", "WANDB_CACHE_DIR", "WANDB_DATA_DIR"):
+        monkeypatch.setenv(folder, str(tmp_path))
+    told(tracker("wandb:project"), find_study(database, "small"))
+    (path,) = tmp_path.glob("wandb/offline-run-*/run-small-1.wandb")
+    assert len(list(tmp_path.glob("wandb/offline-run-*/run-small-*.wandb"))) == 2
+    records = [Written.FromString(data) for data in logged(path.read_bytes())]
+    (run,) = {(each.run.project, each.run.run_group, each.run.display_name) for each in records if each.HasField("run")}
+    assert run == ("project", "small", "trial 1")
+    history = [
+        {item.key or item.nested_key[0]: json.loads(item.value_json) for item in each.history.item}
+        for each in records
+        if each.HasField("history")
+    ]
+    assert [(point["_step"], point["epoch_top1_percent"]) for point in history] == [(1, 20.0), (2, 40.0), (3, 60.0)]
+    updates = [item for each in records if each.HasField("config") for item in each.config.update]
+    config = {item.key or item.nested_key[0]: json.loads(item.value_json) for item in updates}
+    assert (config["stage2.kernel"], config["stage3.attention"]) == (5, "se")
+    summary = {
+        item.key or item.nested_key[0]: json.loads(item.value_json)
+        for each in records
+        if each.HasField("summary")
+        for item in each.summary.update
+    }
+    assert (summary["top1_percent"], summary["latency_ms"]) == (60.0, 5.0)
+    assert [each.exit.exit_code for each in records if each.HasField("exit")] == [0]
+
+
+@pytest.mark.parametrize("kind", TRACKERS)
+def test_without_its_extra_a_tracker_says_what_to_install(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.startswith((kind, f"torch.utils.{kind}"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, kind, None)
+    with pytest.raises(ConfigError) as caught:
+        tracker(f"{kind}:{tmp_path}")
+    assert caught.value.hint == f"pip install 'archsearch[{kind}]'"
+
+
+def test_what_names_no_tracker_is_refused() -> None:
+    with pytest.raises(UnknownNameError, match="unknown tracker 'tensorbord'"):
+        tracker("tensorbord:logs")
+    for wrong in ("tensorboard", "tensorboard:"):
+        with pytest.raises(ConfigError, match="expected KIND:WHERE"):
+            tracker(wrong)
