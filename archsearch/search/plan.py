@@ -111,6 +111,8 @@ def plan_run(
 
     Raises ConfigError, DataError or BuildError for whatever would make every trial fail, and StudyChangedError.
     """
+    for target in config.latency.targets:
+        parse_target(target)  # a name that is none is told before anything takes time
     space = config.search_space() if space is None else space
     devices = worker_devices(runtime.device, runtime.workers or config.workers)
     dataset = load_dataset(config.dataset, data_dir=runtime.data_dir, rules=config.image_rules(former=former))

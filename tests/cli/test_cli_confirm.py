@@ -163,3 +163,20 @@ def test_each_network_has_intervals_and_a_probability_and_the_knee_is_of_the_mea
     assert any(text.startswith("The knee of the means is trial 1: top-1 60.10 % (58.83 to") for text in found.sentences)
     again = found.tables()[0]
     assert again.columns[3].show(again.rows[0][3]) == "58.20 (55.66 to 60.74)"
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ("run", "--study", "quickstart", "--target", "pi5", "--device", "cpu", "--dry-run"),
+        ("guidelines", "--table", "4", "--target", "pi5"),
+        ("confirm", "--study", "small", "--top", "0", "--target", "pi5", "--dry-run"),
+        ("confirm", "--study", "small", "--sustained", "10m", "--target", "pi5"),
+    ],
+)
+def test_a_name_that_is_no_target_is_refused_with_what_there_is(
+    cli: Callable[..., Any], stored: str, typed: tuple[str, ...]
+) -> None:
+    ended = cli(*typed, *(("--storage", stored) if typed[0] == "confirm" else ()))
+    assert ended.code == 2
+    assert "target 'pi5': unknown" in ended.err and "ssh:HOST" in ended.err
