@@ -139,7 +139,9 @@ def timed_estimate(
     return Estimate(
         first_seconds=tuple(map(seconds, expected.first)),
         others=trials - len(expected.first),
-        other_seconds=statistics.fmean(map(seconds, expected.others)) if expected.others else 0.0,
+        other_seconds=_suggested(
+            [seconds(spec) for spec in expected.others], "random" if config.design else config.sampler
+        ),
         workers=len(devices),
         basis=f"{len(chosen)} networks timed for {_STEPS} steps{_BUSY if crowded > _CROWDED else ''}",
         at_most=config.stopping.policy != "none",
@@ -211,6 +213,18 @@ def _expected_networks(
     first = tuple(variant.spec.normalised(input_size) for variant in variants)[:trials]
     sampled = range(_SAMPLED if trials > len(first) else 0)
     return _Expected(first=first, others=tuple(space.spec(space.sample(at)).normalised(input_size) for at in sampled))
+
+
+def _suggested(seconds: Sequence[float], sampler: str) -> float:
+    """What a suggestion takes in the mean, from what random points take.
+
+    A sampler that looks for fast networks suggests the smaller ones: it is taken for the faster half of the points.
+    (docs/results: `ehvi` suggested 2.4 M MACs in the mean in cifar10_cpu; random points of that space have 3.8 M, the
+    smaller half of them 2.6 M.)
+    """
+    ordered = sorted(seconds)
+    kept = ordered if sampler in ("random", "exhaustive") else ordered[: max(len(ordered) // 2, 1)]
+    return statistics.fmean(kept) if kept else 0.0
 
 
 def _spread(length: int, most: int) -> list[int]:

@@ -121,6 +121,13 @@ def test_before_a_study_has_trials_some_of_its_networks_are_timed(
     assert found.basis.startswith("2 networks timed for 3 steps") and found.workers == 2 and not found.at_most
 
 
+def test_a_sampler_that_learns_is_expected_to_suggest_the_faster_half() -> None:
+    seconds = [8.0, 2.0, 4.0, 6.0, 20.0]
+    assert timing._suggested(seconds, "random") == timing._suggested(seconds, "exhaustive") == 8.0  # 40 / 5
+    assert timing._suggested(seconds, "ehvi") == 3.0  # (2 + 4) / 2
+    assert timing._suggested([7.0], "tpe") == 7.0 and timing._suggested([], "tpe") == 0.0
+
+
 def test_a_latency_that_cannot_be_had_is_left_out_with_a_warning(
     make_config: Callable[..., StudyConfig], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
