@@ -21,7 +21,7 @@ _DOT_PX = 3.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class LabelPlace:
     """Where a label's centre lies from its point: pixels to the right and down."""
 
     right_px: float
@@ -39,7 +39,7 @@ def place_labels(
     height_px: float,
     font_px: int,
     grow: float = 1.0,
-) -> tuple[Place, ...]:
+) -> tuple[LabelPlace, ...]:
     """A place for each label.
 
     Args:
@@ -53,7 +53,7 @@ def place_labels(
     """
     marker_px = _MARKER_PX * grow
     placed: dict[int, Box] = {}
-    places: dict[int, Place] = {}
+    places: dict[int, LabelPlace] = {}
     leaders: list[Line] = []
     marker_boxes = [_square(x, y, marker_px) for x, y in markers]
     dot_boxes = [_square(x, y, _DOT_PX) for x, y in dots]
@@ -61,7 +61,7 @@ def place_labels(
     for index in sorted(range(len(anchors)), key=lambda item: (-_crowding(anchors[item], anchors), item)):
         x, y = anchors[index]
         half_width, half_height = 0.3 * font_px * len(texts[index]) + 2.0, 0.5 * font_px + 1.0
-        best: tuple[float, Place, Box] | None = None
+        best: tuple[float, LabelPlace, Box] | None = None
         reach = (
             _RINGS_PX[-1] * grow + 2.0 * half_width + half_height + marker_px
         )  # no candidate touches what lies beyond
@@ -91,7 +91,7 @@ def place_labels(
                 if box[0] < 0 or box[1] < 0 or box[2] > width_px or box[3] > height_px:
                     price += 200.0
                 if best is None or price < best[0]:
-                    best = (price, Place(right_px=right, down_px=down), box)
+                    best = (price, LabelPlace(right_px=right, down_px=down), box)
         if best is not None:
             places[index], placed[index] = best[1], best[2]
             leaders.append((x, y, x + best[1].right_px, y + best[1].down_px))

@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from archsearch.plots.labels import Place
+from archsearch.plots.labels import LabelPlace
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -179,7 +179,7 @@ def draw_nothing(figure: go.Figure, message: str) -> None:
 
 
 def leader(
-    place: Place, *, font_px: int, color: str = QUIET_INK, width: float = 0.8, standoff: int = 5, ink: str = INK
+    place: LabelPlace, *, font_px: int, color: str = QUIET_INK, width: float = 0.8, standoff: int = 5, ink: str = INK
 ) -> dict[str, Any]:
     """What an annotation of a label that `labels.place_labels` has put somewhere has beside its point and text."""
     return {
