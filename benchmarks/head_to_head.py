@@ -361,7 +361,7 @@ def report(rows: Sequence[dict[str, Any]]) -> None:
         reached = [
             row["share_of_time"]
             for row in rows
-            if row["seed"] == seed and row["arm"] == "archsearch" and row["hypervolume"] >= target
+            if row["seed"] == seed and row["arm"] == "archsearch" and row["hypervolume"] >= target > 0.0
         ]
         when = f"after {min(reached):g} of the time" if reached else "not within the time"
         print(f"\nseed {seed}: archsearch had the script's last hypervolume ({100.0 * target:.1f} %) {when}.")
