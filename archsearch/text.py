@@ -9,7 +9,7 @@ import json
 import math
 from typing import Any
 
-NOT_KNOWN = "cannot be told"
+NOT_KNOWN = "not known"
 _HEAD = 4  # characters of a shortened name before the ellipsis
 
 
@@ -109,7 +109,7 @@ def level_text(value: Any) -> str:
 
 
 def number_text(value: float | None, *, decimals: int, signed: bool = False) -> str:
-    """A number with thousands apart; what is not known or not finite is `cannot be told`."""
+    """A number with thousands apart; what is not known or not finite is `not known`."""
     if value is None or not math.isfinite(value):
         return NOT_KNOWN
     rounded = round(value, decimals) + 0.0  # a tie is +0.00, never -0.00

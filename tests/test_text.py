@@ -73,7 +73,7 @@ def test_a_time_has_the_two_units_that_matter(seconds: float, words: str) -> Non
 
 
 def test_a_number_that_is_not_known_says_so() -> None:
-    assert number_text(None, decimals=2) == number_text(math.nan, decimals=2) == "cannot be told"
+    assert number_text(None, decimals=2) == number_text(math.nan, decimals=2) == "not known"
     assert number_text(-0.001, decimals=2, signed=True) == "+0.00"  # a tie has no sign of loss
     assert number_text(12345.678, decimals=1) == "12,345.7"
 
@@ -82,7 +82,7 @@ def test_an_interval_stands_behind_its_number() -> None:
     assert interval_text(0.614, 0.08, 0.97, decimals=2) == "0.61 (0.08 to 0.97)"
     assert interval_text(0.614, -0.08, 0.97, decimals=2, signed=True) == "+0.61 (-0.08 to +0.97)"
     assert interval_text(0.614, None, 0.97, decimals=2) == "0.61"
-    assert interval_text(None, None, None, decimals=2) == "cannot be told"
+    assert interval_text(None, None, None, decimals=2) == "not known"
 
 
 def test_counts_percents_and_digits() -> None:

@@ -167,12 +167,12 @@ def _equal_spreads(residuals: Mapping[tuple[str, int], float], *, base: str) -> 
 _ACCURACY = {
     Finding.BETTER: "pays in accuracy",
     Finding.WORSE: "costs accuracy",
-    Finding.UNTOLD: "accuracy cannot be told",
+    Finding.UNTOLD: "accuracy inconclusive",
 }
 _LATENCY = {
     Finding.BETTER: "saves latency",
     Finding.WORSE: "costs latency",
-    Finding.UNTOLD: "latency cannot be told",
+    Finding.UNTOLD: "latency inconclusive",
 }
 # What a change does to top-1 and to latency: whether it is worth it. All sentences of `Ablation.worth`, in their order.
 _WORTH = {
@@ -184,11 +184,11 @@ _WORTH = {
     (Finding.UNTOLD, Finding.WORSE): "Not worth it: costs latency, and no gain of accuracy can be told",
     (Finding.WORSE, Finding.UNTOLD): "Not worth it: costs accuracy",
     (Finding.WORSE, Finding.WORSE): "Not worth it: costs accuracy",
-    (Finding.UNTOLD, Finding.UNTOLD): "Cannot be told at this scale",
+    (Finding.UNTOLD, Finding.UNTOLD): "Inconclusive at this scale",
 }
 _NAMED = 4  # changes that such a sentence names
 _OPPOSITE = {Finding.BETTER: Finding.WORSE, Finding.WORSE: Finding.BETTER}
-_SCALE_WORDS = "cannot be told at this scale"
+_SCALE_WORDS = "inconclusive at this scale"
 
 
 def base_level(name: str, point: DesignPoint, base: DesignPoint, known: Mapping[str, Any]) -> Any | None:

@@ -16,7 +16,7 @@ class Finding(StrEnum):
     BETTER = "better"
     WORSE = "worse"
     SAME = "no difference"  # of an exact number only: a measured effect is never known to be 0
-    UNTOLD = "cannot be told"
+    UNTOLD = "inconclusive"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,11 +5,11 @@ element-wise operators (G4). The rows of one column cost about as many multiply-
 multiply-add is compared: ratio of the times x multiply-adds of the best row / multiply-adds of the row.
 
 A row is `slower` if the whole 95 % interval of that quotient is above 1 + floor, `faster` if it is below 1 - floor, and
-`cannot be told` otherwise. The floor is what a network differs from itself in the same bursts: the end of the best
+`inconclusive` otherwise. The floor is what a network differs from itself in the same bursts: the end of the best
 row's interval against itself that is farther from 1.
 
 In a column the guideline holds if every other row is slower than the best one, does not hold if one is faster, and
-cannot be told otherwise. On a device it holds if it holds in every column, and does not if it does not in one.
+and it is inconclusive otherwise. On a device it holds if it holds in every column, and does not if it does not in one.
 
 Beside the experiments stands a sample of a search space, and which cost explains latency there: each alone, and all
 together, on the logarithms. log(latency) = a + b1 log(x1) + ... by least squares: costs act by factors, not by sums,
@@ -61,7 +61,7 @@ _METHOD = (
     "Time/MAC is the time for a multiply-add over the best row's, from p10 in the same bursts; the best row's own is "
     "against a copy of itself. Slower and faster mean that the whole 95 % interval lies beyond the noise floor, which "
     "is how far the best row was from that copy. A guideline holds if every row is slower in every column, does not "
-    "hold if one is faster, and cannot be told otherwise."
+    "hold if one is faster, and it is inconclusive otherwise."
 )
 _MS_PER_SECOND = 1000.0
 # 16 times the multiply-adds in less than twice the time: at most a quarter of the growth is work.
@@ -76,7 +76,7 @@ class GuidelineOutcome(StrEnum):
 
     HOLDS = "holds"
     FAILS = "does not hold"
-    UNTOLD = "cannot be told"
+    UNTOLD = "inconclusive"
 
 
 class Speed(StrEnum):
@@ -84,7 +84,7 @@ class Speed(StrEnum):
 
     SLOWER = "slower"
     FASTER = "faster"
-    UNTOLD = "cannot be told"
+    UNTOLD = "inconclusive"
 
 
 class Trend(StrEnum):
@@ -92,7 +92,7 @@ class Trend(StrEnum):
 
     RISES = "rises with every row"
     MIXED = "does not rise with every row"
-    UNTOLD = "cannot be told"
+    UNTOLD = "inconclusive"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -325,7 +325,7 @@ class TableReport:
 
     @property
     def sentence(self) -> str:
-        """`G1 holds on this device: x1 holds (noise floor 1.0 %), x2 cannot be told ...`."""
+        """`G1 holds on this device: x1 holds (noise floor 1.0 %), x2 inconclusive ...`."""
         columns = ", ".join(
             f"{each.scale} {each.verdict} (noise floor {percent_text(100.0 * each.floor)})" for each in self.columns
         )

@@ -46,7 +46,7 @@ def ablation_figure(found: Ablation, *, width: int = 1100, height: int | None = 
         subtitle=() if found.empty else found.subtitle,
         warnings=found.warnings,
         empty=found.empty,
-        words={BETTER: "better", WORSE: "worse", UNTOLD: "cannot be told", "base": "base"},
+        words={BETTER: "better", WORSE: "worse", UNTOLD: UNTOLD, "base": "base"},
         thick=f"{percent} of this comparison alone",
         thin=f"{percent} of all {found.comparisons} together ({found.correction})",
         hidden=max(0, len(lines) - 1 - MOST_ROWS),

@@ -20,7 +20,7 @@ _BOTTOM_PX = 116  # tick labels, axis title and two lines of legend
 _LABEL_CHARACTERS = 44
 _WIDEST = 5.0  # an axis is at most so many times as wide as the estimates with their middling interval
 
-BETTER, WORSE, UNTOLD = "better", "worse", "cannot be told"
+BETTER, WORSE, UNTOLD = "better", "worse", "inconclusive"
 _LOOKS: dict[str, dict[str, Any]] = {
     BETTER: {"symbol": "triangle-up", "color": style.BLUE},
     WORSE: {"symbol": "triangle-down", "color": style.VERMILLION},
@@ -36,7 +36,7 @@ class ForestCell:
     Attributes:
         low, high: interval over all comparisons together, drawn thin.
         alone_low, alone_high: interval of this one alone, drawn thick.
-        finding: better, worse, cannot be told, or "base": the row that all others are compared with.
+        finding: better, worse, inconclusive, or "base": the row that all others are compared with.
     """
 
     estimate: float | None

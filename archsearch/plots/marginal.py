@@ -24,7 +24,7 @@ def marginal_figure(found: Marginal, *, width: int = 1100, height: int | None = 
         subtitle=() if found.empty else found.subtitle,
         warnings=found.warnings,
         empty=found.empty,
-        words={BETTER: "lower: better", WORSE: "higher: worse", UNTOLD: "cannot be told from 0"},
+        words={BETTER: "lower: better", WORSE: "higher: worse", UNTOLD: "inconclusive: may be 0"},
         thick=f"{100.0 * found.confidence:g} % of each level for itself (bootstrap)",
         thin="",
         hidden=len(found.rows) - len(lines),

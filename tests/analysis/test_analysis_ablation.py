@@ -178,8 +178,8 @@ def test_the_sentence_says_effect_interval_n_and_correction(make_record: Make) -
     assert "n = 5 seeds, corrected for 4 comparisons)" in kernel.sentence
     assert "% latency (+" in kernel.sentence
     assert kernel.sentence.endswith("+200 params: pays in accuracy, costs latency.")
-    assert "top-1 cannot be told at this scale: between -" in residual.sentence
-    assert residual.answer == "cannot be told at this scale"
+    assert "top-1 inconclusive at this scale: between -" in residual.sentence
+    assert residual.answer == "inconclusive at this scale"
     # differences 2.5 +- s/sqrt(5) t(0.99375, 4): the interval of the row's own sentence
     inside = kernel.sentence.split("interval ")[1].split(",")[0]
     assert found.sentences[0].startswith(
@@ -193,7 +193,7 @@ def test_one_seed_has_no_interval_and_tells_nothing(make_record: Make) -> None:
     found = ablation_of(records(make_record, made, {"base": [50.0], "kernel=5": [90.0]}), made)
     effect = found.rows[0].top1
     assert (effect.estimate, effect.low, effect.n, effect.finding) == (40.0, None, 1, Finding.UNTOLD)
-    assert "cannot be told" in found.rows[0].sentence
+    assert "inconclusive" in found.rows[0].sentence
     assert "one seed" in found.warnings[0]
 
 

@@ -1,4 +1,4 @@
-"""The forest of an ablation: one row a level, better and worse told by colour and sign, what cannot be told hollow."""
+"""The forest of an ablation: one row a level, better and worse told by colour and sign, inconclusive ones hollow."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_better_worse_and_untold_differ_in_colour_and_in_sign() -> None:
     looks = {name: (found[0].marker.symbol, found[0].marker.color) for name, found in traces.items()}
     assert len({symbol for symbol, _ in looks.values()}) == len(looks)
     assert len({color for _, color in looks.values()}) == len(looks)
-    assert looks["cannot be told"][0].endswith("-open")
+    assert looks["inconclusive"][0].endswith("-open")
     assert [list(trace.x) for trace in traces["better"]] == [[3.0], [-9.0]]  # left panel, right panel
     assert [list(trace.x) for trace in traces["worse"]] == [[-4.0], [10.0]]
     assert [list(trace.x) for trace in traces["base"]] == [[0.0], [0.0]]
@@ -165,7 +165,7 @@ def test_a_row_without_an_interval_or_without_a_pair_is_said_so_by_its_n() -> No
     found = ablation([single, missing])
     labels = labels_of(found)
     assert "n 1" in labels[1] and "n 0" in labels[2]
-    assert [list(trace.x) for trace in by_name(found)["cannot be told"]] == [[1.0], [2.0]]
+    assert [list(trace.x) for trace in by_name(found)["inconclusive"]] == [[1.0], [2.0]]
     assert ablation([missing]).empty == "No pair of trials is complete yet"
     assert ablation([]).empty == "No level to compare with the base in this ablation"
 

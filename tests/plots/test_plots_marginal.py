@@ -45,7 +45,7 @@ def test_lower_is_better_and_an_interval_over_zero_tells_nothing() -> None:
     assert (rows["kernel", "3"][top1], rows["kernel", "3"][f"{top1}_low"]) == (-2.0, -3.0)
     assert rows["kernel", "3"][f"{latency}_low"] is None  # too few networks for an interval
     assert rows["pool", "True"][f"{latency}_high"] == -29.0
-    names = {"lower: better": {"3", "True"}, "higher: worse": {"5"}, "cannot be told from 0": {"True", "3", "5"}}
+    names = {"lower: better": {"3", "True"}, "higher: worse": {"5"}, "inconclusive: may be 0": {"True", "3", "5"}}
     drawn: dict[str, set[str]] = {}
     for trace in marginal_figure(found).data:
         if trace.mode == "markers" and trace.name in names:
