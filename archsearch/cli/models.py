@@ -344,4 +344,4 @@ def export(
 
         print_json({**head_of(made), **made.plain()})
     else:
-        console.print(made, markup=False)
+        console.print(str(made), markup=False)

@@ -199,6 +199,13 @@ def papers(
     archsearch papers --paper ldc
     archsearch papers --json
     """
+    if json and markdown:
+        raise ConfigError("--json and --markdown were both given", hint="choose one")
+    from archsearch.papers.printed import find_paper
+
+    if paper is not None:
+        find_paper(paper)  # before torch is imported: a wrong name is answered at once
+
     from archsearch.api.papers import markdown as page
     from archsearch.api.papers import papers as compared
 

@@ -97,7 +97,7 @@ def test_a_picture_without_a_browser_is_exit_code_1_and_says_what_to_install(
     monkeypatch.setenv("BROWSER_PATH", "/absent/chrome")
     ended = finished.type_anew("pareto", "--png")
     assert ended.returncode == 1
-    assert ended.stderr.startswith("error: png: ")
+    assert ended.stderr.startswith("error: --png: ")
     assert not (finished.folder / "runs" / "tiny" / "pareto.png").exists()
 
 
