@@ -16,6 +16,7 @@ import logging
 import os
 import random
 import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -132,24 +133,28 @@ def is_decoded(pictures: Sequence[Picture], *, size: int, background: Background
 def seconds_to_decode(files: Sequence[Path], *, size: int) -> float | None:
     """For each picture (seconds), with every core at work as it is now: from some of them, in about a second.
 
-    None if none of them can be decoded.
+    They are written to a temporary file, too. None if none of them can be decoded.
     """
-
-    def one(file: Path) -> bool:
-        try:
-            _histograms(square_pixels(file, size=size, background="white"))
-        except BROKEN_PICTURE:
-            return False
-        return True
-
     chosen = random.Random(0).sample(files, min(_TIMED, len(files)))
-    on_every_core(one, chosen[:2])  # the first ones load Pillow's readers
-    decoded, began = 0, time.perf_counter()
-    for first in range(0, len(chosen), _TIMED_AT_ONCE):
-        decoded += sum(on_every_core(one, chosen[first : first + _TIMED_AT_ONCE]))
-        if time.perf_counter() - began > _TIMED_SECONDS:
-            break
-    return (time.perf_counter() - began) / decoded if decoded else None
+    with tempfile.TemporaryFile() as written:
+
+        def one(place: int) -> bool:
+            try:
+                pixels = square_pixels(chosen[place], size=size, background="white")
+            except BROKEN_PICTURE:
+                return False
+            _write_exactly(written.fileno(), pixels.tobytes(), place * pixels.nbytes)
+            _histograms(pixels)
+            return True
+
+        on_every_core(one, range(min(2, len(chosen))))  # the first ones load Pillow's readers
+        decoded, began = 0, time.perf_counter()
+        for first in range(0, len(chosen), _TIMED_AT_ONCE):
+            decoded += sum(on_every_core(one, range(first, min(first + _TIMED_AT_ONCE, len(chosen)))))
+            if time.perf_counter() - began > _TIMED_SECONDS:
+                break
+        os.fsync(written.fileno())
+        return (time.perf_counter() - began) / decoded if decoded else None
 
 
 def _path(pictures: Sequence[Picture], *, size: int, background: Background, folder: Path) -> Path:

@@ -80,9 +80,14 @@ def needs_of(
 
 
 def _working_bytes(network: nn.Module, proxy: ProxySettings, validation_images: int, input_size: int) -> float:
-    """What a training step keeps for its gradients, and what scoring takes beside it: freed memory is kept."""
+    """What a training step keeps for its gradients, and what scoring takes beside it: freed memory is kept.
+
+    While a batch of images to be scored is made, as fp32, the one before it is still there.
+    """
     written = memory_access(network, input_size).written_bytes
-    return written * (proxy.batch_size + _SCORED_SHARE * min(EVALUATION_BATCH, validation_images))
+    scored = min(EVALUATION_BATCH, validation_images)
+    before = 4 * 3 * input_size**2 * min(EVALUATION_BATCH, max(validation_images - EVALUATION_BATCH, 0))
+    return written * (proxy.batch_size + _SCORED_SHARE * scored) + before
 
 
 def _seconds(pictures: Pictures, size: int) -> float:

@@ -22,6 +22,7 @@ import torch
 
 from archsearch.api.study import Study, open_study
 from archsearch.errors import ArchsearchError
+from archsearch.search.estimate import Estimate
 from archsearch.store.database import Database
 from archsearch.store.workers import process_start
 
@@ -40,6 +41,7 @@ proxy: {{epochs: 1, batch_size: 32, train_images: 64, validation_images: 40}}
 latency: {{bursts: 2, visits: {visits}, runs_per_burst: 2, spread_seconds: {spread}, budget_seconds: 4,
   warmup_windows: 2, tolerance: 0.9, repeat_every: 2, remeasure: 0}}
 """
+NOT_TIMED = Estimate(basis="not timed here", others=3, other_seconds=1.0)
 TIMEOUT_SECONDS = 400.0  # until a test gives up; no test says how long anything takes
 
 
@@ -69,7 +71,10 @@ class Workplace:
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
     def type(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """The same in this process, which has imported torch already; the workers that it starts are processes."""
+        """The same in this process, which has imported torch already; the workers that it starts are processes.
+
+        No network is timed for an estimate, which takes five seconds: `start` and `type_anew` do time them.
+        """
         from archsearch.cli.console import console, error_console
         from archsearch.cli.main import main
 
@@ -80,6 +85,7 @@ class Workplace:
             mock.patch.object(sys, "argv", ["archsearch", *arguments]),
             mock.patch.object(console, "_width", 120),
             mock.patch.object(error_console, "_width", 120),
+            mock.patch("archsearch.api.run.timed_estimate", return_value=NOT_TIMED),
             contextlib.redirect_stdout(out),
             contextlib.redirect_stderr(err),
         ):
