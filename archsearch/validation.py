@@ -74,7 +74,9 @@ def explain(
     """
     by_key: dict[tuple[str | int, ...], list[Any]] = {}
     for finding in error.errors(include_url=False):
-        by_key.setdefault(_key(finding["loc"]), []).append(finding)
+        location = finding["loc"]
+        unknown = location[-1:] if finding["type"] == "extra_forbidden" else ()  # as it was written, whatever it is
+        by_key.setdefault(_key(location[: len(location) - len(unknown)]) + unknown, []).append(finding)
     # Of a list that might have been a word, what is wrong in it says more.
     keys = [key for key in by_key if not any(len(each) > len(key) and each[: len(key)] == key for each in by_key)]
     path = keys[0]

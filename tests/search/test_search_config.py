@@ -43,6 +43,7 @@ def test_the_name_of_a_study_is_the_files_unless_it_says_so(write: Any) -> None:
     ("text", "message", "hint"),
     [
         ("trails: 3\n", r"mine\.yaml: unknown key 'trails'", "did you mean 'trials'?"),
+        ("'a[b]': 3\n", r"mine\.yaml: unknown key 'a\[b\]'", "known keys: "),
         ("proxy: {epoch: 3}\n", r"mine\.yaml: unknown key 'proxy\.epoch'", "did you mean 'proxy.epochs'?"),
         ("latency: {zzz: 3}\n", r"unknown key 'latency\.zzz'", "known keys: also, also_targets, backend"),
         ("trials: many\n", r"mine\.yaml: trials: must be a whole number, got 'many'", None),
