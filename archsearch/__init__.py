@@ -17,6 +17,8 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from archsearch.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from archsearch.analysis.ablation import Ablation
     from archsearch.analysis.comparison import Comparison
@@ -48,8 +50,6 @@ if TYPE_CHECKING:
     from archsearch.search.runtime import CallbackList, RunCallbacks, Runtime
     from archsearch.search.trackers import MLflow, TensorBoard, WeightsAndBiases
     from archsearch.training.model_folder import evaluate_folder, load
-
-__version__ = "0.1.0"
 
 # ONNX Runtime would write an identifier into the home folder and send what it runs to its maker, while it is measured.
 # Who wants that sets it to 0. It is read when onnxruntime is imported, in the workers too.

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
-from archsearch import __version__
 from archsearch.analysis.select import RECOMMENDED
 from archsearch.api.paths import as_path, study_folder
 from archsearch.api.study import Study, opened_study
@@ -34,6 +33,7 @@ from archsearch.resources import is_file
 from archsearch.table import plain
 from archsearch.training.model_folder import load, read_info
 from archsearch.training.trainer import device_batches
+from archsearch.version import __version__
 
 QUANTIZATIONS = ("none", "int8")
 TOLERANCE = 1e-4  # largest difference of an output that is called parity, as a share of the largest output

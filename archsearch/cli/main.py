@@ -30,6 +30,7 @@ from archsearch.cli import (
 from archsearch.cli.console import checked_stdout, error_console, forgiving_stderr, log_to_console, print_error
 from archsearch.errors import ArchsearchError, ConfigError, nearest, shown
 from archsearch.validation import must_be
+from archsearch.version import __version__
 
 _UsageError: Any = typer.BadParameter.__base__  # of click, which typer may bring itself
 _INTERRUPTED = 130  # how the library ends a command that Ctrl-C has ended
@@ -111,8 +112,6 @@ app.command("schema", rich_help_panel=LOOK)(schema.schema)
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from archsearch import __version__
-
         typer.echo(f"archsearch {__version__}")
         raise typer.Exit
 

@@ -14,7 +14,6 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from archsearch import __version__
 from archsearch.data.catalog import load_dataset
 from archsearch.data.dataset import Dataset
 from archsearch.errors import BuildError, ConfigError, StudyChangedError
@@ -39,6 +38,7 @@ from archsearch.space.search_space import SearchSpace
 from archsearch.store.studies import BOARDS_FACT, StudyInfo
 from archsearch.targets.board import Board, lasting_facts
 from archsearch.targets.transports import parse_target
+from archsearch.version import __version__
 
 logger = logging.getLogger(__name__)
 
