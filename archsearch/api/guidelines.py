@@ -40,7 +40,6 @@ from archsearch.targets.transports import parse_target
 
 if TYPE_CHECKING:
     from archsearch.models.spec import Spec
-    from archsearch.targets.board import Board
 
 FOLDER = RUNS / "guidelines"
 FORMAT = 1
@@ -109,7 +108,7 @@ def guidelines(
     networks: int | None = None,
     input_size: int = SAMPLE_INPUT_SIZE,
     seed: int = 0,
-    folder: Path = FOLDER,
+    folder: str | Path = FOLDER,
     on_progress: Callable[[GuidelinesProgress], None] | None = None,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
@@ -138,125 +137,92 @@ def guidelines(
 
     Raises ConfigError, UnknownNameError, BuildError or MeasurementError.
     """
-    on_board = parse_target(target)
-    with ExitStack() as ended:
-        board = None
-        if on_board is not None:
-            from archsearch.targets.board import Board
-
-            board = ended.enter_context(closing(Board(on_board)))
-        return _run(
-            tables, "cpu" if on_board is not None else device, board, backend, batch, quick=quick, again=again,
-            networks=networks, input_size=input_size, seed=seed, folder=folder, on_progress=on_progress, sleep=sleep,
-            clock=clock,
-        )  # fmt: skip
-
-
-def _run(
-    tables: Sequence[str],
-    device: str,
-    board: Board | None,
-    backend: str,
-    batch: int | None,
-    *,
-    quick: bool,
-    again: bool,
-    networks: int | None,
-    input_size: int,
-    seed: int,
-    folder: Path,
-    on_progress: Callable[[GuidelinesProgress], None] | None,
-    sleep: Callable[[float], None],
-    clock: Callable[[], float],
-) -> GuidelinesReport:
     from archsearch.api import guideline_measure as measuring
     from archsearch.latency.fingerprint import device_fingerprint
     from archsearch.latency.lease import DeviceLease
     from archsearch.latency.network import measure_networks
     from archsearch.search.devices import worker_devices
-    from archsearch.targets.board import check_backend, measure_on_board
+    from archsearch.targets.board import Board, check_backend, measure_on_board
 
-    where = worker_devices(device, 1)[0]
+    on_board = parse_target(target)
+    where = worker_devices("cpu" if on_board is not None else device, 1)[0]
     chosen = tuple(sorted(set(tables))) or TABLES
     column = "gpu" if where.startswith("cuda") else "arm"
     wanted = experiments(column, chosen)
     settings = _settings(backend, batch, where, quick=quick)
-    measure: measuring.Measure
-    if board is None:
-        fingerprint = device_fingerprint(where, settings.backend, settings.threads, settings.precision_on(where))
-        measure = partial(measure_networks, settings=settings, device=where, lease=DeviceLease.of_device(where))
-    else:
-        check_backend(settings)
-        fingerprint = board.fingerprint(threads=settings.threads, cores=settings.cores)
-        measure = partial(measure_on_board, settings=settings, board=board)
-    cache = GuidelineCache(folder, fingerprint.id, fingerprint.facts)
-    size = (QUICK_SAMPLE_NETWORKS if quick else SAMPLE_NETWORKS) if networks is None else networks
-    parts = [] if tables or size == 0 else _sample_parts(size, seed=seed, input_size=input_size)
-    planned = [
-        _Planned(
-            name=_name(column_),
-            conditions={"channels": _channels(column_)},
-            networks=len(column_.rows) + 1,
-            measure=partial(measuring.measure_column, column_, measure, seed=seed, sleep=sleep),
-        )
-        for experiment in wanted
-        for column_ in experiment.columns
-    ] + [
-        _Planned(
-            name=f"sample, part {number}",
-            conditions={"input_size": input_size, "networks": [spec.arch_id for spec in specs]},
-            networks=len(specs) + 1,
-            measure=partial(
-                measuring.measure_sample, specs, measure, input_size=input_size, seed=seed, sleep=sleep
-            ),
-        )
-        for number, specs in enumerate(parts, start=1)
-    ]  # fmt: skip
-    common = {"settings": settings.model_dump(mode="json"), "seed": seed}
-    known = [None if again else cache.get(each.name, {**common, **each.conditions}) for each in planned]
-    left = sum(each.networks for each, stored in zip(planned, known, strict=True) if stored is None)
-    budget = settings.group_budget_seconds(1)  # of each network: what it took, once one is known
-    spent, networks = 0.0, 0
-    groups: list[_Group] = []
-    for each, stored in zip(planned, known, strict=True):
-        if on_progress is not None:
-            on_progress(
-                GuidelinesProgress(
-                    group=len(groups) + 1,
-                    groups=len(planned),
-                    name=each.name,
-                    cached=stored is not None,
-                    expected=Estimate(
-                        first_seconds=((spent / networks if networks else budget) * left,),
-                        basis="from the groups before" if networks else "its time budget",
-                        at_most=not networks,
-                    ),
-                )
+    with ExitStack() as ended:
+        measure: measuring.Measure
+        board = None if on_board is None else ended.enter_context(closing(Board(on_board)))
+        if board is None:
+            fingerprint = device_fingerprint(where, settings.backend, settings.threads, settings.precision_on(where))
+            measure = partial(measure_networks, settings=settings, device=where, lease=DeviceLease.of_device(where))
+        else:
+            check_backend(settings)
+            fingerprint = board.fingerprint(threads=settings.threads, cores=settings.cores)
+            measure = partial(measure_on_board, settings=settings, board=board)
+        cache = GuidelineCache(Path(folder), fingerprint.id, fingerprint.facts)
+        size = (QUICK_SAMPLE_NETWORKS if quick else SAMPLE_NETWORKS) if networks is None else networks
+        parts = [] if tables or size == 0 else _sample_parts(size, seed=seed, input_size=input_size)
+        common = {"settings": settings.model_dump(mode="json"), "seed": seed}
+        planned = [
+            _Planned(
+                name=_name(column_),
+                conditions={**common, "channels": _channels(column_)},
+                networks=len(column_.rows) + 1,
+                measure=partial(measuring.measure_column, column_, measure, seed=seed, sleep=sleep),
             )
-        began = clock()
-        groups.append(stored or cache.put(each.name, {**common, **each.conditions}, each.measure()))
-        if stored is None:
-            spent, networks, left = spent + clock() - began, networks + each.networks, left - each.networks
-    measured, at = [], 0
-    for experiment in wanted:
-        measured.append(groups[at : at + len(experiment.columns)])
-        at += len(experiment.columns)
-    sampled = groups[at:]
-    return _report(
-        wanted,
-        measured,
-        device=where if board is None else board.target.name,
-        settings={**settings.model_dump(mode="json"), "batch": settings.batch_on(where)},
-        precision=settings.precision_on(where),
-        fingerprint=fingerprint.id,
-        facts=fingerprint.facts,
-        printed_column=column,
-        quick=quick,
-        days=[group["measured_on"] for group in groups],
-        sample=sample_report(measuring.sampled_networks(sampled), space=SPACE, input_size=input_size, seed=seed)
-        if sampled
-        else None,
-    )
+            for experiment in wanted
+            for column_ in experiment.columns
+        ] + [
+            _Planned(
+                name=f"sample, part {number}",
+                conditions={**common, "input_size": input_size, "networks": [spec.arch_id for spec in specs]},
+                networks=len(specs) + 1,
+                measure=partial(
+                    measuring.measure_sample, specs, measure, input_size=input_size, seed=seed, sleep=sleep
+                ),
+            )
+            for number, specs in enumerate(parts, start=1)
+        ]  # fmt: skip
+        known = [None if again else cache.get(each.name, each.conditions) for each in planned]
+        left = sum(each.networks for each, stored in zip(planned, known, strict=True) if stored is None)
+        budget = settings.group_budget_seconds(1)  # of each network: what it took, once one is known
+        spent, done = 0.0, 0  # seconds, networks
+        groups: list[_Group] = []
+        for each, stored in zip(planned, known, strict=True):
+            if on_progress is not None:
+                on_progress(
+                    GuidelinesProgress(
+                        group=len(groups) + 1,
+                        groups=len(planned),
+                        name=each.name,
+                        cached=stored is not None,
+                        expected=Estimate(
+                            first_seconds=((spent / done if done else budget) * left,),
+                            basis="from the groups before" if done else "its time budget",
+                            at_most=not done,
+                        ),
+                    )
+                )
+            began = clock()
+            groups.append(stored or cache.put(each.name, each.conditions, each.measure()))
+            if stored is None:
+                spent, done, left = spent + clock() - began, done + each.networks, left - each.networks
+        sampled = groups[len(groups) - len(parts) :]
+        return _report(
+            wanted,
+            groups,
+            device=where if board is None else board.target.name,
+            settings={**settings.model_dump(mode="json"), "batch": settings.batch_on(where)},
+            precision=settings.precision_on(where),
+            fingerprint=fingerprint.id,
+            facts=fingerprint.facts,
+            printed_column=column,
+            quick=quick,
+            sample=sample_report(measuring.sampled_networks(sampled), space=SPACE, input_size=input_size, seed=seed)
+            if sampled
+            else None,
+        )
 
 
 def stored_guidelines(fingerprint: str, *, folder: Path = FOLDER) -> GuidelinesReport | None:
@@ -280,10 +246,9 @@ def stored_guidelines(fingerprint: str, *, folder: Path = FOLDER) -> GuidelinesR
     if not found:
         return None
     chosen = max(found, key=lambda groups: (not _quick(groups[0]), max(str(group["measured_on"]) for group in groups)))
-    groups = iter(chosen)
     return _report(
         wanted,
-        [[next(groups) for _ in experiment.columns] for experiment in wanted],
+        chosen,
         device=str(facts.get("device", "")),
         settings=_settings_of(chosen[0]),
         precision=facts.get("precision", "fp32"),
@@ -291,14 +256,13 @@ def stored_guidelines(fingerprint: str, *, folder: Path = FOLDER) -> GuidelinesR
         facts=facts,
         printed_column=column,
         quick=_quick(chosen[0]),
-        days=[str(group["measured_on"]) for group in chosen],
         sample=None,
     )
 
 
 def _report(
     wanted: Sequence[Experiment],
-    measured: Sequence[Sequence[_Group]],
+    groups: Sequence[_Group],
     *,
     device: str,
     settings: _Group,
@@ -307,9 +271,10 @@ def _report(
     facts: Mapping[str, str],
     printed_column: str,
     quick: bool,
-    days: Sequence[str],
     sample: SampleReport | None,
 ) -> GuidelinesReport:
+    """`groups`: of every column of the experiments in order, then those of the sample."""
+    columns = iter(groups)
     return GuidelinesReport(
         device=device,
         device_name=str(facts.get("gpu") or facts.get("board") or facts.get("cpu") or "unknown device"),
@@ -321,10 +286,13 @@ def _report(
         facts=dict(facts),
         printed_column=printed_column,
         quick=quick,
-        measured=tuple(sorted(set(days))),
+        measured=tuple(sorted({str(group["measured_on"]) for group in groups})),
         experiments=tuple(
-            table_report(experiment, [[Latency.from_dict(each) for each in group["latencies"]] for group in groups])
-            for experiment, groups in zip(wanted, measured, strict=True)
+            table_report(
+                experiment,
+                [[Latency.from_dict(each) for each in next(columns)["latencies"]] for _ in experiment.columns],
+            )
+            for experiment in wanted
         ),
         sample=sample,
     )
