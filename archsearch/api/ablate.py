@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -225,7 +224,7 @@ def parse_choices(texts: Sequence[str], spec: Spec) -> dict[str, tuple[str, ...]
             raise ConfigError(f"choices: '{part.strip()}' is none", hint="for example kernel,attention=none|se")
         if name in found:
             raise ConfigError(f"choices: '{name}' is there twice")
-        found[name] = tuple(level.strip() for level in re.split(r"\|", levels)) if equals else None
+        found[name] = tuple(level.strip() for level in levels.split("|")) if equals else None
     return found
 
 
@@ -298,7 +297,7 @@ def plan_ablation(
     if mode not in MODES:
         raise ConfigError(f"mode {mode}: unknown", hint=f"one of {', '.join(MODES)}")
     changed = changes or SectionChanges()
-    opened = study if isinstance(study, Study) else open_base(study, storage=runtime.storage, overrides=changed.others)
+    opened = open_base(study, storage=runtime.storage, overrides=changed.others)
     made_from = base_of(opened)
     spec, input_size = base_network(made_from, base, data_dir=runtime.data_dir)
     points = _points(made_from, spec, mode, choices, input_size=input_size)
@@ -348,7 +347,7 @@ def _within_study(points: AblationPoints, base: DesignBase, changed: SectionChan
     why = "its most important choices" if ranked else "one level of each choice first"
     note = (
         f"{plural((len(kept) + 1) * seeds, 'training')}, because the study has {plural(trials, 'trial')}: {why}; left "
-        f"out: {named} (all: --most {len(points.points)}; others: --choices A,B)"
+        f"out: {named} (others: name choices; all: allow {len(points.points)} as the most)"
     )
     return AblationPoints(points=(points.points[0], *kept), notes=(*points.notes, note))
 

@@ -56,7 +56,7 @@ def plan_confirm(
         raise ConfigError(f"seeds {seeds}: at least 1 is needed")
     if top is not None and top < 0:
         raise ConfigError(f"top {top}: 0 or more is needed")
-    opened = study if isinstance(study, Study) else open_base(study, storage=runtime.storage)
+    opened = open_base(study, storage=runtime.storage)
     if isinstance(opened, StudyConfig):
         raise ConfigError(
             f"study '{opened.name}' is not stored: it has no front yet", hint=f"archsearch run --study {opened.name}"

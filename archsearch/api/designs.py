@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict, Unpack
@@ -9,15 +10,16 @@ from typing import TypedDict, Unpack
 from archsearch.analysis.ablation import Ablation
 from archsearch.analysis.confirmed import Confirmed
 from archsearch.analysis.trust import Trust
-from archsearch.api.ablate import DEFAULT_SEEDS, MOST_NETWORKS, Mode, plan_ablation
+from archsearch.api.ablate import Mode, plan_ablation
 from archsearch.api.analyses import ablation_result, check_spread, trust_between
-from archsearch.api.confirm import DEFAULT_SEEDS as CONFIRM_SEEDS
-from archsearch.api.confirm import confirm_result, plan_confirm
+from archsearch.api.confirm import DEFAULT_SEEDS, MOST_NETWORKS, confirm_result, plan_confirm
 from archsearch.api.run import run_plan
 from archsearch.api.study import Study
 from archsearch.api.trust import DEFAULT_NETWORKS, plan_trust
 from archsearch.overrides import Overrides, section_changes
 from archsearch.search.runtime import RunCallbacks, Runtime
+
+logger = logging.getLogger(__name__)
 
 
 class RunOptions(TypedDict, total=False):
@@ -36,16 +38,16 @@ def ablate(
     *,
     base: str | int | None = None,
     choices: str | Sequence[str] = (),
-    seeds: int = DEFAULT_SEEDS,
+    seeds: int | None = None,
     mode: Mode = "one-at-a-time",
     spread: str = "own",
     overrides: Overrides = (),
-    most: int = MOST_NETWORKS,
+    most: int | None = None,
     **options: Unpack[RunOptions],
 ) -> Ablation:
     """Change one network choice by choice; what each change does to accuracy, latency and size.
 
-    Called again it continues, with more seeds it adds them.
+    Called again it continues, with more seeds it adds them. What was merged or left out is logged as a warning.
 
     Args:
         study, base, choices, seeds, mode, most: see `archsearch.api.ablate.plan_ablation`.
@@ -67,6 +69,8 @@ def ablate(
         changes=section_changes(overrides),
         most=most,
     )
+    for note in planned.notes:
+        logger.warning("%s", note)
     return ablation_result(run_plan(planned, runtime), spread=spread)
 
 
@@ -74,8 +78,9 @@ def confirm(
     study: str | Path | Study | None = None,
     *,
     top: int | None = None,
-    seeds: int = CONFIRM_SEEDS,
+    seeds: int = DEFAULT_SEEDS,
     fresh_images: bool = False,
+    target: str | None = None,
     most: int = MOST_NETWORKS,
     **options: Unpack[RunOptions],
 ) -> Confirmed:
@@ -84,13 +89,13 @@ def confirm(
     Called again it continues, with more seeds it adds them. `open_study(NAME).recommendation` follows it.
 
     Args:
-        study, top, seeds, fresh_images, most: see `archsearch.api.confirm.plan_confirm`.
+        study, top, seeds, fresh_images, target, most: see `archsearch.api.confirm.plan_confirm`.
         options: see `RunOptions`.
 
     Raises what `archsearch.run` raises.
     """
     runtime = Runtime(**options)
-    planned = plan_confirm(study, runtime, top=top, seeds=seeds, fresh_images=fresh_images, most=most)
+    planned = plan_confirm(study, runtime, top=top, seeds=seeds, fresh_images=fresh_images, target=target, most=most)
     return confirm_result(planned.base.stored, run_plan(planned, runtime))
 
 

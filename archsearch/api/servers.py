@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from archsearch.api.paths import open_database
-from archsearch.api.study import open_study
+from archsearch.api.study import Study, opened_study
 from archsearch.search.dashboard import DASHBOARD_PORT, serve_dashboard
 from archsearch.search.storage_server import STORAGE_HOST, STORAGE_PORT, serve
 
 
 def dashboard(
-    study: str | Path | None = None,
+    study: str | Path | Study | None = None,
     *,
     storage: str | None = None,
     port: int = DASHBOARD_PORT,
@@ -28,7 +28,7 @@ def dashboard(
 
     Raises StoreError, ConfigError.
     """
-    name = open_study(study, storage=storage).name
+    name = opened_study(study, storage=storage).name
     database = open_database(storage, create=False)
     try:
         serve_dashboard(database, name, port=port, on_ready=on_ready)

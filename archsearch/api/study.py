@@ -171,8 +171,10 @@ def opened_study(study: str | Path | Study | None, *, storage: str | None = None
     return study if isinstance(study, Study) else open_study(study, storage=storage)
 
 
-def open_base(name: str | Path | None, *, storage: str | None = None, overrides: Overrides = ()) -> Study | StudyConfig:
-    """A study to make a design from: the stored one of this name or file, else one that was only written down.
+def open_base(
+    study: str | Path | Study | None, *, storage: str | None = None, overrides: Overrides = ()
+) -> Study | StudyConfig:
+    """A study to make a design from: an opened or stored one, by its name or file, else one that was only written down.
 
     The study of a design stands for the one that it was made from. `overrides` can only change a study that was never
     run.
@@ -180,20 +182,20 @@ def open_base(name: str | Path | None, *, storage: str | None = None, overrides:
     Raises UnknownNameError or ConfigError for a name that is neither; StoreError for the database.
     """
     try:
-        found = open_study(name, storage=storage)
+        found = opened_study(study, storage=storage)
     except (UnknownNameError, NothingStoredError) as missing:
-        if name is None:
+        if study is None or isinstance(study, Study):
             raise
         from archsearch.search.config import load_study
 
         try:
-            return load_study(name, overrides)
+            return load_study(study, overrides)
         except UnknownNameError as unknown:
             # Of the two lists the one that has a name like it, else that of the stored studies.
             better = unknown if "did you mean" in (unknown.hint or "") else missing
             raise better from unknown
     if found.design is not None:
-        return open_base(found.design.of, storage=storage, overrides=overrides)
+        return open_base(found.design.of, storage=storage or found.storage, overrides=overrides)
     if overrides:
         first = next(iter(read_overrides(overrides)))
         raise OverrideError(

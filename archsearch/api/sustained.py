@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
+from pathlib import Path
 
 import numpy as np
 
@@ -28,7 +29,7 @@ _SHOWN = ("clock_mhz", "temperature_celsius", "throttled")
 
 
 def measure_sustained(
-    study: str | Study | None,
+    study: str | Path | Study | None,
     *,
     seconds: float,
     target: str | None = None,
@@ -52,13 +53,13 @@ def measure_sustained(
     """
     if not seconds > 0:
         raise ConfigError(f"sustained: more than 0 s are needed, got {seconds:g}")
-    opened = study if isinstance(study, Study) else open_base(study, storage=storage)
+    opened = open_base(study, storage=storage)
     if not isinstance(opened, Study) or not opened.front.members:
         raise ArchsearchError(f"study '{opened.name}' has no complete network yet", hint="run it first")
     config, size = base_of(opened).config, opened.input_size
     settings = config.latency.at(config.latency.target if target is None else target)
     members = {row.record.arch_id: row.record for row in opened.front.members}
-    specs = {record.label: opened.choose(str(record.trial)).spec for record in members.values()}
+    specs = {record.label: opened.choose(record.trial).spec for record in members.values()}
     specs |= {config.reference: scaled(config.reference, config).normalised(size)}
     models = [build(spec, num_classes=opened.num_classes, input_size=size, seed=0) for spec in specs.values()]
     on_board = parse_target(settings.target)

@@ -19,7 +19,7 @@ from torchvision.models import shufflenet_v2_x0_5
 
 import archsearch
 from archsearch.cli.main import app
-from archsearch.errors import ArchsearchError, ConfigError, UnknownNameError
+from archsearch.errors import ArchsearchError, ConfigError, OverrideError, UnknownNameError
 from archsearch.models.families import FAMILIES
 from archsearch.records import Epoch
 
@@ -183,13 +183,15 @@ def test_networks_are_chosen_by_a_list_each_once_with_the_published_ones_next_to
         opened.choose_all("front,9")
 
 
-def test_an_opened_study_is_compared_and_retrained_as_its_name_is(study: archsearch.Study) -> None:
+def test_an_opened_study_is_taken_as_its_name_is(study: archsearch.Study) -> None:
     for given in (study, study.name, [study]):
         with pytest.raises(ConfigError, match="'small' was measured on one device alone"):
             archsearch.compare(given, storage=study.storage)
     for named in (study, study.name):
         with pytest.raises(ArchsearchError, match="no trial 99"):
             archsearch.retrain(named, trial=99, storage=study.storage)
+        with pytest.raises(OverrideError, match="only keys of proxy and latency"):
+            archsearch.ablate(named, overrides={"trials": 3}, storage=study.storage)
 
 
 def test_a_result_prints_as_the_table_that_the_terminal_shows(study: archsearch.Study) -> None:

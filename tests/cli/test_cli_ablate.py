@@ -12,7 +12,7 @@ import pytest
 from makers import make_latency, make_score
 from stored import store_study
 
-from archsearch.api.study import open_study
+from archsearch.api.study import open_base, open_study
 from archsearch.cli import running
 from archsearch.designs import Design, DesignPoint
 from archsearch.models.variants import find_variant
@@ -225,6 +225,13 @@ def test_other_commands_show_each_network_of_a_design_once(cli: Callable[..., An
     assert cli("studies", "--storage", url).code == 0
     described = cli("describe", "tiny.ablate-000000:1", "--storage", url)
     assert described.code == 0, described.err
+
+
+def test_the_study_of_a_design_stands_for_the_one_that_it_was_made_from(place: Path) -> None:
+    url = stored_ablation(place)
+    store_study(url, [], name="tiny")
+    for given in ("tiny.ablate-000000", open_study("tiny.ablate-000000", storage=url)):
+        assert open_base(given, storage=url).name == "tiny"
 
 
 def test_a_study_that_is_stored_takes_no_other_key_than_of_proxy_and_latency(
