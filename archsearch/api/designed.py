@@ -112,6 +112,11 @@ class DesignPlan:
     notes: tuple[str, ...] = ()
 
 
+def run_of(planned: RunPlan | DesignPlan) -> RunPlan:
+    """The run of what was planned."""
+    return planned.plan if isinstance(planned, DesignPlan) else planned
+
+
 def plan_design(
     base: DesignBase, design: Design, runtime: Runtime, *, changes: SectionChanges | None = None
 ) -> DesignPlan:

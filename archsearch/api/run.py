@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from archsearch.api.designed import DesignPlan
+from archsearch.api.designed import DesignPlan, run_of
 from archsearch.api.paths import open_database, study_folder
 from archsearch.api.study import Study, open_study
 from archsearch.data.catalog import parse_dataset
@@ -144,8 +144,8 @@ def estimate(planned: RunPlan | DesignPlan, *, storage: str | None = None) -> Es
     networks are timed here, which takes some seconds. None, with a warning, if they cannot be run: a run will say so.
     Raises StoreError for the database.
     """
-    base = None if isinstance(planned, RunPlan) else planned.base.study
-    plan = planned if isinstance(planned, RunPlan) else planned.plan
+    base = planned.base.study if isinstance(planned, DesignPlan) else None
+    plan = run_of(planned)
     config, workers = plan.config, len(plan.devices)
     stored = _stored_study(config.name, storage)
     own = () if stored is None else stored.records
@@ -223,8 +223,8 @@ def shorter(config: StudyConfig, expected: Estimate, *, device: str) -> str | No
         fitting, key=lambda each: (each.name == f"{config.name}_cpu", each.dataset == config.dataset), default=None
     )
     few = expected.within(_SHORT_SECONDS)
-    less = f"--trials {few} or --time-budget 1h" if few else "--set proxy.train_images=N"
-    less = f"for less of this one: {less}"
+    fewer = f"--trials {few} or --time-budget 1h" if few else "--set proxy.train_images=N"
+    less = f"for less of this one: {fewer}"
     if best is None:
         return less
     images = "" if best.dataset == config.dataset else f" --set dataset={config.dataset}"
@@ -242,14 +242,13 @@ def run_plan(planned: RunPlan | DesignPlan, runtime: Runtime) -> Study:
 
     Raises as `run`.
     """
-    if isinstance(planned, DesignPlan):
-        planned = planned.plan
-    database = open_database(runtime.storage, create=True, entering=planned.config.name)
-    folder = study_folder(planned.config.name) / "workers"
+    plan = run_of(planned)
+    database = open_database(runtime.storage, create=True, entering=plan.config.name)
+    folder = study_folder(plan.config.name) / "workers"
     if database.sqlite_file is None:  # machines that share a folder would write into each other's logs
         folder /= socket.gethostname()
     try:
-        run_study(planned, database, runtime, folder=folder)
+        run_study(plan, database, runtime, folder=folder)
     finally:
         database.close()
-    return open_study(planned.config.name, storage=runtime.storage)
+    return open_study(plan.config.name, storage=runtime.storage)

@@ -165,7 +165,7 @@ def run(
         _print_plan(planned, asked=device)
         if dry_run:
             check(planned, storage=storage)
-        planned = told_estimate(planned, planned, runtime, display, console)
+        planned = told_estimate(planned, runtime, display, console)
         if dry_run:
             console.print("dry run: nothing was stored")
             return

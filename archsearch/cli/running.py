@@ -51,16 +51,12 @@ def command_runtime(
     )
 
 
-def told_estimate(
-    planned: RunPlan | DesignPlan, plan: RunPlan, runtime: Runtime, display: RunDisplay, console: Console
-) -> RunPlan:
-    """Say how long a plan will take; gives its run with the estimate.
-
-    Args:
-        planned, plan: what was planned, and its run, which may be itself.
-    """
+def told_estimate(planned: RunPlan | DesignPlan, runtime: Runtime, display: RunDisplay, console: Console) -> RunPlan:
+    """Say how long a plan will take; gives its run with the estimate."""
+    from archsearch.api.designed import run_of
     from archsearch.api.run import estimate
 
+    plan = run_of(planned)
     with display.planning("estimating the time"):
         expected = estimate(planned, storage=runtime.storage)
     if expected is None or not expected.pieces:
@@ -125,7 +121,7 @@ def run_design(
         error_console.print(f"{label:<9} {text}", markup=False)
     for note in planned.notes:
         error_console.print(f"note      {note}", markup=False)
-    planned = replace(planned, plan=told_estimate(planned, planned.plan, runtime, display, error_console))
+    planned = replace(planned, plan=told_estimate(planned, runtime, display, error_console))
     if dry_run:
         error_console.print("dry run: nothing was stored")
         raise typer.Exit
