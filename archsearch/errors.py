@@ -9,9 +9,11 @@ ArchsearchError          what went wrong, and what to do (`hint`)
 ├── MeasurementError     a latency could not be measured
 │   └── MeasurementMemoryError   the device had no memory left for it
 ├── TrainingError        a training could not be finished
+│   ├── TrainingBusyError        another process is at it
 │   ├── DivergedError    the loss became NaN or infinite
 │   └── TrainingMemoryError      the device has not the memory for it
 └── StoreError           the database cannot be read or written as asked
+    ├── NothingStoredError       there is no database, or no study in it yet
     └── StudyChangedError a study of that name exists with another space or protocol
 """
 

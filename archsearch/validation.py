@@ -97,7 +97,7 @@ def explain(
             near = nearest(first["input"], re.findall(r"'([^']*)'", first["ctx"]["expected"]))
             hint = f"did you mean '{near}'?" if near else None
     if len(keys) > 1:
-        more = f"and {len(keys) - 1} more wrong key{'s' if len(keys) > 2 else ''}"
+        more = f"and {plural(len(keys) - 1, 'more wrong key')}"
         hint = f"{hint}; {more}" if hint else more
     for each in overrides:
         if all(one == str(other) for one, other in zip(each.split("."), path, strict=False)):

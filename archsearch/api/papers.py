@@ -15,12 +15,12 @@ from typing import Any
 
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
-from archsearch.api.study import Study, all_studies
+from archsearch.api.study import Study, stored_studies
 from archsearch.blocks.heads import GlobalAveragePool
 from archsearch.cost.architecture import params_of
 from archsearch.cost.conventions import macs_as_observed
 from archsearch.cost.observe import observe
-from archsearch.errors import ConfigError, NothingStoredError
+from archsearch.errors import ConfigError
 from archsearch.models.families import build
 from archsearch.models.spec import Spec
 from archsearch.models.variants import VARIANTS, Variant, find_variant
@@ -525,16 +525,6 @@ def _count(spec: Spec, *, input_size: int, num_classes: int) -> Counts:
     pools = (call for call in seen.calls if isinstance(call.module, GlobalAveragePool))
     macs["conv_linear_pool"] = macs["conv_linear"] + sum(prod(call.input_shape) for call in pools)
     return Counts(params=params_of(model), macs=macs)
-
-
-def stored_studies(storage: str | None) -> tuple[Study, ...]:
-    """Every stored study; none if there is no database yet and nobody named one. Raises StoreError."""
-    try:
-        return all_studies(storage=storage)
-    except NothingStoredError:
-        if storage is not None:
-            raise
-        return ()
 
 
 def measured(variant: Variant, studies: tuple[Study, ...]) -> tuple[Measured, ...]:

@@ -299,16 +299,13 @@ def stopping_settings(base: StoppingSettings, overrides: Overrides, *, policy: s
 
     Raises ConfigError naming the key, what was got and what is allowed.
     """
-    content = base.model_dump() | {"policy": policy}
     changes = {key.removeprefix("stopping."): value for key, value in read_overrides(overrides).items()}
-    for name, value in changes.items():
-        if name == "policy":
-            raise OverrideError(
-                name, "the policy is an argument of its own", hint="give it as the policy (in a terminal: --policy)"
-            )
-        content[name] = value
+    if "policy" in changes:
+        raise OverrideError(
+            "policy", "the policy is an argument of its own", hint="give it as the policy (in a terminal: --policy)"
+        )
     try:
-        return StoppingSettings.model_validate(content)
+        return StoppingSettings.model_validate(base.model_dump() | {"policy": policy} | changes)
     except ValidationError as error:
         raise explain(error, source="stopping", model=StoppingSettings, overrides=changes) from error
 

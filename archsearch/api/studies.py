@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from archsearch.api.study import Study, all_studies
-from archsearch.errors import NothingStoredError
+from archsearch.api.study import Study, stored_studies
 from archsearch.records import Record
 from archsearch.resources import list_yaml, read_yaml
 from archsearch.table import Column, InNotebooks, Table
@@ -109,12 +108,7 @@ def studies(*, shipped: bool = False, storage: str | None = None) -> StudyList:
 
     Raises StoreError for a database that was named and is not there, or cannot be read.
     """
-    try:
-        stored = () if shipped else all_studies(storage=storage)
-    except NothingStoredError:
-        if storage is not None:
-            raise
-        stored = ()
+    stored = () if shipped else stored_studies(storage)
     offered = {name: str(read_yaml(path).get("description", "")) for name, path in list_yaml("studies").items()}
     found = tuple(_summary(study) for study in stored)
     return StudyList(stored=found, shipped=offered, sentences=() if found or shipped else ("No study is stored yet.",))

@@ -213,3 +213,13 @@ def all_studies(*, storage: str | None = None) -> tuple[Study, ...]:
         return tuple(Study.read(database, info) for info in list_studies(database))
     finally:
         database.close()
+
+
+def stored_studies(storage: str | None) -> tuple[Study, ...]:
+    """Every stored study; none if there is no database yet and nobody named one. Raises StoreError."""
+    try:
+        return all_studies(storage=storage)
+    except NothingStoredError:
+        if storage is not None:
+            raise
+        return ()

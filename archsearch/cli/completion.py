@@ -31,7 +31,7 @@ def _completed(found: Callable[[typer.Context, str], Iterable[tuple[str, str]]])
 
 def words(*known: str) -> Callable[..., Completed]:
     """Completes one of these words."""
-    return _completed(lambda _ctx, _typed: ((word, "") for word in known))
+    return _completed(lambda _ctx, _typed: _named(known))
 
 
 def _option(ctx: typer.Context, name: str) -> str | None:
@@ -115,7 +115,7 @@ def _papers(_ctx: typer.Context, _typed: str) -> Iterable[tuple[str, str]]:
 
 stored_studies = _completed(_stored)
 shipped_studies = _completed(_shipped)
-any_studies = _completed(lambda ctx, typed: dict([*_shipped(ctx, typed), *_stored(ctx, typed)]).items())
+any_studies = _completed(lambda ctx, typed: [*_shipped(ctx, typed), *_stored(ctx, typed)])
 trials = _completed(_trials)
 networks = _completed(_networks)
 plots = _completed(_plots)

@@ -233,7 +233,7 @@ def test_what_a_study_measured_of_the_network_at_its_scale_stands_beside_the_pri
 
 def test_measured_numbers_are_in_the_page_and_in_the_json(monkeypatch: pytest.MonkeyPatch) -> None:
     arch_id = find_variant("shufflenet_v2_x1_0").spec.with_choices(SCALE).normalised(32).arch_id
-    monkeypatch.setattr("archsearch.api.papers.all_studies", lambda **_: (_study((_record(0, arch_id),)),))
+    monkeypatch.setattr("archsearch.api.papers.stored_studies", lambda _: (_study((_record(0, arch_id),)),))
     report = papers("torchvision")
     # beside the printed accuracies of torchvision's weights
     assert "| `shufflenet_v2_x1_0` | top1 69.362 %, top5 88.316 % | 45.25 % top-1 on the" in markdown(report)
