@@ -39,6 +39,7 @@ from archsearch.records import Epoch, TrialStatus
 from archsearch.search.devices import training_threads, worker_devices
 from archsearch.search.evaluate import SPLIT_SEED
 from archsearch.store.trials import add_training
+from archsearch.text import plural
 from archsearch.training.distributed import World, world_of
 from archsearch.training.loop import Chunk
 from archsearch.training.model_facts import ModelFacts
@@ -67,6 +68,41 @@ class Retrained:
     curve: Path
     events: Path | None = None
     held_out: Path | None = None
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
+
+    @property
+    def accuracy(self) -> str:
+        """Its test top-1, over how many seeds and images, and how it was trained."""
+        facts, first = self.facts, self.facts.scores[0]
+        spread = "" if facts.std_top1_percent is None else f" ± {facts.std_top1_percent:.2f}"
+        return (
+            f"test top-1 {facts.mean_top1_percent:.2f}{spread} % (n = {plural(len(facts.scores), 'seed')}, "
+            f"{plural(first.epochs, 'epoch')} of {facts.protocol.name}, {plural(first.eval_images, 'test image')})"
+        )
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What it reaches, how far that can be believed, and where its files are."""
+        facts, first = self.facts, self.facts.scores[0]
+        said = [self.accuracy]
+        if first.balanced_top1_percent is not None and first.majority_percent is not None:
+            said.append(
+                f"mean recall {first.balanced_top1_percent:.2f} %; always the largest class "
+                f"{first.majority_percent:.2f} %, chance {100 / len(facts.classes):.2f} %"
+            )
+        if first.epochs < facts.protocol.epochs:
+            said.append(
+                f"a short training: {facts.protocol.name} has {facts.protocol.epochs} epochs, its schedule was scaled "
+                f"to {first.epochs}; with more it reaches more"
+            )
+        said += [f"model     {self.folder}", f"curve     {self.curve}"]
+        if self.held_out is not None:
+            said.append(f"held out  {self.held_out} names the test images")
+        if self.events is not None:
+            said.append(f"events    tensorboard --logdir {self.events}")
+        return tuple(said)
 
 
 def retrain(

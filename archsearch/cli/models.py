@@ -18,7 +18,6 @@ from archsearch.text import plural
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from archsearch.api.retrain import Retrained
     from archsearch.api.stored import Chosen
 
 
@@ -200,7 +199,7 @@ def retrain(
                     error_console.print(f"{chosen.label} failed, the others go on: {error.message}", markup=False)
                 else:
                     if not alone:
-                        console.print(f"{chosen.label}: {_accuracy(result)}, {result.folder}", markup=False)
+                        console.print(f"{chosen.label}: {result.accuracy}, {result.folder}", markup=False)
                 if busy and not waiting:
                     time.sleep(_LOOK_SECONDS)
                     waiting, busy = busy, []
@@ -208,7 +207,11 @@ def retrain(
         error_console.print("stopped; the last checkpoint is kept: type the same command to continue")
         raise typer.Exit(1) from None
     if alone:
-        _print_retrained(result)
+        console.print(str(result), markup=False)
+        console.print(
+            f"load it   python -c \"import archsearch; print(archsearch.load('{result.folder}').archsearch)\"",
+            markup=False,
+        )
         return
     console.print(f"see them  archsearch pareto --study {opened.name} --final --plot", markup=False)
     if failed:
@@ -225,40 +228,6 @@ def _costs(networks: Sequence[Chosen]) -> list[float]:
     known = [each for each in found if each is not None]
     usual = sum(known) / len(known) if known else 1.0
     return [usual if each is None else each for each in found]
-
-
-def _accuracy(result: Retrained) -> str:
-    facts = result.facts
-    spread = "" if facts.std_top1_percent is None else f" ± {facts.std_top1_percent:.2f}"
-    first = facts.scores[0]
-    return (
-        f"test top-1 {facts.mean_top1_percent:.2f}{spread} % (n = {plural(len(facts.scores), 'seed')}, "
-        f"{plural(first.epochs, 'epoch')} of {facts.protocol.name}, {plural(first.eval_images, 'test image')})"
-    )
-
-
-def _print_retrained(result: Retrained) -> None:
-    facts, first = result.facts, result.facts.scores[0]
-    console.print(_accuracy(result))
-    if first.balanced_top1_percent is not None and first.majority_percent is not None:
-        console.print(
-            f"mean recall {first.balanced_top1_percent:.2f} %; always the largest class {first.majority_percent:.2f} "
-            f"%, chance {100 / len(facts.classes):.2f} %"
-        )
-    if first.epochs < facts.protocol.epochs:
-        console.print(
-            f"a short training: {facts.protocol.name} has {facts.protocol.epochs} epochs, its schedule was scaled to "
-            f"{first.epochs}; with more it reaches more"
-        )
-    console.print(f"model     {result.folder}", markup=False)
-    console.print(f"curve     {result.curve}", markup=False)
-    if result.held_out is not None:
-        console.print(f"held out  {result.held_out} names the test images", markup=False)
-    if result.events is not None:
-        console.print(f"events    tensorboard --logdir {result.events}", markup=False)
-    console.print(
-        f"load it   python -c \"import archsearch; print(archsearch.load('{result.folder}').archsearch)\"", markup=False
-    )
 
 
 def export(

@@ -70,7 +70,9 @@ def test_the_reloaded_model_scores_exactly_what_was_reported(model_folder: Path,
     assert archsearch.evaluate_folder(model_folder, load_dataset(f"npz:{tiny_images}")) == reported
 
 
-def test_the_same_call_again_trains_nothing_and_gives_the_same_numbers(model_folder: Path) -> None:
+def test_the_same_call_again_trains_nothing_gives_the_same_numbers_and_prints_them_as_the_terminal_does(
+    model_folder: Path, typed: object
+) -> None:
     weights = model_folder / "weights.safetensors"
     before = weights.read_bytes()
     epochs: list[object] = []
@@ -79,6 +81,8 @@ def test_the_same_call_again_trains_nothing_and_gives_the_same_numbers(model_fol
     )
     assert epochs == []
     assert again.folder.resolve() == model_folder.resolve()
+    drawn = f"curve     {again.curve}"  # a picture where a browser is there
+    assert {*str(again).splitlines()} - {drawn} <= {*typed.stdout.splitlines()}
     summary = json.loads((model_folder / "summary.json").read_text())
     assert [score.top1_percent for score in again.facts.scores] == [s["top1_percent"] for s in summary["scores"]]
     assert weights.read_bytes() == before
