@@ -22,13 +22,18 @@ from archsearch.search.runtime import RunCallbacks, Runtime
 logger = logging.getLogger(__name__)
 
 
-class RunOptions(TypedDict, total=False):
-    """Where and how a design is run: `archsearch.Runtime` says what each is."""
+class MachineOptions(TypedDict, total=False):
+    """Where a design is run: `archsearch.Runtime` says what each is."""
 
     storage: str | None
     data_dir: str | Path | None
     device: str
     workers: int | None
+
+
+class RunOptions(MachineOptions, total=False):
+    """Where and how long a design is run, and who is told."""
+
     time_budget_seconds: float | None
     callbacks: RunCallbacks
 

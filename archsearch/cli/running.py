@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import typer
 from rich.console import Console
@@ -20,6 +19,7 @@ from archsearch.text import duration, plural
 
 if TYPE_CHECKING:
     from archsearch.api.designed import DesignPlan
+    from archsearch.api.designs import MachineOptions
     from archsearch.api.study import Study
     from archsearch.search.config import StudyConfig
     from archsearch.search.estimate import Estimate
@@ -29,25 +29,19 @@ if TYPE_CHECKING:
 def command_runtime(
     display: RunDisplay,
     *,
-    storage: str | None,
-    data_dir: Path | None,
-    device: str,
-    workers: int | None,
     time_budget: str | None,
     plateau_trials: int | None = None,
     optuna_proxy: str | None = None,
+    **machine: Unpack[MachineOptions],
 ) -> Runtime:
     """The runtime of the options typed, whose budget begins now. Raises ConfigError for a time that is none."""
     return Runtime(
-        storage=storage,
-        data_dir=data_dir,
-        device=device,
-        workers=workers,
         time_budget_seconds=None if time_budget is None else parse_duration(time_budget, option="--time-budget"),
         plateau_trials=plateau_trials,
         optuna_proxy=optuna_proxy,
         command=typed_command(),
         callbacks=display,
+        **machine,
     )
 
 
@@ -94,12 +88,9 @@ def run_design(
     plan: Callable[[Runtime], DesignPlan],
     *,
     reading: str,
-    storage: str | None,
-    data_dir: Path | None,
-    device: str,
-    workers: int | None,
     time_budget: str | None,
     dry_run: bool,
+    **machine: Unpack[MachineOptions],
 ) -> tuple[DesignPlan, Study]:
     """Make a design, say what it will train, train it, and say what is left; a dry run ends the command before that.
 
@@ -108,12 +99,10 @@ def run_design(
     Args:
         plan: makes the design for the runtime of the other options.
         reading: what it reads, said meanwhile.
-        storage, data_dir, device, workers, time_budget, dry_run: as typed.
+        time_budget, dry_run, machine: as typed.
     """
     display = RunDisplay(error_console)
-    runtime = command_runtime(
-        display, storage=storage, data_dir=data_dir, device=device, workers=workers, time_budget=time_budget
-    )
+    runtime = command_runtime(display, time_budget=time_budget, **machine)
     with display.planning(f"reading {reading}"):
         planned = plan(runtime)
     error_console.print(f"[bold]{escape(planned.plan.config.name)}[/]")
