@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from archsearch.api.networks import FoundNetwork, find_network
+from archsearch.api.networks import find_network
 from archsearch.cost.audit import Audit, score_columns, shown_scores
 from archsearch.cost.audit import audit as audit_network
 from archsearch.cost.conventions import CONVENTIONS
 from archsearch.cost.layers import Layer, cost_layers_and_audit
-from archsearch.errors import BuildError, ConfigError
+from archsearch.errors import BuildError
 from archsearch.models.families import FAMILIES, build
 from archsearch.models.spec import Spec
 from archsearch.plots.architecture import Architecture, architecture_of
@@ -158,7 +158,7 @@ def describe(
     """
     name = str(name)
     found = find_network(name, storage=storage)
-    size, classes = _asked(found, input_size, num_classes)
+    size, classes = found.asked(input_size, num_classes)
     spec = found.spec.with_choices(changes or {}).normalised(size)
     with _enough_memory(name, size, classes):
         cost, layers, audited = cost_layers_and_audit(spec, num_classes=classes, input_size=size)
@@ -173,15 +173,6 @@ def describe(
         layers=layers,
         guidelines=audited,
     )
-
-
-def _asked(found: FoundNetwork, input_size: int | None, num_classes: int | None) -> tuple[int, int]:
-    """Input size and number of classes: those asked for, else the network's own."""
-    size = found.input_size if input_size is None else input_size
-    classes = found.num_classes if num_classes is None else num_classes
-    if size < 1 or classes < 1:
-        raise ConfigError(f"input_size and num_classes must be at least 1, got {size} and {classes}")
-    return size, classes
 
 
 @contextmanager
@@ -310,7 +301,7 @@ def audit(
 
 def _audited(name: str, input_size: int | None, num_classes: int | None, storage: str | None) -> Audited:
     found = find_network(name, storage=storage)
-    size, classes = _asked(found, input_size, num_classes)
+    size, classes = found.asked(input_size, num_classes)
     spec = found.spec.normalised(size)
     with _enough_memory(name, size, classes):
         audit = audit_network(build(spec, num_classes=classes, input_size=size, seed=0), size)

@@ -312,10 +312,7 @@ def measure(
 
 
 def _wanted(name: str, found: FoundNetwork, input_size: int | None, num_classes: int | None) -> _Wanted:
-    size = found.input_size if input_size is None else input_size
-    classes = found.num_classes if num_classes is None else num_classes
-    if size < 1 or classes < 1:
-        raise ConfigError(f"input_size and num_classes must be at least 1, got {size} and {classes}")
+    size, classes = found.asked(input_size, num_classes)
     return _Wanted(name=name, spec=found.spec.normalised(size), num_classes=classes, input_size=size)
 
 

@@ -36,6 +36,14 @@ class FoundNetwork:
     num_classes: int
     input_size: int
 
+    def asked(self, input_size: int | None, num_classes: int | None) -> tuple[int, int]:
+        """Input size and number of classes: those asked for, else its own. Raises ConfigError for less than 1."""
+        size = self.input_size if input_size is None else input_size
+        classes = self.num_classes if num_classes is None else num_classes
+        if size < 1 or classes < 1:
+            raise ConfigError(f"input_size and num_classes must be at least 1, got {size} and {classes}")
+        return size, classes
+
 
 def find_network(name: str | Path, *, storage: str | None = None) -> FoundNetwork:
     """The network of a name.
@@ -101,13 +109,9 @@ def create_model(
     Raises ConfigError, UnknownNameError, StoreError for the name; BuildError if it cannot be built at this size.
     """
     found = find_network(name, storage=storage)
-    size = found.input_size if input_size is None else input_size
-    return build(
-        found.spec.with_choices(changes or {}).normalised(size),
-        num_classes=found.num_classes if num_classes is None else num_classes,
-        input_size=size,
-        seed=seed,
-    )
+    size, classes = found.asked(input_size, num_classes)
+    spec = found.spec.with_choices(changes or {}).normalised(size)
+    return build(spec, num_classes=classes, input_size=size, seed=seed)
 
 
 def _from_variant(variant: Variant) -> FoundNetwork:

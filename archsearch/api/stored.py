@@ -162,11 +162,7 @@ class StoredStudy:
         )
 
     def __repr__(self) -> str:
-        return f"<archsearch study '{self.name}': {self._counts}>"
-
-    @property
-    def _counts(self) -> str:
-        return ", ".join(f"{count} {status}" for status, count in self.counts.items()) or "no trial yet"
+        return f"<archsearch study '{self.name}': {counts_text(self.counts)}>"
 
     @property
     def name(self) -> str:
@@ -411,6 +407,11 @@ class StoredStudy:
                     raise ConfigError(f"trial {number} of study '{self.name}' has no network yet ({record.status})")
                 return record
         raise ConfigError(f"study '{self.name}' has no trial {number}", hint=f"its {self._numbers}")
+
+
+def counts_text(counts: Mapping[str, int]) -> str:
+    """Trials by status in words."""
+    return ", ".join(f"{count:,} {status}" for status, count in sorted(counts.items())) or "no trials yet"
 
 
 def trial_number(text: str) -> int | None:

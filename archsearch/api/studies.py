@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from archsearch.api.stored import counts_text
 from archsearch.api.study import Study, stored_studies
 from archsearch.records import Record
 from archsearch.resources import list_yaml, read_yaml
@@ -84,7 +85,7 @@ class StudyList(InNotebooks):
                 (
                     each.study,
                     each.dataset,
-                    ", ".join(f"{number} {status}" for status, number in sorted(each.counts.items())) or "none",
+                    counts_text(each.counts),
                     each.front,
                     each.hypervolume_share,
                     "" if each.recommended is None else str(each.recommended),

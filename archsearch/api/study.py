@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from archsearch.analysis.front import front_rows
 from archsearch.analysis.verdicts import verdicts_table
 from archsearch.api.paths import as_path, open_database
-from archsearch.api.stored import StoredStudy, trial_rows
+from archsearch.api.stored import StoredStudy, counts_text, trial_rows
 from archsearch.errors import ArchsearchError, NothingStoredError, OverrideError, UnknownNameError
 from archsearch.overrides import Overrides, read_overrides
 from archsearch.store.studies import find_study, latest_study, list_studies
@@ -40,7 +40,7 @@ class Study(StoredStudy):
     def _repr_html_(self) -> str:
         config, facts = self.info.config, self.info.facts
         said = (
-            ("trials", self._counts),
+            ("trials", counts_text(self.counts)),
             ("dataset", config.get("dataset")),
             ("objectives", ", ".join(self.objectives)),
             ("proxy", f"{config.get('proxy', {}).get('epochs', '?')} epochs"),

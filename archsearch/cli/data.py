@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from archsearch.cli.console import console, doing, error_console, print_json, show
-from archsearch.cli.options import DataDirOption
+from archsearch.cli.console import console, doing, error_console, tell
+from archsearch.cli.options import DataDirOption, JsonOption
 
 
 def data(
@@ -21,7 +21,7 @@ def data(
         typer.Option("--out", "-o", metavar="FILE.yaml", help="Write a study that fits, for `archsearch run --study`."),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, metavar="N", help="Rows of each table that are printed.")] = 20,
-    json: Annotated[bool, typer.Option("--json", help="Everything as JSON on standard output.")] = False,
+    json: JsonOption = False,
     data_dir: DataDirOption = None,
 ) -> None:
     """Look at a dataset before a study is begun.
@@ -36,14 +36,10 @@ def data(
     """
     from archsearch.api.data import data as survey
     from archsearch.api.data import write_study
-    from archsearch.api.output import result_json
 
     with doing("looking at the images"):
         found = survey(dataset, data_dir=data_dir)
-    if json:
-        print_json(result_json(found))
-    else:
-        show(found, limit=limit)
+    tell(found, json=json, limit=limit)
     if out is not None:
         write_study(found, out)
         error_console.print(f"wrote {out}: archsearch run --study {out}", markup=False)

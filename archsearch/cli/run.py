@@ -255,9 +255,9 @@ def _batch(plan: RunPlan) -> str:
 
 def _print_end(study: Study, elapsed_seconds: float, total: int, ending: str | None) -> None:
     from archsearch.api.analyses import study_front
+    from archsearch.api.stored import counts_text
 
-    counts = ", ".join(f"{number} {status}" for status, number in sorted(study.counts.items()))
-    console.print(f"\nstudy '{study.name}': {counts or 'no trials'} ({duration(elapsed_seconds)} in this run)")
+    console.print(f"\nstudy '{study.name}': {counts_text(study.counts)} ({duration(elapsed_seconds)} in this run)")
     reasons = {record.reason for record in study.records if record.status == "failed" and record.reason}
     for reason in sorted(reasons)[:3]:
         console.print(f"failed: {reason.splitlines()[0]}", markup=False)

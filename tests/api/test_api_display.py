@@ -162,8 +162,8 @@ def test_a_study_shows_what_it_is_of_its_front_and_its_verdicts(study: archsearc
 def test_a_study_without_a_trial_shows_that(tmp_path: Path) -> None:
     store_study(f"sqlite:///{tmp_path}/studies.db", [])
     empty = archsearch.open_study("small", storage=f"sqlite:///{tmp_path}/studies.db")
-    assert "no trial yet" in checked(empty._repr_html_())
-    assert "no trial yet" in repr(empty)
+    assert "no trials yet" in checked(empty._repr_html_())
+    assert "no trials yet" in repr(empty)
     assert empty.to_dataframe().empty
     assert (empty.ablation, empty.confirmed, empty.trust) == (None, None, None)
     assert empty.history.reason == "no trial has ended yet"
