@@ -156,7 +156,6 @@ class _Source:
     model: nn.Module
     metadata: ModelInfo
     dataset: str | None
-    image_rules: ImageRules
     folder: Path
 
 
@@ -294,8 +293,9 @@ def _source(
     data_dir: str | Path | None,
     storage: str | None,
 ) -> _Source:
-    if is_file(Path(str(which)) / "spec.json"):
-        return _from_folder(Path(str(which)), name=Path(str(which)).name, dataset=dataset)
+    folder = Path(str(which))
+    if is_file(folder / "spec.json"):
+        return _from_folder(folder, name=folder.name, dataset=dataset)
     opened = opened_study(study, storage=storage)
     chosen = opened.choose(which if isinstance(which, int) else str(which), rule=rule)
     where = study_folder(opened.name) / "retrain" / chosen.spec.arch_id
@@ -325,14 +325,13 @@ def _source(
             archsearch_version=__version__,
         ),
         dataset=uri,
-        image_rules=rules,
         folder=study_folder(opened.name) / "export",
     )
 
 
 def _from_folder(folder: Path, *, name: str, dataset: str | None) -> _Source:
     facts = replace(read_info(folder), name=name, archsearch_version=__version__)
-    return _Source(model=load(folder), metadata=facts, dataset=dataset, image_rules=facts.image_rules, folder=folder)
+    return _Source(model=load(folder), metadata=facts, dataset=dataset, folder=folder)
 
 
 def _dataset(source: _Source, *, needed: bool, data_dir: str | Path | None) -> Dataset | None:
@@ -344,7 +343,7 @@ def _dataset(source: _Source, *, needed: bool, data_dir: str | Path | None) -> D
                 hint="name its dataset: cifar10, digits, folder:PATH or npz:PATH",
             )
         return None
-    found = load_dataset(source.dataset, data_dir=data_dir, rules=source.image_rules)
+    found = load_dataset(source.dataset, data_dir=data_dir, rules=source.metadata.image_rules)
     if found.classes != source.metadata.classes:
         raise ConfigError(
             f"dataset '{source.dataset}' has other classes than the network ({len(found.classes)} and "

@@ -352,7 +352,7 @@ class StoredStudy:
         if which in rules:
             return ConfigError(
                 f"'{which}' is a rule, not a trial",
-                hint=f"the best by it: --trial best --select {which}",
+                hint=f"ask for the best by this rule (in a terminal: --trial best --select {which})",
             )
         return UnknownNameError(
             "trial",

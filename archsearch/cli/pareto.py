@@ -43,8 +43,7 @@ def pareto(
 
     opened = open_study(study, storage=storage)  # before the rest is imported: a wrong name is answered at once
 
-    from archsearch.analysis.front import Front, front_rows
-    from archsearch.analysis.study_front import StudyFront
+    from archsearch.analysis.front import front_rows
     from archsearch.api.analyses import study_front
     from archsearch.api.output import write_csv
     from archsearch.api.paths import study_folder
@@ -54,15 +53,16 @@ def pareto(
     folder = out or study_folder(opened.name)
     written = []
     file, drawn = ("final", "final") if final else ("pareto", "front")
-    found: Result = result_of(opened, PLOTS["final"]) if final else study_front(opened)
+    front = None if final else study_front(opened)
+    found: Result = result_of(opened, PLOTS["final"]) if front is None else front
     for wanted, end in ((plot, "html"), (png, "png")):
         if wanted:
             written.append(write_plot(opened, drawn, folder / f"{file}.{end}", command=typed_command()))
     if csv:
-        rows = front_rows(found) if isinstance(found, Front) else found.tables()[0].dicts()
+        rows = found.tables()[0].dicts() if front is None else front_rows(front)
         written.append(write_csv(rows, folder / f"{file}.csv"))
-    if json or not isinstance(found, StudyFront):
+    if json or front is None:
         tell(found, *written, json=json)
         return
-    show_answer(found, published=True)
+    show_answer(front, published=True)
     show_written(*written)
