@@ -85,19 +85,20 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 class UnknownNameError(ConfigError):
     """A name that is not in the table it was looked up in. Many known names are not listed, but where they are is said.
 
-    `listed_by`: the command that lists them; `also`: what else could have been written.
+    `listed_by`: the command that lists them; `also`: what else could have been written. Its `near` is the known name
+    that may be meant, or None.
     """
 
     def __init__(self, kind: str, name: str, known: Iterable[str], *, listed_by: str = "", also: str = "") -> None:
         given = dict.fromkeys(map(str, known))  # of a damaged database a name may be anything
-        near, names = nearest(name, given), sorted(given)
+        self.near, names = nearest(name, given), sorted(given)
         if len(names) <= _FEW_NAMES:
             listed = f"known: {', '.join(names) or 'none yet'}"
         elif listed_by:
             listed = f"{listed_by} lists the {len(names)} known names"
         else:
             listed = f"known: {', '.join(names[:_FEW_NAMES])} and {len(names) - _FEW_NAMES} more"
-        hint = f"did you mean '{near}'? {listed}" if near else listed
+        hint = f"did you mean '{self.near}'? {listed}" if self.near else listed
         super().__init__(f"unknown {kind} '{shortened(name, 120)}'", hint=f"{hint}; {also}" if also else hint)
 
 

@@ -192,8 +192,7 @@ def open_base(
             return load_study(study, overrides)
         except UnknownNameError as unknown:
             # Of the two lists the one that has a name like it, else that of the stored studies.
-            better = unknown if "did you mean" in (unknown.hint or "") else missing
-            raise better from unknown
+            raise (unknown if unknown.near else missing) from unknown
     if found.design is not None:
         return open_base(found.design.of, storage=storage or found.storage, overrides=overrides)
     if overrides:
