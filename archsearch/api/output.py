@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from archsearch.errors import ConfigError
 from archsearch.files import write_atomically
+from archsearch.registry import Registry
 from archsearch.table import Result, Table, csv_text, markdown_escaped
 
 if TYPE_CHECKING:
@@ -35,36 +36,39 @@ class Output:
     more: Mapping[str, str] = field(default_factory=dict)
 
 
-OUTPUTS: Mapping[str, Output] = {
-    "ablate": Output(home="archsearch.analysis.ablation:Ablation"),
-    "audit": Output(home="archsearch.api.describe:AuditedNetworks"),
-    "compare": Output(home="archsearch.analysis.comparison:Comparison"),
-    "confirm": Output(
-        home="archsearch.analysis.confirmed:Confirmed",
-        more={"recommendation": "archsearch.analysis.recommendation:RecommendationJson"},
-    ),
-    "data": Output(home="archsearch.analysis.dataset:DatasetSurvey"),
-    "describe": Output(home="archsearch.api.describe:Description"),
-    "export": Output(home="archsearch.api.export:Exported"),
-    "guidelines": Output(home="archsearch.analysis.guidelines:GuidelinesReport"),
-    "measure": Output(home="archsearch.api.measure:MeasuredNetworks"),
-    "papers": Output(home="archsearch.api.papers:PapersReport"),
-    "pareto": Output(home="archsearch.analysis.study_front:StudyFront"),
-    "pareto --final": Output(home="archsearch.analysis.final_front:FinalFront"),
-    "replay": Output(home="archsearch.api.replay:StudyReplay"),
-    "studies": Output(home="archsearch.api.studies:StudyList"),
-    "target check": Output(home="archsearch.api.target:TargetCheck"),
-    "trust": Output(home="archsearch.analysis.trust:Trust"),
-    "variants": Output(home="archsearch.api.variants:NamedNetworks"),
-}
+OUTPUTS = Registry[Output](
+    "command with --json",
+    {
+        "ablate": Output(home="archsearch.analysis.ablation:Ablation"),
+        "audit": Output(home="archsearch.api.describe:AuditedNetworks"),
+        "compare": Output(home="archsearch.analysis.comparison:Comparison"),
+        "confirm": Output(
+            home="archsearch.analysis.confirmed:Confirmed",
+            more={"recommendation": "archsearch.analysis.recommendation:RecommendationJson"},
+        ),
+        "data": Output(home="archsearch.analysis.dataset:DatasetSurvey"),
+        "describe": Output(home="archsearch.api.describe:Description"),
+        "export": Output(home="archsearch.api.export:Exported"),
+        "guidelines": Output(home="archsearch.analysis.guidelines:GuidelinesReport"),
+        "measure": Output(home="archsearch.api.measure:MeasuredNetworks"),
+        "papers": Output(home="archsearch.api.papers:PapersReport"),
+        "pareto": Output(home="archsearch.analysis.study_front:StudyFront"),
+        "pareto --final": Output(home="archsearch.analysis.final_front:FinalFront"),
+        "replay": Output(home="archsearch.api.replay:StudyReplay"),
+        "studies": Output(home="archsearch.api.studies:StudyList"),
+        "target check": Output(home="archsearch.api.target:TargetCheck"),
+        "trust": Output(home="archsearch.analysis.trust:Trust"),
+        "variants": Output(home="archsearch.api.variants:NamedNetworks"),
+    },
+)
 
 
 def head_of(result: object) -> dict[str, Any]:
     """The keys that say whose JSON a result is, and in which version; nothing for a result that no command prints."""
     home = f"{type(result).__module__}:{type(result).__qualname__}"
-    for command, output in OUTPUTS.items():
-        if output.home == home:
-            return {"command": command, "schema_version": output.version}
+    for command in OUTPUTS:
+        if OUTPUTS[command].home == home:
+            return {"command": command, "schema_version": OUTPUTS[command].version}
     return {}
 
 

@@ -15,7 +15,6 @@ from pydantic_core import core_schema
 from typing_extensions import TypedDict, is_typeddict
 
 from archsearch.api.output import OUTPUTS
-from archsearch.errors import UnknownNameError
 from archsearch.table import InNotebooks
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -52,8 +51,6 @@ def schema(command: str | None = None) -> dict[str, Any]:
     """
     if command is None:
         return {name: schema(name) for name in OUTPUTS}
-    if command not in OUTPUTS:
-        raise UnknownNameError("command with --json", command, list(OUTPUTS))
     output = OUTPUTS[command]
     kind = _at(output.home)
     said = get_type_hints(kind.plain)["return"]
