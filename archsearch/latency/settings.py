@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -13,7 +13,8 @@ from archsearch.latency.precision import Precision
 
 AUTO = "auto"
 LOCAL = "local"
-CORES = ("all", "big", "little")
+Cores = Literal["all", "big", "little"]
+CORES: tuple[Cores, ...] = get_args(Cores)
 CPU_BACKEND = "onnxruntime"
 GPU_BACKEND = "cuda-graph"
 OTHER_BACKEND = "torch"
@@ -74,7 +75,7 @@ class LatencySettings(BaseModel):
     also: tuple[str, ...] = ()
     target: Annotated[str, Field(min_length=1)] = LOCAL
     also_targets: tuple[Annotated[str, Field(min_length=1)], ...] = ()
-    cores: Literal["all", "big", "little"] = "all"
+    cores: Cores = "all"
     batch: Annotated[int, Field(ge=1)] | Literal["auto"] | None = None
     threads: int = Field(default=1, ge=1)
     precision: Literal["auto"] | Precision = "auto"

@@ -281,6 +281,7 @@ def main() -> None:
     os.dup2(2, 1)  # whatever a library prints is no answer
     gc.disable()  # as timeit does: no collection falls into a run
     agent, stdin = Agent(), sys.stdin.buffer
+    handlers = {name: getattr(agent, name) for name in ("hello", "put", "open", "warm", "visit")}
     while True:
         line = stdin.readline(LONGEST_LINE)
         if not line:
@@ -288,8 +289,7 @@ def main() -> None:
         request = json.loads(line)
         body = stdin.read(request["bytes"]) if request.get("bytes") else b""
         try:
-            handler = {name: getattr(agent, name) for name in ("hello", "put", "open", "warm", "visit")}
-            answer = handler[request["op"]](request, body)
+            answer = handlers[request["op"]](request, body)
         except Exception as error:  # noqa: BLE001 (the host says what to do about it)
             answer = {"error": plain(f"{type(error).__name__}: {error}"), "passing": isinstance(error, OSError)}
         answers.write((json.dumps({"id": request["id"], **answer}) + "\n").encode())
