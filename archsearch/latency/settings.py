@@ -137,10 +137,8 @@ class LatencySettings(BaseModel):
             raise ValueError(f"cores ({self.cores}): only a board's are chosen; set target")
         if self.target == LOCAL:
             return self
-        if self.backend not in (AUTO, CPU_BACKEND):
-            raise ValueError(f"backend ({self.backend}): the target {self.target} runs {CPU_BACKEND} alone")
-        if self.precision not in (AUTO, "fp32"):
-            raise ValueError(f"precision ({self.precision}): the target {self.target} runs fp32 alone")
+        if (why := self.refused_by_targets) is not None:
+            raise ValueError(why)
         if self.batch == AUTO:
             raise ValueError(f"batch (auto): the target {self.target} wants a number; 1 unless one is given")
         if self.also and LOCAL not in self.also_targets:
@@ -195,6 +193,15 @@ class LatencySettings(BaseModel):
 
     def _where(self, device: str) -> str:
         return device if self.target == LOCAL else "cpu"
+
+    @property
+    def refused_by_targets(self) -> str | None:
+        """Why no target but this machine runs networks so; None: it does."""
+        if self.backend not in (AUTO, CPU_BACKEND):
+            return f"backend {self.backend}: a target runs {CPU_BACKEND} alone"
+        if self.precision not in (AUTO, "fp32"):
+            return f"precision {self.precision}: a target runs fp32 alone"
+        return None
 
     def group_budget_seconds(self, networks: int) -> float:
         """The budget of a group of so many networks measured together, its reference included (seconds).

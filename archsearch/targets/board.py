@@ -30,7 +30,7 @@ from archsearch.latency.prepare import random_input
 from archsearch.latency.protocol import Conditions, Measurement
 from archsearch.latency.remeasure import until_trusted
 from archsearch.latency.samples import Visit
-from archsearch.latency.settings import AUTO, CPU_BACKEND, LatencySettings
+from archsearch.latency.settings import CPU_BACKEND, LatencySettings
 from archsearch.latency.watch import FOREIGN_CPU_SHARE
 from archsearch.models.onnx_export import export_onnx
 from archsearch.noise import quiet_memory_ms
@@ -512,12 +512,8 @@ def board_conditions(board: Board, settings: LatencySettings, *, reference: str,
 
 def check_backend(settings: LatencySettings) -> None:
     """Raises ConfigError for what no board can run yet."""
-    if settings.backend not in (AUTO, CPU_BACKEND):
-        raise ConfigError(
-            f"backend {settings.backend}: a target runs {CPU_BACKEND} alone", hint="leave the backend out"
-        )
-    if settings.precision not in (AUTO, "fp32"):
-        raise ConfigError(f"precision {settings.precision}: a target runs fp32 alone", hint="leave the precision out")
+    if (why := settings.refused_by_targets) is not None:
+        raise ConfigError(why, hint="leave it out")
 
 
 def _put(connection: Connection, content: bytes) -> str:
