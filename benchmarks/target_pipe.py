@@ -28,7 +28,6 @@ from typing import Any
 from torch import nn
 
 from archsearch.latency.lease import DeviceLease
-from archsearch.latency.protocol import Measurement
 from archsearch.latency.settings import LatencySettings
 from archsearch.models.families import build
 from archsearch.models.variants import find_variant
@@ -102,14 +101,10 @@ def in_turn(places: tuple[Place, Place], model: nn.Module, throttled: Board | No
             if not measurement.done:
                 with nullcontext() if stopped is None else stopping(stopped):
                     measurement.visit()
-    one, other = (latency_of(measurement, place) for measurement, place in zip(measurements, places, strict=True))
+    ((one,), (other,)) = (
+        measurement.latencies(place.conditions) for measurement, place in zip(measurements, places, strict=True)
+    )
     return one, other
-
-
-def latency_of(measurement: Measurement, place: Place) -> Latency:
-    """What was measured of the one network."""
-    (found,) = measurement.latencies(place.conditions)
-    return found
 
 
 @contextmanager
