@@ -166,7 +166,7 @@ class LatencySettings(BaseModel):
         `auto` is `onnxruntime` on a CPU, `cuda-graph` on a GPU of CUDA and `torch` on any other device. A target has a
         device of its own, its CPU, whatever this machine's is; so for all that is asked of a device here.
         """
-        device = self._where(device)
+        device = self.runs_on(device)
         if self.backend != AUTO:
             return self.backend
         return {"cpu": CPU_BACKEND, "cuda": GPU_BACKEND}.get(device.partition(":")[0], OTHER_BACKEND)
@@ -191,7 +191,8 @@ class LatencySettings(BaseModel):
         """The same settings for one target alone."""
         return self.model_copy(update={"target": target, "also_targets": ()})
 
-    def _where(self, device: str) -> str:
+    def runs_on(self, device: str) -> str:
+        """The torch device that runs the networks: this one here, and a target's CPU elsewhere."""
         return device if self.target == LOCAL else "cpu"
 
     @property
@@ -217,11 +218,11 @@ class LatencySettings(BaseModel):
         """Images a run on this torch device ("cpu", "cuda:0", ...); the smallest tried where a study chooses."""
         if isinstance(self.batch, int):
             return self.batch
-        return CPU_BATCH if self._where(device).partition(":")[0] == "cpu" else GPU_BATCH
+        return CPU_BATCH if self.runs_on(device).partition(":")[0] == "cpu" else GPU_BATCH
 
     def chooses_batch_on(self, device: str) -> bool:
         """Whether a study that begins on this torch device chooses its batch."""
-        return self.batch == AUTO or (self.batch is None and self._where(device).partition(":")[0] != "cpu")
+        return self.batch == AUTO or (self.batch is None and self.runs_on(device).partition(":")[0] != "cpu")
 
     def precision_on(self, device: str) -> Precision:
         """The precision on this torch device: the one that is named, or what is deployed there (`auto`).
@@ -230,7 +231,7 @@ class LatencySettings(BaseModel):
         """
         if self.precision != "auto":
             return self.precision
-        return GPU_PRECISION if self._where(device).partition(":")[0] == "cuda" else "fp32"
+        return GPU_PRECISION if self.runs_on(device).partition(":")[0] == "cuda" else "fp32"
 
     def bursts_of_visit(self, visit: int) -> int:
         """Bursts of each network in a visit (0 is the first). Visits after the planned ones are as large as the first.
