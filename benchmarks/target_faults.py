@@ -161,9 +161,8 @@ def judged(folder: Path, storage: str, plan: dict[str, Any], arguments: argparse
         "latencies_that_waited": log.count("its latency waits for a board that is away"),
         "tracebacks": log.count("Traceback"),
     }
-    expected = arguments.networks
     return found | {
-        "whole": len(whole) == len(latencies) == found["different"] == expected
+        "whole": len(whole) == len(latencies) == found["different"] == arguments.networks
         and not made_up
         and not found["measured_more_than_once"]
         and sum(happened.values()) == arguments.faults

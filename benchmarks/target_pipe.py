@@ -28,12 +28,11 @@ from typing import Any
 from torch import nn
 
 from archsearch.latency.lease import DeviceLease
-from archsearch.latency.protocol import Measurement
 from archsearch.latency.settings import LatencySettings
 from archsearch.models.families import build
 from archsearch.models.variants import find_variant
 from archsearch.records import Latency
-from archsearch.search.places import BoardPlace, LocalPlace
+from archsearch.search.places import BoardPlace, LocalPlace, Place, PlaceSetup
 from archsearch.space.search_space import load_space
 from archsearch.targets.board import Board
 from archsearch.targets.transports import parse_target
@@ -59,14 +58,14 @@ def main() -> int:
     )  # fmt: skip
     target = parse_target(f"command:{shlex.quote(sys.executable)}")
     assert target is not None
-    lease = DeviceLease.of_device("cpu")
-    own: dict[str, Any] = {
-        "input_size": INPUT_SIZE, "seed": 0, "lease": lease, "reference": reference, "reference_name": REFERENCE,
-    }  # fmt: skip
+    setup = PlaceSetup(
+        device="cpu", input_size=INPUT_SIZE, seed=0, lease=DeviceLease.of_device("cpu"), reference=reference,
+        reference_name=REFERENCE,
+    )  # fmt: skip
     with closing(Board(target)) as board:
-        there = BoardPlace(board, settings, **own)
-        here = LocalPlace(settings, device="cpu", **own)
-        places = (there, there) if arguments.throttle else (here, there)
+        there = BoardPlace(board, settings, setup)
+        here = LocalPlace(settings, setup)
+        places: tuple[Place, Place] = (there, there) if arguments.throttle else (here, there)
         rows = []
         for number, model in enumerate(networks(arguments.networks)):
             one, other = in_turn(places, model, board if arguments.throttle else None)
@@ -94,22 +93,18 @@ def networks(count: int) -> Iterator[nn.Module]:
         yield build(spec, num_classes=CLASSES, input_size=INPUT_SIZE, seed=0)
 
 
-def in_turn(places: tuple[Any, Any], model: nn.Module, throttled: Board | None) -> tuple[Latency, Latency]:
+def in_turn(places: tuple[Place, Place], model: nn.Module, throttled: Board | None) -> tuple[Latency, Latency]:
     """A visit of the one and a visit of the other in turn; the second one's agent throttled, if a board is given."""
     measurements = [place.open(place.export(model)) for place in places]
     while not all(measurement.done for measurement in measurements):
-        for measurement, throttle in zip(measurements, (False, throttled is not None), strict=True):
+        for measurement, stopped in zip(measurements, (None, throttled), strict=True):
             if not measurement.done:
-                with stopping(throttled) if throttle and throttled is not None else nullcontext():
+                with nullcontext() if stopped is None else stopping(stopped):
                     measurement.visit()
-    one, other = (latency_of(measurement, place) for measurement, place in zip(measurements, places, strict=True))
+    ((one,), (other,)) = (
+        measurement.latencies(place.conditions) for measurement, place in zip(measurements, places, strict=True)
+    )
     return one, other
-
-
-def latency_of(measurement: Measurement, place: Any) -> Latency:
-    """What was measured of the one network."""
-    (found,) = measurement.latencies(place.conditions)
-    return found
 
 
 @contextmanager

@@ -74,7 +74,7 @@ def measure_sustained(
             where, board = settings.target, ended.enter_context(closing(Board(on_board)))
             example = random_input(batch=settings.batch_on("cpu"), input_size=size, device="cpu", seed=0)
             sent = [BoardNetwork.of(model, example, what="a network") for model in models]
-            group = BoardGroup(board, sent, example, threads=settings.threads, cores=settings.cores)
+            group = BoardGroup(board, sent, example)
         turns, runs, began = list[Turn](), settings.runs_per_burst, time.monotonic()
         while len(turns) < 2 or turns[-1].ended_seconds < seconds:
             plan = VisitPlan(

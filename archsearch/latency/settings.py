@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -13,7 +13,8 @@ from archsearch.latency.precision import Precision
 
 AUTO = "auto"
 LOCAL = "local"
-CORES = ("all", "big", "little")
+Cores = Literal["all", "big", "little"]
+CORES: tuple[Cores, ...] = get_args(Cores)
 CPU_BACKEND = "onnxruntime"
 GPU_BACKEND = "cuda-graph"
 OTHER_BACKEND = "torch"
@@ -74,7 +75,7 @@ class LatencySettings(BaseModel):
     also: tuple[str, ...] = ()
     target: Annotated[str, Field(min_length=1)] = LOCAL
     also_targets: tuple[Annotated[str, Field(min_length=1)], ...] = ()
-    cores: Literal["all", "big", "little"] = "all"
+    cores: Cores = "all"
     batch: Annotated[int, Field(ge=1)] | Literal["auto"] | None = None
     threads: int = Field(default=1, ge=1)
     precision: Literal["auto"] | Precision = "auto"
@@ -136,10 +137,8 @@ class LatencySettings(BaseModel):
             raise ValueError(f"cores ({self.cores}): only a board's are chosen; set target")
         if self.target == LOCAL:
             return self
-        if self.backend not in (AUTO, CPU_BACKEND):
-            raise ValueError(f"backend ({self.backend}): the target {self.target} runs {CPU_BACKEND} alone")
-        if self.precision not in (AUTO, "fp32"):
-            raise ValueError(f"precision ({self.precision}): the target {self.target} runs fp32 alone")
+        if (why := self.refused_by_targets) is not None:
+            raise ValueError(why)
         if self.batch == AUTO:
             raise ValueError(f"batch (auto): the target {self.target} wants a number; 1 unless one is given")
         if self.also and LOCAL not in self.also_targets:
@@ -167,7 +166,7 @@ class LatencySettings(BaseModel):
         `auto` is `onnxruntime` on a CPU, `cuda-graph` on a GPU of CUDA and `torch` on any other device. A target has a
         device of its own, its CPU, whatever this machine's is; so for all that is asked of a device here.
         """
-        device = self._where(device)
+        device = self.runs_on(device)
         if self.backend != AUTO:
             return self.backend
         return {"cpu": CPU_BACKEND, "cuda": GPU_BACKEND}.get(device.partition(":")[0], OTHER_BACKEND)
@@ -192,8 +191,18 @@ class LatencySettings(BaseModel):
         """The same settings for one target alone."""
         return self.model_copy(update={"target": target, "also_targets": ()})
 
-    def _where(self, device: str) -> str:
+    def runs_on(self, device: str) -> str:
+        """The torch device that runs the networks: this one here, and a target's CPU elsewhere."""
         return device if self.target == LOCAL else "cpu"
+
+    @property
+    def refused_by_targets(self) -> str | None:
+        """Why no target but this machine runs networks so; None: it does."""
+        if self.backend not in (AUTO, CPU_BACKEND):
+            return f"backend {self.backend}: a target runs {CPU_BACKEND} alone"
+        if self.precision not in (AUTO, "fp32"):
+            return f"precision {self.precision}: a target runs fp32 alone"
+        return None
 
     def group_budget_seconds(self, networks: int) -> float:
         """The budget of a group of so many networks measured together, its reference included (seconds).
@@ -209,11 +218,11 @@ class LatencySettings(BaseModel):
         """Images a run on this torch device ("cpu", "cuda:0", ...); the smallest tried where a study chooses."""
         if isinstance(self.batch, int):
             return self.batch
-        return CPU_BATCH if self._where(device).partition(":")[0] == "cpu" else GPU_BATCH
+        return CPU_BATCH if self.runs_on(device).partition(":")[0] == "cpu" else GPU_BATCH
 
     def chooses_batch_on(self, device: str) -> bool:
         """Whether a study that begins on this torch device chooses its batch."""
-        return self.batch == AUTO or (self.batch is None and self._where(device).partition(":")[0] != "cpu")
+        return self.batch == AUTO or (self.batch is None and self.runs_on(device).partition(":")[0] != "cpu")
 
     def precision_on(self, device: str) -> Precision:
         """The precision on this torch device: the one that is named, or what is deployed there (`auto`).
@@ -222,7 +231,7 @@ class LatencySettings(BaseModel):
         """
         if self.precision != "auto":
             return self.precision
-        return GPU_PRECISION if self._where(device).partition(":")[0] == "cuda" else "fp32"
+        return GPU_PRECISION if self.runs_on(device).partition(":")[0] == "cuda" else "fp32"
 
     def bursts_of_visit(self, visit: int) -> int:
         """Bursts of each network in a visit (0 is the first). Visits after the planned ones are as large as the first.

@@ -1,6 +1,6 @@
 """Counts of the named networks as data: they never change, and counting them all takes two minutes.
 
-`benchmarks/paper_counts.py` writes the file; tests count some of it anew.
+`benchmarks/paper_counts.py` writes the file; tests count all of them anew.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ import torch
 from archsearch.errors import ArchsearchError, ConfigError, MeasurementError
 from archsearch.latency.batch import measured_batch
 from archsearch.latency.lease import DeviceLease
-from archsearch.latency.settings import LOCAL, LatencySettings
+from archsearch.latency.settings import LatencySettings
 from archsearch.models.families import FAMILIES, build, spec_from_json
 from archsearch.models.spec import Spec
 from archsearch.models.variants import VARIANTS
@@ -45,8 +45,7 @@ def decided_batch(
 
     Raises MeasurementError if the networks cannot be measured on this device.
     """
-    on_cpu = config.latency.target != LOCAL or device.partition(":")[0] == "cpu"
-    if on_cpu and not config.latency.chooses_batch_on(device):
+    if config.latency.runs_on(device).partition(":")[0] == "cpu" and not config.latency.chooses_batch_on(device):
         return None
     pair = width_pair(config, space, input_size=input_size)
     if pair is None:

@@ -27,7 +27,7 @@ from archsearch.search.config import StudyConfig
 from archsearch.search.failures import blame_of, reason_of
 from archsearch.search.measuring import AwaitedError, RepeatMeasurement, StudyLatency, TrialLatency
 from archsearch.search.outcome import Outcome, constrained_values, constraint_excess, rejection
-from archsearch.search.places import places_of
+from archsearch.search.places import PlaceSetup, places_of
 from archsearch.search.repeats import Repeats
 from archsearch.search.stopwatch import Stopwatch
 from archsearch.search.trial_context import StandaloneTrial, TrialContext
@@ -126,18 +126,17 @@ class Evaluator:
         self.stopwatch = Stopwatch()
         self._lease = DeviceLease.of_device(device, waiting=lambda: self.stopwatch.at("wait"))
         self._awaited: list[Awaited] = []
+        setup = PlaceSetup(
+            device=device,
+            input_size=self.input_size,
+            seed=config.seed,
+            lease=self._lease,
+            reference=self._build_reference,
+            reference_name=config.reference,
+        )
         self._latency = StudyLatency(
             config.latency,
-            places=places_of(
-                config.latency,
-                device=device,
-                input_size=self.input_size,
-                seed=config.seed,
-                lease=self._lease,
-                reference=self._build_reference,
-                reference_name=config.reference,
-                boards=boards or {},
-            ),
+            places=places_of(config.latency, setup, boards=boards or {}),
             fix_reference=fix_reference,
             sleep=self._sleep,
             stopwatch=self.stopwatch,

@@ -190,7 +190,7 @@ class TrialLatency:
 
         One for which the device has not the memory beside a training is put off until `complete`.
         """
-        due = next((attempts for attempts in self._all if attempts.is_due), None)
+        due = next((attempts for attempts in self._all if attempts.due_seconds() == 0), None)
         if due is None:
             return False
         try:
@@ -376,11 +376,6 @@ class _Attempts:
     def is_awaited(self) -> bool:
         """Whether the place is away, and an attempt has not ended."""
         return self.place.is_away and (self.under_way or self.is_put_off)
-
-    @property
-    def is_due(self) -> bool:
-        """Whether there is something to `advance` now."""
-        return self.due_seconds() == 0
 
     @property
     def needed(self) -> bool:

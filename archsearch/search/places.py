@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -65,27 +66,36 @@ class Place(Protocol):
         """Nothing is measured there any more."""
 
 
-class LocalPlace:
-    """This device, by one backend; the arguments are those of `places_of`."""
+@dataclass(frozen=True, kw_only=True)
+class PlaceSetup:
+    """What all places of a study share.
 
-    def __init__(
-        self,
-        settings: LatencySettings,
-        *,
-        device: str,
-        input_size: int,
-        seed: int,
-        lease: DeviceLease,
-        reference: Callable[[], nn.Module],
-        reference_name: str,
-    ) -> None:
-        self.name = settings.backend_on(device)
-        self.conditions = conditions_of(reference_name, settings, device, input_size)
+    Attributes:
+        device: of this machine: torch device ("cpu", "cuda:0").
+        input_size: height and width of the images (pixels).
+        seed: of the random input.
+        lease: of the device.
+        reference: builds the reference network.
+        reference_name: what records call it.
+    """
+
+    device: str
+    input_size: int
+    seed: int
+    lease: DeviceLease
+    reference: Callable[[], nn.Module]
+    reference_name: str
+
+
+class LocalPlace:
+    """This device, by the settings' backend."""
+
+    def __init__(self, settings: LatencySettings, setup: PlaceSetup) -> None:
+        self.name = settings.backend_on(setup.device)
+        self.conditions = conditions_of(setup.reference_name, settings, setup.device, setup.input_size)
         self.is_away = False
         self._settings = settings
-        self._seed = seed
-        self._lease = lease
-        self._build_reference = reference
+        self._setup = setup
 
     @property
     def quiet_ms(self) -> float | None:
@@ -95,7 +105,8 @@ class LocalPlace:
 
     def export(self, model: nn.Module) -> ExportedNetwork:
         """See `Place`."""
-        return ExportedNetwork(model, self.conditions, what="the network", lease=self._lease, seed=self._seed)
+        setup = self._setup
+        return ExportedNetwork(model, self.conditions, what="the network", lease=setup.lease, seed=setup.seed)
 
     @property
     def exported_reference(self) -> ExportedNetwork:
@@ -105,7 +116,7 @@ class LocalPlace:
     def open(self, network: ExportedNetwork, *, afresh: bool = False) -> Measurement:
         """See `Place`."""
         reference = self._reference.again() if afresh else self._reference
-        return open_measurement(network, reference, settings=self._settings, lease=self._lease)
+        return open_measurement(network, reference, settings=self._settings, lease=self._setup.lease)
 
     def begin(self, visit: Callable[[], None]) -> Future[None]:
         """The visit is made now."""
@@ -119,45 +130,35 @@ class LocalPlace:
 
     @cached_property
     def _reference(self) -> PreparedReference:
-        conditions = self.conditions
+        setup = self._setup
         return prepare_reference(
-            self._build_reference(),
-            name=conditions.reference,
+            setup.reference(),
+            name=setup.reference_name,
             settings=self._settings,
-            device=conditions.device,
-            input_size=conditions.input_size,
-            lease=self._lease,
+            device=setup.device,
+            input_size=setup.input_size,
+            lease=setup.lease,
         )
 
 
 class BoardPlace:
-    """A board; the arguments are those of `places_of`."""
+    """A board."""
 
-    def __init__(
-        self,
-        board: Board,
-        settings: LatencySettings,
-        *,
-        input_size: int,
-        seed: int,
-        lease: DeviceLease,
-        reference: Callable[[], nn.Module],
-        reference_name: str,
-    ) -> None:
+    def __init__(self, board: Board, settings: LatencySettings, setup: PlaceSetup) -> None:
         self.name = board.target.name
         self._board = board
         self._settings = settings
-        self._lease = lease
-        self._build_reference = reference
-        self._reference_name = reference_name
-        self._input_size = input_size
-        self._example = random_input(batch=settings.batch_on("cpu"), input_size=input_size, device="cpu", seed=seed)
+        self._setup = setup
+        self._example = random_input(
+            batch=settings.batch_on("cpu"), input_size=setup.input_size, device="cpu", seed=setup.seed
+        )
 
     @cached_property
     def conditions(self) -> Conditions:
         """See `Place`."""
+        setup = self._setup
         return board_conditions(
-            self._board, self._settings, reference=self._reference_name, input_size=self._input_size
+            self._board, self._settings, reference=setup.reference_name, input_size=setup.input_size
         )
 
     @property
@@ -177,16 +178,13 @@ class BoardPlace:
     @cached_property
     def exported_reference(self) -> BoardNetwork:
         """See `Place`."""
-        return self._exported(self._build_reference(), what=f"the reference network '{self._reference_name}'")
+        setup = self._setup
+        return self._exported(setup.reference(), what=f"the reference network '{setup.reference_name}'")
 
     def open(self, network: BoardNetwork, *, afresh: bool = False) -> Measurement:
         """See `Place`; nothing is sent before the first visit, and every measurement opens the reference afresh."""
-        settings = self._settings
-        group = BoardGroup(
-            self._board, (network, self.exported_reference), self._example, threads=settings.threads,
-            cores=settings.cores,
-        )  # fmt: skip
-        return Measurement(group, settings)
+        group = BoardGroup(self._board, (network, self.exported_reference), self._example)
+        return Measurement(group, self._settings)
 
     def begin(self, visit: Callable[[], None]) -> Future[None]:
         """The visit is made beside what the worker does."""
@@ -197,43 +195,29 @@ class BoardPlace:
         self._board.close()
 
     def _exported(self, model: nn.Module, *, what: str) -> BoardNetwork:
-        with self._lease.shared():  # another process may be measuring here
+        with self._setup.lease.shared():  # another process may be measuring here
             return BoardNetwork.of(model, self._example, what=what)
 
 
 def places_of(
-    settings: LatencySettings,
-    *,
-    device: str,
-    input_size: int,
-    seed: int,
-    lease: DeviceLease,
-    reference: Callable[[], nn.Module],
-    reference_name: str,
-    boards: Mapping[str, Mapping[str, str]],
+    settings: LatencySettings, setup: PlaceSetup, *, boards: Mapping[str, Mapping[str, str]]
 ) -> tuple[Place, ...]:
     """The places of a study's latency protocol: the one whose latency is the objective, then the further ones.
 
     Args:
         settings: the study's latency protocol.
-        device: of this machine: torch device ("cpu", "cuda:0").
-        input_size: height and width of the images (pixels).
-        seed: of the random input.
-        lease: of the device.
-        reference: builds the reference network; `reference_name` is what records call it.
+        setup: what the places share.
         boards: by target, what it said of itself when the study was begun; one that is not there is asked now.
 
     Raises ConfigError for a target that is none; MeasurementError for one that is asked and does not answer.
     """
-    own = {"input_size": input_size, "seed": seed, "lease": lease, "reference": reference,
-           "reference_name": reference_name}  # fmt: skip
     found: list[Place] = []
     for target in settings.targets:
         there = settings.at(target)
         on_board = parse_target(target)
         if on_board is not None:
-            found.append(BoardPlace(Board(on_board, known=boards.get(target)), there, **own))  # type: ignore[arg-type]
+            found.append(BoardPlace(Board(on_board, known=boards.get(target)), there, setup))
             continue
-        for backend in (there.backend_on(device), *there.also_on(device)):
-            found.append(LocalPlace(there.with_backend(backend), device=device, **own))  # type: ignore[arg-type]
+        for backend in (there.backend_on(setup.device), *there.also_on(setup.device)):
+            found.append(LocalPlace(there.with_backend(backend), setup))
     return tuple(found)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import wraps
+from inspect import isfunction
 from pathlib import Path
 
 from archsearch.errors import ConfigError
@@ -118,35 +120,18 @@ class CallbackList(RunCallbacks):
         """Whether one of them does."""
         return any(each.follows_trials for each in self.callbacks)
 
-    def predictors(self, done: int, networks: int) -> None:
-        """See `RunCallbacks`."""
-        for each in self.callbacks:
-            each.predictors(done, networks)
 
-    def begun(self, study: StudyInfo) -> None:
-        """See `RunCallbacks`."""
+def _told_to_all(name: str) -> Callable[..., None]:
+    @wraps(getattr(RunCallbacks, name))
+    def tell(self: CallbackList, *said: object) -> None:
         for each in self.callbacks:
-            each.begun(study)
+            getattr(each, name)(*said)
 
-    def decoded(self, done: int, pictures: int) -> None:
-        """See `RunCallbacks`."""
-        for each in self.callbacks:
-            each.decoded(done, pictures)
+    return tell
 
-    def epoch(self, trial: int, epoch: Epoch) -> None:
-        """See `RunCallbacks`."""
-        for each in self.callbacks:
-            each.epoch(trial, epoch)
 
-    def trial_ended(self, record: Record) -> None:
-        """See `RunCallbacks`."""
-        for each in self.callbacks:
-            each.trial_ended(record)
-
-    def progressed(self, progress: RunProgress) -> None:
-        """See `RunCallbacks`."""
-        for each in self.callbacks:
-            each.progressed(progress)
+for _name in [name for name, found in vars(RunCallbacks).items() if isfunction(found)]:
+    setattr(CallbackList, _name, _told_to_all(_name))  # all of them, those to come among them
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,9 +38,9 @@ _SAMPLED = 8  # suggestions that stand for those to come: how large they are, no
 _STEPS = 3  # timed, after one that is not
 _MOST_IMAGES = 32  # of a step: what an image takes hardly changes beyond
 _MOST_MACS = 3e9  # of a step: half a second on a core
+_BUSY, _CROWDED = ", beside other programs that are busy now", 1.5
 # What a trial takes beside its phases, and a worker before its first one (`benchmarks/trial_timeline.py`: quickstart,
 # 0.4 s and 8 s): the database, the sampler, memory given back; starting Python, torch and Optuna, and reading the data.
-_BUSY, _CROWDED = ", beside other programs that are busy now", 1.5
 _BESIDE_SECONDS = 0.4
 _BEGIN_SECONDS = 8.0
 

@@ -9,16 +9,14 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from archsearch.errors import ConfigError
 from archsearch.records import Epoch, Record, TrialStatus
 from archsearch.registry import Registry
 from archsearch.search.runtime import RunCallbacks
 from archsearch.store.studies import StudyInfo
-
-if TYPE_CHECKING:
-    from archsearch.training.event_file import EventFile
+from archsearch.training.event_file import EventFile, writer_type
 
 
 class TensorBoard(RunCallbacks):
@@ -31,9 +29,7 @@ class TensorBoard(RunCallbacks):
     """
 
     def __init__(self, folder: str | Path) -> None:
-        from archsearch.training.event_file import writer_type  # imports torch
-
-        writer_type()
+        writer_type()  # whether it is there
         self._folder = Path(folder)
         self._files: dict[int, EventFile] = {}
 
@@ -55,8 +51,6 @@ class TensorBoard(RunCallbacks):
         del self._files[record.trial]
 
     def _file(self, trial: int) -> EventFile:
-        from archsearch.training.event_file import EventFile
-
         if trial not in self._files:
             self._files[trial] = EventFile(self._folder / f"trial-{trial:05d}", split="validation")
         return self._files[trial]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
@@ -16,49 +15,37 @@ _WAIT_SECONDS = 0.2  # for a writer: a key was pressed
 
 def study_names(url: str | None) -> tuple[str, ...]:
     """The studies of a database, the one that was entered last first; none of one that is not SQLite, or not there."""
-    with _opened(url) as rows:
-        return tuple(name for (name,) in rows("SELECT name FROM archsearch_studies ORDER BY id DESC"))
+    return tuple(name for (name,) in _rows(url, "SELECT name FROM archsearch_studies ORDER BY id DESC"))
 
 
 def trial_names(url: str | None, study: str | None) -> tuple[tuple[int, str], ...]:
     """Number and name of every complete trial of a study; None: of the one that was worked on last."""
-    with _opened(url) as rows:
-        newest = "SELECT study_id FROM archsearch_trials ORDER BY id DESC LIMIT 1"
-        named = "SELECT id FROM archsearch_studies WHERE name = ?"
-        found = rows(
-            "SELECT number, coalesce(variant, arch_id, '') FROM archsearch_trials WHERE status = 'complete' AND number "
-            f"IS NOT NULL AND study_id = ({newest if study is None else named}) ORDER BY number",
-            *(() if study is None else (study,)),
-        )
-        return tuple((int(number), str(name)) for number, name in found)
+    newest = "SELECT study_id FROM archsearch_trials ORDER BY id DESC LIMIT 1"
+    named = "SELECT id FROM archsearch_studies WHERE name = ?"
+    found = _rows(
+        url,
+        "SELECT number, coalesce(variant, arch_id, '') FROM archsearch_trials WHERE status = 'complete' AND number "
+        f"IS NOT NULL AND study_id = ({newest if study is None else named}) ORDER BY number",
+        *(() if study is None else (study,)),
+    )
+    return tuple((int(number), str(name)) for number, name in found)
 
 
 def choice_names(url: str | None, study: str) -> tuple[str, ...]:
     """The choices that a stored study searches."""
-    with _opened(url) as rows:
-        for (space,) in rows("SELECT space FROM archsearch_studies WHERE name = ?", study):
-            return tuple(str(domain["name"]) for domain in json.loads(space).get("domains", ()))
+    for (space,) in _rows(url, "SELECT space FROM archsearch_studies WHERE name = ?", study):
+        return tuple(str(domain["name"]) for domain in json.loads(space).get("domains", ()))
     return ()
 
 
-class _Rows:
-    """Answers of a database, or none."""
-
-    def __init__(self, database: sqlite3.Connection | None) -> None:
-        self._database = database
-
-    def __call__(self, query: str, *values: str) -> list[tuple[str, ...]]:
-        return [] if self._database is None else self._database.execute(query, values).fetchall()
-
-
-@contextmanager
-def _opened(url: str | None) -> Iterator[_Rows]:
-    path = Path((url or DEFAULT_URL).removeprefix(_SQLITE).partition("?")[0])
-    if not (url or DEFAULT_URL).startswith(_SQLITE) or not path.is_file():
-        yield _Rows(None)
-        return
+def _rows(url: str | None, query: str, *values: str) -> list[tuple[str, ...]]:
+    """What a database answers; nothing if it is not SQLite, or not there."""
+    url = url or DEFAULT_URL
+    path = Path(url.removeprefix(_SQLITE).partition("?")[0])
+    if not url.startswith(_SQLITE) or not path.is_file():
+        return []
     # Where nobody has it open nothing changes, and SQLite need not make the files that readers and writers share.
     still = "" if path.with_name(f"{path.name}-wal").exists() else "&immutable=1"
     uri = f"file:{quote(str(path))}?mode=ro{still}"
     with closing(sqlite3.connect(uri, uri=True, timeout=_WAIT_SECONDS)) as database:
-        yield _Rows(database)
+        return database.execute(query, values).fetchall()

@@ -76,7 +76,7 @@ class StudyInfo:
     @property
     def board(self) -> Mapping[str, str] | None:
         """The board whose latency is the objective; None for this machine."""
-        return self.boards.get(str(self.config.get("latency", {}).get("target", "local")))
+        return self.boards.get(str(self.config.get("latency", {}).get("target", "")))
 
     @property
     def latency_batch(self) -> StudyBatch | None:

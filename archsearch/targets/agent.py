@@ -33,10 +33,11 @@ CPUS, ZONES = Path("/sys/devices/system/cpu"), Path("/sys/class/thermal")
 POWERCAP, HWMON = Path("/sys/class/powercap"), Path("/sys/class/hwmon")
 
 
-def read(path: Path | str, longest: int = 400) -> str:
-    """The text of a small file, or "" where there is none."""
+def read(path: Path | str, longest: int = 400, *, end: bool = False) -> str:
+    """The text of a small file, or the end of a longer one; "" where there is none."""
     try:
         with Path(path).open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - longest) if end else 0)
             return file.read(longest).decode("utf-8", "replace").strip("\0 \n\t")
     except OSError:
         return ""
@@ -115,7 +116,7 @@ def powers() -> dict[str, float]:
         rails[name.split(" ")[0]] = float(value.rstrip("AV") or 0)
     for name in (name for name in rails if name.endswith("_A")):
         found[name[:-2]] = rails[name] * rails.get(f"{name[:-1]}V", 0.0)
-    meter = read(os.environ.get("ARCHSEARCH_WATTS", ""), 2**20).split()[-2:]
+    meter = read(os.environ.get("ARCHSEARCH_WATTS", ""), end=True).split()[-2:]
     if len(meter) == 2 and abs(time.time() - float(meter[0])) < METER_SECONDS:
         found["meter"] = float(meter[1])
     return found
@@ -281,15 +282,12 @@ def main() -> None:
     os.dup2(2, 1)  # whatever a library prints is no answer
     gc.disable()  # as timeit does: no collection falls into a run
     agent, stdin = Agent(), sys.stdin.buffer
-    while True:
-        line = stdin.readline(LONGEST_LINE)
-        if not line:
-            return
+    handlers = {name: getattr(agent, name) for name in ("hello", "put", "open", "warm", "visit")}
+    while line := stdin.readline(LONGEST_LINE):
         request = json.loads(line)
         body = stdin.read(request["bytes"]) if request.get("bytes") else b""
         try:
-            handler = {name: getattr(agent, name) for name in ("hello", "put", "open", "warm", "visit")}
-            answer = handler[request["op"]](request, body)
+            answer = handlers[request["op"]](request, body)
         except Exception as error:  # noqa: BLE001 (the host says what to do about it)
             answer = {"error": plain(f"{type(error).__name__}: {error}"), "passing": isinstance(error, OSError)}
         answers.write((json.dumps({"id": request["id"], **answer}) + "\n").encode())

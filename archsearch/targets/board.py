@@ -30,7 +30,7 @@ from archsearch.latency.prepare import random_input
 from archsearch.latency.protocol import Conditions, Measurement
 from archsearch.latency.remeasure import until_trusted
 from archsearch.latency.samples import Visit
-from archsearch.latency.settings import LatencySettings
+from archsearch.latency.settings import CPU_BACKEND, LatencySettings
 from archsearch.latency.watch import FOREIGN_CPU_SHARE
 from archsearch.models.onnx_export import export_onnx
 from archsearch.noise import quiet_memory_ms
@@ -38,7 +38,6 @@ from archsearch.records import Latency
 from archsearch.targets.agent import COPIES, read
 from archsearch.targets.transports import Target
 from archsearch.targets.wire import (
-    CONNECT_SECONDS,
     BoardAwayError,
     BoardState,
     Connection,
@@ -52,7 +51,6 @@ from archsearch.targets.wire import (
 
 logger = logging.getLogger(__name__)
 
-BACKEND = "onnxruntime"
 PATIENCE_SECONDS = 600.0
 LOCK_SECONDS = 60.0  # for which an agent waits until another host's visit has ended; then it is asked anew
 _ANSWER_SECONDS = 60.0  # beside what the work itself takes
@@ -136,13 +134,13 @@ class Board:
         differ in `machine_id`, so their latencies are never pooled.
         """
         return Fingerprint.of(
-            lasting_facts(self.facts) | {"backend": BACKEND, "threads": str(threads), "core_set": cores}
+            lasting_facts(self.facts) | {"backend": CPU_BACKEND, "threads": str(threads), "core_set": cores}
         )
 
     def connection(self) -> Connection:
         """The line to the agent, opened if there is none. Raises BoardAwayError."""
         if self._connection is None or self._connection.closed:
-            made, known = Connection(self.target, connect_seconds=CONNECT_SECONDS), self._known
+            made, known = Connection(self.target), self._known
             if known is not None:
                 changed = [key for key in _SAME_FACTS if known.get(key) != made.hello.facts.get(key)]
                 if changed:
@@ -270,10 +268,9 @@ class BoardGroup:
         board: where.
         networks: the last one is the reference.
         example_input: (N, 3, H, W) float32.
-        threads: of one run.
-        cores: all, big or little: the kinds that the board's kernel tells.
 
-    The agent holds a lock of its own in every visit. Where the board is this machine, its device lease is held, too.
+    Threads and cores are those of the settings that `visit` is given. The agent holds a lock of its own in every visit.
+    Where the board is this machine, its device lease is held, too.
     """
 
     def __init__(
@@ -281,16 +278,11 @@ class BoardGroup:
         board: Board,
         networks: Sequence[BoardNetwork],
         example_input: Tensor,
-        *,
-        threads: int = 1,
-        cores: str = "all",
     ) -> None:
         self._board = board
         self._number = board.new_group()
         self._networks = tuple(networks)
         self._input = example_input
-        self._threads = threads
-        self._cores = cores
         self._runs = 0  # of a burst, from the warm-up on
         self._warmup_runs: list[int] = []
         self._states: list[tuple[BoardState, BoardState]] = []
@@ -366,7 +358,7 @@ class BoardGroup:
     def _visit(self, connection: Connection, settings: LatencySettings, plan: VisitPlan) -> Visit:
         warm_ns = 0.0
         if not self._board.has_open(self._number):
-            self._open(connection)
+            self._open(connection, settings)
             began = time.monotonic_ns()
             waited = self._warm_up(connection, settings)
             warm_ns = time.monotonic_ns() - began - waited * NS_PER_SECOND
@@ -400,12 +392,12 @@ class BoardGroup:
             waited_ns=0.0,  # `visit` says
         )
 
-    def _open(self, connection: Connection) -> None:
+    def _open(self, connection: Connection, settings: LatencySettings) -> None:
         content = self._input.detach().to(torch.float32).contiguous().numpy().tobytes()
         for place, network in enumerate(self._networks):
             opened = connection.ask(
                 "open", Opened, seconds=120.0, sha256=_put(connection, network.data), input=_put(connection, content),
-                shape=list(self._input.shape), group=self._number, threads=self._threads, cores=self._cores,
+                shape=list(self._input.shape), group=self._number, threads=settings.threads, cores=settings.cores,
                 forget=self._board.making_room(self._number) if place == 0 else [],
             )  # fmt: skip
             check_same_output(
@@ -492,10 +484,7 @@ def measure_on_board(
     conditions = board_conditions(board, settings, reference=reference_name, input_size=input_size)
 
     def measure_once(chosen: Sequence[int]) -> list[Latency]:
-        group = BoardGroup(
-            board, [*(networks[index] for index in chosen), last], example, threads=settings.threads,
-            cores=settings.cores,
-        )  # fmt: skip
+        group = BoardGroup(board, [*(networks[index] for index in chosen), last], example)
         measurement = Measurement(group, settings)
         measurement.complete(sleep)
         return measurement.latencies(conditions)
@@ -513,7 +502,7 @@ def board_conditions(board: Board, settings: LatencySettings, *, reference: str,
     return Conditions(
         reference=reference,
         device=board.target.name,
-        backend=BACKEND,
+        backend=CPU_BACKEND,
         batch=settings.batch_on("cpu"),
         threads=settings.threads,
         input_size=input_size,
@@ -523,10 +512,8 @@ def board_conditions(board: Board, settings: LatencySettings, *, reference: str,
 
 def check_backend(settings: LatencySettings) -> None:
     """Raises ConfigError for what no board can run yet."""
-    if settings.backend not in ("auto", BACKEND):
-        raise ConfigError(f"backend {settings.backend}: a target runs {BACKEND} alone", hint="leave the backend out")
-    if settings.precision not in ("auto", "fp32"):
-        raise ConfigError(f"precision {settings.precision}: a target runs fp32 alone", hint="leave the precision out")
+    if (why := settings.refused_by_targets) is not None:
+        raise ConfigError(why, hint="leave it out")
 
 
 def _put(connection: Connection, content: bytes) -> str:
@@ -538,7 +525,7 @@ def _put(connection: Connection, content: bytes) -> str:
 
 
 def _check_visit(answer: Visited, plan: VisitPlan, runs: int, networks: int, took_ns: int, target: Target) -> None:
-    """Raises BoardAwayError if a visit cannot have happened as it is told."""
+    """Raises MeasurementError if a visit cannot have happened as it is told."""
     if not min(plan.bursts, max(0, 2 - plan.before)) <= len(answer.bursts_ns) <= plan.bursts:
         raise _implausible(target, f"{len(answer.bursts_ns)} bursts where {plan.bursts} were asked for")
     if any(len(burst) != networks or any(len(each) != runs for each in burst) for burst in answer.bursts_ns):

@@ -5,7 +5,7 @@
     ssh:HOST          OpenSSH with the user's own configuration, keys and known hosts
     adb:SERIAL        an Android device with a Python (Termux) in its path
 
-A new kind is one class with one method.
+A new kind is one function, and its line in KINDS.
 """
 
 from __future__ import annotations
@@ -28,11 +28,6 @@ class Target:
 
     name: str
     argv: tuple[str, ...]
-
-    @property
-    def kind(self) -> str:
-        """ssh, command or adb."""
-        return self.name.partition(":")[0]
 
 
 def _command(text: str) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import struct
 import sys
@@ -98,6 +99,15 @@ def test_nothing_is_read_where_nobody_listens() -> None:
     assert not RunCallbacks().follows_trials
     assert not CallbackList([RunCallbacks()]).follows_trials
     TrialNews(None, 1, RunCallbacks()).tell([ENDED])  # type: ignore[arg-type]  # a database would be asked
+
+
+@pytest.mark.parametrize("name", [name for name, found in vars(RunCallbacks).items() if callable(found)])
+def test_a_list_of_callbacks_tells_all_of_them_everything(name: str) -> None:
+    heard: list[tuple[object, ...]] = []
+    each = type("Heard", (RunCallbacks,), {name: lambda _self, *said: heard.append(said)})
+    said = tuple(range(len(inspect.signature(getattr(RunCallbacks, name)).parameters) - 1))
+    getattr(CallbackList([each(), each()]), name)(*said)
+    assert heard == [said, said]
 
 
 def told(kept: RunCallbacks, study: StudyInfo) -> None:

@@ -358,7 +358,7 @@ def test_energy_is_read_from_counters_sensors_regulators_and_a_meter_s_file(
     )
     vcgencmd.chmod(0o755)
     meter = tmp_path / "watts"
-    meter.write_text(f"{time.time() - 3600:.1f} 9.9\n{time.time():.1f} 4.5\n")
+    meter.write_text(f"{time.time() - 3600:.1f} 9.9\n" * 100_000 + f"{time.time():.1f} 4.5\n")  # of more than a day
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.setenv("ARCHSEARCH_WATTS", str(meter))
     monkeypatch.setattr(agent_module, "POWERCAP", tmp_path / "powercap")
