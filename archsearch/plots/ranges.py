@@ -27,7 +27,7 @@ def positive_range(values: Sequence[float], *, log: bool) -> tuple[float, float]
         return (0.0, 1.0)
     low, high = min(values), max(values)
     if log:
-        pad = (high / low) ** 0.05
+        pad = (high / low) ** 0.05 if high > low else 1.1
         return (low / pad, high * pad)
     pad = 0.06 * (high - low) or 0.1 * abs(high) or 1.0
     return (max(low - pad, 0.0), high + pad)
