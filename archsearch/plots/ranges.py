@@ -87,7 +87,7 @@ class PlotArea:
 
     def pixel(self, x: float, y: float) -> Point:
         """Where a value stands: pixels from the upper left corner."""
-        across, up = _share(x, self.x_range, log=self.x_log), _share(y, self.y_range, log=self.y_log)
+        across, up = share(x, self.x_range, log=self.x_log), share(y, self.y_range, log=self.y_log)
         return (across * self.width_px, (1.0 - up) * self.height_px)
 
     def label(
@@ -135,6 +135,7 @@ class PlotArea:
             )
 
 
-def _share(value: float, limits: tuple[float, float], *, log: bool) -> float:
+def share(value: float, limits: tuple[float, float], *, log: bool) -> float:
+    """Where a value stands between two limits of an axis: 0 at the lower, 1 at the upper."""
     low, high = limits
     return math.log(value / low) / math.log(high / low) if log else (value - low) / (high - low)
