@@ -743,11 +743,7 @@ def _space_axis(title: str, ends: tuple[float, float], log: bool, grow: float) -
 
 
 def _add_in_space(
-    figure: go.Figure,
-    found: StudyFront,
-    rows: Sequence[FrontRow],
-    name: str,
-    marker: dict[str, Any],
+    figure: go.Figure, found: StudyFront, rows: Sequence[FrontRow], name: str, marker: dict[str, Any]
 ) -> None:
     if not rows:
         return
