@@ -42,7 +42,7 @@ README_SECONDS = 45.0  # its searches and trainings take hours
 PATIENCE_SECONDS = 60.0  # how long Ctrl-C may take
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Step:
     """One line that is typed.
 
@@ -57,100 +57,95 @@ class Step:
     limit: float = LIMIT_SECONDS
 
 
-def step(typed: str, look: float | None = None, limit: float = LIMIT_SECONDS) -> Step:
-    """A step, in one line."""
-    return Step(typed=typed, look=look, limit=limit)
-
-
 # Each part of the hour: a heading and its steps; None stands for what README.md shows in its blocks.
 HOUR: dict[str, tuple[Step, ...] | None] = {
     "What is this?": (
-        step("archsearch"),
-        step("archsearch --version"),
-        step("archsearch run"),
-        step("archsearch run --help"),
-        step("archsearch studies"),
-        step("archsearch pareto"),
-        step("archsearch retrain"),
+        Step("archsearch"),
+        Step("archsearch --version"),
+        Step("archsearch run"),
+        Step("archsearch run --help"),
+        Step("archsearch studies"),
+        Step("archsearch pareto"),
+        Step("archsearch retrain"),
     ),
     "A first search, broken off and continued": (
-        step("archsearch run --study quickstart --dry-run", limit=300),
-        step("archsearch run --study quickstart", look=70, limit=75),
-        step("archsearch pareto"),
-        step("archsearch run --study quickstart --set proxy.epochs=3", limit=300),
-        step("archsearch run --study quickstart", look=150, limit=1800),
-        step("archsearch run --study quickstart", limit=300),
-        step("archsearch run --study quickstart --trials 24 2>&1 | cat", limit=600),
+        Step("archsearch run --study quickstart --dry-run", limit=300),
+        Step("archsearch run --study quickstart", look=70, limit=75),
+        Step("archsearch pareto"),
+        Step("archsearch run --study quickstart --set proxy.epochs=3", limit=300),
+        Step("archsearch run --study quickstart", look=150, limit=1800),
+        Step("archsearch run --study quickstart", limit=300),
+        Step("archsearch run --study quickstart --trials 24 2>&1 | cat", limit=600),
     ),
     "Slips": (
-        step("archsearch rum --study quickstart"),
-        step("archsearch run --study quickstrat"),
-        step("archsearch run --stdy quickstart"),
-        step("archsearch run --study quickstart --trials many"),
-        step("archsearch run --study quickstart --set proxy.epoch=3"),
-        step("archsearch run --study quickstart --set proxy.epochs=0 --set name=other"),
-        step("archsearch run --study quickstart --set proxy.epochs"),
-        step("archsearch run --study quickstart --set sampler=tpee --set name=other"),
-        step("archsearch run --study quickstart --set name=other --set 'restrict={kernal: [3, 5]}'"),
-        step("archsearch run --study quickstart --set name=other --set 'variants=[shuflenet_v2_x0_5]'"),
-        step("archsearch run --study quickstart --device cuda"),
-        step("archsearch run --study quickstart --time-budget 2x"),
-        step("archsearch run --study mine.yaml"),
-        step("archsearch run --study cifar10_cpu --set dataset=folder:photos --set name=photos"),
-        step("archsearch data folder:photos"),
-        step("archsearch pareto --study typo"),
-        step("archsearch retrain --trial bset"),
-        step("archsearch retrain --trial 99"),
-        step("archsearch retrain --select 'lat<4'"),
-        step("archsearch retrain --protocol modren"),
-        step("archsearch plot frnt"),
-        step("archsearch plot front --out front.pgn"),
-        step("archsearch describe shufflenet_v2_x1"),
-        step("archsearch describe quickstart:99"),
-        step("archsearch measure shufflenet_v2_x0_5 --backend onnx"),
-        step("archsearch export --trial best --format onx"),
-        step("archsearch ablate --choices kernal --dry-run"),
-        step("archsearch compare quickstart"),
-        step("archsearch guidelines --table 9"),
-        step("archsearch variants --family shufflenet"),
-        step("archsearch pareto --storage postgres://nobody@localhost/none"),
+        Step("archsearch rum --study quickstart"),
+        Step("archsearch run --study quickstrat"),
+        Step("archsearch run --stdy quickstart"),
+        Step("archsearch run --study quickstart --trials many"),
+        Step("archsearch run --study quickstart --set proxy.epoch=3"),
+        Step("archsearch run --study quickstart --set proxy.epochs=0 --set name=other"),
+        Step("archsearch run --study quickstart --set proxy.epochs"),
+        Step("archsearch run --study quickstart --set sampler=tpee --set name=other"),
+        Step("archsearch run --study quickstart --set name=other --set 'restrict={kernal: [3, 5]}'"),
+        Step("archsearch run --study quickstart --set name=other --set 'variants=[shuflenet_v2_x0_5]'"),
+        Step("archsearch run --study quickstart --device cuda"),
+        Step("archsearch run --study quickstart --time-budget 2x"),
+        Step("archsearch run --study mine.yaml"),
+        Step("archsearch run --study cifar10_cpu --set dataset=folder:photos --set name=photos"),
+        Step("archsearch data folder:photos"),
+        Step("archsearch pareto --study typo"),
+        Step("archsearch retrain --trial bset"),
+        Step("archsearch retrain --trial 99"),
+        Step("archsearch retrain --select 'lat<4'"),
+        Step("archsearch retrain --protocol modren"),
+        Step("archsearch plot frnt"),
+        Step("archsearch plot front --out front.pgn"),
+        Step("archsearch describe shufflenet_v2_x1"),
+        Step("archsearch describe quickstart:99"),
+        Step("archsearch measure shufflenet_v2_x0_5 --backend onnx"),
+        Step("archsearch export --trial best --format onx"),
+        Step("archsearch ablate --choices kernal --dry-run"),
+        Step("archsearch compare quickstart"),
+        Step("archsearch guidelines --table 9"),
+        Step("archsearch variants --family shufflenet"),
+        Step("archsearch pareto --storage postgres://nobody@localhost/none"),
     ),
     "README.md's commands, as they stand there": None,
     "The best network": (
-        step("archsearch retrain --trial best", look=40, limit=45),
-        step("archsearch retrain --trial best --epochs 3", limit=300),
-        step("archsearch retrain --trial best --epochs 3"),
-        step("archsearch export --trial best", limit=120),
-        step("archsearch ablate --dry-run"),
-        step("archsearch confirm --dry-run"),
-        step("archsearch trust --dry-run"),
-        step("archsearch guidelines --quick", limit=45),
+        Step("archsearch retrain --trial best", look=40, limit=45),
+        Step("archsearch retrain --trial best --epochs 3", limit=300),
+        Step("archsearch retrain --trial best --epochs 3"),
+        Step("archsearch export --trial best", limit=120),
+        Step("archsearch ablate --dry-run"),
+        Step("archsearch confirm --dry-run"),
+        Step("archsearch trust --dry-run"),
+        Step("archsearch guidelines --quick", limit=45),
     ),
     "From Python": (
-        step("python -c 'import archsearch; print(archsearch.open_study(\"quickstart\").front)' | head -30"),
-        step("python -c 'import archsearch; archsearch.open_study(\"quickstrat\")'"),
-        step("python examples/quickstart.py 24 1", limit=300),
+        Step("python -c 'import archsearch; print(archsearch.open_study(\"quickstart\").front)' | head -30"),
+        Step("python -c 'import archsearch; archsearch.open_study(\"quickstrat\")'"),
+        Step("python examples/quickstart.py 24 1", limit=300),
     ),
     "Looking": (
-        step("archsearch pareto"),
-        step("archsearch pareto --json | python -m json.tool | head -20"),
-        step("archsearch pareto | head -5"),
-        step("archsearch studies"),
-        step("archsearch studies --json | python -c 'import json, sys; print(*json.load(sys.stdin))'"),
-        step("archsearch report"),
-        step("archsearch plot"),
-        step("archsearch plot marginal"),
-        step("archsearch plot ablation"),
-        step("archsearch replay"),
-        step("archsearch describe quickstart:20"),
-        step("archsearch describe shufflenet_v2_x1_0 --json | python -m json.tool | head -5"),
-        step("archsearch variants --family shufflenet_v2 | head -20"),
-        step("archsearch variants | grep _se | head -3"),
-        step("archsearch measure shufflenet_v2_x0_5 shufflenet_v2_x1_0 --input-size 32"),
-        step("archsearch audit shufflenet_v2_x1_0"),
-        step("archsearch papers --paper ldc | tail -15"),
-        step("archsearch data digits"),
-        step("archsearch dashboard", limit=15),
+        Step("archsearch pareto"),
+        Step("archsearch pareto --json | python -m json.tool | head -20"),
+        Step("archsearch pareto | head -5"),
+        Step("archsearch studies"),
+        Step("archsearch studies --json | python -c 'import json, sys; print(*json.load(sys.stdin))'"),
+        Step("archsearch report"),
+        Step("archsearch plot"),
+        Step("archsearch plot marginal"),
+        Step("archsearch plot ablation"),
+        Step("archsearch replay"),
+        Step("archsearch describe quickstart:20"),
+        Step("archsearch describe shufflenet_v2_x1_0 --json | python -m json.tool | head -5"),
+        Step("archsearch variants --family shufflenet_v2 | head -20"),
+        Step("archsearch variants | grep _se | head -3"),
+        Step("archsearch measure shufflenet_v2_x0_5 shufflenet_v2_x1_0 --input-size 32"),
+        Step("archsearch audit shufflenet_v2_x1_0"),
+        Step("archsearch papers --paper ldc | tail -15"),
+        Step("archsearch data digits"),
+        Step("archsearch dashboard", limit=15),
     ),
 }
 
@@ -322,7 +317,7 @@ def hour(readme: str, *, part: str = "", only: str = "") -> Iterator[tuple[str, 
     for heading, steps in HOUR.items():
         if not re.search(part, heading):
             continue
-        own = [step(line, limit=README_SECONDS) for line in readme_commands(readme)] if steps is None else list(steps)
+        own = [Step(line, limit=README_SECONDS) for line in readme_commands(readme)] if steps is None else list(steps)
         if kept := [each for each in own if re.search(only, each.typed)]:
             yield heading, kept
 
@@ -352,11 +347,7 @@ def head(folder: Path) -> str:
         "from importlib.metadata import version\n"
         "for name in ('torch', 'onnxruntime', 'optuna', 'rich'): print(name, version(name))"
     )
-    versions = (
-        subprocess.run([python, "-c", asked], capture_output=True, text=True, check=True)
-        .stdout.replace("\n", ", ")
-        .strip(", ")
-    )
+    versions = ", ".join(said_by(python, "-c", asked).splitlines())
     return (
         f"A first hour with archsearch, as seen in a terminal of {COLUMNS} columns and {ROWS} rows.\n"
         "Written by benchmarks/first_hour.py; [what stands in brackets] is said by it, not by a command.\n"
@@ -365,10 +356,9 @@ def head(folder: Path) -> str:
     )
 
 
-def commit(clone: Path) -> str:
-    """The version that was checked out."""
-    git = ["git", "-C", str(clone), "log", "-1", "--format=%h of %as"]
-    return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+def said_by(*command: str | Path) -> str:
+    """What a command printed."""
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def main() -> None:
@@ -397,11 +387,12 @@ def write(folder: Path, out: Path, *, part: str, only: str) -> None:
         "HOME": str(home), "PATH": f"{folder / 'env' / 'bin'}:/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8",
         "TERM": "xterm-256color", "SHELL": "/bin/bash", "BROWSER": "true",
     }  # fmt: skip
-    lines = prepare(folder, {"PIP_DISABLE_PIP_VERSION_CHECK": "1"})
-    lines = [head(folder), *lines]
+    prepared = prepare(folder, {"PIP_DISABLE_PIP_VERSION_CHECK": "1"})
+    lines = [head(folder), *prepared]
     readme = (clone / "README.md").read_text(encoding="utf-8")
+    commit = said_by("git", "-C", clone, "log", "-1", "--format=%h of %as")
     for heading, steps in hour(readme, part=part, only=only):
-        lines += ["", f"==== {heading}    [commit {commit(clone)}]", ""]
+        lines += ["", f"==== {heading}    [commit {commit}]", ""]
         for each in steps:
             seen = typed(each.typed, folder=clone, environment=environment, look=each.look, limit=each.limit)
             print(f"{seen.seconds:6.1f} s  {seen.status:4}  {each.typed}", flush=True)

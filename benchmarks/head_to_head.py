@@ -33,6 +33,7 @@ import numpy as np
 
 from archsearch.analysis.front import front_of
 from archsearch.analysis.pareto import hypervolume, non_dominated
+from archsearch.data.dataset import Dataset
 from archsearch.errors import ArchsearchError
 from archsearch.files import write_atomically
 from archsearch.models.families import FAMILIES, spec_from_json
@@ -246,30 +247,32 @@ def evaluated(arm: str, seed: int, given: argparse.Namespace) -> list[Evaluated]
     ]
 
 
-def front_at(found: Sequence[Evaluated], seconds: float) -> list[Spec]:
-    """The networks on an arm's own front by then, each once."""
-    known = [each for each in found if each.seconds <= seconds]
+def own_front(known: Sequence[Evaluated]) -> list[Spec]:
+    """The networks on an arm's own front, each once."""
     keep = non_dominated(np.array([(each.error_percent, each.latency_ms) for each in known]).reshape(-1, 2))
     return list({each.spec.arch_id: each.spec for each, member in zip(known, keep, strict=True) if member}.values())
 
 
 def judge(given: argparse.Namespace) -> None:
     """Train and measure the fronts by one protocol, and print the hypervolumes."""
-    fronts: dict[tuple[int, str, float], list[Spec]] = {}
-    counts: dict[tuple[int, str, float], int] = {}
+    from archsearch.data.catalog import load_dataset
+
+    judged: dict[tuple[int, str, float], tuple[int, list[Spec]]] = {}
     for seed in range(given.seeds):
         for arm in ARMS:
             found = evaluated(arm, seed, given)
             minutes = json.loads((given.out / f"{arm}-{seed}.json").read_text(encoding="utf-8"))["minutes"]
             for share in SHARES:
-                fronts[seed, arm, share] = front_at(found, 60.0 * minutes * share)
-                counts[seed, arm, share] = sum(each.seconds <= 60.0 * minutes * share for each in found)
-    specs = {spec.arch_id: spec for front in fronts.values() for spec in front}
-    errors, classes = _errors(list(specs.values()), given)
-    latencies = _latencies(list(specs.values()), given, classes)
-    corner = (100.0 - 100.0 / classes, 1.05 * max(latencies.values()))
+                known = [each for each in found if each.seconds <= 60.0 * minutes * share]
+                judged[seed, arm, share] = len(known), own_front(known)
+    specs = list({spec.arch_id: spec for _, front in judged.values() for spec in front}.values())
+    if not specs:
+        raise SystemExit("neither arm had evaluated a network when its time was over")
+    dataset = load_dataset(given.dataset)
+    errors, latencies = _errors(specs, given, dataset), _latencies(specs, given, dataset)
+    corner = (100.0 - 100.0 / dataset.num_classes, 1.05 * max(latencies.values()))
     rows = []
-    for (seed, arm, share), front in fronts.items():
+    for (seed, arm, share), (networks, front) in judged.items():
         points = np.array([(errors[spec.arch_id], latencies[spec.arch_id]) for spec in front]).reshape(-1, 2)
         volume = hypervolume(points, corner) / (corner[0] * corner[1]) if front else 0.0
         rows.append(
@@ -277,7 +280,7 @@ def judge(given: argparse.Namespace) -> None:
                 "seed": seed,
                 "arm": arm,
                 "share_of_time": share,
-                "networks": counts[seed, arm, share],
+                "networks": networks,
                 "front": {spec.arch_id: [errors[spec.arch_id], latencies[spec.arch_id]] for spec in front},
                 "hypervolume": volume,
             }
@@ -288,16 +291,14 @@ def judge(given: argparse.Namespace) -> None:
         write_atomically(given.results, json.dumps({**facts, "rows": rows}, indent=1).encode())
 
 
-def _errors(specs: Sequence[Spec], given: argparse.Namespace) -> tuple[dict[str, float], int]:
+def _errors(specs: Sequence[Spec], given: argparse.Namespace, dataset: Dataset) -> dict[str, float]:
     """Test error (percent) of each network by one protocol, the mean over the seeds."""
     import torch
 
-    from archsearch.data.catalog import load_dataset
     from archsearch.training.protocols import PROTOCOLS
     from archsearch.training.retrain import retrain_seed
 
     torch.set_num_threads(given.cores)
-    dataset = load_dataset(given.dataset)
     found = {}
     for place, spec in enumerate(specs):
         scores = [
@@ -316,26 +317,25 @@ def _errors(specs: Sequence[Spec], given: argparse.Namespace) -> tuple[dict[str,
         ]
         found[spec.arch_id] = 100.0 - statistics.fmean(score.top1_percent for score in scores)
         print(f"{place + 1} of {len(specs)}: {spec.arch_id}, test error {found[spec.arch_id]:.2f} %", flush=True)
-    return found, dataset.num_classes
+    return found
 
 
-def _latencies(specs: Sequence[Spec], given: argparse.Namespace, classes: int) -> dict[str, float]:
+def _latencies(specs: Sequence[Spec], given: argparse.Namespace, dataset: Dataset) -> dict[str, float]:
     """Latency of each (p10, ms), all measured in turns with one reference; read where it was measured before."""
     from archsearch.api.measure import measure
-    from archsearch.data.catalog import load_dataset
 
-    path = given.out / "judge" / "latencies.json"
+    folder = given.out / "judge"
+    path = folder / "latencies.json"
     known: dict[str, float] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     if {spec.arch_id for spec in specs} <= set(known):
         return known
-    folder = given.out / "judge"
     files = [folder / spec.arch_id / "network.json" for spec in specs]
     for file, spec in zip(files, specs, strict=True):
         write_atomically(file, spec.canonical_json().encode())
     measured = measure(
         [str(file) for file in files],
-        input_size=load_dataset(given.dataset).image_size,
-        num_classes=classes,
+        input_size=dataset.image_size,
+        num_classes=dataset.num_classes,
         device="cpu",
     )
     base = statistics.median(each.latency.reference_p10_ms for each in measured)

@@ -15,11 +15,10 @@ from archsearch.files import write_atomically
 from archsearch.papers.counts import FILE, text_of
 
 
-def main() -> int:
+def main() -> None:
     """Write the file."""
     write_atomically(FILE, text_of(recounted(lambda name: print(name, flush=True))).encode())
-    return 0
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    main()

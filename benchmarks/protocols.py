@@ -44,20 +44,23 @@ def main() -> None:
     mean, std = channel_statistics(train)
     changes = dict(change.split("=", 1) for change in given.set)
     specs = {name: find_variant(name).spec.with_choices(changes) for name in given.variants}
-    conditions = {
-        "dataset": dataset.fingerprint,
-        "train_images": len(train),
-        "validation_images": len(validation),
-        "epochs": given.epochs,
-        "device": given.device,
+    conditions: dict[str, dict[str, object]] = {
+        variant: {
+            "dataset": dataset.fingerprint,
+            "train_images": len(train),
+            "validation_images": len(validation),
+            "epochs": given.epochs,
+            "device": given.device,
+            "arch_id": spec.arch_id,
+        }
+        for variant, spec in specs.items()
     }
-    for seed, spec, name in product(range(given.seeds), specs.values(), given.protocols):
-        protocol = PROTOCOLS[name]
-        key = {**protocol.identity(), **conditions, "arch_id": spec.arch_id, "seed": seed}
-        if any(line.items() >= key.items() for line in lines(given.out)):
+    for seed, variant, name in product(range(given.seeds), specs, given.protocols):
+        if seed in trained(lines(given.out), conditions[variant], name):
             continue
+        protocol = PROTOCOLS[name]
         trainer = Trainer(
-            build(spec, num_classes=dataset.num_classes, input_size=dataset.image_size, seed=seed),
+            build(specs[variant], num_classes=dataset.num_classes, input_size=dataset.image_size, seed=seed),
             train, validation, protocol, epochs=given.epochs, batch_size=protocol.batch_size,
             input_size=dataset.image_size, mean=mean, std=std, flip=dataset.flip, seed=seed, device=given.device,
             make_step=usual_step(given.device),
@@ -65,17 +68,20 @@ def main() -> None:
         score = trainer.score(trainer.run(), split="validation")
         last = top1_percent(trainer.model, trainer._evaluation.evaluation(EVALUATION_BATCH))
         found = {
+            **protocol.identity(),
+            **conditions[variant],
+            "seed": seed,
             "top1_percent": score.top1_percent,
             "last_step_percent": last,
             "train_seconds": score.train_seconds,
         }
         with given.out.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({**key, **found}) + "\n")
+            file.write(json.dumps(found) + "\n")
     told = lines(given.out)
-    for name, spec in specs.items():
-        print(f"\n{name}\n")
-        report(told, {**conditions, "arch_id": spec.arch_id}, given.protocols)
-    compare(told, [{**conditions, "arch_id": spec.arch_id} for spec in specs.values()], given.protocols)
+    for variant, those in conditions.items():
+        print(f"\n{variant}\n")
+        report(told, those, given.protocols)
+    compare(told, list(conditions.values()), given.protocols)
 
 
 def report(found: list[dict[str, object]], conditions: dict[str, object], names: list[str]) -> None:

@@ -48,7 +48,7 @@ def picture(rows: list[dict[str, str]], trial: int | None) -> go.Figure:
     for each, variant in published.items():
         if len(published) <= len(NAMED) or variant.removeprefix("shufflenet_v2_") in NAMED:
             x, y = points[each]
-            below = {"showarrow": False, "yshift": -17, "bgcolor": "rgba(255, 255, 255, 0.7)"}
+            below = {"showarrow": False, "yshift": -17, "bgcolor": style.VEIL}
             figure.add_annotation(x=math.log10(x), y=y, text=name_of(variant), **below)
     (x, y), (other_x, other_y) = points[taken], points[nearest]
     won = f"<b>{y - other_y:+.1f} points, {100 * (1 - x / other_x):.0f} % faster</b>"

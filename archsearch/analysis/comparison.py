@@ -372,9 +372,9 @@ def _correlation(
     found = resampled_correlations(
         x.tolist(), {other.name: y.tolist()}, resamples=_RESAMPLES if n <= _LARGE else _LARGE_RESAMPLES
     )[other.name]
-    told = correlation_of(other.name, n, found, "", confidence)
+    told = correlation_of(other.name, n, found, "", confidence, least=MIN_INTERVAL)
     # all pairs alike: every resample says the same, so their spread is not seen
-    seen = n >= MIN_INTERVAL and told.tau is not None and abs(told.tau) < 1.0 - 1e-12
+    seen = told.tau is not None and abs(told.tau) < 1.0 - 1e-12
     return RankCorrelation(
         **named,  # type: ignore[arg-type]
         kendall=told.tau,

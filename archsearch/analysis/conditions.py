@@ -90,15 +90,17 @@ def condition_warnings(records: Sequence[Record], conditions: RecordConditions) 
                 f"({', '.join(sorted(ids)[:5])}{', ...' if len(ids) > 5 else ''})"
             )
     texts += _guessing(records)
-    measured = [record for record in records if record.latency is not None]
-    unconverged = [record for record in measured if record.latency is not None and not record.latency.converged]
-    contended = [record for record in measured if record.latency is not None and record.latency.contended]
+    measured = [(record, record.latency) for record in records if record.latency is not None]
+    unconverged = [record for record, latency in measured if not latency.converged]
+    contended = [record for record, latency in measured if latency.contended]
     again = "archsearch confirm measures the front again, best while nothing else runs"
     if unconverged:
-        texts.append(f"the latency of {_named(unconverged, measured)} did not converge, so ranks may be wrong: {again}")
+        texts.append(
+            f"the latency of {_named(unconverged, len(measured))} did not converge, so ranks may be wrong: {again}"
+        )
     if contended:
         texts.append(
-            f"other work may have slowed the device while it measured {_named(contended, measured)}, so latencies "
+            f"other work may have slowed the device while it measured {_named(contended, len(measured))}, so latencies "
             f"may be too high: {again}"
         )
     return tuple(texts)
@@ -148,9 +150,9 @@ def _others(record: Record) -> tuple[Latency, ...]:
     return () if record.latency is None else record.latency.also
 
 
-def _named(records: Sequence[Record], of: Sequence[Record]) -> str:
-    if len(records) == len(of) > 1:
-        return f"all {len(of)} networks"
+def _named(records: Sequence[Record], of: int) -> str:
+    if len(records) == of > 1:
+        return f"all {of} networks"
     named = ", ".join(record.label for record in records[:_NAMED_TRIALS])
     more = len(records) - _NAMED_TRIALS
     return f"{named} and {more} more" if more > 0 else named

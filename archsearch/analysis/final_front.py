@@ -21,14 +21,18 @@ from typing_extensions import TypedDict  # pydantic takes no other before Python
 from archsearch.analysis.front import Front, FrontRow, front_of
 from archsearch.analysis.intervals import PooledVariance, additive_fit, half_width, share_error_points
 from archsearch.analysis.means import means_of
-from archsearch.analysis.rank_correlation import Correlation, correlation_of, resampled_correlations
+from archsearch.analysis.rank_correlation import (
+    LEAST_FOR_INTERVAL,
+    Correlation,
+    correlation_of,
+    resampled_correlations,
+)
 from archsearch.noise import NoiseFloor
 from archsearch.records import Record, Score, TrialStatus
 from archsearch.table import Cell, Column, InNotebooks, Interval, Table, plain
 from archsearch.text import interval_text, number_text, plural, significant
 
 _CONFIDENCE = 0.95
-_LEAST_RANKED = 10  # networks from which on a rank correlation has an interval
 _MOST_SEEDS = 20  # beyond, no number of seeds is recommended
 _LARGE = 10**6  # degrees of freedom of what has no spread over seeds
 
@@ -69,9 +73,9 @@ class FinalNetwork:
         return self.row.latency.corrected_ms
 
     @property
-    def place(self) -> str:
-        """Where it stands: `61.30 % at 0.134 ms`."""
-        return f"{self.top1_percent:.2f} % at {significant(self.latency_ms)} ms"
+    def named(self) -> str:
+        """With where it stands: `trial 20 (61.30 % at 0.134 ms)`."""
+        return f"{self.record.label} ({self.top1_percent:.2f} % at {significant(self.latency_ms)} ms)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,11 +112,11 @@ class AgainstPublished:
     def text(self) -> str:
         """In words."""
         if self.rival is None:
-            return f"{self.network.record.label} ({self.network.place}) has no rival"
+            return f"{self.network.named} has no rival"
         shown = interval_text(
             self.points.value, self.points.low, self.points.high, decimals=2, signed=True, unit="points"
         )
-        return f"{self.network.record.label} ({self.network.place}) against {_named(self.rival)}: {shown}"
+        return f"{self.network.named} against {self.rival.named}: {shown}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -299,7 +303,7 @@ class FinalFront(InNotebooks):
         if found.worst is not None:
             better, worse = found.worst
             lines.append(
-                f"Its largest error: {_named(worse)} (proxy rank {worse.proxy_rank}) before {_named(better)} (proxy "
+                f"Its largest error: {worse.named} (proxy rank {worse.proxy_rank}) before {better.named} (proxy "
                 f"rank {better.proxy_rank}), which is {better.top1_percent - worse.top1_percent:.2f} points better."
             )
         size = found.undervalued
@@ -618,13 +622,10 @@ def _proxy_errors(networks: Sequence[FinalNetwork], spread: PooledVariance | Non
     ranked = [each for each in networks if each.proxy_rank is not None]
     proxy = [_proxy_top1(each.record) or 0.0 for each in ranked]
     test = [each.top1_percent for each in ranked]
-    few = len(ranked) < _LEAST_RANKED
     resampled = resampled_correlations(test, {"proxy": proxy})["proxy"] if len(ranked) > 1 else None
     tau = correlation_of("proxy", len(ranked), resampled, "fewer than two networks", _CONFIDENCE)
-    if few:
-        tau = replace(tau, tau_low=None, tau_high=None, spearman_low=None, spearman_high=None)
     undervalued = None
-    if not few and np.ptp(proxy) > 0.0:
+    if len(ranked) >= LEAST_FOR_INTERVAL and np.ptp(proxy) > 0.0:
         added = np.asarray(test) - np.polyval(np.polyfit(proxy, test, 1), proxy)
         sizes = [float(each.row.cost.params) for each in ranked]
         by_size = resampled_correlations(added.tolist(), {"params": sizes})["params"]
@@ -646,14 +647,10 @@ def _proxy_errors(networks: Sequence[FinalNetwork], spread: PooledVariance | Non
 
 def _proxy_top1(record: Record) -> float | None:
     """Of a proxy that was trained to its end."""
-    whole = record.status in (TrialStatus.COMPLETE, TrialStatus.REPLAY) and record.score is not None
+    whole = record.status in (TrialStatus.COMPLETE, TrialStatus.REPLAY)
     return record.score.top1_percent if whole and record.score is not None else None
 
 
 def _ranks(values: dict[str, float]) -> dict[str, int]:
     """1 for the largest; equal values have one rank."""
     return {name: 1 + sum(other > value for other in values.values()) for name, value in values.items()}
-
-
-def _named(network: FinalNetwork) -> str:
-    return f"{network.record.label} ({network.place})"

@@ -216,7 +216,10 @@ OPEN = ConfigDict(extra="allow")  # of a TypedDict: its schema allows further ke
 
 
 class NetworkJson(TypedDict):
-    """One complete network of a study; further keys: `choice.NAME` and, by further backends, `also.BACKEND.p10_ms`."""
+    """One complete network of a study.
+
+    Further keys: `guideline.NAME`, `choice.NAME` and, by further backends, `also.BACKEND.p10_ms` and so on.
+    """
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
 

@@ -9,7 +9,7 @@ A row is `slower` if the whole 95 % interval of that quotient is above 1 + floor
 row's interval against itself that is farther from 1.
 
 In a column the guideline holds if every other row is slower than the best one, does not hold if one is faster, and
-and it is inconclusive otherwise. On a device it holds if it holds in every column, and does not if it does not in one.
+is inconclusive otherwise. On a device it holds if it holds in every column, and does not if it does not in one.
 
 Beside the experiments stands a sample of a search space, and which cost explains latency there: each alone, and all
 together, on the logarithms. log(latency) = a + b1 log(x1) + ... by least squares: costs act by factors, not by sums,

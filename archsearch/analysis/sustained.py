@@ -8,13 +8,12 @@ turns, so ratios tell whether heat slows all alike.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from archsearch.table import Column, InNotebooks, Table
-from archsearch.text import duration
+from archsearch.text import duration, plural
 
 SHARE = 0.1  # of the time: its beginning and its end are compared
 _SLOWER = 0.05  # from which on a network is said to become slower
@@ -38,7 +37,7 @@ class SustainedNetwork:
 
     @property
     def slower(self) -> float:
-        """0.1: it took 10% longer at the end."""
+        """0.1: it took 10 % longer at the end."""
         return self.last_ms / self.first_ms - 1.0
 
 
@@ -81,7 +80,7 @@ class Sustained(InNotebooks):
     def subtitle(self) -> tuple[str, ...]:
         """Where, and how often."""
         said = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in self.state)
-        return (f"{self.device} · {self.turns} turns" + (f" · {said}" if said else ""),)
+        return (f"{self.device} · {plural(self.turns, 'turn')}" + (f" · {said}" if said else ""),)
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -89,10 +88,10 @@ class Sustained(InNotebooks):
         slower = [each for each in (*self.networks, self.reference) if each.slower > _SLOWER]
         worst = max((*self.networks, self.reference), key=lambda each: each.slower)
         heat = (
-            f"{len(slower)} of {len(self.networks) + 1} networks become slower by more than {_SLOWER:.0%}, "
+            f"{len(slower)} of {len(self.networks) + 1} networks become slower by more than {100.0 * _SLOWER:g} %, "
             f"{worst.label} the most: {worst.first_ms:.3f} ms at first, {worst.last_ms:.3f} ms in the end."
             if slower
-            else f"No network becomes slower by more than {_SLOWER:.0%}."
+            else f"No network becomes slower by more than {100.0 * _SLOWER:g} %."
         )
         order = (
             f"The order changes: {', '.join(each.label for each in self.moved)} have another place in the end."
@@ -105,18 +104,14 @@ class Sustained(InNotebooks):
     def method(self) -> str:
         """How."""
         return (
-            "All networks and the reference run in turn, each turn after the other. First and last: median over the "
-            f"turns of the first and the last {SHARE:.0%} of the time, of each turn's p10."
+            "All networks and the reference run in turns, one after the other. First and last: median over the "
+            f"turns of the first and the last {100.0 * SHARE:g} % of the time, of each turn's p10."
         )
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What else may have made them slower."""
         return ("other work used the device meanwhile, or it slowed itself down",) if self.contended else ()
-
-    def plain(self) -> dict[str, Any]:
-        """Its fields."""
-        return asdict(self)
 
     def tables(self) -> tuple[Table, ...]:
         """One line a network."""

@@ -10,7 +10,7 @@ import math
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
@@ -19,6 +19,7 @@ from archsearch.analysis.intervals import additive_fit
 from archsearch.analysis.objectives import is_complete
 from archsearch.analysis.rank_correlation import (
     CORRELATION_COLUMNS,
+    LEAST_FOR_INTERVAL,
     RESAMPLES,
     Ceiling,
     Correlation,
@@ -35,7 +36,6 @@ from archsearch.text import capitalised, plural
 __all__ = ["Correlation", "Trust", "TrustGroup", "TrustNetwork", "trust_of"]
 
 LEAST_NETWORKS = 4
-LEAST_FOR_INTERVAL = 10  # of 6 networks an interval of 95 % covers a tau of 0.7 in 86 % of cases
 PROXY = "proxy"
 _PREDICTOR_WORDS = {
     "params": "counting parameters",
@@ -385,8 +385,6 @@ def _group(
         predictor: correlation_of(predictor, len(networks), found.get(predictor), notes.get(predictor, few), confidence)
         for predictor in (PROXY, *predictors)
     }
-    if len(networks) < LEAST_FOR_INTERVAL:
-        correlations = {name: _without_interval(each) for name, each in correlations.items()}
     ranked = sorted(
         (correlations[predictor] for predictor in predictors),
         key=lambda each: (each.tau is None, 0.0 if each.tau is None else -each.tau),
@@ -410,11 +408,6 @@ def _group(
         ceiling=ceiling,
         sentence=_group_sentence(name, proxy, best, advantage, interval, ceiling, confidence=confidence),
     )
-
-
-def _without_interval(found: Correlation) -> Correlation:
-    """The correlations of so few networks that an interval would not cover as often as it says."""
-    return replace(found, tau_low=None, tau_high=None, spearman_low=None, spearman_high=None)
 
 
 def _tau_text(found: Correlation, ceiling: float | None) -> str:

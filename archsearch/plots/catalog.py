@@ -78,80 +78,25 @@ def _architecture(front: StudyFront) -> Architecture:
 PLOTS: Registry[Plot] = Registry("plot", listed_by="archsearch plot")
 for _plot in (
     Plot(name="front", figure=front_figure),
-    Plot(
-        name="front-3d",
-        figure=front_3d_figure,
-        analysis="front",
-    ),
-    Plot(
-        name="hypervolume",
-        figure=hypervolume_figure,
-        analysis="history",
-    ),
+    Plot(name="front-3d", figure=front_3d_figure, analysis="front"),
+    Plot(name="hypervolume", figure=hypervolume_figure, analysis="history"),
     Plot(
         name="parallel",
         figure=parallel_figure,
         analysis="front",
         part=lambda front: parallel_of(front, study=front.study),
     ),
-    Plot(
-        name="curves",
-        figure=learning_curves_figure,
-    ),
-    Plot(
-        name="latencies",
-        figure=latencies_figure,
-        analysis="front",
-        part=lambda front: front.canary,
-    ),
-    Plot(
-        name="guidelines",
-        figure=guidelines_figure,
-        command="guidelines",
-        of_device=True,
-    ),
-    Plot(
-        name="ablation",
-        figure=ablation_figure,
-        command="ablate",
-    ),
-    Plot(
-        name="confirmed",
-        figure=confirmed_figure,
-        command="confirm",
-    ),
-    Plot(
-        name="trust",
-        figure=trust_figure,
-        command="trust",
-    ),
-    Plot(
-        name="final",
-        figure=final_figure,
-        command="retrain --trial front",
-    ),
-    Plot(
-        name="confusion",
-        figure=confusion_figure,
-        command="retrain",
-    ),
-    Plot(
-        name="importances",
-        figure=importances_figure,
-    ),
-    Plot(
-        name="grid",
-        figure=grid_figure,
-    ),
-    Plot(
-        name="marginal",
-        figure=marginal_figure,
-    ),
-    Plot(
-        name="architecture",
-        figure=architecture_figure,
-        analysis="front",
-        part=_architecture,
-    ),
+    Plot(name="curves", figure=learning_curves_figure),
+    Plot(name="latencies", figure=latencies_figure, analysis="front", part=lambda front: front.canary),
+    Plot(name="guidelines", figure=guidelines_figure, command="guidelines", of_device=True),
+    Plot(name="ablation", figure=ablation_figure, command="ablate"),
+    Plot(name="confirmed", figure=confirmed_figure, command="confirm"),
+    Plot(name="trust", figure=trust_figure, command="trust"),
+    Plot(name="final", figure=final_figure, command="retrain --trial front"),
+    Plot(name="confusion", figure=confusion_figure, command="retrain"),
+    Plot(name="importances", figure=importances_figure),
+    Plot(name="grid", figure=grid_figure),
+    Plot(name="marginal", figure=marginal_figure),
+    Plot(name="architecture", figure=architecture_figure, analysis="front", part=_architecture),
 ):
     PLOTS.add(_plot.name, _plot)

@@ -80,18 +80,8 @@ def confirmed_figure(found: Confirmed, *, width: int = 1100, height: int = 660) 
 def error_bars(points: Sequence[ConfirmedPoint], **look: Any) -> dict[str, dict[str, Any]]:
     """`error_x` (latency) and `error_y` (top-1) of a trace at the means: the intervals, as far as there are any."""
     return {
-        "error_x": _bars([(each.latency_ms, each.latencies_ms) for each in points], look),
-        "error_y": _bars([(each.top1_percent, each.top1s_percent) for each in points], look),
-    }
-
-
-def _bars(values: Sequence[tuple[float, tuple[float, ...]]], look: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": [max(ends) - mean for mean, ends in values],
-        "arrayminus": [mean - min(ends) for mean, ends in values],
-        **look,
+        "error_x": style.bars([(each.latency_ms, each.latencies_ms) for each in points], **look),
+        "error_y": style.bars([(each.top1_percent, each.top1s_percent) for each in points], **look),
     }
 
 

@@ -34,8 +34,7 @@ def final_figure(found: FinalFront, *, width: int = 1100, height: int = 620) -> 
     if found.empty is not None:
         style.draw_nothing(figure, found.empty)
         return figure
-    ends = [end for each in found.networks for end in (each.top1.low, each.top1.high, each.top1_percent) if end]
-    y_range = percent_range(ends)
+    y_range = percent_range([end for each in found.networks for end in _reach(each)])
     inner = width - _MARGIN["l"] - _MARGIN["r"]
     panels: tuple[tuple[str, Callable[[FinalNetwork], float], float], ...] = (
         ("Latency, drift-corrected p10 (ms)", lambda each: each.latency_ms, inner * _LEFT),
@@ -45,9 +44,18 @@ def final_figure(found: FinalFront, *, width: int = 1100, height: int = 620) -> 
             inner * (1 - _LEFT - _GAP),
         ),
     )
+    figure.add_scatter(
+        x=[each.latency_ms for each in found.members],
+        y=[each.top1_percent for each in found.members],
+        mode="lines",
+        line={"color": style.INK, "width": 1.2, "shape": "hv"},
+        hoverinfo="skip",
+        name="the final front",
+        row=1,
+        col=1,
+    )
     for column, (name, value, room) in enumerate(panels, start=1):
         low, high = positive_range([value(each) for each in found.networks], log=True)
-        low, high = (low, high) if high > low else (low / 1.1, high * 1.1)
         axis = log_axis(low, high)
         if column == 2:
             axis["ticktext"] = [count_text(tick) for tick in axis["tickvals"]]  # type: ignore[attr-defined]
@@ -60,18 +68,14 @@ def final_figure(found: FinalFront, *, width: int = 1100, height: int = 620) -> 
                 figure,
                 [(value(each), each.top1_percent) for each in found.networks],
                 [_label(each, with_name=column == 1) for each in found.networks],
-                segments=[
-                    (value(each), each.top1.low, value(each), each.top1.high)
-                    for each in found.networks
-                    if each.top1.low is not None and each.top1.high is not None
-                ],
+                segments=[(value(each), min(_reach(each)), value(each), max(_reach(each))) for each in found.networks],
                 grow=style.growth(width),
                 leader={"color": style.DOTS, "width": 0.7, "ink": style.QUIET_INK},
                 row=1,
                 col=column,
             )
     figure.update_yaxes(range=list(y_range))
-    figure.update_yaxes(style.axis("Test top-1 (%)", width=width, range=list(y_range)), col=1)
+    figure.update_yaxes(style.axis("Test top-1 (%)", width=width), col=1)
     return figure
 
 
@@ -83,19 +87,6 @@ def _draw(
     column: int,
     grow: float,
 ) -> None:
-    members = sorted((each for each in networks if each.row.on_front), key=value)
-    figure.add_scatter(
-        x=[value(each) for each in members],
-        y=[each.top1_percent for each in members],
-        mode="lines" if column == 1 else "markers",
-        line={"color": style.INK, "width": 1.2, "shape": "hv"},
-        marker={"size": 0.1},
-        hoverinfo="skip",
-        name="the final front",
-        showlegend=column == 1,
-        row=1,
-        col=column,
-    )
     for name, symbol, color in _LOOKS:
         points = [each for each in networks if (each.record.variant is None) is (name == "searched")]
         if not points:
@@ -103,18 +94,9 @@ def _draw(
         figure.add_scatter(
             x=[value(each) for each in points],
             y=[each.top1_percent for each in points],
-            error_y={
-                "type": "data",
-                "symmetric": False,
-                "array": [(each.top1.high or each.top1_percent) - each.top1_percent for each in points],
-                "arrayminus": [
-                    each.top1_percent - (each.top1_percent if each.top1.low is None else each.top1.low)
-                    for each in points
-                ],
-                "color": color,
-                "thickness": 1.2,
-                "width": 3,
-            },
+            error_y=style.bars(
+                [(each.top1_percent, _reach(each)) for each in points], color=color, thickness=1.2, width=3
+            ),
             mode="markers",
             marker={
                 "symbol": [symbol if each.row.on_front else f"{symbol}-open" for each in points],
@@ -133,6 +115,12 @@ def _draw(
         )
 
 
+def _reach(network: FinalNetwork) -> list[float]:
+    """The mean, and the ends of its interval as far as there are any (percent)."""
+    top1 = network.top1
+    return [network.top1_percent, *(end for end in (top1.low, top1.high) if end is not None)]
+
+
 def _label(network: FinalNetwork, *, with_name: bool) -> str:
     if not with_name:
         return "" if network.proxy_rank is None else f"{network.proxy_rank}→{network.final_rank}"
@@ -147,7 +135,7 @@ def _hover(network: FinalNetwork) -> str:
         f"<b>{style.plain(network.record.label)}</b>",
         f"test top-1 {interval_text(top1.value, top1.low, top1.high, decimals=2, unit='%')}, "
         f"{plural(network.seeds, 'seed')}",
-        f"{significant(network.latency_ms)} ms, {plural(network.row.cost.params, 'parameter')}",
+        f"{significant(network.latency_ms)} ms, {network.row.cost.params:,} params",
         ranks,
         f"arch_id {style.plain(network.record.arch_id)}",
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 
 from archsearch.analysis.conditions import RecordConditions
@@ -19,7 +20,7 @@ from archsearch.plots import style
 from archsearch.plots.confirmed import error_bars
 from archsearch.plots.confirmed import hover_text as confirmed_text
 from archsearch.plots.labels import place_labels
-from archsearch.plots.ranges import PlotArea, log_axis, nice_log_ticks, percent_range, positive_range, wants_log
+from archsearch.plots.ranges import PlotArea, log_axis, nice_log_ticks, percent_range, positive_range, share, wants_log
 from archsearch.plots.thinning import thinned, thinned_line
 from archsearch.text import capitalised, count_text, plural, shorten, significant
 
@@ -232,7 +233,8 @@ def glance_figure(found: StudyFront, *, width: int = 600, height: int = 400) -> 
         style.axis("Latency (ms)", width=width, **(log_axis(*x_range) if log else {"range": list(x_range)}))
     )
     figure.update_yaxes(style.axis("Top-1 (%)", width=width, range=list(y_range)))
-    others = thinned([row for row in found.rows if row not in named and row not in front], _MOST_AT_A_GLANCE)
+    drawn = {row.record.trial for row in (*named, *front)}
+    others = thinned([row for row in found.rows if row.record.trial not in drawn], _MOST_AT_A_GLANCE)
     steps = _steps(found, x_range[1], [at(row) for row in front])
     _add_glance(figure, others, at, _DOT)
     _add_steps(figure, steps)
@@ -678,13 +680,12 @@ def _number_in_space(
 ) -> None:
     """The variants' numbers, each with a leader to where it covers least in the view that the figure opens with."""
 
-    def share(value: float, ends: tuple[float, float], *, log: bool) -> float:
-        low, at, high = (math.log(each) for each in (ends[0], value, ends[1])) if log else (ends[0], value, ends[1])
-        return (at - low) / (high - low) - 0.5
-
     values = [(_ms(row), _third_values(found, [row])[0], _top1(row)) for _, row in found.marked]
     points = [
-        [side * share(value, ends, log=log) for value, ends, log, side in zip(each, ranges, logs, _ASPECT, strict=True)]
+        [
+            side * (share(value, ends, log=log) - 0.5)
+            for value, ends, log, side in zip(each, ranges, logs, _ASPECT, strict=True)
+        ]
         for each in values
     ]
     anchors = _seen(points, width, height)
@@ -706,27 +707,15 @@ def _number_in_space(
 
 def _seen(points: Sequence[Sequence[float]], width: int, height: int) -> list[tuple[float, float]]:
     """Where points of the space around its middle are seen: pixels, by the camera that plotly has (45 degrees)."""
-    forward = _unit([center - eye for center, eye in zip(_CENTER, _EYE, strict=True)])
-    right = _unit([forward[1], -forward[0], 0.0])  # forward x up, and up is z
-    up = [
-        right[1] * forward[2] - right[2] * forward[1],
-        right[2] * forward[0] - right[0] * forward[2],
-        right[0] * forward[1] - right[1] * forward[0],
-    ]
+    forward = np.subtract(_CENTER, _EYE)
+    right = np.cross(forward, (0.0, 0.0, 1.0))
+    axes = np.array([each / np.linalg.norm(each) for each in (right, np.cross(right, forward), forward)])
     scale = 0.5 * height / math.tan(math.radians(22.5))
-    found = []
-    for point in points:
-        away = [value - eye for value, eye in zip(point, _EYE, strict=True)]
-        across, above, depth = (
-            math.fsum(a * b for a, b in zip(away, axis, strict=True)) for axis in (right, up, forward)
-        )
-        found.append((0.5 * width + scale * across / depth, 0.5 * height - scale * above / depth))
-    return found
-
-
-def _unit(vector: Sequence[float]) -> list[float]:
-    length = math.hypot(*vector)
-    return [value / length for value in vector]
+    away = np.reshape(points, (-1, 3)) - _EYE
+    return [
+        (0.5 * width + scale * across / depth, 0.5 * height - scale * above / depth)
+        for across, above, depth in (away @ axes.T).tolist()
+    ]
 
 
 def _space_axis(title: str, ends: tuple[float, float], log: bool, grow: float) -> dict[str, Any]:
@@ -754,11 +743,7 @@ def _space_axis(title: str, ends: tuple[float, float], log: bool, grow: float) -
 
 
 def _add_in_space(
-    figure: go.Figure,
-    found: StudyFront,
-    rows: Sequence[FrontRow],
-    name: str,
-    marker: dict[str, Any],
+    figure: go.Figure, found: StudyFront, rows: Sequence[FrontRow], name: str, marker: dict[str, Any]
 ) -> None:
     if not rows:
         return

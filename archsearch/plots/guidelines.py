@@ -86,14 +86,7 @@ def _printed(table: TableReport, device: str, name: str, look: dict[str, Any], *
 
 def _measured(table: TableReport, look: dict[str, Any], *, first: bool) -> go.Scatter:
     rows = [(scale, row, row.compared) for scale, row in _rows(table) if row.compared is not None]
-    bars = {
-        "type": "data",
-        "symmetric": False,
-        "array": [found.cost_high - found.cost for _, _, found in rows],
-        "arrayminus": [found.cost - found.cost_low for _, _, found in rows],
-        "color": look["color"],
-        "thickness": 1.6,
-    }
+    intervals = [(found.cost, (found.cost_low, found.cost_high)) for _, _, found in rows]
     return _marks(
         [(row.label, scale) for scale, row, _ in rows],
         [found.cost for _, _, found in rows],
@@ -101,7 +94,7 @@ def _measured(table: TableReport, look: dict[str, Any], *, first: bool) -> go.Sc
         "this device, 95 % interval",
         look,
         first=first,
-    ).update(error_y=bars)
+    ).update(error_y=style.bars(intervals, color=look["color"], thickness=1.6))
 
 
 def _marks(

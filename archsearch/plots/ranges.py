@@ -27,7 +27,7 @@ def positive_range(values: Sequence[float], *, log: bool) -> tuple[float, float]
         return (0.0, 1.0)
     low, high = min(values), max(values)
     if log:
-        pad = (high / low) ** 0.05
+        pad = (high / low) ** 0.05 if high > low else 1.1
         return (low / pad, high * pad)
     pad = 0.06 * (high - low) or 0.1 * abs(high) or 1.0
     return (max(low - pad, 0.0), high + pad)
@@ -87,7 +87,7 @@ class PlotArea:
 
     def pixel(self, x: float, y: float) -> Point:
         """Where a value stands: pixels from the upper left corner."""
-        across, up = _share(x, self.x_range, log=self.x_log), _share(y, self.y_range, log=self.y_log)
+        across, up = share(x, self.x_range, log=self.x_log), share(y, self.y_range, log=self.y_log)
         return (across * self.width_px, (1.0 - up) * self.height_px)
 
     def label(
@@ -135,6 +135,7 @@ class PlotArea:
             )
 
 
-def _share(value: float, limits: tuple[float, float], *, log: bool) -> float:
+def share(value: float, limits: tuple[float, float], *, log: bool) -> float:
+    """Where a value stands between two limits of an axis: 0 at the lower, 1 at the upper."""
     low, high = limits
     return math.log(value / low) / math.log(high / low) if log else (value - low) / (high - low)

@@ -153,6 +153,17 @@ def axis(title: str, *, width: int, **changes: Any) -> dict[str, Any]:
     }
 
 
+def bars(values: Sequence[tuple[float, Sequence[float]]], **look: Any) -> dict[str, Any]:
+    """Error bars of a trace: of each point its value, and what its bar reaches to, itself included."""
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [max(ends) - value for value, ends in values],
+        "arrayminus": [value - min(ends) for value, ends in values],
+        **look,
+    }
+
+
 def trial_data(trials: Sequence[int]) -> list[list[int]]:
     """The `customdata` of points that are trials: a page that reacts to a click finds the number in its first item."""
     return [[trial] for trial in trials]

@@ -97,7 +97,7 @@ function drawCurve(place, network, trial) {
   add(network, "this network", BLUE, "solid");
   const axis = { linecolor: INK, color: INK, showline: true, gridcolor: GRID, zeroline: false, ticks: "outside" };
   const layout = {
-    template: "none", margin: { l: 44, r: 8, t: 6, b: 38 }, font: { size: 11, color: INK }, showlegend: lines.length > 1,
+    template: "none", margin: { l: 44, r: 8, b: 38 }, font: { size: 11, color: INK }, showlegend: lines.length > 1,
     paper_bgcolor: "white", plot_bgcolor: "white", legend: { x: 1, y: 0, xanchor: "right", yanchor: "bottom", bgcolor: VEIL },
     xaxis: { ...axis, title: { text: "Epoch", standoff: 4 }, tickformat: "d" },
     yaxis: { ...axis, title: { text: "Top-1 (%)", standoff: 4 } },

@@ -24,7 +24,7 @@ def test_heat_that_slows_one_network_more_than_others_changes_the_order_and_that
         contended=False, state=(("throttled", "yes"),),
     )  # fmt: skip
     assert [each.label for each in found.moved] == ["wide", "deep"]
-    assert found.sentences[0].startswith("3 of 3 networks become slower by more than 5%, wide the most: 2.000 ms")
+    assert found.sentences[0].startswith("3 of 3 networks become slower by more than 5 %, wide the most: 2.000 ms")
     assert "have another place" in found.sentences[1]
     rows = found.tables()[0].dicts()
     assert [round(row["slower_percent"], 6) for row in rows] == [100.0, 10.0, 10.0]
