@@ -42,7 +42,7 @@ GROUND = tuple(part for part in FLOORS[0] if part != "blocks")
 FLOOR_OF = {part: floor for floor, parts in FLOORS.items() for part in parts}
 # A library that belongs to one part only, so that it can be replaced there.
 OWNERS = {"optuna": "search", "plotly": "plots", "kaleido": "plots"}
-FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or not path.stem.startswith("__"))
 
 
 def part_of(path: Path) -> str:

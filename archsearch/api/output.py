@@ -55,6 +55,8 @@ OUTPUTS = Registry[Output](
         "pareto": Output(home="archsearch.analysis.study_front:StudyFront"),
         "pareto --final": Output(home="archsearch.analysis.final_front:FinalFront"),
         "replay": Output(home="archsearch.api.replay:StudyReplay"),
+        "retrain": Output(home="archsearch.api.retrain:RetrainedNetworks"),
+        "run": Output(home="archsearch.analysis.study_front:StudyFront"),
         "studies": Output(home="archsearch.api.studies:StudyList"),
         "target check": Output(home="archsearch.api.target:TargetCheck"),
         "trust": Output(home="archsearch.analysis.trust:Trust"),
@@ -63,12 +65,15 @@ OUTPUTS = Registry[Output](
 )
 
 
-def head_of(result: object) -> dict[str, Any]:
-    """The keys that say whose JSON a result is, and in which version; nothing for a result that no command prints."""
+def head_of(result: object, command: str | None = None) -> dict[str, Any]:
+    """The keys that say whose JSON a result is, and in which version; nothing for a result that no command prints.
+
+    `command`: which one prints it; None: the first that prints results of its type.
+    """
     home = f"{type(result).__module__}:{type(result).__qualname__}"
-    for command in OUTPUTS:
-        if OUTPUTS[command].home == home:
-            return {"command": command, "schema_version": OUTPUTS[command].version}
+    for name in OUTPUTS:
+        if OUTPUTS[name].home == home and command in (None, name):
+            return {"command": name, "schema_version": OUTPUTS[name].version}
     return {}
 
 
@@ -142,13 +147,13 @@ def write_csv(rows: Sequence[Mapping[str, Any]], path: Path) -> Path:
     return path
 
 
-def result_json(result: Result) -> dict[str, Any]:
+def result_json(result: Result, *, command: str | None = None) -> dict[str, Any]:
     """Everything that a result says and holds as plain data, sentences first; what is not known is null.
 
-    `archsearch schema COMMAND` says its keys.
+    `archsearch schema COMMAND` says its keys; `command` as of `head_of`.
     """
     return {
-        **head_of(result),
+        **head_of(result, command),
         "title": result.title,
         "subtitle": list(result.subtitle),
         "sentences": list(result.sentences),

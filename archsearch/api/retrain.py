@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from archsearch.analysis.select import RECOMMENDED
 from archsearch.api.paths import as_path, open_database, study_folder
@@ -35,10 +36,11 @@ from archsearch.plots.history import retraining_figure
 from archsearch.plots.image import write_png
 from archsearch.plots.page import write_page
 from archsearch.preprocessing import interpolation_of
-from archsearch.records import Epoch, TrialStatus
+from archsearch.records import Epoch, Score, TrialStatus
 from archsearch.search.devices import training_threads, worker_devices
 from archsearch.search.evaluate import SPLIT_SEED
 from archsearch.store.trials import add_training
+from archsearch.table import plain
 from archsearch.text import plural
 from archsearch.training.distributed import World, world_of
 from archsearch.training.loop import Chunk
@@ -53,6 +55,33 @@ from archsearch.training.settings import ClassWeights, ProxySettings, weights_by
 from archsearch.training.start import STARTS, Start, read_start, save_start
 
 logger = logging.getLogger(__name__)
+
+
+class RetrainedJson(TypedDict):
+    """One network trained in full: test top-1 (percent) over its seeds, and where its files are."""
+
+    name: str
+    arch_id: str
+    study: str | None
+    trial: int | None
+    mean_test_top1_percent: float
+    std_test_top1_percent: float | None
+    scores: list[Score]
+    protocol: str
+    batch_size: int
+    dataset: str
+    start: str
+    folder: str
+    curve: str
+    events: str | None
+    held_out: str | None
+
+
+class RetrainedNetworksJson(TypedDict):
+    """What one command trained in full, and the names of those whose training failed."""
+
+    networks: list[RetrainedJson]
+    failed: list[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +100,27 @@ class Retrained:
 
     def __str__(self) -> str:
         return "\n".join(self.lines)
+
+    def plain(self) -> RetrainedJson:
+        """What a program needs of it; `summary.json` in its folder has everything."""
+        facts = self.facts
+        return {
+            "name": facts.name,
+            "arch_id": facts.spec.arch_id,
+            "study": facts.study,
+            "trial": facts.trial,
+            "mean_test_top1_percent": facts.mean_top1_percent,
+            "std_test_top1_percent": facts.std_top1_percent,
+            "scores": plain(facts.scores),
+            "protocol": facts.protocol.name,
+            "batch_size": facts.batch_size,
+            "dataset": facts.dataset,
+            "start": facts.start,
+            "folder": str(self.folder),
+            "curve": str(self.curve),
+            "events": None if self.events is None else str(self.events),
+            "held_out": None if self.held_out is None else str(self.held_out),
+        }
 
     @property
     def accuracy(self) -> str:
@@ -103,6 +153,18 @@ class Retrained:
         if self.events is not None:
             said.append(f"events    tensorboard --logdir {self.events}")
         return tuple(said)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrainedNetworks:
+    """Several networks of a study, trained in full one after another; `failed` names those whose training failed."""
+
+    networks: tuple[Retrained, ...]
+    failed: tuple[str, ...] = ()
+
+    def plain(self) -> RetrainedNetworksJson:
+        """All of it as plain data."""
+        return {"networks": [each.plain() for each in self.networks], "failed": list(self.failed)}
 
 
 def retrain(

@@ -217,7 +217,7 @@ def shorter(config: StudyConfig, expected: Estimate, *, device: str) -> str | No
     """
     if device != "cpu" or expected.seconds < _LONG_SECONDS:
         return None
-    made = [name for name in list_yaml("studies") if name.endswith("_cpu") and name != config.name]
+    made = [] if config.name.endswith("_cpu") else [name for name in list_yaml("studies") if name.endswith("_cpu")]
     fitting = [each for each in map(load_study, made) if each.space == config.space]
     best = max(
         fitting, key=lambda each: (each.name == f"{config.name}_cpu", each.dataset == config.dataset), default=None

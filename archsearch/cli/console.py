@@ -245,12 +245,12 @@ def show_answer(found: StudyFront, *, published: bool) -> None:
         console.print(f"all details: {shlex.join(['archsearch', 'pareto', *study, '--verbose'])}", markup=False)
 
 
-def show_recommendation(found: Recommendation) -> None:
+def show_recommendation(found: Recommendation, on: Console = console) -> None:
     """Which network to take, and why."""
     first, *rest = found.sentences
-    console.print(f"\n[bold]{escape(first)}[/]")
+    on.print(f"\n[bold]{escape(first)}[/]")
     for sentence in rest:
-        console.print(sentence, markup=False)
+        on.print(sentence, markup=False)
 
 
 def print_json(content: Mapping[str, Any] | Sequence[Any]) -> None:

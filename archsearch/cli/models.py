@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from archsearch.api.output import head_of
 from archsearch.cli import completion
 from archsearch.cli.console import console, doing, error_console, print_json, show_recommendation
 from archsearch.cli.options import DataDirOption, DeviceOption, JsonOption, StorageOption, StudyOption, parse_duration
@@ -18,6 +19,7 @@ from archsearch.text import plural
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from archsearch.api.retrain import Retrained
     from archsearch.api.stored import Chosen
 
 
@@ -95,6 +97,7 @@ def retrain(
     ] = None,
     data_dir: DataDirOption = None,
     storage: StorageOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Train networks in full and score them on the test split, which no search sees.
 
@@ -125,9 +128,11 @@ def retrain(
         console.quiet = True
 
     shown = Console(quiet=True) if console.quiet else error_console
+    told = shown if as_json else console
     opened = open_study(study, storage=storage)  # what is not there is said before torch is imported
     networks = opened.choose_all(trial, rule=select, with_variants=with_variants)
     with doing("reading the study and its images", shown):
+        from archsearch.api.retrain import RetrainedNetworks
         from archsearch.api.retrain import retrain as train_in_full
         from archsearch.cli.progress import RetrainDisplay
 
@@ -141,16 +146,17 @@ def retrain(
         said = True
         rule = f" (best by {select})" if trial == "best" else ""
         which = f"{alone.label}{rule}, network {alone.spec.arch_id}" if alone else plural(len(networks), "network")
-        console.print(f"study '{opened.name}': {which}", markup=False)
+        told.print(f"study '{opened.name}': {which}", markup=False)
         if trial == "best" and select.strip() == "recommended":
-            show_recommendation(opened.recommendation)
-        console.print(
+            show_recommendation(opened.recommendation, told)
+        told.print(
             f"protocol {recipe.name}, {plural(length, 'epoch')}, {plural(seeds, 'seed')}, "
             f"{opened.info.config['dataset']} at {opened.input_size}x{opened.input_size}"
             + ("" if begin == "scratch" else f", starting from {_BEGINS.get(begin, begin)}"),
             markup=False,
         )
 
+    trained: list[Retrained] = []
     failed: list[str] = []
     busy: list[tuple[int, Chosen]] = []
     try:
@@ -198,22 +204,26 @@ def retrain(
                     failed.append(chosen.label)
                     error_console.print(f"{chosen.label} failed, the others go on: {error.message}", markup=False)
                 else:
+                    trained.append(result)
                     if not alone:
-                        console.print(f"{chosen.label}: {result.accuracy}, {result.folder}", markup=False)
+                        told.print(f"{chosen.label}: {result.accuracy}, {result.folder}", markup=False)
                 if busy and not waiting:
                     time.sleep(_LOOK_SECONDS)
                     waiting, busy = busy, []
     except KeyboardInterrupt:
         error_console.print("stopped; the last checkpoint is kept: type the same command to continue")
         raise typer.Exit(1) from None
+    if as_json and not console.quiet:
+        found = RetrainedNetworks(networks=tuple(trained), failed=tuple(failed))
+        print_json({**head_of(found), **found.plain()})
     if alone:
-        console.print(str(result), markup=False)
-        console.print(
+        told.print(str(result), markup=False)
+        told.print(
             f"load it   python -c \"import archsearch; print(archsearch.load('{result.folder}').archsearch)\"",
             markup=False,
         )
         return
-    console.print(f"see them  archsearch pareto --study {opened.name} --final --plot", markup=False)
+    told.print(f"see them  archsearch pareto --study {opened.name} --final --plot", markup=False)
     if failed:
         error_console.print(f"{plural(len(failed), 'network')} failed: {', '.join(failed)}", markup=False)
         raise typer.Exit(1)
@@ -309,8 +319,6 @@ def export(
             on_step=say,
         )
     if as_json:
-        from archsearch.api.output import head_of
-
         print_json({**head_of(made), **made.plain()})
     else:
         console.print(str(made), markup=False)

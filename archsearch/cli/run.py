@@ -7,11 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 from rich.markup import escape
 
+from archsearch.api.output import result_json
 from archsearch.cli import completion
-from archsearch.cli.console import console, error_console, show_answer
-from archsearch.cli.options import DataDirOption, DeviceOption, StorageOption, TargetOption, VerboseOption
+from archsearch.cli.console import console, error_console, print_json, show_answer
+from archsearch.cli.options import DataDirOption, DeviceOption, JsonOption, StorageOption, TargetOption, VerboseOption
 from archsearch.errors import ConfigError, DataError
 from archsearch.resources import list_yaml
 from archsearch.text import bytes_text, duration, plural
@@ -105,6 +107,7 @@ def run(
         bool, typer.Option("--dry-run", help="Say what would be done, try three networks, stop.")
     ] = False,
     verbose: VerboseOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Run a study, or continue it.
 
@@ -139,6 +142,7 @@ def run(
     from archsearch.search.runtime import CallbackList
     from archsearch.search.trackers import tracker
 
+    told = error_console if as_json else console
     display = RunDisplay(error_console)
     runtime = command_runtime(
         display,
@@ -160,36 +164,38 @@ def run(
 
                 planned = plan_config(config, runtime, trials=trials)
         except DataError:
-            _print_without_images(config, runtime, display, trials)
+            _print_without_images(config, runtime, display, trials, told)
             raise
-        _print_plan(planned, asked=device)
+        _print_plan(planned, told, asked=device)
         if dry_run:
             check(planned, storage=storage)
-        planned = told_estimate(planned, runtime, display, console)
+        planned = told_estimate(planned, runtime, display, told)
         if dry_run:
-            console.print("dry run: nothing was stored")
+            told.print("dry run: nothing was stored")
             return
         finished = run_displayed(planned, runtime, display)
-    _print_end(finished, display.elapsed_seconds, planned.total, display.ending)
+    _print_end(finished, display.elapsed_seconds, planned.total, display.ending, told, as_json=as_json)
 
 
-def _print_without_images(config: StudyConfig, runtime: Runtime, display: RunDisplay, trials: int | None) -> None:
+def _print_without_images(
+    config: StudyConfig, runtime: Runtime, display: RunDisplay, trials: int | None, told: Console
+) -> None:
     """What is known of a study whose images are not there: where it would run, and how long."""
     from archsearch.api.run import estimate_without_images
     from archsearch.cli.running import tell_estimate
     from archsearch.search.devices import worker_devices
 
     devices = worker_devices(runtime.device, runtime.workers or config.workers)
-    _print_head(config)
-    console.print(f"trials    {trials or config.trials} in all, {_where(devices, asked=runtime.device)}")
+    _print_head(config, told)
+    told.print(f"trials    {trials or config.trials} in all, {_where(devices, asked=runtime.device)}")
     with display.planning("estimating the time"):
         expected = estimate_without_images(config, runtime, trials=trials)
     if expected is not None:
-        tell_estimate(expected, config, devices[0], console)
+        tell_estimate(expected, config, devices[0], told)
 
 
-def _print_head(config: StudyConfig) -> None:
-    console.print(f"[bold]{config.name}[/]  {escape(config.description)}".rstrip())
+def _print_head(config: StudyConfig, told: Console) -> None:
+    told.print(f"[bold]{config.name}[/]  {escape(config.description)}".rstrip())
 
 
 def _where(devices: tuple[str, ...], *, asked: str) -> str:
@@ -199,19 +205,19 @@ def _where(devices: tuple[str, ...], *, asked: str) -> str:
     return f"{found} (torch sees no GPU)" if asked == "auto" and devices[0] == "cpu" else found
 
 
-def _print_plan(plan: RunPlan, *, asked: str) -> None:
+def _print_plan(plan: RunPlan, told: Console, *, asked: str) -> None:
     """What would be done; `asked` is the device as typed."""
     from archsearch.latency.settings import LOCAL
 
     config = plan.config
-    _print_head(config)
+    _print_head(config, told)
     outside = sum(variant.suggested is None for variant in plan.variants)
     others = f" ({outside} of them outside the search space)" if outside else ""
     first = f"{plural(len(plan.variants), 'published network')} first{others}, then " if plan.variants else ""
     latency, measured_on = config.latency, plan.devices[0]
     backends = " and ".join((latency.backend_on(measured_on), *latency.also_on(measured_on)))
     on = "" if latency.targets == (LOCAL,) else f" on {' and '.join(latency.targets)}"
-    console.print(
+    told.print(
         f"space     {plan.space.name}: {plural(len(plan.space.domains), 'choice')}, {_networks(plan.space.size)}\n"
         f"networks  {first}what the sampler {config.sampler} suggests\n"
         f"data      {escape(config.dataset)}: {plan.train_images:,} training and {plan.validation_images:,} validation "
@@ -253,16 +259,28 @@ def _batch(plan: RunPlan) -> str:
     return f"a batch of {latency.batch_on(device)} or more, chosen when the study begins, so that widths differ"
 
 
-def _print_end(study: Study, elapsed_seconds: float, total: int, ending: str | None) -> None:
+def _print_end(
+    study: Study,
+    elapsed_seconds: float,
+    total: int,
+    ending: str | None,
+    told: Console = console,
+    *,
+    as_json: bool = False,
+) -> None:
     from archsearch.api.analyses import study_front
     from archsearch.api.stored import counts_text
 
-    console.print(f"\nstudy '{study.name}': {counts_text(study.counts)} ({duration(elapsed_seconds)} in this run)")
+    told.print(f"\nstudy '{study.name}': {counts_text(study.counts)} ({duration(elapsed_seconds)} in this run)")
     reasons = {record.reason for record in study.records if record.status == "failed" and record.reason}
     for reason in sorted(reasons)[:3]:
-        console.print(f"failed: {reason.splitlines()[0]}", markup=False)
+        told.print(f"failed: {reason.splitlines()[0]}", markup=False)
     if ending is not None:
-        console.print(f"ended before {plural(total, 'trial')}: {ending}", markup=False)
-    show_answer(study_front(study), published=False)
+        told.print(f"ended before {plural(total, 'trial')}: {ending}", markup=False)
+    found = study_front(study)
+    if as_json:
+        print_json(result_json(found, command="run"))
+    else:
+        show_answer(found, published=False)
     if not study.front.rows:
         raise typer.Exit(0 if ending else 1)

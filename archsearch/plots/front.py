@@ -197,9 +197,10 @@ def front_figure(found: StudyFront, *, width: int = 1100, height: int = 700) -> 
 
 
 def glance_figure(found: StudyFront, *, width: int = 600, height: int = 400) -> go.Figure:
-    """The front in small, every name beside its point: the networks to take, and the published ones nearest to them.
+    """The front in small: the networks to take and the published ones nearest to them, each with its name.
 
-    What lies beyond these and the front is left out. Accuracies are those that the recommendation rests on.
+    The other published networks are drawn where they fit, without names; what lies beyond is left out. Accuracies are
+    those that the recommendation rests on.
     """
     figure = go.Figure()
     figure.update_layout(
@@ -223,8 +224,8 @@ def glance_figure(found: StudyFront, *, width: int = 600, height: int = 400) -> 
     front = [row for row in found.rows if row.record.arch_id in on_front]
     taken = [rows[role.candidate.record.trial] for role in choice.roles]
     labels = [f"{shorten(role.candidate.record.label, _GLANCE_CHARACTERS)}: {role.names[0]}" for role in choice.roles]
-    published = {each.record.trial: each.record.label for role in choice.roles if (each := role.published) is not None}
-    named = [*taken, *(rows[trial] for trial in published)]
+    nearest = {each.record.trial: each.record.label for role in choice.roles if (each := role.published) is not None}
+    named = [*taken, *(rows[trial] for trial in nearest)]
     seen = [at(row) for row in (*named, *front)]
     log = wants_log([ms for ms, _ in seen])
     x_range = positive_range([ms for ms, _ in seen], log=log)
@@ -234,12 +235,14 @@ def glance_figure(found: StudyFront, *, width: int = 600, height: int = 400) -> 
     )
     figure.update_yaxes(style.axis("Top-1 (%)", width=width, range=list(y_range)))
     drawn = {row.record.trial for row in (*named, *front)}
-    others = thinned([row for row in found.rows if row.record.trial not in drawn], _MOST_AT_A_GLANCE)
+    rest = [row for row in found.rows if row.record.trial not in drawn]
+    published = [row for row in rest if row.record.variant is not None]
+    others = thinned([row for row in rest if row.record.variant is None], _MOST_AT_A_GLANCE)
     steps = _steps(found, x_range[1], [at(row) for row in front])
     _add_glance(figure, others, at, _DOT)
     _add_steps(figure, steps)
     _add_glance(figure, [row for row in front if row not in taken], at, _FRONT)
-    _add_glance(figure, named[len(taken) :], at, _VARIANT_DOMINATED)
+    _add_glance(figure, [*published, *named[len(taken) :]], at, _VARIANT_DOMINATED)
     _add_glance(figure, taken, at, {**_FRONT, "size": 12})
     _add_glance(figure, taken[:1], at, {**_RECOMMENDED, "size": 20})
     for across in (_GLANCE_NARROW_PX, width):  # the labels of a phone's page stand elsewhere
@@ -247,9 +250,9 @@ def glance_figure(found: StudyFront, *, width: int = 600, height: int = 400) -> 
         PlotArea(x_range=x_range, y_range=y_range, width_px=across - 78.0, height_px=height - 76.0, x_log=log).label(
             figure,
             [at(row) for row in named],
-            [*labels, *(shorten(name, _GLANCE_CHARACTERS) for name in published.values())],
+            [*labels, *(shorten(name, _GLANCE_CHARACTERS) for name in nearest.values())],
             markers=[at(row) for row in front],
-            dots=[at(row) for row in others],
+            dots=[at(row) for row in (*published, *others)],
             segments=_staircase(steps),
             grow=1.1,
             leader={},

@@ -41,7 +41,7 @@ def write_page(
     Args:
         figures: drawn to the window's width; their own titles are left out, since the page has `title`.
         path: of the HTML file.
-        title, subtitle, sentences, warnings: plain text above the first figure.
+        title, subtitle, sentences, warnings: plain text; the first sentence, the answer, stands above the first figure.
         tables: below the figures, sortable and downloadable as CSV.
         facts: (name, value) of the conditions, at the end.
         command: what was typed to make the page.

@@ -78,8 +78,8 @@ def _glance(data: ReportData) -> Drawing | None:
         else Drawing(
             name="plot-glance",
             title="The front at a glance",
-            caption="The front of accuracy and latency: the networks to take, the published ones beside them, and what "
-            "else was tried in grey.",
+            caption="The front of accuracy and latency: the networks to take, the published ones as orange squares, "
+            "and what else was tried in grey.",
             result=data.front,
             draw=glance_figure,
         )

@@ -66,3 +66,10 @@ def test_each_commands_help_shows_an_example_of_itself(command: str, cli: Callab
 def test_version_is_the_packages(cli: Callable[..., object]) -> None:
     ended = cli("--version")
     assert (ended.code, ended.out) == (0, f"archsearch {archsearch.__version__}\n")
+
+
+def test_without_its_script_on_the_path_the_command_is_a_module() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "archsearch", "--version"], capture_output=True, text=True, check=True
+    )
+    assert ended.stdout == f"archsearch {archsearch.__version__}\n"

@@ -81,6 +81,8 @@ def test_what_is_made_for_a_cpu_is_named_only_where_a_cpu_would_take_hours() -> 
     assert shorter(config, estimate, device="cpu") == (
         "made for a CPU: archsearch run --study cifar10_cpu; for less of this one: --trials 8 or --time-budget 1h"
     )
+    made_for_one = load_study("cifar100_cpu", ())
+    assert shorter(made_for_one, estimate, device="cpu") == "for less of this one: --trials 8 or --time-budget 1h"
     assert shorter(config, estimate, device="cuda:0") is None
     assert shorter(config, replace(estimate, workers=32), device="cpu") is None
     own = shorter(config.model_copy(update={"dataset": "folder:photos"}), estimate, device="cpu")

@@ -9,6 +9,7 @@ import statistics
 from contextlib import ExitStack
 from pathlib import Path
 
+import jsonschema
 import pytest
 import torch
 
@@ -166,6 +167,15 @@ def test_a_front_is_trained_in_full_resumed_and_shown(shared_finished: object) -
     assert [line.split(":")[0] for line in said] == [each.label for each in chosen]
     assert first.stderr.count(" epoch 1/1: ") == len(chosen)
     assert again.stderr.count(" epoch ") == 0  # nothing is trained twice
+    as_json = shared_finished.type(*front, "--device", "cpu", "--json")
+    printed = json.loads(as_json.stdout)
+    jsonschema.validate(printed, archsearch.schema("retrain"))
+    assert [each["arch_id"] for each in printed["networks"]] == [each.spec.arch_id for each in chosen]
+    for each in printed["networks"]:
+        written = json.loads((shared_finished.folder / each["folder"] / "summary.json").read_text())
+        assert each["mean_test_top1_percent"] == written["mean_test_top1_percent"]
+        assert [score["top1_percent"] for score in each["scores"]] == [each["mean_test_top1_percent"]]
+    assert [line for line in as_json.stderr.splitlines() if "test top-1" in line] == said
     assert [line for line in again.stdout.splitlines() if "test top-1" in line] == said
     shown = shared_finished.type("pareto", "--final", "--csv", "--json")
     assert shown.returncode == 0, shown.stderr
@@ -193,6 +203,12 @@ def test_a_network_that_fails_does_not_end_the_others(shared_finished: object, m
     assert ended.returncode == 1
     assert "shufflenet_v2_x0_5 failed, the others go on: the loss became NaN" in ended.stderr
     assert "trial 1: test top-1" in ended.stdout
+    with_json = shared_finished.type(
+        "retrain", "--trial", "0,1", "--epochs", "1", "--protocol", "one-cycle", "--device", "cpu", "--json"
+    )
+    assert with_json.returncode == 1
+    printed = json.loads(with_json.stdout)
+    assert (printed["failed"], [each["name"] for each in printed["networks"]]) == (["shufflenet_v2_x0_5"], ["trial 1"])
 
 
 def test_a_network_that_another_command_trains_is_come_back_to(

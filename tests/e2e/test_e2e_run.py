@@ -1,7 +1,11 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 
+import jsonschema
+
+import archsearch
 from archsearch.records import TrialStatus
 
 
@@ -55,6 +59,13 @@ def test_more_trials_continue_the_study(finished: object) -> None:
     after = facts(study)
     assert {number: after[number] for number in before} == before
     assert len({record.arch_id for record in study.records if record.status is TrialStatus.COMPLETE}) == 4
+    again = finished.type("run", "--study", "./tiny.yaml", "--device", "cpu", "--trials", "4", "--json")
+    printed = json.loads(again.stdout)
+    jsonschema.validate(printed, archsearch.schema("run"))
+    assert printed["command"] == "run"
+    front = json.loads(finished.type("pareto", "--json").stdout)
+    assert printed | {"command": "pareto"} == front
+    assert "4 in all" in again.stderr  # the plan, for people
 
 
 def test_a_dry_run_stores_nothing(new_workplace: object) -> None:
