@@ -1,9 +1,13 @@
 """Do networks measured through the agent have the ratios that they have here, and what does the line cost?
 
 Each network is measured in this process and by the agent behind a pipe (`command:python`), a visit here and a visit
-there in turn, so that both see the same minutes. With `--throttle` the agent is measured twice instead: undisturbed,
-and stopped and continued every two milliseconds (SIGSTOP, SIGCONT), as a board that is too hot: milliseconds double,
-and the ratio to the reference should stay. A run has to be much longer than a stop then, hence the batch.
+there in turn, so that both see the same minutes. Where its weights happen to lie in memory moves a network's latency by
+some percent each time that it is opened, so both sides open network and reference anew several times, and the geometric
+means of their ratios are compared; a third side, another agent, says how far two processes are apart without any line
+between them, and the spread of one side's openings is printed, too. With
+`--throttle` the agent is measured twice instead: undisturbed, and stopped and continued again and again (SIGSTOP,
+SIGCONT), as a board that is too hot: milliseconds double, and the ratio to the reference should stay. A run has to be
+much longer than a stop then, hence the batch.
 
     python benchmarks/target_pipe.py                 # 20 networks; wants a quiet machine
     python benchmarks/target_pipe.py --throttle
@@ -13,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import shlex
 import signal
@@ -20,7 +25,7 @@ import statistics
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
@@ -38,38 +43,40 @@ from archsearch.targets.board import Board
 from archsearch.targets.transports import parse_target
 
 INPUT_SIZE, CLASSES, REFERENCE = 32, 10, "shufflenet_v2_x1_0"
-STOP_SECONDS = 0.002
+STOP_SECONDS = 0.0003
 
 
 def main() -> int:
     """Measure, print, and give 1 unless the ratios are as alike as they should be."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", type=int, default=20)
-    parser.add_argument("--bursts", type=int, default=None, help="of each network; default 150, with --throttle 30")
-    parser.add_argument("--visits", type=int, default=10)
+    parser.add_argument("--openings", type=int, default=None, help="of each network; default 6, with --throttle 1")
+    parser.add_argument("--bursts", type=int, default=30, help="of each opening")
+    parser.add_argument("--visits", type=int, default=None, help="of each opening; default 3, with --throttle 10")
     parser.add_argument("--batch", type=int, default=None, help="images a run; default 1, with --throttle 32")
     parser.add_argument("--throttle", action="store_true")
     parser.add_argument("--out", type=Path, help="JSON file")
     arguments = parser.parse_args()
     settings = LatencySettings(
-        backend="onnxruntime", batch=arguments.batch or (32 if arguments.throttle else 1), visits=arguments.visits,
-        bursts=arguments.bursts or (30 if arguments.throttle else 150), runs_per_burst=3 if arguments.throttle else 10,
+        backend="onnxruntime", batch=arguments.batch or (32 if arguments.throttle else 1), bursts=arguments.bursts,
+        visits=arguments.visits or (10 if arguments.throttle else 3), runs_per_burst=3 if arguments.throttle else 10,
         spread_seconds=0.0, budget_seconds=600.0, tolerance=0.99, remeasure=0,
     )  # fmt: skip
+    openings = arguments.openings or (1 if arguments.throttle else 6)
     target = parse_target(f"command:{shlex.quote(sys.executable)}")
     assert target is not None
     setup = PlaceSetup(
         device="cpu", input_size=INPUT_SIZE, seed=0, lease=DeviceLease.of_device("cpu"), reference=reference,
         reference_name=REFERENCE,
     )  # fmt: skip
-    with closing(Board(target)) as board:
+    with closing(Board(target)) as board, closing(Board(target)) as another:
         there = BoardPlace(board, settings, setup)
         here = LocalPlace(settings, setup)
-        places: tuple[Place, Place] = (there, there) if arguments.throttle else (here, there)
+        places = (there, there) if arguments.throttle else (here, there, BoardPlace(another, settings, setup))
         rows = []
         for number, model in enumerate(networks(arguments.networks)):
-            one, other = in_turn(places, model, board if arguments.throttle else None)
-            rows.append(row(one, other))
+            stopped = board if arguments.throttle else None
+            rows.append(row([in_turn(places, model, stopped) for _ in range(openings)]))
             print(f"{number + 1:3d}  {rows[-1]}", file=sys.stderr)
     found = judged_throttled(rows) if arguments.throttle else judged(rows)
     found = {**found, "settings": settings.model_dump(mode="json", exclude_defaults=True), "networks": rows}
@@ -93,18 +100,19 @@ def networks(count: int) -> Iterator[nn.Module]:
         yield build(spec, num_classes=CLASSES, input_size=INPUT_SIZE, seed=0)
 
 
-def in_turn(places: tuple[Place, Place], model: nn.Module, throttled: Board | None) -> tuple[Latency, Latency]:
-    """A visit of the one and a visit of the other in turn; the second one's agent throttled, if a board is given."""
-    measurements = [place.open(place.export(model)) for place in places]
+def in_turn(places: Sequence[Place], model: nn.Module, throttled: Board | None) -> tuple[Latency, ...]:
+    """A visit of each in turn; the second one's agent throttled, if a board is given."""
+    measurements = [place.open(place.export(model), afresh=True) for place in places]
     while not all(measurement.done for measurement in measurements):
-        for measurement, stopped in zip(measurements, (None, throttled), strict=True):
+        for number, measurement in enumerate(measurements):
             if not measurement.done:
-                with nullcontext() if stopped is None else stopping(stopped):
+                with stopping(throttled) if throttled is not None and number == 1 else nullcontext():
                     measurement.visit()
-    ((one,), (other,)) = (
-        measurement.latencies(place.conditions) for measurement, place in zip(measurements, places, strict=True)
-    )
-    return one, other
+    found = []
+    for measurement, place in zip(measurements, places, strict=True):
+        (latency,) = measurement.latencies(place.conditions)
+        found.append(latency)
+    return tuple(found)
 
 
 @contextmanager
@@ -129,29 +137,38 @@ def stopping(board: Board) -> Iterator[None]:
         thread.join()
 
 
-def row(one: Latency, other: Latency) -> dict[str, Any]:
-    """How far the second is from the first."""
-    stopped, visits = map(int, other.state["stopped_visits"].split(" of "))
+def row(openings: Sequence[Sequence[Latency]]) -> dict[str, Any]:
+    """How far the second side is from the first, and a third, another agent, from the second, over all openings."""
+    ratios = [[side.ratio_to_reference for side in sides] for sides in zip(*openings, strict=True)]
+    means = [statistics.geometric_mean(each) for each in ratios]
+    counted = [tuple(map(int, other.state["stopped_visits"].split(" of "))) for _, other, *_ in openings]
     return {
-        "ratio_one": round(one.ratio_to_reference, 5),
-        "ratio_other": round(other.ratio_to_reference, 5),
-        "percent_apart": round(100.0 * abs(other.ratio_to_reference / one.ratio_to_reference - 1.0), 3),
-        "times_as_long": round(other.p10_ms / one.p10_ms, 3),
-        "wire_share": float(other.state["wire_share"]),
-        "marked_visits": stopped,
-        "visits": visits,
-        "contended": other.contended,
+        "ratios": [round(mean, 5) for mean in means],
+        "percent_apart": round(100.0 * abs(means[1] / means[0] - 1.0), 3),
+        "agents_percent_apart": round(100.0 * abs(means[2] / means[1] - 1.0), 3) if len(means) > 2 else None,
+        "openings_std_percent": [
+            round(100.0 * statistics.stdev(map(math.log, each)), 2) for each in ratios if len(each) > 1
+        ],
+        "times_as_long": round(statistics.geometric_mean(other.p10_ms / one.p10_ms for one, other, *_ in openings), 3),
+        "wire_share": statistics.fmean(float(other.state["wire_share"]) for _, other, *_ in openings),
+        "marked_visits": sum(stopped for stopped, _ in counted),
+        "visits": sum(visits for _, visits in counted),
+        "contended": any(other.contended for _, other, *_ in openings),
     }
 
 
 def judged(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Ratios here and through the pipe."""
+    """Ratios here and through the pipe; two agents are as far apart as two processes are by themselves."""
     apart = [each["percent_apart"] for each in rows]
+    agents = [each["agents_percent_apart"] for each in rows]
     wire = statistics.median(each["wire_share"] for each in rows)
     return {
         "largest_percent_apart": max(apart),
         "median_percent_apart": statistics.median(apart),
         "within_1_percent": sum(each <= 1.0 for each in apart),
+        "agents_largest_percent_apart": max(agents),
+        "agents_median_percent_apart": statistics.median(agents),
+        "agents_within_1_percent": sum(each <= 1.0 for each in agents),
         "wire_share_median": wire,
         "wire_share_largest": max(each["wire_share"] for each in rows),
         "as_it_should_be": max(apart) <= 1.0 and wire <= 0.1,
