@@ -64,7 +64,10 @@ _THROTTLED_NOW = 0xF  # bits of `vcgencmd get_throttled` for what happens now; t
 _CHANGING_FACTS = ("boot_id", "kernel", "python", "numpy", "memory_kib")
 _SAME_FACTS = ("machine_id", "cpu", "cpu_parts", "onnxruntime", "governor")  # of a board that is known again
 _MOST_GROUPS = 16  # that an agent keeps open: of a trial, of those that wait for their latency, of a repeat
-MISSING = "python3 with numpy and onnxruntime is needed there: python3 -m pip install onnxruntime"
+MISSING = (
+    "python3 with numpy and onnxruntime is needed there: python3 -m pip install onnxruntime; of a virtual environment: "
+    "'ssh:HOST ENVIRONMENT/bin/python3'"
+)
 
 
 class Board:

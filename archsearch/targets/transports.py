@@ -5,6 +5,8 @@
     ssh:HOST          OpenSSH with the user's own configuration, keys and known hosts
     adb:SERIAL        an Android device with a Python (Termux) in its path
 
+Behind a host or serial another Python than `python3` may be named: `ssh:pi5 bench/bin/python3`.
+
 A new kind is one function, and its line in KINDS.
 """
 
@@ -34,20 +36,26 @@ def _command(text: str) -> tuple[str, ...]:
     return (*shlex.split(text), "-u", "-c", BOOTSTRAP)
 
 
-def _ssh(host: str) -> tuple[str, ...]:
+def _far_shell(text: str) -> tuple[str, str]:
+    """The device that is named, and the line for its shell that starts a Python there."""
+    device, _, python = text.partition(" ")
+    return device, f"exec {shlex.quote(python.strip() or 'python3')} -u -c {shlex.quote(BOOTSTRAP)}"
+
+
+def _ssh(text: str) -> tuple[str, ...]:
+    host, line = _far_shell(text)
     if host.startswith("-"):  # an option of ssh, never a host
         raise ConfigError(f"ssh:{host}: a host was expected", hint="for example ssh:pi5 or ssh:user@board")
     # No password is asked, an unknown host is refused, and a dead line is noticed in 15 seconds. One master connection
     # is shared by all that ssh opens to this host, where the user's configuration has no ControlPath of its own.
     options = ("BatchMode=yes", "StrictHostKeyChecking=yes", "ConnectTimeout=10", "ServerAliveInterval=5",
                "ControlMaster=auto", "ControlPath=~/.ssh/archsearch-%C", "ControlPersist=60")  # fmt: skip
-    remote = f"exec python3 -u -c {shlex.quote(BOOTSTRAP)}"
-    return ("ssh", "-T", *(part for option in options for part in ("-o", option)), "--", host, remote)
+    return ("ssh", "-T", *(part for option in options for part in ("-o", option)), "--", host, line)
 
 
-def _adb(serial: str) -> tuple[str, ...]:
-    # -T: no terminal, which would change bytes on their way
-    return ("adb", "-s", serial, "shell", "-T", f"exec python3 -u -c {shlex.quote(BOOTSTRAP)}")
+def _adb(text: str) -> tuple[str, ...]:
+    serial, line = _far_shell(text)
+    return ("adb", "-s", serial, "shell", "-T", line)  # -T: no terminal, which would change bytes on their way
 
 
 KINDS: Mapping[str, Callable[[str], tuple[str, ...]]] = {"ssh": _ssh, "command": _command, "adb": _adb}

@@ -285,6 +285,10 @@ def test_local_is_this_machine_and_ssh_asks_no_password_and_trusts_no_unknown_ho
     assert ssh is not None and {"BatchMode=yes", "StrictHostKeyChecking=yes"} <= set(ssh.argv)
     assert ssh.argv[-2] == "pi5"
     assert ssh.argv[-3] == "--"
+    assert ssh.argv[-1].startswith("exec python3 -u -c ")
+    other = parse_target("ssh:pi5  bench/bin/python3; true")
+    assert other is not None and other.argv[-2] == "pi5"
+    assert shlex.split(other.argv[-1]) == ["exec", "bench/bin/python3; true", "-u", "-c", BOOTSTRAP]  # one word there
 
 
 def test_an_android_device_is_reached_by_a_shell_without_a_terminal(

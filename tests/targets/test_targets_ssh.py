@@ -114,6 +114,14 @@ def test_a_network_is_measured_through_ssh(path: str) -> None:
     assert found["latency"]["p10_ms"] > 0.0
 
 
+def test_the_python_of_an_environment_over_there_is_named_behind_the_host(path: str) -> None:
+    ended = typed("target", "check", f"ssh:board {sys.executable}", path=path)
+    assert ended.returncode == 0, ended.stderr
+    without = typed("target", "check", "ssh:board no-such/bin/python3", path=path)
+    assert without.returncode == 1
+    assert "no-such/bin/python3" in without.stderr and "'ssh:HOST ENVIRONMENT/bin/python3'" in without.stderr
+
+
 def test_a_host_whose_key_is_not_known_is_refused_in_ssh_s_own_words(path: str) -> None:
     ended = typed("target", "check", "ssh:stranger", path=path)
     assert ended.returncode == 1
