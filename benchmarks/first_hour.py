@@ -8,7 +8,7 @@ in the middle of a search and of a training, pipes to `head`, and `--json` to a 
 shown as it ends; where it says `on the screen after N s`, also as it was then. A folder named by --keep is left, and
 the clone and the environment in it are used again. Nothing here asserts: the transcript is for reading, line by line.
 
-It takes about an hour on two cores. POSIX only.
+It takes a quarter of an hour on two quiet cores, and an hour on busy ones. POSIX only.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ def main() -> int:
     """Measure, print, and give 1 unless the ratios are as alike as they should be."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", type=int, default=20)
-    parser.add_argument("--openings", type=int, default=None, help="of each network; default 6, with --throttle 1")
+    parser.add_argument("--openings", type=int, default=None, help="of each network; default 2, with --throttle 1")
     parser.add_argument("--bursts", type=int, default=30, help="of each opening")
     parser.add_argument("--visits", type=int, default=None, help="of each opening; default 3, with --throttle 10")
     parser.add_argument("--batch", type=int, default=None, help="images a run; default 1, with --throttle 32")
@@ -62,7 +62,7 @@ def main() -> int:
         visits=arguments.visits or (10 if arguments.throttle else 3), runs_per_burst=3 if arguments.throttle else 10,
         spread_seconds=0.0, budget_seconds=600.0, tolerance=0.99, remeasure=0,
     )  # fmt: skip
-    openings = arguments.openings or (1 if arguments.throttle else 6)
+    openings = arguments.openings or (1 if arguments.throttle else 2)
     target = parse_target(f"command:{shlex.quote(sys.executable)}")
     assert target is not None
     setup = PlaceSetup(

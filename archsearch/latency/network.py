@@ -17,6 +17,7 @@ from archsearch.latency.prepare import (
     prepare_reference,
     random_input,
     references_of,
+    reopening,
     warn_of_load_once,
 )
 from archsearch.latency.protocol import Measurement, measure_group
@@ -134,10 +135,11 @@ def measure_networks(
     witness = memory_witness(device)
 
     def measured(one: PreparedReference, fixed_ms: float | None) -> tuple[Latency, ...]:
-        runners = [
-            ExportedNetwork(model, one.conditions, what=title, lease=lease, seed=seed).open()
+        exported = [
+            ExportedNetwork(model, one.conditions, what=title, lease=lease, seed=seed)
             for model, title in zip(models, titles, strict=True)
         ]
+        runners = [network.open() for network in exported]
 
         def measure_once(chosen: Sequence[int]) -> list[Latency]:
             latencies = measure_group(
@@ -148,6 +150,7 @@ def measure_networks(
                 conditions=one.conditions,
                 watch=DeviceWatch(device),
                 witness=witness,
+                reopen=reopening([*(exported[index] for index in chosen), one.exported]),
                 clock=clock,
                 sleep=sleep,
             )
@@ -192,6 +195,7 @@ def open_measurement(
         lease=lease,
         watch=DeviceWatch(conditions.device),
         witness=memory_witness(conditions.device),
+        reopen=reopening((network, reference.exported)),
         clock=clock,
     )
     return Measurement(group, settings, clock=clock)

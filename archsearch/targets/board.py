@@ -366,6 +366,8 @@ class BoardGroup:
             waited = self._warm_up(connection, settings)
             warm_ns = time.monotonic_ns() - began - waited * NS_PER_SECOND
             self._board.opened(self._number)
+        elif plan.number > 0:
+            self._open(connection, settings)  # anew in each visit, as here
         runs = self._runs if plan.number == 0 else plan.runs
         began = time.monotonic_ns()
         budget = settings.group_budget_seconds(self.networks)

@@ -138,7 +138,8 @@ class Connection:
             )
         except OSError as error:
             raise BoardAwayError(f"{target.name}: {target.argv[0]} cannot be started: {error.strerror}") from error
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
         try:
             source = files("archsearch.targets").joinpath("agent.py").read_bytes()
             nonce = secrets.token_hex(16)
@@ -235,6 +236,7 @@ class Connection:
 
     def _broken(self, why: str) -> BoardAwayError:
         self.close()
+        self._listener.join(timeout=1.0)  # it may not have read yet why the line broke
         said = " | ".join(self._said)
         return BoardAwayError(f"{self.target.name}: {why}" + (f" ({said})" if said else ""))
 
