@@ -483,6 +483,14 @@ def plain(value: object) -> Any:
     return json.loads(pydantic_core.to_json(value, inf_nan_mode="null"))
 
 
+def json_text(content: object, *, indent: int) -> str:
+    """Plain data as JSON, with a line's end. A number that is too large to be one (of a damaged record) is null."""
+    try:
+        return json.dumps(content, indent=indent, allow_nan=False) + "\n"
+    except ValueError:
+        return json.dumps(plain(content), indent=indent, allow_nan=False) + "\n"
+
+
 def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
     """The rows as CSV with a header of every column in the order of first use; None is an empty cell."""
     columns = list(dict.fromkeys(name for row in rows for name in row))

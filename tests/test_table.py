@@ -9,7 +9,7 @@ from enum import StrEnum
 import pytest
 from rich.console import Console
 
-from archsearch.table import Cell, Column, InNotebooks, Interval, Result, Spread, Table, plain
+from archsearch.table import Cell, Column, InNotebooks, Interval, Result, Spread, Table, json_text, plain
 
 
 @pytest.fixture
@@ -177,3 +177,10 @@ def test_a_result_shows_itself_in_a_notebook(table: Table) -> None:
     for part in ("Title &lt;x&gt;", "<table", "of 2 networks", "It is so.", "By looking.", "Not sure."):
         assert part in html
     assert "<table" not in Found(empty="nothing yet")._repr_html_()
+
+
+def test_what_a_program_reads_has_null_where_a_number_is_too_large_and_is_json_for_every_parser() -> None:
+    assert json_text({"a": [1.5, float("inf")], "b": float("nan")}, indent=1) == (
+        '{\n "a": [\n  1.5,\n  null\n ],\n "b": null\n}\n'
+    )
+    assert json.loads(json_text({"name": "\udcff", "a": 1e308}, indent=2)) == {"name": "\udcff", "a": 1e308}

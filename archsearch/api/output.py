@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from archsearch.errors import ConfigError
 from archsearch.files import write_atomically
 from archsearch.registry import Registry
-from archsearch.table import Result, Table, csv_text, markdown_escaped
+from archsearch.table import Result, Table, csv_text, json_text, markdown_escaped
 
 if TYPE_CHECKING:
     from archsearch.plots.catalog import Figure
@@ -125,7 +124,7 @@ def write(
         write_png(figure(result, width=width, height=height), path, width=width, height=height, scale=1.5)
     else:
         texts: dict[str, Callable[[Result], str]] = {
-            ".json": lambda each: json.dumps(result_json(each), indent=1, allow_nan=False) + "\n",
+            ".json": lambda each: json_text(result_json(each), indent=1),
             ".csv": lambda each: each.tables()[0].csv(),
             ".md": markdown_text,
             ".tex": latex_text,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import logging
 import os
 import re
@@ -24,7 +23,7 @@ from rich.text import Text
 from archsearch.api.output import result_json
 from archsearch.errors import ArchsearchError, OverrideError, shortened
 from archsearch.passwords import without_password
-from archsearch.table import write_text
+from archsearch.table import json_text, write_text
 
 if TYPE_CHECKING:
     from rich.console import ConsoleRenderable
@@ -255,7 +254,7 @@ def show_recommendation(found: Recommendation, on: Console = console) -> None:
 
 def print_json(content: Mapping[str, Any] | Sequence[Any]) -> None:
     """JSON for programs: no colour, no wrapping."""
-    sys.stdout.write(json.dumps(content, indent=2, allow_nan=False) + "\n")
+    sys.stdout.write(json_text(content, indent=2))
 
 
 def typed_command() -> str:
