@@ -134,7 +134,8 @@ def run(
         "latency.target": target, "constraints.latency_ms": max_latency, "constraints.params": max_params, "seed": seed,
     }  # fmt: skip
     overrides = read_overrides(set_ or []) | {key: value for key, value in typed.items() if value is not None}
-    config = load_study(study, overrides)  # before anything that takes long to import: a wrong name is answered at once
+    config = load_study(study, overrides)
+    _check_names(config)
 
     from archsearch.cli.progress import RunDisplay
     from archsearch.cli.running import command_runtime, run_displayed, told_estimate
@@ -175,6 +176,18 @@ def run(
             return
         finished = run_displayed(planned, runtime, display)
     _print_end(finished, display.elapsed_seconds, planned.total, display.ending, told, as_json=as_json)
+
+
+def _check_names(config: StudyConfig) -> None:
+    """Answer a wrong choice, sampler or network at once: planning says it, too, and imports torch first."""
+    from archsearch.search.samplers import check_sampler
+    from archsearch.search.variants import scaled
+
+    check_sampler(config.sampler, size=config.search_space().size)
+    scaled(config.reference, config, key="reference")
+    for name in () if isinstance(config.variants, str) else config.variants:
+        if name != "auto":
+            scaled(name, config)
 
 
 def _print_without_images(
