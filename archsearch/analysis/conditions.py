@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from archsearch.records import Latency, Record, Score, StudyBatch
+from archsearch.text import plural
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +57,7 @@ _SCORE_CONSEQUENCE = "accuracies are not comparable"
 _WARNED_OF_LATENCY = tuple(name for name, _ in _LATENCY if name != "device")
 _WARNED_OF_SCORE = tuple(name for name, _ in _SCORE)
 _NAMED_TRIALS = 4
+_MOST_LISTED = 4  # values of one condition
 
 
 def conditions_of(records: Sequence[Record]) -> RecordConditions:
@@ -68,6 +70,35 @@ def conditions_of(records: Sequence[Record]) -> RecordConditions:
     for name, of_score in _SCORE:
         found[name] = tuple(sorted({of_score(score) for score in scores} - {None}))
     return RecordConditions(**found)
+
+
+def listed(values: Sequence[object]) -> str:
+    """The one value, or all of them where the networks differ."""
+    shown = [f"{value:,}" if isinstance(value, int) else str(value) for value in values[:_MOST_LISTED]]
+    return " / ".join(shown) + (" / ..." if len(values) > _MOST_LISTED else "")
+
+
+def runs_text(records: Sequence[Record]) -> str:
+    """How many timed runs the latency of each network rests on."""
+    runs = [record.latency.n for record in records if record.latency is not None]
+    return f"{' to '.join(dict.fromkeys((f'{min(runs):,}', f'{max(runs):,}')))} runs each" if runs else ""
+
+
+def conditions_text(records: Sequence[Record], *, dataset: str, device_name: str) -> str:
+    """What the accuracies and latencies of networks belong to, in one line: nothing of them is told without it."""
+    found = conditions_of(records)
+    device = listed(found.device)
+    parts = (
+        dataset,
+        plural(listed(found.epochs), "epoch"),
+        f"seed {listed(found.seed)}",
+        f"{listed(found.split)} split ({plural(listed(found.eval_images), 'image')})",
+        f"{device} ({device_name})" if device_name else device,
+        listed(found.backend),
+        f"batch {listed(found.batch)}",
+        runs_text(records),
+    )
+    return " · ".join(part for part in parts if part)
 
 
 def condition_warnings(records: Sequence[Record], conditions: RecordConditions) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing_extensions import TypedDict  # pydantic takes no other before Python
 
 from archsearch.analysis.baseline import Baseline, Change, changes_of, changes_text
 from archsearch.analysis.canary import Canary, CanaryJson
-from archsearch.analysis.conditions import batch_sentence, guessing_text
+from archsearch.analysis.conditions import batch_sentence, conditions_text, guessing_text, listed, runs_text
 from archsearch.analysis.confirmed import Confirmed, ConfirmedPoint
 from archsearch.analysis.front import OPEN, Front, FrontRow, NetworkJson, front_rows, networks_table
 from archsearch.analysis.intervals import counting_margin_points
@@ -24,7 +24,6 @@ from archsearch.table import Column, InNotebooks, Table, plain
 from archsearch.text import capitalised, count_text, plural, significant
 
 _BOUNDED = {"params": "params", "macs": "MACs", "memory_bytes": "memory access", "latency_ms": "latency"}
-_MOST_LISTED = 4  # values of one condition
 
 
 class GrowthJson(TypedDict):
@@ -220,26 +219,25 @@ class StudyFront(InNotebooks, Front):
         chance = f": differences below {' to '.join(ends)} points may be chance" if ends else ""
         return [
             self.dataset,
-            plural(_listed(found.train_images), "training image"),
-            plural(_listed(found.epochs), "epoch"),
-            f"seed {_listed(found.seed)}",
+            plural(listed(found.train_images), "training image"),
+            plural(listed(found.epochs), "epoch"),
+            f"seed {listed(found.seed)}",
             " / ".join(f"{size} x {size} pixels" for size in found.input_size),
-            f"{_listed(found.split)} split ({plural(_listed(found.eval_images), 'image')}{chance})",
+            f"{listed(found.split)} split ({plural(listed(found.eval_images), 'image')}{chance})",
             guessing_text(found, self.num_classes) if self.num_classes else "",
         ]
 
     def _measured(self) -> list[str]:
         found = self.conditions
-        runs = sorted({row.latency.n for row in self.rows})
         basis = floor_basis(self.noise_floor)
         return [
-            _listed(found.device) + (f" ({self.device_name})" if self.device_name else ""),
-            _listed(found.backend),
-            f"batch {_listed(found.batch)}",
-            plural(_listed(found.threads), "thread"),
-            _listed(found.precision),
-            f"{' to '.join(dict.fromkeys((f'{runs[0]:,}', f'{runs[-1]:,}')))} runs each",
-            f"reference {_listed(found.reference)}",
+            listed(found.device) + (f" ({self.device_name})" if self.device_name else ""),
+            listed(found.backend),
+            f"batch {listed(found.batch)}",
+            plural(listed(found.threads), "thread"),
+            listed(found.precision),
+            runs_text([row.record for row in self.rows]),
+            f"reference {listed(found.reference)}",
             f"{self.ties_text}{f' ({basis})' if basis else ''}" if self.ties_text else "",
         ]
 
@@ -274,8 +272,8 @@ class StudyFront(InNotebooks, Front):
         return (
             "Latency: 10th percentile, corrected for the device's drift since the study began (ratio to the reference "
             "in the same bursts x the reference's 10th percentile at the study's start). Objectives, lower is better: "
-            f"{', '.join(self.objectives)}. Protocol: {_listed(found.protocol)}. "
-            f"Device fingerprint: {_listed(found.fingerprint)}."
+            f"{', '.join(self.objectives)}. Protocol: {listed(found.protocol)}. "
+            f"Device fingerprint: {listed(found.fingerprint)}."
         )
 
     @property
@@ -471,18 +469,11 @@ class FrontAnswer(InNotebooks):
     @property
     def subtitle(self) -> tuple[str, ...]:
         """What it was trained and measured on, in one line."""
-        found = self.front.conditions
-        if not self.front.rows:
+        front = self.front
+        if not front.rows:
             return ()
-        parts = (
-            self.front.dataset,
-            plural(_listed(found.epochs), "epoch"),
-            f"{_listed(found.device)} ({self.front.device_name})" if self.front.device_name else _listed(found.device),
-            _listed(found.backend),
-            f"batch {_listed(found.batch)}",
-            f"{sum(self.front.statuses.values()):,} trials",
-        )
-        return (" · ".join(part for part in parts if part),)
+        said = conditions_text([row.record for row in front.rows], dataset=front.dataset, device_name=front.device_name)
+        return (f"{said} · {sum(front.statuses.values()):,} trials",)
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -506,12 +497,6 @@ class FrontAnswer(InNotebooks):
         """The front; what became of the published networks and what was retrained, if that is asked for."""
         more = (self.front.verdicts_table(), retrained_table(self.front.retrainings)) if self.published else ()
         return self.front.members_table(), *more
-
-
-def _listed(values: Sequence[object]) -> str:
-    """The one value, or all of them where the networks differ."""
-    shown = [f"{value:,}" if isinstance(value, int) else str(value) for value in values[:_MOST_LISTED]]
-    return " / ".join(shown) + (" / ..." if len(values) > _MOST_LISTED else "")
 
 
 def _plain_floor(floor: NoiseFloor) -> FloorJson:

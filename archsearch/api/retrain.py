@@ -36,15 +36,14 @@ from archsearch.plots.history import retraining_figure
 from archsearch.plots.image import write_png
 from archsearch.plots.page import write_page
 from archsearch.preprocessing import interpolation_of
-from archsearch.records import Epoch, Score, TrialStatus
+from archsearch.records import Epoch, TrialStatus
 from archsearch.search.devices import training_threads, worker_devices
 from archsearch.search.evaluate import SPLIT_SEED
 from archsearch.store.trials import add_training
-from archsearch.table import plain
 from archsearch.text import plural
 from archsearch.training.distributed import World, world_of
 from archsearch.training.loop import Chunk
-from archsearch.training.model_facts import ModelFacts
+from archsearch.training.model_facts import ModelFacts, ModelSummary
 from archsearch.training.model_folder import HELD_OUT, save_model_folder
 from archsearch.training.precision import settled_precision
 from archsearch.training.pretrained import pretrained_start
@@ -57,20 +56,9 @@ from archsearch.training.start import STARTS, Start, read_start, save_start
 logger = logging.getLogger(__name__)
 
 
-class RetrainedJson(TypedDict):
-    """One network trained in full: test top-1 (percent) over its seeds, and where its files are."""
+class RetrainedJson(ModelSummary):
+    """One network trained in full: what its `summary.json` says, and where its files are."""
 
-    name: str
-    arch_id: str
-    study: str | None
-    trial: int | None
-    mean_test_top1_percent: float
-    std_test_top1_percent: float | None
-    scores: list[Score]
-    protocol: str
-    batch_size: int
-    dataset: str
-    start: str
     folder: str
     curve: str
     events: str | None
@@ -102,20 +90,9 @@ class Retrained:
         return "\n".join(self.lines)
 
     def plain(self) -> RetrainedJson:
-        """What a program needs of it; `summary.json` in its folder has everything."""
-        facts = self.facts
+        """All of it as plain data."""
         return {
-            "name": facts.name,
-            "arch_id": facts.spec.arch_id,
-            "study": facts.study,
-            "trial": facts.trial,
-            "mean_test_top1_percent": facts.mean_top1_percent,
-            "std_test_top1_percent": facts.std_top1_percent,
-            "scores": plain(facts.scores),
-            "protocol": facts.protocol.name,
-            "batch_size": facts.batch_size,
-            "dataset": facts.dataset,
-            "start": facts.start,
+            **self.facts.summary(),
             "folder": str(self.folder),
             "curve": str(self.curve),
             "events": None if self.events is None else str(self.events),

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, Self
 
 from archsearch.analysis.canary import Canary, canary_of
+from archsearch.analysis.conditions import conditions_text
 from archsearch.analysis.confirmed import DRAWS, Confirmed, confirmed_of
 from archsearch.analysis.front import Front, front_of
 from archsearch.analysis.means import Retraining, means_of, retrainings_of
@@ -189,6 +190,15 @@ class StoredStudy:
         """The device that its first run measured on, for people."""
         device = self.info.board or self.info.facts.get("device", {})
         return str(device.get("gpu") or device.get("board") or device.get("cpu") or "unknown device")
+
+    @property
+    def conditions_text(self) -> str:
+        """What the accuracies and latencies of its complete networks belong to, in one line."""
+        return conditions_text(
+            [row.record for row in self.front.rows],
+            dataset=str(self.info.config["dataset"]),
+            device_name=self.device_name,
+        )
 
     @cached_property
     def design(self) -> Design | None:

@@ -148,6 +148,7 @@ def retrain(
         which = f"{alone.label}{rule}, network {alone.spec.arch_id}" if alone else plural(len(networks), "network")
         told.print(f"study '{opened.name}': {which}", markup=False)
         if trial == "best" and select.strip() == "recommended":
+            told.print(f"searched: {opened.conditions_text}", markup=False)
             show_recommendation(opened.recommendation, told)
         told.print(
             f"protocol {recipe.name}, {plural(length, 'epoch')}, {plural(seeds, 'seed')}, "

@@ -32,7 +32,8 @@ class ExportedNetwork:
     """A network in the form that a backend runs, to be opened as often as it is measured.
 
     What differs between two copies of a network is where their memory lies and which kernels are chosen, and both are
-    settled when it is opened. Exporting it once more would only take its time again.
+    settled when it is opened. Exporting it once more would only take its time again. `reopens` says whether opening is
+    so quick that it is done before every visit.
 
     Args:
         model: a network that takes (N, 3, input_size, input_size), or as many channels as its attribute
@@ -65,7 +66,7 @@ class ExportedNetwork:
                 seed=seed,
                 channels=getattr(model, "input_channels", IMAGE_CHANNELS),  # a part of a network takes a map instead
             )
-            self._reopened = conditions.device.partition(":")[0] in backend.reopened_on
+            self.reopens = conditions.device.partition(":")[0] in backend.reopened_on
             self._open = backend.export(model, example, threads=conditions.threads, precision=conditions.precision)
 
     def open(self) -> Runner:
@@ -98,7 +99,7 @@ def reopening(networks: Sequence[ExportedNetwork]) -> Callable[[], list[Runner]]
 
     The last one, the reference, is opened first: what is opened last lies better in memory, by a percent or two.
     """
-    if not all(network._reopened for network in networks):
+    if not all(network.reopens for network in networks):
         return None
     return lambda: [network.open() for network in reversed(networks)][::-1]
 

@@ -226,7 +226,8 @@ class Board:
 
     def making_room(self, group: int) -> list[int]:
         """The groups that the agent is to forget before this one is opened: it may hold `_MOST_GROUPS`."""
-        return [group, *self._opened[: max(0, len(self._opened) + 1 - _MOST_GROUPS)]]
+        others = [other for other in self._opened if other != group]
+        return [group, *others[: max(0, len(others) + 1 - _MOST_GROUPS)]]
 
     def opened(self, group: int) -> None:
         """Note that a group is open now, and those of `making_room` no longer."""

@@ -3,11 +3,36 @@
 from __future__ import annotations
 
 import statistics
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from archsearch.models.model_info import NetworkFacts
 from archsearch.records import Cost, Latency, Score
 from archsearch.training.protocols import Protocol
+
+
+class ModelSummary(TypedDict):
+    """What summary.json says of a network trained in full: test top-1 (percent) over its seeds, and how it came about.
+
+    `scores` are those of the seeds, without their learning curves, which metrics.csv has; `latency` is of the study.
+    """
+
+    name: str
+    arch_id: str
+    study: str | None
+    trial: int | None
+    mean_test_top1_percent: float
+    std_test_top1_percent: float | None
+    scores: list[dict[str, Any]]
+    protocol: dict[str, Any]
+    start: str
+    batch_size: int
+    dataset: str
+    dataset_fingerprint: str
+    cost: dict[str, Any] | None
+    latency: dict[str, Any] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +61,25 @@ class ModelFacts(NetworkFacts):
     def __post_init__(self) -> None:
         if not self.scores:
             raise ValueError("a model folder needs at least one score")
+
+    def summary(self) -> ModelSummary:
+        """See `ModelSummary`."""
+        return {
+            "name": self.name,
+            "arch_id": self.spec.arch_id,
+            "study": self.study,
+            "trial": self.trial,
+            "mean_test_top1_percent": self.mean_top1_percent,
+            "std_test_top1_percent": self.std_top1_percent,
+            "scores": [{key: value for key, value in asdict(score).items() if key != "curve"} for score in self.scores],
+            "protocol": self.protocol.identity(),
+            "start": self.start or "random weights",
+            "batch_size": self.batch_size,
+            "dataset": self.dataset,
+            "dataset_fingerprint": self.dataset_fingerprint,
+            "cost": None if self.cost is None else asdict(self.cost),
+            "latency": None if self.latency is None else asdict(self.latency),
+        }
 
     @property
     def mean_top1_percent(self) -> float:

@@ -16,6 +16,7 @@ import io
 import json
 import logging
 import os
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -122,7 +123,7 @@ def save_model_folder(
     _set_aside_exports(folder, str(described["weights_sha256"]))
     write_atomically(folder / "weights.safetensors", weights)
     write_atomically(folder / "metrics.csv", _metrics_csv(facts).encode())
-    write_atomically(folder / "summary.json", _json(_summary(facts)))
+    write_atomically(folder / "summary.json", _json(facts.summary()))
     if held_out:
         write_atomically(folder / HELD_OUT, b"".join(os.fsencode(name) + b"\n" for name in held_out))
     write_atomically(folder / "README.md", model_card(facts, curve_image=curve_image).encode())
@@ -268,26 +269,7 @@ def _metrics_csv(facts: ModelFacts) -> str:
     return text.getvalue()
 
 
-def _summary(facts: ModelFacts) -> dict[str, Any]:
-    return {
-        "name": facts.name,
-        "arch_id": facts.spec.arch_id,
-        "study": facts.study,
-        "trial": facts.trial,
-        "mean_test_top1_percent": facts.mean_top1_percent,
-        "std_test_top1_percent": facts.std_top1_percent,
-        "scores": [{key: value for key, value in asdict(score).items() if key != "curve"} for score in facts.scores],
-        "protocol": facts.protocol.identity(),
-        "start": facts.start or "random weights",
-        "batch_size": facts.batch_size,
-        "dataset": facts.dataset,
-        "dataset_fingerprint": facts.dataset_fingerprint,
-        "cost": None if facts.cost is None else asdict(facts.cost),
-        "latency": None if facts.latency is None else asdict(facts.latency),
-    }
-
-
-def _json(content: dict[str, Any]) -> bytes:
+def _json(content: Mapping[str, Any]) -> bytes:
     return (json.dumps(content, indent=2) + "\n").encode()
 
 

@@ -317,6 +317,18 @@ def test_a_board_is_throttled_when_a_zone_reaches_its_own_trip_point() -> None:
     assert group._throttled() is True
 
 
+def test_the_agent_is_told_to_forget_the_group_that_waited_longest_and_none_where_one_is_opened_anew() -> None:
+    board = Board(parse_target(PYTHON) or pytest.fail("local"), known={"boot_id": "here"})  # nobody is asked
+    for group in range(16):
+        assert board.making_room(group) == [group]
+        board.opened(group)
+    assert board.has_open(3)
+    assert board.making_room(3) == [3]  # before a later visit: there is room for it already
+    assert board.making_room(16) == [16, 0]
+    board.opened(16)
+    assert not board.has_open(0) and all(board.has_open(group) for group in range(1, 17))
+
+
 def test_the_agent_forgets_the_oldest_models_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(agent_module, "MOST_BYTES", 8)
     agent, names = agent_module.Agent(), {}
