@@ -86,6 +86,8 @@ def runs_text(records: Sequence[Record]) -> str:
 
 def conditions_text(records: Sequence[Record], *, dataset: str, device_name: str) -> str:
     """What the accuracies and latencies of networks belong to, in one line: nothing of them is told without it."""
+    if not records:
+        return dataset
     found = conditions_of(records)
     device = listed(found.device)
     parts = (

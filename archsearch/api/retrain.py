@@ -100,20 +100,10 @@ class Retrained:
         }
 
     @property
-    def accuracy(self) -> str:
-        """Its test top-1, over how many seeds and images, and how it was trained."""
-        facts, first = self.facts, self.facts.scores[0]
-        spread = "" if facts.std_top1_percent is None else f" ± {facts.std_top1_percent:.2f}"
-        return (
-            f"test top-1 {facts.mean_top1_percent:.2f}{spread} % (n = {plural(len(facts.scores), 'seed')}, "
-            f"{plural(first.epochs, 'epoch')} of {facts.protocol.name}, {plural(first.eval_images, 'test image')})"
-        )
-
-    @property
     def lines(self) -> tuple[str, ...]:
         """What it reaches, how far that can be believed, and where its files are."""
         facts, first = self.facts, self.facts.scores[0]
-        said = [self.accuracy]
+        said = [facts.accuracy]
         if first.balanced_top1_percent is not None and first.majority_percent is not None:
             said.append(
                 f"mean recall {first.balanced_top1_percent:.2f} %; always the largest class "
@@ -395,7 +385,17 @@ def _draw_curve(folder: Path, facts: ModelFacts) -> Path:
         write_png(figure, folder / "curve.png", width=1000, height=600)
     except ArchsearchError as error:
         logger.info("the learning curves become a page, not a PNG: %s", error)
-        write_page([figure], folder / "curve.html", title=f"Learning curves of {facts.name}")
+        first = facts.scores[0]
+        write_page(
+            [figure],
+            folder / "curve.html",
+            title=f"Learning curves of {facts.name}",
+            subtitle=(
+                f"study {facts.study} · {facts.dataset} at {facts.input_size}x{facts.input_size} · "
+                f"{plural(first.train_images, 'training image')} · batch {facts.batch_size} · {first.device}",
+            ),
+            sentences=(facts.accuracy,),
+        )
         return folder / "curve.html"
     return folder / "curve.png"
 

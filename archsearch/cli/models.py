@@ -207,7 +207,7 @@ def retrain(
                 else:
                     trained.append(result)
                     if not alone:
-                        told.print(f"{chosen.label}: {result.accuracy}, {result.folder}", markup=False)
+                        told.print(f"{chosen.label}: {result.facts.accuracy}, {result.folder}", markup=False)
                 if busy and not waiting:
                     time.sleep(_LOOK_SECONDS)
                     waiting, busy = busy, []

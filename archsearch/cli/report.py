@@ -57,6 +57,6 @@ def report(
         show_written(out)
         return
     path = reports.write_report(made, out)
-    for line in made.answer:
+    for line in (opened.conditions_text, *made.answer):
         console.print(line, markup=False)
     show_written(path)

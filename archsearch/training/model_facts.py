@@ -10,6 +10,7 @@ from typing_extensions import TypedDict  # pydantic takes no other before Python
 
 from archsearch.models.model_info import NetworkFacts
 from archsearch.records import Cost, Latency, Score
+from archsearch.text import plural
 from archsearch.training.protocols import Protocol
 
 
@@ -80,6 +81,15 @@ class ModelFacts(NetworkFacts):
             "cost": None if self.cost is None else asdict(self.cost),
             "latency": None if self.latency is None else asdict(self.latency),
         }
+
+    @property
+    def accuracy(self) -> str:
+        """Its test top-1, over how many seeds and images, and how it was trained."""
+        first, spread = self.scores[0], "" if self.std_top1_percent is None else f" ± {self.std_top1_percent:.2f}"
+        return (
+            f"test top-1 {self.mean_top1_percent:.2f}{spread} % (n = {plural(len(self.scores), 'seed')}, "
+            f"{plural(first.epochs, 'epoch')} of {self.protocol.name}, {plural(first.eval_images, 'test image')})"
+        )
 
     @property
     def mean_top1_percent(self) -> float:
