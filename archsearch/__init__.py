@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from archsearch.api.servers import dashboard, serve_storage
     from archsearch.api.studies import studies
     from archsearch.api.study import Study, all_studies, open_study
-    from archsearch.api.target import target_check
+    from archsearch.api.target import target_check, target_pool
     from archsearch.api.variants import variants
     from archsearch.errors import ArchsearchError
     from archsearch.models.families import build
@@ -91,6 +91,7 @@ _HOMES = {
     "all_studies": "archsearch.api.study",
     "open_study": "archsearch.api.study",
     "target_check": "archsearch.api.target",
+    "target_pool": "archsearch.api.target",
     "variants": "archsearch.api.variants",
     "ArchsearchError": "archsearch.errors",
     "build": "archsearch.models.families",
@@ -161,6 +162,7 @@ __all__ = [
     "serve_storage",
     "studies",
     "target_check",
+    "target_pool",
     "trust",
     "variants",
 ]

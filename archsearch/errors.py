@@ -23,6 +23,8 @@ from collections.abc import Iterable
 from difflib import SequenceMatcher
 from reprlib import Repr
 
+from archsearch.text import some_of
+
 _LONGEST = 2000  # characters of a message; what it names may be a whole file
 _NEAR_ENOUGH = 200  # characters of a name that others are compared with: that takes the square of them
 _ALIKE = 0.5  # the least that two names have in common for one to be meant by the other: `SequenceMatcher.ratio`
@@ -97,7 +99,7 @@ class UnknownNameError(ConfigError):
         elif listed_by:
             listed = f"{listed_by} lists the {len(names)} known names"
         else:
-            listed = f"known: {', '.join(names[:_FEW_NAMES])} and {len(names) - _FEW_NAMES} more"
+            listed = f"known: {some_of(names, _FEW_NAMES)}"
         hint = f"did you mean '{self.near}'? {listed}" if self.near else listed
         super().__init__(f"unknown {kind} '{shortened(name, 120)}'", hint=f"{hint}; {also}" if also else hint)
 

@@ -90,6 +90,8 @@ class NoiseFloor:
         repeats: those that the floor rests on, or that are too few for it.
         flagged: those of them that are not sound.
         coverage: the share of further pairs that it is to hold for; None where nothing is promised.
+        widest: the difference (share) of the repeat that makes the floor largest.
+        without_widest: what `relative` would be without that one, with the same growth; None with too few others.
     """
 
     relative: float = 0.0
@@ -101,6 +103,8 @@ class NoiseFloor:
     repeats: int = 0
     flagged: int = 0
     coverage: float | None = None
+    widest: float = 0.0
+    without_widest: float | None = None
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.relative < math.inf:
@@ -169,6 +173,7 @@ def noise_floor_of(repeats: Sequence[Repeat], *, before: NoiseFloor = NO_FLOOR) 
     sizes = np.array([repeat.mean_ms for repeat in used])
     growth, at_ms = _growth(distances, sizes), math.exp(float(np.log(sizes).mean()))
     scaled = distances / (sizes / at_ms) ** growth
+    widest = int(scaled.argmax())
     return NoiseFloor(
         relative=math.expm1(_bound(scaled)),
         growth=growth,
@@ -179,6 +184,8 @@ def noise_floor_of(repeats: Sequence[Repeat], *, before: NoiseFloor = NO_FLOOR) 
         repeats=len(used),
         flagged=sum(not repeat.sound for repeat in used),
         coverage=COVERAGE,
+        widest=math.expm1(float(distances[widest])),
+        without_widest=math.expm1(_bound(np.delete(scaled, widest))) if len(used) > LEAST_REPEATS else None,
     )
 
 

@@ -12,10 +12,11 @@ import io
 import json
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from enum import StrEnum
-from typing import Any, Protocol, runtime_checkable
+from operator import attrgetter
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import pydantic_core
 from rich import box
@@ -207,8 +208,8 @@ class Table:
         for column, characters in zip(shown.columns, widths, strict=True):
             heading = " ".join(shorten(word, characters or len(word)) for word in column.heading.split())
             found.add_column(
-                Text(heading), justify="right" if column.numeric else "left", no_wrap=column.whole,
-                overflow="fold", width=characters,
+                Text(heading, no_wrap=False),  # where the cells are whole, too: a heading is broken between its words
+                justify="right" if column.numeric else "left", no_wrap=column.whole, overflow="fold", width=characters,
             )  # fmt: skip
         for place, row in enumerate(shown.rows):
             cells = []
@@ -372,6 +373,36 @@ class Table:
                 r"\end{table}",
             ]
         )
+
+
+Item = TypeVar("Item")
+
+
+def table_of(
+    title: str,
+    items: Iterable[Item],
+    *columns: Column | tuple[Column, Callable[[Item], Cell]],
+    note: str = "",
+    marked: Callable[[Item], bool] = lambda _: False,
+    wide: bool = False,
+) -> Table:
+    """A row for each item, in their order.
+
+    Args:
+        columns: a column alone shows the item's attribute of its name; else what the function makes of the item.
+        marked: whether an item's row stands out.
+        note, wide: as a Table has them.
+    """
+    shown = [each if isinstance(each, tuple) else (each, attrgetter(each.name)) for each in columns]
+    rows = list(items)
+    return Table(
+        title=title,
+        columns=tuple(column for column, _ in shown),
+        rows=tuple(tuple(cell(item) for _, cell in shown) for item in rows),
+        note=note,
+        marked=frozenset(place for place, item in enumerate(rows) if marked(item)),
+        wide=wide,
+    )
 
 
 @runtime_checkable

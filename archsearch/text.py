@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
 NOT_KNOWN = "not known"
@@ -49,6 +50,17 @@ def rough_duration(seconds: float) -> str:
 def capitalised(words: str) -> str:
     """The words with a capital letter first, the rest as it is."""
     return words[:1].upper() + words[1:]
+
+
+def first_of(names: Sequence[object], most: int) -> str:
+    """`a, b, ...`: at most so many."""
+    return ", ".join(map(str, names[:most])) + (", ..." if len(names) > most else "")
+
+
+def some_of(names: Sequence[str], most: int) -> str:
+    """`a, b and 3 more`: at most so many, and how many are left."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def shorten(words: str, characters: int) -> str:

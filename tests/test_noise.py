@@ -108,6 +108,17 @@ def test_a_repeat_of_a_flagged_measurement_is_left_out() -> None:
     assert noise_floor_of([*steady, wild]) == noise_floor_of(steady)
 
 
+@pytest.mark.parametrize("count", [7, 30])
+def test_a_floor_tells_the_repeat_that_makes_it_largest_and_what_it_is_without_that_one(count: int) -> None:
+    logs = np.linspace(-0.01, 0.01, count)
+    logs[2] = math.log(1.38)
+    found = noise_floor_of(repeats_of(logs))
+    assert found.growth == 0.0
+    assert found.widest == pytest.approx(0.38)
+    assert found.without_widest == pytest.approx(noise_floor_of(repeats_of(np.delete(logs, 2))).relative)
+    assert noise_floor_of(repeats_of(logs[:LEAST_REPEATS])).without_widest is None
+
+
 def test_repeats_that_do_not_differ_make_no_ties() -> None:
     assert not noise_floor_of(repeats_of(np.zeros(30), np.linspace(1, 2, 30))).ties
 

@@ -184,3 +184,21 @@ def test_what_a_program_reads_has_null_where_a_number_is_too_large_and_is_json_f
         '{\n "a": [\n  1.5,\n  null\n ],\n "b": null\n}\n'
     )
     assert json.loads(json_text({"name": "\udcff", "a": 1e308}, indent=2)) == {"name": "\udcff", "a": 1e308}
+
+
+@pytest.mark.parametrize("width", [60, 66, 72, 80])
+def test_a_heading_is_broken_between_its_words_and_never_cut(width: int) -> None:
+    table = Table(
+        title="",
+        columns=(
+            Column(title="network", whole=True),
+            *(Column(title=name, decimals=3) for name in ("p10 ms", "median", "p90", "ratio")),
+            Column(title="95% interval", whole=True),
+        ),
+        rows=(("shufflenet_v2_x1_0_se_residual", 0.318, 0.337, 0.633, 1.002, "0.995-1.006"),),
+    )
+    text = io.StringIO()
+    Console(file=text, width=width, color_system=None).print(table.to_rich(width=width))
+    head = text.getvalue().partition("─")[0].split()
+    assert sorted(head) == sorted(["network", "p10", "ms", "median", "p90", "ratio", "95%", "interval"])
+    assert "0.995-1.006" in text.getvalue()

@@ -20,17 +20,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from archsearch.analysis.cells import Cells, MissingTrial, cell_warnings, cells_of
 from archsearch.analysis.conditions import condition_warnings, conditions_of
 from archsearch.analysis.effects import Effect, Finding, exact_effect, measured_effect
 from archsearch.analysis.intervals import PooledVariance, additive_fit
-from archsearch.analysis.objectives import OBJECTIVES
+from archsearch.analysis.objectives import OBJECTIVES, cost_of
+from archsearch.analysis.tables import ARCH_ID, LATENCY, TOP1
 from archsearch.designs import Design, DesignPoint
 from archsearch.records import Record
-from archsearch.table import Cell, Column, InNotebooks, Interval, Table
+from archsearch.table import Cell, Column, InNotebooks, Interval, Table, table_of
 from archsearch.text import count_text, level_text, number_text, plural, significant
 
 PooledOrOwn = Literal["own", "pooled"]
@@ -43,14 +44,18 @@ def top1_of(record: Record) -> float:
     return 100.0 - record.error_percent
 
 
-def latency_of(record: Record) -> float:
-    """The drift-corrected p10 (ms)."""
-    return OBJECTIVES["latency_ms"].extract(record)
-
-
 def log_latency_of(record: Record) -> float:
-    """Its natural logarithm; NaN where there is none."""
-    return math.log(latency_of(record)) if latency_of(record) > 0.0 else math.nan
+    """The natural logarithm of the drift-corrected p10; NaN where there is none."""
+    latency_ms = OBJECTIVES["latency_ms"].extract(record)
+    return math.log(latency_ms) if latency_ms > 0.0 else math.nan
+
+
+# quantity: its unit, and what of a record is compared; of "%" that is a logarithm
+_MEASURED: Mapping[str, tuple[str, Callable[[Record], float]]] = {
+    "top1": ("points", top1_of),
+    "latency": ("%", log_latency_of),
+    "latency_ms": ("ms", OBJECTIVES["latency_ms"].extract),
+}
 
 
 class Paired:
@@ -73,37 +78,27 @@ class Paired:
 
     def values(self, of: Callable[[Record], float], point: DesignPoint) -> dict[int, float]:
         """A point's finite values by seed, in the design's order."""
-        found = {
-            seed: of(self.cells.complete[point.name, seed])
-            for seed in self.design.seeds
-            if (point.name, seed) in self.cells.complete
-        }
-        return {seed: value for seed, value in found.items() if math.isfinite(value)}
+        found = ((seed, self.cells.complete.get((point.name, seed))) for seed in self.design.seeds)
+        values = {seed: of(record) for seed, record in found if record is not None}
+        return {seed: value for seed, value in values.items() if math.isfinite(value)}
 
     def mean(self, of: Callable[[Record], float], point: DesignPoint) -> float:
         """Of a point's values; NaN without one."""
         values = self.values(of, point)
         return math.fsum(values.values()) / len(values) if values else math.nan
 
-    def effect(
-        self,
-        quantity: str,
-        unit: str,
-        of: Callable[[Record], float],
-        terms: Sequence[tuple[int, DesignPoint]],
-        comparisons: int,
-    ) -> Effect:
+    def effect(self, quantity: str, terms: Sequence[tuple[int, DesignPoint]], comparisons: int) -> Effect:
         """Of the sum of each term's weight (1 or -1) times its point's value, over the seeds that all points have."""
+        unit, of = _MEASURED[quantity]
         values = [(weight, self.values(of, point)) for weight, point in terms]
         seeds = [seed for seed in self.design.seeds if all(seed in found for _, found in values)]
-        differences = {seed: sum(weight * found[seed] for weight, found in values) for seed in seeds}
         pooled = None
         if self.spread == "pooled" and (noise := self.spread_of(of)) is not None:
             pooled = PooledVariance(variance=len(terms) * noise.variance, freedom=noise.freedom)
         return measured_effect(
             quantity,
             unit,
-            differences,
+            {seed: sum(weight * found[seed] for weight, found in values) for seed in seeds},
             confidence=self.confidence,
             comparisons=max(comparisons, 1),
             spread=pooled,
@@ -123,28 +118,23 @@ class Paired:
                 for point in self.design.points
                 for seed, value in self.values(of, point).items()
             }
-            self._spreads[of] = PooledVariance(variance=math.nan, freedom=0)
-            if values:
-                fit = additive_fit(values)
-                chance = _equal_spreads(fit.residuals, base=self.design.points[0].name)
-                self._spreads[of] = None if chance < _UNEQUAL else fit.spread
-                if chance < _UNEQUAL:
-                    what = "top-1" if of is top1_of else "latency"
-                    shown = "p < 0.001" if chance < 0.001 else f"p = {chance:.2g}"
-                    self._refusals.setdefault(
-                        what,
-                        f"the networks' spreads of {what} differ (Brown-Forsythe, {shown}), so each effect on "
-                        "it has its own spread, not one of all networks",
-                    )
+            fit = additive_fit(values)
+            chance = _equal_spreads(fit.residuals, base=self.design.points[0].name)
+            self._spreads[of] = None if chance < _UNEQUAL else fit.spread
+            if chance < _UNEQUAL:
+                what = "top-1" if of is top1_of else "latency"
+                shown = "p < 0.001" if chance < 0.001 else f"p = {chance:.2g}"
+                self._refusals.setdefault(
+                    what,
+                    f"the networks' spreads of {what} differ (Brown-Forsythe, {shown}), so each effect on it has its "
+                    "own spread, not one of all networks",
+                )
         return self._spreads[of]
 
     def count(self, point: DesignPoint, name: str) -> int | None:
         """A cost of a point's network; equal for all its seeds."""
-        for seed in self.design.seeds:
-            record = self.cells.complete.get((point.name, seed))
-            if record is not None and record.cost is not None:
-                return int(getattr(record.cost, name))
-        return None
+        found = (self.cells.complete.get((point.name, seed)) for seed in self.design.seeds)
+        return next((int(getattr(cost_of(record), name)) for record in found if record is not None), None)
 
 
 def _equal_spreads(residuals: Mapping[tuple[str, int], float], *, base: str) -> float:
@@ -260,56 +250,13 @@ def between(effect: Effect, *, word: str = "to") -> str:
     return f"{_number(effect.low, effect, unit=False)} {word} {_number(effect.high, effect)}"
 
 
-def with_interval(effect: Effect) -> str:
-    """`+1.30 points top-1, +0.40 to +2.20`; why there is no interval, where there is none."""
-    inside = between(effect) or f"no interval: {effect.note}"
-    return f"{amount(effect)}, {inside}"
+def _inside(effect: Effect) -> str:
+    """The interval; why there is none, where there is none."""
+    return between(effect) or f"no interval: {effect.note}"
 
 
-def row_sentence(
-    label: str,
-    top1: Effect,
-    latency: Effect,
-    params: Effect,
-    macs: Effect,
-    *,
-    confidence: float,
-    comparisons: int,
-    answer: str,
-) -> str:
-    """One change in one sentence, with n, both intervals and the exact costs."""
-    corrected = f"corrected for {comparisons} comparisons" if comparisons > 1 else "one comparison"
-    seeds = f"n = {top1.n} seed{'' if top1.n == 1 else 's'}"
-    parts = []
-    if top1.low is None:
-        parts.append(f"{amount(top1)} ({seeds}, no interval: {top1.note})")
-    elif top1.finding is Finding.UNTOLD:
-        parts.append(
-            f"top-1 {_SCALE_WORDS}: between {between(top1, word='and')} points "
-            f"({confidence * 100:g} % interval, {seeds}, {corrected})"
-        )
-    else:
-        parts.append(f"{amount(top1)} ({confidence * 100:g} % interval {between(top1)}, {seeds}, {corrected})")
-    inside = between(latency) or f"no interval: {latency.note}"
-    parts.append(f"{amount(latency)} ({inside})")
-    parts += [amount(effect) for effect in (params, macs) if effect.finding is not Finding.SAME]
-    return f"{label}: {', '.join(parts)}: {answer}."
-
-
-def interaction_sentence(label: str, top1: Effect, latency: Effect, *, confidence: float, comparisons: int) -> str:
-    """Whether two changes add up."""
-    corrected = f", corrected for {comparisons} comparisons" if comparisons > 1 else ""
-    texts = []
-    for effect, what in ((top1, "in accuracy"), (latency, "in latency")):
-        if effect.low is None:
-            texts.append(f"{what} {amount(effect)} beyond the sum, no interval: {effect.note}")
-            continue
-        said = {
-            Finding.BETTER: "together they do better than their sum",
-            Finding.WORSE: "together they do worse than their sum",
-        }.get(effect.finding, "no interaction can be told")
-        texts.append(f"{what} {said} ({_number(effect.estimate, effect)}, {between(effect)})")
-    return f"{label}: {'; '.join(texts)} ({confidence * 100:g} % intervals, n = {top1.n} seeds{corrected})."
+def _corrected(comparisons: int) -> str:
+    return f", corrected for {comparisons} comparisons" if comparisons > 1 else ""
 
 
 def _noun(effect: Effect) -> str:
@@ -331,9 +278,9 @@ def _number(value: float, effect: Effect, *, unit: bool = True) -> str:
     return f"{_sign(value)}{abs(value):.2f}"
 
 
-__all__ = ["Ablation", "AblationRow", "Effect", "Finding", "Interaction", "ablation_of"]
-
 CORRECTION = "Bonferroni"
+_TOP1 = Column(title="Top-1", key="top1_points", unit="points", decimals=2, signed=True)
+_LATENCY_PERCENT = Column(title="Latency", key="latency_percent", unit="%", decimals=1, signed=True)
 LEAVE_ONE_OUT = "leave-one-out"
 
 
@@ -397,13 +344,10 @@ class Ablation(InNotebooks):
         confidence: of the simultaneous intervals: 0.95.
         comparisons: how many effects the intervals are corrected for: top-1 and latency of all other points of the
             design.
-        correction: "Bonferroni".
         base_top1_percent, base_latency_ms, base_n: the base's means and its completed seeds (latency geometric).
         missing: trials that did not complete, of those that have ended or run.
         pending: trials of the design that have no record yet.
         sentences: one for each choice, over its levels.
-        method: how all this was found, for people.
-        warnings: sentences to show beside it.
         spread: of the differences, as asked for: each effect's own, or one pooled over all points.
     """
 
@@ -466,18 +410,15 @@ class Ablation(InNotebooks):
     @property
     def worth(self) -> tuple[str, ...]:
         """Which changes of the base are worth their cost, which are a trade, which are not: a sentence each."""
-        groups: dict[str, list[AblationRow]] = {}
-        for row in self.rows:
-            groups.setdefault(_WORTH[row.top1.finding, row.latency.finding], []).append(row)
         found = []
         for words in dict.fromkeys(_WORTH.values()):
-            if rows := groups.get(words):
-                choices: dict[str, list[AblationRow]] = {}
-                for row in rows:
+            choices: dict[str, list[AblationRow]] = {}
+            for row in self.rows:
+                if _WORTH[row.top1.finding, row.latency.finding] == words:
                     choices.setdefault(row.choice, []).append(row)
-                shown = [_change_with_amounts(choice, group) for choice, group in choices.items()]
-                more = [f"{len(shown) - _NAMED} more"] if len(shown) > _NAMED else []
-                found.append(f"{words}: {'; '.join([*shown[:_NAMED], *more])}.")
+            shown = [_change_with_amounts(choice, group) for choice, group in choices.items()]
+            more = [f"{len(shown) - _NAMED} more"] if len(shown) > _NAMED else []
+            found += [f"{words}: {'; '.join([*shown[:_NAMED], *more])}."] if shown else []
         return tuple(found)
 
     def tables(self) -> tuple[Table, ...]:
@@ -486,84 +427,60 @@ class Ablation(InNotebooks):
 
     def _effects(self) -> Table:
         pooled = "" if self.spread == "own" else ", from one spread of all networks"
-        return Table(
-            title=f"Effects on {self.base_name}",
-            columns=(
-                Column(title="Change", whole=True),
-                Column(title="n", decimals=0),
-                Column(title="Top-1", key="top1_points", unit="points", decimals=2, signed=True),
-                Column(title="Latency", key="latency_percent", unit="%", decimals=1, signed=True),
-                Column(title="Answer", wide=True),
-            ),
-            rows=tuple(
-                (row.point.name, row.top1.n, _interval(row.top1), _interval(row.latency), row.answer)
-                for row in self.rows
-            ),
+        return table_of(
+            f"Effects on {self.base_name}",
+            self.rows,
+            (Column(title="Change", whole=True), lambda row: row.point.name),
+            (Column(title="n", decimals=0), lambda row: row.top1.n),
+            (_TOP1, lambda row: _interval(row.top1)),
+            (_LATENCY_PERCENT, lambda row: _interval(row.latency)),
+            Column(title="Answer", wide=True),
             note=f"Each change minus the base, paired by seed; n: seeds that both have. "
             f"{100 * self.confidence:g} % intervals that hold for all {plural(self.comparisons, 'comparison')} of both "
             f"columns together ({self.correction}){pooled}.",
         )
 
     def _costs(self) -> Table:
-        return Table(
-            title="What each change costs",
-            columns=(
-                Column(title="Change", whole=True),
-                Column(title="Top-1", key="top1_percent", unit="%", decimals=2, wide=True),
-                Column(title="Latency", key="latency_ms", unit="ms", decimals=3, wide=True),
+        return table_of(
+            "What each change costs",
+            self.rows,
+            (Column(title="Change", whole=True), lambda row: row.point.name),
+            (replace(TOP1, wide=True), lambda row: row.mean_top1_percent),
+            (replace(LATENCY, wide=True), lambda row: row.mean_latency_ms),
+            (
                 Column(title="Added latency", key="added_latency_ms", unit="ms", decimals=4, signed=True),
-                Column(title="Added params", decimals=0, signed=True),
-                Column(title="Added MACs", decimals=0, signed=True),
-                Column(title="arch_id", whole=True, wide=True),
+                lambda row: _interval(row.latency_ms),
             ),
-            rows=tuple(
-                (
-                    row.point.name,
-                    row.mean_top1_percent,
-                    row.mean_latency_ms,
-                    _interval(row.latency_ms),
-                    row.params.estimate,
-                    row.macs.estimate,
-                    row.point.arch_id,
-                )
-                for row in self.rows
-            ),
+            (Column(title="Added params", decimals=0, signed=True), lambda row: row.params.estimate),
+            (Column(title="Added MACs", decimals=0, signed=True), lambda row: row.macs.estimate),
+            (ARCH_ID, lambda row: row.point.arch_id),
             note="Top-1 and latency: means over all seeds of the network. Added: to the base's; params and MACs are "
             "exact.",
         )
 
     def _alone(self) -> Table:
-        return Table(
-            title="Each comparison by itself",
-            columns=(
-                Column(title="Change", whole=True),
-                Column(title="Top-1", key="top1_points", unit="points", decimals=2, signed=True),
-                Column(title="Latency", key="latency_percent", unit="%", decimals=1, signed=True),
-            ),
-            rows=tuple(
-                (name, *(Interval(each.estimate, each.alone_low, each.alone_high) for each in effects))
-                for name, effects in (
-                    *((row.point.name, (row.top1, row.latency)) for row in self.rows),
-                    *((each.point.name, (each.top1, each.latency)) for each in self.interactions),
-                )
+        both: tuple[AblationRow | Interaction, ...] = (*self.rows, *self.interactions)
+        return table_of(
+            "Each comparison by itself",
+            both,
+            (Column(title="Change", whole=True), lambda row: row.point.name),
+            (_TOP1, lambda row: Interval(row.top1.estimate, row.top1.alone_low, row.top1.alone_high)),
+            (
+                _LATENCY_PERCENT,
+                lambda row: Interval(row.latency.estimate, row.latency.alone_low, row.latency.alone_high),
             ),
             note=f"{100 * self.confidence:g} % intervals of one comparison alone, not corrected for the others.",
             wide=True,
         )
 
     def _together(self) -> Table:
-        return Table(
-            title="Two together, beyond their sum",
-            columns=(
-                Column(title="Changes", whole=True),
-                Column(title="n", decimals=0),
-                Column(title="Top-1", key="top1_points", unit="points", decimals=2, signed=True),
-                Column(title="Latency", key="latency_percent", unit="%", decimals=1, signed=True),
-            ),
-            rows=tuple(
-                (each.point.name, each.top1.n, _interval(each.top1), _interval(each.latency))
-                for each in self.interactions
-            ),
+        return table_of(
+            "Two together, beyond their sum",
+            self.interactions,
+            (Column(title="Changes", whole=True), lambda each: each.point.name),
+            (Column(title="n", decimals=0), lambda each: each.top1.n),
+            (_TOP1, lambda each: _interval(each.top1)),
+            (_LATENCY_PERCENT, lambda each: _interval(each.latency)),
             note="Top-1 beyond the sum of the two effects, latency beyond the product of the two ratios.",
         )
 
@@ -638,26 +555,36 @@ def ablation_of(
 def _row(work: Paired, point: DesignPoint, known: Mapping[str, Any]) -> AblationRow:
     base, comparisons = work.design.points[0], work.comparisons
     terms = ((1, point), (-1, base))
-    top1 = work.effect("top1", "points", top1_of, terms, comparisons)
-    latency = work.effect("latency", "%", log_latency_of, terms, comparisons)
+    top1, latency, latency_ms = (work.effect(name, terms, comparisons) for name in _MEASURED)
     params, macs = (exact_effect(name, work.count(point, name), work.count(base, name)) for name in ("params", "macs"))
     label = change_text(point, base, known)
     answer = answer_text(top1, latency)
-    if work.design.mode == LEAVE_ONE_OUT:
-        answer = f"{held_text(point, base, known)} {answer_text(top1, latency, taken_back=True)}"
-    sentence = row_sentence(
-        label, top1, latency, params, macs, confidence=work.confidence, comparisons=comparisons, answer=answer
-    )
     if point.arch_id == base.arch_id:
         answer = "the same network as the base"
         sentence = f"{label}: {answer}, so no effect is to be seen but noise."
+    else:
+        if work.design.mode == LEAVE_ONE_OUT:
+            answer = f"{held_text(point, base, known)} {answer_text(top1, latency, taken_back=True)}"
+        seeds, interval = f"n = {plural(top1.n, 'seed')}", f"{work.confidence * 100:g} % interval"
+        corrected = _corrected(comparisons) or ", one comparison"
+        if top1.low is None:
+            accuracy = f"{amount(top1)} ({seeds}, no interval: {top1.note})"
+        elif top1.finding is Finding.UNTOLD:
+            accuracy = (
+                f"top-1 {_SCALE_WORDS}: between {between(top1, word='and')} points ({interval}, {seeds}{corrected})"
+            )
+        else:
+            accuracy = f"{amount(top1)} ({interval} {between(top1)}, {seeds}{corrected})"
+        counts = [amount(effect) for effect in (params, macs) if effect.finding is not Finding.SAME]
+        parts = [accuracy, f"{amount(latency)} ({_inside(latency)})", *counts]
+        sentence = f"{label}: {', '.join(parts)}: {answer}."
     return AblationRow(
         point=point,
         choice=" + ".join(point.changes) or point.name,
         label=label,
         top1=top1,
         latency=latency,
-        latency_ms=work.effect("latency_ms", "ms", latency_of, terms, comparisons),
+        latency_ms=latency_ms,
         params=params,
         macs=macs,
         mean_top1_percent=work.mean(top1_of, point),
@@ -668,26 +595,39 @@ def _row(work: Paired, point: DesignPoint, known: Mapping[str, Any]) -> Ablation
 
 
 def _interactions(work: Paired, known: Mapping[str, Any]) -> tuple[Interaction, ...]:
-    base = work.design.points[0]
-    single = {_changes(point)[0]: point for point in work.design.points[1:] if len(point.changes) == 1}
+    base, *points = work.design.points
+    single = {_changes(point)[0]: point for point in points if len(point.changes) == 1}
     pairs = [
         (point, *(single[change] for change in _changes(point)))
-        for point in work.design.points[1:]
+        for point in points
         if len(point.changes) == 2 and all(change in single for change in _changes(point))
     ]
     found, comparisons = [], QUANTITIES * len(pairs)
     for point, first, second in pairs:
         terms = ((1, point), (-1, first), (-1, second), (1, base))
-        top1 = work.effect("top1", "points", top1_of, terms, comparisons)
-        latency = work.effect("latency", "%", log_latency_of, terms, comparisons)
+        top1, latency = (work.effect(name, terms, comparisons) for name in ("top1", "latency"))
         label = change_text(point, base, known)
-        sentence = interaction_sentence(label, top1, latency, confidence=work.confidence, comparisons=comparisons)
+        said = "; ".join(f"in {what} {_beyond(effect)}" for what, effect in (("accuracy", top1), ("latency", latency)))
+        sentence = (
+            f"{label}: {said} ({work.confidence * 100:g} % intervals, n = {top1.n} seeds{_corrected(comparisons)})."
+        )
         found.append(
             Interaction(
                 point=point, first=first, second=second, label=label, top1=top1, latency=latency, sentence=sentence
             )
         )
     return tuple(found)
+
+
+def _beyond(effect: Effect) -> str:
+    """Whether two changes add up."""
+    if effect.low is None:
+        return f"{amount(effect)} beyond the sum, no interval: {effect.note}"
+    said = {
+        Finding.BETTER: "together they do better than their sum",
+        Finding.WORSE: "together they do worse than their sum",
+    }.get(effect.finding, "no interaction can be told")
+    return f"{said} ({_number(effect.estimate, effect)}, {between(effect)})"
 
 
 def _changes(point: DesignPoint) -> tuple[tuple[str, str], ...]:
@@ -699,23 +639,20 @@ def _answers(rows: Sequence[AblationRow], confidence: float, *, comparisons: int
     choices: dict[str, dict[str, list[AblationRow]]] = {}
     for row in rows:
         choices.setdefault(row.choice, {}).setdefault(row.answer, []).append(row)
-    corrected = f", corrected for {comparisons} comparisons" if comparisons > 1 else ""
     texts = []
     for choice, answers in choices.items():
         parts = []
         for answer, group in answers.items():
-            levels = ", ".join(
-                f"{' and '.join(level_text(level) for level in row.point.changes.values()) or row.point.name} "
-                f"({with_interval(row.top1)}; {with_interval(row.latency)})"
+            levels = (
+                f"{' and '.join(map(level_text, row.point.changes.values())) or row.point.name} "
+                f"({'; '.join(f'{amount(each)}, {_inside(each)}' for each in (row.top1, row.latency))})"
                 for row in group
             )
-            parts.append(f"{levels}: {answer}")
-        seeds = sorted({row.top1.n for group in answers.values() for row in group})
-        many = f"n = {seeds[0]}" + (f" to {seeds[-1]}" if len(seeds) > 1 else "")
-        texts.append(
-            f"{choice} ({many} seed{'s' if seeds[-1] != 1 else ''}, {confidence * 100:g} % intervals{corrected}): "
-            + "; ".join(parts)
-        )
+            parts.append(f"{', '.join(levels)}: {answer}")
+        least, most = (end(row.top1.n for group in answers.values() for row in group) for end in (min, max))
+        seeds = plural(most, "seed") if least == most else f"{least} to {plural(most, 'seed')}"
+        intervals = f"{confidence * 100:g} % intervals{_corrected(comparisons)}"
+        texts.append(f"{choice} (n = {seeds}, {intervals}): {'; '.join(parts)}")
     return tuple(texts)
 
 

@@ -10,13 +10,15 @@ import math
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
+from archsearch.analysis.objectives import latency_of
+from archsearch.analysis.tables import ARCH_ID, NETWORK, TRIAL
 from archsearch.noise import Repeat, is_crowded, quiet_memory_ms
 from archsearch.records import Latency, Record
-from archsearch.table import Cell, Column, InNotebooks, Table
+from archsearch.table import Cell, Column, InNotebooks, Table, table_of
 from archsearch.text import capitalised, number_text, percent_text
 
 
@@ -73,6 +75,7 @@ class Canary(InNotebooks):
     repeats: tuple[Repeat, ...]
     latency_seconds: float
     trial_seconds: float
+    warnings: ClassVar[tuple[str, ...]] = ()  # what may be wrong is said of each network
 
     @property
     def title(self) -> str:
@@ -98,13 +101,13 @@ class Canary(InNotebooks):
         """On what they were measured."""
         found = [latency_of(record) for record in self.measured]
         devices = len({latency.fingerprint for latency in found})
-        parts = (
-            " / ".join(sorted({latency.device for latency in found})),
-            " / ".join(sorted({latency.backend for latency in found})),
-            " / ".join(sorted({latency.precision for latency in found})),
-            f"{devices} fingerprints of devices: not comparable with each other" if devices > 1 else "",
-        )
-        return tuple(line for line in (" · ".join(part for part in parts if part),) if line)
+        parts = [
+            " / ".join(sorted({getattr(latency, name) for latency in found}))
+            for name in ("device", "backend", "precision")
+        ]
+        parts += [f"{devices} fingerprints of devices: not comparable with each other"] if devices > 1 else []
+        line = " · ".join(filter(None, parts))
+        return (line,) if line else ()
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -120,11 +123,6 @@ class Canary(InNotebooks):
             if self.measured
             else ""
         )
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """None: what may be wrong is said of each network."""
-        return ()
 
     @property
     def networks(self) -> int:
@@ -151,19 +149,6 @@ class Canary(InNotebooks):
     def flagged(self) -> frozenset[str]:
         """The networks (`Record.arch_id`) whose latency is flagged for any reason."""
         return frozenset(record.arch_id for record in (*self.drifted, *self.unconverged, *self.crowded))
-
-    @property
-    def moved_median(self) -> float:
-        """Median distance of a network's two measurements, as a share (0.02 is 2%); NaN without repeats."""
-        return math.expm1(statistics.median(self._distances())) if self.repeats else math.nan
-
-    @property
-    def moved_max(self) -> float:
-        """Largest distance of a network's two measurements, as a share; NaN without repeats."""
-        return math.expm1(max(self._distances())) if self.repeats else math.nan
-
-    def _distances(self) -> list[float]:
-        return [repeat.distance for repeat in self.repeats]
 
     @property
     def latency_share(self) -> float | None:
@@ -198,42 +183,27 @@ class Canary(InNotebooks):
 
     def networks_table(self) -> Table:
         """Every network that was measured."""
-        rows = []
-        for record in self.measured:
-            latency = latency_of(record)
-            rows.append(
-                (
-                    record.trial,
-                    record.label,
-                    latency.p10_ms,
-                    latency.median_ms,
-                    latency.p90_ms,
-                    latency.corrected_ms,
-                    latency.n,
-                    latency.reference_p10_ms,
-                    None if latency.drift is None else 100.0 * latency.drift,
-                    latency.device,
-                    ", ".join(self.doubts(record)) or None,
-                    record.arch_id,
-                )
-            )
-        return Table(
-            title="Networks measured",
-            columns=(
-                Column(title="Trial", key="trial", decimals=0, trial=True),
-                Column(title="Network", key="label", whole=True),
-                Column(title="p10", key="p10_ms", unit="ms", decimals=3),
-                Column(title="Median", key="median_ms", unit="ms", decimals=3),
-                Column(title="p90", key="p90_ms", unit="ms", decimals=3),
-                Column(title="Corrected", key="latency_ms", unit="ms", decimals=3),
-                Column(title="Runs", key="n_runs", decimals=0),
+        return table_of(
+            "Networks measured",
+            ((record, latency_of(record)) for record in self.measured),
+            (TRIAL, lambda one: one[0].trial),
+            (NETWORK, lambda one: one[0].label),
+            (Column(title="p10", key="p10_ms", unit="ms", decimals=3), lambda one: one[1].p10_ms),
+            (Column(title="Median", key="median_ms", unit="ms", decimals=3), lambda one: one[1].median_ms),
+            (Column(title="p90", key="p90_ms", unit="ms", decimals=3), lambda one: one[1].p90_ms),
+            (Column(title="Corrected", key="latency_ms", unit="ms", decimals=3), lambda one: one[1].corrected_ms),
+            (Column(title="Runs", key="n_runs", decimals=0), lambda one: one[1].n),
+            (
                 Column(title="Reference's p10", key="reference_p10_ms", unit="ms", decimals=3),
-                Column(title="Drift", key="drift_percent", unit="%", decimals=1, signed=True),
-                Column(title="Device", key="device", wide=True),
-                Column(title="Doubts", key="doubts"),
-                Column(title="arch_id", key="arch_id", whole=True, wide=True),
+                lambda one: one[1].reference_p10_ms,
             ),
-            rows=tuple(rows),
+            (
+                Column(title="Drift", key="drift_percent", unit="%", decimals=1, signed=True),
+                lambda one: None if one[1].drift is None else 100.0 * one[1].drift,
+            ),
+            (Column(title="Device", wide=True), lambda one: one[1].device),
+            (Column(title="Doubts"), lambda one: ", ".join(self.doubts(one[0])) or None),
+            (ARCH_ID, lambda one: one[0].arch_id),
             wide=True,
         )
 
@@ -247,17 +217,21 @@ class Canary(InNotebooks):
         rows: list[tuple[Cell, ...]] = [
             (name, f"{100.0 * drift:+.1f}", None) for name, drift in drifts if drift is not None
         ]
+        flagged = [("Not converged", self.unconverged), ("Memory crowded", self.crowded)]
         if self.drift_tolerance is not None:
-            title = f"Drifted by more than {percent_text(100.0 * self.drift_tolerance)}"
-            rows.append((title, str(len(self.drifted)), _labels(self.drifted)))
-        rows.append(("Not converged", str(len(self.unconverged)), _labels(self.unconverged)))
-        rows.append(("Memory crowded", str(len(self.crowded)), _labels(self.crowded)))
-        rows.append(("Measured again", str(self.measured_again), None))
-        rows.append(("Networks measured", str(self.networks), None))
-        rows.append(("Measured twice, in two moments of the study", str(len(self.repeats)), None))
+            flagged.insert(0, (f"Drifted by more than {percent_text(100.0 * self.drift_tolerance)}", self.drifted))
+        for title, records in flagged:
+            rows.append((title, str(len(records)), ", ".join(record.label for record in records) or None))
+        counts = (
+            ("Measured again", self.measured_again),
+            ("Networks measured", self.networks),
+            ("Measured twice, in two moments of the study", len(self.repeats)),
+        )
+        rows += [(title, str(count), None) for title, count in counts]
         if self.repeats:
-            moved = f"{100.0 * self.moved_median:.1f}, {100.0 * self.moved_max:.1f}"
-            rows.append(("Between the two: median, largest (%)", moved, None))
+            distances = [each.distance for each in self.repeats]
+            moved = (f"{100.0 * math.expm1(each):.1f}" for each in (statistics.median(distances), max(distances)))
+            rows.append(("Between the two: median, largest (%)", ", ".join(moved), None))
         if self.latency_share is not None:
             rows.append(("Share of the trials' time (%)", f"{100.0 * self.latency_share:.0f}", None))
         return Table(
@@ -296,16 +270,6 @@ class Canary(InNotebooks):
         return {"study": self.study, **self.summary(), "measured": self.networks_table().dicts()}
 
 
-def latency_of(record: Record) -> Latency:
-    """The latency of a record that was measured."""
-    assert record.latency is not None
-    return record.latency
-
-
-def _labels(records: Sequence[Record]) -> str | None:
-    return ", ".join(record.label for record in records) or None
-
-
 def has_drifted(latency: Latency, drift_tolerance: float | None) -> bool:
     """Whether the reference's p10 was further from the study's than the tolerance."""
     return drift_tolerance is not None and latency.drift is not None and abs(latency.drift) > drift_tolerance
@@ -334,7 +298,6 @@ def canary_of(
         records: of the study, of any status.
         drift_tolerance: the study's own, as a share; None if it has none.
         memory_tolerance: likewise, of the memory witness.
-        repeats: of the study.
         floor_seconds: what the noise floor took; it is part of a trial's time, but of no trial's latency.
     """
     first: dict[str, tuple[Record, Latency]] = {}  # equal networks share one measurement

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from archsearch.analysis.objectives import is_complete
 from archsearch.designs import Design
 from archsearch.records import Record, TrialStatus
+from archsearch.text import some_of
 
 _UNDER_WAY = (TrialStatus.RUNNING, TrialStatus.INTERRUPTED)
 
@@ -85,12 +86,11 @@ def cell_warnings(cells: Cells, design: Design) -> tuple[str, ...]:
     """What a reader must know of trials that have no result."""
     texts = []
     if cells.missing:
-        named = ", ".join(
+        named = [
             f"{each.point}{'' if each.seed is None else f' with seed {each.seed}'} ({each.why})"
-            for each in cells.missing[:8]
-        )
-        more = f" and {len(cells.missing) - 8} more" if len(cells.missing) > 8 else ""
-        texts.append(f"without a result, so left out with their pairs: {named}{more}")
+            for each in cells.missing
+        ]
+        texts.append(f"without a result, so left out with their pairs: {some_of(named, 8)}")
     if cells.pending:
         texts.append(f"not finished: {cells.pending} of {design.size} trials have no result yet")
     return tuple(texts)

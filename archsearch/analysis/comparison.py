@@ -8,25 +8,23 @@ The correlations and their intervals are those of `rank_correlation`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
 from archsearch.analysis.conditions import RecordConditions, conditions_of
-from archsearch.analysis.objectives import OBJECTIVES, is_complete
+from archsearch.analysis.intervals import CONFIDENCE, Floats
+from archsearch.analysis.objectives import complete_values, is_complete, latency_of
 from archsearch.analysis.pareto import Noisy, non_dominated
-from archsearch.analysis.rank_correlation import CORRELATION_COLUMNS, correlation_of, resampled_correlations
+from archsearch.analysis.rank_correlation import KENDALL, SPEARMAN, correlation_of, resampled_correlations
+from archsearch.analysis.tables import ARCH_ID, NETWORK
 from archsearch.noise import NO_FLOOR, NoiseFloor
 from archsearch.records import Latency, Record
-from archsearch.table import Column, InNotebooks, Interval, Table
-from archsearch.text import plural
-
-Floats = NDArray[np.float64]
+from archsearch.table import Column, InNotebooks, Interval, Table, table_of
+from archsearch.text import first_of, plural
 
 COMPARED = {"latency_ms": "latency", "error_percent": "accuracy"}
 MIN_INTERVAL = 5  # networks below which a correlation gets no interval
@@ -203,11 +201,9 @@ class Comparison(InNotebooks):
         if not leaving:
             front = f"The fronts of the {len(self.shared)} shared networks have the same members on all sides."
         else:
-            named = ", ".join(network.label for network in leaving[:_NAMED]) + (
-                ", ..." if len(leaving) > _NAMED else ""
-            )
+            named = first_of([network.label for network in leaving], _NAMED)
             front = f"On the front of one side and not of another: {len(leaving)} of {len(self.shared)} ({named})."
-        return (*(_correlation_sentence(each, self.confidence) for each in self.correlations), front)
+        return (*map(_correlation_sentence, self.correlations), front)
 
     @property
     def method(self) -> str:
@@ -233,7 +229,7 @@ class Comparison(InNotebooks):
         return _shared_table(self), _correlations_table(self), _movers_table(self)
 
 
-def compare_studies(sides: Sequence[Side], *, confidence: float = 0.95) -> Comparison:
+def compare_studies(sides: Sequence[Side]) -> Comparison:
     """Compare two or more sides. Raises ValueError for fewer, or for names that are not unique."""
     names = tuple(side.name for side in sides)
     if len(sides) < 2 or len(set(names)) != len(names):
@@ -246,7 +242,7 @@ def compare_studies(sides: Sequence[Side], *, confidence: float = 0.95) -> Compa
     for objective in COMPARED:
         for one, other in combinations(tables, 2):
             both = [arch_id for arch_id in one.values if arch_id in other.values]
-            correlations.append(_correlation(objective, one, other, both, confidence))
+            correlations.append(_correlation(objective, one, other, both))
             movers.extend(_movers(objective, one, other, both))
     return Comparison(
         studies=tuple(dict.fromkeys(side.study or side.name for side in sides)),
@@ -257,7 +253,7 @@ def compare_studies(sides: Sequence[Side], *, confidence: float = 0.95) -> Compa
         movers=tuple(movers),
         differences=_differences(sides, conditions),
         conditions=conditions,
-        confidence=confidence,
+        confidence=CONFIDENCE,
         reason=_why_nothing(tables, common),
     )
 
@@ -278,7 +274,7 @@ def sides_by_device(side: Side) -> tuple[Side, ...]:
                 if other.device != record.latency.device:
                     further.setdefault(_where(other), []).append(replace(record, latency=other))
     if further and len(groups) == 1:  # the device's own name says enough
-        groups = {_where(_latencies(records)[0]): records for records in groups.values()}
+        groups = {_where(latency_of(records[0])): records for records in groups.values()}
     groups |= {name: _corrected(records) for name, records in further.items()}
     if len(groups) < 2:
         return (side,)
@@ -298,17 +294,10 @@ def _where(latency: Latency) -> str:
     return latency.device if latency.by == latency.device else f"{latency.device} by {latency.by}"
 
 
-def _latencies(records: Sequence[Record]) -> list[Latency]:
-    return [record.latency for record in records if record.latency is not None]
-
-
 def _corrected(records: Sequence[Record]) -> list[Record]:
     """Records whose latencies are corrected to the reference's median over them."""
-    fixed_ms = float(np.median([latency.reference_p10_ms for latency in _latencies(records)]))
-    return [
-        replace(record, latency=replace(latency, study_reference_ms=fixed_ms))
-        for record, latency in zip(records, _latencies(records), strict=True)
-    ]
+    fixed_ms = float(np.median([latency_of(record).reference_p10_ms for record in records]))
+    return [replace(record, latency=replace(latency_of(record), study_reference_ms=fixed_ms)) for record in records]
 
 
 class _Medians:
@@ -316,22 +305,14 @@ class _Medians:
 
     def __init__(self, side: Side) -> None:
         self.name, self.noise_floor = side.name, side.noise_floor
-        rows: dict[str, list[tuple[float, float]]] = {}
+        rows: dict[str, list[Floats]] = {}
         self.labels: dict[str, str] = {}
-        latency_ms = OBJECTIVES["latency_ms"].extract
-        for record in side.records:
-            if not is_complete(record):
-                continue
-            pair = (record.error_percent, latency_ms(record))
-            if all(map(math.isfinite, pair)):
-                rows.setdefault(record.arch_id, []).append(pair)
-                if record.variant is not None or record.arch_id not in self.labels:
-                    self.labels[record.arch_id] = record.label
+        for record, pair in zip(*complete_values(side.records, ("error_percent", "latency_ms")), strict=True):
+            rows.setdefault(record.arch_id, []).append(pair)
+            if record.variant is not None or record.arch_id not in self.labels:
+                self.labels[record.arch_id] = record.label
         self.records = {arch_id: len(pairs) for arch_id, pairs in rows.items()}
-        self.values = {
-            arch_id: (float(np.median([error for error, _ in pairs])), float(np.median([ms for _, ms in pairs])))
-            for arch_id, pairs in rows.items()
-        }
+        self.values = {arch_id: tuple(np.median(pairs, axis=0).tolist()) for arch_id, pairs in rows.items()}
 
     def column(self, objective: str, arch_ids: Sequence[str]) -> Floats:
         place = 1 if objective == "latency_ms" else 0
@@ -358,31 +339,26 @@ def _shared(tables: Sequence[_Medians], common: Sequence[str]) -> tuple[SharedNe
     return tuple(sorted(found, key=lambda network: (network.latency_ms[0], network.error_percent[0], network.arch_id)))
 
 
-def _correlation(
-    objective: str, one: _Medians, other: _Medians, both: Sequence[str], confidence: float
-) -> RankCorrelation:
+def _correlation(objective: str, one: _Medians, other: _Medians, both: Sequence[str]) -> RankCorrelation:
     x, y = one.column(objective, both), other.column(objective, both)
-    n = len(both)
-    named = {"objective": objective, "first": one.name, "second": other.name, "n": n}
-    if n < 2:
-        return RankCorrelation(**named, reason=f"a rank correlation needs 2 networks, these share {n}")  # type: ignore[arg-type]
+    found = RankCorrelation(objective=objective, first=one.name, second=other.name, n=len(both))
+    if found.n < 2:
+        return replace(found, reason=f"a rank correlation needs 2 networks, these share {found.n}")
     for table, values in ((one, x), (other, y)):
         if np.ptp(values) == 0.0:
-            return RankCorrelation(**named, reason=f"all values are equal in {table.name}")  # type: ignore[arg-type]
-    found = resampled_correlations(
-        x.tolist(), {other.name: y.tolist()}, resamples=_RESAMPLES if n <= _LARGE else _LARGE_RESAMPLES
-    )[other.name]
-    told = correlation_of(other.name, n, found, "", confidence, least=MIN_INTERVAL)
-    # all pairs alike: every resample says the same, so their spread is not seen
-    seen = told.tau is not None and abs(told.tau) < 1.0 - 1e-12
-    return RankCorrelation(
-        **named,  # type: ignore[arg-type]
-        kendall=told.tau,
-        kendall_low=told.tau_low if seen else None,
-        kendall_high=told.tau_high if seen else None,
-        spearman=told.spearman,
-        spearman_low=told.spearman_low if seen else None,
-        spearman_high=told.spearman_high if seen else None,
+            return replace(found, reason=f"all values are equal in {table.name}")
+    resamples = _RESAMPLES if found.n <= _LARGE else _LARGE_RESAMPLES
+    resampled = resampled_correlations(x.tolist(), {other.name: y.tolist()}, resamples=resamples)[other.name]
+    told = correlation_of(other.name, found.n, resampled, "", CONFIDENCE, least=MIN_INTERVAL)
+    found = replace(found, kendall=told.tau, spearman=told.spearman)
+    if told.tau is None or abs(told.tau) >= 1.0 - 1e-12:
+        return found  # all pairs alike: every resample says the same, so their spread is not seen
+    return replace(
+        found,
+        kendall_low=told.tau_low,
+        kendall_high=told.tau_high,
+        spearman_low=told.spearman_low,
+        spearman_high=told.spearman_high,
     )
 
 
@@ -394,9 +370,7 @@ def _movers(objective: str, one: _Medians, other: _Medians, both: Sequence[str])
     first, second = (Noisy(0, side.noise_floor if noisy else NO_FLOOR) for side in (one, other))
     reversed_pairs = np.array(
         [
-            np.count_nonzero(
-                (first.below(a, x) & second.below(y, b)) | (first.below(x, a) & second.below(b, y)),
-            )
+            np.count_nonzero((first.below(a, x) & second.below(y, b)) | (first.below(x, a) & second.below(b, y)))
             for a, b in zip(x, y, strict=True)
         ]
     )
@@ -441,19 +415,17 @@ def _differences(sides: Sequence[Side], conditions: Sequence[RecordConditions]) 
 def _why_nothing(tables: Sequence[_Medians], common: Sequence[str]) -> str:
     if common:
         return ""
-    empty = [table.name for table in tables if not table.values]
-    if empty:
-        return f"without a complete network: {', '.join(empty)}"
-    return "no network is in all of them"
+    empty = ", ".join(table.name for table in tables if not table.values)
+    return f"without a complete network: {empty}" if empty else "no network is in all of them"
 
 
-def _correlation_sentence(found: RankCorrelation, confidence: float) -> str:
+def _correlation_sentence(found: RankCorrelation) -> str:
     """How alike two sides rank the networks by one objective, with n and the interval."""
     what, between = COMPARED[found.objective], f"{found.first} and {found.second}"
     if found.kendall is None:
         return f"By {what} nothing can be told of {between}: {found.reason}."
     low, high = found.kendall_low, found.kendall_high
-    interval = "" if low is None or high is None else f", {confidence * 100:g} % interval {low:.2f} to {high:.2f}"
+    interval = "" if low is None or high is None else f", {CONFIDENCE * 100:g} % interval {low:.2f} to {high:.2f}"
     numbers = f"Kendall's tau {found.kendall:.2f}{interval}, n = {found.n:,}"
     if low is not None and high is not None and low <= 0.0 <= high:
         return f"By {what} no common order of {between} can be told ({numbers})."
@@ -464,7 +436,7 @@ def _correlation_sentence(found: RankCorrelation, confidence: float) -> str:
 
 
 def _shared_table(found: Comparison) -> Table:
-    columns = [Column(title="Network", key="label", whole=True)]
+    columns = [NETWORK]
     repeated = any(count > 1 for each in found.shared for count in each.records)
     for side in found.sides:
         columns += [
@@ -483,69 +455,39 @@ def _shared_table(found: Comparison) -> Table:
         columns=(
             *columns,
             Column(title="On the front of", key="on_front"),
-            Column(title="arch_id", key="arch_id", whole=True, wide=True),
+            ARCH_ID,
         ),
         rows=tuple(rows),
     )
 
 
-def _pair_columns() -> tuple[Column, ...]:
-    return (
-        Column(title="By", key="by", whole=True),
-        Column(title="First", key="first"),
-        Column(title="Second", key="second"),
-    )
+_SIDES = (Column(title="First"), Column(title="Second"))
 
 
 def _correlations_table(found: Comparison) -> Table:
-    return Table(
-        title="Rank correlation of the shared networks",
-        columns=(
-            *_pair_columns(),
-            Column(title="Networks", key="networks", decimals=0),
-            *CORRELATION_COLUMNS,
-        ),
-        rows=tuple(
-            (
-                COMPARED[each.objective],
-                each.first,
-                each.second,
-                each.n,
-                Interval(each.kendall, each.kendall_low, each.kendall_high),
-                Interval(each.spearman, each.spearman_low, each.spearman_high),
-                each.reason or None,
-            )
-            for each in found.correlations
-            if not found.reason
-        ),
+    return table_of(
+        "Rank correlation of the shared networks",
+        () if found.reason else found.correlations,
+        (Column(title="By", whole=True), lambda each: COMPARED[each.objective]),
+        *_SIDES,
+        (Column(title="Networks", decimals=0), lambda each: each.n),
+        (KENDALL, lambda each: Interval(each.kendall, each.kendall_low, each.kendall_high)),
+        (SPEARMAN, lambda each: Interval(each.spearman, each.spearman_low, each.spearman_high)),
+        (Column(title="Note"), lambda each: each.reason or None),
         note=f"{found.confidence * 100:g} % intervals.",
     )
 
 
 def _movers_table(found: Comparison) -> Table:
-    return Table(
-        title="Who moves most",
-        columns=(
-            *_pair_columns(),
-            Column(title="Network", key="label", whole=True),
-            Column(title="Rank in the first", key="from_rank", decimals=1),
-            Column(title="Rank in the second", key="to_rank", decimals=1),
-            Column(title="Pairs reversed", key="reversed_pairs", decimals=0),
-            Column(title="arch_id", key="arch_id", whole=True, wide=True),
-        ),
-        rows=tuple(
-            (
-                COMPARED[each.objective],
-                each.first,
-                each.second,
-                each.label,
-                each.from_rank,
-                each.to_rank,
-                each.reversed_pairs,
-                each.arch_id,
-            )
-            for each in found.movers
-            if not found.reason
-        ),
+    return table_of(
+        "Who moves most",
+        () if found.reason else found.movers,
+        (Column(title="By", whole=True), lambda each: COMPARED[each.objective]),
+        *_SIDES,
+        NETWORK,
+        Column(title="Rank in the first", key="from_rank", decimals=1),
+        Column(title="Rank in the second", key="to_rank", decimals=1),
+        Column(title="Pairs reversed", key="reversed_pairs", decimals=0),
+        ARCH_ID,
         note="Rank 1 is the best.",
     )

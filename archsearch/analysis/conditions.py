@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from archsearch.records import Latency, Record, Score, StudyBatch
-from archsearch.text import plural
+from archsearch.records import Latency, Record, StudyBatch
+from archsearch.text import first_of, plural, some_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,44 +31,25 @@ class RecordConditions:
     majority_percent: tuple[float, ...] = ()
 
 
-_LATENCY: tuple[tuple[str, Callable[[Latency], Any]], ...] = (
-    ("device", lambda latency: latency.device),
-    ("backend", lambda latency: latency.backend),
-    ("batch", lambda latency: latency.batch),
-    ("threads", lambda latency: latency.threads),
-    ("precision", lambda latency: latency.precision),
-    ("input_size", lambda latency: latency.input_size),
-    ("fingerprint", lambda latency: latency.fingerprint),
-    ("reference", lambda latency: latency.reference),
+_OF_LATENCY = ("device", "backend", "batch", "threads", "precision", "input_size", "fingerprint", "reference")
+_OF_SCORE = ("epochs", "seed", "split", "train_images", "eval_images", "protocol", "majority_percent")
+# What a difference in each condition means for the reader. cuda:0 and cuda:1 of one machine may well be compared: what
+# matters of a device is in the fingerprint.
+_CONSEQUENCES = (
+    (_OF_LATENCY[1:], "latencies are not comparable"),
+    (_OF_SCORE, "accuracies are not comparable"),
 )
-_SCORE: tuple[tuple[str, Callable[[Score], Any]], ...] = (
-    ("epochs", lambda score: score.epochs),
-    ("seed", lambda score: score.seed),
-    ("split", lambda score: score.split),
-    ("train_images", lambda score: score.train_images),
-    ("eval_images", lambda score: score.eval_images),
-    ("protocol", lambda score: score.protocol),
-    ("majority_percent", lambda score: score.majority_percent),
-)
-# What a difference in each condition means for the reader.
-_LATENCY_CONSEQUENCE = "latencies are not comparable"
-_SCORE_CONSEQUENCE = "accuracies are not comparable"
-# cuda:0 and cuda:1 of one machine may well be compared: what matters of a device is in the fingerprint.
-_WARNED_OF_LATENCY = tuple(name for name, _ in _LATENCY if name != "device")
-_WARNED_OF_SCORE = tuple(name for name, _ in _SCORE)
 _NAMED_TRIALS = 4
 _MOST_LISTED = 4  # values of one condition
 
 
 def conditions_of(records: Sequence[Record]) -> RecordConditions:
     """The distinct conditions of these records; a record without latency or score adds nothing for it."""
-    latencies = [record.latency for record in records if record.latency is not None]
-    scores = [record.score for record in records if record.score is not None]
     found: dict[str, tuple[Any, ...]] = {}
-    for name, of_latency in _LATENCY:
-        found[name] = tuple(sorted({of_latency(latency) for latency in latencies}))
-    for name, of_score in _SCORE:
-        found[name] = tuple(sorted({of_score(score) for score in scores} - {None}))
+    latencies, scores = [record.latency for record in records], [record.score for record in records]
+    for names, parts in ((_OF_LATENCY, latencies), (_OF_SCORE, scores)):
+        for name in names:
+            found[name] = tuple(sorted({getattr(part, name) for part in parts if part is not None} - {None}))
     return RecordConditions(**found)
 
 
@@ -106,22 +87,17 @@ def conditions_text(records: Sequence[Record], *, dataset: str, device_name: str
 def condition_warnings(records: Sequence[Record], conditions: RecordConditions) -> tuple[str, ...]:
     """One sentence for each condition that matters in which the records differ, and for measurements to distrust."""
     texts: list[str] = []
-    for names, consequence in (
-        (_WARNED_OF_LATENCY, _LATENCY_CONSEQUENCE),
-        (_WARNED_OF_SCORE, _SCORE_CONSEQUENCE),
-    ):
+    for names, consequence in _CONSEQUENCES:
         for name in names:
             values = getattr(conditions, name)
             if len(values) > 1:
-                listed = ", ".join(str(value) for value in values[:5]) + (", ..." if len(values) > 5 else "")
-                texts.append(f"{consequence}: {len(values)} values of {name.replace('_', ' ')} ({listed})")
+                what = name.replace("_", " ")
+                texts.append(f"{consequence}: {len(values)} values of {what} ({first_of(values, 5)})")
     for backend in sorted({other.by for record in records for other in _others(record)}):
         ids = {other.fingerprint for record in records for other in _others(record) if other.by == backend}
         if len(ids) > 1:
-            texts.append(
-                f"latencies by {backend} are not comparable: {len(ids)} values of fingerprint "
-                f"({', '.join(sorted(ids)[:5])}{', ...' if len(ids) > 5 else ''})"
-            )
+            shown = first_of(sorted(ids), 5)
+            texts.append(f"latencies by {backend} are not comparable: {len(ids)} values of fingerprint ({shown})")
     texts += _guessing(records)
     measured = [(record, record.latency) for record in records if record.latency is not None]
     unconverged = [record for record, latency in measured if not latency.converged]
@@ -186,6 +162,4 @@ def _others(record: Record) -> tuple[Latency, ...]:
 def _named(records: Sequence[Record], of: int) -> str:
     if len(records) == of > 1:
         return f"all {of} networks"
-    named = ", ".join(record.label for record in records[:_NAMED_TRIALS])
-    more = len(records) - _NAMED_TRIALS
-    return f"{named} and {more} more" if more > 0 else named
+    return some_of([record.label for record in records], _NAMED_TRIALS)

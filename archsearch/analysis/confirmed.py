@@ -19,14 +19,15 @@ from numpy.typing import NDArray
 
 from archsearch.analysis.cells import Cells, cell_warnings, cells_of
 from archsearch.analysis.front import MEASURED_OBJECTIVE, Front, FrontRow, noisy_latency
-from archsearch.analysis.intervals import Additive, PooledVariance, additive_fit, mean_interval
+from archsearch.analysis.intervals import CONFIDENCE, Additive, PooledVariance, additive_fit, mean_interval
 from archsearch.analysis.objectives import OBJECTIVES, floor_text, resolve_objectives
 from archsearch.analysis.pareto import knee, non_dominated
 from archsearch.analysis.shrinkage import LEAST_FOR_A_LINE, drawn_means
+from archsearch.analysis.tables import ARCH_ID, LATENCY, NETWORK, TOP1, WIDE_TRIAL
 from archsearch.designs import FRESH_IMAGES, Design, DesignPoint
 from archsearch.noise import NoiseFloor
 from archsearch.records import Record
-from archsearch.table import Column, InNotebooks, Interval, Table
+from archsearch.table import Column, InNotebooks, Interval, Table, table_of
 from archsearch.text import interval_text, number_text, plural, probability_text
 
 DRAWS = 4000
@@ -100,8 +101,6 @@ class Confirmed(InNotebooks):
         confidence: of each interval alone: 0.95.
         noise_floor: latencies that differ by less are ties in every draw, as on the study's front.
         draws: how many fronts the probabilities are shares of.
-        method: how all this was found, for people.
-        warnings: sentences to show beside it.
         error_spread: of one seed's error about point + seed, from all points together; None where one seed shows none.
     """
 
@@ -177,59 +176,34 @@ class Confirmed(InNotebooks):
     def tables(self) -> tuple[Table, ...]:
         """The networks with their intervals, and the same beside what the search had found."""
         share = f" Front: on it in that share of {self.draws:,} draws." if self.draws else ""
-        again = Table(
-            title="Networks evaluated again",
-            columns=(
-                Column(title="Network", key="label", whole=True),
-                Column(title="Trial", key="trial", decimals=0, trial=True, wide=True),
+        return (
+            table_of(
+                "Networks evaluated again",
+                self.points,
+                NETWORK,
+                WIDE_TRIAL,
                 Column(title="n", decimals=0),
-                Column(title="Top-1", key="top1_percent", unit="%", decimals=2),
-                Column(title="Latency", key="latency_ms", unit="ms", decimals=3),
+                (TOP1, lambda each: Interval(each.top1_percent, each.top1_low_percent, each.top1_high_percent)),
+                (LATENCY, lambda each: Interval(each.latency_ms, each.latency_low_ms, each.latency_high_ms)),
                 Column(title="Front", key="probability_on_front", probability=True),
+                note=f"Top-1 on the validation split; latency: drift-corrected p10; {self.confidence * 100:g} % "
+                f"intervals, each for itself; n: seeds.{share}",
+                marked=lambda each: each.label == self.knee,
             ),
-            rows=tuple(
-                (
-                    each.label,
-                    each.trial,
-                    each.n,
-                    Interval(each.top1_percent, each.top1_low_percent, each.top1_high_percent),
-                    Interval(each.latency_ms, each.latency_low_ms, each.latency_high_ms),
-                    each.probability_on_front,
-                )
-                for each in self.points
-            ),
-            note=f"Top-1 on the validation split; latency: drift-corrected p10; {self.confidence * 100:g} % intervals, "
-            f"each for itself; n: seeds.{share}",
-            marked=frozenset(place for place, each in enumerate(self.points) if each.label == self.knee),
-        )
-        return again, Table(
-            title="Beside what the search had found",
-            columns=(
-                Column(title="Network", key="label", whole=True),
-                Column(title="Trial", key="trial", decimals=0, trial=True, wide=True),
+            table_of(
+                "Beside what the search had found",
+                self.evaluated,
+                NETWORK,
+                WIDE_TRIAL,
                 Column(title="Searched top-1", key="searched_top1_percent", unit="%", decimals=2),
-                Column(title="Top-1", key="top1_percent", unit="%", decimals=2),
+                TOP1,
                 Column(title="Searched latency", key="searched_latency_ms", unit="ms", decimals=3),
-                Column(title="Latency", key="latency_ms", unit="ms", decimals=3),
+                LATENCY,
                 Column(title="Was on the front", key="was_on_front"),
                 Column(title="Means on it", key="on_front"),
-                Column(title="arch_id", key="arch_id", whole=True, wide=True),
+                ARCH_ID,
+                note="A search keeps the luckiest of many networks, so what it found is too good on average.",
             ),
-            rows=tuple(
-                (
-                    each.label,
-                    each.trial,
-                    each.searched_top1_percent,
-                    each.top1_percent,
-                    each.searched_latency_ms,
-                    each.latency_ms,
-                    each.was_on_front,
-                    each.on_front,
-                    each.arch_id,
-                )
-                for each in self.evaluated
-            ),
-            note="A search keeps the luckiest of many networks, so what it found is too good on average.",
         )
 
 
@@ -240,7 +214,6 @@ def confirmed_of(
     *,
     noise_floor: NoiseFloor | float,
     original: Front | None = None,
-    confidence: float = 0.95,
     draws: int = DRAWS,
     seed: int = 0,
 ) -> Confirmed:
@@ -251,17 +224,15 @@ def confirmed_of(
         objectives: 2 or 3 names of OBJECTIVES, as the searched study has them.
         noise_floor: the difference of two latencies from which on they differ; a number is a share.
         original: the searched study's front, for the values that the points had there.
-        confidence: of each interval alone.
         draws: fronts to draw; fewer for thousands of points, and the result says how many. 0: no probabilities, in
             a fraction of the time.
-        seed: of the drawing.
 
     Raises UnknownNameError or ConfigError for the objectives.
     """
     resolve_objectives(objectives)
     cells = cells_of(records, design)
     floor = NoiseFloor.given(noise_floor)
-    work = _FrontDraws(cells, design, tuple(objectives), floor, confidence)
+    work = _FrontDraws(cells, design, tuple(objectives), floor)
     drawn = draws and max(_LEAST_DRAWS, min(draws, _MOST_POINTS_DRAWN // max(len(work.names), 1)))
     shares, unknown = work.probabilities(drawn, np.random.default_rng(seed)) if drawn else ({}, ())
     means = work.values_of_means()
@@ -274,7 +245,6 @@ def confirmed_of(
         _point(
             point,
             work.groups.get(point.name, []),
-            confidence=confidence,
             values=tuple(values.get(point.name, ())),
             on_front=on_front.get(point.name, False),
             probability=shares.get(point.name),
@@ -282,21 +252,18 @@ def confirmed_of(
         )
         for point in design.points
     )
-    warnings = list(cell_warnings(cells, design))
-    if work.names:
-        warnings += unknown
     return Confirmed(
         design=design,
         design_study=next((record.study for record in records), ""),
         objectives=tuple(objectives),
         points=points,
         knee=None if bend is None else best[bend],
-        confidence=confidence,
+        confidence=CONFIDENCE,
         noise_floor=floor,
         draws=drawn if shares else 0,
         method=_method(work, drawn, fresh=design.mode == FRESH_IMAGES),
-        warnings=tuple(warnings),
-        error_spread=work.error.spread if work.error.spread.freedom > 0 and work.error.spread.variance > 0.0 else None,
+        warnings=(*cell_warnings(cells, design), *(unknown if work.names else ())),
+        error_spread=work.error.spread if work.error.spread.seen else None,
     )
 
 
@@ -304,21 +271,20 @@ def _point(
     point: DesignPoint,
     group: Sequence[Record],
     *,
-    confidence: float,
     values: tuple[float, ...],
     on_front: bool,
     probability: float | None,
     original: FrontRow | None,
 ) -> ConfirmedPoint:
-    errors = mean_interval([record.error_percent for record in group], confidence=confidence)
+    errors = mean_interval([record.error_percent for record in group])
     logs = [math.log(OBJECTIVES["latency_ms"].extract(record)) for record in group]
-    times = mean_interval(logs, confidence=confidence)
+    times = mean_interval(logs).through(math.exp)
     cost = group[0].cost if group else None
     top1 = (100.0 - errors.mean, _percent(errors.high), _percent(errors.low))
-    latency = (math.exp(times.mean), _exp(times.low), _exp(times.high))
+    latency = (times.mean, times.low, times.high)
     sentence = "no trial has completed."
     if group:
-        intervals = "" if top1[1] is None else f", {confidence * 100:g} % intervals"
+        intervals = "" if top1[1] is None else f", {CONFIDENCE * 100:g} % intervals"
         chance = "its probability of being on the front cannot be told"
         if probability is not None:
             chance = f"on the front with a probability of {probability_text(probability)}"
@@ -357,16 +323,12 @@ def _percent(error: float | None) -> float | None:
     return None if error is None else min(max(100.0 - error, 0.0), 100.0)
 
 
-def _exp(log: float | None) -> float | None:
-    return None if log is None else math.exp(log)
-
-
 def _method(work: _FrontDraws, draws: int, *, fresh: bool) -> str:
     shrunk = ", shrunk towards a line over the log latency" if len(work.names) >= LEAST_FOR_A_LINE else ""
     floor = f", latencies within {floor_text(work.noise_floor)} being ties" if work.noise_floor.ties else ""
     images = "are others than the search's" if fresh else "are the search's, so luck with them stays (--fresh-images)"
     return (
-        f"{work.confidence * 100:g} % intervals: Student's t on each point's own seeds, each for itself. Probability: "
+        f"{CONFIDENCE * 100:g} % intervals: Student's t on each point's own seeds, each for itself. Probability: "
         f"share of {draws:,} drawn fronts of these points{floor}; a draw is of all true means given what was seen of "
         f"all, with one spread for all points (errors: the residual of point + seed{shrunk}; latency: on logarithms). "
         f"Points that were not confirmed are in no draw. The validation images {images}."
@@ -376,10 +338,8 @@ def _method(work: _FrontDraws, draws: int, *, fresh: bool) -> str:
 class _FrontDraws:
     """The completed trials of a design, by point, and the fits to them."""
 
-    def __init__(
-        self, cells: Cells, design: Design, objectives: tuple[str, ...], noise_floor: NoiseFloor, confidence: float
-    ) -> None:
-        self.objectives, self.noise_floor, self.confidence = objectives, noise_floor, confidence
+    def __init__(self, cells: Cells, design: Design, objectives: tuple[str, ...], noise_floor: NoiseFloor) -> None:
+        self.objectives, self.noise_floor = objectives, noise_floor
         self.seeds = design.seeds
         self.groups: dict[str, list[Record]] = {}
         self._cells = {
@@ -388,11 +348,10 @@ class _FrontDraws:
             if record.latency is not None and OBJECTIVES["latency_ms"].extract(record) > 0.0
         }
         for point in design.points:
-            found = [self._cells[point.name, s] for s in design.seeds if (point.name, s) in self._cells]
-            if found:
+            if found := [self._cells[point.name, s] for s in design.seeds if (point.name, s) in self._cells]:
                 self.groups[point.name] = found
         self.names = tuple(self.groups)
-        self.error = self._fit("error_percent", _same, seeds=True)
+        self.error = self._fit("error_percent", float, seeds=True)
         self.log_latency = self._fit("latency_ms", math.log, seeds=False)
 
     def _fit(self, name: str, scale: Callable[[float], float], *, seeds: bool) -> Additive:
@@ -444,7 +403,3 @@ class _FrontDraws:
             # An error is at least 0 and a latency positive: neither changes who dominates whom.
             count += self.front(self._columns(error, np.exp(log)))
         return dict(zip(self.names, (count / draws).tolist(), strict=True)), warnings
-
-
-def _same(value: float) -> float:
-    return value

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from archsearch.analysis.means import labels_of
 from archsearch.records import Record, Score, most_taken_for
 from archsearch.table import Column, InNotebooks, Table
 
@@ -36,6 +38,7 @@ class Confusion(InNotebooks):
     top5_percent: float | None
     warnings: tuple[str, ...] = ()
     empty: str | None = None
+    method: ClassVar[str] = "Rows are the images' classes, columns the answers; recall is by row, precision by column."
 
     @property
     def counts(self) -> NDArray[np.int64]:
@@ -84,11 +87,6 @@ class Confusion(InNotebooks):
             f"Recognised least: {'; '.join(worst)}.",
         )
 
-    @property
-    def method(self) -> str:
-        """What a cell is."""
-        return "Rows are the images' classes, columns the answers; recall is by row, precision by column."
-
     def tables(self) -> tuple[Table, ...]:
         """Each class, and the matrix itself."""
         rows = []
@@ -126,10 +124,9 @@ def confusion_of(scores: Sequence[Score], classes: Sequence[str], *, label: str,
     known = [score for score in scores if score.confusion is not None]
     if not known:
         return None
-    matrix = sum(np.array(score.confusion, dtype=np.int64) for score in known)
-    assert isinstance(matrix, np.ndarray)
+    matrix = np.sum([np.array(score.confusion, dtype=np.int64) for score in known], axis=0)
     top5 = [score.top5_percent for score in known if score.top5_percent is not None]
-    names = tuple(classes) if len(classes) == len(matrix) else tuple(str(number) for number in range(len(matrix)))
+    names = tuple(classes) if len(classes) == len(matrix) else tuple(map(str, range(len(matrix))))
     return Confusion(
         study=study,
         label=label,
@@ -137,7 +134,7 @@ def confusion_of(scores: Sequence[Score], classes: Sequence[str], *, label: str,
         epochs=known[0].epochs,
         seeds=len(known),
         classes=names,
-        matrix=tuple(tuple(int(count) for count in row) for row in matrix),
+        matrix=tuple(map(tuple, matrix.tolist())),
         top5_percent=sum(top5) / len(top5) if top5 else None,
     )
 
@@ -146,7 +143,6 @@ def study_confusion(
     records: Sequence[Record], trainings: Sequence[tuple[str, Score]], classes: Sequence[str], *, study: str
 ) -> Confusion | None:
     """That of a study's retrained network with the highest mean recall; None where no retraining has a matrix."""
-    labels = {record.arch_id: record.label for record in reversed(records)}
     groups: dict[tuple[str, str, int], list[Score]] = {}
     for arch_id, score in trainings:
         if score.confusion is not None:
@@ -156,7 +152,7 @@ def study_confusion(
     best = max(
         groups, key=lambda key: sum(each.balanced_top1_percent or 0.0 for each in groups[key]) / len(groups[key])
     )
-    return confusion_of(groups[best], classes, label=labels.get(best[0], best[0]), study=study)
+    return confusion_of(groups[best], classes, label=labels_of(records).get(best[0], best[0]), study=study)
 
 
 def _shares(part: NDArray[np.int64], whole: NDArray[np.int64]) -> tuple[float | None, ...]:

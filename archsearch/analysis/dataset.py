@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from archsearch.data.survey import DatasetFacts, SplitFacts
-from archsearch.table import Column, InNotebooks, Table
+from archsearch.table import Column, InNotebooks, Table, table_of
 from archsearch.text import duration, plural
 
 _MOST_SIZES = 8
@@ -144,27 +144,27 @@ class DatasetSurvey(InNotebooks):
         return said
 
     def _splits(self) -> Table:
-        rows = []
-        for split in self.facts.splits:
-            counts = list(split.images.values())
-            rows.append(
-                (split.name, split.count, len(counts), min(counts, default=0), max(counts, default=0),
-                 len(split.problems), sum(split.left_out.values()), split.hidden, _copies(self.facts, split.name))
-            )  # fmt: skip
-        return Table(
-            title="Splits",
-            columns=(
-                Column(title="Split", whole=True),
-                Column(title="Images", decimals=0),
-                Column(title="Classes", decimals=0),
+        return table_of(
+            "Splits",
+            self.facts.splits,
+            (Column(title="Split", whole=True), lambda split: split.name),
+            (Column(title="Images", decimals=0), lambda split: split.count),
+            (Column(title="Classes", decimals=0), lambda split: len(split.images)),
+            (
                 Column(title="Smallest class", key="smallest_class_images", decimals=0),
-                Column(title="Largest class", key="largest_class_images", decimals=0),
-                Column(title="Unreadable", key="unreadable_files", decimals=0),
-                Column(title="Left out", key="left_out_files", decimals=0),
-                Column(title="Hidden", key="hidden_files", decimals=0, wide=True),
-                Column(title="Repeated", key="repeated_images", decimals=0),
+                lambda split: min(split.images.values(), default=0),
             ),
-            rows=tuple(rows),
+            (
+                Column(title="Largest class", key="largest_class_images", decimals=0),
+                lambda split: max(split.images.values(), default=0),
+            ),
+            (Column(title="Unreadable", key="unreadable_files", decimals=0), lambda split: len(split.problems)),
+            (Column(title="Left out", key="left_out_files", decimals=0), lambda split: sum(split.left_out.values())),
+            (Column(title="Hidden", key="hidden_files", decimals=0, wide=True), lambda split: split.hidden),
+            (
+                Column(title="Repeated", key="repeated_images", decimals=0),
+                lambda split: sum(place[0] == split.name for each in self.facts.repeats for place in each.places),
+            ),
         )
 
     def _classes(self) -> Table:
@@ -206,13 +206,11 @@ class DatasetSurvey(InNotebooks):
         )
 
     def _repeats(self) -> Table:
-        return Table(
-            title="Images that stand more than once",
-            columns=(Column(title="Image"), Column(title="Also")),
-            rows=tuple(
-                (_place(each.places[0]), ", ".join(_place(place) for place in each.places[1:]))
-                for each in sorted(self.facts.repeats, key=lambda one: (not one.across_splits, not one.across_classes))
-            ),
+        return table_of(
+            "Images that stand more than once",
+            sorted(self.facts.repeats, key=lambda each: (not each.across_splits, not each.across_classes)),
+            (Column(title="Image"), lambda each: "/".join(each.places[0])),
+            (Column(title="Also"), lambda each: ", ".join(map("/".join, each.places[1:]))),
         )
 
 
@@ -220,11 +218,3 @@ def imbalance(split: SplitFacts) -> float:
     """How many times the images of the smallest class the largest has; 1 where no class has any."""
     counts = [count for count in split.images.values() if count]
     return max(counts) / min(counts) if counts else 1.0
-
-
-def _copies(facts: DatasetFacts, name: str) -> int:
-    return sum(sum(split == name for split, _, _ in each.places) for each in facts.repeats)
-
-
-def _place(place: Sequence[str]) -> str:
-    return "/".join(place)

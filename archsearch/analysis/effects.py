@@ -68,20 +68,20 @@ def measured_effect(
     means. `spread` is the variance of one difference where it is known from elsewhere.
     """
     found = mean_interval(tuple(differences.values()), confidence=confidence, comparisons=comparisons, spread=spread)
-    finding = _finding(found, more_is_better=quantity == "top1")
-    shown = _percent if logarithms else _plain
+    shown = _percent if logarithms else float
+    scaled = found.through(shown)
     return Effect(
         quantity=quantity,
         unit=unit,
-        estimate=shown(found.mean),
-        low=None if found.low is None else shown(found.low),
-        high=None if found.high is None else shown(found.high),
-        alone_low=None if found.alone_low is None else shown(found.alone_low),
-        alone_high=None if found.alone_high is None else shown(found.alone_high),
+        estimate=scaled.mean,
+        low=scaled.low,
+        high=scaled.high,
+        alone_low=scaled.alone_low,
+        alone_high=scaled.alone_high,
         n=len(differences),
-        finding=finding,
+        finding=_finding(found, more_is_better=quantity == "top1"),
         seeds=tuple(differences),
-        differences=tuple(shown(value) for value in differences.values()),
+        differences=tuple(map(shown, differences.values())),
         note=found.note,
     )
 
@@ -102,7 +102,3 @@ def _finding(interval: MeanInterval, *, more_is_better: bool) -> Finding:
 
 def _percent(logarithm: float) -> float:
     return math.inf if logarithm > 700.0 else 100.0 * math.expm1(logarithm)
-
-
-def _plain(value: float) -> float:
-    return value

@@ -19,7 +19,7 @@ import numpy as np
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from archsearch.analysis.front import Front, FrontRow, front_of
-from archsearch.analysis.intervals import PooledVariance, additive_fit, half_width, share_error_points
+from archsearch.analysis.intervals import CONFIDENCE, PooledVariance, additive_fit, half_width, share_error_points
 from archsearch.analysis.means import means_of
 from archsearch.analysis.rank_correlation import (
     LEAST_FOR_INTERVAL,
@@ -27,13 +27,14 @@ from archsearch.analysis.rank_correlation import (
     correlation_of,
     resampled_correlations,
 )
+from archsearch.analysis.tables import ARCH_ID, LATENCY, NETWORK, TRIAL, WIDE_TRIAL
 from archsearch.noise import NoiseFloor
 from archsearch.records import Record, Score, TrialStatus
-from archsearch.table import Cell, Column, InNotebooks, Interval, Table, plain
+from archsearch.table import Column, InNotebooks, Interval, Table, plain, table_of
 from archsearch.text import interval_text, number_text, plural, significant
 
-_CONFIDENCE = 0.95
 _MOST_SEEDS = 20  # beyond, no number of seeds is recommended
+_UNKNOWN = Interval(None, None, None)
 _LARGE = 10**6  # degrees of freedom of what has no spread over seeds
 
 
@@ -73,6 +74,11 @@ class FinalNetwork:
         return self.row.latency.corrected_ms
 
     @property
+    def mean(self) -> tuple[Score, int]:
+        """The mean score, and of how many seeds it is."""
+        return self.row.score, self.seeds
+
+    @property
     def named(self) -> str:
         """With where it stands: `trial 20 (61.30 % at 0.134 ms)`."""
         return f"{self.record.label} ({self.top1_percent:.2f} % at {significant(self.latency_ms)} ms)"
@@ -93,9 +99,9 @@ class AgainstPublished:
     """
 
     network: FinalNetwork
-    rival: FinalNetwork | None
-    points: Interval
-    on_these_images: Interval
+    rival: FinalNetwork | None = None
+    points: Interval = _UNKNOWN
+    on_these_images: Interval = _UNKNOWN
     seeds_to_tell: int | None = None
 
     @property
@@ -345,74 +351,47 @@ class FinalFront(InNotebooks):
 
     def networks_table(self) -> Table:
         """Every network, fastest first."""
-        return Table(
-            title="Networks trained in full",
-            columns=(
-                Column(title="Trial", key="trial", decimals=0, trial=True),
-                Column(title="Network", key="label", whole=True),
-                Column(title="Test top-1", key="top1_percent", unit="%", decimals=2),
-                Column(title="Latency", key="latency_ms", unit="ms", decimals=3),
-                Column(title="Params", key="params", decimals=0),
-                Column(title="Final rank", key="final_rank", decimals=0),
-                Column(title="Proxy rank", key="proxy_rank", decimals=0),
-                Column(title="Seeds", key="seeds", decimals=0),
-                Column(title="On the front", key="on_front"),
-                Column(title="On the search's", key="searched_front"),
+        return table_of(
+            "Networks trained in full",
+            self.networks,
+            (TRIAL, lambda each: each.record.trial),
+            (NETWORK, lambda each: each.record.label),
+            (Column(title="Test top-1", key="top1_percent", unit="%", decimals=2), lambda each: each.top1),
+            LATENCY,
+            (Column(title="Params", decimals=0), lambda each: each.row.cost.params),
+            Column(title="Final rank", decimals=0),
+            Column(title="Proxy rank", decimals=0),
+            Column(title="Seeds", decimals=0),
+            (Column(title="On the front", key="on_front"), lambda each: each.row.on_front),
+            Column(title="On the search's", key="searched_front"),
+            (
                 Column(title="Proxy's top-1", key="proxy_top1_percent", unit="%", decimals=2, wide=True),
-                Column(title="MACs", key="macs", decimals=0, wide=True),
-                Column(title="arch_id", key="arch_id", whole=True, wide=True),
+                lambda each: _proxy_top1(each.record),
             ),
-            rows=tuple(
-                (
-                    each.record.trial,
-                    each.record.label,
-                    each.top1,
-                    each.latency_ms,
-                    each.row.cost.params,
-                    each.final_rank,
-                    each.proxy_rank,
-                    each.seeds,
-                    each.row.on_front,
-                    each.searched_front,
-                    _proxy_top1(each.record),
-                    each.row.cost.macs,
-                    each.record.arch_id,
-                )
-                for each in self.networks
-            ),
-            marked=frozenset(place for place, each in enumerate(self.networks) if each.row.on_front),
+            (Column(title="MACs", decimals=0, wide=True), lambda each: each.row.cost.macs),
+            (ARCH_ID, lambda each: each.record.arch_id),
+            marked=lambda each: each.row.on_front,
         )
 
     def against_table(self) -> Table:
         """The searched networks beside their rivals."""
-        rows: list[tuple[Cell, ...]] = []
-        for each in self.against:
-            rival = each.rival
-            rows.append(
-                (
-                    each.network.record.trial,
-                    each.network.record.label,
-                    each.network.latency_ms,
-                    None if rival is None else rival.record.label,
-                    None if rival is None else rival.latency_ms,
-                    each.points,
-                    each.beats if rival else None,
-                    each.on_these_images,
-                )
-            )
-        return Table(
-            title="Searched networks against published ones",
-            columns=(
-                Column(title="Trial", key="trial", decimals=0, trial=True, wide=True),
-                Column(title="Network", key="label", whole=True),
-                Column(title="Latency", key="latency_ms", unit="ms", decimals=3),
+        return table_of(
+            "Searched networks against published ones",
+            self.against,
+            (WIDE_TRIAL, lambda each: each.network.record.trial),
+            (NETWORK, lambda each: each.network.record.label),
+            (LATENCY, lambda each: each.network.latency_ms),
+            (
                 Column(title="Published", key="rival", whole=True),
-                Column(title="Its latency", key="rival_latency_ms", unit="ms", decimals=3),
-                Column(title="More accurate by", key="points", unit="points", decimals=2, signed=True),
-                Column(title="Beats it", key="beats"),
-                Column(title="On these images", key="on_these_images", unit="points", decimals=2, signed=True),
+                lambda each: each.rival.record.label if each.rival else None,
             ),
-            rows=tuple(rows),
+            (
+                Column(title="Its latency", key="rival_latency_ms", unit="ms", decimals=3),
+                lambda each: each.rival.latency_ms if each.rival else None,
+            ),
+            Column(title="More accurate by", key="points", unit="points", decimals=2, signed=True),
+            (Column(title="Beats it", key="beats"), lambda each: each.beats if each.rival else None),
+            Column(title="On these images", unit="points", decimals=2, signed=True),
             note="The published network is the nearest in latency of those as slow or slower; the intervals hold "
             "together in 95 % of cases. On these images: the spread over seeds alone, other test images left out.",
         )
@@ -491,9 +470,8 @@ def final_front_of(
         latency_batch=searched.latency_batch,
     )
     values = {(arch_id, seed): score.top1_percent for arch_id, all_ in found.items() for seed, score in all_.items()}
-    spread = additive_fit(values, seeds=False).spread if values else None
-    if spread is not None and not (spread.freedom >= 1 and spread.variance > 0.0):
-        spread = None
+    fitted = additive_fit(values, seeds=False).spread
+    spread = fitted if fitted.seen else None
     networks = _networks(front, known, found, spread, {row.record.arch_id for row in searched.members}, published)
     return FinalFront(
         study=study,
@@ -565,7 +543,7 @@ def _half_width(
     if total <= 0.0:
         return None
     freedom = _LARGE if spread is None or seeds <= 0.0 else min(_LARGE, int(spread.freedom * (total / seeds) ** 2))
-    return half_width(math.sqrt(total), freedom, confidence=_CONFIDENCE, comparisons=comparisons)
+    return half_width(math.sqrt(total), freedom, confidence=CONFIDENCE, comparisons=comparisons)
 
 
 def _against(
@@ -578,11 +556,10 @@ def _against(
     for each in searched:
         rival = rivals[each.record.arch_id]
         if rival is None:
-            nothing = Interval(None, None, None)
-            found.append(AgainstPublished(network=each, rival=None, points=nothing, on_these_images=nothing))
+            found.append(AgainstPublished(network=each))
             continue
         gain = each.top1_percent - rival.top1_percent
-        pair = [(each.row.score, each.seeds), (rival.row.score, rival.seeds)]
+        pair = [each.mean, rival.mean]
         half = _half_width(pair, spread, comparisons=count)
         needed = None
         if spread is not None and half is not None and 0.0 < gain <= half:
@@ -623,16 +600,16 @@ def _proxy_errors(networks: Sequence[FinalNetwork], spread: PooledVariance | Non
     proxy = [_proxy_top1(each.record) or 0.0 for each in ranked]
     test = [each.top1_percent for each in ranked]
     resampled = resampled_correlations(test, {"proxy": proxy})["proxy"] if len(ranked) > 1 else None
-    tau = correlation_of("proxy", len(ranked), resampled, "fewer than two networks", _CONFIDENCE)
+    tau = correlation_of("proxy", len(ranked), resampled, "fewer than two networks", CONFIDENCE)
     undervalued = None
     if len(ranked) >= LEAST_FOR_INTERVAL and np.ptp(proxy) > 0.0:
         added = np.asarray(test) - np.polyval(np.polyfit(proxy, test, 1), proxy)
         sizes = [float(each.row.cost.params) for each in ranked]
         by_size = resampled_correlations(added.tolist(), {"params": sizes})["params"]
-        undervalued = correlation_of("params", len(ranked), by_size, "", _CONFIDENCE)
+        undervalued = correlation_of("params", len(ranked), by_size, "", CONFIDENCE)
     told, reversed_ = 0, []
     for one, other in combinations(ranked, 2):
-        half = _half_width([(one.row.score, one.seeds), (other.row.score, other.seeds)], spread)
+        half = _half_width([one.mean, other.mean], spread)
         better, worse = (one, other) if one.top1_percent > other.top1_percent else (other, one)
         if half is None or better.top1_percent - worse.top1_percent <= half:
             continue

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 from pydantic import ConfigDict
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from archsearch.analysis.conditions import RecordConditions, batch_sentence, condition_warnings, conditions_of
-from archsearch.analysis.objectives import OBJECTIVES, floor_text, is_complete, objective_values, resolve_objectives
+from archsearch.analysis.objectives import (
+    OBJECTIVES,
+    complete_values,
+    cost_of,
+    floor_text,
+    latency_of,
+    resolve_objectives,
+    score_of,
+)
 from archsearch.analysis.pareto import Noisy, hypervolume, knee, non_dominated
+from archsearch.analysis.tables import ARCH_ID, LATENCY, TOP1, TRIAL
 from archsearch.errors import ConfigError
 from archsearch.limits import GUIDELINES
 from archsearch.noise import NO_FLOOR, NoiseFloor
 from archsearch.records import Cost, Latency, Record, Score, StudyBatch, TrialStatus
-from archsearch.table import Column, Marked, Table, notebook_block, paragraphs
+from archsearch.table import Column, Marked, Table, notebook_block, paragraphs, table_of
+from archsearch.text import first_of, percent_text
 
 DEFAULT_OBJECTIVES = ("error_percent", "latency_ms")
 _HIGH_FLOOR = 0.10  # networks of one width often differ by less
@@ -41,20 +50,25 @@ class FrontRow:
     @property
     def cost(self) -> Cost:
         """Of the record."""
-        assert self.record.cost is not None  # it is complete
-        return self.record.cost
+        return cost_of(self.record)
 
     @property
     def latency(self) -> Latency:
         """Of the record."""
-        assert self.record.latency is not None
-        return self.record.latency
+        return latency_of(self.record)
 
     @property
     def score(self) -> Score:
         """Of the record."""
-        assert self.record.score is not None
-        return self.record.score
+        return score_of(self.record)
+
+
+def distinct(rows: Iterable[FrontRow]) -> list[FrontRow]:
+    """One row a network, that of the lowest trial."""
+    found: dict[str, FrontRow] = {}
+    for row in sorted(rows, key=lambda row: row.record.trial):
+        found.setdefault(row.record.arch_id, row)
+    return list(found.values())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +91,6 @@ class Front:
         statuses: how many records of each status there were, complete or not.
         unusable: records that count as complete but lack a cost, latency or score, or hold a value that is not
             finite; they are in no row, and a warning names them.
-        warnings: sentences to show beside the front.
     """
 
     objectives: tuple[str, ...]
@@ -136,12 +149,17 @@ class Front:
         """From which difference on latencies differ; empty where every difference counts."""
         return f"noise floor {floor_text(self.noise_floor)}: closer latencies are ties" if self.noise_floor.ties else ""
 
+    def row_of(self, record: Record) -> FrontRow | None:
+        """The record's row; where it has none, that of an equal network."""
+        own = [row for row in self.rows if row.record.trial == record.trial]
+        equal = [row for row in self.rows if row.record.arch_id == record.arch_id]
+        return next(iter(own or equal), None)
+
     @property
     def knee(self) -> FrontRow | None:
         """The front's knee; None where it has none (see `pareto.knee`)."""
-        members = self.members
-        found = knee([row.values for row in members]) if members else None
-        return None if found is None else members[found]
+        found = knee([row.values for row in self.members]) if self.members else None
+        return None if found is None else self.members[found]
 
 
 def front_of(
@@ -165,15 +183,9 @@ def front_of(
     that does not fit them.
     """
     floor = NoiseFloor.given(noise_floor)
-    chosen = resolve_objectives(objectives)
-    if len(chosen) not in (2, 3):
-        raise ConfigError(f"objectives: 2 or 3 are needed for a front, got {len(chosen)}: {', '.join(objectives)}")
-    corner = _checked_reference(reference_point, objectives)
+    corner = checked_reference(objectives, reference_point)
     finished = [record for record in records if record.status is TrialStatus.COMPLETE]
-    complete = [record for record in finished if is_complete(record)]
-    found = objective_values(complete, objectives)
-    finite = np.asarray(np.isfinite(found).all(axis=1), dtype=np.bool_)
-    values, kept = found[finite], [record for record, good in zip(complete, finite, strict=True) if good]
+    kept, values = complete_values(finished, objectives)
     in_use = {id(record) for record in kept}
     unusable = tuple(record for record in finished if id(record) not in in_use)
     mask = non_dominated(values, noisy_latency(objectives, floor))
@@ -186,12 +198,11 @@ def front_of(
     volume = None if corner is None else hypervolume(values, corner)
     warnings = list(condition_warnings([row.record for row in rows], conditions))
     if unusable:
-        listed = ", ".join(record.label for record in unusable[:8]) + (", ..." if len(unusable) > 8 else "")
+        listed = first_of([record.label for record in unusable], 8)
         warnings.append(f"left out, because a value is missing or not finite: {listed}")
     if floor.relative > _HIGH_FLOOR and rows:
         warnings.append(
-            f"the study's noise floor is {floor_text(floor)}: latencies closer than that are ties; "
-            "a quieter machine or more bursts (latency.bursts) would tell them apart"
+            f"the study's noise floor is {floor_text(floor)}: latencies closer than that are ties; " + _remedy(floor)
         )
     if latency_batch is not None and latency_batch.on_launch_floor and rows:
         warnings.append(batch_sentence(latency_batch))
@@ -209,6 +220,20 @@ def front_of(
         statuses=dict(Counter(record.status.value for record in records)),
         unusable=unusable,
         warnings=tuple(warnings),
+    )
+
+
+def _remedy(floor: NoiseFloor) -> str:
+    """What makes a noise floor smaller."""
+    rest = floor.without_widest
+    if rest is None or rest > floor.relative / 2.0:
+        return "a quieter machine or more bursts (latency.bursts) would tell them apart"
+    few = ", and so few leave it larger than any difference" if floor.relative > floor.widest else ""
+    without = floor_text(replace(floor, relative=rest))
+    return (
+        f"it rests on one of {floor.repeats} networks measured twice, whose latencies differ by "
+        f"{percent_text(100.0 * floor.widest)} (without it the floor is {without}){few}; "
+        "more trials with run --set latency.repeat_every=1, each complete one measured twice, tell how rare that is"
     )
 
 
@@ -288,59 +313,40 @@ def latency_by(record: Record, backend: str) -> Latency | None:
     return next((other for other in others if other.by == backend), None)
 
 
+# of a latency, by a further backend too
+_FURTHER = ("p10_ms", "median_ms", "p90_ms", "ratio_to_reference", "converged", "fingerprint")
+
+
 def _plain_row(row: FrontRow, choice_names: Sequence[str], backends: Sequence[str]) -> dict[str, Any]:
     record, cost, latency, score = row.record, row.cost, row.latency, row.score
+
+    def of(part: object, *names: str) -> dict[str, Any]:
+        return {name: getattr(part, name) for name in names}
+
     return {
-        "trial": record.trial,
-        "variant": record.variant,
+        **of(record, "trial", "variant"),
         "on_front": row.on_front,
         "arch_id": record.arch_id,
         "top1_percent": score.top1_percent,
         "error_percent": record.error_percent,
         "balanced_error_percent": None if score.balanced_top1_percent is None else record.balanced_error_percent,
         "latency_ms": latency.corrected_ms,
-        "p10_ms": latency.p10_ms,
-        "median_ms": latency.median_ms,
-        "p90_ms": latency.p90_ms,
+        **of(latency, "p10_ms", "median_ms", "p90_ms"),
         "n_runs": latency.n,
-        "converged": latency.converged,
-        "ratio_to_reference": latency.ratio_to_reference,
-        "ratio_low": latency.ratio_low,
-        "ratio_high": latency.ratio_high,
-        "reference": latency.reference,
-        "reference_p10_ms": latency.reference_p10_ms,
-        "drift": latency.drift,
-        "attempts": latency.attempts,
-        "contended": latency.contended,
-        "params": cost.params,
-        "macs": cost.macs,
-        "memory_bytes": cost.memory_bytes,
+        **of(latency, "converged", "ratio_to_reference", "ratio_low", "ratio_high", "reference", "reference_p10_ms"),
+        **of(latency, "drift", "attempts", "contended"),
+        **of(cost, "params", "macs", "memory_bytes"),
         **{f"guideline.{name}": cost.guidelines.get(name) for name in GUIDELINES},
         "macs_not_counted": " ".join(f"{name}:{times}" for name, times in sorted(cost.unsupported_ops.items())) or None,
-        "epochs": score.epochs,
-        "seed": score.seed,
-        "split": score.split,
-        "train_images": score.train_images,
-        "protocol": score.protocol,
-        "device": latency.device,
-        "backend": latency.backend,
-        "batch": latency.batch,
-        "threads": latency.threads,
-        "precision": latency.precision,
-        "input_size": latency.input_size,
-        "fingerprint": latency.fingerprint,
-        **_by_further_backends(record, backends),
+        **of(score, "epochs", "seed", "split", "train_images", "protocol"),
+        **of(latency, "device", "backend", "batch", "threads", "precision", "input_size", "fingerprint"),
+        **{
+            f"also.{backend}.{name}": getattr(latency_by(record, backend), name, None)
+            for backend in backends
+            for name in _FURTHER
+        },
         **{f"choice.{name}": record.choices.get(name) for name in choice_names},
     }
-
-
-def _by_further_backends(record: Record, backends: Sequence[str]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for backend in backends:
-        other = latency_by(record, backend)
-        for name in ("p10_ms", "median_ms", "p90_ms", "ratio_to_reference", "converged", "fingerprint"):
-            found[f"also.{backend}.{name}"] = None if other is None else getattr(other, name)
-    return found
 
 
 def networks_table(
@@ -355,70 +361,56 @@ def networks_table(
     """Complete networks for people; `front_rows` has all of them for programs.
 
     Args:
-        rows: in this order.
-        title: of the table.
         recommended: trial of the network to take, which is marked.
         flagged: `arch_id` of networks whose latency is in doubt, beside those that did not converge.
         numbers: of trials that have one in the figure.
         wide: whether only pages show the table.
     """
-    backends = further_backends([row.record for row in rows])
     every = all(row.on_front for row in rows)  # then it need not be said
+
+    def is_recommended(row: FrontRow) -> bool:
+        return row.record.trial == recommended
 
     def doubtful(row: FrontRow) -> bool:
         return row.record.arch_id in flagged or not row.latency.converged
 
     marks = (
-        ("*: recommended", any(row.record.trial == recommended for row in rows)),
+        ("*: recommended", any(map(is_recommended, rows))),
         ("?: latency in doubt (not converged, or flagged)", any(map(doubtful, rows))),
         ("+: not every operator was counted", any(row.cost.unsupported_ops for row in rows)),
     )
     legend = "; ".join(mark for mark, occurs in marks if occurs)
 
-    return Table(
-        title=title,
-        columns=(
-            Column(title="#", key="number", decimals=0, wide=True),
-            Column(title="Trial", key="trial", decimals=0, trial=True),
-            Column(title="Network", key="network", whole=True),
-            Column(title="On the front", key="on_front"),
-            Column(title="Top-1", key="top1_percent", unit="%", decimals=2),
-            Column(title="Latency", key="latency_ms", unit="ms", decimals=3),
-            Column(title="p10", key="p10_ms", unit="ms", decimals=3, wide=True),
-            Column(title="Median", key="median_ms", unit="ms", decimals=3),
-            Column(title="p90", key="p90_ms", unit="ms", decimals=3, wide=True),
-            Column(title="Runs", key="n_runs", decimals=0, wide=True),
-            *(
-                Column(title=f"p10 by {name}", key=f"also.{name}.p10_ms", unit="ms", decimals=3, wide=True)
-                for name in backends
-            ),
-            Column(title="Params", key="params", decimals=0),
-            Column(title="MACs", key="macs", decimals=0),
-            Column(title="arch_id", key="arch_id", whole=True, wide=True),
+    return table_of(
+        title,
+        rows,
+        (Column(title="#", key="number", decimals=0, wide=True), lambda row: (numbers or {}).get(row.record.trial)),
+        (TRIAL, lambda row: row.record.trial),
+        (
+            Column(title="Network", whole=True),
+            lambda row: f"{row.record.variant or row.record.arch_id}{' *' if is_recommended(row) else ''}",
         ),
-        rows=tuple(
+        (Column(title="On the front", key="on_front"), lambda row: None if every else row.on_front),
+        (TOP1, lambda row: row.score.top1_percent),
+        (LATENCY, lambda row: Marked(row.latency.corrected_ms, "?" if doubtful(row) else "")),
+        (Column(title="p10", key="p10_ms", unit="ms", decimals=3, wide=True), lambda row: row.latency.p10_ms),
+        (Column(title="Median", key="median_ms", unit="ms", decimals=3), lambda row: row.latency.median_ms),
+        (Column(title="p90", key="p90_ms", unit="ms", decimals=3, wide=True), lambda row: row.latency.p90_ms),
+        (Column(title="Runs", key="n_runs", decimals=0, wide=True), lambda row: row.latency.n),
+        *(
             (
-                (numbers or {}).get(row.record.trial),
-                row.record.trial,
-                f"{row.record.variant or row.record.arch_id}{' *' if row.record.trial == recommended else ''}",
-                None if every else row.on_front,
-                row.score.top1_percent,
-                Marked(row.latency.corrected_ms, "?" if doubtful(row) else ""),
-                row.latency.p10_ms,
-                row.latency.median_ms,
-                row.latency.p90_ms,
-                row.latency.n,
-                *(None if (other := latency_by(row.record, name)) is None else other.p10_ms for name in backends),
-                row.cost.params,
-                Marked(row.cost.macs, "+" if row.cost.unsupported_ops else ""),
-                row.record.arch_id if row.record.variant else None,  # else it is the name
+                Column(title=f"p10 by {name}", key=f"also.{name}.p10_ms", unit="ms", decimals=3, wide=True),
+                lambda row, name=name: other.p10_ms if (other := latency_by(row.record, name)) else None,
             )
-            for row in rows
+            for name in further_backends([row.record for row in rows])
         ),
+        (Column(title="Params", decimals=0), lambda row: row.cost.params),
+        (Column(title="MACs", decimals=0), lambda row: Marked(row.cost.macs, "+" if row.cost.unsupported_ops else "")),
+        (ARCH_ID, lambda row: row.record.arch_id if row.record.variant else None),  # else it is the name
         note=f"{legend}. {_LATENCY_NOTE}" if legend else _LATENCY_NOTE,
-        marked=frozenset(place for place, row in enumerate(rows) if row.record.trial == recommended),
+        marked=is_recommended,
         wide=wide,
-    )  # fmt: skip
+    )
 
 
 def corner_text(objectives: Sequence[str], point: Sequence[float]) -> str:
@@ -436,7 +428,12 @@ def noisy_latency(objectives: Sequence[str], noise_floor: NoiseFloor) -> Noisy |
     return Noisy(list(objectives).index(MEASURED_OBJECTIVE), noise_floor)
 
 
-def _checked_reference(point: Sequence[float] | None, objectives: Sequence[str]) -> tuple[float, ...] | None:
+def checked_reference(
+    objectives: Sequence[str], point: Sequence[float] | None, *, of: str = "a front"
+) -> tuple[float, ...] | None:
+    """The reference point, if there is one. Raises as `front_of` does."""
+    if len(resolve_objectives(objectives)) not in (2, 3):
+        raise ConfigError(f"objectives: 2 or 3 are needed for {of}, got {len(objectives)}: {', '.join(objectives)}")
     if point is None:
         return None
     if len(point) != len(objectives):

@@ -25,18 +25,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
+from archsearch.analysis.intervals import Floats
+from archsearch.analysis.tables import LATENCY
 from archsearch.errors import MeasurementError
 from archsearch.models.guideline_spec import BEST_LABEL, GuidelineNetwork
 from archsearch.records import Latency
-from archsearch.table import Cell, Column, InNotebooks, Interval, Table
+from archsearch.table import Column, InNotebooks, Interval, Table, table_of
 from archsearch.text import percent_text, plural
-
-Array = NDArray[np.float64]
 
 # What each table's guideline says, in the words of its heading in section 2, and what that means for the rows.
 CLAIMS = {
@@ -57,12 +57,6 @@ CHAINS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 }
 PRINTED_DEVICES = {"gpu": "GTX 1080Ti", "arm": "Snapdragon 810"}
 DEVICE_NAMES = {"gpu": "GPU", "arm": "ARM"}
-_METHOD = (
-    "Time/MAC is the time for a multiply-add over the best row's, from p10 in the same bursts; the best row's own is "
-    "against a copy of itself. Slower and faster mean that the whole 95 % interval lies beyond the noise floor, which "
-    "is how far the best row was from that copy. A guideline holds if every row is slower in every column, does not "
-    "hold if one is faster, and it is inconclusive otherwise."
-)
 _MS_PER_SECOND = 1000.0
 # 16 times the multiply-adds in less than twice the time: at most a quarter of the growth is work.
 LAUNCH_BOUND_EXPONENT = 0.25
@@ -283,6 +277,13 @@ class RowReport:
     printed: Mapping[str, PrintedRow]
 
     @property
+    def cost(self) -> Interval:
+        """Its time for a multiply-add over the best row's; of the best row, its time over that of a copy of itself."""
+        if self.compared is None:
+            return Interval(self.latency.ratio_to_reference, self.latency.ratio_low, self.latency.ratio_high)
+        return Interval(self.compared.cost, self.compared.cost_low, self.compared.cost_high)
+
+    @property
     def runs_per_second(self) -> float:
         """Batches a second, from the median; images a second at batch 1."""
         return _MS_PER_SECOND / self.latency.median_ms
@@ -449,10 +450,14 @@ class GuidelinesReport(InNotebooks):
     experiments: tuple[TableReport, ...]
     sample: SampleReport | None
 
-    @property
-    def title(self) -> str:
-        """What was asked."""
-        return "The guidelines of ShuffleNet V2 on this device"
+    title: ClassVar[str] = "The guidelines of ShuffleNet V2 on this device"
+    empty: ClassVar[None] = None  # without a table nothing was asked
+    method: ClassVar[str] = (
+        "Time/MAC is the time for a multiply-add over the best row's, from p10 in the same bursts; the best row's own "
+        "is against a copy of itself. Slower and faster mean that the whole 95 % interval lies beyond the noise floor, "
+        "which is how far the best row was from that copy. A guideline holds if every row is slower in every column, "
+        "does not hold if one is faster, and it is inconclusive otherwise."
+    )
 
     @property
     def subtitle(self) -> tuple[str, ...]:
@@ -465,22 +470,12 @@ class GuidelinesReport(InNotebooks):
         )
 
     @property
-    def empty(self) -> str | None:
-        """None: without a table nothing was asked."""
-        return None
-
-    @property
     def sentences(self) -> tuple[str, ...]:
         """The verdict on each guideline, and what explains latency."""
         return (
             *(table.sentence for table in self.experiments),
             *(() if self.sample is None else (self.sample.sentence,)),
         )
-
-    @property
-    def method(self) -> str:
-        """The rule."""
-        return _METHOD
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -506,36 +501,38 @@ def table_report(experiment: Experiment, latencies: Sequence[Sequence[Latency]])
     Raises MeasurementError if a latency has no interval.
     """
     columns = tuple(_column_report(column, found) for column, found in zip(experiment.columns, latencies, strict=True))
-    verdicts = [verdict for verdict, _ in columns]
-    reports = tuple(report for _, report in columns)
-    best = [report.best for report in reports]
+    best = [column.best for column in columns]
+    grown = None
+    if len(best) > 1:
+        grown = growth(macs=[row.macs for row in best], times_ms=[row.latency.p10_ms for row in best])
     return TableReport(
         guideline=f"G{experiment.table}",
         claim=CLAIMS[experiment.table],
-        verdict=guideline_verdict(verdicts).verdict,
-        columns=reports,
-        growth=growth(macs=[row.macs for row in best], times_ms=[row.latency.p10_ms for row in best])
-        if len(best) > 1
-        else None,
+        verdict=_overall([column.verdict for column in columns]),
+        columns=columns,
+        growth=grown,
         printed_verdicts={device: printed_verdict(experiment, device) for device in PRINTED_DEVICES},
     )
 
 
 def printed_verdict(experiment: Experiment, device: str) -> GuidelineVerdict:
     """What the rule says of the printed speeds of "gpu" or "arm", within their rounding."""
-    return guideline_verdict([_printed_verdict(column, device) for column in experiment.columns])
+    verdicts = []
+    for column in experiment.columns:
+        best = column.best
+        macs = best.printed[device].network.printed_macs
+        exact = TimedRow(label=best.label, macs=macs, ratio=1.0, ratio_low=1.0, ratio_high=1.0)
+        others = [_printed_timed(row, best, device)[0] for row in column.rows if row is not best]
+        verdicts.append(column_verdict(others, exact, scale=column.scale, chains=CHAINS[column.table]))
+    return guideline_verdict(verdicts)
 
 
-def _column_report(column: ExperimentColumn, latencies: Sequence[Latency]) -> tuple[ColumnVerdict, ColumnReport]:
+def _column_report(column: ExperimentColumn, latencies: Sequence[Latency]) -> ColumnReport:
     timed = {row.label: _timed(row, latency) for row, latency in zip(column.rows, latencies, strict=True)}
-    verdict = column_verdict(
-        [timed[row.label] for row in column.rows if row is not column.best],
-        timed[column.best.label],
-        scale=column.scale,
-        chains=CHAINS[column.table],
-    )
+    best = timed.pop(column.best.label)
+    verdict = column_verdict(list(timed.values()), best, scale=column.scale, chains=CHAINS[column.table])
     compared = {row.label: row for row in verdict.rows}
-    return verdict, ColumnReport(
+    return ColumnReport(
         scale=column.scale_text,
         verdict=verdict.verdict,
         floor=verdict.floor,
@@ -583,15 +580,6 @@ def _printed_timed(row: ExperimentRow, best: ExperimentRow, device: str) -> tupl
     return timed, timed.ratio * other.network.printed_macs / own.network.printed_macs
 
 
-def _printed_verdict(column: ExperimentColumn, device: str) -> ColumnVerdict:
-    best = column.best
-    exact = TimedRow(
-        label=best.label, macs=best.printed[device].network.printed_macs, ratio=1.0, ratio_low=1.0, ratio_high=1.0
-    )
-    others = [_printed_timed(row, best, device)[0] for row in column.rows if row is not best]
-    return column_verdict(others, exact, scale=column.scale, chains=CHAINS[column.table])
-
-
 def sample_report(networks: Sequence[SampledNetwork], *, space: str, input_size: int, seed: int) -> SampleReport:
     """What explains the latency of these networks. Raises ValueError as `explain_latency` does."""
     regression = explain_latency(
@@ -635,7 +623,6 @@ def column_verdict(
     Args:
         rows: the others, in the order as printed.
         best: the row that the guideline calls fastest, timed against itself: its interval is the noise.
-        scale: kept in the result.
         chains: name -> labels of rows of which each should be slower than the one before, the best row left out.
 
     Raises ValueError without rows, for a chain of rows that are not there, and for numbers that are not positive and
@@ -759,14 +746,14 @@ def explain_latency(latency_ms: Sequence[float], predictors: Mapping[str, Sequen
     )
 
 
-def _logs(name: str, values: Sequence[float]) -> Array:
+def _logs(name: str, values: Sequence[float]) -> Floats:
     numbers = np.asarray(values, dtype=np.float64)
     if not (np.isfinite(numbers).all() and (numbers > 0).all()):
         raise ValueError(f"{name}: positive numbers are needed for their logarithms")
     return np.log(numbers)
 
 
-def _fit(logs: Mapping[str, Array], target: Array) -> Explained:
+def _fit(logs: Mapping[str, Floats], target: Floats) -> Explained:
     design = np.column_stack([np.ones_like(target), *logs.values()])
     inverse = np.linalg.pinv(design)
     coefficients = inverse @ target
@@ -794,53 +781,31 @@ def _printed_text(verdict: GuidelineVerdict) -> str:
 
 
 def _experiment_table(found: TableReport, speed_unit: str) -> Table:
-    printed = [
-        column
-        for device, name in DEVICE_NAMES.items()
-        for column in (
-            Column(title=f"{name} printed", key=f"{device}_printed_per_second", decimals=1, wide=True),
-            Column(title=f"{name} time/MAC", key=f"{device}_time_per_mac", decimals=2),
-        )
-    ]
-    rows: list[tuple[Cell, ...]] = []
-    for column in found.columns:
-        for row in column.rows:
-            compared, latency = row.compared, row.latency
-            if compared is None:
-                cost = Interval(latency.ratio_to_reference, latency.ratio_low, latency.ratio_high)
-            else:
-                cost = Interval(compared.cost, compared.cost_low, compared.cost_high)
-            rows.append(
+    return table_of(
+        f"{found.guideline}: {found.claim}",
+        ((column.scale, row) for column in found.columns for row in column.rows),
+        (Column(title="Column", whole=True), lambda one: one[0]),
+        (Column(title="Row", whole=True), lambda one: one[1].label),
+        (Column(title="Channels", whole=True, wide=True), lambda one: one[1].channels),
+        (Column(title="MACs", key="macs_m", unit="M", decimals=1, wide=True), lambda one: one[1].macs / 1e6),
+        (Column(title="p10", key="p10_ms", unit="ms", decimals=3), lambda one: one[1].latency.p10_ms),
+        (Column(title=speed_unit, key="runs_per_second", decimals=1), lambda one: one[1].runs_per_second),
+        (Column(title="Time/MAC", key="time_per_mac", decimals=3), lambda one: one[1].cost),
+        (Column(title="Reading"), lambda one: "best" if one[1].compared is None else one[1].compared.speed),
+        *(
+            shown
+            for device, name in DEVICE_NAMES.items()
+            for shown in (
                 (
-                    column.scale,
-                    row.label,
-                    row.channels,
-                    row.macs / 1e6,
-                    latency.p10_ms,
-                    row.runs_per_second,
-                    cost,
-                    "best" if compared is None else str(compared.speed),
-                    *(
-                        cell
-                        for device in DEVICE_NAMES
-                        for cell in (row.printed[device].speed, row.printed[device].cost)
-                    ),
-                )
+                    Column(title=f"{name} printed", key=f"{device}_printed_per_second", decimals=1, wide=True),
+                    lambda one, device=device: one[1].printed[device].speed,
+                ),
+                (
+                    Column(title=f"{name} time/MAC", key=f"{device}_time_per_mac", decimals=2),
+                    lambda one, device=device: one[1].printed[device].cost,
+                ),
             )
-    return Table(
-        title=f"{found.guideline}: {found.claim}",
-        columns=(
-            Column(title="Column", key="column", whole=True),
-            Column(title="Row", key="row", whole=True),
-            Column(title="Channels", key="channels", whole=True, wide=True),
-            Column(title="MACs", key="macs_m", unit="M", decimals=1, wide=True),
-            Column(title="p10", key="p10_ms", unit="ms", decimals=3),
-            Column(title=speed_unit, key="runs_per_second", decimals=1),
-            Column(title="Time/MAC", key="time_per_mac", decimals=3),
-            Column(title="Reading", key="reading"),
-            *printed,
         ),
-        rows=tuple(rows),
         note="; ".join(found.evidence()),
     )
 
@@ -849,49 +814,28 @@ def _sample_tables(sample: SampleReport | None) -> Iterator[Table]:
     if sample is None:
         return
     found = sample.regression
-    yield Table(
-        title="What explains latency here",
-        columns=(
-            Column(title="Cost", key="cost"),
-            Column(title="R2", key="r2", decimals=3),
-            Column(title="Predicted R2", key="predicted_r2", decimals=3),
-            Column(title="Rank correlation", key="spearman", decimals=3),
-            Column(title="Power", key="power", decimals=3),
-        ),
-        rows=tuple(
-            (
-                " + ".join(each.names),
-                each.r2,
-                each.predicted_r2,
-                each.spearman,
-                each.exponents[0] if len(each.exponents) == 1 else None,
-            )
-            for each in (*found.alone, found.together)
+    yield table_of(
+        "What explains latency here",
+        (*found.alone, found.together),
+        (Column(title="Cost"), lambda each: " + ".join(each.names)),
+        Column(title="R2", decimals=3),
+        Column(title="Predicted R2", decimals=3),
+        Column(title="Rank correlation", key="spearman", decimals=3),
+        (
+            Column(title="Power", decimals=3),
+            lambda each: each.exponents[0] if len(each.exponents) == 1 else None,
         ),
         note="Least squares on the logarithms. Predicted: each network from the others. Latency grows as a power.",
     )
-    yield Table(
-        title="The sampled networks",
-        columns=(
-            Column(title="arch_id", key="arch_id", whole=True),
-            Column(title="Latency", key="latency_ms", unit="ms", decimals=3),
-            Column(title="MACs", key="macs_m", unit="M", decimals=2),
-            Column(title="Memory access", key="memory_mb", unit="MB", decimals=2),
-            Column(title="Operators", key="operators", decimals=0),
-            Column(title="Parameters", key="params", decimals=0),
-            Column(title="Converged", key="converged"),
-        ),
-        rows=tuple(
-            (
-                network.arch_id,
-                network.latency_ms,
-                network.macs / 1e6,
-                network.memory_bytes / 1e6,
-                network.operators,
-                network.params,
-                network.converged,
-            )
-            for network in sample.networks
-        ),
+    yield table_of(
+        "The sampled networks",
+        sample.networks,
+        Column(title="arch_id", whole=True),
+        LATENCY,
+        (Column(title="MACs", key="macs_m", unit="M", decimals=2), lambda each: each.macs / 1e6),
+        (Column(title="Memory access", key="memory_mb", unit="MB", decimals=2), lambda each: each.memory_bytes / 1e6),
+        Column(title="Operators", decimals=0),
+        Column(title="Parameters", key="params", decimals=0),
+        Column(title="Converged"),
         wide=True,
     )

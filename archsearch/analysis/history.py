@@ -11,21 +11,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from archsearch.analysis.front import DEFAULT_OBJECTIVES, MEASURED_OBJECTIVE, corner_text, noisy_latency
-from archsearch.analysis.objectives import is_complete, objective_values, resolve_objectives
+from archsearch.analysis.front import (
+    DEFAULT_OBJECTIVES,
+    MEASURED_OBJECTIVE,
+    checked_reference,
+    corner_text,
+    noisy_latency,
+)
+from archsearch.analysis.intervals import Floats
+from archsearch.analysis.objectives import complete_values
 from archsearch.analysis.pareto import Noisy, hypervolume, non_dominated
+from archsearch.analysis.tables import ARCH_ID, NETWORK, TRIAL
 from archsearch.errors import ConfigError
 from archsearch.noise import NO_FLOOR, NoiseFloor
 from archsearch.records import EarlyStop, Record, TrialStatus
-from archsearch.table import Column, InNotebooks, Table
+from archsearch.table import Column, InNotebooks, Table, table_of
 from archsearch.text import plural
-
-Floats = NDArray[np.float64]
 
 # What a study's `--trials` counts, and so what a search has spent.
 COUNTED = (TrialStatus.COMPLETE, TrialStatus.STOPPED, TrialStatus.FAILED)
@@ -93,6 +99,7 @@ class History(InNotebooks):
     shuffles: int
     trials: int
     reason: str = ""
+    warnings: ClassVar[tuple[str, ...]] = ()
 
     @property
     def title(self) -> str:
@@ -136,19 +143,11 @@ class History(InNotebooks):
         )
 
     @property
-    def warnings(self) -> tuple[str, ...]:
-        """None."""
-        return ()
-
-    @property
     def turns(self) -> tuple[HistoryStep, ...]:
         """The steps after which the hypervolume was another one, and the first and the last."""
-        last = len(self.steps) - 1
-        return tuple(
-            step
-            for index, step in enumerate(self.steps)
-            if index in (0, last) or step.share != self.steps[index - 1].share
-        )
+        before = (None, *(step.share for step in self.steps))
+        pairs = zip(self.steps, before, strict=False)
+        return tuple(step for step, share in pairs if step.share != share or step is self.steps[-1])
 
     @property
     def rises(self) -> tuple[HistoryStep, ...]:
@@ -159,43 +158,26 @@ class History(InNotebooks):
     def tables(self) -> tuple[Table, ...]:
         """The trials that changed it, and the random orders."""
         return (
-            Table(
-                title="Trials that raised it, and the last",
-                columns=(
-                    Column(title="Ended", key="ended", decimals=0),
-                    Column(title="Trial", key="trial", decimals=0, trial=True),
-                    Column(title="Network", key="label", whole=True),
-                    Column(title="Status", key="status"),
-                    Column(title="Hypervolume", key="hypervolume", decimals=4),
-                    Column(title="Share", key="share", decimals=4),
-                    Column(title="On the front then", key="on_front"),
-                    Column(title="Time of all trials", key="seconds", unit="s", decimals=1),
-                    Column(title="arch_id", key="arch_id", whole=True, wide=True),
-                ),
-                rows=tuple(
-                    (
-                        step.ended,
-                        step.trial,
-                        step.label,
-                        step.status.value,
-                        step.hypervolume,
-                        step.share,
-                        step.on_front,
-                        step.seconds,
-                        step.arch_id,
-                    )
-                    for step in self.turns
-                ),
+            table_of(
+                "Trials that raised it, and the last",
+                self.turns,
+                Column(title="Ended", decimals=0),
+                TRIAL,
+                NETWORK,
+                Column(title="Status"),
+                Column(title="Hypervolume", decimals=4),
+                Column(title="Share", decimals=4),
+                Column(title="On the front then", key="on_front"),
+                Column(title="Time of all trials", key="seconds", unit="s", decimals=1),
+                ARCH_ID,
             ),
-            Table(
-                title="The same trials in random orders",
-                columns=(
-                    Column(title="Ended", key="ended", decimals=0),
-                    Column(title="Mean", key="share_mean", decimals=4),
-                    Column(title="Low", key="share_low", decimals=4),
-                    Column(title="High", key="share_high", decimals=4),
-                ),
-                rows=tuple((step.ended, step.mean, step.low, step.high) for step in self.shuffled),
+            table_of(
+                "The same trials in random orders",
+                self.shuffled,
+                Column(title="Ended", decimals=0),
+                (Column(title="Mean", key="share_mean", decimals=4), lambda step: step.mean),
+                (Column(title="Low", key="share_low", decimals=4), lambda step: step.low),
+                (Column(title="High", key="share_high", decimals=4), lambda step: step.high),
                 wide=True,
             ),
         )
@@ -208,27 +190,18 @@ def hypervolume_history(
     *,
     noise_floor: NoiseFloor | float = NO_FLOOR,
     shuffles: int = SHUFFLES,
-    seed: int = 0,
 ) -> History:
     """The history of these records.
 
     Args:
         records: of one study, of any status.
-        objectives: 2 or 3 names of OBJECTIVES.
         reference_point: one value for each objective; without it there are no steps.
         noise_floor: the study's; a number is a share.
         shuffles: random orders; 0 for none.
-        seed: of the random orders.
 
     Raises ConfigError for other than 2 or 3 objectives, or a reference point that does not fit them.
     """
-    floor = NoiseFloor.given(noise_floor)
-    resolve_objectives(objectives)
-    if len(objectives) not in (2, 3):
-        raise ConfigError(f"objectives: 2 or 3 are needed for a hypervolume, got {len(objectives)}")
-    if reference_point is not None and len(reference_point) != len(objectives):
-        raise ConfigError(f"reference_point: one value for each of {', '.join(objectives)} is needed")
-    corner = None if reference_point is None else tuple(float(value) for value in reference_point)
+    corner = checked_reference(objectives, reference_point, of="a hypervolume")
     ordered = sorted(records, key=lambda record: record.trial)
     counted = [record for record in ordered if record.status in COUNTED]
     reason = ""
@@ -236,23 +209,21 @@ def hypervolume_history(
         reason = "no trial has ended yet" if not records else "no trial that counts has ended"
     elif corner is None:
         reason = "the study has no reference point, so there is no hypervolume"
-    study = records[0].study if records else ""
+    history = History(
+        study=records[0].study if records else "",
+        objectives=tuple(objectives),
+        reference_point=corner,
+        noise_floor=NoiseFloor.given(noise_floor),
+        steps=(),
+        shuffled=(),
+        shuffles=0,
+        trials=len(counted),
+        reason=reason,
+    )
     if reason or corner is None:
-        return History(
-            study=study,
-            objectives=tuple(objectives),
-            reference_point=corner,
-            noise_floor=floor,
-            steps=(),
-            shuffled=(),
-            shuffles=0,
-            trials=len(counted),
-            reason=reason,
-        )
-    noisy = noisy_latency(objectives, floor)
+        return history
     values = _values(counted, objectives)
-    box = math.prod(corner)
-    volumes, joined = _growth(values, corner, noisy)
+    volumes, joined = _growth(values, corner, noisy_latency(objectives, history.noise_floor))
     seconds = _spent(ordered)
     steps = tuple(
         HistoryStep(
@@ -262,32 +233,22 @@ def hypervolume_history(
             arch_id=record.arch_id,
             status=record.status,
             hypervolume=volumes[index],
-            share=volumes[index] / box,
+            share=volumes[index] / math.prod(corner),
             on_front=joined[index],
             seconds=seconds[record.trial],
         )
         for index, record in enumerate(counted)
     )
-    return History(
-        study=study,
-        objectives=tuple(objectives),
-        reference_point=corner,
-        noise_floor=floor,
-        steps=steps,
-        shuffled=_shuffled(values, corner, shuffles, seed) if len(counted) > 1 else (),
-        shuffles=shuffles if len(counted) > 1 else 0,
-        trials=len(counted),
-    )
+    if len(counted) < 2:
+        return replace(history, steps=steps)
+    return replace(history, steps=steps, shuffled=_shuffled(values, corner, shuffles), shuffles=shuffles)
 
 
 def _values(records: Sequence[Record], objectives: Sequence[str]) -> Floats:
     """(n, m), a row of NaN for a trial that has no finite values: it is on no front."""
-    values = np.full((len(records), len(objectives)), np.nan)
-    complete = [index for index, record in enumerate(records) if is_complete(record)]
-    found = objective_values([records[index] for index in complete], objectives)
-    finite = np.isfinite(found).all(axis=1)
-    values[np.array(complete, dtype=np.int64)[finite]] = found[finite]
-    return values
+    known = {record.trial: row for record, row in zip(*complete_values(records, objectives), strict=True)}
+    missing = np.full(len(objectives), np.nan)
+    return np.array([known.get(record.trial, missing) for record in records]).reshape(-1, len(objectives))
 
 
 def _spent(ordered: Sequence[Record]) -> dict[int, float]:
@@ -364,12 +325,12 @@ def _ties(kept: Floats, point: Floats, noisy: Noisy | None) -> bool:
     return bool(len(same)) and noisy.tie(float(same[:, noisy.column].min()), float(point[noisy.column]))
 
 
-def _shuffled(values: Floats, corner: tuple[float, ...], shuffles: int, seed: int) -> tuple[ShuffledStep, ...]:
+def _shuffled(values: Floats, corner: tuple[float, ...], shuffles: int) -> tuple[ShuffledStep, ...]:
     if shuffles < 1:
         return ()
     count, box = len(values), math.prod(corner)
     stops = np.unique(np.geomspace(1, count, min(count, _CHECKPOINTS)).round().astype(int))
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(0)
     shares = np.zeros((shuffles, len(stops)))
     for row in shares:
         order = generator.permutation(count)
@@ -426,7 +387,6 @@ def plateau_of(
     Args:
         records: of any status, in any order. Complete, stopped and failed ones count; repeats and rejected ones do
             not, as for `--trials`.
-        objectives: names, lower is better.
         reference_point: the study's, by objective; None while it has none.
         trials: how many of the last ones to look at, by number.
         noise_floor: the difference of two latencies from which on they differ; a number is a share.
@@ -443,20 +403,15 @@ def plateau_of(
     if reference_point is None or len(ended) <= trials:
         return None
     corner = [reference_point[name] for name in objectives]
-    first = _finite(ended[:-trials], objectives)
+    _, first = complete_values(ended[:-trials], objectives)
     before = hypervolume(first, corner)
     if before <= 0.0:
         return None
-    last = _finite(ended[-trials:], objectives)
+    _, last = complete_values(ended[-trials:], objectives)
     if MEASURED_OBJECTIVE in objectives:
         column = list(objectives).index(MEASURED_OBJECTIVE)
         last[:, column] = NoiseFloor.given(noise_floor).upper(last[:, column])
     return Plateau(trials=trials, before=before, after=hypervolume(np.concatenate([first, last]), corner))
-
-
-def _finite(records: Sequence[Record], objectives: Sequence[str]) -> Floats:
-    values = _values(records, objectives)
-    return np.asarray(values[~np.isnan(values).any(axis=1)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -516,32 +471,23 @@ class LearningCurves(InNotebooks):
     def tables(self) -> tuple[Table, ...]:
         """The curves."""
         return (
-            Table(
-                title="Curves",
-                columns=(
-                    Column(title="Trial", key="trial", decimals=0, trial=True),
-                    Column(title="Network", key="label", whole=True),
-                    Column(title="Epochs", key="epochs", decimals=0),
+            table_of(
+                "Curves",
+                self.curves,
+                TRIAL,
+                NETWORK,
+                (Column(title="Epochs", decimals=0), lambda each: each.epochs[-1]),
+                (
                     Column(title="Last top-1", key="top1_percent", unit="%", decimals=2),
-                    Column(title="On the front", key="on_front"),
-                    Column(title="Stopped", key="stopped"),
-                    Column(title="Stop epoch", key="stop_epoch", decimals=0),
-                    Column(title="Rule", key="rule", wide=True),
-                    Column(title="Top-1 after each epoch (%)", key="curve_percent", wide=True),
+                    lambda each: each.top1_percent[-1],
                 ),
-                rows=tuple(
-                    (
-                        each.trial,
-                        each.label,
-                        each.epochs[-1],
-                        each.top1_percent[-1],
-                        each.on_front,
-                        each.stopped,
-                        each.stop_epoch,
-                        each.rule or None,
-                        ", ".join(f"{value:.6g}" for value in each.top1_percent),
-                    )
-                    for each in self.curves
+                Column(title="On the front", key="on_front"),
+                Column(title="Stopped"),
+                Column(title="Stop epoch", decimals=0),
+                (Column(title="Rule", wide=True), lambda each: each.rule or None),
+                (
+                    Column(title="Top-1 after each epoch (%)", key="curve_percent", wide=True),
+                    lambda each: ", ".join(f"{value:.6g}" for value in each.top1_percent),
                 ),
             ),
         )
@@ -554,7 +500,6 @@ def learning_curves(records: Sequence[Record], front: Sequence[int], *, study: s
         records: of any status, with their curves; those that were not trained, or whose curve is not at hand, are
             counted and have none.
         front: numbers of the trials on the front.
-        study: its name.
     """
     members = set(front)
     trained = [record for record in records if record.score is not None and record.status is not TrialStatus.REPLAY]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from archsearch.analysis.levels import OBSERVATIONAL, counts_text
 from archsearch.analysis.objectives import OBJECTIVES
 from archsearch.table import Cell, Column, InNotebooks, Table
-from archsearch.text import capitalised
+from archsearch.text import capitalised, some_of
 
 _NAMED = 5  # choices that a sentence names
 
@@ -69,9 +69,7 @@ class Ranking:
         """Which choices are above chance; where that is not known, which have the largest shares."""
         told = [row for row in self.rows if row.told_from_chance]
         rows = told if self.shuffled else self.rows[:_NAMED]
-        named = ", ".join(f"{row.choice} ({100.0 * row.share:.1f} %)" for row in rows[:_NAMED])
-        if len(rows) > _NAMED:
-            named += f" and {len(rows) - _NAMED} more"
+        named = some_of([f"{row.choice} ({100.0 * row.share:.1f} %)" for row in rows], _NAMED)
         what = "Above chance" if self.shuffled else "The largest shares"
         name = OBJECTIVES[self.objective].short.lower()
         return f"{what} for {name} by {self.method}, of {len(self.rows)} choices: {named or 'none'}."
@@ -161,7 +159,7 @@ class Importances(InNotebooks):
 
     def tables(self) -> tuple[Table, ...]:
         """A row for each choice, the most important first, with its shares in every ranking."""
-        columns = [Column(title="Choice", key="choice", whole=True), Column(title="Levels", key="levels", decimals=0)]
+        columns = [Column(title="Choice", whole=True), Column(title="Levels", decimals=0)]
         for ranking in self.told:
             name, key = OBJECTIVES[ranking.objective].short, f"{ranking.objective}_{ranking.method}".lower()
             key = key.replace("-", "_")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from archsearch.records import Score
 
 Floats = NDArray[np.float64]
 
+CONFIDENCE = 0.95  # of every interval for which nobody asked another
 NORMAL_95 = 1.959964  # standard errors on each side of a normal value that 95 % lie within
 
 # Differences whose spread is below this share of their size differ by rounding alone.
@@ -25,6 +26,11 @@ class PooledVariance:
 
     variance: float
     freedom: int
+
+    @property
+    def seen(self) -> bool:
+        """Whether there is one: of several values, that are not all equal."""
+        return self.freedom > 0 and self.variance > 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +49,12 @@ class MeanInterval:
     alone_low: float | None = None
     alone_high: float | None = None
     note: str = ""
+
+    def through(self, scale: Callable[[float], float]) -> MeanInterval:
+        """The same on another scale, that this function brings each number to; it must grow."""
+        ends = (self.low, self.high, self.alone_low, self.alone_high)
+        low, high, alone_low, alone_high = (None if end is None else scale(end) for end in ends)
+        return replace(self, mean=scale(self.mean), low=low, high=high, alone_low=alone_low, alone_high=alone_high)
 
 
 def share_error_points(percent: float, count: int) -> float | None:
@@ -81,7 +93,7 @@ def half_width(deviation: float, freedom: int, *, confidence: float, comparisons
 def mean_interval(
     values: Sequence[float],
     *,
-    confidence: float = 0.95,
+    confidence: float = CONFIDENCE,
     comparisons: int = 1,
     spread: PooledVariance | None = None,
 ) -> MeanInterval:
@@ -104,19 +116,18 @@ def mean_interval(
     if len(found) == 0:
         return MeanInterval(mean=math.nan, note="no pair")
     mean = float(found.mean())
-    if spread is None:
-        if len(found) < 2:
-            return MeanInterval(mean=mean, note="one pair has no spread")
-        deviation = float(found.std(ddof=1))
-        if deviation <= _ROUNDING * float(np.abs(found).max()):
-            return MeanInterval(mean=mean, note=f"all {len(found)} differences are equal, so their spread is not seen")
-        freedom = len(found) - 1
-    else:
+    if spread is not None:
         if spread.freedom < 1:
             return MeanInterval(mean=mean, note="too few trials for a spread")
         if not spread.variance > 0.0:
             return MeanInterval(mean=mean, note="no spread is seen anywhere")
         deviation, freedom = math.sqrt(spread.variance), spread.freedom
+    elif len(found) < 2:
+        return MeanInterval(mean=mean, note="one pair has no spread")
+    else:
+        deviation, freedom = float(found.std(ddof=1)), len(found) - 1
+        if deviation <= _ROUNDING * float(np.abs(found).max()):
+            return MeanInterval(mean=mean, note=f"all {len(found)} differences are equal, so their spread is not seen")
     error = deviation / math.sqrt(len(found))
     alone = half_width(error, freedom, confidence=confidence)
     wide = half_width(error, freedom, confidence=confidence, comparisons=comparisons)
@@ -168,11 +179,7 @@ def additive_fit(values: Mapping[tuple[str, int], float], *, seeds: bool = True)
         raise ValueError("a fit needs finite values")
     counts = np.bincount(row, minlength=len(points)).astype(np.float64)
     means = np.bincount(row, weights=found, minlength=len(points)) / counts
-    dummies = np.zeros((len(found), len(blocks)))
-    place = {seed: index for index, seed in enumerate(blocks)}
-    for index, (_, seed) in enumerate(values):
-        if blocks:
-            dummies[index, place[seed]] = 1.0
+    dummies = np.equal.outer([seed for _, seed in values], blocks).astype(np.float64)
     shares = np.zeros((len(points), len(blocks)))
     np.add.at(shares, row, dummies)
     shares /= counts[:, None]

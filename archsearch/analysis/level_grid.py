@@ -16,17 +16,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from archsearch.analysis.front import DEFAULT_OBJECTIVES
-from archsearch.analysis.intervals import Floats, mean_interval
+from archsearch.analysis.intervals import CONFIDENCE, Floats, mean_interval
 from archsearch.analysis.levels import OBSERVATIONAL, Networks, counts_text, networks_of
 from archsearch.analysis.objectives import OBJECTIVES
 from archsearch.errors import ConfigError, UnknownNameError
 from archsearch.records import Record
-from archsearch.table import Cell, Column, InNotebooks, Interval, Table
+from archsearch.table import Column, InNotebooks, Interval, Table, table_of
 from archsearch.text import capitalised, level_text, plural
 
 MIN_NETWORKS = 10
 _LEAST = 3  # networks of a cell that has intervals, and that a sentence may name
-_CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,11 +51,9 @@ class LevelGrid(InNotebooks):
         study: its name; "" if it has no trial.
         choices: the two, as the search space names them; empty where there are none.
         named: whether somebody asked for these two.
-        objectives: names of OBJECTIVES.
         cells: those that have a network, by the levels of the first choice, then of the second.
         levels: of each choice, in order.
         networks, left_out, constant: as `archsearch.analysis.levels` counts them.
-        empty: why there is nothing to show; None if there is.
     """
 
     study: str
@@ -101,25 +98,29 @@ class LevelGrid(InNotebooks):
         """What a cell is, and how the choices were chosen."""
         chosen = "" if self.named else " The two choices are those whose levels go along with most of the variance."
         return (
-            f"A cell is the mean over the networks that have both levels, with a {100 * _CONFIDENCE:g} % interval of "
+            f"A cell is the mean over the networks that have both levels, with a {100 * CONFIDENCE:g} % interval of "
             f"that mean (Student's t) from {_LEAST} networks on; what else they have differs from cell to cell.{chosen}"
         )
 
     def tables(self) -> tuple[Table, ...]:
         """A row for each cell."""
-        names = self.choices or ("First choice", "Second choice")
-        columns = (
-            *(Column(title=name, key=key, whole=True) for name, key in zip(names, ("first", "second"), strict=True)),
-            Column(title="Networks", key="networks", decimals=0),
-            *(
-                Column(title=OBJECTIVES[name].title, key=name, decimals=0 if name in ("params", "macs") else 3)
-                for name in self.objectives
+        first, second = self.choices or ("First choice", "Second choice")
+        return (
+            table_of(
+                "Means by level",
+                self.cells,
+                (Column(title=first, key="first", whole=True), lambda cell: cell.levels[0]),
+                (Column(title=second, key="second", whole=True), lambda cell: cell.levels[1]),
+                Column(title="Networks", decimals=0),
+                *(
+                    (
+                        Column(title=OBJECTIVES[name].title, key=name, decimals=0 if name in ("params", "macs") else 3),
+                        lambda cell, name=name: cell.values[name],
+                    )
+                    for name in self.objectives
+                ),
             ),
         )
-        rows: tuple[tuple[Cell, ...], ...] = tuple(
-            (*cell.levels, cell.networks, *(cell.values[name] for name in self.objectives)) for cell in self.cells
-        )
-        return (Table(title="Means by level", columns=columns, rows=rows),)
 
 
 def level_grid(
@@ -129,7 +130,6 @@ def level_grid(
 
     Args:
         records: of one study, of any status; complete ones with a point of the search space are used.
-        objectives: names of OBJECTIVES.
         choices: two names of the search space; none: those that go along with most.
 
     Raises UnknownNameError for an objective or a choice that there is not, ConfigError for another number of choices.
@@ -197,7 +197,7 @@ def _cells(found: Networks, choices: Sequence[str], objectives: Sequence[str]) -
         for other in map(level_text, found.levels[choices[1]]):
             values = found.values[(first == one) & (second == other)]
             if len(values):
-                means = [mean_interval(values[:, column], confidence=_CONFIDENCE) for column in range(len(objectives))]
+                means = [mean_interval(column) for column in values.T]
                 few = len(values) < _LEAST
                 cells.append(
                     GridCell(

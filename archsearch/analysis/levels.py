@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from archsearch.analysis.objectives import is_complete, objective_values
+from archsearch.analysis.objectives import complete_values, is_complete
 from archsearch.records import Record
-from archsearch.text import level_text
+from archsearch.text import first_of, level_text
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -46,7 +46,7 @@ def counts_text(networks: int, left_out: int, constant: Sequence[str]) -> str:
     if left_out:
         text += f"; {left_out:,} outside of it left out"
     if constant:
-        text += f"; never varied: {', '.join(constant[:6])}{', ...' if len(constant) > 6 else ''}"
+        text += f"; never varied: {first_of(constant, 6)}"
     return text
 
 
@@ -56,11 +56,9 @@ def networks_of(records: Sequence[Record], objectives: Sequence[str]) -> Network
     kinds = Counter(tuple(record.suggested) for record in complete if record.suggested)
     names = kinds.most_common(1)[0][0] if kinds else ()
     known = set(names)
-    usable = [record for record in complete if known and set(record.suggested) == known]
-    values = objective_values(usable, objectives)
-    finite = np.asarray(np.isfinite(values).all(axis=1), dtype=np.bool_)
-    usable = [record for record, good in zip(usable, finite, strict=True) if good]
-    values = values[finite]
+    usable, values = complete_values(
+        (record for record in complete if known and set(record.suggested) == known), objectives
+    )
     index: dict[str, int] = {}
     rows = np.array([index.setdefault(record.arch_id, len(index)) for record in usable], dtype=np.int64)
     first = {record.arch_id: record for record in reversed(usable)}

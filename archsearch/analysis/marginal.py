@@ -22,13 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archsearch.analysis.front import DEFAULT_OBJECTIVES
+from archsearch.analysis.intervals import CONFIDENCE, Floats
 from archsearch.analysis.levels import OBSERVATIONAL, Networks, counts_text, networks_of
 from archsearch.analysis.objectives import OBJECTIVES, resolve_objectives
 from archsearch.records import Record
 from archsearch.table import Column, InNotebooks, Interval, Table
 from archsearch.text import capitalised, level_text
-
-Floats = NDArray[np.float64]
 
 MIN_NETWORKS = 20
 NETWORKS_PER_LEVEL = 1.5  # for each level that is free (all but one of each choice)
@@ -128,10 +127,6 @@ class Marginal(InNotebooks):
     reason: str = ""
     note: str = OBSERVATIONAL
 
-    def model(self, objective: str) -> MarginalModel | None:
-        """The model of an objective; None if there is none."""
-        return next((each for each in self.models if each.objective == objective), None)
-
     @property
     def told(self) -> tuple[MarginalModel, ...]:
         """The models that have effects."""
@@ -210,9 +205,9 @@ class Marginal(InNotebooks):
             Table(
                 title="Effects of the levels against the average network",
                 columns=(
-                    Column(title="Choice", key="choice", whole=True),
-                    Column(title="Level", key="level", whole=True),
-                    Column(title="Networks", key="networks", decimals=0),
+                    Column(title="Choice", whole=True),
+                    Column(title="Level", whole=True),
+                    Column(title="Networks", decimals=0),
                     *effects,
                 ),
                 rows=tuple(
@@ -232,7 +227,6 @@ def marginal_effects(
     records: Sequence[Record],
     objectives: Sequence[str] = DEFAULT_OBJECTIVES,
     *,
-    confidence: float = 0.95,
     bootstraps: int = BOOTSTRAPS,
     seed: int = 0,
 ) -> Marginal:
@@ -240,10 +234,7 @@ def marginal_effects(
 
     Args:
         records: of one study, of any status; complete ones with a point of the search space are used.
-        objectives: names of OBJECTIVES.
-        confidence: of the intervals, between 0 and 1.
         bootstraps: resamples; 0 gives no intervals.
-        seed: of the folds and resamples.
 
     Raises UnknownNameError for an unknown objective, ConfigError for one given twice.
     """
@@ -260,15 +251,17 @@ def marginal_effects(
     models: list[MarginalModel] = []
     if not reason:
         design = _Design(found)
-        for column, objective in enumerate(objectives):
-            models.append(_model(objective, found.values[:, column], design, confidence, bootstraps, seed))
+        models = [
+            _model(objective, values, design, bootstraps, seed)
+            for objective, values in zip(objectives, found.values.T, strict=True)
+        ]
     return Marginal(
         study=records[0].study if records else "",
         models=tuple(models),
         networks=count,
         left_out=found.left_out,
         constant=found.constant,
-        confidence=confidence,
+        confidence=CONFIDENCE,
         reason=reason,
     )
 
@@ -322,9 +315,7 @@ def _predicted_r2(matrix: Floats, target: Floats, generator: np.random.Generator
     return 1.0 - lost / spread if spread > 0.0 else 0.0
 
 
-def _model(
-    objective: str, raw: Floats, design: _Design, confidence: float, bootstraps: int, seed: int
-) -> MarginalModel:
+def _model(objective: str, raw: Floats, design: _Design, bootstraps: int, seed: int) -> MarginalModel:
     linear = objective in _LINEAR
     unit = "points" if linear else "%"
     count = len(raw)
@@ -341,40 +332,34 @@ def _model(
     generator = np.random.default_rng(seed)
     matrix = design.matrix
     r2 = _predicted_r2(matrix, target, generator)
-    ones = np.ones(count)
-    effects = design.centred(_fit(matrix, target, ones)[0], design.counts)
-    bounds: list[tuple[float, float] | None] = [None] * len(effects)
+    effects = design.centred(_fit(matrix, target, np.ones(count))[0], design.counts)
+    ends = np.empty((0, len(effects)))
     if bootstraps > 0:
         drawn = np.empty((bootstraps, len(effects)))
         for row in drawn:
             weights = np.bincount(generator.integers(count, size=count), minlength=count).astype(np.float64)
             row[:] = design.centred(_fit(matrix, target, weights)[0], design.counts)
-        tail = (1.0 - confidence) / 2.0
-        low, high = np.quantile(drawn, (tail, 1.0 - tail), axis=0)
-        bounds = [
-            (float(below), float(above)) if networks >= MIN_LEVEL else None
-            for below, above, networks in zip(low, high, design.counts, strict=True)
-        ]
+        tail = (1.0 - CONFIDENCE) / 2.0
+        ends = np.quantile(drawn, (tail, 1.0 - tail), axis=0)
 
     def shown(value: float) -> float:
-        return value if linear else 100.0 * math.expm1(value)
+        return float(value) if linear else 100.0 * math.expm1(value)
 
-    rows = {
-        name: [
+    rows: dict[str, list[LevelEffect]] = {}
+    for column, (name, level) in enumerate(design.levels):
+        networks = int(design.counts[column])
+        low, high = map(shown, ends[:, column]) if len(ends) and networks >= MIN_LEVEL else (None, None)
+        rows.setdefault(name, []).append(
             LevelEffect(
                 choice=name,
-                level=level_text(design.levels[column][1]),
-                value=design.levels[column][1],
-                networks=int(design.counts[column]),
-                effect=shown(float(effects[column])),
-                low=None if bound is None else shown(bound[0]),
-                high=None if bound is None else shown(bound[1]),
+                level=level_text(level),
+                value=level,
+                networks=networks,
+                effect=shown(effects[column]),
+                low=low,
+                high=high,
             )
-            for column in columns
-            for bound in (bounds[column],)
-        ]
-        for name, columns in design.of_choice.items()
-    }
+        )
     spread = {name: float(np.ptp(effects[columns])) for name, columns in design.of_choice.items()}
     order = sorted(rows, key=lambda name: (-spread[name], name))
     reason = ""

@@ -5,9 +5,12 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
-from archsearch.records import Latency, Record, Score, TrialStatus
-from archsearch.table import Column, Spread, Table
+from archsearch.analysis.objectives import is_complete, latency_of, score_of
+from archsearch.analysis.tables import ARCH_ID, NETWORK
+from archsearch.records import Latency, Record, Score
+from archsearch.table import Column, Spread, Table, table_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +26,11 @@ class Retraining:
     std_top1_percent: float | None
 
 
+def labels_of(records: Sequence[Record]) -> dict[str, str]:
+    """Each network's label, that of its first record, by `arch_id`."""
+    return {record.arch_id: record.label for record in reversed(records)}
+
+
 def retrainings_of(records: Sequence[Record], trainings: Sequence[tuple[str, Score]]) -> tuple[Retraining, ...]:
     """What retrained networks reach, the most accurate first.
 
@@ -30,7 +38,7 @@ def retrainings_of(records: Sequence[Record], trainings: Sequence[tuple[str, Sco
         records: of a study, for the networks' labels.
         trainings: (arch_id, score) of every finished retraining, one for each seed.
     """
-    labels = {record.arch_id: record.label for record in reversed(records)}
+    labels = labels_of(records)
     grouped: dict[tuple[str, str, int], dict[int, float]] = {}
     for arch_id, score in trainings:
         grouped.setdefault((arch_id, score.protocol, score.epochs), {})[score.seed] = score.top1_percent
@@ -51,27 +59,18 @@ def retrainings_of(records: Sequence[Record], trainings: Sequence[tuple[str, Sco
 
 def retrained_table(found: Sequence[Retraining]) -> Table:
     """The networks that were retrained in full."""
-    return Table(
-        title="Retrained in full",
-        columns=(
-            Column(title="Network", key="label", whole=True),
-            Column(title="Protocol", key="protocol", whole=True),
-            Column(title="Epochs", key="epochs", decimals=0),
-            Column(title="Seeds", key="seeds", decimals=0),
+    return table_of(
+        "Retrained in full",
+        found,
+        NETWORK,
+        Column(title="Protocol", whole=True),
+        Column(title="Epochs", decimals=0),
+        Column(title="Seeds", decimals=0),
+        (
             Column(title="Test top-1", key="mean_top1_percent", unit="%", decimals=2),
-            Column(title="arch_id", key="arch_id", whole=True, wide=True),
+            lambda each: Spread(each.mean_top1_percent, each.std_top1_percent),
         ),
-        rows=tuple(
-            (
-                each.label,
-                each.protocol,
-                each.epochs,
-                each.seeds,
-                Spread(each.mean_top1_percent, each.std_top1_percent),
-                each.arch_id,
-            )
-            for each in found
-        ),
+        ARCH_ID,
         note="Accuracy on the test split, which the search never saw; ±: standard deviation over the seeds.",
     )
 
@@ -90,49 +89,39 @@ def means_of(records: Sequence[Record]) -> tuple[Record, ...]:
 
 
 def _mean(group: Sequence[Record]) -> Record:
-    complete = [
-        (record, record.score, record.latency)
-        for record in group
-        if record.status is TrialStatus.COMPLETE and record.score is not None and record.latency is not None
-    ]
-    if not complete:
-        return group[0]
-    scores, latencies = [score for _, score, _ in complete], [latency for _, _, latency in complete]
-    if len(complete) == 1:
-        return complete[0][0]
+    complete = [record for record in group if is_complete(record)]
+    if len(complete) < 2:
+        return (complete or group)[0]
     return replace(
-        complete[0][0],
-        score=_mean_score(scores),
-        latency=_mean_latency(latencies),
+        complete[0],
+        score=_mean_score([score_of(record) for record in complete]),
+        latency=_mean_latency([latency_of(record) for record in complete]),
         reason=f"means of {len(complete)} seeds",
     )
 
 
+def _means(parts: Sequence[Score] | Sequence[Latency], *names: str) -> dict[str, Any]:
+    return {name: statistics.fmean(getattr(part, name) for part in parts) for name in names}
+
+
 def _mean_score(scores: Sequence[Score]) -> Score:
-    balanced = [score.balanced_top1_percent for score in scores if score.balanced_top1_percent is not None]
+    balanced = all(score.balanced_top1_percent is not None for score in scores)
     return replace(
         scores[0],
-        top1_percent=statistics.fmean(score.top1_percent for score in scores),
-        train_seconds=statistics.fmean(score.train_seconds for score in scores),
-        images_per_second=statistics.fmean(score.images_per_second for score in scores),
+        **_means(scores, "top1_percent", "train_seconds", "images_per_second"),
         curve=(),
-        balanced_top1_percent=statistics.fmean(balanced) if len(balanced) == len(scores) else None,
+        **(_means(scores, "balanced_top1_percent") if balanced else {"balanced_top1_percent": None}),
     )
 
 
 def _mean_latency(latencies: Sequence[Latency]) -> Latency:
-    first = latencies[0]
     also = tuple(
         _mean_latency([each for latency in latencies for each in latency.also if each.by == other.by])
-        for other in first.also
+        for other in latencies[0].also
     )
     return replace(
-        first,
-        p10_ms=statistics.fmean(latency.p10_ms for latency in latencies),
-        median_ms=statistics.fmean(latency.median_ms for latency in latencies),
-        p90_ms=statistics.fmean(latency.p90_ms for latency in latencies),
-        ratio_to_reference=statistics.fmean(latency.ratio_to_reference for latency in latencies),
-        reference_p10_ms=statistics.fmean(latency.reference_p10_ms for latency in latencies),
+        latencies[0],
+        **_means(latencies, "p10_ms", "median_ms", "p90_ms", "ratio_to_reference", "reference_p10_ms"),
         half_split_difference=max(latency.half_split_difference for latency in latencies),
         converged=all(latency.converged for latency in latencies),
         contended=any(latency.contended for latency in latencies),

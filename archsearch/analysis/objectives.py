@@ -5,17 +5,20 @@ Every objective is lower-is-better, so accuracy enters as its error. Directions 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from archsearch.analysis.intervals import Floats
 from archsearch.errors import ConfigError
 from archsearch.noise import COVERAGE, LEAST_REPEATS, FloorSource, NoiseFloor
-from archsearch.records import Cost, Latency, Record, TrialStatus
+from archsearch.records import Cost, Latency, Record, Score, TrialStatus
 from archsearch.registry import Registry
-from archsearch.text import count_text, percent_text, significant
+from archsearch.text import count_text, percent_text, plural, significant
+
+Part = TypeVar("Part", Cost, Latency, Score)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +61,7 @@ def floor_text(floor: NoiseFloor) -> str:
 
 def floor_basis(floor: NoiseFloor) -> str:
     """What a noise floor rests on, for people; empty where somebody gave it, or there is none."""
-    times = f"{floor.repeats} network{'' if floor.repeats == 1 else 's'} measured twice"
+    times = f"{plural(floor.repeats, 'network')} measured twice"
     if floor.source is FloorSource.REPEATS:
         flagged = f", {floor.flagged} of them flagged" if floor.flagged else ""
         return f"from {times}{flagged}, for {100.0 * COVERAGE:.0f} % of such pairs"
@@ -69,16 +72,25 @@ def floor_basis(floor: NoiseFloor) -> str:
     return ""
 
 
-def _latency(record: Record) -> Latency:
-    if record.latency is None:
-        raise ValueError(f"trial {record.trial} of study '{record.study}' has no latency")
-    return record.latency
+def latency_of(record: Record) -> Latency:
+    """The record's latency. Raises ValueError naming the trial if it has none, as the next two do."""
+    return _known(record.latency, "latency", record)
 
 
-def _cost(record: Record) -> Cost:
-    if record.cost is None:
-        raise ValueError(f"trial {record.trial} of study '{record.study}' has no cost")
-    return record.cost
+def cost_of(record: Record) -> Cost:
+    """The record's cost."""
+    return _known(record.cost, "cost", record)
+
+
+def score_of(record: Record) -> Score:
+    """The record's score."""
+    return _known(record.score, "score", record)
+
+
+def _known(part: Part | None, what: str, record: Record) -> Part:
+    if part is None:
+        raise ValueError(f"trial {record.trial} of study '{record.study}' has no {what}")
+    return part
 
 
 def _points_more_accurate(worse: float, best: float) -> str:
@@ -98,41 +110,44 @@ def _fewer(what: str) -> Callable[[float, float], str]:
 OBJECTIVES: Registry[Objective] = Registry(
     "objective",
     {
-        "error_percent": Objective(
-            name="error_percent",
-            title="Validation top-1 error (%)",
-            extract=lambda record: record.error_percent,
-            show=lambda value: f"{value:.2f} %",
-            difference=_points_more_accurate,
-        ),
-        "balanced_error_percent": Objective(
-            name="balanced_error_percent",
-            title="Validation error, mean over the classes (%)",
-            extract=lambda record: record.balanced_error_percent,
-            show=lambda value: f"{value:.2f} %",
-            difference=_points_more_accurate,
-        ),
-        "latency_ms": Objective(
-            name="latency_ms",
-            title="Latency, drift-corrected p10 (ms)",
-            extract=lambda record: _latency(record).corrected_ms,
-            show=lambda value: f"{significant(value)} ms",
-            difference=_milliseconds_faster,
-        ),
-        "params": Objective(
-            name="params",
-            title="Params",
-            extract=lambda record: float(_cost(record).params),
-            show=count_text,
-            difference=_fewer("params"),
-        ),
-        "macs": Objective(
-            name="macs",
-            title="MACs",
-            extract=lambda record: float(_cost(record).macs),
-            show=count_text,
-            difference=_fewer("MACs"),
-        ),
+        each.name: each
+        for each in (
+            Objective(
+                name="error_percent",
+                title="Validation top-1 error (%)",
+                extract=lambda record: record.error_percent,
+                show=lambda value: f"{value:.2f} %",
+                difference=_points_more_accurate,
+            ),
+            Objective(
+                name="balanced_error_percent",
+                title="Validation error, mean over the classes (%)",
+                extract=lambda record: record.balanced_error_percent,
+                show=lambda value: f"{value:.2f} %",
+                difference=_points_more_accurate,
+            ),
+            Objective(
+                name="latency_ms",
+                title="Latency, drift-corrected p10 (ms)",
+                extract=lambda record: latency_of(record).corrected_ms,
+                show=lambda value: f"{significant(value)} ms",
+                difference=_milliseconds_faster,
+            ),
+            Objective(
+                name="params",
+                title="Params",
+                extract=lambda record: float(cost_of(record).params),
+                show=count_text,
+                difference=_fewer("params"),
+            ),
+            Objective(
+                name="macs",
+                title="MACs",
+                extract=lambda record: float(cost_of(record).macs),
+                show=count_text,
+                difference=_fewer("MACs"),
+            ),
+        )
     },
 )
 
@@ -144,7 +159,7 @@ def resolve_objectives(names: Sequence[str]) -> tuple[Objective, ...]:
     return tuple(OBJECTIVES[name] for name in names)
 
 
-def objective_values(records: Sequence[Record], names: Sequence[str]) -> NDArray[np.float64]:
+def objective_values(records: Sequence[Record], names: Sequence[str]) -> Floats:
     """The objectives of the records, (n records, m names), lower is better.
 
     Raises UnknownNameError for an unknown objective, ValueError naming the trial whose record lacks one.
@@ -162,3 +177,14 @@ def is_complete(record: Record) -> bool:
         and record.latency is not None
         and record.score is not None
     )
+
+
+def complete_values(records: Iterable[Record], names: Sequence[str]) -> tuple[list[Record], Floats]:
+    """The complete records of which every objective is finite, and their objectives, (n records, m names).
+
+    Raises as `objective_values` does.
+    """
+    complete = [record for record in records if is_complete(record)]
+    values = objective_values(complete, names)
+    finite = np.flatnonzero(np.isfinite(values).all(axis=1))
+    return [complete[index] for index in finite], values[finite]

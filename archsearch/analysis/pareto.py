@@ -17,9 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from archsearch.noise import NoiseFloor
-
-Floats = NDArray[np.float64]
+from archsearch.analysis.intervals import Floats
+from archsearch.noise import NO_FLOOR, NoiseFloor
 
 # Sums of scaled values that differ by less than rounding are ties for the knee.
 _KNEE_TIE = 1e-12
@@ -96,19 +95,21 @@ def non_dominated(values: ArrayLike, noisy: Noisy | None = None) -> NDArray[np.b
     Returns:
         (n,) True for the front.
 
-    Raises ValueError if `values` is not two-dimensional or contains NaN, or a negative value in the noisy objective.
+    Raises ValueError if `values` is not two-dimensional or contains NaN, or a negative value in an objective with ties.
     """
     points = _points(values)
-    count, objectives = points.shape
-    if count == 0:
-        return np.zeros(0, dtype=np.bool_)
-    if objectives == 0:
-        return np.ones(count, dtype=np.bool_)
-    if noisy is not None and noisy.floor.ties:
-        return _kernel(points, noisy)
-    unique, group = np.unique(points, axis=0, return_inverse=True)  # sorted lexicographically
-    keep = _sweep(unique) if objectives <= 3 else _sieve(unique)
-    return np.asarray(keep[group.reshape(-1)], dtype=np.bool_)
+    if points.size == 0:
+        return np.ones(len(points), dtype=np.bool_)
+    if noisy is None or not noisy.floor.ties:
+        noisy = Noisy(points.shape[1] - 1, NO_FLOOR)
+    exact, measured = np.delete(points, noisy.column, axis=1), points[:, noisy.column]
+    if noisy.floor.ties and (measured < 0.0).any():
+        raise ValueError("a relative noise floor means nothing for negative values")
+    order = np.lexsort((measured, *exact.T[::-1]))
+    keep = np.zeros(len(points), dtype=np.bool_)
+    decide = _sweep if exact.shape[1] <= 2 else _sieve
+    keep[order] = decide(exact[order], measured[order], noisy)
+    return keep
 
 
 def hypervolume(values: ArrayLike, reference_point: ArrayLike) -> float:
@@ -227,28 +228,8 @@ def _points(values: ArrayLike, *, columns: int | None = None) -> Floats:
     return points
 
 
-def _sweep(unique: Floats) -> NDArray[np.bool_]:
-    """The front of sorted distinct points of 1 to 3 objectives: whoever came before is no worse in the first."""
-    padded = np.zeros((len(unique), 3))
-    padded[:, : unique.shape[1]] = unique
-    stairs = _Staircase(0.0, 0.0)  # the corner moves only the area, which is not asked for here
-    return np.array([stairs.add(y, z) for _, y, z in padded.tolist()], dtype=np.bool_)
-
-
-def _kernel(points: Floats, noisy: Noisy) -> NDArray[np.bool_]:
-    """The kernel that `non_dominated` tells of."""
-    exact, measured = np.delete(points, noisy.column, axis=1), points[:, noisy.column]
-    if (measured < 0.0).any():
-        raise ValueError("a relative noise floor means nothing for negative values")
-    order = np.lexsort((measured, *exact.T[::-1]))
-    keep = np.zeros(len(points), dtype=np.bool_)
-    decide = _kernel_sweep if exact.shape[1] <= 2 else _kernel_sieve
-    keep[order] = decide(exact[order], measured[order], noisy)
-    return keep
-
-
-def _kernel_sweep(exact: Floats, measured: Floats, noisy: Noisy) -> NDArray[np.bool_]:
-    """The kernel of sorted points of up to two exact objectives, in one sweep: O(n log n).
+def _sweep(exact: Floats, measured: Floats, noisy: Noisy) -> NDArray[np.bool_]:
+    """The front of sorted points of up to two exact objectives, in one sweep: O(n log n).
 
     Whoever came before is no worse in the first exact objective. So a member that differs in these two dominates
     exactly if the fastest one that is no worse in the second is not slower by more than the floor. Of the members that
@@ -275,7 +256,7 @@ def _kernel_sweep(exact: Floats, measured: Floats, noisy: Noisy) -> NDArray[np.b
     return np.array(keep, dtype=np.bool_)
 
 
-def _kernel_sieve(exact: Floats, measured: Floats, noisy: Noisy) -> NDArray[np.bool_]:
+def _sieve(exact: Floats, measured: Floats, noisy: Noisy) -> NDArray[np.bool_]:
     """The same for any number of exact objectives: O(front * n)."""
     keep = np.zeros(len(exact), dtype=np.bool_)
     for index in range(len(exact)):
@@ -283,13 +264,4 @@ def _kernel_sieve(exact: Floats, measured: Floats, noisy: Noisy) -> NDArray[np.b
         not_worse = (exact[kept] <= exact[index]).all(axis=1) & ~noisy.below(measured[index], measured[kept])
         better = (exact[kept] < exact[index]).any(axis=1) | noisy.below(measured[kept], measured[index])
         keep[index] = not (not_worse & better).any()
-    return keep
-
-
-def _sieve(unique: Floats) -> NDArray[np.bool_]:
-    """The front of sorted distinct points of any number of objectives: O(front * n)."""
-    keep = np.ones(len(unique), dtype=np.bool_)
-    for index in range(len(unique)):
-        if keep[index]:
-            keep[index + 1 :] &= (unique[index + 1 :] < unique[index]).any(axis=1)
     return keep

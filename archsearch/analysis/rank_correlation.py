@@ -13,25 +13,23 @@ a best quarter were chosen by the noisy scores themselves.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from archsearch.analysis.intervals import Floats
 from archsearch.table import Column
-
-Floats = NDArray[np.float64]
 
 RESAMPLES = 4000
 LEAST_FOR_INTERVAL = 10  # of 6 networks an interval of 95 % covers a tau of 0.7 in 86 % of cases
-CEILING_DRAWS = 150
-CORRELATION_COLUMNS = (
-    Column(title="Kendall's tau", key="tau", decimals=2, signed=True),
-    Column(title="Spearman's rho", key="spearman", decimals=2, signed=True),
-    Column(title="Note", key="note"),
-)
+_CEILING_DRAWS = 150
+KENDALL = Column(title="Kendall's tau", key="tau", decimals=2, signed=True)
+SPEARMAN = Column(title="Spearman's rho", key="spearman", decimals=2, signed=True)
 _MATRIX = 1000  # networks up to which every pair of them is kept at hand
 _LARGE_RESAMPLES = 200  # beyond: each resample is ranked anew
 
@@ -50,12 +48,12 @@ class Correlation:
 
     predictor: str
     n: int
-    tau: float | None
-    tau_low: float | None
-    tau_high: float | None
-    spearman: float | None
-    spearman_low: float | None
-    spearman_high: float | None
+    tau: float | None = None
+    tau_low: float | None = None
+    tau_high: float | None = None
+    spearman: float | None = None
+    spearman_low: float | None = None
+    spearman_high: float | None = None
     note: str = ""
 
 
@@ -77,7 +75,6 @@ def resampled_correlations(
     Args:
         target, predictors: finite, one value for each network.
         resamples: how many are drawn; fewer for more than a thousand networks.
-        seed: of the drawing.
     """
     goal = np.asarray(target, dtype=np.float64)
     count = len(goal)
@@ -121,45 +118,32 @@ def correlation_of(
 ) -> Correlation:
     """One predictor's correlations, with intervals from `least` networks on; `note` says why there are none."""
     if found is None or not math.isfinite(found.tau):
-        if found is not None:
-            note = "all values are equal" if n else note
-        return Correlation(
-            predictor=predictor,
-            n=n,
-            tau=None,
-            tau_low=None,
-            tau_high=None,
-            spearman=None,
-            spearman_low=None,
-            spearman_high=None,
-            note=note,
-        )
+        return Correlation(predictor=predictor, n=n, note=note if found is None or not n else "all values are equal")
     tau, rho = (
-        percentile_interval(values, confidence) if n >= least else None for values in (found.taus, found.spearmans)
+        (percentile_interval(values, confidence) if n >= least else None) for values in (found.taus, found.spearmans)
     )
+    (tau_low, tau_high), (rho_low, rho_high) = tau or (None, None), rho or (None, None)
     return Correlation(
         predictor=predictor,
         n=n,
         tau=found.tau,
-        tau_low=None if tau is None else tau[0],
-        tau_high=None if tau is None else tau[1],
+        tau_low=tau_low,
+        tau_high=tau_high,
         spearman=found.spearman,
-        spearman_low=None if rho is None else rho[0],
-        spearman_high=None if rho is None else rho[1],
+        spearman_low=rho_low,
+        spearman_high=rho_high,
         note="" if tau is not None or n < least else "too many resamples have equal values",
     )
 
 
-def _tau(one: Floats, other: Floats) -> float:
-    if len(one) < 2 or not np.ptp(one) > 0 or not np.ptp(other) > 0:
-        return math.nan  # no order on one side: nothing agrees
-    return float(stats.kendalltau(one, other).statistic)
-
-
-def _rho(one: Floats, other: Floats) -> float:
+def _correlate(rank: Callable[[Floats, Floats], Any], one: Floats, other: Floats) -> float:
+    """NaN without an order on one side: nothing agrees."""
     if len(one) < 2 or not np.ptp(one) > 0 or not np.ptp(other) > 0:
         return math.nan
-    return float(stats.spearmanr(one, other).statistic)
+    return float(rank(one, other).statistic)
+
+
+_tau, _rho = partial(_correlate, stats.kendalltau), partial(_correlate, stats.spearmanr)
 
 
 def _one_by_one(one: Floats, other: Floats, drawn: NDArray[np.int64]) -> tuple[Floats, Floats]:
@@ -209,7 +193,6 @@ def ceilings_of(
     *,
     proxy_noise: float,
     long_noise: Sequence[float],
-    draws: int = CEILING_DRAWS,
     seed: int = 0,
 ) -> dict[str, Ceiling]:
     """The ceiling over each group of networks.
@@ -235,7 +218,7 @@ def ceilings_of(
     spread = math.sqrt(max(0.0, float(np.var(reached, ddof=1)) - float(np.mean(errors**2)))) if len(seen) > 1 else 0.0
     generator = np.random.default_rng(seed)
     taus: dict[str, list[tuple[float, float]]] = {name: [] for name, places in groups.items() if len(places) > 1}
-    for _ in range(draws):
+    for _ in range(_CEILING_DRAWS):
         true = middle + reliable * (seen - middle)
         true = true + proxy_noise * np.sqrt(reliable) * generator.standard_normal(len(seen))
         scale = spread / float(np.std(true, ddof=1)) if np.ptp(true) > 0.0 else 0.0

@@ -27,9 +27,9 @@ from dataclasses import dataclass, replace
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from archsearch.analysis.confirmed import Confirmed, ConfirmedPoint
-from archsearch.analysis.front import MEASURED_OBJECTIVE, Front, FrontRow
-from archsearch.analysis.intervals import counting_margin_points, half_width
-from archsearch.analysis.objectives import OBJECTIVES, floor_text, relative_percent
+from archsearch.analysis.front import MEASURED_OBJECTIVE, Front, FrontRow, distinct
+from archsearch.analysis.intervals import CONFIDENCE, counting_margin_points, half_width
+from archsearch.analysis.objectives import OBJECTIVES, cost_of, floor_text, latency_of, relative_percent, score_of
 from archsearch.analysis.pareto import knee, level
 from archsearch.analysis.shrinkage import winners_curse_of
 from archsearch.records import Record
@@ -275,32 +275,30 @@ def recommendation_of(front: Front, records: Sequence[Record], *, confirmed: Con
 
 def accuracy_difference(one: Record, other: Record, confirmed: Confirmed | None = None) -> AccuracyDifference:
     """By how many points `one` is more accurate than `other`: confirmed where both are, else as searched."""
-    found = _points_of(confirmed)
+    found, spread = _points_of(confirmed), None if confirmed is None else confirmed.error_spread
     first, second = found.get(one.arch_id), found.get(other.arch_id)
-    if confirmed is not None and confirmed.error_spread is not None and first is not None and second is not None:
-        spread = confirmed.error_spread
+    margin: float | None
+    if confirmed is not None and spread is not None and first is not None and second is not None:
         points = _error(second, confirmed) - _error(first, confirmed)
         deviation = math.sqrt(spread.variance * (1.0 / first.n + 1.0 / second.n))
-        margin = half_width(deviation, spread.freedom, confidence=0.95)
-        seeds = f"{first.n}" if first.n == second.n else f"{first.n} and {second.n}"
-        return AccuracyDifference(
-            points=points, low=points - margin, high=points + margin, basis=f"paired over {seeds} seeds"
-        )
-    points = other.error_percent - one.error_percent
-    scores = [score for score in (one.score, other.score) if score is not None]
-    counted_margin = counting_margin_points(*scores) if len(scores) == 2 else None
-    if counted_margin is None:
-        return AccuracyDifference(points=points)
-    margin = counted_margin
-    counted = sorted({score.eval_images for score in scores})
-    basis = f"counting on {' and '.join(f'{count:,}' for count in counted)} images"
-    if confirmed is not None and confirmed.error_spread is not None and (first is not None or second is not None):
-        basis += " as searched"
+        margin = half_width(deviation, spread.freedom, confidence=CONFIDENCE)
+        basis = f"paired over {' and '.join(dict.fromkeys((str(first.n), str(second.n))))} seeds"
+    else:
+        points, scores = other.error_percent - one.error_percent, (score_of(one), score_of(other))
+        margin = counting_margin_points(*scores)
+        if margin is None:
+            return AccuracyDifference(points=points)
+        counted = sorted({score.eval_images for score in scores})
+        basis = f"counting on {' and '.join(f'{count:,}' for count in counted)} images"
+        basis += " as searched" if first is not None or second is not None else ""
     return AccuracyDifference(points=points, low=points - margin, high=points + margin, basis=basis)
 
 
 def _points_of(confirmed: Confirmed | None) -> dict[str, ConfirmedPoint]:
-    return {each.arch_id: each for each in (() if confirmed is None else confirmed.points) if each.n > 0}
+    """The networks that were evaluated again, with a spread to say what that is worth."""
+    if confirmed is None or confirmed.error_spread is None:
+        return {}
+    return {each.arch_id: each for each in confirmed.evaluated}
 
 
 def _error(point: ConfirmedPoint, confirmed: Confirmed) -> float:
@@ -312,11 +310,10 @@ def _error(point: ConfirmedPoint, confirmed: Confirmed) -> float:
 def _none(front: Front, records: Sequence[Record]) -> Recommendation:
     if not records:
         return Recommendation(network=None, sentence="There is no network to take yet: the study has no trials.")
-    counts = ", ".join(f"{count:,} {status}" for status, count in sorted(front.statuses.items()))
     reasons = Counter(record.reason for record in records if record.reason)
     return Recommendation(
         network=None,
-        sentence=f"There is no network to take: none of the study's trials is complete ({counts}).",
+        sentence=f"There is no network to take: none of the study's trials is complete ({front.statuses_text}).",
         notes=tuple(f"{plural(count, 'trial')}: {reason}" for reason, count in reasons.most_common(3)),
     )
 
@@ -331,11 +328,19 @@ class _Choice:
         names = [name for name in self.objectives if name != ERROR]
         self.cost = MEASURED_OBJECTIVE if MEASURED_OBJECTIVE in names else names[0]
         self.points = _points_of(confirmed)
-        members = _distinct(front.members)
-        self.missing = tuple(row.record for row in members if not self._is_confirmed(row.record))
-        self.uses_confirmed = confirmed is not None and not self.missing and any(map(self._is_best, front.rows))
-        rows = _distinct(front.rows) if self.uses_confirmed else members
-        found = [self._candidate(row) for row in rows if not self.uses_confirmed or self._is_best(row)]
+        members = distinct(front.members)
+        self.missing = [row.record for row in members if row.record.arch_id not in self.points]
+        again = [
+            Candidate(record=row.record, top1_percent=point.top1_percent, values=point.values, seeds=point.n)
+            for row in distinct(front.rows)
+            if (point := self.points.get(row.record.arch_id)) is not None and point.on_front
+        ]
+        self.uses_confirmed = bool(again) and not self.missing
+        found = [
+            Candidate(record=row.record, top1_percent=100.0 - row.record.error_percent, values=row.values)
+            for row in members
+        ]
+        found = again if self.uses_confirmed else found
         self.candidates = sorted(found, key=lambda each: (self._cost(each), each.values, each.record.trial))
 
     def recommendation(self) -> Recommendation:
@@ -343,7 +348,7 @@ class _Choice:
         alike = [each for each in self.candidates if each is start or not self._told_apart(each, start)]
         chosen = self._fastest(alike)
         published = self._published(chosen)
-        roles = self._roles(chosen, start if is_knee else None)
+        roles = self._roles(start if is_knee else None)
         others = [
             replace(role, published=self._published(role.candidate)) for role in roles if role.candidate is not chosen
         ]
@@ -365,22 +370,6 @@ class _Choice:
 
     # which
 
-    def _is_confirmed(self, record: Record) -> bool:
-        """Evaluated again, with a spread to say what it is worth."""
-        point = self.points.get(record.arch_id)
-        return point is not None and self.confirmed is not None and self.confirmed.error_spread is not None
-
-    def _is_best(self, row: FrontRow) -> bool:
-        """On the front of the confirmed means."""
-        point = self.points.get(row.record.arch_id)
-        return point is not None and point.on_front
-
-    def _candidate(self, row: FrontRow) -> Candidate:
-        point = self.points.get(row.record.arch_id) if self.uses_confirmed else None
-        if point is None:
-            return Candidate(record=row.record, top1_percent=100.0 - row.record.error_percent, values=row.values)
-        return Candidate(record=row.record, top1_percent=point.top1_percent, values=point.values, seeds=point.n)
-
     def _start(self) -> tuple[Candidate, bool]:
         """The knee and True; without one the most accurate (or the best in the first objective) and False."""
         found = knee([each.values for each in self.candidates])
@@ -393,25 +382,28 @@ class _Choice:
         """The lowest cost; of those within the noise floor of it the most accurate."""
         lowest = min(candidates, key=self._cost)
         tied = [each for each in candidates if not self._cost_apart(self.cost, self._cost(each), self._cost(lowest))]
-        return min(tied, key=lambda each: (-each.top1_percent, self._cost(each), each.record.trial))
+        return self._most_accurate(tied)
 
-    def _roles(self, chosen: Candidate, knee_: Candidate | None) -> tuple[Role, ...]:
+    def _most_accurate(self, candidates: Sequence[Candidate]) -> Candidate:
+        return min(candidates, key=lambda each: (-each.top1_percent, self._cost(each), each.record.trial))
+
+    def _roles(self, knee_: Candidate | None) -> tuple[Role, ...]:
         found: dict[int, tuple[Candidate, list[str]]] = {}
-        accurate = min(self.candidates, key=lambda each: (-each.top1_percent, self._cost(each), each.record.trial))
-        cost = accurate.record.cost
-        chance = 100.0 / max(cost.num_classes if cost is not None else 2, 1)
+        accurate = self._most_accurate(self.candidates)
+        chance = 100.0 / max(cost_of(accurate.record).num_classes, 1)
         best = accurate.top1_percent
         least = chance + WITHIN_REASON * (best - chance) if best > chance else best
         within = [each for each in self.candidates if each.top1_percent >= least - 1e-9]
         fastest = min(within, key=lambda each: (self._cost(each), -each.top1_percent, each.record.trial))
-        for name, each in ((KNEE, knee_), (MOST_ACCURATE, accurate), (self._fastest_role(), fastest)):
+        for name, each in (
+            (KNEE, knee_),
+            (MOST_ACCURATE, accurate),
+            (FASTEST.replace("fastest", _LOWEST[self.cost][0]), fastest),
+        ):
             if each is not None:
                 found.setdefault(each.record.trial, (each, []))[1].append(name)
         ordered = sorted(found.values(), key=lambda item: (self._cost(item[0]), item[0].record.trial))
         return tuple(Role(candidate=each, names=tuple(names)) for each, names in ordered)
-
-    def _fastest_role(self) -> str:
-        return FASTEST.replace("fastest", _LOWEST[self.cost][0])
 
     # differences
 
@@ -427,39 +419,32 @@ class _Choice:
     def _told_apart(self, one: Candidate, other: Candidate) -> bool:
         if not self.has_error:  # accuracy was not asked for: what differs differs
             return not level(one.values, other.values, self.front.noisy)
-        return self._accuracy(one.record, other.record).told_apart
-
-    def _accuracy(self, one: Record, other: Record) -> AccuracyDifference:
-        return accuracy_difference(one, other, self.confirmed)
+        return accuracy_difference(one.record, other.record, self.confirmed).told_apart
 
     # the published networks
 
     def _published(self, chosen: Candidate) -> Published | None:
-        row_of = {row.record.trial: row for row in self.front.rows}
-        row_of_network = {row.record.arch_id: row for row in reversed(self.front.rows)}
         rows: dict[str, FrontRow] = {}
         for record in self.records:
-            row = row_of.get(record.trial) or row_of_network.get(record.arch_id)
-            if record.variant is not None and row is not None and record.arch_id != chosen.record.arch_id:
+            published = record.variant is not None and record.arch_id != chosen.record.arch_id
+            if published and (row := self.front.row_of(record)) is not None:
                 rows.setdefault(record.arch_id, row)
-        found = [self._beside(chosen, row, _name_of(self.records, row.record)) for row in rows.values()]
+        found = [self._beside(chosen, row) for row in rows.values()]
         beaten = [each for each in found if each.beaten]
         if beaten:
             # in as many objectives as can be; of those the hardest to beat
-            return min(
-                beaten,
-                key=lambda each: (
-                    -_gains(each),
-                    each.record.error_percent,
-                    OBJECTIVES[self.cost].extract(each.record),
-                    each.record.trial,
-                ),
-            )
+
+            def hardest(each: Published) -> tuple[float, ...]:
+                gains = each.accuracy.told_apart + sum(cost.told_apart for cost in each.costs)
+                cost = OBJECTIVES[self.cost].extract(each.record)
+                return -gains, each.record.error_percent, cost, each.record.trial
+
+            return min(beaten, key=hardest)
         return min(found, key=lambda each: (_distance(each, self.cost), each.record.trial), default=None)
 
-    def _beside(self, chosen: Candidate, row: FrontRow, name: str) -> Published:
+    def _beside(self, chosen: Candidate, row: FrontRow) -> Published:
         own, other = self._values(chosen.record, row.record), self._values(row.record, chosen.record)
-        accuracy = self._accuracy(chosen.record, row.record)
+        accuracy = accuracy_difference(chosen.record, row.record, self.confirmed)
         costs = tuple(
             CostDifference(
                 objective=objective,
@@ -478,12 +463,12 @@ class _Choice:
             beaten=bool((more or gains) and not (less or losses)),
             accuracy=accuracy,
             costs=costs,
-            sentence=self._against(name, accuracy, costs),
+            sentence=self._against(_variant_of(self.records, row.record) or row.record.label, accuracy, costs),
         )
 
     def _values(self, record: Record, beside: Record) -> tuple[float, ...]:
         """The objectives of one of two networks: confirmed where both are, else as searched."""
-        if self._is_confirmed(record) and self._is_confirmed(beside):  # then a spread is known, as for accuracy
+        if record.arch_id in self.points and beside.arch_id in self.points:
             return self.points[record.arch_id].values
         return tuple(OBJECTIVES[name].extract(record) for name in self.objectives)
 
@@ -513,7 +498,7 @@ class _Choice:
                     f"a latency that cannot be told from its (noise floor {floor_text(self.front.noise_floor)})"
                 )
             else:
-                ties.append(f"the same {OBJECTIVES[each.objective].title.split(',')[0].split(' of ')[0].lower()}")
+                ties.append(f"the same {OBJECTIVES[each.objective].short.lower()}")
         parts = [_listed(each) for each in (gains, losses) if each]
         if not parts:
             return f"beside {name}, it has {_listed(ties)}"
@@ -526,11 +511,9 @@ class _Choice:
         return text
 
     def _sentence(self, chosen: Candidate, published: Published | None) -> str:
-        named = _variant_of(self.records, chosen.record)
         itself = ""
-        if named is not None:
-            is_named = f", which is {named}" if chosen.record.variant is None else ""
-            itself = f"{is_named}, a published network"
+        if (named := _variant_of(self.records, chosen.record)) is not None:
+            itself = f"{f', which is {named}' if chosen.record.variant is None else ''}, a published network"
         against = "" if published is None else f": {published.sentence}"
         return f"Take {self._shown(chosen)}{itself}{against}."
 
@@ -546,7 +529,7 @@ class _Choice:
         )
 
     def _reason(self, chosen: Candidate, start: Candidate, alike: int, *, is_knee: bool) -> str:
-        rows, count = _distinct(self.front.rows), len(self.candidates)
+        rows, count = distinct(self.front.rows), len(self.candidates)
         lowest, lower = _LOWEST[self.cost]
         again = self.uses_confirmed and self.confirmed is not None and self.confirmed.design.purpose == "confirm"
         front = f"the front of {count}{' confirmed' if again else ''} networks"
@@ -585,7 +568,7 @@ class _Choice:
         return f"the {_LOWEST[self.objectives[0]][0]}"
 
     def _margin(self, one: Candidate, other: Candidate) -> str:
-        found = self._accuracy(one.record, other.record)
+        found = accuracy_difference(one.record, other.record, self.confirmed)
         if not self.has_error or found.low is None:
             return ""
         return f" (differences below {found.points - found.low:.1f} points may be chance, {found.basis})"
@@ -593,16 +576,14 @@ class _Choice:
     def _notes(self, runners_up: Sequence[Candidate], others: Sequence[Role]) -> tuple[str, ...]:
         found = []
         if runners_up:
-            named = [self._shown(each) for each in runners_up[:_MOST_NAMED]]
-            left = len(runners_up) - len(named)
-            more = [f"{left} more"] if left else []
+            named = _first_listed([self._shown(each) for each in runners_up])
             what = "Its accuracy" if self.has_error else "It"
-            found.append(f"{what} cannot be told apart from that of {_listed([*named, *more])}.")
+            found.append(f"{what} cannot be told apart from that of {named}.")
         if others:
-            named = [
+            roles = (
                 f"{self._shown(role.candidate)}, {_listed([f'the {name}' for name in role.names])}" for role in others
-            ]
-            found.append(f"For other needs: {'; '.join(named)}.")
+            )
+            found.append(f"For other needs: {'; '.join(roles)}.")
         spread = None if self.confirmed is None else self.confirmed.error_spread
         curse = winners_curse_of(self.front, None if spread is None else math.sqrt(spread.variance))
         if curse is not None and self.has_error and max(curse.front_points, curse.best_points) >= _SAID_POINTS:
@@ -611,24 +592,12 @@ class _Choice:
 
     def _warnings(self, chosen: Candidate) -> tuple[str, ...]:
         found = []
-        latency = chosen.record.latency
-        if latency is not None and not latency.converged and MEASURED_OBJECTIVE in self.objectives:
+        if not latency_of(chosen.record).converged and MEASURED_OBJECTIVE in self.objectives:
             found.append(f"The latency of {chosen.record.label} has not converged, so it may be wrong.")
         if self.confirmed is not None and self.confirmed.design.purpose == "confirm" and self.missing:
-            named = [record.label for record in self.missing[:_MOST_NAMED]]
-            more = [f"{len(self.missing) - len(named)} more"] if len(self.missing) > len(named) else []
-            found.append(
-                f"The confirmation has too few trainings of {_listed([*named, *more])}: this is of the searched front."
-            )
+            named = _first_listed([record.label for record in self.missing])
+            found.append(f"The confirmation has too few trainings of {named}: this is of the searched front.")
         return tuple(found)
-
-
-def _distinct(rows: Sequence[FrontRow]) -> list[FrontRow]:
-    """One row a network, that of the lowest trial."""
-    found: dict[str, FrontRow] = {}
-    for row in sorted(rows, key=lambda each: each.record.trial):
-        found.setdefault(row.record.arch_id, row)
-    return list(found.values())
 
 
 def _variant_of(records: Sequence[Record], record: Record) -> str | None:
@@ -636,15 +605,6 @@ def _variant_of(records: Sequence[Record], record: Record) -> str | None:
     if record.variant is not None:
         return record.variant
     return next((each.variant for each in records if each.variant is not None and each.arch_id == record.arch_id), None)
-
-
-def _name_of(records: Sequence[Record], record: Record) -> str:
-    return _variant_of(records, record) or record.label
-
-
-def _gains(found: Published) -> int:
-    """In how many objectives a network that beats a published one is told from it."""
-    return int(found.accuracy.told_apart) + sum(each.told_apart for each in found.costs)
 
 
 def _distance(found: Published, objective: str) -> float:
@@ -658,3 +618,8 @@ def _points(value: float) -> str:
 
 def _listed(parts: Sequence[str]) -> str:
     return " and ".join((", ".join(parts[:-1]), parts[-1])) if len(parts) > 1 else "".join(parts)
+
+
+def _first_listed(names: Sequence[str]) -> str:
+    left = len(names) - _MOST_NAMED
+    return _listed([*names[:_MOST_NAMED], *([f"{left} more"] if left > 0 else [])])

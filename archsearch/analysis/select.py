@@ -14,12 +14,12 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import Literal
 
 from archsearch.analysis.front import Front
 from archsearch.analysis.objectives import OBJECTIVES
 from archsearch.errors import ArchsearchError, ConfigError, nearest
 from archsearch.records import Record
+from archsearch.text import plural
 
 RECOMMENDED = "recommended"
 RULES = ("knee", "accuracy", "latency")
@@ -35,6 +35,7 @@ _SCALE = {"k": 1e3, "m": 1e6, "g": 1e9}
 _BUDGETS: dict[str, tuple[str, tuple[str, ...]]] = {
     "latency": ("latency_ms", ("ms",)),
     "error": ("error_percent", ("%",)),
+    "accuracy": ("error_percent", ("%",)),
     "params": ("params", ("k", "m", "g")),
     "macs": ("macs", ("k", "m", "g")),
 }
@@ -42,72 +43,65 @@ _BUDGETS: dict[str, tuple[str, tuple[str, ...]]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class SelectionRule:
-    """A parsed rule: `kind` alone, or the most an `objective` may be (in its unit) and what is then minimised."""
+    """A parsed rule: the knee, or what is minimised, of all or where an `objective` is at most so much (its unit)."""
 
-    text: str
-    kind: Literal["knee", "accuracy", "latency", "budget"]
-    objective: str | None = None
-    at_most: float | None = None
+    knee: bool = False
     minimise: str = "error_percent"
+    objective: str | None = None
+    at_most: float = math.inf
 
 
 def parse_rule(text: str) -> SelectionRule:
     """The rule that a person wrote. Raises ConfigError saying what is allowed."""
     rule = text.strip()
     if rule in RULES:
-        return SelectionRule(text=rule, kind=rule, minimise="latency_ms" if rule == "latency" else "error_percent")  # type: ignore[arg-type]
+        return SelectionRule(knee=rule == "knee", minimise="latency_ms" if rule == "latency" else "error_percent")
     budget = _BUDGET.fullmatch(rule)
-    if budget is None:
-        raise _unknown(text)
+    if budget is None or budget[1] not in _BUDGETS:
+        near = nearest(text, (RECOMMENDED, *RULES))
+        meant = f"did you mean '{near}'? " if near else ""
+        raise ConfigError(f"unknown rule '{text}'", hint=f"{meant}rules are {GRAMMAR}")
     name, sign, amount = budget.groups()
-    if name == "accuracy":
-        if sign != ">=":
-            raise _wrong(text, "accuracy can only be asked to be >= a percentage")
-        top1_percent = _amount(text, amount, ("%",))
-        return SelectionRule(
-            text=rule, kind="budget", objective="error_percent", at_most=100.0 - top1_percent, minimise="latency_ms"
-        )
-    if name not in _BUDGETS:
-        raise _unknown(text)
-    if sign != "<=":
+    if name == "accuracy" and sign != ">=":
+        raise _wrong(text, "accuracy can only be asked to be >= a percentage")
+    if name != "accuracy" and sign != "<=":
         raise _wrong(text, f"{name} can only be limited with <=")
     objective, units = _BUDGETS[name]
-    minimise = "latency_ms" if objective == "error_percent" else "error_percent"
+    limit = _amount(text, amount, units)
     return SelectionRule(
-        text=rule, kind="budget", objective=objective, at_most=_amount(text, amount, units), minimise=minimise
+        minimise="latency_ms" if objective == "error_percent" else "error_percent",
+        objective=objective,
+        at_most=100.0 - limit if name == "accuracy" else limit,
     )
 
 
-def select(front: Front, rule: str | SelectionRule) -> Record:
+def select(front: Front, rule: str) -> Record:
     """The record that a rule chooses; ties go to the lower latency, then error, params and trial number.
 
     Raises ConfigError for a rule that cannot be read or that nothing satisfies (naming the nearest; a front may have
-    no knee), and
-    ArchsearchError if there is no complete trial to choose from.
+    no knee), and ArchsearchError if there is no complete trial to choose from.
     """
-    parsed = parse_rule(rule) if isinstance(rule, str) else rule
+    parsed = parse_rule(rule)
     if not front.rows:
         raise ArchsearchError("no complete trial to choose from", hint="run the study first")
-    if parsed.kind == "knee":
-        best = front.knee
-        if best is None:
-            count = len(front.members)
+    if parsed.knee:
+        if front.knee is None:
             raise ConfigError(
-                f"the front ({count} {'network' if count == 1 else 'networks'}) has no knee between its ends",
+                f"the front ({plural(len(front.members), 'network')}) has no knee between its ends",
                 hint="choose by another rule: recommended, accuracy or latency",
             )
-        return best.record
+        return front.knee.record
     records = [row.record for row in front.rows]
-    if parsed.objective is not None and parsed.at_most is not None:
+    if parsed.objective is not None:
         limited = OBJECTIVES[parsed.objective]
         # 100 - x is not exact in binary, so a limit also admits what differs from it by rounding alone
         slack = 1e-9 * max(1.0, abs(parsed.at_most))
         within = [record for record in records if limited.extract(record) <= parsed.at_most + slack]
         if not within:
-            nearest = min(records, key=lambda record: (limited.extract(record), record.trial))
+            closest = min(records, key=lambda record: (limited.extract(record), record.trial))
             raise ConfigError(
-                f"no complete trial satisfies '{parsed.text}'",
-                hint=f"the nearest is {nearest.label} with {limited.show(limited.extract(nearest))}",
+                f"no complete trial satisfies '{rule.strip()}'",
+                hint=f"the nearest is {closest.label} with {limited.show(limited.extract(closest))}",
             )
         records = within
     order = [OBJECTIVES[name].extract for name in (parsed.minimise, "latency_ms", "error_percent", "params")]
@@ -124,12 +118,6 @@ def _amount(rule: str, text: str, units: tuple[str, ...]) -> float:
     if not math.isfinite(number):
         raise _wrong(rule, f"'{text.strip()}' is not finite")
     return number * _SCALE.get(unit, 1.0)
-
-
-def _unknown(rule: str) -> ConfigError:
-    near = nearest(rule, (RECOMMENDED, *RULES))
-    meant = f"did you mean '{near}'? " if near else ""
-    return ConfigError(f"unknown rule '{rule}'", hint=f"{meant}rules are {GRAMMAR}")
 
 
 def _wrong(rule: str, what: str) -> ConfigError:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from archsearch.analysis.front import Front, FrontRow
+from archsearch.analysis.front import Front, distinct
 from archsearch.analysis.intervals import Additive, Floats, share_error_points
 from archsearch.text import number_text, plural
 
@@ -143,27 +143,14 @@ def winners_curse_of(front: Front, noise_points: float | None = None) -> Winners
         noise_points: standard deviation of one score over the seeds, if networks were trained with several; None: the
             binomial error of the validation images, which is less.
     """
-    rows: dict[str, FrontRow] = {}
-    for row in sorted(front.rows, key=lambda row: row.record.trial):
-        rows.setdefault(row.record.arch_id, row)
-    scored = [
-        (row, row.record.error_percent, math.log(row.record.latency.corrected_ms))
-        for row in rows.values()
-        if row.record.score is not None
-        and row.record.latency is not None
-        and row.record.latency.corrected_ms > 0.0
-        and row.record.point is None
-    ]
-    if len(scored) < _LEAST_NETWORKS:
+    rows = [row for row in distinct(front.rows) if row.latency.corrected_ms > 0.0 and row.record.point is None]
+    if len(rows) < _LEAST_NETWORKS:
         return None
-    errors, logs = (np.array([each[column] for each in scored], dtype=np.float64) for column in (1, 2))
+    errors = np.array([row.record.error_percent for row in rows])
+    logs = np.log([row.latency.corrected_ms for row in rows])
     counted = noise_points is None
     if noise_points is None:
-        shares = [
-            share_error_points(row.record.score.top1_percent, row.record.score.eval_images)
-            for row, _, _ in scored
-            if row.record.score is not None
-        ]
+        shares = [share_error_points(row.score.top1_percent, row.score.eval_images) for row in rows]
         known = [share for share in shares if share is not None]
         noise_points = math.sqrt(float(np.mean(np.square(known)))) if known else 0.0
     line = np.polyval(np.polyfit(logs, errors, 1 if np.ptp(logs) > 0.0 else 0), logs)
@@ -172,12 +159,12 @@ def winners_curse_of(front: Front, noise_points: float | None = None) -> Winners
     if not noise_points > 0.0 or not variance > 0.0:
         return None
     lost = min(1.0, noise_points**2 / variance) * np.maximum(better, 0.0)
-    members = np.array([row.on_front for row, _, _ in scored])
+    members = np.array([row.on_front for row in rows])
     best = int(np.argmin(np.where(members, errors, math.inf)))
     return WinnersCurse(
         front_points=float(lost[members].mean()),
         best_points=float(lost[best]),
         noise_points=noise_points,
-        networks=len(scored),
+        networks=len(rows),
         counted=counted,
     )

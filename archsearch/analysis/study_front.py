@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from typing import ClassVar
 
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
@@ -16,11 +17,12 @@ from archsearch.analysis.intervals import counting_margin_points
 from archsearch.analysis.means import Retraining, retrained_table
 from archsearch.analysis.objectives import floor_basis
 from archsearch.analysis.recommendation import Recommendation, RecommendationJson
+from archsearch.analysis.tables import NETWORK, TRIAL
 from archsearch.analysis.verdicts import Standing, Verdict, verdicts_sentence, verdicts_table
 from archsearch.designs import Design
 from archsearch.noise import NoiseFloor
 from archsearch.records import Record
-from archsearch.table import Column, InNotebooks, Table, plain
+from archsearch.table import Column, InNotebooks, Table, plain, table_of
 from archsearch.text import capitalised, count_text, plural, significant
 
 _BOUNDED = {"params": "params", "macs": "MACs", "memory_bytes": "memory access", "latency_ms": "latency"}
@@ -289,13 +291,10 @@ class StudyFront(InNotebooks, Front):
     @property
     def marked(self) -> tuple[tuple[Verdict, FrontRow], ...]:
         """The variants that were measured, by latency: the first has the number 1 in a figure."""
-        by_trial = {row.record.trial: row for row in self.rows}
-        by_network = {row.record.arch_id: row for row in self.rows}
         return tuple(
             (verdict, row)
             for verdict in self.verdicts
-            if verdict.standing is not Standing.NOT_MEASURED
-            and (row := by_trial.get(verdict.record.trial) or by_network.get(verdict.record.arch_id)) is not None
+            if verdict.standing is not Standing.NOT_MEASURED and (row := self.row_of(verdict.record)) is not None
         )
 
     @property
@@ -342,15 +341,15 @@ class StudyFront(InNotebooks, Front):
 
     def changes_table(self) -> Table:
         """What the front's networks are made of, beside their base."""
-        rows = ((row.record.trial, row.record.label, changes_text(self.changes(row.record))) for row in self.members)
-        return Table(
-            title="What differs on the front",
-            columns=(
-                Column(title="Trial", key="trial", decimals=0, trial=True),
-                Column(title="Network", key="label", whole=True),
+        return table_of(
+            "What differs on the front",
+            self.members if self.bases else (),
+            (TRIAL, lambda row: row.record.trial),
+            (NETWORK, lambda row: row.record.label),
+            (
                 Column(title="Choices that differ from the base (the base's value)", key="changes"),
+                lambda row: changes_text(self.changes(row.record)),
             ),
-            rows=tuple(rows) if self.bases else (),
             note=self.bases_line,
             wide=True,
         )
@@ -373,20 +372,14 @@ class StudyFront(InNotebooks, Front):
     def printed_table(self) -> Table:
         """What sources print for the variants that were measured."""
         numbers = self.numbers
-        return Table(
-            title="As printed",
-            columns=(
-                Column(title="#", key="number", decimals=0),
-                Column(title="Network", key="variant", whole=True),
-                Column(title="Printed top-1", key="top1_percent", unit="%", decimals=2),
-                Column(title="Source", key="source"),
-                Column(title="Trained there", key="conditions"),
-            ),
-            rows=tuple(
-                (numbers[each.variant], each.variant, each.top1_percent, each.source, each.conditions)
-                for each in self.printed
-                if each.variant in numbers
-            ),
+        return table_of(
+            "As printed",
+            (each for each in self.printed if each.variant in numbers),
+            (Column(title="#", key="number", decimals=0), lambda each: numbers[each.variant]),
+            Column(title="Network", key="variant", whole=True),
+            Column(title="Printed top-1", key="top1_percent", unit="%", decimals=2),
+            Column(title="Source"),
+            Column(title="Trained there", key="conditions"),
             note="Not measured here, and trained as the source says.",
             wide=True,
         )
@@ -410,7 +403,25 @@ class StudyFront(InNotebooks, Front):
 
     def answer(self, *, published: bool) -> FrontAnswer:
         """The answer alone, for a terminal; `published`: with what became of each published network."""
-        return FrontAnswer(front=self, published=published)
+        subtitle: tuple[str, ...] = ()
+        sentences = self.sentences
+        if self.rows:
+            records = [row.record for row in self.rows]
+            said = conditions_text(records, dataset=self.dataset, device_name=self.device_name)
+            subtitle = (f"{said} · {sum(self.statuses.values()):,} trials",)
+            chosen = self.recommendation
+            verdicts = verdicts_sentence(self.verdicts) if self.verdicts else ""
+            found = (chosen.sentence, chosen.reason, *chosen.warnings, verdicts, self.canary.sentence)
+            sentences = tuple(filter(None, found))
+        more = (self.verdicts_table(), retrained_table(self.retrainings)) if published else ()
+        return FrontAnswer(
+            title=self.title,
+            subtitle=subtitle,
+            sentences=sentences,
+            warnings=self.warnings,
+            empty=self.empty,
+            shown=(self.members_table(), *more),
+        )
 
     def plain(self) -> FrontJson:
         """All of it as plain data; networks of other tables stand by their trials."""
@@ -448,55 +459,19 @@ class StudyFront(InNotebooks, Front):
 
 @dataclass(frozen=True, kw_only=True)
 class FrontAnswer(InNotebooks):
-    """Which network of a study's front to take, how sure that is, and its quality in one line each: a Result.
+    """Which network of a study's front to take, how sure that is, and its quality in one line each: a Result."""
 
-    `published`: whether what became of each published network is part of it.
-    """
-
-    front: StudyFront
-    published: bool
-
-    @property
-    def title(self) -> str:
-        """As the front's."""
-        return self.front.title
-
-    @property
-    def empty(self) -> str | None:
-        """As the front's."""
-        return self.front.empty
-
-    @property
-    def subtitle(self) -> tuple[str, ...]:
-        """What it was trained and measured on, in one line."""
-        front = self.front
-        if not front.rows:
-            return ()
-        said = conditions_text([row.record for row in front.rows], dataset=front.dataset, device_name=front.device_name)
-        return (f"{said} · {sum(front.statuses.values()):,} trials",)
-
-    @property
-    def sentences(self) -> tuple[str, ...]:
-        """The network to take and why, what became of the published ones, and how far the latencies can be trusted."""
-        chosen = self.front.recommendation
-        verdicts = verdicts_sentence(self.front.verdicts) if self.front.verdicts else ""
-        found = (chosen.sentence, chosen.reason, *chosen.warnings, verdicts, self.front.canary.sentence)
-        return tuple(line for line in found if line) if self.front.rows else self.front.sentences
-
-    @property
-    def method(self) -> str:
-        """None: the front says it."""
-        return ""
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """As the front's."""
-        return self.front.warnings
+    title: str
+    subtitle: tuple[str, ...]
+    sentences: tuple[str, ...]
+    warnings: tuple[str, ...]
+    empty: str | None
+    shown: tuple[Table, ...]
+    method: ClassVar[str] = ""  # the front says it
 
     def tables(self) -> tuple[Table, ...]:
         """The front; what became of the published networks and what was retrained, if that is asked for."""
-        more = (self.front.verdicts_table(), retrained_table(self.front.retrainings)) if self.published else ()
-        return self.front.members_table(), *more
+        return self.shown
 
 
 def _plain_floor(floor: NoiseFloor) -> FloorJson:

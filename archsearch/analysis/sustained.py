@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
-from archsearch.table import Column, InNotebooks, Table
+from archsearch.analysis.tables import NETWORK
+from archsearch.table import Column, InNotebooks, Table, table_of
 from archsearch.text import duration, plural
 
 SHARE = 0.1  # of the time: its beginning and its end are compared
@@ -64,6 +66,10 @@ class Sustained(InNotebooks):
     contended: bool
     state: tuple[tuple[str, str], ...] = ()
     empty: str | None = None
+    method: ClassVar[str] = (
+        "All networks and the reference run in turns, one after the other. First and last: median over the "
+        f"turns of the first and the last {100.0 * SHARE:g} % of the time, of each turn's p10."
+    )
 
     @property
     def moved(self) -> tuple[SustainedNetwork, ...]:
@@ -101,33 +107,27 @@ class Sustained(InNotebooks):
         return heat, order
 
     @property
-    def method(self) -> str:
-        """How."""
-        return (
-            "All networks and the reference run in turns, one after the other. First and last: median over the "
-            f"turns of the first and the last {100.0 * SHARE:g} % of the time, of each turn's p10."
-        )
-
-    @property
     def warnings(self) -> tuple[str, ...]:
         """What else may have made them slower."""
         return ("other work used the device meanwhile, or it slowed itself down",) if self.contended else ()
 
     def tables(self) -> tuple[Table, ...]:
         """One line a network."""
-        columns = (
-            Column(title="Network", key="label", whole=True),
-            Column(title="First", key="first_ms", unit="ms", decimals=3),
-            Column(title="Last", key="last_ms", unit="ms", decimals=3),
-            Column(title="Slower", key="slower_percent", unit="%", decimals=1),
-            Column(title="Slower than the reference became", key="ratio_percent", unit="%", decimals=1),
+        became = 1.0 + self.reference.slower
+        return (
+            table_of(
+                "First and last",
+                (*self.networks, self.reference),
+                NETWORK,
+                Column(title="First", key="first_ms", unit="ms", decimals=3),
+                Column(title="Last", key="last_ms", unit="ms", decimals=3),
+                (Column(title="Slower", key="slower_percent", unit="%", decimals=1), lambda each: 100.0 * each.slower),
+                (
+                    Column(title="Slower than the reference became", key="ratio_percent", unit="%", decimals=1),
+                    lambda each: 100.0 * ((1.0 + each.slower) / became - 1.0),
+                ),
+            ),
         )
-        rows = tuple(
-            (each.label, each.first_ms, each.last_ms, 100.0 * each.slower,
-             100.0 * ((1.0 + each.slower) / (1.0 + self.reference.slower) - 1.0))
-            for each in (*self.networks, self.reference)
-        )  # fmt: skip
-        return (Table(title="First and last", columns=columns, rows=rows),)
 
 
 def ends_of(turns: Sequence[Turn], labels: Sequence[str]) -> tuple[SustainedNetwork, ...]:

@@ -10,17 +10,18 @@ import math
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
 
 from archsearch.analysis.intervals import additive_fit
-from archsearch.analysis.objectives import is_complete
+from archsearch.analysis.objectives import complete_values, is_complete, score_of
 from archsearch.analysis.rank_correlation import (
-    CORRELATION_COLUMNS,
+    KENDALL,
     LEAST_FOR_INTERVAL,
     RESAMPLES,
+    SPEARMAN,
     Ceiling,
     Correlation,
     Resampled,
@@ -29,11 +30,10 @@ from archsearch.analysis.rank_correlation import (
     percentile_interval,
     resampled_correlations,
 )
+from archsearch.analysis.tables import ARCH_ID, NETWORK, WIDE_TRIAL
 from archsearch.records import Record, Score, TrialStatus
-from archsearch.table import Column, InNotebooks, Interval, Spread, Table
-from archsearch.text import capitalised, plural
-
-__all__ = ["Correlation", "Trust", "TrustGroup", "TrustNetwork", "trust_of"]
+from archsearch.table import Column, InNotebooks, Interval, Spread, Table, table_of
+from archsearch.text import capitalised, plural, some_of
 
 LEAST_NETWORKS = 4
 PROXY = "proxy"
@@ -123,8 +123,6 @@ class Trust(InNotebooks):
             the long scores.
         confidence, resamples: of the bootstrap intervals.
         missing: labels of networks whose long training did not complete.
-        method: how all this was found, for people.
-        warnings: sentences to show beside it.
     """
 
     study: str
@@ -185,7 +183,48 @@ class Trust(InNotebooks):
 
     def tables(self) -> tuple[Table, ...]:
         """The networks with both accuracies, and every predictor's correlations where any can be told."""
-        return _networks_table(self), _correlations_table(self)
+        ranked = (
+            (group, each)
+            for group in self.groups
+            if group.proxy.tau is not None
+            for each in (group.proxy, *group.predictors)
+        )
+        return (
+            table_of(
+                "Networks trained again for longer",
+                self.networks,
+                NETWORK,
+                WIDE_TRIAL,
+                Column(title="Proxy top-1", key="proxy_top1_percent", unit="%", decimals=2),
+                (
+                    Column(title="Long top-1", key="long_top1_percent", unit="%", decimals=2),
+                    lambda each: Spread(each.long_top1_percent, each.long_std_points),
+                ),
+                Column(title="Seeds", decimals=0),
+                Column(title="Proxy rank", decimals=1),
+                Column(title="Long rank", decimals=1),
+                Column(title="Best quarter by proxy", key="best_quarter"),
+                ARCH_ID,
+                note="Best quarter: among that of the searched study by proxy accuracy. ±: standard deviation over the "
+                "seeds.",
+            ),
+            table_of(
+                "Rank correlation with the longer training",
+                ranked,
+                (Column(title="Over", key="group", whole=True), lambda pair: pair[0].name),
+                (Column(title="Networks", decimals=0, wide=True), lambda pair: pair[1].n),
+                (Column(title="Predictor", whole=True), lambda pair: pair[1].predictor),
+                (
+                    Column(title="Noise allows", key="tau_ceiling", decimals=2, signed=True, wide=True),
+                    lambda pair: _allowed(*pair),
+                ),
+                (KENDALL, lambda pair: Interval(pair[1].tau, pair[1].tau_low, pair[1].tau_high)),
+                (SPEARMAN, lambda pair: Interval(pair[1].spearman, pair[1].spearman_low, pair[1].spearman_high)),
+                (Column(title="Note"), lambda pair: pair[1].note or None),
+                note=f"{self.confidence * 100:g} % intervals, none over fewer than {LEAST_FOR_INTERVAL} networks. "
+                "Noise allows: the tau of a right ranking as noisy as this one.",
+            ),
+        )
 
 
 def trust_of(
@@ -210,10 +249,10 @@ def trust_of(
     """
     short = {arch_id: records[0] for arch_id, records in _by_network(proxy).items()}
     trained = _by_network(long)
-    boundary = _best_quarter_percent([_score(record).top1_percent for record in short.values()])
+    boundary = _best_quarter_percent([score_of(record).top1_percent for record in short.values()])
     both = sorted(
         (short[arch_id] for arch_id in trained if arch_id in short),
-        key=lambda record: (-_score(record).top1_percent, record.trial),
+        key=lambda record: (-score_of(record).top1_percent, record.trial),
     )
     networks = _networks(both, trained, predictors, boundary)
     names = [name for name in predictors if name != PROXY]
@@ -228,7 +267,7 @@ def trust_of(
     )
     top = max((network.long_top1_percent for network in networks), default=math.nan)
     first = networks[0] if networks else None
-    epochs = [max((_score(record).epochs for record in group), default=0) for group in (both, _complete(long))]
+    epochs = [max((score_of(record).epochs for record in group), default=0) for group in (both, _complete(long))]
     lost = {
         record.arch_id: record
         for record in reversed(long)
@@ -251,10 +290,18 @@ def trust_of(
         confidence=confidence,
         resamples=resamples,
         missing=missing,
-        method=_method_text(confidence=confidence, resamples=resamples),
+        method=(
+            "Kendall's tau-b and Spearman's rank correlation with the longer training's top-1 on the same validation "
+            f"split. {confidence * 100:g} % percentile intervals from {resamples} bootstrap resamples of the networks, "
+            "the same for all predictors; the difference to the best predictor is paired by resample. That predictor "
+            "was chosen on these networks, which flatters it. The best quarter is that of the searched study by proxy "
+            "accuracy. What noise allows: the mean tau, over simulations of these networks, of a ranking that is right "
+            "but for the noise of one seed in the proxy and of the seeds in the longer training; of a predictor, "
+            "without the former."
+        ),
         warnings=_warnings(
-            [_score(record) for record in both],
-            [_score(record) for record in _complete(long)],
+            [score_of(record) for record in both],
+            [score_of(record) for record in _complete(long)],
             [f"{label}{_why(record)}" for label, record in zip(missing, lost.values(), strict=True)],
             seeds=[network.seeds for network in networks],
             noisy=None in noises,
@@ -264,9 +311,9 @@ def trust_of(
 
 def _noise_points(long: Sequence[Record]) -> float | None:
     """The standard deviation of a score about network + seed, from all networks; None where no seed shows it."""
-    values = {(record.arch_id, _score(record).seed): _score(record).top1_percent for record in _complete(long)}
-    spread = additive_fit(values).spread if values else None
-    return math.sqrt(spread.variance) if spread is not None and spread.freedom > 0 and spread.variance > 0.0 else None
+    values = {(record.arch_id, score_of(record).seed): score_of(record).top1_percent for record in _complete(long)}
+    spread = additive_fit(values).spread
+    return math.sqrt(spread.variance) if spread.seen else None
 
 
 def _ceilings(
@@ -283,7 +330,7 @@ def _ceilings(
         return {}
     places = {network.arch_id: place for place, network in enumerate(networks)}
     return ceilings_of(
-        [_score(record).top1_percent for record in short],
+        [score_of(record).top1_percent for record in short],
         [network.proxy_top1_percent for network in networks],
         [network.long_top1_percent for network in networks],
         {name: [places[network.arch_id] for network in group] for name, group in groups.items()},
@@ -294,14 +341,7 @@ def _ceilings(
 
 
 def _complete(records: Sequence[Record]) -> list[Record]:
-    """The complete records."""
-    return [record for record in records if is_complete(record) and math.isfinite(_score(record).top1_percent)]
-
-
-def _score(record: Record) -> Score:
-    if record.score is None:
-        raise ValueError(f"trial {record.trial} of study '{record.study}' has no score")
-    return record.score
+    return complete_values(records, ("error_percent",))[0]
 
 
 def _by_network(records: Sequence[Record]) -> dict[str, list[Record]]:
@@ -329,8 +369,8 @@ def _networks(
     boundary: float,
 ) -> tuple[TrustNetwork, ...]:
     """One entry for each record, in their order."""
-    short = [_score(record).top1_percent for record in both]
-    scores = [[_score(other).top1_percent for other in trained[record.arch_id]] for record in both]
+    short = [score_of(record).top1_percent for record in both]
+    scores = [[score_of(other).top1_percent for other in trained[record.arch_id]] for record in both]
     long = [statistics.fmean(values) for values in scores]
     ranks = [stats.rankdata(-np.asarray(values)).tolist() for values in (short, long)]
     return tuple(
@@ -365,7 +405,8 @@ def _group(
     seed: int,
 ) -> TrustGroup:
     known: dict[str, list[float]] = {PROXY: [network.proxy_top1_percent for network in networks]}
-    notes: dict[str, str] = {}
+    few = f"{len(networks)} networks; {LEAST_NETWORKS} are the least that are ranked"
+    notes = dict.fromkeys((PROXY, *predictors), few)
     for predictor in predictors:
         values = [network.predictors.get(predictor, math.nan) for network in networks]
         unknown = sum(not math.isfinite(value) for value in values)
@@ -376,107 +417,83 @@ def _group(
     found: dict[str, Resampled] = {}
     if len(networks) >= LEAST_NETWORKS:
         target = [network.long_top1_percent for network in networks]
-        found = resampled_correlations(target, known, resamples=resamples, seed=seed)
         if max(target) == min(target):
-            notes = dict.fromkeys((PROXY, *predictors), "the long training gave all of them the same accuracy")
-            found = {}
-    few = f"{len(networks)} networks; {LEAST_NETWORKS} are the least that are ranked"
-    correlations = {
-        predictor: correlation_of(predictor, len(networks), found.get(predictor), notes.get(predictor, few), confidence)
-        for predictor in (PROXY, *predictors)
-    }
-    ranked = sorted(
-        (correlations[predictor] for predictor in predictors),
-        key=lambda each: (each.tau is None, 0.0 if each.tau is None else -each.tau),
+            notes = dict.fromkeys(notes, "the long training gave all of them the same accuracy")
+        else:
+            found = resampled_correlations(target, known, resamples=resamples, seed=seed)
+    proxy, *others = (
+        correlation_of(each, len(networks), found.get(each), note, confidence) for each, note in notes.items()
     )
-    best = next((each for each in ranked if each.tau is not None), None)
-    proxy = correlations[PROXY]
+    others.sort(key=lambda each: (each.tau is None, -(each.tau or 0.0)))
+    best = others[0] if others and others[0].tau is not None else None
     advantage, interval = None, None
     if best is not None and best.tau is not None and proxy.tau is not None:
         advantage = proxy.tau - best.tau
         if len(networks) >= LEAST_FOR_INTERVAL:
             interval = percentile_interval(found[PROXY].taus - found[best.predictor].taus, confidence)
-    return TrustGroup(
+    low, high = interval or (None, None)
+    group = TrustGroup(
         name=name,
         n=len(networks),
         proxy=proxy,
-        predictors=tuple(ranked),
+        predictors=tuple(others),
         best=None if best is None else best.predictor,
         advantage=advantage,
-        advantage_low=None if interval is None else interval[0],
-        advantage_high=None if interval is None else interval[1],
+        advantage_low=low,
+        advantage_high=high,
         ceiling=ceiling,
-        sentence=_group_sentence(name, proxy, best, advantage, interval, ceiling, confidence=confidence),
+        sentence="",
     )
+    return replace(group, sentence=_group_sentence(group, confidence))
 
 
-def _tau_text(found: Correlation, ceiling: float | None) -> str:
-    """`0.41 of 0.68 that noise allows, interval 0.10 to 0.66`."""
-    allowed = "" if ceiling is None else f" of {ceiling:.2f} that noise allows"
-    known = found.tau_low is not None and found.tau_high is not None
-    return f"{found.tau:.2f}{allowed}" + (f", interval {found.tau_low:.2f} to {found.tau_high:.2f}" if known else "")
+def _allowed(group: TrustGroup, each: Correlation) -> float | None:
+    """The tau that noise allows one predictor."""
+    if group.ceiling is None:
+        return None
+    return group.ceiling.proxy if each is group.proxy else group.ceiling.exact
 
 
-def _group_sentence(
-    name: str,
-    proxy: Correlation,
-    best: Correlation | None,
-    advantage: float | None,
-    interval: tuple[float, float] | None,
-    ceiling: Ceiling | None,
-    *,
-    confidence: float,
-) -> str:
+def _tau_text(group: TrustGroup, found: Correlation, *, interval: str) -> str:
+    """`0.41 of 0.68 that noise allows`, and the interval where there is one: `, interval 0.10 to 0.66`."""
+    allowed = _allowed(group, found)
+    text = f"{found.tau:.2f}" + ("" if allowed is None else f" of {allowed:.2f} that noise allows")
+    if found.tau_low is None or found.tau_high is None:
+        return text
+    return f"{text}, {interval} {found.tau_low:.2f} to {found.tau_high:.2f}"
+
+
+def _group_sentence(group: TrustGroup, confidence: float) -> str:
     """Whether the proxy ranks a group's networks better than the best predictor that trains nothing."""
-    where = f"over {proxy.n} networks" if name == "all" else f"over the {proxy.n} networks of the {name}"
+    proxy = group.proxy
+    where = f"over {proxy.n} networks" if group.name == "all" else f"over the {proxy.n} networks of the {group.name}"
     if proxy.tau is None:
         return f"whether the proxy ranks as the longer training does cannot be told {where}: {proxy.note}."
-    own = f"tau {_tau_text(proxy, None if ceiling is None else ceiling.proxy)}"
-    theirs = None if ceiling is None else ceiling.exact
+    own = f"tau {_tau_text(group, proxy, interval='interval')}"
+    than, beside = "", ", beside no other predictor"
+    if group.best is not None:
+        than = f" {_PREDICTOR_WORDS.get(group.best, group.best)}"
+        beside = f"; {group.best} {_tau_text(group, group.predictors[0], interval='interval')}"
+    if proxy.n < LEAST_FOR_INTERVAL:
+        better = f" better than{than}" if than else ""
+        return (
+            f"that the proxy ranks{better} cannot be told {where} ({own}{beside}; an interval needs "
+            f"{LEAST_FOR_INTERVAL} networks)."
+        )
     maybe_none = proxy.tau_low is not None and proxy.tau_low <= 0.0 <= proxy.tau
     chance = "; its interval holds 0, so it may not rank them at all" if maybe_none else ""
-    if proxy.n < LEAST_FOR_INTERVAL:
-        known = best is not None and best.tau is not None
-        than = (
-            f" better than {_PREDICTOR_WORDS.get(best.predictor, best.predictor)}" if best is not None and known else ""
-        )
-        beside = (
-            f"; {best.predictor} {_tau_text(best, theirs)}"
-            if best is not None and known
-            else ", beside no other predictor"
-        )
-        return (
-            f"that the proxy ranks{than} cannot be told {where} ({own}{beside}; an interval needs {LEAST_FOR_INTERVAL} "
-            "networks)."
-        )
-    if best is None or best.tau is None or advantage is None or interval is None:
-        return f"the proxy ranks with {own} {where}, beside no other predictor{chance}."
-    other = _PREDICTOR_WORDS.get(best.predictor, best.predictor)
-    low, high = interval
+    advantage, low, high = group.advantage, group.advantage_low, group.advantage_high
+    if advantage is None or low is None or high is None:
+        untold = f"{beside}; their difference has no interval" if group.best is not None else beside
+        return f"the proxy ranks with {own} {where}{untold}{chance}."
     numbers = (
-        f"({own}; {best.predictor} {_tau_text(best, theirs)}; difference {advantage:+.2f}, "
-        f"{low:+.2f} to {high:+.2f}; {confidence * 100:g} % intervals){chance}"
+        f"({own}{beside}; difference {advantage:+.2f}, {low:+.2f} to {high:+.2f}; {confidence * 100:g} % "
+        f"intervals){chance}"
     )
-    if low > 0.0:
-        return f"the proxy ranks better than {other} {where} {numbers}."
-    if high < 0.0:
-        return f"the proxy ranks worse than {other} {where} {numbers}."
-    if advantage <= 0.0:
-        return f"the proxy ranks no better than {other} {where} {numbers}."
-    return f"that the proxy ranks better than {other} cannot be told {where} {numbers}."
-
-
-def _method_text(*, confidence: float, resamples: int) -> str:
-    """How the correlations and intervals are made."""
-    return (
-        "Kendall's tau-b and Spearman's rank correlation with the longer training's top-1 on the same validation "
-        f"split. {confidence * 100:g} % percentile intervals from {resamples} bootstrap resamples of the networks, the "
-        "same for all predictors; the difference to the best predictor is paired by resample. That predictor was "
-        "chosen on these networks, which flatters it. The best quarter is that of the searched study by proxy "
-        "accuracy. What noise allows: the mean tau, over simulations of these networks, of a ranking that is right but "
-        "for the noise of one seed in the proxy and of the seeds in the longer training; of a predictor, without the "
-        "former."
-    )
+    if low > 0.0 or high < 0.0 or advantage <= 0.0:
+        ranks = "better" if low > 0.0 else "worse" if high < 0.0 else "no better"
+        return f"the proxy ranks {ranks} than{than} {where} {numbers}."
+    return f"that the proxy ranks better than{than} cannot be told {where} {numbers}."
 
 
 def _warnings(
@@ -485,8 +502,7 @@ def _warnings(
     """What makes the two trainings, or the networks, incomparable."""
     texts = []
     if missing:
-        named = ", ".join(missing[:8]) + (f" and {len(missing) - 8} more" if len(missing) > 8 else "")
-        texts.append(f"without both trainings, so left out: {named}")
+        texts.append(f"without both trainings, so left out: {some_of(missing, 8)}")
     for field in ("split", "train_images", "eval_images"):
         values = sorted({str(getattr(score, field)) for score in (*short, *long)})
         if len(values) > 1:
@@ -506,78 +522,8 @@ def _warnings(
 
 def _proxy_tau(group: TrustGroup, confidence: float) -> str:
     named = "over all" if group.name == "all" else f"over the {group.name} by proxy"
-    found = group.proxy
-    if found.tau is None:
+    if group.proxy.tau is None:
         return f"Kendall tau {named} (n = {group.n}) cannot be told"
-    known = found.tau_low is not None and found.tau_high is not None
-    ends = f"{confidence * 100:g} % {found.tau_low:.2f} to {found.tau_high:.2f}" if known else "no interval"
-    allowed = "" if group.ceiling is None else f" of {group.ceiling.proxy:.2f} that noise allows"
-    return f"Kendall tau {named} (n = {group.n}) {found.tau:.2f}{allowed}, {ends}"
-
-
-def _networks_table(found: Trust) -> Table:
-    return Table(
-        title="Networks trained again for longer",
-        columns=(
-            Column(title="Network", key="label", whole=True),
-            Column(title="Trial", key="trial", decimals=0, trial=True, wide=True),
-            Column(title="Proxy top-1", key="proxy_top1_percent", unit="%", decimals=2),
-            Column(title="Long top-1", key="long_top1_percent", unit="%", decimals=2),
-            Column(title="Seeds", key="seeds", decimals=0),
-            Column(title="Proxy rank", key="proxy_rank", decimals=1),
-            Column(title="Long rank", key="long_rank", decimals=1),
-            Column(title="Best quarter by proxy", key="best_quarter"),
-            Column(title="arch_id", key="arch_id", whole=True, wide=True),
-        ),
-        rows=tuple(
-            (
-                each.label,
-                each.trial,
-                each.proxy_top1_percent,
-                Spread(each.long_top1_percent, each.long_std_points),
-                each.seeds,
-                each.proxy_rank,
-                each.long_rank,
-                each.best_quarter,
-                each.arch_id,
-            )
-            for each in found.networks
-        ),
-        note="Best quarter: among that of the searched study by proxy accuracy. ±: standard deviation over the seeds.",
-    )
-
-
-def _allowed(group: TrustGroup, each: Correlation) -> float | None:
-    """The tau that noise allows one predictor."""
-    if group.ceiling is None:
-        return None
-    return group.ceiling.proxy if each is group.proxy else group.ceiling.exact
-
-
-def _correlations_table(found: Trust) -> Table:
-    return Table(
-        title="Rank correlation with the longer training",
-        columns=(
-            Column(title="Over", key="group", whole=True),
-            Column(title="Networks", key="networks", decimals=0, wide=True),
-            Column(title="Predictor", key="predictor", whole=True),
-            Column(title="Noise allows", key="tau_ceiling", decimals=2, signed=True, wide=True),
-            *CORRELATION_COLUMNS,
-        ),
-        rows=tuple(
-            (
-                group.name,
-                each.n,
-                each.predictor,
-                _allowed(group, each),
-                Interval(each.tau, each.tau_low, each.tau_high),
-                Interval(each.spearman, each.spearman_low, each.spearman_high),
-                each.note or None,
-            )
-            for group in found.groups
-            if group.proxy.tau is not None
-            for each in (group.proxy, *group.predictors)
-        ),
-        note=f"{found.confidence * 100:g} % intervals, none over fewer than {LEAST_FOR_INTERVAL} networks. "
-        "Noise allows: the tau of a right ranking as noisy as this one.",
-    )
+    none = "" if group.proxy.tau_low is not None else ", no interval"
+    told = _tau_text(group, group.proxy, interval=f"{confidence * 100:g} %")
+    return f"Kendall tau {named} (n = {group.n}) {told}{none}"

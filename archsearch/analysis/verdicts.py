@@ -9,10 +9,12 @@ from enum import StrEnum
 import numpy as np
 
 from archsearch.analysis.front import Front, FrontRow
+from archsearch.analysis.intervals import Floats
 from archsearch.analysis.objectives import OBJECTIVES, floor_text, relative_percent
 from archsearch.analysis.pareto import dominates, level
+from archsearch.analysis.tables import WIDE_TRIAL
 from archsearch.records import Record, TrialStatus
-from archsearch.table import Column, Table
+from archsearch.table import Column, Table, table_of
 from archsearch.text import plural
 
 
@@ -31,14 +33,11 @@ class Verdict:
 
     Attributes:
         variant: its published name.
-        record: its own record.
-        standing: where it stands.
         by: the front record that dominates it, or the lowest-numbered one level with it; None otherwise.
         accuracy_points: how many points of top-1 `by` is more accurate (0 or more when dominated).
         faster_ms: how many milliseconds (drift-corrected p10) `by` is faster; negative if slower, which a dominated
             variant can only be within the noise floor.
         faster_percent: the same in percent of the variant's latency.
-        sentence: all of it in one sentence.
     """
 
     variant: str
@@ -65,19 +64,17 @@ def verdicts_of(records: Sequence[Record], front: Front) -> tuple[Verdict, ...]:
         records: of the study, of any status, those of `front` among them.
         front: `front_of(records, ...)`.
     """
-    row_of = {row.record.trial: row for row in front.rows}
-    row_of_network = {row.record.arch_id: row for row in front.rows}
-    spans = _spans(front)
+    values = np.array([row.values for row in front.rows]).reshape(-1, len(front.objectives))
+    spans = np.ptp(values, axis=0) if len(values) else np.ones(len(front.objectives))
+    spans = np.where(spans > 0.0, spans, 1.0)
     found: list[tuple[tuple[float, ...], Verdict]] = []
     for variant, record in _counting(records).items():
-        row = row_of.get(record.trial)
-        if row is None and record.status is TrialStatus.REPLAY:
-            row = row_of_network.get(record.arch_id)
-        if row is None:
+        row = front.row_of(record)
+        if row is None or (row.record.trial != record.trial and record.status is not TrialStatus.REPLAY):
             found.append(((1.0, 0.0, record.trial), _not_measured(variant, record)))
         else:
-            latency_ms = OBJECTIVES["latency_ms"].extract(row.record)
-            found.append(((0.0, latency_ms, record.trial), _verdict(variant, record, row, front, spans)))
+            place = (0.0, row.latency.corrected_ms, record.trial)
+            found.append((place, _verdict(variant, record, row, front, spans)))
     return tuple(verdict for _, verdict in sorted(found, key=lambda item: item[0]))
 
 
@@ -92,53 +89,46 @@ def _counting(records: Sequence[Record]) -> dict[str, Record]:
     return found
 
 
-def _spans(front: Front) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    values = np.array([row.values for row in front.rows], dtype=np.float64).reshape(-1, len(front.objectives))
-    span = np.ptp(values, axis=0) if len(values) else np.ones(len(front.objectives))
-    return np.where(span > 0.0, span, 1.0)
-
-
-def _verdict(
-    variant: str, record: Record, row: FrontRow, front: Front, spans: np.ndarray[tuple[int], np.dtype[np.float64]]
-) -> Verdict:
-    members = [member for member in front.members if member is not row]
+def _verdict(variant: str, record: Record, row: FrontRow, front: Front, spans: Floats) -> Verdict:
+    """Of a variant that has values; they are those of `row`, which a replay shares with another record."""
+    others = [member for member in front.members if member is not row]
     place = f"{100.0 - row.record.error_percent:.2f} % top-1, " + ", ".join(
         OBJECTIVES[name].show(value)
         for name, value in zip(front.objectives, row.values, strict=True)
         if name != "error_percent"
     )
     if row.on_front:
-        tied = [member for member in members if level(member.values, row.values, front.noisy)]
+        tied = [member for member in others if level(member.values, row.values, front.noisy)]
         if not tied:
             sentence = f"{variant} ({place}) is on the front."
             return Verdict(variant=variant, record=record, standing=Standing.ON_FRONT, sentence=sentence)
         other = min(tied, key=lambda member: (member.values != row.values, member.record.trial))
         within = f" within {_floor_text(front)}" if other.values != row.values else ""
-        latency = OBJECTIVES["latency_ms"].extract
-        own_ms, other_ms = latency(row.record), latency(other.record)
-        return Verdict(
-            variant=variant,
-            record=record,
-            standing=Standing.TIE,
-            by=other.record,
-            accuracy_points=0.0,
-            faster_ms=own_ms - other_ms,
-            faster_percent=relative_percent(own_ms, other_ms),
-            sentence=f"{variant} ({place}) is on the front, level with {other.record.label}{within}.",
+        sentence = f"{variant} ({place}) is on the front, level with {other.record.label}{within}."
+    else:
+        own = np.array(row.values)
+        other = min(
+            (member for member in others if dominates(member.values, row.values, front.noisy)),
+            key=lambda member: (-float(((own - np.array(member.values)) / spans).sum()), member.record.trial),
         )
-    own = np.array(row.values)
-    candidates = [member for member in members if dominates(member.values, row.values, front.noisy)]
-    strongest = min(
-        candidates,
-        key=lambda member: (-float(((own - np.array(member.values)) / spans).sum()), member.record.trial),
+        sentence = f"{variant} ({place}) is dominated by {other.record.label}: {_gains(row, other, front)}."
+        if row.latency.fingerprint != other.latency.fingerprint:
+            sentence += " The two latencies were measured on different devices."
+    own_ms, other_ms = row.latency.corrected_ms, other.latency.corrected_ms
+    return Verdict(
+        variant=variant,
+        record=record,
+        standing=Standing.TIE if row.on_front else Standing.DOMINATED,
+        by=other.record,
+        accuracy_points=0.0 if row.on_front else row.record.error_percent - other.record.error_percent,
+        faster_ms=own_ms - other_ms,
+        faster_percent=relative_percent(own_ms, other_ms),
+        sentence=sentence,
     )
-    return _dominated(record, row, strongest, place, front)
 
 
-def _dominated(record: Record, row: FrontRow, strongest: FrontRow, place: str, front: Front) -> Verdict:
-    variant = record.variant or record.label
-    latency = OBJECTIVES["latency_ms"].extract
-    worse_ms, best_ms = latency(row.record), latency(strongest.record)
+def _gains(row: FrontRow, strongest: FrontRow, front: Front) -> str:
+    """What a dominated row would gain, and in what the two are equal or tie."""
     gains: list[str] = []
     equals: list[str] = []
     within = ""
@@ -146,24 +136,10 @@ def _dominated(record: Record, row: FrontRow, strongest: FrontRow, place: str, f
         if worse == best:
             equals.append(OBJECTIVES[name].short.lower())
         elif front.noisy is not None and column == front.noisy.column and front.noisy.tie(worse, best):
-            within = f", at a {OBJECTIVES[name].title.split(',')[0].lower()} within {_floor_text(front)}"
+            within = f", at a {OBJECTIVES[name].short.lower()} within {_floor_text(front)}"
         else:
             gains.append(OBJECTIVES[name].difference(worse, best))
-    sentence = f"{variant} ({place}) is dominated by {strongest.record.label}: {' and '.join(gains)}"
-    sentence += (f", at equal {' and '.join(equals)}" if equals else "") + within + "."
-    own, other = row.record.latency, strongest.record.latency
-    if own is not None and other is not None and own.fingerprint != other.fingerprint:
-        sentence += " The two latencies were measured on different devices."
-    return Verdict(
-        variant=variant,
-        record=record,
-        standing=Standing.DOMINATED,
-        by=strongest.record,
-        accuracy_points=row.record.error_percent - strongest.record.error_percent,
-        faster_ms=worse_ms - best_ms,
-        faster_percent=relative_percent(worse_ms, best_ms),
-        sentence=sentence,
-    )
+    return " and ".join(gains) + (f", at equal {' and '.join(equals)}" if equals else "") + within
 
 
 def _floor_text(front: Front) -> str:
@@ -204,36 +180,22 @@ def verdicts_table(
         numbers: variant: its number in the figure.
     """
     any_faster = any(verdict.faster_ms is not None and verdict.faster_ms < 0.0 for verdict in verdicts)
-    return Table(
-        title="Published networks",
-        columns=(
-            Column(title="#", key="number", decimals=0, wide=True),
-            Column(title="Network", key="variant", whole=True),
-            Column(title="Trial", key="trial", decimals=0, trial=True, wide=True),
-            Column(title="Verdict", key="verdict", whole=True),
-            Column(title="By", key="by", whole=True),
-            Column(title="By trial", key="by_trial", decimals=0, wide=True),
-            Column(title="Less accurate by", key="accuracy_points", unit="points", decimals=2),
-            Column(title="Slower by", key="faster_ms", unit="ms", decimals=3),
-            Column(title="Slower by", key="faster_percent", unit="%", decimals=1),
-            Column(title="In a sentence", key="sentence", wide=True),
+    return table_of(
+        "Published networks",
+        verdicts,
+        (Column(title="#", key="number", decimals=0, wide=True), lambda each: (numbers or {}).get(each.variant)),
+        Column(title="Network", key="variant", whole=True),
+        (WIDE_TRIAL, lambda each: each.record.trial),
+        (Column(title="Verdict", whole=True), lambda each: each.standing),
+        (Column(title="By", whole=True), lambda each: each.by.label if each.by else None),
+        (Column(title="By trial", decimals=0, wide=True), lambda each: each.by.trial if each.by else None),
+        Column(title="Less accurate by", key="accuracy_points", unit="points", decimals=2),
+        Column(title="Slower by", key="faster_ms", unit="ms", decimals=3),
+        Column(title="Time saved", key="faster_percent", unit="%", decimals=1),
+        Column(title="In a sentence", key="sentence", wide=True),
+        (
             Column(title="Which reading of the paper", key="reading", wide=True),
-        ),
-        rows=tuple(
-            (
-                (numbers or {}).get(verdict.variant),
-                verdict.variant,
-                verdict.record.trial,
-                verdict.standing.value,
-                verdict.by.label if verdict.by else None,
-                verdict.by.trial if verdict.by else None,
-                verdict.accuracy_points,
-                verdict.faster_ms,
-                verdict.faster_percent,
-                verdict.sentence,
-                (readings or {}).get(verdict.variant) or None,
-            )
-            for verdict in verdicts
+            lambda each: (readings or {}).get(each.variant) or None,
         ),
         note="Compared with the network in the column By: of several that dominate a variant, the one with the largest "
         "gains." + (" Slower by less than 0: faster within the noise floor, a tie." if any_faster else ""),

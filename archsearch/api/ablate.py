@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal
 
 from archsearch.analysis.select import RECOMMENDED
-from archsearch.api.designed import DesignBase, DesignPlan, base_of, plan_design
-from archsearch.api.stored import trial_number
+from archsearch.api.designed import MOST_NETWORKS, DesignBase, DesignPlan, base_of, check_size, plan_design
+from archsearch.api.stored import by_network, trial_number
 from archsearch.api.study import Study, open_base
 from archsearch.designs import Design, DesignPoint
-from archsearch.errors import ArchsearchError, ConfigError
+from archsearch.errors import ArchsearchError, ConfigError, UnknownNameError
 from archsearch.models.choice import Flag, OneOf
 from archsearch.models.families import FAMILIES
 from archsearch.models.spec import ChoiceValue, Spec
@@ -25,7 +25,7 @@ from archsearch.search.runtime import Runtime
 from archsearch.search.variants import AUTO
 from archsearch.space.domain import key_of, listed, shown
 from archsearch.space.search_space import SearchSpace
-from archsearch.text import plural
+from archsearch.text import plural, some_of
 
 Mode = Literal["one-at-a-time", "leave-one-out", "pairs"]
 MODES: tuple[Mode, ...] = ("one-at-a-time", "leave-one-out", "pairs")
@@ -63,9 +63,9 @@ class PointMaker:
         self.notes: list[str] = []
 
     @property
-    def points(self) -> tuple[DesignPoint, ...]:
+    def made(self) -> AblationPoints:
         """The base, then every other network in the order of its coming."""
-        return tuple(self._found.values())
+        return AblationPoints(points=tuple(self._found.values()), notes=tuple(self.notes))
 
     def point(self, name: str, spec: Spec, changes: Mapping[str, Any]) -> DesignPoint:
         """A point of a normalised specification."""
@@ -99,8 +99,7 @@ class PointMaker:
 
     def is_own(self, choice: str, level: Any) -> bool:
         """Whether the base has this level itself."""
-        own = self.base.choices()
-        return all(key_of(own[name]) == key_of(value) for name, value in self.base.expand(choice, level).items())
+        return _is(self.base, choice, level)
 
 
 def name_of(changes: Mapping[str, Any]) -> str:
@@ -113,7 +112,7 @@ def one_at_a_time(maker: PointMaker, levels: Levels) -> AblationPoints:
     for choice, each in levels.items():
         for level in each:
             maker.add({choice: level})
-    return AblationPoints(points=maker.points, notes=tuple(maker.notes))
+    return maker.made
 
 
 def pairs(maker: PointMaker, levels: Levels) -> AblationPoints:
@@ -128,29 +127,26 @@ def pairs(maker: PointMaker, levels: Levels) -> AblationPoints:
         for one in some:
             for other in others:
                 maker.add({first: one, second: other})
-    return AblationPoints(points=maker.points, notes=tuple(maker.notes))
+    return maker.made
 
 
-def leave_one_out(
-    maker: PointMaker, baseline: Spec, choices: Sequence[str], levels_of: Callable[[str], Sequence[Any]]
-) -> AblationPoints:
+def leave_one_out(maker: PointMaker, baseline: Spec, levels: Levels) -> AblationPoints:
     """The base with each choice that differs from the baseline put back, one at a time.
 
     Args:
         maker: of the base.
         baseline: of the same family.
-        choices: those to look at, macros included; what they set in the baseline is put back together.
-        levels_of: gives the levels of a choice, among which the baseline's is looked for.
+        levels: of the choices to look at, macros included; what they set in the baseline is put back together, and the
+            baseline's level is looked for among theirs.
     """
     wanted = baseline.choices()
-    for choice in choices:
-        levels = list(levels_of(choice))
-        parts = sorted(_sets(maker.base, choice, levels))
+    for choice, each in levels.items():
+        parts = sorted(_sets(maker.base, choice, each))
         if all(key_of(maker.base.choices()[part]) == key_of(wanted[part]) for part in parts):
             continue
-        level = next((level for level in levels if _is(baseline, choice, level)), None)
+        level = next((level for level in each if _is(baseline, choice, level)), None)
         maker.add({part: wanted[part] for part in parts} if level is None else {choice: level})
-    return AblationPoints(points=maker.points, notes=tuple(maker.notes))
+    return maker.made
 
 
 def nearest_baseline(base: Spec, *, scale: Mapping[str, Any], input_size: int) -> Spec:
@@ -256,7 +252,6 @@ def _sets(spec: Spec, choice: str, levels: Sequence[Any]) -> set[str]:
 
 DEFAULT_SEEDS = 5
 PROPOSED_SEEDS = 3  # of a design whose size is proposed: the fewest with an interval worth the name
-MOST_NETWORKS = 100
 # what --from calls a network that is chosen by a rule
 _RULES = {"best": RECOMMENDED, "accuracy": "accuracy", "latency": "latency", "knee": "knee"}
 
@@ -295,12 +290,14 @@ def plan_ablation(
     if seeds is not None and seeds < 1:
         raise ConfigError(f"seeds {seeds}: at least 1 is needed")
     if mode not in MODES:
-        raise ConfigError(f"mode {mode}: unknown", hint=f"one of {', '.join(MODES)}")
+        raise UnknownNameError("mode", mode, MODES)
     changed = changes or SectionChanges()
     opened = open_base(study, storage=runtime.storage, overrides=changed.others)
     made_from = base_of(opened)
-    spec, input_size = base_network(made_from, base, data_dir=runtime.data_dir)
-    points = _points(made_from, spec, mode, choices, input_size=input_size)
+    plain = _base_spec(made_from, base)
+    levels = _levels(made_from, plain, choices)  # said before the data are read, which takes torch
+    input_size = _input_size(made_from, runtime.data_dir)
+    points = _points(made_from, plain.normalised(input_size), mode, levels, input_size=input_size)
     proposed = not choices and most is None
     seeds = seeds or (PROPOSED_SEEDS if proposed else DEFAULT_SEEDS)
     most = MOST_NETWORKS if most is None else most
@@ -311,12 +308,7 @@ def plan_ablation(
             "nothing to compare: no level differs from the base",
             hint="; ".join(points.notes[:3]) or "name other choices, or levels: kernel=3|5|7",
         )
-    if len(points.points) > most:
-        raise ConfigError(
-            f"{len(points.points)} networks with {seeds} seeds each are {len(points.points) * seeds} trainings, more "
-            f"than {most} networks",
-            hint=f"name fewer choices, or allow {len(points.points)} as the most",
-        )
+    check_size(len(points.points), seeds, most=most, fewer="name fewer choices")
     design = Design(purpose="ablation", of=made_from.name, points=points.points, seeds=tuple(range(seeds)), mode=mode)
     planned = plan_design(made_from, design, runtime, changes=changed)
     return replace(planned, lines=_lines(planned), notes=points.notes)
@@ -343,7 +335,7 @@ def _within_study(points: AblationPoints, base: DesignBase, changed: SectionChan
     chosen = {point.arch_id for _, _, point in sorted(ordered, key=lambda each: each[:2])[: fitting - 1]}
     kept = tuple(point for point in points.points[1:] if point.arch_id in chosen)
     left = [point.name for point in points.points[1:] if point.arch_id not in chosen]
-    named = ", ".join(left[:_NAMED]) + (f" and {len(left) - _NAMED} more" if len(left) > _NAMED else "")
+    named = some_of(left, _NAMED)
     why = "its most important choices" if ranked else "one level of each choice first"
     note = (
         f"{plural((len(kept) + 1) * seeds, 'training')}, because the study has {plural(trials, 'trial')}: {why}; left "
@@ -371,19 +363,18 @@ def _lines(planned: DesignPlan) -> tuple[tuple[str, str], ...]:
     )
 
 
-def base_network(base: DesignBase, which: str | None, *, data_dir: str | Path | None = None) -> tuple[Spec, int]:
-    """The network that is changed, normalised, and the study's image size (pixels).
-
-    Raises ConfigError or UnknownNameError saying what there is.
-    """
+def _input_size(base: DesignBase, data_dir: str | Path | None) -> int:
     if base.study is not None:
-        input_size = base.study.input_size
-    elif base.config.proxy.input_size is not None:
-        input_size = base.config.proxy.input_size
-    else:
-        from archsearch.data.catalog import load_dataset
+        return base.study.input_size
+    if base.config.proxy.input_size is not None:
+        return base.config.proxy.input_size
+    from archsearch.data.catalog import load_dataset
 
-        input_size = load_dataset(base.config.dataset, data_dir=data_dir).image_size
+    return load_dataset(base.config.dataset, data_dir=data_dir).image_size
+
+
+def _base_spec(base: DesignBase, which: str | None) -> Spec:
+    """The network that is changed. Raises ConfigError or UnknownNameError saying what there is."""
     which = which or _own_variant(base)
     if which in _RULES or trial_number(which) is not None:
         if base.study is None:
@@ -392,19 +383,16 @@ def base_network(base: DesignBase, which: str | None, *, data_dir: str | Path | 
                 hint="name a variant, such as shufflenet_v2_x0_5",
             )
         if which not in _RULES:
-            return base.study.choose(which).spec, input_size
+            return base.study.choose(which).spec
         record = base.study.select(_RULES[which])
-        return FAMILIES[record.family].base.with_choices(record.choices).normalised(input_size), input_size
-    return find_variant(which).at_scale(base.config.scale).normalised(input_size), input_size
+        return FAMILIES[record.family].base.with_choices(record.choices)
+    return find_variant(which).at_scale(base.config.scale)
 
 
 def trials_by_network(records: Sequence[Record]) -> Mapping[str, int]:
     """The first complete trial of each network, by arch_id."""
-    found: dict[str, int] = {}
-    for record in records:
-        if record.status is TrialStatus.COMPLETE:
-            found.setdefault(record.arch_id, record.trial)
-    return found
+    complete = by_network(record for record in records if record.status is TrialStatus.COMPLETE)
+    return {arch_id: record.trial for arch_id, record in complete.items()}
 
 
 def _own_variant(base: DesignBase) -> str:
@@ -420,10 +408,17 @@ def _own_variant(base: DesignBase) -> str:
     )
 
 
-def _points(base: DesignBase, spec: Spec, mode: Mode, choices: Sequence[str], *, input_size: int) -> AblationPoints:
+def _points(base: DesignBase, spec: Spec, mode: Mode, levels: Levels, *, input_size: int) -> AblationPoints:
     records = () if base.study is None else base.study.records
     scale = base.config.scale
     maker = PointMaker(spec, input_size=input_size, scale=scale, trials=trials_by_network(records))
+    if mode == "leave-one-out":
+        return leave_one_out(maker, nearest_baseline(spec, scale=scale, input_size=input_size), levels)
+    return pairs(maker, levels) if mode == "pairs" else one_at_a_time(maker, levels)
+
+
+def _levels(base: DesignBase, spec: Spec, choices: Sequence[str]) -> Levels:
+    """The levels of each choice as typed; without choices those of the space. Raises what `levels_of` raises."""
     asked = parse_choices(choices, spec)
     if not asked:
         if spec.family != base.space.family:
@@ -433,19 +428,9 @@ def _points(base: DesignBase, spec: Spec, mode: Mode, choices: Sequence[str], *,
             )
         asked = {domain.name: None for domain in base.space.domains}
     space = base.space
-
-    def levels(choice: str) -> tuple[Any, ...]:
-        texts = asked.get(choice)
-        return typed_levels(spec, choice, texts) if texts else _levels(space, spec, choice)
-
-    if mode == "leave-one-out":
-        baseline = nearest_baseline(spec, scale=scale, input_size=input_size)
-        return leave_one_out(maker, baseline, list(asked), levels)
-    found = {choice: levels(choice) for choice in asked}
-    return pairs(maker, found) if mode == "pairs" else one_at_a_time(maker, found)
-
-
-def _levels(space: SearchSpace, spec: Spec, choice: str) -> tuple[Any, ...]:
-    if space.family == spec.family:
-        return levels_of(space, spec, choice)
-    return levels_of(SearchSpace(name=spec.family, family=spec.family, domains=()), spec, choice)
+    if space.family != spec.family:
+        space = SearchSpace(name=spec.family, family=spec.family, domains=())
+    return {
+        choice: typed_levels(spec, choice, texts) if texts else levels_of(space, spec, choice)
+        for choice, texts in asked.items()
+    }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from archsearch.analysis.ablation import Ablation, ablation_of
@@ -20,7 +20,7 @@ from archsearch.analysis.guidelines import GuidelinesReport
 from archsearch.analysis.history import History, LearningCurves, hypervolume_history, learning_curves
 from archsearch.analysis.importance import Importances
 from archsearch.analysis.level_grid import LevelGrid, level_grid
-from archsearch.analysis.marginal import Marginal, marginal_effects
+from archsearch.analysis.marginal import marginal_effects
 from archsearch.analysis.study_front import Bound, PrintedTop1, StudyFront
 from archsearch.analysis.trust import Trust, trust_of
 from archsearch.api.guidelines import stored_guidelines
@@ -28,9 +28,10 @@ from archsearch.api.stored import StoredStudy, is_published
 from archsearch.designs import Design
 from archsearch.errors import ConfigError, StoreError, UnknownNameError
 from archsearch.models.families import FAMILIES
-from archsearch.papers.printed import Paper, Row, load_papers
+from archsearch.papers.printed import load_papers
 from archsearch.records import Record
 from archsearch.space.search_space import SearchSpace
+from archsearch.store.studies import TRUST_FACTS
 from archsearch.training.settings import weights_by_name
 
 logger = logging.getLogger(__name__)
@@ -38,7 +39,6 @@ logger = logging.getLogger(__name__)
 _BOUNDS = ("params", "macs", "memory_bytes", "latency_ms")
 # Datasets that sources print accuracies for, with their classes; the column of the source has the same name.
 _PRINTED_DATASETS = {"cifar10": 10, "cifar100": 100}
-TRUST_FACTS = "trust"  # the key of StudyInfo.facts that a check of the proxy keeps its predictors under
 
 
 def study_front(study: StoredStudy) -> StudyFront:
@@ -83,27 +83,21 @@ def _printed_top1(study: StoredStudy) -> tuple[PrintedTop1, ...]:
         return ()
     variants = {record.variant for record in study.records if record.variant is not None}
     return tuple(
-        found
+        PrintedTop1(
+            variant=row.variant,
+            top1_percent=float(number.printed),
+            source=paper.source,
+            conditions=value.conditions,
+        )
         for paper in load_papers()
         for table in paper.tables
         for row in table.rows
         if row.variant in variants
-        for found in _printed(paper, row, dataset)
+        for value in row.values
+        if value.column == dataset
+        for number in value.numbers
+        if number.kind == "accuracy" and isinstance(number.printed, int | float)
     )
-
-
-def _printed(paper: Paper, row: Row, dataset: str) -> Iterator[PrintedTop1]:
-    for value in row.values:
-        if value.column != dataset:
-            continue
-        for number in value.numbers:
-            if number.kind == "accuracy" and isinstance(number.printed, int | float):
-                yield PrintedTop1(
-                    variant=row.variant or "",
-                    top1_percent=float(number.printed),
-                    source=paper.source,
-                    conditions=value.conditions,
-                )
 
 
 def _base_levels(study: StoredStudy, design: Design) -> Mapping[str, Any] | None:
@@ -119,9 +113,9 @@ def _base_levels(study: StoredStudy, design: Design) -> Mapping[str, Any] | None
 
 
 def check_spread(spread: str) -> None:
-    """Raise ConfigError for a spread of an ablation's intervals that is neither own nor pooled."""
+    """Raise UnknownNameError for a spread of an ablation's intervals that is neither own nor pooled."""
     if spread not in ("own", "pooled"):
-        raise ConfigError(f"spread {spread}: unknown", hint="own or pooled")
+        raise UnknownNameError("spread", spread, ("own", "pooled"))
 
 
 def ablation_result(made: StoredStudy, *, confidence: float = 0.95, spread: str = "own") -> Ablation:
@@ -165,7 +159,7 @@ def trust_result(study: StoredStudy, *, confidence: float = 0.95) -> Trust | Non
 def trust_between(study: StoredStudy, long: StoredStudy, *, confidence: float = 0.95) -> Trust:
     """The same from a searched study and the study of a trust design that was made from it."""
     predictors = stored_predictors(study.records)
-    facts = long.info.facts.get(TRUST_FACTS, {})
+    facts = long.info.facts.get(TRUST_FACTS) or {}
     for name, values in facts.get("predictors", {}).items():
         # what the searched study stored itself comes first
         predictors[name] = {**{arch_id: float(value) for arch_id, value in values.items()}, **predictors.get(name, {})}
@@ -200,19 +194,14 @@ def _importances(study: StoredStudy) -> Importances:
     return importances(study.records, study.objectives)
 
 
-def _marginal(study: StoredStudy) -> Marginal:
-    return marginal_effects(study.records, study.objectives)
-
-
 def _grid(study: StoredStudy, choices: str = "") -> LevelGrid:
     named = [name.strip() for name in choices.split(",") if name.strip()]
     return level_grid(study.records, study.objectives, choices=named)
 
 
 def _history(study: StoredStudy) -> History:
-    point = study.info.reference_point
-    corner = None if point is None else [point[name] for name in study.objectives]
-    return hypervolume_history(study.records, study.objectives, corner, noise_floor=study.info.noise_floor)
+    corner, floor = study.reference_corner, study.info.noise_floor
+    return hypervolume_history(study.records, study.objectives, corner, noise_floor=floor)
 
 
 def _curves(study: StoredStudy) -> LearningCurves:
@@ -277,7 +266,7 @@ ANALYSES: Mapping[str, Callable[..., Any]] = {
     "final": final_front,
     "confusion": _confusion,
     "importances": _importances,
-    "marginal": _marginal,
+    "marginal": lambda study: marginal_effects(study.records, study.objectives),
     "grid": _grid,
     "history": _history,
     "curves": _curves,

@@ -11,9 +11,10 @@ from typing import Any
 from archsearch.analysis.confirmed import Confirmed
 from archsearch.analysis.front import MEASURED_OBJECTIVE, Front, FrontRow
 from archsearch.analysis.intervals import NORMAL_95, share_error_points
-from archsearch.api.designed import DesignPlan, base_of, plan_design
+from archsearch.api.designed import MOST_NETWORKS, DesignPlan, base_of, check_size, plan_design, point_of
+from archsearch.api.stored import by_network
 from archsearch.api.study import Study, open_base
-from archsearch.designs import FRESH_IMAGES, Design, DesignPoint
+from archsearch.designs import FRESH_IMAGES, Design
 from archsearch.errors import ArchsearchError, ConfigError
 from archsearch.latency.settings import AUTO, LOCAL
 from archsearch.overrides import SectionChanges
@@ -23,7 +24,6 @@ from archsearch.text import plural
 
 DEFAULT_SEEDS = 3
 USUAL_NETWORKS = 12  # of the front and its neighbours together, where nobody says otherwise
-MOST_NETWORKS = 100
 _NEAR = 3.0  # standard errors: what misses the front by more is no neighbour of it unless asked for
 
 
@@ -62,36 +62,21 @@ def plan_confirm(
             f"study '{opened.name}' is not stored: it has no front yet", hint=f"archsearch run --study {opened.name}"
         )
     front = opened.front
-    members = _distinct([row.record for row in front.members])
+    members = by_network(row.record for row in front.members)
     if not members:
         raise ArchsearchError(f"study '{opened.name}' has no complete network yet", hint="run it first")
     near = near_front(front, top=max(0, USUAL_NETWORKS - len(members)) if top is None else top, any_far=top is not None)
-    records = _distinct([*members, *(row.record for row in near)])
-    if len(records) > most:
-        raise ConfigError(
-            f"{len(records)} networks with {seeds} seeds each are {len(records) * seeds} trainings, more than "
-            f"{most} networks",
-            hint=f"ask for fewer (top 0: the front alone), or allow {len(records)} as the most",
-        )
+    records = by_network([*members.values(), *(row.record for row in near)]).values()
+    check_size(len(records), seeds, most=most, fewer="ask for fewer (top 0: the front alone)")
     first = int(opened.info.config["seed"]) + MOST_SEEDS
     design = Design(
         purpose="confirm",
         of=opened.name,
-        points=tuple(
-            DesignPoint(
-                name=record.label,
-                family=record.family,
-                choices=record.choices,
-                arch_id=record.arch_id,
-                trial=record.trial,
-                variant=record.variant,
-            )
-            for record in records
-        ),
+        points=tuple(map(point_of, records)),
         seeds=tuple(range(first, first + seeds)),
         mode=FRESH_IMAGES if fresh_images else "",
     )
-    measured_on: dict[str, Any] = {} if target is None else {"target": target, "also_targets": []}
+    measured_on: dict[str, Any] = {} if target is None else {"target": target, "also_targets": [], "pool": []}
     if target not in (None, LOCAL):
         measured_on |= {"backend": AUTO, "also": [], "precision": AUTO, "batch": None}
     changes = SectionChanges(proxy={"fresh_images": True} if fresh_images else {}, latency=measured_on)
@@ -169,11 +154,6 @@ def missed_by(values: Sequence[float], members: Sequence[Sequence[float]], error
     return max(
         (min(steps(*each) for each in zip(values, member, errors, strict=True)) for member in members), default=0.0
     )
-
-
-def _distinct(records: Sequence[Any]) -> list[Any]:
-    """Each network once, under its first record."""
-    return list({record.arch_id: record for record in reversed(records)}.values())[::-1]
 
 
 def _latency_error(front: Front, row: FrontRow, value: float) -> float:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from archsearch.api.networks import find_network
+from archsearch.api.networks import FoundNetwork, enough_memory, find_network
 from archsearch.cost.audit import Audit, score_columns, shown_scores
 from archsearch.cost.audit import audit as audit_network
 from archsearch.cost.conventions import CONVENTIONS
 from archsearch.cost.layers import Layer, cost_layers_and_audit
-from archsearch.errors import BuildError
-from archsearch.models.families import FAMILIES, build
+from archsearch.models.families import FAMILIES
 from archsearch.models.spec import Spec
 from archsearch.plots.architecture import Architecture, architecture_of
 from archsearch.records import Cost
@@ -148,7 +147,7 @@ def describe(
 
     Args:
         name: a variant's name, STUDY:TRIAL (number, variant or `best`), a family's name (its base network), or a file:
-            the spec.json of a retrained model, or YAML with `family` and `choices`.
+            the spec.json of a retrained model, its folder, or YAML with `family` and `choices`.
         changes: choices to set, by their dotted names.
         input_size: height and width (pixels); None: as printed (224), or the study's.
         num_classes: None: as printed (1000 unless the paper says otherwise), or the study's.
@@ -156,17 +155,16 @@ def describe(
 
     Raises ConfigError, UnknownNameError, StoreError, BuildError.
     """
-    name = str(name)
-    found = find_network(name, storage=storage)
-    size, classes = found.asked(input_size, num_classes)
-    spec = found.spec.with_choices(changes or {}).normalised(size)
-    with _enough_memory(name, size, classes):
-        cost, layers, audited = cost_layers_and_audit(spec, num_classes=classes, input_size=size)
+    found = find_network(name, storage=storage).at(input_size, num_classes, changes)
+    with _able_to_run(found):
+        cost, layers, audited = cost_layers_and_audit(
+            found.spec, num_classes=found.num_classes, input_size=found.input_size
+        )
     return Description(
-        name=name + "".join(f" {key}={value}" for key, value in (changes or {}).items()),
-        arch_id=spec.arch_id,
-        family=spec.family,
-        choices=spec.choices(),
+        name=found.name + "".join(f" {key}={value}" for key, value in (changes or {}).items()),
+        arch_id=found.spec.arch_id,
+        family=found.spec.family,
+        choices=found.spec.choices(),
         source=found.source if not changes else "",
         note=found.note if not changes else "",
         cost=cost,
@@ -175,12 +173,9 @@ def describe(
     )
 
 
-@contextmanager
-def _enough_memory(name: str, size: int, classes: int) -> Iterator[None]:
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:  # torch's own word for more memory than there is
-        raise BuildError(f"{name} cannot be run at {size}x{size} with {classes} classes: {error}") from error
+def _able_to_run(found: FoundNetwork) -> AbstractContextManager[None]:
+    size = f"{found.input_size}x{found.input_size}"
+    return enough_memory(f"{found.name} cannot be run at {size} with {found.num_classes} classes")
 
 
 def drawing_of(found: Description, *, against: str | None = None, storage: str | None = None) -> Architecture:
@@ -193,10 +188,7 @@ def drawing_of(found: Description, *, against: str | None = None, storage: str |
     Raises as `describe`.
     """
     base = describe(
-        against or found.family,
-        input_size=found.cost.input_size,
-        num_classes=found.cost.num_classes,
-        storage=storage,
+        against or found.family, input_size=found.cost.input_size, num_classes=found.cost.num_classes, storage=storage
     )
     return architecture_of(
         found.spec,
@@ -285,24 +277,18 @@ def audit(
     """Audit networks, in the order of their names.
 
     Args:
-        names: as `describe` takes them; one alone may stand for itself.
-        input_size: height and width (pixels); None: each as printed, or as its study's.
-        num_classes: None: each as printed, or as its study's.
-        storage: the database that studies are looked up in.
+        names: as `describe` takes them, and what stands with them; one alone may stand for itself.
         with_units: whether a terminal shows the units, too.
 
     Raises ConfigError, UnknownNameError, StoreError, BuildError.
     """
     named = [names] if isinstance(names, str | Path) else names
-    return AuditedNetworks(
-        networks=tuple(_audited(str(name), input_size, num_classes, storage) for name in named), with_units=with_units
-    )
-
-
-def _audited(name: str, input_size: int | None, num_classes: int | None, storage: str | None) -> Audited:
-    found = find_network(name, storage=storage)
-    size, classes = found.asked(input_size, num_classes)
-    spec = found.spec.normalised(size)
-    with _enough_memory(name, size, classes):
-        audit = audit_network(build(spec, num_classes=classes, input_size=size, seed=0), size)
-    return Audited(name=name, arch_id=spec.arch_id, num_classes=classes, audit=audit)
+    audited = []
+    for name in named:
+        found = find_network(name, storage=storage).at(input_size, num_classes)
+        with _able_to_run(found):
+            scored = audit_network(found.build(seed=0), found.input_size)
+        audited.append(
+            Audited(name=found.name, arch_id=found.spec.arch_id, num_classes=found.num_classes, audit=scored)
+        )
+    return AuditedNetworks(networks=tuple(audited), with_units=with_units)

@@ -6,19 +6,24 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from archsearch.api.study import Study
-from archsearch.designs import Design, Purpose
+from archsearch.designs import Design, DesignPoint, Purpose
 from archsearch.errors import ConfigError
 from archsearch.image_rules import RULES_FACT
 from archsearch.overrides import SectionChanges
+from archsearch.records import Record
 from archsearch.search.config import StudyConfig, parse_study
-from archsearch.search.plan import RunPlan, completed, plan_run
-from archsearch.search.precision import settled
+from archsearch.search.precision import completed, settled
 from archsearch.search.runtime import Runtime
 from archsearch.space.search_space import SearchSpace
 
+if TYPE_CHECKING:
+    from archsearch.search.plan import RunPlan
+
 WORDS: Mapping[Purpose, str] = {"ablation": "ablate", "confirm": "confirm", "trust": "trust"}
+MOST_NETWORKS = 100  # of a design, where nobody says otherwise
 _LONGEST_NAME = 100
 
 
@@ -117,6 +122,27 @@ def run_of(planned: RunPlan | DesignPlan) -> RunPlan:
     return planned.plan if isinstance(planned, DesignPlan) else planned
 
 
+def point_of(record: Record) -> DesignPoint:
+    """The network of a record as a design's point, under the record's label."""
+    return DesignPoint(
+        name=record.label,
+        family=record.family,
+        choices=dict(record.choices),
+        arch_id=record.arch_id,
+        trial=record.trial,
+        variant=record.variant,
+    )
+
+
+def check_size(networks: int, seeds: int, *, most: int, fewer: str) -> None:
+    """Raise ConfigError for a design of more networks than `most`; `fewer`: how to ask for less."""
+    if networks > most:
+        raise ConfigError(
+            f"{networks} networks with {seeds} seeds each are {networks * seeds} trainings, more than {most} networks",
+            hint=f"{fewer}, or allow {networks} as the most",
+        )
+
+
 def plan_design(
     base: DesignBase, design: Design, runtime: Runtime, *, changes: SectionChanges | None = None
 ) -> DesignPlan:
@@ -126,5 +152,7 @@ def plan_design(
     raises.
     """
     config = design_config(base, design, changes or SectionChanges())
+    from archsearch.search.plan import plan_run  # torch: what is wrong with a design itself is said without it
+
     former = base.study is not None and RULES_FACT not in base.study.info.facts
     return DesignPlan(base=base, design=design, plan=plan_run(config, runtime, space=base.space, former=former))

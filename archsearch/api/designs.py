@@ -12,7 +12,8 @@ from archsearch.analysis.confirmed import Confirmed
 from archsearch.analysis.trust import Trust
 from archsearch.api.ablate import Mode, plan_ablation
 from archsearch.api.analyses import ablation_result, check_spread, trust_between
-from archsearch.api.confirm import DEFAULT_SEEDS, MOST_NETWORKS, confirm_result, plan_confirm
+from archsearch.api.confirm import DEFAULT_SEEDS, confirm_result, plan_confirm
+from archsearch.api.designed import MOST_NETWORKS
 from archsearch.api.run import run_plan
 from archsearch.api.study import Study
 from archsearch.api.trust import DEFAULT_NETWORKS, plan_trust

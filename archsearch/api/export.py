@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,12 +14,13 @@ from torch import Tensor, nn
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from archsearch.analysis.select import RECOMMENDED
+from archsearch.api.output import json_as
 from archsearch.api.paths import as_path, study_folder
 from archsearch.api.study import Study, opened_study
 from archsearch.data.catalog import load_dataset
 from archsearch.data.dataset import Dataset
 from archsearch.data.images import Images, channel_statistics
-from archsearch.errors import BuildError, ConfigError
+from archsearch.errors import BuildError, ConfigError, UnknownNameError
 from archsearch.export.formats import FORMATS, ExportFormat, Parity, parity
 from archsearch.export.onnx_file import quantized, run_onnx
 from archsearch.export.preprocessing import recipe_input, run_picture, with_picture_input
@@ -30,7 +32,6 @@ from archsearch.models.model_info import ModelInfo
 from archsearch.preprocessing import interpolation_of
 from archsearch.records import Latency
 from archsearch.resources import is_file
-from archsearch.table import plain
 from archsearch.training.model_folder import load, read_info
 from archsearch.training.trainer import device_batches
 from archsearch.version import __version__
@@ -88,27 +89,11 @@ class Exported:
     test_images: int
     latency: ExportLatency | None
 
-    def __str__(self) -> str:
-        return "\n".join(self.lines)
-
     def plain(self) -> ExportedJson:
         """All of it as plain data."""
-        return {
-            "path": str(self.path),
-            "bytes": self.bytes,
-            "format": self.format,
-            "quantize": self.quantize,
-            "metadata": self.metadata.as_dict(),
-            "input": self.input,
-            "parity": plain(self.parity),
-            "int8_parity": plain(self.int8_parity),
-            "top1_percent": self.top1_percent,
-            "test_images": self.test_images,
-            "latency": plain(self.latency),
-        }
+        return json_as(ExportedJson, self, metadata=self.metadata.as_dict())
 
-    @property
-    def lines(self) -> tuple[str, ...]:
+    def __str__(self) -> str:
         """What was written, how like the network it is, and what it gained."""
         facts = self.metadata
         weights = "trained" if facts.trained else "initial weights, not trained: good for measuring alone"
@@ -133,7 +118,13 @@ class Exported:
             before, after = self.top1_percent
             said.append(f"test      top-1 {before:.2f} % before, {after:.2f} % after (n = {self.test_images:,} images)")
         files = {} if self.latency is None else self.latency.files
-        return (*said, *(_latency_line(name, latency) for name, latency in files.items()))
+        said += [_latency_line(name, latency) for name, latency in files.items()]
+        if files:
+            said.append(
+                "note      the file takes any number of images at once, which makes it a little slower than the study "
+                "measured; a session of one number gets that back (docs/export.md)"
+            )
+        return "\n".join(said)
 
 
 def _latency_line(name: str, latency: Latency) -> str:
@@ -199,7 +190,7 @@ def export(
     """
     chosen = FORMATS[format_name]
     if quantize not in QUANTIZATIONS:
-        raise ConfigError(f"quantize {quantize}: unknown", hint=", ".join(QUANTIZATIONS))
+        raise UnknownNameError("quantization", quantize, QUANTIZATIONS)
     if quantize == "int8" and chosen.name != "onnx":
         raise ConfigError(f"int8 is done by ONNX Runtime, not in the format '{chosen.name}'")
     if with_preprocessing and chosen.name != "onnx":
@@ -222,8 +213,9 @@ def export(
     whole, int8_parity = content, None
     if quantize == "int8":
         tell("quantising on images of the training split")
-        content = quantized(whole, _normalised(images, source, _CALIBRATION_IMAGES) if images else probes)
-        real = probes if images is None else _normalised(images, source, _PARITY_IMAGES)
+        assert images is not None  # they are needed
+        content = quantized(whole, _normalised(images, source, _CALIBRATION_IMAGES))
+        real = _normalised(images, source, _PARITY_IMAGES)
         int8_parity = parity(_outputs(source.model, real), chosen.run(content, real, source.model))
     top1, test_images = None, 0
     if images is not None and source.metadata.trained and chosen.name != "state-dict":
@@ -235,7 +227,8 @@ def export(
         files = {"onnx": whole} | ({"onnx int8": content} if quantize == "int8" else {})
         latency = measure_exported(source.model, files, input_size=size)
     suffix = "-int8" * (quantize == "int8") + "-picture" * with_preprocessing + chosen.suffix
-    path = as_path(out) or source.folder / f"{_file_stem(source.metadata.name)}{suffix}"
+    stem = re.sub(r"[^\w.-]", "_", source.metadata.name)
+    path = as_path(out) or source.folder / f"{stem}{suffix}"
     if with_preprocessing:
         tell("putting the preprocessing into the graph")
         content = _with_picture_input(content, source, exact=quantize == "none")
@@ -379,7 +372,3 @@ def _top1(images: Images, source: _Source, chosen: ExportFormat, content: bytes)
     theirs = chosen.run(content, inputs, source.model).argmax(1)
     share = [float(100.0 * (guess == labels).double().mean()) for guess in (own, theirs)]
     return (share[0], share[1]), len(labels)
-
-
-def _file_stem(name: str) -> str:
-    return "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 from torch import nn
@@ -24,19 +24,16 @@ from archsearch.space.search_space import SearchSpace
 
 REFERENCE = "shufflenet_v2_x1_0"
 SAMPLE_CLASSES = 10
+_TOLD_OF_NETWORKS = [field.name for field in fields(SampledNetwork) if field.name != "latency_ms"]
 _MOST_DRAWS = 50  # for each network that is asked for
 
 Sleep = Callable[[float], None]
-# `latency.network.measure_networks` or `targets.board.measure_on_board`, with all that says where and how.
+# What `targets.board.measure_on` gives.
 Measure = Callable[..., Sequence[Latency]]
 
 
 def measure_column(
-    column: ExperimentColumn,
-    measure: Measure,
-    *,
-    seed: int,
-    sleep: Sleep = time.sleep,
+    column: ExperimentColumn, measure: Measure, *, seed: int, sleep: Sleep = time.sleep
 ) -> dict[str, Any]:
     """Measure the networks of one column in turn, each against the column's best row, that row itself included.
 
@@ -76,12 +73,7 @@ def sampled_specs(space: SearchSpace, networks: int, *, seed: int, input_size: i
 
 
 def measure_sample(
-    specs: Sequence[Spec],
-    measure: Measure,
-    *,
-    input_size: int,
-    seed: int,
-    sleep: Sleep = time.sleep,
+    specs: Sequence[Spec], measure: Measure, *, input_size: int, seed: int, sleep: Sleep = time.sleep
 ) -> dict[str, Any]:
     """Measure one group of sampled networks in turn with ShuffleNetV2 x1.0, and count what they cost.
 
@@ -129,16 +121,7 @@ def sampled_networks(groups: Sequence[Mapping[str, Any]]) -> tuple[SampledNetwor
     """The sample of these groups, in milliseconds of the first group's reference, so that drift cancels."""
     fixed_ms = float(groups[0]["reference_p10_ms"])
     return tuple(
-        SampledNetwork(
-            arch_id=each["arch_id"],
-            macs=each["macs"],
-            params=each["params"],
-            operators=each["operators"],
-            memory_bytes=each["memory_bytes"],
-            latency_ms=each["ratio"] * fixed_ms,
-            converged=each["converged"],
-            contended=each["contended"],
-        )
+        SampledNetwork(latency_ms=each["ratio"] * fixed_ms, **{name: each[name] for name in _TOLD_OF_NETWORKS})
         for group in groups
         for each in group["networks"]
     )

@@ -28,10 +28,11 @@ from archsearch.analysis.guidelines import (
     table_report,
 )
 from archsearch.api.paths import RUNS
-from archsearch.errors import ConfigError, UnknownNameError
+from archsearch.api.stored import device_name_of
+from archsearch.errors import ConfigError
 from archsearch.files import write_atomically
 from archsearch.latency.backends import BACKENDS
-from archsearch.latency.settings import LOCAL, LatencySettings
+from archsearch.latency.settings import LOCAL, LatencySettings, check_backend_name
 from archsearch.models.guideline_spec import TABLES, printed_network
 from archsearch.papers.printed import PrintedTable, find_paper
 from archsearch.records import Latency
@@ -139,10 +140,8 @@ def guidelines(
     """
     from archsearch.api import guideline_measure as measuring
     from archsearch.latency.fingerprint import device_fingerprint
-    from archsearch.latency.lease import DeviceLease
-    from archsearch.latency.network import measure_networks
     from archsearch.search.devices import worker_devices
-    from archsearch.targets.board import Board, check_backend, measure_on_board
+    from archsearch.targets.board import Board, check_backend, measure_on
 
     on_board = parse_target(target)
     where = worker_devices("cpu" if on_board is not None else device, 1)[0]
@@ -151,15 +150,13 @@ def guidelines(
     wanted = experiments(column, chosen)
     settings = _settings(backend, batch, where, quick=quick)
     with ExitStack() as ended:
-        measure: measuring.Measure
         board = None if on_board is None else ended.enter_context(closing(Board(on_board)))
         if board is None:
             fingerprint = device_fingerprint(where, settings.backend, settings.threads, settings.precision_on(where))
-            measure = partial(measure_networks, settings=settings, device=where, lease=DeviceLease.of_device(where))
         else:
             check_backend(settings)
             fingerprint = board.fingerprint(threads=settings.threads, cores=settings.cores)
-            measure = partial(measure_on_board, settings=settings, board=board)
+        measure = measure_on(where, board, settings)
         cache = GuidelineCache(Path(folder), fingerprint.id, fingerprint.facts)
         size = (QUICK_SAMPLE_NETWORKS if quick else SAMPLE_NETWORKS) if networks is None else networks
         parts = [] if tables or size == 0 else _sample_parts(size, seed=seed, input_size=input_size)
@@ -213,12 +210,9 @@ def guidelines(
             wanted,
             groups,
             device=where if board is None else board.target.name,
-            settings={**settings.model_dump(mode="json"), "batch": settings.batch_on(where)},
-            precision=settings.precision_on(where),
             fingerprint=fingerprint.id,
             facts=fingerprint.facts,
             printed_column=column,
-            quick=quick,
             sample=sample_report(measuring.sampled_networks(sampled), space=SPACE, input_size=input_size, seed=seed)
             if sampled
             else None,
@@ -250,13 +244,9 @@ def stored_guidelines(fingerprint: str, *, folder: Path = FOLDER) -> GuidelinesR
         wanted,
         chosen,
         device=str(facts.get("device", "")),
-        settings=_settings_of(chosen[0]),
-        precision=facts.get("precision", "fp32"),
         fingerprint=fingerprint,
         facts=facts,
         printed_column=column,
-        quick=_quick(chosen[0]),
-        sample=None,
     )
 
 
@@ -265,27 +255,24 @@ def _report(
     groups: Sequence[_Group],
     *,
     device: str,
-    settings: _Group,
-    precision: str,
     fingerprint: str,
     facts: Mapping[str, str],
     printed_column: str,
-    quick: bool,
-    sample: SampleReport | None,
+    sample: SampleReport | None = None,
 ) -> GuidelinesReport:
-    """`groups`: of every column of the experiments in order, then those of the sample."""
-    columns = iter(groups)
+    """`groups`: of every column of the experiments in order, then those of the sample, all under the same settings."""
+    columns, settings = iter(groups), _settings_of(groups[0])
     return GuidelinesReport(
         device=device,
-        device_name=str(facts.get("gpu") or facts.get("board") or facts.get("cpu") or "unknown device"),
+        device_name=device_name_of(facts),
         backend=str(settings["backend"]),
         batch=int(settings["batch"]),
         threads=int(settings["threads"]),
-        precision=precision,
+        precision=facts.get("precision", "fp32"),  # which float32 on a CPU is not among
         fingerprint=fingerprint,
         facts=dict(facts),
         printed_column=printed_column,
-        quick=quick,
+        quick=_quick(groups[0]),
         measured=tuple(sorted({str(group["measured_on"]) for group in groups})),
         experiments=tuple(
             table_report(
@@ -300,8 +287,7 @@ def _report(
 
 def _settings(backend: str, batch: int | None, device: str, *, quick: bool) -> LatencySettings:
     """The protocol with its backend and batch resolved. Raises ConfigError."""
-    if backend != "auto" and backend not in BACKENDS:
-        raise UnknownNameError(BACKENDS.kind, backend, ("auto", *BACKENDS))
+    check_backend_name(backend)
     if batch is not None and batch < 1:
         raise ConfigError(f"a batch is at least 1 image, got {batch}")
     plain = LatencySettings(backend=backend, batch=batch, **(QUICK if quick else _FULL))

@@ -5,24 +5,25 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
-from archsearch.api.networks import FoundNetwork, find_network
-from archsearch.errors import BuildError, ConfigError, UnknownNameError
+from archsearch.api.networks import FoundNetwork, enough_memory, find_network
+from archsearch.api.output import json_as
+from archsearch.errors import ConfigError, UnknownNameError
 from archsearch.latency.backends import BACKENDS
 from archsearch.latency.precision import PRECISIONS, Precision
 from archsearch.latency.settings import CORES, LOCAL, LatencySettings
-from archsearch.models.families import build
 from archsearch.models.spec import Spec
 from archsearch.records import Latency
 from archsearch.search.devices import worker_devices
-from archsearch.table import Column, InNotebooks, Marked, Table, plain
-from archsearch.targets.board import Board, check_backend, measure_on_board
+from archsearch.table import Column, InNotebooks, Marked, Table
+from archsearch.targets.board import Board, check_backend, measure_on
 from archsearch.targets.transports import parse_target
 from archsearch.text import plural
 
@@ -84,20 +85,16 @@ class MeasuredNetworks(InNotebooks, tuple[MeasuredNetwork, ...]):
     title = "Latencies"
     sentences: tuple[str, ...] = ()
     empty: str | None = None
+    method = (
+        "p10, median, p90: milliseconds a batch; the median is what a user feels. ratio: p10 over the reference's p10 "
+        "in the same bursts, with its 95 % interval; it ranks networks. ?: did not converge in its budget. !: "
+        "contended. images/s: batch over median"
+    )
 
     @property
     def subtitle(self) -> tuple[str, ...]:
         """The conditions, one line for each set of them."""
         return tuple(dict.fromkeys(_conditions(one) for one in self))
-
-    @property
-    def method(self) -> str:
-        """What the columns are."""
-        return (
-            "p10, median, p90: milliseconds a batch; the median is what a user feels. ratio: p10 over the reference's "
-            "p10 in the same bursts, with its 95% interval; it ranks networks. ?: did not converge in its budget. !: "
-            "contended. images/s: batch over median"
-        )
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -130,13 +127,13 @@ class MeasuredNetworks(InNotebooks, tuple[MeasuredNetwork, ...]):
             for number, one in enumerate(self)
         ]
         columns = (
-            Column(title="network"),
+            Column(title="network", whole=True),
             *(Column(title=name, whole=True) for name in varying),
             Column(title="p10 ms", decimals=3),
             Column(title="median", key="median_ms", decimals=3),
             Column(title="p90", key="p90_ms", decimals=3),
             Column(title="ratio", key="ratio_to_reference", decimals=3),
-            Column(title="95% interval", key="ratio_interval", whole=True),
+            Column(title="95 % interval", key="ratio_interval", whole=True),
             Column(title="n/bursts", key="runs_and_bursts", whole=True),
             Column(title="images/s", key="images_per_second", decimals=1),
         )
@@ -146,16 +143,7 @@ class MeasuredNetworks(InNotebooks, tuple[MeasuredNetwork, ...]):
         """Every field of every latency, beside the network's own."""
         return {
             "networks": [
-                {
-                    "name": one.name,
-                    "arch_id": one.spec.arch_id,
-                    "family": one.spec.family,
-                    "num_classes": one.num_classes,
-                    "latency": plain(one.latency),
-                    "images_per_second": one.images_per_second,
-                    "backend_version": one.backend_version,
-                }
-                for one in self
+                json_as(NetworkLatencyJson, one, arch_id=one.spec.arch_id, family=one.spec.family) for one in self
             ]
         }
 
@@ -194,23 +182,6 @@ class MeasureProgress:
     device: str
     input_size: int
     seconds: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Wanted:
-    """One network at the size it is measured at."""
-
-    name: str
-    spec: Spec
-    num_classes: int
-    input_size: int
-
-    def build(self) -> nn.Module:
-        """Fresh weights: a latency does not depend on them. Raises BuildError."""
-        try:
-            return build(self.spec, num_classes=self.num_classes, input_size=self.input_size, seed=0)
-        except (RuntimeError, MemoryError) as error:  # torch's own word for more memory than there is
-            raise BuildError(f"{self.name} cannot be built at {self.input_size}x{self.input_size}: {error}") from error
 
 
 def measure(
@@ -269,7 +240,7 @@ def measure(
     if not names:
         raise ConfigError("no network is named", hint="name at least one")
     wanted = [
-        _wanted(str(name), find_network(name, storage=storage), input_size, num_classes)
+        find_network(name, storage=storage).at(input_size, num_classes)
         for name in ([names] if isinstance(names, str | Path) else names)
     ]
     base = find_network(reference, storage=storage)
@@ -300,10 +271,20 @@ def measure(
             indices = [
                 index for index, one in enumerate(wanted) if (one.input_size, one.num_classes) == (size, classes)
             ]
+            progress = MeasureProgress(
+                group=number + 1,
+                groups=groups,
+                networks=len(indices),
+                backend=settings.backend,
+                batch=settings.batch_on(where),
+                precision=settings.precision_on(where),
+                device=where if board is None else board.target.name,
+                input_size=size,
+                seconds=0.0,
+            )
+            tell = partial(_tell, on_progress, progress, time.monotonic())
             group = [wanted[index] for index in indices]
-            divisor = _Wanted(name=reference, spec=base.spec.normalised(size), num_classes=classes, input_size=size)
-            tell = _teller(number + 1, groups, group, settings, where, board, on_progress)
-            measured = _measure_group(group, divisor, settings, where, tell, board=board)
+            measured = _measure_group(group, base.at(size, classes), settings, where, tell, board=board)
             for index, one in zip(indices, measured, strict=True):
                 found[number // len(sizes), index] = one
                 if on_measured is not None:
@@ -311,9 +292,16 @@ def measure(
     return MeasuredNetworks(found[key] for key in sorted(found))
 
 
-def _wanted(name: str, found: FoundNetwork, input_size: int | None, num_classes: int | None) -> _Wanted:
-    size, classes = found.asked(input_size, num_classes)
-    return _Wanted(name=name, spec=found.spec.normalised(size), num_classes=classes, input_size=size)
+def _tell(on_progress: Callable[[MeasureProgress], None] | None, group: MeasureProgress, began: float) -> None:
+    """How far a group is now that began then."""
+    if on_progress is not None:
+        on_progress(replace(group, seconds=time.monotonic() - began))
+
+
+def _built(network: FoundNetwork) -> nn.Module:
+    """Fresh weights: a latency does not depend on them. Raises BuildError."""
+    with enough_memory(f"{network.name} cannot be built at {network.input_size}x{network.input_size}"):
+        return network.build(seed=0)
 
 
 def _settings(
@@ -355,8 +343,8 @@ def _settings(
 
 
 def _measure_group(
-    networks: Sequence[_Wanted],
-    reference: _Wanted,
+    networks: Sequence[FoundNetwork],
+    reference: FoundNetwork,
     settings: LatencySettings,
     device: str,
     tell: Callable[[], None],
@@ -365,32 +353,26 @@ def _measure_group(
 ) -> tuple[MeasuredNetwork, ...]:
     """Build a group, measure it, and give each network its latency."""
     from archsearch.latency.lease import DeviceLease
-    from archsearch.latency.network import measure_networks
 
     tell()
-    lease = DeviceLease.of_device(device)
-    with lease.shared():  # building disturbs another process's measurement as training does
-        models = [network.build() for network in networks]
-        divisor = reference.build()
+    with DeviceLease.of_device(device).shared():  # building disturbs another process's measurement as training does
+        models = [_built(network) for network in networks]
+        divisor = _built(reference)
 
     def rest(seconds: float) -> None:
         """Between two visits: the device is free, so this may be shown."""
         tell()
         time.sleep(seconds)
 
-    names = [network.name for network in networks]
-    if board is None:
-        version = BACKENDS[settings.backend].version()
-        latencies = measure_networks(
-            models, divisor, names=names, reference_name=reference.name, settings=settings, device=device,
-            input_size=reference.input_size, lease=lease, sleep=rest,
-        )  # fmt: skip
-    else:
-        version = board.facts["onnxruntime"]
-        latencies = measure_on_board(
-            models, divisor, names=names, reference_name=reference.name, settings=settings, board=board,
-            input_size=reference.input_size, sleep=rest,
-        )  # fmt: skip
+    version = BACKENDS[settings.backend].version() if board is None else board.facts["onnxruntime"]
+    latencies = measure_on(device, board, settings)(
+        models,
+        divisor,
+        names=[network.name for network in networks],
+        reference_name=reference.name,
+        input_size=reference.input_size,
+        sleep=rest,
+    )
     return tuple(
         MeasuredNetwork(
             name=network.name,
@@ -401,34 +383,3 @@ def _measure_group(
         )
         for network, latency in zip(networks, latencies, strict=True)
     )
-
-
-def _teller(
-    group: int,
-    groups: int,
-    networks: Sequence[_Wanted],
-    settings: LatencySettings,
-    device: str,
-    board: Board | None,
-    on_progress: Callable[[MeasureProgress], None] | None,
-) -> Callable[[], None]:
-    """Tells how far one group is, each time it is called."""
-    began = time.monotonic()
-
-    def tell() -> None:
-        if on_progress is not None:
-            on_progress(
-                MeasureProgress(
-                    group=group,
-                    groups=groups,
-                    networks=len(networks),
-                    backend=settings.backend,
-                    batch=settings.batch_on(device),
-                    precision=settings.precision_on(device),
-                    device=device if board is None else board.target.name,
-                    input_size=networks[0].input_size,
-                    seconds=time.monotonic() - began,
-                )
-            )
-
-    return tell

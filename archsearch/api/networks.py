@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archsearch.api.study import open_study
-from archsearch.errors import ConfigError, UnknownNameError, shown
+from archsearch.errors import BuildError, ConfigError, UnknownNameError, shown
 from archsearch.models.families import FAMILIES, build, spec_from_json
 from archsearch.models.spec import Spec
 from archsearch.models.variants import ANY_OF_TORCHVISION, TORCHVISION, VARIANTS, Variant, find_variant
@@ -25,59 +25,71 @@ class FoundNetwork:
     """A network that was asked for.
 
     Attributes:
-        spec: its choices, not normalised.
+        name: what it was asked for by.
+        spec: its choices; not normalised before `at`.
         source, note: where it was published and how to read that; of a trial the study, of a file its path.
         num_classes, input_size: as printed, as the study's, or as the file says (outputs, pixels).
     """
 
+    name: str
     spec: Spec
     source: str
-    note: str
-    num_classes: int
-    input_size: int
+    note: str = ""
+    num_classes: int = 1000
+    input_size: int = 224
 
-    def asked(self, input_size: int | None, num_classes: int | None) -> tuple[int, int]:
-        """Input size and number of classes: those asked for, else its own. Raises ConfigError for less than 1."""
+    def at(
+        self, input_size: int | None, num_classes: int | None, changes: Mapping[str, Any] | None = None
+    ) -> FoundNetwork:
+        """It with these choices changed, normalised at this input size, and with so many classes; None: its own.
+
+        Raises ConfigError for less than 1, and for a choice that it has not.
+        """
         size = self.input_size if input_size is None else input_size
         classes = self.num_classes if num_classes is None else num_classes
         if size < 1 or classes < 1:
             raise ConfigError(f"input_size and num_classes must be at least 1, got {size} and {classes}")
-        return size, classes
+        spec = self.spec.with_choices(changes or {}).normalised(size)
+        return replace(self, spec=spec, num_classes=classes, input_size=size)
+
+    def build(self, *, seed: int | None) -> nn.Module:
+        """The network on the CPU; None draws its weights from torch's global generator. Raises BuildError."""
+        return build(self.spec, num_classes=self.num_classes, input_size=self.input_size, seed=seed)
+
+
+@contextmanager
+def enough_memory(what: str) -> Iterator[None]:
+    """Raise BuildError, which says what cannot be done, for torch's own word for more memory than there is."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        raise BuildError(f"{what}: {error}") from error
 
 
 def find_network(name: str | Path, *, storage: str | None = None) -> FoundNetwork:
-    """The network of a name.
-
-    Args:
-        name: a variant's name, STUDY:TRIAL (number, variant or `best`), a family's name (its base network), or a file:
-            the spec.json of a retrained model, its folder, or YAML with `family` and `choices`.
-        storage: the database that STUDY is looked up in.
-
-    Raises ConfigError, UnknownNameError, StoreError.
-    """
+    """The network of a name, as `archsearch.describe` takes it. Raises ConfigError, UnknownNameError, StoreError."""
     path, name = Path(name), str(name)
     if name.startswith(TORCHVISION):  # a slash, but no path
         return _from_variant(find_variant(name))
     if path.suffix in (".json", ".yaml", ".yml") or is_file(path):
-        return _from_file(path)
+        return _from_file(name, path)
     if is_file(path / "spec.json"):
-        return _from_file(path / "spec.json")
+        return _from_file(name, path / "spec.json")
     study, colon, trial = name.rpartition(":")
     if colon:
         opened = open_study(study, storage=storage)
         chosen = opened.choose(trial)
         return FoundNetwork(
+            name=name,
             spec=chosen.spec,
             source=f"trial of study '{opened.name}'",
-            note="",
             num_classes=opened.num_classes,
             input_size=opened.input_size,
         )
     if name in VARIANTS:
         return _from_variant(find_variant(name))
     if name in FAMILIES:
-        family = FAMILIES[name]
-        return FoundNetwork(spec=family.base, source=family.source, note="", num_classes=1000, input_size=224)
+        return FoundNetwork(name=name, spec=FAMILIES[name].base, source=FAMILIES[name].source)
     raise UnknownNameError(
         "network",
         name,
@@ -99,23 +111,17 @@ def create_model(
     """A network by its name, with fresh weights, on the CPU, in training mode: (N, 3, H, W) -> (N, num_classes).
 
     Args:
-        name: as `find_network` takes it.
-        num_classes: outputs of the classifier; None: as printed (1000 unless the paper says otherwise), or the study's.
-        input_size: height and width of the square input (pixels); None: as printed (224), or the study's.
-        changes: choices to set, by their dotted names.
+        name, num_classes, input_size, changes, storage: as of `archsearch.describe`.
         seed: of the initial weights; None draws them from torch's global generator.
-        storage: the database that STUDY is looked up in.
 
     Raises ConfigError, UnknownNameError, StoreError for the name; BuildError if it cannot be built at this size.
     """
-    found = find_network(name, storage=storage)
-    size, classes = found.asked(input_size, num_classes)
-    spec = found.spec.with_choices(changes or {}).normalised(size)
-    return build(spec, num_classes=classes, input_size=size, seed=seed)
+    return find_network(name, storage=storage).at(input_size, num_classes, changes).build(seed=seed)
 
 
 def _from_variant(variant: Variant) -> FoundNetwork:
     return FoundNetwork(
+        name=variant.name,
         spec=variant.spec,
         source=variant.source,
         note=variant.note,
@@ -124,10 +130,24 @@ def _from_variant(variant: Variant) -> FoundNetwork:
     )
 
 
-def _from_file(path: Path) -> FoundNetwork:
+def _from_file(name: str, path: Path) -> FoundNetwork:
+    """The network of a file; a specification alone is meant at 224 pixels with 1000 classes."""
+    sizes: Mapping[str, Any]
     if path.suffix == ".json":
-        return _from_json(path, parse_json(read_text(path), path))
-    content = read_yaml(path)
+        content = parse_json(read_text(path), path)
+        if not isinstance(content, dict):
+            raise ConfigError(f"{path}: an object was expected, got {type(content).__name__}")
+        sizes = content if "spec" in content else {}  # a model folder's spec.json
+        with _naming(path):
+            spec = spec_from_json(json.dumps(content.get("spec", content)))
+    else:
+        sizes = read_yaml(path)
+        spec = _from_yaml(path, sizes)
+    classes, size = _whole(sizes, "num_classes", 1000, path), _whole(sizes, "input_size", 224, path)
+    return FoundNetwork(name=name, spec=spec, source=str(path), num_classes=classes, input_size=size)
+
+
+def _from_yaml(path: Path, content: Mapping[str, Any]) -> Spec:
     unknown = set(content) - {"family", "choices", "num_classes", "input_size"}
     if unknown or "family" not in content:
         raise ConfigError(
@@ -138,29 +158,7 @@ def _from_file(path: Path) -> FoundNetwork:
     if not isinstance(choices, dict):
         raise ConfigError(f"{path}: choices: a mapping of choices was expected, got {type(choices).__name__}")
     with _naming(path):
-        spec = FAMILIES[str(content["family"])].base.with_choices(choices)
-    return FoundNetwork(
-        spec=spec,
-        source=str(path),
-        note="",
-        num_classes=_whole(content, "num_classes", 1000, path),
-        input_size=_whole(content, "input_size", 224, path),
-    )
-
-
-def _from_json(path: Path, content: Any) -> FoundNetwork:
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path}: an object was expected, got {type(content).__name__}")
-    inner = content.get("spec", content)  # a model folder's spec.json, or a specification alone
-    with _naming(path):
-        spec = spec_from_json(json.dumps(inner))
-    return FoundNetwork(
-        spec=spec,
-        source=str(path),
-        note="",
-        num_classes=_whole(content, "num_classes", 1000, path) if "spec" in content else 1000,
-        input_size=_whole(content, "input_size", 224, path) if "spec" in content else 224,
-    )
+        return FAMILIES[str(content["family"])].base.with_choices(choices)
 
 
 @contextmanager

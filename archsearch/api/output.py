@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from archsearch.errors import ConfigError
 from archsearch.files import write_atomically
 from archsearch.registry import Registry
-from archsearch.table import Result, Table, csv_text, json_text, markdown_escaped
+from archsearch.table import Result, Table, csv_text, json_text, markdown_escaped, plain
 
 if TYPE_CHECKING:
     from archsearch.plots.catalog import Figure
+
+Shape = TypeVar("Shape")
 
 PAGE_SIZE = (1400, 760)
 PNG_SIZE = (1400, 860)
@@ -58,6 +60,7 @@ OUTPUTS = Registry[Output](
         "run": Output(home="archsearch.analysis.study_front:StudyFront"),
         "studies": Output(home="archsearch.api.studies:StudyList"),
         "target check": Output(home="archsearch.api.target:TargetCheck"),
+        "target pool": Output(home="archsearch.targets.pool:PoolCheck"),
         "trust": Output(home="archsearch.analysis.trust:Trust"),
         "variants": Output(home="archsearch.api.variants:NamedNetworks"),
     },
@@ -117,11 +120,14 @@ def write(
             command=command,
         )
     elif kind == ".png":
-        from archsearch.plots.image import write_png
+        from archsearch.plots.image import legend_height, write_png
 
         assert figure is not None  # check_format
         width, height = PNG_SIZE
-        write_png(figure(result, width=width, height=height), path, width=width, height=height, scale=1.5)
+        drawn = figure(result, width=width, height=height)
+        if (needed := legend_height(drawn, height)) > height:
+            drawn, height = figure(result, width=width, height=needed), needed
+        write_png(drawn, path, width=width, height=height, scale=1.5)
     else:
         texts: dict[str, Callable[[Result], str]] = {
             ".json": lambda each: json_text(result_json(each), indent=1),
@@ -161,6 +167,12 @@ def result_json(result: Result, *, command: str | None = None) -> dict[str, Any]
         **result.plain(),
         "warnings": list(result.warnings),
     }
+
+
+def json_as(shape: type[Shape], found: object, **more: Any) -> Shape:
+    """The JSON of a TypedDict: its keys in its order, each from `more`, else as the plain attribute of this name."""
+    keys = shape.__annotations__
+    return cast(Shape, {key: more[key] if key in more else plain(getattr(found, key)) for key in keys})
 
 
 def markdown_text(result: Result) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
+from archsearch.api.output import json_as
 from archsearch.api.study import Study, stored_studies
 from archsearch.blocks.heads import GlobalAveragePool
 from archsearch.cost.architecture import params_of
@@ -40,7 +41,7 @@ from archsearch.papers.printed import (
     load_papers,
 )
 from archsearch.records import Latency, Score, TrialStatus
-from archsearch.table import Cell, Column, InNotebooks, Table, plain
+from archsearch.table import Cell, Column, InNotebooks, Table
 from archsearch.text import plural
 
 NOT_COMPUTED = "not computed"
@@ -88,13 +89,13 @@ class PaperCost:
         macs: multiply-adds of one image, by convention; `conv_linear_pool` is conv_linear with the average pool before
             the classifier, one for each element that it reads.
         choices: the network's choices.
+        key: of the network and its conditions (`archsearch.papers.counts.key_of`).
     """
 
     params: int
     macs: Mapping[str, int]
     choices: Mapping[str, Any]
-    input_size: int
-    num_classes: int
+    key: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -368,16 +369,14 @@ class PapersReport(InNotebooks):
             "outcomes": dict(self.counts),
             "not_computed": [{"reason": reason, "values": number} for reason, number in self.reasons.items()],
             "not_met": [
-                {
-                    "paper": each.paper,
-                    "table": each.table,
-                    "model": each.model,
-                    "label": each.number.number.label,
-                    "printed": each.number.number.printed,
-                    "unit": each.number.number.unit,
-                    "computed": each.number.computed,
-                    "reason": each.reason,
-                }
+                json_as(
+                    NotMetJson,
+                    each.number.number,
+                    paper=each.paper,
+                    table=each.table,
+                    model=each.model,
+                    computed=each.number.computed,
+                )
                 for each in self.missing
             ],
             "studies": list(self.studies),
@@ -454,9 +453,7 @@ def recounted(progress: Callable[[str], None]) -> Mapping[str, Counts]:
     for variant, scale in (*tables, *((VARIANTS[name], None) for name in VARIANTS)):
         progress(variant.name)
         cost = paper_cost(variant, scale, recount=True)
-        spec = _at(variant, scale)
-        key = key_of(spec.arch_id, input_size=cost.input_size, num_classes=cost.num_classes)
-        found[key] = Counts(params=cost.params, macs=cost.macs)
+        found[cost.key] = Counts(params=cost.params, macs=cost.macs)
     return found
 
 
@@ -499,23 +496,11 @@ def _number(number: Number, cost: PaperCost | None, where: str) -> ComparedNumbe
 
 def paper_cost(variant: Variant, scale: Scale | None, *, recount: bool = False) -> PaperCost:
     """The counts of a variant, at its own conditions or at a table's. Raises BuildError."""
-    input_size = variant.input_size if scale is None else scale.input_size
-    num_classes = variant.num_classes if scale is None else scale.num_classes
-    spec = _at(variant, scale)
-    known = None if recount else stored_counts(spec.arch_id, input_size=input_size, num_classes=num_classes)
-    counts = known or _count(spec, input_size=input_size, num_classes=num_classes)
-    return PaperCost(
-        params=counts.params,
-        macs=counts.macs,
-        choices=spec.choices(),
-        input_size=input_size,
-        num_classes=num_classes,
-    )
-
-
-def _at(variant: Variant, scale: Scale | None) -> Spec:
-    choices, input_size = ({}, variant.input_size) if scale is None else (scale.choices, scale.input_size)
-    return variant.at_scale(choices).normalised(input_size)
+    at = scale or Scale(input_size=variant.input_size, num_classes=variant.num_classes)
+    spec = variant.at_scale(at.choices).normalised(at.input_size)
+    sizes = {"input_size": at.input_size, "num_classes": at.num_classes}
+    counts = (None if recount else stored_counts(spec.arch_id, **sizes)) or _count(spec, **sizes)
+    return PaperCost(params=counts.params, macs=counts.macs, choices=spec.choices(), key=key_of(spec.arch_id, **sizes))
 
 
 def _count(spec: Spec, *, input_size: int, num_classes: int) -> Counts:
@@ -535,25 +520,16 @@ def measured(variant: Variant, studies: tuple[Study, ...]) -> tuple[Measured, ..
 def _in_study(variant: Variant, study: Study) -> Iterator[Measured]:
     arch_id = variant.at_scale(study.info.config["scale"]).normalised(study.input_size).arch_id
     dataset = str(study.info.config["dataset"])
-    for record in study.records:
-        complete = record.status == TrialStatus.COMPLETE and record.score is not None
-        if complete and record.arch_id == arch_id and record.score is not None:
+    complete = [record for record in study.records if record.status == TrialStatus.COMPLETE]
+    trials = [(each.arch_id, each.trial, each.score, each.latency) for each in complete]
+    for own_id, trial, score, latency in (*trials, *((own, None, score, None) for own, score in study.trainings)):
+        if own_id == arch_id and score is not None:
             yield Measured(
                 study=study.name,
                 dataset=dataset,
-                trial=record.trial,
-                score=record.score,
-                latency=record.latency,
-                input_size=study.input_size,
-            )
-    for trained, score in study.trainings:
-        if trained == arch_id:
-            yield Measured(
-                study=study.name,
-                dataset=dataset,
-                trial=None,
+                trial=trial,
                 score=score,
-                latency=None,
+                latency=latency,
                 input_size=study.input_size,
             )
 
@@ -714,87 +690,35 @@ def notes_of(found: ComparedTable) -> tuple[str, ...]:
 
 
 def _paper_dict(found: ComparedPaper) -> PaperJson:
-    paper = found.paper
-    return {
-        "key": paper.key,
-        "title": paper.title,
-        "reference": paper.reference,
-        "source": paper.source,
-        "link": paper.link,
-        "tables": [
-            {
-                "table": table.table.table,
-                "caption": table.table.caption,
-                "scale": plain(table.table.scale),
-                "rows": [_row_dict(row) for row in table.rows],
-            }
-            for table in found.tables
-        ],
-    }
+    tables = [json_as(TableJson, each.table, rows=[_row_dict(row) for row in each.rows]) for each in found.tables]
+    return json_as(PaperJson, found.paper, tables=tables)
 
 
 def _row_dict(found: ComparedRow) -> RowJson:
-    return {
-        "model": found.row.model,
-        "variant": found.row.variant,
-        "values": [_value_dict(value) for value in found.values],
-        "measured": [_measured_dict(each) for each in found.measured],
-    }
+    values, measured_here = map(_value_dict, found.values), map(_measured_dict, found.measured)
+    return json_as(RowJson, found.row, values=list(values), measured=list(measured_here))
 
 
 def _value_dict(found: ComparedValue) -> ValueJson:
-    return {
-        "metric": found.value.metric,
-        "value": found.value.value,
-        "unit": found.value.unit,
-        "conditions": found.value.conditions,
-        "outcome": str(found.outcome),
-        "reason": found.reason,
-        "compared": [
-            {
-                "label": each.number.label,
-                "printed": each.number.printed,
-                "unit": each.number.unit,
-                "convention": each.number.convention,
-                "computed": each.computed,
-                "match": str(each.match.agreement),
-                "relative_difference": each.match.difference,
-                "note": note_of(each),
-            }
-            for each in found.numbers
-            if each.match is not None
-        ],
-    }
+    compared = [
+        json_as(
+            NumberJson,
+            each.number,
+            computed=each.computed,
+            match=str(each.match.agreement),
+            relative_difference=each.match.difference,
+            note=note_of(each),
+        )
+        for each in found.numbers
+        if each.match is not None
+    ]
+    return json_as(ValueJson, found.value, outcome=str(found.outcome), reason=found.reason, compared=compared)
 
 
 def _measured_dict(found: Measured) -> MeasuredJson:
-    score, latency = found.score, found.latency
-    return {
-        "study": found.study,
-        "trial": found.trial,
-        "dataset": found.dataset,
-        "input_size": found.input_size,
-        "top1_percent": score.top1_percent,
-        "split": score.split,
-        "epochs": score.epochs,
-        "seed": score.seed,
-        "protocol": score.protocol,
-        "train_images": score.train_images,
-        "eval_images": score.eval_images,
-        "latency": None
-        if latency is None
-        else {
-            "corrected_ms": latency.corrected_ms,
-            "median_ms": latency.median_ms,
-            "device": latency.device,
-            "backend": latency.backend,
-            "batch": latency.batch,
-            "threads": latency.threads,
-            "precision": latency.precision,
-            "n": latency.n,
-            "converged": latency.converged,
-        },
-    }
+    latency = None if found.latency is None else json_as(MeasuredLatencyJson, found.latency)
+    of_study = {"study": found.study, "trial": found.trial, "dataset": found.dataset, "input_size": found.input_size}
+    return json_as(MeasuredJson, found.score, **of_study, latency=latency)
 
 
 def markdown(report: PapersReport) -> str:
@@ -841,7 +765,7 @@ def _table_sections(found: ComparedTable) -> Iterator[str]:
 
 def _as_printed(found: ComparedTable) -> Iterator[str]:
     """Every value of a table with its conditions, and why those are not computed that are not."""
-    left = {key: column for key, column in found.table.columns.items() if not _all_computed(found, key)}
+    left = {key: reasons for key in found.table.columns if (reasons := _reasons(found, key))}
     if not left:
         return
     own = {row.row.model: row.row.values[0].conditions for row in found.rows}
@@ -856,33 +780,23 @@ def _as_printed(found: ComparedTable) -> Iterator[str]:
             lines.append([row.row.model, *([own[row.row.model]] if with_conditions else []), *cells])
     yield "As printed:" if found.computable else "As printed, nothing of it computed:"
     yield _markdown(_plain_table(head, lines, numbers=left))
+    columns = ((key, found.table.columns[key], reasons) for key, reasons in left.items())
     yield _bullets(
-        f"`{key}`: {', '.join(filter(None, (column.metric or key, column.unit, column.conditions)))}"
-        + (f". Not computed: {'; '.join(reasons)}." if (reasons := _reasons(found, key)) else ".")
-        for key, column in left.items()
-    )
-
-
-def _all_computed(found: ComparedTable, column: str) -> bool:
-    return all(
-        each.match is not None
-        for row in found.rows
-        for value in row.values
-        if value.value.column == column
-        for each in value.numbers
+        f"`{key}`: {', '.join(filter(None, (column.metric or key, column.unit, column.conditions)))}. "
+        f"Not computed: {'; '.join(reasons)}."
+        for key, column, reasons in columns
     )
 
 
 def _reasons(found: ComparedTable, column: str) -> list[str]:
     """Why numbers of a column are not computed, with the rows that this is true of unless it is all."""
+    values = [(row.row.model, value) for row in found.rows for value in row.values if value.value.column == column]
     rows: dict[str, list[str]] = {}
-    for row in found.rows:
-        for value in row.values:
-            if value.value.column == column:
-                for each in value.numbers:
-                    if each.match is None:
-                        rows.setdefault(each.number.reason, []).append(row.row.model)
-    whole = len([row for row in found.rows for value in row.values if value.value.column == column])
+    for model, value in values:
+        for each in value.numbers:
+            if each.match is None:
+                rows.setdefault(each.number.reason, []).append(model)
+    whole = len(values)
     return [
         reason if len(set(models)) == whole else f"{reason} ({', '.join(dict.fromkeys(models))})"
         for reason, models in rows.items()
@@ -904,13 +818,8 @@ def _markdown(table: Table) -> str:
     rule = "|".join("---:" if column.numeric else "---" for column in table.columns)
     rows = [[column.title[0].lower() + column.title[1:] for column in table.columns]]
     for row in table.rows:
-        cells = ["" if value is None else str(value) for value in row]
-        rows.append(
-            [
-                f"`{cell}`" if column.key == "network" else cell
-                for cell, column in zip(cells, table.columns, strict=True)
-            ]
-        )
+        cells = zip(("" if value is None else str(value) for value in row), table.columns, strict=True)
+        rows.append([f"`{cell}`" if column.key == "network" else cell for cell, column in cells])
     lines = [" | ".join(map(_escaped, row)) for row in rows]
     return "\n".join([f"| {lines[0]} |", f"|{rule}|", *(f"| {line} |" for line in lines[1:])])
 

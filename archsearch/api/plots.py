@@ -51,8 +51,7 @@ def result_of(study: StoredStudy, plot: Plot, options: Mapping[str, str] | None 
     found = plot.result({plot.of: analysis_of(study, plot.of, options)})
     if found is None:
         raise NothingStoredError(
-            f"study '{study.name}' has nothing for the plot '{plot.name}' yet",
-            hint=_typed(study, plot),
+            f"study '{study.name}' has nothing for the plot '{plot.name}' yet", hint=_typed(study, plot)
         )
     return found
 

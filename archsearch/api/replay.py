@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ from pydantic import ValidationError
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from archsearch.analysis.objectives import is_complete, objective_values
+from archsearch.api.output import json_as
 from archsearch.api.paths import open_database
+from archsearch.api.stored import by_network
 from archsearch.api.study import Study, opened_study
 from archsearch.errors import ArchsearchError, NothingStoredError, OverrideError
 from archsearch.noise import NoiseFloor
@@ -184,18 +187,14 @@ class StudyReplay(InNotebooks):
 
     def plain(self) -> ReplayJson:
         """Shares are fractions (0.4 is 40 %), trials stand by their numbers."""
-        return {
-            "study": self.study,
-            "trials": len(self.curves),
-            "epochs": self.epochs,
-            "objectives": list(self.objectives),
-            "reference_point": list(self.reference_point),
-            "noise_floor": self.noise_floor.relative,
-            "workers": self.workers,
-            "stopped_by_study": list(self.stopped_by_study),
-            "own_calibration": None if self.own is None else _calibration_json(self.own, self.own_settings),
-            "policies": [_policy_json(each) for each in self.policies],
-        }
+        return json_as(
+            ReplayJson,
+            self,
+            trials=len(self.curves),
+            noise_floor=self.noise_floor.relative,
+            own_calibration=None if self.own is None else _calibration_json(self.own, self.own_settings),
+            policies=[_policy_json(each) for each in self.policies],
+        )
 
     def _why_nothing(self, settings: StoppingSettings) -> str:
         """What kept a rule from stopping anything: trainings that always run to their end, and how many are left."""
@@ -314,12 +313,9 @@ def stored_trainings(
     study: Study, *, storage: str | None = None
 ) -> tuple[tuple[Record, ...], dict[int, tuple[Decision, ...]]]:
     """The records of an opened study with their learning curves, and what its own stopping rule said of each trial."""
-    database = open_database(storage, create=False)
-    try:
+    with closing(open_database(storage, create=False)) as database:
         records = load_records(database, study.info.id, with_curves=True)
         said = load_decisions(database, study.info.id)
-    finally:
-        database.close()
     return records, {trial: tuple(map(_decision, each)) for trial, each in said.items() if each}
 
 
@@ -335,11 +331,11 @@ def whole_records(study: Study, records: Sequence[Record]) -> tuple[Record, ...]
     Raises NothingStoredError if there is none.
     """
     epochs = int(study.info.config["proxy"]["epochs"])
-    first: dict[str, Record] = {}
-    for record in records:
-        score = record.score
-        if is_complete(record) and score is not None and len(score.curve) == score.epochs == epochs:
-            first.setdefault(record.arch_id, record)
+    first = by_network(
+        record
+        for record in records
+        if is_complete(record) and record.score and len(record.score.curve) == record.score.epochs == epochs
+    )
     if not first:
         raise NothingStoredError(
             f"study '{study.name}' has no complete trial with its learning curve", hint="archsearch studies lists all"
@@ -365,39 +361,21 @@ def curves_of(study: Study, records: Sequence[Record]) -> tuple[Curve, ...]:
 
 def reference_corner(study: Study) -> tuple[float, ...]:
     """The study's fixed reference point, in the order of its objectives. Raises NothingStoredError without one."""
-    point = study.info.reference_point
-    if point is None:
+    if study.reference_corner is None:
         raise NothingStoredError(f"study '{study.name}' has no reference point yet", hint="it has no latency yet")
-    return tuple(float(point[name]) for name in study.objectives)
+    return study.reference_corner
 
 
 def _policy_json(found: PolicyReplay) -> PolicyJson:
-    ended = found.replay
-    return {
-        "policy": found.settings.policy,
-        "settings": found.settings.protocol(),
-        "epochs_full": ended.epochs_full,
-        "epochs_trained": ended.epochs_trained,
-        "epochs_saved_share": ended.epochs_saved_share,
-        "hypervolume_full": ended.hypervolume_full,
-        "hypervolume_kept": ended.hypervolume_kept,
-        "hypervolume_lost_share": ended.hypervolume_lost_share,
-        "stopped": list(ended.stopped),
-        "promoted": list(ended.promoted),
-        "true_front": list(ended.true_front),
-        "false_stops": list(ended.false_stops),
-        "calibration": _calibration_json(ended.calibration, found.settings),
-    }
+    return json_as(
+        PolicyJson,
+        found.replay,
+        policy=found.settings.policy,
+        settings=found.settings.protocol(),
+        calibration=_calibration_json(found.replay.calibration, found.settings),
+    )
 
 
 def _calibration_json(found: RuleCalibration, settings: StoppingSettings) -> CalibrationJson:
-    return {
-        "expected_below_share": settings.quantile if settings.policy == "predicted" else None,
-        "spared": list(found.spared),
-        "below": list(found.below),
-        "below_share": found.below_share,
-        "on_front": list(found.on_front),
-        "predictions": found.predictions,
-        "predictions_below": found.predictions_below,
-        "predictions_below_share": found.predictions_below_share,
-    }
+    expected = settings.quantile if settings.policy == "predicted" else None
+    return json_as(CalibrationJson, found, expected_below_share=expected)

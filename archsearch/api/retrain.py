@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,13 +21,7 @@ from archsearch.cost.architecture import cost_of
 from archsearch.data.catalog import load_dataset
 from archsearch.data.dataset import Dataset
 from archsearch.data.images import OnDecoded
-from archsearch.errors import (
-    ArchsearchError,
-    ConfigError,
-    StudyChangedError,
-    TrainingBusyError,
-    UnknownNameError,
-)
+from archsearch.errors import ArchsearchError, ConfigError, StudyChangedError, TrainingBusyError, UnknownNameError
 from archsearch.files import check_writable, locked
 from archsearch.image_rules import ImageRules
 from archsearch.latency.lease import DeviceLease
@@ -45,12 +39,11 @@ from archsearch.training.distributed import World, world_of
 from archsearch.training.loop import Chunk
 from archsearch.training.model_facts import ModelFacts, ModelSummary
 from archsearch.training.model_folder import HELD_OUT, save_model_folder
-from archsearch.training.precision import settled_precision
 from archsearch.training.pretrained import pretrained_start
 from archsearch.training.protocols import DEFAULT_PROTOCOL, PROTOCOLS, Protocol
 from archsearch.training.proxy import train_proxy
 from archsearch.training.retrain import CHECKPOINT_SECONDS, Pace, RetrainedSeed, retrain_seed
-from archsearch.training.settings import ClassWeights, ProxySettings, weights_by_name
+from archsearch.training.settings import ClassWeights, ProxySettings, settled_precision, weights_by_name
 from archsearch.training.start import STARTS, Start, read_start, save_start
 
 logger = logging.getLogger(__name__)
@@ -86,9 +79,6 @@ class Retrained:
     events: Path | None = None
     held_out: Path | None = None
 
-    def __str__(self) -> str:
-        return "\n".join(self.lines)
-
     def plain(self) -> RetrainedJson:
         """All of it as plain data."""
         return {
@@ -99,8 +89,7 @@ class Retrained:
             "held_out": None if self.held_out is None else str(self.held_out),
         }
 
-    @property
-    def lines(self) -> tuple[str, ...]:
+    def __str__(self) -> str:
         """What it reaches, how far that can be believed, and where its files are."""
         facts, first = self.facts, self.facts.scores[0]
         said = [facts.accuracy]
@@ -119,7 +108,7 @@ class Retrained:
             said.append(f"held out  {self.held_out} names the test images")
         if self.events is not None:
             said.append(f"events    tensorboard --logdir {self.events}")
-        return tuple(said)
+        return "\n".join(said)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,7 +201,7 @@ def retrain(
     folder = study_folder(opened.name) / "retrain" / chosen.spec.arch_id
     if world.first:
         check_writable(folder)  # an hour of training would be lost, or its result
-    chunk = DeviceLease.of_device(target).shared
+    chunk = world.holding(DeviceLease.of_device(target).shared)
     with _alone_at(folder, world):
         begin = world.in_turn(
             lambda: start_of(
@@ -254,7 +243,7 @@ def retrain(
             )
             for seed in range(seeds)
         ]
-        facts = _facts(opened, chosen, dataset, trained, protocol=protocol, start=begin)
+        facts = _facts(opened, chosen, dataset, trained, protocol=recipe, start=begin)
         curve = world.in_turn(lambda: _keep(opened, chosen, folder, facts, trained, storage, world, dataset.held_out))
     return Retrained(
         folder=folder,
@@ -301,7 +290,15 @@ def _keep(
         curve_image=curve.name if curve.suffix == ".png" else None,
         held_out=held_out,
     )
-    _store(opened, chosen, trained, storage)
+    with closing(open_database(storage, create=False)) as database:
+        for seed in trained:
+            add_training(
+                database,
+                study_id=opened.info.id,
+                arch_id=chosen.spec.arch_id,
+                score=seed.score,
+                folder=str(seed.weights.parent.parent),
+            )
     return curve
 
 
@@ -352,7 +349,13 @@ def _check_data(study: Study, dataset: Dataset) -> None:
 
 
 def _facts(
-    study: Study, chosen: Chosen, dataset: Dataset, trained: list[RetrainedSeed], *, protocol: str, start: Start | None
+    study: Study,
+    chosen: Chosen,
+    dataset: Dataset,
+    trained: list[RetrainedSeed],
+    *,
+    protocol: Protocol,
+    start: Start | None,
 ) -> ModelFacts:
     first, rules = trained[0], ImageRules.of_study(study.info.config, study.info.facts)
     return ModelFacts(
@@ -364,7 +367,7 @@ def _facts(
         mean=first.mean,
         std=first.std,
         scores=tuple(seed.score for seed in trained),
-        protocol=PROTOCOLS[protocol],
+        protocol=protocol,
         batch_size=first.batch_size,
         dataset=dataset.name,
         dataset_fingerprint=dataset.fingerprint,
@@ -398,21 +401,6 @@ def _draw_curve(folder: Path, facts: ModelFacts) -> Path:
         )
         return folder / "curve.html"
     return folder / "curve.png"
-
-
-def _store(study: Study, chosen: Chosen, trained: list[RetrainedSeed], storage: str | None) -> None:
-    database = open_database(storage, create=False)
-    try:
-        for seed in trained:
-            add_training(
-                database,
-                study_id=study.info.id,
-                arch_id=chosen.spec.arch_id,
-                score=seed.score,
-                folder=str(seed.weights.parent.parent),
-            )
-    finally:
-        database.close()
 
 
 def start_of(
@@ -450,19 +438,14 @@ def start_of(
         )
     if kind == "scratch":
         return None
-    seed = _proxy_seed(study, chosen)
+    proxy = None if chosen.record is None else chosen.record.score
+    seed = int(study.info.config["seed"]) if proxy is None else proxy.seed  # that the study trained it with, if it did
     path = folder / f"proxy-seed-{seed}.safetensors"
     start = read_start(path) if resume else None
     if start is None:
         start = _trained(study, chosen, dataset, seed=seed, device=device, chunk=chunk)
         save_start(path, start)
     return start
-
-
-def _proxy_seed(study: Study, chosen: Chosen) -> int:
-    """The seed that the study trained this network with; the study's own for a network that it did not train."""
-    scored = chosen.record is not None and chosen.record.score is not None
-    return chosen.record.score.seed if scored else int(study.info.config["seed"])  # type: ignore[union-attr]
 
 
 def _trained(study: Study, chosen: Chosen, dataset: Dataset, *, seed: int, device: str, chunk: Chunk) -> Start:

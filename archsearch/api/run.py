@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 from archsearch.api.designed import DesignPlan, run_of
 from archsearch.api.paths import open_database, study_folder
-from archsearch.api.study import Study, open_study
+from archsearch.api.study import Study, open_study, study_if_stored
 from archsearch.data.catalog import parse_dataset
-from archsearch.errors import ArchsearchError, NothingStoredError, UnknownNameError, first_line
+from archsearch.errors import ArchsearchError, NothingStoredError, first_line
 from archsearch.image_rules import RULES_FACT
 from archsearch.overrides import Overrides, read_overrides
 from archsearch.resources import list_yaml
@@ -118,7 +118,7 @@ def plan_study(
 
 def plan_config(config: StudyConfig, runtime: Runtime, *, trials: int | None = None) -> RunPlan:
     """As `plan`, for a study that is read already. One that is stored keeps the rules by which its images are read."""
-    study = _stored_study(config.name, runtime.storage)
+    study = study_if_stored(config.name, storage=runtime.storage)
     info = None if study is None else study.info
     return plan_run(
         config,
@@ -128,13 +128,6 @@ def plan_config(config: StudyConfig, runtime: Runtime, *, trials: int | None = N
         stored=info,
         trained=study is not None and any(record.score is not None for record in study.records),
     )
-
-
-def _stored_study(name: str, storage: str | None) -> Study | None:
-    try:
-        return open_study(name, storage=storage)
-    except (UnknownNameError, NothingStoredError):
-        return None
 
 
 def estimate(planned: RunPlan | DesignPlan, *, storage: str | None = None) -> Estimate | None:
@@ -147,16 +140,12 @@ def estimate(planned: RunPlan | DesignPlan, *, storage: str | None = None) -> Es
     base = planned.base.study if isinstance(planned, DesignPlan) else None
     plan = run_of(planned)
     config, workers = plan.config, len(plan.devices)
-    stored = _stored_study(config.name, storage)
+    stored = study_if_stored(config.name, storage=storage)
     own = () if stored is None else stored.records
     left = max(plan.total - sum(record.status in HOLDS_SLOT for record in own), 0)
     for records in (own, () if base is None else base.records):
         found = own_trials_estimate(
-            records,
-            epochs=config.proxy.epochs,
-            trials=left,
-            workers=workers,
-            stopping=config.stopping.policy != "none",
+            records, epochs=config.proxy.epochs, trials=left, workers=workers, stopping=config.stopping.policy != "none"
         )
         if found is not None:
             return found
@@ -243,12 +232,9 @@ def run_plan(planned: RunPlan | DesignPlan, runtime: Runtime) -> Study:
     Raises as `run`.
     """
     plan = run_of(planned)
-    database = open_database(runtime.storage, create=True, entering=plan.config.name)
-    folder = study_folder(plan.config.name) / "workers"
-    if database.sqlite_file is None:  # machines that share a folder would write into each other's logs
-        folder /= socket.gethostname()
-    try:
+    with closing(open_database(runtime.storage, create=True, entering=plan.config.name)) as database:
+        folder = study_folder(plan.config.name) / "workers"
+        if database.sqlite_file is None:  # machines that share a folder would write into each other's logs
+            folder /= socket.gethostname()
         run_study(plan, database, runtime, folder=folder)
-    finally:
-        database.close()
     return open_study(plan.config.name, storage=runtime.storage)

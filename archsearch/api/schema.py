@@ -6,7 +6,7 @@ A schema is made of the types that the result itself has: a dataclass is an obje
 
 from __future__ import annotations
 
-from importlib import import_module
+from pkgutil import resolve_name
 from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter
@@ -52,11 +52,11 @@ def schema(command: str | None = None) -> dict[str, Any]:
     if command is None:
         return {name: schema(name) for name in OUTPUTS}
     output = OUTPUTS[command]
-    kind = _at(output.home)
+    kind = resolve_name(output.home)
     said = get_type_hints(kind.plain)["return"]
     shapes = [said if is_typeddict(said) else kind, *((SaidJson,) if issubclass(kind, InNotebooks) else ())]
     made = [_of(shape) for shape in shapes]
-    more = {key: _of(_at(home)) for key, home in output.more.items()}
+    more = {key: _of(resolve_name(home)) for key, home in output.more.items()}
     definitions = {name: each for part in (*made, *more.values()) for name, each in part.pop("$defs", {}).items()}
     properties = {
         "command": {"const": command},
@@ -73,11 +73,6 @@ def schema(command: str | None = None) -> dict[str, Any]:
         "required": [key for key in properties if key not in more],
         "$defs": definitions,
     }
-
-
-def _at(home: str) -> Any:
-    module, _, name = home.partition(":")
-    return getattr(import_module(module), name)
 
 
 def _of(shape: Any) -> dict[str, Any]:

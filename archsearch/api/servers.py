@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from archsearch.api.paths import open_database
@@ -29,19 +30,12 @@ def dashboard(
     Raises StoreError, ConfigError.
     """
     name = opened_study(study, storage=storage).name
-    database = open_database(storage, create=False)
-    try:
+    with closing(open_database(storage, create=False)) as database:
         serve_dashboard(database, name, port=port, on_ready=on_ready)
-    finally:
-        database.close()
 
 
 def serve_storage(
-    storage: str,
-    *,
-    host: str = STORAGE_HOST,
-    port: int = STORAGE_PORT,
-    on_ready: Callable[[], None] = lambda: None,
+    storage: str, *, host: str = STORAGE_HOST, port: int = STORAGE_PORT, on_ready: Callable[[], None] = lambda: None
 ) -> None:
     """Serve Optuna's tables of a database to the workers of `run(optuna_proxy=...)`, until KeyboardInterrupt.
 
@@ -49,8 +43,5 @@ def serve_storage(
 
     Raises ConfigError for SQLite, StoreError for a database or a port that cannot be used, or without the extra `grpc`.
     """
-    database = open_database(storage, create=True)
-    try:
+    with closing(open_database(storage, create=True)) as database:
         serve(database, host=host, port=port, on_ready=on_ready)
-    finally:
-        database.close()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Self
@@ -23,7 +25,6 @@ from archsearch.models.families import FAMILIES
 from archsearch.models.spec import Spec
 from archsearch.models.variants import TORCHVISION, VARIANTS, find_variant
 from archsearch.records import Record, Score
-from archsearch.store.claims import trial_counts
 from archsearch.store.database import Database
 from archsearch.store.designs import design_of
 from archsearch.store.studies import StudyInfo, list_studies
@@ -140,14 +141,12 @@ class StoredStudy:
     Attributes:
         info: its configuration, space, reference point and the facts of its first run.
         records: every trial, in order of number.
-        counts: trials by status.
         trainings: (arch_id, score) of every finished retraining, one for each seed.
         storage: the database that it was read from; None: it was made in memory, and no designs were made from it.
     """
 
     info: StudyInfo
     records: tuple[Record, ...]
-    counts: Mapping[str, int]
     trainings: tuple[tuple[str, Score], ...] = ()
     storage: str | None = field(default=None, repr=False, compare=False)
 
@@ -157,10 +156,14 @@ class StoredStudy:
         return cls(
             info=info,
             records=Records(load_records(database, info.id)),
-            counts=trial_counts(database, info.id),
             trainings=load_trainings(database, info.id, split="test"),
             storage=database.url,
         )
+
+    @cached_property
+    def counts(self) -> Mapping[str, int]:
+        """Trials by status."""
+        return dict(sorted(Counter(record.status.value for record in self.records).items()))
 
     def __repr__(self) -> str:
         return f"<archsearch study '{self.name}': {counts_text(self.counts)}>"
@@ -188,8 +191,7 @@ class StoredStudy:
     @property
     def device_name(self) -> str:
         """The device that its first run measured on, for people."""
-        device = self.info.board or self.info.facts.get("device", {})
-        return str(device.get("gpu") or device.get("board") or device.get("cpu") or "unknown device")
+        return device_name_of(self.info.board or self.info.facts.get("device", {}))
 
     @property
     def conditions_text(self) -> str:
@@ -215,21 +217,22 @@ class StoredStudy:
         """The records with their learning curves. Raises StoreError if the database cannot be read."""
         if self.storage is None:
             return self.records
-        database = open_database(self.storage, create=False)
-        try:
+        with closing(open_database(self.storage, create=False)) as database:
             return load_records(database, self.info.id, with_curves=True)
-        finally:
-            database.close()
+
+    @property
+    def reference_corner(self) -> tuple[float, ...] | None:
+        """The study's fixed reference point, in the order of its objectives; None before there is one."""
+        point = self.info.reference_point
+        return None if point is None else tuple(float(point[name]) for name in self.objectives)
 
     @cached_property
     def front(self) -> Front:
         """The front of the complete `networks`, with the study's fixed reference point and noise floor."""
-        point = self.info.reference_point
-        corner = None if point is None else [point[name] for name in self.objectives]
         return front_of(
             self.networks,
             self.objectives,
-            corner,
+            self.reference_corner,
             noise_floor=self.info.noise_floor,
             latency_batch=self.info.latency_batch,
         )
@@ -305,12 +308,11 @@ class StoredStudy:
         Raises StoreError if the database cannot be read.
         """
         own = self.design
-        if purpose == "ablation" and own is not None and own.purpose == purpose and own.of != self.name:
+        if purpose == "ablation" and own is not None and own.purpose == purpose:
             return (self,)
         if self.storage is None:
             return ()
-        database = open_database(self.storage, create=False)
-        try:
+        with closing(open_database(self.storage, create=False)) as database:
             made = [
                 info
                 for info in reversed(list_studies(database))
@@ -319,8 +321,6 @@ class StoredStudy:
                 and facts["purpose"] == purpose
             ]
             return tuple(type(self).read(database, info) for info in made)
-        finally:
-            database.close()
 
     def newest_design(self, purpose: Purpose) -> tuple[Self, Design] | None:
         """The newest design with points that was made from it for this purpose, and its study."""
@@ -417,6 +417,19 @@ class StoredStudy:
                     raise ConfigError(f"trial {number} of study '{self.name}' has no network yet ({record.status})")
                 return record
         raise ConfigError(f"study '{self.name}' has no trial {number}", hint=f"its {self._numbers}")
+
+
+def device_name_of(facts: Mapping[str, Any]) -> str:
+    """A device for people, from the facts of its fingerprint."""
+    return str(facts.get("gpu") or facts.get("board") or facts.get("cpu") or "unknown device")
+
+
+def by_network(records: Iterable[Record]) -> dict[str, Record]:
+    """The first of the records of each network, by arch_id."""
+    found: dict[str, Record] = {}
+    for record in records:
+        found.setdefault(record.arch_id, record)
+    return found
 
 
 def counts_text(counts: Mapping[str, int]) -> str:

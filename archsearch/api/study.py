@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from archsearch.analysis.front import front_rows
 from archsearch.analysis.verdicts import verdicts_table
@@ -65,38 +66,32 @@ class Study(StoredStudy):
     @cached_property
     def history(self) -> History:
         """How the hypervolume grew over its trials."""
-        found: History = self.analysis("history")
-        return found
+        return cast("History", self.analysis("history"))
 
     @cached_property
     def importances(self) -> Importances:
         """How much each choice mattered among the networks that it tried; observational."""
-        found: Importances = self.analysis("importances")
-        return found
+        return cast("Importances", self.analysis("importances"))
 
     @cached_property
     def marginal(self) -> Marginal:
         """The marginal effect of every level of every choice, from a fitted model; observational."""
-        found: Marginal = self.analysis("marginal")
-        return found
+        return cast("Marginal", self.analysis("marginal"))
 
     @cached_property
     def ablation(self) -> Ablation | None:
         """The newest ablation that was made from it (`archsearch ablate`); None if there is none."""
-        found: Ablation | None = self.analysis("ablation")
-        return found
+        return cast("Ablation | None", self.analysis("ablation"))
 
     @cached_property
     def confusion(self) -> Confusion | None:
         """Which classes its best retrained network takes for which; None if none was retrained by this version."""
-        found: Confusion | None = self.analysis("confusion")
-        return found
+        return cast("Confusion | None", self.analysis("confusion"))
 
     @cached_property
     def trust(self) -> Trust | None:
         """The newest check of its proxy (`archsearch trust`); None if there is none."""
-        found: Trust | None = self.analysis("trust")
-        return found
+        return cast("Trust | None", self.analysis("trust"))
 
     def figure(self, name: str = "front", **size: int) -> Figure:
         """A figure by its name in `archsearch.plots.catalog.PLOTS`; `width` and `height` in pixels.
@@ -159,11 +154,8 @@ def open_study(name: str | Path | None = None, *, storage: str | None = None) ->
         from archsearch.search.config import load_study
 
         name = load_study(name).name
-    database = open_database(storage, create=False)
-    try:
+    with closing(open_database(storage, create=False)) as database:
         return Study.read(database, find_study(database, str(name)) if name else latest_study(database))
-    finally:
-        database.close()
 
 
 def opened_study(study: str | Path | Study | None, *, storage: str | None = None) -> Study:
@@ -205,13 +197,18 @@ def open_base(
     return found
 
 
+def study_if_stored(name: str, *, storage: str | None) -> Study | None:
+    """The stored study of a name; None if there is no database or none of this name. Raises StoreError."""
+    try:
+        return open_study(name, storage=storage)
+    except (UnknownNameError, NothingStoredError):
+        return None
+
+
 def all_studies(*, storage: str | None = None) -> tuple[Study, ...]:
     """Every stored study. Raises StoreError if there is no database."""
-    database = open_database(storage, create=False)
-    try:
+    with closing(open_database(storage, create=False)) as database:
         return tuple(Study.read(database, info) for info in list_studies(database))
-    finally:
-        database.close()
 
 
 def stored_studies(storage: str | None) -> tuple[Study, ...]:

@@ -1,4 +1,4 @@
-"""What a board is, how steadily it measures, and what the line to it costs."""
+"""What a board is, how steadily it measures, what the line to it costs; and whether several may share measurements."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import shlex
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
+from archsearch.api.output import json_as
 from archsearch.errors import ConfigError
 from archsearch.latency.settings import LatencySettings
 from archsearch.models.families import build
@@ -17,6 +19,7 @@ from archsearch.models.variants import find_variant
 from archsearch.records import Latency
 from archsearch.table import Cell, Column, InNotebooks, Table
 from archsearch.targets.board import Board, measure_on_board
+from archsearch.targets.pool import PoolCheck, check_pool
 from archsearch.targets.transports import parse_target
 from archsearch.targets.wire import Have
 
@@ -119,18 +122,8 @@ class TargetCheck(InNotebooks):
 
     def plain(self) -> TargetJson:
         """Plain data for JSON."""
-        return {
-            "target": self.target,
-            "facts": dict(self.facts),
-            "clock_khz": list(self.clock_khz),
-            "temperature_millidegrees": list(self.temperature_millidegrees),
-            "throttled": self.throttled,
-            "ratios": [latency.ratio_to_reference for latency in self.latencies],
-            "p10_ms": [latency.p10_ms for latency in self.latencies],
-            "noise_percent": self.noise_percent,
-            "answer_ms": self.answer_ms,
-            "wire_share": self.wire_share,
-        }
+        ratios = [latency.ratio_to_reference for latency in self.latencies]
+        return json_as(TargetJson, self, ratios=ratios, p10_ms=[latency.p10_ms for latency in self.latencies])
 
 
 def target_check(target: str, *, on_step: Callable[[str], None] | None = None) -> TargetCheck:
@@ -144,8 +137,7 @@ def target_check(target: str, *, on_step: Callable[[str], None] | None = None) -
     if found is None:
         raise ConfigError("local is this machine: there is no line to check", hint="archsearch measure NAME")
     tell("connecting")
-    board = Board(found)
-    try:
+    with closing(Board(found)) as board:
         line, times = board.connection(), []
         for _ in range(_QUESTIONS):
             began = time.perf_counter()
@@ -175,5 +167,13 @@ def target_check(target: str, *, on_step: Callable[[str], None] | None = None) -
             answer_ms=statistics.median(times),
             wire_share=statistics.median(float(latency.state["wire_share"]) for latency in latencies),
         )
-    finally:
-        board.close()
+
+
+def target_pool(*targets: str, on_step: Callable[[str], None] | None = None) -> PoolCheck:
+    """Measure five networks on each of several boards of one model: whether a study may take them in turn.
+
+    Raises ConfigError for a name that is no board's, and for boards of different models; MeasurementError if one does
+    not answer or lacks something.
+    """
+    settings = LatencySettings(backend="onnxruntime")
+    return check_pool(targets, settings, input_size=_INPUT_SIZE, on_step=on_step or (lambda _step: None))

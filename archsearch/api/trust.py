@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from archsearch.analysis.objectives import is_complete
-from archsearch.api.analyses import TRUST_FACTS
-from archsearch.api.designed import DesignPlan, base_of, plan_design
-from archsearch.api.paths import open_database
-from archsearch.api.study import Study, open_study, opened_study
-from archsearch.designs import Design, DesignPoint
-from archsearch.errors import ConfigError, NothingStoredError, OverrideError, UnknownNameError
+from archsearch.api.designed import DesignPlan, base_of, plan_design, point_of
+from archsearch.api.stored import by_network
+from archsearch.api.study import Study, open_study, opened_study, study_if_stored
+from archsearch.designs import Design
+from archsearch.errors import ConfigError, OverrideError
 from archsearch.overrides import SectionChanges
 from archsearch.records import Record
 from archsearch.search.runtime import Runtime
-from archsearch.store.studies import find_study
+from archsearch.store.studies import TRUST_FACTS
 from archsearch.text import plural
 
 logger = logging.getLogger(__name__)
@@ -71,14 +69,16 @@ def plan_trust(
     long_epochs = TIMES_LONGER * proxy_epochs if epochs is None else epochs
     if long_epochs <= proxy_epochs:
         raise ConfigError(
-            f"epochs {long_epochs}: the proxy itself has {proxy_epochs}", hint=f"for example {5 * proxy_epochs}"
+            f"epochs {long_epochs}: the proxy itself has {proxy_epochs}",
+            hint=f"for example {TIMES_LONGER * proxy_epochs}",
         )
     first = base.config.seed + 1
     design = trust_design(opened.name, opened.records, networks=networks, seeds=range(first, first + seeds))
     longer = SectionChanges(proxy={"epochs": long_epochs}, latency=changed.latency)
     planned = plan_design(base, design, runtime, changes=longer)
     plan = planned.plan
-    known = _stored_facts(plan.config.name, runtime.storage)
+    earlier = study_if_stored(plan.config.name, storage=runtime.storage)  # a run of the same design
+    known = None if earlier is None else earlier.info.facts.get(TRUST_FACTS)
     if known is None:
         known = {"seed": base.config.seed, "predictors": computed_predictors(planned, runtime)}
     less = "" if len(design.points) >= networks else f" (the study has no more; {networks} were asked for)"
@@ -97,27 +97,10 @@ def plan_trust(
     )
 
 
-def _stored_facts(name: str, storage: str | None) -> Mapping[str, Any] | None:
-    """What an earlier run of the same design found; None if there was none."""
-    try:
-        database = open_database(storage, create=False)
-    except NothingStoredError:
-        return None
-    try:
-        facts = find_study(database, name).facts.get(TRUST_FACTS)
-    except (UnknownNameError, NothingStoredError):
-        return None
-    finally:
-        database.close()
-    return facts if isinstance(facts, Mapping) else None
-
-
 def ranked_networks(records: Sequence[Record]) -> tuple[Record, ...]:
     """The first complete record of each network, the most accurate first; ties by trial."""
-    first: dict[str, Record] = {}
-    for record in sorted(records, key=lambda record: record.trial):
-        if is_complete(record) and math.isfinite(record.error_percent):
-            first.setdefault(record.arch_id, record)
+    usable = [record for record in records if is_complete(record) and math.isfinite(record.error_percent)]
+    first = by_network(sorted(usable, key=lambda record: record.trial))
     return tuple(sorted(first.values(), key=lambda record: (record.error_percent, record.trial)))
 
 
@@ -170,22 +153,7 @@ def trust_design(of: str, records: Sequence[Record], *, networks: int, seeds: Se
         raise ConfigError(
             f"study '{of}' has no complete trial to train for longer", hint=f"archsearch run --study {of}"
         )
-    return Design(
-        purpose="trust",
-        of=of,
-        points=tuple(
-            DesignPoint(
-                name=record.variant or f"trial {record.trial}",
-                family=record.family,
-                choices=dict(record.choices),
-                arch_id=record.arch_id,
-                trial=record.trial,
-                variant=record.variant,
-            )
-            for record in chosen
-        ),
-        seeds=tuple(seeds),
-    )
+    return Design(purpose="trust", of=of, points=tuple(map(point_of, chosen)), seeds=tuple(seeds))
 
 
 def computed_predictors(planned: DesignPlan, runtime: Runtime) -> dict[str, dict[str, float]]:
@@ -198,12 +166,12 @@ def computed_predictors(planned: DesignPlan, runtime: Runtime) -> dict[str, dict
     """
     from archsearch.cost.memory import memory_access
     from archsearch.cost.zero_cost import JACOB_COV_IMAGES, jacob_cov, synflow
-    from archsearch.data.batches import DeviceBatches
     from archsearch.data.catalog import load_dataset
     from archsearch.data.images import channel_statistics
     from archsearch.models.families import build
     from archsearch.search.design_points import design_specs
     from archsearch.search.evaluate import SPLIT_SEED
+    from archsearch.training.trainer import device_batches
 
     design, proxy = planned.design, planned.plan.config.proxy
     input_size, seed = planned.plan.input_size, planned.base.config.seed
@@ -215,18 +183,9 @@ def computed_predictors(planned: DesignPlan, runtime: Runtime) -> dict[str, dict
         image_size=input_size,
     )
     mean, std = channel_statistics(train)
-    batches = DeviceBatches(
-        train.subset(range(min(JACOB_COV_IMAGES, len(train)))),
-        device="cpu",
-        input_size=input_size,
-        batch_size=JACOB_COV_IMAGES,
-        mean=mean,
-        std=std,
-        flip=False,
-        crop_padding=0,
-        seed=seed,
-    )
-    images, _ = next(batches.evaluation())
+    first = train.subset(range(min(JACOB_COV_IMAGES, len(train))))
+    batches = device_batches(first, device="cpu", input_size=input_size, mean=mean, std=std)
+    images, _ = next(batches.evaluation(JACOB_COV_IMAGES))
     found: dict[str, dict[str, float]] = {"synflow": {}, "jacob_cov": {}, "memory_bytes": {}}
     for index, spec in enumerate(design_specs(design, input_size=input_size)):
         model = build(spec, num_classes=loaded.num_classes, input_size=input_size, seed=seed)

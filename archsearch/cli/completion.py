@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable
+from pkgutil import resolve_name
 from typing import Any
 
 import typer
@@ -34,24 +35,35 @@ def words(*known: str) -> Callable[..., Completed]:
     return _completed(lambda _ctx, _typed: _named(known))
 
 
+def _names_of(home: str, *more: str) -> Callable[..., Completed]:
+    """Completes a name in the table at MODULE:NAME, which is imported when it is asked for, or one of these words."""
+    return _completed(lambda _ctx, _typed: _named([*more, *resolve_name(home)]))
+
+
 def _option(ctx: typer.Context, name: str) -> str | None:
     value: Any = ctx.params.get(name)
     return value if isinstance(value, str) else None
 
 
-def _stored(ctx: typer.Context, _typed: str) -> Iterable[tuple[str, str]]:
+@_completed
+def stored_studies(ctx: typer.Context, _typed: str) -> Iterable[tuple[str, str]]:
+    """Names of the studies in the database."""
     from archsearch.store.names import study_names
 
     return ((name, "stored") for name in study_names(_option(ctx, "storage")))
 
 
-def _shipped(_ctx: typer.Context, _typed: str) -> Iterable[tuple[str, str]]:
+@_completed
+def shipped_studies(_ctx: typer.Context, _typed: str) -> Iterable[tuple[str, str]]:
+    """Names of the studies that come with archsearch."""
     from archsearch.resources import list_yaml
 
     return ((name, "shipped") for name in list_yaml("studies"))
 
 
-def _trials(ctx: typer.Context, _typed: str) -> Iterable[tuple[str, str]]:
+@_completed
+def trials(ctx: typer.Context, _typed: str) -> Iterable[tuple[str, str]]:
+    """What names a network of the study that is named, or of the one worked on last."""
     from archsearch.models.variants import VARIANTS
     from archsearch.store.names import trial_names
 
@@ -65,7 +77,9 @@ def _named(names: Iterable[str]) -> list[tuple[str, str]]:
     return [(name, "") for name in names]
 
 
-def _networks(ctx: typer.Context, typed: str) -> Iterable[tuple[str, str]]:
+@_completed
+def networks(ctx: typer.Context, typed: str) -> Iterable[tuple[str, str]]:
+    """Named networks and families; after a study's name and a colon its trials."""
     from archsearch.models.families import FAMILIES
     from archsearch.models.variants import VARIANTS
     from archsearch.store.names import trial_names
@@ -74,16 +88,22 @@ def _networks(ctx: typer.Context, typed: str) -> Iterable[tuple[str, str]]:
     if colon:
         found = trial_names(_option(ctx, "storage"), study)
         return [(f"{study}:best", "recommended"), *((f"{study}:{number}", name) for number, name in found)]
-    return [*_named([*VARIANTS, *FAMILIES]), *((f"{name}:best", "recommended") for name, _ in _stored(ctx, typed))]
+    return [
+        *_named([*VARIANTS, *FAMILIES]),
+        *((f"{name}:best", "recommended") for name, _ in stored_studies(ctx, typed)),
+    ]
 
 
-def _plots(_ctx: typer.Context, _typed: str) -> Iterable[tuple[str, str]]:
+@_completed
+def plots(_ctx: typer.Context, _typed: str) -> Iterable[tuple[str, str]]:
+    """Plots, and what each shows."""
     from archsearch.plots.summaries import SUMMARIES
 
     return SUMMARIES.items()
 
 
-def _choices(ctx: typer.Context, typed: str) -> Iterable[tuple[str, str]]:
+@_completed
+def choices(ctx: typer.Context, typed: str) -> Iterable[tuple[str, str]]:
     """Choices of the study that is named, or of the main family; after a comma the next one."""
     from archsearch.models.families import FAMILIES
     from archsearch.store.names import choice_names
@@ -95,33 +115,17 @@ def _choices(ctx: typer.Context, typed: str) -> Iterable[tuple[str, str]]:
     return _named(f"{before}{comma}{name}" for name in known or (*base.macros(), *base.rules()))
 
 
-def _protocols(_ctx: typer.Context, _typed: str) -> Iterable[tuple[str, str]]:
-    from archsearch.training.protocols import PROTOCOLS
-
-    return _named(PROTOCOLS)
-
-
-def _families(_ctx: typer.Context, _typed: str) -> Iterable[tuple[str, str]]:
-    from archsearch.models.families import FAMILIES
-
-    return _named(FAMILIES)
-
-
-def _papers(_ctx: typer.Context, _typed: str) -> Iterable[tuple[str, str]]:
+@_completed
+def papers(_ctx: typer.Context, _typed: str) -> Iterable[tuple[str, str]]:
+    """Keys of the papers whose printed numbers are data."""
     from archsearch.papers.printed import DATA
 
     return _named(path.stem for path in sorted(DATA.glob("*.yaml")))
 
 
-stored_studies = _completed(_stored)
-shipped_studies = _completed(_shipped)
-any_studies = _completed(lambda ctx, typed: [*_shipped(ctx, typed), *_stored(ctx, typed)])
-trials = _completed(_trials)
-networks = _completed(_networks)
-plots = _completed(_plots)
-choices = _completed(_choices)
-protocols = _completed(_protocols)
-families = _completed(_families)
-papers = _completed(_papers)
+any_studies = _completed(lambda ctx, typed: [*shipped_studies(ctx, typed), *stored_studies(ctx, typed)])
+protocols = _names_of("archsearch.training.protocols:PROTOCOLS")
+families = _names_of("archsearch.models.families:FAMILIES")
+backends = _names_of("archsearch.latency.backends:BACKENDS", "auto")
 devices = words("auto", "cpu", "cuda")
 rules = words("recommended", "knee", "accuracy", "latency")

@@ -8,13 +8,17 @@ from typing import Annotated
 import typer
 
 from archsearch.cli.console import console, doing, error_console, tell
-from archsearch.cli.options import DataDirOption, JsonOption
+from archsearch.cli.options import DataDirOption, JsonOption, check_dataset, checked
 
 
 def data(
     dataset: Annotated[
         str,
-        typer.Argument(metavar="DATASET", help="folder:PHOTOS, npz:PATH, cifar10, cifar100 or digits; or a folder."),
+        typer.Argument(
+            metavar="DATASET",
+            callback=checked(lambda typed: Path(typed).is_dir() or check_dataset(typed)),
+            help="folder:PHOTOS, npz:PATH, cifar10, cifar100 or digits; or a folder.",
+        ),
     ],
     out: Annotated[
         Path | None,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,9 +21,14 @@ from archsearch.cli.options import (
     TargetOption,
     TimeBudgetOption,
     WorkersOption,
+    one_of,
+    page_option,
     parse_duration,
 )
 from archsearch.overrides import section_changes
+
+if TYPE_CHECKING:
+    from archsearch.table import Result
 
 
 def ablate(
@@ -69,18 +75,18 @@ def ablate(
         str,
         typer.Option(
             metavar="MODE",
-            autocompletion=completion.words("one-at-a-time", "leave-one-out", "pairs"),
             help="one-at-a-time: each level against the base. leave-one-out: each choice that differs from the plain "
             "network of its family put back. pairs: one at a time, and every two together.",
+            **one_of("mode", "one-at-a-time", "leave-one-out", "pairs"),
         ),
     ] = "one-at-a-time",
     spread: Annotated[
         str,
         typer.Option(
             metavar="own|pooled",
-            autocompletion=completion.words("own", "pooled"),
             help="Intervals from each effect's own spread over the seeds, or from one spread of all networks: narrower "
             "with few seeds, and right if all scatter about alike.",
+            **one_of("spread", "own", "pooled"),
         ),
     ] = "own",
     set_: SetOption = None,
@@ -99,9 +105,7 @@ def ablate(
     storage: StorageOption = None,
     time_budget: TimeBudgetOption = None,
     json: JsonOption = False,
-    plot: Annotated[
-        bool, typer.Option("--plot", help="Write ablation.html, the effects as a forest plot; a terminal opens it.")
-    ] = False,
+    plot: Annotated[bool, page_option("ablation.html", "the effects as a forest plot")] = False,
     dry_run: DryRunOption = False,
 ) -> None:
     """Change one network choice by choice, and say what each change does to accuracy, latency and size.
@@ -113,18 +117,9 @@ def ablate(
     archsearch ablate --study cifar10 --from shufflenet_v2_x0_5 --choices kernel,attention=none|se|eca
     archsearch ablate --from best --mode leave-one-out --seeds 8
     """
-    from archsearch.api.study import open_base
-
-    open_base(study, storage=storage)  # before torch is imported: a wrong name is answered at once
-
     from archsearch.api.ablate import plan_ablation
-    from archsearch.api.analyses import ablation_result, check_spread
-    from archsearch.api.output import write
-    from archsearch.api.paths import study_folder
     from archsearch.cli.running import run_design
-    from archsearch.plots.ablation import ablation_figure
 
-    check_spread(spread)
     _planned, finished = run_design(
         lambda runtime: plan_ablation(
             study,
@@ -144,12 +139,22 @@ def ablate(
         time_budget=time_budget,
         dry_run=dry_run,
     )
+    from archsearch.api.analyses import ablation_result
+
     found = ablation_result(finished, spread=spread)
-    written = []
-    if plot:
-        page = study_folder(finished.name) / "ablation.html"
-        written.append(write(found, page, figure=ablation_figure, command=typed_command()))
-    tell(found, *written, json=json)
+    tell(found, *_pages(found, "ablation", finished.name, wanted=plot), json=json)
+
+
+def _pages(found: Result, plot: str, study: str, *, wanted: bool) -> list[Path]:
+    """The result as this plot's page in the study's folder, if it is wanted."""
+    if not wanted:
+        return []
+    from archsearch.api.output import write
+    from archsearch.api.paths import study_folder
+    from archsearch.plots.catalog import PLOTS
+
+    page = study_folder(study) / f"{plot}.html"
+    return [write(found, page, figure=PLOTS[plot].figure, command=typed_command())]
 
 
 def confirm(
@@ -199,13 +204,9 @@ def confirm(
     archsearch confirm --top 0 --target ssh:pi5
     archsearch confirm --sustained 10m --target ssh:pi5
     """
-    from archsearch.api.study import open_base
-
-    open_base(study, storage=storage)  # before torch is imported: a wrong name is answered at once
     if sustained is not None:
         _sustain(study, sustained, target=target, device=device, storage=storage, json=json)
         return
-    from archsearch.analysis.recommendation import recommendation_of
     from archsearch.api.confirm import confirm_result, plan_confirm
     from archsearch.cli.running import run_design
 
@@ -221,6 +222,8 @@ def confirm(
         time_budget=time_budget,
         dry_run=dry_run,
     )
+    from archsearch.analysis.recommendation import recommendation_of
+
     searched = planned.base.stored
     found = confirm_result(searched, finished)
     answer = recommendation_of(searched.front, searched.networks, confirmed=found)
@@ -261,9 +264,7 @@ def trust(
     data_dir: DataDirOption = None,
     storage: StorageOption = None,
     time_budget: TimeBudgetOption = None,
-    plot: Annotated[
-        bool, typer.Option("--plot", help="Write trust.html, proxy against long training; a terminal opens it.")
-    ] = False,
+    plot: Annotated[bool, page_option("trust.html", "proxy against long training")] = False,
     json: JsonOption = False,
     dry_run: DryRunOption = False,
 ) -> None:
@@ -276,19 +277,10 @@ def trust(
     archsearch trust --study cifar10 --n 16
     archsearch trust --n 24 --epochs 40 --seeds 2 --plot
     """
-    from archsearch.api.study import open_study
-
-    changes = section_changes(set_ or [])
-    if not changes.proxy and not changes.others:  # which are refused whatever the study is
-        open_study(study, storage=storage)  # before torch is imported: a wrong name is answered at once
-
-    from archsearch.api.analyses import trust_between
-    from archsearch.api.output import write
-    from archsearch.api.paths import study_folder
     from archsearch.api.trust import plan_trust
     from archsearch.cli.running import run_design
-    from archsearch.plots.trust import trust_figure
 
+    changes = section_changes(set_ or [])
     planned, finished = run_design(
         lambda runtime: plan_trust(study, runtime, networks=n, epochs=epochs, seeds=seeds, changes=changes),
         reading="the study and its data",
@@ -299,9 +291,7 @@ def trust(
         time_budget=time_budget,
         dry_run=dry_run,
     )
+    from archsearch.api.analyses import trust_between
+
     found = trust_between(planned.base.stored, finished)
-    written = []
-    if plot:
-        page = study_folder(planned.base.stored.name) / "trust.html"
-        written.append(write(found, page, figure=trust_figure, command=typed_command()))
-    tell(found, *written, json=json)
+    tell(found, *_pages(found, "trust", planned.base.name, wanted=plot), json=json)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +13,18 @@ from rich.progress import Progress
 from archsearch.cli import completion
 from archsearch.cli.console import doing, error_console, show, tell, typed_command
 from archsearch.cli.networks import check_networks
-from archsearch.cli.options import DeviceOption, JsonOption, StorageOption, TargetOption
+from archsearch.cli.options import (
+    BOARDS,
+    DeviceOption,
+    JsonOption,
+    StorageOption,
+    TargetOption,
+    check_backend_name,
+    check_target,
+    checked,
+    one_of,
+    page_option,
+)
 from archsearch.errors import ArchsearchError
 from archsearch.text import duration, plural, rough_duration
 
@@ -35,7 +46,12 @@ def measure(
     ] = None,
     backend: Annotated[
         list[str] | None,
-        typer.Option(metavar="B", help="How a network is run, e.g. onnxruntime or torch. Repeatable. Default: auto."),
+        typer.Option(
+            metavar="B",
+            autocompletion=completion.backends,
+            callback=checked(check_backend_name),
+            help="How a network is run, e.g. onnxruntime or torch. Repeatable. Default: auto.",
+        ),
     ] = None,
     batch: Annotated[
         list[int] | None,
@@ -43,7 +59,11 @@ def measure(
     ] = None,
     precision: Annotated[
         list[str] | None,
-        typer.Option(metavar="P", help="fp32, tf32, fp16 or bf16. Repeatable. Default: fp32 on a CPU, fp16 on a GPU."),
+        typer.Option(
+            metavar="P",
+            help="fp32, tf32, fp16 or bf16. Repeatable. Default: fp32 on a CPU, fp16 on a GPU.",
+            **one_of("precision", "fp32", "tf32", "fp16", "bf16"),
+        ),
     ] = None,
     threads: Annotated[int, typer.Option(min=1, metavar="N", help="CPU threads of one run.")] = 1,
     input_size: Annotated[
@@ -53,12 +73,18 @@ def measure(
         ),
     ] = None,
     classes: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="Outputs of the classifier. Default: each network's own."),
+        int | None, typer.Option(min=1, metavar="N", help="Outputs of the classifier. Default: each network's own.")
     ] = None,
     device: DeviceOption = "auto",
     target: TargetOption = None,
-    cores: Annotated[str, typer.Option(metavar="KIND", help="A board's cores: all, big or little.")] = "all",
+    cores: Annotated[
+        str,
+        typer.Option(
+            metavar="KIND",
+            help="A board's cores: all, big or little.",
+            **one_of("kind of cores", "all", "big", "little"),
+        ),
+    ] = "all",
     reference: Annotated[
         str,
         typer.Option(
@@ -169,7 +195,13 @@ def guidelines(
     device: DeviceOption = "auto",
     target: TargetOption = None,
     backend: Annotated[
-        str, typer.Option(metavar="B", help="How networks are run; auto: ONNX Runtime on a CPU, CUDA graphs on a GPU.")
+        str,
+        typer.Option(
+            metavar="B",
+            autocompletion=completion.backends,
+            callback=checked(check_backend_name),
+            help="How networks are run; auto: ONNX Runtime on a CPU, CUDA graphs on a GPU.",
+        ),
     ] = "auto",
     batch: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Images a run. Default: 8 on a GPU, else 1, as in the paper.")
@@ -178,9 +210,7 @@ def guidelines(
         bool, typer.Option("--quick", help="A few runs of each network, to see it work: nothing to rely on.")
     ] = False,
     again: Annotated[bool, typer.Option("--again", help="Measure anew what was measured before.")] = False,
-    plot: Annotated[
-        bool, typer.Option("--plot", help="Write guidelines.html, one self-contained page; a terminal opens it.")
-    ] = False,
+    plot: Annotated[bool, page_option("guidelines.html")] = False,
     png: Annotated[bool, typer.Option("--png", help="Write guidelines.png (extra `png`).")] = False,
     json: JsonOption = False,
     out: Annotated[
@@ -202,6 +232,22 @@ def guidelines(
     from archsearch.api.output import write
     from archsearch.plots.guidelines import guidelines_figure
 
+    told = False  # how long it will take
+
+    def tell_progress(now: GuidelinesProgress) -> None:
+        """One line where a terminal watches, a line for each group elsewhere."""
+        nonlocal told
+        if now.cached:
+            return
+        if not told:
+            told = True
+            error_console.print(now.expected.sentence, markup=False)
+        text = f"{now.group} of {now.groups}: {now.name}, {rough_duration(now.expected.seconds)} left"
+        if error_console.is_terminal:
+            say(text)
+        else:
+            error_console.print(text, markup=False)
+
     with doing("reading the printed tables") as say:
         report = run_guidelines(
             [each.value for each in table or ()],
@@ -211,7 +257,7 @@ def guidelines(
             batch=batch,
             quick=quick,
             again=again,
-            on_progress=_Display(say).show,
+            on_progress=tell_progress,
         )
     folder = out or FOLDER
     wanted = [name for name, asked in (("guidelines.html", plot), ("guidelines.png", png)) if asked]
@@ -222,35 +268,19 @@ def guidelines(
     tell(report, *written, json=json)
 
 
-class _Display:
-    """How long it will take; then one line of progress where a terminal watches, a line for each group elsewhere."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
-        self._told = False  # how long it will take
-
-    def show(self, progress: GuidelinesProgress) -> None:
-        """One group begins."""
-        if progress.cached:
-            return
-        if not self._told:
-            self._told = True
-            error_console.print(progress.expected.sentence, markup=False)
-        left = f"{rough_duration(progress.expected.seconds)} left"
-        text = f"{progress.group} of {progress.groups}: {progress.name}, {left}"
-        if error_console.is_terminal:
-            self._say(text)
-        else:
-            error_console.print(text, markup=False)
-
-
 target_app = typer.Typer(no_args_is_help=True, help="Look at a board that latency is measured on (--target).")
 
 
 @target_app.command("check")
 def check(
     target: Annotated[
-        str, typer.Argument(metavar="TARGET", help="ssh:HOST, command:PROGRAM ARGS or adb:SERIAL.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="TARGET",
+            callback=checked(check_target),
+            help=f"{BOARDS}.",
+            show_default=False,
+        ),
     ],
     json: JsonOption = False,
 ) -> None:
@@ -268,3 +298,34 @@ def check(
     with doing("connecting") as say:
         found = target_check(target, on_step=say)
     tell(found, json=json)
+
+
+@target_app.command("pool")
+def pool(
+    targets: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="TARGET...",
+            callback=checked(check_target),
+            help=f"Two boards or more: {BOARDS}.",
+            show_default=False,
+        ),
+    ],
+    json: JsonOption = False,
+) -> None:
+    """Measure five networks on each of several boards of one model: may a study share its measurements among them?
+
+    Takes about a minute; all boards are measured at the same time.
+    A study names them: the first one is `latency.target`, the others are `latency.pool`.
+
+    Examples:
+    archsearch target pool ssh:pi5-a ssh:pi5-b
+    archsearch target pool ssh:pi5-a ssh:pi5-b ssh:pi5-c --json
+    """
+    from archsearch.api.target import target_pool
+
+    with doing("connecting") as say:
+        found = target_pool(*targets, on_step=say)
+    tell(found, json=json)
+    if not found.agrees:
+        raise typer.Exit(1)

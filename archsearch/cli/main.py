@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Annotated, Any
 
@@ -13,20 +13,7 @@ import typer
 from pydantic import ValidationError
 from typer.core import TyperGroup
 
-from archsearch.cli import (
-    data,
-    designs,
-    latency,
-    models,
-    networks,
-    pareto,
-    plot,
-    report,
-    run,
-    schema,
-    servers,
-    studies,
-)
+from archsearch.cli import data, designs, latency, models, networks, run, schema, servers, studies
 from archsearch.cli.console import checked_stdout, error_console, forgiving_stderr, log_to_console, print_error
 from archsearch.errors import ArchsearchError, ConfigError, nearest, shown
 from archsearch.validation import must_be
@@ -85,29 +72,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("run", rich_help_panel=SEARCH)(run.run)
-app.command("retrain", rich_help_panel=SEARCH)(models.retrain)
-app.command("export", rich_help_panel=SEARCH)(models.export)
-app.command("ablate", rich_help_panel=SEARCH)(designs.ablate)
-app.command("confirm", rich_help_panel=SEARCH)(designs.confirm)
-app.command("trust", rich_help_panel=SEARCH)(designs.trust)
-app.command("data", rich_help_panel=SEARCH)(data.data)
-app.command("serve-storage", rich_help_panel=SEARCH)(servers.serve_storage)
-app.command("pareto", rich_help_panel=LOOK)(pareto.pareto)
-app.command("plot", rich_help_panel=LOOK)(plot.plot)
-app.command("report", rich_help_panel=LOOK)(report.report)
-app.command("compare", rich_help_panel=LOOK)(studies.compare)
-app.command("studies", rich_help_panel=LOOK)(studies.studies)
-app.command("dashboard", rich_help_panel=LOOK)(servers.dashboard)
-app.command("replay", rich_help_panel=LOOK)(studies.replay)
-app.command("describe", rich_help_panel=LOOK)(networks.describe)
-app.command("measure", rich_help_panel=LOOK)(latency.measure)
-app.command("audit", rich_help_panel=LOOK)(networks.audit)
+# By the heading of the help that they stand under, in its order; each has its function's name.
+COMMANDS: dict[str, list[Callable[..., None]]] = {
+    SEARCH: [
+        run.run, models.retrain, models.export, designs.ablate, designs.confirm, designs.trust, data.data,
+        servers.serve_storage,
+    ],
+    LOOK: [
+        studies.pareto, studies.plot, studies.report, studies.compare, studies.studies, servers.dashboard,
+        studies.replay, networks.describe, latency.measure, networks.audit, latency.guidelines, networks.papers,
+        networks.variants, schema.schema,
+    ],
+}  # fmt: skip
+for panel, commands in COMMANDS.items():
+    for each in commands:
+        app.command(each.__name__.replace("_", "-"), rich_help_panel=panel)(each)
 app.add_typer(latency.target_app, name="target", rich_help_panel=LOOK)
-app.command("guidelines", rich_help_panel=LOOK)(latency.guidelines)
-app.command("papers", rich_help_panel=LOOK)(networks.papers)
-app.command("variants", rich_help_panel=LOOK)(networks.variants)
-app.command("schema", rich_help_panel=LOOK)(schema.schema)
 
 
 def _version(wanted: bool) -> None:

@@ -13,7 +13,17 @@ from rich.console import Console
 from archsearch.api.output import head_of
 from archsearch.cli import completion
 from archsearch.cli.console import console, doing, error_console, print_json, show_recommendation
-from archsearch.cli.options import DataDirOption, DeviceOption, JsonOption, StorageOption, StudyOption, parse_duration
+from archsearch.cli.options import (
+    DataDirOption,
+    DeviceOption,
+    JsonOption,
+    StorageOption,
+    StudyOption,
+    check_dataset,
+    checked,
+    one_of,
+    parse_duration,
+)
 from archsearch.text import plural
 
 if TYPE_CHECKING:
@@ -40,8 +50,7 @@ def retrain(
         ),
     ] = "best",
     with_variants: Annotated[
-        bool,
-        typer.Option("--with-variants", help="Also the published networks next to each in latency."),
+        bool, typer.Option("--with-variants", help="Also the published networks next to each in latency.")
     ] = False,
     study: StudyOption = None,
     select: Annotated[
@@ -69,13 +78,12 @@ def retrain(
         str,
         typer.Option(
             metavar="scratch|proxy|pretrained",
-            autocompletion=completion.words("scratch", "proxy", "pretrained"),
             help="Initial weights: random; the study's proxy training, made again; ImageNet's.",
+            **one_of("start", "scratch", "proxy", "pretrained"),
         ),
     ] = "scratch",
     pretrained: Annotated[
-        bool,
-        typer.Option("--pretrained", help="The same as --start pretrained: those that fit of ImageNet's."),
+        bool, typer.Option("--pretrained", help="The same as --start pretrained: those that fit of ImageNet's.")
     ] = False,
     weights: Annotated[
         Path | None,
@@ -92,8 +100,7 @@ def retrain(
     ] = False,
     device: DeviceOption = "auto",
     threads: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="CPU threads. Default: OMP_NUM_THREADS, else every core."),
+        int | None, typer.Option(min=1, metavar="N", help="CPU threads. Default: OMP_NUM_THREADS, else every core.")
     ] = None,
     data_dir: DataDirOption = None,
     storage: StorageOption = None,
@@ -136,7 +143,8 @@ def retrain(
         from archsearch.api.retrain import retrain as train_in_full
         from archsearch.cli.progress import RetrainDisplay
 
-    alone = networks[0] if len(networks) == 1 else None
+    # A list keeps a list's form, however short it turns out: which networks are on a front is measured.
+    alone = networks[0] if len(networks) == 1 and trial not in ("front", "variants") else None
 
     said = False
 
@@ -161,12 +169,7 @@ def retrain(
     failed: list[str] = []
     busy: list[tuple[int, Chosen]] = []
     try:
-        with RetrainDisplay(
-            epochs=length,
-            seeds=seeds,
-            costs=_costs(networks),
-            console=shown,
-        ) as display:
+        with RetrainDisplay(epochs=length, seeds=seeds, costs=_costs(networks), console=shown) as display:
             waiting = list(enumerate(networks))
             while waiting:
                 place, chosen = waiting.pop(0)
@@ -262,13 +265,12 @@ def export(
             "--format",
             "-f",
             metavar="F",
-            autocompletion=completion.words("onnx", "torch-export", "state-dict"),
             help="onnx, torch-export or state-dict.",
+            **one_of("export format", "onnx", "torch-export", "state-dict"),
         ),
     ] = "onnx",
     quantize: Annotated[
-        str,
-        typer.Option(metavar="Q", autocompletion=completion.words("none", "int8"), help="none or int8 (onnx only)."),
+        str, typer.Option(metavar="Q", help="none or int8 (onnx only).", **one_of("quantization", "none", "int8"))
     ] = "none",
     with_preprocessing: Annotated[
         bool,
@@ -285,7 +287,11 @@ def export(
     measure: Annotated[bool, typer.Option(help="Time the network and the file on this CPU.")] = True,
     dataset: Annotated[
         str | None,
-        typer.Option(metavar="URI", help="Images to calibrate and score on. Default: what the study was run on."),
+        typer.Option(
+            metavar="URI",
+            callback=checked(check_dataset),
+            help="Images to calibrate and score on. Default: what the study was run on.",
+        ),
     ] = None,
     data_dir: DataDirOption = None,
     storage: StorageOption = None,
@@ -301,9 +307,14 @@ def export(
     archsearch export --trial best --with-preprocessing
     archsearch export --trial runs/quickstart/retrain/ARCH_ID --format torch-export --out model.pt2
     """
-    from archsearch.api.export import export as write
+    from archsearch.api.study import open_study
+    from archsearch.resources import is_file
 
+    if not is_file(Path(trial) / "spec.json"):
+        open_study(study, storage=storage).choose(trial, rule=select)  # a wrong name is said before torch is imported
     with doing("reading the network") as say:
+        from archsearch.api.export import export as write
+
         made = write(
             trial,
             study=study,

@@ -5,14 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from archsearch.cli import completion
 from archsearch.cli.console import doing, tell, typed_command
-from archsearch.cli.options import JsonOption, StorageOption
+from archsearch.cli.options import JsonOption, StorageOption, named_values
 from archsearch.errors import ConfigError
+
+if TYPE_CHECKING:
+    from archsearch.api.networks import FoundNetwork
 
 InputSizeOption = Annotated[
     int | None, typer.Option(min=1, metavar="H", help="Height and width in pixels. Default: 224, or the study's.")
@@ -22,7 +25,7 @@ ClassesOption = Annotated[
 ]
 
 
-def check_networks(names: Sequence[str] | None, *, storage: str | None) -> None:
+def check_networks(names: Sequence[str] | None, *, storage: str | None) -> list[FoundNetwork]:
     """Find networks by their names before torch is imported: a wrong or forgotten one is answered at once."""
     from archsearch.api.networks import find_network
 
@@ -30,8 +33,7 @@ def check_networks(names: Sequence[str] | None, *, storage: str | None) -> None:
         raise ConfigError(
             "which network is not said", hint="for example shufflenet_v2_x1_0; archsearch variants lists the names"
         )
-    for name in names:
-        find_network(name, storage=storage)
+    return [find_network(name, storage=storage) for name in names]
 
 
 def describe(
@@ -81,8 +83,10 @@ def describe(
     """
     if against is not None and plot is None:
         raise ConfigError("--against needs --plot", hint="give --plot FILE.html, too")
-    check_networks([each for each in (name, against) if each is not None], storage=storage)
+    named = check_networks([each for each in (name, against) if each is not None], storage=storage)
     assert name is not None  # or it was not found
+    changes = named_values("--set", set_ or [], example="stage3.kernel=5")
+    named[0].spec.with_choices(changes)  # a wrong choice is said before torch is imported, too
 
     from archsearch.api.describe import describe as describe_network
     from archsearch.api.describe import drawing_of
@@ -91,26 +95,12 @@ def describe(
 
     if plot is not None:
         check_format(plot, option="--plot")
-    found = describe_network(
-        name, changes=_changes(set_ or []), input_size=input_size, num_classes=classes, storage=storage
-    )
+    found = describe_network(name, changes=changes, input_size=input_size, num_classes=classes, storage=storage)
     written = []
     if plot is not None:
         drawing = drawing_of(found, against=against, storage=storage)
         written.append(write(drawing, plot, figure=architecture_figure, command=typed_command()))
     tell(found, *written, json=json)
-
-
-def _changes(pairs: list[str]) -> dict[str, str]:
-    changes: dict[str, str] = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals or not key:
-            raise ConfigError(f"--set {pair}: expected choice=value", hint="for example --set stage3.kernel=5")
-        if key in changes:
-            raise ConfigError(f"--set {key} is given twice")
-        changes[key.strip()] = value.strip()
-    return changes
 
 
 def audit(

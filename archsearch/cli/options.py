@@ -3,14 +3,76 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from pkgutil import resolve_name
+from typing import Annotated, Any
 
 import typer
 
 from archsearch.cli import completion
 from archsearch.cli.console import log_to_console
-from archsearch.errors import ConfigError
+from archsearch.errors import ConfigError, UnknownNameError
+
+
+def checked(check: Callable[[str], object]) -> Callable[[Any], Any]:
+    """A callback of an option: what is typed is checked when it is read, before torch is imported."""
+
+    def callback(typed: Any) -> Any:
+        for each in typed if isinstance(typed, list) else [typed]:
+            if each is not None:
+                check(each)
+        return typed
+
+    return callback
+
+
+def named_values(option: str, pairs: list[str], *, example: str) -> dict[str, str]:
+    """What an option says that is typed once for each name. Raises ConfigError for a pair that is none, or a second."""
+    found: dict[str, str] = {}
+    for pair in pairs:
+        name, _, value = map(str.strip, pair.partition("="))
+        if not name or not value:
+            raise ConfigError(f"{option} {pair}: expected KEY=VALUE", hint=f"for example {option} {example}")
+        if name in found:
+            raise ConfigError(f"{option} {name} is given twice", hint="leave one out")
+        found[name] = value
+    return found
+
+
+def one_of(kind: str, *known: str) -> dict[str, Any]:
+    """Of an option that takes one of these words: what completes them, and what refuses another."""
+
+    def check(word: str) -> None:
+        if word not in known:
+            raise UnknownNameError(kind, word, known)
+
+    return {"autocompletion": completion.words(*known), "callback": checked(check)}
+
+
+def page_option(file: str, what: str = "one self-contained page") -> Any:
+    """`--plot` of a command that writes this page of its result."""
+    return typer.Option("--plot", help=f"Write {file}, {what}; a terminal opens it.")
+
+
+BOARDS = "ssh:HOST, command:PROGRAM ARGS or adb:SERIAL"
+
+
+def _later(home: str) -> Callable[[str], object]:
+    """The function at MODULE:NAME, which is imported when it is first called."""
+
+    def check(typed: str) -> object:
+        return resolve_name(home)(typed)
+
+    return check
+
+
+# Each raises ConfigError or UnknownNameError for what names none.
+check_backend_name = _later("archsearch.latency.settings:check_backend_name")
+check_dataset = _later("archsearch.data.catalog:parse_dataset")
+check_device = _later("archsearch.search.devices:check_device")
+check_target = _later("archsearch.targets.transports:parse_target")
+check_tracker = _later("archsearch.search.trackers:parse_tracker")
 
 
 def _told_all(wanted: bool) -> bool:
@@ -42,14 +104,20 @@ DataDirOption = Annotated[
     typer.Option(metavar="DIR", help="Where datasets are kept. Default: archsearch in the user's cache folder."),
 ]
 DeviceOption = Annotated[
-    str, typer.Option(metavar="D", autocompletion=completion.devices, help="auto, cpu, cuda or cuda:N.")
+    str,
+    typer.Option(
+        metavar="D",
+        autocompletion=completion.devices,
+        callback=checked(check_device),
+        help="auto, cpu, cuda or cuda:N.",
+    ),
 ]
 TargetOption = Annotated[
     str | None,
     typer.Option(
         metavar="T",
-        help="Where latency is measured: local, ssh:HOST, command:PROGRAM ARGS or adb:SERIAL. Default: local, or what "
-        "the study says.",
+        callback=checked(check_target),
+        help=f"Where latency is measured: local, {BOARDS}. Default: local, or what the study says.",
     ),
 ]
 VerboseOption = Annotated[
@@ -57,8 +125,7 @@ VerboseOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 WorkersOption = Annotated[
-    int | None,
-    typer.Option(min=1, metavar="N", help="Worker processes, as of `archsearch run`."),
+    int | None, typer.Option(min=1, metavar="N", help="Worker processes, as of `archsearch run`.")
 ]
 SetOption = Annotated[
     list[str] | None,

@@ -22,6 +22,7 @@ from archsearch.errors import shortened
 from archsearch.records import Record, TrialStatus
 from archsearch.search.estimate import Estimate
 from archsearch.search.runtime import RunCallbacks, RunProgress
+from archsearch.store.claims import HOLDS_SLOT
 from archsearch.table import Cell, Column, Table
 from archsearch.text import duration, plural, rough_duration
 
@@ -100,6 +101,10 @@ class RunDisplay(_Display, RunCallbacks):
         if self._say is not None:
             self._say(f"predictors that cost no training: {done} of {networks}")
 
+    def pool_step(self, step: str) -> None:
+        """See `RunCallbacks`."""
+        self._console.print(f"pool      {step}", markup=False)
+
     def begun(self, study: StudyInfo) -> None:
         """Say what was found out of the study's batch when it began."""
         from archsearch.analysis.conditions import batch_sentence
@@ -132,10 +137,12 @@ class RunDisplay(_Display, RunCallbacks):
             self._known = {record.trial for record in ended}
             if ended:
                 self._print(f"continuing: {progress.done} of {progress.total} trials are done")
-        for record in ended:
-            if record.trial not in self._known:
-                self._known.add(record.trial)
-                self._print(f"[{progress.done}/{progress.total}] {line(record)}{_left(progress)}")
+        news = [record for record in ended if record.trial not in self._known]
+        done = progress.done - sum(record.status in HOLDS_SLOT for record in news)
+        for record in news:
+            self._known.add(record.trial)
+            done += record.status in HOLDS_SLOT
+            self._print(f"[{done}/{progress.total}] {line(record)}{_left(progress)}")
         began = self._told is None and progress.running and all(each.name for each in progress.running)
         if progress.running and (began or time.monotonic() - (self._told or math.inf) > _SILENT_SECONDS):
             running = ", ".join(_running_text(row) for row in self._running(progress))

@@ -13,7 +13,18 @@ from rich.markup import escape
 from archsearch.api.output import result_json
 from archsearch.cli import completion
 from archsearch.cli.console import console, error_console, print_json, show_answer
-from archsearch.cli.options import DataDirOption, DeviceOption, JsonOption, StorageOption, TargetOption, VerboseOption
+from archsearch.cli.options import (
+    DataDirOption,
+    DeviceOption,
+    JsonOption,
+    StorageOption,
+    TargetOption,
+    VerboseOption,
+    check_dataset,
+    check_target,
+    check_tracker,
+    checked,
+)
 from archsearch.errors import ConfigError, DataError
 from archsearch.resources import list_yaml
 from archsearch.text import bytes_text, duration, plural
@@ -64,8 +75,7 @@ def run(
         typer.Option(metavar="MS", help="Reject slower networks: short for --set constraints.latency_ms=MS."),
     ] = None,
     max_params: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="Reject larger networks: short for --set constraints.params=N."),
+        int | None, typer.Option(metavar="N", help="Reject larger networks: short for --set constraints.params=N.")
     ] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, metavar="S", help="Seed of suggestions and proxies. Default: the study's own.")
@@ -99,6 +109,7 @@ def run(
         list[str] | None,
         typer.Option(
             metavar="KIND:WHERE",
+            callback=checked(check_tracker),
             help="Log trials and epochs, each by an extra of its name: tensorboard:DIR, mlflow:URI (such as "
             "mlflow:sqlite:///mlflow.db) or wandb:PROJECT. Repeatable.",
         ),
@@ -180,6 +191,10 @@ def run(
 
 def _check_names(config: StudyConfig) -> None:
     """Answer a wrong choice, sampler or network at once: planning says it, too, and imports torch first."""
+    check_dataset(config.dataset)
+    for name in config.latency.every_target:
+        check_target(name)
+
     from archsearch.search.samplers import check_sampler
     from archsearch.search.variants import scaled
 
@@ -230,6 +245,7 @@ def _print_plan(plan: RunPlan, told: Console, *, asked: str) -> None:
     latency, measured_on = config.latency, plan.devices[0]
     backends = " and ".join((latency.backend_on(measured_on), *latency.also_on(measured_on)))
     on = "" if latency.targets == (LOCAL,) else f" on {' and '.join(latency.targets)}"
+    on += f", shared with {' and '.join(latency.pool)}" if latency.pool else ""
     told.print(
         f"space     {plan.space.name}: {plural(len(plan.space.domains), 'choice')}, {_networks(plan.space.size)}\n"
         f"networks  {first}what the sampler {config.sampler} suggests\n"

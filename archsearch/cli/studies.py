@@ -1,15 +1,192 @@
-"""`archsearch studies`, `compare` and `replay`: what is stored, how it agrees, and what stopping would have saved."""
+"""Commands about stored studies: `pareto`, `plot`, `report` show one; `studies`, `compare`, `replay` what there is."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from archsearch.cli import completion
-from archsearch.cli.console import tell, typed_command
-from archsearch.cli.options import JsonOption, StorageOption, StudyOption
+from archsearch.cli.console import console, error_console, show_answer, show_written, tell, typed_command
+from archsearch.cli.options import (
+    JsonOption,
+    StorageOption,
+    StudyOption,
+    VerboseOption,
+    named_values,
+    one_of,
+    page_option,
+)
+from archsearch.errors import ConfigError
+from archsearch.table import Column, Table
+
+if TYPE_CHECKING:
+    from archsearch.table import Result
+
+
+def pareto(
+    study: StudyOption = None,
+    plot: Annotated[bool, page_option("pareto.html")] = False,
+    png: Annotated[bool, typer.Option("--png", help="Write pareto.png (extra `png`).")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Write pareto.csv: every complete network.")] = False,
+    final: Annotated[
+        bool,
+        typer.Option("--final", help="The networks trained in full (`archsearch retrain`); files are named final."),
+    ] = False,
+    json: JsonOption = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Where the files go. Default: runs/STUDY.")
+    ] = None,
+    verbose: VerboseOption = False,
+    storage: StorageOption = None,
+) -> None:
+    """Show the accuracy-latency front, and what became of each published network.
+
+    Examples:
+    archsearch pareto
+    archsearch pareto --study quickstart --plot --csv
+    archsearch pareto --final --plot
+    """
+    from archsearch.api.study import open_study
+
+    opened = open_study(study, storage=storage)  # before the rest is imported: a wrong name is answered at once
+
+    from archsearch.analysis.front import front_rows
+    from archsearch.api.analyses import study_front
+    from archsearch.api.output import write_csv
+    from archsearch.api.paths import study_folder
+    from archsearch.api.plots import result_of, write_plot
+    from archsearch.plots.catalog import PLOTS
+
+    folder = out or study_folder(opened.name)
+    written = []
+    file, drawn = ("final", "final") if final else ("pareto", "front")
+    front = None if final else study_front(opened)
+    found: Result = result_of(opened, PLOTS["final"]) if front is None else front
+    for wanted, end in ((plot, "html"), (png, "png")):
+        if wanted:
+            written.append(write_plot(opened, drawn, folder / f"{file}.{end}", command=typed_command()))
+    if csv:
+        rows = found.tables()[0].dicts() if front is None else front_rows(front)
+        written.append(write_csv(rows, folder / f"{file}.csv"))
+    if json or front is None:
+        tell(found, *written, json=json)
+        return
+    show_answer(front, published=True)
+    show_written(*written)
+
+
+def plot(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME]", autocompletion=completion.plots, help="Which plot. Without a name, they are listed."
+        ),
+    ] = None,
+    study: StudyOption = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            help="A page (.html), a picture (.png, extra `png`), the data (.json, .csv) or its tables (.md, .tex). "
+            "Default: runs/STUDY/NAME.html.",
+        ),
+    ] = None,
+    with_: Annotated[
+        list[str] | None,
+        typer.Option("--with", metavar="KEY=VALUE", help="An option of the plot's analysis. Repeatable."),
+    ] = None,
+    png: Annotated[bool, typer.Option("--png", help="A picture: runs/STUDY/NAME.png.")] = False,
+    storage: StorageOption = None,
+) -> None:
+    """Draw one plot of a study; without a name, list the plots.
+
+    Examples:
+    archsearch plot
+    archsearch plot latencies --study quickstart
+    archsearch plot front --out front.png
+    """
+    from archsearch.plots.summaries import SUMMARIES, check_plot
+
+    if name is None:
+        if study is not None or out is not None or png or with_:
+            raise ConfigError("which plot is not said", hint=f"one of {', '.join(SUMMARIES)}")
+        _list(SUMMARIES)
+        return
+    if png and out is not None:
+        raise ConfigError("--png and --out were both given", hint="choose one: --out FILE.png is a picture, too")
+    check_plot(name)  # before a study is looked for
+    from archsearch.api.study import open_study
+
+    opened = open_study(study, storage=storage)  # before the rest is imported: a wrong name is answered at once
+
+    from archsearch.api.paths import study_folder
+    from archsearch.api.plots import write_plot
+
+    path = study_folder(opened.name) / f"{name}.png" if png else out
+    options = named_values("--with", with_ or [], example="choices=width,stage2.kernel")
+    show_written(write_plot(opened, name, path, options=options, command=typed_command()))
+
+
+def _list(summaries: Mapping[str, str]) -> None:
+    columns = (Column(title="Plot", whole=True), Column(title="What it shows"))
+    console.print(Table(title="", columns=columns, rows=tuple(summaries.items())).to_rich(width=console.width))
+    console.print("archsearch plot NAME --study STUDY   writes runs/STUDY/NAME.html", markup=False)
+
+
+def report(
+    study: StudyOption = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Where it goes. Default: runs/STUDY/report.html.")
+    ] = None,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print Markdown instead: answer, front, verdicts, ablations, methods.")
+    ] = False,
+    latex: Annotated[
+        bool, typer.Option("--latex", help="Print the front and ablation tables in LaTeX instead.")
+    ] = False,
+    storage: StorageOption = None,
+) -> None:
+    """Write one self-contained page: which networks to take, why, and how sure that is.
+
+    The page needs no network and no server: send the file. A click on a point of the front shows its network, its
+    learning curve and the command that retrains it.
+
+    Examples:
+    archsearch report
+    archsearch report --study quickstart --out quickstart.html
+    archsearch report --markdown --out front.md
+    """
+    if markdown and latex:
+        raise ConfigError("--markdown and --latex are two reports", hint="ask for one after the other")
+    words = markdown or latex
+    from archsearch.api.study import open_study
+
+    error_console.print("reading the study and all that was found out of it")
+    opened = open_study(study, storage=storage)  # before the rest is imported: a wrong name is answered at once
+
+    from archsearch.api import report as reports
+    from archsearch.files import write_atomically
+    from archsearch.report.latex import latex_text
+    from archsearch.report.markdown import markdown_text
+
+    made = reports.make_report(opened, storage=storage, command=typed_command(), figures=not words)
+    if words:
+        text = markdown_text(made) if markdown else latex_text(made)
+        if out is None:
+            sys.stdout.write(text)
+            return
+        write_atomically(out, text.encode("utf-8"))
+        show_written(out)
+        return
+    path = reports.write_report(made, out)
+    for line in (opened.conditions_text, *made.answer):
+        console.print(line, markup=False)
+    show_written(path)
 
 
 def studies(
@@ -39,9 +216,7 @@ def compare(
             help="Stored studies; or one, measured on several devices.",
         ),
     ],
-    plot: Annotated[
-        bool, typer.Option("--plot", help="Write compare.html, one self-contained page; a terminal opens it.")
-    ] = False,
+    plot: Annotated[bool, page_option("compare.html")] = False,
     csv: Annotated[bool, typer.Option("--csv", help="Write compare.csv: every shared network.")] = False,
     limit: Annotated[
         int, typer.Option("--limit", "-n", min=0, help="Shared networks to list, the fastest first.")
@@ -86,8 +261,8 @@ def replay(
             "--policy",
             "-p",
             metavar="NAME",
-            autocompletion=completion.words("none", "predicted", "mo_asha"),
             help="none, predicted or mo_asha. Default: all.",
+            **one_of("stopping policy", "none", "predicted", "mo_asha"),
         ),
     ] = None,
     override: Annotated[

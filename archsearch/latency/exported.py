@@ -9,6 +9,7 @@ from torch import nn
 
 from archsearch.latency.backends import BACKENDS
 from archsearch.latency.backends.onnx_runtime import OnnxRunner
+from archsearch.latency.huge_pages import use_huge_pages
 from archsearch.latency.lease import DeviceLease
 from archsearch.latency.prepare import conditions_of, random_input
 from archsearch.latency.protocol import measure_group
@@ -51,6 +52,9 @@ def measure_exported(model: nn.Module, files: Mapping[str, bytes], *, input_size
             OnnxRunner(OnnxModel(data=content, exporter="torchscript"), example, threads=settings.threads)
             for content in files.values()
         ]
+        for runner in (*runners, reference) * 2:  # the second run lays out the memory
+            runner()
+        use_huge_pages()
     conditions = conditions_of("the network in torch", settings, _DEVICE, input_size)
     latencies = measure_group(
         runners, reference, settings, lease=lease, conditions=conditions, watch=DeviceWatch(_DEVICE)

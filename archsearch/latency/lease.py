@@ -20,9 +20,8 @@ import re
 import stat
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import ModuleType
 
@@ -36,7 +35,7 @@ try:
 except ImportError:  # not a POSIX system
     fcntl = None
 
-_SLOW_WAIT_SECONDS = 60.0
+_LONG_WAIT_SECONDS = 60.0
 
 Waiting = Callable[[], AbstractContextManager[object]]
 
@@ -88,9 +87,9 @@ class DeviceLease:
         with ExitStack() as stack:
             if not _held(self._room):
                 with self._waiting():
-                    gate = _lock(self._gate, exclusive=True)
+                    gate = self._wait_for(self._gate, exclusive=True)
                     try:
-                        room = _lock(self._room, exclusive=False)
+                        room = self._wait_for(self._room, exclusive=False)
                     finally:
                         _unlock(gate)
                 stack.callback(_unlock, room)
@@ -107,15 +106,32 @@ class DeviceLease:
             )
         with ExitStack() as stack:
             if not held:
-                began = time.monotonic()
                 with self._waiting():
-                    stack.callback(_unlock, _lock(self._gate, exclusive=True))
-                    stack.callback(_unlock, _lock(self._room, exclusive=True))
+                    stack.callback(_unlock, self._wait_for(self._gate, exclusive=True))
+                    stack.callback(_unlock, self._wait_for(self._room, exclusive=True))
                 stack.enter_context(_holding(self._room, "exclusive"))
-                waited = time.monotonic() - began
-                if waited > _SLOW_WAIT_SECONDS:
-                    logger.warning("waited %.0f s for the device '%s'", waited, self.device_key)
             yield
+
+    def _wait_for(self, path: str, *, exclusive: bool) -> int:
+        """Lock a file, and say who holds the device while that takes long."""
+        with ExitStack() as stack:
+
+            def tell_later() -> None:
+                telling = threading.Timer(_LONG_WAIT_SECONDS, self._tell_who_holds_it)
+                telling.daemon = True
+                telling.start()
+                stack.callback(telling.cancel)
+
+            return _lock(path, exclusive=exclusive, before_waiting=tell_later)
+
+    def _tell_who_holds_it(self) -> None:
+        holders = _holders(self._room) or _holders(self._gate)
+        logger.warning(
+            "waiting for the device '%s' for %.0f s: it is held by %s",
+            self.device_key,
+            _LONG_WAIT_SECONDS,
+            ", ".join(holders) or "another process",
+        )
 
 
 def device_key(device: str) -> str:
@@ -175,12 +191,14 @@ def _holding(room: str, how: str) -> Iterator[None]:
         held.pop(room, None)
 
 
-def _lock(path: str, *, exclusive: bool) -> int:
+def _lock(path: str, *, exclusive: bool, before_waiting: Callable[[], None]) -> int:
     """Open a lock file and wait for its lock. The descriptor; opened anew each time, so threads exclude each other.
 
-    A folder that a cleaner of temporary files removed is made again. Raises MeasurementError if it cannot be.
+    `before_waiting` is called once, if the lock is not free. A folder that a cleaner of temporary files removed is made
+    again. Raises MeasurementError if it cannot be.
     """
     assert fcntl is not None  # the constructor refuses without it
+    how, waits = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH, False
     while True:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -189,7 +207,13 @@ def _lock(path: str, *, exclusive: bool) -> int:
             continue
         _OPEN.add(descriptor)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
+            try:
+                fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if not waits:
+                    waits = True
+                    before_waiting()
+                fcntl.flock(descriptor, how)
             if _is_at(path, descriptor):
                 return descriptor
         except BaseException:  # Ctrl-C while waiting included
@@ -202,6 +226,21 @@ def _unlock(descriptor: int) -> None:
     if descriptor in _OPEN:  # not in a child that was forked within the lease
         _OPEN.discard(descriptor)
         os.close(descriptor)  # which also releases its lock
+
+
+def _holders(path: str) -> list[str]:
+    """Processes that hold a file's lock, as the kernel lists them (proc_locks(5)); none where there is no such list."""
+    found = []
+    with suppress(OSError):
+        facts = Path(path).stat()
+        file = f"{os.major(facts.st_dev):02x}:{os.minor(facts.st_dev):02x}:{facts.st_ino}"
+        for line in Path("/proc/locks").read_text(encoding="ascii").splitlines():
+            _, kind, *rest = line.split()
+            if kind == "FLOCK" and rest[3] == file:
+                state = Path(f"/proc/{rest[2]}/stat").read_text(encoding="utf-8", errors="replace").rsplit(")", 1)[1]
+                stopped = f" (stopped: `kill -CONT {rest[2]}` lets it go on)" if state.split()[0] in "Tt" else ""
+                found.append(f"process {rest[2]}{stopped}")
+    return found
 
 
 def _is_at(path: str, descriptor: int) -> bool:

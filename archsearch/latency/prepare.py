@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from archsearch.errors import ConfigError, MeasurementError, MeasurementMemoryError
 from archsearch.latency.backends import BACKENDS
 from archsearch.latency.fingerprint import device_fingerprint
+from archsearch.latency.huge_pages import use_huge_pages
 from archsearch.latency.lease import DeviceLease
 from archsearch.latency.precision import Precision
 from archsearch.latency.protocol import Conditions
@@ -72,7 +73,10 @@ class ExportedNetwork:
     def open(self) -> Runner:
         """Make it ready to be timed: a new session, a new graph, memory of its own. Raises MeasurementError."""
         with self._at_work():
-            return self._open()
+            runner = self._open()
+            if self.conditions.device == "cpu":
+                use_huge_pages()
+            return runner
 
     @contextmanager
     def _at_work(self) -> Iterator[None]:

@@ -37,6 +37,8 @@ class LatencySettings(BaseModel):
             Runtime in float32 on its CPU, in batches of 1 unless `batch` says more.
         also_targets: further targets that every network is measured on, each with a reference of its own; `local` among
             them is this machine by `backend`, beside a board.
+        pool: further boards of the target's model, which share its measurements: each network is measured on one of
+            them. The study makes sure that they agree when it begins (`archsearch.targets.pool`).
         cores: of a board: all, big or little, the kinds of core that its kernel tells apart.
         batch: images a run. `auto`: a study chooses it when it begins, so that networks of different width differ (see
             `latency.batch`). None: 1 on a CPU; on a GPU `auto` in a study, and 8 outside of one, as in the ShuffleNet
@@ -75,6 +77,7 @@ class LatencySettings(BaseModel):
     also: tuple[str, ...] = ()
     target: Annotated[str, Field(min_length=1)] = LOCAL
     also_targets: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    pool: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     cores: Cores = "all"
     batch: Annotated[int, Field(ge=1)] | Literal["auto"] | None = None
     threads: int = Field(default=1, ge=1)
@@ -93,7 +96,7 @@ class LatencySettings(BaseModel):
     drift_tolerance: float = Field(default=0.25, gt=0.0, allow_inf_nan=False)
     memory_tolerance: float = Field(default=0.10, gt=0.0, allow_inf_nan=False)
     remeasure: int = Field(default=1, ge=0)
-    repeat_every: int = Field(default=8, ge=0)
+    repeat_every: int = Field(default=4, ge=0)
 
     @model_validator(mode="before")
     @classmethod
@@ -109,8 +112,10 @@ class LatencySettings(BaseModel):
     @field_validator("backend")
     @classmethod
     def _backend_exists(cls, name: str) -> str:
-        if name not in (AUTO, *BACKENDS):
-            raise ValueError(str(UnknownNameError(BACKENDS.kind, name, (AUTO, *BACKENDS))))
+        try:
+            check_backend_name(name)
+        except UnknownNameError as error:
+            raise ValueError(str(error)) from error
         return name
 
     @field_validator("also")
@@ -133,6 +138,10 @@ class LatencySettings(BaseModel):
     def _targets_run_what_is_asked(self) -> Self:
         if len(set(self.targets)) < len(self.targets):
             raise ValueError(f"a target may stand once in target and also_targets; got {', '.join(self.targets)}")
+        if self.pool and self.target == LOCAL:
+            raise ValueError("pool names further boards of the target's model: set target to a board")
+        if LOCAL in self.pool or len(set(self.every_target)) < len(self.every_target):
+            raise ValueError(f"pool names boards that are no target yet, each once; got {', '.join(self.pool)}")
         if self.cores != "all" and self.targets == (LOCAL,):
             raise ValueError(f"cores ({self.cores}): only a board's are chosen; set target")
         if self.target == LOCAL:
@@ -187,9 +196,16 @@ class LatencySettings(BaseModel):
         """The target whose latency is the objective, then the further ones."""
         return (self.target, *self.also_targets)
 
+    @property
+    def every_target(self) -> tuple[str, ...]:
+        """All of them, the boards of the pool last."""
+        return (*self.targets, *self.pool)
+
     def at(self, target: str) -> Self:
-        """The same settings for one target alone."""
-        return self.model_copy(update={"target": target, "also_targets": ()})
+        """The same settings for one target alone, with its pool if it is the study's own."""
+        return self.model_copy(
+            update={"target": target, "also_targets": (), "pool": self.pool if target == self.target else ()}
+        )
 
     def runs_on(self, device: str) -> str:
         """The torch device that runs the networks: this one here, and a target's CPU elsewhere."""
@@ -246,3 +262,9 @@ class LatencySettings(BaseModel):
     def gap_seconds(self) -> float:
         """Time from the start of one visit to the start of the next (seconds)."""
         return self.spread_seconds / (self.visits - 1) if self.visits > 1 else 0.0
+
+
+def check_backend_name(name: str) -> None:
+    """Raise UnknownNameError for what is no latency backend, nor auto."""
+    if name not in (AUTO, *BACKENDS):
+        raise UnknownNameError(BACKENDS.kind, name, (AUTO, *BACKENDS))

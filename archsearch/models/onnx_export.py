@@ -13,6 +13,7 @@ import io
 import logging
 import os
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Exporter = Literal["torchscript", "dynamo"]
+_TURN = threading.Lock()  # the tracer, what it warns of and standard output are the process's, not the thread's
 OPSET = 18  # both exporters write it; grid sampling needs 16
 INPUT_NAME, OUTPUT_NAME = "input", "output"
 
@@ -75,7 +77,7 @@ def export_onnx(
     failures: list[str] = []
     for name in (exporter,) if exporter is not None else ("torchscript", "dynamo"):
         try:
-            with torch.no_grad(), warnings.catch_warnings(), _nothing_printed():
+            with _TURN, torch.no_grad(), warnings.catch_warnings(), _nothing_printed():
                 warnings.simplefilter("ignore")
                 export = _by_torchscript if name == "torchscript" else _by_dynamo
                 data = export(own, example, dynamic_batch)

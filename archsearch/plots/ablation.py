@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 
 from archsearch.analysis.ablation import Ablation
 from archsearch.analysis.effects import Effect
-from archsearch.plots.forest import BETTER, UNTOLD, WORSE, ForestCell, Line, Panel, finite, forest_figure
+from archsearch.plots.forest import BETTER, UNTOLD, WORSE, ForestCell, Line, finite, forest_figure
 
 MOST_ROWS = 80
 
@@ -41,11 +41,8 @@ def ablation_figure(found: Ablation, *, width: int = 1100, height: int | None = 
     percent = f"{100.0 * found.confidence:g} %"
     return forest_figure(
         lines[: MOST_ROWS + 1],
-        (Panel(title="Top-1 minus the base's (points)"), Panel(title="Latency against the base's (%)")),
-        title=found.title,
-        subtitle=() if found.empty else found.subtitle,
-        warnings=found.warnings,
-        empty=found.empty,
+        ("Top-1 minus the base's (points)", "Latency against the base's (%)"),
+        found,
         words={BETTER: "better", WORSE: "worse", UNTOLD: UNTOLD, "base": "base"},
         thick=f"{percent} of this comparison alone",
         thin=f"{percent} of all {found.comparisons} together ({found.correction})",

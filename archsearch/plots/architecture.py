@@ -18,146 +18,135 @@ from archsearch.models.mobilenet_v3_ldc.spec import MobileNetV3LDCSpec
 from archsearch.models.plain_cnn.spec import PlainCnnSpec
 from archsearch.models.resnet_cifar.spec import ResNetCifarSpec
 from archsearch.models.shufflenet_v1.spec import ShuffleNetV1Spec, ShuffleNetV1Stage
-from archsearch.models.shufflenet_v2.spec import ShuffleNetV2Head, ShuffleNetV2Spec, ShuffleNetV2Stage
+from archsearch.models.shufflenet_v2.spec import ShuffleNetV2Spec, ShuffleNetV2Stage
 from archsearch.models.shufflenet_v2_large.spec import ShuffleNetV2LargeSpec
 from archsearch.models.spec import Spec
 from archsearch.plots.architecture_parts import (
+    ADD,
     ADDED,
+    AVERAGE,
     CHANGED,
+    CONCAT,
     GONE,
+    LINEAR,
+    SHUFFLE,
     Differences,
     Op,
     UnitDiagram,
     chain,
-    grouped,
     kernel_text,
+    op,
 )
 from archsearch.records import Cost, Record
 from archsearch.table import Column, InNotebooks, Table
-from archsearch.text import count_text, level_text, percent_text
+from archsearch.text import count_text, level_text, percent_text, plural
 
 if TYPE_CHECKING:
     from archsearch.cost.layers import Layer
 
 
 _EXTRA_KERNEL = 3  # of the additional depthwise convolution, whatever the stage's kernel
+_STEMS = {"dcn": "deformable", "ldc": "light deformable"}
+_Parts = dict[str, tuple[tuple[UnitDiagram, ...], list["Layer"]]]  # by part: its units, its rows of the layer table
 Units = dict[str, tuple[UnitDiagram, ...]]  # by part: stem, stage2, layer7, head
 
-_AVERAGE_AND_LINEAR: Units = {"head": (chain("", (Op(text="average", kind="pool"), Op(text="linear", kind="linear"))),)}
+_AVERAGE_AND_LINEAR: Units = {"head": (chain("", AVERAGE, LINEAR),)}
+
+
+def _stem(d: Differences, *convs: tuple[Op, ...]) -> Units:
+    """A stem of these convolutions, or of one, and its pool if the family has one."""
+    here = d.choices
+    if not convs:
+        kernel = kernel_text(here.get("stem.kernel", 3), here["stem.stride"])
+        text = f"{_STEMS.get(here.get('stem.type', ''), 'conv')} {kernel} → {here['stem.channels']}"
+        convs = (d.conv(text, *d.of("stem", "type", "kernel", "stride", "channels")),)
+    pool = d.optional("stem.pool", "max pool 3×3 s2", "pool") if "stem.pool" in here else ()
+    return {"stem": (chain("", *convs, pool),)}
+
+
+def _head(d: Differences) -> Units:
+    """A last convolution, its maps gathered, and linear layers."""
+    here = d.choices
+    flat, flat_there = (choices["head.type"] == "flatten" for choices in (here, d.base))
+    hidden = d.conv(f"linear → {here['head.hidden']}", *d.of("head", "type", "hidden", "activation"), kind="linear")
+    dropout = here.get("head.dropout", 0.0)
+    return {
+        "head": (
+            chain(
+                "",
+                d.conv(f"1×1 → {here['head.channels']}", "head.channels"),
+                (Op(text="flatten" if flat else "average", kind="pool", sign=CHANGED if flat != flat_there else ""),),
+                hidden if here["head.type"] == "gap_hidden" else (),
+                d.conv(f"dropout {dropout:g}", "head.dropout", kind="other") if dropout else (),
+                LINEAR,
+            ),
+        )
+    }
 
 
 def _shuffle_v2_stage(
     group: str, incoming: int, stage: ShuffleNetV2Stage, authors: bool, stride: int, d: Differences
 ) -> Units:
     main = stage.main_channels
-    width = grouped(("channels", "split_ratio"), group)
-    kernel = f"{group}.kernel"
+    width = d.of(group, "channels", "split_ratio")
     full = stage.attention == "se_full" or (d.base[f"{group}.attention"] == "se_full" and stage.attention == "none")
     attention = d.attention(f"{group}.attention")
     inside, outside = ((), attention) if full else (attention, ())
     extra = d.optional(f"{group}.extra_depthwise", f"dw {kernel_text(_EXTRA_KERNEL)}", "depthwise")
-    join = (Op(text="concat", kind="mix"), *outside, Op(text="shuffle", kind="mix"))
+    join = (*CONCAT, *outside, *SHUFFLE)
     left = incoming if authors else stage.channels - main
-    emitted = stage.channels - left
-    widths = (*width, "unit_form")
+    narrow = d.conv(f"1×1 → {main}", *width)
+
+    def depthwise(stride: int) -> tuple[Op, ...]:
+        return d.conv(f"dw {kernel_text(stage.kernel, stride)}", f"{group}.kernel", kind="depthwise")
+
+    def emitted(channels: int) -> tuple[Op, ...]:
+        return d.conv(f"1×1 → {channels}", *width, "unit_form")
+
     down = UnitDiagram(
         name="down unit" if stride > 1 else "widening unit",
         branches=(
-            (
-                *d.conv(f"dw {kernel_text(stage.kernel, stride)}", kernel, kind="depthwise"),
-                *d.conv(f"1×1 → {left}", *widths),
-            ),
-            (
-                *extra,
-                *d.conv(f"1×1 → {main}", *width),
-                *d.conv(f"dw {kernel_text(stage.kernel, stride)}", kernel, kind="depthwise"),
-                *d.conv(f"1×1 → {emitted}", *widths),
-                *inside,
-            ),
+            (*depthwise(stride), *emitted(left)),
+            (*extra, *narrow, *depthwise(stride), *emitted(stage.channels - left), *inside),
         ),
         after=join,
     )
     if stage.units == 1 and d.base[f"{group}.units"] == 1:
         return {group: (down,)}
+    residual = d.optional(f"{group}.residual", "add input", "mix")
     basic = UnitDiagram(
         name="basic unit",
         count=stage.units - 1,
         sign=d.sign(f"{group}.units"),
         before=d.conv(f"split {stage.channels - main} | {main}", *width, kind="mix"),
-        branches=(
-            (),
-            (
-                *extra,
-                *d.conv(f"1×1 → {main}", *width),
-                *d.conv(f"dw {kernel_text(stage.kernel)}", kernel, kind="depthwise"),
-                *d.conv(f"1×1 → {main}", *width),
-                *inside,
-                *d.optional(f"{group}.residual", "add input", "mix"),
-            ),
-        ),
+        branches=((), (*extra, *narrow, *depthwise(1), *narrow, *inside, *residual)),
         after=join,
     )
     return {group: (down, basic)}
 
 
-def _shuffle_v2_head(head: ShuffleNetV2Head, d: Differences) -> Units:
-    gather = "flatten" if head.type == "flatten" else "average"
-    changed = CHANGED if (d.base["head.type"] == "flatten") != (head.type == "flatten") else ""
-    hidden = d.conv(f"linear → {head.hidden}", "head.type", "head.hidden", "head.activation", kind="linear")
-    return {
-        "head": (
-            chain(
-                "",
-                d.conv(f"1×1 → {head.channels}", "head.channels"),
-                (Op(text=gather, kind="pool", sign=changed),),
-                hidden if head.type == "gap_hidden" else (),
-                (Op(text="linear", kind="linear"),),
+def _shuffle_v2(spec: ShuffleNetV2Spec | ShuffleNetV2LargeSpec, d: Differences) -> Units:
+    if isinstance(spec, ShuffleNetV2LargeSpec):
+        names = d.of("stem", "depth", "stride", "channels")
+        strides = [spec.stem.stride] + [1] * len(spec.stem.widths)
+        units = _stem(
+            d,
+            *(
+                d.conv(f"conv {kernel_text(3, stride)} → {width}", *names)
+                for width, stride in zip(spec.stem.widths, strides, strict=False)
             ),
         )
-    }
-
-
-def _stem_text(kind: str) -> str:
-    return {"dcn": "deformable", "ldc": "light deformable"}.get(kind, "conv")
-
-
-def _shuffle_v2(spec: ShuffleNetV2Spec, d: Differences) -> Units:
-    stem = spec.stem
-    units: Units = {
-        "stem": (
-            chain(
-                "",
-                d.conv(
-                    f"{_stem_text(stem.type)} {kernel_text(stem.kernel, stem.stride)} → {stem.channels}",
-                    *grouped(("type", "kernel", "stride", "channels"), "stem"),
-                ),
-                d.optional("stem.pool", "max pool 3×3 s2", "pool"),
-            ),
-        )
-    }
+        first_stride = 1
+    else:
+        units, first_stride = _stem(d), 2
     for number, (incoming, stage) in enumerate(spec.widening(), start=2):
-        units |= _shuffle_v2_stage(f"stage{number}", incoming, stage, spec.unit_form == "authors", 2, d)
-    return units | _shuffle_v2_head(spec.head, d)
-
-
-def _shuffle_v2_large(spec: ShuffleNetV2LargeSpec, d: Differences) -> Units:
-    widths = spec.stem.widths
-    names = grouped(("depth", "stride", "channels"), "stem")
-    convs = [
-        d.conv(f"conv {kernel_text(3, 1 if index else spec.stem.stride)} → {width}", *names)
-        for index, width in enumerate(widths)
-    ]
-    units: Units = {"stem": (chain("", *convs, d.optional("stem.pool", "max pool 3×3 s2", "pool")),)}
-    for number, (incoming, stage) in enumerate(spec.widening(), start=2):
-        authors = spec.unit_form == "authors"
-        units |= _shuffle_v2_stage(f"stage{number}", incoming, stage, authors, 1 if number == 2 else 2, d)
-    return units | _shuffle_v2_head(spec.head, d)
+        stride = first_stride if number == 2 else 2
+        units |= _shuffle_v2_stage(f"stage{number}", incoming, stage, spec.unit_form == "authors", stride, d)
+    return units | _head(d)
 
 
 def _shuffle_v1(spec: ShuffleNetV1Spec, d: Differences) -> Units:
-    stem = spec.stem
-    conv = d.conv(f"conv {kernel_text(3, stem.stride)} → {stem.channels}", "stem.stride", "stem.channels")
-    units: Units = {"stem": (chain("", conv, d.optional("stem.pool", "max pool 3×3 s2", "pool")),)}
+    units = _stem(d)
     for number, (incoming, stage) in enumerate(spec.widening(), start=2):
         units[f"stage{number}"] = _shuffle_v1_stage(f"stage{number}", incoming, stage, spec, d)
     return units | _AVERAGE_AND_LINEAR
@@ -178,30 +167,24 @@ def _shuffle_v1_stage(
             *d.conv(f"1×1{in_groups} → {outgoing}", *width),
         )
 
+    first = "" if group == "stage2" else in_groups  # section 3.2
     down = UnitDiagram(
         name="concat unit",
-        branches=(
-            (Op(text="average pool 3×3 s2", kind="pool"),),
-            main(stage.channels - incoming, 2, "" if group == "stage2" else in_groups),  # section 3.2
-        ),
-        after=(Op(text="concat", kind="mix"), *attention),
+        branches=(op("average pool 3×3 s2", "pool"), main(stage.channels - incoming, 2, first)),
+        after=(*CONCAT, *attention),
     )
     add = UnitDiagram(
         name="add unit",
         count=stage.units - 1,
         sign=d.sign(f"{group}.units"),
         branches=((), (*main(stage.channels, 1, in_groups), *attention)),
-        after=(Op(text="add", kind="mix"),),
+        after=ADD,
     )
     return (down, add) if add.count or add.sign else (down,)
 
 
 def _mobilenet_v3(spec: MobileNetV3LDCSpec, d: Differences) -> Units:
-    stem, head = spec.stem, spec.head
-    text = f"{_stem_text(stem.type)} {kernel_text(stem.kernel, stem.stride)} → {stem.channels}"
-    units: Units = {
-        "stem": (chain("", d.conv(text, *grouped(("type", "kernel", "stride", "channels"), "stem"))),),
-    }
+    units = _stem(d)
     for number, incoming, layer in spec.numbered_layers():
         group = f"layer{number}"
         if layer.removed:
@@ -209,72 +192,45 @@ def _mobilenet_v3(spec: MobileNetV3LDCSpec, d: Differences) -> Units:
             units[group] = (chain("", (Op(text="removed", kind="other", sign=sign),)),)
             continue
         width = d.conv(f"1×1 → {layer.channels}", f"{group}.channels")
+        kernel = kernel_text(layer.kernel, layer.stride)
         main = (
-            *d.conv(f"1×1 → {layer.expansion}", f"{group}.expansion", f"{group}.activation"),
-            *d.conv(
-                f"dw {kernel_text(layer.kernel, layer.stride)}",
-                *grouped(("kernel", "stride", "activation"), group),
-                kind="depthwise",
-            ),
+            *d.conv(f"1×1 → {layer.expansion}", *d.of(group, "expansion", "activation")),
+            *d.conv(f"dw {kernel}", *d.of(group, "kernel", "stride", "activation"), kind="depthwise"),
             *width,
             *d.attention(f"{group}.attention"),
         )
-        passing = () if incoming == layer.channels else width
         added = layer.stride == 1
         units[group] = (
             UnitDiagram(
                 name="",
                 sign=ADDED if d.sign(f"{group}.removed") else "",
-                branches=(passing, main) if added else (main,),
-                after=(Op(text="add", kind="mix"),) if added else (),
+                branches=(() if incoming == layer.channels else width, main) if added else (main,),
+                after=ADD if added else (),
             ),
         )
-    hidden = d.conv(f"linear → {head.hidden}", "head.type", "head.hidden", kind="linear")
-    units["head"] = (
-        chain(
-            "",
-            d.conv(f"1×1 → {head.channels}", "head.channels"),
-            (Op(text="average", kind="pool"),),
-            hidden if head.type == "gap_hidden" else (),
-            d.conv(f"dropout {head.dropout:g}", "head.dropout", kind="other") if head.dropout else (),
-            (Op(text="linear", kind="linear"),),
-        ),
-    )
-    return units
+    return units | _head(d)
 
 
 def _resnet(spec: ResNetCifarSpec, d: Differences) -> Units:
-    stem = spec.stem
-    units: Units = {
-        "stem": (
-            chain("", d.conv(f"conv {kernel_text(3, stem.stride)} → {stem.channels}", "stem.stride", "stem.channels")),
-        )
-    }
+    units = _stem(d)
     for number, (incoming, stage) in enumerate(spec.widening(), start=1):
         group = f"stage{number}"
-        made: list[UnitDiagram] = []
-        first_stride = 2 if number > 1 else 1
-        plain = first_stride == 1 and incoming == stage.channels
-        shapes = [(stage.units, 1, plain)] if plain else [(1, first_stride, False), (stage.units - 1, 1, True)]
-        for index, (count, stride, identity) in enumerate(shapes):
-            text = "pad" if spec.shortcut == "pad" else "1×1"
-            shortcut = () if identity else d.conv(f"{text}{f' s{stride}' if stride > 1 else ''}", "shortcut")
-            conv = f"conv {kernel_text(3, stride)} → {stage.channels}"
-            main = (
-                *d.conv(conv, f"{group}.channels"),
-                *d.conv(f"conv {kernel_text(3)} → {stage.channels}", f"{group}.channels"),
+        stride = 2 if number > 1 else 1
+        plain = stride == 1 and incoming == stage.channels
+        made = []
+        shapes = [(stage.units, 1, True)] if plain else [(1, stride, False), (stage.units - 1, 1, True)]
+        for count, stride, identity in shapes:
+            pad = "pad" if spec.shortcut == "pad" else "1×1"
+            shortcut = () if identity else d.conv(f"{pad}{f' s{stride}' if stride > 1 else ''}", "shortcut")
+            convs = [d.conv(f"conv {kernel_text(3, s)} → {stage.channels}", f"{group}.channels") for s in (stride, 1)]
+            unit = UnitDiagram(
+                name="residual unit" if identity else "widening unit",
+                count=count,
+                sign=d.sign(f"{group}.units") if identity else "",
+                branches=(shortcut, convs[0] + convs[1]),
+                after=ADD,
             )
-            sign = d.sign(f"{group}.units") if index == len(shapes) - 1 else ""
-            if count or sign:
-                made.append(
-                    UnitDiagram(
-                        name="residual unit" if identity else "widening unit",
-                        count=count,
-                        sign=sign,
-                        branches=(shortcut, main),
-                        after=(Op(text="add", kind="mix"),),
-                    )
-                )
+            made += [unit] if unit.count or unit.sign else []
         units[group] = tuple(made)
     return units | _AVERAGE_AND_LINEAR
 
@@ -283,12 +239,12 @@ def _plain_cnn(spec: PlainCnnSpec, d: Differences) -> Units:
     units: Units = {}
     for number, stage in enumerate(spec.stages, start=1):
         group = f"stage{number}"
-        names = grouped(("channels", "kernel"), group)
-        pool = (Op(text="max pool 2×2 s2", kind="pool"),) if number > 1 else ()
-        stride = spec.stem.stride if number == 1 else 1
-        first = d.conv(
-            f"conv {kernel_text(stage.kernel, stride)} → {stage.channels}", *names, *(("stem.stride",) * (number == 1))
+        names = d.of(group, "channels", "kernel")
+        # the first stage takes the stem's stride, the others a pool before them
+        pool, stride, own = (
+            (op("max pool 2×2 s2", "pool"), 1, ()) if number > 1 else ((), spec.stem.stride, ("stem.stride",))
         )
+        first = d.conv(f"conv {kernel_text(stage.kernel, stride)} → {stage.channels}", *names, *own)
         rest = chain(
             "further",
             d.conv(f"conv {kernel_text(stage.kernel)} → {stage.channels}", *names),
@@ -301,7 +257,7 @@ def _plain_cnn(spec: PlainCnnSpec, d: Differences) -> Units:
 
 UNITS: Mapping[str, Callable[[Any, Differences], Units]] = {
     ShuffleNetV2Spec.family: _shuffle_v2,
-    ShuffleNetV2LargeSpec.family: _shuffle_v2_large,
+    ShuffleNetV2LargeSpec.family: _shuffle_v2,
     ShuffleNetV1Spec.family: _shuffle_v1,
     MobileNetV3LDCSpec.family: _mobilenet_v3,
     ResNetCifarSpec.family: _resnet,
@@ -439,24 +395,19 @@ def architecture_of(
     units = UNITS[spec.family](spec, differences) if spec.family in UNITS else {}
     rows = list(layers or ())
     found = _by_part(rows, units) if units else _by_map(rows)
-    params, macs = _totals(rows) if rows else (None, None)
-    if cost is not None and not rows:
-        params, macs = cost.params, cost.macs
+    params, macs = _totals(rows) if rows else (None, None) if cost is None else (cost.params, cost.macs)
     changes = [
         Change(choice=choice, value=level_text(spec.choices()[choice]), base=level_text(differences.base[choice]))
         for choice in differences.names()
     ]
-    named = units or found
     parts = []
-    for part, of_part in ((part, found.get(part, ((), ()))) for part in named):
-        made, its_rows = of_part
-        shape = next((row.output_shape for row in reversed(its_rows)), None)
+    for part, (made, its_rows) in found.items():
         part_params, part_macs = _totals(its_rows) if rows else (None, None)
         parts.append(
             Part(
                 name=part,
-                units=units.get(part, made),
-                output_shape=shape,
+                units=made,
+                output_shape=its_rows[-1].output_shape if its_rows else None,
                 params=part_params,
                 macs=part_macs,
                 params_percent=_percent(part_params, params),
@@ -464,7 +415,7 @@ def architecture_of(
                 changes=tuple(change for change in changes if change.choice.partition(".")[0] == part),
             )
         )
-    of_no_part = tuple(change for change in changes if change.choice.partition(".")[0] not in named)
+    of_no_part = tuple(change for change in changes if change.choice.partition(".")[0] not in found)
     return Architecture(
         title=f"Architecture: {name or spec.arch_id}",
         subtitle=tuple(
@@ -520,10 +471,10 @@ def _percent(value: int | None, total: int | None) -> float | None:
     return None if value is None or not total else 100.0 * value / total
 
 
-def _by_part(rows: Sequence[Layer], units: Units) -> dict[str, tuple[tuple[UnitDiagram, ...], list[Layer]]]:
+def _by_part(rows: Sequence[Layer], units: Units) -> _Parts:
     """The rows of each part. A row that names none is the stem's before the first stage, the head's after the last
     one, and the next stage's in between, as a pool is."""
-    found: dict[str, tuple[tuple[UnitDiagram, ...], list[Layer]]] = {part: ((), []) for part in units}
+    found: _Parts = {part: (made, []) for part, made in units.items()}
     waiting: list[Layer] = []
     started = False
     for row in rows:
@@ -541,9 +492,9 @@ def _by_part(rows: Sequence[Layer], units: Units) -> dict[str, tuple[tuple[UnitD
     return found
 
 
-def _by_map(rows: Sequence[Layer]) -> dict[str, tuple[tuple[UnitDiagram, ...], list[Layer]]]:
+def _by_map(rows: Sequence[Layer]) -> _Parts:
     """Of a family that we know no more of: the rows by the size of their maps, equal ones in a row as one."""
-    found: dict[str, tuple[tuple[UnitDiagram, ...], list[Layer]]] = {}
+    found: _Parts = {}
     for size, same_size in groupby(rows, key=lambda row: row.output_shape[1:]):
         part_rows = list(same_size)
         units = []
@@ -590,8 +541,7 @@ def _baseline_line(
         return f"Not compared with {called}, which is of another family ({baseline.family})"
     if not changes:
         return f"Baseline {called}: the same network"
-    count = f"{len(changes)} choice{'' if len(changes) == 1 else 's'} differ{'s' if len(changes) == 1 else ''}"
-    line = f"Baseline {called}: {count}"
+    line = f"Baseline {called}: {plural(len(changes), 'choice')} differ{'s' if len(changes) == 1 else ''}"
     if layers and params is not None and macs is not None:
         base_params, base_macs = _totals(layers)
         line += f"; params {_ratio(params, base_params)}, MACs {_ratio(macs, base_macs)}"

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from archsearch.plots import style
 from archsearch.plots.architecture import Architecture, Part
 from archsearch.plots.architecture_parts import GONE, Op, UnitDiagram
+from archsearch.plots.traces import add_points, hover
 from archsearch.text import count_text, shorten
 
 NARROW_PX = 640  # below, labels stand above their units and costs are text
@@ -29,37 +30,30 @@ def shape_text(shape: tuple[int, ...] | None) -> str:
 def architecture_figure(info: Architecture, *, width: int = 1100, height: int = 700) -> go.Figure:
     """The figure; `width` and `height` (pixels) are those it will be seen at. From 640 pixels of width on labels stand
     left of the units and bars right of them; below, both are lines of text."""
-    title, top = style.heading(info.title, info.subtitle, info.warnings, width=width, height=height)
     figure = go.Figure()
-    figure.update_layout(
-        **style.base_layout(width),
-        title=title,
-        margin={"l": _MARGIN, "r": _MARGIN, "t": top, "b": 12},
+    across, room = style.begin(
+        figure,
+        info,
+        margin={"l": _MARGIN, "r": _MARGIN, "t": 0, "b": 12},
+        width=width,
+        height=height,
         showlegend=False,
         meta={"least_width": width},  # text and boxes only shrink together
     )
     if info.empty is not None:
-        style.draw_nothing(figure, info.empty)
         return figure
     sheet = Sheet(grow=style.growth(width))
-    across = float(width - 2 * _MARGIN)
     down = _draw_parts(sheet, info, across)
     if info.signs:
         sheet.text(0, down + 12 * sheet.grow, info.signs, color=style.VERMILLION)
         down += 24 * sheet.grow
     # One unit of the axes is one pixel at the size asked for: a smaller drawing leaves the rest of the page white.
     figure.update_xaxes(visible=False, range=[0, across], fixedrange=True)
-    tall = max(down, height - top - 12.0)
+    tall = max(down, room)
     figure.update_yaxes(visible=False, range=[tall, 0], fixedrange=True)
-    figure.update_layout(shapes=sheet.shapes, annotations=sheet.texts, height=round(tall + top + 12.0))
-    figure.add_scatter(
-        x=[x for x, _, _ in sheet.hovers],
-        y=[y for _, y, _ in sheet.hovers],
-        hovertext=[text for _, _, text in sheet.hovers],
-        hovertemplate="%{hovertext}<extra></extra>",
-        mode="markers",
-        marker={"size": 18, "color": style.INK, "opacity": 0},
-    )
+    figure.update_layout(shapes=sheet.shapes, annotations=sheet.texts, height=round(height - room + tall))
+    places = [(x, y) for x, y, _ in sheet.hovers]
+    add_points(figure, places, [text for _, _, text in sheet.hovers], {"size": 18, "color": style.INK, "opacity": 0})
     return figure
 
 
@@ -76,22 +70,19 @@ def _draw_parts(sheet: Sheet, info: Architecture, across: float) -> float:
             x = across - right + (index * 0.5 * right)
             sheet.rect(x, y / 2 - 4, 8, 8, fillcolor=color)
             sheet.text(x + 12, y / 2, heading, color=style.QUIET_INK)
+    # the largest share of any part (percent): the longest bar
+    most = max([value or 0.0 for part in info.parts for value in (part.macs_percent, part.params_percent)]) or 1.0
     for part in info.parts:
-        y = _draw_part(sheet, part, y, left=left, right=right, across=across, most=_most(info))
+        y = _draw_part(sheet, part, y, left=left, right=right, across=across, most=most)
     return y
-
-
-def _most(info: Architecture) -> float:
-    """The largest share of any part (percent): the longest bar."""
-    return max([value or 0.0 for part in info.parts for value in (part.macs_percent, part.params_percent)]) or 1.0
 
 
 def _draw_part(sheet: Sheet, part: Part, top: float, *, left: float, right: float, across: float, most: float) -> float:
     grow, line = sheet.grow, 15.0 * sheet.grow
     y = top + 5 * grow
     changed = any(change.choice.endswith(".channels") for change in part.changes)
+    sheet.text(0, y + line / 2, shorten(part.name, 17), bold=True, size=round(12.5 * grow))
     if left:
-        sheet.text(0, y + line / 2, shorten(part.name, 17), bold=True, size=round(12.5 * grow))
         if part.output_shape:
             color = style.VERMILLION if changed else style.QUIET_INK
             sheet.text(0, y + 1.6 * line, ("≠ " if changed else "") + shape_text(part.output_shape), color=color)
@@ -100,14 +91,13 @@ def _draw_part(sheet: Sheet, part: Part, top: float, *, left: float, right: floa
         costs = [shape_text(part.output_shape)]
         if part.macs_percent is not None and part.params_percent is not None:
             costs += [f"{part.macs_percent:.0f} % MACs", f"{part.params_percent:.0f} % params"]
-        sheet.text(0, y + line / 2, shorten(part.name, 17), bold=True, size=round(12.5 * grow))
         sheet.text(across, y + line / 2, " · ".join(filter(None, costs)), anchor="right", color=style.QUIET_INK)
         y += 1.1 * line
         floor = y
-    end = _draw_units(sheet, part, left, y, across - right - left)
     room = across - right - left
+    end = _draw_units(sheet, part, left, y, room)
     for text in style.wrap("; ".join(change.sentence for change in part.changes), room, font_px=sheet.font):
-        sheet.texts.append(_escaped_line(left, end + line / 2, text, sheet.font))
+        sheet.escaped(left, end + line / 2, text, color=style.VERMILLION)
         end += line
     if right:
         _draw_bars(sheet, part, across - right, right, y + 0.5 * line, most)
@@ -118,19 +108,6 @@ def _draw_part(sheet: Sheet, part: Part, top: float, *, left: float, right: floa
     return bottom
 
 
-def _escaped_line(x: float, y: float, text: str, size: int) -> dict[str, Any]:
-    return {
-        "x": x,
-        "y": y,
-        "text": text,
-        "xanchor": "left",
-        "yanchor": "middle",
-        "showarrow": False,
-        "borderpad": 0,
-        "font": {"size": size, "color": style.VERMILLION},
-    }
-
-
 def _draw_units(sheet: Sheet, part: Part, left: float, top: float, room: float) -> float:
     """The units side by side, on as many lines as they need; where they end."""
     titled = any(unit_text(unit) for unit in part.units)
@@ -139,11 +116,12 @@ def _draw_units(sheet: Sheet, part: Part, left: float, top: float, room: float) 
         across, down = sheet.unit_size(unit, titled=titled)
         if x > left and x + across > left + room:
             x, y, tallest = left, y + tallest + 2 * grow, 0.0
-        sheet.grow = grow * max(0.7, min(1.0, room / across))  # a unit wider than the figure is drawn smaller
+        shrunk = max(0.7, min(1.0, room / across))  # a unit wider than the figure is drawn smaller
+        sheet.grow = grow * shrunk
         sheet.unit(unit, x, y, titled=titled)
         sheet.grow = grow
         x += across + 14 * grow
-        tallest = max(tallest, down * max(0.7, min(1.0, room / across)))
+        tallest = max(tallest, down * shrunk)
     return y + tallest
 
 
@@ -160,14 +138,12 @@ def _draw_bars(sheet: Sheet, part: Part, left: float, room: float, top: float, m
 
 
 def _hover(part: Part) -> str:
-    lines = [f"<b>{style.plain(part.name)}</b>"]
-    if part.output_shape:
-        lines.append(f"emits {shape_text(part.output_shape)}")
+    costs = []
     if part.macs is not None and part.params is not None:
-        lines.append(f"{part.macs:,} MACs ({part.macs_percent or 0:.1f} %)")
-        lines.append(f"{part.params:,} params ({part.params_percent or 0:.1f} %)")
-    lines += [style.plain(change.sentence) for change in part.changes[:12]]
-    return "<br>".join(lines)
+        costs += [f"{part.macs:,} MACs ({part.macs_percent or 0:.1f} %)"]
+        costs += [f"{part.params:,} params ({part.params_percent or 0:.1f} %)"]
+    emits = f"emits {shape_text(part.output_shape)}" if part.output_shape else ""
+    return hover(part.name, emits, *costs, *(style.plain(change.sentence) for change in part.changes[:12]))
 
 
 @dataclass
@@ -194,54 +170,42 @@ class Sheet:
         """Pixels between boxes."""
         return 8.0 * self.grow
 
-    def text(
-        self, x: float, y: float, text: str, *, anchor: str = "left", size: int | None = None, **font: Any
-    ) -> None:
+    @property
+    def lane(self) -> float:
+        """Pixels of a branch's height."""
+        return self.box + 5 * self.grow
+
+    def text(self, x: float, y: float, text: str, *, bold: bool = False, **look: Any) -> None:
         """Text with its middle line at y; `text` is escaped here."""
-        bold = font.pop("bold", False)
         escaped = style.plain(text)
-        self.texts.append(
-            {
-                "x": x,
-                "y": y,
-                "text": f"<b>{escaped}</b>" if bold else escaped,
-                "xanchor": anchor,
-                "yanchor": "middle",
-                "showarrow": False,
-                "align": "left",
-                "borderpad": 0,
-                "font": {"size": size or self.font, "color": font.pop("color", style.INK)},
-            }
-        )
+        self.escaped(x, y, f"<b>{escaped}</b>" if bold else escaped, align="left", **look)
+
+    def escaped(
+        self,
+        x: float,
+        y: float,
+        text: str,
+        *,
+        anchor: str = "left",
+        size: int | None = None,
+        color: str = style.INK,
+        **more: Any,
+    ) -> None:
+        """The same of text that is escaped already."""
+        font = {"size": size or self.font, "color": color}
+        look = {"xanchor": anchor, "yanchor": "middle", "showarrow": False, "borderpad": 0, "font": font}
+        self.texts.append({"x": x, "y": y, "text": text, **look, **more})
 
     def rect(self, x: float, y: float, width: float, height: float, **look: Any) -> None:
         """A box with its upper left corner at (x, y)."""
-        self.shapes.append(
-            {
-                "type": "rect",
-                "x0": x,
-                "y0": y,
-                "x1": x + width,
-                "y1": y + height,
-                "line": {"width": 0},
-                "layer": "below",
-                **look,
-            }
-        )
+        self._shape("rect", x, y, x + width, y + height, **{"line": {"width": 0}, **look})
 
-    def line(self, x0: float, y0: float, x1: float, y1: float, **look: Any) -> None:
+    def line(self, x0: float, y0: float, x1: float, y1: float, color: str = style.QUIET_INK) -> None:
         """A thin line."""
-        self.shapes.append(
-            {
-                "type": "line",
-                "x0": x0,
-                "y0": y0,
-                "x1": x1,
-                "y1": y1,
-                "layer": "below",
-                "line": {"width": 1, "color": style.QUIET_INK, **look},
-            }
-        )
+        self._shape("line", x0, y0, x1, y1, line={"width": 1, "color": color})
+
+    def _shape(self, kind: str, x0: float, y0: float, x1: float, y1: float, **look: Any) -> None:
+        self.shapes.append({"type": kind, "x0": x0, "y0": y0, "x1": x1, "y1": y1, "layer": "below", **look})
 
     def op_width(self, op: Op) -> float:
         """Pixels across."""
@@ -272,16 +236,14 @@ class Sheet:
 
     def unit_size(self, unit: UnitDiagram, *, titled: bool) -> tuple[float, float]:
         """Pixels across and down."""
+        named = _REGULAR * self.font * len(unit_text(unit))
         if not unit.count:
-            return _REGULAR * self.font * len(unit_text(unit)) + self.gap, self.title_height(titled)
+            return named + self.gap, self.title_height(titled)
         inside = max(self.ops_width(branch) for branch in unit.branches)
         across = self.ops_width(unit.before) + inside + self.ops_width(unit.after)
         if len(unit.branches) > 1 and not unit.before:
             across += self.gap
-        return (
-            max(across, _REGULAR * self.font * len(unit_text(unit))) + self.gap,
-            self.title_height(titled) + len(unit.branches) * (self.box + 5 * self.grow),
-        )
+        return max(across, named) + self.gap, self.title_height(titled) + len(unit.branches) * self.lane
 
     def unit(self, unit: UnitDiagram, x: float, y: float, *, titled: bool) -> None:
         """Draw a unit with its upper left corner at (x, y)."""
@@ -294,7 +256,7 @@ class Sheet:
         forked = len(unit.branches) > 1
         if forked and not unit.before:
             x += self.gap
-        lane = self.box + 5 * self.grow
+        lane = self.lane
         middle = y + title + lane * len(unit.branches) / 2
         inside = max(self.ops_width(branch) for branch in unit.branches)
         for op in unit.before:
@@ -318,14 +280,12 @@ class Sheet:
 
 
 def _op_text(op: Op) -> str:
-    return f"{op.sign} {op.text}" if op.sign else op.text
+    return f"{op.sign} {op.text}".strip()
 
 
 def unit_text(unit: UnitDiagram) -> str:
     """A unit's name and how many of it there are; empty for a single one without a name."""
-    if unit.count == 1:
-        return f"{unit.sign} {unit.name}".strip()
     if not unit.count:
         return f"{GONE} no {unit.name}"
-    sign = f"{unit.sign} " if unit.sign else ""
-    return f"{sign}{unit.name} × {unit.count}".strip()
+    times = "" if unit.count == 1 else f" × {unit.count}"
+    return f"{unit.sign} {unit.name}{times}".strip()

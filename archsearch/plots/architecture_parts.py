@@ -39,6 +39,15 @@ class UnitDiagram:
     sign: str = ""  # of the count
 
 
+def op(text: str, kind: str) -> tuple[Op, ...]:
+    """An operation that hangs on no choice."""
+    return (Op(text=text, kind=kind),)
+
+
+AVERAGE, LINEAR = op("average", "pool"), op("linear", "linear")
+ADD, CONCAT, SHUFFLE = op("add", "mix"), op("concat", "mix"), op("shuffle", "mix")
+
+
 class Differences:
     """The choices that differ from a baseline of the same family, and the sign of what hangs on them."""
 
@@ -50,6 +59,10 @@ class Differences:
     def names(self) -> tuple[str, ...]:
         """The choices that differ, in the specification's order."""
         return tuple(name for name, value in self.choices.items() if self.base[name] != value)
+
+    def of(self, group: str, *names: str) -> tuple[str, ...]:
+        """The dotted names of those choices of a group that the family has."""
+        return tuple(dotted for name in names if (dotted := f"{group}.{name}") in self.choices)
 
     def sign(self, *names: str) -> str:
         """`≠` if one of these choices differs."""
@@ -71,24 +84,14 @@ class Differences:
         here, there = str(self.choices[name]), str(self.base[name])
         if here == there == "none":
             return ()
-        if here == "none":
-            return (Op(text=_attention_text(there), kind="attention", sign=GONE),)
-        sign = "" if here == there else ADDED if there == "none" else CHANGED
-        return (Op(text=_attention_text(here), kind="attention", sign=sign),)
-
-
-def _attention_text(name: str) -> str:
-    return _ATTENTION.get(name, name)
+        shown = there if here == "none" else here
+        sign = GONE if here == "none" else "" if here == there else ADDED if there == "none" else CHANGED
+        return (Op(text=_ATTENTION.get(shown, shown), kind="attention", sign=sign),)
 
 
 def kernel_text(size: int, stride: int = 1) -> str:
     """`3×3`, with `s2` for a stride of two."""
     return f"{size}×{size}" + (f" s{stride}" if stride != 1 else "")
-
-
-def grouped(names: tuple[str, ...], group: str) -> tuple[str, ...]:
-    """The dotted names of a group's choices."""
-    return tuple(f"{group}.{name}" for name in names)
 
 
 def chain(name: str, *ops: tuple[Op, ...], count: int = 1, sign: str = "") -> UnitDiagram:

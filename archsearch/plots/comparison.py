@@ -10,22 +10,21 @@ from plotly.subplots import make_subplots
 
 from archsearch.analysis.comparison import COMPARED, Comparison, Mover, SharedNetwork
 from archsearch.plots import style
-from archsearch.plots.ranges import PlotArea, log_axis, percent_range, positive_range, wants_log
+from archsearch.plots.ranges import AxisScale, PlotArea, percent_range, positive_range, wants_log
 from archsearch.plots.thinning import thinned, thinned_line
+from archsearch.plots.traces import Place, add_diagonal, add_points, hover
 from archsearch.text import capitalised, interval_text, shorten, significant
 
 MOST_DRAWN = 3000
 MOST_PANELS = 3
 _MOST_MOVERS = 6  # labelled in each panel
 _SPACING = 0.11
-_MARGIN = {"l": 78, "r": 24, "b": 104}
 BOTH, ONE, NEITHER = "on both fronts", "on one of the two fronts", "on neither front"
 _LOOKS: tuple[tuple[str, dict[str, Any]], ...] = (
     (BOTH, {"symbol": "diamond", "color": style.BLUE, "size": 10}),
     (ONE, {"symbol": "square", "color": style.ORANGE, "size": 9}),
     (NEITHER, {"symbol": "circle", "color": style.DOTS, "size": 7}),
 )
-_Point = tuple[float, float]
 
 
 def comparison_figure(found: Comparison, *, width: int = 1100, height: int = 620) -> go.Figure:
@@ -43,28 +42,18 @@ def comparison_figure(found: Comparison, *, width: int = 1100, height: int = 620
         f"{len(pairs)} of {len(pairs) + undrawn} are drawn" if undrawn else "",
         thinned_line(min(map(len, drawn)), len(found.shared), "networks"),
     ]
-    title, top = style.heading(
-        found.title, tuple(line for line in lines if line), found.warnings, width=width, height=height
-    )
-    grow = style.growth(width)
-    room = (width - _MARGIN["l"] - _MARGIN["r"]) * (1 - _SPACING * (len(pairs) - 1)) / len(pairs)
     figure = make_subplots(rows=1, cols=len(pairs), horizontal_spacing=_SPACING)
-    figure.update_layout(
-        **style.base_layout(width),
-        title=title,
-        margin={**_MARGIN, "t": top},
-        legend=style.LEGEND_BELOW,
-    )
+    legend = style.LEGEND_BELOW
+    across, down = style.begin(figure, found, lines, margin=style.MARGIN, width=width, height=height, legend=legend)
     if found.empty is not None:
-        style.draw_nothing(figure, found.empty)
         return figure
-    area = (room, float(height - top - _MARGIN["b"]))
+    area = (across * (1 - _SPACING * (len(pairs) - 1)) / len(pairs), down)
     for column, ((objective, other), networks) in enumerate(zip(pairs, drawn, strict=True), start=1):
-        _draw_panel(figure, found, objective, other, networks, column, area=area, width=width, grow=grow)
+        _draw_panel(figure, found, objective, other, networks, column, area=area, width=width)
     return figure
 
 
-def _point(network: SharedNetwork, objective: str, other: int) -> _Point:
+def _point(network: SharedNetwork, objective: str, other: int) -> Place:
     """What the first side and another one measured: latency (ms) or top-1 (%)."""
     values = network.values(objective)
     pair = values[0], values[other]
@@ -95,47 +84,34 @@ def _draw_panel(
     networks: Sequence[SharedNetwork],
     column: int,
     *,
-    area: tuple[float, float],
+    area: Place,
     width: int,
-    grow: float,
 ) -> None:
+    grow = style.growth(width)
     names = (found.sides[0], found.sides[other])
     points = {each.arch_id: _point(each, objective, other) for each in networks}
     latency = objective == "latency_ms"
     log = latency and wants_log([value for pair in points.values() for value in pair])
     sides = list(zip(*points.values(), strict=True))
-    ranges = [positive_range(values, log=log) if latency else percent_range(values) for values in sides]
+    x, y = (AxisScale(*(positive_range(each, log=log) if latency else percent_range(each)), log) for each in sides)
     word = "Latency (ms)" if latency else "Top-1 (%)"
-    kinds = [log_axis(*limits) if log else {"range": list(limits)} for limits in ranges]
     shown = [shorten(name, 36) for name in names]
-    figure.update_xaxes(style.axis(f"{word}: {shown[0]}", width=width, **kinds[0]), col=column)
-    figure.update_yaxes(style.axis(f"{word}: {shown[1]}", width=width, **kinds[1]), col=column)
+    figure.update_xaxes(style.axis(f"{word}: {shown[0]}", width=width, **x.layout()), col=column)
+    figure.update_yaxes(style.axis(f"{word}: {shown[1]}", width=width, **y.layout()), col=column)
     named = {trace.name for trace in figure.data}
-    if line := style.diagonal(*ranges):
-        figure.add_scatter(
-            **line,
-            name="equal in both",
-            legendgroup="equal",
-            showlegend="equal in both" not in named,
-            row=1,
-            col=column,
-        )
+
+    def panel(name: str, group: str) -> dict[str, Any]:
+        return {"name": name, "legendgroup": group, "showlegend": name not in named, "row": 1, "col": column}
+
+    add_diagonal(figure, x, y, **panel("equal in both", "equal"))
     for kind, look in reversed(_LOOKS):
         drawn = [each for each in networks if _kind(each, other) == kind]
-        if not drawn:
-            continue
-        figure.add_scatter(
-            x=[points[each.arch_id][0] for each in drawn],
-            y=[points[each.arch_id][1] for each in drawn],
-            mode="markers",
-            marker={**look, "size": look["size"] * grow, "line": {"width": 0.6, "color": "white"}},
-            name=kind,
-            legendgroup=kind,
-            showlegend=kind not in named,
-            hovertext=[_hover(each, points[each.arch_id], names, "ms" if latency else "%", kind) for each in drawn],
-            hovertemplate="%{hovertext}<extra></extra>",
-            row=1,
-            col=column,
+        add_points(
+            figure,
+            [points[each.arch_id] for each in drawn],
+            [_hover(each, points[each.arch_id], names, "ms" if latency else "%", kind) for each in drawn],
+            {**look, "size": look["size"] * grow, "line": {"width": 0.6, "color": "white"}},
+            **panel(kind, kind),
         )
     figure.add_annotation(
         text="<br>".join(style.wrap(_agreement(found, objective, names), 0.8 * area[0])),
@@ -158,7 +134,7 @@ def _draw_panel(
         if each.arch_id in points
     ]
     movers = labelled[:_MOST_MOVERS]
-    PlotArea(x_range=ranges[0], y_range=ranges[1], width_px=area[0], height_px=area[1], x_log=log, y_log=log).label(
+    PlotArea(x=x, y=y, width_px=area[0], height_px=area[1]).label(
         figure,
         [point for point, _ in movers],
         [text for _, text in movers],
@@ -183,11 +159,7 @@ def _agreement(found: Comparison, objective: str, names: tuple[str, str]) -> str
     )
 
 
-def _hover(network: SharedNetwork, point: _Point, names: tuple[str, str], unit: str, kind: str) -> str:
-    return "<br>".join(
-        [
-            f"<b>{style.plain(network.label)}</b>, {kind}",
-            *(style.plain(f"{name}: {significant(value, 4)} {unit}") for name, value in zip(names, point, strict=True)),
-            f"arch_id {style.plain(network.arch_id)}",
-        ]
-    )
+def _hover(network: SharedNetwork, point: Place, names: tuple[str, str], unit: str, kind: str) -> str:
+    values = (f"{name}: {significant(value, 4)} {unit}" for name, value in zip(names, point, strict=True))
+    arch_id = style.plain(network.arch_id)
+    return hover(network.label, *map(style.plain, values), f"arch_id {arch_id}", more=f", {kind}")

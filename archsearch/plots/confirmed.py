@@ -10,11 +10,11 @@ import plotly.graph_objects as go
 
 from archsearch.analysis.confirmed import Confirmed, ConfirmedPoint
 from archsearch.plots import style
-from archsearch.plots.ranges import PlotArea, log_axis, percent_range, positive_range, wants_log
+from archsearch.plots.ranges import AxisScale, PlotArea, percent_range
+from archsearch.plots.traces import Place, add_lines, add_points, bars, hover
 from archsearch.text import probability_text, shorten, significant
 
 _MOST_LABELS = 60
-_MARGIN = {"l": 78, "r": 24, "b": 104}
 _ON_FRONT = {"symbol": "diamond", "color": style.BLUE}
 _OFF_FRONT = {"symbol": "circle", "color": style.ORANGE}
 
@@ -22,26 +22,26 @@ _OFF_FRONT = {"symbol": "circle", "color": style.ORANGE}
 def confirmed_figure(found: Confirmed, *, width: int = 1100, height: int = 660) -> go.Figure:
     """The figure: filled what was found again, hollow what the search found, a thin line between the two."""
     points = found.evaluated
-    lines = () if found.empty else (*found.subtitle, *found.sentences[:1], *_legend_line(found))
-    title, top = style.heading(found.title, lines, found.warnings, width=width, height=height)
+    lines = () if found.empty else (*found.subtitle, *found.sentences[:1], _legend_line(found))
     grow = style.growth(width)
-    latencies = [end for each in points for end in (*each.latencies_ms, each.searched_latency_ms) if end is not None]
+    x = AxisScale.of(
+        [end for each in points for end in (*each.latencies_ms, each.searched_latency_ms) if end is not None]
+    )
     top1s = [end for each in points for end in (*each.top1s_percent, each.searched_top1_percent) if end is not None]
-    x_log = wants_log(latencies)
-    low, high = positive_range(latencies, log=x_log)
-    bottom, ceiling = percent_range(top1s)
-    x_axis = log_axis(low, high) if x_log else {"range": [low, high]}
+    y = AxisScale(*percent_range(top1s))
     figure = go.Figure()
-    figure.update_layout(
-        **style.base_layout(width),
-        title=title,
-        margin={**_MARGIN, "t": top},
-        xaxis=style.axis("Latency, drift-corrected p10 (ms)", width=width, **x_axis),
-        yaxis=style.axis("Validation top-1 (%)", width=width, range=[bottom, ceiling]),
+    room = style.begin(
+        figure,
+        found,
+        lines,
+        margin=style.MARGIN,
+        width=width,
+        height=height,
+        xaxis=style.axis("Latency, drift-corrected p10 (ms)", width=width, **x.layout()),
+        yaxis=style.axis("Validation top-1 (%)", width=width, **y.layout()),
         legend=style.LEGEND_BELOW,
     )
     if found.empty is not None:
-        figure.add_annotation(style.nothing_to_draw(found.empty))
         return figure
     _draw_searched(figure, points, grow)
     for on_front, look, name in (
@@ -49,26 +49,26 @@ def confirmed_figure(found: Confirmed, *, width: int = 1100, height: int = 660) 
         (False, _OFF_FRONT, "means dominated"),
     ):
         drawn = [each for each in points if each.on_front is on_front]
-        if drawn:
-            _draw_means(figure, drawn, look, f"{name} ({len(drawn)})", grow)
-    if len(points) <= _MOST_LABELS:
-        means = [(each.latency_ms, each.top1_percent) for each in points]
-        intervals = [(each.latencies_ms, each.top1s_percent) for each in points]
-        PlotArea(
-            x_range=(low, high),
-            y_range=(bottom, ceiling),
-            x_log=x_log,
-            width_px=width - _MARGIN["l"] - _MARGIN["r"],
-            height_px=float(height - top - _MARGIN["b"]),
-        ).label(
+        add_points(
             figure,
-            means,
+            map(_mean, drawn),
+            [hover_text(each) for each in drawn],
+            {**look, "size": 11 * grow, "line": {"width": 1, "color": style.BLACK}},
+            trials=[each.trial for each in drawn],
+            **error_bars(drawn, color=look["color"], thickness=1.5, width=3),
+            name=f"{name} ({len(drawn)})",
+        )
+    if len(points) <= _MOST_LABELS:
+        intervals = [(*_mean(each), each.latencies_ms, each.top1s_percent) for each in points]
+        PlotArea(x=x, y=y, width_px=room[0], height_px=room[1]).label(
+            figure,
+            [_mean(each) for each in points],
             [_label_text(each) for each in points],
-            markers=[(latency, top1) for _, latency, top1 in _searched(points)],
+            markers=[found_then for _, found_then in _searched(points)],
             segments=[
                 line
-                for (x, y), (xs, ys) in zip(means, intervals, strict=True)
-                for line in ((min(xs), y, max(xs), y), (x, max(ys), x, min(ys)))
+                for ms, top1, xs, ys in intervals
+                for line in ((min(xs), top1, max(xs), top1), (ms, max(ys), ms, min(ys)))
             ],
             grow=grow,
             leader={"standoff": 6},
@@ -77,24 +77,26 @@ def confirmed_figure(found: Confirmed, *, width: int = 1100, height: int = 660) 
     return figure
 
 
-def error_bars(points: Sequence[ConfirmedPoint], **look: Any) -> dict[str, dict[str, Any]]:
+def _mean(point: ConfirmedPoint) -> Place:
+    return point.latency_ms, point.top1_percent
+
+
+def error_bars(points: Sequence[ConfirmedPoint], **look: Any) -> dict[str, Any]:
     """`error_x` (latency) and `error_y` (top-1) of a trace at the means: the intervals, as far as there are any."""
     return {
-        "error_x": style.bars([(each.latency_ms, each.latencies_ms) for each in points], **look),
-        "error_y": style.bars([(each.top1_percent, each.top1s_percent) for each in points], **look),
+        "error_x": bars([(each.latency_ms, each.latencies_ms) for each in points], **look),
+        "error_y": bars([(each.top1_percent, each.top1s_percent) for each in points], **look),
     }
 
 
-def _legend_line(found: Confirmed) -> tuple[str, ...]:
-    if not found.draws:
-        return ()
-    return (f"Beside each point: how probably it is on the front, over {found.draws:,} draws",)
+def _legend_line(found: Confirmed) -> str:
+    return f"Beside each point: how probably it is on the front, over {found.draws:,} draws" if found.draws else ""
 
 
-def _searched(points: Sequence[ConfirmedPoint]) -> list[tuple[ConfirmedPoint, float, float]]:
+def _searched(points: Sequence[ConfirmedPoint]) -> list[tuple[ConfirmedPoint, Place]]:
     """The points that the search had evaluated, with the latency (ms) and the top-1 (%) that it found."""
     return [
-        (each, each.searched_latency_ms, each.searched_top1_percent)
+        (each, (each.searched_latency_ms, each.searched_top1_percent))
         for each in points
         if each.searched_latency_ms is not None and each.searched_top1_percent is not None
     ]
@@ -102,54 +104,24 @@ def _searched(points: Sequence[ConfirmedPoint]) -> list[tuple[ConfirmedPoint, fl
 
 def _draw_searched(figure: go.Figure, points: Sequence[ConfirmedPoint], grow: float) -> None:
     pairs = _searched(points)
-    if not pairs:
-        return
-    figure.add_scatter(
-        x=[x for each, latency, _ in pairs for x in (latency, each.latency_ms, None)],
-        y=[y for each, _, top1 in pairs for y in (top1, each.top1_percent, None)],
-        mode="lines",
-        line={"color": style.DOTS, "width": 1, "dash": "dot"},
-        hoverinfo="skip",
-        showlegend=False,
-    )
-    figure.add_scatter(
-        x=[latency for _, latency, _ in pairs],
-        y=[top1 for _, _, top1 in pairs],
-        mode="markers",
-        marker={"symbol": "circle-open", "size": 9 * grow, "color": style.QUIET_INK, "line": {"width": 1.6}},
-        name=f"as the search found them ({len(pairs)})",
-        hovertext=[
-            f"<b>{style.plain(each.label)}</b> in the search: {top1:.2f} %, {significant(latency)} ms"
-            for each, latency, top1 in pairs
+    line = {"color": style.DOTS, "width": 1, "dash": "dot"}
+    add_lines(figure, [(found_then, _mean(each)) for each, found_then in pairs], line)
+    add_points(
+        figure,
+        [found_then for _, found_then in pairs],
+        [
+            hover(each.label, more=f" in the search: {top1:.2f} %, {significant(latency)} ms")
+            for each, (latency, top1) in pairs
         ],
-        hovertemplate="%{hovertext}<extra></extra>",
-        customdata=_trials([each for each, _, _ in pairs]),
-    )
-
-
-def _draw_means(
-    figure: go.Figure, points: Sequence[ConfirmedPoint], look: dict[str, Any], name: str, grow: float
-) -> None:
-    figure.add_scatter(
-        x=[each.latency_ms for each in points],
-        y=[each.top1_percent for each in points],
-        **error_bars(points, color=look["color"], thickness=1.5, width=3),
-        mode="markers",
-        marker={**look, "size": 11 * grow, "line": {"width": 1, "color": style.BLACK}},
-        name=name,
-        hovertext=[hover_text(each) for each in points],
-        hovertemplate="%{hovertext}<extra></extra>",
-        customdata=_trials(points),
+        {"symbol": "circle-open", "size": 9 * grow, "color": style.QUIET_INK, "line": {"width": 1.6}},
+        trials=[each.trial for each, _ in pairs],
+        name=f"as the search found them ({len(pairs)})",
     )
 
 
 def hover_text(point: ConfirmedPoint) -> str:
     """What the further evaluations of a network found."""
-    return "<br>".join([f"<b>{style.plain(point.label)}</b>, evaluated again", *style.wrap(point.sentence, 430)])
-
-
-def _trials(points: Sequence[ConfirmedPoint]) -> list[list[int]]:
-    return [[] if each.trial is None else [each.trial] for each in points]
+    return hover(point.label, *style.wrap(point.sentence), more=", evaluated again")
 
 
 def _label_text(point: ConfirmedPoint) -> str:

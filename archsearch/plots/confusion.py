@@ -9,14 +9,10 @@ from archsearch.analysis.confusion import Confusion
 from archsearch.plots import style
 
 _MOST_NUMBERS = 20  # classes up to which each cell has its count
-_MARGIN = {"l": 150, "r": 40, "b": 130}
 
 
 def confusion_figure(found: Confusion, *, width: int = 1000, height: int = 860) -> go.Figure:
     """The figure: rows are the images' classes, columns the answers; the colour is the share of the row (percent)."""
-    title, top = style.heading(
-        found.title, (*found.subtitle, *found.sentences), found.warnings, width=width, height=height
-    )
     counts = found.counts
     names = [style.plain(name) for name in found.classes]
     shares = 100.0 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
@@ -38,8 +34,9 @@ def confusion_figure(found: Confusion, *, width: int = 1000, height: int = 860) 
             hovertemplate="%{hovertext}, %{z:.1f} % of the class<extra></extra>",
         )
     )
-    ticks = {"tickmode": "array", "tickvals": list(range(len(names))), "ticktext": names, "showgrid": False}
-    figure.update_layout(**style.base_layout(width), title=title, margin={**_MARGIN, "t": top})
+    lines, margin = (*found.subtitle, *found.sentences), {"l": 150, "r": 40, "b": 130}
+    style.begin(figure, found, lines, margin=margin, width=width, height=height)
+    ticks = style.levels(names)
     figure.update_xaxes(style.axis("Answer", width=width, **ticks, tickangle=-45))
     figure.update_yaxes(style.axis("Class of the image", width=width, **ticks, autorange="reversed"))
     return figure

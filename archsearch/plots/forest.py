@@ -12,7 +12,9 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from archsearch.plots import style
-from archsearch.text import shorten
+from archsearch.plots.traces import add_lines, add_points
+from archsearch.table import Result
+from archsearch.text import plural, shorten
 
 _ROW_PX = 21
 _LEAST_ROW_PX = 10.5
@@ -58,31 +60,16 @@ class Line:
     hover: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Panel:
-    """One quantity: the axis' title with its unit."""
-
-    title: str
-
-
 def finite(value: float | None) -> float | None:
     """None for what is not a number."""
     return value if value is not None and math.isfinite(value) else None
 
 
-def forest_height(info_lines: int, rows: int, groups: int) -> int:
-    """Pixels that so many rows in so many groups take under so many lines of heading."""
-    return round(174 + 18 * info_lines + _ROW_PX * (rows + 0.6 * groups))
-
-
 def forest_figure(
     lines: Sequence[Line],
-    panels: Sequence[Panel],
+    panels: Sequence[str],
+    found: Result,
     *,
-    title: str,
-    subtitle: Sequence[str],
-    warnings: Sequence[str],
-    empty: str | None,
     words: dict[str, str],
     thick: str,
     thin: str,
@@ -94,6 +81,8 @@ def forest_figure(
 
     Args:
         lines: from the top down; those of one group stand together.
+        panels: the axes' titles with their units.
+        found: whose figure it is.
         words: what the legend says for each finding.
         thick, thin: what the legend says for the two intervals; empty for one that nothing has.
         hidden: rows that were left out already.
@@ -101,28 +90,29 @@ def forest_figure(
             in it are left out, and the heading says how many.
     """
     groups = list(dict.fromkeys(line.group for line in lines))
-    natural = forest_height(len(subtitle) + len(warnings), len(lines), len(groups))
-    tall = height if height is not None else max(natural, 360)
+    subtitle = () if found.empty else found.subtitle
+    natural = round(174 + 18 * (len(subtitle) + len(found.warnings)) + _ROW_PX * (len(lines) + 0.6 * len(groups)))
     if height is not None:
-        fitting = min(len(lines), _fitting(lines, height - 206 - 17 * (len(subtitle) + min(4, len(warnings)))))
+        fitting = min(len(lines), _fitting(lines, height - 206 - 17 * (len(subtitle) + min(4, len(found.warnings)))))
         hidden, lines = hidden + len(lines) - fitting, lines[:fitting]
-    rest = (f"{hidden:,} more row{'' if hidden == 1 else 's'} in the table only",) if hidden else ()
-    heading, top = style.heading(title, (*subtitle, *rest), warnings, width=width, height=tall)
-    grow = style.growth(width)
+    rest = (f"{plural(hidden, 'more row')} in the table only",) if hidden else ()
     figure = make_subplots(rows=1, cols=max(1, len(panels)), shared_yaxes=True, horizontal_spacing=0.03)
-    labels = [_label(line) for line in lines]
     longest = max([len(line.label) + len(line.note) + 3 for line in lines if line.cells], default=10)
     longest = min(longest, _LABEL_CHARACTERS + 8)
-    font_px = _font_px(tall - top - _BOTTOM_PX, len(lines), grow)
-    figure.update_layout(
-        **style.base_layout(width),
-        title=heading,
-        height=None if height is not None else tall,
-        margin={"l": round(min(0.4 * width, 14 + 0.53 * font_px * longest)), "r": 24, "t": top, "b": _BOTTOM_PX},
-        legend={**style.LEGEND_BELOW, "font": {"size": style.SMALL_PX}},
+    _, room = style.begin(
+        figure,
+        found,
+        (*subtitle, *rest),
+        margin={"l": 0, "r": 24, "t": 0, "b": _BOTTOM_PX},
+        width=width,
+        height=height,
+        natural=natural,
+        legend=style.SMALL_LEGEND_BELOW,
     )
-    if empty is not None:
-        style.draw_nothing(figure, empty)
+    grow = style.growth(width)
+    font_px = max(8, min(round(12 * grow), int(0.86 * room / max(len(lines), 1))))  # as the rows leave room for
+    figure.update_layout(margin_l=round(min(0.4 * width, 14 + 0.53 * font_px * longest)))
+    if found.empty is not None:
         return figure
     places = _places(lines)
     figure.update_yaxes(
@@ -133,10 +123,10 @@ def forest_figure(
         zeroline=False,
         tickfont={"size": font_px},
     )
-    figure.update_yaxes(ticktext=labels, col=1)
+    figure.update_yaxes(ticktext=[_label(line) for line in lines], col=1)
     for column, panel in enumerate(panels, start=1):
-        figure.update_xaxes(style.axis(panel.title, width=width), col=column)
-        _draw_panel(figure, lines, places, column, words, thick, thin, grow=grow, legend=column == 1)
+        figure.update_xaxes(style.axis(panel, width=width), col=column)
+        _draw_panel(figure, lines, places, column, words, {thin: 1.4 * grow, thick: 4.5 * grow}, grow)
     for (upper, line), (lower, after) in pairwise(zip(places, lines, strict=True)):
         if line.group != after.group:
             figure.add_hline(y=(upper + lower) / 2, line={"color": style.GRID, "width": 1.5}, layer="below")
@@ -147,11 +137,6 @@ def _fitting(lines: Sequence[Line], room: float) -> int:
     """How many rows are still legible in so many pixels; at least three."""
     places = _places(lines)
     return max(3, sum(place * _LEAST_ROW_PX <= room for place in places)) if places else 0
-
-
-def _font_px(room: float, rows: int, grow: float) -> int:
-    """As large as the rows leave room for."""
-    return max(8, min(round(12 * grow), int(0.86 * room / max(rows, 1))))
 
 
 def _label(line: Line) -> str:
@@ -192,12 +177,12 @@ def _draw_panel(
     places: Sequence[float],
     column: int,
     words: dict[str, str],
-    thick: str,
-    thin: str,
-    *,
+    bars: dict[str, float],
     grow: float,
-    legend: bool,
 ) -> None:
+    """One panel; `bars`: the pixels of the interval of all comparisons, and of that of each alone, by their names."""
+    where: dict[str, Any] = {"row": 1, "col": column}
+    legend = column == 1
     found = [
         (place, line, cell)
         for place, line in zip(places, lines, strict=True)
@@ -206,88 +191,59 @@ def _draw_panel(
     ]
     low, high = axis_range([cell for _, _, cell in found])
     figure.update_xaxes(range=[low, high], zeroline=False, col=column)
-    figure.add_vline(x=0, line={"color": style.INK, "width": 1}, row=1, col=column, exclude_empty_subplots=False)
-    bars = [(thin, 1.4, [(place, cell.low, cell.high, cell) for place, _, cell in found])]
-    bars.append((thick, 4.5, [(place, cell.alone_low, cell.alone_high, cell) for place, _, cell in found]))
-    for name, pixels, ends in bars:
+    figure.add_vline(x=0, line={"color": style.INK, "width": 1}, **where, exclude_empty_subplots=False)
+    for alone, (name, pixels) in enumerate(bars.items()):
         if not name:
             continue
         for finding, look in _LOOKS.items():
-            of_finding = [(y, a, b) for y, a, b, cell in ends if cell.finding == finding and a is not None]
-            xs: list[float | None] = []
-            ys: list[float | None] = []
-            for y, a, b in of_finding:
-                xs += [max(a or 0.0, low), min(high if b is None else b, high), None]
-                ys += [y, y, None]
-            if xs:
-                figure.add_scatter(
-                    x=xs,
-                    y=ys,
-                    mode="lines",
-                    line={"width": pixels * grow, "color": look["color"]},
-                    opacity=0.55 if pixels > 2 else 1.0,
-                    hoverinfo="skip",
-                    showlegend=False,
-                    row=1,
-                    col=column,
-                )
-        if legend:
-            figure.add_scatter(
-                x=[None],
-                y=[None],
-                mode="lines",
-                line={"width": pixels * grow, "color": style.QUIET_INK},
-                name=name,
-                row=1,
-                col=column,
+            ends = [
+                (place, *((cell.alone_low, cell.alone_high) if alone else (cell.low, cell.high)))
+                for place, _, cell in found
+                if cell.finding == finding
+            ]
+            add_lines(
+                figure,
+                [
+                    ((max(a, low), place), (high if b is None else min(b, high), place))
+                    for place, a, b in ends
+                    if a is not None
+                ],
+                {"width": pixels, "color": look["color"]},
+                opacity=0.55 if alone else 1.0,
+                **where,
             )
-    _draw_cut(figure, found, low, high, column, grow)
+        if legend:
+            line = {"width": pixels, "color": style.QUIET_INK}
+            figure.add_scatter(x=[None], y=[None], mode="lines", line=line, name=name, **where)
+    for edge, symbol, out in (  # an arrow head where an interval runs out of the axis
+        (low, "triangle-left", [place for place, _, cell in found if cell.low is not None and cell.low < low]),
+        (high, "triangle-right", [place for place, _, cell in found if cell.high is not None and cell.high > high]),
+    ):
+        add_points(
+            figure,
+            [(edge, place) for place in out],
+            None,
+            {"symbol": symbol, "size": 8 * grow, "color": style.QUIET_INK},
+            cliponaxis=False,
+            hovertemplate="the interval goes on beyond the axis<extra></extra>",
+            showlegend=False,
+            **where,
+        )
     for finding, look in {**_LOOKS, "base": _BASE_LOOK}.items():
         points = [(place, line, cell) for place, line, cell in found if cell.finding == finding]
         named = legend and finding != "base" and any(_has(line, finding) for line in lines)
-        if not points and not named:
-            continue
-        figure.add_scatter(
-            x=[cell.estimate for _, _, cell in points],
-            y=[place for place, _, _ in points],
-            mode="markers",
-            marker={**look, "size": 9 * grow, "line": {"width": 1.6, "color": look["color"]}},
+        add_points(
+            figure,
+            [(cell.estimate, place) for place, _, cell in points if cell.estimate is not None],
+            ["<br>".join(style.wrap(line.hover or line.label)) for _, line, _ in points],
+            {**look, "size": 9 * grow, "line": {"width": 1.6, "color": look["color"]}},
+            always=named,
             name=words.get(finding, finding),
             legendgroup=finding,
             showlegend=named,
-            hovertext=["<br>".join(style.wrap(line.hover or line.label, 430)) for _, line, _ in points],
-            hovertemplate="%{hovertext}<extra></extra>",
-            row=1,
-            col=column,
+            **where,
         )
 
 
 def _has(line: Line, finding: str) -> bool:
     return any(cell is not None and cell.estimate is not None and cell.finding == finding for cell in line.cells)
-
-
-def _draw_cut(
-    figure: go.Figure,
-    found: Sequence[tuple[float, Line, ForestCell]],
-    low: float,
-    high: float,
-    column: int,
-    grow: float,
-) -> None:
-    """An arrow head where an interval runs out of the axis."""
-    for edge, symbol, out in (
-        (low, "triangle-left", [place for place, _, cell in found if cell.low is not None and cell.low < low]),
-        (high, "triangle-right", [place for place, _, cell in found if cell.high is not None and cell.high > high]),
-    ):
-        if out:
-            figure.add_scatter(
-                x=[edge] * len(out),
-                y=out,
-                mode="markers",
-                marker={"symbol": symbol, "size": 8 * grow, "color": style.QUIET_INK},
-                cliponaxis=False,
-                hovertemplate="the interval goes on beyond the axis<extra></extra>",
-                showlegend=False,
-                row=1,
-                col=column,
-            )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -19,10 +19,11 @@ from archsearch.analysis.verdicts import Standing
 from archsearch.plots import style
 from archsearch.plots.confirmed import error_bars
 from archsearch.plots.confirmed import hover_text as confirmed_text
-from archsearch.plots.labels import place_labels
-from archsearch.plots.ranges import PlotArea, log_axis, nice_log_ticks, percent_range, positive_range, share, wants_log
+from archsearch.plots.labels import Line, place_labels
+from archsearch.plots.ranges import AxisScale, PlotArea, percent_range, positive_range, wants_log
 from archsearch.plots.thinning import thinned, thinned_line
-from archsearch.text import capitalised, count_text, plural, shorten, significant
+from archsearch.plots.traces import Place, add_line, add_lines, add_points, hover, said
+from archsearch.text import count_text, plural, shorten, significant
 
 MOST_IN_DEPTH = 3000
 _PLANE = ("error_percent", "latency_ms")
@@ -39,8 +40,9 @@ _DOTS_MINDED = 500  # dominated points that labels are kept away from
 _FULL_HOVER = 600  # more points than this say less when they are pointed at: their texts would be most of a page
 _FULL_HOVER_IN_DEPTH = 300
 _MOST_AT_A_GLANCE = 400
-_GLANCE_NARROW_PX = 370
-_GLANCE_CHARACTERS = 30
+# What a phone and the two columns of a laptop give it: labels that are apart there are apart in a wider window.
+_GLANCE_NARROW_PX, _GLANCE_PX = 370, 500
+_GLANCE_CHARACTERS, _NARROW_CHARACTERS = 30, 16
 _LINE_CHARACTERS = 68
 _LOG_COLORS_FROM_RATIO = 3.0
 # The space of three numbers: its sides, and from where to where one looks at first.
@@ -58,7 +60,7 @@ _RIM = {"width": 1.2, "color": style.BLACK}
 _VARIANT_ON_FRONT = {"symbol": "diamond", "size": 14, "color": style.VERMILLION, "line": _RIM}
 _VARIANT_DOMINATED = {"symbol": "square", "size": 10, "color": style.ORANGE, "line": _RIM}
 _RECOMMENDED: dict[str, Any] = {"symbol": "circle-open", "size": 24, "color": style.GREEN, "line": {"width": 3}}
-_RANK = {"front": 1, "recommended": 2, "other trials": 3, "over a bound": 4}
+_RANK = {"front, searched": 1, "recommended": 2, "other trials": 3, "over a bound": 4}
 
 
 @dataclass(frozen=True)
@@ -66,30 +68,29 @@ class _Axes:
     """What the axes show.
 
     Attributes:
-        x_log: whether the latency axis is logarithmic.
-        x_range, y_range: milliseconds and percent.
+        x, y: milliseconds and percent.
         printed: (number, what is printed, the network here) of the variants that sources print accuracies for.
         printed_shown: whether those are on the axis at once, or only when the reader asks for them.
     """
 
-    x_log: bool
-    x_range: tuple[float, float]
-    y_range: tuple[float, float]
+    x: AxisScale
+    y: AxisScale
     printed: tuple[tuple[int, PrintedTop1, FrontRow], ...]
     printed_shown: bool
 
 
-def _ms(row: FrontRow) -> float:
-    return row.latency.corrected_ms
+def _at(row: FrontRow) -> Place:
+    """Latency (ms) and top-1 (percent)."""
+    return row.latency.corrected_ms, row.score.top1_percent
 
 
-def _top1(row: FrontRow) -> float:
-    return row.score.top1_percent
+def _trials(rows: Iterable[FrontRow]) -> list[int]:
+    return [row.record.trial for row in rows]
 
 
 def _axes(found: StudyFront) -> _Axes:
     again = found.again
-    latencies = [_ms(row) for row in found.rows]
+    latencies = [_at(row)[0] for row in found.rows]
     x_log = wants_log(latencies)
     values = [*latencies, *(value for each in again for value in each.latencies_ms)]
     low, high = positive_range([value for value in values if value > 0 or not x_log], log=x_log)
@@ -102,16 +103,14 @@ def _axes(found: StudyFront) -> _Axes:
         for each in found.printed
         if each.variant == verdict.variant
     )
-    top1s = [*map(_top1, found.rows), *(value for each in again for value in each.top1s_percent)]
+    top1s = [*(_at(row)[1] for row in found.rows), *(value for each in again for value in each.top1s_percent)]
     bottom, top = percent_range(top1s)
     wide = percent_range([*top1s, *(each.top1_percent for _, each, _ in printed)])
     shown = top - bottom >= _LEAST_OF_AXIS * (wide[1] - wide[0])
-    return _Axes(x_log, (low, high), wide if shown else (bottom, top), printed, shown)
+    return _Axes(AxisScale(low, high, x_log), AxisScale(*(wide if shown else (bottom, top))), printed, shown)
 
 
-def _steps(
-    found: StudyFront, right_ms: float, points: Sequence[tuple[float, float]] | None = None
-) -> list[tuple[float, float]]:
+def _steps(found: StudyFront, right_ms: float, points: Iterable[Place] | None = None) -> list[Place]:
     """The front as a staircase, drawn on to the right edge: what a slower budget buys if nothing better is known.
 
     `points`: of the front; None: as searched.
@@ -121,7 +120,7 @@ def _steps(
     if set(found.objectives) != set(_PLANE):
         return []
     # by latency, so accuracy only grows; equal points are one corner
-    corners = sorted(set([(_ms(row), _top1(row)) for row in found.members] if points is None else points))
+    corners = sorted(set(map(_at, found.members) if points is None else points))
     return [*corners, (right_ms, corners[-1][1])] if corners else []
 
 
@@ -139,30 +138,22 @@ def _latency_title(conditions: RecordConditions, *, log: bool) -> str:
     return f"Latency{batch}, drift-corrected p10 (ms{', log scale' if log else ''})"
 
 
-def _top1_title(conditions: RecordConditions) -> str:
-    return f"{capitalised(' and '.join(conditions.split)) or 'Validation'} top-1 (%)"
-
-
 def front_figure(found: StudyFront, *, width: int = 1100, height: int = 700) -> go.Figure:
     """The figure; `width` and `height` (pixels) are those it will be seen at, for line breaks and label places."""
     grow = style.growth(width)
     axes = _axes(found)
-    low, high = axes.x_range
-    title, top = style.heading(found.title, found.subtitle, found.warnings, width=width, height=height)
-    y_range: dict[str, Any] = {"range": list(axes.y_range)}
+    y_range = axes.y.layout()
     if not axes.printed_shown:  # it grows when the reader asks for what is printed
-        y_range |= {"autorange": True, "autorangeoptions": {"include": list(axes.y_range)}}
+        y_range |= {"autorange": True, "autorangeoptions": {"include": y_range["range"]}}
     figure = go.Figure()
-    figure.update_layout(
-        **style.base_layout(width),
-        title=title,
-        margin={**_MARGIN, "t": top},
-        xaxis=style.axis(
-            _latency_title(found.conditions, log=axes.x_log),
-            width=width,
-            **(log_axis(low, high) if axes.x_log else {"range": [low, high]}),
-        ),
-        yaxis=style.axis(_top1_title(found.conditions), width=width, **y_range),
+    room = style.begin(
+        figure,
+        found,
+        margin=_MARGIN,
+        width=width,
+        height=height,
+        xaxis=style.axis(_latency_title(found.conditions, log=axes.x.log), width=width, **axes.x.layout()),
+        yaxis=style.axis(style.top1_title(found.conditions.split), width=width, **y_range),
         legend={
             "x": 1.01,
             "y": 1,
@@ -175,28 +166,27 @@ def front_figure(found: StudyFront, *, width: int = 1100, height: int = 700) -> 
         },
     )
     if found.empty is not None:
-        figure.add_annotation(style.nothing_to_draw(found.empty))
         return figure
     if _third(found) in found.objectives:
         figure.update_layout(coloraxis=_third_bar(found, grow))
-    _add_bounds(figure, found, axes, grow)
+    _add_bounds(figure, found, axes.x, grow)
     named = {row.record.trial for _, row in found.marked}
     unnamed = [row for row in found.rows if row.record.trial not in named]
     crowd = [row for row in unnamed if not row.on_front]
-    _add_points(figure, found, [row for row in crowd if not found.over(row)], "other trials", _DOT, grow)
-    _add_points(figure, found, [row for row in crowd if found.over(row)], "over a bound", _OVER, grow)
-    steps = _steps(found, high)
+    _add_rows(figure, found, [row for row in crowd if not found.over(row)], "other trials", _DOT, grow)
+    _add_rows(figure, found, [row for row in crowd if found.over(row)], "over a bound", _OVER, grow)
+    steps = _steps(found, axes.x.high)
     _add_steps(figure, steps)
-    _add_points(figure, found, [row for row in unnamed if row.on_front], "front", _FRONT, grow)
+    _add_rows(figure, found, [row for row in unnamed if row.on_front], "front, searched", _FRONT, grow)
     _add_again(figure, found, grow)
     _add_variants(figure, found, grow)
     _add_printed(figure, axes, grow)
     _add_recommended(figure, found, grow)
-    _add_labels(figure, found, axes, steps, width=width, height=height, top=top)
+    _add_labels(figure, found, axes, steps, room, grow)
     return figure
 
 
-def glance_figure(found: StudyFront, *, width: int = 600, height: int = 400) -> go.Figure:
+def glance_figure(found: StudyFront, *, width: int = _GLANCE_PX, height: int = 400) -> go.Figure:
     """The front in small: the networks to take and the published ones nearest to them, each with its name.
 
     The other published networks are drawn where they fit, without names; what lies beyond is left out. Accuracies are
@@ -214,48 +204,52 @@ def glance_figure(found: StudyFront, *, width: int = 600, height: int = 400) -> 
     # where the recommendation rests on further seeds, so does its front
     again = {each.arch_id: each for each in found.again} if choice.network is not None and choice.network.seeds else {}
 
-    def at(row: FrontRow) -> tuple[float, float]:
+    def at(row: FrontRow) -> Place:
         point = again.get(row.record.arch_id)
-        return (_ms(row), _top1(row)) if point is None else (point.latency_ms, point.top1_percent)
+        return _at(row) if point is None else (point.latency_ms, point.top1_percent)
 
     on_front = {each.arch_id for each in again.values() if each.on_front} or {
         row.record.arch_id for row in found.members
     }
     front = [row for row in found.rows if row.record.arch_id in on_front]
     taken = [rows[role.candidate.record.trial] for role in choice.roles]
-    labels = [f"{shorten(role.candidate.record.label, _GLANCE_CHARACTERS)}: {role.names[0]}" for role in choice.roles]
     nearest = {each.record.trial: each.record.label for role in choice.roles if (each := role.published) is not None}
     named = [*taken, *(rows[trial] for trial in nearest)]
     seen = [at(row) for row in (*named, *front)]
-    log = wants_log([ms for ms, _ in seen])
-    x_range = positive_range([ms for ms, _ in seen], log=log)
-    y_range = percent_range([top1 for _, top1 in seen])
-    figure.update_xaxes(
-        style.axis("Latency (ms)", width=width, **(log_axis(*x_range) if log else {"range": list(x_range)}))
-    )
-    figure.update_yaxes(style.axis("Top-1 (%)", width=width, range=list(y_range)))
+    x, y = AxisScale.of([ms for ms, _ in seen]), AxisScale(*percent_range([top1 for _, top1 in seen]))
+    figure.update_xaxes(style.axis("Latency (ms)", width=width, **x.layout()))
+    figure.update_yaxes(style.axis("Top-1 (%)", width=width, **y.layout()))
     drawn = {row.record.trial for row in (*named, *front)}
     rest = [row for row in found.rows if row.record.trial not in drawn]
     published = [row for row in rest if row.record.variant is not None]
     others = thinned([row for row in rest if row.record.variant is None], _MOST_AT_A_GLANCE)
-    steps = _steps(found, x_range[1], [at(row) for row in front])
-    _add_glance(figure, others, at, _DOT)
+    steps = _steps(found, x.high, map(at, front))
+
+    def add(rows: Sequence[FrontRow], marker: dict[str, Any]) -> None:
+        points = [at(row) for row in rows]
+        texts = [_in_a_line(row, *point) for row, point in zip(rows, points, strict=True)]
+        add_points(figure, points, texts, marker, trials=_trials(rows), always=True)
+
+    add(others, _DOT)
     _add_steps(figure, steps)
-    _add_glance(figure, [row for row in front if row not in taken], at, _FRONT)
-    _add_glance(figure, [*published, *named[len(taken) :]], at, _VARIANT_DOMINATED)
-    _add_glance(figure, taken, at, {**_FRONT, "size": 12})
-    _add_glance(figure, taken[:1], at, {**_RECOMMENDED, "size": 20})
+    add([row for row in front if row not in taken], _FRONT)
+    add([*published, *named[len(taken) :]], _VARIANT_DOMINATED)
+    add(taken, {**_FRONT, "size": 12})
+    add(taken[:1], {**_RECOMMENDED, "size": 20})
     for across in (_GLANCE_NARROW_PX, width):  # the labels of a phone's page stand elsewhere
         figure.layout.annotations = ()
-        PlotArea(x_range=x_range, y_range=y_range, width_px=across - 78.0, height_px=height - 76.0, x_log=log).label(
+        most = _NARROW_CHARACTERS if across == _GLANCE_NARROW_PX else _GLANCE_CHARACTERS
+        PlotArea(x=x, y=y, width_px=across - 78.0, height_px=height - 76.0).label(
             figure,
             [at(row) for row in named],
-            [*labels, *(shorten(name, _GLANCE_CHARACTERS) for name in nearest.values())],
+            [
+                *(f"{shorten(role.candidate.record.label, most)}: {role.names[0]}" for role in choice.roles),
+                *(shorten(name, most) for name in nearest.values()),
+            ],
             markers=[at(row) for row in front],
             dots=[at(row) for row in (*published, *others)],
             segments=_staircase(steps),
             grow=1.1,
-            leader={},
             bgcolor=style.VEIL,
         )
         if across == _GLANCE_NARROW_PX:
@@ -263,41 +257,16 @@ def glance_figure(found: StudyFront, *, width: int = 600, height: int = 400) -> 
     return figure
 
 
-def _add_glance(
-    figure: go.Figure,
-    rows: Sequence[FrontRow],
-    at: Callable[[FrontRow], tuple[float, float]],
-    marker: dict[str, Any],
-) -> None:
-    """Points that say in a line which network they are."""
-    points = [at(row) for row in rows]
-    figure.add_scatter(
-        x=[ms for ms, _ in points],
-        y=[top1 for _, top1 in points],
-        mode="markers",
-        marker=marker,
-        hovertext=[
-            f"{_first_line(row, row.record.label)}: {top1:.2f} %, {significant(ms)} ms"
-            for row, (ms, top1) in zip(rows, points, strict=True)
-        ],
-        hovertemplate="%{hovertext}<extra></extra>",
-        customdata=style.trial_data([row.record.trial for row in rows]),
-    )
+def _in_a_line(row: FrontRow, ms: float, top1: float) -> str:
+    """Which network it is and what it does."""
+    return f"{_first_line(row, row.record.label)}: {top1:.2f} %, {significant(ms)} ms"
 
 
-def _add_steps(figure: go.Figure, steps: Sequence[tuple[float, float]]) -> None:
-    if steps:
-        figure.add_scatter(
-            x=[x for x, _ in steps],
-            y=[y for _, y in steps],
-            mode="lines",
-            line={"shape": "hv", "color": style.BLUE, "width": 2},
-            hoverinfo="skip",
-            showlegend=False,
-        )
+def _add_steps(figure: go.Figure, steps: Sequence[Place]) -> None:
+    add_line(figure, steps, {"shape": "hv", "color": style.BLUE, "width": 2})
 
 
-def _staircase(corners: Sequence[tuple[float, float]]) -> list[tuple[float, float, float, float]]:
+def _staircase(corners: Sequence[Place]) -> list[Line]:
     """The level and upright lines between corners."""
     level = [(a[0], a[1], b[0], a[1]) for a, b in pairwise(corners)]
     return level + [(b[0], a[1], b[0], b[1]) for a, b in pairwise(corners)]
@@ -317,22 +286,18 @@ def shared_prefix(names: Sequence[str]) -> str:
     return prefix[: prefix.rfind("_") + 1]
 
 
-def _add_points(
+def _add_rows(
     figure: go.Figure, found: StudyFront, rows: Sequence[FrontRow], name: str, marker: dict[str, Any], grow: float
 ) -> None:
-    if not rows:
-        return
-    scatter = figure.add_scattergl if len(rows) > _MANY else figure.add_scatter
-    scatter(
-        x=[_ms(row) for row in rows],
-        y=[_top1(row) for row in rows],
-        mode="markers",
-        marker=_grown(marker, grow) | _color_of_third(found, rows),
+    add_points(
+        figure,
+        map(_at, rows),
+        _hover_texts(found, rows, most=_FULL_HOVER),
+        _grown(marker, grow) | _color_of_third(found, rows),
+        trials=_trials(rows),
+        gl=len(rows) > _MANY,
         legendrank=_RANK[name],
         name=f"{name} ({len(rows):,})",
-        hovertext=_hover_texts(found, rows, most=_FULL_HOVER),
-        hovertemplate="%{hovertext}<extra></extra>",
-        customdata=style.trial_data([row.record.trial for row in rows]),
     )
 
 
@@ -343,102 +308,72 @@ def _add_variants(figure: go.Figure, found: StudyFront, grow: float) -> None:
         name = verdict.variant
         look = _VARIANT_DOMINATED if verdict.standing is Standing.DOMINATED else _VARIANT_ON_FRONT
         said = f"{verdict.sentence} {found.readings.get(name, '')}".strip()
-        figure.add_scatter(
-            x=[_ms(row)],
-            y=[_top1(row)],
-            mode="markers",
-            marker=_grown(look, grow),
+        add_points(
+            figure,
+            [_at(row)],
+            [hover_text(found, row, name=name, verdict=said)],
+            _grown(look, grow),
+            trials=[row.record.trial],
             name=f"{number}  {style.plain(shorten(name[len(prefix) :], _LEGEND_CHARACTERS))}",
             legendgroup="variants",
             legendgrouptitle={"text": f"Variants{named}<br>◆ on the front   ■ dominated"},
-            hovertext=[hover_text(found, row, name=name, verdict=said)],
-            hovertemplate="%{hovertext}<extra></extra>",
-            customdata=style.trial_data([row.record.trial]),
         )
 
 
+def _recommended(found: StudyFront) -> list[FrontRow]:
+    return [row for row in found.rows if row.record.trial == found.recommendation.trial]
+
+
 def _add_recommended(figure: go.Figure, found: StudyFront, grow: float) -> None:
-    for row in found.rows:
-        if row.record.trial == found.recommendation.trial:
-            figure.add_scatter(
-                x=[_ms(row)],
-                y=[_top1(row)],
-                mode="markers",
-                marker=_grown(_RECOMMENDED, grow),
-                name=f"recommended: {style.plain(shorten(row.record.label, _LEGEND_CHARACTERS - 13))}",
-                hoverinfo="skip",
-                legendrank=_RANK["recommended"],
-            )
+    for row in _recommended(found):
+        ms, top1 = _at(row)
+        figure.add_scatter(
+            x=[ms],
+            y=[top1],
+            mode="markers",
+            marker=_grown(_RECOMMENDED, grow),
+            name=f"recommended: {style.plain(shorten(row.record.label, _LEGEND_CHARACTERS - 13))}",
+            hoverinfo="skip",
+            legendrank=_RANK["recommended"],
+        )
 
 
 def _add_labels(
-    figure: go.Figure,
-    found: StudyFront,
-    axes: _Axes,
-    steps: Sequence[tuple[float, float]],
-    *,
-    width: int,
-    height: int,
-    top: int,
+    figure: go.Figure, found: StudyFront, axes: _Axes, steps: Sequence[Place], room: Place, grow: float
 ) -> None:
-    """The variants' numbers, each beside its marker with a thin leader."""
-    grow = style.growth(width)
+    """The variants' numbers, each beside its marker with a thin leader; `room`: what the margins leave (pixels)."""
     variants = [verdict.variant for verdict, _ in found.marked]
     cut = len(shared_prefix(variants))
     names = [min(len(name) - cut + 4, _LEGEND_CHARACTERS) for name in variants]
     legend_px = 50.0 + 0.5 * _LEGEND_PX * grow * max([34, *names])
-    area = PlotArea(
-        x_range=axes.x_range,
-        y_range=axes.y_range,
-        width_px=width - _MARGIN["l"] - _MARGIN["r"] - legend_px,
-        height_px=float(height - top - _MARGIN["b"]),
-        x_log=axes.x_log,
-    )
-
-    def at(row: FrontRow) -> tuple[float, float]:
-        return area.pixel(_ms(row), _top1(row))
-
-    anchors = [at(row) for _, row in found.marked]
-    corners = [area.pixel(x, y) for x, y in steps]
-    segments = _staircase(corners)
-    for x, y in (at(row) for row in found.rows if row.record.trial == found.recommendation.trial):
-        r = 0.5 * _RECOMMENDED["size"] * grow  # the ring around the recommended network, as a square
-        segments += [(x - r, y - r, x + r, y - r), (x - r, y + r, x + r, y + r)]
-        segments += [(x - r, y - r, x - r, y + r), (x + r, y - r, x + r, y + r)]
-    places = place_labels(
-        anchors,
-        [str(number) for number in range(1, len(anchors) + 1)],
-        markers=[*anchors, *map(at, found.members)],
-        dots=thinned([at(row) for row in found.rows if not row.on_front], _DOTS_MINDED),
-        segments=segments,
-        width_px=area.width_px,
-        height_px=area.height_px,
-        font_px=round(_LABEL_PX * grow),
+    PlotArea(x=axes.x, y=axes.y, width_px=room[0] - legend_px, height_px=room[1]).label(
+        figure,
+        [_at(row) for _, row in found.marked],
+        [str(number) for number in range(1, len(variants) + 1)],
+        markers=[_at(row) for row in found.members],
+        dots=thinned([_at(row) for row in found.rows if not row.on_front], _DOTS_MINDED),
+        segments=_staircase(steps),
+        rings=[(_at(row), 0.5 * _RECOMMENDED["size"] * grow) for row in _recommended(found)],
         grow=grow,
+        font_px=_LABEL_PX,
+        bold=True,
+        leader={"width": 1},
+        bgcolor=style.VEIL,
     )
-    for number, ((_, row), place) in enumerate(zip(found.marked, places, strict=True), start=1):
-        figure.add_annotation(
-            x=math.log10(_ms(row)) if axes.x_log else _ms(row),
-            y=_top1(row),
-            text=f"<b>{number}</b>",
-            bgcolor=style.VEIL,
-            **style.leader(place, font_px=round(_LABEL_PX * grow), width=1),
-        )
 
 
-def _add_bounds(figure: go.Figure, found: StudyFront, axes: _Axes, grow: float) -> None:
+def _add_bounds(figure: go.Figure, found: StudyFront, x: AxisScale, grow: float) -> None:
     """The latencies over a hard bound shaded, a line for a soft one; bounds off the axis are named in the heading."""
-    low, high = axes.x_range
     across = {"layer": "below", "yref": "paper", "y0": 0, "y1": 1}
     for bound in found.bounds:
-        if bound.name != "latency_ms" or not low < bound.value < high:
+        if bound.name != "latency_ms" or not x.low < bound.value < x.high:
             continue
         if not bound.soft:
-            figure.add_shape(type="rect", x0=bound.value, x1=high, fillcolor=_SHADE, line={"width": 0}, **across)
+            figure.add_shape(type="rect", x0=bound.value, x1=x.high, fillcolor=_SHADE, line={"width": 0}, **across)
         look = {"color": style.QUIET_INK, "width": 1.5, "dash": "dash" if bound.soft else "solid"}
         figure.add_shape(type="line", x0=bound.value, x1=bound.value, line=look, **across)
         figure.add_annotation(
-            x=math.log10(bound.value) if axes.x_log else bound.value,
+            x=x.at(bound.value),
             yref="paper",
             y=0,
             text=style.plain(bound.text),
@@ -459,86 +394,75 @@ def _add_again(figure: go.Figure, found: StudyFront, grow: float) -> None:
         return
     searched = {row.record.trial: row for row in found.rows}
     pairs = [(each, searched[each.trial]) for each in again if each.trial is not None]
-    figure.add_scatter(
-        x=[x for each, row in pairs for x in (_ms(row), each.latency_ms, None)],
-        y=[y for each, row in pairs for y in (_top1(row), each.top1_percent, None)],
-        mode="lines",
-        line={"color": style.QUIET_INK, "width": 1, "dash": "dot"},
-        hoverinfo="skip",
-        showlegend=False,
+    add_lines(
+        figure,
+        [(_at(row), (each.latency_ms, each.top1_percent)) for each, row in pairs],
+        {"color": style.QUIET_INK, "width": 1, "dash": "dot"},
+        always=True,
         legendgroup="intervals",
     )
-    figure.add_scatter(
-        x=[each.latency_ms for each in again],
-        y=[each.top1_percent for each in again],
+    add_points(
+        figure,
+        [(each.latency_ms, each.top1_percent) for each in again],
+        [confirmed_text(each) for each in again],
+        {"symbol": "cross", "size": 8 * grow, "color": style.GREEN},
+        trials=_trials(row for _, row in pairs),
         **error_bars(again, color=style.GREEN, thickness=1.6, width=4 * grow),
-        mode="markers",
-        marker={"symbol": "cross", "size": 8 * grow, "color": style.GREEN},
         name=f"evaluated again, {100.0 * found.confirmed.confidence:g} % interval ({len(pairs):,})",
         legendgroup="intervals",
-        hovertext=[confirmed_text(each) for each in again],
-        hovertemplate="%{hovertext}<extra></extra>",
-        customdata=style.trial_data([row.record.trial for _, row in pairs]),
     )
 
 
 def _add_printed(figure: go.Figure, axes: _Axes, grow: float) -> None:
     """What sources print, hollow, with the variant's number; hidden at first where it would squeeze the rest."""
-    if not axes.printed:
-        return
-    figure.add_scatter(
-        x=[_ms(row) for _, _, row in axes.printed],
-        y=[each.top1_percent for _, each, _ in axes.printed],
+    add_points(
+        figure,
+        [(_at(row)[0], each.top1_percent) for _, each, row in axes.printed],
+        [
+            hover(
+                each.variant,
+                *style.wrap(each.source),
+                *style.wrap(each.conditions),
+                f"drawn at our latency, {significant(_at(row)[0])} ms",
+                more=f": <b>{each.top1_percent:g} %</b> as printed, not measured here",
+            )
+            for _, each, row in axes.printed
+        ],
+        {"symbol": "diamond-open", "size": 12 * grow, "color": style.VERMILLION, "line": {"width": 2}},
+        trials=_trials(row for _, _, row in axes.printed),
         mode="markers+text",
-        marker={"symbol": "diamond-open", "size": 12 * grow, "color": style.VERMILLION, "line": {"width": 2}},
         text=[f"{number}" for number, _, _ in axes.printed],
         textposition="middle right",
         textfont={"size": round(style.SMALL_PX * grow), "color": style.INK},
         name=f"as printed, other training ({len(axes.printed):,})",
         visible=True if axes.printed_shown else "legendonly",
-        hovertext=[
-            "<br>".join(
-                [
-                    f"<b>{style.plain(each.variant)}</b>: <b>{each.top1_percent:g} %</b> as printed, not measured here",
-                    *style.wrap(each.source, 430),
-                    *style.wrap(each.conditions, 430),
-                    f"drawn at our latency, {significant(_ms(row))} ms",
-                ]
-            )
-            for _, each, row in axes.printed
-        ],
-        hovertemplate="%{hovertext}<extra></extra>",
-        customdata=style.trial_data([row.record.trial for _, _, row in axes.printed]),
     )
 
 
 def _color_of_third(found: StudyFront, rows: Sequence[FrontRow]) -> dict[str, Any]:
     """A marker's colour by the third objective; nothing where there is none."""
-    if _third(found) not in found.objectives:
+    if not rows or _third(found) not in found.objectives:
         return {}
-    values = _third_values(found, rows)
-    if _third_is_log(found):
-        values = [math.log10(value) for value in values]
+    values = [*map(_third_scale(found).at, _third_values(found, rows))]
     rim = {"width": 2, "color": style.BLACK} if rows[0].on_front else {"width": 0.8, "color": style.QUIET_INK}
     return {"color": values, "coloraxis": "coloraxis", "line": rim, "opacity": 1.0}
 
 
-def _third_is_log(found: StudyFront) -> bool:
-    """Whether the third number is shown by its order of magnitude."""
+def _third_scale(found: StudyFront) -> AxisScale:
+    """The third number of all networks, by its order of magnitude where that varies."""
     values = _third_values(found, found.rows)
-    return bool(values) and min(values) > 0 and max(values) / min(values) >= _LOG_COLORS_FROM_RATIO
+    return AxisScale(min(values), max(values), wants_log(values, _LOG_COLORS_FROM_RATIO))
 
 
 def _third_bar(found: StudyFront, grow: float) -> dict[str, Any]:
     """The colour axis of the third objective, its bar above the figure on the right."""
-    values = _third_values(found, found.rows)
-    low, high = min(values), max(values)
-    log = _third_is_log(found)
-    shown = [low, (low * high) ** 0.5, high] if log else [low, (low + high) / 2.0, high]
+    scale = _third_scale(found)
+    low, high = scale.low, scale.high
+    shown = [low, (low * high) ** 0.5 if scale.log else (low + high) / 2.0, high]
     return {
         "colorscale": [[place / (len(_COLORS) - 1), color] for place, color in enumerate(_COLORS)],
-        "cmin": math.log10(low) if log else low,
-        "cmax": math.log10(high) if log else high,
+        "cmin": scale.at(low),
+        "cmax": scale.at(high),
         "colorbar": {
             "x": 1.01,
             "xanchor": "left",
@@ -552,7 +476,7 @@ def _third_bar(found: StudyFront, grow: float) -> dict[str, Any]:
                 "side": "top",
                 "font": {"size": round(12 * grow)},
             },
-            "tickvals": [math.log10(value) if log else value for value in shown],
+            "tickvals": [*map(scale.at, shown)],
             "ticktext": [count_text(value) for value in shown],
             "tickfont": {"size": round(11 * grow)},
         },
@@ -563,11 +487,7 @@ def _hover_texts(found: StudyFront, rows: Sequence[FrontRow], *, most: int) -> l
     """What each network says when it is pointed at: everything, or of more than `most` one line."""
     if len(rows) <= most:
         return [hover_text(found, row) for row in rows]
-    return [
-        f"{_first_line(row, row.record.label)}: {_top1(row):.2f} %, {significant(_ms(row))} ms, "
-        f"{count_text(row.cost.params)} params"
-        for row in rows
-    ]
+    return [f"{_in_a_line(row, *_at(row))}, {count_text(row.cost.params)} params" for row in rows]
 
 
 def hover_text(found: StudyFront, row: FrontRow, *, name: str | None = None, verdict: str | None = None) -> str:
@@ -586,7 +506,7 @@ def hover_text(found: StudyFront, row: FrontRow, *, name: str | None = None, ver
     if over := found.over(row):
         lines.append(f"over the study's bound on {style.plain(', '.join(over))}")
     if verdict is not None:
-        lines += [f"<i>{line}</i>" for line in style.wrap(verdict, 430)]
+        lines += [f"<i>{line}</i>" for line in style.wrap(verdict)]
     changes = [f"{choice}: {value} (not {base})" for choice, value, base in found.changes(row.record)]
     return "<br>".join([*lines, *_packed(changes)])
 
@@ -620,12 +540,14 @@ def front_3d_figure(found: StudyFront, *, width: int = 1100, height: int = 760) 
     role = f"depth: {word}, "
     role += "the third objective" if _third(found) in found.objectives else "for reading only: not an objective"
     note = "; ".join(part for part in (role, thinned_line(len(drawn), len(found.rows), "networks")) if part)
-    title, top = style.heading(f"{found.title} and {word}", found.subtitle, found.warnings, width=width, height=height)
     figure = go.Figure()
-    figure.update_layout(
-        **style.base_layout(width),
-        title=title,
-        margin={"l": 10, "r": 10, "b": 10, "t": top},
+    room = style.begin(
+        figure,
+        found,
+        title=f"{found.title} and {word}",
+        margin={"l": 10, "r": 10, "b": 10},
+        width=width,
+        height=height,
         legend={
             "x": 1.0,
             "y": 1,
@@ -636,19 +558,16 @@ def front_3d_figure(found: StudyFront, *, width: int = 1100, height: int = 760) 
         },
     )
     if found.empty is not None:
-        figure.update_layout(xaxis={"visible": False}, yaxis={"visible": False})
-        figure.add_annotation(style.nothing_to_draw(found.empty))
         return figure
-    values = ([_ms(row) for row in drawn], _third_values(found, drawn), [_top1(row) for row in drawn])
-    logs = (wants_log(values[0]), wants_log(values[1]), False)
-    ranges = (
-        positive_range(values[0], log=logs[0]), positive_range(values[1], log=logs[1]), percent_range(values[2]),
-    )  # fmt: skip
-    names = ("Latency (ms)", third, _top1_title(found.conditions))
-    axes = [_space_axis(*each, grow) for each in zip(names, ranges, logs, strict=True)]
+    x, z = zip(*map(_at, drawn), strict=True)
+    scales = (AxisScale.of(x), AxisScale.of(_third_values(found, drawn)), AxisScale(*percent_range(z)))
+    titles = ("Latency (ms)", third, style.top1_title(found.conditions.split))
     figure.update_layout(
         scene={
-            **dict(zip(("xaxis", "yaxis", "zaxis"), axes, strict=True)),
+            **{
+                f"{name}axis": _space_axis(title, scale, grow)
+                for name, title, scale in zip("xyz", titles, scales, strict=True)
+            },
             "camera": {
                 name: dict(zip("xyz", place, strict=True)) for name, place in (("eye", _EYE), ("center", _CENTER))
             },
@@ -667,28 +586,24 @@ def front_3d_figure(found: StudyFront, *, width: int = 1100, height: int = 760) 
         look = {"size": 6 * grow, "symbol": symbol, "color": color, "line": {"width": 1, "color": style.BLACK}}
         name = f"{number}  {style.plain(shorten(verdict.variant[len(prefix) :], _LEGEND_CHARACTERS))}"
         _add_in_space(figure, found, [row], name, look)
-    _number_in_space(figure, found, ranges, logs, width=width, height=height - top)
+    _number_in_space(figure, found, scales, width=width, height=round(room[1]) + 10)
     _add_planes(figure, found, drawn)
     return figure
 
 
+def _in_space(found: StudyFront, row: FrontRow) -> tuple[float, float, float]:
+    """Latency (ms), the third number, top-1 (percent)."""
+    ms, top1 = _at(row)
+    return ms, _third_values(found, [row])[0], top1
+
+
 def _number_in_space(
-    figure: go.Figure,
-    found: StudyFront,
-    ranges: Sequence[tuple[float, float]],
-    logs: Sequence[bool],
-    *,
-    width: int,
-    height: int,
+    figure: go.Figure, found: StudyFront, scales: Sequence[AxisScale], *, width: int, height: int
 ) -> None:
     """The variants' numbers, each with a leader to where it covers least in the view that the figure opens with."""
-
-    values = [(_ms(row), _third_values(found, [row])[0], _top1(row)) for _, row in found.marked]
+    values = [_in_space(found, row) for _, row in found.marked]
     points = [
-        [
-            side * (share(value, ends, log=log) - 0.5)
-            for value, ends, log, side in zip(each, ranges, logs, _ASPECT, strict=True)
-        ]
+        [side * (scale.share(value) - 0.5) for value, scale, side in zip(each, scales, _ASPECT, strict=True)]
         for each in values
     ]
     anchors = _seen(points, width, height)
@@ -699,7 +614,7 @@ def _number_in_space(
     )  # fmt: skip
     figure.layout.scene.annotations = [
         {
-            **{axis: math.log10(value) if log else value for axis, value, log in zip("xyz", each, logs, strict=True)},
+            **{axis: scale.at(value) for axis, value, scale in zip("xyz", each, scales, strict=True)},
             "text": f"<b>{number}</b>",
             "bgcolor": style.VEIL,
             **style.leader(place, font_px=_LABEL_PX),
@@ -721,17 +636,7 @@ def _seen(points: Sequence[Sequence[float]], width: int, height: int) -> list[tu
     ]
 
 
-def _space_axis(title: str, ends: tuple[float, float], log: bool, grow: float) -> dict[str, Any]:
-    """An axis in space."""
-    scale: dict[str, Any] = {"range": list(ends)}
-    if log:
-        ticks = nice_log_ticks(*ends)[-6:]
-        scale = {
-            "type": "log",
-            "range": [math.log10(end) for end in ends],
-            "tickvals": ticks,
-            "ticktext": [count_text(t) if t >= 1000 else f"{t:g}" for t in ticks],
-        }
+def _space_axis(title: str, scale: AxisScale, grow: float) -> dict[str, Any]:
     return {
         "title": {"text": style.plain(title), "font": {"size": round(13 * grow)}},
         "tickfont": {"size": round(10 * grow)},
@@ -741,7 +646,7 @@ def _space_axis(title: str, ends: tuple[float, float], log: bool, grow: float) -
         "gridcolor": style.SIDE_GRID,
         "zeroline": False,
         "nticks": 6,
-        **scale,
+        **scale.layout(text=lambda tick: count_text(tick) if tick >= 1000 else f"{tick:g}", most=6),
     }
 
 
@@ -750,23 +655,15 @@ def _add_in_space(
 ) -> None:
     if not rows:
         return
-    figure.add_scatter3d(
-        x=[_ms(row) for row in rows],
-        y=_third_values(found, rows),
-        z=[_top1(row) for row in rows],
-        mode="markers",
-        marker=marker,
-        name=name,
-        hovertext=_hover_texts(found, rows, most=_FULL_HOVER_IN_DEPTH),
-        hovertemplate="%{hovertext}<extra></extra>",
-        customdata=style.trial_data([row.record.trial for row in rows]),
-    )
+    x, y, z = zip(*(_in_space(found, row) for row in rows), strict=True)
+    texts = _hover_texts(found, rows, most=_FULL_HOVER_IN_DEPTH)
+    figure.add_scatter3d(x=x, y=y, z=z, mode="markers", marker=marker, name=name, **said(texts, _trials(rows)))
 
 
 def _add_planes(figure: go.Figure, found: StudyFront, rows: Sequence[FrontRow]) -> None:
     """The study's bounds on two of the three numbers, as walls, where they stand among the points."""
-    x, y = [_ms(row) for row in rows], _third_values(found, rows)
-    z = _axes(found).y_range
+    x, y, _ = zip(*(_in_space(found, row) for row in rows), strict=True)
+    z = _axes(found).y
     for bound in found.bounds:
         if bound.name == "latency_ms" and min(x) < bound.value <= 1.3 * max(x):
             corners = ([bound.value] * 4, [min(y), max(y), max(y), min(y)])
@@ -777,7 +674,7 @@ def _add_planes(figure: go.Figure, found: StudyFront, rows: Sequence[FrontRow]) 
         figure.add_mesh3d(
             x=corners[0],
             y=corners[1],
-            z=[z[0], z[0], z[1], z[1]],
+            z=[z.low, z.low, z.high, z.high],
             i=[0, 0],
             j=[1, 2],
             k=[2, 3],

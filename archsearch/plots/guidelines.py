@@ -10,6 +10,7 @@ from plotly.subplots import make_subplots
 
 from archsearch.analysis.guidelines import DEVICE_NAMES, PRINTED_DEVICES, GuidelinesReport, RowReport, TableReport
 from archsearch.plots import style
+from archsearch.plots.traces import bars
 
 _TICKS = (0.25, 0.5, 0.7, 0.85, 1, 1.2, 1.5, 2, 3, 4, 6, 8, 12, 16)
 _ROW_PX = 325
@@ -18,7 +19,6 @@ _PRINTED_MARKS = {"gpu": ("square-open", style.VERMILLION), "arm": ("triangle-up
 
 def guidelines_figure(found: GuidelinesReport, *, width: int = 1100, height: int = 820) -> go.Figure:
     """The figure: up to four panels, two a row; one row of the table a group, its columns from narrow to wide."""
-    title, top = style.heading(found.title, found.subtitle, found.warnings, width=width, height=height)
     count = len(found.experiments)
     across = 1 if count == 1 else 2
     down = (count + 1) // 2
@@ -33,14 +33,15 @@ def guidelines_figure(found: GuidelinesReport, *, width: int = 1100, height: int
         vertical_spacing=0.22 if down > 1 else 0,
     )
     figure.update_annotations(font_size=round(style.TEXT_PX * grow))
-    figure.update_layout(
-        **style.base_layout(width),
-        title=title,
-        height=_ROW_PX * down,  # a page draws it so high
-        margin={"l": 84, "r": 24, "t": top + 44, "b": 100},
-        showlegend=True,
+    style.begin(
+        figure,
+        found,
+        margin={"l": 84, "r": 24, "t": 44, "b": 100},
+        width=width,
+        height=height,
         legend=style.LEGEND_BELOW,
     )
+    figure.update_layout(height=_ROW_PX * down, showlegend=True)  # a page draws it so high
     figure.update_xaxes(style.axis("", width=width, showgrid=False, tickangle=0))
     figure.update_yaxes(
         style.axis(
@@ -54,66 +55,48 @@ def guidelines_figure(found: GuidelinesReport, *, width: int = 1100, height: int
     )
     for number, table in enumerate(found.experiments):
         where = {"row": number // across + 1, "col": number % across + 1}
+        rows = list(_rows(table))
         for device, (symbol, color) in _PRINTED_MARKS.items():
             name = f"paper, {DEVICE_NAMES[device]} ({PRINTED_DEVICES[device]})"
+            printed = [(places, row.printed[device]) for places, row in rows]
+            marks = [
+                (places, each.cost, f"{each.channels} channels, {each.speed:g} {each.unit}") for places, each in printed
+            ]
             look = {"symbol": symbol, "color": color, "size": 9 * grow}
-            figure.add_trace(_printed(table, device, name, look, first=number == 0), **where)
+            figure.add_trace(_marks(marks, name, look, first=number == 0), **where)
+        measured = [(places, row, row.compared) for places, row in rows if row.compared is not None]
+        marks = [
+            (places, each.cost, f"{row.channels} channels, {row.latency.p10_ms:.3f} ms: {each.speed}")
+            for places, row, each in measured
+        ]
         look = {"symbol": "circle", "color": style.BLUE, "size": 9 * grow}
-        figure.add_trace(_measured(table, look, first=number == 0), **where)
+        intervals = [(each.cost, (each.cost_low, each.cost_high)) for _, _, each in measured]
+        trace = _marks(marks, "this device, 95 % interval", look, first=number == 0)
+        figure.add_trace(trace.update(error_y=bars(intervals, color=style.BLUE, thickness=1.6)), **where)
         figure.add_hline(y=1, line={"color": style.QUIET_INK, "dash": "dot", "width": 1.5}, **where)
     return figure
 
 
-def _rows(table: TableReport) -> Iterator[tuple[str, RowReport]]:
-    """All rows but the best ones, each with its column, those of one label together."""
+def _rows(table: TableReport) -> Iterator[tuple[tuple[str, str], RowReport]]:
+    """All rows but the best ones, each with its label and its column; those of one label together."""
     for label in (row.label for row in table.columns[0].rows if row.compared is not None):
         for column in table.columns:
             scale = column.scale.removeprefix("c=")  # upright, it fits below its mark
-            yield from ((scale, row) for row in column.rows if row.label == label)
-
-
-def _printed(table: TableReport, device: str, name: str, look: dict[str, Any], *, first: bool) -> go.Scatter:
-    rows = [(scale, row, row.printed[device]) for scale, row in _rows(table)]
-    return _marks(
-        [(row.label, scale) for scale, row, _ in rows],
-        [printed.cost for _, _, printed in rows],
-        [f"{printed.channels} channels, {printed.speed:g} {printed.unit}" for _, _, printed in rows],
-        name,
-        look,
-        first=first,
-    )
-
-
-def _measured(table: TableReport, look: dict[str, Any], *, first: bool) -> go.Scatter:
-    rows = [(scale, row, row.compared) for scale, row in _rows(table) if row.compared is not None]
-    intervals = [(found.cost, (found.cost_low, found.cost_high)) for _, _, found in rows]
-    return _marks(
-        [(row.label, scale) for scale, row, _ in rows],
-        [found.cost for _, _, found in rows],
-        [f"{row.channels} channels, {row.latency.p10_ms:.3f} ms: {found.speed}" for _, row, found in rows],
-        "this device, 95 % interval",
-        look,
-        first=first,
-    ).update(error_y=style.bars(intervals, color=look["color"], thickness=1.6))
+            yield from (((label, scale), row) for row in column.rows if row.label == label)
 
 
 def _marks(
-    places: Sequence[tuple[str, str]],
-    costs: Sequence[float],
-    details: Sequence[str],
-    name: str,
-    look: dict[str, Any],
-    *,
-    first: bool,
+    marks: Sequence[tuple[tuple[str, str], float, str]], name: str, look: dict[str, Any], *, first: bool
 ) -> go.Scatter:
+    """Marks of one look: each with its row and column, its cost, and what else it says."""
     return go.Scatter(
-        x=[[style.plain(row) for row, _ in places], [style.plain(column) for _, column in places]],
-        y=costs,
+        x=[[style.plain(place[axis]) for place, _, _ in marks] for axis in (0, 1)],
+        y=[cost for _, cost, _ in marks],
         mode="markers",
         marker={**look, "line": {"width": 1.6, "color": look["color"]}},
         name=name,
         legendgroup=name,
         showlegend=first,
-        hovertext=[style.plain(detail) for detail in details],
+        hovertext=[style.plain(detail) for _, _, detail in marks],
         hovertemplate="%{x}: %{y:.3f}<br>%{hovertext}",
     )

@@ -12,8 +12,9 @@ from archsearch.analysis.history import History, LearningCurve, LearningCurves, 
 from archsearch.plots import style
 from archsearch.plots.ranges import percent_range
 from archsearch.plots.thinning import thinned, thinned_line
+from archsearch.plots.traces import add_line, add_lines, add_points, hover, said
 from archsearch.records import Score
-from archsearch.text import capitalised, plural, shorten
+from archsearch.text import plural, shorten
 
 MOST_CURVES = 600
 _NAMED = 12  # curves with a legend entry of their own, of each kind
@@ -22,43 +23,39 @@ _FEW_EPOCHS = 12
 
 def hypervolume_figure(found: History, *, width: int = 1100, height: int = 560) -> go.Figure:
     """The figure: a staircase, a marker at each trial that made it higher."""
-    title, top = style.heading(found.title, (*found.sentences, *found.subtitle), (), width=width, height=height)
+    lines = (*found.sentences, *found.subtitle)
     grow = style.growth(width)
     figure = go.Figure()
-    figure.update_layout(
-        **style.base_layout(width),
-        title=title,
-        margin={"l": 92, "r": 24, "t": top, "b": 62},
+    style.begin(
+        figure,
+        found,
+        lines,
+        margin={"l": 92, "r": 24, "t": 0, "b": 62},
+        width=width,
+        height=height,
         showlegend=True,
         legend={"x": 0.99, "y": 0.02, "xanchor": "right", "yanchor": "bottom", "bgcolor": style.VEIL},
         xaxis=style.axis("Trials that have ended", width=width, tickformat="d", rangemode="tozero"),
         yaxis=style.axis("Hypervolume (share of the box)", width=width),
     )
     if found.empty is not None:
-        style.draw_nothing(figure, found.empty)
         return figure
     turns, rises = found.turns, found.rises
     low, high = turns[0].share, max(step.share for step in turns)
     if 0 < low < high:  # the band of the first few trials may reach far down, and would flatten the rest
         figure.update_yaxes(range=[max(low - 0.35 * (high - low), 0.0), high + 0.06 * (high - low)])
     _add_band(figure, found.shuffled, grow)
-    figure.add_scatter(
-        x=[step.ended for step in turns],
-        y=[step.share for step in turns],
-        mode="lines",
-        line={"shape": "hv", "color": style.BLUE, "width": 2.4 * grow},
-        name="as searched",
-        hoverinfo="skip",
-    )
-    figure.add_scatter(
-        x=[step.ended for step in rises],
-        y=[step.share for step in rises],
-        mode="markers",
-        marker={"color": style.BLUE, "size": 7 * grow, "line": {"width": 1, "color": "white"}},
+    line = {"shape": "hv", "color": style.BLUE, "width": 2.4 * grow}
+    add_line(figure, [(step.ended, step.share) for step in turns], line, name="as searched")
+    add_points(
+        figure,
+        [(step.ended, step.share) for step in rises],
+        [style.plain(step.label) for step in rises],
+        {"color": style.BLUE, "size": 7 * grow, "line": {"width": 1, "color": "white"}},
+        trials=[step.trial for step in rises],
+        always=True,
         name=f"a trial raised it ({len(rises):,})",
-        hovertext=[style.plain(step.label) for step in rises],
         hovertemplate="<b>%{hovertext}</b><br>%{y:.4f} after %{x} trials<extra></extra>",
-        customdata=style.trial_data([step.trial for step in rises]),
     )
     return figure
 
@@ -90,30 +87,25 @@ def _add_band(figure: go.Figure, band: tuple[ShuffledStep, ...], grow: float) ->
 def learning_curves_figure(found: LearningCurves, *, width: int = 1100, height: int = 620) -> go.Figure:
     """The figure: a cross where a rule ended a training, a ring where it spoke in vain."""
     curves = thinned(found.curves, MOST_CURVES, keep=lambda curve: curve.on_front or curve.variant)
-    title, top = style.heading(found.title, found.subtitle, (), width=width, height=height)
     grow = style.growth(width)
     figure = go.Figure()
-    longest = max((curve.epochs[-1] for curve in curves), default=1)
-    whole = {"dtick": 1} if longest <= _FEW_EPOCHS else {}
-    figure.update_layout(
-        **style.base_layout(width),
-        title=title,
-        margin={"l": 72, "r": 24, "t": top, "b": 62},
+    top1s = [value for curve in curves for value in curve.top1_percent]
+    style.begin(
+        figure,
+        found,
+        margin={"l": 72, "r": 24, "t": 0, "b": 62},
+        width=width,
+        height=height,
         showlegend=True,
         legend={"title": {"text": thinned_line(len(curves), len(found.curves), "curves")}},
-        xaxis=style.axis("Epoch", width=width, tickformat="d", **whole),
-        yaxis=style.axis(
-            _top1_title(found.splits),
-            width=width,
-            range=list(percent_range([value for curve in curves for value in curve.top1_percent])),
-        ),
+        xaxis=_epochs([curve.epochs[-1] for curve in curves], width),
+        yaxis=style.axis(style.top1_title(found.splits), width=width, range=list(percent_range(top1s))),
     )
     if found.empty is not None:
-        style.draw_nothing(figure, found.empty)
         return figure
     others = [curve for curve in curves if not curve.on_front and not curve.variant]
     thin = {"color": style.DOTS, "width": 0.9 * grow}
-    _add_curves(figure, others, f"other trials ({len(others):,})", thin, opacity=0.5, mode="lines")
+    _add_curves(figure, others, f"other trials ({len(others):,})", thin, opacity=0.5)
     variants = [curve for curve in curves if curve.variant]
     _add_named(figure, variants, "variants", style.VERMILLION, "square", grow)
     front = [curve for curve in curves if curve.on_front and not curve.variant]
@@ -122,44 +114,41 @@ def learning_curves_figure(found: LearningCurves, *, width: int = 1100, height: 
     return figure
 
 
+def _epochs(lasts: Sequence[int], width: int) -> dict[str, Any]:
+    """An axis of trainings that end at these epochs; left to itself, a short one's has half epochs: 1, 2, 2, 3, 3."""
+    whole = {"dtick": 1} if max(lasts, default=1) <= _FEW_EPOCHS else {}
+    return style.axis("Epoch", width=width, tickformat="d", **whole)
+
+
 def _add_named(
     figure: go.Figure, curves: Sequence[LearningCurve], kind: str, color: str, symbol: str, grow: float
 ) -> None:
     """Curves that stand out, each with a legend entry if they are few; the dash tells curves of one colour apart."""
     line = {"color": color, "width": 2.4 * grow}
-    marker = {"color": color, "symbol": symbol, "size": 6 * grow}
+    look = {"marker": {"color": color, "symbol": symbol, "size": 6 * grow}, "mode": "lines+markers"}
     if len(curves) > _NAMED:
-        _add_curves(figure, curves, f"{kind} ({len(curves):,})", line, marker=marker, mode="lines+markers")
+        _add_curves(figure, curves, f"{kind} ({len(curves):,})", line, **look)
         return
     for index, curve in enumerate(curves):
         name = style.plain(shorten(curve.label, 36)) + (" · on the front" if curve.on_front else "")
-        dashed = {**line, "dash": style.DASHES[index % len(style.DASHES)]}
-        _add_curves(figure, [curve], name, dashed, marker=marker, mode="lines+markers")
+        _add_curves(figure, [curve], name, {**line, "dash": style.DASHES[index % len(style.DASHES)]}, **look)
 
 
 def _add_curves(
     figure: go.Figure, curves: Sequence[LearningCurve], name: str, line: dict[str, Any], **look: Any
 ) -> None:
-    """Curves as one line with gaps, so that hundreds of them stay one object."""
-    if not curves:
-        return
-    x: list[int | None] = []
-    y: list[float | None] = []
-    trials: list[int] = []
-    texts: list[str] = []
-    for curve in curves:
-        x += [*curve.epochs, None]
-        y += [*curve.top1_percent, None]
-        trials += [curve.trial] * (len(curve.epochs) + 1)
-        texts += [style.plain(shorten(curve.label, 48))] * (len(curve.epochs) + 1)
-    figure.add_scatter(
-        x=x,
-        y=y,
-        line=line,
+    told = [  # of each point, and of the gap behind each curve
+        (text, curve.trial)
+        for curve in curves
+        for text in [style.plain(shorten(curve.label, 48))] * (len(curve.epochs) + 1)
+    ]
+    add_lines(
+        figure,
+        [zip(curve.epochs, curve.top1_percent, strict=True) for curve in curves],
+        line,
         name=name,
-        hovertext=texts,
-        hovertemplate="%{hovertext}, epoch %{x}: %{y:.2f} %<extra></extra>",
-        customdata=style.trial_data(trials),
+        **said([text for text, _ in told], [trial for _, trial in told])
+        | {"hovertemplate": "%{hovertext}, epoch %{x}: %{y:.2f} %<extra></extra>"},
         **look,
     )
 
@@ -170,21 +159,13 @@ def _add_marks(figure: go.Figure, curves: Sequence[LearningCurve], grow: float) 
         (False, "circle-open", style.PURPLE, "the rule spoke, but it went on"),
     ):
         marked = [curve for curve in curves if curve.stop_epoch is not None and curve.stopped == stopped]
-        if not marked:
-            continue
-        places = [_place(curve) for curve in marked]
-        figure.add_scatter(
-            x=[x for x, _ in places],
-            y=[y for _, y in places],
-            mode="markers",
-            marker={"symbol": symbol, "size": 7 * grow, "color": color, "line": {"width": 1.6, "color": color}},
+        add_points(
+            figure,
+            map(_place, marked),
+            [hover(curve.label, *style.wrap(curve.rule), more=f" {name}") for curve in marked],
+            {"symbol": symbol, "size": 7 * grow, "color": color, "line": {"width": 1.6, "color": color}},
+            trials=[curve.trial for curve in marked],
             name=f"{name} ({len(marked):,})",
-            hovertext=[
-                "<br>".join([f"<b>{style.plain(curve.label)}</b> {name}", *style.wrap(curve.rule, 430)])
-                for curve in marked
-            ],
-            hovertemplate="%{hovertext}<extra></extra>",
-            customdata=style.trial_data([curve.trial for curve in marked]),
         )
 
 
@@ -194,10 +175,6 @@ def _place(curve: LearningCurve) -> tuple[int, float]:
         if epoch == curve.stop_epoch and not curve.stopped:
             return (epoch, value)
     return (curve.epochs[-1], curve.top1_percent[-1])
-
-
-def _top1_title(splits: Sequence[str]) -> str:
-    return f"{capitalised(' and '.join(splits)) or 'Validation'} top-1 (%)"
 
 
 def retraining_figure(scores: Sequence[Score], *, title: str, width: int = 1100, height: int = 560) -> go.Figure:
@@ -219,14 +196,13 @@ def retraining_figure(scores: Sequence[Score], *, title: str, width: int = 1100,
     figure.update_layout(
         **style.base_layout(width), title=heading, margin={"l": 72, "r": 24, "t": top, "b": 62}, showlegend=True
     )
-    longest = max((score.curve[-1].epoch for score in drawn), default=1)
-    # Left to itself the axis of a short training has ticks at half epochs, which then read 1, 2, 2, 3, 3.
-    whole = {"dtick": 1} if longest <= _FEW_EPOCHS else {}
-    figure.update_xaxes(style.axis("Epoch", width=width, tickformat="d", **whole))
+    figure.update_xaxes(_epochs([score.curve[-1].epoch for score in drawn], width))
     figure.update_yaxes(style.axis("Training loss", width=width), row=1, col=1)
-    figure.update_yaxes(style.axis(_top1_title(sorted({score.split for score in scores})), width=width), row=1, col=2)
+    figure.update_yaxes(
+        style.axis(style.top1_title(sorted({score.split for score in scores})), width=width), row=1, col=2
+    )
     if not drawn:
-        figure.add_annotation(style.nothing_to_draw(f"No learning curve to show ({len(scores)} trainings)"))
+        style.draw_nothing(figure, f"No learning curve to show ({len(scores)} trainings)")
     for index, score in enumerate(drawn):
         line = {
             "color": style.SERIES[index % len(style.SERIES)],

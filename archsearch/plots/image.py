@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from archsearch.errors import ArchsearchError, ConfigError
 from archsearch.files import write_atomically
 
 logger = logging.getLogger(__name__)
+
+_TITLE_ROWS = 3  # of a legend's group
+_LEGEND_ROW = 1.55  # height of an entry in sizes of its font, gaps included
 
 _BROWSER_HINT = (
     "install Chromium or Chrome (Debian, Ubuntu: `apt install chromium`; elsewhere: `kaleido_get_chrome`), "
@@ -32,6 +36,19 @@ def write_png(figure: go.Figure, path: Path, *, width: int = 1100, height: int =
         raise ConfigError(f"png: a positive size is needed, got {width} x {height} pixels at scale {scale}")
     write_atomically(path, png_bytes(figure, width=width, height=height, scale=scale))
     logger.debug("wrote %s", path)
+
+
+def legend_height(figure: go.Figure, height: int) -> int:
+    """The height (pixels) at which a legend beside the plot is whole, at least `height`.
+
+    On a page it can be scrolled; in a picture it would be cut.
+    """
+    legend, margin = figure.layout.legend, figure.layout.margin
+    if not figure.data or legend.x is None or legend.x <= 1 or legend.font.size is None:
+        return height
+    rows = _TITLE_ROWS + sum(bool(trace.name) and trace.showlegend is not False for trace in figure.data)
+    needed = float(margin.t + margin.b + _LEGEND_ROW * legend.font.size * rows)
+    return max(height, math.ceil(needed))
 
 
 def png_bytes(figure: go.Figure, *, width: int, height: int, scale: float) -> bytes:

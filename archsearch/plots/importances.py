@@ -10,6 +10,7 @@ from plotly.subplots import make_subplots
 from archsearch.analysis.importance import Importance, Importances, Ranking
 from archsearch.analysis.objectives import OBJECTIVES
 from archsearch.plots import style
+from archsearch.plots.traces import said
 from archsearch.text import shorten
 
 MOST_CHOICES = 20
@@ -27,29 +28,24 @@ def importances_figure(found: Importances, *, width: int = 1100, height: int | N
     methods = list(dict.fromkeys(each.method for each in found.told))
     rows = len(choices)
     natural = round(214 + 18 * len(lines) + rows * (10 + 13 * max(1, len(methods))))
-    tall = height if height is not None else max(natural, 360)
-    title, top = style.heading(found.title, lines, found.warnings, width=width, height=tall)
     figure = make_subplots(rows=1, cols=max(1, len(objectives)), shared_yaxes=True, horizontal_spacing=0.03)
     longest = min(max([len(choice) for choice in choices], default=10), _LABEL_CHARACTERS)
-    figure.update_layout(
-        **style.base_layout(width),
-        title=title,
-        height=None if height is not None else tall,
-        margin={"l": round(min(0.35 * width, 20 + 6.6 * style.growth(width) * longest)), "r": 24, "t": top, "b": 116},
+    style.begin(
+        figure,
+        found,
+        lines,
+        margin={"l": round(min(0.35 * width, 20 + 6.6 * style.growth(width) * longest)), "r": 24, "t": 0, "b": 116},
+        width=width,
+        height=height,
+        natural=natural,
         barmode="overlay",
         legend=style.LEGEND_BELOW,
     )
     if found.empty is not None:
-        style.draw_nothing(figure, found.empty)
         return figure
-    figure.update_yaxes(
-        range=[rows - 0.4, -0.6],
-        tickmode="array",
-        tickvals=list(range(rows)),
-        showgrid=False,
-        zeroline=False,
-    )
-    labels = [style.plain(shorten(choice, _LABEL_CHARACTERS)) for choice in choices]
+    ticks = style.levels([style.plain(shorten(choice, _LABEL_CHARACTERS)) for choice in choices])
+    labels = ticks.pop("ticktext")
+    figure.update_yaxes(range=[rows - 0.4, -0.6], **ticks, zeroline=False)
     figure.update_yaxes(ticktext=labels, col=1)
     for column, objective in enumerate(objectives, start=1):
         axis = style.axis(f"{OBJECTIVES[objective].short}: share (%)", width=width, rangemode="tozero")
@@ -92,8 +88,7 @@ def _draw(
         },
         name=style.plain(ranking.method),
         showlegend=False,
-        hovertext=[style.plain(_hover(ranking, row)) for row in shown],
-        hovertemplate="%{hovertext}<extra></extra>",
+        **said([style.plain(_hover(ranking, row)) for row in shown]),
         row=1,
         col=column,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from operator import itemgetter
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom (pixels)
 Line = tuple[float, float, float, float]  # x and y of one end, x and y of the other (pixels)
@@ -18,14 +18,6 @@ _RINGS_PX = (17.0, 25.0, 35.0, 48.0, 64.0)
 _DIRECTIONS = 16
 _MARKER_PX = 7.5  # half the side of the square that a marker is taken for
 _DOT_PX = 3.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class LabelPlace:
-    """Where a label's centre lies from its point: pixels to the right and down."""
-
-    right_px: float
-    down_px: float
 
 
 def place_labels(
@@ -39,8 +31,8 @@ def place_labels(
     height_px: float,
     font_px: int,
     grow: float = 1.0,
-) -> tuple[LabelPlace, ...]:
-    """A place for each label.
+) -> tuple[Point, ...]:
+    """Where each label's centre lies from its point: pixels to the right and down.
 
     Args:
         anchors: (x, y) of the labelled points, in pixels from the upper left corner of the plot area.
@@ -52,8 +44,8 @@ def place_labels(
         grow: how much larger than usual markers are drawn.
     """
     marker_px = _MARKER_PX * grow
-    placed: dict[int, Box] = {}
-    places: dict[int, LabelPlace] = {}
+    placed: list[Box] = []
+    places: dict[int, Point] = {}
     leaders: list[Line] = []
     marker_boxes = [_square(x, y, marker_px) for x, y in markers]
     dot_boxes = [_square(x, y, _DOT_PX) for x, y in dots]
@@ -61,10 +53,9 @@ def place_labels(
     for index in sorted(range(len(anchors)), key=lambda item: (-_crowding(anchors[item], anchors), item)):
         x, y = anchors[index]
         half_width, half_height = 0.3 * font_px * len(texts[index]) + 2.0, 0.5 * font_px + 1.0
-        best: tuple[float, LabelPlace, Box] | None = None
-        reach = (
-            _RINGS_PX[-1] * grow + 2.0 * half_width + half_height + marker_px
-        )  # no candidate touches what lies beyond
+        candidates: list[tuple[float, Point, Box]] = []
+        # no candidate touches what lies beyond
+        reach = _RINGS_PX[-1] * grow + 2.0 * half_width + half_height + marker_px
         around = _square(x, y, reach)
         near_markers = [marker for marker in markers if abs(marker[0] - x) <= reach and abs(marker[1] - y) <= reach]
         near_marker_boxes = [other for other in marker_boxes if _touches(around, other)]
@@ -77,12 +68,12 @@ def place_labels(
                 box = (x + right - half_width, y + down - half_height, x + right + half_width, y + down + half_height)
                 leader = (x, y, x + right, y + down)
                 price = 1.5 * ring + 0.4 * (1.0 + math.sin(angle - 0.7))  # near, and rather below or to the right
-                price += 60.0 * sum(_overlap(box, other) for other in placed.values())
+                price += 60.0 * sum(_overlap(box, other) for other in placed)
                 price += 30.0 * sum(_overlap(box, other) for other in near_marker_boxes)
                 price += 3.0 * sum(_overlap(box, other) for other in near_dots)
                 price += 8.0 * sum(_touches(box, other) for other in near_lines)
                 price += 20.0 * sum(_crosses(leader, other) for other in leaders)
-                price += 10.0 * sum(_crosses(leader, other) for other in placed.values())
+                price += 10.0 * sum(_crosses(leader, other) for other in placed)
                 price += 12.0 * sum(
                     _passes(leader, marker, marker_px)
                     for marker in near_markers
@@ -90,11 +81,11 @@ def place_labels(
                 )
                 if box[0] < 0 or box[1] < 0 or box[2] > width_px or box[3] > height_px:
                     price += 200.0
-                if best is None or price < best[0]:
-                    best = (price, LabelPlace(right_px=right, down_px=down), box)
-        if best is not None:
-            places[index], placed[index] = best[1], best[2]
-            leaders.append((x, y, x + best[1].right_px, y + best[1].down_px))
+                candidates.append((price, (right, down), box))
+        _, (right, down), box = min(candidates, key=itemgetter(0))  # the first of equals
+        places[index] = (right, down)
+        placed.append(box)
+        leaders.append((x, y, x + right, y + down))
     return tuple(places[index] for index in range(len(anchors)))
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from archsearch.analysis.canary import Canary, latency_of
+from archsearch.analysis.canary import Canary
+from archsearch.analysis.objectives import latency_of
 from archsearch.plots import style
-from archsearch.plots.ranges import log_axis, positive_range, wants_log
+from archsearch.plots.ranges import AxisScale
 from archsearch.plots.thinning import thinned, thinned_line
+from archsearch.plots.traces import add_lines, add_points, hover
 from archsearch.records import Latency, Record
 from archsearch.text import percent_text, shorten, significant
 
@@ -27,58 +29,64 @@ def latencies_figure(found: Canary, *, width: int = 1100, height: int = 720) -> 
     """The figure: p10 to p90 of each network above, the reference's p10 below; doubtful ones are crossed out."""
     usable = [(record, latency_of(record), found.doubts(record)) for record in found.finite]
     networks = thinned(usable, MOST_NETWORKS, keep=lambda network: bool(network[2]))
-    title, top = style.heading(found.title, (*found.subtitle, *found.sentences), (), width=width, height=height)
-    grow = style.growth(width)
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.09, row_heights=[0.62, 0.38])
-    figure.update_layout(
-        **style.base_layout(width),
-        title=title,
-        margin={"l": 78, "r": 24, "t": top, "b": 62},
+    style.begin(
+        figure,
+        found,
+        (*found.subtitle, *found.sentences),
+        margin={"l": 78, "r": 24, "t": 0, "b": 62},
+        width=width,
+        height=height,
         showlegend=True,
         legend={"x": 1.01, "y": 1, "title": {"text": thinned_line(len(networks), len(usable), "networks")}},
     )
     if found.empty is not None:
-        style.draw_nothing(figure, found.empty)
         return figure
     last = max(record.trial for record, _, _ in networks)
     figure.update_xaxes(style.axis("", width=width, range=[-0.5 - 0.01 * last, last * 1.01 + 0.5], tickformat="d"))
     figure.update_xaxes(title={"text": "Trial", "standoff": 12}, row=2, col=1)
-    ends = [value for _, latency, _ in networks for value in (latency.p10_ms, latency.p90_ms)]
-    log = wants_log(ends)
-    scale = log_axis(*positive_range(ends, log=True)) if log else {}
-    suffix = ", log scale" if log else ""
-    figure.update_yaxes(style.axis(f"Latency of a batch (ms{suffix})", width=width, **scale), row=1, col=1)
+    scale = AxisScale.of([value for _, latency, _ in networks for value in (latency.p10_ms, latency.p90_ms)])
+    suffix, ticks = (", log scale", scale.layout()) if scale.log else ("", {})
+    figure.update_yaxes(style.axis(f"Latency of a batch (ms{suffix})", width=width, **ticks), row=1, col=1)
     figure.update_yaxes(style.axis("Reference's p10 (ms)", width=width), row=2, col=1)
+    grow = style.growth(width)
     _add_distributions(figure, networks, grow)
     _add_reference(figure, found, networks, grow)
     return figure
 
 
 def _add_distributions(figure: go.Figure, networks: Sequence[_Network], grow: float) -> None:
-    figure.add_scatter(
-        x=[x for record, _, _ in networks for x in (record.trial, record.trial, None)],
-        y=[y for _, latency, _ in networks for y in (latency.p10_ms, latency.p90_ms, None)],
-        mode="lines",
-        line={"color": style.SKY, "width": 2 * grow},
+    add_lines(
+        figure,
+        [((record.trial, latency.p10_ms), (record.trial, latency.p90_ms)) for record, latency, _ in networks],
+        {"color": style.SKY, "width": 2 * grow},
         opacity=0.75,
         name="p10 to p90",
-        hoverinfo="skip",
         row=1,
         col=1,
     )
-    p10s = [latency.p10_ms for _, latency, _ in networks]
-    _add_points(figure, networks, "median", [latency.median_ms for _, latency, _ in networks], 1, _MEDIAN, grow)
-    _add_points(figure, networks, "p10", p10s, 1, _P10, grow, full=True)
-    if doubtful := [network for network in networks if network[2]]:
-        p10s = [latency.p10_ms for _, latency, _ in doubtful]
-        _add_points(figure, doubtful, "doubtful", p10s, 1, _DOUBT, grow, full=True)
+    _add_values(figure, networks, "median", lambda latency: latency.median_ms, 1, _MEDIAN, grow)
+    _add_values(figure, networks, "p10", lambda latency: latency.p10_ms, 1, _P10, grow, full=True)
+    _add_doubtful(figure, networks, lambda latency: latency.p10_ms, 1, grow)
 
 
-def _add_points(
+def _add_doubtful(
+    figure: go.Figure,
+    networks: Sequence[_Network],
+    value: Callable[[Latency], float],
+    row: int,
+    grow: float,
+    **more: Any,
+) -> None:
+    doubtful = [network for network in networks if network[2]]
+    _add_values(figure, doubtful, "doubtful", value, row, _DOUBT, grow, full=True, **more)
+
+
+def _add_values(
     figure: go.Figure,
     networks: Sequence[_Network],
     name: str,
-    values: Sequence[float],
+    value: Callable[[Latency], float],
     row: int,
     marker: dict[str, Any],
     grow: float,
@@ -86,18 +94,18 @@ def _add_points(
     full: bool = False,
     **more: Any,
 ) -> None:
-    trials = [record.trial for record, _, _ in networks]
-    figure.add_scatter(
-        x=trials,
-        y=list(values),
-        mode="markers",
-        marker={**marker, "size": marker["size"] * grow},
+    """A number of each network; `full`: with all that is known of it where it is pointed at."""
+    short: dict[str, Any] = {} if full else {"hovertemplate": f"trial %{{x}}: {name} %{{y:.4g}} ms<extra></extra>"}
+    add_points(
+        figure,
+        [(record.trial, value(latency)) for record, latency, _ in networks],
+        [_hover(*network) for network in networks] if full else None,
+        {**marker, "size": marker["size"] * grow},
+        trials=[record.trial for record, _, _ in networks],
         name=name,
-        hovertext=[_hover(*network) for network in networks] if full else None,
-        hovertemplate="%{hovertext}<extra></extra>" if full else f"trial %{{x}}: {name} %{{y:.4g}} ms<extra></extra>",
-        customdata=style.trial_data(trials),
         row=row,
         col=1,
+        **short,
         **more,
     )
 
@@ -105,8 +113,7 @@ def _add_points(
 def _add_reference(figure: go.Figure, found: Canary, networks: Sequence[_Network], grow: float) -> None:
     """The reference in every trial, its value at the study's start, and how far it may go from it undoubted."""
     name = f"reference: {style.plain(shorten(' / '.join(found.reference), 26))}"
-    values = [latency.reference_p10_ms for _, latency, _ in networks]
-    _add_points(figure, networks, name, values, 2, _CANARY, grow)
+    _add_values(figure, networks, name, lambda latency: latency.reference_p10_ms, 2, _CANARY, grow)
     start = found.start_ms
     if start is not None:
         figure.add_hline(y=start, line={"color": style.QUIET_INK, "width": 1.2, "dash": "dash"}, row=2, col=1)
@@ -127,20 +134,15 @@ def _add_reference(figure: go.Figure, found: Canary, networks: Sequence[_Network
                 showarrow=False,
                 font={"size": round(style.SMALL_PX * grow), "color": style.QUIET_INK},
             )
-    if doubtful := [network for network in networks if network[2]]:
-        values = [latency.reference_p10_ms for _, latency, _ in doubtful]
-        _add_points(figure, doubtful, "doubtful", values, 2, _DOUBT, grow, full=True, showlegend=False)
+    _add_doubtful(figure, networks, lambda latency: latency.reference_p10_ms, 2, grow, showlegend=False)
 
 
 def _hover(record: Record, latency: Latency, doubts: Sequence[str]) -> str:
-    return "<br>".join(
-        [
-            f"<b>{style.plain(record.label)}</b>",
-            f"p10 {significant(latency.p10_ms)}, median {significant(latency.median_ms)}, "
-            f"p90 {significant(latency.p90_ms)} ms (n = {latency.n:,}); "
-            f"corrected {significant(latency.corrected_ms)} ms",
-            f"reference {significant(latency.reference_p10_ms)} ms"
-            + ("" if latency.drift is None else f", drift {100 * latency.drift:+.1f} %"),
-            *(style.plain(doubt) for doubt in doubts),
-        ]
+    return hover(
+        record.label,
+        f"p10 {significant(latency.p10_ms)}, median {significant(latency.median_ms)}, "
+        f"p90 {significant(latency.p90_ms)} ms (n = {latency.n:,}); corrected {significant(latency.corrected_ms)} ms",
+        f"reference {significant(latency.reference_p10_ms)} ms"
+        + ("" if latency.drift is None else f", drift {100 * latency.drift:+.1f} %"),
+        *(style.plain(doubt) for doubt in doubts),
     )

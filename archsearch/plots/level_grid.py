@@ -8,21 +8,17 @@ from plotly.subplots import make_subplots
 from archsearch.analysis.level_grid import GridCell, LevelGrid
 from archsearch.analysis.objectives import OBJECTIVES
 from archsearch.plots import style
+from archsearch.plots.traces import said
 from archsearch.text import interval_text, plural, shorten
 
 
 def grid_figure(found: LevelGrid, *, width: int = 1100, height: int = 560) -> go.Figure:
     """The figure: a panel for each objective, the first choice's levels down, the second's across."""
     lines = () if found.empty else (*found.subtitle, "Darker is lower, which is better")
-    title, top = style.heading(found.title, lines, found.warnings, width=width, height=height)
     figure = make_subplots(rows=1, cols=max(1, len(found.objectives)), shared_yaxes=True, horizontal_spacing=0.03)
-    figure.update_layout(
-        **style.base_layout(width),
-        title=title,
-        margin={"l": 110, "r": 24, "t": top, "b": 62},
-    )
+    margin = {"l": 110, "r": 24, "t": 0, "b": 62}
+    style.begin(figure, found, lines, margin=margin, width=width, height=height)
     if found.empty is not None:
-        style.draw_nothing(figure, found.empty)
         return figure
     down, across = ([style.plain(shorten(level, 16)) for level in levels] for levels in found.levels)
     cells = {cell.levels: cell for cell in found.cells}
@@ -34,8 +30,7 @@ def grid_figure(found: LevelGrid, *, width: int = 1100, height: int = 560) -> go
             y=list(range(len(down))),
             text=[["" if cell is None else _text(cell, name) for cell in row] for row in grid],
             texttemplate="%{text}",
-            hovertext=[["" if cell is None else _hover(found, cell, name) for cell in row] for row in grid],
-            hovertemplate="%{hovertext}<extra></extra>",
+            **said([["" if cell is None else _hover(found, cell, name) for cell in row] for row in grid]),
             hoverongaps=False,
             colorscale="Blues_r",
             showscale=False,
@@ -44,12 +39,10 @@ def grid_figure(found: LevelGrid, *, width: int = 1100, height: int = 560) -> go
             row=1,
             col=column,
         )
-        ticks = {"tickmode": "array", "tickvals": list(range(len(across))), "ticktext": across, "showgrid": False}
-        short = OBJECTIVES[name].short
-        figure.update_xaxes(style.axis(f"{short}, by {found.choices[1]}", width=width, **ticks), col=column)
-    ticks = {"tickmode": "array", "tickvals": list(range(len(down))), "ticktext": down, "showgrid": False}
-    figure.update_yaxes(ticks, autorange="reversed", zeroline=False)
-    figure.update_yaxes(style.axis(found.choices[0], width=width, **ticks), col=1)
+        title = f"{OBJECTIVES[name].short}, by {found.choices[1]}"
+        figure.update_xaxes(style.axis(title, width=width, **style.levels(across)), col=column)
+    figure.update_yaxes(style.levels(down), autorange="reversed", zeroline=False)
+    figure.update_yaxes(style.axis(found.choices[0], width=width, **style.levels(down)), col=1)
     return figure
 
 

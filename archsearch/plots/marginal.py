@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 
 from archsearch.analysis.marginal import LevelEffect, Marginal
 from archsearch.analysis.objectives import OBJECTIVES
-from archsearch.plots.forest import BETTER, UNTOLD, WORSE, ForestCell, Line, Panel, finite, forest_figure
+from archsearch.plots.forest import BETTER, UNTOLD, WORSE, ForestCell, Line, finite, forest_figure
 
 MOST_ROWS = 60
 
@@ -16,14 +16,8 @@ def marginal_figure(found: Marginal, *, width: int = 1100, height: int | None = 
     lines = _whole_choices([_line(found, row) for row in found.rows])
     return forest_figure(
         lines,
-        tuple(
-            Panel(title=f"{OBJECTIVES[model.objective].short} against the average network ({model.unit})")
-            for model in found.told
-        ),
-        title=found.title,
-        subtitle=() if found.empty else found.subtitle,
-        warnings=found.warnings,
-        empty=found.empty,
+        [f"{OBJECTIVES[model.objective].short} against the average network ({model.unit})" for model in found.told],
+        found,
         words={BETTER: "lower: better", WORSE: "higher: worse", UNTOLD: "inconclusive: may be 0"},
         thick=f"{100.0 * found.confidence:g} % of each level for itself (bootstrap)",
         thin="",

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import plotly.graph_objects as go
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -24,95 +24,62 @@ _TEMPLATES = Environment(
 _TEMPLATES.filters["sentence"] = lambda words: Markup(html_sentence(words))
 
 
-def write_page(
-    figures: go.Figure | Sequence[go.Figure],
-    path: Path,
-    *,
-    title: str,
-    subtitle: Sequence[str] = (),
-    sentences: Sequence[str] = (),
-    warnings: Sequence[str] = (),
-    tables: Sequence[Table] = (),
-    facts: Sequence[tuple[str, str]] = (),
-    command: str | None = None,
-) -> None:
-    """Write the page, whole or not at all.
+class Contents(TypedDict, total=False):
+    """What a page may have beside figures.
 
-    Args:
-        figures: drawn to the window's width; their own titles are left out, since the page has `title`.
-        path: of the HTML file.
-        title, subtitle, sentences, warnings: plain text; the first sentence, the answer, stands above the first figure.
+    Attributes:
+        subtitle, sentences, warnings: plain text; the first sentence, the answer, stands above the first figure.
         tables: below the figures, sortable and downloadable as CSV.
         facts: (name, value) of the conditions, at the end.
         command: what was typed to make the page.
+    """
+
+    subtitle: Sequence[str]
+    sentences: Sequence[str]
+    warnings: Sequence[str]
+    tables: Sequence[Table]
+    facts: Sequence[tuple[str, str]]
+    command: str | None
+
+
+def write_page(
+    figures: go.Figure | Sequence[go.Figure], path: Path, *, title: str, **contents: Unpack[Contents]
+) -> None:
+    """Write a page to an HTML file, whole or not at all.
+
+    Args:
+        figures: drawn to the window's width; their own titles are left out, since the page has `title` (plain text).
+        contents: see `Contents`.
 
     Raises ArchsearchError if the file cannot be written.
     """
     drawn = [figures] if isinstance(figures, go.Figure) else list(figures)
-    text = page_text(
-        drawn,
-        title=title,
-        subtitle=subtitle,
-        sentences=sentences,
-        warnings=warnings,
-        tables=tables,
-        facts=facts,
-        command=command,
-    )
-    write_atomically(path, text.encode("utf-8"))
+    write_atomically(path, page_text(drawn, title=title, **contents).encode("utf-8"))
 
 
-def page_text(
-    figures: Sequence[go.Figure],
-    *,
-    title: str,
-    subtitle: Sequence[str] = (),
-    sentences: Sequence[str] = (),
-    warnings: Sequence[str] = (),
-    tables: Sequence[Table] = (),
-    facts: Sequence[tuple[str, str]] = (),
-    command: str | None = None,
-) -> str:
+def page_text(figures: Sequence[go.Figure], *, title: str, **contents: Unpack[Contents]) -> str:
     """The page's HTML; see `write_page`."""
-    return rendered(
-        "plots/page.html.j2",
-        title=title,
-        with_plotly=bool(figures),
-        subtitle=subtitle,
-        sentences=sentences,
-        warnings=warnings,
-        figures=[
-            figure_html(figure, f"figure-{number}", label=" ".join((f"{title}.", *sentences[:1])))
-            for number, figure in enumerate(figures)
-        ],
-        tables=[Markup(table.html()) for table in tables],
-        facts=facts,
-        command=command,
-    )
+    values: dict[str, Any] = {"subtitle": (), "sentences": (), "warnings": (), "facts": (), "command": None, **contents}
+    label = " ".join((f"{title}.", *contents.get("sentences", ())[:1]))
+    values["figures"] = [figure_html(figure, f"figure-{number}", label=label) for number, figure in enumerate(figures)]
+    values["tables"] = [Markup(table.html()) for table in contents.get("tables", ())]
+    return rendered("plots/page.html.j2", title=title, with_plotly=bool(figures), **values)
 
 
-def rendered(
-    template: str,
-    *,
-    title: str,
-    with_plotly: bool,
-    styles: Sequence[str] = (),
-    scripts: Sequence[str] = (),
-    **values: Any,
-) -> str:
+def rendered(template: str, *, title: str, with_plotly: bool, assets: Sequence[str] = (), **values: Any) -> str:
     """A whole HTML file of a template of the package that is, or extends, `plots/page.html.j2`.
 
     Args:
         with_plotly: whether a figure is in it: plotly.js is most of the file.
-        styles, scripts: more of them, after the page's own.
+        assets: more styles and scripts, after the page's own: files of the package without `.css` and `.js`.
         values: what the template names; all but Markup is escaped.
     """
     return _TEMPLATES.get_template(template).render(
         title=title,
         plotly=Markup(get_plotlyjs()) if with_plotly else "",
         dark=Markup(json_script(DARK, name="dark")),
-        styles=[Markup(style) for style in (_asset("page.css"), *styles)],
-        scripts=[Markup(script) for script in (_asset("page.js"), *scripts)],
+        styles=[_asset(f"{name}.css") for name in ("plots/page", *assets)],
+        scripts=[_asset(f"{name}.js") for name in ("plots/page", *assets)],
         **values,
     )
 
@@ -140,5 +107,5 @@ def figure_html(figure: go.Figure, name: str, *, label: str, height_px: int | No
     )
 
 
-def _asset(name: str) -> str:
-    return resources.files("archsearch.plots").joinpath(name).read_text(encoding="utf-8")
+def _asset(path: str) -> Markup:
+    return Markup(resources.files("archsearch").joinpath(path).read_text(encoding="utf-8"))

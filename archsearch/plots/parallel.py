@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +15,9 @@ from archsearch.analysis.objectives import OBJECTIVES
 from archsearch.plots import style
 from archsearch.plots.ranges import nice_ticks
 from archsearch.plots.thinning import thinned, thinned_line
+from archsearch.plots.traces import Place, add_lines, said
 from archsearch.table import Column, InNotebooks, Table
-from archsearch.text import count_text, level_text, shorten, significant
+from archsearch.text import count_text, level_text, plural, shorten, significant
 
 MOST_LINES = 400
 MOST_CHOICES = 18
@@ -128,7 +129,9 @@ def parallel_of(front: Front, *, study: str) -> Parallel:
     explained = {name: _explained([_key(value) for value in values], errors) for name, values in varying.items()}
     kept = set(sorted(varying, key=lambda name: (-explained[name], name))[:MOST_CHOICES])
     drawn = [_choice_axis(name, varying[name], explained[name]) for name in varying if name in kept]
-    drawn += [_objective_axis(name, [row.values[place] for row in front.rows]) for place, name in _ordered(front)]
+    # the error last: it is what is looked for
+    ordered = sorted(enumerate(front.objectives), key=lambda each: each[1] == "error_percent")
+    drawn += [_objective_axis(name, [row.values[place] for row in front.rows]) for place, name in ordered]
     lines = [
         ParallelLine(
             trial=row.record.trial,
@@ -141,37 +144,24 @@ def parallel_of(front: Front, *, study: str) -> Parallel:
         for index, row in enumerate(front.rows)
     ]
     shown = thinned(lines, MOST_LINES, keep=lambda line: line.on_front or line.variant)
+    same, left = len(names) - len(varying), len(varying) - len(kept)
+    counts = [
+        f"{len(lines):,} networks, {len(front.members):,} on the front",
+        thinned_line(len(shown), len(lines), "networks"),
+        f"{plural(same, 'choice')} {'is' if same == 1 else 'are'} the same in all" if same else "",
+        thinned_line(len(kept), len(varying), "choices that vary") + (", those that go along most with the error")
+        if left
+        else "",
+    ]
     return Parallel(
         title=title,
-        subtitle=("; ".join(part for part in _counts(front, lines, shown, names, varying, kept) if part),),
+        subtitle=("; ".join(filter(None, counts)),),
         axes=tuple(axis for axis, _, _ in drawn),
         lines=tuple(sorted(shown, key=lambda line: (line.on_front, line.variant, line.trial))),
     )
 
 
-def _counts(
-    front: Front,
-    lines: Sequence[ParallelLine],
-    shown: Sequence[ParallelLine],
-    names: Sequence[str],
-    varying: Mapping[str, Any],
-    kept: set[str],
-) -> list[str]:
-    return [
-        f"{len(lines):,} networks, {len(front.members):,} on the front",
-        thinned_line(len(shown), len(lines), "networks"),
-        f"{len(names) - len(varying)} choices are the same in all" if len(varying) < len(names) else "",
-        thinned_line(len(kept), len(varying), "choices that vary") + (", those that go along most with the error")
-        if len(kept) < len(varying)
-        else "",
-    ]
-
-
-class _Absent:
-    """A choice that a network of another family does not have."""
-
-
-_ABSENT = _Absent()
+_ABSENT = object()  # of a choice that a network of another family does not have
 
 
 def _key(value: Any) -> str:
@@ -180,27 +170,18 @@ def _key(value: Any) -> str:
 
 def merged_stages(networks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The choices with one entry, as `stages 2-4 kernel`, for each that all three stages share in every network."""
+
+    def same(choices: Mapping[str, Any], kind: str) -> bool:
+        return len({_key(choices.get(stage + kind, _ABSENT)) for stage in _STAGES}) == 1
+
     kinds = dict.fromkeys(name.partition(".")[2] for each in networks for name in each if name.startswith(_STAGES))
-    shared = {kind for kind in kinds if all(_same_in_stages(each, kind) for each in networks)}
-    found = []
-    for each in networks:
-        merged: dict[str, Any] = {}
-        for name, value in each.items():
-            kind = name.partition(".")[2]
-            merged[f"stages 2-4 {kind}" if name.startswith(_STAGES) and kind in shared else name] = value
-        found.append(merged)
-    return found
+    shared = {kind for kind in kinds if all(same(each, kind) for each in networks)}
 
+    def merged(name: str) -> str:
+        kind = name.partition(".")[2]
+        return f"stages 2-4 {kind}" if name.startswith(_STAGES) and kind in shared else name
 
-def _same_in_stages(choices: Mapping[str, Any], kind: str) -> bool:
-    values = {level_text(choices.get(stage + kind, _ABSENT)) for stage in _STAGES}
-    return len(values) == 1
-
-
-def _ordered(front: Front) -> list[tuple[int, str]]:
-    """The objectives with their columns, the error last: it is what is looked for."""
-    pairs = list(enumerate(front.objectives))
-    return sorted(pairs, key=lambda pair: pair[1] == "error_percent")
+    return [{merged(name): value for name, value in each.items()} for each in networks]
 
 
 def _explained(keys: Sequence[str], errors: np.ndarray[Any, np.dtype[np.float64]]) -> float:
@@ -217,53 +198,53 @@ def _explained(keys: Sequence[str], errors: np.ndarray[Any, np.dtype[np.float64]
 Drawn = tuple[Axis, list[float], list[str]]
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 def _choice_axis(name: str, values: Sequence[Any], explained: float) -> Drawn:
     texts = [_key(value) for value in values]
-    numbers = all(_is_number(value) for value in values)
+    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
     distinct = sorted(set(values)) if numbers else sorted(set(texts))
-    if numbers and len(distinct) > _MOST_LEVELS:
-        axis, places = _number_axis(name, name, [float(value) for value in values], text=lambda value: f"{value:g}")
-        return Axis(name=name, title=name, ticks=axis.ticks, levels=False, explained=explained), places, texts
-    shown = [level_text(value) for value in distinct]
-    step = 1.0 / max(len(shown) - 1, 1)
-    place_of = {text: index * step for index, text in enumerate(shown)}
-    ticks = tuple((place, text) for text, place in place_of.items())
-    if len(ticks) > _MOST_LEVELS:
-        ticks = tuple(thinned(ticks, _MOST_LEVELS))
-    return (
-        Axis(name=name, title=name, ticks=ticks, levels=True, explained=explained),
-        [place_of[text] for text in texts],
-        texts,
-    )
+    levels = not numbers or len(distinct) <= _MOST_LEVELS
+    if levels:
+        step = 1.0 / max(len(distinct) - 1, 1)
+        place_of = {level_text(value): index * step for index, value in enumerate(distinct)}
+        ticks = tuple(thinned([(place, text) for text, place in place_of.items()], _MOST_LEVELS))
+        places = [place_of[text] for text in texts]
+    else:
+        ticks, places = _numbers([float(value) for value in values])
+    return Axis(name=name, title=name, ticks=ticks, levels=levels, explained=explained), places, texts
 
 
 def _objective_axis(name: str, values: Sequence[float]) -> Drawn:
     """An objective, better ones higher up; the error as accuracy."""
-    objective = OBJECTIVES[name]
     if name == "error_percent":
-        top1 = [100.0 - value for value in values]
-        axis, places = _number_axis(name, "Top-1 (%)", top1, text=lambda value: f"{value:g}")
-        return axis, places, [f"{value:.2f} %" for value in top1]
-    text = count_text if name in ("params", "macs") else lambda value: f"{value:g}"
-    title = "Latency (ms)" if name == "latency_ms" else objective.title
-    axis, places = _number_axis(name, title, list(values), text=text)
-    flipped = tuple((1.0 - place, label) for place, label in axis.ticks)
-    shown = [objective.show(value) if name != "latency_ms" else f"{significant(value)} ms" for value in values]
-    return Axis(name=name, title=axis.title, ticks=flipped, levels=False), [1.0 - place for place in places], shown
-
-
-def _number_axis(name: str, title: str, values: Sequence[float], *, text: Any) -> tuple[Axis, list[float]]:
-    low, high = min(values), max(values)
-    span = high - low
-    ticks = tuple(((tick - low) / span if span else 0.5, text(tick)) for tick in nice_ticks(low, high))
-    return (
-        Axis(name=name, title=title, ticks=ticks, levels=False),
-        [(value - low) / span if span else 0.5 for value in values],
+        top1s = [100.0 - value for value in values]
+        ticks, places = _numbers(top1s)
+        return (
+            Axis(name=name, title="Top-1 (%)", ticks=ticks, levels=False),
+            places,
+            [f"{top1:.2f} %" for top1 in top1s],
+        )
+    ticks, places = _numbers(values, text=count_text if name in ("params", "macs") else "{:g}".format)
+    is_latency = name == "latency_ms"
+    axis = Axis(
+        name=name,
+        title="Latency (ms)" if is_latency else OBJECTIVES[name].title,
+        ticks=tuple((1.0 - place, label) for place, label in ticks),
+        levels=False,
     )
+    shown = [f"{significant(value)} ms" if is_latency else OBJECTIVES[name].show(value) for value in values]
+    return axis, [1.0 - place for place in places], shown
+
+
+def _numbers(
+    values: Sequence[float], *, text: Callable[[float], str] = "{:g}".format
+) -> tuple[tuple[tuple[float, str], ...], list[float]]:
+    """The ticks of an axis of numbers, and the values' places on it."""
+    low, span = min(values), max(values) - min(values)
+
+    def place(value: float) -> float:
+        return (value - low) / span if span else 0.5
+
+    return tuple((place(tick), text(tick)) for tick in nice_ticks(low, max(values))), [place(each) for each in values]
 
 
 def parallel_figure(found: Parallel, *, width: int = 1100, height: int = 640) -> go.Figure:
@@ -276,13 +257,15 @@ def parallel_figure(found: Parallel, *, width: int = 1100, height: int = 640) ->
     left = len(found.axes) - len(axes)
     rest = f"; {left} choices that explain less of the error are in the table only" if left else ""
     lines = (*found.subtitle, f"within a level, more accurate networks lie higher{rest}") if found.empty is None else ()
-    title, top = style.heading(found.title, lines, (), width=width, height=height)
     grow = style.growth(width)
     figure = go.Figure()
-    figure.update_layout(
-        **style.base_layout(width),
-        title=title,
-        margin={"l": 84, "r": 76, "t": top + 24, "b": 140},
+    style.begin(
+        figure,
+        found,
+        lines,
+        margin={"l": 84, "r": 76, "t": 24, "b": 140},
+        width=width,
+        height=height,
         showlegend=True,
         meta={"least_width": max(480, 112 + _AXIS_PX * len(axes))},
         legend={"orientation": "h", "x": 0, "y": 1.0, "xanchor": "left", "yanchor": "bottom"},
@@ -290,7 +273,6 @@ def parallel_figure(found: Parallel, *, width: int = 1100, height: int = 640) ->
         yaxis={"visible": False, "range": [-0.06, 1.06]},
     )
     if found.empty is not None:
-        figure.add_annotation(style.nothing_to_draw(found.empty))
         return figure
     figure.update_layout(
         xaxis={
@@ -365,38 +347,30 @@ def _add(
     opacity: float = 1.0,
 ) -> None:
     """Lines as one object with gaps; `full`: what stands at each axis is said when it is pointed at."""
-    if not lines:
-        return
     widths = [_spread(found.axes[axis]) for axis in axes]
     ranks = _ranks(found)
-    count = max(len(ranks) - 1, 1)
-    x: list[int | None] = []
-    y: list[float | None] = []
-    trials: list[int] = []
-    texts: list[str] = []
-    for line in lines:
-        aside = ranks[line.trial] / count - 0.5
-        x += [*range(len(axes)), None]
-        y += [round(line.places[axis] + aside * wide, 4) for axis, wide in zip(axes, widths, strict=True)] + [None]
-        trials += [line.trial] * (len(axes) + 1)
-        if full:
-            label = style.plain(shorten(line.label, 48))
-            texts += [
+
+    def places(line: ParallelLine) -> list[Place]:
+        aside = ranks[line.trial] / max(len(ranks) - 1, 1) - 0.5
+        return [(x, round(line.places[axis] + aside * widths[x], 4)) for x, axis in enumerate(axes)]
+
+    def texts(line: ParallelLine) -> list[str]:
+        label = style.plain(shorten(line.label, 48))
+        return [
+            *(
                 f"<b>{label}</b>: {style.plain(found.axes[axis].title)} {style.plain(line.values[axis])}"
                 for axis in axes
-            ] + [label]
-    figure.add_scatter(
-        x=x,
-        y=y,
-        mode="lines+markers" if full else "lines",
-        line=look,
-        marker={"size": 5, "color": look["color"]} if full else None,
-        opacity=opacity,
-        name=name,
-        hovertext=texts or None,
-        hovertemplate="%{hovertext}<extra></extra>" if full else "trial %{customdata[0]}<extra></extra>",
-        customdata=style.trial_data(trials),
-    )
+            ),
+            label,  # of the gap
+        ]
+
+    trials = [line.trial for line in lines for _ in range(len(axes) + 1)]
+    if full:
+        more = said([text for line in lines for text in texts(line)], trials)
+        more |= {"mode": "lines+markers", "marker": {"size": 5, "color": look["color"]}}
+    else:
+        more = said(None, trials) | {"hovertemplate": "trial %{customdata[0]}<extra></extra>"}
+    add_lines(figure, map(places, lines), look, opacity=opacity, name=name, **more)
 
 
 def _ranks(found: Parallel) -> dict[int, int]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import html
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from archsearch.plots.labels import LabelPlace
+from archsearch.text import capitalised
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
+
+    from archsearch.table import Result
 
 # Okabe & Ito 2008, "Color Universal Design": distinguishable with every common colour vision, and in grey.
 BLACK = "#000000"
@@ -61,7 +63,16 @@ _IN_THE_DARK = {
 }
 DARK = {light.lower(): dark for light, dark in _IN_THE_DARK.items()}
 
-LEGEND_BELOW = {"orientation": "h", "x": 0.01, "xref": "container", "y": 0, "yref": "container", "yanchor": "bottom"}
+MARGIN = {"l": 78, "r": 24, "b": 104}  # with a legend below
+LEGEND_BELOW: dict[str, Any] = {
+    "orientation": "h",
+    "x": 0.01,
+    "xref": "container",
+    "y": 0,
+    "yref": "container",
+    "yanchor": "bottom",
+}
+SMALL_LEGEND_BELOW = {**LEGEND_BELOW, "font": {"size": 12}}
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
 TEXT_PX = 13
 SMALL_PX = 12
@@ -78,8 +89,9 @@ def plain(text: str) -> str:
     return html.escape(_CONTROL.sub(" ", text), quote=False)
 
 
-def wrap(text: str, pixels: float, *, font_px: int = SMALL_PX) -> list[str]:
-    """Lines that fit into so many pixels, escaped. Lengths are estimated from the font's mean character."""
+def wrap(text: str, pixels: float = 430, *, font_px: int = SMALL_PX) -> list[str]:
+    """Lines that fit into so many pixels (by default those of a hover text), escaped; the length of one is estimated
+    from the font's mean character."""
     columns = max(20, int(pixels / (font_px * _PX_OF_CHARACTER)))
     return [plain(line) for line in textwrap.wrap(_CONTROL.sub(" ", text), columns, break_on_hyphens=False)]
 
@@ -138,6 +150,11 @@ def base_layout(width: int) -> dict[str, Any]:
     }
 
 
+def levels(names: Sequence[str]) -> dict[str, Any]:
+    """What makes an axis one of names (escaped already), at 0, 1, 2, ..."""
+    return {"tickmode": "array", "tickvals": list(range(len(names))), "ticktext": names, "showgrid": False}
+
+
 def axis(title: str, *, width: int, **changes: Any) -> dict[str, Any]:
     """An axis with a title (plain text), a thin grid and a line, in a figure of this width (pixels)."""
     return {
@@ -153,49 +170,24 @@ def axis(title: str, *, width: int, **changes: Any) -> dict[str, Any]:
     }
 
 
-def bars(values: Sequence[tuple[float, Sequence[float]]], **look: Any) -> dict[str, Any]:
-    """Error bars of a trace: of each point its value, and what its bar reaches to, itself included."""
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": [max(ends) - value for value, ends in values],
-        "arrayminus": [value - min(ends) for value, ends in values],
-        **look,
-    }
-
-
-def trial_data(trials: Sequence[int]) -> list[list[int]]:
-    """The `customdata` of points that are trials: a page that reacts to a click finds the number in its first item."""
-    return [[trial] for trial in trials]
-
-
-def nothing_to_draw(message: str) -> dict[str, Any]:
-    """An annotation in the middle of an empty figure that says why it is empty."""
-    return {
-        "text": plain(message),
-        "xref": "paper",
-        "yref": "paper",
-        "x": 0.5,
-        "y": 0.5,
-        "showarrow": False,
-        "font": {"size": 16, "color": QUIET_INK},
-    }
-
-
-def draw_nothing(figure: go.Figure, message: str) -> None:
-    """Make a figure an empty one that says why it is empty."""
-    figure.update_xaxes(visible=False)
-    figure.update_yaxes(visible=False)
-    figure.add_annotation(nothing_to_draw(message))
+def top1_title(splits: Sequence[str]) -> str:
+    """Of an axis of accuracies on these splits."""
+    return f"{capitalised(' and '.join(splits)) or 'Validation'} top-1 (%)"
 
 
 def leader(
-    place: LabelPlace, *, font_px: int, color: str = QUIET_INK, width: float = 0.8, standoff: int = 5, ink: str = INK
+    place: tuple[float, float],
+    *,
+    font_px: int,
+    color: str = QUIET_INK,
+    width: float = 0.8,
+    standoff: int = 5,
+    ink: str = INK,
 ) -> dict[str, Any]:
     """What an annotation of a label that `labels.place_labels` has put somewhere has beside its point and text."""
     return {
-        "ax": place.right_px,
-        "ay": place.down_px,
+        "ax": place[0],
+        "ay": place[1],
         "showarrow": True,
         "arrowhead": 0,
         "arrowwidth": width,
@@ -206,10 +198,55 @@ def leader(
     }
 
 
-def diagonal(x_range: Sequence[float], y_range: Sequence[float]) -> dict[str, Any] | None:
-    """A scatter of the line on which both axes agree, as far as both show it; None where they show no common value."""
-    low, high = max(x_range[0], y_range[0]), min(x_range[1], y_range[1])
-    if low >= high:
-        return None
-    line = {"color": QUIET_INK, "width": 1.2, "dash": "dot"}
-    return {"x": [low, high], "y": [low, high], "mode": "lines", "line": line, "hoverinfo": "skip"}
+THIN_LEADER = {"color": DOTS, "width": 0.7, "ink": QUIET_INK}  # of a figure that is mostly labels
+
+
+def begin(
+    figure: go.Figure,
+    found: Result,
+    lines: Sequence[str] | None = None,
+    *,
+    title: str | None = None,
+    margin: Mapping[str, float],
+    width: int,
+    height: int | None,
+    natural: int = 0,
+    **layout: Any,
+) -> tuple[float, float]:
+    """Give a figure its heading and its layout, and if the result is empty what it says then.
+
+    Args:
+        lines: below the title, empty ones left out; None: the result's subtitle.
+        title: None: the result's.
+        margin: pixels; its `t` is kept free below the heading.
+        width: of the figure (pixels).
+        height: of the figure (pixels); None: as its rows need, and then its layout says so.
+        natural: pixels that its rows need.
+
+    Returns the width and height (pixels) that the margins leave.
+    """
+    shown = [line for line in (found.subtitle if lines is None else lines) if line]
+    tall = max(natural, 360) if height is None else height
+    head, top = heading(title or found.title, shown, found.warnings, width=width, height=tall)
+    margin = {**margin, "t": top + margin.get("t", 0)}
+    own = {} if height is not None else {"height": tall}
+    figure.update_layout(**base_layout(width), title=head, **own, margin=margin, **layout)
+    if found.empty is not None:
+        draw_nothing(figure, found.empty)
+    return float(width - margin["l"] - margin["r"]), float(tall - margin["t"] - margin["b"])
+
+
+def draw_nothing(figure: go.Figure, message: str) -> None:
+    """Make a figure an empty one that says why it is empty."""
+    figure.update_layout(xaxis_visible=False, yaxis_visible=False)
+    figure.update_xaxes(visible=False)  # of further panels
+    figure.update_yaxes(visible=False)
+    figure.add_annotation(
+        text=plain(message),
+        xref="paper",
+        yref="paper",
+        x=0.5,
+        y=0.5,
+        showarrow=False,
+        font={"size": 16, "color": QUIET_INK},
+    )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 
+from archsearch.analysis.front import FrontRow
 from archsearch.analysis.intervals import NORMAL_95, share_error_points
 from archsearch.analysis.recommendation import Role, accuracy_difference
-from archsearch.records import Latency, Record, Score
-from archsearch.report.data import ReportData
+from archsearch.records import Latency, Score
+from archsearch.report.data import ReportData, interval_ms
 from archsearch.report.sections import Pick, Subsection
 from archsearch.text import count_text, plural, significant
 
@@ -57,8 +58,9 @@ def choices_answer(data: ReportData) -> Subsection | None:
 
 def picks_of(data: ReportData) -> tuple[Pick, ...]:
     """The networks to take: the recommended one, then the others by latency."""
-    roles = data.front.recommendation.roles
-    return tuple(_pick(data, role, roles) for role in roles)
+    rows = {row.record.trial: row for row in data.front.rows}
+    taken = [(role, rows[role.candidate.record.trial]) for role in data.front.recommendation.roles]
+    return tuple(_pick(data, role, row, taken) for role, row in taken)
 
 
 PICKS_NOTE = (
@@ -70,28 +72,26 @@ PICKS_NOTE = (
 )
 
 
-def _pick(data: ReportData, role: Role, roles: tuple[Role, ...]) -> Pick:
-    record = role.candidate.record
-    if record.cost is None or record.latency is None or record.score is None:
-        raise ValueError(f"trial {record.trial} of study '{record.study}' is not complete")
+def _pick(data: ReportData, role: Role, row: FrontRow, taken: Sequence[tuple[Role, FrontRow]]) -> Pick:
+    record = row.record
     values = dict(zip(data.front.objectives, role.candidate.values, strict=True))  # of the seeds that confirmed it
     measures = (
         ("Top-1", f"{role.candidate.top1_percent:.2f} %"),
-        ("Latency", f"{significant(values.get('latency_ms', record.latency.corrected_ms))} ms"),
-        ("Params", count_text(record.cost.params)),
-        ("MACs", count_text(record.cost.macs)),
+        ("Latency", f"{significant(values.get('latency_ms', row.latency.corrected_ms))} ms"),
+        ("Params", count_text(row.cost.params)),
+        ("MACs", count_text(row.cost.macs)),
     )
     again = () if (found := data.results.get("confirmed")) is None else found.evaluated
     point = next((each for each in again if each.arch_id == record.arch_id), None)
     seeds = data.seeds_of(record)
-    certainty = unconfirmed(record.score, record.latency, seeds) if point is None else (f"Confirmed: {point.sentence}",)
+    certainty = unconfirmed(row.score, row.latency, seeds) if point is None else (f"Confirmed: {point.sentence}",)
     return Pick(
         roles=role.names,
         label=record.label,
         trial=record.trial,
         arch_id=record.arch_id,
         measures=measures,
-        why=(*_against(data, role, roles), *(() if role.published is None else (f"{role.published.sentence}.",))),
+        why=(*_against(data, row, taken), *(() if role.published is None else (f"{role.published.sentence}.",))),
         certainty=certainty,
         confirmed=point is not None,
         state="confirmed" if point is not None else "one seed" if len(seeds) == 1 else f"{len(seeds)} seeds",
@@ -113,42 +113,35 @@ def unconfirmed(score: Score, latency: Latency, seeds: tuple[int, ...]) -> tuple
             f"± {NORMAL_95 * error:.1f} points (95 %) from the size of the {score.split} set alone "
             f"({score.eval_images:,} images); seed-to-seed variation comes on top."
         )
-    scale = latency.study_reference_ms if latency.study_reference_ms is not None else latency.reference_p10_ms
-    if latency.ratio_low is not None and latency.ratio_high is not None:
-        low, high = (significant(ratio * scale) for ratio in (latency.ratio_low, latency.ratio_high))
+    if ends := interval_ms(latency):
+        low, high = map(significant, ends)
         found.append(f"Latency: {low} to {high} ms (95 %, this measurement alone).")
     if not latency.converged:
         found.append("Its latency did not converge.")
     return tuple(found)
 
 
-def _against(data: ReportData, role: Role, roles: tuple[Role, ...]) -> tuple[str, ...]:
+def _against(data: ReportData, row: FrontRow, taken: Sequence[tuple[Role, FrontRow]]) -> tuple[str, ...]:
     """How it compares with the other networks to take."""
     found = []
-    record = role.candidate.record
-    for other in roles:
-        theirs = other.candidate.record
-        if theirs.trial == record.trial:
+    for other, theirs in taken:
+        if theirs.record.trial == row.record.trial:
             continue
-        difference = accuracy_difference(record, theirs, data.front.recommendation.confirmed)
+        difference = accuracy_difference(row.record, theirs.record, data.front.recommendation.confirmed)
         points = difference.points
         accuracy = f"{abs(points):.2f} points {'more' if points > 0 else 'less'} accurate" if points else "as accurate"
         if points and not difference.told_apart:
             accuracy += " (too little to tell)"
-        mine, their_ms = _latency_ms(record), _latency_ms(theirs)
+        mine, their_ms = row.latency.corrected_ms, theirs.latency.corrected_ms
         if mine < their_ms:
             speed = f"{_times(their_ms / mine)} as fast" if mine > 0 else "faster"
         elif mine > their_ms:
             speed = f"{_times(mine / their_ms)} the latency" if their_ms > 0 else "slower"
         else:
             speed = "as fast"
-        found.append(f"Against the {' and '.join(other.names)}, {theirs.label}: {accuracy}, {speed}.")
+        found.append(f"Against the {' and '.join(other.names)}, {theirs.record.label}: {accuracy}, {speed}.")
     return tuple(found)
 
 
 def _times(ratio: float) -> str:
     return f"{ratio:.2f} times" if ratio < 2 else f"{ratio:.1f} times"
-
-
-def _latency_ms(record: Record) -> float:
-    return record.latency.corrected_ms if record.latency is not None else math.inf

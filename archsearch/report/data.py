@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from archsearch.analysis.study_front import StudyFront
 from archsearch.designs import Design
-from archsearch.records import Record, TrialStatus
+from archsearch.records import Latency, Record, TrialStatus
 
 if TYPE_CHECKING:
     from archsearch.analysis.ablation import Ablation
@@ -66,3 +66,11 @@ class ReportData:
         """A command about this study, as it is typed."""
         storage = () if self.storage is None else ("--storage", self.storage)
         return shlex.join(("archsearch", command, "--study", self.study, *storage, *arguments))
+
+
+def interval_ms(latency: Latency) -> tuple[float, float] | None:
+    """The 95 % interval of a corrected latency (milliseconds), of its measurement alone; None where it has none."""
+    if latency.ratio_low is None or latency.ratio_high is None:
+        return None
+    scale = latency.study_reference_ms if latency.study_reference_ms is not None else latency.reference_p10_ms
+    return latency.ratio_low * scale, latency.ratio_high * scale

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import resources
-
 from markupsafe import Markup
 
 from archsearch.plots.page import figure_html, rendered
@@ -20,8 +18,7 @@ def html_text(report: Report) -> str:
         title=report.title,
         with_plotly=report.glance is not None
         or any(each.drawings or any(part.drawings for part in each.parts) for each in report.sections),
-        styles=(_asset("report.css"),),
-        scripts=(_asset("report.js"),),
+        assets=("report/report",),
         report=report,
         draw=_drawn,
         shown=_shown,
@@ -44,7 +41,3 @@ def _drawn(drawing: Drawing) -> tuple[Markup, Markup]:
     return figure_html(figure, drawing.name, label=label, height_px=drawing.height_px or _DEFAULT_HEIGHT_PX), Markup(
         "".join(tables)
     )
-
-
-def _asset(name: str) -> str:
-    return resources.files("archsearch.report").joinpath(name).read_text(encoding="utf-8")

@@ -32,10 +32,6 @@ def latex_text(report: Report) -> str:
                     if table.rows and not table.wide
                 ]
     if len(blocks) == 1:
-        blocks.append(f"% {comment(report.title)}: no network on a front and no ablation, so there is no table.")
+        title = " ".join(report.title.split())  # it may not end the line
+        blocks.append(f"% {title}: no network on a front and no ablation, so there is no table.")
     return "\n\n".join(blocks) + "\n"
-
-
-def comment(text: str) -> str:
-    """Text after a `%`: it may not end the line."""
-    return " ".join(text.split())

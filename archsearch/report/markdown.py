@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from archsearch.analysis.baseline import changes_text
 from archsearch.report.sections import Report, Section, Subsection
@@ -27,7 +27,7 @@ def _lines(report: Report) -> Iterator[str]:
     for line in report.answer:
         yield f"{escaped(line)}\n"
     if report.choices:
-        yield from _part(report.choices)
+        yield from _piece(report.choices, "###")
     if report.picks:
         yield "### The networks to take\n"
     for pick in report.picks:
@@ -44,39 +44,26 @@ def _lines(report: Report) -> Iterator[str]:
         yield ""
     for section in report.sections:
         if section.key in SECTIONS:
-            yield from _section(section)
+            yield from _piece(section, "##")
 
 
-def _section(section: Section) -> Iterator[str]:
-    yield f"## {escaped(section.title)}\n"
-    for line in (*section.sentences, *(f"Caution: {warning}" for warning in section.warnings)):
+def _piece(piece: Subsection, heading: str) -> Iterator[str]:
+    yield f"{heading} {escaped(piece.title)}\n"
+    for line in (*piece.sentences, *(f"Caution: {warning}" for warning in piece.warnings)):
         yield f"{escaped(line)}\n"
-    yield from _points(section.points)
-    for table in section.tables:
+    yield from _points(piece.points)
+    for table in piece.tables:
         yield from _table(table)
-    for part in section.parts:
-        yield from _part(part)
-    for name, value in section.facts:
-        yield f"* {escaped(name)}: {escaped(value)}"
-    if section.facts:
-        yield ""
-    if section.command:
-        yield f"    {section.command}\n"
+    yield from _points(piece.more)
+    if isinstance(piece, Section):
+        for part in piece.parts:
+            yield from _piece(part, f"{heading}#")
+        yield from _points([f"{name}: {value}" for name, value in piece.facts])
+    if piece.command:
+        yield f"    {piece.command}\n"
 
 
-def _part(part: Subsection) -> Iterator[str]:
-    yield f"### {escaped(part.title)}\n"
-    for line in (*part.sentences, *(f"Caution: {warning}" for warning in part.warnings)):
-        yield f"{escaped(line)}\n"
-    yield from _points(part.points)
-    for table in part.tables:
-        yield from _table(table)
-    yield from _points(part.more)
-    if part.command:
-        yield f"    {part.command}\n"
-
-
-def _points(points: tuple[str, ...]) -> Iterator[str]:
+def _points(points: Sequence[str]) -> Iterator[str]:
     for line in points:
         yield f"* {escaped(line)}"
     if points:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from archsearch.analysis.front import FrontRow
@@ -12,24 +12,10 @@ from archsearch.models.spec import Spec
 from archsearch.plots.architecture import architecture_of
 from archsearch.plots.architecture_parts import Op, UnitDiagram
 from archsearch.records import Record
-from archsearch.report.data import ReportData
+from archsearch.report.data import ReportData, interval_ms
 
 # Beyond this many networks the rest are shown without curve and drawing, which are most of the data.
 MOST_IN_FULL = 2000
-
-
-class _Table:
-    """Values in order of first use, each once; asked for a value, it says where it stands."""
-
-    def __init__(self) -> None:
-        self.values: list[Any] = []
-        self._places: dict[Hashable, int] = {}
-
-    def place(self, key: Hashable, value: Any) -> int:
-        if key not in self._places:
-            self._places[key] = len(self.values)
-            self.values.append(value)
-        return self._places[key]
 
 
 def panel_data(data: ReportData) -> dict[str, Any]:
@@ -42,24 +28,22 @@ def panel_data(data: ReportData) -> dict[str, Any]:
     named = {row.record.trial for row in rows if row.on_front or row.record.variant is not None}
     order = sorted(rows, key=lambda row: (row.record.trial not in named, row.record.trial))
     in_full = {row.record.trial for row in order[:MOST_IN_FULL]}
-    curves = {record.trial: record for record in data.records if record.score is not None and record.score.curve}
+    curves = {record.trial: record.score.curve for record in data.records if record.score is not None}
     verdicts = {verdict.record.trial: verdict.sentence for verdict in data.front.verdicts}
     drawing = _Drawings(data)
-    names = _Table()
+    names: dict[str, int] = {}
     networks = {}
     for row in rows:
         record = row.record
         facts = _facts(row)
         facts["front"] = row.on_front
         facts["upper"] = float(data.front.noise_floor.upper(facts["ms"]))  # a slower network than this is no tie
-        facts["changes"] = [[names.place(name, name), value, base] for name, value, base in data.front.changes(record)]
+        facts["changes"] = [[_place(names, name), value, base] for name, value, base in data.front.changes(record)]
         if record.trial in verdicts:
             facts["verdict"] = verdicts[record.trial]
         if record.trial in in_full:
             facts["parts"] = drawing.parts(record)
-            with_curve = curves.get(record.trial)
-            if with_curve is not None and with_curve.score is not None:
-                curve = with_curve.score.curve
+            if curve := curves.get(record.trial):
                 facts["curve"] = [
                     [point.epoch for point in curve],
                     [round(point.top1_percent, 3) for point in curve],
@@ -72,17 +56,16 @@ def panel_data(data: ReportData) -> dict[str, Any]:
         "two": tuple(data.front.objectives) == ("error_percent", "latency_ms"),
         "recommended": data.front.recommendation.trial,
         "baselines": {family: baseline.name for family, baseline in data.front.bases.items()},
-        "choices": names.values,
-        "ops": drawing.ops.values,
-        "units": drawing.units.values,
+        "choices": list(names),
+        "ops": list(drawing.ops),
+        "units": list(drawing.units),
         "networks": networks,
     }
 
 
 def _facts(row: FrontRow) -> dict[str, Any]:
     record, cost, latency, score = row.record, row.cost, row.latency, row.score
-    scale = latency.study_reference_ms if latency.study_reference_ms is not None else latency.reference_p10_ms
-    low, high = latency.ratio_low, latency.ratio_high
+    low, high = interval_ms(latency) or (None, None)
     return {
         "label": record.label,
         "family": record.family,
@@ -94,8 +77,8 @@ def _facts(row: FrontRow) -> dict[str, Any]:
         "images": score.eval_images,
         "train_s": score.train_seconds,
         "ms": latency.corrected_ms,
-        "low": None if low is None else low * scale,
-        "high": None if high is None else high * scale,
+        "low": low,
+        "high": high,
         "p10": latency.p10_ms,
         "median": latency.median_ms,
         "p90": latency.p90_ms,
@@ -112,7 +95,8 @@ class _Drawings:
     """The parts of networks, with equal units and operations stored once."""
 
     def __init__(self, data: ReportData) -> None:
-        self.ops, self.units = _Table(), _Table()
+        self.ops: dict[Any, int] = {}
+        self.units: dict[Any, int] = {}
         self._baselines = {family: _spec(family, base.choices) for family, base in data.front.bases.items()}
 
     def parts(self, record: Record) -> list[list[Any]]:
@@ -126,11 +110,15 @@ class _Drawings:
     def _unit(self, unit: UnitDiagram) -> int:
         before, after = self._ops(unit.before), self._ops(unit.after)
         branches = tuple(self._ops(branch) for branch in unit.branches)
-        key = (unit.name, unit.count, unit.sign, before, branches, after)
-        return self.units.place(key, key)
+        return _place(self.units, (unit.name, unit.count, unit.sign, before, branches, after))
 
     def _ops(self, ops: Sequence[Op]) -> tuple[int, ...]:
-        return tuple(self.ops.place((op.text, op.kind, op.sign), (op.text, op.kind, op.sign)) for op in ops)
+        return tuple(_place(self.ops, (op.text, op.kind, op.sign)) for op in ops)
+
+
+def _place(values: dict[Any, int], value: Any) -> int:
+    """Where a value stands among those that were asked for, in the order of first use."""
+    return values.setdefault(value, len(values))
 
 
 def _spec(family: str, choices: Any) -> Spec | None:

@@ -36,44 +36,41 @@ class Drawing:
 
 @dataclass(frozen=True, kw_only=True)
 class Subsection:
-    """A piece of a section under a heading of its own; `more` are sentences that the page folds away."""
-
-    title: str
-    sentences: tuple[str, ...] = ()
-    points: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
-    more: tuple[str, ...] = ()
-    drawings: tuple[Drawing, ...] = ()
-    tables: tuple[Table, ...] = ()
-    command: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Section:
-    """One section.
+    """A piece of a section under a heading of its own.
 
     Attributes:
-        key: of links to it.
         title: its heading.
         sentences: paragraphs, before everything else.
         points: a list of sentences.
         warnings: shown apart.
         drawings, tables: in this order; with sentences before them.
-        parts: pieces with headings of their own, after the rest.
-        facts: (name, value) pairs, last.
+        more: sentences that the page folds away.
         command: what to type to get what is missing here; None if nothing is.
     """
 
-    key: str
     title: str
     sentences: tuple[str, ...] = ()
     points: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     drawings: tuple[Drawing, ...] = ()
     tables: tuple[Table, ...] = ()
+    more: tuple[str, ...] = ()
+    command: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section(Subsection):
+    """One section.
+
+    Attributes:
+        key: of links to it.
+        parts: pieces with headings of their own, after the rest.
+        facts: (name, value) pairs, last.
+    """
+
+    key: str
     parts: tuple[Subsection, ...] = ()
     facts: tuple[tuple[str, str], ...] = ()
-    command: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from archsearch.analysis.ablation import Ablation
 from archsearch.analysis.conditions import batch_sentence
 from archsearch.analysis.means import retrained_table
 from archsearch.analysis.objectives import OBJECTIVES, floor_basis, floor_text
@@ -20,13 +19,13 @@ from archsearch.report.data import ReportData
 from archsearch.report.networks import panel_data
 from archsearch.report.sections import Drawing, Report, Section, Subsection
 from archsearch.store.studies import BOARDS_FACT
-from archsearch.table import Cell, Column, Table
+from archsearch.table import Cell, Column, Result, Table
 from archsearch.text import capitalised
 
 OBSERVATIONAL = ("importances", "marginal", "grid", "parallel")  # plots of what went along with what in the search
 _PROXY = ("epochs", "batch_size", "learning_rate", "momentum", "weight_decay", "label_smoothing", "warmup_fraction")
 _LATENCY = (
-    "target", "also_targets", "cores", "bursts", "visits", "runs_per_burst", "spread_seconds", "untimed_runs",
+    "target", "also_targets", "pool", "cores", "bursts", "visits", "runs_per_burst", "spread_seconds", "untimed_runs",
     "tolerance", "budget_seconds",
 )  # fmt: skip
 _MOST_REASONS = 30
@@ -39,22 +38,6 @@ def report_of(data: ReportData) -> Report:
     """The report of a study, whatever is known of it so far."""
     picks = picks_of(data)
     device = data.front.device_name or "this device"
-    sections: list[Section] = [front_section(data), confirmation_section(data), variants_section(data)]
-    if data.results.get("final") is not None:
-        sections.insert(1, final_section(data))
-    ablation = ablation_section(data)
-    if data.design is None:
-        sections += [ablation, matters_section(data)]
-    elif data.ablations:  # it is the study's own question
-        sections.insert(0, ablation)
-    sections += [progress_section(data), latency_section(data), guidelines_section(data)]
-    if data.design is None:
-        sections.append(trust_section(data))
-    if data.front.retrainings:
-        sections.append(trained_section(data))
-        if data.results.get("confusion") is not None:
-            sections.append(confusion_section(data))
-    sections.append(methods_section(data))
     return Report(
         study=data.study,
         title=f"Which network: study {data.study}",
@@ -63,7 +46,7 @@ def report_of(data: ReportData) -> Report:
         answer=answer_sentences(data, picks),
         picks=picks,
         picks_note=PICKS_NOTE if picks else "",
-        sections=tuple(sections),
+        sections=tuple(_sections(data)),
         choices=choices_answer(data),
         glance=_glance(data),
         networks=panel_data(data),
@@ -71,41 +54,75 @@ def report_of(data: ReportData) -> Report:
     )
 
 
-def _glance(data: ReportData) -> Drawing | None:
-    return (
-        None
-        if data.front.empty is not None
-        else Drawing(
-            name="plot-glance",
-            title="The front at a glance",
-            caption="The front of accuracy and latency: the networks to take, the published ones as orange squares, "
-            "and what else was tried in grey.",
-            result=data.front,
-            draw=glance_figure,
+def _sections(data: ReportData) -> Iterator[Section]:
+    """In the order in which one asks."""
+    searched = data.design is None
+    if data.ablations and not searched:  # it is the study's own question
+        yield ablation_section(data)
+    yield front_section(data)
+    if data.results.get("final") is not None:
+        yield result_section("final", "The front, trained in full", data)
+    yield confirmation_section(data)
+    yield variants_section(data)
+    if searched:
+        yield ablation_section(data)
+        yield matters_section(data)
+    yield progress_section(data)
+    yield latency_section(data)
+    yield result_section(
+        "guidelines",
+        "The four guidelines on this device",
+        data,
+        missing="They have not been measured on the device of this study.",
+    )
+    if searched:
+        yield result_section(
+            "trust",
+            "How far the proxy can be trusted",
+            data,
+            missing="Not checked: whether the short training ranks networks as a longer one would, and better than "
+            "counting parameters does, is not known for this study.",
         )
+    if data.front.retrainings:
+        yield Section(key="trained", title="Trained in full", tables=(retrained_table(data.front.retrainings),))
+        if data.results.get("confusion") is not None:
+            yield result_section("confusion", "Which classes are taken for which", data)
+    yield methods_section(data)
+
+
+def _glance(data: ReportData) -> Drawing | None:
+    if data.front.empty is not None:
+        return None
+    return Drawing(
+        name="plot-glance",
+        title="The front at a glance",
+        caption="The front of accuracy and latency: the networks to take, the published ones as orange squares, "
+        "and what else was tried in grey. What lies beyond the axes is left out.",
+        result=data.front,
+        draw=glance_figure,
     )
 
 
 def front_section(data: ReportData) -> Section:
     """The front: figure, table, and what is compared with what."""
     found = data.front
-    drawing, why = _drawing_of("front", data.results, height_px=620)
-    if drawing is not None:
-        drawing = replace(
-            drawing,
-            picks_networks=True,
-            caption="Click a point, or a trial's number in a table, to see the network, its cost, its learning curve "
-            "and the command that retrains it.",
-            tables=found.data_tables(),
-        )
-    # where a third objective spans it, the front in space, too
-    more = _drawn(("front-3d",), data.results)[0] if len(found.objectives) > 2 else ()
+    drawings = _drawing(
+        "front",
+        found,
+        found.data_tables(),
+        height_px=620,
+        picks_networks=True,
+        caption="Click a point, or a trial's number in a table, to see the network, its cost, its learning curve "
+        "and the command that retrains it.",
+    )
+    if len(found.objectives) > 2:  # a third objective spans it: the front in space, too
+        drawings += _drawing("front-3d", found)
     return Section(
         key="front",
         title="The front",
-        sentences=tuple(line for line in (*found.subtitle[2:], f"{why}." if why else "") if line),
+        sentences=(*found.subtitle[2:], *([f"{found.empty}."] if found.empty else [])),
         warnings=found.warnings,
-        drawings=(*(() if drawing is None else (drawing,)), *(replace(each, tables=()) for each in more)),
+        drawings=drawings,
         tables=(found.members_table(), found.changes_table()) if found.rows else (),
     )
 
@@ -168,8 +185,9 @@ def progress_section(data: ReportData) -> Section:
     searched = data.design is None
     drawings, missing = _drawn(("hypervolume", "curves") if searched else ("curves",), data.results)
     counts = Counter(record.status for record in data.records)
+    statuses = ", ".join(f"{counts[status]:,} {status.value}" for status in TrialStatus if counts[status])
     total = sum(record.seconds or 0.0 for record in data.records)
-    sentences = [f"{len(data.records):,} trials: {_statuses(counts)}." if data.records else "The study has no trials."]
+    sentences = [f"{len(data.records):,} trials: {statuses}." if data.records else "The study has no trials."]
     if total > 0:
         sentences.append(f"Wall time of all trials together: {total / 3600.0:.1f} h.")
     return Section(
@@ -206,28 +224,7 @@ def latency_section(data: ReportData) -> Section:
     )
 
 
-def guidelines_section(data: ReportData) -> Section:
-    """Whether the four guidelines of the ShuffleNet V2 paper hold on this device."""
-    return result_section(
-        "guidelines",
-        "The four guidelines on this device",
-        data,
-        missing="They have not been measured on the device of this study.",
-    )
-
-
-def trust_section(data: ReportData) -> Section:
-    """Whether the short training ranks networks as a longer one does."""
-    return result_section(
-        "trust",
-        "How far the proxy can be trusted",
-        data,
-        missing="Not checked: whether the short training ranks networks as a longer one would, and better than "
-        "counting parameters does, is not known for this study.",
-    )
-
-
-def result_section(name: str, title: str, data: ReportData, *, missing: str) -> Section:
+def result_section(name: str, title: str, data: ReportData, *, missing: str = "") -> Section:
     """The section of an analysis whose plot, of this name, draws a `Result`: everything that it says and shows.
 
     `missing` stands there, beside the command that makes it, where there is no result.
@@ -237,16 +234,18 @@ def result_section(name: str, title: str, data: ReportData, *, missing: str) -> 
     if found is None:
         command = f"archsearch {plot.command}" if plot.of_device else plot.command and data.typed(plot.command)
         return Section(key=name, title=title, sentences=(missing,), command=command)
-    drawings, _ = _drawn((name,), data.results)
-    return Section(
-        key=name,
-        title=title,
-        sentences=tuple(line for line in (*found.subtitle, found.method, found.empty) if line),
-        points=found.sentences,
-        warnings=found.warnings,
-        drawings=tuple(replace(each, tables=()) for each in drawings),  # its tables stand below
-        tables=found.tables(),
-    )
+    return Section(key=name, title=title, **_content(name, found, name))
+
+
+def _content(name: str, found: Result, element: str, *first: str) -> dict[str, Any]:
+    """What a section says and shows of a result, after these first sentences; `element`: as of `_drawing`."""
+    return {
+        "sentences": tuple(line for line in (*first, *found.subtitle, found.method, found.empty) if line),
+        "points": found.sentences,
+        "warnings": found.warnings,
+        "drawings": _drawing(name, found, element=element),
+        "tables": found.tables(),
+    }
 
 
 def ablation_section(data: ReportData) -> Section:
@@ -261,54 +260,15 @@ def ablation_section(data: ReportData) -> Section:
             ),
             command=data.typed("ablate", "--from", "best"),
         )
-    return Section(
-        key="ablation",
-        title=CHOICES_TITLE,
-        parts=tuple(_ablation_part(data, found, number) for number, found in enumerate(data.ablations)),
-    )
-
-
-def _ablation_part(data: ReportData, found: Ablation, number: int) -> Subsection:
-    drawing, _ = _drawing_of(
-        "ablation",
-        {"ablation": found},
-        key=f"ablation-{number}",
-    )
-    return Subsection(
-        title=found.title,
-        sentences=tuple(
-            line for line in (f"Study {found.design_study}.", *found.subtitle, found.method, found.empty) if line
-        ),
-        points=found.sentences,
-        warnings=found.warnings,
-        more=(*(row.sentence for row in found.rows), *(each.sentence for each in found.interactions)),
-        drawings=() if drawing is None else (replace(drawing, tables=()),),  # its tables stand below
-        tables=found.tables(),
-    )
-
-
-def trained_section(data: ReportData) -> Section:
-    """Networks of the study that were trained in full, on the test split."""
-    return Section(key="trained", title="Trained in full", tables=(retrained_table(data.front.retrainings),))
-
-
-def final_section(data: ReportData) -> Section:
-    """The front of the networks that were trained in full."""
-    return result_section("final", "The front, trained in full", data, missing="No network was trained in full.")
-
-
-def confusion_section(data: ReportData) -> Section:
-    """Which classes the best retrained network takes for which."""
-    return result_section(
-        "confusion",
-        "Which classes are taken for which",
-        data,
-        missing="No retrained network has a confusion matrix.",
-    )
-
-
-def _statuses(counts: Counter[TrialStatus]) -> str:
-    return ", ".join(f"{counts[status]:,} {status.value}" for status in TrialStatus if counts[status])
+    parts = [
+        Subsection(
+            title=found.title,
+            **_content("ablation", found, f"ablation-{number}", f"Study {found.design_study}."),
+            more=(*(row.sentence for row in found.rows), *(each.sentence for each in found.interactions)),
+        )
+        for number, found in enumerate(data.ablations)
+    ]
+    return Section(key="ablation", title=CHOICES_TITLE, parts=tuple(parts))
 
 
 def _not_complete(data: ReportData) -> tuple[Table, ...]:
@@ -334,41 +294,35 @@ def _not_complete(data: ReportData) -> tuple[Table, ...]:
     )
 
 
-def _drawing_of(
-    name: str, results: Mapping[str, Any], *, key: str | None = None, height_px: int | None = None
-) -> tuple[Drawing | None, str]:
-    """A plot of the data, and ""; or None, and why there is nothing to draw.
+def _drawing(
+    name: str, found: Result, tables: Iterable[Table] = (), *, element: str = "", **more: Any
+) -> tuple[Drawing, ...]:
+    """The plot of this name of a result; none where there is nothing to draw.
 
     Args:
-        name: in PLOTS.
-        key: the element's id, where one plot is drawn twice.
+        tables: its data, folded away below it.
+        element: the element's id, where one plot is drawn twice.
+        more: other fields of the Drawing.
     """
+    if found.empty is not None:
+        return ()
     plot = PLOTS[name]
-    found = plot.result(results)
-    if found is None or found.empty is not None:
-        return None, "" if found is None else str(found.empty)
     drawing = Drawing(
-        name=f"plot-{key or name}",
+        name=f"plot-{element or name}",
         title=found.title.partition(": study ")[0],
         caption=f"{capitalised(plot.summary)}.",
         result=found,
         draw=plot.figure,
-        tables=tuple(_bounded(table) for table in found.tables()),
-        height_px=height_px,
+        tables=tuple(tables),
     )
-    return drawing, ""
+    return (replace(drawing, **more),)
 
 
 def _drawn(names: Sequence[str], results: Mapping[str, Any]) -> tuple[tuple[Drawing, ...], tuple[str, ...]]:
     """The plots of these names that have something to draw, and why the others have not."""
-    found, missing = [], []
-    for name in names:
-        drawing, why = _drawing_of(name, results)
-        if drawing is not None:
-            found.append(drawing)
-        elif why:
-            missing.append(f"{why}.")
-    return tuple(found), tuple(missing)
+    known = [(name, found) for name in names if (found := PLOTS[name].result(results)) is not None]
+    drawings = [each for name, found in known for each in _drawing(name, found, map(_bounded, found.tables()))]
+    return tuple(drawings), tuple(f"{found.empty}." for _, found in known if found.empty is not None)
 
 
 def _bounded(table: Table) -> Table:
@@ -394,6 +348,7 @@ def methods_section(data: ReportData) -> Section:
 
 def _method_facts(data: ReportData) -> Iterator[tuple[str, str]]:
     config, facts = data.config, data.facts
+    proxy, latency = config.get("proxy") or {}, config.get("latency") or {}
     conditions = data.front.conditions
     yield "Study", f"{data.study}, begun {facts['started']}" if "started" in facts else data.study
     if data.design is not None:
@@ -409,16 +364,15 @@ def _method_facts(data: ReportData) -> Iterator[tuple[str, str]]:
             f"{facts['input_size']} x {facts['input_size']} pixels" if "input_size" in facts else "",
         ),
     )
+    validated = proxy.get("validation_images")
     yield (
         "Images",
         _joined(
             *(f"{count:,} trained on" for count in conditions.train_images[:3]),
-            f"{(config.get('proxy') or {}).get('validation_images'):,} validated on"
-            if (config.get("proxy") or {}).get("validation_images")
-            else "",
+            f"{validated:,} validated on" if validated else "",
         ),
     )
-    yield "Proxy", _pairs(_chosen(config.get("proxy") or {}, _PROXY))
+    yield "Proxy", _pairs({name: proxy.get(name) for name in _PROXY})
     yield (
         "Seeds",
         _joined(
@@ -437,7 +391,7 @@ def _method_facts(data: ReportData) -> Iterator[tuple[str, str]]:
         yield "Reference point", _pairs(shown)
     if data.front.hypervolume is not None:
         yield "Hypervolume", f"{data.front.hypervolume:.6g}"
-    yield "Latency protocol", _pairs(_chosen(config.get("latency") or {}, _LATENCY))
+    yield "Latency protocol", _pairs({name: latency.get(name) for name in _LATENCY})
     yield "Reference network", str(config.get("reference", ""))
     if data.front.noise_floor.ties:
         basis = floor_basis(data.front.noise_floor)
@@ -455,22 +409,16 @@ def _method_facts(data: ReportData) -> Iterator[tuple[str, str]]:
     yield "Run with", str(facts.get("command", ""))
 
 
-def _chosen(content: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    return {name: content[name] for name in names if content.get(name) is not None}
-
-
 def _pairs(content: Mapping[str, Any]) -> str:
-    return ", ".join(
-        f"{str(name).replace('_', ' ')} {_value(value)}" for name, value in content.items() if value is not None
-    )
+    """Names with their values; what has none is left out."""
 
+    def shown(value: Any) -> str:
+        if isinstance(value, bool):
+            return str(value).lower()
+        return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
-def _value(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list | tuple):
-        return " ".join(map(str, value))
-    return str(value)
+    known = {name: value for name, value in content.items() if value is not None}
+    return ", ".join(f"{str(name).replace('_', ' ')} {shown(value)}" for name, value in known.items())
 
 
 def _joined(*parts: str) -> str:

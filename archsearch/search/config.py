@@ -30,7 +30,8 @@ _Frozen = ConfigDict(frozen=True, extra="forbid")
 # Below these keys stand dotted choice names, so the rest of a `--set` path is one key.
 _CHOICE_MAPS = ("fixed", "restrict", "scale")
 _SPATIAL = ("stride", "pool")
-_NO_TARGET: Mapping[str, Any] = {"target": LOCAL, "also_targets": [], "cores": "all"}  # as before there were any
+# What the keys of targets mean in studies from before there were any.
+_NO_TARGET: Mapping[str, Any] = {"target": LOCAL, "also_targets": [], "pool": [], "cores": "all"}
 MOST_SEEDS = 3  # trainings of one network under `repeats: reseed`, the first included
 
 

@@ -1,11 +1,9 @@
-"""Which device each worker uses, and how many workers there are."""
+"""Which device each worker uses, and how many workers there are. Importing this imports no torch."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-
-import torch
 
 from archsearch.errors import ConfigError
 
@@ -21,6 +19,9 @@ def worker_devices(device: str, workers: int | None) -> tuple[str, ...]:
 
     Raises ConfigError for a device that is not there, or more CPU workers than cores.
     """
+    import torch
+
+    check_device(device)
     kind, _, index = device.partition(":")
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if kind == "auto":
@@ -32,8 +33,6 @@ def worker_devices(device: str, workers: int | None) -> tuple[str, ...]:
                 f"workers {workers}: only {cores} CPU cores may be used here", hint="one worker for each core at most"
             )
         return ("cpu",) * (workers or min(cores, _MOST_CPU_WORKERS))
-    if kind != "cuda":
-        raise ConfigError(f"device {device}: unknown device", hint="auto, cpu, cuda or cuda:N")
     if not gpus:
         raise ConfigError(f"device {device}: torch sees no GPU", hint="use the device cpu")
     if index:
@@ -43,6 +42,12 @@ def worker_devices(device: str, workers: int | None) -> tuple[str, ...]:
             )
         return (f"cuda:{int(index)}",) * (workers or 1)
     return tuple(f"cuda:{number % gpus}" for number in range(workers or gpus))
+
+
+def check_device(device: str) -> None:
+    """Raise ConfigError for what names no device, whether it is there or not."""
+    if device.partition(":")[0] not in ("auto", "cpu", "cuda"):
+        raise ConfigError(f"device {device}: unknown device", hint="auto, cpu, cuda or cuda:N")
 
 
 def training_threads(threads: int | None, *, processes: int) -> int:

@@ -89,22 +89,21 @@ class Estimate:
 def own_trials_estimate(
     records: Sequence[Record], *, epochs: int, trials: int, workers: int, stopping: bool
 ) -> Estimate | None:
-    """What so many trials more will take, by what those of the study took (mean); None if none was trained.
+    """What so many trials more will take, by what the suggested ones of the study took (mean).
 
-    Where more than a few of them were suggested, by these alone: the published networks come first, and only once.
+    None where no more of them than workers were trained. The published networks come first, only once, and are larger
+    than most suggestions: they say little of those.
 
     Args:
         epochs: of the trials to come; what a whole training took is scaled to them.
         stopping: whether they may be stopped early, as some of the study's own were; else those do not count.
     """
     ended = (TrialStatus.COMPLETE, TrialStatus.STOPPED) if stopping else (TrialStatus.COMPLETE,)
-    known: list[tuple[bool, float]] = []
+    suggested: list[float] = []
     for record in records:
-        if record.status in ended and record.seconds and record.score is not None:
+        if record.variant is None and record.status in ended and record.seconds and record.score is not None:
             scale = epochs / record.score.epochs if record.status is TrialStatus.COMPLETE else 1.0
-            known.append((record.variant is None, record.seconds * scale))
-    suggested = [seconds for is_suggested, seconds in known if is_suggested]
-    counted = suggested if len(suggested) > workers else [seconds for _, seconds in known]
-    if not counted:
+            suggested.append(record.seconds * scale)
+    if len(suggested) <= workers:
         return None
-    return Estimate(others=max(trials, 0), other_seconds=statistics.fmean(counted), workers=workers, basis=OWN_TRIALS)
+    return Estimate(others=max(trials, 0), other_seconds=statistics.fmean(suggested), workers=workers, basis=OWN_TRIALS)

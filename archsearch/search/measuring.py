@@ -25,7 +25,7 @@ from archsearch.latency.remeasure import better, is_doubtful
 from archsearch.latency.settings import LatencySettings
 from archsearch.noise import Repeat, is_crowded
 from archsearch.records import Latency
-from archsearch.search.places import Place
+from archsearch.search.places import Device, Place
 from archsearch.search.stopwatch import Stopwatch
 from archsearch.targets.wire import BoardAwayError
 
@@ -286,11 +286,11 @@ class TrialLatency:
 
 
 class _Visits:
-    """A measurement whose visits are made by its place: one at a time, and perhaps beside other work."""
+    """A measurement whose visits are made by one device: one at a time, and perhaps beside other work."""
 
-    def __init__(self, place: Place, measurement: Measurement) -> None:
-        self._place = place
-        self._measurement = measurement
+    def __init__(self, device: Device, network: Any, *, afresh: bool = False) -> None:
+        self.device = device
+        self._measurement: Measurement = device.open(network, afresh=afresh)
         self._made: Future[None] | None = None
 
     @property
@@ -320,7 +320,7 @@ class _Visits:
         `slept`: for `due_seconds`, so that something is due.
         """
         if self._made is None and (slept or self._measurement.due_seconds() == 0):
-            self._made = self._place.begin(self._measurement.visit)
+            self._made = self.device.begin(self._measurement.visit)
         if self._made is None or not self._made.done():
             return False
         made, self._made = self._made, None
@@ -329,7 +329,7 @@ class _Visits:
 
     def latency(self) -> Latency:
         """What the runs so far say. Not while a visit is under way."""
-        (found,) = self._measurement.latencies(self._place.conditions)
+        (found,) = self._measurement.latencies(self.device.conditions)
         return found
 
     @property
@@ -374,8 +374,10 @@ class _Attempts:
 
     @property
     def is_awaited(self) -> bool:
-        """Whether the place is away, and an attempt has not ended."""
-        return self.place.is_away and (self.under_way or self.is_put_off)
+        """Whether an attempt has not ended, and what makes it is away."""
+        if self._visits is not None:
+            return self._visits.device.is_away
+        return self.is_put_off and self.place.is_away
 
     @property
     def needed(self) -> bool:
@@ -399,7 +401,7 @@ class _Attempts:
             why = _why(self.kept, self._study.settings, self.place.quiet_ms)
             logger.info("%s: attempt %d by %s", why, self.kept.attempts + 1, self.place.name)
         self.is_put_off = False
-        self._visits = _Visits(self.place, self.place.open(self.exported))
+        self._visits = _Visits(self.place.device(), self.exported)
 
     def put_off(self) -> None:
         """Begin the attempt anew later."""
@@ -417,10 +419,21 @@ class _Attempts:
         return replace(visits.latency(), study_reference_ms=fixed_ms)
 
     def advance(self, *, slept: bool = False) -> None:
-        """Make a visit of the attempt under way, or take one up, which may end it. Raises MeasurementError."""
+        """Make a visit of the attempt under way, or take one up, which may end it.
+
+        Raises MeasurementError, and BoardAwayError where no other board takes the place of one that stays away.
+        """
         visits = self._visits
         assert visits is not None
-        if not visits.advance(slept=slept) or not visits.done:
+        try:
+            made = visits.advance(slept=slept)
+        except BoardAwayError as error:
+            if self.place.is_away:
+                raise
+            logger.warning("another board of the pool measures anew: %s", error)
+            self.begin()
+            return
+        if not made or not visits.done:
             return
         self._visits, self._ended = None, time.monotonic()
         new = visits.latency()
@@ -455,8 +468,7 @@ class RepeatMeasurement:
         self._study = study
         self._arch_id = arch_id
         self._first = first
-        place = study.places[0]
-        self._visits = _Visits(place, place.open(network, afresh=True))
+        self._visits = _Visits(study.places[0].device(), network, afresh=True)
         self._prepare_seconds = time.monotonic() - began
 
     @property

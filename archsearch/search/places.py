@@ -1,4 +1,4 @@
-"""Where a study's networks are measured: on this device by a backend, or on a board. A visit is one call at either.
+"""Where a study's networks are measured: on this device by a backend, or on boards. A visit is one call at either.
 
 On this device a visit is made at once, because nothing else may run beside it. On a board it is made while the worker
 goes on with its training, one after the other of those that were begun.
@@ -6,7 +6,9 @@ goes on with its training, one after the other of those that were begun.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cached_property
@@ -44,7 +46,7 @@ class Place(Protocol):
 
     @property
     def is_away(self) -> bool:
-        """Whether it does not answer and is being looked for; never this device."""
+        """Whether it does not answer and is being looked for; never this device, and a pool if no board answers."""
 
     def export(self, model: nn.Module) -> Any:
         """A network in the form that is run there, for `open`. Raises MeasurementError."""
@@ -52,6 +54,31 @@ class Place(Protocol):
     @property
     def exported_reference(self) -> Any:
         """The reference in this form."""
+
+    def device(self) -> Device:
+        """What makes the next measurement: of a pool of boards the one that has least to do."""
+
+    def close(self) -> None:
+        """Nothing is measured there any more."""
+
+
+class Device(Protocol):
+    """What makes measurements at a place: this machine, or one board.
+
+    Attributes:
+        name: see `Place`.
+        conditions: see `Place`; all devices of a place have the same.
+    """
+
+    name: str
+
+    @property
+    def conditions(self) -> Conditions:
+        """See the class."""
+
+    @property
+    def is_away(self) -> bool:
+        """Whether it does not answer and is being looked for."""
 
     def open(self, network: Any, *, afresh: bool = False) -> Measurement:
         """Make an exported network ready to be measured, opened anew; `afresh`: the reference, too.
@@ -61,9 +88,6 @@ class Place(Protocol):
 
     def begin(self, visit: Callable[[], None]) -> Future[None]:
         """Have a visit made; done when it is. The calling thread holds no lease."""
-
-    def close(self) -> None:
-        """Nothing is measured there any more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,13 +137,17 @@ class LocalPlace:
         """See `Place`."""
         return self._reference.exported
 
+    def device(self) -> LocalPlace:
+        """Itself."""
+        return self
+
     def open(self, network: ExportedNetwork, *, afresh: bool = False) -> Measurement:
-        """See `Place`."""
+        """See `Device`."""
         reference = self._reference.again() if afresh else self._reference
         return open_measurement(network, reference, settings=self._settings, lease=self._setup.lease)
 
     def begin(self, visit: Callable[[], None]) -> Future[None]:
-        """The visit is made now."""
+        """See `Device`: the visit is made now."""
         made: Future[None] = Future()
         visit()
         made.set_result(None)
@@ -142,11 +170,21 @@ class LocalPlace:
 
 
 class BoardPlace:
-    """A board."""
+    """A board.
 
-    def __init__(self, board: Board, settings: LatencySettings, setup: PlaceSetup) -> None:
+    Attributes:
+        board: it.
+
+    Args:
+        stands_for: the board of its model whose conditions it measures under, in a pool; None: its own.
+    """
+
+    def __init__(
+        self, board: Board, settings: LatencySettings, setup: PlaceSetup, *, stands_for: BoardPlace | None = None
+    ) -> None:
         self.name = board.target.name
-        self._board = board
+        self.board = board
+        self._stands_for = stands_for
         self._settings = settings
         self._setup = setup
         self._example = random_input(
@@ -156,20 +194,20 @@ class BoardPlace:
     @cached_property
     def conditions(self) -> Conditions:
         """See `Place`."""
+        if self._stands_for is not None:
+            return self._stands_for.conditions
         setup = self._setup
-        return board_conditions(
-            self._board, self._settings, reference=setup.reference_name, input_size=setup.input_size
-        )
+        return board_conditions(self.board, self._settings, reference=setup.reference_name, input_size=setup.input_size)
 
     @property
     def quiet_ms(self) -> float | None:
         """See `Place`."""
-        return self._board.quiet_ms
+        return self.board.quiet_ms
 
     @property
     def is_away(self) -> bool:
         """See `Place`."""
-        return self._board.is_away
+        return self.board.is_away
 
     def export(self, model: nn.Module) -> BoardNetwork:
         """See `Place`."""
@@ -178,25 +216,85 @@ class BoardPlace:
     @cached_property
     def exported_reference(self) -> BoardNetwork:
         """See `Place`."""
+        if self._stands_for is not None:
+            return self._stands_for.exported_reference
         setup = self._setup
         return self._exported(setup.reference(), what=f"the reference network '{setup.reference_name}'")
 
+    def device(self) -> BoardPlace:
+        """Itself."""
+        return self
+
     def open(self, network: BoardNetwork, *, afresh: bool = False) -> Measurement:
-        """See `Place`; nothing is sent before the first visit, and every measurement opens the reference afresh."""
-        group = BoardGroup(self._board, (network, self.exported_reference), self._example)
+        """See `Device`; nothing is sent before the first visit, and every measurement opens the reference afresh."""
+        group = BoardGroup(self.board, (network, self.exported_reference), self._example)
         return Measurement(group, self._settings)
 
     def begin(self, visit: Callable[[], None]) -> Future[None]:
-        """The visit is made beside what the worker does."""
-        return self._board.begin(visit)
+        """See `Device`: the visit is made beside what the worker does."""
+        return self.board.begin(visit)
 
     def close(self) -> None:
         """The agent ends."""
-        self._board.close()
+        self.board.close()
 
     def _exported(self, model: nn.Module, *, what: str) -> BoardNetwork:
         with self._setup.lease.shared():  # another process may be measuring here
             return BoardNetwork.of(model, self._example, what=what)
+
+
+class PoolPlace:
+    """Boards of one model, of which each measurement takes one. What is measured belongs to the first one's conditions.
+
+    Workers know nothing of each other: each begins with another board, and takes them in turn.
+
+    Args:
+        boards: the study's target first.
+    """
+
+    def __init__(self, boards: Sequence[BoardPlace]) -> None:
+        first = boards[0]
+        self.name = first.name
+        self._first = first
+        self._boards = deque(boards)
+        self._boards.rotate(-os.getpid() % len(boards))
+
+    @property
+    def conditions(self) -> Conditions:
+        """See `Place`."""
+        return self._first.conditions
+
+    @property
+    def quiet_ms(self) -> float | None:
+        """See `Place`; of the board on which least is known to be quiet."""
+        known = [place.quiet_ms for place in self._boards if place.quiet_ms is not None]
+        return min(known, default=None)
+
+    @property
+    def is_away(self) -> bool:
+        """See `Place`."""
+        return all(place.is_away for place in self._boards)
+
+    def export(self, model: nn.Module) -> BoardNetwork:
+        """See `Place`: the same for every board."""
+        return self._first.export(model)
+
+    @property
+    def exported_reference(self) -> BoardNetwork:
+        """See `Place`."""
+        return self._first.exported_reference
+
+    def device(self) -> BoardPlace:
+        """The board that answers and has least to do; among equals the one whose turn it is."""
+        chosen = min(self._boards, key=lambda place: (place.is_away, place.board.waiting))
+        self._boards.remove(chosen)
+        self._boards.append(chosen)
+        return chosen
+
+    def close(self) -> None:
+        """All agents end."""
+        for place in self._boards:
+            place.close()
 
 
 def places_of(
@@ -216,7 +314,13 @@ def places_of(
         there = settings.at(target)
         on_board = parse_target(target)
         if on_board is not None:
-            found.append(BoardPlace(Board(on_board, known=boards.get(target)), there, setup))
+            first = BoardPlace(Board(on_board, known=boards.get(target)), there, setup)
+            others = [
+                BoardPlace(Board(board, known=boards.get(board.name)), there, setup, stands_for=first)
+                for board in map(parse_target, there.pool)
+                if board is not None
+            ]
+            found.append(PoolPlace([first, *others]) if others else first)
             continue
         for backend in (there.backend_on(setup.device), *there.also_on(setup.device)):
             found.append(LocalPlace(there.with_backend(backend), setup))

@@ -17,36 +17,34 @@ from torch import nn
 from archsearch.data.catalog import load_dataset
 from archsearch.data.dataset import Dataset
 from archsearch.errors import BuildError, ConfigError, StudyChangedError
-from archsearch.image_rules import CURRENT_RULES, RULES_DEFAULTS, RULES_FACT, ImageRules
+from archsearch.image_rules import CURRENT_RULES, RULES_FACT, ImageRules
 from archsearch.latency.backends import BACKENDS
 from archsearch.latency.fingerprint import Fingerprint, device_fingerprint, volatile_facts
 from archsearch.latency.settings import AUTO, LOCAL, LatencySettings
 from archsearch.models.families import build
 from archsearch.models.spec import Spec
-from archsearch.records import precision_before
 from archsearch.search.config import StudyConfig
 from archsearch.search.design_points import design_specs
 from archsearch.search.devices import worker_devices
 from archsearch.search.estimate import Estimate
 from archsearch.search.evaluate import SPLIT_SEED
 from archsearch.search.needs import Needs, needs_of
-from archsearch.search.precision import device_of, protocol_as_settled
+from archsearch.search.precision import WITHOUT_KEY, completed, device_of, protocol_as_settled
 from archsearch.search.runtime import Runtime
 from archsearch.search.samplers import check_sampler
 from archsearch.search.variants import StudyVariant, scaled, study_variants
 from archsearch.space.search_space import SearchSpace
-from archsearch.store.studies import BOARDS_FACT, StudyInfo
+from archsearch.store.studies import BOARDS_FACT, POOL_FACT, StudyInfo
 from archsearch.targets.board import Board, lasting_facts
+from archsearch.targets.pool import check_one_model
 from archsearch.targets.transports import parse_target
 from archsearch.version import __version__
 
 logger = logging.getLogger(__name__)
 
 PREFLIGHT_NETWORKS = 3
-_GONE = {"latency": ("noise_rounds",)}  # keys of older versions that changed no trial's numbers
 _NO_CHANGE = ("repeat_every",)  # a key of a study's latency that changes no trial's numbers
 _OF_THE_BACKEND = ("backend", "backend_version")  # facts of a fingerprint
-_WITHOUT_KEY: Mapping[str, Any] = {"stopping": {"policy": "none"}, "design": None, **RULES_DEFAULTS}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +109,7 @@ def plan_run(
 
     Raises ConfigError, DataError or BuildError for whatever would make every trial fail, and StudyChangedError.
     """
-    for target in config.latency.targets:
+    for target in config.latency.every_target:
         parse_target(target)  # a name that is none is told before anything takes time
     space = config.search_space() if space is None else space
     devices = worker_devices(runtime.device, runtime.workers or config.workers)
@@ -174,7 +172,7 @@ def check_unchanged(plan: RunPlan, stored: StudyInfo) -> None:
 
     Raises StudyChangedError that says what differs, and what to do.
     """
-    given = {**_WITHOUT_KEY, **plan.config.protocol()}
+    given = {**WITHOUT_KEY, **plan.config.protocol()}
     new = _resolved(protocol_as_settled(given, stored), plan.devices[0])
     before = completed(stored)
     old = protocol_as_settled({key: before[key] for key in given}, stored)
@@ -191,7 +189,7 @@ def check_unchanged(plan: RunPlan, stored: StudyInfo) -> None:
     other_backend = changes.get("latency.backend")
     if LOCAL in plan.config.latency.targets:  # else what trains may be another machine
         found += _device_changes(stored.facts, plan.facts, told=() if other_backend is None else _OF_THE_BACKEND)
-    found += _board_changes(stored.facts, plan.facts)
+    found += _board_changes(stored.facts, plan.facts) + _pool_changes(stored.facts, plan.config.latency)
     if found:
         undo = "or undo the change"
         if other_backend is not None:
@@ -205,19 +203,6 @@ def check_unchanged(plan: RunPlan, stored: StudyInfo) -> None:
         )
 
 
-def completed(study: StudyInfo) -> dict[str, Any]:
-    """A stored protocol with every key of today's; one that it lacks has what was done before the key existed."""
-    stored = study.config
-    # what versions did that did not know a key, where that is not today's default
-    before = {"latency": {"backend": "torch", "precision": precision_before(device_of(study))}}
-    today = StudyConfig(name="any", space="any", dataset="any").protocol()
-    completed = {**_WITHOUT_KEY, **today, **stored}
-    for section in ("proxy", "latency", "constraints"):
-        known = {key: value for key, value in stored.get(section, {}).items() if key not in _GONE.get(section, ())}
-        completed[section] = {**today[section], **before.get(section, {}), **known}
-    return completed
-
-
 def _resolved(protocol: Mapping[str, Any], device: str) -> dict[str, Any]:
     """A protocol with the backends, batch and precision that it means on a device, and a design without its seeds."""
     latency = dict(protocol["latency"])
@@ -226,6 +211,7 @@ def _resolved(protocol: Mapping[str, Any], device: str) -> dict[str, Any]:
     latency |= {"backend": settings.backend_on(device), "also": sorted(settings.also_on(device))}
     latency |= {"batch": settings.batch_on(device), "precision": settings.precision_on(device)}
     latency |= {"target": settings.target, "also_targets": sorted(settings.also_targets), "cores": settings.cores}
+    latency.pop("pool", None)  # its boards agree, so one may be left out: `_pool_changes`
     design = protocol["design"]
     return {
         **protocol,
@@ -345,12 +331,24 @@ def _facts(
     }
 
 
+def _pool_changes(old: Mapping[str, Any], settings: LatencySettings) -> list[str]:
+    """Boards of a pool that were not held against the others when the study began."""
+    known = [board["target"] for board in (old.get(POOL_FACT) or {}).get("boards", ())]
+    return [
+        f"{name} was not in latency.pool when the study began, when its boards were held against each other"
+        for name in settings.pool
+        if name not in known
+    ]
+
+
 def _boards(settings: LatencySettings) -> dict[str, dict[str, str]]:
     """What each board of the study's targets says of itself. Raises ConfigError, or MeasurementError if one is away."""
     found = {}
-    for name in settings.targets:
+    for name in settings.every_target:
         target = parse_target(name)
         if target is not None:
             with closing(Board(target)) as board:
                 found[name] = dict(board.facts)
+    if settings.pool:
+        check_one_model({name: found[name] for name in (settings.target, *settings.pool)})
     return found

@@ -1,4 +1,7 @@
-"""What a study decides once, when it is begun, and stores: its trainings' precision, and with `batch` its batch."""
+"""What a study decides once, when it is begun, and stores: its trainings' precision, and with `batch` its batch.
+
+Importing this imports no torch.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +13,20 @@ from typing import Any
 
 from archsearch.data.catalog import default_data_dir
 from archsearch.errors import ConfigError
+from archsearch.image_rules import RULES_DEFAULTS
 from archsearch.latency.lease import DeviceLease
 from archsearch.latency.settings import LOCAL, LatencySettings
 from archsearch.models.families import build
 from archsearch.models.spec import Spec
+from archsearch.records import precision_before
 from archsearch.search.config import StudyConfig
 from archsearch.store.studies import StudyInfo
-from archsearch.training.calibration import Calibration, cached_calibration, calibrate
-from archsearch.training.precision import settled_precision, usual_precision
-from archsearch.training.settings import Precision, weights_by_name
+from archsearch.training.settings import Precision, settled_precision, weights_by_name
 
 logger = logging.getLogger(__name__)
+
+_GONE = {"latency": ("noise_rounds",)}  # keys of older versions that changed no trial's numbers
+WITHOUT_KEY: Mapping[str, Any] = {"stopping": {"policy": "none"}, "design": None, **RULES_DEFAULTS}
 
 
 def decided_precision(
@@ -39,6 +45,9 @@ def decided_precision(
     """
     if config.proxy.precision != "auto":
         return config.proxy.precision
+    from archsearch.training.calibration import Calibration, cached_calibration, calibrate  # torch
+    from archsearch.training.precision import usual_precision
+
     if device != "cpu":
         return usual_precision(device)
 
@@ -95,6 +104,19 @@ def protocol_as_settled(protocol: Mapping[str, Any], study: StudyInfo) -> dict[s
     if said.chooses_batch_on(device_of(study)):
         latency["batch"] = _batch(said, study)
     return {**protocol, "proxy": proxy, "latency": latency}
+
+
+def completed(study: StudyInfo) -> dict[str, Any]:
+    """A stored protocol with every key of today's; one that it lacks has what was done before the key existed."""
+    stored = study.config
+    # what versions did that did not know a key, where that is not today's default
+    before = {"latency": {"backend": "torch", "precision": precision_before(device_of(study))}}
+    today = StudyConfig(name="any", space="any", dataset="any").protocol()
+    completed = {**WITHOUT_KEY, **today, **stored}
+    for section in ("proxy", "latency", "constraints"):
+        known = {key: value for key, value in stored.get(section, {}).items() if key not in _GONE.get(section, ())}
+        completed[section] = {**today[section], **before.get(section, {}), **known}
+    return completed
 
 
 def _initial_weights(study: StudyInfo) -> str:

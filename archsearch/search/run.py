@@ -17,7 +17,7 @@ from typing import Any
 from archsearch.analysis.history import plateau_of
 from archsearch.data.catalog import load_dataset, parse_dataset
 from archsearch.designs import Design
-from archsearch.errors import ArchsearchError, StoreError
+from archsearch.errors import ArchsearchError, ConfigError, StoreError
 from archsearch.image_rules import ImageRules
 from archsearch.records import Epoch, Record, TrialStatus
 from archsearch.search.batch import decided_batch
@@ -35,8 +35,17 @@ from archsearch.store.curves import running_trials
 from archsearch.store.database import Database
 from archsearch.store.designs import trial_keys, widen_design
 from archsearch.store.partial_trainings import running_curves
-from archsearch.store.studies import BOARDS_FACT, LATENCY_BATCH, StudyInfo, enter_study, find_study, list_studies
+from archsearch.store.studies import (
+    BOARDS_FACT,
+    LATENCY_BATCH,
+    POOL_FACT,
+    StudyInfo,
+    enter_study,
+    find_study,
+    list_studies,
+)
 from archsearch.store.trials import load_record, load_records
+from archsearch.targets.pool import check_pool
 from archsearch.text import plural
 from archsearch.training.precision import usual_precision
 from archsearch.training.settings import Precision
@@ -62,6 +71,7 @@ def run_study(plan: RunPlan, database: Database, runtime: Runtime, *, folder: Pa
         folder: where the workers' logs go.
 
     Raises:
+        ConfigError: the boards of a new study's pool do not agree.
         DataError: a picture cannot be decoded, or the space for the decoded ones lacks.
         MeasurementError: the batch of a new study's latencies could not be measured.
         StudyChangedError: a study of this name has another space, protocol or dataset.
@@ -71,7 +81,8 @@ def run_study(plan: RunPlan, database: Database, runtime: Runtime, *, folder: Pa
     """
     facts = plan.facts
     if plan.config.name not in {study.name for study in list_studies(database)}:
-        facts = {**facts, "proxy_precision": planned_precision(plan), **_latency_batch(plan)}
+        pool = _pool(plan, runtime.callbacks)
+        facts = {**facts, **pool, "proxy_precision": planned_precision(plan), **_latency_batch(plan)}
     study = enter_study(
         database,
         name=plan.config.name,
@@ -126,6 +137,21 @@ def planned_precision(plan: RunPlan) -> Precision:
         num_classes=plan.num_classes,
         input_size=plan.input_size,
     )
+
+
+def _pool(plan: RunPlan, callbacks: RunCallbacks) -> dict[str, Any]:
+    """What the boards of a new study's pool said of the same networks, as a stored fact; none without a pool."""
+    latency = plan.config.latency
+    if not latency.pool:
+        return {}
+    boards = (latency.target, *latency.pool)
+    found = check_pool(boards, latency, input_size=plan.input_size, on_step=callbacks.pool_step)
+    if not found.agrees:
+        raise ConfigError(
+            f"the boards of latency.pool do not agree: {'; '.join(found.warnings)}",
+            hint="leave out the one that differs; `archsearch target pool BOARD BOARD` shows all ratios",
+        )
+    return {POOL_FACT: found.plain()}
 
 
 def _latency_batch(plan: RunPlan) -> dict[str, Any]:

@@ -57,7 +57,9 @@ class RunProgress:
         """What is left, by what this run's trials took so far; before the first has ended, as it was estimated.
 
         A trial that runs counts as half done. Trials of which some were expected to take longer than others (published
-        networks come first) count by what was expected. None before the first has ended where nothing was.
+        networks come first) count by what was expected. What was expected also counts as much as one trial of each
+        worker: the first that ends may be one that an earlier run had nearly done. None before the first has ended
+        where nothing was expected.
         """
         fresh, missing = self.done - self.done_before, max(self.total - self.done_before, 0)
         if fresh <= 0:
@@ -67,8 +69,12 @@ class RunProgress:
             work = self.expected
         running = min(self.counts.get("running", 0), missing - fresh)
         half = work.work_seconds(fresh, fresh + running) / 2
-        done = work.work_seconds(0, fresh) + half
-        return self.elapsed_seconds / done * (work.work_seconds(fresh, missing) - half)
+        done, elapsed = work.work_seconds(0, fresh) + half, self.elapsed_seconds
+        if self.expected is not None and work is self.expected:
+            share = min((self.expected.workers or 1) / missing, 1.0)
+            done += share * work.work_seconds(0, missing)
+            elapsed += share * self.expected.seconds
+        return elapsed / done * (work.work_seconds(fresh, missing) - half)
 
 
 class RunCallbacks:
@@ -86,6 +92,9 @@ class RunCallbacks:
 
     def predictors(self, done: int, networks: int) -> None:
         """So many networks of a check of the proxy have their scores that cost no training."""
+
+    def pool_step(self, step: str) -> None:
+        """The boards of a new study's pool are held against each other, before workers start: what is done now."""
 
     def begun(self, study: StudyInfo) -> None:
         """Called once, with the study as it is stored, before its workers start."""

@@ -7,15 +7,16 @@ stay on PostgreSQL.
 
 from __future__ import annotations
 
+import sqlite3
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, cast
 
 import optuna
 from optuna.storages import BaseStorage, GrpcStorageProxy, RDBStorage
-from sqlalchemy import event
+from sqlalchemy import event, inspect
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -25,6 +26,7 @@ from archsearch.store.database import Database, tune_sqlite
 from archsearch.store.retry import connection_lost
 
 READY_SECONDS = 20.0
+_VERSIONS = "version_info"  # Optuna's table of its own version, which every database of it has
 _PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)  # seconds between tries at making Optuna's tables
 # Of a call through the proxy: it is away, or its own call of the database failed.
 _LOST_CODES = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "UNKNOWN")
@@ -103,7 +105,29 @@ def _rdb(database: Database, **engine_kwargs: Any) -> RDBStorage:
     raise AssertionError  # the last turn returns or raises
 
 
+def _make_tables(database: Database) -> None:
+    """Optuna's tables in a SQLite file, all or none.
+
+    Optuna makes them one by one: killed between a table and its unique index it leaves a database in which a study is
+    entered twice, and then cannot be opened.
+    """
+    with database.writing() as session:
+        connection = session.connection()
+        if inspect(connection).has_table(_VERSIONS):
+            return
+        made = RDBStorage("sqlite:///:memory:")
+        try:
+            raw = made.engine.raw_connection()
+            for statement in cast(sqlite3.Connection, raw.driver_connection).iterdump():
+                if statement not in ("BEGIN TRANSACTION;", "COMMIT;"):
+                    connection.exec_driver_sql(statement)
+            raw.close()
+        finally:
+            made.engine.dispose()
+
+
 def _sqlite(database: Database, _proxy: str | None) -> BaseStorage:
+    _make_tables(database)
     storage = _rdb(database)
     event.listen(storage.engine, "connect", tune_sqlite)
     storage.engine.dispose()  # connections that were made before the listener stood

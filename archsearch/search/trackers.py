@@ -214,13 +214,19 @@ TRACKERS = Registry[Callable[[str], RunCallbacks]](
 )
 
 
-def tracker(named: str) -> RunCallbacks:
-    """The tracker that KIND:WHERE names, such as `tensorboard:logs`.
+def parse_tracker(named: str) -> tuple[Callable[[str], RunCallbacks], str]:
+    """The kind that KIND:WHERE names, such as `tensorboard:logs`, and where it keeps what it is told.
 
-    Raises ConfigError for what names none, UnknownNameError for another kind, and as the tracker does.
+    Raises ConfigError for what names none, UnknownNameError for another kind.
     """
     kind, colon, where = named.partition(":")
     if not colon or not where:
         hint = "for example tensorboard:logs or mlflow:sqlite:///mlflow.db"
         raise ConfigError(f"log {named}: expected KIND:WHERE", hint=hint)
-    return TRACKERS[kind](where)
+    return TRACKERS[kind], where
+
+
+def tracker(named: str) -> RunCallbacks:
+    """The tracker that KIND:WHERE names. Raises as `parse_tracker` and the tracker do."""
+    made, where = parse_tracker(named)
+    return made(where)

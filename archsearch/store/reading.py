@@ -12,10 +12,20 @@ from contextlib import contextmanager
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import ColumnElement, Text, cast, null
+from sqlalchemy import ColumnElement, Text, cast, func, null, select
+from sqlalchemy.orm import Session
 
 from archsearch.errors import StoreError, shown
-from archsearch.store.schema import Base, Checked, Json, checksum
+from archsearch.store.schema import (
+    Base,
+    Checked,
+    Json,
+    RepeatRow,
+    StudyRow,
+    TrainingRow,
+    TrialRow,
+    checksum,
+)
 from archsearch.validation import must_be
 
 _TAKE_IT = "put a copy of the database back; or set `checksums` of that row to NULL to take it as it is"
@@ -72,6 +82,38 @@ def parsed(text: Any, place: str) -> Any:
         return json.loads(text)
     except (ValueError, TypeError, RecursionError) as error:
         raise StoreError(f"{place} holds no JSON: {shown(text)}", hint="put a copy of the database back") from error
+
+
+def check_all_read(
+    session: Session,
+    kind: type[TrialRow | TrainingRow | RepeatRow],
+    study_id: int,
+    where: str,
+    *,
+    read: int,
+    among: ColumnElement[bool] | None = None,
+) -> None:
+    """Raise StoreError if a row of a damaged SQLite file was not found, as one of no study or none of the index.
+
+    Args:
+        kind: the table.
+        study_id, where: the study whose rows were read, by way of an index, and what it is called.
+        read: how many there were.
+        among: which of the study's; None: all.
+    """
+    if session.get_bind().dialect.name != "sqlite":
+        return  # a server looks after its pages and references, and each of its queries sees a moment of its own
+    table = kind.__tablename__
+    stray = session.scalars(select(kind.id).where(kind.study_id.not_in(select(StudyRow.id))).limit(1)).first()
+    if stray is not None:
+        raise StoreError(
+            f"{where}: row {stray} of {table} has lost its study",
+            hint="put a copy of the database back, or delete that row",
+        )
+    # Without an index (+ 0): in a damaged file that one may list other rows than there are.
+    there = select(func.count()).select_from(kind).where(kind.study_id + 0 == study_id)
+    if session.scalars(there if among is None else there.where(among)).one() != read:
+        raise StoreError(f"{where}: the index of {table} is damaged", hint="REINDEX, by sqlite3")
 
 
 @contextmanager

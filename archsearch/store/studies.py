@@ -22,11 +22,13 @@ from archsearch.records import LARGEST_INPUT, MOST_CLASSES, Latency, StudyBatch
 from archsearch.resources import list_yaml
 from archsearch.store.database import Database
 from archsearch.store.designs import design_of
-from archsearch.store.reading import Stored, raw_columns, read_as_stored, values_of
+from archsearch.store.reading import Stored, check_all_read, raw_columns, read_as_stored, values_of
 from archsearch.store.retry import retried
 from archsearch.store.schema import RepeatRow, StudyRow, TrialRow, utc_now
 
-NOISE_FLOOR, LATENCY_BATCH, BOARDS_FACT = "noise_floor", "latency_batch", "boards"  # keys of StudyInfo.facts
+# Keys of StudyInfo.facts; the last one of a check of the proxy: its predictors.
+NOISE_FLOOR, LATENCY_BATCH = "noise_floor", "latency_batch"
+BOARDS_FACT, POOL_FACT, TRUST_FACTS = "boards", "pool", "trust"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +89,7 @@ class StudyInfo:
     @property
     def noise_floor_seconds(self) -> float:
         """What measuring the noise floor took (seconds): the repeats, and what an older version did first."""
-        start = float(self.facts.get(NOISE_FLOOR, {}).get("measure_seconds", 0.0))
+        start = float((self.facts.get(NOISE_FLOOR) or {}).get("measure_seconds", 0.0))
         return start + sum(repeat.measure_seconds for repeat in self.repeats)
 
 
@@ -229,6 +231,23 @@ class _Config(BaseModel):
     design: dict[str, Any] | None = None
 
 
+class _StartFloor(BaseModel):
+    relative: FiniteFloat
+    measure_seconds: FiniteFloat = 0.0
+
+
+class _Trust(BaseModel):
+    predictors: dict[str, dict[str, float]] = {}
+
+
+class _PoolBoard(BaseModel):
+    target: str
+
+
+class _Pool(BaseModel):
+    boards: list[_PoolBoard]
+
+
 class _Facts(BaseModel):
     """What every version's facts are made of; each may be missing."""
 
@@ -238,6 +257,12 @@ class _Facts(BaseModel):
     device: dict[str, Any] = {}
     versions: dict[str, Any] = {}
     command: str | None = None
+    classes: list[str] = []
+    noise_floor: _StartFloor | None = None
+    latency_batch: StudyBatch | None = None
+    boards: dict[str, dict[str, Any]] | None = None
+    pool: _Pool | None = None
+    trust: _Trust | None = None
 
 
 _POINT = TypeAdapter(dict[str, FiniteFloat] | None)
@@ -285,6 +310,7 @@ def _repeats(database: Database, session: Session, study_id: int, where: str) ->
         return ()  # an older database that this process may only read
     columns = raw_columns(RepeatRow, _REPEAT_NAMES, checked=database.checked)
     rows = session.execute(select(*columns).where(RepeatRow.study_id == study_id).order_by(RepeatRow.id)).all()
+    check_all_read(session, RepeatRow, study_id, where, read=len(rows))
     found = []
     for row in rows:
         of = f"{where}, the repeat of {shown(row[0])}"

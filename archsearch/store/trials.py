@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from archsearch.designs import Design
@@ -15,7 +15,7 @@ from archsearch.records import Cost, EarlyStop, Latency, Phases, Record, Score, 
 from archsearch.store.database import Database
 from archsearch.store.designs import design_of
 from archsearch.store.partial_trainings import drop_states_of
-from archsearch.store.reading import read_as_stored
+from archsearch.store.reading import check_all_read, read_as_stored
 from archsearch.store.retry import retried
 from archsearch.store.rows import (
     EARLY_STOP,
@@ -31,6 +31,7 @@ from archsearch.store.rows import (
 from archsearch.store.running import earlier_end, lock_if_running, lock_study, lock_trial
 from archsearch.store.schema import LatencyRow, StudyRow, TrainingRow, TrialRow
 
+_SPLITS = ("validation", "test")
 _ANSWERS_FOR_ITS_NETWORK = (
     TrialStatus.COMPLETE,
     TrialStatus.STOPPED,
@@ -223,10 +224,18 @@ def load_trainings(database: Database, study_id: int, *, split: str) -> tuple[tu
     query = select(TrainingRow.arch_id, *columns).where(TrainingRow.study_id == study_id, TrainingRow.split == split)
     with database.reading() as session:
         study, _ = _named(session, study_id)
-        where = f"study '{study}', a training of"
+        rows = session.execute(query).all()
+        where = f"study '{study}'"
+        check_all_read(session, TrainingRow, study_id, where, read=len(rows), among=TrainingRow.split == split)
+        odd = TrainingRow.split.not_in(_SPLITS)
+        lost = session.scalars(select(TrainingRow.id).where(TrainingRow.study_id == study_id, odd).limit(1)).first()
+        if lost is not None:
+            raise StoreError(
+                f"{where}: column 'split' of row {lost} of archsearch_trainings is damaged",
+                hint="put a copy of the database back",
+            )
         return tuple(
-            (arch_id, score_of(found, f"{where} {arch_id}", with_curve=True))
-            for arch_id, *found in session.execute(query)
+            (arch_id, score_of(found, f"{where}, a training of {arch_id}", with_curve=True)) for arch_id, *found in rows
         )
 
 
@@ -278,21 +287,15 @@ def _check_none_lost(session: Session, study_id: int, study: str, *, shown: int)
 
     `shown`: the trials that were read, by way of an index.
     """
+    check_all_read(session, TrialRow, study_id, f"study '{study}'", read=shown, among=TrialRow.number.is_not(None))
     ended = (TrialStatus.COMPLETE, TrialStatus.STOPPED, TrialStatus.REPLAY, TrialStatus.REJECTED)
-    stray = TrialRow.study_id.not_in(select(StudyRow.id))
     nameless = (TrialRow.study_id == study_id) & TrialRow.number.is_(None) & TrialRow.status.in_(ended)
-    lost = session.scalars(select(TrialRow.id).where(stray | nameless).limit(1)).first()
+    lost = session.scalars(select(TrialRow.id).where(nameless).limit(1)).first()
     if lost is not None:
         raise StoreError(
-            f"study '{study}': row {lost} of archsearch_trials has lost its study or its number",
+            f"study '{study}': row {lost} of archsearch_trials has lost its number",
             hint="put a copy of the database back, or delete that row",
         )
-    if session.get_bind().dialect.name != "sqlite":
-        return  # a server looks after its pages, and each of its queries sees a moment of its own
-    # Without an index (+ 0): in a damaged file that one may list other rows than there are.
-    there = select(func.count()).where(TrialRow.study_id + 0 == study_id, TrialRow.number.is_not(None))
-    if session.scalars(there).one() != shown:
-        raise StoreError(f"study '{study}': the index of archsearch_trials is damaged", hint="REINDEX, by sqlite3")
 
 
 def _named(session: Session, study_id: int) -> tuple[str, Design | None]:

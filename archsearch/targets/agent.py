@@ -2,12 +2,12 @@
 
 It needs Python 3.9, numpy and onnxruntime there, writes no file, and opens no port. Requests come on standard input,
 answers go to standard output: one JSON object on a line each, and after a request that says `bytes` so many bytes.
-Models are kept in memory by their SHA-256 until the connection ends. Runs are timed by the board's own clock, while a
-lock is held that every agent of this user on this board asks for, so that two hosts measure in turn.
+Models stay in memory until the connection ends. While runs are timed a lock is held, so that two hosts take turns.
 """
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import hashlib
 import json
@@ -24,13 +24,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-MARK = "archsearch-agent"
-LONGEST_LINE = 2**20
-MOST_BYTES = 512 * 2**20  # of all models together; the oldest go first
+MARK, LONGEST_LINE, MOST_BYTES = "archsearch-agent", 2**20, 512 * 2**20  # of all models together; the oldest go first
 COPIED_BYTES, COPIES = 16 * 2**20, 4  # as archsearch/latency/witness.py
-METER_SECONDS = 2.0  # how old the last line of a meter's file may be
-CPUS, ZONES = Path("/sys/devices/system/cpu"), Path("/sys/class/thermal")
-POWERCAP, HWMON = Path("/sys/class/powercap"), Path("/sys/class/hwmon")
+CPUS, CLASSES = Path("/sys/devices/system/cpu"), Path("/sys/class")
 
 
 def read(path: Path | str, longest: int = 400, *, end: bool = False) -> str:
@@ -50,10 +46,7 @@ def plain(text: str) -> str:
 
 def number(text: str) -> int | None:
     """An integer, or None."""
-    try:
-        return int(text)
-    except ValueError:
-        return None
+    return int(text) if text.removeprefix("-").isdecimal() else None
 
 
 def cores() -> list[int]:
@@ -99,14 +92,14 @@ def vcgencmd(question: str) -> str:
 
 def counters() -> dict[str, float]:
     """Energy so far by rail (microjoules): RAPL, where the kernel lets this user read it."""
-    zones = {zone: number(read(zone / "energy_uj")) for zone in sorted(POWERCAP.glob("intel-rapl:[0-9]"))}
+    zones = {zone: number(read(zone / "energy_uj")) for zone in sorted(CLASSES.glob("powercap/intel-rapl:[0-9]"))}
     return {read(zone / "name"): value for zone, value in zones.items() if value is not None}
 
 
 def powers() -> dict[str, float]:
     """Power now by rail (watts): INA sensors (Jetson), a Raspberry Pi 5's regulators, a meter's file."""
     found, rails = {}, {}
-    for volts in sorted(HWMON.glob("*/in[0-9]_input")):
+    for volts in sorted(CLASSES.glob("hwmon/*/in[0-9]_input")):
         label = read(volts.with_name(volts.name.replace("_input", "_label")))
         milli = number(read(volts)), number(read(volts.with_name(volts.name.replace("in", "curr", 1))))
         if label and None not in milli:
@@ -114,10 +107,9 @@ def powers() -> dict[str, float]:
     for line in vcgencmd("pmic_read_adc").splitlines():  # `3V7_WL_SW_A current(0)=0.0078A`, `3V7_WL_SW_V volt(8)=3.7V`
         name, _, value = line.strip().partition("=")
         rails[name.split(" ")[0]] = float(value.rstrip("AV") or 0)
-    for name in (name for name in rails if name.endswith("_A")):
-        found[name[:-2]] = rails[name] * rails.get(f"{name[:-1]}V", 0.0)
+    found |= {name[:-2]: amps * rails.get(f"{name[:-1]}V", 0.0) for name, amps in rails.items() if name[-2:] == "_A"}
     meter = read(os.environ.get("ARCHSEARCH_WATTS", ""), end=True).split()[-2:]
-    if len(meter) == 2 and abs(time.time() - float(meter[0])) < METER_SECONDS:
+    if len(meter) == 2 and abs(time.time() - float(meter[0])) < 2.0:  # seconds old at most
         found["meter"] = float(meter[1])
     return found
 
@@ -135,7 +127,7 @@ def energy(network: tuple[Any, ...], least_ns: int) -> dict[str, Any]:
 def state() -> dict[str, Any]:
     """What changes from second to second; what the board does not tell is absent: not known, and not clean."""
     clocks = [number(read(CPUS / f"cpu{core}/cpufreq/scaling_cur_freq")) for core in cores()[:64]]
-    heat = {zone: number(read(zone / "temp")) for zone in sorted(ZONES.glob("thermal_zone*"))[:32]}
+    heat = {zone: number(read(zone / "temp")) for zone in sorted(CLASSES.glob("thermal/thermal_zone*"))[:32]}
     passive = [
         [now, number(read(trip.with_name(trip.name.replace("_type", "_temp"))))]
         for zone, now in heat.items()
@@ -173,6 +165,15 @@ def locked(patience: float) -> Iterator[float]:
         yield time.monotonic() - began
 
 
+def use_huge_pages() -> None:
+    """As archsearch/latency/huge_pages.py, of all memory."""
+    size = number(read("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size")) or 2**30
+    for line in read("/proc/self/maps", 2**20).splitlines() if size <= 2**25 else ():
+        if (part := line.split())[1:5:3] == ["rw-p", "0"] and part[5:] in ([], ["[heap]"]):
+            begin, end = (int(edge, 16) // size * size for edge in part[0].split("-"))
+            ctypes.CDLL(None).madvise(ctypes.c_void_p(begin + size), ctypes.c_size_t(max(end - begin - size, 0)), 25)
+
+
 def timed(work: Callable[..., object], *given: object) -> int:
     """Nanoseconds that a call takes."""
     began = time.perf_counter_ns()
@@ -201,8 +202,7 @@ class Agent:
             raise ValueError("the model is too large")
         while body and sum(map(len, self.models.values())) + len(body) > MOST_BYTES:
             del self.models[next(iter(self.models))]
-        found = body or self.models.pop(request["sha256"], b"")
-        if found:
+        if found := body or self.models.pop(request["sha256"], b""):
             self.models[request["sha256"]] = found  # the newest now
         return {"have": bool(found)}
 
@@ -228,7 +228,9 @@ class Agent:
             self.groups.pop(group, None)
         self.groups.setdefault(request["group"], []).insert(0, (session.run_with_iobinding, bound))
         self.copied = self.copied or (numpy.copyto, numpy.zeros(COPIED_BYTES, "u1"), numpy.ones(COPIED_BYTES, "u1"))
-        session.run_with_iobinding(bound)
+        for _run in range(2):  # the second one lays out the memory
+            session.run_with_iobinding(bound)
+        use_huge_pages()
         return {"outputs": bound.copy_outputs_to_cpu()[0][0].ravel()[:1000].tolist(), "cores": wanted}
 
     def copies(self) -> list[int]:
@@ -246,9 +248,7 @@ class Agent:
                     while len(times) < request["window"] and (runs == 0 or spent < request["most_ns"]):
                         times.append(timed(*opened))
                         spent, runs = spent + times[-1], runs + 1
-                    if not times:
-                        break
-                    before, now = now, statistics.median(times)
+                    before, now = (now, statistics.median(times)) if times else (before, now)
                     if before and len(times) == request["window"] and abs(now / before - 1.0) <= request["tolerance"]:
                         break
                 ends.append([now, runs])

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
 
 import torch
@@ -26,6 +27,7 @@ from archsearch.latency.backends.torch_backend import plain_output
 from archsearch.latency.fingerprint import Fingerprint
 from archsearch.latency.group import NS_PER_SECOND, VisitPlan, runs_of_burst, warmup_ns
 from archsearch.latency.lease import DeviceLease
+from archsearch.latency.network import measure_networks
 from archsearch.latency.prepare import random_input
 from archsearch.latency.protocol import Conditions, Measurement
 from archsearch.latency.remeasure import until_trusted
@@ -99,6 +101,7 @@ class Board:
         self._known = known
         self._away_since: float | None = None
         self._turn = threading.Lock()
+        self._begun: list[Future[None]] = []
         self._memory: list[float] = []
         self._opened: list[int] = []  # groups on this connection, the one visited last at the end
         self._groups = count()
@@ -134,7 +137,7 @@ class Board:
         """What a latency on it belongs to: the board, its runtime, clock regime, cores and threads.
 
         What it does not tell is "not known": it is then not the same as a board that tells. Two boards of one model
-        differ in `machine_id`, so their latencies are never pooled.
+        differ in `machine_id`; in a pool what either measures belongs to the first one's.
         """
         return Fingerprint.of(
             lasting_facts(self.facts) | {"backend": CPU_BACKEND, "threads": str(threads), "core_set": cores}
@@ -187,6 +190,12 @@ class Board:
                 self._away_since = None
                 return made
 
+    @property
+    def waiting(self) -> int:
+        """How many pieces of work were begun and are not done."""
+        self._begun = [made for made in self._begun if not made.done()]
+        return len(self._begun)
+
     def begin(self, work: Callable[[], None]) -> Future[None]:
         """Do a piece of work there beside what is done here, after those that were begun before."""
         made: Future[None] = Future()
@@ -200,6 +209,7 @@ class Board:
                 else:
                     made.set_result(None)
 
+        self._begun.append(made)
         # A daemon: who ends the process does not wait for a board that is away.
         threading.Thread(target=run, daemon=True, name=self.target.name).start()
         return made
@@ -482,16 +492,42 @@ def measure_on_board(
     Returns a latency for each network, whose device is the target's name.
     Raises MeasurementError, BoardAwayError.
     """
-    batch = settings.batch_on("cpu")
-    example = random_input(batch=batch, input_size=input_size, device="cpu", seed=seed)
+    example = random_input(batch=settings.batch_on("cpu"), input_size=input_size, device="cpu", seed=seed)
     last = BoardNetwork.of(reference, example, what=f"the reference network '{reference_name}'")
     networks = [
         BoardNetwork.of(model, example, what=f"the network '{name}'") for model, name in zip(models, names, strict=True)
     ]
-    conditions = board_conditions(board, settings, reference=reference_name, input_size=input_size)
+    return measure_board_networks(
+        networks, last, example, board=board, reference_name=reference_name, settings=settings, sleep=sleep
+    )
+
+
+def measure_on(device: str, board: Board | None, settings: LatencySettings) -> Callable[..., tuple[Latency, ...]]:
+    """Measures networks with these settings on the board, or on this device, whose lease it takes."""
+    if board is not None:
+        return partial(measure_on_board, settings=settings, board=board)
+    return partial(measure_networks, settings=settings, device=device, lease=DeviceLease.of_device(device))
+
+
+def measure_board_networks(
+    networks: Sequence[BoardNetwork],
+    reference: BoardNetwork,
+    example_input: Tensor,
+    *,
+    board: Board,
+    reference_name: str,
+    settings: LatencySettings,
+    sleep: Callable[[float], None] = time.sleep,
+) -> tuple[Latency, ...]:
+    """`measure_on_board` of networks that are exported already, for several boards or several times.
+
+    Args:
+        example_input: (N, 3, H, H) float32, with which they were exported.
+    """
+    conditions = board_conditions(board, settings, reference=reference_name, input_size=example_input.shape[-1])
 
     def measure_once(chosen: Sequence[int]) -> list[Latency]:
-        group = BoardGroup(board, [*(networks[index] for index in chosen), last], example)
+        group = BoardGroup(board, [*(networks[index] for index in chosen), reference], example_input)
         measurement = Measurement(group, settings)
         measurement.complete(sleep)
         return measurement.latencies(conditions)

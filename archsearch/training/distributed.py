@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
@@ -27,7 +28,7 @@ from archsearch.errors import ConfigError, TrainingError
 from archsearch.training.step import EagerStep
 
 if TYPE_CHECKING:
-    from archsearch.training.loop import TrainingBatches
+    from archsearch.training.loop import Chunk, TrainingBatches
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,14 @@ class World:
     def first(self) -> bool:
         """Whether this process writes files, prints and scores."""
         return self.rank == 0
+
+    def holding(self, device: Chunk) -> Chunk:
+        """What this process enters around its share of a few steps, given what holds its device.
+
+        Of several on one device the first holds it for all. They wait for each other within a step: if each held it, a
+        measurement that waits between two of them would have all of them wait for ever.
+        """
+        return nullcontext if self.local_rank and self.device == "cpu" else device
 
     def part(self, batch: Tensor) -> Tensor:
         """This rank's images of a batch (N, ...) or its labels (N,): N / size of them."""

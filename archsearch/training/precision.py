@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from archsearch.training.settings import Precision
+from archsearch.training.settings import Precision, former_precision
 
 log = logging.getLogger(__name__)
 
@@ -23,11 +23,6 @@ def usual_precision(device: str) -> Precision:
     if torch.device(device).type == "cuda" and _emulates_bf16(device):
         return "fp32"
     return former_precision(device)
-
-
-def former_precision(device: str) -> Precision:
-    """What all trainings used before it could be said: those of a stored study or state that names none."""
-    return "bf16" if torch.device(device).type == "cuda" else "fp32"
 
 
 def warn_of_emulation(precision: Precision, device: str) -> None:
@@ -49,20 +44,6 @@ def _emulates_bf16(device: str) -> bool:
         if emulates:
             log.warning("%s has no bfloat16 of its own: trainings are in float32", torch.cuda.get_device_name(device))
     return emulates
-
-
-def settled_precision(protocol: Mapping[str, Any], facts: Mapping[str, Any], device: str) -> Precision:
-    """The one precision of a stored study's trainings.
-
-    Args:
-        protocol: the study's, as stored; `proxy.precision` may be `auto`, or missing in an old one.
-        facts: of the study as stored; `proxy_precision` is what `auto` came out as when the study was begun.
-        device: of its workers.
-    """
-    said = protocol.get("proxy", {}).get("precision", "auto")
-    if said == "auto":
-        said = facts.get("proxy_precision", former_precision(device))
-    return cast(Precision, said)
 
 
 def kept_in_float32(model: nn.Module) -> tuple[nn.Conv2d, ...]:

@@ -15,9 +15,8 @@ from archsearch.errors import TrainingError
 from archsearch.records import Epoch, Score
 from archsearch.training.checkpoint import Identity, checkpoint_bytes, differences, read_checkpoint
 from archsearch.training.loop import Chunk
-from archsearch.training.precision import former_precision
 from archsearch.training.protocols import proxy_protocol
-from archsearch.training.settings import ProxySettings
+from archsearch.training.settings import ProxySettings, former_precision
 from archsearch.training.trainer import Trainer, balanced_weights, usual_step
 
 log = logging.getLogger(__name__)
@@ -119,7 +118,7 @@ def _identity(
     """What decides the result of this training, as far as it is known here; the images count, not what they show."""
     shapes = {name: list(value.shape) for name, value in trainer.model.state_dict().items()}
     # said only where it is not what trainings of before had, so that theirs go on
-    precision = {} if trainer.precision == former_precision(trainer.device) else {"precision": trainer.precision}
+    precision = {} if trainer.precision == former_precision(str(trainer.device)) else {"precision": trainer.precision}
     weighted = {} if settings.class_weights == "none" else {"class_weights": settings.class_weights}
     return {
         **proxy_protocol(settings).identity(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,6 +14,25 @@ Precision = Literal["fp32", "bf16"]
 
 ClassWeights = Literal["none", "balanced"]
 """How much an image of each class counts in the loss."""
+
+
+def former_precision(device: str) -> Precision:
+    """What all trainings used before it could be said: those of a stored study or state that names none."""
+    return "bf16" if device.partition(":")[0] == "cuda" else "fp32"
+
+
+def settled_precision(protocol: Mapping[str, Any], facts: Mapping[str, Any], device: str) -> Precision:
+    """The one precision of a stored study's trainings.
+
+    Args:
+        protocol: the study's, as stored; `proxy.precision` may be `auto`, or missing in an old one.
+        facts: of the study as stored; `proxy_precision` is what `auto` came out as when the study was begun.
+        device: of its workers.
+    """
+    said = protocol.get("proxy", {}).get("precision", "auto")
+    if said == "auto":
+        said = facts.get("proxy_precision", former_precision(device))
+    return cast(Precision, said)
 
 
 class ProxySettings(BaseModel):

@@ -97,7 +97,7 @@ def of_study(*, latency: dict[str, Any], facts: dict[str, Any], repeats: tuple[R
         created_at=datetime(2026, 1, 1),
         repeats=repeats,
     )
-    return study_front(Study(info=info, records=records, counts={"complete": 2}))
+    return study_front(Study(info=info, records=records))
 
 
 def test_the_noise_floor_and_the_canary_are_told_beside_the_front() -> None:

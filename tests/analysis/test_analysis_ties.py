@@ -11,7 +11,7 @@ import pytest
 from archsearch.analysis.front import front_of
 from archsearch.analysis.pareto import Noisy, dominates, level, non_dominated
 from archsearch.analysis.verdicts import Standing, verdicts_of
-from archsearch.noise import NO_FLOOR, NoiseFloor
+from archsearch.noise import NO_FLOOR, NoiseFloor, Repeat, noise_floor_of
 from archsearch.records import Record
 
 Make = Callable[..., Record]
@@ -183,3 +183,15 @@ def test_ties_are_of_latency_alone(make_record: Make) -> None:
 def test_a_noise_floor_that_swallows_most_differences_is_warned_of(make_record: Make) -> None:
     assert any("noise floor is 25 %" in text for text in front_of([make_record(0)], noise_floor=0.25).warnings)
     assert front_of([make_record(0)], noise_floor=0.02).warnings == ()
+
+
+def test_a_large_noise_floor_says_whether_one_repeat_makes_it_so(make_record: Make) -> None:
+    def warnings(*moved: float) -> str:
+        repeats = [Repeat(arch_id=str(i), first_ms=1.0, second_ms=1.0 + each) for i, each in enumerate(moved)]
+        return " ".join(front_of([make_record(0)], noise_floor=noise_floor_of(repeats)).warnings)
+
+    one = warnings(0.01, 0.01, 0.01, 0.01, 0.01, 0.01, 0.38)
+    assert "rests on one of 7 networks measured twice, whose latencies differ by 38 % (without it the floor is 2" in one
+    assert "repeat_every=1" in one
+    assert "a quieter machine" in warnings(0.2, 0.3, 0.25, 0.28, 0.22, 0.31, 0.38)
+    assert warnings(0.01, 0.02, 0.03) == ""

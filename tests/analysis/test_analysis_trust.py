@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from archsearch.analysis.rank_correlation import percentile_interval, resampled_correlations
-from archsearch.analysis.trust import trust_of
+from archsearch.analysis.rank_correlation import Correlation, percentile_interval, resampled_correlations
+from archsearch.analysis.trust import TrustGroup, _group_sentence, trust_of
 from archsearch.records import Record, TrialStatus
 
 Make = Callable[..., Record]
@@ -246,3 +246,14 @@ def test_fewer_than_ten_networks_have_no_interval(make_record: Make, networks: i
     found = trust_of(*pairs(make_record, *values), {}).all
     assert (found.proxy.tau_low is not None) is (found.proxy.spearman_high is not None) is has_interval
     assert ("an interval needs 10 networks" in found.sentence) is not has_interval
+
+
+def test_a_predictor_whose_difference_has_no_interval_is_named_all_the_same() -> None:
+    proxy, params = (Correlation(predictor=name, n=12, tau=tau) for name, tau in (("proxy", 0.5), ("params", 0.25)))
+    group = TrustGroup(
+        name="all", n=12, proxy=proxy, predictors=(params,), best="params", advantage=0.25,
+        advantage_low=None, advantage_high=None, ceiling=None, sentence="",
+    )  # fmt: skip
+    said = _group_sentence(group, 0.95)
+    assert "params 0.25; their difference has no interval" in said
+    assert "no other predictor" not in said

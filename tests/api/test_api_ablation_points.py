@@ -82,8 +82,8 @@ def test_leave_one_out_puts_back_what_differs_from_the_plain_network_of_its_widt
     plain = nearest_baseline(changed, scale=SCALE, input_size=32)
     assert plain == BASE
     made = PointMaker(changed, input_size=32, scale=SCALE, trials={})
-    choices = [domain.name for domain in SPACE.domains]
-    found = leave_one_out(made, plain, choices, lambda choice: levels_of(SPACE, changed, choice))
+    levels = {domain.name: levels_of(SPACE, changed, domain.name) for domain in SPACE.domains}
+    found = leave_one_out(made, plain, levels)
     assert names(found) == [
         "base",
         "stage2.kernel=3",
@@ -93,9 +93,7 @@ def test_leave_one_out_puts_back_what_differs_from_the_plain_network_of_its_widt
         "stage4.removed=0",
     ]
     assert found.points[5].choices["stage4.units"] == 4  # arXiv 1807.11164, table 5
-    together = leave_one_out(
-        PointMaker(changed, input_size=32, scale=SCALE, trials={}), plain, ["kernel"], lambda _: (3, 5)
-    )
+    together = leave_one_out(PointMaker(changed, input_size=32, scale=SCALE, trials={}), plain, {"kernel": (3, 5)})
     assert names(together) == ["base", "kernel=3"]
 
 

@@ -8,6 +8,7 @@ import pytest
 from makers import make_latency
 
 import archsearch.latency.network
+import archsearch.targets.board
 from archsearch.api.describe import describe
 from archsearch.api.measure import MeasuredNetwork, MeasureProgress, measure
 from archsearch.errors import BuildError, ConfigError, MeasurementError, StoreError, UnknownNameError
@@ -42,7 +43,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
             for number in range(1, len(models) + 1)
         )  # fmt: skip
 
-    monkeypatch.setattr(archsearch.latency.network, "measure_networks", measured)
+    monkeypatch.setattr(archsearch.targets.board, "measure_networks", measured)
     return calls
 
 
@@ -173,7 +174,7 @@ def test_a_network_that_cannot_be_timed_is_an_error_and_the_groups_before_it_are
             raise MeasurementError("out of memory")
         return answer(*arguments, **named)
 
-    monkeypatch.setattr(archsearch.latency.network, "measure_networks", failing_at_batch_4)
+    monkeypatch.setattr(archsearch.targets.board, "measure_networks", failing_at_batch_4)
     done: list[MeasuredNetwork] = []
     with pytest.raises(MeasurementError, match="out of memory"):
         measure(["shufflenet_v2_x0_5"], batches=[1, 4], on_measured=done.append, **SMALL)

@@ -204,7 +204,7 @@ def _study(records: tuple[Record, ...], trainings: tuple[tuple[str, Score], ...]
         facts={"input_size": 32, "num_classes": 10},
         created_at=datetime(2026, 1, 1),
     )
-    return Study(info=info, records=records, counts={}, trainings=trainings)
+    return Study(info=info, records=records, trainings=trainings)
 
 
 def test_what_a_study_measured_of_the_network_at_its_scale_stands_beside_the_printed_numbers() -> None:

@@ -152,7 +152,7 @@ def test_without_choices_it_is_as_large_as_the_study_and_says_what_is_left_out(
         (["--choices", "kernel=3"], "nothing to compare"),
         (["--from", "knee"], "is not stored, so it has no trials"),
         (["--from", "shufflenet_v2_x0_6"], "did you mean"),
-        (["--mode", "all-at-once"], "one of one-at-a-time, leave-one-out, pairs"),
+        (["--mode", "all-at-once"], "known: leave-one-out, one-at-a-time, pairs"),
         (["--set", "proxy.epoch=3", "--choices", "kernel"], "did you mean 'proxy.epochs'"),
         (["--set", "epochs"], "expected key=value"),
     ],

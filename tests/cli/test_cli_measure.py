@@ -9,6 +9,7 @@ import pytest
 
 import archsearch
 import archsearch.latency.network
+import archsearch.targets.board
 from archsearch.errors import MeasurementError
 
 SMALL = ("--input-size", "32", "--classes", "10", "--device", "cpu", "--budget", "0.3", "--backend", "torch-eager")
@@ -40,7 +41,7 @@ def test_a_table_has_a_line_for_each_network_and_the_conditions_below(cli: Calla
     assert "cpu, torch-eager " in ended.out
     for text in (
         "1 thread, batch 1, fp32, 32x32, 10 outputs, reference shufflenet_v2_x1_0, fingerprint ",
-        "95% interval",
+        "95 % interval",
     ):
         assert text in ended.out
     assert "measuring 2 networks and the reference with torch-eager on cpu, batch 1" in ended.err
@@ -124,7 +125,7 @@ def test_what_was_measured_before_the_end_is_shown_but_never_as_whole_json(
             raise raised
         return real(*arguments, **named)
 
-    monkeypatch.setattr(archsearch.latency.network, "measure_networks", ending_at_batch_2)
+    monkeypatch.setattr(archsearch.targets.board, "measure_networks", ending_at_batch_2)
     asked = ("measure", "shufflenet_v2_x0_5", *SMALL, "--batch", "1", "--batch", "2")
     ended = cli(*asked, *(["--json"] if form == "json" else []))
     assert ended.code == 1

@@ -211,6 +211,7 @@ def test_an_empty_front_is_not_drawn(command: tuple[str, ...], cli: Callable[...
         (["grid", "--with", "width=1"], "it has choices"),
         (["front", "--with", "choices=a,b"], "front: there is no option 'choices'"),
         (["grid", "--with", "choices"], "expected KEY=VALUE"),
+        (["grid", "--with", "choices=a,b", "--with", "choices=c,d"], "--with choices is given twice"),
         (["front", "--study", "smal"], "did you mean 'small'?"),
     ],
 )

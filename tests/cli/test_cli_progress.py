@@ -111,6 +111,21 @@ def test_in_a_pipe_the_first_minute_and_long_trials_are_not_silent(monkeypatch: 
     ]
 
 
+def test_trials_that_end_between_two_looks_are_counted_one_by_one() -> None:
+    text = io.StringIO()
+    display = RunDisplay(Console(file=text, width=1000))
+    display.begun(STUDY)
+    display.progressed(progress(make_record(0)))
+    repeated = make_record(2, status=TrialStatus.REPLAY)
+    display.progressed(progress(make_record(0), make_record(1), repeated, stopped(3)))
+    counted = [words.split()[:3] for words in text.getvalue().splitlines()[1:]]
+    assert counted == [
+        ["[2/9]", "trial", "1"],
+        ["[2/9]", "trial", "2"],
+        ["[3/9]", "trial", "3"],
+    ]  # a repeat takes no place
+
+
 def test_a_stopped_trial_is_one_line_with_its_epoch_and_what_was_possible_at_best() -> None:
     # errors of 70 % then and 45.5 % at best at the end; corrected latency: ratio 5 / 4 times ...: as measured, 5 ms
     assert line(stopped(7)) == (

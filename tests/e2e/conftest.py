@@ -45,6 +45,16 @@ NOT_TIMED = Estimate(basis="not timed here", others=3, other_seconds=1.0)
 TIMEOUT_SECONDS = 400.0  # until a test gives up; no test says how long anything takes
 
 
+@contextmanager
+def _killed_at_the_end(process: subprocess.Popen[str]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+
+
 @dataclass(frozen=True)
 class Workplace:
     """A folder with `tiny.yaml` in which commands are typed."""
@@ -66,7 +76,8 @@ class Workplace:
     def type_anew(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """A command in a process of its own."""
         process = self.start(*arguments)
-        out, err = process.communicate(timeout=TIMEOUT_SECONDS)
+        with _killed_at_the_end(process):
+            out, err = process.communicate(timeout=TIMEOUT_SECONDS)
         assert "Traceback" not in out + err
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
@@ -201,16 +212,6 @@ def in_the_folder(shared_finished: Workplace, monkeypatch: pytest.MonkeyPatch) -
     threads = torch.get_num_threads()
     yield
     torch.set_num_threads(threads)
-
-
-@contextmanager
-def _killed_at_the_end(process: subprocess.Popen[str]) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
 
 
 @pytest.fixture

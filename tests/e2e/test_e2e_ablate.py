@@ -78,4 +78,5 @@ def study_named(name: str, like: Study) -> Study:
     """A study of this name that was never run, to ask for what was made from it."""
     from dataclasses import replace
 
-    return replace(like, info=replace(like.info, name=name))
+    config = {key: value for key, value in like.info.config.items() if key != "design"}
+    return replace(like, info=replace(like.info, name=name, config=config))

@@ -408,7 +408,7 @@ def test_the_command_writes_a_page_without_torch(stored: str, study: Study, tmp_
 
 @pytest.mark.parametrize(("form", "part"), [("--markdown", "## The published networks"), ("--latex", r"\toprule")])
 def test_the_command_prints_text(form: str, part: str, stored: str, capsys: pytest.CaptureFixture[str]) -> None:
-    from archsearch.cli.report import report
+    from archsearch.cli.studies import report
 
     report(storage=stored, markdown=form == "--markdown", latex=form == "--latex", study=None, out=None)
     printed = capsys.readouterr().out

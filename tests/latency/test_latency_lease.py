@@ -135,6 +135,33 @@ def test_a_killed_holder_never_blocks_the_rest(start: Start, tmp_path: Path, how
     assert appears(tmp_path / "next")
 
 
+@pytest.mark.skipif(not Path("/proc/locks").exists(), reason="the system does not list its locks")
+def test_a_long_wait_names_the_process_that_holds_the_device_and_that_it_is_stopped(
+    start: Start, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    holder = start("with lease.exclusive():\n    mark('held')\n    time.sleep(60)")
+    assert appears(tmp_path / "held")
+    os.kill(holder.pid, signal.SIGSTOP)
+    monkeypatch.setattr(lease_module, "_LONG_WAIT_SECONDS", 0.1)
+    entered = threading.Event()
+
+    def measure() -> None:
+        with DeviceLease("cpu", folder).exclusive():
+            entered.set()
+
+    waiting = threading.Thread(target=measure, daemon=True)
+    waiting.start()
+    until = time.monotonic() + LIMIT_SECONDS
+    while not caplog.messages and time.monotonic() < until:
+        time.sleep(0.01)
+    told = caplog.messages
+    holder.kill()
+    assert entered.wait(LIMIT_SECONDS)
+    waiting.join(LIMIT_SECONDS)
+    stopped = f"process {holder.pid} (stopped: `kill -CONT {holder.pid}` lets it go on)"
+    assert told == [f"waiting for the device 'cpu' for 0 s: it is held by {stopped}"]
+
+
 def test_a_killed_waiting_measurement_gives_the_gate_back(start: Start, tmp_path: Path) -> None:
     start("with lease.shared():\n    mark('chunk')\n    wait_for('end_chunk')")
     assert appears(tmp_path / "chunk")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from typing import cast
 
@@ -178,3 +179,20 @@ def test_on_a_gpu_the_events_time_the_run() -> None:
     took = runner.device_ms()
     assert took is not None
     assert took > 0
+
+
+def test_networks_exported_by_two_threads_leave_standard_output_to_the_process(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def export() -> None:
+        spec = find_variant("shufflenet_v2_x0_5").spec.normalised(32)
+        for _ in range(3):
+            export_onnx(build(spec, num_classes=10, input_size=32, seed=0), torch.zeros(1, 3, 32, 32))
+
+    threads = [threading.Thread(target=export) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    print("still there", flush=True)
+    assert capfd.readouterr().out == "still there\n"

@@ -306,6 +306,30 @@ def test_the_front_at_a_glance_names_what_is_recommended_and_what_it_beats(make_
     assert glance_figure(make_front([])).data == ()
 
 
+def test_labels_of_the_front_at_a_glance_lie_beside_each_other_and_inside_at_both_widths(make_record: Make) -> None:
+    records = [
+        make_record(17, top1=95.67, p10=0.050),
+        make_record(16, top1=96.67, p10=0.057),
+        make_record(6, variant="shufflenet_v2_x1_0_se_residual", top1=98.0, p10=0.354),
+        make_record(4, variant="shufflenet_v2_x1_0_se", top1=91.33, p10=0.340),
+        make_record(9, variant="shufflenet_v2_s_described", top1=85.0, p10=0.506),
+    ]
+    figure = glance_figure(make_front(records))
+    for width, labels in ((500, figure.layout.annotations), (370, figure.layout.meta["narrow"])):
+        low, high = figure.layout.xaxis.range
+        bottom, top = figure.layout.yaxis.range
+        boxes = []
+        for label in labels:
+            x = (label["x"] - low) / (high - low) * (width - 78) + label["ax"]
+            y = (top - label["y"]) / (top - bottom) * (400 - 76) + label["ay"]
+            half = 0.27 * label["font"]["size"] * len(label["text"])
+            boxes.append((x - half, y - 6, x + half, y + 6))
+            assert x - half > -5 and x + half < width - 78 + 5, label["text"]
+        for one, other in combinations(boxes, 2):
+            apart = one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
+            assert apart, (width, one, other)
+
+
 def test_every_choice_that_differs_is_in_the_hover_text(make_record: Make) -> None:
     choices = {f"choice{index:02d}": index for index in range(40)}
     found = make_front([make_record(0, choices=choices)], bases=based_on(dict.fromkeys(choices, -1)))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 
+import plotly.graph_objects as go
 import pytest
 
-from archsearch.plots.ranges import nice_ticks, percent_range, positive_range, wants_log
+from archsearch.plots.image import legend_height
+from archsearch.plots.ranges import nice_log_ticks, nice_ticks, percent_range, positive_range, wants_log
 from archsearch.plots.thinning import thinned, thinned_line
 
 
@@ -26,6 +28,24 @@ def test_one_value_is_its_own_tick_and_has_room_around_it() -> None:
     assert positive_range([5.0], log=False) == (4.5, 5.5)
     assert percent_range([5.0]) == (3.0, 7.0)
     assert positive_range([], log=False) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_values_that_hardly_differ_are_not_drawn_at_both_ends_of_an_axis(log: bool) -> None:
+    low, high = positive_range([0.1707, 0.1713], log=log)
+    assert low < 0.165 and high > 0.177
+    ticks = nice_log_ticks(low, high)
+    assert 2 <= len(ticks) <= 9 and all(low <= tick <= high for tick in ticks)
+
+
+def test_a_picture_is_as_high_as_its_legend_and_never_lower_than_asked() -> None:
+    figure = go.Figure([go.Scatter(name=f"network {number}") for number in range(40)])
+    figure.update_layout(legend={"x": 1.01, "font": {"size": 12}}, margin={"t": 100, "b": 50})
+    # 43 rows of 12 pixels are 516 without any gap between them
+    assert 150 + 516 < legend_height(figure, 500) < 150 + 2 * 516
+    assert legend_height(figure, 2000) == 2000
+    figure.update_layout(legend_x=0)  # below the plot, or in it: it has lines of its own
+    assert legend_height(figure, 500) == 500
 
 
 def test_a_logarithmic_axis_is_for_positive_values_that_span_much() -> None:

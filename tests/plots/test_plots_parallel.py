@@ -34,7 +34,7 @@ def test_levels_stand_in_their_order_and_better_objectives_higher(records: list[
     places = {line.trial: line.places for line in info.lines}
     # 1 ms is best of 1 to 3 ms; 60 % is best of 40 to 60 %
     assert places == {0: (0.0, 0.0, 1.0, 0.5), 1: (1.0, 0.5, 0.0, 1.0), 2: (0.5, 1.0, 0.5, 0.0)}
-    assert info.subtitle == ("3 networks, 2 on the front; 1 choices are the same in all",)
+    assert info.subtitle == ("3 networks, 2 on the front; 1 choice is the same in all",)
 
 
 def test_the_share_of_the_errors_variance_is_the_correlation_ratio(make_record: Make) -> None:

@@ -59,17 +59,17 @@ def test_trials_to_come_take_what_the_suggested_ones_took() -> None:
     suggested = [trial(2 + number, seconds) for number, seconds in enumerate((10.0, 20.0, 60.0))]
     found = own_trials_estimate([*published, *suggested], epochs=4, trials=6, workers=2, stopping=False)
     assert found is not None and (found.others, found.other_seconds) == (6, 30.0)  # (10 + 20 + 60) / 3
-    # with no more suggestions than workers the published networks count too: (100 + 100 + 10 + 20) / 4
-    early = own_trials_estimate([*published, *suggested[:2]], epochs=4, trials=1, workers=2, stopping=False)
-    assert early is not None and early.other_seconds == 57.5
+    # no more suggestions than workers say nothing yet, and published networks nothing of them
+    early = [*published * 9, *suggested[:2]]
+    assert own_trials_estimate(early, epochs=4, trials=1, workers=2, stopping=False) is None
 
 
 def test_a_stopped_training_counts_where_others_may_be_stopped_and_as_it_was() -> None:
     records = [trial(0, 40.0, epochs=4), trial(1, 10.0, epochs=1, stopped=True)]
-    kept = own_trials_estimate(records, epochs=4, trials=1, workers=2, stopping=True)
+    kept = own_trials_estimate(records, epochs=4, trials=1, workers=1, stopping=True)
     assert kept is not None and kept.other_seconds == 25.0
-    whole = own_trials_estimate(records, epochs=8, trials=1, workers=2, stopping=False)
-    assert whole is not None and whole.other_seconds == 80.0  # twice the epochs of the one whole training
+    whole = own_trials_estimate([*records, trial(2, 50.0)], epochs=8, trials=1, workers=1, stopping=False)
+    assert whole is not None and whole.other_seconds == 90.0  # twice the epochs of the two whole trainings: 80 and 100
     assert own_trials_estimate(records[1:], epochs=4, trials=1, workers=2, stopping=False) is None
 
 
@@ -159,7 +159,16 @@ def test_the_time_left_is_what_this_runs_trials_took_and_running_ones_are_half_d
 def test_trials_that_were_expected_to_take_longer_count_for_more() -> None:
     # 16 trials: the first 4, which are done, were expected to take 3 s, the others 1 s; they took 60 s with two halves
     expected = Estimate(first_seconds=(3.0,) * 4, others=12, other_seconds=1.0, workers=2, basis="made up")
-    assert progress(expected=expected).seconds_left == pytest.approx(60.0 / (12.0 + 1.0) * (12.0 - 1.0))
+    # and as much as 2 of 16 trials are taken as expected: 3 of the 24 s of work, in 2 / 16 of the time
+    done, elapsed = 12.0 + 1.0 + 3.0, 60.0 + expected.seconds / 8
+    assert progress(expected=expected).seconds_left == pytest.approx(elapsed / done * (12.0 - 1.0))
+
+
+def test_a_trial_that_was_nearly_done_before_hardly_moves_the_time_left() -> None:
+    # 20 trials of 300 s for two workers; the first needs 10 s more, and another has begun
+    expected = Estimate(others=16, other_seconds=300.0, workers=2, basis="made up")
+    now = progress(counts={"complete": 5, "running": 2}, expected=expected, elapsed_seconds=10.0)
+    assert now.seconds_left is not None and 900.0 < now.seconds_left < 2400.0  # not 70 s
 
 
 def test_before_the_first_trial_has_ended_the_estimate_is_what_is_left() -> None:

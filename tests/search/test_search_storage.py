@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from archsearch.errors import ConfigError, StoreError, UnknownNameError
 from archsearch.search import storage
 from archsearch.search.config import StudyConfig
 from archsearch.search.optuna_study import OptunaStudy
-from archsearch.search.storage import STORAGES, check_proxy, host_and_port, optuna_storage, storage_lost
+from archsearch.search.storage import STORAGES, check_proxy, close_storage, host_and_port, optuna_storage, storage_lost
 from archsearch.search.storage_server import serve
 from archsearch.store.database import Database
 
@@ -162,6 +163,57 @@ def test_workers_that_ask_at_once_get_numbers_of_their_own(open_study: Callable[
     with ThreadPoolExecutor(3) as threads:
         numbers = [number for found in threads.map(ask, range(3)) for number in found]
     assert sorted(numbers) == list(range(12))
+
+
+def _schema(path: Path) -> list[tuple[str, str, str]]:
+    with closing(sqlite3.connect(path)) as connection:
+        query = "select name, tbl_name, coalesce(sql, '') from sqlite_master order by 1"
+        rows = connection.execute(query).fetchall()
+    return [(name, table, " ".join(sql.split())) for name, table, sql in rows if not table.startswith("archsearch")]
+
+
+def test_tables_of_optuna_in_a_file_are_what_optuna_makes(tmp_path: Path) -> None:
+    theirs, ours = tmp_path / "theirs.db", tmp_path / "ours.db"
+    optuna.storages.RDBStorage(f"sqlite:///{theirs}").engine.dispose()
+    database = Database(f"sqlite:///{ours}")
+    close_storage(optuna_storage(database))
+    database.close()
+    assert _schema(ours) == _schema(theirs)
+    for table in ("version_info", "alembic_version"):
+        rows = []
+        for path in (ours, theirs):
+            with closing(sqlite3.connect(path)) as connection:
+                rows.append(connection.execute(f"select * from {table}").fetchall())
+        assert rows[0] == rows[1] and rows[0]
+
+
+@pytest.mark.parametrize("statements", [0, 1, 2, 7, 12, 16])
+def test_a_process_killed_while_it_makes_optunas_tables_leaves_none_of_them(statements: int, tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    code = (
+        "import os, sys\n"
+        "from sqlalchemy import event\n"
+        "from archsearch.search.storage import optuna_storage\n"
+        "from archsearch.store.database import Database\n"
+        "database, left = Database(sys.argv[1]), [int(sys.argv[2])]\n"
+        "@event.listens_for(database.engine, 'before_cursor_execute')\n"
+        "def _(connection, cursor, statement, *_):\n"
+        "    if statement.lstrip().upper().startswith(('CREATE', 'INSERT')):\n"
+        "        if not left[0]:\n            os.kill(os.getpid(), 9)\n"
+        "        left[0] -= 1\n"
+        "optuna_storage(database)\n"
+    )
+    command = [sys.executable, "-c", code, f"sqlite:///{path}", str(statements)]
+    assert subprocess.run(command, timeout=120, check=False).returncode == -signal.SIGKILL
+    assert _schema(path) == []
+    database = Database(f"sqlite:///{path}")
+    made = optuna_storage(database)
+    study = made.create_new_study([optuna.study.StudyDirection.MINIMIZE], "small")
+    with pytest.raises(optuna.exceptions.DuplicatedStudyError):
+        made.create_new_study([optuna.study.StudyDirection.MINIMIZE], "small")
+    assert made.get_study_id_from_name("small") == study
+    close_storage(made)
+    database.close()
 
 
 def test_processes_that_make_the_tables_at_one_moment_all_succeed(

@@ -17,7 +17,7 @@ from archsearch.latency.settings import LatencySettings
 from archsearch.records import Record, TrialStatus
 from archsearch.search import places
 from archsearch.search.config import StudyConfig
-from archsearch.search.plan import _boards
+from archsearch.search.plan import _boards, _pool_changes
 from archsearch.store.database import Database
 from archsearch.store.studies import find_study
 from archsearch.store.trials import load_records
@@ -141,6 +141,70 @@ def test_a_board_and_this_machine_are_measured_beside_each_other(
         (here,) = record.latency.also
         assert (record.latency.by, here.by, here.device) == ("command:flaky", "onnxruntime", "cpu")
         assert here.fingerprint != record.latency.fingerprint
+
+
+@pytest.fixture
+def two_boards(tmp_path: Path, make_config: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., StudyConfig]:
+    """A study whose measurements two boards share, each of which fails as told."""
+
+    def target(name: str) -> Target:
+        folder = tmp_path / name.replace(":", "_")
+        return Target(name=name, argv=(sys.executable, str(FLAKY), str(folder / "plan.json"), str(folder / "count")))
+
+    monkeypatch.setattr(places, "parse_target", target)
+
+    def make(first: dict[str, Any], second: dict[str, Any], *, patience_seconds: float = 60.0) -> StudyConfig:
+        for name, plan in (("command_a", first), ("command_b", second)):
+            (tmp_path / name).mkdir(exist_ok=True)
+            (tmp_path / name / "plan.json").write_text(json.dumps(plan))
+        monkeypatch.setattr(places, "Board", partial(Board, patience_seconds=patience_seconds))
+        latency = LATENCY | {"target": "command:a", "pool": ["command:b"]}
+        config: StudyConfig = make_config(space_text=SPACE, latency=latency)
+        return config
+
+    return make
+
+
+def test_two_boards_take_the_networks_in_turn_and_all_latencies_are_of_one_kind(
+    database: Database, two_boards: Any, make_worker: Any, tmp_path: Path
+) -> None:
+    config = two_boards({}, {})
+    make_worker(config, total=6).run()
+    found = records(database, config)
+    latencies = [record.latency for record in found if record.latency is not None]
+    assert len(latencies) == 6
+    assert sorted(latency.state["target"] for latency in latencies) == ["command:a"] * 3 + ["command:b"] * 3
+    assert {latency.device for latency in latencies} == {"command:a"}
+    assert len({latency.fingerprint for latency in latencies}) == 1
+    assert len({latency.study_reference_ms for latency in latencies}) == 1
+    for name in ("command_a", "command_b"):
+        assert int((tmp_path / name / "count").read_text()) == 2 * 3  # visits
+
+
+def test_a_board_of_a_pool_that_stays_away_leaves_its_work_to_the_other(
+    database: Database, two_boards: Any, make_worker: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = two_boards({"0": "away", "away_seconds": 3600.0}, {}, patience_seconds=1.0)
+    make_worker(config, total=4).run()
+    found = records(database, config)
+    assert [record.status for record in found] == [TrialStatus.COMPLETE] * 4
+    assert {record.latency.state["target"] for record in found if record.latency is not None} == {"command:b"}
+    assert "another board of the pool measures anew" in caplog.text
+
+
+def test_a_pool_whose_boards_all_stay_away_ends_the_run(database: Database, two_boards: Any, make_worker: Any) -> None:
+    gone = {str(visit): "away" for visit in range(9)} | {"away_seconds": 3600.0}
+    config = two_boards(gone, gone, patience_seconds=1.0)
+    with pytest.raises(BoardAwayError, match="it has been away for"):
+        make_worker(config, total=2).run()
+
+
+def test_a_board_may_leave_a_pool_and_one_that_was_not_held_against_it_may_not_come_in() -> None:
+    stored = {"pool": {"boards": [{"target": "command:a"}, {"target": "command:b"}]}}
+    assert _pool_changes(stored, LatencySettings(target="command:a")) == []
+    assert _pool_changes(stored, LatencySettings(target="command:a", pool=("command:b",))) == []
+    (said,) = _pool_changes(stored, LatencySettings(target="command:a", pool=("command:b", "command:c")))
+    assert said.startswith("command:c was not in latency.pool when the study began")
 
 
 def test_a_study_is_planned_with_what_each_board_says_of_itself() -> None:

@@ -59,6 +59,7 @@ def change(whole: Path, tmp_path: Path) -> Change:
         database = Database(f"sqlite:///{path}", create=False)
         try:
             for study in list_studies(database):
+                assert study.noise_floor_seconds >= 0.0 and study.latency_batch is None and study.board is None
                 read += len(load_records(database, study.id, with_curves=True))
                 load_trainings(database, study.id, split="validation")
         finally:
@@ -130,9 +131,19 @@ DAMAGED = [
     ("studies", "config", "'{\"objectives\": 3}'", "column 'config'"),
     ("studies", "facts", '\'{"input_size": "large"}\'', "column 'facts'"),
     ("studies", "facts", "'{\"input_size\": 1000000000}'", "column 'facts'"),
+    ("studies", "facts", '\'{"noise_floor": {"relative": "x"}}\'', "column 'facts'"),
+    ("studies", "facts", '\'{"latency_batch": {"batch": 8}}\'', "column 'facts'"),
+    ("studies", "facts", '\'{"boards": {"ssh:pi5": 5}}\'', "column 'facts'"),
+    ("studies", "facts", '\'{"trust": {"predictors": {"synflow": 3}}}\'', "column 'facts'"),
+    ("studies", "facts", '\'{"classes": {"cat": 1}}\'', "column 'facts'"),
     ("studies", "reference_point", '\'{"error_percent": "x"}\'', "column 'reference_point'"),
     ("studies", "created_at", "'yesterday'", "cannot be read: 'yesterday'"),
 ]
+
+
+def test_facts_that_are_null_are_facts_that_nobody_has(change: Change) -> None:
+    nulls = '{"noise_floor": null, "latency_batch": null, "boards": null, "trust": null}'
+    assert change(f"update archsearch_studies set facts = '{nulls}'", known=False) == 2
 
 
 @pytest.mark.parametrize(("table", "column", "value", "said"), DAMAGED)
@@ -154,11 +165,47 @@ def test_a_stored_key_that_every_version_has_is_asked_for_by_its_name(change: Ch
     database.close()
 
 
-@pytest.mark.parametrize("change_made", ["study_id = 77", "study_id = 'running'", "number = null"])
-def test_a_trial_that_would_vanish_is_told(change_made: str, change: Change) -> None:
+@pytest.mark.parametrize(
+    ("change_made", "said"),
+    [("study_id = 77", "study"), ("study_id = 'running'", "study"), ("number = null", "number")],
+)
+def test_a_trial_that_would_vanish_is_told(change_made: str, said: str, change: Change) -> None:
     for known in (True, False):
-        with pytest.raises(StoreError, match="row 2 of archsearch_trials has lost its study or its number"):
+        with pytest.raises(StoreError, match=f"row 2 of archsearch_trials has lost its {said}"):
             change(f"update archsearch_trials set {change_made} where id = 2", known=known)
+
+
+@pytest.mark.parametrize(
+    ("change_made", "said"),
+    [
+        ("split = 'tesu'", "column 'split' of row 2 of archsearch_trainings is damaged"),
+        ("study_id = 77", "row 2 of archsearch_trainings has lost its study"),
+    ],
+)
+def test_a_training_that_would_vanish_is_told(change_made: str, said: str, whole: Path, tmp_path: Path) -> None:
+    shutil.copy(whole, tmp_path / "x.db")
+    with closing(sqlite3.connect(tmp_path / "x.db", isolation_level=None)) as connection:
+        connection.execute(f"update archsearch_trainings set {change_made} where id = 2")
+    database = Database(f"sqlite:///{tmp_path / 'x.db'}")
+    with pytest.raises(StoreError, match=said):
+        load_trainings(database, 1, split="test")
+    database.close()
+
+
+def test_an_index_that_lists_fewer_trainings_than_there_are_is_told(whole: Path, tmp_path: Path) -> None:
+    shutil.copy(whole, tmp_path / "x.db")
+    with closing(sqlite3.connect(tmp_path / "x.db", isolation_level=None)) as connection:
+        name, made = connection.execute(
+            "select name, sql from sqlite_master where type = 'index' and sql like '%archsearch_trainings (study_id)'"
+        ).fetchone()
+        connection.execute(f"drop index {name}")
+        connection.execute(f"{made} where id > 1")  # of one row, and said to be of all
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute("update sqlite_master set sql = ? where name = ?", (made, name))
+    database = Database(f"sqlite:///{tmp_path / 'x.db'}")
+    with pytest.raises(StoreError, match="the index of archsearch_trainings is damaged"):
+        load_trainings(database, 1, split="validation")
+    database.close()
 
 
 def test_a_schema_version_that_is_text_is_another_version(change: Change) -> None:

@@ -1,16 +1,15 @@
 from __future__ import annotations
 
 import importlib.util
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import safetensors.torch
 import torch
+from processes import torchrun
 
 from archsearch.errors import ConfigError, TrainingError
 from archsearch.training.distributed import PartsOfBatches, World, world_of
@@ -27,19 +26,10 @@ def script() -> ModuleType:
     return module
 
 
-def torchrun(*arguments: str | Path) -> None:
-    subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", SCRIPT, *arguments],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        check=True,
-        timeout=400,
-        capture_output=True,
-    )
-
-
 @pytest.mark.parametrize("variant", ["shufflenet_v2_x0_5", "mobilenet_v3_small_ldc0"])
 def test_two_processes_take_the_steps_of_one(variant: str, tmp_path: Path, script: ModuleType) -> None:
-    torchrun(variant, tmp_path / "two.pt")
+    ended = torchrun(SCRIPT, variant, tmp_path / "two.pt")
+    assert ended.returncode == 0, ended.stderr
     two = torch.load(tmp_path / "two.pt", weights_only=True)
     one, losses = script.train(variant)
     assert two["losses"] == pytest.approx(losses, rel=1e-6)  # the loss itself is in float32
@@ -50,7 +40,8 @@ def test_two_processes_take_the_steps_of_one(variant: str, tmp_path: Path, scrip
 
 
 def test_a_training_of_two_processes_has_the_loss_and_the_score_of_one(tmp_path: Path, script: ModuleType) -> None:
-    torchrun("retrain", tmp_path / "two")
+    ended = torchrun(SCRIPT, "retrain", tmp_path / "two")
+    assert ended.returncode == 0, ended.stderr
     two, one = script.retrain(tmp_path / "two"), script.retrain(tmp_path / "one")  # what is finished is read
     # In float32 one process alone is off by 6e-4 from itself in double precision here: eight steps magnify rounding.
     # The steps themselves are compared in double precision above.
@@ -94,6 +85,27 @@ def test_a_process_on_a_gpu_takes_its_own_before_it_joins_the_others(monkeypatch
     world = world_of.__wrapped__("cuda:0")
     assert done == [1, ("nccl", torch.device("cuda", 1))]
     assert (world.rank, world.device) == (3, "cuda:1")
+
+
+@pytest.mark.parametrize(
+    ("world", "holds"),
+    [
+        (World(), True),
+        (World(rank=2, size=4, local_rank=0, local_size=2), True),  # the first of the second machine
+        (World(rank=3, size=4, local_rank=1, local_size=2), False),
+        (World(rank=1, size=2, local_rank=1, local_size=2, device="cuda:1"), True),
+    ],
+)
+def test_of_the_processes_on_one_device_the_first_holds_it_for_all(world: World, holds: bool) -> None:
+    held = list[World]()
+
+    @contextmanager
+    def hold() -> Iterator[None]:
+        held.append(world)
+        yield
+
+    with world.holding(hold)():
+        assert held == [world] * holds
 
 
 def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -165,6 +165,8 @@ def _export(model: nn.Module, example_input: Tensor, *, threads: int, precision:
         try:
             runner = OnnxRunner(exported, inputs, threads=threads, precision=precision)
             got = runner.output_for(others.to(inputs.dtype))
+            with runner.ready():
+                runner()  # the runtime plans its memory in the first run, and takes it in the second
         except _onnxruntime_errors() as error:
             raise MeasurementError(f"ONNX Runtime cannot run the exported network: {error}") from error
         check_same_output(

@@ -1,0 +1,112 @@
+"""Boards that may share a study's measurements: of one model, and of one opinion about five networks."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from dataclasses import replace
+
+import pytest
+
+import archsearch
+from archsearch.errors import ConfigError
+from archsearch.latency.settings import LatencySettings
+from archsearch.targets import pool
+from archsearch.targets.pool import NETWORKS, PoolBoard, PoolCheck, check_one_model
+
+ONE = PoolBoard(
+    target="ssh:a",
+    ratios=((0.50, 0.51), (1.50, 1.47), (2.00, 2.02), (0.80, 0.79), (1.20, 1.22)),
+    reference_p10_ms=4.0,
+    floor=0.04,
+)
+
+
+def of(*boards: PoolBoard) -> PoolCheck:
+    return PoolCheck(boards=boards, drift_tolerance=0.25)
+
+
+def test_boards_agree_where_every_network_differs_by_less_than_the_larger_floor() -> None:
+    other = replace(ONE, target="ssh:b", floor=0.01, ratios=tuple((1.03 * a, 1.03 * b) for a, b in ONE.ratios))
+    assert of(ONE, other).agrees
+    assert of(ONE, other).sentences == ("Yes: latency.target ssh:a and latency.pool ssh:b in a study.",)
+    assert not of(replace(ONE, floor=0.02), other).agrees
+
+
+def test_one_network_of_five_that_differs_keeps_boards_apart_and_is_named() -> None:
+    ratios = (*ONE.ratios[:4], (1.20 * 1.12, 1.22 * 1.12))
+    found = of(ONE, replace(ONE, target="ssh:b", ratios=ratios))
+    assert not found.agrees
+    (said,) = found.warnings
+    assert (
+        said
+        == "ssh:a and ssh:b differ by 12 % in resnet20, where two measurements on one board differ by at most 4.0 %"
+    )
+    assert json.loads(json.dumps(found.plain()))["agrees"] is False
+
+
+def test_a_board_at_half_the_clock_is_kept_apart_although_its_ratios_are_the_same() -> None:
+    (said,) = of(ONE, replace(ONE, target="ssh:b", reference_p10_ms=8.0)).warnings
+    assert said == "ssh:a and ssh:b differ by 100 % in speed: 4.000 and 8.000 ms for shufflenet_v2_x1_0"
+
+
+def test_of_three_boards_every_two_are_compared() -> None:
+    far = replace(ONE, target="ssh:c", ratios=tuple((1.06 * a, 1.06 * b) for a, b in ONE.ratios))
+    near = replace(ONE, target="ssh:b", ratios=tuple((1.03 * a, 1.03 * b) for a, b in ONE.ratios))
+    said = of(ONE, near, far).warnings
+    assert len(said) == len(NETWORKS) and all(each.startswith("ssh:a and ssh:c differ by 6.0 % in") for each in said)
+
+
+def test_boards_of_one_model_differ_in_their_machine_id_and_in_what_changes_alone() -> None:
+    facts = {"cpu": "Cortex-A76", "machine_id": "1", "governor": "performance", "boot_id": "x"}
+    check_one_model({"ssh:a": facts, "ssh:b": facts | {"machine_id": "2", "boot_id": "y"}})
+    with pytest.raises(ConfigError, match="not boards of one model: governor is performance and ondemand"):
+        check_one_model({"ssh:a": facts, "ssh:b": facts | {"governor": "ondemand"}})
+
+
+def test_one_machine_behind_two_pipes_is_measured_twice_on_each() -> None:
+    python = shlex.quote(sys.executable)
+    steps: list[str] = []
+    found = pool.check_pool(
+        (f"command:{python}", f"command:env {python}"),
+        LatencySettings(
+            backend="onnxruntime", bursts=4, visits=2, runs_per_burst=2, spread_seconds=0, warmup_windows=2, remeasure=0
+        ),
+        input_size=32,
+        on_step=steps.append,
+    )
+    assert [board.target for board in found.boards] == [f"command:{python}", f"command:env {python}"]
+    assert all(len(board.ratios) == 5 and board.floor > 0.0 for board in found.boards)
+    for board in found.boards:  # 5 times the multiply-adds of x0.5, on any machine
+        assert board.ratio(0) < board.ratio(1)
+    assert steps[0] == "connecting" and len(steps) == 3
+    assert found.tables()[0].rows[0][0] == found.boards[0].target
+
+
+@pytest.mark.parametrize(
+    ("targets", "said"),
+    [
+        (("ssh:a",), "two boards or more are needed"),
+        (("command:python3", "command:python3"), "two boards or more are needed, each once"),
+        (("local", "command:python3"), "local is this machine: only boards share measurements"),
+        (("shh:a", "command:python3"), "target 'shh:a': unknown"),
+    ],
+)
+def test_what_is_no_pool_is_refused_before_anything_is_measured(targets: tuple[str, ...], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        archsearch.target_pool(*targets)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"pool": ["ssh:b"]}, "set target to a board"),
+        ({"target": "ssh:a", "pool": ["ssh:a"]}, "pool names boards that are no target yet, each once; got ssh:a"),
+        ({"target": "ssh:a", "pool": ["local"]}, "pool names boards"),
+        ({"target": "ssh:a", "also_targets": ["ssh:b"], "pool": ["ssh:b"]}, "pool names boards"),
+    ],
+)
+def test_a_pool_is_of_boards_that_are_no_target_yet(content: dict[str, object], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        LatencySettings.model_validate(content)
