@@ -9,9 +9,8 @@ run of the same arguments has in the file is kept, condition by condition: a run
 A seeded sample of the ShuffleNetV2 space (32x32 images, stem of stride 2 without max pool, widths 0.5 and 1.0) is
 measured by two processes, one after the other, in different orders:
 
-    quiet                    nothing else of ours runs
-    training                 so many workers train proxies meanwhile, with the device lease between them and us
-    training-without-lease   the same workers, and nobody asks for the lease (only if asked for)
+    quiet       nothing else of ours runs
+    training    so many workers train proxies meanwhile, with the device lease between them and us
 
 In each process every network is measured by these procedures, on the same backend:
 
@@ -47,7 +46,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
@@ -61,13 +60,14 @@ from archsearch.errors import ArchsearchError
 from archsearch.latency.backends import BACKENDS
 from archsearch.latency.fingerprint import device_fingerprint, volatile_facts
 from archsearch.latency.lease import DeviceLease
-from archsearch.latency.network import measure_networks, prepare_reference, random_input
+from archsearch.latency.prepare import random_input
 from archsearch.latency.settings import LatencySettings
 from archsearch.models.families import build
 from archsearch.models.spec import Spec
 from archsearch.models.variants import VARIANTS
 from archsearch.noise import LEAST_REPEATS, Repeat, is_crowded, noise_floor_of, quiet_memory_ms
 from archsearch.space.search_space import load_space
+from archsearch.targets.board import measure_on
 from archsearch.training.proxy import train_proxy
 from archsearch.training.settings import ProxySettings
 
@@ -77,7 +77,7 @@ NUM_CLASSES = 10
 REFERENCE = "shufflenet_v2_x1_0"
 STEM = {"stem.stride": 2, "stem.pool": False}
 WIDTHS = [0.5, 1.0]
-CONDITIONS = ("quiet", "training", "training-without-lease")
+CONDITIONS = ("quiet", "training")
 PROCEDURES = {
     "ours": "ratio_to_reference",
     "ours, raw p10": "p10_ms",
@@ -118,13 +118,10 @@ def measuring(arguments: argparse.Namespace) -> None:
     settings = settings_of(arguments.backend, arguments.budget)
     specs = sampled(arguments.networks, arguments.seed)
     random.Random(arguments.order).shuffle(specs)
-    lease = DeviceLease.of_device(DEVICE) if arguments.lease else None
-    reference = prepare_reference(
-        build(
-            VARIANTS[REFERENCE].spec.with_choices(STEM).normalised(INPUT_SIZE),
-            num_classes=NUM_CLASSES, input_size=INPUT_SIZE, seed=0,
-        ),
-        name=REFERENCE, settings=settings, device=DEVICE, input_size=INPUT_SIZE, lease=lease,
+    measure = measure_on(DEVICE, None, settings)
+    reference = build(
+        VARIANTS[REFERENCE].spec.with_choices(STEM).normalised(INPUT_SIZE),
+        num_classes=NUM_CLASSES, input_size=INPUT_SIZE, seed=0,
     )  # fmt: skip
     before = volatile_facts(DEVICE)
     rows: dict[str, dict[str, Any]] = {}
@@ -134,13 +131,12 @@ def measuring(arguments: argparse.Namespace) -> None:
         for spec, model in zip(group, models, strict=True):
             rows[spec.arch_id] = peers(model, settings)
         began = time.perf_counter()
-        latencies = measure_networks(
+        latencies = measure(
             models,
             reference,
-            settings=settings,
-            device=DEVICE,
+            names=[spec.arch_id for spec in group],
+            reference_name=REFERENCE,
             input_size=INPUT_SIZE,
-            lease=lease,
             sleep=sleep_of(os.getppid()),
         )
         seconds = time.perf_counter() - began  # repeated measurements included; made ready twice, by peers() as well
@@ -207,7 +203,7 @@ def sleep_of(parent: int) -> Callable[[float], None]:
 def training(arguments: argparse.Namespace) -> None:
     """Train proxies until told to stop; the number of chunks goes to standard output at the end."""
     parent = os.getppid()
-    lease = DeviceLease.of_device(DEVICE) if arguments.lease else None
+    lease = DeviceLease.of_device(DEVICE)
     dataset = load_dataset("digits")
     train, validation = stratified_split(dataset.train, validation_images=300, train_images=None, seed=0)
     chunks = 0
@@ -217,7 +213,7 @@ def training(arguments: argparse.Namespace) -> None:
         nonlocal chunks
         if os.getppid() != parent:
             raise SystemExit("the benchmark has ended")
-        with lease.shared() if lease is not None else nullcontext():
+        with lease.shared():
             yield
         chunks += 1
         if chunks == 2:
@@ -243,9 +239,9 @@ def training(arguments: argparse.Namespace) -> None:
 # --- the whole -------------------------------------------------------------------------------------------------------
 
 
-def spawn(role: str, arguments: argparse.Namespace, *, order: int, lease: bool, write: Path | None) -> subprocess.Popen:
+def spawn(role: str, arguments: argparse.Namespace, *, order: int, write: Path | None) -> subprocess.Popen:
     """Start this file as one of its own children."""
-    command = [sys.executable, __file__, "--role", role, "--order", str(order), *(["--lease"] if lease else [])]
+    command = [sys.executable, __file__, "--role", role, "--order", str(order)]
     for name in ("networks", "group", "budget", "backend", "seed"):
         command += [f"--{name}", str(getattr(arguments, name))]
     command += ["--write", str(write)] if write else []
@@ -265,12 +261,11 @@ def ended(process: subprocess.Popen) -> None:
 
 def one_condition(condition: str, arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Both processes of one condition, and the trainers beside them."""
-    lease = condition != "training-without-lease"
     began = time.monotonic()
     with ExitStack() as stack:
         trainers = []
         for number in range(0 if condition == "quiet" else arguments.trainers):
-            trainer = spawn("train", arguments, order=1000 * number, lease=lease, write=None)
+            trainer = spawn("train", arguments, order=1000 * number, write=None)
             stack.callback(ended, trainer)
             trainers.append(trainer)
         for trainer in trainers:
@@ -280,7 +275,7 @@ def one_condition(condition: str, arguments: argparse.Namespace, folder: Path) -
         processes = []
         for number in (1, 2):
             write = folder / f"{condition}-{number}.json"
-            measurer = spawn("measure", arguments, order=number, lease=lease, write=write)
+            measurer = spawn("measure", arguments, order=number, write=write)
             stack.callback(ended, measurer)
             for line in measurer.stdout or ():
                 print(f"{condition}, process {number}: {line.strip()} networks", file=sys.stderr)
@@ -296,7 +291,6 @@ def one_condition(condition: str, arguments: argparse.Namespace, folder: Path) -
     print(f"{condition}: done in {time.monotonic() - began:.0f} s", file=sys.stderr)
     return {
         "condition": condition,
-        "lease": lease,
         "trainers": len(chunks),
         "trainer_chunks": chunks,
         "trainer_chunks_per_second": [count / trained_seconds for count in chunks],
@@ -411,12 +405,11 @@ def printed(found: Sequence[dict[str, Any]]) -> None:
                 f"(median of {FLOOR_DRAWS} draws); {ours['sure_within_floor']:.1%} of the others within it, with the "
                 f"doubtful ones {ours['within_floor']:.1%}"
             )
-        if one["lease"]:
-            met = ours["within_5_percent"] >= TARGET_SHARE and ours["kendall_tau"] >= TARGET_TAU
-            known = ours["sure_within_floor"]
-            held = "not known" if known is None else "met" if known >= TARGET_FLOOR else "NOT met"
-            print(f"    target (95% within 5%, tau at least 0.95): {'met' if met else 'NOT met'}")
-            print(f"    target (93% of those that are not doubtful within the floor): {held}")
+        met = ours["within_5_percent"] >= TARGET_SHARE and ours["kendall_tau"] >= TARGET_TAU
+        known = ours["sure_within_floor"]
+        held = "not known" if known is None else "met" if known >= TARGET_FLOOR else "NOT met"
+        print(f"    target (95% within 5%, tau at least 0.95): {'met' if met else 'NOT met'}")
+        print(f"    target (93% of those that are not doubtful within the floor): {held}")
 
 
 def main() -> None:
@@ -432,7 +425,6 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="JSON file for every number")
     parser.add_argument("--role", choices=("all", "measure", "train"), default="all", help=argparse.SUPPRESS)
     parser.add_argument("--order", type=int, default=0, help=argparse.SUPPRESS)
-    parser.add_argument("--lease", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--write", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     conditions = arguments.conditions.split(",")

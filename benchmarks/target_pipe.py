@@ -37,7 +37,7 @@ from archsearch.latency.settings import LatencySettings
 from archsearch.models.families import build
 from archsearch.models.variants import find_variant
 from archsearch.records import Latency
-from archsearch.search.places import BoardPlace, LocalPlace, Place, PlaceSetup
+from archsearch.search.places import BoardPlace, Place, PlaceSetup, place_here
 from archsearch.space.search_space import load_space
 from archsearch.targets.board import Board
 from archsearch.targets.transports import parse_target
@@ -71,7 +71,7 @@ def main() -> int:
     )  # fmt: skip
     with closing(Board(target)) as board, closing(Board(target)) as another:
         there = BoardPlace(board, settings, setup)
-        here = LocalPlace(settings, setup)
+        here = place_here(settings, setup)
         places = (there, there) if arguments.throttle else (here, there, BoardPlace(another, settings, setup))
         rows = []
         for number, model in enumerate(networks(arguments.networks)):

@@ -15,12 +15,12 @@ from archsearch.api.study import Study, open_base
 from archsearch.errors import ArchsearchError, ConfigError
 from archsearch.latency.group import Group, LocalGroup, VisitPlan
 from archsearch.latency.lease import DeviceLease
-from archsearch.latency.prepare import ExportedNetwork, conditions_of, random_input
+from archsearch.latency.prepare import ExportedNetwork, conditions_of
 from archsearch.latency.watch import DeviceWatch
 from archsearch.models.families import build
 from archsearch.search.devices import worker_devices
 from archsearch.search.variants import scaled
-from archsearch.targets.board import Board, BoardGroup, BoardNetwork
+from archsearch.targets.board import Board, BoardGroup, BoardNetwork, own_agent, uses_own_agent
 from archsearch.targets.transports import parse_target
 
 _BURSTS = 4  # of each network in a turn
@@ -65,16 +65,17 @@ def measure_sustained(
     on_board = parse_target(settings.target)
     with ExitStack() as ended:
         group: Group
-        if on_board is None:
-            where = worker_devices(device, 1)[0]
+        where = worker_devices(device, 1)[0] if on_board is None else settings.target
+        if on_board is None and not uses_own_agent(where, settings):
             lease, conditions = DeviceLease.of_device(where), conditions_of(config.reference, settings, where, size)
             exported = [ExportedNetwork(model, conditions, what="a network", lease=lease) for model in models]
             group = LocalGroup([one.open() for one in exported], lease=lease, watch=DeviceWatch(where))
         else:
-            where, board = settings.target, ended.enter_context(closing(Board(on_board)))
-            example = random_input(batch=settings.batch_on("cpu"), input_size=size, device="cpu", seed=0)
-            sent = [BoardNetwork.of(model, example, what="a network") for model in models]
-            group = BoardGroup(board, sent, example)
+            board = own_agent() if on_board is None else ended.enter_context(closing(Board(on_board)))
+            sent = [
+                BoardNetwork.of(model, what="a network", settings=settings, input_size=size, seed=0) for model in models
+            ]
+            group = BoardGroup(board, sent)
         turns, runs, began = list[Turn](), settings.runs_per_burst, time.monotonic()
         while len(turns) < 2 or turns[-1].ended_seconds < seconds:
             plan = VisitPlan(

@@ -115,8 +115,7 @@ class DeviceWatch:
         """
         if self.device.partition(":")[0] == "cuda":
             return bool(self._gpu_neighbours)
-        rounding = _TICKS_A_VISIT * self._visits / _ticks_per_second()
-        return self._total > 0 and self._foreign - rounding > FOREIGN_CPU_SHARE * self._total
+        return is_disturbed(self._total, self._foreign, visits=self._visits)
 
     def state(self) -> dict[str, str]:
         """What `records.Latency.state` stores; facts that the system does not tell are absent.
@@ -148,6 +147,12 @@ class DeviceWatch:
         if any(self._is_ours(process) for process in processes):
             return tuple(process for process in processes if not self._is_ours(process))
         return () if len(processes) <= 1 else None
+
+
+def is_disturbed(total_seconds: float, foreign_seconds: float, *, visits: int) -> bool:
+    """Whether others used more of all cores' time in the visits than they may, and than the counters' rounding."""
+    rounding = _TICKS_A_VISIT * visits / _ticks_per_second()
+    return foreign_seconds - rounding > FOREIGN_CPU_SHARE * total_seconds > 0
 
 
 def is_archsearch(process: int) -> bool:

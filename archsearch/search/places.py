@@ -1,7 +1,8 @@
-"""Where a study's networks are measured: on this device by a backend, or on boards. A visit is one call at either.
+"""Where a study's networks are measured: on this device, or on boards. A visit is one call at either.
 
-On this device a visit is made at once, because nothing else may run beside it. On a board it is made while the worker
-goes on with its training, one after the other of those that were begun.
+On this device a visit is made at once, because nothing else may run beside it: in this process by a backend, or, on a
+CPU in ONNX Runtime, by an agent as on a board. On a board it is made while the worker goes on with its training, one
+after the other of those that were begun.
 """
 
 from __future__ import annotations
@@ -18,11 +19,18 @@ from torch import nn
 
 from archsearch.latency.lease import DeviceLease
 from archsearch.latency.network import ExportedNetwork, PreparedReference, open_measurement, prepare_reference
-from archsearch.latency.prepare import conditions_of, random_input
+from archsearch.latency.prepare import conditions_of
 from archsearch.latency.protocol import Conditions, Measurement
 from archsearch.latency.settings import LatencySettings
 from archsearch.latency.witness import memory_witness
-from archsearch.targets.board import Board, BoardGroup, BoardNetwork, board_conditions
+from archsearch.targets.board import (
+    Board,
+    BoardGroup,
+    BoardNetwork,
+    board_conditions,
+    own_agent,
+    uses_own_agent,
+)
 from archsearch.targets.transports import parse_target
 
 
@@ -112,7 +120,7 @@ class PlaceSetup:
 
 
 class LocalPlace:
-    """This device, by the settings' backend."""
+    """This device, by the settings' backend in this process."""
 
     def __init__(self, settings: LatencySettings, setup: PlaceSetup) -> None:
         self.name = settings.backend_on(setup.device)
@@ -148,10 +156,7 @@ class LocalPlace:
 
     def begin(self, visit: Callable[[], None]) -> Future[None]:
         """See `Device`: the visit is made now."""
-        made: Future[None] = Future()
-        visit()
-        made.set_result(None)
-        return made
+        return made_now(visit)
 
     def close(self) -> None:
         """There is nothing to be closed."""
@@ -167,6 +172,14 @@ class LocalPlace:
             input_size=setup.input_size,
             lease=setup.lease,
         )
+
+
+def made_now(visit: Callable[[], None]) -> Future[None]:
+    """Make a visit, which is done then."""
+    made: Future[None] = Future()
+    visit()
+    made.set_result(None)
+    return made
 
 
 class BoardPlace:
@@ -185,11 +198,9 @@ class BoardPlace:
         self.name = board.target.name
         self.board = board
         self._stands_for = stands_for
+        self._lease_there: DeviceLease | None = None
         self._settings = settings
         self._setup = setup
-        self._example = random_input(
-            batch=settings.batch_on("cpu"), input_size=setup.input_size, device="cpu", seed=setup.seed
-        )
 
     @cached_property
     def conditions(self) -> Conditions:
@@ -227,7 +238,7 @@ class BoardPlace:
 
     def open(self, network: BoardNetwork, *, afresh: bool = False) -> Measurement:
         """See `Device`; nothing is sent before the first visit, and every measurement opens the reference afresh."""
-        group = BoardGroup(self.board, (network, self.exported_reference), self._example)
+        group = BoardGroup(self.board, (network, self.exported_reference), lease=self._lease_there)
         return Measurement(group, self._settings)
 
     def begin(self, visit: Callable[[], None]) -> Future[None]:
@@ -239,8 +250,27 @@ class BoardPlace:
         self.board.close()
 
     def _exported(self, model: nn.Module, *, what: str) -> BoardNetwork:
-        with self._setup.lease.shared():  # another process may be measuring here
-            return BoardNetwork.of(model, self._example, what=what)
+        setup = self._setup
+        with setup.lease.shared():  # another process may be measuring here
+            return BoardNetwork.of(
+                model, what=what, settings=self._settings, input_size=setup.input_size, seed=setup.seed
+            )
+
+
+class AgentPlace(BoardPlace):
+    """This device, by an agent of this process's own."""
+
+    def __init__(self, settings: LatencySettings, setup: PlaceSetup) -> None:
+        super().__init__(own_agent(), settings, setup)
+        self.name = settings.backend_on(setup.device)
+        self._lease_there = setup.lease
+
+    def begin(self, visit: Callable[[], None]) -> Future[None]:
+        """See `Device`: the visit is made now."""
+        return made_now(visit)
+
+    def close(self) -> None:
+        """The agent stays, for whatever this process measures next."""
 
 
 class PoolPlace:
@@ -297,6 +327,11 @@ class PoolPlace:
             place.close()
 
 
+def place_here(settings: LatencySettings, setup: PlaceSetup) -> Place:
+    """This device, by the settings' backend. Raises MeasurementError where no agent can be started."""
+    return (AgentPlace if uses_own_agent(setup.device, settings) else LocalPlace)(settings, setup)
+
+
 def places_of(
     settings: LatencySettings, setup: PlaceSetup, *, boards: Mapping[str, Mapping[str, str]]
 ) -> tuple[Place, ...]:
@@ -323,5 +358,5 @@ def places_of(
             found.append(PoolPlace([first, *others]) if others else first)
             continue
         for backend in (there.backend_on(setup.device), *there.also_on(setup.device)):
-            found.append(LocalPlace(there.with_backend(backend), setup))
+            found.append(place_here(there.with_backend(backend), setup))
     return tuple(found)

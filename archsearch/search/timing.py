@@ -14,15 +14,13 @@ import torch
 from archsearch.cost.architecture import outline_cost
 from archsearch.data.images import Images
 from archsearch.errors import MeasurementError
-from archsearch.latency.group import LocalGroup
 from archsearch.latency.lease import DeviceLease
-from archsearch.latency.prepare import ExportedNetwork, prepare_reference, reopening
-from archsearch.latency.protocol import Measurement
 from archsearch.models.families import build
 from archsearch.models.spec import Spec
 from archsearch.search.config import StudyConfig
 from archsearch.search.design_points import design_specs
 from archsearch.search.estimate import Estimate
+from archsearch.search.places import PlaceSetup, place_here
 from archsearch.search.sharing import job_of, measured_load
 from archsearch.search.variants import StudyVariant, scaled
 from archsearch.space.search_space import SearchSpace
@@ -278,20 +276,22 @@ def _measuring_time(
     reference = scaled(config.reference, config, key="reference").normalised(input_size)
     settings = config.latency.with_backend(config.latency.backend_on("cpu"))
     networks = [build(each, num_classes=num_classes, input_size=input_size, seed=0) for each in (reference, spec)]
+    setup = PlaceSetup(
+        device="cpu", input_size=input_size, seed=0, lease=lease, reference=lambda: networks[0],
+        reference_name=config.reference,
+    )  # fmt: skip
     try:
-        prepared = prepare_reference(
-            networks[0], name=config.reference, settings=settings, device="cpu", input_size=input_size, lease=lease
-        )
+        place = place_here(settings, setup)
+        place.exported_reference  # noqa: B018 (once a worker, before its first network)
         start = time.process_time()
-        exported = ExportedNetwork(networks[1], prepared.conditions, what="the network", lease=lease)
-        measurement = Measurement(LocalGroup((exported.open(), prepared.runner), lease=lease), settings)
+        measurement = place.device().open(place.export(networks[1]))
         ready = time.process_time() - start
         measurement.visit()
-        anew = reopening((exported, prepared.exported))
-        if anew is not None:
-            start = time.process_time()
-            anew()
-            ready += (settings.visits - 1) * (time.process_time() - start)
+        if not measurement.done:
+            held, start = measurement.samples.held_seconds, time.monotonic()
+            measurement.visit()  # begins with opening the networks anew
+            opening = time.monotonic() - start - (measurement.samples.held_seconds - held)
+            ready += (settings.visits - 1) * max(0.0, opening)
     except MeasurementError as error:
         logger.warning("no latency is in the estimated time: %s", error)
         return MeasuringTime(ready_seconds=0.0, held_seconds=0.0)

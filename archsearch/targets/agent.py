@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-MARK, LONGEST_LINE, MOST_BYTES = "archsearch-agent", 2**20, 512 * 2**20  # of all models together; the oldest go first
+MARK, LONGEST_LINE, MOST_BYTES = "archsearch-agent", 2**20, max(2**29, 1024 * os.sysconf("SC_PHYS_PAGES"))
 COPIED_BYTES, COPIES = 16 * 2**20, 4  # as archsearch/latency/witness.py
 CPUS, CLASSES = Path("/sys/devices/system/cpu"), Path("/sys/class")
 
@@ -195,7 +195,7 @@ class Agent:
         return {"mark": MARK, "nonce": str(request["nonce"])[:64], "facts": facts(), "state": state()}
 
     def put(self, request: dict[str, Any], body: bytes) -> dict[str, Any]:
-        """Keep a model, if one is sent; whether it is there."""
+        """Keep a model, if one is sent; whether it is there. Of more than MOST_BYTES in all the oldest go first."""
         if body and hashlib.sha256(body).hexdigest() != request["sha256"]:
             raise ValueError("the model arrived damaged")
         if len(body) > MOST_BYTES // 2:
@@ -221,10 +221,12 @@ class Agent:
         options.add_session_config_entry("session.force_spinning_stop", "1")
         example = numpy.frombuffer(self.models[request["input"]], dtype=numpy.float32).reshape(request["shape"])
         session = onnxruntime.InferenceSession(self.models[request["sha256"]], options, ["CPUExecutionProvider"])
+        if not session.get_inputs():
+            raise ValueError("the exported network does not read its input: torch's operators do not compute it")
         bound = session.io_binding()  # a run copies nothing
         bound.bind_ortvalue_input(session.get_inputs()[0].name, onnxruntime.OrtValue.ortvalue_from_numpy(example))
         bound.bind_output(session.get_outputs()[0].name)
-        for group in request["forget"]:
+        for group in request["forget"]:  # not before: the same memory would be taken again
             self.groups.pop(group, None)
         self.groups.setdefault(request["group"], []).insert(0, (session.run_with_iobinding, bound))
         self.copied = self.copied or (numpy.copyto, numpy.zeros(COPIED_BYTES, "u1"), numpy.ones(COPIED_BYTES, "u1"))
@@ -262,9 +264,8 @@ class Agent:
         with locked(request["patience_seconds"]) as waited:
             before = state()
             began, ran, copied = time.perf_counter_ns(), time.process_time_ns(), self.copies()
-            for network in networks:
-                for _run in range(request["untimed"]):
-                    timed(*network)
+            for network in [each for each in networks for _run in range(request["untimed"])]:
+                timed(*network)
             while len(bursts) < request["bursts"]:
                 if request["before"] + len(bursts) >= 2 and time.perf_counter_ns() - began >= request["most_ns"]:
                     break
@@ -273,27 +274,26 @@ class Agent:
                 bursts.append([made[place] for place in places])
             copied += self.copies()
             held, ran = time.perf_counter_ns() - began, time.process_time_ns() - ran
-            used = [energy(network, request["energy_ns"]) for network in networks] if counters() or powers() else []
+            told = request["energy_ns"] > 0 and (counters() or powers())
+            used = [energy(network, request["energy_ns"]) for network in networks] if told else []
         return {"bursts_ns": bursts, "copies_ns": copied, "held_ns": held, "ran_ns": ran, "waited_seconds": waited,
                 "energy": used, "before": before, "after": state()}  # fmt: skip
 
 
 def main() -> None:
     """Answer requests until the connection ends."""
-    answers = os.fdopen(os.dup(1), "wb")
+    answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever a library prints is no answer
     gc.disable()  # as timeit does: no collection falls into a run
     agent, stdin = Agent(), sys.stdin.buffer
     handlers = {name: getattr(agent, name) for name in ("hello", "put", "open", "warm", "visit")}
     while line := stdin.readline(LONGEST_LINE):
         request = json.loads(line)
-        body = stdin.read(request["bytes"]) if request.get("bytes") else b""
         try:
-            answer = handlers[request["op"]](request, body)
+            answer = handlers[request["op"]](request, stdin.read(request.get("bytes", 0)))
         except Exception as error:  # noqa: BLE001 (the host says what to do about it)
             answer = {"error": plain(f"{type(error).__name__}: {error}"), "passing": isinstance(error, OSError)}
-        answers.write((json.dumps({"id": request["id"], **answer}) + "\n").encode())
-        answers.flush()
+        print(json.dumps({"id": request["id"], **answer}), file=answers, flush=True)
 
 
 if __name__ == "__main__":

@@ -13,10 +13,11 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from itertools import count
+from weakref import finalize
 
 import torch
 from torch import Tensor, nn
@@ -24,21 +25,21 @@ from torch import Tensor, nn
 from archsearch.errors import BuildError, ConfigError, MeasurementError
 from archsearch.latency.backends.agreement import check_same_output
 from archsearch.latency.backends.torch_backend import plain_output
-from archsearch.latency.fingerprint import Fingerprint
+from archsearch.latency.fingerprint import Fingerprint, volatile_facts
 from archsearch.latency.group import NS_PER_SECOND, VisitPlan, runs_of_burst, warmup_ns
 from archsearch.latency.lease import DeviceLease
 from archsearch.latency.network import measure_networks
-from archsearch.latency.prepare import random_input
+from archsearch.latency.prepare import IMAGE_CHANNELS, conditions_of, random_input, warn_of_load_once
 from archsearch.latency.protocol import Conditions, Measurement
 from archsearch.latency.remeasure import until_trusted
 from archsearch.latency.samples import Visit
 from archsearch.latency.settings import CPU_BACKEND, LatencySettings
-from archsearch.latency.watch import FOREIGN_CPU_SHARE
+from archsearch.latency.watch import is_disturbed
 from archsearch.models.onnx_export import export_onnx
 from archsearch.noise import quiet_memory_ms
 from archsearch.records import Latency
 from archsearch.targets.agent import COPIES, read
-from archsearch.targets.transports import Target
+from archsearch.targets.transports import OWN, Target
 from archsearch.targets.wire import (
     BoardAwayError,
     BoardState,
@@ -104,7 +105,9 @@ class Board:
         self._begun: list[Future[None]] = []
         self._memory: list[float] = []
         self._opened: list[int] = []  # groups on this connection, the one visited last at the end
+        self._dropped: set[int] = set()  # of these, the ones that nobody will visit any more
         self._groups = count()
+        self._speaking = threading.RLock()
         if known is None:
             try:
                 self.connection()
@@ -124,9 +127,14 @@ class Board:
         return self.hello.facts if self._known is None else self._known
 
     @property
+    def is_own(self) -> bool:
+        """Whether its agent is this process's own: what is measured there is measured on this device (`own_agent`)."""
+        return self.target is OWN
+
+    @property
     def is_here(self) -> bool:
-        """Whether it is this machine by another way: what runs there takes the CPU from what runs here."""
-        return self.facts.get("boot_id", "") == read("/proc/sys/kernel/random/boot_id") != ""
+        """Whether it is this machine, if by another way: what runs there takes the CPU from what runs here."""
+        return self.is_own or self.facts.get("boot_id", "") == read("/proc/sys/kernel/random/boot_id") != ""
 
     @property
     def is_away(self) -> bool:
@@ -160,6 +168,7 @@ class Board:
                     logger.warning("%s was started anew", self.target.name)
             self._known = made.hello.facts
             self._connection, self._opened = made, []
+            self._dropped.clear()
             if self._ended.is_set():
                 made.end()
         return self._connection
@@ -173,7 +182,8 @@ class Board:
         began, attempt = time.monotonic(), 0
         while True:
             try:
-                made = work(self.connection())
+                with self._speaking:  # one question at a time
+                    made = work(self.connection())
             except BoardAwayError as error:
                 self._away_since = self._away_since or began
                 away = time.monotonic() - began
@@ -223,9 +233,11 @@ class Board:
         """What a copy takes there while nobody else uses the memory, as far as this process has seen (milliseconds)."""
         return quiet_memory_ms(self._memory)
 
-    def new_group(self) -> int:
-        """A number for networks that are opened together."""
-        return next(self._groups)
+    def new_group(self, of: object) -> int:
+        """A number for networks that are opened together; the agent may close them when the object `of` has gone."""
+        number = next(self._groups)
+        finalize(of, self._dropped.add, number).atexit = False
+        return number
 
     def has_open(self, group: int) -> bool:
         """Whether the agent that is connected now has these networks open; they are the ones used last then."""
@@ -235,14 +247,15 @@ class Board:
         return True
 
     def making_room(self, group: int) -> list[int]:
-        """The groups that the agent is to forget before this one is opened: it may hold `_MOST_GROUPS`."""
-        others = [other for other in self._opened if other != group]
-        return [group, *others[: max(0, len(others) + 1 - _MOST_GROUPS)]]
+        """The groups that the agent is to forget when this one is opened: it may hold `_MOST_GROUPS`."""
+        dropped = [other for other in self._opened if other in self._dropped]
+        others = [other for other in self._opened if other != group and other not in dropped]
+        return [group, *dropped, *others[: max(0, len(others) + 1 - _MOST_GROUPS)]]
 
-    def opened(self, group: int) -> None:
-        """Note that a group is open now, and those of `making_room` no longer."""
-        gone = self.making_room(group)
-        self._opened = [*(other for other in self._opened if other not in gone), group]
+    def opened(self, group: int, gone: Sequence[int]) -> None:
+        """Note that a group is open now, and those of `making_room` that were sent with it no longer."""
+        self._opened = [*(other for other in self._opened if other not in (*gone, group)), group]
+        self._dropped.difference_update(gone)
 
     def close(self) -> None:
         """End the agent. What is being done there ends with BoardAwayError."""
@@ -258,21 +271,34 @@ class BoardNetwork:
     Attributes:
         what: names it in messages.
         data: the ONNX model.
-        expected: (1, classes): what it gives here for the first image of the input that is sent with it.
+        images: (N, C, H, H) float32, its input.
+        expected: (1, outputs): what it gives here for the first image, as many as the agent tells.
     """
 
     what: str
     data: bytes
+    images: Tensor
     expected: Tensor
 
     @classmethod
-    def of(cls, model: nn.Module, example_input: Tensor, *, what: str) -> BoardNetwork:
-        """Export a network. Raises MeasurementError if that cannot be done."""
+    def of(cls, model: nn.Module, *, what: str, settings: LatencySettings, input_size: int, seed: int) -> BoardNetwork:
+        """Export a network that takes images of this size, or as many channels as its `input_channels` says.
+
+        Raises MeasurementError if that cannot be done.
+        """
+        channels = getattr(model, "input_channels", IMAGE_CHANNELS)
+        images = random_input(
+            batch=settings.batch_on("cpu"), input_size=input_size, device="cpu", seed=seed, channels=channels
+        )
         try:
-            exported = export_onnx(model, example_input)
+            # Of other images than it is run on, so that a constant in place of a computation shows.
+            exported = export_onnx(model, -images.flip(-1))
         except BuildError as error:
-            raise MeasurementError(f"{what}: {error.message}", hint=error.hint) from error
-        return cls(what=what, data=exported.data, expected=plain_output(model, example_input)[:1])
+            raise MeasurementError(
+                f"{what}: {error.message}", hint=error.hint or "measure it with the backend 'torch'"
+            ) from error
+        expected = plain_output(model, images)[:1].flatten(1)[:, :_OUTPUTS]
+        return cls(what=what, data=exported.data, images=images, expected=expected)
 
 
 class BoardGroup:
@@ -281,22 +307,17 @@ class BoardGroup:
     Args:
         board: where.
         networks: the last one is the reference.
-        example_input: (N, 3, H, W) float32.
+        lease: of this machine's CPU, if the board is this machine; None: taken here.
 
     Threads and cores are those of the settings that `visit` is given. The agent holds a lock of its own in every visit.
-    Where the board is this machine, its device lease is held, too.
+    Where the board is this machine, its lease is held, too, and shared while networks are opened.
     """
 
-    def __init__(
-        self,
-        board: Board,
-        networks: Sequence[BoardNetwork],
-        example_input: Tensor,
-    ) -> None:
+    def __init__(self, board: Board, networks: Sequence[BoardNetwork], *, lease: DeviceLease | None = None) -> None:
         self._board = board
-        self._number = board.new_group()
+        self._number = board.new_group(self)
         self._networks = tuple(networks)
-        self._input = example_input
+        self._lease = lease
         self._runs = 0  # of a burst, from the warm-up on
         self._warmup_runs: list[int] = []
         self._states: list[tuple[BoardState, BoardState]] = []
@@ -312,27 +333,34 @@ class BoardGroup:
     @property
     def contended(self) -> bool:
         """Whether the agent was stopped, its core shared, or the board throttled within a visit, as far as it tells."""
-        share = self._foreign_cpu_share()
-        return self._stopped > 0 or self._throttled() is True or (share is not None and share > FOREIGN_CPU_SHARE)
+        total, foreign = self._foreign_cpu_seconds()
+        disturbed = is_disturbed(total, foreign, visits=len(self._states))
+        return self._stopped > 0 or self._throttled() is True or disturbed
 
     def state(self) -> dict[str, str]:
-        """The target, clocks, temperatures and throttling over the visits; what is unreadable is "not known"."""
+        """The target, clocks, temperatures and throttling over the visits; what is unreadable is "not known".
+
+        Of this process's own agent what `latency.watch` tells of this machine.
+        """
+        total, foreign = self._foreign_cpu_seconds()
+        share = {"foreign_cpu_share": f"{min(1.0, max(0.0, foreign / total)):.3f}"} if total > 0.0 else {}
+        stopped = {"stopped_visits": f"{self._stopped} of {len(self._states)}"}
+        if self._board.is_own:
+            return volatile_facts("cpu") | stopped | share
         states = [state for pair in self._states for state in pair]
         clocks = [clock for state in states for clock in state.clock_khz]
         heat = [value for state in states for value in state.temperature_millidegrees]
-        throttled, share = self._throttled(), self._foreign_cpu_share()
-        found = {
+        throttled = self._throttled()
+        return {
             "target": self._board.target.name,
             "boot_id": self._board.facts.get("boot_id", "")[:8],
             "clock_mhz": f"{min(clocks) // 1000} to {max(clocks) // 1000}" if clocks else "not known",
             "temperature_celsius": f"{max(heat) / 1000:.0f}" if heat else "not known",
             "throttled": "not known" if throttled is None else "yes" if throttled else "no",
-            "stopped_visits": f"{self._stopped} of {len(self._states)}",
             "wire_share": f"{self._wire_ns / max(1, self._wire_ns + self._held_ns):.3f}",
+            **stopped,
+            **share,
         }
-        if share is not None:
-            found["foreign_cpu_share"] = f"{share:.3f}"
-        return found
 
     def energy(self, network: int) -> dict[str, str]:
         """Millijoules of a run, their ratio to the reference's, and the rails that are counted; empty if none is read.
@@ -358,27 +386,27 @@ class BoardGroup:
         """One visit, whole. Raises BoardAwayError if the board stays away, MeasurementError for what it refuses."""
 
         def once(connection: Connection) -> Visit:
-            with self._lease():
-                return self._visit(connection, settings, plan)
+            return self._visit(connection, settings, plan)
 
+        if self._board.is_here:
+            warn_of_load_once()
+            self._lease = self._lease or DeviceLease.of_device("cpu")
         asked = time.monotonic_ns()
         made = self._board.insistently(once)
         # Whatever was not the board's own work was waiting: for the lease, for the line, for a board that was away.
         return replace(made, waited_ns=max(0.0, time.monotonic_ns() - asked - made.held_ns))
 
-    def _lease(self) -> AbstractContextManager[None]:
-        return DeviceLease.of_device("cpu").exclusive() if self._board.is_here else nullcontext()
-
     def _visit(self, connection: Connection, settings: LatencySettings, plan: VisitPlan) -> Visit:
-        warm_ns = 0.0
-        if not self._board.has_open(self._number):
-            self._open(connection, settings)
-            began = time.monotonic_ns()
-            waited = self._warm_up(connection, settings)
-            warm_ns = time.monotonic_ns() - began - waited * NS_PER_SECOND
-            self._board.opened(self._number)
-        elif plan.number > 0:
-            self._open(connection, settings)  # anew in each visit, as here
+        cold, gone = not self._board.has_open(self._number), list[int]()
+        if cold or plan.number > 0:  # anew in each visit, as `LocalGroup` does
+            with self._lease.shared() if self._lease is not None else nullcontext():
+                gone = self._open(connection, settings)
+        with self._lease.exclusive() if self._lease is not None else nullcontext():
+            warm_ns = self._warm_up(connection, settings) if cold else 0.0
+            self._board.opened(self._number, gone)
+            return self._timed_visit(connection, settings, plan, warm_ns)
+
+    def _timed_visit(self, connection: Connection, settings: LatencySettings, plan: VisitPlan, warm_ns: float) -> Visit:
         runs = self._runs if plan.number == 0 else plan.runs
         began = time.monotonic_ns()
         budget = settings.group_budget_seconds(self.networks)
@@ -386,7 +414,7 @@ class BoardGroup:
             "visit", Visited, seconds=budget + LOCK_SECONDS + _ANSWER_SECONDS, group=self._number,
             bursts=plan.bursts, before=plan.before, runs=runs,
             untimed=settings.untimed_runs, most_ns=max(0, round(plan.left_ns - warm_ns)),
-            patience_seconds=LOCK_SECONDS, energy_ns=_ENERGY_NS,
+            patience_seconds=LOCK_SECONDS, energy_ns=0 if self._board.is_own else _ENERGY_NS,
         )  # fmt: skip
         took = time.monotonic_ns() - began
         _check_visit(answer, plan, runs, self.networks, took, self._board.target)
@@ -408,24 +436,27 @@ class BoardGroup:
             waited_ns=0.0,  # `visit` says
         )
 
-    def _open(self, connection: Connection, settings: LatencySettings) -> None:
-        content = self._input.detach().to(torch.float32).contiguous().numpy().tobytes()
+    def _open(self, connection: Connection, settings: LatencySettings) -> list[int]:
+        """Open all networks; the groups that the agent forgot for them."""
+        gone = self._board.making_room(self._number)
         # The reference first, as here: what is opened last lies better in memory, by some percent of its latency.
         for place, network in enumerate(reversed(self._networks)):
             opened = connection.ask(
-                "open", Opened, seconds=120.0, sha256=_put(connection, network.data), input=_put(connection, content),
-                shape=list(self._input.shape), group=self._number, threads=settings.threads, cores=settings.cores,
-                forget=self._board.making_room(self._number) if place == 0 else [],
+                "open", Opened, seconds=120.0, sha256=_put(connection, network.data),
+                input=_put(connection, network.images.numpy().tobytes()), shape=list(network.images.shape),
+                group=self._number, threads=settings.threads, cores=settings.cores, forget=gone if place == 0 else [],
             )  # fmt: skip
             check_same_output(
-                expected=network.expected[:, :_OUTPUTS],
+                expected=network.expected,
                 got=torch.tensor([opened.outputs], dtype=torch.float32),
                 what=f"{network.what}: running on {self._board.target.name}",
                 hint="its runtime computes something else: another version of onnxruntime may not",
             )
+        return gone
 
     def _warm_up(self, connection: Connection, settings: LatencySettings) -> float:
-        """Warm all networks up; the seconds for which another host was waited for."""
+        """Warm all networks up; the time that it took, without that for which another host was waited for (ns)."""
+        began = time.monotonic_ns()
         each = warmup_ns(settings)
         warmed = connection.ask(
             "warm", Warmed,
@@ -440,10 +471,10 @@ class BoardGroup:
             run_ns = math.fsum(run for run, _ in warmed.ends)
             self._runs = runs_of_burst(settings, run_ns, networks=self.networks)
             self._warmup_runs = [runs for _, runs in warmed.ends]
-        return warmed.waited_seconds
+        return time.monotonic_ns() - began - warmed.waited_seconds * NS_PER_SECOND
 
-    def _foreign_cpu_share(self) -> float | None:
-        """Share of all cores' time in the visits that others than the agent used; None if the board does not tell."""
+    def _foreign_cpu_seconds(self) -> tuple[float, float]:
+        """All cores' time in the visits, and what others than the agent used of it; 0 where the board does not tell."""
         total = foreign = 0.0
         for before, after in self._states:
             if before.cpu_seconds is not None and after.cpu_seconds is not None:
@@ -451,7 +482,7 @@ class BoardGroup:
                     end - start for start, end in zip(before.cpu_seconds, after.cpu_seconds, strict=True)
                 )
                 total, foreign = total + whole, foreign + busy - own
-        return None if total <= 0.0 else min(1.0, max(0.0, foreign / total))
+        return total, foreign
 
     def _throttled(self) -> bool | None:
         """Whether the board said that it slows itself down; None if it does not tell."""
@@ -492,18 +523,37 @@ def measure_on_board(
     Returns a latency for each network, whose device is the target's name.
     Raises MeasurementError, BoardAwayError.
     """
-    example = random_input(batch=settings.batch_on("cpu"), input_size=input_size, device="cpu", seed=seed)
-    last = BoardNetwork.of(reference, example, what=f"the reference network '{reference_name}'")
-    networks = [
-        BoardNetwork.of(model, example, what=f"the network '{name}'") for model, name in zip(models, names, strict=True)
-    ]
+    exported = partial(BoardNetwork.of, settings=settings, input_size=input_size, seed=seed)
+    with DeviceLease.of_device("cpu").shared():  # another process may be measuring here
+        last = exported(reference, what=f"the reference network '{reference_name}'")
+        networks = [exported(model, what=f"the network '{name}'") for model, name in zip(models, names, strict=True)]
     return measure_board_networks(
-        networks, last, example, board=board, reference_name=reference_name, settings=settings, sleep=sleep
+        networks, last, board=board, reference_name=reference_name, settings=settings, sleep=sleep
     )
+
+
+def uses_own_agent(device: str, settings: LatencySettings) -> bool:
+    """Whether networks are measured on this device by `own_agent`, and not in this process.
+
+    A process that has trained has scattered memory: the same network takes some percent longer in it, and more with
+    every hour (docs/latency.md, "A process of its own").
+    """
+    return device == "cpu" and settings.backend_on(device) == CPU_BACKEND
+
+
+@cache
+def own_agent() -> Board:
+    """The agent with which this process measures on this machine; it ends with the process.
+
+    Raises MeasurementError if it cannot be started.
+    """
+    return Board(OWN)
 
 
 def measure_on(device: str, board: Board | None, settings: LatencySettings) -> Callable[..., tuple[Latency, ...]]:
     """Measures networks with these settings on the board, or on this device, whose lease it takes."""
+    if board is None and uses_own_agent(device, settings):
+        board = own_agent()
     if board is not None:
         return partial(measure_on_board, settings=settings, board=board)
     return partial(measure_networks, settings=settings, device=device, lease=DeviceLease.of_device(device))
@@ -512,22 +562,17 @@ def measure_on(device: str, board: Board | None, settings: LatencySettings) -> C
 def measure_board_networks(
     networks: Sequence[BoardNetwork],
     reference: BoardNetwork,
-    example_input: Tensor,
     *,
     board: Board,
     reference_name: str,
     settings: LatencySettings,
     sleep: Callable[[float], None] = time.sleep,
 ) -> tuple[Latency, ...]:
-    """`measure_on_board` of networks that are exported already, for several boards or several times.
-
-    Args:
-        example_input: (N, 3, H, H) float32, with which they were exported.
-    """
-    conditions = board_conditions(board, settings, reference=reference_name, input_size=example_input.shape[-1])
+    """`measure_on_board` of networks that are exported already, for several boards or several times."""
+    conditions = board_conditions(board, settings, reference=reference_name, input_size=reference.images.shape[-1])
 
     def measure_once(chosen: Sequence[int]) -> list[Latency]:
-        group = BoardGroup(board, [*(networks[index] for index in chosen), reference], example_input)
+        group = BoardGroup(board, [*(networks[index] for index in chosen), reference])
         measurement = Measurement(group, settings)
         measurement.complete(sleep)
         return measurement.latencies(conditions)
@@ -541,7 +586,9 @@ def lasting_facts(facts: Mapping[str, str]) -> dict[str, str]:
 
 
 def board_conditions(board: Board, settings: LatencySettings, *, reference: str, input_size: int) -> Conditions:
-    """What is measured on a board belongs to this."""
+    """What is measured on a board belongs to this; by this process's own agent, to this device."""
+    if board.is_own:
+        return conditions_of(reference, settings, "cpu", input_size)
     return Conditions(
         reference=reference,
         device=board.target.name,

@@ -10,12 +10,10 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from itertools import combinations
 
-from torch import Tensor
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from archsearch.errors import ConfigError
 from archsearch.latency.fingerprint import Fingerprint
-from archsearch.latency.prepare import random_input
 from archsearch.latency.settings import LatencySettings
 from archsearch.models.families import build
 from archsearch.models.variants import find_variant
@@ -204,19 +202,16 @@ def check_pool(
     if len(set(targets)) < max(len(targets), 2):
         raise ConfigError(f"two boards or more are needed, each once; got {', '.join(targets) or 'none'}")
     parsed = [_board_of(name) for name in targets]
-    example = random_input(batch=settings.batch_on("cpu"), input_size=input_size, device="cpu", seed=seed)
     # The boards are closed first, whatever ends this: what a thread waits for then ends.
     with ThreadPoolExecutor(len(targets)) as threads, ExitStack() as open_boards:
         on_step("connecting")
         boards = [open_boards.enter_context(closing(Board(target))) for target in parsed]
         check_one_model({board.target.name: board.facts for board in boards})
 
-        *networks, reference = (_exported(name, example, input_size, seed) for name in (*NETWORKS, REFERENCE))
+        *networks, reference = (_exported(name, settings, input_size, seed) for name in (*NETWORKS, REFERENCE))
 
         def measured(board: Board) -> tuple[Latency, ...]:
-            return measure_board_networks(
-                networks, reference, example, board=board, reference_name=REFERENCE, settings=settings
-            )
+            return measure_board_networks(networks, reference, board=board, reference_name=REFERENCE, settings=settings)
 
         rounds = []
         for name in ("once", "a second time"):
@@ -238,10 +233,10 @@ def check_one_model(boards: Mapping[str, Mapping[str, str]]) -> None:
             )
 
 
-def _exported(name: str, example_input: Tensor, input_size: int, seed: int) -> BoardNetwork:
+def _exported(name: str, settings: LatencySettings, input_size: int, seed: int) -> BoardNetwork:
     spec = find_variant(name).spec.normalised(input_size)
     model = build(spec, num_classes=_CLASSES, input_size=input_size, seed=seed)
-    return BoardNetwork.of(model, example_input, what=f"the network '{name}'")
+    return BoardNetwork.of(model, what=f"the network '{name}'", settings=settings, input_size=input_size, seed=seed)
 
 
 def _of_model(facts: Mapping[str, str]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -30,6 +31,10 @@ class Target:
 
     name: str
     argv: tuple[str, ...]
+
+
+# This machine by an agent of this process's own. `-P`: a file of the working directory is not taken for a library.
+OWN = Target(name=LOCAL, argv=(sys.executable, "-P", "-u", "-c", BOOTSTRAP))
 
 
 def _command(text: str) -> tuple[str, ...]:

@@ -134,8 +134,9 @@ class Connection:
         self._said: deque[str] = deque(maxlen=_ERROR_LINES)  # on standard error
         try:
             self._process = subprocess.Popen(
-                target.argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
-            )
+                target.argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
+                process_group=0,  # Ctrl-C is for this process, which ends the line when it is ready to
+            )  # fmt: skip
         except OSError as error:
             raise BoardAwayError(f"{target.name}: {target.argv[0]} cannot be started: {error.strerror}") from error
         self._listener = threading.Thread(target=self._listen, daemon=True)

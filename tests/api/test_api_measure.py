@@ -32,7 +32,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
 
     def measured(models: Sequence[object], reference: object, **named: object) -> tuple[Latency, ...]:
         calls.append({"models": models, "reference": reference, **named})
-        settings, device = named["settings"], named["device"]
+        settings, device = named["settings"], named.get("device", "cpu")
         return tuple(
             make_latency(
                 float(number), median_ms=2.0 * number, p90_ms=3.0 * number, ratio_to_reference=float(number),
@@ -43,7 +43,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
             for number in range(1, len(models) + 1)
         )  # fmt: skip
 
-    monkeypatch.setattr(archsearch.targets.board, "measure_networks", measured)
+    for name in ("measure_networks", "measure_on_board"):
+        monkeypatch.setattr(archsearch.targets.board, name, measured)
     return calls
 
 
@@ -105,6 +106,7 @@ def test_networks_of_their_own_sizes_have_a_reference_of_each_size_and_keep_thei
     assert [one.name for one in found] == named
     assert [(one.latency.input_size, one.num_classes) for one in found] == [(224, 1000), (32, 10), (224, 1000)]
     assert [(call["input_size"], len(call["models"])) for call in asked] == [(224, 2), (32, 1)]
+    assert all(isinstance(call["lease"], DeviceLease) for call in asked)
     # torchvision's documentation: 7393996 parameters with 1000 outputs; each output has 2048 weights and a bias
     assert [sum(weights.numel() for weights in call["reference"].parameters()) for call in asked] == [
         7393996,
@@ -116,7 +118,7 @@ def test_the_backend_and_batch_are_the_devices_own_unless_said(asked: list[dict[
     (one,) = measure(["shufflenet_v2_x0_5"], input_size=32, device="cpu")
     assert (one.latency.backend, one.latency.batch) == ("onnxruntime", 1)
     assert asked[0]["settings"].budget_seconds == 20
-    assert isinstance(asked[0]["lease"], DeviceLease)
+    assert asked[0]["board"].is_own
 
 
 def test_progress_is_told_before_each_group_and_between_visits(asked: list[dict[str, object]]) -> None:

@@ -134,7 +134,7 @@ def test_a_latency_that_cannot_be_had_is_left_out_with_a_warning(
     def refused(*_: object, **__: object) -> None:
         raise MeasurementError("no such operator")
 
-    monkeypatch.setattr(timing, "prepare_reference", refused)
+    monkeypatch.setattr(timing, "place_here", refused)
     config = make_config()
     spec = config.search_space().spec(config.search_space().sample(0)).normalised(32)
     found = timing._measuring_time(spec, config, 4, 32, timing.DeviceLease.of_device("cpu"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import gc
 import hashlib
 import json
 import os
@@ -23,10 +24,21 @@ from pydantic import ValidationError
 import archsearch
 from archsearch.errors import ConfigError, MeasurementError
 from archsearch.latency.group import VisitPlan
+from archsearch.latency.prepare import conditions_of
 from archsearch.latency.settings import LatencySettings
+from archsearch.models.guideline_blocks import guideline_network
+from archsearch.models.guideline_spec import printed_network
 from archsearch.records import Latency
 from archsearch.targets import agent as agent_module
-from archsearch.targets.board import Board, BoardGroup, _check_visit, measure_on_board
+from archsearch.targets.board import (
+    Board,
+    BoardGroup,
+    BoardNetwork,
+    _check_visit,
+    measure_on,
+    measure_on_board,
+    own_agent,
+)
 from archsearch.targets.transports import BOOTSTRAP, Target, parse_target
 from archsearch.targets.wire import BoardAwayError, BoardState, Connection, Energy, Have, Visited
 
@@ -69,6 +81,56 @@ def flaky(tmp_path: Path) -> Iterator[Callable[..., Board]]:
     yield make
     for board in boards:
         board.close()
+
+
+def test_a_network_on_a_cpu_is_measured_by_a_process_of_its_own_under_the_conditions_of_this_device() -> None:
+    one, reference = networks()
+    measure = measure_on("cpu", None, FEW)
+    (latency,) = measure(
+        [one], reference, names=["one"], reference_name="reference", input_size=32, sleep=lambda _seconds: None
+    )
+    assert latency.device == "cpu" and latency.by == "onnxruntime"
+    conditions = conditions_of("reference", FEW, "cpu", 32)
+    assert (latency.fingerprint, latency.batch, latency.threads) == (conditions.fingerprint, 1, 1)
+    assert "target" not in latency.state and latency.state["stopped_visits"].endswith(f"of {FEW.visits}")
+    assert latency.memory_ms is not None and latency.memory_ms > 0
+    agent = own_agent().connection()._process
+    assert agent.pid != os.getpid() and agent.poll() is None  # it waits for the next measurement
+    assert b"agent" in Path(f"/proc/{agent.pid}/cmdline").read_bytes() if sys.platform == "linux" else True
+
+
+def test_a_killed_agent_of_this_process_is_started_anew_and_the_visit_made_again() -> None:
+    own_agent().connection().end()
+    one, reference = networks()
+    (latency,) = measure_on("cpu", None, FEW)(
+        [one], reference, names=["one"], reference_name="reference", input_size=32, sleep=lambda _seconds: None
+    )
+    assert latency.bursts == FEW.bursts and own_agent().connection()._process.poll() is None
+
+
+def test_networks_of_other_channels_than_their_reference_are_measured_on_a_board() -> None:
+    maps = guideline_network(printed_network("2", "g=4 c=128 x2"), seed=0)
+    _, reference = networks()
+    exported = [
+        BoardNetwork.of(model, what="it", settings=FEW, input_size=size, seed=0)
+        for model, size in ((maps, 56), (reference, 32))
+    ]
+    assert exported[0].images.shape[1] == maps.input_channels != exported[1].images.shape[1] == 3
+    group = BoardGroup(own_agent(), exported)
+    visit = group.visit(FEW, VisitPlan(number=0, bursts=2, before=0, runs=1, left_ns=1e9))
+    assert len(visit.bursts_ns) == 2 and all(len(burst) == 2 for burst in visit.bursts_ns)
+
+
+def test_a_network_that_does_not_read_its_input_is_refused() -> None:
+    class Constant(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return torch.ones(len(images), 10)
+
+    _, reference = networks()
+    with pytest.raises(MeasurementError, match="does not read its input"):
+        measure_on("cpu", None, FEW)(
+            [Constant()], reference, names=["constant"], reference_name="reference", input_size=32
+        )
 
 
 def test_a_network_is_measured_on_a_board_and_the_board_is_part_of_the_number(tmp_path: Path) -> None:
@@ -309,7 +371,7 @@ def state_of(trips: list[list[int]]) -> BoardState:
 
 
 def test_a_board_is_throttled_when_a_zone_reaches_its_own_trip_point() -> None:
-    group = BoardGroup(cast(Board, SimpleNamespace(new_group=int)), [], torch.zeros(1))
+    group = BoardGroup(cast(Board, SimpleNamespace(new_group=lambda of: 0)), [])
     assert group._throttled() is None
     group._states = [(state_of([[30_000, 45_000], [60_000, 80_000]]),) * 2]
     assert group._throttled() is False  # 60 degrees are below the processor's 80; the 45 are another zone's
@@ -321,12 +383,25 @@ def test_the_agent_is_told_to_forget_the_group_that_waited_longest_and_none_wher
     board = Board(parse_target(PYTHON) or pytest.fail("local"), known={"boot_id": "here"})  # nobody is asked
     for group in range(16):
         assert board.making_room(group) == [group]
-        board.opened(group)
+        board.opened(group, [group])
     assert board.has_open(3)
     assert board.making_room(3) == [3]  # before a later visit: there is room for it already
     assert board.making_room(16) == [16, 0]
-    board.opened(16)
+    board.opened(16, [16, 0])
     assert not board.has_open(0) and all(board.has_open(group) for group in range(1, 17))
+
+
+def test_the_agent_is_told_to_forget_networks_whose_measurement_has_gone() -> None:
+    board = Board(parse_target(PYTHON) or pytest.fail("local"), known={"boot_id": "here"})  # nobody is asked
+    first, second = BoardGroup(board, []), BoardGroup(board, [])
+    for group in (first, second):
+        board.opened(group._number, [])
+    number, kept = first._number, second._number
+    del first, group
+    gc.collect()
+    assert board.making_room(kept) == [kept, number]
+    board.opened(kept, [kept, number])
+    assert board.making_room(kept) == [kept] and not board.has_open(number)
 
 
 def test_the_agent_forgets_the_oldest_models_first(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -398,7 +473,7 @@ def test_energy_is_told_a_run_and_as_a_ratio_to_the_reference_of_the_rails_of_ev
     def used(runs: int, **microjoules: float) -> Energy:
         return Energy(runs=runs, microjoules=microjoules)
 
-    group = BoardGroup(cast(Board, SimpleNamespace(new_group=int)), [], torch.zeros(1))
+    group = BoardGroup(cast(Board, SimpleNamespace(new_group=lambda of: 0)), [])
     assert group.energy(0) == {}
     group._used = [
         (used(100, package=60_000.0, dram=1.0), used(50, package=60_000.0, dram=1.0)),
