@@ -20,11 +20,11 @@ from pathlib import Path
 import torch
 
 from archsearch.analysis.intervals import mean_interval
+from archsearch.api.networks import find_network
 from archsearch.data.catalog import load_dataset
 from archsearch.data.images import channel_statistics
 from archsearch.data.split import stratified_split
 from archsearch.models.families import build
-from archsearch.models.variants import find_variant
 from archsearch.text import interval_text
 from archsearch.training.loop import EVALUATION_BATCH, top1_percent
 from archsearch.training.protocols import PROTOCOLS
@@ -43,9 +43,9 @@ def main() -> None:
     )
     mean, std = channel_statistics(train)
     changes = dict(change.split("=", 1) for change in given.set)
-    specs = {name: find_variant(name).spec.with_choices(changes) for name in given.variants}
+    specs = {name: find_network(name).spec.with_choices(changes) for name in given.networks}
     conditions: dict[str, dict[str, object]] = {
-        variant: {
+        network: {
             "dataset": dataset.fingerprint,
             "train_images": len(train),
             "validation_images": len(validation),
@@ -53,14 +53,14 @@ def main() -> None:
             "device": given.device,
             "arch_id": spec.arch_id,
         }
-        for variant, spec in specs.items()
+        for network, spec in specs.items()
     }
-    for seed, variant, name in product(range(given.seeds), specs, given.protocols):
-        if seed in trained(lines(given.out), conditions[variant], name):
+    for seed, network, name in product(range(given.seeds), specs, given.protocols):
+        if seed in trained(lines(given.out), conditions[network], name):
             continue
         protocol = PROTOCOLS[name]
         trainer = Trainer(
-            build(specs[variant], num_classes=dataset.num_classes, input_size=dataset.image_size, seed=seed),
+            build(specs[network], num_classes=dataset.num_classes, input_size=dataset.image_size, seed=seed),
             train, validation, protocol, epochs=given.epochs, batch_size=protocol.batch_size,
             input_size=dataset.image_size, mean=mean, std=std, flip=dataset.flip, seed=seed, device=given.device,
             make_step=usual_step(given.device),
@@ -69,7 +69,7 @@ def main() -> None:
         last = top1_percent(trainer.model, trainer._evaluation.evaluation(EVALUATION_BATCH))
         found = {
             **protocol.identity(),
-            **conditions[variant],
+            **conditions[network],
             "seed": seed,
             "top1_percent": score.top1_percent,
             "last_step_percent": last,
@@ -78,8 +78,8 @@ def main() -> None:
         with given.out.open("a", encoding="utf-8") as file:
             file.write(json.dumps(found) + "\n")
     told = lines(given.out)
-    for variant, those in conditions.items():
-        print(f"\n{variant}\n")
+    for network, those in conditions.items():
+        print(f"\n{network}\n")
         report(told, those, given.protocols)
     compare(told, list(conditions.values()), given.protocols)
 
@@ -141,7 +141,7 @@ def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", default="cifar10")
-    parser.add_argument("--variants", nargs="+", default=["shufflenet_v2_x0_5"])
+    parser.add_argument("--networks", nargs="+", default=["shufflenet_v2_x0_5"])
     parser.add_argument("--set", nargs="*", default=[], metavar="CHOICE=VALUE", help="e.g. stem.pool=false")
     parser.add_argument("--protocols", nargs="+", default=["shufflenetv2-s", "one-cycle", "modern"])
     parser.add_argument("--seeds", type=int, default=3)

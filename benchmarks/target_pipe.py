@@ -1,13 +1,12 @@
 """Do networks measured through the agent have the ratios that they have here, and what does the line cost?
 
-Each network is measured in this process and by the agent behind a pipe (`command:python`), a visit here and a visit
-there in turn, so that both see the same minutes. Where its weights happen to lie in memory moves a network's latency by
-some percent each time that it is opened, so both sides open network and reference anew several times, and the geometric
-means of their ratios are compared; a third side, another agent, says how far two processes are apart without any line
-between them, and the spread of one side's openings is printed, too. With
-`--throttle` the agent is measured twice instead: undisturbed, and stopped and continued again and again (SIGSTOP,
-SIGCONT), as a board that is too hot: milliseconds double, and the ratio to the reference should stay. A run has to be
-much longer than a stop then, hence the batch.
+Each network is measured as a study measures it on this machine and by an agent behind a pipe (`command:python`), a
+visit here and a visit there in turn, so that both see the same minutes. Where a process happens to lie in memory moves
+its ratios by a percent, so each round takes new processes on both sides, and the geometric means of the rounds' ratios
+are compared; a third side, another agent, says how far two equal ones are apart, and the spread of one side's rounds is
+printed, too. With `--throttle` the agent is measured twice instead: undisturbed, and stopped and continued again and
+again (SIGSTOP, SIGCONT), as a board that is too hot: milliseconds double, and the ratio to the reference should stay. A
+run has to be much longer than a stop then, hence the batch.
 
     python benchmarks/target_pipe.py                 # 20 networks; wants a quiet machine
     python benchmarks/target_pipe.py --throttle
@@ -39,7 +38,7 @@ from archsearch.models.variants import find_variant
 from archsearch.records import Latency
 from archsearch.search.places import BoardPlace, Place, PlaceSetup, place_here
 from archsearch.space.search_space import load_space
-from archsearch.targets.board import Board
+from archsearch.targets.board import Board, own_agent
 from archsearch.targets.transports import parse_target
 
 INPUT_SIZE, CLASSES, REFERENCE = 32, 10, "shufflenet_v2_x1_0"
@@ -50,34 +49,37 @@ def main() -> int:
     """Measure, print, and give 1 unless the ratios are as alike as they should be."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", type=int, default=20)
-    parser.add_argument("--openings", type=int, default=None, help="of each network; default 2, with --throttle 1")
-    parser.add_argument("--bursts", type=int, default=30, help="of each opening")
-    parser.add_argument("--visits", type=int, default=None, help="of each opening; default 3, with --throttle 10")
+    parser.add_argument("--rounds", type=int, default=None, help="default 8, with --throttle 1")
+    parser.add_argument("--bursts", type=int, default=30, help="of each round")
+    parser.add_argument("--visits", type=int, default=None, help="of each round; default 6, with --throttle 10")
     parser.add_argument("--batch", type=int, default=None, help="images a run; default 1, with --throttle 32")
     parser.add_argument("--throttle", action="store_true")
     parser.add_argument("--out", type=Path, help="JSON file")
     arguments = parser.parse_args()
     settings = LatencySettings(
         backend="onnxruntime", batch=arguments.batch or (32 if arguments.throttle else 1), bursts=arguments.bursts,
-        visits=arguments.visits or (10 if arguments.throttle else 3), runs_per_burst=3 if arguments.throttle else 10,
+        visits=arguments.visits or (10 if arguments.throttle else 6), runs_per_burst=3 if arguments.throttle else 10,
         spread_seconds=0.0, budget_seconds=600.0, tolerance=0.99, remeasure=0,
     )  # fmt: skip
-    openings = arguments.openings or (1 if arguments.throttle else 2)
     target = parse_target(f"command:{shlex.quote(sys.executable)}")
     assert target is not None
     setup = PlaceSetup(
         device="cpu", input_size=INPUT_SIZE, seed=0, lease=DeviceLease.of_device("cpu"), reference=reference,
         reference_name=REFERENCE,
     )  # fmt: skip
-    with closing(Board(target)) as board, closing(Board(target)) as another:
-        there = BoardPlace(board, settings, setup)
-        here = place_here(settings, setup)
-        places = (there, there) if arguments.throttle else (here, there, BoardPlace(another, settings, setup))
-        rows = []
-        for number, model in enumerate(networks(arguments.networks)):
-            stopped = board if arguments.throttle else None
-            rows.append(row([in_turn(places, model, stopped) for _ in range(openings)]))
-            print(f"{number + 1:3d}  {rows[-1]}", file=sys.stderr)
+    exported: list[Any] = []
+    measured: list[list[tuple[Latency, ...]]] = [[] for _ in range(arguments.networks)]
+    for number in range(arguments.rounds or (1 if arguments.throttle else 8)):
+        with closing(Board(target)) as board, closing(Board(target)) as another, closing(own_agent()):
+            there = BoardPlace(board, settings, setup)
+            here = place_here(settings, setup)
+            places = (there, there) if arguments.throttle else (here, there, BoardPlace(another, settings, setup))
+            exported = exported or [here.export(model) for model in networks(arguments.networks)]
+            for network, rounds in zip(exported, measured, strict=True):
+                rounds.append(in_turn(places, network, board if arguments.throttle else None))
+        own_agent.cache_clear()
+        print(f"round {number + 1}", file=sys.stderr)
+    rows = [row(rounds) for rounds in measured]
     found = judged_throttled(rows) if arguments.throttle else judged(rows)
     found = {**found, "settings": settings.model_dump(mode="json", exclude_defaults=True), "networks": rows}
     print(json.dumps({key: value for key, value in found.items() if key != "networks"}, indent=2))
@@ -100,9 +102,9 @@ def networks(count: int) -> Iterator[nn.Module]:
         yield build(spec, num_classes=CLASSES, input_size=INPUT_SIZE, seed=0)
 
 
-def in_turn(places: Sequence[Place], model: nn.Module, throttled: Board | None) -> tuple[Latency, ...]:
+def in_turn(places: Sequence[Place], network: Any, throttled: Board | None) -> tuple[Latency, ...]:
     """A visit of each in turn; the second one's agent throttled, if a board is given."""
-    measurements = [place.open(place.export(model), afresh=True) for place in places]
+    measurements = [place.device().open(network) for place in places]
     while not all(measurement.done for measurement in measurements):
         for number, measurement in enumerate(measurements):
             if not measurement.done:
@@ -137,23 +139,23 @@ def stopping(board: Board) -> Iterator[None]:
         thread.join()
 
 
-def row(openings: Sequence[Sequence[Latency]]) -> dict[str, Any]:
-    """How far the second side is from the first, and a third, another agent, from the second, over all openings."""
-    ratios = [[side.ratio_to_reference for side in sides] for sides in zip(*openings, strict=True)]
+def row(rounds: Sequence[Sequence[Latency]]) -> dict[str, Any]:
+    """How far the second side is from the first, and a third, another agent, from the second, over all rounds."""
+    ratios = [[side.ratio_to_reference for side in sides] for sides in zip(*rounds, strict=True)]
     means = [statistics.geometric_mean(each) for each in ratios]
-    counted = [tuple(map(int, other.state["stopped_visits"].split(" of "))) for _, other, *_ in openings]
+    counted = [tuple(map(int, other.state["stopped_visits"].split(" of "))) for _, other, *_ in rounds]
     return {
         "ratios": [round(mean, 5) for mean in means],
         "percent_apart": round(100.0 * abs(means[1] / means[0] - 1.0), 3),
         "agents_percent_apart": round(100.0 * abs(means[2] / means[1] - 1.0), 3) if len(means) > 2 else None,
-        "openings_std_percent": [
+        "rounds_std_percent": [
             round(100.0 * statistics.stdev(map(math.log, each)), 2) for each in ratios if len(each) > 1
         ],
-        "times_as_long": round(statistics.geometric_mean(other.p10_ms / one.p10_ms for one, other, *_ in openings), 3),
-        "wire_share": statistics.fmean(float(other.state["wire_share"]) for _, other, *_ in openings),
+        "times_as_long": round(statistics.geometric_mean(other.p10_ms / one.p10_ms for one, other, *_ in rounds), 3),
+        "wire_share": statistics.fmean(float(other.state["wire_share"]) for _, other, *_ in rounds),
         "marked_visits": sum(stopped for stopped, _ in counted),
         "visits": sum(visits for _, visits in counted),
-        "contended": any(other.contended for _, other, *_ in openings),
+        "contended": any(other.contended for _, other, *_ in rounds),
     }
 
 

@@ -43,7 +43,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
     def measure(column: ExperimentColumn, here: Any, **_: object) -> dict[str, Any]:
         names.append(column.scale_text)
-        settings, device = here.keywords["settings"], here.keywords["device"]
+        settings, device = here.keywords["settings"], here.keywords.get("device", "cpu")
         return {"latencies": [asdict(_latency(RATIOS[row.label], settings, device)) for row in column.rows]}
 
     monkeypatch.setattr("archsearch.api.guideline_measure.measure_column", measure)

@@ -105,7 +105,7 @@ def test_a_killed_agent_of_this_process_is_started_anew_and_the_visit_made_again
     (latency,) = measure_on("cpu", None, FEW)(
         [one], reference, names=["one"], reference_name="reference", input_size=32, sleep=lambda _seconds: None
     )
-    assert latency.bursts == FEW.bursts and own_agent().connection()._process.poll() is None
+    assert latency.bursts >= FEW.bursts and own_agent().connection()._process.poll() is None
 
 
 def test_networks_of_other_channels_than_their_reference_are_measured_on_a_board() -> None:
