@@ -121,7 +121,6 @@ class LocalGroup:
         lease: held for every visit; None where there is none, and then the group is contended.
         watch: looks for other users of the device in every visit; None: nobody looks.
         witness: tells of other users of the memory, at the start and the end of every visit; None: nobody looks.
-        reopen: opens them anew, in their order, before every visit but the first; None: they stay as they are.
         clock: a monotonic clock (nanoseconds).
     """
 
@@ -132,11 +131,9 @@ class LocalGroup:
         lease: Lease | None,
         watch: Watch | None = None,
         witness: Witness | None = None,
-        reopen: Callable[[], Sequence[Runner]] | None = None,
         clock: Callable[[], int] = time.perf_counter_ns,
     ) -> None:
         self._runners = tuple(runners)
-        self._reopen = reopen
         self._lease = lease
         self._watch = watch
         self._witness = witness
@@ -167,9 +164,6 @@ class LocalGroup:
 
     def visit(self, settings: LatencySettings, plan: VisitPlan) -> Visit:
         """One visit. The calling thread holds no lease. Raises MeasurementError for a run that cannot be."""
-        if plan.number > 0 and self._reopen is not None:
-            # The former ones are there until then, so that the same memory is not taken again.
-            self._runners = tuple(self._reopen())
         clock, runners = self._clock, self._runners
         bursts: list[list[list[int]]] = []
         warmup_runs: list[int] = []

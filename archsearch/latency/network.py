@@ -17,7 +17,6 @@ from archsearch.latency.prepare import (
     prepare_reference,
     random_input,
     references_of,
-    reopening,
     warn_of_load_once,
 )
 from archsearch.latency.protocol import Measurement, measure_group
@@ -150,7 +149,6 @@ def measure_networks(
                 conditions=one.conditions,
                 watch=DeviceWatch(device),
                 witness=witness,
-                reopen=reopening([*(exported[index] for index in chosen), one.exported]),
                 clock=clock,
                 sleep=sleep,
             )
@@ -195,7 +193,6 @@ def open_measurement(
         lease=lease,
         watch=DeviceWatch(conditions.device),
         witness=memory_witness(conditions.device),
-        reopen=reopening((network, reference.exported)),
         clock=clock,
     )
     return Measurement(group, settings, clock=clock)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -33,8 +33,7 @@ class ExportedNetwork:
     """A network in the form that a backend runs, to be opened as often as it is measured.
 
     What differs between two copies of a network is where their memory lies and which kernels are chosen, and both are
-    settled when it is opened. Exporting it once more would only take its time again. `reopens` says whether opening is
-    so quick that it is done before every visit.
+    settled when it is opened. Exporting it once more would only take its time again.
 
     Args:
         model: a network that takes (N, 3, input_size, input_size), or as many channels as its attribute
@@ -67,7 +66,6 @@ class ExportedNetwork:
                 seed=seed,
                 channels=getattr(model, "input_channels", IMAGE_CHANNELS),  # a part of a network takes a map instead
             )
-            self.reopens = conditions.device.partition(":")[0] in backend.reopened_on
             self._open = backend.export(model, example, threads=conditions.threads, precision=conditions.precision)
 
     def open(self) -> Runner:
@@ -96,16 +94,6 @@ class ExportedNetwork:
                 f"{self._what} could not be run by the backend '{conditions.backend}' on '{conditions.device}' in "
                 f"{conditions.precision} with batch {conditions.batch} at input size {conditions.input_size}: {error}"
             ) from error
-
-
-def reopening(networks: Sequence[ExportedNetwork]) -> Callable[[], list[Runner]] | None:
-    """What opens networks anew before each visit, in their order; None where that takes too long.
-
-    The last one, the reference, is opened first: what is opened last lies better in memory, by a percent or two.
-    """
-    if not all(network.reopens for network in networks):
-        return None
-    return lambda: [network.open() for network in reversed(networks)][::-1]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """The one measuring procedure of archsearch: what is timed, in which order, and when it is enough.
 
 1. The device is held (`lease.exclusive()`), and both networks run untimed until successive windows agree.
-2. In each visit the networks are opened anew where that is quick: where its memory lies is settled then, and moves a
+2. In each visit an agent (`targets.board`) opens the networks anew: where its memory lies is settled then, and moves a
    network's latency by some percent, for a whole measurement if it is opened once. Then come a few untimed runs, on a
    GPU for some time, and bursts of the candidate and of the reference in turn, the order swapped after each pair, every
    run timed by itself: synchronise, read the host clock, run, synchronise, read the clock. A device with a clock of its
@@ -74,7 +74,6 @@ def measure_group(
     conditions: Conditions,
     watch: Watch | None = None,
     witness: Witness | None = None,
-    reopen: Callable[[], Sequence[Runner]] | None = None,
     clock: Callable[[], int] = time.perf_counter_ns,
     sleep: Callable[[float], None] = time.sleep,
 ) -> list[Latency]:
@@ -87,14 +86,13 @@ def measure_group(
         conditions: stored beside the numbers.
         watch: looks for other users of the device in every visit; None: nobody looks.
         witness: tells of other users of the memory, at the start and the end of every visit; None: nobody looks.
-        reopen: opens candidates and reference anew before every visit but the first; None: they stay as they are.
         clock: a monotonic clock (nanoseconds).
         sleep: spends so many seconds between visits.
 
     Raises:
         MeasurementError: a run took no time, a negative time or no finite time, or was not waited for.
     """
-    group = LocalGroup((*candidates, reference), lease=lease, watch=watch, witness=witness, reopen=reopen, clock=clock)
+    group = LocalGroup((*candidates, reference), lease=lease, watch=watch, witness=witness, clock=clock)
     measurement = Measurement(group, settings, clock=clock)
     measurement.complete(sleep)
     return measurement.latencies(conditions)

@@ -378,28 +378,6 @@ def test_in_a_group_each_turn_has_one_burst_of_every_network() -> None:
     assert world.events == ["enter", *"aabbrr", *"abr", *"rba", "leave"]
 
 
-def test_networks_are_opened_anew_before_every_visit_but_the_first_while_the_device_is_free() -> None:
-    world = World()
-    settings = LatencySettings(
-        visits=3, bursts=3, runs_per_burst=1, warmup_runs=1, warmup_windows=2, untimed_runs=0, spread_seconds=0,
-        tolerance=0.9,
-    )  # fmt: skip
-    placed = iter((2, 3))  # where memory lies makes one opening slower than the other
-
-    def reopen() -> list[Runner]:
-        world.events.append("open")
-        return [world.runner("c", constant(next(placed))), world.runner("r", constant(1))]
-
-    first = (world.runner("c", constant(1)), world.runner("r", constant(1)))
-    group = LocalGroup(first, lease=world, reopen=reopen, clock=world.clock)
-    measurement = Measurement(group, settings, clock=world.clock)
-    measurement.complete(world.sleep)
-    assert world.events == [
-        "enter", *"ccrr", *"cr", "leave", "open", "enter", *"rc", "leave", "open", "enter", *"cr", "leave"
-    ]  # fmt: skip
-    assert measurement.samples.runs_ns(0) == [MS, 2 * MS, 3 * MS]
-
-
 def test_a_group_takes_the_time_of_its_runs_and_spreads_them_once() -> None:
     # Eight candidates and the reference, 1 ms each: 30 bursts x 10 runs x 9 = 2.7 s of runs in visits over 5 s. One
     # after the other they would take eight times the spread, 40 s.

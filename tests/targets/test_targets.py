@@ -23,6 +23,7 @@ from pydantic import ValidationError
 
 import archsearch
 from archsearch.errors import ConfigError, MeasurementError
+from archsearch.latency import lease
 from archsearch.latency.group import VisitPlan
 from archsearch.latency.prepare import conditions_of
 from archsearch.latency.settings import LatencySettings
@@ -97,6 +98,27 @@ def test_a_network_on_a_cpu_is_measured_by_a_process_of_its_own_under_the_condit
     agent = own_agent().connection()._process
     assert agent.pid != os.getpid() and agent.poll() is None  # it waits for the next measurement
     assert b"agent" in Path(f"/proc/{agent.pid}/cmdline").read_bytes() if sys.platform == "linux" else True
+
+
+def test_an_agent_opens_every_network_anew_in_each_visit_while_others_may_train(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    line, done = own_agent().connection(), []
+    ask = line.ask
+
+    def told(operation: str, *given: Any, **named: Any) -> Any:
+        done.append((operation, *lease._THREAD.__dict__.get("held", {}).values()))
+        return ask(operation, *given, **named)
+
+    monkeypatch.setattr(line, "ask", told)
+    one, reference = networks()
+    measure_on("cpu", None, FEW)(
+        [one], reference, names=["one"], reference_name="reference", input_size=32, sleep=lambda _seconds: None
+    )
+    asked = [each for each in done if each[0] != "put"]
+    opened = [("open", "shared")] * 2
+    assert asked[:6] == [*opened, ("warm", "exclusive"), ("visit", "exclusive"), *opened]
+    assert asked.count(opened[0]) == 2 * asked.count(("visit", "exclusive")) >= 2 * FEW.visits
 
 
 def test_a_killed_agent_of_this_process_is_started_anew_and_the_visit_made_again() -> None:

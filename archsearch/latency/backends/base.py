@@ -44,7 +44,6 @@ class Backend:
         precisions: for each torch device type that it runs on, the precisions that it takes there.
         export: see `Export`; libraries are imported inside.
         version: the version that belongs into the fingerprint.
-        reopened_on: torch device types on which opening is quick enough to be done before every visit.
     """
 
     name: str
@@ -52,7 +51,6 @@ class Backend:
     precisions: Mapping[str, tuple[Precision, ...]]
     export: Export
     version: Callable[[], str]
-    reopened_on: tuple[str, ...] = ()
 
     def prepare(
         self, model: nn.Module, example_input: Tensor, *, threads: int, precision: Precision = "fp32"

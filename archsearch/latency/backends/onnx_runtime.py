@@ -200,5 +200,4 @@ ONNXRUNTIME = Backend(
     precisions={"cpu": ("fp32",), "cuda": ("fp32", "tf32", "fp16")},
     export=_export,
     version=_version,
-    reopened_on=("cpu",),
 )
