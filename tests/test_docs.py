@@ -22,6 +22,7 @@ from packaging.version import Version
 from pydantic import BaseModel
 from scipy import stats
 
+from archsearch.analysis.intervals import mean_interval
 from archsearch.cli.main import app
 from archsearch.latency.settings import LatencySettings
 from archsearch.models.families import FAMILIES
@@ -29,6 +30,7 @@ from archsearch.resources import list_yaml
 from archsearch.search.config import Constraints, StudyConfig, load_study
 from archsearch.search.stopping.settings import StoppingSettings
 from archsearch.space.search_space import ChoiceFile, SpaceFile, read_space
+from archsearch.training.protocols import default_protocol
 from archsearch.training.settings import ProxySettings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -473,3 +475,19 @@ def test_the_readme_says_how_long_full_trainings_take_by_the_stored_speeds() -> 
 def test_the_readme_says_how_large_the_search_space_is() -> None:
     size = load_study("cifar100").search_space().size
     assert f"{size / 1e9:.0f} billion networks" in README
+
+
+def test_the_default_protocol_is_the_one_that_the_stored_trainings_choose() -> None:
+    lines = [json.loads(line) for line in (ROOT / "docs" / "results" / "protocols.jsonl").read_text().splitlines()]
+    top1 = {(line["protocol"], line["arch_id"], line["seed"]): line["top1_percent"] for line in lines}
+    networks = sorted({network for _, network, _ in top1}, key=lambda network: network != "e3c8657c07a8")  # x0.5 first
+    page = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    best = default_protocol("npz:cifar100").name
+    for name in ("one-cycle", "modern", "shufflenetv2-s"):
+        each = " | ".join(", ".join(f"{top1[name, network, seed]:.2f}" for seed in (0, 1)) for network in networks)
+        gains = [top1[best, network, seed] - top1[name, network, seed] for network in networks for seed in (0, 1)]
+        gain = mean_interval(gains)
+        lead = f"{gain.mean:.2f} ({gain.alone_low:.2f} to {gain.alone_high:.2f})" if name != best else ""
+        assert f"| `{name}` | {each} | {lead} |".replace("  ", " ") in page
+        assert name == best or gain.alone_low > 0.0
+    assert default_protocol("folder:photos").name == "photos"

@@ -237,8 +237,7 @@ def show_answer(found: StudyFront, *, published: bool) -> None:
     if not found.rows:
         return
     study = ["--study", found.study]
-    photos = ["--protocol", "photos"] if found.dataset.startswith("folder:") else []
-    commands = (["report", *study], ["confirm", *study], ["retrain", *study, "--trial", "best", *photos])
+    commands = (["report", *study], ["confirm", *study], ["retrain", *study, "--trial", "best"])
     console.print("next:", *(f"  {shlex.join(['archsearch', *words])}" for words in commands), sep="\n", markup=False)
     if not verbose():
         console.print(f"all details: {shlex.join(['archsearch', 'pareto', *study, '--verbose'])}", markup=False)

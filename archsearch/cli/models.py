@@ -69,7 +69,8 @@ def retrain(
         typer.Option(
             metavar="NAME",
             autocompletion=completion.protocols,
-            help="shufflenetv2-s (default), ldc-cifar, ldc-caltech, modern, one-cycle or photos.",
+            help="one-cycle (default), photos (default for folders of pictures), modern, shufflenetv2-s, ldc-cifar or "
+            "ldc-caltech.",
         ),
     ] = None,
     batch_size: Annotated[int | None, typer.Option(min=2, metavar="N", help="Default: the protocol's own.")] = None,
@@ -122,14 +123,13 @@ def retrain(
     """
     from archsearch.api.study import open_study
     from archsearch.errors import ConfigError, TrainingBusyError, TrainingError
-    from archsearch.training.protocols import DEFAULT_PROTOCOL, PROTOCOLS
+    from archsearch.training.protocols import PROTOCOLS, default_protocol
 
     if pretrained and start not in ("scratch", "pretrained"):
         raise ConfigError(f"--pretrained and --start {start} are two starts", hint="give one of them")
     begin = "pretrained" if pretrained else start
     seconds = parse_duration(checkpoint_every, option="--checkpoint-every")
-    recipe = PROTOCOLS[protocol or DEFAULT_PROTOCOL]
-    length = epochs or recipe.epochs
+    asked = None if protocol is None else PROTOCOLS[protocol]
     distributed = int(os.environ.get("WORLD_SIZE", "1")) > 1
     if int(os.environ.get("RANK", "0")) > 0:  # torchrun's processes train together: the first one speaks
         console.quiet = True
@@ -137,6 +137,8 @@ def retrain(
     shown = Console(quiet=True) if console.quiet else error_console
     told = shown if as_json else console
     opened = open_study(study, storage=storage)  # what is not there is said before torch is imported
+    recipe = asked or default_protocol(str(opened.info.config["dataset"]))
+    length = epochs or recipe.epochs
     networks = opened.choose_all(trial, rule=select, with_variants=with_variants)
     with doing("reading the study and its images", shown):
         from archsearch.api.retrain import RetrainedNetworks

@@ -57,8 +57,8 @@ def test_reported_accuracy_is_the_mean_over_seeds_of_the_test_split(model_folder
     assert summary["mean_test_top1_percent"] == pytest.approx(statistics.mean(values))
     assert summary["std_test_top1_percent"] == pytest.approx(statistics.stdev(values))
     mean, std = statistics.mean(values), statistics.stdev(values)
-    expected = f"test top-1 {mean:.2f} ± {std:.2f} % (n = 2 seeds, 1 epoch of shufflenetv2-s, 48 test images)"
-    assert "a short training: shufflenetv2-s has 100 epochs, its schedule was scaled to 1" in typed.stdout
+    expected = f"test top-1 {mean:.2f} ± {std:.2f} % (n = 2 seeds, 1 epoch of one-cycle, 48 test images)"
+    assert "a short training: one-cycle has 100 epochs, its schedule was scaled to 1" in typed.stdout
     assert expected in " ".join(typed.stdout.split())
 
 
@@ -104,7 +104,7 @@ def test_a_number_and_an_evaluated_variants_name_are_the_trial_itself(model_fold
 def test_a_variant_that_the_study_has_not_evaluated_is_trained_at_its_scale(
     model_folder: Path, tiny_images: Path
 ) -> None:
-    done = archsearch.retrain("tiny", trial="shufflenet_v2_x1_0", epochs=1, protocol="one-cycle", device="cpu")
+    done = archsearch.retrain("tiny", trial="shufflenet_v2_x1_0", epochs=1, protocol="modern", device="cpu")
     assert done.facts.trial is None
     assert done.facts.latency is None
     choices = done.facts.spec.choices()
@@ -115,7 +115,7 @@ def test_a_variant_that_the_study_has_not_evaluated_is_trained_at_its_scale(
 
 
 def test_other_lengths_and_batch_sizes_stand_beside_the_old_training(model_folder: Path) -> None:
-    first = {path: path.read_bytes() for path in model_folder.glob("shufflenetv2-s-1-epochs/*/*")}
+    first = {path: path.read_bytes() for path in model_folder.glob("one-cycle-1-epochs/*/*")}
     assert len(first) == 4  # weights and score of two seeds
     longer = archsearch.retrain("tiny", trial=0, epochs=2, device="cpu")
     batched = archsearch.retrain("tiny", trial=0, epochs=1, batch_size=40, device="cpu")
@@ -158,7 +158,7 @@ def test_other_images_under_the_studys_dataset_are_refused(finished: object, mon
 
 
 def test_a_front_is_trained_in_full_resumed_and_shown(shared_finished: object) -> None:
-    front = ("retrain", "--trial", "front", "--with-variants", "--epochs", "1", "--protocol", "one-cycle")
+    front = ("retrain", "--trial", "front", "--with-variants", "--epochs", "1", "--protocol", "modern")
     first, again = (shared_finished.type(*front, "--device", "cpu") for _ in range(2))
     assert first.returncode == again.returncode == 0, first.stderr
     study = shared_finished.study()
@@ -198,13 +198,13 @@ def test_a_network_that_fails_does_not_end_the_others(shared_finished: object, m
     real = api.retrain_seed
     monkeypatch.setattr(api, "retrain_seed", diverging)
     ended = shared_finished.type(
-        "retrain", "--trial", "0,1", "--epochs", "1", "--protocol", "one-cycle", "--device", "cpu"
+        "retrain", "--trial", "0,1", "--epochs", "1", "--protocol", "modern", "--device", "cpu"
     )
     assert ended.returncode == 1
     assert "shufflenet_v2_x0_5 failed, the others go on: the loss became NaN" in ended.stderr
     assert "trial 1: test top-1" in ended.stdout
     with_json = shared_finished.type(
-        "retrain", "--trial", "0,1", "--epochs", "1", "--protocol", "one-cycle", "--device", "cpu", "--json"
+        "retrain", "--trial", "0,1", "--epochs", "1", "--protocol", "modern", "--device", "cpu", "--json"
     )
     assert with_json.returncode == 1
     printed = json.loads(with_json.stdout)

@@ -58,7 +58,7 @@ def test_pretrained_weights_come_from_a_file_on_the_command_line(shared_finished
     study = shared_finished.study()
     folder = shared_finished.folder / "runs" / "tiny" / "retrain" / study.records[0].arch_id
     assert "torchvision's shufflenet_v2_x0_5 trained on ImageNet (x0_5.pth)" in (folder / "README.md").read_text()
-    events = folder / "shufflenetv2-s-1-epochs-pretrained" / "tensorboard"
+    events = folder / "one-cycle-1-epochs-pretrained" / "tensorboard"
     assert f"tensorboard --logdir {events.relative_to(shared_finished.folder)}" in " ".join(ended.stdout.split())
     assert len(list((events / "seed-0").glob("events.out.tfevents.*"))) == 1
     refused = shared_finished.type("retrain", "--pretrained", "--start", "proxy", "--device", "cpu")
