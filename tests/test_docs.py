@@ -30,7 +30,7 @@ from archsearch.resources import list_yaml
 from archsearch.search.config import Constraints, StudyConfig, load_study
 from archsearch.search.stopping.settings import StoppingSettings
 from archsearch.space.search_space import ChoiceFile, SpaceFile, read_space
-from archsearch.training.protocols import default_protocol
+from archsearch.training.protocols import protocol_for
 from archsearch.training.settings import ProxySettings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -482,7 +482,7 @@ def test_the_default_protocol_is_the_one_that_the_stored_trainings_choose() -> N
     top1 = {(line["protocol"], line["arch_id"], line["seed"]): line["top1_percent"] for line in lines}
     networks = sorted({network for _, network, _ in top1}, key=lambda network: network != "e3c8657c07a8")  # x0.5 first
     page = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
-    best = default_protocol("npz:cifar100").name
+    best = protocol_for("npz:cifar100").name
     for name in ("one-cycle", "modern", "shufflenetv2-s"):
         each = " | ".join(", ".join(f"{top1[name, network, seed]:.2f}" for seed in (0, 1)) for network in networks)
         gains = [top1[best, network, seed] - top1[name, network, seed] for network in networks for seed in (0, 1)]
@@ -490,4 +490,4 @@ def test_the_default_protocol_is_the_one_that_the_stored_trainings_choose() -> N
         lead = f"{gain.mean:.2f} ({gain.alone_low:.2f} to {gain.alone_high:.2f})" if name != best else ""
         assert f"| `{name}` | {each} | {lead} |".replace("  ", " ") in page
         assert name == best or gain.alone_low > 0.0
-    assert default_protocol("folder:photos").name == "photos"
+    assert protocol_for("folder:photos").name == "photos"

@@ -40,7 +40,7 @@ from archsearch.training.loop import Chunk
 from archsearch.training.model_facts import ModelFacts, ModelSummary
 from archsearch.training.model_folder import HELD_OUT, save_model_folder
 from archsearch.training.pretrained import pretrained_start
-from archsearch.training.protocols import PROTOCOLS, Protocol, default_protocol
+from archsearch.training.protocols import Protocol, protocol_for
 from archsearch.training.proxy import train_proxy
 from archsearch.training.retrain import CHECKPOINT_SECONDS, Pace, RetrainedSeed, retrain_seed
 from archsearch.training.settings import ClassWeights, ProxySettings, settled_precision, weights_by_name
@@ -154,7 +154,7 @@ def retrain(
         study: an opened study, a stored one's name or YAML file; None: the one worked on last.
         trial: `best`, a trial's number, a variant's name, or a network that `Study.choose_all` gave.
         rule: what best means: recommended, knee, accuracy, latency<=MS, ... (`analysis.select`).
-        protocol: a name in `training.protocols.PROTOCOLS`; None: `default_protocol` of the study's dataset.
+        protocol: a name in `training.protocols.PROTOCOLS`; None: `protocol_for` the study's dataset.
         epochs, batch_size: in place of the protocol's own.
         seeds: how many seeds, from 0 on; the test accuracy is their mean.
         device: auto, cpu, cuda or cuda:N.
@@ -182,9 +182,8 @@ def retrain(
     """
     if seeds < 1:
         raise ConfigError(f"seeds must be at least 1, got {seeds}")
-    recipe = None if protocol is None else PROTOCOLS[protocol]
     opened = opened_study(study, storage=storage)
-    recipe = recipe or default_protocol(str(opened.info.config["dataset"]))
+    recipe = protocol_for(str(opened.info.config["dataset"]), protocol)
     chosen = trial if isinstance(trial, Chosen) else opened.choose(trial, rule=rule)
     rules = ImageRules.of_study(opened.info.config, opened.info.facts)
     dataset = load_dataset(str(opened.info.config["dataset"]), data_dir=data_dir, rules=rules)

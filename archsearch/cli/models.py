@@ -25,6 +25,7 @@ from archsearch.cli.options import (
     parse_duration,
 )
 from archsearch.text import plural
+from archsearch.training.protocols import PROTOCOLS, protocol_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,6 +70,7 @@ def retrain(
         typer.Option(
             metavar="NAME",
             autocompletion=completion.protocols,
+            callback=checked(lambda typed: PROTOCOLS[typed]),
             help="one-cycle (default), photos (default for folders of pictures), modern, shufflenetv2-s, ldc-cifar or "
             "ldc-caltech.",
         ),
@@ -123,13 +125,11 @@ def retrain(
     """
     from archsearch.api.study import open_study
     from archsearch.errors import ConfigError, TrainingBusyError, TrainingError
-    from archsearch.training.protocols import PROTOCOLS, default_protocol
 
     if pretrained and start not in ("scratch", "pretrained"):
         raise ConfigError(f"--pretrained and --start {start} are two starts", hint="give one of them")
     begin = "pretrained" if pretrained else start
     seconds = parse_duration(checkpoint_every, option="--checkpoint-every")
-    asked = None if protocol is None else PROTOCOLS[protocol]
     distributed = int(os.environ.get("WORLD_SIZE", "1")) > 1
     if int(os.environ.get("RANK", "0")) > 0:  # torchrun's processes train together: the first one speaks
         console.quiet = True
@@ -137,7 +137,7 @@ def retrain(
     shown = Console(quiet=True) if console.quiet else error_console
     told = shown if as_json else console
     opened = open_study(study, storage=storage)  # what is not there is said before torch is imported
-    recipe = asked or default_protocol(str(opened.info.config["dataset"]))
+    recipe = protocol_for(str(opened.info.config["dataset"]), protocol)
     length = epochs or recipe.epochs
     networks = opened.choose_all(trial, rule=select, with_variants=with_variants)
     with doing("reading the study and its images", shown):

@@ -198,7 +198,6 @@ class BoardPlace:
         self.name = board.target.name
         self.board = board
         self._stands_for = stands_for
-        self._lease_there: DeviceLease | None = None
         self._settings = settings
         self._setup = setup
 
@@ -238,7 +237,8 @@ class BoardPlace:
 
     def open(self, network: BoardNetwork, *, afresh: bool = False) -> Measurement:
         """See `Device`; nothing is sent before the first visit, and every measurement opens the reference afresh."""
-        group = BoardGroup(self.board, (network, self.exported_reference), lease=self._lease_there)
+        lease = self._setup.lease if self.board.is_own else None
+        group = BoardGroup(self.board, (network, self.exported_reference), lease=lease)
         return Measurement(group, self._settings)
 
     def begin(self, visit: Callable[[], None]) -> Future[None]:
@@ -251,7 +251,7 @@ class BoardPlace:
 
     def _exported(self, model: nn.Module, *, what: str) -> BoardNetwork:
         setup = self._setup
-        with setup.lease.shared():  # another process may be measuring here
+        with setup.lease.shared():  # waiting for it is counted
             return BoardNetwork.of(
                 model, what=what, settings=self._settings, input_size=setup.input_size, seed=setup.seed
             )
@@ -263,7 +263,6 @@ class AgentPlace(BoardPlace):
     def __init__(self, settings: LatencySettings, setup: PlaceSetup) -> None:
         super().__init__(own_agent(), settings, setup)
         self.name = settings.backend_on(setup.device)
-        self._lease_there = setup.lease
 
     def begin(self, visit: Callable[[], None]) -> Future[None]:
         """See `Device`: the visit is made now."""

@@ -290,14 +290,15 @@ class BoardNetwork:
         images = random_input(
             batch=settings.batch_on("cpu"), input_size=input_size, device="cpu", seed=seed, channels=channels
         )
-        try:
-            # Of other images than it is run on, so that a constant in place of a computation shows.
-            exported = export_onnx(model, -images.flip(-1))
-        except BuildError as error:
-            raise MeasurementError(
-                f"{what}: {error.message}", hint=error.hint or "measure it with the backend 'torch'"
-            ) from error
-        expected = plain_output(model, images)[:1].flatten(1)[:, :_OUTPUTS]
+        with DeviceLease.of_device("cpu").shared():  # another process may be measuring here
+            try:
+                # Of other images than it is run on, so that a constant in place of a computation shows.
+                exported = export_onnx(model, -images.flip(-1))
+            except BuildError as error:
+                raise MeasurementError(
+                    f"{what}: {error.message}", hint=error.hint or "measure it with the backend 'torch'"
+                ) from error
+            expected = plain_output(model, images)[:1].flatten(1)[:, :_OUTPUTS]
         return cls(what=what, data=exported.data, images=images, expected=expected)
 
 
@@ -524,9 +525,8 @@ def measure_on_board(
     Raises MeasurementError, BoardAwayError.
     """
     exported = partial(BoardNetwork.of, settings=settings, input_size=input_size, seed=seed)
-    with DeviceLease.of_device("cpu").shared():  # another process may be measuring here
-        last = exported(reference, what=f"the reference network '{reference_name}'")
-        networks = [exported(model, what=f"the network '{name}'") for model, name in zip(models, names, strict=True)]
+    last = exported(reference, what=f"the reference network '{reference_name}'")
+    networks = [exported(model, what=f"the network '{name}'") for model, name in zip(models, names, strict=True)]
     return measure_board_networks(
         networks, last, board=board, reference_name=reference_name, settings=settings, sleep=sleep
     )

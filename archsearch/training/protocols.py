@@ -192,9 +192,9 @@ _ENTRIES = (
 PROTOCOLS: Registry[Protocol] = Registry("training protocol", {entry.name: entry for entry in _ENTRIES})
 
 
-def default_protocol(dataset: str) -> Protocol:
-    """What `retrain` takes unless it is told otherwise: the best of three on CIFAR-100 (docs/training.md).
+def protocol_for(dataset: str, name: str | None = None) -> Protocol:
+    """The protocol of this name; without one what `retrain` takes: the best of three on CIFAR-100 (docs/training.md).
 
-    For a folder of pictures it is `photos`: the other one's rate is too high there.
+    For a folder of pictures that is `photos`: the other one's rate is too high there. Raises UnknownNameError.
     """
-    return PROTOCOLS[_OF_PICTURES if dataset.startswith("folder:") else _DEFAULT]
+    return PROTOCOLS[name or (_OF_PICTURES if dataset.startswith("folder:") else _DEFAULT)]
