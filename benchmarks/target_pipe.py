@@ -17,15 +17,12 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import shlex
-import signal
 import statistics
+import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, nullcontext, suppress
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -42,24 +39,37 @@ from archsearch.targets.board import Board, own_agent
 from archsearch.targets.transports import parse_target
 
 INPUT_SIZE, CLASSES, REFERENCE = 32, 10, "shufflenet_v2_x1_0"
-STOP_SECONDS = 0.0003
+STOP_AND_GO = """
+import os, signal, sys, time
+ended, due = [], time.perf_counter()
+signal.signal(signal.SIGTERM, lambda *_: ended.append(True))
+while not ended:  # never asleep: a sleep is longer than asked, now by a tenth, now by ten times
+    for what in (signal.SIGSTOP, signal.SIGCONT):
+        os.kill(int(sys.argv[1]), what)
+        due = max(due + 0.0003, time.perf_counter() + 0.0002)
+        while time.perf_counter() < due:
+            pass
+"""
 
 
 def main() -> int:
     """Measure, print, and give 1 unless the ratios are as alike as they should be."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", type=int, default=20)
-    parser.add_argument("--rounds", type=int, default=None, help="default 8, with --throttle 1")
-    parser.add_argument("--bursts", type=int, default=30, help="of each round")
-    parser.add_argument("--visits", type=int, default=None, help="of each round; default 6, with --throttle 10")
-    parser.add_argument("--batch", type=int, default=None, help="images a run; default 1, with --throttle 32")
+    parser.add_argument("--rounds", type=int, help="default 8, with --throttle 3")
+    parser.add_argument("--bursts", type=int, help="of each round; default 30, with --throttle 6")
+    parser.add_argument("--visits", type=int, help="of each round; default 6, with --throttle 3")
+    parser.add_argument("--batch", type=int, help="images a run; default 1, with --throttle 64")
     parser.add_argument("--throttle", action="store_true")
     parser.add_argument("--out", type=Path, help="JSON file")
-    arguments = parser.parse_args()
+    usual = {"rounds": 8, "bursts": 30, "visits": 6, "batch": 1}
+    if "--throttle" in sys.argv:
+        usual = {"rounds": 3, "bursts": 6, "visits": 3, "batch": 64}
+    arguments = parser.parse_args(namespace=argparse.Namespace(**usual))
+    long_runs = {"runs_per_burst": 3, "warmup_runs": 3, "warmup_windows": 3} if arguments.throttle else {}
     settings = LatencySettings(
-        backend="onnxruntime", batch=arguments.batch or (32 if arguments.throttle else 1), bursts=arguments.bursts,
-        visits=arguments.visits or (10 if arguments.throttle else 6), runs_per_burst=3 if arguments.throttle else 10,
-        spread_seconds=0.0, budget_seconds=600.0, tolerance=0.99, remeasure=0,
+        backend="onnxruntime", batch=arguments.batch, bursts=arguments.bursts, visits=arguments.visits,
+        spread_seconds=0.0, budget_seconds=600.0, tolerance=0.99, remeasure=0, **long_runs,
     )  # fmt: skip
     target = parse_target(f"command:{shlex.quote(sys.executable)}")
     assert target is not None
@@ -69,7 +79,7 @@ def main() -> int:
     )  # fmt: skip
     exported: list[Any] = []
     measured: list[list[tuple[Latency, ...]]] = [[] for _ in range(arguments.networks)]
-    for number in range(arguments.rounds or (1 if arguments.throttle else 8)):
+    for number in range(arguments.rounds):
         with closing(Board(target)) as board, closing(Board(target)) as another, closing(own_agent()):
             there = BoardPlace(board, settings, setup)
             here = place_here(settings, setup)
@@ -119,24 +129,13 @@ def in_turn(places: Sequence[Place], network: Any, throttled: Board | None) -> t
 
 @contextmanager
 def stopping(board: Board) -> Iterator[None]:
-    """Stop and continue the agent, half of the time each."""
-    ended, process = threading.Event(), board.connection()._process.pid
-
-    def stop_and_go() -> None:
-        while not ended.is_set():
-            with suppress(ProcessLookupError):
-                os.kill(process, signal.SIGSTOP)
-                time.sleep(STOP_SECONDS)
-                os.kill(process, signal.SIGCONT)
-            time.sleep(STOP_SECONDS)
-
-    thread = threading.Thread(target=stop_and_go)
-    thread.start()
+    """Stop and continue the agent, half of the time each, by a process that does nothing else, to keep time."""
+    process = subprocess.Popen([sys.executable, "-c", STOP_AND_GO, str(board.connection()._process.pid)])
     try:
         yield
     finally:
-        ended.set()
-        thread.join()
+        process.terminate()
+        process.wait()
 
 
 def row(rounds: Sequence[Sequence[Latency]]) -> dict[str, Any]:
