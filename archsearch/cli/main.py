@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
+import gc
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -21,6 +23,7 @@ from archsearch.version import __version__
 
 _UsageError: Any = typer.BadParameter.__base__  # of click, which typer may bring itself
 _INTERRUPTED = 130  # how the library ends a command that Ctrl-C has ended
+_COLLECTED_EVERY = 50_000  # new objects, not 700: those that imports make, a million, all stay
 SEARCH = "Search"
 LOOK = "Look"
 EPILOG = "\n\n".join(
@@ -114,6 +117,8 @@ def _stop(_signal: int, _frame: FrameType | None) -> None:
 def main() -> None:
     """Run a command: exit code 0 done, 1 failed or stopped, 2 wrong usage."""
     signal.signal(signal.SIGTERM, _stop)  # a cluster's way of saying Ctrl-C
+    gc.set_threshold(_COLLECTED_EVERY)
+    atexit.register(gc.freeze)  # at its end Python would look through all that torch imported, for a second
     with forgiving_stderr():
         try:
             with checked_stdout():

@@ -150,7 +150,7 @@ def run(
 
     from archsearch.cli.progress import RunDisplay
     from archsearch.cli.running import command_runtime, run_displayed, told_estimate
-    from archsearch.search.processes import idle_workers
+    from archsearch.search.processes import add_idle, idle_workers
     from archsearch.search.runtime import CallbackList
     from archsearch.search.trackers import tracker
 
@@ -168,16 +168,19 @@ def run(
     )
     if log:
         runtime = replace(runtime, callbacks=CallbackList([display, *map(tracker, log)]))
-    with idle_workers(0 if dry_run else workers or config.workers) as idle:
+    with idle_workers() as idle:
         runtime = replace(runtime, idle=idle)
+        ready = 0 if dry_run else workers or config.workers
+        add_idle(idle, ready, busy=1)  # the planning: both import torch
         try:
             with display.planning("reading the study, its data and its search space"):
-                from archsearch.api.run import check, plan_config  # torch, which the idle workers import meanwhile
+                from archsearch.api.run import check, plan_config
 
                 planned = plan_config(config, runtime, trials=trials)
         except DataError:
             _print_without_images(config, runtime, display, trials, told)
             raise
+        add_idle(idle, ready, busy=0)
         _print_plan(planned, told, asked=device)
         if dry_run:
             check(planned, storage=storage)

@@ -28,20 +28,28 @@ Process = subprocess.Popen[bytes]
 
 
 @contextmanager
-def idle_workers(workers: int | None) -> Iterator[list[Process]]:
-    """Worker processes that get ready while a run is planned, to be given their jobs by `start_worker`.
+def idle_workers() -> Iterator[list[Process]]:
+    """A list of worker processes that get ready while a run is planned, to be given their jobs by `start_worker`.
 
-    As many as there will be (None: not known), but at most two: more would slow the planning down. What is left in the
-    list is ended.
+    It is empty at first: see `add_idle`. What is left in it is ended.
     """
-    wanted = _MOST_IDLE if workers is None else workers
-    idle = [_start() for _ in range(min(wanted, _MOST_IDLE, os.cpu_count() or 1))]
+    idle: list[Process] = []
     try:
         yield idle
     finally:
         for process in idle:
             process.kill()
             process.wait()
+
+
+def add_idle(idle: list[Process], workers: int | None, *, busy: int) -> None:
+    """Start idle workers: as many as there will be (None: not known), at most two, and one for each processor.
+
+    Args:
+        busy: processors that have other work now: getting ready takes one for seconds.
+    """
+    wanted = _MOST_IDLE if workers is None else workers
+    idle += [_start() for _ in range(min(wanted, _MOST_IDLE, (os.cpu_count() or 1) - busy) - len(idle))]
 
 
 def start_worker(job: Mapping[str, Any], log: Path, idle: Process | None = None) -> Process:

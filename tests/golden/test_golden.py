@@ -13,7 +13,6 @@ import re
 import runpy
 import shutil
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -118,7 +117,7 @@ def run(stored: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     monkeypatch.setattr("archsearch.latency.fingerprint.device_fingerprint", made_up)
     monkeypatch.setattr("archsearch.search.plan._preflight", lambda *_, **__: None)
     monkeypatch.setattr("archsearch.search.run.start_worker", _no_worker)
-    monkeypatch.setattr("archsearch.search.processes.idle_workers", lambda _workers: nullcontext([]))
+    monkeypatch.setattr("archsearch.search.processes.add_idle", lambda *_, **__: None)
     monkeypatch.chdir(stored)
     shutil.rmtree("out", ignore_errors=True)
     Path("out").mkdir()

@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from archsearch.search.processes import idle_workers
+import pytest
+
+from archsearch.search.processes import add_idle, idle_workers
 
 PROGRAM = """
 import sys
@@ -36,9 +38,18 @@ def test_a_worker_process_without_a_job_ends_when_its_coordinator_has_gone() -> 
 
 
 def test_idle_workers_that_got_no_job_are_ended() -> None:
-    with idle_workers(1) as idle:
+    with idle_workers() as idle:
+        add_idle(idle, 1, busy=0)
         (process,) = idle
         assert process.poll() is None
     assert process.returncode == -9
-    with idle_workers(0) as idle:
-        assert idle == []
+
+
+def test_idle_workers_are_no_more_than_processors_that_are_free_and_workers_that_there_will_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    with idle_workers() as idle:
+        for workers, busy, there in ((0, 1, 0), (2, 2, 0), (2, 1, 1), (1, 0, 1), (None, 0, 2), (8, 0, 2)):
+            add_idle(idle, workers, busy=busy)
+            assert len(idle) == there
