@@ -575,7 +575,7 @@ class _Choice:
 
     def _notes(self, runners_up: Sequence[Candidate], others: Sequence[Role]) -> tuple[str, ...]:
         found = []
-        if runners_up:
+        if runners_up and len(self.candidates) > 2:  # of two networks the reason says it
             named = _first_listed([self._shown(each) for each in runners_up])
             what = "Its accuracy" if self.has_error else "It"
             found.append(f"{what} cannot be told apart from that of {named}.")

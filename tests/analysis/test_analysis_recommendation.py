@@ -75,6 +75,7 @@ def test_a_front_of_two_has_no_knee(top1: float, trial: int, make_record: Make) 
         else "It is the more accurate of the two networks on the front, which have no knee between them."
     )
     assert all("knee" not in role.names for role in found.roles)
+    assert not any("cannot be told" in note for note in found.notes)  # the reason has said it
 
 
 def test_a_front_that_bulges_has_no_knee_either(make_record: Make) -> None:
