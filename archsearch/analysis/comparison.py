@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 import numpy as np
-from scipy import stats
 
 from archsearch.analysis.conditions import RecordConditions, conditions_of
 from archsearch.analysis.intervals import CONFIDENCE, Floats
@@ -365,6 +364,8 @@ def _correlation(objective: str, one: _Medians, other: _Medians, both: Sequence[
 def _movers(objective: str, one: _Medians, other: _Medians, both: Sequence[str]) -> list[Mover]:
     if len(both) < 2:
         return []
+    from scipy.stats import rankdata  # slow to import, and those who only read a study may not need it
+
     x, y = one.column(objective, both), other.column(objective, both)
     noisy = objective == "latency_ms"
     first, second = (Noisy(0, side.noise_floor if noisy else NO_FLOOR) for side in (one, other))
@@ -374,7 +375,7 @@ def _movers(objective: str, one: _Medians, other: _Medians, both: Sequence[str])
             for a, b in zip(x, y, strict=True)
         ]
     )
-    from_rank, to_rank = stats.rankdata(x), stats.rankdata(y)
+    from_rank, to_rank = rankdata(x), rankdata(y)
     order = np.lexsort((np.arange(len(both)), -np.abs(to_rank - from_rank), -reversed_pairs))
     return [
         Mover(

@@ -28,7 +28,6 @@ from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
-from scipy import stats
 
 from archsearch.analysis.intervals import Floats
 from archsearch.analysis.tables import LATENCY
@@ -754,6 +753,8 @@ def _logs(name: str, values: Sequence[float]) -> Floats:
 
 
 def _fit(logs: Mapping[str, Floats], target: Floats) -> Explained:
+    from scipy.stats import spearmanr  # slow to import, and those who only read a study may not need it
+
     design = np.column_stack([np.ones_like(target), *logs.values()])
     inverse = np.linalg.pinv(design)
     coefficients = inverse @ target
@@ -768,7 +769,7 @@ def _fit(logs: Mapping[str, Floats], target: Floats) -> Explained:
         names=tuple(logs),
         r2=1.0 - float((residual**2).sum()) / total,
         predicted_r2=1.0 - float((left_out**2).sum()) / total,
-        spearman=float(stats.spearmanr(ranked, target).statistic),
+        spearman=float(spearmanr(ranked, target).statistic),
         exponents=tuple(float(value) for value in coefficients[1:]),
     )
 

@@ -15,12 +15,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from archsearch.analysis.intervals import Floats
 from archsearch.table import Column
@@ -143,7 +141,16 @@ def _correlate(rank: Callable[[Floats, Floats], Any], one: Floats, other: Floats
     return float(rank(one, other).statistic)
 
 
-_tau, _rho = partial(_correlate, stats.kendalltau), partial(_correlate, stats.spearmanr)
+def _tau(one: Floats, other: Floats) -> float:
+    from scipy.stats import kendalltau  # slow to import, and those who only read a study may not need it
+
+    return _correlate(kendalltau, one, other)
+
+
+def _rho(one: Floats, other: Floats) -> float:
+    from scipy.stats import spearmanr  # slow to import, and those who only read a study may not need it
+
+    return _correlate(spearmanr, one, other)
 
 
 def _one_by_one(one: Floats, other: Floats, drawn: NDArray[np.int64]) -> tuple[Floats, Floats]:

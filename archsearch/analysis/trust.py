@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import stats
 
 from archsearch.analysis.intervals import additive_fit
 from archsearch.analysis.objectives import complete_values, is_complete, score_of
@@ -369,10 +368,12 @@ def _networks(
     boundary: float,
 ) -> tuple[TrustNetwork, ...]:
     """One entry for each record, in their order."""
+    from scipy.stats import rankdata  # slow to import, and those who only read a study may not need it
+
     short = [score_of(record).top1_percent for record in both]
     scores = [[score_of(other).top1_percent for other in trained[record.arch_id]] for record in both]
     long = [statistics.fmean(values) for values in scores]
-    ranks = [stats.rankdata(-np.asarray(values)).tolist() for values in (short, long)]
+    ranks = [rankdata(-np.asarray(values)).tolist() for values in (short, long)]
     return tuple(
         TrustNetwork(
             arch_id=record.arch_id,

@@ -223,13 +223,13 @@ def test_what_was_typed_wrong_is_said_with_what_to_do(arguments: list[str], said
     assert not list(Path().glob("front*"))
 
 
-def test_a_front_is_drawn_without_torch_and_optuna() -> None:
+def test_a_front_is_drawn_without_torch_optuna_and_scipys_statistics() -> None:
     write_study()
     code = (
         "import sys; sys.argv = ['archsearch', 'plot', 'front', '--out', 'front.html']\n"
         "from archsearch.cli.main import main\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
-        "print('HEAVY', *{'torch', 'optuna'} & set(sys.modules))"
+        "print('HEAVY', *{'torch', 'optuna', 'scipy.stats'} & set(sys.modules))"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
     assert ended.stdout.splitlines()[-1] == "HEAVY"
