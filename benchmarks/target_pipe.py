@@ -54,7 +54,9 @@ while not ended:  # never asleep: a sleep is longer than asked, now by a tenth, 
 
 def main() -> int:
     """Measure, print, and give 1 unless the ratios are as alike as they should be."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     parser.add_argument("--networks", type=int, default=20)
     parser.add_argument("--rounds", type=int, help="default 8, with --throttle 3")
     parser.add_argument("--bursts", type=int, help="of each round; default 30, with --throttle 6")

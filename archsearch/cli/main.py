@@ -23,7 +23,7 @@ from archsearch.version import __version__
 
 _UsageError: Any = typer.BadParameter.__base__  # of click, which typer may bring itself
 _INTERRUPTED = 130  # how the library ends a command that Ctrl-C has ended
-_COLLECTED_EVERY = 50_000  # new objects, not 700: those that imports make, a million, all stay
+_COLLECTED_EVERY = 50_000  # new objects, not 700: those that imports make, 450,000, all stay
 SEARCH = "Search"
 LOOK = "Look"
 EPILOG = "\n\n".join(

@@ -25,7 +25,6 @@ from archsearch.cli.options import (
     parse_duration,
 )
 from archsearch.text import plural
-from archsearch.training.protocols import PROTOCOLS, protocol_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +35,12 @@ if TYPE_CHECKING:
 
 _LOOK_SECONDS = 5.0  # between two looks at networks that another command trains
 _BEGINS = {"proxy": "the proxy's weights", "pretrained": "ImageNet's weights"}
+
+
+def _check_protocol(name: str) -> None:
+    from archsearch.training.protocols import PROTOCOLS  # a third of what `--help` imports
+
+    PROTOCOLS[name]
 
 
 def retrain(
@@ -70,7 +75,7 @@ def retrain(
         typer.Option(
             metavar="NAME",
             autocompletion=completion.protocols,
-            callback=checked(lambda typed: PROTOCOLS[typed]),
+            callback=checked(_check_protocol),
             help="one-cycle (default), photos (default for folders of pictures), modern, shufflenetv2-s, ldc-cifar or "
             "ldc-caltech.",
         ),
@@ -125,6 +130,7 @@ def retrain(
     """
     from archsearch.api.study import open_study
     from archsearch.errors import ConfigError, TrainingBusyError, TrainingError
+    from archsearch.training.protocols import protocol_for
 
     if pretrained and start not in ("scratch", "pretrained"):
         raise ConfigError(f"--pretrained and --start {start} are two starts", hint="give one of them")

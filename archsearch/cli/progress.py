@@ -138,7 +138,8 @@ class RunDisplay(_Display, RunCallbacks):
             if ended:
                 self._print(f"continuing: {progress.done} of {progress.total} trials are done")
         news = [record for record in ended if record.trial not in self._known]
-        done = progress.done - sum(record.status in HOLDS_SLOT for record in news)
+        # Not `progress.done`: the counts are read a moment earlier than the records.
+        done = sum(record.status in HOLDS_SLOT for record in ended if record.trial in self._known)
         for record in news:
             self._known.add(record.trial)
             done += record.status in HOLDS_SLOT

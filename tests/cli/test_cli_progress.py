@@ -126,6 +126,19 @@ def test_trials_that_end_between_two_looks_are_counted_one_by_one() -> None:
     ]  # a repeat takes no place
 
 
+def test_a_trial_that_ends_after_the_counts_were_read_is_counted_once() -> None:
+    text = io.StringIO()
+    display = RunDisplay(Console(file=text, width=1000))
+    display.begun(STUDY)
+    first, second, third = (make_record(trial) for trial in range(3))
+    now = make_record(1, status=TrialStatus.RUNNING)
+    display.progressed(progress(now, total=3))
+    display.progressed(progress(first, second, counts={"complete": 1, "running": 1}, total=3))
+    display.progressed(progress(first, second, third, total=3))
+    counted = [words.split()[0] for words in text.getvalue().splitlines() if words.startswith("[")]
+    assert counted == ["[1/3]", "[2/3]", "[3/3]"]
+
+
 def test_a_stopped_trial_is_one_line_with_its_epoch_and_what_was_possible_at_best() -> None:
     # errors of 70 % then and 45.5 % at best at the end; corrected latency: ratio 5 / 4 times ...: as measured, 5 ms
     assert line(stopped(7)) == (
