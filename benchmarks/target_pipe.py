@@ -6,7 +6,8 @@ its ratios by a percent, so each round takes new processes on both sides, and th
 are compared; a third side, another agent, says how far two equal ones are apart, and the spread of one side's rounds is
 printed, too. With `--throttle` the agent is measured twice instead: undisturbed, and stopped and continued again and
 again (SIGSTOP, SIGCONT), as a board that is too hot: milliseconds double, and the ratio to the reference should stay. A
-run has to be much longer than a stop then, hence the batch.
+run has to be much longer than a stop then, hence the batch; and the agent has a core of its own, since beside the
+process that stops it it would be stopped for whole slices of the scheduler (4 ms) now and then.
 
     python benchmarks/target_pipe.py                 # 20 networks; wants a quiet machine
     python benchmarks/target_pipe.py --throttle
@@ -17,6 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import shlex
 import statistics
 import subprocess
@@ -73,7 +75,12 @@ def main() -> int:
         backend="onnxruntime", batch=arguments.batch, bursts=arguments.bursts, visits=arguments.visits,
         spread_seconds=0.0, budget_seconds=600.0, tolerance=0.99, remeasure=0, **long_runs,
     )  # fmt: skip
-    target = parse_target(f"command:{shlex.quote(sys.executable)}")
+    command = shlex.quote(sys.executable)
+    if arguments.throttle:
+        agents_core, *others = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, others)
+        command = f"taskset -c {agents_core} {command}"
+    target = parse_target(f"command:{command}")
     assert target is not None
     setup = PlaceSetup(
         device="cpu", input_size=INPUT_SIZE, seed=0, lease=DeviceLease.of_device("cpu"), reference=reference,
