@@ -42,10 +42,9 @@ from scipy.stats import t as student
 
 from archsearch.api.replay import stopping_settings
 from archsearch.errors import ArchsearchError
-from archsearch.search.stopping.base import Curve, Decision, StoppingRule
+from archsearch.search.stopping.base import Curve, Decision, StoppingRule, StoppingSettings
 from archsearch.search.stopping.replay import Replay, replay
 from archsearch.search.stopping.rules import make_rule
-from archsearch.search.stopping.settings import StoppingSettings
 
 DATA = Path(__file__).parent / "data" / "cifar10_random.json.gz"
 TARGET_SAVED, TARGET_LOST = 0.40, 0.01

@@ -288,12 +288,12 @@ def lease(check: Check) -> None:
 def latency(check: Check) -> None:
     """Does the objective tell widths apart, and in which batch and precision?"""
     from archsearch.latency.backends import BACKENDS
-    from archsearch.latency.batch import measured_batch
     from archsearch.latency.group import _time_run
     from archsearch.latency.lease import DeviceLease
     from archsearch.latency.network import measure_network, measure_networks
     from archsearch.latency.prepare import random_input
     from archsearch.latency.settings import LatencySettings
+    from archsearch.search.batch import measured_batch
 
     networks = [check.network(named(name)).eval() for name in (_NARROW, _REFERENCE, _WIDE)]
     quick = LatencySettings(

@@ -40,7 +40,7 @@ from archsearch.models.families import FAMILIES, spec_from_json
 from archsearch.models.spec import Spec
 from archsearch.search.config import StudyConfig, load_study
 from archsearch.search.evaluate import SPLIT_SEED
-from archsearch.space.domain import ChoiceValue
+from archsearch.space.search_space import ChoiceValue
 from archsearch.text import level_text
 
 ARMS = ("script", "archsearch")

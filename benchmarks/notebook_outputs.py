@@ -19,7 +19,7 @@ import plotly.graph_objects as go
 from nbclient import NotebookClient
 
 from archsearch.files import write_atomically
-from archsearch.plots.image import png_bytes
+from archsearch.plots.page import png_bytes
 
 NOTEBOOK = Path(__file__).resolve().parent.parent / "examples" / "study.ipynb"
 PLOTLY = "application/vnd.plotly.v1+json"

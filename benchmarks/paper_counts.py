@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from archsearch.api.papers import recounted
 from archsearch.files import write_atomically
-from archsearch.papers.counts import FILE, text_of
+from archsearch.papers.printed import FILE, text_of
 
 
 def main() -> None:

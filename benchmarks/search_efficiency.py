@@ -29,8 +29,8 @@ from archsearch.files import write_atomically
 from archsearch.search.config import StudyConfig
 from archsearch.search.optuna_study import distribution
 from archsearch.search.samplers import Points
+from archsearch.search.stopping.base import StoppingSettings
 from archsearch.search.stopping.rules import make_rule
-from archsearch.search.stopping.settings import StoppingSettings
 
 PLAIN_TRIALS = 200
 _COLUMNS = (

@@ -50,9 +50,9 @@ from archsearch.models.spec import Spec
 from archsearch.records import Cost, TrialStatus
 from archsearch.search import worker as worker_module
 from archsearch.search.config import StudyConfig, load_study
+from archsearch.search.measuring import Stopwatch
 from archsearch.search.outcome import Outcome
 from archsearch.search.samplers import SAMPLERS
-from archsearch.search.stopwatch import Stopwatch
 from archsearch.store.database import Database
 from archsearch.store.studies import find_study
 

@@ -18,8 +18,8 @@ from surrogate import DATA, load
 
 from archsearch.files import write_atomically
 from archsearch.search.config import StudyConfig
+from archsearch.search.stopping.base import StoppingSettings
 from archsearch.search.stopping.rules import make_rule
-from archsearch.search.stopping.settings import StoppingSettings
 
 
 def main() -> None:

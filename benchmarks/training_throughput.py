@@ -54,7 +54,7 @@ from archsearch.data.split import stratified_split
 from archsearch.models.families import build
 from archsearch.models.spec import Spec
 from archsearch.models.variants import VARIANTS
-from archsearch.training.calibration import calibrate
+from archsearch.search.precision import calibrate
 from archsearch.training.graph import GraphStep
 from archsearch.training.host_memory import with_huge_pages
 from archsearch.training.protocols import proxy_protocol

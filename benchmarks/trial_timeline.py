@@ -41,7 +41,7 @@ from help_time import archsearch_program
 from sqlalchemy import select
 
 from archsearch.errors import ArchsearchError
-from archsearch.plots.image import write_png
+from archsearch.plots.page import write_png
 from archsearch.records import Record
 from archsearch.search.config import load_study
 from archsearch.store.claims import HOLDS_SLOT

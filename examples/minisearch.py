@@ -34,8 +34,7 @@ from torch.nn import functional as F
 
 from archsearch.blocks.attention import ATTENTION
 from archsearch.blocks.attention.se import JointSqueezeExcitation
-from archsearch.blocks.conv import depthwise, pointwise
-from archsearch.blocks.heads import make_classifier, make_gather
+from archsearch.blocks.conv import depthwise, make_classifier, make_gather, pointwise
 from archsearch.blocks.shuffle import ChannelShuffle
 from archsearch.blocks.stems import make_stem
 

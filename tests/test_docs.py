@@ -28,7 +28,7 @@ from archsearch.latency.settings import LatencySettings
 from archsearch.models.families import FAMILIES
 from archsearch.resources import list_yaml
 from archsearch.search.config import Constraints, StudyConfig, load_study
-from archsearch.search.stopping.settings import StoppingSettings
+from archsearch.search.stopping.base import StoppingSettings
 from archsearch.space.search_space import ChoiceFile, SpaceFile, read_space
 from archsearch.training.protocols import protocol_for
 from archsearch.training.settings import ProxySettings

@@ -51,11 +51,11 @@ LISTED = {
         "as in archsearch/cost/memory.py",
         "tests/models/test_models_named_weights.py::test_networks_that_differ_in_a_kernel_share_every_other_weight",
     ),
-    ("archsearch/models/shufflenet_v2/units.py", "_forward_hooks"): Reason(
+    ("archsearch/models/modules/shufflenet_v2.py", "_forward_hooks"): Reason(
         "a unit with a hook must be called; hooks can be added in public, not read",
         "tests/training/test_training_fast_form.py::test_a_unit_with_a_hook_is_called_and_gives_the_same",
     ),
-    ("archsearch/models/shufflenet_v2/units.py", "_forward_pre_hooks"): Reason(
+    ("archsearch/models/modules/shufflenet_v2.py", "_forward_pre_hooks"): Reason(
         "as the hooks after a call",
         "tests/training/test_training_fast_form.py::test_a_unit_with_a_hook_is_called_and_gives_the_same",
     ),
@@ -64,9 +64,9 @@ LISTED = {
         "tests/search/test_search_samplers.py::"
         "test_what_hides_the_old_list_of_constraints_is_what_optunas_samplers_read",
     ),
-    ("archsearch/training/calibration.py", "_is_mkldnn_bf16_supported"): Reason(
+    ("archsearch/search/precision.py", "_is_mkldnn_bf16_supported"): Reason(
         "whether oneDNN has bfloat16 kernels on this CPU; nothing public says so",
-        "tests/training/test_training_calibration.py::test_torch_says_whether_it_has_bfloat16_kernels_here",
+        "tests/search/test_search_calibration.py::test_torch_says_whether_it_has_bfloat16_kernels_here",
     ),
     ("archsearch/training/step.py", "_dynamo"): Reason(
         "what torch.compile raises has no public name; RuntimeError would take in a GPU that is out of memory",

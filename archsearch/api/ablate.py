@@ -9,22 +9,20 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal
 
-from archsearch.analysis.select import RECOMMENDED
+from archsearch.analysis.recommendation import RECOMMENDED
 from archsearch.api.designed import MOST_NETWORKS, DesignBase, DesignPlan, base_of, check_size, plan_design
 from archsearch.api.stored import by_network, trial_number
 from archsearch.api.study import Study, open_base
 from archsearch.designs import Design, DesignPoint
 from archsearch.errors import ArchsearchError, ConfigError, UnknownNameError
-from archsearch.models.choice import Flag, OneOf
 from archsearch.models.families import FAMILIES
-from archsearch.models.spec import ChoiceValue, Spec
+from archsearch.models.spec import ChoiceValue, Flag, OneOf, Spec
 from archsearch.models.variants import VARIANTS, find_variant
 from archsearch.overrides import SectionChanges
 from archsearch.records import Record, TrialStatus
 from archsearch.search.runtime import Runtime
 from archsearch.search.variants import AUTO
-from archsearch.space.domain import key_of, listed, shown
-from archsearch.space.search_space import SearchSpace
+from archsearch.space.search_space import SearchSpace, key_of, listed, shown
 from archsearch.text import plural, some_of
 
 Mode = Literal["one-at-a-time", "leave-one-out", "pairs"]

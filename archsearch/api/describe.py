@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from archsearch.api.networks import FoundNetwork, enough_memory, find_network
+from archsearch.cost.architecture import Layer, cost_layers_and_audit
 from archsearch.cost.audit import Audit, score_columns, shown_scores
 from archsearch.cost.audit import audit as audit_network
 from archsearch.cost.conventions import CONVENTIONS
-from archsearch.cost.layers import Layer, cost_layers_and_audit
 from archsearch.models.families import FAMILIES
 from archsearch.models.spec import Spec
 from archsearch.plots.architecture import Architecture, architecture_of

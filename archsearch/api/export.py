@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
-from archsearch.analysis.select import RECOMMENDED
+from archsearch.analysis.recommendation import RECOMMENDED
 from archsearch.api.output import json_as
 from archsearch.api.paths import as_path, study_folder
 from archsearch.api.study import Study, opened_study
@@ -21,15 +21,22 @@ from archsearch.data.catalog import load_dataset
 from archsearch.data.dataset import Dataset
 from archsearch.data.images import Images, channel_statistics
 from archsearch.errors import BuildError, ConfigError, UnknownNameError
-from archsearch.export.formats import FORMATS, ExportFormat, Parity, parity
-from archsearch.export.onnx_file import quantized, run_onnx
-from archsearch.export.preprocessing import recipe_input, run_picture, with_picture_input
+from archsearch.export.formats import (
+    FORMATS,
+    ExportFormat,
+    Parity,
+    parity,
+    quantized,
+    recipe_input,
+    run_onnx,
+    run_picture,
+    with_picture_input,
+)
 from archsearch.files import write_atomically
-from archsearch.image_rules import ImageRules
-from archsearch.latency.exported import ExportLatency, measure_exported
+from archsearch.image_rules import ImageRules, interpolation_of
+from archsearch.latency.prepare import ExportLatency, measure_exported
 from archsearch.models.families import build
 from archsearch.models.model_info import ModelInfo
-from archsearch.preprocessing import interpolation_of
 from archsearch.records import Latency
 from archsearch.resources import is_file
 from archsearch.training.model_folder import load, read_info

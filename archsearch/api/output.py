@@ -120,7 +120,7 @@ def write(
             command=command,
         )
     elif kind == ".png":
-        from archsearch.plots.image import legend_height, write_png
+        from archsearch.plots.page import legend_height, write_png
 
         assert figure is not None  # check_format
         width, height = PNG_SIZE

@@ -17,18 +17,17 @@ from typing_extensions import TypedDict  # pydantic takes no other before Python
 
 from archsearch.api.output import json_as
 from archsearch.api.study import Study, stored_studies
-from archsearch.blocks.heads import GlobalAveragePool
+from archsearch.blocks.conv import GlobalAveragePool
 from archsearch.cost.architecture import params_of
-from archsearch.cost.conventions import macs_as_observed
-from archsearch.cost.observe import observe
+from archsearch.cost.conventions import macs_as_observed, observe
 from archsearch.errors import ConfigError
 from archsearch.models.families import build
 from archsearch.models.spec import Spec
 from archsearch.models.variants import VARIANTS, Variant, find_variant
-from archsearch.papers.counts import Counts, key_of, stored_counts
 from archsearch.papers.printed import (
     UNITS,
     Agreement,
+    Counts,
     Match,
     Number,
     Paper,
@@ -38,7 +37,9 @@ from archsearch.papers.printed import (
     Scale,
     compare,
     find_paper,
+    key_of,
     load_papers,
+    stored_counts,
 )
 from archsearch.records import Latency, Score, TrialStatus
 from archsearch.table import Cell, Column, InNotebooks, Table
@@ -89,7 +90,7 @@ class PaperCost:
         macs: multiply-adds of one image, by convention; `conv_linear_pool` is conv_linear with the average pool before
             the classifier, one for each element that it reads.
         choices: the network's choices.
-        key: of the network and its conditions (`archsearch.papers.counts.key_of`).
+        key: of the network and its conditions (`archsearch.papers.printed.key_of`).
     """
 
     params: int
@@ -393,7 +394,7 @@ def papers(
 ) -> PapersReport:
     """Compare every printed number with what archsearch computes.
 
-    Networks that are counted already (`archsearch.papers.counts`) are taken as they were. Where studies have measured
+    Networks that are counted already (`archsearch.papers.printed`) are taken as they were. Where studies have measured
     one, the measurements stand beside the printed numbers; without a database there are none.
 
     Args:
@@ -447,7 +448,7 @@ def _wanted(asked: Sequence[Paper]) -> Mapping[tuple[str, str], PrintedTable]:
 
 
 def recounted(progress: Callable[[str], None]) -> Mapping[str, Counts]:
-    """Every named network, and every one of a printed table, counted anew: what `archsearch.papers.counts` holds."""
+    """Every named network, and every one of a printed table, counted anew: what `archsearch.papers.printed` holds."""
     found = {}
     tables = ((find_variant(name), table.scale) for (name, _), table in _wanted(load_papers()).items())
     for variant, scale in (*tables, *((VARIANTS[name], None) for name in VARIANTS)):

@@ -20,11 +20,10 @@ from archsearch.errors import ArchsearchError, NothingStoredError, OverrideError
 from archsearch.noise import NoiseFloor
 from archsearch.overrides import Overrides, read_overrides
 from archsearch.records import Record, TrialStatus
-from archsearch.search.stopping.base import Curve, Decision
+from archsearch.search.stopping.base import Curve, Decision, StoppingSettings
 from archsearch.search.stopping.replay import Replay, RuleCalibration, calibration
 from archsearch.search.stopping.replay import replay as replay_rule
 from archsearch.search.stopping.rules import STOPPING, make_rule
-from archsearch.search.stopping.settings import StoppingSettings
 from archsearch.store.partial_trainings import load_decisions
 from archsearch.store.trials import load_records
 from archsearch.table import Column, InNotebooks, Table

@@ -9,10 +9,8 @@ from archsearch.api.analyses import ANALYSES, ablation_result
 from archsearch.api.paths import study_folder
 from archsearch.api.stored import StoredStudy
 from archsearch.files import write_atomically
-from archsearch.report.data import ReportData
-from archsearch.report.html import html_text
-from archsearch.report.sections import Report
-from archsearch.report.study_sections import report_of
+from archsearch.report.documents import html_text
+from archsearch.report.study_sections import Report, ReportData, report_of
 from archsearch.store.database import safe_url
 
 FILE = "report.html"

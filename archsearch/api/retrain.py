@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
-from archsearch.analysis.select import RECOMMENDED
+from archsearch.analysis.recommendation import RECOMMENDED
 from archsearch.api.paths import as_path, open_database, study_folder
 from archsearch.api.stored import Chosen
 from archsearch.api.study import Study, opened_study
@@ -23,13 +23,11 @@ from archsearch.data.dataset import Dataset
 from archsearch.data.images import OnDecoded
 from archsearch.errors import ArchsearchError, ConfigError, StudyChangedError, TrainingBusyError, UnknownNameError
 from archsearch.files import check_writable, locked
-from archsearch.image_rules import ImageRules
+from archsearch.image_rules import ImageRules, interpolation_of
 from archsearch.latency.lease import DeviceLease
 from archsearch.models.families import build
 from archsearch.plots.history import retraining_figure
-from archsearch.plots.image import write_png
-from archsearch.plots.page import write_page
-from archsearch.preprocessing import interpolation_of
+from archsearch.plots.page import write_page, write_png
 from archsearch.records import Epoch, TrialStatus
 from archsearch.search.devices import training_threads, worker_devices
 from archsearch.search.evaluate import SPLIT_SEED
@@ -37,14 +35,12 @@ from archsearch.store.trials import add_training
 from archsearch.text import plural
 from archsearch.training.distributed import World, world_of
 from archsearch.training.loop import Chunk
-from archsearch.training.model_facts import ModelFacts, ModelSummary
-from archsearch.training.model_folder import HELD_OUT, save_model_folder
-from archsearch.training.pretrained import pretrained_start
+from archsearch.training.model_folder import HELD_OUT, ModelFacts, ModelSummary, save_model_folder
 from archsearch.training.protocols import Protocol, protocol_for
 from archsearch.training.proxy import train_proxy
 from archsearch.training.retrain import CHECKPOINT_SECONDS, Pace, RetrainedSeed, retrain_seed
 from archsearch.training.settings import ClassWeights, ProxySettings, settled_precision, weights_by_name
-from archsearch.training.start import STARTS, Start, read_start, save_start
+from archsearch.training.start import STARTS, Start, pretrained_start, read_start, save_start
 
 logger = logging.getLogger(__name__)
 

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from archsearch.api.paths import open_database
 from archsearch.api.study import Study, opened_study
-from archsearch.search.dashboard import DASHBOARD_PORT, serve_dashboard
-from archsearch.search.storage_server import STORAGE_HOST, STORAGE_PORT, serve
+from archsearch.search.servers import DASHBOARD_PORT, STORAGE_HOST, STORAGE_PORT, serve, serve_dashboard
 
 
 def dashboard(

@@ -15,8 +15,7 @@ from archsearch.analysis.conditions import conditions_text
 from archsearch.analysis.confirmed import DRAWS, Confirmed, confirmed_of
 from archsearch.analysis.front import Front, front_of
 from archsearch.analysis.means import Retraining, means_of, retrainings_of
-from archsearch.analysis.recommendation import Recommendation, recommendation_of
-from archsearch.analysis.select import RECOMMENDED, RULES, select
+from archsearch.analysis.recommendation import RECOMMENDED, RULES, Recommendation, recommendation_of, select
 from archsearch.analysis.verdicts import Verdict, verdicts_of
 from archsearch.api.paths import open_database
 from archsearch.designs import Design, Purpose
@@ -26,7 +25,7 @@ from archsearch.models.spec import Spec
 from archsearch.models.variants import TORCHVISION, VARIANTS, find_variant
 from archsearch.records import Record, Score
 from archsearch.store.database import Database
-from archsearch.store.designs import design_of
+from archsearch.store.rows import design_of
 from archsearch.store.studies import StudyInfo, list_studies
 from archsearch.store.trials import load_records, load_trainings
 from archsearch.table import NOTEBOOK_ROWS, Column, Table, notebook_block, paragraphs
@@ -288,7 +287,7 @@ class StoredStudy:
         return self.select(RECOMMENDED)
 
     def select(self, rule: str) -> Record:
-        """The network that a rule chooses: `recommended`, or one of `archsearch.analysis.select`.
+        """The network that a rule chooses: `recommended`, or one of `archsearch.analysis.recommendation`.
 
         Raises ConfigError for a rule that cannot be read or that nothing satisfies, ArchsearchError without a
         complete trial.

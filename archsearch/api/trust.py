@@ -169,8 +169,8 @@ def computed_predictors(planned: DesignPlan, runtime: Runtime) -> dict[str, dict
     from archsearch.data.catalog import load_dataset
     from archsearch.data.images import channel_statistics
     from archsearch.models.families import build
-    from archsearch.search.design_points import design_specs
     from archsearch.search.evaluate import SPLIT_SEED
+    from archsearch.search.variants import design_specs
     from archsearch.training.trainer import device_batches
 
     design, proxy = planned.design, planned.plan.config.proxy

@@ -11,9 +11,8 @@ from typing_extensions import TypedDict  # pydantic takes no other before Python
 
 from archsearch.cost.architecture import outline_cost
 from archsearch.models.families import FAMILIES
-from archsearch.models.variants import ANY_OF_TORCHVISION, VARIANTS, Variant, find_variant
-from archsearch.models.variants.references import torchvision_names
-from archsearch.papers.counts import stored_counts
+from archsearch.models.variants import ANY_OF_TORCHVISION, VARIANTS, Variant, find_variant, torchvision_names
+from archsearch.papers.printed import stored_counts
 from archsearch.table import Column, InNotebooks, Table, plain
 from archsearch.text import plural
 
@@ -147,8 +146,8 @@ def variants(
 ) -> NamedNetworks:
     """Every named network, or those of one family, family by family.
 
-    Those that are counted already (`archsearch.papers.counts`) are taken as they were; others, which are torchvision's,
-    take some hundredths of a second each.
+    Those that are counted already (`archsearch.papers.printed`) are taken as they were; others, torchvision's, take
+    some hundredths of a second each.
 
     Args:
         family: a name in `FAMILIES`; None: all that have a list of their own. torchvision's models are listed when

@@ -22,8 +22,8 @@ from rich.text import Text
 
 from archsearch.api.output import result_json
 from archsearch.errors import ArchsearchError, OverrideError, shortened
-from archsearch.passwords import without_password
 from archsearch.table import json_text, write_text
+from archsearch.text import without_password
 
 if TYPE_CHECKING:
     from rich.console import ConsoleRenderable

@@ -15,7 +15,7 @@ import typer
 from pydantic import ValidationError
 from typer.core import TyperGroup
 
-from archsearch.cli import data, designs, latency, models, networks, run, schema, servers, studies
+from archsearch.cli import data, designs, latency, models, networks, run, servers, studies
 from archsearch.cli.console import checked_stdout, error_console, forgiving_stderr, log_to_console, print_error
 from archsearch.errors import ArchsearchError, ConfigError, nearest, shown
 from archsearch.validation import must_be
@@ -84,7 +84,7 @@ COMMANDS: dict[str, list[Callable[..., None]]] = {
     LOOK: [
         studies.pareto, studies.plot, studies.report, studies.compare, studies.studies, servers.dashboard,
         studies.replay, networks.describe, latency.measure, networks.audit, latency.guidelines, networks.papers,
-        networks.variants, schema.schema,
+        networks.variants, studies.schema,
     ],
 }  # fmt: skip
 for panel, commands in COMMANDS.items():

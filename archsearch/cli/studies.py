@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from archsearch.cli import completion
-from archsearch.cli.console import console, error_console, show_answer, show_written, tell, typed_command
+from archsearch.cli.console import console, error_console, print_json, show_answer, show_written, tell, typed_command
 from archsearch.cli.options import (
     JsonOption,
     StorageOption,
@@ -171,8 +171,7 @@ def report(
 
     from archsearch.api import report as reports
     from archsearch.files import write_atomically
-    from archsearch.report.latex import latex_text
-    from archsearch.report.markdown import markdown_text
+    from archsearch.report.documents import latex_text, markdown_text
 
     made = reports.make_report(opened, storage=storage, command=typed_command(), figures=not words)
     if words:
@@ -283,3 +282,25 @@ def replay(
 
     found = replay_study(study, policy=policy, overrides=override or [], workers=workers, storage=storage)
     tell(found, json=json)
+
+
+# `archsearch schema`: what the JSON of a command looks like, for programs.
+
+
+def schema(
+    command: Annotated[
+        str | None,
+        typer.Argument(metavar="[COMMAND]", help="A command with --json, such as pareto. Default: all, by name."),
+    ] = None,
+) -> None:
+    """Print the JSON Schema of what a command prints with --json.
+
+    Every such output says its `command` and its `schema_version`. How a program drives archsearch: docs/agents.md.
+
+    Examples:
+    archsearch schema pareto
+    archsearch schema "target check"
+    """
+    from archsearch.api.schema import schema as made
+
+    print_json(made(command))

@@ -1,10 +1,9 @@
 """What a network costs on paper: parameters, multiply-adds in named conventions, memory access, and the guidelines."""
 
-from archsearch.cost.architecture import cost_of
+from archsearch.cost.architecture import Layer, cost_and_layers, cost_layers_and_audit, cost_of, layer_table
 from archsearch.cost.audit import Audit, audit
 from archsearch.cost.conventions import CONVENTIONS, Convention, macs_by_convention
 from archsearch.cost.count import OperatorCount, count, count_operators
-from archsearch.cost.layers import Layer, cost_and_layers, cost_layers_and_audit, layer_table
 from archsearch.cost.memory import MemoryAccess, memory_access
 
 __all__ = [

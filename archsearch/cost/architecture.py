@@ -5,18 +5,20 @@ The cost of a specification from its shapes alone: for lists of many networks, w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from archsearch.blocks.conv import BatchNorm
-from archsearch.cost.conventions import macs_as_observed
+from archsearch.cost.audit import Audit, audit
+from archsearch.cost.conventions import ModuleCall, Observation, macs_as_observed, observe
 from archsearch.cost.count import CHANNELS
-from archsearch.cost.observe import Observation, observe
 from archsearch.models.families import build
 from archsearch.models.spec import Spec
 from archsearch.records import Cost
@@ -87,3 +89,101 @@ def _without_normalisation(model: nn.Module) -> None:
         for name, child in module.named_children():
             if isinstance(child, BatchNorm):
                 setattr(module, name, nn.Identity())
+
+
+# A network as a table: one row for the stem, each unit and each part of the head, with what it costs.
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """One row of the table.
+
+    Attributes:
+        name: the module's dotted name in the network, `stage2.0` for the first unit of stage 2.
+        kind: what it is, in words: `conv 3x3 s2`, `max pool 3x3 s2`, `down unit`, `linear`.
+        output_shape: of one image, without the batch: (channels, height, width) or (features,).
+        params: trainable parameters; the column sums to the network's.
+        macs: multiply-adds of one image, conv+linear convention; the column sums to the network's.
+    """
+
+    name: str
+    kind: str
+    output_shape: tuple[int, ...]
+    params: int
+    macs: int
+
+
+def layer_table(spec: Spec, *, num_classes: int, input_size: int) -> tuple[Layer, ...]:
+    """The network's rows in the order in which they run, for one image of `input_size` x `input_size` pixels.
+
+    Raises BuildError if the specification cannot be built at this input size.
+    """
+    return cost_and_layers(spec, num_classes=num_classes, input_size=input_size)[1]
+
+
+def cost_and_layers(spec: Spec, *, num_classes: int, input_size: int) -> tuple[Cost, tuple[Layer, ...]]:
+    """`cost_of` and `layer_table` of a network that is built, traced and run once for both."""
+    cost, layers, _ = _examined(spec, num_classes=num_classes, input_size=input_size)
+    return cost, layers
+
+
+def cost_layers_and_audit(spec: Spec, *, num_classes: int, input_size: int) -> tuple[Cost, tuple[Layer, ...], Audit]:
+    """The same with the guideline audit, whose scores are in the cost."""
+    cost, layers, model = _examined(spec, num_classes=num_classes, input_size=input_size)
+    audited = audit(model, input_size)
+    return replace(cost, guidelines=audited.scores), layers, audited
+
+
+def _examined(spec: Spec, *, num_classes: int, input_size: int) -> tuple[Cost, tuple[Layer, ...], nn.Module]:
+    model = build(spec, num_classes=num_classes, input_size=input_size, seed=0)
+    seen = observe(model, input_size)
+    return cost_as_observed(seen, num_classes=num_classes, input_size=input_size), _layers(seen), model
+
+
+def _layers(seen: Observation) -> tuple[Layer, ...]:
+    rows = dict(_rows(seen.model, ""))
+    return tuple(
+        Layer(
+            name=name,
+            kind=_kind(rows[name]),
+            output_shape=shape,
+            params=params_of(rows[name]),
+            macs=seen.operators.by_module.get(name, 0),
+        )
+        for name, shape in _output_shapes(seen.calls, rows).items()
+    )
+
+
+def _rows(module: nn.Module, prefix: str) -> Iterator[tuple[str, nn.Module]]:
+    """Parts of the network. A stage gives a row for each unit, a classifier of two linear layers one for each."""
+    for name, child in module.named_children():
+        parts = list(child.children())
+        if isinstance(child, nn.Sequential) and parts and all(any(part.children()) for part in parts):
+            yield from _rows(child, f"{prefix}{name}.")
+        elif sum(isinstance(part, nn.Linear) for part in parts) > 1:
+            for part_name, part in child.named_children():
+                if isinstance(part, nn.Linear):
+                    yield f"{prefix}{name}.{part_name}", part
+        elif not isinstance(child, nn.Identity):
+            yield f"{prefix}{name}", child
+
+
+def _output_shapes(calls: Iterable[ModuleCall], rows: dict[str, nn.Module]) -> dict[str, tuple[int, ...]]:
+    """Output shape of each row that ran, without the batch, in the order of running."""
+    names = {module: name for name, module in rows.items()}
+    return {names[call.module]: call.output_shape[1:] for call in calls if call.module in names}
+
+
+def _kind(module: nn.Module) -> str:
+    """The part in words: the class of its first operation, with kernel and stride where it has them."""
+    first = next(module.children()) if isinstance(module, nn.Sequential) else module
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(first).__name__.removesuffix("2d")).lower()
+    weight = getattr(first, "weight", None)
+    kernel = (
+        weight.shape[-1] if isinstance(weight, Tensor) and weight.ndim == 4 else getattr(first, "kernel_size", None)
+    )
+    if kernel is None:
+        return words
+    stride = getattr(first, "stride", 1)
+    stride = stride[0] if isinstance(stride, tuple) else stride
+    return f"{words} {kernel}x{kernel}" + (f" s{stride}" if stride != 1 else "")

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from archsearch.blocks.deform import counting_form
+from archsearch.blocks.stems import counting_form
 
 CHANNELS = 3
 # One trace is counted in two conventions: the kind of operator is prefixed with whose count it is.

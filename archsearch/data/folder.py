@@ -6,13 +6,17 @@ The layout is torchvision's ImageFolder's. `pictures.square_pixels` says how a f
 from __future__ import annotations
 
 import hashlib
+import json
+import logging
 import os
+import time
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,12 +24,82 @@ from torch import Tensor
 from archsearch.data.dataset import Dataset, nothing_to_check
 from archsearch.data.decoded import Picture, decoded, listed, on_every_core
 from archsearch.data.images import Images, OnDecoded, fingerprint_of
-from archsearch.data.pictures import ENDINGS, digest_of
-from archsearch.data.scan import scanned
+from archsearch.data.pictures import ENDINGS, PictureFacts, digest_of, picture_facts
 from archsearch.data.split import held_out_positions
-from archsearch.errors import ConfigError, DataError
+from archsearch.errors import ArchsearchError, ConfigError, DataError
+from archsearch.files import write_atomically
 from archsearch.image_rules import Background, ImageRules
 from archsearch.text import plural
+
+# What is known of picture files without decoding them, looked at once: remembered by path, size and time of change.
+
+logger = logging.getLogger(__name__)
+
+_FORMAT = 1  # counted up when `picture_facts` finds other things
+_TELL_SECONDS = 15.0
+
+
+def scanned(files: Sequence[Path], *, root: Path, folder: Path, whole: bool) -> list[PictureFacts]:
+    """The facts of every file, in order; those that are new or were changed are read now, on every core.
+
+    Args:
+        root: what the memory is kept for; files of several calls share one.
+        folder: where it is kept. A memory that cannot be written is done without, with a warning.
+        whole: see `picture_facts`.
+    """
+    place = folder / f"{hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:24]}.json"
+    known = _remembered(place)
+    told = [time.monotonic(), 0]
+    stamps = [_stamp(file, whole=whole) for file in files]
+
+    def look(number: int) -> PictureFacts:
+        facts = picture_facts(files[number], whole=whole)
+        told[1] += 1
+        if time.monotonic() - told[0] > _TELL_SECONDS:
+            told[0] = time.monotonic()
+            logger.info("%d of %d new files are looked at", told[1], len(new))
+        return facts
+
+    names = [str(file) for file in files]
+    new = [number for number, name in enumerate(names) if not _answers(known.get(name), stamps[number])]
+    found = dict(zip(new, on_every_core(look, new), strict=True))
+    for number, facts in found.items():
+        known[names[number]] = {"stamp": stamps[number], "facts": asdict(facts)}
+    if found:
+        try:
+            write_atomically(place, json.dumps({"format": _FORMAT, "files": known}).encode())
+        except ArchsearchError as error:
+            logger.warning("what was found out of %s is not remembered: %s", root, error)
+    return [PictureFacts(**known[name]["facts"]) for name in names]
+
+
+def _stamp(file: Path, *, whole: bool) -> list[int]:
+    """Size, time of the last change, and whether the whole file was decoded; a file that is not there has no stamp."""
+    try:
+        found = file.stat()
+    except OSError:
+        return []
+    return [found.st_size, found.st_mtime_ns, int(whole)]
+
+
+def _answers(entry: Any, stamp: list[int]) -> bool:
+    """Whether what is remembered is of this file; one that was decoded whole answers the smaller question, too."""
+    return bool(stamp) and entry is not None and entry["stamp"] in (stamp, [*stamp[:2], 1])
+
+
+def _remembered(place: Path) -> dict[str, Any]:
+    """What was found earlier; nothing where the memory is absent, damaged, or of another version."""
+    try:
+        said = json.loads(place.read_text(encoding="utf-8"))
+        if said["format"] != _FORMAT:
+            return {}
+        return {
+            str(name): {"stamp": list(entry["stamp"]), "facts": asdict(PictureFacts(**entry["facts"]))}
+            for name, entry in said["files"].items()
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
 
 LARGEST_SIZE = 224  # of a set whose study does not say a size (pixels)
 TRAIN, TEST, VALIDATION = "train", "test", ("val", "valid", "validation")

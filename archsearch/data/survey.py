@@ -12,9 +12,8 @@ import torch
 
 from archsearch.data.catalog import DataRequest, load_dataset, parse_dataset
 from archsearch.data.decoded import seconds_to_decode, usable_cores
-from archsearch.data.folder import LARGEST_SIZE, ListedSplit, list_folder, unlike_classes
+from archsearch.data.folder import LARGEST_SIZE, ListedSplit, list_folder, scanned, unlike_classes
 from archsearch.data.images import Images
-from archsearch.data.scan import scanned
 from archsearch.errors import DataError
 from archsearch.image_rules import ImageRules
 

@@ -2,25 +2,71 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
-from collections.abc import Iterator
+import re
+import sys
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from archsearch.errors import ConfigError, MeasurementError, MeasurementMemoryError
 from archsearch.latency.backends import BACKENDS
+from archsearch.latency.backends.onnx_runtime import OnnxRunner
 from archsearch.latency.fingerprint import device_fingerprint
-from archsearch.latency.huge_pages import use_huge_pages
 from archsearch.latency.lease import DeviceLease
 from archsearch.latency.precision import Precision
-from archsearch.latency.protocol import Conditions
+from archsearch.latency.protocol import Conditions, measure_group
 from archsearch.latency.runner import Runner
-from archsearch.latency.settings import LatencySettings
+from archsearch.latency.settings import OTHER_BACKEND, LatencySettings
+from archsearch.latency.watch import DeviceWatch
+from archsearch.models.onnx_export import OnnxModel
+from archsearch.records import Latency
+
+# The process's memory in huge pages, so that what it did before does not change how long a network takes.
+#
+# A process that has trained, exported and opened networks for a while gets scattered pages for the next one, which
+# then takes up to 15 % longer than in a process that has just begun (docs/latency.md). In huge pages it takes as long
+# as there. Linux from 6.1 on; elsewhere memory stays as it is.
+
+_SMAPS, _SIZE = Path("/proc/self/smaps"), Path("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size")
+_HUGE, _COLLAPSE = 14, 25  # MADV_HUGEPAGE, MADV_COLLAPSE (madvise(2))
+_LARGEST = 32 << 20  # bytes of a huge page: a kernel of 64 KiB pages has some of 512 MiB, which nothing fills
+_FILLED = 0.5  # of a range: what is hardly used would take memory that nobody needs
+_RANGE = re.compile(
+    r"^(?P<begin>[0-9a-f]+)-(?P<end>[0-9a-f]+) rw-p \S+ \S+ 0 *(?:\[heap\]|\[anon:.*\])?\n"
+    r"(?:(?!Rss:)\w+: .*\n)*Rss: *(?P<resident>\d+) kB\n"
+    r"(?:(?!AnonHugePages:)\w+: .*\n)*AnonHugePages: *(?P<huge>\d+) kB",
+    re.MULTILINE,
+)
+
+
+def use_huge_pages() -> int:
+    """Put the memory that this process has filled so far into huge pages; gives how many are new (bytes)."""
+    try:
+        size, ranges = int(_SIZE.read_text(encoding="ascii")), _SMAPS.read_text(encoding="utf-8", errors="replace")
+    except (OSError, ValueError):
+        return 0
+    if sys.platform != "linux" or not 0 < size <= _LARGEST:
+        return 0
+    libc = ctypes.CDLL(None)
+    libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    made = 0
+    for found in _RANGE.finditer(ranges):
+        begin = -(-int(found["begin"], 16) // size) * size
+        length = int(found["end"], 16) // size * size - begin
+        resident, huge = (1024 * int(found[name]) for name in ("resident", "huge"))
+        if length > 0 and huge < length and resident >= _FILLED * length:
+            libc.madvise(begin, length, _HUGE)
+            made += (length - huge) if libc.madvise(begin, length, _COLLAPSE) == 0 else 0
+    return made
+
 
 logger = logging.getLogger(__name__)
 
@@ -214,3 +260,49 @@ def references_of(
             )
         chosen.append(by_backend[backend])
     return chosen
+
+
+# What exporting changes in latency: the network in torch beside its ONNX files, in the same bursts.
+
+_DEVICE = "cpu"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportLatency:
+    """Latencies on this machine's CPU, batch 1, one thread.
+
+    Attributes:
+        files: by name, each run by ONNX Runtime; its reference is the network in torch (batch norms folded, eager), so
+            `ratio_to_reference` is after over before and `reference_p10_ms` is before.
+    """
+
+    files: Mapping[str, Latency]
+
+
+def measure_exported(model: nn.Module, files: Mapping[str, bytes], *, input_size: int) -> ExportLatency:
+    """Measure ONNX files against the network that they were made of, under the usual protocol.
+
+    Args:
+        model: the network in eval mode, on the CPU.
+        files: ONNX models by a name for each.
+        input_size: height and width (pixels).
+
+    Raises MeasurementError if the network or a file cannot be run or timed.
+    """
+    settings = LatencySettings(backend="onnxruntime", batch=1)
+    lease = DeviceLease.of_device(_DEVICE)
+    with lease.shared():
+        example = random_input(batch=1, input_size=input_size, device=_DEVICE, seed=0)
+        reference = BACKENDS[OTHER_BACKEND].prepare(model, example, threads=settings.threads)
+        runners = [
+            OnnxRunner(OnnxModel(data=content, exporter="torchscript"), example, threads=settings.threads)
+            for content in files.values()
+        ]
+        for runner in (*runners, reference) * 2:  # the second run lays out the memory
+            runner()
+        use_huge_pages()
+    conditions = conditions_of("the network in torch", settings, _DEVICE, input_size)
+    latencies = measure_group(
+        runners, reference, settings, lease=lease, conditions=conditions, watch=DeviceWatch(_DEVICE)
+    )
+    return ExportLatency(files=dict(zip(files, latencies, strict=True)))

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from archsearch.errors import BuildError, ConfigError
-from archsearch.models.mobilenet_v2.spec import MobileNetV2Spec
-from archsearch.models.mobilenet_v3_ldc.spec import MobileNetV3LDCSpec
-from archsearch.models.plain_cnn.spec import PlainCnnSpec
-from archsearch.models.resnet_cifar.spec import ResNetCifarSpec
-from archsearch.models.shufflenet_v1.spec import ShuffleNetV1Spec
-from archsearch.models.shufflenet_v2.spec import ShuffleNetV2Spec
-from archsearch.models.shufflenet_v2_large.spec import ShuffleNetV2LargeSpec
 from archsearch.models.spec import Spec, read_json
-from archsearch.models.torchvision_reference.spec import TorchvisionSpec
+from archsearch.models.specs.mobilenet_v2 import MobileNetV2Spec
+from archsearch.models.specs.mobilenet_v3_ldc import MobileNetV3LDCSpec
+from archsearch.models.specs.plain_cnn import PlainCnnSpec
+from archsearch.models.specs.resnet_cifar import ResNetCifarSpec
+from archsearch.models.specs.shufflenet_v1 import ShuffleNetV1Spec
+from archsearch.models.specs.shufflenet_v2 import ShuffleNetV2Spec
+from archsearch.models.specs.shufflenet_v2_large import ShuffleNetV2LargeSpec
+from archsearch.models.specs.torchvision_reference import TorchvisionSpec
 from archsearch.records import LARGEST_INPUT, MOST_CLASSES
 from archsearch.registry import Registry
 
@@ -45,49 +45,49 @@ class Family:
 
 
 def _shufflenet_v2(spec: Spec, num_classes: int, input_size: int) -> nn.Module:
-    from archsearch.models.shufflenet_v2.module import ShuffleNetV2
+    from archsearch.models.modules.shufflenet_v2 import ShuffleNetV2
 
     return ShuffleNetV2(cast(ShuffleNetV2Spec, spec), num_classes=num_classes, input_size=input_size)
 
 
 def _shufflenet_v2_large(spec: Spec, num_classes: int, input_size: int) -> nn.Module:
-    from archsearch.models.shufflenet_v2_large.module import ShuffleNetV2Large
+    from archsearch.models.modules.shufflenet_v2_large import ShuffleNetV2Large
 
     return ShuffleNetV2Large(cast(ShuffleNetV2LargeSpec, spec), num_classes=num_classes, input_size=input_size)
 
 
 def _shufflenet_v1(spec: Spec, num_classes: int, input_size: int) -> nn.Module:
-    from archsearch.models.shufflenet_v1.module import ShuffleNetV1
+    from archsearch.models.modules.shufflenet_v1 import ShuffleNetV1
 
     return ShuffleNetV1(cast(ShuffleNetV1Spec, spec), num_classes=num_classes)
 
 
 def _mobilenet_v3_ldc(spec: Spec, num_classes: int, input_size: int) -> nn.Module:
-    from archsearch.models.mobilenet_v3_ldc.module import MobileNetV3LDC
+    from archsearch.models.modules.mobilenet_v3_ldc import MobileNetV3LDC
 
     return MobileNetV3LDC(cast(MobileNetV3LDCSpec, spec), num_classes=num_classes)
 
 
 def _resnet_cifar(spec: Spec, num_classes: int, input_size: int) -> nn.Module:
-    from archsearch.models.resnet_cifar.module import ResNetCifar
+    from archsearch.models.modules.resnet_cifar import ResNetCifar
 
     return ResNetCifar(cast(ResNetCifarSpec, spec), num_classes=num_classes)
 
 
 def _mobilenet_v2(spec: Spec, num_classes: int, input_size: int) -> nn.Module:
-    from archsearch.models.mobilenet_v2.module import build_mobilenet_v2
+    from archsearch.models.modules.mobilenet_v2 import build_mobilenet_v2
 
     return build_mobilenet_v2(cast(MobileNetV2Spec, spec), num_classes=num_classes, input_size=input_size)
 
 
 def _plain_cnn(spec: Spec, num_classes: int, input_size: int) -> nn.Module:
-    from archsearch.models.plain_cnn.module import PlainCnn
+    from archsearch.models.modules.plain_cnn import PlainCnn
 
     return PlainCnn(cast(PlainCnnSpec, spec), num_classes=num_classes)
 
 
 def _torchvision(spec: Spec, num_classes: int, input_size: int) -> nn.Module:
-    from archsearch.models.torchvision_reference.module import build_torchvision
+    from archsearch.models.modules.torchvision_reference import build_torchvision
 
     return build_torchvision(cast(TorchvisionSpec, spec), num_classes=num_classes, input_size=input_size)
 

@@ -6,9 +6,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from archsearch.image_rules import ImageRules
+from archsearch.image_rules import ImageRules, Interpolation, Preprocessing
 from archsearch.models.spec import Spec
-from archsearch.preprocessing import Interpolation, Preprocessing
 
 
 @dataclass(frozen=True, kw_only=True)

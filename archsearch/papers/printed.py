@@ -8,9 +8,10 @@ Whether a computed number is the printed one: exactly, rounded to the digits tha
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from enum import StrEnum
 from functools import cache, cached_property
@@ -379,3 +380,39 @@ def _read(printed: Any, unit: int) -> tuple[Decimal, int]:
         return Decimal(str(printed)), unit
     except InvalidOperation as error:
         raise ValueError(f"not a printed count: {printed!r}") from error
+
+
+# Counts of the named networks as data: they never change, and counting them all takes two minutes.
+#
+# `benchmarks/paper_counts.py` writes the file; tests count all of them anew.
+
+FILE = Path(__file__).resolve().parent / "counts.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """Trainable parameters, and multiply-adds of one image by convention, of one network."""
+
+    params: int
+    macs: Mapping[str, int]
+
+
+def key_of(arch_id: str, *, input_size: int, num_classes: int) -> str:
+    """What a network's counts are known by; `input_size` in pixels."""
+    return f"{arch_id} {input_size} {num_classes}"
+
+
+def stored_counts(arch_id: str, *, input_size: int, num_classes: int) -> Counts | None:
+    """The counts of a network; None if it is no named one at its printed conditions."""
+    return _stored().get(key_of(arch_id, input_size=input_size, num_classes=num_classes))
+
+
+def text_of(counts: Mapping[str, Counts]) -> str:
+    """The file that holds these counts."""
+    return json.dumps({key: asdict(counts[key]) for key in sorted(counts)}, indent=0) + "\n"
+
+
+@cache
+def _stored() -> Mapping[str, Counts]:
+    content = json.loads(FILE.read_text(encoding="utf-8"))
+    return {key: Counts(params=found["params"], macs=found["macs"]) for key, found in content.items()}

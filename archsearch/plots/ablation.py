@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import plotly.graph_objects as go
 
-from archsearch.analysis.ablation import Ablation
-from archsearch.analysis.effects import Effect
+from archsearch.analysis.ablation import Ablation, Effect
 from archsearch.plots.forest import BETTER, UNTOLD, WORSE, ForestCell, Line, finite, forest_figure
 
 MOST_ROWS = 80

@@ -8,8 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from archsearch.plots import style
-from archsearch.plots.architecture import Architecture, Part
-from archsearch.plots.architecture_parts import GONE, Op, UnitDiagram
+from archsearch.plots.architecture import GONE, Architecture, Op, Part, UnitDiagram
 from archsearch.plots.traces import add_points, hover
 from archsearch.text import count_text, shorten
 

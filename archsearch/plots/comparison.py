@@ -11,8 +11,7 @@ from plotly.subplots import make_subplots
 from archsearch.analysis.comparison import COMPARED, Comparison, Mover, SharedNetwork
 from archsearch.plots import style
 from archsearch.plots.ranges import AxisScale, PlotArea, percent_range, positive_range, wants_log
-from archsearch.plots.thinning import thinned, thinned_line
-from archsearch.plots.traces import Place, add_diagonal, add_points, hover
+from archsearch.plots.traces import Place, add_diagonal, add_points, hover, thinned, thinned_line
 from archsearch.text import capitalised, interval_text, shorten, significant
 
 MOST_DRAWN = 3000

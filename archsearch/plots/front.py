@@ -19,10 +19,8 @@ from archsearch.analysis.verdicts import Standing
 from archsearch.plots import style
 from archsearch.plots.confirmed import error_bars
 from archsearch.plots.confirmed import hover_text as confirmed_text
-from archsearch.plots.labels import Line, place_labels
-from archsearch.plots.ranges import AxisScale, PlotArea, percent_range, positive_range, wants_log
-from archsearch.plots.thinning import thinned, thinned_line
-from archsearch.plots.traces import Place, add_line, add_lines, add_points, hover, said
+from archsearch.plots.ranges import AxisScale, Line, PlotArea, percent_range, place_labels, positive_range, wants_log
+from archsearch.plots.traces import Place, add_line, add_lines, add_points, hover, said, thinned, thinned_line
 from archsearch.text import count_text, plural, shorten, significant
 
 MOST_IN_DEPTH = 3000

@@ -11,8 +11,7 @@ from plotly.subplots import make_subplots
 from archsearch.analysis.history import History, LearningCurve, LearningCurves, ShuffledStep
 from archsearch.plots import style
 from archsearch.plots.ranges import percent_range
-from archsearch.plots.thinning import thinned, thinned_line
-from archsearch.plots.traces import add_line, add_lines, add_points, hover, said
+from archsearch.plots.traces import add_line, add_lines, add_points, hover, said, thinned, thinned_line
 from archsearch.records import Score
 from archsearch.text import plural, shorten
 

@@ -12,8 +12,7 @@ from archsearch.analysis.canary import Canary
 from archsearch.analysis.objectives import latency_of
 from archsearch.plots import style
 from archsearch.plots.ranges import AxisScale
-from archsearch.plots.thinning import thinned, thinned_line
-from archsearch.plots.traces import add_lines, add_points, hover
+from archsearch.plots.traces import add_lines, add_points, hover, thinned, thinned_line
 from archsearch.records import Latency, Record
 from archsearch.text import percent_text, shorten, significant
 

@@ -14,8 +14,7 @@ from archsearch.analysis.front import Front
 from archsearch.analysis.objectives import OBJECTIVES
 from archsearch.plots import style
 from archsearch.plots.ranges import nice_ticks
-from archsearch.plots.thinning import thinned, thinned_line
-from archsearch.plots.traces import Place, add_lines, said
+from archsearch.plots.traces import Place, add_lines, said, thinned, thinned_line
 from archsearch.table import Column, InNotebooks, Table
 from archsearch.text import count_text, level_text, plural, shorten, significant
 

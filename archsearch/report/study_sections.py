@@ -2,25 +2,485 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from archsearch.analysis.conditions import batch_sentence
+from archsearch.analysis.front import FrontRow
+from archsearch.analysis.intervals import NORMAL_95, share_error_points
 from archsearch.analysis.means import retrained_table
 from archsearch.analysis.objectives import OBJECTIVES, floor_basis, floor_text
+from archsearch.analysis.recommendation import Role, accuracy_difference
+from archsearch.analysis.study_front import StudyFront
 from archsearch.analysis.verdicts import verdicts_sentence
+from archsearch.designs import Design
+from archsearch.errors import ConfigError
+from archsearch.models.families import FAMILIES
+from archsearch.models.spec import Spec
+from archsearch.plots.architecture import Op, UnitDiagram, architecture_of
 from archsearch.plots.catalog import PLOTS
 from archsearch.plots.front import glance_figure
-from archsearch.records import TrialStatus
-from archsearch.report.answer import CHOICES_TITLE, PICKS_NOTE, answer_sentences, choices_answer, picks_of
-from archsearch.report.data import ReportData
-from archsearch.report.networks import panel_data
-from archsearch.report.sections import Drawing, Report, Section, Subsection
+from archsearch.records import Latency, Record, Score, TrialStatus
 from archsearch.store.studies import BOARDS_FACT
 from archsearch.table import Cell, Column, Result, Table
-from archsearch.text import capitalised
+from archsearch.text import capitalised, count_text, plural, significant
+
+if TYPE_CHECKING:
+    from archsearch.analysis.ablation import Ablation
+
+
+# Everything that a report is made of, gathered by the caller: nothing here opens a database or a network.
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportData:
+    """One stored study with all that was found out about it.
+
+    Attributes:
+        results: what was found out of it, by the name of the analysis; None, or nothing, for what nobody asked for.
+        records: every trial, in order of number, with its curve where figures are drawn.
+        front: of the study, with what is known of its networks.
+        config, facts, reference_point, space_fingerprint, started: as the study is stored.
+        storage: the `--storage` that was given, safe to print; None: the default.
+        ablations: newest first; of a study that is an ablation, itself.
+        command: what was typed to make the report.
+    """
+
+    results: Mapping[str, Any]
+    records: tuple[Record, ...]
+    front: StudyFront
+    config: Mapping[str, Any]
+    facts: Mapping[str, Any]
+    reference_point: Mapping[str, float] | None
+    space_fingerprint: str
+    storage: str | None = None
+    ablations: tuple[Ablation, ...] = ()
+    command: str | None = None
+
+    @property
+    def study(self) -> str:
+        """The study's name."""
+        return self.front.study
+
+    @property
+    def design(self) -> Design | None:
+        """Of a study whose networks and seeds were listed beforehand; it has a record for each seed."""
+        return self.front.design
+
+    def seeds_of(self, record: Record) -> tuple[int, ...]:
+        """The seeds that a network's accuracy is the mean of."""
+        if self.design is None:
+            return () if record.score is None else (record.score.seed,)
+        return tuple(
+            sorted(
+                each.score.seed
+                for each in self.records
+                if each.arch_id == record.arch_id and each.status is TrialStatus.COMPLETE and each.score is not None
+            )
+        )
+
+    def typed(self, command: str, *arguments: str) -> str:
+        """A command about this study, as it is typed."""
+        storage = () if self.storage is None else ("--storage", self.storage)
+        return shlex.join(("archsearch", command, "--study", self.study, *storage, *arguments))
+
+
+def interval_ms(latency: Latency) -> tuple[float, float] | None:
+    """The 95 % interval of a corrected latency (milliseconds), of its measurement alone; None where it has none."""
+    if latency.ratio_low is None or latency.ratio_high is None:
+        return None
+    scale = latency.study_reference_ms if latency.study_reference_ms is not None else latency.reference_p10_ms
+    return latency.ratio_low * scale, latency.ratio_high * scale
+
+
+# What the page's panel knows of each network: plain data, with everything that repeats stored once.
+
+# Beyond this many networks the rest are shown without curve and drawing, which are most of the data.
+MOST_IN_FULL = 2000
+
+
+def panel_data(data: ReportData) -> dict[str, Any]:
+    """Every complete network: its cost, its latency, its score, what differs from the baseline, its parts, its curve.
+
+    Keys are trial numbers. The front's networks and the variants come in full first; of more than `MOST_IN_FULL` the
+    others lack `parts` and `curve`.
+    """
+    rows = data.front.rows
+    named = {row.record.trial for row in rows if row.on_front or row.record.variant is not None}
+    order = sorted(rows, key=lambda row: (row.record.trial not in named, row.record.trial))
+    in_full = {row.record.trial for row in order[:MOST_IN_FULL]}
+    curves = {record.trial: record.score.curve for record in data.records if record.score is not None}
+    verdicts = {verdict.record.trial: verdict.sentence for verdict in data.front.verdicts}
+    drawing = _Drawings(data)
+    names: dict[str, int] = {}
+    networks = {}
+    for row in rows:
+        record = row.record
+        facts = _facts(row)
+        facts["front"] = row.on_front
+        facts["upper"] = float(data.front.noise_floor.upper(facts["ms"]))  # a slower network than this is no tie
+        facts["changes"] = [[_place(names, name), value, base] for name, value, base in data.front.changes(record)]
+        if record.trial in verdicts:
+            facts["verdict"] = verdicts[record.trial]
+        if record.trial in in_full:
+            facts["parts"] = drawing.parts(record)
+            if curve := curves.get(record.trial):
+                facts["curve"] = [
+                    [point.epoch for point in curve],
+                    [round(point.top1_percent, 3) for point in curve],
+                    [round(point.train_loss, 4) for point in curve],
+                ]
+        networks[str(record.trial)] = facts
+    return {
+        "study": data.study,
+        "retrain": f"{data.typed('retrain', '--trial')} ",
+        "two": tuple(data.front.objectives) == ("error_percent", "latency_ms"),
+        "recommended": data.front.recommendation.trial,
+        "baselines": {family: baseline.name for family, baseline in data.front.bases.items()},
+        "choices": list(names),
+        "ops": list(drawing.ops),
+        "units": list(drawing.units),
+        "networks": networks,
+    }
+
+
+def _facts(row: FrontRow) -> dict[str, Any]:
+    record, cost, latency, score = row.record, row.cost, row.latency, row.score
+    low, high = interval_ms(latency) or (None, None)
+    return {
+        "label": record.label,
+        "family": record.family,
+        "arch": record.arch_id,
+        "top1": score.top1_percent,
+        "epochs": score.epochs,
+        "seed": score.seed,
+        "split": score.split,
+        "images": score.eval_images,
+        "train_s": score.train_seconds,
+        "ms": latency.corrected_ms,
+        "low": low,
+        "high": high,
+        "p10": latency.p10_ms,
+        "median": latency.median_ms,
+        "p90": latency.p90_ms,
+        "runs": latency.n,
+        "converged": latency.converged,
+        "params": cost.params,
+        "macs": cost.macs,
+        "uncounted": bool(cost.unsupported_ops),
+        "memory": cost.memory_bytes,
+    }
+
+
+class _Drawings:
+    """The parts of networks, with equal units and operations stored once."""
+
+    def __init__(self, data: ReportData) -> None:
+        self.ops: dict[Any, int] = {}
+        self.units: dict[Any, int] = {}
+        self._baselines = {family: _spec(family, base.choices) for family, base in data.front.bases.items()}
+
+    def parts(self, record: Record) -> list[list[Any]]:
+        """(name, indices of its units) of each part; empty for a network that this version cannot draw."""
+        spec = _spec(record.family, record.choices)
+        if spec is None:
+            return []
+        info = architecture_of(spec, self._baselines.get(record.family))
+        return [[part.name, [self._unit(unit) for unit in part.units]] for part in info.parts]
+
+    def _unit(self, unit: UnitDiagram) -> int:
+        before, after = self._ops(unit.before), self._ops(unit.after)
+        branches = tuple(self._ops(branch) for branch in unit.branches)
+        return _place(self.units, (unit.name, unit.count, unit.sign, before, branches, after))
+
+    def _ops(self, ops: Sequence[Op]) -> tuple[int, ...]:
+        return tuple(_place(self.ops, (op.text, op.kind, op.sign)) for op in ops)
+
+
+def _place(values: dict[Any, int], value: Any) -> int:
+    """Where a value stands among those that were asked for, in the order of first use."""
+    return values.setdefault(value, len(values))
+
+
+def _spec(family: str, choices: Any) -> Spec | None:
+    """The specification of stored choices; None if this version of the family does not know them."""
+    if family not in FAMILIES:
+        return None
+    try:
+        return FAMILIES[family].base.with_choices(choices)
+    except ConfigError:
+        return None
+
+
+# What a report is made of: sections of sentences, figures and tables. Plain text: each renderer escapes its way.
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """One figure with the data that it shows.
+
+    Attributes:
+        name: of the plot, unique in the report; the element's id.
+        title: its heading.
+        caption: what is seen, in a sentence.
+        result: what the figure draws.
+        draw: makes the figure of it.
+        tables: the data, folded away below the figure.
+        picks_networks: whether a point's custom data is the trial that it stands for.
+        height_px: on the page, of a figure that has no height of its own; None: as most have.
+    """
+
+    name: str
+    title: str
+    caption: str
+    result: Any
+    draw: Callable[[Any], Any]
+    tables: tuple[Table, ...] = ()
+    picks_networks: bool = False
+    height_px: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subsection:
+    """A piece of a section under a heading of its own.
+
+    Attributes:
+        title: its heading.
+        sentences: paragraphs, before everything else.
+        points: a list of sentences.
+        warnings: shown apart.
+        drawings, tables: in this order; with sentences before them.
+        more: sentences that the page folds away.
+        command: what to type to get what is missing here; None if nothing is.
+    """
+
+    title: str
+    sentences: tuple[str, ...] = ()
+    points: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    drawings: tuple[Drawing, ...] = ()
+    tables: tuple[Table, ...] = ()
+    more: tuple[str, ...] = ()
+    command: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section(Subsection):
+    """One section.
+
+    Attributes:
+        key: of links to it.
+        parts: pieces with headings of their own, after the rest.
+        facts: (name, value) pairs, last.
+    """
+
+    key: str
+    parts: tuple[Subsection, ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pick:
+    """One network that the report says to take.
+
+    Attributes:
+        roles: why it is one of those to take, such as "recommended"; one network may have several.
+        label, trial, arch_id: which it is.
+        measures: (name, value with its unit): top-1, latency, params, MACs.
+        why: sentences.
+        certainty: how sure its place is, in sentences.
+        confirmed: whether further seeds stand behind it.
+        state: the same in two words.
+        confirm: the command that confirms it; None if nothing is left to do.
+        changes: what differs from the baseline, as (choice, value, the baseline's value).
+        command: what retrains it.
+    """
+
+    roles: tuple[str, ...]
+    label: str
+    trial: int
+    arch_id: str
+    measures: tuple[tuple[str, str], ...]
+    why: tuple[str, ...]
+    certainty: tuple[str, ...]
+    confirmed: bool
+    state: str
+    confirm: str | None
+    changes: tuple[tuple[str, str, str], ...]
+    command: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """A whole report.
+
+    Attributes:
+        study: its study's name.
+        title, question: of the page.
+        subtitle: lines of conditions.
+        answer: what to take, in a sentence or two.
+        choices: which choices are worth their cost; None where the study does not ask.
+        glance: the front with the networks to take; None without one.
+        picks: the networks to take; empty if there is none, and then `answer` says why.
+        picks_note: how they were chosen.
+        sections: the rest, in order.
+        networks: what is known of each network, for the page's panel (`networks.panel_data`).
+        command: what was typed to make the report.
+    """
+
+    study: str
+    title: str
+    question: str
+    subtitle: tuple[str, ...]
+    answer: tuple[str, ...]
+    picks: tuple[Pick, ...]
+    picks_note: str
+    sections: tuple[Section, ...]
+    choices: Subsection | None = None
+    glance: Drawing | None = None
+    networks: dict[str, Any] = field(default_factory=dict)
+    command: str | None = None
+
+
+# The answer: the recommended network and those for other needs, why each, and how sure that is.
+
+
+def answer_sentences(data: ReportData, picks: tuple[Pick, ...]) -> tuple[str, ...]:
+    """What to take, in the words of `archsearch.analysis.recommendation`, and what its numbers are of."""
+    said = data.front.recommendation.sentences
+    if not picks or all(pick.confirmed for pick in picks):
+        return said
+    return (
+        *said,
+        "These accuracies are of a short training: use them to rank networks, not as accuracies after full training.",
+    )
+
+
+CHOICES_TITLE = "Which design choices are worth their cost"
+
+
+def choices_answer(data: ReportData) -> Subsection | None:
+    """Which choices are worth their cost: what the newest ablation says, else what went along with what in the search.
+
+    None of a design without an ablation: it does not ask.
+    """
+    if data.ablations:
+        newest = data.ablations[0]
+        if newest.empty is not None:
+            return Subsection(title=CHOICES_TITLE, sentences=(f"{newest.empty}.",))
+        changes = plural(len(newest.rows), "change")
+        seeds = plural(len(newest.design.seeds), "seed")
+        said = f"{changes} of {newest.base_name}, each trained with {seeds} beside it:"
+        return Subsection(title=CHOICES_TITLE, sentences=(said,), points=newest.worth)
+    if data.design is not None:
+        return None
+    found = data.results.get("importances")
+    # of each objective by the method that says what chance gives
+    seen = () if found is None else tuple(each.sentence for each in found.told if each.shuffled)
+    return Subsection(
+        title=CHOICES_TITLE,
+        sentences=(
+            "Not known yet: no ablation has tested it."
+            + (" What the search saw is correlation, not causation:" if seen else ""),
+        ),
+        points=seen,
+        command=data.typed("ablate", "--from", "best"),
+    )
+
+
+def picks_of(data: ReportData) -> tuple[Pick, ...]:
+    """The networks to take: the recommended one, then the others by latency."""
+    rows = {row.record.trial: row for row in data.front.rows}
+    taken = [(role, rows[role.candidate.record.trial]) for role in data.front.recommendation.roles]
+    return tuple(_pick(data, role, row, taken) for role, row in taken)
+
+
+PICKS_NOTE = (
+    "Recommended: the start is the knee of the front, or its most accurate network where it has no knee; of the "
+    "networks whose accuracy cannot be told from the start's the fastest is taken. Most accurate: the highest top-1. "
+    "Fastest within reason: the lowest latency among those that keep at least 80 % of what the most accurate gains "
+    "over guessing a class. Knee: where the front bends, farthest below the line between its two ends. One network "
+    "may have several of these roles."
+)
+
+
+def _pick(data: ReportData, role: Role, row: FrontRow, taken: Sequence[tuple[Role, FrontRow]]) -> Pick:
+    record = row.record
+    values = dict(zip(data.front.objectives, role.candidate.values, strict=True))  # of the seeds that confirmed it
+    measures = (
+        ("Top-1", f"{role.candidate.top1_percent:.2f} %"),
+        ("Latency", f"{significant(values.get('latency_ms', row.latency.corrected_ms))} ms"),
+        ("Params", count_text(row.cost.params)),
+        ("MACs", count_text(row.cost.macs)),
+    )
+    again = () if (found := data.results.get("confirmed")) is None else found.evaluated
+    point = next((each for each in again if each.arch_id == record.arch_id), None)
+    seeds = data.seeds_of(record)
+    certainty = unconfirmed(row.score, row.latency, seeds) if point is None else (f"Confirmed: {point.sentence}",)
+    return Pick(
+        roles=role.names,
+        label=record.label,
+        trial=record.trial,
+        arch_id=record.arch_id,
+        measures=measures,
+        why=(*_against(data, row, taken), *(() if role.published is None else (f"{role.published.sentence}.",))),
+        certainty=certainty,
+        confirmed=point is not None,
+        state="confirmed" if point is not None else "one seed" if len(seeds) == 1 else f"{len(seeds)} seeds",
+        confirm=data.typed("confirm") if point is None and data.design is None else None,
+        changes=data.front.changes(record),
+        command=data.typed("retrain", "--trial", str(record.trial)),
+    )
+
+
+def unconfirmed(score: Score, latency: Latency, seeds: tuple[int, ...]) -> tuple[str, ...]:
+    """How sure a network is that nothing has confirmed; `seeds`: those that its score is the mean of."""
+    epochs = plural(score.epochs, "epoch")
+    if len(seeds) > 1:
+        return (f"Mean of {len(seeds)} seeds ({', '.join(map(str, seeds))}), {epochs}.",)
+    error = share_error_points(score.top1_percent, score.eval_images)
+    found = [f"One seed ({score.seed}), {epochs}, not confirmed."]
+    if error is not None:
+        found.append(
+            f"± {NORMAL_95 * error:.1f} points (95 %) from the size of the {score.split} set alone "
+            f"({score.eval_images:,} images); seed-to-seed variation comes on top."
+        )
+    if ends := interval_ms(latency):
+        low, high = map(significant, ends)
+        found.append(f"Latency: {low} to {high} ms (95 %, this measurement alone).")
+    if not latency.converged:
+        found.append("Its latency did not converge.")
+    return tuple(found)
+
+
+def _against(data: ReportData, row: FrontRow, taken: Sequence[tuple[Role, FrontRow]]) -> tuple[str, ...]:
+    """How it compares with the other networks to take."""
+    found = []
+    for other, theirs in taken:
+        if theirs.record.trial == row.record.trial:
+            continue
+        difference = accuracy_difference(row.record, theirs.record, data.front.recommendation.confirmed)
+        points = difference.points
+        accuracy = f"{abs(points):.2f} points {'more' if points > 0 else 'less'} accurate" if points else "as accurate"
+        if points and not difference.told_apart:
+            accuracy += " (too little to tell)"
+        mine, their_ms = row.latency.corrected_ms, theirs.latency.corrected_ms
+        if mine < their_ms:
+            speed = f"{_times(their_ms / mine)} as fast" if mine > 0 else "faster"
+        elif mine > their_ms:
+            speed = f"{_times(mine / their_ms)} the latency" if their_ms > 0 else "slower"
+        else:
+            speed = "as fast"
+        found.append(f"Against the {' and '.join(other.names)}, {theirs.record.label}: {accuracy}, {speed}.")
+    return tuple(found)
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.2f} times" if ratio < 2 else f"{ratio:.1f} times"
+
 
 OBSERVATIONAL = ("importances", "marginal", "grid", "parallel")  # plots of what went along with what in the search
 _PROXY = ("epochs", "batch_size", "learning_rate", "momentum", "weight_decay", "label_smoothing", "warmup_fraction")

@@ -18,7 +18,7 @@ from archsearch.models.families import FAMILIES
 from archsearch.models.variants import VARIANTS
 from archsearch.overrides import Overrides, read_overrides
 from archsearch.resources import find_yaml, read_yaml
-from archsearch.search.stopping.settings import StoppingSettings
+from archsearch.search.stopping.base import StoppingSettings
 from archsearch.space.search_space import SearchSpace, load_space
 from archsearch.training.settings import ProxySettings
 from archsearch.validation import explain

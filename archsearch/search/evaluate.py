@@ -5,10 +5,15 @@ from __future__ import annotations
 import gc
 import logging
 import math
+import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+import traceback
+from bisect import bisect
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,25 +22,183 @@ from torch import nn
 from archsearch.cost.architecture import cost_of
 from archsearch.cost.audit import audit
 from archsearch.data.dataset import Dataset
-from archsearch.errors import ArchsearchError, MeasurementError, MeasurementMemoryError, StoreError, TrainingError
+from archsearch.errors import (
+    ArchsearchError,
+    DivergedError,
+    MeasurementError,
+    MeasurementMemoryError,
+    StoreError,
+    TrainingError,
+    TrainingMemoryError,
+)
 from archsearch.latency.lease import DeviceLease
 from archsearch.latency.remeasure import drifted
 from archsearch.models.families import build
 from archsearch.models.spec import Spec
+from archsearch.noise import LEAST_REPEATS, Repeat
 from archsearch.records import Cost, Epoch, Latency, Score, TrialStatus
 from archsearch.search.config import StudyConfig
-from archsearch.search.failures import blame_of, reason_of
-from archsearch.search.measuring import AwaitedError, RepeatMeasurement, StudyLatency, TrialLatency
-from archsearch.search.outcome import Outcome, constrained_values, constraint_excess, rejection
+from archsearch.search.measuring import AwaitedError, RepeatMeasurement, Stopwatch, StudyLatency, TrialLatency
+from archsearch.search.outcome import Blame, Outcome, constrained_values, constraint_excess, rejection
 from archsearch.search.places import PlaceSetup, places_of
-from archsearch.search.repeats import Repeats
-from archsearch.search.stopwatch import Stopwatch
 from archsearch.search.trial_context import StandaloneTrial, TrialContext
 from archsearch.search.variants import scaled
+from archsearch.store.claims import EndedTrial
+from archsearch.store.database import Database
+from archsearch.store.studies import add_repeat
+from archsearch.store.trials import measured_networks, repeated_networks
 from archsearch.targets.wire import BoardAwayError
 from archsearch.training.graph import broken_capture
 from archsearch.training.host_memory import give_back_freed_memory
 from archsearch.training.proxy import train_proxy
+
+# Whose failure it is when a trial ends with an error: its network's, or the program's and so every network's.
+
+WINDOW = 10  # networks, the newest
+ALIKE = 3  # of them that one error has ended
+
+_PACKAGE = Path(__file__).parents[1]
+_MEMORY = re.compile(r"out of memory|not enough memory|can't allocate memory|MemoryError", re.IGNORECASE)
+# What differs where the same line fails for two networks: their ids, addresses, sizes, shapes.
+_VARIES = re.compile(r"\b0x[0-9a-f]+|\b[0-9a-f]{12}\b|[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?", re.IGNORECASE)
+_LIST = re.compile(r"[\[(]?#(?:[ ,x]+#)*[\])]?")
+
+
+class CommonFailureError(ArchsearchError):
+    """One error ended several networks of a study, and it is not theirs."""
+
+
+def reason_of(error: Exception) -> str:
+    """The error in words; one that archsearch did not raise on purpose with its type, and where it came from."""
+    if isinstance(error, ArchsearchError):
+        return str(error)
+    own = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).is_relative_to(_PACKAGE)
+    ]
+    where = f" (in {Path(own[-1].filename).relative_to(_PACKAGE).as_posix()}, {own[-1].name})" if own else ""
+    return f"{type(error).__name__}: {error}".strip() + where
+
+
+def blame_of(error: Exception) -> Blame:
+    """Whom one such failure speaks of: a diverged training or a lack of memory is the network's own."""
+    if isinstance(error, DivergedError | TrainingMemoryError | MemoryError) or _MEMORY.search(str(error)):
+        return Blame.NETWORK
+    return Blame.UNCLEAR if isinstance(error, ArchsearchError) else Blame.PROGRAM
+
+
+def kind_of(reason: str) -> str:
+    """What two reasons have in common if one mistake made both: the text without numbers, shapes, addresses and ids.
+
+    >>> kind_of("RuntimeError: size [3, 24] at 0x7f00 is not [3, 58] (in blocks/pairs.py, _picked)")
+    'RuntimeError: size # at # is not # (in blocks/pairs.py, _picked)'
+    """
+    return " ".join(_LIST.sub("#", _VARIES.sub("#", reason)).split())
+
+
+def common_failure(ended: Sequence[EndedTrial], reason: str, blame: Blame) -> tuple[EndedTrial, ...]:
+    """The trials that this error has ended, if it is no longer taken for their networks'; else nothing.
+
+    Of the last `WINDOW` networks that came to an end, at least `ALIKE` failed in the same way; and archsearch did not
+    raise the error on purpose, or every network of the window failed so. An error that archsearch raises (no export of
+    this attention) may hold for a part of a space, and others of the study succeed. Any other error is a mistake in
+    the program, whatever part of the space meets it.
+
+    Args:
+        ended: the study's trials that ended, the newest first; of each network the newest speaks.
+        reason: of the newest failure.
+        blame: of the newest failure.
+    """
+    if blame is Blame.NETWORK:
+        return ()
+    kind = kind_of(reason)
+    alike = tuple(one for one in ended if one.failed and kind_of(one.reason or "") == kind)
+    networks: dict[str, EndedTrial] = {}
+    for one in ended:
+        networks.setdefault(one.arch_id, one)
+    window = list(networks.values())[:WINDOW]
+    failed = sum(one in alike for one in window)
+    if failed < ALIKE or (blame is Blame.UNCLEAR and failed < len(window)):
+        return ()
+    return alike
+
+
+# Which networks of a study are measured a second time, and where that is stored: see `noise.noise_floor_of`.
+
+SIZES = (0.75, 1.5)  # latencies over the reference's that part small, middle and large networks
+_BEHIND = 2  # so many repeats too few, and a network of any size is taken
+
+
+class Repeats:
+    """The repeats of one study.
+
+    Args:
+        database, study_id: the study.
+        every: `LatencySettings.repeat_every`, above 0.
+        published: networks (their arch_ids) that are evaluated before all others; the reference may be one of them.
+    """
+
+    def __init__(self, database: Database, study_id: int, *, every: int, published: Collection[str] = ()) -> None:
+        self._database = database
+        self._study_id = study_id
+        self._every = every
+        self._published = published
+
+    @property
+    def are_few(self) -> bool:
+        """Whether the study has not the repeats that a noise floor is computed from."""
+        return len(repeated_networks(self._database, self._study_id)) < LEAST_REPEATS
+
+    def due(self, arch_id: str, latency: Latency, *, reference: str) -> str | None:
+        """The network (its arch_id) that is to be measured a second time beside a trial whose latency is known by now.
+
+        That is the trial's own as `is_due` says, and the reference's always; else the reference, if it is no trial's
+        network; else None. A network is repeated once, but that two workers may begin at one moment.
+
+        Args:
+            arch_id, latency: of the trial.
+            reference: the reference's arch_id.
+        """
+        repeated = repeated_networks(self._database, self._study_id)
+        ratios = measured_networks(self._database, self._study_id) | {arch_id: latency.ratio_to_reference}
+        if arch_id not in repeated and (
+            arch_id == reference
+            or is_due(
+                latency.ratio_to_reference,
+                measured=list(ratios.values()),
+                repeated=[ratios[each] for each in repeated if each in ratios],
+                every=self._every,
+            )
+        ):
+            return arch_id
+        if arch_id in self._published or reference in repeated or reference in ratios:
+            return None
+        return reference
+
+    def store(self, repeat: Repeat, latency: Latency) -> None:
+        """Store a repeat with the second measurement."""
+        add_repeat(self._database, self._study_id, repeat, latency)
+
+
+def is_due(ratio: float, *, measured: Collection[float], repeated: Sequence[float], every: int) -> bool:
+    """Whether a network of this ratio to the reference is to be measured a second time.
+
+    Of n networks min(3, n) + n // `every` are. When one is wanted, the next network is taken that is of the size
+    (`SIZES`) that has the fewest repeats, of those that the study has measured at all; when two are, the next one.
+
+    Args:
+        ratio: of the network, to the reference.
+        measured: ratios of all networks that were measured, this one among them.
+        repeated: ratios of those that were measured a second time.
+        every: above 0.
+    """
+    wanted = min(LEAST_REPEATS, len(measured)) + len(measured) // every - len(repeated)
+    if wanted <= 0:
+        return False
+    if wanted >= _BEHIND or len(measured) <= LEAST_REPEATS:
+        return True
+    repeats = Counter(bisect(SIZES, each) for each in repeated)
+    return repeats[bisect(SIZES, ratio)] == min(repeats[size] for size in {bisect(SIZES, each) for each in measured})
+
 
 logger = logging.getLogger(__name__)
 

@@ -18,11 +18,16 @@ from typing import Any, Protocol
 from torch import nn
 
 from archsearch.latency.lease import DeviceLease
-from archsearch.latency.network import ExportedNetwork, PreparedReference, open_measurement, prepare_reference
+from archsearch.latency.network import (
+    ExportedNetwork,
+    PreparedReference,
+    memory_witness,
+    open_measurement,
+    prepare_reference,
+)
 from archsearch.latency.prepare import conditions_of
 from archsearch.latency.protocol import Conditions, Measurement
 from archsearch.latency.settings import LatencySettings
-from archsearch.latency.witness import memory_witness
 from archsearch.targets.board import (
     Board,
     BoardGroup,

@@ -24,7 +24,6 @@ from archsearch.latency.settings import AUTO, LOCAL, LatencySettings
 from archsearch.models.families import build
 from archsearch.models.spec import Spec
 from archsearch.search.config import StudyConfig
-from archsearch.search.design_points import design_specs
 from archsearch.search.devices import worker_devices
 from archsearch.search.estimate import Estimate
 from archsearch.search.evaluate import SPLIT_SEED
@@ -32,7 +31,7 @@ from archsearch.search.needs import Needs, needs_of
 from archsearch.search.precision import WITHOUT_KEY, completed, device_of, protocol_as_settled
 from archsearch.search.runtime import Runtime
 from archsearch.search.samplers import check_sampler
-from archsearch.search.variants import StudyVariant, scaled, study_variants
+from archsearch.search.variants import StudyVariant, design_specs, scaled, study_variants
 from archsearch.space.search_space import SearchSpace
 from archsearch.store.studies import BOARDS_FACT, POOL_FACT, StudyInfo
 from archsearch.targets.board import Board, lasting_facts

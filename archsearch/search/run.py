@@ -22,19 +22,18 @@ from archsearch.image_rules import ImageRules
 from archsearch.records import Epoch, Record, TrialStatus
 from archsearch.search.batch import decided_batch
 from archsearch.search.evaluate import SPLIT_SEED
-from archsearch.search.optuna_study import OptunaStudy
+from archsearch.search.optuna_study import OptunaStudy, recover
 from archsearch.search.plan import RunPlan, check_unchanged
 from archsearch.search.precision import decided_precision, settled
 from archsearch.search.processes import REFUSED, RENEWED, Process, last_line, let_finish, start_worker, stop
-from archsearch.search.recovery import recover
 from archsearch.search.runtime import RunCallbacks, RunProgress, Runtime
 from archsearch.search.sharing import job_of, workers_per_gpu
 from archsearch.search.storage import check_proxy
 from archsearch.store.claims import held_elsewhere, trial_counts
 from archsearch.store.curves import running_trials
 from archsearch.store.database import Database
-from archsearch.store.designs import trial_keys, widen_design
 from archsearch.store.partial_trainings import running_curves
+from archsearch.store.rows import trial_keys, widen_design
 from archsearch.store.studies import (
     BOARDS_FACT,
     LATENCY_BATCH,

@@ -18,11 +18,10 @@ from archsearch.latency.lease import DeviceLease
 from archsearch.models.families import build
 from archsearch.models.spec import Spec
 from archsearch.search.config import StudyConfig
-from archsearch.search.design_points import design_specs
 from archsearch.search.estimate import Estimate
 from archsearch.search.places import PlaceSetup, place_here
 from archsearch.search.sharing import job_of, measured_load
-from archsearch.search.variants import StudyVariant, scaled
+from archsearch.search.variants import StudyVariant, design_specs, scaled
 from archsearch.space.search_space import SearchSpace
 from archsearch.training.loop import scored
 from archsearch.training.protocols import proxy_protocol

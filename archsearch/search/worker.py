@@ -24,18 +24,14 @@ from archsearch.errors import ConfigError, StoreError
 from archsearch.models.spec import Spec
 from archsearch.records import Latency, Phases, Record, TrialStatus
 from archsearch.search.config import MOST_SEEDS, StudyConfig
-from archsearch.search.design_points import design_specs
-from archsearch.search.evaluate import Awaited, Evaluator, StopRequested
-from archsearch.search.failures import CommonFailureError, common_failure
-from archsearch.search.optuna_study import OptunaStudy, Suggestion
+from archsearch.search.evaluate import Awaited, CommonFailureError, Evaluator, Repeats, StopRequested, common_failure
+from archsearch.search.optuna_study import OptunaStudy, Suggestion, recover, tell
 from archsearch.search.outcome import Blame, Outcome, reference_point_of
-from archsearch.search.recovery import recover, tell
-from archsearch.search.repeats import Repeats
 from archsearch.search.samplers import SpaceUsedUpError
 from archsearch.search.stopping.base import StoppingRule
 from archsearch.search.stopping.rules import make_rule
 from archsearch.search.trial_context import Curves, SlotLostError, StoredTrial
-from archsearch.search.variants import study_variants
+from archsearch.search.variants import design_specs, study_variants
 from archsearch.space.search_space import SearchSpace
 from archsearch.store.claims import (
     Claim,
@@ -47,11 +43,17 @@ from archsearch.store.claims import (
     mark_told,
 )
 from archsearch.store.database import Database
-from archsearch.store.designs import parse_key, trial_keys
-from archsearch.store.measured import load_measured
 from archsearch.store.partial_trainings import claim_seed, load_partial_training
+from archsearch.store.rows import parse_key, trial_keys
 from archsearch.store.studies import StudyInfo, find_study, fix_reference_latency, fix_reference_point
-from archsearch.store.trials import copy_result, finish_trial, load_record, note_architecture, note_suggestion
+from archsearch.store.trials import (
+    copy_result,
+    finish_trial,
+    load_measured,
+    load_record,
+    note_architecture,
+    note_suggestion,
+)
 from archsearch.store.workers import HEARTBEAT_SECONDS, beat, enter_worker, leave_worker
 from archsearch.targets.wire import BoardAwayError
 from archsearch.text import plural

@@ -29,9 +29,9 @@ from sqlalchemy.exc import (
 from sqlalchemy.orm import Session
 
 from archsearch.errors import ConfigError, NothingStoredError, StoreError, shown
-from archsearch.passwords import without_password
 from archsearch.store.names import DEFAULT_URL
 from archsearch.store.schema import OLDER_VERSIONS, SCHEMA_VERSION, Base, SchemaRow, StudyRow, migrate
+from archsearch.text import without_password
 
 logger = logging.getLogger(__name__)
 

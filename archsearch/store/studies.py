@@ -17,14 +17,14 @@ from sqlalchemy.orm import Session
 from archsearch.errors import NothingStoredError, StoreError, UnknownNameError, shown
 from archsearch.files import is_name
 from archsearch.noise import NO_FLOOR, FloorSource, NoiseFloor, Repeat, noise_floor_of
-from archsearch.passwords import command_without_passwords
 from archsearch.records import LARGEST_INPUT, MOST_CLASSES, Latency, StudyBatch
 from archsearch.resources import list_yaml
 from archsearch.store.database import Database
-from archsearch.store.designs import design_of
 from archsearch.store.reading import Stored, check_all_read, raw_columns, read_as_stored, values_of
 from archsearch.store.retry import retried
+from archsearch.store.rows import design_of
 from archsearch.store.schema import RepeatRow, StudyRow, TrialRow, utc_now
+from archsearch.text import command_without_passwords
 
 # Keys of StudyInfo.facts; the last one of a check of the proxy: its predictors.
 NOISE_FLOOR, LATENCY_BATCH = "noise_floor", "latency_batch"

@@ -13,7 +13,6 @@ from archsearch.designs import Design
 from archsearch.errors import StoreError
 from archsearch.records import Cost, EarlyStop, Latency, Phases, Record, Score, TrialStatus
 from archsearch.store.database import Database
-from archsearch.store.designs import design_of
 from archsearch.store.partial_trainings import drop_states_of
 from archsearch.store.reading import check_all_read, read_as_stored
 from archsearch.store.retry import retried
@@ -21,6 +20,7 @@ from archsearch.store.rows import (
     EARLY_STOP,
     PHASES,
     change_latency,
+    design_of,
     latency_to_row,
     record_of,
     record_query,
@@ -29,7 +29,7 @@ from archsearch.store.rows import (
     score_to_row,
 )
 from archsearch.store.running import earlier_end, lock_if_running, lock_study, lock_trial
-from archsearch.store.schema import LatencyRow, StudyRow, TrainingRow, TrialRow
+from archsearch.store.schema import LatencyRow, RepeatRow, StudyRow, TrainingRow, TrialRow
 
 _SPLITS = ("validation", "test")
 _ANSWERS_FOR_ITS_NETWORK = (
@@ -303,3 +303,57 @@ def _named(session: Session, study_id: int) -> tuple[str, Design | None]:
     name, config = session.execute(select(StudyRow.name, StudyRow.config).where(StudyRow.id == study_id)).one()
     with read_as_stored(f"study '{name}': its design"):
         return name, design_of(config)
+
+
+# What was measured of a study's networks: whoever goes on with one that was cut off need not measure it again.
+
+
+@retried
+def load_measured(
+    database: Database, study_id: int, arch_id: str, *, variant: str | None = None
+) -> tuple[Cost, Latency] | None:
+    """Cost and latency of a network, from its newest trial in this study that has both; None if there is none.
+
+    With `variant` only from trials of that name, or of that key of a design.
+    """
+    query = (
+        record_query(study_id, with_curves=False, checked=database.checked)
+        .where(TrialRow.arch_id == arch_id, TrialRow.latency_id.is_not(None))
+        .order_by(None)
+        .order_by(TrialRow.id.desc())
+        .limit(1)
+    )
+    if variant is not None:
+        query = query.where(TrialRow.variant == variant)
+    with database.reading() as session:
+        row = session.execute(query).first()
+        name = session.scalars(select(StudyRow.name).where(StudyRow.id == study_id)).one()
+    record = None if row is None else record_of(row, name)
+    if record is None or record.cost is None or record.latency is None:
+        return None
+    return record.cost, record.latency
+
+
+@retried
+def measured_networks(database: Database, study_id: int) -> dict[str, float]:
+    """Latency over the reference's, as the study fixed that, of each network that was measured and not rejected.
+
+    Told from p10, without the correction for drift: a measure of size. Empty while the study has no reference latency.
+    """
+    query = (
+        select(TrialRow.arch_id, LatencyRow.p10_ms / StudyRow.reference_p10_ms)
+        .join(LatencyRow, LatencyRow.id == TrialRow.latency_id)
+        .join(StudyRow, StudyRow.id == TrialRow.study_id)
+        .where(TrialRow.study_id == study_id, TrialRow.arch_id.is_not(None), StudyRow.reference_p10_ms.is_not(None))
+        .where(TrialRow.status != TrialStatus.REJECTED)
+        .order_by(TrialRow.id)
+    )
+    with database.reading() as session:
+        return {arch_id: ratio for arch_id, ratio in session.execute(query) if arch_id is not None}
+
+
+@retried
+def repeated_networks(database: Database, study_id: int) -> frozenset[str]:
+    """The networks of a study that were measured a second time."""
+    with database.reading() as session:
+        return frozenset(session.scalars(select(RepeatRow.arch_id).where(RepeatRow.study_id == study_id)))

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 MARK, LONGEST_LINE, MOST_BYTES = "archsearch-agent", 2**20, max(2**29, 1024 * os.sysconf("SC_PHYS_PAGES"))
-COPIED_BYTES, COPIES = 16 * 2**20, 4  # as archsearch/latency/witness.py
+COPIED_BYTES, COPIES = 16 * 2**20, 4  # as archsearch/latency/network.py
 CPUS, CLASSES = Path("/sys/devices/system/cpu"), Path("/sys/class")
 
 
@@ -166,7 +166,7 @@ def locked(patience: float) -> Iterator[float]:
 
 
 def use_huge_pages() -> None:
-    """As archsearch/latency/huge_pages.py, of all memory."""
+    """As archsearch/latency/prepare.py, of all memory."""
     size = number(read("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size")) or 2**30
     for line in read("/proc/self/maps", 2**20).splitlines() if size <= 2**25 else ():
         if (part := line.split())[1:5:3] == ["rw-p", "0"] and part[5:] in ([], ["[heap]"]):

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from archsearch.errors import BuildError, ConfigError, MeasurementError
-from archsearch.latency.backends.agreement import check_same_output
+from archsearch.latency.backends.base import check_same_output
 from archsearch.latency.backends.torch_backend import plain_output
 from archsearch.latency.fingerprint import Fingerprint, volatile_facts
 from archsearch.latency.group import NS_PER_SECOND, VisitPlan, runs_of_burst, warmup_ns

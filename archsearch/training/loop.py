@@ -16,10 +16,9 @@ from torch import Tensor, nn
 
 from archsearch.errors import DivergedError, TrainingError
 from archsearch.records import Epoch
-from archsearch.training.averaging import Averaged
 from archsearch.training.schedules import Schedule
 from archsearch.training.seeding import RandomState, epoch_seed, random_state, seeded, set_random_state
-from archsearch.training.step import LEAST_IMAGES, EagerStep, Snapshot, TrainingStep, more_parts
+from archsearch.training.step import LEAST_IMAGES, Averaged, EagerStep, Snapshot, TrainingStep, more_parts
 
 log = logging.getLogger(__name__)
 

@@ -20,9 +20,8 @@ from archsearch.training.loop import Chunk, EpochProgress
 from archsearch.training.protocols import Protocol
 from archsearch.training.proxy import check_labels
 from archsearch.training.schedules import WarmRestarts
-from archsearch.training.seed_folder import SeedFolder
 from archsearch.training.settings import ClassWeights
-from archsearch.training.start import Start
+from archsearch.training.start import SeedFolder, Start
 from archsearch.training.step import CompiledStep
 from archsearch.training.trainer import Statistics, Trainer, balanced_weights, usual_step
 

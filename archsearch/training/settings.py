@@ -60,7 +60,7 @@ class ProxySettings(BaseModel):
             again at networks that were chosen by their scores (`archsearch confirm --fresh-images`).
         input_size: height and width that the network sees (pixels); None takes the dataset's own.
         precision: of the training steps; all trainings of a study share one. `auto`: bf16 on a GPU that has it; on a
-            CPU what trained faster in a short trial when the study was begun (`archsearch.training.calibration`).
+            CPU what trained faster in a short trial when the study was begun (`archsearch.search.precision`).
         initial_weights: how they follow from a trial's seed. by_name: each parameter's from the seed and its name, so
             that networks share those of all layers that they share; in_order: one after the other, as before there was
             a choice. auto: by_name, and in a study that was begun before, in_order.

@@ -14,7 +14,6 @@ from archsearch.data.batches import DeviceBatches
 from archsearch.data.images import Images
 from archsearch.errors import TrainingError
 from archsearch.records import Epoch, Score
-from archsearch.training.averaging import Averaged
 from archsearch.training.checkpoint import Checkpoint, Identity
 from archsearch.training.distributed import ALONE, DistributedStep, World
 from archsearch.training.graph import GraphStep
@@ -24,7 +23,7 @@ from archsearch.training.precision import usual_precision, warn_of_emulation
 from archsearch.training.protocols import Protocol
 from archsearch.training.schedules import schedule_of
 from archsearch.training.settings import Precision
-from archsearch.training.step import EagerStep, StepMaker, eagerly
+from archsearch.training.step import Averaged, EagerStep, StepMaker, eagerly
 
 Statistics = tuple[float, float, float]
 """One number for each colour channel, of pixels in [0, 1]."""

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from archsearch.analysis.ablation import ablation_of
-from archsearch.analysis.effects import Finding
+from archsearch.analysis.ablation import Finding, ablation_of
 from archsearch.designs import Design, DesignPoint
 from archsearch.records import Record, TrialStatus
 

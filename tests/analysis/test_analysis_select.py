@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from archsearch.analysis.front import Front, front_of
-from archsearch.analysis.select import parse_rule, select
+from archsearch.analysis.recommendation import parse_rule, select
 from archsearch.errors import ArchsearchError, ConfigError
 from archsearch.records import Record
 

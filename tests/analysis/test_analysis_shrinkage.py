@@ -7,10 +7,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from archsearch.analysis.confirmed import drawn_means, winners_curse_of
 from archsearch.analysis.front import front_of
 from archsearch.analysis.intervals import additive_fit
 from archsearch.analysis.recommendation import recommendation_of
-from archsearch.analysis.shrinkage import drawn_means, winners_curse_of
 from archsearch.records import Record
 
 Make = Callable[..., Record]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from archsearch.analysis.sustained import Sustained, Turn, ends_of
+from archsearch.analysis.confirmed import Sustained, Turn, ends_of
 
 
 def test_the_beginning_and_the_end_are_medians_of_the_first_and_the_last_tenth() -> None:

@@ -3,8 +3,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from archsearch.blocks import deform
-from archsearch.blocks.deform import (
+from archsearch.blocks import stems
+from archsearch.blocks.stems import (
     DeformableConv2d,
     LightDeformableConv2d,
     counting_form,
@@ -53,7 +53,7 @@ def test_without_offsets_it_is_a_plain_convolution(kernel: int) -> None:
 def test_counting_form_is_one_operator_and_ends_with_its_block(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
     for name in ("deformable_by_operator", "deformable_by_grid"):
-        monkeypatch.setattr(deform, name, lambda *_, name=name, **__: calls.append(name))
+        monkeypatch.setattr(stems, name, lambda *_, name=name, **__: calls.append(name))
     arguments = inputs(3, 1)
     deformable_conv2d(*arguments, kernel=3, stride=1)
     with counting_form():

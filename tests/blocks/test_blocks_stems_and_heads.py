@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch import nn
 
-from archsearch.blocks.heads import make_classifier, make_gather
+from archsearch.blocks.conv import make_classifier, make_gather
 from archsearch.blocks.stems import STEM_CONVOLUTIONS, make_stem
-from archsearch.models.shufflenet_v2.spec import HEAD_TYPES, STEM_TYPES
+from archsearch.models.specs.shufflenet_v2 import HEAD_TYPES, STEM_TYPES
 
 
 def test_the_names_that_can_be_chosen_are_the_stems_that_exist() -> None:

@@ -20,7 +20,7 @@ from archsearch.records import Cost, Latency, Record, Score, TrialStatus
 from archsearch.search.estimate import Estimate
 from archsearch.space.search_space import load_space
 from archsearch.store.database import Database
-from archsearch.store.designs import parse_key, trial_key
+from archsearch.store.rows import parse_key, trial_key
 from archsearch.store.schema import StudyRow, TrialRow
 
 STUDY = """

@@ -21,7 +21,7 @@ from archsearch.models.variants import find_variant
 from archsearch.records import Record
 from archsearch.space.search_space import load_space
 from archsearch.store.database import Database
-from archsearch.store.designs import trial_key
+from archsearch.store.rows import trial_key
 from archsearch.store.schema import StudyRow
 
 BASE = find_variant("shufflenet_v2_x0_5").spec.normalised(32)

@@ -101,7 +101,7 @@ def test_a_server_that_others_reach_warns(
 ) -> None:
     from types import SimpleNamespace
 
-    import archsearch.search.storage_server as server
+    import archsearch.search.servers as server
 
     if host == "::" and not socket.has_ipv6:
         pytest.skip("no IPv6 here")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from archsearch.errors import StoreError
-from archsearch.search import dashboard
+from archsearch.search import servers
 from archsearch.store.database import Database
 
 
@@ -34,16 +34,16 @@ def database(tmp_path: Path) -> Database:
 def test_without_the_extra_the_dashboard_says_what_to_install(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dashboard, "find_spec", lambda _name: None)
+    monkeypatch.setattr(servers, "find_spec", lambda _name: None)
     with pytest.raises(StoreError, match="not installed") as caught:
-        dashboard.serve_dashboard(database, "any")
+        servers.serve_dashboard(database, "any")
     assert caught.value.hint == "pip install 'archsearch[dashboard]'"
 
 
 def test_a_study_that_optuna_does_not_know_is_named(database: Database) -> None:
     pytest.importorskip("optuna_dashboard")
     with pytest.raises(StoreError, match="Optuna knows no study 'absent'"):
-        dashboard.serve_dashboard(database, "absent", port=0)
+        servers.serve_dashboard(database, "absent", port=0)
 
 
 def test_a_port_in_use_is_named(database: Database) -> None:
@@ -54,9 +54,9 @@ def test_a_port_in_use_is_named(database: Database) -> None:
     storage.create_new_study([], "one")
     close_storage(storage)
     with socket.socket() as other:
-        other.bind((dashboard.HOST, 0))
+        other.bind((servers.HOST, 0))
         other.listen()
         port = other.getsockname()[1]
         with pytest.raises(StoreError, match=f"cannot listen on 127.0.0.1:{port}") as caught:
-            dashboard.serve_dashboard(database, "one", port=port)
+            servers.serve_dashboard(database, "one", port=port)
     assert "another port" in (caught.value.hint or "")

@@ -19,8 +19,8 @@ from archsearch.cost.audit import Audit, Convolution, Flow, UnitAudit, least_map
 from archsearch.cost.audit import memory_access as pointwise_memory_access
 from archsearch.limits import GUIDELINES
 from archsearch.models.families import build
-from archsearch.models.shufflenet_v1.module import AddUnit
-from archsearch.models.shufflenet_v1.spec import ShuffleNetV1Stage
+from archsearch.models.modules.shufflenet_v1 import AddUnit
+from archsearch.models.specs.shufflenet_v1 import ShuffleNetV1Stage
 from archsearch.models.variants import find_variant
 from archsearch.table import plain
 

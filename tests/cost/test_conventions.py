@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from torchvision.ops import DeformConv2d
 
 from archsearch.blocks.conv import SameConv2d
-from archsearch.blocks.deform import DeformableConv2d, LightDeformableConv2d
+from archsearch.blocks.stems import DeformableConv2d, LightDeformableConv2d
 from archsearch.cost import CONVENTIONS, cost_of, count, macs_by_convention
 from archsearch.models.variants import find_variant
 

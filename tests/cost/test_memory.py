@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models.shufflenetv2 import channel_shuffle
 
-from archsearch.blocks.deform import DeformableConv2d
 from archsearch.blocks.shuffle import shuffle_halves
+from archsearch.blocks.stems import DeformableConv2d
 from archsearch.cost import memory_access
 
 MAP = 3 * 8 * 8  # the image

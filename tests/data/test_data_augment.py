@@ -7,7 +7,8 @@ import torch
 from torchvision.transforms import RandomResizedCrop
 from torchvision.transforms.v2 import functional as reference
 
-from archsearch.data.augment import (
+from archsearch.data.batches import (
+    DeviceBatches,
     cut_out,
     draw_colours,
     draw_crops,
@@ -15,7 +16,6 @@ from archsearch.data.augment import (
     jitter_colours,
     resized_crops,
 )
-from archsearch.data.batches import DeviceBatches
 from archsearch.data.images import Images
 
 

@@ -141,7 +141,7 @@ def test_two_calls_look_at_a_file_once(photos: Path, monkeypatch: pytest.MonkeyP
         looked.append(file)
         return real(file, whole=whole)
 
-    monkeypatch.setattr("archsearch.data.scan.picture_facts", look)
+    monkeypatch.setattr("archsearch.data.folder.picture_facts", look)
     look_at(f"folder:{photos}")
     assert looked == []
     Image.new("RGB", (9, 9)).save(photos / "ok" / "00.png")

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import archsearch
-from archsearch.export.onnx_file import read_metadata
+from archsearch.export.formats import read_metadata
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE, DEPLOY = ROOT / "examples" / "onnx_inference.py", ROOT / "docs" / "deploy.md"

@@ -9,12 +9,10 @@ from PIL import Image
 from pydantic import ValidationError
 
 from archsearch.data.pictures import middle_square
-from archsearch.export.onnx_file import write_onnx
-from archsearch.export.preprocessing import PictureInput, recipe_input, run_picture, with_picture_input
-from archsearch.image_rules import ImageRules
+from archsearch.export.formats import PictureInput, recipe_input, run_picture, with_picture_input, write_onnx
+from archsearch.image_rules import ImageRules, Preprocessing, interpolation_of
 from archsearch.models.families import FAMILIES
 from archsearch.models.model_info import ModelInfo
-from archsearch.preprocessing import Preprocessing, interpolation_of
 
 SHAPES = [(32, 32), (1, 1), (1, 50), (50, 1), (31, 33), (97, 301), (301, 97), (7, 5), (200, 64), (48, 48), (333, 222)]
 

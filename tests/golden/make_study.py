@@ -35,8 +35,7 @@ from archsearch.search.config import StudyConfig, load_study
 from archsearch.search.variants import scaled
 from archsearch.space.search_space import SearchSpace
 from archsearch.store.database import Database
-from archsearch.store.designs import trial_key
-from archsearch.store.rows import EARLY_STOP, latency_to_row, score_to_row
+from archsearch.store.rows import EARLY_STOP, latency_to_row, score_to_row, trial_key
 from archsearch.store.schema import StudyRow, TrialRow
 
 HERE = Path(__file__).parent
@@ -202,7 +201,7 @@ class _Maker:
         facts = {key: value for key, value in planned.facts.items() if key in ("trust", "data_fingerprint")}
         study_id = self.study(config, planned.space, facts)
         known = {trial["trial"]: trial for trial in self.content["trials"]}
-        from archsearch.search.design_points import design_specs
+        from archsearch.search.variants import design_specs
 
         number = 0
         for seed in design.seeds:

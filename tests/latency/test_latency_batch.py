@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from archsearch.errors import MeasurementError
 from archsearch.latency.backends import BACKENDS, Backend
 from archsearch.latency.backends.base import Open
-from archsearch.latency.batch import measured_batch
 from archsearch.latency.settings import LatencySettings
 from archsearch.records import StudyBatch
+from archsearch.search.batch import measured_batch
 
 LAUNCH_MS = 0.3
 Find = Callable[..., StudyBatch]

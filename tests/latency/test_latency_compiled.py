@@ -12,8 +12,7 @@ from torch import Tensor, nn
 
 from archsearch.errors import MeasurementError
 from archsearch.latency.backends import BACKENDS
-from archsearch.latency.backends.cuda_graph import CapturedForward
-from archsearch.latency.backends.torch_compile import forward_of_its_own
+from archsearch.latency.backends.torch_backend import CapturedForward, forward_of_its_own
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 

@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from archsearch.latency import huge_pages
+from archsearch.latency import prepare
 from archsearch.latency.backends.onnx_runtime import OnnxRunner
-from archsearch.latency.huge_pages import use_huge_pages
-from archsearch.latency.prepare import ExportedNetwork, conditions_of
+from archsearch.latency.prepare import ExportedNetwork, conditions_of, use_huge_pages
 from archsearch.latency.settings import LatencySettings
 
 MIB = 1 << 20
@@ -28,7 +27,7 @@ def rollup(key: str) -> int:
 @pytest.fixture
 def supported() -> None:
     """Skips where the kernel cannot do it (madvise(2): MADV_COLLAPSE since Linux 6.1)."""
-    if sys.platform != "linux" or not huge_pages._SIZE.exists():
+    if sys.platform != "linux" or not prepare._SIZE.exists():
         pytest.skip("a system without transparent huge pages")
     probe = np.ones(8 * MIB, dtype=np.uint8)
     if use_huge_pages() == 0:
@@ -58,10 +57,10 @@ def test_memory_that_is_hardly_used_is_not_filled_up(supported: None) -> None:
 
 
 def test_a_system_without_huge_pages_is_left_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(huge_pages, "_SIZE", tmp_path / "absent")
+    monkeypatch.setattr(prepare, "_SIZE", tmp_path / "absent")
     assert use_huge_pages() == 0
     size = tmp_path / "size"
-    monkeypatch.setattr(huge_pages, "_SIZE", size)
+    monkeypatch.setattr(prepare, "_SIZE", size)
     for told in ("", "0", "many", str(512 * MIB)):
         size.write_text(told)
         assert use_huge_pages() == 0

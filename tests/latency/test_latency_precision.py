@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from archsearch.blocks.attention import ATTENTION
 from archsearch.errors import ConfigError, MeasurementError
 from archsearch.latency.backends import BACKENDS
-from archsearch.latency.backends.agreement import check_same_output
+from archsearch.latency.backends.base import check_same_output
 from archsearch.latency.backends.onnx_runtime import OnnxRunner
 from archsearch.latency.backends.torch_backend import fast_form, plain_output
 from archsearch.latency.fingerprint import device_fingerprint

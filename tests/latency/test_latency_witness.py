@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 from archsearch.latency import network
-from archsearch.latency.network import measure_network
+from archsearch.latency.network import MemoryWitness, measure_network, memory_witness
 from archsearch.latency.remeasure import better, is_doubtful
 from archsearch.latency.settings import LatencySettings
-from archsearch.latency.witness import MemoryWitness, memory_witness
 from archsearch.records import Latency
 
 SETTINGS = LatencySettings(bursts=4, visits=2, spread_seconds=1.0, remeasure=1)

@@ -7,7 +7,7 @@ from torch import nn
 
 from archsearch.errors import BuildError, UnknownNameError
 from archsearch.models.families import FAMILIES, build, spec_from_json
-from archsearch.models.shufflenet_v2.spec import ShuffleNetV2Spec
+from archsearch.models.specs.shufflenet_v2 import ShuffleNetV2Spec
 from archsearch.models.variants import VARIANTS
 
 SMALL = ShuffleNetV2Spec().with_choices({"channels": "16,32,64", "head.channels": 64, "units": 2})

@@ -10,8 +10,8 @@ from archsearch.blocks.attention import ATTENTION
 from archsearch.blocks.stems import STEM_CONVOLUTIONS, make_stem
 from archsearch.errors import ConfigError
 from archsearch.models.families import build
-from archsearch.models.mobilenet_v3_ldc.module import InvertedResidual, MobileNetV3LDC
-from archsearch.models.mobilenet_v3_ldc.spec import LAYERS, STEM_TYPES, WIDTHS, MobileNetV3LDCSpec, scaled_channels
+from archsearch.models.modules.mobilenet_v3_ldc import InvertedResidual, MobileNetV3LDC
+from archsearch.models.specs.mobilenet_v3_ldc import LAYERS, STEM_TYPES, WIDTHS, MobileNetV3LDCSpec, scaled_channels
 from archsearch.models.variants import find_variant
 
 BASE = MobileNetV3LDCSpec()

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from archsearch.blocks.attention import ATTENTION
-from archsearch.models.choice import Decimal, Flag, OneOf, Rule, Whole
 from archsearch.models.families import build
-from archsearch.models.shufflenet_v2.spec import ShuffleNetV2Spec
+from archsearch.models.spec import Decimal, Flag, OneOf, Rule, Whole
+from archsearch.models.specs.shufflenet_v2 import ShuffleNetV2Spec
 
 BASE = ShuffleNetV2Spec()
 

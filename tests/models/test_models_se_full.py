@@ -8,8 +8,8 @@ from torchvision import ops
 from archsearch.blocks.attention.se import JointSqueezeExcitation, WideSqueezeExcitation
 from archsearch.cost import count_operators
 from archsearch.models.families import build
-from archsearch.models.shufflenet_v2.spec import WIDTHS, ShuffleNetV2Spec
-from archsearch.models.shufflenet_v2.units import BasicUnit, DownUnit, WideningUnit
+from archsearch.models.modules.shufflenet_v2 import BasicUnit, DownUnit, WideningUnit
+from archsearch.models.specs.shufflenet_v2 import WIDTHS, ShuffleNetV2Spec
 from archsearch.models.variants import VARIANTS
 
 BASE = ShuffleNetV2Spec()

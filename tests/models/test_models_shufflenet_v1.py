@@ -8,8 +8,8 @@ from archsearch.blocks.shuffle import GroupShuffle
 from archsearch.cost import count_operators
 from archsearch.errors import ConfigError
 from archsearch.models.families import build
-from archsearch.models.shufflenet_v1.module import AddUnit, ConcatUnit, ShuffleNetV1
-from archsearch.models.shufflenet_v1.spec import CHANNELS, STEM_CHANNELS, ShuffleNetV1Spec, scaled_channels
+from archsearch.models.modules.shufflenet_v1 import AddUnit, ConcatUnit, ShuffleNetV1
+from archsearch.models.specs.shufflenet_v1 import CHANNELS, STEM_CHANNELS, ShuffleNetV1Spec, scaled_channels
 from archsearch.models.variants import VARIANTS
 
 BASE = ShuffleNetV1Spec()

@@ -6,9 +6,8 @@ from torch import Tensor, nn
 from torchvision import models as torchvision_models
 
 from archsearch.models.families import build
-from archsearch.models.shufflenet_v2.module import ShuffleNetV2
-from archsearch.models.shufflenet_v2.spec import ShuffleNetV2Spec
-from archsearch.models.shufflenet_v2.units import BasicUnit, DownUnit
+from archsearch.models.modules.shufflenet_v2 import BasicUnit, DownUnit, ShuffleNetV2
+from archsearch.models.specs.shufflenet_v2 import ShuffleNetV2Spec
 
 BASE = ShuffleNetV2Spec()
 NARROW = BASE.with_choices({"channels": "8,16,32", "head.channels": 16, "stem.channels": 4, "units": 2})

@@ -7,9 +7,9 @@ from torch import nn
 from archsearch.cost import count_operators
 from archsearch.errors import ConfigError
 from archsearch.models.families import build
-from archsearch.models.shufflenet_v2.units import DownUnit, WideningUnit
-from archsearch.models.shufflenet_v2_large.module import ShuffleNetV2Large
-from archsearch.models.shufflenet_v2_large.spec import ShuffleNetV2LargeSpec
+from archsearch.models.modules.shufflenet_v2 import DownUnit, WideningUnit
+from archsearch.models.modules.shufflenet_v2_large import ShuffleNetV2Large
+from archsearch.models.specs.shufflenet_v2_large import ShuffleNetV2LargeSpec
 from archsearch.models.variants import VARIANTS
 
 BASE = ShuffleNetV2LargeSpec()

@@ -5,10 +5,9 @@ from typing import Any
 import pytest
 
 from archsearch.errors import ConfigError, UnknownNameError
-from archsearch.models.choice import Word
 from archsearch.models.families import FAMILIES, spec_from_json
-from archsearch.models.shufflenet_v2.spec import ShuffleNetV2Spec, ShuffleNetV2Stage
-from archsearch.models.spec import Spec
+from archsearch.models.spec import Spec, Word
+from archsearch.models.specs.shufflenet_v2 import ShuffleNetV2Spec, ShuffleNetV2Stage
 
 BASE = ShuffleNetV2Spec()
 

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 
 from archsearch.cost.count import count
 from archsearch.models.families import build
-from archsearch.models.variants import VARIANTS, find_variant
-from archsearch.models.variants.references import torchvision_names
+from archsearch.models.variants import VARIANTS, find_variant, torchvision_names
 
 TORCHVISION = tuple(
     f"torchvision/{name}"

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from archsearch.analysis.ablation import Ablation, AblationRow, Interaction
-from archsearch.analysis.effects import Effect, Finding
+from archsearch.analysis.ablation import Ablation, AblationRow, Effect, Finding, Interaction
 from archsearch.designs import Design, DesignPoint
 from archsearch.plots.ablation import ablation_figure
 from archsearch.plots.forest import ForestCell, axis_range

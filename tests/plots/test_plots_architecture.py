@@ -11,17 +11,21 @@ import pytest
 
 from archsearch.analysis.baseline import Baseline
 from archsearch.models.families import FAMILIES
-from archsearch.models.shufflenet_v2.spec import ShuffleNetV2Spec
 from archsearch.models.spec import Spec
+from archsearch.models.specs.shufflenet_v2 import ShuffleNetV2Spec
 from archsearch.plots.architecture import (
+    ADDED,
+    CHANGED,
+    GONE,
     UNITS,
     Architecture,
+    Op,
     Part,
+    UnitDiagram,
     architecture_of,
     record_architecture,
 )
 from archsearch.plots.architecture_figure import architecture_figure
-from archsearch.plots.architecture_parts import ADDED, CHANGED, GONE, Op, UnitDiagram
 from archsearch.records import Record
 
 BASE = ShuffleNetV2Spec()

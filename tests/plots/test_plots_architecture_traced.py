@@ -15,8 +15,7 @@ from archsearch.cost.audit import Call, Operator, Trace, trace
 from archsearch.models.families import build
 from archsearch.models.spec import Spec
 from archsearch.models.variants import VARIANTS
-from archsearch.plots.architecture import UNITS, architecture_of
-from archsearch.plots.architecture_parts import Op
+from archsearch.plots.architecture import UNITS, Op, architecture_of
 
 CLASSES, SIZE = 10, 32
 DRAWN = sorted(name for name in {*one_of_each_kind(), "shufflenet_v2_50"} if VARIANTS[name].spec.family in UNITS)

@@ -7,9 +7,9 @@ import itertools
 import plotly.graph_objects as go
 import pytest
 
-from archsearch.plots.image import legend_height
+from archsearch.plots.page import legend_height
 from archsearch.plots.ranges import nice_log_ticks, nice_ticks, percent_range, positive_range, wants_log
-from archsearch.plots.thinning import thinned, thinned_line
+from archsearch.plots.traces import thinned, thinned_line
 
 
 @pytest.mark.parametrize(

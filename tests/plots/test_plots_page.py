@@ -18,8 +18,7 @@ from archsearch.api.output import write
 from archsearch.errors import ArchsearchError, ConfigError
 from archsearch.plots.front import front_figure
 from archsearch.plots.history import retraining_figure
-from archsearch.plots.image import write_png
-from archsearch.plots.page import page_text, write_page
+from archsearch.plots.page import page_text, write_page, write_png
 from archsearch.records import Epoch, Record
 from archsearch.table import Column, Table
 

@@ -11,7 +11,7 @@ from makers import make_front, make_record, make_study
 from archsearch.analysis.history import hypervolume_history, learning_curves
 from archsearch.analysis.means import means_of
 from archsearch.records import Record
-from archsearch.report.data import ReportData
+from archsearch.report.study_sections import ReportData
 
 
 def make_data(

@@ -9,8 +9,7 @@ from archsearch.analysis.confirmed import Confirmed, ConfirmedPoint
 from archsearch.designs import Design, DesignPoint
 from archsearch.noise import NO_FLOOR
 from archsearch.records import Record
-from archsearch.report.answer import answer_sentences, choices_answer, picks_of
-from archsearch.report.data import ReportData
+from archsearch.report.study_sections import ReportData, answer_sentences, choices_answer, picks_of
 
 Make = Callable[..., Record]
 Data = Callable[..., ReportData]

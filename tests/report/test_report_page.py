@@ -12,11 +12,8 @@ from archsearch.analysis.means import Retraining
 from archsearch.designs import Design, DesignPoint
 from archsearch.models.variants import find_variant
 from archsearch.records import Epoch, Record, StudyBatch, TrialStatus
-from archsearch.report.data import ReportData
-from archsearch.report.html import html_text
-from archsearch.report.latex import latex_text
-from archsearch.report.markdown import markdown_text
-from archsearch.report.study_sections import report_of
+from archsearch.report.documents import html_text, latex_text, markdown_text
+from archsearch.report.study_sections import ReportData, report_of
 
 Make = Callable[..., Record]
 Data = Callable[..., ReportData]

@@ -17,13 +17,13 @@ from archsearch.models.variants import find_variant
 from archsearch.records import Record, TrialStatus
 from archsearch.search import evaluate
 from archsearch.search.config import StudyConfig, parse_study
-from archsearch.search.design_points import design_specs
 from archsearch.search.evaluate import StopRequested
 from archsearch.search.optuna_study import OptunaStudy
+from archsearch.search.variants import design_specs
 from archsearch.search.worker import DesignWorker
 from archsearch.store.claims import trial_counts
 from archsearch.store.database import Database
-from archsearch.store.designs import widen_design
+from archsearch.store.rows import widen_design
 from archsearch.store.studies import find_study
 from archsearch.store.trials import load_records
 

@@ -10,7 +10,7 @@ import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from archsearch.search.optuna_study import _own_value, distribution
-from archsearch.space.domain import Domain
+from archsearch.space.search_space import Domain
 
 
 def domain(*values: Any) -> Domain:

@@ -12,7 +12,7 @@ import torch
 from archsearch.errors import DivergedError, MeasurementError, MeasurementMemoryError, TrainingMemoryError
 from archsearch.records import Record, TrialStatus
 from archsearch.search import evaluate, places
-from archsearch.search.failures import CommonFailureError, blame_of, common_failure, kind_of, reason_of
+from archsearch.search.evaluate import CommonFailureError, blame_of, common_failure, kind_of, reason_of
 from archsearch.search.outcome import Blame
 from archsearch.store.claims import EndedTrial
 from archsearch.store.database import Database

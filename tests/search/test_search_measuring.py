@@ -26,10 +26,8 @@ from archsearch.noise import NO_FLOOR, FloorSource, noise_floor_of
 from archsearch.records import Cost, EarlyStop, Epoch, Latency, TrialStatus
 from archsearch.search import evaluate, places
 from archsearch.search.config import StudyConfig
-from archsearch.search.evaluate import Evaluator
-from archsearch.search.measuring import StudyLatency
-from archsearch.search.repeats import Repeats
-from archsearch.search.stopwatch import Stopwatch
+from archsearch.search.evaluate import Evaluator, Repeats
+from archsearch.search.measuring import Stopwatch, StudyLatency
 from archsearch.search.trial_context import StandaloneTrial, TrialContext
 from archsearch.store.database import Database
 from archsearch.store.studies import find_study, fix_reference_latency

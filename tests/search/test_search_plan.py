@@ -21,7 +21,7 @@ from archsearch.search.config import StudyConfig
 from archsearch.search.devices import usable_cores, worker_devices
 from archsearch.search.plan import RunPlan, check_unchanged, plan_run
 from archsearch.search.runtime import Runtime
-from archsearch.search.stopping.settings import StoppingSettings
+from archsearch.search.stopping.base import StoppingSettings
 from archsearch.search.variants import AUTO, study_variants
 from archsearch.store.database import Database
 from archsearch.store.studies import StudyInfo, enter_study

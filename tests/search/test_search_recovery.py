@@ -11,8 +11,7 @@ from makers import make_latency, make_score
 
 from archsearch.records import Cost, EarlyStop, TrialStatus
 from archsearch.search.config import StudyConfig
-from archsearch.search.optuna_study import OptunaStudy
-from archsearch.search.recovery import recover
+from archsearch.search.optuna_study import OptunaStudy, recover
 from archsearch.store.claims import Claim, claim_trial, trial_counts, untold_trials
 from archsearch.store.database import Database
 from archsearch.store.studies import fix_reference_point

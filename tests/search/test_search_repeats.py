@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from archsearch.search import repeats
-from archsearch.search.repeats import Repeats, is_due
+from archsearch.search import evaluate
+from archsearch.search.evaluate import Repeats, is_due
 
 
 def run(ratios: list[float], every: int) -> tuple[list[int], list[float]]:
@@ -65,8 +65,8 @@ def test_the_reference_is_repeated_beside_its_own_trial_or_else_beside_a_suggest
     repeated: list[str],
     due: str | None,
 ) -> None:
-    monkeypatch.setattr(repeats, "measured_networks", lambda *_study: dict.fromkeys(measured, 1.0))
-    monkeypatch.setattr(repeats, "repeated_networks", lambda *_study: frozenset(repeated))
+    monkeypatch.setattr(evaluate, "measured_networks", lambda *_study: dict.fromkeys(measured, 1.0))
+    monkeypatch.setattr(evaluate, "repeated_networks", lambda *_study: frozenset(repeated))
     found = Repeats(None, 1, every=100, published=published)  # type: ignore[arg-type]
     latency: Any = SimpleNamespace(ratio_to_reference=1.0)
     assert found.due(arch_id, latency, reference="reference") == due

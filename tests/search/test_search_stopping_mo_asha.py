@@ -7,9 +7,8 @@ import pytest
 
 from archsearch.analysis.pareto import non_dominated
 from archsearch.noise import NO_FLOOR
-from archsearch.search.stopping.base import Curve
-from archsearch.search.stopping.mo_asha import MultiObjectiveHalving, best_first, epsilon_net, front_ranks
-from archsearch.search.stopping.settings import RuleContext, StoppingSettings
+from archsearch.search.stopping.base import Curve, RuleContext, StoppingSettings
+from archsearch.search.stopping.rules import MultiObjectiveHalving, best_first, epsilon_net, front_ranks
 
 # Errors and latencies; the front is A, B, C, below it D, E, below them F.
 A, B, C, D, E, F = (10, 9), (20, 5), (30, 1), (25, 6), (35, 2), (40, 9)

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from archsearch.noise import NoiseFloor
-from archsearch.search.stopping.base import Curve, Decision
-from archsearch.search.stopping.predicted import RIDGE, PredictedDomination, drawn_share, fit_final_error
+from archsearch.search.stopping.base import Curve, Decision, RuleContext, StoppingSettings
 from archsearch.search.stopping.replay import calibration
-from archsearch.search.stopping.settings import RuleContext, StoppingSettings
+from archsearch.search.stopping.rules import RIDGE, PredictedDomination, drawn_share, fit_final_error
 
 
 def rule(*, noise_floor: float = 0.0, seed: int = 0, **changes: object) -> PredictedDomination:

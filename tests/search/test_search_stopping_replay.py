@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from archsearch.search.stopping.base import Curve, Decision
+from archsearch.search.stopping.base import Curve, Decision, StoppingSettings
 from archsearch.search.stopping.replay import replay
 from archsearch.search.stopping.rules import make_rule
-from archsearch.search.stopping.settings import StoppingSettings
 
 CORNER = (100.0, 2.0)
 # Errors after both epochs, all at 1 ms.

@@ -13,10 +13,9 @@ import pytest
 from pydantic import ValidationError
 
 from archsearch.errors import UnknownNameError
-from archsearch.search.stopping.base import Curve
+from archsearch.search.stopping.base import Curve, PolicyName, StoppingSettings
 from archsearch.search.stopping.replay import replay
 from archsearch.search.stopping.rules import STOPPING, make_rule
-from archsearch.search.stopping.settings import PolicyName, StoppingSettings
 
 EPOCHS = 9
 CORNER = (100.0, 20.0, 20.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from archsearch.records import Phases
-from archsearch.search.stopwatch import Stopwatch
+from archsearch.search.measuring import Stopwatch
 
 
 class Clock:

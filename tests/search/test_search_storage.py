@@ -23,8 +23,8 @@ from archsearch.errors import ConfigError, StoreError, UnknownNameError
 from archsearch.search import storage
 from archsearch.search.config import StudyConfig
 from archsearch.search.optuna_study import OptunaStudy
+from archsearch.search.servers import serve
 from archsearch.search.storage import STORAGES, check_proxy, close_storage, host_and_port, optuna_storage, storage_lost
-from archsearch.search.storage_server import serve
 from archsearch.store.database import Database
 
 MakeConfig = Callable[..., StudyConfig]

@@ -10,7 +10,7 @@ from archsearch.designs import Design, DesignPoint
 from archsearch.records import TrialStatus
 from archsearch.store.claims import Claim, NoSlot, claim_trial, held_elsewhere, interrupt_trial
 from archsearch.store.database import Database
-from archsearch.store.designs import design_of, parse_key, point_of, trial_key, trial_keys, widen_design
+from archsearch.store.rows import design_of, parse_key, point_of, trial_key, trial_keys, widen_design
 from archsearch.store.studies import enter_study, find_study, latest_study
 from archsearch.store.trials import finish_trial, load_records, note_suggestion
 from archsearch.store.workers import enter_worker

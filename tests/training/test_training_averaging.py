@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from archsearch.training.averaging import Averaged
+from archsearch.training.step import Averaged
 
 
 def one_number(value: float) -> nn.Module:

@@ -18,7 +18,7 @@ from archsearch.records import Epoch
 from archsearch.training.checkpoint import Checkpoint, read_checkpoint
 from archsearch.training.protocols import PROTOCOLS, Protocol
 from archsearch.training.retrain import RetrainedSeed, retrain_seed
-from archsearch.training.seed_folder import SeedFolder
+from archsearch.training.start import SeedFolder
 
 SHUFFLENET = FAMILIES["shufflenet_v2"].base.with_choices({"width": 0.5, "units": 1, "stem.pool": False})
 MOBILENET = FAMILIES["mobilenet_v3_ldc"].base  # the family with dropout

@@ -20,7 +20,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from archsearch.blocks.deform import counting_form
+from archsearch.blocks.stems import counting_form
 from archsearch.data.batches import DeviceBatches
 from archsearch.data.images import Images
 from archsearch.latency.backends.fold import folded

@@ -7,8 +7,7 @@ from makers import make_latency, make_score
 
 from archsearch.models.families import FAMILIES
 from archsearch.records import Cost, Score
-from archsearch.training.model_card import model_card
-from archsearch.training.model_facts import ModelFacts
+from archsearch.training.model_folder import ModelFacts, model_card
 from archsearch.training.protocols import PROTOCOLS
 
 LATENCY = make_latency(1.25, median_ms=1.5, p90_ms=2.0, ratio_to_reference=0.8, reference_p10_ms=1.5625)

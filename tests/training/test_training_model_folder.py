@@ -16,8 +16,7 @@ from archsearch.data.dataset import Dataset
 from archsearch.errors import DataError, StoreError
 from archsearch.models.families import FAMILIES
 from archsearch.models.model_info import ModelInfo
-from archsearch.training.model_facts import ModelFacts
-from archsearch.training.model_folder import evaluate_folder, load, read_info, save_model_folder
+from archsearch.training.model_folder import ModelFacts, evaluate_folder, load, read_info, save_model_folder
 from archsearch.training.protocols import PROTOCOLS
 from archsearch.training.retrain import RetrainedSeed, retrain_seed
 

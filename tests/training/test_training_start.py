@@ -19,10 +19,9 @@ from archsearch.errors import ConfigError, TrainingError
 from archsearch.models.families import FAMILIES, build
 from archsearch.models.spec import Spec
 from archsearch.models.variants import find_variant
-from archsearch.training.pretrained import centred, pretrained_start, torchvision_name
 from archsearch.training.protocols import PROTOCOLS
 from archsearch.training.retrain import retrain_seed
-from archsearch.training.start import Start, read_start, save_start
+from archsearch.training.start import Start, centred, pretrained_start, read_start, save_start, torchvision_name
 
 BASE = FAMILIES["shufflenet_v2"].base
 

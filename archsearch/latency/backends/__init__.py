@@ -1,10 +1,8 @@
 """Ways of running a network: one file each, and a line here. Importing this imports no torch."""
 
 from archsearch.latency.backends.base import Backend
-from archsearch.latency.backends.cuda_graph import CUDA_GRAPH
 from archsearch.latency.backends.onnx_runtime import ONNXRUNTIME
-from archsearch.latency.backends.torch_backend import TORCH, TORCH_EAGER
-from archsearch.latency.backends.torch_compile import TORCH_COMPILE
+from archsearch.latency.backends.torch_backend import CUDA_GRAPH, TORCH, TORCH_COMPILE, TORCH_EAGER
 from archsearch.registry import Registry
 
 BACKENDS: Registry[Backend] = Registry(

@@ -11,8 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from archsearch.errors import BuildError, MeasurementError
-from archsearch.latency.backends.agreement import check_same_output
-from archsearch.latency.backends.base import Backend, Open
+from archsearch.latency.backends.base import Backend, Open, check_same_output
 from archsearch.latency.backends.torch_backend import plain_output
 from archsearch.latency.backends.torch_runner import CudaTimer
 from archsearch.latency.precision import Precision, cast

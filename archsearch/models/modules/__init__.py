@@ -1,0 +1,1 @@
+"""Families as modules of torch, built from their specs."""

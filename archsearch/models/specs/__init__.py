@@ -1,0 +1,1 @@
+"""Families as data: what each network chooses between. No torch here."""

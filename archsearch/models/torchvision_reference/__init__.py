@@ -1,1 +1,0 @@
-"""torchvision's classification models by name: outside anchors for a front."""
