@@ -53,9 +53,9 @@ class Spread:
 
 @dataclass(frozen=True)
 class Marked:
-    """A number with a sign behind it that the table's note explains; CSV and JSON have the number alone."""
+    """A number or name with a sign behind it that the table's note explains; CSV and JSON have the value alone."""
 
-    value: float
+    value: float | str
     sign: str
 
 

@@ -170,9 +170,10 @@ class Canary(InNotebooks):
             (self.crowded, "beside crowded memory"),
         )
         why = ", ".join(f"{len(records)} {doubt}" for records, doubt in doubts if records)
-        reliable = self.networks - len(self.flagged)
-        all_of = f"all {self.networks} latencies are reliable" if self.networks > 1 else "the latency is reliable"
-        parts.append(f"{reliable} of {self.networks} latencies are reliable ({why})" if why else all_of)
+        if not why:
+            parts.append("no latency is flagged")
+        else:
+            parts.append(f"{len(self.flagged)} of {self.networks:,} latencies flagged ({why})")
         if self.latency_share is not None:
             parts.append(f"{100.0 * self.latency_share:.0f} % of the time was spent measuring")
         return f"{capitalised('; '.join(parts))}."

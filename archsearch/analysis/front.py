@@ -366,7 +366,7 @@ def networks_table(
         numbers: of trials that have one in the figure.
         wide: whether only pages show the table.
     """
-    every = all(row.on_front for row in rows)  # then it need not be said
+    every = all(row.on_front for row in rows)  # then the title says so
 
     def is_recommended(row: FrontRow) -> bool:
         return row.record.trial == recommended
@@ -388,9 +388,9 @@ def networks_table(
         (TRIAL, lambda row: row.record.trial),
         (
             Column(title="Network", whole=True),
-            lambda row: f"{row.record.variant or row.record.arch_id}{' *' if is_recommended(row) else ''}",
+            lambda row: Marked(row.record.variant or row.record.arch_id, " *" if is_recommended(row) else ""),
         ),
-        (Column(title="On the front", key="on_front"), lambda row: None if every else row.on_front),
+        *([] if every else [(Column(title="On the front", key="on_front"), lambda row: row.on_front)]),
         (TOP1, lambda row: row.score.top1_percent),
         (LATENCY, lambda row: Marked(row.latency.corrected_ms, "?" if doubtful(row) else "")),
         (Column(title="p10", key="p10_ms", unit="ms", decimals=3, wide=True), lambda row: row.latency.p10_ms),
@@ -406,7 +406,7 @@ def networks_table(
         ),
         (Column(title="Params", decimals=0), lambda row: row.cost.params),
         (Column(title="MACs", decimals=0), lambda row: Marked(row.cost.macs, "+" if row.cost.unsupported_ops else "")),
-        (ARCH_ID, lambda row: row.record.arch_id if row.record.variant else None),  # else it is the name
+        (ARCH_ID, lambda row: row.record.arch_id),
         note=f"{legend}. {_LATENCY_NOTE}" if legend else _LATENCY_NOTE,
         marked=is_recommended,
         wide=wide,

@@ -525,7 +525,10 @@ class _Choice:
         values = zip(self.objectives, candidate.values, strict=True)
         named = {"params": " params", "macs": " MACs", "balanced_error_percent": " balanced error"}
         return ", ".join(
-            [f"{candidate.top1_percent:.2f} % top-1"]
+            [
+                f"{candidate.top1_percent:.2f} % top-1"
+                + (f" in the mean of {plural(candidate.seeds, 'seed')}" if candidate.seeds else "")
+            ]
             + [f"{OBJECTIVES[name].show(value)}{named.get(name, '')}" for name, value in values if name != ERROR]
         )
 
@@ -587,7 +590,12 @@ class _Choice:
             found.append(f"For other needs: {'; '.join(roles)}.")
         spread = None if self.confirmed is None else self.confirmed.error_spread
         curse = winners_curse_of(self.front, None if spread is None else math.sqrt(spread.variance))
-        if curse is not None and self.has_error and max(curse.front_points, curse.best_points) >= _SAID_POINTS:
+        if (
+            curse is not None
+            and self.has_error
+            and not self.uses_confirmed
+            and max(curse.front_points, curse.best_points) >= _SAID_POINTS
+        ):
             found.append(curse.sentence)
         return tuple(found)
 
@@ -628,13 +636,13 @@ def _first_listed(names: Sequence[str]) -> str:
 
 # A network by a rule of one's own: `knee`, `accuracy`, `latency`, or a budget such as `latency<=3.5`.
 #
-# rule = "recommended" | "knee" | "accuracy" | "latency" | budget budget = ("latency" | "error" | "params" | "macs")
-# "<=" number [unit] | "accuracy" ">=" number ["%"] unit = "ms" after latency; "%" after error; "k", "M" or "G" after
-# params and macs
+#     rule   = "recommended" | "knee" | "accuracy" | "latency" | budget
+#     budget = ("latency" | "error" | "params" | "macs") "<=" number [unit]  |  "accuracy" ">=" number ["%"]
+#     unit   = "ms" after latency; "%" after error; "k", "M" or "G" after params and macs
 #
 # A budget on latency, params or macs takes the most accurate network within it; a budget on error (or accuracy) takes
 # the fastest. Budgets look at every complete record, since the best within one on `params` need not be on a front of
-# error and latency. `recommended` is no rule on a front alone: `archsearch.analysis.recommendation` has it.
+# error and latency. `recommended` is no rule on a front alone: `recommendation_of` has it.
 
 RULES = ("knee", "accuracy", "latency")
 GRAMMAR = (

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from archsearch.analysis.front import front_of
+from archsearch.analysis.front import front_of, networks_table
 from archsearch.analysis.objectives import OBJECTIVES, objective_values
 from archsearch.errors import ConfigError, UnknownNameError
 from archsearch.records import Record, StudyBatch, TrialStatus
@@ -67,6 +67,17 @@ def test_rows_are_sorted_by_latency_and_marked(make_record: Make) -> None:
     # below (90, 10): (30, 9) spans 60 x 1 and (50, 2) adds 40 x 7
     assert front.hypervolume == pytest.approx(60 * 1 + 40 * 7)
     assert front.hypervolume_share == pytest.approx(340 / 900)
+
+
+def test_the_table_for_programs_has_every_id_whole_and_no_mark_inside_a_name(make_record: Make) -> None:
+    searched, published = (replace(make_record(0), arch_id="90eab1590829"), replace(make_record(1), arch_id="af7b"))
+    front = front_of([searched, replace(published, variant="shufflenet_v2_x0_5")])
+    table = networks_table(front.rows, title="", recommended=0)
+    assert {row["trial"]: (row["network"], row["arch_id"]) for row in table.dicts()} == {
+        0: ("90eab1590829", "90eab1590829"),
+        1: ("shufflenet_v2_x0_5", "af7b"),
+    }
+    assert "90eab1590829 *" in str(table)
 
 
 def test_only_complete_records_reach_the_front(make_record: Make) -> None:

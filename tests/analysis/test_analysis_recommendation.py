@@ -244,7 +244,7 @@ def test_a_confirmation_decides_by_its_means_and_its_paired_spread(make_record: 
     assert difference.points == pytest.approx(2.0)
     assert (difference.low, difference.high) == (pytest.approx(1.752, abs=1e-3), pytest.approx(2.248, abs=1e-3))
     answer = recommended(records, confirmed=found)
-    assert answer.sentence == "Take trial 1 (52.00 % top-1, 4.00 ms)."
+    assert answer.sentence == "Take trial 1 (52.00 % top-1 in the mean of 3 seeds, 4.00 ms)."
     assert answer.warnings == ()
 
 

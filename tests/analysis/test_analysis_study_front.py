@@ -109,7 +109,7 @@ def test_the_noise_floor_and_the_canary_are_told_beside_the_front() -> None:
     ) in found.subtitle[1]
     # 1.5 s for each latency and 5 s for the noise floor, of two trials of 40 s: 8 / 80
     assert (
-        "Device drift: +0 % to +50 % (corrected); 1 of 2 latencies are reliable (1 drifted beyond 25 %); 10 % of the "
+        "Device drift: +0 % to +50 % (corrected); 1 of 2 latencies flagged (1 drifted beyond 25 %); 10 % of the "
         "time was spent measuring."
     ) in found.sentences
     plain = result_json(found)
@@ -145,7 +145,7 @@ def test_what_the_floor_rests_on_and_how_far_repeated_networks_moved_is_told() -
 def test_a_study_of_an_older_version_has_no_floor_and_no_drift_rule() -> None:
     found = of_study(latency={}, facts={})
     assert "noise floor" not in found.subtitle[1]
-    assert "all 2 latencies are reliable" in found.canary.sentence
+    assert "no latency is flagged" in found.canary.sentence
     assert [row["trial"] for row in result_json(found)["front"]] == [0, 1]
 
 

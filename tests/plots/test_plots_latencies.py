@@ -41,7 +41,7 @@ def test_the_info_says_which_latencies_are_doubtful_and_why(info: Canary) -> Non
     ]
     assert info.subtitle == ("cpu · torch · fp32",)
     assert "to +30 % (corrected)" in info.sentence
-    assert "1 of 3 latencies are reliable (1 not converged, 1 drifted beyond 25 %)" in info.sentence
+    assert "2 of 3 latencies flagged (1 not converged, 1 drifted beyond 25 %)" in info.sentence
     assert (info.start_ms, info.drift_tolerance) == (4.0, 0.25)
     _, networks = info.tables()
     assert networks.select("trial", "drift_percent", "doubts").rows == (
