@@ -192,8 +192,8 @@ class Table:
         """The table for a terminal of this many characters, in which no number is cut.
 
         Its `wide` columns are left out below 100 characters, or where not all of it fits. Where that is not enough,
-        intervals are broken into lines, then names and headings shortened in the middle, and at last columns left out
-        from the end: a line below the table says which.
+        intervals are broken into lines, then names and headings shortened in the middle (or broken, too, where two names
+        would look alike), and at last columns left out from the end: a line below the table says which.
         """
         shown = self if width >= 100 and sum(self._widths(broken=True)) <= width else self.narrow()
         left_out: list[str] = []
@@ -205,18 +205,22 @@ class Table:
             caption=None if not left_out else Text(f"No room here for: {', '.join(left_out)}"), caption_justify="left",
             pad_edge=False, padding=(0, 1, 0, 0),
         )  # fmt: skip
-        for column, characters in zip(shown.columns, widths, strict=True):
+        cells: list[list[str]] = []
+        for place, (column, characters) in enumerate(zip(shown.columns, widths, strict=True)):
             heading = " ".join(shorten(word, characters or len(word)) for word in column.heading.split())
+            texts = [column.show(row[place]) for row in shown.rows]
+            short = [shorten(text, characters) if column.whole and characters else text for text in texts]
+            alike = len(set(short)) < len(
+                set(texts)
+            )  # then they are broken into lines, so that each is told from others
+            cells.append(texts if alike else short)
             found.add_column(
                 Text(heading, no_wrap=False),  # where the cells are whole, too: a heading is broken between its words
-                justify="right" if column.numeric else "left", no_wrap=column.whole, overflow="fold", width=characters,
+                justify="right" if column.numeric else "left", no_wrap=column.whole and not alike, overflow="fold",
+                width=characters,
             )  # fmt: skip
-        for place, row in enumerate(shown.rows):
-            cells = []
-            for value, column, characters in zip(row, shown.columns, widths, strict=True):
-                text = column.show(value)
-                cells.append(Text(shorten(text, characters) if column.whole and characters else text))
-            found.add_row(*cells, style="bold" if place in self.marked else None)
+        for place, row in enumerate(zip(*cells, strict=True)):
+            found.add_row(*map(Text, row), style="bold" if place in self.marked else None)
         return found
 
     def _fitting(self, width: int) -> list[int | None] | None:

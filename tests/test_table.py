@@ -69,6 +69,16 @@ def test_in_a_terminal_too_narrow_names_are_shortened_and_last_columns_left_out_
     assert "No room here for: N4, N5" in narrower
 
 
+def test_names_that_would_look_alike_shortened_are_broken_into_lines() -> None:
+    names = [f"shufflenet_v2_x{width}_se_residual_authors" for width in ("0_5", "1_0")]
+    numbers = tuple(Column(title=f"N{number}", decimals=0) for number in range(3))
+    rows = tuple((name, *[1_234_567] * 3) for name in names)
+    shown = printed(Table(title="", columns=(Column(title="Network", whole=True), *numbers), rows=rows), 50)
+    assert ("…" in shown, shown.count("1,234,567"), max(map(len, shown.splitlines())) <= 50) == (False, 6, True)
+    first = "".join(line.split()[0] for line in shown.splitlines() if line.strip() and "─" not in line)
+    assert all(name in first for name in names)
+
+
 def test_an_interval_is_broken_into_lines_before_a_column_is_left_out() -> None:
     intervals = [Column(title=f"I{number}", decimals=3) for number in range(3)]
     columns = (Column(title="Network", whole=True), *intervals)
