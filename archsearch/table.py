@@ -192,7 +192,7 @@ class Table:
         """The table for a terminal of this many characters, in which no number is cut.
 
         Its `wide` columns are left out below 100 characters, or where not all of it fits. Where that is not enough,
-        intervals are broken into lines, then names and headings shortened in the middle (or broken, too, where two names
+        intervals are broken into lines, then names and headings shortened in the middle (broken, too, where two
         would look alike), and at last columns left out from the end: a line below the table says which.
         """
         shown = self if width >= 100 and sum(self._widths(broken=True)) <= width else self.narrow()
