@@ -58,7 +58,7 @@ for argument in map(Path, sys.argv[2:]):
     for path in paths:
         try:
             found = classified(path)
-        except OSError as error:  # no picture, or a damaged one
+        except (OSError, Image.DecompressionBombError) as error:  # no picture, a damaged one, or far too large a one
             print(f"left out: {path}: {error}", file=sys.stderr)
             continue
         print(f"{found}\t{path}")

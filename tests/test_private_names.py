@@ -64,9 +64,9 @@ LISTED = {
         "tests/search/test_search_samplers.py::"
         "test_what_hides_the_old_list_of_constraints_is_what_optunas_samplers_read",
     ),
-    ("archsearch/search/precision.py", "_is_mkldnn_bf16_supported"): Reason(
+    ("archsearch/training/calibration.py", "_is_mkldnn_bf16_supported"): Reason(
         "whether oneDNN has bfloat16 kernels on this CPU; nothing public says so",
-        "tests/search/test_search_calibration.py::test_torch_says_whether_it_has_bfloat16_kernels_here",
+        "tests/training/test_training_calibration.py::test_torch_says_whether_it_has_bfloat16_kernels_here",
     ),
     ("archsearch/training/step.py", "_dynamo"): Reason(
         "what torch.compile raises has no public name; RuntimeError would take in a GPU that is out of memory",

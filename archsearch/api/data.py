@@ -96,7 +96,7 @@ def write_study(found: DatasetSurvey, path: Path) -> None:
     Raises ArchsearchError without one, or if the file holds another: somebody may have changed it.
     """
     if found.study is None:
-        raise ArchsearchError(f"no study fits: {found.no_study}", hint="archsearch data says what is in the way")
+        raise ArchsearchError(f"no study fits: {found.no_study}", hint="change what is in the way, and type it again")
     text = io.StringIO()
     yaml = YAML()
     yaml.default_flow_style = None

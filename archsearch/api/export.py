@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ from archsearch.api.study import Study, opened_study
 from archsearch.data.catalog import load_dataset
 from archsearch.data.dataset import Dataset
 from archsearch.data.images import Images, channel_statistics
-from archsearch.errors import BuildError, ConfigError, UnknownNameError
+from archsearch.errors import BuildError, ConfigError, DataError, UnknownNameError
 from archsearch.export.formats import (
     FORMATS,
     ExportFormat,
@@ -45,6 +46,9 @@ from archsearch.version import __version__
 
 QUANTIZATIONS = ("none", "int8")
 TOLERANCE = 1e-4  # largest difference of an output that is called parity, as a share of the largest output
+logger = logging.getLogger(__name__)
+
+_PICTURE = "uint8 (H, W, 3)"
 _CALIBRATION_IMAGES = 200
 _PARITY_IMAGES = 64
 _EVALUATION_BATCH = 100
@@ -126,7 +130,12 @@ class Exported:
             said.append(f"test      top-1 {before:.2f} % before, {after:.2f} % after (n = {self.test_images:,} images)")
         files = {} if self.latency is None else self.latency.files
         said += [_latency_line(name, latency) for name, latency in files.items()]
-        if files:
+        if files and self.input == _PICTURE:
+            said.append(
+                "note      parity, test and latency are of the network behind the preprocessing in the file: "
+                "a picture takes longer, the more pixels it has the longer"
+            )
+        elif files:
             said.append(
                 "note      the file takes any number of images at once, which makes it a little slower than the study "
                 "measured; a session of one number gets that back (docs/export.md)"
@@ -204,7 +213,7 @@ def export(
         raise ConfigError(f"preprocessing is put into ONNX files alone, not into the format '{chosen.name}'")
     tell = on_step or (lambda _step: None)
     source = _source(trial, study, rule, untrained=untrained, dataset=dataset, data_dir=data_dir, storage=storage)
-    images = _dataset(source, needed=quantize == "int8", data_dir=data_dir)
+    images = _dataset(source, needed=quantize == "int8" or dataset is not None, data_dir=data_dir)
     size = source.metadata.input_size
     generator = torch.Generator().manual_seed(0)
     probes = torch.randn((_PARITY_IMAGES, 3, size, size), generator=generator)
@@ -246,7 +255,7 @@ def export(
         format=chosen.name,
         quantize=quantize,
         metadata=source.metadata,
-        input="uint8 (H, W, 3)" if with_preprocessing else f"(N, 3, {size}, {size})",
+        input=_PICTURE if with_preprocessing else f"(N, 3, {size}, {size})",
         parity=same,
         int8_parity=int8_parity,
         top1_percent=top1,
@@ -335,7 +344,10 @@ def _from_folder(folder: Path, *, name: str, dataset: str | None) -> _Source:
 
 
 def _dataset(source: _Source, *, needed: bool, data_dir: str | Path | None) -> Dataset | None:
-    """The images that the network was trained on, if they are named and fit. Raises ConfigError if they are needed."""
+    """The images that the network was trained on, if they are named, there, and fit.
+
+    Raises ConfigError without a name, or DataError where they are not there, if they are needed.
+    """
     if source.dataset is None:
         if needed:
             raise ConfigError(
@@ -343,7 +355,13 @@ def _dataset(source: _Source, *, needed: bool, data_dir: str | Path | None) -> D
                 hint="name its dataset: cifar10, digits, folder:PATH or npz:PATH",
             )
         return None
-    found = load_dataset(source.dataset, data_dir=data_dir, rules=source.metadata.image_rules)
+    try:
+        found = load_dataset(source.dataset, data_dir=data_dir, rules=source.metadata.image_rules)
+    except DataError as error:
+        if needed:
+            raise
+        logger.warning("not scored: %s", error)
+        return None
     if found.classes != source.metadata.classes:
         raise ConfigError(
             f"dataset '{source.dataset}' has other classes than the network ({len(found.classes)} and "

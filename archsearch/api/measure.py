@@ -21,7 +21,7 @@ from archsearch.latency.precision import PRECISIONS, Precision
 from archsearch.latency.settings import CORES, LOCAL, LatencySettings
 from archsearch.models.spec import Spec
 from archsearch.records import Latency
-from archsearch.search.devices import worker_devices
+from archsearch.search.devices import training_threads, worker_devices
 from archsearch.table import Column, InNotebooks, Marked, Table
 from archsearch.targets.board import Board, check_backend, measure_on
 from archsearch.targets.transports import parse_target
@@ -258,6 +258,8 @@ def measure(
         budget_seconds,
         where,
     )
+    if on_board is None and where == "cpu":
+        training_threads(threads, processes=1)  # no more than there are cores: they would wait for each other
     each = [settings.model_copy(update={"target": target, "cores": cores}) for settings in wanted_settings]
     sizes = list(dict.fromkeys((network.input_size, network.num_classes) for network in wanted))
     groups = len(each) * len(sizes)

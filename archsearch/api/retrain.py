@@ -44,6 +44,8 @@ from archsearch.training.start import STARTS, Start, pretrained_start, read_star
 
 logger = logging.getLogger(__name__)
 
+_MOST_SEEDS, _MOST_EPOCHS = 100, 100_000  # more is a slip of the finger
+
 
 class RetrainedJson(ModelSummary):
     """One network trained in full: what its `summary.json` says, and where its files are."""
@@ -176,8 +178,10 @@ def retrain(
     Raises ConfigError, UnknownNameError, StoreError, DataError, TrainingError; TrainingBusyError while another process
     trains this network.
     """
-    if seeds < 1:
-        raise ConfigError(f"seeds must be at least 1, got {seeds}")
+    if not 1 <= seeds <= _MOST_SEEDS:
+        raise ConfigError(f"seeds must be 1 to {_MOST_SEEDS}, got {seeds}")
+    if epochs is not None and not 1 <= epochs <= _MOST_EPOCHS:
+        raise ConfigError(f"epochs must be 1 to {_MOST_EPOCHS:,}, got {epochs}")
     opened = opened_study(study, storage=storage)
     recipe = protocol_for(str(opened.info.config["dataset"]), protocol)
     chosen = trial if isinstance(trial, Chosen) else opened.choose(trial, rule=rule)

@@ -40,7 +40,10 @@ def data(
     """
     from archsearch.api.data import data as survey
     from archsearch.api.data import write_study
+    from archsearch.api.output import check_format
 
+    if out is not None:
+        check_format(out, (".yaml", ".yml"))
     with doing("looking at the images"):
         found = survey(dataset, data_dir=data_dir)
     tell(found, json=json, limit=limit)

@@ -237,7 +237,7 @@ def confirm(
 
 
 def _sustain(study: str | None, time: str, *, target: str | None, device: str, storage: str | None, json: bool) -> None:
-    from archsearch.api.confirm import measure_sustained
+    from archsearch.api.sustained import measure_sustained
     from archsearch.text import duration
 
     seconds = parse_duration(time, option="--sustained")

@@ -136,7 +136,11 @@ class RunDisplay(_Display, RunCallbacks):
         if self._known is None:  # what an earlier run left is not news
             self._known = {record.trial for record in ended}
             if ended:
-                self._print(f"continuing: {progress.done} of {progress.total} trials are done")
+                self._print(
+                    f"continuing: {progress.done} of {progress.total} trials are done"
+                    if progress.done <= progress.total
+                    else f"{progress.done} trials are done already, more than the {progress.total} asked for"
+                )
         news = [record for record in ended if record.trial not in self._known]
         # Not `progress.done`: the counts are read a moment earlier than the records.
         done = sum(record.status in HOLDS_SLOT for record in ended if record.trial in self._known)

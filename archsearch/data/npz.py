@@ -206,7 +206,7 @@ def _pixels(file: Path, images: NDArray[Any]) -> NDArray[np.uint8]:
             hint="crop or resize them, or use folder:PATH, which crops",
         )
     channels_first = images.transpose(0, 3, 1, 2)
-    return np.ascontiguousarray(np.broadcast_to(channels_first, (len(images), 3, *images.shape[1:3])))
+    return np.array(np.broadcast_to(channels_first, (len(images), 3, *images.shape[1:3])), order="C")
 
 
 def _labels(file: Path, labels: NDArray[Any]) -> NDArray[Any]:

@@ -200,9 +200,17 @@ def prepare_reference(
 
 
 def random_input(*, batch: int, input_size: int, device: str, seed: int, channels: int = IMAGE_CHANNELS) -> Tensor:
-    """Standard normal images (batch, channels, input_size, input_size): zeros would run faster than a picture."""
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn((batch, channels, input_size, input_size), generator=generator).to(device)
+    """Standard normal images (batch, channels, input_size, input_size): zeros would run faster than a picture.
+
+    Raises MeasurementError where they do not fit in memory.
+    """
+    generator, shape = torch.Generator().manual_seed(seed), (batch, channels, input_size, input_size)
+    try:
+        return torch.randn(shape, generator=generator).to(device)
+    except RuntimeError as error:
+        raise MeasurementError(
+            f"a batch of {batch:,} images at {input_size}x{input_size} does not fit in memory", hint="a smaller batch"
+        ) from error
 
 
 @lru_cache(maxsize=16)

@@ -79,24 +79,24 @@ class LatencySettings(BaseModel):
     also_targets: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     pool: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     cores: Cores = "all"
-    batch: Annotated[int, Field(ge=1)] | Literal["auto"] | None = None
-    threads: int = Field(default=1, ge=1)
+    batch: Annotated[int, Field(strict=True, ge=1)] | Literal["auto"] | None = None
+    threads: int = Field(default=1, strict=True, ge=1)
     precision: Literal["auto"] | Precision = "auto"
-    bursts: int = Field(default=30, ge=2)
-    runs_per_burst: int = Field(default=10, ge=1)
-    visits: int = Field(default=5, ge=1)
+    bursts: int = Field(default=30, strict=True, ge=2)
+    runs_per_burst: int = Field(default=10, strict=True, ge=1)
+    visits: int = Field(default=5, strict=True, ge=1)
     spread_seconds: float = Field(default=5.0, ge=0.0, allow_inf_nan=False)
-    warmup_runs: int = Field(default=10, ge=1)
-    warmup_windows: int = Field(default=20, ge=2)
+    warmup_runs: int = Field(default=10, strict=True, ge=1)
+    warmup_windows: int = Field(default=20, strict=True, ge=2)
     warmup_tolerance: float = Field(default=0.05, gt=0.0, lt=1.0)
-    untimed_runs: int = Field(default=3, ge=0)
+    untimed_runs: int = Field(default=3, strict=True, ge=0)
     warmup_seconds: float = Field(default=0.15, ge=0.0, allow_inf_nan=False)
     tolerance: float = Field(default=0.03, gt=0.0, lt=1.0)
     budget_seconds: float = Field(default=20.0, gt=0.0, allow_inf_nan=False)
     drift_tolerance: float = Field(default=0.25, gt=0.0, allow_inf_nan=False)
     memory_tolerance: float = Field(default=0.10, gt=0.0, allow_inf_nan=False)
-    remeasure: int = Field(default=1, ge=0)
-    repeat_every: int = Field(default=4, ge=0)
+    remeasure: int = Field(default=1, strict=True, ge=0)
+    repeat_every: int = Field(default=4, strict=True, ge=0)
 
     @model_validator(mode="before")
     @classmethod

@@ -50,9 +50,9 @@ class Constraints(BaseModel):
 
     model_config = _Frozen
 
-    params: int | None = Field(default=None, gt=0)
-    macs: int | None = Field(default=None, gt=0)
-    memory_bytes: int | None = Field(default=None, gt=0)
+    params: int | None = Field(default=None, strict=True, gt=0)
+    macs: int | None = Field(default=None, strict=True, gt=0)
+    memory_bytes: int | None = Field(default=None, strict=True, gt=0)
     latency_ms: float | None = Field(default=None, gt=0)
     soft: tuple[BoundName, ...] = ()
     guidelines: Literal["off", "report", "soft", "hard"] = "report"
@@ -136,10 +136,10 @@ class StudyConfig(BaseModel):
     test_share: float | None = Field(default=None, ge=0, lt=1)
     on_bad_image: OnBadImage = "refuse"
     background: Background = "white"
-    trials: int = Field(default=100, ge=1)
-    workers: int | None = Field(default=None, ge=1, le=256)
-    workers_per_gpu: Literal["auto"] | Annotated[int, Field(ge=1, le=64)] = "auto"
-    seed: int = Field(default=0, ge=0, lt=2**31)
+    trials: int = Field(default=100, strict=True, ge=1)
+    workers: int | None = Field(default=None, strict=True, ge=1, le=256)
+    workers_per_gpu: Literal["auto"] | Annotated[int, Field(strict=True, ge=1, le=64)] = "auto"
+    seed: int = Field(default=0, strict=True, ge=0, lt=2**31)
     sampler: str = "ehvi"
     objectives: tuple[ObjectiveName, ...] = ("error_percent", "latency_ms")
     variants: Literal["auto", "none"] | tuple[str, ...] = "auto"

@@ -23,6 +23,7 @@ from archsearch.search.places import PlaceSetup, place_here
 from archsearch.search.sharing import job_of, measured_load
 from archsearch.search.variants import StudyVariant, design_specs, scaled
 from archsearch.space.search_space import SearchSpace
+from archsearch.text import plural
 from archsearch.training.loop import scored
 from archsearch.training.protocols import proxy_protocol
 from archsearch.training.settings import Precision
@@ -140,7 +141,7 @@ def timed_estimate(
             [seconds(spec) for spec in expected.others], "random" if config.design else config.sampler
         ),
         workers=len(devices),
-        basis=f"{len(chosen)} networks timed for {_STEPS} steps{_BUSY if crowded > _CROWDED else ''}",
+        basis=f"{plural(len(chosen), 'network')} timed for {_STEPS} steps{_BUSY if crowded > _CROWDED else ''}",
         at_most=config.stopping.policy != "none",
         before_seconds=_BEGIN_SECONDS + decode_seconds,
     )

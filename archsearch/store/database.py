@@ -8,12 +8,14 @@ deferred transaction that upgrades from reading to writing fails at once instead
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, column, create_engine, event, inspect, select, table
 from sqlalchemy.engine import make_url
@@ -48,6 +50,14 @@ def tune_sqlite(dbapi_connection: Any, _record: object = None) -> None:
     _set_wal(cursor)
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.close()
+
+
+def _cannot_change(file: Path) -> bool:
+    """Whether a SQLite file lies where nothing can be written, such as a snapshot, and is whole by itself.
+
+    SQLite then must not be asked for the files that readers and writers share: it cannot make them there.
+    """
+    return file.exists() and not os.access(file.parent, os.W_OK) and not file.with_name(f"{file.name}-wal").exists()
 
 
 def _set_wal(cursor: Any) -> None:
@@ -101,6 +111,7 @@ class Database:
                 sqlite_file.parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise StoreError(f"the folder {sqlite_file.parent} cannot be made: {error.strerror}") from error
+        self._still = not create and sqlite_file is not None and _cannot_change(sqlite_file)
         try:
             self._look(create, entering)
             self.engine = self._engine()
@@ -159,7 +170,7 @@ class Database:
 
     def _engine(self) -> Engine:
         engine = self._plain_engine()
-        if self.sqlite_file is not None:
+        if self.sqlite_file is not None and not self._still:
             event.listen(engine, "connect", _autocommit_off)
             event.listen(engine, "connect", tune_sqlite)
             event.listen(engine, "begin", _begin)
@@ -167,6 +178,9 @@ class Database:
 
     def _plain_engine(self) -> Engine:
         try:
+            if self._still:
+                uri = f"file:{quote(str(self.sqlite_file))}?mode=ro&immutable=1"
+                return create_engine(self.url, creator=lambda: sqlite3.connect(uri, uri=True, check_same_thread=False))
             return create_engine(self.url, pool_pre_ping=self.sqlite_file is None)
         except (NoSuchModuleError, ModuleNotFoundError) as error:
             known = make_url(self.url).get_backend_name() == "postgresql"

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from archsearch.models.variants import VARIANTS
-from archsearch.search import precision
 from archsearch.search.config import StudyConfig
-from archsearch.search.precision import Calibration, decided_precision, protocol_as_settled, settled
+from archsearch.search.precision import decided_precision, protocol_as_settled, settled
 from archsearch.store.studies import StudyInfo
+from archsearch.training import calibration
+from archsearch.training.calibration import Calibration
 
 SPECS = (VARIANTS["shufflenet_v2_x0_5"].spec,)
 
@@ -43,7 +44,7 @@ def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], in
         calls.append(len(networks))
         return Calibration(fp32_ms=20.0, bf16_ms=10.0)
 
-    monkeypatch.setattr(precision, "calibrate", calibrate)
+    monkeypatch.setattr(calibration, "calibrate", calibrate)
     return lambda: len(calls)
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +34,32 @@ def test_an_existing_database_opens_without_create(storage_url: str) -> None:
     database = Database(storage_url, create=False)
     assert list_studies(database) == ()
     database.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32" or not hasattr(os, "geteuid"), reason="permissions of POSIX")
+def test_a_database_where_nothing_can_be_written_is_read_and_left_as_it_was(tmp_path: Path) -> None:
+    folder = tmp_path / "snapshot"
+    folder.mkdir()
+    Database(f"sqlite:///{folder / 'a.db'}").close()
+    as_root = os.geteuid() == 0  # for whom permissions are no hindrance: a file system that is read-only then
+    if as_root:
+        content = (folder / "a.db").read_bytes()
+        if subprocess.run(["mount", "-t", "tmpfs", "tmpfs", folder], check=False, capture_output=True).returncode != 0:
+            pytest.skip("this root cannot mount")
+        (folder / "a.db").write_bytes(content)
+        subprocess.run(["mount", "-o", "remount,ro", folder], check=True)
+    else:
+        folder.chmod(0o555)
+    try:
+        before = sorted(path.name for path in folder.iterdir())
+        database = Database(f"sqlite:///{folder / 'a.db'}", create=False)
+        assert list_studies(database) == ()
+        database.close()
+        assert sorted(path.name for path in folder.iterdir()) == before == ["a.db"]
+    finally:
+        if as_root:
+            subprocess.run(["umount", folder], check=True)
+        folder.chmod(0o755)
 
 
 def test_without_create_a_database_that_holds_no_study_is_refused_and_stays_empty(storage_url: str) -> None:

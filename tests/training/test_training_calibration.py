@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import nn
 
-from archsearch.search import precision
-from archsearch.search.precision import Calibration, cached_calibration, calibrate
+from archsearch.training import calibration
+from archsearch.training.calibration import Calibration, cached_calibration, calibrate
 from archsearch.training.host_memory import give_back_freed_memory, keep_freed_memory, with_huge_pages
 from archsearch.training.precision import _emulates_bf16, usual_precision, warn_of_emulation
 from archsearch.training.settings import settled_precision
@@ -60,14 +60,14 @@ def test_a_calibration_trains_in_both_and_leaves_threads_and_random_numbers_alon
 
 
 def test_torch_says_whether_it_has_bfloat16_kernels_here() -> None:
-    found = precision._has_bfloat16()
+    found = calibration._has_bfloat16()
     assert found in (True, False)
     if found and torch.backends.cpu.get_cpu_capability() != "DEFAULT":  # oneDNN wants wide vectors for them
         assert torch.backends.cpu.get_cpu_capability().startswith(("AVX", "AMX", "SVE"))
 
 
 def test_without_bfloat16_kernels_nothing_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision, "_has_bfloat16", lambda: False)
+    monkeypatch.setattr(calibration, "_has_bfloat16", lambda: False)
 
     def never() -> nn.Module:
         raise AssertionError
