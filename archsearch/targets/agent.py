@@ -40,7 +40,7 @@ def read(path: Path | str, longest: int = 400, *, end: bool = False) -> str:
 
 
 def plain(text: str) -> str:
-    """A text without control characters, and not long: nothing else is taken by the host."""
+    """A text of printable characters, and not long: nothing else is taken by the host."""
     return "".join(letter if letter.isprintable() else " " for letter in text)[:400]
 
 
@@ -93,14 +93,14 @@ def vcgencmd(question: str) -> str:
 def counters() -> dict[str, float]:
     """Energy so far by rail (microjoules): RAPL, where the kernel lets this user read it."""
     zones = {zone: number(read(zone / "energy_uj")) for zone in sorted(CLASSES.glob("powercap/intel-rapl:[0-9]"))}
-    return {read(zone / "name"): value for zone, value in zones.items() if value is not None}
+    return {plain(read(zone / "name")): value for zone, value in zones.items() if value is not None}
 
 
 def powers() -> dict[str, float]:
     """Power now by rail (watts): INA sensors (Jetson), a Raspberry Pi 5's regulators, a meter's file."""
     found, rails = {}, {}
     for volts in sorted(CLASSES.glob("hwmon/*/in[0-9]_input")):
-        label = read(volts.with_name(volts.name.replace("_input", "_label")))
+        label = plain(read(volts.with_name(volts.name.replace("_input", "_label"))))
         milli = number(read(volts)), number(read(volts.with_name(volts.name.replace("in", "curr", 1))))
         if label and None not in milli:
             found[label] = milli[0] * milli[1] / 1e6  # type: ignore[operator]

@@ -1,7 +1,7 @@
 """The line to a board: requests and answers, each a line of JSON, and what an answer may hold.
 
 The board is not trusted. An answer is one line of at most `LONGEST_LINE` bytes that must fit its model: numbers within
-bounds, short texts without control characters, nothing else. It is read against a deadline, and a line that breaks a
+bounds, short texts of printable characters, nothing else. It is read against a deadline, and a line that breaks a
 rule ends the connection.
 """
 
@@ -19,7 +19,7 @@ from contextlib import suppress
 from importlib.resources import files
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from archsearch.errors import MeasurementError
 from archsearch.targets.agent import LONGEST_LINE, MARK
@@ -29,7 +29,15 @@ CONNECT_SECONDS = 60.0
 _MOST_GREETING = 65536  # bytes that a shell's start-up files may print before the agent speaks
 _ERROR_LINES = 5
 
-Text = Annotated[str, StringConstraints(max_length=400, pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+def _printable(text: str) -> str:
+    # Not only C0: a terminal obeys C1 (U+0080 to U+009F), too, and bidirectional controls turn round what is read.
+    if not text.isprintable():
+        raise ValueError("a character that cannot be printed")
+    return text
+
+
+Text = Annotated[str, StringConstraints(max_length=400), AfterValidator(_printable)]
 Nanoseconds = Annotated[int, Field(gt=0, lt=10**12, strict=True)]
 Seconds = Annotated[float, Field(ge=0.0, lt=1e6, allow_inf_nan=False)]
 Integer = Annotated[int, Field(ge=-(10**9), le=2**63, strict=True)]

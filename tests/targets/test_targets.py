@@ -13,13 +13,14 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 import torch
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 import archsearch
 from archsearch.errors import ConfigError, MeasurementError
@@ -41,7 +42,7 @@ from archsearch.targets.board import (
     own_agent,
 )
 from archsearch.targets.transports import BOOTSTRAP, Target, parse_target
-from archsearch.targets.wire import BoardAwayError, BoardState, Connection, Energy, Have, Visited
+from archsearch.targets.wire import BoardAwayError, BoardState, Connection, Energy, Have, Hello, Visited, _Refused
 
 HERE = Path(__file__).parent
 PYTHON = f"command:{shlex.quote(sys.executable)}"
@@ -273,6 +274,38 @@ def test_whatever_does_not_speak_as_the_agent_is_refused_in_a_sentence(body: str
     with pytest.raises(MeasurementError, match=said) as caught:
         Board(fake(body))
     assert "\x1b" not in str(caught.value)
+
+
+@pytest.mark.parametrize("told", ["facts", "name of a fact", "error", "rail"])
+def test_no_text_of_a_board_holds_a_character_that_a_terminal_obeys(told: str) -> None:
+    # C0 and DEL, C1 (U+009B begins a command as ESC [ does), the bidirectional controls of UAX 9, line separators.
+    obeyed = [*range(0x20), 0x7F, *range(0x80, 0xA0), 0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F),
+              *range(0x2066, 0x206A), 0x2028, 0x2029, 0xFEFF]  # fmt: skip
+    generator = random.Random(20261208)
+    for code in [*obeyed, None]:
+        letters = generator.choices("abc \u00e9\u4e2d-/.", k=8)
+        if code is not None:
+            letters[generator.randrange(8)] = chr(code)
+        text = "".join(letters)
+        kind: type[BaseModel] = Hello
+        answer: dict[str, Any] = {"id": 1, "mark": "", "nonce": "", "facts": {"cpu": text}, "state": {}}
+        if told == "name of a fact":
+            answer["facts"] = {text: ""}
+        elif told == "error":
+            kind, answer = _Refused, {"id": 1, "error": text}
+        elif told == "rail":
+            kind, answer = Energy, {"runs": 1, "microjoules": {text: 1.0}}
+        with nullcontext() if code is None else pytest.raises(ValidationError, match="cannot be printed"):
+            kind.model_validate_json(json.dumps(answer))
+
+
+def test_the_agent_tells_no_name_of_a_rail_that_the_host_would_refuse(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(tmp_path / "powercap" / "intel-rapl:0", name="package\u009b0", energy_uj=1)
+    written(tmp_path / "hwmon" / "hwmon3", in1_label="VDD\u202eIN", in1_input=5000, curr1_input=1200)
+    monkeypatch.setattr(agent_module, "CLASSES", tmp_path)
+    assert list(agent_module.counters()) == ["package 0"] and "VDD IN" in agent_module.powers()
 
 
 def test_what_a_shell_prints_first_is_passed_over() -> None:
