@@ -466,13 +466,13 @@ class BoardGroup:
             tolerance=settings.warmup_tolerance,
             most_ns=round(each), patience_seconds=LOCK_SECONDS,
         )  # fmt: skip
-        if len(warmed.ends) != self.networks:
-            raise _implausible(self._board.target, f"{len(warmed.ends)} of {self.networks} networks were warmed up")
+        took = time.monotonic_ns() - began
+        _check_warmed(warmed, self.networks, took, self._board.target)
         if not self._runs:
             run_ns = math.fsum(run for run, _ in warmed.ends)
             self._runs = runs_of_burst(settings, run_ns, networks=self.networks)
             self._warmup_runs = [runs for _, runs in warmed.ends]
-        return time.monotonic_ns() - began - warmed.waited_seconds * NS_PER_SECOND
+        return max(0.0, took - warmed.waited_seconds * NS_PER_SECOND)
 
     def _foreign_cpu_seconds(self) -> tuple[float, float]:
         """All cores' time in the visits, and what others than the agent used of it; 0 where the board does not tell."""
@@ -614,6 +614,20 @@ def _put(connection: Connection, content: bytes) -> str:
     return sha256
 
 
+def _check_warmed(answer: Warmed, networks: int, took_ns: int, target: Target) -> None:
+    """Raises MeasurementError if a warm-up cannot have happened as it is told."""
+    if len(answer.ends) != networks:
+        raise _implausible(target, f"{len(answer.ends)} of {networks} networks were warmed up")
+    if (least := min(runs for _, runs in answer.ends)) < 1:
+        raise _implausible(target, f"a network that was warmed up in {least} runs")
+    # A median is no longer than the longest run.
+    spent_ns = answer.waited_seconds * NS_PER_SECOND + math.fsum(median_ns for median_ns, _ in answer.ends)
+    if spent_ns > _CLOCK_SLACK * took_ns:
+        raise _implausible(
+            target, f"{spent_ns / 1e6:.1f} ms of waiting and runs in a warm-up that took {took_ns / 1e6:.1f} ms here"
+        )
+
+
 def _check_visit(answer: Visited, plan: VisitPlan, runs: int, networks: int, took_ns: int, target: Target) -> None:
     """Raises MeasurementError if a visit cannot have happened as it is told."""
     if not min(plan.bursts, max(0, 2 - plan.before)) <= len(answer.bursts_ns) <= plan.bursts:
@@ -630,6 +644,11 @@ def _check_visit(answer: Visited, plan: VisitPlan, runs: int, networks: int, too
             target,
             f"runs of {timed / 1e6:.1f} ms in a visit of {answer.held_ns / 1e6:.1f} ms, which took "
             f"{took_ns / 1e6:.1f} ms here",
+        )
+    if (told_ns := answer.waited_seconds * NS_PER_SECOND + answer.held_ns) > _CLOCK_SLACK * took_ns:
+        raise _implausible(
+            target,
+            f"{told_ns / 1e6:.1f} ms of waiting and of a visit, which together took {took_ns / 1e6:.1f} ms here",
         )
 
 

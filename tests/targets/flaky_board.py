@@ -11,6 +11,8 @@ visits so far. Further arguments are the bootstrap's, which is done here.
     other     board from then on         second    another host measures there meanwhile, for a second
     lies      about its time             host      the process that asked is killed
     wrong     outputs (the key is `open`)
+
+Further keys, `warm` and `visit`, are parts of every such answer that are told instead of the true ones.
 """
 
 from __future__ import annotations
@@ -64,6 +66,7 @@ source = sys.stdin.buffer.read(int(sys.stdin.buffer.readline()))
 agent: dict[str, Any] = {"__name__": "agent"}
 exec(compile(source, "agent", "exec"), agent)
 real_visit, real_facts, real_open = agent["Agent"].visit, agent["facts"], agent["Agent"].open
+real_warm = agent["Agent"].warm
 
 
 class Line:
@@ -104,7 +107,11 @@ def visit(self: Any, request: dict[str, Any], body: bytes) -> dict[str, Any]:
         os._exit(1)
     if what == "lies":
         answer["bursts_ns"] = [[[run * 1000 for run in runs] for runs in burst] for burst in answer["bursts_ns"]]
-    return answer
+    return answer | plan.get("visit", {})
+
+
+def warm(self: Any, request: dict[str, Any], body: bytes) -> dict[str, Any]:
+    return {**real_warm(self, request, body), **plan.get("warm", {})}
 
 
 def facts() -> dict[str, str]:
@@ -126,6 +133,7 @@ def opened(self: Any, request: dict[str, Any], body: bytes) -> dict[str, Any]:
 
 
 agent["Agent"].visit, agent["facts"], agent["Agent"].open = visit, facts, opened
+agent["Agent"].warm = warm
 answers = os.dup(1)
 sys.stdin = Line(sys.stdin.buffer)  # type: ignore[assignment]
 agent["main"]()

@@ -73,7 +73,7 @@ def flaky(tmp_path: Path) -> Iterator[Callable[..., Board]]:
     """A board whose visits go wrong as told."""
     boards = []
 
-    def make(plan: dict[str, str], *, patience_seconds: float = 60.0) -> Board:
+    def make(plan: dict[str, Any], *, patience_seconds: float = 60.0) -> Board:
         (tmp_path / "plan.json").write_text(json.dumps(plan))
         script, state = str(HERE / "flaky_board.py"), str(tmp_path / "count")
         target = Target(name="command:flaky", argv=(sys.executable, script, str(tmp_path / "plan.json"), state))
@@ -201,6 +201,25 @@ def test_a_board_that_computes_something_else_is_refused(flaky: Callable[..., Bo
 def test_times_that_do_not_fit_into_the_visit_are_refused(flaky: Callable[..., Board]) -> None:
     with pytest.raises(MeasurementError, match=r"runs of .* ms in a visit of"):
         measured(flaky({"1": "lies"}))
+
+
+@pytest.mark.parametrize(
+    ("lie", "said"),
+    [
+        ({"warm": {"waited_seconds": 999_999.0}}, r"ms of waiting and runs in a warm-up that took"),
+        ({"warm": {"ends": [[1e11, 10]] * 2}}, r"ms of waiting and runs in a warm-up that took"),
+        ({"warm": {"ends": [[1e5, 10], [1e5, -5]]}}, "a network that was warmed up in -5 runs"),
+        ({"warm": {"ends": [[1e5, 10]]}}, "1 of 2 networks were warmed up"),
+        ({"visit": {"waited_seconds": 999_999.0}}, r"ms of waiting and of a visit, which together took"),
+    ],
+    ids=["warm waits", "warm runs", "negative", "few", "visit waits"],
+)  # fmt: skip
+def test_waiting_and_warming_up_that_do_not_fit_into_the_time_that_passed_here_are_refused(
+    flaky: Callable[..., Board], lie: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(MeasurementError, match=said) as caught:
+        measured(flaky(lie))
+    assert not isinstance(caught.value, BoardAwayError)  # nobody waits for it to come back
 
 
 def test_two_hosts_measure_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
