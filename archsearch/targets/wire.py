@@ -12,12 +12,10 @@ import os
 import secrets
 import select
 import subprocess
-import threading
 import time
-from collections import deque
 from contextlib import suppress
 from importlib.resources import files
-from typing import Annotated, Any, TypeVar
+from typing import IO, Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
@@ -27,7 +25,9 @@ from archsearch.targets.transports import Target
 
 CONNECT_SECONDS = 60.0
 _MOST_GREETING = 65536  # bytes that a shell's start-up files may print before the agent speaks
-_ERROR_LINES = 5
+_ERROR_LINES, _ERROR_BYTES = 5, 4096  # of what was said on standard error last
+_LONGEST_POLL_SECONDS = 3600.0  # then it is looked at the clock again: a poll takes no more than 24 days
+_CHUNK, _MOST_CHUNKS = 65536, 16  # bytes, and how many of them a pipe holds at most
 
 
 def _printable(text: str) -> str:
@@ -139,7 +139,8 @@ class Connection:
         self._unread = b""
         self._closed = False
         self._number = 0
-        self._said: deque[str] = deque(maxlen=_ERROR_LINES)  # on standard error
+        self._said = bytearray()  # the end of what came on standard error
+        self._is_said = False  # whether that was all
         try:
             self._process = subprocess.Popen(
                 target.argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
@@ -147,8 +148,6 @@ class Connection:
             )  # fmt: skip
         except OSError as error:
             raise BoardAwayError(f"{target.name}: {target.argv[0]} cannot be started: {error.strerror}") from error
-        self._listener = threading.Thread(target=self._listen, daemon=True)
-        self._listener.start()
         try:
             source = files("archsearch.targets").joinpath("agent.py").read_bytes()
             nonce = secrets.token_hex(16)
@@ -196,6 +195,8 @@ class Connection:
 
     def close(self) -> None:
         """End the agent. It leaves nothing on the board."""
+        if self._closed:
+            return
         self._closed = True
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
@@ -206,15 +207,14 @@ class Connection:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._hear_out()
 
     def _send(self, content: bytes, deadline: float) -> None:
-        assert self._process.stdin is not None
-        pipe = self._process.stdin.fileno()
+        pipe = _descriptor(self._process.stdin)
         os.set_blocking(pipe, False)
         left = memoryview(content)
         while left:
-            _, ready, _ = select.select([], [pipe], [], max(0.0, deadline - time.monotonic()))
-            if not ready:
+            if not self._is_ready(pipe, select.POLLOUT, deadline):
                 raise self._broken("it does not read what is sent")
             try:
                 left = left[os.write(pipe, left) :]
@@ -222,8 +222,7 @@ class Connection:
                 raise self._broken("the line broke while a question was sent") from error
 
     def _line(self, deadline: float) -> bytes:
-        assert self._process.stdout is not None
-        pipe, greeting = self._process.stdout.fileno(), 0
+        pipe, greeting = _descriptor(self._process.stdout), 0
         while True:
             line, newline, rest = self._unread.partition(b"\n")
             if newline:
@@ -235,24 +234,62 @@ class Connection:
                 return line
             if len(self._unread) > LONGEST_LINE:
                 raise self._broken(f"an answer is longer than {LONGEST_LINE} bytes")
-            ready, _, _ = select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))
-            if not ready:
+            if not self._is_ready(pipe, select.POLLIN, deadline):
                 raise self._broken("no answer came in time")
-            read = os.read(pipe, 65536)
+            read = os.read(pipe, _CHUNK)
             if not read:
                 raise self._broken("the line broke while an answer was awaited")
             self._unread += read
 
+    def _is_ready(self, pipe: int, event: int, deadline: float) -> bool:
+        """Whether the pipe can be read or written, or has ended, before the deadline; waits for it.
+
+        Meanwhile standard error is read, so that who writes there is not stopped by a full pipe.
+        """
+        errors = _descriptor(self._process.stderr)
+        waiting = select.poll()  # `select` takes no descriptor from 1024 on
+        waiting.register(pipe, event)
+        if not self._is_said:
+            waiting.register(errors, select.POLLIN)
+        while True:
+            left = deadline - time.monotonic()
+            ready = [number for number, _ in waiting.poll(1000 * min(max(0.0, left), _LONGEST_POLL_SECONDS))]
+            if pipe in ready:
+                return True
+            if errors in ready:
+                self._listen()
+                if self._is_said:
+                    waiting.unregister(errors)
+            if left <= 0.0:
+                return False
+
     def _broken(self, why: str) -> BoardAwayError:
         self.close()
-        self._listener.join(timeout=1.0)  # it may not have read yet why the line broke
-        said = " | ".join(self._said)
+        lines = [
+            "".join(letter for letter in line if letter.isprintable()).strip()[:200]
+            for line in self._said.decode("utf-8", "replace").split("\n")
+        ]
+        said = " | ".join([line for line in lines if line][-_ERROR_LINES:])
         return BoardAwayError(f"{self.target.name}: {why}" + (f" ({said})" if said else ""))
 
-    def _listen(self) -> None:
-        """Keep the last lines of standard error, without control characters: ssh says there what is wrong."""
+    def _hear_out(self) -> None:
+        """Read what is left on standard error, as much as a pipe holds: others may write there still. Close it."""
+        errors, left = _descriptor(self._process.stderr), select.poll()
+        left.register(errors, select.POLLIN)
+        for _chunk in range(_MOST_CHUNKS):
+            if self._is_said or not left.poll(0):
+                break
+            self._listen()
         assert self._process.stderr is not None
-        for line in self._process.stderr:
-            text = "".join(letter for letter in line.decode("utf-8", "replace") if letter.isprintable()).strip()
-            if text:
-                self._said.append(text[:200])
+        self._process.stderr.close()
+
+    def _listen(self) -> None:
+        """Take a chunk from standard error, which has one or has ended: ssh says there what is wrong."""
+        read = os.read(_descriptor(self._process.stderr), _CHUNK)
+        self._is_said = not read
+        self._said = (self._said + read)[-_ERROR_BYTES:]
+
+
+def _descriptor(pipe: IO[bytes] | None) -> int:
+    assert pipe is not None
+    return pipe.fileno()

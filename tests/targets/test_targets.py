@@ -9,11 +9,13 @@ import hashlib
 import json
 import os
 import random
+import resource
 import shlex
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -336,6 +338,46 @@ def test_what_a_shell_prints_first_is_passed_over() -> None:
 def test_a_program_that_says_nothing_is_given_up() -> None:
     with pytest.raises(BoardAwayError, match="no answer came in time"):
         Connection(fake("time.sleep(60)"), connect_seconds=0.5)
+
+
+def test_a_board_is_spoken_to_by_a_process_with_many_open_files() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 1400:
+        pytest.skip("no process may open so many files here")
+    with ExitStack() as opened:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 1400), hard))
+        opened.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        for _ in range(1100):
+            opened.enter_context(Path(os.devnull).open("rb"))
+        line = Connection(fake(HELLO))
+        assert line.hello.facts == {} and min(of(line)) >= 1024
+        line.close()
+
+
+def of(line: Connection) -> list[int]:
+    """Descriptors of a line's pipes."""
+    process = line._process
+    return [pipe.fileno() for pipe in (process.stdin, process.stdout, process.stderr) if pipe is not None]
+
+
+def test_of_what_a_board_says_on_standard_error_the_end_is_kept_and_nobody_waits_for_the_rest() -> None:
+    talk = "for _ in range(200): os.write(2, b'x' * 100_000)\nos.write(2, b'\\n\\xc2\\x9bthe disk\\tis full\\n')\n"
+    line = Connection(fake(HELLO + talk + "ask=json.loads(read.readline())"))  # 20 MB without a newline
+    with pytest.raises(BoardAwayError, match=r"the line broke while an answer was awaited \(.*\| the disk") as caught:
+        line.ask("put", Have, seconds=60.0)
+    assert len(line._said) <= 4096 and len(str(caught.value)) < 1000
+    assert "the diskis full" in str(caught.value) and str(caught.value).isprintable()
+
+
+def test_a_line_that_is_closed_leaves_no_pipe_and_no_thread() -> None:
+    threads, descriptors = threading.active_count(), len(list(Path("/dev/fd").iterdir()))
+    for body in (HELLO + "read.read()", HELLO + "sys.stderr.write('no more')"):
+        line = Connection(fake(body))
+        line.close()
+        line.close()
+    with pytest.raises(BoardAwayError):
+        Connection(fake("time.sleep(60)"), connect_seconds=0.1)
+    assert (threading.active_count(), len(list(Path("/dev/fd").iterdir()))) == (threads, descriptors)
 
 
 def whole_visit() -> dict[str, Any]:
