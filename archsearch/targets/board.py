@@ -262,6 +262,11 @@ class Board:
         self._ended.set()
         if self._connection is not None:
             self._connection.end()
+            if self._speaking.acquire(blocking=False):  # else who is speaking finds the line broken, and closes it
+                try:
+                    self._connection.close()
+                finally:
+                    self._speaking.release()
 
 
 @dataclass(frozen=True, kw_only=True)

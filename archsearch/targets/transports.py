@@ -27,10 +27,17 @@ BOOTSTRAP = "import sys;exec(compile(sys.stdin.buffer.read(int(sys.stdin.buffer.
 
 @dataclass(frozen=True)
 class Target:
-    """A board by the name that a user typed, and the command whose pipes lead to it."""
+    """A board by the name that a user typed, and the command whose pipes lead to it.
+
+    Attributes:
+        name, argv: these.
+        ends_whole: whether all that the command started ends with it. What ssh and adb start is for others, too: a
+            master connection, the program that it runs through (ProxyJump), a server.
+    """
 
     name: str
     argv: tuple[str, ...]
+    ends_whole: bool = True
 
 
 # This machine by an agent of this process's own. `-P`: a file of the working directory is not taken for a library.
@@ -79,4 +86,4 @@ def parse_target(text: str) -> Target | None:
         raise ConfigError(f"target '{text}': {error}", hint="quote it as in a shell") from error
     if shutil.which(argv[0]) is None:
         raise ConfigError(f"target '{text}': the program '{argv[0]}' was not found", hint="install it, or check PATH")
-    return Target(name=text, argv=argv)
+    return Target(name=text, argv=argv, ends_whole=kind == "command")

@@ -11,6 +11,7 @@ import json
 import os
 import secrets
 import select
+import signal
 import subprocess
 import time
 from contextlib import suppress
@@ -26,6 +27,7 @@ from archsearch.targets.transports import Target
 CONNECT_SECONDS = 60.0
 _MOST_GREETING = 65536  # bytes that a shell's start-up files may print before the agent speaks
 _ERROR_LINES, _ERROR_BYTES = 5, 4096  # of what was said on standard error last
+_END_SECONDS = 2.0  # that an agent has to end by itself
 _LONGEST_POLL_SECONDS = 3600.0  # then it is looked at the clock again: a poll takes no more than 24 days
 _CHUNK, _MOST_CHUNKS = 65536, 16  # bytes, and how many of them a pipe holds at most
 
@@ -191,10 +193,11 @@ class Connection:
 
     def end(self) -> None:
         """End the line while another thread may be waiting for an answer: that thread finds it broken, and closes."""
-        self._process.kill()
+        if not self._closed:  # afterwards the number of its process may be another's
+            self._kill()
 
     def close(self) -> None:
-        """End the agent. It leaves nothing on the board."""
+        """End the agent, which may end itself first. It leaves nothing on the board, and no process here."""
         if self._closed:
             return
         self._closed = True
@@ -203,11 +206,21 @@ class Connection:
                 with suppress(OSError):  # what it had not read yet
                     pipe.close()
         try:
-            self._process.wait(timeout=2.0)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._hear_out()
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout=_END_SECONDS)
+        finally:
+            self._kill()  # in any case: a shell that has ended may have left the agent behind
+            # Of another user (sudo) it cannot be killed: that its pipes are closed has to do.
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout=_END_SECONDS)
+            self._hear_out()
+
+    def _kill(self) -> None:
+        with suppress(ProcessLookupError, PermissionError):  # it has ended; it is another user's
+            if self.target.ends_whole:
+                os.killpg(self._process.pid, signal.SIGKILL)  # its own number is its group's, see `Popen` above
+            else:
+                self._process.kill()
 
     def _send(self, content: bytes, deadline: float) -> None:
         pipe = _descriptor(self._process.stdin)

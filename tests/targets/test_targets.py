@@ -11,11 +11,12 @@ import os
 import random
 import resource
 import shlex
+import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, nullcontext, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -378,6 +379,65 @@ def test_a_line_that_is_closed_leaves_no_pipe_and_no_thread() -> None:
     with pytest.raises(BoardAwayError):
         Connection(fake("time.sleep(60)"), connect_seconds=0.1)
     assert (threading.active_count(), len(list(Path("/dev/fd").iterdir()))) == (threads, descriptors)
+
+
+def living(marker: Path) -> list[int]:
+    """Processes whose numbers stand in a file, as far as they live."""
+    found = []
+    for number in map(int, marker.read_text().split()):
+        stat = Path(f"/proc/{number}/stat")
+        with suppress(OSError):
+            if stat.read_text().rpartition(")")[2].split()[0] != "Z":
+                found.append(number)
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("shell_stays", [True, False], ids=["the shell waits", "the shell has ended"])
+@pytest.mark.parametrize("agent", ["answers", "hangs"])
+def test_an_agent_that_a_shell_started_ends_with_the_line(tmp_path: Path, agent: str, shell_stays: bool) -> None:
+    marker, wrapper, ended = tmp_path / "numbers", tmp_path / "wrapper.sh", tmp_path / "ended"
+    marker.touch()
+    body = f"open({str(marker)!r},'a').write(f'{{os.getpid()}} ')\n" + HELLO
+    body += "time.sleep(600)" if agent == "hangs" else f"read.read();open({str(ended)!r},'w').close()"
+    code = fake(body).argv[-1]
+    wrapper.write_text(
+        f"#!/bin/sh\nexec 3<&0\n{shlex.quote(sys.executable)} -u -c {shlex.quote(code)} <&3 &\n"
+        f"echo $! $$ >> {shlex.quote(str(marker))}\n" + ("wait\n" if shell_stays else "")
+    )
+    wrapper.chmod(0o755)
+    threads, descriptors = threading.active_count(), len(list(Path("/dev/fd").iterdir()))
+    line = Connection(Target(name="command:wrapper", argv=(str(wrapper),)))
+    assert living(marker)
+    if agent == "hangs":
+        with pytest.raises(BoardAwayError, match="no answer came in time"):
+            line.ask("put", Have, seconds=0.2)
+    else:
+        line.close()
+    until = time.monotonic() + 10.0
+    while living(marker) and time.monotonic() < until:  # a killed orphan is init's to bury
+        time.sleep(0.05)
+    assert living(marker) == []
+    if shell_stays:
+        assert ended.exists() == (agent == "answers")  # it was let end by itself
+    assert (threading.active_count(), len(list(Path("/dev/fd").iterdir()))) == (threads, descriptors)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_what_ssh_started_for_others_outlives_the_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    marker, ssh = tmp_path / "numbers", tmp_path / "ssh"
+    code = fake(HELLO + "read.read()").argv[-1]
+    # As a ProxyJump of a master connection: in the group of the ssh that started it, and of use to the next one.
+    ssh.write_text(
+        f"#!/bin/sh\nsleep 600 </dev/null >/dev/null 2>&1 &\necho $! > {shlex.quote(str(marker))}\n"
+        f"exec {shlex.quote(sys.executable)} -u -c {shlex.quote(code)}\n"
+    )
+    ssh.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    line = Connection(parse_target("ssh:board") or pytest.fail("local"))
+    line.close()
+    (number,) = living(marker)
+    os.kill(number, signal.SIGKILL)
 
 
 def whole_visit() -> dict[str, Any]:
