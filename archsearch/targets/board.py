@@ -50,6 +50,7 @@ from archsearch.targets.wire import (
     Opened,
     Visited,
     Warmed,
+    longest_visit,
 )
 
 logger = logging.getLogger(__name__)
@@ -417,8 +418,9 @@ class BoardGroup:
         began = time.monotonic_ns()
         budget = settings.group_budget_seconds(self.networks)
         answer = connection.ask(
-            "visit", Visited, seconds=budget + LOCK_SECONDS + _ANSWER_SECONDS, group=self._number,
-            bursts=plan.bursts, before=plan.before, runs=runs,
+            "visit", Visited, seconds=budget + LOCK_SECONDS + _ANSWER_SECONDS,
+            longest=longest_visit(plan.bursts, self.networks, runs),
+            group=self._number, bursts=plan.bursts, before=plan.before, runs=runs,
             untimed=settings.untimed_runs, most_ns=max(0, round(plan.left_ns - warm_ns)),
             patience_seconds=LOCK_SECONDS, energy_ns=0 if self._board.is_own else _ENERGY_NS,
         )  # fmt: skip

@@ -1,8 +1,8 @@
 """The line to a board: requests and answers, each a line of JSON, and what an answer may hold.
 
-The board is not trusted. An answer is one line of at most `LONGEST_LINE` bytes that must fit its model: numbers within
-bounds, short texts of printable characters, nothing else. It is read against a deadline, and a line that breaks a
-rule ends the connection.
+The board is not trusted. An answer is one line, no longer than what was asked for can be, that must fit its model:
+numbers within bounds, short texts of printable characters, nothing else. It is read against a deadline, and a line that
+breaks a rule ends the connection.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ def _printable(text: str) -> str:
 
 
 Text = Annotated[str, StringConstraints(max_length=400), AfterValidator(_printable)]
-Nanoseconds = Annotated[int, Field(gt=0, lt=10**12, strict=True)]
+_DIGITS = 12  # of the nanoseconds of one run
+_MOST_ANSWER = 2**26  # bytes: nearly five million runs
+Nanoseconds = Annotated[int, Field(gt=0, lt=10**_DIGITS, strict=True)]
 Seconds = Annotated[float, Field(ge=0.0, lt=1e6, allow_inf_nan=False)]
 Integer = Annotated[int, Field(ge=-(10**9), le=2**63, strict=True)]
 
@@ -108,7 +110,7 @@ class Warmed(_Answer):
 class Visited(_Answer):
     """The runs of one visit: by burst, by network, each run (nanoseconds)."""
 
-    bursts_ns: tuple[tuple[tuple[Nanoseconds, ...], ...], ...] = Field(max_length=10_000)
+    bursts_ns: tuple[tuple[tuple[Nanoseconds, ...], ...], ...]  # as many as `longest_visit` lets come
     copies_ns: tuple[Nanoseconds, ...] = Field(max_length=64)
     held_ns: Nanoseconds
     ran_ns: Nanoseconds
@@ -121,6 +123,23 @@ class Visited(_Answer):
 class _Refused(_Answer):
     error: Text
     passing: bool = False  # whether it is the board's state (its disk is full, another host measures), and may pass
+
+
+def longest_visit(bursts: int, networks: int, runs: int) -> int:
+    """Bytes that the answer to a visit may have: each run in all its digits, and beside the runs `LONGEST_LINE`.
+
+    Raises MeasurementError if that is more than 64 MiB.
+
+    >>> longest_visit(bursts=200, networks=2, runs=500) - LONGEST_LINE
+    2802400
+    """
+    found = LONGEST_LINE + bursts * (4 + networks * (4 + runs * (_DIGITS + 2)))  # two of `, ` and of `[]` for each
+    if found > _MOST_ANSWER:
+        raise MeasurementError(
+            f"a visit of {bursts} bursts of {runs} runs of {networks} networks is more than a board tells at once",
+            hint="set latency.visits to more, or latency.runs_per_burst to less",
+        )
+    return found
 
 
 class BoardAwayError(MeasurementError):
@@ -138,7 +157,7 @@ class Connection:
 
     def __init__(self, target: Target, *, connect_seconds: float = CONNECT_SECONDS) -> None:
         self.target = target
-        self._unread = b""
+        self._unread = bytearray()
         self._closed = False
         self._number = 0
         self._said = bytearray()  # the end of what came on standard error
@@ -162,8 +181,17 @@ class Connection:
             self.close()
             raise
 
-    def ask(self, operation: str, kind: type[Kind], *, seconds: float, body: bytes = b"", **request: Any) -> Kind:
-        """Ask, and wait for the answer for so long.
+    def ask(
+        self,
+        operation: str,
+        kind: type[Kind],
+        *,
+        seconds: float,
+        body: bytes = b"",
+        longest: int = LONGEST_LINE,
+        **request: Any,
+    ) -> Kind:
+        """Ask, and wait for the answer for so long; it has so many bytes at most.
 
         Raises BoardAwayError if the line breaks or the answer breaks a rule: the connection is closed then; also for
         what the board cannot do now. MeasurementError for what the agent could not do.
@@ -172,7 +200,7 @@ class Connection:
         head = {"id": self._number, "op": operation, **request, **({"bytes": len(body)} if body else {})}
         deadline = time.monotonic() + seconds
         self._send(json.dumps(head).encode() + b"\n" + body, deadline)
-        line = self._line(deadline)
+        line = self._line(deadline, longest)
         try:
             if b'"error"' in line:
                 refused = _Refused.model_validate_json(line)
@@ -234,19 +262,22 @@ class Connection:
             except ConnectionError as error:
                 raise self._broken("the line broke while a question was sent") from error
 
-    def _line(self, deadline: float) -> bytes:
-        pipe, greeting = _descriptor(self._process.stdout), 0
+    def _line(self, deadline: float, longest: int) -> bytes:
+        pipe, greeting, searched = _descriptor(self._process.stdout), 0, 0
         while True:
-            line, newline, rest = self._unread.partition(b"\n")
-            if newline:
-                self._unread = rest
+            end = self._unread.find(b"\n", searched)
+            if (len(self._unread) if end < 0 else end) > longest:
+                raise self._broken(f"an answer is longer than {longest} bytes")
+            if end >= 0:
+                line = bytes(self._unread[:end])
+                del self._unread[: end + 1]
+                searched = 0
                 if self._skip_greeting and not line.startswith(b'{"id"') and greeting < _MOST_GREETING:
                     greeting += len(line) + 1
                     continue
                 self._skip_greeting = False
                 return line
-            if len(self._unread) > LONGEST_LINE:
-                raise self._broken(f"an answer is longer than {LONGEST_LINE} bytes")
+            searched = len(self._unread)
             if not self._is_ready(pipe, select.POLLIN, deadline):
                 raise self._broken("no answer came in time")
             read = os.read(pipe, _CHUNK)

@@ -44,8 +44,18 @@ from archsearch.targets.board import (
     measure_on_board,
     own_agent,
 )
-from archsearch.targets.transports import BOOTSTRAP, Target, parse_target
-from archsearch.targets.wire import BoardAwayError, BoardState, Connection, Energy, Have, Hello, Visited, _Refused
+from archsearch.targets.transports import BOOTSTRAP, OWN, Target, parse_target
+from archsearch.targets.wire import (
+    BoardAwayError,
+    BoardState,
+    Connection,
+    Energy,
+    Have,
+    Hello,
+    Visited,
+    _Refused,
+    longest_visit,
+)
 
 HERE = Path(__file__).parent
 PYTHON = f"command:{shlex.quote(sys.executable)}"
@@ -379,6 +389,41 @@ def test_a_line_that_is_closed_leaves_no_pipe_and_no_thread() -> None:
     with pytest.raises(BoardAwayError):
         Connection(fake("time.sleep(60)"), connect_seconds=0.1)
     assert (threading.active_count(), len(list(Path("/dev/fd").iterdir()))) == (threads, descriptors)
+
+
+def test_a_visit_of_many_runs_is_an_answer_of_more_than_a_mebibyte_and_is_taken() -> None:
+    # The longest that each run can be written: 12 digits, and the visit is as long as its runs.
+    answer = whole_visit() | {"bursts_ns": [[[999_999_999_999] * 500] * 2] * 200}
+    length = len(json.dumps(answer))
+    assert 2 * 2**20 < length <= longest_visit(200, 2, 500) < 2**22
+    say = "answer.update(id=2,bursts_ns=[[[999_999_999_999]*500]*2]*200)\n"
+    body = HELLO + f"answer={whole_visit()!r}\n{say}read.readline();print(json.dumps(answer),flush=True);read.read()"
+    line = Connection(fake(body))
+    visited = line.ask("visit", Visited, seconds=60.0, longest=longest_visit(200, 2, 500))
+    assert len(visited.bursts_ns) == 200 and len(visited.bursts_ns[0][1]) == 500
+    line.close()
+    line = Connection(fake(body))
+    with pytest.raises(BoardAwayError, match="an answer is longer than 1048576 bytes"):
+        line.ask("visit", Visited, seconds=60.0)  # asked for nothing that is so long
+
+
+def test_a_visit_of_more_runs_than_an_answer_may_hold_is_refused_before_it_is_made() -> None:
+    assert longest_visit(bursts=1, networks=2, runs=1) >= 2**20
+    with pytest.raises(MeasurementError, match="more than a board tells at once") as caught:
+        longest_visit(bursts=20_000, networks=2, runs=500)
+    assert not isinstance(caught.value, BoardAwayError)
+
+
+def test_the_host_allows_an_answer_as_long_as_the_visit_that_it_asks_for() -> None:
+    tiny = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(3, 10))
+    network = BoardNetwork.of(tiny, what="it", settings=FEW, input_size=8, seed=0)
+    many = FEW.model_copy(update={"bursts": 200, "visits": 1, "runs_per_burst": 500})
+    board = Board(OWN, patience_seconds=0.0)
+    visit = BoardGroup(board, [network, network]).visit(
+        many, VisitPlan(number=0, bursts=200, before=0, runs=500, left_ns=20e9)
+    )
+    board.close()
+    assert sum(len(runs) for burst in visit.bursts_ns for runs in burst) == 200 * 2 * 500
 
 
 def living(marker: Path) -> list[int]:
