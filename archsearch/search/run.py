@@ -70,7 +70,7 @@ def run_study(plan: RunPlan, database: Database, runtime: Runtime, *, folder: Pa
         folder: where the workers' logs go.
 
     Raises:
-        ConfigError: the boards of a new study's pool do not agree.
+        ConfigError: the boards of a new study's pool do not agree, or it cannot be told.
         DataError: a picture cannot be decoded, or the space for the decoded ones lacks.
         MeasurementError: the batch of a new study's latencies could not be measured.
         StudyChangedError: a study of this name has another space, protocol or dataset.
@@ -145,9 +145,14 @@ def _pool(plan: RunPlan, callbacks: RunCallbacks) -> dict[str, Any]:
         return {}
     boards = (latency.target, *latency.pool)
     found = check_pool(boards, latency, input_size=plan.input_size, on_step=callbacks.pool_step)
+    if found.verdict == "cannot be told":
+        raise ConfigError(
+            f"whether the boards of latency.pool agree cannot be told: {'; '.join(found.warnings)}",
+            hint="measure when nothing else runs there; `archsearch target pool BOARD BOARD` shows all ratios",
+        )
     if not found.agrees:
         raise ConfigError(
-            f"the boards of latency.pool do not agree: {'; '.join(found.warnings)}",
+            f"the boards of latency.pool do not agree: {'; '.join(found.differences)}",
             hint="leave out the one that differs; `archsearch target pool BOARD BOARD` shows all ratios",
         )
     return {POOL_FACT: found.plain()}

@@ -1,4 +1,18 @@
-"""Whether boards of one model may share a study's measurements: five networks, measured twice on each, say the same."""
+"""Whether boards of one model may share a study's measurements: five networks, measured twice on each, say the same.
+
+The rule, for every two boards. What is compared are the networks' ratios to the reference, each the mean of its two
+measurements; a floor is a board's own (`archsearch.noise`), from its five networks measured twice.
+
+1. They differ (no), if a network's ratios do by more than the larger floor, if one board is faster by more than the
+   study's drift tolerance, or if the mean offset of all five lies beyond `MOST_OFFSET` with its whole 95 % interval.
+2. It cannot be told, if a floor is above `MOST_FLOOR`, because boards so noisy would agree whatever they are, or if
+   the interval of the mean offset does not lie within `MOST_OFFSET`.
+3. Else they agree (yes).
+
+The mean offset is that of ln(ratio of one board / ratio of the other) over the five networks, because boards of other
+speed share a factor; its interval is Student's t with four degrees of freedom. Where the reference itself lay in memory
+is part of all five: it moves the mean and does not widen the interval, so the tolerance is to hold it, too.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +23,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Literal
 
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
+from archsearch.analysis.intervals import CONFIDENCE, half_width
 from archsearch.errors import ConfigError
 from archsearch.latency.fingerprint import Fingerprint
 from archsearch.latency.settings import LatencySettings
@@ -22,10 +38,12 @@ from archsearch.records import Latency
 from archsearch.table import Column, InNotebooks, Table, table_of
 from archsearch.targets.board import Board, BoardNetwork, lasting_facts, measure_board_networks
 from archsearch.targets.transports import Target, parse_target
-from archsearch.text import percent_text
+from archsearch.text import interval_text, percent_text
 
 NETWORKS = ("shufflenet_v2_x0_5", "shufflenet_v2_x1_5", "shufflenet_v1_x1_0_g3", "mobilenet_v2_x0_5", "resnet20")
 REFERENCE = "shufflenet_v2_x1_0"
+MOST_FLOOR = 0.10
+MOST_OFFSET = 0.05
 _CLASSES = 10
 _OWN_FACTS = ("machine_id",)  # of each board of a model
 
@@ -80,13 +98,65 @@ class PoolBoardJson(TypedDict):
     noise_percent: float
 
 
+class PoolOffsetJson(TypedDict):
+    """How much slower the second of two boards is than the first, over five networks, with its 95 % interval."""
+
+    targets: list[str]
+    mean_percent: float
+    low_percent: float
+    high_percent: float
+
+
 class PoolJson(TypedDict):
-    """Whether boards may share measurements."""
+    """Whether boards may share measurements; `agrees` where the verdict is yes. `offsets` are of every two boards."""
 
     agrees: bool
+    verdict: Literal["yes", "no", "cannot be told"]
+    most_noise_percent: float
+    most_offset_percent: float
+    offsets: list[PoolOffsetJson]
     networks: list[str]
     reference: str
     boards: list[PoolBoardJson]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolOffset:
+    """How two boards differ over the five networks together.
+
+    Attributes:
+        targets: their names.
+        mean, low, high: how much larger the second one's ratios are (0.02 is 2 %), with the 95 % interval.
+    """
+
+    targets: tuple[str, str]
+    mean: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, one: PoolBoard, other: PoolBoard) -> PoolOffset:
+        """Of two boards."""
+        logs = [math.log(other.ratio(place) / one.ratio(place)) for place in range(len(NETWORKS))]
+        mean = statistics.fmean(logs)
+        error = statistics.stdev(logs) / math.sqrt(len(logs))
+        half = half_width(error, len(logs) - 1, confidence=CONFIDENCE)
+        mean, low, high = (math.expm1(value) for value in (mean, mean - half, mean + half))
+        return cls(targets=(one.target, other.target), mean=mean, low=low, high=high)
+
+    @property
+    def is_within(self) -> bool:
+        """Whether the whole interval lies within the tolerance."""
+        return max(self._ends) <= MOST_OFFSET
+
+    @property
+    def is_beyond(self) -> bool:
+        """Whether all of it lies outside."""
+        return (self.low > 0.0 or self.high < 0.0) and min(self._ends) > MOST_OFFSET
+
+    @property
+    def _ends(self) -> tuple[float, float]:
+        return _apart(1.0 + self.low, 1.0), _apart(1.0 + self.high, 1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,15 +174,22 @@ class PoolCheck(InNotebooks):
     subtitle: tuple[str, ...] = ()
     method: str = (
         f"Five networks and {REFERENCE}, in turn, twice on each board; compared are the ratios to it. Two boards agree "
-        "where the means of each network differ by no more than the larger of their noise floors."
+        "where the means of each network differ by no more than the larger of their noise floors, where no floor is "
+        f"above {percent_text(100.0 * MOST_FLOOR)}, and where the mean offset over the five networks lies within "
+        f"{percent_text(100.0 * MOST_OFFSET)} with its 95 % interval."
     )
     empty: str | None = None
 
     @property
-    def warnings(self) -> tuple[str, ...]:
-        """What keeps the boards apart; none if they agree."""
+    def offsets(self) -> tuple[PoolOffset, ...]:
+        """Of every two boards."""
+        return tuple(PoolOffset.of(one, other) for one, other in combinations(self.boards, 2))
+
+    @property
+    def differences(self) -> tuple[str, ...]:
+        """What keeps the boards apart; none if nothing was shown to."""
         found = []
-        for one, other in combinations(self.boards, 2):
+        for (one, other), offset in zip(combinations(self.boards, 2), self.offsets, strict=True):
             both, floor = f"{one.target} and {other.target} differ by", max(one.floor, other.floor)
             for place, name in enumerate(NETWORKS):
                 if (apart := _apart(one.ratio(place), other.ratio(place))) > floor:
@@ -120,6 +197,8 @@ class PoolCheck(InNotebooks):
                         f"{both} {_percent(apart)} in {name}, where two measurements on one board differ by at most "
                         f"{_percent(floor)}"
                     )
+            if offset.is_beyond:
+                found.append(f"{_said(offset)}, which is more than {_percent(MOST_OFFSET)}")
             if (apart := _apart(one.reference_p10_ms, other.reference_p10_ms)) > self.drift_tolerance:
                 found.append(
                     f"{both} {_percent(apart)} in speed: {one.reference_p10_ms:.3f} and {other.reference_p10_ms:.3f} "
@@ -128,15 +207,49 @@ class PoolCheck(InNotebooks):
         return tuple(found)
 
     @property
+    def doubts(self) -> tuple[str, ...]:
+        """Why it cannot be told whether the boards agree; none if it can."""
+        noisy = [
+            f"{board.target}'s latencies repeat within {_percent(board.floor)} only, and {_percent(MOST_FLOOR)} is the "
+            "most with which agreement is told"
+            for board in self.boards
+            if board.floor > MOST_FLOOR
+        ]
+        wide = [
+            f"{_said(offset)}, and all of it has to lie within {_percent(MOST_OFFSET)}"
+            for offset in self.offsets
+            if not offset.is_within and not offset.is_beyond
+        ]
+        return (*noisy, *wide)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What keeps the boards apart, or else why it cannot be told whether they agree; none if they agree."""
+        return self.differences or self.doubts
+
+    @property
+    def verdict(self) -> Literal["yes", "no", "cannot be told"]:
+        """By the rule that stands above."""
+        return "no" if self.differences else "cannot be told" if self.doubts else "yes"
+
+    @property
     def agrees(self) -> bool:
-        """Whether every two boards agree in every network."""
-        return not self.warnings
+        """Whether every two boards agree in every network, and that could be told."""
+        return self.verdict == "yes"
 
     @property
     def sentences(self) -> tuple[str, ...]:
         """The answer."""
-        if not self.agrees:
+        if self.verdict == "no":
             return ("No: measure on one of them, or on each as a target of its own.",)
+        if self.verdict == "cannot be told":
+            worst = max(board.floor for board in self.boards)
+            why = (
+                f"these boards' latencies repeat within {_percent(worst)} only"
+                if worst > MOST_FLOOR
+                else "the five networks differ too unevenly"
+            )
+            return (f"Cannot be told: {why}; measure when nothing else runs there.",)
         first, *others = (board.target for board in self.boards)
         return (f"Yes: latency.target {first} and latency.pool {', '.join(others)} in a study.",)
 
@@ -164,6 +277,18 @@ class PoolCheck(InNotebooks):
         """Plain data for JSON."""
         return {
             "agrees": self.agrees,
+            "verdict": self.verdict,
+            "most_noise_percent": 100.0 * MOST_FLOOR,
+            "most_offset_percent": 100.0 * MOST_OFFSET,
+            "offsets": [
+                {
+                    "targets": list(offset.targets),
+                    "mean_percent": 100.0 * offset.mean,
+                    "low_percent": 100.0 * offset.low,
+                    "high_percent": 100.0 * offset.high,
+                }
+                for offset in self.offsets
+            ],
             "networks": list(NETWORKS),
             "reference": REFERENCE,
             "boards": [
@@ -252,6 +377,13 @@ def _board_of(name: str) -> Target:
 
 def _percent(share: float) -> str:
     return percent_text(100.0 * share)
+
+
+def _said(offset: PoolOffset) -> str:
+    one, other = offset.targets
+    mean, low, high = (100.0 * value for value in (offset.mean, offset.low, offset.high))
+    shown = interval_text(mean, low, high, decimals=1, signed=True, unit="%")
+    return f"{other} is slower than {one} by {shown} in the mean of five networks"
 
 
 def _apart(one: float, other: float) -> float:
