@@ -13,7 +13,7 @@ told`.
 With few seeds each difference's own spread is hardly known (t with 4 degrees of freedom for 5 seeds), and the intervals
 are wide. `spread="pooled"` takes one spread for all points instead, the residual of point + seed (a randomised block
 design, e.g. Box, Hunter and Hunter 2005, section 4.2): much narrower, and right if all networks scatter alike. Whether
-they do is tested (`Paired.spread_of`); a quantity that fails keeps its own spreads, with a warning.
+they do is tested from three seeds on (`Paired.spread_of`); a quantity that fails keeps its own spreads, with a warning.
 """
 
 from __future__ import annotations
@@ -134,6 +134,7 @@ def _percent(logarithm: float) -> float:
 PooledOrOwn = Literal["own", "pooled"]
 QUANTITIES = 2  # top-1 and latency: one sentence joins them, so they are corrected together
 _UNEQUAL = 0.2  # p below which spreads are not taken for equal: to miss a difference costs more than to see one
+_LEAST_TO_TEST = 3  # values of a point: two are equally far from their median, whatever the spread
 
 
 def top1_of(record: Record) -> float:
@@ -162,6 +163,7 @@ class Paired:
         self.cells, self.design, self.confidence, self.spread = cells, design, confidence, spread
         self._spreads: dict[Callable[[Record], float], PooledVariance | None] = {}
         self._refusals: dict[str, str] = {}
+        self._untested: list[str] = []
 
     @property
     def comparisons(self) -> int:
@@ -172,6 +174,11 @@ class Paired:
     def refusals(self) -> tuple[str, ...]:
         """For which quantities spreads were not pooled although that was asked for, and why; of the effects so far."""
         return tuple(self._refusals.values())
+
+    @property
+    def untested(self) -> tuple[str, ...]:
+        """Of which quantities spreads were pooled without a test, for want of seeds; of the effects so far."""
+        return tuple(self._untested)
 
     def values(self, of: Callable[[Record], float], point: DesignPoint) -> dict[int, float]:
         """A point's finite values by seed, in the design's order."""
@@ -207,7 +214,8 @@ class Paired:
 
         That is tested twice, by the residuals' distances from their median (Brown and Forsythe 1974, "Robust tests for
         the equality of variances"): the base against all others, because it is in every difference, and all points
-        against each other. Spreads differ where the lower p, doubled, is below 0.2.
+        against each other. Spreads differ where the lower p, doubled, is below 0.2. Points with two seeds say nothing
+        of it: their residuals are equally far from the median, and the test would take that for certainty.
         """
         if of not in self._spreads:
             values = {
@@ -217,9 +225,12 @@ class Paired:
             }
             fit = additive_fit(values)
             chance = _equal_spreads(fit.residuals, base=self.design.points[0].name)
-            self._spreads[of] = None if chance < _UNEQUAL else fit.spread
-            if chance < _UNEQUAL:
-                what = "top-1" if of is top1_of else "latency"
+            refused = chance is not None and chance < _UNEQUAL
+            self._spreads[of] = None if refused else fit.spread
+            what = "top-1" if of is top1_of else "latency"
+            if chance is None and what not in self._untested:
+                self._untested.append(what)
+            if chance is not None and refused:
                 shown = "p < 0.001" if chance < 0.001 else f"p = {chance:.2g}"
                 self._refusals.setdefault(
                     what,
@@ -234,21 +245,25 @@ class Paired:
         return next((int(getattr(cost_of(record), name)) for record in found if record is not None), None)
 
 
-def _equal_spreads(residuals: Mapping[tuple[str, int], float], *, base: str) -> float:
-    """How probably residuals whose spreads differ at least as much come from points of one spread; 1.0 if untested."""
+def _equal_spreads(residuals: Mapping[tuple[str, int], float], *, base: str) -> float | None:
+    """How probably residuals whose spreads differ at least as much come from points of one spread.
+
+    Of the points with three values or more; None where they are too few to be tested.
+    """
     from scipy import stats  # slow to import, and those who only read a study may not need it
 
     groups: dict[str, list[float]] = {}
     for (point, _), residual in residuals.items():
         groups.setdefault(point, []).append(residual)
-    own = groups.get(base, [])
-    others = [residual for point, group in groups.items() if point != base for residual in group]
-    found = [1.0]
-    for samples in ((own, others), [group for group in groups.values() if len(group) > 1]):
-        if len(samples) > 1 and all(len(sample) > 1 for sample in samples):
-            chance = float(stats.levene(*samples, center="median").pvalue)
-            found += [chance] if math.isfinite(chance) else []
-    return min(1.0, 2.0 * min(found))
+    groups = {point: group for point, group in groups.items() if len(group) >= _LEAST_TO_TEST}
+    if len(groups) < 2:
+        return None
+    tested = [list(groups.values())]
+    if base in groups:
+        others = [residual for point, group in groups.items() if point != base for residual in group]
+        tested.append([groups[base], others])
+    found = [float(stats.levene(*samples, center="median").pvalue) for samples in tested]
+    return min(1.0, 2.0 * min((chance for chance in found if math.isfinite(chance)), default=1.0))
 
 
 _ACCURACY = {
@@ -759,6 +774,11 @@ def _method(work: Paired, interactions: int, *, weights_by_name: bool) -> str:
         if work.spread == "own"
         else "Student's t with one spread for all points, the residual of point + seed"
     )
+    if work.untested:
+        how += (
+            f", which is assumed for {' and '.join(work.untested)}: whether spreads differ, fewer than "
+            f"{_LEAST_TO_TEST} seeds cannot tell"
+        )
     direction = "point minus base"
     if work.design.mode == LEAVE_ONE_OUT:
         direction += ": a point takes one choice of the base back, so a choice that pays shows as a loss"

@@ -269,6 +269,7 @@ def test_the_pooled_spread_is_that_of_the_block_design(make_record: Make) -> Non
     effect = found.rows[0].top1
     assert effect.high == pytest.approx(effect.estimate + half)
     assert "one spread for all points" in found.method
+    assert "assumed" not in found.method
 
 
 def test_spreads_that_differ_are_not_pooled_and_it_is_said(make_record: Make) -> None:
@@ -283,6 +284,21 @@ def test_spreads_that_differ_are_not_pooled_and_it_is_said(make_record: Make) ->
     assert warning.startswith("the networks' spreads of top-1 differ (Brown-Forsythe, p < 0.001)")
     assert [row.top1 for row in pooled.rows] == [row.top1 for row in own.rows]
     assert not any("spreads" in text for text in own.warnings)
+
+
+def test_two_seeds_cannot_tell_whether_spreads_differ_so_one_is_assumed_and_it_is_said(make_record: Make) -> None:
+    points = (*POINTS, point("x", "c", **{"stem__type": "t"}))
+    made = design(points, seeds=2)
+    # Seeds' means 50 and 52. Residuals of base, kernel=5 and x: +-0.5, -+1, +-0.5; their squares add up to 3, with
+    # 6 - 3 - 1 = 2 degrees of freedom: 1.5. Of each point both are equally far from the median, which Brown and
+    # Forsythe's test takes for no variance within the points.
+    top1 = {"base": [50.5, 51.5], "kernel=5": [49.0, 53.0], "x": [50.5, 51.5]}
+    found = ablation_of(records(make_record, made, top1), made, spread="pooled")
+    assert not any("spreads" in text for text in found.warnings)
+    assert "assumed for top-1 and latency: whether spreads differ, fewer than 3 seeds cannot tell" in found.method
+    # the difference of two means of two: sqrt(2 x 1.5 / 2); t of 2 degrees of freedom for 2 x 2 comparisons
+    half = stats.t.ppf(1 - 0.05 / (2 * 4), 2) * math.sqrt(1.5)
+    assert found.rows[0].top1.high == pytest.approx(0.0 + half)
 
 
 @pytest.mark.parametrize(("spreads", "spread"), [("alike", "own"), ("fourfold", "own"), ("alike", "pooled")])
