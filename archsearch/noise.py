@@ -189,6 +189,15 @@ def noise_floor_of(repeats: Sequence[Repeat], *, before: NoiseFloor = NO_FLOOR) 
     )
 
 
+def ordered_bound(values: NDArray[np.float64]) -> float:
+    """What a further value of the same distribution stays below with 95%: the (n + 1) x 0.95-th smallest, interpolated.
+
+    Of 19 values or more; the source stands at `noise_floor_of`.
+    """
+    count = len(values)
+    return float(np.interp((count + 1) * COVERAGE, np.arange(1, count + 1), np.sort(values)))
+
+
 def _bound(distances: NDArray[np.float64]) -> float:
     count = len(distances)
     if count < _ORDERED_FROM:
@@ -196,8 +205,7 @@ def _bound(distances: NDArray[np.float64]) -> float:
 
         quantile = float(stdtrit(count, (1.0 + _STUDENT_COVERAGE) / 2.0))
         return quantile * math.sqrt(float(np.mean(distances**2)))
-    rank = (count + 1) * COVERAGE
-    return float(np.interp(rank, np.arange(1, count + 1), np.sort(distances)))
+    return ordered_bound(distances)
 
 
 def _growth(distances: NDArray[np.float64], sizes: NDArray[np.float64]) -> float:

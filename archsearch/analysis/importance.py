@@ -20,8 +20,9 @@ class Importance:
     Attributes:
         choice: as the search space names it.
         share: of the importance of all choices together, in [0, 1].
-        chance: what it got where the values were shuffled over the networks (95% quantile), as a share of the same
-            total, 1 at most; None if no shuffles were made. A share below it tells nothing.
+        chance: what the largest of all choices' shares stays below in 95% of the shuffles of the values over the
+            networks, as a share of the same total, 1 at most; None if no shuffles were made. A share below it tells
+            nothing.
         levels: different values among the networks.
     """
 
@@ -144,8 +145,8 @@ class Importances(InNotebooks):
         if not any(each.shuffled for each in self.told):
             return ""
         return (
-            "Chance: the 95 % quantile of a choice's shares where the values are shuffled over the networks; a share "
-            "below it tells nothing."
+            "Chance: what the largest share of any choice stays below in 95 % of shuffles of the values over the "
+            "networks. A share below it tells nothing; where no choice acts, one is above it in 5 % of studies."
         )
 
     @property

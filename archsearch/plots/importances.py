@@ -61,7 +61,7 @@ def importances_figure(found: Importances, *, width: int = 1100, height: int | N
                 _legend(figure, method, "square", color, 0.0)
     _legend(figure, "not above chance", "square-open", style.QUIET_INK, 1.6)
     if any(ranking.shuffled for ranking in found.told):
-        _legend(figure, "chance: 95 % of shuffles give less", "line-ns", style.BLACK, 2.0)
+        _legend(figure, "chance: 95 % of shuffles give every choice less", "line-ns", style.BLACK, 2.0)
     return figure
 
 
