@@ -132,8 +132,8 @@ class ProxyErrors:
     Attributes:
         networks: how many.
         tau: Kendall's, of the proxy's top-1 with the test top-1; an interval from ten networks on.
-        told, reversed: pairs of networks that the full trainings tell apart, each at 95 % for itself; and those of them
-            that the proxy ordered the other way.
+        told, reversed: pairs of networks that the full trainings tell apart, in 95 % of cases none of them wrongly
+            (Bonferroni over all pairs); and those of them that the proxy ordered the other way.
         worst: of these the pair farthest apart, the more accurate first; None without one.
         undervalued: Spearman's rho of what the full training added, over a straight line in the proxy's top-1, with the
             parameters; None below ten networks.
@@ -328,8 +328,9 @@ class FinalFront(InNotebooks):
             "Accuracy: mean over the seeds of the last epoch's top-1 on the test images; nothing was chosen by it. "
             "Intervals take the spread over seeds as one for all networks (pooled) and add the binomial error of "
             "counting; that all networks saw the same images would narrow differences and is left out. Those of the "
-            "comparisons hold together (Bonferroni), those of single networks each for itself. A published network is "
-            "as slow if its latency is longer or a tie; of several ties the most accurate is the rival. Ranks: among "
+            "comparisons hold together (Bonferroni), and so do those that tell pairs of networks apart, of all pairs; "
+            "those of single networks hold each for itself. A published network is as slow if its "
+            "latency is longer or a tie; of several ties the most accurate is the rival. Ranks: among "
             "the networks here, 1 is the most accurate."
             + (f" Other trainings, not compared with these: {'; '.join(self.others)}." if self.others else "")
         )
@@ -608,8 +609,9 @@ def _proxy_errors(networks: Sequence[FinalNetwork], spread: PooledVariance | Non
         by_size = resampled_correlations(added.tolist(), {"params": sizes})["params"]
         undervalued = correlation_of("params", len(ranked), by_size, "", CONFIDENCE)
     told, reversed_ = 0, []
-    for one, other in combinations(ranked, 2):
-        half = _half_width([one.mean, other.mean], spread)
+    pairs = tuple(combinations(ranked, 2))
+    for one, other in pairs:
+        half = _half_width([one.mean, other.mean], spread, comparisons=len(pairs))
         better, worse = (one, other) if one.top1_percent > other.top1_percent else (other, one)
         if half is None or better.top1_percent - worse.top1_percent <= half:
             continue

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pytest
 from makers import make_record, make_score
 
@@ -149,6 +150,24 @@ def test_larger_networks_that_gain_by_full_training_were_undervalued() -> None:
     records = [make_record(n, top1=30.0 + n % 4, p10=1.0 + n, params=100_000 * (n + 1)) for n in range(12)]
     found = final(records, trained({n: [60.0 + n] for n in range(12)}))
     assert any("undervalued networks with more parameters" in line for line in found.sentences)
+
+
+def test_pairs_are_told_apart_by_intervals_that_hold_for_all_of_them_together() -> None:
+    # Three pairs: the normal quantile at 1 - 0.05 / 6 is 2.3940, of sqrt(0.25 + 0.25) points: 1.69; alone, 1.39
+    records = [make_record(trial, p10=1.0 + trial, top1=60.0 - trial) for trial in range(3)]
+    told = [final(records, trained({0: [50.0], 1: [50.8], 2: [last]})).proxy for last in (51.6, 51.8)]
+    assert [(each.told, each.reversed) for each in told] == [(0, 0), (1, 1)]
+    assert told[0].worst is None
+
+
+def test_of_equal_networks_no_pair_is_told_apart_in_nineteen_of_twenty_studies() -> None:
+    records = [make_record(trial, p10=1.0 + trial, top1=60.0 - trial) for trial in range(20)]
+    generator = np.random.default_rng(0)
+    wrong, studies = 0, 60
+    for _ in range(studies):
+        top1 = generator.binomial(10_000, 0.5, size=20) / 100.0
+        wrong += final(records, trained({trial: [value] for trial, value in enumerate(top1.tolist())})).proxy.told > 0
+    assert wrong / studies < 0.05 + 3.0 * math.sqrt(0.05 * 0.95 / studies)
 
 
 def test_its_json_holds_intervals_ranks_and_pairs() -> None:
