@@ -5,7 +5,9 @@ weighted by how often its levels occur adding up to 0. A slight ridge (Hastie, T
 3.4.1) gives an answer where two levels always occur together; one that predicts best would shrink the effects so far
 that their intervals miss them. Error is taken as it is, all other objectives as logarithms: costs act by factors. The
 intervals are percentiles of a bootstrap over networks (Efron and Tibshirani 1993, chapter 13), each for itself: of 100
-intervals of levels without effect about 5 miss 0.
+intervals of levels without effect about 5 miss 0. How many effects there are is therefore said with all of a model
+corrected: Student's t of the effect over its standard error in that bootstrap, by Holm's method (1979, "A simple
+sequentially rejective multiple test procedure"), which names one in 5 % of studies if no choice acts.
 
 Observational: a search does not draw its networks at random, and interactions are not in the model. What one choice
 does in one network, `archsearch ablate` measures.
@@ -14,6 +16,7 @@ does in one network, `archsearch ablate` measures.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +30,7 @@ from archsearch.analysis.levels import OBSERVATIONAL, Networks, counts_text, net
 from archsearch.analysis.objectives import OBJECTIVES, resolve_objectives
 from archsearch.records import Record
 from archsearch.table import Column, InNotebooks, Interval, Table
-from archsearch.text import capitalised, level_text
+from archsearch.text import capitalised, level_text, plural
 
 MIN_NETWORKS = 20
 NETWORKS_PER_LEVEL = 1.5  # for each level that is free (all but one of each choice)
@@ -48,6 +51,8 @@ class LevelEffect:
         networks: that have it.
         effect: in the model's unit; lower is better, as of every objective.
         low, high: its interval; None where fewer than MIN_LEVEL networks have the level.
+        told_among_all: whether it is told from 0 with all effects of the model corrected together; None without an
+            interval. The two levels of a choice are one effect.
     """
 
     choice: str
@@ -57,10 +62,11 @@ class LevelEffect:
     effect: float
     low: float | None
     high: float | None
+    told_among_all: bool | None = None
 
     @property
     def told_from_zero(self) -> bool | None:
-        """Whether the interval leaves 0 out; None without one."""
+        """Whether its own interval leaves 0 out; None without one."""
         return None if self.low is None or self.high is None else not self.low <= 0.0 <= self.high
 
 
@@ -91,16 +97,23 @@ class MarginalModel:
         return tuple(dict.fromkeys(effect.choice for effect in self.effects))
 
     @property
+    def tested(self) -> tuple[LevelEffect, ...]:
+        """The effects that could be told from 0, of a choice with two levels one."""
+        known = [each for each in self.effects if each.told_among_all is not None]
+        levels = Counter(each.choice for each in self.effects)
+        first = {each.choice: each for each in reversed(known)}
+        return tuple(each for each in known if levels[each.choice] > 2 or first[each.choice] is each)
+
+    @property
     def sentence(self) -> str:
         """The choice whose levels differ most, and how many effects can be told from none."""
         choice = self.choices[0]
         levels = sorted((each for each in self.effects if each.choice == choice), key=lambda each: each.effect)
         ends = " to ".join(f"{each.effect:+.2f} {self.unit} ({each.level})" for each in (levels[0], levels[-1]))
-        told = sum(bool(each.told_from_zero) for each in self.effects)
-        return (
-            f"{OBJECTIVES[self.objective].short}: the levels of {choice} differ most, from {ends}; {told} of "
-            f"{len(self.effects)} effects can be told from 0."
-        )
+        tested = self.tested
+        told = sum(bool(each.told_among_all) for each in tested)
+        counted = f"; {told} of {plural(len(tested), 'effect')} can be told from 0" if tested else ""
+        return f"{OBJECTIVES[self.objective].short}: the levels of {choice} differ most, from {ends}{counted}."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,7 +193,8 @@ class Marginal(InNotebooks):
         return (
             "Least squares on the levels of all choices at once, with a slight ridge; an effect is against the average "
             f"network, lower is better. {100.0 * self.confidence:g} % intervals of each level for itself: percentiles "
-            "of a bootstrap over networks."
+            "of a bootstrap over networks. How many can be told from 0 is corrected for all effects on the objective "
+            "(Holm), the two levels of a choice being one."
         )
 
     @property
@@ -315,6 +329,35 @@ def _predicted_r2(matrix: Floats, target: Floats, generator: np.random.Generator
     return 1.0 - lost / spread if spread > 0.0 else 0.0
 
 
+def _told(effects: Floats, errors: Floats, design: _Design, freedom: int) -> dict[int, bool]:
+    """Whether each effect with an interval, by its column, is told from 0 among all: Holm's method.
+
+    Args:
+        effects, errors: of every level, and their standard errors.
+        freedom: degrees of freedom of the residuals.
+    """
+    from scipy.special import stdtr  # slow to import, and those who only read a study may not need it
+
+    groups: list[list[int]] = []
+    for columns in design.of_choice.values():
+        known = [column for column in columns if design.counts[column] >= MIN_LEVEL]
+        # the effects of two levels are one number, each times the other's share of the networks
+        groups += [known] if len(columns) == 2 and known else [[column] for column in known]
+    # an effect without any error is told if it is one
+    chances = [
+        2.0 * float(stdtr(freedom, -abs(effects[column]) / errors[column]))
+        if errors[column] > 0.0
+        else float(effects[column] == 0.0)
+        for column, *_ in groups
+    ]
+    found: dict[int, bool] = {}
+    still = True
+    for place, index in enumerate(np.argsort(chances, kind="stable").tolist()):
+        still = still and chances[index] <= (1.0 - CONFIDENCE) / (len(groups) - place)
+        found.update(dict.fromkeys(groups[index], still))
+    return found
+
+
 def _model(objective: str, raw: Floats, design: _Design, bootstraps: int, seed: int) -> MarginalModel:
     linear = objective in _LINEAR
     unit = "points" if linear else "%"
@@ -334,6 +377,7 @@ def _model(objective: str, raw: Floats, design: _Design, bootstraps: int, seed: 
     r2 = _predicted_r2(matrix, target, generator)
     effects = design.centred(_fit(matrix, target, np.ones(count))[0], design.counts)
     ends = np.empty((0, len(effects)))
+    told: dict[int, bool] = {}
     if bootstraps > 0:
         drawn = np.empty((bootstraps, len(effects)))
         for row in drawn:
@@ -341,6 +385,8 @@ def _model(objective: str, raw: Floats, design: _Design, bootstraps: int, seed: 
             row[:] = design.centred(_fit(matrix, target, weights)[0], design.counts)
         tail = (1.0 - CONFIDENCE) / 2.0
         ends = np.quantile(drawn, (tail, 1.0 - tail), axis=0)
+        freedom = count - 1 - sum(len(columns) - 1 for columns in design.of_choice.values())
+        told = _told(effects, drawn.std(axis=0), design, freedom)
 
     def shown(value: float) -> float:
         return float(value) if linear else 100.0 * math.expm1(value)
@@ -358,6 +404,7 @@ def _model(objective: str, raw: Floats, design: _Design, bootstraps: int, seed: 
                 effect=shown(effects[column]),
                 low=low,
                 high=high,
+                told_among_all=told.get(column),
             )
         )
     spread = {name: float(np.ptp(effects[columns])) for name, columns in design.of_choice.items()}

@@ -85,6 +85,38 @@ def test_intervals_miss_no_effect_about_one_time_in_twenty(make_record: Make) ->
     assert 0.85 < np.mean(held) <= 1.0
 
 
+def test_without_any_effect_one_study_in_twenty_names_one(make_record: Make) -> None:
+    levels = {f"choice{number}": tuple(range(2 + number % 4)) for number in range(10)}
+    blank = [make_record(trial) for trial in range(60)]
+    named, studies = 0, 60
+    for seed in range(studies):
+        generator = np.random.default_rng(seed)
+        records = [
+            replace(
+                each,
+                score=replace(each.score, top1_percent=float(generator.normal(50.0, 3.0))),
+                suggested={name: int(generator.integers(len(values))) for name, values in levels.items()},
+            )
+            for each in blank
+        ]
+        model = marginal_effects(records, ("error_percent",), seed=seed).models[0]
+        told = sum(bool(effect.told_among_all) for effect in model.tested)
+        assert f"; {told} of {len(model.tested)} effects can be told from 0." in model.sentence
+        named += told > 0
+    assert named / studies < 0.05 + 3.0 * (0.05 * 0.95 / studies) ** 0.5
+
+
+def test_effects_that_there_are_are_told_among_all_and_two_levels_are_one(make_record: Make) -> None:
+    model = marginal_effects(drawn(make_record, 300), ("error_percent",)).models[0]
+    # a kernel of 3 costs 2 points and one of 7 saves 2, with a standard error near sqrt(0.25 / 100); 5 is the average
+    assert all(each.told_among_all for each in model.effects if each.choice == "kernel" and each.value != 5)
+    # three levels of two choices, and once each of residual and ratio, with two
+    assert (len(model.effects), len(model.tested)) == (10, 8)
+    for choice in ("residual", "ratio"):
+        assert len({each.told_among_all for each in model.effects if each.choice == choice}) == 1
+    assert marginal_effects(drawn(make_record, 60), bootstraps=0).models[0].tested == ()
+
+
 def test_a_network_of_several_records_counts_once(make_record: Make) -> None:
     records = drawn(make_record, 60)
     again = [replace(record, trial=record.trial + 100) for record in records]

@@ -20,6 +20,7 @@ def level(choice: str, value: Any, effect: float, half: float | None = 1.0) -> L
         effect=effect,
         low=None if half is None else effect - half,
         high=None if half is None else effect + half,
+        told_among_all=None if half is None else abs(effect) > half,
     )
 
 
@@ -73,8 +74,8 @@ def test_it_says_that_it_is_observational_and_how_well_the_model_predicts() -> N
     assert "archsearch ablate" in info.subtitle[0]
     assert "0.50" in info.subtitle[1]
     assert info.sentences[0] == (
-        "Validation top-1 error: the levels of kernel differ most, from -2.00 points (3) to +2.50 points (5); 2 of 3 "
-        "effects can be told from 0."
+        "Validation top-1 error: the levels of kernel differ most, from -2.00 points (3) to +2.50 points (5); 1 of 2 "
+        "effects can be told from 0."  # the two kernels are one, and pool's interval holds 0
     )
     noise = model("latency_ms", level("kernel", 3, 1.0), reason="its effects are noise")
     assert marginal(noise).warnings == ("its effects are noise",)
