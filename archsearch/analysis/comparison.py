@@ -8,6 +8,7 @@ The correlations and their intervals are those of `rank_correlation`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
@@ -34,8 +35,14 @@ _LARGE, _LARGE_RESAMPLES = 2000, 100
 _LATENCY_FACTS = ("fingerprint", "backend", "batch", "threads", "precision", "input_size", "reference")
 _SCORE_FACTS = ("epochs", "split", "train_images", "eval_images", "protocol", "seed")
 
-# Kendall's tau from which on an order is called so; of two networks at random, (1 + tau) / 2 stand in the same order.
-_WORDS = ((0.8, "almost the same order"), (0.5, "much the same order"), (0.2, "a loosely similar order"))
+# Kendall's tau from which on an order is called so, and below its negative; of two networks at random, (1 + tau) / 2
+# stand in the same order.
+_WORDS = (
+    (0.8, "almost the same order", "almost the opposite order"),
+    (0.5, "much the same order", "much the opposite order"),
+    (0.2, "a loosely similar order", "a loosely opposite order"),
+    (0.0, "hardly the same order", "hardly an opposite order"),
+)
 _NAMED = 6  # networks that a sentence lists
 
 
@@ -90,6 +97,8 @@ class RankCorrelation:
         n: networks.
         kendall, spearman: None where a side has fewer than 2 networks or all values equal; `reason` says so.
         kendall_low, ...: the intervals; None below MIN_INTERVAL networks, and where all pairs agree or all disagree.
+        told: whether it can be told from no order in common: by Kendall's interval; where all pairs agree or all
+            disagree, if chance does that in less than 5 % of cases.
     """
 
     objective: str
@@ -102,6 +111,7 @@ class RankCorrelation:
     spearman: float | None = None
     spearman_low: float | None = None
     spearman_high: float | None = None
+    told: bool = False
     reason: str = ""
 
 
@@ -210,7 +220,8 @@ class Comparison(InNotebooks):
         return (
             "Latencies are drift-corrected p10s; a network with several records has their medians. Kendall's tau-b and "
             f"Spearman's rho with {self.confidence * 100:g} % percentile intervals from bootstrap resamples of the "
-            f"networks, from {MIN_INTERVAL} networks on. A pair of networks is reversed if one is better on one side "
+            f"networks, from {MIN_INTERVAL} networks on; where all pairs agree, or all disagree, an order is told if "
+            "chance does that in less than 5 % of cases. A pair of networks is reversed if one is better on one side "
             "and worse on the other, in latency by more than each side's noise floor. Fronts are those of the shared "
             "networks alone."
         )
@@ -350,15 +361,26 @@ def _correlation(objective: str, one: _Medians, other: _Medians, both: Sequence[
     resampled = resampled_correlations(x.tolist(), {other.name: y.tolist()}, resamples=resamples)[other.name]
     told = correlation_of(other.name, found.n, resampled, "", CONFIDENCE, least=MIN_INTERVAL)
     found = replace(found, kendall=told.tau, spearman=told.spearman)
-    if told.tau is None or abs(told.tau) >= 1.0 - 1e-12:
-        return found  # all pairs alike: every resample says the same, so their spread is not seen
+    if told.tau is None:
+        return found
+    if abs(told.tau) >= 1.0 - 1e-12:  # all pairs alike: every resample says the same, so their spread is not seen
+        return replace(found, told=_chance_of_all_alike(x) < 1.0 - CONFIDENCE)
+    low, high = told.tau_low, told.tau_high
     return replace(
         found,
+        told=low is not None and high is not None and not low <= 0.0 <= high,
         kendall_low=told.tau_low,
         kendall_high=told.tau_high,
         spearman_low=told.spearman_low,
         spearman_high=told.spearman_high,
     )
+
+
+def _chance_of_all_alike(values: Floats) -> float:
+    """How probably an order that has nothing to do with these values, but as many ties, agrees or disagrees in all."""
+    _, ties = np.unique(values, return_counts=True)
+    log_orders = math.lgamma(len(values) + 1) - sum(math.lgamma(count + 1) for count in ties.tolist())
+    return 2.0 * math.exp(-log_orders)
 
 
 def _movers(objective: str, one: _Medians, other: _Medians, both: Sequence[str]) -> list[Mover]:
@@ -428,11 +450,10 @@ def _correlation_sentence(found: RankCorrelation) -> str:
     low, high = found.kendall_low, found.kendall_high
     interval = "" if low is None or high is None else f", {CONFIDENCE * 100:g} % interval {low:.2f} to {high:.2f}"
     numbers = f"Kendall's tau {found.kendall:.2f}{interval}, n = {found.n:,}"
-    if low is not None and high is not None and low <= 0.0 <= high:
-        return f"By {what} no common order of {between} can be told ({numbers})."
-    if found.kendall < 0.0:
-        return f"By {what} {between} rank the networks in opposite order ({numbers})."
-    words = next((words for least, words in _WORDS if found.kendall >= least), "hardly the same order")
+    if not found.told:
+        few = " from so few networks" if found.n < MIN_INTERVAL else ""
+        return f"By {what} no common order of {between} can be told{few} ({numbers})."
+    words = next(words[found.kendall < 0.0] for least, *words in _WORDS if abs(found.kendall) >= least)
     return f"By {what} {between} rank the networks in {words} ({numbers})."
 
 
