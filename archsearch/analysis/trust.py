@@ -87,6 +87,8 @@ class TrustGroup:
         best: the predictor with the highest tau; None if there is none.
         advantage, advantage_low, advantage_high: tau of the proxy minus tau of `best`, and the interval from resamples
             that both share; None where it cannot be told.
+        worse: whether `best` is known to rank better: the interval lies below 0, corrected for as many predictors as
+            there were to be the best (Bonferroni).
         ceiling: the tau that noise allows; None where it is not known.
         sentence: what that says.
     """
@@ -99,6 +101,7 @@ class TrustGroup:
     advantage: float | None
     advantage_low: float | None
     advantage_high: float | None
+    worse: bool = False
     ceiling: Ceiling | None
     sentence: str
 
@@ -293,10 +296,11 @@ def trust_of(
             "Kendall's tau-b and Spearman's rank correlation with the longer training's top-1 on the same validation "
             f"split. {confidence * 100:g} % percentile intervals from {resamples} bootstrap resamples of the networks, "
             "the same for all predictors; the difference to the best predictor is paired by resample. That predictor "
-            "was chosen on these networks, which flatters it. The best quarter is that of the searched study by proxy "
-            "accuracy. What noise allows: the mean tau, over simulations of these networks, of a ranking that is right "
-            "but for the noise of one seed in the proxy and of the seeds in the longer training; of a predictor, "
-            "without the former."
+            "was chosen on these networks, which flatters it: the proxy is said to rank worse only where the interval, "
+            "corrected for the number of predictors (Bonferroni), lies below 0. The best quarter is that of the "
+            "searched study by proxy accuracy. What noise allows: the mean tau, over simulations of these networks, of "
+            "a ranking that is right but for the noise of one seed in the proxy and of the seeds in the longer "
+            "training; of a predictor, without the former."
         ),
         warnings=_warnings(
             [score_of(record) for record in both],
@@ -427,11 +431,15 @@ def _group(
     )
     others.sort(key=lambda each: (each.tau is None, -(each.tau or 0.0)))
     best = others[0] if others and others[0].tau is not None else None
-    advantage, interval = None, None
+    advantage, interval, worse = None, None, False
     if best is not None and best.tau is not None and proxy.tau is not None:
         advantage = proxy.tau - best.tau
         if len(networks) >= LEAST_FOR_INTERVAL:
-            interval = percentile_interval(found[PROXY].taus - found[best.predictor].taus, confidence)
+            differences = found[PROXY].taus - found[best.predictor].taus
+            interval = percentile_interval(differences, confidence)
+            compared = sum(each.tau is not None for each in others)
+            corrected = percentile_interval(differences, 1.0 - (1.0 - confidence) / compared)
+            worse = corrected is not None and corrected[1] < 0.0
     low, high = interval or (None, None)
     group = TrustGroup(
         name=name,
@@ -442,6 +450,7 @@ def _group(
         advantage=advantage,
         advantage_low=low,
         advantage_high=high,
+        worse=worse,
         ceiling=ceiling,
         sentence="",
     )
@@ -491,10 +500,8 @@ def _group_sentence(group: TrustGroup, confidence: float) -> str:
         f"({own}{beside}; difference {advantage:+.2f}, {low:+.2f} to {high:+.2f}; {confidence * 100:g} % "
         f"intervals){chance}"
     )
-    if low > 0.0 or high < 0.0 or advantage <= 0.0:
-        ranks = "better" if low > 0.0 else "worse" if high < 0.0 else "no better"
-        return f"the proxy ranks {ranks} than{than} {where} {numbers}."
-    return f"that the proxy ranks better than{than} cannot be told {where} {numbers}."
+    ranks = "ranks better" if low > 0.0 else "ranks worse" if group.worse else "has not been shown to rank better"
+    return f"the proxy {ranks} than{than} {where} {numbers}."
 
 
 def _warnings(
