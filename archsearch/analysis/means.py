@@ -15,12 +15,18 @@ from archsearch.table import Column, Spread, Table, table_of
 
 @dataclass(frozen=True, kw_only=True)
 class Retraining:
-    """Test accuracy of one network under one protocol, over its seeds (percent; sample standard deviation)."""
+    """Test accuracy of one network, trained alike with each of its seeds (percent; sample standard deviation).
+
+    Attributes:
+        train_images, test_images: of every training that the mean is of.
+    """
 
     arch_id: str
     label: str
     protocol: str
     epochs: int
+    train_images: int
+    test_images: int
     seeds: int
     mean_top1_percent: float
     std_top1_percent: float | None
@@ -36,23 +42,27 @@ def retrainings_of(records: Sequence[Record], trainings: Sequence[tuple[str, Sco
 
     Args:
         records: of a study, for the networks' labels.
-        trainings: (arch_id, score) of every finished retraining, one for each seed.
+        trainings: (arch_id, score) of every finished retraining, one for each seed; those that differ in protocol,
+            epochs or images are entries of their own.
     """
     labels = labels_of(records)
-    grouped: dict[tuple[str, str, int], dict[int, float]] = {}
+    grouped: dict[tuple[str, str, int, int, int], dict[int, float]] = {}
     for arch_id, score in trainings:
-        grouped.setdefault((arch_id, score.protocol, score.epochs), {})[score.seed] = score.top1_percent
+        how = (score.protocol, score.epochs, score.train_images, score.eval_images)
+        grouped.setdefault((arch_id, *how), {})[score.seed] = score.top1_percent
     found = [
         Retraining(
             arch_id=arch_id,
             label=labels.get(arch_id, arch_id),
             protocol=protocol,
             epochs=epochs,
+            train_images=train_images,
+            test_images=test_images,
             seeds=len(top1),
             mean_top1_percent=statistics.fmean(top1.values()),
             std_top1_percent=statistics.stdev(top1.values()) if len(top1) > 1 else None,
         )
-        for (arch_id, protocol, epochs), top1 in grouped.items()
+        for (arch_id, protocol, epochs, train_images, test_images), top1 in grouped.items()
     ]
     return tuple(sorted(found, key=lambda each: -each.mean_top1_percent))
 
@@ -70,6 +80,8 @@ def retrained_table(found: Sequence[Retraining]) -> Table:
             Column(title="Test top-1", key="mean_top1_percent", unit="%", decimals=2),
             lambda each: Spread(each.mean_top1_percent, each.std_top1_percent),
         ),
+        Column(title="Training images", key="train_images", decimals=0),
+        Column(title="Test images", key="test_images", decimals=0),
         ARCH_ID,
         note="Accuracy on the test split, which the search never saw; ±: standard deviation over the seeds.",
     )

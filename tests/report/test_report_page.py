@@ -181,8 +181,9 @@ def test_no_name_becomes_markup(make_record: Make, make_data: Data) -> None:
         make_record(2, top1=None, p10=None, status=TrialStatus.FAILED, reason=MARKUP),
     ]
     trained = Retraining(
-        label=MARKUP, arch_id=MARKUP, protocol=MARKUP, epochs=1, seeds=1, mean_top1_percent=50.0, std_top1_percent=None
-    )
+        label=MARKUP, arch_id=MARKUP, protocol=MARKUP, epochs=1, train_images=9, test_images=9, seeds=1,
+        mean_top1_percent=50.0, std_top1_percent=None,
+    )  # fmt: skip
     data = make_data(
         records,
         study=MARKUP,
@@ -293,12 +294,12 @@ def test_without_an_ablation_the_report_says_how_to_make_one(make_record: Make, 
 
 def test_networks_trained_in_full_are_in_the_report(make_record: Make, make_data: Data) -> None:
     trained = Retraining(
-        label="trial 0", arch_id="0" * 12, protocol="modern", epochs=100, seeds=3, mean_top1_percent=91.5,
-        std_top1_percent=0.25,
+        label="trial 0", arch_id="0" * 12, protocol="modern", epochs=100, train_images=50_000, test_images=10_000,
+        seeds=3, mean_top1_percent=91.5, std_top1_percent=0.25,
     )  # fmt: skip
     page, markdown, _ = rendered(make_data([make_record(0)], retrainings=(trained,)))
     assert ">91.50 ± 0.25<" in page
-    assert "| trial 0 | modern | 100 | 3 | 91.50 ± 0.25 |" in markdown
+    assert "| trial 0 | modern | 100 | 3 | 91.50 ± 0.25 | 50,000 | 10,000 |" in markdown
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,34 @@
+"""Networks that were retrained in full: one entry for each way of training, the mean over its seeds."""
+
+from __future__ import annotations
+
+from makers import make_record, make_score
+
+from archsearch.analysis.means import retrained_table, retrainings_of
+from archsearch.records import Score
+
+
+def test_trainings_on_other_images_are_entries_of_their_own_and_replace_none() -> None:
+    records = [make_record(0)]
+
+    def trained(top1: float, *, seed: int, train: int = 50_000, test: int = 10_000) -> tuple[str, Score]:
+        score = make_score(
+            top1, seed=seed, protocol="modern", epochs=30, split="test", train_images=train, eval_images=test
+        )
+        return records[0].arch_id, score
+
+    found = retrainings_of(
+        records,
+        [
+            trained(90.0, seed=0),
+            trained(92.0, seed=1),
+            trained(70.0, seed=0, train=5_000),
+            trained(88.0, seed=0, test=2_000),
+        ],
+    )
+    # the mean of 90 and 92, whose standard deviation is sqrt(1 + 1); one seed has none
+    assert [
+        (each.train_images, each.test_images, each.seeds, each.mean_top1_percent, each.std_top1_percent)
+        for each in found
+    ] == [(50_000, 10_000, 2, 91.0, 2.0**0.5), (50_000, 2_000, 1, 88.0, None), (5_000, 10_000, 1, 70.0, None)]
+    assert [row["train_images"] for row in retrained_table(found).dicts()] == [50_000, 50_000, 5_000]
