@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -211,6 +212,7 @@ class ConfirmedPoint:
         label: the network's name in the design: a variant's, or "trial N".
         trial, variant: of the searched study; None if the network is not one of its trials, or not published.
         n: seeds that completed.
+        seeds: those.
         top1_percent, top1_low_percent, top1_high_percent: mean on the validation split and its interval, cut off at 0
             and 100; NaN without a trial, ends None with fewer than two.
         latency_ms, latency_low_ms, latency_high_ms: geometric mean of the drift-corrected p10 and its interval.
@@ -229,6 +231,7 @@ class ConfirmedPoint:
     variant: str | None
     arch_id: str
     n: int
+    seeds: tuple[int, ...]
     top1_percent: float
     top1_low_percent: float | None
     top1_high_percent: float | None
@@ -283,6 +286,21 @@ class Confirmed(InNotebooks):
     method: str
     warnings: tuple[str, ...]
     error_spread: PooledVariance | None = None
+
+    @cached_property
+    def _seed_effects(self) -> Additive:
+        """How surely the trials' places tell the effects of the seeds: a fit's shares and covariance need no values."""
+        return additive_fit({(each.label, seed): 0.0 for each in self.evaluated for seed in each.seeds})
+
+    def difference_variance(self, one: ConfirmedPoint, other: ConfirmedPoint) -> float:
+        """Variance of the difference of two points' fitted errors, for a noise variance of 1.
+
+        1/n1 + 1/n2, and for points that had not the same seeds that of the seeds' fitted effects, which then are part
+        of the difference: d' C d with the difference d of the points' shares in each seed.
+        """
+        fit = self._seed_effects
+        shares = fit.shares[fit.points.index(one.label)] - fit.shares[fit.points.index(other.label)]
+        return 1.0 / one.n + 1.0 / other.n + float(shares @ fit.seed_covariance @ shares)
 
     @property
     def kept(self) -> tuple[ConfirmedPoint, ...]:
@@ -413,6 +431,7 @@ def confirmed_of(
         _point(
             point,
             work.groups.get(point.name, []),
+            work.seeds_of(point.name),
             values=tuple(values.get(point.name, ())),
             on_front=on_front.get(point.name, False),
             probability=shares.get(point.name),
@@ -438,6 +457,7 @@ def confirmed_of(
 def _point(
     point: DesignPoint,
     group: Sequence[Record],
+    seeds: tuple[int, ...],
     *,
     values: tuple[float, ...],
     on_front: bool,
@@ -468,6 +488,7 @@ def _point(
         variant=point.variant,
         arch_id=point.arch_id,
         n=len(group),
+        seeds=seeds,
         top1_percent=top1[0],
         top1_low_percent=top1[1],
         top1_high_percent=top1[2],
@@ -516,19 +537,20 @@ class _FrontDraws:
             if record.latency is not None and OBJECTIVES["latency_ms"].extract(record) > 0.0
         }
         for point in design.points:
-            if found := [self._cells[point.name, s] for s in design.seeds if (point.name, s) in self._cells]:
+            if found := [self._cells[point.name, seed] for seed in self.seeds_of(point.name)]:
                 self.groups[point.name] = found
         self.names = tuple(self.groups)
         self.error = self._fit("error_percent", float, seeds=True)
         self.log_latency = self._fit("latency_ms", math.log, seeds=False)
 
+    def seeds_of(self, point: str) -> tuple[int, ...]:
+        """The seeds of a point that completed."""
+        return tuple(seed for seed in self.seeds if (point, seed) in self._cells)
+
     def _fit(self, name: str, scale: Callable[[float], float], *, seeds: bool) -> Additive:
         extract = OBJECTIVES[name].extract
         found = {
-            (point, s): scale(extract(self._cells[point, s]))
-            for point in self.names
-            for s in self.seeds
-            if (point, s) in self._cells
+            (point, s): scale(extract(self._cells[point, s])) for point in self.names for s in self.seeds_of(point)
         }
         return additive_fit(found, seeds=seeds)
 

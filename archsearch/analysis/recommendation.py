@@ -12,7 +12,8 @@ the front of its means.
 Two accuracies are told apart where the 95 % interval of their difference leaves out 0. Its standard error is that of
 two binomial shares over the validation images; that the networks saw the same images would narrow it, but which images
 they got right is not stored. Where both networks were confirmed, differences are paired by seed: the residual of
-point + seed over all confirmed networks, Student's t. Two latencies are told apart beyond the study's noise floor.
+point + seed over all confirmed networks, Student's t; where they had not the same seeds, with the error of the seeds'
+fitted effects (`Confirmed.difference_variance`). Two latencies are told apart beyond the study's noise floor.
 
 Where latency is no objective, its place is taken by the first objective that is not the error.
 """
@@ -281,9 +282,9 @@ def accuracy_difference(one: Record, other: Record, confirmed: Confirmed | None 
     margin: float | None
     if confirmed is not None and spread is not None and first is not None and second is not None:
         points = _error(second, confirmed) - _error(first, confirmed)
-        deviation = math.sqrt(spread.variance * (1.0 / first.n + 1.0 / second.n))
+        deviation = math.sqrt(spread.variance * confirmed.difference_variance(first, second))
         margin = half_width(deviation, spread.freedom, confidence=CONFIDENCE)
-        basis = f"paired over {' and '.join(dict.fromkeys((str(first.n), str(second.n))))} seeds"
+        basis = _seeds_text(first.seeds, second.seeds)
     else:
         points, scores = other.error_percent - one.error_percent, (score_of(one), score_of(other))
         margin = counting_margin_points(*scores)
@@ -293,6 +294,14 @@ def accuracy_difference(one: Record, other: Record, confirmed: Confirmed | None 
         basis = f"counting on {' and '.join(f'{count:,}' for count in counted)} images"
         basis += " as searched" if first is not None or second is not None else ""
     return AccuracyDifference(points=points, low=points - margin, high=points + margin, basis=basis)
+
+
+def _seeds_text(one: Sequence[int], other: Sequence[int]) -> str:
+    """What a confirmed difference rests on: `paired over 3 seeds`, `over 3 and 2 seeds, 2 of them in both`."""
+    if set(one) == set(other):
+        return f"paired over {plural(len(one), 'seed')}"
+    both = len(set(one) & set(other))
+    return f"over {len(one)} and {plural(len(other), 'seed')}, {both or 'none'} of them in both"
 
 
 def _points_of(confirmed: Confirmed | None) -> dict[str, ConfirmedPoint]:

@@ -208,9 +208,9 @@ def test_the_images_that_a_score_does_not_count_say_nothing_of_chance(make_recor
 
 
 def confirmation(
-    seeds: dict[str, list[float]], records: Sequence[Record], purpose: Any = "confirm"
+    seeds: dict[str, list[float | None]], records: Sequence[Record], purpose: Any = "confirm"
 ) -> tuple[Confirmed, Design]:
-    """Top-1 over the seeds 0, 1, ... of the networks of these records, by label."""
+    """Top-1 over the seeds 0, 1, ... of the networks of these records, by label; None: that training is missing."""
     points = tuple(
         DesignPoint(name=each.label, family=each.family, choices=each.choices, arch_id=each.arch_id, trial=each.trial)
         for each in records
@@ -228,7 +228,7 @@ def confirmation(
         )
         for record in records
         for seed, top1 in enumerate(seeds.get(record.label, ()))
-        if record.score is not None
+        if record.score is not None and top1 is not None
     ]
     return confirmed_of(made, design, DEFAULT_OBJECTIVES, noise_floor=0.0, draws=0), design
 
@@ -243,9 +243,29 @@ def test_a_confirmation_decides_by_its_means_and_its_paired_spread(make_record: 
     difference = accuracy_difference(records[1], records[0], found)
     assert difference.points == pytest.approx(2.0)
     assert (difference.low, difference.high) == (pytest.approx(1.752, abs=1e-3), pytest.approx(2.248, abs=1e-3))
+    assert difference.basis == "paired over 3 seeds"
     answer = recommended(records, confirmed=found)
     assert answer.sentence == "Take trial 1 (52.00 % top-1 in the mean of 3 seeds, 4.00 ms)."
     assert answer.warnings == ()
+
+
+def test_networks_of_different_seeds_have_the_error_of_the_seeds_effects_too(make_record: Make) -> None:
+    records = [make_record(trial, top1=50.0 + trial, p10=1.0 + trial) for trial in range(4)]
+    # Two networks are complete: the second seed gives 1.0 and 1.4 more, 1.2 in the mean. Residuals +-0.1, with
+    # 6 - 4 - 1 = 1 degree of freedom: s^2 = 4 * 0.01 = 0.04. Of the others each has one seed, not the same: 2 points
+    # are 0.8 without the seeds' effect. That is known from k = 2 complete networks, so the variance is
+    # s^2 (1 + 1 + 2 / k) = 0.12; t(0.975, 1) = 12.7062; 12.7062 * sqrt(0.12) = 4.4016
+    found, _ = confirmation(
+        {"trial 0": [60.0, None], "trial 1": [None, 62.0], "trial 2": [50.0, 51.0], "trial 3": [50.0, 51.4]}, records
+    )
+    difference = accuracy_difference(records[1], records[0], found)
+    assert difference.points == pytest.approx(0.8)
+    assert (difference.low, difference.high) == (pytest.approx(0.8 - 4.4016, abs=1e-3), pytest.approx(5.2016, abs=1e-3))
+    assert difference.basis == "over 1 and 1 seed, none of them in both"
+    # one seed in common with a complete network: 1 + 1/2, and the difference (1/2, -1/2) of the shares gives 1 / (2 k)
+    variance = found.difference_variance(found.points[0], found.points[2])
+    assert variance == pytest.approx(1.0 + 0.5 + 0.5 / 2)
+    assert accuracy_difference(records[2], records[0], found).basis == "over 2 and 1 seed, 1 of them in both"
 
 
 def test_a_confirmation_that_lacks_a_network_of_the_front_is_said_and_not_used(make_record: Make) -> None:

@@ -23,6 +23,7 @@ def point(label: str, top1: float, latency: float, **changes: Any) -> ConfirmedP
         "variant": None,
         "arch_id": label,
         "n": 5,
+        "seeds": (0, 1, 2, 3, 4),
         "top1_percent": top1,
         "top1_low_percent": top1 - 2.0,
         "top1_high_percent": top1 + 1.0,

@@ -70,6 +70,7 @@ def confirmation(record: Record, **changes: Any) -> Confirmed:
         "variant": record.variant,
         "arch_id": record.arch_id,
         "n": 5,
+        "seeds": (0, 1, 2, 3, 4),
         "top1_percent": 51.0,
         "top1_low_percent": 49.5,
         "top1_high_percent": 52.0,
