@@ -13,6 +13,7 @@ from typing import Any
 
 NOT_KNOWN = "not known"
 _HEAD = 4  # characters of a shortened name before the ellipsis
+_SAME_POINTS = 1e-9  # accuracies that differ by less differ by rounding alone
 
 
 def plural(number: object, noun: str) -> str:
@@ -96,9 +97,27 @@ def bytes_text(value: int) -> str:
     return f"{value} B"
 
 
+def amount_text(value: float, *, decimals: int) -> str:
+    """An amount of 0 or more; one that is there, but would be shown as 0: `less than 0.1`."""
+    step = 10.0**-decimals
+    return f"less than {step:.{decimals}f}" if 0.0 < value < 0.5 * step else number_text(value, decimals=decimals)
+
+
 def percent_text(value: float) -> str:
-    """A relative difference, given in percent: one decimal below 10 %, none above."""
-    return f"{value:.1f} %" if abs(value) < 10 else f"{value:.0f} %"
+    """A relative difference, given in percent, 0 or more: one decimal below 10 %, none above.
+
+    `less than 0.1 %` where it is not 0, `more than 99 %` where it is not 100.
+    """
+    if value < 10.0:
+        return f"{amount_text(value, decimals=1)} %"
+    return "more than 99 %" if 99.5 <= value < 100.0 else f"{value:.0f} %"
+
+
+def accurate_text(points: float) -> tuple[str, str]:
+    """A difference of two accuracies in words, and the word before the other: `1.20 points less accurate`, `than`."""
+    if abs(points) <= _SAME_POINTS:
+        return "as accurate", "as"
+    return f"{amount_text(abs(points), decimals=2)} points {'more' if points > 0.0 else 'less'} accurate", "than"
 
 
 def probability_text(value: float) -> str:

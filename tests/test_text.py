@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from archsearch.text import (
+    accurate_text,
+    amount_text,
     count_text,
     duration,
     interval_text,
@@ -87,8 +89,22 @@ def test_an_interval_stands_behind_its_number() -> None:
 
 def test_counts_percents_and_digits() -> None:
     assert [count_text(value) for value in (950, 341_000, 2_280_000)] == ["950", "341 k", "2.28 M"]
-    assert [percent_text(value) for value in (3.14, 9.99, 73.2)] == ["3.1 %", "10.0 %", "73 %"]
+    assert [percent_text(value) for value in (0.0, 3.14, 9.99, 73.2)] == ["0.0 %", "3.1 %", "10.0 %", "73 %"]
     assert [significant(value) for value in (0.03142, 3.142, 314.2, 31416)] == ["0.0314", "3.14", "314", "31400"]
+
+
+def test_what_is_not_nothing_and_not_all_is_not_rounded_to_it() -> None:
+    assert [percent_text(value) for value in (0.03, 0.05, 99.4, 99.6, 100.0, 250.4)] == [
+        "less than 0.1 %", "0.1 %", "99 %", "more than 99 %", "100 %", "250 %",
+    ]  # fmt: skip
+    assert [amount_text(value, decimals=2) for value in (0.0, 0.004, 1.5)] == ["0.00", "less than 0.01", "1.50"]
+    assert [accurate_text(points) for points in (0.0, 1e-13, -0.003, -1.2, 2.0)] == [
+        ("as accurate", "as"),
+        ("as accurate", "as"),
+        ("less than 0.01 points less accurate", "than"),
+        ("1.20 points less accurate", "than"),
+        ("2.00 points more accurate", "than"),
+    ]
 
 
 def test_long_names_are_shortened_in_the_middle() -> None:

@@ -383,11 +383,10 @@ def _sign(value: float) -> str:
 
 def _number(value: float, effect: Effect, *, unit: bool = True) -> str:
     if effect.unit == "%":
-        text = f"{abs(value):.1f}" if abs(value) < 100 else f"{abs(value):.0f}"
-        return f"{_sign(value)}{text}{' %' if unit else ''}"
+        return f"{number_text(value, decimals=1 if abs(value) < 100 else 0, signed=True)}{' %' if unit else ''}"
     if effect.unit == "ms":
         return f"{_sign(value)}{significant(abs(value))}{' ms' if unit else ''}"
-    return f"{_sign(value)}{abs(value):.2f}"
+    return number_text(value, decimals=2, signed=True)
 
 
 CORRECTION = "Bonferroni"

@@ -216,7 +216,9 @@ class Canary(InNotebooks):
             ("Largest drift of the reference (%)", self.drift_max),
         )
         rows: list[tuple[Cell, ...]] = [
-            (name, f"{100.0 * drift:+.1f}", None) for name, drift in drifts if drift is not None
+            (name, number_text(100.0 * drift, decimals=1, signed=True), None)
+            for name, drift in drifts
+            if drift is not None
         ]
         flagged = [("Not converged", self.unconverged), ("Memory crowded", self.crowded)]
         if self.drift_tolerance is not None:

@@ -24,7 +24,7 @@ from archsearch.analysis.tables import ARCH_ID, NETWORK
 from archsearch.noise import NO_FLOOR, NoiseFloor
 from archsearch.records import Latency, Record
 from archsearch.table import Column, InNotebooks, Interval, Table, table_of
-from archsearch.text import first_of, plural
+from archsearch.text import first_of, number_text, plural
 
 COMPARED = {"latency_ms": "latency", "error_percent": "accuracy"}
 MIN_INTERVAL = 5  # networks below which a correlation gets no interval
@@ -448,13 +448,17 @@ def _correlation_sentence(found: RankCorrelation) -> str:
     if found.kendall is None:
         return f"By {what} nothing can be told of {between}: {found.reason}."
     low, high = found.kendall_low, found.kendall_high
-    interval = "" if low is None or high is None else f", {CONFIDENCE * 100:g} % interval {low:.2f} to {high:.2f}"
-    numbers = f"Kendall's tau {found.kendall:.2f}{interval}, n = {found.n:,}"
+    interval = "" if low is None or high is None else f", {CONFIDENCE * 100:g} % interval {_tau(low)} to {_tau(high)}"
+    numbers = f"Kendall's tau {_tau(found.kendall)}{interval}, n = {found.n:,}"
     if not found.told:
         few = " from so few networks" if found.n < MIN_INTERVAL else ""
         return f"By {what} no common order of {between} can be told{few} ({numbers})."
     words = next(words[found.kendall < 0.0] for least, *words in _WORDS if abs(found.kendall) >= least)
     return f"By {what} {between} rank the networks in {words} ({numbers})."
+
+
+def _tau(value: float) -> str:
+    return number_text(value, decimals=2)
 
 
 def _shared_table(found: Comparison) -> Table:

@@ -37,7 +37,7 @@ from archsearch.designs import FRESH_IMAGES, Design, DesignPoint
 from archsearch.noise import NoiseFloor
 from archsearch.records import Record
 from archsearch.table import Column, InNotebooks, Interval, Table, table_of
-from archsearch.text import duration, interval_text, number_text, plural, probability_text
+from archsearch.text import accurate_text, amount_text, duration, interval_text, plural, probability_text
 
 # Scores that scatter about a line over the log latency, and what of it is noise: true means, and the winner's curse.
 #
@@ -150,16 +150,17 @@ class WinnersCurse:
     def sentence(self) -> str:
         """All of it."""
         mean, best, noise = (
-            number_text(value, decimals=1) for value in (self.front_points, self.best_points, self.noise_points)
+            amount_text(value, decimals=1) for value in (self.front_points, self.best_points, self.noise_points)
         )
         basis = (
             f"from a noise of {noise} points, that of counting images; seeds add to it (`archsearch confirm`)"
             if self.counted
             else f"from a noise of {noise} points over the seeds"
         )
+        about = "" if mean.startswith("less") else f"{'at least ' if self.counted else ''}about "
         return (
             f"The front is the luckiest of {plural(self.networks, 'network')}: trained again its networks lose "
-            f"{'at least ' if self.counted else ''}about {mean} points of top-1 in the mean, its most accurate one "
+            f"{about}{mean} points of top-1 in the mean, its most accurate one "
             f"{best} ({basis})."
         )
 
@@ -348,11 +349,10 @@ class Confirmed(InNotebooks):
             if each.n and each.searched_top1_percent is not None
         ]
         if again:
-            lost = math.fsum(again) / len(again)
+            words, than = accurate_text(-math.fsum(again) / len(again))
             found.append(
                 f"Trained again{', and validated on other images,' if self.design.mode == FRESH_IMAGES else ''} the "
-                f"networks of the searched front are {number_text(abs(lost), decimals=2)} points "
-                f"{'less' if lost > 0 else 'more'} accurate in the mean than the search found."
+                f"networks of the searched front are {words} in the mean {than} the search found."
             )
         found += [
             f"The knee of the means is {each.label}: {each.sentence}" for each in self.points if each.label == self.knee

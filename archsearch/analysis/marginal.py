@@ -30,7 +30,7 @@ from archsearch.analysis.levels import OBSERVATIONAL, Networks, counts_text, net
 from archsearch.analysis.objectives import OBJECTIVES, resolve_objectives
 from archsearch.records import Record
 from archsearch.table import Column, InNotebooks, Interval, Table
-from archsearch.text import capitalised, level_text, plural
+from archsearch.text import capitalised, level_text, number_text, plural
 
 MIN_NETWORKS = 20
 NETWORKS_PER_LEVEL = 1.5  # for each level that is free (all but one of each choice)
@@ -109,7 +109,10 @@ class MarginalModel:
         """The choice whose levels differ most, and how many effects can be told from none."""
         choice = self.choices[0]
         levels = sorted((each for each in self.effects if each.choice == choice), key=lambda each: each.effect)
-        ends = " to ".join(f"{each.effect:+.2f} {self.unit} ({each.level})" for each in (levels[0], levels[-1]))
+        ends = " to ".join(
+            f"{number_text(each.effect, decimals=2, signed=True)} {self.unit} ({each.level})"
+            for each in (levels[0], levels[-1])
+        )
         tested = self.tested
         told = sum(bool(each.told_among_all) for each in tested)
         counted = f"; {told} of {plural(len(tested), 'effect')} can be told from 0" if tested else ""

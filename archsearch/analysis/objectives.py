@@ -16,7 +16,7 @@ from archsearch.errors import ConfigError
 from archsearch.noise import COVERAGE, LEAST_REPEATS, FloorSource, NoiseFloor
 from archsearch.records import Cost, Latency, Record, Score, TrialStatus
 from archsearch.registry import Registry
-from archsearch.text import count_text, percent_text, plural, significant
+from archsearch.text import accurate_text, count_text, percent_text, plural, significant
 
 Part = TypeVar("Part", Cost, Latency, Score)
 
@@ -94,7 +94,7 @@ def _known(part: Part | None, what: str, record: Record) -> Part:
 
 
 def _points_more_accurate(worse: float, best: float) -> str:
-    return f"{worse - best:.2f} points more accurate"
+    return accurate_text(worse - best)[0]
 
 
 def _milliseconds_faster(worse: float, best: float) -> str:

@@ -491,7 +491,8 @@ class _Choice:
         ties: list[str] = []
         sure = ""
         if accuracy.low is not None and accuracy.high is not None:
-            sure = f"{accuracy.low:+.1f} to {accuracy.high:+.1f} points at 95 %, {accuracy.basis}"
+            low, high = (number_text(end, decimals=1, signed=True) for end in (accuracy.low, accuracy.high))
+            sure = f"{low} to {high} points at 95 %, {accuracy.basis}"
         if accuracy.told_apart:
             (gains if accuracy.points > 0.0 else losses).append(_points(accuracy.points))
         elif accuracy.basis:
@@ -584,7 +585,8 @@ class _Choice:
         found = accuracy_difference(one.record, other.record, self.confirmed)
         if not self.has_error or found.low is None:
             return ""
-        return f" (differences below {found.points - found.low:.1f} points may be chance, {found.basis})"
+        margin = max(round(found.points - found.low, 1), 0.1)
+        return f" (differences below {margin:.1f} points may be chance, {found.basis})"
 
     def _notes(self, runners_up: Sequence[Candidate], others: Sequence[Role]) -> tuple[str, ...]:
         found = []

@@ -32,7 +32,7 @@ from archsearch.analysis.rank_correlation import (
 from archsearch.analysis.tables import ARCH_ID, NETWORK, WIDE_TRIAL
 from archsearch.records import Record, Score, TrialStatus
 from archsearch.table import Column, InNotebooks, Interval, Spread, Table, table_of
-from archsearch.text import capitalised, plural, some_of
+from archsearch.text import accurate_text, capitalised, number_text, plural, some_of
 
 LEAST_NETWORKS = 4
 PROXY = "proxy"
@@ -177,9 +177,10 @@ class Trust(InNotebooks):
         """The plain answer over all networks first."""
         found = [capitalised(group.sentence) for group in self.groups]
         if self.pick_rank is not None and self.regret_points is not None:
+            words, than = accurate_text(-self.regret_points)
             found.append(
                 f"The network that the proxy ranks first is number {self.pick_rank:g} of {len(self.networks)} after "
-                f"{self.long_epochs} epochs, {self.regret_points:.2f} points less accurate than the best."
+                f"{self.long_epochs} epochs, {words} {than} the best."
             )
         return tuple(found)
 
@@ -467,10 +468,11 @@ def _allowed(group: TrustGroup, each: Correlation) -> float | None:
 def _tau_text(group: TrustGroup, found: Correlation, *, interval: str) -> str:
     """`0.41 of 0.68 that noise allows`, and the interval where there is one: `, interval 0.10 to 0.66`."""
     allowed = _allowed(group, found)
-    text = f"{found.tau:.2f}" + ("" if allowed is None else f" of {allowed:.2f} that noise allows")
+    text = number_text(found.tau, decimals=2) + ("" if allowed is None else f" of {allowed:.2f} that noise allows")
     if found.tau_low is None or found.tau_high is None:
         return text
-    return f"{text}, {interval} {found.tau_low:.2f} to {found.tau_high:.2f}"
+    low, high = (number_text(end, decimals=2) for end in (found.tau_low, found.tau_high))
+    return f"{text}, {interval} {low} to {high}"
 
 
 def _group_sentence(group: TrustGroup, confidence: float) -> str:
@@ -496,8 +498,9 @@ def _group_sentence(group: TrustGroup, confidence: float) -> str:
     if advantage is None or low is None or high is None:
         untold = f"{beside}; their difference has no interval" if group.best is not None else beside
         return f"the proxy ranks with {own} {where}{untold}{chance}."
+    shown = [number_text(value, decimals=2, signed=True) for value in (advantage, low, high)]
     numbers = (
-        f"({own}{beside}; difference {advantage:+.2f}, {low:+.2f} to {high:+.2f}; {confidence * 100:g} % "
+        f"({own}{beside}; difference {', '.join((shown[0], ' to '.join(shown[1:])))}; {confidence * 100:g} % "
         f"intervals){chance}"
     )
     ranks = "ranks better" if low > 0.0 else "ranks worse" if group.worse else "has not been shown to rank better"

@@ -628,4 +628,7 @@ def _baseline_line(
 def _ratio(value: int, base: int) -> str:
     if not base or value == base:
         return "as many" if value == base else "not comparable"
-    return f"{'+' if value > base else '−'}{percent_text(abs(100.0 * (value / base - 1.0)))}"
+    percent = percent_text(abs(100.0 * (value / base - 1.0)))
+    if not percent[0].isdigit():
+        return f"{percent} {'more' if value > base else 'fewer'}"
+    return f"{'+' if value > base else '−'}{percent}"

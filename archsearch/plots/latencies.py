@@ -14,7 +14,7 @@ from archsearch.plots import style
 from archsearch.plots.ranges import AxisScale
 from archsearch.plots.traces import add_lines, add_points, hover, thinned, thinned_line
 from archsearch.records import Latency, Record
-from archsearch.text import percent_text, shorten, significant
+from archsearch.text import number_text, percent_text, shorten, significant
 
 MOST_NETWORKS = 1500
 _P10 = {"symbol": "circle", "size": 4.5, "color": style.BLUE}
@@ -142,6 +142,6 @@ def _hover(record: Record, latency: Latency, doubts: Sequence[str]) -> str:
         f"p10 {significant(latency.p10_ms)}, median {significant(latency.median_ms)}, "
         f"p90 {significant(latency.p90_ms)} ms (n = {latency.n:,}); corrected {significant(latency.corrected_ms)} ms",
         f"reference {significant(latency.reference_p10_ms)} ms"
-        + ("" if latency.drift is None else f", drift {100 * latency.drift:+.1f} %"),
+        + ("" if latency.drift is None else f", drift {number_text(100 * latency.drift, decimals=1, signed=True)} %"),
         *(style.plain(doubt) for doubt in doubts),
     )

@@ -26,7 +26,7 @@ from archsearch.plots.front import glance_figure
 from archsearch.records import Latency, Record, Score, TrialStatus
 from archsearch.store.studies import BOARDS_FACT
 from archsearch.table import Cell, Column, Result, Table
-from archsearch.text import capitalised, count_text, plural, significant
+from archsearch.text import accurate_text, capitalised, count_text, plural, significant
 
 if TYPE_CHECKING:
     from archsearch.analysis.ablation import Ablation
@@ -464,7 +464,7 @@ def _against(data: ReportData, row: FrontRow, taken: Sequence[tuple[Role, FrontR
             continue
         difference = accuracy_difference(row.record, theirs.record, data.front.recommendation.confirmed)
         points = difference.points
-        accuracy = f"{abs(points):.2f} points {'more' if points > 0 else 'less'} accurate" if points else "as accurate"
+        accuracy, _ = accurate_text(points)
         if points and not difference.told_apart:
             accuracy += " (too little to tell)"
         mine, their_ms = row.latency.corrected_ms, theirs.latency.corrected_ms

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from archsearch.analysis.ablation import Finding, ablation_of
+from archsearch.analysis.ablation import Finding, ablation_of, amount
 from archsearch.designs import Design, DesignPoint
 from archsearch.records import Record, TrialStatus
 
@@ -284,6 +284,15 @@ def test_spreads_that_differ_are_not_pooled_and_it_is_said(make_record: Make) ->
     assert warning.startswith("the networks' spreads of top-1 differ (Brown-Forsythe, p < 0.001)")
     assert [row.top1 for row in pooled.rows] == [row.top1 for row in own.rows]
     assert not any("spreads" in text for text in own.warnings)
+
+
+def test_an_effect_that_rounds_to_zero_has_no_minus(make_record: Make) -> None:
+    made = design(POINTS)
+    base = [50.0, 52.0, 51.0, 49.0, 53.0]
+    other = [50.5, 51.5, 51.0, 49.0, 52.98]  # +0.5, -0.5, 0, 0, -0.02: -0.004 in the mean
+    p10 = {"base": [5.0] * 5, "kernel=5": [5.01, 4.99, 5.0, 5.0, 4.999]}  # -0.005 % in the mean
+    row = ablation_of(records(make_record, made, {"base": base, "kernel=5": other}, p10), made).rows[0]
+    assert (amount(row.top1), amount(row.latency)) == ("+0.00 points top-1", "+0.0 % latency")
 
 
 def test_two_seeds_cannot_tell_whether_spreads_differ_so_one_is_assumed_and_it_is_said(make_record: Make) -> None:

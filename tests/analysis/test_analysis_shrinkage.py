@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from archsearch.analysis.confirmed import drawn_means, winners_curse_of
+from archsearch.analysis.confirmed import WinnersCurse, drawn_means, winners_curse_of
 from archsearch.analysis.front import front_of
 from archsearch.analysis.intervals import additive_fit
 from archsearch.analysis.recommendation import recommendation_of
@@ -82,6 +82,12 @@ def test_the_winners_curse_is_said_beside_the_recommendation(make_record: Make) 
     # of 2,000 images and about 65 %: sqrt(0.65 x 0.35 / 2000) = 1.07 points
     assert text.startswith("The front is the luckiest of 100 networks: trained again its networks lose at least about")
     assert "from a noise of 1.1 points, that of counting images; seeds add to it" in text
+
+
+def test_a_loss_too_small_to_be_shown_is_said_to_be_less() -> None:
+    curse = WinnersCurse(front_points=0.02, best_points=0.3, noise_points=0.04, networks=20, counted=True)
+    assert "its networks lose less than 0.1 points of top-1 in the mean, its most accurate one 0.3 (" in curse.sentence
+    assert "from a noise of less than 0.1 points" in curse.sentence
 
 
 def test_few_networks_and_scores_without_scatter_have_no_winners_curse(make_record: Make) -> None:
