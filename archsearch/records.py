@@ -6,6 +6,7 @@ its epochs, seed and split. Units stand in the names. Nothing here imports torch
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
@@ -14,6 +15,7 @@ from typing import Any
 LARGEST_INPUT = 4096
 MOST_CLASSES = 100_000
 """Height and width of an input (pixels), and outputs of a classifier: more is a mistake, and would take all memory."""
+_SEARCHED_TRIAL = re.compile(r"trial [0-9]+")  # how a design names the network of a trial that has no other name
 
 
 class TrialStatus(StrEnum):
@@ -388,5 +390,11 @@ class Record:
 
     @property
     def label(self) -> str:
-        """The variant's name, or that of the design's point, or `trial N`."""
-        return self.variant or self.point or f"trial {self.trial}"
+        """The variant's name, or that of the design's point, or `trial N` of its own study."""
+        own = None if self.searched_trial else self.point
+        return self.variant or own or f"trial {self.trial}"
+
+    @property
+    def searched_trial(self) -> str | None:
+        """`trial N` of the study that its design was made from, where the point has its name from there; else None."""
+        return self.point if self.point and _SEARCHED_TRIAL.fullmatch(self.point) else None

@@ -522,9 +522,13 @@ class _Choice:
         return text
 
     def _sentence(self, chosen: Candidate, published: Published | None) -> str:
-        itself = ""
-        if (named := _variant_of(self.records, chosen.record)) is not None:
-            itself = f"{f', which is {named}' if chosen.record.variant is None else ''}, a published network"
+        record, names = chosen.record, []
+        if record.variant is None and record.searched_trial and self.confirmed is not None:
+            names.append(f"{record.searched_trial} of {self.confirmed.design.of}")
+        if (named := _variant_of(self.records, record)) is not None and record.variant is None:
+            names.append(named)
+        itself = f", which is {_listed(names)}" if names else ""
+        itself += ", a published network" if named is not None else ""
         against = "" if published is None else f": {published.sentence}"
         return f"Take {self._shown(chosen)}{itself}{against}."
 

@@ -277,7 +277,9 @@ def trust_of(
         if record.status not in (TrialStatus.RUNNING, TrialStatus.INTERRUPTED)
         and (record.arch_id not in trained or record.arch_id not in short)
     }
-    missing = tuple(short.get(arch_id, record).label for arch_id, record in lost.items())
+    missing = tuple(
+        short[arch_id].label if arch_id in short else record.point or record.label for arch_id, record in lost.items()
+    )
     return Trust(
         study=proxy[0].study if proxy else "",
         trust_study=long[0].study if long else "",

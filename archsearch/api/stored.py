@@ -415,7 +415,11 @@ class StoredStudy:
                 if not record.arch_id:
                     raise ConfigError(f"trial {number} of study '{self.name}' has no network yet ({record.status})")
                 return record
-        raise ConfigError(f"study '{self.name}' has no trial {number}", hint=f"its {self._numbers}")
+        hint, searched = f"its {self._numbers}", f"trial {number}"
+        again = next((record for record in self.networks if record.searched_trial == searched), None)
+        if again is not None and self.design is not None:
+            hint += f"; {searched} of {self.design.of} is trial {again.trial} here"
+        raise ConfigError(f"study '{self.name}' has no trial {number}", hint=hint)
 
 
 def device_name_of(facts: Mapping[str, Any]) -> str:

@@ -288,7 +288,8 @@ def _status(record: Record) -> str:
 def _name(record: Record) -> str:
     if record.point is None:
         return record.variant or record.arch_id or "-"
-    return record.point if record.score is None else f"{record.point} (seed {record.score.seed})"
+    name = f"searched {record.point}" if record.searched_trial else record.point
+    return name if record.score is None else f"{name} (seed {record.score.seed})"
 
 
 def _stopped(early: EarlyStop) -> str:
