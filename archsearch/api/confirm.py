@@ -81,11 +81,11 @@ def plan_confirm(
         measured_on |= {"backend": AUTO, "also": [], "precision": AUTO, "batch": None}
     changes = SectionChanges(proxy={"fresh_images": True} if fresh_images else {}, latency=measured_on)
     planned = plan_design(base_of(opened), design, runtime, changes=changes)
-    images = planned.plan.train_images
+    images, beside = planned.plan.train_images, len(records) - len(members)
     return replace(
         planned,
         lines=(
-            ("networks", f"{len(records)}: {len(members)} of the front, {len(records) - len(members)} near it"),
+            ("networks", f"{len(records)}: {len(members)} of the front of study {opened.name}, {beside} near it"),
             (
                 "trainings",
                 f"{design.size} in all: each network with {plural(seeds, 'seed')} "

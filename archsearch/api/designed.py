@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from archsearch.api.study import Study
+from archsearch.api.study import Study, study_if_stored
 from archsearch.designs import Design, DesignPoint, Purpose
 from archsearch.errors import ConfigError
 from archsearch.image_rules import RULES_FACT
@@ -149,10 +149,19 @@ def plan_design(
     """Check a design against its data and this machine without storing anything; three points are tried.
 
     `changes`: keys of `proxy` and `latency` with other values than the base's. Raises what `archsearch.api.run.plan`
-    raises.
+    raises, StudyChangedError among it where the design is stored with another protocol.
     """
     config = design_config(base, design, changes or SectionChanges())
     from archsearch.search.plan import plan_run  # torch: what is wrong with a design itself is said without it
 
     former = base.study is not None and RULES_FACT not in base.study.info.facts
-    return DesignPlan(base=base, design=design, plan=plan_run(config, runtime, space=base.space, former=former))
+    stored = study_if_stored(config.name, storage=runtime.storage)
+    plan = plan_run(
+        config,
+        runtime,
+        space=base.space,
+        former=former,
+        stored=None if stored is None else stored.info,
+        trained=stored is not None and any(record.score is not None for record in stored.records),
+    )
+    return DesignPlan(base=base, design=design, plan=plan)

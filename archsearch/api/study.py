@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -13,6 +14,7 @@ from archsearch.analysis.front import front_rows
 from archsearch.analysis.verdicts import verdicts_table
 from archsearch.api.paths import as_path, open_database
 from archsearch.api.stored import StoredStudy, counts_text, trial_rows
+from archsearch.designs import Design
 from archsearch.errors import ArchsearchError, NothingStoredError, OverrideError, UnknownNameError
 from archsearch.overrides import Overrides, read_overrides
 from archsearch.store.studies import find_study, latest_study, list_studies
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from archsearch.analysis.trust import Trust
     from archsearch.plots.catalog import Figure
     from archsearch.search.config import StudyConfig
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, repr=False)
@@ -168,8 +172,8 @@ def open_base(
 ) -> Study | StudyConfig:
     """A study to make a design from: an opened or stored one, by its name or file, else one that was only written down.
 
-    The study of a design stands for the one that it was made from. `overrides` can only change a study that was never
-    run.
+    The study of a design stands for the one that it was made from, which is logged. `overrides` can only change a
+    study that was never run.
 
     Raises UnknownNameError or ConfigError for a name that is neither; StoreError for the database.
     """
@@ -186,7 +190,7 @@ def open_base(
             # Of the two lists the one that has a name like it, else that of the stored studies.
             raise (unknown if unknown.near else missing) from unknown
     if found.design is not None:
-        return open_base(found.design.of, storage=storage or found.storage, overrides=overrides)
+        return open_base(base_name_of(found.design, found.name), storage=storage or found.storage, overrides=overrides)
     if overrides:
         first = next(iter(read_overrides(overrides)))
         raise OverrideError(
@@ -195,6 +199,15 @@ def open_base(
             hint="for example proxy.epochs=3; what else differs is another study",
         )
     return found
+
+
+def base_name_of(design: Design, name: str) -> str:
+    """The study that a design was made from, which is taken in place of the design's own, `name`; that is logged."""
+    logger.warning(
+        "study '%s' is a design (%s) made from study '%s': networks and front are those of '%s'",
+        name, design.purpose, design.of, design.of,
+    )  # fmt: skip
+    return design.of
 
 
 def study_if_stored(name: str, *, storage: str | None) -> Study | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from archsearch.analysis.objectives import is_complete
 from archsearch.api.designed import DesignPlan, base_of, plan_design, point_of
 from archsearch.api.stored import by_network
-from archsearch.api.study import Study, open_study, opened_study, study_if_stored
+from archsearch.api.study import Study, base_name_of, open_study, opened_study, study_if_stored
 from archsearch.designs import Design
 from archsearch.errors import ConfigError, OverrideError
 from archsearch.overrides import SectionChanges
@@ -61,7 +61,7 @@ def plan_trust(
         )
     opened = opened_study(study, storage=runtime.storage)
     if opened.design is not None:
-        opened = open_study(opened.design.of, storage=runtime.storage)
+        opened = open_study(base_name_of(opened.design, opened.name), storage=runtime.storage)
     if networks < 1 or seeds < 1:
         raise ConfigError(f"{networks} networks, {seeds} seeds: at least 1 of each is needed")
     base = base_of(opened)

@@ -16,6 +16,7 @@ from torch import nn
 
 from archsearch.data.catalog import load_dataset
 from archsearch.data.dataset import Dataset
+from archsearch.designs import Design, Purpose
 from archsearch.errors import BuildError, ConfigError, StudyChangedError
 from archsearch.image_rules import CURRENT_RULES, RULES_FACT, ImageRules
 from archsearch.latency.backends import BACKENDS
@@ -195,11 +196,28 @@ def check_unchanged(plan: RunPlan, stored: StudyInfo) -> None:
             undo = f"or go on with it as it was begun (in a terminal: --set latency.backend={other_backend[0]})"
             if plan.config.latency.backend == AUTO:
                 found[0:0] = [f"the backend 'auto' is '{other_backend[1]}' on this device"]
-        raise StudyChangedError(
-            f"study '{stored.name}' exists with another protocol: {'; '.join(found)}",
-            hint="its trials could not be compared: give the study another name (in a terminal: --set name=NEW), "
-            f"{undo}",
-        )
+        hint = f"its trials could not be compared: give the study another name (in a terminal: --set name=NEW), {undo}"
+        if plan.config.design is not None:
+            hint = _of_design(plan.config.design, stored.name)
+        raise StudyChangedError(f"study '{stored.name}' exists with another protocol: {'; '.join(found)}", hint=hint)
+
+
+# purpose of a design: the plot of its result, and what options make another design
+_DESIGNS: Mapping[Purpose, tuple[str, str]] = {
+    "ablation": ("ablation", "other --choices or --set proxy.epochs=N"),
+    "confirm": ("confirmed", "another --top or --fresh-images"),
+    "trust": ("trust", "another --n or other --epochs"),
+}
+
+
+def _of_design(design: Design, name: str) -> str:
+    """What to do where a stored design cannot be gone on with: its name follows from what was asked for."""
+    plot, options = _DESIGNS[design.purpose]
+    return (
+        "new trainings could not be compared with its own, which can still be looked at: "
+        f"archsearch plot {plot} --study {design.of}, archsearch report --study {name}; "
+        f"{options} (in a terminal) make another design; or undo the change"
+    )
 
 
 def _resolved(protocol: Mapping[str, Any], device: str) -> dict[str, Any]:

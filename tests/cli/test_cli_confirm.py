@@ -115,7 +115,7 @@ def test_neighbours_come_by_what_they_miss_and_far_ones_only_when_asked_for(
 def test_a_dry_run_lists_the_front_and_its_neighbours_with_new_seeds(cli: Callable[..., Any], stored: str) -> None:
     ended = cli("confirm", "--study", "small", "--dry-run", "--device", "cpu", "--workers", "1", "--storage", stored)
     assert ended.code == 0, ended.err
-    assert "networks  4: 3 of the front, 1 near it" in ended.err
+    assert "networks  4: 3 of the front of study small, 1 near it" in ended.err
     assert "trainings 12 in all: each network with 3 seeds (3, 4, 5)" in ended.err  # a search has 0 to 2
     # every trial took 20 s for the same 8 epochs, and there are 12
     assert "estimated time: 4 min with 1 worker (from this study's own trials)" in ended.err

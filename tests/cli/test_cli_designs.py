@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from stored import unpack_golden
 
 from archsearch.api.study import open_study
 
+GOLDEN = Path(__file__).parents[1] / "golden" / "make_study.py"
 CONFIRM, TRUST = "cifar10_random.confirm-427cae", "cifar10_random.trust-37d711"
 
 
@@ -53,3 +55,52 @@ def test_a_number_of_the_searched_study_is_answered_with_the_design_s_own(said: 
     ended = said("retrain", "--study", CONFIRM, "--trial", "46")
     assert ended.code == 2
     assert "has no trial 46" in ended.err and "trial 46 of cifar10_random is trial 1 here" in ended.err
+
+
+# What asks for each stored design again, and options that make another design.
+AGAIN = {
+    "confirm": (["--seeds", "3", "--top", "3"], "another --top or --fresh-images", "confirmed", CONFIRM),
+    "trust": (["--epochs", "40"], "another --n or other --epochs", "trust", TRUST),
+    "ablate": (
+        ["--choices", "stage2.kernel,head.type,residual", "--seeds", "3"],
+        "other --choices or --set proxy.epochs=N", "ablation", "cifar10_random.ablate-0587cd",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("command", AGAIN)
+@pytest.mark.parametrize("dry", [True, False], ids=["dry run", "run"])
+def test_a_design_that_was_stored_on_another_machine_is_refused_with_what_can_be_typed_instead(
+    command: str, dry: bool, said: Callable[..., Any]
+) -> None:
+    runpy.run_path(str(GOLDEN))["write_images"](Path("cifar10"))
+    options, another, plot, name = AGAIN[command]
+    ended = said(command, "--study", "cifar10_random", "--workers", "1", *options, *(["--dry-run"] if dry else []))
+    assert ended.code == 2
+    assert f"study '{name}' exists with another protocol: the device's" in ended.err
+    assert "--set name" not in ended.err and f"{another} (in a terminal) make another design" in ended.err
+    looks = f"archsearch plot {plot} --study cifar10_random", f"archsearch report --study {name}"
+    for typed in looks:
+        assert typed in ended.err
+        assert said(*typed.split()[1:], "--out", "looked.html").code == 0
+
+
+@pytest.mark.parametrize("command", ["confirm", "trust", "ablate"])
+def test_a_design_of_a_design_s_study_says_that_it_is_made_from_the_searched_one(
+    command: str, said: Callable[..., Any]
+) -> None:
+    runpy.run_path(str(GOLDEN))["write_images"](Path("cifar10"))
+    ended = said(command, "--study", CONFIRM, "--workers", "1", *AGAIN[command][0], "--dry-run")
+    assert (
+        f"study '{CONFIRM}' is a design (confirm) made from study 'cifar10_random': "
+        "networks and front are those of 'cifar10_random'"
+    ) in ended.err
+
+
+def test_the_plan_of_a_confirmation_says_whose_front_it_is(
+    said: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runpy.run_path(str(GOLDEN))["write_images"](Path("cifar10"))
+    monkeypatch.setattr("archsearch.search.plan._preflight", lambda *_, **__: None)
+    ended = said("confirm", "--study", CONFIRM, "--workers", "1", "--top", "2", "--dry-run")
+    assert ended.code == 0 and " of the front of study cifar10_random, 2 near it" in ended.err
