@@ -680,12 +680,25 @@ _BUDGETS: dict[str, tuple[str, tuple[str, ...]]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class SelectionRule:
-    """A parsed rule: the knee, or what is minimised, of all or where an `objective` is at most so much (its unit)."""
+    """A parsed rule: the knee, or what is minimised, of all or where an `objective` is at most so much (its unit).
+
+    `asked`: what a budget limits as it was typed; the accuracy is no objective.
+    """
 
     knee: bool = False
     minimise: str = "error_percent"
     objective: str | None = None
     at_most: float = math.inf
+    asked: str = ""
+
+    def show(self, value: float) -> str:
+        """A value of the limited objective for people, as the quantity that was asked for."""
+        if self.objective is None:
+            return ""
+        if self.asked == "accuracy":
+            return f"{100.0 - value:.2f} % top-1"
+        named = {"error": " error", "params": " params", "macs": " MACs"}
+        return f"{OBJECTIVES[self.objective].show(value)}{named.get(self.asked, '')}"
 
 
 def parse_rule(text: str) -> SelectionRule:
@@ -709,6 +722,7 @@ def parse_rule(text: str) -> SelectionRule:
         minimise="latency_ms" if objective == "error_percent" else "error_percent",
         objective=objective,
         at_most=100.0 - limit if name == "accuracy" else limit,
+        asked=name,
     )
 
 
@@ -738,7 +752,7 @@ def select(front: Front, rule: str) -> Record:
             closest = min(records, key=lambda record: (limited.extract(record), record.trial))
             raise ConfigError(
                 f"no complete trial satisfies '{rule.strip()}'",
-                hint=f"the nearest is {closest.label} with {limited.show(limited.extract(closest))}",
+                hint=f"the nearest is {closest.label} with {parsed.show(limited.extract(closest))}",
             )
         records = within
     order = [OBJECTIVES[name].extract for name in (parsed.minimise, "latency_ms", "error_percent", "params")]

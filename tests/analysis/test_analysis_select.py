@@ -64,8 +64,12 @@ def test_a_rule_that_cannot_be_read_is_refused_with_the_grammar(rule: str, messa
 def test_a_budget_that_nothing_meets_names_the_nearest(front: Front) -> None:
     with pytest.raises(ConfigError, match=r"no complete trial satisfies 'latency<=1'.*nearest is trial 0 with 2.00 ms"):
         select(front, "latency<=1")
-    with pytest.raises(ConfigError, match=r"nearest is trial 3 with 30.00 %"):
+    with pytest.raises(ConfigError, match=r"nearest is trial 3 with 30.00 % error"):
         select(front, "error<=12")
+    with pytest.raises(ConfigError, match=r"nearest is trial 3 with 70.00 % top-1"):  # 100 - 30
+        select(front, "accuracy>=99")
+    with pytest.raises(ConfigError, match=r"nearest is trial \d+ with [\d.,]+ ?[kM]? params"):
+        select(front, "params<=1")
 
 
 def test_a_limit_admits_what_differs_by_rounding_alone(make_record: Make) -> None:
