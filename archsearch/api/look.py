@@ -50,12 +50,12 @@ def plot(
 def report(
     study: str | Path | Study | None = None, *, out: str | Path | None = None, storage: str | None = None
 ) -> Path:
-    """Write the report of a study as one page that needs nothing else; returns the path.
+    """Write the report of a study, by default as one page that needs nothing else; returns the path.
 
     Args:
         study, storage: as `pareto`.
-        out: the page; None: runs/STUDY/report.html.
+        out: the file, whose end says what it is (`archsearch.api.report.write_report`); None: runs/STUDY/report.html.
 
-    Raises as `pareto`; ArchsearchError if it cannot be written.
+    Raises as `pareto`; ConfigError for another end, ArchsearchError if it cannot be written.
     """
     return opened_study(study, storage=storage).report(out)

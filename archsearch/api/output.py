@@ -20,6 +20,7 @@ Shape = TypeVar("Shape")
 PAGE_SIZE = (1400, 760)
 PNG_SIZE = (1400, 860)
 FORMATS = (".html", ".png", ".json", ".csv", ".md", ".tex")
+REPORT_FORMATS = (".html", ".md", ".tex")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +143,7 @@ def write(
 def check_format(path: Path, formats: Sequence[str] = FORMATS, *, option: str = "out") -> None:
     """Raise ConfigError for a path, given by this option, that ends with none of these."""
     if path.suffix.lower() not in formats:
-        listed = f"{', '.join(formats[:-1])} or {formats[-1]}"
+        listed = " or ".join(filter(None, (", ".join(formats[:-1]), formats[-1])))
         raise ConfigError(f"{option} {path}: no file of this kind can be written", hint=f"end it with {listed}")
 
 

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from archsearch.analysis.ablation import Ablation
 from archsearch.api.analyses import ANALYSES, ablation_result
+from archsearch.api.output import REPORT_FORMATS, check_format
 from archsearch.api.paths import study_folder
 from archsearch.api.stored import StoredStudy
 from archsearch.files import write_atomically
-from archsearch.report.documents import html_text
+from archsearch.report.documents import html_text, latex_text, markdown_text
 from archsearch.report.study_sections import Report, ReportData, report_of
 from archsearch.store.database import safe_url
 
@@ -46,13 +47,24 @@ def make_report(
     return report_of(data)
 
 
-def write_report(report: Report, out: Path | None = None) -> Path:
-    """Write the report as one self-contained page, by default runs/STUDY/report.html; returns its path.
+def has_figures(out: Path | None) -> bool:
+    """Whether a report that goes to this path is the page. Raises ConfigError for an end that no report has."""
+    if out is not None:
+        check_format(out, REPORT_FORMATS)
+    return out is None or out.suffix.lower() == ".html"
 
-    Raises ArchsearchError if the file cannot be written.
+
+def write_report(report: Report, out: Path | None = None) -> Path:
+    """Write the report; returns its path, whose end says as what. By default it is runs/STUDY/report.html.
+
+    .html is one self-contained page, .md Markdown, .tex the tables of the front and the ablations in LaTeX.
+
+    Raises ConfigError for another end, ArchsearchError if the file cannot be written.
     """
     path = out or study_folder(report.study) / FILE
-    write_atomically(path, html_text(report).encode("utf-8"))
+    check_format(path, REPORT_FORMATS)
+    texts = {".html": html_text, ".md": markdown_text, ".tex": latex_text}
+    write_atomically(path, texts[path.suffix.lower()](report).encode("utf-8"))
     return path
 
 

@@ -109,13 +109,15 @@ class Study(StoredStudy):
         return plot.figure(result_of(self, plot), **size).update_layout(**size)
 
     def report(self, out: str | Path | None = None) -> Path:
-        """Write its report as one page that needs nothing else, by default runs/STUDY/report.html; returns the path.
+        """Write its report, by default runs/STUDY/report.html, by the end of its path; returns the path.
 
-        Raises ArchsearchError if it cannot be written, StoreError if the database cannot be read.
+        Raises ConfigError for a path with another end than .html, .md or .tex, ArchsearchError if it cannot be written,
+        StoreError if the database cannot be read.
         """
-        from archsearch.api.report import make_report, write_report  # takes a while to import
+        from archsearch.api.report import has_figures, make_report, write_report  # takes a while to import
 
-        return write_report(make_report(self, storage=self.storage), as_path(out))
+        path = as_path(out)
+        return write_report(make_report(self, storage=self.storage, figures=has_figures(path)), path)
 
     @property
     def trials(self) -> pd.DataFrame:

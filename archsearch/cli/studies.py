@@ -141,13 +141,21 @@ def _list(summaries: Mapping[str, str]) -> None:
 def report(
     study: StudyOption = None,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="Where it goes. Default: runs/STUDY/report.html.")
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            help="A page (.html), Markdown (.md) or tables in LaTeX (.tex). Default: runs/STUDY/report.html.",
+        ),
     ] = None,
     markdown: Annotated[
-        bool, typer.Option("--markdown", help="Print Markdown instead: answer, front, verdicts, ablations, methods.")
+        bool,
+        typer.Option(
+            "--markdown", help="Print Markdown instead, or write FILE.md: answer, front, verdicts, ablations, methods."
+        ),
     ] = False,
     latex: Annotated[
-        bool, typer.Option("--latex", help="Print the front and ablation tables in LaTeX instead.")
+        bool, typer.Option("--latex", help="Print the front and ablation tables in LaTeX instead, or write FILE.tex.")
     ] = False,
     storage: StorageOption = None,
 ) -> None:
@@ -159,32 +167,30 @@ def report(
     Examples:
     archsearch report
     archsearch report --study quickstart --out quickstart.html
-    archsearch report --markdown --out front.md
+    archsearch report --out front.md
     """
     if markdown and latex:
         raise ConfigError("--markdown and --latex are two reports", hint="ask for one after the other")
-    words = markdown or latex
+    from archsearch.api.output import REPORT_FORMATS, check_format
     from archsearch.api.study import open_study
 
+    if out is not None:
+        check_format(out, (".md",) if markdown else (".tex",) if latex else REPORT_FORMATS)
     error_console.print("reading the study and all that was found out of it")
     opened = open_study(study, storage=storage)  # before the rest is imported: a wrong name is answered at once
 
     from archsearch.api import report as reports
-    from archsearch.files import write_atomically
     from archsearch.report.documents import latex_text, markdown_text
 
-    made = reports.make_report(opened, storage=storage, command=typed_command(), figures=not words)
-    if words:
-        text = markdown_text(made) if markdown else latex_text(made)
-        if out is None:
-            sys.stdout.write(text)
-            return
-        write_atomically(out, text.encode("utf-8"))
-        show_written(out)
+    figures = reports.has_figures(out) and not (markdown or latex)
+    made = reports.make_report(opened, storage=storage, command=typed_command(), figures=figures)
+    if out is None and not figures:
+        sys.stdout.write(markdown_text(made) if markdown else latex_text(made))
         return
     path = reports.write_report(made, out)
-    for line in (opened.conditions_text, *made.answer):
-        console.print(line, markup=False)
+    if figures:
+        for line in (opened.conditions_text, *made.answer):
+            console.print(line, markup=False)
     show_written(path)
 
 

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from stored import unpack_golden
 
+import archsearch
 from archsearch.errors import StoreError
 from archsearch.search import servers
 from archsearch.store.database import Database
@@ -16,6 +18,47 @@ def test_two_forms_at_once_are_refused(cli: Callable[..., Any]) -> None:
     ended = cli("report", "--markdown", "--latex")
     assert ended.code == 2
     assert "--markdown and --latex are two reports" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("typed", "ends"),
+    [
+        (("--out", "f/r.pdf"), "end it with .html, .md or .tex"),
+        (("--out", "r"), "end it with .html, .md or .tex"),
+        (("--markdown", "--out", "x.html"), "end it with .md"),
+        (("--latex", "--out", "x.md"), "end it with .tex"),
+    ],
+)
+def test_a_report_is_not_written_into_a_file_of_another_kind(
+    typed: tuple[str, ...], ends: str, cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    unpack_golden(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    ended = cli("report", "--study", "cifar10_random", *typed)
+    assert ended.code == 2 and f"out {typed[-1]}: no file of this kind can be written" in ended.err
+    assert ended.err.rstrip().endswith(ends)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("typed", "begins"),
+    [
+        (("--out", "r.md"), "# "),
+        (("--markdown", "--out", "r.MD"), "# "),
+        (("--out", "r.tex"), "% \\usepackage{booktabs}"),
+        (("--out", "r.html"), "<!DOCTYPE html>"),
+    ],
+)
+def test_the_end_of_a_report_s_path_says_as_what_it_is_written(
+    typed: tuple[str, ...], begins: str, cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    unpack_golden(tmp_path)
+    ended = cli("report", "--study", "cifar10_random.confirm-427cae", *typed)
+    assert (ended.code, Path(typed[-1]).read_text(encoding="utf-8").startswith(begins)) == (0, True)
+    archsearch.report("cifar10_random.confirm-427cae", out=f"again{Path(typed[-1]).suffix}")
+    assert Path(f"again{Path(typed[-1]).suffix}").read_text(encoding="utf-8").startswith(begins)
 
 
 @pytest.mark.parametrize("command", ["report", "dashboard"])
