@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from archsearch.analysis.means import labels_of
 from archsearch.records import Record, Score, most_taken_for
 from archsearch.table import Column, InNotebooks, Table
+from archsearch.text import plural
 
 _NAMED = 3  # classes that the sentences name
 
@@ -65,7 +66,7 @@ class Confusion(InNotebooks):
         """Under which conditions."""
         each = self.counts.sum() // self.seeds
         seeds = "one seed" if self.seeds == 1 else f"{self.seeds} seeds added up"
-        return (f"{each:,} test images, protocol {self.protocol}, {self.epochs} epochs, {seeds}",)
+        return (f"{each:,} test images, protocol {self.protocol}, {plural(self.epochs, 'epoch')}, {seeds}",)
 
     @property
     def sentences(self) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ from archsearch.limits import GUIDELINES
 from archsearch.noise import NO_FLOOR, NoiseFloor
 from archsearch.records import Cost, Latency, Record, Score, StudyBatch, TrialStatus
 from archsearch.table import Column, Marked, Table, notebook_block, paragraphs, table_of
-from archsearch.text import first_of, percent_text
+from archsearch.text import first_of, percent_text, plural
 
 DEFAULT_OBJECTIVES = ("error_percent", "latency_ms")
 _HIGH_FLOOR = 0.10  # networks of one width often differ by less
@@ -111,7 +111,7 @@ class Front:
 
     @property
     def _title(self) -> str:
-        return f"Front: {len(self.members)} of {len(self.rows)} networks"
+        return f"Front: {len(self.members)} of {plural(len(self.rows), 'network')}"
 
     def _repr_html_(self) -> str:
         members = networks_table(self.members, title="")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from archsearch.analysis.objectives import complete_values, is_complete
 from archsearch.records import Record
-from archsearch.text import first_of, level_text
+from archsearch.text import first_of, level_text, plural
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -42,7 +42,7 @@ OBSERVATIONAL = "observational: the search chose the networks, so this shows whe
 
 def counts_text(networks: int, left_out: int, constant: Sequence[str]) -> str:
     """How many networks something was worked out from, how many were left out, and which choices never varied."""
-    text = f"{networks:,} networks of the search space"
+    text = f"{plural(networks, 'network')} of the search space"
     if left_out:
         text += f"; {left_out:,} outside of it left out"
     if constant:

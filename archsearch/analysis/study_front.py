@@ -244,7 +244,9 @@ class StudyFront(InNotebooks, Front):
         ]
 
     def _counted(self) -> list[str]:
-        count = f"{sum(self.statuses.values()):,} trials ({self.statuses_text}); {len(self.members):,} on the front"
+        count = (
+            f"{plural(sum(self.statuses.values()), 'trial')} ({self.statuses_text}); {len(self.members):,} on the front"
+        )
         if set(self.objectives) != {"error_percent", "latency_ms"}:
             count += f" of {', '.join(self.objectives)}"
         bounds = f"bounds: {', '.join(bound.text for bound in self.bounds)}" if self.bounds else ""
@@ -408,7 +410,7 @@ class StudyFront(InNotebooks, Front):
         if self.rows:
             records = [row.record for row in self.rows]
             said = conditions_text(records, dataset=self.dataset, device_name=self.device_name)
-            subtitle = (f"{said} · {sum(self.statuses.values()):,} trials",)
+            subtitle = (f"{said} · {plural(sum(self.statuses.values()), 'trial')}",)
             chosen = self.recommendation
             verdicts = verdicts_sentence(self.verdicts) if self.verdicts else ""
             found = (chosen.sentence, chosen.reason, *chosen.warnings, verdicts, self.canary.sentence)

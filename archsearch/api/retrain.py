@@ -485,8 +485,8 @@ def _trained(study: Study, chosen: Chosen, dataset: Dataset, *, seed: int, devic
     if recorded is not None and recorded.status is TrialStatus.COMPLETE and recorded.score is not None:
         known = f", {recorded.score.top1_percent:.2f} % in the study"
     description = (
-        f"the proxy training of study '{study.name}', made again: {score.epochs} epochs on {score.train_images:,} "
-        f"images, seed {seed}, validation top-1 {score.top1_percent:.2f} %{known}"
+        f"the proxy training of study '{study.name}', made again: {plural(score.epochs, 'epoch')} on "
+        f"{score.train_images:,} images, seed {seed}, validation top-1 {score.top1_percent:.2f} %{known}"
     )
     logger.info("starts from %s", description)
     return Start(kind="proxy", description=description, state=model.state_dict())

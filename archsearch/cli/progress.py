@@ -137,7 +137,7 @@ class RunDisplay(_Display, RunCallbacks):
             self._known = {record.trial for record in ended}
             if ended:
                 self._print(
-                    f"continuing: {progress.done} of {progress.total} trials are done"
+                    f"continuing: {progress.done} of {plural(progress.total, 'trial')} are done"
                     if progress.done <= progress.total
                     else f"{progress.done} trials are done already, more than the {progress.total} asked for"
                 )
@@ -175,7 +175,7 @@ class RunDisplay(_Display, RunCallbacks):
         tables.append(_last_table(progress.records, min(_LAST_TRIALS, room - _TABLE_LINES)))
         ready = progress.workers - len(progress.running)
         return Group(
-            Text(f"{progress.done} of {progress.total} trials, {spent}. Ctrl-C ends cleanly."),
+            Text(f"{progress.done} of {plural(progress.total, 'trial')}, {spent}. Ctrl-C ends cleanly."),
             Padding(bar, 0),  # a bar alone does not end its line
             *([Text(f"{plural(ready, 'worker')} getting ready")] if ready > 0 and progress.ending is None else []),
             *(table.to_rich(width=self._console.width) for table in tables if table.rows),

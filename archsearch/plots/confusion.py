@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 
 from archsearch.analysis.confusion import Confusion
 from archsearch.plots import style
+from archsearch.text import plural
 
 _MOST_NUMBERS = 20  # classes up to which each cell has its count
 
@@ -28,7 +29,10 @@ def confusion_figure(found: Confusion, *, width: int = 1000, height: int = 860) 
             text=counts if len(names) <= _MOST_NUMBERS else None,
             texttemplate="%{text}" if len(names) <= _MOST_NUMBERS else None,
             hovertext=[
-                [f"{row}, taken for {column}<br>{count:,} images" for column, count in zip(names, line, strict=True)]
+                [
+                    f"{row}, taken for {column}<br>{plural(count, 'image')}"
+                    for column, count in zip(names, line, strict=True)
+                ]
                 for row, line in zip(names, counts.tolist(), strict=True)
             ],
             hovertemplate="%{hovertext}, %{z:.1f} % of the class<extra></extra>",

@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 from archsearch.analysis.marginal import LevelEffect, Marginal
 from archsearch.analysis.objectives import OBJECTIVES
 from archsearch.plots.forest import BETTER, UNTOLD, WORSE, ForestCell, Line, finite, forest_figure
+from archsearch.text import plural
 
 MOST_ROWS = 60
 
@@ -50,7 +51,7 @@ def _line(found: Marginal, row: tuple[LevelEffect | None, ...]) -> Line:
         label=name,
         note=f"n {level.networks:,}",
         cells=tuple(None if effect is None else _cell(effect) for effect in row),
-        hover=f"{name}, {level.networks} networks: {', '.join(said)} (observational)",
+        hover=f"{name}, {plural(level.networks, 'network')}: {', '.join(said)} (observational)",
     )
 
 

@@ -10,7 +10,7 @@ from archsearch.analysis.trust import Trust, TrustGroup, TrustNetwork
 from archsearch.plots import style
 from archsearch.plots.ranges import AxisScale, PlotArea, percent_range
 from archsearch.plots.traces import Place, add_diagonal, add_lines, add_points, hover
-from archsearch.text import interval_text, shorten
+from archsearch.text import interval_text, plural, shorten
 
 _MOST_LABELS = 60
 _GAP, _LEFT = 0.17, 0.56  # shares of the width: between the panels, and of the left one
@@ -35,7 +35,7 @@ def _draw_points(figure: go.Figure, found: Trust, *, area: Place, width: int) ->
     spread = [point.long_std_points or 0.0 for point in found.networks]
     ends = [top1 + sign * s for (_, top1), s in zip(places, spread, strict=True) for sign in (-1, 1)]
     x, y = AxisScale(*percent_range([proxy for proxy, _ in places])), AxisScale(*percent_range(ends))
-    proxy_title = f"Top-1 after {found.proxy_epochs} epochs, the proxy (%)"
+    proxy_title = f"Top-1 after {plural(found.proxy_epochs, 'epoch')}, the proxy (%)"
     figure.update_xaxes(style.axis(proxy_title, width=width, **x.layout()), col=1)
     figure.update_yaxes(style.axis(f"Top-1 after {found.long_epochs} epochs (%)", width=width, **y.layout()), col=1)
     add_diagonal(figure, x, y, name="as accurate after both", row=1, col=1)

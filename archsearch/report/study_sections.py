@@ -609,8 +609,8 @@ def confirmation_section(data: ReportData) -> Section:
             key="confirmed",
             title="How sure the front is",
             sentences=(
-                f"Each network was evaluated with {len(data.design.seeds)} seeds and the front is that of the means: "
-                f"study {data.study} is a design ({data.design.purpose}) made from study {data.design.of}.",
+                f"Each network was evaluated with {plural(len(data.design.seeds), 'seed')} and the front is that of "
+                f"the means: study {data.study} is a design ({data.design.purpose}) made from study {data.design.of}.",
             ),
         )
     return result_section(
@@ -647,7 +647,7 @@ def progress_section(data: ReportData) -> Section:
     counts = Counter(record.status for record in data.records)
     statuses = ", ".join(f"{counts[status]:,} {status.value}" for status in TrialStatus if counts[status])
     total = sum(record.seconds or 0.0 for record in data.records)
-    sentences = [f"{len(data.records):,} trials: {statuses}." if data.records else "The study has no trials."]
+    sentences = [f"{plural(len(data.records), 'trial')}: {statuses}." if data.records else "The study has no trials."]
     if total > 0:
         sentences.append(f"Wall time of all trials together: {total / 3600.0:.1f} h.")
     return Section(
@@ -812,7 +812,7 @@ def _method_facts(data: ReportData) -> Iterator[tuple[str, str]]:
     conditions = data.front.conditions
     yield "Study", f"{data.study}, begun {facts['started']}" if "started" in facts else data.study
     if data.design is not None:
-        yield "Design", f"{data.design.purpose} of study {data.design.of}, {len(data.design.points)} networks"
+        yield "Design", f"{data.design.purpose} of study {data.design.of}, {plural(len(data.design.points), 'network')}"
     yield "Search space", _joined(str(config.get("space", "")), f"fingerprint {data.space_fingerprint}")
     yield "Fixed choices", _pairs({**(config.get("scale") or {}), **(config.get("fixed") or {})})
     yield (

@@ -280,7 +280,7 @@ def _training(facts: ModelFacts) -> str:
     protocol, first = facts.protocol, facts.scores[0]
     on = "" if protocol.decay_vectors else " (not on biases and normalisations)"
     lines = [
-        f"- protocol `{protocol.name}` ({protocol.source}), {first.epochs} epochs, batch {facts.batch_size}",
+        f"- protocol `{protocol.name}` ({protocol.source}), {plural(first.epochs, 'epoch')}, batch {facts.batch_size}",
         f"- initial weights: {facts.start or 'random, drawn from each seed'}",
         f"- SGD, momentum {protocol.momentum:g}{' (Nesterov)' if protocol.nesterov else ''}, weight decay "
         f"{protocol.weight_decay:g}{on}, label smoothing {protocol.label_smoothing:g}, schedule `{protocol.schedule}`",
@@ -296,7 +296,7 @@ def _training(facts: ModelFacts) -> str:
     if facts.start and len(facts.scores) > 1:
         lines.append("- the seeds share these initial weights, so they differ less than trainings from scratch do")
     if (first.epochs, facts.batch_size) != (protocol.epochs, protocol.batch_size):
-        lines.append(f"- the protocol itself has {protocol.epochs} epochs and batch {protocol.batch_size}")
+        lines.append(f"- the protocol itself has {plural(protocol.epochs, 'epoch')} and batch {protocol.batch_size}")
     return "\n".join(lines + [f"- {note}" for note in protocol.notes])
 
 
