@@ -13,6 +13,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 Purpose = Literal["ablation", "confirm", "trust"]
+WORDS: Mapping[Purpose, str] = {"ablation": "ablate", "confirm": "confirm", "trust": "trust"}
+"""The command that makes a design of each purpose."""
+
 FRESH_IMAGES = "fresh-images"
 
 

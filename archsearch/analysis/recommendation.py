@@ -36,7 +36,7 @@ from archsearch.analysis.pareto import knee, level
 from archsearch.errors import ArchsearchError, ConfigError, nearest
 from archsearch.records import Record
 from archsearch.table import notebook_block, paragraphs
-from archsearch.text import number_text, percent_text, plural
+from archsearch.text import capitalised, number_text, percent_text, plural
 
 ERROR = "error_percent"
 # Of what the most accurate network gains over guessing a class, a fast one must keep this share to be worth taking.
@@ -262,16 +262,24 @@ class Recommendation:
         return (own, *self.alternatives)
 
 
-def recommendation_of(front: Front, records: Sequence[Record], *, confirmed: Confirmed | None = None) -> Recommendation:
+def made_with(command: str) -> str:
+    """What to type for what is not there yet, in the words of every hint."""
+    return f"make it with: {command}"
+
+
+def recommendation_of(
+    front: Front, records: Sequence[Record], *, confirmed: Confirmed | None = None, made_by: str = ""
+) -> Recommendation:
     """The network of a study to take.
 
     Args:
         front: `front_of(records, ...)`.
         records: of the study, of any status; those that name a variant are the published ones.
         confirmed: of that front, if there is one; of a study with a design, its own seeds.
+        made_by: what to type for networks, which is said where there is none.
     """
     if not front.rows:
-        return _none(front, records)
+        return _none(front, records, made_by)
     return _Choice(front, records, confirmed).recommendation()
 
 
@@ -317,14 +325,17 @@ def _error(point: ConfirmedPoint, confirmed: Confirmed) -> float:
     )
 
 
-def _none(front: Front, records: Sequence[Record]) -> Recommendation:
+def _none(front: Front, records: Sequence[Record], made_by: str) -> Recommendation:
+    hint = (capitalised(made_with(made_by)),) if made_by else ()
     if not records:
-        return Recommendation(network=None, sentence="There is no network to take yet: the study has no trials.")
+        return Recommendation(
+            network=None, sentence="There is no network to take yet: the study has no trials.", notes=hint
+        )
     reasons = Counter(record.reason for record in records if record.reason)
     return Recommendation(
         network=None,
         sentence=f"There is no network to take: none of the study's trials is complete ({front.statuses_text}).",
-        notes=tuple(f"{plural(count, 'trial')}: {reason}" for reason, count in reasons.most_common(3)),
+        notes=(*(f"{plural(count, 'trial')}: {reason}" for reason, count in reasons.most_common(3)), *hint),
     )
 
 

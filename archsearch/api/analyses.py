@@ -32,6 +32,7 @@ from archsearch.papers.printed import load_papers
 from archsearch.records import Record
 from archsearch.space.search_space import SearchSpace
 from archsearch.store.studies import TRUST_FACTS
+from archsearch.training.protocols import PROTOCOLS
 from archsearch.training.settings import weights_by_name
 
 logger = logging.getLogger(__name__)
@@ -214,8 +215,20 @@ def _confusion(study: StoredStudy) -> Confusion | None:
     return study_confusion(study.records, study.trainings, classes, study=study.name)
 
 
+def protocols_of(study: StoredStudy) -> tuple[str, ...]:
+    """The protocols that networks of a study were trained in full by."""
+    return tuple(sorted({score.protocol for _, score in study.trainings}))
+
+
 def final_front(study: StoredStudy, protocol: str = "") -> FinalFront | None:
-    """What the full trainings of a study's networks say of its front; None if none was trained (by this protocol)."""
+    """What the full trainings of a study's networks say of its front; None if none was trained (by this protocol).
+
+    Raises UnknownNameError for a protocol that neither this version nor the study has.
+    """
+    if protocol:
+        known = [*PROTOCOLS, *protocols_of(study)]
+        if protocol not in known:
+            raise UnknownNameError("training protocol", protocol, known)
     return final_front_of(
         study.networks,
         study.trainings,

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from archsearch.api.study import Study, study_if_stored
-from archsearch.designs import Design, DesignPoint, Purpose
+from archsearch.designs import WORDS, Design, DesignPoint
 from archsearch.errors import ConfigError
 from archsearch.image_rules import RULES_FACT
 from archsearch.overrides import SectionChanges
@@ -22,7 +21,6 @@ from archsearch.space.search_space import SearchSpace
 if TYPE_CHECKING:
     from archsearch.search.plan import RunPlan
 
-WORDS: Mapping[Purpose, str] = {"ablation": "ablate", "confirm": "confirm", "trust": "trust"}
 MOST_NETWORKS = 100  # of a design, where nobody says otherwise
 _LONGEST_NAME = 100
 

@@ -6,10 +6,12 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from archsearch.api.analyses import analysis_of
+from archsearch.analysis.recommendation import made_with
+from archsearch.api.analyses import analysis_of, protocols_of
 from archsearch.api.output import write
 from archsearch.api.paths import study_folder
 from archsearch.api.stored import StoredStudy
+from archsearch.designs import WORDS
 from archsearch.errors import ArchsearchError, NothingStoredError
 from archsearch.plots.catalog import PLOTS, Plot
 from archsearch.table import Result
@@ -38,7 +40,7 @@ def write_plot(
     found = result_of(study, plot, options)
     if found.empty:
         why = found.empty.partition(": `archsearch")[0].rstrip(".")  # the hint has the whole command
-        raise ArchsearchError(f"plot {name} of study '{study.name}': {why}", hint=_typed(study, plot))
+        raise ArchsearchError(f"plot {name} of study '{study.name}': {why}", hint=_typed(study, plot, options))
     return write(found, target, figure=plot.figure, command=command)
 
 
@@ -50,15 +52,31 @@ def result_of(study: StoredStudy, plot: Plot, options: Mapping[str, str] | None 
     """
     found = plot.result({plot.of: analysis_of(study, plot.of, options)})
     if found is None:
+        asked = "".join(f" with {name}={value}" for name, value in (options or {}).items())
+        stored = protocols_of(study) if plot.of == "final" else ()
+        others = f", it has protocol={', '.join(stored)}" if stored else " yet"
         raise NothingStoredError(
-            f"study '{study.name}' has nothing for the plot '{plot.name}' yet", hint=_typed(study, plot)
+            f"study '{study.name}' has nothing for the plot '{plot.name}'{asked}{others}",
+            hint=_typed(study, plot, options),
         )
     return found
 
 
-def _typed(study: StoredStudy, plot: Plot) -> str:
-    """What to type to get what a plot draws."""
+def _typed(study: StoredStudy, plot: Plot, options: Mapping[str, str] | None) -> str:
+    """What to type to get what a plot draws.
+
+    The study of a design has no results of a search, and what is made of a design is made of the study behind it.
+    """
     if plot.of_device:
-        return f"make it with: archsearch {plot.command}"
-    more = ("--trials", "N") if plot.command is None else ()
-    return f"make it with: {shlex.join(['archsearch', *(plot.command or 'run').split(), '--study', study.name, *more])}"
+        return made_with(f"archsearch {plot.command}")
+    design = study.design
+    if design is not None and (plot.of_search or plot.command == WORDS[design.purpose]):
+        there = shlex.join(["archsearch", "plot", plot.name, "--study", design.of])
+        return f"a design has none, look at the study that it was made from: {there}"
+    if plot.command is None:
+        return made_with(study.made_by)
+    of_base = design is not None and plot.command in WORDS.values()
+    name = design.of if design is not None and of_base else study.name
+    # the command's options have the names of the analysis's
+    more = [word for key, value in (options or {}).items() for word in (f"--{key}", value)]
+    return made_with(shlex.join(["archsearch", *plot.command.split(), "--study", name, *more]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
@@ -15,10 +16,10 @@ from archsearch.analysis.conditions import conditions_text
 from archsearch.analysis.confirmed import DRAWS, Confirmed, confirmed_of
 from archsearch.analysis.front import Front, front_of
 from archsearch.analysis.means import Retraining, means_of, retrainings_of
-from archsearch.analysis.recommendation import RECOMMENDED, RULES, Recommendation, recommendation_of, select
+from archsearch.analysis.recommendation import RECOMMENDED, RULES, Recommendation, made_with, recommendation_of, select
 from archsearch.analysis.verdicts import Verdict, verdicts_of
 from archsearch.api.paths import open_database
-from archsearch.designs import Design, Purpose
+from archsearch.designs import WORDS, Design, Purpose
 from archsearch.errors import ArchsearchError, ConfigError, UnknownNameError
 from archsearch.models.families import FAMILIES
 from archsearch.models.spec import Spec
@@ -30,6 +31,8 @@ from archsearch.store.studies import StudyInfo, list_studies
 from archsearch.store.trials import load_records, load_trainings
 from archsearch.table import NOTEBOOK_ROWS, Column, Table, notebook_block, paragraphs
 from archsearch.text import plural
+
+SEVERAL = ("front", "variants")  # names that `choose_all` takes for several networks
 
 # Columns of a trial, in order; those of its choices follow.
 _OF_LATENCY = (
@@ -275,8 +278,8 @@ class StoredStudy:
         """Which of its networks to take, and why; what every command says."""
         own = self.design
         made = (self, own) if own is not None and own.points else self.newest_design("confirm")
-        if made is None:
-            return recommendation_of(self.front, self.networks)
+        if made is None or not self.front.rows:
+            return recommendation_of(self.front, self.networks, made_by=self.made_by)
         # means and spread are enough; the probabilities would take a second
         confirmed = self.confirmed_by(made[0].records, made[1], draws=0)
         return recommendation_of(self.front, self.networks, confirmed=confirmed)
@@ -296,8 +299,16 @@ class StoredStudy:
             return select(self.front, rule)
         found = self.recommendation
         if found.record is None:
-            raise ArchsearchError(found.sentence.rstrip("."), hint=f"archsearch run --study {self.name}")
+            raise ArchsearchError(found.sentence.rstrip("."), hint=made_with(self.made_by))
         return found.record
+
+    @property
+    def made_by(self) -> str:
+        """What to type for more of its networks; of a design the command that made it."""
+        words = ["run", "--study", self.name, "--trials", "N"]
+        if self.design is not None:
+            words = [WORDS[self.design.purpose], "--study", self.design.of]
+        return shlex.join(["archsearch", *words])
 
     def designs(self, purpose: Purpose) -> tuple[Self, ...]:
         """The studies of designs that were made from it for this purpose, the newest first.
@@ -333,10 +344,11 @@ class StoredStudy:
         """Its networks that were retrained in full, the most accurate first."""
         return retrainings_of(self.records, self.trainings)
 
-    def choose(self, which: str | int, *, rule: str = RECOMMENDED) -> Chosen:
+    def choose(self, which: str | int, *, rule: str = RECOMMENDED, several: bool = False) -> Chosen:
         """The network that `which` names: `best` (by the rule), a trial's number, or a variant's name.
 
         A variant that the study has not evaluated is taken at the study's scale, without a record.
+        `several`: `front` and `variants` could have been named, too; a name that is none may be meant for them.
         Raises ConfigError or UnknownNameError saying what there is.
         """
         if which == "best":
@@ -346,16 +358,21 @@ class StoredStudy:
         number = trial_number(which)
         if number is not None:
             return _chosen(self._trial(number))
+        if which in SEVERAL:
+            raise ConfigError(
+                f"'{which}' names several networks of study '{self.name}', and one is needed",
+                hint=f"name it by best, a variant's name, or a trial's number (its {self._numbers})",
+            )
         for record in self.networks:
             if record.variant == which and record.arch_id and record.score is not None:
                 return _chosen(record)
         if which not in VARIANTS and not which.startswith(TORCHVISION):
-            raise self._unknown(which)
+            raise self._unknown(which, several=several)
         variant = find_variant(which)
         spec = variant.at_scale(self.info.config["scale"])
         return Chosen(spec=spec.normalised(self.input_size), label=which, record=None, reading=variant.reading)
 
-    def _unknown(self, which: str) -> ConfigError:
+    def _unknown(self, which: str, *, several: bool) -> ConfigError:
         """What to say of a name that is no trial's."""
         rules = (RECOMMENDED, *RULES)
         if which in rules:
@@ -366,7 +383,7 @@ class StoredStudy:
         return UnknownNameError(
             "trial",
             which,
-            ["best", "front", "variants", *rules, *VARIANTS],
+            ["best", *(SEVERAL if several else ()), *rules, *VARIANTS],
             listed_by=VARIANTS.listed_by,
             also=f"the study's {self._numbers}",
         )
@@ -391,15 +408,14 @@ class StoredStudy:
             if name == "front":
                 if not self.front.members:
                     raise ArchsearchError(
-                        f"study '{self.name}' has no front: no trial is complete",
-                        hint=f"archsearch run --study {self.name}",
+                        f"study '{self.name}' has no front: no trial is complete", hint=made_with(self.made_by)
                     )
                 chosen += [_chosen(row.record) for row in self.front.members]
             elif name == "variants":
                 named = dict.fromkeys(record.variant for record in self.networks if record.variant)
                 chosen += [self.choose(variant) for variant in named]
             else:
-                chosen.append(self.choose(name, rule=rule))
+                chosen.append(self.choose(name, rule=rule, several=True))
         if with_variants:
             published = [record for record in self.networks if is_published(record)]
             near = [_next_to(each.record, published) for each in chosen if each.record is not None]

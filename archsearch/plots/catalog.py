@@ -43,6 +43,7 @@ class Plot:
         part: what of that result is drawn.
         command: of archsearch that makes the result; None: `run` does.
         of_device: whether the result is the device's, so that the command takes no study.
+        of_search: whether it is of what a search suggested, so that a design has none.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Plot:
     part: Callable[[Any], Result] = lambda found: found
     command: str | None = None
     of_device: bool = False
+    of_search: bool = False
 
     @property
     def summary(self) -> str:
@@ -94,9 +96,9 @@ for _plot in (
     Plot(name="trust", figure=trust_figure, command="trust"),
     Plot(name="final", figure=final_figure, command="retrain --trial front"),
     Plot(name="confusion", figure=confusion_figure, command="retrain"),
-    Plot(name="importances", figure=importances_figure),
-    Plot(name="grid", figure=grid_figure),
-    Plot(name="marginal", figure=marginal_figure),
+    Plot(name="importances", figure=importances_figure, of_search=True),
+    Plot(name="grid", figure=grid_figure, of_search=True),
+    Plot(name="marginal", figure=marginal_figure, of_search=True),
     Plot(name="architecture", figure=architecture_figure, analysis="front", part=_architecture),
 ):
     PLOTS.add(_plot.name, _plot)

@@ -104,3 +104,49 @@ def test_the_plan_of_a_confirmation_says_whose_front_it_is(
     monkeypatch.setattr("archsearch.search.plan._preflight", lambda *_, **__: None)
     ended = said("confirm", "--study", CONFIRM, "--workers", "1", "--top", "2", "--dry-run")
     assert ended.code == 0 and " of the front of study cifar10_random, 2 near it" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("plot", "name", "typed"),
+    [
+        ("importances", CONFIRM, "archsearch plot importances --study cifar10_random"),
+        ("grid", TRUST, "archsearch plot grid --study cifar10_random"),
+        ("confirmed", CONFIRM, "archsearch plot confirmed --study cifar10_random"),
+        ("trust", CONFIRM, "archsearch trust --study cifar10_random"),
+        ("final", CONFIRM, f"archsearch retrain --trial front --study {CONFIRM}"),
+    ],
+)
+def test_what_a_design_has_no_plot_of_is_hinted_at_with_a_command_that_is_not_refused(
+    plot: str, name: str, typed: str, said: Callable[..., Any]
+) -> None:
+    ended = said("plot", plot, "--study", name, "--out", "none.json")
+    assert ended.code == 1 and ended.err.splitlines()[-1].endswith(f": {typed}")
+    if typed.startswith("archsearch plot"):
+        assert said(*typed.split()[1:], "--out", "made.json").code == 0
+
+
+def test_networks_trained_by_another_protocol_are_named_and_the_hint_names_the_one_that_was_asked_for(
+    said: Callable[..., Any],
+) -> None:
+    plot = ("plot", "final", "--study", "cifar10_random", "--out", "final.json", "--with")
+    ended = said(*plot, "protocol=modern")
+    assert ended.code == 1 and "with protocol=modern, it has protocol=shufflenetv2-s" in ended.err
+    assert ended.err.rstrip().endswith("archsearch retrain --trial front --study cifar10_random --protocol modern")
+    assert said(*plot, "protocol=shufflenetv2-s").code == 0
+    unknown = said(*plot, "protocol=modrn")
+    assert unknown.code == 2
+    assert "unknown training protocol 'modrn'" in unknown.err and "did you mean 'modern'?" in unknown.err
+
+
+@pytest.mark.parametrize("name", ["front", "variants"])
+@pytest.mark.parametrize("words", [("describe", "cifar10_random:{}"), ("export", "--trial", "{}")])
+def test_a_name_of_several_networks_is_not_offered_where_one_is_needed(
+    name: str, words: tuple[str, ...], said: Callable[..., Any]
+) -> None:
+    ended = said(
+        *(word.format(name) for word in words), *(() if words[0] == "describe" else ("--study", "cifar10_random"))
+    )
+    assert ended.code == 2 and "did you mean" not in ended.err
+    assert f"'{name}' names several networks of study 'cifar10_random', and one is needed" in ended.err
+    near = said("describe", f"cifar10_random:{name}s")
+    assert near.code == 2 and f"did you mean '{name}'" not in near.err

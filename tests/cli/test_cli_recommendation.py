@@ -150,6 +150,18 @@ def test_without_a_complete_network_everybody_says_so(
     assert (ended.code, ended.err.splitlines()[0]) == (1, f"error: {sentence.rstrip('.')}")
     with pytest.raises(ArchsearchError, match="There is no network to take"):
         _ = opened.best
+    drawn = said("plot", "front", *study)  # the hint of the plot, and what every other command says
+    assert (drawn.code, ended.err.splitlines()[-1]) == (1, drawn.err.splitlines()[-1])
+    hint = f"ake it with: archsearch run --study {opened.name} --trials N"
+    for text in (drawn.err, said("pareto", *study).out, said("report", "--markdown", *study).out):
+        assert hint in text.replace("\\", "")
+
+
+@pytest.mark.parametrize("opened", ["one"], indirect=True)
+def test_one_trial_is_one_trial(opened: Study, said: Callable[..., Any]) -> None:
+    for words in (("pareto",), ("pareto", "--verbose"), ("report", "--markdown")):
+        text = said(*words, "--study", opened.name).out
+        assert "1 trial" in text and not re.search(r"(?<![\d,.])1 (trials|networks|seeds|epochs)", text)
 
 
 def test_a_confirmation_and_its_study_recommend_the_same_network(tmp_path: Path) -> None:
