@@ -81,7 +81,7 @@ def retrained_table(found: Sequence[Retraining]) -> Table:
             lambda each: Spread(each.mean_top1_percent, each.std_top1_percent),
         ),
         Column(title="Training images", key="train_images", decimals=0),
-        Column(title="Test images", key="test_images", decimals=0),
+        Column(title="Test images", key="test_images", decimals=0, wide=True),
         ARCH_ID,
         note="Accuracy on the test split, which the search never saw; ±: standard deviation over the seeds.",
     )
