@@ -15,7 +15,7 @@ from archsearch.analysis.verdicts import verdicts_table
 from archsearch.api.paths import as_path, open_database
 from archsearch.api.stored import StoredStudy, counts_text, trial_rows
 from archsearch.designs import Design
-from archsearch.errors import ArchsearchError, NothingStoredError, OverrideError, UnknownNameError
+from archsearch.errors import ArchsearchError, ConfigError, NothingStoredError, OverrideError, UnknownNameError
 from archsearch.overrides import Overrides, read_overrides
 from archsearch.store.studies import find_study, latest_study, list_studies
 from archsearch.table import notebook_block, paragraphs
@@ -153,15 +153,20 @@ FRAMES: Mapping[str, Callable[[Study], list[dict[str, Any]]]] = {
 def open_study(name: str | Path | None = None, *, storage: str | None = None) -> Study:
     """A stored study by its name or its YAML file, or the one that was worked on last.
 
-    Raises ConfigError for a file that is not a study's, StoreError if there is no database or no study,
-    UnknownNameError for a name that it does not hold.
+    Raises ConfigError for an empty name or a file that is not a study's, StoreError if there is no database or no
+    study, UnknownNameError for a name that it does not hold.
     """
+    if name is not None and not str(name).strip():
+        raise ConfigError(
+            "the study's name is empty",
+            hint="archsearch studies lists the stored ones; without any name the one worked on last is taken",
+        )
     if name is not None and str(name).endswith((".yaml", ".yml")):
         from archsearch.search.config import load_study
 
         name = load_study(name).name
     with closing(open_database(storage, create=False)) as database:
-        return Study.read(database, find_study(database, str(name)) if name else latest_study(database))
+        return Study.read(database, find_study(database, str(name)) if name is not None else latest_study(database))
 
 
 def opened_study(study: str | Path | Study | None, *, storage: str | None = None) -> Study:

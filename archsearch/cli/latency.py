@@ -20,6 +20,7 @@ from archsearch.cli.options import (
     StorageOption,
     TargetOption,
     check_backend_name,
+    check_files_asked,
     check_target,
     checked,
     one_of,
@@ -227,6 +228,7 @@ def guidelines(
     archsearch guidelines --device cuda --batch 1
     archsearch guidelines --target ssh:pi5
     """
+    check_files_asked(out, plot=plot, png=png)
     from archsearch.api.guidelines import FOLDER
     from archsearch.api.guidelines import guidelines as run_guidelines
     from archsearch.api.output import write

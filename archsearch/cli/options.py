@@ -55,6 +55,14 @@ def page_option(file: str, what: str = "one self-contained page") -> Any:
     return typer.Option("--plot", help=f"Write {file}, {what}; a terminal opens it.")
 
 
+def check_files_asked(out: Path | None, **files: bool) -> None:
+    """Raise ConfigError for a folder, of `--out`, into which nothing would be written; `files`: options that write."""
+    if out is not None and not any(files.values()):
+        options = [f"--{name}" for name in files]
+        which = f"{', '.join(options[:-1])} or {options[-1]}"
+        raise ConfigError(f"--out {out} needs a file to write", hint=f"give {which}, too")
+
+
 BOARDS = "ssh:HOST, command:PROGRAM ARGS or adb:SERIAL"
 
 

@@ -16,6 +16,7 @@ from archsearch.cli.options import (
     StorageOption,
     StudyOption,
     VerboseOption,
+    check_files_asked,
     named_values,
     one_of,
     page_option,
@@ -50,6 +51,7 @@ def pareto(
     archsearch pareto --study quickstart --plot --csv
     archsearch pareto --final --plot
     """
+    check_files_asked(out, plot=plot, png=png, csv=csv)
     from archsearch.api.study import open_study
 
     opened = open_study(study, storage=storage)  # before the rest is imported: a wrong name is answered at once
@@ -238,6 +240,7 @@ def compare(
     archsearch compare laptop server
     archsearch compare cifar10 cifar100 --plot --csv
     """
+    check_files_asked(out, plot=plot, csv=csv)
     from archsearch.api.study import open_study
 
     opened = [open_study(name, storage=storage) for name in studies]  # before the rest is imported
