@@ -406,7 +406,7 @@ def networks_table(
         ),
         (Column(title="Params", decimals=0), lambda row: row.cost.params),
         (Column(title="MACs", decimals=0), lambda row: Marked(row.cost.macs, "+" if row.cost.unsupported_ops else "")),
-        (ARCH_ID, lambda row: row.record.arch_id),
+        (ARCH_ID, lambda row: row.record.arch_id if row.record.variant else None),  # else it is the name
         note=f"{legend}. {_LATENCY_NOTE}" if legend else _LATENCY_NOTE,
         marked=is_recommended,
         wide=wide,
