@@ -3,7 +3,7 @@
     python onnx_inference.py MODEL.onnx PICTURE ...    the class of each picture
     python onnx_inference.py MODEL.onnx FOLDER         and the accuracy, where it holds a folder for each class
 
-How a picture becomes the network's input stands in the file (`archsearch.image_rules`). A model that was exported
+How a picture becomes the network's input stands in the file (`archsearch.preprocessing`). A model that was exported
 with --with-preprocessing does that by itself, and takes the upright picture.
 """
 
@@ -18,7 +18,7 @@ from PIL import Image, ImageOps
 options = onnxruntime.SessionOptions()
 options.intra_op_num_threads = 1
 session = onnxruntime.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
-recipe = json.loads(session.get_modelmeta().custom_metadata_map["archsearch.image_rules"])
+recipe = json.loads(session.get_modelmeta().custom_metadata_map["archsearch.preprocessing"])
 (given,) = session.get_inputs()
 mean, std = (np.reshape(recipe[key], (3, 1, 1)) for key in ("mean", "std"))
 

@@ -342,7 +342,7 @@ def _preprocessing(recipe: Preprocessing) -> str:
             "```",
             "",
             "`spec.json` has this with the classes, an exported ONNX file in its metadata",
-            "(`archsearch.image_rules`), and `archsearch export --with-preprocessing` puts it into the ONNX graph.",
+            "(`archsearch.preprocessing`), and `archsearch export --with-preprocessing` puts it into the ONNX graph.",
         ]
     )
 
