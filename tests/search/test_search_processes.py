@@ -13,7 +13,7 @@ from archsearch.search.processes import add_idle, idle_workers
 
 PROGRAM = """
 import sys
-sys.modules["archsearch.search.worker_main"] = {module}
+sys.modules["archsearch.search.worker_job"] = {module}
 from archsearch.search.worker_main import main
 raise SystemExit(main())
 """
@@ -29,7 +29,7 @@ def test_an_error_while_a_worker_gets_ready_is_written_where_its_job_says(tmp_pa
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", "")
     assert log.read_text().startswith("of an earlier run\nTraceback")
-    assert "archsearch.search.worker_main" in log.read_text()
+    assert "archsearch.search.worker_job" in log.read_text()
 
 
 def test_a_worker_process_without_a_job_ends_when_its_coordinator_has_gone() -> None:
