@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import os
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,13 @@ def test_grey_images_get_three_equal_channels(npz_folder: Path, shape: tuple[int
     pixels = load_dataset(f"npz:{npz_folder}").train.pixels.numpy()
     for channel in range(3):
         assert np.array_equal(pixels[:, channel], grey.reshape(9, 6, 6))
+
+
+def test_images_of_one_pixel_are_memory_of_their_own(npz_folder: Path) -> None:
+    _change(npz_folder / "train.npz", images=np.zeros((9, 1, 1, 3), dtype=np.uint8))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # torch warns of arrays that may not be written
+        assert load_dataset(f"npz:{npz_folder}").train.pixels.shape == (9, 3, 1, 1)
 
 
 def test_classes_without_names_are_numbered(npz_folder: Path) -> None:

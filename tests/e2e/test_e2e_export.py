@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 import archsearch
+from archsearch.errors import DataError
 from archsearch.export.formats import read_metadata
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -102,6 +103,19 @@ def test_initial_weights_are_exported_only_when_asked_for_and_are_marked(shared_
     assert done.returncode == 0, done.stderr
     assert "not trained" in done.stdout
     assert read_metadata(Path("new.onnx").read_bytes())["trained"] == "false"
+
+
+def test_a_network_of_a_study_is_exported_where_its_images_are_no_longer(
+    folder: Path, shared_finished: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object, **__: object) -> None:
+        raise DataError("there is no folder photos")
+
+    monkeypatch.setattr("archsearch.api.export.load_dataset", gone)
+    done = archsearch.export("best", study="tiny", measure=False, out="moved.onnx")
+    assert (done.top1_percent, done.path.is_file()) == (None, True)
+    with pytest.raises(DataError, match="no folder photos"):  # asked for by name it is needed
+        archsearch.export("best", study="tiny", measure=False, dataset="folder:photos")
 
 
 def test_int8_in_another_format_is_refused(shared_finished: object, folder: Path) -> None:

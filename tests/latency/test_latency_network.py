@@ -147,3 +147,8 @@ def test_a_high_load_is_warned_of_once(monkeypatch: pytest.MonkeyPatch, caplog: 
     assert [record.getMessage().partition(":")[0] for record in caplog.records] == [
         "the load average is 7.5 on 2 cores"
     ]
+
+
+def test_a_batch_that_does_not_fit_in_memory_is_an_error_that_says_so() -> None:
+    with pytest.raises(MeasurementError, match=r"a batch of 1,000,000,000 images at 224x224 does not fit in memory"):
+        random_input(batch=10**9, input_size=224, device="cpu", seed=0)  # 602 terabytes
