@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -156,6 +156,19 @@ def make_study(count: int = 120, *, seed: int = 0) -> list[Record]:
             )
         )
     return records
+
+
+def make_noise(*, seed: int, count: int = 60) -> list[Record]:
+    """A search whose ten choices (of 2 to 5 levels) are drawn at random and change nothing: the accuracy is noise."""
+    levels = {f"choice{number}": 2 + number % 4 for number in range(10)}
+    generator = np.random.default_rng(seed)
+    return [
+        replace(
+            make_record(trial, top1=float(generator.normal(50.0, 3.0))),
+            suggested={name: int(generator.integers(most)) for name, most in levels.items()},
+        )
+        for trial in range(count)
+    ]
 
 
 def make_front(

@@ -500,11 +500,8 @@ def _group_sentence(group: TrustGroup, confidence: float) -> str:
     if advantage is None or low is None or high is None:
         untold = f"{beside}; their difference has no interval" if group.best is not None else beside
         return f"the proxy ranks with {own} {where}{untold}{chance}."
-    shown = [number_text(value, decimals=2, signed=True) for value in (advantage, low, high)]
-    numbers = (
-        f"({own}{beside}; difference {', '.join((shown[0], ' to '.join(shown[1:])))}; {confidence * 100:g} % "
-        f"intervals){chance}"
-    )
+    shown, least, most = (number_text(value, decimals=2, signed=True) for value in (advantage, low, high))
+    numbers = f"({own}{beside}; difference {shown}, {least} to {most}; {confidence * 100:g} % intervals){chance}"
     ranks = "ranks better" if low > 0.0 else "ranks worse" if group.worse else "has not been shown to rank better"
     return f"the proxy {ranks} than{than} {where} {numbers}."
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from makers import make_noise
 
 from archsearch.analysis.levels import networks_of
 from archsearch.analysis.marginal import MIN_LEVEL, marginal_effects
@@ -86,20 +87,9 @@ def test_intervals_miss_no_effect_about_one_time_in_twenty(make_record: Make) ->
 
 
 def test_without_any_effect_one_study_in_twenty_names_one(make_record: Make) -> None:
-    levels = {f"choice{number}": tuple(range(2 + number % 4)) for number in range(10)}
-    blank = [make_record(trial) for trial in range(60)]
     named, studies = 0, 60
     for seed in range(studies):
-        generator = np.random.default_rng(seed)
-        records = [
-            replace(
-                each,
-                score=replace(each.score, top1_percent=float(generator.normal(50.0, 3.0))),
-                suggested={name: int(generator.integers(len(values))) for name, values in levels.items()},
-            )
-            for each in blank
-        ]
-        model = marginal_effects(records, ("error_percent",), seed=seed).models[0]
+        model = marginal_effects(make_noise(seed=seed), ("error_percent",), seed=seed).models[0]
         told = sum(bool(effect.told_among_all) for effect in model.tested)
         assert f"; {told} of {len(model.tested)} effects can be told from 0." in model.sentence
         named += told > 0

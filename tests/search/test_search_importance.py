@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
-from makers import make_record
+from makers import make_noise, make_record
 
 from archsearch.records import Record, TrialStatus
 from archsearch.search.importance import METHODS, importances
@@ -133,20 +133,9 @@ def test_equal_values_and_one_point_give_a_reason() -> None:
 
 
 def test_with_noise_alone_one_study_in_twenty_names_a_choice_as_above_chance() -> None:
-    levels = {f"choice{number}": tuple(range(2 + number % 4)) for number in range(10)}
-    blank = [make_record(trial) for trial in range(60)]
     named, studies = 0, 200
     for seed in range(studies):
-        generator = np.random.default_rng(seed)
-        records = [
-            replace(
-                each,
-                score=replace(each.score, top1_percent=float(generator.normal(50.0, 3.0))),
-                suggested={name: int(generator.integers(len(values))) for name, values in levels.items()},
-            )
-            for each in blank
-        ]
-        ranking = importances(records, ("error_percent",), methods=("PED-ANOVA",)).rankings[0]
+        ranking = importances(make_noise(seed=seed), ("error_percent",), methods=("PED-ANOVA",)).rankings[0]
         named += any(row.told_from_chance for row in ranking.rows)
         assert ranking.sentence.endswith("none.") != any(row.told_from_chance for row in ranking.rows)
     # 5 %, by three standard errors of a share of 200: 0.4 % to 9.6 %
