@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from archsearch.errors import TrainingError, TrainingMemoryError, first_line
-from archsearch.training.precision import in_float32, kept_in_float32
+from archsearch.training.conv_forms import Forms, computed_as, float32_forms, small_map_forms
 
 # A moving average of a network's weights, which is scored and kept in the place of the last step's.
 
@@ -101,15 +101,14 @@ class TrainingStep(Protocol):
 
 
 class EagerStep:
-    """Operator by operator, as PyTorch runs it.
+    """Operator by operator, as PyTorch runs it; on a CPU some convolutions in other forms (`conv_forms`).
 
     Args:
         model: the network; another way of calling it (compiled, distributed) may take its place in `model`.
         optimizer: of its parameters.
         label_smoothing: share of the target spread over all classes.
         device: where all of it lies.
-        amp: bfloat16 autocast of the forward pass; bfloat16 has float32's range, so no loss is scaled. On a CPU some
-            layers stay in float32 (`kept_in_float32`).
+        amp: bfloat16 autocast of the forward pass; bfloat16 has float32's range, so no loss is scaled.
         class_weights: of each class's images in the loss, float32 (classes,), with mean 1 over the images; None: all 1.
     """
 
@@ -128,7 +127,9 @@ class EagerStep:
         self.device, self.amp = torch.device(device), amp
         self.class_weights = None if class_weights is None else class_weights.to(device)
         self.autocast = torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=amp)
-        self._kept = kept_in_float32(model) if amp and self.device.type == "cpu" else ()
+        self.forms: Forms = {}
+        if self.device.type == "cpu":
+            self.forms = float32_forms(model) if amp else small_map_forms(model)
         self.parts = 1
 
     def __call__(self, inputs: Tensor, labels: Tensor, rate: float) -> Tensor:
@@ -144,7 +145,7 @@ class EagerStep:
         """Add the gradients of a batch's mean loss, part by part; gives that loss."""
         whole = inputs.new_zeros(())
         for some, their in zip(inputs.tensor_split(self.parts), labels.tensor_split(self.parts), strict=True):
-            with self.autocast, in_float32(self._kept):
+            with self.autocast, computed_as(self.forms):
                 logits = self.model(some)
             logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
             if self.class_weights is None:
@@ -227,6 +228,8 @@ class CompiledStep:
         self.parts = 1
         self._step = step
         step.model = cast(nn.Module, torch.compile(step.model))
+        if not step.amp:
+            step.forms = {}  # the compiler chooses its own
 
     def __call__(self, inputs: Tensor, labels: Tensor, rate: float) -> Tensor:
         """As `TrainingStep` says."""
