@@ -28,7 +28,6 @@ import numpy as np
 import optuna
 import torch
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -37,6 +36,7 @@ from archsearch.blocks.attention.se import JointSqueezeExcitation
 from archsearch.blocks.conv import depthwise, make_classifier, make_gather, pointwise
 from archsearch.blocks.shuffle import ChannelShuffle
 from archsearch.blocks.stems import make_stem
+from archsearch.data.digits import embedded_digits
 
 # ---- 1. The search space: the values of each choice of a ShuffleNet V2 (arXiv 1807.11164) of width 0.5
 
@@ -172,8 +172,8 @@ def build(choices: Choices, channels_of_stages: tuple[int, ...] = CHANNELS) -> n
 
 # ---- 4. The proxy, a short training that ends at the rate 0; and the latency, in turns with the reference
 def digits() -> tuple[Tensor, Tensor]:
-    """scikit-learn's digits in an order drawn once: images (1797, 3, 32, 32), normalised, and labels."""
-    pixels, labels = load_digits(return_X_y=True)
+    """The embedded digits in an order drawn once: images (1797, 3, 32, 32), normalised, and labels."""
+    pixels, labels = embedded_digits()
     order = np.random.default_rng(0).permutation(len(labels))
     images = torch.tensor(pixels[order], dtype=torch.float32).reshape(-1, 1, 8, 8)
     images = F.interpolate((images - images.mean()) / images.std(), size=INPUT_SIZE).repeat(1, 3, 1, 1)

@@ -114,7 +114,7 @@ DATASETS: Registry[DatasetEntry] = Registry(
         ),
         "digits": DatasetEntry(
             usage="digits",
-            summary="1,797 handwritten digits that come with scikit-learn, 8x8 enlarged to 32x32; for a first try",
+            summary="1,797 embedded handwritten digits, 8x8 enlarged to 32x32; for a first try",
             takes_path=False,
             load=_digits,
         ),

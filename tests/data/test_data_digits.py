@@ -5,6 +5,7 @@ import torch
 from sklearn.datasets import load_digits
 
 from archsearch.data.catalog import load_dataset
+from archsearch.data.digits import embedded_digits
 
 
 def test_digits_are_all_there_and_split_once() -> None:
@@ -26,6 +27,13 @@ def test_digits_are_enlarged_without_losing_their_ink() -> None:
     everything = torch.cat([dataset.train.pixels, dataset.load_test().pixels])
     expected = load_digits().images.mean() / 16
     assert abs(everything.to(torch.float64).mean().item() / 255 - expected) < 0.01
+
+
+def test_the_embedded_digits_are_those_of_scikit_learn() -> None:
+    images, labels = embedded_digits()
+    theirs = load_digits()
+    assert np.array_equal(images, theirs.images)
+    assert np.array_equal(labels, theirs.target)
 
 
 def test_digits_are_the_same_every_time() -> None:
