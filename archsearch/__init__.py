@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from archsearch.api.designs import ablate, confirm, trust
     from archsearch.api.export import export
     from archsearch.api.guidelines import guidelines
-    from archsearch.api.look import pareto, plot, report
     from archsearch.api.measure import MeasuredNetwork, measure
     from archsearch.api.networks import create_model
     from archsearch.api.papers import papers
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
     from archsearch.api.schema import schema
     from archsearch.api.servers import dashboard, serve_storage
     from archsearch.api.studies import studies
-    from archsearch.api.study import Study, all_studies, open_study
+    from archsearch.api.study import Study, all_studies, open_study, pareto, plot, report
     from archsearch.api.target import target_check, target_pool
     from archsearch.api.variants import variants
     from archsearch.errors import ArchsearchError
@@ -71,9 +70,9 @@ _HOMES = {
     "trust": "archsearch.api.designs",
     "export": "archsearch.api.export",
     "guidelines": "archsearch.api.guidelines",
-    "pareto": "archsearch.api.look",
-    "plot": "archsearch.api.look",
-    "report": "archsearch.api.look",
+    "pareto": "archsearch.api.study",
+    "plot": "archsearch.api.study",
+    "report": "archsearch.api.study",
     "MeasuredNetwork": "archsearch.api.measure",
     "measure": "archsearch.api.measure",
     "create_model": "archsearch.api.networks",

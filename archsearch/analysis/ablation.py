@@ -24,14 +24,13 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Literal
 
-from archsearch.analysis.cells import Cells, MissingTrial, cell_warnings, cells_of
 from archsearch.analysis.conditions import condition_warnings, conditions_of
 from archsearch.analysis.intervals import MeanInterval, PooledVariance, additive_fit, mean_interval
+from archsearch.analysis.means import Cells, MissingTrial, cell_warnings, cells_of
 from archsearch.analysis.objectives import OBJECTIVES, cost_of
-from archsearch.analysis.tables import ARCH_ID, LATENCY, TOP1
 from archsearch.designs import Design, DesignPoint
 from archsearch.records import Record
-from archsearch.table import Cell, Column, InNotebooks, Interval, Table, table_of
+from archsearch.table import ARCH_ID, LATENCY, TOP1, Cell, Column, InNotebooks, Interval, Table, table_of
 from archsearch.text import count_text, level_text, number_text, plural, significant
 
 # The effect of one change on one quantity, with its intervals and what they allow to be said.

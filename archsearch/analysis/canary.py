@@ -15,10 +15,9 @@ from typing import Any, ClassVar
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from archsearch.analysis.objectives import latency_of
-from archsearch.analysis.tables import ARCH_ID, NETWORK, TRIAL
 from archsearch.noise import Repeat, is_crowded, quiet_memory_ms
 from archsearch.records import Latency, Record
-from archsearch.table import Cell, Column, InNotebooks, Table, table_of
+from archsearch.table import ARCH_ID, NETWORK, TRIAL, Cell, Column, InNotebooks, Table, table_of
 from archsearch.text import capitalised, number_text, percent_text
 
 

@@ -20,10 +20,9 @@ from archsearch.analysis.intervals import CONFIDENCE, Floats
 from archsearch.analysis.objectives import complete_values, is_complete, latency_of
 from archsearch.analysis.pareto import Noisy, non_dominated
 from archsearch.analysis.rank_correlation import KENDALL, SPEARMAN, correlation_of, resampled_correlations
-from archsearch.analysis.tables import ARCH_ID, NETWORK
 from archsearch.noise import NO_FLOOR, NoiseFloor
 from archsearch.records import Latency, Record
-from archsearch.table import Column, InNotebooks, Interval, Table, table_of
+from archsearch.table import ARCH_ID, NETWORK, Column, InNotebooks, Interval, Table, table_of
 from archsearch.text import first_of, number_text, plural
 
 COMPARED = {"latency_ms": "latency", "error_percent": "accuracy"}

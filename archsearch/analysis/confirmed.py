@@ -19,7 +19,6 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from archsearch.analysis.cells import Cells, cell_warnings, cells_of
 from archsearch.analysis.front import MEASURED_OBJECTIVE, Front, FrontRow, distinct, noisy_latency
 from archsearch.analysis.intervals import (
     CONFIDENCE,
@@ -30,13 +29,13 @@ from archsearch.analysis.intervals import (
     mean_interval,
     share_error_points,
 )
+from archsearch.analysis.means import Cells, cell_warnings, cells_of
 from archsearch.analysis.objectives import OBJECTIVES, floor_text, resolve_objectives
 from archsearch.analysis.pareto import knee, non_dominated
-from archsearch.analysis.tables import ARCH_ID, LATENCY, NETWORK, TOP1, WIDE_TRIAL
 from archsearch.designs import FRESH_IMAGES, Design, DesignPoint
 from archsearch.noise import NoiseFloor
 from archsearch.records import Record
-from archsearch.table import Column, InNotebooks, Interval, Table, table_of
+from archsearch.table import ARCH_ID, LATENCY, NETWORK, TOP1, WIDE_TRIAL, Column, InNotebooks, Interval, Table, table_of
 from archsearch.text import accurate_text, amount_text, duration, interval_text, plural, probability_text
 
 # Scores that scatter about a line over the log latency, and what of it is noise: true means, and the winner's curse.

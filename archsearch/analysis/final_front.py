@@ -27,10 +27,21 @@ from archsearch.analysis.rank_correlation import (
     correlation_of,
     resampled_correlations,
 )
-from archsearch.analysis.tables import ARCH_ID, LATENCY, NETWORK, TRIAL, WIDE_TRIAL
 from archsearch.noise import NoiseFloor
 from archsearch.records import Record, Score, TrialStatus
-from archsearch.table import Column, InNotebooks, Interval, Table, plain, table_of
+from archsearch.table import (
+    ARCH_ID,
+    LATENCY,
+    NETWORK,
+    TRIAL,
+    WIDE_TRIAL,
+    Column,
+    InNotebooks,
+    Interval,
+    Table,
+    plain,
+    table_of,
+)
 from archsearch.text import interval_text, number_text, plural, significant
 
 _MOST_SEEDS = 20  # beyond, no number of seeds is recommended

@@ -22,12 +22,11 @@ from archsearch.analysis.objectives import (
     score_of,
 )
 from archsearch.analysis.pareto import Noisy, hypervolume, knee, non_dominated
-from archsearch.analysis.tables import ARCH_ID, LATENCY, TOP1, TRIAL
 from archsearch.errors import ConfigError
 from archsearch.limits import GUIDELINES
 from archsearch.noise import NO_FLOOR, NoiseFloor
 from archsearch.records import Cost, Latency, Record, Score, StudyBatch, TrialStatus
-from archsearch.table import Column, Marked, Table, notebook_block, paragraphs, table_of
+from archsearch.table import ARCH_ID, LATENCY, TOP1, TRIAL, Column, Marked, Table, notebook_block, paragraphs, table_of
 from archsearch.text import first_of, percent_text, plural
 
 DEFAULT_OBJECTIVES = ("error_percent", "latency_ms")

@@ -30,11 +30,10 @@ from typing import ClassVar
 import numpy as np
 
 from archsearch.analysis.intervals import Floats
-from archsearch.analysis.tables import LATENCY
 from archsearch.errors import MeasurementError
 from archsearch.models.guideline_spec import BEST_LABEL, GuidelineNetwork
 from archsearch.records import Latency
-from archsearch.table import Column, InNotebooks, Interval, Table, table_of
+from archsearch.table import LATENCY, Column, InNotebooks, Interval, Table, table_of
 from archsearch.text import percent_text, plural
 
 # What each table's guideline says, in the words of its heading in section 2, and what that means for the rows.

@@ -26,11 +26,10 @@ from archsearch.analysis.front import (
 from archsearch.analysis.intervals import Floats
 from archsearch.analysis.objectives import complete_values
 from archsearch.analysis.pareto import Noisy, hypervolume, non_dominated
-from archsearch.analysis.tables import ARCH_ID, NETWORK, TRIAL
 from archsearch.errors import ConfigError
 from archsearch.noise import NO_FLOOR, NoiseFloor
 from archsearch.records import EarlyStop, Record, TrialStatus
-from archsearch.table import Column, InNotebooks, Table, table_of
+from archsearch.table import ARCH_ID, NETWORK, TRIAL, Column, InNotebooks, Table, table_of
 from archsearch.text import plural
 
 # What a study's `--trials` counts, and so what a search has spent.

@@ -17,12 +17,11 @@ from archsearch.analysis.intervals import counting_margin_points
 from archsearch.analysis.means import Retraining, retrained_table
 from archsearch.analysis.objectives import floor_basis
 from archsearch.analysis.recommendation import Recommendation, RecommendationJson
-from archsearch.analysis.tables import NETWORK, TRIAL
 from archsearch.analysis.verdicts import Standing, Verdict, verdicts_sentence, verdicts_table
 from archsearch.designs import Design
 from archsearch.noise import NoiseFloor
 from archsearch.records import Record
-from archsearch.table import Column, InNotebooks, Table, plain, table_of
+from archsearch.table import NETWORK, TRIAL, Column, InNotebooks, Table, plain, table_of
 from archsearch.text import capitalised, count_text, plural, significant
 
 _BOUNDED = {"params": "params", "macs": "MACs", "memory_bytes": "memory access", "latency_ms": "latency"}

@@ -29,9 +29,8 @@ from archsearch.analysis.rank_correlation import (
     percentile_interval,
     resampled_correlations,
 )
-from archsearch.analysis.tables import ARCH_ID, NETWORK, WIDE_TRIAL
 from archsearch.records import Record, Score, TrialStatus
-from archsearch.table import Column, InNotebooks, Interval, Spread, Table, table_of
+from archsearch.table import ARCH_ID, NETWORK, WIDE_TRIAL, Column, InNotebooks, Interval, Spread, Table, table_of
 from archsearch.text import accurate_text, capitalised, number_text, plural, some_of
 
 LEAST_NETWORKS = 4

@@ -12,9 +12,8 @@ from archsearch.analysis.front import Front, FrontRow
 from archsearch.analysis.intervals import Floats
 from archsearch.analysis.objectives import OBJECTIVES, floor_text, relative_percent
 from archsearch.analysis.pareto import dominates, level
-from archsearch.analysis.tables import WIDE_TRIAL
 from archsearch.records import Record, TrialStatus
-from archsearch.table import Column, Table, table_of
+from archsearch.table import WIDE_TRIAL, Column, Table, table_of
 from archsearch.text import plural
 
 

@@ -22,7 +22,7 @@ from archsearch.data.catalog import load_dataset
 from archsearch.data.dataset import Dataset
 from archsearch.data.images import Images, channel_statistics
 from archsearch.errors import BuildError, ConfigError, DataError, UnknownNameError
-from archsearch.export.formats import (
+from archsearch.export import (
     FORMATS,
     ExportFormat,
     Parity,
@@ -189,7 +189,7 @@ def export(
             whose retrained folder is looked for.
         study: a stored study, its name or YAML file; None: the one worked on last. Not used for a folder.
         rule: what best means (`analysis.select`).
-        format_name: a name of `archsearch.export.formats.FORMATS`.
+        format_name: a name of `archsearch.export.FORMATS`.
         quantize: none or int8 (ONNX only; calibrated on images of the training split).
         with_preprocessing: let the ONNX file take a picture, uint8 (H, W, 3) of any size, and not a normalised batch.
         out: the file; None: beside the model's folder, named after the network.

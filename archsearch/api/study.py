@@ -1,4 +1,4 @@
-"""A stored study and everything that may be asked of it."""
+"""A stored study and everything that may be asked of it; and what `pareto`, `plot` and `report` show, as functions."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from archsearch.analysis.front import front_rows
+from archsearch.analysis.study_front import StudyFront
 from archsearch.analysis.verdicts import verdicts_table
+from archsearch.api.analyses import study_front
 from archsearch.api.paths import as_path, open_database
 from archsearch.api.stored import StoredStudy, counts_text, trial_rows
 from archsearch.designs import Design
 from archsearch.errors import ArchsearchError, ConfigError, NothingStoredError, OverrideError, UnknownNameError
 from archsearch.overrides import Overrides, read_overrides
+from archsearch.plots.summaries import check_plot
 from archsearch.store.studies import find_study, latest_study, list_studies
 from archsearch.table import notebook_block, paragraphs
 
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from archsearch.analysis.trust import Trust
     from archsearch.plots.catalog import Figure
     from archsearch.search.config import StudyConfig
+
 
 logger = logging.getLogger(__name__)
 
@@ -239,3 +243,56 @@ def stored_studies(storage: str | None) -> tuple[Study, ...]:
         if storage is not None:
             raise
         return ()
+
+
+# By their names.
+
+
+def pareto(study: str | Path | Study | None = None, *, storage: str | None = None) -> StudyFront:
+    """The accuracy-latency front of a study, and what became of each published network.
+
+    Args:
+        study: a stored study, its name or YAML file; None: the one worked on last.
+        storage: the database of a study that is named.
+
+    Raises StoreError, UnknownNameError.
+    """
+    return study_front(opened_study(study, storage=storage))
+
+
+def plot(
+    name: str,
+    study: str | Path | Study | None = None,
+    *,
+    out: str | Path | None = None,
+    options: Mapping[str, str] | None = None,
+    storage: str | None = None,
+) -> Path:
+    """Write one plot of a study as a page, a picture or data; returns the path. `Study.figure` draws it in a notebook.
+
+    Args:
+        name: in `archsearch.plots.catalog.PLOTS`.
+        study, storage: as `pareto`.
+        out: the file, whose end says what it is (`archsearch.api.output.write`); None: runs/STUDY/NAME.html.
+        options: of the plot's analysis.
+
+    Raises as `pareto`, and as `archsearch.api.plots.write_plot`.
+    """
+    check_plot(name)  # before a study is looked for
+    from archsearch.api.plots import write_plot  # draws: who only reads a study may not need it
+
+    return write_plot(opened_study(study, storage=storage), name, as_path(out), options=options)
+
+
+def report(
+    study: str | Path | Study | None = None, *, out: str | Path | None = None, storage: str | None = None
+) -> Path:
+    """Write the report of a study, by default as one page that needs nothing else; returns the path.
+
+    Args:
+        study, storage: as `pareto`.
+        out: the file, whose end says what it is (`archsearch.api.report.write_report`); None: runs/STUDY/report.html.
+
+    Raises as `pareto`; ConfigError for another end, ArchsearchError if it cannot be written.
+    """
+    return opened_study(study, storage=storage).report(out)

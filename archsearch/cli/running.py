@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from archsearch.analysis.cells import cells_of
+from archsearch.analysis.means import cells_of
 from archsearch.cli.console import error_console, typed_command
 from archsearch.cli.options import parse_duration
 from archsearch.cli.progress import RunDisplay

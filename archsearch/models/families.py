@@ -8,14 +8,10 @@ from typing import TYPE_CHECKING, cast
 
 from archsearch.errors import BuildError, ConfigError
 from archsearch.models.spec import Spec, read_json
-from archsearch.models.specs.mobilenet_v2 import MobileNetV2Spec
 from archsearch.models.specs.mobilenet_v3_ldc import MobileNetV3LDCSpec
-from archsearch.models.specs.plain_cnn import PlainCnnSpec
-from archsearch.models.specs.resnet_cifar import ResNetCifarSpec
+from archsearch.models.specs.references import MobileNetV2Spec, PlainCnnSpec, ResNetCifarSpec, TorchvisionSpec
 from archsearch.models.specs.shufflenet_v1 import ShuffleNetV1Spec
-from archsearch.models.specs.shufflenet_v2 import ShuffleNetV2Spec
-from archsearch.models.specs.shufflenet_v2_large import ShuffleNetV2LargeSpec
-from archsearch.models.specs.torchvision_reference import TorchvisionSpec
+from archsearch.models.specs.shufflenet_v2 import ShuffleNetV2LargeSpec, ShuffleNetV2Spec
 from archsearch.records import LARGEST_INPUT, MOST_CLASSES
 from archsearch.registry import Registry
 
@@ -51,7 +47,7 @@ def _shufflenet_v2(spec: Spec, num_classes: int, input_size: int) -> nn.Module:
 
 
 def _shufflenet_v2_large(spec: Spec, num_classes: int, input_size: int) -> nn.Module:
-    from archsearch.models.modules.shufflenet_v2_large import ShuffleNetV2Large
+    from archsearch.models.modules.shufflenet_v2 import ShuffleNetV2Large
 
     return ShuffleNetV2Large(cast(ShuffleNetV2LargeSpec, spec), num_classes=num_classes, input_size=input_size)
 
@@ -69,25 +65,25 @@ def _mobilenet_v3_ldc(spec: Spec, num_classes: int, input_size: int) -> nn.Modul
 
 
 def _resnet_cifar(spec: Spec, num_classes: int, input_size: int) -> nn.Module:
-    from archsearch.models.modules.resnet_cifar import ResNetCifar
+    from archsearch.models.modules.references import ResNetCifar
 
     return ResNetCifar(cast(ResNetCifarSpec, spec), num_classes=num_classes)
 
 
 def _mobilenet_v2(spec: Spec, num_classes: int, input_size: int) -> nn.Module:
-    from archsearch.models.modules.mobilenet_v2 import build_mobilenet_v2
+    from archsearch.models.modules.references import build_mobilenet_v2
 
     return build_mobilenet_v2(cast(MobileNetV2Spec, spec), num_classes=num_classes, input_size=input_size)
 
 
 def _plain_cnn(spec: Spec, num_classes: int, input_size: int) -> nn.Module:
-    from archsearch.models.modules.plain_cnn import PlainCnn
+    from archsearch.models.modules.references import PlainCnn
 
     return PlainCnn(cast(PlainCnnSpec, spec), num_classes=num_classes)
 
 
 def _torchvision(spec: Spec, num_classes: int, input_size: int) -> nn.Module:
-    from archsearch.models.modules.torchvision_reference import build_torchvision
+    from archsearch.models.modules.references import build_torchvision
 
     return build_torchvision(cast(TorchvisionSpec, spec), num_classes=num_classes, input_size=input_size)
 

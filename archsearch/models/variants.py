@@ -8,14 +8,10 @@ from typing import Any
 
 from archsearch.errors import UnknownNameError
 from archsearch.models.spec import Spec
-from archsearch.models.specs.mobilenet_v2 import MobileNetV2Spec
 from archsearch.models.specs.mobilenet_v3_ldc import MobileNetV3LDCSpec
-from archsearch.models.specs.plain_cnn import PlainCnnSpec
-from archsearch.models.specs.resnet_cifar import ResNetCifarSpec
+from archsearch.models.specs.references import MobileNetV2Spec, PlainCnnSpec, ResNetCifarSpec, TorchvisionSpec
 from archsearch.models.specs.shufflenet_v1 import BOTTLENECK, CHANNELS, STEM_CHANNELS, ShuffleNetV1Spec
-from archsearch.models.specs.shufflenet_v2 import WIDTHS, ShuffleNetV2Spec
-from archsearch.models.specs.shufflenet_v2_large import V2_164, ShuffleNetV2LargeSpec
-from archsearch.models.specs.torchvision_reference import TorchvisionSpec
+from archsearch.models.specs.shufflenet_v2 import V2_164, WIDTHS, ShuffleNetV2LargeSpec, ShuffleNetV2Spec
 from archsearch.registry import Registry
 
 # What a named network is.
@@ -94,7 +90,7 @@ def _of_references() -> Iterator[Variant]:
 
 def torchvision_names() -> tuple[str, ...]:
     """`torchvision/NAME` for every classification model of the torchvision that is installed, which this imports."""
-    from archsearch.models.modules.torchvision_reference import model_names
+    from archsearch.models.modules.references import model_names
 
     return tuple(f"{TORCHVISION}{name}" for name in model_names())
 

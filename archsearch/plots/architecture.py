@@ -16,11 +16,9 @@ from archsearch.errors import ArchsearchError
 from archsearch.models.families import FAMILIES
 from archsearch.models.spec import Spec
 from archsearch.models.specs.mobilenet_v3_ldc import MobileNetV3LDCSpec
-from archsearch.models.specs.plain_cnn import PlainCnnSpec
-from archsearch.models.specs.resnet_cifar import ResNetCifarSpec
+from archsearch.models.specs.references import PlainCnnSpec, ResNetCifarSpec
 from archsearch.models.specs.shufflenet_v1 import ShuffleNetV1Spec, ShuffleNetV1Stage
-from archsearch.models.specs.shufflenet_v2 import ShuffleNetV2Spec, ShuffleNetV2Stage
-from archsearch.models.specs.shufflenet_v2_large import ShuffleNetV2LargeSpec
+from archsearch.models.specs.shufflenet_v2 import ShuffleNetV2LargeSpec, ShuffleNetV2Spec, ShuffleNetV2Stage
 from archsearch.records import Cost, Record
 from archsearch.table import Column, InNotebooks, Table
 from archsearch.text import count_text, level_text, percent_text, plural

@@ -18,7 +18,7 @@ from archsearch.records import TrialStatus
 from archsearch.store.database import Database
 from archsearch.store.partial_trainings import drop_states_of, hand_over
 from archsearch.store.retry import retried
-from archsearch.store.running import earlier_end, lock_study, lock_trial
+from archsearch.store.rows import earlier_end, lock_study, lock_trial
 from archsearch.store.schema import TrialRow
 from archsearch.store.workers import living_workers
 

@@ -17,8 +17,7 @@ from archsearch.records import Epoch, TrialStatus
 from archsearch.store.database import Database
 from archsearch.store.reading import read_as_stored
 from archsearch.store.retry import retried
-from archsearch.store.rows import curve_of
-from archsearch.store.running import lock_if_running, lock_trial
+from archsearch.store.rows import curve_of, lock_if_running, lock_trial
 from archsearch.store.schema import PartialTrainingRow, StateRow, TrainingRow, TrialRow
 
 

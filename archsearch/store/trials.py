@@ -21,14 +21,17 @@ from archsearch.store.rows import (
     PHASES,
     change_latency,
     design_of,
+    earlier_end,
     latency_to_row,
+    lock_if_running,
+    lock_study,
+    lock_trial,
     record_of,
     record_query,
     score_of,
     score_query,
     score_to_row,
 )
-from archsearch.store.running import earlier_end, lock_if_running, lock_study, lock_trial
 from archsearch.store.schema import LatencyRow, RepeatRow, StudyRow, TrainingRow, TrialRow
 
 _SPLITS = ("validation", "test")

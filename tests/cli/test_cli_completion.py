@@ -12,7 +12,7 @@ from makers import make_record
 from stored import store_study
 
 from archsearch.cli.main import app
-from archsearch.export.formats import FORMATS
+from archsearch.export import FORMATS
 from archsearch.plots.catalog import PLOTS
 from archsearch.plots.summaries import SUMMARIES
 from archsearch.search.stopping.rules import STOPPING

@@ -14,7 +14,7 @@ from PIL import Image
 
 import archsearch
 from archsearch.errors import DataError
-from archsearch.export.formats import read_metadata
+from archsearch.export import read_metadata
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE, DEPLOY = ROOT / "examples" / "onnx_inference.py", ROOT / "docs" / "deploy.md"

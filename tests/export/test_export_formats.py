@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from archsearch.errors import ConfigError
-from archsearch.export.formats import FORMATS, parity, quantized, read_metadata, run_onnx
+from archsearch.export import FORMATS, parity, quantized, read_metadata, run_onnx
 from archsearch.models.families import FAMILIES, build
 from archsearch.models.model_info import ModelInfo
 from archsearch.models.variants import find_variant

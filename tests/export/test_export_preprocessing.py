@@ -9,7 +9,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from archsearch.data.pictures import middle_square
-from archsearch.export.formats import PictureInput, recipe_input, run_picture, with_picture_input, write_onnx
+from archsearch.export import PictureInput, recipe_input, run_picture, with_picture_input, write_onnx
 from archsearch.image_rules import ImageRules, Preprocessing, interpolation_of
 from archsearch.models.families import FAMILIES
 from archsearch.models.model_info import ModelInfo

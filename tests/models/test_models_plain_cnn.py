@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from archsearch.models.families import build
-from archsearch.models.specs.plain_cnn import PlainCnnSpec
+from archsearch.models.specs.references import PlainCnnSpec
 from archsearch.models.variants import find_variant
 
 

@@ -13,10 +13,8 @@ from torchvision import models
 from archsearch.cost import cost_of
 from archsearch.errors import BuildError, ConfigError, UnknownNameError
 from archsearch.models.families import build, spec_from_json
-from archsearch.models.modules.torchvision_reference import adapt_stem, model_names
-from archsearch.models.specs.mobilenet_v2 import MobileNetV2Spec
-from archsearch.models.specs.resnet_cifar import ResNetCifarSpec
-from archsearch.models.specs.torchvision_reference import TorchvisionSpec
+from archsearch.models.modules.references import adapt_stem, model_names
+from archsearch.models.specs.references import MobileNetV2Spec, ResNetCifarSpec, TorchvisionSpec
 from archsearch.models.variants import VARIANTS, find_variant, torchvision_names
 
 # one of each way of taking an image: a stem with a pool, without, an auxiliary head, patches, windows, stride 1
@@ -145,7 +143,7 @@ def test_the_names_are_those_of_classification_models() -> None:
 
 def test_specifications_of_references_need_no_torch() -> None:
     code = (
-        "import sys; from archsearch.models.specs.torchvision_reference import TorchvisionSpec as T; "
+        "import sys; from archsearch.models.specs.references import TorchvisionSpec as T; "
         "T(name='resnet18').normalised(32); sys.exit('torch' in sys.modules or 'torchvision' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -7,9 +7,8 @@ from torch import nn
 from archsearch.cost import count_operators
 from archsearch.errors import ConfigError
 from archsearch.models.families import build
-from archsearch.models.modules.shufflenet_v2 import DownUnit, WideningUnit
-from archsearch.models.modules.shufflenet_v2_large import ShuffleNetV2Large
-from archsearch.models.specs.shufflenet_v2_large import ShuffleNetV2LargeSpec
+from archsearch.models.modules.shufflenet_v2 import DownUnit, ShuffleNetV2Large, WideningUnit
+from archsearch.models.specs.shufflenet_v2 import ShuffleNetV2LargeSpec
 from archsearch.models.variants import VARIANTS
 
 BASE = ShuffleNetV2LargeSpec()

@@ -10,10 +10,15 @@ from torch.nn import functional as F
 
 from archsearch.blocks.attention import ATTENTION
 from archsearch.blocks.attention.se import JointSqueezeExcitation
-from archsearch.blocks.conv import depthwise, make_classifier, make_gather, pointwise
+from archsearch.blocks.conv import conv2d, depthwise, make_classifier, make_gather, pointwise
 from archsearch.blocks.shuffle import ChannelShuffle
 from archsearch.blocks.stems import make_stem
-from archsearch.models.specs.shufflenet_v2 import ShuffleNetV2Spec, ShuffleNetV2Stage
+from archsearch.models.specs.shufflenet_v2 import (
+    ShuffleNetV2LargeSpec,
+    ShuffleNetV2LargeStem,
+    ShuffleNetV2Spec,
+    ShuffleNetV2Stage,
+)
 
 # The units of ShuffleNet V2 (arXiv 1807.11164, figure 3 c and d) and their variants (appendix, figure 2).
 #
@@ -207,3 +212,59 @@ class ShuffleNetV2(nn.Module):
 def _stage(incoming: int, stage: ShuffleNetV2Stage, *, authors: bool) -> Stage:
     down = DownUnit(incoming, stage, authors=authors)
     return Stage(down, *(BasicUnit(stage) for _ in range(stage.units - 1)))
+
+
+# Large ShuffleNet V2.
+
+STEM_KERNEL = 3
+
+
+class ShuffleNetV2Large(nn.Module):
+    """(N, 3, input_size, input_size) -> (N, num_classes). Parts are named after table 2: conv1, stage2 to 5, conv6.
+
+    Weights start as PyTorch's layers make them. Other input sizes run too, except with a `flatten` head.
+    """
+
+    def __init__(self, spec: ShuffleNetV2LargeSpec, *, num_classes: int, input_size: int) -> None:
+        super().__init__()
+        head = spec.head
+        self.conv1 = _stem(spec.stem)
+        self.maxpool = nn.MaxPool2d(3, 2, 1) if spec.stem.pool else nn.Identity()
+        authors = spec.unit_form == "authors"
+        (incoming, first), *others = spec.widening()
+        self.stage2 = _large_stage(WideningUnit(incoming, first, authors=authors), first)
+        self.stage3, self.stage4, self.stage5 = (
+            _large_stage(DownUnit(incoming, stage, authors=authors), stage) for incoming, stage in others
+        )
+        self.conv6 = nn.Sequential(
+            pointwise(spec.stages[-1].channels, head.channels), nn.BatchNorm2d(head.channels), nn.ReLU(inplace=True)
+        )
+        self.gather = make_gather(head.type)
+        self.fc = make_classifier(
+            head.type,
+            head.channels,
+            num_classes,
+            map_size=spec.map_sizes(input_size)[-1],
+            hidden=head.hidden,
+            activation=head.activation,
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 3, H, W) -> (N, num_classes) scores before softmax."""
+        x = self.stage2(self.maxpool(self.conv1(x)))
+        x = self.conv6(self.stage5(self.stage4(self.stage3(x))))
+        scores: Tensor = self.fc(self.gather(x))
+        return scores
+
+
+def _stem(stem: ShuffleNetV2LargeStem) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    incoming, stride = 3, stem.stride
+    for width in stem.widths:
+        layers += [conv2d(incoming, width, STEM_KERNEL, stride), nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
+        incoming, stride = width, 1
+    return nn.Sequential(*layers)
+
+
+def _large_stage(first: DownUnit, stage: ShuffleNetV2Stage) -> Stage:
+    return Stage(first, *(BasicUnit(stage) for _ in range(stage.units - 1)))

@@ -1,7 +1,4 @@
-"""The formats by name: a network and its facts in, the content of one file out, and whether it computes the same.
-
-Files that torch reads are an exported program, which needs no class of ours, and the weights alone.
-"""
+"""Trained networks as files for other runtimes: one file a format, and the check that they compute the same."""
 
 from __future__ import annotations
 
@@ -28,6 +25,10 @@ from archsearch.image_rules import Interpolation, Preprocessing
 from archsearch.models.model_info import ModelInfo
 from archsearch.models.onnx_export import INPUT_NAME, export_onnx
 from archsearch.registry import Registry
+
+# The formats by name: a network and its facts in, the content of one file out, and whether it computes the same.
+#
+# Files that torch reads are an exported program, which needs no class of ours, and the weights alone.
 
 _METADATA_FILE = "archsearch.json"
 _EXPORT_FAILURES = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
@@ -94,13 +95,13 @@ class ExportFormat:
 
 
 def _write_onnx(model: nn.Module, example: Tensor, info: ModelInfo) -> bytes:
-    from archsearch.export.formats import write_onnx
+    from archsearch.export import write_onnx
 
     return write_onnx(model, example, info)
 
 
 def _run_onnx(content: bytes, images: Tensor, _model: nn.Module) -> Tensor:
-    from archsearch.export.formats import run_onnx
+    from archsearch.export import run_onnx
 
     return run_onnx(content, images)
 
