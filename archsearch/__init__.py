@@ -167,11 +167,11 @@ __all__ = [
 ]
 
 
-_PACKAGES = ("data", "export", "papers", "report")  # named as a command is
+_MODULES = ("data", "export", "papers", "report")  # named as a command is
 
 
 class _Called(ModuleType):
-    """A package of ours that, called, is the command's function: both are `archsearch.data`, and each works."""
+    """A module of ours that, called, is the command's function: both are `archsearch.data`, and each works."""
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         return _function(self.__name__.rpartition(".")[2])(*arguments, **options)
@@ -185,8 +185,8 @@ class _Called(ModuleType):
 
 class _Archsearch(ModuleType):
     def __setattr__(self, name: str, value: Any) -> None:
-        """Python sets a package here when it is imported for the first time."""
-        if name in _PACKAGES:
+        """Python sets a module here when it is imported for the first time."""
+        if name in _MODULES:
             value.__class__ = _Called
         super().__setattr__(name, value)
 
@@ -201,7 +201,7 @@ def _function(name: str) -> Any:
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'archsearch' has no attribute '{name}'")
-    return import_module(f"archsearch.{name}") if name in _PACKAGES else _function(name)
+    return import_module(f"archsearch.{name}") if name in _MODULES else _function(name)
 
 
 def __dir__() -> list[str]:

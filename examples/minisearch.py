@@ -36,7 +36,6 @@ from archsearch.blocks.attention.se import JointSqueezeExcitation
 from archsearch.blocks.conv import depthwise, make_classifier, make_gather, pointwise
 from archsearch.blocks.shuffle import ChannelShuffle
 from archsearch.blocks.stems import make_stem
-from archsearch.data.digits import embedded_digits
 
 # ---- 1. The search space: the values of each choice of a ShuffleNet V2 (arXiv 1807.11164) of width 0.5
 
@@ -173,7 +172,8 @@ def build(choices: Choices, channels_of_stages: tuple[int, ...] = CHANNELS) -> n
 # ---- 4. The proxy, a short training that ends at the rate 0; and the latency, in turns with the reference
 def digits() -> tuple[Tensor, Tensor]:
     """The embedded digits in an order drawn once: images (1797, 3, 32, 32), normalised, and labels."""
-    pixels, labels = embedded_digits()
+    with np.load(Path(__file__).parents[1] / "archsearch/data/digits.npz") as file:
+        pixels, labels = file["images"], file["labels"].astype(np.int64)
     order = np.random.default_rng(0).permutation(len(labels))
     images = torch.tensor(pixels[order], dtype=torch.float32).reshape(-1, 1, 8, 8)
     images = F.interpolate((images - images.mean()) / images.std(), size=INPUT_SIZE).repeat(1, 3, 1, 1)

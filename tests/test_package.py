@@ -83,7 +83,7 @@ def test_all_names_are_importable_and_no_home_is_left_out() -> None:
     assert set(archsearch.__all__) == set(archsearch._HOMES)
     for name, home in archsearch._HOMES.items():
         found, function = getattr(archsearch, name), getattr(importlib.import_module(home), name)
-        assert found is (importlib.import_module(f"archsearch.{name}") if name in archsearch._PACKAGES else function)
+        assert found is (importlib.import_module(f"archsearch.{name}") if name in archsearch._MODULES else function)
         assert inspect.isclass(function) or inspect.signature(found) == inspect.signature(function)
     assert set(dir(archsearch)) == {*archsearch.__all__, "__version__"}
 
@@ -99,13 +99,15 @@ def test_an_editor_is_told_the_home_of_every_name() -> None:
     assert (Path(archsearch.__file__).parent / "py.typed").is_file()
 
 
-@pytest.mark.parametrize("name", archsearch._PACKAGES)
-def test_a_package_that_is_named_as_a_command_is_both(name: str) -> None:
-    package = importlib.import_module(f"archsearch.{name}")
-    assert getattr(archsearch, name) is package
+@pytest.mark.parametrize("name", archsearch._MODULES)
+def test_a_module_that_is_named_as_a_command_is_both(name: str) -> None:
+    module = importlib.import_module(f"archsearch.{name}")
+    assert getattr(archsearch, name) is module
     with pytest.raises(TypeError, match="unexpected keyword argument 'nothing'"):
-        package(nothing=1)
-    assert Path(str(package.__file__)).name == "__init__.py"
+        module(nothing=1)
+    assert Path(str(module.__file__)) in {
+        Path(str(archsearch.__file__)).parent / end for end in (f"{name}/__init__.py", f"{name}.py")
+    }
 
 
 def test_an_unknown_attribute_is_an_attribute_error() -> None:

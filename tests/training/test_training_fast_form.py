@@ -71,9 +71,10 @@ def error(found: dict[str, Tensor], exact: dict[str, Tensor]) -> float:
     return float((got - want).norm() / want.norm())
 
 
-@pytest.mark.parametrize("stem", ["CIFAR", "ImageNet"])
-@pytest.mark.parametrize("seed", POINTS)
-def test_in_double_loss_and_gradients_are_those_of_a_plain_loop(seed: int, stem: str) -> None:
+@pytest.mark.parametrize(
+    ("stem", "seed"), [("CIFAR", seed) for seed in POINTS] + [("ImageNet", seed) for seed in range(4)]
+)
+def test_in_double_loss_and_gradients_are_those_of_a_plain_loop(stem: str, seed: int) -> None:
     model = point(seed, stem)
     loss, exact = exact_of(seed, stem)
     got, gradients = fast(model, torch.float64)
@@ -138,8 +139,7 @@ def test_after_a_step_the_network_has_its_own_forward_again() -> None:
     assert "forward" not in vars(conv)
 
 
-@pytest.mark.parametrize("batch", [1, 5])
-@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize(("batch", "bias"), [(1, False), (5, True)])
 @pytest.mark.parametrize(
     ("options", "size"),
     [
