@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from archsearch.plots.catalog import Figure
     from archsearch.search.config import StudyConfig
 
-
 logger = logging.getLogger(__name__)
 
 
@@ -245,7 +244,7 @@ def stored_studies(storage: str | None) -> tuple[Study, ...]:
         return ()
 
 
-# By their names.
+# A study by its name, as `pareto`, `plot` and `report` show it.
 
 
 def pareto(study: str | Path | Study | None = None, *, storage: str | None = None) -> StudyFront:

@@ -181,25 +181,16 @@ class ShuffleNetV2(nn.Module):
 
     def __init__(self, spec: ShuffleNetV2Spec, *, num_classes: int, input_size: int) -> None:
         super().__init__()
-        stem, head = spec.stem, spec.head
+        stem = spec.stem
         self.conv1 = make_stem(stem.type, stem.channels, stem.kernel, stem.stride)
         self.maxpool = nn.MaxPool2d(3, 2, 1) if stem.pool else nn.Identity()
         authors = spec.unit_form == "authors"
         self.stage2, self.stage3, self.stage4 = (
-            _stage(incoming, stage, authors=authors) for incoming, stage in spec.widening()
+            _stage(DownUnit(incoming, stage, authors=authors), stage) for incoming, stage in spec.widening()
         )
-        self.conv5 = nn.Sequential(
-            pointwise(spec.stages[-1].channels, head.channels), nn.BatchNorm2d(head.channels), nn.ReLU(inplace=True)
-        )
-        self.gather = make_gather(head.type)
-        self.fc = make_classifier(
-            head.type,
-            head.channels,
-            num_classes,
-            map_size=spec.map_sizes(input_size)[-1],
-            hidden=head.hidden,
-            activation=head.activation,
-        )
+        self.conv5 = _last_convolution(spec)
+        self.gather = make_gather(spec.head.type)
+        self.fc = _classifier(spec, num_classes, input_size)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) -> (N, num_classes) scores before softmax."""
@@ -209,9 +200,20 @@ class ShuffleNetV2(nn.Module):
         return scores
 
 
-def _stage(incoming: int, stage: ShuffleNetV2Stage, *, authors: bool) -> Stage:
-    down = DownUnit(incoming, stage, authors=authors)
-    return Stage(down, *(BasicUnit(stage) for _ in range(stage.units - 1)))
+def _stage(first: DownUnit, stage: ShuffleNetV2Stage) -> Stage:
+    return Stage(first, *(BasicUnit(stage) for _ in range(stage.units - 1)))
+
+
+def _last_convolution(spec: ShuffleNetV2Spec | ShuffleNetV2LargeSpec) -> nn.Sequential:
+    channels = spec.head.channels
+    return nn.Sequential(pointwise(spec.stages[-1].channels, channels), nn.BatchNorm2d(channels), nn.ReLU(inplace=True))
+
+
+def _classifier(spec: ShuffleNetV2Spec | ShuffleNetV2LargeSpec, num_classes: int, input_size: int) -> nn.Module:
+    head, map_size = spec.head, spec.map_sizes(input_size)[-1]
+    return make_classifier(
+        head.type, head.channels, num_classes, map_size=map_size, hidden=head.hidden, activation=head.activation
+    )
 
 
 # Large ShuffleNet V2.
@@ -227,27 +229,17 @@ class ShuffleNetV2Large(nn.Module):
 
     def __init__(self, spec: ShuffleNetV2LargeSpec, *, num_classes: int, input_size: int) -> None:
         super().__init__()
-        head = spec.head
         self.conv1 = _stem(spec.stem)
         self.maxpool = nn.MaxPool2d(3, 2, 1) if spec.stem.pool else nn.Identity()
         authors = spec.unit_form == "authors"
         (incoming, first), *others = spec.widening()
-        self.stage2 = _large_stage(WideningUnit(incoming, first, authors=authors), first)
+        self.stage2 = _stage(WideningUnit(incoming, first, authors=authors), first)
         self.stage3, self.stage4, self.stage5 = (
-            _large_stage(DownUnit(incoming, stage, authors=authors), stage) for incoming, stage in others
+            _stage(DownUnit(incoming, stage, authors=authors), stage) for incoming, stage in others
         )
-        self.conv6 = nn.Sequential(
-            pointwise(spec.stages[-1].channels, head.channels), nn.BatchNorm2d(head.channels), nn.ReLU(inplace=True)
-        )
-        self.gather = make_gather(head.type)
-        self.fc = make_classifier(
-            head.type,
-            head.channels,
-            num_classes,
-            map_size=spec.map_sizes(input_size)[-1],
-            hidden=head.hidden,
-            activation=head.activation,
-        )
+        self.conv6 = _last_convolution(spec)
+        self.gather = make_gather(spec.head.type)
+        self.fc = _classifier(spec, num_classes, input_size)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) -> (N, num_classes) scores before softmax."""
@@ -264,7 +256,3 @@ def _stem(stem: ShuffleNetV2LargeStem) -> nn.Sequential:
         layers += [conv2d(incoming, width, STEM_KERNEL, stride), nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
         incoming, stride = width, 1
     return nn.Sequential(*layers)
-
-
-def _large_stage(first: DownUnit, stage: ShuffleNetV2Stage) -> Stage:
-    return Stage(first, *(BasicUnit(stage) for _ in range(stage.units - 1)))

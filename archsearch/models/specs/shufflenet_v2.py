@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from typing import ClassVar, Self
 
 from archsearch.blocks.attention import ATTENTION
@@ -137,17 +138,11 @@ class ShuffleNetV2Spec(Spec):
 
     def map_sizes(self, input_size: int) -> tuple[int, ...]:
         """Height and width of the map after the stem, after its pool, and after each stage (pixels)."""
-        after_stem = shrunk(input_size, self.stem.stride)
-        sizes = [after_stem, shrunk(after_stem, 2) if self.stem.pool else after_stem]
-        for _ in self.stages:
-            sizes.append(shrunk(sizes[-1], 2))
-        return tuple(sizes)
+        return map_sizes(input_size, self.stem, (2,) * len(self.stages))
 
     def normalised(self, input_size: int) -> Self:
         """The same network; flattening a 1x1 map is `gap`."""
-        if self.head.type == "flatten" and self.map_sizes(input_size)[-1] == 1:
-            return replace(self, head=replace(self.head, type="gap"))
-        return self
+        return replace(self, head=plain_head(self.head, map_size=self.map_sizes(input_size)[-1]))
 
     @classmethod
     def own_macros(cls) -> Mapping[str, Macro]:
@@ -181,6 +176,18 @@ def plain_form(form: str, stages: tuple[tuple[int, ShuffleNetV2Stage], ...]) -> 
             )
     same = all(stage.channels - stage.main_channels == incoming for incoming, stage in stages)
     return "torchvision" if same else form
+
+
+def map_sizes(
+    input_size: int, stem: ShuffleNetV2Stem | ShuffleNetV2LargeStem, strides: tuple[int, ...]
+) -> tuple[int, ...]:
+    """Height and width of the map after the stem, after its pool, and after each stage (pixels)."""
+    return tuple(accumulate((input_size, stem.stride, 2 if stem.pool else 1, *strides), shrunk))[1:]
+
+
+def plain_head(head: ShuffleNetV2Head, *, map_size: int) -> ShuffleNetV2Head:
+    """The head on a map of this size (pixels); `gap` where it would flatten a single pixel."""
+    return replace(head, type="gap") if head.type == "flatten" and map_size == 1 else head
 
 
 def shrunk(size: int, stride: int) -> int:
@@ -263,17 +270,11 @@ class ShuffleNetV2LargeSpec(Spec):
 
     def map_sizes(self, input_size: int) -> tuple[int, ...]:
         """Height and width of the map after the stem, after its pool, and after each stage (pixels)."""
-        after_stem = shrunk(input_size, self.stem.stride)
-        sizes = [after_stem, shrunk(after_stem, 2) if self.stem.pool else after_stem]
-        for number in range(len(self.stages)):
-            sizes.append(shrunk(sizes[-1], 2) if number else sizes[-1])
-        return tuple(sizes)
+        return map_sizes(input_size, self.stem, (1, *(2 for _ in self.stages[1:])))
 
     def normalised(self, input_size: int) -> Self:
         """The same network; flattening a 1x1 map is `gap`."""
-        if self.head.type == "flatten" and self.map_sizes(input_size)[-1] == 1:
-            return replace(self, head=replace(self.head, type="gap"))
-        return self
+        return replace(self, head=plain_head(self.head, map_size=self.map_sizes(input_size)[-1]))
 
     @classmethod
     def own_macros(cls) -> Mapping[str, Macro]:
