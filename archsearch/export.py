@@ -292,22 +292,27 @@ class PictureInput(nn.Module):
         columns = torch.cumsum(torch.ones_like(pixels[0, 0, :]), 0) - 1.0
         height, width = rows[-1] + 1.0, columns[-1] + 1.0
         side = torch.minimum(height, width)
-        across = _rounded(torch.matmul(pixels, self._weights(columns, width, side).T))
-        down = _rounded(torch.matmul(self._weights(rows, height, side), across))
+        across = _rounded(torch.matmul(pixels, self._weights(columns, width, side, axis=0)))
+        down = _rounded(torch.matmul(self._weights(rows, height, side, axis=1), across))
         scaled: Tensor = down.float() * self.scale + self.shift
         return scaled.unsqueeze(0)
 
-    def _weights(self, positions: Tensor, length: Tensor, side: Tensor) -> Tensor:
-        """(S, length): what each position adds to each output, times 2^22, for the square in the middle."""
+    def _weights(self, positions: Tensor, length: Tensor, side: Tensor, *, axis: int) -> Tensor:
+        """What each position adds to each output, times 2^22, for the square in the middle.
+
+        (S, length) with the positions along axis 1, (length, S) along axis 0. Not one transposed: ONNX Runtime up to
+        1.23 fuses a transpose into the product of matrices, and has no such product in double precision.
+        """
         scale = side / self._size
         stretch = torch.clamp(scale, min=1.0)
         support = _SUPPORT[self._interpolation] * stretch
-        centres = ((length - side) / 2.0 + (torch.arange(self._size, dtype=torch.float64) + 0.5) * scale).unsqueeze(1)
+        centres = (length - side) / 2.0 + (torch.arange(self._size, dtype=torch.float64) + 0.5) * scale
+        positions, centres = positions.unsqueeze(1 - axis), centres.unsqueeze(axis)
         first = torch.clamp(torch.floor(centres - support + 0.5), min=0.0)
         last = torch.minimum(torch.floor(centres + support + 0.5), length)
         found = self._filter((positions - centres + 0.5) / stretch)
         found = torch.where((positions >= first) & (positions < last), found, torch.zeros_like(found))
-        found = found / found.sum(1, keepdim=True) * _ONE
+        found = found / found.sum(axis, keepdim=True) * _ONE
         return torch.sign(found) * torch.floor(found.abs() + 0.5)
 
     def _filter(self, distance: Tensor) -> Tensor:
