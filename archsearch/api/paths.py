@@ -19,7 +19,7 @@ def as_path(given: str | Path | None) -> Path | None:
 
 def open_database(storage: str | None, *, create: bool, entering: str | None = None) -> Database:
     """The database at this URL, or `runs/archsearch.db`; arguments and errors as of `Database`."""
-    return Database(storage or DEFAULT_URL, create=create, entering=entering)
+    return Database(DEFAULT_URL if storage is None else storage, create=create, entering=entering)
 
 
 def study_folder(study: str) -> Path:

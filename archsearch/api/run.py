@@ -220,10 +220,13 @@ def shorter(config: StudyConfig, expected: Estimate, *, device: str) -> str | No
     return f"made for a CPU: archsearch run --study {best.name}{images}; {less}"
 
 
-def check(planned: RunPlan, *, storage: str | None = None) -> None:
-    """Check the database that a plan would be run with, as `run_plan` would. Raises ConfigError or StoreError."""
+def check(plan: RunPlan, *, storage: str | None, create: bool) -> None:
+    """Check the database that a plan is run with, as `run_plan` will; made now with `create`, where there is none.
+
+    Raises ConfigError or StoreError.
+    """
     with suppress(NothingStoredError):
-        open_database(storage, create=False, entering=planned.config.name).close()
+        open_database(storage, create=create, entering=plan.config.name).close()
 
 
 def run_plan(planned: RunPlan | DesignPlan, runtime: Runtime) -> Study:

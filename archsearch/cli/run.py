@@ -174,7 +174,7 @@ def run(
         add_idle(idle, ready, busy=1)  # the planning: both import torch
         try:
             with display.planning("reading the study, its data and its search space"):
-                from archsearch.api.run import check, plan_config
+                from archsearch.api.run import plan_config
 
                 planned = plan_config(config, runtime, trials=trials)
         except DataError:
@@ -182,9 +182,7 @@ def run(
             raise
         add_idle(idle, ready, busy=0)
         _print_plan(planned, told, asked=device)
-        if dry_run:
-            check(planned, storage=storage)
-        planned = told_estimate(planned, runtime, display, told)
+        planned = told_estimate(planned, runtime, display, told, dry_run=dry_run)
         if dry_run:
             told.print("dry run: nothing was stored")
             return

@@ -45,12 +45,15 @@ def command_runtime(
     )
 
 
-def told_estimate(planned: RunPlan | DesignPlan, runtime: Runtime, display: RunDisplay, console: Console) -> RunPlan:
-    """Say how long a plan will take; gives its run with the estimate."""
+def told_estimate(
+    planned: RunPlan | DesignPlan, runtime: Runtime, display: RunDisplay, console: Console, *, dry_run: bool
+) -> RunPlan:
+    """Say how long a plan will take, once its database is found usable; gives its run with the estimate."""
     from archsearch.api.designed import run_of
-    from archsearch.api.run import estimate
+    from archsearch.api.run import check, estimate
 
     plan = run_of(planned)
+    check(plan, storage=runtime.storage, create=not dry_run)
     with display.planning("estimating the time"):
         expected = estimate(planned, storage=runtime.storage)
     if expected is None or not expected.pieces:
@@ -110,7 +113,7 @@ def run_design(
         error_console.print(f"{label:<9} {text}", markup=False)
     for note in planned.notes:
         error_console.print(f"note      {note}", markup=False)
-    planned = replace(planned, plan=told_estimate(planned, runtime, display, error_console))
+    planned = replace(planned, plan=told_estimate(planned, runtime, display, error_console, dry_run=dry_run))
     if dry_run:
         error_console.print("dry run: nothing was stored")
         raise typer.Exit

@@ -22,6 +22,7 @@ from archsearch.records import precision_before
 from archsearch.search.config import StudyConfig
 from archsearch.store.studies import StudyInfo
 from archsearch.training.settings import Precision, settled_precision, weights_by_name
+from archsearch.version import __version__
 
 logger = logging.getLogger(__name__)
 
@@ -40,8 +41,8 @@ def decided_precision(
 ) -> Precision:
     """The precision of a study that is begun now: what it says, or on a CPU what trains these networks faster.
 
-    `specs` are a few of the study's networks, `fingerprint` is the device's. Measured once for each device, version of
-    torch, networks and sizes, and kept in the user's cache folder.
+    `specs` are a few of the study's networks, `fingerprint` is the device's. Measured once for each device, versions of
+    archsearch and torch, networks and sizes, and kept in the user's cache folder.
     """
     if config.proxy.precision != "auto":
         return config.proxy.precision
@@ -63,6 +64,7 @@ def decided_precision(
 
     key: dict[str, str | int] = {
         "device": fingerprint,
+        "archsearch": __version__,  # its steps get faster
         "torch": version("torch"),
         "networks": " ".join(spec.arch_id for spec in specs),
         "num_classes": num_classes,

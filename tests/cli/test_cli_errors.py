@@ -91,6 +91,7 @@ def check(ended: object, code: int, *said: str) -> None:
         (("measure", "shufflenet_v2_x0_5", "--threads", "9999"), ("9999 threads", "CPU cores may be used here")),
         (("data", "digits", "--out", "study.txt"), ("study.txt", ".yaml or .yml")),
         (("pareto", "--storage", "nonsense"), ("--storage: not a database URL",)),
+        (("studies", "--storage", ""), ("--storage: not a database URL: ''",)),
         (("retrain", "--protocol", "one_cycle"), ("did you mean 'one-cycle'?",)),
     ],
     ids=lambda value: " ".join(value)[:60] if isinstance(value, tuple) else None,

@@ -50,6 +50,20 @@ def test_a_study_of_pictures_of_an_older_version_goes_on_as_it_began(
     assert ended.code == 0 and "dry run: nothing was stored" in ended.out, ended.err
 
 
+@pytest.mark.parametrize("command", ["run", "ablate"])
+def test_a_database_that_cannot_be_made_is_told_before_anything_is_timed(
+    command: str, cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("archsearch.api.run.timed_estimate", lambda *_, **__: pytest.fail("timed"))
+    Path("file").write_text("no folder")
+    ended = cli(
+        command, "--study", "quickstart", "--workers", "1", "--device", "cpu", "--storage", "sqlite:///file/a.db"
+    )
+    assert ended.code == 1
+    assert "the folder file cannot be made" in ended.err
+
+
 HOURS = 3600.0
 
 

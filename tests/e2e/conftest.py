@@ -143,7 +143,7 @@ def wait_until(true: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + TIMEOUT_SECONDS
     while not true():
         assert time.monotonic() < deadline, f"waited in vain until {what}"
-        time.sleep(0.05)
+        time.sleep(0.2)  # each look opens the database, and takes time from what it waits for
 
 
 def is_alive(pid: int, started: str) -> bool:
