@@ -87,7 +87,7 @@ def test_a_dashboard_reads_a_study_while_it_runs(
                 assert time.monotonic() < deadline
                 if found := look(address):
                     seen.append(found)
-                time.sleep(0.05)
+                time.sleep(0.3)
             out, err = process.communicate()
             last = look(address)
     assert process.returncode == 0, err
