@@ -75,6 +75,33 @@ def _run_state(content: bytes, images: Tensor, model: nn.Module) -> Tensor:
     return made
 
 
+# ONNX files: any number of images, the facts in their metadata, and int8 by ONNX Runtime's static quantisation.
+
+_PREFIX = "archsearch."
+_LOG_ERRORS = 3  # onnxruntime's severity: 0 verbose, 1 info, 2 warning, 3 error
+_CALIBRATION_BATCH = 50
+
+
+def write_onnx(model: nn.Module, example: Tensor, info: ModelInfo) -> bytes:
+    """The ONNX model of a network, for any number of images; each fact stands in its metadata as `archsearch.KEY`.
+
+    Raises BuildError if the network cannot be exported.
+    """
+    return _with_metadata(export_onnx(model, example, dynamic_batch=True).data, info)
+
+
+def run_onnx(content: bytes, inputs: Tensor, *, name: str = INPUT_NAME) -> Tensor:
+    """What ONNX Runtime gives on the CPU for images (N, 3, H, W), or what else the input `name` takes: one output."""
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.log_severity_level = _LOG_ERRORS
+    options.intra_op_num_threads = 1
+    session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    (made,) = session.run(None, {name: inputs.contiguous().numpy()})
+    return torch.from_numpy(made)
+
+
 @dataclass(frozen=True, kw_only=True)
 class ExportFormat:
     """One format.
@@ -94,25 +121,17 @@ class ExportFormat:
     run: Callable[[bytes, Tensor, nn.Module], Tensor]
 
 
-def _write_onnx(model: nn.Module, example: Tensor, info: ModelInfo) -> bytes:
-    from archsearch.export import write_onnx
-
-    return write_onnx(model, example, info)
-
-
-def _run_onnx(content: bytes, images: Tensor, _model: nn.Module) -> Tensor:
-    from archsearch.export import run_onnx
-
-    return run_onnx(content, images)
-
-
 FORMATS: Registry[ExportFormat] = Registry(
     "export format",
     {
         entry.name: entry
         for entry in (
             ExportFormat(
-                name="onnx", suffix=".onnx", summary="ONNX Runtime and other runtimes", write=_write_onnx, run=_run_onnx
+                name="onnx",
+                suffix=".onnx",
+                summary="ONNX Runtime and other runtimes",
+                write=write_onnx,
+                run=lambda content, images, _model: run_onnx(content, images),
             ),
             ExportFormat(
                 name="torch-export",
@@ -162,33 +181,6 @@ def parity(expected: Tensor, got: Tensor) -> Parity:
         same_top1_percent=float(100.0 * (expected.argmax(1) == got.argmax(1)).double().mean()),
         largest_output=largest,
     )
-
-
-# ONNX files: any number of images, the facts in their metadata, and int8 by ONNX Runtime's static quantisation.
-
-_PREFIX = "archsearch."
-_LOG_ERRORS = 3  # onnxruntime's severity: 0 verbose, 1 info, 2 warning, 3 error
-_CALIBRATION_BATCH = 50
-
-
-def write_onnx(model: nn.Module, example: Tensor, info: ModelInfo) -> bytes:
-    """The ONNX model of a network, for any number of images; each fact stands in its metadata as `archsearch.KEY`.
-
-    Raises BuildError if the network cannot be exported.
-    """
-    return _with_metadata(export_onnx(model, example, dynamic_batch=True).data, info)
-
-
-def run_onnx(content: bytes, inputs: Tensor, *, name: str = INPUT_NAME) -> Tensor:
-    """What ONNX Runtime gives on the CPU for images (N, 3, H, W), or what else the input `name` takes: one output."""
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.log_severity_level = _LOG_ERRORS
-    options.intra_op_num_threads = 1
-    session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    (made,) = session.run(None, {name: inputs.contiguous().numpy()})
-    return torch.from_numpy(made)
 
 
 def quantized(content: bytes, calibration: Tensor) -> bytes:

@@ -277,7 +277,7 @@ def plan_ablation(
         base: what is changed: a variant's name, a trial's number, `best` (the recommended network), `accuracy`,
             `latency` or `knee`; None: the first of the study's own variants, or its reference.
         choices: `kernel`, or `kernel=3|5` with levels of one's own, also several with commas; none: every choice of
-            the study's space.
+            the study's space, or of those what the size above leaves.
         seeds: trainings of each network, with the seeds 0 to `seeds` - 1; None: 5, or 3 where the size is proposed.
         mode: one-at-a-time, leave-one-out or pairs.
         changes: keys of `proxy` and `latency` with other values than the study's; of a study that was never run, any.

@@ -15,7 +15,6 @@ from archsearch.cli.options import (
     DryRunOption,
     JsonOption,
     MostOption,
-    SetOption,
     StorageOption,
     StudyOption,
     TargetOption,
@@ -89,7 +88,14 @@ def ablate(
             **one_of("spread", "own", "pooled"),
         ),
     ] = "own",
-    set_: SetOption = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Change one key of the study's proxy or latency, e.g. proxy.epochs=3. Repeatable.",
+        ),
+    ] = None,
     most: Annotated[
         int | None,
         typer.Option(
@@ -258,7 +264,14 @@ def trust(
     seeds: Annotated[
         int, typer.Option(min=1, metavar="N", help="Longer trainings of each network; more, typed later, are added.")
     ] = 1,
-    set_: SetOption = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Change one key of the study's latency, e.g. latency.budget_seconds=5. Repeatable.",
+        ),
+    ] = None,
     workers: WorkersOption = None,
     device: DeviceOption = "auto",
     data_dir: DataDirOption = None,

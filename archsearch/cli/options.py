@@ -125,7 +125,7 @@ TargetOption = Annotated[
     typer.Option(
         metavar="T",
         callback=checked(check_target),
-        help=f"Where latency is measured: local, {BOARDS}. Default: local, or what the study says.",
+        help=f"Where latency is measured: local, {BOARDS}. Default: what the study says, where there is one, or local.",
     ),
 ]
 VerboseOption = Annotated[
@@ -134,14 +134,6 @@ VerboseOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 WorkersOption = Annotated[
     int | None, typer.Option(min=1, metavar="N", help="Worker processes, as of `archsearch run`.")
-]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="Change one key of the study's proxy or latency, e.g. proxy.epochs=3. Repeatable.",
-    ),
 ]
 MostOption = Annotated[
     int, typer.Option(min=1, metavar="N", help="Networks that may be trained: a larger design is refused.")
