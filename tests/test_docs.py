@@ -474,7 +474,7 @@ def test_the_readme_says_how_long_full_trainings_take_by_the_stored_speeds() -> 
 
 def test_the_readme_says_how_large_the_search_space_is() -> None:
     size = load_study("cifar100").search_space().size
-    assert f"{size / 1e9:.0f} billion networks" in README
+    assert f"{size / 1e9:.0f} billion combinations of choices" in README
 
 
 def test_the_default_protocol_is_the_one_that_the_stored_trainings_choose() -> None:

@@ -123,7 +123,7 @@ def run(
     """Run a study, or continue it.
 
     Published networks are evaluated first, then what the sampler suggests.
-    Each network's cost and latency come before its short training.
+    Each network is counted, then measured beside its short training.
     Ctrl-C ends cleanly; the same command typed again continues.
     Typed on another machine with the same PostgreSQL as --storage it joins.
 
@@ -248,7 +248,7 @@ def _print_plan(plan: RunPlan, told: Console, *, asked: str) -> None:
     on = "" if latency.targets == (LOCAL,) else f" on {' and '.join(latency.targets)}"
     on += f", shared with {' and '.join(latency.pool)}" if latency.pool else ""
     told.print(
-        f"space     {plan.space.name}: {plural(len(plan.space.domains), 'choice')}, {_networks(plan.space.size)}\n"
+        f"space     {plan.space.name}: {plural(len(plan.space.domains), 'choice')}, {_combinations(plan.space.size)}\n"
         f"networks  {first}what the sampler {config.sampler} suggests\n"
         f"data      {escape(config.dataset)}: {plan.train_images:,} training and {plan.validation_images:,} validation "
         f"images, {plan.num_classes} classes, {plan.input_size}x{plan.input_size}\n"
@@ -260,12 +260,12 @@ def _print_plan(plan: RunPlan, told: Console, *, asked: str) -> None:
     )
 
 
-def _networks(number: int) -> str:
-    """`1,296 networks`, `472 billion networks`."""
+def _combinations(number: int) -> str:
+    """`1,296 combinations`, `472 billion combinations`; some are one network: widths of a layer that is not there."""
     for size, name in ((10**15, None), (10**12, "trillion"), (10**9, "billion"), (10**6, "million")):
         if number >= size:
-            return f"{number:.2g} networks" if name is None else f"{number / size:.3g} {name} networks"
-    return plural(number, "network")
+            return f"{number:.2g} combinations" if name is None else f"{number / size:.3g} {name} combinations"
+    return plural(number, "combination")
 
 
 def _needs(plan: RunPlan) -> str:

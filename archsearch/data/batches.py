@@ -158,8 +158,8 @@ class DeviceBatches:
             CIFAR-10 in 3.29 Seconds on a Single GPU", arXiv 2404.00498, section 3.6).
         cutout: side (pixels at `input_size`) of the square blanked in each training image; 0 for none.
         least_crop_area: least share of an image's area that a random resized crop shows, instead of the crop of the
-            original size (`augment.draw_crops`); None for no resized crop. Without a border.
-        colour_jitter: by how much brightness, contrast and saturation are changed at most (`augment.jitter_colours`);
+            original size (`draw_crops`); None for no resized crop. Without a border.
+        colour_jitter: by how much brightness, contrast and saturation are changed at most (`jitter_colours`);
             0 for none.
         seed: of the order and the augmentation.
 

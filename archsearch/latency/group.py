@@ -52,7 +52,7 @@ class Watch(Protocol):
 
 
 class Witness(Protocol):
-    """What the protocol needs of a memory witness; `witness.MemoryWitness` is one."""
+    """What the protocol needs of a memory witness; `network.MemoryWitness` is one."""
 
     def sample(self) -> list[float]:
         """How long some copies took (milliseconds each)."""

@@ -137,7 +137,8 @@ def measure_networks(
     """Measure several networks, in turn with one reference, in the same visits to the device.
 
     The further backends of the settings follow, each in a group of its own with a reference of its own
-    (`Latency.also`). Networks that drifted or did not converge are measured again, together, with the reference.
+    (`Latency.also`). Networks that drifted, did not converge or met crowded memory are measured again, together,
+    with the reference.
 
     Args:
         models: networks that take (N, 3, input_size, input_size); they are copied, not changed.

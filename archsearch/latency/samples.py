@@ -180,7 +180,7 @@ class Samples:
         return float(own / reference)
 
     def ratio_interval(self, network: int) -> tuple[float, float]:
-        """The 95% interval of `ratio` over all bursts, by `interval.ratio_interval`."""
+        """The 95% interval of `ratio` over all bursts, by the function `ratio_interval`."""
         return ratio_interval(*(self.bursts_ns[index][: self.bursts] for index in (network, -1)))
 
     def clocks(self) -> dict[str, str]:

@@ -102,7 +102,7 @@ Named = tuple[str, Spec]
 def decided_batch(
     config: StudyConfig, space: SearchSpace, *, device: str, num_classes: int, input_size: int
 ) -> StudyBatch | None:
-    """The batch of a study that is begun now, as `latency.batch.measured_batch` finds it.
+    """The batch of a study that is begun now, as `measured_batch` finds it.
 
     None where there is no question: on a board, on a CPU unless `latency.batch` is `auto`, and for a space without two
     networks of different width.

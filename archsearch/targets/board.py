@@ -405,7 +405,7 @@ class BoardGroup:
 
     def _visit(self, connection: Connection, settings: LatencySettings, plan: VisitPlan) -> Visit:
         cold, gone = not self._board.has_open(self._number), list[int]()
-        if cold or plan.number > 0:  # anew in each visit, as `LocalGroup` does
+        if cold or plan.number > 0:  # anew in each visit: docs/latency.md, a process of its own
             with self._lease.shared() if self._lease is not None else nullcontext():
                 gone = self._open(connection, settings)
         with self._lease.exclusive() if self._lease is not None else nullcontext():

@@ -136,7 +136,7 @@ class MultiObjectiveHalving:
     """One in `reduction` of a rung's trials goes on; the others are stopped, and may be promoted later.
 
     The rungs are at `min_epochs`, `reduction` times that, and so on, below the schedule's end. A trial that has done a
-    rung's epochs is ranked among all that ever did, by its error then and its other objectives (`sorting.best_first`):
+    rung's epochs is ranked among all that ever did, by its error then and its other objectives (`best_first`):
     it goes on if it is among the best n // `reduction` of these n, or the best of fewer. It does not wait for others,
     so early trials meet little competition; a stopped one is promoted when the rung has grown and it is among the best.
 
@@ -310,7 +310,7 @@ _FEWEST_CURVES = 2
 class PredictedDomination:
     """Predicts the final error after every epoch, and stops what the front would dominate all the same.
 
-    The prediction is learnt from the study's own complete trainings (`predictor.FinalErrorFit`): ridge regression on
+    The prediction is learnt from the study's own complete trainings (`FinalErrorFit`): ridge regression on
     the last two errors and on the training losses. It is optimistic: the final error falls below it in a share of
     about `quantile` of cases. A trial is stopped if a complete one on the front is no worse in latency (within the
     study's noise floor) and in the other objectives, and better than that optimistic error, or as good and better
