@@ -336,7 +336,7 @@ def run_picture(content: bytes, picture: NDArray[np.uint8]) -> Tensor:
 
 
 def with_picture_input(content: bytes, recipe: Preprocessing) -> bytes:
-    """An ONNX model of `export.onnx_file` that takes a picture: `image`, uint8 (H, W, 3), upright RGB of any size.
+    """An ONNX model of `write_onnx` that takes a picture: `image`, uint8 (H, W, 3), upright RGB of any size.
 
     Its metadata stay as they are.
     """

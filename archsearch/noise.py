@@ -43,8 +43,8 @@ class Repeat:
     Attributes:
         arch_id: the network.
         first_ms, second_ms: `Latency.corrected_ms` of the trial, and of the second measurement (milliseconds).
-        sound: whether neither was flagged: both converged, and in neither had the reference
-            drifted or memory been crowded.
+        sound: whether neither was flagged: both converged, and in neither had the reference drifted or memory been
+            crowded.
         measure_seconds: wall time of the second measurement.
     """
 

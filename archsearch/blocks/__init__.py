@@ -1,1 +1,1 @@
-"""Parts that networks are made of: one paper, one file."""
+"""Parts that networks are made of: convolutions and heads, stems, channel shuffles, attention."""

@@ -1,4 +1,4 @@
-"""Convolutions whose output is ceil(H / stride) for every kernel size, odd or even.
+"""Convolutions whose output is ceil(H / stride) for every kernel size, odd or even; and heads.
 
 Batch normalisation as one type: torch's common base has a private name.
 """

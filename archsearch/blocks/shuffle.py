@@ -2,9 +2,8 @@
 
 The second is ShuffleNet V1's (arXiv 1707.01083, section 3.1).
 
-Maps in two parts, as the units of ShuffleNet V2 train on them: shuffled and split again without being joined.
-
-Between two units a map is joined, shuffled and split. Autograd then copies it about six times there and back: each
+The units of ShuffleNet V2 train on maps in two parts, which are shuffled and split again without being joined
+(`exchange_halves`, `exchange_parts`). Joined, shuffled and split between two units, autograd copies a map about six times there and back: each
 part is taken out of the joined map, and on the way back written into zeros and added. Here the parts are moved once in
 each direction, to maps of their own that are dense in memory, which the layers after them read and write fastest.
 Values and gradients are moved, never computed with: they are those of `shuffle_halves` and `shuffle_parts`, bit for
@@ -224,13 +223,13 @@ class ChannelShuffle(nn.Module):
         return shuffle_parts(first, second, cast(Tensor, self.order))
 
     def exchange(self, first: Tensor, second: Tensor, *, at: int) -> tuple[Tensor, Tensor]:
-        """As the call, the result split after `at` channels, both channels_last and dense; see pairs.py."""
+        """As the call, the result split after `at` channels, both channels_last and dense: for training."""
         if self.first == self.second == at and at % 2 == 0:
             return exchange_halves(first, second)
         return exchange_parts(first, second, cast(Tensor, self.order), at=at)
 
     def join(self, first: Tensor, second: Tensor) -> Tensor:
-        """As the call, channels_last, with dense gradients of both parts: for training, see pairs.py."""
+        """As the call, channels_last, with dense gradients of both parts: for training."""
         if self.first == self.second:
             return join_halves(first, second)
         return join_parts(first, second, cast(Tensor, self.order))

@@ -431,7 +431,7 @@ def _slices(images: int, batch_size: int, first_batch: int) -> list[slice]:
 
 
 def resident_bytes(images: int, side: int) -> int:
-    """Bytes of a set in the memory of a process on a CPU: whole if it fits, else of the batches that are read ahead."""
+    """Bytes of a whole set in the memory of a process on a CPU; 0 where it does not fit, and batches are read ahead."""
     needed = images * 3 * side**2
     return needed if needed <= _RESIDENT_BYTES else 0
 

@@ -78,7 +78,8 @@ class DatasetFacts:
         has_splits: whether its folder has splits at all; True for what is no folder.
         repeats: what stands more than once.
         unlike: for each other split whose classes are not those of the training split, how they differ.
-        decode_seconds: for each picture, with every core at work, at its own size of `image_size`; None for arrays.
+        decode_seconds: for each picture, with every core at work, at the size that was asked for, or else at
+            `image_size`; None for arrays.
         image_size: the images' own size (pixels), at most 224 for pictures.
         cores: that decode at the same time.
     """

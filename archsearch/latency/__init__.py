@@ -12,11 +12,9 @@
     fingerprint.py  what a latency belongs to: device, driver, libraries, threads
     gpu.py          what an NVIDIA GPU tells of its state and its processes
     watch.py        who else used the device meanwhile
-    witness.py      a copy timed in every visit, which tells when others use the memory
-    exported.py     what exporting changes: a network in torch beside its ONNX files
-    prepare.py      networks made ready, and the reference that many are measured against
-    network.py      all of it together: modules in, a `records.Latency` for each out
-    batch.py        the batch in which a device tells networks of different width apart
+    prepare.py      networks made ready, and the reference that many are measured against; what exporting changes
+    network.py      all of it together: modules in, a `records.Latency` for each out; the memory witness, a copy timed
+                    in every visit, which tells when others use the memory
 
 Nothing here imports torch until a network is prepared or a device is asked about.
 """

@@ -49,7 +49,7 @@ def until_trusted(
     *,
     quiet_ms: Callable[[], float | None] = lambda: None,
 ) -> tuple[Latency, ...]:
-    """Measure all networks (by their numbers), then those again that `is_doubtful` names, `remeasure` times.
+    """Measure all networks (by their numbers), then those again that `is_doubtful` names, at most `remeasure` times.
 
     `quiet_ms` gives what the memory witness takes in quiet measurements, as far as that is known by then.
     """

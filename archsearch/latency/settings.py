@@ -41,7 +41,7 @@ class LatencySettings(BaseModel):
             them. The study makes sure that they agree when it begins (`archsearch.targets.pool`).
         cores: of a board: all, big or little, the kinds of core that its kernel tells apart.
         batch: images a run. `auto`: a study chooses it when it begins, so that networks of different width differ (see
-            `latency.batch`). None: 1 on a CPU; on a GPU `auto` in a study, and 8 outside of one, as in the ShuffleNet
+            `search.batch`). None: 1 on a CPU; on a GPU `auto` in a study, and 8 outside of one, as in the ShuffleNet
             V2 paper.
         threads: CPU threads of one run.
         precision: of weights, maps and arithmetic; `auto`, see `precision_on`.

@@ -22,6 +22,7 @@ class Variant:
     """A network with a name.
 
     Attributes:
+        name: as it is typed.
         spec: its choices.
         source: where it was printed.
         note: how it differs from what was printed, or what is not known; empty if nothing.

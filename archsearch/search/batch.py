@@ -162,7 +162,7 @@ def width_pair(config: StudyConfig, space: SearchSpace, *, input_size: int) -> t
 
 
 def _widths(spec: Spec, space: SearchSpace, input_size: int) -> Iterator[tuple[float, Spec]]:
-    """The network at each width that its family, or the space, knows as a number, half of the common ones included."""
+    """The network at each width that its family, or the space, knows as a number, and at half of each."""
     macro = type(spec).macros().get(_WIDTH)
     known = [*(macro.levels if macro is not None else ()), spec.choices().get(_WIDTH)]
     known += [value for domain in space.domains if domain.name == _WIDTH for value in domain.values]

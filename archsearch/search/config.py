@@ -107,7 +107,8 @@ class StudyConfig(BaseModel):
         on_bad_image: refuse or skip a file that is no readable image.
         background: white or black, what transparent pixels show.
         trials: how many networks are evaluated in all, variants included.
-        workers: worker processes; None: one for each CPU core, with one thread each, or `workers_per_gpu` for each GPU.
+        workers: worker processes; None: one for each CPU core, at most 8, with one thread each, or `workers_per_gpu`
+            for each GPU.
         workers_per_gpu: trials that share one GPU; auto: as many as raise what they do together, as it is measured when
             the run begins. Without effect where `workers` says how many there are.
         seed: seed of the suggestions and of every proxy's initial weights and data order.

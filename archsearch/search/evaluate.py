@@ -625,7 +625,8 @@ class Evaluator:
     def chunk(self) -> Iterator[None]:
         """Use the device for a short while, beside other workers but never beside a measurement.
 
-        A visit of the trial's own measurement that is due is made before.
+        Visits that are due beside a training are made before: of the trial's own measurement, of those that waited for
+        their boards, and of the repeat under way.
         Nothing is queued on a GPU when it is left: a measurement that begins then would run beside it.
         """
         self._check()

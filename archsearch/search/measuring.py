@@ -162,8 +162,8 @@ class TrialLatency:
 
     Between two pieces of other work `advance` makes a visit that is due. What is left when there is no other work,
     `complete` does and sleeps through the pauses. A measurement that is in doubt is made again:
-    by `begin_again` beside the rest of the training, or by `settle`. While a board is away, these two raise
-    AwaitedError: they may be called again when it is back.
+    by `begin_again` beside the rest of the training, or by `settle`. While a board is away that something is left to be
+    measured on, `complete`, `settle` and `provisional` raise AwaitedError: they may be called again when it is back.
 
     `measure_seconds` of the latencies is the time that the worker spent here, making ready, waiting for the device and
     sleeping included, and no other work between visits. A repeat has its own.

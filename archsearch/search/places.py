@@ -300,7 +300,7 @@ class PoolPlace:
 
     @property
     def quiet_ms(self) -> float | None:
-        """See `Place`; of the board on which least is known to be quiet."""
+        """See `Place`: of the board whose memory is the fastest in quiet."""
         known = [place.quiet_ms for place in self._boards if place.quiet_ms is not None]
         return min(known, default=None)
 

@@ -102,6 +102,7 @@ def plan_run(
     Of a design the first three points are tried, and its size is the total.
 
     Args:
+        trials: in all, in place of the study's own number.
         space: the study's, if it was read elsewhere than from the study's own file.
         former: of a stored study whose images are read by the rules of an older version (`ImageRules.former`).
         stored: the stored study of this name, which must be the same.

@@ -33,9 +33,8 @@ GAIN = 1.15
 GAIN_OF_TWO = 1.02
 """The same for two trials in place of one: the second one also works while the first does nothing on the GPU."""
 
-_MEMORY_SHARE = (
-    0.8  # of what is free of the device's memory; other points of the space are larger than the one measured
-)
+# Of what is free of the device's memory: other points of the space are larger than the one that is measured.
+_MEMORY_SHARE = 0.8
 _SECONDS = 6.0
 
 
@@ -57,7 +56,8 @@ class Load:
 def best_share(measure: Callable[[int], Load]) -> int:
     """The number of trials at once: 1, doubled while that trains enough more, and memory allows it.
 
-    `measure` is called with a number of trials. If it raises ArchsearchError, that number is not taken.
+    `measure` is called with a number of trials. If it raises ArchsearchError, that number is not taken; of one trial
+    it passes through.
     """
     trials, now = 1, measure(1)
     usable_bytes = _MEMORY_SHARE * now.free_bytes

@@ -91,7 +91,7 @@ def timed_estimate(
         train_images, validation_images: of one epoch.
         decode_seconds: of pictures, before the first trial.
 
-    Raises BuildError or MeasurementError if a network cannot be run.
+    Raises BuildError or MeasurementError if a network cannot be run; on a GPU ArchsearchError if its process fails.
     """
     expected = _expected_networks(config, space, variants, input_size=input_size, trials=trials)
     sizes = {
@@ -241,7 +241,7 @@ def _network_time(
     input_size: int,
     lease: DeviceLease,
 ) -> NetworkTime:
-    """Processor time of an image, trained and scored, in one thread; the median of the steps."""
+    """Processor time of an image, trained and scored, in one thread: the median step, and the second scoring."""
     images = max(4, min(config.proxy.batch_size, _MOST_IMAGES, int(_MOST_MACS / max(macs, 1))))
     generator = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (images, 3, input_size, input_size), generator=generator, dtype=torch.uint8)

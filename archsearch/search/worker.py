@@ -93,7 +93,7 @@ class Worker:
     Args:
         database: where the study is.
         study: the study as stored.
-        config: the study as written.
+        config: its settings as this run has them: what they left open is settled (`precision.settled`).
         dataset: its dataset.
         device: torch device ("cpu", "cuda:0").
         total: how many trials the study is to have in all.

@@ -91,7 +91,7 @@ def note_architecture(
 
 @retried
 def note_measured(database: Database, row_id: int, cost: Cost, latency: Latency) -> bool:
-    """Store cost and latency of a running trial before its training: the stopping rule of other workers needs them.
+    """Store cost and latency of a running trial before it ends: the stopping rules of other workers need them.
 
     Returns whether they were written: not if the trial is no longer running, because its slot was given back.
     """

@@ -153,7 +153,10 @@ class Board:
         )
 
     def connection(self) -> Connection:
-        """The line to the agent, opened if there is none. Raises BoardAwayError."""
+        """The line to the agent, opened if there is none.
+
+        Raises BoardAwayError; MeasurementError if another board answers than before.
+        """
         if self._connection is None or self._connection.closed:
             made, known = Connection(self.target), self._known
             if known is not None:

@@ -109,7 +109,8 @@ def retrain_seed(
         on_epoch: called after each epoch, once its checkpoint is written; what it raises passes through.
         on_pace: called every few steps.
         on_decoded: called now and then while pictures are decoded.
-        chunk: entered around the preparation, every few steps and each batch of an evaluation.
+        chunk: entered around making the network ready, every few steps and each batch of an evaluation; not around
+            reading the images.
         start: weights to begin with; None: drawn at random.
         checkpoint_seconds: 0 writes one after every chunk of steps.
         compiled: whether the training steps go through torch.compile; the weights kept are those of the plain network.

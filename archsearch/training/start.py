@@ -1,4 +1,4 @@
-"""The weights that a full training begins with, where they are not drawn at random."""
+"""What a full training begins with and leaves behind: weights that are not drawn at random; a seed's files."""
 
 from __future__ import annotations
 

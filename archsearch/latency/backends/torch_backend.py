@@ -1,4 +1,4 @@
-"""PyTorch in eager mode: as the user writes it, and with what costs nothing to do before deployment.
+"""PyTorch: eager, as the user writes it and with what costs nothing to do before deployment; compiled; as a CUDA graph.
 
 Folding and channels_last cut 10 to 35% of an eager ShuffleNetV2 on CPU; neither changes the result.
 """

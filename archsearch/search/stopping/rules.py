@@ -1,7 +1,4 @@
-"""The stopping rules by name. Nothing here imports torch or Optuna.
-
-The rule that stops nothing: every proxy runs its whole schedule.
-"""
+"""The stopping rules by name. Nothing here imports torch or Optuna."""
 
 from __future__ import annotations
 
@@ -69,6 +66,8 @@ def front_ranks(values: ArrayLike) -> NDArray[np.intp]:
 
     Args:
         values: (n, m), lower is better, finite, m from 1 to 3. Equal points are on the same front.
+
+    Raises ValueError for more objectives than three.
     """
     points = np.asarray(values, dtype=np.float64)
     if points.shape[1] > _OBJECTIVES:
