@@ -3,11 +3,11 @@
 The second is ShuffleNet V1's (arXiv 1707.01083, section 3.1).
 
 The units of ShuffleNet V2 train on maps in two parts, which are shuffled and split again without being joined
-(`exchange_halves`, `exchange_parts`). Joined, shuffled and split between two units, autograd copies a map about six times there and back: each
-part is taken out of the joined map, and on the way back written into zeros and added. Here the parts are moved once in
-each direction, to maps of their own that are dense in memory, which the layers after them read and write fastest.
-Values and gradients are moved, never computed with: they are those of `shuffle_halves` and `shuffle_parts`, bit for
-bit.
+(`exchange_halves`, `exchange_parts`). Of a map that is joined, shuffled and split between two units autograd makes some
+six copies there and back: each part is taken out of the joined map, and on the way back written into zeros and added.
+Here the parts are moved once in each direction, to maps of their own that are dense in memory, which the layers after
+them read and write fastest. Values and gradients are moved, never computed with: they are those of `shuffle_halves` and
+`shuffle_parts`, bit for bit.
 """
 
 from __future__ import annotations
