@@ -441,6 +441,8 @@ def save_model_folder(
     write_atomically(folder / "summary.json", _json(facts.summary()))
     if held_out:
         write_atomically(folder / HELD_OUT, b"".join(os.fsencode(name) + b"\n" for name in held_out))
+    else:
+        (folder / HELD_OUT).unlink(missing_ok=True)  # of a training on other data, whose folder this was
     write_atomically(folder / "README.md", model_card(facts, curve_image=curve_image).encode())
     write_atomically(folder / "spec.json", _json(described))
     return folder

@@ -91,6 +91,14 @@ def test_the_folder_names_the_pictures_that_were_held_out(
     assert (tmp_path / "held_out.txt").read_bytes() == b"sea/1.jpg\nsea/a b.jpg\nland/\xff.jpg\n"
 
 
+def test_a_folder_that_is_written_anew_names_no_pictures_of_an_earlier_dataset(
+    dataset: Dataset, seeds: list[RetrainedSeed], tmp_path: Path
+) -> None:
+    for names in (("sea/1.jpg",), ()):
+        save_model_folder(tmp_path, facts_of(dataset, seeds), weights_from=seeds[0].weights, held_out=names)
+    assert not (tmp_path / "held_out.txt").exists()
+
+
 def test_the_folder_holds_every_epoch_and_the_spread(
     folder: Path, dataset: Dataset, seeds: list[RetrainedSeed]
 ) -> None:
