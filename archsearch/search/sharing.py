@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -80,7 +81,7 @@ def best_share(measure: Callable[[int], Load]) -> int:
 def workers_per_gpu(job: Mapping[str, Any], *, fingerprint: str) -> int:
     """`best_share` for one kind of trial, measured once for each kind of GPU and kept in the user's cache folder.
 
-    1, with a warning, where it cannot be measured.
+    1, with a warning, where it cannot be measured; where it cannot be kept, a warning.
 
     Args:
         job: see `job_of`.
@@ -95,11 +96,14 @@ def workers_per_gpu(job: Mapping[str, Any], *, fingerprint: str) -> int:
         logger.info("measuring how many trials at once one GPU takes best")
     try:
         trials = best_share(lambda number: measured_load(job, number))
-        if path is not None:
-            write_atomically(path, json.dumps({"trials": trials, "key": json.loads(key)}, indent=2).encode())
     except ArchsearchError as error:
         logger.warning("one trial at a time on a GPU: %s", error)
         return 1
+    if path is not None:
+        try:
+            write_atomically(path, json.dumps({"trials": trials, "key": json.loads(key)}, indent=2).encode())
+        except ArchsearchError as error:
+            logger.warning("how many trials one GPU takes is not kept: %s", error)
     return trials
 
 
@@ -128,8 +132,9 @@ def measured_load(job: Mapping[str, Any], trials: int) -> Load:
             if answers.readline().strip() != "ready":
                 raise ArchsearchError(f"a trial on {job['device']} failed: {_last_error(process)}")
         for process, _ in processes:
-            process.stdin.write("go\n")  # type: ignore[union-attr]
-            process.stdin.flush()  # type: ignore[union-attr]
+            with suppress(BrokenPipeError):  # it was killed meanwhile: that no answer comes says so
+                process.stdin.write("go\n")  # type: ignore[union-attr]
+                process.stdin.flush()  # type: ignore[union-attr]
         return _together([_found(process, answers, job) for process, answers in processes])
     finally:
         for process, answers in processes:

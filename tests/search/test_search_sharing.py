@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -144,3 +146,29 @@ def test_a_share_is_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert calls == [1, 2, 4]
     assert workers_per_gpu(tiny_job("cuda:0"), fingerprint="b") == 2
     assert len(calls) == 6
+
+
+def test_a_share_that_cannot_be_kept_is_taken_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "archsearch").write_text("a file where the folder would be")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(
+        "archsearch.search.sharing.measured_load", lambda _job, trials: load(100.0 * trials if trials < 4 else 200.0)
+    )
+    assert workers_per_gpu(tiny_job("cuda:0"), fingerprint="a") == 2
+    assert "is not kept" in caplog.text
+
+
+def test_a_process_that_was_killed_before_it_began_is_an_error_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    says_ready = "import os,sys,json; os.write(json.loads(sys.argv[1])['answer_to'], b'ready\\n')"
+    real = subprocess.Popen
+
+    def popen(command: list[str], **more: object) -> subprocess.Popen[str]:
+        made = real([sys.executable, "-c", says_ready, command[-1]], **more)  # type: ignore[call-overload]
+        made.wait()
+        return made  # type: ignore[no-any-return]
+
+    monkeypatch.setattr("archsearch.search.sharing.subprocess.Popen", popen)
+    with pytest.raises(ArchsearchError, match="a trial on cpu failed"):
+        measured_load(tiny_job("cpu"), 1)
