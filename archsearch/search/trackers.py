@@ -30,12 +30,13 @@ class TensorBoard(RunCallbacks):
 
     def __init__(self, folder: str | Path) -> None:
         writer_type()  # whether it is there
-        self._folder = Path(folder)
+        self._root = self._folder = Path(folder)
         self._files: dict[int, EventFile] = {}
 
     def begun(self, study: StudyInfo) -> None:
         """Below the study's name from now on."""
-        self._folder /= study.name
+        self._folder = self._root / study.name
+        self._files.clear()
 
     def epoch(self, trial: int, epoch: Epoch) -> None:
         """A point of the trial's curve."""
@@ -86,6 +87,7 @@ class MLflow(RunCallbacks):
         self._experiment = (
             self._client.create_experiment(study.name, tags=tags) if found is None else found.experiment_id
         )
+        self._runs.clear()
 
     def epoch(self, trial: int, epoch: Epoch) -> None:
         """A point of the trial's curve."""
@@ -150,6 +152,7 @@ class WeightsAndBiases(RunCallbacks):
     def begun(self, study: StudyInfo) -> None:
         """In the group of the study's name from now on."""
         self._study = study.name
+        self._runs.clear()
 
     def epoch(self, trial: int, epoch: Epoch) -> None:
         """A point of the trial's curve."""

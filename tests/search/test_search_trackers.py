@@ -7,6 +7,7 @@ import json
 import struct
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -136,6 +137,18 @@ def test_tensorboard_has_a_run_for_each_trial_with_its_curve_and_its_choices(
     chosen = plugin_data_pb2.HParamsPluginData.FromString(content).session_start_info.hparams
     assert chosen["stage2.kernel"].number_value == 5
     assert chosen["stage3.attention"].string_value == "se"
+
+
+def test_one_tracker_may_follow_one_study_after_the_other(database: Database, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    kept, study = tracker(f"tensorboard:{tmp_path}"), find_study(database, "small")
+    kept.begun(study)
+    kept.epoch(3, CURVE[0])  # a trial that was cut off
+    told(kept, replace(study, name="other"))
+    kept.epoch(3, CURVE[0])
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.glob("**/trial-*")) == [
+        "other/trial-00001", "other/trial-00002", "other/trial-00003", "small/trial-00003"
+    ]  # fmt: skip
 
 
 @pytest.mark.slow  # its database takes some seconds to make
