@@ -170,6 +170,7 @@ class StoredTrial:
         self._objectives = config.known_objectives
         self._exempt = exempt
         self._known: tuple[float, ...] = ()
+        self._is_measured = False  # whether what is known is more than an estimate
         self._decisions = [] if begun is None else [_decision(facts) for facts in begun.decisions]
         self._kept: tuple[tuple[Epoch, ...], bytes] | None = None  # a state that is not stored, and its curve
         self._state_seconds = 0.0  # what making the last state took
@@ -211,6 +212,7 @@ class StoredTrial:
     def measured(self, cost: Cost, latency: Latency) -> None:
         """Store cost and latency: whoever takes the trial over has them, and other trials are compared with it."""
         self.estimated(cost, latency)
+        self._is_measured = True
         if not note_measured(self._database, self._row_id, cost=cost, latency=latency):
             raise SlotLostError
 
@@ -242,7 +244,7 @@ class StoredTrial:
         due = promotable or (not stop and self._unsaved_seconds >= self._checkpoint_seconds)
         cheap = not stop and self._state_seconds <= _CHEAP_SHARE * point.train_seconds
         # Of a whole training a state is needed where the network is not measured yet, and may have to wait for it.
-        if (not self._known) if last else (due or cheap):
+        if (not self._is_measured) if last else (due or cheap):
             self._kept = (self.curve, self._made(state))
             if due and not last:
                 self.save()
