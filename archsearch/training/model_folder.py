@@ -19,7 +19,6 @@ import os
 import statistics
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -44,6 +43,7 @@ from archsearch.training.loop import EVALUATION_BATCH, top1_percent
 from archsearch.training.protocols import Protocol
 from archsearch.training.trainer import device_batches
 from archsearch.validation import explain
+from archsearch.version import __version__
 
 # What a finished model folder says about itself.
 
@@ -432,7 +432,7 @@ def save_model_folder(
         "seeds": [score.seed for score in facts.scores],
         "study": facts.study,
         "trial": facts.trial,
-        "archsearch": _own_version(),
+        "archsearch": __version__,
         "torch": torch.__version__,
     }
     _set_aside_exports(folder, str(described["weights_sha256"]))
@@ -593,10 +593,3 @@ def _json(content: Mapping[str, Any]) -> bytes:
 def _short(classes: tuple[str, ...]) -> str:
     listed = ", ".join(classes[:3])
     return f"({listed}, ... {len(classes)} in all)" if len(classes) > 3 else f"({listed})"
-
-
-def _own_version() -> str:
-    try:
-        return version("archsearch")
-    except PackageNotFoundError:
-        return "unknown"
