@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any, cast
 
@@ -23,7 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from archsearch.errors import ConfigError, StoreError
 from archsearch.registry import Registry
 from archsearch.store.database import Database, tune_sqlite
-from archsearch.store.retry import connection_lost
+from archsearch.store.retry import causes_of, connection_lost
 
 READY_SECONDS = 20.0
 _VERSIONS = "version_info"  # Optuna's table of its own version, which every database of it has
@@ -56,7 +56,7 @@ def close_storage(storage: BaseStorage) -> None:
 
 def storage_lost(error: BaseException) -> bool:
     """Whether an error is a database, or a proxy, that cannot be reached now but may come back."""
-    return connection_lost(error) or any(_code(cause) in _LOST_CODES for cause in _causes(error))
+    return connection_lost(error) or any(_code(cause) in _LOST_CODES for cause in causes_of(error))
 
 
 def check_proxy(database: Database, proxy: str, study: str) -> None:
@@ -167,13 +167,6 @@ def host_and_port(address: str) -> tuple[str, int]:
     if not (colon and host and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
         raise ConfigError(f"optuna_proxy {address}: not a HOST:PORT", hint="for example node1:13000")
     return host, int(port)
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    found: BaseException | None = error
-    while found is not None:
-        yield found
-        found = found.__cause__
 
 
 def _code(error: BaseException) -> str | None:

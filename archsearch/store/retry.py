@@ -49,10 +49,11 @@ def connection_lost(error: BaseException) -> bool:
     A lost or refused connection, a server that starts or stops, or a SQLite file that another process has locked for
     longer than the busy timeout. A full disk, a wrong password, a missing table or a broken constraint is not.
     """
-    return any(_is_lost(cause) for cause in _causes(error))
+    return any(_is_lost(cause) for cause in causes_of(error))
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
+def causes_of(error: BaseException) -> Iterator[BaseException]:
+    """An error, and what it was raised from, one after the other."""
     found: BaseException | None = error
     while found is not None:
         yield found
