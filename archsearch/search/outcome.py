@@ -10,7 +10,7 @@ from archsearch.limits import GUIDELINES
 from archsearch.records import Cost, EarlyStop, Latency, Record, Score, TrialStatus
 from archsearch.search.config import Constraints, StudyConfig
 
-# The constraint that a stopped trial breaks; Optuna's tools then leave it off the front.
+# The constraint that a stopped trial breaks, the one that is no bound; Optuna's tools then leave it off the front.
 EARLY_STOP = "early_stop"
 _TRAINED = -1.0  # of a trial that ran to its end: clear of the bound, so that a model of the constraint has two sides
 

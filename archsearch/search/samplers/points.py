@@ -19,6 +19,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from archsearch.errors import ArchsearchError
+from archsearch.search.outcome import EARLY_STOP
 from archsearch.space.search_space import SearchSpace
 
 Point = tuple[int, ...]
@@ -150,8 +151,6 @@ def points_of(study: Study) -> Points | None:
         return None
 
 
-# The one constraint that is no bound: a trial whose training was stopped early has an expected error as its value.
-EARLY_STOP = "early_stop"
 _NOTED = "archsearch"  # the attribute that a trial gets once its network is in archsearch's own tables
 
 
