@@ -1,6 +1,6 @@
 """What a network costs on paper: parameters, multiply-adds in named conventions, memory access, and the guidelines."""
 
-from archsearch.cost.architecture import Layer, cost_and_layers, cost_layers_and_audit, cost_of, layer_table
+from archsearch.cost.architecture import Layer, cost_layers_and_audit, cost_of
 from archsearch.cost.audit import Audit, audit
 from archsearch.cost.conventions import CONVENTIONS, Convention, macs_by_convention
 from archsearch.cost.count import OperatorCount, count, count_operators
@@ -14,12 +14,10 @@ __all__ = [
     "MemoryAccess",
     "OperatorCount",
     "audit",
-    "cost_and_layers",
     "cost_layers_and_audit",
     "cost_of",
     "count",
     "count_operators",
-    "layer_table",
     "macs_by_convention",
     "memory_access",
 ]

@@ -113,31 +113,17 @@ class Layer:
     macs: int
 
 
-def layer_table(spec: Spec, *, num_classes: int, input_size: int) -> tuple[Layer, ...]:
-    """The network's rows in the order in which they run, for one image of `input_size` x `input_size` pixels.
-
-    Raises BuildError if the specification cannot be built at this input size.
-    """
-    return cost_and_layers(spec, num_classes=num_classes, input_size=input_size)[1]
-
-
-def cost_and_layers(spec: Spec, *, num_classes: int, input_size: int) -> tuple[Cost, tuple[Layer, ...]]:
-    """`cost_of` and `layer_table` of a network that is built, traced and run once for both."""
-    cost, layers, _ = _examined(spec, num_classes=num_classes, input_size=input_size)
-    return cost, layers
-
-
 def cost_layers_and_audit(spec: Spec, *, num_classes: int, input_size: int) -> tuple[Cost, tuple[Layer, ...], Audit]:
-    """The same with the guideline audit, whose scores are in the cost."""
-    cost, layers, model = _examined(spec, num_classes=num_classes, input_size=input_size)
-    audited = audit(model, input_size)
-    return replace(cost, guidelines=audited.scores), layers, audited
+    """The cost of one image of `input_size` pixels a side, the network's rows in the order of running, the audit.
 
-
-def _examined(spec: Spec, *, num_classes: int, input_size: int) -> tuple[Cost, tuple[Layer, ...], nn.Module]:
+    The network is built once for all three; the cost is that of `cost_of`, with the audit's scores in it. Raises
+    BuildError if the specification cannot be built at this input size.
+    """
     model = build(spec, num_classes=num_classes, input_size=input_size, seed=0)
     seen = observe(model, input_size)
-    return cost_as_observed(seen, num_classes=num_classes, input_size=input_size), _layers(seen), model
+    cost = cost_as_observed(seen, num_classes=num_classes, input_size=input_size)
+    audited = audit(model, input_size)
+    return replace(cost, guidelines=audited.scores), _layers(seen), audited
 
 
 def _layers(seen: Observation) -> tuple[Layer, ...]:

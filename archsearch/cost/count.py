@@ -158,8 +158,6 @@ with warnings.catch_warnings():  # fvcore scripts a loss function on import, whi
     from fvcore.nn import FlopCountAnalysis, jit_handles
     from fvcore.nn.flop_count import _DEFAULT_SUPPORTED_OPS as FVCORE_DEFAULT_OPS
 
-__all__ = ["COUNTED_OPS", "FREE_OPS", "FVCORE_OPS", "FlopCountAnalysis", "Handle"]
-
 Handle = Callable[[Sequence[Any], Sequence[Any]], Any]
 """fvcore's: the inputs and outputs of a traced operator (`torch._C.Value`) -> its multiply-adds."""
 

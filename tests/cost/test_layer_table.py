@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from archsearch.cost import cost_of, layer_table
+from archsearch.cost import cost_layers_and_audit
 from archsearch.models.families import FAMILIES
 
 BASE = FAMILIES["shufflenet_v2"].base
@@ -22,14 +22,13 @@ POINTS: list[dict[str, Any]] = [
 @pytest.mark.parametrize("changes", POINTS)
 def test_the_columns_sum_to_the_whole_network(changes: dict[str, Any]) -> None:
     spec = BASE.with_choices(changes)
-    rows = layer_table(spec, num_classes=10, input_size=64)
-    cost = cost_of(spec, num_classes=10, input_size=64)
+    cost, rows, _ = cost_layers_and_audit(spec, num_classes=10, input_size=64)
     assert sum(row.params for row in rows) == cost.params
     assert sum(row.macs for row in rows) == cost.macs
 
 
 def test_rows_and_shapes_are_those_of_the_papers_table() -> None:
-    rows = layer_table(BASE.with_choices({"width": 1.0}), num_classes=1000, input_size=224)
+    _, rows, _ = cost_layers_and_audit(BASE.with_choices({"width": 1.0}), num_classes=1000, input_size=224)
     shapes = [row.output_shape for row in rows]
     # ShuffleNet V2, table 5, 1x: conv 24 at 112, pool 56, 4 units of 116 at 28, 8 of 232 at 14, 4 of 464 at 7, conv5
     # 1024 at 7, 1000 classes
@@ -51,6 +50,6 @@ def test_rows_and_shapes_are_those_of_the_papers_table() -> None:
 
 def test_removed_units_and_a_missing_pool_have_no_rows() -> None:
     spec = BASE.with_choices({"width": 0.5, "stage3.removed": 5, "stem.pool": False})
-    names = [row.name for row in layer_table(spec, num_classes=10, input_size=32)]
+    names = [row.name for row in cost_layers_and_audit(spec, num_classes=10, input_size=32)[1]]
     assert [name for name in names if name.startswith("stage3.")] == ["stage3.0", "stage3.1", "stage3.2"]
     assert "maxpool" not in names
