@@ -31,7 +31,7 @@ from archsearch.cost.count import count
 from archsearch.latency.backends import BACKENDS
 from archsearch.latency.fingerprint import cpu_name
 from archsearch.latency.group import LocalGroup
-from archsearch.latency.network import random_input
+from archsearch.latency.prepare import random_input
 from archsearch.latency.protocol import Measurement
 from archsearch.latency.runner import Runner
 from archsearch.latency.samples import Samples

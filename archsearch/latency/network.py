@@ -17,7 +17,6 @@ from archsearch.latency.prepare import (
     ExportedNetwork,
     PreparedReference,
     prepare_reference,
-    random_input,
     references_of,
     warn_of_load_once,
 )
@@ -84,7 +83,6 @@ __all__ = [
     "measure_networks",
     "open_measurement",
     "prepare_reference",
-    "random_input",
 ]
 
 
@@ -153,7 +151,7 @@ def measure_networks(
         study_reference_ms: the reference's p10 that the study fixed (milliseconds), stored; None outside of a study,
             and at its first measurement. Drift is told from it.
         seed: of the random input; all networks get the same.
-        clock, sleep: as in `protocol.measure`.
+        clock, sleep: as in `protocol.measure_group`.
 
     Returns:
         A latency for each network, in their order; none without networks.

@@ -47,24 +47,6 @@ class Conditions:
     fingerprint: str
 
 
-def measure(
-    candidate: Runner,
-    reference: Runner,
-    settings: LatencySettings,
-    *,
-    lease: Lease | None,
-    conditions: Conditions,
-    watch: Watch | None = None,
-    clock: Callable[[], int] = time.perf_counter_ns,
-    sleep: Callable[[float], None] = time.sleep,
-) -> Latency:
-    """Measure one network against the reference: `measure_group` of a group of one."""
-    (latency,) = measure_group(
-        (candidate,), reference, settings, lease=lease, conditions=conditions, watch=watch, clock=clock, sleep=sleep
-    )
-    return latency
-
-
 def measure_group(
     candidates: Sequence[Runner],
     reference: Runner,

@@ -11,7 +11,8 @@ from archsearch.errors import ConfigError, MeasurementError
 from archsearch.latency import prepare as prepare_module
 from archsearch.latency.fingerprint import device_fingerprint
 from archsearch.latency.lease import DeviceLease, _held
-from archsearch.latency.network import measure_network, prepare_reference, random_input
+from archsearch.latency.network import measure_network, prepare_reference
+from archsearch.latency.prepare import random_input
 from archsearch.latency.settings import LatencySettings
 
 QUICK = LatencySettings(

@@ -11,7 +11,7 @@ import pytest
 
 from archsearch.errors import MeasurementError
 from archsearch.latency.group import LocalGroup
-from archsearch.latency.protocol import Conditions, Measurement, measure, measure_group
+from archsearch.latency.protocol import Conditions, Measurement, measure_group
 from archsearch.latency.runner import Runner
 from archsearch.latency.settings import LatencySettings
 from archsearch.records import Latency
@@ -92,9 +92,10 @@ class World:
         return CallRunner(call=run)
 
     def measure(self, candidate: CallRunner, reference: CallRunner, settings: LatencySettings) -> Latency:
-        return measure(
-            candidate, reference, settings, lease=self, conditions=CONDITIONS, clock=self.clock, sleep=self.sleep
+        (latency,) = measure_group(
+            (candidate,), reference, settings, lease=self, conditions=CONDITIONS, clock=self.clock, sleep=self.sleep
         )
+        return latency
 
 
 def constant(ms: float) -> Callable[[int], int]:
@@ -308,8 +309,8 @@ class _DeviceRunner:
 def test_a_device_that_was_not_waited_for_is_an_error(device_time_ms: float, message: str) -> None:
     world = World()
     with pytest.raises(MeasurementError, match=message):
-        measure(
-            _DeviceRunner(world, device_time_ms),  # type: ignore[arg-type]
+        measure_group(
+            (_DeviceRunner(world, device_time_ms),),  # type: ignore[arg-type]
             world.runner("r", constant(1)),
             LatencySettings(),
             lease=world,
@@ -336,9 +337,11 @@ def test_every_timed_run_begins_and_ends_with_an_idle_device() -> None:
 
 def test_without_a_lease_the_latency_says_that_it_was_contended() -> None:
     world = World(held=True)
-    networks = (world.runner("c", constant(1)), world.runner("r", constant(1)))
+    candidate, reference = world.runner("c", constant(1)), world.runner("r", constant(1))
     settings = LatencySettings(visits=1, spread_seconds=0)
-    latency = measure(*networks, settings, lease=None, conditions=CONDITIONS, clock=world.clock, sleep=world.sleep)
+    (latency,) = measure_group(
+        (candidate,), reference, settings, lease=None, conditions=CONDITIONS, clock=world.clock, sleep=world.sleep
+    )
     assert latency.contended
 
 
@@ -453,8 +456,8 @@ class Onlooker:
 def test_what_is_seen_of_others_during_the_visits_is_told(disturbed: bool) -> None:
     world = World()
     watch = Onlooker(world, disturbed)
-    latency = measure(
-        world.runner("c", constant(1)),
+    (latency,) = measure_group(
+        (world.runner("c", constant(1)),),
         world.runner("r", constant(1)),
         LatencySettings(visits=4, spread_seconds=1),
         lease=world,

@@ -17,7 +17,7 @@ from archsearch.latency import gpu
 from archsearch.latency import watch as module
 from archsearch.latency.gpu import GpuState
 from archsearch.latency.lease import DeviceLease
-from archsearch.latency.protocol import Conditions, measure
+from archsearch.latency.protocol import Conditions, measure_group
 from archsearch.latency.settings import LatencySettings
 from archsearch.latency.watch import CpuTime, DeviceWatch, cpu_time, is_archsearch
 
@@ -138,8 +138,8 @@ def test_no_process_is_started_while_the_device_is_held(monkeypatch: pytest.Monk
     monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
     monkeypatch.setattr("subprocess.run", run)
     runner = SimpleRunner()
-    latency = measure(
-        runner,
+    (latency,) = measure_group(
+        (runner,),
         runner,
         LatencySettings(bursts=6, visits=3, runs_per_burst=2, spread_seconds=0.0),
         lease=SimpleNamespace(exclusive=exclusive),
