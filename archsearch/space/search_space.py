@@ -1,10 +1,8 @@
-"""A search space: every domain of a family's choices, with sampling, neighbours, identity and narrowing.
+"""A search space: every domain of a family's choices, with sampling, identity and narrowing.
 
-The layout of a search space's YAML file, checked by pydantic; what the family allows is checked by SearchSpace.
-
-When two search spaces are the same, and what differs when they are not. Works on `SearchSpace.to_dict()`.
-
-How a study's domains and fixed choices take the place of a search space's own.
+The layout of its YAML file is checked by pydantic, what the family allows by SearchSpace. How a study's domains and
+fixed choices take the place of a space's own stands here, too, and what differs between two spaces: that works on
+`SearchSpace.to_dict()`.
 """
 
 from __future__ import annotations
@@ -14,7 +12,7 @@ import json
 import math
 import random
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
 from pathlib import Path
 from typing import Any, Self, TypeGuard
@@ -441,18 +439,6 @@ class SearchSpace:
         """A suggestion drawn uniformly, every domain independently; the same seed gives the same one."""
         generator = random.Random(f"archsearch space {seed}")
         return {domain.name: generator.choice(domain.values) for domain in self.domains}
-
-    def neighbours(self, suggested: Mapping[str, Any]) -> Iterator[dict[str, ChoiceValue]]:
-        """Every suggestion that differs in exactly one choice, in the order of domains and values.
-
-        Raises ConfigError if `suggested` is not of this space.
-        """
-        self.spec(suggested)
-        start = {domain.name: domain.value(suggested[domain.name]) for domain in self.domains}
-        for domain in self.domains:
-            for value in domain.values:
-                if key_of(value) != key_of(start[domain.name]):
-                    yield {**start, domain.name: value}
 
     def suggestion_of(self, spec: Spec, *, input_size: int | None = None) -> dict[str, ChoiceValue] | None:
         """The suggestion that builds the same network as `spec`, or None if no point of this space does.
