@@ -225,14 +225,6 @@ def quantized(content: bytes, calibration: Tensor) -> bytes:
         return _copied_metadata(small.read_bytes(), content)
 
 
-def read_metadata(content: bytes) -> dict[str, str]:
-    """The facts of an exported file, as text by key."""
-    import onnx
-
-    entries = onnx.load_model_from_string(content).metadata_props
-    return {entry.key.removeprefix(_PREFIX): entry.value for entry in entries if entry.key.startswith(_PREFIX)}
-
-
 def _with_metadata(content: bytes, info: ModelInfo) -> bytes:
     import onnx
 

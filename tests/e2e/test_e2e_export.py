@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx_files import read_metadata
 from PIL import Image
 
 import archsearch
 from archsearch.errors import DataError
-from archsearch.export import read_metadata
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE, DEPLOY = ROOT / "examples" / "onnx_inference.py", ROOT / "docs" / "deploy.md"

@@ -6,10 +6,11 @@ import onnx
 import pytest
 import safetensors.torch
 import torch
+from onnx_files import read_metadata
 from torch import Tensor, nn
 
 from archsearch.errors import ConfigError
-from archsearch.export import FORMATS, parity, quantized, read_metadata, run_onnx
+from archsearch.export import FORMATS, parity, quantized, run_onnx
 from archsearch.models.families import FAMILIES, build
 from archsearch.models.model_info import ModelInfo
 from archsearch.models.variants import find_variant
