@@ -11,6 +11,7 @@ import sqlite3
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import ExitStack
 from importlib.util import find_spec
 from typing import Any, cast
 
@@ -64,16 +65,16 @@ def check_proxy(database: Database, proxy: str, study: str) -> None:
 
     Raises ConfigError then, and whatever `optuna_storage` raises.
     """
-    direct, served = optuna_storage(database), optuna_storage(database, proxy)
-    try:
+    with ExitStack() as opened:
+        direct = optuna_storage(database)
+        opened.callback(close_storage, direct)
+        served = optuna_storage(database, proxy)
+        opened.callback(close_storage, served)
         known = direct.get_study_id_from_name(study)
         try:
             same = served.get_study_id_from_name(study) == known
         except KeyError:
             same = False
-    finally:
-        close_storage(direct)
-        close_storage(served)
     if not same:
         raise ConfigError(
             f"optuna_proxy {proxy} serves another database than {database.safe_url}",

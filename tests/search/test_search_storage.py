@@ -329,6 +329,16 @@ def test_a_wrong_address_is_refused(address: str) -> None:
         host_and_port(address)
 
 
+def test_a_proxy_whose_address_is_wrong_leaves_no_connection_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[object] = []
+    monkeypatch.setattr(storage, "close_storage", lambda one: (closed.append(one), close_storage(one)))
+    with closing(Database(f"sqlite:///{tmp_path}/a.db")) as database, pytest.raises(ConfigError, match="HOST:PORT"):
+        check_proxy(database, "nowhere", "any")
+    assert len(closed) == 1
+
+
 def test_an_address_is_a_host_and_a_port() -> None:
     assert host_and_port("node1:13000") == ("node1", 13000)
     assert host_and_port("[::1]:80") == ("[::1]", 80)
