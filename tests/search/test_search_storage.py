@@ -281,21 +281,28 @@ def test_workers_of_the_proxy_wait_while_it_is_away(
         database.close()
 
 
-def test_a_proxy_of_another_database_is_refused(
+def test_a_proxy_of_another_database_is_refused_though_the_study_has_the_same_number_there(
     served: tuple[str, str], make_config: MakeConfig, postgres: Any
 ) -> None:
     url, proxy = served
-    config = make_config(name="checked")
+    config, number = make_config(name="checked"), 0
     for address, refused in ((url, False), (postgres.new_database(), True)):
         database = Database(address)
+        direct = optuna_storage(database)
         try:
+            for other in range(number - 1):
+                optuna.create_study(storage=direct, study_name=f"other {other}")
             OptunaStudy(database, config, config.search_space()).close()
             if refused:
+                assert direct.get_study_id_from_name(config.name) == number
                 with pytest.raises(ConfigError, match="serves another database"):
                     check_proxy(database, proxy, config.name)
             else:
-                check_proxy(database, proxy, config.name)
+                number = direct.get_study_id_from_name(config.name)
+                for _ in range(2):  # what is noted by the first is found by the second
+                    check_proxy(database, proxy, config.name)
         finally:
+            close_storage(direct)
             database.close()
 
 
