@@ -444,10 +444,10 @@ class Result(Protocol):
         ...
 
 
-def write_text(result: Result, console: Console, *, limit: int | None = None) -> None:
+def write_text(result: Result, console: Console, *, limit: int | None = None, of_each: bool = False) -> None:
     """A result as text: title, tables, sentences, method, and what to know before it is believed.
 
-    `limit`: rows of its first table that are shown; None: all of them.
+    `limit`: rows of its first table, or `of_each`, that are shown; None: all of them.
     """
     console.print(f"[bold]{escape(result.title)}[/]")
     for line in result.subtitle:
@@ -455,7 +455,7 @@ def write_text(result: Result, console: Console, *, limit: int | None = None) ->
     if result.empty is not None:
         console.print(result.empty, markup=False)
     for place, table in enumerate(result.tables()):
-        shown = table if place or limit is None else replace(table, rows=table.rows[:limit])
+        shown = table if limit is None or (place and not of_each) else replace(table, rows=table.rows[:limit])
         if shown.rows and not shown.wide:
             console.print(shown.without_empty_columns().to_rich(width=console.width))
             if len(shown.rows) < len(table.rows):

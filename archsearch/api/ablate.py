@@ -337,7 +337,8 @@ def _within_study(points: AblationPoints, base: DesignBase, changed: SectionChan
     why = "its most important choices" if ranked else "one level of each choice first"
     note = (
         f"{plural((len(kept) + 1) * seeds, 'training')}, because the study has {plural(trials, 'trial')}: {why}; left "
-        f"out: {named} (others: name choices; all: allow {len(points.points)} as the most)"
+        f"out: {named} (others: name choices; all: allow {len(points.points)} as the most; in a terminal: --choices "
+        "and --most)"
     )
     return AblationPoints(points=(points.points[0], *kept), notes=(*points.notes, note))
 

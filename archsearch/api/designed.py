@@ -137,7 +137,7 @@ def check_size(networks: int, seeds: int, *, most: int, fewer: str) -> None:
     if networks > most:
         raise ConfigError(
             f"{networks} networks with {seeds} seeds each are {networks * seeds} trainings, more than {most} networks",
-            hint=f"{fewer}, or allow {networks} as the most",
+            hint=f"{fewer}, or allow {networks} as the most (in a terminal: --most {networks})",
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -211,6 +212,10 @@ def export(
         raise ConfigError(f"int8 is done by ONNX Runtime, not in the format '{chosen.name}'")
     if with_preprocessing and chosen.name != "onnx":
         raise ConfigError(f"preprocessing is put into ONNX files alone, not into the format '{chosen.name}'")
+    if dataset is not None and chosen.name == "state-dict" and not untrained:
+        raise ConfigError(
+            f"dataset {dataset}: weights alone are neither calibrated nor scored", hint="leave it out, or the format"
+        )
     tell = on_step or (lambda _step: None)
     source = _source(trial, study, rule, untrained=untrained, dataset=dataset, data_dir=data_dir, storage=storage)
     images = _dataset(source, needed=quantize == "int8" or dataset is not None, data_dir=data_dir)
@@ -312,9 +317,11 @@ def _source(
     if (where / "spec.json").is_file():
         return _from_folder(where, name=chosen.label, dataset=uri)
     if not untrained:
+        meant = ("--select", rule) if which == "best" and rule.strip() != RECOMMENDED else ()
+        typed = shlex.join(["archsearch", "retrain", *opened.named, "--trial", str(which), *meant])
         raise ConfigError(
             f"{chosen.label} of study '{opened.name}' has not been retrained: there is no model in {where}",
-            hint=f"archsearch retrain --study {opened.name} --trial {which}, or untrained for initial weights",
+            hint=f"{typed}; or export its initial weights (in a terminal: --untrained)",
         )
     rules = ImageRules.of_study(opened.info.config, opened.info.facts)
     data = load_dataset(uri, data_dir=data_dir, rules=rules)

@@ -141,9 +141,10 @@ def guidelines(
     from archsearch.api import guideline_measure as measuring
     from archsearch.latency.fingerprint import device_fingerprint
     from archsearch.search.devices import worker_devices
-    from archsearch.targets.board import Board, check_backend, measure_on
+    from archsearch.targets.board import Board, check_backend, check_device_beside, measure_on
 
     on_board = parse_target(target)
+    check_device_beside(on_board, device)
     where = worker_devices("cpu" if on_board is not None else device, 1)[0]
     chosen = tuple(sorted(set(tables))) or TABLES
     column = "gpu" if where.startswith("cuda") else "arm"

@@ -23,7 +23,7 @@ from archsearch.models.spec import Spec
 from archsearch.records import Latency
 from archsearch.search.devices import training_threads, worker_devices
 from archsearch.table import Column, InNotebooks, Marked, Table
-from archsearch.targets.board import Board, check_backend, measure_on
+from archsearch.targets.board import Board, check_backend, check_device_beside, measure_on
 from archsearch.targets.transports import parse_target
 from archsearch.text import plural
 
@@ -223,7 +223,7 @@ def measure(
         budget_seconds: of a network measured alone, after which no burst begins; a group of n networks has n + 1
             halves of it. None: the protocol's own.
         target: where they run: local, ssh:HOST, command:PROGRAM ARGS or adb:SERIAL (`archsearch.targets`). A board runs
-            ONNX Runtime on its CPU; `device` says nothing then.
+            ONNX Runtime on its CPU, and has no other `device`.
         cores: the board's cores: all, big or little.
         storage: the database that a STUDY is looked up in.
         on_measured: called with each measurement when its group has ended.
@@ -245,6 +245,7 @@ def measure(
     ]
     base = find_network(reference, storage=storage)
     on_board = parse_target(target)
+    check_device_beside(on_board, device)
     where = worker_devices("cpu" if on_board is not None else device, 1)[0]
     if cores not in CORES:
         raise UnknownNameError("kind of cores", cores, CORES)

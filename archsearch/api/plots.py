@@ -69,14 +69,14 @@ def _typed(study: StoredStudy, plot: Plot, options: Mapping[str, str] | None) ->
     """
     if plot.of_device:
         return made_with(f"archsearch {plot.command}")
-    design = study.design
+    design, (_, own, *storage) = study.design, study.named
     if design is not None and (plot.of_search or plot.command == WORDS[design.purpose]):
-        there = shlex.join(["archsearch", "plot", plot.name, "--study", design.of])
+        there = shlex.join(["archsearch", "plot", plot.name, "--study", design.of, *storage])
         return f"a design has none, look at the study that it was made from: {there}"
     if plot.command is None:
         return made_with(study.made_by)
     of_base = design is not None and plot.command in WORDS.values()
-    name = design.of if design is not None and of_base else study.name
+    name = design.of if design is not None and of_base else own
     # the command's options have the names of the analysis's
     more = [word for key, value in (options or {}).items() for word in (f"--{key}", value)]
-    return made_with(shlex.join(["archsearch", *plot.command.split(), "--study", name, *more]))
+    return made_with(shlex.join(["archsearch", *plot.command.split(), "--study", name, *storage, *more]))

@@ -254,6 +254,7 @@ def replay(
     settings = [
         stopping_settings(own_settings, overrides, policy=name) for name in ([policy] if policy else STOPPING.names())
     ]
+    _check_read(settings, overrides)
     records, decisions = stored_trainings(opened, storage=storage)
     found = whole_records(opened, records)
     curves = curves_of(opened, found)
@@ -306,6 +307,17 @@ def stopping_settings(base: StoppingSettings, overrides: Overrides, *, policy: s
         return StoppingSettings.model_validate(base.model_dump() | {"policy": policy} | changes)
     except ValidationError as error:
         raise explain(error, source="stopping", model=StoppingSettings, overrides=changes) from error
+
+
+def _check_read(policies: Sequence[StoppingSettings], overrides: Overrides) -> None:
+    """Raise OverrideError for a key that none of the policies reads: it would change nothing."""
+    read = list(dict.fromkeys(key for each in policies for key in each.read_keys))
+    for key in read_overrides(overrides):
+        if key.removeprefix("stopping.") not in read:
+            names = " and ".join(each.policy for each in policies if each.read_keys) or policies[0].policy
+            raise OverrideError(
+                key, f"no replay of {names} reads it", hint=f"keys that it reads: {', '.join(read) or 'none'}"
+            )
 
 
 def stored_trainings(

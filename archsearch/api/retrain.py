@@ -192,7 +192,7 @@ def retrain(
     world = world_of(target)
     target = target if world.size == 1 else world.device
     if compiled and world.size > 1:
-        raise ConfigError("compiled: a training of several processes is not", hint="leave one of them out")
+        raise ConfigError("several processes train together without torch.compile", hint="leave one of them out")
     if target == "cpu":
         torch.set_num_threads(training_threads(threads, processes=world.local_size))
     if on_start is not None and world.first:
@@ -431,7 +431,10 @@ def start_of(
     if kind not in STARTS:
         raise UnknownNameError("start", kind, STARTS)
     if weights is not None and kind != "pretrained":
-        raise ConfigError(f"weights {weights}: only a pretrained start reads a file", hint="start it pretrained")
+        raise ConfigError(
+            f"weights {weights}: only a pretrained start reads a file",
+            hint="start it pretrained (in a terminal: --pretrained)",
+        )
     if kind == "pretrained":
         return pretrained_start(
             chosen.spec, num_classes=dataset.num_classes, input_size=study.input_size, weights=weights

@@ -25,7 +25,8 @@ from archsearch.models.families import FAMILIES
 from archsearch.models.spec import Spec
 from archsearch.models.variants import TORCHVISION, VARIANTS, find_variant
 from archsearch.records import Record, Score
-from archsearch.store.database import Database
+from archsearch.store.database import Database, safe_url
+from archsearch.store.names import DEFAULT_URL
 from archsearch.store.rows import design_of
 from archsearch.store.studies import StudyInfo, list_studies
 from archsearch.store.trials import load_records, load_trainings
@@ -176,6 +177,12 @@ class StoredStudy:
         return self.info.name
 
     @property
+    def named(self) -> tuple[str, ...]:
+        """The options that name it in a command."""
+        elsewhere = self.storage is not None and self.storage != DEFAULT_URL
+        return ("--study", self.name, *(("--storage", safe_url(str(self.storage))) if elsewhere else ()))
+
+    @property
     def objectives(self) -> tuple[str, ...]:
         """Names of the objectives, all minimised."""
         return tuple(self.info.config["objectives"])
@@ -305,10 +312,10 @@ class StoredStudy:
     @property
     def made_by(self) -> str:
         """What to type for more of its networks; of a design the command that made it."""
-        words = ["run", "--study", self.name, "--trials", "N"]
-        if self.design is not None:
-            words = [WORDS[self.design.purpose], "--study", self.design.of]
-        return shlex.join(["archsearch", *words])
+        _, name, *storage = self.named
+        if self.design is None:
+            return shlex.join(["archsearch", "run", "--study", name, *storage, "--trials", "N"])
+        return shlex.join(["archsearch", WORDS[self.design.purpose], "--study", self.design.of, *storage])
 
     def designs(self, purpose: Purpose) -> tuple[Self, ...]:
         """The studies of designs that were made from it for this purpose, the newest first.

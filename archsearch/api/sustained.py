@@ -20,7 +20,7 @@ from archsearch.latency.watch import DeviceWatch
 from archsearch.models.families import build
 from archsearch.search.devices import worker_devices
 from archsearch.search.variants import scaled
-from archsearch.targets.board import Board, BoardGroup, BoardNetwork, own_agent, uses_own_agent
+from archsearch.targets.board import Board, BoardGroup, BoardNetwork, check_device_beside, own_agent, uses_own_agent
 from archsearch.targets.transports import parse_target
 
 _BURSTS = 4  # of each network in a turn
@@ -63,6 +63,7 @@ def measure_sustained(
     specs |= {config.reference: scaled(config.reference, config).normalised(size)}
     models = [build(spec, num_classes=opened.num_classes, input_size=size, seed=0) for spec in specs.values()]
     on_board = parse_target(settings.target)
+    check_device_beside(on_board, device)
     with ExitStack() as ended:
         group: Group
         where = worker_devices(device, 1)[0] if on_board is None else settings.target

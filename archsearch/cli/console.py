@@ -168,7 +168,7 @@ def print_error(error: ArchsearchError) -> None:
 
 def _as_typed(message: str) -> str:
     """A message that begins with an argument of the library, `device tpu: ...`, with the option that was typed."""
-    named = re.match(r"([a-z_]+)(?= [^\s:']+: |: )", message)
+    named = re.match(r"([a-z_]+)(?= [^\s']+: |: )", message)
     option = "" if named is None else f"--{named[1].replace('_', '-')}"
     typed = option and any(word.partition("=")[0] == option for word in sys.argv[1:])
     return f"{option}{message[len(option) - 2 :]}" if typed else message
@@ -197,12 +197,12 @@ def doing(what: str, on: Console | None = None) -> Iterator[Callable[[str], None
     yield say
 
 
-def show(result: Result, *, limit: int | None = None) -> None:
+def show(result: Result, *, limit: int | None = None, of_each: bool = False) -> None:
     """A result on standard output, as `archsearch.table.write_text` lays it out.
 
-    `limit`: rows of its first table that are printed; None: all of them.
+    `limit`: rows of its first table, or `of_each`, that are printed; None: all of them.
     """
-    write_text(result, console, limit=limit)
+    write_text(result, console, limit=limit, of_each=of_each)
 
 
 def show_written(*paths: Path) -> None:
@@ -214,12 +214,15 @@ def show_written(*paths: Path) -> None:
             webbrowser.open(path.resolve().as_uri())
 
 
-def tell(result: Result, *paths: Path, json: bool, limit: int | None = None) -> None:
-    """What a command found, and the files that it wrote of it; or, for a program, the result as JSON alone."""
+def tell(result: Result, *paths: Path, json: bool, limit: int | None = None, of_each: bool = False) -> None:
+    """What a command found, and the files that it wrote of it; or, for a program, the result as JSON alone.
+
+    `limit`, `of_each`: as of `show`.
+    """
     if json:
         print_json(result_json(result))
     else:
-        show(result, limit=limit)
+        show(result, limit=limit, of_each=of_each)
         show_written(*paths)
 
 
@@ -228,19 +231,21 @@ def verbose() -> bool:
     return logging.getLogger("archsearch").isEnabledFor(logging.INFO)
 
 
-def show_answer(found: StudyFront, *, published: bool) -> None:
+def show_answer(found: StudyFront, *, named: Sequence[str], published: bool) -> None:
     """Which network of a study to take, and what to type next; everything that is known of its front if `verbose()`.
 
-    `published`: with what became of each published network.
+    Args:
+        found: the front.
+        named: the options that name its study.
+        published: with what became of each published network.
     """
     show(found if verbose() else found.answer(published=published))
     if not found.rows:
         return
-    study = ["--study", found.study]
-    commands = (["report", *study], ["confirm", *study], ["retrain", *study, "--trial", "best"])
+    commands = (["report", *named], ["confirm", *named], ["retrain", *named, "--trial", "best"])
     console.print("next:", *(f"  {shlex.join(['archsearch', *words])}" for words in commands), sep="\n", markup=False)
     if not verbose():
-        console.print(f"all details: {shlex.join(['archsearch', 'pareto', *study, '--verbose'])}", markup=False)
+        console.print(f"all details: {shlex.join(['archsearch', 'pareto', *named, '--verbose'])}", markup=False)
 
 
 def show_recommendation(found: Recommendation, on: Console = console) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -46,11 +47,16 @@ def data(
         check_format(out, (".yaml", ".yml"))
     with doing("looking at the images"):
         found = survey(dataset, data_dir=data_dir)
-    tell(found, json=json, limit=limit)
+    tell(found, json=json, limit=limit, of_each=True)
     if out is not None:
         write_study(found, out)
-        error_console.print(f"wrote {out}: archsearch run --study {out}", markup=False)
+        error_console.print(f"wrote {out}: {_typed('run', '--study', str(out), data_dir=data_dir)}", markup=False)
     elif not json and found.study is not None:
-        console.print(
-            f"next: archsearch data {dataset} --out study.yaml   |   archsearch run --study study.yaml", markup=False
-        )
+        write = _typed("data", dataset, "--out", "study.yaml", data_dir=data_dir)
+        run = _typed("run", "--study", "study.yaml", data_dir=data_dir)
+        console.print(f"next: {write} && {run}", markup=False)
+
+
+def _typed(*words: str, data_dir: Path | None) -> str:
+    """A command that finds the same images."""
+    return shlex.join(["archsearch", *words, *(() if data_dir is None else ("--data-dir", str(data_dir)))])

@@ -20,6 +20,7 @@ from archsearch.cli.options import (
     TargetOption,
     TimeBudgetOption,
     WorkersOption,
+    check_read,
     one_of,
     page_option,
     parse_duration,
@@ -210,10 +211,23 @@ def confirm(
     archsearch confirm --top 0 --target ssh:pi5
     archsearch confirm --sustained 10m --target ssh:pi5
     """
+    from archsearch.api.confirm import DEFAULT_SEEDS, confirm_result, plan_confirm
+    from archsearch.api.designed import MOST_NETWORKS
+
     if sustained is not None:
+        check_read(
+            "--sustained trains nothing, and runs the front alone",
+            top=top not in (None, 0),
+            seeds=seeds != DEFAULT_SEEDS,
+            fresh_images=fresh_images,
+            most=most != MOST_NETWORKS,
+            workers=workers is not None,
+            data_dir=data_dir is not None,
+            time_budget=time_budget is not None,
+            dry_run=dry_run,
+        )
         _sustain(study, sustained, target=target, device=device, storage=storage, json=json)
         return
-    from archsearch.api.confirm import confirm_result, plan_confirm
     from archsearch.cli.running import run_design
 
     planned, finished = run_design(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,6 +21,7 @@ from archsearch.cli.options import (
     StorageOption,
     StudyOption,
     check_dataset,
+    check_read,
     checked,
     one_of,
     parse_duration,
@@ -33,8 +35,16 @@ if TYPE_CHECKING:
     from archsearch.api.stored import Chosen
 
 
+_USUAL_RULE = "recommended"  # of --select
 _LOOK_SECONDS = 5.0  # between two looks at networks that another command trains
 _BEGINS = {"proxy": "the proxy's weights", "pretrained": "ImageNet's weights"}
+
+
+def _check_select(select: str, trial: str) -> None:
+    """Raise ConfigError for a rule that says what best means where nothing is called so."""
+    if "best" not in map(str.strip, trial.split(",")):
+        why = f"it says what best means, and --trial {trial} does not name that"
+        check_read(why, select=select.strip() != _USUAL_RULE)
 
 
 def _check_protocol(name: str) -> None:
@@ -67,7 +77,7 @@ def retrain(
             help="What best means: recommended, knee, accuracy, latency, latency<=MS, params<=N, macs<=N, "
             "error<=PERCENT, accuracy>=PERCENT.",
         ),
-    ] = "recommended",
+    ] = _USUAL_RULE,
     epochs: Annotated[int | None, typer.Option(min=1, metavar="N", help="Default: the protocol's own.")] = None,
     seeds: Annotated[int, typer.Option(min=1, metavar="K", help="Train K seeds; report mean and deviation.")] = 1,
     protocol: Annotated[
@@ -95,7 +105,9 @@ def retrain(
     ] = False,
     weights: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="torchvision's file for --pretrained. Default: torch.hub's folder."),
+        typer.Option(
+            metavar="FILE", help="torchvision's file for --pretrained. Default: torch.hub's folder, or downloaded."
+        ),
     ] = None,
     checkpoint_every: Annotated[
         str, typer.Option(metavar="TIME", help="Training time between checkpoints within an epoch.")
@@ -108,7 +120,8 @@ def retrain(
     ] = False,
     device: DeviceOption = "auto",
     threads: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="CPU threads. Default: OMP_NUM_THREADS, else every core.")
+        int | None,
+        typer.Option(min=1, metavar="N", help="Of a training on a CPU. Default: OMP_NUM_THREADS, else every core."),
     ] = None,
     data_dir: DataDirOption = None,
     storage: StorageOption = None,
@@ -134,6 +147,7 @@ def retrain(
 
     if pretrained and start not in ("scratch", "pretrained"):
         raise ConfigError(f"--pretrained and --start {start} are two starts", hint="give one of them")
+    _check_select(select, trial)
     begin = "pretrained" if pretrained else start
     seconds = parse_duration(checkpoint_every, option="--checkpoint-every")
     distributed = int(os.environ.get("WORLD_SIZE", "1")) > 1
@@ -163,7 +177,7 @@ def retrain(
         rule = f" (best by {select})" if trial == "best" else ""
         which = f"{alone.label}{rule}, network {alone.spec.arch_id}" if alone else plural(len(networks), "network")
         told.print(f"study '{opened.name}': {which}", markup=False)
-        if trial == "best" and select.strip() == "recommended":
+        if trial == "best" and select.strip() == _USUAL_RULE:
             told.print(f"searched: {opened.conditions_text}", markup=False)
             show_recommendation(opened.recommendation, told)
         told.print(
@@ -235,7 +249,7 @@ def retrain(
             markup=False,
         )
         return
-    told.print(f"see them  archsearch pareto --study {opened.name} --final --plot", markup=False)
+    told.print(f"see them  {shlex.join(['archsearch', 'pareto', *opened.named, '--final', '--plot'])}", markup=False)
     if failed:
         error_console.print(f"{plural(len(failed), 'network')} failed: {', '.join(failed)}", markup=False)
         raise typer.Exit(1)
@@ -266,7 +280,7 @@ def export(
     study: StudyOption = None,
     select: Annotated[
         str, typer.Option(metavar="RULE", autocompletion=completion.rules, help="What best means, as for retrain.")
-    ] = "recommended",
+    ] = _USUAL_RULE,
     format_: Annotated[
         str,
         typer.Option(
@@ -292,7 +306,7 @@ def export(
     untrained: Annotated[
         bool, typer.Option("--untrained", help="Initial weights, where the network has not been retrained.")
     ] = False,
-    measure: Annotated[bool, typer.Option(help="Time the network and the file on this CPU.")] = True,
+    measure: Annotated[bool, typer.Option(help="Time the network and its ONNX file on this CPU.")] = True,
     dataset: Annotated[
         str | None,
         typer.Option(
@@ -318,7 +332,11 @@ def export(
     from archsearch.api.study import open_study
     from archsearch.resources import is_file
 
-    if not is_file(Path(trial) / "spec.json"):
+    if is_file(Path(trial) / "spec.json"):
+        named = {"study": study is not None, "select": select.strip() != _USUAL_RULE, "storage": storage is not None}
+        check_read(f"the folder {trial} is a network of its own", **named)
+    else:
+        _check_select(select, trial)
         open_study(study, storage=storage).choose(trial, rule=select)  # a wrong name is said before torch is imported
     with doing("reading the network") as say:
         from archsearch.api.export import export as write

@@ -63,6 +63,13 @@ def check_files_asked(out: Path | None, **files: bool) -> None:
         raise ConfigError(f"--out {out} needs a file to write", hint=f"give {which}, too")
 
 
+def check_read(why: str, **typed: bool) -> None:
+    """Raise ConfigError for options that would have no effect, because of what `why` says; `typed`: which there are."""
+    unread = [f"--{name.replace('_', '-')}" for name, there in typed.items() if there]
+    if unread:
+        raise ConfigError(f"{' and '.join(unread)}: {why}", hint="leave one or the other out")
+
+
 BOARDS = "ssh:HOST, command:PROGRAM ARGS or adb:SERIAL"
 
 

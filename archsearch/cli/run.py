@@ -141,10 +141,18 @@ def run(
     if study is None:
         known = ", ".join(list_yaml("studies"))
         raise ConfigError("which study to run is not said", hint=f"--study NAME: {known}; or a YAML file of your own")
-    typed = {
-        "latency.target": target, "constraints.latency_ms": max_latency, "constraints.params": max_params, "seed": seed,
-    }  # fmt: skip
-    overrides = read_overrides(set_ or []) | {key: value for key, value in typed.items() if value is not None}
+    overrides = read_overrides(set_ or [])
+    for option, key, value in (
+        ("target", "latency.target", target),
+        ("max-latency", "constraints.latency_ms", max_latency),
+        ("max-params", "constraints.params", max_params),
+        ("seed", "seed", seed),
+    ):
+        if value is None:
+            continue
+        if key in overrides:
+            raise ConfigError(f"--set {key} and --{option} are one key", hint="leave one out")
+        overrides[key] = value
     config = load_study(study, overrides)
     _check_names(config)
 
@@ -311,6 +319,6 @@ def _print_end(
     if as_json:
         print_json(result_json(found, command="run"))
     else:
-        show_answer(found, published=False)
+        show_answer(found, named=study.named, published=False)
     if not study.front.rows:
         raise typer.Exit(0 if ending else 1)

@@ -77,7 +77,7 @@ def pareto(
     if json or front is None:
         tell(found, *written, json=json)
         return
-    show_answer(front, published=True)
+    show_answer(front, named=opened.named, published=True)
     show_written(*written)
 
 
@@ -115,7 +115,7 @@ def plot(
     from archsearch.plots.summaries import SUMMARIES, check_plot
 
     if name is None:
-        if study is not None or out is not None or png or with_:
+        if study is not None or out is not None or png or with_ or storage is not None:
             raise ConfigError("which plot is not said", hint=f"one of {', '.join(SUMMARIES)}")
         _list(SUMMARIES)
         return

@@ -150,7 +150,7 @@ def default_data_dir() -> Path:
     except RuntimeError as error:
         raise ConfigError(
             "there is no home folder to keep downloaded datasets in",
-            hint="give a data_dir, or set HOME or XDG_CACHE_HOME",
+            hint="give a data_dir (in a terminal: --data-dir), or set HOME or XDG_CACHE_HOME",
         ) from error
 
 

@@ -122,7 +122,8 @@ def _explained(name: Name, data_dir: Path, error: Exception, *, download: bool) 
     by_hand = f"download {base.url} on a machine with network and put it at {archive}"
     if isinstance(error, PermissionError):
         return DataError(
-            f"dataset '{name}': {data_dir} cannot be used: {error}", hint="give a data folder that you may write"
+            f"dataset '{name}': {data_dir} cannot be used: {error}",
+            hint="give a data_dir that you may write (in a terminal: --data-dir)",
         )
     if archive.is_file() and not check_integrity(archive, base.tgz_md5):
         return DataError(

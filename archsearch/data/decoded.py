@@ -120,7 +120,8 @@ def decoded(
                 found = PixelFile(path, len(pictures), size, levels)
     except OSError as error:
         raise DataError(
-            f"{folder}: decoded images cannot be kept there: {error.strerror or error}", hint="give another data_dir"
+            f"{folder}: decoded images cannot be kept there: {error.strerror or error}",
+            hint="give another data_dir (in a terminal: --data-dir)",
         ) from error
     return found
 
@@ -216,8 +217,8 @@ def _decode(
         raise DataError(
             f"{path.parent}: {len(pictures):,} images of {size}x{size} pixels need {needed / 2**30:.1f} GiB, and "
             f"{free / 2**30:.1f} GiB are free",
-            hint="make space, give another data_dir, or use fewer images (proxy.train_images) or smaller ones "
-            "(proxy.input_size)",
+            hint="make space, give another data_dir (in a terminal: --data-dir), or use fewer images "
+            "(proxy.train_images) or smaller ones (proxy.input_size)",
         )
     logger.info("decoding %d images at %dx%d (%.2f GiB) into %s", len(pictures), size, size, needed / 2**30, path)
     row = 3 * size**2

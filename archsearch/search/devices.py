@@ -59,7 +59,7 @@ def training_threads(threads: int | None, *, processes: int) -> int:
     cores = usable_cores()
     if threads is not None:
         if not 1 <= threads <= cores:
-            raise ConfigError(f"{threads} threads: 1 to {cores} CPU cores may be used here")
+            raise ConfigError(f"threads {threads}: 1 to {cores} CPU cores may be used here")
         return threads
     asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()  # "4,2": of nested levels the first
     if asked.isdecimal() and int(asked) > 0:

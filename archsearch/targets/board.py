@@ -616,6 +616,12 @@ def check_backend(settings: LatencySettings) -> None:
         raise ConfigError(why, hint="leave it out")
 
 
+def check_device_beside(board: Target | None, device: str) -> None:
+    """Raises ConfigError for a device that nothing would be run on: a board has one of its own."""
+    if board is not None and device not in ("auto", "cpu"):
+        raise ConfigError(f"device {device}: {board.name} runs networks on its own CPU", hint="leave one of them out")
+
+
 def _put(connection: Connection, content: bytes) -> str:
     """Send what the agent does not have yet; its SHA-256."""
     sha256 = hashlib.sha256(content).hexdigest()

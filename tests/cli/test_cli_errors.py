@@ -88,7 +88,7 @@ def check(ended: object, code: int, *said: str) -> None:
         ),
         (("describe", "absent.json"), ("absent.json",)),
         (("run", "--study", "mine.yaml", "--set", "trials=true"), ("--set trials: must be a whole number, got True",)),
-        (("measure", "shufflenet_v2_x0_5", "--threads", "9999"), ("9999 threads", "CPU cores may be used here")),
+        (("measure", "shufflenet_v2_x0_5", "--threads", "9999"), ("--threads 9999", "CPU cores may be used here")),
         (("data", "digits", "--out", "study.txt"), ("study.txt", ".yaml or .yml")),
         (("pareto", "--storage", "nonsense"), ("--storage: not a database URL",)),
         (("studies", "--storage", ""), ("--storage: not a database URL: ''",)),

@@ -52,3 +52,79 @@ def test_a_folder_for_no_file_is_refused(words: tuple[str, ...], hint: str, said
     ended = said(*words, "--out", "folder")
     assert (ended.code, ended.out) == (2, "")
     assert f"error: --out folder needs a file to write\n{hint}" in ended.err and not Path("folder").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "refused"),
+    [
+        ("confirm --sustained 10m --seeds 8", "--seeds: --sustained trains nothing, and runs the front alone"),
+        ("confirm --sustained 10m --top 3 --fresh-images", "--top and --fresh-images: --sustained trains nothing"),
+        ("confirm --sustained 10m --dry-run", "--dry-run: --sustained trains nothing"),
+        ("confirm --sustained 10m --time-budget 1h --workers 1", "--workers and --time-budget: --sustained trains"),
+        ("retrain --trial 3 --select knee", "--select: it says what best means, and --trial 3 does not name that"),
+        ("retrain --trial front --select latency<=3", "--select: it says what best means, and --trial front does not"),
+        ("export --trial 3 --select knee", "--select: it says what best means, and --trial 3 does not name that"),
+        (
+            "export --trial model --select knee --study x",
+            "--study and --select: the folder model is a network of its own",
+        ),
+        ("export --trial model --storage sqlite:///x.db", "--storage: the folder model is a network of its own"),
+        ("export --format state-dict --dataset digits", "--dataset digits: weights alone are neither calibrated nor"),
+        ("measure shufflenet_v2_x0_5 --device cuda --target command:python3", "--device cuda: command:python3 runs"),
+        (
+            "guidelines --device cuda:1 --target command:python3",
+            "--device cuda:1: command:python3 runs networks on its",
+        ),
+        (
+            "confirm --study cifar10_random --sustained 1m --device cuda --target command:python3",
+            "--device cuda: command:python3 runs networks on its own CPU",
+        ),
+        ("run --study quickstart --seed 2 --set seed=1", "--set seed and --seed are one key"),
+        (
+            "run --study quickstart --max-params 9 --set constraints.params=8",
+            "--set constraints.params and --max-params",
+        ),
+        (
+            "run --study quickstart --max-latency 9 --set constraints.latency_ms=8",
+            "--set constraints.latency_ms and --max-",
+        ),
+        ("run --study quickstart --target local --set latency.target=local", "--set latency.target and --target are"),
+        ("plot --storage sqlite:///x.db", "which plot is not said"),
+        ("replay --policy predicted --set reduction=4", "--set reduction: no replay of predicted reads it"),
+        ("replay --policy none --set quantile=0.2", "--set quantile: no replay of none reads it"),
+        ("replay --set checkpoint_seconds=3", "--set checkpoint_seconds: no replay of predicted and mo_asha reads it"),
+    ],
+)
+def test_an_option_that_would_have_no_effect_is_refused(words: str, refused: str, said: Callable[..., Any]) -> None:
+    Path("model").mkdir()
+    Path("model/spec.json").write_text("{}")
+    ended = said(*words.split())
+    assert (ended.code, ended.out) == (2, "")
+    assert f"error: {refused}" in " ".join(ended.err.split())
+
+
+def test_every_row_limit_of_data_is_of_each_table_and_what_comes_next_can_be_typed(said: Callable[..., Any]) -> None:
+    ended = said("data", "digits", "--limit", "3", "--data-dir", "my data")
+    assert "7 more rows not shown" in ended.out
+    assert ended.out.splitlines()[-1] == (
+        "next: archsearch data digits --out study.yaml --data-dir 'my data' && "
+        "archsearch run --study study.yaml --data-dir 'my data'"
+    )
+    assert (
+        "wrote my study.yaml: archsearch run --study 'my study.yaml'\n"
+        in said("data", "digits", "--out", "my study.yaml").err
+    )
+
+
+def test_what_to_type_next_names_the_database_that_was_typed(said: Callable[..., Any]) -> None:
+    Path("runs/archsearch.db").rename("other.db")
+    typed = ("--study", "cifar10_random", "--storage", "sqlite:///other.db")
+    ended = said("pareto", *typed)
+    assert f"archsearch confirm {' '.join(typed)}\n" in ended.out
+    assert f"archsearch pareto {' '.join(typed)} --verbose" in ended.out
+    ended = said("plot", "confusion", *typed)
+    assert (ended.code, ended.err.splitlines()[-1]) == (1, f"make it with: archsearch retrain {' '.join(typed)}")
+    ended = said("export", *typed, "--trial", "best", "--select", "accuracy")
+    assert f"archsearch retrain {' '.join(typed)} --trial best --select accuracy; or export its initial weights" in (
+        " ".join(ended.err.split())
+    )

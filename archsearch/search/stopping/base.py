@@ -118,9 +118,14 @@ class StoppingSettings(BaseModel):
     reduction: int = Field(default=3, ge=2)
     checkpoint_seconds: float = Field(default=15.0, ge=0)
 
+    @property
+    def read_keys(self) -> tuple[str, ...]:
+        """The keys that change something under its policy."""
+        return _KEYS_OF[self.policy]
+
     def protocol(self) -> dict[str, Any]:
         """What decides which trials are stopped: the policy and the keys that it reads. Empty for `none`."""
-        keys = _KEYS_OF[self.policy]
+        keys = self.read_keys
         return {"policy": self.policy} | {key: getattr(self, key) for key in keys} if keys else {}
 
 
