@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from archsearch.analysis.confirmed import Confirmed
 from archsearch.analysis.front import MEASURED_OBJECTIVE, Front, FrontRow
 from archsearch.analysis.intervals import NORMAL_95, share_error_points
+from archsearch.analysis.recommendation import made_with
 from archsearch.api.designed import MOST_NETWORKS, DesignPlan, base_of, check_size, plan_design, point_of
 from archsearch.api.stored import by_network
 from archsearch.api.study import Study, open_base
@@ -59,12 +61,13 @@ def plan_confirm(
     opened = open_base(study, storage=runtime.storage)
     if isinstance(opened, StudyConfig):
         raise ConfigError(
-            f"study '{opened.name}' is not stored: it has no front yet", hint=f"archsearch run --study {opened.name}"
+            f"study '{opened.name}' is not stored: it has no front yet",
+            hint=shlex.join(["archsearch", "run", "--study", str(study)]),
         )
     front = opened.front
     members = by_network(row.record for row in front.members)
     if not members:
-        raise ArchsearchError(f"study '{opened.name}' has no complete network yet", hint="run it first")
+        raise ArchsearchError(f"study '{opened.name}' has no complete network yet", hint=made_with(opened.made_by))
     near = near_front(front, top=max(0, USUAL_NETWORKS - len(members)) if top is None else top, any_far=top is not None)
     records = by_network([*members.values(), *(row.record for row in near)]).values()
     check_size(len(records), seeds, most=most, fewer="ask for fewer (top 0: the front alone)")

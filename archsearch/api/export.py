@@ -167,6 +167,9 @@ class _Source:
     folder: Path
 
 
+_ONNX_HINT = "leave it out, or the format: onnx is the usual one"
+
+
 def export(
     trial: str | int | Path = "best",
     *,
@@ -209,9 +212,13 @@ def export(
     if quantize not in QUANTIZATIONS:
         raise UnknownNameError("quantization", quantize, QUANTIZATIONS)
     if quantize == "int8" and chosen.name != "onnx":
-        raise ConfigError(f"int8 is done by ONNX Runtime, not in the format '{chosen.name}'")
+        raise ConfigError(
+            f"quantize int8: it is done by ONNX Runtime, not in the format '{chosen.name}'", hint=_ONNX_HINT
+        )
     if with_preprocessing and chosen.name != "onnx":
-        raise ConfigError(f"preprocessing is put into ONNX files alone, not into the format '{chosen.name}'")
+        raise ConfigError(
+            f"with_preprocessing: it is put into ONNX files alone, not into the format '{chosen.name}'", hint=_ONNX_HINT
+        )
     if dataset is not None and chosen.name == "state-dict" and not untrained:
         raise ConfigError(
             f"dataset {dataset}: weights alone are neither calibrated nor scored", hint="leave it out, or the format"

@@ -182,6 +182,7 @@ def retrain(
         raise ConfigError(f"seeds must be 1 to {_MOST_SEEDS}, got {seeds}")
     if epochs is not None and not 1 <= epochs <= _MOST_EPOCHS:
         raise ConfigError(f"epochs must be 1 to {_MOST_EPOCHS:,}, got {epochs}")
+    check_start(start, as_path(weights))
     opened = opened_study(study, storage=storage)
     recipe = protocol_for(str(opened.info.config["dataset"]), protocol)
     chosen = trial if isinstance(trial, Chosen) else opened.choose(trial, rule=rule)
@@ -403,6 +404,17 @@ def _draw_curve(folder: Path, facts: ModelFacts) -> Path:
     return folder / "curve.png"
 
 
+def check_start(kind: str, weights: Path | None) -> None:
+    """Raise UnknownNameError for no kind of start, ConfigError for weights that it does not read."""
+    if kind not in STARTS:
+        raise UnknownNameError("start", kind, STARTS)
+    if weights is not None and kind != "pretrained":
+        raise ConfigError(
+            f"weights {weights}: only a pretrained start reads a file",
+            hint="start it pretrained (in a terminal: --pretrained)",
+        )
+
+
 def start_of(
     kind: str,
     study: Study,
@@ -428,13 +440,7 @@ def start_of(
     Raises UnknownNameError for another kind; ConfigError for weights that are not asked for, and where torchvision has
     none; TrainingError if the proxy diverges.
     """
-    if kind not in STARTS:
-        raise UnknownNameError("start", kind, STARTS)
-    if weights is not None and kind != "pretrained":
-        raise ConfigError(
-            f"weights {weights}: only a pretrained start reads a file",
-            hint="start it pretrained (in a terminal: --pretrained)",
-        )
+    check_start(kind, weights)
     if kind == "pretrained":
         return pretrained_start(
             chosen.spec, num_classes=dataset.num_classes, input_size=study.input_size, weights=weights

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from archsearch.analysis.confirmed import Sustained, Turn, ends_of
+from archsearch.analysis.recommendation import made_with
 from archsearch.api.designed import base_of
 from archsearch.api.study import Study, open_base
 from archsearch.errors import ArchsearchError, ConfigError
@@ -55,7 +57,10 @@ def measure_sustained(
         raise ConfigError(f"sustained: more than 0 s are needed, got {seconds:g}")
     opened = open_base(study, storage=storage)
     if not isinstance(opened, Study) or not opened.front.members:
-        raise ArchsearchError(f"study '{opened.name}' has no complete network yet", hint="run it first")
+        made_by = (
+            opened.made_by if isinstance(opened, Study) else shlex.join(["archsearch", "run", "--study", str(study)])
+        )
+        raise ArchsearchError(f"study '{opened.name}' has no complete network yet", hint=made_with(made_by))
     config, size = base_of(opened).config, opened.input_size
     settings = config.latency.at(config.latency.target if target is None else target)
     members = {row.record.arch_id: row.record for row in opened.front.members}

@@ -57,7 +57,7 @@ def plan_trust(
         raise OverrideError(
             changed.first,
             "the longer training is the proxy with more epochs, and nothing else",
-            hint="keys of latency can be changed, and the number of epochs",
+            hint="keys of latency can be changed, and the number of epochs (in a terminal: --epochs)",
         )
     opened = opened_study(study, storage=runtime.storage)
     if opened.design is not None:

@@ -16,6 +16,7 @@ from archsearch.search.estimate import Estimate
 from archsearch.search.processes import Process
 from archsearch.store.claims import HOLDS_SLOT
 from archsearch.store.curves import RunningTrial
+from archsearch.store.names import DEFAULT_URL
 from archsearch.store.studies import StudyInfo
 
 
@@ -163,7 +164,7 @@ class Runtime:
 
     Budget and plateau bind a run's own workers; the same command typed again has a new budget.
 
-    Raises ConfigError for a number of trials below 1.
+    Raises ConfigError for a number of trials below 1, and for a proxy that is no HOST:PORT or that SQLite cannot have.
     """
 
     storage: str | None = None
@@ -181,9 +182,24 @@ class Runtime:
     def __post_init__(self) -> None:
         if self.plateau_trials is not None and self.plateau_trials < 1:
             raise ConfigError(f"stop on plateau: at least 1 trial is needed, got {self.plateau_trials}")
+        if self.optuna_proxy is not None:
+            host_and_port(self.optuna_proxy)
+            if (self.storage or DEFAULT_URL).startswith("sqlite"):
+                raise ConfigError(
+                    f"optuna_proxy {self.optuna_proxy}: it serves a PostgreSQL database, and the study's is SQLite",
+                    hint="give the one that it serves (in a terminal: --storage postgresql://USER@HOST/DB)",
+                )
 
     @property
     def spent(self) -> bool:
         """Whether the time budget is used up."""
         budget = self.time_budget_seconds
         return budget is not None and time.monotonic() - self.began >= budget
+
+
+def host_and_port(address: str) -> tuple[str, int]:
+    """A proxy's address. Raises ConfigError unless it is HOST:PORT."""
+    host, colon, port = address.rpartition(":")
+    if not (colon and host and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise ConfigError(f"optuna_proxy {address}: not a HOST:PORT", hint="for example node1:13000")
+    return host, int(port)

@@ -24,6 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from archsearch.errors import ConfigError, StoreError
 from archsearch.registry import Registry
+from archsearch.search.runtime import host_and_port
 from archsearch.store.database import Database, tune_sqlite
 from archsearch.store.retry import causes_of, connection_lost
 
@@ -167,14 +168,6 @@ def _grpc(_database: Database, proxy: str | None) -> BaseStorage:
 STORAGES: Registry[Callable[[Database, str | None], BaseStorage]] = Registry(
     "storage", {"sqlite": _sqlite, "postgresql": _postgresql, "grpc": _grpc}
 )
-
-
-def host_and_port(address: str) -> tuple[str, int]:
-    """A proxy's address. Raises ConfigError unless it is HOST:PORT."""
-    host, colon, port = address.rpartition(":")
-    if not (colon and host and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-        raise ConfigError(f"optuna_proxy {address}: not a HOST:PORT", hint="for example node1:13000")
-    return host, int(port)
 
 
 def _code(error: BaseException) -> str | None:

@@ -23,8 +23,9 @@ from archsearch.errors import ConfigError, StoreError, UnknownNameError
 from archsearch.search import storage
 from archsearch.search.config import StudyConfig
 from archsearch.search.optuna_study import OptunaStudy
+from archsearch.search.runtime import Runtime, host_and_port
 from archsearch.search.servers import serve
-from archsearch.search.storage import STORAGES, check_proxy, close_storage, host_and_port, optuna_storage, storage_lost
+from archsearch.search.storage import STORAGES, check_proxy, close_storage, optuna_storage, storage_lost
 from archsearch.store.database import Database
 
 MakeConfig = Callable[..., StudyConfig]
@@ -334,6 +335,14 @@ def test_the_proxy_ends_with_a_signal_and_a_taken_port_is_named(served: tuple[st
 def test_a_wrong_address_is_refused(address: str) -> None:
     with pytest.raises(ConfigError, match="HOST:PORT"):
         host_and_port(address)
+    with pytest.raises(ConfigError, match="HOST:PORT"):
+        Runtime(optuna_proxy=address, storage="postgresql://me@db/studies")
+
+
+def test_a_proxy_of_a_sqlite_file_is_refused_before_anything_is_stored() -> None:
+    for url in (None, "sqlite:///other.db"):
+        with pytest.raises(ConfigError, match="optuna_proxy node1:13000: it serves a PostgreSQL database"):
+            Runtime(optuna_proxy="node1:13000", storage=url)
 
 
 def test_a_proxy_whose_address_is_wrong_leaves_no_connection_open(
