@@ -22,7 +22,7 @@ itself, CommonFailureError, WorkersFailedError and SpaceUsedUpError.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
 from reprlib import Repr
 
@@ -90,19 +90,29 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 class UnknownNameError(ConfigError):
     """A name that is not in the table it was looked up in. Many known names are not listed, but where they are is said.
 
-    `listed_by`: the command that lists them; `also`: what else could have been written. Its `near` is the known name
-    that may be meant, or None.
+    `listed_by`: the command that lists them; `beside`: known names that it does not list; `also`: what else could have
+    been written. Its `near` is the known name that may be meant, or None.
     """
 
-    def __init__(self, kind: str, name: str, known: Iterable[str], *, listed_by: str = "", also: str = "") -> None:
+    def __init__(
+        self,
+        kind: str,
+        name: str,
+        known: Iterable[str],
+        *,
+        listed_by: str = "",
+        beside: Sequence[str] = (),
+        also: str = "",
+    ) -> None:
         given = dict.fromkeys(map(str, known))  # of a damaged database a name may be anything
-        self.near, names = nearest(name, given), sorted(given)
-        if len(names) <= _FEW_NAMES:
-            listed = f"known: {', '.join(names) or 'none yet'}"
+        self.near, names = nearest(name, [*beside, *given]), sorted(given)
+        if len(names) + len(beside) <= _FEW_NAMES:
+            listed = f"known: {', '.join(sorted({*names, *beside})) or 'none yet'}"
         elif listed_by:
             listed = f"{listed_by} lists the {len(names)} known names"
+            listed += f"; further ones: {', '.join(beside)}" if beside else ""
         else:
-            listed = f"known: {some_of(names, _FEW_NAMES)}"
+            listed = f"known: {some_of(sorted({*names, *beside}), _FEW_NAMES)}"
         hint = f"did you mean '{self.near}'? {listed}" if self.near else listed
         super().__init__(f"unknown {kind} '{shortened(name, 120)}'", hint=f"{hint}; {also}" if also else hint)
 

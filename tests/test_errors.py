@@ -44,6 +44,11 @@ def test_many_names_are_not_listed_but_the_command_that_lists_them_is_said() -> 
     assert UnknownNameError("plot", "zzz", names, listed_by="archsearch plot").hint == (
         "archsearch plot lists the 100 known names"
     )
+    beside = UnknownNameError("choice", "widht", names, listed_by="archsearch describe x", beside=("width", "kernel"))
+    assert beside.hint == (
+        "did you mean 'width'? archsearch describe x lists the 100 known names; further ones: width, kernel"
+    )
+    assert UnknownNameError("choice", "zzz", ["b", "c"], beside=("a",)).hint == "known: a, b, c"
     text = str(UnknownNameError("trial", "zzz", names))
     assert "name000" in text and "name050" not in text
     assert "and 88 more" in text  # 12 are listed

@@ -322,7 +322,7 @@ def _settings(
     if threads < 1:
         raise ConfigError(f"threads must be at least 1, got {threads}")
     if budget_seconds is not None and not 0 < budget_seconds < float("inf"):
-        raise ConfigError(f"budget_seconds must be above 0, got {budget_seconds:g}")
+        raise ConfigError(f"budget_seconds {budget_seconds:g}: must be above 0")
     usual = LatencySettings(threads=threads)
     if budget_seconds is not None:
         spread = min(usual.spread_seconds, _SPREAD_SHARE * budget_seconds)

@@ -93,8 +93,9 @@ def find_network(name: str | Path, *, storage: str | None = None) -> FoundNetwor
     raise UnknownNameError(
         "network",
         name,
-        [*VARIANTS, *FAMILIES],
+        VARIANTS,
         listed_by=VARIANTS.listed_by,
+        beside=FAMILIES.names(),
         also=f"STUDY:TRIAL names a network of a stored study; {ANY_OF_TORCHVISION}",
     )
 

@@ -179,9 +179,9 @@ def retrain(
     trains this network.
     """
     if not 1 <= seeds <= _MOST_SEEDS:
-        raise ConfigError(f"seeds must be 1 to {_MOST_SEEDS}, got {seeds}")
+        raise ConfigError(f"seeds {seeds}: must be 1 to {_MOST_SEEDS}")
     if epochs is not None and not 1 <= epochs <= _MOST_EPOCHS:
-        raise ConfigError(f"epochs must be 1 to {_MOST_EPOCHS:,}, got {epochs}")
+        raise ConfigError(f"epochs {epochs}: must be 1 to {_MOST_EPOCHS:,}")
     check_start(start, as_path(weights))
     opened = opened_study(study, storage=storage)
     recipe = protocol_for(str(opened.info.config["dataset"]), protocol)

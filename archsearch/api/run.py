@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import socket
 from collections.abc import Sequence
 from contextlib import closing, suppress
@@ -216,7 +217,7 @@ def shorter(config: StudyConfig, expected: Estimate, *, device: str) -> str | No
     less = f"for less of this one: {fewer}"
     if best is None:
         return less
-    images = "" if best.dataset == config.dataset else f" --set dataset={config.dataset}"
+    images = "" if best.dataset == config.dataset else f" --set {shlex.quote(f'dataset={config.dataset}')}"
     return f"made for a CPU: archsearch run --study {best.name}{images}; {less}"
 
 

@@ -390,8 +390,9 @@ class StoredStudy:
         return UnknownNameError(
             "trial",
             which,
-            ["best", *(SEVERAL if several else ()), *rules, *VARIANTS],
+            VARIANTS,
             listed_by=VARIANTS.listed_by,
+            beside=("best", *(SEVERAL if several else ())),
             also=f"the study's {self._numbers}",
         )
 

@@ -169,9 +169,18 @@ def print_error(error: ArchsearchError) -> None:
 def _as_typed(message: str) -> str:
     """A message that begins with an argument of the library, `device tpu: ...`, with the option that was typed."""
     named = re.match(r"([a-z_]+)(?= [^\s']+: |: )", message)
-    option = "" if named is None else f"--{named[1].replace('_', '-')}"
+    name = "" if named is None else named[1]
+    option = name and f"--{_TYPED.get(name, name).replace('_', '-')}"
     typed = option and any(word.partition("=")[0] == option for word in sys.argv[1:])
-    return f"{option}{message[len(option) - 2 :]}" if typed else message
+    return f"{option}{message[len(name) :]}" if typed else message
+
+
+_TYPED = {
+    "base": "from",
+    "budget_seconds": "budget",
+    "compiled": "compile",
+    "rule": "select",
+}  # what an argument is called
 
 
 @contextmanager

@@ -301,7 +301,11 @@ def export(
         ),
     ] = False,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Default: in the model's folder, named after the network.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Default: named after the network, in its model's folder; untrained, in runs/STUDY/export.",
+        ),
     ] = None,
     untrained: Annotated[
         bool, typer.Option("--untrained", help="Initial weights, where the network has not been retrained.")

@@ -153,6 +153,7 @@ DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be
 
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0}
 _TIME = re.compile(r"(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m)?(?:(?P<s>\d+(?:\.\d+)?)s)?", re.ASCII)
+_BARE = re.compile(r"0*[1-9]\d*(?:\.\d+)?", re.ASCII)
 
 
 def parse_duration(text: str, *, option: str) -> float:
@@ -163,5 +164,6 @@ def parse_duration(text: str, *, option: str) -> float:
     found = _TIME.fullmatch(text.strip().lower())
     seconds = 0.0 if found is None else sum(float(found[unit] or 0) * size for unit, size in _UNITS.items())
     if seconds <= 0.0:
-        raise ConfigError(f"{option} {text}: not a time above zero", hint="for example 2h, 90m, 300s or 1h30m")
+        unit = ", and its unit is missing" if _BARE.fullmatch(text.strip()) else ""
+        raise ConfigError(f"{option} {text}: not a time above zero{unit}", hint="for example 2h, 90m, 300s or 1h30m")
     return seconds

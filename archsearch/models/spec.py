@@ -211,7 +211,7 @@ class Spec(ChoiceGroup, ABC):
         macros = cls.macros()
         if name not in macros:
             raise UnknownNameError(  # YAML names may be numbers
-                "choice", str(name), [*rules, *macros], listed_by=f"archsearch describe {cls.family}"
+                "choice", str(name), rules, listed_by=f"archsearch describe {cls.family}", beside=tuple(macros)
             )
         macro = macros[name]
         try:

@@ -302,7 +302,7 @@ def _info(database: Database, session: Session, study_id: int) -> StudyInfo:
     )
 
 
-_NOT_OURS = "archsearch did not enter it"
+_NOT_OURS = "archsearch did not enter it: put a copy of the database back"
 
 
 def _repeats(database: Database, session: Session, study_id: int, where: str) -> tuple[Repeat, ...]:

@@ -305,7 +305,7 @@ class BoardNetwork:
                 exported = export_onnx(model, -images.flip(-1))
             except BuildError as error:
                 raise MeasurementError(
-                    f"{what}: {error.message}", hint=error.hint or "measure it with the backend 'torch'"
+                    f"{what}: {error.message}", hint=error.hint or "measure it on this machine with the backend 'torch'"
                 ) from error
             expected = plain_output(model, images)[:1].flatten(1)[:, :_OUTPUTS]
         return cls(what=what, data=exported.data, images=images, expected=expected)

@@ -89,6 +89,17 @@ def check(ended: object, code: int, *said: str) -> None:
         (("describe", "absent.json"), ("absent.json",)),
         (("run", "--study", "mine.yaml", "--set", "trials=true"), ("--set trials: must be a whole number, got True",)),
         (("measure", "shufflenet_v2_x0_5", "--threads", "9999"), ("--threads 9999", "CPU cores may be used here")),
+        (("measure", "shufflenet_v2_x0_5", "--budget", "0"), ("--budget 0: must be above 0",)),
+        (("measure", "shufflenet_v2_x0_5", "--device", "cuda:x"), ("--device cuda:x: ",)),
+        (
+            ("describe", "shufflenet_v2", "--set", "zzzzzz=1"),
+            ("lists the 31 known names; further ones: channels, units,",),
+        ),
+        (
+            ("run", "--study", "mine.yaml", "--time-budget", "5"),
+            ("--time-budget 5: not a time above zero, and its unit is",),
+        ),
+        (("run", "--study", "mine.yaml", "--time-budget", "0"), ("--time-budget 0: not a time above zero\n",)),
         (("data", "digits", "--out", "study.txt"), ("study.txt", ".yaml or .yml")),
         (("pareto", "--storage", "nonsense"), ("--storage: not a database URL",)),
         (("studies", "--storage", ""), ("--storage: not a database URL: ''",)),
