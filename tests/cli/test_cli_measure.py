@@ -84,7 +84,7 @@ def test_conditions_that_differ_have_a_column(cli: Callable[..., object]) -> Non
         (("shufflenet_v2_x0_5", "--backend", "cuda-graph", "--device", "cpu"), 2, "it runs on cuda"),
         (("shufflenet_v2_x0_5", "--device", "tpu"), 2, "--device tpu"),
         (("shufflenet_v2_x0_5", "--reference", "nothing"), 2, "unknown network 'nothing'"),
-        (("shufflenet_v2_x0_5", "--budget", "0"), 2, "budget_seconds"),
+        (("shufflenet_v2_x0_5", "--budget", "0"), 2, "--budget 0: must be above 0"),
         (("shufflenet_v2_x0_5", "--input-size", "4"), 1, "the smallest input_size is 8"),
         (("quickstart:best",), 1, "there is no database"),
     ],
