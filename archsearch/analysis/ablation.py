@@ -25,7 +25,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from archsearch.analysis.conditions import condition_warnings, conditions_of
-from archsearch.analysis.intervals import MeanInterval, PooledVariance, additive_fit, mean_interval
+from archsearch.analysis.intervals import CONFIDENCE, MeanInterval, PooledVariance, additive_fit, mean_interval
 from archsearch.analysis.means import Cells, MissingTrial, cell_warnings, cells_of
 from archsearch.analysis.objectives import OBJECTIVES, cost_of
 from archsearch.designs import Design, DesignPoint
@@ -83,7 +83,6 @@ def measured_effect(
     unit: str,
     differences: Mapping[int, float],
     *,
-    confidence: float,
     comparisons: int,
     spread: PooledVariance | None = None,
     logarithms: bool = False,
@@ -93,7 +92,7 @@ def measured_effect(
     The mean and the ends of an interval of logarithms become 100 (exp(x) - 1): the interval of the ratio of geometric
     means. `spread` is the variance of one difference where it is known from elsewhere.
     """
-    found = mean_interval(tuple(differences.values()), confidence=confidence, comparisons=comparisons, spread=spread)
+    found = mean_interval(tuple(differences.values()), comparisons=comparisons, spread=spread)
     shown = _percent if logarithms else float
     scaled = found.through(shown)
     return Effect(
@@ -147,37 +146,33 @@ def log_latency_of(record: Record) -> float:
     return math.log(latency_ms) if latency_ms > 0.0 else math.nan
 
 
-# quantity: its unit, and what of a record is compared; of "%" that is a logarithm
-_MEASURED: Mapping[str, tuple[str, Callable[[Record], float]]] = {
-    "top1": ("points", top1_of),
-    "latency": ("%", log_latency_of),
-    "latency_ms": ("ms", OBJECTIVES["latency_ms"].extract),
+# quantity: its unit, what of a record is compared (of "%" that is a logarithm), and what that is called
+_MEASURED: Mapping[str, tuple[str, Callable[[Record], float], str]] = {
+    "top1": ("points", top1_of, "top-1"),
+    "latency": ("%", log_latency_of, "latency"),
+    "latency_ms": ("ms", OBJECTIVES["latency_ms"].extract, "latency in milliseconds"),
 }
 
 
 class Paired:
-    """The cells of a design with the spreads that are asked for more than once."""
+    """The cells of a design with the spreads that are asked for more than once.
 
-    def __init__(self, cells: Cells, design: Design, confidence: float, spread: str) -> None:
-        self.cells, self.design, self.confidence, self.spread = cells, design, confidence, spread
-        self._spreads: dict[Callable[[Record], float], PooledVariance | None] = {}
-        self._refusals: dict[str, str] = {}
-        self._untested: list[str] = []
+    Attributes:
+        refusals: for which quantities spreads were not pooled although that was asked for, and why; of the effects so
+            far.
+        untested: of which quantities spreads were pooled without a test, for want of seeds; likewise.
+    """
+
+    def __init__(self, cells: Cells, design: Design, spread: str) -> None:
+        self.cells, self.design, self.spread = cells, design, spread
+        self._spreads: dict[str, PooledVariance | None] = {}
+        self.refusals: list[str] = []
+        self.untested: list[str] = []
 
     @property
     def comparisons(self) -> int:
         """Effects of all points against the base, of both quantities."""
         return QUANTITIES * (len(self.design.points) - 1)
-
-    @property
-    def refusals(self) -> tuple[str, ...]:
-        """For which quantities spreads were not pooled although that was asked for, and why; of the effects so far."""
-        return tuple(self._refusals.values())
-
-    @property
-    def untested(self) -> tuple[str, ...]:
-        """Of which quantities spreads were pooled without a test, for want of seeds; of the effects so far."""
-        return tuple(self._untested)
 
     def values(self, of: Callable[[Record], float], point: DesignPoint) -> dict[int, float]:
         """A point's finite values by seed, in the design's order."""
@@ -192,23 +187,22 @@ class Paired:
 
     def effect(self, quantity: str, terms: Sequence[tuple[int, DesignPoint]], comparisons: int) -> Effect:
         """Of the sum of each term's weight (1 or -1) times its point's value, over the seeds that all points have."""
-        unit, of = _MEASURED[quantity]
+        unit, of, _ = _MEASURED[quantity]
         values = [(weight, self.values(of, point)) for weight, point in terms]
         seeds = [seed for seed in self.design.seeds if all(seed in found for _, found in values)]
         pooled = None
-        if self.spread == "pooled" and (noise := self.spread_of(of)) is not None:
+        if self.spread == "pooled" and (noise := self.spread_of(quantity)) is not None:
             pooled = PooledVariance(variance=len(terms) * noise.variance, freedom=noise.freedom)
         return measured_effect(
             quantity,
             unit,
             {seed: sum(weight * found[seed] for weight, found in values) for seed in seeds},
-            confidence=self.confidence,
-            comparisons=max(comparisons, 1),
+            comparisons=comparisons,
             spread=pooled,
             logarithms=unit == "%",
         )
 
-    def spread_of(self, of: Callable[[Record], float]) -> PooledVariance | None:
+    def spread_of(self, quantity: str) -> PooledVariance | None:
         """The spread of one value about point + seed, over all points; None where the points' spreads differ.
 
         That is tested twice, by the residuals' distances from their median (Brown and Forsythe 1974, "Robust tests for
@@ -216,7 +210,8 @@ class Paired:
         against each other. Spreads differ where the lower p, doubled, is below 0.2. Points with two seeds say nothing
         of it: their residuals are equally far from the median, and the test would take that for certainty.
         """
-        if of not in self._spreads:
+        if quantity not in self._spreads:
+            _, of, what = _MEASURED[quantity]
             values = {
                 (point.name, seed): value
                 for point in self.design.points
@@ -224,19 +219,17 @@ class Paired:
             }
             fit = additive_fit(values)
             chance = _equal_spreads(fit.residuals, base=self.design.points[0].name)
-            refused = chance is not None and chance < _UNEQUAL
-            self._spreads[of] = None if refused else fit.spread
-            what = "top-1" if of is top1_of else "latency"
-            if chance is None and what not in self._untested:
-                self._untested.append(what)
-            if chance is not None and refused:
+            self._spreads[quantity] = fit.spread
+            if chance is None:
+                self.untested += [what] if quantity != "latency_ms" else []  # as many values as of latency in %
+            elif chance < _UNEQUAL:
+                self._spreads[quantity] = None
                 shown = "p < 0.001" if chance < 0.001 else f"p = {chance:.2g}"
-                self._refusals.setdefault(
-                    what,
+                self.refusals.append(
                     f"the networks' spreads of {what} differ (Brown-Forsythe, {shown}), so each effect on it has its "
-                    "own spread, not one of all networks",
+                    "own spread, not one of all networks"
                 )
-        return self._spreads[of]
+        return self._spreads[quantity]
 
     def count(self, point: DesignPoint, name: str) -> int | None:
         """A cost of a point's network; equal for all its seeds."""
@@ -367,7 +360,7 @@ def _inside(effect: Effect) -> str:
 
 
 def _corrected(comparisons: int) -> str:
-    return f", corrected for {comparisons} comparisons" if comparisons > 1 else ""
+    return f", corrected for {comparisons} comparisons"
 
 
 def _noun(effect: Effect) -> str:
@@ -616,7 +609,6 @@ def ablation_of(
     records: Sequence[Record],
     design: Design,
     *,
-    confidence: float = 0.95,
     base_levels: Mapping[str, Any] | None = None,
     spread: PooledOrOwn = "own",
     weights_by_name: bool = False,
@@ -626,7 +618,6 @@ def ablation_of(
     Args:
         records: of the design's study, of any status.
         design: its first point is the base.
-        confidence: of all intervals of top-1 and latency together.
         base_levels: the base's level of each choice, as the search space names it; where one is missing it is read
             from the points' choices, if they tell.
         spread: each effect's own, from its differences alone; or pooled over all points.
@@ -638,7 +629,7 @@ def ablation_of(
         raise ValueError("an ablation needs a base")
     cells = cells_of(records, design)
     known = dict(base_levels or {})
-    work = Paired(cells, design, confidence, spread)
+    work = Paired(cells, design, spread)
     rows = tuple(_row(work, point, known) for point in design.points[1:])
     interactions = _interactions(work, known)
     base = design.points[0]
@@ -647,7 +638,7 @@ def ablation_of(
         design_study=next((record.study for record in records), ""),
         rows=rows,
         interactions=interactions,
-        confidence=confidence,
+        confidence=CONFIDENCE,
         comparisons=work.comparisons,
         correction=CORRECTION,
         base_top1_percent=work.mean(top1_of, base),
@@ -655,7 +646,7 @@ def ablation_of(
         base_n=len(work.values(top1_of, base)),
         missing=cells.missing,
         pending=cells.pending,
-        sentences=_answers(rows, work.confidence, comparisons=work.comparisons),
+        sentences=_answers(rows, comparisons=work.comparisons),
         method=_method(work, len(interactions), weights_by_name=weights_by_name),
         warnings=_warnings(work, rows),
         spread=spread,
@@ -675,8 +666,8 @@ def _row(work: Paired, point: DesignPoint, known: Mapping[str, Any]) -> Ablation
     else:
         if work.design.mode == LEAVE_ONE_OUT:
             answer = f"{held_text(point, base, known)} {answer_text(top1, latency, taken_back=True)}"
-        seeds, interval = f"n = {plural(top1.n, 'seed')}", f"{work.confidence * 100:g} % interval"
-        corrected = _corrected(comparisons) or ", one comparison"
+        seeds, interval = f"n = {plural(top1.n, 'seed')}", f"{CONFIDENCE * 100:g} % interval"
+        corrected = _corrected(comparisons)
         if top1.low is None:
             accuracy = f"{amount(top1)} ({seeds}, no interval: {top1.note})"
         elif top1.finding is Finding.UNTOLD:
@@ -718,9 +709,7 @@ def _interactions(work: Paired, known: Mapping[str, Any]) -> tuple[Interaction, 
         top1, latency = (work.effect(name, terms, comparisons) for name in ("top1", "latency"))
         label = change_text(point, base, known)
         said = "; ".join(f"in {what} {_beyond(effect)}" for what, effect in (("accuracy", top1), ("latency", latency)))
-        sentence = (
-            f"{label}: {said} ({work.confidence * 100:g} % intervals, n = {top1.n} seeds{_corrected(comparisons)})."
-        )
+        sentence = f"{label}: {said} ({CONFIDENCE * 100:g} % intervals, n = {top1.n} seeds{_corrected(comparisons)})."
         found.append(
             Interaction(
                 point=point, first=first, second=second, label=label, top1=top1, latency=latency, sentence=sentence
@@ -744,7 +733,7 @@ def _changes(point: DesignPoint) -> tuple[tuple[str, str], ...]:
     return tuple((name, level_text(level)) for name, level in point.changes.items())
 
 
-def _answers(rows: Sequence[AblationRow], confidence: float, *, comparisons: int) -> tuple[str, ...]:
+def _answers(rows: Sequence[AblationRow], *, comparisons: int) -> tuple[str, ...]:
     """For each choice, what its levels do, those with one answer together; with n and intervals."""
     choices: dict[str, dict[str, list[AblationRow]]] = {}
     for row in rows:
@@ -761,7 +750,7 @@ def _answers(rows: Sequence[AblationRow], confidence: float, *, comparisons: int
             parts.append(f"{', '.join(levels)}: {answer}")
         least, most = (end(row.top1.n for group in answers.values() for row in group) for end in (min, max))
         seeds = plural(most, "seed") if least == most else f"{least} to {plural(most, 'seed')}"
-        intervals = f"{confidence * 100:g} % intervals{_corrected(comparisons)}"
+        intervals = f"{CONFIDENCE * 100:g} % intervals{_corrected(comparisons)}"
         texts.append(f"{choice} (n = {seeds}, {intervals}): {'; '.join(parts)}")
     return tuple(texts)
 
@@ -788,7 +777,7 @@ def _method(work: Paired, interactions: int, *, weights_by_name: bool) -> str:
     )
     return (
         f"Effects are {direction}, from differences paired by seed (same data order, {weights}). "
-        f"Latency: ratios to the reference measured afresh in every trial, on logarithms. {work.confidence * 100:g} % "
+        f"Latency: ratios to the reference measured afresh in every trial, on logarithms. {CONFIDENCE * 100:g} % "
         f"intervals: {how}, {CORRECTION}-corrected for {work.comparisons} comparisons, of top-1 and latency "
         f"together{together}. "
         "Params and MACs are exact."

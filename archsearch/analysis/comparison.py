@@ -358,7 +358,7 @@ def _correlation(objective: str, one: _Medians, other: _Medians, both: Sequence[
             return replace(found, reason=f"all values are equal in {table.name}")
     resamples = _RESAMPLES if found.n <= _LARGE else _LARGE_RESAMPLES
     resampled = resampled_correlations(x.tolist(), {other.name: y.tolist()}, resamples=resamples)[other.name]
-    told = correlation_of(other.name, found.n, resampled, "", CONFIDENCE, least=MIN_INTERVAL)
+    told = correlation_of(other.name, found.n, resampled, "", least=MIN_INTERVAL)
     found = replace(found, kendall=told.tau, spearman=told.spearman)
     if told.tau is None:
         return found
@@ -368,8 +368,8 @@ def _correlation(objective: str, one: _Medians, other: _Medians, both: Sequence[
     return replace(
         found,
         told=low is not None and high is not None and not low <= 0.0 <= high,
-        kendall_low=told.tau_low,
-        kendall_high=told.tau_high,
+        kendall_low=low,
+        kendall_high=high,
         spearman_low=told.spearman_low,
         spearman_high=told.spearman_high,
     )

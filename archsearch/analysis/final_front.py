@@ -19,7 +19,7 @@ import numpy as np
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from archsearch.analysis.front import Front, FrontRow, front_of
-from archsearch.analysis.intervals import CONFIDENCE, PooledVariance, additive_fit, half_width, share_error_points
+from archsearch.analysis.intervals import PooledVariance, additive_fit, half_width, share_error_points
 from archsearch.analysis.means import means_of
 from archsearch.analysis.rank_correlation import (
     LEAST_FOR_INTERVAL,
@@ -555,7 +555,7 @@ def _half_width(
     if total <= 0.0:
         return None
     freedom = _LARGE if spread is None or seeds <= 0.0 else min(_LARGE, int(spread.freedom * (total / seeds) ** 2))
-    return half_width(math.sqrt(total), freedom, confidence=CONFIDENCE, comparisons=comparisons)
+    return half_width(math.sqrt(total), freedom, comparisons=comparisons)
 
 
 def _against(
@@ -612,13 +612,13 @@ def _proxy_errors(networks: Sequence[FinalNetwork], spread: PooledVariance | Non
     proxy = [_proxy_top1(each.record) or 0.0 for each in ranked]
     test = [each.top1_percent for each in ranked]
     resampled = resampled_correlations(test, {"proxy": proxy})["proxy"] if len(ranked) > 1 else None
-    tau = correlation_of("proxy", len(ranked), resampled, "fewer than two networks", CONFIDENCE)
+    tau = correlation_of("proxy", len(ranked), resampled, "fewer than two networks")
     undervalued = None
     if len(ranked) >= LEAST_FOR_INTERVAL and np.ptp(proxy) > 0.0:
         added = np.asarray(test) - np.polyval(np.polyfit(proxy, test, 1), proxy)
         sizes = [float(each.row.cost.params) for each in ranked]
         by_size = resampled_correlations(added.tolist(), {"params": sizes})["params"]
-        undervalued = correlation_of("params", len(ranked), by_size, "", CONFIDENCE)
+        undervalued = correlation_of("params", len(ranked), by_size, "")
     told, reversed_ = 0, []
     pairs = tuple(combinations(ranked, 2))
     for one, other in pairs:

@@ -13,7 +13,7 @@ from archsearch.records import Score
 
 Floats = NDArray[np.float64]
 
-CONFIDENCE = 0.95  # of every interval for which nobody asked another
+CONFIDENCE = 0.95  # of every interval
 NORMAL_95 = 1.959964  # standard errors on each side of a normal value that 95 % lie within
 
 # Differences whose spread is below this share of their size differ by rounding alone.
@@ -79,37 +79,34 @@ def counting_margin_points(one: Score, other: Score) -> float | None:
     return NORMAL_95 * math.hypot(*known) if len(known) == len(errors) else None
 
 
-def half_width(deviation: float, freedom: int, *, confidence: float, comparisons: int = 1) -> float:
+def half_width(deviation: float, freedom: int, *, comparisons: int = 1) -> float:
     """Half of the t interval of a mean whose standard error is `deviation`, Bonferroni-corrected.
 
-    t at 1 - (1 - confidence) / (2 comparisons) with these degrees of freedom, times the standard error (Dunn 1961,
-    "Multiple comparisons among means", section 2).
+    t at 1 - 0.05 / (2 comparisons) with these degrees of freedom, times the standard error (Dunn 1961, "Multiple
+    comparisons among means", section 2).
     """
     from scipy.special import stdtrit  # slow to import, and those who only read a study may not need it
 
-    return -deviation * float(stdtrit(freedom, (1.0 - confidence) / (2.0 * comparisons)))
+    return -deviation * float(stdtrit(freedom, (1.0 - CONFIDENCE) / (2.0 * comparisons)))
 
 
 def mean_interval(
-    values: Sequence[float],
-    *,
-    confidence: float = CONFIDENCE,
-    comparisons: int = 1,
-    spread: PooledVariance | None = None,
+    values: Sequence[float], *, comparisons: int = 1, spread: PooledVariance | None = None
 ) -> MeanInterval:
     """The mean of these values (of paired differences, say) and its intervals.
 
     Args:
         values: finite.
-        confidence: of the interval alone, and of all intervals together.
         comparisons: how many intervals are to hold at once (1 or more).
         spread: the variance of one value where it was estimated from more than these; None: from these alone.
 
     Without a spread, fewer than two values have no interval, and neither have values that are all equal: their
     standard error of 0 says that the spread cannot be seen, not that there is none.
+
+    Raises ValueError for fewer comparisons, or a value that is not finite.
     """
-    if comparisons < 1 or not 0.0 < confidence < 1.0:
-        raise ValueError(f"1 comparison or more and a confidence within 0 and 1, got {comparisons} and {confidence}")
+    if comparisons < 1:
+        raise ValueError(f"an interval is of 1 comparison or more, got {comparisons}")
     found = np.asarray(values, dtype=np.float64)
     if not np.isfinite(found).all():
         raise ValueError("an interval needs finite values")
@@ -129,8 +126,7 @@ def mean_interval(
         if deviation <= _ROUNDING * float(np.abs(found).max()):
             return MeanInterval(mean=mean, note=f"all {len(found)} differences are equal, so their spread is not seen")
     error = deviation / math.sqrt(len(found))
-    alone = half_width(error, freedom, confidence=confidence)
-    wide = half_width(error, freedom, confidence=confidence, comparisons=comparisons)
+    alone, wide = half_width(error, freedom), half_width(error, freedom, comparisons=comparisons)
     return MeanInterval(mean=mean, low=mean - wide, high=mean + wide, alone_low=mean - alone, alone_high=mean + alone)
 
 
@@ -141,7 +137,6 @@ class Additive:
     Attributes:
         points: names, in order of the rest.
         counts: values of each point.
-        means: of each point, over its own seeds.
         effects: of each point, at the average of all seeds' effects.
         shares: (points, seeds) share of each point's values in each seed, less the average point's.
         seed_covariance: (seeds, seeds) of the seeds' effects, for a noise variance of 1.
@@ -151,7 +146,6 @@ class Additive:
 
     points: tuple[str, ...]
     counts: Floats
-    means: Floats
     effects: Floats
     shares: Floats
     seed_covariance: Floats
@@ -198,7 +192,6 @@ def additive_fit(values: Mapping[tuple[str, int], float], *, seeds: bool = True)
     return Additive(
         points=points,
         counts=counts,
-        means=means,
         effects=means - shares @ coefficients,
         shares=shares,
         seed_covariance=covariance,

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from archsearch.analysis.intervals import Floats
+from archsearch.analysis.intervals import CONFIDENCE, Floats
 from archsearch.table import Column
 
 RESAMPLES = 4000
@@ -92,7 +92,7 @@ def resampled_correlations(
     return found
 
 
-def percentile_interval(resampled: ArrayLike, confidence: float) -> tuple[float, float] | None:
+def percentile_interval(resampled: ArrayLike, confidence: float = CONFIDENCE) -> tuple[float, float] | None:
     """The percentile interval (Efron and Tibshirani 1993, chapter 13), resamples without a value left out.
 
     None if fewer than half have one.
@@ -106,20 +106,12 @@ def percentile_interval(resampled: ArrayLike, confidence: float) -> tuple[float,
 
 
 def correlation_of(
-    predictor: str,
-    n: int,
-    found: Resampled | None,
-    note: str,
-    confidence: float,
-    *,
-    least: int = LEAST_FOR_INTERVAL,
+    predictor: str, n: int, found: Resampled | None, note: str, *, least: int = LEAST_FOR_INTERVAL
 ) -> Correlation:
     """One predictor's correlations, with intervals from `least` networks on; `note` says why there are none."""
     if found is None or not math.isfinite(found.tau):
         return Correlation(predictor=predictor, n=n, note=note if found is None or not n else "all values are equal")
-    tau, rho = (
-        (percentile_interval(values, confidence) if n >= least else None) for values in (found.taus, found.spearmans)
-    )
+    tau, rho = (percentile_interval(values) if n >= least else None for values in (found.taus, found.spearmans))
     (tau_low, tau_high), (rho_low, rho_high) = tau or (None, None), rho or (None, None)
     return Correlation(
         predictor=predictor,

@@ -30,7 +30,7 @@ from typing_extensions import TypedDict  # pydantic takes no other before Python
 
 from archsearch.analysis.confirmed import Confirmed, ConfirmedPoint, winners_curse_of
 from archsearch.analysis.front import MEASURED_OBJECTIVE, Front, FrontRow, distinct
-from archsearch.analysis.intervals import CONFIDENCE, counting_margin_points, half_width
+from archsearch.analysis.intervals import counting_margin_points, half_width
 from archsearch.analysis.objectives import OBJECTIVES, cost_of, floor_text, latency_of, relative_percent, score_of
 from archsearch.analysis.pareto import knee, level
 from archsearch.errors import ArchsearchError, ConfigError, nearest
@@ -291,7 +291,7 @@ def accuracy_difference(one: Record, other: Record, confirmed: Confirmed | None 
     if confirmed is not None and spread is not None and first is not None and second is not None:
         points = _error(second, confirmed) - _error(first, confirmed)
         deviation = math.sqrt(spread.variance * confirmed.difference_variance(first, second))
-        margin = half_width(deviation, spread.freedom, confidence=CONFIDENCE)
+        margin = half_width(deviation, spread.freedom)
         basis = _seeds_text(first.seeds, second.seeds)
     else:
         points, scores = other.error_percent - one.error_percent, (score_of(one), score_of(other))

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from archsearch.analysis.intervals import additive_fit
+from archsearch.analysis.intervals import CONFIDENCE, additive_fit
 from archsearch.analysis.objectives import complete_values, is_complete, score_of
 from archsearch.analysis.rank_correlation import (
     KENDALL,
@@ -161,7 +161,7 @@ class Trust(InNotebooks):
     @property
     def subtitle(self) -> tuple[str, ...]:
         """How many networks and epochs, and the proxy's tau."""
-        taus = "; ".join(_proxy_tau(group, self.confidence) for group in self.groups)
+        taus = "; ".join(map(_proxy_tau, self.groups))
         return (
             f"{plural(len(self.networks), 'network')}, {self.proxy_epochs} epochs against {self.long_epochs}; {taus}",
         )
@@ -235,9 +235,7 @@ def trust_of(
     predictors: Mapping[str, Mapping[str, float]],
     *,
     proxy_noise_points: float | None = None,
-    confidence: float = 0.95,
     resamples: int = RESAMPLES,
-    seed: int = 0,
 ) -> Trust:
     """How the proxy's ranking agrees with a longer training's.
 
@@ -246,8 +244,7 @@ def trust_of(
         long: records of the longer trainings, one for each network and seed.
         predictors: values by `arch_id` of each predictor; of all, more should mean more accurate.
         proxy_noise_points: standard deviation of a proxy score over its seeds, if that is known from elsewhere.
-        confidence: of each interval, for itself.
-        resamples, seed: of the bootstrap over networks.
+        resamples: of the bootstrap over networks.
     """
     short = {arch_id: records[0] for arch_id, records in _by_network(proxy).items()}
     trained = _by_network(long)
@@ -262,10 +259,9 @@ def trust_of(
     members = {"all": networks, "best quarter": best}
     noise = _noise_points(long)
     noises = (proxy_noise_points or noise, noise or proxy_noise_points)
-    ceilings = _ceilings(list(short.values()), networks, members, noises, seed=seed)
+    ceilings = _ceilings(list(short.values()), networks, members, noises)
     groups = tuple(
-        _group(name, group, names, ceilings.get(name), confidence=confidence, resamples=resamples, seed=seed)
-        for name, group in members.items()
+        _group(name, group, names, ceilings.get(name), resamples=resamples) for name, group in members.items()
     )
     top = max((network.long_top1_percent for network in networks), default=math.nan)
     first = networks[0] if networks else None
@@ -291,12 +287,12 @@ def trust_of(
         regret_points=None if first is None else top - first.long_top1_percent,
         noise_points=noise,
         proxy_noise_points=noises[0],
-        confidence=confidence,
+        confidence=CONFIDENCE,
         resamples=resamples,
         missing=missing,
         method=(
             "Kendall's tau-b and Spearman's rank correlation with the longer training's top-1 on the same validation "
-            f"split. {confidence * 100:g} % percentile intervals from {resamples} bootstrap resamples of the networks, "
+            f"split. {CONFIDENCE * 100:g} % percentile intervals from {resamples} bootstrap resamples of the networks, "
             "the same for all predictors; the difference to the best predictor is paired by resample. That predictor "
             "was chosen on these networks, which flatters it: the proxy is said to rank worse only where the interval, "
             "corrected for the number of predictors (Bonferroni), lies below 0. The best quarter is that of the "
@@ -326,8 +322,6 @@ def _ceilings(
     networks: Sequence[TrustNetwork],
     groups: Mapping[str, Sequence[TrustNetwork]],
     noises: tuple[float | None, float | None],
-    *,
-    seed: int,
 ) -> dict[str, Ceiling]:
     """What the noise of a proxy's and of a long score (points) leaves of a perfect tau over each group."""
     proxy_noise, long_noise = noises
@@ -341,7 +335,6 @@ def _ceilings(
         {name: [places[network.arch_id] for network in group] for name, group in groups.items()},
         proxy_noise=proxy_noise,
         long_noise=[long_noise / math.sqrt(network.seeds) for network in networks],
-        seed=seed,
     )
 
 
@@ -407,9 +400,7 @@ def _group(
     predictors: Sequence[str],
     ceiling: Ceiling | None,
     *,
-    confidence: float,
     resamples: int,
-    seed: int,
 ) -> TrustGroup:
     known: dict[str, list[float]] = {PROXY: [network.proxy_top1_percent for network in networks]}
     few = f"{len(networks)} networks; {LEAST_NETWORKS} are the least that are ranked"
@@ -427,10 +418,8 @@ def _group(
         if max(target) == min(target):
             notes = dict.fromkeys(notes, "the long training gave all of them the same accuracy")
         else:
-            found = resampled_correlations(target, known, resamples=resamples, seed=seed)
-    proxy, *others = (
-        correlation_of(each, len(networks), found.get(each), note, confidence) for each, note in notes.items()
-    )
+            found = resampled_correlations(target, known, resamples=resamples)
+    proxy, *others = (correlation_of(each, len(networks), found.get(each), note) for each, note in notes.items())
     others.sort(key=lambda each: (each.tau is None, -(each.tau or 0.0)))
     best = others[0] if others and others[0].tau is not None else None
     advantage, interval, worse = None, None, False
@@ -438,9 +427,9 @@ def _group(
         advantage = proxy.tau - best.tau
         if len(networks) >= LEAST_FOR_INTERVAL:
             differences = found[PROXY].taus - found[best.predictor].taus
-            interval = percentile_interval(differences, confidence)
+            interval = percentile_interval(differences)
             compared = sum(each.tau is not None for each in others)
-            corrected = percentile_interval(differences, 1.0 - (1.0 - confidence) / compared)
+            corrected = percentile_interval(differences, 1.0 - (1.0 - CONFIDENCE) / compared)
             worse = corrected is not None and corrected[1] < 0.0
     low, high = interval or (None, None)
     group = TrustGroup(
@@ -456,7 +445,7 @@ def _group(
         ceiling=ceiling,
         sentence="",
     )
-    return replace(group, sentence=_group_sentence(group, confidence))
+    return replace(group, sentence=_group_sentence(group))
 
 
 def _allowed(group: TrustGroup, each: Correlation) -> float | None:
@@ -476,7 +465,7 @@ def _tau_text(group: TrustGroup, found: Correlation, *, interval: str) -> str:
     return f"{text}, {interval} {low} to {high}"
 
 
-def _group_sentence(group: TrustGroup, confidence: float) -> str:
+def _group_sentence(group: TrustGroup) -> str:
     """Whether the proxy ranks a group's networks better than the best predictor that trains nothing."""
     proxy = group.proxy
     where = f"over {proxy.n} networks" if group.name == "all" else f"over the {proxy.n} networks of the {group.name}"
@@ -493,14 +482,14 @@ def _group_sentence(group: TrustGroup, confidence: float) -> str:
             f"that the proxy ranks{better} cannot be told {where} ({own}{beside}; an interval needs "
             f"{LEAST_FOR_INTERVAL} networks)."
         )
-    maybe_none = proxy.tau_low is not None and proxy.tau_low <= 0.0 <= proxy.tau
+    maybe_none = proxy.tau_low is not None and proxy.tau_high is not None and proxy.tau_low <= 0.0 <= proxy.tau_high
     chance = "; its interval holds 0, so it may not rank them at all" if maybe_none else ""
     advantage, low, high = group.advantage, group.advantage_low, group.advantage_high
     if advantage is None or low is None or high is None:
         untold = f"{beside}; their difference has no interval" if group.best is not None else beside
         return f"the proxy ranks with {own} {where}{untold}{chance}."
     shown, least, most = (number_text(value, decimals=2, signed=True) for value in (advantage, low, high))
-    numbers = f"({own}{beside}; difference {shown}, {least} to {most}; {confidence * 100:g} % intervals){chance}"
+    numbers = f"({own}{beside}; difference {shown}, {least} to {most}; {CONFIDENCE * 100:g} % intervals){chance}"
     ranks = "ranks better" if low > 0.0 else "ranks worse" if group.worse else "has not been shown to rank better"
     return f"the proxy {ranks} than{than} {where} {numbers}."
 
@@ -529,10 +518,10 @@ def _warnings(
     return tuple(texts)
 
 
-def _proxy_tau(group: TrustGroup, confidence: float) -> str:
+def _proxy_tau(group: TrustGroup) -> str:
     named = "over all" if group.name == "all" else f"over the {group.name} by proxy"
     if group.proxy.tau is None:
         return f"Kendall tau {named} (n = {group.n}) cannot be told"
     none = "" if group.proxy.tau_low is not None else ", no interval"
-    told = _tau_text(group, group.proxy, interval=f"{confidence * 100:g} %")
+    told = _tau_text(group, group.proxy, interval=f"{CONFIDENCE * 100:g} %")
     return f"Kendall tau {named} (n = {group.n}) {told}{none}"

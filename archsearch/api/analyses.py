@@ -119,11 +119,10 @@ def check_spread(spread: str) -> None:
         raise UnknownNameError("spread", spread, ("own", "pooled"))
 
 
-def ablation_result(made: StoredStudy, *, confidence: float = 0.95, spread: str = "own") -> Ablation:
+def ablation_result(made: StoredStudy, *, spread: str = "own") -> Ablation:
     """What an ablation's study found so far.
 
     Args:
-        confidence: of the intervals.
         spread: own: each effect's interval from its own differences; pooled: from one spread of all networks.
 
     Raises ConfigError if the study is no ablation, or for another spread.
@@ -135,7 +134,6 @@ def ablation_result(made: StoredStudy, *, confidence: float = 0.95, spread: str 
     return ablation_of(
         made.records,
         design,
-        confidence=confidence,
         base_levels=_base_levels(made, design),
         spread="pooled" if spread == "pooled" else "own",
         weights_by_name=weights_by_name(made.info.config.get("proxy", {})),
@@ -147,17 +145,17 @@ def _ablation(study: StoredStudy) -> Ablation | None:
     return found and ablation_result(found[0])
 
 
-def trust_result(study: StoredStudy, *, confidence: float = 0.95) -> Trust | None:
+def trust_result(study: StoredStudy) -> Trust | None:
     """What the newest longer training of a searched study's networks says so far; None if there is none.
 
     Nothing here needs torch: the zero-cost scores were stored when the training was planned.
     Raises StoreError if the database cannot be read.
     """
     made = study.designs("trust")
-    return trust_between(study, made[0], confidence=confidence) if made else None
+    return trust_between(study, made[0]) if made else None
 
 
-def trust_between(study: StoredStudy, long: StoredStudy, *, confidence: float = 0.95) -> Trust:
+def trust_between(study: StoredStudy, long: StoredStudy) -> Trust:
     """The same from a searched study and the study of a trust design that was made from it."""
     predictors = stored_predictors(study.records)
     facts = long.info.facts.get(TRUST_FACTS) or {}
@@ -171,7 +169,6 @@ def trust_between(study: StoredStudy, long: StoredStudy, *, confidence: float = 
         long.records,
         predictors,
         proxy_noise_points=None if spread is None else math.sqrt(spread.variance),
-        confidence=confidence,
     )
 
 

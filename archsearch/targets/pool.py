@@ -27,7 +27,7 @@ from typing import Literal
 
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
-from archsearch.analysis.intervals import CONFIDENCE, half_width
+from archsearch.analysis.intervals import half_width
 from archsearch.errors import ConfigError
 from archsearch.latency.fingerprint import Fingerprint
 from archsearch.latency.settings import LatencySettings
@@ -140,7 +140,7 @@ class PoolOffset:
         logs = [math.log(other.ratio(place) / one.ratio(place)) for place in range(len(NETWORKS))]
         mean = statistics.fmean(logs)
         error = statistics.stdev(logs) / math.sqrt(len(logs))
-        half = half_width(error, len(logs) - 1, confidence=CONFIDENCE)
+        half = half_width(error, len(logs) - 1)
         mean, low, high = (math.expm1(value) for value in (mean, mean - half, mean + half))
         return cls(targets=(one.target, other.target), mean=mean, low=low, high=high)
 
