@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from enum import StrEnum
 from operator import attrgetter
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
 import pydantic_core
 from rich import box
@@ -516,6 +516,15 @@ def paragraphs(*texts: str) -> str:
 def plain(value: object) -> Any:
     """Any result or part of one as JSON has it: dataclasses are mappings, what is not finite or not known is null."""
     return json.loads(pydantic_core.to_json(value, inf_nan_mode="null"))
+
+
+Shape = TypeVar("Shape")
+
+
+def json_as(shape: type[Shape], found: object, **more: Any) -> Shape:
+    """The JSON of a TypedDict: its keys in its order, each from `more`, else as the plain attribute of this name."""
+    keys = shape.__annotations__
+    return cast(Shape, {key: more[key] if key in more else plain(getattr(found, key)) for key in keys})
 
 
 def json_text(content: object, *, indent: int) -> str:

@@ -17,7 +17,7 @@ from typing_extensions import TypedDict  # pydantic takes no other before Python
 from archsearch.analysis.objectives import latency_of
 from archsearch.noise import Repeat, is_crowded, quiet_memory_ms
 from archsearch.records import Latency, Record
-from archsearch.table import ARCH_ID, NETWORK, TRIAL, Cell, Column, InNotebooks, Table, table_of
+from archsearch.table import ARCH_ID, NETWORK, TRIAL, Cell, Column, InNotebooks, Table, json_as, table_of
 from archsearch.text import capitalised, number_text, percent_text
 
 
@@ -250,22 +250,14 @@ class Canary(InNotebooks):
 
     def summary(self) -> CanaryJson:
         """What the reference tells as plain data: shares are fractions (0.1 is 10 %), trials stand by their numbers."""
-        return {
-            "reference": list(self.reference),
-            "networks": self.networks,
-            "drift_min": self.drift_min,
-            "drift_median": self.drift_median,
-            "drift_max": self.drift_max,
-            "drift_tolerance": self.drift_tolerance,
-            "drifted_trials": [record.trial for record in self.drifted],
-            "unconverged_trials": [record.trial for record in self.unconverged],
-            "crowded_trials": [record.trial for record in self.crowded],
-            "measured_again": self.measured_again,
-            "repeats": [{**asdict(repeat), "moved": repeat.moved} for repeat in self.repeats],
-            "latency_seconds": self.latency_seconds,
-            "trial_seconds": self.trial_seconds,
-            "latency_share": self.latency_share,
-        }
+        return json_as(
+            CanaryJson,
+            self,
+            drifted_trials=[record.trial for record in self.drifted],
+            unconverged_trials=[record.trial for record in self.unconverged],
+            crowded_trials=[record.trial for record in self.crowded],
+            repeats=[{**asdict(repeat), "moved": repeat.moved} for repeat in self.repeats],
+        )
 
     def plain(self) -> dict[str, Any]:
         """The same, with every network."""

@@ -3,7 +3,7 @@
 The front may be one of many, given a few seeds of each network. Each error is taken as point + seed + noise (the seeds
 are shared), each logarithm of a latency as point + noise (it is measured afresh in every trial), with one noise for all
 points: a handful of seeds tells little of each point's own. A draw is of the points' true means given what was seen of
-all of them (`analysis.shrinkage`): errors shrunk towards a line over the log latency, latencies not at all, because
+all of them (`drawn_means`): errors shrunk towards a line over the log latency, latencies not at all, because
 networks differ in latency by far more than it is uncertain. Its front is made as a study's is, ties within the noise
 floor included. How well the probabilities hold: `benchmarks/confirm_calibration.py`.
 """

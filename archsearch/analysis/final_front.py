@@ -20,7 +20,7 @@ from typing_extensions import TypedDict  # pydantic takes no other before Python
 
 from archsearch.analysis.front import Front, FrontRow, front_of
 from archsearch.analysis.intervals import PooledVariance, additive_fit, half_width, share_error_points
-from archsearch.analysis.means import means_of
+from archsearch.analysis.means import labels_of, means_of
 from archsearch.analysis.rank_correlation import (
     LEAST_FOR_INTERVAL,
     Correlation,
@@ -39,7 +39,7 @@ from archsearch.table import (
     InNotebooks,
     Interval,
     Table,
-    plain,
+    json_as,
     table_of,
 )
 from archsearch.text import interval_text, number_text, plural, significant
@@ -411,26 +411,13 @@ class FinalFront(InNotebooks):
     def plain(self) -> FinalJson:
         """All of it as plain data."""
         proxy = self.proxy
-        return {
-            "study": self.study,
-            "dataset": self.dataset,
-            "protocol": self.protocol,
-            "epochs": self.epochs,
-            "train_images": self.train_images,
-            "test_images": self.test_images,
-            "spread": plain(self.spread),
-            "networks": self.networks_table().dicts(),
-            "against": self.against_table().dicts(),
-            "proxy": {
-                "networks": proxy.networks,
-                "tau": plain(proxy.tau),
-                "pairs_told": proxy.told,
-                "pairs_reversed": proxy.reversed,
-                "undervalued": plain(proxy.undervalued),
-            },
-            "missing": list(self.missing),
-            "others": list(self.others),
-        }
+        return json_as(
+            FinalJson,
+            self,
+            networks=self.networks_table().dicts(),
+            against=self.against_table().dicts(),
+            proxy=json_as(ProxyErrorsJson, proxy, pairs_told=proxy.told, pairs_reversed=proxy.reversed),
+        )
 
 
 def final_front_of(
@@ -465,7 +452,7 @@ def final_front_of(
     for record in sorted(records, key=lambda each: (each.variant is None, each.trial)):
         if record.latency is not None and record.cost is not None:
             known.setdefault(record.arch_id, record)
-    labels = {record.arch_id: record.label for record in records}
+    labels = labels_of(records)
     found = {arch_id: by_seed for arch_id, by_seed in groups[chosen].items() if arch_id in known}
     means = means_of(
         [

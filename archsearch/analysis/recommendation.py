@@ -35,7 +35,7 @@ from archsearch.analysis.objectives import OBJECTIVES, cost_of, floor_text, late
 from archsearch.analysis.pareto import knee, level
 from archsearch.errors import ArchsearchError, ConfigError, nearest
 from archsearch.records import Record
-from archsearch.table import notebook_block, paragraphs
+from archsearch.table import json_as, notebook_block, paragraphs
 from archsearch.text import capitalised, number_text, percent_text, plural
 
 ERROR = "error_percent"
@@ -212,31 +212,26 @@ class Recommendation:
     def plain(self) -> RecommendationJson:
         """All of it as plain data; networks stand by their trials."""
         published = self.published
-        return {
-            "trial": self.trial,
-            "network": None if self.record is None else self.record.label,
-            "arch_id": None if self.record is None else self.record.arch_id,
-            "sentence": self.sentence,
-            "reason": self.reason,
-            "published": None
+        return json_as(
+            RecommendationJson,
+            self,
+            network=None if self.record is None else self.record.label,
+            arch_id=None if self.record is None else self.record.arch_id,
+            published=None
             if published is None
-            else {
-                "trial": published.record.trial,
-                "network": published.record.variant or published.record.label,
-                "beaten": published.beaten,
-                "accuracy_points": published.accuracy.points,
-                "accuracy_low": published.accuracy.low,
-                "accuracy_high": published.accuracy.high,
-                "accuracy_told_apart": published.accuracy.told_apart,
-                "lower_percent": {each.objective: each.percent for each in published.costs},
-                "told_apart": {each.objective: each.told_apart for each in published.costs},
-                "sentence": published.sentence,
-            },
-            "runners_up": [each.record.trial for each in self.runners_up],
-            "roles": [{"trial": role.candidate.record.trial, "roles": list(role.names)} for role in self.roles],
-            "notes": list(self.notes),
-            "warnings": list(self.warnings),
-        }
+            else json_as(
+                PublishedJson,
+                published,
+                trial=published.record.trial,
+                network=published.record.variant or published.record.label,
+                **{f"accuracy_{name}": getattr(published.accuracy, name) for name in ("points", "low", "high")},
+                accuracy_told_apart=published.accuracy.told_apart,
+                lower_percent={each.objective: each.percent for each in published.costs},
+                told_apart={each.objective: each.told_apart for each in published.costs},
+            ),
+            runners_up=[each.record.trial for each in self.runners_up],
+            roles=[{"trial": role.candidate.record.trial, "roles": list(role.names)} for role in self.roles],
+        )
 
     @property
     def record(self) -> Record | None:
@@ -607,8 +602,8 @@ class _Choice:
         found = []
         if runners_up and len(self.candidates) > 2:  # of two networks the reason says it
             named = _first_listed([self._shown(each) for each in runners_up])
-            what = "Its accuracy" if self.has_error else "It"
-            found.append(f"{what} cannot be told apart from that of {named}.")
+            what, of = ("Its accuracy", "that of ") if self.has_error else ("It", "")
+            found.append(f"{what} cannot be told apart from {of}{named}.")
         if others:
             roles = (
                 f"{self._shown(role.candidate)}, {_listed([f'the {name}' for name in role.names])}" for role in others

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
@@ -21,7 +21,7 @@ from archsearch.analysis.verdicts import Standing, Verdict, verdicts_sentence, v
 from archsearch.designs import Design
 from archsearch.noise import NoiseFloor
 from archsearch.records import Record
-from archsearch.table import NETWORK, TRIAL, Column, InNotebooks, Table, plain, table_of
+from archsearch.table import NETWORK, TRIAL, Column, InNotebooks, Table, json_as, plain, table_of
 from archsearch.text import capitalised, count_text, plural, significant
 
 _BOUNDED = {"params": "params", "macs": "MACs", "memory_bytes": "memory access", "latency_ms": "latency"}
@@ -427,35 +427,24 @@ class StudyFront(InNotebooks, Front):
     def plain(self) -> FrontJson:
         """All of it as plain data; networks of other tables stand by their trials."""
         knee = self.knee
-        return {
-            "study": self.study,
-            "objectives": list(self.objectives),
-            "counts": dict(self.counts),
-            "reference_point": None if self.reference_point is None else list(self.reference_point),
-            "hypervolume": self.hypervolume,
-            "hypervolume_share": self.hypervolume_share,
-            "noise_floor": self.noise_floor.relative,
-            "noise_floor_basis": _plain_floor(self.noise_floor),
-            "latency_batch": None
-            if self.latency_batch is None
-            else plain({**asdict(self.latency_batch), "on_launch_floor": self.latency_batch.on_launch_floor}),
-            "canary": self.canary.summary(),
-            "recommendation": self.recommendation.plain(),
-            "knee_trial": None if knee is None else knee.record.trial,
-            "front": plain(front_rows(self, only_front=True)),
-            "networks": plain(
-                [
-                    {**row, "over": list(self.over(network))}
-                    for row, network in zip(front_rows(self), self.rows, strict=True)
-                ]
-            ),
-            "variants": plain(self._verdicts().dicts()),
-            "bases": {family: base.name for family, base in sorted(self.bases.items())},
-            "bounds": plain(self.bounds),
-            "confirmed": plain(self.confirmed),
-            "printed": plain(self.printed),
-            "retrained": plain(self.retrainings),
-        }
+        rows = [
+            {**row, "over": list(self.over(network))} for row, network in zip(front_rows(self), self.rows, strict=True)
+        ]
+        return json_as(
+            FrontJson,
+            self,
+            noise_floor=self.noise_floor.relative,
+            noise_floor_basis=_plain_floor(self.noise_floor),
+            latency_batch=None if self.latency_batch is None else json_as(BatchJson, self.latency_batch),
+            canary=self.canary.summary(),
+            recommendation=self.recommendation.plain(),
+            knee_trial=None if knee is None else knee.record.trial,
+            front=plain(front_rows(self, only_front=True)),
+            networks=plain(rows),
+            variants=plain(self._verdicts().dicts()),
+            bases={family: base.name for family, base in sorted(self.bases.items())},
+            retrained=plain(self.retrainings),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -477,11 +466,5 @@ class FrontAnswer(InNotebooks):
 
 def _plain_floor(floor: NoiseFloor) -> FloorJson:
     """What a noise floor rests on, and how it grows with the latency (null: it does not)."""
-    growth: GrowthJson = {"power": floor.growth, "at_ms": floor.at_ms, "from_ms": floor.from_ms, "to_ms": floor.to_ms}
-    return {
-        "source": floor.source.value,
-        "repeats": floor.repeats,
-        "flagged": floor.flagged,
-        "coverage": floor.coverage,
-        "growth": None if floor.growth == 0.0 else growth,
-    }
+    growth = None if floor.growth == 0.0 else json_as(GrowthJson, floor, power=floor.growth)
+    return json_as(FloorJson, floor, growth=growth)

@@ -33,9 +33,9 @@ class Verdict:
     Attributes:
         variant: its published name.
         by: the front record that dominates it, or the lowest-numbered one level with it; None otherwise.
-        accuracy_points: how many points of top-1 `by` is more accurate (0 or more when dominated).
-        faster_ms: how many milliseconds (drift-corrected p10) `by` is faster; negative if slower, which a dominated
-            variant can only be within the noise floor.
+        accuracy_points: how many points of top-1 `by` is more accurate; 0 or more where the error is an objective.
+        faster_ms: how many milliseconds (drift-corrected p10) `by` is faster; negative if slower, which it can only be
+            within the noise floor where latency is an objective.
         faster_percent: the same in percent of the variant's latency.
     """
 
@@ -119,7 +119,7 @@ def _verdict(variant: str, record: Record, row: FrontRow, front: Front, spans: F
         record=record,
         standing=Standing.TIE if row.on_front else Standing.DOMINATED,
         by=other.record,
-        accuracy_points=0.0 if row.on_front else row.record.error_percent - other.record.error_percent,
+        accuracy_points=row.record.error_percent - other.record.error_percent,
         faster_ms=own_ms - other_ms,
         faster_percent=relative_percent(own_ms, other_ms),
         sentence=sentence,

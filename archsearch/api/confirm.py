@@ -137,8 +137,8 @@ def standard_errors(front: Front, row: FrontRow) -> tuple[float, ...]:
     """How uncertain each objective of one record is, in its own unit; 0 where it is exact."""
     found = []
     for name, value in zip(front.objectives, row.values, strict=True):
-        if name == "error_percent" and row.record.score is not None:
-            found.append(share_error_points(value, max(row.record.score.eval_images, 1)) or 0.0)
+        if name in ("error_percent", "balanced_error_percent"):
+            found.append(share_error_points(value, max(row.score.eval_images, 1)) or 0.0)
         elif name == MEASURED_OBJECTIVE:
             found.append(_latency_error(front, row, value))
         else:
@@ -160,9 +160,9 @@ def missed_by(values: Sequence[float], members: Sequence[Sequence[float]], error
 
 
 def _latency_error(front: Front, row: FrontRow, value: float) -> float:
-    latency = row.record.latency
+    latency = row.latency
     if front.noise_floor.ties:
         return (float(front.noise_floor.upper(value)) - value) / 2.0
-    if latency is None or latency.ratio_low is None or latency.ratio_high is None or latency.ratio_to_reference <= 0.0:
+    if latency.ratio_low is None or latency.ratio_high is None or latency.ratio_to_reference <= 0.0:
         return 0.0
     return value * (latency.ratio_high - latency.ratio_low) / latency.ratio_to_reference / (2.0 * NORMAL_95)

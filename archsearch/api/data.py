@@ -54,14 +54,13 @@ def suggested_study(facts: DatasetFacts, *, gpu: bool) -> dict[str, Any]:
     entry, path = parse_dataset(facts.uri)
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", path.resolve().name if entry.takes_path else facts.uri).strip("-.")
     size = _input_size(facts.image_size, most=_GPU_SIZE if gpu else _CPU_SIZE)
-    own_test, own_validation = facts.split("test") is not None, facts.split("validation") is not None
-    test_share = None if own_test or not entry.takes_path else _TEST_SHARE
+    own_test, own_validation = facts.split("test"), facts.split("validation")
+    test_share = None if own_test is not None or not entry.takes_path else _TEST_SHARE
     train = facts.train.count - (0 if test_share is None else round(test_share * facts.train.count))
     classes = len(facts.classes)
-    validation = max(classes, min(_MOST_VALIDATION, round(_VALIDATION_SHARE * train)))
-    if own_validation:
-        validation = max(classes, min(_MOST_VALIDATION, sum(facts.splits[1].images.values())))
-    left = train - (0 if own_validation else validation)
+    offered = round(_VALIDATION_SHARE * train) if own_validation is None else own_validation.count
+    validation = max(classes, min(_MOST_VALIDATION, offered))
+    left = train - (validation if own_validation is None else 0)
     used = left if gpu else min(left, _CPU_IMAGES)
     batch = next((each for each in (128, 64) if used >= 16 * each), 32)
     study: dict[str, Any] = {

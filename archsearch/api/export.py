@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from archsearch.analysis.recommendation import RECOMMENDED
-from archsearch.api.output import json_as
 from archsearch.api.paths import as_path, study_folder
 from archsearch.api.study import Study, opened_study
 from archsearch.data.catalog import load_dataset
@@ -41,6 +40,7 @@ from archsearch.models.families import build
 from archsearch.models.model_info import ModelInfo
 from archsearch.records import Latency
 from archsearch.resources import is_file
+from archsearch.table import json_as
 from archsearch.training.model_folder import load, read_info
 from archsearch.training.trainer import device_batches
 from archsearch.version import __version__
@@ -192,7 +192,7 @@ def export(
         trial: a folder that `retrain` wrote, or a network of a study: `best`, a trial's number, or a variant's name,
             whose retrained folder is looked for.
         study: a stored study, its name or YAML file; None: the one worked on last. Not used for a folder.
-        rule: what best means (`analysis.select`).
+        rule: what best means (`analysis.recommendation`).
         format_name: a name of `archsearch.export.FORMATS`.
         quantize: none or int8 (ONNX only; calibrated on images of the training split).
         with_preprocessing: let the ONNX file take a picture, uint8 (H, W, 3) of any size, and not a normalised batch.

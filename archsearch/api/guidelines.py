@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archsearch.analysis.guidelines import (
+    DEVICE_NAMES,
     Experiment,
     ExperimentColumn,
     ExperimentRow,
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
 FOLDER = RUNS / "guidelines"
 FORMAT = 1
 PAPER = "shufflenet_v2"
-DEVICES = ("gpu", "arm")
 SPACE = "shufflenet_v2"
 SAMPLE_NETWORKS, QUICK_SAMPLE_NETWORKS = 40, 8
 SAMPLE_INPUT_SIZE = 32
@@ -342,8 +342,8 @@ def experiments(device_column: str, tables: tuple[str, ...] = TABLES) -> tuple[E
 
     Raises ConfigError for a table without an experiment.
     """
-    if device_column not in DEVICES:
-        raise ConfigError(f"the paper has no column '{device_column}'", hint=", ".join(DEVICES))
+    if device_column not in DEVICE_NAMES:
+        raise ConfigError(f"the paper has no column '{device_column}'", hint=", ".join(DEVICE_NAMES))
     wrong = [table for table in tables if table not in TABLES]
     if wrong:
         raise ConfigError(f"table '{wrong[0]}' holds no experiment", hint=f"one of {', '.join(TABLES)}")
@@ -352,7 +352,7 @@ def experiments(device_column: str, tables: tuple[str, ...] = TABLES) -> tuple[E
 
 
 def _experiment(table: PrintedTable, device_column: str) -> Experiment:
-    cells: _Cells = {device: defaultdict(dict) for device in DEVICES}
+    cells: _Cells = {device: defaultdict(dict) for device in DEVICE_NAMES}
     for row in table.rows:
         network = printed_network(table.table, row.model)
         for value in row.values:
@@ -364,7 +364,7 @@ def _experiment(table: PrintedTable, device_column: str) -> Experiment:
     scales = {device: sorted(found) for device, found in cells.items()}
     columns = []
     for position, scale in enumerate(scales[device_column]):
-        beside = {device: cells[device][scales[device][position]] for device in DEVICES}
+        beside = {device: cells[device][scales[device][position]] for device in DEVICE_NAMES}
         rows = tuple(
             ExperimentRow(
                 label=label,

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from archsearch.api.networks import FoundNetwork, enough_memory, find_network
-from archsearch.api.output import json_as
 from archsearch.errors import ConfigError, UnknownNameError
 from archsearch.latency.backends import BACKENDS
 from archsearch.latency.precision import PRECISIONS, Precision
@@ -22,7 +21,7 @@ from archsearch.latency.settings import CORES, LOCAL, LatencySettings
 from archsearch.models.spec import Spec
 from archsearch.records import Latency
 from archsearch.search.devices import training_threads, worker_devices
-from archsearch.table import Column, InNotebooks, Marked, Table
+from archsearch.table import Column, InNotebooks, Marked, Table, json_as
 from archsearch.targets.board import Board, check_backend, check_device_beside, measure_on
 from archsearch.targets.transports import parse_target
 from archsearch.text import plural

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any
 
 from archsearch.errors import ConfigError
 from archsearch.files import write_atomically
 from archsearch.registry import Registry
-from archsearch.table import Result, Table, csv_text, json_text, markdown_escaped, plain
+from archsearch.table import Result, Table, csv_text, json_text, markdown_escaped
 
 if TYPE_CHECKING:
     from archsearch.plots.catalog import Figure
-
-Shape = TypeVar("Shape")
 
 PAGE_SIZE = (1400, 760)
 PNG_SIZE = (1400, 860)
@@ -168,12 +166,6 @@ def result_json(result: Result, *, command: str | None = None) -> dict[str, Any]
         **result.plain(),
         "warnings": list(result.warnings),
     }
-
-
-def json_as(shape: type[Shape], found: object, **more: Any) -> Shape:
-    """The JSON of a TypedDict: its keys in its order, each from `more`, else as the plain attribute of this name."""
-    keys = shape.__annotations__
-    return cast(Shape, {key: more[key] if key in more else plain(getattr(found, key)) for key in keys})
 
 
 def markdown_text(result: Result) -> str:

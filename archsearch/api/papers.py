@@ -1,6 +1,6 @@
 """The papers' printed numbers beside the computed ones, and beside what has been measured here.
 
-`tables_of` lays a printed table out once: for the terminal, and for the Markdown page `docs/papers.md`.
+`compared_table` and `measured_table` lay a printed table out once: for the terminal, and for the page `docs/papers.md`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import Any
 
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
-from archsearch.api.output import json_as
 from archsearch.api.study import Study, stored_studies
 from archsearch.blocks.conv import GlobalAveragePool
 from archsearch.cost.architecture import params_of
@@ -42,7 +41,7 @@ from archsearch.papers.printed import (
     stored_counts,
 )
 from archsearch.records import Latency, Score, TrialStatus
-from archsearch.table import Cell, Column, InNotebooks, Table
+from archsearch.table import Cell, Column, InNotebooks, Table, json_as
 from archsearch.text import plural
 
 NOT_COMPUTED = "not computed"
@@ -173,7 +172,6 @@ class Missing:
     table: str
     model: str
     number: ComparedNumber
-    reason: str
 
 
 class NotMetJson(TypedDict):
@@ -356,7 +354,7 @@ class PapersReport(InNotebooks):
     def missing(self) -> tuple[Missing, ...]:
         """The printed counts that are not met, with the reason."""
         return tuple(
-            Missing(paper=paper.key, table=table.table, model=row.row.model, number=number, reason=number.number.reason)
+            Missing(paper=paper.key, table=table.table, model=row.row.model, number=number)
             for paper, table, row in self.rows()
             for value in row.values
             for number in value.numbers
@@ -477,7 +475,7 @@ def _row(
             ComparedValue(value=value, numbers=tuple(_number(number, cost, where) for number in value.numbers))
             for value in row.values
         ),
-        measured=measured(find_variant(row.variant), studies) if row.variant is not None and studies else (),
+        measured=tuple(measured(find_variant(row.variant), studies)) if row.variant is not None and studies else (),
     )
 
 
@@ -513,26 +511,23 @@ def _count(spec: Spec, *, input_size: int, num_classes: int) -> Counts:
     return Counts(params=params_of(model), macs=macs)
 
 
-def measured(variant: Variant, studies: tuple[Study, ...]) -> tuple[Measured, ...]:
+def measured(variant: Variant, studies: tuple[Study, ...]) -> Iterator[Measured]:
     """Trials, then retrainings, of the network that a variant is at each study's scale."""
-    return tuple(found for study in studies for found in _in_study(variant, study))
-
-
-def _in_study(variant: Variant, study: Study) -> Iterator[Measured]:
-    arch_id = variant.at_scale(study.info.config["scale"]).normalised(study.input_size).arch_id
-    dataset = str(study.info.config["dataset"])
-    complete = [record for record in study.records if record.status == TrialStatus.COMPLETE]
-    trials = [(each.arch_id, each.trial, each.score, each.latency) for each in complete]
-    for own_id, trial, score, latency in (*trials, *((own, None, score, None) for own, score in study.trainings)):
-        if own_id == arch_id and score is not None:
-            yield Measured(
-                study=study.name,
-                dataset=dataset,
-                trial=trial,
-                score=score,
-                latency=latency,
-                input_size=study.input_size,
-            )
+    for study in studies:
+        arch_id = variant.at_scale(study.info.config["scale"]).normalised(study.input_size).arch_id
+        dataset = str(study.info.config["dataset"])
+        complete = [record for record in study.records if record.status == TrialStatus.COMPLETE]
+        trials = [(each.arch_id, each.trial, each.score, each.latency) for each in complete]
+        for own_id, trial, score, latency in (*trials, *((own, None, score, None) for own, score in study.trainings)):
+            if own_id == arch_id and score is not None:
+                yield Measured(
+                    study=study.name,
+                    dataset=dataset,
+                    trial=trial,
+                    score=score,
+                    latency=latency,
+                    input_size=study.input_size,
+                )
 
 
 def printed_text(number: Number) -> str:
@@ -677,7 +672,7 @@ def missing_table(found: Sequence[Missing]) -> Table:
                 each.model,
                 printed_text(each.number.number),
                 computed_text(each.number) if each.number.match else None,
-                each.reason,
+                each.number.number.reason,
             )
             for each in found
         ),

@@ -12,7 +12,6 @@ from pydantic import ValidationError
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from archsearch.analysis.objectives import is_complete, objective_values
-from archsearch.api.output import json_as
 from archsearch.api.paths import open_database
 from archsearch.api.stored import by_network
 from archsearch.api.study import Study, opened_study
@@ -26,7 +25,7 @@ from archsearch.search.stopping.replay import replay as replay_rule
 from archsearch.search.stopping.rules import STOPPING, make_rule
 from archsearch.store.partial_trainings import load_decisions
 from archsearch.store.trials import load_records
-from archsearch.table import Column, InNotebooks, Table
+from archsearch.table import Column, InNotebooks, Table, json_as
 from archsearch.text import plural
 from archsearch.validation import explain
 

@@ -32,6 +32,7 @@ from archsearch.records import Epoch, TrialStatus
 from archsearch.search.devices import training_threads, worker_devices
 from archsearch.search.evaluate import SPLIT_SEED
 from archsearch.store.trials import add_training
+from archsearch.table import json_as
 from archsearch.text import plural
 from archsearch.training.distributed import World, world_of
 from archsearch.training.loop import Chunk
@@ -79,13 +80,7 @@ class Retrained:
 
     def plain(self) -> RetrainedJson:
         """All of it as plain data."""
-        return {
-            **self.facts.summary(),
-            "folder": str(self.folder),
-            "curve": str(self.curve),
-            "events": None if self.events is None else str(self.events),
-            "held_out": None if self.held_out is None else str(self.held_out),
-        }
+        return json_as(RetrainedJson, self, **self.facts.summary())
 
     def __str__(self) -> str:
         """What it reaches, how far that can be believed, and where its files are."""
@@ -151,7 +146,7 @@ def retrain(
     Args:
         study: an opened study, a stored one's name or YAML file; None: the one worked on last.
         trial: `best`, a trial's number, a variant's name, or a network that `Study.choose_all` gave.
-        rule: what best means: recommended, knee, accuracy, latency<=MS, ... (`analysis.select`).
+        rule: what best means: recommended, knee, accuracy, latency<=MS, ... (`analysis.recommendation`).
         protocol: a name in `training.protocols.PROTOCOLS`; None: `protocol_for` the study's dataset.
         epochs, batch_size: in place of the protocol's own.
         seeds: how many seeds, from 0 on; the test accuracy is their mean.

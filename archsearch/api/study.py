@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from archsearch.analysis.front import front_rows
 from archsearch.analysis.study_front import StudyFront
 from archsearch.analysis.verdicts import verdicts_table
-from archsearch.api.analyses import study_front
+from archsearch.api.analyses import analysis_of, study_front
 from archsearch.api.paths import as_path, open_database
 from archsearch.api.stored import StoredStudy, counts_text, trial_rows
 from archsearch.designs import Design
@@ -42,7 +42,7 @@ logger = logging.getLogger(__name__)
 class Study(StoredStudy):
     """A stored study, with every analysis, figure and table of it; attributes as `StoredStudy`.
 
-    Analyses, plots and the report take a `StoredStudy`, and take a while to import: they are when they are asked for.
+    Plots and the report take a while to import: they are when they are asked for.
     """
 
     def _repr_html_(self) -> str:
@@ -66,8 +66,6 @@ class Study(StoredStudy):
 
         Raises UnknownNameError for another name, ConfigError for an option that it has not.
         """
-        from archsearch.api.analyses import analysis_of  # takes a while to import, and most commands ask for none
-
         return analysis_of(self, name, options)
 
     @cached_property

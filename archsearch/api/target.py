@@ -11,13 +11,12 @@ from dataclasses import dataclass
 
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
-from archsearch.api.output import json_as
 from archsearch.errors import ConfigError
 from archsearch.latency.settings import LatencySettings
 from archsearch.models.families import build
 from archsearch.models.variants import find_variant
 from archsearch.records import Latency
-from archsearch.table import Cell, Column, InNotebooks, Table
+from archsearch.table import Cell, Column, InNotebooks, Table, json_as
 from archsearch.targets.board import Board, measure_on_board
 from archsearch.targets.pool import PoolCheck, check_pool
 from archsearch.targets.transports import parse_target

@@ -15,7 +15,7 @@ from archsearch.analysis.objectives import OBJECTIVES
 from archsearch.plots import style
 from archsearch.plots.ranges import nice_ticks
 from archsearch.plots.traces import Place, add_lines, said, thinned, thinned_line
-from archsearch.table import Column, InNotebooks, Table
+from archsearch.table import NETWORK, TRIAL, Column, InNotebooks, Table
 from archsearch.text import count_text, level_text, plural, shorten, significant
 
 MOST_LINES = 400
@@ -99,8 +99,8 @@ class Parallel(InNotebooks):
             Table(
                 title="Networks",
                 columns=(
-                    Column(title="Trial", key="trial", decimals=0, trial=True),
-                    Column(title="Network", key="label", whole=True),
+                    TRIAL,
+                    NETWORK,
                     Column(title="On the front", key="on_front"),
                     *(Column(title=axis.title, key=axis.name) for axis in self.axes),
                 ),

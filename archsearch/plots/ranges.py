@@ -182,11 +182,11 @@ def nice_log_ticks(low: float, high: float) -> list[float]:
     return ticks if len(ticks) > 1 else nice_ticks(low, high)
 
 
-def nice_ticks(low: float, high: float, most: int = 6) -> list[float]:
-    """At most so many round values from `low` to `high` for a linear axis; the value itself where both are equal."""
+def nice_ticks(low: float, high: float) -> list[float]:
+    """At most seven round values from `low` to `high` for a linear axis; the value itself where both are equal."""
     if not high > low:
         return [low]
-    raw = (high - low) / most
+    raw = (high - low) / 6
     size = 10.0 ** math.floor(math.log10(raw))
     step = next(digit * size for digit in (1, 2, 2.5, 5, 10) if digit * size >= raw)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
@@ -259,7 +259,7 @@ class PlotArea:
         leader: Mapping[str, Any] = MappingProxyType({}),
         **look: Any,
     ) -> None:
-        """Write a text beside each point, where it covers least (`labels.place_labels`); all places are values.
+        """Write a text beside each point, where it covers least (`place_labels`); all places are values.
 
         Args:
             texts: plain.

@@ -184,7 +184,7 @@ def leader(
     standoff: int = 5,
     ink: str = INK,
 ) -> dict[str, Any]:
-    """What an annotation of a label that `labels.place_labels` has put somewhere has beside its point and text."""
+    """What an annotation of a label that `ranges.place_labels` has put somewhere has beside its point and text."""
     return {
         "ax": place[0],
         "ay": place[1],

@@ -43,7 +43,7 @@ class ReportData:
         results: what was found out of it, by the name of the analysis; None, or nothing, for what nobody asked for.
         records: every trial, in order of number, with its curve where figures are drawn.
         front: of the study, with what is known of its networks.
-        config, facts, reference_point, space_fingerprint, started: as the study is stored.
+        config, facts, reference_point, space_fingerprint: as the study is stored.
         storage: the `--storage` that was given, safe to print; None: the default.
         ablations: newest first; of a study that is an ablation, itself.
         command: what was typed to make the report.
@@ -288,7 +288,7 @@ class Pick:
 
     Attributes:
         roles: why it is one of those to take, such as "recommended"; one network may have several.
-        label, trial, arch_id: which it is.
+        label, trial: which it is.
         measures: (name, value with its unit): top-1, latency, params, MACs.
         why: sentences.
         certainty: how sure its place is, in sentences.
@@ -302,7 +302,6 @@ class Pick:
     roles: tuple[str, ...]
     label: str
     trial: int
-    arch_id: str
     measures: tuple[tuple[str, str], ...]
     why: tuple[str, ...]
     certainty: tuple[str, ...]
@@ -325,9 +324,8 @@ class Report:
         choices: which choices are worth their cost; None where the study does not ask.
         glance: the front with the networks to take; None without one.
         picks: the networks to take; empty if there is none, and then `answer` says why.
-        picks_note: how they were chosen.
         sections: the rest, in order.
-        networks: what is known of each network, for the page's panel (`networks.panel_data`).
+        networks: what is known of each network, for the page's panel (`panel_data`).
         command: what was typed to make the report.
     """
 
@@ -337,7 +335,6 @@ class Report:
     subtitle: tuple[str, ...]
     answer: tuple[str, ...]
     picks: tuple[Pick, ...]
-    picks_note: str
     sections: tuple[Section, ...]
     choices: Subsection | None = None
     glance: Drawing | None = None
@@ -398,15 +395,6 @@ def picks_of(data: ReportData) -> tuple[Pick, ...]:
     return tuple(_pick(data, role, row, taken) for role, row in taken)
 
 
-PICKS_NOTE = (
-    "Recommended: the start is the knee of the front, or its most accurate network where it has no knee; of the "
-    "networks whose accuracy cannot be told from the start's the fastest is taken. Most accurate: the highest top-1. "
-    "Fastest within reason: the lowest latency among those that keep at least 80 % of what the most accurate gains "
-    "over guessing a class. Knee: where the front bends, farthest below the line between its two ends. One network "
-    "may have several of these roles."
-)
-
-
 def _pick(data: ReportData, role: Role, row: FrontRow, taken: Sequence[tuple[Role, FrontRow]]) -> Pick:
     record = row.record
     values = dict(zip(data.front.objectives, role.candidate.values, strict=True))  # of the seeds that confirmed it
@@ -424,7 +412,6 @@ def _pick(data: ReportData, role: Role, row: FrontRow, taken: Sequence[tuple[Rol
         roles=role.names,
         label=record.label,
         trial=record.trial,
-        arch_id=record.arch_id,
         measures=measures,
         why=(*_against(data, row, taken), *(() if role.published is None else (f"{role.published.sentence}.",))),
         certainty=certainty,
@@ -505,7 +492,6 @@ def report_of(data: ReportData) -> Report:
         subtitle=data.front.subtitle[:2],
         answer=answer_sentences(data, picks),
         picks=picks,
-        picks_note=PICKS_NOTE if picks else "",
         sections=tuple(_sections(data)),
         choices=choices_answer(data),
         glance=_glance(data),

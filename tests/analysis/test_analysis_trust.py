@@ -280,6 +280,6 @@ def test_a_predictor_whose_difference_has_no_interval_is_named_all_the_same() ->
         name="all", n=12, proxy=proxy, predictors=(params,), best="params", advantage=0.25,
         advantage_low=None, advantage_high=None, ceiling=None, sentence="",
     )  # fmt: skip
-    said = _group_sentence(group, 0.95)
+    said = _group_sentence(group)
     assert "params 0.25; their difference has no interval" in said
     assert "no other predictor" not in said
