@@ -16,7 +16,7 @@ from typing_extensions import TypedDict  # pydantic takes no other before Python
 
 from archsearch.analysis.objectives import latency_of
 from archsearch.noise import Repeat, is_crowded, quiet_memory_ms
-from archsearch.records import Latency, Record
+from archsearch.records import Latency, Record, TrialStatus
 from archsearch.table import ARCH_ID, NETWORK, TRIAL, Cell, Column, InNotebooks, Table, json_as, table_of
 from archsearch.text import capitalised, number_text, percent_text
 
@@ -300,7 +300,9 @@ def canary_of(
             first.setdefault(record.arch_id, (record, record.latency))
     drifts = [latency.drift for _, latency in first.values() if latency.drift is not None]
     quiet = quiet_by_device(latency for _, latency in first.values())
-    measured = [latency.measure_seconds for _, latency in first.values()]
+    # a design measures a network anew with each seed; a trial that was answered from another one has its latency
+    trained = (record for record in records if record.status is not TrialStatus.REPLAY)
+    own = dict.fromkeys((each.arch_id, each.latency) for each in trained if each.latency is not None)
     return Canary(
         study=records[0].study if records else "",
         measured=tuple(record for record, _ in first.values()),
@@ -318,6 +320,6 @@ def canary_of(
         ),
         repeats=tuple(repeats),
         measured_again=sum(latency.attempts > 1 for _, latency in first.values()),
-        latency_seconds=sum(measured) + floor_seconds,
+        latency_seconds=sum(latency.measure_seconds for _, latency in own) + floor_seconds,
         trial_seconds=sum(record.seconds or 0.0 for record in records),
     )

@@ -66,7 +66,10 @@ def networks_of(records: Sequence[Record], objectives: Sequence[str]) -> Network
     np.add.at(means, rows, values)
     means /= np.bincount(rows, minlength=len(index))[:, None] if index else 1.0
     points = tuple(first[arch_id].suggested for arch_id in index)
-    levels = {name: _ordered([point[name] for point in points]) for name in names}
+    levels = {
+        name: tuple(sorted({level_text(each[name]): each[name] for each in reversed(points)}.values(), key=_place))
+        for name in names
+    }
     return Networks(
         arch_ids=tuple(index),
         points=points,
@@ -76,11 +79,6 @@ def networks_of(records: Sequence[Record], objectives: Sequence[str]) -> Network
         constant=tuple(name for name in names if len(levels[name]) == 1),
         left_out=len(complete) - len(usable),
     )
-
-
-def _ordered(values: Sequence[Any]) -> tuple[Any, ...]:
-    distinct = {level_text(value): value for value in reversed(values)}
-    return tuple(sorted(distinct.values(), key=_place))
 
 
 def _place(value: Any) -> tuple[int, float, str]:

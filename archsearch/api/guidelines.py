@@ -65,7 +65,6 @@ QUICK: Mapping[str, Any] = {
 # What a stored group leaves out of its settings was not there to be chosen when it was measured.
 _DEFAULTS = LatencySettings().model_dump(mode="json")
 
-_Cells = dict[str, dict[int, dict[str, PrintedSpeed]]]
 _Group = Mapping[str, Any]
 
 
@@ -352,7 +351,7 @@ def experiments(device_column: str, tables: tuple[str, ...] = TABLES) -> tuple[E
 
 
 def _experiment(table: PrintedTable, device_column: str) -> Experiment:
-    cells: _Cells = {device: defaultdict(dict) for device in DEVICE_NAMES}
+    cells: dict[str, dict[int, dict[str, PrintedSpeed]]] = {device: defaultdict(dict) for device in DEVICE_NAMES}
     for row in table.rows:
         network = printed_network(table.table, row.model)
         for value in row.values:

@@ -22,7 +22,8 @@ _OFF_FRONT = {"symbol": "circle", "color": style.ORANGE}
 def confirmed_figure(found: Confirmed, *, width: int = 1100, height: int = 660) -> go.Figure:
     """The figure: filled what was found again, hollow what the search found, a thin line between the two."""
     points = found.evaluated
-    lines = () if found.empty else (*found.subtitle, *found.sentences[:1], _legend_line(found))
+    beside = f"Beside each point: how probably it is on the front, over {found.draws:,} draws" if found.draws else ""
+    lines = () if found.empty else (*found.subtitle, *found.sentences[:1], beside)
     grow = style.growth(width)
     x = AxisScale.of(
         [end for each in points for end in (*each.latencies_ms, each.searched_latency_ms) if end is not None]
@@ -87,10 +88,6 @@ def error_bars(points: Sequence[ConfirmedPoint], **look: Any) -> dict[str, Any]:
         "error_x": bars([(each.latency_ms, each.latencies_ms) for each in points], **look),
         "error_y": bars([(each.top1_percent, each.top1s_percent) for each in points], **look),
     }
-
-
-def _legend_line(found: Confirmed) -> str:
-    return f"Beside each point: how probably it is on the front, over {found.draws:,} draws" if found.draws else ""
 
 
 def _searched(points: Sequence[ConfirmedPoint]) -> list[tuple[ConfirmedPoint, Place]]:

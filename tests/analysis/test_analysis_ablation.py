@@ -286,6 +286,17 @@ def test_spreads_that_differ_are_not_pooled_and_it_is_said(make_record: Make) ->
     assert not any("spreads" in text for text in own.warnings)
 
 
+def test_spreads_that_differ_in_milliseconds_alone_are_refused_in_their_own_name(make_record: Make) -> None:
+    generator = np.random.default_rng(3)
+    points = (*POINTS, *(point(f"x{index}", f"{index}", **{"stem__type": f"t{index}"}) for index in range(6)))
+    made = design(points)
+    top1 = {each.name: generator.normal(50.0, 1.0, size=5).tolist() for each in points}
+    p10 = {each.name: (4.0**index * generator.normal(1.0, 0.02, size=5)).tolist() for index, each in enumerate(points)}
+    found = ablation_of(records(make_record, made, top1, p10), made, spread="pooled")
+    (warning,) = [text for text in found.warnings if "spreads" in text]
+    assert warning.startswith("the networks' spreads of latency in milliseconds differ (Brown-Forsythe, ")
+
+
 def test_an_effect_that_rounds_to_zero_has_no_minus(make_record: Make) -> None:
     made = design(POINTS)
     base = [50.0, 52.0, 51.0, 49.0, 53.0]

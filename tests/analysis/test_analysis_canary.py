@@ -48,6 +48,12 @@ def test_the_canary_tells_drift_flags_and_what_measuring_cost(records: list[Reco
     assert found.latency_share == pytest.approx(0.1)
 
 
+def test_a_network_that_a_design_measures_anew_with_each_seed_takes_its_time_each_time(make_record: Make) -> None:
+    seeds = [changed(make_record(trial, arch_id=f"{1:012x}", seed=trial), p10_ms=1.0 + trial) for trial in range(3)]
+    found = canary_of(seeds, drift_tolerance=None)
+    assert (found.networks, found.latency_seconds) == (1, 4.5)
+
+
 def test_a_study_without_a_drift_rule_flags_no_drift(records: list[Record]) -> None:
     found = canary_of(records, drift_tolerance=None)
     assert (found.drifted, len(found.flagged)) == ((), 1)
