@@ -264,7 +264,6 @@ class Confirmed(InNotebooks):
     """A front with its uncertainty: a `archsearch.table.Result`.
 
     Attributes:
-        design: points and seeds.
         design_study: the name of the study that holds the trials; "" if it has none.
         objectives: names, in the order of every `values`.
         points: in the design's order.
@@ -632,7 +631,6 @@ class Sustained(InNotebooks):
 
     Attributes:
         study, device: of which networks, and where they ran.
-        seconds: how long.
         turns: how often each ran.
         networks: the fastest at the beginning first; the reference is not among them.
         reference: the network that ran in turn with them.

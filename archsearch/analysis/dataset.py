@@ -39,10 +39,8 @@ class DatasetSurvey(InNotebooks):
     """What is known of a dataset: an `archsearch.table.Result`.
 
     Attributes:
-        facts: what was found.
         study: keys and values of a study that fits it; None where none does, and `no_study` says why.
         needs: of that study; None without one.
-        no_study: why there is no study.
     """
 
     facts: DatasetFacts

@@ -141,7 +141,6 @@ class ProxyErrors:
     """What the proxy got wrong, over the networks that it trained to its end.
 
     Attributes:
-        networks: how many.
         tau: Kendall's, of the proxy's top-1 with the test top-1; an interval from ten networks on.
         told, reversed: pairs of networks that the full trainings tell apart, in 95 % of cases none of them wrongly
             (Bonferroni over all pairs); and those of them that the proxy ordered the other way.
@@ -195,7 +194,6 @@ class FinalFront(InNotebooks):
         front: of their mean scores on the test images, with the study's latencies.
         networks: by latency.
         against: one entry for each searched network, by latency.
-        proxy: what the proxy got wrong.
         spread: of one training over its seeds (points, squared); None where no network has two.
         missing: names of networks without a latency in the study, which stand nowhere here.
         others: trainings under other protocols, lengths or images, by what they were.

@@ -181,9 +181,7 @@ class Regression:
     """Each predictor alone, best first (by predicted R2), and all together.
 
     Attributes:
-        networks: how many.
         alone: one entry for each predictor that varies.
-        together: all of them at once.
         constant: predictors that are the same for all networks, and so explain nothing.
     """
 

@@ -438,7 +438,6 @@ class LearningCurves(InNotebooks):
     """The learning curves of a study: an `archsearch.table.Result`.
 
     Attributes:
-        study: its name.
         curves: by trial.
         splits: that they were scored on.
         counts: in words: trainings, early stops, and what has no curve.

@@ -42,7 +42,6 @@ class Ranking:
     """The importances of all choices for one objective by one method, the largest first.
 
     Attributes:
-        objective: its name.
         method: "PED-ANOVA" or "fANOVA".
         question: what the method's shares are shares of, in a sentence.
         networks: that it was worked out from.

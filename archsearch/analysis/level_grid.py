@@ -34,7 +34,6 @@ class GridCell:
 
     Attributes:
         levels: of the two choices, as YAML writes them.
-        networks: how many there are.
         values: by objective, the mean with its interval, which fewer than three networks do not have.
     """
 

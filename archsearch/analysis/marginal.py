@@ -75,7 +75,6 @@ class MarginalModel:
     """The model of one objective.
 
     Attributes:
-        objective: its name.
         unit: of the effects: "points" of error, or "%" of what it is otherwise (latency, parameters, ...).
         networks: that it was fitted to.
         r2: share of the variance of left-out networks that the model predicts, by 5-fold cross-validation; 0 is what

@@ -15,7 +15,7 @@ they got right is not stored. Where both networks were confirmed, differences ar
 point + seed over all confirmed networks, Student's t; where they had not the same seeds, with the error of the seeds'
 fitted effects (`Confirmed.difference_variance`). Two latencies are told apart beyond the study's noise floor.
 
-Where latency is no objective, its place is taken by the first objective that is not the error.
+Error and latency are objectives of every study; it may have a third one.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from archsearch.analysis.confirmed import Confirmed, ConfirmedPoint, winners_cur
 from archsearch.analysis.front import MEASURED_OBJECTIVE, Front, FrontRow, distinct
 from archsearch.analysis.intervals import counting_margin_points, half_width
 from archsearch.analysis.objectives import OBJECTIVES, cost_of, floor_text, latency_of, relative_percent, score_of
-from archsearch.analysis.pareto import knee, level
+from archsearch.analysis.pareto import knee
 from archsearch.errors import ArchsearchError, ConfigError, nearest
 from archsearch.records import Record
 from archsearch.table import json_as, notebook_block, paragraphs
@@ -44,13 +44,6 @@ WITHIN_REASON = 0.8
 _SAID_POINTS = 0.05  # a smaller loss is shown as none
 RECOMMENDED, KNEE, MOST_ACCURATE, FASTEST = "recommended", "knee", "most accurate", "fastest within reason"
 _MOST_NAMED = 5
-# objective: what the lowest network of several is, and the lower of two
-_LOWEST = {
-    "latency_ms": ("fastest", "faster"),
-    "params": ("smallest", "smaller"),
-    "macs": ("cheapest", "cheaper"),
-    "balanced_error_percent": ("most balanced", "more balanced"),
-}
 # objective: what a network has that is lower, and higher
 _THAN = {
     "latency_ms": ("faster", "slower"),
@@ -315,9 +308,7 @@ def _points_of(confirmed: Confirmed | None) -> dict[str, ConfirmedPoint]:
 
 
 def _error(point: ConfirmedPoint, confirmed: Confirmed) -> float:
-    return (
-        point.values[confirmed.objectives.index(ERROR)] if ERROR in confirmed.objectives else 100.0 - point.top1_percent
-    )
+    return point.values[confirmed.objectives.index(ERROR)]
 
 
 def _none(front: Front, records: Sequence[Record], made_by: str) -> Recommendation:
@@ -340,9 +331,6 @@ class _Choice:
     def __init__(self, front: Front, records: Sequence[Record], confirmed: Confirmed | None) -> None:
         self.front, self.records, self.confirmed = front, records, confirmed
         self.objectives = front.objectives
-        self.has_error = ERROR in self.objectives
-        names = [name for name in self.objectives if name != ERROR]
-        self.cost = MEASURED_OBJECTIVE if MEASURED_OBJECTIVE in names else names[0]
         self.points = _points_of(confirmed)
         members = distinct(front.members)
         self.missing = [row.record for row in members if row.record.arch_id not in self.points]
@@ -357,7 +345,7 @@ class _Choice:
             for row in members
         ]
         found = again if self.uses_confirmed else found
-        self.candidates = sorted(found, key=lambda each: (self._cost(each), each.values, each.record.trial))
+        self.candidates = sorted(found, key=lambda each: (self._ms(each), each.values, each.record.trial))
 
     def recommendation(self) -> Recommendation:
         start, is_knee = self._start()
@@ -387,21 +375,22 @@ class _Choice:
     # which
 
     def _start(self) -> tuple[Candidate, bool]:
-        """The knee and True; without one the most accurate (or the best in the first objective) and False."""
+        """The knee and True; without one the most accurate and False."""
         found = knee([each.values for each in self.candidates])
         if found is not None:
             return self.candidates[found], True
-        first = self.objectives.index(ERROR) if self.has_error else 0
-        return min(self.candidates, key=lambda each: (each.values[first], self._cost(each), each.record.trial)), False
+        error = self.objectives.index(ERROR)
+        return min(self.candidates, key=lambda each: (each.values[error], self._ms(each), each.record.trial)), False
 
     def _fastest(self, candidates: Sequence[Candidate]) -> Candidate:
-        """The lowest cost; of those within the noise floor of it the most accurate."""
-        lowest = min(candidates, key=self._cost)
-        tied = [each for each in candidates if not self._cost_apart(self.cost, self._cost(each), self._cost(lowest))]
-        return self._most_accurate(tied)
+        """The lowest latency; of those within the noise floor of it the most accurate."""
+        lowest = min(map(self._ms, candidates))
+        return self._most_accurate(
+            [each for each in candidates if not self._apart(MEASURED_OBJECTIVE, self._ms(each), lowest)]
+        )
 
     def _most_accurate(self, candidates: Sequence[Candidate]) -> Candidate:
-        return min(candidates, key=lambda each: (-each.top1_percent, self._cost(each), each.record.trial))
+        return min(candidates, key=lambda each: (-each.top1_percent, self._ms(each), each.record.trial))
 
     def _roles(self, knee_: Candidate | None) -> tuple[Role, ...]:
         found: dict[int, tuple[Candidate, list[str]]] = {}
@@ -410,31 +399,25 @@ class _Choice:
         best = accurate.top1_percent
         least = chance + WITHIN_REASON * (best - chance) if best > chance else best
         within = [each for each in self.candidates if each.top1_percent >= least - 1e-9]
-        fastest = min(within, key=lambda each: (self._cost(each), -each.top1_percent, each.record.trial))
-        for name, each in (
-            (KNEE, knee_),
-            (MOST_ACCURATE, accurate),
-            (FASTEST.replace("fastest", _LOWEST[self.cost][0]), fastest),
-        ):
+        fastest = min(within, key=lambda each: (self._ms(each), -each.top1_percent, each.record.trial))
+        for name, each in ((KNEE, knee_), (MOST_ACCURATE, accurate), (FASTEST, fastest)):
             if each is not None:
                 found.setdefault(each.record.trial, (each, []))[1].append(name)
-        ordered = sorted(found.values(), key=lambda item: (self._cost(item[0]), item[0].record.trial))
+        ordered = sorted(found.values(), key=lambda item: (self._ms(item[0]), item[0].record.trial))
         return tuple(Role(candidate=each, names=tuple(names)) for each, names in ordered)
 
     # differences
 
-    def _cost(self, candidate: Candidate) -> float:
-        return candidate.values[self.objectives.index(self.cost)]
+    def _ms(self, candidate: Candidate) -> float:
+        return candidate.values[self.objectives.index(MEASURED_OBJECTIVE)]
 
-    def _cost_apart(self, objective: str, one: float, other: float) -> bool:
+    def _apart(self, objective: str, one: float, other: float) -> bool:
         noisy = self.front.noisy
         if objective == MEASURED_OBJECTIVE and noisy is not None:
             return not noisy.tie(one, other)
         return one != other
 
     def _told_apart(self, one: Candidate, other: Candidate) -> bool:
-        if not self.has_error:  # accuracy was not asked for: what differs differs
-            return not level(one.values, other.values, self.front.noisy)
         return accuracy_difference(one.record, other.record, self.confirmed).told_apart
 
     # the published networks
@@ -452,11 +435,10 @@ class _Choice:
 
             def hardest(each: Published) -> tuple[float, ...]:
                 gains = each.accuracy.told_apart + sum(cost.told_apart for cost in each.costs)
-                cost = OBJECTIVES[self.cost].extract(each.record)
-                return -gains, each.record.error_percent, cost, each.record.trial
+                return -gains, each.record.error_percent, latency_of(each.record).corrected_ms, each.record.trial
 
             return min(beaten, key=hardest)
-        return min(found, key=lambda each: (_distance(each, self.cost), each.record.trial), default=None)
+        return min(found, key=lambda each: (_distance(each), each.record.trial), default=None)
 
     def _beside(self, chosen: Candidate, row: FrontRow) -> Published:
         own, other = self._values(chosen.record, row.record), self._values(row.record, chosen.record)
@@ -465,7 +447,7 @@ class _Choice:
             CostDifference(
                 objective=objective,
                 percent=relative_percent(theirs, mine),
-                told_apart=self._cost_apart(objective, mine, theirs),
+                told_apart=self._apart(objective, mine, theirs),
             )
             for objective, mine, theirs in zip(self.objectives, own, other, strict=True)
             if objective != ERROR
@@ -473,7 +455,7 @@ class _Choice:
         gains = [each for each in costs if each.told_apart and each.percent > 0.0]
         losses = [each for each in costs if each.told_apart and each.percent < 0.0]
         more = accuracy.told_apart and accuracy.points > 0.0
-        less = self.has_error and accuracy.told_apart and accuracy.points < 0.0
+        less = accuracy.told_apart and accuracy.points < 0.0
         return Published(
             record=row.record,
             beaten=bool((more or gains) and not (less or losses)),
@@ -554,7 +536,6 @@ class _Choice:
 
     def _reason(self, chosen: Candidate, start: Candidate, alike: int, *, is_knee: bool) -> str:
         rows, count = distinct(self.front.rows), len(self.candidates)
-        lowest, lower = _LOWEST[self.cost]
         again = self.uses_confirmed and self.confirmed is not None and self.confirmed.design.purpose == "confirm"
         front = f"the front of {count}{' confirmed' if again else ''} networks"
         if len(rows) == 1:
@@ -567,33 +548,24 @@ class _Choice:
             told = "their accuracies cannot be told apart"
             margin = self._margin(chosen, start)
             if count == 2:
-                return f"It is the {lower} of the two networks on the front; {told}{margin}. Two networks have no knee."
+                return f"It is the faster of the two networks on the front; {told}{margin}. Two networks have no knee."
             which = (
                 f"the {alike} networks" + ("" if alike == count else f", of {count},") + " on the front whose accuracy"
             )
-            other = f"{start.record.label}, {self._title(is_knee)}"
-            return f"It is the {lowest} of {which} cannot be told from that of {other}{margin}."
+            other = f"{start.record.label}, the {KNEE if is_knee else MOST_ACCURATE}"
+            return f"It is the fastest of {which} cannot be told from that of {other}{margin}."
         if is_knee:
             rule = "it lies farthest below the line between the two ends"
             if len(self.objectives) > 2:
                 rule = "it has the smallest sum of objectives, each scaled to the front"
             return f"It is the knee of {front}: {rule}."
-        best = self._title(is_knee=False).removeprefix("the ")
         if count == 2:
-            more = "more accurate" if self.has_error else _LOWEST[self.objectives[0]][1]
-            return f"It is the {more} of the two networks on the front, which have no knee between them."
-        return f"It is the {best} on {front}, which has no knee."
-
-    def _title(self, is_knee: bool) -> str:
-        if is_knee:
-            return "the knee"
-        if self.has_error:
-            return "the most accurate"
-        return f"the {_LOWEST[self.objectives[0]][0]}"
+            return "It is the more accurate of the two networks on the front, which have no knee between them."
+        return f"It is the {MOST_ACCURATE} on {front}, which has no knee."
 
     def _margin(self, one: Candidate, other: Candidate) -> str:
         found = accuracy_difference(one.record, other.record, self.confirmed)
-        if not self.has_error or found.low is None:
+        if found.low is None:
             return ""
         margin = max(round(found.points - found.low, 1), 0.1)
         return f" (differences below {margin:.1f} points may be chance, {found.basis})"
@@ -602,8 +574,7 @@ class _Choice:
         found = []
         if runners_up and len(self.candidates) > 2:  # of two networks the reason says it
             named = _first_listed([self._shown(each) for each in runners_up])
-            what, of = ("Its accuracy", "that of ") if self.has_error else ("It", "")
-            found.append(f"{what} cannot be told apart from {of}{named}.")
+            found.append(f"Its accuracy cannot be told apart from that of {named}.")
         if others:
             roles = (
                 f"{self._shown(role.candidate)}, {_listed([f'the {name}' for name in role.names])}" for role in others
@@ -611,18 +582,15 @@ class _Choice:
             found.append(f"For other needs: {'; '.join(roles)}.")
         spread = None if self.confirmed is None else self.confirmed.error_spread
         curse = winners_curse_of(self.front, None if spread is None else math.sqrt(spread.variance))
-        if (
-            curse is not None
-            and self.has_error
-            and not self.uses_confirmed
-            and max(curse.front_points, curse.best_points) >= _SAID_POINTS
-        ):
+        if curse is None or self.uses_confirmed:
+            return tuple(found)
+        if max(curse.front_points, curse.best_points) >= _SAID_POINTS:
             found.append(curse.sentence)
         return tuple(found)
 
     def _warnings(self, chosen: Candidate) -> tuple[str, ...]:
         found = []
-        if not latency_of(chosen.record).converged and MEASURED_OBJECTIVE in self.objectives:
+        if not latency_of(chosen.record).converged:
             found.append(f"The latency of {chosen.record.label} has not converged, so it may be wrong.")
         if self.confirmed is not None and self.confirmed.design.purpose == "confirm" and self.missing:
             named = _first_listed([record.label for record in self.missing])
@@ -637,8 +605,9 @@ def _variant_of(records: Sequence[Record], record: Record) -> str | None:
     return next((each.variant for each in records if each.variant is not None and each.arch_id == record.arch_id), None)
 
 
-def _distance(found: Published, objective: str) -> float:
-    ratio = next(1.0 - each.percent / 100.0 for each in found.costs if each.objective == objective)
+def _distance(found: Published) -> float:
+    """How far a published network is in latency."""
+    ratio = next(1.0 - each.percent / 100.0 for each in found.costs if each.objective == MEASURED_OBJECTIVE)
     return abs(math.log(ratio)) if ratio > 0.0 else math.inf
 
 

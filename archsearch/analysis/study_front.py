@@ -152,14 +152,12 @@ class StudyFront(InNotebooks, Front):
     Attributes:
         study, dataset, device_name: its name, and what it was trained and measured on.
         verdicts: of its published networks.
-        recommendation: which network to take.
         canary: what the reference tells of the latencies.
         counts: trials by status; of a design there are more of them than networks.
         design: of a study whose networks and seeds were listed beforehand.
         confirmed: networks that were evaluated again.
         bases: by family the network that the others are described against.
         readings: variant: which of several readings of its source it is.
-        bounds: the study's upper bounds.
         printed: what sources print for the variants on this dataset.
         retrainings: its networks that were trained in full.
     """

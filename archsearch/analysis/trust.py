@@ -80,7 +80,6 @@ class TrustGroup:
 
     Attributes:
         name: "all" or "best quarter".
-        n: networks in it.
         proxy: of the proxy.
         predictors: of each predictor, the highest tau first; those that cannot be told last.
         best: the predictor with the highest tau; None if there is none.

@@ -33,9 +33,9 @@ class Verdict:
     Attributes:
         variant: its published name.
         by: the front record that dominates it, or the lowest-numbered one level with it; None otherwise.
-        accuracy_points: how many points of top-1 `by` is more accurate; 0 or more where the error is an objective.
+        accuracy_points: how many points of top-1 `by` is more accurate (0 or more).
         faster_ms: how many milliseconds (drift-corrected p10) `by` is faster; negative if slower, which it can only be
-            within the noise floor where latency is an objective.
+            within the noise floor.
         faster_percent: the same in percent of the variant's latency.
     """
 

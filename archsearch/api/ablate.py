@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from archsearch.analysis.recommendation import RECOMMENDED
-from archsearch.api.designed import MOST_NETWORKS, DesignBase, DesignPlan, base_of, check_size, plan_design
+from archsearch.api.designed import (
+    MOST_NETWORKS,
+    DesignBase,
+    DesignPlan,
+    base_of,
+    check_size,
+    design_config,
+    plan_design,
+)
 from archsearch.api.stored import by_network, trial_number
 from archsearch.api.study import Study, open_base
 from archsearch.designs import Design, DesignPoint
@@ -316,9 +324,11 @@ def _within_study(points: AblationPoints, base: DesignBase, changed: SectionChan
     """As many of the points as take no longer than the study's own trials, two at least, and what is left out.
 
     Those of its most important choices come first; where that is not known, one level of each choice, then another.
+    Raises ConfigError that names a wrong key of the changes.
     """
     trials = base.config.trials if base.study is None else len(trials_by_network(base.study.records))
-    epochs = int(changed.proxy.get("epochs", base.config.proxy.epochs))
+    whole = Design(purpose="ablation", of=base.name, points=points.points, seeds=tuple(range(seeds)))
+    epochs = design_config(base, whole, changed).proxy.epochs
     fitting = max(2, int(trials * base.config.proxy.epochs / epochs) // seeds)
     if len(points.points) <= fitting:
         return points

@@ -88,7 +88,6 @@ class PaperCost:
         params: trainable parameters (count).
         macs: multiply-adds of one image, by convention; `conv_linear_pool` is conv_linear with the average pool before
             the classifier, one for each element that it reads.
-        choices: the network's choices.
         key: of the network and its conditions (`archsearch.papers.printed.key_of`).
     """
 

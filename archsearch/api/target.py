@@ -63,7 +63,6 @@ class TargetCheck(InNotebooks):
     """A board as it was found: an `archsearch.table.Result`.
 
     Attributes:
-        target: its name.
         facts: what it says that it is.
         clock_khz, temperature_millidegrees: of its cores and thermal zones; empty: not known.
         throttled: whether it slowed itself down while it measured; None: not known.

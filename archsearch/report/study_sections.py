@@ -224,7 +224,6 @@ class Drawing:
 
     Attributes:
         name: of the plot, unique in the report; the element's id.
-        title: its heading.
         caption: what is seen, in a sentence.
         result: what the figure draws.
         draw: makes the figure of it.
@@ -248,7 +247,6 @@ class Subsection:
     """A piece of a section under a heading of its own.
 
     Attributes:
-        title: its heading.
         sentences: paragraphs, before everything else.
         points: a list of sentences.
         warnings: shown apart.
@@ -317,7 +315,6 @@ class Report:
     """A whole report.
 
     Attributes:
-        study: its study's name.
         title, question: of the page.
         subtitle: lines of conditions.
         answer: what to take, in a sentence or two.

@@ -137,6 +137,8 @@ def test_without_choices_it_is_as_large_as_the_study_and_says_what_is_left_out(
     # a longer training leaves room for fewer, but for the base and one change in any case; --seeds and --most decide
     twice = cli("ablate", "--study", "tiny.yaml", "--set", "proxy.epochs=9", "--device", "cpu", "--dry-run")
     assert "2 networks, the base included" in twice.err
+    none = cli("ablate", "--study", "tiny.yaml", "--set", "proxy.epochs=0", "--device", "cpu", "--dry-run")
+    assert none.code == 2 and "proxy.epochs: must be at least 1, got 0" in none.err
     seeds = cli("ablate", "--study", "tiny.yaml", "--seeds", "1", "--device", "cpu", "--dry-run")
     assert "10 networks, the base included" in seeds.err
     whole = cli("ablate", "--study", "tiny.yaml", "--most", "100", "--device", "cpu", "--dry-run")
