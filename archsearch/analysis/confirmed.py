@@ -572,21 +572,17 @@ class _FrontDraws:
 
     def probabilities(self, draws: int, generator: np.random.Generator) -> tuple[dict[str, float], tuple[str, ...]]:
         """Share of the draws in which each point is on the front, and warnings; nothing if a spread is unknown."""
-        needed = {"error_percent": self.error, MEASURED_OBJECTIVE: self.log_latency}
-        fits = {name: fit for name, fit in needed.items() if name in self.objectives}
+        fits = {"error_percent": self.error, MEASURED_OBJECTIVE: self.log_latency}
         if any(fit.spread.freedom < 1 for fit in fits.values()) or not self.names:
             return {}, ("one seed shows no spread: no probability of being on the front; give more seeds",)
-        still = [name for name, fit in fits.items() if fit.spread.variance == 0.0]
         warnings = tuple(
             f"{OBJECTIVES[name].title} shows no spread at all over the seeds, so the probabilities take it as exact"
-            for name in still
+            for name, fit in fits.items()
+            if fit.spread.variance == 0.0
         )
         count = np.zeros(len(self.names))
-        errors, logs = (np.broadcast_to(fit.effects, (draws, len(count))) for fit in needed.values())
-        if "error_percent" in fits:
-            errors = drawn_means(self.error, draws, generator, along=self.log_latency.effects)
-        if MEASURED_OBJECTIVE in fits:
-            logs = drawn_means(self.log_latency, draws, generator)
+        errors = drawn_means(self.error, draws, generator, along=self.log_latency.effects)
+        logs = drawn_means(self.log_latency, draws, generator)
         for error, log in zip(errors, logs, strict=True):
             # An error is at least 0 and a latency positive: neither changes who dominates whom.
             count += self.front(self._columns(error, np.exp(log)))

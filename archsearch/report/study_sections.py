@@ -397,7 +397,7 @@ def _pick(data: ReportData, role: Role, row: FrontRow, taken: Sequence[tuple[Rol
     values = dict(zip(data.front.objectives, role.candidate.values, strict=True))  # of the seeds that confirmed it
     measures = (
         ("Top-1", f"{role.candidate.top1_percent:.2f} %"),
-        ("Latency", f"{significant(values.get('latency_ms', row.latency.corrected_ms))} ms"),
+        ("Latency", f"{significant(values['latency_ms'])} ms"),
         ("Params", count_text(row.cost.params)),
         ("MACs", count_text(row.cost.macs)),
     )
