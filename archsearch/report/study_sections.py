@@ -388,16 +388,19 @@ def choices_answer(data: ReportData) -> Subsection | None:
 def picks_of(data: ReportData) -> tuple[Pick, ...]:
     """The networks to take: the recommended one, then the others by latency."""
     rows = {row.record.trial: row for row in data.front.rows}
-    taken = [(role, rows[role.candidate.record.trial]) for role in data.front.recommendation.roles]
-    return tuple(_pick(data, role, row, taken) for role, row in taken)
+    return tuple(_pick(data, role, rows[role.candidate.record.trial]) for role in data.front.recommendation.roles)
 
 
-def _pick(data: ReportData, role: Role, row: FrontRow, taken: Sequence[tuple[Role, FrontRow]]) -> Pick:
+def _ms(data: ReportData, role: Role) -> float:
+    """Of the seeds that confirmed it, where there are any."""
+    return role.candidate.values[data.front.objectives.index("latency_ms")]
+
+
+def _pick(data: ReportData, role: Role, row: FrontRow) -> Pick:
     record = row.record
-    values = dict(zip(data.front.objectives, role.candidate.values, strict=True))  # of the seeds that confirmed it
     measures = (
         ("Top-1", f"{role.candidate.top1_percent:.2f} %"),
-        ("Latency", f"{significant(values['latency_ms'])} ms"),
+        ("Latency", f"{significant(_ms(data, role))} ms"),
         ("Params", count_text(row.cost.params)),
         ("MACs", count_text(row.cost.macs)),
     )
@@ -410,7 +413,7 @@ def _pick(data: ReportData, role: Role, row: FrontRow, taken: Sequence[tuple[Rol
         label=record.label,
         trial=record.trial,
         measures=measures,
-        why=(*_against(data, row, taken), *(() if role.published is None else (f"{role.published.sentence}.",))),
+        why=(*_against(data, role), *(() if role.published is None else (f"{role.published.sentence}.",))),
         certainty=certainty,
         confirmed=point is not None,
         state="confirmed" if point is not None else "one seed" if len(seeds) == 1 else f"{len(seeds)} seeds",
@@ -440,25 +443,26 @@ def unconfirmed(score: Score, latency: Latency, seeds: tuple[int, ...]) -> tuple
     return tuple(found)
 
 
-def _against(data: ReportData, row: FrontRow, taken: Sequence[tuple[Role, FrontRow]]) -> tuple[str, ...]:
+def _against(data: ReportData, role: Role) -> tuple[str, ...]:
     """How it compares with the other networks to take."""
-    found = []
-    for other, theirs in taken:
-        if theirs.record.trial == row.record.trial:
+    found, own = [], role.candidate.record
+    for other in data.front.recommendation.roles:
+        theirs = other.candidate.record
+        if theirs.trial == own.trial:
             continue
-        difference = accuracy_difference(row.record, theirs.record, data.front.recommendation.confirmed)
+        difference = accuracy_difference(own, theirs, data.front.recommendation.confirmed)
         points = difference.points
         accuracy, _ = accurate_text(points)
         if points and not difference.told_apart:
             accuracy += " (too little to tell)"
-        mine, their_ms = row.latency.corrected_ms, theirs.latency.corrected_ms
+        mine, their_ms = _ms(data, role), _ms(data, other)
         if mine < their_ms:
             speed = f"{_times(their_ms / mine)} as fast" if mine > 0 else "faster"
         elif mine > their_ms:
             speed = f"{_times(mine / their_ms)} the latency" if their_ms > 0 else "slower"
         else:
             speed = "as fast"
-        found.append(f"Against the {' and '.join(other.names)}, {theirs.record.label}: {accuracy}, {speed}.")
+        found.append(f"Against the {' and '.join(other.names)}, {theirs.label}: {accuracy}, {speed}.")
     return tuple(found)
 
 
