@@ -45,6 +45,15 @@ def test_the_cards_say_which_differences_are_too_little_to_tell(make_record: Mak
     )
 
 
+def test_a_card_compares_the_latencies_that_the_cards_show(make_record: Make, make_data: Data) -> None:
+    data = make_data([make_record(0, top1=50.0, p10=1.0), make_record(1, top1=52.0, p10=4.0)])
+    chosen = data.front.recommendation
+    assert chosen.network is not None
+    again = replace(chosen, network=replace(chosen.network, values=(50.0, 2.0), seeds=3))  # twice as slow as searched
+    pick = picks_of(replace(data, front=replace(data.front, recommendation=again)))[0]
+    assert dict(pick.measures)["Latency"] == "2.00 ms" and pick.why[0].endswith(", 2.0 times as fast.")
+
+
 def test_a_card_has_the_published_network_that_it_beats(make_record: Make, make_data: Data) -> None:
     data = make_data([make_record(0, variant="old", top1=40.0, p10=8.0), make_record(1, top1=60.0, p10=2.0)])
     (pick,) = picks_of(data)
