@@ -99,6 +99,12 @@ def test_standard_errors_are_binomial_and_half_the_noise_floor() -> None:
     row = next(row for row in front.rows if row.record.trial == 2)
     # error 36 % of 5,000 images: 100 sqrt(0.36 x 0.64 / 5000) = 0.679; 2.0 ms x 0.02 / 2
     assert standard_errors(front, row) == (pytest.approx(0.679, abs=1e-3), pytest.approx(0.02))
+    # the mean over the classes is an error rate, too: 64 % of 5,000 images, and no size that is exact
+    balanced = [
+        replace(each, score=replace(each.score, balanced_top1_percent=36.0)) for each in searched() if each.score
+    ]
+    front = front_of(balanced, ("error_percent", "latency_ms", "balanced_error_percent"))
+    assert standard_errors(front, front.rows[0])[2] == pytest.approx(0.679, abs=1e-3)
 
 
 @pytest.mark.parametrize(
