@@ -352,13 +352,11 @@ class Plateau:
     """What the last trials added.
 
     Attributes:
-        trials: how many of the last ended trials are looked at.
         before: hypervolume of the trials before them (product of the objectives' units), above 0.
         after: hypervolume with them, where their latencies count as slower by the study's noise floor: a network that
             is faster by less than the floor may be so by luck, and has gained nothing.
     """
 
-    trials: int
     before: float
     after: float
 
@@ -410,7 +408,7 @@ def plateau_of(
     if MEASURED_OBJECTIVE in objectives:
         column = list(objectives).index(MEASURED_OBJECTIVE)
         last[:, column] = NoiseFloor.given(noise_floor).upper(last[:, column])
-    return Plateau(trials=trials, before=before, after=hypervolume(np.concatenate([first, last]), corner))
+    return Plateau(before=before, after=hypervolume(np.concatenate([first, last]), corner))
 
 
 @dataclass(frozen=True, kw_only=True)
