@@ -14,7 +14,6 @@ from archsearch.cli.options import (
     DeviceOption,
     DryRunOption,
     JsonOption,
-    MostOption,
     StorageOption,
     StudyOption,
     TargetOption,
@@ -24,6 +23,7 @@ from archsearch.cli.options import (
     one_of,
     page_option,
     parse_duration,
+    set_option,
 )
 from archsearch.overrides import section_changes
 
@@ -89,14 +89,7 @@ def ablate(
             **one_of("spread", "own", "pooled"),
         ),
     ] = "own",
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Change one key of the study's proxy or latency, e.g. proxy.epochs=3. Repeatable.",
-        ),
-    ] = None,
+    set_: Annotated[list[str] | None, set_option("the study's proxy or latency", "proxy.epochs=3")] = None,
     most: Annotated[
         int | None,
         typer.Option(
@@ -190,7 +183,9 @@ def confirm(
             help="Train nothing: run the front's networks in turn for 10m, say, and tell what heat does to them.",
         ),
     ] = None,
-    most: MostOption = 100,
+    most: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Networks that may be trained: a larger design is refused.")
+    ] = 100,
     workers: WorkersOption = None,
     device: DeviceOption = "auto",
     data_dir: DataDirOption = None,
@@ -278,14 +273,7 @@ def trust(
     seeds: Annotated[
         int, typer.Option(min=1, metavar="N", help="Longer trainings of each network; more, typed later, are added.")
     ] = 1,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Change one key of the study's latency, e.g. latency.budget_seconds=5. Repeatable.",
-        ),
-    ] = None,
+    set_: Annotated[list[str] | None, set_option("the study's latency", "latency.budget_seconds=5")] = None,
     workers: WorkersOption = None,
     device: DeviceOption = "auto",
     data_dir: DataDirOption = None,

@@ -55,6 +55,11 @@ def page_option(file: str, what: str = "one self-contained page") -> Any:
     return typer.Option("--plot", help=f"Write {file}, {what}; a terminal opens it.")
 
 
+def set_option(of: str, example: str) -> Any:
+    """`--set` of a command that takes other values for keys of this."""
+    return typer.Option("--set", metavar="KEY=VALUE", help=f"Change one key of {of}, e.g. {example}. Repeatable.")
+
+
 def check_files_asked(out: Path | None, **files: bool) -> None:
     """Raise ConfigError for a folder, of `--out`, into which nothing would be written; `files`: options that write."""
     if out is not None and not any(files.values()):
@@ -141,9 +146,6 @@ VerboseOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 WorkersOption = Annotated[
     int | None, typer.Option(min=1, metavar="N", help="Worker processes, as of `archsearch run`.")
-]
-MostOption = Annotated[
-    int, typer.Option(min=1, metavar="N", help="Networks that may be trained: a larger design is refused.")
 ]
 TimeBudgetOption = Annotated[
     str | None,

@@ -24,6 +24,7 @@ from archsearch.cli.options import (
     check_target,
     check_tracker,
     checked,
+    set_option,
 )
 from archsearch.errors import ConfigError, DataError
 from archsearch.resources import list_yaml
@@ -63,12 +64,7 @@ def run(
     ] = None,
     device: DeviceOption = "auto",
     data_dir: DataDirOption = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="KEY=VALUE", help="Change one key of the study, e.g. proxy.epochs=3. Repeatable."
-        ),
-    ] = None,
+    set_: Annotated[list[str] | None, set_option("the study", "proxy.epochs=3")] = None,
     target: TargetOption = None,
     max_latency: Annotated[
         float | None,
