@@ -25,7 +25,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -269,7 +271,7 @@ def judge(given: argparse.Namespace) -> None:
     if not specs:
         raise SystemExit("neither arm had evaluated a network when its time was over")
     dataset = load_dataset(given.dataset)
-    errors, latencies = _errors(specs, given, dataset), _latencies(specs, given, dataset)
+    errors, latencies = _errors(specs, given), _latencies(specs, given, dataset)
     corner = (100.0 - 100.0 / dataset.num_classes, 1.05 * max(latencies.values()))
     rows = []
     for (seed, arm, share), (networks, front) in judged.items():
@@ -291,33 +293,40 @@ def judge(given: argparse.Namespace) -> None:
         write_atomically(given.results, json.dumps({**facts, "rows": rows}, indent=1).encode())
 
 
-def _errors(specs: Sequence[Spec], given: argparse.Namespace, dataset: Dataset) -> dict[str, float]:
-    """Test error (percent) of each network by one protocol, the mean over the seeds."""
+def _errors(specs: Sequence[Spec], given: argparse.Namespace) -> dict[str, float]:
+    """Test error (percent) of each network by one protocol, the mean over the seeds; a training a core at a time."""
+    jobs = [(spec, JUDGE_SEED + seed, given) for spec in specs for seed in range(given.judge_seeds)]
+    found: dict[str, list[float]] = {}
+    with ProcessPoolExecutor(given.cores, mp_context=get_context("spawn")) as pool:
+        for place, (spec, error_percent) in enumerate(pool.map(_error_of, jobs), start=1):
+            found.setdefault(spec.arch_id, []).append(error_percent)
+            print(f"{place} of {len(jobs)}: {spec.arch_id}, test error {error_percent:.2f} %", flush=True)
+    return {arch_id: statistics.fmean(errors) for arch_id, errors in found.items()}
+
+
+def _error_of(job: tuple[Spec, int, argparse.Namespace]) -> tuple[Spec, float]:
+    """Train one network with one seed, or read what it had."""
     import torch
 
+    from archsearch.data.catalog import load_dataset
     from archsearch.training.protocols import PROTOCOLS
     from archsearch.training.retrain import retrain_seed
 
-    torch.set_num_threads(given.cores)
-    found = {}
-    for place, spec in enumerate(specs):
-        scores = [
-            retrain_seed(
-                spec,
-                dataset,
-                PROTOCOLS[given.protocol],
-                epochs=given.epochs,
-                batch_size=None,
-                seed=JUDGE_SEED + seed,
-                input_size=dataset.image_size,
-                device="cpu",
-                folder=given.out / "judge" / spec.arch_id / f"{given.protocol}-{given.epochs}",
-            ).score
-            for seed in range(given.judge_seeds)
-        ]
-        found[spec.arch_id] = 100.0 - statistics.fmean(score.top1_percent for score in scores)
-        print(f"{place + 1} of {len(specs)}: {spec.arch_id}, test error {found[spec.arch_id]:.2f} %", flush=True)
-    return found
+    spec, seed, given = job
+    torch.set_num_threads(1)
+    dataset = load_dataset(given.dataset)
+    trained = retrain_seed(
+        spec,
+        dataset,
+        PROTOCOLS[given.protocol],
+        epochs=given.epochs,
+        batch_size=None,
+        seed=seed,
+        input_size=dataset.image_size,
+        device="cpu",
+        folder=given.out / "judge" / spec.arch_id / f"{given.protocol}-{given.epochs}",
+    )
+    return spec, 100.0 - trained.score.top1_percent
 
 
 def _latencies(specs: Sequence[Spec], given: argparse.Namespace, dataset: Dataset) -> dict[str, float]:
