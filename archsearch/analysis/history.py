@@ -316,12 +316,15 @@ def _growth(values: Floats, corner: tuple[float, ...], noisy: Noisy | None) -> t
 
 
 def _ties(kept: Floats, point: Floats, noisy: Noisy | None) -> bool:
-    """Whether a point that the plain front lacks is in the kernel: equal to a member, slower within the floor."""
+    """Whether a point that the plain front lacks is in the kernel: equal to a member, slower within the floor.
+
+    Another member, more accurate and too slow to dominate that one, may dominate the point.
+    """
     if noisy is None:
         return False
     others = np.delete(np.arange(kept.shape[1]), noisy.column)
-    same = kept[(kept[:, others] == point[others]).all(axis=1)]
-    return bool(len(same)) and noisy.tie(float(same[:, noisy.column].min()), float(point[noisy.column]))
+    beside = (kept[:, others] == point[others]).all(axis=1).any()
+    return bool(beside and non_dominated(np.vstack([kept, point]), noisy)[-1])
 
 
 def _shuffled(values: Floats, corner: tuple[float, ...], shuffles: int) -> tuple[ShuffledStep, ...]:

@@ -81,6 +81,19 @@ def test_it_never_falls_with_ties_either_and_the_shuffles_end_where_it_ends(make
     assert all(step.low - 1e-12 <= step.mean <= step.high + 1e-12 for step in history.shuffled)
 
 
+def test_a_network_level_with_a_member_is_off_the_front_where_a_more_accurate_one_is_within_the_floor(
+    make_record: Make,
+) -> None:
+    # ties below 10 %: 1.00 and 1.08 are level (1.10), and 1.15 is slower than 1.00 but not than 1.08 (1.188)
+    records = [
+        make_record(trial, top1=top1, p10=p10) for trial, (top1, p10) in enumerate([(61, 1.15), (60, 1.00), (60, 1.08)])
+    ]
+    history = hypervolume_history(records, reference_point=CORNERS[2], noise_floor=0.1, shuffles=0)
+    assert [step.on_front for step in history.steps] == [True, True, False]
+    front = front_of(records, reference_point=CORNERS[2], noise_floor=0.1)
+    assert sorted(row.record.trial for row in front.members) == [0, 1]
+
+
 def test_records_sorted_from_the_worst_lie_below_the_shuffles_and_from_the_best_above(make_record: Make) -> None:
     rising = [make_record(trial, top1=20.0 + trial / 2.0, p10=8.0 - trial / 20.0) for trial in range(100)]
     falling = [replace(record, trial=99 - record.trial) for record in rising]
