@@ -162,10 +162,11 @@ def additive_fit(values: Mapping[tuple[str, int], float], *, seeds: bool = True)
 
     Args:
         values: finite.
-        seeds: False: seeds have no effect of their own (repeated measurements in no order), only the points.
+        seeds: False: seeds have no effect of their own (repeated measurements in no order), only the points. Nor have
+            those of a single point: nothing tells it from noise.
     """
     points = tuple(dict.fromkeys(point for point, _ in values))
-    blocks = list(dict.fromkeys(seed for _, seed in values)) if seeds else []
+    blocks = list(dict.fromkeys(seed for _, seed in values)) if seeds and len(points) > 1 else []
     order = {name: index for index, name in enumerate(points)}
     row = np.array([order[point] for point, _ in values], dtype=np.intp)
     found = np.fromiter(values.values(), dtype=np.float64, count=len(values))

@@ -147,6 +147,16 @@ def test_one_seed_has_no_probability(make_record: Make) -> None:
     assert "cannot be told" in found.points[0].sentence
 
 
+def test_a_single_network_is_on_its_front_and_its_seeds_show_their_spread(make_record: Make) -> None:
+    made = design("a", 3)
+    given = records(make_record, made, {"a": [30.0, 31.0, 32.0]}, {"a": [4.0, 5.0, 4.5]})
+    found = confirmed_of(given, made, OBJECTIVES, noise_floor=0.0)
+    assert (found.points[0].probability_on_front, found.warnings) == (1.0, ())
+    # the variance of 30, 31 and 32
+    assert found.error_spread is not None
+    assert (found.error_spread.variance, found.error_spread.freedom) == (pytest.approx(1.0), 2)
+
+
 def test_values_that_never_scatter_are_said_to_be_taken_as_exact(make_record: Make) -> None:
     made = design("ab", 3)
     p10 = {"a": [5.0, 5.1, 5.05], "b": [4.0, 4.1, 4.05]}

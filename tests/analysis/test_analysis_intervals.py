@@ -122,6 +122,12 @@ def test_the_fit_without_seeds_has_each_points_own_mean() -> None:
     assert (found.spread.variance, found.spread.freedom) == (pytest.approx(2.0), 1)
 
 
+def test_of_a_single_point_the_spread_over_its_seeds_is_the_noise() -> None:
+    found = additive_fit({("a", 0): 30.0, ("a", 1): 31.0, ("a", 2): 32.0})
+    assert found.effects == pytest.approx([31.0])
+    assert (found.spread.variance, found.spread.freedom) == (pytest.approx(1.0), 2)
+
+
 def test_a_fit_of_nothing_has_nothing() -> None:
     found = additive_fit({})
     assert found.points == ()
