@@ -11,7 +11,7 @@ floor included. How well the probabilities hold: `benchmarks/confirm_calibration
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -200,6 +200,7 @@ def winners_curse_of(front: Front, noise_points: float | None = None) -> Winners
 
 
 DRAWS = 4000
+_BALANCED = "balanced_error_percent"
 _LEAST_DRAWS = 200
 _MOST_POINTS_DRAWN = 4_000_000  # draws times points: beyond, fewer draws
 
@@ -538,26 +539,42 @@ class _FrontDraws:
             if found := [self._cells[point.name, seed] for seed in self.seeds_of(point.name)]:
                 self.groups[point.name] = found
         self.names = tuple(self.groups)
-        self.error = self._fit("error_percent", float, seeds=True)
-        self.log_latency = self._fit("latency_ms", math.log, seeds=False)
+        self.error = self._fit(OBJECTIVES["error_percent"].extract, seeds=True)
+        self.log_latency = self._fit(lambda record: math.log(OBJECTIVES["latency_ms"].extract(record)), seeds=False)
+        self.share, self.rest = self._beside_error() if _BALANCED in objectives else (0.0, None)
 
     def seeds_of(self, point: str) -> tuple[int, ...]:
         """The seeds of a point that completed."""
         return tuple(seed for seed in self.seeds if (point, seed) in self._cells)
 
-    def _fit(self, name: str, scale: Callable[[float], float], *, seeds: bool) -> Additive:
-        extract = OBJECTIVES[name].extract
-        found = {
-            (point, s): scale(extract(self._cells[point, s])) for point in self.names for s in self.seeds_of(point)
-        }
-        return additive_fit(found, seeds=seeds)
+    def _fit(self, of: Callable[[Record], float], *, seeds: bool) -> Additive:
+        return additive_fit(
+            {(point, s): of(self._cells[point, s]) for point in self.names for s in self.seeds_of(point)}, seeds=seeds
+        )
+
+    def _beside_error(self) -> tuple[float, Additive]:
+        """The error over the classes as so many times the error, and the rest, whose noise is none of the error's.
+
+        Both are counted on the same images: drawn each for itself, they would tell networks apart that are alike.
+        """
+        extract = OBJECTIVES[_BALANCED].extract
+        share, noise = 0.0, self.error.residuals
+        if self.error.spread.variance > 0.0:
+            own = self._fit(extract, seeds=True).residuals
+            share = sum(own[cell] * noise[cell] for cell in noise) / sum(each**2 for each in noise.values())
+        return share, self._fit(lambda record: extract(record) - share * record.error_percent, seeds=True)
+
+    def _measured(self, of: Callable[[Additive], Floats]) -> dict[str, Floats]:
+        """The measured objectives, of what is taken of each fit."""
+        errors = of(self.error)
+        found = {"error_percent": errors, MEASURED_OBJECTIVE: np.exp(of(self.log_latency))}
+        return found if self.rest is None else {**found, _BALANCED: self.share * errors + of(self.rest)}
 
     def values_of_means(self) -> NDArray[np.float64]:
         """(points, objectives) at the fitted means."""
-        return self._columns(self.error.effects, np.exp(self.log_latency.effects))
+        return self._columns(self._measured(lambda fit: fit.effects))
 
-    def _columns(self, errors: NDArray[np.float64], latencies: NDArray[np.float64]) -> NDArray[np.float64]:
-        measured = {"error_percent": errors, MEASURED_OBJECTIVE: latencies}
+    def _columns(self, measured: Mapping[str, Floats]) -> NDArray[np.float64]:
         columns = [
             measured[name]
             if name in measured
@@ -581,11 +598,13 @@ class _FrontDraws:
             if fit.spread.variance == 0.0
         )
         count = np.zeros(len(self.names))
-        errors = drawn_means(self.error, draws, generator, along=self.log_latency.effects)
-        logs = drawn_means(self.log_latency, draws, generator)
-        for error, log in zip(errors, logs, strict=True):
+        line = self.log_latency.effects
+        measured = self._measured(
+            lambda fit: drawn_means(fit, draws, generator, along=None if fit is self.log_latency else line)
+        )
+        for draw in range(draws):
             # An error is at least 0 and a latency positive: neither changes who dominates whom.
-            count += self.front(self._columns(error, np.exp(log)))
+            count += self.front(self._columns({name: values[draw] for name, values in measured.items()}))
         return dict(zip(self.names, (count / draws).tolist(), strict=True)), warnings
 
 

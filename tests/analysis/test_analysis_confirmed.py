@@ -92,6 +92,44 @@ def test_the_probability_of_two_points_of_equal_cost_is_a_t_tail(make_record: Ma
     assert (found.points[0].on_front, found.points[1].on_front) == (True, False)
 
 
+def balanced(given: Sequence[Record], error: Callable[[float], float]) -> list[Record]:
+    """The records with an error over the classes that follows from their error."""
+    return [
+        replace(each, score=replace(each.score, balanced_top1_percent=100.0 - error(each.error_percent)))
+        for each in given
+        if each.score is not None
+    ]
+
+
+def test_an_error_over_the_classes_is_a_mean_over_the_seeds_and_as_uncertain_as_the_error(make_record: Make) -> None:
+    made, objectives = design("ab", 4), (*OBJECTIVES, "balanced_error_percent")
+    error = {"a": [30.0, 31.0, 30.5, 32.0], "b": [31.0, 30.8, 31.5, 32.1]}
+    p10 = {"a": [5.0, 5.1, 5.0, 5.2], "b": [5.0, 5.1, 5.0, 5.1]}
+    given = records(make_record, made, error, p10)
+    # latencies are ties: the lower error is on the front alone, as in the test above, where the classes are alike
+    differences = np.subtract(error["b"], error["a"])
+    expected = stats.t.cdf(differences.mean() / stats.sem(differences), 3)
+    for over_classes in (lambda value: value, lambda value: 2.0 * value - 20.0):
+        found = confirmed_of(balanced(given, over_classes), made, objectives, noise_floor=0.5)
+        # the means of the errors are 30.875 and 31.35
+        assert [point.values[2] for point in found.points] == pytest.approx([over_classes(30.875), over_classes(31.35)])
+        chances = [point.probability_on_front for point in found.points]
+        assert chances == pytest.approx([expected, 1 - expected], abs=MONTE_CARLO)
+
+
+def test_what_the_error_over_the_classes_has_of_its_own_is_drawn_too(make_record: Make) -> None:
+    # of two networks with one error the classes' errors are 40 and 42, and 42 and 41: as uncertain as their t test says
+    made, objectives = design("ab", 2), (*OBJECTIVES, "balanced_error_percent")
+    given = records(make_record, made, {"a": [30.0] * 2, "b": [30.0] * 2}, {"a": [5.0, 5.1], "b": [5.0, 5.1]})
+    over_classes = iter([40.0, 42.0, 42.0, 41.0])
+    found = confirmed_of(balanced(given, lambda _: next(over_classes)), made, objectives, noise_floor=0.5)
+    assert [point.values[2] for point in found.points] == pytest.approx([41.0, 41.5])
+    # differences 2 and -1: 0.5 with a standard error of 1.5, and one degree of freedom
+    expected = stats.t.cdf(0.5 / 1.5, 1)
+    chances = [point.probability_on_front for point in found.points]
+    assert chances == pytest.approx([expected, 1 - expected], abs=MONTE_CARLO)
+
+
 def test_latencies_within_the_noise_floor_are_ties_in_every_draw(make_record: Make) -> None:
     made = design("ab", 5)
     error = {"a": [30.0, 30.1, 29.9, 30.0, 30.1], "b": [35.0, 35.1, 34.9, 35.1, 35.0]}
