@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
+from archsearch.analysis.means import cut_off_last
 from archsearch.analysis.objectives import latency_of
 from archsearch.noise import Repeat, is_crowded, quiet_memory_ms
 from archsearch.records import Latency, Record, TrialStatus
@@ -295,9 +296,10 @@ def canary_of(
         floor_seconds: what the noise floor took; it is part of a trial's time, but of no trial's latency.
     """
     first: dict[str, tuple[Record, Latency]] = {}  # equal networks share one measurement
-    for record in records:
+    for record in cut_off_last(records):
         if record.latency is not None:
             first.setdefault(record.arch_id, (record, record.latency))
+    first = dict(sorted(first.items(), key=lambda each: each[1][0].trial))
     drifts = [latency.drift for _, latency in first.values() if latency.drift is not None]
     quiet = quiet_by_device(latency for _, latency in first.values())
     # a design measures a network anew with each seed; a trial that was answered from another one has its latency

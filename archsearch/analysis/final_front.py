@@ -20,7 +20,7 @@ from typing_extensions import TypedDict  # pydantic takes no other before Python
 
 from archsearch.analysis.front import Front, FrontRow, front_of
 from archsearch.analysis.intervals import PooledVariance, additive_fit, half_width, share_error_points
-from archsearch.analysis.means import labels_of, means_of
+from archsearch.analysis.means import cut_off_last, labels_of, means_of
 from archsearch.analysis.rank_correlation import (
     LEAST_FOR_INTERVAL,
     Correlation,
@@ -447,7 +447,7 @@ def final_front_of(
         return None
     chosen = max(fitting, key=lambda key: (len(groups[key]), key[1], key[2], key))
     known: dict[str, Record] = {}
-    for record in sorted(records, key=lambda each: (each.variant is None, each.trial)):
+    for record in sorted(cut_off_last(records), key=lambda each: each.variant is None):
         if record.latency is not None and record.cost is not None:
             known.setdefault(record.arch_id, record)
     labels = labels_of(records)

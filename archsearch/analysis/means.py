@@ -33,9 +33,14 @@ class Retraining:
     std_top1_percent: float | None
 
 
+def cut_off_last(records: Sequence[Record]) -> list[Record]:
+    """The records by trial, those that were cut off behind all others: another trial went on with their networks."""
+    return sorted(records, key=lambda record: (record.status is TrialStatus.INTERRUPTED, record.trial))
+
+
 def labels_of(records: Sequence[Record]) -> dict[str, str]:
-    """Each network's label, that of its first record, by `arch_id`."""
-    return {record.arch_id: record.label for record in reversed(records)}
+    """Each network's label, that of its first record that was not cut off, by `arch_id`."""
+    return {record.arch_id: record.label for record in reversed(cut_off_last(records))}
 
 
 def retrainings_of(records: Sequence[Record], trainings: Sequence[tuple[str, Score]]) -> tuple[Retraining, ...]:

@@ -54,6 +54,19 @@ def test_a_network_that_a_design_measures_anew_with_each_seed_takes_its_time_eac
     assert (found.networks, found.latency_seconds) == (1, 4.5)
 
 
+def test_a_doubtful_latency_of_a_trial_that_was_cut_off_does_not_count_once_its_network_was_measured_again(
+    make_record: Make,
+) -> None:
+    cut_off = changed(make_record(0, status=TrialStatus.INTERRUPTED, top1=None), converged=False)
+    again = changed(make_record(2, arch_id=cut_off.arch_id), attempts=2)
+    found = canary_of([cut_off, make_record(1), again], drift_tolerance=None)
+    assert [record.trial for record in found.measured] == [1, 2]
+    assert (found.flagged, found.measured_again) == (frozenset(), 1)
+    alone = canary_of([cut_off, make_record(1)], drift_tolerance=None)
+    assert [record.trial for record in alone.measured] == [0, 1]
+    assert alone.flagged == {cut_off.arch_id}
+
+
 def test_a_study_without_a_drift_rule_flags_no_drift(records: list[Record]) -> None:
     found = canary_of(records, drift_tolerance=None)
     assert (found.drifted, len(found.flagged)) == ((), 1)

@@ -146,6 +146,17 @@ def test_ranks_pairs_and_the_largest_error_of_the_proxy() -> None:
     )
 
 
+def test_a_network_whose_trial_was_cut_off_has_the_proxy_of_the_trial_that_went_on_with_it() -> None:
+    records = [
+        make_record(0, top1=None, p10=1.0, status=TrialStatus.INTERRUPTED, reason="its worker was killed"),
+        make_record(1, top1=40.0, p10=2.0),
+        make_record(2, top1=30.0, p10=1.0, arch_id=f"{0:012x}"),
+    ]
+    found = final(records, trained({0: [50.0], 1: [60.0]}))
+    assert [(each.record.label, each.proxy_rank) for each in found.networks] == [("trial 2", 2), ("trial 1", 1)]
+    assert found.proxy.networks == 2
+
+
 def test_larger_networks_that_gain_by_full_training_were_undervalued() -> None:
     records = [make_record(n, top1=30.0 + n % 4, p10=1.0 + n, params=100_000 * (n + 1)) for n in range(12)]
     found = final(records, trained({n: [60.0 + n] for n in range(12)}))

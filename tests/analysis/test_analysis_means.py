@@ -5,7 +5,7 @@ from __future__ import annotations
 from makers import make_record, make_score
 
 from archsearch.analysis.means import retrained_table, retrainings_of
-from archsearch.records import Score
+from archsearch.records import Score, TrialStatus
 
 
 def test_trainings_on_other_images_are_entries_of_their_own_and_replace_none() -> None:
@@ -32,3 +32,10 @@ def test_trainings_on_other_images_are_entries_of_their_own_and_replace_none() -
         for each in found
     ] == [(50_000, 10_000, 2, 91.0, 2.0**0.5), (50_000, 2_000, 1, 88.0, None), (5_000, 10_000, 1, 70.0, None)]
     assert [row["train_images"] for row in retrained_table(found).dicts()] == [50_000, 50_000, 5_000]
+
+
+def test_a_network_whose_trial_was_cut_off_is_called_by_the_trial_that_went_on_with_it() -> None:
+    cut_off = make_record(3, status=TrialStatus.INTERRUPTED, reason="promoted: goes on as another trial")
+    records = [cut_off, make_record(4), make_record(9, arch_id=cut_off.arch_id)]
+    (found,) = retrainings_of(records, [(cut_off.arch_id, make_score(90.0))])
+    assert found.label == "trial 9"
