@@ -103,8 +103,7 @@ class AgainstPublished:
         rival: None where no published network that is as slow was trained in full.
         points: by how many points of test top-1 the searched one is more accurate, with an interval; those of all
             searched networks hold together in 95 % of cases (Bonferroni).
-        on_these_images: the same for the very test images: the spread over seeds alone. No ends where no network has
-            two seeds.
+        on_these_images: the same for the very test images: the spread over seeds alone. No ends where none was seen.
         seeds_to_tell: seeds of each from which on the interval would leave out 0, if the difference stayed as it is;
             None where it does already, where it is no gain, or where that cannot be told.
     """
@@ -468,7 +467,7 @@ def final_front_of(
     )
     values = {(arch_id, seed): score.top1_percent for arch_id, all_ in found.items() for seed, score in all_.items()}
     fitted = additive_fit(values, seeds=False).spread
-    spread = fitted if fitted.seen else None
+    spread = fitted if fitted.freedom > 0 else None
     networks = _networks(front, known, found, spread, {row.record.arch_id for row in searched.members}, published)
     return FinalFront(
         study=study,

@@ -107,6 +107,18 @@ def test_where_nothing_was_won_it_says_why_and_what_would_tell(top1: dict[int, l
     assert said in " ".join(found.sentences)
 
 
+def test_seeds_that_all_reach_the_same_are_seeds_all_the_same() -> None:
+    records = [make_record(0, p10=1.0), make_record(1, p10=2.0, variant="published")]
+    found = final(records, trained({0: [60.3, 60.3], 1: [60.0, 60.0]}))
+    assert found.spread is not None and (found.spread.variance, found.spread.freedom) == (0.0, 2)
+    assert "the spread over seeds (0.00 points, pooled over the networks with several, 2 " in found.subtitle[1]
+    assert "too small for 10,000 test images to tell" in " ".join(found.sentences)
+    # sqrt(0.603 x 0.397 + 0.6 x 0.4) = 0.692 points of counting, and 1.96 of them; zero is no interval
+    (only,) = found.against
+    assert only.points.low == pytest.approx(0.3 - 1.96 * 0.692, abs=2e-3)
+    assert (only.on_these_images.low, only.on_these_images.high) == (None, None)
+
+
 def test_without_a_published_network_it_says_what_to_type() -> None:
     assert "--trial front --with-variants" in final([make_record(0)], trained({0: [50.0]})).sentences[0]
 
