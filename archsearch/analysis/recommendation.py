@@ -49,7 +49,7 @@ _THAN = {
     "latency_ms": ("faster", "slower"),
     "params": ("fewer params", "more params"),
     "macs": ("fewer MACs", "more MACs"),
-    "balanced_error_percent": ("more of each class recognised", "less of each class recognised"),
+    "balanced_error_percent": ("less balanced error", "more balanced error"),
 }
 
 

@@ -183,6 +183,17 @@ def test_a_third_objective_must_not_be_lost_either(make_record: Make) -> None:
     assert "+20.0 points and 67 % faster but 100 % more params than lean" in found.sentence
 
 
+def test_a_share_of_the_error_over_the_classes_is_called_one_of_the_error(make_record: Make) -> None:
+    # of 40 and 30 % the second is 25 % less; recognised are 60 and 70 %, which is 17 % more
+    records = [make_record(0, top1=50.0, p10=3.0, balanced_top1_percent=60.0, variant="v"),
+               make_record(1, top1=70.0, p10=1.0, balanced_top1_percent=70.0)]  # fmt: skip
+    found = recommended(records, objectives=(*DEFAULT_OBJECTIVES, "balanced_error_percent"))
+    assert found.sentence.startswith(
+        "Take trial 1 (70.00 % top-1, 1.00 ms, 30.00 % balanced error): +20.0 points, 67 % faster and 25 % less "
+        "balanced error than v ("
+    )
+
+
 def test_the_images_that_a_score_does_not_count_say_nothing_of_chance(make_record: Make) -> None:
     one, other = make_record(0, top1=50.0, eval_images=0), make_record(1, top1=50.1)
     found = accuracy_difference(one, other)
