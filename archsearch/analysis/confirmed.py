@@ -200,7 +200,7 @@ def winners_curse_of(front: Front, noise_points: float | None = None) -> Winners
 
 
 DRAWS = 4000
-_BALANCED = "balanced_error_percent"
+BALANCED = "balanced_error_percent"
 _LEAST_DRAWS = 200
 _MOST_POINTS_DRAWN = 4_000_000  # draws times points: beyond, fewer draws
 
@@ -541,7 +541,7 @@ class _FrontDraws:
         self.names = tuple(self.groups)
         self.error = self._fit(OBJECTIVES["error_percent"].extract, seeds=True)
         self.log_latency = self._fit(lambda record: math.log(OBJECTIVES["latency_ms"].extract(record)), seeds=False)
-        self.share, self.rest = self._beside_error() if _BALANCED in objectives else (0.0, None)
+        self.share, self.rest = self._beside_error() if BALANCED in objectives else (0.0, None)
 
     def seeds_of(self, point: str) -> tuple[int, ...]:
         """The seeds of a point that completed."""
@@ -557,7 +557,7 @@ class _FrontDraws:
 
         Both are counted on the same images: drawn each for itself, they would tell networks apart that are alike.
         """
-        extract = OBJECTIVES[_BALANCED].extract
+        extract = OBJECTIVES[BALANCED].extract
         share, noise = 0.0, self.error.residuals
         if self.error.spread.variance > 0.0:
             own = self._fit(extract, seeds=True).residuals
@@ -568,7 +568,7 @@ class _FrontDraws:
         """The measured objectives, of what is taken of each fit."""
         errors = of(self.error)
         found = {"error_percent": errors, MEASURED_OBJECTIVE: np.exp(of(self.log_latency))}
-        return found if self.rest is None else {**found, _BALANCED: self.share * errors + of(self.rest)}
+        return found if self.rest is None else {**found, BALANCED: self.share * errors + of(self.rest)}
 
     def values_of_means(self) -> NDArray[np.float64]:
         """(points, objectives) at the fitted means."""

@@ -13,7 +13,8 @@ Two accuracies are told apart where the 95 % interval of their difference leaves
 two binomial shares over the validation images; that the networks saw the same images would narrow it, but which images
 they got right is not stored. Where both networks were confirmed, differences are paired by seed: the residual of
 point + seed over all confirmed networks, Student's t; where they had not the same seeds, with the error of the seeds'
-fitted effects (`Confirmed.difference_variance`). Two latencies are told apart beyond the study's noise floor.
+fitted effects (`Confirmed.difference_variance`). Two latencies are told apart beyond the study's noise floor, two
+errors over the classes beyond what counting the images explains.
 
 Error and latency are objectives of every study; it may have a third one.
 """
@@ -28,7 +29,7 @@ from dataclasses import dataclass, replace
 
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
-from archsearch.analysis.confirmed import Confirmed, ConfirmedPoint, winners_curse_of
+from archsearch.analysis.confirmed import BALANCED, Confirmed, ConfirmedPoint, winners_curse_of
 from archsearch.analysis.front import MEASURED_OBJECTIVE, Front, FrontRow, distinct
 from archsearch.analysis.intervals import counting_margin_points, half_width
 from archsearch.analysis.objectives import OBJECTIVES, cost_of, floor_text, latency_of, relative_percent, score_of
@@ -95,7 +96,8 @@ class AccuracyDifference:
 class CostDifference:
     """By how many percent the recommended network is below another in one objective; negative: above.
 
-    `told_apart`: the two differ, a latency by more than the noise floor.
+    `told_apart`: the two differ, a latency by more than the noise floor, an error over the classes by more than
+    counting the validation images explains.
     """
 
     objective: str
@@ -417,6 +419,13 @@ class _Choice:
             return not noisy.tie(one, other)
         return one != other
 
+    def _told_apart_in(self, objective: str, one: tuple[Record, float], other: tuple[Record, float]) -> bool:
+        """Whether two networks differ in an objective other than the error."""
+        if objective != BALANCED:
+            return self._apart(objective, one[1], other[1])
+        first, second = (replace(score_of(record), top1_percent=value) for record, value in (one, other))
+        return abs(one[1] - other[1]) > (counting_margin_points(first, second) or 0.0)
+
     def _told_apart(self, one: Candidate, other: Candidate) -> bool:
         return accuracy_difference(one.record, other.record, self.confirmed).told_apart
 
@@ -447,7 +456,7 @@ class _Choice:
             CostDifference(
                 objective=objective,
                 percent=relative_percent(theirs, mine),
-                told_apart=self._apart(objective, mine, theirs),
+                told_apart=self._told_apart_in(objective, (chosen.record, mine), (row.record, theirs)),
             )
             for objective, mine, theirs in zip(self.objectives, own, other, strict=True)
             if objective != ERROR
@@ -492,12 +501,15 @@ class _Choice:
             lower, higher = _THAN[each.objective]
             if each.told_apart:
                 (gains if each.percent > 0.0 else losses).append(f"{amount} {lower if each.percent > 0.0 else higher}")
-            elif each.percent:
+            elif each.percent and each.objective == MEASURED_OBJECTIVE:
                 ties.append(
                     f"a latency that cannot be told from its (noise floor {floor_text(self.front.noise_floor)})"
                 )
+            elif each.percent:
+                ties.append("a balanced error that cannot be told from its")
             else:
-                ties.append(f"the same {OBJECTIVES[each.objective].short.lower()}")
+                named = {BALANCED: "balanced error"}
+                ties.append(f"the same {named.get(each.objective, OBJECTIVES[each.objective].short.lower())}")
         parts = [_listed(each) for each in (gains, losses) if each]
         if not parts:
             return f"beside {name}, it has {_listed(ties)}"

@@ -194,6 +194,25 @@ def test_a_share_of_the_error_over_the_classes_is_called_one_of_the_error(make_r
     )
 
 
+@pytest.mark.parametrize(
+    ("recalled", "beaten", "said"),
+    [
+        # 1.96 * sqrt(0.4 * 0.6 / 2000 + 0.38 * 0.62 / 2000) = 3.02 points, and with 0.36 * 0.64 it is 3.00
+        (62.0, False, " and a balanced error that cannot be told from its."),
+        (64.0, True, "10 % less balanced error than v, with "),
+        (60.0, False, " and the same balanced error."),
+    ],
+)
+def test_an_error_over_the_classes_is_told_apart_beyond_what_counting_the_images_explains(
+    recalled: float, beaten: bool, said: str, make_record: Make
+) -> None:
+    records = [make_record(0, top1=50.0, p10=1.0, balanced_top1_percent=60.0, variant="v"),
+               make_record(1, top1=50.5, p10=1.01, balanced_top1_percent=recalled)]  # fmt: skip
+    found = recommended(records, objectives=(*DEFAULT_OBJECTIVES, "balanced_error_percent"), noise_floor=0.05)
+    assert found.trial == 1 and found.published is not None
+    assert (found.published.beaten, said in found.sentence) == (beaten, True)
+
+
 def test_the_images_that_a_score_does_not_count_say_nothing_of_chance(make_record: Make) -> None:
     one, other = make_record(0, top1=50.0, eval_images=0), make_record(1, top1=50.1)
     found = accuracy_difference(one, other)
