@@ -53,6 +53,11 @@ def conditions_of(records: Sequence[Record]) -> RecordConditions:
     return RecordConditions(**found)
 
 
+def measured_alike(one: RecordConditions, other: RecordConditions) -> bool:
+    """Whether the latencies of `one` can be compared with those of `other`: they are of no other device."""
+    return set(one.fingerprint) <= set(other.fingerprint)
+
+
 def listed(values: Sequence[object]) -> str:
     """The one value, or all of them where the networks differ."""
     shown = [f"{value:,}" if isinstance(value, int) else str(value) for value in values[:_MOST_LISTED]]

@@ -19,6 +19,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from archsearch.analysis.conditions import conditions_of, listed, measured_alike
 from archsearch.analysis.front import MEASURED_OBJECTIVE, Front, FrontRow, distinct, noisy_latency
 from archsearch.analysis.intervals import (
     CONFIDENCE,
@@ -222,7 +223,8 @@ class ConfirmedPoint:
             average seed); empty without a trial.
         on_front: whether the means stand on the front of the confirmed points.
         probability_on_front: share of the draws in which it does; None where the spread is unknown (one seed).
-        searched_top1_percent, searched_latency_ms: what the search had found; None if it had no such record.
+        searched_top1_percent, searched_latency_ms: what the search had found; None if it had no such record, and of
+            the latency where it was measured on another device.
         was_on_front: whether it stood on the searched study's front; None if that is not known.
         sentence: all of it in one sentence, without the label.
     """
@@ -424,6 +426,9 @@ def confirmed_of(
     values = dict(zip(work.names, means.tolist(), strict=True))
     on_front = dict(zip(work.names, work.front(means).tolist(), strict=True))
     rows = {} if original is None else {row.record.arch_id: row for row in reversed(original.rows)}
+    here = conditions_of([record for group in work.groups.values() for record in group])
+    comparable = original is None or measured_alike(here, original.conditions)
+    elsewhere = f"another device ({listed(here.device)}, fingerprint {listed(here.fingerprint)})"
     best = [name for name in work.names if on_front[name]]
     bend = knee([values[name] for name in best]) if best else None
     points = tuple(
@@ -435,6 +440,7 @@ def confirmed_of(
             on_front=on_front.get(point.name, False),
             probability=shares.get(point.name),
             original=rows.get(point.arch_id),
+            comparable=comparable,
         )
         for point in design.points
     )
@@ -448,7 +454,11 @@ def confirmed_of(
         noise_floor=floor,
         draws=drawn if shares else 0,
         method=_method(work, drawn, fresh=design.mode == FRESH_IMAGES),
-        warnings=(*cell_warnings(cells, design), *(unknown if work.names else ())),
+        warnings=(
+            *cell_warnings(cells, design),
+            *(() if comparable else (f"latencies cannot be compared with the search's: they are of {elsewhere}",)),
+            *(unknown if work.names else ()),
+        ),
         error_spread=work.error.spread if work.error.spread.seen else None,
     )
 
@@ -462,6 +472,7 @@ def _point(
     on_front: bool,
     probability: float | None,
     original: FrontRow | None,
+    comparable: bool,
 ) -> ConfirmedPoint:
     errors = mean_interval([record.error_percent for record in group])
     logs = [math.log(OBJECTIVES["latency_ms"].extract(record)) for record in group]
@@ -500,7 +511,7 @@ def _point(
         on_front=on_front,
         probability_on_front=probability,
         searched_top1_percent=None if original is None else 100.0 - original.record.error_percent,
-        searched_latency_ms=None if original is None else OBJECTIVES["latency_ms"].extract(original.record),
+        searched_latency_ms=OBJECTIVES["latency_ms"].extract(original.record) if original and comparable else None,
         was_on_front=None if original is None else original.on_front,
         sentence=sentence,
     )

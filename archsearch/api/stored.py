@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any, Self
 
 from archsearch.analysis.canary import Canary, canary_of
-from archsearch.analysis.conditions import conditions_text
+from archsearch.analysis.conditions import conditions_of, conditions_text, measured_alike
 from archsearch.analysis.confirmed import DRAWS, Confirmed, confirmed_of
 from archsearch.analysis.front import Front, front_of
 from archsearch.analysis.means import Retraining, means_of, retrainings_of
@@ -271,8 +271,8 @@ class StoredStudy:
 
     @cached_property
     def confirmed(self) -> Confirmed | None:
-        """The newest confirmation of its front (`archsearch confirm`); None if there is none."""
-        made = self.newest_design("confirm")
+        """The newest confirmation of its front (`archsearch confirm`) on its own device; None if there is none."""
+        made = self.newest_design("confirm", here=True)
         return made and self.confirmed_by(made[0].records, made[1])
 
     def confirmed_by(self, records: Sequence[Record], design: Design, *, draws: int = DRAWS) -> Confirmed:
@@ -284,7 +284,7 @@ class StoredStudy:
     def recommendation(self) -> Recommendation:
         """Which of its networks to take, and why; what every command says."""
         own = self.design
-        made = (self, own) if own is not None and own.points else self.newest_design("confirm")
+        made = (self, own) if own is not None and own.points else self.newest_design("confirm", here=True)
         if made is None or not self.front.rows:
             return recommendation_of(self.front, self.networks, made_by=self.made_by)
         # means and spread are enough; the probabilities would take a second
@@ -339,10 +339,14 @@ class StoredStudy:
             ]
             return tuple(type(self).read(database, info) for info in made)
 
-    def newest_design(self, purpose: Purpose) -> tuple[Self, Design] | None:
-        """The newest design with points that was made from it for this purpose, and its study."""
+    def newest_design(self, purpose: Purpose, *, here: bool = False) -> tuple[Self, Design] | None:
+        """The newest design with points that was made from it for this purpose, and its study.
+
+        `here`: one whose latencies may stand beside its own: of the same device.
+        """
         for made in self.designs(purpose):
-            if made.design is not None and made.design.points:
+            elsewhere = here and not measured_alike(conditions_of(made.records), self.front.conditions)
+            if made.design is not None and made.design.points and not elsewhere:
                 return made, made.design
         return None
 

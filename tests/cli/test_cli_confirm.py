@@ -46,13 +46,8 @@ def searched() -> list[Record]:
     return [record(number, kernel, *SEARCHED[kernel]) for number, kernel in enumerate(KERNELS)]
 
 
-@pytest.fixture
-def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The searched study, and a confirmation of kernels 3, 4 and 5 with two seeds."""
-    monkeypatch.chdir(tmp_path)
-    url = f"sqlite:///{tmp_path / 'studies.db'}"
-    proxy = {"epochs": 8, "train_images": 64, "validation_images": 40}
-    store_study(url, searched(), proxy=proxy, noise_floor=0.02)
+def store_confirmation(url: str, name: str, *, times: float = 1.0, **device: str) -> None:
+    """A confirmation of kernels 3, 4 and 5 with two seeds, on a device that is so many times as slow."""
     points = tuple(
         DesignPoint(
             name=f"trial {KERNELS.index(kernel)}",
@@ -70,17 +65,27 @@ def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     }  # by seed: top-1 and milliseconds of kernels 3, 4 and 5
     cells = [(index, seed, *each) for seed, row in seen.items() for index, each in enumerate(row)]
     trials = [
-        record(number, KERNELS[index], top1, ms, seed=seed, variant=trial_key(index, seed))
+        record(number, KERNELS[index], top1, times * ms, seed=seed, variant=trial_key(index, seed), **device)
         for number, (index, seed, top1, ms) in enumerate(cells)
     ]
-    store_study(url, trials, name="small.confirm-000000", noise_floor=0.02)
+    store_study(url, trials, name=name, noise_floor=0.02)
     database = Database(url)
     with database.writing() as session:
         for row in session.query(StudyRow):
             row.space = load_space("shufflenet_v2").to_dict()
-            if row.name != "small":
+            if row.name == name:
                 row.config = {**row.config, "design": asdict(design)}
     database.close()
+
+
+@pytest.fixture
+def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The searched study, and a confirmation of kernels 3, 4 and 5 with two seeds."""
+    monkeypatch.chdir(tmp_path)
+    url = f"sqlite:///{tmp_path / 'studies.db'}"
+    proxy = {"epochs": 8, "train_images": 64, "validation_images": 40}
+    store_study(url, searched(), proxy=proxy, noise_floor=0.02)
+    store_confirmation(url, "small.confirm-000000")
     return url
 
 
@@ -169,6 +174,24 @@ def test_each_network_has_intervals_and_a_probability_and_the_knee_is_of_the_mea
     assert any(text.startswith("The knee of the means is trial 1: top-1 60.10 % (58.83 to") for text in found.sentences)
     again = found.tables()[0]
     assert again.columns[3].show(again.rows[0][3]) == "58.20 (55.66 to 60.74)"
+
+
+def test_a_confirmation_on_another_device_stands_for_itself(stored: str) -> None:
+    before = open_study("small", storage=stored)
+    store_confirmation(stored, "small.confirm-111111", times=30.0, device="ssh:pi5", fingerprint="b0a2db0a2db0")
+    study, made = open_study("small", storage=stored), open_study("small.confirm-111111", storage=stored)
+    assert study.confirmed == before.confirmed and study.confirmed is not None
+    assert study.confirmed.design_study == "small.confirm-000000"
+    assert study.recommendation.sentence == before.recommendation.sentence
+    found = confirm_result(study, made)
+    assert found.points[0].latency_ms == pytest.approx(30.0 * math.sqrt(1.0 * 1.02))  # the geometric mean
+    assert [(each.searched_top1_percent, each.searched_latency_ms) for each in found.points] == [
+        (60.0, None), (59.5, None), (64.0, None),
+    ]  # fmt: skip
+    assert found.warnings == (
+        "latencies cannot be compared with the search's: they are of another device (ssh:pi5, fingerprint "
+        "b0a2db0a2db0)",
+    )
 
 
 @pytest.mark.parametrize(
