@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -144,16 +145,19 @@ def study_confusion(
     records: Sequence[Record], trainings: Sequence[tuple[str, Score]], classes: Sequence[str], *, study: str
 ) -> Confusion | None:
     """That of a study's retrained network with the highest mean recall; None where no retraining has a matrix."""
-    groups: dict[tuple[str, str, int], list[Score]] = {}
+    groups: dict[tuple[str, str, int, int, int], dict[int, Score]] = {}
     for arch_id, score in trainings:
         if score.confusion is not None:
-            groups.setdefault((arch_id, score.protocol, score.epochs), []).append(score)
+            how = (score.protocol, score.epochs, score.train_images, score.eval_images)
+            groups.setdefault((arch_id, *how), {})[score.seed] = score
     if not groups:
         return None
     best = max(
-        groups, key=lambda key: sum(each.balanced_top1_percent or 0.0 for each in groups[key]) / len(groups[key])
+        groups,
+        key=lambda key: statistics.fmean(each.balanced_top1_percent or 0.0 for each in groups[key].values()),
     )
-    return confusion_of(groups[best], classes, label=labels_of(records).get(best[0], best[0]), study=study)
+    label = labels_of(records).get(best[0], best[0])
+    return confusion_of(tuple(groups[best].values()), classes, label=label, study=study)
 
 
 def _shares(part: NDArray[np.int64], whole: NDArray[np.int64]) -> tuple[float | None, ...]:

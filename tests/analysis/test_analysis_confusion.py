@@ -64,6 +64,17 @@ def test_a_study_shows_the_network_with_the_highest_mean_recall() -> None:
     assert found is not None and found.label == "fair"
 
 
+def test_a_seed_that_was_trained_again_counts_once_and_other_images_are_another_matrix() -> None:
+    trainings = [
+        ("a", _score()),
+        ("a", _score(balanced_top1_percent=45.0)),  # the same seed with another batch size
+        ("a", _score(seed=1)),
+        ("a", _score(seed=2, eval_images=20, balanced_top1_percent=10.0)),
+    ]
+    found = study_confusion((), trainings, CLASSES, study="s")
+    assert found is not None and (found.seeds, found.counts.sum()) == (2, 20)
+
+
 def test_a_front_that_beats_no_constant_answer_says_so(make_record: Callable[..., Record]) -> None:
     def front(top1: float, majority: float | None) -> tuple[str, ...]:
         record = make_record(0, top1=top1)
