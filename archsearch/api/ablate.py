@@ -316,8 +316,22 @@ def plan_ablation(
         )
     check_size(len(points.points), seeds, most=most, fewer="name fewer choices")
     design = Design(purpose="ablation", of=made_from.name, points=points.points, seeds=tuple(range(seeds)), mode=mode)
-    planned = plan_design(made_from, design, runtime, changes=changed)
+    planned = plan_design(made_from, as_stored(design, made_from, changed), runtime, changes=changed)
     return replace(planned, lines=_lines(planned), notes=points.notes)
+
+
+def as_stored(design: Design, base: DesignBase, changed: SectionChanges) -> Design:
+    """The ablation with the points of the stored one that it goes on with, if there is one.
+
+    Which trials of the study have its networks is part of a design's name, and the search may have come to some since.
+    """
+    networks = [(point.name, point.arch_id) for point in design.points]
+    for made in () if base.study is None else base.study.designs("ablation"):
+        if made.design is not None and [(point.name, point.arch_id) for point in made.design.points] == networks:
+            same = replace(design, points=made.design.points)
+            if design_config(base, same, changed).name == made.name:
+                return same
+    return design
 
 
 def _within_study(points: AblationPoints, base: DesignBase, changed: SectionChanges, *, seeds: int) -> AblationPoints:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from archsearch.api.ablate import (
     PointMaker,
+    as_stored,
     leave_one_out,
     levels_of,
     nearest_baseline,
@@ -16,8 +19,12 @@ from archsearch.api.ablate import (
     parse_choices,
     typed_levels,
 )
+from archsearch.api.designed import DesignBase, design_config
+from archsearch.designs import Design
 from archsearch.errors import ConfigError, UnknownNameError
 from archsearch.models.variants import find_variant
+from archsearch.overrides import SectionChanges
+from archsearch.search.config import load_study
 from archsearch.space.search_space import load_space
 
 SCALE = {"stem.stride": 1, "stem.pool": False}
@@ -127,3 +134,28 @@ def test_choices_are_read_as_they_are_typed() -> None:
 def test_what_is_no_list_of_choices_is_refused(typed: str) -> None:
     with pytest.raises(ConfigError, match="choices"):
         parse_choices([typed], BASE)
+
+
+def test_an_ablation_goes_on_after_the_search_has_come_to_one_of_its_networks() -> None:
+    def design(trials: dict[str, int], seeds: int) -> Design:
+        made = one_at_a_time(PointMaker(BASE, input_size=32, scale=SCALE, trials=trials), {"kernel": (5, 7)})
+        return Design(
+            purpose="ablation", of="quickstart", points=made.points, seeds=tuple(range(seeds)), mode="one-at-a-time"
+        )
+
+    config, plain, longer = load_study("quickstart"), SectionChanges(), SectionChanges(proxy={"epochs": 3})
+    before = design({}, 3)
+    stored: Any = [
+        SimpleNamespace(name=design_config(DesignBase(config=config, space=SPACE), made, changed).name, design=made)
+        for made, changed in ((design({BASE.arch_id: 9}, 3), longer), (before, plain))
+    ]
+    study: Any = SimpleNamespace(designs=lambda purpose: stored if purpose == "ablation" else [])
+    base = DesignBase(config=config, space=SPACE, study=study)
+    asked = design({BASE.arch_id: 0, before.points[1].arch_id: 17}, 5)
+    found = as_stored(asked, base, plain)
+    assert design_config(base, found, plain).name == stored[1].name
+    assert (found.points, found.seeds) == (before.points, (0, 1, 2, 3, 4))
+    assert design_config(base, as_stored(asked, base, longer), longer).name == stored[0].name
+    fewer = replace(asked, points=asked.points[:2])
+    assert as_stored(fewer, base, plain) is fewer
+    assert as_stored(asked, DesignBase(config=config, space=SPACE), plain) is asked
