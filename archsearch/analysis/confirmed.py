@@ -337,7 +337,7 @@ class Confirmed(InNotebooks):
     def sentences(self) -> tuple[str, ...]:
         """How much of the searched front is still one, by how much it was flattered, and the knee."""
         found = []
-        was = [each for each in self.points if each.was_on_front]
+        was = [each for each in self.evaluated if each.was_on_front]
         if was and self.draws:
             kept = ", ".join(each.label for each in self.kept)
             found.append(
@@ -345,9 +345,7 @@ class Confirmed(InNotebooks):
                 f"{'is' if len(self.kept) == 1 else 'are'} more probably on it than not{f': {kept}' if kept else ''}."
             )
         again = [
-            each.searched_top1_percent - each.top1_percent
-            for each in was
-            if each.n and each.searched_top1_percent is not None
+            each.searched_top1_percent - each.top1_percent for each in was if each.searched_top1_percent is not None
         ]
         if again:
             words, than = accurate_text(-math.fsum(again) / len(again))

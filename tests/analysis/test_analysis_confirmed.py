@@ -174,6 +174,21 @@ def test_what_the_searched_study_said_stands_beside(make_record: Make) -> None:
     assert f"Trained again, and validated on other images, {lost}" in anew.sentences
 
 
+def test_a_network_of_the_front_without_a_trial_is_not_said_to_be_thrown_off_it(make_record: Make) -> None:
+    made = design("ab", 2)
+    error, p10 = {"a": [30.0, 30.5], "b": [20.0, 20.5]}, {"a": [4.0, 4.1], "b": [6.0, 6.1]}
+    given = [
+        replace(each, status=TrialStatus.FAILED, score=None, reason="out of memory") if each.point == "b" else each
+        for each in records(make_record, made, error, p10)
+    ]
+    searched = front_of([
+        make_record(0, top1=70.0, p10=4.0, arch_id=made.points[0].arch_id),
+        make_record(1, top1=80.0, p10=6.0, arch_id=made.points[1].arch_id),
+    ])  # fmt: skip
+    found = confirmed_of(given, made, OBJECTIVES, noise_floor=0.01, original=searched)
+    assert found.sentences[0] == "1 of 1 network of the searched front is more probably on it than not: a."
+
+
 def test_one_seed_has_no_probability(make_record: Make) -> None:
     made = design("ab", 1)
     given = records(make_record, made, {"a": [30.0], "b": [31.0]}, {"a": [5.0], "b": [4.0]})
