@@ -555,7 +555,8 @@ class _Choice:
         if len({row.values for row in self.front.rows}) == 1:
             return f"All {len(rows):,} complete networks have the same values: any of them will do."
         if count == 1:
-            return f"It is the whole front: it beats every other of {len(rows):,} complete networks."
+            others = f"{len(self.points):,} confirmed" if again and len(self.points) > 1 else f"{len(rows):,} complete"
+            return f"It is the whole front: it beats every other of {others} networks."
         if chosen is not start:
             told = "their accuracies cannot be told apart"
             margin = self._margin(chosen, start)

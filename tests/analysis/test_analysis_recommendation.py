@@ -291,9 +291,11 @@ def test_a_confirmation_that_lacks_a_network_of_the_front_is_said_and_not_used(m
 def test_a_network_that_the_confirmation_throws_off_the_front_is_not_taken(make_record: Make) -> None:
     records = [make_record(0, top1=50.0, p10=1.0), make_record(1, top1=60.0, p10=4.0)]
     assert recommended(records).trial == 1
+    records.append(make_record(2, top1=40.0, p10=6.0))  # which nobody confirmed
     found, _ = confirmation({"trial 0": [50.0, 50.2, 50.1], "trial 1": [48.1, 48.0, 48.2]}, records)
     answer = recommended(records, confirmed=found)
     assert (answer.trial, answer.alternatives) == (0, ())
+    assert answer.reason == "It is the whole front: it beats every other of 2 confirmed networks."
 
 
 def test_an_unconverged_latency_is_warned_of(make_record: Make) -> None:
