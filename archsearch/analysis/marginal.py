@@ -3,7 +3,7 @@
 Least squares on the levels of all choices at once: y = mean + one effect for each level, the effects of a choice
 weighted by how often its levels occur adding up to 0. A slight ridge (Hastie, Tibshirani and Friedman 2009, section
 3.4.1) gives an answer where two levels always occur together; one that predicts best would shrink the effects so far
-that their intervals miss them. Error is taken as it is, all other objectives as logarithms: costs act by factors. The
+that their intervals miss them. Errors are taken as is, all other objectives as logarithms: costs act by factors. The
 intervals are percentiles of a bootstrap over networks (Efron and Tibshirani 1993, chapter 13), each for itself: of 100
 intervals of levels without effect about 5 miss 0. How many effects there are is therefore said with all of a model
 corrected: Student's t of the effect over its standard error in that bootstrap, by Holm's method (1979, "A simple
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from archsearch.analysis.front import DEFAULT_OBJECTIVES
 from archsearch.analysis.intervals import CONFIDENCE, Floats
 from archsearch.analysis.levels import OBSERVATIONAL, Networks, counts_text, networks_of
-from archsearch.analysis.objectives import OBJECTIVES, resolve_objectives
+from archsearch.analysis.objectives import ERRORS, OBJECTIVES, resolve_objectives
 from archsearch.records import Record
 from archsearch.table import Column, InNotebooks, Interval, Table
 from archsearch.text import capitalised, level_text, number_text, plural
@@ -38,7 +38,6 @@ MIN_LEVEL = 5  # networks of a level below which its effect gets no interval
 BOOTSTRAPS = 200
 _FOLDS = 5
 _RIDGE = 0.3
-_LINEAR = ("error_percent", "balanced_error_percent")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -361,7 +360,7 @@ def _told(effects: Floats, errors: Floats, design: _Design, freedom: int) -> dic
 
 
 def _model(objective: str, raw: Floats, design: _Design, bootstraps: int, seed: int) -> MarginalModel:
-    linear = objective in _LINEAR
+    linear = objective in ERRORS
     unit = "points" if linear else "%"
     count = len(raw)
     title = OBJECTIVES[objective].short.lower()

@@ -19,6 +19,7 @@ from archsearch.registry import Registry
 from archsearch.text import accurate_text, count_text, percent_text, plural, significant
 
 Part = TypeVar("Part", Cost, Latency, Score)
+ERRORS = ("error_percent", "balanced_error_percent")  # the objectives that are rates: all others act by factors
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from typing import Any
 from archsearch.analysis.confirmed import Confirmed
 from archsearch.analysis.front import MEASURED_OBJECTIVE, Front, FrontRow
 from archsearch.analysis.intervals import NORMAL_95, share_error_points
+from archsearch.analysis.objectives import ERRORS
 from archsearch.analysis.recommendation import made_with
 from archsearch.api.designed import MOST_NETWORKS, DesignPlan, base_of, check_size, plan_design, point_of
 from archsearch.api.stored import by_network
@@ -137,7 +138,7 @@ def standard_errors(front: Front, row: FrontRow) -> tuple[float, ...]:
     """How uncertain each objective of one record is, in its own unit; 0 where it is exact."""
     found = []
     for name, value in zip(front.objectives, row.values, strict=True):
-        if name in ("error_percent", "balanced_error_percent"):
+        if name in ERRORS:
             found.append(share_error_points(value, max(row.score.eval_images, 1)) or 0.0)
         elif name == MEASURED_OBJECTIVE:
             found.append(_latency_error(front, row, value))

@@ -30,7 +30,7 @@ from optuna.trial import create_trial
 from archsearch.analysis.front import DEFAULT_OBJECTIVES
 from archsearch.analysis.importance import Importance, Importances, Ranking
 from archsearch.analysis.levels import Networks, networks_of
-from archsearch.analysis.objectives import OBJECTIVES, resolve_objectives
+from archsearch.analysis.objectives import ERRORS, OBJECTIVES, resolve_objectives
 from archsearch.noise import ordered_bound
 from archsearch.records import Record
 from archsearch.text import level_text
@@ -151,7 +151,7 @@ def importances(
 
     Args:
         records: of one study, of any status; complete ones with a point of the search space are used.
-        objectives: names of OBJECTIVES. fANOVA takes logarithms of all but the error: costs act by factors.
+        objectives: names of OBJECTIVES. fANOVA takes logarithms of all but errors: costs act by factors.
         methods: names of METHODS.
         chance: whether to find out what shuffled values give PED-ANOVA.
         seed: of the forest, of the shuffles, and of the part that is taken of very many networks.
@@ -191,7 +191,7 @@ def importances(
 
 def _ranking(found: Networks, column: int, objective: str, method: _Method, *, chance: bool, seed: int) -> Ranking:
     values = found.values[:, column]
-    if objective != "error_percent" and (values > 0.0).all():
+    if objective not in ERRORS and (values > 0.0).all():
         values = np.log(values)
     generator = np.random.default_rng(seed)
     chosen = np.arange(len(values))

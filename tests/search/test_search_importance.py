@@ -132,6 +132,17 @@ def test_equal_values_and_one_point_give_a_reason() -> None:
     assert (alone.rankings, alone.reason) == ((), "every choice had one value in all networks")
 
 
+def test_an_error_over_the_classes_is_an_error_and_not_a_cost() -> None:
+    alike = [
+        replace(each, score=replace(each.score, balanced_top1_percent=each.score.top1_percent))
+        for each in make_noise(seed=1)
+        if each.score is not None
+    ]
+    found = importances(alike, ("error_percent", "balanced_error_percent"), methods=("fANOVA",))
+    errors, over_classes = (each.rows for each in found.rankings)
+    assert errors and over_classes == errors
+
+
 def test_with_noise_alone_one_study_in_twenty_names_a_choice_as_above_chance() -> None:
     named, studies = 0, 200
     for seed in range(studies):
