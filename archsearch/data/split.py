@@ -81,11 +81,13 @@ def stratified_positions(
         )
     by_image, shuffled, priority = _drawn(labels, seed)
     order = _proportional_order(shuffled, by_image, priority)
-    first = validation_images if fresh else 0
-    validation = order[first : first + validation_images]
-    if every_class:
-        validation = _of_every_class(order[first:], by_image, validation_images, what="validation_images", leave=True)
-    chosen = set(validation)
+    chosen: set[int] = set()
+    for leave in (True, False) if fresh else (True,):  # fresh ones are a second choice, which leaves the first behind
+        order = [index for index in order if index not in chosen]
+        validation = order[:validation_images]
+        if every_class:
+            validation = _of_every_class(order, by_image, validation_images, what="validation_images", leave=leave)
+        chosen = set(validation)
     rest = _proportional_order([index for index in shuffled if index not in chosen], by_image, priority)
     train = rest[:train_images]
     if every_class:

@@ -96,6 +96,22 @@ def test_fresh_validation_images_are_none_of_the_others_and_as_proportional() ->
         stratified_split(images, validation_images=51, seed=0, fresh=True)
 
 
+@pytest.mark.parametrize(("sizes", "count"), [([98, 2], 10), ([90, 5, 5], 20), ([10] * 10, 50), ([50, 3, 2], 4)])
+def test_fresh_validation_images_are_as_many_and_none_of_the_others_where_every_class_has_some(
+    sizes: list[int], count: int
+) -> None:
+    labels = torch.tensor(_labels(sizes))
+    for seed in range(5):
+        (_, usual), (train, fresh) = (
+            stratified_positions(labels, validation_images=count, seed=seed, every_class=True, fresh=other)
+            for other in (False, True)
+        )
+        assert len(fresh) == len(usual) == count and not set(fresh) & set(usual)
+        assert sorted(train + fresh) == list(range(len(labels)))
+        for part in (train, fresh):
+            assert set(labels[torch.tensor(part)].tolist()) == set(range(len(sizes)))
+
+
 def test_splitting_leaves_the_global_random_state_alone(make_images: Callable[..., Images]) -> None:
     before = torch.get_rng_state()
     stratified_split(make_images([5, 5]), validation_images=2, seed=0)
