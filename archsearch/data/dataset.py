@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
-
 from archsearch.data.images import Images, ImageSource, OnDecoded
-from archsearch.data.split import stratified_positions, stratified_subset
+from archsearch.data.split import check_class_sizes, stratified_positions, stratified_subset
 from archsearch.errors import ConfigError, DataError
 
 
@@ -100,7 +98,7 @@ class Dataset:
                 stratified_subset(self.validation.labels, validation_images, seed=seed, what="validation_images"),
             )
         if not self.former:
-            self.check_class_sizes(2, "one to train on and one to validate on")
+            check_class_sizes(self.train.labels, self.classes, "one to train on and one to validate on", name=self.name)
         return stratified_positions(
             self.train.labels,
             validation_images=validation_images,
@@ -141,14 +139,3 @@ class Dataset:
 
     def _read_at(self, image_size: int) -> int | None:
         return None if self.former else image_size
-
-    def check_class_sizes(self, least: int, reason: str) -> None:
-        """Raise DataError that names every class with fewer training images than `least`."""
-        counts = torch.bincount(self.train.labels, minlength=self.num_classes).tolist()
-        small = [f"'{name}' has {count}" for name, count in zip(self.classes, counts, strict=True) if count < least]
-        if small:
-            raise DataError(
-                f"dataset '{self.name}': a class needs {least} images, {reason}: {', '.join(small[:10])}"
-                + (f" and {len(small) - 10} more classes" if len(small) > 10 else ""),
-                hint="add images of it, or leave the class out",
-            )

@@ -230,7 +230,7 @@ def load_folder(path: Path, *, name: str, cache: Path, rules: ImageRules | None 
     check_test: Callable[[], None] = partial(_check_test, found, test, name=name)
     names: tuple[str, ...] = ()
     if rules.test_share:
-        kept, held_out = held_out_positions(everything.labels, rules.test_share)
+        kept, held_out = held_out_positions(everything.labels, rules.test_share, classes=found.train.classes, name=name)
         train = everything.chosen(kept)
         load_test, check_test = partial(everything.chosen, held_out), nothing_to_check
         names = tuple(everything.pictures[place].file.relative_to(path).as_posix() for place in held_out)

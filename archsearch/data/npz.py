@@ -64,7 +64,7 @@ def load_npz(path: Path, *, name: str, rules: ImageRules | None = None) -> Datas
                 hint="leave one of them out",
             )
     if rules.test_share:
-        kept, held_out = held_out_positions(everything.labels, rules.test_share)
+        kept, held_out = held_out_positions(everything.labels, rules.test_share, classes=classes, name=name)
         train, load_test = everything.subset(kept), partial(everything.subset, held_out)
     own_validation = (path / "val.npz").exists() and not rules.former
     return Dataset(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import heapq
 import math
 from collections import Counter
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from archsearch.data.images import Images
-from archsearch.errors import ConfigError
+from archsearch.errors import ConfigError, DataError
 
 TEST_SEED = 0  # of the images that `ImageRules.test_share` holds out: that split is part of the dataset
 
@@ -95,20 +96,34 @@ def stratified_positions(
     return train, validation
 
 
-def held_out_positions(labels: Tensor, share: float) -> tuple[list[int], list[int]]:
+def check_class_sizes(labels: Tensor, classes: Sequence[str], reason: str, *, name: str) -> None:
+    """Raise DataError that names every class of dataset `name` with fewer than two images; `reason` says why two."""
+    counts = torch.bincount(labels, minlength=len(classes)).tolist()
+    small = [f"'{each}' has {count}" for each, count in zip(classes, counts, strict=True) if count < 2]
+    if small:
+        raise DataError(
+            f"dataset '{name}': a class needs 2 images, {reason}: {', '.join(small[:10])}"
+            + (f" and {len(small) - 10} more classes" if len(small) > 10 else ""),
+            hint="add images of it, or leave the class out",
+        )
+
+
+def held_out_positions(
+    labels: Tensor, share: float, *, classes: Sequence[str], name: str
+) -> tuple[list[int], list[int]]:
     """Positions of the images that are kept, in order, and of those that are held out for testing.
 
-    Raises ConfigError if either are fewer than the classes, of which each needs an image.
+    Both have an image of every class. Raises DataError for a class of one image, ConfigError if either are to be fewer
+    than the classes.
     """
-    total, classes = len(labels), len(set(labels.tolist()))
+    check_class_sizes(labels, classes, "one to train on and one to test on", name=name)
+    total, least = len(labels), len(classes)
     count = max(1, round(share * total))
-    if not classes <= count <= total - classes:
+    if not least <= count <= total - least:
         raise ConfigError(
-            f"test_share {share:g} holds out {count:,} of {total:,} images; of {classes} classes each needs an image "
+            f"test_share {share:g} holds out {count:,} of {total:,} images; of {least} classes each needs an image "
             "to test on and one to train on",
-            hint=f"a share from {math.ceil(1000 * classes / total) / 1000:g} to 0.5"
-            if 2 * classes <= total
-            else "add images",
+            hint=f"a share from {math.ceil(1000 * least / total) / 1000:g} to 0.5",
         )
     kept, held_out = stratified_positions(labels, validation_images=count, seed=TEST_SEED, every_class=True)
     return sorted(kept), sorted(held_out)

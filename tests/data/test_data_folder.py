@@ -294,6 +294,16 @@ def test_a_class_of_one_image_is_named(tmp_path: Path) -> None:
         dataset.split_positions(validation_images=2, train_images=None, seed=0)
 
 
+def test_a_class_of_one_image_is_not_held_out_whole(tmp_path: Path) -> None:
+    flat = _flat(tmp_path, {"a": 40, "b": 20, "lonely": 1})
+    with pytest.raises(DataError, match=r"a class needs 2 images, one to train on and one to test on: 'lonely' has 1"):
+        load_dataset(f"folder:{flat}", rules=ImageRules(test_share=0.2))
+    Image.new("RGB", (8, 8)).save(flat / "lonely" / "001.png")
+    dataset = load_dataset(f"folder:{flat}", rules=ImageRules(test_share=0.2))
+    for part in (dataset.train, dataset.load_test()):
+        assert set(part.labels.tolist()) == {0, 1, 2}
+
+
 def test_classes_that_differ_between_the_splits_are_named_without_opening_images(image_folder: Path) -> None:
     (image_folder / "test" / "dog").rename(image_folder / "test" / "wolf")
     for file in (image_folder / "test").rglob("*.png"):
