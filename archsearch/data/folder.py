@@ -47,7 +47,7 @@ def scanned(files: Sequence[Path], *, root: Path, folder: Path, whole: bool) -> 
         folder: where it is kept. A memory that cannot be written is done without, with a warning.
         whole: see `picture_facts`.
     """
-    place = folder / f"{hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:24]}.json"
+    place = folder / f"{hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:24]}.json"
     known = _remembered(place)
     told = [time.monotonic(), 0]
     stamps = [_stamp(file, whole=whole) for file in files]
@@ -414,10 +414,15 @@ def _digest(file: Path) -> str:
 
 
 def _listing(folder: Path, *, name: str, endings: Sequence[str]) -> ListedSplit:
-    """Every picture of a split by its name. Raises DataError if there is no such folder."""
+    """Every picture of a split by its name. Raises DataError if there is no such folder, or a class is named oddly."""
     if not folder.is_dir():
         raise DataError(f"dataset '{name}': there is no folder {folder}", hint=f"put images under {folder}/CLASS/")
     classes, beside, hidden = _folders(folder)
+    odd = [each for each in classes if each.encode(errors="ignore").decode() != each]
+    if odd:
+        raise DataError(
+            f"dataset '{name}': {folder}: {odd[0]!a} is no name of a class: it is not UTF-8", hint="rename the folder"
+        )
     files: list[Path] = []
     labels: list[int] = []
     left_out: Counter[str] = Counter(_ending(file) for file in beside)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -320,6 +322,19 @@ def test_names_that_differ_in_case_or_accents_only_are_said_to(image_folder: Pat
     (image_folder / "test" / "dog").rename(image_folder / "test" / test)
     with pytest.raises(DataError, match="differ only in upper and lower case or in how accents are written"):
         load_dataset(f"folder:{image_folder}").check_test()
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="its file systems refuse such names")
+def test_names_that_are_not_utf_8_are_read_but_those_of_classes_which_are_told_to_be_renamed(
+    image_folder: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / os.fsdecode(b"caf\xe9")
+    image_folder.rename(root)
+    (root / "train" / "dog" / "0.png").rename(root / "train" / "dog" / os.fsdecode(b"\xe9.png"))
+    assert len(load_dataset(f"folder:{root}").train) == 6
+    (root / "train" / "dog").rename(root / "train" / os.fsdecode(b"ch\xe9ri"))
+    with pytest.raises(DataError, match=r"'ch\\udce9ri' is no name of a class: it is not UTF-8"):
+        load_dataset(f"folder:{root}")
 
 
 @pytest.mark.parametrize("content", [b"", b"not an image", b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR"])
