@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -450,17 +450,21 @@ def _folders(folder: Path) -> tuple[list[str], list[str], int]:
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
-        raise DataError(f"{folder} cannot be listed: {error.strerror or error}") from error
+        _refuse_unlisted(error)
     seen = [entry for entry in entries if not _is_hidden(entry.name)]
     folders = [entry.name for entry in seen if entry.is_dir()]
     return folders, [entry.name for entry in seen if not entry.is_dir()], len(entries) - len(seen)
+
+
+def _refuse_unlisted(error: OSError) -> NoReturn:
+    raise DataError(f"{error.filename} cannot be listed: {error.strerror}") from error
 
 
 def _walk(folder: Path) -> list[tuple[Path, list[str], int]]:
     """Every folder from this one down, links followed once, in ImageFolder's order: files, and how many are hidden."""
     found = []
     been = set()
-    for place, folders, files in os.walk(folder, followlinks=True):
+    for place, folders, files in os.walk(folder, onerror=_refuse_unlisted, followlinks=True):
         real = Path(place).resolve()
         if real in been:
             folders.clear()

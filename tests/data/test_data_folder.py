@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -350,6 +352,24 @@ def test_a_truncated_training_image_is_named(image_folder: Path) -> None:
     broken = image_folder / "train" / "dog" / "1.png"
     broken.write_bytes(broken.read_bytes()[:-200])  # the header is whole, the pixels are not
     with pytest.raises(DataError, match=r"dog/1\.png cannot be read as an image"):
+        load_dataset(f"folder:{image_folder}")
+
+
+@pytest.mark.parametrize("place", ["train", "train/dog", "train/dog/more"])
+def test_a_folder_that_may_not_be_listed_is_named_at_every_level(
+    image_folder: Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = image_folder / place
+    closed.mkdir(exist_ok=True)
+    real = os.scandir
+
+    def scandir(path: Path | str) -> object:
+        if Path(path) == closed:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(DataError, match=f"{re.escape(str(closed))} cannot be listed: Permission denied"):
         load_dataset(f"folder:{image_folder}")
 
 
