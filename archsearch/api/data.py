@@ -26,6 +26,7 @@ _TEST_SHARE = 0.15
 _VALIDATION_SHARE, _MOST_VALIDATION = 0.2, 5000
 _CPU_SIZE, _GPU_SIZE = 96, 224  # pixels at most: what a search of some hours can train at
 _CPU_IMAGES = 8000  # trained on in an epoch
+_NAME_LETTERS = 80  # of the dataset's name in the study's, which has 100 at most
 
 
 def data(dataset: str | Path, *, data_dir: str | Path | None = None) -> DatasetSurvey:
@@ -52,7 +53,7 @@ def data(dataset: str | Path, *, data_dir: str | Path | None = None) -> DatasetS
 def suggested_study(facts: DatasetFacts, *, gpu: bool) -> dict[str, Any]:
     """Keys and values of a study that fits a dataset and a machine: input size, stem, batch, splits, objectives."""
     entry, path = parse_dataset(facts.uri)
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", path.resolve().name if entry.takes_path else facts.uri).strip("-.")
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", path.resolve().name if entry.takes_path else facts.uri)
     size = _input_size(facts.image_size, most=_GPU_SIZE if gpu else _CPU_SIZE)
     own_test, own_validation = facts.split("test"), facts.split("validation")
     test_share = None if own_test is not None or not entry.takes_path else _TEST_SHARE
@@ -64,7 +65,7 @@ def suggested_study(facts: DatasetFacts, *, gpu: bool) -> dict[str, Any]:
     used = left if gpu else min(left, _CPU_IMAGES)
     batch = next((each for each in (128, 64) if used >= 16 * each), 32)
     study: dict[str, Any] = {
-        "name": f"{name or 'mine'}-{size}",
+        "name": f"{name.strip('-._')[:_NAME_LETTERS] or 'mine'}-{size}",
         "description": f"{facts.uri}, {classes} classes, at {size}x{size} pixels",
         "space": "shufflenet_v2",
         "dataset": f"{facts.uri.partition(':')[0]}:{path.resolve()}" if entry.takes_path else facts.uri,

@@ -19,6 +19,7 @@ from archsearch.data.catalog import load_dataset
 from archsearch.data.pictures import PictureFacts, picture_facts
 from archsearch.data.survey import look_at
 from archsearch.errors import ArchsearchError
+from archsearch.files import is_name
 from archsearch.search.config import load_study
 
 
@@ -96,6 +97,13 @@ def test_the_study_that_fits_can_be_run(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(ArchsearchError, match=r"mine\.yaml holds another study"):
         write_study(data(str(photos)), tmp_path / "mine.yaml")
     assert (tmp_path / "mine.yaml").read_text() == "name: mine\n"
+
+
+@pytest.mark.parametrize("name", ["_photos", "-.photos_", "p" * 200, "\u0444\u043e\u0442\u043e"])
+def test_a_folder_of_any_name_gets_a_study_whose_name_is_allowed(photos: Path, name: str) -> None:
+    found = data(photos.rename(photos.with_name(name)))
+    assert found.study is not None
+    assert is_name(found.study["name"])
 
 
 @pytest.mark.parametrize(("own", "gpu", "size"), [(500, True, 224), (500, False, 96), (50, True, 48), (8, False, 32)])
