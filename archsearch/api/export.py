@@ -391,9 +391,10 @@ def _outputs(model: nn.Module, images: Tensor) -> Tensor:
 
 
 def _normalised(dataset: Dataset, source: _Source, count: int) -> Tensor:
-    """Every k-th training image, normalised: spread over the classes, however the images are ordered."""
+    """So many training images, normalised: at equal distances, of all classes however the images are ordered."""
     images = dataset.training_images(source.metadata.input_size)
-    chosen = images.subset(range(0, len(images), max(1, len(images) // count))[:count])
+    wanted = min(count, len(images))
+    chosen = images.subset([place * len(images) // wanted for place in range(wanted)])
     return torch.cat([inputs for inputs, _ in _batches(chosen, source)])
 
 

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from archsearch.api.export import _normalised, _Source
+from archsearch.data.dataset import Dataset
+from archsearch.data.images import Images
+from archsearch.models.families import FAMILIES
+from archsearch.models.model_info import ModelInfo
+
+CLASSES = ("dark", "grey", "light")
+
+
+def images_of(labels: Tensor) -> Images:
+    """8x8 pixels of one brightness, 0, 85 or 170, which is the class."""
+    return Images((85 * labels).to(torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 8, 8).contiguous(), labels)
+
+
+def source_of(model: nn.Module) -> _Source:
+    """A network that takes pixels from 0 to 1 as they are."""
+    info = ModelInfo(
+        name="any",
+        spec=FAMILIES["shufflenet_v2"].base,
+        classes=CLASSES,
+        input_size=8,
+        mean=(0.0, 0.0, 0.0),
+        std=(1.0, 1.0, 1.0),
+        test_top1_percent=(50.0,),
+        archsearch_version="0.1.0",
+    )
+    return _Source(model=model, metadata=info, dataset=None, folder=Path())
+
+
+def test_calibration_images_are_of_every_class_of_an_ordered_set_that_has_few_more_than_are_taken() -> None:
+    # 300 images, class by class; every 1.5th of them is 0, 1, 3, ... 99 (67), 100, ... 199 (67), 201, ... 298 (66)
+    train = images_of(torch.repeat_interleave(torch.arange(3), 100))
+    dataset = Dataset(
+        name="any", classes=CLASSES, train=train, load_test=lambda: train, flip=False, fingerprint="0" * 12
+    )
+    taken = _normalised(dataset, source_of(nn.Identity()), 200)
+    assert torch.bincount((3 * taken[:, 0, 0, 0]).round().long()).tolist() == [67, 67, 66]
+    assert len(_normalised(dataset, source_of(nn.Identity()), 1000)) == 300
