@@ -30,6 +30,9 @@ from archsearch.registry import Registry
 #
 # Files that torch reads are an exported program, which needs no class of ours, and the weights alone.
 
+Outputs = Callable[[Tensor], Tensor]
+"""What gives the outputs (N, classes) of inputs (N, 3, H, W)."""
+
 _METADATA_FILE = "archsearch.json"
 _EXPORT_FAILURES = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
@@ -52,12 +55,18 @@ def _write_program(model: nn.Module, example: Tensor, info: ModelInfo) -> bytes:
     return file.getvalue()
 
 
-def _run_program(content: bytes, images: Tensor, _model: nn.Module) -> Tensor:
-    """What a saved program gives for images (N, 3, H, W): logits (N, classes)."""
-    with torch.inference_mode(), warnings.catch_warnings():
+def _opened_program(content: bytes, _model: nn.Module) -> Outputs:
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        made: Tensor = torch.export.load(io.BytesIO(content)).module()(images)
-    return made
+        program = torch.export.load(io.BytesIO(content)).module()
+
+    def outputs(images: Tensor) -> Tensor:
+        with torch.inference_mode(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            made: Tensor = program(images)
+        return made
+
+    return outputs
 
 
 def _write_state(model: nn.Module, _example: Tensor, info: ModelInfo) -> bytes:
@@ -66,13 +75,17 @@ def _write_state(model: nn.Module, _example: Tensor, info: ModelInfo) -> bytes:
     return safetensors.torch.save(state, metadata=info.as_text())
 
 
-def _run_state(content: bytes, images: Tensor, model: nn.Module) -> Tensor:
-    """What the network gives for images (N, 3, H, W) with a file's weights; `model` itself keeps its own."""
+def _opened_state(content: bytes, model: nn.Module) -> Outputs:
+    """The network with a file's weights; `model` itself keeps its own."""
     own = copy.deepcopy(model).eval().cpu()
     own.load_state_dict(safetensors.torch.load(content))
-    with torch.inference_mode():
-        made: Tensor = own(images)
-    return made
+
+    def outputs(images: Tensor) -> Tensor:
+        with torch.inference_mode():
+            made: Tensor = own(images)
+        return made
+
+    return outputs
 
 
 # ONNX files: any number of images, the facts in their metadata, and int8 by ONNX Runtime's static quantisation.
@@ -90,16 +103,20 @@ def write_onnx(model: nn.Module, example: Tensor, info: ModelInfo) -> bytes:
     return _with_metadata(export_onnx(model, example, dynamic_batch=True).data, info)
 
 
-def run_onnx(content: bytes, inputs: Tensor, *, name: str = INPUT_NAME) -> Tensor:
-    """What ONNX Runtime gives on the CPU for images (N, 3, H, W), or what else the input `name` takes: one output."""
+def opened_onnx(content: bytes, *, name: str = INPUT_NAME) -> Outputs:
+    """ONNX Runtime on the CPU, for images (N, 3, H, W), or for what else the input `name` takes: one output."""
     import onnxruntime as ort
 
     options = ort.SessionOptions()
     options.log_severity_level = _LOG_ERRORS
     options.intra_op_num_threads = 1
     session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    (made,) = session.run(None, {name: inputs.contiguous().numpy()})
-    return torch.from_numpy(made)
+
+    def outputs(inputs: Tensor) -> Tensor:
+        (made,) = session.run(None, {name: inputs.contiguous().numpy()})
+        return torch.from_numpy(made)
+
+    return outputs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,14 +128,14 @@ class ExportFormat:
         suffix: of its files.
         summary: what reads it.
         write: the file's content, from a network in eval mode on the CPU, an example input (N, 3, H, W) and the facts.
-        run: the outputs (N, classes) of a file's content for inputs (N, 3, H, W), on the CPU.
+        opened: a file's content, ready to be run on the CPU; also given the network.
     """
 
     name: str
     suffix: str
     summary: str
     write: Callable[[nn.Module, Tensor, ModelInfo], bytes]
-    run: Callable[[bytes, Tensor, nn.Module], Tensor]
+    opened: Callable[[bytes, nn.Module], Outputs]
 
 
 FORMATS: Registry[ExportFormat] = Registry(
@@ -131,21 +148,21 @@ FORMATS: Registry[ExportFormat] = Registry(
                 suffix=".onnx",
                 summary="ONNX Runtime and other runtimes",
                 write=write_onnx,
-                run=lambda content, images, _model: run_onnx(content, images),
+                opened=lambda content, _model: opened_onnx(content),
             ),
             ExportFormat(
                 name="torch-export",
                 suffix=".pt2",
                 summary="torch.export.load, without archsearch",
                 write=_write_program,
-                run=_run_program,
+                opened=_opened_program,
             ),
             ExportFormat(
                 name="state-dict",
                 suffix=".safetensors",
                 summary="safetensors; archsearch.build makes the module",
                 write=_write_state,
-                run=_run_state,
+                opened=_opened_state,
             ),
         )
     },
@@ -324,7 +341,7 @@ def recipe_input(picture: NDArray[np.uint8], recipe: Preprocessing) -> Tensor:
 
 def run_picture(content: bytes, picture: NDArray[np.uint8]) -> Tensor:
     """What ONNX Runtime gives for an upright RGB picture (H, W, 3): logits (1, classes)."""
-    return run_onnx(content, torch.from_numpy(picture), name=IMAGE_NAME)
+    return opened_onnx(content, name=IMAGE_NAME)(torch.from_numpy(picture))
 
 
 def with_picture_input(content: bytes, recipe: Preprocessing) -> bytes:

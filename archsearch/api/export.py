@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,12 @@ from archsearch.errors import BuildError, ConfigError, DataError, UnknownNameErr
 from archsearch.export import (
     FORMATS,
     ExportFormat,
+    Outputs,
     Parity,
+    opened_onnx,
     parity,
     quantized,
     recipe_input,
-    run_onnx,
     run_picture,
     with_picture_input,
 )
@@ -231,7 +232,7 @@ def export(
     probes = torch.randn((_PARITY_IMAGES, 3, size, size), generator=generator)
     tell(f"exporting {source.metadata.name}")
     content = chosen.write(source.model, probes[:2], source.metadata)
-    same = parity(_outputs(source.model, probes), chosen.run(content, probes, source.model))
+    same = parity(_outputs(source.model, probes), _outputs(chosen.opened(content, source.model), probes))
     if same.largest_difference > TOLERANCE:
         raise BuildError(
             f"the exported file differs from the network by {same.largest_difference:.2g} of the largest output "
@@ -244,7 +245,7 @@ def export(
         assert images is not None  # they are needed
         content = quantized(whole, _normalised(images, source, _CALIBRATION_IMAGES))
         real = _normalised(images, source, _PARITY_IMAGES)
-        int8_parity = parity(_outputs(source.model, real), chosen.run(content, real, source.model))
+        int8_parity = parity(_outputs(source.model, real), _outputs(chosen.opened(content, source.model), real))
     top1, test_images = None, 0
     if images is not None and source.metadata.trained and chosen.name != "state-dict":
         tell("scoring on the test split")
@@ -288,12 +289,11 @@ def _with_picture_input(content: bytes, source: _Source, *, exact: bool) -> byte
             hint="retrain it in a new study, or export it without the preprocessing",
         )
     made = with_picture_input(content, recipe)
+    network: Outputs = source.model if exact else opened_onnx(content)
     generator = np.random.default_rng(0)
     for height, width in _PICTURE_SHAPES:
         picture = generator.integers(0, 256, (height, width, 3), dtype=np.uint8)
-        expected = _outputs(source.model, recipe_input(picture, recipe)) if exact else run_onnx(
-            content, recipe_input(picture, recipe)
-        )  # fmt: skip
+        expected = _outputs(network, recipe_input(picture, recipe))
         found = parity(expected, run_picture(made, picture))
         if found.largest_difference > TOLERANCE:
             raise BuildError(
@@ -385,9 +385,9 @@ def _dataset(source: _Source, *, needed: bool, data_dir: str | Path | None) -> D
     return found
 
 
-def _outputs(model: nn.Module, images: Tensor) -> Tensor:
+def _outputs(network: Outputs, images: Tensor) -> Tensor:
     with torch.inference_mode():
-        return torch.cat([model(batch) for batch in images.split(_EVALUATION_BATCH)])  # type: ignore[no-untyped-call]
+        return torch.cat([network(batch) for batch in images.split(_EVALUATION_BATCH)])  # type: ignore[no-untyped-call]
 
 
 def _normalised(dataset: Dataset, source: _Source, count: int) -> Tensor:
@@ -398,17 +398,18 @@ def _normalised(dataset: Dataset, source: _Source, count: int) -> Tensor:
     return torch.cat([inputs for inputs, _ in _batches(chosen, source)])
 
 
-def _batches(images: Images, source: _Source) -> list[tuple[Tensor, Tensor]]:
+def _batches(images: Images, source: _Source) -> Iterator[tuple[Tensor, Tensor]]:
     facts = source.metadata
     made = device_batches(images, device="cpu", input_size=facts.input_size, mean=facts.mean, std=facts.std)
-    return [(inputs.contiguous(), labels) for inputs, labels in made.evaluation(_EVALUATION_BATCH)]
+    for inputs, labels in made.evaluation(_EVALUATION_BATCH):
+        yield inputs.contiguous(), labels
 
 
 def _top1(images: Images, source: _Source, chosen: ExportFormat, content: bytes) -> tuple[tuple[float, float], int]:
     """Test top-1 (percent) of the network and of the file, and over how many images."""
-    batches = _batches(images, source)
-    inputs, labels = torch.cat([one for one, _ in batches]), torch.cat([one for _, one in batches])
-    own = _outputs(source.model, inputs).argmax(1)
-    theirs = chosen.run(content, inputs, source.model).argmax(1)
-    share = [float(100.0 * (guess == labels).double().mean()) for guess in (own, theirs)]
-    return (share[0], share[1]), len(labels)
+    theirs = chosen.opened(content, source.model)
+    own_right = their_right = 0
+    for inputs, labels in _batches(images, source):
+        own_right += int((_outputs(source.model, inputs).argmax(1) == labels).sum())
+        their_right += int((_outputs(theirs, inputs).argmax(1) == labels).sum())
+    return (100.0 * own_right / len(images), 100.0 * their_right / len(images)), len(images)

@@ -5,9 +5,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from archsearch.api.export import _normalised, _Source
+from archsearch.api.export import _normalised, _Source, _top1
 from archsearch.data.dataset import Dataset
 from archsearch.data.images import Images
+from archsearch.export import ExportFormat
 from archsearch.models.families import FAMILIES
 from archsearch.models.model_info import ModelInfo
 
@@ -32,6 +33,33 @@ def source_of(model: nn.Module) -> _Source:
         archsearch_version="0.1.0",
     )
     return _Source(model=model, metadata=info, dataset=None, folder=Path())
+
+
+class ByBrightness(nn.Module):
+    """Gives each image the class of its brightness, and keeps how many it was given at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.given: list[int] = []
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        self.given.append(len(inputs))
+        return -(3 * inputs[:, :1, 0, 0] - torch.arange(3)).abs()
+
+
+def test_network_and_file_are_scored_in_batches_however_many_test_images_there_are() -> None:
+    network, in_file = ByBrightness(), ByBrightness()
+    always_dark = ExportFormat(
+        name="any",
+        suffix=".any",
+        summary="",
+        write=lambda _model, _example, _info: b"",
+        opened=lambda _content, _model: lambda inputs: in_file(torch.zeros_like(inputs)),
+    )
+    # 84 of 250 labels 0, 1, 2, 0, 1, ... are 0
+    found = _top1(images_of(torch.arange(250) % 3), source_of(network), always_dark, b"")
+    assert found == ((100.0, 33.6), 250)
+    assert network.given == in_file.given == [100, 100, 50]
 
 
 def test_calibration_images_are_of_every_class_of_an_ordered_set_that_has_few_more_than_are_taken() -> None:

@@ -10,7 +10,7 @@ from onnx_files import read_metadata
 from torch import Tensor, nn
 
 from archsearch.errors import ConfigError
-from archsearch.export import FORMATS, parity, quantized, run_onnx
+from archsearch.export import FORMATS, opened_onnx, parity, quantized
 from archsearch.models.families import FAMILIES, build
 from archsearch.models.model_info import ModelInfo
 from archsearch.models.variants import find_variant
@@ -67,10 +67,10 @@ def test_every_format_computes_what_the_network_computes_for_one_image_and_for_m
     name: str, choices: dict[str, object]
 ) -> None:
     model = network(**choices)
-    content = FORMATS[name].write(model, images(2), facts())
+    opened = FORMATS[name].opened(FORMATS[name].write(model, images(2), facts()), model)
     for count in (1, 5):
         inputs = images(count)
-        found = parity(logits(model, inputs), FORMATS[name].run(content, inputs, model))
+        found = parity(logits(model, inputs), opened(inputs))
         assert found.largest_difference < 1e-5
         assert found.same_top1_percent == 100.0
 
@@ -113,7 +113,7 @@ def test_int8_is_smaller_close_to_the_network_and_keeps_the_facts() -> None:
     assert len(small) < 0.6 * len(plain)
     operators = {node.op_type for node in onnx.load_model_from_string(small).graph.node}
     assert {"QuantizeLinear", "DequantizeLinear"} <= operators
-    assert parity(logits(model, images(20)), run_onnx(small, images(20))).largest_difference < 0.2
+    assert parity(logits(model, images(20)), opened_onnx(small)(images(20))).largest_difference < 0.2
     assert read_metadata(small) == read_metadata(plain)
 
 
