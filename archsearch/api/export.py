@@ -42,7 +42,7 @@ from archsearch.models.model_info import ModelInfo
 from archsearch.records import Latency
 from archsearch.resources import is_file
 from archsearch.table import json_as
-from archsearch.training.model_folder import load, read_info
+from archsearch.training.model_folder import WEIGHTS, load, read_info
 from archsearch.training.trainer import device_batches
 from archsearch.version import __version__
 
@@ -206,7 +206,7 @@ def export(
         on_step: told what is being done.
 
     Raises:
-        ConfigError: the network was not retrained, or int8 was asked of another format.
+        ConfigError: the network was not retrained, or int8 was asked of another format, or `out` is its own weights.
         BuildError: the network cannot be exported, or the file does not compute what the network computes.
     """
     chosen = FORMATS[format_name]
@@ -226,6 +226,14 @@ def export(
         )
     tell = on_step or (lambda _step: None)
     source = _source(trial, study, rule, untrained=untrained, dataset=dataset, data_dir=data_dir, storage=storage)
+    suffix = "-int8" * (quantize == "int8") + "-picture" * with_preprocessing + chosen.suffix
+    stem = re.sub(r"[^\w.-]", "_", source.metadata.name)
+    path = as_path(out) or source.folder / f"{stem}{suffix}"
+    if source.metadata.trained and is_file(path) and path.samefile(source.folder / WEIGHTS):
+        raise ConfigError(
+            f"{path} holds the weights that the network itself is loaded from",
+            hint="give another file (in a terminal: --out)",
+        )
     images = _dataset(source, needed=quantize == "int8" or dataset is not None, data_dir=data_dir)
     size = source.metadata.input_size
     generator = torch.Generator().manual_seed(0)
@@ -255,9 +263,6 @@ def export(
         tell("measuring before and after")
         files = {"onnx": whole} | ({"onnx int8": content} if quantize == "int8" else {})
         latency = measure_exported(source.model, files, input_size=size)
-    suffix = "-int8" * (quantize == "int8") + "-picture" * with_preprocessing + chosen.suffix
-    stem = re.sub(r"[^\w.-]", "_", source.metadata.name)
-    path = as_path(out) or source.folder / f"{stem}{suffix}"
     if with_preprocessing:
         tell("putting the preprocessing into the graph")
         content = _with_picture_input(content, source, exact=quantize == "none")

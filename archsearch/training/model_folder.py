@@ -361,7 +361,7 @@ def _limits(facts: ModelFacts) -> str:
 
 logger = logging.getLogger(__name__)
 
-HELD_OUT = "held_out.txt"
+WEIGHTS, HELD_OUT = "weights.safetensors", "held_out.txt"
 _FORMAT = 1
 _EXPORT_SUFFIXES = (".onnx", ".pt2", ".safetensors")
 _METRICS = ("seed", "epoch", "train_loss", "top1_percent", "learning_rate", "train_seconds")
@@ -436,7 +436,7 @@ def save_model_folder(
         "torch": torch.__version__,
     }
     _set_aside_exports(folder, str(described["weights_sha256"]))
-    write_atomically(folder / "weights.safetensors", weights)
+    write_atomically(folder / WEIGHTS, weights)
     write_atomically(folder / "metrics.csv", _metrics_csv(facts).encode())
     write_atomically(folder / "summary.json", _json(facts.summary()))
     if held_out:
@@ -454,9 +454,7 @@ def _set_aside_exports(folder: Path, digest: str) -> None:
         before = str(json.loads((folder / "spec.json").read_text(encoding="utf-8"))["weights_sha256"])
     except (OSError, ValueError, KeyError, TypeError):
         before = ""
-    exports = [
-        path for path in folder.glob("*") if path.suffix in _EXPORT_SUFFIXES and path.name != "weights.safetensors"
-    ]
+    exports = [path for path in folder.glob("*") if path.suffix in _EXPORT_SUFFIXES and path.name != WEIGHTS]
     if before == digest or not exports:
         return
     place = folder / f"exports-of-{before[:12] or 'unknown-weights'}"
@@ -487,7 +485,7 @@ def load(folder: Path | str, device: str = "cpu") -> nn.Module:
     """
     folder = Path(folder)
     info, digest = _info(folder)
-    path = folder / "weights.safetensors"
+    path = folder / WEIGHTS
     state = _weights(path, digest)
     model = build(info.spec, num_classes=len(info.classes), input_size=info.input_size, seed=0)
     for name, own in model.state_dict().items():

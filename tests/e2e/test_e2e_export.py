@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from onnx_files import read_metadata
 from PIL import Image
 
 import archsearch
-from archsearch.errors import DataError
+from archsearch.errors import ConfigError, DataError
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE, DEPLOY = ROOT / "examples" / "onnx_inference.py", ROOT / "docs" / "deploy.md"
@@ -116,6 +117,15 @@ def test_a_network_of_a_study_is_exported_where_its_images_are_no_longer(
     assert (done.top1_percent, done.path.is_file()) == (None, True)
     with pytest.raises(DataError, match="no folder photos"):  # asked for by name it is needed
         archsearch.export("best", study="tiny", measure=False, dataset="folder:photos")
+
+
+def test_an_export_does_not_take_the_place_of_the_networks_own_weights(folder: Path, tmp_path: Path) -> None:
+    copied = shutil.copytree(folder, tmp_path / "weights")
+    before = (copied / "weights.safetensors").read_bytes()
+    with pytest.raises(ConfigError, match="holds the weights that the network itself is loaded from"):
+        archsearch.export(copied, format_name="state-dict")
+    assert (copied / "weights.safetensors").read_bytes() == before
+    assert archsearch.export(copied, format_name="state-dict", out=tmp_path / "other.safetensors").path.is_file()
 
 
 def test_int8_in_another_format_is_refused(shared_finished: object, folder: Path) -> None:
