@@ -321,7 +321,7 @@ def _source(
 ) -> _Source:
     folder = Path(str(which))
     if is_file(folder / "spec.json"):
-        return _from_folder(folder, name=folder.name, dataset=dataset)
+        return _from_folder(folder, dataset=dataset)
     opened = opened_study(study, storage=storage)
     chosen = opened.choose(which if isinstance(which, int) else str(which), rule=rule)
     where = study_folder(opened.name) / "retrain" / chosen.spec.arch_id
@@ -357,8 +357,10 @@ def _source(
     )
 
 
-def _from_folder(folder: Path, *, name: str, dataset: str | None) -> _Source:
-    facts = replace(read_info(folder), name=name, archsearch_version=__version__)
+def _from_folder(folder: Path, *, dataset: str | None, name: str | None = None) -> _Source:
+    """`name`: in place of the folder's."""
+    info = read_info(folder)
+    facts = replace(info, name=name or info.name, archsearch_version=__version__)
     return _Source(model=load(folder), metadata=facts, dataset=dataset, folder=folder)
 
 

@@ -537,7 +537,7 @@ def _info(folder: Path) -> tuple[ModelInfo, str]:
             )
         stored = _Described.model_validate_json(text)
         info = ModelInfo(
-            name=folder.name,
+            name=folder.resolve().name,
             spec=spec_from_json(json.dumps(stored.spec)),
             classes=stored.classes,
             input_size=stored.input_size,

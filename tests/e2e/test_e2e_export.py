@@ -128,6 +128,16 @@ def test_an_export_does_not_take_the_place_of_the_networks_own_weights(folder: P
     assert archsearch.export(copied, format_name="state-dict", out=tmp_path / "other.safetensors").path.is_file()
 
 
+def test_a_folder_that_one_stands_in_is_named_as_it_is_called(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(shutil.copytree(folder, tmp_path / "mine"))
+    made = archsearch.export(".", format_name="state-dict")
+    assert (made.path.name, made.metadata.name) == ("mine.safetensors", "mine")
+    assert made.path.is_file()
+    assert archsearch.load("one-cycle-1-epochs/..").archsearch.name == "mine"
+
+
 def test_int8_in_another_format_is_refused(shared_finished: object, folder: Path) -> None:
     refused = shared_finished.type("export", "--trial", str(folder), "--format", "state-dict", "--quantize", "int8")
     assert refused.returncode == 2
