@@ -365,9 +365,9 @@ def _from_folder(folder: Path, *, dataset: str | None, name: str | None = None) 
 
 
 def _dataset(source: _Source, *, needed: bool, data_dir: str | Path | None) -> Dataset | None:
-    """The images that the network was trained on, if they are named, there, and fit.
+    """The images that the network was trained on, if they are named, there, and fit: to be scored on, unless needed.
 
-    Raises ConfigError without a name, or DataError where they are not there, if they are needed.
+    Raises ConfigError without a name or with other classes, or DataError where they are not there, if they are needed.
     """
     if source.dataset is None:
         if needed:
@@ -378,17 +378,19 @@ def _dataset(source: _Source, *, needed: bool, data_dir: str | Path | None) -> D
         return None
     try:
         found = load_dataset(source.dataset, data_dir=data_dir, rules=source.metadata.image_rules)
-    except DataError as error:
+        if found.classes != source.metadata.classes:
+            raise ConfigError(
+                f"dataset '{source.dataset}' has other classes than the network ({len(found.classes)} and "
+                f"{len(source.metadata.classes)})",
+                hint="name the one that it was trained on",
+            )
+        if not needed:
+            found.check_test()
+    except (ConfigError, DataError) as error:
         if needed:
             raise
         logger.warning("not scored: %s", error)
         return None
-    if found.classes != source.metadata.classes:
-        raise ConfigError(
-            f"dataset '{source.dataset}' has other classes than the network ({len(found.classes)} and "
-            f"{len(source.metadata.classes)})",
-            hint="name the one that it was trained on",
-        )
     return found
 
 

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from onnx_files import read_metadata
 from PIL import Image
 
 import archsearch
+from archsearch.data.catalog import load_dataset
 from archsearch.errors import ConfigError, DataError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -117,6 +119,23 @@ def test_a_network_of_a_study_is_exported_where_its_images_are_no_longer(
     assert (done.top1_percent, done.path.is_file()) == (None, True)
     with pytest.raises(DataError, match="no folder photos"):  # asked for by name it is needed
         archsearch.export("best", study="tiny", measure=False, dataset="folder:photos")
+
+
+@pytest.mark.parametrize("changed", ["classes", "test split"])
+def test_a_network_of_a_study_is_exported_where_its_images_fit_no_longer(
+    changed: str, folder: Path, shared_finished: object, tiny_images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent() -> None:
+        raise DataError("there is no test split")
+
+    now = load_dataset("digits") if changed == "classes" else load_dataset(f"npz:{tiny_images}")
+    now = replace(now, check_test=absent)
+    monkeypatch.setattr("archsearch.api.export.load_dataset", lambda *_, **__: now)
+    done = archsearch.export("best", study="tiny", measure=False, out="grown.onnx")
+    assert (done.top1_percent, done.path.is_file()) == (None, True)
+    if changed == "classes":  # asked for by name they are needed
+        with pytest.raises(ConfigError, match="has other classes than the network"):
+            archsearch.export("best", study="tiny", measure=False, dataset="digits")
 
 
 def test_an_export_does_not_take_the_place_of_the_networks_own_weights(folder: Path, tmp_path: Path) -> None:
