@@ -197,8 +197,8 @@ def trial_numbers(database: Database, study_id: int) -> frozenset[int]:
 def add_training(database: Database, *, study_id: int, arch_id: str, score: Score, folder: str) -> None:
     """Store one finished training outside of a trial (a retraining) and the folder that holds its model.
 
-    The same training (architecture, protocol, epochs, seed, split, folder) is stored once: done again, it replaces
-    the earlier one, whose model the folder no longer holds.
+    The same training (architecture, epochs, seed, split, folder) is stored once: done again, it replaces the earlier
+    one, whose model the folder no longer holds.
     """
     row = score_to_row(score, study_id, arch_id)
     row.details["folder"] = folder
@@ -208,7 +208,6 @@ def add_training(database: Database, *, study_id: int, arch_id: str, score: Scor
             select(TrainingRow).where(
                 TrainingRow.study_id == study_id,
                 TrainingRow.arch_id == arch_id,
-                TrainingRow.protocol == score.protocol,
                 TrainingRow.epochs == score.epochs,
                 TrainingRow.seed == score.seed,
                 TrainingRow.split == score.split,

@@ -36,7 +36,8 @@ class RetrainedSeed:
     """One seed of a full training.
 
     Attributes:
-        score: on the test split, after the last epoch; `score.curve` holds every epoch.
+        score: on the test split, after the last epoch; `score.curve` holds every epoch. Its `protocol` also names a
+            start, or a batch size that is not the protocol's own, so that such trainings are told apart.
         weights: the safetensors file of the state after the last epoch.
         batch_size: images a step.
         mean, std: of the training images per channel, in [0, 1]; inputs are normalised with them.
@@ -189,13 +190,15 @@ def retrain_seed(
             writes=world.first,
         )
         score = trainer.score(curve, split="test", chunk=chunk, confusion=True)
-        if start is not None:
-            score = replace(score, protocol=start.protocol_name(protocol.name))
         if world.first:
             files.finish(trainer.result, score)
         world.wait()
     elif event_folder is not None:
         EventFile(event_folder, score.curve).close()
+    name = protocol.name if start is None else start.protocol_name(protocol.name)
+    if batch != protocol.batch_size:
+        name += f", batch {batch}"
+    score = replace(score, protocol=name)
     return RetrainedSeed(score=score, weights=files.weights, batch_size=batch, mean=mean, std=std)
 
 

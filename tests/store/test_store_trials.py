@@ -216,6 +216,15 @@ def test_a_retraining_done_again_replaces_the_one_in_its_folder(
     assert sorted(found) == [first.top1_percent, again.top1_percent]
 
 
+def test_a_retraining_that_an_earlier_version_stored_under_another_name_is_replaced(
+    database: Database, study: StudyInfo, facts: Any
+) -> None:
+    for protocol in ("one-cycle", "one-cycle, batch 64"):
+        score = replace(facts.score, split="test", protocol=protocol)
+        add_training(database, study_id=study.id, arch_id="2" * 12, score=score, folder="one-cycle-3-epochs-batch-64")
+    assert load_trainings(database, study.id, split="test") == (("2" * 12, score),)
+
+
 def test_an_end_is_written_once_and_a_slot_given_back_stays_so(
     database: Database, study: StudyInfo, facts: Any, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -67,11 +67,19 @@ def assert_same_training(one: RetrainedSeed, other: RetrainedSeed) -> None:
 def test_retraining_reports_the_last_epoch_on_the_test_split(dataset: Dataset, tmp_path: Path) -> None:
     seed = retrain(dataset, tmp_path)
     score = seed.score
-    assert (score.split, score.protocol, score.epochs, score.seed) == ("test", "one-cycle", 3, 0)
+    assert (score.split, score.protocol, score.epochs, score.seed) == ("test", "one-cycle, batch 32", 3, 0)
     assert (score.train_images, score.eval_images) == (96, 45)
     assert [point.epoch for point in score.curve] == [1, 2, 3]
     assert score.top1_percent == score.curve[-1].top1_percent
     assert sorted(path.name for path in (tmp_path / "seed-0").iterdir()) == ["score.json", "weights.safetensors"]
+
+
+def test_scores_of_another_batch_size_are_told_from_the_protocols_own(dataset: Dataset, tmp_path: Path) -> None:
+    own = retrain(dataset, tmp_path / "own", epochs=1, batch_size=None)
+    assert (own.batch_size, own.score.protocol) == (128, "one-cycle")
+    for _ in range(2):  # trained, then read
+        other = retrain(dataset, tmp_path / "other", epochs=1, batch_size=16)
+        assert (other.batch_size, other.score.protocol) == (16, "one-cycle, batch 16")
 
 
 def test_a_training_stopped_and_typed_again_ends_bit_for_bit_the_same(dataset: Dataset, tmp_path: Path) -> None:

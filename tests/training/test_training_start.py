@@ -280,8 +280,8 @@ def test_a_training_begins_with_the_weights_it_is_given_and_says_so(dataset: Dat
     state = build(spec, num_classes=3, input_size=32, seed=9).state_dict()
     start = Start(kind="proxy", description="of a study", state=state)
     scratch, begun_there = retrain(dataset, tmp_path / "a", None), retrain(dataset, tmp_path / "b", start)
-    assert scratch.score.protocol == "one-cycle"
-    assert begun_there.score.protocol == "one-cycle, from proxy"
+    assert scratch.score.protocol == "one-cycle, batch 32"
+    assert begun_there.score.protocol == "one-cycle, from proxy, batch 32"
     one, other = (safetensors.torch.load(each.weights.read_bytes()) for each in (scratch, begun_there))
     # The initial weights of two seeds are far from each other, a step of warm-up is not.
     name = "stage3.0.branch2.0.weight"
