@@ -34,7 +34,8 @@ class Dataset:
         notes: what to know of the images before they are used, in sentences: what was left out, and what stands twice.
             Reads files of the test split, but opens none as an image.
         flip: whether a mirrored image still belongs to its class (a photograph does, a digit does not).
-        fingerprint: first 12 hex digits of a SHA-256 of the training images, as they are read, and their labels.
+        fingerprint: first 12 hex digits of a SHA-256 of the training images, as they are read, and their labels, and of
+            the user's own validation images, where there are some.
         held_out: files of the test images that `test_share` held out, in their order, relative to the dataset's folder;
             () where there are none, or no files.
         former: whether it is read and split as `ImageRules.former` says.

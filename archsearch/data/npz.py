@@ -7,6 +7,7 @@ unpickled, and nothing is allocated before a file says how much it holds.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import struct
@@ -66,16 +67,20 @@ def load_npz(path: Path, *, name: str, rules: ImageRules | None = None) -> Datas
     if rules.test_share:
         kept, held_out = held_out_positions(everything.labels, rules.test_share, classes=classes, name=name)
         train, load_test = everything.subset(kept), partial(everything.subset, held_out)
-    own_validation = (path / "val.npz").exists() and not rules.former
+    validation: Images | None = None
+    fingerprint = fingerprint_of(train)
+    if (path / "val.npz").exists() and not rules.former:
+        validation = _load_split(path, "val", classes=classes, image_size=train.image_size)
+        fingerprint = hashlib.sha256(f"{fingerprint} {fingerprint_of(validation)}".encode()).hexdigest()[:12]
     return Dataset(
         name=name,
         classes=classes,
         train=train,
-        validation=_load_split(path, "val", classes=classes, image_size=train.image_size) if own_validation else None,
+        validation=validation,
         load_test=load_test,
         check_test=check_test,
         flip=True,
-        fingerprint=fingerprint_of(train),
+        fingerprint=fingerprint,
     )
 
 

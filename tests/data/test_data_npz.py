@@ -268,3 +268,13 @@ def test_own_validation_arrays_validate(npz_folder: Path) -> None:
         validation_images=100, train_images=None, seed=0, image_size=6
     )
     assert (len(train), len(validation)) == (9, 3)
+
+
+def test_a_study_is_told_of_other_validation_arrays(npz_folder: Path) -> None:
+    found = [load_dataset(f"npz:{npz_folder}").fingerprint]
+    for seed in (0, 1):
+        images = np.random.default_rng(seed).integers(0, 256, (3, 6, 6, 3), dtype=np.uint8)
+        np.savez(npz_folder / "val.npz", images=images, labels=np.arange(3))
+        found += [load_dataset(f"npz:{npz_folder}").fingerprint for _ in range(2)]
+    assert found[1] == found[2] and found[3] == found[4]
+    assert len({found[0], found[1], found[3]}) == 3
