@@ -228,7 +228,8 @@ class Score:
             fewer.
         majority_percent: share of the largest class among the images scored (percent): the top-1 of an answer that is
             always the same.
-        confusion: of a full training, how many images of each class (rows) were taken for each class (columns).
+        confusion: of a full training, how many images of each class (rows) were taken for each class (columns);
+            None with more than 2,000 classes.
 
     The last four are None in records of older versions.
     """

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
@@ -234,24 +235,42 @@ class Scored:
         top1_percent: share of images whose highest output is their label (percent).
         top5_percent: share of images whose label is among the five highest outputs (percent); None with five classes or
             fewer, where it says nothing.
-        confusion: how many images of each class (rows) were taken for each (columns).
+        classes: that the network tells apart.
+        answers: of how many images of the first class the second one was the answer, for the pairs that there are.
     """
 
     top1_percent: float
     top5_percent: float | None
-    confusion: tuple[tuple[int, ...], ...]
+    classes: int
+    answers: Mapping[tuple[int, int], int]
+
+    @property
+    def confusion(self) -> tuple[tuple[int, ...], ...]:
+        """How many images of each class (rows) were taken for each (columns)."""
+        rows = [[0] * self.classes for _ in range(self.classes)]
+        for (label, answer), images in self.answers.items():
+            rows[label][answer] = images
+        return tuple(map(tuple, rows))
 
     @property
     def balanced_top1_percent(self) -> float:
         """Mean over the classes that have images of the share recognised of each (percent): its mean recall."""
-        recalls = [row[label] / sum(row) for label, row in enumerate(self.confusion) if sum(row)]
-        return 100.0 * math.fsum(recalls) / len(recalls)
+        images = self._images
+        return 100.0 * math.fsum(self.answers.get((each, each), 0) / images[each] for each in images) / len(images)
 
     @property
     def majority_percent(self) -> float:
         """Share of images of the largest class (percent): the top-1 of an answer that is always the same."""
-        images = [sum(row) for row in self.confusion]
+        images = self._images.values()
         return 100.0 * max(images) / sum(images)
+
+    @property
+    def _images(self) -> Counter[int]:
+        """Of each class that has some."""
+        found: Counter[int] = Counter()
+        for (label, _), images in self.answers.items():
+            found[label] += images
+        return found
 
 
 def top1_percent(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, chunk: Chunk = nullcontext) -> float:
@@ -273,7 +292,8 @@ def scored(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, chunk:
     model.eval()
     try:
         counts: Tensor | None = None
-        parts = 1
+        answers: list[Tensor] = []
+        classes = parts = 1
         stream = iter(batches)
         batch: tuple[Tensor, Tensor] | None = None  # that is still to be scored
         while True:
@@ -281,10 +301,12 @@ def scored(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, chunk:
                 with chunk():
                     batch = batch or next(stream, None)
                     if batch is None:
-                        counts = None if counts is None else counts.cpu()
+                        if counts is not None:
+                            counts, answers = counts.cpu(), [torch.cat(answers).cpu()]
                         break
-                    found = _counted(model, *batch, parts=parts)
+                    found, answered, classes = _counted(model, *batch, parts=parts)
                     counts = found if counts is None else counts + found
+                    answers.append(answered)
                     batch = None
             except torch.OutOfMemoryError as error:
                 if batch is None:  # while it was gathered
@@ -296,29 +318,31 @@ def scored(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, chunk:
         model.train(training)
     if counts is None:
         raise TrainingError("there is no image to score on")
-    (correct_images, finite_images, images, among_five), cells = counts[:_SUMS].tolist(), counts[_SUMS:].tolist()
+    correct_images, finite_images, images, among_five = counts.tolist()
     if finite_images < images:
         raise DivergedError(
             f"the network's outputs are NaN or infinite for {images - finite_images} of {images} scored images",
             hint="lower the learning rate",
         )
-    classes = math.isqrt(len(cells))
+    pairs = Counter(answers[0].tolist())
     return Scored(
         top1_percent=float(100.0 * correct_images / images),
         top5_percent=float(100.0 * among_five / images) if classes > _TOP else None,
-        confusion=tuple(tuple(cells[first : first + classes]) for first in range(0, len(cells), classes)),
+        classes=classes,
+        answers={divmod(pair, classes): times for pair, times in pairs.items()},
     )
 
 
 _TOP = 5
-_SUMS = 4  # counts before the confusion matrix
 
 
-def _counted(model: nn.Module, inputs: Tensor, labels: Tensor, *, parts: int) -> Tensor:
-    """Counts of these images, int64 (4 + classes²,): scored right, with finite outputs, all, with their label among
-    the five highest outputs; then the confusion matrix, row by row.
+def _counted(model: nn.Module, inputs: Tensor, labels: Tensor, *, parts: int) -> tuple[Tensor, Tensor, int]:
+    """What is counted of these images, in int64, and the number of classes.
+
+    Sums (4,): scored right, with finite outputs, all, with their label among the five highest outputs. And of each
+    image its class times the classes plus its answer: a matrix of them would grow with the square of the classes.
     """
-    counts = []
+    sums, answers = [], []
     parts = min(parts, len(labels))
     for some, their in zip(inputs.tensor_split(parts), labels.tensor_split(parts), strict=True):
         logits = model(some)
@@ -326,8 +350,6 @@ def _counted(model: nn.Module, inputs: Tensor, labels: Tensor, *, parts: int) ->
         correct = (guessed == their).sum()
         finite = logits.isfinite().all(1).sum()
         among = (logits.topk(min(_TOP, logits.shape[1])).indices == their[:, None]).sum()
-        sums = torch.stack((correct, finite, torch.full_like(correct, len(their)), among))
-        cells = logits.new_zeros(logits.shape[1] ** 2, dtype=torch.int64)
-        cells.scatter_add_(0, their * logits.shape[1] + guessed, torch.ones_like(their))
-        counts.append(torch.cat((sums, cells)))
-    return torch.stack(counts).sum(0)
+        sums.append(torch.stack((correct, finite, torch.full_like(correct, len(their)), among)))
+        answers.append(their * logits.shape[1] + guessed)
+    return torch.stack(sums).sum(0), torch.cat(answers), logits.shape[1]

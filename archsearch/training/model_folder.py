@@ -139,7 +139,7 @@ class ModelFacts(NetworkFacts):
 
 # The model card: a short page that says what a trained network is, how good, and within which limits.
 
-_MOST_CONFUSED = 20  # classes up to which the card has the whole matrix; summary.json always has
+_MOST_CONFUSED = 20  # classes up to which the card has the whole matrix; summary.json has every one that there is
 
 
 def model_card(facts: ModelFacts, *, curve_image: str | None = None) -> str:
@@ -202,7 +202,7 @@ def _accuracy(facts: ModelFacts) -> str:
 
 
 def _classes(facts: ModelFacts) -> list[str]:
-    """Recall of each class, and which is taken for which; nothing for scores of older versions."""
+    """Recall of each class, and which is taken for which; nothing for scores without a confusion matrix."""
     first = facts.scores[0]
     if first.confusion is None or first.balanced_top1_percent is None or first.majority_percent is None:
         return []

@@ -224,8 +224,9 @@ class Trainer:
         """The score of the last epoch, never of the best: choosing an epoch would be fitting to the split.
 
         `curve` holds every epoch since the first; a training that was stopped early has fewer than its schedule.
-        `confusion`: whether it holds the confusion matrix. Of processes that train together the first one knows more
-        than the accuracy. `chunk` is entered as in `run`, where nothing was scored here since the last checkpoint.
+        `confusion`: whether it holds the confusion matrix, of at most 2,000 classes. Of processes that train together
+        the first one knows more than the accuracy. `chunk` is entered as in `run`, where nothing was scored here since
+        the last checkpoint.
         """
         last = self._scored or (self._evaluate(chunk) if self._world.first else None)
         seconds = sum(point.train_seconds for point in curve)
@@ -246,13 +247,16 @@ class Trainer:
         )
 
 
+_MOST_CONFUSED = 2000  # classes up to which a score holds the matrix, which grows with their square
+
+
 def _details(last: Scored, *, confusion: bool) -> dict[str, Any]:
     """What a Score says beside the top-1."""
     return {
         "balanced_top1_percent": last.balanced_top1_percent,
         "top5_percent": last.top5_percent,
         "majority_percent": last.majority_percent,
-        "confusion": last.confusion if confusion else None,
+        "confusion": last.confusion if confusion and last.classes <= _MOST_CONFUSED else None,
     }
 
 

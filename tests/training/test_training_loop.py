@@ -268,6 +268,15 @@ def test_a_score_knows_the_classes() -> None:
     assert found.top5_percent is None  # of three classes it says nothing
 
 
+def test_a_hundred_thousand_classes_are_scored_without_a_matrix_of_them() -> None:
+    outputs = torch.zeros(3, 100_000)  # the matrix would take 80 GB
+    outputs[torch.arange(3), torch.tensor([7, 0, 99_999])] = 1.0
+    found = scored(nn.Identity(), [(outputs[:2], torch.tensor([7, 99_999])), (outputs[2:], torch.tensor([99_999]))])
+    assert found.answers == {(7, 7): 1, (99_999, 0): 1, (99_999, 99_999): 1}
+    assert found.top1_percent == pytest.approx(200 / 3) == found.majority_percent
+    assert found.balanced_top1_percent == 75.0
+
+
 def test_top5_counts_labels_among_the_five_highest_outputs() -> None:
     outputs = torch.arange(7.0).repeat(3, 1)  # the five highest are 2 to 6
     assert scored(nn.Identity(), [(outputs, torch.tensor([6, 2, 1]))]).top5_percent == pytest.approx(200 / 3)

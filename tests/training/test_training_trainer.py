@@ -13,11 +13,11 @@ from torch import nn
 from archsearch.data.images import Images
 from archsearch.models.families import FAMILIES, build
 from archsearch.training.graph import GraphStep
-from archsearch.training.loop import top1_percent
+from archsearch.training.loop import Scored, top1_percent
 from archsearch.training.protocols import PROTOCOLS, Protocol
 from archsearch.training.schedules import Stepped
 from archsearch.training.step import EagerStep, eagerly
-from archsearch.training.trainer import Trainer, parameter_groups, usual_step
+from archsearch.training.trainer import Trainer, _details, parameter_groups, usual_step
 
 MODERN = PROTOCOLS["modern"]
 
@@ -106,6 +106,15 @@ def test_memory_that_runs_out_leaves_no_trace_in_the_average(
         assert torch.equal(failed.result.state_dict()[name], value), name
     assert failed._averaged is not None
     assert failed._averaged.count == 6
+
+
+def test_a_score_of_more_than_two_thousand_classes_holds_no_confusion_matrix() -> None:
+    few, many = (
+        _details(Scored(top1_percent=100.0, top5_percent=100.0, classes=classes, answers={(1, 1): 2}), confusion=True)
+        for classes in (2000, 2001)
+    )
+    assert [len(few["confusion"]), few["confusion"][1][:3]] == [2000, (0, 2, 0)]
+    assert (many["confusion"], many["balanced_top1_percent"]) == (None, 100.0)
 
 
 def test_steps_on_a_cpu_are_plain() -> None:
