@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import torch
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
@@ -177,6 +178,8 @@ def retrain(
         raise ConfigError(f"seeds {seeds}: must be 1 to {_MOST_SEEDS}")
     if epochs is not None and not 1 <= epochs <= _MOST_EPOCHS:
         raise ConfigError(f"epochs {epochs}: must be 1 to {_MOST_EPOCHS:,}")
+    if class_weights is not None and class_weights not in get_args(ClassWeights):
+        raise UnknownNameError("class weights", class_weights, get_args(ClassWeights))
     check_start(start, as_path(weights))
     opened = opened_study(study, storage=storage)
     recipe = protocol_for(str(opened.info.config["dataset"]), protocol)

@@ -136,6 +136,7 @@ def test_other_lengths_and_batch_sizes_stand_beside_the_old_training(model_folde
         ({"seeds": 101}, ConfigError, "seeds 101: must be 1 to 100"),
         ({"epochs": 100_001}, ConfigError, "epochs 100001: must be 1 to 100,000"),
         ({"study": "tyny"}, UnknownNameError, "did you mean 'tiny'"),
+        ({"class_weights": "balance"}, UnknownNameError, "did you mean 'balanced'"),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",
 )
