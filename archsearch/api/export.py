@@ -234,7 +234,9 @@ def export(
             f"{path} holds the weights that the network itself is loaded from",
             hint="give another file (in a terminal: --out)",
         )
-    images = _dataset(source, needed=quantize == "int8" or dataset is not None, data_dir=data_dir)
+    scored = source.metadata.trained and chosen.name != "state-dict"
+    needed = quantize == "int8" or dataset is not None
+    images = _dataset(source, needed=needed, data_dir=data_dir) if scored or needed else None
     size = source.metadata.input_size
     generator = torch.Generator().manual_seed(0)
     probes = torch.randn((_PARITY_IMAGES, 3, size, size), generator=generator)
@@ -255,7 +257,7 @@ def export(
         real = _normalised(images, source, _PARITY_IMAGES)
         int8_parity = parity(_outputs(source.model, real), _outputs(chosen.opened(content, source.model), real))
     top1, test_images = None, 0
-    if images is not None and source.metadata.trained and chosen.name != "state-dict":
+    if images is not None and scored:
         tell("scoring on the test split")
         top1, test_images = _top1(images.test_images(size), source, chosen, content)
     latency = None
