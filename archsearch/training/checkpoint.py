@@ -48,6 +48,7 @@ class Checkpoint:
         curve: a point for each epoch done, where the checkpoint keeps them.
         averaged: state of the moving average of the weights; None in a training without.
         progress: how far the next epoch is; None between epochs.
+        parts: in how many parts a batch is taken (`TrainingStep.parts`).
     """
 
     identity: Identity
@@ -57,6 +58,7 @@ class Checkpoint:
     curve: tuple[Epoch, ...]
     averaged: Mapping[str, Any] | None = None
     progress: EpochProgress | None = None
+    parts: int = 1
 
 
 def checkpoint_bytes(checkpoint: Checkpoint) -> bytes:
@@ -71,6 +73,7 @@ def checkpoint_bytes(checkpoint: Checkpoint) -> bytes:
             "curve": [asdict(point) for point in checkpoint.curve],
             "averaged": checkpoint.averaged,
             "progress": None if checkpoint.progress is None else asdict(checkpoint.progress),
+            "parts": checkpoint.parts,
         },
         buffer,
     )
@@ -85,6 +88,8 @@ def read_checkpoint(content: bytes, *, device: str = "cpu") -> Checkpoint | None
     if not content.startswith(_MAGICS) or hashlib.sha256(payload).digest() != digest:
         return None
     state = torch.load(io.BytesIO(payload), map_location=device, weights_only=True)
+    progress = state.get("progress")
+    parts = 1 if progress is None else progress.pop("parts", 1)  # earlier versions knew them within an epoch alone
     return Checkpoint(
         identity=json.loads(state["identity"]),
         epoch=state["epoch"],
@@ -92,7 +97,8 @@ def read_checkpoint(content: bytes, *, device: str = "cpu") -> Checkpoint | None
         optimizer=state["optimizer"],
         curve=tuple(Epoch(**point) for point in state["curve"]),
         averaged=state.get("averaged"),
-        progress=_progress(state.get("progress")),
+        progress=_progress(progress),
+        parts=state.get("parts", parts),
     )
 
 

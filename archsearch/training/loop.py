@@ -56,14 +56,12 @@ class EpochProgress:
         step: steps of the epoch that are done.
         losses: the loss of each.
         seconds: of training in the epoch so far.
-        parts: in how many parts a batch is taken (`TrainingStep.parts`).
         random: torch's generators between two steps.
     """
 
     step: int
     losses: tuple[float, ...]
     seconds: float
-    parts: int
     random: RandomState
 
 
@@ -129,8 +127,6 @@ def fit(
         model=model, batches=batches, step=taken, schedule=schedule, device=device, averaged=averaged, chunk=chunk,
         chunk_steps=chunk_steps, on_progress=on_progress, progress_seconds=progress_seconds, on_steps=on_steps,
     )  # fmt: skip
-    if progress is not None:
-        taken.parts = progress.parts
     curve = []
     for epoch in range(start_epoch, epochs):
         with chunk():
@@ -207,12 +203,7 @@ class _Running:
             if self.on_progress is not None and done < steps and seconds - kept >= self.progress_seconds:
                 kept = seconds
                 state = random_state(self.device)
-                self.on_progress(
-                    epoch,
-                    EpochProgress(
-                        step=done, losses=tuple(losses), seconds=seconds, parts=self.step.parts, random=state
-                    ),
-                )
+                self.on_progress(epoch, EpochProgress(step=done, losses=tuple(losses), seconds=seconds, random=state))
         return math.fsum(losses) / len(losses), self.schedule(epoch * steps + steps - 1), seconds
 
     def _check(self, losses: list[float], epoch: int, first: int) -> None:

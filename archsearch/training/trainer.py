@@ -208,6 +208,7 @@ class Trainer:
             curve=curve,
             averaged=None if self._averaged is None else self._averaged.state_dict(),
             progress=progress,
+            parts=self.step.parts,
         )
 
     def restore(self, checkpoint: Checkpoint) -> None:
@@ -217,6 +218,7 @@ class Trainer:
         if self._averaged is not None and checkpoint.averaged is not None:
             self._averaged.load_state_dict(checkpoint.averaged)
         self._progress = checkpoint.progress
+        self.step.parts = checkpoint.parts
 
     def score(
         self, curve: tuple[Epoch, ...], *, split: str, chunk: Chunk = nullcontext, confusion: bool = False

@@ -18,6 +18,7 @@ from archsearch.records import Epoch
 from archsearch.training.checkpoint import (
     Checkpoint,
     Identity,
+    checkpoint_bytes,
     checkpoint_files,
     latest_checkpoint,
     read_checkpoint,
@@ -67,13 +68,32 @@ def test_a_checkpoint_of_an_earlier_version_is_read(small_net: Callable[..., nn.
     read = read_checkpoint(b"archsearch checkpoint 1\n" + hashlib.sha256(payload).digest() + payload)
     assert read is not None
     assert (read.epoch, read.curve, read.averaged, read.progress) == (2, written.curve, None, None)
+    assert read.parts == 1
+
+
+def test_the_parts_of_a_batch_come_back_from_this_version_and_from_an_earlier_one(
+    small_net: Callable[..., nn.Module],
+) -> None:
+    progress = EpochProgress(step=1, losses=(1.0,), seconds=1.0, random=random_state())
+    written = replace(checkpoint(small_net(), 2), progress=progress, parts=4)
+    content = checkpoint_bytes(written)
+    read = read_checkpoint(content)
+    assert read is not None and read.parts == 4
+    magic = b"archsearch checkpoint 2\n"
+    state = torch.load(io.BytesIO(content[len(magic) + 32 :]), weights_only=True)
+    state["progress"]["parts"] = state.pop("parts")  # where it stood
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    read = read_checkpoint(magic + hashlib.sha256(buffer.getvalue()).digest() + buffer.getvalue())
+    assert read is not None and read.parts == 4
+    assert read.progress is not None and read.progress.losses == (1.0,)
 
 
 def test_checkpoints_are_ordered_by_epochs_and_steps_not_by_name(
     tmp_path: Path, small_net: Callable[..., nn.Module]
 ) -> None:
     def after(epoch: int, step: int) -> Checkpoint:
-        progress = EpochProgress(step=step, losses=(1.0,) * step, seconds=1.0, parts=1, random=random_state())
+        progress = EpochProgress(step=step, losses=(1.0,) * step, seconds=1.0, random=random_state())
         return replace(checkpoint(small_net(), epoch), progress=progress if step else None)
 
     (tmp_path / "checkpoint-mine.pt").write_bytes(b"of somebody else")

@@ -112,7 +112,7 @@ def test_the_newest_checkpoint_is_the_one_with_most_steps(
     assert read.epoch == 1
     assert [point.epoch for point in read.curve] == [1]
     assert read.progress is not None
-    assert (read.progress.step, len(read.progress.losses), read.progress.parts) == (2, 2, 1)
+    assert (read.progress.step, len(read.progress.losses), read.parts) == (2, 2, 1)
     assert read.averaged is not None
     assert read.averaged["count"] == 8
 

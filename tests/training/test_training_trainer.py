@@ -12,6 +12,7 @@ from torch import nn
 
 from archsearch.data.images import Images
 from archsearch.models.families import FAMILIES, build
+from archsearch.training.checkpoint import checkpoint_bytes, read_checkpoint
 from archsearch.training.graph import GraphStep
 from archsearch.training.loop import Scored, top1_percent
 from archsearch.training.protocols import PROTOCOLS, Protocol
@@ -106,6 +107,18 @@ def test_memory_that_runs_out_leaves_no_trace_in_the_average(
         assert torch.equal(failed.result.state_dict()[name], value), name
     assert failed._averaged is not None
     assert failed._averaged.count == 6
+
+
+def test_a_training_in_parts_goes_on_in_parts_after_an_epoch(
+    small_net: Callable[..., nn.Module], trainer_of: Callable[..., Trainer]
+) -> None:
+    trainer, again = (trainer_of(small_net(), PROTOCOLS["one-cycle"]) for _ in range(2))
+    trainer.step.parts = 4
+    trainer.run(on_epoch=lambda point: False)
+    kept = read_checkpoint(checkpoint_bytes(trainer.checkpoint({}, (), epoch=1)))
+    assert kept is not None
+    again.restore(kept)
+    assert again.step.parts == 4
 
 
 def test_a_score_of_more_than_two_thousand_classes_holds_no_confusion_matrix() -> None:
