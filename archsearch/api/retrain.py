@@ -242,7 +242,7 @@ def retrain(
             )
             for seed in range(seeds)
         ]
-        facts = _facts(opened, chosen, dataset, trained, protocol=recipe, start=begin)
+        facts = _facts(opened, chosen, dataset, trained, protocol=recipe, start=begin, class_weights=weighted)
         curve = world.in_turn(lambda: _keep(opened, chosen, folder, facts, trained, storage, world, dataset.held_out))
     return Retrained(
         folder=folder,
@@ -355,6 +355,7 @@ def _facts(
     *,
     protocol: Protocol,
     start: Start | None,
+    class_weights: ClassWeights,
 ) -> ModelFacts:
     first, rules = trained[0], ImageRules.of_study(study.info.config, study.info.facts)
     return ModelFacts(
@@ -377,6 +378,7 @@ def _facts(
         cost=cost_of(chosen.spec, num_classes=dataset.num_classes, input_size=study.input_size),
         latency=None if chosen.record is None else chosen.record.latency,
         start="" if start is None else start.description,
+        class_weights=class_weights,
     )
 
 

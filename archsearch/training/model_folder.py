@@ -41,6 +41,7 @@ from archsearch.resources import parse_json, read_text
 from archsearch.text import plural
 from archsearch.training.loop import EVALUATION_BATCH, top1_percent
 from archsearch.training.protocols import Protocol
+from archsearch.training.settings import ClassWeights
 from archsearch.training.trainer import device_batches
 from archsearch.validation import explain
 from archsearch.version import __version__
@@ -64,6 +65,7 @@ class ModelSummary(TypedDict):
     protocol: dict[str, Any]
     start: str
     batch_size: int
+    class_weights: ClassWeights
     dataset: str
     dataset_fingerprint: str
     cost: dict[str, Any] | None
@@ -77,7 +79,7 @@ class ModelFacts(NetworkFacts):
     Attributes:
         reading: which reading of its source it is, where there are several.
         scores: one for each seed, all on the test split; the weights of the first are the folder's.
-        protocol, batch_size: how it was trained.
+        protocol, batch_size, class_weights: how it was trained.
         dataset, dataset_fingerprint: what it was trained on.
         cost, latency: None where they were not taken.
         start: where the initial weights are from; "" if they were drawn at random.
@@ -92,6 +94,7 @@ class ModelFacts(NetworkFacts):
     latency: Latency | None = None
     reading: str = ""
     start: str = ""
+    class_weights: ClassWeights = "none"
 
     def __post_init__(self) -> None:
         if not self.scores:
@@ -110,6 +113,7 @@ class ModelFacts(NetworkFacts):
             "protocol": self.protocol.identity(),
             "start": self.start or "random weights",
             "batch_size": self.batch_size,
+            "class_weights": self.class_weights,
             "dataset": self.dataset,
             "dataset_fingerprint": self.dataset_fingerprint,
             "cost": None if self.cost is None else asdict(self.cost),
@@ -288,6 +292,8 @@ def _training(facts: ModelFacts) -> str:
         f"- {first.train_images:,} training images, data fingerprint `{facts.dataset_fingerprint}`",
         f"- {sum(score.train_seconds for score in facts.scores):,.0f} s of training in all on {first.device}",
     ]
+    if facts.class_weights == "balanced":
+        lines.append("- every class counts the same in the loss, however few images it has")
     if protocol.average_fraction is not None:
         lines.append(
             f"- the weights are a moving average of those of the training, over {protocol.average_fraction:.1%} of its "

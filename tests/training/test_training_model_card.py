@@ -57,6 +57,13 @@ def test_the_card_says_how_it_was_trained_and_what_the_paper_leaves_open() -> No
         assert note in card
 
 
+def test_card_and_summary_say_how_much_images_of_each_class_counted() -> None:
+    plain, balanced = facts(90.0), replace(facts(90.0), class_weights="balanced")
+    said = "every class counts the same in the loss"
+    assert (plain.summary()["class_weights"], said in model_card(plain)) == ("none", False)
+    assert (balanced.summary()["class_weights"], said in model_card(balanced)) == ("balanced", True)
+
+
 def test_the_card_says_where_the_weights_began_and_how_images_were_changed() -> None:
     plain = model_card(facts(90.0, 91.0))
     assert "- initial weights: random, drawn from each seed" in plain
