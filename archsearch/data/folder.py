@@ -12,7 +12,7 @@ import os
 import time
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -229,11 +229,13 @@ def load_folder(path: Path, *, name: str, cache: Path, rules: ImageRules | None 
     )
     check_test: Callable[[], None] = partial(_check_test, found, test, name=name)
     names: tuple[str, ...] = ()
+    apart: Pictures | None = None
     if rules.test_share:
         kept, held_out = held_out_positions(everything.labels, rules.test_share, classes=found.train.classes, name=name)
         train = everything.chosen(kept)
+        apart = everything.chosen(held_out)
         load_test, check_test = partial(everything.chosen, held_out), nothing_to_check
-        names = tuple(everything.pictures[place].file.relative_to(path).as_posix() for place in held_out)
+        names = tuple(picture.file.relative_to(path).as_posix() for picture in apart.pictures)
     elif rules.test_share == 0:
         check_test = nothing_to_check
     own_validation = None
@@ -247,7 +249,7 @@ def load_folder(path: Path, *, name: str, cache: Path, rules: ImageRules | None 
         validation=own_validation,
         load_test=load_test,
         check_test=check_test,
-        notes=partial(_notes, notes, everything, own_validation, test, name=name),
+        notes=partial(_notes, notes, train, {"validation": own_validation, "test": apart}, test, name=name),
         held_out=names,
         flip=True,
         fingerprint=fingerprint_of(train.read()) if rules.former else _fingerprint(train, own_validation),
@@ -383,9 +385,14 @@ def _left_out(found: ListedFolder, name: str) -> list[str]:
 
 
 def _notes(
-    said: Sequence[str], pictures: Pictures, validation: Pictures | None, test: ListedSplit | None, *, name: str
+    said: Sequence[str],
+    pictures: Pictures,
+    others: Mapping[str, Pictures | None],
+    test: ListedSplit | None,
+    *,
+    name: str,
 ) -> tuple[str, ...]:
-    """What was said already, and which pictures stand twice."""
+    """What was said already, and which pictures stand twice: in training, and there and in another split."""
     found = list(said)
     by_digest: dict[str, set[int]] = {}
     for picture, label in zip(pictures.pictures, pictures.labels.tolist(), strict=True):
@@ -395,7 +402,11 @@ def _notes(
         unlike = sum(len(labels) > 1 for labels in by_digest.values())
         torn = f"; {unlike:,} stand in two classes" if unlike else ""
         found.append(f"'{name}': of {plural(len(pictures), 'training picture')} {copies:,} repeat others{torn}")
-    seen = {"validation": 0 if validation is None else sum(each.digest in by_digest for each in validation.pictures)}
+    seen = {
+        split: sum(each.digest in by_digest for each in other.pictures)
+        for split, other in others.items()
+        if other is not None
+    }
     if test is not None:
         sizes = {picture.file.stat().st_size for picture in pictures.pictures}
         # only a file of the same length can be a copy: few are read, and none is opened as an image

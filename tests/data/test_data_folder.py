@@ -269,6 +269,18 @@ def test_a_share_of_every_class_is_held_out_of_a_folder_without_splits(tmp_path:
     assert load_dataset(f"folder:{flat}", rules=ImageRules(test_share=0.3)).fingerprint != dataset.fingerprint
 
 
+def test_held_out_pictures_that_are_trained_on_too_are_counted(tmp_path: Path) -> None:
+    flat = _flat(tmp_path, {"a": 40, "b": 10})
+    for file in (flat / "b").iterdir():
+        Image.new("RGB", (8, 8), (9, 9, 9)).save(file)
+    # 10 of 50 are held out, 8 of a and 2 of b: 40 are trained on, 8 of them are one picture, which the 2 are as well
+    notes = load_dataset(f"folder:{flat}", rules=ImageRules(test_share=0.2)).notes()
+    assert [note.rpartition("': ")[2] for note in notes] == [
+        "of 40 training pictures 7 repeat others",
+        "the training split has 2 test pictures, too: accuracies come out too high",
+    ]
+
+
 def test_a_folder_without_splits_is_told_of_the_held_out_share(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is no folder") as caught:
         load_dataset(f"folder:{_flat(tmp_path, {'a': 2, 'b': 2})}")
