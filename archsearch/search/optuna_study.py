@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import warnings
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -294,7 +293,8 @@ def distribution(domain: Domain) -> BaseDistribution:
 def _own_value(domain: Domain, value: Any) -> Any:
     """The domain's own value for what Optuna gave back: a stepped float may be off in its last digit."""
     if isinstance(value, float):
-        return min(domain.values, key=lambda known: abs(float(known) - value) if known is not None else math.inf)
+        numbers = [known for known in domain.values if isinstance(known, int | float)]
+        return min(numbers, key=lambda known: abs(known - value))
     return value
 
 

@@ -443,6 +443,8 @@ class Worker:
             RuntimeError,
             ArithmeticError,
         ) as error:  # a surrogate that cannot be fitted to these trials
+            if claim.suggested is not None:
+                raise
             logger.warning("the sampler failed (%s: %s): this suggestion is random", type(error).__name__, error)
             return self._optuna.ask(claim.sequence, at_random=True)
 

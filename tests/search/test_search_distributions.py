@@ -34,6 +34,7 @@ def domain(*values: Any) -> Domain:
         (("none", "se"), CategoricalDistribution(["none", "se"])),
         ((1, 2, None), CategoricalDistribution([1, 2, None])),
         ((0, True), CategoricalDistribution([0, True])),
+        ((0.5, "0.25,0.5,0.75"), CategoricalDistribution([0.5, "0.25,0.5,0.75"])),
         ((3,), CategoricalDistribution([3])),
     ],
 )
@@ -46,7 +47,15 @@ def test_evenly_spaced_numbers_keep_their_order_and_all_else_is_categorical(
 
 
 @pytest.mark.parametrize(
-    "values", [(0.3, 0.4, 0.5), (0.1, 0.4, 0.7, 1.0), (1.1, 1.2, 1.3, 1.4), (0.25, 0.375, 0.5, 0.625, 0.75), (3, 5, 7)]
+    "values",
+    [
+        (0.3, 0.4, 0.5),
+        (0.1, 0.4, 0.7, 1.0),
+        (1.1, 1.2, 1.3, 1.4),
+        (0.25, 0.375, 0.5, 0.625, 0.75),
+        (3, 5, 7),
+        (0.5, "0.25,0.5,0.75", 0.375),  # one ratio for all stages, or one for each
+    ],
 )
 def test_every_value_of_a_domain_can_be_suggested_and_comes_back_as_it_was(values: tuple[Any, ...]) -> None:
     own = domain(*values)
@@ -64,6 +73,7 @@ def test_every_value_of_a_domain_can_be_suggested_and_comes_back_as_it_was(value
         (("se", "none"), "none", "none"),
         ((False, True), True, True),
         ((0.5, None), 0.5, 0.5),
+        (("0.25,0.5,0.75", 0.5), 0.5, 0.5),
     ],
 )
 def test_a_value_of_optuna_is_the_domains_own(values: tuple[Any, ...], given: Any, own: Any) -> None:

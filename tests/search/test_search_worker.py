@@ -12,6 +12,7 @@ from typing import Any
 import optuna
 import pytest
 import torch
+from optuna.exceptions import UpdateFinishedTrialError
 
 from archsearch.errors import MeasurementError
 from archsearch.records import Record, TrialStatus
@@ -121,6 +122,24 @@ def test_variants_come_first_under_their_names_inside_the_space_and_outside(
     assert (same.arch_id, same.score, same.status) == (inside.arch_id, inside.score, TrialStatus.COMPLETE)
     assert counts(database, config)["complete"] == 4
     assert optuna_states(database)[:4] == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE"]
+
+
+def test_a_variant_whose_choices_are_not_taken_is_never_another_network_under_its_name(
+    database: Database, make_config: Any, make_worker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = make_config(variants=["shufflenet_v2_x0_5"])
+    mine = make_worker(config, total=1)
+    ask = mine._optuna.ask
+
+    def refused(sequence: int, *, fixed: Any = None, **more: Any) -> Any:
+        if fixed is not None:
+            raise UpdateFinishedTrialError("another process took this worker for dead")
+        return ask(sequence, **more)
+
+    monkeypatch.setattr(mine._optuna, "ask", refused)
+    with pytest.raises(UpdateFinishedTrialError):
+        mine.run()
+    assert records(database, config) == ()
 
 
 def test_a_variant_waits_for_the_same_network_of_another_worker(
