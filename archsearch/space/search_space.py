@@ -397,8 +397,8 @@ class SearchSpace:
 
     @property
     def base(self) -> Spec:
-        """The family's base with the fixed choices: what every point starts from."""
-        return FAMILIES[self.family].base.with_choices(self.fixed)
+        """The family's own base, which fixed and suggested choices change together."""
+        return FAMILIES[self.family].base
 
     @property
     def size(self) -> int:
@@ -425,7 +425,8 @@ class SearchSpace:
                 hint="a suggestion has one value for each domain",
             )
         chosen = {domain.name: domain.value(suggested[domain.name]) for domain in self.domains}
-        return self.base.with_choices(chosen)
+        # All at once: a choice without effect on the base alone may have one beside a suggested choice.
+        return self.base.with_choices({**self.fixed, **chosen})
 
     def contains(self, suggested: Mapping[str, Any]) -> bool:
         """Whether this is a suggestion of this space: exactly its names, each with a value of its domain."""
@@ -480,7 +481,7 @@ class SearchSpace:
         everything that the space itself refuses.
         """
         prefix = where or f"search space '{self.name}'"
-        parts = narrowed(FAMILIES[self.family].base, self.domains, self.fixed, domains or {}, fixed or {}, where=prefix)
+        parts = narrowed(self.base, self.domains, self.fixed, domains or {}, fixed or {}, where=prefix)
         return SearchSpace(
             name=self.name,
             family=self.family,
@@ -524,7 +525,7 @@ class SearchSpace:
         return cls(name=name, family=family, domains=domains, fixed=fixed, description=content.get("description", ""))
 
     def _agrees(self, name: str, value: ChoiceValue, choices: Mapping[str, ChoiceValue]) -> bool:
-        sets = FAMILIES[self.family].base.expand(name, value)
+        sets = self.base.expand(name, value)
         return all(key_of(choices[primitive]) == key_of(item) for primitive, item in sets.items())
 
     def _distance(self, suggested: Mapping[str, ChoiceValue], identity: _Identity, target: _Choices) -> int:

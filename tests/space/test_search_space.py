@@ -8,11 +8,13 @@ import pickle
 import subprocess
 import sys
 from collections import Counter
+from typing import Any
 
 import pytest
 
 from archsearch.errors import ConfigError, StoreError, UnknownNameError
 from archsearch.models.families import FAMILIES
+from archsearch.models.specs.shufflenet_v2 import ShuffleNetV2Spec
 from archsearch.models.variants import VARIANTS
 from archsearch.space import Domain, SearchSpace, load_space
 
@@ -63,6 +65,21 @@ def test_a_spec_is_the_base_with_fixed_and_then_suggested_choices() -> None:
         **{f"stage{n}.split_ratio": 0.25 for n in (2, 3, 4)},
         **{f"stage{n}.residual": True for n in (2, 3, 4)},
     }
+
+
+@pytest.mark.parametrize("how", [{"domains": {"head.hidden": [256]}}, {"fixed": {"head.hidden": 256}}])
+def test_a_fixed_choice_that_has_no_effect_on_the_base_has_one_beside_a_suggested_choice(how: dict[str, Any]) -> None:
+    space = load_space("shufflenet_v2").restricted(**how)  # the base has no hidden layer
+    spec = space.spec({**space.sample(0), "head.type": "gap_hidden"})
+    assert spec.choices()["head.hidden"] == 256
+
+
+def test_a_fixed_ratio_is_of_the_suggested_width() -> None:
+    space = load_space("shufflenet_v2").restricted(fixed={"split_ratio": 0.3333})
+    spec = space.spec({**space.sample(0), "width": 1.5})
+    assert isinstance(spec, ShuffleNetV2Spec)
+    # 176 channels * 0.3333 + 0.5 = 59.2; the plainest ratio of as many of the base's 116 is 0.34, which gives 60
+    assert spec.stages[0].main_channels == 59
 
 
 def test_a_seed_always_draws_the_same_suggestion_of_the_space() -> None:
