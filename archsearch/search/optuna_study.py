@@ -130,6 +130,7 @@ class OptunaStudy:
     ) -> None:
         self.database = database
         self._config = config
+        self._space = space
         self._domains = {domain.name: domain for domain in space.domains}
         self._distributions = {domain.name: distribution(domain) for domain in space.domains}
         self._points = Points(self._distributions, space, input_size=input_size)
@@ -149,7 +150,8 @@ class OptunaStudy:
     ) -> Suggestion:
         """A new Optuna trial with every choice of the space: the `fixed` ones, or a suggestion.
 
-        One that loses the database on its way leaves a trial without record behind, which `recover` ends.
+        A suggested combination that the family refuses becomes a failed trial, and a random one is taken. A call that
+        loses the database on its way leaves a trial without record behind, which `recover` ends.
 
         Args:
             sequence: the claim's sequence number, from which the sampler's seed comes.
@@ -176,6 +178,9 @@ class OptunaStudy:
                 self._study.sampler = sampler
             trial = self._study.ask(self._distributions)
         choices = {name: _own_value(self._domains[name], value) for name, value in trial.params.items()}
+        if fixed is None and not self._space.contains(choices):
+            self.tell_failed(trial.number)
+            return self.ask(sequence, fixed=self._space.sample(self._config.seed + sequence))
         return Suggestion(number=trial.number, choices=choices)
 
     @_retried

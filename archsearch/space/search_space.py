@@ -24,6 +24,8 @@ from archsearch.models.families import FAMILIES
 from archsearch.models.spec import ChoiceValue, Spec
 from archsearch.resources import find_yaml, read_yaml
 
+_MOST_DRAWS = 500  # random combinations, before a family is taken to refuse every one
+
 # One domain, and the checks that make a set of domains and fixed choices a search space of a family.
 #
 # Values of choices: how they are compared, written and put in order. `True` is never `1` here, `1.0` always is.
@@ -139,7 +141,7 @@ def checked_parts(
     """The domains of at least two values, and all fixed choices (a domain of one value is fixed).
 
     Raises ConfigError naming `where` and the key if the family refuses a name or value, or if two keys set the same
-    primitive choice.
+    primitive choice; naming `where` if it refuses a value beside the fixed choices, whatever the other domains give.
     """
     constants = {
         name: canonical_value(base, name, value, where=f"{where}: fixed.{name}") for name, value in fixed.items()
@@ -152,8 +154,33 @@ def checked_parts(
         reach[f"choices.{domain.name}"] = primitives(base, domain.name, domain.values)
     _refuse_overlaps(reach, where=where)
     constants.update({domain.name: domain.values[0] for domain in checked if len(domain.values) == 1})
-    base.with_choices(constants)
-    return tuple(domain for domain in checked if len(domain.values) > 1), constants
+    varied = tuple(domain for domain in checked if len(domain.values) > 1)
+    each_value: list[dict[str, ChoiceValue]] = [{domain.name: value} for domain in varied for value in domain.values]
+    for kept in [{}, *each_value]:
+        try:
+            base.with_choices({**constants, **kept})
+        except ConfigError as error:
+            others = [domain for domain in varied if domain.name not in kept]
+            if drawn(base, others, {**constants, **kept}, random.Random("archsearch space")) is None:
+                raise ConfigError(f"{where}: {error.message}", hint=error.hint) from error
+    return varied, constants
+
+
+def drawn(
+    base: Spec, domains: Sequence[Domain], fixed: Mapping[str, ChoiceValue], generator: random.Random
+) -> dict[str, ChoiceValue] | None:
+    """A value from each domain, drawn uniformly from the combinations that the family accepts beside the fixed choices.
+
+    None if it refuses the first `_MOST_DRAWS`.
+    """
+    for _ in range(_MOST_DRAWS):
+        suggested = {domain.name: generator.choice(domain.values) for domain in domains}
+        try:
+            base.with_choices({**fixed, **suggested})
+        except ConfigError:
+            continue
+        return suggested
+    return None
 
 
 def primitives(base: Spec, name: str, values: Sequence[ChoiceValue]) -> frozenset[str]:
@@ -174,9 +201,8 @@ def _refuse_overlaps(reach: Mapping[str, frozenset[str]], *, where: str) -> None
 
 
 def _expand(base: Spec, name: str, value: ChoiceValue, *, where: str) -> dict[str, ChoiceValue]:
-    """What the choice sets, once the family has accepted it."""
+    """What the choice sets."""
     try:
-        base.with_choices({name: value})
         return dict(base.expand(name, value))
     except ConfigError as error:
         if isinstance(error, UnknownNameError):  # the name is wrong, not the value
@@ -375,7 +401,8 @@ class SearchSpace:
         description: one or two sentences for people.
 
     Raises ConfigError naming the key (`choices.stage3.kernel.values[2]`), after `where` if that is given (a file), if
-    the family refuses a choice or value, a value is there twice, or two keys set the same primitive choice.
+    the family refuses a choice or value, a value is there twice, or two keys set the same primitive choice; and naming
+    the choice for a value of which the family refuses every combination.
     """
 
     name: str
@@ -437,9 +464,17 @@ class SearchSpace:
         return True
 
     def sample(self, seed: int) -> dict[str, ChoiceValue]:
-        """A suggestion drawn uniformly, every domain independently; the same seed gives the same one."""
-        generator = random.Random(f"archsearch space {seed}")
-        return {domain.name: generator.choice(domain.values) for domain in self.domains}
+        """A suggestion drawn uniformly from those that the family accepts; the same seed gives the same one.
+
+        Raises ConfigError if the family accepts hardly any.
+        """
+        found = drawn(self.base, self.domains, self.fixed, random.Random(f"archsearch space {seed}"))
+        if found is None:
+            raise ConfigError(
+                f"search space '{self.name}': {self.family} refuses {_MOST_DRAWS} of {_MOST_DRAWS} random combinations",
+                hint="restrict the choices that rule each other out",
+            )
+        return found
 
     def suggestion_of(self, spec: Spec, *, input_size: int | None = None) -> dict[str, ChoiceValue] | None:
         """The suggestion that builds the same network as `spec`, or None if no point of this space does.

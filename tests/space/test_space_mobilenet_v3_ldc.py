@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from archsearch.errors import ConfigError
 from archsearch.models.families import FAMILIES
 from archsearch.models.variants import find_variant
 from archsearch.search.config import load_study
@@ -40,6 +41,29 @@ def test_every_combination_of_removed_layers_is_a_network() -> None:
         gone = {f"layer{n}.removed": bool(mask >> i & 1) for i, n in enumerate(REMOVABLE)}
         spec = space.spec({**space.sample(mask), **gone, "width": width.values[mask % len(width.values)]})
         assert {name: spec.choices()[name] for name in gone} == gone
+
+
+def test_a_layer_may_be_removed_where_the_study_lets_it_keep_the_map() -> None:
+    overrides = "restrict.layer2.removed=[false, true]", "fixed.layer2.removed=true"
+    searched, fixed = (load_study("mobilenet_v3_ldc_cpu", [each]).search_space() for each in overrides)
+    assert "layer2.removed" in [domain.name for domain in searched.domains]  # scale: {layer2.stride: 1}
+    assert fixed.spec(fixed.sample(0)).choices()["layer2.removed"] is True
+
+
+def test_a_layer_that_shrinks_the_map_in_every_combination_is_not_removed() -> None:
+    refused = r"^study 'mobilenet_v3_ldc_cpu': choice 'layer3.removed' cannot be true: the layer has stride 2"
+    for override in ("restrict.layer3.removed=[false, true]", "fixed.layer3.removed=true"):
+        with pytest.raises(ConfigError, match=refused):
+            load_study("mobilenet_v3_ldc_cpu", [override]).search_space()
+
+
+def test_a_sample_is_a_combination_that_the_family_accepts() -> None:
+    space = load_space("mobilenet_v3_ldc").restricted({"layer4.stride": [1, 2]})
+    samples = [space.sample(seed) for seed in range(40)]
+    assert all(space.contains(sample) for sample in samples)
+    # a layer of stride 2 stays; each of the other three combinations is missed by all with (2/3) ** 40 = 1e-7
+    found = {(sample["layer4.stride"], sample["layer4.removed"]) for sample in samples}
+    assert found == {(1, False), (1, True), (2, False)}
 
 
 def test_the_kernel_of_a_removed_layer_does_not_make_another_network() -> None:
