@@ -80,7 +80,8 @@ def explain(
     # Of a list that might have been a word, what is wrong in it says more.
     keys = [key for key in by_key if not any(len(each) > len(key) and each[: len(key)] == key for each in by_key)]
     path = keys[0]
-    first, key = by_key[path][0], shortened(".".join(map(str, path)), 200)
+    first, dotted = by_key[path][0], ".".join(map(str, path))
+    key = shortened(dotted, 200)
     hint = None
     if first["type"] == "extra_forbidden":
         known = _keys_at(model, path[:-1])
@@ -100,7 +101,7 @@ def explain(
         more = f"and {plural(len(keys) - 1, 'more wrong key')}"
         hint = f"{hint}; {more}" if hint else more
     for each in overrides:
-        if all(one == str(other) for one, other in zip(each.split("."), path, strict=False)):
+        if not path or f"{dotted}.".startswith(f"{each}.") or f"{each}.".startswith(f"{dotted}."):
             return OverrideError(key if path else "", what, hint=hint)
     return ConfigError(f"{source}: {message}", hint=hint)
 

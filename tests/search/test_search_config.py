@@ -119,6 +119,7 @@ def test_an_override_leaves_the_keys_beside_it(write: Any) -> None:
         ("prox.epochs=3", r"^override 'prox': unknown key"),
         ("proxy.epoch=3", r"^override 'proxy\.epoch': unknown key"),
         ("proxy={epoch: 3}", r"^override 'proxy\.epoch': unknown key"),
+        ("restrict.stage3.kernel=5", r"^override 'restrict\.stage3\.kernel': must be a list, got 5"),
     ],
 )
 def test_a_wrong_override_is_named(write: Any, override: str, message: str) -> None:
