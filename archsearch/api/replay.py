@@ -15,7 +15,7 @@ from archsearch.analysis.objectives import is_complete, objective_values
 from archsearch.api.paths import open_database
 from archsearch.api.stored import by_network
 from archsearch.api.study import Study, opened_study
-from archsearch.errors import ArchsearchError, NothingStoredError, OverrideError
+from archsearch.errors import ArchsearchError, ConfigError, NothingStoredError, OverrideError
 from archsearch.noise import NoiseFloor
 from archsearch.overrides import Overrides, read_overrides
 from archsearch.records import Record, TrialStatus
@@ -240,20 +240,27 @@ def replay(
         study: a stored study, its name or YAML file; None: the one worked on last.
         policy: one name of STOPPING; None: all of them.
         overrides: other values for keys of the stopping settings, `{"quantile": 0.05}`, on top of the study's own.
-        workers: trainings at the same time.
+        workers: trainings at the same time, at least 1.
         storage: the database's URL.
 
     Raises ConfigError or UnknownNameError for the settings, StoreError for the database, ArchsearchError for a study
-    without a whole curve, or whose proxies have one epoch.
+    without a whole curve, whose proxies have one epoch, or with an objective that is known only when a training ends.
     """
     if policy is not None:
         STOPPING[policy]  # raises with the nearest name
+    if workers < 1:
+        raise ConfigError(f"workers must be at least 1, got {workers}")
     opened = opened_study(study, storage=storage)
     own_settings = StoppingSettings.model_validate(opened.info.config.get("stopping") or {})
     settings = [
         stopping_settings(own_settings, overrides, policy=name) for name in ([policy] if policy else STOPPING.names())
     ]
     _check_read(settings, overrides)
+    if "balanced_error_percent" in opened.objectives:
+        raise ArchsearchError(
+            f"study '{opened.name}' has the objective balanced_error_percent, which is known only when a training "
+            "ends: no rule can stop by it"
+        )
     records, decisions = stored_trainings(opened, storage=storage)
     found = whole_records(opened, records)
     curves = curves_of(opened, found)

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 from makers import make_record
 
+import archsearch
+from archsearch.errors import ConfigError
 from archsearch.records import Cost, Epoch, Latency, TrialStatus
 from archsearch.search.stopping.base import Decision
 from archsearch.store.database import Database
@@ -42,10 +44,10 @@ def write_study(
     trials: Sequence[Trial], *, name: str = "small", epochs: int = 2, stopping: dict[str, Any] | None = None,
     reference_point: dict[str, float] | None = None,
 ) -> None:  # fmt: skip
-    """A study of error and latency in `runs/archsearch.db`, below (100 %, 2 ms), without a noise floor."""
+    """A study in `runs/archsearch.db`, of error and latency below (100 %, 2 ms) unless said, without a noise floor."""
+    corner = reference_point or {"error_percent": 100.0, "latency_ms": 2.0}
     config: dict[str, Any] = {
-        "name": name, "seed": 0, "objectives": ["error_percent", "latency_ms"], "proxy": {"epochs": epochs},
-        "dataset": "digits",
+        "name": name, "seed": 0, "objectives": list(corner), "proxy": {"epochs": epochs}, "dataset": "digits",
     }  # fmt: skip
     if stopping is not None:
         config["stopping"] = stopping
@@ -53,7 +55,7 @@ def write_study(
     with database.writing() as session:
         study = StudyRow(
             name=name, config=config, space={}, space_fingerprint="0" * 12, facts={},
-            reference_point=reference_point or {"error_percent": 100.0, "latency_ms": 2.0},
+            reference_point=corner,
         )  # fmt: skip
         session.add(study)
         session.flush()
@@ -63,7 +65,10 @@ def write_study(
                 Epoch(epoch=epoch, train_loss=1.0, top1_percent=100.0 - error, learning_rate=0.1, train_seconds=1.0)
                 for epoch, error in enumerate(trial.errors, start=1)
             )
-            record = make_record(number, top1=points[-1].top1_percent, p10=1.0, epochs=len(points), curve=points)
+            top1 = points[-1].top1_percent
+            record = make_record(
+                number, top1=top1, balanced_top1_percent=top1, p10=1.0, epochs=len(points), curve=points
+            )
             assert isinstance(record.cost, Cost)
             assert isinstance(record.latency, Latency)
             row = TrialRow(
@@ -224,6 +229,20 @@ def test_a_study_without_anything_to_replay_says_why(
     ended = cli("replay")
     assert (ended.code, ended.out) == (1, "")
     assert said in " ".join(ended.err.split())
+
+
+def test_a_study_whose_objective_is_known_only_at_the_end_cannot_be_replayed(cli: Callable[..., Any]) -> None:
+    write_study(whole(), reference_point={"error_percent": 100.0, "latency_ms": 2.0, "balanced_error_percent": 100.0})
+    ended = cli("replay", "-p", "mo_asha")
+    assert (ended.code, ended.out) == (1, "")
+    assert "balanced_error_percent, which is known only when a training ends" in " ".join(ended.err.split())
+
+
+@pytest.mark.parametrize("workers", [0, -1])
+def test_a_replay_without_a_worker_is_refused(workers: int) -> None:
+    write_study(whole())
+    with pytest.raises(ConfigError, match=f"^workers must be at least 1, got {workers}"):
+        archsearch.replay("small", workers=workers)
 
 
 def test_no_database_is_said_with_what_to_do(cli: Callable[..., Any]) -> None:
