@@ -137,11 +137,11 @@ class StudyReplay(InNotebooks):
             if each.replay.false_stops:
                 text += f"; stopped of the front: {self._listed(each.replay.false_stops)}"
             if not each.replay.stopped:
-                text += f"; it stopped nothing: {self._why_nothing(each.settings)}"
+                text += f"; it stopped nothing: {self._why_nothing(each)}"
             if each.replay.calibration.predictions:
                 text += f"; {_calibration_text(each.replay.calibration, each.settings)}"
             found.append(f"{text}.")
-        if self.own is not None:
+        if self.own is not None and self.own_settings.policy == "predicted":
             own = _calibration_text(self.own, self.own_settings)
             found.append(f"The study's own rule ({self.own_settings.policy}): {own}.")
         return tuple(found)
@@ -194,9 +194,11 @@ class StudyReplay(InNotebooks):
             policies=[_policy_json(each) for each in self.policies],
         )
 
-    def _why_nothing(self, settings: StoppingSettings) -> str:
+    def _why_nothing(self, found: PolicyReplay) -> str:
         """What kept a rule from stopping anything: trainings that always run to their end, and how many are left."""
-        always, first = [], 0
+        settings, always, first = found.settings, [], 0
+        if settings.min_epochs >= self.epochs:
+            return f"min_epochs leaves none of the {plural(self.epochs, 'epoch')} to decide after"
         if self.published:
             always.append(f"published networks ({len(self.published)} of {len(self.curves)})")
         if settings.policy == "predicted":
@@ -206,6 +208,8 @@ class StudyReplay(InNotebooks):
         text = f"{' and '.join(always)} always run to their end; " if always else ""
         if not left:
             return f"{text}in a study with more trials there are some that can be stopped"
+        if settings.policy == "predicted" and not found.replay.calibration.predictions:
+            return f"{text}the curves are too few to predict anything with a quantile of {settings.quantile}"
         return f"{text}of the {left} left none fell behind far enough"
 
     def _listed(self, trials: Sequence[int]) -> str:
@@ -217,10 +221,10 @@ def _calibration_text(found: RuleCalibration, settings: StoppingSettings) -> str
     spared = len(found.spared)
     if not spared:
         return "no trial that it would have stopped ran to the end, so its predictions are not checked"
-    expected = f" ({100.0 * settings.quantile:.0f} % expected)" if settings.policy == "predicted" else ""
     return (
         f"{plural(spared, 'trial')} that it would have stopped ran to the end all the same: {len(found.below)} ended "
-        f"below the optimistic prediction{expected}, {len(found.on_front)} on the front"
+        f"below the optimistic prediction ({100.0 * settings.quantile:.0f} % expected), {len(found.on_front)} on the "
+        "front"
     )
 
 

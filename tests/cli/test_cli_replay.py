@@ -135,6 +135,29 @@ def test_a_rule_that_stops_nothing_says_why(cli: Callable[..., Any]) -> None:
     assert "it stopped nothing" not in cli("replay", "-p", "mo_asha", "--set", "reduction=2").out  # it stops two
 
 
+@pytest.mark.parametrize(
+    ("setting", "why"),
+    [
+        # of 3 curves floor(0.1 x 4) = 0 may end below the optimistic prediction, of 9 one
+        ("quantile=0.1", "the curves are too few to predict anything with a quantile of 0.1"),
+        ("quantile=0.3", "of the 2 left none fell behind far enough"),
+        ("min_epochs=2", "it stopped nothing: min_epochs leaves none of the 2 epochs to decide after"),
+    ],
+)
+def test_a_rule_that_could_not_decide_is_told_from_one_that_found_nothing_to_stop(
+    setting: str, why: str, cli: Callable[..., Any]
+) -> None:
+    write_study([Trial(errors=(80 - number, 50 - number)) for number in range(4)])
+    kept = cli("replay", "-p", "predicted", "--set", "first_full=2", "--set", setting).out
+    assert why in " ".join(kept.split())
+
+
+def test_a_rule_without_predictions_says_nothing_of_how_they_held(cli: Callable[..., Any]) -> None:
+    promoted = Decision(epoch=1, stop=True, would_stop=True, reason="not among the best")
+    write_study([Trial(errors=ERRORS[0], decision=promoted), *whole()[1:]], stopping={"policy": "mo_asha"})
+    assert "prediction" not in cli("replay", "-p", "none").out
+
+
 def test_json_holds_the_same(cli: Callable[..., Any]) -> None:
     write_study(whole())
     ended = cli("replay", "-p", "mo_asha", "--set", "stopping.reduction=2", "--json")
