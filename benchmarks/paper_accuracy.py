@@ -137,7 +137,7 @@ def train(
     protocol: Protocol = PROTOCOLS[row.protocol]
     input_size = arguments.input_size or dataset.image_size
     scale = {name: value for name, value in arguments.scale.items() if _has(row.variant, name)}
-    spec = VARIANTS[row.variant].at_scale(scale).normalised(input_size)
+    spec = VARIANTS[row.variant].spec.at_scale(scale).normalised(input_size)
     task = bar.add_task(f"{row.variant}, seed {seed}", total=epochs)
 
     def after_epoch(point: Epoch) -> None:

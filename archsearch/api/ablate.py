@@ -63,7 +63,7 @@ class PointMaker:
         self._variants: dict[str, str] = {}
         for name in VARIANTS:
             if VARIANTS[name].spec.family == base.family:
-                spec = VARIANTS[name].at_scale(scale).normalised(input_size)
+                spec = VARIANTS[name].spec.at_scale(scale).normalised(input_size)
                 self._variants.setdefault(spec.arch_id, name)
         self._found = {base.arch_id: self.point("base", base, {})}
         self.notes: list[str] = []
@@ -163,14 +163,12 @@ def nearest_baseline(base: Spec, *, scale: Mapping[str, Any], input_size: int) -
     plain = FAMILIES[base.family].base
     width = plain.macros().get("width")
     candidates = [plain.with_choices({"width": level}) for level in (width.levels if width else ())] or [plain]
-    known = plain.rules()
-    at_scale = {name: value for name, value in scale.items() if name in known}
     own = base.choices()
 
     def distance(candidate: Spec) -> int:
         return sum(key_of(value) != key_of(own[name]) for name, value in candidate.choices().items())
 
-    return min((each.with_choices(at_scale).normalised(input_size) for each in candidates), key=distance)
+    return min((each.at_scale(scale).normalised(input_size) for each in candidates), key=distance)
 
 
 def levels_of(space: SearchSpace, spec: Spec, choice: str) -> tuple[ChoiceValue, ...]:
@@ -207,7 +205,7 @@ def parse_choices(texts: Sequence[str], spec: Spec) -> dict[str, tuple[str, ...]
 
     A comma within levels (`channels=48,96,192`) is theirs. Raises ConfigError for what is no such list.
     """
-    names = {*spec.rules(), *spec.macros()}
+    names = spec.names()
     parts: list[str] = []
     for text in texts:
         fresh = True
@@ -409,7 +407,7 @@ def _base_spec(base: DesignBase, which: str | None) -> Spec:
             return base.study.choose(which).spec
         record = base.study.select(_RULES[which])
         return FAMILIES[record.family].base.with_choices(record.choices)
-    return find_variant(which).at_scale(base.config.scale)
+    return find_variant(which).spec.at_scale(base.config.scale)
 
 
 def trials_by_network(records: Sequence[Record]) -> Mapping[str, int]:

@@ -495,7 +495,7 @@ def _number(number: Number, cost: PaperCost | None, where: str) -> ComparedNumbe
 def paper_cost(variant: Variant, scale: Scale | None, *, recount: bool = False) -> PaperCost:
     """The counts of a variant, at its own conditions or at a table's. Raises BuildError."""
     at = scale or Scale(input_size=variant.input_size, num_classes=variant.num_classes)
-    spec = variant.at_scale(at.choices).normalised(at.input_size)
+    spec = variant.spec.at_scale(at.choices).normalised(at.input_size)
     sizes = {"input_size": at.input_size, "num_classes": at.num_classes}
     counts = (None if recount else stored_counts(spec.arch_id, **sizes)) or _count(spec, **sizes)
     return PaperCost(params=counts.params, macs=counts.macs, choices=spec.choices(), key=key_of(spec.arch_id, **sizes))
@@ -513,7 +513,7 @@ def _count(spec: Spec, *, input_size: int, num_classes: int) -> Counts:
 def measured(variant: Variant, studies: tuple[Study, ...]) -> Iterator[Measured]:
     """Trials, then retrainings, of the network that a variant is at each study's scale."""
     for study in studies:
-        arch_id = variant.at_scale(study.info.config["scale"]).normalised(study.input_size).arch_id
+        arch_id = variant.spec.at_scale(study.info.config["scale"]).normalised(study.input_size).arch_id
         dataset = str(study.info.config["dataset"])
         complete = [record for record in study.records if record.status == TrialStatus.COMPLETE]
         trials = [(each.arch_id, each.trial, each.score, each.latency) for each in complete]

@@ -380,7 +380,7 @@ class StoredStudy:
         if which not in VARIANTS and not which.startswith(TORCHVISION):
             raise self._unknown(which, several=several)
         variant = find_variant(which)
-        spec = variant.at_scale(self.info.config["scale"])
+        spec = variant.spec.at_scale(self.info.config["scale"])
         return Chosen(spec=spec.normalised(self.input_size), label=which, record=None, reading=variant.reading)
 
     def _unknown(self, which: str, *, several: bool) -> ConfigError:

@@ -200,6 +200,11 @@ class Spec(ChoiceGroup, ABC):
         return {**_group_macros(cls()), **cls.own_macros()}
 
     @classmethod
+    def names(cls) -> frozenset[str]:
+        """Every name of a choice, primitive or macro."""
+        return frozenset({*cls.rules(), *cls.macros()})
+
+    @classmethod
     def expand(cls, name: str, value: object) -> dict[str, ChoiceValue]:
         """The primitive choices that one choice sets: itself, or what the macro of this name stands for.
 
@@ -242,6 +247,15 @@ class Spec(ChoiceGroup, ABC):
                     )
                 merged[part], setter[part] = value, name
         return cast(Self, _rebuilt(self, "", merged))
+
+    def at_scale(self, scale: Mapping[str, Any]) -> Self:
+        """This network with a study's strides and pooling, as far as its family has them.
+
+        A study's scale is written for the family that it searches: an outside network has no such stem, or a stem of
+        its own, and keeps it.
+        """
+        known = self.names()
+        return self.with_choices({name: value for name, value in scale.items() if name in known})
 
     def canonical_json(self) -> str:
         """The family and every choice, keys sorted, without spaces: equal networks have equal texts."""

@@ -41,15 +41,6 @@ class Variant:
     input_size: int = 224
     reading: str = ""
 
-    def at_scale(self, scale: Mapping[str, Any]) -> Spec:
-        """The network with a study's strides and pooling, as far as its family has them.
-
-        A study's scale is written for the family that it searches: an outside network has no such stem, or a stem of
-        its own, and keeps it.
-        """
-        known = self.spec.rules()
-        return self.spec.with_choices({name: value for name, value in scale.items() if name in known})
-
 
 # Networks that stand on a front as outside anchors: torchvision's by name, CIFAR's ResNet-20, and a plain CNN.
 

@@ -145,7 +145,7 @@ def width_pair(config: StudyConfig, space: SearchSpace, *, input_size: int) -> t
     name, spec = config.reference, scaled(config.reference, config, key="reference").normalised(input_size)
     if spec.family != space.family:
         name = f"the base of {space.family}"
-        spec = FAMILIES[space.family].base.with_choices(config.scale).normalised(input_size)
+        spec = FAMILIES[space.family].base.at_scale(config.scale).normalised(input_size)
     at_width = dict(_widths(spec, space, input_size))
     own = next((width for width, other in at_width.items() if other == spec), None)
     if own is not None and len(at_width) > 1:

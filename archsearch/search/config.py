@@ -198,8 +198,8 @@ class StudyConfig(BaseModel):
         space = load_space(self.space)
         listed = () if isinstance(self.variants, str) else self.variants
         specs = [VARIANTS[named].spec for named in (*listed, self.reference) if named in VARIANTS]
-        outside = {name for spec in specs for name in spec.rules()}
-        theirs = outside - FAMILIES[space.family].base.rules().keys()  # of named networks of another family alone
+        outside = {name for spec in specs for name in spec.names()}
+        theirs = outside - FAMILIES[space.family].base.names()  # of named networks of another family alone
         scale = {name: value for name, value in self.scale.items() if name not in theirs}
         return space.restricted(dict(self.restrict), {**scale, **self.fixed}, where=f"study '{self.name}'")
 

@@ -69,7 +69,7 @@ def scaled(name: str, config: StudyConfig, *, key: str = "variants") -> Spec:
     Raises UnknownNameError naming the study's key that holds the name.
     """
     try:
-        return find_variant(name).at_scale(config.scale)
+        return find_variant(name).spec.at_scale(config.scale)
     except UnknownNameError as error:
         error.message = f"study '{config.name}': {key}: {error.message}"
         raise

@@ -28,7 +28,7 @@ from archsearch.search.config import load_study
 from archsearch.space.search_space import load_space
 
 SCALE = {"stem.stride": 1, "stem.pool": False}
-BASE = find_variant("shufflenet_v2_x0_5").at_scale(SCALE).normalised(32)
+BASE = find_variant("shufflenet_v2_x0_5").spec.at_scale(SCALE).normalised(32)
 SPACE = load_space("shufflenet_v2")
 
 

@@ -86,7 +86,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> str:
     with database.writing() as session:
         for trial in content["trials"]:
             named = trial["variant"]
-            spec = find_variant(named).at_scale(config.scale) if named else space.spec(trial["suggested"])
+            spec = find_variant(named).spec.at_scale(config.scale) if named else space.spec(trial["suggested"])
             spec = spec.normalised(32)
             cost, latency, score = _facts(trial)
             rows = latency_to_row(latency, spec.arch_id), score_to_row(score, study.id, spec.arch_id)

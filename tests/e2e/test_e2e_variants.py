@@ -81,7 +81,7 @@ def test_every_network_is_counted_measured_trained_and_scored(ran: object) -> No
         assert 0 <= record.score.top1_percent <= 100
         assert (
             record.choices
-            == find_variant(name).at_scale({"stem.stride": 2, "stem.pool": True}).normalised(32).choices()
+            == find_variant(name).spec.at_scale({"stem.stride": 2, "stem.pool": True}).normalised(32).choices()
         )
 
 

@@ -14,7 +14,7 @@ from archsearch.models.variants import find_variant
 
 
 def spec_of(name: str, **changes: Any) -> Spec:
-    found = find_variant(name).at_scale({})
+    found = find_variant(name).spec.at_scale({})
     choices = {key.replace("__", "."): value for key, value in changes.items()}
     return found.with_choices(choices).normalised(32)
 

@@ -123,7 +123,7 @@ def test_every_variant_says_what_it_is_and_survives_its_json(name: str) -> None:
 @pytest.mark.parametrize("name", EVERYONE)
 def test_a_studys_scale_changes_no_variant_but_in_strides_and_pooling(name: str) -> None:
     spec = find_variant(name).spec
-    scaled = find_variant(name).at_scale({"stem.stride": 1, "stem.pool": False})
+    scaled = find_variant(name).spec.at_scale({"stem.stride": 1, "stem.pool": False})
     before, after = spec.choices(), scaled.choices()
     assert type(scaled) is type(spec)
     assert {key for key in after if after[key] != before[key]} <= {"stem.stride", "stem.pool"}

@@ -33,7 +33,7 @@ def images(number: int, input_size: int) -> Tensor:
 
 
 def fresh(name: str, *, input_size: int, num_classes: int = 6) -> nn.Module:
-    return build(find_variant(name).at_scale({}), num_classes=num_classes, input_size=input_size, seed=0)
+    return build(find_variant(name).spec.at_scale({}), num_classes=num_classes, input_size=input_size, seed=0)
 
 
 def trained_one_step(model: nn.Module, x: Tensor, classes: int) -> nn.Module:
@@ -92,7 +92,7 @@ def test_every_variant_trains_and_scores_each_image_alone_at_224_pixels(name: st
 
 @pytest.mark.parametrize("name", cases((*VARIANTS, *TORCHVISION), {*one_of_each_kind(), *TORCHVISION}))
 def test_every_variant_traces_and_every_operator_is_counted(name: str) -> None:
-    spec = shortened(find_variant(name).at_scale({}), 3)
+    spec = shortened(find_variant(name).spec.at_scale({}), 3)
     model = build(spec, num_classes=6, input_size=32, seed=0).eval()
     x = images(2, 32)
     with torch.no_grad():

@@ -108,5 +108,5 @@ def test_the_kinds_are_of_every_family_that_is_drawn() -> None:
 
 @pytest.mark.parametrize("name", DRAWN)
 def test_the_boxes_are_the_operators_of_the_network(name: str) -> None:
-    spec = shortened(VARIANTS[name].at_scale({}).normalised(SIZE), 3)
+    spec = shortened(VARIANTS[name].spec.at_scale({}).normalised(SIZE), 3)
     assert drawn(spec) == traced(spec)

@@ -51,6 +51,10 @@ def pair(**changes: Any) -> tuple[str, str] | None:
         ({"reference": "shufflenet_v2_x0_5"}, ("shufflenet_v2_x0_5 at width 1", "shufflenet_v2_x0_5")),
         ({"reference": "resnet20"}, ("the base of shufflenet_v2", "the base of shufflenet_v2 at width 0.5")),
         (
+            {"reference": "mobilenet_v3_small_mb0", "scale": {"stem.stride": 1, "layer2.stride": 1}},
+            ("the base of shufflenet_v2", "the base of shufflenet_v2 at width 0.5"),
+        ),
+        (
             {"space": "mobilenet_v3_ldc", "reference": "mobilenet_v3_small_ldc0"},
             ("mobilenet_v3_small_ldc0", "mobilenet_v3_small_ldc0 at width 0.5"),
         ),

@@ -178,6 +178,8 @@ def test_scale_may_name_strides_of_another_familys_networks_where_the_study_list
     text = GOOD + "scale: {stem.stride: 1, layer2.stride: 1}\n"
     listed = load_study(write(text + "variants: [auto, mobilenet_v3_small_mb0]\n"))
     assert dict(listed.search_space().fixed) == {"stem.stride": 1}
+    at_once = load_study(write(GOOD + "scale: {stride: 1}\nvariants: [auto, mobilenet_v3_small_mb0]\n"))
+    assert dict(at_once.search_space().fixed) == {}
     for others in ("auto", "none", "[auto, resnet20]"):
         with pytest.raises(ConfigError, match=r"unknown choice 'layer2.stride'"):
             load_study(write(text + f"variants: {others}\n")).search_space()

@@ -93,3 +93,14 @@ def test_the_study_starts_with_the_rows_of_table_4_inside_its_space_and_anchors_
     assert [variant.name for variant in anchors] == ["shufflenet_v2_x1_0", "resnet20"]
     assert all(variant.suggested is None for variant in anchors)
     assert study.reference in ROWS
+
+
+def test_a_scale_of_all_layers_at_once_is_that_of_published_networks_too() -> None:
+    shipped = load_study("mobilenet_v3_ldc_cpu")  # strides of layers 2, 3, 5 and 10 one by one
+    scale = {"stem.stride": 2, "stride": [1, 2, 1, 2, 1, 1, 1, 1, 2, 1, 1]}  # layers 2 to 12
+    at_once = load_study("mobilenet_v3_ldc_cpu", {"scale": scale})
+    found, expected = (
+        {each.name: (each.spec.arch_id, each.suggested is None) for each in study_variants(study, space, input_size=32)}
+        for study, space in ((at_once, at_once.search_space()), (shipped, shipped.search_space()))
+    )
+    assert found == expected

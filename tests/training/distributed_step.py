@@ -63,7 +63,7 @@ def retrain(folder: Path) -> RetrainedSeed:
         flip=True,
         fingerprint="noise",
     )
-    spec = VARIANTS["shufflenet_v2_x0_5"].at_scale({"stem.stride": 1, "stem.pool": False}).normalised(SIZE)
+    spec = VARIANTS["shufflenet_v2_x0_5"].spec.at_scale({"stem.stride": 1, "stem.pool": False}).normalised(SIZE)
     return retrain_seed(
         spec, few, PROTOCOLS["shufflenetv2-s"], epochs=1, batch_size=64, seed=0, input_size=SIZE, device="cpu",
         folder=folder, world=world_of("cpu"),
