@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from archsearch.designs import Design
-from archsearch.errors import OverrideError
+from archsearch.errors import ConfigError, OverrideError
 from archsearch.files import NAME
 from archsearch.image_rules import RULES_DEFAULTS, Background, ImageRules, OnBadImage
 from archsearch.latency.settings import LOCAL, LatencySettings
@@ -201,6 +201,12 @@ class StudyConfig(BaseModel):
         outside = {name for spec in specs for name in spec.names()}
         theirs = outside - FAMILIES[space.family].base.names()  # of named networks of another family alone
         scale = {name: value for name, value in self.scale.items() if name not in theirs}
+        for name in self.fixed:
+            if name in scale:
+                raise ConfigError(
+                    f"study '{self.name}': fixed.{name}: scale sets '{name}', too",
+                    hint="keep one: scale is of the published networks, too",
+                )
         return space.restricted(dict(self.restrict), {**scale, **self.fixed}, where=f"study '{self.name}'")
 
     @property

@@ -195,6 +195,11 @@ def test_restrict_and_fixed_and_scale_shape_the_space(write: Any) -> None:
     assert (choices["stem.stride"], choices["stage3.residual"]) == (1, True)
 
 
+def test_a_fixed_stride_never_parts_the_search_from_published_networks_at_another_scale() -> None:
+    with pytest.raises(ConfigError, match=r"study 'cifar10': fixed\.stem\.stride: scale sets 'stem\.stride', too"):
+        load_study("cifar10", ["fixed.stem.stride=2"]).search_space()  # its scale: {stem.stride: 1, stem.pool: false}
+
+
 def test_a_choice_that_the_family_does_not_know_is_refused_by_name(write: Any) -> None:
     with pytest.raises(ConfigError, match="residul"):
         load_study(write(GOOD + "fixed: {residul: true}\n")).search_space()
