@@ -27,6 +27,7 @@ ObjectiveName = Literal["error_percent", "latency_ms", "params", "macs", "balanc
 BoundName = Literal["params", "macs", "memory_bytes", "latency_ms"]
 ChoiceKey = str
 _Frozen = ConfigDict(frozen=True, extra="forbid")
+_Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 # Below these keys stand dotted choice names, so the rest of a `--set` path is one key.
 _CHOICE_MAPS = ("fixed", "restrict", "scale")
 _SPATIAL = ("stride", "pool")
@@ -53,7 +54,7 @@ class Constraints(BaseModel):
     params: int | None = Field(default=None, strict=True, gt=0)
     macs: int | None = Field(default=None, strict=True, gt=0)
     memory_bytes: int | None = Field(default=None, strict=True, gt=0)
-    latency_ms: float | None = Field(default=None, gt=0)
+    latency_ms: _Positive | None = None
     soft: tuple[BoundName, ...] = ()
     guidelines: Literal["off", "report", "soft", "hard"] = "report"
 
@@ -134,7 +135,7 @@ class StudyConfig(BaseModel):
     fixed: Mapping[ChoiceKey, Any] = Field(default_factory=dict)
     scale: Mapping[ChoiceKey, Any] = Field(default_factory=dict)
     dataset: str
-    test_share: float | None = Field(default=None, ge=0, lt=1)
+    test_share: float | None = Field(default=None, strict=True, ge=0, lt=1)
     on_bad_image: OnBadImage = "refuse"
     background: Background = "white"
     trials: int = Field(default=100, strict=True, ge=1)
@@ -145,7 +146,7 @@ class StudyConfig(BaseModel):
     objectives: tuple[ObjectiveName, ...] = ("error_percent", "latency_ms")
     variants: Literal["auto", "none"] | tuple[str, ...] = "auto"
     reference: str = "shufflenet_v2_x1_0"
-    reference_point: Mapping[ObjectiveName, Annotated[float, Field(gt=0, allow_inf_nan=False)]] | None = None
+    reference_point: Mapping[ObjectiveName, _Positive] | None = None
     proxy: ProxySettings = Field(default_factory=ProxySettings)
     latency: LatencySettings = Field(default_factory=LatencySettings)
     constraints: Constraints = Field(default_factory=Constraints)

@@ -78,6 +78,7 @@ def named(trial: optuna.trial.FrozenTrial) -> set[str]:
         ({"guidelines": "maybe"}, r"constraints\.guidelines.*got 'maybe'"),
         ({"guidelines": True}, r"constraints\.guidelines"),
         ({"memory_bytes": 0}, r"constraints\.memory_bytes: must be above 0"),
+        ({"latency_ms": float("inf")}, r"constraints\.latency_ms: must be a finite number"),
     ],
 )
 def test_a_wrong_constraint_is_refused_by_name(make_config: Any, constraints: Any, message: str) -> None:
