@@ -223,7 +223,7 @@ def _calibration_text(found: RuleCalibration, settings: StoppingSettings) -> str
         return "no trial that it would have stopped ran to the end, so its predictions are not checked"
     return (
         f"{plural(spared, 'trial')} that it would have stopped ran to the end all the same: {len(found.below)} ended "
-        f"below the optimistic prediction ({100.0 * settings.quantile:.0f} % expected), {len(found.on_front)} on the "
+        f"below the optimistic prediction ({100.0 * settings.quantile:g} % expected), {len(found.on_front)} on the "
         "front"
     )
 

@@ -201,18 +201,18 @@ def test_a_study_that_stopped_trials_itself_says_so_and_how_its_predictions_held
             Trial(errors=ERRORS[3]),
             Trial(errors=(95,), status=TrialStatus.STOPPED, decision=said(70.0, stop=True)),
         ],
-        stopping={"policy": "predicted", "quantile": 0.05},
+        stopping={"policy": "predicted", "quantile": 0.025},
     )
     ended = cli("replay", "-p", "none")
     assert (
         "The study's own rule (predicted): 2 trials that it would have stopped ran to the end all the same: 1 ended "
-        "below the optimistic prediction (5 % expected), 1 on the front"
+        "below the optimistic prediction (2.5 % expected), 1 on the front"
     ) in " ".join(ended.out.split())
     assert "note: the study stopped 1 trial itself; only its complete curves are replayed" in ended.out
     found = json.loads(cli("replay", "-p", "predicted", "--json").out)
     assert (found["trials"], found["stopped_by_study"]) == (4, [4])
     assert found["own_calibration"]["below"] == [0]
-    assert found["policies"][0]["settings"]["quantile"] == 0.05  # the study's own
+    assert found["policies"][0]["settings"]["quantile"] == 0.025  # the study's own
 
 
 @pytest.mark.parametrize(

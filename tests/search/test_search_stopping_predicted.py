@@ -183,6 +183,12 @@ def test_a_random_share_runs_to_the_end_and_the_same_trials_on_every_worker() ->
     assert 30 < len(spared & other_seed) < 100  # independent: 62 expected
 
 
+def test_a_share_below_one_percent_is_said_as_it_is() -> None:
+    first = min(range(1000), key=lambda trial: drawn_share(5, trial))  # below 0.005 with 1 - 0.995 ** 1000 = 99 %
+    said = rule(share_full=0.005, seed=5).decide(begun(80.0, trial=first), whole(50, 55, 60, 65))
+    assert said.exempt == "one of the 0.5% that run to the end"
+
+
 def test_a_training_that_stays_at_chance_does_not_end_others() -> None:
     """One in five does not learn at first: it widens what is thought possible, and no number is lost to it."""
     learning = [(70.0 + n, 60.0 + n, 50.0 + n) for n in range(8)]

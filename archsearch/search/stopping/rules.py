@@ -367,7 +367,7 @@ class PredictedDomination:
         if complete < self._settings.first_full:
             return f"fewer than {self._settings.first_full} complete trainings"
         if drawn_share(self._seed, trial.trial) < self._settings.share_full:
-            return f"one of the {self._settings.share_full:.0%} that run to the end"
+            return f"one of the {100.0 * self._settings.share_full:g}% that run to the end"
         return ""
 
 
