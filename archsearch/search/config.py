@@ -17,7 +17,7 @@ from archsearch.limits import GUIDELINES
 from archsearch.models.families import FAMILIES
 from archsearch.models.variants import VARIANTS
 from archsearch.overrides import Overrides, read_overrides
-from archsearch.resources import find_yaml, read_yaml
+from archsearch.resources import find_yaml, is_file, read_yaml
 from archsearch.search.stopping.base import StoppingSettings
 from archsearch.space.search_space import SearchSpace, load_space
 from archsearch.training.settings import ProxySettings
@@ -252,7 +252,7 @@ def load_study(name_or_path: str | Path, overrides: Overrides = ()) -> StudyConf
     for key, value in changes.items():
         _apply(content, key, value)
     space = content.get("space")
-    if isinstance(space, str) and (path.parent / space).is_file():
+    if isinstance(space, str) and is_file(path.parent / space):
         content["space"] = str(path.parent / space)
     content.setdefault("name", path.stem)
     return parse_study(content, source=str(path), overrides=changes)

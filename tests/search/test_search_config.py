@@ -172,6 +172,11 @@ def test_a_relative_space_is_looked_for_beside_the_study(
     assert load_study(study).search_space().name == "small"
 
 
+def test_a_space_whose_name_no_file_can_have_is_an_unknown_one(write: Any) -> None:
+    with pytest.raises(ConfigError, match="unknown search space 'aaa"):
+        load_study(write(GOOD), [f"space={'a' * 300}"]).search_space()
+
+
 def test_scale_takes_strides_and_pooling_only(write: Any) -> None:
     assert load_study(write(GOOD + "scale: {stem.stride: 1, stem.pool: false}\n")).scale["stem.pool"] is False
     with pytest.raises(ConfigError, match=r"scale: 'stem.kernel' is no stride or pooling.*fixed"):
