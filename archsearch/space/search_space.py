@@ -23,6 +23,7 @@ from archsearch.errors import ArchsearchError, ConfigError, StoreError, UnknownN
 from archsearch.models.families import FAMILIES
 from archsearch.models.spec import ChoiceValue, Spec
 from archsearch.resources import find_yaml, read_yaml
+from archsearch.text import level_text
 
 _MOST_DRAWS = 500  # random combinations, before a family is taken to refuse every one
 
@@ -96,7 +97,7 @@ def canonical_value(base: Spec, name: str, value: Any, *, where: str) -> ChoiceV
     Raises ConfigError that begins with `where` if the family has no such choice or refuses the value.
     """
     if isinstance(value, list | tuple) and all(is_choice_value(item) for item in value):
-        value = ",".join(shown(item) for item in value)
+        value = level_text(value)
     if not is_choice_value(value):
         raise ConfigError(
             f"{where}: text, a number, true, false or null was expected, got {shown(value)} ({type(value).__name__})"

@@ -143,6 +143,11 @@ def test_a_list_of_stage_channels_is_kept_as_its_text() -> None:
     assert space.spec({"channels": "48,96,192"}).choices()["stage3.channels"] == 96
 
 
+def test_null_in_a_list_of_stages_is_none_as_it_is_alone() -> None:
+    space = small(domains=(Domain(name="attention", values=(None, [None, "se", "se"])),))  # type: ignore[arg-type]
+    assert space.domains[0].values == ("none", "none,se,se")
+
+
 def test_a_domain_of_one_value_is_a_fixed_choice() -> None:
     space = small(domains=(Domain(name="kernel", values=(5,)), Domain(name="residual", values=(False, True))))
     assert [domain.name for domain in space.domains] == ["residual"]
