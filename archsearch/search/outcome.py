@@ -116,9 +116,12 @@ def rejection(constraints: Constraints, excess: Mapping[str, float], values: Map
     """Why a trial ends, in words, or None if it keeps its hard constraints."""
     bounds = constraints.bounds()
 
+    def said(value: float) -> str:
+        return f"{value:,.0f}" if value % 1 == 0 else f"{value:,.6g}"
+
     def reason(name: str) -> str:
         called = f"{name} ({GUIDELINES[name].title})" if name in GUIDELINES else name
-        return f"{called} {values[name]:,.6g} exceeds {bounds[name]:,.6g}"
+        return f"{called} {said(values[name])} exceeds {said(bounds[name])}"
 
     return "; ".join(map(reason, rejecting(constraints, excess))) or None
 

@@ -118,6 +118,8 @@ def test_only_hard_constraints_reject_and_the_reason_names_each() -> None:
     assert rejecting(constraints, excess) == ("params", "G2")
     values = {"params": 300.0, "macs": 5000.0, **SCORES}
     assert rejection(constraints, excess, values) == "params 300 exceeds 200; G2 (few groups) 1.32 exceeds 1.1"
+    most = Constraints(params=1_263_853)
+    assert rejection(most, {"params": 1e-6}, {"params": 1_263_854.0}) == "params 1,263,854 exceeds 1,263,853"
     soft = Constraints(params=200, macs=400, soft=("macs", "params"), guidelines="soft")
     assert rejection(soft, constraint_excess(soft, COST, None), values) is None
 
