@@ -36,7 +36,7 @@ _MUST_BE: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     **dict.fromkeys(("float_type", "float_parsing"), lambda _: "a number"),
     "finite_number": lambda _: "a finite number",
     **dict.fromkeys(("bool_type", "bool_parsing"), lambda _: "true or false"),
-    **dict.fromkeys(("string_type", "string_sub_type", "string_unicode"), lambda _: "text"),
+    **dict.fromkeys(("string_type", "string_sub_type", "string_unicode", "invalid_key"), lambda _: "text"),
     "string_pattern_mismatch": lambda facts: _PATTERNS.get(facts["pattern"], f"text like {facts['pattern']}"),
     **dict.fromkeys(("string_too_short", "string_too_long"), _length("character")),
     **dict.fromkeys(("too_short", "too_long"), _length("value")),

@@ -46,6 +46,7 @@ def test_the_name_of_a_study_is_the_files_unless_it_says_so(write: Any) -> None:
         ("'a[b]': 3\n", r"mine\.yaml: unknown key 'a\[b\]'", "known keys: "),
         ("proxy: {epoch: 3}\n", r"mine\.yaml: unknown key 'proxy\.epoch'", "did you mean 'proxy.epochs'?"),
         ("latency: {zzz: 3}\n", r"unknown key 'latency\.zzz'", "known keys: also, also_targets, backend"),
+        ("1: 2\n", r"mine\.yaml: 1: must be text, got 1$", None),
         ("trials: many\n", r"mine\.yaml: trials: must be a whole number, got 'many'", None),
         ("trials: 0\n", "trials: must be at least 1, got 0", None),
         ("workers: 1.5\n", "workers: .*got 1.5", None),
