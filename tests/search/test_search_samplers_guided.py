@@ -121,6 +121,21 @@ def test_stopped_trials_teach_but_are_no_front() -> None:
     assert belief.front
 
 
+def test_of_a_promoted_network_the_end_is_believed_and_not_the_rung() -> None:
+    drawn = [tuple(row) for row in POINTS.draw(13, np.random.default_rng(2)).tolist()]
+    ended = [
+        Seen(point=point, values=tuple(values_at(POINTS.choices(point))), stopped=False, excess={}, running=False)
+        for point in drawn
+    ]
+    at_rung = Seen(point=drawn[-1], values=(99.0, 2.0), stopped=True, excess={}, running=False)
+    candidates = POINTS.draw(20, np.random.default_rng(3))
+    worth, beside_rung = (
+        Belief(POINTS, seen, np.random.default_rng(0), CORNER).acquisition(candidates)
+        for seen in (ended, [at_rung, *ended])
+    )
+    np.testing.assert_array_equal(worth, beside_rung)
+
+
 def test_failed_trials_of_the_study_count_as_known_and_lost_ones_do_not() -> None:
     choices = POINTS.choices((0, 0, 0, 0, 0, 0, 0))
     lost = told(choices, state=TrialState.FAIL)

@@ -324,8 +324,14 @@ class Belief:
         reference_point: Sequence[float] | None = None,
     ) -> None:
         encoding = Encoding(points.sizes, points.ordinal)
-        # A replay says nothing new; another training of the same network has values of its own.
-        different = {(found.point, found.values): found for found in seen if found.values is not None}
+        # A replay says nothing new; another training of the same network has values of its own. Of a network that was
+        # stopped and promoted later, the end speaks: at its rung it erred more than it does.
+        ended = {found.point for found in seen if found.values is not None and not found.stopped}
+        different = {
+            (found.point, found.values): found
+            for found in seen
+            if found.values is not None and not (found.stopped and found.point in ended)
+        }
         usable = _chosen(list(different.values()), generator)
         at = np.array([found.point for found in usable], dtype=np.int64)
         values = np.array([found.values for found in usable], dtype=np.float64)
