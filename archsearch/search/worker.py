@@ -122,7 +122,8 @@ class Worker:
         self._parent = parent
         self._stop = threading.Event()
         self._last = threading.Event()
-        self._space = config.search_space() if config.design is None else SearchSpace.from_dict(study.space)
+        # As it was when the study began: Optuna takes its values in no other order, and the file may change meanwhile.
+        self._space = SearchSpace.from_dict(study.space)
         input_size = config.proxy.input_size_for(dataset.image_size)
         self._variants = () if config.design else study_variants(config, self._space, input_size=input_size)
         published = {variant.spec.normalised(input_size).arch_id for variant in self._variants}

@@ -34,6 +34,15 @@ fixed: {width: 0.5}
 choices: {residual: {values: [false, true], source: test}}
 """
 
+REORDERED = """
+name: tiny
+family: shufflenet_v2
+fixed: {width: 0.5}
+choices:
+  residual: {values: [true, false], source: test}
+  stage2.attention: {values: [simam, none, se], source: test}
+"""
+
 
 def records(database: Database, config: StudyConfig) -> tuple[Record, ...]:
     return load_records(database, find_study(database, config.name).id)
@@ -74,6 +83,17 @@ def test_a_worker_fills_the_total_and_typed_again_does_nothing(
     with database.reading() as session:
         assert session.query(WorkerRow).count() == 0  # every worker has taken itself off the table
     database.close()
+
+
+def test_a_study_goes_on_whatever_order_its_space_is_written_in_by_now(
+    database: Database, make_config: Any, make_worker: Any
+) -> None:
+    first = make_config()
+    make_worker(first, total=1).run()
+    again = make_config(space_text=REORDERED)
+    assert again.search_space().fingerprint == find_study(database, first.name).space_fingerprint
+    make_worker(again, total=3).run()
+    assert counts(database, again)["complete"] == 3
 
 
 def test_optuna_is_told_what_the_records_say(database: Database, make_config: Any, make_worker: Any) -> None:
