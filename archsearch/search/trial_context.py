@@ -241,20 +241,26 @@ class StoredTrial:
         last = point.epoch >= self._epochs
         self._unsaved_seconds += point.train_seconds
         promotable = stop and self._policy == "mo_asha"
-        due = promotable or (not stop and self._unsaved_seconds >= self._checkpoint_seconds)
+        due = not stop and self._unsaved_seconds >= self._checkpoint_seconds
         cheap = not stop and self._state_seconds <= _CHEAP_SHARE * point.train_seconds
         # Of a whole training a state is needed where the network is not measured yet, and may have to wait for it.
-        if (not self._is_measured) if last else (due or cheap):
+        if (not self._is_measured) if last else (promotable or due or cheap):
             self._kept = (self.curve, self._made(state))
             if due and not last:
                 self.save()
         return not stop
 
-    def save(self) -> None:
-        """Store the last state that is at hand, if it is not stored."""
-        if self._kept is not None:
-            self._note(*self._kept)
-            self._kept, self._unsaved_seconds = None, 0.0
+    def save(self, *, ends: bool = False) -> None:
+        """Store the last state that is at hand, if it is not stored.
+
+        Args:
+            ends: whether the trial ends with it. A state after which the rule ended the training is stored only then:
+                whoever took the trial up before would go on beyond the stop.
+        """
+        if self._kept is None or (self._ended and len(self._kept[0]) == len(self.curve) and not ends):
+            return
+        self._note(*self._kept)
+        self._kept, self._unsaved_seconds = None, 0.0
 
     def _note(self, curve: tuple[Epoch, ...], state: bytes | None) -> None:
         said = next((said for said in self._decisions if said.epoch == len(curve)), None)

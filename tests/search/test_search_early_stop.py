@@ -303,6 +303,30 @@ def test_a_promoted_trial_goes_on_from_its_state_under_another_number(
     assert [trial.number for trial in loaded(database).best_trials] == [after.trial]
 
 
+def test_a_trial_that_is_cut_off_after_its_rule_ended_it_is_ended_again_and_not_promoted(
+    database: Database,
+    make_config: Any,
+    make_worker: Any,
+    rule_is: Any,
+    trained: list[tuple[int, int]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rule_is(ByNumber(0, 1))
+    config = make_config(
+        space_text=ONE_POINT, constraints=CHEAP, proxy=PROXY, stopping={"policy": "mo_asha", "checkpoint_seconds": 1e6}
+    )
+    real = evaluate.Evaluator._measured
+
+    def cut_off(self: evaluate.Evaluator, trained: evaluate.Awaited) -> Any:
+        monkeypatch.setattr(evaluate.Evaluator, "_measured", real)
+        raise evaluate.StopRequested  # Ctrl-C while what is left of the measurement is made
+
+    monkeypatch.setattr(evaluate.Evaluator, "_measured", cut_off)
+    make_worker(config, total=1).run()
+    assert [record.status for record in records(database, config)] == [TrialStatus.INTERRUPTED, TrialStatus.STOPPED]
+    assert trained == [(0, 1), (0, 2), (0, 1), (0, 2)]
+
+
 def test_a_trial_whose_slot_was_given_back_is_dropped_by_the_end_of_its_next_epoch(
     database: Database, make_config: Any, make_worker: Any, monkeypatch: pytest.MonkeyPatch, trained: list[Any]
 ) -> None:
