@@ -47,7 +47,7 @@ from archsearch.search.outcome import outcome_of, rejecting, told_excess, values
 from archsearch.search.samplers import Points, check_left, make_sampler
 from archsearch.search.storage import close_storage, optuna_storage, storage_lost
 from archsearch.space.search_space import Domain, SearchSpace
-from archsearch.store.claims import mark_told, recover_trials, untold_trials
+from archsearch.store.claims import is_suggesting, mark_told, recover_trials, untold_trials
 from archsearch.store.database import Database, foreign_study
 from archsearch.store.retry import retry
 from archsearch.store.studies import find_study
@@ -315,7 +315,7 @@ def recover(database: Database, config: StudyConfig, optuna: OptunaStudy) -> int
 
     A record is stored before Optuna is told, so a worker that dies in between leaves a finished record that Optuna
     takes for running: it is told now, from the record. An Optuna trial that no record knows (its worker died within
-    the moment between the two writes) has failed.
+    the moment between the two writes, or while it was suggested) has failed, unless a worker is at a suggestion.
     """
     study = find_study(database, config.name)
     given_back = recover_trials(database, study.id)
@@ -331,7 +331,8 @@ def recover(database: Database, config: StudyConfig, optuna: OptunaStudy) -> int
         if record is not None:
             tell(optuna, config, record, study.reference_point)
         mark_told(database, row.id)
-    if not living:
+    # Asked after what runs was listed: if nobody suggests by now, whatever was being suggested then is noted.
+    if not living or not is_suggesting(database, study.id):
         known = trial_numbers(database, study.id)
         for number in running:
             if number not in known:

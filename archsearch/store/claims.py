@@ -384,6 +384,16 @@ def untold_trials(database: Database, study_id: int) -> tuple[TrialRow, ...]:
 
 
 @retried
+def is_suggesting(database: Database, study_id: int) -> bool:
+    """Whether some worker is at a suggestion: a trial runs whose number is not noted yet."""
+    query = select(TrialRow.id).where(
+        TrialRow.study_id == study_id, TrialRow.status == TrialStatus.RUNNING, TrialRow.number.is_(None)
+    )
+    with database.reading() as session:
+        return session.scalar(query.limit(1)) is not None
+
+
+@retried
 def mark_told(database: Database, row_id: int) -> None:
     """Note that Optuna knows the end of a trial."""
     with database.writing() as session:

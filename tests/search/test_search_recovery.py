@@ -166,6 +166,20 @@ def test_a_replay_of_a_complete_trial_is_told_its_values(scene: Scene) -> None:
     assert replay == 1
 
 
+def test_a_suggestion_that_was_cut_off_does_not_run_on_beside_living_workers(scene: Scene) -> None:
+    _, mine = scene.trial(1, worker_id=enter_worker(scene.database, scene.study_id, "cpu"))
+    lost = scene.optuna.ask(2).number  # its worker was killed before the number was noted
+    other = enter_worker(scene.database, scene.study_id, "cpu")
+    claim = claim_trial(scene.database, study_id=scene.study_id, total=99, worker_id=other, variants=[])
+    assert isinstance(claim, Claim)
+    scene.recover()
+    assert scene.optuna.running() == (mine, lost)  # it might be what the other worker is asking for
+    theirs = scene.optuna.ask(3)
+    note_suggestion(scene.database, claim.row_id, number=theirs.number, suggested=theirs.choices)
+    scene.recover()
+    assert scene.optuna.running() == (mine, theirs.number)
+
+
 def test_a_variant_outside_the_space_stays_failed_for_optuna(scene: Scene) -> None:
     row_id, number = scene.trial(1, variant_outside=True)
     finish_trial(scene.database, row_id, status=TrialStatus.COMPLETE, cost=COST, latency=LATENCY, score=SCORE)
@@ -192,6 +206,8 @@ def test_what_a_living_worker_does_is_left_alone(scene: Scene) -> None:
     running, _ = scene.trial(1, worker_id=enter_worker(scene.database, scene.study_id, "cpu"))
     ended, _ = scene.trial(2, worker_id=enter_worker(scene.database, scene.study_id, "cpu"))
     finish_trial(scene.database, ended, status=TrialStatus.COMPLETE, cost=COST, latency=LATENCY, score=SCORE)
+    asking = enter_worker(scene.database, scene.study_id, "cpu")
+    claim_trial(scene.database, study_id=scene.study_id, total=99, worker_id=asking, variants=[])
     scene.optuna.ask(3)
     assert scene.recover() == 0
     assert [trial.state.name for trial in scene.told()] == ["RUNNING"] * 3
