@@ -19,7 +19,7 @@ from archsearch.models.variants import VARIANTS
 from archsearch.overrides import Overrides, read_overrides
 from archsearch.resources import find_yaml, is_file, read_yaml
 from archsearch.search.stopping.base import StoppingSettings
-from archsearch.space.search_space import SearchSpace, load_space
+from archsearch.space.search_space import SearchSpace, canonical_value, load_space
 from archsearch.training.settings import ProxySettings
 from archsearch.validation import explain
 
@@ -201,7 +201,11 @@ class StudyConfig(BaseModel):
         specs = [VARIANTS[named].spec for named in (*listed, self.reference) if named in VARIANTS]
         outside = {name for spec in specs for name in spec.names()}
         theirs = outside - FAMILIES[space.family].base.names()  # of named networks of another family alone
-        scale = {name: value for name, value in self.scale.items() if name not in theirs}
+        scale = {
+            name: canonical_value(space.base, name, value, where=f"study '{self.name}': scale.{name}")
+            for name, value in self.scale.items()
+            if name not in theirs
+        }
         for name in self.fixed:
             if name in scale:
                 raise ConfigError(

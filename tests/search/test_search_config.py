@@ -205,6 +205,11 @@ def test_restrict_and_fixed_and_scale_shape_the_space(write: Any) -> None:
     assert (choices["stem.stride"], choices["stage3.residual"]) == (1, True)
 
 
+def test_a_wrong_value_of_scale_is_named_as_scales() -> None:
+    with pytest.raises(ConfigError, match=r"^study 'quickstart': scale\.stem\.stride: .* cannot be 3"):
+        load_study("quickstart", ["scale.stem.stride=3"]).search_space()
+
+
 def test_a_fixed_stride_never_parts_the_search_from_published_networks_at_another_scale() -> None:
     with pytest.raises(ConfigError, match=r"study 'cifar10': fixed\.stem\.stride: scale sets 'stem\.stride', too"):
         load_study("cifar10", ["fixed.stem.stride=2"]).search_space()  # its scale: {stem.stride: 1, stem.pool: false}
