@@ -43,7 +43,7 @@ Text = Annotated[str, StringConstraints(max_length=400), AfterValidator(_printab
 _DIGITS = 12  # of the nanoseconds of one run
 _MOST_ANSWER = 2**26  # bytes: nearly five million runs
 Nanoseconds = Annotated[int, Field(gt=0, lt=10**_DIGITS, strict=True)]
-Seconds = Annotated[float, Field(ge=0.0, lt=1e6, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0.0, lt=1e12, allow_inf_nan=False)]  # of all cores since the board was started, too
 Integer = Annotated[int, Field(ge=-(10**9), le=2**63, strict=True)]
 
 

@@ -346,6 +346,13 @@ def test_what_a_shell_prints_first_is_passed_over() -> None:
     line.close()
 
 
+def test_a_machine_of_many_cores_that_has_run_for_weeks_is_a_board() -> None:
+    # All cores' seconds since the start: 64 cores for 30 days are 64 x 30 x 86,400 = 165,888,000.
+    line = Connection(fake(HELLO.replace("'state':{}", "'state':{'cpu_seconds':[165888000.0,90000.5,0.25]}")))
+    assert line.hello.state.cpu_seconds == (165_888_000.0, 90_000.5, 0.25)
+    line.close()
+
+
 def test_a_program_that_says_nothing_is_given_up() -> None:
     with pytest.raises(BoardAwayError, match="no answer came in time"):
         Connection(fake("time.sleep(60)"), connect_seconds=0.5)
