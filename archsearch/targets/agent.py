@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import socket
 import statistics
@@ -98,15 +99,14 @@ def counters() -> dict[str, float]:
 
 def powers() -> dict[str, float]:
     """Power now by rail (watts): INA sensors (Jetson), a Raspberry Pi 5's regulators, a meter's file."""
-    found, rails = {}, {}
+    found: dict[str, float] = {}
     for volts in sorted(CLASSES.glob("hwmon/*/in[0-9]_input")):
         label = plain(read(volts.with_name(volts.name.replace("_input", "_label"))))
         milli = number(read(volts)), number(read(volts.with_name(volts.name.replace("in", "curr", 1))))
         if label and None not in milli:
             found[label] = milli[0] * milli[1] / 1e6  # type: ignore[operator]
-    for line in vcgencmd("pmic_read_adc").splitlines():  # `3V7_WL_SW_A current(0)=0.0078A`, `3V7_WL_SW_V volt(8)=3.7V`
-        name, _, value = line.strip().partition("=")
-        rails[name.split(" ")[0]] = float(value.rstrip("AV") or 0)
+    told = re.findall(r"(\S+_[AV]) \w+\(\d+\)=([\d.]+)", vcgencmd("pmic_read_adc"))  # `3V7_WL_SW_A current(0)=0.0078A`
+    rails = {name: float(value) for name, value in told}  # none before a Raspberry Pi 5
     found |= {name[:-2]: amps * rails.get(f"{name[:-1]}V", 0.0) for name, amps in rails.items() if name[-2:] == "_A"}
     meter = read(os.environ.get("ARCHSEARCH_WATTS", ""), end=True).split()[-2:]
     if len(meter) == 2 and abs(time.time() - float(meter[0])) < 2.0:  # seconds old at most

@@ -699,6 +699,22 @@ def test_energy_is_read_from_counters_sensors_regulators_and_a_meter_s_file(
     assert used["microjoules"]["VDD_IN"] >= 6.0 * 20_000  # six watts for 20 ms at least, in microjoules
 
 
+def test_a_raspberry_pi_whose_firmware_knows_no_regulators_is_measured_on_without_energy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As vcgencmd of raspberrypi/utils prints what the firmware answers to a question it does not know.
+    vcgencmd = tmp_path / "vcgencmd"
+    vcgencmd.write_text(
+        '#!/bin/sh\n[ "$1" = get_throttled ] && echo throttled=0x0 && exit\n'
+        "echo vc_gencmd_read_response returned -1\necho 'error=1 error_msg=\"Command not registered\"'\nexit 255\n"
+    )
+    vcgencmd.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(agent_module, "CLASSES", tmp_path)
+    assert agent_module.powers() == {}
+    assert agent_module.state()["throttled_bits"] == 0
+
+
 def test_energy_is_told_a_run_and_as_a_ratio_to_the_reference_of_the_rails_of_every_visit() -> None:
     def used(runs: int, **microjoules: float) -> Energy:
         return Energy(runs=runs, microjoules=microjoules)
