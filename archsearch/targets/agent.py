@@ -111,7 +111,7 @@ def powers() -> dict[str, float]:
     meter = read(os.environ.get("ARCHSEARCH_WATTS", ""), end=True).split()[-2:]
     if len(meter) == 2 and abs(time.time() - float(meter[0])) < 2.0:  # seconds old at most
         found["meter"] = float(meter[1])
-    return found
+    return {rail: watts for rail, watts in found.items() if watts >= 0}  # without a load a sensor may read below 0
 
 
 def energy(network: tuple[Any, ...], least_ns: int) -> dict[str, Any]:

@@ -715,6 +715,18 @@ def test_a_raspberry_pi_whose_firmware_knows_no_regulators_is_measured_on_withou
     assert agent_module.state()["throttled_bits"] == 0
 
 
+def test_a_rail_that_reads_below_zero_is_not_told_and_the_others_are_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A shunt without a load reads some steps of its sensor off: here -8 mA.
+    written(tmp_path / "hwmon" / "hwmon3", in1_label="VDD_SOC", in1_input=5000, curr1_input=-8)
+    written(tmp_path / "hwmon" / "hwmon3", in2_label="VDD_CPU", in2_input=5000, curr2_input=400)
+    monkeypatch.setattr(agent_module, "CLASSES", tmp_path)
+    used = agent_module.energy((time.sleep, 0.001), 20_000_000)
+    taken = Energy.model_validate(used)
+    assert set(taken.microjoules) == {"VDD_CPU"} and taken.microjoules["VDD_CPU"] >= 2.0 * 20_000  # 2 W for 20 ms
+
+
 def test_energy_is_told_a_run_and_as_a_ratio_to_the_reference_of_the_rails_of_every_visit() -> None:
     def used(runs: int, **microjoules: float) -> Energy:
         return Energy(runs=runs, microjoules=microjoules)
