@@ -64,6 +64,7 @@ _OUTPUTS = 1000  # of the first image, compared with this machine's own
 _ENERGY_NS = 200_000_000  # for which each network runs alone in a visit where a rail can be read
 _CLOCK_SLACK = 1.02  # the board's clock against ours
 _RAN = 0.9  # of a visit's time the agent ran, at least, unless it was stopped or others had its core
+_WHOLE_RAILS = ("meter", "VDD_IN", "psys")  # a meter's file; all that a Jetson's module takes; Intel's whole platform
 _THROTTLED_NOW = 0xF  # bits of `vcgencmd get_throttled` for what happens now; the higher ones are of the past
 _CHANGING_FACTS = ("boot_id", "kernel", "python", "numpy", "memory_kib")
 _SAME_FACTS = ("machine_id", "cpu", "cpu_parts", "onnxruntime", "governor")  # of a board that is known again
@@ -375,10 +376,11 @@ class BoardGroup:
     def energy(self, network: int) -> dict[str, str]:
         """Millijoules of a run, their ratio to the reference's, and the rails that are counted; empty if none is read.
 
-        Of the rails that every visit told of.
+        Of the rails that every visit told of; where one of them holds the others, of that one.
         """
         own, reference = self._microjoules(network), self._microjoules(-1)
-        rails = sorted(own.keys() & reference.keys())
+        told = own.keys() & reference.keys()
+        rails = next(([rail] for rail in _WHOLE_RAILS if rail in told), sorted(told))
         if not rails or not all(reference[rail] > 0.0 for rail in rails):
             return {}
         used, beside = (math.fsum(each[rail] for rail in rails) for each in (own, reference))

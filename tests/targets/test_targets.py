@@ -739,3 +739,24 @@ def test_energy_is_told_a_run_and_as_a_ratio_to_the_reference_of_the_rails_of_ev
     ]
     # 240 mJ in 400 runs are 0.6 mJ; the reference's 240 mJ in 200 runs are 1.2 mJ
     assert group.energy(0) == {"energy_millijoules": "0.6", "energy_ratio": "0.5", "energy_rails": "package"}
+
+
+@pytest.mark.parametrize(
+    ("rails", "counted"),
+    [
+        ({"VDD_IN": 8.0, "VDD_CPU_GPU_CV": 3.0, "VDD_SOC": 2.0}, "VDD_IN"),  # the module's, with both of the others
+        ({"VDD_IN": 8.0, "meter": 10.0}, "meter"),
+        ({"package-0": 3.0, "psys": 9.0}, "psys"),
+        ({"package-0": 3.0, "package-1": 4.0}, "package-0, package-1"),
+    ],
+)
+def test_a_rail_that_holds_the_others_is_counted_alone(rails: dict[str, float], counted: str) -> None:
+    group = BoardGroup(cast(Board, SimpleNamespace(new_group=lambda of: 0)), [])
+    one, reference = (
+        Energy(runs=10, microjoules={rail: 10_000 * times * joules for rail, joules in rails.items()})
+        for times in (1, 2)
+    )
+    group._used = [(one, reference)]
+    found = group.energy(0)
+    millijoules = {"VDD_IN": "8", "meter": "10", "psys": "9", "package-0, package-1": "7"}[counted]
+    assert found == {"energy_millijoules": millijoules, "energy_ratio": "0.5", "energy_rails": counted}
