@@ -381,9 +381,9 @@ class BoardGroup:
         own, reference = self._microjoules(network), self._microjoules(-1)
         told = own.keys() & reference.keys()
         rails = next(([rail] for rail in _WHOLE_RAILS if rail in told), sorted(told))
-        if not rails or not all(reference[rail] > 0.0 for rail in rails):
-            return {}
         used, beside = (math.fsum(each[rail] for rail in rails) for each in (own, reference))
+        if not beside > 0.0:
+            return {}
         return {
             "energy_millijoules": f"{used / 1000:.4g}",
             "energy_ratio": f"{used / beside:.4g}",

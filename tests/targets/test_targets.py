@@ -760,3 +760,17 @@ def test_a_rail_that_holds_the_others_is_counted_alone(rails: dict[str, float], 
     found = group.energy(0)
     millijoules = {"VDD_IN": "8", "meter": "10", "psys": "9", "package-0, package-1": "7"}[counted]
     assert found == {"energy_millijoules": millijoules, "energy_ratio": "0.5", "energy_rails": counted}
+
+
+def test_a_rail_that_takes_nothing_hides_no_other_rail_s_energy() -> None:
+    # A Raspberry Pi 5 prints `DDR_VDDQ_A current(4)=0.00000000A`.
+    group = BoardGroup(cast(Board, SimpleNamespace(new_group=lambda of: 0)), [])
+    group._used = [
+        tuple(Energy(runs=100, microjoules={"VDD_CORE": each, "DDR_VDDQ": 0.0}) for each in (150_000.0, 300_000.0))
+    ]
+    # 150 mJ in 100 runs are 1.5 mJ, half of the reference's 3 mJ
+    assert group.energy(0) == {
+        "energy_millijoules": "1.5", "energy_ratio": "0.5", "energy_rails": "DDR_VDDQ, VDD_CORE",
+    }  # fmt: skip
+    group._used = [tuple(Energy(runs=100, microjoules={"DDR_VDDQ": 0.0}) for _ in range(2))]
+    assert group.energy(0) == {}
