@@ -65,7 +65,8 @@ def measure_sustained(
     settings = config.latency.at(config.latency.target if target is None else target)
     members = {row.record.arch_id: row.record for row in opened.front.members}
     specs = {record.label: opened.choose(record.trial).spec for record in members.values()}
-    specs |= {config.reference: scaled(config.reference, config).normalised(size)}
+    specs.pop(config.reference, None)  # the reference is the last one, on the front or not
+    specs[config.reference] = scaled(config.reference, config).normalised(size)
     models = [build(spec, num_classes=opened.num_classes, input_size=size, seed=0) for spec in specs.values()]
     on_board = parse_target(settings.target)
     check_device_beside(on_board, device)
