@@ -14,12 +14,20 @@ from archsearch.analysis.front import MEASURED_OBJECTIVE, Front, FrontRow
 from archsearch.analysis.intervals import NORMAL_95, share_error_points
 from archsearch.analysis.objectives import ERRORS
 from archsearch.analysis.recommendation import made_with
-from archsearch.api.designed import MOST_NETWORKS, DesignPlan, base_of, check_size, plan_design, point_of
+from archsearch.api.designed import (
+    MOST_NETWORKS,
+    ON_ANOTHER_BOARD,
+    DesignPlan,
+    base_of,
+    check_size,
+    plan_design,
+    point_of,
+)
 from archsearch.api.stored import by_network
 from archsearch.api.study import Study, open_base
 from archsearch.designs import FRESH_IMAGES, Design
 from archsearch.errors import ArchsearchError, ConfigError
-from archsearch.latency.settings import AUTO, LOCAL
+from archsearch.latency.settings import LOCAL
 from archsearch.overrides import SectionChanges
 from archsearch.search.config import MOST_SEEDS, StudyConfig
 from archsearch.search.runtime import Runtime
@@ -82,7 +90,7 @@ def plan_confirm(
     )
     measured_on: dict[str, Any] = {} if target is None else {"target": target, "also_targets": [], "pool": []}
     if target not in (None, LOCAL):
-        measured_on |= {"backend": AUTO, "also": [], "precision": AUTO, "batch": None}
+        measured_on |= ON_ANOTHER_BOARD
     changes = SectionChanges(proxy={"fresh_images": True} if fresh_images else {}, latency=measured_on)
     planned = plan_design(base_of(opened), design, runtime, changes=changes)
     images, beside = planned.plan.train_images, len(records) - len(members)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from archsearch.api.study import Study, study_if_stored
 from archsearch.designs import WORDS, Design, DesignPoint
 from archsearch.errors import ConfigError
 from archsearch.image_rules import RULES_FACT
+from archsearch.latency.settings import AUTO
 from archsearch.overrides import SectionChanges
 from archsearch.records import Record
 from archsearch.search.config import StudyConfig, parse_study
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from archsearch.search.plan import RunPlan
 
 MOST_NETWORKS = 100  # of a design, where nobody says otherwise
+# A study's latency protocol on a board that is not its own: what was chosen for another device is left to the board.
+ON_ANOTHER_BOARD: Mapping[str, Any] = {"backend": AUTO, "also": (), "precision": AUTO, "batch": None}
 _LONGEST_NAME = 100
 
 

@@ -12,12 +12,13 @@ import numpy as np
 
 from archsearch.analysis.confirmed import Sustained, Turn, ends_of
 from archsearch.analysis.recommendation import made_with
-from archsearch.api.designed import base_of
+from archsearch.api.designed import ON_ANOTHER_BOARD, base_of
 from archsearch.api.study import Study, open_base
 from archsearch.errors import ArchsearchError, ConfigError
 from archsearch.latency.group import Group, LocalGroup, VisitPlan
 from archsearch.latency.lease import DeviceLease
 from archsearch.latency.prepare import ExportedNetwork, conditions_of
+from archsearch.latency.settings import LOCAL
 from archsearch.latency.watch import DeviceWatch
 from archsearch.models.families import build
 from archsearch.search.devices import worker_devices
@@ -63,6 +64,8 @@ def measure_sustained(
         raise ArchsearchError(f"study '{opened.name}' has no complete network yet", hint=made_with(made_by))
     config, size = base_of(opened).config, opened.input_size
     settings = config.latency.at(config.latency.target if target is None else target)
+    if settings.target not in (LOCAL, *config.latency.every_target):
+        settings = settings.model_copy(update=ON_ANOTHER_BOARD)
     members = {row.record.arch_id: row.record for row in opened.front.members}
     specs = {record.label: opened.choose(record.trial).spec for record in members.values()}
     specs.pop(config.reference, None)  # the reference is the last one, on the front or not

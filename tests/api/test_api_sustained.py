@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -88,3 +90,32 @@ def test_a_reference_that_is_on_the_front_is_run_once_and_as_the_reference(
     assert (found.reference.label, found.reference.first_ms) == ("shufflenet_v2_x1_0", pytest.approx(1.263854))
     assert [each.label for each in found.networks] == ["shufflenet_v2_x0_5", "shufflenet_v2_x1_5"]
     assert found.networks[0].first_ms < 1.263854 < found.networks[1].first_ms
+
+
+BOARD = f"command:{shlex.quote(sys.executable)}"
+
+
+@pytest.mark.parametrize(
+    ("latency", "target", "batch"),
+    [
+        ({"backend": "torch", "precision": "bf16", "batch": 32}, BOARD, 1),  # chosen for what trained the study
+        ({"backend": "auto", "target": BOARD, "batch": 4}, None, 4),
+        ({"backend": "auto", "target": BOARD, "batch": 4}, BOARD, 4),  # the study's own board
+    ],
+)
+def test_another_board_than_the_study_s_runs_networks_as_boards_do_and_its_own_as_the_study_did(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, latency: dict[str, Any], target: str | None, batch: int
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    url = stored(tmp_path, [published(0, "shufflenet_v2_x0_5", 60.0, 1.0)], latency)
+    told: list[LatencySettings] = []
+
+    def sent(model: nn.Module, *, settings: LatencySettings, **_named: Any) -> int:
+        told.append(settings)
+        return size_of(model)
+
+    monkeypatch.setattr(sustained, "BoardNetwork", SimpleNamespace(of=sent))
+    monkeypatch.setattr(sustained, "Board", lambda _target: SimpleNamespace(close=lambda: None))
+    monkeypatch.setattr(sustained, "BoardGroup", lambda _board, networks: Counted(networks))
+    measure_sustained("small", seconds=0.001, target=target, storage=url)
+    assert {(each.target, each.backend, each.batch_on("cpu")) for each in told} == {(BOARD, "auto", batch)}
