@@ -89,10 +89,13 @@ def plan_confirm(
         mode=FRESH_IMAGES if fresh_images else "",
     )
     measured_on: dict[str, Any] = {} if target is None else {"target": target, "also_targets": [], "pool": []}
+    base = base_of(opened)
     if target not in (None, LOCAL):
         measured_on |= ON_ANOTHER_BOARD
+    elif target == LOCAL and base.config.latency.cores != "all":
+        measured_on["cores"] = "all"  # only a board's are chosen
     changes = SectionChanges(proxy={"fresh_images": True} if fresh_images else {}, latency=measured_on)
-    planned = plan_design(base_of(opened), design, runtime, changes=changes)
+    planned = plan_design(base, design, runtime, changes=changes)
     images, beside = planned.plan.train_images, len(records) - len(members)
     return replace(
         planned,

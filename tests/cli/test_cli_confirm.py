@@ -136,6 +136,20 @@ def test_a_dry_run_lists_the_front_and_its_neighbours_with_new_seeds(cli: Callab
     assert fresh.err.splitlines()[1] != ended.err.splitlines()[1]  # other images are another study
 
 
+def test_a_study_of_a_board_s_big_cores_is_confirmed_on_this_machine(cli: Callable[..., Any], stored: str) -> None:
+    database = Database(stored)
+    with database.writing() as session:
+        for row in session.query(StudyRow).filter_by(name="small"):
+            row.config = {**row.config, "latency": {"backend": "auto", "target": "command:python3", "cores": "big"}}
+    database.close()
+    ended = cli(
+        "confirm", "--study", "small", "--target", "local", "--dry-run", "--device", "cpu", "--workers", "1",
+        "--storage", stored,
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    assert "trainings 12 in all" in ended.err
+
+
 def test_a_design_stands_for_the_study_that_it_was_made_from(cli: Callable[..., Any], stored: str) -> None:
     for arguments in ([], ["--study", "small.confirm-000000"]):
         ended = cli("confirm", *arguments, "--dry-run", "--device", "cpu", "--storage", stored)
