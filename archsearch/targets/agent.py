@@ -2,7 +2,7 @@
 
 It needs Python 3.9, numpy and onnxruntime there, writes no file, and opens no port. Requests come on standard input,
 answers go to standard output: one JSON object on a line each, and after a request that says `bytes` so many bytes.
-Models stay in memory until the connection ends. While runs are timed a lock is held, so that two hosts take turns.
+The newest models stay in memory. While runs are timed a lock is held, so that two hosts take turns.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-MARK, LONGEST_LINE, MOST_BYTES = "archsearch-agent", 2**20, max(2**29, 1024 * os.sysconf("SC_PHYS_PAGES"))
+MARK, LONGEST_LINE, MOST_BYTES = "archsearch-agent", 2**20, 2**29
 COPIED_BYTES, COPIES = 16 * 2**20, 4  # as archsearch/latency/network.py
 CPUS, CLASSES = Path("/sys/devices/system/cpu"), Path("/sys/class")
 
@@ -105,8 +105,7 @@ def powers() -> dict[str, float]:
         milli = number(read(volts)), number(read(volts.with_name(volts.name.replace("in", "curr", 1))))
         if label and None not in milli:
             found[label] = milli[0] * milli[1] / 1e6  # type: ignore[operator]
-    told = re.findall(r"(\S+_[AV]) \w+\(\d+\)=([\d.]+)", vcgencmd("pmic_read_adc"))  # `3V7_WL_SW_A current(0)=0.0078A`
-    rails = {name: float(value) for name, value in told}  # none before a Raspberry Pi 5
+    rails = {name: float(text) for name, text in re.findall(r"(\S+_[AV]) .+=([\d.]+)", vcgencmd("pmic_read_adc"))}
     found |= {name[:-2]: amps * rails.get(f"{name[:-1]}V", 0.0) for name, amps in rails.items() if name[-2:] == "_A"}
     meter = read(os.environ.get("ARCHSEARCH_WATTS", ""), end=True).split()[-2:]
     if len(meter) == 2 and abs(time.time() - float(meter[0])) < 2.0:  # seconds old at most
@@ -195,12 +194,12 @@ class Agent:
         return {"mark": MARK, "nonce": str(request["nonce"])[:64], "facts": facts(), "state": state()}
 
     def put(self, request: dict[str, Any], body: bytes) -> dict[str, Any]:
-        """Keep a model, if one is sent; whether it is there. Of more than MOST_BYTES in all the oldest go first."""
+        """Keep a model, if one is sent; whether it is there. Of more than MOST_BYTES the oldest go, but one."""
         if body and hashlib.sha256(body).hexdigest() != request["sha256"]:
             raise ValueError("the model arrived damaged")
-        if len(body) > MOST_BYTES // 2:
+        if len(body) > max(MOST_BYTES, 1024 * os.sysconf("SC_PHYS_PAGES")) // 2:
             raise ValueError("the model is too large")
-        while body and sum(map(len, self.models.values())) + len(body) > MOST_BYTES:
+        while body and len(self.models) > 1 and sum(map(len, self.models.values())) + len(body) > MOST_BYTES:
             del self.models[next(iter(self.models))]
         if found := body or self.models.pop(request["sha256"], b""):
             self.models[request["sha256"]] = found  # the newest now
@@ -224,7 +223,8 @@ class Agent:
         if not session.get_inputs():
             raise ValueError("the exported network does not read its input: torch's operators do not compute it")
         bound = session.io_binding()  # a run copies nothing
-        bound.bind_ortvalue_input(session.get_inputs()[0].name, onnxruntime.OrtValue.ortvalue_from_numpy(example))
+        bound.example = onnxruntime.OrtValue.ortvalue_from_numpy(example)  # it is read where it lies, forgotten or not
+        bound.bind_ortvalue_input(session.get_inputs()[0].name, bound.example)
         bound.bind_output(session.get_outputs()[0].name)
         for group in request["forget"]:  # not before: the same memory would be taken again
             self.groups.pop(group, None)

@@ -645,6 +645,23 @@ def test_the_agent_forgets_the_oldest_models_first(monkeypatch: pytest.MonkeyPat
     assert [agent.put({"sha256": names[body]}, b"")["have"] for body in (b"one1", b"two2")] == [True, False]
 
 
+def test_what_an_agent_keeps_does_not_grow_with_the_memory_of_its_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sysconf", lambda _name: 2**28)  # pages: of 4 KiB they are a tebibyte
+    agent: dict[str, Any] = {"__name__": "agent"}
+    exec(compile(Path(agent_module.__file__).read_text(), "agent", "exec"), agent)
+    assert agent["MOST_BYTES"] == 2**29
+
+
+def test_a_network_is_kept_beside_its_input_however_large_that_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agent_module, "MOST_BYTES", 8)
+    agent = agent_module.Agent()
+    bodies = (b"old", b"network", b"a batch of images")
+    names = [hashlib.sha256(body).hexdigest() for body in bodies]
+    for name, body in zip(names, bodies, strict=True):
+        agent.put({"sha256": name}, body)
+    assert [agent.put({"sha256": name}, b"")["have"] for name in names] == [False, True, True]
+
+
 def test_a_kind_of_cores_is_asked_of_a_target_alone() -> None:
     with pytest.raises(ConfigError, match="cores big: only a target's are chosen"):
         archsearch.measure("shufflenet_v2_x0_5", cores="big")
