@@ -329,7 +329,7 @@ class BoardGroup:
         self._number = board.new_group(self)
         self._networks = tuple(networks)
         self._lease = lease
-        self._runs = 0  # of a burst, from the warm-up on
+        self._runs, self._run_ns = 0, 0.0  # of a burst, and what one run of every network takes; from the warm-up on
         self._warmup_runs: list[int] = []
         self._states: list[tuple[BoardState, BoardState]] = []
         self._used: list[tuple[Energy, ...]] = []  # by visit, by network
@@ -422,8 +422,9 @@ class BoardGroup:
         runs = self._runs if plan.number == 0 else plan.runs
         began = time.monotonic_ns()
         budget = settings.group_budget_seconds(self.networks)
+        in_any_case = (settings.untimed_runs + 2 * runs) * self._run_ns / NS_PER_SECOND
         answer = connection.ask(
-            "visit", Visited, seconds=budget + LOCK_SECONDS + _ANSWER_SECONDS,
+            "visit", Visited, seconds=budget + 2.0 * in_any_case + LOCK_SECONDS + _ANSWER_SECONDS,
             longest=longest_visit(plan.bursts, self.networks, runs),
             group=self._number, bursts=plan.bursts, before=plan.before, runs=runs,
             untimed=settings.untimed_runs, most_ns=max(0, round(plan.left_ns - warm_ns)),
@@ -481,8 +482,8 @@ class BoardGroup:
         took = time.monotonic_ns() - began
         _check_warmed(warmed, self.networks, took, self._board.target)
         if not self._runs:
-            run_ns = math.fsum(run for run, _ in warmed.ends)
-            self._runs = runs_of_burst(settings, run_ns, networks=self.networks)
+            self._run_ns = math.fsum(run for run, _ in warmed.ends)
+            self._runs = runs_of_burst(settings, self._run_ns, networks=self.networks)
             self._warmup_runs = [runs for _, runs in warmed.ends]
         return max(0.0, took - warmed.waited_seconds * NS_PER_SECOND)
 

@@ -679,6 +679,26 @@ def written(folder: Path, **files: object) -> None:
         (folder / name).write_text(f"{content}\n")
 
 
+def test_a_visit_of_slow_networks_is_waited_for_as_long_as_it_takes() -> None:
+    group = BoardGroup(cast(Board, SimpleNamespace(new_group=lambda of: 0, is_own=True)), cast(Any, [None, None]))
+    group._runs, group._run_ns = 1, 30e9  # one of 20 s and one of 10 s
+    told: dict[str, Any] = {}
+
+    def ask(*_asked: Any, **given: Any) -> None:
+        told.update(given)
+        raise BoardAwayError("nobody is there")
+
+    with pytest.raises(BoardAwayError):
+        group._timed_visit(
+            cast(Connection, SimpleNamespace(ask=ask)),
+            LatencySettings(backend="onnxruntime"),
+            VisitPlan(number=0, bursts=6, before=0, runs=1, left_ns=20e9),
+            0.0,
+        )
+    # Three untimed runs and two bursts of one run are made whatever the budget of 20 s says: 5 x 30 s.
+    assert told["untimed"] == 3 and told["seconds"] >= 150.0 + 60.0
+
+
 def test_energy_is_read_from_counters_sensors_regulators_and_a_meter_s_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
