@@ -198,7 +198,7 @@ class Agent:
         if body and hashlib.sha256(body).hexdigest() != request["sha256"]:
             raise ValueError("the model arrived damaged")
         if len(body) > max(MOST_BYTES, 1024 * os.sysconf("SC_PHYS_PAGES")) // 2:
-            raise ValueError("the model is too large")
+            raise ValueError("a model or a batch of images is larger than 256 MiB and than an eighth of the memory")
         while body and len(self.models) > 1 and sum(map(len, self.models.values())) + len(body) > MOST_BYTES:
             del self.models[next(iter(self.models))]
         if found := body or self.models.pop(request["sha256"], b""):

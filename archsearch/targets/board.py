@@ -308,7 +308,7 @@ class BoardNetwork:
                 raise MeasurementError(
                     f"{what}: {error.message}", hint=error.hint or "measure it on this machine with the backend 'torch'"
                 ) from error
-            expected = plain_output(model, images)[:1].flatten(1)[:, :_OUTPUTS]
+            expected = plain_output(model, images[:1]).flatten(1)[:, :_OUTPUTS]
         return cls(what=what, data=exported.data, images=images, expected=expected)
 
 

@@ -28,6 +28,7 @@ from pydantic import BaseModel, ValidationError
 import archsearch
 from archsearch.errors import ConfigError, MeasurementError
 from archsearch.latency import lease
+from archsearch.latency.backends.torch_backend import plain_output
 from archsearch.latency.group import VisitPlan
 from archsearch.latency.prepare import conditions_of
 from archsearch.latency.settings import LatencySettings
@@ -35,6 +36,7 @@ from archsearch.models.guideline_blocks import guideline_network
 from archsearch.models.guideline_spec import printed_network
 from archsearch.records import Latency
 from archsearch.targets import agent as agent_module
+from archsearch.targets import board as board_module
 from archsearch.targets.board import (
     Board,
     BoardGroup,
@@ -155,6 +157,27 @@ def test_networks_of_other_channels_than_their_reference_are_measured_on_a_board
     group = BoardGroup(own_agent(), exported)
     visit = group.visit(FEW, VisitPlan(number=0, bursts=2, before=0, runs=1, left_ns=1e9))
     assert len(visit.bursts_ns) == 2 and all(len(burst) == 2 for burst in visit.bursts_ns)
+
+
+def test_of_a_batch_one_image_is_run_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = []
+
+    def noted(model: torch.nn.Module, given: torch.Tensor) -> torch.Tensor:
+        images.append(len(given))
+        return plain_output(model, given)
+
+    monkeypatch.setattr(board_module, "plain_output", noted)
+    tiny = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(3, 10))
+    many = FEW.model_copy(update={"batch": 64})
+    network = BoardNetwork.of(tiny, what="it", settings=many, input_size=8, seed=0)
+    assert (images, len(network.images), network.expected.shape) == ([1], 64, (1, 10))
+
+
+def test_a_batch_that_no_memory_holds_is_named_in_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agent_module, "MOST_BYTES", 8)
+    monkeypatch.setattr(os, "sysconf", lambda _name: 0)
+    with pytest.raises(ValueError, match="a batch of images is larger than"):
+        agent_module.Agent().put({"sha256": hashlib.sha256(b"images").hexdigest()}, b"images")
 
 
 def test_a_network_that_does_not_read_its_input_is_refused() -> None:
