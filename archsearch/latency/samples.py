@@ -16,6 +16,7 @@ from archsearch.errors import MeasurementError
 
 RESAMPLES = 1000
 CONFIDENCE = 0.95
+_MOST_AT_ONCE = 2**22  # resamples times runs: a measurement of an hour has a hundred thousand runs
 
 
 def ratio_interval(
@@ -50,10 +51,14 @@ def ratio_interval(
     """
     if len(candidate) != len(reference) or not candidate:
         raise ValueError(f"bursts must come in pairs; got {len(candidate)} and {len(reference)}")
-    bursts = len(candidate)
-    drawn = np.random.default_rng(seed).multinomial(bursts, [1.0 / bursts] * bursts, size=resamples).astype(np.int32)
-    ratios = _quantiles(candidate, drawn, probability) / _quantiles(reference, drawn, probability)
-    low, high = np.quantile(ratios, [(1.0 - confidence) / 2.0, (1.0 + confidence) / 2.0])
+    bursts, generator = len(candidate), np.random.default_rng(seed)
+    ratios: list[np.ndarray] = []
+    at_once = max(1, _MOST_AT_ONCE // max(1, sum(map(len, candidate))))
+    for made in range(0, resamples, at_once):
+        size = min(at_once, resamples - made)
+        drawn = generator.multinomial(bursts, [1.0 / bursts] * bursts, size=size).astype(np.int32)
+        ratios.append(_quantiles(candidate, drawn, probability) / _quantiles(reference, drawn, probability))
+    low, high = np.quantile(np.concatenate(ratios), [(1.0 - confidence) / 2.0, (1.0 + confidence) / 2.0])
     return float(low), float(high)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 
 import numpy as np
@@ -46,6 +47,17 @@ def test_each_resample_has_the_quantiles_that_numpy_gives_for_its_runs() -> None
         ratios.append(p10s[0] / p10s[1])
     expected = np.quantile(ratios, [0.025, 0.975])
     assert ratio_interval(candidate, reference, resamples=200, seed=11) == pytest.approx(expected.tolist(), rel=1e-12)
+
+
+def test_the_interval_of_a_measurement_of_hours_takes_no_memory_for_all_its_runs_at_once() -> None:
+    # Every resample of 20,000 runs at once: 1,000 x 20,000 numbers of 4 bytes are 80 MB, more than once.
+    generator = np.random.default_rng(5)
+    runs = generator.integers(1000, 2000, size=(2, 1000, 20)).tolist()
+    tracemalloc.start()
+    ratio_interval(*runs)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 80e6
 
 
 def test_the_same_runs_have_the_same_interval_and_it_holds_their_ratio() -> None:
