@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -252,7 +253,7 @@ def measure(
         raise ConfigError(f"cores {cores}: only a target's are chosen", hint="name the target, or leave it out")
     wanted_settings = _settings(
         [backends] if isinstance(backends, str) else backends,
-        [batches] if isinstance(batches, int) else batches,
+        list(batches) if isinstance(batches, Iterable) else [batches],
         [precisions] if isinstance(precisions, str) else precisions,
         threads,
         budget_seconds,
@@ -316,8 +317,8 @@ def _settings(
 ) -> list[LatencySettings]:
     """One for each backend, batch and precision, each combination once, all resolved. Raises ConfigError."""
     for batch in batches:
-        if batch < 1:
-            raise ConfigError(f"a batch is at least 1 image, got {batch}")
+        if not isinstance(batch, Integral) or batch < 1:
+            raise ConfigError(f"a batch is a whole number of images, 1 or more; got {batch}")
     if threads < 1:
         raise ConfigError(f"threads must be at least 1, got {threads}")
     if budget_seconds is not None and not 0 < budget_seconds < float("inf"):
@@ -337,7 +338,7 @@ def _settings(
         for precision in wanted:
             BACKENDS[resolved].check(device, precision)
         chosen[resolved] = None
-    sizes = dict.fromkeys(batches or (usual.batch_on(device),))
+    sizes = dict.fromkeys([*map(int, batches)] or [usual.batch_on(device)])
     return [
         usual.with_backend(name).model_copy(update={"batch": batch, "precision": precision})
         for name, batch, precision in product(chosen, sizes, wanted)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from makers import make_latency
 
@@ -139,6 +140,12 @@ def test_a_model_folder_is_measured_by_its_specification(asked: list[dict[str, o
     assert (one.spec.arch_id, one.num_classes, one.latency.input_size) == (spec.arch_id, 7, 32)
 
 
+def test_batches_of_numpy_are_the_batches_that_are_measured(asked: list[dict[str, object]]) -> None:
+    for batches, wanted in ((2 ** np.arange(3), [1, 2, 4]), (np.int64(8), [8])):
+        found = measure("shufflenet_v2_x0_5", batches=batches, **SMALL)  # type: ignore[arg-type]
+        assert [one.latency.batch for one in found] == wanted
+
+
 @pytest.mark.parametrize(
     ("names", "changed", "error", "said"),
     [
@@ -151,6 +158,7 @@ def test_a_model_folder_is_measured_by_its_specification(asked: list[dict[str, o
         (["shufflenet_v2_x0_5"], {"backends": ["cuda-graph"]}, ConfigError, "does not run on 'cpu'"),
         (["shufflenet_v2_x0_5"], {"device": "tpu"}, ConfigError, "tpu"),
         (["shufflenet_v2_x0_5"], {"batches": [0]}, ConfigError, "batch"),
+        (["shufflenet_v2_x0_5"], {"batches": [2.5]}, ConfigError, r"a batch is a whole number .* got 2\.5"),
         (["shufflenet_v2_x0_5"], {"threads": 0}, ConfigError, "threads"),
         (["shufflenet_v2_x0_5"], {"budget_seconds": 0}, ConfigError, "budget_seconds"),
         (["shufflenet_v2_x0_5"], {"budget_seconds": float("nan")}, ConfigError, "budget_seconds"),
