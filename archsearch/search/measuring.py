@@ -27,7 +27,7 @@ from archsearch.latency.settings import LatencySettings
 from archsearch.noise import Repeat, is_crowded
 from archsearch.records import Latency, Phases
 from archsearch.search.places import Device, Place
-from archsearch.targets.wire import BoardAwayError
+from archsearch.targets.wire import AgentEndsError, BoardAwayError
 
 # What a worker spends its trial's time on, as `records.Phases` says it.
 
@@ -468,13 +468,16 @@ class _Attempts:
     def advance(self, *, slept: bool = False) -> None:
         """Make a visit of the attempt under way, or take one up, which may end it.
 
-        Raises MeasurementError, and BoardAwayError where no other board takes the place of one that stays away.
+        Raises MeasurementError, also where the network ends every agent, and BoardAwayError where no other board takes
+        the place of one that stays away.
         """
         visits = self._visits
         assert visits is not None
         try:
             made = visits.advance(slept=slept)
         except BoardAwayError as error:
+            if self.place.is_away and isinstance(error, AgentEndsError):
+                raise MeasurementError(error.message, hint=error.hint) from error  # of this network
             if self.place.is_away:
                 raise
             logger.warning("another board of the pool measures anew: %s", error)

@@ -41,6 +41,7 @@ from archsearch.records import Latency
 from archsearch.targets.agent import COPIES, read
 from archsearch.targets.transports import OWN, Target
 from archsearch.targets.wire import (
+    AgentEndsError,
     BoardAwayError,
     BoardState,
     Connection,
@@ -60,6 +61,7 @@ LOCK_SECONDS = 60.0  # for which an agent waits until another host's visit has e
 _ANSWER_SECONDS = 60.0  # beside what the work itself takes
 _UPLOAD_BYTES_PER_SECOND = 10_000  # a slow serial bridge; an upload is given up after so long, and a minute
 _BACK_OFF_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0)
+_BREAKS = 5  # in a row of an agent that answers in between: what it was asked to do ends it
 _OUTPUTS = 1000  # of the first image, compared with this machine's own
 _ENERGY_NS = 200_000_000  # for which each network runs alone in a visit where a rail can be read
 _CLOCK_SLACK = 1.02  # the board's clock against ours
@@ -181,19 +183,29 @@ class Board:
     def insistently(self, work: Callable[[Connection], Visit]) -> Visit:
         """Do something with a connection, again and again until the line holds.
 
-        Raises BoardAwayError after `patience_seconds`, or when this object was closed; MeasurementError for what the
-        board refuses.
+        Raises BoardAwayError after `patience_seconds`, or when this object was closed; AgentEndsError instead where the
+        agent answered in between, of this process's own after `_BREAKS` times: no line leads there that could be bad.
+        MeasurementError for what the board refuses.
         """
-        began, attempt = time.monotonic(), 0
+        began, attempt, breaks = time.monotonic(), 0, 0
         while True:
+            line: Connection | None = None
             try:
                 with self._speaking:  # one question at a time
-                    made = work(self.connection())
+                    line = self.connection()
+                    made = work(line)
             except BoardAwayError as error:
+                breaks = breaks + 1 if line is not None and line.closed else 0
                 self._away_since = self._away_since or began
                 away = time.monotonic() - began
                 pause = _BACK_OFF_SECONDS[min(attempt, len(_BACK_OFF_SECONDS) - 1)]
-                if self._ended.is_set() or away + pause > self.patience_seconds:
+                over = away + pause > self.patience_seconds
+                if breaks >= _BREAKS and (over or self.is_own) and not self._ended.is_set():
+                    raise AgentEndsError(
+                        f"{error.message}; so it went {breaks} times in a row, and it answered in between",
+                        hint="it may take more memory than there is: a smaller batch or input",
+                    ) from error
+                if self._ended.is_set() or over:
                     raise BoardAwayError(
                         f"{error.message}; it has been away for {away:.0f} s",
                         hint="bring it back and type the same command: what was measured is kept",

@@ -146,6 +146,10 @@ class BoardAwayError(MeasurementError):
     """The line to a board broke, it did not answer in time or cannot do it now. What was asked may be asked again."""
 
 
+class AgentEndsError(BoardAwayError):
+    """The agent answers, and ends each time at what it is asked: a network that the board cannot run, or a bad line."""
+
+
 Kind = TypeVar("Kind", bound=_Answer)
 
 

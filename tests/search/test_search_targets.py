@@ -21,6 +21,7 @@ from archsearch.search.plan import _boards, _pool_changes
 from archsearch.store.database import Database
 from archsearch.store.studies import find_study
 from archsearch.store.trials import load_records
+from archsearch.targets import board
 from archsearch.targets.board import Board
 from archsearch.targets.transports import Target
 from archsearch.targets.wire import BoardAwayError
@@ -116,6 +117,18 @@ def test_a_board_that_stays_away_ends_the_run_and_the_next_one_trains_nothing_ag
     make_worker(config, total=1).run()
     check_measured_once(tuple(one for one in records(database, config) if one.status is TrialStatus.COMPLETE))
     assert "a training goes on after epoch 1 of 1" in caplog.text
+
+
+def test_a_network_that_ends_the_agent_each_time_fails_and_the_study_goes_on(
+    database: Database, on_board: Any, make_worker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(board, "_BACK_OFF_SECONDS", (0.0, 0.0, 0.0, 0.0, 3600.0))  # the fifth time nobody waits longer
+    config = on_board({str(visit): "dies" for visit in range(5)})
+    make_worker(config, total=2).run()
+    first, second = records(database, config)
+    assert (first.status, second.status) == (TrialStatus.FAILED, TrialStatus.COMPLETE)
+    assert "so it went 5 times in a row, and it answered in between" in (first.reason or "")
+    check_measured_once((second,))
 
 
 def test_a_hard_bound_is_kept_although_the_board_was_away_before_the_training(

@@ -48,6 +48,7 @@ from archsearch.targets.board import (
 )
 from archsearch.targets.transports import BOOTSTRAP, OWN, Target, parse_target
 from archsearch.targets.wire import (
+    AgentEndsError,
     BoardAwayError,
     BoardState,
     Connection,
@@ -222,6 +223,34 @@ def test_a_board_that_stays_away_ends_the_measurement_with_what_to_do(flaky: Cal
     with pytest.raises(BoardAwayError, match="it has been away for") as caught:
         measured(board)
     assert "type the same command" in (caught.value.hint or "")
+
+
+def test_what_ends_the_agent_each_time_is_a_fault_of_the_network_and_no_board_that_is_away(
+    flaky: Callable[..., Board], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # After pauses of 0.5, 1, 2 and 5 s, and no other time by this clock, one of 10 s would end at 18.5 s.
+    paused: list[float] = []
+    clock = SimpleNamespace(monotonic=lambda: sum(paused), monotonic_ns=time.monotonic_ns)
+    board = flaky({str(number): "dies" for number in range(100)}, patience_seconds=9.0)
+    board._sleep = paused.append
+    monkeypatch.setattr(board_module, "time", clock)
+    with pytest.raises(AgentEndsError, match="so it went 5 times in a row, and it answered in between") as caught:
+        measured(board)
+    assert paused == [0.5, 1.0, 2.0, 5.0] and "memory" in (caught.value.hint or "")
+
+
+def test_what_ends_the_agent_of_this_process_five_times_is_not_tried_for_ten_minutes() -> None:
+    board, tried = Board(OWN, sleep=lambda _seconds: None), []
+
+    def dies(line: Connection) -> Any:
+        tried.append(line)
+        line.end()
+        line.ask("put", Have, seconds=60.0, sha256="0" * 64)
+
+    with pytest.raises(AgentEndsError, match="5 times in a row"):
+        board.insistently(dies)
+    board.close()
+    assert len(set(map(id, tried))) == 5
 
 
 def test_another_board_behind_the_same_name_is_refused(flaky: Callable[..., Board]) -> None:
