@@ -202,9 +202,14 @@ class LatencySettings(BaseModel):
         return (*self.targets, *self.pool)
 
     def at(self, target: str) -> Self:
-        """The same settings for one target alone, with its pool if it is the study's own."""
+        """The same settings for one target alone, with its pool if it is the study's own, cores if it is a board."""
         return self.model_copy(
-            update={"target": target, "also_targets": (), "pool": self.pool if target == self.target else ()}
+            update={
+                "target": target,
+                "also_targets": (),
+                "pool": self.pool if target == self.target else (),
+                "cores": "all" if target == LOCAL else self.cores,
+            }
         )
 
     def runs_on(self, device: str) -> str:

@@ -65,6 +65,12 @@ def test_every_backend_that_auto_may_mean_exists_and_runs_on_its_device() -> Non
         assert device in BACKENDS[LatencySettings().backend_on(device)].devices
 
 
+def test_a_kind_of_cores_is_a_board_s_and_not_this_machine_s_beside_it() -> None:
+    study = LatencySettings(target="ssh:pi5", also_targets=("local",), cores="big")
+    assert (study.at("ssh:pi5").cores, study.at("local").cores) == ("big", "all")
+    assert LatencySettings(**study.at("local").model_dump(mode="json")) == study.at("local")  # as a process is told
+
+
 def test_a_further_backend_that_auto_means_already_is_not_measured_twice() -> None:
     settings = LatencySettings(also=("torch", "onnxruntime"))
     assert settings.also_on("cpu") == ("torch",)
