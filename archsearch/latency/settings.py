@@ -49,7 +49,7 @@ class LatencySettings(BaseModel):
         runs_per_burst: timed runs of one burst, at most. A slow network gets fewer (at least one), so that the
             planned bursts fit in half of the budget.
         visits: how many visits the planned bursts are divided into.
-        spread_seconds: time from the start of the first visit to the start of the last planned one.
+        spread_seconds: time from the start of the first visit to the start of the last planned one; 0 of one visit.
         warmup_runs: runs of one warm-up window; warm-up of a network ends when two successive windows agree.
         warmup_windows: windows after which warm-up ends in any case.
         warmup_tolerance: largest relative difference of the medians of two windows that agree.
@@ -109,6 +109,13 @@ class LatencySettings(BaseModel):
             )
         return content
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_visit_is_not_spread(cls, content: Any) -> Any:
+        if isinstance(content, Mapping) and content.get("visits") == 1:
+            return {"spread_seconds": 0.0, **content}
+        return content
+
     @field_validator("backend")
     @classmethod
     def _backend_exists(cls, name: str) -> str:
@@ -165,7 +172,7 @@ class LatencySettings(BaseModel):
                 f"spread_seconds ({self.spread_seconds:g}) must be below budget_seconds ({self.budget_seconds:g}): "
                 "the planned visits have to end within the budget"
             )
-        if self.visits == 1 and self.spread_seconds > 0 and "spread_seconds" in self.model_fields_set:
+        if self.visits == 1 and self.spread_seconds > 0:
             raise ValueError("spread_seconds needs at least two visits to spread; set visits, or spread_seconds to 0")
         return self
 

@@ -65,6 +65,12 @@ def test_every_backend_that_auto_may_mean_exists_and_runs_on_its_device() -> Non
         assert device in BACKENDS[LatencySettings().backend_on(device)].devices
 
 
+def test_one_visit_alone_is_a_protocol_that_a_worker_is_told_and_a_study_stores() -> None:
+    settings = LatencySettings(visits=1)
+    assert (settings.spread_seconds, settings.gap_seconds) == (0.0, 0.0)
+    assert LatencySettings(**settings.model_dump(mode="json")) == settings
+
+
 def test_a_kind_of_cores_is_a_board_s_and_not_this_machine_s_beside_it() -> None:
     study = LatencySettings(target="ssh:pi5", also_targets=("local",), cores="big")
     assert (study.at("ssh:pi5").cores, study.at("local").cores) == ("big", "all")
