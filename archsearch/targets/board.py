@@ -486,7 +486,7 @@ class BoardGroup:
         each = warmup_ns(settings)
         warmed = connection.ask(
             "warm", Warmed,
-            seconds=LOCK_SECONDS + _ANSWER_SECONDS + 2.0 * self.networks * each / NS_PER_SECOND,
+            seconds=LOCK_SECONDS + self.networks * (_ANSWER_SECONDS + 2.0 * each / NS_PER_SECOND),
             group=self._number, window=settings.warmup_runs, windows=settings.warmup_windows,
             tolerance=settings.warmup_tolerance,
             most_ns=round(each), patience_seconds=LOCK_SECONDS,

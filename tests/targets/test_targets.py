@@ -731,6 +731,19 @@ def written(folder: Path, **files: object) -> None:
         (folder / name).write_text(f"{content}\n")
 
 
+def test_a_warm_up_of_many_slow_networks_is_waited_for_a_minute_each() -> None:
+    group = BoardGroup(cast(Board, SimpleNamespace(new_group=lambda of: 0)), cast(Any, [None] * 10))
+    told: dict[str, Any] = {}
+
+    def ask(*_asked: Any, **given: Any) -> None:
+        told.update(given)
+        raise BoardAwayError("nobody is there")
+
+    with pytest.raises(BoardAwayError):
+        group._warm_up(cast(Connection, SimpleNamespace(ask=ask)), LatencySettings(backend="onnxruntime"))
+    assert told["seconds"] >= 10 * 60.0  # whatever a network's share is, it is run once
+
+
 def test_a_visit_of_slow_networks_is_waited_for_as_long_as_it_takes() -> None:
     group = BoardGroup(cast(Board, SimpleNamespace(new_group=lambda of: 0, is_own=True)), cast(Any, [None, None]))
     group._runs, group._run_ns = 1, 30e9  # one of 20 s and one of 10 s
