@@ -258,11 +258,10 @@ class Agent:
 
     def visit(self, request: dict[str, Any], _: bytes) -> dict[str, Any]:
         """Some untimed runs of each network, then bursts of all in turn, every other one in reverse."""
-        networks = self.groups[request["group"]]
+        networks, bursts = self.groups[request["group"]], list[list[list[int]]]()
         places = list(range(len(networks)))
-        bursts: list[list[list[int]]] = []
         with locked(request["patience_seconds"]) as waited:
-            before = state()
+            entered, before = time.perf_counter_ns(), state()
             began, ran, copied = time.perf_counter_ns(), time.process_time_ns(), self.copies()
             for network in [each for each in networks for _run in range(request["untimed"])]:
                 timed(*network)
@@ -277,7 +276,8 @@ class Agent:
             told = request["energy_ns"] > 0 and (counters() or powers())
             used = [energy(network, request["energy_ns"]) for network in networks] if told else []
         return {"bursts_ns": bursts, "copies_ns": copied, "held_ns": held, "ran_ns": ran, "waited_seconds": waited,
-                "energy": used, "before": before, "after": state()}  # fmt: skip
+                "energy": used, "before": before, "after": state(),
+                "worked_ns": time.perf_counter_ns() - entered}  # fmt: skip
 
 
 def main() -> None:

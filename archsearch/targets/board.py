@@ -345,7 +345,7 @@ class BoardGroup:
         self._warmup_runs: list[int] = []
         self._states: list[tuple[BoardState, BoardState]] = []
         self._used: list[tuple[Energy, ...]] = []  # by visit, by network
-        self._wire_ns = self._held_ns = 0  # of all visits: on the line, and on the board
+        self._wire_ns = self._worked_ns = 0  # of all visits: on the line, and on the board
         self._stopped = 0  # visits in which the agent did not run all the time
 
     @property
@@ -380,7 +380,7 @@ class BoardGroup:
             "clock_mhz": f"{min(clocks) // 1000} to {max(clocks) // 1000}" if clocks else "not known",
             "temperature_celsius": f"{max(heat) / 1000:.0f}" if heat else "not known",
             "throttled": "not known" if throttled is None else "yes" if throttled else "no",
-            "wire_share": f"{self._wire_ns / max(1, self._wire_ns + self._held_ns):.3f}",
+            "wire_share": f"{self._wire_ns / max(1, self._wire_ns + self._worked_ns):.3f}",
             **stopped,
             **share,
         }
@@ -447,10 +447,8 @@ class BoardGroup:
         self._states.append((answer.before, answer.after))
         if answer.energy:
             self._used.append(answer.energy)
-        waited_ns = round(answer.waited_seconds * NS_PER_SECOND)
-        self._held_ns += answer.held_ns
-        powered_ns = _ENERGY_NS * len(answer.energy)
-        self._wire_ns += max(0, took - waited_ns - answer.held_ns - powered_ns)
+        self._worked_ns += answer.worked_ns
+        self._wire_ns += max(0, took - round(answer.waited_seconds * NS_PER_SECOND) - answer.worked_ns)
         self._stopped += answer.ran_ns < _RAN * answer.held_ns
         return Visit(
             bursts_ns=[[list(runs_ns) for runs_ns in burst] for burst in answer.bursts_ns],

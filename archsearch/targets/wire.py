@@ -114,6 +114,7 @@ class Visited(_Answer):
     copies_ns: tuple[Nanoseconds, ...] = Field(max_length=64)
     held_ns: Nanoseconds
     ran_ns: Nanoseconds
+    worked_ns: Annotated[int, Field(gt=0, lt=10**15, strict=True)]  # the visit, energy, and reading of sensors
     waited_seconds: Seconds
     energy: tuple[Energy, ...] = Field(default=(), max_length=1000)  # by network; empty where no rail can be read
     before: BoardState

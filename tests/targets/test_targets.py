@@ -553,6 +553,7 @@ def whole_visit() -> dict[str, Any]:
         "copies_ns": [2_000_000] * 8,
         "held_ns": 30_000_000,
         "ran_ns": 29_000_000,
+        "worked_ns": 31_000_000,
         "waited_seconds": 0.0,
         "before": {},
         "after": {"cpu_seconds": [100.0, 50.0, 1.0], "clock_khz": [1_500_000]},
@@ -762,6 +763,27 @@ def test_a_visit_of_slow_networks_is_waited_for_as_long_as_it_takes() -> None:
         )
     # Three untimed runs and two bursts of one run are made whatever the budget of 20 s says: 5 x 30 s.
     assert told["untimed"] == 3 and told["seconds"] >= 150.0 + 60.0
+
+
+def test_what_the_line_costs_is_no_work_of_the_board_s_sensors_and_no_run_for_its_energy() -> None:
+    board = SimpleNamespace(new_group=lambda of: 0, is_own=False, target=Target(name="fake", argv=()))
+    group = BoardGroup(cast(Board, board), cast(Any, [None, None]))
+    # 100 ms of runs; sensors are read and each network is run alone for 2.9 s more. All comes after 3.1 s.
+    told = whole_visit() | {"held_ns": 100_000_000, "ran_ns": 99_000_000, "worked_ns": 3_000_000_000}
+
+    def ask(*_asked: Any, **_given: Any) -> Visited:
+        elapsed.append(3_100_000_000)
+        return Visited.model_validate(told)
+
+    elapsed: list[int] = []
+    clock = SimpleNamespace(monotonic_ns=lambda: sum(elapsed))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(board_module, "time", clock)
+        group._timed_visit(
+            cast(Connection, SimpleNamespace(ask=ask)), FEW,
+            VisitPlan(number=1, bursts=2, before=2, runs=2, left_ns=1e9), 0.0,
+        )  # fmt: skip
+    assert (group._wire_ns, group._worked_ns) == (100_000_000, 3_000_000_000)  # a share of 3.2 %
 
 
 def test_energy_is_read_from_counters_sensors_regulators_and_a_meter_s_file(
