@@ -262,7 +262,7 @@ class Agent:
         places = list(range(len(networks)))
         with locked(request["patience_seconds"]) as waited:
             entered, before = time.perf_counter_ns(), state()
-            began, ran, copied = time.perf_counter_ns(), time.process_time_ns(), self.copies()
+            began, ran, copied = time.perf_counter_ns(), time.thread_time_ns(), self.copies()
             for network in [each for each in networks for _run in range(request["untimed"])]:
                 timed(*network)
             while len(bursts) < request["bursts"]:
@@ -272,7 +272,7 @@ class Agent:
                 made = {place: [timed(*networks[place]) for _run in range(request["runs"])] for place in order}
                 bursts.append([made[place] for place in places])
             copied += self.copies()
-            held, ran = time.perf_counter_ns() - began, time.process_time_ns() - ran
+            held, ran = time.perf_counter_ns() - began, time.thread_time_ns() - ran
             told = request["energy_ns"] > 0 and (counters() or powers())
             used = [energy(network, request["energy_ns"]) for network in networks] if told else []
         return {"bursts_ns": bursts, "copies_ns": copied, "held_ns": held, "ran_ns": ran, "waited_seconds": waited,

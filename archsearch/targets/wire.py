@@ -113,7 +113,7 @@ class Visited(_Answer):
     bursts_ns: tuple[tuple[tuple[Nanoseconds, ...], ...], ...]  # as many as `longest_visit` lets come
     copies_ns: tuple[Nanoseconds, ...] = Field(max_length=64)
     held_ns: Nanoseconds
-    ran_ns: Nanoseconds
+    ran_ns: Nanoseconds  # of the thread that waits for every run, and spins till the others of a run have ended
     worked_ns: Annotated[int, Field(gt=0, lt=10**15, strict=True)]  # the visit, energy, and reading of sensors
     waited_seconds: Seconds
     energy: tuple[Energy, ...] = Field(default=(), max_length=1000)  # by network; empty where no rail can be read

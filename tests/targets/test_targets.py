@@ -405,6 +405,28 @@ def test_a_machine_of_many_cores_that_has_run_for_weeks_is_a_board() -> None:
     line.close()
 
 
+def test_an_agent_that_stands_still_has_not_run_though_another_of_its_threads_has() -> None:
+    agent, ended = agent_module.Agent(), threading.Event()
+    agent.groups[0] = [(time.sleep, 0.02)]
+    agent.copied = (time.sleep, 0.001)
+
+    def work() -> None:
+        while not ended.is_set():
+            hashlib.sha256(bytes(2**20)).digest()
+
+    other = threading.Thread(target=work)
+    other.start()
+    try:
+        visit = agent.visit(
+            {"group": 0, "patience_seconds": 60.0, "untimed": 0, "bursts": 2, "before": 0, "runs": 5,
+             "most_ns": 10**9, "energy_ns": 0}, b"",
+        )  # fmt: skip
+    finally:
+        ended.set()
+        other.join()
+    assert visit["ran_ns"] < 0.5 * visit["held_ns"]
+
+
 def test_a_program_that_says_nothing_is_given_up() -> None:
     with pytest.raises(BoardAwayError, match="no answer came in time"):
         Connection(fake("time.sleep(60)"), connect_seconds=0.5)
