@@ -220,8 +220,7 @@ class Board:
     @property
     def waiting(self) -> int:
         """How many pieces of work were begun and are not done."""
-        self._begun = [made for made in self._begun if not made.done()]
-        return len(self._begun)
+        return sum(not made.done() for made in self._begun)
 
     def begin(self, work: Callable[[], None]) -> Future[None]:
         """Do a piece of work there beside what is done here, after those that were begun before."""
@@ -236,7 +235,7 @@ class Board:
                 else:
                     made.set_result(None)
 
-        self._begun.append(made)
+        self._begun = [*(other for other in self._begun if not other.done()), made]
         # A daemon: who ends the process does not wait for a board that is away.
         threading.Thread(target=run, daemon=True, name=self.target.name).start()
         return made

@@ -696,6 +696,18 @@ def test_the_agent_is_told_to_forget_the_group_that_waited_longest_and_none_wher
     assert not board.has_open(0) and all(board.has_open(group) for group in range(1, 17))
 
 
+def test_a_board_remembers_no_visit_that_was_made() -> None:
+    board = Board(parse_target(PYTHON) or pytest.fail("local"), known={"boot_id": "here"})  # nobody is asked
+    for _visit in range(10):
+        board.begin(lambda: None).result()
+    board._turn.acquire()  # as another visit does
+    last = board.begin(lambda: None)
+    assert (board.waiting, len(board._begun)) == (1, 1)
+    board._turn.release()
+    last.result()
+    assert board.waiting == 0
+
+
 def test_the_agent_is_told_to_forget_networks_whose_measurement_has_gone() -> None:
     board = Board(parse_target(PYTHON) or pytest.fail("local"), known={"boot_id": "here"})  # nobody is asked
     first, second = BoardGroup(board, []), BoardGroup(board, [])
