@@ -18,7 +18,7 @@ from archsearch.api.networks import FoundNetwork, enough_memory, find_network
 from archsearch.errors import ConfigError, UnknownNameError
 from archsearch.latency.backends import BACKENDS
 from archsearch.latency.precision import PRECISIONS, Precision
-from archsearch.latency.settings import CORES, LOCAL, LatencySettings
+from archsearch.latency.settings import CORES, LOCAL, MOST_SECONDS, LatencySettings
 from archsearch.models.spec import Spec
 from archsearch.records import Latency
 from archsearch.search.devices import training_threads, worker_devices
@@ -321,8 +321,8 @@ def _settings(
             raise ConfigError(f"a batch is a whole number of images, 1 or more; got {batch}")
     if threads < 1:
         raise ConfigError(f"threads must be at least 1, got {threads}")
-    if budget_seconds is not None and not 0 < budget_seconds < float("inf"):
-        raise ConfigError(f"budget_seconds {budget_seconds:g}: must be above 0")
+    if budget_seconds is not None and not 0 < budget_seconds <= MOST_SECONDS:
+        raise ConfigError(f"budget_seconds {budget_seconds:g}: must be above 0, and at most {MOST_SECONDS:g}")
     usual = LatencySettings(threads=threads)
     if budget_seconds is not None:
         spread = min(usual.spread_seconds, _SPREAD_SHARE * budget_seconds)

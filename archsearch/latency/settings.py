@@ -20,6 +20,7 @@ GPU_BACKEND = "cuda-graph"
 OTHER_BACKEND = "torch"
 CPU_BATCH = 1
 GPU_PRECISION: Precision = "fp16"
+MOST_SECONDS = 1e9  # of a budget: more is a mistake, and no number of nanoseconds
 GPU_BATCH = 8  # the batch of the GPU column of ShuffleNet V2 (Ma et al. 2018), section 2
 
 
@@ -92,7 +93,7 @@ class LatencySettings(BaseModel):
     untimed_runs: int = Field(default=3, strict=True, ge=0)
     warmup_seconds: float = Field(default=0.15, strict=True, ge=0.0, allow_inf_nan=False)
     tolerance: float = Field(default=0.03, strict=True, gt=0.0, lt=1.0)
-    budget_seconds: float = Field(default=20.0, strict=True, gt=0.0, allow_inf_nan=False)
+    budget_seconds: float = Field(default=20.0, strict=True, gt=0.0, le=MOST_SECONDS, allow_inf_nan=False)
     drift_tolerance: float = Field(default=0.25, strict=True, gt=0.0, allow_inf_nan=False)
     memory_tolerance: float = Field(default=0.10, strict=True, gt=0.0, allow_inf_nan=False)
     remeasure: int = Field(default=1, strict=True, ge=0)

@@ -162,6 +162,7 @@ def test_batches_of_numpy_are_the_batches_that_are_measured(asked: list[dict[str
         (["shufflenet_v2_x0_5"], {"threads": 0}, ConfigError, "threads"),
         (["shufflenet_v2_x0_5"], {"budget_seconds": 0}, ConfigError, "budget_seconds"),
         (["shufflenet_v2_x0_5"], {"budget_seconds": float("nan")}, ConfigError, "budget_seconds"),
+        (["shufflenet_v2_x0_5"], {"budget_seconds": 1e300}, ConfigError, r"budget_seconds 1e\+300: must be .* at most"),
         (["shufflenet_v2_x0_5"], {"input_size": 0}, ConfigError, "input_size"),
         (["shufflenet_v2_x0_5"], {"input_size": 4}, BuildError, "4 pixels"),
     ],

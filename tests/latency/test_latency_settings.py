@@ -37,6 +37,7 @@ def test_batch_is_one_on_a_cpu_and_eight_on_a_gpu_as_in_the_paper() -> None:
         ({"batch": 0}, "batch"),
         ({"tolerance": 0.0}, "tolerance"),
         ({"budget_seconds": float("inf")}, "budget_seconds"),
+        ({"budget_seconds": 1e300}, "budget_seconds"),
         ({"burst": 3}, "burst\n.*Extra inputs are not permitted"),
     ],
 )
