@@ -254,13 +254,14 @@ def _print_plan(plan: RunPlan, told: Console, *, asked: str) -> None:
     told.print(
         f"space     {plan.space.name}: {plural(len(plan.space.domains), 'choice')}, {_combinations(plan.space.size)}\n"
         f"networks  {first}what the sampler {config.sampler} suggests\n"
-        f"data      {escape(config.dataset)}: {plan.train_images:,} training and {plan.validation_images:,} validation "
+        f"data      {config.dataset}: {plan.train_images:,} training and {plan.validation_images:,} validation "
         f"images, {plan.num_classes} classes, {plan.input_size}x{plan.input_size}\n"
         f"{_needs(plan)}"
         f"proxy     {plural(config.proxy.epochs, 'epoch')}, batch {config.proxy.batch_size}, seed {config.seed}\n"
-        f"latency   {escape(backends + on)}, {_batch(plan)}, {plural(latency.threads, 'thread')}, "
+        f"latency   {backends}{on}, {_batch(plan)}, {plural(latency.threads, 'thread')}, "
         f"{latency.precision_on(measured_on)}, alternating with {config.reference}\n"
-        f"trials    {plan.total} in all, {_where(plan.devices, asked=asked)}"
+        f"trials    {plan.total} in all, {_where(plan.devices, asked=asked)}",
+        markup=False,  # a space and a folder of one's own have any name
     )
 
 

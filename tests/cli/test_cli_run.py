@@ -50,6 +50,25 @@ def test_a_study_of_pictures_of_an_older_version_goes_on_as_it_began(
     assert ended.code == 0 and "dry run: nothing was stored" in ended.out, ended.err
 
 
+def test_a_search_space_of_ones_own_is_called_as_its_file_says(
+    cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("archsearch.search.plan._preflight", lambda *_, **__: None)
+    monkeypatch.setattr("archsearch.api.run.timed_estimate", lambda *_, **__: Estimate(basis="made up"))
+    Path("space.yaml").write_text(
+        "name: half [a] and [/b]\nfamily: shufflenet_v2\n"
+        "choices: {residual: {values: [false, true], source: ours}, stem.kernel: {values: [3, 5], source: ours}}\n",
+        encoding="utf-8",
+    )
+    Path("mine.yaml").write_text(
+        "space: space.yaml\ndataset: digits\nvariants: none\nproxy: {validation_images: 300}\n", encoding="utf-8"
+    )
+    ended = cli("run", "--study", "mine.yaml", "--workers", "1", "--device", "cpu", "--dry-run")
+    assert ended.code == 0, ended.err
+    assert "space     half [a] and [/b]: 2 choices, 4 combinations\n" in ended.out
+
+
 @pytest.mark.parametrize("command", ["run", "ablate"])
 def test_a_database_that_cannot_be_made_is_told_before_anything_is_timed(
     command: str, cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
