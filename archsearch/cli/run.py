@@ -138,17 +138,16 @@ def run(
         known = ", ".join(list_yaml("studies"))
         raise ConfigError("which study to run is not said", hint=f"--study NAME: {known}; or a YAML file of your own")
     overrides = read_overrides(set_ or [])
-    for option, key, value in (
+    of_the_study: tuple[tuple[str, str, object], ...] = (
         ("target", "latency.target", target),
         ("max-latency", "constraints.latency_ms", max_latency),
         ("max-params", "constraints.params", max_params),
         ("seed", "seed", seed),
-    ):
-        if value is None:
-            continue
-        if key in overrides:
+    )
+    for option, key, value in (*of_the_study, ("trials", "trials", trials), ("workers", "workers", workers)):
+        if value is not None and key in overrides:
             raise ConfigError(f"--set {key} and --{option} are one key", hint="leave one out")
-        overrides[key] = value
+    overrides |= {key: value for _, key, value in of_the_study if value is not None}
     config = load_study(study, overrides)
     _check_names(config)
 

@@ -80,6 +80,8 @@ def test_a_folder_for_no_file_is_refused(words: tuple[str, ...], hint: str, said
             "--device cuda: command:python3 runs networks on its own CPU",
         ),
         ("run --study quickstart --seed 2 --set seed=1", "--set seed and --seed are one key"),
+        ("run --study quickstart --trials 9 --set trials=8", "--set trials and --trials are one key"),
+        ("run --study quickstart --workers 1 --set workers=2", "--set workers and --workers are one key"),
         (
             "run --study quickstart --max-params 9 --set constraints.params=8",
             "--set constraints.params and --max-params",
