@@ -585,11 +585,12 @@ def latex_escaped(words: str) -> str:
     return "".join(_LATEX_SIGNS.get(sign, sign) for sign in " ".join(words.split()))
 
 
+_NEGATIVE = re.compile(r"(?<![^\s(])-\d+(,\d{3})*(\.\d+)?")
+
+
 def _latex_cell(shown: str) -> str:
     """A cell; a number's minus is a minus, and a bracket that opens a row is none of LaTeX's own."""
-    printed = latex_escaped(shown)
-    if shown.startswith("-") and shown[1:2].isdigit():
-        return f"${printed}$".replace(",", "{,}")
+    printed = _NEGATIVE.sub(lambda number: f"${number[0]}$".replace(",", "{,}"), latex_escaped(shown))
     return "{}" + printed if printed.startswith("[") else printed
 
 

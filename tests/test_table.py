@@ -136,6 +136,16 @@ def test_markdown_and_latex_escape_what_they_would_read(table: Table) -> None:
     assert r"\begin{tabular}{lrrrl}" in latex
 
 
+def test_in_latex_each_negative_number_of_a_cell_is_mathematics_and_the_words_between_are_text() -> None:
+    columns = tuple(Column(title=title, decimals=1, signed=signed) for title, signed in (("I", True), ("S", False)))
+    rows = ((Interval(-1234.5, -2345.6, 0.5), Spread(-0.5, 0.1)), (Interval(0.5, -0.1, 1.1), None))
+    table = Table(title="", columns=(*columns, Column(title="Text")), rows=tuple((*row, "a -b 3-5") for row in rows))
+    lines = table.latex(label="tab:x", caption="").splitlines()
+    # within one $...$ spaces are dropped and `to` is t times o; a $ within it (of ±) would end it
+    assert r"    $-1{,}234.5$ ($-2{,}345.6$ to +0.5) & $-0.5$ $\pm$ 0.1 & a -b 3-5 \\" in lines
+    assert r"    +0.5 ($-0.1$ to +1.1) &  & a -b 3-5 \\" in lines
+
+
 def test_columns_are_chosen_by_name_in_the_order_asked_for(table: Table) -> None:
     chosen = table.select("trial", "label")
     assert [column.name for column in chosen.columns] == ["trial", "label"]
