@@ -595,18 +595,27 @@ def _latex_cell(shown: str) -> str:
 
 
 def _folded(value: Cell, column: Column) -> Any:
-    """A cell as a page's script lays it out: a number, or what is shown where a number is not all of it."""
+    """A cell as a page's script lays it out: a plain value, or a number with what is shown, if that is another text."""
     if isinstance(value, Marked) and not value.sign:
         return value.value
-    return column.show(value) if isinstance(value, Interval | Spread | Marked) or column.probability else value
+    if not (isinstance(value, Interval | Spread | Marked) or column.probability):
+        return value
+    number, shown = _number(value, column), column.show(value)
+    return shown if number is None else [number, shown]
 
 
 def _html_cell(value: Cell, column: Column) -> str:
-    ranked = value.value if isinstance(value, Interval | Spread | Marked) else value
-    number = isinstance(ranked, int | float) and not isinstance(ranked, bool) and column.numeric
-    shown = html.escape(column.show(value))
-    data = f' data-value="{ranked!r}"' if number and shown else ""
+    number, shown = _number(value, column), html.escape(column.show(value))
+    data = "" if number is None else f' data-value="{number!r}"'
     return f'<td class="{_kind(column)}"{data}>{shown}</td>'
+
+
+def _number(value: Cell, column: Column) -> float | None:
+    """What a page sorts a cell by, and saves of it; None where that is no number."""
+    ranked = value.value if isinstance(value, Interval | Spread | Marked) else value
+    if isinstance(ranked, int | float) and not isinstance(ranked, bool) and column.numeric and math.isfinite(ranked):
+        return ranked
+    return None
 
 
 def _kind(column: Column) -> str:

@@ -9,7 +9,7 @@ from enum import StrEnum
 import pytest
 from rich.console import Console
 
-from archsearch.table import Cell, Column, InNotebooks, Interval, Result, Spread, Table, json_text, plain
+from archsearch.table import Cell, Column, InNotebooks, Interval, Marked, Result, Spread, Table, json_text, plain
 
 
 @pytest.fixture
@@ -120,7 +120,24 @@ def test_a_page_sorts_by_the_number_and_shows_the_interval(table: Table) -> None
     assert "<h2>Networks &amp; more</h2>" in html
     folded = table.folded_html(summary="s")
     data = json.loads(folded.partition('<script type="application/json">')[2].partition("</script>")[0])
-    assert data["rows"][0] == ["<b>[red]x|y</b>", 3, "+0.61 (+0.08 to +0.97)", "88.40 ± 0.30", True, None]
+    tau, top1 = [0.614, "+0.61 (+0.08 to +0.97)"], [88.4, "88.40 ± 0.30"]
+    assert data["rows"][0] == ["<b>[red]x|y</b>", 3, tau, top1, True, None]
+
+
+def test_a_table_that_is_folded_away_has_the_number_of_every_cell_that_shows_more_or_less_than_it() -> None:
+    columns = (
+        Column(title="Latency", decimals=3),
+        Column(title="Front", probability=True),
+        Column(title="Name", whole=True),
+        Column(title="Top-1", decimals=2),
+    )
+    row = (Marked(1234.5, "?"), 0.9, Marked("a", " *"), Interval(math.nan, None, None))
+    table = Table(title="", columns=columns, rows=(row,))
+    folded = table.folded_html(summary="s")
+    rows = json.loads(folded.partition('<script type="application/json">')[2].partition("</script>")[0])["rows"]
+    # sorted as text `1,234.500?` and `90 %` are no numbers, and stand anywhere; what is not known is none
+    assert rows == [[[1234.5, "1,234.500?"], [0.9, "90 %"], "a *", "not known"]]
+    assert 'data-value="nan"' not in table.html()
 
 
 def test_markdown_and_latex_escape_what_they_would_read(table: Table) -> None:

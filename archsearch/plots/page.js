@@ -195,7 +195,7 @@ function sortTable(header) {
   for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
   header.setAttribute("aria-sort", descending ? "descending" : "ascending");
   const numeric = header.classList.contains("number");
-  const key = (row) => row.cells[column].dataset.value ?? row.cells[column].textContent;
+  const key = (row) => row.cells[column].dataset.value ?? (numeric ? "" : row.cells[column].textContent);
   const compare = (a, b) => {
     if (key(a) === "" || key(b) === "") return Number(key(a) === "") - Number(key(b) === ""); // empty cells last
     const order = numeric ? Number(key(a)) - Number(key(b)) : key(a).localeCompare(key(b));
@@ -226,11 +226,12 @@ function unfold(details) {
     row.forEach((value, index) => {
       const cell = line.insertCell();
       const { kind, decimals } = content.columns[index];
+      const [number, shown] = Array.isArray(value) ? value : [value, null];
       cell.className = kind;
-      if (typeof value === "number" && decimals !== null) {
-        cell.dataset.value = String(value);
+      if (typeof number === "number" && (shown !== null || decimals !== null)) {
+        cell.dataset.value = String(number);
         const digits = { minimumFractionDigits: decimals, maximumFractionDigits: decimals };
-        cell.textContent = value.toLocaleString("en-US", digits);
+        cell.textContent = shown ?? number.toLocaleString("en-US", digits);
       } else cell.textContent = value === null ? "" : String(value);
     });
   }
@@ -242,7 +243,8 @@ function downloadCsv(button) {
   const table = section.querySelector("table");
   const quoted = (value) => `"${String(value ?? "").replaceAll('"', '""')}"`;
   const shown = () => [...table.rows].map((row) => [...row.cells].map((item) => item.dataset.value ?? item.textContent));
-  const stored = ({ columns, rows }) => [columns.map((column) => column.title), ...rows];
+  const saved = (value) => Array.isArray(value) ? value[0] : value;
+  const stored = ({ columns, rows }) => [columns.map((column) => column.title), ...rows.map((row) => row.map(saved))];
   const lines = table ? shown() : stored(folded(section));
   const text = lines.map((row) => row.map(quoted).join(",")).join("\n");
   const link = document.createElement("a");
