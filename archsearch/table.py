@@ -20,6 +20,7 @@ from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
 import pydantic_core
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
@@ -207,9 +208,9 @@ class Table:
         )  # fmt: skip
         cells: list[list[str]] = []
         for place, (column, characters) in enumerate(zip(shown.columns, widths, strict=True)):
-            heading = " ".join(shorten(word, characters or len(word)) for word in column.heading.split())
+            heading = " ".join(_shortened(word, characters or cell_len(word)) for word in column.heading.split())
             texts = [column.show(row[place]) for row in shown.rows]
-            short = [shorten(text, characters) if column.whole and characters else text for text in texts]
+            short = [_shortened(text, characters) if column.whole and characters else text for text in texts]
             alike = len(set(short)) < len(
                 set(texts)
             )  # then they are broken into lines, so that each is told from others
@@ -248,14 +249,14 @@ class Table:
     def _floor(self, place: int, *, names: int | None, lines: str) -> int:
         """The least width of a column: names and headings of at most so many characters, intervals broken at a sign."""
         column, most = self.columns[place], names or math.inf
-        head = max((min(len(word), most) for word in column.heading.split()), default=0)
+        head = max((min(cell_len(word), most) for word in column.heading.split()), default=0)
         texts = [column.show(row[place]) for row in self.rows]
         if column.whole:
-            return int(max([head, *(min(len(text), most) for text in texts)]))
+            return int(max([head, *(min(cell_len(text), most) for text in texts)]))
         if not column.numeric:
-            return int(max([head, *(min(len(word), most) for text in texts for word in text.split())]))
+            return int(max([head, *(min(cell_len(word), most) for text in texts for word in text.split())]))
         parts = (part for text in texts for part in (text.replace(" (", "\n(").split("\n" if lines == "(" else None)))
-        return int(max([head, *map(len, parts)]))
+        return int(max([head, *map(cell_len, parts)]))
 
     def _widths(self, *, broken: bool) -> list[int]:
         """Of each column in a terminal, with the two characters between columns: each number on one line, texts and
@@ -267,7 +268,7 @@ class Table:
             if broken and not (column.numeric or column.whole):
                 cells = " ".join(cells).split()
             words = column.heading.split() if broken else [column.heading]
-            found.append(max(map(len, (*words, *cells)), default=0) + 2)
+            found.append(max(map(cell_len, (*words, *cells)), default=0) + 2)
         return found
 
     def html(self, *, level: int = 2) -> str:
@@ -468,6 +469,12 @@ def write_text(result: Result, console: Console, *, limit: int | None = None, of
         console.print(result.method, markup=False)
     for warning in result.warnings:
         console.print(f"[yellow]note:[/] {escape(warning)}")
+
+
+def _shortened(words: str, width: int) -> str:
+    """Shortened to so many characters of a terminal, in which one of Chinese takes the place of two."""
+    shorter = (shorten(words, most) for most in range(width, 0, -1))
+    return next((found for found in shorter if cell_len(found) <= width), words)
 
 
 def _printed(write: Callable[[Console], None]) -> str:

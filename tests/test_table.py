@@ -69,6 +69,18 @@ def test_in_a_terminal_too_narrow_names_are_shortened_and_last_columns_left_out_
     assert "No room here for: N4, N5" in narrower
 
 
+def test_a_name_of_wide_characters_takes_the_room_that_it_has_in_a_terminal_and_no_number_is_broken() -> None:
+    # 24 signs of two characters each: 48 with 2 between columns, and 3 x 10 of numbers with 2 between them, are 86
+    name = "这是一个非常长的类别名称用来测试表格的宽度吗啊哦"
+    numbers = tuple(Column(title=f"N{number}", decimals=0) for number in range(3))
+    table = Table(title="", columns=(Column(title="Class", whole=True), *numbers), rows=((name, *[12_345_678] * 3),))
+    assert name in printed(table, 86)
+    for width in (85, 60):
+        shown = printed(table, width)
+        assert (name in shown, "…" in shown, shown.count("12,345,678")) == (False, True, 3)
+        assert name[-4:] in shown  # the end of a name tells it apart
+
+
 def test_names_that_would_look_alike_shortened_are_broken_into_lines() -> None:
     names = [f"shufflenet_v2_x{width}_se_residual_authors" for width in ("0_5", "1_0")]
     numbers = tuple(Column(title=f"N{number}", decimals=0) for number in range(3))
