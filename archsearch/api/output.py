@@ -46,6 +46,7 @@ OUTPUTS = Registry[Output](
             home="archsearch.analysis.confirmed:Confirmed",
             more={"recommendation": "archsearch.analysis.recommendation:RecommendationJson"},
         ),
+        "confirm --sustained": Output(home="archsearch.analysis.confirmed:Sustained"),
         "data": Output(home="archsearch.analysis.dataset:DatasetSurvey"),
         "describe": Output(home="archsearch.api.describe:Description"),
         "export": Output(home="archsearch.api.export:Exported"),

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import jsonschema
 import pytest
 
 from archsearch.analysis.confirmed import Sustained, Turn, ends_of
+from archsearch.api.output import result_json
+from archsearch.api.schema import schema
 
 
 def test_the_beginning_and_the_end_are_medians_of_the_first_and_the_last_tenth() -> None:
@@ -30,3 +33,15 @@ def test_heat_that_slows_one_network_more_than_others_changes_the_order_and_that
     assert [round(row["slower_percent"], 6) for row in rows] == [100.0, 10.0, 10.0]
     assert [round(row["ratio_percent"], 1) for row in rows] == [81.8, 0.0, 0.0]  # 2 / 1.1 = 1.818
     assert found.subtitle == ("ssh:pi5 · 2 turns · throttled yes",)
+
+
+def test_its_json_begins_with_its_command_and_is_as_the_schema_of_that_says() -> None:
+    turns = [Turn(ended_seconds=1.0, p10_ms=(2.0, 1.0)), Turn(ended_seconds=60.0, p10_ms=(3.0, 1.0))]
+    one, reference = ends_of(turns, ["one", "x1_0"])
+    found = Sustained(
+        study="mine", device="cpu", seconds=60.0, turns=2, networks=(one,), reference=reference, contended=False
+    )
+    written = result_json(found)
+    assert list(written.items())[:2] == [("command", "confirm --sustained"), ("schema_version", 1)]
+    jsonschema.validate(written, schema("confirm --sustained"))
+    assert written["networks"] == [{"label": "one", "first_ms": 2.0, "last_ms": 3.0}]
