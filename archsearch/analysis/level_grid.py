@@ -133,7 +133,7 @@ def level_grid(
 
     Raises UnknownNameError for an objective or a choice that there is not, ConfigError for another number of choices.
     """
-    if choices and len(set(choices)) != 2:
+    if choices and not len(choices) == len(set(choices)) == 2:
         raise ConfigError(f"choices: two different ones are needed, got {', '.join(choices)}")
     found = networks_of(records, objectives)
     for name in choices if found.levels else ():

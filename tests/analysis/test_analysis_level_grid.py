@@ -71,5 +71,6 @@ def test_what_cannot_be_shown_is_said(make_record: Make) -> None:
     assert "fewer than two choices" in (level_grid(alone).empty or "")
     with pytest.raises(UnknownNameError, match="did you mean 'depth'"):
         level_grid(records, choices=("dept", "width"))
-    with pytest.raises(ConfigError, match="two different ones"):
-        level_grid(records, choices=("depth",))
+    for wrong in (("depth",), ("depth", "depth"), ("depth", "width", "depth")):
+        with pytest.raises(ConfigError, match="two different ones"):
+            level_grid(records, choices=wrong)
