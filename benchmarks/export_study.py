@@ -27,7 +27,7 @@ from archsearch.files import write_atomically
 def exported(name: str, storage: str | None) -> dict[str, Any]:
     """The study as plain data. Raises ArchsearchError if it is not there, or has nothing to export."""
     study = open_study(name, storage=storage)
-    records = whole_records(study, stored_trainings(study, storage=storage)[0])
+    records = whole_records(study, stored_trainings(study)[0])
     facts = objective_values(records, ("params", "macs", "latency_ms")).tolist()
     return {
         "study": study.name,

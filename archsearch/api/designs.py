@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypedDict, Unpack
 
@@ -33,10 +34,15 @@ class MachineOptions(TypedDict, total=False):
 
 
 class RunOptions(MachineOptions, total=False):
-    """Where and how long a design is run, and who is told."""
+    """Where and how long a design is run, and who is told. Without `storage` that of an opened study is taken."""
 
     time_budget_seconds: float | None
     callbacks: RunCallbacks
+
+
+def _runtime(study: str | Path | Study | None, options: RunOptions) -> Runtime:
+    found = Runtime(**options)
+    return replace(found, storage=study.storage) if isinstance(study, Study) and found.storage is None else found
 
 
 def ablate(
@@ -67,7 +73,7 @@ def ablate(
     check_spread(spread)
     planned = plan_ablation(
         study,
-        runtime := Runtime(**options),
+        runtime := _runtime(study, options),
         base=None if base is None else str(base),
         choices=[choices] if isinstance(choices, str) else choices,
         seeds=seeds,
@@ -100,7 +106,7 @@ def confirm(
 
     Raises what `archsearch.run` raises.
     """
-    runtime = Runtime(**options)
+    runtime = _runtime(study, options)
     planned = plan_confirm(study, runtime, top=top, seeds=seeds, fresh_images=fresh_images, target=target, most=most)
     return confirm_result(planned.base.stored, run_plan(planned, runtime))
 
@@ -125,7 +131,7 @@ def trust(
 
     Raises what `archsearch.run` raises.
     """
-    runtime = Runtime(**options)
+    runtime = _runtime(study, options)
     changes = section_changes(overrides)
     planned = plan_trust(study, runtime, networks=networks, epochs=epochs, seeds=seeds, changes=changes)
     return trust_between(planned.base.stored, run_plan(planned, runtime))

@@ -265,7 +265,7 @@ def replay(
             f"study '{opened.name}' has the objective balanced_error_percent, which is known only when a training "
             "ends: no rule can stop by it"
         )
-    records, decisions = stored_trainings(opened, storage=storage)
+    records, decisions = stored_trainings(opened)
     found = whole_records(opened, records)
     curves = curves_of(opened, found)
     if curves[0].epochs == 1:
@@ -330,11 +330,9 @@ def _check_read(policies: Sequence[StoppingSettings], overrides: Overrides) -> N
             )
 
 
-def stored_trainings(
-    study: Study, *, storage: str | None = None
-) -> tuple[tuple[Record, ...], dict[int, tuple[Decision, ...]]]:
+def stored_trainings(study: Study) -> tuple[tuple[Record, ...], dict[int, tuple[Decision, ...]]]:
     """The records of an opened study with their learning curves, and what its own stopping rule said of each trial."""
-    with closing(open_database(storage, create=False)) as database:
+    with closing(open_database(study.storage, create=False)) as database:
         records = load_records(database, study.info.id, with_curves=True)
         said = load_decisions(database, study.info.id)
     return records, {trial: tuple(map(_decision, each)) for trial, each in said.items() if each}

@@ -243,7 +243,7 @@ def retrain(
             for seed in range(seeds)
         ]
         facts = _facts(opened, chosen, dataset, trained, protocol=recipe, start=begin, class_weights=weighted)
-        curve = world.in_turn(lambda: _keep(opened, chosen, folder, facts, trained, storage, world, dataset.held_out))
+        curve = world.in_turn(lambda: _keep(opened, chosen, folder, facts, trained, world, dataset.held_out))
     return Retrained(
         folder=folder,
         facts=facts,
@@ -273,7 +273,6 @@ def _keep(
     folder: Path,
     facts: ModelFacts,
     trained: list[RetrainedSeed],
-    storage: str | None,
     world: World,
     held_out: tuple[str, ...],
 ) -> Path:
@@ -289,7 +288,7 @@ def _keep(
         curve_image=curve.name if curve.suffix == ".png" else None,
         held_out=held_out,
     )
-    with closing(open_database(storage, create=False)) as database:
+    with closing(open_database(opened.storage, create=False)) as database:
         for seed in trained:
             add_training(
                 database,

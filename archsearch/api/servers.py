@@ -22,15 +22,15 @@ def dashboard(
 
     Args:
         study: a stored study, or a design's; None: the one worked on last.
-        storage: the database's URL; None: the default.
+        storage: the database's URL; None: that of an opened study, else the default.
         port: 0: any that is free.
         on_ready: called once with the address of the study's page.
 
     Raises StoreError, ConfigError.
     """
-    name = opened_study(study, storage=storage).name
-    with closing(open_database(storage, create=False)) as database:
-        serve_dashboard(database, name, port=port, on_ready=on_ready)
+    opened = opened_study(study, storage=storage)
+    with closing(open_database(opened.storage, create=False)) as database:
+        serve_dashboard(database, opened.name, port=port, on_ready=on_ready)
 
 
 def serve_storage(

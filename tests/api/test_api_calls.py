@@ -13,15 +13,18 @@ from typing import Any
 import pytest
 import torch
 import typer
-from makers import make_record
+from makers import make_record, make_score
 from stored import store_study
 from torchvision.models import shufflenet_v2_x0_5
 
 import archsearch
+from archsearch.api.retrain import _keep
 from archsearch.cli.main import app
 from archsearch.errors import ArchsearchError, ConfigError, OverrideError, UnknownNameError
 from archsearch.models.families import FAMILIES
 from archsearch.records import Epoch
+from archsearch.training.distributed import ALONE
+from archsearch.training.retrain import RetrainedSeed
 
 CURVE = (Epoch(epoch=1, train_loss=2.0, top1_percent=20.0, learning_rate=0.1, train_seconds=1.5),)
 
@@ -192,6 +195,48 @@ def test_an_opened_study_is_taken_as_its_name_is(study: archsearch.Study) -> Non
             archsearch.retrain(named, trial=99, storage=study.storage)
         with pytest.raises(OverrideError, match="only keys of proxy and latency"):
             archsearch.ablate(named, overrides={"trials": 3}, storage=study.storage)
+
+
+def test_what_is_made_of_an_opened_study_is_read_and_stored_where_that_is(
+    study: archsearch.Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def served(database: Any, name: str, **_: Any) -> None:
+        raise ArchsearchError(f"{database.url} {name}")
+
+    def planned(_: Any, runtime: Any, **__: Any) -> None:
+        raise ArchsearchError(str(runtime.storage))
+
+    monkeypatch.chdir(tmp_path)  # there is no database at the usual place
+    monkeypatch.setattr("archsearch.api.servers.serve_dashboard", served)
+    for name in ("ablation", "confirm", "trust"):
+        monkeypatch.setattr(f"archsearch.api.designs.plan_{name}", planned)
+    with pytest.raises(ArchsearchError, match=re.escape(f"{study.storage} small")):
+        archsearch.dashboard(study)
+    with pytest.raises(ArchsearchError, match="no complete trial with its learning curve"):
+        archsearch.replay(study)
+    for call in (archsearch.ablate, archsearch.confirm, archsearch.trust):
+        for options, storage in (({}, study.storage), ({"storage": "sqlite:///other.db"}, "sqlite:///other.db")):
+            with pytest.raises(ArchsearchError, match=re.escape(str(storage))):
+                call(study, **options)  # type: ignore[arg-type]
+        with pytest.raises(ArchsearchError, match="None"):
+            call("small")
+
+
+def test_a_network_of_an_opened_study_that_was_retrained_is_stored_with_the_study(
+    study: archsearch.Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    chosen = study.choose(3)
+    for made in ("_draw_curve", "save_model_folder"):
+        monkeypatch.setattr(f"archsearch.api.retrain.{made}", lambda *_, **__: tmp_path / "curve.png")
+    trained = RetrainedSeed(
+        score=make_score(61.0, split="test"), weights=tmp_path / "training" / "seed-0" / "weights.safetensors",
+        batch_size=64, mean=(0.5, 0.5, 0.5), std=(0.2, 0.2, 0.2),
+    )  # fmt: skip
+    facts: Any = None  # of the model's files, which stay out of this
+    _keep(study, chosen, tmp_path, facts, [trained], ALONE, ())
+    ((arch_id, score),) = archsearch.open_study("small", storage=study.storage).trainings
+    assert (arch_id, score.top1_percent) == (chosen.spec.arch_id, 61.0)
 
 
 def test_a_result_prints_as_the_table_that_the_terminal_shows(study: archsearch.Study) -> None:
