@@ -475,7 +475,7 @@ def _third_bar(found: StudyFront, grow: float) -> dict[str, Any]:
                 "font": {"size": round(12 * grow)},
             },
             "tickvals": [*map(scale.at, shown)],
-            "ticktext": [count_text(value) for value in shown],
+            "ticktext": [OBJECTIVES[_third(found)].show(value) for value in shown],
             "tickfont": {"size": round(11 * grow)},
         },
     }

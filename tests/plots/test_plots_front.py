@@ -268,6 +268,15 @@ def test_a_third_objective_is_the_colour(make_record: Make) -> None:
     assert not any(trace.marker.coloraxis for trace in front_figure(make_front(records)).data)
 
 
+def test_the_colours_of_a_third_objective_in_percent_are_told_apart_by_their_numbers(make_record: Make) -> None:
+    # recalls of 58.8, 58.4 and 57.6 % are errors of 41.2 to 42.4 %, with 41.8 % in the middle
+    recalls = (58.8, 58.4, 57.6)
+    records = [make_record(trial, p10=1 + trial, balanced_top1_percent=each) for trial, each in enumerate(recalls)]
+    objectives = ["error_percent", "latency_ms", "balanced_error_percent"]
+    figure = front_figure(make_front(records, objectives=objectives, reference_point=None))
+    assert list(figure.layout.coloraxis.colorbar.ticktext) == ["41.20 %", "41.80 %", "42.40 %"]
+
+
 def test_in_depth_the_same_points_stand_with_their_parameters(study_records: list[Record]) -> None:
     found = make_front(study_records, bounds=(Bound(name="params", value=1e6),))
     figure = front_3d_figure(found)
