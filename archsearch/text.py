@@ -77,14 +77,14 @@ def significant(value: float, digits: int = 3) -> str:
     """A number with this many significant digits and no exponent: 0.0314, 3.14, 314, 31400."""
     if not math.isfinite(value) or value == 0:
         return f"{value:g}"
-    decimals = digits - 1 - math.floor(math.log10(abs(value)))
+    decimals = digits - 1 - int(f"{value:.{digits - 1}e}".partition("e")[2])  # 9.996 rounds to 10.0, and not to 10.00
     return f"{round(value, decimals):.{max(decimals, 0)}f}"
 
 
 def count_text(value: float) -> str:
     """A count with k, M or G: 2.28 M, 341 k, 950."""
     for size, suffix in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if abs(value) >= size:
+        if abs(value) >= 0.9995 * size:  # what rounds to 1000 k is 1.00 M
             return f"{significant(value / size)}{suffix}"
     return f"{value:.0f}"
 

@@ -93,6 +93,16 @@ def test_counts_percents_and_digits() -> None:
     assert [significant(value) for value in (0.03142, 3.142, 314.2, 31416)] == ["0.0314", "3.14", "314", "31400"]
 
 
+def test_a_number_that_rounds_up_to_a_power_of_ten_has_no_digit_more_than_others() -> None:
+    assert [significant(value) for value in (0.09996, 0.9996, 9.996, 99.96, 999.6)] == [
+        "0.100", "1.00", "10.0", "100", "1000",
+    ]  # fmt: skip
+    assert [significant(value, digits) for value, digits in ((-9.96, 2), (9.9996, 4))] == ["-10", "10.00"]
+    assert [count_text(value) for value in (999, 999_499, 999_500, 999_999, 999_600_000)] == [
+        "999", "999 k", "1.00 M", "1.00 M", "1.00 G",
+    ]  # fmt: skip
+
+
 def test_what_is_not_nothing_and_not_all_is_not_rounded_to_it() -> None:
     assert [percent_text(value) for value in (0.03, 0.05, 99.4, 99.6, 100.0, 250.4)] == [
         "less than 0.1 %", "0.1 %", "99 %", "more than 99 %", "100 %", "250 %",

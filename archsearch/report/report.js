@@ -18,8 +18,9 @@ function element(tag, className, ...content) {
 const grouped = (value) => value.toLocaleString("en-US");
 // Three significant digits, as everywhere else: 0.0340, 3.14, 1,230.
 function significant(value) {
-  const decimals = Math.max(0, value ? 2 - Math.floor(Math.log10(Math.abs(value))) : 0);
-  return Number(value.toPrecision(3)).toLocaleString("en-US", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+  const rounded = Number(value.toPrecision(3));
+  const decimals = Math.max(0, rounded ? 2 - Math.floor(Math.log10(Math.abs(rounded))) : 0);
+  return rounded.toLocaleString("en-US", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
 }
 const percent = (value) => `${value.toFixed(2)} %`;
 const has = (trial) => Object.hasOwn(known.networks, String(trial));
