@@ -68,7 +68,7 @@ def _typed(study: StoredStudy, plot: Plot, options: Mapping[str, str] | None) ->
     The study of a design has no results of a search, and what is made of a design is made of the study behind it.
     """
     if plot.of_device:
-        return made_with(f"archsearch {plot.command}")
+        return made_with(plot.typed_for_device(study.info.config))
     design, (_, own, *storage) = study.design, study.named
     if design is not None and (plot.of_search or plot.command == WORDS[design.purpose]):
         there = shlex.join(["archsearch", "plot", plot.name, "--study", design.of, *storage])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from archsearch.analysis.study_front import StudyFront
+from archsearch.latency.settings import LOCAL
 from archsearch.plots.ablation import ablation_figure
 from archsearch.plots.architecture import Architecture, record_architecture
 from archsearch.plots.architecture_figure import architecture_figure
@@ -68,6 +70,11 @@ class Plot:
         """What it draws of results by the name of their analysis; None where that was never asked for."""
         found = results.get(self.of)
         return None if found is None else self.part(found)
+
+    def typed_for_device(self, config: Mapping[str, Any]) -> str:
+        """What to type for the result of the device, or the board, that a study of this configuration measures on."""
+        target = (config.get("latency") or {}).get("target", LOCAL)
+        return shlex.join(["archsearch", str(self.command), *(("--target", target) if target != LOCAL else ())])
 
 
 def _architecture(front: StudyFront) -> Architecture:

@@ -679,7 +679,8 @@ def result_section(name: str, title: str, data: ReportData, *, missing: str = ""
     plot = PLOTS[name]
     found = plot.result(data.results)
     if found is None:
-        command = f"archsearch {plot.command}" if plot.of_device else plot.command and data.typed(plot.command)
+        of_study = plot.command and data.typed(plot.command)
+        command = plot.typed_for_device(data.config) if plot.of_device else of_study
         return Section(key=name, title=title, sentences=(missing,), command=command)
     return Section(key=name, title=title, **_content(name, found, name))
 

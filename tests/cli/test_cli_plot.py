@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import rich.console
 from makers import make_record
+from markupsafe import escape
 
 from archsearch.plots.catalog import PLOTS
 from archsearch.records import Epoch
@@ -185,6 +186,14 @@ def test_a_plot_of_what_is_missing_is_no_empty_file_but_says_what_to_type(
     assert ended.err.startswith("error: ") and "study 'small'" in ended.err.splitlines()[0]
     assert f"make it with: {MISSING[name]}" in ended.err
     assert " ".join(ended.err.split()).count("archsearch") == 1
+
+
+def test_the_guidelines_of_a_study_on_a_board_are_measured_on_that_board(cli: Callable[..., Any]) -> None:
+    write_study(latency={"target": "ssh:me@pi5 bench/bin/python3"})
+    typed = "archsearch guidelines --target 'ssh:me@pi5 bench/bin/python3'"
+    assert f"make it with: {typed}\n" in cli("plot", "guidelines").err
+    assert cli("report", "--out", "report.html").code == 0
+    assert f"<code>{escape(typed)}</code>" in Path("report.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("command", [("plot", "front"), ("pareto", "--plot")])
