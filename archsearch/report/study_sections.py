@@ -26,7 +26,7 @@ from archsearch.plots.front import glance_figure
 from archsearch.records import Latency, Record, Score, TrialStatus
 from archsearch.store.studies import BOARDS_FACT
 from archsearch.table import Cell, Column, Result, Table
-from archsearch.text import accurate_text, capitalised, count_text, plural, significant
+from archsearch.text import accurate_text, capitalised, count_text, duration, plural, significant
 
 if TYPE_CHECKING:
     from archsearch.analysis.ablation import Ablation
@@ -636,7 +636,7 @@ def progress_section(data: ReportData) -> Section:
     total = sum(record.seconds or 0.0 for record in data.records)
     sentences = [f"{plural(len(data.records), 'trial')}: {statuses}." if data.records else "The study has no trials."]
     if total > 0:
-        sentences.append(f"Wall time of all trials together: {total / 3600.0:.1f} h.")
+        sentences.append(f"Wall time of all trials together: {duration(total)}.")
     return Section(
         key="progress",
         title="How the search went" if searched else "How the trainings went",

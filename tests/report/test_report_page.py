@@ -292,6 +292,11 @@ def test_without_an_ablation_the_report_says_how_to_make_one(make_record: Make, 
     assert "archsearch ablate --study study" in markdown
 
 
+def test_the_time_of_a_short_study_is_not_rounded_to_nothing(make_record: Make, make_data: Data) -> None:
+    page, _, _ = rendered(make_data([make_record(trial) for trial in range(4)]))
+    assert "Wall time of all trials together: 2 min 40 s." in page  # 4 trials of 40 s
+
+
 def test_networks_trained_in_full_are_in_the_report(make_record: Make, make_data: Data) -> None:
     trained = Retraining(
         label="trial 0", arch_id="0" * 12, protocol="modern", epochs=100, train_images=50_000, test_images=10_000,
