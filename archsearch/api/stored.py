@@ -332,7 +332,7 @@ class StoredStudy:
         with closing(open_database(self.storage, create=False)) as database:
             made = [
                 info
-                for info in reversed(list_studies(database))
+                for info in reversed(list_studies(database, naming=self.name))
                 if (facts := info.config.get("design")) is not None
                 and facts["of"] == self.name
                 and facts["purpose"] == purpose

@@ -10,7 +10,7 @@ from math import inf
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, FiniteFloat, TypeAdapter
-from sqlalchemy import func, inspect, select
+from sqlalchemy import Text, cast, func, inspect, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -139,10 +139,13 @@ def find_study(database: Database, name: str) -> StudyInfo:
 
 
 @retried
-def list_studies(database: Database) -> tuple[StudyInfo, ...]:
-    """Every study, the newest last."""
+def list_studies(database: Database, *, naming: str | None = None) -> tuple[StudyInfo, ...]:
+    """Every study, or those whose configuration says this name somewhere, the newest last."""
+    query = select(StudyRow.id).order_by(StudyRow.id)
+    if naming is not None:
+        query = query.where(cast(StudyRow.config, Text).contains(f'"{naming}"', autoescape=True))
     with database.reading() as session:
-        found = session.scalars(select(StudyRow.id).order_by(StudyRow.id)).all()
+        found = session.scalars(query).all()
         return tuple(_info(database, session, study_id) for study_id in found)
 
 

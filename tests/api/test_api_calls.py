@@ -23,6 +23,7 @@ from archsearch.cli.main import app
 from archsearch.errors import ArchsearchError, ConfigError, OverrideError, UnknownNameError
 from archsearch.models.families import FAMILIES
 from archsearch.records import Epoch
+from archsearch.store import studies as stored_rows
 from archsearch.training.distributed import ALONE
 from archsearch.training.retrain import RetrainedSeed
 
@@ -148,6 +149,21 @@ def study(tmp_path: Path) -> archsearch.Study:
     url = f"sqlite:///{tmp_path}/studies.db"
     store_study(url, [make_record(trial) for trial in range(4)], name="small")
     return archsearch.open_study("small", storage=url)
+
+
+def test_to_list_studies_none_is_read_for_each_of_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url, read, real = f"sqlite:///{tmp_path}/studies.db", [], stored_rows._info
+
+    def counted(*given: Any) -> Any:
+        read.append(given)
+        return real(*given)
+
+    for number in range(5):
+        store_study(url, [make_record(0)], name=f"s{number}")
+    monkeypatch.setattr("archsearch.store.studies._info", counted)
+    assert len(archsearch.studies(storage=url).stored) == 5
+    # each as one to list, and as one that names itself; with all others, to see whether they confirm it, 5 + 5 x 5
+    assert len(read) == 10
 
 
 def test_a_trial_is_chosen_by_its_number_as_an_integer_or_a_text(study: archsearch.Study) -> None:

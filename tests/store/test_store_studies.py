@@ -83,6 +83,14 @@ def test_the_latest_study_is_the_one_with_the_newest_trial(
     assert [info.name for info in list_studies(database)] == ["first", "second"]
 
 
+def test_studies_whose_configuration_names_one_are_found_by_all_of_its_name(database: Database) -> None:
+    named = {"a_b": {}, "a_b_c": {}, "axb": {}, "d": {"design": {"of": "a_b"}}, "e": {"design": {"of": "axb"}}}
+    for name, more in named.items():
+        config = {"name": name, **more}
+        enter_study(database, name=name, config=config, space={}, space_fingerprint="f" * 12, facts={})
+    assert [info.name for info in list_studies(database, naming="a_b")] == ["a_b", "d"]  # `_` is no joker
+
+
 def test_the_first_reference_point_stays(database: Database, study: StudyInfo) -> None:
     assert fix_reference_point(database, study.id, {"error_percent": 90.0, "latency_ms": 16.0})["latency_ms"] == 16.0
     assert fix_reference_point(database, study.id, {"error_percent": 50.0, "latency_ms": 1.0})["latency_ms"] == 16.0
