@@ -17,6 +17,7 @@ from archsearch.cli.options import (
     StudyOption,
     VerboseOption,
     check_files_asked,
+    check_read,
     named_values,
     one_of,
     page_option,
@@ -209,6 +210,8 @@ def studies(
     archsearch studies
     archsearch studies --shipped
     """
+    if shipped:
+        check_read("--shipped reads no database", storage=storage is not None)
     from archsearch.api.studies import studies as listed
 
     tell(listed(shipped=shipped, storage=storage), json=json)

@@ -97,6 +97,7 @@ def test_a_folder_for_no_file_is_refused(words: tuple[str, ...], hint: str, said
         ("export --quantize int8 --format torch-export", "--quantize int8: it is done by ONNX Runtime, not in the"),
         ("export --with-preprocessing --format state-dict", "--with-preprocessing: it is put into ONNX files alone"),
         ("plot --storage sqlite:///x.db", "which plot is not said"),
+        ("studies --shipped --storage sqlite:///x.db", "--storage: --shipped reads no database"),
         ("replay --policy predicted --set reduction=4", "--set reduction: no replay of predicted reads it"),
         ("replay --policy none --set quantile=0.2", "--set quantile: no replay of none reads it"),
         ("replay --set checkpoint_seconds=3", "--set checkpoint_seconds: no replay of predicted and mo_asha reads it"),
