@@ -155,7 +155,8 @@ def retrain(
         console.quiet = True
 
     shown = Console(quiet=True) if console.quiet else error_console
-    told = shown if as_json else console
+    # the live view draws over what another console writes on its terminal
+    told = shown if as_json or (console.is_terminal and shown.is_terminal) else console
     opened = open_study(study, storage=storage)  # what is not there is said before torch is imported
     recipe = protocol_for(str(opened.info.config["dataset"]), protocol)
     length = epochs or recipe.epochs

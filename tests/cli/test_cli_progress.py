@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from makers import make_record
 from rich.console import Console
+from stored import store_study
 
 from archsearch.cli.progress import RetrainDisplay, RunDisplay, line
 from archsearch.records import EarlyStop, Epoch, Record, TrialStatus
@@ -207,6 +210,30 @@ def test_a_retraining_says_once_and_before_its_first_epoch_how_long_it_takes(mon
     first, second = text.getvalue().splitlines()
     assert first == "estimated time: 60 min (from its first 5 steps)"
     assert second.endswith("lr 0.1, 59 min left")  # 59 of 60 epochs at 60 s
+
+
+@pytest.mark.parametrize("terminal", [True, False], ids=["terminal", "file"])
+def test_what_each_retraining_reached_is_told_where_the_live_view_does_not_draw_over_it(
+    terminal: bool, cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train(*_: Any, trial: Any, on_epoch: Callable[..., None], **__: Any) -> SimpleNamespace:
+        on_epoch(0, epoch(1))
+        return SimpleNamespace(facts=SimpleNamespace(accuracy="52 %"), folder=f"the model of {trial.label}")
+
+    url = f"sqlite:///{tmp_path}/studies.db"
+    channels = [{"stage2.channels": 40 + 8 * trial} for trial in range(2)]
+    store_study(url, [make_record(n, top1=40 + n, p10=1 + n, choices=each) for n, each in enumerate(channels)])
+    monkeypatch.setattr("archsearch.api.retrain.retrain", train)
+    out, err = io.StringIO(), io.StringIO()
+    made = Console(file=out, force_terminal=terminal, width=200)
+    monkeypatch.setattr("archsearch.cli.models.console", made)
+    monkeypatch.setattr("archsearch.cli.models.error_console", Console(file=err, force_terminal=True, width=200))
+    assert cli("retrain", "--trial", "front", "--study", "small", "--storage", url).code == 0
+    # one console for both, or a file, which no live view touches
+    told, other = (err, out) if terminal else (out, err)
+    for trial in range(2):
+        reached = f"trial {trial}: 52 %, the model of trial {trial}"
+        assert (reached in told.getvalue(), reached in other.getvalue()) == (True, False)
 
 
 def test_a_terminal_shows_how_far_an_epoch_is() -> None:
