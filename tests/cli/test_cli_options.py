@@ -136,3 +136,9 @@ def test_what_to_type_next_names_the_database_that_was_typed(said: Callable[...,
     assert f"archsearch retrain {' '.join(typed)} --trial best --select accuracy; or export its initial weights" in (
         " ".join(ended.err.split())
     )
+
+
+def test_a_design_is_said_to_have_all_its_trials_and_each_network_once(said: Callable[..., Any]) -> None:
+    printed = said("pareto", "--study", "cifar10_random.trust-bbf805").out
+    assert "· 18 trials" in " ".join(printed.split())  # 9 networks with 2 seeds, as `archsearch studies` counts them
+    assert "The front: 5 of 9 networks" in printed
