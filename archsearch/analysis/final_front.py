@@ -10,6 +10,7 @@ sum (1946, "An approximate distribution of estimates of variance components").
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -189,6 +190,7 @@ class FinalFront(InNotebooks):
 
     Attributes:
         study, dataset: its name, and what it was trained on.
+        named: the options that name it in a command; empty: its name does.
         protocol, epochs, train_images, test_images: of the full trainings.
         front: of their mean scores on the test images, with the study's latencies.
         networks: by latency.
@@ -211,6 +213,7 @@ class FinalFront(InNotebooks):
     spread: PooledVariance | None
     missing: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -263,10 +266,9 @@ class FinalFront(InNotebooks):
             why = "no searched network was trained in full"
             if self.against:
                 why = "no published network that is as slow as a searched one was trained in full"
-            return [
-                f"What the search won cannot be told: {why} "
-                f"(`archsearch retrain --study {self.study} --trial front --with-variants`)."
-            ]
+            named = self.named or ("--study", self.study)
+            retrain = shlex.join(("archsearch", "retrain", *named, "--trial", "front", "--with-variants"))
+            return [f"What the search won cannot be told: {why} (`{retrain}`)."]
         best = max(rivalled, key=lambda each: (each.beats, each.gain))
         wins = sum(each.beats for each in rivalled)
         losses = sum(each.points.high is not None and each.points.high < 0.0 for each in rivalled)
@@ -426,6 +428,7 @@ def final_front_of(
     study: str,
     dataset: str = "",
     protocol: str = "",
+    named: tuple[str, ...] = (),
 ) -> FinalFront | None:
     """What full trainings say of a study's networks; None without any.
 
@@ -436,6 +439,7 @@ def final_front_of(
         searched: the front of the study's proxies; its objectives and noise floor are those of the final one.
         published: the arch_ids of networks that a source describes.
         protocol: take the largest group of this protocol; "": of any.
+        named: the options that name the study in a command.
     """
     groups: dict[tuple[str, int, int, int], dict[str, dict[int, Score]]] = {}
     for arch_id, score in trainings:
@@ -487,6 +491,7 @@ def final_front_of(
             for key, nets in groups.items()
             if key != chosen
         ),
+        named=named,
     )
 
 

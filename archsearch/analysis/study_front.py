@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
@@ -151,6 +152,7 @@ class StudyFront(InNotebooks, Front):
 
     Attributes:
         study, dataset, device_name: its name, and what it was trained and measured on.
+        named: the options that name it in a command; empty: its name does.
         verdicts: of its published networks.
         canary: what the reference tells of the latencies.
         counts: trials by status; of a design there are more of them than networks.
@@ -166,6 +168,7 @@ class StudyFront(InNotebooks, Front):
     verdicts: tuple[Verdict, ...]
     recommendation: Recommendation
     canary: Canary
+    named: tuple[str, ...] = ()
     dataset: str = ""
     device_name: str = ""
     num_classes: int | None = None
@@ -255,12 +258,13 @@ class StudyFront(InNotebooks, Front):
         found = [*self.recommendation.sentences]
         if self.rows:
             batch = self.latency_batch
+            retrain = ("archsearch", "retrain", *(self.named or ("--study", self.study)), "--trial", "TRIAL")
             found += [
                 verdicts_sentence(self.verdicts) if self.verdicts else "",
                 self.canary.sentence,
                 # on the floor of launches a warning says it
                 f"{capitalised(batch_sentence(batch))}." if batch is not None and not batch.on_launch_floor else "",
-                f"Train one of them in full: archsearch retrain --study {self.study} --trial TRIAL",
+                f"Train one of them in full: {shlex.join(retrain)}",
             ]
         return tuple(line for line in found if line)
 

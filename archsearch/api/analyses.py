@@ -47,6 +47,7 @@ def study_front(study: StoredStudy) -> StudyFront:
     return StudyFront(
         **{**vars(study.front), "statuses": study.counts},  # of a design the front knows its networks alone
         study=study.name,
+        named=study.named,
         dataset=str(study.info.config["dataset"]),
         device_name=study.device_name,
         num_classes=study.info.facts.get("num_classes"),
@@ -234,6 +235,7 @@ def final_front(study: StoredStudy, protocol: str = "") -> FinalFront | None:
         study=study.name,
         dataset=str(study.info.config["dataset"]),
         protocol=protocol,
+        named=study.named,
     )
 
 

@@ -130,6 +130,9 @@ def test_what_to_type_next_names_the_database_that_was_typed(said: Callable[...,
     ended = said("pareto", *typed)
     assert f"archsearch confirm {' '.join(typed)}\n" in ended.out
     assert f"archsearch pareto {' '.join(typed)} --verbose" in ended.out
+    retrain = f"archsearch retrain {' '.join(typed)} --trial"
+    assert f"{retrain} TRIAL\n" in said("pareto", *typed, "--verbose").out
+    assert f"{retrain} front --with-variants" in said("pareto", *typed, "--final").out
     ended = said("plot", "confusion", *typed)
     assert (ended.code, ended.err.splitlines()[-1]) == (1, f"make it with: archsearch retrain {' '.join(typed)}")
     ended = said("export", *typed, "--trial", "best", "--select", "accuracy")
