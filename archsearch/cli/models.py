@@ -197,7 +197,8 @@ def retrain(
             while waiting:
                 place, chosen = waiting.pop(0)
                 if not alone:
-                    display.begin(place, f"[{place + 1}/{len(networks)}] {chosen.label}")
+                    later = [each for each, _ in (*waiting, *busy)]
+                    display.begin(place, f"[{place + 1}/{len(networks)}] {chosen.label}", later=later)
                 try:
                     result = train_in_full(
                         opened,

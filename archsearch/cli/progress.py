@@ -317,14 +317,14 @@ class RetrainDisplay(_Display):
     def __init__(self, *, epochs: int, seeds: int, console: Console, costs: Sequence[float] = (1.0,)) -> None:
         super().__init__(console)
         self._epochs, self._seeds, self._costs = epochs, seeds, costs
-        self._place, self._label = 0, ""
+        self._place, self._later, self._label = 0, tuple(range(1, len(costs))), ""
         self._trained = 0.0  # cost of the epochs of this call
         self._told = False  # how long it will take
         self._last = Text()  # the last finished epoch
 
-    def begin(self, place: int, label: str) -> None:
-        """The network at this place of the list is next."""
-        self._place, self._label = place, f"{label} "
+    def begin(self, place: int, label: str, *, later: Sequence[int]) -> None:
+        """The network at this place of the list is next, and then those at the later ones, in whatever order."""
+        self._place, self._later, self._label = place, tuple(later), f"{label} "
 
     def paced(self, seed: int, pace: Pace) -> None:
         """Show how far an epoch is; once, as soon as that is known, say how long everything will take."""
@@ -358,8 +358,9 @@ class RetrainDisplay(_Display):
 
     def _done(self, seed: int, epochs: float) -> float:
         """Cost of what is done after so many epochs of a seed of the network in hand."""
-        before = sum(self._costs[: self._place]) * self._seeds * self._epochs
-        return before + self._costs[self._place] * (seed * self._epochs + epochs)
+        own = self._costs[self._place]
+        left = own + sum(self._costs[place] for place in self._later)
+        return self._total - left * self._seeds * self._epochs + own * (seed * self._epochs + epochs)
 
     def _draw(self, doing: Text, done: float) -> None:
         if self._live is not None:

@@ -181,13 +181,27 @@ def test_the_time_left_of_several_retrainings_counts_what_an_epoch_of_each_costs
     monkeypatch.setattr(RetrainDisplay, "elapsed_seconds", 60.0)
     with RetrainDisplay(epochs=2, seeds=1, console=Console(file=written, width=200), costs=(1.0, 3.0, 2.0)) as display:
         point = Epoch(epoch=1, train_loss=2.0, top1_percent=10.0, learning_rate=0.1, train_seconds=60.0)
-        display.begin(0, "[1/3] one")
+        display.begin(0, "[1/3] one", later=(1, 2))
         display.show(0, point)  # 1 of 12 in 60 s
-        display.begin(2, "[3/3] three")  # the second one was finished before
+        display.begin(2, "[3/3] three", later=())  # the second one was finished before
         display.show(0, point)  # 1 and 2 in 60 s, and 2 to come
     lines = written.getvalue().splitlines()
     assert lines[0].startswith("[1/3] one seed 0 epoch 1/2: ") and lines[0].endswith("11 min left")
     assert lines[1].startswith("[3/3] three seed 0 epoch 1/2: ") and lines[1].endswith("40 s left")
+
+
+def test_a_network_that_another_command_trained_meanwhile_is_not_taken_for_the_first_of_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written = io.StringIO()
+    monkeypatch.setattr(RetrainDisplay, "elapsed_seconds", 60.0)
+    with RetrainDisplay(epochs=2, seeds=1, console=Console(file=written, width=200), costs=(1.0, 3.0, 2.0)) as display:
+        display.begin(1, "[2/3] two", later=(2, 0))  # the first one was busy
+        display.show(0, epoch(1))  # 3 in 60 s, and 3 + 2 x (2 + 1) to come
+        display.begin(0, "[1/3] one", later=())
+        display.show(0, epoch(1))  # 3 and 1 in 60 s, and 1 to come
+    lines = written.getvalue().splitlines()
+    assert lines[0].endswith("3 min left") and lines[1].endswith("15 s left")
 
 
 def epoch(number: int) -> Epoch:
