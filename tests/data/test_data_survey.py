@@ -117,6 +117,16 @@ def test_the_input_size_is_one_that_the_machine_and_the_images_allow(
     assert study["scale"]["stem.pool"] is (size >= 96)
 
 
+def test_a_folder_alone_is_looked_at_unless_a_dataset_is_called_so(
+    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("digits", "photos: 2024"):
+        shutil.copytree(image_folder, name)
+    assert data("digits").facts.uri == "digits"  # as `run --set dataset=digits` takes it
+    assert data("photos: 2024").facts.uri == "folder:photos: 2024"
+
+
 def test_arrays_and_built_in_sets_are_looked_at_too(npz_folder: Path) -> None:
     found = look_at(f"npz:{npz_folder}")
     assert [(split.name, split.count) for split in found.splits] == [("train", 9), ("test", 3)]
