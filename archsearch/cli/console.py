@@ -184,12 +184,20 @@ _TYPED = {
 
 
 @contextmanager
-def doing(what: str, on: Console | None = None) -> Iterator[Callable[[str], None]]:
+def doing(what: str, on: Console | None = None, *, still: bool = False) -> Iterator[Callable[[str], None]]:
     """Say what takes its time: a spinner where a person watches, a line elsewhere.
 
     Gives the function that says how far it is; elsewhere such a line comes every ten seconds at most.
+
+    `still`: a line that is drawn when something is said, and no spinner, whose thread would disturb what is timed here.
     """
     where = on or error_console
+    if where.is_terminal and still:
+        from rich.live import Live
+
+        with Live(Text(what), console=where, auto_refresh=False, transient=True) as live:
+            yield lambda text: live.update(Text(text), refresh=True)
+        return
     if where.is_terminal:
         with where.status(escape(what)) as status:
             yield lambda text: status.update(escape(text))

@@ -256,7 +256,7 @@ def _sustain(study: str | None, time: str, *, target: str | None, device: str, s
     from archsearch.text import duration
 
     seconds = parse_duration(time, option="--sustained")
-    with doing("making the networks ready") as say:
+    with doing("making the networks ready", still=True) as say:
         found = measure_sustained(
             study, seconds=seconds, target=target, device=device, storage=storage,
             on_turn=lambda spent: say(f"running the front: {duration(spent)} of {duration(seconds)}"),

@@ -250,7 +250,7 @@ def guidelines(
         else:
             error_console.print(text, markup=False)
 
-    with doing("reading the printed tables") as say:
+    with doing("reading the printed tables", still=True) as say:
         report = run_guidelines(
             [each.value for each in table or ()],
             device=device,

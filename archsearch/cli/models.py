@@ -344,7 +344,7 @@ def export(
     else:
         _check_select(select, trial)
         open_study(study, storage=storage).choose(trial, rule=select)  # a wrong name is said before torch is imported
-    with doing("reading the network") as say:
+    with doing("reading the network", still=True) as say:
         from archsearch.api.export import export as write
 
         made = write(

@@ -5,14 +5,17 @@ from __future__ import annotations
 import io
 import logging
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
 from archsearch.cli.console import _console, _forget_what_is_no_size, doing, log_to_console, typed_command
 from archsearch.cli.main import main
+from archsearch.errors import ArchsearchError
 
 
 def end_of_main(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:
@@ -106,6 +109,42 @@ def test_a_warning_in_a_pipe_is_its_words_alone(monkeypatch: pytest.MonkeyPatch)
     log_to_console(verbose=False)
     logging.getLogger("archsearch.data").warning("left out:\n[b]1[/b].jpg")
     assert pipe.getvalue() == "WARNING  left out:\n         [b]1[/b].jpg\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "does"),
+    [
+        (("guidelines",), "archsearch.api.guidelines.guidelines"),
+        (("confirm", "--sustained", "1m"), "archsearch.api.sustained.measure_sustained"),
+        (("export", "--trial", "model"), "archsearch.api.export.export"),
+    ],
+    ids=["guidelines", "confirm", "export"],
+)
+def test_no_thread_draws_in_a_terminal_while_this_process_times_networks(
+    command: tuple[str, ...], does: str, cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawing: list[list[threading.Thread]] = []
+
+    def timing(*_: Any, **__: Any) -> None:
+        drawing.append([each for each in threading.enumerate() if type(each).__module__.startswith("rich.")])
+        raise ArchsearchError("timed")
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "spec.json").write_text("{}")
+    text = io.StringIO()
+    monkeypatch.setattr("archsearch.cli.console.error_console", Console(file=text, force_terminal=True, width=80))
+    monkeypatch.setattr(does, timing)
+    assert cli(*command).code == 1
+    assert drawing == [[]]
+
+
+def test_how_far_it_is_is_drawn_where_nothing_else_draws() -> None:
+    text = io.StringIO()
+    with doing("counting [all]", Console(file=text, force_terminal=True, width=80), still=True) as say:
+        assert "counting [all]" in text.getvalue()
+        say("3 of 4 [b]")
+        assert "3 of 4 [b]" in text.getvalue()
 
 
 def test_what_takes_its_time_is_a_line_in_a_pipe_and_how_far_it_is_now_and_then(
