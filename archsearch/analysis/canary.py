@@ -10,6 +10,7 @@ import math
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
@@ -141,9 +142,13 @@ class Canary(InNotebooks):
         found = [] if latency.converged else ["not converged"]
         if has_drifted(latency, self.drift_tolerance) and self.drift_tolerance is not None:
             found.append(f"drifted by more than {percent_text(100.0 * self.drift_tolerance)}")
-        if any(record.arch_id == each.arch_id for each in self.crowded):
+        if record.arch_id in self._crowded:
             found.append("the memory was crowded")
         return tuple(found)
+
+    @cached_property
+    def _crowded(self) -> frozenset[str]:
+        return frozenset(record.arch_id for record in self.crowded)
 
     @property
     def flagged(self) -> frozenset[str]:

@@ -100,3 +100,24 @@ def test_further_backends_of_different_fingerprints_are_named_too(make_record: M
         records.append(changed(record, also=(replace(record.latency, backend="torch", fingerprint=fingerprint),)))
     (warning,) = condition_warnings(records, conditions_of(records))
     assert warning == ("latencies by torch are not comparable: 2 values of fingerprint (aaaaaaaaaaaa, bbbbbbbbbbbb)")
+
+
+class CountedId(str):
+    """An `arch_id` that counts how often it is compared with others."""
+
+    compared = 0
+
+    def __eq__(self, other: object) -> bool:
+        CountedId.compared += 1
+        return str(self) == str(other)
+
+    __hash__ = str.__hash__
+
+
+def test_of_many_networks_beside_crowded_memory_none_is_compared_with_all_of_them(make_record: Make) -> None:
+    # the copy takes 1 ms beside half of the networks, and 2 ms beside the others
+    records = [make_record(trial, arch_id=CountedId(trial), memory_ms=1.0 + trial % 2) for trial in range(100)]
+    found = canary_of(records, drift_tolerance=None, memory_tolerance=0.1)
+    CountedId.compared = 0
+    assert sum("the memory was crowded" in found.doubts(record) for record in records) == len(found.crowded) == 50
+    assert CountedId.compared < 200  # of 100 networks each with all that are crowded it were 3,775
