@@ -413,10 +413,14 @@ class Worker:
         self._finisher.copy(claim, number, status=status, equal=equal)
 
     def _wait_for_end(self, status: str, number: int) -> tuple[str, int]:
-        """Wait until another worker's trial has ended: a published network is recorded under its own name too."""
+        """Wait until a trial has ended: a published network is recorded under its own name too.
+
+        It may be a trial of this worker's own, whose latency waits for a board.
+        """
         while status == TrialStatus.RUNNING:
             self._check()
-            self._stop.wait(_WAIT_SECONDS)
+            self._stop.wait(_LOOK_SECONDS if self._waiting else _WAIT_SECONDS)
+            self._finish_waiting()
             recover(self._database, self._config, self._optuna)
             record = load_record(self._database, self._study.id, number)
             status = TrialStatus.INTERRUPTED if record is None else record.status

@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import sys
+import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -100,6 +101,30 @@ def test_while_a_board_is_away_the_training_goes_on_and_latencies_wait(
     check_measured_once(records(database, config))
     waited = [message for message in caplog.messages if "its latency waits for a board that is away" in message]
     assert len(waited) >= 2  # the trial whose visit it was, and a later one
+
+
+def test_a_published_network_waits_for_the_same_one_of_its_own_worker_until_the_board_is_back(
+    database: Database, on_board: Any, make_worker: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("shufflenet_v2_x0_5", "shufflenet_v2_x0_5_authors")  # at this width one network
+    config = on_board({"0": "away", "away_seconds": 3600.0}, variants=names)
+    worker = make_worker(config, total=2)
+    wait_for_end = worker._wait_for_end
+
+    def back_by_now(status: str, number: int) -> Any:
+        assert status == TrialStatus.RUNNING  # trained, and not measured
+        (tmp_path / "count.gone").unlink()
+        return wait_for_end(status, number)
+
+    monkeypatch.setattr(worker, "_wait_for_end", back_by_now)
+    guard = threading.Timer(60, worker.stop)  # else it would wait for itself for ever
+    guard.start()
+    worker.run()
+    guard.cancel()
+    first, same = records(database, config)
+    assert [first.variant, same.variant] == list(names)
+    assert [first.status, same.status] == [TrialStatus.COMPLETE] * 2
+    assert (same.arch_id, same.latency, same.score) == (first.arch_id, first.latency, first.score)
 
 
 def test_a_board_that_stays_away_ends_the_run_and_the_next_one_trains_nothing_again(
