@@ -414,10 +414,8 @@ class Evaluator:
         trial = self._latency.of(model, context.latency)
         with suppress(AwaitedError):  # the training comes first then, and the bound is looked at after it
             self._look_at_bound(trial, found)
-        if trial.known:
-            found["latency"] = trial.latency
-        if rejected := self._rejected(found):
-            return rejected
+            if rejected := self._rejected(found):
+                return rejected
         if trial.known:
             self._tell(trial, found, context)
         else:  # clear of its bound; a provisional latency stands in no record but a rejected one's
@@ -430,11 +428,12 @@ class Evaluator:
         if self._is_bounded and not trial.known:
             found["latency"] = trial.provisional()
             if not self._is_clear(found):
+                del found["latency"]
                 trial.complete()
         if trial.known:
             found["latency"] = trial.latency
             if trial.doubtful and self._is_close_call(found):
-                trial.settle()
+                found["latency"] = trial.settle()
 
     def _measured(self, trained: Awaited) -> Outcome | Awaited:
         """The end of a network that is trained: what is left of its measurement, unless a board is away."""

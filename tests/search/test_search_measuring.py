@@ -27,7 +27,7 @@ from archsearch.records import Cost, EarlyStop, Epoch, Latency, TrialStatus
 from archsearch.search import evaluate, places
 from archsearch.search.config import StudyConfig
 from archsearch.search.evaluate import Evaluator, Repeats
-from archsearch.search.measuring import Stopwatch, StudyLatency
+from archsearch.search.measuring import AwaitedError, Stopwatch, StudyLatency, TrialLatency
 from archsearch.search.trial_context import StandaloneTrial, TrialContext
 from archsearch.store.database import Database
 from archsearch.store.studies import find_study, fix_reference_latency
@@ -473,6 +473,55 @@ def test_a_hard_bound_is_decided_by_the_first_visit_where_it_is_clear_and_by_all
     outcome, began, visits = visits_before_training(make_config, tiny_dataset, monkeypatch, answer, **bounds)
     assert (outcome.status, began, visits) == (status, before, in_all)
     assert outcome.latency.converged is (in_all == 3)
+
+
+def away_once(monkeypatch: pytest.MonkeyPatch, asked: str) -> None:
+    """A board is away when this is asked of a network's latency for the first time."""
+    real, away = getattr(TrialLatency, asked), [AwaitedError()]
+
+    def ask(self: TrialLatency) -> Any:
+        if away:
+            raise away.pop()
+        return real(self)
+
+    monkeypatch.setattr(TrialLatency, asked, ask)
+
+
+def test_a_board_that_goes_away_before_a_bound_is_clear_leaves_the_bound_to_the_whole_measurement(
+    make_config: Any, tiny_dataset: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away_once(monkeypatch, "complete")
+    answer = replace(latency_of(), ratio_low=0.495, ratio_high=0.505)
+    bounds = {"constraints": {"latency_ms": 1.96}}  # 2 ms after one visit are 2% over, less than thrice the tolerance
+    outcome, before, in_all = visits_before_training(make_config, tiny_dataset, monkeypatch, answer, **bounds)
+    assert (outcome.status, before, in_all) == (TrialStatus.REJECTED, 1, 3)
+    assert outcome.latency.converged and outcome.score is not None
+
+
+def test_a_board_that_goes_away_before_a_close_call_is_measured_again_rejects_nothing(
+    make_config: Any, tiny_dataset: Any, script: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away_once(monkeypatch, "settle")
+    # 2 ms are 5 % over the bound, and the halves differ by 10 %; then 0.45 x 4 ms
+    calls = script([latency_of(converged=False, difference=0.1), replace(latency_of(), ratio_to_reference=0.45)])
+    config = make_config(latency=LATENCY | {"remeasure": 1}, proxy=PROXY, constraints={"latency_ms": 1.9})
+    outcome = outcome_of(config, tiny_dataset)
+    assert (outcome.status, outcome.latency.corrected_ms, len(calls)) == (TrialStatus.COMPLETE, 1.8, 2)
+
+
+def test_a_measurement_that_fails_before_a_bound_is_clear_leaves_no_latency(
+    make_config: Any, tiny_dataset: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def visit(self: Scripted) -> None:
+        if self.left < 3:
+            raise MeasurementError("no run was timed")
+        self.left -= 1
+
+    monkeypatch.setattr(Scripted, "visit", visit)
+    bounds = {"constraints": {"latency_ms": 1.96}}
+    outcome, before, _ = visits_before_training(make_config, tiny_dataset, monkeypatch, latency_of(), **bounds)
+    assert (outcome.status, outcome.reason, before) == (TrialStatus.FAILED, "no run was timed", None)
+    assert outcome.latency is None
 
 
 @pytest.mark.parametrize("doubt", [{"half_split_difference": 0.4}, {"ratio_high": 1.2}, {"reference_p10_ms": 8.0}])
