@@ -200,20 +200,29 @@ _LONG_SECONDS = 4 * 3600.0  # on a CPU: cifar10_cpu takes an hour
 _SHORT_SECONDS = 3600.0
 
 
-def shorter(config: StudyConfig, expected: Estimate, *, device: str) -> str | None:
+def shorter(config: StudyConfig, expected: Estimate, *, device: str, total: int) -> str | None:
     """What to do instead, in one sentence, where a study on a CPU would take more than some hours; else None.
 
-    A shipped study of the same search space that is made for a CPU, on these images, or fewer trials.
+    A shipped study of the same search space that is made for a CPU, on these images, or fewer trials; of a design
+    fewer seeds.
+
+    Args:
+        config: the study.
+        expected: the trials that it does not have yet.
+        device: of its workers.
+        total: its trials in all.
     """
     if device != "cpu" or expected.seconds < _LONG_SECONDS:
         return None
+    if config.design is not None:
+        return "for less of this one: fewer --seeds or --time-budget 1h"
     made = [] if config.name.endswith("_cpu") else [name for name in list_yaml("studies") if name.endswith("_cpu")]
     fitting = [each for each in map(load_study, made) if each.space == config.space]
     best = max(
         fitting, key=lambda each: (each.name == f"{config.name}_cpu", each.dataset == config.dataset), default=None
     )
     few = expected.within(_SHORT_SECONDS)
-    fewer = f"--trials {few} or --time-budget 1h" if few else "--set proxy.train_images=N"
+    fewer = f"--trials {total - expected.pieces + few} or --time-budget 1h" if few else "--set proxy.train_images=N"
     less = f"for less of this one: {fewer}"
     if best is None:
         return less

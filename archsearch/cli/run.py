@@ -217,13 +217,13 @@ def _print_without_images(
     from archsearch.cli.running import tell_estimate
     from archsearch.search.devices import worker_devices
 
-    devices = worker_devices(runtime.device, runtime.workers or config.workers)
+    devices, total = worker_devices(runtime.device, runtime.workers or config.workers), trials or config.trials
     _print_head(config, told)
-    told.print(f"trials    {trials or config.trials} in all, {_where(devices, asked=runtime.device)}")
+    told.print(f"trials    {total} in all, {_where(devices, asked=runtime.device)}")
     with display.planning("estimating the time"):
-        expected = estimate_without_images(config, runtime, trials=trials)
+        expected = estimate_without_images(config, runtime, trials=total)
     if expected is not None:
-        tell_estimate(expected, config, devices[0], told)
+        tell_estimate(expected, config, devices[0], told, total=total)
 
 
 def _print_head(config: StudyConfig, told: Console) -> None:

@@ -58,19 +58,19 @@ def told_estimate(
         expected = estimate(planned, storage=runtime.storage)
     if expected is None or not expected.pieces:
         return plan
-    tell_estimate(expected, plan.config, plan.devices[0], console)
+    tell_estimate(expected, plan.config, plan.devices[0], console, total=plan.total)
     budget = runtime.time_budget_seconds
     if budget is not None and budget < expected.seconds:
         console.print(f"note      after {duration(budget)} no new trial starts (--time-budget)")
     return replace(plan, expected=expected)
 
 
-def tell_estimate(expected: Estimate, config: StudyConfig, device: str, console: Console) -> None:
+def tell_estimate(expected: Estimate, config: StudyConfig, device: str, console: Console, *, total: int) -> None:
     """Say how long a study will take, and what to do instead where that is very long."""
     from archsearch.api.run import shorter
 
     console.print(expected.sentence, markup=False)
-    instead = shorter(config, expected, device=device)
+    instead = shorter(config, expected, device=device, total=total)
     if instead is not None:
         console.print(f"note      {instead}", markup=False)
 

@@ -14,6 +14,7 @@ from PIL import Image
 
 from archsearch.api.paths import open_database
 from archsearch.api.run import shorter
+from archsearch.designs import Design
 from archsearch.search.config import load_study
 from archsearch.search.estimate import Estimate
 from archsearch.search.plan import plan_run
@@ -111,16 +112,26 @@ def test_without_its_images_a_study_still_says_where_and_how_long_and_what_to_do
 def test_what_is_made_for_a_cpu_is_named_only_where_a_cpu_would_take_hours() -> None:
     config, estimate = load_study("cifar10", ()), Estimate(others=200, other_seconds=HOURS / 4, workers=2, basis="")
     # of 15 minutes each two workers do 8 in an hour
-    assert shorter(config, estimate, device="cpu") == (
+    assert shorter(config, estimate, device="cpu", total=200) == (
         "made for a CPU: archsearch run --study cifar10_cpu; for less of this one: --trials 8 or --time-budget 1h"
     )
     made_for_one = load_study("cifar100_cpu", ())
-    assert shorter(made_for_one, estimate, device="cpu") == "for less of this one: --trials 8 or --time-budget 1h"
-    assert shorter(config, estimate, device="cuda:0") is None
-    assert shorter(config, replace(estimate, workers=32), device="cpu") is None
-    own = shorter(config.model_copy(update={"dataset": "folder:photos"}), estimate, device="cpu")
+    less = "for less of this one: --trials 8 or --time-budget 1h"
+    assert shorter(made_for_one, estimate, device="cpu", total=200) == less
+    assert shorter(config, estimate, device="cuda:0", total=200) is None
+    assert shorter(config, replace(estimate, workers=32), device="cpu", total=200) is None
+    own = shorter(config.model_copy(update={"dataset": "folder:photos"}), estimate, device="cpu", total=200)
     assert own is not None and "run --study cifar10_cpu --set dataset=folder:photos;" in own
-    other = shorter(config.model_copy(update={"space": "mine.yaml"}), estimate, device="cpu")
-    assert other == "for less of this one: --trials 8 or --time-budget 1h"
-    endless = shorter(config, replace(estimate, other_seconds=9 * HOURS), device="cpu")
+    other = shorter(config.model_copy(update={"space": "mine.yaml"}), estimate, device="cpu", total=200)
+    assert other == less
+    endless = shorter(config, replace(estimate, other_seconds=9 * HOURS), device="cpu", total=200)
     assert endless is not None and endless.endswith("for less of this one: --set proxy.train_images=N")
+
+
+def test_an_hour_of_a_study_that_was_begun_is_a_total_and_of_a_design_fewer_seeds() -> None:
+    config, left = load_study("cifar100_cpu", ()), Estimate(others=50, other_seconds=HOURS / 4, workers=2, basis="")
+    # 150 of the 200 trials are there, and two workers do 8 more in an hour
+    assert shorter(config, left, device="cpu", total=200) == "for less of this one: --trials 158 or --time-budget 1h"
+    design = Design(purpose="ablation", of="cifar100_cpu", points=(), seeds=(0, 1, 2))
+    of_design = shorter(config.model_copy(update={"design": design}), left, device="cpu", total=50)
+    assert of_design == "for less of this one: fewer --seeds or --time-budget 1h"
