@@ -110,6 +110,8 @@ def plan_run(
 
     Raises ConfigError, DataError or BuildError for whatever would make every trial fail, and StudyChangedError.
     """
+    if trials is not None and trials < 1:
+        raise ConfigError(f"trials {trials}: at least 1 is needed")
     for target in config.latency.every_target:
         parse_target(target)  # a name that is none is told before anything takes time
     space = config.search_space() if space is None else space

@@ -164,7 +164,8 @@ class Runtime:
 
     Budget and plateau bind a run's own workers; the same command typed again has a new budget.
 
-    Raises ConfigError for a number of trials below 1, and for a proxy that is no HOST:PORT or that SQLite cannot have.
+    Raises ConfigError for a number of workers or trials below 1, and for a proxy that is no HOST:PORT or that SQLite
+    cannot have.
     """
 
     storage: str | None = None
@@ -180,6 +181,8 @@ class Runtime:
     began: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
+        if self.workers is not None and self.workers < 1:
+            raise ConfigError(f"workers {self.workers}: at least 1 is needed")
         if self.plateau_trials is not None and self.plateau_trials < 1:
             raise ConfigError(f"stop on plateau: at least 1 trial is needed, got {self.plateau_trials}")
         if self.optuna_proxy is not None:

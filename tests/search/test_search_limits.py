@@ -10,6 +10,7 @@ import pytest
 from archsearch.errors import ConfigError
 from archsearch.search.config import StudyConfig
 from archsearch.search.evaluate import Evaluator
+from archsearch.search.plan import plan_run
 from archsearch.search.runtime import Runtime
 from archsearch.search.worker import Worker
 from archsearch.store.claims import trial_counts
@@ -47,3 +48,11 @@ def test_a_plateau_of_no_trials_is_refused() -> None:
     with pytest.raises(ConfigError, match="at least 1 trial"):
         Runtime(plateau_trials=0)
     assert not Runtime().spent and Runtime(time_budget_seconds=0.0).spent and not Runtime(time_budget_seconds=1e9).spent
+
+
+@pytest.mark.parametrize("number", [0, -3])
+def test_fewer_workers_or_trials_than_one_are_refused(make_config: Callable[..., StudyConfig], number: int) -> None:
+    with pytest.raises(ConfigError, match=f"workers {number}: at least 1"):
+        Runtime(workers=number)
+    with pytest.raises(ConfigError, match=f"trials {number}: at least 1"):
+        plan_run(make_config(), Runtime(device="cpu", workers=1), trials=number)
