@@ -77,7 +77,7 @@ class MLflow(RunCallbacks):
         except ImportError as error:
             raise ConfigError(f"MLflow cannot be imported: {error}", hint="pip install 'archsearch[mlflow]'") from error
         self._client = MlflowClient(tracking_uri=uri)
-        self._experiment = ""
+        self._experiment = self._begun = ""
         self._runs: dict[int, str] = {}
 
     def begun(self, study: StudyInfo) -> None:
@@ -87,6 +87,7 @@ class MLflow(RunCallbacks):
         self._experiment = (
             self._client.create_experiment(study.name, tags=tags) if found is None else found.experiment_id
         )
+        self._begun = study.created_at.isoformat()
         self._runs.clear()
 
     def epoch(self, trial: int, epoch: Epoch) -> None:
@@ -116,11 +117,11 @@ class MLflow(RunCallbacks):
         return run
 
     def _run(self, trial: int) -> str:
-        """The trial's run, which an earlier process may have begun."""
+        """The trial's run, which an earlier process may have begun; not that of an earlier study of the same name."""
         if trial not in self._runs:
-            wanted = f"tags.`archsearch.trial` = '{trial}'"
+            tags = {"archsearch.study_begun": self._begun, "archsearch.trial": str(trial)}
+            wanted = " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
             begun = self._client.search_runs([self._experiment], filter_string=wanted, max_results=1)
-            tags = {"archsearch.trial": str(trial)}
             made = begun or [self._client.create_run(self._experiment, run_name=f"trial {trial}", tags=tags)]
             self._runs[trial] = made[0].info.run_id
         return self._runs[trial]
@@ -146,12 +147,12 @@ class WeightsAndBiases(RunCallbacks):
             raise ConfigError(f"Weights & Biases cannot be imported: {error}", hint=hint) from error
         self._wandb: Any = wandb
         self._project = project
-        self._study = ""
+        self._study = self._begun = ""
         self._runs: dict[int, Any] = {}
 
     def begun(self, study: StudyInfo) -> None:
         """In the group of the study's name from now on."""
-        self._study = study.name
+        self._study, self._begun = study.name, f"{study.created_at:%Y%m%d%H%M%S}"
         self._runs.clear()
 
     def epoch(self, trial: int, epoch: Epoch) -> None:
@@ -167,13 +168,13 @@ class WeightsAndBiases(RunCallbacks):
         del self._runs[record.trial]
 
     def _run(self, trial: int) -> Any:
-        """The trial's run, which an earlier process may have begun."""
+        """The trial's run, which an earlier process may have begun; not that of an earlier study of the same name."""
         if trial not in self._runs:
             self._runs[trial] = self._wandb.init(
                 project=self._project,
                 group=self._study,
                 name=f"trial {trial}",
-                id=f"{self._study}-{trial}",
+                id=f"{self._study}-{self._begun}-{trial}",
                 resume="allow",
                 reinit="create_new",
                 settings=self._wandb.Settings(console="off", silent=True),

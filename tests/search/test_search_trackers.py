@@ -8,6 +8,7 @@ import struct
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -171,6 +172,20 @@ def test_mlflow_has_an_experiment_for_the_study_and_a_run_for_each_trial(databas
     assert [(point.step, point.value) for point in curve] == [(1, 20.0), (2, 40.0), (3, 60.0)]
 
 
+@pytest.mark.slow  # its database takes some seconds to make
+def test_another_study_of_the_same_name_has_runs_of_its_own_in_mlflow(database: Database, tmp_path: Path) -> None:
+    mlflow = pytest.importorskip("mlflow")
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    study = find_study(database, "small")
+    for began, kernel in ((study.created_at, 5), (study.created_at + timedelta(days=1), 7)):
+        kept = tracker(f"mlflow:{uri}")
+        kept.begun(replace(study, created_at=began))
+        kept.trial_ended(replace(ENDED, choices={"stage2.kernel": kernel}))
+    client = mlflow.MlflowClient(tracking_uri=uri)
+    runs = client.search_runs([client.get_experiment_by_name("small").experiment_id])
+    assert sorted(run.data.params["stage2.kernel"] for run in runs) == ["5", "7"]
+
+
 def logged(content: bytes) -> Iterator[bytes]:
     """The records of a `.wandb` file: after 7 bytes a log of LevelDB (doc/log_format.md) in blocks of 32 KiB."""
     place, parts = 7, b""
@@ -197,8 +212,10 @@ def test_weights_and_biases_has_a_run_for_each_trial_offline(
     monkeypatch.setenv("WANDB_MODE", "offline")
     for folder in ("WANDB_DIR", "WANDB_CONFIG_DIR", "WANDB_CACHE_DIR", "WANDB_DATA_DIR"):
         monkeypatch.setenv(folder, str(tmp_path))
-    told(tracker("wandb:project"), find_study(database, "small"))
-    (path,) = tmp_path.glob("wandb/offline-run-*/run-small-1.wandb")
+    study = find_study(database, "small")
+    told(tracker("wandb:project"), study)
+    # another study of this name would begin at another time, and has other runs
+    (path,) = tmp_path.glob(f"wandb/offline-run-*/run-small-{study.created_at:%Y%m%d%H%M%S}-1.wandb")
     assert len(list(tmp_path.glob("wandb/offline-run-*/run-small-*.wandb"))) == 2
     records = [Written.FromString(data) for data in logged(path.read_bytes())]
     (run,) = {(each.run.project, each.run.run_group, each.run.display_name) for each in records if each.HasField("run")}
