@@ -8,10 +8,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from archsearch.errors import ConfigError
+from archsearch.errors import ArchsearchError, ConfigError, first_line
 from archsearch.records import Epoch, Record, TrialStatus
 from archsearch.registry import Registry
 from archsearch.search.runtime import RunCallbacks
@@ -57,29 +58,67 @@ class TensorBoard(RunCallbacks):
         return self._files[trial]
 
 
+class _ByLibrary(RunCallbacks):
+    """Keeps what it is told by a library: `_called` in messages, with `_errors` of its own."""
+
+    _called = ""
+    _errors: tuple[type[Exception], ...] = ()
+
+    def _failed(self, error: Exception) -> ArchsearchError:
+        return ArchsearchError(
+            f"{self._called} keeps no trials: {first_line(error)}",
+            hint="what the study has stays: the same command goes on, also without this tracker",
+        )
+
+
+_T = TypeVar("_T", bound=_ByLibrary)
+_P = ParamSpec("_P")
+
+
+def _in_words(method: Callable[Concatenate[_T, _P], None]) -> Callable[Concatenate[_T, _P], None]:
+    """A method of which the library's errors (no server, nobody logged in) are told in a sentence."""
+
+    @wraps(method)
+    def tell(self: _T, /, *args: _P.args, **kwargs: _P.kwargs) -> None:
+        try:
+            method(self, *args, **kwargs)
+        except self._errors as error:
+            raise self._failed(error) from error
+
+    return tell
+
+
 _NOT_DONE = {TrialStatus.FAILED: "FAILED", TrialStatus.INTERRUPTED: "KILLED"}  # in MLflow's words
 
 
-class MLflow(RunCallbacks):
+class MLflow(_ByLibrary):
     """Each study as an experiment of MLflow, and each trial as a run of it: choices as parameters, the curve and what
     the network reached as metrics.
 
     Args:
         uri: of a tracking server or a local store, such as sqlite:///mlflow.db.
 
-    Raises ConfigError without the extra `mlflow`.
+    Raises ConfigError without the extra `mlflow`; it, and whatever it is told, ArchsearchError for what MLflow refuses.
     """
+
+    _called = "MLflow"
 
     def __init__(self, uri: str) -> None:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # it would tell its maker what is called
         try:
             from mlflow import MlflowClient
+            from mlflow.exceptions import MlflowException
         except ImportError as error:
             raise ConfigError(f"MLflow cannot be imported: {error}", hint="pip install 'archsearch[mlflow]'") from error
-        self._client = MlflowClient(tracking_uri=uri)
+        self._errors = (MlflowException,)
+        try:
+            self._client = MlflowClient(tracking_uri=uri)
+        except self._errors as error:
+            raise self._failed(error) from error
         self._experiment = self._begun = ""
         self._runs: dict[int, str] = {}
 
+    @_in_words
     def begun(self, study: StudyInfo) -> None:
         """The study's experiment, as it is or made now."""
         found = self._client.get_experiment_by_name(study.name)
@@ -90,10 +129,12 @@ class MLflow(RunCallbacks):
         self._begun = study.created_at.isoformat()
         self._runs.clear()
 
+    @_in_words
     def epoch(self, trial: int, epoch: Epoch) -> None:
         """A point of the trial's curve."""
         self._log(trial, _point(epoch), step=epoch.epoch)
 
+    @_in_words
     def trial_ended(self, record: Record) -> None:
         """What its network is, and what it reached."""
         from mlflow.entities import Param, RunTag
@@ -127,7 +168,7 @@ class MLflow(RunCallbacks):
         return self._runs[trial]
 
 
-class WeightsAndBiases(RunCallbacks):
+class WeightsAndBiases(_ByLibrary):
     """Each trial as a run of a Weights & Biases project, the trials of a study as one group: choices as configuration,
     the curve as history, what the network reached as summary.
 
@@ -136,8 +177,10 @@ class WeightsAndBiases(RunCallbacks):
     Args:
         project: its name.
 
-    Raises ConfigError without the extra `wandb`.
+    Raises ConfigError without the extra `wandb`; whatever it is told raises ArchsearchError for what W&B refuses.
     """
+
+    _called = "Weights & Biases"
 
     def __init__(self, project: str) -> None:
         try:
@@ -146,6 +189,7 @@ class WeightsAndBiases(RunCallbacks):
             hint = "pip install 'archsearch[wandb]'"
             raise ConfigError(f"Weights & Biases cannot be imported: {error}", hint=hint) from error
         self._wandb: Any = wandb
+        self._errors = (wandb.Error,)
         self._project = project
         self._study = self._begun = ""
         self._runs: dict[int, Any] = {}
@@ -155,10 +199,12 @@ class WeightsAndBiases(RunCallbacks):
         self._study, self._begun = study.name, f"{study.created_at:%Y%m%d%H%M%S}"
         self._runs.clear()
 
+    @_in_words
     def epoch(self, trial: int, epoch: Epoch) -> None:
         """A point of the trial's curve."""
         self._run(trial).log(_point(epoch), step=epoch.epoch)
 
+    @_in_words
     def trial_ended(self, record: Record) -> None:
         """What its network is, and what it reached."""
         run = self._run(record.trial)

@@ -16,7 +16,7 @@ from makers import make_record
 from sqlalchemy import select
 from stored import store_study
 
-from archsearch.errors import ConfigError, UnknownNameError
+from archsearch.errors import ArchsearchError, ConfigError, UnknownNameError
 from archsearch.records import Epoch, Record, TrialStatus
 from archsearch.search.run import TrialNews
 from archsearch.search.runtime import CallbackList, RunCallbacks
@@ -249,6 +249,26 @@ def test_without_its_extra_a_tracker_says_what_to_install(
     with pytest.raises(ConfigError) as caught:
         tracker(f"{kind}:{tmp_path}")
     assert caught.value.hint == f"pip install 'archsearch[{kind}]'"
+
+
+def test_what_a_tracker_s_library_refuses_is_told_in_a_sentence(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = find_study(database, "small")
+    pytest.importorskip("mlflow")
+    with pytest.raises(ArchsearchError, match=r"MLflow keeps no trials: .*unsupported URI 'ftp://nowhere'"):
+        tracker("mlflow:ftp://nowhere")
+    wandb = pytest.importorskip("wandb")
+
+    def nobody(**_: object) -> None:
+        raise wandb.Error("api_key not configured (no-tty)\nwandb login")
+
+    monkeypatch.setattr(wandb, "init", nobody)
+    kept = tracker("wandb:project")
+    kept.begun(study)
+    with pytest.raises(ArchsearchError) as caught:
+        kept.epoch(1, CURVE[0])
+    assert caught.value.message == "Weights & Biases keeps no trials: api_key not configured (no-tty)"
 
 
 def test_what_names_no_tracker_is_refused() -> None:
