@@ -20,6 +20,8 @@ from archsearch.search import evaluate, places, worker
 from archsearch.search.config import StudyConfig
 from archsearch.search.evaluate import Evaluator
 from archsearch.search.optuna_study import OptunaStudy
+from archsearch.search.processes import REFUSED
+from archsearch.search.worker_job import do_job
 from archsearch.store.claims import Claim, NoSlot, claim_trial, trial_counts
 from archsearch.store.database import Database
 from archsearch.store.schema import WorkerRow
@@ -126,6 +128,17 @@ def test_a_used_up_space_ends_the_run_and_says_so(
             assert record.status is TrialStatus.REPLAY
             assert record.reason == f"the same network as trial {original.trial} (complete)"
     assert set(optuna_states(database)) == {"COMPLETE"}
+
+
+def test_a_worker_refuses_other_images_than_its_study_was_begun_with(
+    database: Database, make_config: Any, enter: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = make_config(dataset="digits")
+    enter(database, config)  # with other images than those
+    job = {"storage": database.url, "data_dir": None, "device": "cpu", "total": 1, "parent": 0}
+    assert do_job(job | {"config": config.model_dump(mode="json")}) == REFUSED
+    assert "the images of 'digits' were changed while the study ran: they were 000000000000, now" in caplog.text
+    assert counts(database, config) == {}
 
 
 def test_variants_come_first_under_their_names_inside_the_space_and_outside(
