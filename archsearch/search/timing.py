@@ -104,7 +104,7 @@ def timed_estimate(
         job = job_of(
             by_size[len(by_size) // 2], config, device=devices[0], num_classes=num_classes, input_size=input_size,
             train_images=train_images,
-        )  # fmt: skip
+        ) | {"precision": precision}  # fmt: skip
         rate = measured_load(job, 1).images_per_second
         each = config.proxy.epochs * train_images / rate + _BESIDE_SECONDS
         return Estimate(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from makers import make_record
@@ -15,6 +16,7 @@ from archsearch.search.config import StudyConfig
 from archsearch.search.estimate import Estimate, own_trials_estimate
 from archsearch.search.plan import plan_run
 from archsearch.search.runtime import RunProgress, Runtime
+from archsearch.search.sharing import Load
 from archsearch.search.timing import MeasuringTime, NetworkTime, time_at, timed_estimate, trial_seconds
 
 NETWORK = NetworkTime(macs=1e6, train_seconds=0.002, score_seconds=0.0005)
@@ -119,6 +121,26 @@ def test_before_a_study_has_trials_some_of_its_networks_are_timed(
     assert len(found.first_seconds) == 1 and found.first_seconds[0] > 0
     assert found.others == 3 and found.other_seconds > 0  # what will be suggested is not known
     assert found.basis.startswith("2 networks timed for 3 steps") and found.workers == 2 and not found.at_most
+
+
+def test_on_a_gpu_one_network_is_timed_in_the_precision_that_the_study_will_have(
+    make_config: Callable[..., StudyConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs: list[Mapping[str, Any]] = []
+
+    def load(job: Mapping[str, Any], trials: int) -> Load:
+        jobs.append(job)
+        return Load(images_per_second=320.0, trial_bytes=0, free_bytes=0)
+
+    monkeypatch.setattr(timing, "measured_load", load)
+    config = make_config()
+    assert config.proxy.precision == "auto"
+    found = timed_estimate(
+        config, config.search_space(), (), trials=4, devices=("cuda:0",), precision="bf16", num_classes=4,
+        input_size=32, train_images=64, validation_images=32,
+    )  # fmt: skip
+    assert [job["precision"] for job in jobs] == ["bf16"]
+    assert found.other_seconds == pytest.approx(64 / 320 + timing._BESIDE_SECONDS)
 
 
 def test_a_sampler_that_learns_is_expected_to_suggest_the_faster_half() -> None:
