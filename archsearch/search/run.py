@@ -247,6 +247,7 @@ class _Watch:
             self._check_there()
         except KeyboardInterrupt:
             self._runtime.callbacks.stopping()
+            self._database.wait = _impatient
             raise
         except StoreError:  # it was waited for: no second time while the workers are ended
             reachable = False
@@ -349,6 +350,11 @@ class _Watch:
         self._progress = replace(progress, ending=self._ending)
         self._news.tell(progress.records)
         self._runtime.callbacks.progressed(self._progress)
+
+
+def _impatient(_seconds: float) -> None:
+    """What could not be given back to a database that is away, the next start gives back."""
+    raise KeyboardInterrupt
 
 
 class TrialNews:

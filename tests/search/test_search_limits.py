@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from archsearch.errors import ConfigError
+from archsearch.search import run
 from archsearch.search.config import StudyConfig
 from archsearch.search.evaluate import Evaluator
 from archsearch.search.plan import plan_run
-from archsearch.search.runtime import Runtime
+from archsearch.search.run import run_study
+from archsearch.search.runtime import RunCallbacks, RunProgress, Runtime
 from archsearch.search.worker import Worker
 from archsearch.store.claims import trial_counts
 from archsearch.store.database import Database
+from archsearch.store.retry import retry
 from archsearch.store.studies import find_study
 
 
@@ -56,3 +62,37 @@ def test_fewer_workers_or_trials_than_one_are_refused(make_config: Callable[...,
         Runtime(workers=number)
     with pytest.raises(ConfigError, match=f"trials {number}: at least 1"):
         plan_run(make_config(), Runtime(device="cpu", workers=1), trials=number)
+
+
+class Endless:
+    """A worker process that works until it is ended."""
+
+    def poll(self) -> None:
+        """It runs."""
+
+    def terminate(self) -> None:
+        """It ends."""
+
+    def wait(self, _seconds: float) -> int:
+        return 0
+
+
+def test_ctrl_c_waits_for_no_database_that_is_away(
+    database: Database, make_config: Callable[..., StudyConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def waited(_seconds: float) -> None:
+        raise AssertionError("the database is waited for")
+
+    def away() -> Any:
+        raise OperationalError("SELECT 1", {}, sqlite3.OperationalError("database is locked"))
+
+    class Pressed(RunCallbacks):
+        def progressed(self, progress: RunProgress) -> None:
+            database.wait = waited
+            monkeypatch.setattr(run, "OptunaStudy", lambda *_: retry(away, wait=database.wait))
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "start_worker", lambda *_: Endless())
+    runtime = Runtime(device="cpu", workers=1, callbacks=Pressed())
+    with pytest.raises(KeyboardInterrupt):
+        run_study(plan_run(make_config(), runtime), database, runtime, folder=tmp_path)
