@@ -20,7 +20,7 @@ from archsearch.overrides import Overrides, read_overrides
 from archsearch.resources import list_yaml
 from archsearch.search.config import StudyConfig, load_study
 from archsearch.search.devices import worker_devices
-from archsearch.search.estimate import Estimate, own_trials_estimate
+from archsearch.search.estimate import OWN_TRIALS, Estimate, own_trials_estimate
 from archsearch.search.plan import RunPlan, plan_run
 from archsearch.search.run import planned_precision, run_study
 from archsearch.search.runtime import CallbackList, RunCallbacks, Runtime
@@ -144,6 +144,8 @@ def estimate(planned: RunPlan | DesignPlan, *, storage: str | None = None) -> Es
     stored = study_if_stored(config.name, storage=storage)
     own = () if stored is None else stored.records
     left = max(plan.total - sum(record.status in HOLDS_SLOT for record in own), 0)
+    if left == 0:
+        return Estimate(basis=OWN_TRIALS)
     for records in (own, () if base is None else base.records):
         found = own_trials_estimate(
             records, epochs=config.proxy.epochs, trials=left, workers=workers, stopping=config.stopping.policy != "none"

@@ -6,14 +6,16 @@ import urllib.error
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from makers import make_record
 from PIL import Image
 
 from archsearch.api.paths import open_database
-from archsearch.api.run import shorter
+from archsearch.api.run import estimate, shorter
 from archsearch.designs import Design
 from archsearch.search.config import load_study
 from archsearch.search.estimate import Estimate
@@ -135,3 +137,13 @@ def test_an_hour_of_a_study_that_was_begun_is_a_total_and_of_a_design_fewer_seed
     design = Design(purpose="ablation", of="cifar100_cpu", points=(), seeds=(0, 1, 2))
     of_design = shorter(config.model_copy(update={"design": design}), left, device="cpu", total=50)
     assert of_design == "for less of this one: fewer --seeds or --time-budget 1h"
+
+
+def test_no_network_is_timed_for_a_study_that_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    stored = SimpleNamespace(records=[make_record(0, variant="shufflenet_v2_x0_5")])  # which says nothing of others
+    monkeypatch.setattr("archsearch.api.run.study_if_stored", lambda *_, **__: stored)
+    monkeypatch.setattr("archsearch.api.run.timed_estimate", lambda *_, **__: pytest.fail("timed"))
+    monkeypatch.setattr("archsearch.search.plan._preflight", lambda *_, **__: None)
+    planned = plan_run(load_study("quickstart", ()), Runtime(device="cpu", workers=1), trials=1)
+    found = estimate(planned)
+    assert found is not None and (found.pieces, found.seconds) == (0, 0.0)
