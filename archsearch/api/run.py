@@ -81,9 +81,10 @@ def run(
 
     Args:
         study: as `plan` takes it, or what was planned: by `plan`, `plan_ablation`, `plan_confirm` or `plan_trust`.
-        trials, overrides, seed: as `plan`; of no effect on what is planned already.
+        trials, overrides, seed, workers, device: as `plan`; of no effect on what is planned already.
         callbacks: who is told, one or several: `archsearch.TensorBoard("logs")`.
-        others: see `Runtime`; time_budget_seconds: from this call on.
+        others: see `Runtime`; time_budget_seconds: from this call on; data_dir and storage: also of what is planned
+            already, for which they are to be what they were for its plan.
 
     Raises what `plan` raises, StudyChangedError if the study is stored with another protocol, StoreError for a
     database that cannot be used, and KeyboardInterrupt after the workers have ended cleanly.
