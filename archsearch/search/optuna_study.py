@@ -25,7 +25,7 @@ from __future__ import annotations
 import json
 import logging
 import warnings
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
@@ -53,6 +53,7 @@ from archsearch.store.retry import retry
 from archsearch.store.studies import find_study
 from archsearch.store.trials import load_record, trial_numbers
 from archsearch.store.workers import living_workers
+from archsearch.text import plural
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 _OLD_CONSTRAINTS = "constraints"  # the system attribute of before Optuna 5, a list
@@ -238,6 +239,17 @@ class OptunaStudy:
         """Numbers of the trials that Optuna believes to be running."""
         found = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         return tuple(trial.number for trial in found)
+
+    @_retried
+    def check_goes_on(self, numbers: Collection[int]) -> None:
+        """Raise StoreError if a next trial would get one of these numbers again, since Optuna has lost some."""
+        there = self._storage.get_n_trials(self._id)
+        if there <= max(numbers, default=-1):
+            raise StoreError(
+                f"Optuna's tables in {self.database.safe_url} have {plural(there, 'trial')} of study "
+                f"'{self._config.name}', which has a trial {max(numbers)}: they were deleted, in its dashboard, say",
+                hint="put a copy of the database back, or give the study another name (in a terminal: --set name=NEW)",
+            )
 
     def _trial_id(self, number: int) -> int:
         return self._storage.get_trial_id_from_study_id_trial_number(self._id, number)

@@ -53,6 +53,7 @@ from archsearch.store.trials import (
     load_record,
     note_architecture,
     note_suggestion,
+    trial_numbers,
 )
 from archsearch.store.workers import HEARTBEAT_SECONDS, beat, enter_worker, leave_worker
 from archsearch.targets.wire import BoardAwayError
@@ -141,6 +142,7 @@ class Worker:
         self._optuna = OptunaStudy(
             database, config, self._space, input_size=self._evaluator.input_size, proxy=optuna_proxy
         )
+        self._optuna.check_goes_on(trial_numbers(database, study.id))
         self._finisher = TrialFinisher(database, study, config, self._optuna, self._evaluator)
         self._curves = Curves(database, study.id, config)
         self._made_rule: StoppingRule | None = None

@@ -14,7 +14,7 @@ import pytest
 import torch
 from optuna.exceptions import UpdateFinishedTrialError
 
-from archsearch.errors import MeasurementError
+from archsearch.errors import MeasurementError, StoreError
 from archsearch.records import Record, TrialStatus
 from archsearch.search import evaluate, places, worker
 from archsearch.search.config import StudyConfig
@@ -128,6 +128,15 @@ def test_a_used_up_space_ends_the_run_and_says_so(
             assert record.status is TrialStatus.REPLAY
             assert record.reason == f"the same network as trial {original.trial} (complete)"
     assert set(optuna_states(database)) == {"COMPLETE"}
+
+
+def test_a_study_of_which_optuna_has_lost_its_trials_is_refused(
+    database: Database, make_config: Any, make_worker: Any
+) -> None:
+    make_worker(make_config(), total=1).run()
+    optuna.delete_study(study_name="tiny", storage=database.url)  # as its dashboard does
+    with pytest.raises(StoreError, match="have 0 trials of study 'tiny', which has a trial 0: they were deleted"):
+        make_worker(make_config(), total=2)
 
 
 def test_a_worker_refuses_other_images_than_its_study_was_begun_with(
