@@ -32,7 +32,7 @@ from archsearch.search.storage import check_proxy
 from archsearch.store.claims import held_elsewhere, trial_counts
 from archsearch.store.curves import running_trials
 from archsearch.store.database import Database
-from archsearch.store.partial_trainings import running_curves
+from archsearch.store.partial_trainings import curves_so_far
 from archsearch.store.rows import trial_keys, widen_design
 from archsearch.store.studies import (
     BOARDS_FACT,
@@ -376,7 +376,8 @@ class TrialNews:
         if not self._callbacks.follows_trials:
             return
         fresh = [each for each in records if each.status is not TrialStatus.RUNNING and each.trial not in self._ended]
-        for trial, curve in running_curves(self._database, self._study_id).items():
+        done = curves_so_far(self._database, self._study_id, ended=[record.trial for record in fresh])
+        for trial, curve in done.items():
             self._tell_epochs(trial, curve)
         for record in fresh:
             self._ended.add(record.trial)

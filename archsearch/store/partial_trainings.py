@@ -6,7 +6,7 @@ promotion of a stopped one finds it by them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -39,16 +39,15 @@ class PartialTraining:
 
 
 @retried
-def running_curves(database: Database, study_id: int) -> dict[int, tuple[Epoch, ...]]:
-    """Every epoch done so far of the study's running trials, by their numbers."""
+def curves_so_far(database: Database, study_id: int, *, ended: Collection[int]) -> dict[int, tuple[Epoch, ...]]:
+    """Every epoch that was done in the study's running trials, and in these ended ones, by their numbers."""
     query = (
         select(TrialRow.number, PartialTrainingRow.curve)
         .join(PartialTrainingRow, PartialTrainingRow.row_id == TrialRow.id)
         .where(
             TrialRow.study_id == study_id,
-            TrialRow.status == TrialStatus.RUNNING,
+            (TrialRow.status == TrialStatus.RUNNING) | TrialRow.number.in_(ended),
             TrialRow.number.is_not(None),
-            ~PartialTrainingRow.repeat,
         )
     )
     with database.reading() as session:

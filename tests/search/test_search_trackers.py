@@ -24,7 +24,7 @@ from archsearch.search.trackers import TRACKERS, tracker
 from archsearch.store.database import Database
 from archsearch.store.partial_trainings import note_epoch
 from archsearch.store.rows import score_to_row
-from archsearch.store.schema import TrialRow
+from archsearch.store.schema import PartialTrainingRow, TrialRow
 from archsearch.store.studies import StudyInfo, find_study
 from archsearch.store.trials import load_records
 
@@ -95,6 +95,24 @@ def test_a_training_that_began_anew_is_told_from_there(database: Database) -> No
         trained(database, study, epochs)
         news.tell([])
     assert [epoch.epoch for _, epoch in heard.epochs] == [1, 2, 3, 2]
+
+
+@pytest.mark.parametrize("repeat", [False, True])
+def test_every_epoch_is_told_of_a_training_that_failed_and_of_a_further_one_of_a_known_network(
+    database: Database, repeat: bool
+) -> None:
+    study, heard = find_study(database, "small"), Heard()
+    news = TrialNews(database, study.id, heard, load_records(database, study.id))
+    for epochs in (1, 3):  # between two looks two are done, and the trial ends
+        trained(database, study, epochs)
+        with database.writing() as session:
+            session.scalars(select(PartialTrainingRow)).one().repeat = repeat
+            if epochs == 3:
+                row = session.scalars(select(TrialRow).where(TrialRow.number == 1)).one()
+                row.status = TrialStatus.REPLAY if repeat else TrialStatus.FAILED
+        news.tell(load_records(database, study.id))
+        assert heard.epochs == [(1, point) for point in CURVE[:epochs]]
+    assert [record.trial for record in heard.ended] == [1]
 
 
 def test_nothing_is_read_where_nobody_listens() -> None:
