@@ -21,6 +21,7 @@ from archsearch.store.schema import WorkerRow, utc_now
 HEARTBEAT_SECONDS = 5
 GRACE_SECONDS = 120.0  # without a heartbeat a worker whose process cannot be looked up is dead after so long
 _PROC = Path("/proc")
+_UNKNOWN = "unknown"
 
 
 def host_name() -> str:
@@ -30,11 +31,11 @@ def host_name() -> str:
     try:
         boot = (_PROC / "sys/kernel/random/boot_id").read_text(encoding="ascii").strip()[:8]
     except OSError:
-        boot = "unknown"
+        boot = _UNKNOWN
     try:
         namespace = str((_PROC / "self/ns/pid").readlink())
     except OSError:
-        namespace = "unknown"
+        namespace = _UNKNOWN
     return f"{socket.gethostname()}/{boot}/{namespace}"
 
 
@@ -105,6 +106,7 @@ def living_workers(database: Database, study_id: int) -> frozenset[str]:
     """Ids of the workers of a study that are alive: on this host by process, on others by heartbeat.
 
     By heartbeat, too, where this system does not tell when a process started: its number may be another's by now.
+    SQLite is one machine's: none of its workers has outlived a start of this machine, whatever its clock said then.
     A heartbeat is silent since its last beat, but not for longer than the database server has been up: nobody could
     beat before.
     """
@@ -112,17 +114,28 @@ def living_workers(database: Database, study_id: int) -> frozenset[str]:
         rows = session.scalars(select(WorkerRow).where(WorkerRow.study_id == study_id)).all()
         silent = _clock(session) - timedelta(seconds=GRACE_SECONDS)
         alive_since = datetime.min if _server_start(session) > silent else silent
-    return frozenset(row.id for row in rows if _is_alive(row, alive_since))
+    one_machine = database.sqlite_file is not None
+    return frozenset(row.id for row in rows if _is_alive(row, alive_since, one_machine=one_machine))
 
 
-def _is_alive(row: WorkerRow, alive_since: datetime) -> bool:
-    if row.host == host_name():
+def _is_alive(row: WorkerRow, alive_since: datetime, *, one_machine: bool) -> bool:
+    here = host_name()
+    if row.host == here:
         start = process_start(row.pid)
         if start is None:
             return False
         if start and row.process_start:
             return start == row.process_start
+    if one_machine and _is_of_an_earlier_start(row.host, here):
+        return False
     return row.last_seen > alive_since
+
+
+def _is_of_an_earlier_start(host: str, here: str) -> bool:
+    """Whether a `host_name` is this machine's, but of another start of it."""
+    name, _, start = host.rpartition("/")[0].rpartition("/")
+    own_name, _, own_start = here.rpartition("/")[0].rpartition("/")
+    return name == own_name and start != own_start and _UNKNOWN not in (start, own_start)
 
 
 def _clock(session: Session) -> datetime:

@@ -261,6 +261,18 @@ def test_without_a_process_table_the_heart_decides(
     assert not {gone, reused} & living_workers(database, study.id)
 
 
+def test_of_before_a_start_of_this_machine_no_worker_of_sqlite_lives_whatever_the_clock_said(
+    database: Database, study: StudyInfo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "_server_start", lambda _session: datetime.min)
+    name, _, namespace = host_name().split("/")
+    ahead = utc_now() + timedelta(days=1)  # the clock was set back since
+    facts = {"host": f"{name}/00000000/{namespace}", "pid": os.getpid(), "process_start": "1", "last_seen": ahead}
+    before = enter_row(database, study, **facts)
+    # two hosts of a server may have one name
+    assert living_workers(database, study.id) == (frozenset() if database.sqlite_file is not None else {before})
+
+
 def test_containers_of_one_name_and_start_are_different_hosts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = []
     for namespace in ("pid:[4026531836]", "pid:[4026532001]"):
