@@ -550,7 +550,7 @@ class _FrontDraws:
         self.names = tuple(self.groups)
         self.error = self._fit(OBJECTIVES["error_percent"].extract, seeds=True)
         self.log_latency = self._fit(lambda record: math.log(OBJECTIVES["latency_ms"].extract(record)), seeds=False)
-        self.share, self.rest = self._beside_error() if BALANCED in objectives else (0.0, None)
+        self.beside_error = self._beside_error() if BALANCED in objectives else None
 
     def seeds_of(self, point: str) -> tuple[int, ...]:
         """The seeds of a point that completed."""
@@ -577,7 +577,10 @@ class _FrontDraws:
         """The measured objectives, of what is taken of each fit."""
         errors = of(self.error)
         found = {"error_percent": errors, MEASURED_OBJECTIVE: np.exp(of(self.log_latency))}
-        return found if self.rest is None else {**found, BALANCED: self.share * errors + of(self.rest)}
+        if self.beside_error is None:
+            return found
+        share, rest = self.beside_error
+        return {**found, BALANCED: share * errors + of(rest)}
 
     def values_of_means(self) -> NDArray[np.float64]:
         """(points, objectives) at the fitted means."""
