@@ -224,9 +224,9 @@ def shorter(config: StudyConfig, expected: Estimate, *, device: str, total: int)
     best = max(
         fitting, key=lambda each: (each.name == f"{config.name}_cpu", each.dataset == config.dataset), default=None
     )
-    few = expected.within(_SHORT_SECONDS)
-    fewer = f"--trials {total - expected.pieces + few} or --time-budget 1h" if few else "--set proxy.train_images=N"
-    less = f"for less of this one: {fewer}"
+    done, few = total - expected.pieces, expected.within(_SHORT_SECONDS)
+    fewer = "--time-budget 1h" if done else "--set proxy.train_images=N"  # which one that was begun does not take
+    less = f"for less of this one: {f'--trials {done + few} or --time-budget 1h' if few else fewer}"
     if best is None:
         return less
     images = "" if best.dataset == config.dataset else f" --set {shlex.quote(f'dataset={config.dataset}')}"

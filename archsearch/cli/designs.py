@@ -273,7 +273,7 @@ def trust(
     seeds: Annotated[
         int, typer.Option(min=1, metavar="N", help="Longer trainings of each network; more, typed later, are added.")
     ] = 1,
-    set_: Annotated[list[str] | None, set_option("the study's latency", "latency.budget_seconds=5")] = None,
+    set_: Annotated[list[str] | None, set_option("the study's latency", "latency.budget_seconds=10")] = None,
     workers: WorkersOption = None,
     device: DeviceOption = "auto",
     data_dir: DataDirOption = None,
