@@ -239,9 +239,10 @@ def test_what_each_retraining_reached_is_told_where_the_live_view_does_not_draw_
     store_study(url, [make_record(n, top1=40 + n, p10=1 + n, choices=each) for n, each in enumerate(channels)])
     monkeypatch.setattr("archsearch.api.retrain.retrain", train)
     out, err = io.StringIO(), io.StringIO()
-    made = Console(file=out, force_terminal=terminal, width=200)
+    made = Console(file=out, force_terminal=terminal, width=200, color_system=None)
     monkeypatch.setattr("archsearch.cli.models.console", made)
-    monkeypatch.setattr("archsearch.cli.models.error_console", Console(file=err, force_terminal=True, width=200))
+    watched = Console(file=err, force_terminal=True, width=200, color_system=None)
+    monkeypatch.setattr("archsearch.cli.models.error_console", watched)
     assert cli("retrain", "--trial", "front", "--study", "small", "--storage", url).code == 0
     # one console for both, or a file, which no live view touches
     told, other = (err, out) if terminal else (out, err)
