@@ -54,8 +54,8 @@ def conditions_of(records: Sequence[Record]) -> RecordConditions:
 
 
 def measured_alike(one: RecordConditions, other: RecordConditions) -> bool:
-    """Whether the latencies of `one` can be compared with those of `other`: they are of no other device."""
-    return set(one.fingerprint) <= set(other.fingerprint)
+    """Whether the latencies of `one` can be compared with those of `other`: they are of no other device or batch."""
+    return set(one.fingerprint) <= set(other.fingerprint) and set(one.batch) <= set(other.batch)
 
 
 def listed(values: Sequence[object]) -> str:

@@ -224,7 +224,7 @@ class ConfirmedPoint:
         on_front: whether the means stand on the front of the confirmed points.
         probability_on_front: share of the draws in which it does; None where the spread is unknown (one seed).
         searched_top1_percent, searched_latency_ms: what the search had found; None if it had no such record, and of
-            the latency where it was measured on another device.
+            the latency where it was measured on another device or with another batch.
         was_on_front: whether it stood on the searched study's front; None if that is not known.
         sentence: all of it in one sentence, without the label.
     """
@@ -426,7 +426,10 @@ def confirmed_of(
     rows = {} if original is None else {row.record.arch_id: row for row in reversed(original.rows)}
     here = conditions_of([record for group in work.groups.values() for record in group])
     comparable = original is None or measured_alike(here, original.conditions)
-    elsewhere = f"another device ({listed(here.device)}, fingerprint {listed(here.fingerprint)})"
+    elsewhere = (
+        f"another device or batch ({listed(here.device)}, batch {listed(here.batch)}, "
+        f"fingerprint {listed(here.fingerprint)})"
+    )
     best = [name for name in work.names if on_front[name]]
     bend = knee([values[name] for name in best]) if best else None
     points = tuple(

@@ -57,7 +57,8 @@ def plan_confirm(
             that miss the front by less than three standard errors.
         seeds: trainings of each network, all with seeds that no training of a search has.
         fresh_images: validate on images that the search did not, so that luck with those counts no more.
-        target: where they are measured, in place of the study's own; by ONNX Runtime in float32 where it is a board.
+        target: where they are measured, in place of the study's own; by ONNX Runtime in float32 where it is a board,
+            with the study's batch where it is one of the study's, else with one image.
         most: networks; a larger design is refused.
 
     Raises ConfigError for what was asked, ArchsearchError for a study without a front, and what
@@ -92,6 +93,8 @@ def plan_confirm(
     base = base_of(opened)
     if target not in (None, LOCAL):
         measured_on |= ON_ANOTHER_BOARD
+        if target in base.config.latency.every_target:
+            measured_on["batch"] = base.config.latency.batch
     elif target == LOCAL and base.config.latency.cores != "all":
         measured_on["cores"] = "all"  # only a board's are chosen
     changes = SectionChanges(proxy={"fresh_images": True} if fresh_images else {}, latency=measured_on)

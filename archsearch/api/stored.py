@@ -342,7 +342,7 @@ class StoredStudy:
     def newest_design(self, purpose: Purpose, *, here: bool = False) -> tuple[Self, Design] | None:
         """The newest design with points that was made from it for this purpose, and its study.
 
-        `here`: one whose latencies may stand beside its own: of the same device.
+        `here`: one whose latencies may stand beside its own: of the same device and batch.
         """
         for made in self.designs(purpose):
             elsewhere = here and not measured_alike(conditions_of(made.records), self.front.conditions)

@@ -13,12 +13,16 @@ from makers import make_record
 from stored import store_study
 
 from archsearch.analysis.front import front_of
-from archsearch.api.confirm import confirm_result, missed_by, near_front, standard_errors
+from archsearch.api import confirm
+from archsearch.api.confirm import confirm_result, missed_by, near_front, plan_confirm, standard_errors
+from archsearch.api.designed import DesignBase, design_config
 from archsearch.api.output import result_json
 from archsearch.api.study import open_study
 from archsearch.designs import Design, DesignPoint
 from archsearch.models.variants import find_variant
+from archsearch.overrides import SectionChanges
 from archsearch.records import Record
+from archsearch.search.runtime import Runtime
 from archsearch.space.search_space import load_space
 from archsearch.store.database import Database
 from archsearch.store.rows import trial_key
@@ -46,7 +50,7 @@ def searched() -> list[Record]:
     return [record(number, kernel, *SEARCHED[kernel]) for number, kernel in enumerate(KERNELS)]
 
 
-def store_confirmation(url: str, name: str, *, times: float = 1.0, **device: str) -> None:
+def store_confirmation(url: str, name: str, *, times: float = 1.0, **device: Any) -> None:
     """A confirmation of kernels 3, 4 and 5 with two seeds, on a device that is so many times as slow."""
     points = tuple(
         DesignPoint(
@@ -203,9 +207,40 @@ def test_a_confirmation_on_another_device_stands_for_itself(stored: str) -> None
         (60.0, None), (59.5, None), (64.0, None),
     ]  # fmt: skip
     assert found.warnings == (
-        "latencies cannot be compared with the search's: they are of another device (ssh:pi5, fingerprint "
-        "b0a2db0a2db0)",
+        "latencies cannot be compared with the search's: they are of another device or batch (ssh:pi5, batch 1, "
+        "fingerprint b0a2db0a2db0)",
     )
+
+
+def test_a_confirmation_with_another_batch_stands_for_itself(stored: str) -> None:
+    store_confirmation(stored, "small.confirm-111111", times=6.0, batch=8)
+    study, made = open_study("small", storage=stored), open_study("small.confirm-111111", storage=stored)
+    assert study.confirmed is not None and study.confirmed.design_study == "small.confirm-000000"
+    assert {each.searched_latency_ms for each in confirm_result(study, made).points} == {None}
+
+
+class Planned(Exception):
+    """Ends a plan before anything is tried."""
+
+
+@pytest.mark.parametrize(("target", "batch"), [("command:python3", 8), ("ssh:pi5", None)])
+def test_on_its_own_board_a_study_is_confirmed_with_its_own_batch(
+    stored: str, monkeypatch: pytest.MonkeyPatch, target: str, batch: int | None
+) -> None:
+    database = Database(stored)
+    with database.writing() as session:
+        for row in session.query(StudyRow).filter_by(name="small"):
+            row.config = {**row.config, "latency": {"backend": "auto", "target": "command:python3", "batch": 8}}
+    database.close()
+
+    def planned(base: DesignBase, design: Design, _runtime: Runtime, *, changes: SectionChanges) -> None:
+        latency = design_config(base, design, changes).latency
+        raise Planned(latency.target, latency.batch)
+
+    monkeypatch.setattr(confirm, "plan_design", planned)
+    with pytest.raises(Planned) as found:
+        plan_confirm("small", Runtime(storage=stored), target=target)
+    assert found.value.args == (target, batch)
 
 
 @pytest.mark.parametrize(
