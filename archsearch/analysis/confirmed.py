@@ -272,7 +272,7 @@ class Confirmed(InNotebooks):
         points: in the design's order.
         knee: label of the knee of the means; None where they have none (see `pareto.knee`).
         confidence: of each interval alone: 0.95.
-        noise_floor: latencies that differ by less are ties in every draw, as on the study's front.
+        noise_floor: latencies that differ by less are ties in every draw, as on the front of a study on that device.
         draws: how many fronts the probabilities are shares of.
         error_spread: of one seed's error about point + seed, from all points together; None where one seed shows none.
     """

@@ -164,7 +164,7 @@ def trust_between(study: StoredStudy, long: StoredStudy) -> Trust:
         # what the searched study stored itself comes first
         predictors[name] = {**{arch_id: float(value) for arch_id, value in values.items()}, **predictors.get(name, {})}
     again = study.newest_design("confirm")
-    spread = None if again is None else study.confirmed_by(again[0].records, again[1], draws=0).error_spread
+    spread = None if again is None else study.confirmed_by(*again, draws=0).error_spread
     return trust_of(
         study.records,
         long.records,

@@ -118,7 +118,7 @@ def confirm_result(study: Study, made: Study) -> Confirmed:
     """What a stored confirmation of a study's front found so far. Raises ConfigError if `made` is none."""
     if made.design is None or made.design.purpose != "confirm":
         raise ConfigError(f"study '{made.name}' confirms no front", hint=f"archsearch confirm --study {study.name}")
-    return study.confirmed_by(made.records, made.design)
+    return study.confirmed_by(made, made.design)
 
 
 def near_front(front: Front, *, top: int, any_far: bool = False) -> tuple[FrontRow, ...]:

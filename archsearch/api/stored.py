@@ -273,12 +273,19 @@ class StoredStudy:
     def confirmed(self) -> Confirmed | None:
         """The newest confirmation of its front (`archsearch confirm`) on its own device; None if there is none."""
         made = self.newest_design("confirm", here=True)
-        return made and self.confirmed_by(made[0].records, made[1])
+        return made and self.confirmed_by(*made)
 
-    def confirmed_by(self, records: Sequence[Record], design: Design, *, draws: int = DRAWS) -> Confirmed:
-        """What the records of a confirming design say of its front."""
-        floor = self.info.noise_floor
-        return confirmed_of(records, design, self.objectives, noise_floor=floor, original=self.front, draws=draws)
+    def confirmed_by(self, made: StoredStudy, design: Design, *, draws: int = DRAWS) -> Confirmed:
+        """What the study of a confirming design says of its front; one on another device by the noise floor there."""
+        alike = measured_alike(conditions_of(made.records), self.front.conditions)
+        return confirmed_of(
+            made.records,
+            design,
+            self.objectives,
+            noise_floor=(self if alike else made).info.noise_floor,
+            original=self.front,
+            draws=draws,
+        )
 
     @cached_property
     def recommendation(self) -> Recommendation:
@@ -288,7 +295,7 @@ class StoredStudy:
         if made is None or not self.front.rows:
             return recommendation_of(self.front, self.networks, made_by=self.made_by)
         # means and spread are enough; the probabilities would take a second
-        confirmed = self.confirmed_by(made[0].records, made[1], draws=0)
+        confirmed = self.confirmed_by(*made, draws=0)
         return recommendation_of(self.front, self.networks, confirmed=confirmed)
 
     @property

@@ -50,7 +50,7 @@ def searched() -> list[Record]:
     return [record(number, kernel, *SEARCHED[kernel]) for number, kernel in enumerate(KERNELS)]
 
 
-def store_confirmation(url: str, name: str, *, times: float = 1.0, **device: Any) -> None:
+def store_confirmation(url: str, name: str, *, times: float = 1.0, floor: float = 0.02, **device: Any) -> None:
     """A confirmation of kernels 3, 4 and 5 with two seeds, on a device that is so many times as slow."""
     points = tuple(
         DesignPoint(
@@ -72,7 +72,7 @@ def store_confirmation(url: str, name: str, *, times: float = 1.0, **device: Any
         record(number, KERNELS[index], top1, times * ms, seed=seed, variant=trial_key(index, seed), **device)
         for number, (index, seed, top1, ms) in enumerate(cells)
     ]
-    store_study(url, trials, name=name, noise_floor=0.02)
+    store_study(url, trials, name=name, noise_floor=floor)
     database = Database(url)
     with database.writing() as session:
         for row in session.query(StudyRow):
@@ -217,6 +217,17 @@ def test_a_confirmation_with_another_batch_stands_for_itself(stored: str) -> Non
     study, made = open_study("small", storage=stored), open_study("small.confirm-111111", storage=stored)
     assert study.confirmed is not None and study.confirmed.design_study == "small.confirm-000000"
     assert {each.searched_latency_ms for each in confirm_result(study, made).points} == {None}
+
+
+@pytest.mark.parametrize("device", [{}, {"device": "ssh:pi5", "fingerprint": "b0a2db0a2db0"}])
+def test_ties_are_told_by_the_noise_floor_of_the_device_that_a_confirmation_is_on(
+    stored: str, device: dict[str, str]
+) -> None:
+    store_confirmation(stored, "small.confirm-111111", floor=0.15, **device)
+    found = confirm_result(
+        open_study("small", storage=stored), open_study("small.confirm-111111", storage=stored)
+    ).noise_floor
+    assert found.relative == (0.15 if device else 0.02)
 
 
 class Planned(Exception):
