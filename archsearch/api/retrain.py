@@ -215,7 +215,8 @@ def retrain(
                 resume=resume or not world.first,
             )
         )
-        weighted = opened.info.config["proxy"].get("class_weights", "none") if class_weights is None else class_weights
+        usual = opened.info.config["proxy"].get("class_weights", "none")
+        weighted = usual if class_weights is None else class_weights
         place = folder / _training_name(recipe, length, batch_size, start=start, compiled=compiled, weighted=weighted)
         trained = [
             retrain_seed(
@@ -238,6 +239,7 @@ def retrain(
                 compiled=compiled,
                 events=tensorboard,
                 class_weights=weighted,
+                usual_weights=usual,
                 world=world,
             )
             for seed in range(seeds)

@@ -37,7 +37,8 @@ class RetrainedSeed:
 
     Attributes:
         score: on the test split, after the last epoch; `score.curve` holds every epoch. Its `protocol` also names a
-            start, or a batch size that is not the protocol's own, so that such trainings are told apart.
+            start, a batch size that is not the protocol's own, or class weights that are not the study's, so that such
+            trainings are told apart.
         weights: the safetensors file of the state after the last epoch.
         batch_size: images a step.
         mean, std: of the training images per channel, in [0, 1]; inputs are normalised with them.
@@ -91,6 +92,7 @@ def retrain_seed(
     compiled: bool = False,
     events: bool = False,
     class_weights: ClassWeights = "none",
+    usual_weights: ClassWeights = "none",
     world: World = ALONE,
 ) -> RetrainedSeed:
     """Train one network on the whole training split and score it on the test split.
@@ -116,6 +118,7 @@ def retrain_seed(
         checkpoint_seconds: 0 writes one after every chunk of steps.
         compiled: whether the training steps go through torch.compile; the weights kept are those of the plain network.
         class_weights: none or balanced, see `balanced_weights`.
+        usual_weights: those of the study's own trainings.
         events: whether a TensorBoard event file is written to `folder/tensorboard/seed-N`.
         world: the processes that train together, on one file system; the first one writes.
 
@@ -198,6 +201,8 @@ def retrain_seed(
     name = protocol.name if start is None else start.protocol_name(protocol.name)
     if batch != protocol.batch_size:
         name += f", batch {batch}"
+    if class_weights != usual_weights:
+        name += f", class weights {class_weights}"
     score = replace(score, protocol=name)
     return RetrainedSeed(score=score, weights=files.weights, batch_size=batch, mean=mean, std=std)
 

@@ -82,6 +82,20 @@ def test_scores_of_another_batch_size_are_told_from_the_protocols_own(dataset: D
         assert (other.batch_size, other.score.protocol) == (16, "one-cycle, batch 16")
 
 
+@pytest.mark.parametrize(
+    ("usual", "weights", "name"),
+    [
+        ("none", "balanced", "one-cycle, batch 32, class weights balanced"),
+        ("balanced", "none", "one-cycle, batch 32, class weights none"),
+        ("balanced", "balanced", "one-cycle, batch 32"),
+    ],
+)
+def test_scores_of_other_class_weights_are_told_from_those_of_the_study_s_own(
+    dataset: Dataset, tmp_path: Path, usual: str, weights: str, name: str
+) -> None:
+    assert retrain(dataset, tmp_path, epochs=1, class_weights=weights, usual_weights=usual).score.protocol == name
+
+
 def test_a_training_stopped_and_typed_again_ends_bit_for_bit_the_same(dataset: Dataset, tmp_path: Path) -> None:
     whole = retrain(dataset, tmp_path / "whole")
     for epoch in (1, 2):
