@@ -10,7 +10,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from archsearch.analysis.study_front import StudyFront
-from archsearch.latency.settings import LOCAL
+from archsearch.latency.settings import AUTO, LOCAL
 from archsearch.plots.ablation import ablation_figure
 from archsearch.plots.architecture import Architecture, record_architecture
 from archsearch.plots.architecture_figure import architecture_figure
@@ -73,8 +73,11 @@ class Plot:
 
     def typed_for_device(self, config: Mapping[str, Any]) -> str:
         """What to type for the result of the device, or the board, that a study of this configuration measures on."""
-        target = (config.get("latency") or {}).get("target", LOCAL)
-        return shlex.join(["archsearch", str(self.command), *(("--target", target) if target != LOCAL else ())])
+        latency = config.get("latency") or {}
+        asked = [key for key, usual in (("target", LOCAL), ("backend", AUTO)) if latency.get(key, usual) != usual]
+        return shlex.join(
+            ["archsearch", str(self.command), *(word for key in asked for word in (f"--{key}", latency[key]))]
+        )
 
 
 def _architecture(front: StudyFront) -> Architecture:

@@ -196,6 +196,14 @@ def test_the_guidelines_of_a_study_on_a_board_are_measured_on_that_board(cli: Ca
     assert f"<code>{escape(typed)}</code>" in Path("report.html").read_text(encoding="utf-8")
 
 
+def test_the_guidelines_of_a_study_of_another_backend_are_measured_by_that_backend(cli: Callable[..., Any]) -> None:
+    write_study(latency={"target": "local", "backend": "torch"})
+    typed = "archsearch guidelines --backend torch"
+    assert f"make it with: {typed}\n" in cli("plot", "guidelines").err
+    assert cli("report", "--out", "report.html").code == 0
+    assert f"<code>{typed}</code>" in Path("report.html").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("command", [("plot", "front"), ("pareto", "--plot")])
 def test_an_empty_front_is_not_drawn(command: tuple[str, ...], cli: Callable[..., Any]) -> None:
     database = Database("sqlite:///runs/archsearch.db")
