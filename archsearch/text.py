@@ -92,7 +92,7 @@ def count_text(value: float) -> str:
 def bytes_text(value: int) -> str:
     """A size: 950 B, 12.4 MiB, 1.9 GiB."""
     for exponent, unit in ((3, "GiB"), (2, "MiB"), (1, "KiB")):
-        if value >= 1024**exponent:
+        if value >= 1023.95 * 1024 ** (exponent - 1):  # what rounds to 1024.0 KiB is 1.0 MiB
             return f"{value / 1024**exponent:.1f} {unit}"
     return f"{value} B"
 

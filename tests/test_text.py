@@ -8,6 +8,7 @@ import pytest
 from archsearch.text import (
     accurate_text,
     amount_text,
+    bytes_text,
     count_text,
     duration,
     interval_text,
@@ -100,6 +101,9 @@ def test_a_number_that_rounds_up_to_a_power_of_ten_has_no_digit_more_than_others
     assert [significant(value, digits) for value, digits in ((-9.96, 2), (9.9996, 4))] == ["-10", "10.00"]
     assert [count_text(value) for value in (999, 999_499, 999_500, 999_999, 999_600_000)] == [
         "999", "999 k", "1.00 M", "1.00 M", "1.00 G",
+    ]  # fmt: skip
+    assert [bytes_text(value) for value in (1023, 1024, 1023 * 1024, 1024**2 - 1, 1024**3 - 1)] == [
+        "1023 B", "1.0 KiB", "1023.0 KiB", "1.0 MiB", "1.0 GiB",
     ]  # fmt: skip
 
 

@@ -267,7 +267,7 @@ def _print_plan(plan: RunPlan, told: Console, *, asked: str) -> None:
 def _combinations(number: int) -> str:
     """`1,296 combinations`, `472 billion combinations`; some are one network: widths of a layer that is not there."""
     for size, name in ((10**15, None), (10**12, "trillion"), (10**9, "billion"), (10**6, "million")):
-        if number >= size:
+        if number >= 0.9995 * size:  # what rounds to 1000 million is 1 billion
             return f"{number:.2g} combinations" if name is None else f"{number / size:.3g} {name} combinations"
     return plural(number, "combination")
 

@@ -16,6 +16,7 @@ from PIL import Image
 
 from archsearch.api.paths import open_database
 from archsearch.api.run import estimate, shorter
+from archsearch.cli.run import _combinations
 from archsearch.designs import Design
 from archsearch.search.config import load_study
 from archsearch.search.estimate import Estimate
@@ -128,6 +129,19 @@ def test_what_is_made_for_a_cpu_is_named_only_where_a_cpu_would_take_hours() -> 
     assert other == less
     endless = shorter(config, replace(estimate, other_seconds=9 * HOURS), device="cpu", total=200)
     assert endless is not None and endless.endswith("for less of this one: --set proxy.train_images=N")
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (1296, "1,296 combinations"),
+        (999_400_000, "999 million combinations"),
+        (999_600_000, "1 billion combinations"),
+        (999_700_000_000, "1 trillion combinations"),
+    ],
+)
+def test_no_number_of_combinations_has_an_exponent_below_a_thousand_trillion(number: int, words: str) -> None:
+    assert _combinations(number) == words
 
 
 def test_an_hour_of_a_study_that_was_begun_is_a_total_and_of_a_design_fewer_seeds() -> None:
