@@ -91,9 +91,9 @@ class RunDisplay(_Display, RunCallbacks):
         self._told: float | None = None  # when a line was last printed of the run
 
     @contextmanager
-    def planning(self, what: str) -> Iterator[None]:
-        """While a plan is made: what is being done."""
-        with doing(what, self._console) as self._say:
+    def planning(self, what: str, *, still: bool = False) -> Iterator[None]:
+        """While a plan is made: what is being done. `still`: see `doing`."""
+        with doing(what, self._console, still=still) as self._say:
             yield
 
     def predictors(self, done: int, networks: int) -> None:

@@ -220,7 +220,7 @@ def _print_without_images(
     devices, total = worker_devices(runtime.device, runtime.workers or config.workers), trials or config.trials
     _print_head(config, told)
     told.print(f"trials    {total} in all, {_where(devices, asked=runtime.device)}")
-    with display.planning("estimating the time"):
+    with display.planning("estimating the time", still=True):
         expected = estimate_without_images(config, runtime, trials=total)
     if expected is not None:
         tell_estimate(expected, config, devices[0], told, total=total)

@@ -54,7 +54,7 @@ def told_estimate(
 
     plan = run_of(planned)
     check(plan, storage=runtime.storage, create=not dry_run)
-    with display.planning("estimating the time"):
+    with display.planning("estimating the time", still=True):
         expected = estimate(planned, storage=runtime.storage)
     if expected is None or not expected.pieces:
         return plan

@@ -111,6 +111,17 @@ def test_a_warning_in_a_pipe_is_its_words_alone(monkeypatch: pytest.MonkeyPatch)
     assert pipe.getvalue() == "WARNING  left out:\n         [b]1[/b].jpg\n"
 
 
+class Timing:
+    """In place of what times networks: notes which threads draw meanwhile, and ends it."""
+
+    def __init__(self) -> None:
+        self.drawing: list[list[threading.Thread]] = []
+
+    def __call__(self, *_: Any, **__: Any) -> None:
+        self.drawing.append([each for each in threading.enumerate() if type(each).__module__.startswith("rich.")])
+        raise ArchsearchError("timed")
+
+
 @pytest.mark.parametrize(
     ("command", "does"),
     [
@@ -123,20 +134,26 @@ def test_a_warning_in_a_pipe_is_its_words_alone(monkeypatch: pytest.MonkeyPatch)
 def test_no_thread_draws_in_a_terminal_while_this_process_times_networks(
     command: tuple[str, ...], does: str, cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    drawing: list[list[threading.Thread]] = []
-
-    def timing(*_: Any, **__: Any) -> None:
-        drawing.append([each for each in threading.enumerate() if type(each).__module__.startswith("rich.")])
-        raise ArchsearchError("timed")
-
     monkeypatch.chdir(tmp_path)
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "spec.json").write_text("{}")
     text = io.StringIO()
     monkeypatch.setattr("archsearch.cli.console.error_console", Console(file=text, force_terminal=True, width=80))
-    monkeypatch.setattr(does, timing)
+    monkeypatch.setattr(does, timing := Timing())
     assert cli(*command).code == 1
-    assert drawing == [[]]
+    assert timing.drawing == [[]]
+
+
+def test_no_thread_draws_in_a_terminal_while_networks_are_timed_for_the_estimate_of_a_run(
+    cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shown = Console(file=io.StringIO(), force_terminal=True, width=80)
+    monkeypatch.setattr("archsearch.cli.run.error_console", shown)
+    monkeypatch.setattr("archsearch.search.plan._preflight", lambda *_, **__: None)
+    monkeypatch.setattr("archsearch.api.run.timed_estimate", timing := Timing())
+    assert cli("run", "--study", "quickstart", "--dry-run", "--device", "cpu", "--workers", "1").code == 0
+    assert timing.drawing == [[]]
 
 
 def test_how_far_it_is_is_drawn_where_nothing_else_draws() -> None:
