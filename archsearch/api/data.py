@@ -33,14 +33,14 @@ def data(dataset: str | Path, *, data_dir: str | Path | None = None) -> DatasetS
     """Look at every split of a dataset, and find a study that fits it.
 
     Args:
-        dataset: `folder:PATH`, `npz:PATH`, `cifar10`, `cifar100` or `digits`; another folder's path alone is
-            `folder:PATH`.
+        dataset: `folder:PATH`, `npz:PATH`, `cifar10`, `cifar100` or `digits`; a Path of a folder, or another folder's
+            path as text, is `folder:PATH`.
         data_dir: where datasets, and what is found out of pictures, are kept.
 
     Raises ConfigError or DataError where there is nothing to look at. Unreadable files are among what is found.
     """
     uri = str(dataset)
-    if uri.partition(":")[0] not in DATASETS and Path(uri).is_dir():
+    if (isinstance(dataset, Path) or uri.partition(":")[0] not in DATASETS) and Path(uri).is_dir():
         uri = f"folder:{uri}"
     facts = look_at(uri, data_dir=data_dir)
     try:

@@ -124,6 +124,7 @@ def test_a_folder_alone_is_looked_at_unless_a_dataset_is_called_so(
     for name in ("digits", "photos: 2024"):
         shutil.copytree(image_folder, name)
     assert data("digits").facts.uri == "digits"  # as `run --set dataset=digits` takes it
+    assert data(Path("digits")).facts.uri == "folder:digits"
     assert data("photos: 2024").facts.uri == "folder:photos: 2024"
 
 
