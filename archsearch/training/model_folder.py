@@ -543,7 +543,7 @@ def _info(folder: Path) -> tuple[ModelInfo, str]:
             )
         stored = _Described.model_validate_json(text)
         info = ModelInfo(
-            name=folder.resolve().name,
+            name=folder.resolve().name if folder.name in ("", "..") else folder.name,  # a link's is its own
             spec=spec_from_json(json.dumps(stored.spec)),
             classes=stored.classes,
             input_size=stored.input_size,

@@ -65,6 +65,12 @@ def test_the_reloaded_network_repeats_its_test_accuracy_exactly(
     assert load(folder).archsearch.test_top1_percent[0] == seeds[0].score.top1_percent  # type: ignore[union-attr, index]
 
 
+def test_a_model_is_called_as_the_link_to_its_folder_is(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "best").symlink_to(folder)
+    assert read_info(tmp_path / "best").name == "best"
+    assert read_info(folder / "../model").name == "model"
+
+
 def test_a_loaded_network_says_how_to_use_it(folder: Path, dataset: Dataset, seeds: list[RetrainedSeed]) -> None:
     model = load(folder)
     info = model.archsearch
