@@ -21,6 +21,7 @@ from archsearch.analysis.history import History, LearningCurves, hypervolume_his
 from archsearch.analysis.importance import Importances
 from archsearch.analysis.level_grid import LevelGrid, level_grid
 from archsearch.analysis.marginal import marginal_effects
+from archsearch.analysis.means import cut_off_last
 from archsearch.analysis.study_front import Bound, PrintedTop1, StudyFront
 from archsearch.analysis.trust import Trust, trust_of
 from archsearch.api.guidelines import stored_guidelines
@@ -176,7 +177,7 @@ def trust_between(study: StoredStudy, long: StoredStudy) -> Trust:
 def stored_predictors(records: Sequence[Record]) -> dict[str, dict[str, float]]:
     """params, macs, memory_bytes and latency_ms (drift-corrected p10) of every network of a study that has them."""
     found: dict[str, dict[str, float]] = {"params": {}, "macs": {}, "memory_bytes": {}, "latency_ms": {}}
-    for record in records:
+    for record in cut_off_last(records):
         if record.cost is not None:
             found["params"].setdefault(record.arch_id, float(record.cost.params))
             found["macs"].setdefault(record.arch_id, float(record.cost.macs))

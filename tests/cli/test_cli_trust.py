@@ -10,6 +10,7 @@ import pytest
 from makers import make_record
 
 from archsearch.analysis.trust import Trust, trust_of
+from archsearch.api.analyses import stored_predictors
 from archsearch.api.output import result_json, write
 from archsearch.api.trust import chosen_networks, ranked_networks, trust_design
 from archsearch.cli.console import console, show
@@ -49,6 +50,15 @@ def test_only_complete_networks_are_ranked_and_each_once() -> None:
     failed = replace(record(3, 70.0), status=TrialStatus.FAILED)
     ranked = ranked_networks([again, record(0, 50.0), failed, record(1, 60.0), record(2, 60.0)])
     assert [each.trial for each in ranked] == [1, 2, 0]
+
+
+def test_a_latency_that_was_measured_anew_after_a_stop_is_the_one_that_predicts() -> None:
+    records = [
+        make_record(0, p10=9.0, top1=None, status=TrialStatus.INTERRUPTED, arch_id="a" * 12),
+        make_record(1, p10=5.0, arch_id="a" * 12),
+        make_record(2, p10=7.0, top1=None, status=TrialStatus.INTERRUPTED, arch_id="b" * 12),
+    ]
+    assert stored_predictors(records)["latency_ms"] == pytest.approx({"a" * 12: 5.0, "b" * 12: 7.0})
 
 
 def test_more_published_networks_than_places_leave_some_out() -> None:
