@@ -46,7 +46,7 @@ _PRINTED_DATASETS = {"cifar10": 10, "cifar100": 100}
 def study_front(study: StoredStudy) -> StudyFront:
     """The front of a stored study with all that is known of its networks: what every command shows of it."""
     return StudyFront(
-        **{**vars(study.front), "statuses": study.counts},  # of a design the front knows its networks alone
+        **vars(study.front),
         study=study.name,
         named=study.named,
         dataset=str(study.info.config["dataset"]),

@@ -7,7 +7,7 @@ import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -238,13 +238,14 @@ class StoredStudy:
     @cached_property
     def front(self) -> Front:
         """The front of the complete `networks`, with the study's fixed reference point and noise floor."""
-        return front_of(
+        found = front_of(
             self.networks,
             self.objectives,
             self.reference_corner,
             noise_floor=self.info.noise_floor,
             latency_batch=self.info.latency_batch,
         )
+        return replace(found, statuses=self.counts)  # of a design's trials, too
 
     @cached_property
     def canary(self) -> Canary:
@@ -293,7 +294,7 @@ class StoredStudy:
         own = self.design
         made = (self, own) if own is not None and own.points else self.newest_design("confirm", here=True)
         if made is None or not self.front.rows:
-            return recommendation_of(self.front, self.networks, made_by=self.made_by)
+            return recommendation_of(self.front, self.records, made_by=self.made_by)
         # means and spread are enough; the probabilities would take a second
         confirmed = self.confirmed_by(*made, draws=0)
         return recommendation_of(self.front, self.networks, confirmed=confirmed)

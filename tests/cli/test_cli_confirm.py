@@ -21,7 +21,7 @@ from archsearch.api.study import open_study
 from archsearch.designs import Design, DesignPoint
 from archsearch.models.variants import find_variant
 from archsearch.overrides import SectionChanges
-from archsearch.records import Record
+from archsearch.records import Record, TrialStatus
 from archsearch.search.runtime import Runtime
 from archsearch.space.search_space import load_space
 from archsearch.store.database import Database
@@ -228,6 +228,16 @@ def test_ties_are_told_by_the_noise_floor_of_the_device_that_a_confirmation_is_o
         open_study("small", storage=stored), open_study("small.confirm-111111", storage=stored)
     ).noise_floor
     assert found.relative == (0.15 if device else 0.02)
+
+
+def test_what_became_of_a_design_without_a_result_is_said_of_all_its_trials(stored: str) -> None:
+    lost = "DivergedError: the loss became NaN in epoch 2"
+    store_confirmation(stored, "small.confirm-111111", status=TrialStatus.FAILED, reason=lost)
+    found = open_study("small.confirm-111111", storage=stored)  # three networks with two seeds each
+    sentence, reason, *_ = found.recommendation.sentences
+    assert sentence == "There is no network to take: none of the study's trials is complete (6 failed)."
+    assert reason == f"6 trials: {lost}"
+    assert found.front.statuses == {"failed": 6}
 
 
 class Planned(Exception):
