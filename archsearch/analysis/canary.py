@@ -59,7 +59,8 @@ class Canary(InNotebooks):
         repeats: the networks that the study measured a second time, in another moment: how far the same network moves.
         latency_seconds: time that workers spent on measuring: making networks ready, waiting for the device, runs, and
             pauses that were slept through, not those in which they trained; and repeats.
-        trial_seconds: wall time of all trials.
+        trial_seconds: wall time of all trials that ended. Whichever goes on with a network that was cut off has its
+            measurement, too.
     """
 
     study: str
@@ -308,8 +309,10 @@ def canary_of(
     drifts = [latency.drift for _, latency in first.values() if latency.drift is not None]
     quiet = quiet_by_device(latency for _, latency in first.values())
     # a design measures a network anew with each seed; a trial that was answered from another one has its latency
-    trained = (record for record in records if record.status is not TrialStatus.REPLAY)
-    own = dict.fromkeys((each.arch_id, each.latency) for each in trained if each.latency is not None)
+    # and one that goes on with a network has what it took before
+    told_elsewhere = (TrialStatus.REPLAY, TrialStatus.INTERRUPTED)
+    ended = (record for record in records if record.seconds is not None and record.status not in told_elsewhere)
+    own = dict.fromkeys((each.arch_id, each.latency) for each in ended if each.latency is not None)
     return Canary(
         study=records[0].study if records else "",
         measured=tuple(record for record, _ in first.values()),

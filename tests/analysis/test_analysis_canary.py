@@ -54,6 +54,20 @@ def test_a_network_that_a_design_measures_anew_with_each_seed_takes_its_time_eac
     assert (found.networks, found.latency_seconds) == (1, 4.5)
 
 
+@pytest.mark.parametrize("cut_off_seconds", [None, 20.0])  # by Ctrl-C; by a rule that promoted it later
+def test_measuring_has_its_share_of_the_trials_whose_time_is_known(
+    cut_off_seconds: float | None, make_record: Make
+) -> None:
+    went_on = changed(make_record(1), measure_seconds=2.0)  # of which 1.5 s in the trial before
+    cut_off = make_record(0, arch_id=went_on.arch_id, status=TrialStatus.INTERRUPTED, top1=None)
+    running = make_record(2, status=TrialStatus.RUNNING, top1=None)
+    records = [replace(cut_off, seconds=cut_off_seconds), went_on, replace(running, seconds=None)]
+    found = canary_of(records, drift_tolerance=None)
+    # 2 s of what has ended: of 40 s, or of 60 s; with the two others it would be 5 s
+    assert (found.latency_seconds, found.trial_seconds) == (2.0, 40.0 + (cut_off_seconds or 0.0))
+    assert found.networks == 2
+
+
 def test_a_doubtful_latency_of_a_trial_that_was_cut_off_does_not_count_once_its_network_was_measured_again(
     make_record: Make,
 ) -> None:
