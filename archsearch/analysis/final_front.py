@@ -105,8 +105,8 @@ class AgainstPublished:
         points: by how many points of test top-1 the searched one is more accurate, with an interval; those of all
             searched networks hold together in 95 % of cases (Bonferroni).
         on_these_images: the same for the very test images: the spread over seeds alone. No ends where none was seen.
-        seeds_to_tell: seeds of each from which on the interval would leave out 0, if the difference stayed as it is;
-            None where it does already, where it is no gain, or where that cannot be told.
+        seeds_to_tell: seeds of each, or as many as it has, from which on the interval would leave out 0, if the
+            difference stayed as it is; None where it does already, where it is no gain, or where that cannot be told.
     """
 
     network: FinalNetwork
@@ -565,8 +565,10 @@ def _against(
         needed = None
         if spread is not None and half is not None and 0.0 < gain <= half:
             for seeds in range(min(each.seeds, rival.seeds) + 1, _MOST_SEEDS + 1):
-                more = replace(spread, freedom=spread.freedom + 2 * seeds - each.seeds - rival.seeds)
-                with_more = _half_width([(score, seeds) for score, _ in pair], more, comparisons=count)
+                grown = [(score, max(has, seeds)) for score, has in pair]
+                added = sum(has for _, has in grown) - each.seeds - rival.seeds
+                more = replace(spread, freedom=spread.freedom + added)
+                with_more = _half_width(grown, more, comparisons=count)
                 if with_more is not None and with_more < gain:
                     needed = seeds
                     break

@@ -107,6 +107,15 @@ def test_where_nothing_was_won_it_says_why_and_what_would_tell(top1: dict[int, l
     assert said in " ".join(found.sentences)
 
 
+def test_seeds_that_a_network_has_already_are_not_taken_from_it_where_its_rival_needs_more() -> None:
+    records = [make_record(0, p10=1.0), make_record(1, p10=2.0, variant="published")]
+    found = final(records, trained({0: [61.0, 63.0, 62.0, 60.0, 64.0, 62.0], 1: [59.0]}))
+    # 3 points, variance 2: with 6 seeds and 2 the squared error is 2 / 6 + 2 / 2 + 0.4775 of counting = 1.8108, with
+    # 6 x (1.8108 / 1.3333)^2 = 11 degrees of freedom, and t of 11 at 0.975 is 2.2010: 2.96 points
+    assert not found.against[0].beats
+    assert "2 seeds of both networks would tell it from zero" in " ".join(found.sentences)
+
+
 def test_seeds_that_all_reach_the_same_are_seeds_all_the_same() -> None:
     records = [make_record(0, p10=1.0), make_record(1, p10=2.0, variant="published")]
     found = final(records, trained({0: [60.3, 60.3], 1: [60.0, 60.0]}))
