@@ -21,7 +21,7 @@ from typing_extensions import TypedDict  # pydantic takes no other before Python
 
 from archsearch.analysis.front import Front, FrontRow, front_of
 from archsearch.analysis.intervals import PooledVariance, additive_fit, half_width, share_error_points
-from archsearch.analysis.means import cut_off_last, labels_of, means_of
+from archsearch.analysis.means import cut_off_last, labels_of, mean_score
 from archsearch.analysis.rank_correlation import (
     LEAST_FOR_INTERVAL,
     Correlation,
@@ -455,13 +455,15 @@ def final_front_of(
             known.setdefault(record.arch_id, record)
     labels = labels_of(records)
     found = {arch_id: by_seed for arch_id, by_seed in groups[chosen].items() if arch_id in known}
-    means = means_of(
-        [
-            replace(known[arch_id], score=score, status=TrialStatus.COMPLETE, point=None)
-            for arch_id, by_seed in found.items()
-            for _, score in sorted(by_seed.items())
-        ]
-    )
+    means = [
+        replace(
+            known[arch_id],
+            score=mean_score([by_seed[seed] for seed in sorted(by_seed)]),
+            status=TrialStatus.COMPLETE,
+            point=None,
+        )
+        for arch_id, by_seed in found.items()
+    ]
     front = front_of(
         means,
         searched.objectives,

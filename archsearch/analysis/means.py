@@ -112,7 +112,7 @@ def _mean(group: Sequence[Record]) -> Record:
         return (complete or group)[0]
     return replace(
         complete[0],
-        score=_mean_score([score_of(record) for record in complete]),
+        score=mean_score([score_of(record) for record in complete]),
         latency=_mean_latency([latency_of(record) for record in complete]),
         reason=f"means of {len(complete)} seeds",
     )
@@ -122,7 +122,8 @@ def _means(parts: Sequence[Score] | Sequence[Latency], *names: str) -> dict[str,
     return {name: statistics.fmean(getattr(part, name) for part in parts) for name in names}
 
 
-def _mean_score(scores: Sequence[Score]) -> Score:
+def mean_score(scores: Sequence[Score]) -> Score:
+    """The mean of one network's scores, under the conditions of the first one; without a curve."""
     balanced = all(score.balanced_top1_percent is not None for score in scores)
     return replace(
         scores[0],

@@ -107,6 +107,14 @@ def test_where_nothing_was_won_it_says_why_and_what_would_tell(top1: dict[int, l
     assert said in " ".join(found.sentences)
 
 
+def test_a_latency_was_measured_once_however_many_seeds_its_network_was_trained_with() -> None:
+    record = make_record(0, p10=1.0, n=200, ratio_low=0.24, ratio_high=0.26)
+    (network,) = final([record], trained({0: [60.0, 61.0, 62.0]})).networks
+    assert (network.top1_percent, network.seeds) == (61.0, 3)
+    assert network.row.latency == record.latency
+    assert " 200 " in str(final([record], trained({0: [60.0, 61.0, 62.0]})).front)
+
+
 def test_seeds_that_a_network_has_already_are_not_taken_from_it_where_its_rival_needs_more() -> None:
     records = [make_record(0, p10=1.0), make_record(1, p10=2.0, variant="published")]
     found = final(records, trained({0: [61.0, 63.0, 62.0, 60.0, 64.0, 62.0], 1: [59.0]}))
