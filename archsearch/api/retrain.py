@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import statistics
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -87,9 +88,10 @@ class Retrained:
         """What it reaches, how far that can be believed, and where its files are."""
         facts, first = self.facts, self.facts.scores[0]
         said = [facts.accuracy]
-        if first.balanced_top1_percent is not None and first.majority_percent is not None:
+        recalls = [each.balanced_top1_percent for each in facts.scores if each.balanced_top1_percent is not None]
+        if len(recalls) == len(facts.scores) and first.majority_percent is not None:
             said.append(
-                f"mean recall {first.balanced_top1_percent:.2f} %; always the largest class "
+                f"mean recall {statistics.fmean(recalls):.2f} %; always the largest class "
                 f"{first.majority_percent:.2f} %, chance {100 / len(facts.classes):.2f} %"
             )
         if first.epochs < facts.protocol.epochs:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from makers import make_latency, make_score
 
+from archsearch.api.retrain import Retrained
 from archsearch.models.families import FAMILIES
 from archsearch.records import Cost, Score
 from archsearch.training.model_folder import ModelFacts, model_card
@@ -38,6 +40,18 @@ def facts(*tops: float) -> ModelFacts:
 def test_the_card_gives_mean_and_sample_deviation_over_seeds() -> None:
     # 90, 91, 92.5: mean 273.5 / 3 = 91.1667; squares 1.3611 + 0.0278 + 1.7778 = 3.1667, / 2 = 1.5833, root 1.2583.
     assert "**91.17% ± 1.26** (mean ± sample standard deviation over 3 seeds)" in model_card(facts(90.0, 91.0, 92.5))
+
+
+def test_what_is_printed_has_accuracy_and_mean_recall_over_all_seeds() -> None:
+    given = facts(90.0, 92.0)
+    scores = tuple(
+        replace(each, balanced_top1_percent=recall, majority_percent=30.0)
+        for each, recall in zip(given.scores, (40.0, 43.0), strict=True)
+    )
+    printed = str(Retrained(folder=Path("model"), facts=replace(given, scores=scores), curve=Path("curve.html")))
+    assert "test top-1 91.00 ± 1.41 %" in printed
+    assert "mean recall 41.50 %; always the largest class 30.00 %, chance 10.00 %" in printed
+    assert "mean recall" not in str(Retrained(folder=Path("model"), facts=given, curve=Path("curve.html")))
 
 
 def test_the_card_of_one_seed_has_no_deviation_and_says_so() -> None:
