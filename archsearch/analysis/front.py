@@ -415,7 +415,7 @@ def networks_table(
 def corner_text(objectives: Sequence[str], point: Sequence[float]) -> str:
     """A reference point for people: `90 % error, 1.89 ms`."""
     return ", ".join(
-        f"{value:g} % error" if name == "error_percent" else OBJECTIVES[name].show(value)
+        f"{value:g} % error" if name == "error_percent" else OBJECTIVES[name].called(value)
         for name, value in zip(objectives, point, strict=True)
     )
 

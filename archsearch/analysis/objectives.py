@@ -16,7 +16,7 @@ from archsearch.errors import ConfigError
 from archsearch.noise import COVERAGE, LEAST_REPEATS, FloorSource, NoiseFloor
 from archsearch.records import Cost, Latency, Record, Score, TrialStatus
 from archsearch.registry import Registry
-from archsearch.text import accurate_text, count_text, percent_text, plural, significant
+from archsearch.text import accurate_text, amount_text, count_text, percent_text, plural, significant
 
 Part = TypeVar("Part", Cost, Latency, Score)
 ERRORS = ("error_percent", "balanced_error_percent")  # the objectives that are rates: all others act by factors
@@ -29,6 +29,7 @@ class Objective:
     Attributes:
         name: as written in a study's YAML.
         title: for an axis or a column, with the unit.
+        noun: what a value is called behind its number; "" where its unit says it.
         extract: the value of a record; raises ValueError naming the trial if the record lacks it.
         show: a value as text for people, with its unit.
         difference: text of an improvement from `worse` to `best`, such as "0.31 ms (9.1 %) faster".
@@ -36,6 +37,7 @@ class Objective:
 
     name: str
     title: str
+    noun: str = ""
     extract: Callable[[Record], float]
     show: Callable[[float], str]
     difference: Callable[[float, float], str]
@@ -44,6 +46,10 @@ class Objective:
     def short(self) -> str:
         """The title without unit and conditions: `Latency`."""
         return self.title.split(",")[0].split(" (")[0]
+
+    def called(self, value: float) -> str:
+        """A value as text that says what it is of, beside others: `0.31 ms`, `2.28 M params`."""
+        return f"{self.show(value)} {self.noun}".rstrip()
 
 
 def relative_percent(worse: float, best: float) -> float:
@@ -98,6 +104,10 @@ def _points_more_accurate(worse: float, best: float) -> str:
     return accurate_text(worse - best)[0]
 
 
+def _points_less_balanced_error(worse: float, best: float) -> str:
+    return f"{amount_text(worse - best, decimals=2)} points less balanced error"
+
+
 def _milliseconds_faster(worse: float, best: float) -> str:
     return f"{significant(worse - best, 2)} ms ({percent_text(relative_percent(worse, best))}) faster"
 
@@ -116,16 +126,18 @@ OBJECTIVES: Registry[Objective] = Registry(
             Objective(
                 name="error_percent",
                 title="Validation top-1 error (%)",
+                noun="error",
                 extract=lambda record: record.error_percent,
                 show=lambda value: f"{value:.2f} %",
                 difference=_points_more_accurate,
             ),
             Objective(
                 name="balanced_error_percent",
-                title="Validation error, mean over the classes (%)",
+                title="Validation balanced error, mean over the classes (%)",
+                noun="balanced error",
                 extract=lambda record: record.balanced_error_percent,
                 show=lambda value: f"{value:.2f} %",
-                difference=_points_more_accurate,
+                difference=_points_less_balanced_error,
             ),
             Objective(
                 name="latency_ms",
@@ -137,6 +149,7 @@ OBJECTIVES: Registry[Objective] = Registry(
             Objective(
                 name="params",
                 title="Params",
+                noun="params",
                 extract=lambda record: float(cost_of(record).params),
                 show=count_text,
                 difference=_fewer("params"),
@@ -144,6 +157,7 @@ OBJECTIVES: Registry[Objective] = Registry(
             Objective(
                 name="macs",
                 title="MACs",
+                noun="MACs",
                 extract=lambda record: float(cost_of(record).macs),
                 show=count_text,
                 difference=_fewer("MACs"),

@@ -508,8 +508,8 @@ class _Choice:
             elif each.percent:
                 ties.append("a balanced error that cannot be told from its")
             else:
-                named = {BALANCED: "balanced error"}
-                ties.append(f"the same {named.get(each.objective, OBJECTIVES[each.objective].short.lower())}")
+                named = OBJECTIVES[each.objective]
+                ties.append(f"the same {named.noun or named.short.lower()}")
         parts = [_listed(each) for each in (gains, losses) if each]
         if not parts:
             return f"beside {name}, it has {_listed(ties)}"
@@ -537,13 +537,12 @@ class _Choice:
 
     def _measures(self, candidate: Candidate) -> str:
         values = zip(self.objectives, candidate.values, strict=True)
-        named = {"params": " params", "macs": " MACs", "balanced_error_percent": " balanced error"}
         return ", ".join(
             [
                 f"{candidate.top1_percent:.2f} % top-1"
                 + (f" in the mean of {plural(candidate.seeds, 'seed')}" if candidate.seeds else "")
             ]
-            + [f"{OBJECTIVES[name].show(value)}{named.get(name, '')}" for name, value in values if name != ERROR]
+            + [OBJECTIVES[name].called(value) for name, value in values if name != ERROR]
         )
 
     def _reason(self, chosen: Candidate, start: Candidate, alike: int, *, is_knee: bool) -> str:
@@ -685,8 +684,7 @@ class SelectionRule:
             return ""
         if self.asked == "accuracy":
             return f"{100.0 - value:.2f} % top-1"
-        named = {"error": " error", "params": " params", "macs": " MACs"}
-        return f"{OBJECTIVES[self.objective].show(value)}{named.get(self.asked, '')}"
+        return OBJECTIVES[self.objective].called(value)
 
 
 def parse_rule(text: str) -> SelectionRule:

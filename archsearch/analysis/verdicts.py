@@ -92,7 +92,7 @@ def _verdict(variant: str, record: Record, row: FrontRow, front: Front, spans: F
     """Of a variant that has values; they are those of `row`, which a replay shares with another record."""
     others = [member for member in front.members if member is not row]
     place = f"{100.0 - row.record.error_percent:.2f} % top-1, " + ", ".join(
-        OBJECTIVES[name].show(value)
+        OBJECTIVES[name].called(value)
         for name, value in zip(front.objectives, row.values, strict=True)
         if name != "error_percent"
     )

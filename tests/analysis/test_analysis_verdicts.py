@@ -68,6 +68,22 @@ def test_a_third_objective_can_save_a_slower_variant_or_condemn_it(make_record: 
     assert "2 (20 %) fewer params" in verdict.sentence
 
 
+def test_an_error_over_the_classes_is_named_as_one_beside_the_accuracy(make_record: Make) -> None:
+    objectives = ("error_percent", "latency_ms", "balanced_error_percent")
+    variant = make_record(0, variant="v", top1=60, p10=4, balanced_top1_percent=55.0)
+    better = make_record(1, top1=61, p10=3, balanced_top1_percent=58.0)
+    front = front_of([variant, better], objectives, (90.0, 8.0, 95.0))
+    (verdict,) = verdicts_of([variant, better], front)
+    assert verdict.sentence == (
+        "v (60.00 % top-1, 4.00 ms, 45.00 % balanced error) is dominated by trial 1: 1.00 points more accurate and "
+        "1.0 ms (25 %) faster and 3.00 points less balanced error."
+    )
+    assert "(reference point: 90 % error, 8.00 ms, 95.00 % balanced error)" in front.volume_text
+    equal = make_record(1, top1=60, p10=3, balanced_top1_percent=55.0)
+    (verdict,) = verdicts_of([variant, equal], front_of([variant, equal], objectives))
+    assert verdict.sentence.endswith("faster, at equal validation top-1 error and validation balanced error.")
+
+
 @pytest.mark.parametrize("status", [TrialStatus.FAILED, TrialStatus.REJECTED])
 def test_a_variant_without_a_result_says_why(status: TrialStatus, make_record: Make) -> None:
     records = [make_record(0, variant="v", top1=None, status=status, reason="out of memory"), make_record(1)]
