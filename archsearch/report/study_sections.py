@@ -812,12 +812,11 @@ def _method_facts(data: ReportData) -> Iterator[tuple[str, str]]:
             f"{facts['input_size']} x {facts['input_size']} pixels" if "input_size" in facts else "",
         ),
     )
-    validated = proxy.get("validation_images")
     yield (
         "Images",
         _joined(
             *(f"{count:,} trained on" for count in conditions.train_images[:3]),
-            f"{validated:,} validated on" if validated else "",
+            *(f"{count:,} validated on" for count in conditions.eval_images[:3]),
         ),
     )
     yield "Proxy", _pairs({name: proxy.get(name) for name in _PROXY})

@@ -318,3 +318,11 @@ def test_the_report_says_in_which_batch_latencies_were_taken_and_what_it_tells_a
     assert sentence in html
     for page in (html, markdown):
         assert f"x1.0 takes {ratio:.2f} times as long as x0.5" in page
+
+
+def test_the_methods_say_on_how_many_images_it_was_validated_and_not_how_many_there_might_have_been(
+    make_record: Make, make_data: Data
+) -> None:
+    # validation_images is 2,000, and the dataset has 165 to validate on
+    _, markdown, _ = rendered(make_data([make_record(0, eval_images=165)]))
+    assert "* Images: 10,000 trained on, 165 validated on" in markdown
