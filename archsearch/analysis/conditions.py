@@ -70,6 +70,18 @@ def runs_text(records: Sequence[Record]) -> str:
     return f"{' to '.join(dict.fromkeys((f'{min(runs):,}', f'{max(runs):,}')))} runs each" if runs else ""
 
 
+def mean_text(record: Record) -> str | None:
+    """`means of 3 seeds` where a design's network has the means of several (`means.means_of`); None of one training."""
+    return record.reason if record.point is not None and record.score is not None else None
+
+
+def seeds_text(records: Sequence[Record]) -> str:
+    """The seeds that networks were trained with, or of how many seeds their numbers are means."""
+    means = sorted({mean for record in records if (mean := mean_text(record)) is not None})
+    seeds = conditions_of([record for record in records if mean_text(record) is None]).seed
+    return " / ".join([*([f"seed {listed(seeds)}"] if seeds else []), *means])
+
+
 def conditions_text(records: Sequence[Record], *, dataset: str, device_name: str) -> str:
     """What the accuracies and latencies of networks belong to, in one line: nothing of them is told without it."""
     if not records:
@@ -79,7 +91,7 @@ def conditions_text(records: Sequence[Record], *, dataset: str, device_name: str
     parts = (
         dataset,
         plural(listed(found.epochs), "epoch"),
-        f"seed {listed(found.seed)}",
+        seeds_text(records),
         f"{listed(found.split)} split ({plural(listed(found.eval_images), 'image')})",
         f"{device} ({device_name})" if device_name else device,
         listed(found.backend),

@@ -11,7 +11,7 @@ from typing_extensions import TypedDict  # pydantic takes no other before Python
 
 from archsearch.analysis.baseline import Baseline, Change, changes_of, changes_text
 from archsearch.analysis.canary import Canary, CanaryJson
-from archsearch.analysis.conditions import batch_sentence, conditions_text, guessing_text, listed, runs_text
+from archsearch.analysis.conditions import batch_sentence, conditions_text, guessing_text, listed, runs_text, seeds_text
 from archsearch.analysis.confirmed import Confirmed, ConfirmedPoint
 from archsearch.analysis.front import OPEN, Front, FrontRow, NetworkJson, front_rows, networks_table
 from archsearch.analysis.intervals import counting_margin_points
@@ -223,7 +223,7 @@ class StudyFront(InNotebooks, Front):
             self.dataset,
             plural(listed(found.train_images), "training image"),
             plural(listed(found.epochs), "epoch"),
-            f"seed {listed(found.seed)}",
+            seeds_text([row.record for row in self.rows]),
             " / ".join(f"{size} x {size} pixels" for size in found.input_size),
             f"{listed(found.split)} split ({plural(listed(found.eval_images), 'image')}{chance})",
             guessing_text(found, self.num_classes) if self.num_classes else "",

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from archsearch.analysis.conditions import RecordConditions
+from archsearch.analysis.conditions import RecordConditions, seeds_text
 from archsearch.analysis.front import FrontRow
 from archsearch.analysis.objectives import OBJECTIVES
 from archsearch.analysis.study_front import PrintedTop1, StudyFront
@@ -494,7 +494,7 @@ def hover_text(found: StudyFront, row: FrontRow, *, name: str | None = None, ver
     lines = [
         _first_line(row, name or row.record.label),
         f"top-1 <b>{score.top1_percent:.2f} %</b> ({style.plain(score.split)}, {plural(score.epochs, 'epoch')}, "
-        f"seed {score.seed})",
+        f"{seeds_text([row.record])})",
         f"latency <b>{significant(latency.corrected_ms)} ms</b> (drift-corrected); "
         f"p10 {significant(latency.p10_ms)}, median {significant(latency.median_ms)}, "
         f"p90 {significant(latency.p90_ms)} (n = {latency.n:,}{'' if latency.converged else ', not converged'})",

@@ -138,7 +138,8 @@ function show(trial, { look = false } = {}) {
       ["Params", grouped(network.params)], ["MACs", grouped(network.macs) + (network.uncounted ? "*" : "")],
       ...(network.memory === null ? [] : [["Memory access (MB)", (network.memory / 1e6).toFixed(2)]]),
     ]),
-    element("p", "quiet", `${network.epochs} epochs, seed ${network.seed}, ${grouped(network.images)} ${network.split} images; ` +
+    element("p", "quiet", `${network.epochs} epochs, ${network.mean ?? `seed ${network.seed}`}, ` +
+      `${grouped(network.images)} ${network.split} images; ` +
       `${grouped(network.runs)} runs${network.converged ? "" : ", not converged"}; arch_id ${network.arch}`),
     element("h4", "", "Train it in full"), element("p", "type", command),
     element("h4", "", "Learning curve"),

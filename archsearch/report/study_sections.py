@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from archsearch.analysis.conditions import batch_sentence
+from archsearch.analysis.conditions import batch_sentence, mean_text
 from archsearch.analysis.front import FrontRow
 from archsearch.analysis.intervals import NORMAL_95, share_error_points
 from archsearch.analysis.means import retrained_table
@@ -120,6 +120,8 @@ def panel_data(data: ReportData) -> dict[str, Any]:
     for row in rows:
         record = row.record
         facts = _facts(row)
+        if (mean := mean_text(record)) is not None:
+            facts["mean"] = mean
         facts["front"] = row.on_front
         facts["upper"] = float(data.front.noise_floor.upper(facts["ms"]))  # a slower network than this is no tie
         facts["changes"] = [[_place(names, name), value, base] for name, value, base in data.front.changes(record)]

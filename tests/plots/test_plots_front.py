@@ -12,6 +12,7 @@ from makers import make_front
 
 from archsearch.analysis.baseline import Baseline
 from archsearch.analysis.confirmed import Confirmed, confirmed_of
+from archsearch.analysis.means import means_of
 from archsearch.analysis.study_front import Bound, PrintedTop1
 from archsearch.designs import Design, DesignPoint
 from archsearch.plots import style
@@ -24,6 +25,22 @@ Make = Callable[..., Record]
 
 def based_on(choices: dict[str, object]) -> dict[str, Baseline]:
     return {"shufflenet_v2": Baseline(name="base", choices=choices)}  # type: ignore[arg-type]
+
+
+def test_means_over_seeds_are_not_called_one_seed_wherever_a_front_shows_them(make_record: Make) -> None:
+    records = [
+        *(
+            replace(make_record(n, top1=60.0 + n, p10=2.0, arch_id="a" * 12, seed=20 + n), point="fast")
+            for n in range(3)
+        ),
+        replace(make_record(3, top1=70.0, p10=4.0, seed=21), point="slow"),  # its other seeds failed
+    ]
+    found = make_front(means_of(records), dataset="CIFAR-10")
+    assert " · 8 epochs · seed 21 / means of 3 seeds · " in found.subtitle[0]
+    assert " · 8 epochs · seed 21 / means of 3 seeds · " in found.answer(published=False).subtitle[0]
+    fast, slow = found.rows
+    assert "top-1 <b>61.00 %</b> (validation, 8 epochs, means of 3 seeds)" in hover_text(found, fast)
+    assert "top-1 <b>70.00 %</b> (validation, 8 epochs, seed 21)" in hover_text(found, slow)
 
 
 def test_the_words_and_the_axes_of_a_front(make_record: Make) -> None:

@@ -326,3 +326,14 @@ def test_the_methods_say_on_how_many_images_it_was_validated_and_not_how_many_th
     # validation_images is 2,000, and the dataset has 165 to validate on
     _, markdown, _ = rendered(make_data([make_record(0, eval_images=165)]))
     assert "* Images: 10,000 trained on, 165 validated on" in markdown
+
+
+def test_the_panel_says_of_how_many_seeds_a_designs_network_has_the_means(make_record: Make, make_data: Data) -> None:
+    point = DesignPoint(name="fast", family="shufflenet_v2", choices={}, arch_id="a" * 12)
+    design = Design(purpose="confirm", of="study", points=(point,), seeds=(20, 21))
+    records = [replace(make_record(n, arch_id="a" * 12, seed=20 + n), point="fast") for n in range(2)]
+    page, _, _ = rendered(make_data(records, design=design))
+    assert panel_of(page)["networks"]["0"]["mean"] == "means of 2 seeds"
+    page, _, _ = rendered(make_data([make_record(0, seed=20)]))
+    network = panel_of(page)["networks"]["0"]
+    assert (network["seed"], "mean" in network) == (20, False)
