@@ -34,7 +34,6 @@ from archsearch.text import plural
 
 # What a study's `--trials` counts, and so what a search has spent.
 COUNTED = (TrialStatus.COMPLETE, TrialStatus.STOPPED, TrialStatus.FAILED)
-_SPENT = (*COUNTED, TrialStatus.REJECTED, TrialStatus.REPLAY)
 SHUFFLES = 40
 FLAT = 0.001  # a growth of less than a thousandth of the hypervolume is none
 _CHECKPOINTS = 60
@@ -49,7 +48,8 @@ class HistoryStep:
         trial, label, arch_id, status: of the trial; stopped and failed ones add nothing, but they count.
         hypervolume, share: of all trials so far, as `Front` has them.
         on_front: whether the trial was on the front when it ended.
-        seconds: wall time of all trials so far, those that do not count among them; of several workers it is the sum.
+        seconds: wall time of all trials so far, those that do not count or were promoted among them; of several workers
+            it is the sum.
     """
 
     ended: int
@@ -253,7 +253,7 @@ def _values(records: Sequence[Record], objectives: Sequence[str]) -> Floats:
 def _spent(ordered: Sequence[Record]) -> dict[int, float]:
     total, found = 0.0, {}
     for record in ordered:
-        if record.status in _SPENT:
+        if record.status is not TrialStatus.RUNNING:
             total += record.seconds or 0.0
         found[record.trial] = total
     return found

@@ -114,6 +114,19 @@ def test_only_trials_that_count_are_steps(make_record: Make) -> None:
     assert [step.seconds for step in history.steps] == [40.0, 80.0, 120.0]
 
 
+def test_the_time_of_a_trial_that_was_promoted_is_not_lost_with_its_status(make_record: Make) -> None:
+    records = [
+        make_record(0, status=TrialStatus.INTERRUPTED, reason="promoted: goes on as another trial", epochs=2),
+        make_record(1),
+        make_record(2, arch_id=f"{0:012x}"),
+        replace(make_record(3, status=TrialStatus.INTERRUPTED, top1=None), seconds=None),  # cut off by Ctrl-C
+        make_record(4),
+    ]
+    history = hypervolume_history(records, reference_point=CORNERS[2])
+    # trials of 40 s; what a trial that was cut off took is not known
+    assert [(step.trial, step.seconds) for step in history.steps] == [(1, 80.0), (2, 120.0), (4, 160.0)]
+
+
 @pytest.mark.parametrize("status", [TrialStatus.FAILED, TrialStatus.REJECTED])
 def test_without_a_complete_trial_there_is_no_volume(make_record: Make, status: TrialStatus) -> None:
     records = [make_record(trial, status=status, top1=None, p10=None) for trial in range(5)]
