@@ -497,11 +497,12 @@ def learning_curves(records: Sequence[Record], front: Sequence[int], *, study: s
 
     Args:
         records: of any status, with their curves; those that were not trained, or whose curve is not at hand, are
-            counted and have none.
+            counted and have none. Of a trial that was promoted it is the curve of the one that went on with it.
         front: numbers of the trials on the front.
     """
     members = set(front)
-    trained = [record for record in records if record.score is not None and record.status is not TrialStatus.REPLAY]
+    told_elsewhere = (TrialStatus.REPLAY, TrialStatus.INTERRUPTED)
+    trained = [record for record in records if record.score is not None and record.status not in told_elsewhere]
     curves = [curve for record in trained if (curve := _curve(record, record.trial in members)) is not None]
     stopped = sum(record.status is TrialStatus.STOPPED for record in trained)
     spared = sum(bool(record.early_stop and not record.early_stop.stopped) for record in trained)

@@ -72,6 +72,17 @@ def test_the_info_says_who_was_stopped_and_what_is_not_drawn(records: list[Recor
     ]
 
 
+def test_a_training_that_was_promoted_is_one_training_of_its_whole_schedule(make_record: Make) -> None:
+    promoted = make_record(
+        0, top1=25, epochs=2, curve=_curve(15, 25), status=TrialStatus.INTERRUPTED,
+        reason="promoted: goes on as another trial",
+    )  # fmt: skip
+    went_on = make_record(1, top1=40, epochs=3, curve=_curve(15, 25, 40), arch_id=promoted.arch_id)
+    info = learning_curves([replace(promoted, early_stop=_stop(stopped=True)), went_on], [1], study="s")
+    assert info.subtitle == ("1 training of 3 epochs; none stopped early",)
+    assert [(curve.trial, curve.epochs) for curve in info.curves] == [(1, (1, 2, 3))]
+
+
 def test_a_stopped_curve_ends_with_a_cross_and_the_rules_reason(records: list[Record]) -> None:
     figure = learning_curves_figure(learning_curves(records, [1], study="s"))
     by_name = {trace.name: trace for trace in figure.data}
