@@ -175,7 +175,10 @@ def trust_between(study: StoredStudy, long: StoredStudy) -> Trust:
 
 
 def stored_predictors(records: Sequence[Record]) -> dict[str, dict[str, float]]:
-    """params, macs, memory_bytes and latency_ms (drift-corrected p10) of every network of a study that has them."""
+    """params, macs, memory_bytes and latency_ms (drift-corrected p10) of every network of a study that has them.
+
+    Of a network whose trial was cut off they are those of the one that went on with it.
+    """
     found: dict[str, dict[str, float]] = {"params": {}, "macs": {}, "memory_bytes": {}, "latency_ms": {}}
     for record in cut_off_last(records):
         if record.cost is not None:
