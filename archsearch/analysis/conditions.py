@@ -43,13 +43,23 @@ _NAMED_TRIALS = 4
 _MOST_LISTED = 4  # values of one condition
 
 
+def mean_text(record: Record) -> str | None:
+    """`means of 3 seeds` where a design's network has the means of several (`means.means_of`); None of one training."""
+    return record.reason if record.point is not None and record.score is not None else None
+
+
 def conditions_of(records: Sequence[Record]) -> RecordConditions:
-    """The distinct conditions of these records; a record without latency or score adds nothing for it."""
+    """The distinct conditions of these records; a record without latency or score adds nothing for it.
+
+    The seeds are those of single trainings.
+    """
     found: dict[str, tuple[Any, ...]] = {}
     latencies, scores = [record.latency for record in records], [record.score for record in records]
     for names, parts in ((_OF_LATENCY, latencies), (_OF_SCORE, scores)):
         for name in names:
             found[name] = tuple(sorted({getattr(part, name) for part in parts if part is not None} - {None}))
+    single = (record.score for record in records if mean_text(record) is None)
+    found["seed"] = tuple(sorted({score.seed for score in single if score is not None}))
     return RecordConditions(**found)
 
 
@@ -70,15 +80,10 @@ def runs_text(records: Sequence[Record]) -> str:
     return f"{' to '.join(dict.fromkeys((f'{min(runs):,}', f'{max(runs):,}')))} runs each" if runs else ""
 
 
-def mean_text(record: Record) -> str | None:
-    """`means of 3 seeds` where a design's network has the means of several (`means.means_of`); None of one training."""
-    return record.reason if record.point is not None and record.score is not None else None
-
-
 def seeds_text(records: Sequence[Record]) -> str:
     """The seeds that networks were trained with, or of how many seeds their numbers are means."""
     means = sorted({mean for record in records if (mean := mean_text(record)) is not None})
-    seeds = conditions_of([record for record in records if mean_text(record) is None]).seed
+    seeds = conditions_of(records).seed
     return " / ".join([*([f"seed {listed(seeds)}"] if seeds else []), *means])
 
 

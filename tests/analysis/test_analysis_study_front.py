@@ -14,6 +14,7 @@ import pytest
 from makers import make_record
 
 from archsearch.analysis.front import front_of, front_rows
+from archsearch.analysis.means import means_of
 from archsearch.analysis.study_front import StudyFront
 from archsearch.analysis.verdicts import verdicts_of, verdicts_table
 from archsearch.api.analyses import study_front
@@ -26,6 +27,17 @@ from archsearch.store.studies import StudyInfo
 from archsearch.table import csv_text
 
 Make = Callable[..., Record]
+
+
+def test_a_designs_means_are_comparable_where_the_first_seed_of_a_network_failed(make_record: Make) -> None:
+    trials = [("a", 20), ("a", 21), ("a", 22), ("b", 21), ("b", 22)]  # b's seed 20 failed
+    records = [
+        replace(make_record(trial, arch_id=12 * point, seed=seed), point=point)
+        for trial, (point, seed) in enumerate(trials)
+    ]
+    assert front_of(means_of(records)).warnings == ()
+    (warning,) = front_of(means_of(records[2:4])).warnings  # one training each
+    assert warning == "accuracies are not comparable: 2 values of seed (21, 22)"
 
 
 def test_a_row_carries_every_number_with_its_conditions(make_record: Make) -> None:
