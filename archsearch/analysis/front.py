@@ -110,7 +110,12 @@ class Front:
 
     @property
     def _title(self) -> str:
-        return f"Front: {len(self.members)} of {plural(len(self.rows), 'network')}"
+        return f"Front: {self.networks_text}"
+
+    @property
+    def networks_text(self) -> str:
+        """How many networks are on it, of how many; one with two names is one: `2 of 12 networks`."""
+        return f"{len(distinct(self.members))} of {plural(len(distinct(self.rows)), 'network')}"
 
     def _repr_html_(self) -> str:
         members = networks_table(self.members, title="")

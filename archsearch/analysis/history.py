@@ -510,8 +510,9 @@ def learning_curves(records: Sequence[Record], front: Sequence[int], *, study: s
     # of the whole schedules: a training that was stopped has fewer
     whole = [each.score for each in trained if each.status is not TrialStatus.STOPPED and each.score is not None]
     epochs = " / ".join(map(str, sorted({score.epochs for score in whole if score.curve})))
+    trainings = len({(record.arch_id, record.score) for record in trained})  # one for all names of a network
     counts = [
-        plural(len(trained), "training") + (f" of {plural(epochs, 'epoch')}" if epochs else ""),
+        plural(trainings, "training") + (f" of {plural(epochs, 'epoch')}" if epochs else ""),
         f"{stopped:,} stopped early" if stopped else "none stopped early",
         f"{spared:,} spared though the rule spoke" if spared else "",
         f"{failed:,} failed without a score" if failed else "",

@@ -724,7 +724,7 @@ def select(front: Front, rule: str) -> Record:
     if parsed.knee:
         if front.knee is None:
             raise ConfigError(
-                f"the front ({plural(len(front.members), 'network')}) has no knee between its ends",
+                f"the front ({plural(len(distinct(front.members)), 'network')}) has no knee between its ends",
                 hint="choose by another rule: recommended, accuracy or latency",
             )
         return front.knee.record

@@ -13,7 +13,7 @@ from archsearch.analysis.baseline import Baseline, Change, changes_of, changes_t
 from archsearch.analysis.canary import Canary, CanaryJson
 from archsearch.analysis.conditions import batch_sentence, conditions_text, guessing_text, listed, runs_text, seeds_text
 from archsearch.analysis.confirmed import Confirmed, ConfirmedPoint
-from archsearch.analysis.front import OPEN, Front, FrontRow, NetworkJson, front_rows, networks_table
+from archsearch.analysis.front import OPEN, Front, FrontRow, NetworkJson, distinct, front_rows, networks_table
 from archsearch.analysis.intervals import counting_margin_points
 from archsearch.analysis.means import Retraining, retrained_table
 from archsearch.analysis.objectives import floor_basis
@@ -244,9 +244,8 @@ class StudyFront(InNotebooks, Front):
         ]
 
     def _counted(self) -> list[str]:
-        count = (
-            f"{plural(sum(self.statuses.values()), 'trial')} ({self.statuses_text}); {len(self.members):,} on the front"
-        )
+        members = f"{len(distinct(self.members)):,} on the front"
+        count = f"{plural(sum(self.statuses.values()), 'trial')} ({self.statuses_text}); {members}"
         if set(self.objectives) != {"error_percent", "latency_ms"}:
             count += f" of {', '.join(self.objectives)}"
         bounds = f"bounds: {', '.join(bound.text for bound in self.bounds)}" if self.bounds else ""
@@ -325,7 +324,7 @@ class StudyFront(InNotebooks, Front):
 
     def members_table(self) -> Table:
         """The networks on the front, fastest first."""
-        return self._table(self.members, f"The front: {len(self.members)} of {plural(len(self.rows), 'network')}")
+        return self._table(self.members, f"The front: {self.networks_text}")
 
     def networks_table(self) -> Table:
         """Every complete network."""

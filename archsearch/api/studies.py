@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from archsearch.analysis.front import distinct
 from archsearch.api.stored import counts_text
 from archsearch.api.study import Study, stored_studies
 from archsearch.records import Record
@@ -122,7 +123,7 @@ def _summary(study: Study) -> StudySummary:
         study=study.name,
         dataset=str(study.info.config["dataset"]),
         counts=dict(study.counts),
-        front=len(front.members),
+        front=len(distinct(front.members)),
         hypervolume_share=front.hypervolume_share,
         recommended=_point(study.recommendation.record),
         knee=None if front.knee is None else _point(front.knee.record),

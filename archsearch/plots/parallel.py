@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from archsearch.analysis.front import Front
+from archsearch.analysis.front import Front, distinct
 from archsearch.analysis.objectives import OBJECTIVES
 from archsearch.plots import style
 from archsearch.plots.ranges import nice_ticks
@@ -145,7 +145,7 @@ def parallel_of(front: Front, *, study: str) -> Parallel:
     shown = thinned(lines, MOST_LINES, keep=lambda line: line.on_front or line.variant)
     same, left = len(names) - len(varying), len(varying) - len(kept)
     counts = [
-        f"{plural(len(lines), 'network')}, {len(front.members):,} on the front",
+        f"{plural(len(distinct(front.rows)), 'network')}, {len(distinct(front.members)):,} on the front",
         thinned_line(len(shown), len(lines), "networks"),
         f"{plural(same, 'choice')} {'is' if same == 1 else 'are'} the same in all" if same else "",
         thinned_line(len(kept), len(varying), "choices that vary") + (", those that go along most with the error")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from makers import make_record
+from makers import make_front, make_record
 
 from archsearch.analysis.front import front_of, front_rows
 from archsearch.analysis.means import means_of
@@ -38,6 +38,15 @@ def test_a_designs_means_are_comparable_where_the_first_seed_of_a_network_failed
     assert front_of(means_of(records)).warnings == ()
     (warning,) = front_of(means_of(records[2:4])).warnings  # one training each
     assert warning == "accuracies are not comparable: 2 values of seed (21, 22)"
+
+
+def test_a_network_with_two_names_is_one_network_of_the_front(make_record: Make) -> None:
+    named = [make_record(trial, variant=name, arch_id="a" * 12) for trial, name in enumerate(("x", "x_authors"))]
+    found = make_front([*named, make_record(2, top1=40.0)])
+    assert found.members_table().title == "The front: 1 of 2 networks"
+    assert str(found.members_table()).count("x_authors") == 1
+    assert any(line.startswith("3 trials (3 complete); 1 on the front;") for line in found.subtitle)
+    assert found.recommendation.reason == "It is the whole front: it beats every other of 2 complete networks."
 
 
 def test_a_row_carries_every_number_with_its_conditions(make_record: Make) -> None:

@@ -83,6 +83,16 @@ def test_a_training_that_was_promoted_is_one_training_of_its_whole_schedule(make
     assert [(curve.trial, curve.epochs) for curve in info.curves] == [(1, (1, 2, 3))]
 
 
+def test_a_network_with_two_names_was_trained_once(make_record: Make) -> None:
+    named = [
+        make_record(trial, variant=name, epochs=3, curve=_curve(10, 20, 50), arch_id="a" * 12)
+        for trial, name in enumerate(("x", "x_authors"))
+    ]
+    info = learning_curves([*named, make_record(2, epochs=3, curve=_curve(10, 20, 50))], [0, 1], study="s")
+    assert info.subtitle == ("2 trainings of 3 epochs; none stopped early",)
+    assert [curve.label for curve in info.curves] == ["x", "x_authors", "trial 2"]
+
+
 def test_a_stopped_curve_ends_with_a_cross_and_the_rules_reason(records: list[Record]) -> None:
     figure = learning_curves_figure(learning_curves(records, [1], study="s"))
     by_name = {trace.name: trace for trace in figure.data}
