@@ -225,7 +225,10 @@ def glance_figure(found: StudyFront, *, width: int = _GLANCE_PX, height: int = 4
 
     def add(rows: Sequence[FrontRow], marker: dict[str, Any]) -> None:
         points = [at(row) for row in rows]
-        texts = [_in_a_line(row, *point) for row, point in zip(rows, points, strict=True)]
+        texts = [
+            _in_a_line(row, *point, on_front=row.record.arch_id in on_front)
+            for row, point in zip(rows, points, strict=True)
+        ]
         add_points(figure, points, texts, marker, trials=_trials(rows), always=True)
 
     add(others, _DOT)
@@ -255,9 +258,9 @@ def glance_figure(found: StudyFront, *, width: int = _GLANCE_PX, height: int = 4
     return figure
 
 
-def _in_a_line(row: FrontRow, ms: float, top1: float) -> str:
+def _in_a_line(row: FrontRow, ms: float, top1: float, *, on_front: bool) -> str:
     """Which network it is and what it does."""
-    return f"{_first_line(row, row.record.label)}: {top1:.2f} %, {significant(ms)} ms"
+    return f"{_first_line(row, row.record.label, on_front=on_front)}: {top1:.2f} %, {significant(ms)} ms"
 
 
 def _add_steps(figure: go.Figure, steps: Sequence[Place]) -> None:
@@ -485,14 +488,16 @@ def _hover_texts(found: StudyFront, rows: Sequence[FrontRow], *, most: int) -> l
     """What each network says when it is pointed at: everything, or of more than `most` one line."""
     if len(rows) <= most:
         return [hover_text(found, row) for row in rows]
-    return [f"{_in_a_line(row, *_at(row))}, {count_text(row.cost.params)} params" for row in rows]
+    return [
+        f"{_in_a_line(row, *_at(row), on_front=row.on_front)}, {count_text(row.cost.params)} params" for row in rows
+    ]
 
 
 def hover_text(found: StudyFront, row: FrontRow, *, name: str | None = None, verdict: str | None = None) -> str:
     """Everything about one network, in escaped lines: all choices that differ from the base among them."""
     score, latency, cost = row.score, row.latency, row.cost
     lines = [
-        _first_line(row, name or row.record.label),
+        _first_line(row, name or row.record.label, on_front=row.on_front),
         f"top-1 <b>{score.top1_percent:.2f} %</b> ({style.plain(score.split)}, {plural(score.epochs, 'epoch')}, "
         f"{seeds_text([row.record])})",
         f"latency <b>{significant(latency.corrected_ms)} ms</b> (drift-corrected); "
@@ -509,11 +514,11 @@ def hover_text(found: StudyFront, row: FrontRow, *, name: str | None = None, ver
     return "<br>".join([*lines, *_packed(changes)])
 
 
-def _first_line(row: FrontRow, label: str) -> str:
+def _first_line(row: FrontRow, label: str, *, on_front: bool) -> str:
     first = f"<b>{style.plain(label)}</b>"
     if label != f"trial {row.record.trial}":
         first += f" (trial {row.record.trial})"
-    return first + (" · on the front" if row.on_front else "")
+    return first + (" · on the front" if on_front else "")
 
 
 def _packed(parts: Sequence[str]) -> Iterator[str]:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 from typing import Any
@@ -13,6 +13,7 @@ from makers import make_front
 from archsearch.analysis.baseline import Baseline
 from archsearch.analysis.confirmed import Confirmed, confirmed_of
 from archsearch.analysis.means import means_of
+from archsearch.analysis.recommendation import recommendation_of
 from archsearch.analysis.study_front import Bound, PrintedTop1
 from archsearch.designs import Design, DesignPoint
 from archsearch.plots import style
@@ -192,18 +193,18 @@ def _trace(figure: go.Figure, name: str) -> Any:
     return next(trace for trace in figure.data if (trace.name or "").startswith(name))
 
 
-def _confirmed(make: Make, trials: Sequence[int], top1s: Sequence[float]) -> Confirmed:
+def _confirmed(make: Make, found: Mapping[int, Sequence[float]]) -> Confirmed:
     """A confirmation of these trials (their `arch_id` is "net" and the trial), with a top-1 for each seed, at 3 ms."""
     points = tuple(
         DesignPoint(name=f"trial {trial}", family="f", choices={}, arch_id=f"net{trial}", trial=trial)
-        for trial in trials
+        for trial in found
     )
     again = [
         replace(make(seed, top1=top1, p10=3.0, seed=seed, arch_id=point.arch_id), point=point.name)
-        for point in points
+        for point, top1s in zip(points, found.values(), strict=True)
         for seed, top1 in enumerate(top1s)
     ]
-    design = Design(purpose="confirm", of="s", points=points, seeds=tuple(range(len(top1s))))
+    design = Design(purpose="confirm", of="s", points=points, seeds=tuple(range(max(map(len, found.values())))))
     return confirmed_of(again, design, ("error_percent", "latency_ms"), noise_floor=0.0, draws=0)
 
 
@@ -235,7 +236,7 @@ def test_a_bound_just_beyond_the_slowest_network_is_on_the_axis(make_record: Mak
 
 
 def test_what_was_evaluated_again_has_error_bars_at_its_means(make_record: Make) -> None:
-    again = _confirmed(make_record, [0], (50.0, 52.0, 54.0))
+    again = _confirmed(make_record, {0: (50.0, 52.0, 54.0)})
     figure = front_figure(make_front([make_record(0, top1=54, p10=3), make_record(1, p10=5)], confirmed=again))
     trace = _trace(figure, "evaluated again, 95 % interval")
     assert (list(trace.x), list(trace.y)) == ([pytest.approx(3.0)], [pytest.approx(52.0)])
@@ -247,12 +248,12 @@ def test_what_was_evaluated_again_has_error_bars_at_its_means(make_record: Make)
 
 
 def test_one_evaluation_gives_no_interval_and_an_unknown_trial_no_mark(make_record: Make) -> None:
-    info = make_front([make_record(0)], confirmed=_confirmed(make_record, [0, 9], (52.0,)))
+    info = make_front([make_record(0)], confirmed=_confirmed(make_record, {0: (52.0,), 9: (52.0,)}))
     assert [each.trial for each in info.again] == [0]
     trace = _trace(front_figure(info), "evaluated again")
     assert list(trace.error_y.array) == [0.0]
     assert "interval" not in trace.hovertext[0]
-    assert make_front([make_record(1)], confirmed=_confirmed(make_record, [0], (52.0,))).again == ()
+    assert make_front([make_record(1)], confirmed=_confirmed(make_record, {0: (52.0,)})).again == ()
 
 
 @pytest.mark.parametrize(("top1", "shown"), [(62.0, True), (92.98, False)])
@@ -332,6 +333,19 @@ def test_the_front_at_a_glance_names_what_is_recommended_and_what_it_beats(make_
     assert glance_figure(make_front([])).data == ()
 
 
+def test_the_front_at_a_glance_calls_the_same_networks_its_front_that_it_draws_as_one(make_record: Make) -> None:
+    records = [make_record(n, top1=top1, p10=3, arch_id=f"net{n}") for n, top1 in enumerate([50.0, 54.0])]
+    again = _confirmed(make_record, {0: (50.0, 52.0, 57.0), 1: (50.0, 52.0, 54.0)})  # over three seeds 53 and 52
+    found = make_front(records, confirmed=again)
+    chosen = recommendation_of(found, records, confirmed=again)
+    assert [row.record.trial for row in found.members] == [1]
+    assert chosen.network is not None and chosen.network.seeds == 3
+    texts = [
+        text for trace in glance_figure(replace(found, recommendation=chosen)).data for text in trace.hovertext or ()
+    ]
+    assert {text.partition(":")[0] for text in texts} == {"<b>trial 0</b> · on the front", "<b>trial 1</b>"}
+
+
 def test_labels_of_the_front_at_a_glance_lie_beside_each_other_and_inside_at_both_widths(make_record: Make) -> None:
     records = [
         make_record(17, top1=95.67, p10=0.050),
@@ -367,7 +381,7 @@ def test_every_choice_that_differs_is_in_the_hover_text(make_record: Make) -> No
 def test_the_tables_beside_a_front_hold_its_networks_and_variants(
     study_records: list[Record], make_record: Make
 ) -> None:
-    found = make_front(study_records, confirmed=_confirmed(make_record, [0], (50.0, 52.0, 54.0)))
+    found = make_front(study_records, confirmed=_confirmed(make_record, {0: (50.0, 52.0, 54.0)}))
     members, variants, *_ = found.tables()
     networks, again, printed = found.data_tables()
     assert [row[1] for row in members.rows] == [row.record.trial for row in found.members]
