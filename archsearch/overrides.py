@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any
 
 from archsearch.errors import ConfigError, OverrideError
@@ -19,7 +20,12 @@ _SECTIONS = ("proxy", "latency")
 def read_overrides(given: Overrides) -> dict[str, Any]:
     """Values by dotted key, in the order given; of a key given twice the last. Raises OverrideError."""
     if isinstance(given, Mapping):
-        return {str(key): copy.deepcopy(value) for key, value in given.items()}
+        return {
+            str(key): int(value)
+            if isinstance(value, Integral) and not isinstance(value, bool)
+            else copy.deepcopy(value)
+            for key, value in given.items()
+        }
     found: dict[str, Any] = {}
     for text in [given] if isinstance(given, str) else given:
         if not isinstance(text, str):

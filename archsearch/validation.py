@@ -1,10 +1,14 @@
-"""Pydantic's findings in our words: one sentence that names the file, the key, what was got and what to do."""
+"""Pydantic's findings in our words: one sentence that names the file, the key, what was got and what to do.
+
+Also the whole numbers among the arguments of a function, of which pydantic hears nothing.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from operator import index
+from typing import Any, SupportsIndex, overload
 
 from pydantic import BaseModel, ValidationError
 
@@ -13,6 +17,20 @@ from archsearch.files import NAME, NAME_WORDS
 from archsearch.text import plural
 
 _PATTERNS = {NAME: NAME_WORDS}
+
+
+@overload
+def whole(value: SupportsIndex, name: str) -> int: ...
+@overload
+def whole(value: SupportsIndex | None, name: str) -> int | None: ...
+def whole(value: SupportsIndex | None, name: str) -> int | None:
+    """The argument of this name as an int, also of numpy's whole numbers; None stays. Raises ConfigError for others."""
+    try:
+        return None if value is None else index(value)
+    except TypeError:
+        raise ConfigError(f"{name} {shown(value)}: must be a whole number") from None
+
+
 # Of a key that takes one of several types pydantic also names the type that it tried: no key that a person wrote.
 _TYPE_TRIED = re.compile(r".*\[.*|(constrained-)?(str|int|float|bool)")
 

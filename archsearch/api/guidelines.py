@@ -39,6 +39,7 @@ from archsearch.papers.printed import PrintedTable, find_paper
 from archsearch.records import Latency
 from archsearch.search.estimate import Estimate
 from archsearch.targets.transports import parse_target
+from archsearch.validation import whole
 
 if TYPE_CHECKING:
     from archsearch.models.spec import Spec
@@ -142,6 +143,8 @@ def guidelines(
     from archsearch.search.devices import worker_devices
     from archsearch.targets.board import Board, check_backend, check_device_beside, measure_on
 
+    batch, networks = whole(batch, "batch"), whole(networks, "networks")
+    input_size, seed = whole(input_size, "input_size"), whole(seed, "seed")
     on_board = parse_target(target)
     check_device_beside(on_board, device)
     where = worker_devices("cpu" if on_board is not None else device, 1)[0]

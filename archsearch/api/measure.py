@@ -26,6 +26,7 @@ from archsearch.table import Column, InNotebooks, Marked, Table, json_as
 from archsearch.targets.board import Board, check_backend, check_device_beside, measure_on
 from archsearch.targets.transports import parse_target
 from archsearch.text import plural
+from archsearch.validation import whole
 
 if TYPE_CHECKING:
     from torch import nn
@@ -319,7 +320,7 @@ def _settings(
     for batch in batches:
         if not isinstance(batch, Integral) or batch < 1:
             raise ConfigError(f"a batch is a whole number of images, 1 or more; got {batch}")
-    if threads < 1:
+    if (threads := whole(threads, "threads")) < 1:
         raise ConfigError(f"threads must be at least 1, got {threads}")
     if budget_seconds is not None and not 0 < budget_seconds <= MOST_SECONDS:
         raise ConfigError(f"budget_seconds {budget_seconds:g}: must be above 0, and at most {MOST_SECONDS:g}")

@@ -15,6 +15,7 @@ from archsearch.models.families import FAMILIES, build, spec_from_json
 from archsearch.models.spec import Spec
 from archsearch.models.variants import ANY_OF_TORCHVISION, TORCHVISION, VARIANTS, Variant, find_variant
 from archsearch.resources import is_file, parse_json, read_text, read_yaml
+from archsearch.validation import whole
 
 if TYPE_CHECKING:
     from torch import nn
@@ -45,8 +46,8 @@ class FoundNetwork:
 
         Raises ConfigError for less than 1, and for a choice that it has not.
         """
-        size = self.input_size if input_size is None else input_size
-        classes = self.num_classes if num_classes is None else num_classes
+        size = self.input_size if input_size is None else whole(input_size, "input_size")
+        classes = self.num_classes if num_classes is None else whole(num_classes, "num_classes")
         if size < 1 or classes < 1:
             raise ConfigError(f"input_size and num_classes must be at least 1, got {size} and {classes}")
         spec = self.spec.with_choices(changes or {}).normalised(size)

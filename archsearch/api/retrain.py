@@ -44,6 +44,7 @@ from archsearch.training.proxy import train_proxy
 from archsearch.training.retrain import CHECKPOINT_SECONDS, Pace, RetrainedSeed, retrain_seed
 from archsearch.training.settings import ClassWeights, ProxySettings, settled_precision, weights_by_name
 from archsearch.training.start import STARTS, Start, pretrained_start, read_start, save_start
+from archsearch.validation import whole
 
 logger = logging.getLogger(__name__)
 
@@ -176,6 +177,7 @@ def retrain(
     Raises ConfigError, UnknownNameError, StoreError, DataError, TrainingError; TrainingBusyError while another process
     trains this network.
     """
+    seeds, epochs, batch_size = whole(seeds, "seeds"), whole(epochs, "epochs"), whole(batch_size, "batch_size")
     if not 1 <= seeds <= _MOST_SEEDS:
         raise ConfigError(f"seeds {seeds}: must be 1 to {_MOST_SEEDS}")
     if epochs is not None and not 1 <= epochs <= _MOST_EPOCHS:

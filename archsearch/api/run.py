@@ -28,6 +28,7 @@ from archsearch.search.timing import timed_estimate
 from archsearch.search.variants import study_variants
 from archsearch.store.claims import HOLDS_SLOT
 from archsearch.training.precision import usual_precision
+from archsearch.validation import whole
 
 logger = logging.getLogger(__name__)
 
@@ -125,7 +126,7 @@ def plan_config(config: StudyConfig, runtime: Runtime, *, trials: int | None = N
     return plan_run(
         config,
         runtime,
-        trials=trials,
+        trials=whole(trials, "trials"),
         former=info is not None and RULES_FACT not in info.facts,
         stored=info,
         trained=study is not None and any(record.score is not None for record in study.records),

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from numbers import Integral
 from typing import Any, Self
 
 from archsearch.analysis.canary import Canary, canary_of
@@ -372,8 +373,9 @@ class StoredStudy:
         """
         if which == "best":
             return _chosen(self.select(rule))
-        if isinstance(which, int):
-            return _chosen(self._trial(which))
+        if isinstance(which, int | Integral):
+            return _chosen(self._trial(int(which)))
+        which = str(which)
         number = trial_number(which)
         if number is not None:
             return _chosen(self._trial(number))
@@ -413,7 +415,9 @@ class StoredStudy:
         highest = max((record.trial for record in self.records), default=None)
         return "first trial is still to come" if highest is None else f"trials are 0 to {highest}"
 
-    def choose_all(self, which: str, *, rule: str = RECOMMENDED, with_variants: bool = False) -> tuple[Chosen, ...]:
+    def choose_all(
+        self, which: str | int, *, rule: str = RECOMMENDED, with_variants: bool = False
+    ) -> tuple[Chosen, ...]:
         """The networks of a list with commas, each once: what `choose` takes, `front` and `variants`.
 
         Args:
@@ -424,7 +428,7 @@ class StoredStudy:
         Raises ConfigError or UnknownNameError saying what there is, ArchsearchError without a complete trial.
         """
         chosen: list[Chosen] = []
-        for name in (part.strip() for part in which.split(",")):
+        for name in (part.strip() for part in str(which).split(",")):
             if name == "front":
                 if not self.front.members:
                     raise ArchsearchError(

@@ -19,6 +19,7 @@ from archsearch.records import Record
 from archsearch.search.runtime import Runtime
 from archsearch.store.studies import TRUST_FACTS
 from archsearch.text import plural
+from archsearch.validation import whole
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +67,7 @@ def plan_trust(
         raise ConfigError(f"{networks} networks, {seeds} seeds: at least 1 of each is needed")
     base = base_of(opened)
     proxy_epochs = base.config.proxy.epochs
-    long_epochs = TIMES_LONGER * proxy_epochs if epochs is None else epochs
+    long_epochs = TIMES_LONGER * proxy_epochs if epochs is None else whole(epochs, "epochs")
     if long_epochs <= proxy_epochs:
         raise ConfigError(
             f"epochs {long_epochs}: the proxy itself has {proxy_epochs}",

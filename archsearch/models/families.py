@@ -14,6 +14,7 @@ from archsearch.models.specs.shufflenet_v1 import ShuffleNetV1Spec
 from archsearch.models.specs.shufflenet_v2 import ShuffleNetV2LargeSpec, ShuffleNetV2Spec
 from archsearch.records import LARGEST_INPUT, MOST_CLASSES
 from archsearch.registry import Registry
+from archsearch.validation import whole
 
 if TYPE_CHECKING:
     from torch import nn
@@ -184,7 +185,7 @@ def build(
     if num_classes < 1:
         raise BuildError(f"{spec.family} cannot be built for {num_classes} classes", hint="num_classes is at least 1")
     family = FAMILIES[spec.family]
-    if seed is None:
+    if (seed := whole(seed, "seed")) is None:
         return family.build(spec, num_classes, input_size)
     import torch
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import typer
@@ -172,6 +174,53 @@ def test_a_trial_is_chosen_by_its_number_as_an_integer_or_a_text(study: archsear
         study.choose(4)
     with pytest.raises(UnknownNameError):
         study.choose("³")  # a digit of Unicode that int() refuses
+
+
+def test_a_whole_number_of_numpy_is_taken_as_pythons_own(
+    study: archsearch.Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, Any] = {}
+
+    def trained(*_: Any, **options: Any) -> None:
+        asked.update(options)
+        raise ArchsearchError("asked")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("archsearch.api.retrain._check_data", lambda *_: None)
+    monkeypatch.setattr("archsearch.api.retrain.retrain_seed", trained)
+    sizes: dict[str, Any] = {"input_size": np.int64(32), "num_classes": np.array([3, 9]).max() + 1}
+    planned = archsearch.plan(
+        "quickstart", trials=np.int64(7), seed=np.int64(5), overrides={"proxy.epochs": np.int64(3)}
+    )
+    with pytest.raises(ArchsearchError, match="asked"):
+        archsearch.retrain(study, trial=np.int64(3), epochs=np.int64(2), batch_size=np.int64(64), threads=1)
+    assert study.choose(np.int64(3)).record == study.records[3]
+    assert study.choose_all(np.int64(3)) == study.choose_all(3) == (study.choose(3),)
+    one, other = (archsearch.create_model("resnet20", **sizes, seed=seed) for seed in (3, np.int64(3)))
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+    assert archsearch.describe("shufflenet_v2_x0_5", **sizes).plain()["cost"]["num_classes"] == 10
+    assert (planned.config.seed, planned.config.proxy.epochs) == (5, 3)
+    # as it is handed to the workers, and stands in a checkpoint
+    assert json.dumps([planned.total, asked["epochs"], asked["batch_size"]]) == "[7, 2, 64]"
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda study: archsearch.retrain(study, epochs=2.5), "epochs 2.5"),
+        (lambda study: archsearch.retrain(study, seeds="3"), "seeds '3'"),
+        (lambda _: archsearch.describe("shufflenet_v2_x0_5", input_size=32.5), "input_size 32.5"),
+        (lambda _: archsearch.measure("shufflenet_v2_x0_5", threads=1.5, device="cpu"), "threads 1.5"),
+        (lambda _: archsearch.guidelines(["1"], batch=1.5, device="cpu"), "batch 1.5"),
+        (lambda _: archsearch.plan("quickstart", trials=7.5), "trials 7.5"),
+        (lambda _: archsearch.create_model("shufflenet_v2_x0_5", seed=0.5), "seed 0.5"),
+    ],
+)
+def test_a_number_that_is_not_whole_is_refused_by_its_name(
+    call: Callable[[archsearch.Study], Any], said: str, study: archsearch.Study
+) -> None:
+    with pytest.raises(ConfigError, match=f"^{re.escape(said)}: must be a whole number$"):
+        call(study)
 
 
 def test_networks_are_chosen_by_a_list_each_once_with_the_published_ones_next_to_them(tmp_path: Path) -> None:
