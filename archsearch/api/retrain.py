@@ -149,7 +149,7 @@ def retrain(
 
     Args:
         study: an opened study, a stored one's name or YAML file; None: the one worked on last.
-        trial: `best`, a trial's number, a variant's name, or a network that `Study.choose_all` gave.
+        trial: `best`, a trial's number, a variant's name, or a network that this study's `choose_all` gave.
         rule: what best means: recommended, knee, accuracy, latency<=MS, ... (`analysis.recommendation`).
         protocol: a name in `training.protocols.PROTOCOLS`; None: `protocol_for` the study's dataset.
         epochs, batch_size: in place of the protocol's own.
@@ -187,7 +187,11 @@ def retrain(
     check_start(start, as_path(weights))
     opened = opened_study(study, storage=storage)
     recipe = protocol_for(str(opened.info.config["dataset"]), protocol)
-    chosen = trial if isinstance(trial, Chosen) else opened.choose(trial, rule=rule)
+    if isinstance(trial, Chosen):
+        _check_of(opened, trial)
+        chosen = trial
+    else:
+        chosen = opened.choose(trial, rule=rule)
     rules = ImageRules.of_study(opened.info.config, opened.info.facts)
     dataset = load_dataset(str(opened.info.config["dataset"]), data_dir=data_dir, rules=rules)
     _check_data(opened, dataset)
@@ -339,6 +343,15 @@ def _warn_of_replacing(folder: Path, facts: ModelFacts) -> None:
             folder,
             before,
             facts.scores[0].epochs,
+        )
+
+
+def _check_of(study: Study, chosen: Chosen) -> None:
+    own, record = ((each.study, each.trial, each.arch_id) for each in study.records), chosen.record
+    if record is not None and (record.study, record.trial, record.arch_id) not in own:
+        raise ConfigError(
+            f"{chosen.label} ({record.arch_id}) of study '{record.study}' is no network of study '{study.name}'",
+            hint="give the opened study that it was chosen from",
         )
 
 

@@ -304,6 +304,26 @@ def test_a_network_of_an_opened_study_that_was_retrained_is_stored_with_the_stud
     assert (arch_id, score.top1_percent) == (chosen.spec.arch_id, 61.0)
 
 
+def test_a_network_that_another_study_gave_is_not_retrained_as_a_trial_of_this_one(
+    study: archsearch.Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = f"sqlite:///{tmp_path}/other.db"
+    for name in ("small", "later"):
+        store_study(other, [make_record(trial, arch_id=f"f{trial:011x}") for trial in range(4)], name=name)
+    for called in ("small", "later", None):  # without a name: the one worked on last
+        with pytest.raises(ConfigError, match=r"^trial 3 \(\w+\) of study 'small' is no network of study '\w+'"):
+            archsearch.retrain(called, trial=study.choose(3), storage=other)
+
+    def loaded(*_: Any, **__: Any) -> None:
+        raise ArchsearchError("loaded")
+
+    monkeypatch.setattr("archsearch.api.retrain.load_dataset", loaded)
+    again = archsearch.open_study("small", storage=study.storage)
+    for chosen in (study.choose(3), study.choose("shufflenet_v2_x2_0"), *study.choose_all("front")):
+        with pytest.raises(ArchsearchError, match="loaded"):
+            archsearch.retrain(again, trial=chosen)
+
+
 def test_a_result_prints_as_the_table_that_the_terminal_shows(study: archsearch.Study) -> None:
     text = str(study.analysis("front"))
     assert len(text.splitlines()) < 40
