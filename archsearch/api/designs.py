@@ -19,7 +19,7 @@ from archsearch.api.run import run_plan
 from archsearch.api.study import Study
 from archsearch.api.trust import DEFAULT_NETWORKS, plan_trust
 from archsearch.overrides import Overrides, section_changes
-from archsearch.search.runtime import RunCallbacks, Runtime
+from archsearch.search.runtime import CallbackList, Callbacks, Runtime
 
 logger = logging.getLogger(__name__)
 
@@ -34,14 +34,13 @@ class MachineOptions(TypedDict, total=False):
 
 
 class RunOptions(MachineOptions, total=False):
-    """Where and how long a design is run, and who is told. Without `storage` that of an opened study is taken."""
+    """Where and how long a design is run. Without `storage` that of an opened study is taken."""
 
     time_budget_seconds: float | None
-    callbacks: RunCallbacks
 
 
-def _runtime(study: str | Path | Study | None, options: RunOptions) -> Runtime:
-    found = Runtime(**options)
+def _runtime(study: str | Path | Study | None, callbacks: Callbacks, options: RunOptions) -> Runtime:
+    found = Runtime(callbacks=CallbackList(callbacks), **options)
     return replace(found, storage=study.storage) if isinstance(study, Study) and found.storage is None else found
 
 
@@ -55,6 +54,7 @@ def ablate(
     spread: str = "own",
     overrides: Overrides = (),
     most: int | None = None,
+    callbacks: Callbacks = (),
     **options: Unpack[RunOptions],
 ) -> Ablation:
     """Change one network choice by choice; what each change does to accuracy, latency and size.
@@ -66,6 +66,7 @@ def ablate(
         spread: own: each effect's interval from its own differences; pooled: from one spread of all networks.
         overrides: keys of `proxy` and `latency` with other values, `{"proxy.epochs": 3}`; of a study that was never
             run, any.
+        callbacks: who is told, as of `archsearch.run`.
         options: see `RunOptions`.
 
     Raises what `archsearch.run` raises.
@@ -73,7 +74,7 @@ def ablate(
     check_spread(spread)
     planned = plan_ablation(
         study,
-        runtime := _runtime(study, options),
+        runtime := _runtime(study, callbacks, options),
         base=None if base is None else str(base),
         choices=[choices] if isinstance(choices, str) else choices,
         seeds=seeds,
@@ -94,6 +95,7 @@ def confirm(
     fresh_images: bool = False,
     target: str | None = None,
     most: int = MOST_NETWORKS,
+    callbacks: Callbacks = (),
     **options: Unpack[RunOptions],
 ) -> Confirmed:
     """Evaluate a study's front and its near neighbours again: intervals, and how probably each is on the front.
@@ -102,11 +104,12 @@ def confirm(
 
     Args:
         study, top, seeds, fresh_images, target, most: see `archsearch.api.confirm.plan_confirm`.
+        callbacks: who is told, as of `archsearch.run`.
         options: see `RunOptions`.
 
     Raises what `archsearch.run` raises.
     """
-    runtime = _runtime(study, options)
+    runtime = _runtime(study, callbacks, options)
     planned = plan_confirm(study, runtime, top=top, seeds=seeds, fresh_images=fresh_images, target=target, most=most)
     return confirm_result(planned.base.stored, run_plan(planned, runtime))
 
@@ -118,6 +121,7 @@ def trust(
     epochs: int | None = None,
     seeds: int = 1,
     overrides: Overrides = (),
+    callbacks: Callbacks = (),
     **options: Unpack[RunOptions],
 ) -> Trust:
     """Train some of a study's networks for longer; whether the proxy ranks them as that does.
@@ -127,11 +131,12 @@ def trust(
     Args:
         study, networks, epochs, seeds: see `archsearch.api.trust.plan_trust`.
         overrides: keys of `latency` with other values.
+        callbacks: who is told, as of `archsearch.run`.
         options: see `RunOptions`.
 
     Raises what `archsearch.run` raises.
     """
-    runtime = _runtime(study, options)
+    runtime = _runtime(study, callbacks, options)
     changes = section_changes(overrides)
     planned = plan_trust(study, runtime, networks=networks, epochs=epochs, seeds=seeds, changes=changes)
     return trust_between(planned.base.stored, run_plan(planned, runtime))

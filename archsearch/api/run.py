@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import shlex
 import socket
-from collections.abc import Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from archsearch.search.devices import worker_devices
 from archsearch.search.estimate import OWN_TRIALS, Estimate, own_trials_estimate
 from archsearch.search.plan import RunPlan, plan_run
 from archsearch.search.run import planned_precision, run_study
-from archsearch.search.runtime import CallbackList, RunCallbacks, Runtime
+from archsearch.search.runtime import CallbackList, Callbacks, Runtime
 from archsearch.search.timing import timed_estimate
 from archsearch.search.variants import study_variants
 from archsearch.store.claims import HOLDS_SLOT
@@ -74,7 +73,7 @@ def run(
     time_budget_seconds: float | None = None,
     plateau_trials: int | None = None,
     optuna_proxy: str | None = None,
-    callbacks: RunCallbacks | Sequence[RunCallbacks] = (),
+    callbacks: Callbacks = (),
 ) -> Study:
     """Run a study until it has `trials` trials in all; called again it continues, and does nothing when all are done.
 
@@ -98,7 +97,7 @@ def run(
         time_budget_seconds=time_budget_seconds,
         plateau_trials=plateau_trials,
         optuna_proxy=optuna_proxy,
-        callbacks=CallbackList([callbacks] if isinstance(callbacks, RunCallbacks) else callbacks),
+        callbacks=CallbackList(callbacks),
     )
     if isinstance(study, str | Path):
         study = plan_study(study, runtime, trials=trials, overrides=overrides, seed=seed)

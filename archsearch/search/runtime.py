@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
 from inspect import isfunction
@@ -119,11 +119,17 @@ class RunCallbacks:
         """Called once if the run is interrupted, before its workers have ended."""
 
 
-class CallbackList(RunCallbacks):
-    """Tells several, in their order."""
+Callbacks = RunCallbacks | Sequence[RunCallbacks]
+"""One or several."""
 
-    def __init__(self, callbacks: Iterable[RunCallbacks]) -> None:
-        self.callbacks = tuple(callbacks)
+
+class CallbackList(RunCallbacks):
+    """Tells one or several, in their order."""
+
+    def __init__(self, callbacks: Callbacks) -> None:
+        self.callbacks: tuple[RunCallbacks, ...] = (
+            (callbacks,) if isinstance(callbacks, RunCallbacks) else tuple(callbacks)
+        )
 
     @property
     def follows_trials(self) -> bool:

@@ -287,6 +287,31 @@ def test_what_is_made_of_an_opened_study_is_read_and_stored_where_that_is(
             call("small")
 
 
+def test_designs_tell_one_callback_or_several_as_a_run_does(
+    study: archsearch.Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[Any] = []
+
+    class Heard(archsearch.RunCallbacks):
+        def stopping(self) -> None:
+            heard.append(self)
+
+    def planned(_: Any, runtime: archsearch.Runtime, **__: Any) -> None:
+        runtime.callbacks.stopping()
+        raise ArchsearchError("told")
+
+    for name in ("ablation", "confirm", "trust"):
+        monkeypatch.setattr(f"archsearch.api.designs.plan_{name}", planned)
+    monkeypatch.setattr("archsearch.api.run.plan_study", planned)
+    one, other = Heard(), Heard()
+    for call in (archsearch.ablate, archsearch.confirm, archsearch.trust, archsearch.run):
+        for given, told in (([one, other], [one, other]), (one, [one]), ((), [])):
+            heard.clear()
+            with pytest.raises(ArchsearchError, match="told"):
+                call("small", callbacks=given, storage=study.storage)  # type: ignore[arg-type]
+            assert heard == told
+
+
 def test_a_network_of_an_opened_study_that_was_retrained_is_stored_with_the_study(
     study: archsearch.Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
