@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import wraps
 from inspect import isfunction
@@ -124,7 +125,7 @@ Callbacks = RunCallbacks | Sequence[RunCallbacks]
 
 
 class CallbackList(RunCallbacks):
-    """Tells one or several, in their order."""
+    """Tells one or several, in their order: all of them, also where one raises."""
 
     def __init__(self, callbacks: Callbacks) -> None:
         self.callbacks: tuple[RunCallbacks, ...] = (
@@ -140,8 +141,9 @@ class CallbackList(RunCallbacks):
 def _told_to_all(name: str) -> Callable[..., None]:
     @wraps(getattr(RunCallbacks, name))
     def tell(self: CallbackList, *said: object) -> None:
-        for each in self.callbacks:
-            getattr(each, name)(*said)
+        with ExitStack() as told:
+            for each in reversed(self.callbacks):  # the last one is called first
+                told.callback(getattr(each, name), *said)
 
     return tell
 

@@ -7,6 +7,7 @@ import json
 import struct
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -128,6 +129,23 @@ def test_a_list_of_callbacks_tells_all_of_them_everything(name: str) -> None:
     said = tuple(range(len(inspect.signature(getattr(RunCallbacks, name)).parameters) - 1))
     getattr(CallbackList([each(), each()]), name)(*said)
     assert heard == [said, said]
+
+
+def test_what_one_callback_raises_keeps_no_other_from_being_told(database: Database) -> None:
+    """A trial is news once: who is not told of it then never is."""
+
+    class Away(RunCallbacks):
+        def trial_ended(self, record: Record) -> None:
+            raise ArchsearchError("no server")
+
+    study, before, after = find_study(database, "small"), Heard(), Heard()
+    news = TrialNews(database, study.id, CallbackList([before, Away(), after]))
+    for _ in range(2):  # a run looks once more when it ends
+        with suppress(ArchsearchError):
+            news.tell(load_records(database, study.id))
+    assert [record.trial for record in before.ended] == [record.trial for record in after.ended] == [0]
+    with pytest.raises(ArchsearchError, match="no server"):
+        CallbackList([Away(), after]).trial_ended(ENDED)
 
 
 def told(kept: RunCallbacks, study: StudyInfo) -> None:
