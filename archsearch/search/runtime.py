@@ -8,9 +8,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import wraps
 from inspect import isfunction
+from numbers import Real
 from pathlib import Path
 
-from archsearch.errors import ConfigError
+from archsearch.errors import ConfigError, shown
 from archsearch.noise import NO_FLOOR, NoiseFloor
 from archsearch.records import Epoch, Record
 from archsearch.search.estimate import Estimate
@@ -172,8 +173,8 @@ class Runtime:
 
     Budget and plateau bind a run's own workers; the same command typed again has a new budget.
 
-    Raises ConfigError for a number of workers or trials below 1, and for a proxy that is no HOST:PORT or that SQLite
-    cannot have.
+    Raises ConfigError for a number of workers or trials below 1, a budget that is no time, and for a proxy that is no
+    HOST:PORT or that SQLite cannot have.
     """
 
     storage: str | None = None
@@ -191,6 +192,9 @@ class Runtime:
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers < 1:
             raise ConfigError(f"workers {self.workers}: at least 1 is needed")
+        budget = self.time_budget_seconds
+        if budget is not None and not (isinstance(budget, Real) and budget >= 0.0):
+            raise ConfigError(f"time_budget_seconds {shown(budget)}: must be a number of seconds, 0 or more")
         if self.plateau_trials is not None and self.plateau_trials < 1:
             raise ConfigError(f"stop on plateau: at least 1 trial is needed, got {self.plateau_trials}")
         if self.optuna_proxy is not None:

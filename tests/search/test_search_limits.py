@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -54,6 +55,12 @@ def test_a_plateau_of_no_trials_is_refused() -> None:
     with pytest.raises(ConfigError, match="at least 1 trial"):
         Runtime(plateau_trials=0)
     assert not Runtime().spent and Runtime(time_budget_seconds=0.0).spent and not Runtime(time_budget_seconds=1e9).spent
+
+
+@pytest.mark.parametrize("budget", [math.nan, -1.0, "1h"])
+def test_a_time_budget_that_is_no_number_of_seconds_is_refused(budget: Any) -> None:
+    with pytest.raises(ConfigError, match=r"^time_budget_seconds .*: must be a number of seconds, 0 or more$"):
+        Runtime(time_budget_seconds=budget)
 
 
 @pytest.mark.parametrize("number", [0, -3])
