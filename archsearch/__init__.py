@@ -182,6 +182,10 @@ class _Called(ModuleType):
 
         return inspect.signature(_function(self.__name__.rpartition(".")[2]))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """By name, as functions are: a pool of processes takes it."""
+        return import_module, (self.__name__,)
+
 
 class _Archsearch(ModuleType):
     def __setattr__(self, name: str, value: Any) -> None:

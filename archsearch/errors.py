@@ -25,6 +25,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
 from reprlib import Repr
+from typing import Any
 
 from archsearch.text import some_of
 
@@ -68,6 +69,10 @@ class ArchsearchError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} ({self.hint})" if self.hint else self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As it is, whatever it was made of: it comes out of a pool of processes as it was raised there."""
+        return type(self).__new__, (type(self), *self.args), self.__dict__
 
 
 class ConfigError(ArchsearchError):

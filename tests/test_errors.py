@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from archsearch import errors
 from archsearch.errors import (
     ArchsearchError,
     ConfigError,
+    OverrideError,
     StoreError,
     StudyChangedError,
     UnknownNameError,
@@ -32,6 +35,21 @@ def test_every_error_of_the_module_has_the_one_root() -> None:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
     assert len(kinds) > 5
     assert all(issubclass(kind, ArchsearchError) for kind in kinds)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        StoreError("the file is gone", hint="give --storage"),
+        UnknownNameError("study", "quikstart", ["quickstart"]),
+        OverrideError("proxy.epoch", "unknown key", hint="did you mean 'proxy.epochs'?"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_error_comes_out_of_another_process_as_it_was_raised(error: ArchsearchError) -> None:
+    found = pickle.loads(pickle.dumps(error))
+    assert type(found) is type(error)
+    assert (str(found), found.args, vars(found)) == (str(error), error.args, vars(error))
 
 
 def test_a_name_that_is_near_nothing_gets_no_guess() -> None:

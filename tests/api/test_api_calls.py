@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import pickle
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -73,6 +74,12 @@ def test_the_python_of_the_page_for_programs_runs_as_it_stands(
     printed = capsys.readouterr().out.splitlines()
     assert printed[:2] == ["0 1 20.0", "0 complete"]
     assert len(list((tmp_path / "logs" / "small").iterdir())) == len(study.records)
+
+
+def test_every_function_goes_into_a_pool_of_processes() -> None:
+    for name in archsearch.__all__:
+        found = getattr(archsearch, name)
+        assert pickle.loads(pickle.dumps(found)) is found
 
 
 def commands(group: Any = None, before: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
