@@ -286,7 +286,7 @@ def normal_url(url: str) -> str:
         parsed = make_url(url)
     except (ArgumentError, ValueError) as error:
         raise ConfigError(
-            f"storage: not a database URL: '{without_password(url)}'",
+            f"storage: not a database URL: '{without_password(str(url))}'",
             hint="for example sqlite:///runs/archsearch.db or postgresql+psycopg://user@host/database",
         ) from error
     if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):

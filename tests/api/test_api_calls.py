@@ -48,6 +48,14 @@ def test_data_are_named_by_a_path_or_a_text(given: type[str] | type[Path], tmp_p
             call()
 
 
+def test_a_database_that_is_named_by_a_path_is_refused_with_the_url_that_names_one(tmp_path: Path) -> None:
+    file: Any = tmp_path / "studies.db"
+    for call in (archsearch.open_study, archsearch.plan, archsearch.pareto, archsearch.confirm):
+        with pytest.raises(ConfigError, match=f"^storage: not a database URL: '{re.escape(str(file))}'") as caught:
+            call("quickstart", storage=file)
+        assert caught.value.hint is not None and "sqlite:///" in caught.value.hint
+
+
 def test_the_python_of_the_page_for_programs_runs_as_it_stands(
     study: archsearch.Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
