@@ -8,6 +8,7 @@ from pathlib import Path
 from archsearch.analysis.comparison import Comparison, Side, compare_studies, sides_by_device
 from archsearch.api.study import Study, opened_study
 from archsearch.errors import ConfigError
+from archsearch.store.database import safe_url
 
 _HINT = "give two studies, or one whose networks were measured on several devices"
 
@@ -17,7 +18,8 @@ def compare(studies: str | Path | Study | Sequence[str | Path | Study], *, stora
     side for each.
 
     Args:
-        studies: names, YAML files or opened studies; one alone may stand for itself.
+        studies: names, YAML files or opened studies; one alone may stand for itself. Equally named ones of several
+            databases are told apart by these.
         storage: the database of those that are named.
 
     Raises ConfigError for a study given twice, or a single one of a single device; StoreError and UnknownNameError for
@@ -25,32 +27,35 @@ def compare(studies: str | Path | Study | Sequence[str | Path | Study], *, stora
     """
     named = [studies] if isinstance(studies, str | Path | Study) else studies
     opened = tuple(opened_study(each, storage=storage) for each in named)
-    names = [study.name for study in opened]
-    twice = sorted({name for name in names if names.count(name) > 1})
+    names, places = [study.name for study in opened], [(study.name, study.storage) for study in opened]
+    twice = sorted({name for name, storage in places if places.count((name, storage)) > 1})
     if twice:
         raise ConfigError(f"study '{twice[0]}' is given twice", hint=_HINT)
     if not opened:
         raise ConfigError("no study to compare", hint=_HINT)
-    sides = [side for study in opened for side in sides_by_device(_side(study))]
+    told_apart = [name if names.count(name) == 1 else f"{name} in {safe_url(str(storage))}" for name, storage in places]
+    sides = [
+        side for study, name in zip(opened, told_apart, strict=True) for side in sides_by_device(_side(study, name))
+    ]
     if len(sides) < 2:
         raise ConfigError(f"study '{names[0]}' was measured on one device alone: nothing to compare with", hint=_HINT)
     return compare_studies(sides)
 
 
-def _side(study: Study) -> Side:
+def _side(study: Study, name: str) -> Side:
     config = study.info.config
     proxy = config.get("proxy", {})
     return Side(
-        name=study.name,
+        name=name,
         records=study.records,
         noise_floor=study.info.noise_floor,
         facts={
             "dataset": str(config["dataset"]),
             "data fingerprint": str(study.info.facts.get("data_fingerprint", "")),
             **{
-                f"proxy.{name}": str(proxy[name])
-                for name in ("batch_size", "learning_rate", "weight_decay", "label_smoothing")
-                if name in proxy
+                f"proxy.{key}": str(proxy[key])
+                for key in ("batch_size", "learning_rate", "weight_decay", "label_smoothing")
+                if key in proxy
             },
         },
     )

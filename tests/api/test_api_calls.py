@@ -277,6 +277,17 @@ def test_an_opened_study_is_taken_as_its_name_is(study: archsearch.Study) -> Non
             archsearch.ablate(named, overrides={"trials": 3}, storage=study.storage)
 
 
+def test_equally_named_studies_of_two_databases_are_compared(study: archsearch.Study, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/elsewhere.db"
+    store_study(url, [make_record(trial, top1=60.0 - trial, p10=1.0 + trial) for trial in range(1, 5)], name="small")
+    elsewhere = archsearch.open_study("small", storage=url)
+    found = archsearch.compare([study, elsewhere])
+    assert found.sides == found.studies == (f"small in {study.storage}", f"small in {url}")
+    assert len(found.shared) == 3  # trials 1, 2 and 3
+    with pytest.raises(ConfigError, match="'small' is given twice"):
+        archsearch.compare([study, elsewhere, archsearch.open_study("small", storage=study.storage)])
+
+
 def test_what_is_made_of_an_opened_study_is_read_and_stored_where_that_is(
     study: archsearch.Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
