@@ -256,10 +256,11 @@ def replay(
         raise ConfigError(f"workers must be at least 1, got {workers}")
     opened = opened_study(study, storage=storage)
     own_settings = StoppingSettings.model_validate(opened.info.config.get("stopping") or {})
+    changes = read_overrides(overrides)
     settings = [
-        stopping_settings(own_settings, overrides, policy=name) for name in ([policy] if policy else STOPPING.names())
+        stopping_settings(own_settings, changes, policy=name) for name in ([policy] if policy else STOPPING.names())
     ]
-    _check_read(settings, overrides)
+    _check_read(settings, changes)
     if "balanced_error_percent" in opened.objectives:
         raise ArchsearchError(
             f"study '{opened.name}' has the objective balanced_error_percent, which is known only when a training "
@@ -319,10 +320,10 @@ def stopping_settings(base: StoppingSettings, overrides: Overrides, *, policy: s
         raise explain(error, source="stopping", model=StoppingSettings, overrides=changes) from error
 
 
-def _check_read(policies: Sequence[StoppingSettings], overrides: Overrides) -> None:
+def _check_read(policies: Sequence[StoppingSettings], changes: Mapping[str, Any]) -> None:
     """Raise OverrideError for a key that none of the policies reads: it would change nothing."""
     read = list(dict.fromkeys(key for each in policies for key in each.read_keys))
-    for key in read_overrides(overrides):
+    for key in changes:
         if key.removeprefix("stopping.") not in read:
             names = " and ".join(each.policy for each in policies if each.read_keys) or policies[0].policy
             raise OverrideError(

@@ -334,3 +334,12 @@ def test_optunas_pruner_is_asked_as_its_documentation_says(monkeypatch: pytest.M
     assert not stopped(99.0, complete[:4])
     assert stopped(31.0, complete)  # the median of 10, 20, 30, 40, 50 is 30
     assert not stopped(29.0, complete)
+
+
+def test_overrides_that_can_be_read_once_are_those_of_every_policy() -> None:
+    write_study(whole())
+    listed = archsearch.replay("small", overrides=["reduction=2"])
+    assert archsearch.replay("small", overrides=(text for text in ["reduction=2"])) == listed  # type: ignore[arg-type]
+    assert {each.settings.reduction for each in listed.policies} == {2}
+    with pytest.raises(ConfigError, match=r"^override 'reductoin': "):
+        archsearch.replay("small", overrides=(text for text in ["reductoin=2"]))  # type: ignore[arg-type]
