@@ -98,7 +98,7 @@ class _Planned:
 
 
 def guidelines(
-    tables: Sequence[str] = (),
+    tables: Sequence[str | int] = (),
     *,
     device: str = "auto",
     target: str = LOCAL,
@@ -121,7 +121,7 @@ def guidelines(
     it ends, so that a run that was stopped continues where it was.
 
     Args:
-        tables: of "1" to "4"; empty: all, and the sample of the search space.
+        tables: of 1 to 4; empty: all, and the sample of the search space.
         device: auto, cpu, cuda or cuda:N.
         target: where they run: local, or a board (`archsearch.targets`), which has the channels of the ARM column.
         backend: a name of `archsearch.latency.backends.BACKENDS`, or auto.
@@ -148,7 +148,7 @@ def guidelines(
     on_board = parse_target(target)
     check_device_beside(on_board, device)
     where = worker_devices("cpu" if on_board is not None else device, 1)[0]
-    chosen = tuple(sorted(set(tables))) or TABLES
+    chosen = tuple(sorted(set(map(str, tables)))) or TABLES
     column = "gpu" if where.startswith("cuda") else "arm"
     wanted = experiments(column, chosen)
     settings = _settings(backend, batch, where, quick=quick)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,6 +67,15 @@ def test_a_table_without_an_experiment_is_refused() -> None:
         experiments("arm", ("5",))
     with pytest.raises(ConfigError, match="no column 'tpu'"):
         experiments("tpu")
+
+
+@pytest.mark.parametrize("tables", [["2"], [2], (number for number in (2,))])
+def test_a_table_is_named_by_its_number_as_a_text_or_an_integer(tables: Any, tmp_path: Path) -> None:
+    def told(progress: GuidelinesProgress) -> None:
+        raise KeyboardInterrupt(progress.name)
+
+    with pytest.raises(KeyboardInterrupt, match=r"^table 2, "):
+        guidelines(tables, device="cpu", folder=tmp_path, on_progress=told)
 
 
 def test_the_cache_gives_back_what_was_measured_under_the_same_conditions(tmp_path: Path) -> None:
