@@ -13,7 +13,7 @@ from archsearch.api.designed import DesignPlan, run_of
 from archsearch.api.paths import open_database, study_folder
 from archsearch.api.study import Study, open_study, study_if_stored
 from archsearch.data.catalog import parse_dataset
-from archsearch.errors import ArchsearchError, NothingStoredError, first_line
+from archsearch.errors import ArchsearchError, ConfigError, NothingStoredError, first_line
 from archsearch.image_rules import RULES_FACT
 from archsearch.overrides import Overrides, read_overrides
 from archsearch.resources import list_yaml
@@ -99,7 +99,7 @@ def run(
         optuna_proxy=optuna_proxy,
         callbacks=CallbackList(callbacks),
     )
-    if isinstance(study, str | Path):
+    if not isinstance(study, RunPlan | DesignPlan):
         study = plan_study(study, runtime, trials=trials, overrides=overrides, seed=seed)
     return run_plan(study, runtime)
 
@@ -113,6 +113,11 @@ def plan_study(
     seed: int | None = None,
 ) -> RunPlan:
     """As `plan`, for a runtime."""
+    if isinstance(study, Study):
+        raise ConfigError(
+            f"study '{study.name}' is given opened, and what is run is read from a YAML file",
+            hint=f"name it, or its file: archsearch.run('{study.name}')",
+        )
     if seed is not None:
         overrides = {**read_overrides(overrides), "seed": seed}
     return plan_config(load_study(study, overrides), runtime, trials=trials)

@@ -277,6 +277,13 @@ def test_an_opened_study_is_taken_as_its_name_is(study: archsearch.Study) -> Non
             archsearch.ablate(named, overrides={"trials": 3}, storage=study.storage)
 
 
+@pytest.mark.parametrize("call", [archsearch.run, archsearch.plan])
+def test_an_opened_study_is_not_run_but_the_one_of_its_name(call: Callable[..., Any], study: archsearch.Study) -> None:
+    with pytest.raises(ConfigError, match="study 'small' is given opened") as caught:
+        call(study, trials=50, storage=study.storage)
+    assert caught.value.hint is not None and "archsearch.run('small')" in caught.value.hint
+
+
 def test_equally_named_studies_of_two_databases_are_compared(study: archsearch.Study, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/elsewhere.db"
     store_study(url, [make_record(trial, top1=60.0 - trial, p10=1.0 + trial) for trial in range(1, 5)], name="small")
