@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from archsearch.data.dataset import Dataset
-from archsearch.errors import ConfigError, DataError, StoreError, shown
+from archsearch.errors import ConfigError, DataError, StoreError, first_line, shortened, shown
 from archsearch.files import write_atomically
 from archsearch.image_rules import ImageRules, Preprocessing
 from archsearch.models.families import FAMILIES, SMALLEST_INPUT, build, spec_from_json
@@ -487,7 +487,8 @@ def load(folder: Path | str, device: str = "cpu") -> nn.Module:
     It takes normalised float inputs (N, 3, input_size, input_size) and gives logits (N, classes); what it needs for
     that is in `.archsearch`, a ModelInfo.
 
-    Raises StoreError if a file is missing or damaged, or the weights do not fit the network.
+    Raises StoreError if a file is missing or damaged, or the weights do not fit the network; ConfigError for a device
+    that is not there.
     """
     folder = Path(folder)
     info, digest = _info(folder)
@@ -503,13 +504,17 @@ def load(folder: Path | str, device: str = "cpu") -> nn.Module:
     except RuntimeError as error:
         raise StoreError(f"{path}: the weights do not fit the network of spec.json: {error}") from error
     model.__dict__["archsearch"] = info
-    return model.to(device=device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload, no-any-return]
+    try:
+        return model.to(device=device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload, no-any-return]
+    except (RuntimeError, AssertionError) as error:  # which of them torch raises depends on how it was built
+        hint = "cpu, or cuda or cuda:N where torch sees a GPU"
+        raise ConfigError(f"device {device}: {shortened(first_line(error), 120)}", hint=hint) from error
 
 
 def evaluate_folder(folder: Path | str, dataset: Dataset, *, device: str = "cpu") -> float:
     """Top-1 on the dataset's test split (percent); on the CPU that trained it, exactly the first seed's score.
 
-    Raises StoreError as `load` does, DataError if the dataset's classes are not the network's.
+    Raises StoreError and ConfigError as `load` does, DataError if the dataset's classes are not the network's.
     """
     model, info = load(folder, device), read_info(folder)
     if dataset.classes != info.classes:

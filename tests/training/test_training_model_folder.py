@@ -13,7 +13,7 @@ import safetensors.torch
 import torch
 
 from archsearch.data.dataset import Dataset
-from archsearch.errors import DataError, StoreError
+from archsearch.errors import ConfigError, DataError, StoreError
 from archsearch.models.families import FAMILIES
 from archsearch.models.model_info import ModelInfo
 from archsearch.training.model_folder import ModelFacts, evaluate_folder, load, read_info, save_model_folder
@@ -269,6 +269,14 @@ def test_evaluation_refuses_a_dataset_of_other_classes(folder: Path, dataset: Da
     other = replace(dataset, name="other", classes=("cat", "dog", "bird", "fish"))
     with pytest.raises(DataError, match=r"'other' has the classes \(cat, dog, bird, \.\.\. 4 in all\)"):
         evaluate_folder(folder, other)
+
+
+@pytest.mark.parametrize("device", ["auto", "gpu:0", "cuda:99"])
+def test_a_device_that_is_not_there_is_refused(folder: Path, dataset: Dataset, device: str) -> None:
+    for call in (lambda: load(folder, device), lambda: evaluate_folder(folder, dataset, device=device)):
+        with pytest.raises(ConfigError, match=f"^device {device}: ") as caught:
+            call()
+        assert caught.value.hint is not None and "cuda:N" in caught.value.hint
 
 
 def test_missing_weights_are_refused_before_anything_is_written(
