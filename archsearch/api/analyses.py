@@ -27,7 +27,7 @@ from archsearch.analysis.trust import Trust, trust_of
 from archsearch.api.guidelines import stored_guidelines
 from archsearch.api.stored import StoredStudy, is_published
 from archsearch.designs import Design
-from archsearch.errors import ConfigError, StoreError, UnknownNameError
+from archsearch.errors import ConfigError, StoreError, UnknownNameError, shown
 from archsearch.models.families import FAMILIES
 from archsearch.papers.printed import load_papers
 from archsearch.records import Record
@@ -260,16 +260,20 @@ def analysis_of(study: StoredStudy, name: str, options: Mapping[str, str] | None
     Args:
         options: text for the parameters that its function takes beside the study.
 
-    Raises UnknownNameError for another analysis, ConfigError for an option that it has not, StoreError if the database
-    cannot be read.
+    Raises UnknownNameError for another analysis, ConfigError for an option that it has not or that is no text,
+    StoreError if the database cannot be read.
     """
     if name not in ANALYSES:
         raise UnknownNameError("analysis", name, list(ANALYSES))
     known = [each for each, kind in inspect.get_annotations(ANALYSES[name]).items() if kind in ("str", str)]
-    for option in options or {}:
+    for option, value in (options or {}).items():
         if option not in known:
             has = f"it has {', '.join(known)}" if known else "it has none"
             raise ConfigError(f"{name}: there is no option '{option}'", hint=has)
+        if not isinstance(value, str):
+            raise ConfigError(
+                f"{name}: {option} is a text, got {shown(value)}", hint="several stand with commas: 'A,B'"
+            )
     return ANALYSES[name](study, **options or {})
 
 

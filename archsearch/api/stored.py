@@ -331,8 +331,10 @@ class StoredStudy:
 
         An ablation is its own answer: asked for those of an ablation's study, that study is given.
 
-        Raises StoreError if the database cannot be read.
+        Raises UnknownNameError for another purpose, StoreError if the database cannot be read.
         """
+        if purpose not in WORDS:
+            raise UnknownNameError("purpose of a design", purpose, WORDS)
         own = self.design
         if purpose == "ablation" and own is not None and own.purpose == purpose:
             return (self,)

@@ -382,6 +382,19 @@ def test_a_network_that_another_study_gave_is_not_retrained_as_a_trial_of_this_o
             archsearch.retrain(again, trial=chosen)
 
 
+def test_a_stored_study_is_asked_by_the_words_that_there_are(study: archsearch.Study, tmp_path: Path) -> None:
+    asked: dict[str, Any] = {"choices": ["stem.type", "head.type"]}  # as ablate takes them
+    said = re.escape("grid: choices is a text, got ['stem.type', 'head.type']")
+    with pytest.raises(ConfigError, match=said):
+        study.analysis("grid", **asked)
+    with pytest.raises(ConfigError, match=said):
+        archsearch.plot("grid", study, out=tmp_path / "grid.json", options=asked)
+    purpose: Any = "ablate"  # as the command is called
+    with pytest.raises(UnknownNameError, match="unknown purpose of a design 'ablate'") as caught:
+        study.designs(purpose)
+    assert caught.value.near == "ablation" and study.designs("ablation") == ()
+
+
 def test_a_result_prints_as_the_table_that_the_terminal_shows(study: archsearch.Study) -> None:
     text = str(study.analysis("front"))
     assert len(text.splitlines()) < 40
