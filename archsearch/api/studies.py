@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from archsearch.analysis.front import distinct
 from archsearch.api.stored import counts_text
 from archsearch.api.study import Study, stored_studies
+from archsearch.errors import ConfigError
 from archsearch.records import Record
 from archsearch.resources import list_yaml, read_yaml
 from archsearch.table import Column, InNotebooks, Table
@@ -108,8 +109,11 @@ def studies(*, shipped: bool = False, storage: str | None = None) -> StudyList:
         shipped: leave out the stored ones.
         storage: the database; None: the default, which need not be there.
 
-    Raises StoreError for a database that was named and is not there, or cannot be read.
+    Raises StoreError for a database that was named and is not there, or cannot be read, ConfigError for one that is
+    named beside `shipped`.
     """
+    if shipped and storage is not None:
+        raise ConfigError("the shipped studies are in no database", hint="leave out shipped, or the storage")
     stored = () if shipped else stored_studies(storage)
     offered = {name: str(read_yaml(path).get("description", "")) for name, path in list_yaml("studies").items()}
     found = tuple(_summary(study) for study in stored)

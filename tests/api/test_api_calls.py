@@ -168,6 +168,12 @@ def study(tmp_path: Path) -> archsearch.Study:
     return archsearch.open_study("small", storage=url)
 
 
+def test_a_database_that_is_not_read_is_not_taken(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="the shipped studies are in no database"):
+        archsearch.studies(shipped=True, storage=f"sqlite:///{tmp_path}/none.db")
+    assert archsearch.studies(shipped=True).stored == ()
+
+
 def test_to_list_studies_none_is_read_for_each_of_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     url, read, real = f"sqlite:///{tmp_path}/studies.db", [], stored_rows._info
 
