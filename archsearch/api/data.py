@@ -16,6 +16,7 @@ from archsearch.data.survey import DatasetFacts, look_at
 from archsearch.errors import ArchsearchError
 from archsearch.files import write_atomically
 from archsearch.models.families import build
+from archsearch.resources import user_path
 from archsearch.search.config import StudyConfig, parse_study
 from archsearch.search.evaluate import SPLIT_SEED
 from archsearch.search.needs import needs_of
@@ -40,7 +41,7 @@ def data(dataset: str | Path, *, data_dir: str | Path | None = None) -> DatasetS
     Raises ConfigError or DataError where there is nothing to look at. Unreadable files are among what is found.
     """
     uri = str(dataset)
-    if (isinstance(dataset, Path) or uri.partition(":")[0] not in DATASETS) and Path(uri).is_dir():
+    if (isinstance(dataset, Path) or uri.partition(":")[0] not in DATASETS) and user_path(uri).is_dir():
         uri = f"folder:{uri}"
     facts = look_at(uri, data_dir=data_dir)
     try:

@@ -40,7 +40,7 @@ from archsearch.latency.prepare import ExportLatency, measure_exported
 from archsearch.models.families import build
 from archsearch.models.model_info import ModelInfo
 from archsearch.records import Latency
-from archsearch.resources import is_file
+from archsearch.resources import is_file, user_path
 from archsearch.table import json_as
 from archsearch.training.model_folder import WEIGHTS, load, read_info
 from archsearch.training.trainer import device_batches
@@ -321,7 +321,7 @@ def _source(
     data_dir: str | Path | None,
     storage: str | None,
 ) -> _Source:
-    folder = Path(str(which))
+    folder = user_path(str(which))
     if is_file(folder / "spec.json"):
         return _from_folder(folder, dataset=dataset)
     opened = opened_study(study, storage=storage)

@@ -37,6 +37,7 @@ from archsearch.latency.settings import LOCAL, LatencySettings, check_backend_na
 from archsearch.models.guideline_spec import TABLES, printed_network
 from archsearch.papers.printed import PrintedTable, find_paper
 from archsearch.records import Latency
+from archsearch.resources import user_path
 from archsearch.search.estimate import Estimate
 from archsearch.targets.transports import parse_target
 from archsearch.validation import whole
@@ -160,7 +161,7 @@ def guidelines(
             check_backend(settings)
             fingerprint = board.fingerprint(threads=settings.threads, cores=settings.cores)
         measure = measure_on(where, board, settings)
-        cache = GuidelineCache(Path(folder), fingerprint.id, fingerprint.facts)
+        cache = GuidelineCache(user_path(folder), fingerprint.id, fingerprint.facts)
         size = (QUICK_SAMPLE_NETWORKS if quick else SAMPLE_NETWORKS) if networks is None else networks
         parts = [] if tables or size == 0 else _sample_parts(size, seed=seed, input_size=input_size)
         common = {"settings": settings.model_dump(mode="json"), "seed": seed}

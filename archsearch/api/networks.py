@@ -14,7 +14,7 @@ from archsearch.errors import BuildError, ConfigError, UnknownNameError, shown
 from archsearch.models.families import FAMILIES, build, spec_from_json
 from archsearch.models.spec import Spec
 from archsearch.models.variants import ANY_OF_TORCHVISION, TORCHVISION, VARIANTS, Variant, find_variant
-from archsearch.resources import is_file, parse_json, read_text, read_yaml
+from archsearch.resources import is_file, parse_json, read_text, read_yaml, user_path
 from archsearch.validation import whole
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def enough_memory(what: str) -> Iterator[None]:
 
 def find_network(name: str | Path, *, storage: str | None = None) -> FoundNetwork:
     """The network of a name, as `archsearch.describe` takes it. Raises ConfigError, UnknownNameError, StoreError."""
-    path, name = Path(name), str(name)
+    path, name = user_path(name), str(name)
     if name.startswith(TORCHVISION):  # a slash, but no path
         return _from_variant(find_variant(name))
     if path.suffix in (".json", ".yaml", ".yml") or is_file(path):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from archsearch.errors import ConfigError, shown
 from archsearch.files import NAME_WORDS, is_name
+from archsearch.resources import user_path
 from archsearch.store.database import Database
 from archsearch.store.names import DEFAULT_URL
 
@@ -13,8 +14,8 @@ RUNS = Path("runs")
 
 
 def as_path(given: str | Path | None) -> Path | None:
-    """A path that may be given as text."""
-    return None if given is None else Path(given)
+    """A path that may be given as text, see `user_path`."""
+    return None if given is None else user_path(given)
 
 
 def open_database(storage: str | None, *, create: bool, entering: str | None = None) -> Database:

@@ -15,6 +15,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from archsearch.errors import ArchsearchError, ConfigError, first_line
 from archsearch.records import Epoch, Record, TrialStatus
 from archsearch.registry import Registry
+from archsearch.resources import user_path
 from archsearch.search.runtime import RunCallbacks
 from archsearch.store.studies import StudyInfo
 from archsearch.training.event_file import EventFile, writer_type
@@ -31,7 +32,7 @@ class TensorBoard(RunCallbacks):
 
     def __init__(self, folder: str | Path) -> None:
         writer_type()  # whether it is there
-        self._root = self._folder = Path(folder)
+        self._root = self._folder = user_path(folder)
         self._files: dict[int, EventFile] = {}
 
     def begun(self, study: StudyInfo) -> None:

@@ -37,7 +37,7 @@ from archsearch.models.families import FAMILIES, SMALLEST_INPUT, build, spec_fro
 from archsearch.models.model_info import ModelInfo, NetworkFacts
 from archsearch.models.spec import ChoiceValue
 from archsearch.records import LARGEST_INPUT, MOST_CLASSES, Cost, Latency, Score, most_taken_for
-from archsearch.resources import parse_json, read_text
+from archsearch.resources import parse_json, read_text, user_path
 from archsearch.text import plural
 from archsearch.training.loop import EVALUATION_BATCH, top1_percent
 from archsearch.training.protocols import Protocol
@@ -478,7 +478,7 @@ def read_info(folder: Path | str) -> ModelInfo:
 
     Raises StoreError if spec.json is missing, damaged, or of a newer format.
     """
-    return _info(Path(folder))[0]
+    return _info(user_path(folder))[0]
 
 
 def load(folder: Path | str, device: str = "cpu") -> nn.Module:
@@ -490,7 +490,7 @@ def load(folder: Path | str, device: str = "cpu") -> nn.Module:
     Raises StoreError if a file is missing or damaged, or the weights do not fit the network; ConfigError for a device
     that is not there.
     """
-    folder = Path(folder)
+    folder = user_path(folder)
     info, digest = _info(folder)
     path = folder / WEIGHTS
     state = _weights(path, digest)

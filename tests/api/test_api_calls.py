@@ -23,7 +23,7 @@ from torchvision.models import shufflenet_v2_x0_5
 import archsearch
 from archsearch.api.retrain import _keep
 from archsearch.cli.main import app
-from archsearch.errors import ArchsearchError, ConfigError, OverrideError, UnknownNameError
+from archsearch.errors import ArchsearchError, ConfigError, DataError, OverrideError, StoreError, UnknownNameError
 from archsearch.models.families import FAMILIES
 from archsearch.records import Epoch
 from archsearch.store import studies as stored_rows
@@ -46,6 +46,28 @@ def test_data_are_named_by_a_path_or_a_text(given: type[str] | type[Path], tmp_p
     ):
         with pytest.raises(ArchsearchError):
             call()
+
+
+def test_the_home_folder_is_meant_by_its_sign_in_every_path(
+    study: archsearch.Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
+    home.mkdir()
+    elsewhere.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(elsewhere)
+    (home / "mine.yaml").write_text("family: shufflenet_v2\nchoices: {kernel: 5}\n")
+    assert archsearch.describe("~/mine.yaml", input_size=32, num_classes=10).choices["stage2.kernel"] == 5
+    assert archsearch.plot("front", study, out="~/front.json") == home / "front.json"
+    assert study.report("~/page.md") == archsearch.report(study, out=Path("~/page.md")) == home / "page.md"
+    (home / "model").mkdir()
+    (home / "model" / "spec.json").write_text("{}")
+    for call in (archsearch.load, archsearch.export):
+        with pytest.raises(StoreError, match=re.escape(f"{home / 'model' / 'spec.json'}: damaged")):
+            call("~/model")
+    with pytest.raises(DataError, match="'folder:~'"):
+        archsearch.data("~")
+    assert not list(elsewhere.iterdir())
 
 
 def test_a_database_that_is_named_by_a_path_is_refused_with_the_url_that_names_one(tmp_path: Path) -> None:
