@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from threading import RLock
 from typing import TYPE_CHECKING, cast
 
 from archsearch.errors import BuildError, ConfigError
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 SMALLEST_INPUT = 8  # below it a stock stem leaves nothing to the stages
+_DRAWING = RLock()  # the generator that weights are drawn from is one for all threads
 
 
 @dataclass(frozen=True)
@@ -185,11 +187,12 @@ def build(
     if num_classes < 1:
         raise BuildError(f"{spec.family} cannot be built for {num_classes} classes", hint="num_classes is at least 1")
     family = FAMILIES[spec.family]
-    if (seed := whole(seed, "seed")) is None:
-        return family.build(spec, num_classes, input_size)
     import torch
 
-    with torch.random.fork_rng(devices=[]):
+    if (seed := whole(seed, "seed")) is None:
+        with _DRAWING:
+            return family.build(spec, num_classes, input_size)
+    with _DRAWING, torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed every GPU's generator, too
         if by_name:
             from archsearch.models.named_weights import with_named_weights

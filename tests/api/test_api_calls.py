@@ -8,6 +8,7 @@ import pickle
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,18 @@ def test_a_network_is_made_for_other_images_and_classes() -> None:
 def test_the_same_seed_makes_the_same_network() -> None:
     one, other = (archsearch.create_model("resnet20", num_classes=10, input_size=32, seed=3) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+
+
+def test_each_seed_makes_its_network_in_whatever_thread() -> None:
+    def made(seed: int) -> torch.Tensor:
+        model = archsearch.create_model("shufflenet_v2_x0_5", num_classes=10, input_size=32, seed=seed)
+        return torch.cat([each.flatten() for each in model.parameters()])
+
+    alone, before = [made(seed) for seed in range(4)], torch.get_rng_state()
+    with ThreadPoolExecutor(4) as threads:
+        together = list(threads.map(made, range(4)))
+    assert all(torch.equal(one, other) for one, other in zip(alone, together, strict=True))
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_a_name_given_to_build_is_refused_with_the_call_that_takes_one() -> None:
