@@ -200,8 +200,7 @@ def retrain(
     target = target if world.size == 1 else world.device
     if compiled and world.size > 1:
         raise ConfigError("several processes train together without torch.compile", hint="leave one of them out")
-    if target == "cpu":
-        torch.set_num_threads(training_threads(threads, processes=world.local_size))
+    cores = training_threads(threads, processes=world.local_size) if target == "cpu" else None
     if on_start is not None and world.first:
         on_start(opened, chosen)
     length = epochs or recipe.epochs
@@ -209,7 +208,7 @@ def retrain(
     if world.first:
         check_writable(folder)  # an hour of training would be lost, or its result
     chunk = world.holding(DeviceLease.of_device(target).shared)
-    with _alone_at(folder, world):
+    with _alone_at(folder, world), _cpu_threads(cores):
         begin = world.in_turn(
             lambda: start_of(
                 start,
@@ -487,7 +486,7 @@ def _trained(study: Study, chosen: Chosen, dataset: Dataset, *, seed: int, devic
         fresh=settings.fresh_images,
     )
     logger.info("the proxy training of %s is made again: %d epochs", chosen.label, settings.epochs)
-    with _as_a_worker(device):
+    with _cpu_threads(1 if device == "cpu" else None):  # as workers have it: the sums of several are rounded otherwise
         model = build(
             chosen.spec,
             num_classes=dataset.num_classes,
@@ -520,12 +519,11 @@ def _trained(study: Study, chosen: Chosen, dataset: Dataset, *, seed: int, devic
 
 
 @contextmanager
-def _as_a_worker(device: str) -> Iterator[None]:
-    """One thread on a CPU, as a study's workers have it: the sums of several are rounded otherwise."""
-    threads = torch.get_num_threads()
-    if device == "cpu":
-        torch.set_num_threads(1)
+def _cpu_threads(threads: int | None) -> Iterator[None]:
+    """So many threads of torch on the CPU, and then those of before; None: no others."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(before if threads is None else threads)
     try:
         yield
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before)

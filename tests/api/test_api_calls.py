@@ -361,6 +361,28 @@ def test_what_is_made_of_an_opened_study_is_read_and_stored_where_that_is(
             call("small")
 
 
+def test_a_retraining_leaves_the_threads_of_whoever_called_it(
+    study: archsearch.Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    had: list[int] = []
+
+    def trained(*_: Any, **__: Any) -> None:
+        had.append(torch.get_num_threads())
+        raise ArchsearchError("trained")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("archsearch.api.retrain._check_data", lambda *_: None)
+    monkeypatch.setattr("archsearch.api.retrain.retrain_seed", trained)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        with pytest.raises(ArchsearchError, match="trained"):
+            archsearch.retrain(study, trial=3, device="cpu", threads=1)
+        assert (had, torch.get_num_threads()) == ([1], 2)
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_designs_tell_one_callback_or_several_as_a_run_does(
     study: archsearch.Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
