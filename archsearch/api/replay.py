@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ from pydantic import ValidationError
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from archsearch.analysis.objectives import is_complete, objective_values
-from archsearch.api.paths import open_database
 from archsearch.api.stored import by_network
 from archsearch.api.study import Study, opened_study
 from archsearch.errors import ArchsearchError, ConfigError, NothingStoredError, OverrideError
@@ -333,7 +331,7 @@ def _check_read(policies: Sequence[StoppingSettings], changes: Mapping[str, Any]
 
 def stored_trainings(study: Study) -> tuple[tuple[Record, ...], dict[int, tuple[Decision, ...]]]:
     """The records of an opened study with their learning curves, and what its own stopping rule said of each trial."""
-    with closing(open_database(study.storage, create=False)) as database:
+    with study.reopened() as database:
         records = load_records(database, study.info.id, with_curves=True)
         said = load_decisions(database, study.info.id)
     return records, {trial: tuple(map(_decision, each)) for trial, each in said.items() if each}

@@ -6,7 +6,7 @@ import json
 import logging
 import statistics
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ import torch
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from archsearch.analysis.recommendation import RECOMMENDED
-from archsearch.api.paths import as_path, open_database, study_folder
+from archsearch.api.paths import as_path, study_folder
 from archsearch.api.stored import Chosen
 from archsearch.api.study import Study, opened_study
 from archsearch.cost.architecture import cost_of
@@ -206,7 +206,8 @@ def retrain(
     length = epochs or recipe.epochs
     folder = study_folder(opened.name) / "retrain" / chosen.spec.arch_id
     if world.first:
-        check_writable(folder)  # an hour of training would be lost, or its result
+        with opened.reopened():  # an hour of training would be lost, or its result
+            check_writable(folder)
     chunk = world.holding(DeviceLease.of_device(target).shared)
     with _alone_at(folder, world), _cpu_threads(cores):
         begin = world.in_turn(
@@ -297,7 +298,7 @@ def _keep(
         curve_image=curve.name if curve.suffix == ".png" else None,
         held_out=held_out,
     )
-    with closing(open_database(opened.storage, create=False)) as database:
+    with opened.reopened() as database:
         for seed in trained:
             add_training(
                 database,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from numbers import Integral
@@ -29,7 +29,7 @@ from archsearch.records import Record, Score
 from archsearch.store.database import Database, safe_url
 from archsearch.store.names import DEFAULT_URL
 from archsearch.store.rows import design_of
-from archsearch.store.studies import StudyInfo, list_studies
+from archsearch.store.studies import StudyInfo, check_same, list_studies
 from archsearch.store.trials import load_records, load_trainings
 from archsearch.table import NOTEBOOK_ROWS, Column, Table, notebook_block, paragraphs
 from archsearch.text import plural
@@ -222,12 +222,19 @@ class StoredStudy:
         """The records; of a study with a design one for each point, with the means of its complete seeds."""
         return self.records if self.design is None else means_of(self.records)
 
+    @contextmanager
+    def reopened(self) -> Iterator[Database]:
+        """The database that it was read from; raises StoreError if it cannot be read or holds another study now."""
+        with closing(open_database(self.storage, create=False)) as database:
+            check_same(database, self.info)
+            yield database
+
     @cached_property
     def records_with_curves(self) -> tuple[Record, ...]:
         """The records with their learning curves. Raises StoreError if the database cannot be read."""
         if self.storage is None:
             return self.records
-        with closing(open_database(self.storage, create=False)) as database:
+        with self.reopened() as database:
             return load_records(database, self.info.id, with_curves=True)
 
     @property
@@ -340,7 +347,7 @@ class StoredStudy:
             return (self,)
         if self.storage is None:
             return ()
-        with closing(open_database(self.storage, create=False)) as database:
+        with self.reopened() as database:
             made = [
                 info
                 for info in reversed(list_studies(database, naming=self.name))

@@ -139,6 +139,19 @@ def find_study(database: Database, name: str) -> StudyInfo:
 
 
 @retried
+def check_same(database: Database, study: StudyInfo) -> None:
+    """Raise StoreError unless the database holds this very study, and not another one of its name or at its place."""
+    begun = select(StudyRow.created_at).where(StudyRow.id == study.id, StudyRow.name == study.name)
+    with database.reading() as session:
+        found = session.scalar(begun)
+    if found != study.created_at:
+        raise StoreError(
+            f"the database {database.safe_url} no longer holds the study '{study.name}' that was opened",
+            hint="open it again, in the folder that it was opened in",
+        )
+
+
+@retried
 def list_studies(database: Database, *, naming: str | None = None) -> tuple[StudyInfo, ...]:
     """Every study, or those whose configuration says this name somewhere, the newest last."""
     query = select(StudyRow.id).order_by(StudyRow.id)

@@ -361,6 +361,28 @@ def test_what_is_made_of_an_opened_study_is_read_and_stored_where_that_is(
             call("small")
 
 
+def test_an_opened_study_takes_nothing_of_another_one_in_its_place(
+    study: archsearch.Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database that was removed and begun anew; or, where it has no folder, that of another folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("archsearch.api.retrain._check_data", lambda *_: None)
+    monkeypatch.setattr("archsearch.api.retrain.retrain_seed", lambda *_, **__: pytest.fail("trained"))
+    assert [each.trial for each in study.records_with_curves] == [0, 1, 2, 3]
+    stale = archsearch.open_study("small", storage=study.storage)
+    (tmp_path / "studies.db").unlink()
+    store_study(str(study.storage), [make_record(trial) for trial in range(9)], name="small")
+    asked: tuple[Callable[[], Any], ...] = (
+        lambda: stale.records_with_curves,
+        lambda: stale.confirmed,
+        lambda: archsearch.replay(stale),
+        lambda: archsearch.retrain(stale, trial=3),
+    )
+    for ask in asked:
+        with pytest.raises(StoreError, match="no longer holds the study 'small' that was opened"):
+            ask()
+
+
 def test_a_retraining_leaves_the_threads_of_whoever_called_it(
     study: archsearch.Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
