@@ -85,6 +85,15 @@ def check_writable(folder: Path) -> None:
         raise _refusal(folder, error) from error
 
 
+def check_file(path: Path) -> None:
+    """Raise as `write_atomically` would of a file, before minutes are spent on what goes into it; makes its folder."""
+    try:
+        target = _target(path)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise _refusal(path, error) from error
+    check_writable(target.parent)
+
+
 def _target(path: Path) -> Path:
     """The regular file that a path means, links followed."""
     target = path.resolve()

@@ -34,7 +34,7 @@ from archsearch.export import (
     run_picture,
     with_picture_input,
 )
-from archsearch.files import write_atomically
+from archsearch.files import check_file, write_atomically
 from archsearch.image_rules import ImageRules, interpolation_of
 from archsearch.latency.prepare import ExportLatency, measure_exported
 from archsearch.models.families import build
@@ -206,7 +206,8 @@ def export(
         on_step: told what is being done.
 
     Raises:
-        ConfigError: the network was not retrained, or int8 was asked of another format, or `out` is its own weights.
+        ConfigError: the network was not retrained, or int8 was asked of another format, or `out` is its own weights or
+            no file; ArchsearchError if it cannot be written. Both are raised before anything is made.
         BuildError: the network cannot be exported, or the file does not compute what the network computes.
     """
     chosen = FORMATS[format_name]
@@ -234,6 +235,7 @@ def export(
             f"{path} holds the weights that the network itself is loaded from",
             hint="give another file (in a terminal: --out)",
         )
+    check_file(path)
     scored = source.metadata.trained and chosen.name != "state-dict"
     needed = quantize == "int8" or dataset is not None
     images = _dataset(source, needed=needed, data_dir=data_dir) if scored or needed else None

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 from torch import Tensor, nn
 
+import archsearch
 from archsearch.api.export import _normalised, _Source, _top1
 from archsearch.data.dataset import Dataset
 from archsearch.data.images import Images
+from archsearch.errors import ArchsearchError
 from archsearch.export import ExportFormat
 from archsearch.models.families import FAMILIES
 from archsearch.models.model_info import ModelInfo
@@ -60,6 +63,16 @@ def test_network_and_file_are_scored_in_batches_however_many_test_images_there_a
     found = _top1(images_of(torch.arange(250) % 3), source_of(network), always_dark, b"")
     assert found == ((100.0, 33.6), 250)
     assert network.given == in_file.given == [100, 100, 50]
+
+
+def test_a_file_that_cannot_be_written_is_told_before_anything_is_exported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("archsearch.api.export._source", lambda *_, **__: source_of(nn.Identity()))
+    (tmp_path / "file").touch()
+    for out, said in ((tmp_path, "it is a folder"), (tmp_path / "file" / "model.onnx", "cannot be written")):
+        with pytest.raises(ArchsearchError, match=said):
+            archsearch.export(out=out, on_step=pytest.fail)
 
 
 def test_calibration_images_are_of_every_class_of_an_ordered_set_that_has_few_more_than_are_taken() -> None:
