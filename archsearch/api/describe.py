@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from archsearch.api.networks import FoundNetwork, enough_memory, find_network
+from archsearch.api.networks import FoundNetwork, enough_memory, find_network, find_networks
 from archsearch.cost.architecture import Layer, cost_layers_and_audit
 from archsearch.cost.audit import Audit, score_columns, shown_scores
 from archsearch.cost.audit import audit as audit_network
@@ -282,10 +282,8 @@ def audit(
 
     Raises ConfigError, UnknownNameError, StoreError, BuildError.
     """
-    named = [names] if isinstance(names, str | Path) else names
     audited = []
-    for name in named:
-        found = find_network(name, storage=storage).at(input_size, num_classes)
+    for found in find_networks(names, storage=storage, input_size=input_size, num_classes=num_classes):
         with _able_to_run(found):
             scored = audit_network(found.build(seed=0), found.input_size)
         audited.append(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
-from archsearch.api.networks import FoundNetwork, enough_memory, find_network
+from archsearch.api.networks import FoundNetwork, enough_memory, find_network, find_networks
 from archsearch.errors import ConfigError, UnknownNameError
 from archsearch.latency.backends import BACKENDS
 from archsearch.latency.precision import PRECISIONS, Precision
@@ -238,12 +238,7 @@ def measure(
         BuildError: a network cannot be built at this input size.
         MeasurementError: a network could not be run or timed; no number stands in its place.
     """
-    if not names:
-        raise ConfigError("no network is named", hint="name at least one")
-    wanted = [
-        find_network(name, storage=storage).at(input_size, num_classes)
-        for name in ([names] if isinstance(names, str | Path) else names)
-    ]
+    wanted = find_networks(names, storage=storage, input_size=input_size, num_classes=num_classes)
     base = find_network(reference, storage=storage)
     on_board = parse_target(target)
     check_device_beside(on_board, device)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -99,6 +99,19 @@ def find_network(name: str | Path, *, storage: str | None = None) -> FoundNetwor
         beside=FAMILIES.names(),
         also=f"STUDY:TRIAL names a network of a stored study; {ANY_OF_TORCHVISION}",
     )
+
+
+def find_networks(
+    names: str | Path | Iterable[str | Path], *, storage: str | None, input_size: int | None, num_classes: int | None
+) -> list[FoundNetwork]:
+    """The networks of some names, or of one alone, at a size. Raises as `find_network`, ConfigError without a name."""
+    found = [
+        find_network(name, storage=storage).at(input_size, num_classes)
+        for name in ([names] if isinstance(names, str | Path) else names)
+    ]
+    if not found:
+        raise ConfigError("no network is named", hint="name at least one")
+    return found
 
 
 def create_model(

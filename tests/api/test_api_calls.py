@@ -179,6 +179,23 @@ def test_one_name_alone_is_measured_and_compared_as_one() -> None:
     assert "'q'" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "names", [[], (name for name in ()), np.array([], dtype=str)], ids=["list", "generator", "array"]
+)
+def test_no_network_is_neither_measured_nor_audited(names: Any) -> None:
+    for call in (archsearch.measure, archsearch.audit):
+        with pytest.raises(ConfigError, match="no network is named"):
+            call(names)
+
+
+def test_networks_are_named_by_an_array() -> None:
+    names: Any = np.array(["resnet20", "shufflenet_v2_x0_5"])
+    found = archsearch.audit(names, input_size=32, num_classes=10)
+    assert [each.name for each in found.networks] == ["resnet20", "shufflenet_v2_x0_5"]
+    with pytest.raises(UnknownNameError, match="'resnet21'"):
+        archsearch.measure(np.array(["resnet20", "resnet21"]))  # type: ignore[arg-type]
+
+
 def test_overrides_are_a_mapping_or_texts_and_errors_name_their_key_and_no_option() -> None:
     assert archsearch.plan("quickstart", overrides={"proxy.epochs": 3}).config.proxy.epochs == 3
     assert archsearch.plan("quickstart", overrides=["proxy.epochs=3"]).config.proxy.epochs == 3
