@@ -151,7 +151,8 @@ def plan_design(
     """Check a design against its data and this machine without storing anything; three points are tried.
 
     `changes`: keys of `proxy` and `latency` with other values than the base's. Raises what `archsearch.api.run.plan`
-    raises, StudyChangedError among it where the design is stored with another protocol.
+    raises, StudyChangedError among it where the design is stored with another protocol, or the images are not those of
+    the base.
     """
     config = design_config(base, design, changes or SectionChanges())
     from archsearch.search.plan import plan_run  # torch: what is wrong with a design itself is said without it
@@ -166,4 +167,6 @@ def plan_design(
         stored=None if stored is None else stored.info,
         trained=stored is not None and any(record.score is not None for record in stored.records),
     )
+    if base.study is not None:
+        base.study.check_images(plan.facts["data_fingerprint"])
     return DesignPlan(base=base, design=design, plan=plan)

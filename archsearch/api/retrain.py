@@ -23,7 +23,7 @@ from archsearch.cost.architecture import cost_of
 from archsearch.data.catalog import load_dataset
 from archsearch.data.dataset import Dataset
 from archsearch.data.images import OnDecoded
-from archsearch.errors import ArchsearchError, ConfigError, StudyChangedError, TrainingBusyError, UnknownNameError
+from archsearch.errors import ArchsearchError, ConfigError, TrainingBusyError, UnknownNameError
 from archsearch.files import check_writable, locked
 from archsearch.image_rules import ImageRules, interpolation_of
 from archsearch.latency.lease import DeviceLease
@@ -194,7 +194,7 @@ def retrain(
         chosen = opened.choose(trial, rule=rule)
     rules = ImageRules.of_study(opened.info.config, opened.info.facts)
     dataset = load_dataset(str(opened.info.config["dataset"]), data_dir=data_dir, rules=rules)
-    _check_data(opened, dataset)
+    opened.check_images(dataset.fingerprint)
     target = worker_devices(device, None)[0]
     world = world_of(target)
     target = target if world.size == 1 else world.device
@@ -352,16 +352,6 @@ def _check_of(study: Study, chosen: Chosen) -> None:
         raise ConfigError(
             f"{chosen.label} ({record.arch_id}) of study '{record.study}' is no network of study '{study.name}'",
             hint="give the opened study that it was chosen from",
-        )
-
-
-def _check_data(study: Study, dataset: Dataset) -> None:
-    stored = study.info.facts["data_fingerprint"]
-    if dataset.fingerprint != stored:
-        raise StudyChangedError(
-            f"the images of '{dataset.name}' are not those that study '{study.name}' was run on "
-            f"(were {stored}, now {dataset.fingerprint})",
-            hint="put the old images back, or run the study under another name",
         )
 
 

@@ -154,6 +154,20 @@ def test_a_study_of_a_board_s_big_cores_is_confirmed_on_this_machine(cli: Callab
     assert "trainings 12 in all" in ended.err
 
 
+@pytest.mark.parametrize("command", ["confirm", "trust", "ablate"])
+def test_a_design_of_other_images_than_its_study_s_is_refused(
+    cli: Callable[..., Any], stored: str, command: str
+) -> None:
+    database = Database(stored)
+    with database.writing() as session:
+        for row in session.query(StudyRow).filter_by(name="small"):
+            row.facts = {**row.facts, "data_fingerprint": "0" * 12}
+    database.close()
+    ended = cli(command, "--study", "small", "--dry-run", "--device", "cpu", "--storage", stored)
+    assert ended.code == 2
+    assert "the images of 'digits' are not those that study 'small' was run on" in " ".join(ended.err.split())
+
+
 def test_a_design_stands_for_the_study_that_it_was_made_from(cli: Callable[..., Any], stored: str) -> None:
     for arguments in ([], ["--study", "small.confirm-000000"]):
         ended = cli("confirm", *arguments, "--dry-run", "--device", "cpu", "--storage", stored)

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -73,8 +74,8 @@ def said(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Callable[.
     def stopped(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("archsearch.api.retrain.load_dataset", lambda *_, **__: None)
-    monkeypatch.setattr("archsearch.api.retrain._check_data", lambda *_: None)
+    monkeypatch.setattr("archsearch.api.retrain.load_dataset", lambda *_, **__: SimpleNamespace(fingerprint=""))
+    monkeypatch.setattr("archsearch.api.study.Study.check_images", lambda *_: None)
     monkeypatch.setattr("archsearch.api.retrain.start_of", lambda *_, **__: None)
     monkeypatch.setattr("archsearch.api.retrain.retrain_seed", stopped)
     return cli
