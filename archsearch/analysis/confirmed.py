@@ -315,6 +315,13 @@ class Confirmed(InNotebooks):
         return tuple(each for each in self.points if each.n)
 
     @property
+    def elsewhere(self) -> bool:
+        """Whether its latencies are of another device than the search's."""
+        return any(
+            each.searched_latency_ms is None and each.searched_top1_percent is not None for each in self.evaluated
+        )
+
+    @property
     def title(self) -> str:
         """What was done, of which study."""
         return f"The front, evaluated again: study {self.design.of}"

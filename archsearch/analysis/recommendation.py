@@ -14,7 +14,8 @@ two binomial shares over the validation images; that the networks saw the same i
 they got right is not stored. Where both networks were confirmed, differences are paired by seed: the residual of
 point + seed over all confirmed networks, Student's t; where they had not the same seeds, with the error of the seeds'
 fitted effects (`Confirmed.difference_variance`). Two latencies are told apart beyond the study's noise floor, two
-errors over the classes beyond what counting the images explains.
+errors over the classes beyond what counting the images explains. Where the confirmation was measured on another device,
+the noise floor is that device's, and published networks are those that it evaluated.
 
 Error and latency are objectives of every study; it may have a third one.
 """
@@ -30,7 +31,7 @@ from dataclasses import dataclass, replace
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from archsearch.analysis.confirmed import BALANCED, Confirmed, ConfirmedPoint, winners_curse_of
-from archsearch.analysis.front import MEASURED_OBJECTIVE, Front, FrontRow, distinct
+from archsearch.analysis.front import MEASURED_OBJECTIVE, Front, FrontRow, distinct, noisy_latency
 from archsearch.analysis.intervals import counting_margin_points, half_width
 from archsearch.analysis.objectives import OBJECTIVES, cost_of, floor_text, latency_of, relative_percent, score_of
 from archsearch.analysis.pareto import knee
@@ -342,6 +343,8 @@ class _Choice:
             if (point := self.points.get(row.record.arch_id)) is not None and point.on_front
         ]
         self.uses_confirmed = bool(again) and not self.missing
+        self.elsewhere = self.uses_confirmed and confirmed is not None and confirmed.elsewhere
+        self.noise_floor = confirmed.noise_floor if self.elsewhere and confirmed is not None else front.noise_floor
         found = [
             Candidate(record=row.record, top1_percent=100.0 - row.record.error_percent, values=row.values)
             for row in members
@@ -414,7 +417,7 @@ class _Choice:
         return candidate.values[self.objectives.index(MEASURED_OBJECTIVE)]
 
     def _apart(self, objective: str, one: float, other: float) -> bool:
-        noisy = self.front.noisy
+        noisy = noisy_latency(self.objectives, self.noise_floor)
         if objective == MEASURED_OBJECTIVE and noisy is not None:
             return not noisy.tie(one, other)
         return one != other
@@ -435,6 +438,8 @@ class _Choice:
         rows: dict[str, FrontRow] = {}
         for record in self.records:
             published = record.variant is not None and record.arch_id != chosen.record.arch_id
+            if self.elsewhere and record.arch_id not in self.points:
+                continue  # it has no latency on that device
             if published and (row := self.front.row_of(record)) is not None:
                 rows.setdefault(record.arch_id, row)
         found = [self._beside(chosen, row) for row in rows.values()]
@@ -502,9 +507,7 @@ class _Choice:
             if each.told_apart:
                 (gains if each.percent > 0.0 else losses).append(f"{amount} {lower if each.percent > 0.0 else higher}")
             elif each.percent and each.objective == MEASURED_OBJECTIVE:
-                ties.append(
-                    f"a latency that cannot be told from its (noise floor {floor_text(self.front.noise_floor)})"
-                )
+                ties.append(f"a latency that cannot be told from its (noise floor {floor_text(self.noise_floor)})")
             elif each.percent:
                 ties.append("a balanced error that cannot be told from its")
             else:

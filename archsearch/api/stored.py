@@ -295,16 +295,15 @@ class StoredStudy:
         return made and self.confirmed_by(*made)
 
     def confirmed_by(self, made: StoredStudy, design: Design, *, draws: int = DRAWS) -> Confirmed:
-        """What the study of a confirming design says of its front; one on another device by the noise floor there."""
-        alike = measured_alike(conditions_of(made.records), self.front.conditions)
+        """What a confirming design's study says of its front; latencies measured otherwise have its noise floor."""
+        info = self.info if self._measured_here(made) else made.info
         return confirmed_of(
-            made.records,
-            design,
-            self.objectives,
-            noise_floor=(self if alike else made).info.noise_floor,
-            original=self.front,
-            draws=draws,
+            made.records, design, self.objectives, noise_floor=info.noise_floor, original=self.front, draws=draws
         )
+
+    def _measured_here(self, made: StoredStudy) -> bool:
+        """Whether a design's latencies may stand beside its own: they are of the same device and batch."""
+        return measured_alike(conditions_of(made.records), self.front.conditions)
 
     @cached_property
     def recommendation(self) -> Recommendation:
@@ -314,8 +313,7 @@ class StoredStudy:
         if made is None or not self.front.rows:
             return recommendation_of(self.front, self.records, made_by=self.made_by)
         # means and spread are enough; the probabilities would take a second
-        confirmed = self.confirmed_by(*made, draws=0)
-        return recommendation_of(self.front, self.networks, confirmed=confirmed)
+        return recommendation_of(self.front, self.networks, confirmed=self.confirmed_by(*made, draws=0))
 
     @property
     def best(self) -> Record:
@@ -373,8 +371,7 @@ class StoredStudy:
         `here`: one whose latencies may stand beside its own: of the same device and batch.
         """
         for made in self.designs(purpose):
-            elsewhere = here and not measured_alike(conditions_of(made.records), self.front.conditions)
-            if made.design is not None and made.design.points and not elsewhere:
+            if made.design is not None and made.design.points and (not here or self._measured_here(made)):
                 return made, made.design
         return None
 
