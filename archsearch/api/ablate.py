@@ -29,7 +29,7 @@ from archsearch.models.variants import VARIANTS, find_variant
 from archsearch.overrides import SectionChanges
 from archsearch.records import Record, TrialStatus
 from archsearch.search.runtime import Runtime
-from archsearch.search.variants import AUTO
+from archsearch.search.variants import AUTO, variant_names
 from archsearch.space.search_space import SearchSpace, key_of, listed, shown
 from archsearch.text import plural, some_of
 
@@ -417,9 +417,7 @@ def trials_by_network(records: Sequence[Record]) -> Mapping[str, int]:
 
 
 def _own_variant(base: DesignBase) -> str:
-    listed = base.config.variants
-    names = AUTO.get(base.space.family, ()) if listed in ("auto", "none") else tuple(listed)
-    names = tuple(name for name in names if name != "auto")
+    names = variant_names(base.config, base.space.family) or AUTO.get(base.space.family, ())
     for name in (*names, base.config.reference):
         if find_variant(name).spec.family == base.space.family:
             return name

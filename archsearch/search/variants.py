@@ -55,12 +55,16 @@ class StudyVariant:
 
 def study_variants(config: StudyConfig, space: SearchSpace, *, input_size: int) -> tuple[StudyVariant, ...]:
     """The variants that a study evaluates first, in order. Raises UnknownNameError for a name that is no variant."""
+    return tuple(_at_scale(name, config, space, input_size) for name in variant_names(config, space.family))
+
+
+def variant_names(config: StudyConfig, family: str) -> tuple[str, ...]:
+    """The names of the variants that a study of a space of this family evaluates first, in order."""
     if config.variants == "none":
         return ()
-    own = AUTO.get(space.family, ())
     listed = ("auto",) if config.variants == "auto" else config.variants
-    names = dict.fromkeys(name for entry in listed for name in (own if entry == "auto" else (entry,)))
-    return tuple(_at_scale(name, config, space, input_size) for name in names)
+    own = AUTO.get(family, ())
+    return tuple(dict.fromkeys(name for entry in listed for name in (own if entry == "auto" else (entry,))))
 
 
 def scaled(name: str, config: StudyConfig, *, key: str = "variants") -> Spec:

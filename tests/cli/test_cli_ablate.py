@@ -123,6 +123,16 @@ def test_a_dry_run_says_how_many_trainings_there_would_be(cli: Callable[..., Any
     assert not (place / "runs").exists()
 
 
+def test_the_base_is_the_first_of_the_study_s_own_variants_also_where_auto_is_one_of_several(
+    cli: Callable[..., Any], place: Path
+) -> None:
+    study = STUDY.replace("variants: [shufflenet_v2_x0_5]", "variants: [resnet20, auto]")
+    (place / "tiny.yaml").write_text(study.replace("reference: shufflenet_v2_x0_5", "reference: shufflenet_v2_x1_0"))
+    ended = cli("ablate", "--study", "tiny.yaml", "--choices", "kernel=5", "--device", "cpu", "--dry-run")
+    assert ended.code == 0, ended.err
+    assert "base      shufflenet_v2_x0_5" in ended.err
+
+
 def test_without_choices_it_is_as_large_as_the_study_and_says_what_is_left_out(
     cli: Callable[..., Any], place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
