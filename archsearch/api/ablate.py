@@ -300,7 +300,7 @@ def plan_ablation(
     made_from = base_of(opened)
     plain = _base_spec(made_from, base)
     levels = _levels(made_from, plain, choices)  # said before the data are read, which takes torch
-    input_size = _input_size(made_from, runtime.data_dir)
+    input_size = _input_size(made_from, changed, runtime.data_dir)
     points = _points(made_from, plain.normalised(input_size), mode, levels, input_size=input_size)
     proposed = not choices and most is None
     seeds = seeds or (PROPOSED_SEEDS if proposed else DEFAULT_SEEDS)
@@ -384,14 +384,19 @@ def _lines(planned: DesignPlan) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _input_size(base: DesignBase, data_dir: str | Path | None) -> int:
-    if base.study is not None:
+def _input_size(base: DesignBase, changed: SectionChanges, data_dir: str | Path | None) -> int:
+    """Of the ablation's images. Raises ConfigError that names a wrong key of the changes, and what loading raises."""
+    config = design_config(base, Design(purpose="ablation", of=base.name, points=(), seeds=()), changed)
+    size = config.proxy.input_size
+    if base.study is not None and size == base.config.proxy.input_size:
         return base.study.input_size
-    if base.config.proxy.input_size is not None:
-        return base.config.proxy.input_size
+    if size is not None:
+        return size
     from archsearch.data.catalog import load_dataset
 
-    return load_dataset(base.config.dataset, data_dir=data_dir).image_size
+    return load_dataset(
+        config.dataset, data_dir=data_dir, rules=config.image_rules(former=base.former_rules)
+    ).image_size
 
 
 def _base_spec(base: DesignBase, which: str | None) -> Spec:

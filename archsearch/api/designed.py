@@ -48,6 +48,11 @@ class DesignBase:
         return self.config.name
 
     @property
+    def former_rules(self) -> bool:
+        """Whether its images are read as an older version read them (`ImageRules.former`)."""
+        return self.study is not None and RULES_FACT not in self.study.info.facts
+
+    @property
     def stored(self) -> Study:
         """The stored study. Raises ConfigError if it was never run."""
         if self.study is None:
@@ -157,13 +162,12 @@ def plan_design(
     config = design_config(base, design, changes or SectionChanges())
     from archsearch.search.plan import plan_run  # torch: what is wrong with a design itself is said without it
 
-    former = base.study is not None and RULES_FACT not in base.study.info.facts
     stored = study_if_stored(config.name, storage=runtime.storage)
     plan = plan_run(
         config,
         runtime,
         space=base.space,
-        former=former,
+        former=base.former_rules,
         stored=None if stored is None else stored.info,
         trained=stored is not None and any(record.score is not None for record in stored.records),
     )

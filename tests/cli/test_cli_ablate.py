@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from makers import make_latency, make_score
+from PIL import Image
 from stored import store_study
 
 from archsearch.api.study import open_base, open_study
@@ -131,6 +132,35 @@ def test_the_base_is_the_first_of_the_study_s_own_variants_also_where_auto_is_on
     ended = cli("ablate", "--study", "tiny.yaml", "--choices", "kernel=5", "--device", "cpu", "--dry-run")
     assert ended.code == 0, ended.err
     assert "base      shufflenet_v2_x0_5" in ended.err
+
+
+def test_levels_without_effect_are_told_at_the_size_that_the_ablation_s_images_have(
+    cli: Callable[..., Any], place: Path
+) -> None:
+    typed = ("ablate", "--study", "tiny.yaml", "--choices", "head.type=flatten", "--device", "cpu", "--dry-run")
+    (place / "tiny.yaml").write_text(STUDY.replace("proxy: {", "proxy: {input_size: 8, "))
+    # three stages of stride 2 leave one pixel of 8, which flattened is a global average
+    assert "has no effect on the base" in cli(*typed).err
+    ended = cli(*typed, "--set", "proxy.input_size=32")
+    assert ended.code == 0, ended.err
+    assert "2 networks, the base included" in ended.err
+
+
+def test_a_folder_s_pictures_are_read_as_a_study_that_was_never_run_says(cli: Callable[..., Any], place: Path) -> None:
+    for name in ("cat", "dog"):
+        (place / "photos" / name).mkdir(parents=True)
+        for number in range(8):
+            Image.new("RGB", (40, 32), (20 * number, 0, len(name))).save(place / "photos" / name / f"{number}.png")
+    (place / "photos" / "cat" / "none.png").write_bytes(b"no picture")
+    data = "dataset: folder:photos\ntest_share: 0.25\non_bad_image: skip"
+    proxy = "proxy: {epochs: 1, batch_size: 4, validation_images: 4}"
+    (place / "tiny.yaml").write_text(f"{STUDY[: STUDY.index('proxy:')].replace('dataset: digits', data)}{proxy}")
+    ended = cli(
+        "ablate", "--study", "tiny.yaml", "--choices", "kernel=5", "--data-dir", "cache", "--device", "cpu",
+        "--dry-run",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    assert "2 networks, the base included" in ended.err
 
 
 def test_without_choices_it_is_as_large_as_the_study_and_says_what_is_left_out(
