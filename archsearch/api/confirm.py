@@ -97,7 +97,8 @@ def plan_confirm(
             measured_on["batch"] = base.config.latency.batch
     elif target == LOCAL and base.config.latency.cores != "all":
         measured_on["cores"] = "all"  # only a board's are chosen
-    changes = SectionChanges(proxy={"fresh_images": True} if fresh_images else {}, latency=measured_on)
+    others = {"fresh_images": not base.config.proxy.fresh_images}
+    changes = SectionChanges(proxy=others if fresh_images else {}, latency=measured_on)
     planned = plan_design(base, design, runtime, changes=changes)
     images, beside = planned.plan.train_images, len(records) - len(members)
     return replace(

@@ -182,6 +182,7 @@ def computed_predictors(planned: DesignPlan, runtime: Runtime) -> dict[str, dict
         train_images=proxy.train_images,
         seed=SPLIT_SEED,
         image_size=input_size,
+        fresh=proxy.fresh_images,
     )
     mean, std = channel_statistics(train)
     first = train.subset(range(min(JACOB_COV_IMAGES, len(train))))

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from makers import make_record
@@ -19,6 +19,8 @@ from archsearch.api.confirm import confirm_result, missed_by, near_front, plan_c
 from archsearch.api.designed import DesignBase, design_config
 from archsearch.api.output import result_json
 from archsearch.api.study import open_study
+from archsearch.api.trust import plan_trust
+from archsearch.data.dataset import Dataset
 from archsearch.designs import Design, DesignPoint
 from archsearch.models.variants import find_variant
 from archsearch.overrides import SectionChanges
@@ -153,6 +155,27 @@ def test_a_study_of_a_board_s_big_cores_is_confirmed_on_this_machine(cli: Callab
     )  # fmt: skip
     assert ended.code == 0, ended.err
     assert "trainings 12 in all" in ended.err
+
+
+def test_a_study_that_validates_on_fresh_images_is_confirmed_on_the_others_and_its_predictors_see_its_own(
+    stored: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = Database(stored)
+    with database.writing() as session:
+        for row in session.query(StudyRow).filter_by(name="small"):
+            row.config = {**row.config, "proxy": {**row.config["proxy"], "fresh_images": True}}
+    database.close()
+    runtime = Runtime(storage=stored, device="cpu", workers=1)
+    for asked in (False, True):
+        planned = plan_confirm("small", runtime, fresh_images=asked)
+        assert planned.plan.config.proxy.fresh_images is not asked
+
+    def split(_self: Dataset, **asked: Any) -> NoReturn:
+        raise LookupError(asked["fresh"])
+
+    monkeypatch.setattr(Dataset, "split", split)
+    with pytest.raises(LookupError, match="True"):
+        plan_trust("small", runtime)
 
 
 @pytest.mark.parametrize("command", ["confirm", "trust", "ablate"])
