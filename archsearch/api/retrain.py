@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import statistics
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import get_args
@@ -457,18 +458,44 @@ def start_of(
         return None
     proxy = None if chosen.record is None else chosen.record.score
     seed = int(study.info.config["seed"]) if proxy is None else proxy.seed  # that the study trained it with, if it did
+    settings = ProxySettings(**study.info.config["proxy"]).model_copy(
+        update={"precision": settled_precision(study.info.config, study.info.facts, device)}
+    )
+    made_by = _digest(study, dataset, settings)
     path = folder / f"proxy-seed-{seed}.safetensors"
     start = read_start(path) if resume else None
-    if start is None:
-        start = _trained(study, chosen, dataset, seed=seed, device=device, chunk=chunk)
+    if start is None or start.made_by not in ("", made_by):
+        start = replace(
+            _trained(study, chosen, dataset, settings, seed=seed, device=device, chunk=chunk), made_by=made_by
+        )
         save_start(path, start)
     return start
 
 
-def _trained(study: Study, chosen: Chosen, dataset: Dataset, *, seed: int, device: str, chunk: Chunk) -> Start:
-    settings = ProxySettings(**study.info.config["proxy"]).model_copy(
-        update={"precision": settled_precision(study.info.config, study.info.facts, device)}
-    )
+def _digest(study: Study, dataset: Dataset, settings: ProxySettings) -> str:
+    """12 hex digits of all but network and seed that decides what a proxy training comes to.
+
+    A folder is of a study's name, which another study had before, or has in another database.
+    """
+    facts = {
+        **settings.model_dump(exclude={"chunk_steps"}),
+        "input_size": study.input_size,
+        "initial_weights": weights_by_name(study.info.config["proxy"]),
+        "images": dataset.fingerprint,
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _trained(
+    study: Study,
+    chosen: Chosen,
+    dataset: Dataset,
+    settings: ProxySettings,
+    *,
+    seed: int,
+    device: str,
+    chunk: Chunk,
+) -> Start:
     train, validation = dataset.split(
         validation_images=settings.validation_images,
         train_images=settings.train_images,

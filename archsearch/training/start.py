@@ -128,12 +128,14 @@ class Start:
         description: where they are from, in a sentence for the model card.
         state: weights and buffers by the names that they have in the network.
         fresh: beginnings of the names of what is not in `state` and keeps its random initial weights.
+        made_by: digest of the training that made them; "" where there was none, and of older versions.
     """
 
     kind: str
     description: str
     state: Mapping[str, Tensor]
     fresh: tuple[str, ...] = ()
+    made_by: str = ""
 
     @cached_property
     def digest(self) -> str:
@@ -165,7 +167,7 @@ def save_start(path: Path, start: Start) -> None:
     """Keep the weights to start from, with all that is known of them, in one safetensors file."""
     about = {"kind": start.kind, "description": start.description, "digest": start.digest}
     tensors = {name: value.cpu().contiguous() for name, value in start.state.items()}
-    metadata = {"start": json.dumps({**about, "fresh": list(start.fresh)})}
+    metadata = {"start": json.dumps({**about, "fresh": list(start.fresh), "made_by": start.made_by})}
     write_atomically(path, safetensors.torch.save(tensors, metadata=metadata))
 
 
@@ -184,6 +186,7 @@ def read_start(path: Path) -> Start | None:
             description=about["description"],
             state=safetensors.torch.load(content),
             fresh=tuple(about["fresh"]),
+            made_by=about.get("made_by", ""),
         )
         whole = start.digest == about["digest"]
     except (ValueError, KeyError, TypeError, SafetensorError) as error:

@@ -1,0 +1,47 @@
+"""What a retraining takes from what an earlier one has left."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from stored import store_study
+
+from archsearch.api import retrain
+from archsearch.api.study import open_study
+from archsearch.models.variants import find_variant
+from archsearch.training.start import Start
+
+
+def test_a_start_is_kept_for_the_proxy_training_that_it_is_of_and_no_other_of_a_study_of_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+
+    def trained(study: Any, *_: Any, **__: Any) -> Start:
+        made.append(study.info.config["proxy"]["epochs"])
+        return Start(kind="proxy", description=f"{made[-1]} epochs", state={"weight": torch.tensor([float(made[-1])])})
+
+    monkeypatch.setattr(retrain, "_trained", trained)
+    chosen: Any = SimpleNamespace(record=None, spec=find_variant("shufflenet_v2_x0_5").spec)
+
+    def start(epochs: int, images: str) -> Start:
+        url = f"sqlite:///{tmp_path / f'{epochs}.db'}"
+        if not (tmp_path / f"{epochs}.db").exists():
+            store_study(url, [], proxy={"epochs": epochs})
+        dataset: Any = SimpleNamespace(fingerprint=images)
+        found = retrain.start_of(
+            "proxy", open_study("small", storage=url), chosen, dataset, device="cpu", folder=tmp_path, chunk=nullcontext
+        )
+        assert found is not None
+        return found
+
+    assert start(2, "a").description == start(2, "a").description == "2 epochs"
+    assert made == [2]
+    assert start(8, "a").description == "8 epochs"
+    assert start(8, "b").description == "8 epochs"
+    assert made == [2, 8, 8]
