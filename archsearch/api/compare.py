@@ -8,8 +8,12 @@ from pathlib import Path
 from archsearch.analysis.comparison import Comparison, Side, compare_studies, sides_by_device
 from archsearch.api.study import Study, opened_study
 from archsearch.errors import ConfigError
+from archsearch.search.precision import completed, protocol_as_settled
 from archsearch.store.database import safe_url
+from archsearch.text import level_text
 
+# Keys of a proxy that the records' own conditions tell, and one that changes no result.
+_SAID_BY_RECORDS = ("epochs", "train_images", "validation_images", "input_size", "chunk_steps")
 _HINT = "give two studies, or one whose networks were measured on several devices"
 
 
@@ -44,7 +48,7 @@ def compare(studies: str | Path | Study | Sequence[str | Path | Study], *, stora
 
 def _side(study: Study, name: str) -> Side:
     config = study.info.config
-    proxy = config.get("proxy", {})
+    proxy = protocol_as_settled(completed(study.info), study.info)["proxy"]
     return Side(
         name=name,
         records=study.records,
@@ -53,9 +57,9 @@ def _side(study: Study, name: str) -> Side:
             "dataset": str(config["dataset"]),
             "data fingerprint": str(study.info.facts.get("data_fingerprint", "")),
             **{
-                f"proxy.{key}": str(proxy[key])
-                for key in ("batch_size", "learning_rate", "weight_decay", "label_smoothing")
-                if key in proxy
+                f"proxy.{key}": level_text(value)
+                for key, value in proxy.items()
+                if key not in _SAID_BY_RECORDS and value is not None
             },
         },
     )

@@ -60,10 +60,14 @@ def test_json_holds_the_same(cli: Callable[..., Any]) -> None:
 
 
 def test_what_differs_between_the_studies_is_said(cli: Callable[..., Any]) -> None:
-    two_studies(dataset="npz:[bold]mine", proxy={"epochs": 30, "batch_size": 64})
+    proxy = {"epochs": 30, "batch_size": 64, "class_weights": "balanced", "flip": False, "chunk_steps": 3}
+    two_studies(dataset="npz:[bold]mine", proxy=proxy)
     ended = cli("compare", "laptop", "server")
     assert "note: dataset differs (digits against npz:[bold]mine)" in ended.out
-    assert "note: proxy.batch_size differs (none against 64)" in ended.out
+    assert "note: proxy.batch_size differs (128 against 64)" in ended.out
+    assert "note: proxy.class_weights differs (none against balanced)" in ended.out
+    assert "note: proxy.flip differs (none against false)" in ended.out
+    assert ended.out.count("note: proxy.") == 3  # what is not said has its default
 
 
 def test_strangers_are_told_apart_in_clear_words(cli: Callable[..., Any]) -> None:
