@@ -93,6 +93,10 @@ def design_config(base: DesignBase, design: Design, changed: SectionChanges) -> 
         digest = hashlib.sha256(text.encode()).hexdigest()[:6]
     suffix = f".{WORDS[design.purpose]}-{digest}"
     content = base.config.model_dump(mode="json", exclude={"restrict", "fixed", "stopping", "constraints", "design"})
+    before = base.config.latency.visits
+    visits = changes["latency"].get("visits", before)
+    if visits != before and 1 in (visits, before):  # the spread of one visit is not that of several
+        del content["latency"]["spread_seconds"]
     for section, values in changes.items():
         content[section] |= values
     content |= {

@@ -10,10 +10,14 @@ from typing import Any
 import pytest
 from makers import make_record
 
-from archsearch.api.designed import DesignBase, DesignPlan
+from archsearch.api.designed import DesignBase, DesignPlan, design_config
 from archsearch.api.run import estimate
+from archsearch.designs import Design
 from archsearch.errors import ConfigError
+from archsearch.latency.settings import LatencySettings
+from archsearch.overrides import SectionChanges
 from archsearch.records import Record, TrialStatus
+from archsearch.search.config import StudyConfig
 
 
 def planned(records: list[Record] | None, *, epochs: int, size: int, workers: int) -> DesignPlan:
@@ -43,3 +47,21 @@ def test_a_study_that_was_never_run_says_so_and_what_to_type() -> None:
     with pytest.raises(ConfigError, match="'searched' is not stored") as caught:
         _ = planned(None, epochs=3, size=6, workers=1).base.stored
     assert caught.value.hint == "archsearch run --study searched"
+
+
+@pytest.mark.parametrize(
+    ("own", "changes", "spread"),
+    [
+        ({}, {"visits": 1}, 0.0),
+        ({"visits": 1}, {"visits": 5}, 5.0),  # the default of several
+        ({"visits": 1}, {"visits": 4, "spread_seconds": 2.0}, 2.0),
+        ({"spread_seconds": 8.0}, {"visits": 4}, 8.0),
+    ],
+)
+def test_a_design_of_one_visit_has_no_spread_and_one_of_several_that_of_a_study(
+    own: dict[str, Any], changes: dict[str, Any], spread: float
+) -> None:
+    config = StudyConfig(name="any", space="shufflenet_v2", dataset="digits", latency=LatencySettings(**own))
+    base = DesignBase(config=config, space=config.search_space())
+    design = Design(purpose="ablation", of="any", points=(), seeds=())
+    assert design_config(base, design, SectionChanges(latency=changes)).latency.spread_seconds == spread
