@@ -42,7 +42,7 @@ from archsearch.models.model_info import ModelInfo
 from archsearch.records import Latency
 from archsearch.resources import is_file, user_path
 from archsearch.table import json_as
-from archsearch.training.model_folder import WEIGHTS, load, read_info
+from archsearch.training.model_folder import WEIGHTS, load, read_info, trained_on
 from archsearch.training.trainer import device_batches
 from archsearch.version import __version__
 
@@ -330,13 +330,16 @@ def _source(
     chosen = opened.choose(which if isinstance(which, int) else str(which), rule=rule)
     where = study_folder(opened.name) / "retrain" / chosen.spec.arch_id
     uri = dataset or str(opened.info.config["dataset"])
-    if (where / "spec.json").is_file():
+    there = (where / "spec.json").is_file()
+    begun_with = opened.info.facts.get("data_fingerprint")
+    if there and trained_on(where) in (None, begun_with):
         return _from_folder(where, name=chosen.label, dataset=uri)
     if not untrained:
         meant = ("--select", rule) if which == "best" and rule.strip() != RECOMMENDED else ()
         typed = shlex.join(["archsearch", "retrain", *opened.named, "--trial", str(which), *meant])
+        why = f"the model in {where} is of other images" if there else f"there is no model in {where}"
         raise ConfigError(
-            f"{chosen.label} of study '{opened.name}' has not been retrained: there is no model in {where}",
+            f"{chosen.label} of study '{opened.name}' has not been retrained: {why}",
             hint=f"{typed}; or export its initial weights (in a terminal: --untrained)",
         )
     rules = ImageRules.of_study(opened.info.config, opened.info.facts)

@@ -481,6 +481,14 @@ def read_info(folder: Path | str) -> ModelInfo:
     return _info(user_path(folder))[0]
 
 
+def trained_on(folder: Path) -> str | None:
+    """The fingerprint of the images that a folder's model was trained on; None where its summary does not tell it."""
+    try:
+        return str(json.loads((folder / "summary.json").read_text(encoding="utf-8"))["dataset_fingerprint"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def load(folder: Path | str, device: str = "cpu") -> nn.Module:
     """The network of a model folder in eval mode, with its trained weights.
 

@@ -1,19 +1,24 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
+from stored import store_study
 from torch import Tensor, nn
 
 import archsearch
-from archsearch.api.export import _normalised, _Source, _top1
+from archsearch.api.export import _normalised, _Source, _top1, export
 from archsearch.data.dataset import Dataset
 from archsearch.data.images import Images
 from archsearch.errors import ArchsearchError
 from archsearch.export import ExportFormat
 from archsearch.models.families import FAMILIES
 from archsearch.models.model_info import ModelInfo
+from archsearch.models.variants import find_variant
+from archsearch.store.database import Database
+from archsearch.store.schema import StudyRow
 
 CLASSES = ("dark", "grey", "light")
 
@@ -84,3 +89,24 @@ def test_calibration_images_are_of_every_class_of_an_ordered_set_that_has_few_mo
     taken = _normalised(dataset, source_of(nn.Identity()), 200)
     assert torch.bincount((3 * taken[:, 0, 0, 0]).round().long()).tolist() == [67, 67, 66]
     assert len(_normalised(dataset, source_of(nn.Identity()), 1000)) == 300
+
+
+@pytest.mark.parametrize(("images", "said"), [("a" * 12, "damaged: "), ("b" * 12, "is of other images")])
+def test_a_model_that_another_study_of_the_name_left_is_not_exported_for_this_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, images: str, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    url = f"sqlite:///{tmp_path / 'studies.db'}"
+    store_study(url, [])
+    database = Database(url)
+    with database.writing() as session:
+        (row,) = session.query(StudyRow)
+        row.facts = {**row.facts, "data_fingerprint": "a" * 12}
+    database.close()
+    name = "shufflenet_v2_x0_5"
+    folder = Path("runs/small/retrain") / find_variant(name).spec.normalised(32).arch_id
+    folder.mkdir(parents=True)
+    (folder / "spec.json").write_text("{}")
+    (folder / "summary.json").write_text(json.dumps({"dataset_fingerprint": images}))
+    with pytest.raises(ArchsearchError, match=said):
+        export(name, study="small", storage=url)
