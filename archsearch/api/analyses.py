@@ -153,8 +153,8 @@ def trust_result(study: StoredStudy) -> Trust | None:
     Nothing here needs torch: the zero-cost scores were stored when the training was planned.
     Raises StoreError if the database cannot be read.
     """
-    made = study.designs("trust")
-    return trust_between(study, made[0]) if made else None
+    made = study.newest_design("trust")
+    return made and trust_between(study, made[0])
 
 
 def trust_between(study: StoredStudy, long: StoredStudy) -> Trust:

@@ -15,7 +15,7 @@ from archsearch.report.study_sections import Report, ReportData, report_of
 from archsearch.store.database import safe_url
 
 FILE = "report.html"
-_IN_WORDS = ("front", "confirmed", "trust", "guidelines", "final", "confusion")
+_IN_WORDS = ("front", "ablation", "confirmed", "trust", "guidelines", "final", "confusion")
 
 
 def make_report(

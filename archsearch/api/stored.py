@@ -25,7 +25,7 @@ from archsearch.errors import ArchsearchError, ConfigError, StudyChangedError, U
 from archsearch.models.families import FAMILIES
 from archsearch.models.spec import Spec
 from archsearch.models.variants import TORCHVISION, VARIANTS, find_variant
-from archsearch.records import Record, Score
+from archsearch.records import Record, Score, TrialStatus
 from archsearch.store.database import Database, safe_url
 from archsearch.store.names import DEFAULT_URL
 from archsearch.store.rows import design_of
@@ -366,14 +366,22 @@ class StoredStudy:
             return tuple(type(self).read(database, info) for info in made)
 
     def newest_design(self, purpose: Purpose, *, here: bool = False) -> tuple[Self, Design] | None:
-        """The newest design with points that was made from it for this purpose, and its study.
+        """The newest design that was made from it for this purpose and has evaluated each network once, and its study.
+
+        One that has only begun does not take the place of an earlier one; it is given where there is no other.
 
         `here`: one whose latencies may stand beside its own: of the same device and batch.
         """
-        for made in self.designs(purpose):
-            if made.design is not None and made.design.points and (not here or self._measured_here(made)):
-                return made, made.design
-        return None
+        found = [
+            (made, made.design)
+            for made in self.designs(purpose)
+            if made.design is not None and made.design.points and (not here or self._measured_here(made))
+        ]
+        for made, design in found:
+            ended = {each.point for each in made.records if each.status in (TrialStatus.COMPLETE, TrialStatus.FAILED)}
+            if ended.issuperset(point.name for point in design.points):
+                return made, design
+        return found[0] if found else None
 
     @cached_property
     def retrainings(self) -> tuple[Retraining, ...]:

@@ -364,7 +364,7 @@ def choices_answer(data: ReportData) -> Subsection | None:
     None of a design without an ablation: it does not ask.
     """
     if data.ablations:
-        newest = data.ablations[0]
+        newest = data.results.get("ablation", data.ablations[0])
         if newest.empty is not None:
             return Subsection(title=CHOICES_TITLE, sentences=(f"{newest.empty}.",))
         changes = plural(len(newest.rows), "change")

@@ -13,6 +13,7 @@ from makers import make_latency, make_score
 from PIL import Image
 from stored import store_study
 
+from archsearch.api.report import make_report
 from archsearch.api.study import open_base, open_study
 from archsearch.cli import running
 from archsearch.designs import Design, DesignPoint
@@ -274,6 +275,23 @@ def test_the_study_of_a_design_stands_for_the_one_that_it_was_made_from(place: P
     store_study(url, [], name="tiny")
     for given in ("tiny.ablate-000000", open_study("tiny.ablate-000000", storage=url)):
         assert open_base(given, storage=url).name == "tiny"
+
+
+def test_a_report_answers_by_the_ablation_that_is_finished_while_another_has_only_begun(place: Path) -> None:
+    url = stored_ablation(place)
+    store_study(url, [], name="tiny")
+    store_study(url, [record(0, "base", 0)], name="tiny.ablate-111111")
+    database = Database(url)
+    with database.writing() as session:
+        finished, begun = (
+            session.query(StudyRow).filter_by(name=f"tiny.ablate-{digest}").one() for digest in ("000000", "111111")
+        )
+        begun.config = {**begun.config, "design": finished.config["design"]}
+    database.close()
+    study = open_study("tiny", storage=url)
+    assert study.ablation is not None and study.ablation.design_study == "tiny.ablate-000000"
+    choices = make_report(study, figures=False).choices
+    assert choices is not None and choices.points == study.ablation.worth
 
 
 def test_a_study_that_is_stored_takes_no_other_key_than_of_proxy_and_latency(

@@ -29,7 +29,7 @@ from archsearch.search.runtime import Runtime
 from archsearch.space.search_space import load_space
 from archsearch.store.database import Database
 from archsearch.store.rows import trial_key
-from archsearch.store.schema import StudyRow
+from archsearch.store.schema import StudyRow, TrialRow
 
 BASE = find_variant("shufflenet_v2_x0_5").spec.normalised(32)
 KERNELS = (3, 4, 5, 6, 7)
@@ -230,6 +230,26 @@ def test_each_network_has_intervals_and_a_probability_and_the_knee_is_of_the_mea
     assert any(text.startswith("The knee of the means is trial 1: top-1 60.10 % (58.83 to") for text in found.sentences)
     again = found.tables()[0]
     assert again.columns[3].show(again.rows[0][3]) == "58.20 (55.66 to 60.74)"
+
+
+def test_a_confirmation_that_has_only_begun_does_not_take_the_place_of_a_finished_one(stored: str) -> None:
+    store_confirmation(stored, "small.confirm-222222")
+    database = Database(stored)
+
+    def newest(ended: int) -> str:
+        with database.writing() as session:
+            made = session.query(StudyRow).filter_by(name="small.confirm-222222").one()
+            for trial in session.query(TrialRow).filter_by(study_id=made.id):
+                trial.status = TrialStatus.COMPLETE if (trial.number or 0) < ended else TrialStatus.RUNNING
+        study = open_study("small", storage=stored)
+        assert study.confirmed is not None and study.recommendation.confirmed is not None
+        assert study.confirmed.design_study == study.recommendation.confirmed.design_study
+        return study.confirmed.design_study
+
+    assert [newest(ended) for ended in (0, 2, 3)] == [
+        "small.confirm-000000", "small.confirm-000000", "small.confirm-222222",
+    ]  # fmt: skip
+    database.close()
 
 
 def test_a_confirmation_on_another_device_stands_for_itself(stored: str) -> None:
