@@ -19,12 +19,18 @@ def study_names(url: str | None) -> tuple[str, ...]:
 
 
 def trial_names(url: str | None, study: str | None) -> tuple[tuple[int, str], ...]:
-    """Number and name of every complete trial of a study; None: of the one that was worked on last."""
-    newest = "SELECT study_id FROM archsearch_trials ORDER BY id DESC LIMIT 1"
+    """Number and name of every complete trial of a study; None: of the one worked on last, as `latest_study` has it."""
+    newest = (
+        "SELECT coalesce(base.id, made.id) FROM archsearch_studies made LEFT JOIN archsearch_studies base "
+        "ON base.name = json_extract(made.config, '$.design.of') "
+        "WHERE made.id = (SELECT study_id FROM archsearch_trials ORDER BY id DESC LIMIT 1)"
+    )
     named = "SELECT id FROM archsearch_studies WHERE name = ?"
     found = _rows(
         url,
-        "SELECT number, coalesce(variant, arch_id, '') FROM archsearch_trials WHERE status = 'complete' AND number "
+        # a design's trials have its keys, '@0#3', in the place of variants
+        "SELECT number, coalesce(CASE WHEN variant LIKE '@%' THEN NULL ELSE variant END, arch_id, '') "
+        "FROM archsearch_trials WHERE status = 'complete' AND number "
         f"IS NOT NULL AND study_id = ({newest if study is None else named}) ORDER BY number",
         *(() if study is None else (study,)),
     )

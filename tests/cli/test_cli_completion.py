@@ -16,6 +16,9 @@ from archsearch.export import FORMATS
 from archsearch.plots.catalog import PLOTS
 from archsearch.plots.summaries import SUMMARIES
 from archsearch.search.stopping.rules import STOPPING
+from archsearch.store.database import Database
+from archsearch.store.names import trial_names
+from archsearch.store.schema import StudyRow
 from archsearch.training.protocols import PROTOCOLS
 from archsearch.training.start import STARTS
 
@@ -114,6 +117,19 @@ def test_what_is_offered(
     words: str, offered: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert completed(monkeypatch, capsys, *words.split()) == offered
+
+
+def test_a_design_offers_its_networks_and_stands_for_its_study_where_none_is_named(folder: Path) -> None:
+    url = f"sqlite:///{folder}/runs/archsearch.db"
+    store_study(url, [make_record(0, variant="@0#3", arch_id="def")], name="small.confirm-000000")
+    assert trial_names(None, None) == ((0, "def"),)
+    database = Database(url)
+    with database.writing() as session:
+        row = session.query(StudyRow).filter_by(name="small.confirm-000000").one()
+        row.config = {**row.config, "design": {"of": "small"}}
+    database.close()
+    assert trial_names(None, None) == ((0, "shufflenet_v2_x0_5"), (1, "abc"))
+    assert trial_names(None, "small.confirm-000000") == ((0, "def"),)
 
 
 def test_a_database_is_only_read_and_one_that_is_damaged_offers_nothing(
