@@ -154,7 +154,12 @@ def estimate(planned: RunPlan | DesignPlan, *, storage: str | None = None) -> Es
         return Estimate(basis=OWN_TRIALS)
     for records in (own, () if base is None else base.records):
         found = own_trials_estimate(
-            records, epochs=config.proxy.epochs, trials=left, workers=workers, stopping=config.stopping.policy != "none"
+            records,
+            epochs=config.proxy.epochs,
+            train_images=plan.train_images,
+            trials=left,
+            workers=workers,
+            stopping=config.stopping.policy != "none",
         )
         if found is not None:
             return found

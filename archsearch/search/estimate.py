@@ -87,7 +87,7 @@ class Estimate:
 
 
 def own_trials_estimate(
-    records: Sequence[Record], *, epochs: int, trials: int, workers: int, stopping: bool
+    records: Sequence[Record], *, epochs: int, train_images: int, trials: int, workers: int, stopping: bool
 ) -> Estimate | None:
     """What so many trials more will take, by what the suggested ones of the study took (mean).
 
@@ -95,15 +95,16 @@ def own_trials_estimate(
     than most suggestions: they say little of those.
 
     Args:
-        epochs: of the trials to come; what a whole training took is scaled to them.
+        epochs, train_images: of the trials to come; what a whole training took is scaled to them.
         stopping: whether they may be stopped early, as some of the study's own were; else those do not count.
     """
     ended = (TrialStatus.COMPLETE, TrialStatus.STOPPED) if stopping else (TrialStatus.COMPLETE,)
     suggested: list[float] = []
     for record in records:
         if record.variant is None and record.status in ended and record.seconds and record.score is not None:
-            scale = epochs / record.score.epochs if record.status is TrialStatus.COMPLETE else 1.0
-            suggested.append(record.seconds * scale)
+            whole = record.status is TrialStatus.COMPLETE
+            trained = record.score.epochs * record.score.train_images
+            suggested.append(record.seconds * (epochs * train_images / trained if whole else 1.0))
     if len(suggested) <= workers:
         return None
     return Estimate(others=max(trials, 0), other_seconds=statistics.fmean(suggested), workers=workers, basis=OWN_TRIALS)

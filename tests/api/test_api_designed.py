@@ -25,7 +25,7 @@ def planned(records: list[Record] | None, *, epochs: int, size: int, workers: in
         name="searched", proxy=SimpleNamespace(epochs=epochs), stopping=SimpleNamespace(policy="none")
     )
     study: Any = None if records is None else SimpleNamespace(records=records)
-    run: Any = SimpleNamespace(config=config, devices=("cpu",) * workers, total=size)
+    run: Any = SimpleNamespace(config=config, devices=("cpu",) * workers, total=size, train_images=10_000)
     design: Any = SimpleNamespace(size=size)
     return DesignPlan(base=DesignBase(config=config, space=SimpleNamespace(), study=study), design=design, plan=run)  # type: ignore[arg-type]
 

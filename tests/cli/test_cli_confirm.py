@@ -44,7 +44,7 @@ def network(kernel: int) -> Any:
 def record(number: int, kernel: int, top1: float, ms: float, **more: Any) -> Record:
     made = make_record(
         number, top1=top1, p10=ms, choices=network(kernel).choices(), arch_id=network(kernel).arch_id,
-        eval_images=5000, **more,
+        eval_images=5000, train_images=64, **more,
     )  # fmt: skip
     return replace(made, family="shufflenet_v2", seconds=20.0)
 

@@ -59,20 +59,30 @@ def test_every_command_says_an_estimate_in_the_same_words() -> None:
 def test_trials_to_come_take_what_the_suggested_ones_took() -> None:
     published = [trial(number, 100.0, variant="resnet20") for number in range(2)]
     suggested = [trial(2 + number, seconds) for number, seconds in enumerate((10.0, 20.0, 60.0))]
-    found = own_trials_estimate([*published, *suggested], epochs=4, trials=6, workers=2, stopping=False)
+    found = own_trials_estimate(
+        [*published, *suggested], epochs=4, train_images=10_000, trials=6, workers=2, stopping=False
+    )
     assert found is not None and (found.others, found.other_seconds) == (6, 30.0)  # (10 + 20 + 60) / 3
     # no more suggestions than workers say nothing yet, and published networks nothing of them
     early = [*published * 9, *suggested[:2]]
-    assert own_trials_estimate(early, epochs=4, trials=1, workers=2, stopping=False) is None
+    assert own_trials_estimate(early, epochs=4, train_images=10_000, trials=1, workers=2, stopping=False) is None
+
+
+def test_a_training_on_fewer_images_takes_less_in_their_share() -> None:
+    records = [trial(0, 40.0), trial(1, 60.0)]  # 50 s in the mean, of 10,000 images
+    found = own_trials_estimate(records, epochs=4, train_images=1_000, trials=2, workers=1, stopping=False)
+    assert found is not None and found.seconds == pytest.approx(2 * 5.0)
 
 
 def test_a_stopped_training_counts_where_others_may_be_stopped_and_as_it_was() -> None:
     records = [trial(0, 40.0, epochs=4), trial(1, 10.0, epochs=1, stopped=True)]
-    kept = own_trials_estimate(records, epochs=4, trials=1, workers=1, stopping=True)
+    kept = own_trials_estimate(records, epochs=4, train_images=10_000, trials=1, workers=1, stopping=True)
     assert kept is not None and kept.other_seconds == 25.0
-    whole = own_trials_estimate([*records, trial(2, 50.0)], epochs=8, trials=1, workers=1, stopping=False)
+    whole = own_trials_estimate(
+        [*records, trial(2, 50.0)], epochs=8, train_images=10_000, trials=1, workers=1, stopping=False
+    )
     assert whole is not None and whole.other_seconds == 90.0  # twice the epochs of the two whole trainings: 80 and 100
-    assert own_trials_estimate(records[1:], epochs=4, trials=1, workers=2, stopping=False) is None
+    assert own_trials_estimate(records[1:], epochs=4, train_images=10_000, trials=1, workers=2, stopping=False) is None
 
 
 def test_a_network_between_two_timed_ones_takes_what_lies_between_and_none_is_extrapolated() -> None:
