@@ -243,13 +243,17 @@ class OptunaStudy:
     @_retried
     def check_goes_on(self, numbers: Collection[int]) -> None:
         """Raise StoreError if a next trial would get one of these numbers again, since Optuna has lost some."""
-        there = self._storage.get_n_trials(self._id)
-        if there <= max(numbers, default=-1):
+        if not numbers:
+            return
+        try:
+            self._trial_id(max(numbers))  # one row: to count trials Optuna reads each of them
+        except KeyError as error:
+            there = self._storage.get_n_trials(self._id)
             raise StoreError(
                 f"Optuna's tables in {self.database.safe_url} have {plural(there, 'trial')} of study "
                 f"'{self._config.name}', which has a trial {max(numbers)}: they were deleted, in its dashboard, say",
                 hint="put a copy of the database back, or give the study another name (in a terminal: --set name=NEW)",
-            )
+            ) from error
 
     def _trial_id(self, number: int) -> int:
         return self._storage.get_trial_id_from_study_id_trial_number(self._id, number)
@@ -287,8 +291,8 @@ def _check_ours(storage: optuna.storages.BaseStorage, config: StudyConfig, datab
     except KeyError:
         return
     names = optuna.load_study(study_name=config.name, storage=storage).metric_names
-    begun = storage.get_n_trials(study_id) > 0  # before that, its names may not be written yet
-    if names != list(config.objectives) and (begun or names is not None):
+    # Before its first trial its names may not be written yet. To count trials Optuna reads each of them.
+    if names != list(config.objectives) and (names is not None or storage.get_n_trials(study_id) > 0):
         raise foreign_study(config.name, database.safe_url)
 
 

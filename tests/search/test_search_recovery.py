@@ -8,6 +8,7 @@ from typing import Any
 import optuna
 import pytest
 from makers import make_latency, make_score
+from optuna.storages import RDBStorage
 
 from archsearch.records import Cost, EarlyStop, TrialStatus
 from archsearch.search.config import StudyConfig
@@ -178,6 +179,17 @@ def test_a_suggestion_that_was_cut_off_does_not_run_on_beside_living_workers(sce
     note_suggestion(scene.database, claim.row_id, number=theirs.number, suggested=theirs.choices)
     scene.recover()
     assert scene.optuna.running() == (mine, theirs.number)
+
+
+def test_a_study_is_gone_on_with_without_reading_its_trials_in_optuna(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, number = scene.trial(1)
+    read: list[object] = []
+    monkeypatch.setattr(RDBStorage, "get_all_trials", lambda *asked, **_: read.append(asked) or [])
+    again = OptunaStudy(scene.database, scene.config, scene.config.search_space())
+    again.check_goes_on([number])
+    assert read == []
 
 
 def test_a_variant_outside_the_space_stays_failed_for_optuna(scene: Scene) -> None:
