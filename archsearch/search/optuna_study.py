@@ -332,6 +332,8 @@ def recover(database: Database, config: StudyConfig, optuna: OptunaStudy) -> int
     A record is stored before Optuna is told, so a worker that dies in between leaves a finished record that Optuna
     takes for running: it is told now, from the record. An Optuna trial that no record knows (its worker died within
     the moment between the two writes, or while it was suggested) has failed, unless a worker is at a suggestion.
+
+    Raises StoreError if Optuna has lost a trial that it is to be told of.
     """
     study = find_study(database, config.name)
     given_back = recover_trials(database, study.id)
@@ -340,6 +342,7 @@ def recover(database: Database, config: StudyConfig, optuna: OptunaStudy) -> int
     # The living are looked up last: a worker that has just entered must not pass for dead.
     untold, running = untold_trials(database, study.id), optuna.running()
     living = living_workers(database, study.id)
+    optuna.check_goes_on([row.number for row in untold if row.number is not None])
     for row in untold:
         if row.worker_id in living or row.number is None:
             continue

@@ -10,6 +10,7 @@ import pytest
 from makers import make_latency, make_score
 from optuna.storages import RDBStorage
 
+from archsearch.errors import StoreError
 from archsearch.records import Cost, EarlyStop, TrialStatus
 from archsearch.search.config import StudyConfig
 from archsearch.search.optuna_study import OptunaStudy, recover
@@ -179,6 +180,16 @@ def test_a_suggestion_that_was_cut_off_does_not_run_on_beside_living_workers(sce
     note_suggestion(scene.database, claim.row_id, number=theirs.number, suggested=theirs.choices)
     scene.recover()
     assert scene.optuna.running() == (mine, theirs.number)
+
+
+def test_a_killed_trial_of_a_study_that_optuna_has_lost_is_told_of_in_a_sentence(scene: Scene) -> None:
+    scene.trial(1)  # its worker was killed
+    scene.optuna.close()
+    optuna.delete_study(study_name="tiny", storage=scene.database.url)  # as its dashboard does
+    scene.optuna = OptunaStudy(scene.database, scene.config, scene.config.search_space())
+    for _ in range(2):  # the same command again
+        with pytest.raises(StoreError, match="have 0 trials of study 'tiny', which has a trial 0: they were deleted"):
+            scene.recover()
 
 
 def test_a_study_is_gone_on_with_without_reading_its_trials_in_optuna(
