@@ -17,7 +17,7 @@ from typing import Any
 from archsearch.analysis.history import plateau_of
 from archsearch.data.catalog import load_dataset, parse_dataset
 from archsearch.designs import Design
-from archsearch.errors import ArchsearchError, ConfigError, StoreError
+from archsearch.errors import ArchsearchError, ConfigError, StoreError, UnknownNameError
 from archsearch.image_rules import ImageRules
 from archsearch.records import Epoch, Record, TrialStatus
 from archsearch.search.batch import decided_batch
@@ -41,7 +41,6 @@ from archsearch.store.studies import (
     StudyInfo,
     enter_study,
     find_study,
-    list_studies,
 )
 from archsearch.store.trials import load_record, load_records
 from archsearch.targets.pool import check_pool
@@ -79,7 +78,9 @@ def run_study(plan: RunPlan, database: Database, runtime: Runtime, *, folder: Pa
         KeyboardInterrupt: passed on after the workers have ended cleanly.
     """
     facts = plan.facts
-    if plan.config.name not in {study.name for study in list_studies(database)}:
+    try:
+        find_study(database, plan.config.name)
+    except UnknownNameError:
         pool = _pool(plan, runtime.callbacks)
         facts = {**facts, **pool, "proxy_precision": planned_precision(plan), **_latency_batch(plan)}
     study = enter_study(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from sqlalchemy import update
 
 from archsearch.errors import ConfigError, DataError, StudyChangedError, UnknownNameError
 from archsearch.latency.fingerprint import device_fingerprint
@@ -20,11 +21,13 @@ from archsearch.search import devices
 from archsearch.search.config import StudyConfig
 from archsearch.search.devices import usable_cores, worker_devices
 from archsearch.search.plan import RunPlan, check_unchanged, plan_run
-from archsearch.search.runtime import Runtime
+from archsearch.search.run import run_study
+from archsearch.search.runtime import RunCallbacks, Runtime
 from archsearch.search.stopping.base import StoppingSettings
 from archsearch.search.variants import AUTO, study_variants
 from archsearch.store.database import Database
-from archsearch.store.studies import StudyInfo, enter_study
+from archsearch.store.schema import StudyRow
+from archsearch.store.studies import StudyInfo, enter_study, find_study
 
 CPU = Runtime(workers=1, device="cpu")
 
@@ -79,6 +82,20 @@ def test_the_same_study_again_is_accepted(database: Database, config: StudyConfi
     check_unchanged(plan_run(config, CPU, trials=50), stored)
     other_search = config.model_copy(update={"sampler": "tpe", "trials": 3, "description": "again"})
     check_unchanged(plan_run(other_search, CPU), stored)
+
+
+def test_a_study_is_begun_beside_one_that_is_damaged(database: Database, config: StudyConfig, tmp_path: Path) -> None:
+    enter_study(database, name="other", config={"seed": 0}, space={}, space_fingerprint="f" * 12, facts={})
+    with database.writing() as session:
+        session.execute(update(StudyRow).values(config={"seed": 1}))  # its checksum stays
+
+    class Begun(RunCallbacks):
+        def begun(self, study: StudyInfo) -> None:
+            raise KeyboardInterrupt  # far enough
+
+    with pytest.raises(KeyboardInterrupt):
+        run_study(plan_run(config, CPU), database, replace(CPU, callbacks=Begun()), folder=tmp_path)
+    assert find_study(database, config.name).facts["proxy_precision"] == "fp32"
 
 
 def test_the_order_of_a_spaces_values_is_no_change(database: Database, config: StudyConfig) -> None:
