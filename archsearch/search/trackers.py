@@ -21,44 +21,6 @@ from archsearch.store.studies import StudyInfo
 from archsearch.training.event_file import EventFile, writer_type
 
 
-class TensorBoard(RunCallbacks):
-    """Each trial as a run of TensorBoard, below FOLDER/STUDY: its curve, and its choices and values as HPARAMS.
-
-    Args:
-        folder: of all studies; `tensorboard --logdir` takes it.
-
-    Raises ConfigError without the extra `tensorboard`.
-    """
-
-    def __init__(self, folder: str | Path) -> None:
-        writer_type()  # whether it is there
-        self._root = self._folder = user_path(folder)
-        self._files: dict[int, EventFile] = {}
-
-    def begun(self, study: StudyInfo) -> None:
-        """Below the study's name from now on."""
-        self._folder = self._root / study.name
-        self._files.clear()
-
-    def epoch(self, trial: int, epoch: Epoch) -> None:
-        """A point of the trial's curve."""
-        self._file(trial).add(epoch)
-
-    def trial_ended(self, record: Record) -> None:
-        """Its row of the table of runs; a trial without a network has none."""
-        if not record.arch_id:
-            return
-        file = self._file(record.trial)
-        file.add_table({"status": record.status.value, **_choices(record)}, _reached(record))
-        file.close()
-        del self._files[record.trial]
-
-    def _file(self, trial: int) -> EventFile:
-        if trial not in self._files:
-            self._files[trial] = EventFile(self._folder / f"trial-{trial:05d}", split="validation")
-        return self._files[trial]
-
-
 class _ByLibrary(RunCallbacks):
     """Keeps what it is told by a library: `_called` in messages, with `_errors` of its own."""
 
@@ -87,6 +49,50 @@ def _in_words(method: Callable[Concatenate[_T, _P], None]) -> Callable[Concatena
             raise self._failed(error) from error
 
     return tell
+
+
+class TensorBoard(_ByLibrary):
+    """Each trial as a run of TensorBoard, below FOLDER/STUDY: its curve, and its choices and values as HPARAMS.
+
+    Args:
+        folder: of all studies; `tensorboard --logdir` takes it.
+
+    Raises ConfigError without the extra `tensorboard`; whatever it is told raises ArchsearchError for a file that
+    cannot be written.
+    """
+
+    _called = "TensorBoard"
+    _errors = (OSError,)
+
+    def __init__(self, folder: str | Path) -> None:
+        writer_type()  # whether it is there
+        self._root = self._folder = user_path(folder)
+        self._files: dict[int, EventFile] = {}
+
+    def begun(self, study: StudyInfo) -> None:
+        """Below the study's name from now on."""
+        self._folder = self._root / study.name
+        self._files.clear()
+
+    @_in_words
+    def epoch(self, trial: int, epoch: Epoch) -> None:
+        """A point of the trial's curve."""
+        self._file(trial).add(epoch)
+
+    @_in_words
+    def trial_ended(self, record: Record) -> None:
+        """Its row of the table of runs; a trial without a network has none."""
+        if not record.arch_id:
+            return
+        file = self._file(record.trial)
+        file.add_table({"status": record.status.value, **_choices(record)}, _reached(record))
+        file.close()
+        del self._files[record.trial]
+
+    def _file(self, trial: int) -> EventFile:
+        if trial not in self._files:
+            self._files[trial] = EventFile(self._folder / f"trial-{trial:05d}", split="validation")
+        return self._files[trial]
 
 
 _NOT_DONE = {TrialStatus.FAILED: "FAILED", TrialStatus.INTERRUPTED: "KILLED"}  # in MLflow's words

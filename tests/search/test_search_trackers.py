@@ -307,6 +307,16 @@ def test_what_a_tracker_s_library_refuses_is_told_in_a_sentence(
     assert caught.value.message == "Weights & Biases keeps no trials: api_key not configured (no-tty)"
 
 
+def test_a_folder_that_tensorboard_cannot_write_is_told_in_a_sentence(database: Database, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    (tmp_path / "logs").write_text("no folder")
+    kept = tracker(f"tensorboard:{tmp_path}/logs")
+    kept.begun(find_study(database, "small"))
+    for tell in (lambda: kept.epoch(1, CURVE[0]), lambda: kept.trial_ended(ENDED)):
+        with pytest.raises(ArchsearchError, match=f"TensorBoard keeps no trials: .*{tmp_path}/logs/small"):
+            tell()
+
+
 def test_what_names_no_tracker_is_refused() -> None:
     with pytest.raises(UnknownNameError, match="unknown tracker 'tensorbord'"):
         tracker("tensorbord:logs")
