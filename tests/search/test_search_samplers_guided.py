@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -121,12 +122,14 @@ def test_stopped_trials_teach_but_are_no_front() -> None:
     assert belief.front
 
 
-def test_of_a_promoted_network_the_end_is_believed_and_not_the_rung() -> None:
+@pytest.mark.parametrize("stopped_again", [False, True])
+def test_of_a_promoted_network_the_end_or_the_highest_rung_is_believed_and_no_rung_before(stopped_again: bool) -> None:
     drawn = [tuple(row) for row in POINTS.draw(13, np.random.default_rng(2)).tolist()]
     ended = [
         Seen(point=point, values=tuple(values_at(POINTS.choices(point))), stopped=False, excess={}, running=False)
         for point in drawn
     ]
+    ended[-1] = replace(ended[-1], stopped=stopped_again)
     at_rung = Seen(point=drawn[-1], values=(99.0, 2.0), stopped=True, excess={}, running=False)
     candidates = POINTS.draw(20, np.random.default_rng(3))
     worth, beside_rung = (

@@ -325,12 +325,13 @@ class Belief:
     ) -> None:
         encoding = Encoding(points.sizes, points.ordinal)
         # A replay says nothing new; another training of the same network has values of its own. Of a network that was
-        # stopped and promoted later, the end speaks: at its rung it erred more than it does.
-        ended = {found.point for found in seen if found.values is not None and not found.stopped}
+        # stopped and promoted later, the end speaks, or its highest rung: at one before it erred more than it does.
+        told = [found for found in seen if found.values is not None]
+        furthest = {found.point: found for found in sorted(told, key=lambda found: not found.stopped)}
         different = {
             (found.point, found.values): found
-            for found in seen
-            if found.values is not None and not (found.stopped and found.point in ended)
+            for found in told
+            if not found.stopped or furthest[found.point].values == found.values
         }
         usable = _chosen(list(different.values()), generator)
         at = np.array([found.point for found in usable], dtype=np.int64)
