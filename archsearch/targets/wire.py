@@ -43,6 +43,7 @@ Text = Annotated[str, StringConstraints(max_length=400), AfterValidator(_printab
 _DIGITS = 12  # of the nanoseconds of one run
 _MOST_ANSWER = 2**26  # bytes: nearly five million runs
 Nanoseconds = Annotated[int, Field(gt=0, lt=10**_DIGITS, strict=True)]
+LongNanoseconds = Annotated[int, Field(gt=0, lt=10**15, strict=True)]  # of a visit: a burst of many slow networks
 Seconds = Annotated[float, Field(ge=0.0, lt=1e12, allow_inf_nan=False)]  # of all cores since the board was started, too
 Integer = Annotated[int, Field(ge=-(10**9), le=2**63, strict=True)]
 
@@ -112,9 +113,9 @@ class Visited(_Answer):
 
     bursts_ns: tuple[tuple[tuple[Nanoseconds, ...], ...], ...]  # as many as `longest_visit` lets come
     copies_ns: tuple[Nanoseconds, ...] = Field(max_length=64)
-    held_ns: Nanoseconds
-    ran_ns: Nanoseconds  # of the thread that waits for every run, and spins till the others of a run have ended
-    worked_ns: Annotated[int, Field(gt=0, lt=10**15, strict=True)]  # the visit, energy, and reading of sensors
+    held_ns: LongNanoseconds
+    ran_ns: LongNanoseconds  # of the thread that waits for every run, and spins till the others of a run have ended
+    worked_ns: LongNanoseconds  # the visit, energy, and reading of sensors
     waited_seconds: Seconds
     energy: tuple[Energy, ...] = Field(default=(), max_length=1000)  # by network; empty where no rail can be read
     before: BoardState

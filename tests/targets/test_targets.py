@@ -799,6 +799,15 @@ def test_a_visit_of_slow_networks_is_waited_for_as_long_as_it_takes() -> None:
     assert told["untimed"] == 3 and told["seconds"] >= 150.0 + 60.0
 
 
+def test_a_visit_of_slow_networks_may_hold_the_board_for_longer_than_a_quarter_of_an_hour() -> None:
+    # 30 bursts of 10 runs in 5 visits, of two networks of 10 s: 6 x 10 x 20 s = 1200 s, of a budget of 28800 s.
+    burst = [[10_000_000_000] * 10] * 2
+    told = whole_visit() | {"bursts_ns": [burst] * 6, "held_ns": 1_260 * 10**9, "ran_ns": 1_259 * 10**9}
+    answer = Visited.model_validate(told | {"worked_ns": 1_261 * 10**9})
+    plan = VisitPlan(number=1, bursts=6, before=6, runs=10, left_ns=28_800e9)
+    _check_visit(answer, plan, 10, 2, 1_262 * 10**9, Target(name="fake", argv=()))
+
+
 def test_what_the_line_costs_is_no_work_of_the_board_s_sensors_and_no_run_for_its_energy() -> None:
     board = SimpleNamespace(new_group=lambda of: 0, is_own=False, target=Target(name="fake", argv=()))
     group = BoardGroup(cast(Board, board), cast(Any, [None, None]))
