@@ -250,14 +250,19 @@ class StoredTrial:
                 self.save()
         return not stop
 
-    def save(self, *, ends: bool = False) -> None:
-        """Store the last state that is at hand, if it is not stored.
+    @property
+    def state_of_stop(self) -> bytes | None:
+        """The state after which the rule ended the training, if the trial may be promoted.
 
-        Args:
-            ends: whether the trial ends with it. A state after which the rule ended the training is stored only then:
-                whoever took the trial up before would go on beyond the stop.
+        It is stored with the trial's end alone: whoever took the trial up before would go on beyond the stop.
         """
-        if self._kept is None or (self._ended and len(self._kept[0]) == len(self.curve) and not ends):
+        if self._kept is None or not self._ended or len(self._kept[0]) != len(self.curve):
+            return None
+        return self._kept[1]
+
+    def save(self) -> None:
+        """Store the last state that is at hand, if it is not stored and none `state_of_stop`."""
+        if self._kept is None or self.state_of_stop is not None:
             return
         self._note(*self._kept)
         self._kept, self._unsaved_seconds = None, 0.0

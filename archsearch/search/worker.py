@@ -490,9 +490,6 @@ class TrialFinisher:
 
     def store(self, trial: _Trial, outcome: Outcome) -> None:
         """End a trial as its evaluation ended."""
-        promotable = outcome.status is TrialStatus.STOPPED and self._config.stopping.policy == "mo_asha"
-        if promotable:
-            trial.context.save(ends=True)
         stored = finish_trial(
             self._database,
             trial.claim.row_id,
@@ -504,7 +501,7 @@ class TrialFinisher:
             early_stop=outcome.early_stop,
             seconds=trial.seconds,
             phases=trial.phases,
-            keep_state=promotable,
+            state=trial.context.state_of_stop if outcome.status is TrialStatus.STOPPED else None,
         )
         self._tell_stored(trial.claim, trial.number, stored)
 

@@ -182,6 +182,13 @@ def drop_states_of(session: Session, row_id: int) -> None:
     session.execute(delete(StateRow).where(StateRow.partial_id.in_(theirs)))
 
 
+def keep_state_of(session: Session, row_id: int, state: bytes) -> None:
+    """Store the bytes that the training of a trial, which has ended, goes on from after its last epoch."""
+    theirs = select(PartialTrainingRow).where(PartialTrainingRow.row_id == row_id, ~PartialTrainingRow.repeat)
+    partial = session.scalars(theirs).one()
+    session.add(StateRow(partial_id=partial.id, epoch=partial.epoch, state=state))
+
+
 def hand_over(session: Session, *, from_row: int, to_row: int) -> None:
     """Give the training of a trial to the one that takes its choices up."""
     session.execute(update(PartialTrainingRow).where(PartialTrainingRow.row_id == from_row).values(row_id=to_row))

@@ -13,7 +13,7 @@ from archsearch.designs import Design
 from archsearch.errors import StoreError
 from archsearch.records import Cost, EarlyStop, Latency, Phases, Record, Score, TrialStatus
 from archsearch.store.database import Database
-from archsearch.store.partial_trainings import drop_states_of
+from archsearch.store.partial_trainings import drop_states_of, keep_state_of
 from archsearch.store.reading import check_all_read, read_as_stored
 from archsearch.store.retry import retried
 from archsearch.store.rows import (
@@ -117,7 +117,7 @@ def finish_trial(
     early_stop: EarlyStop | None = None,
     seconds: float | None = None,
     phases: Phases | None = None,
-    keep_state: bool = False,
+    state: bytes | None = None,
 ) -> bool:
     """Store the end of a trial with all that was found, in one transaction.
 
@@ -125,8 +125,8 @@ def finish_trial(
         cost, latency: None leaves what `note_measured` stored.
         score: of a stopped trial, of the epochs that it had.
         early_stop, phases: what the stopping rule said of it, and what its time went into; stored with the score.
-        keep_state: whether the bytes that its training could go on from are kept, for a promotion; they always are
-            when it is interrupted.
+        state: the bytes that its training goes on from after its last epoch, for a promotion. None: those that were
+            stored are forgotten, unless it is interrupted.
 
     Returns whether it is written: a trial that has ended otherwise is left as it is, with a warning. The same end
     again (a commit's answer was lost) counts as written.
@@ -150,8 +150,10 @@ def finish_trial(
             session.add(training_row)
             session.flush()
             row.training_id = training_row.id
-        if not keep_state and status is not TrialStatus.INTERRUPTED:
+        if status is not TrialStatus.INTERRUPTED:
             drop_states_of(session, row_id)
+        if state is not None:
+            keep_state_of(session, row_id, state)
         return True
 
 

@@ -303,6 +303,7 @@ def test_a_promoted_trial_goes_on_from_its_state_under_another_number(
     assert [trial.number for trial in loaded(database).best_trials] == [after.trial]
 
 
+@pytest.mark.parametrize(("of", "name"), [(evaluate.Evaluator, "_measured"), (worker, "finish_trial")])
 def test_a_trial_that_is_cut_off_after_its_rule_ended_it_is_ended_again_and_not_promoted(
     database: Database,
     make_config: Any,
@@ -310,18 +311,20 @@ def test_a_trial_that_is_cut_off_after_its_rule_ended_it_is_ended_again_and_not_
     rule_is: Any,
     trained: list[tuple[int, int]],
     monkeypatch: pytest.MonkeyPatch,
+    of: Any,
+    name: str,
 ) -> None:
     rule_is(ByNumber(0, 1))
     config = make_config(
         space_text=ONE_POINT, constraints=CHEAP, proxy=PROXY, stopping={"policy": "mo_asha", "checkpoint_seconds": 1e6}
     )
-    real = evaluate.Evaluator._measured
+    real = getattr(of, name)
 
-    def cut_off(self: evaluate.Evaluator, trained: evaluate.Awaited) -> Any:
-        monkeypatch.setattr(evaluate.Evaluator, "_measured", real)
-        raise evaluate.StopRequested  # Ctrl-C while what is left of the measurement is made
+    def cut_off(*_given: Any, **_more: Any) -> Any:
+        monkeypatch.setattr(of, name, real)
+        raise evaluate.StopRequested  # Ctrl-C while the rest is measured, or a database that is away is waited for
 
-    monkeypatch.setattr(evaluate.Evaluator, "_measured", cut_off)
+    monkeypatch.setattr(of, name, cut_off)
     make_worker(config, total=1).run()
     assert [record.status for record in records(database, config)] == [TrialStatus.INTERRUPTED, TrialStatus.STOPPED]
     assert trained == [(0, 1), (0, 2), (0, 1), (0, 2)]

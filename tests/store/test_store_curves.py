@@ -134,7 +134,7 @@ def test_a_training_that_is_taken_over_goes_on_as_the_new_trial(
 def test_a_promoted_trial_goes_on_as_another_with_its_curve(database: Database, study: StudyInfo, facts: Any) -> None:
     first = start(database, study, 0)
     note(database, study, first, facts, arch(0), 1)
-    finish_trial(database, first.row_id, status=TrialStatus.STOPPED, score=stopped_score(facts), keep_state=True)
+    finish_trial(database, first.row_id, status=TrialStatus.STOPPED, score=stopped_score(facts))
     earlier = load_curves(database, study.id)
     assert shown(database, study) == [(0, "stopped", (69.5,))]
     start(database, study, 1, arch(0), promote=lambda: 0)

@@ -107,24 +107,26 @@ def test_another_trial_of_the_same_choices_takes_the_training_over(database: Dat
 
 
 @pytest.mark.parametrize(
-    ("status", "keep_state", "left"),
+    ("status", "state", "left"),
     [
-        (TrialStatus.COMPLETE, False, 0),
-        (TrialStatus.FAILED, False, 0),
-        (TrialStatus.REJECTED, False, 0),
-        (TrialStatus.STOPPED, False, 0),
-        (TrialStatus.STOPPED, True, 1),
-        (TrialStatus.INTERRUPTED, False, 1),
+        (TrialStatus.COMPLETE, None, None),
+        (TrialStatus.FAILED, None, None),
+        (TrialStatus.REJECTED, None, None),
+        (TrialStatus.STOPPED, None, None),
+        (TrialStatus.STOPPED, b"end", b"end"),
+        (TrialStatus.INTERRUPTED, None, b"two"),
     ],
 )
 def test_the_end_of_a_trial_forgets_the_state_unless_it_may_go_on(
-    database: Database, study: StudyInfo, status: TrialStatus, keep_state: bool, left: int
+    database: Database, study: StudyInfo, status: TrialStatus, state: bytes | None, left: bytes | None
 ) -> None:
     claim, other = start(database, study, 0), start(database, study, 1, "b" * 12)
     note(database, study, claim, 2, b"two", decision={"epoch": 2})
     note(database, study, other, 1, b"of another trial", arch_id="b" * 12)
-    finish_trial(database, claim.row_id, status=status, keep_state=keep_state)
-    assert states(database) == left + 1
+    finish_trial(database, claim.row_id, status=status, state=state)
+    found = load_partial_training(database, study.id, ARCH, 0)
+    assert (None if found is None else found.state) == left
+    assert states(database) == 1 + (left is not None)
     assert load_decisions(database, study.id)[0] == ({"epoch": 2},)
 
 

@@ -39,7 +39,7 @@ def start(database: Database, study: StudyInfo, number: int) -> int:
 
 def stop(database: Database, study: StudyInfo, number: int) -> int:
     row_id = start(database, study, number)
-    finish_trial(database, row_id, status=TrialStatus.STOPPED, reason="dominated", keep_state=True)
+    finish_trial(database, row_id, status=TrialStatus.STOPPED, reason="dominated")
     return row_id
 
 
