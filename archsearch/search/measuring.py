@@ -477,6 +477,7 @@ class _Attempts:
             made = visits.advance(slept=slept)
         except BoardAwayError as error:
             if self.place.is_away and isinstance(error, AgentEndsError):
+                self.place.take_back()
                 raise MeasurementError(error.message, hint=error.hint) from error  # of this network
             if self.place.is_away:
                 raise

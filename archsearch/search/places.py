@@ -71,6 +71,9 @@ class Place(Protocol):
     def device(self) -> Device:
         """What makes the next measurement: of a pool of boards the one that has least to do."""
 
+    def take_back(self) -> None:
+        """Where a network has ended every agent: boards that answered meanwhile are not away."""
+
     def close(self) -> None:
         """Nothing is measured there any more."""
 
@@ -153,6 +156,9 @@ class LocalPlace:
     def device(self) -> LocalPlace:
         """Itself."""
         return self
+
+    def take_back(self) -> None:
+        """It never is away."""
 
     def open(self, network: ExportedNetwork, *, afresh: bool = False) -> Measurement:
         """See `Device`."""
@@ -240,6 +246,10 @@ class BoardPlace:
         """Itself."""
         return self
 
+    def take_back(self) -> None:
+        """See `Place`."""
+        self.board.take_back()
+
     def open(self, network: BoardNetwork, *, afresh: bool = False) -> Measurement:
         """See `Device`; nothing is sent before the first visit, and every measurement opens the reference afresh."""
         lease = self._setup.lease if self.board.is_own else None
@@ -324,6 +334,11 @@ class PoolPlace:
         self._boards.remove(chosen)
         self._boards.append(chosen)
         return chosen
+
+    def take_back(self) -> None:
+        """See `Place`."""
+        for place in self._boards:
+            place.take_back()
 
     def close(self) -> None:
         """All agents end."""

@@ -105,6 +105,7 @@ class Board:
         self._connection: Connection | None = None
         self._known = known
         self._away_since: float | None = None
+        self._answers = False  # whether it did while what was asked of it last failed for good
         self._turn = threading.Lock()
         self._begun: list[Future[None]] = []
         self._memory: list[float] = []
@@ -200,7 +201,8 @@ class Board:
                 away = time.monotonic() - began
                 pause = _BACK_OFF_SECONDS[min(attempt, len(_BACK_OFF_SECONDS) - 1)]
                 over = away + pause > self.patience_seconds
-                if breaks >= _BREAKS and (over or self.is_own) and not self._ended.is_set():
+                self._answers = breaks >= _BREAKS
+                if self._answers and (over or self.is_own) and not self._ended.is_set():
                     raise AgentEndsError(
                         f"{error.message}; so it went {breaks} times in a row, and it answered in between",
                         hint="it may take more memory than there is: a smaller batch or input",
@@ -216,6 +218,11 @@ class Board:
             else:
                 self._away_since = None
                 return made
+
+    def take_back(self) -> None:
+        """Take it for there again if it answered while what was asked of it ended its agent: that was the network's."""
+        if self._answers:
+            self._away_since = None
 
     @property
     def waiting(self) -> int:

@@ -230,6 +230,19 @@ def test_a_board_of_a_pool_that_stays_away_leaves_its_work_to_the_other(
     assert "another board of the pool measures anew" in caplog.text
 
 
+def test_a_network_that_ends_the_agent_of_every_board_of_a_pool_fails_and_no_board_leaves(
+    database: Database, two_boards: Any, make_worker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(board, "_BACK_OFF_SECONDS", (0.0, 0.0, 0.0, 0.0, 3600.0))  # the fifth time nobody waits longer
+    dies = {str(visit): "dies" for visit in range(5)}
+    config = two_boards(dies, dies)
+    make_worker(config, total=5).run()
+    first, *others = records(database, config)
+    assert first.status is TrialStatus.FAILED
+    latencies = [record.latency for record in others if record.latency is not None]
+    assert sorted(latency.state["target"] for latency in latencies) == ["command:a"] * 2 + ["command:b"] * 2
+
+
 def test_a_pool_whose_boards_all_stay_away_ends_the_run(database: Database, two_boards: Any, make_worker: Any) -> None:
     gone = {str(visit): "away" for visit in range(9)} | {"away_seconds": 3600.0}
     config = two_boards(gone, gone, patience_seconds=1.0)
