@@ -257,7 +257,7 @@ class Worker:
             total=self._total,
             worker_id=worker_id,
             variants=[(variant.name, variant.suggested) for variant in self._variants],
-            promote=None if self._config.stopping.policy == "none" else self._promotable,
+            promote=self._promotable if self._config.stopping.policy == "mo_asha" else None,
             waiting=self._waiting_rows(),
         )
 

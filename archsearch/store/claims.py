@@ -35,7 +35,7 @@ class NoSlot(Enum):
     """Why no slot could be claimed."""
 
     DONE = "every slot is filled by a finished trial"
-    BUSY = "every slot is taken, some by running trials: one may yet be given back"
+    BUSY = "every slot is taken, some by running trials: one may yet be given back, or lead to a promotion"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +91,10 @@ def claim_trial(
             lock_study(session, study_id)
             if listed_only:
                 return _claim_listed(session, study_id, worker_id, variants, waiting)
-            found = _claim(session, study_id, total, worker_id, variants, waiting, promoted=answer, ask=ask)
+            found = _claim(
+                session, study_id, total, worker_id, variants, waiting,
+                promotes=promote is not None, promoted=answer, ask=ask,
+            )  # fmt: skip
         if found is not None:
             return found
         questions, answer = questions + 1, None if promote is None else promote()
@@ -105,16 +108,19 @@ def _claim(
     variants: Variants,
     waiting: Collection[int],
     *,
+    promotes: bool,
     promoted: int | None,
     ask: bool,
 ) -> Claim | NoSlot | None:
     """What `claim_trial` gives, for one answer of `promote`; None if it must be asked first."""
     counts = _counts(session, study_id)
-    if counts.get(TrialStatus.RUNNING):
+    running = counts.get(TrialStatus.RUNNING, 0)
+    if running:
         mine = _running_of(session, study_id, worker_id, waiting)
         if mine is not None:
             return _claim_of(session, mine)
-    full = sum(counts.get(status, 0) for status in HOLDS_SLOT) >= total
+    held = sum(counts.get(status, 0) for status in HOLDS_SLOT)
+    full = held >= total
     row = TrialRow(study_id=study_id, status=TrialStatus.RUNNING, attempt=1, worker_id=worker_id)
     if not full:
         interrupted = _interrupted(session, study_id) if counts.get(TrialStatus.INTERRUPTED) else None
@@ -136,7 +142,7 @@ def _claim(
     if ask:
         return None
     if full:
-        return NoSlot.BUSY if counts.get(TrialStatus.RUNNING) else NoSlot.DONE
+        return NoSlot.BUSY if running and (promotes or held - running < total) else NoSlot.DONE
     return _enter(session, row)
 
 

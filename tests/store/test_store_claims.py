@@ -199,6 +199,19 @@ def test_a_worker_that_has_a_running_trial_gets_it_again(database: Database, stu
     assert claim(database, study, worker_id="one").row_id != first.row_id
 
 
+def test_a_total_is_reached_while_another_command_goes_on_beyond_it(database: Database, study: StudyInfo) -> None:
+    ended = [claim(database, study) for _ in range(2)]
+    for each in ended:
+        finish_trial(database, each.row_id, status=TrialStatus.COMPLETE)
+    claim(database, study)  # of a command whose total is larger
+    assert no_slot(database, study, total=2) is NoSlot.DONE
+    assert no_slot(database, study, total=3) is NoSlot.BUSY
+    promoting = claim_trial(
+        database, study_id=study.id, total=2, worker_id="another", variants=[], promote=lambda: None
+    )
+    assert promoting is NoSlot.BUSY  # when it has ended, one that was stopped may be among the best
+
+
 def test_studies_do_not_share_slots(database: Database, study: StudyInfo, enter: Any) -> None:
     other = enter(database, "other")
     claim(database, study, total=1)
