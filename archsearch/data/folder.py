@@ -42,6 +42,8 @@ _TELL_SECONDS = 15.0
 def scanned(files: Sequence[Path], *, root: Path, folder: Path, whole: bool) -> list[PictureFacts]:
     """The facts of every file, in order; those that are new or were changed are read now, on every core.
 
+    What has a problem is not remembered: a right, a disk or memory may have been what it lacked, not the file.
+
     Args:
         root: what the memory is kept for; files of several calls share one.
         folder: where it is kept. A memory that cannot be written is done without, with a warning.
@@ -63,14 +65,15 @@ def scanned(files: Sequence[Path], *, root: Path, folder: Path, whole: bool) -> 
     names = [str(file) for file in files]
     new = [number for number, name in enumerate(names) if not _answers(known.get(name), stamps[number])]
     found = dict(zip(new, on_every_core(look, new), strict=True))
-    for number, facts in found.items():
-        known[names[number]] = {"stamp": stamps[number], "facts": asdict(facts)}
-    if found:
+    usable = {names[number]: number for number, facts in found.items() if facts.problem is None}
+    for name, number in usable.items():
+        known[name] = {"stamp": stamps[number], "facts": asdict(found[number])}
+    if usable:
         try:
             write_atomically(place, json.dumps({"format": _FORMAT, "files": known}).encode())
         except ArchsearchError as error:
             logger.warning("what was found out of %s is not remembered: %s", root, error)
-    return [PictureFacts(**known[name]["facts"]) for name in names]
+    return [found.get(number) or PictureFacts(**known[name]["facts"]) for number, name in enumerate(names)]
 
 
 def _stamp(file: Path, *, whole: bool) -> list[int]:
@@ -96,6 +99,7 @@ def _remembered(place: Path) -> dict[str, Any]:
         return {
             str(name): {"stamp": list(entry["stamp"]), "facts": asdict(PictureFacts(**entry["facts"]))}
             for name, entry in said["files"].items()
+            if entry["facts"]["problem"] is None  # earlier versions remembered what had one
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}

@@ -157,6 +157,22 @@ def test_a_file_that_was_repaired_is_read_again(image_folder: Path) -> None:
     assert len(load_dataset(f"folder:{image_folder}").train) == 6
 
 
+def test_a_file_that_could_not_be_read_once_is_looked_at_again(
+    image_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = Path.read_bytes
+
+    def refused(file: Path) -> bytes:
+        if file.suffix == ".png":  # a right that is given later changes neither a file's size nor its time
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return read(file)
+
+    with monkeypatch.context() as without_rights, pytest.raises(DataError, match="Permission denied"):
+        without_rights.setattr(Path, "read_bytes", refused)
+        load_dataset(f"folder:{image_folder}")
+    assert len(load_dataset(f"folder:{image_folder}").train) == 6
+
+
 def test_the_fingerprint_is_of_content_and_label_not_of_names(image_folder: Path, tmp_path: Path) -> None:
     before = load_dataset(f"folder:{image_folder}").fingerprint
     moved = shutil.copytree(image_folder, tmp_path / "moved")
