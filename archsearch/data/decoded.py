@@ -21,6 +21,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -110,6 +111,9 @@ def decoded(
     Raises DataError that names every picture that cannot be decoded, or says how much space lacks.
     """
     path = _path(pictures, size=size, background=background, folder=folder)
+    found = _found(path, len(pictures), size)
+    if found is not None:  # first without the lock: the folder may be another user's, or one that cannot be written
+        return found
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(folder)
@@ -275,9 +279,9 @@ def _histograms(pixels: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 
 def _remove_abandoned(folder: Path) -> None:
-    """Remove what killed processes left half written."""
+    """Remove what killed processes of this user left half written."""
     for partial in folder.glob("*.partial"):
-        with locked(partial.with_suffix(".lock"), wait=False) as held:
+        with suppress(PermissionError), locked(partial.with_suffix(".lock"), wait=False) as held:
             if held:
                 partial.unlink(missing_ok=True)
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import SimpleNamespace
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -67,6 +70,36 @@ def test_a_second_call_decodes_nothing(
     first = made(pictures, tmp_path / "decoded")
     monkeypatch.setattr(module, "square_pixels", None)
     assert made(pictures, tmp_path / "decoded") == first
+
+
+def test_a_folder_of_another_user_is_read(
+    pictures: list[Picture], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: Path, **_how: object) -> NoReturn:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    first = made(pictures, tmp_path / "decoded")
+    monkeypatch.setattr(module, "locked", refused)
+    assert made(pictures, tmp_path / "decoded") == first
+    with pytest.raises(DataError, match="decoded images cannot be kept there: Permission denied"):
+        made(pictures[:-1], tmp_path / "decoded")
+
+
+def test_what_another_user_is_decoding_is_in_nobodys_way(
+    pictures: list[Picture], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, lock = tmp_path / "decoded", module.locked
+    folder.mkdir()
+    (folder / "theirs.partial").touch()
+
+    def own_alone(path: Path, *, wait: bool = True) -> AbstractContextManager[bool]:
+        if path.stem == "theirs":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return lock(path, wait=wait)
+
+    monkeypatch.setattr(module, "locked", own_alone)
+    assert made(pictures, folder).count == 12
+    assert (folder / "theirs.partial").exists()
 
 
 def test_another_content_order_size_or_background_is_another_file(pictures: list[Picture], tmp_path: Path) -> None:
