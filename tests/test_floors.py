@@ -20,6 +20,7 @@ FLOORS = {
         "overrides",
         "image_rules",
         "files",
+        "cores",
         "validation",
         "limits",
         "noise",

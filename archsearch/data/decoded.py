@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from archsearch.cores import usable_cores
 from archsearch.data.images import OnDecoded
 from archsearch.data.pictures import BROKEN_PICTURE, square_pixels
 from archsearch.errors import DataError
@@ -172,11 +173,6 @@ def _path(pictures: Sequence[Picture], *, size: int, background: Background, fol
 def decoded_bytes(images: int, size: int) -> int:
     """Bytes of the file of so many images."""
     return _HEADER + images * 3 * size**2
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def on_every_core(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
+from archsearch.cores import usable_cores
 from archsearch.errors import ConfigError
 
 _MOST_CPU_WORKERS = 8  # each holds the dataset and a torch of its own; more are had by asking for them
@@ -65,13 +65,3 @@ def training_threads(threads: int | None, *, processes: int) -> int:
     if asked.isdecimal() and int(asked) > 0:
         return min(int(asked), cores)
     return max(1, cores // processes)
-
-
-def usable_cores() -> int:
-    """CPU cores that this process may use: its affinity, and its container's quota."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
-    except (OSError, ValueError):  # no cgroup v2 here
-        return cores
-    return cores if quota == "max" else max(1, min(cores, int(quota) // int(period)))

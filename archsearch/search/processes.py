@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from archsearch.cores import usable_cores
 from archsearch.errors import StoreError
 from archsearch.training.host_memory import with_huge_pages
 
@@ -49,7 +50,7 @@ def add_idle(idle: list[Process], workers: int | None, *, busy: int) -> None:
         busy: processors that have other work now: getting ready takes one for seconds.
     """
     wanted = _MOST_IDLE if workers is None else workers
-    idle += [_start() for _ in range(min(wanted, _MOST_IDLE, (os.cpu_count() or 1) - busy) - len(idle))]
+    idle += [_start() for _ in range(min(wanted, _MOST_IDLE, usable_cores() - busy) - len(idle))]
 
 
 def start_worker(job: Mapping[str, Any], log: Path, idle: Process | None = None) -> Process:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +15,12 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from archsearch import cores
 from archsearch.api.data import data, suggested_study, write_study
 from archsearch.api.output import result_json
 from archsearch.cli.main import app
 from archsearch.data.catalog import load_dataset
+from archsearch.data.decoded import on_every_core
 from archsearch.data.pictures import PictureFacts, picture_facts
 from archsearch.data.survey import look_at
 from archsearch.errors import ArchsearchError
@@ -167,3 +172,18 @@ def test_two_calls_look_at_a_file_once(photos: Path, monkeypatch: pytest.MonkeyP
     Image.new("RGB", (9, 9)).save(photos / "ok" / "00.png")
     look_at(f"folder:{photos}")
     assert {file.name for file in looked} == {"00.png", "99.png"}
+
+
+def test_pictures_are_decoded_on_as_many_cores_as_a_container_may_use(
+    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _process: set(range(64)))
+    monkeypatch.setattr(cores, "_QUOTA", tmp_path / "cpu.max")
+    (tmp_path / "cpu.max").write_text("200000 100000\n")
+
+    def thread(_item: int) -> int:
+        time.sleep(0.01)  # so that no thread takes two of them before the others are started
+        return threading.get_ident()
+
+    assert len(set(on_every_core(thread, range(16)))) == 2
+    assert look_at(f"folder:{image_folder}", data_dir=tmp_path / "cache").cores == 2

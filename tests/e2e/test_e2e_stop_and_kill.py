@@ -6,8 +6,8 @@ import os
 import signal
 from collections.abc import Callable
 
+from archsearch.cores import usable_cores
 from archsearch.records import TrialStatus
-from archsearch.search.devices import usable_cores
 
 RUN = ("run", "--study", "./tiny.yaml", "--device", "cpu")
 

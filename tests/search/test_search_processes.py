@@ -48,7 +48,7 @@ def test_idle_workers_that_got_no_job_are_ended() -> None:
 def test_idle_workers_are_no_more_than_processors_that_are_free_and_workers_that_there_will_be(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setattr("archsearch.search.processes.usable_cores", lambda: 2)
     with idle_workers() as idle:
         for workers, busy, there in ((0, 1, 0), (2, 2, 0), (2, 1, 1), (1, 0, 1), (None, 0, 2), (8, 0, 2)):
             add_idle(idle, workers, busy=busy)

@@ -1,0 +1,31 @@
+"""Cores that a process may use: those of its affinity, and no more than its container's quota pays for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from archsearch import cores
+from archsearch.cores import usable_cores
+
+
+@pytest.mark.parametrize(
+    ("quota", "expected"),
+    [
+        ("max 100000", 4),
+        ("200000 100000", 2),
+        ("150000 100000", 1),  # one and a half: two would be held up
+        ("50000 100000", 1),
+        ("800000 100000", 4),
+    ],
+)
+def test_a_quota_is_no_more_than_the_affinity_and_no_less_than_one_core(
+    quota: str, expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _process: set(range(4)))
+    monkeypatch.setattr(cores, "_QUOTA", tmp_path / "cpu.max")
+    assert usable_cores() == 4
+    (tmp_path / "cpu.max").write_text(f"{quota}\n")
+    assert usable_cores() == expected
