@@ -239,7 +239,8 @@ def retrain(
                     time.sleep(_LOOK_SECONDS)
                     waiting, busy = busy, []
     except KeyboardInterrupt:
-        error_console.print("stopped; the last checkpoint is kept: type the same command to continue")
+        same = "the same command" if resume else "the same command without --no-resume"  # which removes what is there
+        error_console.print(f"stopped; the last checkpoint is kept: type {same} to continue")
         raise typer.Exit(1) from None
     if as_json and not console.quiet:
         found = RetrainedNetworks(networks=tuple(trained), failed=tuple(failed))

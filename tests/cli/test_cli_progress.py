@@ -251,6 +251,21 @@ def test_what_each_retraining_reached_is_told_where_the_live_view_does_not_draw_
         assert (reached in told.getvalue(), reached in other.getvalue()) == (True, False)
 
 
+@pytest.mark.parametrize(("typed", "told"), [((), ""), (("--no-resume",), " without --no-resume")])
+def test_how_a_stopped_retraining_goes_on_is_not_what_would_begin_it_anew(
+    typed: tuple[str, ...], told: str, cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    url = f"sqlite:///{tmp_path}/studies.db"
+    store_study(url, [make_record(0)])
+    monkeypatch.setattr("archsearch.api.retrain.retrain", stopped)
+    done = cli("retrain", "--study", "small", "--storage", url, *typed)
+    assert done.code == 1
+    assert f"the last checkpoint is kept: type the same command{told} to continue" in " ".join(done.err.split())
+
+
 def test_a_terminal_shows_how_far_an_epoch_is() -> None:
     text = io.StringIO()
     console = Console(file=text, force_terminal=True, width=120, color_system=None)
