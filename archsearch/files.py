@@ -49,6 +49,9 @@ def write_atomically(path: Path, content: bytes) -> None:
         folder = os.open(target.parent, os.O_RDONLY)
         try:
             os.fsync(folder)  # the new name, too, must outlive a power cut
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # a file system that synchronises no folders: sshfs, some shares
+                raise
         finally:
             os.close(folder)
     except (OSError, RuntimeError, ValueError) as error:  # a link to itself; a path with a NUL

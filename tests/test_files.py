@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -91,6 +93,23 @@ def test_a_full_disk_is_told_and_leaves_the_old_file(monkeypatch: pytest.MonkeyP
         write_atomically(Path("x.txt"), b"new")
     assert [path.name for path in Path().iterdir()] == ["x.txt"]
     assert Path("x.txt").read_bytes() == b"old"
+
+
+@pytest.mark.parametrize(("number", "written"), [(errno.EINVAL, True), (errno.EIO, False)])
+def test_a_file_is_written_where_folders_cannot_be_synchronised(
+    number: int, written: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synchronised = os.fsync
+
+    def refused(file: int) -> None:
+        if stat.S_ISDIR(os.fstat(file).st_mode):
+            raise OSError(number, os.strerror(number))
+        synchronised(file)
+
+    monkeypatch.setattr("os.fsync", refused)
+    with nullcontext() if written else pytest.raises(ArchsearchError, match="cannot be written: Input/output error"):
+        write_atomically(Path("x.txt"), b"new")
+    assert Path("x.txt").read_bytes() == b"new"
 
 
 def test_a_folder_is_tried_before_hours_are_spent() -> None:
