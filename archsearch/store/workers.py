@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 import uuid
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -107,8 +108,8 @@ def living_workers(database: Database, study_id: int) -> frozenset[str]:
 
     By heartbeat, too, where this system does not tell when a process started: its number may be another's by now.
     SQLite is one machine's: none of its workers has outlived a start of this machine, whatever its clock said then.
-    A heartbeat is silent since its last beat, but not for longer than the database server has been up: nobody could
-    beat before.
+    A heartbeat is silent since its last beat, but not for longer than the database server has been up, or this machine
+    has been awake: nobody could beat before.
     """
     with database.reading() as session:
         rows = session.scalars(select(WorkerRow).where(WorkerRow.study_id == study_id)).all()
@@ -145,8 +146,28 @@ def _clock(session: Session) -> datetime:
     return session.scalars(select(func.timezone("UTC", func.clock_timestamp(), type_=DateTime))).one()
 
 
+class _Awakening:
+    """When this machine woke up, or its clock was set: the time of day went on, and what counts seconds did not."""
+
+    def __init__(self) -> None:
+        self._ahead: float | None = None  # of the time of day, at the last look (seconds)
+        self._since = datetime.min
+
+    def seen(self) -> datetime:
+        """The last time, in UTC without a zone, as far as it is seen by looking again and again; else long ago."""
+        now = utc_now()
+        ahead = (now - datetime.min).total_seconds() - time.monotonic()
+        if self._ahead is not None and abs(ahead - self._ahead) > HEARTBEAT_SECONDS:
+            self._since = now
+        self._ahead = ahead
+        return self._since
+
+
+_AWAKENING = _Awakening()
+
+
 def _server_start(session: Session) -> datetime:
-    """When the database server was started, in UTC without a zone; for SQLite long ago."""
+    """When the database server was started, in UTC without a zone; SQLite's is this machine, which wakes up."""
     if session.get_bind().dialect.name != "postgresql":
-        return datetime.min
+        return _AWAKENING.seen()
     return session.scalars(select(func.timezone("UTC", func.pg_postmaster_start_time(), type_=DateTime))).one()

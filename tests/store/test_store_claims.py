@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import uuid
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -272,6 +273,23 @@ def test_without_a_process_table_the_heart_decides(
     assert living_workers(database, study.id) == {mine, dead}  # the dead one's host is unknown here: it beat just now
     gone = enter_dead_worker_without_proc(database, study)
     assert not {gone, reused} & living_workers(database, study.id)
+
+
+@pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
+def test_a_machine_that_slept_does_not_take_those_that_slept_with_it_for_dead(
+    database: Database, study: StudyInfo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asleep, awake = 0.0, 0.0
+    began, since = utc_now(), time.monotonic()
+    monkeypatch.setattr(workers, "_AWAKENING", workers._Awakening())
+    monkeypatch.setattr(workers, "utc_now", lambda: began + timedelta(seconds=asleep + awake))
+    monkeypatch.setattr("archsearch.store.workers.time.monotonic", lambda: since + awake)
+    other = enter_row(database, study, last_seen=began, host="a-container/12345678", pid=1, process_start="1")
+    assert living_workers(database, study.id) == {other}
+    asleep, awake = 3600.0, 1.0  # it has had no time to beat yet
+    assert living_workers(database, study.id) == {other}
+    awake += GRACE_SECONDS + 1.0
+    assert living_workers(database, study.id) == frozenset()
 
 
 def test_of_before_a_start_of_this_machine_no_worker_of_sqlite_lives_whatever_the_clock_said(
