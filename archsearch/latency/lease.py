@@ -22,6 +22,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -66,17 +67,21 @@ class DeviceLease:
                 hint="use Linux, macOS or WSL, or measure without a lease; latencies then say contended",
             )
         self.device_key = device_key
-        self.folder = folder if folder is not None else lease_folder()
-        _make_private(self.folder)
-        stem = re.sub(r"[^A-Za-z0-9._-]", "_", device_key)
-        self._gate = str(self.folder / f"{stem}.gate")
-        self._room = str(self.folder / f"{stem}.room")
+        self._given = folder
+        self._stem = re.sub(r"[^A-Za-z0-9._-]", "_", device_key)
+        self._key = f"{'' if folder is None else folder}/{self._stem}"
         self._waiting = waiting
+        _make_private(self.folder)
 
     @classmethod
     def of_device(cls, device: str, folder: Path | None = None, *, waiting: Waiting = nullcontext) -> DeviceLease:
         """The lease of a torch device ("cpu", "cuda", "cuda:1"), by its key in `device_key`."""
         return cls(device_key(device), folder, waiting=waiting)
+
+    @property
+    def folder(self) -> Path:
+        """Of the lock files, as whoever looks now finds it: the user's runtime folder comes and goes with a session."""
+        return lease_folder() if self._given is None else self._given
 
     @contextmanager
     def shared(self) -> Iterator[None]:
@@ -85,21 +90,21 @@ class DeviceLease:
         A chunk is a few training steps, or at most one evaluation: a measurement waits for its end.
         """
         with ExitStack() as stack:
-            if not _held(self._room):
+            if not _held(self._key):
                 with self._waiting():
-                    gate = self._wait_for(self._gate, exclusive=True)
+                    gate = self._wait_for("gate", exclusive=True)
                     try:
-                        room = self._wait_for(self._room, exclusive=False)
+                        room = self._wait_for("room", exclusive=False)
                     finally:
                         _unlock(gate)
                 stack.callback(_unlock, room)
-                stack.enter_context(_holding(self._room, "shared"))
+                stack.enter_context(_holding(self._key, "shared"))
             yield
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
         """Use the device alone; waits for running chunks, and new ones wait until this is over."""
-        held = _held(self._room)
+        held = _held(self._key)
         if held == "shared":
             raise RuntimeError(
                 f"exclusive() within shared() on '{self.device_key}' would wait for itself: leave the chunk first"
@@ -107,13 +112,16 @@ class DeviceLease:
         with ExitStack() as stack:
             if not held:
                 with self._waiting():
-                    stack.callback(_unlock, self._wait_for(self._gate, exclusive=True))
-                    stack.callback(_unlock, self._wait_for(self._room, exclusive=True))
-                stack.enter_context(_holding(self._room, "exclusive"))
+                    stack.callback(_unlock, self._wait_for("gate", exclusive=True))
+                    stack.callback(_unlock, self._wait_for("room", exclusive=True))
+                stack.enter_context(_holding(self._key, "exclusive"))
             yield
 
-    def _wait_for(self, path: str, *, exclusive: bool) -> int:
-        """Lock a file, and say who holds the device while that takes long."""
+    def _path(self, kind: str) -> Path:
+        return self.folder / f"{self._stem}.{kind}"
+
+    def _wait_for(self, kind: str, *, exclusive: bool) -> int:
+        """Lock the gate or the room, and say who holds the device while that takes long."""
         with ExitStack() as stack:
 
             def tell_later() -> None:
@@ -122,10 +130,10 @@ class DeviceLease:
                 telling.start()
                 stack.callback(telling.cancel)
 
-            return _lock(path, exclusive=exclusive, before_waiting=tell_later)
+            return _lock(partial(self._path, kind), exclusive=exclusive, before_waiting=tell_later)
 
     def _tell_who_holds_it(self) -> None:
-        holders = _holders(self._room) or _holders(self._gate)
+        holders = _holders(self._path("room")) or _holders(self._path("gate"))
         logger.warning(
             "waiting for the device '%s' for %.0f s: it is held by %s",
             self.device_key,
@@ -171,39 +179,40 @@ def _make_private(folder: Path) -> None:
         )
 
 
-# Which leases this thread holds, by the path of the room.
+# Which leases this thread holds, by their keys.
 _THREAD = threading.local()
 # Open lock files of this process: a forked child closes its copies, or its parent's death would not free them.
 _OPEN: set[int] = set()
 
 
-def _held(room: str) -> str | None:
-    return getattr(_THREAD, "held", {}).get(room)
+def _held(key: str) -> str | None:
+    return getattr(_THREAD, "held", {}).get(key)
 
 
 @contextmanager
-def _holding(room: str, how: str) -> Iterator[None]:
+def _holding(key: str, how: str) -> Iterator[None]:
     held: dict[str, str] = _THREAD.__dict__.setdefault("held", {})
-    held[room] = how
+    held[key] = how
     try:
         yield
     finally:
-        held.pop(room, None)
+        held.pop(key, None)
 
 
-def _lock(path: str, *, exclusive: bool, before_waiting: Callable[[], None]) -> int:
+def _lock(find: Callable[[], Path], *, exclusive: bool, before_waiting: Callable[[], None]) -> int:
     """Open a lock file and wait for its lock. The descriptor; opened anew each time, so threads exclude each other.
 
-    `before_waiting` is called once, if the lock is not free. A folder that a cleaner of temporary files removed is made
-    again. Raises MeasurementError if it cannot be.
+    `find` says where the file is now. `before_waiting` is called once, if the lock is not free. A folder that a cleaner
+    of temporary files removed is made again. Raises MeasurementError if it cannot be.
     """
     assert fcntl is not None  # the constructor refuses without it
     how, waits = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH, False
     while True:
+        path = find()
+        _make_private(path.parent)
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except FileNotFoundError:
-            _make_private(Path(path).parent)
             continue
         _OPEN.add(descriptor)
         try:
@@ -214,12 +223,12 @@ def _lock(path: str, *, exclusive: bool, before_waiting: Callable[[], None]) -> 
                     waits = True
                     before_waiting()
                 fcntl.flock(descriptor, how)
-            if _is_at(path, descriptor):
+            if _is_at(find(), descriptor):
                 return descriptor
         except BaseException:  # Ctrl-C while waiting included
             _unlock(descriptor)
             raise
-        _unlock(descriptor)  # a cleaner of temporary files removed it meanwhile: others would lock another file
+        _unlock(descriptor)  # it was removed meanwhile, or the folder is another now: others would lock another file
 
 
 def _unlock(descriptor: int) -> None:
@@ -228,11 +237,11 @@ def _unlock(descriptor: int) -> None:
         os.close(descriptor)  # which also releases its lock
 
 
-def _holders(path: str) -> list[str]:
+def _holders(path: Path) -> list[str]:
     """Processes that hold a file's lock, as the kernel lists them (proc_locks(5)); none where there is no such list."""
     found = []
     with suppress(OSError):
-        facts = Path(path).stat()
+        facts = path.stat()
         file = f"{os.major(facts.st_dev):02x}:{os.minor(facts.st_dev):02x}:{facts.st_ino}"
         for line in Path("/proc/locks").read_text(encoding="ascii").splitlines():
             _, kind, *rest = line.split()
@@ -243,9 +252,9 @@ def _holders(path: str) -> list[str]:
     return found
 
 
-def _is_at(path: str, descriptor: int) -> bool:
+def _is_at(path: Path, descriptor: int) -> bool:
     try:
-        return os.path.samestat(Path(path).stat(), os.fstat(descriptor))
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
     except FileNotFoundError:
         return False
 

@@ -297,6 +297,46 @@ def test_the_folder_is_private_and_belongs_to_the_user(tmp_path: Path, monkeypat
     assert lease.folder.stat().st_mode & 0o777 == 0o700
 
 
+@pytest.mark.parametrize("how", ["shared", "exclusive"])
+def test_the_lease_is_where_others_look_when_the_runtime_folder_comes_or_goes_with_a_session(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = iter(("run", "tmp", "run"))  # logged in, logged out, logged in again
+    monkeypatch.setattr(lease_module, "lease_folder", lambda: tmp_path / place)
+    place = next(places)
+    lease = DeviceLease("cpu")
+    for place in places:
+        with getattr(lease, how)():
+            assert (tmp_path / place / "cpu.room").exists()
+            other = DeviceLease("cpu")
+            assert other.folder == lease.folder == tmp_path / place
+
+
+def test_who_waits_when_the_runtime_folder_goes_is_not_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place, entered = "run", threading.Event()
+
+    def folder_now() -> Path:
+        return tmp_path / place
+
+    monkeypatch.setattr(lease_module, "lease_folder", folder_now)
+    lease = DeviceLease("cpu")
+
+    def measure() -> None:
+        with lease.exclusive():
+            entered.set()
+
+    with lease.exclusive():
+        thread = threading.Thread(target=measure, daemon=True)
+        thread.start()
+        assert not entered.wait(0.3)
+        place = "tmp"
+        (tmp_path / "run").rename(tmp_path / "gone")
+        (tmp_path / "run").touch()  # nothing can be made there again
+    assert entered.wait(LIMIT_SECONDS)
+    thread.join(LIMIT_SECONDS)
+    assert (tmp_path / "tmp" / "cpu.gate").exists()
+
+
 def test_a_link_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")

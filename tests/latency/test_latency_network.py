@@ -119,7 +119,7 @@ def test_every_run_happens_while_the_lease_is_held(tmp_path: Path) -> None:
 
     class Spy(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
-            held.append(_held(lease._room))
+            held.append(_held(lease._key))
             return x
 
     measure_network(
