@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy import ColumnElement, delete, inspect, select, update
 from sqlalchemy.orm import Session
 
 from archsearch.records import Epoch, TrialStatus
@@ -133,6 +133,8 @@ def load_decisions(database: Database, study_id: int) -> Mapping[int, tuple[Mapp
         .order_by(TrialRow.number)
     )
     with database.reading() as session:
+        if not inspect(session.connection()).has_table(PartialTrainingRow.__tablename__):
+            return {}  # an older database that this process may only read
         return {number: tuple(decisions) for number, decisions in session.execute(query) if number is not None}
 
 

@@ -15,7 +15,7 @@ from archsearch.records import TrialStatus
 from archsearch.store.claims import Claim, claim_trial
 from archsearch.store.curves import load_curves
 from archsearch.store.database import Database
-from archsearch.store.partial_trainings import load_partial_training, note_epoch
+from archsearch.store.partial_trainings import load_decisions, load_partial_training, note_epoch
 from archsearch.store.schema import SCHEMA_VERSION, Base, PartialTrainingRow, RepeatRow, SchemaRow, StateRow, TrialRow
 from archsearch.store.studies import find_study
 from archsearch.store.trials import finish_trial, load_records, note_architecture, note_suggestion
@@ -78,6 +78,20 @@ def test_what_version_1_stored_is_read_and_gone_on_with(version_1: str, facts: A
     stored = {"study_id": study.id, "row_id": claim.row_id, "arch_id": "b" * 12, "seed": 0}
     assert note_epoch(database, curve=facts.score.curve, state=b"state", **stored)
     assert load_partial_training(database, study.id, "b" * 12, 0) is not None
+    database.close()
+
+
+@pytest.mark.parametrize("storage_url", ["sqlite"], indirect=True)
+def test_what_version_1_stored_is_read_where_nothing_can_be_written(
+    version_1: str, facts: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("archsearch.store.database._cannot_change", lambda _file: True)
+    database = Database(version_1, create=False)
+    assert NEW_TABLES.isdisjoint(tables(database))
+    study = find_study(database, "one")
+    (record,) = load_records(database, study.id, with_curves=True)
+    assert record.score == facts.score and study.repeats == ()
+    assert load_decisions(database, study.id) == {}
     database.close()
 
 
