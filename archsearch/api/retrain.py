@@ -35,6 +35,7 @@ from archsearch.records import Epoch, TrialStatus
 from archsearch.search.devices import training_threads, worker_devices
 from archsearch.search.evaluate import SPLIT_SEED
 from archsearch.store.trials import add_training
+from archsearch.store.trials import check_writable as check_database
 from archsearch.table import json_as
 from archsearch.text import plural
 from archsearch.training.distributed import World, world_of
@@ -207,8 +208,9 @@ def retrain(
     length = epochs or recipe.epochs
     folder = study_folder(opened.name) / "retrain" / chosen.spec.arch_id
     if world.first:
-        with opened.reopened():  # an hour of training would be lost, or its result
-            check_writable(folder)
+        check_writable(folder)  # an hour of training would be lost, or its result
+        with opened.reopened() as database:
+            check_database(database)
     chunk = world.holding(DeviceLease.of_device(target).shared)
     with _alone_at(folder, world), _cpu_threads(cores):
         begin = world.in_turn(

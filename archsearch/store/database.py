@@ -239,8 +239,14 @@ class Database:
     def writing(self) -> Iterator[Session]:
         """One transaction that holds the write lock from its start, committed at the end or rolled back.
 
-        Raises StoreError if the database fails, sqlalchemy.exc.IntegrityError if a row breaks a constraint.
+        Raises StoreError if the database fails or lies where nothing can be written, sqlalchemy.exc.IntegrityError if a
+        row breaks a constraint.
         """
+        if self._still:
+            raise StoreError(
+                f"the database {self.safe_url} cannot be written: nothing may be written into its folder",
+                hint="make a copy of it in a folder of your own, and name that",
+            )
         engine = self.engine.execution_options(archsearch_write=True)
         with self._failing("written"), Session(engine) as session, session.begin():
             yield session

@@ -196,6 +196,13 @@ def trial_numbers(database: Database, study_id: int) -> frozenset[int]:
 
 
 @retried
+def check_writable(database: Database) -> None:
+    """See whether something can be stored, before hours are spent on it. Raises StoreError."""
+    with database.writing():
+        pass
+
+
+@retried
 def add_training(database: Database, *, study_id: int, arch_id: str, score: Score, folder: str) -> None:
     """Store one finished training outside of a trial (a retraining) and the folder that holds its model.
 

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -259,7 +260,7 @@ def test_a_whole_number_of_numpy_is_taken_as_pythons_own(
         raise ArchsearchError("asked")
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("archsearch.api.retrain._check_data", lambda *_: None)
+    monkeypatch.setattr(archsearch.Study, "check_images", lambda *_: None)
     monkeypatch.setattr("archsearch.api.retrain.retrain_seed", trained)
     sizes: dict[str, Any] = {"input_size": np.int64(32), "num_classes": np.array([3, 9]).max() + 1}
     planned = archsearch.plan(
@@ -383,7 +384,7 @@ def test_an_opened_study_takes_nothing_of_another_one_in_its_place(
 ) -> None:
     """A database that was removed and begun anew; or, where it has no folder, that of another folder."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("archsearch.api.retrain._check_data", lambda *_: None)
+    monkeypatch.setattr(archsearch.Study, "check_images", lambda *_: None)
     monkeypatch.setattr("archsearch.api.retrain.retrain_seed", lambda *_, **__: pytest.fail("trained"))
     assert [each.trial for each in study.records_with_curves] == [0, 1, 2, 3]
     stale = archsearch.open_study("small", storage=study.storage)
@@ -410,7 +411,7 @@ def test_a_retraining_leaves_the_threads_of_whoever_called_it(
         raise ArchsearchError("trained")
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("archsearch.api.retrain._check_data", lambda *_: None)
+    monkeypatch.setattr(archsearch.Study, "check_images", lambda *_: None)
     monkeypatch.setattr("archsearch.api.retrain.retrain_seed", trained)
     before = torch.get_num_threads()
     try:
@@ -495,6 +496,23 @@ def test_a_stored_study_is_asked_by_the_words_that_there_are(study: archsearch.S
     with pytest.raises(UnknownNameError, match="unknown purpose of a design 'ablate'") as caught:
         study.designs(purpose)
     assert caught.value.near == "ablation" and study.designs("ablation") == ()
+
+
+def test_nothing_is_trained_for_a_database_that_cannot_keep_the_score(
+    study: archsearch.Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def trained(*_: Any, **__: Any) -> NoReturn:
+        raise AssertionError("it was trained")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("archsearch.api.retrain.load_dataset", lambda *_, **__: SimpleNamespace(fingerprint=""))
+    monkeypatch.setattr(archsearch.Study, "check_images", lambda *_: None)
+    monkeypatch.setattr("archsearch.api.retrain.retrain_seed", trained)
+    with pytest.raises(AssertionError, match="it was trained"):
+        archsearch.retrain(study, trial=3, device="cpu")
+    monkeypatch.setattr("archsearch.store.database._cannot_change", lambda _file: True)  # a snapshot, or another user's
+    with pytest.raises(StoreError, match="cannot be written: nothing may be written into its folder"):
+        archsearch.retrain(study, trial=3, device="cpu")
 
 
 def test_a_result_prints_as_the_table_that_the_terminal_shows(study: archsearch.Study) -> None:

@@ -378,3 +378,17 @@ def test_another_kind_of_database_is_refused(database: Database, monkeypatch: py
     monkeypatch.setattr(database, "url", "mysql://user@host/database")
     with pytest.raises(UnknownNameError, match="unknown storage 'mysql'"):
         optuna_storage(database)
+
+
+def test_a_database_that_cannot_be_written_is_not_opened_for_optuna(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:///{tmp_path / 'studies.db'}"
+    with closing(Database(url)) as database:
+        close_storage(optuna_storage(database))
+    monkeypatch.setattr("archsearch.store.database._cannot_change", lambda _file: True)  # a snapshot
+    with (
+        closing(Database(url, create=False)) as database,
+        pytest.raises(StoreError, match="cannot be written: nothing may be written into its folder"),
+    ):
+        optuna_storage(database)
