@@ -194,17 +194,12 @@ def retrain(
         chosen = trial
     else:
         chosen = opened.choose(trial, rule=rule)
-    rules = ImageRules.of_study(opened.info.config, opened.info.facts)
-    dataset = load_dataset(str(opened.info.config["dataset"]), data_dir=data_dir, rules=rules)
-    opened.check_images(dataset.fingerprint)
     target = worker_devices(device, None)[0]
     world = world_of(target)
     target = target if world.size == 1 else world.device
     if compiled and world.size > 1:
         raise ConfigError("several processes train together without torch.compile", hint="leave one of them out")
     cores = training_threads(threads, processes=world.local_size) if target == "cpu" else None
-    if on_start is not None and world.first:
-        on_start(opened, chosen)
     length = epochs or recipe.epochs
     folder = study_folder(opened.name) / "retrain" / chosen.spec.arch_id
     if world.first:
@@ -212,7 +207,13 @@ def retrain(
         with opened.reopened() as database:
             check_database(database)
     chunk = world.holding(DeviceLease.of_device(target).shared)
+    # before the images are read: who comes back to a network asks again and again
     with _alone_at(folder, world), _cpu_threads(cores):
+        rules = ImageRules.of_study(opened.info.config, opened.info.facts)
+        dataset = load_dataset(str(opened.info.config["dataset"]), data_dir=data_dir, rules=rules)
+        opened.check_images(dataset.fingerprint)
+        if on_start is not None and world.first:
+            on_start(opened, chosen)
         begin = world.in_turn(
             lambda: start_of(
                 start,

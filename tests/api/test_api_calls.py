@@ -25,7 +25,16 @@ from torchvision.models import shufflenet_v2_x0_5
 import archsearch
 from archsearch.api.retrain import _keep
 from archsearch.cli.main import app
-from archsearch.errors import ArchsearchError, ConfigError, DataError, OverrideError, StoreError, UnknownNameError
+from archsearch.errors import (
+    ArchsearchError,
+    ConfigError,
+    DataError,
+    OverrideError,
+    StoreError,
+    TrainingBusyError,
+    UnknownNameError,
+)
+from archsearch.files import locked
 from archsearch.models.families import FAMILIES
 from archsearch.records import Epoch
 from archsearch.store import studies as stored_rows
@@ -496,6 +505,24 @@ def test_a_stored_study_is_asked_by_the_words_that_there_are(study: archsearch.S
     with pytest.raises(UnknownNameError, match="unknown purpose of a design 'ablate'") as caught:
         study.designs(purpose)
     assert caught.value.near == "ablation" and study.designs("ablation") == ()
+
+
+def test_no_images_are_read_for_a_network_that_another_command_trains(
+    study: archsearch.Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(*_: Any, **__: Any) -> NoReturn:
+        raise AssertionError("the images were read")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("archsearch.api.retrain.load_dataset", read)
+    network = study.choose(3)
+    with pytest.raises(AssertionError, match="the images were read"):
+        archsearch.retrain(study, trial=network, device="cpu")
+    with (
+        locked(tmp_path / "runs" / "small" / "retrain" / f".{network.spec.arch_id}.lock"),
+        pytest.raises(TrainingBusyError, match="another command trains the network"),
+    ):
+        archsearch.retrain(study, trial=network, device="cpu")
 
 
 def test_nothing_is_trained_for_a_database_that_cannot_keep_the_score(
