@@ -319,15 +319,28 @@ class RetrainDisplay(_Display):
         self._epochs, self._seeds, self._costs = epochs, seeds, costs
         self._place, self._later, self._label = 0, tuple(range(1, len(costs))), ""
         self._trained = 0.0  # cost of the epochs of this call
+        self._begins = True  # whether no step of the network in hand is known of
+        self._beside = 0.0  # seconds that went into no epoch: images are read, another command is waited for
+        self._last_end = 0.0  # of an epoch, or of what is part of none
         self._told = False  # how long it will take
         self._last = Text()  # the last finished epoch
 
     def begin(self, place: int, label: str, *, later: Sequence[int]) -> None:
         """The network at this place of the list is next, and then those at the later ones, in whatever order."""
         self._place, self._later, self._label = place, tuple(later), f"{label} "
+        self._begins = True
+
+    def decoded(self, done: int, pictures: int) -> None:
+        """So many pictures are decoded, which is part of no epoch."""
+        super().decoded(done, pictures)
+        if done == pictures:
+            self._leave_out(self.elapsed_seconds)
 
     def paced(self, seed: int, pace: Pace) -> None:
         """Show how far an epoch is; once, as soon as that is known, say how long everything will take."""
+        if self._begins:
+            self._begins = False
+            self._leave_out(self.elapsed_seconds - pace.step / pace.steps * pace.epoch_seconds)
         done = self._done(seed, pace.epochs + pace.step / pace.steps)
         left = (self._total - done) / self._costs[self._place] * pace.epoch_seconds
         if not self._told and self.elapsed_seconds >= _TOLD_SECONDS:
@@ -341,7 +354,8 @@ class RetrainDisplay(_Display):
         """Show one finished epoch."""
         done = self._done(seed, epoch.epoch)
         self._trained += self._costs[self._place]
-        seconds = self.elapsed_seconds / self._trained * (self._total - done)
+        self._begins, self._last_end = False, self.elapsed_seconds
+        seconds = (self._last_end - self._beside) / self._trained * (self._total - done)
         left = f", {rough_duration(seconds)} left" if seconds >= 1 else ""
         self._last = Text(
             f"{self._label}seed {seed} epoch {epoch.epoch}/{self._epochs}: loss {epoch.train_loss:.4f}, "
@@ -350,6 +364,11 @@ class RetrainDisplay(_Display):
         if self._live is None:
             self._console.print(self._last)
         self._draw(Text(), done)
+
+    def _leave_out(self, until: float) -> None:
+        """What went by since the last epoch, up to this time, is not part of the next one."""
+        self._beside += max(0.0, until - self._last_end)
+        self._last_end = max(until, self._last_end)
 
     @property
     def _total(self) -> float:

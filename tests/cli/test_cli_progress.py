@@ -226,6 +226,32 @@ def test_a_retraining_says_once_and_before_its_first_epoch_how_long_it_takes(mon
     assert second.endswith("lr 0.1, 59 min left")  # 59 of 60 epochs at 60 s
 
 
+def test_the_time_left_of_a_retraining_does_not_count_decoding_and_waiting_as_epochs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("archsearch.cli.progress.time.monotonic", lambda: now)
+    text = io.StringIO()
+    with RetrainDisplay(epochs=30, seeds=1, console=Console(file=text, width=160), costs=(1.0, 1.0)) as display:
+        display.begin(0, "[1/2] one", later=(1,))
+        now = 600.0
+        display.decoded(50, 50)
+        now = 603.0
+        display.paced(0, Pace(epochs=0, step=5, steps=100, epoch_seconds=60.0))
+        now = 660.0
+        for number in range(1, 31):
+            display.show(0, epoch(number))  # each takes 60 s
+            now += 60.0
+        now += 7200.0  # another command trained the second network until it was ended
+        display.begin(1, "[2/2] two", later=())
+        now += 3.0
+        display.paced(0, Pace(epochs=0, step=5, steps=100, epoch_seconds=60.0))
+        now += 57.0
+        display.show(0, epoch(1))
+    lines = [line for line in text.getvalue().splitlines() if "loss" in line]
+    assert [lines[place].rpartition(", ")[2] for place in (0, 30)] == ["59 min left", "29 min left"]
+
+
 @pytest.mark.parametrize("terminal", [True, False], ids=["terminal", "file"])
 def test_what_each_retraining_reached_is_told_where_the_live_view_does_not_draw_over_it(
     terminal: bool, cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
