@@ -60,7 +60,10 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 @contextmanager
 def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
-    """Hold a file's lock, which a process gives back when it ends, however it does; gives whether it is held."""
+    """Hold a file's lock, which a process gives back when it ends, however it does; gives whether it is held.
+
+    Raises OSError with the file's name, also on a file system without locks (Lustre, as it is mounted by default).
+    """
     import fcntl  # not on every system, and most who import this file lock nothing
 
     with path.open("a") as lock:
@@ -68,6 +71,9 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
             fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             yield False
+        except OSError as error:
+            why = f"files cannot be locked there: {error.strerror}"
+            raise OSError(error.errno, why, str(path)) from error
         else:
             yield True
 

@@ -12,7 +12,7 @@ import pytest
 
 from archsearch.api.paths import study_folder
 from archsearch.errors import ArchsearchError, ConfigError
-from archsearch.files import check_writable, is_name, write_atomically
+from archsearch.files import check_writable, is_name, locked, write_atomically
 
 
 @pytest.fixture(autouse=True)
@@ -110,6 +110,16 @@ def test_a_file_is_written_where_folders_cannot_be_synchronised(
     with nullcontext() if written else pytest.raises(ArchsearchError, match="cannot be written: Input/output error"):
         write_atomically(Path("x.txt"), b"new")
     assert Path("x.txt").read_bytes() == b"new"
+
+
+def test_where_files_cannot_be_locked_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_file: object, _how: int) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr("fcntl.flock", refused)
+    said = r"files cannot be locked there: Function not implemented: '\.x\.lock'"
+    with pytest.raises(OSError, match=said), locked(Path(".x.lock"), wait=False):
+        raise AssertionError("it is not held")
 
 
 def test_a_folder_is_tried_before_hours_are_spent() -> None:
