@@ -19,10 +19,10 @@ import time
 
 import torch
 
+from archsearch.host import keep_freed_memory
 from archsearch.models.families import build
 from archsearch.search.config import load_study
 from archsearch.search.variants import study_variants
-from archsearch.training.host_memory import keep_freed_memory
 from archsearch.training.step import EagerStep
 
 WARM_UP = 3

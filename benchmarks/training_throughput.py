@@ -51,12 +51,12 @@ from archsearch.cost.architecture import cost_of
 from archsearch.data.catalog import load_dataset
 from archsearch.data.images import Images, channel_statistics
 from archsearch.data.split import stratified_split
+from archsearch.host import with_huge_pages
 from archsearch.models.families import build
 from archsearch.models.spec import Spec
 from archsearch.models.variants import VARIANTS
 from archsearch.search.precision import calibrate
 from archsearch.training.graph import GraphStep
-from archsearch.training.host_memory import with_huge_pages
 from archsearch.training.protocols import proxy_protocol
 from archsearch.training.settings import ProxySettings
 from archsearch.training.step import eagerly

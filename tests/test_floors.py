@@ -20,7 +20,7 @@ FLOORS = {
         "overrides",
         "image_rules",
         "files",
-        "cores",
+        "host",
         "validation",
         "limits",
         "noise",

@@ -32,11 +32,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from archsearch.cores import usable_cores
 from archsearch.data.images import OnDecoded
 from archsearch.data.pictures import BROKEN_PICTURE, square_pixels
 from archsearch.errors import DataError
 from archsearch.files import locked, write_atomically
+from archsearch.host import usable_cores
 from archsearch.image_rules import Background
 
 logger = logging.getLogger(__name__)

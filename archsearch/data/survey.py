@@ -10,12 +10,12 @@ from pathlib import Path
 
 import torch
 
-from archsearch.cores import usable_cores
 from archsearch.data.catalog import DataRequest, load_dataset, parse_dataset
 from archsearch.data.decoded import seconds_to_decode
 from archsearch.data.folder import LARGEST_SIZE, ListedSplit, list_folder, scanned, unlike_classes
 from archsearch.data.images import Images
 from archsearch.errors import DataError
+from archsearch.host import usable_cores
 from archsearch.image_rules import ImageRules
 
 

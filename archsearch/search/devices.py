@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from archsearch.cores import usable_cores
 from archsearch.errors import ConfigError
+from archsearch.host import usable_cores
 
 _MOST_CPU_WORKERS = 8  # each holds the dataset and a torch of its own; more are had by asking for them
 

@@ -31,6 +31,7 @@ from archsearch.errors import (
     TrainingError,
     TrainingMemoryError,
 )
+from archsearch.host import give_back_freed_memory
 from archsearch.latency.lease import DeviceLease
 from archsearch.latency.remeasure import drifted
 from archsearch.models.families import build
@@ -49,7 +50,6 @@ from archsearch.store.studies import add_repeat
 from archsearch.store.trials import measured_networks, repeated_networks
 from archsearch.targets.wire import BoardAwayError
 from archsearch.training.graph import broken_capture
-from archsearch.training.host_memory import give_back_freed_memory
 from archsearch.training.proxy import train_proxy
 
 # Whose failure it is when a trial ends with an error: its network's, or the program's and so every network's.

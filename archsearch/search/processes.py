@@ -13,9 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from archsearch.cores import usable_cores
 from archsearch.errors import StoreError
-from archsearch.training.host_memory import with_huge_pages
+from archsearch.host import usable_cores, with_huge_pages
 
 _STOP_SECONDS = 30.0
 _MOST_IDLE = 2

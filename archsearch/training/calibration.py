@@ -18,7 +18,7 @@ from torch import nn
 
 from archsearch.errors import ArchsearchError
 from archsearch.files import write_atomically
-from archsearch.training.host_memory import keep_freed_memory
+from archsearch.host import keep_freed_memory
 from archsearch.training.loop import Chunk
 from archsearch.training.settings import Precision
 from archsearch.training.step import EagerStep

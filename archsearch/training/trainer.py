@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from archsearch.data.batches import DeviceBatches
 from archsearch.data.images import Images
 from archsearch.errors import TrainingError
+from archsearch.host import keep_freed_memory
 from archsearch.records import Epoch, Score
 from archsearch.training.checkpoint import Checkpoint, Identity
 from archsearch.training.distributed import ALONE, DistributedStep, World
 from archsearch.training.graph import GraphStep
-from archsearch.training.host_memory import keep_freed_memory
 from archsearch.training.loop import EVALUATION_BATCH, Chunk, EpochProgress, Scored, TrainingBatches, fit, scored
 from archsearch.training.precision import usual_precision, warn_of_emulation
 from archsearch.training.protocols import Protocol

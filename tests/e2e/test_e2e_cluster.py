@@ -23,7 +23,7 @@ from sqlalchemy import text
 
 from archsearch.analysis.objectives import is_complete
 from archsearch.api.study import Study, open_study
-from archsearch.cores import usable_cores
+from archsearch.host import usable_cores
 from archsearch.records import TrialStatus
 from archsearch.store.claims import MAX_ATTEMPTS
 from archsearch.store.database import Database

@@ -6,7 +6,7 @@ import os
 import signal
 from collections.abc import Callable
 
-from archsearch.cores import usable_cores
+from archsearch.host import usable_cores
 from archsearch.records import TrialStatus
 
 RUN = ("run", "--study", "./tiny.yaml", "--device", "cpu")

@@ -12,9 +12,9 @@ import pytest
 import torch
 from torch import nn
 
+from archsearch.host import give_back_freed_memory, keep_freed_memory, with_huge_pages
 from archsearch.training import calibration
 from archsearch.training.calibration import Calibration, cached_calibration, calibrate
-from archsearch.training.host_memory import give_back_freed_memory, keep_freed_memory, with_huge_pages
 from archsearch.training.precision import _emulates_bf16, usual_precision, warn_of_emulation
 from archsearch.training.settings import settled_precision
 

@@ -1,23 +1,40 @@
-"""Main memory during a training on a CPU: freed memory is kept for the next step.
+"""What this machine lets a process have: CPU cores, and freed memory that it keeps for the next step of a training.
 
-glibc gives each large block back to the system when it is freed, and a training frees and takes the same blocks at
-every step: the system then clears tens of thousands of pages a step, a fifth of the time of a small network's training
-(`benchmarks/training_throughput.py`). Nothing is computed otherwise.
+glibc gives each large block back to the system when it is freed, and a training on a CPU frees and takes the same
+blocks at every step: the system then clears tens of thousands of pages a step, a fifth of the time of a small network's
+training (`benchmarks/training_throughput.py`). Nothing is computed otherwise.
 """
 
 from __future__ import annotations
 
 import ctypes
 import logging
+import os
 import platform
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 
 log = logging.getLogger(__name__)
 
+_CGROUP = Path("/sys/fs/cgroup")
+# Where quota and period stand: cgroups of version 2, and of version 1 (RHEL 8, say).
+_QUOTAS = (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"))
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3  # malloc.h
 _KEPT_BYTES = 2**31 - 1  # mallopt takes an int
 _HUGE_PAGES = "glibc.malloc.hugetlb=1"  # since glibc 2.35; older ones do not know it and say nothing
+
+
+def usable_cores() -> int:
+    """CPU cores that this process may use: its affinity, and its container's quota."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    for files in _QUOTAS:
+        try:
+            quota, period = " ".join((_CGROUP / file).read_text(encoding="ascii") for file in files).split()
+        except (OSError, ValueError):  # no cgroups of this version here
+            continue
+        return cores if quota in ("max", "-1") else max(1, min(cores, int(quota) // int(period)))
+    return cores
 
 
 @cache
