@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from archsearch import cores
+from archsearch import host
 from archsearch.api.data import data, suggested_study, write_study
 from archsearch.api.output import result_json
 from archsearch.cli.main import app
@@ -178,7 +178,7 @@ def test_pictures_are_decoded_on_as_many_cores_as_a_container_may_use(
     image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _process: set(range(64)))
-    monkeypatch.setattr(cores, "_CGROUP", tmp_path)
+    monkeypatch.setattr(host, "_CGROUP", tmp_path)
     (tmp_path / "cpu.max").write_text("200000 100000\n")
 
     def thread(_item: int) -> int:

@@ -67,16 +67,9 @@ def test_an_ablation_that_is_killed_is_finished_by_the_same_command(
     assert study.counts["complete"] == len(EVERY) and study.counts.get("running", 0) == 0
     after = {record.trial: record for record in study.records}
     assert {number: after[number] for number in before} == before
-    assert [found.name for found in study_named("tiny", study).designs("ablation")] == [study.name]
+    stored = json.loads(workplace.type("studies", "--json").stdout)["stored"]
+    assert [each["study"] for each in stored] == [study.name]
     content = json.loads(ended.stdout)
     (effect,) = content["rows"]
     assert (effect["point"]["name"], effect["top1"]["n"], effect["latency"]["n"]) == ("residual=true", 2, 2)
     assert content["pending"] == 0
-
-
-def study_named(name: str, like: Study) -> Study:
-    """A study of this name that was never run, to ask for what was made from it."""
-    from dataclasses import replace
-
-    config = {key: value for key, value in like.info.config.items() if key != "design"}
-    return replace(like, info=replace(like.info, name=name, config=config))
