@@ -9,7 +9,6 @@ from scipy import stats
 
 from archsearch.analysis.rank_correlation import Correlation, percentile_interval, resampled_correlations
 from archsearch.analysis.trust import TrustGroup, _group_sentence, trust_of
-from archsearch.api.analyses import stored_predictors
 from archsearch.records import Record, TrialStatus
 
 Make = Callable[..., Record]
@@ -284,9 +283,3 @@ def test_a_predictor_whose_difference_has_no_interval_is_named_all_the_same() ->
     said = _group_sentence(group)
     assert "params 0.25; their difference has no interval" in said
     assert "no other predictor" not in said
-
-
-def test_the_latency_that_predicts_is_of_the_trial_that_went_on_with_a_network(make_record: Make) -> None:
-    cut_off = make_record(0, p10=9.0, top1=None, status=TrialStatus.INTERRUPTED)  # measured again after that
-    records = [cut_off, make_record(1, p10=4.0), make_record(2, p10=5.0, arch_id=cut_off.arch_id)]
-    assert stored_predictors(records)["latency_ms"] == {cut_off.arch_id: 5.0, f"{1:012x}": 4.0}
