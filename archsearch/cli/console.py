@@ -154,6 +154,8 @@ def log_to_console(*, verbose: bool) -> None:
     handler = _LogHandler(console=error_console, show_time=False, show_path=False, markup=False)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler], force=True)
     logging.getLogger("archsearch").setLevel(logging.INFO if verbose else logging.WARNING)
+    # What it cannot draw it raises; what it logs beside, with a traceback, is of the pipe to a browser that ends.
+    logging.getLogger("choreographer").setLevel(logging.CRITICAL)
 
 
 def print_error(error: ArchsearchError) -> None:

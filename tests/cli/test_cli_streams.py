@@ -108,6 +108,7 @@ def test_a_warning_in_a_pipe_is_its_words_alone(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("archsearch.cli.console.error_console", shown)
     log_to_console(verbose=False)
     logging.getLogger("archsearch.data").warning("left out:\n[b]1[/b].jpg")
+    logging.getLogger("choreographer.channels.pipe").error("JSONError decoding message. Ignoring")  # a drawn picture's
     assert pipe.getvalue() == "WARNING  left out:\n         [b]1[/b].jpg\n"
 
 
