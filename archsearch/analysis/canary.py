@@ -15,10 +15,10 @@ from typing import Any, ClassVar
 
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
-from archsearch.analysis.means import cut_off_last
+from archsearch.analysis.means import TOLD_ELSEWHERE, cut_off_last
 from archsearch.analysis.objectives import latency_of
 from archsearch.noise import Repeat, is_crowded, quiet_memory_ms
-from archsearch.records import Latency, Record, TrialStatus
+from archsearch.records import Latency, Record
 from archsearch.table import ARCH_ID, NETWORK, TRIAL, Cell, Column, InNotebooks, Table, json_as, table_of
 from archsearch.text import capitalised, number_text, percent_text
 
@@ -310,8 +310,7 @@ def canary_of(
     quiet = quiet_by_device(latency for _, latency in first.values())
     # a design measures a network anew with each seed; a trial that was answered from another one has its latency
     # and one that goes on with a network has what it took before
-    told_elsewhere = (TrialStatus.REPLAY, TrialStatus.INTERRUPTED)
-    ended = (record for record in records if record.seconds is not None and record.status not in told_elsewhere)
+    ended = (record for record in records if record.seconds is not None and record.status not in TOLD_ELSEWHERE)
     own = dict.fromkeys((each.arch_id, each.latency) for each in ended if each.latency is not None)
     return Canary(
         study=records[0].study if records else "",

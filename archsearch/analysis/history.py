@@ -24,6 +24,7 @@ from archsearch.analysis.front import (
     noisy_latency,
 )
 from archsearch.analysis.intervals import Floats
+from archsearch.analysis.means import TOLD_ELSEWHERE
 from archsearch.analysis.objectives import complete_values
 from archsearch.analysis.pareto import Noisy, hypervolume, non_dominated
 from archsearch.errors import ConfigError
@@ -501,8 +502,7 @@ def learning_curves(records: Sequence[Record], front: Sequence[int], *, study: s
         front: numbers of the trials on the front.
     """
     members = set(front)
-    told_elsewhere = (TrialStatus.REPLAY, TrialStatus.INTERRUPTED)
-    trained = [record for record in records if record.score is not None and record.status not in told_elsewhere]
+    trained = [record for record in records if record.score is not None and record.status not in TOLD_ELSEWHERE]
     curves = [curve for record in trained if (curve := _curve(record, record.trial in members)) is not None]
     stopped = sum(record.status is TrialStatus.STOPPED for record in trained)
     spared = sum(bool(record.early_stop and not record.early_stop.stopped) for record in trained)

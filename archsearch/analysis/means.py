@@ -33,6 +33,10 @@ class Retraining:
     std_top1_percent: float | None
 
 
+TOLD_ELSEWHERE = (TrialStatus.REPLAY, TrialStatus.INTERRUPTED)
+"""Trials whose training and measurement another trial has: the one that is repeated, or that goes on with it."""
+
+
 def cut_off_last(records: Sequence[Record]) -> list[Record]:
     """The records by trial, those that were cut off behind all others: another trial went on with their networks."""
     return sorted(records, key=lambda record: (record.status is TrialStatus.INTERRUPTED, record.trial))

@@ -176,5 +176,5 @@ def plan_design(
         trained=stored is not None and any(record.score is not None for record in stored.records),
     )
     if base.study is not None:
-        base.study.check_images(plan.facts["data_fingerprint"])
+        base.study.info.check_images(plan.facts["data_fingerprint"])
     return DesignPlan(base=base, design=design, plan=plan)

@@ -8,7 +8,6 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
-from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -313,8 +312,8 @@ def _settings(
 ) -> list[LatencySettings]:
     """One for each backend, batch and precision, each combination once, all resolved. Raises ConfigError."""
     for batch in batches:
-        if not isinstance(batch, Integral) or batch < 1:
-            raise ConfigError(f"a batch is a whole number of images, 1 or more; got {batch}")
+        if whole(batch, "batch") < 1:
+            raise ConfigError(f"a batch is at least 1 image, got {batch}")
     if (threads := whole(threads, "threads")) < 1:
         raise ConfigError(f"threads must be at least 1, got {threads}")
     if budget_seconds is not None and not 0 < budget_seconds <= MOST_SECONDS:

@@ -34,8 +34,7 @@ from archsearch.plots.page import write_page, write_png
 from archsearch.records import Epoch, TrialStatus
 from archsearch.search.devices import training_threads, worker_devices
 from archsearch.search.evaluate import SPLIT_SEED
-from archsearch.store.trials import add_training
-from archsearch.store.trials import check_writable as check_database
+from archsearch.store.trials import add_training, check_database_writable
 from archsearch.table import json_as
 from archsearch.text import plural
 from archsearch.training.distributed import World, world_of
@@ -205,13 +204,13 @@ def retrain(
     if world.first:
         check_writable(folder)  # an hour of training would be lost, or its result
         with opened.reopened() as database:
-            check_database(database)
+            check_database_writable(database)
     chunk = world.holding(DeviceLease.of_device(target).shared)
     # before the images are read: who comes back to a network asks again and again
     with _alone_at(folder, world), _cpu_threads(cores):
         rules = ImageRules.of_study(opened.info.config, opened.info.facts)
         dataset = load_dataset(str(opened.info.config["dataset"]), data_dir=data_dir, rules=rules)
-        opened.check_images(dataset.fingerprint)
+        opened.info.check_images(dataset.fingerprint)
         if on_start is not None and world.first:
             on_start(opened, chosen)
         begin = world.in_turn(

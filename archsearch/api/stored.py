@@ -21,7 +21,7 @@ from archsearch.analysis.recommendation import RECOMMENDED, RULES, Recommendatio
 from archsearch.analysis.verdicts import Verdict, verdicts_of
 from archsearch.api.paths import open_database
 from archsearch.designs import WORDS, Design, Purpose
-from archsearch.errors import ArchsearchError, ConfigError, StudyChangedError, UnknownNameError
+from archsearch.errors import ArchsearchError, ConfigError, UnknownNameError
 from archsearch.models.families import FAMILIES
 from archsearch.models.spec import Spec
 from archsearch.models.variants import TORCHVISION, VARIANTS, find_variant
@@ -211,16 +211,6 @@ class StoredStudy:
             dataset=str(self.info.config["dataset"]),
             device_name=self.device_name,
         )
-
-    def check_images(self, fingerprint: str) -> None:
-        """Raise StudyChangedError if the images of this fingerprint are not those that it was run on."""
-        before = self.info.facts.get("data_fingerprint")
-        if before is not None and fingerprint != before:
-            raise StudyChangedError(
-                f"the images of '{self.info.config['dataset']}' are not those that study '{self.name}' was run on "
-                f"(were {before}, now {fingerprint})",
-                hint="put the old images back, or run the study under another name",
-            )
 
     @cached_property
     def design(self) -> Design | None:

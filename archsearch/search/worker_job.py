@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from archsearch.data.catalog import load_dataset
-from archsearch.errors import ArchsearchError, DataError, MeasurementMemoryError
+from archsearch.errors import ArchsearchError, MeasurementMemoryError
 from archsearch.image_rules import ImageRules
 from archsearch.search.config import parse_study
 from archsearch.search.processes import CRASHED, REFUSED, RENEWED
@@ -38,13 +38,7 @@ def do_job(job: Mapping[str, Any]) -> int:
         study = find_study(database, config.name)
         rules = ImageRules.of_study(study.config, study.facts)
         dataset = load_dataset(config.dataset, data_dir=data_dir, rules=rules)
-        begun_with = study.facts.get("data_fingerprint")
-        if dataset.fingerprint != begun_with:
-            raise DataError(
-                f"the images of '{config.dataset}' were changed while the study ran: they were {begun_with}, now they "
-                f"are {dataset.fingerprint}",
-                hint="put back what was there, and type the same command again",
-            )
+        study.check_images(dataset.fingerprint)
         worker = kind(
             database,
             study,

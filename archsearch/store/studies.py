@@ -14,7 +14,7 @@ from sqlalchemy import Text, cast, func, inspect, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from archsearch.errors import NothingStoredError, StoreError, UnknownNameError, shown
+from archsearch.errors import NothingStoredError, StoreError, StudyChangedError, UnknownNameError, shown
 from archsearch.files import is_name
 from archsearch.noise import NO_FLOOR, FloorSource, NoiseFloor, Repeat, noise_floor_of
 from archsearch.records import LARGEST_INPUT, MOST_CLASSES, Latency, StudyBatch
@@ -68,6 +68,16 @@ class StudyInfo:
         if latency.get("repeat_every"):
             return NoiseFloor(relative=float(latency["tolerance"]), source=FloorSource.ASSUMED)
         return NO_FLOOR
+
+    def check_images(self, fingerprint: str) -> None:
+        """Raise StudyChangedError if the images of this fingerprint are not those that the study was begun with."""
+        before = self.facts.get("data_fingerprint")
+        if before is not None and fingerprint != before:
+            raise StudyChangedError(
+                f"the images of '{self.config['dataset']}' are not those that study '{self.name}' was run on "
+                f"(were {before}, now {fingerprint})",
+                hint="put the old images back, or run the study under another name",
+            )
 
     @property
     def boards(self) -> Mapping[str, Mapping[str, str]]:

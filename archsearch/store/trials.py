@@ -196,7 +196,7 @@ def trial_numbers(database: Database, study_id: int) -> frozenset[int]:
 
 
 @retried
-def check_writable(database: Database) -> None:
+def check_database_writable(database: Database) -> None:
     """See whether something can be stored, before hours are spent on it. Raises StoreError."""
     with database.writing():
         pass

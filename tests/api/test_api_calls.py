@@ -269,7 +269,7 @@ def test_a_whole_number_of_numpy_is_taken_as_pythons_own(
         raise ArchsearchError("asked")
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(archsearch.Study, "check_images", lambda *_: None)
+    monkeypatch.setattr(stored_rows.StudyInfo, "check_images", lambda *_: None)
     monkeypatch.setattr("archsearch.api.retrain.retrain_seed", trained)
     sizes: dict[str, Any] = {"input_size": np.int64(32), "num_classes": np.array([3, 9]).max() + 1}
     planned = archsearch.plan(
@@ -393,7 +393,7 @@ def test_an_opened_study_takes_nothing_of_another_one_in_its_place(
 ) -> None:
     """A database that was removed and begun anew; or, where it has no folder, that of another folder."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(archsearch.Study, "check_images", lambda *_: None)
+    monkeypatch.setattr(stored_rows.StudyInfo, "check_images", lambda *_: None)
     monkeypatch.setattr("archsearch.api.retrain.retrain_seed", lambda *_, **__: pytest.fail("trained"))
     assert [each.trial for each in study.records_with_curves] == [0, 1, 2, 3]
     stale = archsearch.open_study("small", storage=study.storage)
@@ -420,7 +420,7 @@ def test_a_retraining_leaves_the_threads_of_whoever_called_it(
         raise ArchsearchError("trained")
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(archsearch.Study, "check_images", lambda *_: None)
+    monkeypatch.setattr(stored_rows.StudyInfo, "check_images", lambda *_: None)
     monkeypatch.setattr("archsearch.api.retrain.retrain_seed", trained)
     before = torch.get_num_threads()
     try:
@@ -533,7 +533,7 @@ def test_nothing_is_trained_for_a_database_that_cannot_keep_the_score(
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("archsearch.api.retrain.load_dataset", lambda *_, **__: SimpleNamespace(fingerprint=""))
-    monkeypatch.setattr(archsearch.Study, "check_images", lambda *_: None)
+    monkeypatch.setattr(stored_rows.StudyInfo, "check_images", lambda *_: None)
     monkeypatch.setattr("archsearch.api.retrain.retrain_seed", trained)
     with pytest.raises(AssertionError, match="it was trained"):
         archsearch.retrain(study, trial=3, device="cpu")

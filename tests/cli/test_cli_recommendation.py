@@ -75,7 +75,7 @@ def said(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Callable[.
         raise KeyboardInterrupt
 
     monkeypatch.setattr("archsearch.api.retrain.load_dataset", lambda *_, **__: SimpleNamespace(fingerprint=""))
-    monkeypatch.setattr("archsearch.api.study.Study.check_images", lambda *_: None)
+    monkeypatch.setattr("archsearch.store.studies.StudyInfo.check_images", lambda *_: None)
     monkeypatch.setattr("archsearch.api.retrain.start_of", lambda *_, **__: None)
     monkeypatch.setattr("archsearch.api.retrain.retrain_seed", stopped)
     return cli

@@ -142,7 +142,8 @@ def test_weights_alone_are_exported_without_looking_for_images(
     folder: Path, shared_finished: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("archsearch.api.export.load_dataset", lambda *_, **__: pytest.fail("images are looked for"))
-    archsearch.export("best", study="tiny", format_name="state-dict", out=tmp_path / "weights.safetensors")
+    made = archsearch.export("best", study="tiny", format_name="state-dict", out=tmp_path / "weights.safetensors")
+    assert made.top1_percent is None and made.path == tmp_path / "weights.safetensors"
 
 
 def test_an_export_does_not_take_the_place_of_the_networks_own_weights(folder: Path, tmp_path: Path) -> None:

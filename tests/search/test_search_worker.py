@@ -146,7 +146,7 @@ def test_a_worker_refuses_other_images_than_its_study_was_begun_with(
     enter(database, config)  # with other images than those
     job = {"storage": database.url, "data_dir": None, "device": "cpu", "total": 1, "parent": 0}
     assert do_job(job | {"config": config.model_dump(mode="json")}) == REFUSED
-    assert "the images of 'digits' were changed while the study ran: they were 000000000000, now" in caplog.text
+    assert "the images of 'digits' are not those that study 'tiny' was run on (were 000000000000, now" in caplog.text
     assert counts(database, config) == {}
 
 
