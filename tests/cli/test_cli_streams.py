@@ -116,10 +116,12 @@ class Timing:
     """In place of what times networks: notes which threads draw meanwhile, and ends it."""
 
     def __init__(self) -> None:
+        self.before = set(threading.enumerate())  # rich lets a thread whose drawing has ended wake once more
         self.drawing: list[list[threading.Thread]] = []
 
     def __call__(self, *_: Any, **__: Any) -> None:
-        self.drawing.append([each for each in threading.enumerate() if type(each).__module__.startswith("rich.")])
+        begun = set(threading.enumerate()) - self.before
+        self.drawing.append([each for each in begun if type(each).__module__.startswith("rich.")])
         raise ArchsearchError("timed")
 
 
