@@ -30,16 +30,16 @@ from archsearch.analysis.guidelines import (
 )
 from archsearch.api.paths import RUNS
 from archsearch.api.stored import device_name_of
-from archsearch.errors import ConfigError
+from archsearch.errors import ConfigError, UnknownNameError
 from archsearch.files import write_atomically
 from archsearch.latency.backends import BACKENDS
-from archsearch.latency.settings import LOCAL, LatencySettings, check_backend_name
+from archsearch.latency.precision import PRECISIONS
+from archsearch.latency.settings import AUTO, LOCAL, LatencySettings, check_backend_name
 from archsearch.models.guideline_spec import TABLES, printed_network
 from archsearch.papers.printed import PrintedTable, find_paper
 from archsearch.records import Latency
 from archsearch.resources import user_path
 from archsearch.search.estimate import Estimate
-from archsearch.targets.transports import parse_target
 from archsearch.validation import whole
 
 if TYPE_CHECKING:
@@ -105,6 +105,9 @@ def guidelines(
     target: str = LOCAL,
     backend: str = "auto",
     batch: int | None = None,
+    precision: str = AUTO,
+    threads: int = 1,
+    cores: str = "all",
     quick: bool = False,
     again: bool = False,
     networks: int | None = None,
@@ -127,6 +130,9 @@ def guidelines(
         target: where they run: local, or a board (`archsearch.targets`), which has the channels of the ARM column.
         backend: a name of `archsearch.latency.backends.BACKENDS`, or auto.
         batch: images a run; None: as in the paper.
+        precision: a name of `archsearch.latency.precision.PRECISIONS`; auto: fp32 on a CPU, fp16 on a GPU.
+        threads: CPU threads of one run.
+        cores: the board's cores: all, big or little.
         quick: few runs of each network, to see the command work: no measurement to keep.
         again: measure everything anew.
         networks: of the sample; None: 40, or 8 if quick; 0: no sample.
@@ -140,19 +146,19 @@ def guidelines(
     Raises ConfigError, UnknownNameError, BuildError or MeasurementError.
     """
     from archsearch.api import guideline_measure as measuring
+    from archsearch.api.measure import measured_where
     from archsearch.latency.fingerprint import device_fingerprint
-    from archsearch.search.devices import worker_devices
-    from archsearch.targets.board import Board, check_backend, check_device_beside, measure_on
+    from archsearch.targets.board import Board, check_backend, measure_on
 
     batch, networks = whole(batch, "batch"), whole(networks, "networks")
-    input_size, seed = whole(input_size, "input_size"), whole(seed, "seed")
-    on_board = parse_target(target)
-    check_device_beside(on_board, device)
-    where = worker_devices("cpu" if on_board is not None else device, 1)[0]
+    input_size, seed, threads = whole(input_size, "input_size"), whole(seed, "seed"), whole(threads, "threads")
+    on_board, where = measured_where(target, device, threads=threads, cores=cores)
     chosen = tuple(sorted(set(map(str, tables)))) or TABLES
     column = "gpu" if where.startswith("cuda") else "arm"
     wanted = experiments(column, chosen)
-    settings = _settings(backend, batch, where, quick=quick)
+    settings = _settings(backend, batch, precision, where, quick=quick).model_copy(
+        update={"threads": threads, "cores": cores}
+    )
     with ExitStack() as ended:
         board = None if on_board is None else ended.enter_context(closing(Board(on_board)))
         if board is None:
@@ -289,12 +295,16 @@ def _report(
     )
 
 
-def _settings(backend: str, batch: int | None, device: str, *, quick: bool) -> LatencySettings:
-    """The protocol with its backend and batch resolved. Raises ConfigError."""
+def _settings(backend: str, batch: int | None, precision: str, device: str, *, quick: bool) -> LatencySettings:
+    """The protocol with its backend, batch and precision resolved. Raises ConfigError."""
     check_backend_name(backend)
     if batch is not None and batch < 1:
         raise ConfigError(f"a batch is at least 1 image, got {batch}")
+    if precision not in (AUTO, *PRECISIONS):
+        raise UnknownNameError("precision", precision, (AUTO, *PRECISIONS))
     plain = LatencySettings(backend=backend, batch=batch, **(QUICK if quick else _FULL))
+    if precision != plain.precision_on(device):  # the usual one is `auto`, named or not: one group, measured once
+        plain = plain.model_copy(update={"precision": precision})
     resolved = plain.with_backend(plain.backend_on(device)).model_copy(update={"batch": plain.batch_on(device)})
     BACKENDS[resolved.backend].check(device, resolved.precision_on(device))
     return resolved

@@ -23,7 +23,7 @@ from archsearch.records import Latency
 from archsearch.search.devices import training_threads, worker_devices
 from archsearch.table import Column, InNotebooks, Marked, Table, json_as
 from archsearch.targets.board import Board, check_backend, check_device_beside, measure_on
-from archsearch.targets.transports import parse_target
+from archsearch.targets.transports import Target, parse_target
 from archsearch.text import plural
 from archsearch.validation import whole
 
@@ -239,13 +239,8 @@ def measure(
     """
     wanted = find_networks(names, storage=storage, input_size=input_size, num_classes=num_classes)
     base = find_network(reference, storage=storage)
-    on_board = parse_target(target)
-    check_device_beside(on_board, device)
-    where = worker_devices("cpu" if on_board is not None else device, 1)[0]
-    if cores not in CORES:
-        raise UnknownNameError("kind of cores", cores, CORES)
-    if on_board is None and cores != "all":
-        raise ConfigError(f"cores {cores}: only a target's are chosen", hint="name the target, or leave it out")
+    threads = whole(threads, "threads")
+    on_board, where = measured_where(target, device, threads=threads, cores=cores)
     wanted_settings = _settings(
         [backends] if isinstance(backends, str) else backends,
         list(batches) if isinstance(batches, Iterable) else [batches],
@@ -254,8 +249,6 @@ def measure(
         budget_seconds,
         where,
     )
-    if on_board is None and where == "cpu":
-        training_threads(threads, processes=1)  # no more than there are cores: they would wait for each other
     each = [settings.model_copy(update={"target": target, "cores": cores}) for settings in wanted_settings]
     sizes = list(dict.fromkeys((network.input_size, network.num_classes) for network in wanted))
     groups = len(each) * len(sizes)
@@ -302,6 +295,22 @@ def _built(network: FoundNetwork) -> nn.Module:
         return network.build(seed=0)
 
 
+def measured_where(target: str, device: str, *, threads: int, cores: str) -> tuple[Target | None, str]:
+    """The board, None for this machine, and the torch device. Raises ConfigError for what does not go together."""
+    on_board = parse_target(target)
+    check_device_beside(on_board, device)
+    where = worker_devices("cpu" if on_board is not None else device, 1)[0]
+    if cores not in CORES:
+        raise UnknownNameError("kind of cores", cores, CORES)
+    if on_board is None and cores != "all":
+        raise ConfigError(f"cores {cores}: only a target's are chosen", hint="name the target, or leave it out")
+    if threads < 1:
+        raise ConfigError(f"threads must be at least 1, got {threads}")
+    if on_board is None and where == "cpu":
+        training_threads(threads, processes=1)  # no more than there are cores: they would wait for each other
+    return on_board, where
+
+
 def _settings(
     backends: Sequence[str],
     batches: Sequence[int],
@@ -314,8 +323,6 @@ def _settings(
     for batch in batches:
         if whole(batch, "batch") < 1:
             raise ConfigError(f"a batch is at least 1 image, got {batch}")
-    if (threads := whole(threads, "threads")) < 1:
-        raise ConfigError(f"threads must be at least 1, got {threads}")
     if budget_seconds is not None and not 0 < budget_seconds <= MOST_SECONDS:
         raise ConfigError(f"budget_seconds {budget_seconds:g}: must be above 0, and at most {MOST_SECONDS:g}")
     usual = LatencySettings(threads=threads)

@@ -33,6 +33,16 @@ if TYPE_CHECKING:
     from archsearch.api.guidelines import GuidelinesProgress
     from archsearch.api.measure import MeasuredNetwork, MeasureProgress
 
+ThreadsOption = Annotated[int, typer.Option(min=1, metavar="N", help="CPU threads of one run.")]
+CoresOption = Annotated[
+    str,
+    typer.Option(
+        metavar="KIND",
+        help="A board's cores: all, big or little.",
+        **one_of("kind of cores", "all", "big", "little"),
+    ),
+]
+
 
 def measure(
     names: Annotated[
@@ -66,7 +76,7 @@ def measure(
             **one_of("precision", "fp32", "tf32", "fp16", "bf16"),
         ),
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, metavar="N", help="CPU threads of one run.")] = 1,
+    threads: ThreadsOption = 1,
     input_size: Annotated[
         int | None,
         typer.Option(
@@ -78,14 +88,7 @@ def measure(
     ] = None,
     device: DeviceOption = "auto",
     target: TargetOption = None,
-    cores: Annotated[
-        str,
-        typer.Option(
-            metavar="KIND",
-            help="A board's cores: all, big or little.",
-            **one_of("kind of cores", "all", "big", "little"),
-        ),
-    ] = "all",
+    cores: CoresOption = "all",
     reference: Annotated[
         str,
         typer.Option(
@@ -207,6 +210,16 @@ def guidelines(
     batch: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Images a run. Default: 8 on a GPU, else 1, as in the paper.")
     ] = None,
+    precision: Annotated[
+        str,
+        typer.Option(
+            metavar="P",
+            help="fp32, tf32, fp16 or bf16; auto: fp32 on a CPU, fp16 on a GPU.",
+            **one_of("precision", "auto", "fp32", "tf32", "fp16", "bf16"),
+        ),
+    ] = "auto",
+    threads: ThreadsOption = 1,
+    cores: CoresOption = "all",
     quick: Annotated[
         bool, typer.Option("--quick", help="A few runs of each network, to see it work: nothing to rely on.")
     ] = False,
@@ -257,6 +270,9 @@ def guidelines(
             target=target or "local",
             backend=backend,
             batch=batch,
+            precision=precision,
+            threads=threads,
+            cores=cores,
             quick=quick,
             again=again,
             on_progress=tell_progress,

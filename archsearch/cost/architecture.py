@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
-from torch.utils.flop_counter import FlopCounterMode
 
 from archsearch.blocks.conv import BatchNorm
 from archsearch.cost.audit import Audit, audit
@@ -61,6 +60,8 @@ def outline_cost(spec: Spec, *, num_classes: int, input_size: int) -> tuple[int,
     operators that cannot be counted: `cost_of` does. Raises BuildError if the specification cannot be built at this
     input size.
     """
+    from torch.utils.flop_counter import FlopCounterMode  # it imports triton, which takes long
+
     with _Unfilled():
         model = build(spec, num_classes=num_classes, input_size=input_size).to("meta").eval()
     params = params_of(model)

@@ -73,10 +73,12 @@ class Plot:
 
     def typed_for_device(self, config: Mapping[str, Any]) -> str:
         """What to type for the result of the device, or the board, that a study of this configuration measures on."""
-        latency = config.get("latency") or {}
-        asked = [key for key, usual in (("target", LOCAL), ("backend", AUTO)) if latency.get(key, usual) != usual]
+        usual = {"target": LOCAL, "backend": AUTO, "precision": AUTO, "threads": 1, "cores": "all"}
+        asked = {
+            key: str(value) for key, value in (config.get("latency") or {}).items() if value != usual.get(key, value)
+        }
         return shlex.join(
-            ["archsearch", str(self.command), *(word for key in asked for word in (f"--{key}", latency[key]))]
+            ["archsearch", str(self.command), *(word for key in asked for word in (f"--{key}", asked[key]))]
         )
 
 

@@ -12,6 +12,7 @@ import pytest
 from makers import make_latency
 
 from archsearch.analysis.guidelines import ExperimentColumn
+from archsearch.latency.fingerprint import device_fingerprint
 from archsearch.latency.settings import LatencySettings
 from archsearch.records import Latency
 
@@ -133,6 +134,41 @@ def test_a_run_that_is_stopped_continues_with_the_same_command(
     assert len(measured) == 6
     assert cli("guidelines", "--table", "3", "--device", "cpu", "--again").code == 0
     assert len(measured) == 9
+
+
+def test_a_study_of_more_threads_finds_the_guidelines_of_as_many(
+    cli: Callable[..., Any], measured: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("archsearch.search.devices.usable_cores", lambda: 4)
+    found = {}
+    for threads in (1, 3):
+        ended = cli("guidelines", "--table", "3", "--device", "cpu", "--threads", str(threads), "--json")
+        assert ended.code == 0, ended.err
+        found[threads] = json.loads(ended.out)
+    assert [each["threads"] for each in found.values()] == [1, 3]
+    assert found[3]["fingerprint"] == device_fingerprint("cpu", found[3]["backend"], 3, "fp32").id
+    assert len(measured) == 2 * 3
+    assert cli("guidelines", "--table", "3", "--device", "cpu", "--precision", "fp32").code == 0
+    assert len(measured) == 2 * 3  # the usual precision, said aloud
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--threads", "5"), "threads 5: 1 to 4 CPU cores may be used here"),
+        (("--cores", "big"), "cores big: only a target's are chosen"),
+        (("--precision", "fp8"), "unknown precision 'fp8'"),
+        (("--target", "command:python3", "--precision", "fp16"), "precision fp16: a target runs fp32 alone"),
+    ],
+)
+def test_conditions_that_do_not_go_together_are_refused(
+    options: tuple[str, ...], said: str, cli: Callable[..., Any], measured: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("archsearch.search.devices.usable_cores", lambda: 4)
+    ended = cli("guidelines", "--table", "3", *options)
+    assert ended.code == 2
+    assert said in " ".join(ended.err.split())
+    assert not measured
 
 
 def test_the_verdict_stands_below_the_table_with_the_papers_numbers(

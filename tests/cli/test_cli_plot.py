@@ -196,9 +196,9 @@ def test_the_guidelines_of_a_study_on_a_board_are_measured_on_that_board(cli: Ca
     assert f"<code>{escape(typed)}</code>" in Path("report.html").read_text(encoding="utf-8")
 
 
-def test_the_guidelines_of_a_study_of_another_backend_are_measured_by_that_backend(cli: Callable[..., Any]) -> None:
-    write_study(latency={"target": "local", "backend": "torch"})
-    typed = "archsearch guidelines --backend torch"
+def test_the_guidelines_of_a_study_of_other_conditions_are_measured_under_those(cli: Callable[..., Any]) -> None:
+    write_study(latency={"target": "local", "backend": "torch", "threads": 4, "precision": "tf32", "cores": "all"})
+    typed = "archsearch guidelines --backend torch --threads 4 --precision tf32"
     assert f"make it with: {typed}\n" in cli("plot", "guidelines").err
     assert cli("report", "--out", "report.html").code == 0
     assert f"<code>{typed}</code>" in Path("report.html").read_text(encoding="utf-8")

@@ -18,7 +18,6 @@ from optuna.study import Study
 from archsearch.errors import ArchsearchError
 from archsearch.registry import Registry
 from archsearch.search.samplers.exhaustive import LARGEST_SPACE, ExhaustiveSampler, check_size
-from archsearch.search.samplers.guided import GuidedSampler
 from archsearch.search.samplers.points import Points
 
 __all__ = [
@@ -71,6 +70,8 @@ class Sampler:
 
 
 def _ehvi(request: Request) -> BaseSampler:
+    from archsearch.search.samplers.guided import GuidedSampler  # scipy.optimize takes long, and others go without
+
     return GuidedSampler(
         seed=request.seed,
         startup=STARTUP_TRIALS,
