@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from archsearch.analysis.front import distinct
+from archsearch.analysis.recommendation import Candidate
 from archsearch.api.stored import counts_text
 from archsearch.api.study import Study, stored_studies
 from archsearch.errors import ConfigError
@@ -16,13 +17,17 @@ from archsearch.table import Column, InNotebooks, Table
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """A network of a stored study, in short; `latency_ms` is the one that ranks."""
+    """A network of a stored study, in short; `latency_ms` is the one that ranks.
+
+    `seeds`: that `top1_percent` and `latency_ms` are the means of, where it was confirmed; 0: as searched.
+    """
 
     trial: int
     network: str
     top1_percent: float
     split: str
     latency_ms: float
+    seeds: int = 0
 
     def __str__(self) -> str:
         return f"{self.network}: {self.top1_percent:.2f}, {self.latency_ms:.3f}"
@@ -96,7 +101,7 @@ class StudyList(InNotebooks):
                 for each in self.stored
             ),
             note="front: networks on it; hypervolume: share of the box below the study's reference point; top-1 on the "
-            "validation split",
+            "validation split, of a confirmed network the mean over its seeds",
         )
         columns = (Column(title="Name", whole=True), Column(title="What it does"))
         return stored, Table(title="Shipped studies", columns=columns, rows=tuple(self.shipped.items()))
@@ -129,11 +134,20 @@ def _summary(study: Study) -> StudySummary:
         counts=dict(study.counts),
         front=len(distinct(front.members)),
         hypervolume_share=front.hypervolume_share,
-        recommended=_point(study.recommendation.record),
+        recommended=_recommended(study.recommendation.network),
         knee=None if front.knee is None else _point(front.knee.record),
         most_accurate=_point(accurate),
         created_at=f"{study.info.created_at:%Y-%m-%d %H:%M} UTC",
     )
+
+
+def _recommended(network: Candidate | None) -> Point | None:
+    """With the values that it is recommended for: those of a confirmation, where there is one."""
+    found = None if network is None else _point(network.record)
+    if network is None or found is None:
+        return None
+    _, latency_ms, *_ = network.values
+    return replace(found, top1_percent=network.top1_percent, latency_ms=latency_ms, seeds=network.seeds)
 
 
 def _point(record: Record | None) -> Point | None:

@@ -117,7 +117,10 @@ def test_everybody_recommends_the_same_network_in_the_same_sentence(
     as_json = json.loads(said("pareto", "--json", *study).out)
     assert (as_json["recommendation"]["trial"], as_json["recommendation"]["sentence"]) == (trial, sentence)
     listed = json.loads(said("studies", "--json").out)["stored"]
-    assert [each["recommended"]["trial"] for each in listed if each["study"] == opened.name] == [trial]
+    (short,) = [each["recommended"] for each in listed if each["study"] == opened.name]
+    assert short["trial"] == trial
+    assert f"({short['top1_percent']:.2f} % top-1" in sentence and f" {short['latency_ms']:.3f} ms" in sentence
+    assert (f" in the mean of {short['seeds']} seed" in sentence) == (short["seeds"] > 0)
 
     report = make_report(opened)
     assert (report.answer[0], report.picks[0].trial, report.networks["recommended"]) == (sentence, trial, trial)
