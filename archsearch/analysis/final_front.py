@@ -357,8 +357,8 @@ class FinalFront(InNotebooks):
         return tuple(found)
 
     def tables(self) -> tuple[Table, ...]:
-        """Every network trained in full, then the searched ones beside published ones."""
-        return self.networks_table(), self.against_table()
+        """Every network trained in full, then the searched ones beside published ones where one has a rival."""
+        return self.networks_table(), *((self.against_table(),) if any(each.rival for each in self.against) else ())
 
     def networks_table(self) -> Table:
         """Every network, fastest first."""

@@ -136,8 +136,10 @@ def test_seeds_that_all_reach_the_same_are_seeds_all_the_same() -> None:
     assert (only.on_these_images.low, only.on_these_images.high) == (None, None)
 
 
-def test_without_a_published_network_it_says_what_to_type() -> None:
-    assert "--trial front --with-variants" in final([make_record(0)], trained({0: [50.0]})).sentences[0]
+def test_without_a_published_network_it_says_what_to_type_and_has_no_table_of_blanks() -> None:
+    found = final([make_record(0)], trained({0: [50.0]}))
+    assert "--trial front --with-variants" in found.sentences[0]
+    assert [table.title for table in found.tables()] == ["Networks trained in full"]
 
 
 def test_the_group_with_most_networks_is_taken_and_the_others_are_named() -> None:
