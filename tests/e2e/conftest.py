@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import shutil
 import signal
@@ -22,6 +23,7 @@ import torch
 
 from archsearch.api.study import Study, open_study
 from archsearch.errors import ArchsearchError
+from archsearch.files import locked
 from archsearch.search.estimate import Estimate
 from archsearch.store.database import Database
 from archsearch.store.workers import process_start
@@ -185,9 +187,21 @@ def new_workplace(tmp_path_factory: pytest.TempPathFactory, tiny_images: Path) -
 
 
 @pytest.fixture(scope="session")
-def first_run(new_workplace: Callable[..., Workplace]) -> tuple[Workplace, subprocess.CompletedProcess[str]]:
-    workplace = new_workplace()
-    return workplace, workplace.type_anew("run", "--study", "./tiny.yaml", "--device", "cpu")
+def first_run(
+    new_workplace: Callable[..., Workplace], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Workplace, subprocess.CompletedProcess[str]]:
+    """Whichever of pytest's processes needs it first runs it; each has a copy, so that nobody opens what is copied."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    told = shared / "first_run.json"
+    with locked(shared / "first_run.lock"):
+        if not told.exists():
+            workplace = new_workplace()
+            done = workplace.type_anew("run", "--study", "./tiny.yaml", "--device", "cpu")
+            told.write_text(json.dumps([str(workplace.folder), done.args, done.returncode, done.stdout, done.stderr]))
+        folder, *ended = json.loads(told.read_text())
+        shutil.copytree(folder, own / "first_run")
+    return Workplace(own / "first_run"), subprocess.CompletedProcess(*ended)
 
 
 @pytest.fixture
