@@ -18,6 +18,11 @@ MOST_CLASSES = 100_000
 _SEARCHED_TRIAL = re.compile(r"trial [0-9]+")  # how a design names the network of a trial that has no other name
 
 
+def known_fields(kind: Any, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Of stored facts those that a dataclass has as fields: keys of other versions are left out."""
+    return {entry.name: facts[entry.name] for entry in fields(kind) if entry.name in facts}
+
+
 class TrialStatus(StrEnum):
     """Where one evaluated suggestion stands. Only COMPLETE records reach a front."""
 
@@ -132,10 +137,9 @@ class Latency:
     @classmethod
     def from_dict(cls, facts: Mapping[str, Any]) -> Latency:
         """The inverse of `dataclasses.asdict`, JSON in between or not; keys of other versions are left out."""
-        known = {entry.name for entry in fields(cls)}
         also = tuple(cls.from_dict(other) for other in facts.get("also", ()))
         said = {"precision": precision_before(str(facts.get("device", "cpu")))} | dict(facts)
-        return cls(**{name: value for name, value in said.items() if name in known} | {"also": also})
+        return cls(**known_fields(cls, said) | {"also": also})
 
     @property
     def by(self) -> str:
@@ -184,9 +188,8 @@ class StudyBatch:
     @classmethod
     def from_dict(cls, facts: Mapping[str, Any]) -> StudyBatch:
         """The inverse of `dataclasses.asdict`, JSON in between or not; keys of other versions are left out."""
-        known = {entry.name for entry in fields(cls)}
         ratios = tuple((int(batch), float(ratio)) for batch, ratio in facts["ratios"])
-        return cls(**{name: value for name, value in facts.items() if name in known} | {"ratios": ratios})
+        return cls(**known_fields(cls, facts) | {"ratios": ratios})
 
     @property
     def ratio(self) -> float:
@@ -253,11 +256,10 @@ class Score:
     @classmethod
     def from_dict(cls, facts: Mapping[str, Any], curve: tuple[Epoch, ...]) -> Score:
         """The inverse of `dataclasses.asdict` but for the curve, JSON in between or not; unknown keys are left out."""
-        known = {entry.name for entry in fields(cls)} - {"curve"}
-        said = {name: value for name, value in facts.items() if name in known}
+        said = known_fields(cls, facts) | {"curve": curve}
         if said.get("confusion") is not None:
             said["confusion"] = tuple(tuple(row) for row in said["confusion"])
-        return cls(**said, curve=curve)
+        return cls(**said)
 
     @property
     def class_recall_percent(self) -> tuple[float | None, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from archsearch.api.study import Study, opened_study
 from archsearch.errors import ArchsearchError, ConfigError, NothingStoredError, OverrideError
 from archsearch.noise import NoiseFloor
 from archsearch.overrides import Overrides, read_overrides
-from archsearch.records import Record, TrialStatus
+from archsearch.records import Record, TrialStatus, known_fields
 from archsearch.search.stopping.base import Curve, Decision, StoppingSettings
 from archsearch.search.stopping.replay import Replay, RuleCalibration, calibration
 from archsearch.search.stopping.replay import replay as replay_rule
@@ -334,13 +334,11 @@ def stored_trainings(study: Study) -> tuple[tuple[Record, ...], dict[int, tuple[
     with study.reopened() as database:
         records = load_records(database, study.info.id, with_curves=True)
         said = load_decisions(database, study.info.id)
-    return records, {trial: tuple(map(_decision, each)) for trial, each in said.items() if each}
-
-
-def _decision(facts: Mapping[str, Any]) -> Decision:
-    """A stored decision; keys of other versions are left out."""
-    known = {entry.name for entry in fields(Decision)}
-    return Decision(**{key: value for key, value in facts.items() if key in known})
+    return records, {
+        trial: tuple(Decision(**known_fields(Decision, facts)) for facts in each)
+        for trial, each in said.items()
+        if each
+    }
 
 
 def whole_records(study: Study, records: Sequence[Record]) -> tuple[Record, ...]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, fields
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from typing import Protocol
 
-from archsearch.records import Cost, EarlyStop, Epoch, Latency
+from archsearch.records import Cost, EarlyStop, Epoch, Latency, known_fields
 from archsearch.search.config import StudyConfig
 from archsearch.search.outcome import constrained_values
 from archsearch.search.stopping.base import Curve, Decision, StoppingRule
@@ -17,7 +17,6 @@ from archsearch.store.partial_trainings import PartialTraining, note_epoch
 from archsearch.store.trials import note_measured
 
 _CHEAP_SHARE = 0.02  # of an epoch's training time, for a state that is only kept in memory
-_DECISION_FIELDS = frozenset(field.name for field in fields(Decision))
 
 
 class SlotLostError(Exception):
@@ -171,7 +170,7 @@ class StoredTrial:
         self._exempt = exempt
         self._known: tuple[float, ...] = ()
         self._is_measured = False  # whether what is known is more than an estimate
-        self._decisions = [] if begun is None else [_decision(facts) for facts in begun.decisions]
+        self._decisions = [Decision(**known_fields(Decision, each)) for each in (begun.decisions if begun else ())]
         self._kept: tuple[tuple[Epoch, ...], bytes] | None = None  # a state that is not stored, and its curve
         self._state_seconds = 0.0  # what making the last state took
         self._unsaved_seconds = 0.0  # of training, since the last state that was stored
@@ -301,13 +300,4 @@ class StoredTrial:
             losses=tuple(point.train_loss for point in curve),
         )
         decision = self._rule().decide(own, self._curves.load(without=self._number))
-        return _spared(decision, self._exempt) if decision.stop and self._exempt else decision
-
-
-def _spared(decision: Decision, exempt: str) -> Decision:
-    return Decision(**{**asdict(decision), "stop": False, "exempt": exempt})
-
-
-def _decision(facts: Mapping[str, Any]) -> Decision:
-    """A stored decision, keys of other versions left out."""
-    return Decision(**{key: value for key, value in facts.items() if key in _DECISION_FIELDS})
+        return replace(decision, stop=False, exempt=self._exempt) if decision.stop and self._exempt else decision

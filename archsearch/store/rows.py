@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from math import inf
 from typing import Any
 
@@ -25,6 +25,7 @@ from archsearch.records import (
     Record,
     Score,
     TrialStatus,
+    known_fields,
     precision_before,
 )  # fmt: skip
 from archsearch.store.database import Database
@@ -36,8 +37,6 @@ from archsearch.store.schema import LatencyRow, StudyRow, TrainingRow, TrialRow,
 
 DESIGN = "design"  # the key of StudyInfo.config
 _KEY = re.compile(r"@(\d+)#(\d+)")
-_POINT_FIELDS = frozenset(field.name for field in fields(DesignPoint))
-_DESIGN_FIELDS = frozenset(field.name for field in fields(Design))
 
 
 def trial_key(index: int, seed: int) -> str:
@@ -67,11 +66,8 @@ def design_of(config: Mapping[str, Any]) -> Design | None:
     facts = config.get(DESIGN)
     if facts is None:
         return None
-    known = {key: value for key, value in facts.items() if key in _DESIGN_FIELDS}
-    points = tuple(
-        DesignPoint(**{key: value for key, value in point.items() if key in _POINT_FIELDS}) for point in facts["points"]
-    )
-    return Design(**{**known, "points": points, "seeds": tuple(facts["seeds"])})
+    points = tuple(DesignPoint(**known_fields(DesignPoint, point)) for point in facts["points"])
+    return Design(**known_fields(Design, facts) | {"points": points, "seeds": tuple(facts["seeds"])})
 
 
 @retried
