@@ -8,17 +8,16 @@ from typing import Any
 
 import numpy as np
 from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from archsearch.errors import ConfigError
-from archsearch.search.samplers.points import Point, Points, points_of, seen_in, waiting_before
+from archsearch.search.samplers.points import OverPoints, Point, Points, seen_in, waiting_before
 
 LARGEST_SPACE = 100_000
 
 
-class ExhaustiveSampler(BaseSampler):
+class ExhaustiveSampler(OverPoints):
     """Suggests the first network of the order that the study does not have yet.
 
     Nothing is kept between suggestions: a restarted study, or another worker, reads what there is. Workers that ask at
@@ -27,7 +26,7 @@ class ExhaustiveSampler(BaseSampler):
     Args:
         study_seed: draws the order; every worker of a study needs the same.
         seed: of suggestions beyond the last network, which are random.
-        points: those of the study; None: of its finished trials, so that the first suggestions are random.
+        points: see `OverPoints`.
 
     Raises ConfigError for a space of more than LARGEST_SPACE points.
     """
@@ -35,14 +34,8 @@ class ExhaustiveSampler(BaseSampler):
     def __init__(self, *, study_seed: int, seed: int, points: Points | None = None) -> None:
         if points is not None:
             check_size(points.size)
+        super().__init__(points, seed=seed)
         self._study_seed = study_seed
-        self._points = points
-        self._random = RandomSampler(seed=seed)
-
-    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """Every choice, as soon as they are known."""
-        self._points = self._points or points_of(study)
-        return {} if self._points is None else self._points.distributions
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -57,12 +50,6 @@ class ExhaustiveSampler(BaseSampler):
         *_, last = [None, *islice(self.remaining(trials), skipped + 1)]
         return {} if last is None else self._points.choices(last)
 
-    def sample_independent(
-        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
-    ) -> Any:
-        """A random value: nothing is left to enumerate, or nothing is known of the space yet."""
-        return self._random.sample_independent(study, trial, param_name, param_distribution)
-
     def used_up(self, trials: Sequence[FrozenTrial]) -> bool:
         """Whether the study has every network of the space; False while the space is not known."""
         return self._points is not None and next(self.remaining(trials), None) is None
@@ -72,8 +59,7 @@ class ExhaustiveSampler(BaseSampler):
         points = self._points
         if points is None:
             return
-        seen: set[Hashable] = {points.identity(found.point) for found in seen_in(trials, points)}
-        seen.add(None)
+        seen: set[Hashable] = {None, *(points.identity(found.point) for found in seen_in(trials, points))}
         for number in np.random.default_rng([self._study_seed, points.size]).permutation(points.size):
             point = points.numbered(int(number))
             if (identity := points.identity(point)) not in seen:

@@ -27,7 +27,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
@@ -35,7 +34,7 @@ from scipy.optimize import minimize
 from scipy.special import ndtr
 
 from archsearch.analysis.pareto import non_dominated
-from archsearch.search.samplers.points import Indices, Point, Points, Seen, points_of, seen_in, waiting_before
+from archsearch.search.samplers.points import Indices, OverPoints, Point, Points, Seen, seen_in, waiting_before
 
 MOST_MEMBERS = 60
 _AT_ONCE = 512  # candidates: the table of candidates and boxes stays small
@@ -422,7 +421,7 @@ _MOST_WAITING = 8
 _SMALL = 2000  # points of a space whose every point is a candidate
 
 
-class GuidedSampler(BaseSampler):
+class GuidedSampler(OverPoints):
     """Suggests the network of the largest expected hypervolume improvement.
 
     After `startup` trials with values it fits a Gaussian process to each objective and to each bound that was ever
@@ -434,7 +433,7 @@ class GuidedSampler(BaseSampler):
     Args:
         seed: of the random part.
         startup: trials with values before the first model.
-        points: those of the study; None: of its finished trials.
+        points: see `OverPoints`.
         reference_point: the corner of the hypervolume; None: a tenth beyond the worst value of each objective.
     """
 
@@ -446,16 +445,10 @@ class GuidedSampler(BaseSampler):
         points: Points | None = None,
         reference_point: Sequence[float] | None = None,
     ) -> None:
-        self._points = points
+        super().__init__(points, seed=seed)
         self._startup = startup
         self._reference_point = reference_point
-        self._random = RandomSampler(seed=seed)
         self._generator = np.random.default_rng(seed)
-
-    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """Every choice, as soon as they are known."""
-        self._points = self._points or points_of(study)
-        return {} if self._points is None else self._points.distributions
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -466,8 +459,7 @@ class GuidedSampler(BaseSampler):
             return {}
         trials = study.get_trials(deepcopy=False)
         seen = seen_in(trials, points)
-        known: set[Hashable] = {points.identity(found.point) for found in seen}
-        known.add(None)
+        known: set[Hashable] = {None, *(points.identity(found.point) for found in seen)}
         # Workers that ask at the same moment would all be given the best: each takes one further.
         turns = 1 + min(waiting_before(trials, trial.number, points), _MOST_WAITING)
         chosen = self._drawn(points, known)
@@ -481,12 +473,6 @@ class GuidedSampler(BaseSampler):
                 known.add(points.identity(best))
                 belief.imagine(best)
         return {} if chosen is None else points.choices(chosen)
-
-    def sample_independent(
-        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
-    ) -> Any:
-        """A random value, while nothing is known of the space, or when it is used up."""
-        return self._random.sample_independent(study, trial, param_name, param_distribution)
 
     def _drawn(self, points: Points, known: set[Hashable]) -> Point | None:
         """A random network that the study does not have; None if none is found (of a small space: if none is left)."""

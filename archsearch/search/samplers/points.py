@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.samplers import BaseSampler, RandomSampler
 from optuna.search_space import intersection_search_space
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
@@ -142,13 +144,30 @@ def _key(value: Any) -> tuple[type, Any]:
     return type(value), value  # 1 and True are equal, but two choices
 
 
-def points_of(study: Study) -> Points | None:
-    """The points that all finished trials of a study share; None if there are none, or some choice is continuous."""
-    distributions = intersection_search_space(study.get_trials(deepcopy=False))
-    try:
-        return Points(distributions) if distributions else None
-    except ValueError:
-        return None
+class OverPoints(BaseSampler):
+    """A sampler of a study's points. What it does not choose itself is drawn: nothing is known, or left, of the space.
+
+    Args:
+        points: those of the study; None: what its finished trials share, so that the first suggestions are random.
+        seed: of what is drawn.
+    """
+
+    def __init__(self, points: Points | None, *, seed: int) -> None:
+        self._points = points
+        self._random = RandomSampler(seed=seed)
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """Every choice, as soon as they are known."""
+        if self._points is None and (found := intersection_search_space(study.get_trials(deepcopy=False))):
+            with suppress(ValueError):  # of a continuous choice
+                self._points = Points(found)
+        return {} if self._points is None else self._points.distributions
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """A random value."""
+        return self._random.sample_independent(study, trial, param_name, param_distribution)
 
 
 _NOTED = "archsearch"  # the attribute that a trial gets once its network is in archsearch's own tables
