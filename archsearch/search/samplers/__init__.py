@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import optuna
-from optuna.samplers import BaseSampler
+from optuna.samplers import BaseSampler, GPSampler, NSGAIIISampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.study import Study
 
 from archsearch.errors import ArchsearchError
@@ -69,51 +69,31 @@ class Sampler:
     distinct: bool = False
 
 
-def _ehvi(request: Request) -> BaseSampler:
+def _ehvi(asked: Request) -> BaseSampler:
     from archsearch.search.samplers.guided import GuidedSampler  # scipy.optimize takes long, and others go without
 
     return GuidedSampler(
-        seed=request.seed,
-        startup=STARTUP_TRIALS,
-        points=request.points,
-        reference_point=request.reference_point,
+        seed=asked.seed, startup=STARTUP_TRIALS, points=asked.points, reference_point=asked.reference_point
     )
-
-
-def _gp(request: Request) -> BaseSampler:
-    return optuna.samplers.GPSampler(seed=request.seed, n_startup_trials=STARTUP_TRIALS)
-
-
-def _tpe(request: Request) -> BaseSampler:
-    return optuna.samplers.TPESampler(seed=request.seed, n_startup_trials=STARTUP_TRIALS, multivariate=True, group=True)
-
-
-def _nsga2(request: Request) -> BaseSampler:
-    return optuna.samplers.NSGAIISampler(seed=request.seed, population_size=_POPULATION)
-
-
-def _nsga3(request: Request) -> BaseSampler:
-    return optuna.samplers.NSGAIIISampler(seed=request.seed, population_size=_POPULATION)
-
-
-def _random(request: Request) -> BaseSampler:
-    return optuna.samplers.RandomSampler(seed=request.seed)
-
-
-def _exhaustive(request: Request) -> BaseSampler:
-    return ExhaustiveSampler(study_seed=request.study_seed, seed=request.seed, points=request.points)
 
 
 SAMPLERS: Registry[Sampler] = Registry(
     "sampler",
     {
         "ehvi": Sampler(make=_ehvi, distinct=True),
-        "gp": Sampler(make=_gp),
-        "tpe": Sampler(make=_tpe),
-        "nsga2": Sampler(make=_nsga2),
-        "nsga3": Sampler(make=_nsga3),
-        "random": Sampler(make=_random),
-        "exhaustive": Sampler(make=_exhaustive, distinct=True),
+        "gp": Sampler(make=lambda asked: GPSampler(seed=asked.seed, n_startup_trials=STARTUP_TRIALS)),
+        "tpe": Sampler(
+            make=lambda asked: TPESampler(
+                seed=asked.seed, n_startup_trials=STARTUP_TRIALS, multivariate=True, group=True
+            )
+        ),
+        "nsga2": Sampler(make=lambda asked: NSGAIISampler(seed=asked.seed, population_size=_POPULATION)),
+        "nsga3": Sampler(make=lambda asked: NSGAIIISampler(seed=asked.seed, population_size=_POPULATION)),
+        "random": Sampler(make=lambda asked: RandomSampler(seed=asked.seed)),
+        "exhaustive": Sampler(
+            make=lambda asked: ExhaustiveSampler(study_seed=asked.study_seed, seed=asked.seed, points=asked.points),
+            distinct=True,
+        ),
     },
 )
 
