@@ -93,13 +93,13 @@ def timed_estimate(
 
     Raises BuildError or MeasurementError if a network cannot be run; on a GPU ArchsearchError if its process fails.
     """
-    expected = _expected_networks(config, space, variants, input_size=input_size, trials=trials)
+    first, others = _expected_networks(config, space, variants, input_size=input_size, trials=trials)
+    networks = {spec.arch_id: spec for spec in (*first, *others)}
     sizes = {
-        spec.arch_id: outline_cost(spec, num_classes=num_classes, input_size=input_size)[1]
-        for spec in (*expected.first, *expected.others)
+        arch_id: outline_cost(spec, num_classes=num_classes, input_size=input_size)[1]
+        for arch_id, spec in networks.items()
     }
-    by_size = sorted({spec.arch_id: spec for spec in (*expected.first, *expected.others)}.values(),
-                     key=lambda spec: sizes[spec.arch_id])  # fmt: skip
+    by_size = sorted(networks.values(), key=lambda spec: sizes[spec.arch_id])
     if devices[0] != "cpu":
         job = job_of(
             by_size[len(by_size) // 2], config, device=devices[0], num_classes=num_classes, input_size=input_size,
@@ -135,11 +135,9 @@ def timed_estimate(
         )  # fmt: skip
 
     return Estimate(
-        first_seconds=tuple(map(seconds, expected.first)),
-        others=trials - len(expected.first),
-        other_seconds=_suggested(
-            [seconds(spec) for spec in expected.others], "random" if config.design else config.sampler
-        ),
+        first_seconds=tuple(map(seconds, first)),
+        others=trials - len(first),
+        other_seconds=_suggested([seconds(spec) for spec in others], "random" if config.design else config.sampler),
         workers=len(devices),
         basis=f"{plural(len(chosen), 'network')} timed for {_STEPS} steps{_BUSY if crowded > _CROWDED else ''}",
         at_most=config.stopping.policy != "none",
@@ -194,23 +192,16 @@ def time_at(times: Sequence[NetworkTime], macs: float) -> NetworkTime:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Expected:
-    """Networks that a study will evaluate: the first ones, in order, and some that stand for the others."""
-
-    first: tuple[Spec, ...]
-    others: tuple[Spec, ...]
-
-
 def _expected_networks(
     config: StudyConfig, space: SearchSpace, variants: Sequence[StudyVariant], *, input_size: int, trials: int
-) -> _Expected:
+) -> tuple[list[Spec], list[Spec]]:
+    """Networks that a study will evaluate: the first ones, in order, and some that stand for the others."""
     if config.design is not None:
         points = design_specs(config.design, input_size=input_size)
-        return _Expected(first=(), others=tuple(points[at] for at in _spread(len(points), _SAMPLED)))
-    first = tuple(variant.spec.normalised(input_size) for variant in variants)[:trials]
+        return [], [points[at] for at in _spread(len(points), _SAMPLED)]
+    first = [variant.spec.normalised(input_size) for variant in variants][:trials]
     sampled = range(_SAMPLED if trials > len(first) else 0)
-    return _Expected(first=first, others=tuple(space.spec(space.sample(at)).normalised(input_size) for at in sampled))
+    return first, [space.spec(space.sample(at)).normalised(input_size) for at in sampled]
 
 
 def _suggested(seconds: Sequence[float], sampler: str) -> float:
