@@ -325,7 +325,7 @@ class Worker:
         """Store how a trial ended, and remember what that says of the study."""
         if trial.equal is not None:
             self._repeats += 1
-            self._finisher.store_repeat(trial, trial.equal, outcome)
+            self._finisher.store(trial, outcome)
             return
         self._repeats = 0
         self._rejections = self._rejections + 1 if outcome.status is TrialStatus.REJECTED else 0
@@ -489,35 +489,24 @@ class TrialFinisher:
         self._evaluator = evaluator
 
     def store(self, trial: _Trial, outcome: Outcome) -> None:
-        """End a trial as its evaluation ended."""
+        """End a trial as its evaluation ended; that of a known network with a further seed as a replay with a score."""
+        status, reason, early_stop = outcome.status, outcome.reason, outcome.early_stop
+        if trial.equal is not None:
+            why = "" if status is TrialStatus.COMPLETE else f": {status}, {reason}"
+            reason = f"the same network as trial {trial.equal}, trained with seed {trial.context.seed}{why}"
+            status, early_stop = TrialStatus.REPLAY, None
         stored = finish_trial(
             self._database,
             trial.claim.row_id,
-            status=outcome.status,
-            reason=outcome.reason,
+            status=status,
+            reason=reason,
             cost=outcome.cost,
             latency=outcome.latency,
             score=outcome.score,
-            early_stop=outcome.early_stop,
+            early_stop=early_stop,
             seconds=trial.seconds,
             phases=trial.phases,
-            state=trial.context.state_of_stop if outcome.status is TrialStatus.STOPPED else None,
-        )
-        self._tell_stored(trial.claim, trial.number, stored)
-
-    def store_repeat(self, trial: _Trial, equal: int, outcome: Outcome) -> None:
-        """End the training of a known network with a further seed: a replay with a score of its own."""
-        why = "" if outcome.status is TrialStatus.COMPLETE else f": {outcome.status}, {outcome.reason}"
-        stored = finish_trial(
-            self._database,
-            trial.claim.row_id,
-            status=TrialStatus.REPLAY,
-            reason=f"the same network as trial {equal}, trained with seed {trial.context.seed}{why}",
-            cost=outcome.cost,
-            latency=outcome.latency,
-            score=outcome.score,
-            seconds=trial.seconds,
-            phases=trial.phases,
+            state=trial.context.state_of_stop if status is TrialStatus.STOPPED else None,
         )
         self._tell_stored(trial.claim, trial.number, stored)
 
