@@ -19,8 +19,7 @@ from typing import Any, Self
 from sqlalchemy.exc import SQLAlchemyError
 
 from archsearch.data.dataset import Dataset
-from archsearch.designs import Design
-from archsearch.errors import ConfigError, StoreError
+from archsearch.errors import StoreError
 from archsearch.models.spec import Spec
 from archsearch.records import Latency, Phases, Record, TrialStatus
 from archsearch.search.config import MOST_SEEDS, StudyConfig
@@ -36,6 +35,7 @@ from archsearch.space.search_space import SearchSpace
 from archsearch.store.claims import (
     Claim,
     NoSlot,
+    Variants,
     claim_trial,
     forget_kills,
     give_back_failed,
@@ -127,6 +127,7 @@ class Worker:
         self._space = SearchSpace.from_dict(study.space)
         input_size = config.proxy.input_size_for(dataset.image_size)
         self._variants = () if config.design else study_variants(config, self._space, input_size=input_size)
+        self._listed: Variants = [(variant.name, variant.suggested) for variant in self._variants]
         published = {variant.spec.normalised(input_size).arch_id for variant in self._variants}
         every = 0 if config.design else config.latency.repeat_every
         self._evaluator = Evaluator(
@@ -256,13 +257,11 @@ class Worker:
             study_id=self._study.id,
             total=self._total,
             worker_id=worker_id,
-            variants=[(variant.name, variant.suggested) for variant in self._variants],
+            variants=self._listed,
             promote=self._promotable if self._config.stopping.policy == "mo_asha" else None,
-            waiting=self._waiting_rows(),
+            listed_only=self._config.design is not None,
+            waiting=[trial.claim.row_id for trial, _ in self._waiting],
         )
-
-    def _waiting_rows(self) -> tuple[int, ...]:
-        return tuple(trial.claim.row_id for trial, _ in self._waiting)
 
     def _promotable(self) -> int | None:
         curves = self._curves.load()
@@ -352,8 +351,9 @@ class Worker:
     def _known(self, claim: Claim, spec: Spec) -> tuple[str, int] | None:
         """Store the trial's network; status and number of an earlier trial of an equal one, which answers for it."""
         return note_architecture(
-            self._database, claim.row_id, family=spec.family, arch_id=spec.arch_id, choices=spec.choices()
-        )
+            self._database, claim.row_id, family=spec.family, arch_id=spec.arch_id, choices=spec.choices(),
+            repeats=self._config.design is not None,
+        )  # fmt: skip
 
     def _facts(self, claim: Claim) -> dict[str, Any]:
         """What Optuna's dashboard says of the trial, beside its network."""
@@ -627,39 +627,19 @@ class DesignWorker(Worker):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._design = _design_of(self._config)
-        self._keys = [(key, None) for key in trial_keys(self._design)]
+        assert self._config.design is not None  # as `do_job` chooses
+        self._design = self._config.design
+        self._listed = [(key, None) for key in trial_keys(self._design)]
         self._specs = design_specs(self._design, input_size=self._evaluator.input_size)
 
     def _hopeless(self) -> str | None:
         return None  # however many points fail, there is an end
-
-    def _claim(self, worker_id: str) -> Claim | NoSlot:
-        return claim_trial(
-            self._database,
-            study_id=self._study.id,
-            total=self._total,
-            worker_id=worker_id,
-            variants=self._keys,
-            listed_only=True,
-            waiting=self._waiting_rows(),
-        )
 
     def _suggest(self, claim: Claim) -> tuple[int, Spec]:
         index, _ = _parsed(claim)
         number = self._optuna.ask_outside()
         note_suggestion(self._database, claim.row_id, number=number, suggested=None)
         return number, self._specs[index]
-
-    def _known(self, claim: Claim, spec: Spec) -> tuple[str, int] | None:
-        return note_architecture(
-            self._database,
-            claim.row_id,
-            family=spec.family,
-            arch_id=spec.arch_id,
-            choices=spec.choices(),
-            repeats=True,
-        )
 
     def _facts(self, claim: Claim) -> dict[str, Any]:
         index, seed = _parsed(claim)
@@ -671,12 +651,6 @@ class DesignWorker(Worker):
         measured = load_measured(self._database, self._study.id, spec.arch_id, variant=claim.variant)
         latency = None if measured is None else measured[1]
         return self._context(claim, number, spec, seed=seed, latency=latency, rule=None)
-
-
-def _design_of(config: StudyConfig) -> Design:
-    if config.design is None:
-        raise ConfigError(f"study '{config.name}' has no design")
-    return config.design
 
 
 def _parsed(claim: Claim) -> tuple[int, int]:
