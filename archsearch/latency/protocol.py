@@ -21,7 +21,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from archsearch.latency.group import NS_PER_SECOND, Group, Lease, LocalGroup, VisitPlan, Watch, Witness
 from archsearch.latency.precision import Precision
@@ -207,7 +207,6 @@ def to_latency(
         ratio_to_reference=samples.ratio(network),
         ratio_low=low,
         ratio_high=high,
-        reference=conditions.reference,
         reference_p10_ms=reference.p10_ms,
         n=len(samples.runs_ns(network)),
         bursts=samples.bursts,
@@ -215,13 +214,7 @@ def to_latency(
         memory_ms=samples.memory_ms,
         converged=samples.bursts >= settings.bursts and difference <= settings.tolerance,
         contended=contended,
-        device=conditions.device,
-        backend=conditions.backend,
-        batch=conditions.batch,
-        threads=conditions.threads,
-        precision=conditions.precision,
-        input_size=conditions.input_size,
-        fingerprint=conditions.fingerprint,
         measure_seconds=samples.total_seconds,
         state={**state, **samples.clocks()},
+        **asdict(conditions),
     )
