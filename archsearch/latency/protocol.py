@@ -175,46 +175,28 @@ class Measurement:
         state = self._group.state()  # first: it may look for neighbours once more
         contended = self._group.contended
         return [
-            to_latency(
-                self.samples,
-                number,
-                self._settings,
-                conditions,
-                contended=contended,
-                state={**state, **self._group.energy(number)},
-            )
+            self._latency(number, conditions, contended=contended, state={**state, **self._group.energy(number)})
             for number in range(self._group.networks - 1)
         ]
 
-
-def to_latency(
-    samples: Samples,
-    network: int,
-    settings: LatencySettings,
-    conditions: Conditions,
-    *,
-    contended: bool,
-    state: Mapping[str, str],
-) -> Latency:
-    """The record of one network of a measurement. Raises MeasurementError where a number would be missing."""
-    own, reference = samples.quantiles(network), samples.quantiles(-1)
-    low, high = samples.ratio_interval(network)
-    difference = samples.half_split_difference(network)
-    return Latency(
-        p10_ms=own.p10_ms,
-        median_ms=own.median_ms,
-        p90_ms=own.p90_ms,
-        ratio_to_reference=samples.ratio(network),
-        ratio_low=low,
-        ratio_high=high,
-        reference_p10_ms=reference.p10_ms,
-        n=len(samples.runs_ns(network)),
-        bursts=samples.bursts,
-        half_split_difference=difference,
-        memory_ms=samples.memory_ms,
-        converged=samples.bursts >= settings.bursts and difference <= settings.tolerance,
-        contended=contended,
-        measure_seconds=samples.total_seconds,
-        state={**state, **samples.clocks()},
-        **asdict(conditions),
-    )
+    def _latency(self, network: int, conditions: Conditions, *, contended: bool, state: Mapping[str, str]) -> Latency:
+        samples, settings = self.samples, self._settings
+        own, reference = samples.quantiles(network), samples.quantiles(-1)
+        low, high = samples.ratio_interval(network)
+        difference = samples.half_split_difference(network)
+        return Latency(
+            ratio_to_reference=samples.ratio(network),
+            ratio_low=low,
+            ratio_high=high,
+            reference_p10_ms=reference.p10_ms,
+            n=len(samples.runs_ns(network)),
+            bursts=samples.bursts,
+            half_split_difference=difference,
+            memory_ms=samples.memory_ms,
+            converged=samples.bursts >= settings.bursts and difference <= settings.tolerance,
+            contended=contended,
+            measure_seconds=samples.total_seconds,
+            state={**state, **samples.clocks()},
+            **asdict(own),
+            **asdict(conditions),
+        )
