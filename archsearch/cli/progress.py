@@ -23,11 +23,11 @@ from archsearch.records import Record, TrialStatus
 from archsearch.search.estimate import Estimate
 from archsearch.search.runtime import RunCallbacks, RunProgress
 from archsearch.store.claims import HOLDS_SLOT
-from archsearch.table import Cell, Column, Table
+from archsearch.table import LATENCY, NETWORK, TOP1, TRIAL, Cell, Column, Table, table_of
 from archsearch.text import duration, plural, rough_duration
 
 if TYPE_CHECKING:
-    from archsearch.records import EarlyStop, Epoch
+    from archsearch.records import Epoch
     from archsearch.store.studies import StudyInfo
     from archsearch.training.retrain import Pace
 
@@ -161,17 +161,18 @@ class RunDisplay(_Display, RunCallbacks):
         """What is done and left, what runs, the front so far, and the last trials if there is room."""
         spent = f"{duration(progress.elapsed_seconds)} so far{_left(progress)}"
         bar = ProgressBar(total=progress.total, completed=progress.done, width=60)
-        tables = [self._running_table(progress)]
+        epoch, took, device = (Column(title=title, whole=True) for title in ("Epoch", "Time", "Device"))
+        columns = (TRIAL, NETWORK, epoch, LATENCY, took, device)
+        tables = [Table(title="Running", columns=columns, rows=tuple(self._running(progress))).without_empty_columns()]
         room = self._console.height - 3 - len(tables[0].rows) - _TABLE_LINES
-        objectives = None if self._study is None else self._study.config["objectives"]
-        if objectives is not None and self._study is not None and self._study.config.get("design") is None:
-            front = self._front_table(progress, objectives)  # what a design compares is no front
+        if self._study is not None and self._study.config.get("design") is None:  # what a design compares is no front
+            front = self._front_table(progress, self._study.config["objectives"])
             most = max(room - _TABLE_LINES, _LEAST_OF_FRONT)
-            title = (
-                front.title if len(front.rows) <= most else f"{front.title}: the fastest {most} of {len(front.rows)}"
-            )
-            tables.append(replace(front, title=title, rows=front.rows[:most]))
-            room -= len(tables[-1].rows) + _TABLE_LINES
+            if len(front.rows) > most:
+                title = f"{front.title}: the fastest {most} of {len(front.rows)}"
+                front = replace(front, title=title, rows=front.rows[:most])
+            tables.append(front)
+            room -= len(front.rows) + _TABLE_LINES
         tables.append(_last_table(progress.records, min(_LAST_TRIALS, room - _TABLE_LINES)))
         ready = progress.workers - len(progress.running)
         return Group(
@@ -197,17 +198,6 @@ class RunDisplay(_Display, RunCallbacks):
             for each in progress.running
         ]
 
-    def _running_table(self, progress: RunProgress) -> Table:
-        columns = (
-            Column(title="Trial", decimals=0),
-            Column(title="Network", whole=True),
-            Column(title="Epoch", whole=True),
-            Column(title="Latency", unit="ms", decimals=3),
-            Column(title="Time", whole=True),
-            Column(title="Device", whole=True),
-        )
-        return Table(title="Running", columns=columns, rows=tuple(self._running(progress))).without_empty_columns()
-
     def _front_table(self, progress: RunProgress, objectives: Sequence[str]) -> Table:
         """The front so far, found anew only where trials have ended: this is asked for twice a second."""
         from archsearch.analysis.front import front_of, networks_table
@@ -229,31 +219,16 @@ def _last_table(records: Sequence[Record], most: int) -> Table:
     """The trials that ended last, at most so many; one that was interrupted comes back as another."""
     going_on = (TrialStatus.RUNNING, TrialStatus.INTERRUPTED)
     ended = [record for record in records if record.status not in going_on]
-    return Table(
-        title="Last trials",
-        columns=(
-            Column(title="Trial", decimals=0),
-            Column(title="Network", whole=True),
-            Column(title="Top-1", unit="%", decimals=2),
-            Column(title="Latency", unit="ms", decimals=3),
-            Column(title="Took", whole=True),
-            Column(title="Status"),
-            Column(title="Params", decimals=0, wide=True),
-        ),
-        rows=tuple(
-            (
-                record.trial,
-                _name(record),
-                record.score.top1_percent if record.score and record.status is not TrialStatus.STOPPED else None,
-                None if record.latency is None else record.latency.corrected_ms,
-                None if record.seconds is None else duration(record.seconds),
-                _short_status(record),
-                None if record.cost is None else record.cost.params,
-            )
-            for record in ended[-most:]
-        )
-        if most > 0
-        else (),
+    return table_of(
+        "Last trials",
+        ended[-most:] if most > 0 else [],
+        TRIAL,
+        (NETWORK, _name),
+        (TOP1, lambda each: each.score.top1_percent if each.score and each.status is not TrialStatus.STOPPED else None),
+        (LATENCY, lambda each: None if each.latency is None else each.latency.corrected_ms),
+        (Column(title="Took", whole=True), lambda each: None if each.seconds is None else duration(each.seconds)),
+        (Column(title="Status"), _short_status),
+        (Column(title="Params", decimals=0, wide=True), lambda each: None if each.cost is None else each.cost.params),
     ).without_empty_columns()
 
 
@@ -278,8 +253,12 @@ def _short_status(record: Record) -> str | None:
 
 
 def _status(record: Record) -> str:
-    if record.status is TrialStatus.STOPPED and record.early_stop is not None:
-        return _stopped(record.early_stop)
+    early = record.early_stop
+    if record.status is TrialStatus.STOPPED and early is not None:
+        # a top-1 of fewer epochs stands in no column beside whole ones
+        text = f"stopped after epoch {early.epoch} of {early.of_epochs} at top-1 {100 - early.error_percent:.2f} %"
+        optimistic = early.optimistic_error_percent
+        return text if optimistic is None else f"{text}, at the end {100 - optimistic:.2f} % at best"
     if record.reason and record.status is not TrialStatus.COMPLETE:
         return f"{record.status.value}: {record.reason.splitlines()[0][:100]}"
     return record.status.value
@@ -290,13 +269,6 @@ def _name(record: Record) -> str:
         return record.variant or record.arch_id or "-"
     name = f"searched {record.point}" if record.searched_trial else record.point
     return name if record.score is None else f"{name} (seed {record.score.seed})"
-
-
-def _stopped(early: EarlyStop) -> str:
-    """Where and why a training was ended early: a top-1 of fewer epochs stands in no column beside whole ones."""
-    text = f"stopped after epoch {early.epoch} of {early.of_epochs} at top-1 {100 - early.error_percent:.2f} %"
-    optimistic = early.optimistic_error_percent
-    return text if optimistic is None else f"{text}, at the end {100 - optimistic:.2f} % at best"
 
 
 def _left(progress: RunProgress) -> str:
