@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -156,11 +155,13 @@ def measure(
                 on_measured=done.append,
                 on_progress=tell_progress,
             )
-    except ArchsearchError:
-        _print_unfinished(done, json=json)
-        raise
-    except KeyboardInterrupt:
-        _print_unfinished(done, json=json)
+    except (ArchsearchError, KeyboardInterrupt) as error:
+        if done and not json:  # as JSON a program would take it for all that it asked for
+            from archsearch.api.measure import MeasuredNetworks
+
+            show(MeasuredNetworks(done))
+        if isinstance(error, ArchsearchError):
+            raise
         error_console.print("stopped; a measurement that was not finished has no numbers")
         raise typer.Exit(1) from None
     tell(found, json=json)
@@ -172,14 +173,6 @@ def _line(now: MeasureProgress) -> str:
         f"{of_all}measuring {plural(now.networks, 'network')} and the reference with {now.backend} on {now.device}, "
         f"batch {now.batch}, {now.precision}, {now.input_size}x{now.input_size}"
     )
-
-
-def _print_unfinished(done: Sequence[MeasuredNetwork], *, json: bool) -> None:
-    """What was measured before the end; not as JSON, which a program would take for all that it asked for."""
-    if done and not json:
-        from archsearch.api.measure import MeasuredNetworks
-
-        show(MeasuredNetworks(done))
 
 
 class TableName(StrEnum):
@@ -293,12 +286,7 @@ target_app = typer.Typer(no_args_is_help=True, help="Look at a board that latenc
 def check(
     target: Annotated[
         str,
-        typer.Argument(
-            metavar="TARGET",
-            callback=checked(check_target),
-            help=f"{BOARDS}.",
-            show_default=False,
-        ),
+        typer.Argument(metavar="TARGET", callback=checked(check_target), help=f"{BOARDS}.", show_default=False),
     ],
     json: JsonOption = False,
 ) -> None:
