@@ -26,6 +26,7 @@ from archsearch.cli.options import (
     set_option,
 )
 from archsearch.overrides import section_changes
+from archsearch.text import duration
 
 if TYPE_CHECKING:
     from archsearch.table import Result
@@ -221,7 +222,15 @@ def confirm(
             time_budget=time_budget is not None,
             dry_run=dry_run,
         )
-        _sustain(study, sustained, target=target, device=device, storage=storage, json=json)
+        from archsearch.api.sustained import measure_sustained
+
+        seconds = parse_duration(sustained, option="--sustained")
+        with doing("making the networks ready", still=True) as say:
+            measured = measure_sustained(
+                study, seconds=seconds, target=target, device=device, storage=storage,
+                on_turn=lambda spent: say(f"running the front: {duration(spent)} of {duration(seconds)}"),
+            )  # fmt: skip
+        tell(measured, json=json)
         return
     from archsearch.cli.running import run_design
 
@@ -249,19 +258,6 @@ def confirm(
         return
     show(found)
     show_recommendation(answer)
-
-
-def _sustain(study: str | None, time: str, *, target: str | None, device: str, storage: str | None, json: bool) -> None:
-    from archsearch.api.sustained import measure_sustained
-    from archsearch.text import duration
-
-    seconds = parse_duration(time, option="--sustained")
-    with doing("making the networks ready", still=True) as say:
-        found = measure_sustained(
-            study, seconds=seconds, target=target, device=device, storage=storage,
-            on_turn=lambda spent: say(f"running the front: {duration(spent)} of {duration(seconds)}"),
-        )  # fmt: skip
-    tell(found, json=json)
 
 
 def trust(
