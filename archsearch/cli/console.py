@@ -126,14 +126,10 @@ def checked_stdout() -> Iterator[None]:
         finally:
             sys.stdout.flush()
     except OSError:
-        _abandon(sys.stdout)
+        # Nothing more is written: Python would try what is left once more at its end, and fail without a word.
+        with suppress(OSError, ValueError, AttributeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise
-
-
-def _abandon(stream: TextIO) -> None:
-    """Write nothing more: Python would try what is left once more at its end, and fail without a word."""
-    with suppress(OSError, ValueError, AttributeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 class _LogHandler(RichHandler):
@@ -216,12 +212,9 @@ def doing(what: str, on: Console | None = None, *, still: bool = False) -> Itera
     yield say
 
 
-def show(result: Result, *, limit: int | None = None, of_each: bool = False) -> None:
-    """A result on standard output, as `archsearch.table.write_text` lays it out.
-
-    `limit`: rows of its first table, or `of_each`, that are printed; None: all of them.
-    """
-    write_text(result, console, limit=limit, of_each=of_each)
+def show(result: Result) -> None:
+    """A result on standard output, as `archsearch.table.write_text` lays it out."""
+    write_text(result, console)
 
 
 def show_written(*paths: Path) -> None:
@@ -236,34 +229,30 @@ def show_written(*paths: Path) -> None:
 def tell(result: Result, *paths: Path, json: bool, limit: int | None = None, of_each: bool = False) -> None:
     """What a command found, and the files that it wrote of it; or, for a program, the result as JSON alone.
 
-    `limit`, `of_each`: as of `show`.
+    `limit`, `of_each`: as of `write_text`.
     """
     if json:
         print_json(result_json(result))
     else:
-        show(result, limit=limit, of_each=of_each)
+        write_text(result, console, limit=limit, of_each=of_each)
         show_written(*paths)
 
 
-def verbose() -> bool:
-    """Whether all is to be told, and not the answer alone."""
-    return logging.getLogger("archsearch").isEnabledFor(logging.INFO)
-
-
 def show_answer(found: StudyFront, *, named: Sequence[str], published: bool) -> None:
-    """Which network of a study to take, and what to type next; everything that is known of its front if `verbose()`.
+    """Which network of a study to take, and what to type next; with `--verbose` everything that is known of its front.
 
     Args:
         found: the front.
         named: the options that name its study.
         published: with what became of each published network.
     """
-    show(found if verbose() else found.answer(published=published))
+    everything = logging.getLogger("archsearch").isEnabledFor(logging.INFO)
+    show(found if everything else found.answer(published=published))
     if not found.rows:
         return
     commands = (["report", *named], ["confirm", *named], ["retrain", *named, "--trial", "best"])
     console.print("next:", *(f"  {shlex.join(['archsearch', *words])}" for words in commands), sep="\n", markup=False)
-    if not verbose():
+    if not everything:
         console.print(f"all details: {shlex.join(['archsearch', 'pareto', *named, '--verbose'])}", markup=False)
 
 
