@@ -248,6 +248,9 @@ def _print_plan(plan: RunPlan, told: Console, *, asked: str) -> None:
     first = f"{plural(len(plan.variants), 'published network')} first{others}, then " if plan.variants else ""
     latency, measured_on = config.latency, plan.devices[0]
     backends = " and ".join((latency.backend_on(measured_on), *latency.also_on(measured_on)))
+    size = latency.batch_on(measured_on)
+    chosen = f"a batch of {size} or more, chosen when the study begins, so that widths differ"
+    batch = chosen if latency.chooses_batch_on(measured_on) else f"batch {size}"
     on = "" if latency.targets == (LOCAL,) else f" on {' and '.join(latency.targets)}"
     on += f", shared with {' and '.join(latency.pool)}" if latency.pool else ""
     told.print(
@@ -257,7 +260,7 @@ def _print_plan(plan: RunPlan, told: Console, *, asked: str) -> None:
         f"images, {plan.num_classes} classes, {plan.input_size}x{plan.input_size}\n"
         f"{_needs(plan)}"
         f"proxy     {plural(config.proxy.epochs, 'epoch')}, batch {config.proxy.batch_size}, seed {config.seed}\n"
-        f"latency   {backends}{on}, {_batch(plan)}, {plural(latency.threads, 'thread')}, "
+        f"latency   {backends}{on}, {batch}, {plural(latency.threads, 'thread')}, "
         f"{latency.precision_on(measured_on)}, alternating with {config.reference}\n"
         f"trials    {plan.total} in all, {_where(plan.devices, asked=asked)}",
         markup=False,  # a space and a folder of one's own have any name
@@ -284,13 +287,6 @@ def _needs(plan: RunPlan) -> str:
         f"pictures  {needs.decoded_images:,} of {needs.of_images:,} are read: {bytes_text(needs.disk_bytes)} on disk, "
         f"{wait}; about {bytes_text(needs.process_bytes)} of memory for each worker on a CPU\n"
     )
-
-
-def _batch(plan: RunPlan) -> str:
-    latency, device = plan.config.latency, plan.devices[0]
-    if not latency.chooses_batch_on(device):
-        return f"batch {latency.batch_on(device)}"
-    return f"a batch of {latency.batch_on(device)} or more, chosen when the study begins, so that widths differ"
 
 
 def _print_end(

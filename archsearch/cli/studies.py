@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -118,7 +117,9 @@ def plot(
     if name is None:
         if study is not None or out is not None or png or with_ or storage is not None:
             raise ConfigError("which plot is not said", hint=f"one of {', '.join(SUMMARIES)}")
-        _list(SUMMARIES)
+        columns = (Column(title="Plot", whole=True), Column(title="What it shows"))
+        console.print(Table(title="", columns=columns, rows=tuple(SUMMARIES.items())).to_rich(width=console.width))
+        console.print("archsearch plot NAME --study STUDY   writes runs/STUDY/NAME.html", markup=False)
         return
     if png and out is not None:
         raise ConfigError("--png and --out were both given", hint="choose one: --out FILE.png is a picture, too")
@@ -133,12 +134,6 @@ def plot(
     path = study_folder(opened.name) / f"{name}.png" if png else out
     options = named_values("--with", with_ or [], example="choices=width,stage2.kernel")
     show_written(write_plot(opened, name, path, options=options, command=typed_command()))
-
-
-def _list(summaries: Mapping[str, str]) -> None:
-    columns = (Column(title="Plot", whole=True), Column(title="What it shows"))
-    console.print(Table(title="", columns=columns, rows=tuple(summaries.items())).to_rich(width=console.width))
-    console.print("archsearch plot NAME --study STUDY   writes runs/STUDY/NAME.html", markup=False)
 
 
 def report(
