@@ -171,17 +171,10 @@ class Table:
         for row in self.rows:
             plain: dict[str, Any] = {}
             for value, column in zip(row, self.columns, strict=True):
-                if isinstance(value, Interval):
-                    ends = {"low": value.low, "high": value.high}
-                elif isinstance(value, Spread):
-                    ends = {"std": value.std}
-                elif isinstance(value, Marked):
-                    ends = {}
-                else:
-                    plain[column.name] = _finite(value)
-                    continue
-                plain[column.name] = _finite(value.value)
-                plain |= {f"{column.name}_{end}": _finite(each) for end, each in ends.items()}
+                plain[column.name] = _finite(_value(value))
+                if isinstance(value, Interval | Spread):
+                    ends = {name: end for name, end in vars(value).items() if name != "value"}
+                    plain |= {f"{column.name}_{name}": _finite(end) for name, end in ends.items()}
             found.append(plain)
         return found
 
@@ -211,9 +204,7 @@ class Table:
             heading = " ".join(_shortened(word, characters or cell_len(word)) for word in column.heading.split())
             texts = [column.show(row[place]) for row in shown.rows]
             short = [_shortened(text, characters) if column.whole and characters else text for text in texts]
-            alike = len(set(short)) < len(
-                set(texts)
-            )  # then they are broken into lines, so that each is told from others
+            alike = len(set(short)) < len(set(texts))  # then they are broken into lines: each is told from others
             cells.append(texts if alike else short)
             found.add_column(
                 Text(heading, no_wrap=False),  # where the cells are whole, too: a heading is broken between its words
@@ -334,11 +325,8 @@ class Table:
             body.append(f"<tr>{cells}</tr>")
         more = len(self.rows) - NOTEBOOK_ROWS
         left_out = paragraphs(f"{plural(more, 'more row')} not shown") if more > 0 else ""
-        title = (
-            ""
-            if not self.title
-            else f'<div style="margin: 0.4em 0 0; font-style: italic">{html.escape(self.title)}</div>'
-        )
+        title = html.escape(self.title)
+        title = title and f'<div style="margin: 0.4em 0 0; font-style: italic">{title}</div>'
         return f'{title}<table style="border-collapse: collapse"><tr>{head}</tr>{"".join(body)}</table>{left_out}'
 
     def markdown(self) -> str:
@@ -619,15 +607,19 @@ def _html_cell(value: Cell, column: Column) -> str:
 
 def _number(value: Cell, column: Column) -> float | None:
     """What a page sorts a cell by, and saves of it; None where that is no number."""
-    ranked = value.value if isinstance(value, Interval | Spread | Marked) else value
+    ranked = _value(value)
     if isinstance(ranked, int | float) and not isinstance(ranked, bool) and column.numeric and math.isfinite(ranked):
         return ranked
     return None
 
 
 def _kind(column: Column) -> str:
-    kinds = ["number" if column.numeric else "whole" if column.whole else "text"]
-    return " ".join([*kinds, *(["trial"] if column.trial else []), *(["wide"] if column.wide else [])])
+    kind = "number" if column.numeric else "whole" if column.whole else "text"
+    return f"{kind}{' trial' * column.trial}{' wide' * column.wide}"
+
+
+def _value(cell: Cell) -> str | int | float | bool | None:
+    return cell.value if isinstance(cell, Interval | Spread | Marked) else cell
 
 
 def _finite(value: Cell) -> Any:
