@@ -76,16 +76,6 @@ def memory_witness(device: str) -> MemoryWitness | None:
     return MemoryWitness() if device.partition(":")[0] == "cpu" else None
 
 
-__all__ = [
-    "ExportedNetwork",
-    "PreparedReference",
-    "measure_network",
-    "measure_networks",
-    "open_measurement",
-    "prepare_reference",
-]
-
-
 def measure_network(
     model: nn.Module,
     reference: nn.Module | PreparedReference,

@@ -15,7 +15,8 @@ import torch
 
 from archsearch.data.images import Images, channel_statistics
 from archsearch.latency.lease import DeviceLease
-from archsearch.latency.network import ExportedNetwork, open_measurement, prepare_reference
+from archsearch.latency.network import open_measurement
+from archsearch.latency.prepare import ExportedNetwork, prepare_reference
 from archsearch.latency.protocol import Measurement
 from archsearch.latency.settings import LatencySettings
 from archsearch.models.families import build, spec_from_json

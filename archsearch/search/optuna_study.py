@@ -44,7 +44,8 @@ from archsearch.errors import ConfigError, StoreError
 from archsearch.records import Record, TrialStatus
 from archsearch.search.config import StudyConfig
 from archsearch.search.outcome import outcome_of, rejecting, told_excess, values_of
-from archsearch.search.samplers import Points, check_left, make_sampler
+from archsearch.search.samplers import check_left, make_sampler
+from archsearch.search.samplers.points import Points
 from archsearch.search.storage import close_storage, optuna_storage, storage_lost
 from archsearch.space.search_space import Domain, SearchSpace
 from archsearch.store.claims import is_suggesting, mark_told, recover_trials, untold_trials

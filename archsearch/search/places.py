@@ -18,14 +18,8 @@ from typing import Any, Protocol
 from torch import nn
 
 from archsearch.latency.lease import DeviceLease
-from archsearch.latency.network import (
-    ExportedNetwork,
-    PreparedReference,
-    memory_witness,
-    open_measurement,
-    prepare_reference,
-)
-from archsearch.latency.prepare import conditions_of
+from archsearch.latency.network import memory_witness, open_measurement
+from archsearch.latency.prepare import ExportedNetwork, PreparedReference, conditions_of, prepare_reference
 from archsearch.latency.protocol import Conditions, Measurement
 from archsearch.latency.settings import LatencySettings
 from archsearch.targets.board import (

@@ -17,19 +17,9 @@ from optuna.study import Study
 
 from archsearch.errors import ArchsearchError
 from archsearch.registry import Registry
-from archsearch.search.samplers.exhaustive import LARGEST_SPACE, ExhaustiveSampler, check_size
+from archsearch.search.samplers.exhaustive import LARGEST_SPACE as LARGEST_SPACE
+from archsearch.search.samplers.exhaustive import ExhaustiveSampler, check_size
 from archsearch.search.samplers.points import Points
-
-__all__ = [
-    "LARGEST_SPACE",
-    "SAMPLERS",
-    "STARTUP_TRIALS",
-    "Points",
-    "SpaceUsedUpError",
-    "check_left",
-    "check_sampler",
-    "make_sampler",
-]
 
 STARTUP_TRIALS = 10  # suggested at random before a model is fitted; variants that lie in the space count
 _POPULATION = 16  # Optuna's population of 50 would spend a quarter of a 200-trial study at random
