@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any
 
@@ -20,7 +20,7 @@ from archsearch.latency.prepare import ExportedNetwork, prepare_reference
 from archsearch.latency.protocol import Measurement
 from archsearch.latency.settings import LatencySettings
 from archsearch.models.families import build, spec_from_json
-from archsearch.search.sharing import Load, as_line
+from archsearch.search.sharing import Load
 from archsearch.training.loop import EVALUATION_BATCH, top1_percent
 from archsearch.training.protocols import proxy_protocol
 from archsearch.training.settings import ProxySettings
@@ -45,7 +45,7 @@ def main() -> int:
     done = duty.work(job["seconds"])
     taken = torch.cuda.max_memory_reserved(job["device"]) + _CONTEXT_BYTES if gpu else 0
     load = Load(images_per_second=done.images / done.seconds, trial_bytes=taken, free_bytes=free)
-    answers.write(as_line(load) + "\n")
+    answers.write(json.dumps(asdict(load)) + "\n")
     answers.close()
     return 0
 
@@ -82,7 +82,7 @@ class TrialDuty:
         self._reference = prepare_reference(
             self._network, name="itself", settings=self._settings, device=job["device"], input_size=size, lease=lease
         )
-        images = _random_images(max(_IMAGES, batch), size=size, classes=classes)
+        images = random_images(max(_IMAGES, batch), size=size, classes=classes)
         scored = images.subset(range(min(job["validation_images"], len(images))))
         with lease.shared():
             mean, std = channel_statistics(images)
@@ -147,7 +147,8 @@ class TrialDuty:
         done.visits += 1
 
 
-def _random_images(count: int, *, size: int, classes: int) -> Images:
+def random_images(count: int, *, size: int, classes: int) -> Images:
+    """So many images of square size (pixels), of all classes in turn."""
     generator = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (count, 3, size, size), generator=generator, dtype=torch.uint8)
     return Images(pixels, torch.arange(count) % classes)

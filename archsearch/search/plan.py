@@ -115,7 +115,8 @@ def plan_run(
     for target in config.latency.every_target:
         parse_target(target)  # a name that is none is told before anything takes time
     space = config.search_space() if space is None else space
-    devices = worker_devices(runtime.device, runtime.workers or config.workers)
+    asked = runtime.workers or config.workers
+    devices = worker_devices(runtime.device, asked)
     dataset = load_dataset(config.dataset, data_dir=runtime.data_dir, rules=config.image_rules(former=former))
     if not former:
         dataset.check_test()
@@ -154,18 +155,14 @@ def plan_run(
         needs=needs_of(dataset, positions, config.proxy, network, input_size=input_size),
         facts=_facts(config, dataset, devices, input_size, runtime.command),
         tried=tuple(tried),
-        workers_per_gpu=_per_gpu(config, devices, asked=runtime.workers or config.workers),
+        # one on a CPU, and where somebody said how many workers there are in all
+        workers_per_gpu=1 if asked is not None or not devices[0].startswith("cuda") else config.workers_per_gpu,
     )
     if stored is not None:
         check_unchanged(plan, stored)
     if not trained:
         _preflight(tried, num_classes=dataset.num_classes, input_size=input_size)
     return plan
-
-
-def _per_gpu(config: StudyConfig, devices: tuple[str, ...], *, asked: int | None) -> int | Literal["auto"]:
-    """One on a CPU, and where somebody said how many workers there are in all."""
-    return 1 if asked is not None or not devices[0].startswith("cuda") else config.workers_per_gpu
 
 
 def check_unchanged(plan: RunPlan, stored: StudyInfo) -> None:

@@ -77,12 +77,16 @@ def run_study(plan: RunPlan, database: Database, runtime: Runtime, *, folder: Pa
         StoreError: the database was away for longer than it is waited for.
         KeyboardInterrupt: passed on after the workers have ended cleanly.
     """
-    facts = plan.facts
+    facts = dict(plan.facts)
     try:
         find_study(database, plan.config.name)
     except UnknownNameError:
-        pool = _pool(plan, runtime.callbacks)
-        facts = {**facts, **pool, "proxy_precision": planned_precision(plan), **_latency_batch(plan)}
+        facts |= {**_pool(plan, runtime.callbacks), "proxy_precision": planned_precision(plan)}
+        batch = decided_batch(
+            plan.config, plan.space, device=plan.devices[0], num_classes=plan.num_classes, input_size=plan.input_size
+        )
+        if batch is not None:
+            facts[LATENCY_BATCH] = asdict(batch)
     study = enter_study(
         database,
         name=plan.config.name,
@@ -157,18 +161,6 @@ def _pool(plan: RunPlan, callbacks: RunCallbacks) -> dict[str, Any]:
             hint="leave out the one that differs; `archsearch target pool BOARD BOARD` shows all ratios",
         )
     return {POOL_FACT: found.plain()}
-
-
-def _latency_batch(plan: RunPlan) -> dict[str, Any]:
-    """The batch of the latencies of a study that is begun now, as a stored fact; none where there is no question."""
-    found = decided_batch(
-        plan.config,
-        plan.space,
-        device=plan.devices[0],
-        num_classes=plan.num_classes,
-        input_size=plan.input_size,
-    )
-    return {} if found is None else {LATENCY_BATCH: asdict(found)}
 
 
 def _shared(plan: RunPlan) -> RunPlan:

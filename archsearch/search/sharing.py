@@ -13,9 +13,9 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -135,7 +135,12 @@ def measured_load(job: Mapping[str, Any], trials: int) -> Load:
             with suppress(BrokenPipeError):  # it was killed meanwhile: that no answer comes says so
                 process.stdin.write("go\n")  # type: ignore[union-attr]
                 process.stdin.flush()  # type: ignore[union-attr]
-        return _together([_found(process, answers, job) for process, answers in processes])
+        found = [_found(process, answers, job) for process, answers in processes]
+        return Load(
+            images_per_second=sum(each.images_per_second for each in found),
+            trial_bytes=max(each.trial_bytes for each in found),
+            free_bytes=max(each.free_bytes for each in found),  # the first one began before the others
+        )
     finally:
         for process, answers in processes:
             process.kill()
@@ -160,14 +165,6 @@ def _start(job: Mapping[str, Any]) -> tuple[subprocess.Popen[str], IO[str]]:
     return process, os.fdopen(read, encoding="utf-8")
 
 
-def _together(found: Sequence[Load]) -> Load:
-    return Load(
-        images_per_second=sum(each.images_per_second for each in found),
-        trial_bytes=max(each.trial_bytes for each in found),
-        free_bytes=max(each.free_bytes for each in found),  # the first one began before the others
-    )
-
-
 def _found(process: subprocess.Popen[str], answers: IO[str], job: Mapping[str, Any]) -> Load:
     try:
         return Load(**json.loads(answers.readline()))
@@ -179,8 +176,3 @@ def _last_error(process: subprocess.Popen[str]) -> str:
     process.kill()
     said = process.communicate()[1].strip().splitlines()
     return said[-1] if said else "it wrote nothing"
-
-
-def as_line(load: Load) -> str:
-    """What a process of `measured_load` answers."""
-    return json.dumps(asdict(load))

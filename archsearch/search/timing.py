@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import torch
 
 from archsearch.cost.architecture import outline_cost
-from archsearch.data.images import Images
 from archsearch.errors import MeasurementError
 from archsearch.latency.lease import DeviceLease
 from archsearch.models.families import build
 from archsearch.models.spec import Spec
 from archsearch.search.config import StudyConfig
 from archsearch.search.estimate import Estimate
+from archsearch.search.gpu_load import random_images
 from archsearch.search.places import PlaceSetup, place_here
 from archsearch.search.sharing import job_of, measured_load
 from archsearch.search.variants import StudyVariant, design_specs, scaled
@@ -234,9 +234,7 @@ def _network_time(
 ) -> NetworkTime:
     """Processor time of an image, trained and scored, in one thread: the median step, and the second scoring."""
     images = max(4, min(config.proxy.batch_size, _MOST_IMAGES, int(_MOST_MACS / max(macs, 1))))
-    generator = torch.Generator().manual_seed(0)
-    pixels = torch.randint(0, 256, (images, 3, input_size, input_size), generator=generator, dtype=torch.uint8)
-    data = Images(pixels, torch.arange(images) % num_classes)
+    data = random_images(images, size=input_size, classes=num_classes)
     with lease.shared():
         trainer = Trainer(
             build(spec, num_classes=num_classes, input_size=input_size, seed=0), data, data,
