@@ -35,7 +35,7 @@ from archsearch.models.families import build
 from archsearch.models.variants import find_variant
 from archsearch.noise import Repeat, noise_floor_of
 from archsearch.records import Latency
-from archsearch.table import Column, InNotebooks, Table, table_of
+from archsearch.table import Column, InNotebooks, Table, json_as, table_of
 from archsearch.targets.board import Board, BoardNetwork, lasting_facts, measure_board_networks
 from archsearch.targets.transports import Target, parse_target
 from archsearch.text import interval_text, percent_text
@@ -143,6 +143,11 @@ class PoolOffset:
         half = half_width(error, len(logs) - 1)
         mean, low, high = (math.expm1(value) for value in (mean, mean - half, mean + half))
         return cls(targets=(one.target, other.target), mean=mean, low=low, high=high)
+
+    @property
+    def percents(self) -> dict[str, float]:
+        """Mean and interval in percent."""
+        return {"mean_percent": 100.0 * self.mean, "low_percent": 100.0 * self.low, "high_percent": 100.0 * self.high}
 
     @property
     def is_within(self) -> bool:
@@ -265,42 +270,23 @@ class PoolCheck(InNotebooks):
                 self.boards,
                 Column(title="Board", key="target"),
                 *ratios,
-                (
-                    Column(title="Noise floor", key="noise_percent", unit="%", decimals=1),
-                    lambda board: 100.0 * board.floor,
-                ),
+                Column(title="Noise floor", key="noise_percent", unit="%", decimals=1),
                 Column(title=REFERENCE, key="reference_p10_ms", unit="ms", decimals=3),
             ),
         )
 
     def plain(self) -> PoolJson:
         """Plain data for JSON."""
-        return {
-            "agrees": self.agrees,
-            "verdict": self.verdict,
-            "most_noise_percent": 100.0 * MOST_FLOOR,
-            "most_offset_percent": 100.0 * MOST_OFFSET,
-            "offsets": [
-                {
-                    "targets": list(offset.targets),
-                    "mean_percent": 100.0 * offset.mean,
-                    "low_percent": 100.0 * offset.low,
-                    "high_percent": 100.0 * offset.high,
-                }
-                for offset in self.offsets
-            ],
-            "networks": list(NETWORKS),
-            "reference": REFERENCE,
-            "boards": [
-                {
-                    "target": board.target,
-                    "ratios": [list(pair) for pair in board.ratios],
-                    "reference_p10_ms": board.reference_p10_ms,
-                    "noise_percent": board.noise_percent,
-                }
-                for board in self.boards
-            ],
-        }
+        return json_as(
+            PoolJson,
+            self,
+            most_noise_percent=100.0 * MOST_FLOOR,
+            most_offset_percent=100.0 * MOST_OFFSET,
+            offsets=[json_as(PoolOffsetJson, offset, **offset.percents) for offset in self.offsets],
+            networks=list(NETWORKS),
+            reference=REFERENCE,
+            boards=[json_as(PoolBoardJson, board) for board in self.boards],
+        )
 
 
 def check_pool(
@@ -308,7 +294,6 @@ def check_pool(
     settings: LatencySettings,
     *,
     input_size: int,
-    seed: int = 0,
     on_step: Callable[[str], None] = lambda _step: None,
 ) -> PoolCheck:
     """Measure the five networks twice on every board, on all boards at the same time.
@@ -317,7 +302,6 @@ def check_pool(
         targets: the boards, two or more.
         settings: how; their targets do not matter.
         input_size: height and width of the images (pixels).
-        seed: of the weights and of the random input.
         on_step: told what is done now.
 
     Raises:
@@ -333,7 +317,7 @@ def check_pool(
         boards = [open_boards.enter_context(closing(Board(target))) for target in parsed]
         check_one_model({board.target.name: board.facts for board in boards})
 
-        *networks, reference = (_exported(name, settings, input_size, seed) for name in (*NETWORKS, REFERENCE))
+        *networks, reference = (_exported(name, settings, input_size) for name in (*NETWORKS, REFERENCE))
 
         def measured(board: Board) -> tuple[Latency, ...]:
             return measure_board_networks(networks, reference, board=board, reference_name=REFERENCE, settings=settings)
@@ -358,10 +342,10 @@ def check_one_model(boards: Mapping[str, Mapping[str, str]]) -> None:
             )
 
 
-def _exported(name: str, settings: LatencySettings, input_size: int, seed: int) -> BoardNetwork:
+def _exported(name: str, settings: LatencySettings, input_size: int) -> BoardNetwork:
     spec = find_variant(name).spec.normalised(input_size)
-    model = build(spec, num_classes=_CLASSES, input_size=input_size, seed=seed)
-    return BoardNetwork.of(model, what=f"the network '{name}'", settings=settings, input_size=input_size, seed=seed)
+    model = build(spec, num_classes=_CLASSES, input_size=input_size, seed=0)
+    return BoardNetwork.of(model, what=f"the network '{name}'", settings=settings, input_size=input_size, seed=0)
 
 
 def _of_model(facts: Mapping[str, str]) -> dict[str, str]:
@@ -381,8 +365,7 @@ def _percent(share: float) -> str:
 
 def _said(offset: PoolOffset) -> str:
     one, other = offset.targets
-    mean, low, high = (100.0 * value for value in (offset.mean, offset.low, offset.high))
-    shown = interval_text(mean, low, high, decimals=1, signed=True, unit="%")
+    shown = interval_text(*offset.percents.values(), decimals=1, signed=True, unit="%")
     return f"{other} is slower than {one} by {shown} in the mean of five networks"
 
 
