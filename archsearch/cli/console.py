@@ -74,27 +74,22 @@ class _Forgiving(io.TextIOBase):
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """The text, if it can be written."""
         with suppress(OSError, ValueError):  # ValueError: it is closed
             self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
-        """What can be written."""
         with suppress(OSError, ValueError):
             self._stream.flush()
 
     def isatty(self) -> bool:
-        """Whether a person watches."""
         return self._stream.isatty()
 
     def fileno(self) -> int:
-        """The stream's own."""
         return self._stream.fileno()
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
-        """The stream's own."""
         return self._stream.encoding
 
 
@@ -241,10 +236,7 @@ def tell(result: Result, *paths: Path, json: bool, limit: int | None = None, of_
 def show_answer(found: StudyFront, *, named: Sequence[str], published: bool) -> None:
     """Which network of a study to take, and what to type next; with `--verbose` everything that is known of its front.
 
-    Args:
-        found: the front.
-        named: the options that name its study.
-        published: with what became of each published network.
+    `named`: the options that name its study. `published`: with what became of each published network.
     """
     everything = logging.getLogger("archsearch").isEnabledFor(logging.INFO)
     show(found if everything else found.answer(published=published))

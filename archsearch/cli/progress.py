@@ -280,10 +280,7 @@ class RetrainDisplay(_Display):
     """Shows retrainings: how long they will take; then one bar over all networks, seeds and epochs in a terminal, one
     line an epoch elsewhere.
 
-    Args:
-        epochs, seeds: of each network.
-        console: where it is shown.
-        costs: what an epoch of each network costs beside one of the others, for the time left.
+    `epochs`, `seeds`: of each network; `costs`: of an epoch of each beside one of the others, for the time left.
     """
 
     def __init__(self, *, epochs: int, seeds: int, console: Console, costs: Sequence[float] = (1.0,)) -> None:

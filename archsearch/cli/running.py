@@ -99,10 +99,7 @@ def run_design(
 
     All goes to standard error, so that `--json` prints JSON alone.
 
-    Args:
-        plan: makes the design for the runtime of the other options.
-        reading: what it reads, said meanwhile.
-        time_budget, dry_run, machine: as typed.
+    `plan` makes the design for the runtime of the options typed; `reading`: what it reads, said meanwhile.
     """
     display = RunDisplay(error_console)
     runtime = command_runtime(display, time_budget=time_budget, **machine)
