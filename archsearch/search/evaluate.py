@@ -294,7 +294,9 @@ class Evaluator:
             input_size=self.input_size,
             seed=config.seed,
             lease=self._lease,
-            reference=self._build_reference,
+            reference=lambda: build(
+                self._reference_spec(), num_classes=self.num_classes, input_size=self.input_size, seed=0
+            ),
             reference_name=config.reference,
         )
         self._latency = StudyLatency(
@@ -574,9 +576,6 @@ class Evaluator:
         found["latency"] = trial.latency
         with self.stopwatch.at("store"):
             context.measured(found["cost"], found["latency"])
-
-    def _build_reference(self) -> nn.Module:
-        return build(self._reference_spec(), num_classes=self.num_classes, input_size=self.input_size, seed=0)
 
     def _reference_spec(self) -> Spec:
         return scaled(self.config.reference, self.config).normalised(self.input_size)

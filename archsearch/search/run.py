@@ -16,7 +16,6 @@ from typing import Any
 
 from archsearch.analysis.history import plateau_of
 from archsearch.data.catalog import load_dataset, parse_dataset
-from archsearch.designs import Design
 from archsearch.errors import ArchsearchError, ConfigError, StoreError, UnknownNameError
 from archsearch.image_rules import ImageRules
 from archsearch.records import Epoch, Record, TrialStatus
@@ -99,7 +98,10 @@ def run_study(plan: RunPlan, database: Database, runtime: Runtime, *, folder: Pa
     runtime.callbacks.begun(study)
     plan = _shared(replace(plan, config=settled(plan.config, study)))
     if plan.config.design is not None:
-        plan = _with_design(plan, plan.config.design, database, study)
+        # with a total that also counts what the study has of seeds that are not asked for now
+        widen_design(database, study.id, plan.config.design.seeds)
+        others = held_elsewhere(database, study.id, trial_keys(plan.config.design))
+        plan = replace(plan, total=plan.config.design.size + others)
     _decode(plan, study, runtime)
     job: dict[str, Any] = {
         "config": plan.config.model_dump(mode="json"),
@@ -178,12 +180,6 @@ def _shared(plan: RunPlan) -> RunPlan:
         share = workers_per_gpu(job, fingerprint=str(plan.facts["device_fingerprint"]))
     # first one on every device, then a second one
     return replace(plan, devices=plan.devices * share, workers_per_gpu=1)
-
-
-def _with_design(plan: RunPlan, design: Design, database: Database, study: StudyInfo) -> RunPlan:
-    """The plan with a total that also counts what the study has of seeds that are not asked for now."""
-    widen_design(database, study.id, design.seeds)
-    return replace(plan, total=design.size + held_elsewhere(database, study.id, trial_keys(design)))
 
 
 class _Watch:

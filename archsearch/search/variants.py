@@ -55,7 +55,11 @@ class StudyVariant:
 
 def study_variants(config: StudyConfig, space: SearchSpace, *, input_size: int) -> tuple[StudyVariant, ...]:
     """The variants that a study evaluates first, in order. Raises UnknownNameError for a name that is no variant."""
-    return tuple(_at_scale(name, config, space, input_size) for name in variant_names(config, space.family))
+    specs = {name: scaled(name, config) for name in variant_names(config, space.family)}
+    return tuple(
+        StudyVariant(name=name, spec=spec, suggested=space.suggestion_of(spec, input_size=input_size))
+        for name, spec in specs.items()
+    )
 
 
 def variant_names(config: StudyConfig, family: str) -> tuple[str, ...]:
@@ -77,11 +81,6 @@ def scaled(name: str, config: StudyConfig, *, key: str = "variants") -> Spec:
     except UnknownNameError as error:
         error.message = f"study '{config.name}': {key}: {error.message}"
         raise
-
-
-def _at_scale(name: str, config: StudyConfig, space: SearchSpace, input_size: int) -> StudyVariant:
-    spec = scaled(name, config)
-    return StudyVariant(name=name, spec=spec, suggested=space.suggestion_of(spec, input_size=input_size))
 
 
 # The networks of a design as specifications of this version.

@@ -135,7 +135,7 @@ class Worker:
             dataset,
             device,
             check=self._check,
-            fix_reference=self._fix_reference,
+            fix_reference=lambda p10_ms: fix_reference_latency(database, study.id, p10_ms),
             repeats=Repeats(database, study.id, every=every, published=published) if every else None,
             boards=boards,
         )
@@ -454,9 +454,6 @@ class Worker:
                 raise
             logger.warning("the sampler failed (%s: %s): this suggestion is random", type(error).__name__, error)
             return self._optuna.ask(claim.sequence, at_random=True)
-
-    def _fix_reference(self, p10_ms: float) -> float:
-        return fix_reference_latency(self._database, self._study.id, p10_ms)
 
     def _pause(self, seconds: float) -> None:
         """Wait for a database that is away."""

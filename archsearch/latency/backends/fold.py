@@ -41,7 +41,8 @@ def folded(model: nn.Module) -> nn.Module:
     owners = Counter(id(module) for _, module in own.named_modules(remove_duplicate=False))
     for first, second in _pairs(own):
         layer, norm = modules[first], modules[second]
-        if owners[id(layer)] == owners[id(norm)] == 1 and _plain(layer):
+        plain = not parametrize.is_parametrized(layer) and not layer._forward_hooks
+        if owners[id(layer)] == owners[id(norm)] == 1 and plain:
             fused = _fused(layer, norm)
             if fused is not None:
                 own.set_submodule(first, fused)
@@ -94,7 +95,3 @@ def _fused(layer: nn.Module, norm: nn.Module) -> nn.Module | None:
     if type(layer) is nn.Linear and type(norm) is nn.BatchNorm1d and norm.running_mean is not None:
         return fuse_linear_bn_eval(layer, norm)
     return None
-
-
-def _plain(layer: nn.Module) -> bool:
-    return not parametrize.is_parametrized(layer) and not layer._forward_hooks

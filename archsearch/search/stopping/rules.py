@@ -335,7 +335,9 @@ class PredictedDomination:
         prediction = learnt.predict(trial, self._settings.quantile)
         if prediction is None:
             return Decision(epoch=epoch, stop=False, would_stop=False)
-        by = self._dominating(learnt, (prediction.optimistic_error_percent, *trial.known))
+        point = (prediction.optimistic_error_percent, *trial.known)
+        dominating = (each for each in learnt.front if dominates((each.errors[-1], *each.known), point, self._noisy))
+        by = next(dominating, None)
         exempt = "" if by is None else self._exempt(trial, len(complete))
         stop = by is not None and not exempt
         return Decision(
@@ -356,12 +358,6 @@ class PredictedDomination:
         if self._learnt is None or self._learnt.complete != complete:
             self._learnt = _Learnt(complete, non_dominated(values_of(complete), self._noisy))
         return self._learnt
-
-    def _dominating(self, learnt: _Learnt, point: tuple[float, ...]) -> Curve | None:
-        for curve in learnt.front:
-            if dominates((curve.errors[-1], *curve.known), point, self._noisy):
-                return curve
-        return None
 
     def _exempt(self, trial: Curve, complete: int) -> str:
         if complete < self._settings.first_full:
