@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -148,7 +148,11 @@ class MultiObjectiveHalving:
 
     def rungs(self, epochs: int) -> list[int]:
         """The epochs after which a trial of a schedule this long is ranked, the first rung first."""
-        return list(self._rungs(epochs))
+        found, epoch = list[int](), self._first
+        while epoch < epochs:
+            found.append(epoch)
+            epoch *= self._reduction
+        return found
 
     def decide(self, trial: Curve, others: Sequence[Curve]) -> Decision:
         """Stop at a rung unless the trial is among its best."""
@@ -168,7 +172,7 @@ class MultiObjectiveHalving:
 
     def promotable(self, curves: Sequence[Curve]) -> int | None:
         """The best trial that waits at the highest rung of whose best it is one."""
-        rungs = sorted({rung for epochs in {curve.epochs for curve in curves} for rung in self._rungs(epochs)})
+        rungs = sorted({rung for epochs in {curve.epochs for curve in curves} for rung in self.rungs(epochs)})
         for epoch in reversed(rungs):
             members = [curve for curve in curves if len(curve.errors) >= epoch]
             waiting = {curve.trial for curve in members if len(curve.errors) == epoch and not curve.running}
@@ -177,12 +181,6 @@ class MultiObjectiveHalving:
                 if curve.trial in waiting and not curve.complete:
                     return curve.trial
         return None
-
-    def _rungs(self, epochs: int) -> Iterator[int]:
-        epoch = self._first
-        while epoch < epochs:
-            yield epoch
-            epoch *= self._reduction
 
     def _best(self, members: Sequence[Curve], epoch: int) -> list[Curve]:
         if not members:
