@@ -121,7 +121,7 @@ class PlaceSetup:
     reference_name: str
 
 
-class LocalPlace:
+class _LocalPlace:
     """This device, by the settings' backend in this process."""
 
     def __init__(self, settings: LatencySettings, setup: PlaceSetup) -> None:
@@ -133,29 +133,24 @@ class LocalPlace:
 
     @property
     def quiet_ms(self) -> float | None:
-        """See `Place`."""
         witness = memory_witness(self.conditions.device)
         return None if witness is None else witness.quiet_ms
 
     def export(self, model: nn.Module) -> ExportedNetwork:
-        """See `Place`."""
         setup = self._setup
         return ExportedNetwork(model, self.conditions, what="the network", lease=setup.lease, seed=setup.seed)
 
     @property
     def exported_reference(self) -> ExportedNetwork:
-        """See `Place`."""
         return self._reference.exported
 
-    def device(self) -> LocalPlace:
-        """Itself."""
+    def device(self) -> _LocalPlace:
         return self
 
     def take_back(self) -> None:
         """It never is away."""
 
     def open(self, network: ExportedNetwork, *, afresh: bool = False) -> Measurement:
-        """See `Device`."""
         reference = self._reference.again() if afresh else self._reference
         return open_measurement(network, reference, settings=self._settings, lease=self._setup.lease)
 
@@ -266,7 +261,7 @@ class BoardPlace:
             )
 
 
-class AgentPlace(BoardPlace):
+class _AgentPlace(BoardPlace):
     """This device, by an agent of this process's own."""
 
     def __init__(self, settings: LatencySettings, setup: PlaceSetup) -> None:
@@ -281,7 +276,7 @@ class AgentPlace(BoardPlace):
         """The agent stays, for whatever this process measures next."""
 
 
-class PoolPlace:
+class _PoolPlace:
     """Boards of one model, of which each measurement takes one. What is measured belongs to the first one's conditions.
 
     Workers know nothing of each other: each begins with another board, and takes them in turn.
@@ -299,7 +294,6 @@ class PoolPlace:
 
     @property
     def conditions(self) -> Conditions:
-        """See `Place`."""
         return self._first.conditions
 
     @property
@@ -310,7 +304,6 @@ class PoolPlace:
 
     @property
     def is_away(self) -> bool:
-        """See `Place`."""
         return all(place.is_away for place in self._boards)
 
     def export(self, model: nn.Module) -> BoardNetwork:
@@ -319,7 +312,6 @@ class PoolPlace:
 
     @property
     def exported_reference(self) -> BoardNetwork:
-        """See `Place`."""
         return self._first.exported_reference
 
     def device(self) -> BoardPlace:
@@ -330,7 +322,6 @@ class PoolPlace:
         return chosen
 
     def take_back(self) -> None:
-        """See `Place`."""
         for place in self._boards:
             place.take_back()
 
@@ -342,7 +333,7 @@ class PoolPlace:
 
 def place_here(settings: LatencySettings, setup: PlaceSetup) -> Place:
     """This device, by the settings' backend. Raises MeasurementError where no agent can be started."""
-    return (AgentPlace if uses_own_agent(setup.device, settings) else LocalPlace)(settings, setup)
+    return (_AgentPlace if uses_own_agent(setup.device, settings) else _LocalPlace)(settings, setup)
 
 
 def places_of(
@@ -368,7 +359,7 @@ def places_of(
                 for board in map(parse_target, there.pool)
                 if board is not None
             ]
-            found.append(PoolPlace([first, *others]) if others else first)
+            found.append(_PoolPlace([first, *others]) if others else first)
             continue
         for backend in (there.backend_on(setup.device), *there.also_on(setup.device)):
             found.append(place_here(there.with_backend(backend), setup))
