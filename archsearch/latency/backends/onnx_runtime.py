@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from archsearch.errors import BuildError, MeasurementError
 from archsearch.latency.backends.base import Backend, Open, check_same_output
 from archsearch.latency.backends.torch_backend import plain_output
-from archsearch.latency.backends.torch_runner import CudaTimer
+from archsearch.latency.backends.torch_runner import TimedRunner
 from archsearch.latency.precision import Precision, cast
 from archsearch.latency.runner import Runner
 from archsearch.models.onnx_export import INPUT_NAME, OUTPUT_NAME, OnnxModel, export_onnx
@@ -26,7 +26,7 @@ _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 _LOG_ERRORS = 3  # onnxruntime's severity: 0 verbose, 1 info, 2 warning, 3 error
 
 
-class OnnxRunner:
+class OnnxRunner(TimedRunner):
     """A session whose input is a tensor's own memory, so that a run copies nothing in.
 
     The session's threads belong to it, so nothing of the process has to be set. On a GPU the session works on a stream
@@ -43,18 +43,12 @@ class OnnxRunner:
         import numpy as np
         import torch
 
-        self._torch = torch
-        self._device = example_input.device
+        device = example_input.device
+        stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
+        super().__init__(device, stream)
         self._input = example_input.detach().clone(memory_format=torch.contiguous_format)
-        self._timer: CudaTimer | None = None
-        self._stream: torch.cuda.Stream | None = None
-        if self._device.type == "cuda":
-            self._stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
-            self._timer = CudaTimer(self._device, self._stream)
-            torch.cuda.synchronize(self._device)  # the input was written on another stream
-        self.session = _session(
-            exported.data, threads=threads, device=self._device, stream=self._stream, tf32=precision == "tf32"
-        )
+        self.synchronize()  # the input was written on another stream
+        self.session = _session(exported.data, threads=threads, device=device, stream=stream, tf32=precision == "tf32")
         if INPUT_NAME not in {entry.name for entry in self.session.get_inputs()}:
             raise MeasurementError(
                 "the exported network does not read its input: what it computes is not done by torch's operators",
@@ -84,26 +78,17 @@ class OnnxRunner:
 
     def __call__(self) -> None:
         """One run of the session."""
-        if self._timer is not None:
-            self._timer.around(self._run)
-        else:
+        if self._events is None:
             self._run()
+        else:
+            self._timed(self._run)
 
     def _run(self) -> None:
         self.session.run_with_iobinding(self._binding)
 
-    def synchronize(self) -> None:
-        """Wait for the GPU; on a CPU a run returns when it is done."""
-        if self._timer is not None:
-            self._torch.cuda.synchronize(self._device)
-
-    def device_ms(self) -> float | None:
-        """Time between the CUDA events around the last run (milliseconds); None on a CPU."""
-        return self._timer.ms() if self._timer is not None else None
-
     def ready(self) -> AbstractContextManager[None]:
         """Nothing to set on a CPU; the current GPU otherwise."""
-        return self._torch.cuda.device(self._device) if self._timer is not None else nullcontext()
+        return self._torch.cuda.device(self._device) if self._events is not None else nullcontext()
 
 
 def _session(

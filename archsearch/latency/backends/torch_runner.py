@@ -12,61 +12,56 @@ if TYPE_CHECKING:
     import torch
 
 
-class CudaTimer:
-    """Two CUDA events around a run, on the stream that it runs on."""
+class TimedRunner:
+    """What runs on one device; on a GPU every run is between two CUDA events, on the stream that it runs on."""
 
     def __init__(self, device: torch.device, stream: torch.cuda.Stream | None = None) -> None:
         """Events on `stream`; None is whatever stream of `device` is the current one at a run."""
         import torch
 
         self._torch, self._device, self._stream = torch, device, stream
-        self._start = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
-        self._end = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        self._events: tuple[torch.cuda.Event, torch.cuda.Event] | None = None
+        if device.type == "cuda":
+            start = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+            end = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+            self._events = start, end
 
-    def around(self, run: Callable[[], object]) -> None:
-        """Run it between the two events."""
+    def _timed(self, run: Callable[[], object]) -> None:
+        assert self._events is not None
         stream = self._stream if self._stream is not None else self._torch.cuda.current_stream(self._device)
-        self._start.record(stream)
+        self._events[0].record(stream)
         run()
-        self._end.record(stream)
+        self._events[1].record(stream)
 
-    def ms(self) -> float:
-        """Time between the events of the last run (milliseconds); the device must have finished it."""
-        return float(self._start.elapsed_time(self._end))
+    def synchronize(self) -> None:
+        """Wait for the GPU; on a CPU a run returns when it is done."""
+        if self._events is not None:
+            self._torch.cuda.synchronize(self._device)
+
+    def device_ms(self) -> float | None:
+        """Time between the CUDA events around the last run (milliseconds); None on a CPU."""
+        return None if self._events is None else float(self._events[0].elapsed_time(self._events[1]))
 
 
-class TorchRunner:
-    """One forward pass a call. On a GPU every run is also timed by CUDA events."""
+class TorchRunner(TimedRunner):
+    """One forward pass a call."""
 
     def __init__(
         self, run: Callable[[], object], *, device: torch.device, threads: int, precision: Precision = "fp32"
     ) -> None:
         """A runner of `run`, which works on `device` in `precision`; what it needs must stay alive by itself."""
-        import torch
-
-        self._torch = torch
+        super().__init__(device)
         self._run = run
         self._threads = threads
         self._precision = precision
-        self._device = device
-        self._timer = CudaTimer(device) if device.type == "cuda" else None
 
     def __call__(self) -> None:
         """One forward pass without autograd."""
         with self._torch.inference_mode():
-            if self._timer is not None:
-                self._timer.around(self._run)
-            else:
+            if self._events is None:
                 self._run()
-
-    def synchronize(self) -> None:
-        """Wait for the GPU; on a CPU a forward pass returns when it is done."""
-        if self._timer is not None:
-            self._torch.cuda.synchronize(self._device)
-
-    def device_ms(self) -> float | None:
-        """Time between the CUDA events around the last run (milliseconds); None on a CPU."""
-        return self._timer.ms() if self._timer is not None else None
+            else:
+                self._timed(self._run)
 
     @contextmanager
     def ready(self) -> Iterator[None]:
