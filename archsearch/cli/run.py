@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from archsearch.api.output import result_json
 from archsearch.cli import completion
-from archsearch.cli.console import console, error_console, print_json, show_answer
+from archsearch.cli.console import console, error_console, print_json, show_answer, typed_command
 from archsearch.cli.options import (
     DataDirOption,
     DeviceOption,
@@ -24,6 +24,7 @@ from archsearch.cli.options import (
     check_target,
     check_tracker,
     checked,
+    parse_duration,
     set_option,
 )
 from archsearch.errors import ConfigError, DataError
@@ -152,22 +153,23 @@ def run(
     _check_names(config)
 
     from archsearch.cli.progress import RunDisplay
-    from archsearch.cli.running import command_runtime, run_displayed, told_estimate
+    from archsearch.cli.running import run_displayed, told_estimate
     from archsearch.search.processes import add_idle, idle_workers
-    from archsearch.search.runtime import CallbackList
+    from archsearch.search.runtime import CallbackList, Runtime
     from archsearch.search.trackers import tracker
 
     told = error_console if as_json else console
     display = RunDisplay(error_console)
-    runtime = command_runtime(
-        display,
+    runtime = Runtime(
         storage=storage,
         data_dir=data_dir,
         device=device,
         workers=workers,
-        time_budget=time_budget,
+        time_budget_seconds=None if time_budget is None else parse_duration(time_budget, option="--time-budget"),
         plateau_trials=stop_on_plateau,
         optuna_proxy=optuna_proxy,
+        command=typed_command(),
+        callbacks=display,
     )
     if log:
         runtime = replace(runtime, callbacks=CallbackList([display, *map(tracker, log)]))

@@ -26,25 +26,6 @@ if TYPE_CHECKING:
     from archsearch.search.plan import RunPlan
 
 
-def command_runtime(
-    display: RunDisplay,
-    *,
-    time_budget: str | None,
-    plateau_trials: int | None = None,
-    optuna_proxy: str | None = None,
-    **machine: Unpack[MachineOptions],
-) -> Runtime:
-    """The runtime of the options typed, whose budget begins now. Raises ConfigError for a time that is none."""
-    return Runtime(
-        time_budget_seconds=None if time_budget is None else parse_duration(time_budget, option="--time-budget"),
-        plateau_trials=plateau_trials,
-        optuna_proxy=optuna_proxy,
-        command=typed_command(),
-        callbacks=display,
-        **machine,
-    )
-
-
 def told_estimate(
     planned: RunPlan | DesignPlan, runtime: Runtime, display: RunDisplay, console: Console, *, dry_run: bool
 ) -> RunPlan:
@@ -102,7 +83,8 @@ def run_design(
     `plan` makes the design for the runtime of the options typed; `reading`: what it reads, said meanwhile.
     """
     display = RunDisplay(error_console)
-    runtime = command_runtime(display, time_budget=time_budget, **machine)
+    budget = None if time_budget is None else parse_duration(time_budget, option="--time-budget")
+    runtime = Runtime(time_budget_seconds=budget, command=typed_command(), callbacks=display, **machine)
     with display.planning(f"reading {reading}"):
         planned = plan(runtime)
     error_console.print(f"[bold]{escape(planned.plan.config.name)}[/]")
