@@ -250,12 +250,8 @@ def compare(
 
     found = compared(opened)
     folder = out or study_folder(found.studies[0])
-    written = []
-    if plot:
-        page = folder / "compare.html"
-        written.append(write(found, page, figure=comparison_figure, command=typed_command()))
-    if csv:
-        written.append(write(found, folder / "compare.csv"))
+    files = [file for file, wanted in (("compare.html", plot), ("compare.csv", csv)) if wanted]
+    written = [write(found, folder / file, figure=comparison_figure, command=typed_command()) for file in files]
     tell(found, *written, json=json, limit=limit)
 
 
