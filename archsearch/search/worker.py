@@ -361,16 +361,9 @@ class Worker:
 
     def _new_network(self, claim: Claim, number: int, spec: Spec) -> StoredTrial:
         """The context of a new network's trial, with what an earlier worker has left of it."""
-        measured = load_measured(self._database, self._study.id, spec.arch_id)
-        ruled = self._config.stopping.policy != "none"
-        return self._context(
-            claim,
-            number,
-            spec,
-            seed=self._config.seed,
-            latency=None if measured is None else measured[1],
-            rule=self._rule if ruled else None,
-        )
+        latency = load_measured(self._database, self._study.id, spec.arch_id)
+        rule = None if self._config.stopping.policy == "none" else self._rule
+        return self._context(claim, number, spec, seed=self._config.seed, latency=latency, rule=rule)
 
     def _further_seed(self, claim: Claim, number: int, spec: Spec, status: str, equal: int) -> StoredTrial | None:
         """The context of the training of a known network with its next seed, if the study spends repeats on that."""
@@ -645,8 +638,7 @@ class DesignWorker(Worker):
 
     def _new_network(self, claim: Claim, number: int, spec: Spec) -> StoredTrial:
         _, seed = _parsed(claim)
-        measured = load_measured(self._database, self._study.id, spec.arch_id, variant=claim.variant)
-        latency = None if measured is None else measured[1]
+        latency = load_measured(self._database, self._study.id, spec.arch_id, variant=claim.variant)
         return self._context(claim, number, spec, seed=seed, latency=latency, rule=None)
 
 

@@ -6,7 +6,6 @@ import logging
 import signal
 from collections.abc import Mapping
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -51,15 +50,9 @@ def do_job(job: Mapping[str, Any]) -> int:
             boards=job.get("boards"),
         )
 
-        def stop(_signal: int, _frame: FrameType | None) -> None:
-            worker.stop()
-
-        def finish(_signal: int, _frame: FrameType | None) -> None:
-            worker.finish()
-
-        signal.signal(signal.SIGTERM, stop)
-        signal.signal(signal.SIGINT, stop)
-        signal.signal(signal.SIGUSR1, finish)
+        signal.signal(signal.SIGTERM, lambda *_: worker.stop())
+        signal.signal(signal.SIGINT, lambda *_: worker.stop())
+        signal.signal(signal.SIGUSR1, lambda *_: worker.finish())
         worker.run()
     except (MeasurementMemoryError, torch.OutOfMemoryError) as error:
         logger.error("out of memory: %s", " ".join(str(error).split()))

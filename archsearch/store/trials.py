@@ -320,10 +320,8 @@ def _named(session: Session, study_id: int) -> tuple[str, Design | None]:
 
 
 @retried
-def load_measured(
-    database: Database, study_id: int, arch_id: str, *, variant: str | None = None
-) -> tuple[Cost, Latency] | None:
-    """Cost and latency of a network, from its newest trial in this study that has both; None if there is none.
+def load_measured(database: Database, study_id: int, arch_id: str, *, variant: str | None = None) -> Latency | None:
+    """The latency of a network, from its newest trial in this study that has one; None if there is none.
 
     With `variant` only from trials of that name, or of that key of a design.
     """
@@ -340,9 +338,7 @@ def load_measured(
         row = session.execute(query).first()
         name = session.scalars(select(StudyRow.name).where(StudyRow.id == study_id)).one()
     record = None if row is None else record_of(row, name)
-    if record is None or record.cost is None or record.latency is None:
-        return None
-    return record.cost, record.latency
+    return None if record is None or record.cost is None else record.latency
 
 
 @retried
