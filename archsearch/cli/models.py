@@ -21,6 +21,7 @@ from archsearch.cli.options import (
     StorageOption,
     StudyOption,
     check_dataset,
+    check_protocol,
     check_read,
     checked,
     one_of,
@@ -45,12 +46,6 @@ def _check_select(select: str, trial: str) -> None:
     if "best" not in map(str.strip, trial.split(",")):
         why = f"it says what best means, and --trial {trial} does not name that"
         check_read(why, select=select.strip() != _USUAL_RULE)
-
-
-def _check_protocol(name: str) -> None:
-    from archsearch.training.protocols import PROTOCOLS  # a third of what `--help` imports
-
-    PROTOCOLS[name]
 
 
 def retrain(
@@ -85,7 +80,7 @@ def retrain(
         typer.Option(
             metavar="NAME",
             autocompletion=completion.protocols,
-            callback=checked(_check_protocol),
+            callback=checked(check_protocol),
             help="one-cycle (default), photos (default for folders of pictures), modern, shufflenetv2-s, ldc-cifar or "
             "ldc-caltech.",
         ),

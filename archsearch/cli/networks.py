@@ -11,7 +11,7 @@ import typer
 
 from archsearch.cli import completion
 from archsearch.cli.console import doing, tell, typed_command
-from archsearch.cli.options import JsonOption, StorageOption, named_values
+from archsearch.cli.options import JsonOption, StorageOption, check_family, checked, named_values
 from archsearch.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -140,6 +140,7 @@ def variants(
             "-f",
             metavar="NAME",
             autocompletion=completion.families,
+            callback=checked(check_family),
             help="List one family only, e.g. shufflenet_v1.",
         ),
     ] = None,
@@ -153,11 +154,6 @@ def variants(
     archsearch variants
     archsearch variants --family shufflenet_v1 --json
     """
-    from archsearch.models.families import FAMILIES
-
-    if family is not None:
-        _ = FAMILIES[family]  # before torch is imported: a wrong name is answered at once
-
     with doing("listing the networks") as say:
         from archsearch.api.variants import variants as named_networks  # torch
 

@@ -91,6 +91,8 @@ def _later(home: str) -> Callable[[str], object]:
 check_backend_name = _later("archsearch.latency.settings:check_backend_name")
 check_dataset = _later("archsearch.data.catalog:parse_dataset")
 check_device = _later("archsearch.search.devices:check_device")
+check_family = _later("archsearch.models.families:FAMILIES.__getitem__")
+check_protocol = _later("archsearch.training.protocols:PROTOCOLS.__getitem__")
 check_target = _later("archsearch.targets.transports:parse_target")
 check_tracker = _later("archsearch.search.trackers:parse_tracker")
 
