@@ -78,39 +78,6 @@ class Effect:
     note: str = ""
 
 
-def measured_effect(
-    quantity: str,
-    unit: str,
-    differences: Mapping[int, float],
-    *,
-    comparisons: int,
-    spread: PooledVariance | None = None,
-    logarithms: bool = False,
-) -> Effect:
-    """An effect from differences by seed; with `logarithms` they are of natural logarithms, and become %.
-
-    The mean and the ends of an interval of logarithms become 100 (exp(x) - 1): the interval of the ratio of geometric
-    means. `spread` is the variance of one difference where it is known from elsewhere.
-    """
-    found = mean_interval(tuple(differences.values()), comparisons=comparisons, spread=spread)
-    shown = _percent if logarithms else float
-    scaled = found.through(shown)
-    return Effect(
-        quantity=quantity,
-        unit=unit,
-        estimate=scaled.mean,
-        low=scaled.low,
-        high=scaled.high,
-        alone_low=scaled.alone_low,
-        alone_high=scaled.alone_high,
-        n=len(differences),
-        finding=_finding(found, more_is_better=quantity == "top1"),
-        seeds=tuple(differences),
-        differences=tuple(map(shown, differences.values())),
-        note=found.note,
-    )
-
-
 def exact_effect(quantity: str, point: int | None, base: int | None) -> Effect:
     """The difference of two counts of which less is better; NaN, and nothing told, where one is not known."""
     if point is None or base is None:
@@ -186,20 +153,34 @@ class Paired:
         return math.fsum(values.values()) / len(values) if values else math.nan
 
     def effect(self, quantity: str, terms: Sequence[tuple[int, DesignPoint]], comparisons: int) -> Effect:
-        """Of the sum of each term's weight (1 or -1) times its point's value, over the seeds that all points have."""
+        """Of the sum of each term's weight (1 or -1) times its point's value, over the seeds that all points have.
+
+        Of logarithms, the mean and the ends of the interval become 100 (exp(x) - 1): those of the ratio of geometric
+        means.
+        """
         unit, of, _ = _MEASURED[quantity]
         values = [(weight, self.values(of, point)) for weight, point in terms]
         seeds = [seed for seed in self.design.seeds if all(seed in found for _, found in values)]
         pooled = None
         if self.spread == "pooled" and (noise := self.spread_of(quantity)) is not None:
             pooled = PooledVariance(variance=len(terms) * noise.variance, freedom=noise.freedom)
-        return measured_effect(
-            quantity,
-            unit,
-            {seed: sum(weight * found[seed] for weight, found in values) for seed in seeds},
-            comparisons=comparisons,
-            spread=pooled,
-            logarithms=unit == "%",
+        differences = {seed: sum(weight * found[seed] for weight, found in values) for seed in seeds}
+        interval = mean_interval(tuple(differences.values()), comparisons=comparisons, spread=pooled)
+        shown = _percent if unit == "%" else float
+        scaled = interval.through(shown)
+        return Effect(
+            quantity=quantity,
+            unit=unit,
+            estimate=scaled.mean,
+            low=scaled.low,
+            high=scaled.high,
+            alone_low=scaled.alone_low,
+            alone_high=scaled.alone_high,
+            n=len(differences),
+            finding=_finding(interval, more_is_better=quantity == "top1"),
+            seeds=tuple(differences),
+            differences=tuple(map(shown, differences.values())),
+            note=interval.note,
         )
 
     def spread_of(self, quantity: str) -> PooledVariance | None:
