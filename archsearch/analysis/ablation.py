@@ -281,31 +281,21 @@ def base_level(name: str, point: DesignPoint, base: DesignPoint, known: Mapping[
     return next(iter(changed.values())) if len(changed) == 1 else None
 
 
-def change_text(point: DesignPoint, base: DesignPoint, known: Mapping[str, Any]) -> str:
-    """`kernel 5 instead of 3`, `with residual`, both joined by "and"; the point's name if it changes nothing."""
+def change_text(point: DesignPoint, base: DesignPoint, known: Mapping[str, Any], *, held: bool = False) -> str:
+    """`kernel 5 instead of 3`, `with residual`, both joined by "and"; the point's name if it changes nothing.
+
+    `held`: what the base has that the point takes back: `kernel 5`, `residual`; the choice where it is not known.
+    """
     parts = []
     for name, level in point.changes.items():
         before = base_level(name, point, base, known)
         if isinstance(level, bool):
-            parts.append(f"{'with' if level else 'without'} {name}")
+            parts.append(f"{'no ' if level else ''}{name}" if held else f"{'with' if level else 'without'} {name}")
+        elif held:
+            parts.append(f"the base's {name}" if before is None else f"{name} {level_text(before)}")
         else:
-            parts.append(
-                f"{name} {level_text(level)}" + ("" if before is None else f" instead of {level_text(before)}")
-            )
-    return " and ".join(parts) or point.name
-
-
-def held_text(point: DesignPoint, base: DesignPoint, known: Mapping[str, Any]) -> str:
-    """What the base has that the point takes back: `kernel 5`, `residual`; the choice's name where it is not known."""
-    parts = []
-    for name, level in point.changes.items():
-        before = base_level(name, point, base, known)
-        if isinstance(level, bool):
-            parts.append(f"{'no ' if level else ''}{name}")
-        elif before is None:
-            parts.append(f"the base's {name}")
-        else:
-            parts.append(f"{name} {level_text(before)}")
+            instead = "" if before is None else f" instead of {level_text(before)}"
+            parts.append(f"{name} {level_text(level)}{instead}")
     return " and ".join(parts) or point.name
 
 
@@ -646,7 +636,7 @@ def _row(work: Paired, point: DesignPoint, known: Mapping[str, Any]) -> Ablation
         sentence = f"{label}: {answer}, so no effect is to be seen but noise."
     else:
         if work.design.mode == LEAVE_ONE_OUT:
-            answer = f"{held_text(point, base, known)} {answer_text(top1, latency, taken_back=True)}"
+            answer = f"{change_text(point, base, known, held=True)} {answer_text(top1, latency, taken_back=True)}"
         seeds, interval = f"n = {plural(top1.n, 'seed')}", f"{CONFIDENCE * 100:g} % interval"
         corrected = _corrected(comparisons)
         if top1.low is None:
