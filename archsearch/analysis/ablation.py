@@ -239,17 +239,13 @@ def _equal_spreads(residuals: Mapping[tuple[str, int], float], *, base: str) -> 
     return min(1.0, 2.0 * min((chance for chance in found if math.isfinite(chance)), default=1.0))
 
 
-_ACCURACY = {
-    Finding.BETTER: "pays in accuracy",
-    Finding.WORSE: "costs accuracy",
-    Finding.UNTOLD: "accuracy inconclusive",
+# What a change does to top-1, and to latency.
+_DOES = {
+    Finding.BETTER: ("pays in accuracy", "saves latency"),
+    Finding.WORSE: ("costs accuracy", "costs latency"),
+    Finding.UNTOLD: ("accuracy inconclusive", "latency inconclusive"),
 }
-_LATENCY = {
-    Finding.BETTER: "saves latency",
-    Finding.WORSE: "costs latency",
-    Finding.UNTOLD: "latency inconclusive",
-}
-# What a change does to top-1 and to latency: whether it is worth it. All sentences of `Ablation.worth`, in their order.
+# Of both findings: whether the change is worth it. All sentences of `Ablation.worth`, in their order.
 _WORTH = {
     (Finding.BETTER, Finding.BETTER): "Worth it",
     (Finding.BETTER, Finding.UNTOLD): "Worth it",
@@ -306,7 +302,7 @@ def answer_text(top1: Effect, latency: Effect, *, taken_back: bool = False) -> s
     )
     if accuracy is time is Finding.UNTOLD:
         return _SCALE_WORDS
-    return f"{_ACCURACY[accuracy]}, {_LATENCY[time]}"
+    return f"{_DOES[accuracy][0]}, {_DOES[time][1]}"
 
 
 def amount(effect: Effect) -> str:
