@@ -100,22 +100,9 @@ def _known(part: Part | None, what: str, record: Record) -> Part:
     return part
 
 
-def _points_more_accurate(worse: float, best: float) -> str:
-    return accurate_text(worse - best)[0]
-
-
-def _points_less_balanced_error(worse: float, best: float) -> str:
-    return f"{amount_text(worse - best, decimals=2)} points less balanced error"
-
-
-def _milliseconds_faster(worse: float, best: float) -> str:
-    return f"{significant(worse - best, 2)} ms ({percent_text(relative_percent(worse, best))}) faster"
-
-
-def _fewer(what: str) -> Callable[[float, float], str]:
-    return lambda worse, best: (
-        f"{count_text(worse - best)} ({percent_text(relative_percent(worse, best))}) fewer {what}"
-    )
+def _relative(amount: Callable[[float], str], words: str) -> Callable[[float, float], str]:
+    """The text of an improvement as an amount, and beside it in percent."""
+    return lambda worse, best: f"{amount(worse - best)} ({percent_text(relative_percent(worse, best))}) {words}"
 
 
 OBJECTIVES: Registry[Objective] = Registry(
@@ -129,7 +116,7 @@ OBJECTIVES: Registry[Objective] = Registry(
                 noun="error",
                 extract=lambda record: record.error_percent,
                 show=lambda value: f"{value:.2f} %",
-                difference=_points_more_accurate,
+                difference=lambda worse, best: accurate_text(worse - best)[0],
             ),
             Objective(
                 name="balanced_error_percent",
@@ -137,14 +124,14 @@ OBJECTIVES: Registry[Objective] = Registry(
                 noun="balanced error",
                 extract=lambda record: record.balanced_error_percent,
                 show=lambda value: f"{value:.2f} %",
-                difference=_points_less_balanced_error,
+                difference=lambda worse, best: f"{amount_text(worse - best, decimals=2)} points less balanced error",
             ),
             Objective(
                 name="latency_ms",
                 title="Latency, drift-corrected p10 (ms)",
                 extract=lambda record: latency_of(record).corrected_ms,
                 show=lambda value: f"{significant(value)} ms",
-                difference=_milliseconds_faster,
+                difference=_relative(lambda value: f"{significant(value, 2)} ms", "faster"),
             ),
             Objective(
                 name="params",
@@ -152,7 +139,7 @@ OBJECTIVES: Registry[Objective] = Registry(
                 noun="params",
                 extract=lambda record: float(cost_of(record).params),
                 show=count_text,
-                difference=_fewer("params"),
+                difference=_relative(count_text, "fewer params"),
             ),
             Objective(
                 name="macs",
@@ -160,7 +147,7 @@ OBJECTIVES: Registry[Objective] = Registry(
                 noun="MACs",
                 extract=lambda record: float(cost_of(record).macs),
                 show=count_text,
-                difference=_fewer("MACs"),
+                difference=_relative(count_text, "fewer MACs"),
             ),
         )
     },
