@@ -90,16 +90,11 @@ def values_of(complete: Sequence[Curve]) -> NDArray[np.float64]:
     return np.array([(curve.errors[-1], *curve.known) for curve in complete], dtype=np.float64)
 
 
-def noisy_column(noise_floor: NoiseFloor) -> Noisy | None:
-    """The latency as the objective in which small differences are ties; None without a noise floor."""
-    return Noisy(LATENCY_COLUMN, noise_floor) if noise_floor.ties else None
-
-
 def front_trials(complete: Sequence[Curve], noise_floor: NoiseFloor) -> tuple[int, ...]:
     """The numbers of the complete trials on their front (`analysis.pareto.non_dominated`)."""
     if not complete:
         return ()
-    mask = non_dominated(values_of(complete), noisy_column(noise_floor))
+    mask = non_dominated(values_of(complete), Noisy(LATENCY_COLUMN, noise_floor))
     return tuple(curve.trial for curve, member in zip(complete, mask, strict=True) if member)
 
 

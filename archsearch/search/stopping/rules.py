@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from archsearch.analysis.pareto import dominates, non_dominated
+from archsearch.analysis.pareto import Noisy, dominates, non_dominated
 from archsearch.noise import NoiseFloor
 from archsearch.registry import Registry
 from archsearch.search.stopping.base import Curve, Decision, RuleContext, StoppingRule, StoppingSettings
-from archsearch.search.stopping.replay import noisy_column, values_of
+from archsearch.search.stopping.replay import LATENCY_COLUMN, values_of
 
 # Multi-objective asynchronous successive halving: at each rung the best third goes on, the others wait.
 #
@@ -320,7 +320,7 @@ class PredictedDomination:
 
     def __init__(self, settings: StoppingSettings, context: RuleContext) -> None:
         self._settings, self._seed = settings, context.seed
-        self._noisy = noisy_column(context.noise_floor)
+        self._noisy = Noisy(LATENCY_COLUMN, context.noise_floor)
         self._learnt: _Learnt | None = None
 
     def decide(self, trial: Curve, others: Sequence[Curve]) -> Decision:
