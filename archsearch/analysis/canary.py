@@ -245,11 +245,7 @@ class Canary(InNotebooks):
             rows.append(("Share of the trials' time (%)", f"{100.0 * self.latency_share:.0f}", None))
         return Table(
             title="How far the latencies can be trusted",
-            columns=(
-                Column(title="What", whole=True),
-                Column(title="How much", whole=True),
-                Column(title="Which"),
-            ),
+            columns=(Column(title="What", whole=True), Column(title="How much", whole=True), Column(title="Which")),
             rows=tuple(rows) if self.networks else (),
             note=self.method,
             wide=True,

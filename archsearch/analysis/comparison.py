@@ -477,11 +477,7 @@ def _shared_table(found: Comparison) -> Table:
         rows.append((each.label, *cells, "all" if all(each.on_front) else ", ".join(fronts) or "none", each.arch_id))
     return Table(
         title="Shared networks",
-        columns=(
-            *columns,
-            Column(title="On the front of", key="on_front"),
-            ARCH_ID,
-        ),
+        columns=(*columns, Column(title="On the front of", key="on_front"), ARCH_ID),
         rows=tuple(rows),
     )
 

@@ -35,10 +35,7 @@ _OF_LATENCY = ("device", "backend", "batch", "threads", "precision", "input_size
 _OF_SCORE = ("epochs", "seed", "split", "train_images", "eval_images", "protocol", "majority_percent")
 # What a difference in each condition means for the reader. cuda:0 and cuda:1 of one machine may well be compared: what
 # matters of a device is in the fingerprint.
-_CONSEQUENCES = (
-    (_OF_LATENCY[1:], "latencies are not comparable"),
-    (_OF_SCORE, "accuracies are not comparable"),
-)
+_CONSEQUENCES = ((_OF_LATENCY[1:], "latencies are not comparable"), (_OF_SCORE, "accuracies are not comparable"))
 _NAMED_TRIALS = 4
 _MOST_LISTED = 4  # values of one condition
 

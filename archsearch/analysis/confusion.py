@@ -153,8 +153,7 @@ def study_confusion(
     if not groups:
         return None
     best = max(
-        groups,
-        key=lambda key: statistics.fmean(each.balanced_top1_percent or 0.0 for each in groups[key].values()),
+        groups, key=lambda key: statistics.fmean(each.balanced_top1_percent or 0.0 for each in groups[key].values())
     )
     label = labels_of(records).get(best[0], best[0])
     return confusion_of(tuple(groups[best].values()), classes, label=label, study=study)

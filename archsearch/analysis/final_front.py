@@ -22,12 +22,7 @@ from typing_extensions import TypedDict  # pydantic takes no other before Python
 from archsearch.analysis.front import Front, FrontRow, front_of
 from archsearch.analysis.intervals import PooledVariance, additive_fit, half_width, share_error_points
 from archsearch.analysis.means import cut_off_last, labels_of, mean_score
-from archsearch.analysis.rank_correlation import (
-    LEAST_FOR_INTERVAL,
-    Correlation,
-    correlation_of,
-    resampled_correlations,
-)
+from archsearch.analysis.rank_correlation import LEAST_FOR_INTERVAL, Correlation, correlation_of, resampled_correlations
 from archsearch.noise import NoiseFloor
 from archsearch.records import Record, Score, TrialStatus
 from archsearch.table import (

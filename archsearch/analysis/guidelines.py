@@ -819,10 +819,7 @@ def _sample_tables(sample: SampleReport | None) -> Iterator[Table]:
         Column(title="R2", decimals=3),
         Column(title="Predicted R2", decimals=3),
         Column(title="Rank correlation", key="spearman", decimals=3),
-        (
-            Column(title="Power", decimals=3),
-            lambda each: each.exponents[0] if len(each.exponents) == 1 else None,
-        ),
+        (Column(title="Power", decimals=3), lambda each: each.exponents[0] if len(each.exponents) == 1 else None),
         note="Least squares on the logarithms. Predicted: each network from the others. Latency grows as a power.",
     )
     yield table_of(

@@ -394,12 +394,7 @@ def _networks(
 
 
 def _group(
-    name: str,
-    networks: Sequence[TrustNetwork],
-    predictors: Sequence[str],
-    ceiling: Ceiling | None,
-    *,
-    resamples: int,
+    name: str, networks: Sequence[TrustNetwork], predictors: Sequence[str], ceiling: Ceiling | None, *, resamples: int
 ) -> TrustGroup:
     known: dict[str, list[float]] = {PROXY: [network.proxy_top1_percent for network in networks]}
     few = f"{len(networks)} networks; {LEAST_NETWORKS} are the least that are ranked"
