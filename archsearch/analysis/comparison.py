@@ -288,13 +288,7 @@ def sides_by_device(side: Side) -> tuple[Side, ...]:
     if len(groups) < 2:
         return (side,)
     return tuple(
-        Side(
-            name=f"{side.name} on {name}",
-            study=side.name,
-            records=tuple(records),
-            noise_floor=side.noise_floor,
-            facts=side.facts,
-        )
+        replace(side, name=f"{side.name} on {name}", study=side.name, records=tuple(records))
         for name, records in groups.items()
     )
 
