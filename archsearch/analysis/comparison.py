@@ -82,10 +82,6 @@ class SharedNetwork:
     records: tuple[int, ...]
     on_front: tuple[bool, ...]
 
-    def values(self, objective: str) -> tuple[float, ...]:
-        """The network's value in each side: of `latency_ms` or `error_percent`."""
-        return self.latency_ms if objective == "latency_ms" else self.error_percent
-
 
 @dataclass(frozen=True, kw_only=True)
 class RankCorrelation:

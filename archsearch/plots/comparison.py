@@ -54,9 +54,9 @@ def comparison_figure(found: Comparison, *, width: int = 1100, height: int = 620
 
 def _point(network: SharedNetwork, objective: str, other: int) -> Place:
     """What the first side and another one measured: latency (ms) or top-1 (%)."""
-    values = network.values(objective)
-    pair = values[0], values[other]
-    return (100.0 - pair[0], 100.0 - pair[1]) if objective == "error_percent" else pair
+    if objective == "latency_ms":
+        return network.latency_ms[0], network.latency_ms[other]
+    return 100.0 - network.error_percent[0], 100.0 - network.error_percent[other]
 
 
 def _kind(network: SharedNetwork, other: int) -> str:
