@@ -242,6 +242,8 @@ def compare_studies(sides: Sequence[Side]) -> Comparison:
     tables = [_Medians(side) for side in sides]
     conditions = tuple(conditions_of([record for record in side.records if is_complete(record)]) for side in sides)
     common = [arch_id for arch_id in tables[0].values if all(arch_id in table.values for table in tables[1:])]
+    empty = ", ".join(table.name for table in tables if not table.values)
+    why_nothing = f"without a complete network: {empty}" if empty else "no network is in all of them"
     correlations: list[RankCorrelation] = []
     movers: list[Mover] = []
     for objective in COMPARED:
@@ -259,7 +261,7 @@ def compare_studies(sides: Sequence[Side]) -> Comparison:
         differences=_differences(sides, conditions),
         conditions=conditions,
         confidence=CONFIDENCE,
-        reason=_why_nothing(tables, common),
+        reason="" if common else why_nothing,
     )
 
 
@@ -350,9 +352,7 @@ def _correlation(objective: str, one: _Medians, other: _Medians, both: Sequence[
     resampled = resampled_correlations(x.tolist(), {other.name: y.tolist()}, resamples=resamples)[other.name]
     told = correlation_of(other.name, found.n, resampled, "", least=MIN_INTERVAL)
     found = replace(found, kendall=told.tau, spearman=told.spearman)
-    if told.tau is None:
-        return found
-    if abs(told.tau) >= 1.0 - 1e-12:  # all pairs alike: every resample says the same, so their spread is not seen
+    if abs(resampled.tau) >= 1.0 - 1e-12:  # all pairs alike: every resample says the same, so their spread is not seen
         return replace(found, told=_chance_of_all_alike(x) < 1.0 - CONFIDENCE)
     low, high = told.tau_low, told.tau_high
     return replace(
@@ -422,13 +422,6 @@ def _differences(sides: Sequence[Side], conditions: Sequence[RecordConditions]) 
                     )
                 )
     return tuple(found)
-
-
-def _why_nothing(tables: Sequence[_Medians], common: Sequence[str]) -> str:
-    if common:
-        return ""
-    empty = ", ".join(table.name for table in tables if not table.values)
-    return f"without a complete network: {empty}" if empty else "no network is in all of them"
 
 
 def _correlation_sentence(found: RankCorrelation) -> str:
