@@ -20,7 +20,6 @@ from archsearch.analysis.objectives import floor_basis
 from archsearch.analysis.recommendation import Recommendation, RecommendationJson
 from archsearch.analysis.verdicts import Standing, Verdict, verdicts_sentence, verdicts_table
 from archsearch.designs import Design
-from archsearch.noise import NoiseFloor
 from archsearch.records import Record
 from archsearch.table import NETWORK, TRIAL, Column, InNotebooks, Table, json_as, plain, table_of
 from archsearch.text import capitalised, count_text, plural, significant
@@ -427,15 +426,16 @@ class StudyFront(InNotebooks, Front):
 
     def plain(self) -> FrontJson:
         """All of it as plain data; networks of other tables stand by their trials."""
-        knee = self.knee
+        knee, floor = self.knee, self.noise_floor
+        growth = None if floor.growth == 0.0 else json_as(GrowthJson, floor, power=floor.growth)
         rows = [
             {**row, "over": list(self.over(network))} for row, network in zip(front_rows(self), self.rows, strict=True)
         ]
         return json_as(
             FrontJson,
             self,
-            noise_floor=self.noise_floor.relative,
-            noise_floor_basis=_plain_floor(self.noise_floor),
+            noise_floor=floor.relative,
+            noise_floor_basis=json_as(FloorJson, floor, growth=growth),
             latency_batch=None if self.latency_batch is None else json_as(BatchJson, self.latency_batch),
             canary=self.canary.summary(),
             recommendation=self.recommendation.plain(),
@@ -463,9 +463,3 @@ class FrontAnswer(InNotebooks):
     def tables(self) -> tuple[Table, ...]:
         """The front; what became of the published networks and what was retrained, if that is asked for."""
         return self.shown
-
-
-def _plain_floor(floor: NoiseFloor) -> FloorJson:
-    """What a noise floor rests on, and how it grows with the latency (null: it does not)."""
-    growth = None if floor.growth == 0.0 else json_as(GrowthJson, floor, power=floor.growth)
-    return json_as(FloorJson, floor, growth=growth)
