@@ -247,7 +247,8 @@ def trust_of(
     """
     short = {arch_id: records[0] for arch_id, records in _by_network(proxy).items()}
     trained = _by_network(long)
-    boundary = _best_quarter_percent([score_of(record).top1_percent for record in short.values()])
+    ranked = sorted((score_of(record).top1_percent for record in short.values()), reverse=True)
+    boundary = ranked[math.ceil(len(ranked) / 4) - 1] if ranked else math.inf  # of the best quarter, rounded up
     both = sorted(
         (short[arch_id] for arch_id in trained if arch_id in short),
         key=lambda record: (-score_of(record).top1_percent, record.trial),
@@ -256,7 +257,9 @@ def trust_of(
     names = [name for name in predictors if name != PROXY]
     best = [network for network in networks if network.best_quarter]
     members = {"all": networks, "best quarter": best}
-    noise = _noise_points(long)
+    whole = [(record.arch_id, score_of(record)) for record in _complete(long)]
+    spread = additive_fit({(arch_id, score.seed): score.top1_percent for arch_id, score in whole}).spread
+    noise = math.sqrt(spread.variance) if spread.seen else None
     noises = (proxy_noise_points or noise, noise or proxy_noise_points)
     ceilings = _ceilings(list(short.values()), networks, members, noises)
     groups = tuple(
@@ -264,7 +267,8 @@ def trust_of(
     )
     top = max((network.long_top1_percent for network in networks), default=math.nan)
     first = networks[0] if networks else None
-    epochs = [max((score_of(record).epochs for record in group), default=0) for group in (both, _complete(long))]
+    scores = [score_of(record) for record in both], [score for _, score in whole]
+    epochs = [max((score.epochs for score in group), default=0) for group in scores]
     lost = {
         record.arch_id: record
         for record in reversed(long)
@@ -300,20 +304,12 @@ def trust_of(
             "training; of a predictor, without the former."
         ),
         warnings=_warnings(
-            [score_of(record) for record in both],
-            [score_of(record) for record in _complete(long)],
+            *scores,
             [f"{label}{_why(record)}" for label, record in zip(missing, lost.values(), strict=True)],
             seeds=[network.seeds for network in networks],
             noisy=None in noises,
         ),
     )
-
-
-def _noise_points(long: Sequence[Record]) -> float | None:
-    """The standard deviation of a score about network + seed, from all networks; None where no seed shows it."""
-    values = {(record.arch_id, score_of(record).seed): score_of(record).top1_percent for record in _complete(long)}
-    spread = additive_fit(values).spread
-    return math.sqrt(spread.variance) if spread.seen else None
 
 
 def _ceilings(
@@ -351,12 +347,6 @@ def _by_network(records: Sequence[Record]) -> dict[str, list[Record]]:
 
 def _why(record: Record) -> str:
     return f" ({record.status.value}{f': {record.reason}' if record.reason else ''})" if not is_complete(record) else ""
-
-
-def _best_quarter_percent(top1_percent: Sequence[float]) -> float:
-    """The top-1 from which on a network is in the best quarter, rounded up; infinite without networks."""
-    ranked = sorted(top1_percent, reverse=True)
-    return ranked[math.ceil(len(ranked) / 4) - 1] if ranked else math.inf
 
 
 def _networks(
