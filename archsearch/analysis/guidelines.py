@@ -55,7 +55,6 @@ CHAINS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 }
 PRINTED_DEVICES = {"gpu": "GTX 1080Ti", "arm": "Snapdragon 810"}
 DEVICE_NAMES = {"gpu": "GPU", "arm": "ARM"}
-_MS_PER_SECOND = 1000.0
 # 16 times the multiply-adds in less than twice the time: at most a quarter of the growth is work.
 LAUNCH_BOUND_EXPONENT = 0.25
 # A per-operator price explains latency where the number of operators does so better than the multiply-adds, and these
@@ -139,6 +138,11 @@ class GuidelineVerdict:
 
     verdict: GuidelineOutcome
     columns: tuple[ColumnVerdict, ...]
+
+    def __str__(self) -> str:
+        columns = [str(column.verdict) for column in self.columns]
+        each = f" (columns from narrow to wide: {', '.join(columns)})" if len(set(columns)) > 1 else ""
+        return f"{self.verdict}{each}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -282,7 +286,7 @@ class RowReport:
     @property
     def runs_per_second(self) -> float:
         """Batches a second, from the median; images a second at batch 1."""
-        return _MS_PER_SECOND / self.latency.median_ms
+        return 1000.0 / self.latency.median_ms
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -342,7 +346,7 @@ class TableReport:
             trends = ", ".join(f"{column.scale} {column.trends[name]}" for column in self.columns)
             yield f"along {name}, time for a multiply-add: {trends}"
         printed = ", ".join(
-            f"{DEVICE_NAMES[device]} ({PRINTED_DEVICES[device]}) {_printed_text(verdict)}"
+            f"{DEVICE_NAMES[device]} ({PRINTED_DEVICES[device]}) {verdict}"
             for device, verdict in self.printed_verdicts.items()
         )
         yield f"the same rule on the printed speeds, within their rounding: {printed}"
@@ -627,7 +631,11 @@ def column_verdict(
     if not rows:
         raise ValueError("a column needs rows beside the best one")
     for row in (best, *rows):
-        _check(row)
+        numbers = (float(row.macs), row.ratio_low, row.ratio, row.ratio_high)
+        if not all(math.isfinite(number) and number > 0 for number in numbers):
+            raise ValueError(f"'{row.label}': positive numbers are needed, got {numbers}")
+        if row.ratio_low > row.ratio_high:
+            raise ValueError(f"'{row.label}': the interval {row.ratio_low} to {row.ratio_high} is upside down")
     floor = max(abs(best.ratio_low - 1.0), abs(best.ratio_high - 1.0))
     compared = tuple(_compare(row, best, floor) for row in rows)
     outcomes = {Speed.FASTER: GuidelineOutcome.FAILS, Speed.SLOWER: GuidelineOutcome.HOLDS}
@@ -691,14 +699,6 @@ def growth(*, macs: Sequence[int], times_ms: Sequence[float]) -> Growth:
         exponent=exponent,
         launch_bound=exponent < LAUNCH_BOUND_EXPONENT,
     )
-
-
-def _check(row: TimedRow) -> None:
-    numbers = (float(row.macs), row.ratio_low, row.ratio, row.ratio_high)
-    if not all(math.isfinite(number) and number > 0 for number in numbers):
-        raise ValueError(f"'{row.label}': positive numbers are needed, got {numbers}")
-    if row.ratio_low > row.ratio_high:
-        raise ValueError(f"'{row.label}': the interval {row.ratio_low} to {row.ratio_high} is upside down")
 
 
 def _compare(row: TimedRow, best: TimedRow, floor: float) -> RowCost:
@@ -769,13 +769,6 @@ def _fit(logs: Mapping[str, Floats], target: Floats) -> Explained:
         spearman=float(spearmanr(ranked, target).statistic),
         exponents=tuple(float(value) for value in coefficients[1:]),
     )
-
-
-def _printed_text(verdict: GuidelineVerdict) -> str:
-    columns = [str(column.verdict) for column in verdict.columns]
-    if len(set(columns)) == 1:
-        return str(verdict.verdict)
-    return f"{verdict.verdict} (columns from narrow to wide: {', '.join(columns)})"
 
 
 def _experiment_table(found: TableReport, speed_unit: str) -> Table:
