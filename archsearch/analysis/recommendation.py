@@ -681,14 +681,6 @@ class SelectionRule:
     at_most: float = math.inf
     asked: str = ""
 
-    def show(self, value: float) -> str:
-        """A value of the limited objective for people, as the quantity that was asked for."""
-        if self.objective is None:
-            return ""
-        if self.asked == "accuracy":
-            return f"{100.0 - value:.2f} % top-1"
-        return OBJECTIVES[self.objective].called(value)
-
 
 def parse_rule(text: str) -> SelectionRule:
     """The rule that a person wrote. Raises ConfigError saying what is allowed."""
@@ -739,9 +731,10 @@ def select(front: Front, rule: str) -> Record:
         within = [record for record in records if limited.extract(record) <= parsed.at_most + slack]
         if not within:
             closest = min(records, key=lambda record: (limited.extract(record), record.trial))
+            value = limited.extract(closest)
+            shown = f"{100.0 - value:.2f} % top-1" if parsed.asked == "accuracy" else limited.called(value)
             raise ConfigError(
-                f"no complete trial satisfies '{rule.strip()}'",
-                hint=f"the nearest is {closest.label} with {parsed.show(limited.extract(closest))}",
+                f"no complete trial satisfies '{rule.strip()}'", hint=f"the nearest is {closest.label} with {shown}"
             )
         records = within
     order = [OBJECTIVES[name].extract for name in (parsed.minimise, "latency_ms", "error_percent", "params")]
