@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -272,15 +272,6 @@ def has_drifted(latency: Latency, drift_tolerance: float | None) -> bool:
     return drift_tolerance is not None and latency.drift is not None and abs(latency.drift) > drift_tolerance
 
 
-def quiet_by_device(latencies: Iterable[Latency]) -> dict[str, float | None]:
-    """What the memory witness takes in quiet measurements (milliseconds), by device fingerprint."""
-    found: dict[str, list[float]] = {}
-    for latency in latencies:
-        if latency.memory_ms is not None:
-            found.setdefault(latency.fingerprint, []).append(latency.memory_ms)
-    return {fingerprint: quiet_memory_ms(measured) for fingerprint, measured in found.items()}
-
-
 def canary_of(
     records: Sequence[Record],
     *,
@@ -303,7 +294,11 @@ def canary_of(
             first.setdefault(record.arch_id, (record, record.latency))
     first = dict(sorted(first.items(), key=lambda each: each[1][0].trial))
     drifts = [latency.drift for _, latency in first.values() if latency.drift is not None]
-    quiet = quiet_by_device(latency for _, latency in first.values())
+    witnessed: dict[str, list[float]] = {}  # by device fingerprint
+    for _, latency in first.values():
+        if latency.memory_ms is not None:
+            witnessed.setdefault(latency.fingerprint, []).append(latency.memory_ms)
+    quiet = {fingerprint: quiet_memory_ms(measured) for fingerprint, measured in witnessed.items()}
     # a design measures a network anew with each seed; a trial that was answered from another one has its latency
     # and one that goes on with a network has what it took before
     ended = (record for record in records if record.seconds is not None and record.status not in TOLD_ELSEWHERE)
