@@ -440,16 +440,7 @@ def confirmed_of(
     best = [name for name in work.names if on_front[name]]
     bend = knee([values[name] for name in best]) if best else None
     points = tuple(
-        _point(
-            point,
-            work.groups.get(point.name, []),
-            work.seeds_of(point.name),
-            values=tuple(values.get(point.name, ())),
-            on_front=on_front.get(point.name, False),
-            probability=shares.get(point.name),
-            original=rows.get(point.arch_id),
-            comparable=comparable,
-        )
+        _point(work, point, values, on_front, shares.get(point.name), rows.get(point.arch_id), comparable=comparable)
         for point in design.points
     )
     return Confirmed(
@@ -472,16 +463,17 @@ def confirmed_of(
 
 
 def _point(
+    work: _FrontDraws,
     point: DesignPoint,
-    group: Sequence[Record],
-    seeds: tuple[int, ...],
-    *,
-    values: tuple[float, ...],
-    on_front: bool,
+    values: Mapping[str, Sequence[float]],
+    on_front: Mapping[str, bool],
     probability: float | None,
     original: FrontRow | None,
+    *,
     comparable: bool,
 ) -> ConfirmedPoint:
+    """`values`, `on_front`: by the point's name."""
+    group = work.groups.get(point.name, [])
     errors = mean_interval([record.error_percent for record in group])
     logs = [math.log(OBJECTIVES["latency_ms"].extract(record)) for record in group]
     times = mean_interval(logs).through(math.exp)
@@ -506,7 +498,7 @@ def _point(
         variant=point.variant,
         arch_id=point.arch_id,
         n=len(group),
-        seeds=seeds,
+        seeds=work.seeds_of(point.name),
         top1_percent=top1[0],
         top1_low_percent=top1[1],
         top1_high_percent=top1[2],
@@ -515,8 +507,8 @@ def _point(
         latency_high_ms=latency[2],
         params=None if cost is None else cost.params,
         macs=None if cost is None else cost.macs,
-        values=values,
-        on_front=on_front,
+        values=tuple(values.get(point.name, ())),
+        on_front=on_front.get(point.name, False),
         probability_on_front=probability,
         searched_top1_percent=None if original is None else 100.0 - original.record.error_percent,
         searched_latency_ms=OBJECTIVES["latency_ms"].extract(original.record) if original and comparable else None,
