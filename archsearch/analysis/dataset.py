@@ -113,7 +113,18 @@ class DatasetSurvey(InNotebooks):
 
     def tables(self) -> tuple[Table, ...]:
         """Splits, classes, kinds of pictures, and files with problems."""
-        return self._splits(), self._classes(), self._kinds(), self._problems(), self._repeats()
+        problems = Table(
+            title="Unreadable files",
+            columns=(Column(title="Split"), Column(title="File"), Column(title="Why")),
+            rows=tuple((split.name, file, why) for split in self.facts.splits for file, why in split.problems),
+        )
+        repeats = table_of(
+            "Images that stand more than once",
+            sorted(self.facts.repeats, key=lambda each: (not each.across_splits, not each.across_classes)),
+            (Column(title="Image"), lambda each: "/".join(each.places[0])),
+            (Column(title="Also"), lambda each: ", ".join(map("/".join, each.places[1:]))),
+        )
+        return self._splits(), self._classes(), self._kinds(), problems, repeats
 
     def _guess(self) -> str:
         counts = self.facts.train.images
@@ -194,21 +205,6 @@ class DatasetSurvey(InNotebooks):
             title="Pictures",
             columns=(Column(title="What"), Column(title="Value", whole=True), Column(title="Images", decimals=0)),
             rows=tuple(rows),
-        )
-
-    def _problems(self) -> Table:
-        return Table(
-            title="Unreadable files",
-            columns=(Column(title="Split"), Column(title="File"), Column(title="Why")),
-            rows=tuple((split.name, file, why) for split in self.facts.splits for file, why in split.problems),
-        )
-
-    def _repeats(self) -> Table:
-        return table_of(
-            "Images that stand more than once",
-            sorted(self.facts.repeats, key=lambda each: (not each.across_splits, not each.across_classes)),
-            (Column(title="Image"), lambda each: "/".join(each.places[0])),
-            (Column(title="Also"), lambda each: ", ".join(map("/".join, each.places[1:]))),
         )
 
 
