@@ -260,25 +260,6 @@ def _spent(ordered: Sequence[Record]) -> dict[int, float]:
     return found
 
 
-def _kept(front: Floats, noisy: Noisy | None) -> Floats:
-    """The members of a plain front that stand beside each other under the noise floor.
-
-    With two objectives they are a chain: from the best in the exact objective on, each next one is the first that is
-    faster than the last by more than the floor.
-    """
-    if noisy is None:
-        return front
-    if front.shape[1] != 2:
-        return front[non_dominated(front, noisy)]
-    ordered = front[np.argsort(front[:, 1 - noisy.column])]
-    falling = -noisy.floor.upper(ordered[:, noisy.column])  # grows along the front
-    chain, place = [], 0
-    while place < len(ordered):
-        chain.append(place)
-        place = max(place + 1, int(np.searchsorted(falling, -ordered[place, noisy.column], side="right")))
-    return np.asarray(ordered[chain])
-
-
 def _volume(front: Floats, corner: tuple[float, ...]) -> float:
     """As `pareto.hypervolume`, of points that do not dominate each other; of two objectives in one go."""
     if front.shape[1] != 2:
@@ -292,40 +273,24 @@ def _volume(front: Floats, corner: tuple[float, ...]) -> float:
 def _growth(values: Floats, corner: tuple[float, ...], noisy: Noisy | None) -> tuple[list[float], list[bool]]:
     """The volume after each point, and whether each was on the front then.
 
-    Only the plain front (without noise) of the points so far is kept. That is exact: whatever dominates a point also
-    dominates those that it is plainly better than. So a plainly dominated point is in the kernel of
-    `pareto.non_dominated` only beside a better member that equals it in the exact objectives, and there it adds neither
-    volume nor anything that it alone dominates.
+    Only the plain front (without noise) of the points so far is kept, and its members under the noise floor. That is
+    exact: whatever dominates a point also dominates those that it is plainly better than. So a plainly dominated point
+    is in the kernel of `pareto.non_dominated` only beside a member that equals it in the exact objectives, and there it
+    adds neither volume nor anything that it alone dominates.
     """
-    front = np.empty((0, values.shape[1]))
+    front = members = np.empty((0, values.shape[1]))
     volumes: list[float] = []
     joined: list[bool] = []
     volume = 0.0
-    kept = front
     for point in values:
-        if np.isnan(point).any():
-            volumes.append(volume)
-            joined.append(False)
-            continue
-        if not (front <= point).all(axis=1).any():
+        known = not np.isnan(point).any()
+        if known and not (front <= point).all(axis=1).any():
             front = np.vstack([front[~(front >= point).all(axis=1)], point])
-            kept = _kept(front, noisy)
+            members = front[non_dominated(front, noisy)]
             volume = _volume(front, corner)
-        joined.append(bool((kept == point).all(axis=1).any()) or _ties(kept, point, noisy))
+        joined.append(known and bool(non_dominated(np.vstack([members, point]), noisy)[-1]))
         volumes.append(volume)
     return volumes, joined
-
-
-def _ties(kept: Floats, point: Floats, noisy: Noisy | None) -> bool:
-    """Whether a point that the plain front lacks is in the kernel: equal to a member, slower within the floor.
-
-    Another member, more accurate and too slow to dominate that one, may dominate the point.
-    """
-    if noisy is None:
-        return False
-    others = np.delete(np.arange(kept.shape[1]), noisy.column)
-    beside = (kept[:, others] == point[others]).all(axis=1).any()
-    return bool(beside and non_dominated(np.vstack([kept, point]), noisy)[-1])
 
 
 def _shuffled(values: Floats, corner: tuple[float, ...], shuffles: int) -> tuple[ShuffledStep, ...]:
