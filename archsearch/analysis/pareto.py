@@ -107,8 +107,15 @@ def non_dominated(values: ArrayLike, noisy: Noisy | None = None) -> NDArray[np.b
         raise ValueError("a relative noise floor means nothing for negative values")
     order = np.lexsort((measured, *exact.T[::-1]))
     keep = np.zeros(len(points), dtype=np.bool_)
-    decide = _sweep if exact.shape[1] <= 2 else _sieve
-    keep[order] = decide(exact[order], measured[order], noisy)
+    if exact.shape[1] <= 2:
+        keep[order] = _sweep(exact[order], measured[order], noisy)
+        return keep
+    members: list[list[float]] = []
+    for place in order.tolist():  # more objectives than a study has: O(front * n)
+        point = points[place].tolist()
+        if not any(dominates(member, point, noisy) for member in members):
+            members.append(point)
+            keep[place] = True
     return keep
 
 
@@ -254,14 +261,3 @@ def _sweep(exact: Floats, measured: Floats, noisy: Noisy) -> NDArray[np.bool_]:
             fastest, fastest_upper = value, upper
         keep.append(not beaten)
     return np.array(keep, dtype=np.bool_)
-
-
-def _sieve(exact: Floats, measured: Floats, noisy: Noisy) -> NDArray[np.bool_]:
-    """The same for any number of exact objectives: O(front * n)."""
-    keep = np.zeros(len(exact), dtype=np.bool_)
-    for index in range(len(exact)):
-        kept = np.flatnonzero(keep)
-        not_worse = (exact[kept] <= exact[index]).all(axis=1) & ~noisy.below(measured[index], measured[kept])
-        better = (exact[kept] < exact[index]).any(axis=1) | noisy.below(measured[kept], measured[index])
-        keep[index] = not (not_worse & better).any()
-    return keep
