@@ -260,8 +260,18 @@ def trust_of(
     whole = [(record.arch_id, score_of(record)) for record in _complete(long)]
     spread = additive_fit({(arch_id, score.seed): score.top1_percent for arch_id, score in whole}).spread
     noise = math.sqrt(spread.variance) if spread.seen else None
-    noises = (proxy_noise_points or noise, noise or proxy_noise_points)
-    ceilings = _ceilings(list(short.values()), networks, members, noises)
+    proxy_noise, long_noise = proxy_noise_points or noise, noise or proxy_noise_points
+    ceilings: Mapping[str, Ceiling] = {}
+    if proxy_noise is not None and long_noise is not None and networks:
+        places = {network.arch_id: place for place, network in enumerate(networks)}
+        ceilings = ceilings_of(
+            [score_of(record).top1_percent for record in short.values()],
+            [network.proxy_top1_percent for network in networks],
+            [network.long_top1_percent for network in networks],
+            {name: [places[network.arch_id] for network in group] for name, group in members.items()},
+            proxy_noise=proxy_noise,
+            long_noise=[long_noise / math.sqrt(network.seeds) for network in networks],
+        )
     groups = tuple(
         _group(name, group, names, ceilings.get(name), resamples=resamples) for name, group in members.items()
     )
@@ -289,7 +299,7 @@ def trust_of(
         pick_rank=None if first is None else first.long_rank,
         regret_points=None if first is None else top - first.long_top1_percent,
         noise_points=noise,
-        proxy_noise_points=noises[0],
+        proxy_noise_points=proxy_noise,
         confidence=CONFIDENCE,
         resamples=resamples,
         missing=missing,
@@ -307,29 +317,8 @@ def trust_of(
             *scores,
             [f"{label}{_why(record)}" for label, record in zip(missing, lost.values(), strict=True)],
             seeds=[network.seeds for network in networks],
-            noisy=None in noises,
+            noisy=None in (proxy_noise, long_noise),
         ),
-    )
-
-
-def _ceilings(
-    short: Sequence[Record],
-    networks: Sequence[TrustNetwork],
-    groups: Mapping[str, Sequence[TrustNetwork]],
-    noises: tuple[float | None, float | None],
-) -> dict[str, Ceiling]:
-    """What the noise of a proxy's and of a long score (points) leaves of a perfect tau over each group."""
-    proxy_noise, long_noise = noises
-    if proxy_noise is None or long_noise is None or not networks:
-        return {}
-    places = {network.arch_id: place for place, network in enumerate(networks)}
-    return ceilings_of(
-        [score_of(record).top1_percent for record in short],
-        [network.proxy_top1_percent for network in networks],
-        [network.long_top1_percent for network in networks],
-        {name: [places[network.arch_id] for network in group] for name, group in groups.items()},
-        proxy_noise=proxy_noise,
-        long_noise=[long_noise / math.sqrt(network.seeds) for network in networks],
     )
 
 
