@@ -222,9 +222,14 @@ def hypervolume_history(
     )
     if reason or corner is None:
         return history
-    values = _values(counted, objectives)
+    known = {record.trial: row for record, row in zip(*complete_values(counted, objectives), strict=True)}
+    missing = np.full(len(objectives), np.nan)  # a trial without finite values is on no front
+    values = np.array([known.get(record.trial, missing) for record in counted])
     volumes, joined = _growth(values, corner, noisy_latency(objectives, history.noise_floor))
-    seconds = _spent(ordered)
+    total, seconds = 0.0, {}
+    for record in ordered:
+        total += 0.0 if record.status is TrialStatus.RUNNING else record.seconds or 0.0
+        seconds[record.trial] = total
     steps = tuple(
         HistoryStep(
             ended=index + 1,
@@ -242,22 +247,6 @@ def hypervolume_history(
     if len(counted) < 2:
         return replace(history, steps=steps)
     return replace(history, steps=steps, shuffled=_shuffled(values, corner, shuffles), shuffles=shuffles)
-
-
-def _values(records: Sequence[Record], objectives: Sequence[str]) -> Floats:
-    """(n, m), a row of NaN for a trial that has no finite values: it is on no front."""
-    known = {record.trial: row for record, row in zip(*complete_values(records, objectives), strict=True)}
-    missing = np.full(len(objectives), np.nan)
-    return np.array([known.get(record.trial, missing) for record in records]).reshape(-1, len(objectives))
-
-
-def _spent(ordered: Sequence[Record]) -> dict[int, float]:
-    total, found = 0.0, {}
-    for record in ordered:
-        if record.status is not TrialStatus.RUNNING:
-            total += record.seconds or 0.0
-        found[record.trial] = total
-    return found
 
 
 def _volume(front: Floats, corner: tuple[float, ...]) -> float:
