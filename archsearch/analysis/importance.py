@@ -82,9 +82,7 @@ class Importances(InNotebooks):
     Attributes:
         study: its name; "" if it has no trial.
         rankings: one for each objective and method, in that order.
-        networks: complete networks of the search space (equal ones counted once).
-        left_out: complete records without a point of the search space, such as published variants outside it.
-        constant: choices that had one value in all networks, and so have no importance.
+        networks, left_out, constant: as `archsearch.analysis.levels` counts them.
         reason: why there are no rankings; "" if there are.
         note: what may not be concluded.
     """

@@ -124,9 +124,7 @@ class Marginal(InNotebooks):
     Attributes:
         study: its name; "" if it has no trial.
         models: one for each objective.
-        networks: complete networks of the search space; equal ones are averaged and counted once.
-        left_out: complete records without a point of the search space, such as published variants outside it.
-        constant: choices that had one value in all networks.
+        networks, left_out, constant: as `archsearch.analysis.levels` counts them.
         confidence: of the intervals.
         reason: why there are no models; "" if there are.
         note: what may not be concluded.
