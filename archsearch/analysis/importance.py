@@ -55,10 +55,6 @@ class Ranking:
     rows: tuple[Importance, ...]
     reason: str = ""
 
-    def of(self, choice: str) -> Importance | None:
-        """One choice of it; None if it has it not."""
-        return next((row for row in self.rows if row.choice == choice), None)
-
     @property
     def shuffled(self) -> bool:
         """Whether it is known what chance gives."""
@@ -176,7 +172,7 @@ class Importances(InNotebooks):
 
 def _cells(ranking: Ranking, choice: str) -> tuple[Cell, ...]:
     """A choice's share and, where it is known, what chance gives (both in percent) and whether it is above that."""
-    found = ranking.of(choice)
+    found = next((row for row in ranking.rows if row.choice == choice), None)
     share = None if found is None else 100.0 * found.share
     if not ranking.shuffled:
         return (share,)
