@@ -315,17 +315,13 @@ def _error(point: ConfirmedPoint, confirmed: Confirmed) -> float:
 
 
 def _none(front: Front, records: Sequence[Record], made_by: str) -> Recommendation:
-    hint = (capitalised(made_with(made_by)),) if made_by else ()
-    if not records:
-        return Recommendation(
-            network=None, sentence="There is no network to take yet: the study has no trials.", notes=hint
-        )
+    sentence = "There is no network to take yet: the study has no trials."
+    if records:
+        sentence = f"There is no network to take: none of the study's trials is complete ({front.statuses_text})."
     reasons = Counter(record.reason for record in records if record.reason)
-    return Recommendation(
-        network=None,
-        sentence=f"There is no network to take: none of the study's trials is complete ({front.statuses_text}).",
-        notes=(*(f"{plural(count, 'trial')}: {reason}" for reason, count in reasons.most_common(3)), *hint),
-    )
+    notes = [f"{plural(count, 'trial')}: {reason}" for reason, count in reasons.most_common(3)]
+    notes += [capitalised(made_with(made_by))] if made_by else []
+    return Recommendation(network=None, sentence=sentence, notes=tuple(notes))
 
 
 class _Choice:
@@ -597,9 +593,8 @@ class _Choice:
             found.append(f"For other needs: {'; '.join(roles)}.")
         spread = None if self.confirmed is None else self.confirmed.error_spread
         curse = winners_curse_of(self.front, None if spread is None else math.sqrt(spread.variance))
-        if curse is None or self.uses_confirmed:
-            return tuple(found)
-        if max(curse.front_points, curse.best_points) >= _SAID_POINTS:
+        flattered = 0.0 if curse is None or self.uses_confirmed else max(curse.front_points, curse.best_points)
+        if curse is not None and flattered >= _SAID_POINTS:
             found.append(curse.sentence)
         return tuple(found)
 
