@@ -57,7 +57,6 @@ class FinalNetwork:
         proxy_rank: by the proxy's top-1 among the networks trained in full, 1 the most accurate; None for a network
             whose proxy was ended early.
         final_rank: by the test top-1 among those with a proxy rank; None likewise.
-        searched_front: whether it was on the front of the search.
         published: whether it is a network that its source describes.
     """
 
@@ -184,9 +183,7 @@ class FinalFront(InNotebooks):
     """The networks of a study that were trained in full under one protocol: a `archsearch.table.Result`.
 
     Attributes:
-        study, dataset: its name, and what it was trained on.
         named: the options that name it in a command; empty: its name does.
-        protocol, epochs, train_images, test_images: of the full trainings.
         front: of their mean scores on the test images, with the study's latencies.
         networks: by latency.
         against: one entry for each searched network, by latency.

@@ -85,7 +85,6 @@ class History(InNotebooks):
             several workers is nearly that in which they ended.
         shuffled: the same trials in random order. A search that learns lies above it for most of its length; one that
             draws at random lies within. It says nothing of networks that the search never tried.
-        shuffles: how many random orders.
         trials: ended trials that count, whether or not there are steps.
         reason: why there are no steps; "" if there are.
     """
@@ -394,8 +393,6 @@ class LearningCurves(InNotebooks):
     """The learning curves of a study: an `archsearch.table.Result`.
 
     Attributes:
-        curves: by trial.
-        splits: that they were scored on.
         counts: in words: trainings, early stops, and what has no curve.
     """
 

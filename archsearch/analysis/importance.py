@@ -18,7 +18,6 @@ class Importance:
     """One choice in one ranking.
 
     Attributes:
-        choice: as the search space names it.
         share: of the importance of all choices together, in [0, 1].
         chance: what the largest of all choices' shares stays below in 95% of the shuffles of the values over the
             networks, as a share of the same total, 1 at most; None if no shuffles were made. A share below it tells
@@ -44,7 +43,6 @@ class Ranking:
     Attributes:
         method: "PED-ANOVA" or "fANOVA".
         question: what the method's shares are shares of, in a sentence.
-        networks: that it was worked out from.
         rows: empty if nothing could be told, and then `reason` says why.
     """
 

@@ -141,7 +141,6 @@ class Additive:
         shares: (points, seeds) share of each point's values in each seed, less the average point's.
         seed_covariance: (seeds, seeds) of the seeds' effects, for a noise variance of 1.
         residuals: of each value, by point and seed.
-        spread: of the noise.
     """
 
     points: tuple[str, ...]

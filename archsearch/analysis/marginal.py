@@ -46,8 +46,6 @@ class LevelEffect:
 
     Attributes:
         choice, level: as the search space names them; the level as YAML writes it.
-        value: the level itself.
-        networks: that have it.
         effect: in the model's unit; lower is better, as of every objective.
         low, high: its interval; None where fewer than MIN_LEVEL networks have the level.
         told_among_all: whether it is told from 0 with all effects of the model corrected together; None without an
@@ -75,7 +73,6 @@ class MarginalModel:
 
     Attributes:
         unit: of the effects: "points" of error, or "%" of what it is otherwise (latency, parameters, ...).
-        networks: that it was fitted to.
         r2: share of the variance of left-out networks that the model predicts, by 5-fold cross-validation; 0 is what
             the mean of the others predicts. None if all values are equal.
         effects: by choice (the one whose levels differ most first), then by level.
@@ -123,9 +120,7 @@ class Marginal(InNotebooks):
 
     Attributes:
         study: its name; "" if it has no trial.
-        models: one for each objective.
         networks, left_out, constant: as `archsearch.analysis.levels` counts them.
-        confidence: of the intervals.
         reason: why there are no models; "" if there are.
         note: what may not be concluded.
     """

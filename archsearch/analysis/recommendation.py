@@ -111,7 +111,6 @@ class Published:
     """The recommended network beside a published one.
 
     Attributes:
-        record: of the published network.
         beaten: the recommended network is told from it as better in an objective, and as worse in none.
         accuracy, costs: the differences, as searched unless both were confirmed; `costs` in the objectives' order.
         sentence: `+9.0 points and 73 % faster than shufflenet_v2_x1_0`, with what cannot be told.
@@ -182,7 +181,6 @@ class Recommendation:
             the study has evaluated no other published network.
         runners_up: candidates whose accuracy cannot be told from its, fastest first.
         alternatives: the other networks that have a role: knee, most accurate, fastest within reason; fastest first.
-        notes: further sentences.
         own_roles: of the recommended network itself, such as "knee".
         warnings: what may make the choice wrong, in sentences.
         confirmed: the further seeds that it rests on, as far as they reach; None: on the search alone.

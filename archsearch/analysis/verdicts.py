@@ -31,7 +31,6 @@ class Verdict:
     """What became of one variant.
 
     Attributes:
-        variant: its published name.
         by: the front record that dominates it, or the lowest-numbered one level with it; None otherwise.
         accuracy_points: how many points of top-1 `by` is more accurate (0 or more).
         faster_ms: how many milliseconds (drift-corrected p10) `by` is faster; negative if slower, which it can only be
