@@ -40,15 +40,12 @@ def baselines_of(records: Sequence[Record]) -> dict[str, Baseline]:
             of_family.setdefault(record.family, []).append(record)
     found = {}
     for family, members in of_family.items():
-        counts: dict[str, Counter[Any]] = {}
-        for record in members:
-            for name, value in record.choices.items():
-                counts.setdefault(name, Counter())[value] += 1
+        counts = Counter(choice for record in members for choice in record.choices.items())
         variants = {record.variant: record for record in reversed(members) if record.variant is not None}
         if variants:
             name, nearest = max(
                 sorted(variants.items(), key=lambda item: item[1].trial),
-                key=lambda item: sum(counts[choice][value] for choice, value in item[1].choices.items()),
+                key=lambda item: sum(counts[choice] for choice in item[1].choices.items()),
             )
             found[family] = Baseline(name=name, choices=dict(nearest.choices))
         elif family in FAMILIES:
