@@ -634,10 +634,6 @@ def _first_listed(names: Sequence[str]) -> str:
 
 # A network by a rule of one's own: `knee`, `accuracy`, `latency`, or a budget such as `latency<=3.5`.
 #
-#     rule   = "recommended" | "knee" | "accuracy" | "latency" | budget
-#     budget = ("latency" | "error" | "params" | "macs") "<=" number [unit]  |  "accuracy" ">=" number ["%"]
-#     unit   = "ms" after latency; "%" after error; "k", "M" or "G" after params and macs
-#
 # A budget on latency, params or macs takes the most accurate network within it; a budget on error (or accuracy) takes
 # the fastest. Budgets look at every complete record, since the best within one on `params` need not be on a front of
 # error and latency. `recommended` is no rule on a front alone: `recommendation_of` has it.
