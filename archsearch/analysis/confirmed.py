@@ -431,7 +431,7 @@ def confirmed_of(
     values = dict(zip(work.names, means.tolist(), strict=True))
     on_front = dict(zip(work.names, work.front(means).tolist(), strict=True))
     rows = {} if original is None else {row.record.arch_id: row for row in reversed(original.rows)}
-    here = conditions_of([record for group in work.groups.values() for record in group])
+    here = conditions_of([record for group in work.groups.values() for record in group.values()])
     comparable = original is None or measured_alike(here, original.conditions)
     elsewhere = (
         f"another device or batch ({listed(here.device)}, batch {listed(here.batch)}, "
@@ -473,7 +473,8 @@ def _point(
     comparable: bool,
 ) -> ConfirmedPoint:
     """`values`, `on_front`: by the point's name."""
-    group = work.groups.get(point.name, [])
+    by_seed = work.groups.get(point.name, {})
+    group = list(by_seed.values())
     errors = mean_interval([record.error_percent for record in group])
     logs = [math.log(OBJECTIVES["latency_ms"].extract(record)) for record in group]
     times = mean_interval(logs).through(math.exp)
@@ -498,7 +499,7 @@ def _point(
         variant=point.variant,
         arch_id=point.arch_id,
         n=len(group),
-        seeds=work.seeds_of(point.name),
+        seeds=tuple(by_seed),
         top1_percent=top1[0],
         top1_low_percent=top1[1],
         top1_high_percent=top1[2],
@@ -535,33 +536,24 @@ def _method(work: _FrontDraws, draws: int, *, fresh: bool) -> str:
 
 
 class _FrontDraws:
-    """The completed trials of a design, by point, and the fits to them."""
+    """The completed trials of a design, by point and seed, and the fits to them."""
 
     def __init__(self, cells: Cells, design: Design, objectives: tuple[str, ...], noise_floor: NoiseFloor) -> None:
         self.objectives, self.noise_floor = objectives, noise_floor
-        self.seeds = design.seeds
-        self.groups: dict[str, list[Record]] = {}
-        self._cells = {
-            key: record
-            for key, record in cells.complete.items()
-            if record.latency is not None and OBJECTIVES["latency_ms"].extract(record) > 0.0
-        }
+        self.groups: dict[str, dict[int, Record]] = {}
         for point in design.points:
-            if found := [self._cells[point.name, seed] for seed in self.seeds_of(point.name)]:
-                self.groups[point.name] = found
+            for seed in design.seeds:
+                record = cells.complete.get((point.name, seed))
+                if record is not None and OBJECTIVES["latency_ms"].extract(record) > 0.0:
+                    self.groups.setdefault(point.name, {})[seed] = record
         self.names = tuple(self.groups)
         self.error = self._fit(OBJECTIVES["error_percent"].extract, seeds=True)
         self.log_latency = self._fit(lambda record: math.log(OBJECTIVES["latency_ms"].extract(record)), seeds=False)
         self.beside_error = self._beside_error() if BALANCED in objectives else None
 
-    def seeds_of(self, point: str) -> tuple[int, ...]:
-        """The seeds of a point that completed."""
-        return tuple(seed for seed in self.seeds if (point, seed) in self._cells)
-
     def _fit(self, of: Callable[[Record], float], *, seeds: bool) -> Additive:
-        return additive_fit(
-            {(point, s): of(self._cells[point, s]) for point in self.names for s in self.seeds_of(point)}, seeds=seeds
-        )
+        values = {(name, seed): of(each) for name, group in self.groups.items() for seed, each in group.items()}
+        return additive_fit(values, seeds=seeds)
 
     def _beside_error(self) -> tuple[float, Additive]:
         """The error over the classes as so many times the error, and the rest, whose noise is none of the error's.
@@ -592,7 +584,7 @@ class _FrontDraws:
         columns = [
             measured[name]
             if name in measured
-            else np.array([OBJECTIVES[name].extract(self.groups[point][0]) for point in self.names])
+            else np.array([OBJECTIVES[name].extract(next(iter(group.values()))) for group in self.groups.values()])
             for name in self.objectives
         ]
         return np.column_stack(columns) if self.names else np.zeros((0, len(self.objectives)))
