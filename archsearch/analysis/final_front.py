@@ -466,37 +466,7 @@ def final_front_of(
     values = {(arch_id, seed): score.top1_percent for arch_id, all_ in found.items() for seed, score in all_.items()}
     fitted = additive_fit(values, seeds=False).spread
     spread = fitted if fitted.freedom > 0 else None
-    networks = _networks(front, known, found, spread, {row.record.arch_id for row in searched.members}, published)
-    return FinalFront(
-        study=study,
-        dataset=dataset,
-        protocol=chosen[0],
-        epochs=chosen[1],
-        train_images=chosen[2],
-        test_images=chosen[3],
-        front=front,
-        networks=networks,
-        against=_against(networks, spread, searched.noise_floor),
-        proxy=_proxy_errors(networks, spread),
-        spread=spread,
-        missing=tuple(labels.get(arch_id, arch_id) for arch_id in groups[chosen] if arch_id not in known),
-        others=tuple(
-            f"{plural(len(nets), 'network')} by {key[0]}, {plural(key[1], 'epoch')} of {key[2]:,} images"
-            for key, nets in groups.items()
-            if key != chosen
-        ),
-        named=named,
-    )
-
-
-def _networks(
-    front: Front,
-    known: dict[str, Record],
-    found: dict[str, dict[int, Score]],
-    spread: PooledVariance | None,
-    searched: Collection[str],
-    published: Collection[str],
-) -> tuple[FinalNetwork, ...]:
+    before = {row.record.arch_id for row in searched.members}
     by_proxy = {
         row.record.arch_id: top1 for row in front.rows if (top1 := _proxy_top1(known[row.record.arch_id])) is not None
     }
@@ -516,11 +486,30 @@ def _networks(
                 top1=Interval(top1, *ends),
                 proxy_rank=proxy_ranks.get(arch_id),
                 final_rank=final_ranks.get(arch_id),
-                searched_front=arch_id in searched,
+                searched_front=arch_id in before,
                 published=arch_id in published,
             )
         )
-    return tuple(networks)
+    return FinalFront(
+        study=study,
+        dataset=dataset,
+        protocol=chosen[0],
+        epochs=chosen[1],
+        train_images=chosen[2],
+        test_images=chosen[3],
+        front=front,
+        networks=tuple(networks),
+        against=_against(networks, spread, searched.noise_floor),
+        proxy=_proxy_errors(networks, spread),
+        spread=spread,
+        missing=tuple(labels.get(arch_id, arch_id) for arch_id in groups[chosen] if arch_id not in known),
+        others=tuple(
+            f"{plural(len(nets), 'network')} by {key[0]}, {plural(key[1], 'epoch')} of {key[2]:,} images"
+            for key, nets in groups.items()
+            if key != chosen
+        ),
+        named=named,
+    )
 
 
 def _half_width(
