@@ -244,6 +244,18 @@ def compare_studies(sides: Sequence[Side]) -> Comparison:
     common = [arch_id for arch_id in tables[0].values if all(arch_id in table.values for table in tables[1:])]
     empty = ", ".join(table.name for table in tables if not table.values)
     why_nothing = f"without a complete network: {empty}" if empty else "no network is in all of them"
+    fronts = [table.on_front(common) for table in tables]
+    shared = [
+        SharedNetwork(
+            arch_id=arch_id,
+            label=tables[0].labels[arch_id],
+            error_percent=tuple(table.values[arch_id][0] for table in tables),
+            latency_ms=tuple(table.values[arch_id][1] for table in tables),
+            records=tuple(table.records[arch_id] for table in tables),
+            on_front=tuple(front[place] for front in fronts),
+        )
+        for place, arch_id in enumerate(common)
+    ]
     correlations: list[RankCorrelation] = []
     movers: list[Mover] = []
     for objective in COMPARED:
@@ -255,7 +267,7 @@ def compare_studies(sides: Sequence[Side]) -> Comparison:
         studies=tuple(dict.fromkeys(side.study or side.name for side in sides)),
         sides=names,
         networks=tuple(len(table.values) for table in tables),
-        shared=_shared(tables, common),
+        shared=tuple(sorted(shared, key=lambda each: (each.latency_ms[0], each.error_percent[0], each.arch_id))),
         correlations=tuple(correlations),
         movers=tuple(movers),
         differences=_differences(sides, conditions),
@@ -322,22 +334,6 @@ class _Medians:
     def on_front(self, arch_ids: Sequence[str]) -> list[bool]:
         points = np.array([self.values[arch_id] for arch_id in arch_ids], dtype=np.float64).reshape(-1, 2)
         return [bool(each) for each in non_dominated(points, Noisy(1, self.noise_floor))]
-
-
-def _shared(tables: Sequence[_Medians], common: Sequence[str]) -> tuple[SharedNetwork, ...]:
-    fronts = [table.on_front(common) for table in tables]
-    found = [
-        SharedNetwork(
-            arch_id=arch_id,
-            label=tables[0].labels[arch_id],
-            error_percent=tuple(table.values[arch_id][0] for table in tables),
-            latency_ms=tuple(table.values[arch_id][1] for table in tables),
-            records=tuple(table.records[arch_id] for table in tables),
-            on_front=tuple(front[place] for front in fronts),
-        )
-        for place, arch_id in enumerate(common)
-    ]
-    return tuple(sorted(found, key=lambda network: (network.latency_ms[0], network.error_percent[0], network.arch_id)))
 
 
 def _correlation(objective: str, one: _Medians, other: _Medians, both: Sequence[str]) -> RankCorrelation:

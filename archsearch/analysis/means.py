@@ -221,14 +221,11 @@ def cells_of(records: Sequence[Record], design: Design) -> Cells:
             if seed is None and silent >= len(unknown):  # no other seed is left for them
                 seed = unknown.pop(0) if unknown else None
                 silent -= 1
-            missing.append(MissingTrial(point=point.name, seed=seed, why=_why(record)))
+            what = "without a result" if record.status is TrialStatus.COMPLETE else record.status.value
+            why = f"{what}: {record.reason}" if record.reason else what
+            missing.append(MissingTrial(point=point.name, seed=seed, why=why))
         pending += max(0, len(open_seeds) - len(failed))
     return Cells(complete=complete, missing=tuple(missing), pending=pending)
-
-
-def _why(record: Record) -> str:
-    what = "without a result" if record.status is TrialStatus.COMPLETE else record.status.value
-    return f"{what}: {record.reason}" if record.reason else what
 
 
 def cell_warnings(cells: Cells, design: Design) -> tuple[str, ...]:
