@@ -493,11 +493,8 @@ class Ablation(InNotebooks):
 
     def tables(self) -> tuple[Table, ...]:
         """The effects with their answers, what each change costs, where two do not add up, and each by itself."""
-        return self._effects(), self._costs(), *((self._together(),) if self.interactions else ()), self._alone()
-
-    def _effects(self) -> Table:
         pooled = "" if self.spread == "own" else ", from one spread of all networks"
-        return table_of(
+        effects = table_of(
             f"Effects on {self.base_name}",
             self.rows,
             (Column(title="Change", whole=True), lambda row: row.point.name),
@@ -509,9 +506,7 @@ class Ablation(InNotebooks):
             f"{100 * self.confidence:g} % intervals that hold for all {plural(self.comparisons, 'comparison')} of both "
             f"columns together ({self.correction}){pooled}.",
         )
-
-    def _costs(self) -> Table:
-        return table_of(
+        costs = table_of(
             "What each change costs",
             self.rows,
             (Column(title="Change", whole=True), lambda row: row.point.name),
@@ -527,10 +522,8 @@ class Ablation(InNotebooks):
             note="Top-1 and latency: means over all seeds of the network. Added: to the base's; params and MACs are "
             "exact.",
         )
-
-    def _alone(self) -> Table:
         both: tuple[AblationRow | Interaction, ...] = (*self.rows, *self.interactions)
-        return table_of(
+        alone = table_of(
             "Each comparison by itself",
             both,
             (Column(title="Change", whole=True), lambda row: row.point.name),
@@ -542,9 +535,7 @@ class Ablation(InNotebooks):
             note=f"{100 * self.confidence:g} % intervals of one comparison alone, not corrected for the others.",
             wide=True,
         )
-
-    def _together(self) -> Table:
-        return table_of(
+        together = table_of(
             "Two together, beyond their sum",
             self.interactions,
             (Column(title="Changes", whole=True), lambda each: each.point.name),
@@ -553,6 +544,7 @@ class Ablation(InNotebooks):
             (_LATENCY_PERCENT, lambda each: _interval(each.latency)),
             note="Top-1 beyond the sum of the two effects, latency beyond the product of the two ratios.",
         )
+        return effects, costs, *((together,) if self.interactions else ()), alone
 
 
 def _change_with_amounts(choice: str, rows: Sequence[AblationRow]) -> str:
