@@ -113,6 +113,43 @@ class DatasetSurvey(InNotebooks):
 
     def tables(self) -> tuple[Table, ...]:
         """Splits, classes, kinds of pictures, and files with problems."""
+        splits = table_of(
+            "Splits",
+            self.facts.splits,
+            (Column(title="Split", whole=True), lambda split: split.name),
+            (Column(title="Images", decimals=0), lambda split: split.count),
+            (Column(title="Classes", decimals=0), lambda split: len(split.images)),
+            (
+                Column(title="Smallest class", key="smallest_class_images", decimals=0),
+                lambda split: min(split.images.values(), default=0),
+            ),
+            (
+                Column(title="Largest class", key="largest_class_images", decimals=0),
+                lambda split: max(split.images.values(), default=0),
+            ),
+            (Column(title="Unreadable", key="unreadable_files", decimals=0), lambda split: len(split.problems)),
+            (Column(title="Left out", key="left_out_files", decimals=0), lambda split: sum(split.left_out.values())),
+            (Column(title="Hidden", key="hidden_files", decimals=0, wide=True), lambda split: split.hidden),
+            (
+                Column(title="Repeated", key="repeated_images", decimals=0),
+                lambda split: sum(place[0] == split.name for each in self.facts.repeats for place in each.places),
+            ),
+        )
+        names = [split.name for split in self.facts.splits]
+        total = max(1, self.facts.train.count)
+        classes = Table(
+            title="Classes",
+            columns=(
+                Column(title="Class", whole=True),
+                *(Column(title=name.capitalize(), key=f"{name}_images", decimals=0) for name in names),
+                Column(title="Share of training", key="train_percent", unit="%", decimals=1),
+            ),
+            rows=tuple(
+                (each, *(split.images.get(each) for split in self.facts.splits),
+                 100.0 * self.facts.train.images[each] / total)
+                for each in self.facts.classes
+            ),
+        )  # fmt: skip
         problems = Table(
             title="Unreadable files",
             columns=(Column(title="Split"), Column(title="File"), Column(title="Why")),
@@ -124,7 +161,7 @@ class DatasetSurvey(InNotebooks):
             (Column(title="Image"), lambda each: "/".join(each.places[0])),
             (Column(title="Also"), lambda each: ", ".join(map("/".join, each.places[1:]))),
         )
-        return self._splits(), self._classes(), self._kinds(), problems, repeats
+        return splits, classes, self._kinds(), problems, repeats
 
     def _guess(self) -> str:
         counts = self.facts.train.images
@@ -151,47 +188,6 @@ class DatasetSurvey(InNotebooks):
         if torn:
             said.append(f"{plural(torn, 'image')} in more than one class")
         return said
-
-    def _splits(self) -> Table:
-        return table_of(
-            "Splits",
-            self.facts.splits,
-            (Column(title="Split", whole=True), lambda split: split.name),
-            (Column(title="Images", decimals=0), lambda split: split.count),
-            (Column(title="Classes", decimals=0), lambda split: len(split.images)),
-            (
-                Column(title="Smallest class", key="smallest_class_images", decimals=0),
-                lambda split: min(split.images.values(), default=0),
-            ),
-            (
-                Column(title="Largest class", key="largest_class_images", decimals=0),
-                lambda split: max(split.images.values(), default=0),
-            ),
-            (Column(title="Unreadable", key="unreadable_files", decimals=0), lambda split: len(split.problems)),
-            (Column(title="Left out", key="left_out_files", decimals=0), lambda split: sum(split.left_out.values())),
-            (Column(title="Hidden", key="hidden_files", decimals=0, wide=True), lambda split: split.hidden),
-            (
-                Column(title="Repeated", key="repeated_images", decimals=0),
-                lambda split: sum(place[0] == split.name for each in self.facts.repeats for place in each.places),
-            ),
-        )
-
-    def _classes(self) -> Table:
-        names = [split.name for split in self.facts.splits]
-        total = max(1, self.facts.train.count)
-        return Table(
-            title="Classes",
-            columns=(
-                Column(title="Class", whole=True),
-                *(Column(title=name.capitalize(), key=f"{name}_images", decimals=0) for name in names),
-                Column(title="Share of training", key="train_percent", unit="%", decimals=1),
-            ),
-            rows=tuple(
-                (each, *(split.images.get(each) for split in self.facts.splits),
-                 100.0 * self.facts.train.images[each] / total)
-                for each in self.facts.classes
-            ),
-        )  # fmt: skip
 
     def _kinds(self) -> Table:
         sizes = sum((split.sizes for split in self.facts.splits), Counter[str]())
