@@ -231,7 +231,54 @@ class Comparison(InNotebooks):
 
     def tables(self) -> tuple[Table, ...]:
         """The shared networks, how alike they are ranked, and who moves; without rows where nothing is compared."""
-        return _shared_table(self), _correlations_table(self), _movers_table(self)
+        columns = [NETWORK]
+        repeated = any(count > 1 for each in self.shared for count in each.records)
+        for side in self.sides:
+            columns += [
+                Column(title=f"Latency, {side}", key=f"latency_ms ({side})", unit="ms", decimals=3),
+                Column(title=f"Top-1, {side}", key=f"top1_percent ({side})", unit="%", decimals=2),
+                Column(title=f"Records, {side}", key=f"records ({side})", decimals=0, wide=True),
+            ]
+        rows = []
+        for each in self.shared:
+            values = zip(each.latency_ms, each.error_percent, each.records, strict=True)
+            cells = [cell for ms, error, count in values for cell in (ms, 100.0 - error, count if repeated else None)]
+            fronts = [side for side, on_front in zip(self.sides, each.on_front, strict=True) if on_front]
+            on_front = "all" if all(each.on_front) else ", ".join(fronts) or "none"
+            rows.append((each.label, *cells, on_front, each.arch_id))
+        pair = (
+            (Column(title="By", whole=True), lambda each: COMPARED[each.objective]),
+            Column(title="First"),
+            Column(title="Second"),
+        )
+        return (
+            Table(
+                title="Shared networks",
+                columns=(*columns, Column(title="On the front of", key="on_front"), ARCH_ID),
+                rows=tuple(rows),
+            ),
+            table_of(
+                "Rank correlation of the shared networks",
+                () if self.reason else self.correlations,
+                *pair,
+                (Column(title="Networks", decimals=0), lambda each: each.n),
+                (KENDALL, lambda each: Interval(each.kendall, each.kendall_low, each.kendall_high)),
+                (SPEARMAN, lambda each: Interval(each.spearman, each.spearman_low, each.spearman_high)),
+                (Column(title="Note"), lambda each: each.reason or None),
+                note=f"{self.confidence * 100:g} % intervals.",
+            ),
+            table_of(
+                "Who moves most",
+                () if self.reason else self.movers,
+                *pair,
+                NETWORK,
+                Column(title="Rank in the first", key="from_rank", decimals=1),
+                Column(title="Rank in the second", key="to_rank", decimals=1),
+                Column(title="Pairs reversed", key="reversed_pairs", decimals=0),
+                ARCH_ID,
+                note="Rank 1 is the best.",
+            ),
+        )
 
 
 def compare_studies(sides: Sequence[Side]) -> Comparison:
@@ -437,57 +484,3 @@ def _correlation_sentence(found: RankCorrelation) -> str:
 
 def _tau(value: float) -> str:
     return number_text(value, decimals=2)
-
-
-def _shared_table(found: Comparison) -> Table:
-    columns = [NETWORK]
-    repeated = any(count > 1 for each in found.shared for count in each.records)
-    for side in found.sides:
-        columns += [
-            Column(title=f"Latency, {side}", key=f"latency_ms ({side})", unit="ms", decimals=3),
-            Column(title=f"Top-1, {side}", key=f"top1_percent ({side})", unit="%", decimals=2),
-            Column(title=f"Records, {side}", key=f"records ({side})", decimals=0, wide=True),
-        ]
-    rows = []
-    for each in found.shared:
-        values = zip(each.latency_ms, each.error_percent, each.records, strict=True)
-        cells = [cell for ms, error, records in values for cell in (ms, 100.0 - error, records if repeated else None)]
-        fronts = [side for side, on_front in zip(found.sides, each.on_front, strict=True) if on_front]
-        rows.append((each.label, *cells, "all" if all(each.on_front) else ", ".join(fronts) or "none", each.arch_id))
-    return Table(
-        title="Shared networks",
-        columns=(*columns, Column(title="On the front of", key="on_front"), ARCH_ID),
-        rows=tuple(rows),
-    )
-
-
-_SIDES = (Column(title="First"), Column(title="Second"))
-
-
-def _correlations_table(found: Comparison) -> Table:
-    return table_of(
-        "Rank correlation of the shared networks",
-        () if found.reason else found.correlations,
-        (Column(title="By", whole=True), lambda each: COMPARED[each.objective]),
-        *_SIDES,
-        (Column(title="Networks", decimals=0), lambda each: each.n),
-        (KENDALL, lambda each: Interval(each.kendall, each.kendall_low, each.kendall_high)),
-        (SPEARMAN, lambda each: Interval(each.spearman, each.spearman_low, each.spearman_high)),
-        (Column(title="Note"), lambda each: each.reason or None),
-        note=f"{found.confidence * 100:g} % intervals.",
-    )
-
-
-def _movers_table(found: Comparison) -> Table:
-    return table_of(
-        "Who moves most",
-        () if found.reason else found.movers,
-        (Column(title="By", whole=True), lambda each: COMPARED[each.objective]),
-        *_SIDES,
-        NETWORK,
-        Column(title="Rank in the first", key="from_rank", decimals=1),
-        Column(title="Rank in the second", key="to_rank", decimals=1),
-        Column(title="Pairs reversed", key="reversed_pairs", decimals=0),
-        ARCH_ID,
-        note="Rank 1 is the best.",
-    )
