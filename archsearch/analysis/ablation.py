@@ -33,8 +33,6 @@ from archsearch.records import Record
 from archsearch.table import ARCH_ID, LATENCY, TOP1, Cell, Column, InNotebooks, Interval, Table, table_of
 from archsearch.text import count_text, level_text, number_text, plural, significant
 
-# The effect of one change on one quantity, with its intervals and what they allow to be said.
-
 
 class Finding(StrEnum):
     """Of one effect: what the change does for whoever uses the network."""

@@ -30,7 +30,7 @@ from archsearch.analysis.pareto import Noisy, hypervolume, non_dominated
 from archsearch.errors import ConfigError
 from archsearch.noise import NO_FLOOR, NoiseFloor
 from archsearch.records import EarlyStop, Record, TrialStatus
-from archsearch.table import ARCH_ID, NETWORK, TRIAL, Column, InNotebooks, Table, table_of
+from archsearch.table import ARCH_ID, NETWORK, TOP1, TRIAL, Column, InNotebooks, Table, table_of
 from archsearch.text import plural
 
 # What a study's `--trials` counts, and so what a search has spent.
@@ -428,10 +428,7 @@ class LearningCurves(InNotebooks):
                 TRIAL,
                 NETWORK,
                 (Column(title="Epochs", decimals=0), lambda each: each.epochs[-1]),
-                (
-                    Column(title="Last top-1", key="top1_percent", unit="%", decimals=2),
-                    lambda each: each.top1_percent[-1],
-                ),
+                (replace(TOP1, title="Last top-1"), lambda each: each.top1_percent[-1]),
                 Column(title="On the front", key="on_front"),
                 Column(title="Stopped"),
                 Column(title="Stop epoch", decimals=0),

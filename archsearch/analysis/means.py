@@ -157,8 +157,6 @@ def _mean_latency(latencies: Sequence[Latency]) -> Latency:
     )
 
 
-# The records of a design by point and seed.
-
 _UNDER_WAY = (TrialStatus.RUNNING, TrialStatus.INTERRUPTED)
 
 
