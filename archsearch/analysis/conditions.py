@@ -88,19 +88,30 @@ def conditions_text(records: Sequence[Record], *, dataset: str, device_name: str
     """What the accuracies and latencies of networks belong to, in one line: nothing of them is told without it."""
     if not records:
         return dataset
+    said = condition_parts(records, dataset=dataset, device_name=device_name)
+    shown = ("dataset", "epochs", "seeds", "split", "device", "backend", "batch", "runs")
+    return " · ".join(said[name] for name in shown if said[name])
+
+
+def condition_parts(records: Sequence[Record], *, dataset: str, device_name: str, chance: str = "") -> dict[str, str]:
+    """What is said of each condition; `chance` stands behind the number of images that are scored."""
     found = conditions_of(records)
     device = listed(found.device)
-    parts = (
-        dataset,
-        plural(listed(found.epochs), "epoch"),
-        seeds_text(records),
-        f"{listed(found.split)} split ({plural(listed(found.eval_images), 'image')})",
-        f"{device} ({device_name})" if device_name else device,
-        listed(found.backend),
-        f"batch {listed(found.batch)}",
-        runs_text(records),
-    )
-    return " · ".join(part for part in parts if part)
+    return {
+        "dataset": dataset,
+        "train_images": plural(listed(found.train_images), "training image"),
+        "epochs": plural(listed(found.epochs), "epoch"),
+        "seeds": seeds_text(records),
+        "pixels": " / ".join(f"{size} x {size} pixels" for size in found.input_size),
+        "split": f"{listed(found.split)} split ({plural(listed(found.eval_images), 'image')}{chance})",
+        "device": f"{device} ({device_name})" if device_name else device,
+        "backend": listed(found.backend),
+        "batch": f"batch {listed(found.batch)}",
+        "threads": plural(listed(found.threads), "thread"),
+        "precision": listed(found.precision),
+        "runs": runs_text(records),
+        "reference": f"reference {listed(found.reference)}",
+    }
 
 
 def condition_warnings(records: Sequence[Record], conditions: RecordConditions) -> tuple[str, ...]:

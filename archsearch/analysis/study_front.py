@@ -11,7 +11,7 @@ from typing_extensions import TypedDict  # pydantic takes no other before Python
 
 from archsearch.analysis.baseline import Baseline, Change, changes_of, changes_text
 from archsearch.analysis.canary import Canary, CanaryJson
-from archsearch.analysis.conditions import batch_sentence, conditions_text, guessing_text, listed, runs_text, seeds_text
+from archsearch.analysis.conditions import batch_sentence, condition_parts, conditions_text, guessing_text, listed
 from archsearch.analysis.confirmed import Confirmed, ConfirmedPoint
 from archsearch.analysis.front import OPEN, Front, FrontRow, NetworkJson, distinct, front_rows, networks_table
 from archsearch.analysis.intervals import counting_margin_points
@@ -200,8 +200,7 @@ class StudyFront(InNotebooks, Front):
             if reading := self.readings.get(verdict.variant):
                 readings.setdefault(reading, []).append(verdict.variant)
         lines = (
-            " · ".join(part for part in self._trained() if part),
-            " · ".join(part for part in self._measured() if part),
+            *(" · ".join(filter(None, parts)) for parts in self._conditions()),
             "; ".join(part for part in self._counted() if part),
             "; ".join(f"{', '.join(names)}: {reading}" for reading, names in readings.items()),
             ""
@@ -210,37 +209,22 @@ class StudyFront(InNotebooks, Front):
         )
         return tuple(line for line in lines if line)
 
-    def _trained(self) -> list[str]:
-        found = self.conditions
+    def _conditions(self) -> tuple[list[str], list[str]]:
+        """How the networks were trained, and how they were measured."""
         margins = [
             margin for row in self.members if (margin := counting_margin_points(row.score, row.score)) is not None
         ]
         # of two networks of other accuracies it lies between those of two of equal ones
         ends = dict.fromkeys(f"{margin:.1f}" for margin in (min(margins), max(margins))) if margins else {}
         chance = f": differences below {' to '.join(ends)} points may be chance" if ends else ""
-        return [
-            self.dataset,
-            plural(listed(found.train_images), "training image"),
-            plural(listed(found.epochs), "epoch"),
-            seeds_text([row.record for row in self.rows]),
-            " / ".join(f"{size} x {size} pixels" for size in found.input_size),
-            f"{listed(found.split)} split ({plural(listed(found.eval_images), 'image')}{chance})",
-            guessing_text(found, self.num_classes) if self.num_classes else "",
-        ]
-
-    def _measured(self) -> list[str]:
-        found = self.conditions
+        records = [row.record for row in self.rows]
+        said = condition_parts(records, dataset=self.dataset, device_name=self.device_name, chance=chance)
+        guessing = guessing_text(self.conditions, self.num_classes) if self.num_classes else ""
         basis = floor_basis(self.noise_floor)
-        return [
-            listed(found.device) + (f" ({self.device_name})" if self.device_name else ""),
-            listed(found.backend),
-            f"batch {listed(found.batch)}",
-            plural(listed(found.threads), "thread"),
-            listed(found.precision),
-            runs_text([row.record for row in self.rows]),
-            f"reference {listed(found.reference)}",
-            f"{self.ties_text}{f' ({basis})' if basis else ''}" if self.ties_text else "",
-        ]
+        ties = f"{self.ties_text}{f' ({basis})' if basis else ''}" if self.ties_text else ""
+        trained = ("dataset", "train_images", "epochs", "seeds", "pixels", "split")
+        measured = ("device", "backend", "batch", "threads", "precision", "runs", "reference")
+        return [*(said[name] for name in trained), guessing], [*(said[name] for name in measured), ties]
 
     def _counted(self) -> list[str]:
         members = f"{len(distinct(self.members)):,} on the front"
