@@ -460,13 +460,11 @@ class _Choice:
             for objective, mine, theirs in zip(self.objectives, own, other, strict=True)
             if objective != ERROR
         )
-        gains = [each for each in costs if each.told_apart and each.percent > 0.0]
-        losses = [each for each in costs if each.told_apart and each.percent < 0.0]
-        more = accuracy.told_apart and accuracy.points > 0.0
-        less = accuracy.told_apart and accuracy.points < 0.0
+        told = [each.percent for each in costs if each.told_apart]
+        told += [accuracy.points] if accuracy.told_apart else []
         return Published(
             record=row.record,
-            beaten=bool((more or gains) and not (less or losses)),
+            beaten=any(gain > 0.0 for gain in told) and not any(gain < 0.0 for gain in told),
             accuracy=accuracy,
             costs=costs,
             sentence=self._against(_variant_of(self.records, row.record) or row.record.label, accuracy, costs),
