@@ -36,6 +36,12 @@ class Networks:
     constant: tuple[str, ...]
     left_out: int
 
+    def lacking(self, what: str, least: int) -> str:
+        """Why there are no `what` of them; empty if there are so many, and a choice varied."""
+        if len(self.arch_ids) < least:
+            return f"{len(self.arch_ids)} complete networks of the search space; {what} need at least {least}"
+        return "" if self.varying else "every choice had one value in all networks"
+
 
 OBSERVATIONAL = "observational: the search chose the networks, so this shows where differences went along with a choice"
 

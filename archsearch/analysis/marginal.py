@@ -248,14 +248,9 @@ def marginal_effects(
     """
     resolve_objectives(objectives)
     found = networks_of(records, objectives)
-    count = len(found.arch_ids)
     free = sum(len(found.levels[name]) - 1 for name in found.varying)
     needed = max(MIN_NETWORKS, math.ceil(NETWORKS_PER_LEVEL * free))
-    reason = ""
-    if count < needed:
-        reason = f"{count} complete networks of the search space; marginal effects need at least {needed}"
-    elif not found.varying:
-        reason = "every choice had one value in all networks"
+    reason = found.lacking("marginal effects", needed)
     models: list[MarginalModel] = []
     if not reason:
         design = _Design(found)
@@ -266,7 +261,7 @@ def marginal_effects(
     return Marginal(
         study=records[0].study if records else "",
         models=tuple(models),
-        networks=count,
+        networks=len(found.arch_ids),
         left_out=found.left_out,
         constant=found.constant,
         confidence=CONFIDENCE,

@@ -163,12 +163,7 @@ def importances(
     if unknown:
         raise ValueError(f"unknown methods: {sorted(unknown)}")
     found = networks_of(records, objectives)
-    count = len(found.arch_ids)
-    reason = ""
-    if count < MIN_NETWORKS:
-        reason = f"{count} complete networks of the search space; importances need at least {MIN_NETWORKS}"
-    elif not found.varying:
-        reason = "every choice had one value in all networks"
+    reason = found.lacking("importances", MIN_NETWORKS)
     rankings = (
         ()
         if reason
@@ -182,7 +177,7 @@ def importances(
     return Importances(
         study=records[0].study if records else "",
         rankings=rankings,
-        networks=count,
+        networks=len(found.arch_ids),
         left_out=found.left_out,
         constant=found.constant,
         reason=reason,
