@@ -80,11 +80,6 @@ class FinalNetwork:
         return self.row.latency.corrected_ms
 
     @property
-    def mean(self) -> tuple[Score, int]:
-        """The mean score, and of how many seeds it is."""
-        return self.row.score, self.seeds
-
-    @property
     def named(self) -> str:
         """With where it stands: `trial 20 (61.30 % at 0.134 ms)`."""
         return f"{self.record.label} ({self.top1_percent:.2f} % at {significant(self.latency_ms)} ms)"
@@ -543,7 +538,7 @@ def _against(
             found.append(AgainstPublished(network=each))
             continue
         gain = each.top1_percent - rival.top1_percent
-        pair = [each.mean, rival.mean]
+        pair = [(network.row.score, network.seeds) for network in (each, rival)]
         half = _half_width(pair, spread, comparisons=count)
         needed = None
         if spread is not None and half is not None and 0.0 < gain <= half:
@@ -596,7 +591,8 @@ def _proxy_errors(networks: Sequence[FinalNetwork], spread: PooledVariance | Non
     told, reversed_ = 0, []
     pairs = tuple(combinations(ranked, 2))
     for one, other in pairs:
-        half = _half_width([one.mean, other.mean], spread, comparisons=len(pairs))
+        means = [(network.row.score, network.seeds) for network in (one, other)]
+        half = _half_width(means, spread, comparisons=len(pairs))
         better, worse = (one, other) if one.top1_percent > other.top1_percent else (other, one)
         if half is None or better.top1_percent - worse.top1_percent <= half:
             continue
