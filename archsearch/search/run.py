@@ -17,7 +17,6 @@ from typing import Any
 from archsearch.analysis.history import plateau_of
 from archsearch.data.catalog import load_dataset, parse_dataset
 from archsearch.errors import ArchsearchError, ConfigError, StoreError, UnknownNameError
-from archsearch.image_rules import ImageRules
 from archsearch.records import Epoch, Record, TrialStatus
 from archsearch.search.batch import decided_batch
 from archsearch.search.evaluate import SPLIT_SEED
@@ -76,6 +75,7 @@ def run_study(plan: RunPlan, database: Database, runtime: Runtime, *, folder: Pa
         StoreError: the database was away for longer than it is waited for.
         KeyboardInterrupt: passed on after the workers have ended cleanly.
     """
+    _decode(plan, runtime)  # before it is stored: without a broken picture it is another study
     facts = dict(plan.facts)
     try:
         find_study(database, plan.config.name)
@@ -102,7 +102,6 @@ def run_study(plan: RunPlan, database: Database, runtime: Runtime, *, folder: Pa
         widen_design(database, study.id, plan.config.design.seeds)
         others = held_elsewhere(database, study.id, trial_keys(plan.config.design))
         plan = replace(plan, total=plan.config.design.size + others)
-    _decode(plan, study, runtime)
     job: dict[str, Any] = {
         "config": plan.config.model_dump(mode="json"),
         "storage": database.url,
@@ -116,11 +115,10 @@ def run_study(plan: RunPlan, database: Database, runtime: Runtime, *, folder: Pa
     return study
 
 
-def _decode(plan: RunPlan, study: StudyInfo, runtime: Runtime) -> None:
+def _decode(plan: RunPlan, runtime: Runtime) -> None:
     """Have the pictures decoded that the workers train and validate on."""
     if parse_dataset(plan.config.dataset)[0].decodes:
-        rules = ImageRules.of_study(study.config, study.facts)
-        load_dataset(plan.config.dataset, data_dir=runtime.data_dir, rules=rules).split(
+        load_dataset(plan.config.dataset, data_dir=runtime.data_dir, rules=plan.image_rules).split(
             validation_images=plan.config.proxy.validation_images,
             train_images=plan.config.proxy.train_images,
             seed=SPLIT_SEED,

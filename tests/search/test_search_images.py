@@ -16,8 +16,10 @@ from archsearch.errors import ConfigError, DataError, StudyChangedError
 from archsearch.image_rules import RULES_FACT, ImageRules
 from archsearch.search.config import StudyConfig
 from archsearch.search.plan import RunPlan, check_unchanged, plan_run
-from archsearch.search.runtime import Runtime
-from archsearch.store.studies import StudyInfo
+from archsearch.search.run import run_study
+from archsearch.search.runtime import RunCallbacks, Runtime
+from archsearch.store.database import Database
+from archsearch.store.studies import StudyInfo, list_studies
 
 CPU = Runtime(workers=1, device="cpu")
 
@@ -76,6 +78,27 @@ def test_the_plan_says_what_is_read_and_what_it_needs(photos: Path) -> None:
     assert plan.needs.disk_bytes == 2 * 128 + 14 * 32 * 32 * 3
     assert plan.needs.decode_seconds > 0 and plan.needs.process_bytes > 2**27
     assert plan.facts[RULES_FACT] == 2 and plan.facts["classes"] == ["cat", "dog"]
+
+
+def test_a_study_that_met_a_broken_picture_is_begun_without_it_under_the_same_name(
+    photos: Path, database: Database, tmp_path: Path
+) -> None:
+    class Begun(RunCallbacks):
+        def begun(self, study: StudyInfo) -> None:
+            raise KeyboardInterrupt  # far enough
+
+    broken = photos / "train" / "cat" / "0.png"
+    content = broken.read_bytes()
+    broken.write_bytes(content[:200] + b"????????" + content[208:])  # found by decoding only
+    all_used = {"proxy": {"validation_images": 6}}
+    with pytest.raises(DataError, match="cannot be read as an image") as caught:
+        run_study(planned(photos, **all_used), database, CPU, folder=tmp_path)
+    assert "on_bad_image: skip" in str(caught.value.hint)
+    assert list_studies(database) == ()
+    without_it = planned(photos, **all_used, on_bad_image="skip")
+    with pytest.raises(KeyboardInterrupt):
+        run_study(without_it, database, replace(CPU, callbacks=Begun()), folder=tmp_path)
+    assert [study.name for study in list_studies(database)] == ["x"]
 
 
 def test_a_held_out_share_is_part_of_the_protocol(photos: Path) -> None:
