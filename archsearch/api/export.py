@@ -85,7 +85,7 @@ class Exported:
         parity: of the file against the network, before quantisation.
         int8_parity: of the int8 file against the network; None without quantisation.
         top1_percent: test top-1 of the network and of the exported file (percent), each over `test_images`; None where
-            the weights are not trained or the dataset is not at hand.
+            the weights are not trained, or the images that they were not trained on are not at hand.
         latency: the network in torch, and the file by ONNX Runtime, in the same bursts; None if it was not asked for,
             or if nothing runs the file (the weights alone).
     """
@@ -259,7 +259,7 @@ def export(
         real = _normalised(images, source, _PARITY_IMAGES)
         int8_parity = parity(_outputs(source.model, real), _outputs(chosen.opened(content, source.model), real))
     top1, test_images = None, 0
-    if images is not None and scored:
+    if images is not None and scored and not _trained_on_tests(images, source):
         tell("scoring on the test split")
         top1, test_images = _top1(images.test_images(size), source, chosen, content)
     latency = None
@@ -399,6 +399,22 @@ def _dataset(source: _Source, *, needed: bool, data_dir: str | Path | None) -> D
         logger.warning("not scored: %s", error)
         return None
     return found
+
+
+def _trained_on_tests(found: Dataset, source: _Source) -> bool:
+    """Whether the network may have been trained on what `test_share` holds out of these images, which is said then.
+
+    Of other images than it was trained on, one picture more is enough, others are held out.
+    """
+    before = trained_on(source.folder)
+    if not source.metadata.image_rules.test_share or before in (None, found.fingerprint):
+        return False
+    logger.warning(
+        "not scored: the images of '%s' are not those that the network was trained on (were %s, now %s), and what is "
+        "held out now may be among those",
+        found.name, before, found.fingerprint,
+    )  # fmt: skip
+    return True
 
 
 def _outputs(network: Outputs, images: Tensor) -> Tensor:

@@ -138,6 +138,21 @@ def test_a_network_of_a_study_is_exported_where_its_images_fit_no_longer(
             archsearch.export("best", study="tiny", measure=False, dataset="digits")
 
 
+@pytest.mark.parametrize("same", [True, False])
+def test_what_test_share_holds_out_of_other_images_than_it_was_trained_on_scores_no_network(
+    same: bool, folder: Path, tiny_images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied = shutil.copytree(folder, tmp_path / "shared")
+    facts = json.loads((copied / "spec.json").read_text())
+    facts["image_rules"]["test_share"] = 0.15
+    (copied / "spec.json").write_text(json.dumps(facts))
+    now = load_dataset(f"npz:{tiny_images}")
+    now = now if same else replace(now, fingerprint="0" * 12)
+    monkeypatch.setattr("archsearch.api.export.load_dataset", lambda *_, **__: now)
+    done = archsearch.export(copied, dataset="npz:any", measure=False)
+    assert (done.test_images, done.top1_percent is not None) == ((48, True) if same else (0, False))
+
+
 def test_weights_alone_are_exported_without_looking_for_images(
     folder: Path, shared_finished: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
