@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from archsearch.data.folder import left_out_text
 from archsearch.data.survey import DatasetFacts, SplitFacts
 from archsearch.table import Column, InNotebooks, Table, table_of
 from archsearch.text import duration, plural
@@ -92,8 +93,7 @@ class DatasetSurvey(InNotebooks):
                 said.append(f"no usable {split.name} image in {', '.join(empty[:10])}")
         left_out = sum((split.left_out for split in facts.splits), Counter[str]())
         if left_out:
-            kinds = ", ".join(f"{number:,} {ending}" for ending, number in left_out.most_common())
-            said.append(f"left out, since no picture of a known format ends so: {kinds}")
+            said.append(left_out_text(left_out))
         said += [
             f"the {name} split has other classes than the training split: {how}" for name, how in facts.unlike.items()
         ]

@@ -123,7 +123,8 @@ class ListedSplit:
         classes: names of its class folders, in alphabetical order.
         files: every file whose name ends as a picture's does, in order of class and name.
         labels: class number of each.
-        left_out: how many files of other endings there are, by ending; files outside of class folders included.
+        left_out: how many files are no pictures of a class, by ending: those of other endings, and pictures outside of
+            class folders.
         hidden: how many files and folders are hidden or the operating system's own.
     """
 
@@ -379,13 +380,18 @@ def _check_no_class_is_empty(split: ListedSplit, labels: Sequence[int], *, name:
 
 
 def _left_out(found: ListedFolder, name: str) -> list[str]:
-    """One sentence, if there are files whose names do not end as a picture's does."""
+    """One sentence of what is left out of the splits, if there is something."""
     counts: Counter[str] = Counter()
     for split in (found.train, found.validation, found.test):
         if split is not None:
             counts += split.left_out
+    return [f"'{name}': {left_out_text(counts)}"] if counts else []
+
+
+def left_out_text(counts: Counter[str]) -> str:
+    """Files that are left out, of `ListedSplit.left_out`, in words."""
     kinds = ", ".join(f"{number:,} {ending}" for ending, number in counts.most_common())
-    return [f"'{name}': left out: {kinds} (pictures end in {', '.join(ENDINGS)})"] if counts else []
+    return f"left out: {kinds} (pictures end in {', '.join(ENDINGS)})"
 
 
 def _notes(
@@ -440,7 +446,9 @@ def _listing(folder: Path, *, name: str, endings: Sequence[str]) -> ListedSplit:
         )
     files: list[Path] = []
     labels: list[int] = []
-    left_out: Counter[str] = Counter(_ending(file) for file in beside)
+    left_out: Counter[str] = Counter(
+        _ending(file) + " outside of class folders" * file.lower().endswith(tuple(endings)) for file in beside
+    )
     for label, each in enumerate(classes):
         for place, names, ignored in _walk(folder / each):
             hidden += ignored

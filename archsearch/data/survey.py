@@ -27,7 +27,7 @@ class SplitFacts:
         name: train, validation or test.
         images: usable images of each class, by name.
         problems: files that are no usable images, each with the reason.
-        left_out: files of other endings, by ending.
+        left_out: files that are no pictures of a class, by ending.
         hidden: files and folders that are hidden or the operating system's own.
         sizes: images of each size, upright, such as "640x480" (pixels).
         modes: images of each format and mode of pixels, such as "JPEG RGB".

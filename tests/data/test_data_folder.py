@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
+from archsearch.api.data import data
 from archsearch.data.catalog import load_dataset
 from archsearch.data.folder import LARGEST_SIZE
 from archsearch.data.images import Images, ImageSource, fingerprint_of
@@ -122,6 +123,17 @@ def test_what_is_left_out_is_counted_in_one_sentence(image_folder: Path) -> None
     assert dataset.train.labels.tolist() == [0, 0, 0, 0, 0, 1, 1, 1]
     (note,) = dataset.notes()
     assert "left out: 2 .heic, 1 .txt, 1 without an ending, 1 .cr2" in note
+
+
+def test_pictures_outside_of_class_folders_are_not_said_to_end_as_no_picture_does(image_folder: Path) -> None:
+    for name in ("train/one.png", "train/two.PNG", "test/three.png"):
+        shutil.copy(image_folder / "train" / "cat" / "0.png", image_folder / name)
+    (image_folder / "train" / "notes.txt").write_bytes(b"x")
+    dataset = load_dataset(f"folder:{image_folder}")
+    assert len(dataset.train) == 6
+    (note,) = dataset.notes()
+    assert "left out: 3 .png outside of class folders, 1 .txt (pictures end in .jpg, " in note
+    assert any("left out: 3 .png outside of class folders" in said for said in data(image_folder).warnings)
 
 
 def test_every_bad_file_is_listed_at_once(image_folder: Path) -> None:

@@ -71,7 +71,7 @@ def test_what_is_wrong_is_said(photos: Path) -> None:
     said = " ".join(data(f"folder:{photos}").warnings)
     for words in (
         "1 train file cannot be used as images",
-        "left out, since no picture of a known format ends so: 1 .heic",
+        "left out: 1 .heic (pictures end in .jpg, ",
         "the folder has classes, but no splits",
     ):
         assert words in said
