@@ -107,6 +107,7 @@ def _remembered(place: Path) -> dict[str, Any]:
 
 LARGEST_SIZE = 224  # of a set whose study does not say a size (pixels)
 TRAIN, TEST, VALIDATION = "train", "test", ("val", "valid", "validation")
+_MEANT_AS_SPLITS = frozenset({TRAIN, TEST, *VALIDATION, "training", "testing"})  # in whatever case
 _SYSTEM_FILES = frozenset(
     {"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "@eadir", "$recycle.bin", "lost+found",
      "system volume information"}
@@ -282,8 +283,13 @@ def list_folder(path: Path, *, name: str, split: bool, former: bool = False) -> 
         )
     test = path / TEST
     has_splits = (path / TRAIN).is_dir() or bool(validations) or test.is_dir()
+    classes = [] if has_splits else _folders(path)[0]
+    if classes and all(each.casefold() in _MEANT_AS_SPLITS for each in classes):
+        raise DataError(
+            f"dataset '{name}': {path} has the folders {' and '.join(classes)}, which would be taken for classes",
+            hint=f"if they are splits, name them {TRAIN}, {VALIDATION[0]} and {TEST}, in lower case",
+        )
     if not has_splits and split:
-        classes = _folders(path)[0]
         raise DataError(
             f"dataset '{name}': there is no folder {path / TRAIN}",
             hint=f"put images under {path / TRAIN}/CLASS/"

@@ -273,6 +273,24 @@ def test_two_validation_folders_are_refused(image_folder: Path) -> None:
         load_dataset(f"folder:{image_folder}")
 
 
+@pytest.mark.skipif(sys.platform == "darwin", reason="its file systems take Train for train")
+@pytest.mark.parametrize("share", [None, 0.15])
+@pytest.mark.parametrize(("train", "test"), [("Train", "Test"), ("training", "testing"), ("TRAIN", "VALIDATION")])
+def test_splits_of_other_names_are_not_taken_for_classes(
+    image_folder: Path, train: str, test: str, share: float | None
+) -> None:
+    (image_folder / "train").rename(image_folder / train)
+    (image_folder / "test").rename(image_folder / test)
+    with pytest.raises(DataError, match="which would be taken for classes") as caught:
+        load_dataset(f"folder:{image_folder}", rules=ImageRules(test_share=share))
+    assert caught.value.hint == "if they are splits, name them train, val and test, in lower case"
+
+
+def test_a_class_of_trains_among_others_is_a_class(tmp_path: Path) -> None:
+    flat = _flat(tmp_path, {"Car": 4, "Train": 4})
+    assert load_dataset(f"folder:{flat}", rules=ImageRules(test_share=0.5)).classes == ("Car", "Train")
+
+
 def _flat(tmp_path: Path, counts: dict[str, int]) -> Path:
     for number, (name, count) in enumerate(counts.items()):
         (tmp_path / "flat" / name).mkdir(parents=True)
