@@ -216,8 +216,7 @@ _SHORT_SECONDS = 3600.0
 def shorter(config: StudyConfig, expected: Estimate, *, device: str, total: int) -> str | None:
     """What to do instead, in one sentence, where a study on a CPU would take more than some hours; else None.
 
-    A shipped study of the same search space that is made for a CPU, on these images, or fewer trials; of a design
-    fewer seeds.
+    Of CIFAR a shipped study of the same search space that is made for a CPU, or fewer trials; of a design fewer seeds.
 
     Args:
         config: the study.
@@ -229,7 +228,9 @@ def shorter(config: StudyConfig, expected: Estimate, *, device: str, total: int)
         return None
     if config.design is not None:
         return "for less of this one: fewer --seeds or --time-budget 1h"
-    made = [] if config.name.endswith("_cpu") else [name for name in list_yaml("studies") if name.endswith("_cpu")]
+    as_many_images = parse_dataset(config.dataset)[0].known is not None
+    wanted = as_many_images and not config.name.endswith("_cpu")
+    made = [name for name in list_yaml("studies") if name.endswith("_cpu")] if wanted else []
     fitting = [each for each in map(load_study, made) if each.space == config.space]
     best = max(
         fitting, key=lambda each: (each.name == f"{config.name}_cpu", each.dataset == config.dataset), default=None

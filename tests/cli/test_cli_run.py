@@ -123,12 +123,23 @@ def test_what_is_made_for_a_cpu_is_named_only_where_a_cpu_would_take_hours() -> 
     assert shorter(made_for_one, estimate, device="cpu", total=200) == less
     assert shorter(config, estimate, device="cuda:0", total=200) is None
     assert shorter(config, replace(estimate, workers=32), device="cpu", total=200) is None
-    own = shorter(config.model_copy(update={"dataset": "folder:photos"}), estimate, device="cpu", total=200)
-    assert own is not None and "run --study cifar10_cpu --set dataset=folder:photos;" in own
+    others = shorter(config.model_copy(update={"dataset": "cifar100"}), estimate, device="cpu", total=200)
+    assert others is not None and "run --study cifar10_cpu --set dataset=cifar100;" in others
     other = shorter(config.model_copy(update={"space": "mine.yaml"}), estimate, device="cpu", total=200)
     assert other == less
     endless = shorter(config, replace(estimate, other_seconds=9 * HOURS), device="cpu", total=200)
     assert endless is not None and endless.endswith("for less of this one: --set proxy.train_images=N")
+
+
+@pytest.mark.parametrize("dataset", ["folder:photos", "npz:arrays", "digits"])
+def test_a_study_for_the_images_of_cifar_is_not_named_for_others_of_which_it_takes_more_than_there_are(
+    dataset: str,
+) -> None:
+    config = load_study("cifar10", ["name=photos-96", f"dataset={dataset}"])
+    estimate = Estimate(others=200, other_seconds=HOURS / 4, workers=2, basis="")
+    # of 15 minutes each two workers do 8 in an hour
+    said = shorter(config, estimate, device="cpu", total=200)
+    assert said == "for less of this one: --trials 8 or --time-budget 1h"
 
 
 @pytest.mark.parametrize(
