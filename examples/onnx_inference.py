@@ -3,6 +3,8 @@
     python onnx_inference.py MODEL.onnx PICTURE ...    the class of each picture
     python onnx_inference.py MODEL.onnx FOLDER         and the accuracy, where it holds a folder for each class
 
+As in training, folders within a class are of that class, and what is hidden is left out.
+
 How a picture becomes the network's input stands in the file (`archsearch.preprocessing`). A model that was exported
 with --with-preprocessing does that by itself, and takes the upright picture.
 """
@@ -56,14 +58,18 @@ right = counted = 0
 for argument in map(Path, sys.argv[2:]):
     paths = sorted(path for path in argument.rglob("*") if path.is_file()) if argument.is_dir() else [argument]
     for path in paths:
+        within = path.relative_to(argument).parts
+        if any(part.startswith(".") or part == "@eaDir" for part in within):
+            continue
         try:
             found = classified(path)
-        except (OSError, Image.DecompressionBombError) as error:  # no picture, a damaged one, or far too large a one
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # none, or damaged
             print(f"left out: {path}: {error}", file=sys.stderr)
             continue
         print(f"{found}\t{path}")
-        if argument.is_dir() and path.parent.name in recipe["classes"]:
+        label = next((part for part in (*within[:-1], argument.name) if part in recipe["classes"]), None)
+        if argument.is_dir() and label is not None:
             counted += 1
-            right += found == path.parent.name
+            right += found == label
 if counted:
     print(f"top-1 {100 * right / counted:.2f} % of {counted} pictures")

@@ -64,10 +64,18 @@ def test_the_inference_example_reaches_the_cards_accuracy_on_picture_files_witho
     assert done.returncode == 0, done.stderr
     test, classes = np.load(tiny_images / "test.npz"), archsearch.load(folder).archsearch.classes
     for number, (pixels, label) in enumerate(zip(test["images"], test["labels"], strict=True)):
-        place = tmp_path / "pictures" / classes[int(label)]
+        within = ("", classes[0], "more/of it")[number % 3]  # a class's folders are of that class, whatever their names
+        place = tmp_path / "pictures" / classes[int(label)] / within
         place.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(place / f"{number:03}.png")
-    (tmp_path / "pictures" / classes[0] / "cut.jpg").write_bytes(b"\xff\xd8\xff")
+    first = tmp_path / "pictures" / classes[0]
+    (first / ".ipynb_checkpoints").mkdir()
+    Image.fromarray(test["images"][0]).save(first / ".ipynb_checkpoints" / "000-checkpoint.png")
+    (first / "cut.jpg").write_bytes(b"\xff\xd8\xff")
+    Image.effect_noise((400, 400), 100).save(first / "damaged.png")  # its pixels fill several chunks
+    content = (first / "damaged.png").read_bytes()
+    assert content.count(b"IDAT") > 1
+    (first / "damaged.png").write_bytes(b"????".join(content.rsplit(b"IDAT", 1)))
     blocked = "import sys\nfor name in ('torch', 'archsearch', 'onnx'):\n    sys.modules[name] = None\n"
     code = f"{blocked}import runpy\nsys.argv = {['x', 'plain.onnx', str(tmp_path / 'pictures')]!r}\n"
     code += f"runpy.run_path({str(EXAMPLE)!r})\n"
@@ -77,7 +85,7 @@ def test_the_inference_example_reaches_the_cards_accuracy_on_picture_files_witho
     said = ended.stdout.splitlines()
     assert said[-1] == f"top-1 {score['top1_percent']:.2f} % of {score['eval_images']} pictures"
     assert len(said) == score["eval_images"] + 1
-    assert "cut.jpg: " in ended.stderr
+    assert "cut.jpg: " in ended.stderr and "damaged.png: " in ended.stderr
     if option:  # docs/deploy.md: the same class, for one picture
         (page,) = re.findall(r"^```python\n(.*?)^```", DEPLOY.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
         picture = said[0].partition("\t")[2]
