@@ -22,7 +22,7 @@ from archsearch.models.spec import Spec
 from archsearch.records import Latency
 from archsearch.search.devices import training_threads, worker_devices
 from archsearch.table import Column, InNotebooks, Marked, Table, json_as
-from archsearch.targets.board import Board, check_backend, check_device_beside, measure_on
+from archsearch.targets.board import Board, check_backend, check_cores, check_device_beside, measure_on
 from archsearch.targets.transports import Target, parse_target
 from archsearch.text import plural
 from archsearch.validation import whole
@@ -258,6 +258,8 @@ def measure(
             check_backend(settings)
     with ExitStack() as stack:
         board = None if on_board is None else stack.enter_context(closing(Board(on_board)))
+        if board is not None:
+            check_cores(board, cores)
         for number, (settings, (size, classes)) in enumerate(product(each, sizes)):
             indices = [
                 index for index, one in enumerate(wanted) if (one.input_size, one.num_classes) == (size, classes)

@@ -23,7 +23,15 @@ from archsearch.latency.watch import DeviceWatch
 from archsearch.models.families import build
 from archsearch.search.devices import worker_devices
 from archsearch.search.variants import scaled
-from archsearch.targets.board import Board, BoardGroup, BoardNetwork, check_device_beside, own_agent, uses_own_agent
+from archsearch.targets.board import (
+    Board,
+    BoardGroup,
+    BoardNetwork,
+    check_cores,
+    check_device_beside,
+    own_agent,
+    uses_own_agent,
+)
 from archsearch.targets.transports import parse_target
 
 _BURSTS = 4  # of each network in a turn
@@ -82,6 +90,7 @@ def measure_sustained(
             group = LocalGroup([one.open() for one in exported], lease=lease, watch=DeviceWatch(where))
         else:
             board = own_agent() if on_board is None else ended.enter_context(closing(Board(on_board)))
+            check_cores(board, settings.cores)
             sent = [
                 BoardNetwork.of(model, what="a network", settings=settings, input_size=size, seed=0) for model in models
             ]

@@ -35,7 +35,7 @@ from archsearch.search.samplers import check_sampler
 from archsearch.search.variants import StudyVariant, design_specs, scaled, study_variants
 from archsearch.space.search_space import SearchSpace
 from archsearch.store.studies import BOARDS_FACT, POOL_FACT, StudyInfo
-from archsearch.targets.board import Board, lasting_facts
+from archsearch.targets.board import Board, check_cores, lasting_facts
 from archsearch.targets.pool import check_one_model
 from archsearch.targets.transports import parse_target
 from archsearch.version import __version__
@@ -365,6 +365,7 @@ def _boards(settings: LatencySettings) -> dict[str, dict[str, str]]:
         target = parse_target(name)
         if target is not None:
             with closing(Board(target)) as board:
+                check_cores(board, settings.cores)
                 found[name] = dict(board.facts)
     if settings.pool:
         check_one_model({name: found[name] for name in (settings.target, *settings.pool)})

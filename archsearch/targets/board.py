@@ -635,6 +635,15 @@ def check_backend(settings: LatencySettings) -> None:
         raise ConfigError(why, hint="leave it out")
 
 
+def check_cores(board: Board, cores: str) -> None:
+    """Raises ConfigError for a kind of cores on a board that tells no kinds: it would be all of them."""
+    if cores != "all" and not board.facts.get("capacities"):
+        raise ConfigError(
+            f"cores {cores}: the kernel of {board.target.name} tells no kinds of cores apart (cpu_capacity)",
+            hint="leave it out: networks run on any core there",
+        )
+
+
 def check_device_beside(board: Target | None, device: str) -> None:
     """Raises ConfigError for a device that nothing would be run on: a board has one of its own."""
     if board is not None and device not in ("auto", "cpu"):

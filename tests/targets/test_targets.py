@@ -35,6 +35,7 @@ from archsearch.latency.settings import LatencySettings
 from archsearch.models.guideline_blocks import guideline_network
 from archsearch.models.guideline_spec import printed_network
 from archsearch.records import Latency
+from archsearch.search.plan import _boards
 from archsearch.targets import agent as agent_module
 from archsearch.targets import board as board_module
 from archsearch.targets.board import (
@@ -752,6 +753,17 @@ def test_a_network_is_kept_beside_its_input_however_large_that_is(monkeypatch: p
 def test_a_kind_of_cores_is_asked_of_a_target_alone() -> None:
     with pytest.raises(ConfigError, match="cores big: only a target's are chosen"):
         archsearch.measure("shufflenet_v2_x0_5", cores="big")
+
+
+@pytest.mark.parametrize("told", ["", "512,1024"])
+def test_a_kind_of_cores_is_refused_where_the_board_tells_no_kinds(told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Board, "facts", property(lambda board: {**board.hello.facts, "capacities": told}))
+    settings = LatencySettings(target=PYTHON, cores="big")
+    with nullcontext() if told else pytest.raises(ConfigError, match="cores big: the kernel of .* tells no kinds"):
+        assert _boards(settings)[PYTHON]["capacities"] == told
+    if not told:
+        with pytest.raises(ConfigError, match="tells no kinds of cores apart"):
+            archsearch.measure("shufflenet_v2_x0_5", target=PYTHON, cores="big")
 
 
 def test_a_target_runs_onnx_runtime_in_float32_alone() -> None:
