@@ -161,6 +161,8 @@ def retrain(
         from archsearch.api.retrain import retrain as train_in_full
         from archsearch.cli.progress import RetrainDisplay
 
+    if begin == "pretrained" and len(networks) > 1:
+        _check_pretrained(networks)
     # A list keeps a list's form, however short it turns out: which networks are on a front is measured.
     alone = networks[0] if len(networks) == 1 and trial not in ("front", "variants") else None
 
@@ -251,6 +253,24 @@ def retrain(
     if failed:
         error_console.print(f"{plural(len(failed), 'network')} failed: {', '.join(failed)}", markup=False)
         raise typer.Exit(1)
+
+
+def _check_pretrained(networks: Sequence[Chosen]) -> None:
+    """Raise ConfigError that names what has no ImageNet weights, before hours are spent on the others."""
+    from archsearch.errors import ConfigError
+    from archsearch.training.start import torchvision_name
+
+    without = []
+    for each in networks:
+        try:
+            torchvision_name(each.spec)
+        except ConfigError:
+            without.append(each.label)
+    if without:
+        raise ConfigError(
+            f"torchvision has no ImageNet weights for {', '.join(without)}",
+            hint="leave it out of --trial, or start from scratch or from the proxy",
+        )
 
 
 def _costs(networks: Sequence[Chosen]) -> list[float]:

@@ -66,6 +66,18 @@ def test_pretrained_weights_come_from_a_file_on_the_command_line(shared_finished
     assert "are two starts" in " ".join(refused.stderr.split())
 
 
+def test_a_network_without_imagenets_weights_is_named_before_others_are_trained_for_hours(
+    shared_finished: object,
+) -> None:
+    folder = shared_finished.folder / "runs" / "tiny" / "retrain"
+    before = set(folder.glob("*"))
+    names = "shufflenet_v2_x1_5,resnet20,plain_cnn"
+    refused = shared_finished.type("retrain", "--trial", names, "--epochs", "1", "--device", "cpu", "--pretrained")
+    assert refused.returncode == 2
+    assert "torchvision has no ImageNet weights for resnet20, plain_cnn" in " ".join(refused.stderr.split())
+    assert set(folder.glob("*")) == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "said"),
     [
