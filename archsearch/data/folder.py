@@ -240,7 +240,8 @@ def load_folder(path: Path, *, name: str, cache: Path, rules: ImageRules | None 
         kept, held_out = held_out_positions(everything.labels, rules.test_share, classes=found.train.classes, name=name)
         train = everything.chosen(kept)
         apart = everything.chosen(held_out)
-        load_test, check_test = partial(everything.chosen, held_out), nothing_to_check
+        load_test = partial(everything.chosen, held_out)
+        check_test = partial(_check_held_out, apart, found.train, cache=cache)
         names = tuple(picture.file.relative_to(path).as_posix() for picture in apart.pictures)
     elif rules.test_share == 0:
         check_test = nothing_to_check
@@ -332,9 +333,9 @@ def _pictures(
 ) -> tuple[Pictures, list[tuple[int, int]]]:
     """The pictures of a split, at no size yet, and the size of each."""
     facts = scanned(split.files, root=split.folder, folder=cache / "looked-at", whole=rules.on_bad_image == "skip")
-    bad = [(file, each.problem) for file, each in zip(split.files, facts, strict=True) if each.problem is not None]
-    if bad and rules.on_bad_image == "refuse":
-        raise DataError(listed(bad), hint="replace or remove them, or set on_bad_image: skip, which leaves them out")
+    bad = _problems(split.files, facts)
+    if rules.on_bad_image == "refuse":
+        _refuse(bad)
     if bad:
         notes.append(f"'{name}': left out of {split.folder}: {listed(bad, most=3)}")
     good = [place for place, each in enumerate(facts) if each.problem is None]
@@ -347,6 +348,21 @@ def _pictures(
         folder=cache / "decoded",
     )
     return pictures, [(facts[place].width, facts[place].height) for place in good]
+
+
+def _problems(files: Sequence[Path], facts: Sequence[PictureFacts]) -> list[tuple[Path, str]]:
+    return [(file, each.problem) for file, each in zip(files, facts, strict=True) if each.problem is not None]
+
+
+def _refuse(bad: Sequence[tuple[Path, str]]) -> None:
+    if bad:
+        raise DataError(listed(bad), hint="replace or remove them, or set on_bad_image: skip, which leaves them out")
+
+
+def _check_held_out(pictures: Pictures, split: ListedSplit, *, cache: Path) -> None:
+    """Raise DataError for those that cannot be decoded: once a search is done without one, others are held out."""
+    files = [picture.file for picture in pictures.pictures]
+    _refuse(_problems(files, scanned(files, root=split.folder, folder=cache / "looked-at", whole=True)))
 
 
 def _load_test(

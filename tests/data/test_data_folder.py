@@ -315,6 +315,22 @@ def test_a_share_of_every_class_is_held_out_of_a_folder_without_splits(tmp_path:
     assert load_dataset(f"folder:{flat}", rules=ImageRules(test_share=0.3)).fingerprint != dataset.fingerprint
 
 
+def test_a_held_out_picture_that_is_damaged_within_is_named_before_a_search_is_done_without_it(tmp_path: Path) -> None:
+    flat, rules = _flat(tmp_path, {"a": 40, "b": 20}), ImageRules(test_share=0.2)
+    before = load_dataset(f"folder:{flat}", rules=rules)
+    before.check_test()
+    broken = flat / before.held_out[3]
+    noise = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(broken)
+    content = broken.read_bytes()
+    broken.write_bytes(content[:200] + b"????????" + content[208:])  # found by decoding only
+    dataset = load_dataset(f"folder:{flat}", rules=rules)
+    assert (dataset.held_out, dataset.fingerprint) == (before.held_out, before.fingerprint)
+    with pytest.raises(DataError, match="cannot be read as an image") as caught:
+        dataset.check_test()
+    assert str(broken) in str(caught.value)
+
+
 def test_held_out_pictures_that_are_trained_on_too_are_counted(tmp_path: Path) -> None:
     flat = _flat(tmp_path, {"a": 40, "b": 10})
     for file in (flat / "b").iterdir():
