@@ -104,9 +104,12 @@ class DatasetSurvey(InNotebooks):
             own = facts.split("validation") is not None
             beside = "; without it, the validation images are the test split" if own else ""
             said.append(f"there is no test split: test_share holds out images for testing{beside}")
-        small = [name for name, count in facts.train.images.items() if 0 < count < 3]
+        taken = {"validate": "validation", "test": "test"}  # of the training images, where there is no such split
+        uses = ["train", *(use for use, split in taken.items() if facts.split(split) is None)]
+        small = [name for name, count in facts.train.images.items() if 0 < count < len(uses)]
         if small:
-            said.append(f"fewer than 3 training images in {', '.join(small[:10])}: too few to train, validate and test")
+            what = f"{', '.join(uses[:-1])} and {uses[-1]}"
+            said.append(f"fewer than {len(uses)} training images in {', '.join(small[:10])}: too few to {what}")
         if self.no_study:
             said.append(f"no study fits: {self.no_study}")
         return tuple(said)

@@ -77,6 +77,26 @@ def test_what_is_wrong_is_said(photos: Path) -> None:
         assert words in said
 
 
+@pytest.mark.parametrize(
+    ("images", "splits", "said"),
+    [
+        (2, (), "fewer than 3 training images in dog: too few to train, validate and test"),
+        (1, ("test",), "fewer than 2 training images in dog: too few to train and validate"),
+        (2, ("test",), None),
+        (1, ("test", "val"), None),
+    ],
+)
+def test_a_class_is_small_if_it_has_fewer_images_than_are_taken_from_it(
+    image_folder: Path, images: int, splits: tuple[str, ...], said: str | None
+) -> None:
+    shutil.copytree(image_folder / "test", image_folder / "val")
+    for split in {"test", "val"} - set(splits):
+        shutil.rmtree(image_folder / split)
+    for number in range(images, 3):
+        (image_folder / "train" / "dog" / f"{number}.png").unlink()
+    assert [each for each in data(image_folder).warnings if "too few" in each] == ([] if said is None else [said])
+
+
 def test_an_uneven_set_is_told_what_guessing_reaches_and_gets_a_fair_study(photos: Path) -> None:
     found = data(str(photos))
     assert "Always answering 'ok' is right for 90.9 % of the training images; chance is 50.0 %." in found.sentences[0]
