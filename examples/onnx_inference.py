@@ -17,6 +17,8 @@ import numpy as np
 import onnxruntime
 from PIL import Image, ImageOps
 
+FORMATS = ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM"]  # that a training opens
+
 options = onnxruntime.SessionOptions()
 options.intra_op_num_threads = 1
 session = onnxruntime.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
@@ -27,7 +29,7 @@ mean, std = (np.reshape(recipe[key], (3, 1, 1)) for key in ("mean", "std"))
 
 def opened(path: Path) -> Image.Image:
     """Upright, RGB, 8 bits; transparent pixels show the recipe's background."""
-    with Image.open(path) as file:
+    with Image.open(path, formats=FORMATS) as file:
         image = ImageOps.exif_transpose(file)
     if image.mode.startswith("I"):  # 16 bits: the upper eight
         return Image.fromarray((np.asarray(image).astype(np.int64) >> 8).astype(np.uint8)).convert("RGB")

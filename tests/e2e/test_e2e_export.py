@@ -72,6 +72,7 @@ def test_the_inference_example_reaches_the_cards_accuracy_on_picture_files_witho
     (first / ".ipynb_checkpoints").mkdir()
     Image.fromarray(test["images"][0]).save(first / ".ipynb_checkpoints" / "000-checkpoint.png")
     (first / "cut.jpg").write_bytes(b"\xff\xd8\xff")
+    Image.new("RGB", (16, 16)).save(first / "icon.ico")
     Image.effect_noise((400, 400), 100).save(first / "damaged.png")  # its pixels fill several chunks
     content = (first / "damaged.png").read_bytes()
     assert content.count(b"IDAT") > 1
@@ -85,7 +86,7 @@ def test_the_inference_example_reaches_the_cards_accuracy_on_picture_files_witho
     said = ended.stdout.splitlines()
     assert said[-1] == f"top-1 {score['top1_percent']:.2f} % of {score['eval_images']} pictures"
     assert len(said) == score["eval_images"] + 1
-    assert "cut.jpg: " in ended.stderr and "damaged.png: " in ended.stderr
+    assert all(f"{name}: " in ended.stderr for name in ("cut.jpg", "damaged.png", "icon.ico"))
     if option:  # docs/deploy.md: the same class, for one picture
         (page,) = re.findall(r"^```python\n(.*?)^```", DEPLOY.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
         picture = said[0].partition("\t")[2]
