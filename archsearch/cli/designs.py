@@ -139,6 +139,7 @@ def ablate(
         workers=workers,
         time_budget=time_budget,
         dry_run=dry_run,
+        json=json,
     )
     from archsearch.api.analyses import ablation_result
 
@@ -245,6 +246,7 @@ def confirm(
         workers=workers,
         time_budget=time_budget,
         dry_run=dry_run,
+        json=json,
     )
     from archsearch.analysis.recommendation import recommendation_of
 
@@ -301,6 +303,7 @@ def trust(
         workers=workers,
         time_budget=time_budget,
         dry_run=dry_run,
+        json=json,
     )
     from archsearch.api.analyses import trust_between
 

@@ -75,6 +75,11 @@ def check_read(why: str, **typed: bool) -> None:
         raise ConfigError(f"{' and '.join(unread)}: {why}", hint="leave one or the other out")
 
 
+def check_dry_run(dry_run: bool, *, json: bool) -> None:
+    """Raise ConfigError for a dry run that is to print JSON: a program would read nothing."""
+    check_read("a dry run has no result", json=dry_run and json)
+
+
 BOARDS = "ssh:HOST, command:PROGRAM ARGS or adb:SERIAL"
 
 

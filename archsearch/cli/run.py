@@ -21,6 +21,7 @@ from archsearch.cli.options import (
     TargetOption,
     VerboseOption,
     check_dataset,
+    check_dry_run,
     check_target,
     check_tracker,
     checked,
@@ -135,6 +136,7 @@ def run(
     from archsearch.overrides import read_overrides
     from archsearch.search.config import load_study
 
+    check_dry_run(dry_run, json=as_json)
     if study is None:
         known = ", ".join(list_yaml("studies"))
         raise ConfigError("which study to run is not said", hint=f"--study NAME: {known}; or a YAML file of your own")

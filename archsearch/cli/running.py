@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from archsearch.analysis.means import cells_of
 from archsearch.cli.console import error_console, typed_command
-from archsearch.cli.options import parse_duration
+from archsearch.cli.options import check_dry_run, parse_duration
 from archsearch.cli.progress import RunDisplay
 from archsearch.search.runtime import Runtime
 from archsearch.text import duration, plural
@@ -74,6 +74,7 @@ def run_design(
     reading: str,
     time_budget: str | None,
     dry_run: bool,
+    json: bool,
     **machine: Unpack[MachineOptions],
 ) -> tuple[DesignPlan, Study]:
     """Make a design, say what it will train, train it, and say what is left; a dry run ends the command before that.
@@ -82,6 +83,7 @@ def run_design(
 
     `plan` makes the design for the runtime of the options typed; `reading`: what it reads, said meanwhile.
     """
+    check_dry_run(dry_run, json=json)
     display = RunDisplay(error_console)
     budget = None if time_budget is None else parse_duration(time_budget, option="--time-budget")
     runtime = Runtime(time_budget_seconds=budget, command=typed_command(), callbacks=display, **machine)
