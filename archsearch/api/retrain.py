@@ -194,6 +194,8 @@ def retrain(
     else:
         chosen = opened.choose(trial, rule=rule)
     target = worker_devices(device, None)[0]
+    if threads is not None and target != "cpu":
+        raise ConfigError(f"threads {threads}: it trains on {target}", hint="leave it out, or take the device cpu")
     world = world_of(target)
     target = target if world.size == 1 else world.device
     if compiled and world.size > 1:

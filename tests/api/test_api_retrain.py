@@ -11,8 +11,10 @@ import pytest
 import torch
 from stored import store_study
 
+import archsearch
 from archsearch.api import retrain
 from archsearch.api.study import open_study
+from archsearch.errors import ConfigError
 from archsearch.models.variants import find_variant
 from archsearch.training.start import Start
 
@@ -45,3 +47,11 @@ def test_a_start_is_kept_for_the_proxy_training_that_it_is_of_and_no_other_of_a_
     assert start(8, "a").description == "8 epochs"
     assert start(8, "b").description == "8 epochs"
     assert made == [2, 8, 8]
+
+
+def test_threads_are_asked_of_a_training_on_a_cpu_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    store_study(f"sqlite:///{tmp_path / 'a.db'}", [])
+    monkeypatch.setattr(retrain, "worker_devices", lambda *_: ("cuda:0",))
+    with pytest.raises(ConfigError, match="threads 2: it trains on cuda:0"):
+        archsearch.retrain("small", trial="shufflenet_v2_x0_5", threads=2, storage=f"sqlite:///{tmp_path / 'a.db'}")
