@@ -356,7 +356,7 @@ def export(
 
     if is_file(Path(trial) / "spec.json"):
         named = {"study": study is not None, "select": select.strip() != _USUAL_RULE, "storage": storage is not None}
-        check_read(f"the folder {trial} is a network of its own", **named)
+        check_read(f"the folder {trial} is a network of its own", **named, untrained=untrained)
     else:
         _check_select(select, trial)
         open_study(study, storage=storage).choose(trial, rule=select)  # a wrong name is said before torch is imported

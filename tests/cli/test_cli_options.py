@@ -69,6 +69,7 @@ def test_a_folder_for_no_file_is_refused(words: tuple[str, ...], hint: str, said
             "--study and --select: the folder model is a network of its own",
         ),
         ("export --trial model --storage sqlite:///x.db", "--storage: the folder model is a network of its own"),
+        ("export --trial model --untrained", "--untrained: the folder model is a network of its own"),
         ("export --format state-dict --dataset digits", "--dataset digits: weights alone are neither calibrated nor"),
         ("measure shufflenet_v2_x0_5 --device cuda --target command:python3", "--device cuda: command:python3 runs"),
         (
