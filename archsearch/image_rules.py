@@ -22,7 +22,7 @@ class ImageRules:
 
     Attributes:
         test_share: share of the images that is held out for testing, of every class; None: the dataset has a test split
-            of its own; 0: nothing is tested.
+            of its own; 0: it needs none.
         on_bad_image: refuse: files that are no readable images are listed, and nothing begins; skip: they are left out,
             with a count.
         background: what transparent pixels show.

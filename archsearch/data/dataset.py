@@ -30,8 +30,8 @@ class Dataset:
         validation: the user's own validation images, which nothing is trained on; None: there are none.
         load_test: gives the test images. Nothing of the test split is opened before this is called. Raises DataError if
             the split is absent or damaged.
-        check_test: raises DataError if `load_test` would find no test split or other classes, or a held-out picture that
-            cannot be decoded; opens no image of a test split of the user's own.
+        check_test: raises DataError if `load_test` would find no test split or other classes, or a held-out picture
+            that cannot be decoded; opens no image of a test split of the user's own.
         notes: what to know of the images before they are used, in sentences: what was left out, and what stands twice.
             Reads files of the test split, but opens none as an image.
         flip: whether a mirrored image still belongs to its class (a photograph does, a digit does not).

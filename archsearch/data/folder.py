@@ -220,7 +220,7 @@ def load_folder(path: Path, *, name: str, cache: Path, rules: ImageRules | None 
             "is held out for testing"
         )
         validation, test = None, validation
-    if rules.test_share is not None and found.test is not None:
+    if rules.test_share and found.test is not None:
         raise ConfigError(
             f"test_share is {rules.test_share:g}, but {path} has a test split of its own",
             hint=f"leave test_share out, or move the images of {found.test.folder} to {found.train.folder}",
@@ -243,7 +243,7 @@ def load_folder(path: Path, *, name: str, cache: Path, rules: ImageRules | None 
         load_test = partial(everything.chosen, held_out)
         check_test = partial(_check_held_out, apart, found.train, cache=cache)
         names = tuple(picture.file.relative_to(path).as_posix() for picture in apart.pictures)
-    elif rules.test_share == 0:
+    elif rules.test_share == 0 and test is None:
         check_test = nothing_to_check
     own_validation = None
     if validation is not None:
@@ -379,7 +379,7 @@ def _check_test(found: ListedFolder, test: ListedSplit | None, *, name: str) -> 
         raise DataError(
             f"dataset '{name}': {root} has no test split",
             hint=f"put images that are not in {train} under {root / TEST}/CLASS/, or hold out a share of those in "
-            f"{train} for testing (test_share: 0.15 in the study); test_share: 0 goes without testing",
+            f"{train} for testing (a study with test_share: 0.15); test_share: 0 goes without testing and retraining",
         )
     _check_classes(found.train, test, name=name)
 

@@ -59,7 +59,7 @@ def load_npz(path: Path, *, name: str, rules: ImageRules | None = None) -> Datas
     check_test: Callable[[], None] = partial(_check_test, path, name=name)
     if rules.test_share is not None:
         check_test = nothing_to_check
-        if (path / "test.npz").exists():
+        if rules.test_share and (path / "test.npz").exists():
             raise ConfigError(
                 f"test_share is {rules.test_share:g}, but {path} has a test.npz of its own",
                 hint="leave one of them out",
@@ -88,8 +88,8 @@ def _check_test(path: Path, *, name: str) -> None:
     if not (path / "test.npz").is_file():
         raise DataError(
             f"dataset '{name}': {path} has no test.npz",
-            hint="save one, or hold out a share of train.npz for testing (test_share: 0.15 in the study); "
-            "test_share: 0 goes without testing",
+            hint="save one, or hold out a share of train.npz for testing (a study with test_share: 0.15); "
+            "test_share: 0 goes without testing and retraining",
         )
 
 

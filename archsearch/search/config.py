@@ -104,7 +104,7 @@ class StudyConfig(BaseModel):
             variants of other families included: a small image wants a stem that does not shrink it away.
         dataset: cifar10, cifar100, digits, folder:PATH or npz:PATH.
         test_share: share of the images that is held out for testing, a share of every class; None: the dataset has a
-            test split; 0: nothing is tested, and no network can be retrained.
+            test split; 0: it needs none, and no network can be retrained before there is one.
         on_bad_image: refuse or skip a file that is no readable image.
         background: white or black, what transparent pixels show.
         trials: how many networks are evaluated in all, variants included.

@@ -361,6 +361,18 @@ def test_no_share_at_all_goes_without_testing(image_folder: Path) -> None:
         load_dataset(f"folder:{image_folder}").check_test()
 
 
+def test_what_went_without_testing_is_tested_once_there_are_test_images(image_folder: Path, tmp_path: Path) -> None:
+    rules = ImageRules(test_share=0)
+    (image_folder / "test").rename(tmp_path / "later")
+    before = load_dataset(f"folder:{image_folder}", rules=rules)
+    with pytest.raises(DataError, match="has no test split") as caught:
+        before.load_test()
+    assert f"under {image_folder / 'test'}/CLASS/" in str(caught.value.hint)
+    (tmp_path / "later").rename(image_folder / "test")
+    after = load_dataset(f"folder:{image_folder}", rules=rules)
+    assert (after.fingerprint, len(after.load_test())) == (before.fingerprint, 2)
+
+
 def test_one_class_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is one class, 'only'"):
         load_dataset(f"folder:{_flat(tmp_path, {'only': 4})}", rules=ImageRules(test_share=0))

@@ -262,6 +262,16 @@ def test_a_share_is_held_out_where_there_is_no_test_file(npz_folder: Path) -> No
     assert sorted(dataset.train.labels.tolist()) == [0, 0, 1, 1, 2, 2]
 
 
+def test_what_went_without_testing_is_tested_once_there_is_a_test_file(npz_folder: Path) -> None:
+    content = (npz_folder / "test.npz").read_bytes()
+    (npz_folder / "test.npz").unlink()
+    before = load_dataset(f"npz:{npz_folder}", rules=ImageRules(test_share=0))
+    before.check_test()
+    (npz_folder / "test.npz").write_bytes(content)
+    after = load_dataset(f"npz:{npz_folder}", rules=ImageRules(test_share=0))
+    assert (after.fingerprint, len(after.load_test())) == (before.fingerprint, 3)
+
+
 def test_own_validation_arrays_validate(npz_folder: Path) -> None:
     (npz_folder / "val.npz").write_bytes((npz_folder / "test.npz").read_bytes())
     train, validation = load_dataset(f"npz:{npz_folder}").split(
