@@ -325,10 +325,15 @@ class StoredStudy:
 
     @property
     def made_by(self) -> str:
-        """What to type for more of its networks; of a design the command that made it."""
+        """What to type for more of its networks: what began it, since `run` knows one's own studies by their files.
+
+        Of a design it is the command that made it.
+        """
         _, name, *storage = self.named
         if self.design is None:
-            return shlex.join(["archsearch", "run", "--study", name, *storage, "--trials", "N"])
+            begun = self.info.facts.get("command") or f"archsearch run --study {name}"
+            there = "" if "--storage" in begun else shlex.join(storage)
+            return " ".join(filter(None, (re.sub(r" --trials[ =]\d+", "", begun), there, "--trials N")))
         return shlex.join(["archsearch", WORDS[self.design.purpose], "--study", self.design.of, *storage])
 
     def designs(self, purpose: Purpose) -> tuple[Self, ...]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from archsearch.analysis.objectives import is_complete
+from archsearch.analysis.recommendation import made_with
 from archsearch.api.designed import DesignPlan, base_of, plan_design, point_of
 from archsearch.api.stored import by_network
 from archsearch.api.study import Study, base_name_of, open_study, opened_study, study_if_stored
@@ -65,6 +66,10 @@ def plan_trust(
         opened = open_study(base_name_of(opened.design, opened.name), storage=runtime.storage)
     if networks < 1 or seeds < 1:
         raise ConfigError(f"{networks} networks, {seeds} seeds: at least 1 of each is needed")
+    if not ranked_networks(opened.records):
+        raise ConfigError(
+            f"study '{opened.name}' has no complete trial to train for longer", hint=made_with(opened.made_by)
+        )
     base = base_of(opened)
     proxy_epochs = base.config.proxy.epochs
     long_epochs = TIMES_LONGER * proxy_epochs if epochs is None else whole(epochs, "epochs")
@@ -148,12 +153,8 @@ def _spread(ranked: Sequence[Record], places: int) -> tuple[Record, ...]:
 
 
 def trust_design(of: str, records: Sequence[Record], *, networks: int, seeds: Sequence[int]) -> Design:
-    """The design that trains the chosen networks again. Raises ConfigError without a complete network."""
+    """The design that trains the chosen networks again."""
     chosen = chosen_networks(records, networks)
-    if not chosen:
-        raise ConfigError(
-            f"study '{of}' has no complete trial to train for longer", hint=f"archsearch run --study {of}"
-        )
     return Design(purpose="trust", of=of, points=tuple(map(point_of, chosen)), seeds=tuple(seeds))
 
 

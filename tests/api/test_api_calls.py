@@ -38,6 +38,8 @@ from archsearch.files import locked
 from archsearch.models.families import FAMILIES
 from archsearch.records import Epoch
 from archsearch.store import studies as stored_rows
+from archsearch.store.database import Database
+from archsearch.store.schema import StudyRow
 from archsearch.training.distributed import ALONE
 from archsearch.training.retrain import RetrainedSeed
 
@@ -567,3 +569,26 @@ def test_a_study_writes_its_report_and_gives_its_trials(
     assert study.report(tmp_path / "page.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
     pytest.importorskip("pandas")
     assert list(study.trials["trial"]) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("begun", "typed"),
+    [
+        ("archsearch run --study photos.yaml --trials 6 --set 'restrict.width=[0.5]'",
+         "archsearch run --study photos.yaml --set 'restrict.width=[0.5]' --storage URL --trials N"),
+        ("archsearch run --study photos.yaml --storage sqlite:///a.db --trials=6",
+         "archsearch run --study photos.yaml --storage sqlite:///a.db --trials N"),
+        (None, "archsearch run --study small --storage URL --trials N"),
+    ],
+)  # fmt: skip
+def test_more_networks_of_ones_own_study_are_had_by_the_command_that_began_it(
+    begun: str | None, typed: str, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path / 'studies.db'}"
+    store_study(url, [])
+    database = Database(url)
+    with database.writing() as session:
+        (row,) = session.query(StudyRow)
+        row.facts = {**row.facts, "command": begun}
+    database.close()
+    assert archsearch.open_study("small", storage=url).made_by == typed.replace("URL", url)

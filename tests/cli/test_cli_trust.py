@@ -8,15 +8,17 @@ from typing import Any
 
 import pytest
 from makers import make_record
+from stored import store_study
 
 from archsearch.analysis.trust import Trust, trust_of
 from archsearch.api.analyses import stored_predictors
 from archsearch.api.output import result_json, write
-from archsearch.api.trust import chosen_networks, ranked_networks, trust_design
+from archsearch.api.trust import chosen_networks, plan_trust, ranked_networks, trust_design
 from archsearch.cli.console import console, show
 from archsearch.errors import ConfigError
 from archsearch.plots.trust import trust_figure
 from archsearch.records import Record, TrialStatus
+from archsearch.search.runtime import Runtime
 
 
 def record(trial: int, top1: float, *, variant: str | None = None, epochs: int = 8, params: int = 1000) -> Record:
@@ -77,9 +79,12 @@ def test_the_design_names_its_networks_as_the_study_does() -> None:
     )
 
 
-def test_a_study_without_a_complete_trial_has_nothing_to_train() -> None:
-    with pytest.raises(ConfigError, match="no complete trial"):
-        trust_design("s", [replace(record(0, 1.0), status=TrialStatus.FAILED)], networks=3, seeds=[1])
+def test_a_study_without_a_complete_trial_has_nothing_to_train(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'a.db'}"
+    store_study(url, [replace(record(0, 1.0), status=TrialStatus.FAILED)])
+    with pytest.raises(ConfigError, match="no complete trial") as caught:
+        plan_trust("small", Runtime(storage=url))
+    assert caught.value.hint == f"make it with: archsearch run --study small --storage {url} --trials N"
 
 
 @pytest.fixture
