@@ -20,7 +20,7 @@ from archsearch.models.specs.references import PlainCnnSpec, ResNetCifarSpec
 from archsearch.models.specs.shufflenet_v1 import ShuffleNetV1Spec, ShuffleNetV1Stage
 from archsearch.models.specs.shufflenet_v2 import ShuffleNetV2LargeSpec, ShuffleNetV2Spec, ShuffleNetV2Stage
 from archsearch.records import Cost, Record
-from archsearch.table import Column, InNotebooks, Table
+from archsearch.table import Column, InNotebooks, Table, table_of
 from archsearch.text import count_text, level_text, percent_text, plural
 
 if TYPE_CHECKING:
@@ -413,27 +413,15 @@ class Architecture(InNotebooks):
         changes = [("", change) for change in self.changes]
         changes += [(part.name, change) for part in self.parts for change in part.changes]
         return (
-            Table(
-                title="The parts of the network",
-                columns=(
-                    Column(title="Part", whole=True),
-                    Column(title="Output", whole=True),
-                    Column(title="MACs", decimals=0),
-                    Column(title="MACs (%)", decimals=1),
-                    Column(title="Params", decimals=0),
-                    Column(title="Params (%)", decimals=1),
-                ),
-                rows=tuple(
-                    (
-                        part.name,
-                        " × ".join(map(str, part.output_shape or ())),
-                        part.macs,
-                        part.macs_percent,
-                        part.params,
-                        part.params_percent,
-                    )
-                    for part in self.parts
-                ),
+            table_of(
+                "The parts of the network",
+                self.parts,
+                (Column(title="Part", whole=True), lambda part: part.name),
+                (Column(title="Output", whole=True), lambda part: " × ".join(map(str, part.output_shape or ()))),
+                Column(title="MACs", decimals=0),
+                (Column(title="MACs (%)", decimals=1), lambda part: part.macs_percent),
+                Column(title="Params", decimals=0),
+                (Column(title="Params (%)", decimals=1), lambda part: part.params_percent),
             ),
             Table(
                 title="What differs from the baseline",

@@ -15,7 +15,7 @@ from archsearch.analysis.objectives import OBJECTIVES
 from archsearch.plots import style
 from archsearch.plots.ranges import nice_ticks
 from archsearch.plots.traces import Place, add_lines, said, thinned, thinned_line
-from archsearch.table import NETWORK, TRIAL, Column, InNotebooks, Table
+from archsearch.table import NETWORK, TRIAL, Column, InNotebooks, Table, table_of
 from archsearch.text import count_text, level_text, plural, shorten, significant
 
 MOST_LINES = 400
@@ -82,18 +82,13 @@ class Parallel(InNotebooks):
 
     def tables(self) -> tuple[Table, ...]:
         """What goes along with the error, and what each network has."""
-        explained = [axis for axis in self.axes if axis.explained is not None]
         return (
-            Table(
-                title="Choices",
-                columns=(
-                    Column(title="Choice", key="choice", whole=True),
-                    Column(title="Explains of the error's variance", key="explained", decimals=3),
-                    Column(title="Levels", key="levels"),
-                ),
-                rows=tuple(
-                    (axis.title, axis.explained, ", ".join(text for _, text in axis.ticks)) for axis in explained
-                ),
+            table_of(
+                "Choices",
+                (axis for axis in self.axes if axis.explained is not None),
+                (Column(title="Choice", key="choice", whole=True), lambda axis: axis.title),
+                Column(title="Explains of the error's variance", key="explained", decimals=3),
+                (Column(title="Levels", key="levels"), lambda axis: ", ".join(text for _, text in axis.ticks)),
                 note="Correlation ratio: the share of the variance that goes along with the choice's levels.",
             ),
             Table(

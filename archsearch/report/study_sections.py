@@ -25,7 +25,7 @@ from archsearch.plots.catalog import PLOTS
 from archsearch.plots.front import glance_figure
 from archsearch.records import Latency, Record, Score, TrialStatus
 from archsearch.store.studies import BOARDS_FACT
-from archsearch.table import Cell, Column, Result, Table
+from archsearch.table import Column, Result, Table, table_of
 from archsearch.text import accurate_text, capitalised, count_text, duration, plural, significant
 
 if TYPE_CHECKING:
@@ -730,16 +730,15 @@ def _not_complete(data: ReportData) -> tuple[Table, ...]:
     )
     if not reasons:
         return ()
-    rows: list[tuple[Cell, ...]] = [
-        (status, count, reason) for (status, reason), count in reasons.most_common(_MOST_REASONS)
-    ]
-    more = len(reasons) - len(rows)
+    more = len(reasons) - _MOST_REASONS
     return (
-        Table(
-            title="Trials that did not complete",
-            columns=(Column(title="Status", whole=True), Column(title="Trials", decimals=0), Column(title="Reason")),
-            rows=tuple(rows),
-            note=f"The {_MOST_REASONS} commonest reasons; {more} more are not shown." if more else "",
+        table_of(
+            "Trials that did not complete",
+            reasons.most_common(_MOST_REASONS),
+            (Column(title="Status", whole=True), lambda each: each[0][0]),
+            (Column(title="Trials", decimals=0), lambda each: each[1]),
+            (Column(title="Reason"), lambda each: each[0][1]),
+            note=f"The {_MOST_REASONS} commonest reasons; {more} more are not shown." if more > 0 else "",
         ),
     )
 
