@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import plotly.graph_objects as go
 
-from archsearch.analysis.ablation import Ablation, Effect
+from archsearch.analysis.ablation import Ablation, AblationRow, Effect, Interaction
 from archsearch.plots.forest import BETTER, UNTOLD, WORSE, ForestCell, Line, finite, forest_figure
 
 MOST_ROWS = 80
@@ -13,28 +13,22 @@ MOST_ROWS = 80
 def ablation_figure(found: Ablation, *, width: int = 1100, height: int | None = None) -> go.Figure:
     """The figure, top-1 on the left and latency on the right; without a height as tall as its rows need."""
     order = list(dict.fromkeys(row.choice for row in found.rows))
+    rows: list[tuple[str, str, AblationRow | Interaction]] = [
+        (row.choice, row.label, row) for row in sorted(found.rows, key=lambda row: order.index(row.choice))
+    ]
+    rows += [("interactions", f"interaction: {each.label}", each) for each in found.interactions]
     base = ForestCell(estimate=0.0, finding="base")
     lines = [
         Line(group="", label=f"base: {found.base_name}", note="", cells=(base, base), hover=" ".join(found.subtitle)),
         *(
             Line(
-                group=row.choice,
-                label=row.label,
-                note=f"n {row.top1.n}",
-                cells=(_cell(row.top1), _cell(row.latency)),
-                hover=row.sentence,
-            )
-            for row in sorted(found.rows, key=lambda row: order.index(row.choice))
-        ),
-        *(
-            Line(
-                group="interactions",
-                label=f"interaction: {each.label}",
+                group=group,
+                label=label,
                 note=f"n {each.top1.n}",
                 cells=(_cell(each.top1), _cell(each.latency)),
                 hover=each.sentence,
             )
-            for each in found.interactions
+            for group, label, each in rows
         ),
     ]
     percent = f"{100.0 * found.confidence:g} %"
@@ -52,11 +46,6 @@ def ablation_figure(found: Ablation, *, width: int = 1100, height: int | None = 
 
 
 def _cell(effect: Effect) -> ForestCell:
-    return ForestCell(
-        estimate=finite(effect.estimate),
-        low=finite(effect.low),
-        high=finite(effect.high),
-        alone_low=finite(effect.alone_low),
-        alone_high=finite(effect.alone_high),
-        finding=effect.finding.value if effect.finding.value in (BETTER, WORSE) else UNTOLD,
-    )
+    numbers = ("estimate", "low", "high", "alone_low", "alone_high")
+    finding = effect.finding.value if effect.finding.value in (BETTER, WORSE) else UNTOLD
+    return ForestCell(**{name: finite(getattr(effect, name)) for name in numbers}, finding=finding)
