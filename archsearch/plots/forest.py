@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 import plotly.graph_objects as go
@@ -89,12 +89,13 @@ def forest_figure(
         height: pixels; None: as the rows need, and then the figure says so in its layout. Rows that are not legible
             in it are left out, and the heading says how many.
     """
-    groups = list(dict.fromkeys(line.group for line in lines))
+    groups = len({line.group for line in lines})
     subtitle = () if found.empty else found.subtitle
-    natural = round(174 + 18 * (len(subtitle) + len(found.warnings)) + _ROW_PX * (len(lines) + 0.6 * len(groups)))
+    natural = round(174 + 18 * (len(subtitle) + len(found.warnings)) + _ROW_PX * (len(lines) + 0.6 * groups))
     if height is not None:
-        fitting = min(len(lines), _fitting(lines, height - 206 - 17 * (len(subtitle) + min(4, len(found.warnings)))))
-        hidden, lines = hidden + len(lines) - fitting, lines[:fitting]
+        left = height - 206 - 17 * (len(subtitle) + min(4, len(found.warnings)))
+        fitting = max(3, sum(place * _LEAST_ROW_PX <= left for place in _places(lines)))  # that are still legible
+        hidden, lines = hidden + max(0, len(lines) - fitting), lines[:fitting]
     rest = (f"{plural(hidden, 'more row')} in the table only",) if hidden else ()
     figure = make_subplots(rows=1, cols=max(1, len(panels)), shared_yaxes=True, horizontal_spacing=0.03)
     longest = max([len(line.label) + len(line.note) + 3 for line in lines if line.cells], default=10)
@@ -133,12 +134,6 @@ def forest_figure(
     return figure
 
 
-def _fitting(lines: Sequence[Line], room: float) -> int:
-    """How many rows are still legible in so many pixels; at least three."""
-    places = _places(lines)
-    return max(3, sum(place * _LEAST_ROW_PX <= room for place in places)) if places else 0
-
-
 def _label(line: Line) -> str:
     note = f' <span style="color:{style.QUIET_INK}">{style.plain(line.note)}</span>' if line.note else ""
     return style.plain(shorten(line.label, _LABEL_CHARACTERS)) + note
@@ -146,13 +141,8 @@ def _label(line: Line) -> str:
 
 def _places(lines: Sequence[Line]) -> list[float]:
     """Rows one apart, groups a little more."""
-    places: list[float] = []
-    at = 0.0
-    for index, line in enumerate(lines):
-        if index:
-            at += 1.0 if line.group == lines[index - 1].group else 1.6
-        places.append(at)
-    return places
+    steps = (1.0 if line.group == before.group else 1.6 for before, line in pairwise(lines))
+    return list(accumulate(steps, initial=0.0)) if lines else []
 
 
 def axis_range(cells: Sequence[ForestCell]) -> tuple[float, float]:
@@ -190,6 +180,7 @@ def _draw_panel(
         if cell is not None and cell.estimate is not None
     ]
     low, high = axis_range([cell for _, _, cell in found])
+    seen = {cell.finding for line in lines for cell in line.cells if cell is not None and cell.estimate is not None}
     figure.update_xaxes(range=[low, high], zeroline=False, col=column)
     figure.add_vline(x=0, line={"color": style.INK, "width": 1}, **where, exclude_empty_subplots=False)
     for alone, (name, pixels) in enumerate(bars.items()):
@@ -231,7 +222,7 @@ def _draw_panel(
         )
     for finding, look in {**_LOOKS, "base": _BASE_LOOK}.items():
         points = [(place, line, cell) for place, line, cell in found if cell.finding == finding]
-        named = legend and finding != "base" and any(_has(line, finding) for line in lines)
+        named = legend and finding in seen and finding != "base"
         add_points(
             figure,
             [(cell.estimate, place) for place, _, cell in points if cell.estimate is not None],
@@ -243,7 +234,3 @@ def _draw_panel(
             showlegend=named,
             **where,
         )
-
-
-def _has(line: Line, finding: str) -> bool:
-    return any(cell is not None and cell.estimate is not None and cell.finding == finding for cell in line.cells)
