@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import plotly.graph_objects as go
@@ -49,12 +49,6 @@ def latencies_figure(found: Canary, *, width: int = 1100, height: int = 720) -> 
     figure.update_yaxes(style.axis(f"Latency of a batch (ms{suffix})", width=width, **ticks), row=1, col=1)
     figure.update_yaxes(style.axis("Reference's p10 (ms)", width=width), row=2, col=1)
     grow = style.growth(width)
-    _add_distributions(figure, networks, grow)
-    _add_reference(figure, found, networks, grow)
-    return figure
-
-
-def _add_distributions(figure: go.Figure, networks: Sequence[_Network], grow: float) -> None:
     add_lines(
         figure,
         [((record.trial, latency.p10_ms), (record.trial, latency.p90_ms)) for record, latency, _ in networks],
@@ -64,28 +58,20 @@ def _add_distributions(figure: go.Figure, networks: Sequence[_Network], grow: fl
         row=1,
         col=1,
     )
-    _add_values(figure, networks, "median", lambda latency: latency.median_ms, 1, _MEDIAN, grow)
-    _add_values(figure, networks, "p10", lambda latency: latency.p10_ms, 1, _P10, grow, full=True)
-    _add_doubtful(figure, networks, lambda latency: latency.p10_ms, 1, grow)
-
-
-def _add_doubtful(
-    figure: go.Figure,
-    networks: Sequence[_Network],
-    value: Callable[[Latency], float],
-    row: int,
-    grow: float,
-    **more: Any,
-) -> None:
+    _add_values(figure, networks, "median", "median_ms", 1, _MEDIAN, grow)
+    _add_values(figure, networks, "p10", "p10_ms", 1, _P10, grow, full=True)
     doubtful = [network for network in networks if network[2]]
-    _add_values(figure, doubtful, "doubtful", value, row, _DOUBT, grow, full=True, **more)
+    _add_values(figure, doubtful, "doubtful", "p10_ms", 1, _DOUBT, grow, full=True)
+    _add_reference(figure, found, networks, grow)
+    _add_values(figure, doubtful, "doubtful", "reference_p10_ms", 2, _DOUBT, grow, full=True, showlegend=False)
+    return figure
 
 
 def _add_values(
     figure: go.Figure,
     networks: Sequence[_Network],
     name: str,
-    value: Callable[[Latency], float],
+    value: str,
     row: int,
     marker: dict[str, Any],
     grow: float,
@@ -93,11 +79,11 @@ def _add_values(
     full: bool = False,
     **more: Any,
 ) -> None:
-    """A number of each network; `full`: with all that is known of it where it is pointed at."""
+    """A number of each network, by its name in Latency; `full`: with all that is known of it where it is pointed at."""
     short: dict[str, Any] = {} if full else {"hovertemplate": f"trial %{{x}}: {name} %{{y:.4g}} ms<extra></extra>"}
     add_points(
         figure,
-        [(record.trial, value(latency)) for record, latency, _ in networks],
+        [(record.trial, getattr(latency, value)) for record, latency, _ in networks],
         [_hover(*network) for network in networks] if full else None,
         {**marker, "size": marker["size"] * grow},
         trials=[record.trial for record, _, _ in networks],
@@ -112,7 +98,7 @@ def _add_values(
 def _add_reference(figure: go.Figure, found: Canary, networks: Sequence[_Network], grow: float) -> None:
     """The reference in every trial, its value at the study's start, and how far it may go from it undoubted."""
     name = f"reference: {style.plain(shorten(' / '.join(found.reference), 26))}"
-    _add_values(figure, networks, name, lambda latency: latency.reference_p10_ms, 2, _CANARY, grow)
+    _add_values(figure, networks, name, "reference_p10_ms", 2, _CANARY, grow)
     start = found.start_ms
     if start is not None:
         figure.add_hline(y=start, line={"color": style.QUIET_INK, "width": 1.2, "dash": "dash"}, row=2, col=1)
@@ -133,7 +119,6 @@ def _add_reference(figure: go.Figure, found: Canary, networks: Sequence[_Network
                 showarrow=False,
                 font={"size": round(style.SMALL_PX * grow), "color": style.QUIET_INK},
             )
-    _add_doubtful(figure, networks, lambda latency: latency.reference_p10_ms, 2, grow, showlegend=False)
 
 
 def _hover(record: Record, latency: Latency, doubts: Sequence[str]) -> str:
