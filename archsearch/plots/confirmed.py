@@ -44,11 +44,25 @@ def confirmed_figure(found: Confirmed, *, width: int = 1100, height: int = 660) 
     )
     if found.empty is not None:
         return figure
-    _draw_searched(figure, points, grow)
-    for on_front, look, name in (
-        (True, _ON_FRONT, "means on the front"),
-        (False, _OFF_FRONT, "means dominated"),
-    ):
+    searched = [  # with the latency (ms) and the top-1 (%) that the search found
+        (each, (each.searched_latency_ms, each.searched_top1_percent))
+        for each in points
+        if each.searched_latency_ms is not None and each.searched_top1_percent is not None
+    ]
+    line = {"color": style.DOTS, "width": 1, "dash": "dot"}
+    add_lines(figure, [(found_then, _mean(each)) for each, found_then in searched], line)
+    add_points(
+        figure,
+        [found_then for _, found_then in searched],
+        [
+            hover(each.label, more=f" in the search: {top1:.2f} %, {significant(latency)} ms")
+            for each, (latency, top1) in searched
+        ],
+        {"symbol": "circle-open", "size": 9 * grow, "color": style.QUIET_INK, "line": {"width": 1.6}},
+        trials=[each.trial for each, _ in searched],
+        name=f"as the search found them ({len(searched)})",
+    )
+    for on_front, look, name in ((True, _ON_FRONT, "means on the front"), (False, _OFF_FRONT, "means dominated")):
         drawn = [each for each in points if each.on_front is on_front]
         add_points(
             figure,
@@ -65,7 +79,7 @@ def confirmed_figure(found: Confirmed, *, width: int = 1100, height: int = 660) 
             figure,
             [_mean(each) for each in points],
             [_label_text(each) for each in points],
-            markers=[found_then for _, found_then in _searched(points)],
+            markers=[found_then for _, found_then in searched],
             segments=[
                 line
                 for ms, top1, xs, ys in intervals
@@ -90,39 +104,11 @@ def error_bars(points: Sequence[ConfirmedPoint], **look: Any) -> dict[str, Any]:
     }
 
 
-def _searched(points: Sequence[ConfirmedPoint]) -> list[tuple[ConfirmedPoint, Place]]:
-    """The points that the search had evaluated, with the latency (ms) and the top-1 (%) that it found."""
-    return [
-        (each, (each.searched_latency_ms, each.searched_top1_percent))
-        for each in points
-        if each.searched_latency_ms is not None and each.searched_top1_percent is not None
-    ]
-
-
-def _draw_searched(figure: go.Figure, points: Sequence[ConfirmedPoint], grow: float) -> None:
-    pairs = _searched(points)
-    line = {"color": style.DOTS, "width": 1, "dash": "dot"}
-    add_lines(figure, [(found_then, _mean(each)) for each, found_then in pairs], line)
-    add_points(
-        figure,
-        [found_then for _, found_then in pairs],
-        [
-            hover(each.label, more=f" in the search: {top1:.2f} %, {significant(latency)} ms")
-            for each, (latency, top1) in pairs
-        ],
-        {"symbol": "circle-open", "size": 9 * grow, "color": style.QUIET_INK, "line": {"width": 1.6}},
-        trials=[each.trial for each, _ in pairs],
-        name=f"as the search found them ({len(pairs)})",
-    )
-
-
 def hover_text(point: ConfirmedPoint) -> str:
     """What the further evaluations of a network found."""
     return hover(point.label, *style.wrap(point.sentence), more=", evaluated again")
 
 
 def _label_text(point: ConfirmedPoint) -> str:
-    name = shorten(point.label.removeprefix("trial "), 20)
-    if point.probability_on_front is None:
-        return name
-    return f"{name}: {probability_text(point.probability_on_front)}"
+    sure = "" if point.probability_on_front is None else f": {probability_text(point.probability_on_front)}"
+    return shorten(point.label.removeprefix("trial "), 20) + sure
