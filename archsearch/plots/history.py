@@ -60,24 +60,18 @@ def hypervolume_figure(found: History, *, width: int = 1100, height: int = 560) 
 
 
 def _add_band(figure: go.Figure, band: tuple[ShuffledStep, ...], grow: float) -> None:
-    if not band:
-        return
-    x = [step.ended for step in band]
-    figure.add_scatter(
-        x=[*x, *reversed(x)],
-        y=[*(step.high for step in band), *(step.low for step in reversed(band))],
+    add_line(
+        figure,
+        [*((step.ended, step.high) for step in band), *((step.ended, step.low) for step in reversed(band))],
+        {"width": 0},
         fill="toself",
         fillcolor="rgba(138, 155, 168, 0.25)",
-        line={"width": 0},
-        mode="lines",
         name="random orders, 95 %",
-        hoverinfo="skip",
     )
-    figure.add_scatter(
-        x=x,
-        y=[step.mean for step in band],
-        mode="lines",
-        line={"color": style.QUIET_INK, "width": 1.6 * grow, "dash": "dash"},
+    add_line(
+        figure,
+        [(step.ended, step.mean) for step in band],
+        {"color": style.QUIET_INK, "width": 1.6 * grow, "dash": "dash"},
         name="random orders, mean",
         hovertemplate="%{y:.4f} after %{x} trials<extra></extra>",
     )
@@ -136,17 +130,13 @@ def _add_named(
 def _add_curves(
     figure: go.Figure, curves: Sequence[LearningCurve], name: str, line: dict[str, Any], **look: Any
 ) -> None:
-    told = [  # of each point, and of the gap behind each curve
-        (text, curve.trial)
-        for curve in curves
-        for text in [style.plain(shorten(curve.label, 48))] * (len(curve.epochs) + 1)
-    ]
+    told = [curve for curve in curves for _ in (*curve.epochs, "the gap behind it")]
     add_lines(
         figure,
         [zip(curve.epochs, curve.top1_percent, strict=True) for curve in curves],
         line,
         name=name,
-        **said([text for text, _ in told], [trial for _, trial in told])
+        **said([style.plain(shorten(curve.label, 48)) for curve in told], [curve.trial for curve in told])
         | {"hovertemplate": "%{hovertext}, epoch %{x}: %{y:.2f} %<extra></extra>"},
         **look,
     )
@@ -183,14 +173,14 @@ def retraining_figure(scores: Sequence[Score], *, title: str, width: int = 1100,
     """
     drawn = [score for score in scores if score.curve]
     ends = sorted(score.top1_percent for score in scores)
-    parts = [" / ".join(sorted({score.protocol for score in scores}))]
-    if scores:
-        parts.append(plural(" / ".join(str(count) for count in sorted({score.epochs for score in scores})), "epoch"))
-        parts.append(plural(len(scores), "training"))
-        parts.append(f"top-1 at the end {' to '.join(dict.fromkeys((f'{ends[0]:.2f}', f'{ends[-1]:.2f}')))} %")
-    if len(drawn) < len(scores):
-        parts.append(f"{len(scores) - len(drawn)} without a stored curve")
-    heading, top = style.heading(title, (" · ".join(part for part in parts if part),), (), width=width, height=height)
+    parts = [
+        " / ".join(sorted({score.protocol for score in scores})),
+        plural(" / ".join(map(str, sorted({score.epochs for score in scores}))), "epoch"),
+        plural(len(scores), "training"),
+        f"top-1 at the end {' to '.join(dict.fromkeys((f'{ends[0]:.2f}', f'{ends[-1]:.2f}')))} %",
+        f"{len(scores) - len(drawn)} without a stored curve" if len(drawn) < len(scores) else "",
+    ]
+    heading, top = style.heading(title, (" · ".join(filter(None, parts)),), (), width=width, height=height)
     figure = make_subplots(rows=1, cols=2, horizontal_spacing=0.11)
     figure.update_layout(
         **style.base_layout(width), title=heading, margin={"l": 72, "r": 24, "t": top, "b": 62}, showlegend=True
@@ -208,13 +198,12 @@ def retraining_figure(scores: Sequence[Score], *, title: str, width: int = 1100,
             "dash": style.DASHES[index % len(style.DASHES)],
             "width": 2 * style.growth(width),
         }
-        losses, top1s = [each.train_loss for each in score.curve], [each.top1_percent for each in score.curve]
-        for column, values in ((1, losses), (2, top1s)):
-            figure.add_scatter(
-                x=[each.epoch for each in score.curve],
-                y=values,
-                mode="lines+markers" if len(values) <= _FEW_EPOCHS else "lines",
-                line=line,
+        for column, value in ((1, "train_loss"), (2, "top1_percent")):
+            add_line(
+                figure,
+                [(each.epoch, getattr(each, value)) for each in score.curve],
+                line,
+                mode="lines+markers" if len(score.curve) <= _FEW_EPOCHS else "lines",
                 marker={"color": line["color"]},
                 name=f"seed {score.seed}",
                 legendgroup=str(index),
