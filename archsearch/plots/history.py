@@ -8,7 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from archsearch.analysis.history import History, LearningCurve, LearningCurves, ShuffledStep
+from archsearch.analysis.history import History, LearningCurve, LearningCurves
 from archsearch.plots import style
 from archsearch.plots.ranges import percent_range
 from archsearch.plots.traces import add_line, add_lines, add_points, hover, said, thinned, thinned_line
@@ -22,13 +22,12 @@ _FEW_EPOCHS = 12
 
 def hypervolume_figure(found: History, *, width: int = 1100, height: int = 560) -> go.Figure:
     """The figure: a staircase, a marker at each trial that made it higher."""
-    lines = (*found.sentences, *found.subtitle)
     grow = style.growth(width)
     figure = go.Figure()
     style.begin(
         figure,
         found,
-        lines,
+        (*found.sentences, *found.subtitle),
         margin={"l": 92, "r": 24, "t": 0, "b": 62},
         width=width,
         height=height,
@@ -43,23 +42,7 @@ def hypervolume_figure(found: History, *, width: int = 1100, height: int = 560) 
     low, high = turns[0].share, max(step.share for step in turns)
     if 0 < low < high:  # the band of the first few trials may reach far down, and would flatten the rest
         figure.update_yaxes(range=[max(low - 0.35 * (high - low), 0.0), high + 0.06 * (high - low)])
-    _add_band(figure, found.shuffled, grow)
-    line = {"shape": "hv", "color": style.BLUE, "width": 2.4 * grow}
-    add_line(figure, [(step.ended, step.share) for step in turns], line, name="as searched")
-    add_points(
-        figure,
-        [(step.ended, step.share) for step in rises],
-        [style.plain(step.label) for step in rises],
-        {"color": style.BLUE, "size": 7 * grow, "line": {"width": 1, "color": "white"}},
-        trials=[step.trial for step in rises],
-        always=True,
-        name=f"a trial raised it ({len(rises):,})",
-        hovertemplate="<b>%{hovertext}</b><br>%{y:.4f} after %{x} trials<extra></extra>",
-    )
-    return figure
-
-
-def _add_band(figure: go.Figure, band: tuple[ShuffledStep, ...], grow: float) -> None:
+    band = found.shuffled
     add_line(
         figure,
         [*((step.ended, step.high) for step in band), *((step.ended, step.low) for step in reversed(band))],
@@ -75,6 +58,19 @@ def _add_band(figure: go.Figure, band: tuple[ShuffledStep, ...], grow: float) ->
         name="random orders, mean",
         hovertemplate="%{y:.4f} after %{x} trials<extra></extra>",
     )
+    line = {"shape": "hv", "color": style.BLUE, "width": 2.4 * grow}
+    add_line(figure, [(step.ended, step.share) for step in turns], line, name="as searched")
+    add_points(
+        figure,
+        [(step.ended, step.share) for step in rises],
+        [style.plain(step.label) for step in rises],
+        {"color": style.BLUE, "size": 7 * grow, "line": {"width": 1, "color": "white"}},
+        trials=[step.trial for step in rises],
+        always=True,
+        name=f"a trial raised it ({len(rises):,})",
+        hovertemplate="<b>%{hovertext}</b><br>%{y:.4f} after %{x} trials<extra></extra>",
+    )
+    return figure
 
 
 def learning_curves_figure(found: LearningCurves, *, width: int = 1100, height: int = 620) -> go.Figure:
