@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -61,22 +60,6 @@ _RECOMMENDED: dict[str, Any] = {"symbol": "circle-open", "size": 24, "color": st
 _RANK = {"front, searched": 1, "recommended": 2, "other trials": 3, "over a bound": 4}
 
 
-@dataclass(frozen=True)
-class _Axes:
-    """What the axes show.
-
-    Attributes:
-        x, y: milliseconds and percent.
-        printed: (number, what is printed, the network here) of the variants that sources print accuracies for.
-        printed_shown: whether those are on the axis at once, or only when the reader asks for them.
-    """
-
-    x: AxisScale
-    y: AxisScale
-    printed: tuple[tuple[int, PrintedTop1, FrontRow], ...]
-    printed_shown: bool
-
-
 def _at(row: FrontRow) -> Place:
     """Latency (ms) and top-1 (percent)."""
     return row.latency.corrected_ms, row.score.top1_percent
@@ -86,7 +69,18 @@ def _trials(rows: Iterable[FrontRow]) -> list[int]:
     return [row.record.trial for row in rows]
 
 
-def _axes(found: StudyFront) -> _Axes:
+def _printed(found: StudyFront) -> list[tuple[int, PrintedTop1, FrontRow]]:
+    """What sources print for the variants that were measured, each with the variant's number and its network here."""
+    return [
+        (number, each, row)
+        for number, (verdict, row) in enumerate(found.marked, start=1)
+        for each in found.printed
+        if each.variant == verdict.variant
+    ]
+
+
+def _axes(found: StudyFront) -> tuple[AxisScale, AxisScale, bool]:
+    """Milliseconds and percent, and whether what is printed is on the axis at once, or only when the reader asks."""
     again = found.again
     latencies = [_at(row)[0] for row in found.rows]
     x_log = wants_log(latencies)
@@ -95,17 +89,11 @@ def _axes(found: StudyFront) -> _Axes:
     for bound in found.bounds:
         if bound.name == "latency_ms" and values and high <= bound.value <= high + _BOUND_NEAR * (high - low):
             high = bound.value + 0.1 * (bound.value - low)
-    printed = tuple(
-        (number, each, row)
-        for number, (verdict, row) in enumerate(found.marked, start=1)
-        for each in found.printed
-        if each.variant == verdict.variant
-    )
     top1s = [*(_at(row)[1] for row in found.rows), *(value for each in again for value in each.top1s_percent)]
     bottom, top = percent_range(top1s)
-    wide = percent_range([*top1s, *(each.top1_percent for _, each, _ in printed)])
+    wide = percent_range([*top1s, *(each.top1_percent for _, each, _ in _printed(found))])
     shown = top - bottom >= _LEAST_OF_AXIS * (wide[1] - wide[0])
-    return _Axes(AxisScale(low, high, x_log), AxisScale(*(wide if shown else (bottom, top))), printed, shown)
+    return AxisScale(low, high, x_log), AxisScale(*(wide if shown else (bottom, top))), shown
 
 
 def _steps(found: StudyFront, right_ms: float, points: Iterable[Place] | None = None) -> list[Place]:
@@ -139,9 +127,9 @@ def _latency_title(conditions: RecordConditions, *, log: bool) -> str:
 def front_figure(found: StudyFront, *, width: int = 1100, height: int = 700) -> go.Figure:
     """The figure; `width` and `height` (pixels) are those it will be seen at, for line breaks and label places."""
     grow = style.growth(width)
-    axes = _axes(found)
-    y_range = axes.y.layout()
-    if not axes.printed_shown:  # it grows when the reader asks for what is printed
+    x, y, printed_shown = _axes(found)
+    y_range = y.layout()
+    if not printed_shown:  # it grows when the reader asks for what is printed
         y_range |= {"autorange": True, "autorangeoptions": {"include": y_range["range"]}}
     figure = go.Figure()
     room = style.begin(
@@ -150,7 +138,7 @@ def front_figure(found: StudyFront, *, width: int = 1100, height: int = 700) -> 
         margin=_MARGIN,
         width=width,
         height=height,
-        xaxis=style.axis(_latency_title(found.conditions, log=axes.x.log), width=width, **axes.x.layout()),
+        xaxis=style.axis(_latency_title(found.conditions, log=x.log), width=width, **x.layout()),
         yaxis=style.axis(style.top1_title(found.conditions.split), width=width, **y_range),
         legend={
             "x": 1.01,
@@ -167,20 +155,20 @@ def front_figure(found: StudyFront, *, width: int = 1100, height: int = 700) -> 
         return figure
     if _third(found) in found.objectives:
         figure.update_layout(coloraxis=_third_bar(found, grow))
-    _add_bounds(figure, found, axes.x, grow)
+    _add_bounds(figure, found, x, grow)
     named = {row.record.trial for _, row in found.marked}
     unnamed = [row for row in found.rows if row.record.trial not in named]
     crowd = [row for row in unnamed if not row.on_front]
     _add_rows(figure, found, [row for row in crowd if not found.over(row)], "other trials", _DOT, grow)
     _add_rows(figure, found, [row for row in crowd if found.over(row)], "over a bound", _OVER, grow)
-    steps = _steps(found, axes.x.high)
+    steps = _steps(found, x.high)
     _add_steps(figure, steps)
     _add_rows(figure, found, [row for row in unnamed if row.on_front], "front, searched", _FRONT, grow)
     _add_again(figure, found, grow)
     _add_variants(figure, found, grow)
-    _add_printed(figure, axes, grow)
+    _add_printed(figure, found, grow, shown=printed_shown)
     _add_recommended(figure, found, grow)
-    _add_labels(figure, found, axes, steps, room, grow)
+    _add_labels(figure, found, x, y, steps, room, grow)
     return figure
 
 
@@ -340,14 +328,14 @@ def _add_recommended(figure: go.Figure, found: StudyFront, grow: float) -> None:
 
 
 def _add_labels(
-    figure: go.Figure, found: StudyFront, axes: _Axes, steps: Sequence[Place], room: Place, grow: float
+    figure: go.Figure, found: StudyFront, x: AxisScale, y: AxisScale, steps: Sequence[Place], room: Place, grow: float
 ) -> None:
     """The variants' numbers, each beside its marker with a thin leader; `room`: what the margins leave (pixels)."""
     variants = [verdict.variant for verdict, _ in found.marked]
     cut = len(shared_prefix(variants))
     names = [min(len(name) - cut + 4, _LEGEND_CHARACTERS) for name in variants]
     legend_px = 50.0 + 0.5 * _LEGEND_PX * grow * max([34, *names])
-    PlotArea(x=axes.x, y=axes.y, width_px=room[0] - legend_px, height_px=room[1]).label(
+    PlotArea(x=x, y=y, width_px=room[0] - legend_px, height_px=room[1]).label(
         figure,
         [_at(row) for _, row in found.marked],
         [str(number) for number in range(1, len(variants) + 1)],
@@ -414,11 +402,12 @@ def _add_again(figure: go.Figure, found: StudyFront, grow: float) -> None:
     )
 
 
-def _add_printed(figure: go.Figure, axes: _Axes, grow: float) -> None:
+def _add_printed(figure: go.Figure, found: StudyFront, grow: float, *, shown: bool) -> None:
     """What sources print, hollow, with the variant's number; hidden at first where it would squeeze the rest."""
+    printed = _printed(found)
     add_points(
         figure,
-        [(_at(row)[0], each.top1_percent) for _, each, row in axes.printed],
+        [(_at(row)[0], each.top1_percent) for _, each, row in printed],
         [
             hover(
                 each.variant,
@@ -427,16 +416,16 @@ def _add_printed(figure: go.Figure, axes: _Axes, grow: float) -> None:
                 f"drawn at our latency, {significant(_at(row)[0])} ms",
                 more=f": <b>{each.top1_percent:g} %</b> as printed, not measured here",
             )
-            for _, each, row in axes.printed
+            for _, each, row in printed
         ],
         {"symbol": "diamond-open", "size": 12 * grow, "color": style.VERMILLION, "line": {"width": 2}},
-        trials=_trials(row for _, _, row in axes.printed),
+        trials=_trials(row for _, _, row in printed),
         mode="markers+text",
-        text=[f"{number}" for number, _, _ in axes.printed],
+        text=[f"{number}" for number, _, _ in printed],
         textposition="middle right",
         textfont={"size": round(style.SMALL_PX * grow), "color": style.INK},
-        name=f"as printed, other training ({len(axes.printed):,})",
-        visible=True if axes.printed_shown else "legendonly",
+        name=f"as printed, other training ({len(printed):,})",
+        visible=True if shown else "legendonly",
     )
 
 
@@ -584,9 +573,8 @@ def front_3d_figure(found: StudyFront, *, width: int = 1100, height: int = 760) 
     _add_in_space(figure, found, front, f"front ({len(front):,})", {"size": 6 * grow, "color": style.BLUE})
     prefix = shared_prefix([verdict.variant for verdict, _ in found.marked])
     for number, (verdict, row) in enumerate(found.marked, start=1):
-        over = verdict.standing is Standing.DOMINATED
-        symbol, color = ("square", style.ORANGE) if over else ("diamond", style.VERMILLION)
-        look = {"size": 6 * grow, "symbol": symbol, "color": color, "line": {"width": 1, "color": style.BLACK}}
+        look = _VARIANT_DOMINATED if verdict.standing is Standing.DOMINATED else _VARIANT_ON_FRONT
+        look = {**look, "size": 6 * grow, "line": {"width": 1, "color": style.BLACK}}
         name = f"{number}  {style.plain(shorten(verdict.variant[len(prefix) :], _LEGEND_CHARACTERS))}"
         _add_in_space(figure, found, [row], name, look)
     _number_in_space(figure, found, scales, width=width, height=round(room[1]) + 10)
@@ -666,7 +654,7 @@ def _add_in_space(
 def _add_planes(figure: go.Figure, found: StudyFront, rows: Sequence[FrontRow]) -> None:
     """The study's bounds on two of the three numbers, as walls, where they stand among the points."""
     x, y, _ = zip(*(_in_space(found, row) for row in rows), strict=True)
-    z = _axes(found).y
+    _, z, _ = _axes(found)
     for bound in found.bounds:
         if bound.name == "latency_ms" and min(x) < bound.value <= 1.3 * max(x):
             corners = ([bound.value] * 4, [min(y), max(y), max(y), min(y)])
