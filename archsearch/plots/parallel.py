@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -212,11 +212,8 @@ def _objective_axis(name: str, values: Sequence[float]) -> Drawn:
     if name == "error_percent":
         top1s = [100.0 - value for value in values]
         ticks, places = _numbers(top1s)
-        return (
-            Axis(name=name, title="Top-1 (%)", ticks=ticks, levels=False),
-            places,
-            [f"{top1:.2f} %" for top1 in top1s],
-        )
+        axis = Axis(name=name, title="Top-1 (%)", ticks=ticks, levels=False)
+        return axis, places, [f"{top1:.2f} %" for top1 in top1s]
     ticks, places = _numbers(values, text=count_text if name in ("params", "macs") else "{:g}".format)
     is_latency = name == "latency_ms"
     axis = Axis(
@@ -292,20 +289,7 @@ def parallel_figure(found: Parallel, *, width: int = 1100, height: int = 640) ->
     _add(figure, found, places, variants, f"variants, dominated ({len(variants):,})", dashed, full=True)
     strong = {"color": style.BLUE, "width": 2.6 * grow}
     _add(figure, found, places, front, f"front ({len(front):,})", strong, full=True)
-    # One by one they would take seconds.
-    figure.update_layout(annotations=[tick for index, axis in enumerate(axes) for tick in _ticks(index, axis, grow)])
-    return figure
-
-
-def _drawn_axes(found: Parallel) -> list[int]:
-    """Places of the axes that are drawn: accuracy, the other objectives, the choices that explain most of the error."""
-    objectives = [place for place, axis in enumerate(found.axes) if axis.explained is None]
-    explained = {place: axis.explained for place, axis in enumerate(found.axes) if axis.explained is not None}
-    return [*reversed(objectives), *sorted(explained, key=lambda place: -explained[place])[:MOST_DRAWN_CHOICES]]
-
-
-def _ticks(index: int, axis: Axis, grow: float) -> list[dict[str, Any]]:
-    return [
+    ticks = [
         {
             "x": index,
             "y": place,
@@ -317,16 +301,23 @@ def _ticks(index: int, axis: Axis, grow: float) -> list[dict[str, Any]]:
             "bgcolor": style.VEIL,
             "borderpad": 0,
         }
+        for index, axis in enumerate(axes)
         for place, text in axis.ticks
     ]
+    figure.update_layout(annotations=ticks)  # one by one they would take seconds
+    return figure
+
+
+def _drawn_axes(found: Parallel) -> list[int]:
+    """Places of the axes that are drawn: accuracy, the other objectives, the choices that explain most of the error."""
+    objectives = [place for place, axis in enumerate(found.axes) if axis.explained is None]
+    explained = {place: axis.explained for place, axis in enumerate(found.axes) if axis.explained is not None}
+    return [*reversed(objectives), *sorted(explained, key=lambda place: -explained[place])[:MOST_DRAWN_CHOICES]]
 
 
 def _spread(axis: Axis) -> float:
-    if not axis.levels:
-        return 0.0
     places = sorted(place for place, _ in axis.ticks)
-    gaps = [b - a for a, b in itertools.pairwise(places)]
-    return min([_MOST_SPREAD, *(_SPREAD * gap for gap in gaps)])
+    return min([_MOST_SPREAD, *(_SPREAD * (b - a) for a, b in pairwise(places))]) if axis.levels else 0.0
 
 
 def _add(
