@@ -479,17 +479,18 @@ def architecture_of(
             )
         )
     of_no_part = tuple(change for change in changes if change.choice.partition(".")[0] not in found)
+    facts = [spec.family, f"arch_id {spec.arch_id}" if name else ""]
+    if params is not None and macs is not None:
+        facts += [f"{input_size}×{input_size} pixels" if input_size else ""]
+        facts += [f"{count_text(params)} params", f"{count_text(macs)} MACs of one image"]
+    lines = (
+        " · ".join(filter(None, facts)),
+        _baseline_line(spec, baseline, baseline_name, baseline_layers, params, macs, changes),
+        "; ".join(change.sentence for change in of_no_part),
+    )
     return Architecture(
         title=f"Architecture: {name or spec.arch_id}",
-        subtitle=tuple(
-            line
-            for line in (
-                _facts_line(spec, params, macs, input_size, name),
-                _baseline_line(spec, baseline, baseline_name, baseline_layers, params, macs, changes),
-                "; ".join(change.sentence for change in of_no_part),
-            )
-            if line
-        ),
+        subtitle=tuple(filter(None, lines)),
         parts=tuple(parts),
         changes=of_no_part,
         params=params,
@@ -565,27 +566,16 @@ def _by_map(rows: Sequence[Layer]) -> _Parts:
             row, *others = list(equal)
             if not row.macs and row.kind in _SILENT:
                 continue
-            kind = row.name.rpartition(".")[2] if row.kind in _SILENT else row.kind
-            units.append(chain("", (_op_of(kind, row, times=len(others) + 1),)))
+            text = row.name.rpartition(".")[2] if row.kind in _SILENT else row.kind
+            kind = "pool" if "pool" in text else "linear" if len(row.output_shape) == 1 else "conv"
+            text += "" if kind == "pool" else f" → {row.output_shape[0]}"
+            text += f", {len(others) + 1} times" if others else ""
+            units.append(chain("", op(text, kind)))
         name = " × ".join(map(str, size)) if size else "features"
         while name in found:  # a map that grows again
             name += " again"
         found[name] = (tuple(units), part_rows)
     return found
-
-
-def _op_of(kind: str, row: Layer, *, times: int) -> Op:
-    which = "pool" if "pool" in kind else "linear" if len(row.output_shape) == 1 else "conv"
-    text = kind if which == "pool" else f"{kind} → {row.output_shape[0]}"
-    return Op(text=text + (f", {times} times" if times > 1 else ""), kind=which)
-
-
-def _facts_line(spec: Spec, params: int | None, macs: int | None, input_size: int | None, name: str) -> str:
-    parts = [spec.family, f"arch_id {spec.arch_id}" if name else ""]
-    if params is not None and macs is not None:
-        parts += [f"{input_size}×{input_size} pixels" if input_size else ""]
-        parts += [f"{count_text(params)} params", f"{count_text(macs)} MACs of one image"]
-    return " · ".join(part for part in parts if part)
 
 
 def _baseline_line(
