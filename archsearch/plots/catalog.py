@@ -25,7 +25,6 @@ from archsearch.plots.latencies import latencies_figure
 from archsearch.plots.level_grid import grid_figure
 from archsearch.plots.marginal import marginal_figure
 from archsearch.plots.parallel import parallel_figure, parallel_of
-from archsearch.plots.summaries import SUMMARIES
 from archsearch.plots.trust import trust_figure
 from archsearch.registry import Registry
 from archsearch.table import Result
@@ -55,11 +54,6 @@ class Plot:
     command: str | None = None
     of_device: bool = False
     of_search: bool = False
-
-    @property
-    def summary(self) -> str:
-        """What it shows, in a line."""
-        return SUMMARIES[self.name]
 
     @property
     def of(self) -> str:

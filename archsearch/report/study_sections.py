@@ -23,6 +23,7 @@ from archsearch.models.spec import Spec
 from archsearch.plots.architecture import Op, UnitDiagram, architecture_of
 from archsearch.plots.catalog import PLOTS
 from archsearch.plots.front import glance_figure
+from archsearch.plots.summaries import SUMMARIES
 from archsearch.records import Latency, Record, Score, TrialStatus
 from archsearch.store.studies import BOARDS_FACT
 from archsearch.table import Column, Result, Table, table_of
@@ -488,6 +489,14 @@ def report_of(data: ReportData) -> Report:
     """The report of a study, whatever is known of it so far."""
     picks = picks_of(data)
     device = data.front.device_name or "this device"
+    glance = Drawing(
+        name="plot-glance",
+        title="The front at a glance",
+        caption="The front of accuracy and latency: the networks to take, the published ones as orange squares, "
+        "and what else was tried in grey. What lies beyond the axes is left out.",
+        result=data.front,
+        draw=glance_figure,
+    )
     return Report(
         study=data.study,
         title=f"Which network: study {data.study}",
@@ -497,7 +506,7 @@ def report_of(data: ReportData) -> Report:
         picks=picks,
         sections=tuple(_sections(data)),
         choices=choices_answer(data),
-        glance=_glance(data),
+        glance=glance if data.front.empty is None else None,
         networks=panel_data(data),
         command=data.command,
     )
@@ -537,19 +546,6 @@ def _sections(data: ReportData) -> Iterator[Section]:
         if data.results.get("confusion") is not None:
             yield result_section("confusion", "Which classes are taken for which", data)
     yield methods_section(data)
-
-
-def _glance(data: ReportData) -> Drawing | None:
-    if data.front.empty is not None:
-        return None
-    return Drawing(
-        name="plot-glance",
-        title="The front at a glance",
-        caption="The front of accuracy and latency: the networks to take, the published ones as orange squares, "
-        "and what else was tried in grey. What lies beyond the axes is left out.",
-        result=data.front,
-        draw=glance_figure,
-    )
 
 
 def front_section(data: ReportData) -> Section:
@@ -614,8 +610,7 @@ def confirmation_section(data: ReportData) -> Section:
 
 def matters_section(data: ReportData) -> Section:
     """Importances and marginal effects: what went along with what in the search, which is no experiment."""
-    drawings, missing = _drawn(OBSERVATIONAL, data.results)
-    found = [each for each in (PLOTS[name].result(data.results) for name in OBSERVATIONAL) if each is not None]
+    drawings, missing, said = _drawn(OBSERVATIONAL, data.results)
     return Section(
         key="matters",
         title="What seemed to matter",
@@ -624,7 +619,7 @@ def matters_section(data: ReportData) -> Section:
             "were tried together, their effects cannot be told apart. Only an ablation says what a choice does.",
             *missing,
         ),
-        points=tuple(line for each in found for line in each.sentences),
+        points=said,
         drawings=drawings,
     )
 
@@ -632,7 +627,7 @@ def matters_section(data: ReportData) -> Section:
 def progress_section(data: ReportData) -> Section:
     """How the search went: hypervolume, learning curves, and what became of the trials."""
     searched = data.design is None
-    drawings, missing = _drawn(("hypervolume", "curves") if searched else ("curves",), data.results)
+    drawings, missing, _ = _drawn(("hypervolume", "curves") if searched else ("curves",), data.results)
     counts = Counter(record.status for record in data.records)
     statuses = ", ".join(f"{counts[status]:,} {status.value}" for status in TrialStatus if counts[status])
     total = sum(record.seconds or 0.0 for record in data.records)
@@ -651,7 +646,7 @@ def progress_section(data: ReportData) -> Section:
 def latency_section(data: ReportData) -> Section:
     """How the latencies were measured, and how far they can be trusted."""
     canary = data.front.canary
-    drawings, missing = _drawn(("latencies",), data.results)
+    drawings, missing, _ = _drawn(("latencies",), data.results)
     floor = data.front.noise_floor
     basis = f", {floor_basis(floor)}" if floor_basis(floor) else ""
     sentences = [
@@ -744,34 +739,38 @@ def _not_complete(data: ReportData) -> tuple[Table, ...]:
 
 
 def _drawing(
-    name: str, found: Result, tables: Iterable[Table] = (), *, element: str = "", **more: Any
+    name: str, found: Result, tables: Iterable[Table] = (), *, element: str = "", caption: str = "", **more: Any
 ) -> tuple[Drawing, ...]:
     """The plot of this name of a result; none where there is nothing to draw.
 
     Args:
         tables: its data, folded away below it.
         element: the element's id, where one plot is drawn twice.
+        caption: "": what the plot shows.
         more: other fields of the Drawing.
     """
     if found.empty is not None:
         return ()
-    plot = PLOTS[name]
     drawing = Drawing(
         name=f"plot-{element or name}",
         title=found.title.partition(": study ")[0],
-        caption=f"{capitalised(plot.summary)}.",
+        caption=caption or f"{capitalised(SUMMARIES[name])}.",
         result=found,
-        draw=plot.figure,
+        draw=PLOTS[name].figure,
         tables=tuple(tables),
+        **more,
     )
-    return (replace(drawing, **more),)
+    return (drawing,)
 
 
-def _drawn(names: Sequence[str], results: Mapping[str, Any]) -> tuple[tuple[Drawing, ...], tuple[str, ...]]:
-    """The plots of these names that have something to draw, and why the others have not."""
+def _drawn(
+    names: Sequence[str], results: Mapping[str, Any]
+) -> tuple[tuple[Drawing, ...], tuple[str, ...], tuple[str, ...]]:
+    """The plots of these names that have something to draw, why the others have not, and the sentences of all."""
     known = [(name, found) for name in names if (found := PLOTS[name].result(results)) is not None]
     drawings = [each for name, found in known for each in _drawing(name, found, map(_bounded, found.tables()))]
-    return tuple(drawings), tuple(f"{found.empty}." for _, found in known if found.empty is not None)
+    missing = tuple(f"{found.empty}." for _, found in known if found.empty is not None)
+    return tuple(drawings), missing, tuple(line for _, found in known for line in found.sentences)
 
 
 def _bounded(table: Table) -> Table:
