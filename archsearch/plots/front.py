@@ -315,14 +315,12 @@ def _recommended(found: StudyFront) -> list[FrontRow]:
 
 def _add_recommended(figure: go.Figure, found: StudyFront, grow: float) -> None:
     for row in _recommended(found):
-        ms, top1 = _at(row)
-        figure.add_scatter(
-            x=[ms],
-            y=[top1],
-            mode="markers",
-            marker=_grown(_RECOMMENDED, grow),
+        add_points(
+            figure,
+            [_at(row)],
+            None,
+            _grown(_RECOMMENDED, grow),
             name=f"recommended: {style.plain(shorten(row.record.label, _LEGEND_CHARACTERS - 13))}",
-            hoverinfo="skip",
             legendrank=_RANK["recommended"],
         )
 

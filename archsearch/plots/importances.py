@@ -10,7 +10,7 @@ from plotly.subplots import make_subplots
 from archsearch.analysis.importance import Importance, Importances, Ranking
 from archsearch.analysis.objectives import OBJECTIVES
 from archsearch.plots import style
-from archsearch.plots.traces import said
+from archsearch.plots.traces import add_points, said
 from archsearch.text import shorten
 
 MOST_CHOICES = 20
@@ -30,11 +30,12 @@ def importances_figure(found: Importances, *, width: int = 1100, height: int | N
     natural = round(214 + 18 * len(lines) + rows * (10 + 13 * max(1, len(methods))))
     figure = make_subplots(rows=1, cols=max(1, len(objectives)), shared_yaxes=True, horizontal_spacing=0.03)
     longest = min(max([len(choice) for choice in choices], default=10), _LABEL_CHARACTERS)
+    grow = style.growth(width)
     style.begin(
         figure,
         found,
         lines,
-        margin={"l": round(min(0.35 * width, 20 + 6.6 * style.growth(width) * longest)), "r": 24, "t": 0, "b": 116},
+        margin={"l": round(min(0.35 * width, 20 + 6.6 * grow * longest)), "r": 24, "t": 0, "b": 116},
         width=width,
         height=height,
         natural=natural,
@@ -56,7 +57,7 @@ def importances_figure(found: Importances, *, width: int = 1100, height: int | N
             color = _COLORS[number % len(_COLORS)]
             ranking = found.ranking(objective, method)
             if ranking is not None:
-                _draw(figure, ranking, places, 0.86 * thick, color, column, width=width)
+                _draw(figure, ranking, places, 0.86 * thick, color, column, grow)
             if column == 1:
                 _legend(figure, method, "square", color, 0.0)
     _legend(figure, "not above chance", "square-open", style.QUIET_INK, 1.6)
@@ -66,14 +67,7 @@ def importances_figure(found: Importances, *, width: int = 1100, height: int | N
 
 
 def _draw(
-    figure: go.Figure,
-    ranking: Ranking,
-    places: Mapping[str, float],
-    thick: float,
-    color: str,
-    column: int,
-    *,
-    width: int,
+    figure: go.Figure, ranking: Ranking, places: Mapping[str, float], thick: float, color: str, column: int, grow: float
 ) -> None:
     """The bars of one ranking at their places, and on each a stroke at what chance gives."""
     shown = [row for row in ranking.rows if row.choice in places]
@@ -92,17 +86,9 @@ def _draw(
         row=1,
         col=column,
     )
-    known = [(row.choice, row.chance) for row in shown if row.chance is not None]
-    figure.add_scatter(
-        x=[100.0 * chance for _, chance in known],
-        y=[places[choice] for choice, _ in known],
-        mode="markers",
-        marker={"symbol": "line-ns", "size": 11 * style.growth(width), "line": {"width": 2, "color": style.BLACK}},
-        hoverinfo="skip",
-        showlegend=False,
-        row=1,
-        col=column,
-    )
+    known = [(100.0 * row.chance, places[row.choice]) for row in shown if row.chance is not None]
+    marker = {"symbol": "line-ns", "size": 11 * grow, "line": {"width": 2, "color": style.BLACK}}
+    add_points(figure, known, None, marker, always=True, showlegend=False, row=1, col=column)
 
 
 def _legend(figure: go.Figure, name: str, symbol: str, ink: str, line: float) -> None:

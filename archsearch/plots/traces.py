@@ -43,12 +43,15 @@ def add_points(
     """A marker for each point, with what it says (`said`); nothing for no points.
 
     Args:
+        texts: None: they say what the `hovertemplate` of `look` says, or nothing.
         gl: whether the graphics card draws them.
         always: whether no points are a trace, too.
     """
     places = list(points)
     if places or always:
-        trace = {"mode": "markers", "marker": marker, **said(texts, trials), **look}
+        trace: dict[str, Any] = {"mode": "markers", "marker": marker, **said(texts, trials), **look}
+        if texts is None and "hovertemplate" not in look:
+            trace |= {"hovertemplate": None, "hoverinfo": "skip"}
         (figure.add_scattergl if gl else figure.add_scatter)(
             x=[x for x, _ in places], y=[y for _, y in places], **trace
         )
