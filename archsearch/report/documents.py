@@ -12,8 +12,6 @@ from archsearch.report.study_sections import Drawing, Report, Section, Subsectio
 from archsearch.table import Table, json_script
 from archsearch.table import markdown_escaped as escaped
 
-_DEFAULT_HEIGHT_PX = 520
-
 
 def html_text(report: Report) -> str:
     """The page. Every name in it is escaped, in the text and in the data of its scripts."""
@@ -42,9 +40,7 @@ def _drawn(drawing: Drawing) -> tuple[Markup, Markup]:
         for table in drawing.tables
     )
     label = f"{drawing.title}. {drawing.caption}"
-    return figure_html(figure, drawing.name, label=label, height_px=drawing.height_px or _DEFAULT_HEIGHT_PX), Markup(
-        "".join(tables)
-    )
+    return figure_html(figure, drawing.name, label=label, height_px=drawing.height_px), Markup("".join(tables))
 
 
 # The front and the ablations of a report as LaTeX tables; they need the package booktabs.

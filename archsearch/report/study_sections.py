@@ -232,7 +232,7 @@ class Drawing:
         draw: makes the figure of it.
         tables: the data, folded away below the figure.
         picks_networks: whether a point's custom data is the trial that it stands for.
-        height_px: on the page, of a figure that has no height of its own; None: as most have.
+        height_px: on the page, of a figure that has no height of its own.
     """
 
     name: str
@@ -242,7 +242,7 @@ class Drawing:
     draw: Callable[[Any], Any]
     tables: tuple[Table, ...] = ()
     picks_networks: bool = False
-    height_px: int | None = None
+    height_px: int = 520
 
 
 @dataclass(frozen=True, kw_only=True)
