@@ -55,7 +55,6 @@ def place_labels(
     placed: list[Box] = []
     places: dict[int, Point] = {}
     leaders: list[Line] = []
-    marker_boxes = [_square(x, y, marker_px) for x, y in markers]
     dot_boxes = [_square(x, y, _DOT_PX) for x, y in dots]
     line_boxes = [(min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)) for x0, y0, x1, y1 in segments]
     for index in sorted(range(len(anchors)), key=lambda item: (-_crowding(anchors[item], anchors), item)):
@@ -65,10 +64,11 @@ def place_labels(
         # no candidate touches what lies beyond
         reach = _RINGS_PX[-1] * grow + 2.0 * half_width + half_height + marker_px
         around = _square(x, y, reach)
-        near_markers = [marker for marker in markers if abs(marker[0] - x) <= reach and abs(marker[1] - y) <= reach]
-        near_marker_boxes = [other for other in marker_boxes if _touches(around, other)]
-        near_dots = [other for other in dot_boxes if _touches(around, other)]
-        near_lines = [other for other in line_boxes if _touches(around, other)]
+        near_markers = [marker for marker in markers if _touches(around, (*marker, *marker))]
+        marker_boxes = [_square(*marker, marker_px) for marker in near_markers]
+        near_dots, near_lines = (
+            [each for each in boxes if _touches(around, each)] for boxes in (dot_boxes, line_boxes)
+        )
         for ring, radius in enumerate(ring_px * grow for ring_px in _RINGS_PX):
             for step in range(_DIRECTIONS):
                 angle = 2.0 * math.pi * step / _DIRECTIONS
@@ -77,7 +77,7 @@ def place_labels(
                 leader = (x, y, x + right, y + down)
                 price = 1.5 * ring + 0.4 * (1.0 + math.sin(angle - 0.7))  # near, and rather below or to the right
                 price += 60.0 * sum(_overlap(box, other) for other in placed)
-                price += 30.0 * sum(_overlap(box, other) for other in near_marker_boxes)
+                price += 30.0 * sum(_overlap(box, other) for other in marker_boxes)
                 price += 3.0 * sum(_overlap(box, other) for other in near_dots)
                 price += 8.0 * sum(_touches(box, other) for other in near_lines)
                 price += 20.0 * sum(_crosses(leader, other) for other in leaders)
