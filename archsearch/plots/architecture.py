@@ -93,21 +93,14 @@ class Differences:
         """An operation that hangs on these choices."""
         return (Op(text=text, kind=kind, sign=self.sign(*names)),)
 
-    def optional(self, name: str, text: str, kind: str) -> tuple[Op, ...]:
-        """An operation that a flag switches."""
-        here, there = bool(self.choices[name]), bool(self.base[name])
-        if not here and not there:
+    def optional(self, name: str, kind: str, text: str = "") -> tuple[Op, ...]:
+        """What a flag switches, or an attention (its own `text`); where there is none here, what the baseline has."""
+        here, there = (None if value in (False, "none") else value for value in (self.choices[name], self.base[name]))
+        if here is None and there is None:
             return ()
-        return (Op(text=text, kind=kind, sign="" if here == there else ADDED if here else GONE),)
-
-    def attention(self, name: str) -> tuple[Op, ...]:
-        """The attention of a unit, or the one that the baseline has there."""
-        here, there = str(self.choices[name]), str(self.base[name])
-        if here == there == "none":
-            return ()
-        shown = there if here == "none" else here
-        sign = GONE if here == "none" else "" if here == there else ADDED if there == "none" else CHANGED
-        return (Op(text=_ATTENTION.get(shown, shown), kind="attention", sign=sign),)
+        shown = str(there if here is None else here)
+        sign = GONE if here is None else ADDED if there is None else "" if here == there else CHANGED
+        return (Op(text=text or _ATTENTION.get(shown, shown), kind=kind, sign=sign),)
 
 
 def kernel_text(size: int, stride: int = 1) -> str:
@@ -135,7 +128,7 @@ def _stem(d: Differences, *convs: tuple[Op, ...]) -> Units:
         kernel = kernel_text(here.get("stem.kernel", 3), here["stem.stride"])
         text = f"{_STEMS.get(here.get('stem.type', ''), 'conv')} {kernel} → {here['stem.channels']}"
         convs = (d.conv(text, *d.of("stem", "type", "kernel", "stride", "channels")),)
-    pool = d.optional("stem.pool", "max pool 3×3 s2", "pool") if "stem.pool" in here else ()
+    pool = d.optional("stem.pool", "pool", "max pool 3×3 s2") if "stem.pool" in here else ()
     return {"stem": (chain("", *convs, pool),)}
 
 
@@ -165,9 +158,9 @@ def _shuffle_v2_stage(
     main = stage.main_channels
     width = d.of(group, "channels", "split_ratio")
     full = stage.attention == "se_full" or (d.base[f"{group}.attention"] == "se_full" and stage.attention == "none")
-    attention = d.attention(f"{group}.attention")
+    attention = d.optional(f"{group}.attention", "attention")
     inside, outside = ((), attention) if full else (attention, ())
-    extra = d.optional(f"{group}.extra_depthwise", f"dw {kernel_text(_EXTRA_KERNEL)}", "depthwise")
+    extra = d.optional(f"{group}.extra_depthwise", "depthwise", f"dw {kernel_text(_EXTRA_KERNEL)}")
     join = (*CONCAT, *outside, *SHUFFLE)
     left = incoming if authors else stage.channels - main
     narrow = d.conv(f"1×1 → {main}", *width)
@@ -188,7 +181,7 @@ def _shuffle_v2_stage(
     )
     if stage.units == 1 and d.base[f"{group}.units"] == 1:
         return {group: (down,)}
-    residual = d.optional(f"{group}.residual", "add input", "mix")
+    residual = d.optional(f"{group}.residual", "mix", "add input")
     basic = UnitDiagram(
         name="basic unit",
         count=stage.units - 1,
@@ -232,12 +225,12 @@ def _shuffle_v1_stage(
 ) -> tuple[UnitDiagram, ...]:
     width = (f"{group}.channels", "groups")
     in_groups = f" g{spec.groups}" if spec.groups > 1 else ""
-    attention = d.attention(f"{group}.attention")
+    attention = d.optional(f"{group}.attention", "attention")
 
     def main(outgoing: int, stride: int, first: str) -> tuple[Op, ...]:
         return (
             *d.conv(f"1×1{first} → {spec.hidden(stage)}", *width),
-            *(d.optional("shuffle", "shuffle", "mix") if spec.groups > 1 else ()),
+            *(d.optional("shuffle", "mix", "shuffle") if spec.groups > 1 else ()),
             *d.conv(f"dw {kernel_text(stage.kernel, stride)}", f"{group}.kernel", kind="depthwise"),
             *d.conv(f"1×1{in_groups} → {outgoing}", *width),
         )
@@ -272,7 +265,7 @@ def _mobilenet_v3(spec: MobileNetV3LDCSpec, d: Differences) -> Units:
             *d.conv(f"1×1 → {layer.expansion}", *d.of(group, "expansion", "activation")),
             *d.conv(f"dw {kernel}", *d.of(group, "kernel", "stride", "activation"), kind="depthwise"),
             *width,
-            *d.attention(f"{group}.attention"),
+            *d.optional(f"{group}.attention", "attention"),
         )
         added = layer.stride == 1
         units[group] = (
