@@ -790,70 +790,61 @@ def methods_section(data: ReportData) -> Section:
             "interleaved with a reference network, times what the reference took at the study's start. A front is the "
             "set of networks that none beats in one objective without losing in another.",
         ),
-        facts=tuple((name, value) for name, value in _method_facts(data) if value),
+        facts=tuple((name, value) for name, value in _method_facts(data).items() if value),
     )
 
 
-def _method_facts(data: ReportData) -> Iterator[tuple[str, str]]:
-    config, facts = data.config, data.facts
+def _method_facts(data: ReportData) -> dict[str, str]:
+    """Each by its name; empty where it is not known."""
+    config, facts, front, design = data.config, data.facts, data.front, data.design
     proxy, latency = config.get("proxy") or {}, config.get("latency") or {}
-    conditions = data.front.conditions
-    yield "Study", f"{data.study}, begun {facts['started']}" if "started" in facts else data.study
-    if data.design is not None:
-        yield "Design", f"{data.design.purpose} of study {data.design.of}, {plural(len(data.design.points), 'network')}"
-    yield "Search space", _joined(str(config.get("space", "")), f"fingerprint {data.space_fingerprint}")
-    yield "Fixed choices", _pairs({**(config.get("scale") or {}), **(config.get("fixed") or {})})
-    yield (
-        "Dataset",
-        _joined(
+    conditions = front.conditions
+    seeds = conditions.seed if design is None else design.seeds
+    corner = data.reference_point or {}
+    floor, basis = front.noise_floor, floor_basis(front.noise_floor)
+    boards = facts.get(BOARDS_FACT) or {}
+    return {
+        "Study": f"{data.study}, begun {facts['started']}" if "started" in facts else data.study,
+        "Design": f"{design.purpose} of study {design.of}, {plural(len(design.points), 'network')}" if design else "",
+        "Search space": _joined(str(config.get("space", "")), f"fingerprint {data.space_fingerprint}"),
+        "Fixed choices": _pairs({**(config.get("scale") or {}), **(config.get("fixed") or {})}),
+        "Dataset": _joined(
             str(config.get("dataset", "")),
             f"fingerprint {facts['data_fingerprint']}" if "data_fingerprint" in facts else "",
             f"{facts['num_classes']} classes" if "num_classes" in facts else "",
             f"{facts['input_size']} x {facts['input_size']} pixels" if "input_size" in facts else "",
         ),
-    )
-    yield (
-        "Images",
-        _joined(
+        "Images": _joined(
             *(f"{count:,} trained on" for count in conditions.train_images[:3]),
             *(f"{count:,} validated on" for count in conditions.eval_images[:3]),
         ),
-    )
-    yield "Proxy", _pairs({name: proxy.get(name) for name in _PROXY})
-    yield (
-        "Seeds",
-        _joined(
-            f"study {config['seed']}" if "seed" in config else "",
-            f"trainings {', '.join(map(str, data.design.seeds if data.design is not None else conditions.seed))}",
+        "Proxy": _pairs({name: proxy.get(name) for name in _PROXY}),
+        "Seeds": _joined(
+            f"study {config['seed']}" if "seed" in config else "", f"trainings {', '.join(map(str, seeds))}"
         ),
-    )
-    yield "Sampler", str(config.get("sampler", ""))
-    yield "Early stopping", str((config.get("stopping") or {}).get("policy", "none"))
-    yield "Objectives, lower is better", ", ".join(data.front.objectives)
-    yield "Constraints", _pairs({key: value for key, value in (config.get("constraints") or {}).items() if value})
-    if data.reference_point:
-        shown = {
-            name: OBJECTIVES[name].show(value) for name, value in data.reference_point.items() if name in OBJECTIVES
-        }
-        yield "Reference point", _pairs(shown)
-    if data.front.hypervolume is not None:
-        yield "Hypervolume", f"{data.front.hypervolume:.6g}"
-    yield "Latency protocol", _pairs({name: latency.get(name) for name in _LATENCY})
-    yield "Reference network", str(config.get("reference", ""))
-    if data.front.noise_floor.ties:
-        basis = floor_basis(data.front.noise_floor)
-        yield "Noise floor of latency", floor_text(data.front.noise_floor) + (f" ({basis})" if basis else "")
-    if data.front.latency_batch is not None:
-        yield "Batch of latency", batch_sentence(data.front.latency_batch)
-    yield "Device", _pairs(facts.get("device") or {})
-    for target, board in (facts.get(BOARDS_FACT) or {}).items():
-        yield f"Target {target}", _pairs({name: value or "not known" for name, value in board.items()})
-    yield "Device fingerprint", str(facts.get("device_fingerprint", ""))
-    yield (
-        "Versions",
-        _pairs({"archsearch": facts.get("archsearch"), "python": facts.get("python"), **(facts.get("versions") or {})}),
-    )
-    yield "Run with", str(facts.get("command", ""))
+        "Sampler": str(config.get("sampler", "")),
+        "Early stopping": str((config.get("stopping") or {}).get("policy", "none")),
+        "Objectives, lower is better": ", ".join(front.objectives),
+        "Constraints": _pairs({key: value for key, value in (config.get("constraints") or {}).items() if value}),
+        "Reference point": _pairs(
+            {name: OBJECTIVES[name].show(value) for name, value in corner.items() if name in OBJECTIVES}
+        ),
+        "Hypervolume": "" if front.hypervolume is None else f"{front.hypervolume:.6g}",
+        "Latency protocol": _pairs({name: latency.get(name) for name in _LATENCY}),
+        "Reference network": str(config.get("reference", "")),
+        "Noise floor of latency": f"{floor_text(floor)}{f' ({basis})' if basis else ''}" if floor.ties else "",
+        "Batch of latency": "" if front.latency_batch is None else batch_sentence(front.latency_batch),
+        "Device": _pairs(facts.get("device") or {}),
+        **{
+            f"Target {target}": _pairs({name: value or "not known" for name, value in board.items()})
+            for target, board in boards.items()
+        },
+        "Device fingerprint": str(facts.get("device_fingerprint", "")),
+        "Versions": _pairs(
+            {"archsearch": facts.get("archsearch"), "python": facts.get("python"), **(facts.get("versions") or {})}
+        ),
+        "Run with": str(facts.get("command", "")),
+    }
 
 
 def _pairs(content: Mapping[str, Any]) -> str:
