@@ -42,7 +42,20 @@ def architecture_figure(info: Architecture, *, width: int = 1100, height: int = 
     if info.empty is not None:
         return figure
     sheet = Sheet(grow=style.growth(width))
-    down = _draw_parts(sheet, info, across)
+    wide = across >= NARROW_PX - 2 * _MARGIN
+    left = 128.0 * sheet.grow if wide else 0.0
+    right = 168.0 * sheet.grow if wide and any(part.macs is not None for part in info.parts) else 0.0
+    down = 0.0
+    if right:
+        down = 18.0 * sheet.grow
+        for index, (_, heading, color) in enumerate(_BARS):
+            x = across - right + (index * 0.5 * right)
+            sheet.rect(x, down / 2 - 4, 8, 8, fillcolor=color)
+            sheet.text(x + 12, down / 2, heading, color=style.QUIET_INK)
+    # the largest share of any part (percent): the longest bar
+    most = max([value or 0.0 for part in info.parts for value in (part.macs_percent, part.params_percent)]) or 1.0
+    for part in info.parts:
+        down = _draw_part(sheet, part, down, left=left, right=right, across=across, most=most)
     if info.signs:
         sheet.text(0, down + 12 * sheet.grow, info.signs, color=style.VERMILLION)
         down += 24 * sheet.grow
@@ -54,26 +67,6 @@ def architecture_figure(info: Architecture, *, width: int = 1100, height: int = 
     places = [(x, y) for x, y, _ in sheet.hovers]
     add_points(figure, places, [text for _, _, text in sheet.hovers], {"size": 18, "color": style.INK, "opacity": 0})
     return figure
-
-
-def _draw_parts(sheet: Sheet, info: Architecture, across: float) -> float:
-    """Draw every part below the last; the pixels that they take down."""
-    wide = across >= NARROW_PX - 2 * _MARGIN
-    with_costs = any(part.macs is not None for part in info.parts)
-    left = 128.0 * sheet.grow if wide else 0.0
-    right = 168.0 * sheet.grow if wide and with_costs else 0.0
-    y = 0.0
-    if right:
-        y = 18.0 * sheet.grow
-        for index, (_, heading, color) in enumerate(_BARS):
-            x = across - right + (index * 0.5 * right)
-            sheet.rect(x, y / 2 - 4, 8, 8, fillcolor=color)
-            sheet.text(x + 12, y / 2, heading, color=style.QUIET_INK)
-    # the largest share of any part (percent): the longest bar
-    most = max([value or 0.0 for part in info.parts for value in (part.macs_percent, part.params_percent)]) or 1.0
-    for part in info.parts:
-        y = _draw_part(sheet, part, y, left=left, right=right, across=across, most=most)
-    return y
 
 
 def _draw_part(sheet: Sheet, part: Part, top: float, *, left: float, right: float, across: float, most: float) -> float:

@@ -99,7 +99,19 @@ def learning_curves_figure(found: LearningCurves, *, width: int = 1100, height: 
     _add_named(figure, variants, "variants", style.VERMILLION, "square", grow)
     front = [curve for curve in curves if curve.on_front and not curve.variant]
     _add_named(figure, front, "front", style.BLUE, "circle", grow)
-    _add_marks(figure, curves, grow)
+    for stopped, symbol, color, name in (
+        (True, "x-thin", style.BLACK, "stopped early"),
+        (False, "circle-open", style.PURPLE, "the rule spoke, but it went on"),
+    ):
+        marked = [curve for curve in curves if curve.stop_epoch is not None and curve.stopped == stopped]
+        add_points(
+            figure,
+            map(_place, marked),
+            [hover(curve.label, *style.wrap(curve.rule), more=f" {name}") for curve in marked],
+            {"symbol": symbol, "size": 7 * grow, "color": color, "line": {"width": 1.6, "color": color}},
+            trials=[curve.trial for curve in marked],
+            name=f"{name} ({len(marked):,})",
+        )
     return figure
 
 
@@ -136,22 +148,6 @@ def _add_curves(
         | {"hovertemplate": "%{hovertext}, epoch %{x}: %{y:.2f} %<extra></extra>"},
         **look,
     )
-
-
-def _add_marks(figure: go.Figure, curves: Sequence[LearningCurve], grow: float) -> None:
-    for stopped, symbol, color, name in (
-        (True, "x-thin", style.BLACK, "stopped early"),
-        (False, "circle-open", style.PURPLE, "the rule spoke, but it went on"),
-    ):
-        marked = [curve for curve in curves if curve.stop_epoch is not None and curve.stopped == stopped]
-        add_points(
-            figure,
-            map(_place, marked),
-            [hover(curve.label, *style.wrap(curve.rule), more=f" {name}") for curve in marked],
-            {"symbol": symbol, "size": 7 * grow, "color": color, "line": {"width": 1.6, "color": color}},
-            trials=[curve.trial for curve in marked],
-            name=f"{name} ({len(marked):,})",
-        )
 
 
 def _place(curve: LearningCurve) -> tuple[int, float]:

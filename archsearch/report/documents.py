@@ -23,13 +23,9 @@ def html_text(report: Report) -> str:
         assets=("report/report",),
         report=report,
         draw=_drawn,
-        shown=_shown,
+        shown=lambda table, level: Markup(table.without_empty_columns().html(level=level)),
         networks=Markup(json_script(report.networks, name="networks")),
     )
-
-
-def _shown(table: Table, level: int) -> Markup:
-    return Markup(table.without_empty_columns().html(level=level))
 
 
 def _drawn(drawing: Drawing) -> tuple[Markup, Markup]:
