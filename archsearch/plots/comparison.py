@@ -133,7 +133,7 @@ def _draw_panel(
         if each.arch_id in points
     ]
     movers = labelled[:_MOST_MOVERS]
-    PlotArea(x=x, y=y, width_px=area[0], height_px=area[1]).label(
+    PlotArea(x=x, y=y, room=area).label(
         figure,
         [point for point, _ in movers],
         [text for _, text in movers],

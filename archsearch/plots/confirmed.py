@@ -75,7 +75,7 @@ def confirmed_figure(found: Confirmed, *, width: int = 1100, height: int = 660) 
         )
     if len(points) <= _MOST_LABELS:
         intervals = [(*_mean(each), each.latencies_ms, each.top1s_percent) for each in points]
-        PlotArea(x=x, y=y, width_px=room[0], height_px=room[1]).label(
+        PlotArea(x=x, y=y, room=room).label(
             figure,
             [_mean(each) for each in points],
             [_label_text(each) for each in points],

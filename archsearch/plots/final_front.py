@@ -63,7 +63,7 @@ def final_figure(found: FinalFront, *, width: int = 1100, height: int = 620) -> 
                 col=column,
             )
         if len(found.networks) <= _MOST_LABELS:
-            PlotArea(x=x, y=y, width_px=room, height_px=down).label(
+            PlotArea(x=x, y=y, room=(room, down)).label(
                 figure,
                 [(value(each), each.top1_percent) for each in found.networks],
                 [_label(each, with_name=column == 1) for each in found.networks],

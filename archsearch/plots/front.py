@@ -228,7 +228,7 @@ def glance_figure(found: StudyFront, *, width: int = _GLANCE_PX, height: int = 4
     for across in (_GLANCE_NARROW_PX, width):  # the labels of a phone's page stand elsewhere
         figure.layout.annotations = ()
         most = _NARROW_CHARACTERS if across == _GLANCE_NARROW_PX else _GLANCE_CHARACTERS
-        PlotArea(x=x, y=y, width_px=across - 78.0, height_px=height - 76.0).label(
+        PlotArea(x=x, y=y, room=(across - 78.0, height - 76.0)).label(
             figure,
             [at(row) for row in named],
             [
@@ -333,7 +333,7 @@ def _add_labels(
     cut = len(shared_prefix(variants))
     names = [min(len(name) - cut + 4, _LEGEND_CHARACTERS) for name in variants]
     legend_px = 50.0 + 0.5 * _LEGEND_PX * grow * max([34, *names])
-    PlotArea(x=x, y=y, width_px=room[0] - legend_px, height_px=room[1]).label(
+    PlotArea(x=x, y=y, room=(room[0] - legend_px, room[1])).label(
         figure,
         [_at(row) for _, row in found.marked],
         [str(number) for number in range(1, len(variants) + 1)],
@@ -599,7 +599,7 @@ def _number_in_space(
     places = place_labels(
         anchors,
         [str(number) for number in range(1, len(anchors) + 1)],
-        markers=anchors, dots=(), segments=(), width_px=width, height_px=height, font_px=_LABEL_PX, grow=1.6,
+        markers=anchors, dots=(), segments=(), room=(width, height), font_px=_LABEL_PX, grow=1.6,
     )  # fmt: skip
     figure.layout.scene.annotations = [
         {

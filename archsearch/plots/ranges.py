@@ -35,8 +35,7 @@ def place_labels(
     markers: Sequence[Point],
     dots: Sequence[Point],
     segments: Sequence[Line],
-    width_px: float,
-    height_px: float,
+    room: Point,
     font_px: int,
     grow: float = 1.0,
 ) -> tuple[Point, ...]:
@@ -47,7 +46,7 @@ def place_labels(
         texts: what stands in each label.
         markers: points that must stay visible; dots: points that may be covered at need.
         segments: (x0, y0, x1, y1) level or upright lines.
-        width_px, height_px: the plot area.
+        room: width and height of the plot area (pixels).
         font_px: size of the labels' font.
         grow: how much larger than usual markers are drawn.
     """
@@ -87,7 +86,7 @@ def place_labels(
                     for marker in near_markers
                     if math.dist(marker, anchors[index]) > marker_px
                 )
-                if box[0] < 0 or box[1] < 0 or box[2] > width_px or box[3] > height_px:
+                if box[0] < 0 or box[1] < 0 or box[2] > room[0] or box[3] > room[1]:
                     price += 200.0
                 candidates.append((price, (right, down), box))
         _, (right, down), box = min(candidates, key=itemgetter(0))  # the first of equals
@@ -232,16 +231,15 @@ class AxisScale:
 
 @dataclass(frozen=True, kw_only=True)
 class PlotArea:
-    """The area of a plot in pixels, and its axes."""
+    """The axes of a plot, and its width and height (pixels)."""
 
     x: AxisScale
     y: AxisScale
-    width_px: float
-    height_px: float
+    room: Point
 
     def pixel(self, x: float, y: float) -> Point:
         """Where a value stands: pixels from the upper left corner."""
-        return (self.x.share(x) * self.width_px, (1.0 - self.y.share(y)) * self.height_px)
+        return (self.x.share(x) * self.room[0], (1.0 - self.y.share(y)) * self.room[1])
 
     def label(
         self,
@@ -281,8 +279,7 @@ class PlotArea:
             markers=[*anchors, *(self.pixel(*point) for point in markers)],
             dots=[self.pixel(*point) for point in dots],
             segments=lines,
-            width_px=self.width_px,
-            height_px=self.height_px,
+            room=self.room,
             font_px=font,
             grow=grow,
         )

@@ -62,7 +62,7 @@ def _draw_points(figure: go.Figure, found: Trust, *, area: Place, width: int) ->
             col=1,
         )
     if len(found.networks) <= _MOST_LABELS:
-        PlotArea(x=x, y=y, width_px=area[0], height_px=area[1]).label(
+        PlotArea(x=x, y=y, room=area).label(
             figure,
             places,
             [f"{point.proxy_rank:g}→{point.long_rank:g}" for point in found.networks],
