@@ -96,17 +96,15 @@ def _axes(found: StudyFront) -> tuple[AxisScale, AxisScale, bool]:
     return AxisScale(low, high, x_log), AxisScale(*(wide if shown else (bottom, top))), shown
 
 
-def _steps(found: StudyFront, right_ms: float, points: Iterable[Place] | None = None) -> list[Place]:
+def _steps(found: StudyFront, right_ms: float, points: Iterable[Place]) -> list[Place]:
     """The front as a staircase, drawn on to the right edge: what a slower budget buys if nothing better is known.
-
-    `points`: of the front; None: as searched.
 
     Empty unless the objectives are error and latency alone: else the front is no staircase in this plane.
     """
     if set(found.objectives) != set(_PLANE):
         return []
     # by latency, so accuracy only grows; equal points are one corner
-    corners = sorted(set(map(_at, found.members) if points is None else points))
+    corners = sorted(set(points))
     return [*corners, (right_ms, corners[-1][1])] if corners else []
 
 
@@ -161,7 +159,7 @@ def front_figure(found: StudyFront, *, width: int = 1100, height: int = 700) -> 
     crowd = [row for row in unnamed if not row.on_front]
     _add_rows(figure, found, [row for row in crowd if not found.over(row)], "other trials", _DOT, grow)
     _add_rows(figure, found, [row for row in crowd if found.over(row)], "over a bound", _OVER, grow)
-    steps = _steps(found, x.high)
+    steps = _steps(found, x.high, map(_at, found.members))
     _add_steps(figure, steps)
     _add_rows(figure, found, [row for row in unnamed if row.on_front], "front, searched", _FRONT, grow)
     _add_again(figure, found, grow)

@@ -210,8 +210,6 @@ def _place(values: dict[Any, int], value: Any) -> int:
 
 def _spec(family: str, choices: Any) -> Spec | None:
     """The specification of stored choices; None if this version of the family does not know them."""
-    if family not in FAMILIES:
-        return None
     try:
         return FAMILIES[family].base.with_choices(choices)
     except ConfigError:
