@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from archsearch.analysis.baseline import changes_text
 from archsearch.plots.page import figure_html, rendered
-from archsearch.report.study_sections import Drawing, Report, Section, Subsection
+from archsearch.report.study_sections import Drawing, Report, Section
 from archsearch.table import Table, json_script
 from archsearch.table import markdown_escaped as escaped
 
@@ -114,7 +114,7 @@ def _lines(report: Report) -> Iterator[str]:
             yield from _piece(section, "##")
 
 
-def _piece(piece: Subsection, heading: str) -> Iterator[str]:
+def _piece(piece: Section, heading: str) -> Iterator[str]:
     yield f"{heading} {escaped(piece.title)}\n"
     for line in (*piece.sentences, *(f"Caution: {warning}" for warning in piece.warnings)):
         yield f"{escaped(line)}\n"
@@ -122,10 +122,9 @@ def _piece(piece: Subsection, heading: str) -> Iterator[str]:
     for table in piece.tables:
         yield from _table(table)
     yield from _points(piece.more)
-    if isinstance(piece, Section):
-        for part in piece.parts:
-            yield from _piece(part, f"{heading}#")
-        yield from _points([f"{name}: {value}" for name, value in piece.facts])
+    for part in piece.parts:
+        yield from _piece(part, f"{heading}#")
+    yield from _points([f"{name}: {value}" for name, value in piece.facts])
     if piece.command:
         yield f"    {piece.command}\n"
 

@@ -244,41 +244,32 @@ class Drawing:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Subsection:
-    """A piece of a section under a heading of its own.
+class Section:
+    """One section, or a piece of one under a heading of its own.
 
     Attributes:
+        key: of links to it; "" for a piece.
         sentences: paragraphs, before everything else.
         points: a list of sentences.
         warnings: shown apart.
         drawings, tables: in this order; with sentences before them.
         more: sentences that the page folds away.
+        parts: pieces with headings of their own, after the rest.
+        facts: (name, value) pairs, last.
         command: what to type to get what is missing here; None if nothing is.
     """
 
     title: str
+    key: str = ""
     sentences: tuple[str, ...] = ()
     points: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     drawings: tuple[Drawing, ...] = ()
     tables: tuple[Table, ...] = ()
     more: tuple[str, ...] = ()
-    command: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Section(Subsection):
-    """One section.
-
-    Attributes:
-        key: of links to it.
-        parts: pieces with headings of their own, after the rest.
-        facts: (name, value) pairs, last.
-    """
-
-    key: str
-    parts: tuple[Subsection, ...] = ()
+    parts: tuple[Section, ...] = ()
     facts: tuple[tuple[str, str], ...] = ()
+    command: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -334,7 +325,7 @@ class Report:
     answer: tuple[str, ...]
     picks: tuple[Pick, ...]
     sections: tuple[Section, ...]
-    choices: Subsection | None = None
+    choices: Section | None = None
     glance: Drawing | None = None
     networks: dict[str, Any] = field(default_factory=dict)
     command: str | None = None
@@ -357,7 +348,7 @@ def answer_sentences(data: ReportData, picks: tuple[Pick, ...]) -> tuple[str, ..
 CHOICES_TITLE = "Which design choices are worth their cost"
 
 
-def choices_answer(data: ReportData) -> Subsection | None:
+def choices_answer(data: ReportData) -> Section | None:
     """Which choices are worth their cost: what the newest ablation says, else what went along with what in the search.
 
     None of a design without an ablation: it does not ask.
@@ -365,17 +356,17 @@ def choices_answer(data: ReportData) -> Subsection | None:
     if data.ablations:
         newest = data.results.get("ablation", data.ablations[0])
         if newest.empty is not None:
-            return Subsection(title=CHOICES_TITLE, sentences=(f"{newest.empty}.",))
+            return Section(title=CHOICES_TITLE, sentences=(f"{newest.empty}.",))
         changes = plural(len(newest.rows), "change")
         seeds = plural(len(newest.design.seeds), "seed")
         said = f"{changes} of {newest.base_name}, each trained with {seeds} beside it:"
-        return Subsection(title=CHOICES_TITLE, sentences=(said,), points=newest.worth)
+        return Section(title=CHOICES_TITLE, sentences=(said,), points=newest.worth)
     if data.design is not None:
         return None
     found = data.results.get("importances")
     # of each objective by the method that says what chance gives
     seen = () if found is None else tuple(each.sentence for each in found.told if each.shuffled)
-    return Subsection(
+    return Section(
         title=CHOICES_TITLE,
         sentences=(
             "Not known yet: no ablation has tested it."
@@ -704,7 +695,7 @@ def ablation_section(data: ReportData) -> Section:
             command=data.typed("ablate", "--from", "best"),
         )
     parts = [
-        Subsection(
+        Section(
             title=found.title,
             **_content("ablation", found, f"ablation-{number}", f"Study {found.design_study}."),
             more=(*(row.sentence for row in found.rows), *(each.sentence for each in found.interactions)),
