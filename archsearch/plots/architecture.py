@@ -179,8 +179,6 @@ def _shuffle_v2_stage(
         ),
         after=join,
     )
-    if stage.units == 1 and d.base[f"{group}.units"] == 1:
-        return {group: (down,)}
     residual = d.optional(f"{group}.residual", "mix", "add input")
     basic = UnitDiagram(
         name="basic unit",
@@ -248,7 +246,7 @@ def _shuffle_v1_stage(
         branches=((), (*main(stage.channels, 1, in_groups), *attention)),
         after=ADD,
     )
-    return (down, add) if add.count or add.sign else (down,)
+    return down, add
 
 
 def _mobilenet_v3(spec: MobileNetV3LDCSpec, d: Differences) -> Units:
@@ -298,7 +296,7 @@ def _resnet(spec: ResNetCifarSpec, d: Differences) -> Units:
                 branches=(shortcut, convs[0] + convs[1]),
                 after=ADD,
             )
-            made += [unit] if unit.count or unit.sign else []
+            made.append(unit)
         units[group] = tuple(made)
     return units | _AVERAGE_AND_LINEAR
 
@@ -319,7 +317,7 @@ def _plain_cnn(spec: PlainCnnSpec, d: Differences) -> Units:
             count=stage.units - 1,
             sign=d.sign(f"{group}.units"),
         )
-        units[group] = (chain("", pool, first), *((rest,) if rest.count or rest.sign else ()))
+        units[group] = (chain("", pool, first), rest)
     return units | _AVERAGE_AND_LINEAR
 
 
@@ -449,6 +447,7 @@ def architecture_of(
         baseline = baseline.normalised(input_size)
     differences = Differences(spec, baseline)
     units = UNITS[spec.family](spec, differences) if spec.family in UNITS else {}
+    units = {part: tuple(unit for unit in made if unit.count or unit.sign) for part, made in units.items()}
     rows = list(layers or ())
     found = _by_part(rows, units) if units else _by_map(rows)
     params, macs = _totals(rows) if rows else (None, None) if cost is None else (cost.params, cost.macs)
