@@ -29,13 +29,10 @@ def shape_text(shape: tuple[int, ...] | None) -> str:
 def architecture_figure(info: Architecture, *, width: int = 1100, height: int = 700) -> go.Figure:
     """The figure; `width` and `height` (pixels) are those it will be seen at. From 640 pixels of width on labels stand
     left of the units and bars right of them; below, both are lines of text."""
-    figure = go.Figure()
-    across, room = style.begin(
-        figure,
+    figure, (across, room) = style.begin(
         info,
         margin={"l": _MARGIN, "r": _MARGIN, "t": 0, "b": 12},
-        width=width,
-        height=height,
+        size=(width, height),
         showlegend=False,
         meta={"least_width": width},  # text and boxes only shrink together
     )

@@ -43,7 +43,7 @@ def comparison_figure(found: Comparison, *, width: int = 1100, height: int = 620
     ]
     figure = make_subplots(rows=1, cols=len(pairs), horizontal_spacing=_SPACING)
     legend = style.LEGEND_BELOW
-    across, down = style.begin(figure, found, lines, margin=style.MARGIN, width=width, height=height, legend=legend)
+    _, (across, down) = style.begin(found, lines, figure, size=(width, height), margin=style.MARGIN, legend=legend)
     if found.empty is not None:
         return figure
     area = (across * (1 - _SPACING * (len(pairs) - 1)) / len(pairs), down)

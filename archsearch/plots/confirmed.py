@@ -30,14 +30,11 @@ def confirmed_figure(found: Confirmed, *, width: int = 1100, height: int = 660) 
     )
     top1s = [end for each in points for end in (*each.top1s_percent, each.searched_top1_percent) if end is not None]
     y = AxisScale(*percent_range(top1s))
-    figure = go.Figure()
-    room = style.begin(
-        figure,
+    figure, room = style.begin(
         found,
         lines,
         margin=style.MARGIN,
-        width=width,
-        height=height,
+        size=(width, height),
         xaxis=style.axis("Latency, drift-corrected p10 (ms)", width=width, **x.layout()),
         yaxis=style.axis("Validation top-1 (%)", width=width, **y.layout()),
         legend=style.LEGEND_BELOW,

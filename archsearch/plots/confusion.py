@@ -39,7 +39,7 @@ def confusion_figure(found: Confusion, *, width: int = 1000, height: int = 860) 
         )
     )
     lines, margin = (*found.subtitle, *found.sentences), {"l": 150, "r": 40, "b": 130}
-    style.begin(figure, found, lines, margin=margin, width=width, height=height)
+    style.begin(found, lines, figure, size=(width, height), margin=margin)
     ticks = style.levels(names)
     figure.update_xaxes(style.axis("Answer", width=width, **ticks, tickangle=-45))
     figure.update_yaxes(style.axis("Class of the image", width=width, **ticks, autorange="reversed"))

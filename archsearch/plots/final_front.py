@@ -25,7 +25,7 @@ def final_figure(found: FinalFront, *, width: int = 1100, height: int = 620) -> 
         rows=1, cols=2, shared_yaxes=True, column_widths=[_LEFT, 1 - _LEFT - _GAP], horizontal_spacing=_GAP
     )
     legend = style.SMALL_LEGEND_BELOW
-    inner, down = style.begin(figure, found, lines, margin=style.MARGIN, width=width, height=height, legend=legend)
+    _, (inner, down) = style.begin(found, lines, figure, size=(width, height), margin=style.MARGIN, legend=legend)
     if found.empty is not None:
         return figure
     y = AxisScale(*percent_range([end for each in found.networks for end in _reach(each)]))

@@ -100,13 +100,12 @@ def forest_figure(
     figure = make_subplots(rows=1, cols=max(1, len(panels)), shared_yaxes=True, horizontal_spacing=0.03)
     longest = max([len(line.label) + len(line.note) + 3 for line in lines if line.cells], default=10)
     longest = min(longest, _LABEL_CHARACTERS + 8)
-    _, room = style.begin(
-        figure,
+    _, (_, room) = style.begin(
         found,
         (*subtitle, *rest),
+        figure,
         margin={"l": 0, "r": 24, "t": 0, "b": _BOTTOM_PX},
-        width=width,
-        height=height,
+        size=(width, height),
         natural=natural,
         legend=style.SMALL_LEGEND_BELOW,
     )

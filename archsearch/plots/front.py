@@ -129,13 +129,10 @@ def front_figure(found: StudyFront, *, width: int = 1100, height: int = 700) -> 
     y_range = y.layout()
     if not printed_shown:  # it grows when the reader asks for what is printed
         y_range |= {"autorange": True, "autorangeoptions": {"include": y_range["range"]}}
-    figure = go.Figure()
-    room = style.begin(
-        figure,
+    figure, room = style.begin(
         found,
         margin=_MARGIN,
-        width=width,
-        height=height,
+        size=(width, height),
         xaxis=style.axis(_latency_title(found.conditions, log=x.log), width=width, **x.layout()),
         yaxis=style.axis(style.top1_title(found.conditions.split), width=width, **y_range),
         legend={
@@ -528,14 +525,11 @@ def front_3d_figure(found: StudyFront, *, width: int = 1100, height: int = 760) 
     role = f"depth: {word}, "
     role += "the third objective" if _third(found) in found.objectives else "for reading only: not an objective"
     note = "; ".join(part for part in (role, thinned_line(len(drawn), len(found.rows), "networks")) if part)
-    figure = go.Figure()
-    room = style.begin(
-        figure,
+    figure, room = style.begin(
         found,
         title=f"{found.title} and {word}",
         margin={"l": 10, "r": 10, "b": 10},
-        width=width,
-        height=height,
+        size=(width, height),
         legend={
             "x": 1.0,
             "y": 1,

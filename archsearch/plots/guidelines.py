@@ -34,11 +34,10 @@ def guidelines_figure(found: GuidelinesReport, *, width: int = 1100, height: int
     )
     figure.update_annotations(font_size=round(style.TEXT_PX * grow))
     style.begin(
-        figure,
         found,
+        figure=figure,
         margin={"l": 84, "r": 24, "t": 44, "b": 100},
-        width=width,
-        height=height,
+        size=(width, height),
         legend=style.LEGEND_BELOW,
     )
     figure.update_layout(height=_ROW_PX * down, showlegend=True)  # a page draws it so high

@@ -23,14 +23,11 @@ _FEW_EPOCHS = 12
 def hypervolume_figure(found: History, *, width: int = 1100, height: int = 560) -> go.Figure:
     """The figure: a staircase, a marker at each trial that made it higher."""
     grow = style.growth(width)
-    figure = go.Figure()
-    style.begin(
-        figure,
+    figure, _ = style.begin(
         found,
         (*found.sentences, *found.subtitle),
         margin={"l": 92, "r": 24, "t": 0, "b": 62},
-        width=width,
-        height=height,
+        size=(width, height),
         showlegend=True,
         legend={"x": 0.99, "y": 0.02, "xanchor": "right", "yanchor": "bottom", "bgcolor": style.VEIL},
         xaxis=style.axis("Trials that have ended", width=width, tickformat="d", rangemode="tozero"),
@@ -77,14 +74,11 @@ def learning_curves_figure(found: LearningCurves, *, width: int = 1100, height: 
     """The figure: a cross where a rule ended a training, a ring where it spoke in vain."""
     curves = thinned(found.curves, MOST_CURVES, keep=lambda curve: curve.on_front or curve.variant)
     grow = style.growth(width)
-    figure = go.Figure()
     top1s = [value for curve in curves for value in curve.top1_percent]
-    style.begin(
-        figure,
+    figure, _ = style.begin(
         found,
         margin={"l": 72, "r": 24, "t": 0, "b": 62},
-        width=width,
-        height=height,
+        size=(width, height),
         showlegend=True,
         legend={"title": {"text": thinned_line(len(curves), len(found.curves), "curves")}},
         xaxis=_epochs([curve.epochs[-1] for curve in curves], width),

@@ -32,12 +32,11 @@ def importances_figure(found: Importances, *, width: int = 1100, height: int | N
     longest = min(max([len(choice) for choice in choices], default=10), _LABEL_CHARACTERS)
     grow = style.growth(width)
     style.begin(
-        figure,
         found,
         lines,
+        figure,
         margin={"l": round(min(0.35 * width, 20 + 6.6 * grow * longest)), "r": 24, "t": 0, "b": 116},
-        width=width,
-        height=height,
+        size=(width, height),
         natural=natural,
         barmode="overlay",
         legend=style.LEGEND_BELOW,

@@ -30,12 +30,11 @@ def latencies_figure(found: Canary, *, width: int = 1100, height: int = 720) -> 
     networks = thinned(usable, MOST_NETWORKS, keep=lambda network: bool(network[2]))
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.09, row_heights=[0.62, 0.38])
     style.begin(
-        figure,
         found,
         (*found.subtitle, *found.sentences),
+        figure,
         margin={"l": 78, "r": 24, "t": 0, "b": 62},
-        width=width,
-        height=height,
+        size=(width, height),
         showlegend=True,
         legend={"x": 1.01, "y": 1, "title": {"text": thinned_line(len(networks), len(usable), "networks")}},
     )

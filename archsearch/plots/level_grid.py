@@ -16,8 +16,7 @@ def grid_figure(found: LevelGrid, *, width: int = 1100, height: int = 560) -> go
     """The figure: a panel for each objective, the first choice's levels down, the second's across."""
     lines = () if found.empty else (*found.subtitle, "Darker is lower, which is better")
     figure = make_subplots(rows=1, cols=max(1, len(found.objectives)), shared_yaxes=True, horizontal_spacing=0.03)
-    margin = {"l": 110, "r": 24, "t": 0, "b": 62}
-    style.begin(figure, found, lines, margin=margin, width=width, height=height)
+    style.begin(found, lines, figure, size=(width, height), margin={"l": 110, "r": 24, "t": 0, "b": 62})
     if found.empty is not None:
         return figure
     down, across = ([style.plain(shorten(level, 16)) for level in levels] for levels in found.levels)

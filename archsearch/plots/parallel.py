@@ -249,14 +249,11 @@ def parallel_figure(found: Parallel, *, width: int = 1100, height: int = 640) ->
     rest = f"; {left} choices that explain less of the error are in the table only" if left else ""
     lines = (*found.subtitle, f"within a level, more accurate networks lie higher{rest}") if found.empty is None else ()
     grow = style.growth(width)
-    figure = go.Figure()
-    style.begin(
-        figure,
+    figure, _ = style.begin(
         found,
         lines,
         margin={"l": 84, "r": 76, "t": 24, "b": 140},
-        width=width,
-        height=height,
+        size=(width, height),
         showlegend=True,
         meta={"least_width": max(480, 112 + _AXIS_PX * len(axes))},
         legend={"orientation": "h", "x": 0, "y": 1.0, "xanchor": "left", "yanchor": "bottom"},

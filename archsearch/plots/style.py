@@ -6,14 +6,12 @@ import html
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import plotly.graph_objects as go
+
+from archsearch.table import Result
 from archsearch.text import capitalised
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
-    from archsearch.table import Result
 
 # Okabe & Ito 2008, "Color Universal Design": distinguishable with every common colour vision, and in grey.
 BLACK = "#000000"
@@ -202,29 +200,30 @@ THIN_LEADER = {"color": DOTS, "width": 0.7, "ink": QUIET_INK}  # of a figure tha
 
 
 def begin(
-    figure: go.Figure,
     found: Result,
     lines: Sequence[str] | None = None,
+    figure: go.Figure | None = None,
     *,
-    title: str | None = None,
+    size: tuple[int, int | None],
     margin: Mapping[str, float],
-    width: int,
-    height: int | None,
+    title: str | None = None,
     natural: int = 0,
     **layout: Any,
-) -> tuple[float, float]:
-    """Give a figure its heading and its layout, and if the result is empty what it says then.
+) -> tuple[go.Figure, tuple[float, float]]:
+    """A figure with its heading and its layout, and if the result is empty what it says then.
 
     Args:
         lines: below the title, empty ones left out; None: the result's subtitle.
-        title: None: the result's.
+        figure: None: one without panels.
+        size: width and height (pixels); no height: as its rows need, and then its layout says so.
         margin: pixels; its `t` is kept free below the heading.
-        width: of the figure (pixels).
-        height: of the figure (pixels); None: as its rows need, and then its layout says so.
+        title: None: the result's.
         natural: pixels that its rows need.
 
-    Returns the width and height (pixels) that the margins leave.
+    Returns it with the width and height (pixels) that the margins leave.
     """
+    figure = go.Figure() if figure is None else figure
+    width, height = size
     shown = [line for line in (found.subtitle if lines is None else lines) if line]
     tall = max(natural, 360) if height is None else height
     head, top = heading(title or found.title, shown, found.warnings, width=width, height=tall)
@@ -233,7 +232,7 @@ def begin(
     figure.update_layout(**base_layout(width), title=head, **own, margin=margin, **layout)
     if found.empty is not None:
         draw_nothing(figure, found.empty)
-    return float(width - margin["l"] - margin["r"]), float(tall - margin["t"] - margin["b"])
+    return figure, (float(width - margin["l"] - margin["r"]), float(tall - margin["t"] - margin["b"]))
 
 
 def draw_nothing(figure: go.Figure, message: str) -> None:

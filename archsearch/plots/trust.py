@@ -22,7 +22,7 @@ def trust_figure(found: Trust, *, width: int = 1100, height: int = 620) -> go.Fi
     lines = () if found.empty else (*found.subtitle, found.sentences[0])
     figure = make_subplots(rows=1, cols=2, column_widths=[_LEFT, 1 - _LEFT - _GAP], horizontal_spacing=_GAP)
     legend = style.SMALL_LEGEND_BELOW
-    across, down = style.begin(figure, found, lines, margin=style.MARGIN, width=width, height=height, legend=legend)
+    _, (across, down) = style.begin(found, lines, figure, size=(width, height), margin=style.MARGIN, legend=legend)
     if found.empty is None:
         _draw_points(figure, found, area=(across * _LEFT, down), width=width)
         _draw_taus(figure, found, width=width)
