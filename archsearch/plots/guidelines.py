@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
@@ -61,16 +60,14 @@ def guidelines_figure(found: GuidelinesReport, *, width: int = 1100, height: int
             marks = [
                 (places, each.cost, f"{each.channels} channels, {each.speed:g} {each.unit}") for places, each in printed
             ]
-            look = {"symbol": symbol, "color": color, "size": 9 * grow}
-            figure.add_trace(_marks(marks, name, look, first=number == 0), **where)
+            figure.add_trace(_marks(marks, name, symbol, color, grow, first=number == 0), **where)
         measured = [(places, row, row.compared) for places, row in rows if row.compared is not None]
         marks = [
             (places, each.cost, f"{row.channels} channels, {row.latency.p10_ms:.3f} ms: {each.speed}")
             for places, row, each in measured
         ]
-        look = {"symbol": "circle", "color": style.BLUE, "size": 9 * grow}
         intervals = [(each.cost, (each.cost_low, each.cost_high)) for _, _, each in measured]
-        trace = _marks(marks, "this device, 95 % interval", look, first=number == 0)
+        trace = _marks(marks, "this device, 95 % interval", "circle", style.BLUE, grow, first=number == 0)
         figure.add_trace(trace.update(error_y=bars(intervals, color=style.BLUE, thickness=1.6)), **where)
         figure.add_hline(y=1, line={"color": style.QUIET_INK, "dash": "dot", "width": 1.5}, **where)
     return figure
@@ -85,14 +82,14 @@ def _rows(table: TableReport) -> Iterator[tuple[tuple[str, str], RowReport]]:
 
 
 def _marks(
-    marks: Sequence[tuple[tuple[str, str], float, str]], name: str, look: dict[str, Any], *, first: bool
+    marks: Sequence[tuple[tuple[str, str], float, str]], name: str, symbol: str, color: str, grow: float, *, first: bool
 ) -> go.Scatter:
     """Marks of one look: each with its row and column, its cost, and what else it says."""
     return go.Scatter(
         x=[[style.plain(place[axis]) for place, _, _ in marks] for axis in (0, 1)],
         y=[cost for _, cost, _ in marks],
         mode="markers",
-        marker={**look, "line": {"width": 1.6, "color": look["color"]}},
+        marker={"symbol": symbol, "color": color, "size": 9 * grow, "line": {"width": 1.6, "color": color}},
         name=name,
         legendgroup=name,
         showlegend=first,

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from types import MappingProxyType
 from typing import Any
 
 import plotly.graph_objects as go
@@ -254,7 +253,7 @@ class PlotArea:
         grow: float,
         font_px: int = 11,
         bold: bool = False,
-        leader: Mapping[str, Any] = MappingProxyType({}),
+        leader: Mapping[str, Any] | None = None,
         **look: Any,
     ) -> None:
         """Write a text beside each point, where it covers least (`place_labels`); all places are values.
@@ -264,7 +263,7 @@ class PlotArea:
             markers, dots, segments: beside the points, what must stay visible, may be covered at need, or is drawn.
             rings: points with the radius (pixels) of a ring that is drawn around them.
             grow: how much larger than usual text and markers are.
-            leader: of `style.leader`.
+            leader: further arguments of `style.leader`.
             look: of each annotation, such as its `row` and `col`.
         """
         font = round(font_px * grow)
@@ -288,6 +287,6 @@ class PlotArea:
                 x=self.x.at(x),
                 y=self.y.at(y),
                 text=f"<b>{style.plain(text)}</b>" if bold else style.plain(text),
-                **style.leader(place, font_px=font, **leader),
+                **style.leader(place, font_px=font, **(leader or {})),
                 **look,
             )
