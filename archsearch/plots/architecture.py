@@ -77,10 +77,6 @@ class Differences:
         comparable = baseline is not None and baseline.family == spec.family
         self.base: Mapping[str, Any] = baseline.choices() if comparable and baseline is not None else self.choices
 
-    def names(self) -> tuple[str, ...]:
-        """The choices that differ, in the specification's order."""
-        return tuple(name for name, value in self.choices.items() if self.base[name] != value)
-
     def of(self, group: str, *names: str) -> tuple[str, ...]:
         """The dotted names of those choices of a group that the family has."""
         return tuple(dotted for name in names if (dotted := f"{group}.{name}") in self.choices)
@@ -452,8 +448,9 @@ def architecture_of(
     found = _by_part(rows, units) if units else _by_map(rows)
     params, macs = _totals(rows) if rows else (None, None) if cost is None else (cost.params, cost.macs)
     changes = [
-        Change(choice=choice, value=level_text(spec.choices()[choice]), base=level_text(differences.base[choice]))
-        for choice in differences.names()
+        Change(choice=choice, value=level_text(value), base=level_text(differences.base[choice]))
+        for choice, value in differences.choices.items()
+        if value != differences.base[choice]
     ]
     parts = []
     for part, (made, its_rows) in found.items():
