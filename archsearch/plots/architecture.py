@@ -349,11 +349,9 @@ class Part:
     """One part of the network: the stem, a stage, a layer, the head.
 
     Attributes:
-        units: in the order of the data.
         output_shape: (channels, height, width) or (features,) of what it emits; None without a layer table.
         params, macs: of the whole part; None without a layer table.
         params_percent, macs_percent: its share of the network's.
-        changes: the choices of this part that differ from the baseline's.
     """
 
     name: str
@@ -374,7 +372,6 @@ class Architecture(InNotebooks):
         parts: in the order of the data.
         changes: those that belong to no single part.
         params, macs: of the whole network; None where they are not known.
-        empty: why there is nothing to draw, or None.
     """
 
     title: str = "Architecture"
@@ -432,7 +429,6 @@ def architecture_of(
     """The drawing of a network.
 
     Args:
-        spec: the network.
         baseline: what it is compared with; None, or a network of another family: with nothing.
         layers, baseline_layers: the layer tables, for shapes and costs. Without one there are neither.
         name, baseline_name: what the two are called; by default by their ids.

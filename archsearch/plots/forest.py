@@ -82,7 +82,6 @@ def forest_figure(
     Args:
         lines: from the top down; those of one group stand together.
         panels: the axes' titles with their units.
-        found: whose figure it is.
         words: what the legend says for each finding.
         thick, thin: what the legend says for the two intervals; empty for one that nothing has.
         hidden: rows that were left out already.

@@ -53,7 +53,6 @@ def write_page(
 
     Args:
         figures: drawn to the window's width; their own titles are left out, since the page has `title` (plain text).
-        contents: see `Contents`.
 
     Raises ArchsearchError if the file cannot be written.
     """

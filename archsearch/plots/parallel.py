@@ -35,7 +35,6 @@ class Axis:
     """One axis: its places go from 0 (bottom) to 1.
 
     Attributes:
-        name: the choice or the objective.
         title: for people, with the unit.
         ticks: (place, text) of the levels, or of round values.
         levels: whether it has levels, so that lines are spread a little around each.

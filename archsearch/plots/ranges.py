@@ -42,11 +42,9 @@ def place_labels(
 
     Args:
         anchors: (x, y) of the labelled points, in pixels from the upper left corner of the plot area.
-        texts: what stands in each label.
         markers: points that must stay visible; dots: points that may be covered at need.
         segments: (x0, y0, x1, y1) level or upright lines.
         room: width and height of the plot area (pixels).
-        font_px: size of the labels' font.
         grow: how much larger than usual markers are drawn.
     """
     marker_px = _MARKER_PX * grow

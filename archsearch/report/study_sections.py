@@ -226,8 +226,6 @@ class Drawing:
     Attributes:
         name: of the plot, unique in the report; the element's id.
         caption: what is seen, in a sentence.
-        result: what the figure draws.
-        draw: makes the figure of it.
         tables: the data, folded away below the figure.
         picks_networks: whether a point's custom data is the trial that it stands for.
         height_px: on the page, of a figure that has no height of its own.
@@ -251,7 +249,6 @@ class Section:
         key: of links to it; "" for a piece.
         sentences: paragraphs, before everything else.
         points: a list of sentences.
-        warnings: shown apart.
         drawings, tables: in this order; with sentences before them.
         more: sentences that the page folds away.
         parts: pieces with headings of their own, after the rest.
@@ -278,9 +275,7 @@ class Pick:
 
     Attributes:
         roles: why it is one of those to take, such as "recommended"; one network may have several.
-        label, trial: which it is.
         measures: (name, value with its unit): top-1, latency, params, MACs.
-        why: sentences.
         certainty: how sure its place is, in sentences.
         confirmed: whether further seeds stand behind it.
         state: the same in two words.
@@ -307,15 +302,12 @@ class Report:
     """A whole report.
 
     Attributes:
-        title, question: of the page.
-        subtitle: lines of conditions.
         answer: what to take, in a sentence or two.
         choices: which choices are worth their cost; None where the study does not ask.
         glance: the front with the networks to take; None without one.
         picks: the networks to take; empty if there is none, and then `answer` says why.
         sections: the rest, in order.
         networks: what is known of each network, for the page's panel (`panel_data`).
-        command: what was typed to make the report.
     """
 
     study: str
