@@ -380,7 +380,6 @@ def _add_again(figure: go.Figure, found: StudyFront, grow: float) -> None:
         figure,
         [(_at(row), (each.latency_ms, each.top1_percent)) for each, row in pairs],
         {"color": style.QUIET_INK, "width": 1, "dash": "dot"},
-        always=True,
         legendgroup="intervals",
     )
     add_points(
