@@ -759,7 +759,7 @@ def test_a_kind_of_cores_is_asked_of_a_target_alone() -> None:
 def test_a_kind_of_cores_is_refused_where_the_board_tells_no_kinds(told: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Board, "facts", property(lambda board: {**board.hello.facts, "capacities": told}))
     settings = LatencySettings(target=PYTHON, cores="big")
-    with nullcontext() if told else pytest.raises(ConfigError, match="cores big: the kernel of .* tells no kinds"):
+    with nullcontext() if told else pytest.raises(ConfigError, match=r"cores big: the kernel of .* tells no kinds"):
         assert _boards(settings)[PYTHON]["capacities"] == told
     if not told:
         with pytest.raises(ConfigError, match="tells no kinds of cores apart"):
