@@ -41,12 +41,13 @@ from archsearch.papers.printed import (
     stored_counts,
 )
 from archsearch.records import Latency, Score, TrialStatus
-from archsearch.table import Cell, Column, InNotebooks, Table, json_as
+from archsearch.table import Cell, Column, InNotebooks, Table, json_as, table_of
 from archsearch.text import plural
 
 NOT_COMPUTED = "not computed"
 OUTCOMES = (*Agreement, NOT_COMPUTED)
 _PLURAL = {"rounds to it": "round to the printed number", "differs": "differ"}
+_ROW, _NETWORK = Column(title="Row"), Column(title="Network", whole=True)
 _SUFFIXES = {"1e6": "M", "MFLOPs": "M", "M": "M", "1e9": "G", "G": "G", "count": ""}
 _HEAD = """\
 # The papers' printed numbers
@@ -606,75 +607,43 @@ def measured_text(found: Measured) -> str:
 
 def compared_table(found: ComparedTable) -> Table:
     """The numbers of a printed table that are computed."""
-    return Table(
-        title=title_of(found.table),
-        columns=(
-            Column(title="Row", key="row"),
-            Column(title="Network", key="network", whole=True),
-            Column(title="Number", key="number"),
-            Column(title="Printed", key="printed", decimals=0),
-            Column(title="Computed", key="computed", decimals=0),
-            Column(title="Convention", key="convention", whole=True),
-            Column(title="Match", key="match"),
-        ),
-        rows=tuple(
-            (
-                row.row.model,
-                row.row.variant,
-                each.number.label,
-                printed_text(each.number),
-                computed_text(each),
-                each.number.convention,
-                match_text(each),
-            )
-            for row in found.rows
-            for _, each in row.compared()
-        ),
+    return table_of(
+        title_of(found.table),
+        ((row.row, each) for row in found.rows for _, each in row.compared()),
+        (_ROW, lambda one: one[0].model),
+        (_NETWORK, lambda one: one[0].variant),
+        (Column(title="Number"), lambda one: one[1].number.label),
+        (Column(title="Printed", decimals=0), lambda one: printed_text(one[1].number)),
+        (Column(title="Computed", decimals=0), lambda one: computed_text(one[1])),
+        (Column(title="Convention", whole=True), lambda one: one[1].number.convention),
+        (Column(title="Match"), lambda one: match_text(one[1])),
     )
 
 
 def measured_table(found: ComparedTable) -> Table:
     """Each measurement of a network whose accuracy or speed is printed."""
-    return Table(
-        title=f"{title_of(found.table)}: measured here",
-        columns=(
-            Column(title="Row", key="row"),
-            Column(title="Network", key="network", whole=True),
-            Column(title="Printed", key="printed"),
-            Column(title="Measured", key="measured"),
-        ),
-        rows=tuple(
-            (row.row.model, row.row.variant, printed, measured_text(each))
-            for row in found.rows
-            if (printed := _accuracies_and_speeds(row))
-            for each in row.measured
-        ),
+    printed = ((row, text) for row in found.rows if (text := _accuracies_and_speeds(row)))
+    return table_of(
+        f"{title_of(found.table)}: measured here",
+        ((row.row, text, each) for row, text in printed for each in row.measured),
+        (_ROW, lambda one: one[0].model),
+        (_NETWORK, lambda one: one[0].variant),
+        (Column(title="Printed"), lambda one: one[1]),
+        (Column(title="Measured"), lambda one: measured_text(one[2])),
     )
 
 
 def missing_table(found: Sequence[Missing]) -> Table:
     """Printed counts that are not met, and why."""
-    return Table(
-        title="Printed counts that are not met",
-        columns=(
-            Column(title="Paper", key="paper"),
-            Column(title="Table", key="table"),
-            Column(title="Row", key="row"),
-            Column(title="Printed", key="printed", decimals=0),
-            Column(title="Computed", key="computed", decimals=0),
-            Column(title="Why", key="why"),
-        ),
-        rows=tuple(
-            (
-                each.paper,
-                each.table,
-                each.model,
-                printed_text(each.number.number),
-                computed_text(each.number) if each.number.match else None,
-                each.number.number.reason,
-            )
-            for each in found
-        ),
+    return table_of(
+        "Printed counts that are not met",
+        found,
+        Column(title="Paper"),
+        Column(title="Table"),
+        (_ROW, lambda each: each.model),
+        (Column(title="Printed", decimals=0), lambda each: printed_text(each.number.number)),
+        (Column(title="Computed", decimals=0), lambda each: computed_text(each.number) if each.number.match else None),
+        (Column(title="Why"), lambda each: each.number.number.reason),
     )
 
 
@@ -804,7 +773,7 @@ def _bullets(lines: Iterable[str]) -> str:
 
 def _plain_table(head: Iterable[str], rows: Iterable[Iterable[Cell]], *, numbers: Iterable[str]) -> Table:
     right = set(numbers)
-    columns = (Column(title=name, key=name, decimals=0 if name in right else None) for name in head)
+    columns = (Column(title=name, decimals=0 if name in right else None) for name in head)
     return Table(title="", columns=tuple(columns), rows=tuple(tuple(row) for row in rows))
 
 
@@ -814,7 +783,7 @@ def _markdown(table: Table) -> str:
     rows = [[column.title[0].lower() + column.title[1:] for column in table.columns]]
     for row in table.rows:
         cells = zip(("" if value is None else str(value) for value in row), table.columns, strict=True)
-        rows.append([f"`{cell}`" if column.key == "network" else cell for cell, column in cells])
+        rows.append([f"`{cell}`" if column is _NETWORK else cell for cell, column in cells])
     lines = [" | ".join(map(_escaped, row)) for row in rows]
     return "\n".join([f"| {lines[0]} |", f"|{rule}|", *(f"| {line} |" for line in lines[1:])])
 
