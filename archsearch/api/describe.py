@@ -17,7 +17,7 @@ from archsearch.models.families import FAMILIES
 from archsearch.models.spec import Spec
 from archsearch.plots.architecture import Architecture, architecture_of
 from archsearch.records import Cost
-from archsearch.table import Column, InNotebooks, Table
+from archsearch.table import Column, InNotebooks, Table, table_of
 from archsearch.text import level_text
 
 
@@ -85,30 +85,24 @@ class Description(InNotebooks):
         base = FAMILIES[self.family].base.choices()
         differs = [name for name, value in self.choices.items() if base.get(name) != value]
         return (
-            Table(
-                title="MACs by convention",
-                columns=(
-                    Column(title="Convention", whole=True),
-                    Column(title="MACs", decimals=0),
-                    Column(title="What it counts"),
-                ),
-                rows=tuple(
-                    (name, macs, CONVENTIONS[name].summary) for name, macs in self.cost.macs_by_convention.items()
-                ),
+            table_of(
+                "MACs by convention",
+                self.cost.macs_by_convention.items(),
+                (Column(title="Convention", whole=True), lambda one: one[0]),
+                (Column(title="MACs", decimals=0), lambda one: one[1]),
+                (Column(title="What it counts"), lambda one: CONVENTIONS[one[0]].summary),
             ),
             self.guidelines.verdicts(),
-            Table(
-                title="Choices",
-                columns=(
-                    Column(title="Choice", whole=True),
-                    Column(title="Value", whole=True),
+            table_of(
+                "Choices",
+                self.choices.items(),
+                (Column(title="Choice", whole=True), lambda one: one[0]),
+                (Column(title="Value", whole=True), lambda one: level_text(one[1])),
+                (
                     Column(title="Base, where it differs", key="base", whole=True),
+                    lambda one: level_text(base.get(one[0])) if one[0] in differs else None,
                 ),
-                rows=tuple(
-                    (name, level_text(value), level_text(base.get(name)) if name in differs else None)
-                    for name, value in self.choices.items()
-                ),
-                marked=frozenset(place for place, name in enumerate(self.choices) if name in differs),
+                marked=lambda one: one[0] in differs,
             ),
             Table(
                 title="Layers",
@@ -249,7 +243,7 @@ class AuditedNetworks(InNotebooks):
                 Column(title="Input", key="input_size", decimals=0),
                 *score_columns(with_threshold=True),
                 Column(title="Breaks", key="broken", whole=True),
-                Column(title="Kernels", key="kernels", decimals=0),
+                Column(title="Kernels", decimals=0),
             ),
             rows=tuple(
                 (
