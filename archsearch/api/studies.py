@@ -12,7 +12,7 @@ from archsearch.api.study import Study, stored_studies
 from archsearch.errors import ConfigError
 from archsearch.records import Record
 from archsearch.resources import list_yaml, read_yaml
-from archsearch.table import Column, InNotebooks, Table
+from archsearch.table import Column, InNotebooks, Table, table_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,29 +77,16 @@ class StudyList(InNotebooks):
 
     def tables(self) -> tuple[Table, ...]:
         """The stored studies, then the shipped ones."""
-        stored = Table(
-            title="Stored studies",
-            columns=(
-                Column(title="Study", whole=True),
-                Column(title="Data"),
-                Column(title="Trials"),
-                Column(title="Front", decimals=0),
-                Column(title="Hypervolume", decimals=3),
-                Column(title="Recommended (top-1 %, ms)"),
-                Column(title="Best top-1 (%, ms)"),
-            ),
-            rows=tuple(
-                (
-                    each.study,
-                    each.dataset,
-                    counts_text(each.counts),
-                    each.front,
-                    each.hypervolume_share,
-                    "" if each.recommended is None else str(each.recommended),
-                    "" if each.most_accurate is None else str(each.most_accurate),
-                )
-                for each in self.stored
-            ),
+        stored = table_of(
+            "Stored studies",
+            self.stored,
+            Column(title="Study", whole=True),
+            (Column(title="Data"), lambda each: each.dataset),
+            (Column(title="Trials"), lambda each: counts_text(each.counts)),
+            Column(title="Front", decimals=0),
+            (Column(title="Hypervolume", decimals=3), lambda each: each.hypervolume_share),
+            (Column(title="Recommended (top-1 %, ms)"), lambda each: str(each.recommended or "")),
+            (Column(title="Best top-1 (%, ms)"), lambda each: str(each.most_accurate or "")),
             note="front: networks on it; hypervolume: share of the box below the study's reference point; top-1 on the "
             "validation split, of a confirmed network the mean over its seeds",
         )
