@@ -13,7 +13,7 @@ from archsearch.cost.architecture import outline_cost
 from archsearch.models.families import FAMILIES
 from archsearch.models.variants import ANY_OF_TORCHVISION, VARIANTS, Variant, find_variant, torchvision_names
 from archsearch.papers.printed import stored_counts
-from archsearch.table import Column, InNotebooks, Table, plain
+from archsearch.table import Column, InNotebooks, Table, plain, table_of
 from archsearch.text import plural
 
 
@@ -86,24 +86,16 @@ class NamedNetworks(InNotebooks, tuple[NamedNetwork, ...]):
 def _family_table(name: str, networks: Sequence[NamedNetwork]) -> Table:
     source = FAMILIES[name].source
     notes = _footnotes(networks)
-    return Table(
-        title=name,
-        columns=(
-            Column(title="Network", whole=True),
-            Column(title="Params", decimals=0),
-            Column(title="MACs", decimals=0),
-            Column(title="Source"),
+    return table_of(
+        name,
+        networks,
+        (Column(title="Network", whole=True), lambda each: each.name + "+" * (not each.published)),
+        Column(title="Params", decimals=0),
+        Column(title="MACs", decimals=0),
+        (Column(title="Source"), lambda each: _within(source, each.source)),
+        (
             Column(title="Notes", whole=True),
-        ),
-        rows=tuple(
-            (
-                network.name + "+" * (not network.published),
-                network.params,
-                network.macs,
-                _within(source, network.source),
-                ", ".join(str(number) for number, (_, owners) in enumerate(notes, 1) if network.name in owners),
-            )
-            for network in networks
+            lambda each: ", ".join(str(number) for number, (_, owners) in enumerate(notes, 1) if each.name in owners),
         ),
         note="\n".join([source, *(f"{number} {text}" for number, (text, _) in enumerate(notes, 1))]),
     )
