@@ -23,7 +23,7 @@ from archsearch.search.stopping.replay import replay as replay_rule
 from archsearch.search.stopping.rules import STOPPING, make_rule
 from archsearch.store.partial_trainings import load_decisions
 from archsearch.store.trials import load_records
-from archsearch.table import Column, InNotebooks, Table, json_as
+from archsearch.table import Column, InNotebooks, Table, json_as, table_of
 from archsearch.text import plural
 from archsearch.validation import explain
 
@@ -156,30 +156,22 @@ class StudyReplay(InNotebooks):
 
     def tables(self) -> tuple[Table, ...]:
         """What each policy saves and loses."""
-        rows = tuple(
-            (
-                each.settings.policy,
-                each.replay.epochs_trained,
-                100.0 * each.replay.epochs_saved_share,
-                each.replay.hypervolume_kept,
-                100.0 * each.replay.hypervolume_lost_share,
-                len(each.replay.stopped),
-                f"{len(each.replay.false_stops)} of {len(each.replay.true_front)}",
-                len(each.replay.promoted),
-            )
-            for each in self.policies
+        saved = Column(title="Saved", key="saved_percent", unit="%", decimals=1)
+        of_front = Column(title="Of front", whole=True)
+        lost = Column(title="Lost", key="hypervolume_lost_percent", unit="%", decimals=2)
+        found = table_of(
+            "",
+            ((each.settings.policy, each.replay) for each in self.policies),
+            (Column(title="Policy", whole=True), lambda one: one[0]),
+            (Column(title="Epochs", decimals=0), lambda one: one[1].epochs_trained),
+            (saved, lambda one: 100.0 * one[1].epochs_saved_share),
+            (Column(title="Hypervolume", decimals=2), lambda one: one[1].hypervolume_kept),
+            (lost, lambda one: 100.0 * one[1].hypervolume_lost_share),
+            (Column(title="Stopped", decimals=0), lambda one: len(one[1].stopped)),
+            (of_front, lambda one: f"{len(one[1].false_stops)} of {len(one[1].true_front)}"),
+            (Column(title="Promoted", decimals=0), lambda one: len(one[1].promoted)),
         )
-        columns = (
-            Column(title="Policy", whole=True),
-            Column(title="Epochs", decimals=0),
-            Column(title="Saved", key="saved_percent", unit="%", decimals=1),
-            Column(title="Hypervolume", decimals=2),
-            Column(title="Lost", key="hypervolume_lost_percent", unit="%", decimals=2),
-            Column(title="Stopped", decimals=0),
-            Column(title="Of front", whole=True),
-            Column(title="Promoted", decimals=0),
-        )
-        return (Table(title="", columns=columns, rows=rows),)
+        return (found,)
 
     def plain(self) -> ReplayJson:
         """Shares are fractions (0.4 is 40 %), trials stand by their numbers."""
