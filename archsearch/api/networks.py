@@ -22,22 +22,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FoundNetwork:
-    """A network that was asked for.
+class FoundNetwork(Variant):
+    """A network by what it was asked for by; its spec is not normalised before `at`.
 
-    Attributes:
-        name: what it was asked for by.
-        spec: its choices; not normalised before `at`.
-        source, note: where it was published and how to read that; of a trial the study, of a file its path.
-        num_classes, input_size: as printed, as the study's, or as the file says (outputs, pixels).
+    Of a trial the source is the study, and so are the sizes; of a file it is the path, and the sizes are as it says.
     """
 
-    name: str
-    spec: Spec
-    source: str
     note: str = ""
-    num_classes: int = 1000
-    input_size: int = 224
+    published: bool = False
 
     def at(
         self, input_size: int | None, num_classes: int | None, changes: Mapping[str, Any] | None = None
@@ -71,7 +63,7 @@ def find_network(name: str | Path, *, storage: str | None = None) -> FoundNetwor
     """The network of a name, as `archsearch.describe` takes it. Raises ConfigError, UnknownNameError, StoreError."""
     path, name = user_path(name), str(name)
     if name.startswith(TORCHVISION):  # a slash, but no path
-        return _from_variant(find_variant(name))
+        return FoundNetwork(**vars(find_variant(name)))
     if path.suffix in (".json", ".yaml", ".yml") or is_file(path):
         return _from_file(name, path)
     if is_file(path / "spec.json"):
@@ -88,7 +80,7 @@ def find_network(name: str | Path, *, storage: str | None = None) -> FoundNetwor
             input_size=opened.input_size,
         )
     if name in VARIANTS:
-        return _from_variant(find_variant(name))
+        return FoundNetwork(**vars(find_variant(name)))
     if name in FAMILIES:
         return FoundNetwork(name=name, spec=FAMILIES[name].base, source=FAMILIES[name].source)
     raise UnknownNameError(
@@ -132,17 +124,6 @@ def create_model(
     Raises ConfigError, UnknownNameError, StoreError for the name; BuildError if it cannot be built at this size.
     """
     return find_network(name, storage=storage).at(input_size, num_classes, changes).build(seed=seed)
-
-
-def _from_variant(variant: Variant) -> FoundNetwork:
-    return FoundNetwork(
-        name=variant.name,
-        spec=variant.spec,
-        source=variant.source,
-        note=variant.note,
-        num_classes=variant.num_classes,
-        input_size=variant.input_size,
-    )
 
 
 def _from_file(name: str, path: Path) -> FoundNetwork:
