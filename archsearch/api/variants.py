@@ -175,16 +175,5 @@ def _costed(variant: Variant, *, recount: bool) -> NamedNetwork:
     conditions = {"num_classes": variant.num_classes, "input_size": variant.input_size}
     known = None if recount else stored_counts(spec.arch_id, **conditions)
     params, macs = outline_cost(spec, **conditions) if known is None else (known.params, known.macs["conv_linear"])
-    return NamedNetwork(
-        name=variant.name,
-        family=spec.family,
-        source=variant.source,
-        reading=variant.reading,
-        note=variant.note,
-        published=variant.published,
-        params=params,
-        macs=macs,
-        input_size=variant.input_size,
-        num_classes=variant.num_classes,
-        arch_id=spec.arch_id,
-    )
+    said = {name: value for name, value in vars(variant).items() if name != "spec"}
+    return NamedNetwork(**said, family=spec.family, params=params, macs=macs, arch_id=spec.arch_id)
