@@ -31,30 +31,16 @@ from archsearch.store.names import DEFAULT_URL
 from archsearch.store.rows import design_of
 from archsearch.store.studies import StudyInfo, check_same, list_studies
 from archsearch.store.trials import load_records, load_trainings
-from archsearch.table import NOTEBOOK_ROWS, Column, Table, notebook_block, paragraphs
+from archsearch.table import LATENCY, NOTEBOOK_ROWS, TOP1, Column, Table, notebook_block, paragraphs
 from archsearch.text import plural
 
 SEVERAL = ("front", "variants")  # names that `choose_all` takes for several networks
 
 # Columns of a trial, in order; those of its choices follow.
 _OF_LATENCY = (
-    "p10_ms",
-    "median_ms",
-    "p90_ms",
-    "ratio_to_reference",
-    "ratio_low",
-    "ratio_high",
-    "reference",
-    "drift",
-    "converged",
-    "contended",
-    "device",
-    "backend",
-    "batch",
-    "threads",
-    "precision",
-    "fingerprint",
-)
+    "p10_ms", "median_ms", "p90_ms", "ratio_to_reference", "ratio_low", "ratio_high", "reference", "drift", "converged",
+    "contended", "device", "backend", "batch", "threads", "precision", "fingerprint",
+)  # fmt: skip
 _OF_SCORE = ("top1_percent", "epochs", "seed", "split", "protocol", "train_images", "train_seconds")
 _OF_COST = ("params", "macs", "memory_bytes")
 
@@ -109,16 +95,16 @@ class Records(tuple[Record, ...]):
     @staticmethod
     def _table(records: Sequence[Record]) -> Table:
         columns = (
-            Column(title="Trial", key="trial", decimals=0),
-            Column(title="Status", key="status"),
+            Column(title="Trial", decimals=0),
+            Column(title="Status"),
             Column(title="Network", key="label"),
-            Column(title="Top-1", key="top1_percent", unit="%", decimals=2),
-            Column(title="Latency", key="latency_ms", unit="ms", decimals=3),
-            Column(title="Params", key="params", decimals=0),
-            Column(title="Macs", key="macs", decimals=0),
-            Column(title="arch_id", key="arch_id"),
+            TOP1,
+            LATENCY,
+            Column(title="Params", decimals=0),
+            Column(title="Macs", decimals=0),
+            Column(title="arch_id"),
         )
-        rows = tuple(tuple(row[column.key] for column in columns) for row in trial_rows(records))
+        rows = tuple(tuple(row[column.name] for column in columns) for row in trial_rows(records))
         return Table(title="", columns=columns, rows=rows)
 
     def __repr__(self) -> str:
