@@ -322,16 +322,13 @@ def _sample_parts(networks: int, *, seed: int, input_size: int) -> list[tuple[Sp
 
 def _complete(groups: list[_Group], wanted: tuple[Experiment, ...]) -> list[_Group] | None:
     """The groups of every column in order; None if one is missing or was measured with other channels."""
-    newest: dict[str, _Group] = {}
-    for group in sorted(groups, key=lambda each: str(each["measured_on"])):
-        newest[group["name"]] = group
+    newest = {group["name"]: group for group in sorted(groups, key=lambda each: str(each["measured_on"]))}
     found = []
-    for experiment in wanted:
-        for column in experiment.columns:
-            measured = newest.get(_name(column))
-            if measured is None or measured["conditions"].get("channels") != _channels(column):
-                return None
-            found.append(measured)
+    for column in (column for experiment in wanted for column in experiment.columns):
+        measured = newest.get(_name(column))
+        if measured is None or measured["conditions"].get("channels") != _channels(column):
+            return None
+        found.append(measured)
     return found
 
 
@@ -420,14 +417,8 @@ class GuidelineCache:
 
     def __init__(self, folder: Path, fingerprint: str, facts: Mapping[str, str]) -> None:
         self.path = folder / f"{fingerprint}.json"
-        self._content: dict[str, Any] = {
-            "format": FORMAT,
-            "fingerprint": fingerprint,
-            "facts": dict(facts),
-            "groups": {},
-        }
-        if self.path.is_file():
-            self._content = _read(self.path)
+        fresh: dict[str, Any] = {"format": FORMAT, "fingerprint": fingerprint, "facts": dict(facts), "groups": {}}
+        self._content = _read(self.path) if self.path.is_file() else fresh
 
     @property
     def facts(self) -> dict[str, str]:
