@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal
@@ -38,16 +38,8 @@ MODES: tuple[Mode, ...] = ("one-at-a-time", "leave-one-out", "pairs")
 Levels = Mapping[str, Sequence[Any]]  # choice, macro or not: its levels
 
 
-@dataclass(frozen=True, kw_only=True)
-class AblationPoints:
-    """Points against a base, which is the first, and what was left out or merged on the way, in sentences."""
-
-    points: tuple[DesignPoint, ...]
-    notes: tuple[str, ...]
-
-
 class PointMaker:
-    """Makes points of one base, each network once.
+    """Makes points of one base, each network once; `notes` say what was left out or merged on the way.
 
     Args:
         base: the network, normalised at the study's image size.
@@ -66,12 +58,12 @@ class PointMaker:
                 spec = VARIANTS[name].spec.at_scale(scale).normalised(input_size)
                 self._variants.setdefault(spec.arch_id, name)
         self._found = {base.arch_id: self.point("base", base, {})}
-        self.notes: list[str] = []
+        self.notes: tuple[str, ...] = ()
 
     @property
-    def made(self) -> AblationPoints:
+    def points(self) -> tuple[DesignPoint, ...]:
         """The base, then every other network in the order of its coming."""
-        return AblationPoints(points=tuple(self._found.values()), notes=tuple(self.notes))
+        return tuple(self._found.values())
 
     def point(self, name: str, spec: Spec, changes: Mapping[str, Any]) -> DesignPoint:
         """A point of a normalised specification."""
@@ -87,57 +79,48 @@ class PointMaker:
 
     def add(self, changes: Mapping[str, Any]) -> None:
         """Add the base with these changes, unless it is a network that is there already or cannot be made."""
-        name = name_of(changes)
-        if all(self.is_own(choice, level) for choice, level in changes.items()):
+        name = " + ".join(f"{choice}={shown(level)}" for choice, level in changes.items())
+        if all(_is(self.base, choice, level) for choice, level in changes.items()):
             return
         try:
             spec = self.base.with_choices(changes).normalised(self._input_size)
         except ArchsearchError as error:
-            self.notes.append(f"{name} is left out: {error.message}")
+            self.notes += (f"{name} is left out: {error.message}",)
             return
         known = self._found.get(spec.arch_id)
         if known is None:
             self._found[spec.arch_id] = self.point(name, spec, changes)
         elif not known.changes:
-            self.notes.append(f"{name} has no effect on the base: it is the same network")
+            self.notes += (f"{name} has no effect on the base: it is the same network",)
         elif known.name != name:
-            self.notes.append(f"{name} is the same network as {known.name}, which stands for both")
-
-    def is_own(self, choice: str, level: Any) -> bool:
-        """Whether the base has this level itself."""
-        return _is(self.base, choice, level)
+            self.notes += (f"{name} is the same network as {known.name}, which stands for both",)
 
 
-def name_of(changes: Mapping[str, Any]) -> str:
-    """What a point is called: kernel=5, or kernel=5 + residual=true."""
-    return " + ".join(f"{choice}={shown(level)}" for choice, level in changes.items())
-
-
-def one_at_a_time(maker: PointMaker, levels: Levels) -> AblationPoints:
-    """The base with each level of each choice."""
+def one_at_a_time(maker: PointMaker, levels: Levels) -> PointMaker:
+    """Add each level of each choice; gives the maker."""
     for choice, each in levels.items():
         for level in each:
             maker.add({choice: level})
-    return maker.made
+    return maker
 
 
-def pairs(maker: PointMaker, levels: Levels) -> AblationPoints:
-    """The base with each level of each choice, and with every pair of levels of two different choices."""
+def pairs(maker: PointMaker, levels: Levels) -> PointMaker:
+    """Add each level of each choice, and every pair of levels of two different choices; gives the maker."""
     one_at_a_time(maker, levels)
-    foreign = {choice: [level for level in each if not maker.is_own(choice, level)] for choice, each in levels.items()}
+    foreign = {choice: [one for one in each if not _is(maker.base, choice, one)] for choice, each in levels.items()}
     for (first, some), (second, others) in combinations(foreign.items(), 2):
         together = _sets(maker.base, first, some) & _sets(maker.base, second, others)
         if together:
-            maker.notes.append(f"{first} with {second}: no pairs, because both set {listed(sorted(together))}")
+            maker.notes += (f"{first} with {second}: no pairs, because both set {listed(sorted(together))}",)
             continue
         for one in some:
             for other in others:
                 maker.add({first: one, second: other})
-    return maker.made
+    return maker
 
 
-def leave_one_out(maker: PointMaker, baseline: Spec, levels: Levels) -> AblationPoints:
-    """The base with each choice that differs from the baseline put back, one at a time.
+def leave_one_out(maker: PointMaker, baseline: Spec, levels: Levels) -> PointMaker:
+    """Add the base with each choice that differs from the baseline put back, one at a time; gives the maker.
 
     Args:
         maker: of the base.
@@ -152,7 +135,7 @@ def leave_one_out(maker: PointMaker, baseline: Spec, levels: Levels) -> Ablation
             continue
         level = next((level for level in each if _is(baseline, choice, level)), None)
         maker.add({part: wanted[part] for part in parts} if level is None else {choice: level})
-    return maker.made
+    return maker
 
 
 def nearest_baseline(base: Spec, *, scale: Mapping[str, Any], input_size: int) -> Spec:
@@ -188,7 +171,7 @@ def levels_of(space: SearchSpace, spec: Spec, choice: str) -> tuple[ChoiceValue,
     if macro is not None and macro.levels:
         return macro.levels
     parts = [domain.values for domain in space.domains if domain.name.endswith(f".{choice}")] if macro else []
-    shared = [value for value in parts[0] if all(_has(values, value) for values in parts)] if parts else []
+    shared = [each for each in parts[0] if all(key_of(each) in map(key_of, part) for part in parts)] if parts else []
     if shared:
         return tuple(shared)
     if rule is None and macro is None:
@@ -239,10 +222,6 @@ def typed_levels(spec: Spec, choice: str, texts: Sequence[str]) -> tuple[ChoiceV
         )
         found.append(values[0] if alike else text)
     return tuple(found)
-
-
-def _has(values: Sequence[ChoiceValue], wanted: ChoiceValue) -> bool:
-    return any(key_of(value) == key_of(wanted) for value in values)
 
 
 def _is(spec: Spec, choice: str, level: Any) -> bool:
@@ -301,21 +280,23 @@ def plan_ablation(
     plain = _base_spec(made_from, base)
     levels = _levels(made_from, plain, choices)  # said before the data are read, which takes torch
     input_size = _input_size(made_from, changed, runtime.data_dir)
-    points = _points(made_from, plain.normalised(input_size), mode, levels, input_size=input_size)
+    made = _points(made_from, plain.normalised(input_size), mode, levels, input_size=input_size)
+    points, notes = made.points, made.notes
     proposed = not choices and most is None
     seeds = seeds or (PROPOSED_SEEDS if proposed else DEFAULT_SEEDS)
     most = MOST_NETWORKS if most is None else most
     if proposed:
-        points = _within_study(points, made_from, changed, seeds=seeds)
-    if len(points.points) < 2:
+        points, left_out = _within_study(points, made_from, changed, seeds=seeds)
+        notes += left_out
+    if len(points) < 2:
         raise ConfigError(
             "nothing to compare: no level differs from the base",
-            hint="; ".join(points.notes[:3]) or "name other choices, or levels: kernel=3|5|7",
+            hint="; ".join(notes[:3]) or "name other choices, or levels: kernel=3|5|7",
         )
-    check_size(len(points.points), seeds, most=most, fewer="name fewer choices")
-    design = Design(purpose="ablation", of=made_from.name, points=points.points, seeds=tuple(range(seeds)), mode=mode)
+    check_size(len(points), seeds, most=most, fewer="name fewer choices")
+    design = Design(purpose="ablation", of=made_from.name, points=points, seeds=tuple(range(seeds)), mode=mode)
     planned = plan_design(made_from, as_stored(design, made_from, changed), runtime, changes=changed)
-    return replace(planned, lines=_lines(planned), notes=points.notes)
+    return replace(planned, lines=_lines(planned), notes=notes)
 
 
 def as_stored(design: Design, base: DesignBase, changed: SectionChanges) -> Design:
@@ -332,37 +313,39 @@ def as_stored(design: Design, base: DesignBase, changed: SectionChanges) -> Desi
     return design
 
 
-def _within_study(points: AblationPoints, base: DesignBase, changed: SectionChanges, *, seeds: int) -> AblationPoints:
-    """As many of the points as take no longer than the study's own trials, two at least, and what is left out.
+def _within_study(
+    points: tuple[DesignPoint, ...], base: DesignBase, changed: SectionChanges, *, seeds: int
+) -> tuple[tuple[DesignPoint, ...], tuple[str, ...]]:
+    """As many of the points as take no longer than the study's own trials, two at least, and a note of the others.
 
     Those of its most important choices come first; where that is not known, one level of each choice, then another.
     Raises ConfigError that names a wrong key of the changes.
     """
     trials = base.config.trials if base.study is None else len(trials_by_network(base.study.records))
-    whole = Design(purpose="ablation", of=base.name, points=points.points, seeds=tuple(range(seeds)))
+    whole = Design(purpose="ablation", of=base.name, points=points, seeds=tuple(range(seeds)))
     epochs = design_config(base, whole, changed).proxy.epochs
     fitting = max(2, int(trials * base.config.proxy.epochs / epochs) // seeds)
-    if len(points.points) <= fitting:
-        return points
+    if len(points) <= fitting:
+        return points, ()
     ranked = () if base.study is None else base.study.importances.choices
     seen: Counter[tuple[str, ...]] = Counter()
     ordered: list[tuple[float, int, DesignPoint]] = []
-    for point in points.points[1:]:
+    for point in points[1:]:
         choices = tuple(point.changes)
         rank = max((ranked.index(each) if each in ranked else len(ranked) for each in choices), default=0)
         ordered.append((float(rank), seen[choices], point))
         seen[choices] += 1
     chosen = {point.arch_id for _, _, point in sorted(ordered, key=lambda each: each[:2])[: fitting - 1]}
-    kept = tuple(point for point in points.points[1:] if point.arch_id in chosen)
-    left = [point.name for point in points.points[1:] if point.arch_id not in chosen]
+    kept = tuple(point for point in points[1:] if point.arch_id in chosen)
+    left = [point.name for point in points[1:] if point.arch_id not in chosen]
     named = some_of(left, _NAMED)
     why = "its most important choices" if ranked else "one level of each choice first"
     note = (
         f"{plural((len(kept) + 1) * seeds, 'training')}, because the study has {plural(trials, 'trial')}: {why}; left "
-        f"out: {named} (others: name choices; all: allow {len(points.points)} as the most; in a terminal: --choices "
+        f"out: {named} (others: name choices; all: allow {len(points)} as the most; in a terminal: --choices "
         "and --most)"
     )
-    return AblationPoints(points=(points.points[0], *kept), notes=(*points.notes, note))
+    return (points[0], *kept), (note,)
 
 
 _NAMED = 6  # points that a note names
@@ -408,10 +391,8 @@ def _base_spec(base: DesignBase, which: str | None) -> Spec:
                 f"base {which}: study '{base.name}' is not stored, so it has no trials",
                 hint="name a variant, such as shufflenet_v2_x0_5",
             )
-        if which not in _RULES:
-            return base.study.choose(which).spec
-        record = base.study.select(_RULES[which])
-        return FAMILIES[record.family].base.with_choices(record.choices)
+        rule = _RULES.get(which)
+        return base.study.choose("best", rule=rule).spec if rule else base.study.choose(which).spec
     return find_variant(which).spec.at_scale(base.config.scale)
 
 
@@ -432,7 +413,7 @@ def _own_variant(base: DesignBase) -> str:
     )
 
 
-def _points(base: DesignBase, spec: Spec, mode: Mode, levels: Levels, *, input_size: int) -> AblationPoints:
+def _points(base: DesignBase, spec: Spec, mode: Mode, levels: Levels, *, input_size: int) -> PointMaker:
     records = () if base.study is None else base.study.records
     scale = base.config.scale
     maker = PointMaker(spec, input_size=input_size, scale=scale, trials=trials_by_network(records))
