@@ -24,7 +24,7 @@ from archsearch.search.stopping.rules import STOPPING, make_rule
 from archsearch.store.partial_trainings import load_decisions
 from archsearch.store.trials import load_records
 from archsearch.table import Column, InNotebooks, Table, json_as, table_of
-from archsearch.text import plural
+from archsearch.text import first_of, plural
 from archsearch.validation import explain
 
 LISTED = 12  # trials that a sentence names
@@ -133,7 +133,8 @@ class StudyReplay(InNotebooks):
             keys = ", ".join(f"{key} {value}" for key, value in each.settings.protocol().items() if key != "policy")
             text = f"{each.settings.policy} ({keys})"
             if each.replay.false_stops:
-                text += f"; stopped of the front: {self._listed(each.replay.false_stops)}"
+                names = [self.labels.get(trial, f"trial {trial}") for trial in each.replay.false_stops]
+                text += f"; stopped of the front: {first_of(names, LISTED)}"
             if not each.replay.stopped:
                 text += f"; it stopped nothing: {self._why_nothing(each)}"
             if each.replay.calibration.predictions:
@@ -181,7 +182,16 @@ class StudyReplay(InNotebooks):
             trials=len(self.curves),
             noise_floor=self.noise_floor.relative,
             own_calibration=None if self.own is None else _calibration_json(self.own, self.own_settings),
-            policies=[_policy_json(each) for each in self.policies],
+            policies=[
+                json_as(
+                    PolicyJson,
+                    each.replay,
+                    policy=each.settings.policy,
+                    settings=each.settings.protocol(),
+                    calibration=_calibration_json(each.replay.calibration, each.settings),
+                )
+                for each in self.policies
+            ],
         )
 
     def _why_nothing(self, found: PolicyReplay) -> str:
@@ -201,10 +211,6 @@ class StudyReplay(InNotebooks):
         if settings.policy == "predicted" and not found.replay.calibration.predictions:
             return f"{text}the curves are too few to predict anything with a quantile of {settings.quantile}"
         return f"{text}of the {left} left none fell behind far enough"
-
-    def _listed(self, trials: Sequence[int]) -> str:
-        names = [self.labels.get(trial, f"trial {trial}") for trial in trials[:LISTED]]
-        return ", ".join(names) + (", ..." if len(trials) > LISTED else "")
 
 
 def _calibration_text(found: RuleCalibration, settings: StoppingSettings) -> str:
@@ -372,16 +378,6 @@ def reference_corner(study: Study) -> tuple[float, ...]:
     if study.reference_corner is None:
         raise NothingStoredError(f"study '{study.name}' has no reference point yet", hint="it has no latency yet")
     return study.reference_corner
-
-
-def _policy_json(found: PolicyReplay) -> PolicyJson:
-    return json_as(
-        PolicyJson,
-        found.replay,
-        policy=found.settings.policy,
-        settings=found.settings.protocol(),
-        calibration=_calibration_json(found.replay.calibration, found.settings),
-    )
 
 
 def _calibration_json(found: RuleCalibration, settings: StoppingSettings) -> CalibrationJson:
