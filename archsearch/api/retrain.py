@@ -185,7 +185,14 @@ def retrain(
         raise ConfigError(f"epochs {epochs}: must be 1 to {_MOST_EPOCHS:,}")
     if class_weights is not None and class_weights not in get_args(ClassWeights):
         raise UnknownNameError("class weights", class_weights, get_args(ClassWeights))
-    check_start(start, as_path(weights))
+    weights_file = as_path(weights)
+    if start not in STARTS:
+        raise UnknownNameError("start", start, STARTS)
+    if weights_file is not None and start != "pretrained":
+        raise ConfigError(
+            f"weights {weights_file}: only a pretrained start reads a file",
+            hint="start it pretrained (in a terminal: --pretrained)",
+        )
     opened = opened_study(study, storage=storage)
     recipe = protocol_for(str(opened.info.config["dataset"]), protocol)
     if isinstance(trial, Chosen):
@@ -223,7 +230,7 @@ def retrain(
                 dataset,
                 device=target,
                 folder=folder / "starts",
-                weights=as_path(weights),
+                weights=weights_file,
                 chunk=chunk,
                 resume=resume or not world.first,
             )
@@ -417,17 +424,6 @@ def _draw_curve(folder: Path, facts: ModelFacts) -> Path:
     return folder / "curve.png"
 
 
-def check_start(kind: str, weights: Path | None) -> None:
-    """Raise UnknownNameError for no kind of start, ConfigError for weights that it does not read."""
-    if kind not in STARTS:
-        raise UnknownNameError("start", kind, STARTS)
-    if weights is not None and kind != "pretrained":
-        raise ConfigError(
-            f"weights {weights}: only a pretrained start reads a file",
-            hint="start it pretrained (in a terminal: --pretrained)",
-        )
-
-
 def start_of(
     kind: str,
     study: Study,
@@ -450,10 +446,8 @@ def start_of(
         weights: a file of torchvision's weights, for "pretrained".
         resume: False makes the proxy training again.
 
-    Raises UnknownNameError for another kind; ConfigError for weights that are not asked for, and where torchvision has
-    none; TrainingError if the proxy diverges.
+    Raises ConfigError where torchvision has no weights of it, TrainingError if the proxy diverges.
     """
-    check_start(kind, weights)
     if kind == "pretrained":
         return pretrained_start(
             chosen.spec, num_classes=dataset.num_classes, input_size=study.input_size, weights=weights
