@@ -19,6 +19,7 @@ from archsearch.search.config import StudyConfig, parse_study
 from archsearch.search.precision import completed, settled
 from archsearch.search.runtime import Runtime
 from archsearch.space.search_space import SearchSpace
+from archsearch.validation import whole
 
 if TYPE_CHECKING:
     from archsearch.search.plan import RunPlan
@@ -154,6 +155,28 @@ def check_size(networks: int, seeds: int, *, most: int, fewer: str) -> None:
         )
 
 
+def plan_config(
+    config: StudyConfig, runtime: Runtime, *, trials: int | None = None, base: DesignBase | None = None
+) -> RunPlan:
+    """As `archsearch.plan`, for a study that is read already, or a design made from `base`.
+
+    One that is stored keeps the rules by which its images are read; a design has those of its base, and its space.
+    """
+    from archsearch.search.plan import plan_run  # torch: what is wrong with a design itself is said without it
+
+    stored = study_if_stored(config.name, storage=runtime.storage)
+    read_as = stored if base is None else base.study
+    return plan_run(
+        config,
+        runtime,
+        trials=whole(trials, "trials"),
+        space=None if base is None else base.space,
+        former=read_as is not None and RULES_FACT not in read_as.info.facts,
+        stored=None if stored is None else stored.info,
+        trained=stored is not None and any(record.score is not None for record in stored.records),
+    )
+
+
 def plan_design(
     base: DesignBase, design: Design, runtime: Runtime, *, changes: SectionChanges | None = None
 ) -> DesignPlan:
@@ -163,18 +186,7 @@ def plan_design(
     raises, StudyChangedError among it where the design is stored with another protocol, or the images are not those of
     the base.
     """
-    config = design_config(base, design, changes or SectionChanges())
-    from archsearch.search.plan import plan_run  # torch: what is wrong with a design itself is said without it
-
-    stored = study_if_stored(config.name, storage=runtime.storage)
-    plan = plan_run(
-        config,
-        runtime,
-        space=base.space,
-        former=base.former_rules,
-        stored=None if stored is None else stored.info,
-        trained=stored is not None and any(record.score is not None for record in stored.records),
-    )
+    plan = plan_config(design_config(base, design, changes or SectionChanges()), runtime, base=base)
     if base.study is not None:
         base.study.info.check_images(plan.facts["data_fingerprint"])
     return DesignPlan(base=base, design=design, plan=plan)

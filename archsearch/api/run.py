@@ -9,25 +9,23 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-from archsearch.api.designed import DesignPlan, run_of
+from archsearch.api.designed import DesignPlan, plan_config, run_of
 from archsearch.api.paths import open_database, study_folder
 from archsearch.api.study import Study, open_study, study_if_stored
 from archsearch.data.catalog import parse_dataset
 from archsearch.errors import ArchsearchError, ConfigError, NothingStoredError, first_line
-from archsearch.image_rules import RULES_FACT
 from archsearch.overrides import Overrides, read_overrides
 from archsearch.resources import list_yaml
 from archsearch.search.config import StudyConfig, load_study
 from archsearch.search.devices import worker_devices
 from archsearch.search.estimate import OWN_TRIALS, Estimate, own_trials_estimate
-from archsearch.search.plan import RunPlan, plan_run
+from archsearch.search.plan import RunPlan
 from archsearch.search.run import planned_precision, run_study
 from archsearch.search.runtime import CallbackList, Callbacks, Runtime
 from archsearch.search.timing import timed_estimate
 from archsearch.search.variants import study_variants
 from archsearch.store.claims import HOLDS_SLOT
 from archsearch.training.precision import usual_precision
-from archsearch.validation import whole
 
 logger = logging.getLogger(__name__)
 
@@ -121,20 +119,6 @@ def plan_study(
     if seed is not None:
         overrides = {**read_overrides(overrides), "seed": seed}
     return plan_config(load_study(study, overrides), runtime, trials=trials)
-
-
-def plan_config(config: StudyConfig, runtime: Runtime, *, trials: int | None = None) -> RunPlan:
-    """As `plan`, for a study that is read already. One that is stored keeps the rules by which its images are read."""
-    study = study_if_stored(config.name, storage=runtime.storage)
-    info = None if study is None else study.info
-    return plan_run(
-        config,
-        runtime,
-        trials=whole(trials, "trials"),
-        former=info is not None and RULES_FACT not in info.facts,
-        stored=info,
-        trained=study is not None and any(record.score is not None for record in study.records),
-    )
 
 
 def estimate(planned: RunPlan | DesignPlan, *, storage: str | None = None) -> Estimate | None:

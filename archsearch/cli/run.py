@@ -181,7 +181,7 @@ def run(
         add_idle(idle, ready, busy=1)  # the planning: both import torch
         try:
             with display.planning("reading the study, its data and its search space"):
-                from archsearch.api.run import plan_config
+                from archsearch.api.designed import plan_config
 
                 planned = plan_config(config, runtime, trials=trials)
         except DataError:
