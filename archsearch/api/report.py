@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from archsearch.analysis.ablation import Ablation
 from archsearch.api.analyses import ANALYSES, ablation_result
 from archsearch.api.output import REPORT_FORMATS, check_format
 from archsearch.api.paths import study_folder
@@ -14,7 +13,6 @@ from archsearch.report.documents import html_text, latex_text, markdown_text
 from archsearch.report.study_sections import Report, ReportData, report_of
 from archsearch.store.database import safe_url
 
-FILE = "report.html"
 _IN_WORDS = ("front", "ablation", "confirmed", "trust", "guidelines", "final", "confusion")
 
 
@@ -32,6 +30,7 @@ def make_report(
     Raises StoreError if the database cannot be read.
     """
     results = {name: find(study) for name, find in ANALYSES.items() if figures or name in _IN_WORDS}
+    made = [each for each in study.designs("ablation") if each.design is not None and each.design.points]
     data = ReportData(
         results=results,
         records=study.records_with_curves if figures else study.records,
@@ -41,7 +40,7 @@ def make_report(
         reference_point=study.info.reference_point,
         space_fingerprint=study.info.space_fingerprint,
         storage=None if storage is None else safe_url(storage),
-        ablations=_ablations(study),
+        ablations=tuple(map(ablation_result, made)),
         command=command,
     )
     return report_of(data)
@@ -61,14 +60,8 @@ def write_report(report: Report, out: Path | None = None) -> Path:
 
     Raises ConfigError for another end, ArchsearchError if the file cannot be written.
     """
-    path = out or study_folder(report.study) / FILE
+    path = out or study_folder(report.study) / "report.html"
     check_format(path, REPORT_FORMATS)
     texts = {".html": html_text, ".md": markdown_text, ".tex": latex_text}
     write_atomically(path, texts[path.suffix.lower()](report).encode("utf-8"))
     return path
-
-
-def _ablations(study: StoredStudy) -> tuple[Ablation, ...]:
-    """Those that were made from a study, newest first; of a study that is one, itself."""
-    made = study.designs("ablation")
-    return tuple(ablation_result(each) for each in made if each.design is not None and each.design.points)
