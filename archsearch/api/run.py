@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shlex
 import socket
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from archsearch.api.designed import DesignPlan, plan_config, run_of
 from archsearch.api.paths import open_database, study_folder
 from archsearch.api.study import Study, open_study, study_if_stored
 from archsearch.data.catalog import parse_dataset
-from archsearch.errors import ArchsearchError, ConfigError, NothingStoredError, first_line
+from archsearch.errors import ArchsearchError, ConfigError, first_line
 from archsearch.overrides import Overrides, read_overrides
 from archsearch.resources import list_yaml
 from archsearch.search.config import StudyConfig, load_study
@@ -226,15 +226,6 @@ def shorter(config: StudyConfig, expected: Estimate, *, device: str, total: int)
         return less
     images = "" if best.dataset == config.dataset else f" --set {shlex.quote(f'dataset={config.dataset}')}"
     return f"made for a CPU: archsearch run --study {best.name}{images}; {less}"
-
-
-def check(plan: RunPlan, *, storage: str | None, create: bool) -> None:
-    """Check the database that a plan is run with, as `run_plan` will; made now with `create`, where there is none.
-
-    Raises ConfigError or StoreError.
-    """
-    with suppress(NothingStoredError):
-        open_database(storage, create=create, entering=plan.config.name).close()
 
 
 def run_plan(planned: RunPlan | DesignPlan, runtime: Runtime) -> Study:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Unpack
 
@@ -14,6 +15,7 @@ from archsearch.analysis.means import cells_of
 from archsearch.cli.console import error_console, typed_command
 from archsearch.cli.options import check_dry_run, parse_duration
 from archsearch.cli.progress import RunDisplay
+from archsearch.errors import NothingStoredError
 from archsearch.search.runtime import Runtime
 from archsearch.text import duration, plural
 
@@ -31,10 +33,12 @@ def told_estimate(
 ) -> RunPlan:
     """Say how long a plan will take, once its database is found usable; gives its run with the estimate."""
     from archsearch.api.designed import run_of
-    from archsearch.api.run import check, estimate
+    from archsearch.api.paths import open_database
+    from archsearch.api.run import estimate
 
     plan = run_of(planned)
-    check(plan, storage=runtime.storage, create=not dry_run)
+    with suppress(NothingStoredError):  # a dry run makes none
+        open_database(runtime.storage, create=not dry_run, entering=plan.config.name).close()
     with display.planning("estimating the time", still=True):
         expected = estimate(planned, storage=runtime.storage)
     if expected is None or not expected.pieces:
