@@ -440,7 +440,8 @@ def _wanted(asked: Sequence[Paper]) -> Mapping[tuple[str, str], PrintedTable]:
     for paper in asked:
         for table in paper.tables:
             for row in table.rows:
-                if row.variant is not None and _counted(row):
+                numbers = (number for value in row.values for number in value.numbers)
+                if row.variant is not None and any(number.computed_kind for number in numbers):
                     wanted.setdefault((row.variant, _scale_key(paper, table)), table)
     return wanted
 
@@ -454,10 +455,6 @@ def recounted(progress: Callable[[str], None]) -> Mapping[str, Counts]:
         cost = paper_cost(variant, scale, recount=True)
         found[cost.key] = Counts(params=cost.params, macs=cost.macs)
     return found
-
-
-def _counted(row: Row) -> bool:
-    return any(number.computed_kind for value in row.values for number in value.numbers)
 
 
 def _scale_key(paper: Paper, table: PrintedTable) -> str:
