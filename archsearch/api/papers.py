@@ -82,18 +82,9 @@ class Measured:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PaperCost:
-    """One network under the conditions of one printed table.
+class PaperCost(Counts):
+    """One network under the conditions of one printed table; `key` is of both (`archsearch.papers.printed.key_of`)."""
 
-    Attributes:
-        params: trainable parameters (count).
-        macs: multiply-adds of one image, by convention; `conv_linear_pool` is conv_linear with the average pool before
-            the classifier, one for each element that it reads.
-        key: of the network and its conditions (`archsearch.papers.printed.key_of`).
-    """
-
-    params: int
-    macs: Mapping[str, int]
     choices: Mapping[str, Any]
     key: str
 
@@ -496,7 +487,7 @@ def paper_cost(variant: Variant, scale: Scale | None, *, recount: bool = False) 
     spec = variant.spec.at_scale(at.choices).normalised(at.input_size)
     sizes = {"input_size": at.input_size, "num_classes": at.num_classes}
     counts = (None if recount else stored_counts(spec.arch_id, **sizes)) or _count(spec, **sizes)
-    return PaperCost(params=counts.params, macs=counts.macs, choices=spec.choices(), key=key_of(spec.arch_id, **sizes))
+    return PaperCost(**vars(counts), choices=spec.choices(), key=key_of(spec.arch_id, **sizes))
 
 
 def _count(spec: Spec, *, input_size: int, num_classes: int) -> Counts:
