@@ -378,12 +378,10 @@ class StoredStudy:
         """
         if which == "best":
             return _chosen(self.select(rule))
-        if isinstance(which, int | Integral):
-            return _chosen(self._trial(int(which)))
-        which = str(which)
-        number = trial_number(which)
+        number = int(which) if isinstance(which, int | Integral) else trial_number(str(which))
         if number is not None:
             return _chosen(self._trial(number))
+        which = str(which)
         if which in SEVERAL:
             raise ConfigError(
                 f"'{which}' names several networks of study '{self.name}', and one is needed",
@@ -393,27 +391,22 @@ class StoredStudy:
             if record.variant == which and record.arch_id and record.score is not None:
                 return _chosen(record)
         if which not in VARIANTS and not which.startswith(TORCHVISION):
-            raise self._unknown(which, several=several)
+            if which in (RECOMMENDED, *RULES):
+                raise ConfigError(
+                    f"'{which}' is a rule, not a trial",
+                    hint=f"ask for the best by this rule (in a terminal: --trial best --select {which})",
+                )
+            raise UnknownNameError(
+                "trial",
+                which,
+                VARIANTS,
+                listed_by=VARIANTS.listed_by,
+                beside=("best", *(SEVERAL if several else ())),
+                also=f"the study's {self._numbers}",
+            )
         variant = find_variant(which)
         spec = variant.spec.at_scale(self.info.config["scale"])
         return Chosen(spec=spec.normalised(self.input_size), label=which, record=None, reading=variant.reading)
-
-    def _unknown(self, which: str, *, several: bool) -> ConfigError:
-        """What to say of a name that is no trial's."""
-        rules = (RECOMMENDED, *RULES)
-        if which in rules:
-            return ConfigError(
-                f"'{which}' is a rule, not a trial",
-                hint=f"ask for the best by this rule (in a terminal: --trial best --select {which})",
-            )
-        return UnknownNameError(
-            "trial",
-            which,
-            VARIANTS,
-            listed_by=VARIANTS.listed_by,
-            beside=("best", *(SEVERAL if several else ())),
-            also=f"the study's {self._numbers}",
-        )
 
     @property
     def _numbers(self) -> str:
