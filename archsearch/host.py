@@ -1,4 +1,4 @@
-"""What this machine lets a process have: CPU cores, and freed memory that it keeps for the next step of a training.
+"""What this machine lets a process have: CPU cores, threads, and freed memory that it keeps for a training's next step.
 
 glibc gives each large block back to the system when it is freed, and a training on a CPU frees and takes the same
 blocks at every step: the system then clears tens of thousands of pages a step, a fifth of the time of a small network's
@@ -11,7 +11,8 @@ import ctypes
 import logging
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -35,6 +36,19 @@ def usable_cores() -> int:
             continue
         return cores if quota in ("max", "-1") else max(1, min(cores, int(quota) // int(period)))
     return cores
+
+
+@contextmanager
+def cpu_threads(threads: int | None) -> Iterator[None]:
+    """So many threads of torch on the CPU, and then those of before; None: no others."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(before if threads is None else threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @cache

@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import get_args
 
-import torch
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from archsearch.analysis.recommendation import RECOMMENDED
@@ -26,6 +25,7 @@ from archsearch.data.dataset import Dataset
 from archsearch.data.images import OnDecoded
 from archsearch.errors import ArchsearchError, ConfigError, TrainingBusyError, UnknownNameError
 from archsearch.files import check_writable, locked
+from archsearch.host import cpu_threads
 from archsearch.image_rules import ImageRules, interpolation_of
 from archsearch.latency.lease import DeviceLease
 from archsearch.models.families import build
@@ -216,7 +216,7 @@ def retrain(
             check_database_writable(database)
     chunk = world.holding(DeviceLease.of_device(target).shared)
     # before the images are read: who comes back to a network asks again and again
-    with _alone_at(folder, world), _cpu_threads(cores):
+    with _alone_at(folder, world), cpu_threads(cores):
         rules = ImageRules.of_study(opened.info.config, opened.info.facts)
         dataset = load_dataset(str(opened.info.config["dataset"]), data_dir=data_dir, rules=rules)
         opened.info.check_images(dataset.fingerprint)
@@ -502,7 +502,7 @@ def _trained(
         fresh=settings.fresh_images,
     )
     logger.info("the proxy training of %s is made again: %d epochs", chosen.label, settings.epochs)
-    with _cpu_threads(1 if device == "cpu" else None):  # as workers have it: the sums of several are rounded otherwise
+    with cpu_threads(1 if device == "cpu" else None):  # as workers have it: the sums of several are rounded otherwise
         model = build(
             chosen.spec,
             num_classes=dataset.num_classes,
@@ -532,14 +532,3 @@ def _trained(
     )
     logger.info("starts from %s", description)
     return Start(kind="proxy", description=description, state=model.state_dict())
-
-
-@contextmanager
-def _cpu_threads(threads: int | None) -> Iterator[None]:
-    """So many threads of torch on the CPU, and then those of before; None: no others."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(before if threads is None else threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

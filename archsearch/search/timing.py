@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import statistics
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
 from archsearch.cost.architecture import outline_cost
 from archsearch.errors import MeasurementError
+from archsearch.host import cpu_threads
 from archsearch.latency.lease import DeviceLease
 from archsearch.models.families import build
 from archsearch.models.spec import Spec
@@ -116,7 +116,7 @@ def timed_estimate(
             before_seconds=_BEGIN_SECONDS + decode_seconds,
         )
     chosen = [by_size[position] for position in _spread(len(by_size), _TIMED_NETWORKS)]
-    with _one_thread():
+    with cpu_threads(1):  # as a worker computes
         lease = DeviceLease.of_device("cpu")
         began = time.perf_counter(), time.process_time()
         times = [
@@ -288,14 +288,3 @@ def _measuring_time(
     runs_seconds = sum(sum(samples.runs_ns(network)) for network in (0, 1)) / 1e9
     later = (settings.bursts / samples.bursts - 1.0) * runs_seconds
     return MeasuringTime(ready_seconds=ready, held_seconds=samples.held_seconds + later)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """As a worker computes."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

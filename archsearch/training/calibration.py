@@ -18,7 +18,7 @@ from torch import nn
 
 from archsearch.errors import ArchsearchError
 from archsearch.files import write_atomically
-from archsearch.host import keep_freed_memory
+from archsearch.host import cpu_threads, keep_freed_memory
 from archsearch.training.loop import Chunk
 from archsearch.training.settings import Precision
 from archsearch.training.step import EagerStep
@@ -68,9 +68,7 @@ def calibrate(
         log.info("this CPU has no bfloat16 kernels: fp32")
         return Calibration(fp32_ms=math.inf, bf16_ms=math.inf)
     keep_freed_memory()
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with cpu_threads(1):
         begun = time.process_time()
         spent = dict.fromkeys(get_args(Precision), 0.0)
         for network in networks:
@@ -78,8 +76,6 @@ def calibrate(
                 spent[precision] += 1000 * seconds
             if time.process_time() - begun > _BUDGET_SECONDS:
                 break
-    finally:
-        torch.set_num_threads(threads)
     found = Calibration(fp32_ms=spent["fp32"], bf16_ms=spent["bf16"])
     log.info("a step takes %.1f ms in fp32, %.1f ms in bf16: %s", found.fp32_ms, found.bf16_ms, found.precision)
     return found
