@@ -10,7 +10,7 @@ from typing import Any
 
 from archsearch.api.networks import FoundNetwork, enough_memory, find_network, find_networks
 from archsearch.cost.architecture import Layer, cost_layers_and_audit
-from archsearch.cost.audit import Audit, score_columns, shown_scores
+from archsearch.cost.audit import Audit, score_columns
 from archsearch.cost.audit import audit as audit_network
 from archsearch.cost.conventions import CONVENTIONS
 from archsearch.models.families import FAMILIES
@@ -236,25 +236,14 @@ class AuditedNetworks(InNotebooks):
 
     def tables(self) -> tuple[Table, ...]:
         """A row for each network, and a table of the units of each."""
-        compared = Table(
-            title="Networks",
-            columns=(
-                Column(title="Network", key="name", whole=True),
-                Column(title="Input", key="input_size", decimals=0),
-                *score_columns(with_threshold=True),
-                Column(title="Breaks", key="broken", whole=True),
-                Column(title="Kernels", decimals=0),
-            ),
-            rows=tuple(
-                (
-                    network.name,
-                    network.audit.input_size,
-                    *shown_scores(network.audit.scores),
-                    ", ".join(network.audit.broken) or "none",
-                    network.audit.kernels,
-                )
-                for network in self.networks
-            ),
+        compared = table_of(
+            "Networks",
+            self.networks,
+            Column(title="Network", key="name", whole=True),
+            (Column(title="Input", key="input_size", decimals=0), lambda each: each.audit.input_size),
+            *score_columns("audit.scores", with_threshold=True),
+            (Column(title="Breaks", key="broken", whole=True), lambda each: ", ".join(each.audit.broken) or "none"),
+            (Column(title="Kernels", decimals=0), lambda each: each.audit.kernels),
         )
         units = (network.audit.scored_units(network.name) for network in self.networks)
         return (compared, *(replace(table, wide=not self.with_units) for table in units))

@@ -21,12 +21,13 @@ One network run once on one image: its operators in order, what each read of whi
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 from math import prod, sqrt
+from operator import attrgetter
 from statistics import fmean
 from typing import Any
 
@@ -35,7 +36,7 @@ from torch import Tensor, nn
 from archsearch.cost.count import evaluating, one_image, written_out
 from archsearch.cost.memory import Traffic, numbers, storage
 from archsearch.limits import GUIDELINES
-from archsearch.table import Column, Table
+from archsearch.table import Column, Table, table_of
 
 IMAGE = -1  # the producer of what no operator made: the network's input
 _CONVOLUTIONS = frozenset({"aten::convolution", "aten::_convolution", "torchvision::deform_conv2d"})
@@ -625,52 +626,40 @@ class Audit:
 
     def scored_units(self, title: str) -> Table:
         """A row for each unit; G3's verdict on the network is the mean over its blocks."""
-        return Table(
-            title=title,
-            columns=(
-                Column(title="Unit", key="name", whole=True),
-                Column(title="Block", key="block"),
-                *score_columns(),
-                Column(title="Breaks", key="broken", whole=True),
-                Column(title="Branches", key="branches", decimals=0, wide=True),
-                Column(title="In series", key="in_series", decimals=0, wide=True),
-                Column(title="Kernels", key="kernels", decimals=0, wide=True),
-                Column(title="Element-wise", key="element_wise_percent", unit="%", decimals=0),
-                Column(title="With BN", key="element_wise_unfolded_percent", unit="%", decimals=0, wide=True),
-            ),
-            rows=tuple(
-                (
-                    unit.name,
-                    unit.block,
-                    *shown_scores(unit.scores),
-                    ", ".join(unit.broken) or None,
-                    unit.branches,
-                    unit.in_series,
-                    unit.kernels,
-                    _percent(unit.element_wise_share),
-                    _percent(unit.element_wise_share_unfolded),
-                )
-                for unit in self.units
-            ),
+        element_wise = Column(title="Element-wise", key="element_wise_percent", unit="%", decimals=0)
+        with_bn = Column(title="With BN", key="element_wise_unfolded_percent", unit="%", decimals=0, wide=True)
+        return table_of(
+            title,
+            self.units,
+            Column(title="Unit", key="name", whole=True),
+            Column(title="Block"),
+            *score_columns("scores"),
+            (Column(title="Breaks", key="broken", whole=True), lambda unit: ", ".join(unit.broken) or None),
+            Column(title="Branches", decimals=0, wide=True),
+            Column(title="In series", decimals=0, wide=True),
+            Column(title="Kernels", decimals=0, wide=True),
+            (element_wise, lambda unit: _percent(unit.element_wise_share)),
+            (with_bn, lambda unit: _percent(unit.element_wise_share_unfolded)),
         )
 
 
-def score_columns(*, with_threshold: bool = False) -> tuple[Column, ...]:
-    """A column for the score of each guideline."""
-    return tuple(
-        Column(
+def score_columns(
+    scores: str, *, with_threshold: bool = False
+) -> tuple[tuple[Column, Callable[[Any], float | None]], ...]:
+    """A column for the score of each guideline, and what it shows of an item, of which `scores` is an attribute."""
+    of = attrgetter(scores)
+
+    def column(name: str) -> tuple[Column, Callable[[Any], float | None]]:
+        each = GUIDELINES[name]
+        shown = Column(
             title=f"{name} ≤ {each.text(each.threshold)}" if with_threshold else name,
             key=f"{name.lower()}_percent" if each.unit == "%" else name.lower(),
             unit=each.unit,
             decimals=each.decimals,
         )
-        for name, each in ((name, GUIDELINES[name]) for name in GUIDELINES)
-    )
+        return shown, lambda item: each.shown(of(item)[name])
 
-
-def shown_scores(scores: Mapping[str, float | None]) -> tuple[float | None, ...]:
-    """The scores of `score_columns`."""
-    return tuple(GUIDELINES[name].shown(scores[name]) for name in GUIDELINES)
+    return tuple(map(column, GUIDELINES))
 
 
 def _percent(share: float | None) -> float | None:
