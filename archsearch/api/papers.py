@@ -397,7 +397,12 @@ def papers(
     """
     wanted = load_papers() if paper is None else (find_paper(paper),)
     studies = stored_studies(storage)
-    costs = _costs(wanted, on_progress, recount=recount)
+    counted = _wanted(wanted)
+    costs: dict[tuple[str, str], PaperCost] = {}
+    for done, (key, table) in enumerate(counted.items()):
+        if on_progress is not None:
+            on_progress(key[0], done, len(counted))
+        costs[key] = paper_cost(find_variant(key[0]), table.scale, recount=recount)
     return PapersReport(
         papers=tuple(
             ComparedPaper(
@@ -411,18 +416,6 @@ def papers(
         ),
         studies=tuple(study.name for study in studies),
     )
-
-
-def _costs(
-    asked: tuple[Paper, ...], on_progress: Callable[[str, int, int], None] | None, *, recount: bool
-) -> Mapping[tuple[str, str], PaperCost]:
-    wanted = _wanted(asked)
-    costs = {}
-    for done, (key, table) in enumerate(wanted.items()):
-        if on_progress is not None:
-            on_progress(key[0], done, len(wanted))
-        costs[key] = paper_cost(find_variant(key[0]), table.scale, recount=recount)
-    return costs
 
 
 def _wanted(asked: Sequence[Paper]) -> Mapping[tuple[str, str], PrintedTable]:
