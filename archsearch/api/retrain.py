@@ -264,7 +264,29 @@ def retrain(
             )
             for seed in range(seeds)
         ]
-        facts = _facts(opened, chosen, dataset, trained, protocol=recipe, start=begin, class_weights=weighted)
+        first, record = trained[0], chosen.record
+        facts = ModelFacts(
+            name=chosen.label,
+            spec=chosen.spec,
+            reading=chosen.reading,
+            classes=dataset.classes,
+            input_size=opened.input_size,
+            mean=first.mean,
+            std=first.std,
+            scores=tuple(seed.score for seed in trained),
+            protocol=recipe,
+            batch_size=first.batch_size,
+            dataset=dataset.name,
+            dataset_fingerprint=dataset.fingerprint,
+            image_rules=rules,
+            interpolation=interpolation_of(dataset.name, rules),
+            study=opened.name,
+            trial=None if record is None else record.trial,
+            cost=cost_of(chosen.spec, num_classes=dataset.num_classes, input_size=opened.input_size),
+            latency=None if record is None else record.latency,
+            start="" if begin is None else begin.description,
+            class_weights=weighted,
+        )
         curve = world.in_turn(lambda: _keep(opened, chosen, folder, facts, trained, world, dataset.held_out))
     return Retrained(
         folder=folder,
@@ -365,41 +387,6 @@ def _check_of(study: Study, chosen: Chosen) -> None:
             f"{chosen.label} ({record.arch_id}) of study '{record.study}' is no network of study '{study.name}'",
             hint="give the opened study that it was chosen from",
         )
-
-
-def _facts(
-    study: Study,
-    chosen: Chosen,
-    dataset: Dataset,
-    trained: list[RetrainedSeed],
-    *,
-    protocol: Protocol,
-    start: Start | None,
-    class_weights: ClassWeights,
-) -> ModelFacts:
-    first, rules = trained[0], ImageRules.of_study(study.info.config, study.info.facts)
-    return ModelFacts(
-        name=chosen.label,
-        spec=chosen.spec,
-        reading=chosen.reading,
-        classes=dataset.classes,
-        input_size=study.input_size,
-        mean=first.mean,
-        std=first.std,
-        scores=tuple(seed.score for seed in trained),
-        protocol=protocol,
-        batch_size=first.batch_size,
-        dataset=dataset.name,
-        dataset_fingerprint=dataset.fingerprint,
-        image_rules=rules,
-        interpolation=interpolation_of(dataset.name, rules),
-        study=study.name,
-        trial=None if chosen.record is None else chosen.record.trial,
-        cost=cost_of(chosen.spec, num_classes=dataset.num_classes, input_size=study.input_size),
-        latency=None if chosen.record is None else chosen.record.latency,
-        start="" if start is None else start.description,
-        class_weights=class_weights,
-    )
 
 
 def _draw_curve(folder: Path, facts: ModelFacts) -> Path:
