@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from torch import nn
-
 from archsearch.analysis.guidelines import ExperimentColumn, SampledNetwork
 from archsearch.cost import cost_of
 from archsearch.cost.memory import operators_run
@@ -92,29 +90,22 @@ def measure_sample(
         seed=seed,
         sleep=sleep,
     )
-    return {
-        "reference_p10_ms": latencies[0].reference_p10_ms,
-        "networks": [
+    networks = []
+    for spec, model, latency in zip(specs, models, latencies, strict=True):
+        cost = cost_of(spec, num_classes=SAMPLE_CLASSES, input_size=input_size)
+        networks.append(
             {
-                **_costs(spec, model, input_size),
+                "arch_id": spec.arch_id,
+                "macs": cost.macs,
+                "params": cost.params,
+                "operators": operators_run(folded(model), input_size),
+                "memory_bytes": cost.memory_bytes or 0,
                 "ratio": latency.ratio_to_reference,
                 "converged": latency.converged,
                 "contended": latency.contended,
             }
-            for spec, model, latency in zip(specs, models, latencies, strict=True)
-        ],
-    }
-
-
-def _costs(spec: Spec, model: nn.Module, input_size: int) -> dict[str, Any]:
-    cost = cost_of(spec, num_classes=SAMPLE_CLASSES, input_size=input_size)
-    return {
-        "arch_id": spec.arch_id,
-        "macs": cost.macs,
-        "params": cost.params,
-        "operators": operators_run(folded(model), input_size),
-        "memory_bytes": (cost.memory_read_bytes or 0) + (cost.memory_written_bytes or 0),
-    }
+        )
+    return {"reference_p10_ms": latencies[0].reference_p10_ms, "networks": networks}
 
 
 def sampled_networks(groups: Sequence[Mapping[str, Any]]) -> tuple[SampledNetwork, ...]:
